@@ -1,0 +1,2 @@
+pub mod vars;
+pub use vars::Vars;

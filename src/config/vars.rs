@@ -1,0 +1,27 @@
+//! Where settings come from. Parsing is a pure function over [`Vars`], so that
+//! no test touches the process environment.
+
+use std::collections::BTreeMap;
+
+/// Named strings: the environment, an env file, or a test's table.
+pub trait Vars {
+    fn get(&self, name: &str) -> Option<String>;
+
+    /// The value without blanks around it; empty counts as unset
+    /// (contract §18).
+    fn trimmed(&self, name: &str) -> Option<String> {
+        self.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// The first of `names` that is set (an alias stands in for a variable that
+    /// is unset or empty).
+    fn first(&self, names: &[&str]) -> Option<String> {
+        names.iter().find_map(|name| self.trimmed(name))
+    }
+}
+
+impl Vars for BTreeMap<String, String> {
+    fn get(&self, name: &str) -> Option<String> {
+        BTreeMap::get(self, name).cloned()
+    }
+}

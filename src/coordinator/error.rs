@@ -1,0 +1,87 @@
+//! Every way a call to the coordinator can fail, without a word about HTTP
+//! bodies: `api` makes an ARP envelope of the facts.
+
+use crate::{
+    engine::Rejection,
+    ids::{NodeRunId, RunId},
+    store::StoreError,
+};
+
+/// Where in a request something is wrong, and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// A word for programs: `missing`, `string_type`, … (contract §3.6).
+    pub kind: &'static str,
+    /// The way to the member: `["body", "node_runs", "0", "inputs"]`.
+    pub location: Vec<String>,
+    /// For people.
+    pub message: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CoordinatorError {
+    #[error("Request validation failed")]
+    Invalid(Vec<FieldError>),
+    #[error("Run '{0}' not found")]
+    RunNotFound(RunId),
+    #[error("NodeRun '{0}' not found")]
+    NodeRunNotFound(NodeRunId),
+    #[error("Parent NodeRun '{0}' not found")]
+    ParentNotFound(NodeRunId),
+    #[error("{}", .0.message())]
+    Rejected(Rejection),
+    /// The Node Registry is needed to decide, and does not answer (D-16).
+    #[error("Node Registry request failed")]
+    NodeRegistryUnavailable { internal: String },
+    /// The message is for the log: callers are told that the journal is
+    /// unavailable, no more.
+    #[error("The journal is unavailable")]
+    Store(#[from] StoreError),
+    #[error("The coordinator is shutting down")]
+    ShuttingDown,
+}
+
+/// What clients may rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorFacts {
+    pub status: u16,
+    pub code: &'static str,
+    /// The same request may succeed later. None: it depends.
+    pub retryable: Option<bool>,
+}
+
+impl CoordinatorError {
+    pub fn facts(&self) -> ErrorFacts {
+        let facts = |status, code, retryable| ErrorFacts { status, code, retryable: Some(retryable) };
+        match self {
+            Self::Invalid(_) => facts(400, "invalid_request", false),
+            Self::RunNotFound(_) => facts(404, "run_not_found", false),
+            Self::NodeRunNotFound(_) => facts(404, "node_run_not_found", false),
+            Self::ParentNotFound(_) => facts(404, "parent_node_run_not_found", false),
+            Self::Rejected(rejection) => facts(409, rejection.code(), false),
+            Self::NodeRegistryUnavailable { .. } => facts(503, "node_registry_unavailable", true),
+            Self::Store(_) => facts(503, "journal_unavailable", true),
+            Self::ShuttingDown => facts(503, "shutting_down", true),
+        }
+    }
+
+    /// What the log should say beyond the message.
+    pub fn internal(&self) -> Option<String> {
+        match self {
+            Self::NodeRegistryUnavailable { internal } => Some(internal.clone()),
+            Self::Store(error) => Some(error.to_string()),
+            Self::Invalid(_)
+            | Self::RunNotFound(_)
+            | Self::NodeRunNotFound(_)
+            | Self::ParentNotFound(_)
+            | Self::Rejected(_)
+            | Self::ShuttingDown => None,
+        }
+    }
+}
+
+impl From<Rejection> for CoordinatorError {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}

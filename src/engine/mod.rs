@@ -1,0 +1,2 @@
+mod rejection;
+pub use rejection::{Disagreement, Limit, Rejection};

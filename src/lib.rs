@@ -1,0 +1,10 @@
+pub mod auth;
+pub mod config;
+pub mod coordinator;
+pub mod engine;
+pub mod ids;
+pub mod model;
+pub mod record;
+pub mod store;
+pub mod tasks;
+pub mod time;

@@ -1,0 +1,238 @@
+//! What the journal holds: each wire object with the coordinator's own
+//! bookkeeping beside it, and the [`ChangeSet`] that one decision makes.
+//!
+//! # Wake-ups
+//!
+//! A record that is not finished says itself when it must be looked at again,
+//! and what for: its [`Wake`]. The column is the work queue, and the rule "every
+//! non-terminal record has a future wake-up" is a constraint of the database,
+//! not a hope. A wake-up that a living process works on names it as `owner`
+//! (the lease); if that process dies, the wake-up is due at once.
+//!
+//! ```text
+//!            Dispatch              Deadline               (none)
+//!   queued ───────────▶ running ───────────────▶ terminal ──────
+//!      ▲ retry later │  claimed      expired         │ told to stop
+//!      └─────────────┘                               ▼
+//!                                              CancelExecutor, until acknowledged
+//! ```
+//!
+//! Only `engine` makes a [`ChangeSet`]; only `store` applies one.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{NodeRunId, OwnerId, RunId},
+    model::{Error, NodeRun, NodeRunState, Run, RunEvent, SideEffectClass},
+    time::Timestamp,
+};
+
+/// A Run and what the coordinator knows about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The Run as callers see it.
+    pub run: Run,
+    /// Of the row, counted up by each commit; 0 = not stored yet.
+    #[serde(skip)]
+    pub version: u64,
+    /// `seq` of the newest event; the first has 1.
+    pub last_seq: u64,
+    /// NodeRuns in the run, the root included.
+    pub nodes: u64,
+    /// Digest of the start request, to know a repetition (contract D-07).
+    pub request_digest: String,
+    /// Subject of the token that started the run.
+    pub owner: Option<String>,
+    /// When the run as a whole runs out of time. `Some` while it is not over.
+    pub deadline: Option<Timestamp>,
+}
+
+/// A NodeRun and what the coordinator knows about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// The NodeRun as callers see it.
+    pub node: NodeRun,
+    /// Of the row, counted up by each commit; 0 = not stored yet.
+    #[serde(skip)]
+    pub version: u64,
+    /// Where in the tree it stands.
+    pub path: NodePath,
+    /// Children created under it so far.
+    pub children: u64,
+    /// Accepted create requests with at least one new child (contract D-09).
+    pub rounds: u64,
+    /// Number of the current attempt to execute it: the fencing number. 0 =
+    /// never tried.
+    pub attempt: u32,
+    /// What its NodeType says about effects on the world; none = unknown.
+    pub side_effect: Option<SideEffectClass>,
+    /// Its NodeType says that executing it twice does no harm.
+    pub idempotent: bool,
+    /// When its time is up, whatever it is doing.
+    pub deadline: Option<Timestamp>,
+    /// `Some` as long as the coordinator still has to do something about it;
+    /// always while it is not terminal.
+    pub wake: Option<Wake>,
+}
+
+impl NodeRecord {
+    pub fn id(&self) -> &NodeRunId {
+        &self.node.node_run_id
+    }
+    pub fn is_terminal(&self) -> bool {
+        self.node.state.is_terminal()
+    }
+}
+
+impl RunRecord {
+    pub fn id(&self) -> &RunId {
+        &self.run.run_id
+    }
+    pub fn is_terminal(&self) -> bool {
+        self.run.state.is_terminal()
+    }
+}
+
+/// What to do about a NodeRun, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wake {
+    pub job: Job,
+    /// Not before this.
+    pub at: Timestamp,
+    /// The process that is at it now. It need not be asked again while that
+    /// process lives.
+    pub owner: Option<OwnerId>,
+    /// How often it was tried in vain: the backoff's exponent.
+    pub tries: u32,
+}
+
+/// What a wake-up is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Job {
+    /// Hand the node to its executor.
+    Dispatch,
+    /// The node is at its executor: at `at` its time is up.
+    Deadline,
+    /// The node is over, but its executor has yet to be told.
+    CancelExecutor,
+}
+
+impl Job {
+    pub const ALL: [Self; 3] = [Self::Dispatch, Self::Deadline, Self::CancelExecutor];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dispatch => "dispatch",
+            Self::Deadline => "deadline",
+            Self::CancelExecutor => "cancel_executor",
+        }
+    }
+}
+
+/// A node's place in its run's tree: its ordinal number among all nodes of the
+/// run, after those of its ancestors (`1.4.9`; the root is `1`). The node and
+/// its descendants are those whose path begins with its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodePath(String);
+
+impl NodePath {
+    pub fn root() -> Self {
+        Self("1".into())
+    }
+    /// The path of the child that is the run's `ordinal`th node.
+    pub fn child(&self, ordinal: u64) -> Self {
+        Self(format!("{}.{ordinal}", self.0))
+    }
+    /// Steps from the root, which has depth 0.
+    pub fn depth(&self) -> u64 {
+        self.0.bytes().filter(|&byte| byte == b'.').count() as u64
+    }
+    /// `other` is this node or one of its descendants.
+    pub fn contains(&self, other: &Self) -> bool {
+        other.0.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for NodePath {
+    fn from(path: String) -> Self {
+        Self(path)
+    }
+}
+
+impl fmt::Display for NodePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An event and the place of the node that it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventRecord {
+    pub event: RunEvent,
+    /// None for an event of the run as a whole.
+    pub path: Option<NodePath>,
+}
+
+/// One try to execute a NodeRun: what became of it, applied or not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    pub node_run_id: NodeRunId,
+    pub run_id: RunId,
+    /// 1, 2, …
+    pub attempt: u32,
+    pub started_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
+    pub outcome: AttemptOutcome,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// At the executor.
+    Open,
+    /// Its answer became the node's end.
+    Applied(NodeRunState),
+    /// Its answer came when the node was already over: kept as evidence only.
+    Late { state: NodeRunState, error: Option<Error> },
+    /// It did not reach the executor, or may be repeated: another may follow.
+    Retried(Error),
+    /// The process died while it was at the executor.
+    Lost,
+}
+
+/// Everything that one decision writes: all of it or nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangeSet {
+    pub run_id: RunId,
+    /// The Run, if it changed (each event changes it: it counts them).
+    pub run: Option<RunRecord>,
+    /// The NodeRuns that are new (version 0) or changed.
+    pub nodes: Vec<NodeRecord>,
+    /// The events, with their `seq`.
+    pub events: Vec<EventRecord>,
+    /// Attempts begun or ended, by (node, attempt).
+    pub attempts: Vec<AttemptRecord>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_contains_itself_and_its_descendants_only() {
+        let node = NodePath::root().child(4);
+        assert_eq!(node.as_str(), "1.4");
+        assert_eq!((NodePath::root().depth(), node.child(9).depth()), (0, 2));
+        assert!(node.contains(&node) && node.contains(&node.child(9)));
+        assert!(!node.contains(&NodePath::root()));
+        assert!(!node.contains(&NodePath::root().child(41)));
+    }
+}

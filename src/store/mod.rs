@@ -1,0 +1,157 @@
+//! The journal: the coordinator's own database, and the only truth.
+//!
+//! Whatever is decided is committed here in one transaction, durably, before
+//! anybody is answered and before anything is done about it.
+//!
+//! - `sqlite`: built in; one writer thread with group commit.
+//! - `conformance`: the suite that every implementation must pass.
+//! - `faulty`: a decorator that injects faults, for tests.
+
+use async_trait::async_trait;
+
+use crate::{
+    ids::{NodeRunId, OwnerId, RunId},
+    record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
+    time::Timestamp,
+};
+
+/// Durable home of runs. Every implementation must pass `conformance`.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Applies all of `change` or none of it, and returns only once it is
+    /// durable. [`StoreError::Conflict`] if any row in it is no longer at the
+    /// version that was read (or exists, when it should be new). Stored rows
+    /// get the next version.
+    async fn commit(&self, change: ChangeSet) -> Result<(), StoreError>;
+
+    async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError>;
+
+    async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError>;
+
+    /// The NodeRuns of a run that are not terminal, deepest first; with
+    /// `under`, only the descendants of that node, without it itself. Costs by
+    /// the number of live nodes, not of all.
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError>;
+
+    /// Events of a run in the order of `seq`, beginning after `after`; with
+    /// `within`, only those about that node and its descendants.
+    async fn events_after(
+        &self,
+        run: &RunId,
+        after: u64,
+        within: Option<&NodePath>,
+        limit: PageLimit,
+    ) -> Result<EventPage, StoreError>;
+
+    /// What was tried to execute a NodeRun, oldest first.
+    async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, StoreError>;
+
+    /// Takes wake-ups that are due at `now` and owned by nobody, in the order
+    /// in which they became due, at most `limit`, for `owner`, durably.
+    async fn wakes_claim(&self, owner: &OwnerId, now: Timestamp, limit: u32) -> Result<Vec<NodeRecord>, StoreError>;
+
+    /// When the earliest wake-up that nobody owns is due.
+    async fn wake_next(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Runs that are not over although their deadline has passed, at most
+    /// `limit`.
+    async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError>;
+
+    /// `owner` lives at least until `until`. Its first renewal registers it.
+    async fn owner_renew(&self, owner: &OwnerId, until: Timestamp) -> Result<(), StoreError>;
+
+    /// Takes the wake-ups of owners that are dead at `now` (or that gave up,
+    /// see [`Store::owner_release`]) away from them and makes them due at
+    /// once. Returns how many.
+    async fn owners_expire(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// `owner` is leaving: everything it owns is due at once, for anybody.
+    async fn owner_release(&self, owner: &OwnerId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Numbers for health and for people.
+    async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError>;
+
+    /// What is owed to the JARVIS stores, oldest first. Empty unless the store
+    /// was opened to keep an outbox.
+    async fn outbox_page(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError>;
+
+    /// The JARVIS stores have accepted these.
+    async fn outbox_ack(&self, ids: &[u64]) -> Result<(), StoreError>;
+}
+
+/// How much of a listing to give at once: whichever bound is met first (but
+/// always at least one entry).
+#[derive(Clone, Copy, Debug)]
+pub struct PageLimit {
+    pub entries: u32,
+    pub bytes: usize,
+}
+
+/// A piece of an event stream.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventPage {
+    /// `seq` and the RunEvent as JSON text, without a line end.
+    pub events: Vec<(u64, String)>,
+    /// Every event up to this `seq` was looked at: go on after it.
+    pub scanned_to: u64,
+    /// Nothing was left behind `scanned_to` when the page was read.
+    pub at_end: bool,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub runs_live: u64,
+    pub nodes_live: u64,
+    /// Wake-ups that are due and nobody has taken.
+    pub wakes_due: u64,
+    pub outbox: u64,
+}
+
+/// Something that a JARVIS store has yet to hear of. The content is read when
+/// it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxEntry {
+    pub id: u64,
+    pub run_id: RunId,
+    pub what: Owed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owed {
+    Run,
+    NodeRun(NodeRunId),
+    Event(u64),
+}
+
+/// Why the journal could not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else changed a row in between: read again and decide again.
+    #[error("a row changed since it was read")]
+    Conflict,
+    /// No room. Nothing was written.
+    #[error("the journal is full: {0}")]
+    Full(String),
+    /// A failure of the disk or the database. Nothing was written that can be
+    /// seen; whether the commit survived is decided by the database.
+    #[error("the journal failed: {0}")]
+    Failed(String),
+    /// A stored record cannot be read.
+    #[error("a record of the journal is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Why the journal could not be opened. Each has a message for whoever starts
+/// the program.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{path}: another coordinator is using this journal")]
+    Locked { path: String },
+    #[error("{path}: this is not a journal of the run coordinator, or it is damaged: {reason}")]
+    Corrupt { path: String, reason: String },
+    #[error("{path}: the journal has schema {found}, this program knows up to {supported}: use a newer program")]
+    Newer { path: String, found: i64, supported: i64 },
+    #[error("{path}: {reason}")]
+    Io { path: String, reason: String },
+}
