@@ -180,7 +180,8 @@ pub struct EventRecord {
     pub path: Option<NodePath>,
 }
 
-/// One try to execute a NodeRun: what became of it, applied or not.
+/// A try to execute a NodeRun that did not become the node's end. (One that
+/// did needs no entry: the NodeRun says how it ended.)
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptRecord {
     pub node_run_id: NodeRunId,
@@ -188,22 +189,17 @@ pub struct AttemptRecord {
     /// 1, 2, …
     pub attempt: u32,
     pub started_at: Timestamp,
-    pub ended_at: Option<Timestamp>,
+    pub ended_at: Timestamp,
     pub outcome: AttemptOutcome,
 }
 
-/// How an attempt ended.
+/// What became of an attempt that did not end its node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
-    /// At the executor.
-    Open,
-    /// Its answer became the node's end.
-    Applied(NodeRunState),
-    /// Its answer came when the node was already over: kept as evidence only.
+    /// Its answer came when the node was already over, or on to another
+    /// attempt: kept as evidence only.
     Late { state: NodeRunState, error: Option<Error> },
-    /// It did not reach the executor, or may be repeated: another may follow.
-    Retried(Error),
     /// The process died while it was at the executor.
     Lost,
 }
@@ -218,7 +214,7 @@ pub struct ChangeSet {
     pub nodes: Vec<NodeRecord>,
     /// The events, with their `seq`.
     pub events: Vec<EventRecord>,
-    /// Attempts begun or ended, by (node, attempt).
+    /// Attempts that came to nothing, by (node, attempt).
     pub attempts: Vec<AttemptRecord>,
 }
 

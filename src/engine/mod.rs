@@ -1,2 +1,139 @@
+//! The rules of the coordinator, and nothing else: no async, no I/O, no clock,
+//! no randomness. Each command is a function
+//!
+//! ```text
+//! view of the stored records + command + now  ──▶  Decision | Rejection
+//! ```
+//!
+//! The caller loads the view, commits the [`Decision`]'s change set in one
+//! transaction, and only then answers or acts. If a record moved in between,
+//! the commit is refused and the command is decided again on what is there now.
+//!
+//! | module | commands |
+//! |---|---|
+//! | `start` | start a run |
+//! | `decompose` | create the children of a composite, idempotently, within limits |
+//! | `attempt` | claim, begin, retry, finish: one try to execute a node |
+//! | `complete` | evaluate and complete a node |
+//! | `cancel` | cancel a run; a deadline that passed |
+//! | `lifecycle` | the tables of allowed transitions (contract §5) |
+//! | `constraints` | merging and testing constraints (contract §7) |
+//! | `extensions` | the coordinator's own extension keys (contract §12) |
+//! | `draft` | collects what a decision changes |
+//!
+//! **Architecture invariants.** Only this module makes a `ChangeSet`. A
+//! terminal record never changes its state. Events are numbered here, without
+//! gaps. Cost does not depend on the number of nodes in a run, but for
+//! a cascade, which costs by the nodes that are still alive.
+
+mod attempt;
+mod cancel;
+mod complete;
+pub mod constraints;
+mod decompose;
+mod draft;
+mod extensions;
+pub mod lifecycle;
 mod rejection;
+mod start;
+
+use std::time::Duration;
+
+pub use attempt::{
+    Applied, Attempt, AttemptResult, BeginAttempt, Begun, attempt_accepted, attempt_begin, attempt_claim,
+    attempt_finish, attempt_lost, attempt_refusal, attempt_refuse, attempt_retry, effective_constraints,
+    executor_told,
+};
+pub use cancel::{node_expire, run_cancel, run_expire};
+pub use complete::{node_complete, node_evaluate};
+pub use decompose::{ChildSpec, CreateChildren, children_create};
+pub use extensions::OWN_KEYS;
 pub use rejection::{Disagreement, Limit, Rejection};
+pub use start::{StartRun, run_start};
+
+use crate::{
+    ids::OwnerId,
+    model::{ConstraintEnvelope, Map, NodeKind, SideEffectClass},
+    record::{ChangeSet, NodeRecord, RunRecord},
+};
+
+/// What a command leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision<T> {
+    /// What to commit before answering; none if nothing changes.
+    pub changes: Option<ChangeSet>,
+    /// What to answer once that is durable.
+    pub answer: T,
+}
+
+impl<T> Decision<T> {
+    /// An answer that needs no change.
+    fn unchanged(answer: T) -> Self {
+        Self { changes: None, answer }
+    }
+}
+
+/// A node in its run, as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeView {
+    pub run: RunRecord,
+    pub node: NodeRecord,
+    /// The node's descendants that are not terminal, deepest first. Only
+    /// composites have any.
+    pub live_below: Vec<NodeRecord>,
+}
+
+/// Settings that decisions depend on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// Write own extension keys as `jarvis.<key>`, as the schema demands,
+    /// instead of as documented (contract D-01).
+    pub dotted_keys: bool,
+    /// How long an atomic node may be at its executor.
+    pub node_timeout: Duration,
+    /// How long a run may take.
+    pub run_timeout: Duration,
+}
+
+/// What the Node Registry (or the prefix rule) says about a node type.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NodeTypeFacts {
+    pub kind: Option<NodeKind>,
+    pub constraints: Option<ConstraintEnvelope>,
+    pub side_effect: Option<SideEffectClass>,
+    pub idempotent: bool,
+}
+
+/// A policy decision, as it goes into an event (contract §10).
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyDecided {
+    /// The checkpoint: `run.start` or `node.run.execute`.
+    pub action: &'static str,
+    pub outcome: PolicyOutcome,
+    pub reason_code: Option<String>,
+    pub message: Option<String>,
+    /// Further members for the event: `approval_ref`, `policy_hash`,
+    /// `policy_version`.
+    pub evidence: Map,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyOutcome {
+    Allow,
+    Deny,
+    /// Taken as deny (contract D-08).
+    RequireApproval,
+}
+
+impl PolicyOutcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::RequireApproval => "require_approval",
+        }
+    }
+}
+
+/// The process that will act on new wake-ups at once, if there is one.
+pub type Lease = Option<OwnerId>;

@@ -1,0 +1,125 @@
+//! What can go wrong with a call, in one shape (contract §17.1).
+
+use serde_json::{Map, Value, json};
+
+use super::Service;
+use crate::model::{Error, ErrorEnvelope};
+
+/// A call to another service that did not give what was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallError {
+    /// The service's own code, or `<service>_unavailable`.
+    pub code: String,
+    pub message: String,
+    pub details: Map<String, Value>,
+    /// None if no answer came.
+    pub status: Option<u16>,
+    /// The connection was never made: the service has not begun anything.
+    pub never_sent: bool,
+    pub retryable: bool,
+}
+
+impl CallError {
+    /// From what the generated client says.
+    pub fn new(service: Service, error: progenitor_client::Error<ErrorEnvelope>) -> Self {
+        let status = error.status().map(|status| status.as_u16());
+        let retryable = error.is_retryable();
+        match error {
+            progenitor_client::Error::ErrorResponse(answer) => {
+                let error = answer.into_inner().error;
+                Self {
+                    code: error.code,
+                    message: error.message,
+                    details: error.details.unwrap_or_default(),
+                    status,
+                    never_sent: false,
+                    retryable: error.retryable.unwrap_or(retryable),
+                }
+            }
+            progenitor_client::Error::Custom(reason) => Self {
+                code: "token_request_failed".into(),
+                message: format!("{} token request failed", service.label()),
+                details: reason_only(&reason),
+                status: None,
+                never_sent: true,
+                retryable: true,
+            },
+            progenitor_client::Error::CommunicationError(error) => {
+                let reason = if error.is_connect() {
+                    "the connection could not be made"
+                } else if error.is_timeout() {
+                    "no answer in time"
+                } else {
+                    "the connection broke off"
+                };
+                Self { never_sent: error.is_connect(), ..Self::unavailable(service, reason) }
+            }
+            progenitor_client::Error::ResponseBodyError(_) => Self::unavailable(service, "the answer broke off"),
+            progenitor_client::Error::InvalidResponsePayload(_, error) => Self {
+                status: Some(200),
+                retryable: false,
+                ..Self::unavailable(service, &format!("the answer makes no sense: {error}"))
+            },
+            progenitor_client::Error::UnexpectedResponse(answer) => Self {
+                status,
+                ..Self::unavailable(service, &format!("unexpected status {}", answer.status()))
+            },
+            progenitor_client::Error::InvalidRequest(reason) => {
+                Self { never_sent: true, retryable: false, ..Self::unavailable(service, &reason) }
+            }
+            progenitor_client::Error::InvalidUpgrade(_) => Self::unavailable(service, "unexpected upgrade"),
+        }
+    }
+
+    /// No answer came, or none that can be read.
+    pub fn unavailable(service: Service, reason: &str) -> Self {
+        Self {
+            code: format!("{}_unavailable", service.name()),
+            message: format!("{} request failed", service.label()),
+            details: reason_only(reason),
+            status: None,
+            never_sent: false,
+            retryable: true,
+        }
+    }
+
+    /// As it is recorded with a NodeRun.
+    pub fn into_error(self) -> Error {
+        Error {
+            details: (!self.details.is_empty()).then_some(self.details),
+            retryable: Some(self.retryable),
+            ..Error::new(&self.code, self.message)
+        }
+    }
+}
+
+fn reason_only(reason: &str) -> Map<String, Value> {
+    Map::from_iter([("error".into(), reason.into())])
+}
+
+/// Whatever a service, or a proxy in front of it, answers on failure becomes an
+/// ARP envelope of the same status: progenitor would report a body that it
+/// cannot read, and forget the status.
+pub(super) async fn as_envelope(answer: reqwest::Response) -> reqwest::Result<reqwest::Response> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let headers = answer.headers().clone();
+    let body = answer.bytes().await?;
+    let body = match serde_json::from_slice::<ErrorEnvelope>(&body) {
+        Ok(_) => body,
+        Err(_) => {
+            // The JARVIS stores say {"detail": "…"}; a proxy says anything.
+            let detail = serde_json::from_slice::<Value>(&body).ok();
+            let detail = detail.as_ref().and_then(|body| body["detail"].as_str());
+            let message = detail.map_or_else(|| format!("HTTP status {}", status.as_u16()), str::to_owned);
+            json!({"error": {"code": "http_error", "message": message}}).to_string().into()
+        }
+    };
+    let mut envelope = http::Response::new(body);
+    *envelope.status_mut() = status;
+    *envelope.headers_mut() = headers;
+    envelope.headers_mut().remove(http::header::CONTENT_LENGTH);
+    Ok(envelope.into())
+}

@@ -1,0 +1,353 @@
+//! One try to execute a node (contract §9.2): claimed, begun, and finished,
+//! retried or lost.
+//!
+//! ```text
+//!              claim                begin                    finish
+//!   queued ───────────▶ assigned ───────────▶ running ─────────────────▶ terminal
+//!      │  (only if policy or registry          │  ▲
+//!      │   must be asked over the network)     │  │ begin, attempt + 1
+//!      └──────────── begin ───────────────────▶│  │
+//!      └──────────── refuse ──▶ failed         └──┘ retry | lost, may run again
+//! ```
+//!
+//! The attempt's number is its fencing number: a result that names another
+//! attempt than the current one, or comes when the node is over, is kept in the
+//! attempt log and changes nothing else.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{
+    Decision, Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules, constraints,
+    draft::{Draft, End, is_at_executor, wake},
+    extensions::to_value,
+    start::denied,
+};
+use crate::{
+    model::{
+        ConstraintEnvelope, Error, EvaluationResult, EvaluationStatus, ExecutorBinding, Map, NodeKind, NodeRunState,
+        ResourceRef, RunEventType, SideEffectClass,
+    },
+    record::{AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord, RunRecord, Wake},
+    time::Timestamp,
+};
+
+/// An attempt that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub number: u32,
+    pub started_at: Timestamp,
+}
+
+/// What is needed to begin, found out beforehand.
+#[derive(Clone, Debug)]
+pub struct BeginAttempt {
+    pub facts: NodeTypeFacts,
+    /// The decision at the checkpoint `node.run.execute`.
+    pub decided: PolicyDecided,
+    /// The executor that will do it, or why there is none.
+    pub executor: Result<ExecutorBinding, Error>,
+}
+
+/// What came of beginning.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Begun {
+    /// Call the executor, and be done by `deadline`.
+    Go { attempt: Attempt, deadline: Timestamp },
+    /// The node has failed instead.
+    Refused,
+    /// There is nothing to do any more.
+    Stale,
+}
+
+/// What an executor answered, or that it did not.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttemptResult {
+    /// The work is done, well or badly. `state` is terminal.
+    Answered {
+        state: NodeRunState,
+        outputs: Option<Map>,
+        output_artifacts: Option<Vec<ResourceRef>>,
+        error: Option<Error>,
+    },
+    /// The call failed, or its answer made no sense.
+    Failed(Error),
+}
+
+/// What became of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    Yes,
+    /// Recorded in the attempt log only.
+    Late,
+}
+
+/// Marks a node as taken, before its policy or registry questions go out.
+pub fn attempt_claim(run: &RunRecord, mut node: NodeRecord, lease: &Lease) -> Decision<()> {
+    match node.node.state {
+        NodeRunState::Queued => {
+            node.node.state = NodeRunState::Assigned;
+            if let Some(wake) = &mut node.wake {
+                wake.owner.clone_from(lease);
+            }
+            Decision { changes: Some(node_only(run, node)), answer: () }
+        }
+        NodeRunState::Assigned
+        | NodeRunState::Running
+        | NodeRunState::Succeeded
+        | NodeRunState::Failed
+        | NodeRunState::Canceled => Decision::unchanged(()),
+    }
+}
+
+/// The constraints that hold for a node at dispatch (contract §7.2).
+pub fn effective_constraints(
+    run: &RunRecord,
+    node: &NodeRecord,
+    facts: &NodeTypeFacts,
+) -> Result<Option<ConstraintEnvelope>, Error> {
+    let invalid = |_| Error::new("constraint_invalid", "Constraints payload is not valid");
+    match constraints::stored(node.node.extensions.as_ref()).map_err(invalid)? {
+        Some(own) => Ok(Some(own)),
+        None => {
+            let of_run = constraints::stored(run.run.extensions.as_ref()).map_err(invalid)?;
+            Ok(constraints::merge([of_run.as_ref(), facts.constraints.as_ref()]))
+        }
+    }
+}
+
+/// Why a node must not be executed, policy apart (contract §9.2 steps 3, 4).
+pub fn attempt_refusal(run: &RunRecord, node: &NodeRecord, facts: &NodeTypeFacts) -> Option<Error> {
+    let Some(kind) = node.node.kind.or(facts.kind) else {
+        return Some(Error::new("unknown_node_kind", "Unable to resolve node kind"));
+    };
+    let side_effect = node.side_effect.or(facts.side_effect);
+    match effective_constraints(run, node, facts) {
+        Ok(effective) => constraints::refusal(effective.as_ref(), &node.node.node_type_ref, kind, side_effect),
+        Err(invalid) => Some(invalid),
+    }
+}
+
+/// Fails a node that must not, or cannot, be executed.
+pub fn attempt_refuse(view: NodeView, error: Error, rules: &Rules, lease: &Lease, now: Timestamp) -> Decision<()> {
+    let NodeView { run, node, live_below } = view;
+    if node.is_terminal() {
+        return Decision::unchanged(());
+    }
+    let mut draft = Draft::new(run, now);
+    draft.end(rules, node, live_below, End::failed(error), lease);
+    Decision { changes: Some(draft.into_changes()), answer: () }
+}
+
+/// Records the policy decision and, if all is well, that the node is at its
+/// executor (contract §9.2 steps 5 to 7).
+pub fn attempt_begin(
+    view: NodeView,
+    command: BeginAttempt,
+    rules: &Rules,
+    lease: &Lease,
+    now: Timestamp,
+) -> Decision<Begun> {
+    let NodeView { run, mut node, live_below } = view;
+    if node.is_terminal() || node.wake.as_ref().is_none_or(|wake| wake.job != Job::Dispatch) {
+        return Decision::unchanged(Begun::Stale);
+    }
+    let BeginAttempt { facts, decided, executor } = command;
+    let kind = *node.node.kind.get_or_insert(match facts.kind {
+        Some(kind) => kind,
+        // `attempt_refusal` has let through only nodes of known kind.
+        None => return Decision::unchanged(Begun::Stale),
+    });
+    node.side_effect = node.side_effect.or(facts.side_effect);
+    let effective = effective_constraints(&run, &node, &facts).unwrap_or_default();
+
+    let mut draft = Draft::new(run, now);
+    draft.policy_decided(&node, &decided);
+    let binding = match (decided.outcome, executor) {
+        (PolicyOutcome::Allow, Ok(binding)) => binding,
+        (PolicyOutcome::Allow, Err(unconfigured)) => {
+            draft.end(rules, node, live_below, End::failed(unconfigured), lease);
+            return Decision { changes: Some(draft.into_changes()), answer: Begun::Refused };
+        }
+        (PolicyOutcome::Deny | PolicyOutcome::RequireApproval, _) => {
+            let error = denied(&decided, "NodeRun denied by policy");
+            draft.end(rules, node, live_below, End::failed(error), lease);
+            return Decision { changes: Some(draft.into_changes()), answer: Begun::Refused };
+        }
+    };
+    let default = match kind {
+        NodeKind::Atomic => rules.node_timeout,
+        // As long as its children need; the run's deadline bounds it.
+        NodeKind::Composite => Duration::MAX,
+    };
+    let by_time = now + constraints::wall_time(effective.as_ref(), default);
+    let deadline = draft.run.deadline.map_or(by_time, |of_run| of_run.min(by_time));
+    node.attempt += 1;
+    node.node.state = NodeRunState::Running;
+    node.node.started_at.get_or_insert(now);
+    node.node.executor_binding = Some(binding);
+    node.deadline = Some(deadline);
+    node.wake = Some(wake(Job::Deadline, deadline, lease));
+    let attempt = Attempt { number: node.attempt, started_at: now };
+    draft.put(node);
+    Decision { changes: Some(draft.into_changes()), answer: Begun::Go { attempt, deadline } }
+}
+
+/// A composite's executor has taken the assignment: nothing to do here until it
+/// reports or its time is up.
+pub fn attempt_accepted(run: &RunRecord, mut node: NodeRecord, attempt: Attempt) -> Decision<()> {
+    match &mut node.wake {
+        Some(wake) if !node.node.state.is_terminal() && node.attempt == attempt.number => {
+            wake.owner = None;
+            Decision { changes: Some(node_only(run, node)), answer: () }
+        }
+        Some(_) | None => Decision::unchanged(()),
+    }
+}
+
+/// Puts a node back to be dispatched at `at`, because something that was needed
+/// is not there right now.
+pub fn attempt_retry(run: &RunRecord, mut node: NodeRecord, at: Timestamp) -> Decision<()> {
+    if node.is_terminal() {
+        return Decision::unchanged(());
+    }
+    let tries = node.wake.as_ref().map_or(0, |wake| wake.tries) + 1;
+    let at = node.deadline.map_or(at, |deadline| deadline.min(at));
+    node.wake = Some(Wake { job: Job::Dispatch, at, owner: None, tries });
+    Decision { changes: Some(node_only(run, node)), answer: () }
+}
+
+/// Applies the result of an atomic node's attempt (contract §9.3), or, if the
+/// attempt is not the current one any more, records that it came.
+pub fn attempt_finish(
+    view: NodeView,
+    attempt: Attempt,
+    result: AttemptResult,
+    rules: &Rules,
+    lease: &Lease,
+    now: Timestamp,
+) -> Decision<Applied> {
+    let NodeView { run, mut node, live_below } = view;
+    if node.is_terminal() || node.attempt != attempt.number {
+        let (state, error) = match result {
+            AttemptResult::Answered { state, error, .. } => (state, error),
+            AttemptResult::Failed(error) => (NodeRunState::Failed, Some(error)),
+        };
+        let outcome = AttemptOutcome::Late { state, error };
+        let changes = attempt_only(&run, &node, attempt, outcome, now);
+        return Decision { changes: Some(changes), answer: Applied::Late };
+    }
+    let mut draft = Draft::new(run, now);
+    let end = match result {
+        AttemptResult::Answered { state, outputs, output_artifacts, error } => {
+            let evaluation = evaluation(state);
+            draft.event(RunEventType::NodeEvaluated, Some(&node), to_value(&evaluation));
+            // A judgement that somebody has made already stands (G25).
+            node.node.evaluation_result.get_or_insert(evaluation);
+            End { state, outputs, output_artifacts, error, tell_executor: false }
+        }
+        AttemptResult::Failed(error) => End::failed(error),
+    };
+    draft.end(rules, node, live_below, end, lease);
+    Decision { changes: Some(draft.into_changes()), answer: Applied::Yes }
+}
+
+/// The process that was at this attempt is gone, and nobody knows what the
+/// executor did. A composite is assigned again (its executor ignores one that it
+/// has); an atomic node runs again only if that can do no harm.
+pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp) -> Decision<()> {
+    if view.node.is_terminal() || !is_at_executor(&view.node) {
+        return Decision::unchanged(());
+    }
+    let NodeView { run, mut node, live_below } = view;
+    let again = match node.node.kind {
+        Some(NodeKind::Composite) => true,
+        Some(NodeKind::Atomic) | None => node.idempotent || node.side_effect == Some(SideEffectClass::Read),
+    };
+    let attempt = Attempt { number: node.attempt, started_at: node.node.started_at.unwrap_or(now) };
+    let lost = attempt_only(&run, &node, attempt, AttemptOutcome::Lost, now).attempts;
+    let mut draft = Draft::new(run, now);
+    for record in lost {
+        draft.attempt(record);
+    }
+    if again {
+        node.wake = Some(wake(Job::Dispatch, now, lease));
+        draft.put(node);
+    } else {
+        let mut error = Error::new(
+            "executor_outcome_unknown",
+            "The coordinator stopped while the node was at its executor, and it may not be executed twice",
+        );
+        error.details = json!({"attempt": attempt.number}).as_object().cloned();
+        let end = End { tell_executor: true, ..End::failed(error) };
+        draft.end(rules, node, live_below, end, lease);
+    }
+    Decision { changes: Some(draft.into_changes()), answer: () }
+}
+
+/// The executor of a node that is over has been told, or (with `again_at`) is
+/// to be told again.
+pub fn executor_told(run: &RunRecord, mut node: NodeRecord, again_at: Option<Timestamp>) -> Decision<()> {
+    let Some(Wake { job: Job::CancelExecutor, tries, .. }) = node.wake else {
+        return Decision::unchanged(());
+    };
+    node.wake =
+        again_at.map(|at| Wake { job: Job::CancelExecutor, at, owner: None, tries: tries.saturating_add(1) });
+    Decision { changes: Some(node_only(run, node)), answer: () }
+}
+
+fn evaluation(state: NodeRunState) -> EvaluationResult {
+    let status = match state {
+        NodeRunState::Succeeded => EvaluationStatus::Success,
+        NodeRunState::Queued
+        | NodeRunState::Assigned
+        | NodeRunState::Running
+        | NodeRunState::Failed
+        | NodeRunState::Canceled => EvaluationStatus::Fail,
+    };
+    EvaluationResult {
+        status,
+        reason_code: Some("atomic_completed".into()),
+        message: None,
+        details: None,
+        confidence: None,
+        extensions: None,
+    }
+}
+
+/// A change of one node's bookkeeping: no event, so the run stays as it is.
+fn node_only(run: &RunRecord, node: NodeRecord) -> ChangeSet {
+    ChangeSet {
+        run_id: run.run.run_id.clone(),
+        run: None,
+        nodes: vec![node],
+        events: Vec::new(),
+        attempts: Vec::new(),
+    }
+}
+
+/// An entry of the attempt log, and nothing else.
+fn attempt_only(
+    run: &RunRecord,
+    node: &NodeRecord,
+    attempt: Attempt,
+    outcome: AttemptOutcome,
+    now: Timestamp,
+) -> ChangeSet {
+    let record = AttemptRecord {
+        node_run_id: node.id().clone(),
+        run_id: run.run.run_id.clone(),
+        attempt: attempt.number,
+        started_at: attempt.started_at,
+        ended_at: now,
+        outcome,
+    };
+    ChangeSet {
+        run_id: run.run.run_id.clone(),
+        run: None,
+        nodes: Vec::new(),
+        events: Vec::new(),
+        attempts: vec![record],
+    }
+}
