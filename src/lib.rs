@@ -1,9 +1,14 @@
 pub mod auth;
+pub mod clients;
 pub mod config;
 pub mod coordinator;
+pub mod dispatch;
 pub mod engine;
+pub mod events;
 pub mod ids;
 pub mod model;
+pub mod node_types;
+pub mod policy;
 pub mod record;
 pub mod store;
 pub mod tasks;

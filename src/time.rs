@@ -105,6 +105,26 @@ impl Clock for SystemClock {
     }
 }
 
+/// Waiting times between tries: `base`, twice that, and so on up to `cap`; in
+/// each the second half is spread by `salt`, so that those who failed together
+/// do not come back together.
+pub fn backoff(tries: u32, base: Duration, cap: Duration, salt: &str) -> Duration {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let full = base.saturating_mul(1 << tries.min(20)).min(cap);
+    let mut hasher = DefaultHasher::new();
+    (salt, tries).hash(&mut hasher);
+    let spread = (hasher.finish() % 1000) as u32;
+    full / 2 + full / 2 * spread / 1000
+}
+
+/// What `work` gives, or `None` if that takes longer than `time`.
+pub async fn within<T>(clock: &dyn Clock, time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        result = work => Some(result),
+        () = clock.sleep(time) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,8 +19,7 @@ pub use tokens::{TokenSource, TokenSourceOptions};
 
 macro_rules! clients {
     ($($name:ident)*) => { $(
-        #[expect(clippy::all, unused, reason = "generated code is not ours to format")]
-        #[allow(missing_docs, rustdoc::all, clippy::unwrap_used, clippy::needless_pass_by_value)]
+        #[allow(clippy::all, clippy::unwrap_used, unreachable_pub, unused, rustdoc::all, reason = "generated code is not ours to format")]
         pub mod $name {
             include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
 

@@ -1,40 +1,109 @@
-//! Placeholder while the engine is being written: the signatures are final.
-#![allow(unused_variables, clippy::todo, clippy::unused_async)]
+//! The use cases: load what is stored, let the engine decide, commit, tell
+//! whoever waits.
+//!
+//! ```text
+//!   api, dispatch ──▶ Coordinator ──▶ engine (pure) ──▶ commit ──▶ hub (followers)
+//!                        │  ▲                             │  └────▶ queue (dispatch)
+//!                        ▼  │ again, on conflict          ▼
+//!                       store ◀──────────────────── one transaction
+//! ```
+//!
+//! Commands on one run are decided one after the other: each holds the run's
+//! lock from reading until its commit is durable. Other runs do not wait.
+//!
+//! **Architecture invariants.** Every public method that acts for a caller asks
+//! for a [`Principal`]: what is not authenticated cannot be called. Nothing is
+//! answered, announced or queued before its commit is durable.
+
+mod attempts;
+mod commit;
 mod error;
+mod locks;
+mod nodes;
+mod queue;
+mod runs;
+
+use std::sync::Arc;
+
+use slog::Logger;
+
+pub(crate) use attempts::Assignment;
+pub use commit::StoreHealth;
 pub use error::{CoordinatorError, ErrorFacts, FieldError};
+pub use queue::{Task, WorkQueue};
 
-use bytes::Bytes;
-use futures::stream::BoxStream;
+pub use crate::events::{EventLines, StreamOptions};
+use crate::{
+    auth::Principal,
+    engine::Rules,
+    events::Events,
+    ids::{IdSource, NodeRunId, RunId},
+    model::{Health, HealthCheck, HealthStatus},
+    node_types::NodeTypes,
+    policy::Policy,
+    store::Store,
+    time::Clock,
+};
 
-use crate::{auth::Principal, ids::{NodeRunId, RunId}, model::*};
-
-/// What part of an event stream is wanted.
-#[derive(Clone, Debug, Default)]
-pub struct StreamOptions {
-    /// Give the events after this `seq`.
-    pub after: u64,
-    /// End after so many lines.
-    pub limit: Option<u64>,
-    /// Wait for more, until `run_completed`.
-    pub follow: bool,
+/// What a coordinator is made of.
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdSource>,
+    pub events: Events,
+    pub policy: Policy,
+    pub node_types: NodeTypes,
+    pub queue: Arc<WorkQueue>,
+    pub rules: Rules,
+    pub log: Logger,
 }
 
-/// The lines of an event stream, each with its line end. An error breaks the
-/// connection off, so that nobody takes a part for the whole.
-/// (dropshot bodies must be Sync.)
-pub type EventLines = std::pin::Pin<Box<dyn futures::Stream<Item = Result<Bytes, crate::store::StoreError>> + Send + Sync>>;
-
-pub struct Coordinator {}
+/// The run authority.
+pub struct Coordinator {
+    parts: Parts,
+    locks: locks::Locks<RunId>,
+    store_health: StoreHealth,
+}
 
 impl Coordinator {
-    pub async fn run_start(&self, caller: &Principal, request: RunStartRequest) -> Result<Run, CoordinatorError> { todo!() }
-    pub async fn run_get(&self, caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> { todo!() }
-    pub async fn run_cancel(&self, caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> { todo!() }
-    pub async fn run_events(&self, caller: &Principal, run: &RunId, options: StreamOptions) -> Result<EventLines, CoordinatorError> { todo!() }
-    pub async fn node_runs_create(&self, caller: &Principal, request: NodeRunsCreateRequest) -> Result<NodeRunsCreateResponse, CoordinatorError> { todo!() }
-    pub async fn node_run_get(&self, caller: &Principal, node: &NodeRunId) -> Result<NodeRun, CoordinatorError> { todo!() }
-    pub async fn node_run_evaluate(&self, caller: &Principal, node: &NodeRunId, report: NodeRunEvaluationReportRequest) -> Result<(), CoordinatorError> { todo!() }
-    pub async fn node_run_complete(&self, caller: &Principal, node: &NodeRunId, completion: NodeRunCompleteRequest) -> Result<(), CoordinatorError> { todo!() }
-    pub async fn node_run_events(&self, caller: &Principal, node: &NodeRunId, options: StreamOptions) -> Result<EventLines, CoordinatorError> { todo!() }
-    pub async fn health(&self) -> Health { todo!() }
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, locks: locks::Locks::default(), store_health: StoreHealth::default() }
+    }
+
+    /// How the coordinator and what it depends on are doing. Never fails, and
+    /// never waits for anybody.
+    pub async fn health(&self) -> Health {
+        let check = match self.store_health.trouble() {
+            None => HealthCheck { name: "journal".into(), status: HealthStatus::Ok, message: None, details: None },
+            Some(message) => HealthCheck {
+                name: "journal".into(),
+                status: HealthStatus::Down,
+                message: Some(message.into()),
+                details: None,
+            },
+        };
+        Health { status: check.status, time: self.parts.clock.now(), checks: Some(vec![check]), extensions: None }
+    }
+
+    /// The events of a run (contract §13).
+    pub async fn run_events(
+        &self,
+        caller: &Principal,
+        run: &RunId,
+        options: StreamOptions,
+    ) -> Result<EventLines, CoordinatorError> {
+        self.run_get(caller, run).await?;
+        Ok(self.parts.events.stream(run.clone(), None, options))
+    }
+
+    /// The events of a NodeRun and its descendants.
+    pub async fn node_run_events(
+        &self,
+        _caller: &Principal,
+        node: &NodeRunId,
+        options: StreamOptions,
+    ) -> Result<EventLines, CoordinatorError> {
+        let node = self.node_fetch(node).await?;
+        Ok(self.parts.events.stream(node.node.run_id, Some(node.path), options))
+    }
 }

@@ -71,8 +71,9 @@ pub enum AttemptResult {
         output_artifacts: Option<Vec<ResourceRef>>,
         error: Option<Error>,
     },
-    /// The call failed, or its answer made no sense.
-    Failed(Error),
+    /// The call failed, or its answer made no sense. With `tell_executor`, it
+    /// may be at work all the same, and must be told to stop.
+    Failed { error: Error, tell_executor: bool },
 }
 
 /// What became of a result.
@@ -232,7 +233,7 @@ pub fn attempt_finish(
     if node.is_terminal() || node.attempt != attempt.number {
         let (state, error) = match result {
             AttemptResult::Answered { state, error, .. } => (state, error),
-            AttemptResult::Failed(error) => (NodeRunState::Failed, Some(error)),
+            AttemptResult::Failed { error, .. } => (NodeRunState::Failed, Some(error)),
         };
         let outcome = AttemptOutcome::Late { state, error };
         let changes = attempt_only(&run, &node, attempt, outcome, now);
@@ -247,7 +248,7 @@ pub fn attempt_finish(
             node.node.evaluation_result.get_or_insert(evaluation);
             End { state, outputs, output_artifacts, error, tell_executor: false }
         }
-        AttemptResult::Failed(error) => End::failed(error),
+        AttemptResult::Failed { error, tell_executor } => End { tell_executor, ..End::failed(error) },
     };
     draft.end(rules, node, live_below, end, lease);
     Decision { changes: Some(draft.into_changes()), answer: Applied::Yes }

@@ -4,7 +4,6 @@ use serde_json::{Map, Value};
 
 use super::{Lease, PolicyDecided, Rules, extensions, lifecycle};
 use crate::{
-    ids::NodeRunId,
     model::{Error, NodeKind, NodeRunState, ResourceRef, RunEvent, RunEventType, RunState},
     record::{AttemptRecord, ChangeSet, EventRecord, Job, NodeRecord, RunRecord, Wake},
     time::Timestamp,
@@ -172,11 +171,6 @@ impl Draft {
         self.run.deadline = None;
         let data = Map::from_iter([("state".into(), state.to_string().into())]);
         self.event(RunEventType::RunCompleted, root, Value::Object(data));
-    }
-
-    /// A node's record as this draft has it.
-    pub(super) fn node(&self, id: &NodeRunId) -> Option<&NodeRecord> {
-        self.nodes.iter().find(|node| node.id() == id)
     }
 
     pub(super) fn into_changes(self) -> ChangeSet {

@@ -50,6 +50,10 @@ pub trait Store: Send + Sync + 'static {
     /// in which they became due, at most `limit`, for `owner`, durably.
     async fn wakes_claim(&self, owner: &OwnerId, now: Timestamp, limit: u32) -> Result<Vec<NodeRecord>, StoreError>;
 
+    /// The NodeRuns whose wake-up `owner` has had since before `since`, but for
+    /// deadlines that have not come: what it should be at, or have done.
+    async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError>;
+
     /// When the earliest wake-up that nobody owns is due.
     async fn wake_next(&self) -> Result<Option<Timestamp>, StoreError>;
 

@@ -1,0 +1,267 @@
+//! What dispatch needs of the coordinator: beginning, finishing and giving up
+//! attempts to execute nodes (contract §9). Not for callers.
+
+use std::time::Duration;
+
+use serde_json::{Map, json};
+use slog::{info, warn};
+
+use super::{Coordinator, CoordinatorError, Task};
+use crate::{
+    engine::{self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, NodeTypeFacts, NodeView, PolicyDecided},
+    ids::{NodeRunId, RunId},
+    model::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
+    node_types::RegistryUnavailable,
+    policy::{NODE_RUN_EXECUTE, Question},
+    record::{Job, NodeRecord, RunRecord},
+    time::{Timestamp, backoff},
+};
+
+/// Waits between tries while something that is needed is not there.
+const RETRY_BASE: Duration = Duration::from_millis(250);
+const RETRY_CAP: Duration = Duration::from_secs(30);
+
+/// A node that is now at its executor: what to send, and by when to be done.
+pub(crate) struct Assignment {
+    pub(crate) node: NodeRun,
+    pub(crate) kind: NodeKind,
+    pub(crate) run_context: Option<RunContext>,
+    pub(crate) constraints: Option<ConstraintEnvelope>,
+    pub(crate) attempt: Attempt,
+    pub(crate) deadline: Timestamp,
+}
+
+/// What was found out about a node outside its run's lock.
+struct Asked {
+    facts: NodeTypeFacts,
+    decided: PolicyDecided,
+}
+
+impl Coordinator {
+    /// Takes a queued node to its executor (contract §9.2), or ends it, or puts
+    /// it off. `None`: there is nothing to call.
+    pub(crate) async fn attempt_begin(
+        &self,
+        task: &Task,
+        binding: &(dyn Fn(NodeKind) -> Result<ExecutorBinding, Error> + Sync),
+    ) -> Result<Option<Assignment>, CoordinatorError> {
+        let remote = !self.parts.policy.is_local() || (task.kind.is_none() && !self.parts.node_types.is_local());
+        let asked = match remote {
+            true => match self.ask(task).await? {
+                Some(asked) => Some(asked),
+                None => return Ok(None),
+            },
+            false => None,
+        };
+        let (asked, queue) = (asked.as_ref(), &self.parts.queue);
+        let rules = &self.parts.rules;
+        self.command(&task.run, |now| async move {
+            let view = self.node_view(&task.node).await?;
+            if !is_dispatchable(&view.node) {
+                return Ok(engine::Decision { changes: None, answer: None });
+            }
+            if view.node.deadline.is_some_and(|deadline| deadline <= now) {
+                return Ok(nothing(engine::node_expire(view, rules, &queue.lease(), now)));
+            }
+            let Asked { facts, decided } = match asked {
+                Some(Asked { facts, decided }) => Asked { facts: facts.clone(), decided: decided.clone() },
+                // Local answers take no time: they are given under the lock.
+                None => {
+                    let facts = self.facts_of(&view.node.node.node_type_ref).await?;
+                    if let Some(error) = engine::attempt_refusal(&view.run, &view.node, &facts) {
+                        return Ok(nothing(engine::attempt_refuse(view, error, rules, &queue.lease(), now)));
+                    }
+                    let decided = self.decide_execute(&view.run, &view.node, &facts).await;
+                    Asked { facts, decided }
+                }
+            };
+            let Some(kind) = view.node.node.kind.or(facts.kind) else {
+                return Ok(engine::Decision { changes: None, answer: None });
+            };
+            let constraints = engine::effective_constraints(&view.run, &view.node, &facts).unwrap_or_default();
+            let (node, run_context) = (view.node.node.clone(), view.run.run.run_context.clone());
+            let command = BeginAttempt { facts, decided, executor: binding(kind) };
+            // This process holds the attempt, however full its queue is.
+            let lease = Some(queue.owner().clone());
+            let engine::Decision { changes, answer } = engine::attempt_begin(view, command, rules, &lease, now);
+            let answer = match answer {
+                Begun::Go { attempt, deadline } => {
+                    Some(Assignment { node, kind, run_context, constraints, attempt, deadline })
+                }
+                Begun::Refused | Begun::Stale => None,
+            };
+            Ok(engine::Decision { changes, answer })
+        })
+        .await
+    }
+
+    /// Asks registry and policy about a node, which is `assigned` meanwhile.
+    /// `None`: the node has been dealt with.
+    async fn ask(&self, task: &Task) -> Result<Option<Asked>, CoordinatorError> {
+        let lease = &Some(self.parts.queue.owner().clone());
+        let view = self
+            .command(&task.run, |_| async move {
+                let view = self.node_view(&task.node).await?;
+                if !is_dispatchable(&view.node) {
+                    return Ok(engine::Decision { changes: None, answer: None });
+                }
+                let engine::Decision { changes, answer: () } =
+                    engine::attempt_claim(&view.run, view.node.clone(), lease);
+                Ok(engine::Decision { changes, answer: Some(view) })
+            })
+            .await?;
+        let Some(NodeView { run, node, .. }) = view else { return Ok(None) };
+        let facts = match node.node.kind {
+            Some(_) => NodeTypeFacts::default(),
+            None => match self.parts.node_types.facts(&node.node.node_type_ref).await {
+                Ok(facts) => facts,
+                Err(RegistryUnavailable(reason)) => {
+                    let tries = node.wake.as_ref().map_or(0, |wake| wake.tries);
+                    let wait = backoff(tries, RETRY_BASE, RETRY_CAP, node.id().as_str());
+                    warn!(self.parts.log, "dispatch put off: the node registry does not answer";
+                        "node_run_id" => %node.id(), "reason" => reason, "tries" => tries);
+                    self.attempt_put_off(&task.run, &task.node, wait).await?;
+                    return Ok(None);
+                }
+            },
+        };
+        if let Some(error) = engine::attempt_refusal(&run, &node, &facts) {
+            self.attempt_refuse(&task.run, &task.node, error).await?;
+            return Ok(None);
+        }
+        let decided = self.decide_execute(&run, &node, &facts).await;
+        Ok(Some(Asked { facts, decided }))
+    }
+
+    /// Applies what an executor answered, or records that it came too late.
+    pub(crate) async fn attempt_finish(
+        &self,
+        run: &RunId,
+        node: &NodeRunId,
+        attempt: Attempt,
+        result: &AttemptResult,
+    ) -> Result<Applied, CoordinatorError> {
+        let applied = self
+            .command(run, |now| async move {
+                let view = self.node_view(node).await?;
+                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+                Ok(engine::attempt_finish(view, attempt, result.clone(), rules, lease, now))
+            })
+            .await?;
+        match applied {
+            Applied::Yes => {}
+            Applied::Late => {
+                info!(self.parts.log, "late result recorded, not applied"; "run_id" => %run, "node_run_id" => %node,
+                    "attempt" => attempt.number);
+            }
+        }
+        Ok(applied)
+    }
+
+    /// A composite's executor has taken the assignment.
+    pub(crate) async fn attempt_accepted(
+        &self,
+        run: &RunId,
+        node: &NodeRunId,
+        attempt: Attempt,
+    ) -> Result<(), CoordinatorError> {
+        self.command(run, |_| async move {
+            let run = self.run_fetch(run).await?;
+            Ok(engine::attempt_accepted(&run, self.node_fetch(node).await?, attempt))
+        })
+        .await
+    }
+
+    /// A node's deadline has passed, or its attempt has lost its process: which
+    /// of both, the record says.
+    pub(crate) async fn node_deadline(&self, run: &RunId, node: &NodeRunId) -> Result<(), CoordinatorError> {
+        self.command(run, |now| async move {
+            let view = self.node_view(node).await?;
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+            let waits = view.node.wake.as_ref().is_some_and(|wake| wake.job == Job::Deadline);
+            let expired = view.node.deadline.is_some_and(|deadline| deadline <= now);
+            Ok(match (waits, expired) {
+                (false, _) => engine::Decision { changes: None, answer: () },
+                (true, true) => {
+                    warn!(self.parts.log, "node run exceeded its deadline"; "run_id" => %run, "node_run_id" => %node);
+                    engine::node_expire(view, rules, lease, now)
+                }
+                (true, false) => {
+                    warn!(self.parts.log, "attempt lost with its process"; "run_id" => %run, "node_run_id" => %node,
+                        "attempt" => view.node.attempt);
+                    engine::attempt_lost(view, rules, lease, now)
+                }
+            })
+        })
+        .await
+    }
+
+    /// A node that is over and whose executor has yet to be told.
+    pub(crate) async fn node_to_cancel(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, CoordinatorError> {
+        let node = self.node_find(node).await?;
+        Ok(node.filter(|node| node.wake.as_ref().is_some_and(|wake| wake.job == Job::CancelExecutor)))
+    }
+
+    /// The executor has been told, or is to be told again after `again_in`.
+    pub(crate) async fn executor_told(
+        &self,
+        run: &RunId,
+        node: &NodeRunId,
+        again_in: Option<Duration>,
+    ) -> Result<(), CoordinatorError> {
+        self.command(run, |now| async move {
+            let run = self.run_fetch(run).await?;
+            Ok(engine::executor_told(&run, self.node_fetch(node).await?, again_in.map(|wait| now + wait)))
+        })
+        .await
+    }
+
+    async fn attempt_put_off(&self, run: &RunId, node: &NodeRunId, wait: Duration) -> Result<(), CoordinatorError> {
+        self.command(run, |now| async move {
+            let run = self.run_fetch(run).await?;
+            Ok(engine::attempt_retry(&run, self.node_fetch(node).await?, now + wait))
+        })
+        .await
+    }
+
+    async fn attempt_refuse(&self, run: &RunId, node: &NodeRunId, error: Error) -> Result<(), CoordinatorError> {
+        let error = &error;
+        self.command(run, |now| async move {
+            let view = self.node_view(node).await?;
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+            Ok(engine::attempt_refuse(view, error.clone(), rules, lease, now))
+        })
+        .await
+    }
+
+    async fn decide_execute(&self, run: &RunRecord, node: &NodeRecord, facts: &NodeTypeFacts) -> PolicyDecided {
+        let context = match self.parts.policy.is_local() {
+            true => Map::new(),
+            false => Map::from_iter([
+                ("principal".into(), json!(run.owner)),
+                ("tenant_id".into(), json!(run.run.run_context.as_ref().and_then(|rc| rc.tenant_id.as_ref()))),
+                ("kind".into(), json!(node.node.kind.or(facts.kind))),
+                ("depth".into(), json!(node.path.depth())),
+                ("parent_node_run_id".into(), json!(node.node.parent_node_run_id)),
+                ("side_effect".into(), json!(node.side_effect.or(facts.side_effect))),
+                ("attempt".into(), json!(node.attempt + 1)),
+            ]),
+        };
+        let question = Question {
+            action: NODE_RUN_EXECUTE,
+            node: &node.node,
+            run_context: run.run.run_context.as_ref(),
+            constraints: engine::effective_constraints(run, node, facts).unwrap_or_default(),
+            context,
+        };
+        self.parts.policy.decide(question).await
+    }
+}
+
+fn is_dispatchable(node: &NodeRecord) -> bool {
+    !node.is_terminal() && node.wake.as_ref().is_some_and(|wake| wake.job == Job::Dispatch)
+}
+
+fn nothing<T>(decision: engine::Decision<()>) -> engine::Decision<Option<T>> {
+    engine::Decision { changes: decision.changes, answer: None }
+}

@@ -1,0 +1,115 @@
+//! Decide, commit, announce: the one way in which anything changes.
+
+use std::sync::{Mutex, PoisonError};
+
+use slog::{error, warn};
+
+use super::{Coordinator, CoordinatorError};
+use crate::{
+    engine::Decision,
+    ids::{NodeRunId, RunId},
+    record::{Job, NodeRecord, RunRecord},
+    store::StoreError,
+    time::Timestamp,
+};
+
+/// A command is decided again so often when other replicas keep changing what
+/// it reads. Within one process the run's lock prevents that.
+const CONFLICTS: u32 = 16;
+
+/// What the last commit said about the journal.
+#[derive(Default)]
+pub struct StoreHealth(Mutex<Option<&'static str>>);
+
+impl StoreHealth {
+    /// What is wrong with the journal, if anything.
+    pub fn trouble(&self) -> Option<&'static str> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, trouble: Option<&'static str>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+impl Coordinator {
+    /// Runs a command: `decide` reads and decides while the run is locked. What
+    /// it decides is durable when this returns.
+    pub(super) async fn command<T, F>(
+        &self,
+        run: &RunId,
+        decide: impl Fn(Timestamp) -> F + Send,
+    ) -> Result<T, CoordinatorError>
+    where
+        T: Send,
+        F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
+    {
+        let _turn = self.locks.lock(run).await;
+        let mut conflicts = 0;
+        loop {
+            let now = self.parts.clock.now();
+            let Decision { changes, answer } = decide(now).await?;
+            let Some(changes) = changes else { return Ok(answer) };
+            let newest = changes.events.last().map(|event| event.event.seq);
+            let due: Vec<NodeRecord> = changes.nodes.iter().filter(|node| is_due(node, now)).cloned().collect();
+            match self.parts.store.commit(changes).await {
+                Ok(()) => {
+                    self.store_health.set(None);
+                    if let Some(seq) = newest {
+                        self.parts.events.hub.publish(run, seq);
+                    }
+                    for node in due {
+                        let owner = node.wake.as_ref().and_then(|wake| wake.owner.as_ref());
+                        if owner == Some(self.parts.queue.owner()) {
+                            self.parts.queue.push(&node);
+                        } else {
+                            self.parts.queue.poke();
+                        }
+                    }
+                    return Ok(answer);
+                }
+                Err(StoreError::Conflict) if conflicts < CONFLICTS => {
+                    conflicts += 1;
+                    warn!(self.parts.log, "decided on stale records, deciding again"; "run_id" => %run, "conflicts" => conflicts);
+                }
+                Err(failure) => return Err(self.store_failed(failure)),
+            }
+        }
+    }
+
+    /// Notes what a store failure says about the journal's health.
+    pub(super) fn store_failed(&self, failure: StoreError) -> CoordinatorError {
+        let trouble = match &failure {
+            StoreError::Conflict => None,
+            StoreError::Full(_) => Some("The journal is full: nothing can be accepted"),
+            StoreError::Failed(_) => Some("The journal cannot be written"),
+            StoreError::Damaged(_) => Some("The journal has a damaged record"),
+        };
+        if let Some(trouble) = trouble {
+            error!(self.parts.log, "the journal failed"; "error" => %failure);
+            self.store_health.set(Some(trouble));
+        }
+        failure.into()
+    }
+
+    pub(super) async fn run_fetch(&self, run: &RunId) -> Result<RunRecord, CoordinatorError> {
+        let found = self.parts.store.run_fetch(run).await.map_err(|failure| self.store_failed(failure))?;
+        found.ok_or_else(|| CoordinatorError::RunNotFound(run.clone()))
+    }
+
+    pub(super) async fn node_fetch(&self, node: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
+        self.node_find(node).await?.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))
+    }
+
+    pub(super) async fn node_find(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, CoordinatorError> {
+        self.parts.store.node_fetch(node).await.map_err(|failure| self.store_failed(failure))
+    }
+}
+
+/// A job that begins now. A deadline does not: it begins when it is passed.
+fn is_due(node: &NodeRecord, now: Timestamp) -> bool {
+    node.wake.as_ref().is_some_and(|wake| match wake.job {
+        Job::Dispatch | Job::CancelExecutor => wake.at <= now,
+        Job::Deadline => false,
+    })
+}

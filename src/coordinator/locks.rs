@@ -1,0 +1,67 @@
+//! One lock a key, for as long as somebody holds or wants it.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+/// Locks by key. An unused key costs nothing.
+pub(super) struct Locks<K> {
+    held: Mutex<HashMap<K, Arc<AsyncMutex<()>>>>,
+}
+
+/// Held until dropped.
+pub(super) struct Held<'l, K: Hash + Eq> {
+    locks: &'l Locks<K>,
+    key: K,
+    guard: Option<OwnedMutexGuard<()>>,
+}
+
+impl<K> Default for Locks<K> {
+    fn default() -> Self {
+        Self { held: Mutex::default() }
+    }
+}
+
+impl<K: Hash + Eq + Clone> Locks<K> {
+    /// Waits for its turn; turns come in the order of asking.
+    pub(super) async fn lock(&self, key: &K) -> Held<'_, K> {
+        let mutex = {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(held.entry(key.clone()).or_default())
+        };
+        Held { locks: self, key: key.clone(), guard: Some(mutex.lock_owned().await) }
+    }
+}
+
+impl<K: Hash + Eq> Drop for Held<'_, K> {
+    fn drop(&mut self) {
+        let mut held = self.locks.held.lock().unwrap_or_else(PoisonError::into_inner);
+        self.guard = None;
+        // Whoever waits has cloned the mutex under the same outer lock.
+        if held.get(&self.key).is_some_and(|mutex| Arc::strong_count(mutex) == 1) {
+            held.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_is_held_by_one_and_forgotten_when_free() {
+        let locks = Locks::default();
+        let first = locks.lock(&"a").await;
+        let _other = locks.lock(&"b").await;
+        assert!(futures::poll!(std::pin::pin!(locks.lock(&"a"))).is_pending());
+        drop(first);
+        let _second = locks.lock(&"a").await;
+        assert_eq!(locks.held.lock().expect("not poisoned").len(), 2);
+        drop(_second);
+        assert_eq!(locks.held.lock().expect("not poisoned").len(), 1);
+    }
+}

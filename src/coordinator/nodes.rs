@@ -1,0 +1,130 @@
+//! Creating, reading, evaluating and completing NodeRuns (contract §6.6 to
+//! §6.9).
+
+use slog::info;
+
+use super::{Coordinator, CoordinatorError};
+use crate::{
+    auth::Principal,
+    engine::{self, ChildSpec, CreateChildren, NodeTypeFacts, NodeView},
+    ids::NodeRunId,
+    model::{
+        NodeKind, NodeRun, NodeRunCompleteRequest, NodeRunCreateSpec, NodeRunEvaluationReportRequest,
+        NodeRunsCreateRequest, NodeRunsCreateResponse,
+    },
+    record::NodeRecord,
+};
+
+impl Coordinator {
+    /// Creates the children of a composite, or finds those that the request's
+    /// idempotency keys stand for.
+    pub async fn node_runs_create(
+        &self,
+        caller: &Principal,
+        request: NodeRunsCreateRequest,
+    ) -> Result<NodeRunsCreateResponse, CoordinatorError> {
+        let NodeRunsCreateRequest { run_id, parent_node_run_id, node_runs, extensions } = request;
+        // What is not there is reported before the registry is asked.
+        let run = self.run_fetch(&run_id).await?;
+        engine::constraints::stored(run.run.extensions.as_ref())?;
+        let parent = self.parent_fetch(&parent_node_run_id).await?;
+        let parent_kind = self.kind_of(&parent).await?;
+        let mut wanted: Vec<(NodeRunCreateSpec, NodeRunId, NodeTypeFacts)> = Vec::new();
+        for spec in Vec::from(node_runs) {
+            self.warn_of_own_keys(spec.extensions.as_ref());
+            let facts = self.facts_of(&spec.node_type_ref).await?;
+            let id = match spec.idempotency_key.as_deref().filter(|key| !key.is_empty()) {
+                Some(key) => NodeRunId::derived(&run_id, &parent_node_run_id, key),
+                None => self.parts.ids.node_run_id(),
+            };
+            wanted.push((spec, id, facts));
+        }
+        let (run_ref, parent_ref, wanted) = (&run_id, &parent_node_run_id, &wanted);
+        let node_runs = self
+            .command(run_ref, |now| async move {
+                let run = self.run_fetch(run_ref).await?;
+                let parent = self.parent_fetch(parent_ref).await?;
+                let mut children = Vec::with_capacity(wanted.len());
+                for (spec, id, facts) in wanted {
+                    let existing = match spec.idempotency_key {
+                        Some(_) => self.node_find(id).await?,
+                        None => None,
+                    };
+                    children.push(ChildSpec { spec: spec.clone(), id: id.clone(), existing, facts: facts.clone() });
+                }
+                let command = CreateChildren { parent, parent_kind, children };
+                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+                Ok(engine::children_create(run, command, rules, lease, now)?)
+            })
+            .await?;
+        info!(self.parts.log, "node runs created"; "run_id" => %run_id, "parent" => %parent_node_run_id,
+            "count" => node_runs.len(), "caller" => caller.subject());
+        Ok(NodeRunsCreateResponse { node_runs, extensions })
+    }
+
+    pub async fn node_run_get(&self, _caller: &Principal, node: &NodeRunId) -> Result<NodeRun, CoordinatorError> {
+        Ok(self.node_fetch(node).await?.node)
+    }
+
+    /// Records an evaluation, and the recovery that was chosen.
+    pub async fn node_run_evaluate(
+        &self,
+        caller: &Principal,
+        node: &NodeRunId,
+        report: NodeRunEvaluationReportRequest,
+    ) -> Result<(), CoordinatorError> {
+        let run_id = self.node_fetch(node).await?.node.run_id;
+        let report = &report;
+        self.command(&run_id, |now| async move {
+            let view = self.node_view(node).await?;
+            Ok(engine::node_evaluate(view.run, view.node, report.clone(), now))
+        })
+        .await?;
+        info!(self.parts.log, "node run evaluated"; "run_id" => %run_id, "node_run_id" => %node, "caller" => caller.subject());
+        Ok(())
+    }
+
+    /// Ends a NodeRun as reported.
+    pub async fn node_run_complete(
+        &self,
+        caller: &Principal,
+        node: &NodeRunId,
+        completion: NodeRunCompleteRequest,
+    ) -> Result<(), CoordinatorError> {
+        let run_id = self.node_fetch(node).await?.node.run_id;
+        let completion = &completion;
+        self.command(&run_id, |now| async move {
+            let view = self.node_view(node).await?;
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+            Ok(engine::node_complete(view, completion.clone(), rules, lease, now)?)
+        })
+        .await?;
+        info!(self.parts.log, "node run completed"; "run_id" => %run_id, "node_run_id" => %node,
+            "state" => %completion.state, "caller" => caller.subject());
+        Ok(())
+    }
+
+    /// A node with its run and, if it may have any, its live descendants.
+    pub(super) async fn node_view(&self, node: &NodeRunId) -> Result<NodeView, CoordinatorError> {
+        let node = self.node_fetch(node).await?;
+        let run = self.run_fetch(&node.node.run_id).await?;
+        let live_below = match node.children > 0 && !node.is_terminal() {
+            true => self.parts.store.nodes_live(run.id(), Some(&node.path)).await?,
+            false => Vec::new(),
+        };
+        Ok(NodeView { run, node, live_below })
+    }
+
+    /// A node's kind, asked for if its record does not have it (§9.1).
+    async fn kind_of(&self, node: &NodeRecord) -> Result<Option<NodeKind>, CoordinatorError> {
+        match node.node.kind {
+            Some(kind) => Ok(Some(kind)),
+            None => Ok(self.facts_of(&node.node.node_type_ref).await?.kind),
+        }
+    }
+
+    async fn parent_fetch(&self, parent: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
+        let found = self.node_find(parent).await?;
+        found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))
+    }
+}

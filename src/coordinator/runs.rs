@@ -1,0 +1,171 @@
+//! Starting, reading and cancelling runs (contract §6.3 to §6.5).
+
+use serde_json::{Map, json};
+use sha2::{Digest, Sha256};
+use slog::{info, warn};
+
+use super::{Coordinator, CoordinatorError, FieldError};
+use crate::{
+    auth::Principal,
+    engine::{self, NodeTypeFacts, OWN_KEYS, PolicyDecided, StartRun},
+    ids::{NodeRunId, RunId},
+    model::{Extensions, NodeRun, NodeRunState, Run, RunStartRequest},
+    node_types::RegistryUnavailable,
+    policy::{Question, RUN_START},
+};
+
+impl Coordinator {
+    /// Starts a run: its Run, root NodeRun, events and policy decision are
+    /// durable when this returns, and so is the intent to dispatch the root.
+    pub async fn run_start(&self, caller: &Principal, request: RunStartRequest) -> Result<Run, CoordinatorError> {
+        let chosen = request.run_id.clone().filter(|id| !id.as_str().is_empty());
+        check_start(&request, chosen.as_ref())?;
+        self.warn_of_own_keys(request.extensions.as_ref());
+        let digest = digest(&request);
+        if let Some(id) = &chosen
+            && let Some(existing) =
+                self.parts.store.run_fetch(id).await.map_err(|failure| self.store_failed(failure))?
+        {
+            // Spares a repetition the questions to registry and policy.
+            return match existing.request_digest == digest {
+                true => Ok(existing.run),
+                false => Err(engine::Rejection::RunAlreadyExists.into()),
+            };
+        }
+        let run_id = chosen.unwrap_or_else(|| self.parts.ids.run_id());
+        let root_id = self.parts.ids.node_run_id();
+        let facts = self.facts_of(&request.root_node_type_ref).await?;
+        let decided = self.decide_start(caller, &request, &run_id, &root_id, &facts).await;
+        let command =
+            StartRun { request, run_id: run_id.clone(), root_id, digest, owner: caller.subject().into(), facts, decided };
+        let command = &command;
+        let run = self
+            .command(&run_id, |now| async move {
+                let existing = self.parts.store.run_fetch(&command.run_id).await?;
+                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+                Ok(engine::run_start(existing.as_ref(), command.clone(), rules, lease, now)?)
+            })
+            .await?;
+        info!(self.parts.log, "run started"; "run_id" => %run.run_id, "state" => %run.state, "caller" => caller.subject());
+        Ok(run)
+    }
+
+    pub async fn run_get(&self, _caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> {
+        Ok(self.run_fetch(run).await?.run)
+    }
+
+    /// Cancels a run and everything that is alive in it. One that is over is
+    /// answered as it is.
+    pub async fn run_cancel(&self, caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> {
+        let canceled = self
+            .command(run, |now| async move {
+                let record = self.run_fetch(run).await?;
+                let live = match record.is_terminal() {
+                    true => Vec::new(),
+                    false => self.parts.store.nodes_live(run, None).await?,
+                };
+                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+                Ok(engine::run_cancel(record, live, rules, lease, now))
+            })
+            .await?;
+        info!(self.parts.log, "run canceled"; "run_id" => %run, "state" => %canceled.state, "caller" => caller.subject());
+        Ok(canceled)
+    }
+
+    /// Ends a run whose time is up.
+    pub(crate) async fn run_expire(&self, run: &RunId) -> Result<(), CoordinatorError> {
+        warn!(self.parts.log, "run exceeded its deadline"; "run_id" => %run);
+        self.command(run, |now| async move {
+            let record = self.run_fetch(run).await?;
+            let live = self.parts.store.nodes_live(run, None).await?;
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+            Ok(engine::run_expire(record, live, rules, lease, now))
+        })
+        .await
+    }
+
+    pub(super) async fn facts_of(
+        &self,
+        node_type: &crate::model::NodeTypeRef,
+    ) -> Result<NodeTypeFacts, CoordinatorError> {
+        let facts = self.parts.node_types.facts(node_type).await;
+        facts.map_err(|RegistryUnavailable(internal)| CoordinatorError::NodeRegistryUnavailable { internal })
+    }
+
+    async fn decide_start(
+        &self,
+        caller: &Principal,
+        request: &RunStartRequest,
+        run_id: &RunId,
+        root_id: &NodeRunId,
+        facts: &NodeTypeFacts,
+    ) -> PolicyDecided {
+        // Only its identity is asked about: the root does not exist yet.
+        let root = NodeRun {
+            node_run_id: root_id.clone(),
+            run_id: run_id.clone(),
+            node_type_ref: request.root_node_type_ref.clone(),
+            state: NodeRunState::Queued,
+            kind: facts.kind,
+            parent_node_run_id: None,
+            created_at: None,
+            started_at: None,
+            ended_at: None,
+            inputs: None,
+            outputs: None,
+            output_artifacts: None,
+            executor_binding: None,
+            evaluation_result: None,
+            recovery_actions: None,
+            extensions: None,
+        };
+        let context = Map::from_iter([
+            ("principal".into(), json!(caller.subject())),
+            ("depth".into(), json!(0)),
+            ("kind".into(), json!(facts.kind)),
+            ("side_effect".into(), json!(facts.side_effect)),
+        ]);
+        let question = Question {
+            action: RUN_START,
+            node: &root,
+            run_context: request.run_context.as_ref(),
+            constraints: engine::constraints::merge([request.constraints.as_ref(), facts.constraints.as_ref()]),
+            context,
+        };
+        self.parts.policy.decide(question).await
+    }
+
+    /// What a caller says under our own keys is dropped (D-15).
+    pub(super) fn warn_of_own_keys(&self, extensions: Option<&Extensions>) {
+        for key in extensions.iter().flat_map(|map| map.keys()).filter(|key| OWN_KEYS.contains(&key.as_str())) {
+            warn!(self.parts.log, "dropped an extension that only the coordinator writes"; "key" => key);
+        }
+    }
+}
+
+/// What the schema cannot say about a start request.
+fn check_start(request: &RunStartRequest, chosen: Option<&RunId>) -> Result<(), CoordinatorError> {
+    let field = |kind, path: &[&str], message: &str| FieldError {
+        kind,
+        location: ["body"].iter().chain(path).map(|&member| member.to_owned()).collect(),
+        message: message.into(),
+    };
+    let mut errors = Vec::new();
+    if chosen.is_some_and(|id| !id.is_acceptable()) {
+        let message = "a run_id has 1 to 200 characters of A-Z, a-z, 0-9 and ._:~@-, and is not '.' or '..'";
+        errors.push(field("string_pattern_mismatch", &["run_id"], message));
+    }
+    let hidden = request.extensions.as_ref().is_some_and(|extensions| extensions.contains_key("constraints"));
+    if hidden && request.constraints.is_some() {
+        let message = "constraints are given twice: as a member and as an extension";
+        errors.push(field("extra_forbidden", &["extensions", "constraints"], message));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(CoordinatorError::Invalid(errors)) }
+}
+
+/// The same for the same request, however its members were ordered.
+fn digest(request: &RunStartRequest) -> String {
+    // `Value`'s maps are sorted; ours are not all.
+    let canonical = serde_json::to_value(request).map(|value| value.to_string()).unwrap_or_default();
+    Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+}

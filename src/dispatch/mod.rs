@@ -1,0 +1,183 @@
+//! Gets nodes executed: takes what is due from the journal and sees each job
+//! through.
+//!
+//! ```text
+//!   journal ──claim──▶ queue ──▶ Dispatch ───────▶ executor ──▶ result committed
+//!      ▲                 │  └──▶ CancelExecutor ─▶ executor ──▶ wake-up cleared
+//!      │                 └─────▶ Deadline ───────▶ node failed, or attempt lost
+//!      └── sweep: dead owners' wake-ups, overdue runs, jobs of ours that nobody is at
+//! ```
+//!
+//! Each job runs in a task of its own and ends in a recorded state. If it
+//! cannot (the journal fails, the task panics), the job stays ours in the
+//! journal while nobody is at it, and the sweep begins it again.
+//!
+//! **Architecture invariant.** An executor is called only after the commit that
+//! says so. No request of a caller waits here.
+
+mod cancel;
+mod execute;
+mod executors;
+
+use std::{sync::Arc, time::Duration};
+
+use slog::{Logger, error, info};
+use tokio::sync::mpsc;
+
+pub use executors::{Executor, Executors};
+
+use crate::{
+    coordinator::{Coordinator, Task, WorkQueue},
+    record::Job,
+    store::Store,
+    tasks::TaskSet,
+    time::{Clock, Timestamp},
+};
+
+/// The longest time between two looks at the journal.
+const LOOK: Duration = Duration::from_secs(1);
+/// The time between two sweeps.
+const SWEEP: Duration = Duration::from_secs(2);
+/// So many wake-ups are claimed at once.
+const CLAIM: usize = 256;
+/// So many overdue runs are ended in one sweep.
+const OVERDUE: u32 = 64;
+
+/// The embedded journal has one process at a time: its owner lives until the
+/// next process opens the journal.
+const FOREVER: Timestamp = Timestamp::from_micros(i64::MAX);
+
+/// What dispatch is made of.
+pub struct Parts {
+    pub coordinator: Arc<Coordinator>,
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub queue: Arc<WorkQueue>,
+    pub executors: Executors,
+    /// Off: nodes stay queued (contract §18).
+    pub auto_dispatch: bool,
+    pub tasks: TaskSet,
+    pub log: Logger,
+}
+
+/// Takes jobs and sees them through.
+pub struct Dispatcher {
+    parts: Parts,
+}
+
+impl Dispatcher {
+    /// Registers this process in the journal, takes over what dead ones left,
+    /// and begins to work.
+    pub async fn start(
+        parts: Parts,
+        tasks_in: mpsc::UnboundedReceiver<Task>,
+    ) -> Result<Arc<Self>, crate::store::StoreError> {
+        let Parts { store, clock, queue, log, .. } = &parts;
+        store.owner_renew(queue.owner(), FOREVER).await?;
+        let taken_over = store.owners_expire(clock.now()).await?;
+        if taken_over > 0 {
+            info!(log, "taking over what the last process left"; "jobs" => taken_over);
+        }
+        let dispatcher = Arc::new(Self { parts });
+        let background = &dispatcher.parts.tasks;
+        background.spawn("dispatch", Arc::clone(&dispatcher).work(tasks_in));
+        background.spawn("claim", Arc::clone(&dispatcher).claim());
+        background.spawn("sweep", Arc::clone(&dispatcher).sweep());
+        Ok(dispatcher)
+    }
+
+    /// Begins each job that comes, in a task of its own.
+    async fn work(self: Arc<Self>, mut tasks_in: mpsc::UnboundedReceiver<Task>) {
+        let stopping = self.parts.tasks.stopping().clone();
+        loop {
+            let task = tokio::select! {
+                task = tasks_in.recv() => task,
+                () = stopping.cancelled() => None,
+            };
+            let Some(task) = task else { return };
+            let dispatcher = Arc::clone(&self);
+            self.parts.tasks.spawn("job", async move { dispatcher.run_job(task).await });
+        }
+    }
+
+    async fn run_job(&self, task: Task) {
+        let ended = match task.job {
+            Job::Dispatch => match self.parts.auto_dispatch {
+                true => self.dispatch(&task).await,
+                false => Ok(()),
+            },
+            Job::Deadline => self.parts.coordinator.node_deadline(&task.run, &task.node).await,
+            Job::CancelExecutor => self.cancel_executor(&task).await,
+        };
+        if let Err(failure) = ended {
+            error!(self.parts.log, "job not done, it will be begun again"; "job" => task.job.as_str(),
+                "run_id" => %task.run, "node_run_id" => %task.node, "error" => %failure,
+                "cause" => failure.internal().unwrap_or_default());
+        }
+    }
+
+    /// Takes what is due and nobody's, whenever there is room.
+    async fn claim(self: Arc<Self>) {
+        let Parts { store, clock, queue, tasks, log, .. } = &self.parts;
+        let stopping = tasks.stopping();
+        loop {
+            let room = queue.room().min(CLAIM);
+            if room > 0 {
+                let limit = u32::try_from(room).unwrap_or(u32::MAX);
+                match store.wakes_claim(queue.owner(), clock.now(), limit).await {
+                    Ok(claimed) => {
+                        let more = claimed.len() == room;
+                        for node in &claimed {
+                            queue.push(node);
+                        }
+                        if more {
+                            continue;
+                        }
+                    }
+                    Err(failure) => error!(log, "cannot claim work"; "error" => %failure),
+                }
+            }
+            let wait = match store.wake_next().await {
+                Ok(Some(at)) => at.since(clock.now()).clamp(Duration::from_millis(1), LOOK),
+                Ok(None) | Err(_) => LOOK,
+            };
+            // With no room, a job that ends pokes.
+            let wait = if queue.room() == 0 { LOOK } else { wait };
+            tokio::select! {
+                () = queue.poked() => {}
+                () = clock.sleep(wait) => {}
+                () = stopping.cancelled() => return,
+            }
+        }
+    }
+
+    /// Finds what would otherwise be forgotten.
+    async fn sweep(self: Arc<Self>) {
+        let Parts { clock, tasks, log, .. } = &self.parts;
+        let stopping = tasks.stopping();
+        loop {
+            tokio::select! {
+                () = clock.sleep(SWEEP) => {}
+                () = stopping.cancelled() => return,
+            }
+            if let Err(failure) = self.sweep_once().await {
+                error!(log, "sweep failed"; "error" => %failure);
+            }
+        }
+    }
+
+    async fn sweep_once(&self) -> Result<(), crate::coordinator::CoordinatorError> {
+        let Parts { coordinator, store, clock, queue, .. } = &self.parts;
+        store.owners_expire(clock.now()).await?;
+        for run in store.runs_overdue(clock.now(), OVERDUE).await? {
+            coordinator.run_expire(&run).await?;
+        }
+        // Ours in the journal, but nobody is at it: its task failed, or the
+        // commit that made it ours was reported as failed.
+        let settled = Timestamp::from_micros(clock.now().as_micros() - i64::try_from(SWEEP.as_micros()).unwrap_or(0));
+        for node in store.wakes_owned(queue.owner(), settled).await? {
+            queue.push(&node);
+        }
+        Ok(())
+    }
+}

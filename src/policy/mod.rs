@@ -1,0 +1,150 @@
+//! Asking for permission (contract §10): a Policy Decision Point over HTTP, or,
+//! without one, the posture that the configuration gives.
+//!
+//! Whatever goes wrong, the answer is a decision, and it is *deny*.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    clients::{CallError, Service, pdp},
+    engine::{PolicyDecided, PolicyOutcome},
+    model::{ConstraintEnvelope, NodeRun, RunContext},
+    time::{Clock, within},
+};
+
+/// The checkpoint at which a run begins.
+pub const RUN_START: &str = "run.start";
+/// The checkpoint at which a node is handed to its executor.
+pub const NODE_RUN_EXECUTE: &str = "node.run.execute";
+
+/// What decides when no PDP is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Posture {
+    /// `JARVIS_POLICY_PROFILE=dev-allow` or `ARP_POLICY_MODE=allow_all`.
+    Allow,
+    Deny,
+}
+
+/// Who decides.
+pub enum Policy {
+    Local(Posture),
+    Pdp { client: pdp::Client, timeout: Duration, clock: Arc<dyn Clock> },
+}
+
+/// What is asked.
+pub struct Question<'q> {
+    pub action: &'static str,
+    pub node: &'q NodeRun,
+    pub run_context: Option<&'q RunContext>,
+    pub constraints: Option<ConstraintEnvelope>,
+    /// Further facts for the decision (G22).
+    pub context: Map<String, Value>,
+}
+
+impl Policy {
+    /// Decides without asking anybody.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::Pdp { .. } => false,
+        }
+    }
+
+    pub async fn decide(&self, question: Question<'_>) -> PolicyDecided {
+        let action = question.action;
+        match self {
+            Self::Local(Posture::Allow) => {
+                decided(action, PolicyOutcome::Allow, Some("policy_bypass".into()), None)
+            }
+            Self::Local(Posture::Deny) => decided(
+                action,
+                PolicyOutcome::Deny,
+                Some("policy_unconfigured".into()),
+                Some("No PDP configured for policy enforcement".into()),
+            ),
+            Self::Pdp { client, timeout, clock } => {
+                let request = request(question);
+                let answer = match within(&**clock, *timeout, client.decide_policy(&request)).await {
+                    Some(answer) => answer.map_err(|error| CallError::new(Service::Pdp, error)),
+                    None => Err(CallError::unavailable(Service::Pdp, "no answer in time")),
+                };
+                match answer {
+                    Ok(answer) => from_pdp(action, answer.into_inner()),
+                    Err(error) => decided(
+                        action,
+                        PolicyOutcome::Deny,
+                        Some("pdp_unavailable".into()),
+                        Some(error.message),
+                    ),
+                }
+            }
+        }
+    }
+}
+
+fn request(question: Question<'_>) -> pdp::types::PolicyDecisionRequest {
+    let Question { action, node, run_context, constraints, context } = question;
+    pdp::types::PolicyDecisionRequest {
+        action: action.into(),
+        run_id: Some(node.run_id.clone()),
+        node_run_id: Some(node.node_run_id.clone()),
+        node_type_ref: Some(node.node_type_ref.clone()),
+        run_context: run_context.cloned(),
+        constraints,
+        context: Some(context),
+        extensions: None,
+    }
+}
+
+fn from_pdp(action: &'static str, answer: pdp::types::PolicyDecision) -> PolicyDecided {
+    let outcome = match answer.decision {
+        pdp::types::PolicyDecisionOutcome::Allow => PolicyOutcome::Allow,
+        pdp::types::PolicyDecisionOutcome::Deny => PolicyOutcome::Deny,
+        pdp::types::PolicyDecisionOutcome::RequireApproval => PolicyOutcome::RequireApproval,
+    };
+    let mut evidence = Map::new();
+    if let Some(approval) = &answer.approval_ref {
+        evidence.insert("approval_ref".into(), json!(approval));
+    }
+    for key in ["policy_hash", "policy_version"] {
+        if let Some(value) = answer.extensions.as_ref().and_then(|extensions| extensions.get(key)) {
+            evidence.insert(key.into(), value.clone());
+        }
+    }
+    PolicyDecided { evidence, ..decided(action, outcome, answer.reason_code, answer.message) }
+}
+
+fn decided(
+    action: &'static str,
+    outcome: PolicyOutcome,
+    reason_code: Option<String>,
+    message: Option<String>,
+) -> PolicyDecided {
+    PolicyDecided { action, outcome, reason_code, message, evidence: Map::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pdp_says_reaches_the_event_with_its_evidence() {
+        let answer = serde_json::from_value(json!({
+            "decision": "require_approval", "reason_code": "r", "message": null,
+            "approval_ref": {"approval_id": "a", "uri": "https://approvals.example/a"},
+            "extensions": {"policy_hash": "h", "policy_version": 3, "other": true}
+        }))
+        .expect("a decision");
+        let decided = from_pdp(NODE_RUN_EXECUTE, answer);
+        assert_eq!(decided.outcome, PolicyOutcome::RequireApproval);
+        assert_eq!(
+            Value::Object(decided.evidence),
+            json!({
+                "approval_ref": {"approval_id": "a", "uri": "https://approvals.example/a"},
+                "policy_hash": "h", "policy_version": 3
+            })
+        );
+    }
+}
