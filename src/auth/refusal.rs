@@ -1,0 +1,58 @@
+//! Why a caller is turned away: what the caller is told, and what the log says.
+
+/// What a refused caller is told, always with status 401 and code
+/// `unauthorized`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct AuthError {
+    /// The word of RFC 6750: `invalid_request` or `invalid_token`.
+    pub error: &'static str,
+    pub message: &'static str,
+}
+
+impl AuthError {
+    /// The value of the `WWW-Authenticate` header.
+    pub fn challenge(&self) -> String {
+        format!("Bearer error=\"{}\", error_description=\"{}\"", self.error, self.message)
+    }
+}
+
+/// Why, in more words than a caller gets: the texts inside are for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    MissingHeader,
+    MalformedHeader,
+    Expired,
+    Audience,
+    Issuer,
+    NoKey(&'static str),
+    Invalid(&'static str),
+}
+
+impl Refusal {
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::MissingHeader => "no Authorization header",
+            Self::MalformedHeader => "malformed Authorization header",
+            Self::Expired => "token expired",
+            Self::Audience => "token for another audience",
+            Self::Issuer => "token of another issuer",
+            Self::NoKey(reason) | Self::Invalid(reason) => reason,
+        }
+    }
+}
+
+impl From<Refusal> for AuthError {
+    fn from(refusal: Refusal) -> Self {
+        let (error, message) = match refusal {
+            Refusal::MissingHeader => ("invalid_request", "Missing Authorization header"),
+            Refusal::MalformedHeader => ("invalid_request", "Invalid Authorization header"),
+            Refusal::Expired => ("invalid_token", "Token expired"),
+            Refusal::Audience => ("invalid_token", "Invalid token audience"),
+            Refusal::Issuer => ("invalid_token", "Invalid token issuer"),
+            Refusal::NoKey(_) => ("invalid_token", "Unable to fetch JWKS"),
+            Refusal::Invalid(_) => ("invalid_token", "Invalid token"),
+        };
+        Self { error, message }
+    }
+}
