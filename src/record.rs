@@ -73,7 +73,8 @@ pub struct NodeRecord {
     /// When its time is up, whatever it is doing.
     pub deadline: Option<Timestamp>,
     /// `Some` as long as the coordinator still has to do something about it;
-    /// always while it is not terminal.
+    /// always while it is not terminal. The journal keeps it in columns.
+    #[serde(skip)]
     pub wake: Option<Wake>,
 }
 
@@ -96,7 +97,7 @@ impl RunRecord {
 }
 
 /// What to do about a NodeRun, and when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wake {
     pub job: Job,
     /// Not before this.
@@ -109,8 +110,7 @@ pub struct Wake {
 }
 
 /// What a wake-up is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Job {
     /// Hand the node to its executor.
     Dispatch,

@@ -20,7 +20,6 @@ use std::{pin::Pin, sync::Arc};
 use bytes::Bytes;
 use futures::Stream;
 use sync_wrapper::SyncStream;
-use tokio_util::sync::CancellationToken;
 
 pub use hub::EventHub;
 
@@ -54,8 +53,6 @@ pub struct StreamOptions {
 pub struct Events {
     pub store: Arc<dyn Store>,
     pub hub: Arc<EventHub>,
-    /// Ends every stream: the server is going away.
-    pub stopping: CancellationToken,
 }
 
 impl Events {
@@ -111,10 +108,7 @@ impl Reader {
             if over {
                 return Ok(None);
             }
-            tokio::select! {
-                () = news.wait_beyond(self.after) => {}
-                () = self.events.stopping.cancelled() => return Ok(None),
-            }
+            news.wait_beyond(self.after).await;
         }
     }
 }

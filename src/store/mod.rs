@@ -7,6 +7,8 @@
 //! - `conformance`: the suite that every implementation must pass.
 //! - `faulty`: a decorator that injects faults, for tests.
 
+pub mod sqlite;
+
 use async_trait::async_trait;
 
 use crate::{

@@ -1,0 +1,259 @@
+//! The composition root: builds a server from its settings, and takes it down
+//! in order.
+//!
+//! ```text
+//!  start:  journal ─▶ coordinator ─▶ dispatcher (takes over unfinished work) ─▶ listen
+//!  stop:   stop claiming, end streams ─▶ requests finish ─▶ jobs finish ─▶ journal closed
+//! ```
+//!
+//! Stopping has a time limit. Work that is cut off is in the journal, and the
+//! next process goes on with it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use dropshot::HttpServer;
+use slog::{Logger, info, o, warn};
+
+use crate::{
+    api::{self, ListenConfig, ServerContext},
+    auth::Authenticator,
+    clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
+    config::{Endpoint, PolicyPosture, Settings},
+    coordinator::{self, Coordinator, WorkQueue},
+    dispatch::{self, Dispatcher, Executor, Executors},
+    engine::Rules,
+    events::{EventHub, Events},
+    ids::{IdSource, RandomIds},
+    model::Uri,
+    node_types::NodeTypes,
+    policy::{Policy, Posture},
+    store::{
+        OpenError, Store, StoreError,
+        sqlite::{SqliteOptions, SqliteStore},
+    },
+    tasks::TaskSet,
+    time::{Clock, SystemClock, within},
+};
+
+/// So many jobs may be in hand at once, waiting for a slot at an executor or
+/// at it.
+const IN_HAND: usize = 8_192;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Journal(#[from] OpenError),
+    #[error("cannot take up the journal's unfinished work: {0}")]
+    TakeUp(#[from] StoreError),
+    #[error("cannot listen on {address}: {reason}")]
+    Listen { address: String, reason: String },
+    #[error("{0}")]
+    Setup(String),
+}
+
+/// What tests put in the place of the real thing.
+pub struct Surroundings {
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdSource>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds) }
+    }
+}
+
+/// A server that is running.
+pub struct Server {
+    http: HttpServer<ServerContext>,
+    tasks: TaskSet,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    stop_within: Duration,
+    log: Logger,
+}
+
+impl Server {
+    /// Opens the journal, takes up what is unfinished in it, and listens.
+    pub async fn start(settings: &Settings, surroundings: Surroundings, log: &Logger) -> Result<Self, StartError> {
+        for warning in &settings.warnings {
+            warn!(log, "{}", warning);
+        }
+        let Surroundings { clock, ids } = surroundings;
+        let options = SqliteOptions {
+            path: settings.journal.path.clone(),
+            max_bytes: settings.journal.max_bytes,
+            outbox: settings.stores.is_some(),
+        };
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(options, log.new(o!("component" => "journal")))?);
+        let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
+        let tasks = TaskSet::new(log.new(o!("component" => "tasks")));
+        let peers = Peers::new(settings, http.clone(), Arc::clone(&clock));
+        let authenticator = Arc::new(Authenticator::new(
+            settings.inbound.clone(),
+            http,
+            Arc::clone(&clock),
+            tasks.clone(),
+            log.new(o!("component" => "auth")),
+        ));
+        authenticator.warm_up();
+
+        let (queue, jobs) = WorkQueue::new(ids.owner_id(), IN_HAND);
+        let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            ids,
+            events: Events { store: Arc::clone(&store), hub: Arc::new(EventHub::default()) },
+            policy: peers.policy(settings),
+            node_types: peers.node_types(settings),
+            queue: Arc::clone(&queue),
+            rules: Rules {
+                dotted_keys: settings.dotted_keys,
+                node_timeout: settings.deadlines.node,
+                run_timeout: settings.deadlines.run,
+            },
+            log: log.new(o!("component" => "coordinator")),
+        }));
+        Dispatcher::start(
+            dispatch::Parts {
+                coordinator: Arc::clone(&coordinator),
+                store: Arc::clone(&store),
+                clock: Arc::clone(&clock),
+                queue,
+                executors: peers.executors(settings)?,
+                auto_dispatch: settings.auto_dispatch,
+                tasks: tasks.clone(),
+                log: log.new(o!("component" => "dispatch")),
+            },
+            jobs,
+        )
+        .await?;
+
+        let context = ServerContext { coordinator, authenticator, stopping: tasks.stopping().clone() };
+        let address = format!("{}:{}", settings.listen.host, settings.listen.port);
+        let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
+        let mut addresses = tokio::net::lookup_host(&address).await.map_err(|error| cannot(error.to_string()))?;
+        let bind_address = addresses.next().ok_or_else(|| cannot("the name has no address".into()))?;
+        let listen = ListenConfig { bind_address, body_limit_bytes: settings.limits.body_bytes };
+        let http = api::serve(&listen, context, &log.new(o!("component" => "http")))
+            .map_err(|error| cannot(error.to_string()))?;
+        info!(log, "listening"; "address" => %http.local_addr(), "journal" => %settings.journal.path.display(),
+            "version" => env!("CARGO_PKG_VERSION"));
+        Ok(Self { http, tasks, store, clock, stop_within: settings.shutdown_timeout, log: log.clone() })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.http.local_addr()
+    }
+
+    /// Stops: takes no new work, ends streams, lets requests and jobs finish,
+    /// for as long as the settings allow.
+    pub async fn stop(self) {
+        let Self { http, tasks, store, clock, stop_within, log } = self;
+        info!(log, "stopping"; "within_seconds" => stop_within.as_secs_f64());
+        // Streams end and dispatch stops with this; running jobs go on.
+        tasks.stopping().cancel();
+        let drained = within(&*clock, stop_within, async {
+            if let Err(reason) = http.close().await {
+                warn!(log, "the HTTP server did not stop cleanly"; "reason" => reason);
+            }
+            tasks.stop().await;
+        });
+        match drained.await {
+            Some(()) => info!(log, "stopped"),
+            None => warn!(log, "stopped with work under way: the next start goes on with it"; "tasks" => tasks.len()),
+        }
+        drop(store);
+    }
+}
+
+/// The services around us, as far as they are configured.
+struct Peers {
+    http: reqwest::Client,
+    tokens: Option<Arc<TokenSource>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Peers {
+    fn new(settings: &Settings, http: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
+        let tokens = settings.outbound.as_ref().map(|outbound| {
+            let options = TokenSourceOptions {
+                endpoint: outbound.token_endpoint.to_string(),
+                client_id: outbound.client_id.clone(),
+                client_secret: outbound.client_secret.expose().to_owned(),
+                scope: outbound.scope.clone(),
+                timeout: outbound.timeout,
+            };
+            Arc::new(TokenSource::new(options, http.clone(), Arc::clone(&clock)))
+        });
+        Self { http, tokens, clock }
+    }
+
+    fn peer(&self, service: Service, endpoint: &Endpoint) -> Peer {
+        match &self.tokens {
+            Some(tokens) => Peer::with_audience(service, Arc::clone(tokens), &endpoint.audience),
+            None => Peer::anonymous(service),
+        }
+    }
+
+    fn policy(&self, settings: &Settings) -> Policy {
+        match (&settings.pdp, settings.policy) {
+            (Some(pdp), _) => Policy::Pdp {
+                client: clients::pdp::Client::new_with_client(
+                    pdp.url.as_str(),
+                    self.http.clone(),
+                    self.peer(Service::Pdp, pdp),
+                ),
+                timeout: settings.calls.call_timeout,
+                clock: Arc::clone(&self.clock),
+            },
+            (None, PolicyPosture::DevAllow) => Policy::Local(Posture::Allow),
+            (None, PolicyPosture::DenyUnconfigured) => Policy::Local(Posture::Deny),
+        }
+    }
+
+    fn node_types(&self, settings: &Settings) -> NodeTypes {
+        match &settings.node_registry {
+            None => NodeTypes::by_prefix(),
+            Some(registry) => NodeTypes::from_registry(
+                clients::node_registry::Client::new_with_client(
+                    registry.url.as_str(),
+                    self.http.clone(),
+                    self.peer(Service::NodeRegistry, registry),
+                ),
+                settings.calls.call_timeout,
+                Arc::clone(&self.clock),
+            ),
+        }
+    }
+
+    fn executors(&self, settings: &Settings) -> Result<Executors, StartError> {
+        let uri = |text: &str| {
+            Uri::try_from(text.to_owned()).map_err(|error| StartError::Setup(format!("{text}: {error}")))
+        };
+        let max_in_flight = settings.calls.max_in_flight;
+        let atomic = match &settings.atomic_executor {
+            None => None,
+            Some(endpoint) => {
+                let peer = self.peer(Service::AtomicExecutor, endpoint);
+                let url = endpoint.url.as_str();
+                let client = clients::atomic_executor::Client::new_with_client(url, self.http.clone(), peer);
+                Some(Executor::new(client, "arp-jarvis-atomic-executor", uri(url)?, max_in_flight))
+            }
+        };
+        let composite = match &settings.composite_executor {
+            None => None,
+            Some(endpoint) => {
+                let peer = self.peer(Service::CompositeExecutor, endpoint);
+                let url = endpoint.url.as_str();
+                let client = clients::composite_executor::Client::new_with_client(url, self.http.clone(), peer);
+                Some(Executor::new(client, "arp-jarvis-composite-executor", uri(url)?, max_in_flight))
+            }
+        };
+        let coordinator_url = settings.public_url.as_ref().map(|url| uri(url.as_str())).transpose()?;
+        Ok(Executors { atomic, composite, coordinator_url, call_timeout: settings.calls.call_timeout })
+    }
+}
