@@ -1,1 +1,34 @@
-fn main() {}
+//! `cargo xtask`: the command line. Each command is a module of the library.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use xtask::{check_spec, ci, tidy};
+
+/// The project's own tools.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Compare the document that the program emits with the one in openapi/, by meaning.
+    CheckSpec(check_spec::Args),
+    /// Run every check in order, and stop at the first that fails.
+    Ci(ci::Args),
+    /// Check who imports whom, the size of files, and what must not be in them.
+    Tidy(tidy::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Command::parse() {
+        Command::CheckSpec(args) => check_spec::run(&args),
+        Command::Ci(args) => ci::run(&args),
+        Command::Tidy(args) => tidy::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // What is wrong is wrong with the project: no backtrace of ours.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

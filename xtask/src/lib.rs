@@ -1,0 +1,11 @@
+//! The project's own tools, as a library so that they can be tested.
+//!
+//! A command is a module with `Args` and `run`; `main.rs` lists them. What
+//! more than one of them needs stands beside: [`openapi`] (what a document
+//! means), [`workspace`] (where we are).
+
+pub mod check_spec;
+pub mod ci;
+pub mod openapi;
+pub mod tidy;
+pub mod workspace;

@@ -1,0 +1,118 @@
+//! Holds the files of `src/` against the tables of [`super::rules`].
+
+use super::{
+    Report, Source,
+    imports::{imports, module_of},
+    rules::{
+        CHANGE_SET, CHANGE_SET_MAKERS, CHANGE_SET_TESTERS, COMMITTERS, EVERYTHING, LAYERS, Layer, Place,
+        WORDS,
+    },
+    tokens::Token,
+};
+
+const TABLE: &str = "xtask/src/tidy/rules.rs";
+
+pub(super) fn check(source: &Source, tokens: &[Token], report: &mut Report<'_>) {
+    let Some(module) = module_of(&source.path) else { return };
+    // The root only lists modules, and the program may use all of the library.
+    let Some(top) = module.first().filter(|top| *top != "main") else { return };
+    let name = module.join("::");
+    match LAYERS.iter().find(|layer| layer.module == top) {
+        Some(layer) => check_imports(layer, &module, tokens, report),
+        None => report.error(0, format!("module `{top}` has no row: say in {TABLE} what it may import")),
+    }
+    check_words(&name, tokens, report);
+    check_change_sets(&name, tokens, report);
+    check_commits(&name, tokens, report);
+}
+
+/// `name` is `scope` or in it.
+fn is_in(name: &str, scope: &str) -> bool {
+    scope == EVERYTHING
+        || name.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+fn is_in_any(name: &str, scopes: &[&str]) -> bool {
+    scopes.iter().any(|scope| is_in(name, scope))
+}
+
+fn check_imports(layer: &Layer, module: &[String], tokens: &[Token], report: &mut Report<'_>) {
+    let Layer { module: own, may } = layer;
+    for import in imports(module, tokens) {
+        let path = import.path.join("::");
+        if is_in(&path, own) || is_in_any(&path, may) {
+            continue;
+        }
+        let may = if may.is_empty() { "nothing of ours".into() } else { may.join(", ") };
+        report.error(
+            import.line,
+            format!(
+                "`{own}` may not import `crate::{path}`, only: {may}. Move what both need further down, or have \
+                 it passed in behind a trait of `{own}` (the table: {TABLE})"
+            ),
+        );
+    }
+}
+
+fn check_words(name: &str, tokens: &[Token], report: &mut Report<'_>) {
+    for (at, token) in tokens.iter().enumerate().filter(|(_, token)| !token.test) {
+        let Some(word) = WORDS.iter().find(|word| word.word == token.text) else { continue };
+        if is_name_of_something_else(tokens, at) {
+            continue;
+        }
+        let (allowed, rule) = match word.place {
+            Place::Only(scopes) => (is_in_any(name, scopes), format!("only {} may", scopes.join(", "))),
+            Place::Never(scopes) => (!is_in_any(name, scopes), format!("{} may not", scopes.join(", "))),
+        };
+        if !allowed {
+            report.error(token.line, format!("`{}` in `{name}`: {rule}; {}", word.word, word.why));
+        }
+    }
+}
+
+/// `x::rand`, `x.rand`: but `::rand` is the crate, and `.await` is the word
+/// itself.
+fn is_name_of_something_else(tokens: &[Token], at: usize) -> bool {
+    let before = |steps| at.checked_sub(steps).map_or("", |at: usize| tokens[at].text);
+    let is_path =
+        |text: &str| text != "use" && text.starts_with(|c: char| c.is_alphanumeric() || "_>".contains(c));
+    match before(1) {
+        "." => tokens[at].text != "await",
+        "::" => is_path(before(2)),
+        _ => false,
+    }
+}
+
+/// A literal (`ChangeSet { … }`) or a constructor (`ChangeSet::new`). Taking one
+/// to pieces with `let` is for everyone.
+fn check_change_sets(name: &str, tokens: &[Token], report: &mut Report<'_>) {
+    for (at, token) in tokens.iter().enumerate().filter(|(_, token)| token.text == CHANGE_SET) {
+        let text = |at: Option<usize>| at.and_then(|at| tokens.get(at)).map_or("", |token| token.text);
+        // Declarations, patterns, and the result of a function before its body.
+        let is_other = matches!(text(at.checked_sub(1)), "struct" | "impl" | "for" | "let" | ">");
+        let is_made = matches!(text(Some(at + 1)), "{" | "::") && !is_other;
+        let may = is_in_any(name, &CHANGE_SET_MAKERS) || token.test && is_in_any(name, &CHANGE_SET_TESTERS);
+        if is_made && !may {
+            report.error(
+                token.line,
+                format!(
+                    "`{name}` makes a {CHANGE_SET}: only `engine` does, because what is decided is decided there. \
+                     Have the engine decide it (to take one to pieces, use `let`)"
+                ),
+            );
+        }
+    }
+}
+
+fn check_commits(name: &str, tokens: &[Token], report: &mut Report<'_>) {
+    let code: Vec<&Token> = tokens.iter().filter(|token| !token.test).collect();
+    for window in code.windows(3) {
+        let is_commit = window.iter().map(|token| token.text).eq([".", "commit", "("]);
+        if is_commit && !is_in_any(name, &COMMITTERS) {
+            report.error(
+                window[1].line,
+                format!("`{name}` commits: only {} may; call the coordinator", COMMITTERS.join(", ")),
+            );
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Who may import whom, and who may name which crate.
+//!
+//! ```text
+//!   main ─▶ server ─▶ everything          demo ─▶ server, clients
+//!              │
+//!        ┌─────┴──────┬──────────────┐
+//!        ▼            ▼              ▼
+//!       api        dispatch      telemetry
+//!        │            │
+//!        └─────┬──────┘
+//!              ▼
+//!         coordinator ───▶ policy ───▶ clients       config ◀──▶ auth
+//!              │      └──▶ events                       (settings of each
+//!         ┌────┴─────┐        │                          other: vars only
+//!         ▼          ▼        ▼                          one way)
+//!      engine      store ◀────┘
+//!      (pure)        │
+//!         └────┬─────┘
+//!              ▼
+//!           record ─▶ model ─▶ ids, time
+//! ```
+//!
+//! Arrows point at what is imported, and may be followed further down. So the
+//! coordinator does not know who dispatches: what it wants of them is a trait
+//! of its own, which `dispatch` implements.
+
+/// A module and what of our own it may import, besides itself. A name stands
+/// for all that is below it.
+pub(super) struct Layer {
+    pub(super) module: &'static str,
+    pub(super) may: &'static [&'static str],
+}
+
+/// In `may`: no limits.
+pub(super) const EVERYTHING: &str = "*";
+
+pub(super) const LAYERS: [Layer; 18] = [
+    Layer { module: "ids", may: &[] },
+    Layer { module: "time", may: &[] },
+    Layer { module: "tasks", may: &[] },
+    Layer { module: "model", may: &["ids", "time"] },
+    Layer { module: "record", may: &["ids", "model", "time"] },
+    Layer { module: "engine", may: &["ids", "model", "record", "time"] },
+    Layer { module: "store", may: &["ids", "model", "record", "time"] },
+    Layer { module: "config", may: &["auth"] },
+    Layer { module: "auth", may: &["config::vars", "config::Vars", "ids", "tasks", "time"] },
+    Layer { module: "clients", may: &["config", "ids", "model", "time"] },
+    Layer { module: "policy", may: &["clients", "config", "ids", "model", "time"] },
+    Layer { module: "events", may: &["ids", "model", "record", "store", "tasks", "time"] },
+    Layer {
+        module: "coordinator",
+        may: &[
+            "auth::Principal",
+            "clients",
+            "engine",
+            "events",
+            "ids",
+            "model",
+            "policy",
+            "record",
+            "store",
+            "tasks",
+            "time",
+        ],
+    },
+    Layer {
+        module: "dispatch",
+        // Of the store: claims. That it does not commit is a rule of its own.
+        may: &["clients", "coordinator", "ids", "model", "policy", "record", "store", "tasks", "time"],
+    },
+    Layer {
+        module: "api",
+        may: &["auth", "config", "coordinator", "ids", "model", "store::StoreError", "tasks", "time"],
+    },
+    Layer { module: "telemetry", may: &["config", "ids", "model", "tasks", "time"] },
+    Layer { module: "demo", may: &["clients", "config", "ids", "model", "server"] },
+    Layer { module: "server", may: &[EVERYTHING] },
+];
+
+/// A word of Rust code that is not for everyone. Test code may say it.
+pub(super) struct Word {
+    pub(super) word: &'static str,
+    pub(super) place: Place,
+    pub(super) why: &'static str,
+}
+
+pub(super) enum Place {
+    Only(&'static [&'static str]),
+    Never(&'static [&'static str]),
+}
+
+const PURE: Place = Place::Never(&["engine"]);
+const PURE_WHY: &str = "it decides and does nothing: ids, time and settings come in with the command";
+
+pub(super) const WORDS: [Word; 10] = [
+    Word {
+        word: "dropshot",
+        place: Place::Only(&["api", "server", "demo", "telemetry"]),
+        why: "how we are served is the business of the front door",
+    },
+    Word {
+        word: "reqwest",
+        place: Place::Only(&["clients", "auth", "server", "demo"]),
+        why: "other services are called through `clients`, which knows deadlines, tokens and envelopes",
+    },
+    Word {
+        word: "rusqlite",
+        place: Place::Only(&["store::sqlite"]),
+        why: "ask the `store::Store` trait, so that every backend will do",
+    },
+    Word { word: "tokio", place: PURE, why: PURE_WHY },
+    Word { word: "slog", place: PURE, why: PURE_WHY },
+    Word { word: "rand", place: PURE, why: PURE_WHY },
+    Word { word: "async", place: PURE, why: PURE_WHY },
+    Word { word: "await", place: PURE, why: PURE_WHY },
+    Word { word: "async_trait", place: PURE, why: PURE_WHY },
+    Word { word: "futures", place: PURE, why: PURE_WHY },
+];
+
+/// Who may make a [`CHANGE_SET`]: the decision itself, and the tests of what
+/// stores do with one.
+pub(super) const CHANGE_SET: &str = "ChangeSet";
+pub(super) const CHANGE_SET_MAKERS: [&str; 2] = ["engine", "store::conformance"];
+/// Whose tests may, too.
+pub(super) const CHANGE_SET_TESTERS: [&str; 1] = ["store"];
+
+/// Who may call `.commit(…)`.
+pub(super) const COMMITTERS: [&str; 2] = ["coordinator", "store"];
+
+/// Lines of a file without its tests: from the first it is worth a thought,
+/// beyond the second it has more than one purpose.
+pub(super) const LINES_WARN: usize = 600;
+pub(super) const LINES_FAIL: usize = 1000;

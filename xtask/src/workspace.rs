@@ -1,0 +1,34 @@
+//! The workspace that is worked on: where it is, its files, its cargo.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+
+/// The directory of the workspace. Asked at run time, because worktrees may
+/// share one build directory.
+pub fn root() -> PathBuf {
+    let package =
+        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
+}
+
+/// The cargo that started us, to be run in the workspace.
+pub fn cargo<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(root());
+    command
+}
+
+/// What git tracks, or would if it were asked to: a new file is looked at
+/// before it is committed. Relative to the root.
+pub fn tracked_files() -> Result<Vec<String>> {
+    let git = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let output = Command::new("git").args(git).current_dir(root()).output().context("run git ls-files")?;
+    ensure!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let names = String::from_utf8(output.stdout).context("file names are UTF-8")?;
+    Ok(names.split_terminator('\0').map(str::to_owned).collect())
+}
