@@ -1,2 +1,43 @@
+//! Configuration: flags, the environment and env files, read once at start-up
+//! (contract §18 to §20).
+//!
+//! ```text
+//!  process environment ─┐
+//!  .env.local ──────────┼─▶ LayeredVars ─▶ Settings::from_vars ─▶ the server
+//!  .env ────────────────┘        │                │
+//!  flags ────────────────────────┼────────────────┘ ConfigError: the contract's
+//!                                │                  messages, in its order
+//!  variables::GROUPS (one table) ┴─▶ --help, check-config, .env.example, README
+//! ```
+//!
+//! **Architecture invariants**
+//! 1. Parsing is pure: nothing but [`env_file`] reads the process environment,
+//!    and nothing ever changes it.
+//! 2. Every variable that is read is in [`variables::GROUPS`], and the other
+//!    way round. A test records what is asked for and compares.
+//! 3. Literal defaults are parsed from the texts in the table, so that the
+//!    documentation cannot differ from the behaviour.
+//! 4. No message, report or `Debug` output contains a secret.
+
+pub mod check;
+pub mod cli;
+pub mod env_file;
+pub mod error;
+pub mod reload;
+pub mod render;
+pub mod settings;
+pub mod value;
+pub mod variable;
+pub mod variables;
 pub mod vars;
+
+#[cfg(test)]
+mod settings_tests;
+
+pub use check::check_config;
+pub use cli::{Cli, Command, Exit, Flags};
+pub use env_file::LayeredVars;
+pub use error::ConfigError;
+pub use settings::{Endpoint, PolicyPosture, Settings};
+pub use value::{HttpUrl, Secret};
 pub use vars::Vars;

@@ -1,0 +1,163 @@
+//! The command line.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use super::render;
+
+/// ARP Run Coordinator: starts runs, dispatches their nodes, enforces their
+/// limits, streams their events.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "jarvis-run-coordinator",
+    version,
+    after_help = "Configured by environment variables, also from .env.local and .env: --help lists them.",
+    after_long_help = render::after_help(),
+    // A fixed width keeps the help the same everywhere, and testable.
+    term_width = render::WIDTH,
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+impl Cli {
+    /// The command; serving is what is done without one.
+    pub fn chosen(&self) -> Command {
+        self.command.clone().unwrap_or(Command::Serve)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the server (the default)
+    Serve,
+    /// Print the OpenAPI document of the server
+    Openapi,
+    /// Print the effective configuration and what is wrong with it
+    CheckConfig,
+    /// Run a built-in example from start to end, without any other service
+    Demo {
+        /// Keep the journal of the example
+        #[arg(long)]
+        keep: bool,
+    },
+}
+
+/// What can be said on the command line only, or more strongly there.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// Address or name to listen on [default: 127.0.0.1]
+    #[arg(long, global = true, value_name = "HOST")]
+    pub host: Option<String>,
+    /// Port to listen on [default: 8081]
+    #[arg(long, global = true, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Start anew when the binary or an env file changes (for development)
+    #[arg(long, global = true)]
+    pub reload: bool,
+    /// Journal database [default: ./jarvis-run-coordinator.db]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub journal: Option<PathBuf>,
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Ok,
+    /// The configuration cannot be used.
+    Config,
+    /// The command line cannot be understood; clap exits with it by itself.
+    Usage,
+    /// The journal cannot be opened.
+    Journal,
+}
+
+impl Exit {
+    /// All of them, with their meaning for the help text.
+    pub const MEANINGS: [(Self, &str); 4] = [
+        (Self::Ok, "ended as asked"),
+        (Self::Config, "configuration error"),
+        (Self::Usage, "unknown flag or command"),
+        (Self::Journal, "the journal cannot be opened"),
+    ];
+
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Config => 1,
+            Self::Usage => 2,
+            Self::Journal => 3,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::config::settings::{DEFAULT_HOST, DEFAULT_PORT};
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_before_or_after_the_command() {
+        let flags = Flags {
+            host: Some("0.0.0.0".into()),
+            port: Some(8082),
+            reload: true,
+            journal: Some("/data/j.db".into()),
+        };
+        let words = ["--host", "0.0.0.0", "--port", "8082", "--reload", "--journal", "/data/j.db"];
+        for command in [None, Some("serve")] {
+            for before in [true, false] {
+                let mut line = vec!["jarvis-run-coordinator"];
+                line.extend(before.then_some(&words).into_iter().flatten());
+                line.extend(command);
+                line.extend((!before).then_some(&words).into_iter().flatten());
+                let cli = Cli::try_parse_from(&line).expect("understood");
+                assert_eq!((cli.chosen(), &cli.flags), (Command::Serve, &flags), "{line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn commands_are_known_and_others_are_not() {
+        let command = |line: &str| {
+            Cli::try_parse_from(line.split(' ')).map(|cli| cli.chosen()).map_err(|error| error.exit_code())
+        };
+        assert_eq!(command("x"), Ok(Command::Serve));
+        assert_eq!(command("x openapi"), Ok(Command::Openapi));
+        assert_eq!(command("x check-config"), Ok(Command::CheckConfig));
+        assert_eq!(command("x demo"), Ok(Command::Demo { keep: false }));
+        assert_eq!(command("x demo --keep"), Ok(Command::Demo { keep: true }));
+        let usage = i32::from(Exit::Usage.code());
+        for line in ["x nothing", "x --port high", "x --port 65536", "x --journal", "x serve --keep"] {
+            assert_eq!(command(line), Err(usage), "{line}");
+        }
+        assert_eq!(command("x --version"), Err(0));
+    }
+
+    #[test]
+    fn help_is_as_checked_in() {
+        let long = Cli::command().render_long_help().to_string();
+        expectorate::assert_contents("tests/output/help.txt", &long);
+        assert!(long.contains(&format!("[default: {DEFAULT_HOST}]")));
+        assert!(long.contains(&format!("[default: {DEFAULT_PORT}]")));
+        let short = Cli::command().render_help().to_string();
+        expectorate::assert_contents("tests/output/help-short.txt", &short);
+    }
+}

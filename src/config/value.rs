@@ -1,0 +1,284 @@
+//! The values that settings are made of, and how they are written as text.
+
+use std::{fmt, time::Duration};
+
+use slog::Level;
+use url::Url;
+
+/// What takes the place of something secret.
+pub const MASK: &str = "***";
+
+/// A text that must not be shown. Only [`Secret::expose`] gives it away.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+/// An `http` or `https` URL, kept as it was written: it is shown to people and
+/// stored in records, and `url::Url` would add a slash to it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpUrl(String);
+
+impl HttpUrl {
+    /// A URL to be called as it is.
+    pub fn exact(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let url = Url::parse(text).ok()?;
+        matches!(url.scheme(), "http" | "https").then(|| Self(text.to_owned()))
+    }
+
+    /// A URL that paths such as `/v1/runs` are appended to: without a trailing
+    /// `/`, a final `/v1`, and the `/` before that (contract §18). A query or a
+    /// fragment would swallow the appended path, so they are refused.
+    pub fn base(text: &str) -> Option<Self> {
+        let text = text.trim().trim_end_matches('/');
+        let text = text.strip_suffix("/v1").unwrap_or(text).trim_end_matches('/');
+        Self::exact(text).filter(|_| !text.contains(['?', '#']))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Without the user and password that it may contain.
+impl fmt::Debug for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&masked_url(&self.0))
+    }
+}
+
+/// `text` without what may be secret in a URL: user and password, and the
+/// query. It works on text that is no URL too, since a broken one is quoted in
+/// an error message; in doubt it masks too much.
+pub fn masked_url(text: &str) -> String {
+    let (scheme, rest) = match text.find("://") {
+        Some(at) => text.split_at(at + "://".len()),
+        None => ("", text),
+    };
+    // First the user, since a password may contain a `?`.
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((_, host)) => ("***@", host),
+        None => ("", rest),
+    };
+    match rest.split_once('?') {
+        Some((path, _)) => format!("{scheme}{user}{path}?{MASK}"),
+        None => format!("{scheme}{user}{rest}"),
+    }
+}
+
+/// `text` as one line of a report: control characters escaped.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
+        }
+    }
+    line
+}
+
+/// A number of bytes above 0, with an optional binary suffix `k`, `m` or `g`.
+pub fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let (digits, unit) = match text.as_bytes().last()? {
+        b'k' => (&text[..text.len() - 1], 1 << 10),
+        b'm' => (&text[..text.len() - 1], 1 << 20),
+        b'g' => (&text[..text.len() - 1], 1 << 30),
+        _ => (text.as_str(), 1),
+    };
+    unsigned(digits.trim_end())?.checked_mul(unit)
+}
+
+/// A number of seconds above 0; fractions are fine.
+pub fn seconds(text: &str) -> Option<Duration> {
+    // Rust reads "inf" and "nan" as numbers; a duration does not take them.
+    let time = Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()?;
+    (!time.is_zero()).then_some(time)
+}
+
+/// A number of things, at least one.
+pub fn count(text: &str) -> Option<usize> {
+    usize::try_from(unsigned(text.trim())?).ok()
+}
+
+/// Digits only: `parse` alone would take a sign.
+fn unsigned(digits: &str) -> Option<u64> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|number| plain && *number > 0)
+}
+
+/// A switch: `0`, `false`, `no` and `off` are off, all else is on
+/// (contract §18).
+pub fn switch(text: &str) -> bool {
+    !matches!(text.trim().to_lowercase().as_str(), "0" | "false" | "no" | "off")
+}
+
+/// A level by its Python name, in any case.
+pub fn log_level(text: &str) -> Option<Level> {
+    match text.trim().to_ascii_uppercase().as_str() {
+        "CRITICAL" | "FATAL" => Some(Level::Critical),
+        "ERROR" => Some(Level::Error),
+        "WARNING" | "WARN" => Some(Level::Warning),
+        "INFO" => Some(Level::Info),
+        "DEBUG" => Some(Level::Debug),
+        // Python's NOTSET lets everything through.
+        "TRACE" | "NOTSET" => Some(Level::Trace),
+        _ => None,
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl LogFormat {
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_urls_lose_slashes_and_one_final_v1() {
+        for (text, base) in [
+            ("http://store:8091", Some("http://store:8091")),
+            ("  http://store:8091/  ", Some("http://store:8091")),
+            ("http://store:8091///", Some("http://store:8091")),
+            ("http://store:8091/v1", Some("http://store:8091")),
+            ("http://store:8091/v1/", Some("http://store:8091")),
+            ("http://store:8091//v1//", Some("http://store:8091")),
+            ("https://host/stores/v1", Some("https://host/stores")),
+            ("https://host/v1/v1", Some("https://host/v1")),
+            ("https://host/v2", Some("https://host/v2")),
+            ("https://host/myv1", Some("https://host/myv1")),
+            ("HTTP://[::1]:8091", Some("HTTP://[::1]:8091")),
+            ("ftp://host", None),
+            ("store:8091", None),
+            ("localhost", None),
+            ("http://", None),
+            ("/v1", None),
+            ("http://host?key=1", None),
+            ("http://host/#top", None),
+        ] {
+            assert_eq!(HttpUrl::base(text).as_ref().map(HttpUrl::as_str), base, "{text}");
+        }
+    }
+
+    #[test]
+    fn exact_urls_are_only_trimmed() {
+        let url = HttpUrl::exact(" https://sts/token/?tenant=1 ").expect("a URL");
+        assert_eq!(url.as_str(), "https://sts/token/?tenant=1");
+        assert!(HttpUrl::exact("unix:/run/sts").is_none());
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        for (text, shown) in [
+            ("http://host:1/path", "http://host:1/path"),
+            ("http://me:pass@host/path", "http://***@host/path"),
+            ("http://me:p/a@ss@host", "http://***@host"),
+            ("http://me:p?a#ss@host", "http://***@host"),
+            ("me:pass@host", "***@host"),
+            ("https://host/keys?code=abc", "https://host/keys?***"),
+        ] {
+            assert_eq!(masked_url(text), shown);
+        }
+        assert_eq!(format!("{:?}", Secret::new("hush".into())), "***");
+        let url = HttpUrl::exact("http://me:pass@host").expect("a URL");
+        assert_eq!(format!("{url:?}"), "http://***@host");
+    }
+
+    #[test]
+    fn numbers_have_units_and_are_above_zero() {
+        for (text, number) in [
+            ("1", Some(1)),
+            ("8388608", Some(8 << 20)),
+            ("8m", Some(8 << 20)),
+            ("8 M", Some(8 << 20)),
+            ("512K", Some(512 << 10)),
+            ("2g", Some(2 << 30)),
+            ("0", None),
+            ("0k", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.5m", None),
+            ("m", None),
+            ("8t", None),
+            ("18446744073709551615g", None),
+            ("8µ", None),
+            ("", None),
+        ] {
+            assert_eq!(bytes(text), number, "{text}");
+        }
+        for (text, time) in [
+            ("10", Some(Duration::from_secs(10))),
+            ("0.25", Some(Duration::from_millis(250))),
+            ("0", None),
+            ("-1", None),
+            ("inf", None),
+            ("nan", None),
+            ("1e300", None),
+            ("soon", None),
+        ] {
+            assert_eq!(seconds(text), time, "{text}");
+        }
+        assert_eq!([count("256"), count("0"), count("2k"), count("-2")], [Some(256), None, None, None]);
+    }
+
+    #[test]
+    fn words_are_read_in_any_case() {
+        for text in ["0", "false", "No", " OFF "] {
+            assert!(!switch(text), "{text}");
+        }
+        for text in ["1", "true", "yes", "on", "nope"] {
+            assert!(switch(text), "{text}");
+        }
+        for (text, level) in [
+            ("debug", Level::Debug),
+            ("Info", Level::Info),
+            ("WARN", Level::Warning),
+            ("warning", Level::Warning),
+            ("error", Level::Error),
+            ("Critical", Level::Critical),
+            ("fatal", Level::Critical),
+            ("notset", Level::Trace),
+            ("trace", Level::Trace),
+        ] {
+            assert_eq!(log_level(text), Some(level), "{text}");
+        }
+        assert_eq!(log_level("loud"), None);
+        assert_eq!(LogFormat::parse("JSON"), Some(LogFormat::Json));
+        assert_eq!(LogFormat::parse("xml"), None);
+    }
+
+    #[test]
+    fn reports_stay_on_one_line() {
+        assert_eq!(one_line("a\nb\tüc"), "a\\nb\\tüc");
+    }
+}
