@@ -1,3 +1,56 @@
+//! The JARVIS Run Coordinator: the run authority of the ARP Standard.
+//!
+//! A client starts a run; the coordinator asks for permission, hands its nodes
+//! to executors, lets composites add children within limits, takes evaluations
+//! and completions, and tells everybody what happened as a stream of events.
+//!
+//! # Where things are
+//!
+//! ```text
+//!   HTTP ──▶ api ──▶ coordinator ──▶ engine (pure: view + command + now → change set | rejection)
+//!                        │ commit (one transaction)
+//!                        ▼
+//!             store: the journal ── runs · node runs (with their wake-ups) · events · attempts · outbox
+//!                 ▲                     ▲                      ▲
+//!                 │                     │                      │
+//!             dispatch               events ──▶ NDJSON       (outbox pump)
+//!                 │
+//!         clients ──▶ executors, policy, node_types
+//! ```
+//!
+//! | module | |
+//! |---|---|
+//! | [`api`] | the HTTP surface: endpoints, front door, strict bodies, envelopes |
+//! | [`auth`] | who is calling |
+//! | [`clients`] | generated clients of the services around us, their tokens |
+//! | [`config`] | flags and variables to settings; `check-config`; `--help` |
+//! | [`coordinator`] | the use cases: load, decide, commit, announce |
+//! | [`dispatch`] | gets nodes executed: claims, calls, cancels, sweeps |
+//! | [`engine`] | the rules, pure |
+//! | [`events`] | event streams, stored and live |
+//! | [`model`] | the ARP types, generated from `openapi/run-coordinator.yaml` |
+//! | [`node_types`], [`policy`] | what a node type is; what is allowed |
+//! | [`record`] | what the journal holds, and change sets |
+//! | [`server`] | puts it all together; starts and stops |
+//! | [`store`] | the journal: one trait, its implementations, their test suite |
+//! | [`ids`], [`time`], [`tasks`], [`telemetry`] | what everybody uses |
+//!
+//! # Architecture invariants
+//!
+//! 1. State is the fold of events: `seq` counts from 1 without gaps, in the
+//!    order of commits.
+//! 2. A terminal Run or NodeRun never changes its state. A run has one
+//!    `run_started` and, when over, one `run_completed`.
+//! 3. Every non-terminal record has a future wake-up: a constraint of the
+//!    database (`record`).
+//! 4. After a cancel is committed, nothing of that run is dispatched.
+//! 5. An executor's answer counts only for the attempt that asked.
+//! 6. The cost of a request does not grow with the nodes of its run.
+//! 7. No request waits behind executor traffic.
+//!
+//! `cargo xtask tidy` checks who may import whom.
+
+pub mod api;
 pub mod auth;
 pub mod clients;
 pub mod config;
@@ -10,6 +63,8 @@ pub mod model;
 pub mod node_types;
 pub mod policy;
 pub mod record;
+pub mod server;
 pub mod store;
 pub mod tasks;
+pub mod telemetry;
 pub mod time;

@@ -181,7 +181,7 @@ impl Peers {
     fn new(settings: &Settings, http: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
         let tokens = settings.outbound.as_ref().map(|outbound| {
             let options = TokenSourceOptions {
-                endpoint: outbound.token_endpoint.to_string(),
+                endpoint: outbound.token_endpoint.as_str().to_owned(),
                 client_id: outbound.client_id.clone(),
                 client_secret: outbound.client_secret.expose().to_owned(),
                 scope: outbound.scope.clone(),

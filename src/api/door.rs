@@ -1,0 +1,155 @@
+//! The front door: the one route that dropshot serves, and through which
+//! every request passes.
+//!
+//! Dropshot has no middleware, refuses `{id}:verb` paths, has its own words
+//! for unknown routes, and cannot put headers on an endpoint's error. So the
+//! API that dropshot serves is a wildcard, the door; the endpoints are in an
+//! *inner* API, which is never served, only looked up in:
+//!
+//! ```text
+//! request ──> dropshot ──> door                                    inner API
+//!                           │ 1. look the route up  ── path.rs ──>  router
+//!                           │ 2. authenticate          401
+//!                           │ 3. no such route?        404, 405
+//!                           │ 4. body too large?       413
+//!                           │ 5. call the endpoint  ── visit.rs ──> extractors ──> endpoint
+//!                           │ 6. it failed or panicked? an envelope
+//! response <── dropshot <───┘
+//! ```
+//!
+//! **Invariants.** Without an admission nothing but the route is looked at, and
+//! strangers do not learn which routes exist: 401 comes before 404. Every
+//! answer that leaves through the door is what an endpoint returned or an ARP
+//! envelope.
+//!
+//! What does not come through the door, and is answered by dropshot or hyper
+//! in their words: paths with a dot segment (`/v1/../x`) or with bytes that
+//! are not UTF-8 (`%FF`), which are 400; methods that nobody has ever heard
+//! of, which are 405; requests that are not HTTP.
+//!
+//! The router's and its routes' types are public in dropshot but not exported,
+//! so they can be used but not named. Hence the closure, and the exact version
+//! in `Cargo.toml`: an upgrade that takes them away breaks the build.
+
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
+
+use async_trait::async_trait;
+use dropshot::{
+    ApiDescription, ApiEndpoint, ApiEndpointBodyContentType, ApiEndpointVersions, Body, CONTENT_TYPE_JSON,
+    ExclusiveExtractor, ExtractorMetadata, HttpError, Path, RequestContext, ServerContext, SharedExtractor,
+};
+use futures::FutureExt;
+use http::{HeaderMap, Method, Request};
+use hyper::body::Body as _;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use slog::debug;
+
+use super::{errors::ApiError, path, visit};
+use crate::{
+    auth::{Admission, AuthError, Principal},
+    tasks::panic_message,
+};
+
+/// All methods of the IANA registry: each gets an ARP answer.
+const METHODS: &str = "ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK \
+    MERGE MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST PRI PROPFIND \
+    PROPPATCH PUT QUERY REBIND REPORT SEARCH TRACE UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF \
+    VERSION-CONTROL";
+
+/// Who stands at the door. The server's context is one.
+pub(super) trait Doorkeeper: ServerContext {
+    fn admit(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> impl Future<Output = Result<Admission, AuthError>> + Send;
+}
+
+/// The API to serve: `inner`, behind a door.
+pub(super) fn behind_door<C: Doorkeeper>(inner: ApiDescription<C>) -> ApiDescription<C> {
+    let router = Arc::new(inner.into_router());
+    let mut outer = ApiDescription::new();
+    for method in METHODS.split_ascii_whitespace() {
+        let router = Arc::clone(&router);
+        let enter = move |mut rqctx: RequestContext<C>, Visitor(request)| {
+            let router = Arc::clone(&router);
+            async move {
+                let log = rqctx.log.clone();
+                let served = async move {
+                    let (method, path) = (request.method(), request.uri().path());
+                    let route = path::locate(method, path, |method, path| {
+                        router.lookup_route(method, path.into(), None)
+                    });
+                    let caller = admit(rqctx.context(), &request).await?;
+                    let route = route?;
+                    debug!(rqctx.log, "admitted";
+                        "operation" => &route.endpoint.operation_id,
+                        "caller" => caller.as_ref().map(Principal::subject));
+                    rqctx.endpoint = route.endpoint;
+                    limit_size(&request, rqctx.request_body_max_bytes())?;
+                    visit::conduct(caller, route.handler.handle_request(rqctx, request)).await
+                };
+                // Dropshot would break the connection off.
+                let served = AssertUnwindSafe(served).catch_unwind().await;
+                let answer = served.unwrap_or_else(|panic| {
+                    Err(ApiError::internal(format!("panicked: {}", panic_message(&*panic))))
+                });
+                // Never an error for dropshot: it would lose the headers.
+                Ok::<_, ApiError>(answer.unwrap_or_else(|error| {
+                    error.record(&log);
+                    error.into_response()
+                }))
+            }
+        };
+        let method: Method = method.parse().expect("a registered method is a token");
+        let name = format!("door_{method}");
+        let route =
+            ApiEndpoint::new(name, enter, method, CONTENT_TYPE_JSON, "/{path:.*}", ApiEndpointVersions::All);
+        outer.register(route.visible(false)).expect("the wildcard is registered once a method");
+    }
+    outer
+}
+
+async fn admit<C: Doorkeeper>(keeper: &C, request: &Request<Body>) -> Result<Option<Principal>, ApiError> {
+    match keeper.admit(request.uri().path(), request.headers()).await {
+        Ok(Admission::Exempt) => Ok(None),
+        Ok(Admission::Caller(principal)) => Ok(Some(principal)),
+        Err(refusal) => Err(ApiError::unauthorized(&refusal)),
+    }
+}
+
+/// Refuses what says itself that it is too large, before any of it is read.
+/// What does not say is counted while it is read (see `body`).
+fn limit_size(request: &Request<Body>, limit: usize) -> Result<(), ApiError> {
+    let announced = request.body().size_hint().lower();
+    if usize::try_from(announced).is_ok_and(|announced| announced <= limit) {
+        Ok(())
+    } else {
+        Err(ApiError::too_large(limit))
+    }
+}
+
+/// The whole request. Unlike dropshot's `RawRequest` it owns up to the
+/// variable in the wildcard's path, on which dropshot insists.
+struct Visitor(Request<Body>);
+
+#[derive(Deserialize, JsonSchema)]
+struct Wildcard {
+    #[expect(dead_code, reason = "the door reads the path itself")]
+    path: Vec<String>,
+}
+
+#[async_trait]
+impl ExclusiveExtractor for Visitor {
+    async fn from_request<C: ServerContext>(
+        _: &RequestContext<C>,
+        request: Request<Body>,
+    ) -> Result<Self, HttpError> {
+        Ok(Self(request))
+    }
+
+    fn metadata(content_type: ApiEndpointBodyContentType) -> ExtractorMetadata {
+        <Path<Wildcard> as SharedExtractor>::metadata(content_type)
+    }
+}

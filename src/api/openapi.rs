@@ -1,0 +1,122 @@
+//! The API as an OpenAPI document: what dropshot says about the endpoints, and
+//! what dropshot has no way to say.
+//!
+//! Added here, each from what also makes the behaviour:
+//! - security: an endpoint with a `Caller` needs a token, one without does not;
+//! - the failures, which the door answers alike for all operations;
+//! - `application/x-ndjson` for answers of lines;
+//! - `{id}:verb`, which the endpoints spell `{id}/:verb`.
+//!
+//! `cargo xtask check-spec` compares it with `openapi/run-coordinator.yaml`.
+
+use dropshot::{CONTENT_TYPE_JSON, CONTENT_TYPE_NDJSON, semver};
+use serde_json::{Map, Value, json};
+
+const TITLE: &str = "ARP Run Coordinator API";
+const SCHEME: &str = "ArpBearerJWT";
+
+/// The document of what this server serves.
+pub fn document() -> Value {
+    let definition = super::endpoints();
+    let definition = definition.openapi(TITLE, semver::Version::new(1, 0, 0));
+    let mut document = definition.json().expect("dropshot writes JSON");
+    document["info"]["version"] = json!(super::API_VERSION);
+    document["security"] = json!([{ SCHEME: [] }]);
+    document["paths"] = object(&mut document["paths"])
+        .iter_mut()
+        .map(|(path, operations)| {
+            object(operations).values_mut().for_each(complete);
+            (path.replace("/:", ":"), operations.take())
+        })
+        .collect::<Map<_, _>>()
+        .into();
+    let components = &mut document["components"];
+    object(&mut components["schemas"]).remove("Ndjson");
+    components["responses"] = json!({
+        "UnauthorizedError": unauthorized(),
+        "ForbiddenError": failure("The caller may not do this"),
+    });
+    components["securitySchemes"] =
+        json!({ SCHEME: { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } });
+    document
+}
+
+fn complete(operation: &mut Value) {
+    let secured = take_credentials(operation);
+    let responses = object(&mut operation["responses"]);
+    // Dropshot lists its own idea of a failure as 4XX and 5XX.
+    responses.retain(|status, _| status.parse::<u16>().is_ok());
+    responses.values_mut().for_each(name_lines);
+    if secured {
+        responses.insert("401".into(), json!({ "$ref": "#/components/responses/UnauthorizedError" }));
+        responses.insert("403".into(), json!({ "$ref": "#/components/responses/ForbiddenError" }));
+    }
+    responses.insert("default".into(), failure("What went wrong"));
+    if !secured {
+        operation["security"] = json!([]);
+    }
+}
+
+/// Takes the header away by which a `Caller` shows, and tells whether it was
+/// there: the document says the same by security.
+fn take_credentials(operation: &mut Value) -> bool {
+    let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else {
+        return false;
+    };
+    let before = parameters.len();
+    parameters.retain(|parameter| parameter["in"] != "header" || parameter["name"] != "Authorization");
+    let secured = parameters.len() < before;
+    if parameters.is_empty() {
+        object(operation).remove("parameters");
+    }
+    secured
+}
+
+fn name_lines(response: &mut Value) {
+    if response["content"][CONTENT_TYPE_JSON]["schema"]["$ref"] == "#/components/schemas/Ndjson" {
+        response["content"] = json!({ CONTENT_TYPE_NDJSON: { "schema": { "type": "string" } } });
+    }
+}
+
+fn unauthorized() -> Value {
+    let mut response = failure("The token is missing or was not accepted");
+    response["headers"] = json!({ "WWW-Authenticate": { "schema": { "type": "string" } } });
+    response
+}
+
+fn failure(description: &str) -> Value {
+    let schema = json!({ "$ref": "#/components/schemas/ErrorEnvelope" });
+    json!({ "description": description, "content": { CONTENT_TYPE_JSON: { "schema": schema } } })
+}
+
+fn object(value: &mut Value) -> &mut Map<String, Value> {
+    value.as_object_mut().expect("OpenAPI has an object there")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_health_and_version_are_public() {
+        let document = document();
+        let public: Vec<&str> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(_, item)| {
+                item.as_object().unwrap().values().any(|operation| !operation["security"].is_null())
+            })
+            .map(|(path, _)| path.as_str())
+            .collect();
+        assert_eq!(public, ["/v1/health", "/v1/version"]);
+    }
+
+    #[test]
+    fn how_endpoints_are_marked_inside_does_not_show() {
+        let text = document().to_string();
+        for inside in ["Ndjson\"", "\"Authorization\"", "/:", "4XX", "cursor"] {
+            assert!(!text.contains(inside), "{inside}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What an endpoint and the door know about one request beyond what dropshot
+//! carries between them.
+//!
+//! ```text
+//! door ── caller ──> [ visit ] ── Caller ───> endpoint
+//! door <── ApiError ─ [ visit ] <─ leave() ── endpoint or extractor that failed
+//! ```
+//!
+//! Dropshot hands neither extra data to an endpoint nor the endpoint's own
+//! error back, so both travel in a task-local that lives exactly as long as
+//! the endpoint's future: requests cannot get at each other's.
+
+use std::{cell::Cell, future::Future};
+
+use async_trait::async_trait;
+use dropshot::{
+    ApiEndpointBodyContentType, ErrorStatusCode, ExtractorMetadata, Header, HttpError, RequestContext,
+    ServerContext, SharedExtractor,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::errors::ApiError;
+use crate::auth::{AuthError, Principal};
+
+struct Visit {
+    caller: Cell<Option<Principal>>,
+    failure: Cell<Option<ApiError>>,
+}
+
+tokio::task_local! {
+    static VISIT: Visit;
+}
+
+/// Lets `endpoint` work for `caller`. If it fails, the error is the one that
+/// it (or its extractors) left, not what dropshot made of that.
+pub(super) async fn conduct<T, E>(
+    caller: Option<Principal>,
+    endpoint: impl Future<Output = Result<T, E>>,
+) -> Result<T, ApiError> {
+    let visit = Visit { caller: Cell::new(caller), failure: Cell::new(None) };
+    let answered = async {
+        let answer = endpoint.await;
+        answer.map_err(|_| VISIT.with(|visit| visit.failure.take()))
+    };
+    let answer = VISIT.scope(visit, answered).await;
+    answer.map_err(|left| left.unwrap_or_else(|| ApiError::internal("an endpoint failed and left no error")))
+}
+
+/// Leaves `error` for the door. The first one counts: dropshot converts it on,
+/// and each conversion knows less.
+pub(super) fn leave(error: &ApiError) {
+    // Outside of a visit there is nobody to leave it for: a test, or the door
+    // itself.
+    let _ = VISIT.try_with(|visit| {
+        let first = visit.failure.take().unwrap_or_else(|| error.clone());
+        visit.failure.set(Some(first));
+    });
+}
+
+/// How our extractors fail: dropshot wants its own error from them, which can
+/// tell less than ours.
+pub(super) fn refuse(error: &ApiError) -> HttpError {
+    leave(error);
+    HttpError {
+        status_code: ErrorStatusCode::BAD_REQUEST,
+        error_code: None,
+        external_message: String::new(),
+        internal_message: error.to_string(),
+        headers: None,
+    }
+}
+
+/// The verified caller. An endpoint that asks for it cannot run without one;
+/// one that does not ask is public, and `openapi` says so.
+pub(super) struct Caller(pub(super) Principal);
+
+/// How an endpoint that needs a [`Caller`] shows in dropshot's document. Each
+/// such operation is listed as secured there (see `openapi`).
+#[derive(Deserialize, JsonSchema)]
+struct Credentials {
+    #[serde(rename = "Authorization")]
+    #[expect(dead_code, reason = "read by the authenticator")]
+    authorization: String,
+}
+
+#[async_trait]
+impl SharedExtractor for Caller {
+    async fn from_request<C: ServerContext>(_: &RequestContext<C>) -> Result<Self, HttpError> {
+        let caller = VISIT.try_with(|visit| visit.caller.take()).ok().flatten();
+        // A path can be exempted by configuration although its endpoint needs
+        // to know who calls.
+        caller.map(Self).ok_or_else(|| {
+            let refusal = AuthError { error: "invalid_request", message: "Missing Authorization header" };
+            refuse(&ApiError::unauthorized(&refusal))
+        })
+    }
+
+    fn metadata(content_type: ApiEndpointBodyContentType) -> ExtractorMetadata {
+        <Header<Credentials> as SharedExtractor>::metadata(content_type)
+    }
+}
