@@ -13,9 +13,7 @@ use std::{fs, path::Path};
 use openapiv3::{MediaType, OpenAPI, Operation, ReferenceOr, Response, Schema, SchemaKind, StatusCode, Type};
 use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle};
 use quote::quote;
-use schemars::schema::{
-    ArrayValidation, InstanceType, NumberValidation, Schema as JsonSchema, SchemaObject,
-};
+use schemars::schema::{ArrayValidation, InstanceType, NumberValidation, Schema as JsonSchema, SchemaObject};
 
 const OWN: &str = "run-coordinator";
 const PEERS: [&str; 8] = [
@@ -124,8 +122,7 @@ fn load(service: &str) -> OpenAPI {
     let path = format!("openapi/{service}.yaml");
     println!("cargo:rerun-if-changed={path}");
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
-    let mut document: OpenAPI =
-        serde_yaml_ng::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let mut document: OpenAPI = serde_yaml_ng::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
     for operation in operations(&mut document) {
         one_error_body(operation);
     }
@@ -144,9 +141,7 @@ fn write(name: &str, code: &str) {
 fn operations(document: &mut OpenAPI) -> impl Iterator<Item = &mut Operation> {
     document.paths.paths.values_mut().flat_map(|item| {
         let ReferenceOr::Item(item) = item else { panic!("paths are written out") };
-        [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.head]
-            .into_iter()
-            .flatten()
+        [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.head].into_iter().flatten()
     })
 }
 

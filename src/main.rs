@@ -61,7 +61,9 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
         let server = Server::start(&settings, Surroundings::default(), &log).await.map_err(start_error)?;
         let watched = async {
             match settings.reload {
-                true => reload::Watch::new(program.path(), LayeredVars::paths(folder)).changed(&SystemClock).await,
+                true => {
+                    reload::Watch::new(program.path(), LayeredVars::paths(folder)).changed(&SystemClock).await
+                }
                 false => std::future::pending().await,
             }
         };

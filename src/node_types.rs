@@ -69,7 +69,9 @@ impl Registry {
         if let Some(facts) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(NodeTypeFacts::clone(facts));
         }
-        let call = self.client.get_node_type(&key.0, Some(&key.1).filter(|version| !version.is_empty()).map(|v| &**v));
+        let call = self
+            .client
+            .get_node_type(&key.0, Some(&key.1).filter(|version| !version.is_empty()).map(|v| &**v));
         let answer = match within(&*self.clock, self.timeout, call).await {
             Some(answer) => answer.map_err(|error| CallError::new(Service::NodeRegistry, error)),
             None => Err(CallError::unavailable(Service::NodeRegistry, "no answer in time")),

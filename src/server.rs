@@ -76,7 +76,11 @@ pub struct Server {
 
 impl Server {
     /// Opens the journal, takes up what is unfinished in it, and listens.
-    pub async fn start(settings: &Settings, surroundings: Surroundings, log: &Logger) -> Result<Self, StartError> {
+    pub async fn start(
+        settings: &Settings,
+        surroundings: Surroundings,
+        log: &Logger,
+    ) -> Result<Self, StartError> {
         for warning in &settings.warnings {
             warn!(log, "{}", warning);
         }
@@ -134,7 +138,8 @@ impl Server {
         let context = ServerContext { coordinator, authenticator, stopping: tasks.stopping().clone() };
         let address = format!("{}:{}", settings.listen.host, settings.listen.port);
         let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
-        let mut addresses = tokio::net::lookup_host(&address).await.map_err(|error| cannot(error.to_string()))?;
+        let mut addresses =
+            tokio::net::lookup_host(&address).await.map_err(|error| cannot(error.to_string()))?;
         let bind_address = addresses.next().ok_or_else(|| cannot("the name has no address".into()))?;
         let listen = ListenConfig { bind_address, body_limit_bytes: settings.limits.body_bytes };
         let http = api::serve(&listen, context, &log.new(o!("component" => "http")))
@@ -164,7 +169,9 @@ impl Server {
         });
         match drained.await {
             Some(()) => info!(log, "stopped"),
-            None => warn!(log, "stopped with work under way: the next start goes on with it"; "tasks" => tasks.len()),
+            None => {
+                warn!(log, "stopped with work under way: the next start goes on with it"; "tasks" => tasks.len())
+            }
         }
         drop(store);
     }
@@ -249,7 +256,8 @@ impl Peers {
             Some(endpoint) => {
                 let peer = self.peer(Service::CompositeExecutor, endpoint);
                 let url = endpoint.url.as_str();
-                let client = clients::composite_executor::Client::new_with_client(url, self.http.clone(), peer);
+                let client =
+                    clients::composite_executor::Client::new_with_client(url, self.http.clone(), peer);
                 Some(Executor::new(client, "arp-jarvis-composite-executor", uri(url)?, max_in_flight))
             }
         };

@@ -54,7 +54,9 @@ impl CallError {
                 };
                 Self { never_sent: error.is_connect(), ..Self::unavailable(service, reason) }
             }
-            progenitor_client::Error::ResponseBodyError(_) => Self::unavailable(service, "the answer broke off"),
+            progenitor_client::Error::ResponseBodyError(_) => {
+                Self::unavailable(service, "the answer broke off")
+            }
             progenitor_client::Error::InvalidResponsePayload(_, error) => Self {
                 status: Some(200),
                 retryable: false,

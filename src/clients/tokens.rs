@@ -118,8 +118,12 @@ impl TokenSource {
             .timeout(*timeout)
             .form(&form);
         let answer = request.send().await.map_err(|error| {
-            if error.is_timeout() { "the token endpoint did not answer in time" } else { "the token endpoint cannot be reached" }
-                .to_owned()
+            if error.is_timeout() {
+                "the token endpoint did not answer in time"
+            } else {
+                "the token endpoint cannot be reached"
+            }
+            .to_owned()
         })?;
         let status = answer.status();
         if !status.is_success() {
@@ -133,7 +137,11 @@ impl TokenSource {
             return Err("the token endpoint answered without a token".into());
         }
         let life = grant.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);
-        Ok(Token { value: grant.access_token.into(), aging_at: asked_at + life * 4 / 5, expires_at: asked_at + life })
+        Ok(Token {
+            value: grant.access_token.into(),
+            aging_at: asked_at + life * 4 / 5,
+            expires_at: asked_at + life,
+        })
     }
 }
 

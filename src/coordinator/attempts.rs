@@ -8,7 +8,9 @@ use slog::{info, warn};
 
 use super::{Coordinator, CoordinatorError, Task};
 use crate::{
-    engine::{self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, NodeTypeFacts, NodeView, PolicyDecided},
+    engine::{
+        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, NodeTypeFacts, NodeView, PolicyDecided,
+    },
     ids::{NodeRunId, RunId},
     model::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
     node_types::RegistryUnavailable,
@@ -45,7 +47,8 @@ impl Coordinator {
         task: &Task,
         binding: &(dyn Fn(NodeKind) -> Result<ExecutorBinding, Error> + Sync),
     ) -> Result<Option<Assignment>, CoordinatorError> {
-        let remote = !self.parts.policy.is_local() || (task.kind.is_none() && !self.parts.node_types.is_local());
+        let remote =
+            !self.parts.policy.is_local() || (task.kind.is_none() && !self.parts.node_types.is_local());
         let asked = match remote {
             true => match self.ask(task).await? {
                 Some(asked) => Some(asked),
@@ -78,12 +81,14 @@ impl Coordinator {
             let Some(kind) = view.node.node.kind.or(facts.kind) else {
                 return Ok(engine::Decision { changes: None, answer: None });
             };
-            let constraints = engine::effective_constraints(&view.run, &view.node, &facts).unwrap_or_default();
+            let constraints =
+                engine::effective_constraints(&view.run, &view.node, &facts).unwrap_or_default();
             let (node, run_context) = (view.node.node.clone(), view.run.run.run_context.clone());
             let command = BeginAttempt { facts, decided, executor: binding(kind) };
             // This process holds the attempt, however full its queue is.
             let lease = Some(queue.owner().clone());
-            let engine::Decision { changes, answer } = engine::attempt_begin(view, command, rules, &lease, now);
+            let engine::Decision { changes, answer } =
+                engine::attempt_begin(view, command, rules, &lease, now);
             let answer = match answer {
                 Begun::Go { attempt, deadline } => {
                     Some(Assignment { node, kind, run_context, constraints, attempt, deadline })
@@ -197,7 +202,10 @@ impl Coordinator {
     }
 
     /// A node that is over and whose executor has yet to be told.
-    pub(crate) async fn node_to_cancel(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, CoordinatorError> {
+    pub(crate) async fn node_to_cancel(
+        &self,
+        node: &NodeRunId,
+    ) -> Result<Option<NodeRecord>, CoordinatorError> {
         let node = self.node_find(node).await?;
         Ok(node.filter(|node| node.wake.as_ref().is_some_and(|wake| wake.job == Job::CancelExecutor)))
     }
@@ -216,7 +224,12 @@ impl Coordinator {
         .await
     }
 
-    async fn attempt_put_off(&self, run: &RunId, node: &NodeRunId, wait: Duration) -> Result<(), CoordinatorError> {
+    async fn attempt_put_off(
+        &self,
+        run: &RunId,
+        node: &NodeRunId,
+        wait: Duration,
+    ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
             let run = self.run_fetch(run).await?;
             Ok(engine::attempt_retry(&run, self.node_fetch(node).await?, now + wait))
@@ -224,7 +237,12 @@ impl Coordinator {
         .await
     }
 
-    async fn attempt_refuse(&self, run: &RunId, node: &NodeRunId, error: Error) -> Result<(), CoordinatorError> {
+    async fn attempt_refuse(
+        &self,
+        run: &RunId,
+        node: &NodeRunId,
+        error: Error,
+    ) -> Result<(), CoordinatorError> {
         let error = &error;
         self.command(run, |now| async move {
             let view = self.node_view(node).await?;
@@ -234,12 +252,20 @@ impl Coordinator {
         .await
     }
 
-    async fn decide_execute(&self, run: &RunRecord, node: &NodeRecord, facts: &NodeTypeFacts) -> PolicyDecided {
+    async fn decide_execute(
+        &self,
+        run: &RunRecord,
+        node: &NodeRecord,
+        facts: &NodeTypeFacts,
+    ) -> PolicyDecided {
         let context = match self.parts.policy.is_local() {
             true => Map::new(),
             false => Map::from_iter([
                 ("principal".into(), json!(run.owner)),
-                ("tenant_id".into(), json!(run.run.run_context.as_ref().and_then(|rc| rc.tenant_id.as_ref()))),
+                (
+                    "tenant_id".into(),
+                    json!(run.run.run_context.as_ref().and_then(|rc| rc.tenant_id.as_ref())),
+                ),
                 ("kind".into(), json!(node.node.kind.or(facts.kind))),
                 ("depth".into(), json!(node.path.depth())),
                 ("parent_node_run_id".into(), json!(node.node.parent_node_run_id)),

@@ -51,7 +51,8 @@ impl Coordinator {
             let Decision { changes, answer } = decide(now).await?;
             let Some(changes) = changes else { return Ok(answer) };
             let newest = changes.events.last().map(|event| event.event.seq);
-            let due: Vec<NodeRecord> = changes.nodes.iter().filter(|node| is_due(node, now)).cloned().collect();
+            let due: Vec<NodeRecord> =
+                changes.nodes.iter().filter(|node| is_due(node, now)).cloned().collect();
             match self.parts.store.commit(changes).await {
                 Ok(()) => {
                     self.store_health.set(None);

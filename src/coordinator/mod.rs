@@ -74,7 +74,9 @@ impl Coordinator {
     /// never waits for anybody.
     pub async fn health(&self) -> Health {
         let check = match self.store_health.trouble() {
-            None => HealthCheck { name: "journal".into(), status: HealthStatus::Ok, message: None, details: None },
+            None => {
+                HealthCheck { name: "journal".into(), status: HealthStatus::Ok, message: None, details: None }
+            }
             Some(message) => HealthCheck {
                 name: "journal".into(),
                 status: HealthStatus::Down,
@@ -82,7 +84,12 @@ impl Coordinator {
                 details: None,
             },
         };
-        Health { status: check.status, time: self.parts.clock.now(), checks: Some(vec![check]), extensions: None }
+        Health {
+            status: check.status,
+            time: self.parts.clock.now(),
+            checks: Some(vec![check]),
+            extensions: None,
+        }
     }
 
     /// The events of a run (contract §13).

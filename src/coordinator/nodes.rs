@@ -50,7 +50,12 @@ impl Coordinator {
                         Some(_) => self.node_find(id).await?,
                         None => None,
                     };
-                    children.push(ChildSpec { spec: spec.clone(), id: id.clone(), existing, facts: facts.clone() });
+                    children.push(ChildSpec {
+                        spec: spec.clone(),
+                        id: id.clone(),
+                        existing,
+                        facts: facts.clone(),
+                    });
                 }
                 let command = CreateChildren { parent, parent_kind, children };
                 let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
@@ -62,7 +67,11 @@ impl Coordinator {
         Ok(NodeRunsCreateResponse { node_runs, extensions })
     }
 
-    pub async fn node_run_get(&self, _caller: &Principal, node: &NodeRunId) -> Result<NodeRun, CoordinatorError> {
+    pub async fn node_run_get(
+        &self,
+        _caller: &Principal,
+        node: &NodeRunId,
+    ) -> Result<NodeRun, CoordinatorError> {
         Ok(self.node_fetch(node).await?.node)
     }
 

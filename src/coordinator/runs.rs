@@ -17,7 +17,11 @@ use crate::{
 impl Coordinator {
     /// Starts a run: its Run, root NodeRun, events and policy decision are
     /// durable when this returns, and so is the intent to dispatch the root.
-    pub async fn run_start(&self, caller: &Principal, request: RunStartRequest) -> Result<Run, CoordinatorError> {
+    pub async fn run_start(
+        &self,
+        caller: &Principal,
+        request: RunStartRequest,
+    ) -> Result<Run, CoordinatorError> {
         let chosen = request.run_id.clone().filter(|id| !id.as_str().is_empty());
         check_start(&request, chosen.as_ref())?;
         self.warn_of_own_keys(request.extensions.as_ref());
@@ -36,8 +40,15 @@ impl Coordinator {
         let root_id = self.parts.ids.node_run_id();
         let facts = self.facts_of(&request.root_node_type_ref).await?;
         let decided = self.decide_start(caller, &request, &run_id, &root_id, &facts).await;
-        let command =
-            StartRun { request, run_id: run_id.clone(), root_id, digest, owner: caller.subject().into(), facts, decided };
+        let command = StartRun {
+            request,
+            run_id: run_id.clone(),
+            root_id,
+            digest,
+            owner: caller.subject().into(),
+            facts,
+            decided,
+        };
         let command = &command;
         let run = self
             .command(&run_id, |now| async move {
@@ -129,7 +140,10 @@ impl Coordinator {
             action: RUN_START,
             node: &root,
             run_context: request.run_context.as_ref(),
-            constraints: engine::constraints::merge([request.constraints.as_ref(), facts.constraints.as_ref()]),
+            constraints: engine::constraints::merge([
+                request.constraints.as_ref(),
+                facts.constraints.as_ref(),
+            ]),
             context,
         };
         self.parts.policy.decide(question).await
@@ -137,7 +151,8 @@ impl Coordinator {
 
     /// What a caller says under our own keys is dropped (D-15).
     pub(super) fn warn_of_own_keys(&self, extensions: Option<&Extensions>) {
-        for key in extensions.iter().flat_map(|map| map.keys()).filter(|key| OWN_KEYS.contains(&key.as_str())) {
+        for key in extensions.iter().flat_map(|map| map.keys()).filter(|key| OWN_KEYS.contains(&key.as_str()))
+        {
             warn!(self.parts.log, "dropped an extension that only the coordinator writes"; "key" => key);
         }
     }

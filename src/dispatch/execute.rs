@@ -90,7 +90,8 @@ impl Dispatcher {
 
     async fn begin_composite(&self, task: &Task, assignment: Assignment) -> Result<(), CoordinatorError> {
         let executors = &self.parts.executors;
-        let (Some(executor), Some(coordinator_url)) = (&executors.composite, &executors.coordinator_url) else {
+        let (Some(executor), Some(coordinator_url)) = (&executors.composite, &executors.coordinator_url)
+        else {
             return Ok(());
         };
         let Assignment { node, run_context, constraints, attempt, deadline, .. } = assignment;
@@ -115,7 +116,10 @@ impl Dispatcher {
                     return self.parts.coordinator.attempt_accepted(&task.run, &task.node, attempt).await;
                 }
                 let message = answer.message.unwrap_or_else(|| "Composite assignment rejected".into());
-                AttemptResult::Failed { error: Error::new("composite_rejected", message), tell_executor: false }
+                AttemptResult::Failed {
+                    error: Error::new("composite_rejected", message),
+                    tell_executor: false,
+                }
             }
             Some(Err(error)) => failed(CallError::new(Service::CompositeExecutor, error)),
             None => failed(CallError::unavailable(Service::CompositeExecutor, "no answer in time")),
@@ -132,7 +136,8 @@ impl Dispatcher {
     ) -> Result<(), CoordinatorError> {
         let mut tries = 0;
         loop {
-            let finished = self.parts.coordinator.attempt_finish(&task.run, &task.node, attempt, result).await;
+            let finished =
+                self.parts.coordinator.attempt_finish(&task.run, &task.node, attempt, result).await;
             match finished {
                 Ok(_) => return Ok(()),
                 Err(CoordinatorError::Store(failure)) => {
@@ -155,7 +160,10 @@ impl Dispatcher {
 }
 
 fn invalid(message: &str) -> AttemptResult {
-    AttemptResult::Failed { error: Error::new("atomic_executor_invalid_result", message), tell_executor: false }
+    AttemptResult::Failed {
+        error: Error::new("atomic_executor_invalid_result", message),
+        tell_executor: false,
+    }
 }
 
 fn failed(error: CallError) -> AttemptResult {

@@ -19,8 +19,12 @@ pub struct Executor<C> {
 
 impl<C> Executor<C> {
     pub fn new(client: C, instance_id: &str, endpoint: Uri, max_in_flight: usize) -> Self {
-        let binding =
-            ExecutorBinding { executor_instance_id: instance_id.into(), endpoint, audience: None, extensions: None };
+        let binding = ExecutorBinding {
+            executor_instance_id: instance_id.into(),
+            endpoint,
+            audience: None,
+            extensions: None,
+        };
         Self { client, binding, slots: Arc::new(Semaphore::new(max_in_flight)) }
     }
 }

@@ -174,7 +174,8 @@ impl Dispatcher {
         }
         // Ours in the journal, but nobody is at it: its task failed, or the
         // commit that made it ours was reported as failed.
-        let settled = Timestamp::from_micros(clock.now().as_micros() - i64::try_from(SWEEP.as_micros()).unwrap_or(0));
+        let settled =
+            Timestamp::from_micros(clock.now().as_micros() - i64::try_from(SWEEP.as_micros()).unwrap_or(0));
         for node in store.wakes_owned(queue.owner(), settled).await? {
             queue.push(&node);
         }

@@ -26,8 +26,8 @@ use super::{
 };
 use crate::{
     model::{
-        ConstraintEnvelope, Error, EvaluationResult, EvaluationStatus, ExecutorBinding, Map, NodeKind, NodeRunState,
-        ResourceRef, RunEventType, SideEffectClass,
+        ConstraintEnvelope, Error, EvaluationResult, EvaluationStatus, ExecutorBinding, Map, NodeKind,
+        NodeRunState, ResourceRef, RunEventType, SideEffectClass,
     },
     record::{AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord, RunRecord, Wake},
     time::Timestamp,
@@ -125,13 +125,21 @@ pub fn attempt_refusal(run: &RunRecord, node: &NodeRecord, facts: &NodeTypeFacts
     };
     let side_effect = node.side_effect.or(facts.side_effect);
     match effective_constraints(run, node, facts) {
-        Ok(effective) => constraints::refusal(effective.as_ref(), &node.node.node_type_ref, kind, side_effect),
+        Ok(effective) => {
+            constraints::refusal(effective.as_ref(), &node.node.node_type_ref, kind, side_effect)
+        }
         Err(invalid) => Some(invalid),
     }
 }
 
 /// Fails a node that must not, or cannot, be executed.
-pub fn attempt_refuse(view: NodeView, error: Error, rules: &Rules, lease: &Lease, now: Timestamp) -> Decision<()> {
+pub fn attempt_refuse(
+    view: NodeView,
+    error: Error,
+    rules: &Rules,
+    lease: &Lease,
+    now: Timestamp,
+) -> Decision<()> {
     let NodeView { run, node, live_below } = view;
     if node.is_terminal() {
         return Decision::unchanged(());

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{
     model::{
-        NodeKind, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunState, RecoveryAction, RunEventType,
+        NodeKind, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunState, RecoveryAction,
+        RunEventType,
     },
     record::{NodeRecord, RunRecord},
     time::Timestamp,

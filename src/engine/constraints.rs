@@ -11,8 +11,8 @@ use super::{
     extensions::{self, CONSTRAINTS},
 };
 use crate::model::{
-    BudgetConstraints, CandidateConstraints, ConstraintEnvelope, Error, Extensions, GateConstraints, NodeKind,
-    NodeTypeRef, SideEffectClass, StructuralConstraints,
+    BudgetConstraints, CandidateConstraints, ConstraintEnvelope, Error, Extensions, GateConstraints,
+    NodeKind, NodeTypeRef, SideEffectClass, StructuralConstraints,
 };
 
 /// The constraints stored with a record.
@@ -56,7 +56,8 @@ fn part<'e, P>(
 }
 
 fn structural(parts: &[&StructuralConstraints]) -> StructuralConstraints {
-    let least = |of: fn(&StructuralConstraints) -> Option<u64>| parts.iter().filter_map(|part| of(part)).min();
+    let least =
+        |of: fn(&StructuralConstraints) -> Option<u64>| parts.iter().filter_map(|part| of(part)).min();
     StructuralConstraints {
         max_depth: least(|part| part.max_depth),
         max_children_per_composite: least(|part| part.max_children_per_composite),
@@ -71,17 +72,15 @@ fn budgets(parts: &[&BudgetConstraints]) -> BudgetConstraints {
         max_wall_time_ms: least(|part| part.max_wall_time_ms),
         max_steps: least(|part| part.max_steps),
         max_external_calls: least(|part| part.max_external_calls),
-        max_cost: parts
-            .iter()
-            .filter_map(|part| part.max_cost)
-            .min_by(|a, b| a.get().total_cmp(&b.get())),
+        max_cost: parts.iter().filter_map(|part| part.max_cost).min_by(|a, b| a.get().total_cmp(&b.get())),
     }
 }
 
 fn candidates(parts: &[&CandidateConstraints]) -> CandidateConstraints {
     let set = |ids: &Vec<String>| ids.iter().cloned().collect::<BTreeSet<_>>();
     let allowed = parts.iter().filter_map(|part| part.allowed_node_type_ids.as_ref()).map(set);
-    let denied: Vec<_> = parts.iter().filter_map(|part| part.denied_node_type_ids.as_ref()).map(set).collect();
+    let denied: Vec<_> =
+        parts.iter().filter_map(|part| part.denied_node_type_ids.as_ref()).map(set).collect();
     CandidateConstraints {
         max_candidates_per_subtask: parts.iter().filter_map(|part| part.max_candidates_per_subtask).min(),
         allowed_node_type_ids: allowed
@@ -95,7 +94,10 @@ fn candidates(parts: &[&CandidateConstraints]) -> CandidateConstraints {
 fn gates(parts: &[&GateConstraints]) -> GateConstraints {
     GateConstraints {
         require_approval: parts.iter().filter_map(|part| part.require_approval).reduce(|a, b| a || b),
-        side_effect_class: parts.iter().filter_map(|part| part.side_effect_class).min_by_key(|class| rank(*class)),
+        side_effect_class: parts
+            .iter()
+            .filter_map(|part| part.side_effect_class)
+            .min_by_key(|class| rank(*class)),
     }
 }
 
@@ -157,8 +159,10 @@ mod tests {
     use super::*;
 
     fn merged(envelopes: &[Value]) -> Value {
-        let parsed: Vec<ConstraintEnvelope> =
-            envelopes.iter().map(|value| serde_json::from_value(value.clone()).expect("an envelope")).collect();
+        let parsed: Vec<ConstraintEnvelope> = envelopes
+            .iter()
+            .map(|value| serde_json::from_value(value.clone()).expect("an envelope"))
+            .collect();
         serde_json::to_value(merge(parsed.iter().map(Some))).expect("serializes")
     }
 
@@ -170,7 +174,10 @@ mod tests {
             (vec![json!({"extensions": {"a.b": 1}})], Value::Null),
             (vec![json!({"structural": {}})], json!({"structural": {}})),
             (
-                vec![json!({"structural": {"max_depth": 3}}), json!({"structural": {"max_depth": 2}, "gates": {}})],
+                vec![
+                    json!({"structural": {"max_depth": 3}}),
+                    json!({"structural": {"max_depth": 2}, "gates": {}}),
+                ],
                 json!({"structural": {"max_depth": 2}, "gates": {}}),
             ),
             (
@@ -192,7 +199,10 @@ mod tests {
                 json!({"candidates": {"denied_node_type_ids": ["a", "b", "z"]}}),
             ),
             (
-                vec![json!({"gates": {"require_approval": false}}), json!({"gates": {"require_approval": true}})],
+                vec![
+                    json!({"gates": {"require_approval": false}}),
+                    json!({"gates": {"require_approval": true}}),
+                ],
                 json!({"gates": {"require_approval": true}}),
             ),
             (
@@ -204,7 +214,10 @@ mod tests {
                 json!({"gates": {"side_effect_class": "read"}}),
             ),
             (
-                vec![json!({"budgets": {"max_cost": 1}}), json!({"budgets": {"max_cost": 0.5, "max_steps": 4}})],
+                vec![
+                    json!({"budgets": {"max_cost": 1}}),
+                    json!({"budgets": {"max_cost": 0.5, "max_steps": 4}}),
+                ],
                 json!({"budgets": {"max_cost": 0.5, "max_steps": 4}}),
             ),
         ] {

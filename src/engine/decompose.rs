@@ -11,8 +11,8 @@ use super::{
 use crate::{
     ids::NodeRunId,
     model::{
-        BindingDecision, ConstraintEnvelope, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunState, RunEventType,
-        StructuralConstraints,
+        BindingDecision, ConstraintEnvelope, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunState,
+        RunEventType, StructuralConstraints,
     },
     record::{Job, NodeRecord, RunRecord},
     time::Timestamp,
@@ -85,12 +85,14 @@ pub fn children_create(
         }
         check_binding(&child.spec)?;
         draft.run.nodes += 1;
-        let node = record(child, &parent, merged.as_ref(), draft.run.nodes, draft.run.deadline, rules, lease, now);
+        let node =
+            record(child, &parent, merged.as_ref(), draft.run.nodes, draft.run.deadline, rules, lease, now);
         answer.push(node.0.node.clone());
         new.push(node);
     }
     let added = new.len() as u64;
-    let limits = constraints::merge([of_run.as_ref(), of_parent.as_ref()]).and_then(|merged| merged.structural);
+    let limits =
+        constraints::merge([of_run.as_ref(), of_parent.as_ref()]).and_then(|merged| merged.structural);
     check_limits(&limits.unwrap_or_default(), &draft.run, &parent, added)?;
     if added == 0 {
         return Ok(Decision::unchanged(answer));
@@ -226,13 +228,17 @@ fn disagreement(
     let differs = |key: &str, given: Option<Value>| {
         given.is_some_and(|given| !own(stored, key).is_some_and(|stored| json_equal(stored, &given)))
     };
-    if known.node.run_id != parent.node.run_id || known.node.parent_node_run_id.as_ref() != Some(parent.id()) {
+    if known.node.run_id != parent.node.run_id || known.node.parent_node_run_id.as_ref() != Some(parent.id())
+    {
         Some(Disagreement::Parent)
     } else if known.node.node_type_ref != spec.node_type_ref {
         Some(Disagreement::NodeType)
     } else if !maps_equal(known.node.inputs.as_ref().unwrap_or(&empty), &spec.inputs) {
         Some(Disagreement::Inputs)
-    } else if differs(extensions::BINDING_DECISION, spec.binding_decision.as_ref().map(to_value::<BindingDecision>)) {
+    } else if differs(
+        extensions::BINDING_DECISION,
+        spec.binding_decision.as_ref().map(to_value::<BindingDecision>),
+    ) {
         Some(Disagreement::BindingDecision)
     } else if differs(extensions::CANDIDATE_SET_ID, spec.candidate_set_id.as_deref().map(Value::from)) {
         Some(Disagreement::CandidateSet)

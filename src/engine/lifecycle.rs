@@ -53,7 +53,9 @@ mod tests {
             for (to, _) in NODE_RUN_TRANSITIONS {
                 assert!(!node_run_may(from, to), "{from} -> {to}");
             }
-            assert!(NODE_RUN_TRANSITIONS.iter().all(|(live, next)| !live.is_terminal() && next.contains(&from)));
+            assert!(
+                NODE_RUN_TRANSITIONS.iter().all(|(live, next)| !live.is_terminal() && next.contains(&from))
+            );
         }
         for from in [RunState::Succeeded, RunState::Failed, RunState::Canceled] {
             assert!(from.is_terminal());

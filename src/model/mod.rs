@@ -3,11 +3,7 @@
 //! themselves. No behaviour here; it changes only when the standard does.
 
 mod scalar;
-#[expect(
-    clippy::all,
-    unused_qualifications,
-    reason = "generated code is not ours to format"
-)]
+#[expect(clippy::all, unused_qualifications, reason = "generated code is not ours to format")]
 mod wire {
     include!(concat!(env!("OUT_DIR"), "/wire.rs"));
 }

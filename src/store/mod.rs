@@ -50,7 +50,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes wake-ups that are due at `now` and owned by nobody, in the order
     /// in which they became due, at most `limit`, for `owner`, durably.
-    async fn wakes_claim(&self, owner: &OwnerId, now: Timestamp, limit: u32) -> Result<Vec<NodeRecord>, StoreError>;
+    async fn wakes_claim(
+        &self,
+        owner: &OwnerId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<NodeRecord>, StoreError>;
 
     /// The NodeRuns whose wake-up `owner` has had since before `since`, but for
     /// deadlines that have not come: what it should be at, or have done.
@@ -156,7 +161,9 @@ pub enum OpenError {
     Locked { path: String },
     #[error("{path}: this is not a journal of the run coordinator, or it is damaged: {reason}")]
     Corrupt { path: String, reason: String },
-    #[error("{path}: the journal has schema {found}, this program knows up to {supported}: use a newer program")]
+    #[error(
+        "{path}: the journal has schema {found}, this program knows up to {supported}: use a newer program"
+    )]
     Newer { path: String, found: i64, supported: i64 },
     #[error("{path}: {reason}")]
     Io { path: String, reason: String },

@@ -123,7 +123,12 @@ impl Store for SqliteStore {
         self.readers.attempts_list(node)
     }
 
-    async fn wakes_claim(&self, owner: &OwnerId, now: Timestamp, limit: u32) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn wakes_claim(
+        &self,
+        owner: &OwnerId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<NodeRecord>, StoreError> {
         // Nothing due is the common case, and costs no commit.
         if self.readers.wake_next()?.is_none_or(|next| next > now) {
             return Ok(Vec::new());

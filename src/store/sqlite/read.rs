@@ -33,10 +33,8 @@ impl Readers {
             Ok(Mutex::new(db))
         };
         let connections = (0..CONNECTIONS).map(|_| open()).collect::<Result<_, _>>();
-        let connections = connections.map_err(|error| OpenError::Io {
-            path: path.display().to_string(),
-            reason: error.to_string(),
-        })?;
+        let connections = connections
+            .map_err(|error| OpenError::Io { path: path.display().to_string(), reason: error.to_string() })?;
         Ok(Self { connections })
     }
 
@@ -61,7 +59,11 @@ impl Readers {
         found.next()?.map(rows::node).transpose()
     }
 
-    pub(super) fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError> {
+    pub(super) fn nodes_live(
+        &self,
+        run: &RunId,
+        under: Option<&NodePath>,
+    ) -> Result<Vec<NodeRecord>, StoreError> {
         let db = self.db();
         // A descendant's path goes on with a dot; the slash comes right after
         // the dot.
@@ -75,7 +77,11 @@ impl Readers {
         Ok(nodes)
     }
 
-    pub(super) fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError> {
+    pub(super) fn wakes_owned(
+        &self,
+        owner: &OwnerId,
+        since: Timestamp,
+    ) -> Result<Vec<NodeRecord>, StoreError> {
         let sql = format!("SELECT {NODE_COLUMNS} FROM node_runs WHERE wake_owner = ?1 AND wake_at <= ?2");
         nodes(&self.db(), &sql, params![owner.as_str(), since.as_micros()])
     }
@@ -98,8 +104,10 @@ impl Readers {
         while let Some(row) = found.next()? {
             let seq = rows::unsigned(row.get(0)?);
             if matches(row.get_ref(1)?.as_str_or_null().ok().flatten(), within) {
-                let body = row.get_ref(2)?.as_str().map_err(|error| StoreError::Damaged(error.to_string()))?;
-                let full = page.events.len() >= limit.entries.max(1) as usize || bytes + body.len() > limit.bytes;
+                let body =
+                    row.get_ref(2)?.as_str().map_err(|error| StoreError::Damaged(error.to_string()))?;
+                let full =
+                    page.events.len() >= limit.entries.max(1) as usize || bytes + body.len() > limit.bytes;
                 if full && !page.events.is_empty() {
                     return Ok(page);
                 }
@@ -115,7 +123,8 @@ impl Readers {
 
     pub(super) fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, StoreError> {
         let db = self.db();
-        let mut query = db.prepare_cached("SELECT body FROM attempts WHERE node_run_id = ?1 ORDER BY attempt")?;
+        let mut query =
+            db.prepare_cached("SELECT body FROM attempts WHERE node_run_id = ?1 ORDER BY attempt")?;
         let bodies = query.query_map([node.as_str()], |row| row.get::<_, String>(0))?;
         bodies.map(|body| rows::parse(&body?)).collect()
     }

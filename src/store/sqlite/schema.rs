@@ -116,11 +116,14 @@ pub(super) fn open(path: &Path, max_bytes: Option<u64>) -> Result<Connection, Op
     };
     let size = fs::metadata(path).map(|file| file.len()).unwrap_or(0);
     let mut db = Connection::open(path).map_err(explain)?;
-    let number = |db: &Connection, pragma: &str| db.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
+    let number = |db: &Connection, pragma: &str| {
+        db.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0))
+    };
     if size > 0 {
         let (application, tables) = (
             number(&db, "application_id").map_err(explain)?,
-            db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).map_err(explain)?,
+            db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+                .map_err(explain)?,
         );
         if application != APPLICATION_ID && (application, tables) != (0, 0) {
             return Err(corrupt("it belongs to another program"));
@@ -154,7 +157,11 @@ fn configure(db: &Connection, max_bytes: Option<u64>) -> rusqlite::Result<()> {
     db.pragma_update(None, "temp_store", "memory")?;
     db.set_prepared_statement_cache_capacity(64);
     if let Some(max_bytes) = max_bytes {
-        db.query_row(&format!("PRAGMA max_page_count = {}", (max_bytes / PAGE_BYTES).max(1)), [], |_| Ok(()))?;
+        db.query_row(
+            &format!("PRAGMA max_page_count = {}", (max_bytes / PAGE_BYTES).max(1)),
+            [],
+            |_| Ok(()),
+        )?;
     }
     Ok(())
 }

@@ -12,7 +12,8 @@ pub(super) fn commit(db: &Connection, change: &ChangeRows) -> Result<(), StoreEr
     for node in &change.nodes {
         put_node(db, &change.run_id, node)?;
     }
-    let mut insert = db.prepare_cached("INSERT INTO events (run_id, seq, path, body) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert =
+        db.prepare_cached("INSERT INTO events (run_id, seq, path, body) VALUES (?1, ?2, ?3, ?4)")?;
     for event in &change.events {
         insert.execute(params![change.run_id, event.seq, event.path, event.body])?;
     }

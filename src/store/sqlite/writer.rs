@@ -57,7 +57,8 @@ where
 impl Writer {
     pub(super) fn start(db: Connection, log: Logger) -> io::Result<Self> {
         let (requests, arriving) = mpsc::channel(WAITING);
-        let thread = thread::Builder::new().name("journal".into()).spawn(move || write_all(&db, arriving, &log))?;
+        let thread =
+            thread::Builder::new().name("journal".into()).spawn(move || write_all(&db, arriving, &log))?;
         Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
 
