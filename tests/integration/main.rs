@@ -1,1 +1,7 @@
+//! The server as its callers see it: real HTTP, the generated client, the real
+//! journal, executors on loopback.
 
+#![allow(unreachable_pub, reason = "a test binary exports nothing")]
+
+mod smoke;
+mod support;

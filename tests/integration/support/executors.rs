@@ -1,0 +1,186 @@
+//! Atomic and composite executors on loopback HTTP. What they do with a node,
+//! its type says:
+//!
+//! | type | |
+//! |---|---|
+//! | `atomic.echo` | succeeds with its inputs as outputs |
+//! | `atomic.fail` | ends failed, with an error of its own |
+//! | `atomic.hang` | waits until released or canceled (then ends canceled) |
+//! | `atomic.deaf` | waits until released, whatever happens |
+//! | `atomic.garbage` | answers 200 with something that is no JSON |
+//! | `atomic.other` | answers for another node |
+//! | `atomic.running` | answers with a state that is no end |
+//! | `atomic.busy` | answers 503 with an envelope |
+//! | `atomic.proxy` | answers 502 with HTML |
+//! | `composite.accept` | accepts: the test plays the composite |
+//! | `composite.reject` | does not accept |
+
+use std::{collections::HashSet, sync::Arc};
+
+use dropshot::{
+    ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, Path, RequestContext, ServerBuilder,
+    UntypedBody, endpoint,
+};
+use http::{Response, StatusCode};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use slog::{Discard, Logger, o};
+use tokio::sync::watch;
+
+use super::soon;
+
+/// Both executors on one address.
+pub struct FakeExecutors {
+    state: Arc<State>,
+    url: String,
+    _server: HttpServer<Arc<State>>,
+}
+
+/// A call that came in.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// `/v1/atomic-node-runs:execute`, …
+    pub path: String,
+    pub body: Value,
+    pub authorization: Option<String>,
+}
+
+struct State {
+    calls: watch::Sender<Vec<Call>>,
+    released: watch::Sender<HashSet<String>>,
+    canceled: watch::Sender<HashSet<String>>,
+}
+
+impl FakeExecutors {
+    pub fn start() -> Self {
+        let state = Arc::new(State {
+            calls: watch::Sender::default(),
+            released: watch::Sender::default(),
+            canceled: watch::Sender::default(),
+        });
+        let mut api = ApiDescription::new();
+        api.register(any).expect("a sound API");
+        let config = ConfigDropshot {
+            bind_address: "127.0.0.1:0".parse().expect("an address"),
+            default_request_body_max_bytes: 64 << 20,
+            ..ConfigDropshot::default()
+        };
+        let server = ServerBuilder::new(api, Arc::clone(&state), Logger::root(Discard, o!()))
+            .config(config)
+            .start()
+            .expect("the executors listen");
+        let url = format!("http://{}", server.local_addr());
+        Self { state, url, _server: server }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// All calls so far.
+    pub fn calls(&self) -> Vec<Call> {
+        self.state.calls.borrow().clone()
+    }
+
+    /// How often a node was sent to be executed.
+    pub fn executions(&self, node: &str) -> usize {
+        self.calls()
+            .iter()
+            .filter(|call| call.path.ends_with(":execute") && call.body["node_run_id"] == node)
+            .count()
+    }
+
+    /// Waits until the calls so far satisfy `done`.
+    pub async fn calls_until(&self, what: &str, done: impl Fn(&[Call]) -> bool) -> Vec<Call> {
+        let mut calls = self.state.calls.subscribe();
+        let seen = soon(what, calls.wait_for(|calls| done(calls))).await;
+        seen.expect("the executors live").clone()
+    }
+
+    /// Waits until `count` calls have come whose path ends like this.
+    pub async fn called(&self, path_end: &str, count: usize) -> Vec<Call> {
+        let here =
+            |calls: &[Call]| calls.iter().filter(|call| call.path.ends_with(path_end)).count() >= count;
+        self.calls_until(&format!("{count} calls of {path_end}"), here).await
+    }
+
+    /// Lets a waiting node go on: it succeeds.
+    pub fn release(&self, node: &str) {
+        self.state.released.send_modify(|nodes| {
+            nodes.insert(node.into());
+        });
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct AnyPath {
+    path: Vec<String>,
+}
+
+#[endpoint { method = POST, path = "/{path:.*}", unpublished = true }]
+async fn any(
+    rq: RequestContext<Arc<State>>,
+    path: Path<AnyPath>,
+    body: UntypedBody,
+) -> Result<Response<Body>, HttpError> {
+    let state = rq.context();
+    let path = format!("/{}", path.into_inner().path.join("/"));
+    let body: Value = serde_json::from_slice(body.as_bytes()).unwrap_or(Value::Null);
+    let header = rq.request.headers().get(http::header::AUTHORIZATION);
+    let authorization = header.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    state
+        .calls
+        .send_modify(|calls| calls.push(Call { path: path.clone(), body: body.clone(), authorization }));
+    let last = path.rsplit('/').next().unwrap_or_default();
+    if let Some(node) = last.strip_suffix(":cancel") {
+        state.canceled.send_modify(|nodes| {
+            nodes.insert(node.into());
+        });
+        return Ok(answer(StatusCode::NO_CONTENT, String::new()));
+    }
+    let node = body["node_run_id"].as_str().unwrap_or_default().to_owned();
+    let ended = |state: &str| json!({"node_run_id": node, "state": state, "outputs": body["inputs"]});
+    let ok = |value: Value| Ok(answer(StatusCode::OK, value.to_string()));
+    match body["node_type_ref"]["node_type_id"].as_str().unwrap_or_default() {
+        "atomic.echo" => ok(ended("succeeded")),
+        "atomic.fail" => ok(json!({
+            "node_run_id": node, "state": "failed",
+            "error": {"code": "handler_error", "message": "it went wrong", "details": {"why": "on purpose"}},
+        })),
+        "atomic.hang" => {
+            let (mut released, mut canceled) = (state.released.subscribe(), state.canceled.subscribe());
+            tokio::select! {
+                _ = released.wait_for(|nodes| nodes.contains(&node)) => ok(ended("succeeded")),
+                _ = canceled.wait_for(|nodes| nodes.contains(&node)) => ok(ended("canceled")),
+            }
+        }
+        "atomic.deaf" => {
+            let mut released = state.released.subscribe();
+            let _ = released.wait_for(|nodes| nodes.contains(&node)).await;
+            ok(ended("succeeded"))
+        }
+        "atomic.garbage" => Ok(answer(StatusCode::OK, "not JSON".into())),
+        "atomic.other" => ok(json!({"node_run_id": "somebody else", "state": "succeeded"})),
+        "atomic.running" => ok(ended("running")),
+        "atomic.busy" => Ok(answer(
+            StatusCode::SERVICE_UNAVAILABLE,
+            json!({"error": {"code": "busy", "message": "come back later"}}).to_string(),
+        )),
+        "atomic.proxy" => Ok(answer(StatusCode::BAD_GATEWAY, "<html>bad gateway</html>".into())),
+        "composite.accept" => ok(json!({"accepted": true, "message": null})),
+        "composite.reject" => ok(json!({"accepted": false, "message": "no room"})),
+        other => Ok(answer(
+            StatusCode::NOT_FOUND,
+            json!({"error": {"code": "unknown_node_type", "message": other}}).to_string(),
+        )),
+    }
+}
+
+fn answer(status: StatusCode, body: String) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body))
+        .expect("a response")
+}

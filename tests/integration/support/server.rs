@@ -1,0 +1,151 @@
+//! A coordinator in this process, on a journal of its own and a free port.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt;
+use jarvis_run_coordinator::{
+    clients::{Peer, Service, run_coordinator::Client},
+    config::{Flags, Settings},
+    ids::{NodeRunId, RunId},
+    model::{NodeRun, Run, RunEvent, RunStartRequest},
+    server::{Server, StartError, Surroundings},
+};
+use serde_json::{Value, json};
+use slog::{Discard, Logger, o};
+
+use super::{FakeExecutors, soon};
+
+/// A server, the client generated from its document, and its executors.
+pub struct TestServer {
+    pub client: Client,
+    /// For what the generated client would not send.
+    pub http: reqwest::Client,
+    pub url: String,
+    pub executors: FakeExecutors,
+    pub journal: tempfile::TempDir,
+    server: Option<Server>,
+}
+
+impl TestServer {
+    /// A server without authentication, that allows everything.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with further variables.
+    pub async fn start_with(vars: &[(&str, &str)]) -> Self {
+        let journal = tempfile::tempdir().expect("a folder for the journal");
+        Self::try_start(journal, FakeExecutors::start(), vars).await.expect("the server starts")
+    }
+
+    /// A server on a journal that exists already.
+    pub async fn try_start(
+        journal: tempfile::TempDir,
+        executors: FakeExecutors,
+        vars: &[(&str, &str)],
+    ) -> Result<Self, StartError> {
+        let path = journal.path().join("journal.db").display().to_string();
+        let mut all = BTreeMap::from(
+            [
+                ("ARP_AUTH_PROFILE", "dev-insecure"),
+                ("JARVIS_POLICY_PROFILE", "dev-allow"),
+                ("JARVIS_RUN_COORDINATOR_JOURNAL", &path),
+                ("JARVIS_ATOMIC_EXECUTOR_URL", executors.url()),
+                ("JARVIS_COMPOSITE_EXECUTOR_URL", executors.url()),
+                ("JARVIS_RUN_COORDINATOR_PUBLIC_URL", "http://127.0.0.1:1"),
+                ("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "5"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        all.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let flags = Flags { port: Some(0), ..Flags::default() };
+        let settings = Settings::from_vars(&all, &flags).expect("sound settings");
+        let log = Logger::root(Discard, o!());
+        let server = Server::start(&settings, Surroundings::default(), &log).await?;
+        let url = format!("http://{}", server.address());
+        let http = reqwest::Client::new();
+        let client = Client::new_with_client(&url, http.clone(), Peer::anonymous(Service::RunCoordinator));
+        Ok(Self { client, http, url, executors, journal, server: Some(server) })
+    }
+
+    /// The same server with a bearer token in its client.
+    pub fn client_with_token(&self, token: &str) -> Client {
+        Client::new_with_client(
+            &self.url,
+            self.http.clone(),
+            Peer::with_token(Service::RunCoordinator, token),
+        )
+    }
+
+    pub async fn run_start(&self, node_type: &str, input: Value) -> Run {
+        self.run_start_with(node_type, input, json!({})).await
+    }
+
+    /// Starts a run with further members in the request.
+    pub async fn run_start_with(&self, node_type: &str, input: Value, more: Value) -> Run {
+        let mut request = json!({
+            "root_node_type_ref": {"node_type_id": node_type, "version": "1.0.0"},
+            "input": input,
+        });
+        let members = request.as_object_mut().expect("an object");
+        members.extend(more.as_object().expect("an object").clone());
+        let request: RunStartRequest = serde_json::from_value(request).expect("a start request");
+        self.client.start_run(&request).await.expect("the run starts").into_inner()
+    }
+
+    /// Creates children from specs of type and inputs.
+    pub async fn children(&self, run: &RunId, parent: &NodeRunId, specs: &[Value]) -> Vec<NodeRun> {
+        let request = json!({"run_id": run, "parent_node_run_id": parent, "node_runs": specs});
+        let request = serde_json::from_value(request).expect("a create request");
+        self.client.create_node_runs(&request).await.expect("the children are created").into_inner().node_runs
+    }
+
+    /// Waits until a run is over.
+    pub async fn run_ended(&self, run: &RunId) -> Run {
+        self.follow(run).await;
+        self.client.get_run(run).await.expect("the run").into_inner()
+    }
+
+    /// All events of a run, once it is over.
+    pub async fn follow(&self, run: &RunId) -> Vec<RunEvent> {
+        let url = format!("{}/v1/runs/{run}/events?follow=1", self.url);
+        let lines = soon("the end of the run", async {
+            self.http.get(url).send().await.expect("a stream").text().await.expect("its lines")
+        });
+        parse(&lines.await)
+    }
+
+    /// The events of a run so far.
+    pub async fn events(&self, run: &RunId) -> Vec<RunEvent> {
+        let stream = self.client.stream_run_events(run).await.expect("a stream").into_inner().into_inner();
+        let chunks: Vec<bytes::Bytes> = stream.try_collect().await.expect("its lines");
+        parse(std::str::from_utf8(&chunks.concat()).expect("UTF-8"))
+    }
+
+    /// Asks again until `done` says so. For what no stream tells.
+    pub async fn node_run_until(&self, node: &NodeRunId, done: impl Fn(&NodeRun) -> bool) -> NodeRun {
+        soon("the node run", async {
+            loop {
+                let node_run = self.client.get_node_run(node).await.expect("the node run").into_inner();
+                if done(&node_run) {
+                    return node_run;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    }
+
+    /// Stops the server and gives what is needed to start another on its
+    /// journal.
+    pub async fn stop(mut self) -> (tempfile::TempDir, FakeExecutors) {
+        if let Some(server) = self.server.take() {
+            soon("the server's stop", server.stop()).await;
+        }
+        (self.journal, self.executors)
+    }
+}
+
+fn parse(lines: &str) -> Vec<RunEvent> {
+    lines.lines().map(|line| serde_json::from_str(line).expect("a RunEvent a line")).collect()
+}
