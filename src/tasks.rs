@@ -22,7 +22,6 @@ impl TaskSet {
 
     /// Runs `work` in the background until it ends by itself. Loops watch
     /// [`TaskSet::stopping`].
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let log = self.log.clone();
         self.tracker.spawn(async move {
