@@ -7,6 +7,8 @@
 //! - `conformance`: the suite that every implementation must pass.
 //! - `faulty`: a decorator that injects faults, for tests.
 
+pub mod sqlite;
+
 use async_trait::async_trait;
 
 use crate::{
@@ -48,7 +50,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes wake-ups that are due at `now` and owned by nobody, in the order
     /// in which they became due, at most `limit`, for `owner`, durably.
-    async fn wakes_claim(&self, owner: &OwnerId, now: Timestamp, limit: u32) -> Result<Vec<NodeRecord>, StoreError>;
+    ///
+    /// Do not drop the future before it is ready: what was taken would be
+    /// owned by one who does not know of it, until that owner is released or
+    /// expires. After an error the same is possible, though rare.
+    async fn wakes_claim(
+        &self,
+        owner: &OwnerId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<NodeRecord>, StoreError>;
 
     /// When the earliest wake-up that nobody owns is due.
     async fn wake_next(&self) -> Result<Option<Timestamp>, StoreError>;
@@ -150,7 +161,9 @@ pub enum OpenError {
     Locked { path: String },
     #[error("{path}: this is not a journal of the run coordinator, or it is damaged: {reason}")]
     Corrupt { path: String, reason: String },
-    #[error("{path}: the journal has schema {found}, this program knows up to {supported}: use a newer program")]
+    #[error(
+        "{path}: the journal has schema {found}, this program knows up to {supported}: use a newer program"
+    )]
     Newer { path: String, found: i64, supported: i64 },
     #[error("{path}: {reason}")]
     Io { path: String, reason: String },

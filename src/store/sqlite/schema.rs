@@ -1,0 +1,229 @@
+//! Opening the file: whose it is, whether it is sound, and which schema it
+//! has. Migrations only go forward.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::SqliteOptions;
+use crate::store::OpenError;
+
+/// `JRCJ`, the coordinator's journal: in the header of each of our files.
+pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
+
+/// What brings the schema from one version to the next; the first makes it.
+/// Never change one that was released: append another.
+const MIGRATIONS: [&str; 1] = [SCHEMA_1];
+
+/// The constraints make facts of what the coordinator relies on: whatever is
+/// not over has a time at which it is looked at again.
+const SCHEMA_1: &str = "
+    CREATE TABLE runs (
+        run_id      TEXT PRIMARY KEY NOT NULL,
+        version     INTEGER NOT NULL CHECK (version > 0),
+        terminal    INTEGER NOT NULL CHECK (terminal IN (0, 1)),
+        deadline    INTEGER,
+        body        TEXT NOT NULL,
+        CONSTRAINT a_live_run_has_a_deadline CHECK (terminal = 1 OR deadline IS NOT NULL)
+    ) STRICT;
+    CREATE INDEX runs_live ON runs (deadline) WHERE terminal = 0;
+
+    CREATE TABLE node_runs (
+        node_run_id TEXT PRIMARY KEY NOT NULL,
+        run_id      TEXT NOT NULL,
+        version     INTEGER NOT NULL CHECK (version > 0),
+        path        TEXT NOT NULL,
+        terminal    INTEGER NOT NULL CHECK (terminal IN (0, 1)),
+        wake_job    TEXT,
+        wake_at     INTEGER,
+        wake_owner  TEXT,
+        wake_tries  INTEGER,
+        body        TEXT NOT NULL,
+        CONSTRAINT a_live_node_run_has_a_wake_up CHECK (terminal = 1 OR wake_at IS NOT NULL),
+        CONSTRAINT a_wake_up_is_whole CHECK (
+            (wake_at IS NULL) = (wake_job IS NULL)
+            AND (wake_at IS NULL) = (wake_tries IS NULL)
+            AND (wake_owner IS NULL OR wake_at IS NOT NULL))
+    ) STRICT;
+    CREATE INDEX node_runs_live ON node_runs (run_id, path) WHERE terminal = 0;
+    CREATE INDEX wakes_free ON node_runs (wake_at) WHERE wake_owner IS NULL AND wake_at IS NOT NULL;
+    CREATE INDEX wakes_owned ON node_runs (wake_owner) WHERE wake_owner IS NOT NULL;
+
+    CREATE TABLE events (
+        run_id      TEXT NOT NULL,
+        seq         INTEGER NOT NULL CHECK (seq > 0),
+        path        TEXT,
+        body        TEXT NOT NULL,
+        PRIMARY KEY (run_id, seq)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE attempts (
+        node_run_id TEXT NOT NULL,
+        attempt     INTEGER NOT NULL CHECK (attempt > 0),
+        body        TEXT NOT NULL,
+        PRIMARY KEY (node_run_id, attempt)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE owners (
+        owner_id    TEXT PRIMARY KEY NOT NULL,
+        alive_until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE outbox (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id      TEXT NOT NULL,
+        what        TEXT NOT NULL CHECK (what IN ('run', 'node_run', 'event')),
+        key         TEXT NOT NULL
+    ) STRICT;
+";
+
+/// Files up to this size are checked page by page when they are opened, which
+/// takes a fraction of a second. Bigger ones get what SQLite itself checks
+/// (header, length, schema): a coordinator that needs a minute to come back is
+/// the greater evil, and damage elsewhere is reported when it is read.
+const CHECK_WHOLE_UP_TO: u64 = 64 << 20;
+
+/// Of the writer's connection, in KiB: the inner pages of all indexes.
+const CACHE_KIB: i64 = 16 << 10;
+
+/// A file that is ours, sound and up to date.
+pub(super) struct Opened {
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) lock: File,
+    pub(super) new: bool,
+}
+
+pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
+    let at = At(&options.path);
+    let path = std::path::absolute(&options.path).map_err(|e| at.io(e))?;
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(|e| at.io(e))?;
+    }
+    let lock = lock(&path, at)?;
+    let connection = connect(&path).map_err(|e| at.sqlite(&e))?;
+    let new = is_new(&connection, at)?;
+    if !new {
+        check(&connection, &path, at)?;
+    }
+    prepare(&connection, options.max_bytes).map_err(|e| at.sqlite(&e))?;
+    migrate(&connection).map_err(|e| at.sqlite(&e))?;
+    Ok(Opened { path, connection, lock, new })
+}
+
+/// Another connection to a file that was opened.
+pub(super) fn connect_again(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+/// No URIs: a file name is a file name.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Two coordinators on one file would each believe that the other's runs are
+/// theirs. The lock ends with the process, however that ends.
+fn lock(path: &Path, at: At<'_>) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(|e| at.io(e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: at.text() }),
+        Err(TryLockError::Error(e)) => Err(at.io(e)),
+    }
+}
+
+/// Nothing in it yet. A file with something in it must be ours, and not from
+/// the future. Asked before anything in the file is touched.
+fn is_new(connection: &Connection, at: At<'_>) -> Result<bool, OpenError> {
+    let number = |sql| connection.query_one(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| at.sqlite(&e));
+    let application_id = number("PRAGMA application_id")?;
+    let version = number("PRAGMA user_version")?;
+    if application_id == 0 && version == 0 && number("SELECT count(*) FROM sqlite_schema")? == 0 {
+        return Ok(true);
+    }
+    if application_id != i64::from(APPLICATION_ID) {
+        return Err(at.corrupt(format!("its application id is {application_id:#x}, not {APPLICATION_ID:#x}")));
+    }
+    let supported = MIGRATIONS.len() as i64;
+    if version > supported {
+        return Err(OpenError::Newer { path: at.text(), found: version, supported });
+    }
+    Ok(false)
+}
+
+fn check(connection: &Connection, path: &Path, at: At<'_>) -> Result<(), OpenError> {
+    if fs::metadata(path).map_err(|e| at.io(e))?.len() > CHECK_WHOLE_UP_TO {
+        return Ok(());
+    }
+    let verdict: String =
+        connection.query_one("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| at.sqlite(&e))?;
+    if verdict == "ok" { Ok(()) } else { Err(at.corrupt(verdict)) }
+}
+
+fn prepare(connection: &Connection, max_bytes: Option<u64>) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // FULL: the log is synced by each commit, not only by checkpoints.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // `checkpoint` does it, outside the commits.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    // What undoes a savepoint is kept in memory, not in a temporary file.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    if let Some(max_bytes) = max_bytes {
+        let page_bytes: i64 = connection.query_one("PRAGMA page_size", [], |row| row.get(0))?;
+        let pages = i64::try_from(max_bytes).unwrap_or(i64::MAX) / page_bytes;
+        // SQLite takes this number as 32 bits, and zero for "tell me".
+        connection.pragma_update(None, "max_page_count", pages.clamp(1, i64::from(i32::MAX)))?;
+    }
+    Ok(())
+}
+
+/// Each step is one transaction, its number included: a step is done or not.
+fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    let done: usize = connection.query_one("PRAGMA user_version", [], |row| row.get::<_, u32>(0))? as usize;
+    for (index, step) in MIGRATIONS.iter().enumerate().skip(done) {
+        let version = index + 1;
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             PRAGMA application_id = {APPLICATION_ID};
+             {step}
+             PRAGMA user_version = {version};
+             COMMIT;"
+        ))?;
+    }
+    Ok(())
+}
+
+/// The file that an error is about.
+#[derive(Clone, Copy)]
+struct At<'a>(&'a Path);
+
+impl At<'_> {
+    fn text(self) -> String {
+        self.0.display().to_string()
+    }
+    fn corrupt(self, reason: String) -> OpenError {
+        OpenError::Corrupt { path: self.text(), reason }
+    }
+    #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+    fn io(self, error: std::io::Error) -> OpenError {
+        OpenError::Io { path: self.text(), reason: error.to_string() }
+    }
+    fn sqlite(self, error: &rusqlite::Error) -> OpenError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => self.corrupt(error.to_string()),
+            Some(_) | None => OpenError::Io { path: self.text(), reason: error.to_string() },
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What one piece of a group does to the database. Everything here runs in the
+//! writer thread, inside a savepoint: an error undoes the piece as a whole.
+
+use rusqlite::{Connection, params};
+
+use super::rows::{AttemptRow, ChangeRows, EventRow, NodeRow, RunRow};
+use crate::{ids::OwnerId, store::StoreError, time::Timestamp};
+
+pub(super) fn commit(connection: &Connection, change: &ChangeRows, outbox: bool) -> Result<(), StoreError> {
+    if let Some(run) = &change.run {
+        run_put(connection, run)?;
+    }
+    for node in &change.nodes {
+        node_put(connection, node)?;
+    }
+    for event in &change.events {
+        event_put(connection, event)?;
+    }
+    for attempt in &change.attempts {
+        attempt_put(connection, attempt)?;
+    }
+    if outbox {
+        owe(connection, change)?;
+    }
+    Ok(())
+}
+
+/// A statement that must hit exactly one row; if it does not, somebody else
+/// was faster.
+fn one_row(changed: usize) -> Result<(), StoreError> {
+    if changed == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+}
+
+fn run_put(connection: &Connection, row: &RunRow) -> Result<(), StoreError> {
+    let RunRow { run_id, version, terminal, deadline, body } = row;
+    let sql = if *version == 0 {
+        "INSERT INTO runs (run_id, version, terminal, deadline, body) VALUES (?1, ?2 + 1, ?3, ?4, ?5)
+         ON CONFLICT DO NOTHING"
+    } else {
+        "UPDATE runs SET version = ?2 + 1, terminal = ?3, deadline = ?4, body = ?5
+         WHERE run_id = ?1 AND version = ?2"
+    };
+    let changed = connection.prepare_cached(sql)?.execute(params![
+        run_id.as_str(),
+        version,
+        terminal,
+        deadline,
+        body
+    ])?;
+    one_row(changed)
+}
+
+fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), StoreError> {
+    let sql = if row.version == 0 {
+        "INSERT INTO node_runs (node_run_id, version, terminal, wake_job, wake_at, wake_owner, wake_tries,
+                                body, run_id, path)
+         VALUES (?1, ?2 + 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT DO NOTHING"
+    } else {
+        // The run and the place in it never change; naming them here makes a
+        // mistake a conflict.
+        "UPDATE node_runs SET version = ?2 + 1, terminal = ?3, wake_job = ?4, wake_at = ?5, wake_owner = ?6,
+                              wake_tries = ?7, body = ?8
+         WHERE node_run_id = ?1 AND version = ?2 AND run_id = ?9 AND path = ?10"
+    };
+    let wake = row.wake.as_ref();
+    let changed = connection.prepare_cached(sql)?.execute(params![
+        row.node_run_id.as_str(),
+        row.version,
+        row.terminal,
+        wake.map(|wake| &wake.job),
+        wake.map(|wake| wake.at),
+        wake.and_then(|wake| wake.owner.as_ref()),
+        wake.map(|wake| wake.tries),
+        row.body,
+        row.run_id.as_str(),
+        row.path,
+    ])?;
+    one_row(changed)
+}
+
+fn event_put(connection: &Connection, row: &EventRow) -> Result<(), StoreError> {
+    let changed = connection
+        .prepare_cached(
+            "INSERT INTO events (run_id, seq, path, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![row.run_id.as_str(), row.seq, row.path, row.body])?;
+    one_row(changed)
+}
+
+fn attempt_put(connection: &Connection, row: &AttemptRow) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO attempts (node_run_id, attempt, body) VALUES (?, ?, ?)
+             ON CONFLICT DO UPDATE SET body = excluded.body",
+        )?
+        .execute(params![row.node_run_id.as_str(), row.attempt, row.body])?;
+    Ok(())
+}
+
+fn owe(connection: &Connection, change: &ChangeRows) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached("INSERT INTO outbox (run_id, what, key) VALUES (?, ?, ?)")?;
+    if let Some(run) = &change.run {
+        insert.execute(params![run.run_id.as_str(), "run", run.run_id.as_str()])?;
+    }
+    for node in &change.nodes {
+        insert.execute(params![node.run_id.as_str(), "node_run", node.node_run_id.as_str()])?;
+    }
+    for event in &change.events {
+        insert.execute(params![event.run_id.as_str(), "event", event.seq.to_string()])?;
+    }
+    Ok(())
+}
+
+pub(super) fn wakes_claim(
+    connection: &Connection,
+    owner: &OwnerId,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<NodeRow>, StoreError> {
+    let columns = NodeRow::COLUMNS;
+    let mut due = connection
+        .prepare_cached(&format!(
+            "SELECT {columns} FROM node_runs
+             WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ? ORDER BY wake_at LIMIT ?"
+        ))?
+        .query_map(params![now.as_micros(), limit], NodeRow::read)?
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut claim = connection.prepare_cached(
+        "UPDATE node_runs SET wake_owner = ?1, version = version + 1 WHERE node_run_id = ?2 RETURNING version",
+    )?;
+    for row in &mut due {
+        row.version = claim.query_one(params![owner.as_str(), row.node_run_id.as_str()], |row| row.get(0))?;
+        if let Some(wake) = &mut row.wake {
+            wake.owner = Some(owner.as_str().to_owned());
+        }
+    }
+    Ok(due)
+}
+
+pub(super) fn owner_renew(
+    connection: &Connection,
+    owner: &OwnerId,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO owners (owner_id, alive_until) VALUES (?, ?)
+             ON CONFLICT DO UPDATE SET alive_until = excluded.alive_until",
+        )?
+        .execute(params![owner.as_str(), until.as_micros()])?;
+    Ok(())
+}
+
+/// The job stays what it was: whoever gets a deadline before its time knows
+/// that the one who had it is gone.
+pub(super) fn owners_expire(connection: &Connection, now: Timestamp) -> Result<u64, StoreError> {
+    let lost = connection
+        .prepare_cached(
+            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?1, version = version + 1
+             WHERE wake_owner IS NOT NULL
+               AND wake_owner NOT IN (SELECT owner_id FROM owners WHERE alive_until >= ?1)",
+        )?
+        .execute([now.as_micros()])?;
+    connection.prepare_cached("DELETE FROM owners WHERE alive_until < ?")?.execute([now.as_micros()])?;
+    Ok(lost as u64)
+}
+
+pub(super) fn owner_release(
+    connection: &Connection,
+    owner: &OwnerId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?2, version = version + 1 WHERE wake_owner = ?1",
+        )?
+        .execute(params![owner.as_str(), now.as_micros()])?;
+    connection.prepare_cached("DELETE FROM owners WHERE owner_id = ?")?.execute([owner.as_str()])?;
+    Ok(())
+}
+
+pub(super) fn outbox_ack(connection: &Connection, ids: &[i64]) -> Result<(), StoreError> {
+    let mut delete = connection.prepare_cached("DELETE FROM outbox WHERE id = ?")?;
+    for id in ids {
+        delete.execute([id])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! The one thread that writes.
+//!
+//! Whoever wants something written queues a piece of work and waits. The
+//! thread takes everything that is waiting, up to [`GROUP_MAX`], makes one
+//! transaction of it and answers after the commit: many callers share one
+//! fsync, and a lone caller does not wait for company.
+//!
+//! Each piece has a savepoint, so a conflict undoes that piece only. Some
+//! errors (no room, failing disk) make SQLite undo the whole transaction: then
+//! the piece that met the error gets it, and the others are done again without
+//! it. If the commit itself fails, all of them get the error.
+//!
+//! **Architecture invariant:** a failure ends with the group that met it.
+//! Nothing is remembered, the next group begins afresh.
+
+use std::{io, thread};
+
+use rusqlite::Connection;
+use slog::{Logger, warn};
+use tokio::sync::{mpsc, oneshot};
+
+use super::checkpoint::{Checkpointer, LogLength};
+use crate::store::StoreError;
+
+/// Pieces in one transaction: more would make the first wait for the last
+/// without saving much of an fsync that is shared already.
+const GROUP_MAX: usize = 256;
+
+/// Pieces that may wait; whoever comes then waits to be queued.
+const QUEUE_MAX: usize = 1024;
+
+/// One caller's part of a group.
+trait Piece: Send {
+    /// May be called again if the group has to be done again.
+    fn apply(&mut self, connection: &Connection) -> Result<(), StoreError>;
+
+    /// What became of the group decides; if it was committed, what became of
+    /// this piece.
+    fn answer(self: Box<Self>, group: Result<(), StoreError>);
+}
+
+struct Request<T, F> {
+    work: F,
+    outcome: Result<T, StoreError>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Piece for Request<T, F>
+where
+    T: Send,
+    F: FnMut(&Connection) -> Result<T, StoreError> + Send,
+{
+    fn apply(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        self.outcome = (self.work)(connection);
+        self.outcome.as_ref().map(|_| ()).map_err(StoreError::clone)
+    }
+
+    fn answer(self: Box<Self>, group: Result<(), StoreError>) {
+        // Whoever asked may have gone away: the work was done all the same.
+        let _gone = self.reply.send(group.and(self.outcome));
+    }
+}
+
+/// The way to the thread.
+pub(super) struct Writer {
+    /// `None` only while it is being dropped.
+    queue: Option<mpsc::Sender<Box<dyn Piece>>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(writes: Connection, checkpoints: Connection, log: Logger) -> io::Result<Self> {
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let checkpointer = Checkpointer::start(checkpoints, log.clone())?;
+        let thread = thread::Builder::new()
+            .name("journal-writer".into())
+            .spawn(move || serve(&writes, waiting, &checkpointer, &log))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Has `work` done in the next group, and returns when that is durable. If
+    /// the caller stops waiting, the work may be done nevertheless.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let ended = || StoreError::Failed("the journal's writer has ended".into());
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(ended)?;
+        queue.send(Box::new(Request { work, outcome: Err(ended()), reply })).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Without a sender the thread serves what is queued, and ends.
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+fn serve(
+    connection: &Connection,
+    mut waiting: mpsc::Receiver<Box<dyn Piece>>,
+    checkpointer: &Checkpointer,
+    log: &Logger,
+) {
+    let mut group = Vec::with_capacity(GROUP_MAX);
+    while waiting.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
+        if finish(connection, &mut group, log) == Room::Short {
+            checkpointer.after_full(connection);
+        }
+        match LogLength::of(connection) {
+            Ok(length) => checkpointer.after_commit(connection, length),
+            Err(e) => warn!(log, "cannot measure the write-ahead log"; "error" => %e),
+        }
+    }
+}
+
+/// Whether there was room for everything in a group.
+#[derive(PartialEq)]
+enum Room {
+    Enough,
+    Short,
+}
+
+/// Gets rid of the group: everybody in it is answered.
+fn finish(connection: &Connection, group: &mut Vec<Box<dyn Piece>>, log: &Logger) -> Room {
+    let mut room = Room::Enough;
+    while !group.is_empty() {
+        let Err(failure) = transact(connection, group) else {
+            group.drain(..).for_each(|piece| piece.answer(Ok(())));
+            break;
+        };
+        if matches!(failure.error, StoreError::Full(_)) {
+            room = Room::Short;
+        }
+        if !connection.is_autocommit()
+            && let Err(e) = connection.execute_batch("ROLLBACK")
+        {
+            warn!(log, "cannot roll back"; "error" => %e);
+        }
+        warn!(log, "a group could not be committed"; "pieces" => group.len(), "error" => %failure.error);
+        match failure.culprit {
+            Some(index) => group.remove(index).answer(Err(failure.error)),
+            None => group.drain(..).for_each(|piece| piece.answer(Err(failure.error.clone()))),
+        }
+    }
+    room
+}
+
+/// Why a transaction came to nothing.
+struct Failure {
+    /// The piece that met the error, if it was one of them.
+    culprit: Option<usize>,
+    error: StoreError,
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self { culprit: None, error: error.into() }
+    }
+}
+
+fn transact(connection: &Connection, group: &mut [Box<dyn Piece>]) -> Result<(), Failure> {
+    let run = |sql| connection.prepare_cached(sql)?.execute([]).map(|_| ());
+    run("BEGIN IMMEDIATE")?;
+    for (index, piece) in group.iter_mut().enumerate() {
+        run("SAVEPOINT piece")?;
+        if let Err(error) = piece.apply(connection) {
+            if connection.is_autocommit() {
+                return Err(Failure { culprit: Some(index), error });
+            }
+            run("ROLLBACK TO piece")?;
+        }
+        run("RELEASE piece")?;
+    }
+    run("COMMIT")?;
+    Ok(())
+}
