@@ -24,6 +24,8 @@ mod error;
 mod read;
 mod rows;
 mod schema;
+#[cfg(test)]
+pub(super) mod tests;
 mod write;
 mod writer;
 
