@@ -22,7 +22,8 @@ use std::{
 };
 
 use dropshot::{
-    ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, RequestContext, ServerBuilder, UntypedBody, endpoint,
+    ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, RequestContext, ServerBuilder, UntypedBody,
+    endpoint,
 };
 use http::Response;
 use serde_json::{Value, json};
@@ -41,15 +42,23 @@ async fn measure(each: Duration) {
     let coordinator = Coordinator::start(&format!("http://{}", executor.local_addr()));
     let http = reqwest::Client::new();
     coordinator.one_run(&http).await;
-    println!("cold start to the first run accepted and ended: {:.0} ms", coordinator.started.elapsed().as_secs_f64() * 1e3);
+    println!(
+        "cold start to the first run accepted and ended: {:.0} ms",
+        coordinator.started.elapsed().as_secs_f64() * 1e3
+    );
     println!("resident memory, idle: {:.1} MiB", coordinator.resident_mib());
     println!();
     println!("clients   runs/s   p50 ms   p99 ms   CPU ms/run   fdatasync/s   runs per fdatasync");
     for clients in CLIENTS {
         let fsyncs = fdatasync_rate(coordinator.folder.path());
-        let load = Arc::new(Load { coordinator: coordinator.url.clone(), http: http.clone(), done: AtomicU64::new(0) });
+        let load = Arc::new(Load {
+            coordinator: coordinator.url.clone(),
+            http: http.clone(),
+            done: AtomicU64::new(0),
+        });
         let (cpu, begun) = (coordinator.cpu(), Instant::now());
-        let tasks: Vec<_> = (0..clients).map(|_| tokio::task::spawn(Arc::clone(&load).client(begun + each))).collect();
+        let tasks: Vec<_> =
+            (0..clients).map(|_| tokio::task::spawn(Arc::clone(&load).client(begun + each))).collect();
         let mut times = Vec::new();
         for task in tasks {
             times.extend(task.await.expect("a client that ends"));
@@ -93,7 +102,8 @@ impl Load {
 
 /// Starts a run and follows its events until they end.
 async fn run_to_end(http: &reqwest::Client, url: &str) {
-    let request = json!({"root_node_type_ref": {"node_type_id": "atomic.fast", "version": "1"}, "input": {"n": 1}});
+    let request =
+        json!({"root_node_type_ref": {"node_type_id": "atomic.fast", "version": "1"}, "input": {"n": 1}});
     let started = http.post(format!("{url}/v1/runs")).json(&request).send().await.expect("an answer");
     let run: Value = started.json().await.expect("a Run");
     let id = run["run_id"].as_str().expect("a run_id");
@@ -147,7 +157,8 @@ impl Coordinator {
     fn cpu(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("procfs");
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
+        let ticks: u64 =
+            fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
         // USER_HZ is 100 on every Linux.
         Duration::from_millis(ticks * 10)
     }
@@ -182,12 +193,16 @@ fn fast_executor() -> HttpServer<()> {
     let mut api = ApiDescription::new();
     api.register(execute).expect("a sound API");
     let config = ConfigDropshot { default_request_body_max_bytes: 1 << 20, ..ConfigDropshot::default() };
-    ServerBuilder::new(api, (), Logger::root(Discard, o!())).config(config).start().expect("the executor listens")
+    ServerBuilder::new(api, (), Logger::root(Discard, o!()))
+        .config(config)
+        .start()
+        .expect("the executor listens")
 }
 
 #[endpoint { method = POST, path = "/v1/atomic-node-runs:execute" }]
 async fn execute(_: RequestContext<()>, body: UntypedBody) -> Result<Response<Body>, HttpError> {
     let request: Value = serde_json::from_slice(body.as_bytes()).unwrap_or_default();
-    let answer = json!({"node_run_id": request["node_run_id"], "state": "succeeded", "outputs": {"done": true}});
+    let answer =
+        json!({"node_run_id": request["node_run_id"], "state": "succeeded", "outputs": {"done": true}});
     Ok(Response::builder().header("content-type", "application/json").body(answer.to_string().into())?)
 }
