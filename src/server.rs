@@ -2,7 +2,7 @@
 //! in order.
 //!
 //! ```text
-//!  start:  journal ─▶ coordinator ─▶ dispatcher (takes over unfinished work) ─▶ listen
+//!  start:  journal ─▶ coordinator ─▶ dispatcher takes over unfinished work ─▶ listen ─▶ dispatcher begins
 //!  stop:   stop claiming, end streams ─▶ requests finish ─▶ jobs finish ─▶ journal closed
 //! ```
 //!
@@ -120,19 +120,16 @@ impl Server {
             },
             log: log.new(o!("component" => "coordinator")),
         }));
-        Dispatcher::start(
-            dispatch::Parts {
-                coordinator: Arc::clone(&coordinator),
-                store: Arc::clone(&store),
-                clock: Arc::clone(&clock),
-                queue,
-                executors: peers.executors(settings)?,
-                auto_dispatch: settings.auto_dispatch,
-                tasks: tasks.clone(),
-                log: log.new(o!("component" => "dispatch")),
-            },
-            jobs,
-        )
+        let dispatcher = Dispatcher::take_over(dispatch::Parts {
+            coordinator: Arc::clone(&coordinator),
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            queue,
+            executors: peers.executors(settings)?,
+            auto_dispatch: settings.auto_dispatch,
+            tasks: tasks.clone(),
+            log: log.new(o!("component" => "dispatch")),
+        })
         .await?;
 
         let context = ServerContext { coordinator, authenticator, stopping: tasks.stopping().clone() };
@@ -143,7 +140,10 @@ impl Server {
         let bind_address = addresses.next().ok_or_else(|| cannot("the name has no address".into()))?;
         let listen = ListenConfig { bind_address, body_limit_bytes: settings.limits.body_bytes };
         let http = api::serve(&listen, context, &log.new(o!("component" => "http")))
-            .map_err(|error| cannot(error.to_string()))?;
+            .map_err(|error| cannot(root_cause(&error)))?;
+        // Only now: a process that cannot listen must not have begun anything,
+        // and executors that are called may call back at once.
+        dispatcher.begin(jobs);
         info!(log, "listening"; "address" => %http.local_addr(), "journal" => %settings.journal.path.display(),
             "version" => env!("CARGO_PKG_VERSION"));
         Ok(Self { http, tasks, store, clock, stop_within: settings.shutdown_timeout, log: log.clone() })
@@ -175,6 +175,14 @@ impl Server {
         }
         drop(store);
     }
+}
+
+/// What is at the bottom of an error.
+fn root_cause(mut error: &dyn std::error::Error) -> String {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
 }
 
 /// The services around us, as far as they are configured.

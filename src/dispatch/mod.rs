@@ -66,24 +66,24 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Registers this process in the journal, takes over what dead ones left,
-    /// and begins to work.
-    pub async fn start(
-        parts: Parts,
-        tasks_in: mpsc::UnboundedReceiver<Task>,
-    ) -> Result<Arc<Self>, crate::store::StoreError> {
+    /// Registers this process in the journal and takes over what dead ones
+    /// left. Nothing is begun before [`Dispatcher::begin`].
+    pub async fn take_over(parts: Parts) -> Result<Arc<Self>, crate::store::StoreError> {
         let Parts { store, clock, queue, log, .. } = &parts;
         store.owner_renew(queue.owner(), FOREVER).await?;
         let taken_over = store.owners_expire(clock.now()).await?;
         if taken_over > 0 {
             info!(log, "taking over what the last process left"; "jobs" => taken_over);
         }
-        let dispatcher = Arc::new(Self { parts });
-        let background = &dispatcher.parts.tasks;
-        background.spawn("dispatch", Arc::clone(&dispatcher).work(tasks_in));
-        background.spawn("claim", Arc::clone(&dispatcher).claim());
-        background.spawn("sweep", Arc::clone(&dispatcher).sweep());
-        Ok(dispatcher)
+        Ok(Arc::new(Self { parts }))
+    }
+
+    /// Begins to work: from here on executors are called.
+    pub fn begin(self: &Arc<Self>, tasks_in: mpsc::UnboundedReceiver<Task>) {
+        let background = &self.parts.tasks;
+        background.spawn("dispatch", Arc::clone(self).work(tasks_in));
+        background.spawn("claim", Arc::clone(self).claim());
+        background.spawn("sweep", Arc::clone(self).sweep());
     }
 
     /// Begins each job that comes, in a task of its own.
