@@ -29,7 +29,7 @@ pub use executors::{Executor, Executors};
 use crate::{
     coordinator::{Coordinator, Task, WorkQueue},
     record::Job,
-    store::Store,
+    store::{Store, StoreError},
     tasks::TaskSet,
     time::{Clock, Timestamp},
 };
@@ -68,7 +68,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Registers this process in the journal and takes over what dead ones
     /// left. Nothing is begun before [`Dispatcher::begin`].
-    pub async fn take_over(parts: Parts) -> Result<Arc<Self>, crate::store::StoreError> {
+    pub async fn take_over(parts: Parts) -> Result<Arc<Self>, StoreError> {
         let Parts { store, clock, queue, log, .. } = &parts;
         store.owner_renew(queue.owner(), FOREVER).await?;
         let taken_over = store.owners_expire(clock.now()).await?;
@@ -118,35 +118,41 @@ impl Dispatcher {
 
     /// Takes what is due and nobody's, whenever there is room.
     async fn claim(self: Arc<Self>) {
-        let Parts { store, clock, queue, tasks, log, .. } = &self.parts;
+        let Parts { clock, queue, tasks, log, .. } = &self.parts;
         let stopping = tasks.stopping();
-        loop {
-            let room = queue.room().min(CLAIM);
-            if room > 0 {
-                let limit = u32::try_from(room).unwrap_or(u32::MAX);
-                match store.wakes_claim(queue.owner(), clock.now(), limit).await {
-                    Ok(claimed) => {
-                        let more = claimed.len() == room;
-                        for node in &claimed {
-                            queue.push(node);
-                        }
-                        if more {
-                            continue;
-                        }
-                    }
-                    Err(failure) => error!(log, "cannot claim work"; "error" => %failure),
-                }
-            }
-            let wait = match store.wake_next().await {
-                Ok(Some(at)) => at.since(clock.now()).clamp(Duration::from_millis(1), LOOK),
-                Ok(None) | Err(_) => LOOK,
-            };
-            // With no room, a job that ends pokes.
-            let wait = if queue.room() == 0 { LOOK } else { wait };
+        while !stopping.is_cancelled() {
+            let wait = self.claim_due().await.unwrap_or_else(|failure| {
+                // What is due stays due: do not ask again at once.
+                error!(log, "cannot claim work"; "error" => %failure);
+                LOOK
+            });
             tokio::select! {
                 () = queue.poked() => {}
                 () = clock.sleep(wait) => {}
                 () = stopping.cancelled() => return,
+            }
+        }
+    }
+
+    /// Takes what is due now. How long it may be until there is more.
+    async fn claim_due(&self) -> Result<Duration, StoreError> {
+        let Parts { store, clock, queue, tasks, .. } = &self.parts;
+        loop {
+            let room = queue.room().min(CLAIM);
+            if room == 0 || tasks.stopping().is_cancelled() {
+                // A job that ends pokes.
+                return Ok(LOOK);
+            }
+            let limit = u32::try_from(room).unwrap_or(u32::MAX);
+            let claimed = store.wakes_claim(queue.owner(), clock.now(), limit).await?;
+            for node in &claimed {
+                queue.push(node);
+            }
+            if claimed.len() < room {
+                let next = store.wake_next().await?;
+                return Ok(
+                    next.map_or(LOOK, |at| at.since(clock.now()).clamp(Duration::from_millis(1), LOOK))
+                );
             }
         }
     }
@@ -166,11 +172,15 @@ impl Dispatcher {
         }
     }
 
-    async fn sweep_once(&self) -> Result<(), crate::coordinator::CoordinatorError> {
-        let Parts { coordinator, store, clock, queue, .. } = &self.parts;
+    async fn sweep_once(&self) -> Result<(), StoreError> {
+        let Parts { coordinator, store, clock, queue, log, .. } = &self.parts;
         store.owners_expire(clock.now()).await?;
         for run in store.runs_overdue(clock.now(), OVERDUE).await? {
-            coordinator.run_expire(&run).await?;
+            // One that cannot be ended must not keep the others from it.
+            if let Err(failure) = coordinator.run_expire(&run).await {
+                error!(log, "overdue run not ended"; "run_id" => %run, "error" => %failure,
+                    "cause" => failure.internal().unwrap_or_default());
+            }
         }
         // Ours in the journal, but nobody is at it: its task failed, or the
         // commit that made it ours was reported as failed.
