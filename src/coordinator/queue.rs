@@ -39,6 +39,9 @@ pub struct Task {
     pub run: RunId,
     pub node: NodeRunId,
     pub job: Job,
+    /// The node's attempt when the job was taken: a deadline is that of this
+    /// attempt, and says nothing about a later one.
+    pub attempt: u32,
     /// As far as the record says.
     pub kind: Option<NodeKind>,
 }
@@ -83,6 +86,11 @@ impl WorkQueue {
         self.in_hand().is_empty()
     }
 
+    /// Somebody in this process is at this job, or about to be.
+    pub fn has(&self, node: &NodeRunId, job: Job) -> bool {
+        self.in_hand().contains(&(node.clone(), job))
+    }
+
     /// Begins the job of a node's wake-up, which is ours, unless it is in hand.
     pub fn push(self: &Arc<Self>, node: &NodeRecord) {
         let Some(job) = node.wake.as_ref().map(|wake| wake.job) else { return };
@@ -93,6 +101,7 @@ impl WorkQueue {
                 run: node.node.run_id.clone(),
                 node: node.id().clone(),
                 job,
+                attempt: node.attempt,
                 kind: node.node.kind,
             });
         }

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Each job runs in a task of its own and ends in a recorded state. If it
-//! cannot (the journal fails, the task panics), the job stays ours in the
-//! journal while nobody is at it, and the sweep begins it again.
+//! cannot (the journal fails, the task panics), it stays in hand until the
+//! sweep has looked at what it left: an attempt that was begun is lost, all
+//! else is begun again.
 //!
 //! **Architecture invariant.** An executor is called only after the commit that
 //! says so. No request of a caller waits here.
@@ -19,7 +20,10 @@ mod cancel;
 mod execute;
 mod executors;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use slog::{Logger, error, info};
 use tokio::sync::mpsc;
@@ -63,6 +67,21 @@ pub struct Parts {
 /// Takes jobs and sees them through.
 pub struct Dispatcher {
     parts: Parts,
+    /// Jobs that came to no end, for the sweep.
+    left: Mutex<Vec<Task>>,
+}
+
+/// A job that somebody is at. Dropped before it is done, it is left to the
+/// sweep.
+struct UnderWay<'d> {
+    dispatcher: &'d Dispatcher,
+    task: Option<Task>,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.dispatcher.left().extend(self.task.take());
+    }
 }
 
 impl Dispatcher {
@@ -75,7 +94,7 @@ impl Dispatcher {
         if taken_over > 0 {
             info!(log, "taking over what the last process left"; "jobs" => taken_over);
         }
-        Ok(Arc::new(Self { parts }))
+        Ok(Arc::new(Self { parts, left: Mutex::default() }))
     }
 
     /// Begins to work: from here on executors are called.
@@ -101,19 +120,28 @@ impl Dispatcher {
     }
 
     async fn run_job(&self, task: Task) {
+        let mut job = UnderWay { dispatcher: self, task: Some(task) };
+        let Some(task) = &job.task else { return };
         let ended = match task.job {
             Job::Dispatch => match self.parts.auto_dispatch {
                 true => self.dispatch(&task).await,
                 false => Ok(()),
             },
-            Job::Deadline => self.parts.coordinator.node_deadline(&task.run, &task.node).await,
+            Job::Deadline => self.parts.coordinator.node_deadline(&task.run, &task.node, task.attempt).await,
             Job::CancelExecutor => self.cancel_executor(&task).await,
         };
-        if let Err(failure) = ended {
-            error!(self.parts.log, "job not done, it will be begun again"; "job" => task.job.as_str(),
-                "run_id" => %task.run, "node_run_id" => %task.node, "error" => %failure,
-                "cause" => failure.internal().unwrap_or_default());
+        match ended {
+            Ok(()) => job.task = None,
+            Err(failure) => {
+                error!(self.parts.log, "job not done, it will be begun again"; "job" => task.job.as_str(),
+                    "run_id" => %task.run, "node_run_id" => %task.node, "error" => %failure,
+                    "cause" => failure.internal().unwrap_or_default());
+            }
         }
+    }
+
+    fn left(&self) -> MutexGuard<'_, Vec<Task>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes what is due and nobody's, whenever there is room.
@@ -182,6 +210,7 @@ impl Dispatcher {
                     "cause" => failure.internal().unwrap_or_default());
             }
         }
+        self.take_back().await;
         // Ours in the journal, but nobody is at it: its task failed, or the
         // commit that made it ours was reported as failed.
         let settled =
@@ -190,5 +219,24 @@ impl Dispatcher {
             queue.push(&node);
         }
         Ok(())
+    }
+
+    /// Sees to jobs that came to no end. While they are in `left` they are in
+    /// hand, so nobody else is at their nodes.
+    async fn take_back(&self) {
+        let Parts { coordinator, log, .. } = &self.parts;
+        let left = std::mem::take(&mut *self.left());
+        for task in left {
+            let looked = match task.job {
+                // If its attempt was begun, nobody waits for the answer now.
+                Job::Dispatch => coordinator.node_deadline(&task.run, &task.node, task.attempt + 1).await,
+                Job::Deadline | Job::CancelExecutor => Ok(()),
+            };
+            if let Err(failure) = looked {
+                error!(log, "job not taken back yet"; "job" => task.job.as_str(), "run_id" => %task.run,
+                    "node_run_id" => %task.node, "error" => %failure);
+                self.left().push(task);
+            }
+        }
     }
 }
