@@ -3,5 +3,14 @@
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod auth;
+mod dispatch;
+mod golden;
+mod idempotency;
+mod nodes;
+mod runs;
 mod smoke;
+mod streams;
+mod strict;
 mod support;
+mod wire;
