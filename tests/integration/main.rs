@@ -3,5 +3,6 @@
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod demo;
 mod smoke;
 mod support;

@@ -73,7 +73,7 @@ pub(super) const LAYERS: [Layer; 18] = [
         may: &["auth", "config", "coordinator", "ids", "model", "store::StoreError", "tasks", "time"],
     },
     Layer { module: "telemetry", may: &["config", "ids", "model", "tasks", "time"] },
-    Layer { module: "demo", may: &["clients", "config", "ids", "model", "server"] },
+    Layer { module: "demo", may: &["clients", "config", "ids", "model", "server", "tasks", "time"] },
     Layer { module: "server", may: &[EVERYTHING] },
 ];
 
