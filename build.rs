@@ -101,6 +101,7 @@ fn settings() -> GenerationSettings {
     settings
 }
 
+#[derive(Clone, Copy)]
 enum Generate {
     Types,
     Client,

@@ -2,7 +2,7 @@
 //! in order.
 //!
 //! ```text
-//!  start:  journal ─▶ coordinator ─▶ dispatcher (takes over unfinished work) ─▶ listen
+//!  start:  journal ─▶ coordinator ─▶ dispatcher takes over unfinished work ─▶ listen ─▶ dispatcher begins
 //!  stop:   stop claiming, end streams ─▶ requests finish ─▶ jobs finish ─▶ journal closed
 //! ```
 //!
@@ -38,6 +38,9 @@ use crate::{
 /// So many jobs may be in hand at once, waiting for a slot at an executor or
 /// at it.
 const IN_HAND: usize = 8_192;
+
+/// How long a stop waits for tasks that it has cut off.
+const CUT_OFF: Duration = Duration::from_secs(1);
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -120,19 +123,16 @@ impl Server {
             },
             log: log.new(o!("component" => "coordinator")),
         }));
-        Dispatcher::start(
-            dispatch::Parts {
-                coordinator: Arc::clone(&coordinator),
-                store: Arc::clone(&store),
-                clock: Arc::clone(&clock),
-                queue,
-                executors: peers.executors(settings)?,
-                auto_dispatch: settings.auto_dispatch,
-                tasks: tasks.clone(),
-                log: log.new(o!("component" => "dispatch")),
-            },
-            jobs,
-        )
+        let dispatcher = Dispatcher::take_over(dispatch::Parts {
+            coordinator: Arc::clone(&coordinator),
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            queue,
+            executors: peers.executors(settings)?,
+            auto_dispatch: settings.auto_dispatch,
+            tasks: tasks.clone(),
+            log: log.new(o!("component" => "dispatch")),
+        })
         .await?;
 
         let context = ServerContext { coordinator, authenticator, stopping: tasks.stopping().clone() };
@@ -143,7 +143,10 @@ impl Server {
         let bind_address = addresses.next().ok_or_else(|| cannot("the name has no address".into()))?;
         let listen = ListenConfig { bind_address, body_limit_bytes: settings.limits.body_bytes };
         let http = api::serve(&listen, context, &log.new(o!("component" => "http")))
-            .map_err(|error| cannot(error.to_string()))?;
+            .map_err(|error| cannot(root_cause(&error)))?;
+        // Only now: a process that cannot listen must not have begun anything,
+        // and executors that are called may call back at once.
+        dispatcher.begin(jobs);
         info!(log, "listening"; "address" => %http.local_addr(), "journal" => %settings.journal.path.display(),
             "version" => env!("CARGO_PKG_VERSION"));
         Ok(Self { http, tasks, store, clock, stop_within: settings.shutdown_timeout, log: log.clone() })
@@ -170,11 +173,21 @@ impl Server {
         match drained.await {
             Some(()) => info!(log, "stopped"),
             None => {
-                warn!(log, "stopped with work under way: the next start goes on with it"; "tasks" => tasks.len())
+                warn!(log, "stopped with work under way: the next start goes on with it"; "tasks" => tasks.len());
+                // They hold the journal.
+                within(&*clock, CUT_OFF, tasks.cut_off()).await;
             }
         }
         drop(store);
     }
+}
+
+/// What is at the bottom of an error.
+fn root_cause(mut error: &dyn std::error::Error) -> String {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
 }
 
 /// The services around us, as far as they are configured.

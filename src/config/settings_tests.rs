@@ -411,7 +411,8 @@ fn what_is_read_is_what_is_documented() {
         .filter(|variable| variable.name.ends_with("_URL"))
         .map(|variable| (variable.name, "http://host"))
         .collect();
-    for vars in [table(EMBEDDED, &[]), table(FULL, &[]), table(FULL, &urls)] {
+    let discovered = [("ARP_AUTH_JWKS_URI", ""), ("ARP_AUTH_ISSUER", "http://host")];
+    for vars in [table(EMBEDDED, &[]), table(FULL, &[]), table(FULL, &urls), table(FULL, &discovered)] {
         let recording = Recording { vars, asked: &asked };
         Settings::from_vars(&recording, &Flags::default()).expect("usable");
     }

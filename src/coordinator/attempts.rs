@@ -70,9 +70,19 @@ impl Coordinator {
                 Some(Asked { facts, decided }) => Asked { facts: facts.clone(), decided: decided.clone() },
                 // Local answers take no time: they are given under the lock.
                 None => {
-                    let facts = self.facts_of(&view.node.node.node_type_ref).await?;
+                    let facts = match view.node.node.kind {
+                        Some(_) => NodeTypeFacts::default(),
+                        None => self.facts_of(&view.node.node.node_type_ref).await?,
+                    };
                     if let Some(error) = engine::attempt_refusal(&view.run, &view.node, &facts) {
-                        return Ok(nothing(engine::attempt_refuse(view, error, rules, &queue.lease(), now)));
+                        return Ok(nothing(engine::attempt_refuse(
+                            view,
+                            &facts,
+                            error,
+                            rules,
+                            &queue.lease(),
+                            now,
+                        )));
                     }
                     let decided = self.decide_execute(&view.run, &view.node, &facts).await;
                     Asked { facts, decided }
@@ -131,7 +141,7 @@ impl Coordinator {
             },
         };
         if let Some(error) = engine::attempt_refusal(&run, &node, &facts) {
-            self.attempt_refuse(&task.run, &task.node, error).await?;
+            self.attempt_refuse(&task.run, &task.node, &facts, error).await?;
             return Ok(None);
         }
         let decided = self.decide_execute(&run, &node, &facts).await;
@@ -177,13 +187,20 @@ impl Coordinator {
         .await
     }
 
-    /// A node's deadline has passed, or its attempt has lost its process: which
-    /// of both, the record says.
-    pub(crate) async fn node_deadline(&self, run: &RunId, node: &NodeRunId) -> Result<(), CoordinatorError> {
+    /// The deadline of a node's attempt has passed, or nobody is at the attempt
+    /// any more: which of both, the record says. Of another attempt it says
+    /// nothing.
+    pub(crate) async fn node_deadline(
+        &self,
+        run: &RunId,
+        node: &NodeRunId,
+        attempt: u32,
+    ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
             let view = self.node_view(node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
-            let waits = view.node.wake.as_ref().is_some_and(|wake| wake.job == Job::Deadline);
+            let waits = view.node.attempt == attempt
+                && view.node.wake.as_ref().is_some_and(|wake| wake.job == Job::Deadline);
             let expired = view.node.deadline.is_some_and(|deadline| deadline <= now);
             Ok(match (waits, expired) {
                 (false, _) => engine::Decision { changes: None, answer: () },
@@ -192,7 +209,7 @@ impl Coordinator {
                     engine::node_expire(view, rules, lease, now)
                 }
                 (true, false) => {
-                    warn!(self.parts.log, "attempt lost with its process"; "run_id" => %run, "node_run_id" => %node,
+                    warn!(self.parts.log, "attempt lost: nobody is at it"; "run_id" => %run, "node_run_id" => %node,
                         "attempt" => view.node.attempt);
                     engine::attempt_lost(view, rules, lease, now)
                 }
@@ -241,13 +258,14 @@ impl Coordinator {
         &self,
         run: &RunId,
         node: &NodeRunId,
+        facts: &NodeTypeFacts,
         error: Error,
     ) -> Result<(), CoordinatorError> {
         let error = &error;
         self.command(run, |now| async move {
             let view = self.node_view(node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
-            Ok(engine::attempt_refuse(view, error.clone(), rules, lease, now))
+            Ok(engine::attempt_refuse(view, facts, error.clone(), rules, lease, now))
         })
         .await
     }

@@ -39,6 +39,9 @@ pub struct Task {
     pub run: RunId,
     pub node: NodeRunId,
     pub job: Job,
+    /// The node's attempt when the job was taken: a deadline is that of this
+    /// attempt, and says nothing about a later one.
+    pub attempt: u32,
     /// As far as the record says.
     pub kind: Option<NodeKind>,
 }
@@ -69,6 +72,13 @@ impl WorkQueue {
         (self.room() > 0).then(|| self.owner.clone())
     }
 
+    /// Our name for wake-ups that must not wait for room: telling executors to
+    /// stop may be what makes room. At most as many as there are nodes at
+    /// executors.
+    pub fn always(&self) -> Lease {
+        Some(self.owner.clone())
+    }
+
     /// How many more jobs may be taken.
     pub fn room(&self) -> usize {
         self.capacity.saturating_sub(self.in_hand().len())
@@ -83,6 +93,11 @@ impl WorkQueue {
         self.in_hand().is_empty()
     }
 
+    /// Somebody in this process is at this job, or about to be.
+    pub fn has(&self, node: &NodeRunId, job: Job) -> bool {
+        self.in_hand().contains(&(node.clone(), job))
+    }
+
     /// Begins the job of a node's wake-up, which is ours, unless it is in hand.
     pub fn push(self: &Arc<Self>, node: &NodeRecord) {
         let Some(job) = node.wake.as_ref().map(|wake| wake.job) else { return };
@@ -93,6 +108,7 @@ impl WorkQueue {
                 run: node.node.run_id.clone(),
                 node: node.id().clone(),
                 job,
+                attempt: node.attempt,
                 kind: node.node.kind,
             });
         }

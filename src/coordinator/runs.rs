@@ -7,7 +7,7 @@ use slog::{info, warn};
 use super::{Coordinator, CoordinatorError, FieldError};
 use crate::{
     auth::Principal,
-    engine::{self, NodeTypeFacts, OWN_KEYS, PolicyDecided, StartRun},
+    engine::{self, NodeTypeFacts, PolicyDecided, StartRun},
     ids::{NodeRunId, RunId},
     model::{Extensions, NodeRun, NodeRunState, Run, RunStartRequest},
     node_types::RegistryUnavailable,
@@ -75,7 +75,7 @@ impl Coordinator {
                     true => Vec::new(),
                     false => self.parts.store.nodes_live(run, None).await?,
                 };
-                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+                let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
                 Ok(engine::run_cancel(record, live, rules, lease, now))
             })
             .await?;
@@ -89,7 +89,7 @@ impl Coordinator {
         self.command(run, |now| async move {
             let record = self.run_fetch(run).await?;
             let live = self.parts.store.nodes_live(run, None).await?;
-            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(engine::run_expire(record, live, rules, lease, now))
         })
         .await
@@ -151,8 +151,7 @@ impl Coordinator {
 
     /// What a caller says under our own keys is dropped (D-15).
     pub(super) fn warn_of_own_keys(&self, extensions: Option<&Extensions>) {
-        for key in extensions.iter().flat_map(|map| map.keys()).filter(|key| OWN_KEYS.contains(&key.as_str()))
-        {
+        for key in extensions.iter().flat_map(|map| map.keys()).filter(|key| engine::is_own_key(key)) {
             warn!(self.parts.log, "dropped an extension that only the coordinator writes"; "key" => key);
         }
     }
@@ -170,10 +169,12 @@ fn check_start(request: &RunStartRequest, chosen: Option<&RunId>) -> Result<(), 
         let message = "a run_id has 1 to 200 characters of A-Z, a-z, 0-9 and ._:~@-, and is not '.' or '..'";
         errors.push(field("string_pattern_mismatch", &["run_id"], message));
     }
-    let hidden = request.extensions.as_ref().is_some_and(|extensions| extensions.contains_key("constraints"));
-    if hidden && request.constraints.is_some() {
-        let message = "constraints are given twice: as a member and as an extension";
-        errors.push(field("extra_forbidden", &["extensions", "constraints"], message));
+    for key in ["constraints", "jarvis.constraints"] {
+        let hidden = request.extensions.as_ref().is_some_and(|extensions| extensions.contains_key(key));
+        if hidden && request.constraints.is_some() {
+            let message = "constraints are given twice: as a member and as an extension";
+            errors.push(field("extra_forbidden", &["extensions", key], message));
+        }
     }
     if errors.is_empty() { Ok(()) } else { Err(CoordinatorError::Invalid(errors)) }
 }

@@ -65,7 +65,7 @@ impl Dispatcher {
         let clock = &self.parts.clock;
         let call = executor.client.execute_atomic_node_run(&request);
         let Some(answer) = within(&**clock, deadline.since(clock.now()), call).await else {
-            return self.parts.coordinator.node_deadline(&task.run, &task.node).await;
+            return self.parts.coordinator.node_deadline(&task.run, &task.node, attempt.number).await;
         };
         let result = match answer {
             Ok(answer) => {
@@ -113,7 +113,14 @@ impl Dispatcher {
             Some(Ok(answer)) => {
                 let answer = answer.into_inner();
                 if answer.accepted {
-                    return self.parts.coordinator.attempt_accepted(&task.run, &task.node, attempt).await;
+                    let accepted = self.parts.coordinator.attempt_accepted(&task.run, &task.node, attempt);
+                    if let Err(failure) = accepted.await {
+                        // Then the attempt stays ours until its deadline, and
+                        // the next process begins it again: no harm.
+                        warn!(self.parts.log, "acceptance not recorded"; "run_id" => %task.run,
+                            "node_run_id" => %task.node, "error" => %failure);
+                    }
+                    return Ok(());
                 }
                 let message = answer.message.unwrap_or_else(|| "Composite assignment rejected".into());
                 AttemptResult::Failed {
@@ -145,10 +152,8 @@ impl Dispatcher {
                         "tries" => tries, "error" => %failure);
                     let wait = backoff(tries, COMMIT_BASE, COMMIT_CAP, task.node.as_str());
                     tries += 1;
-                    tokio::select! {
-                        () = self.parts.clock.sleep(wait) => {}
-                        () = self.parts.tasks.stopping().cancelled() => return Err(failure.into()),
-                    }
+                    // On through a stop as well, for as long as that waits.
+                    self.parts.clock.sleep(wait).await;
                 }
                 Err(other) => {
                     info!(self.parts.log, "result dropped"; "node_run_id" => %task.node);

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Each job runs in a task of its own and ends in a recorded state. If it
-//! cannot (the journal fails, the task panics), the job stays ours in the
-//! journal while nobody is at it, and the sweep begins it again.
+//! cannot (the journal fails, the task panics), it stays in hand until the
+//! sweep has looked at what it left: an attempt that was begun is lost, all
+//! else is begun again.
 //!
 //! **Architecture invariant.** An executor is called only after the commit that
 //! says so. No request of a caller waits here.
@@ -19,7 +20,10 @@ mod cancel;
 mod execute;
 mod executors;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use slog::{Logger, error, info};
 use tokio::sync::mpsc;
@@ -29,7 +33,7 @@ pub use executors::{Executor, Executors};
 use crate::{
     coordinator::{Coordinator, Task, WorkQueue},
     record::Job,
-    store::Store,
+    store::{Store, StoreError},
     tasks::TaskSet,
     time::{Clock, Timestamp},
 };
@@ -63,27 +67,42 @@ pub struct Parts {
 /// Takes jobs and sees them through.
 pub struct Dispatcher {
     parts: Parts,
+    /// Jobs that came to no end, for the sweep.
+    left: Mutex<Vec<Task>>,
+}
+
+/// A job that somebody is at. Dropped before it is done, it is left to the
+/// sweep.
+struct UnderWay<'d> {
+    dispatcher: &'d Dispatcher,
+    task: Option<Task>,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.dispatcher.left().extend(self.task.take());
+    }
 }
 
 impl Dispatcher {
-    /// Registers this process in the journal, takes over what dead ones left,
-    /// and begins to work.
-    pub async fn start(
-        parts: Parts,
-        tasks_in: mpsc::UnboundedReceiver<Task>,
-    ) -> Result<Arc<Self>, crate::store::StoreError> {
+    /// Registers this process in the journal and takes over what dead ones
+    /// left. Nothing is begun before [`Dispatcher::begin`].
+    pub async fn take_over(parts: Parts) -> Result<Arc<Self>, StoreError> {
         let Parts { store, clock, queue, log, .. } = &parts;
         store.owner_renew(queue.owner(), FOREVER).await?;
         let taken_over = store.owners_expire(clock.now()).await?;
         if taken_over > 0 {
             info!(log, "taking over what the last process left"; "jobs" => taken_over);
         }
-        let dispatcher = Arc::new(Self { parts });
-        let background = &dispatcher.parts.tasks;
-        background.spawn("dispatch", Arc::clone(&dispatcher).work(tasks_in));
-        background.spawn("claim", Arc::clone(&dispatcher).claim());
-        background.spawn("sweep", Arc::clone(&dispatcher).sweep());
-        Ok(dispatcher)
+        Ok(Arc::new(Self { parts, left: Mutex::default() }))
+    }
+
+    /// Begins to work: from here on executors are called.
+    pub fn begin(self: &Arc<Self>, tasks_in: mpsc::UnboundedReceiver<Task>) {
+        let background = &self.parts.tasks;
+        background.spawn("dispatch", Arc::clone(self).work(tasks_in));
+        background.spawn("claim", Arc::clone(self).claim());
+        background.spawn("sweep", Arc::clone(self).sweep());
     }
 
     /// Begins each job that comes, in a task of its own.
@@ -101,52 +120,67 @@ impl Dispatcher {
     }
 
     async fn run_job(&self, task: Task) {
+        let mut job = UnderWay { dispatcher: self, task: Some(task) };
+        let Some(task) = &job.task else { return };
         let ended = match task.job {
             Job::Dispatch => match self.parts.auto_dispatch {
                 true => self.dispatch(&task).await,
                 false => Ok(()),
             },
-            Job::Deadline => self.parts.coordinator.node_deadline(&task.run, &task.node).await,
+            Job::Deadline => self.parts.coordinator.node_deadline(&task.run, &task.node, task.attempt).await,
             Job::CancelExecutor => self.cancel_executor(&task).await,
         };
-        if let Err(failure) = ended {
-            error!(self.parts.log, "job not done, it will be begun again"; "job" => task.job.as_str(),
-                "run_id" => %task.run, "node_run_id" => %task.node, "error" => %failure,
-                "cause" => failure.internal().unwrap_or_default());
+        match ended {
+            Ok(()) => job.task = None,
+            Err(failure) => {
+                error!(self.parts.log, "job not done, it will be begun again"; "job" => task.job.as_str(),
+                    "run_id" => %task.run, "node_run_id" => %task.node, "error" => %failure,
+                    "cause" => failure.internal().unwrap_or_default());
+            }
         }
+    }
+
+    fn left(&self) -> MutexGuard<'_, Vec<Task>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes what is due and nobody's, whenever there is room.
     async fn claim(self: Arc<Self>) {
-        let Parts { store, clock, queue, tasks, log, .. } = &self.parts;
+        let Parts { clock, queue, tasks, log, .. } = &self.parts;
         let stopping = tasks.stopping();
-        loop {
-            let room = queue.room().min(CLAIM);
-            if room > 0 {
-                let limit = u32::try_from(room).unwrap_or(u32::MAX);
-                match store.wakes_claim(queue.owner(), clock.now(), limit).await {
-                    Ok(claimed) => {
-                        let more = claimed.len() == room;
-                        for node in &claimed {
-                            queue.push(node);
-                        }
-                        if more {
-                            continue;
-                        }
-                    }
-                    Err(failure) => error!(log, "cannot claim work"; "error" => %failure),
-                }
-            }
-            let wait = match store.wake_next().await {
-                Ok(Some(at)) => at.since(clock.now()).clamp(Duration::from_millis(1), LOOK),
-                Ok(None) | Err(_) => LOOK,
-            };
-            // With no room, a job that ends pokes.
-            let wait = if queue.room() == 0 { LOOK } else { wait };
+        while !stopping.is_cancelled() {
+            let wait = self.claim_due().await.unwrap_or_else(|failure| {
+                // What is due stays due: do not ask again at once.
+                error!(log, "cannot claim work"; "error" => %failure);
+                LOOK
+            });
             tokio::select! {
                 () = queue.poked() => {}
                 () = clock.sleep(wait) => {}
                 () = stopping.cancelled() => return,
+            }
+        }
+    }
+
+    /// Takes what is due now. How long it may be until there is more.
+    async fn claim_due(&self) -> Result<Duration, StoreError> {
+        let Parts { store, clock, queue, tasks, .. } = &self.parts;
+        loop {
+            let room = queue.room().min(CLAIM);
+            if room == 0 || tasks.stopping().is_cancelled() {
+                // A job that ends pokes.
+                return Ok(LOOK);
+            }
+            let limit = u32::try_from(room).unwrap_or(u32::MAX);
+            let claimed = store.wakes_claim(queue.owner(), clock.now(), limit).await?;
+            for node in &claimed {
+                queue.push(node);
+            }
+            if claimed.len() < room {
+                let next = store.wake_next().await?;
+                return Ok(
+                    next.map_or(LOOK, |at| at.since(clock.now()).clamp(Duration::from_millis(1), LOOK))
+                );
             }
         }
     }
@@ -166,12 +200,17 @@ impl Dispatcher {
         }
     }
 
-    async fn sweep_once(&self) -> Result<(), crate::coordinator::CoordinatorError> {
-        let Parts { coordinator, store, clock, queue, .. } = &self.parts;
+    async fn sweep_once(&self) -> Result<(), StoreError> {
+        let Parts { coordinator, store, clock, queue, log, .. } = &self.parts;
         store.owners_expire(clock.now()).await?;
         for run in store.runs_overdue(clock.now(), OVERDUE).await? {
-            coordinator.run_expire(&run).await?;
+            // One that cannot be ended must not keep the others from it.
+            if let Err(failure) = coordinator.run_expire(&run).await {
+                error!(log, "overdue run not ended"; "run_id" => %run, "error" => %failure,
+                    "cause" => failure.internal().unwrap_or_default());
+            }
         }
+        self.take_back().await;
         // Ours in the journal, but nobody is at it: its task failed, or the
         // commit that made it ours was reported as failed.
         let settled =
@@ -180,5 +219,24 @@ impl Dispatcher {
             queue.push(&node);
         }
         Ok(())
+    }
+
+    /// Sees to jobs that came to no end. While they are in `left` they are in
+    /// hand, so nobody else is at their nodes.
+    async fn take_back(&self) {
+        let Parts { coordinator, log, .. } = &self.parts;
+        let left = std::mem::take(&mut *self.left());
+        for task in left {
+            let looked = match task.job {
+                // If its attempt was begun, nobody waits for the answer now.
+                Job::Dispatch => coordinator.node_deadline(&task.run, &task.node, task.attempt + 1).await,
+                Job::Deadline | Job::CancelExecutor => Ok(()),
+            };
+            if let Err(failure) = looked {
+                error!(log, "job not taken back yet"; "job" => task.job.as_str(), "run_id" => %task.run,
+                    "node_run_id" => %task.node, "error" => %failure);
+                self.left().push(task);
+            }
+        }
     }
 }

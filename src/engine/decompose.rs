@@ -1,7 +1,7 @@
 //! Creating the children of a composite (contract §6.6, §8): the checks in
 //! the contract's order, then one change with all new children in it.
 
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 use super::{
     Decision, Disagreement, Lease, Limit, NodeTypeFacts, Rejection, Rules, constraints,
@@ -252,13 +252,24 @@ fn disagreement(
 /// Equal as JSON: numbers by value (`1` is `1.0`), and `true` is no number.
 fn json_equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64().is_some_and(|a| b.as_f64() == Some(a)),
+        (Value::Number(a), Value::Number(b)) => match (integer(a), integer(b)) {
+            (Some(a), Some(b)) => a == b,
+            (None, None) => a.as_f64() == b.as_f64(),
+            (Some(_), None) | (None, Some(_)) => false,
+        },
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| json_equal(a, b))
         }
         (Value::Object(a), Value::Object(b)) => maps_equal(a, b),
         (a, b) => a == b,
     }
+}
+
+/// The integer that a number is, however it is written. Compared as such: two
+/// large integers may be the same as floating point numbers.
+fn integer(number: &Number) -> Option<i128> {
+    let whole = |float: &f64| float.fract() == 0.0 && float.abs() < 2f64.powi(126);
+    number.as_i128().or_else(|| number.as_f64().filter(whole).map(|float| float as i128))
 }
 
 fn maps_equal(a: &serde_json::Map<String, Value>, b: &serde_json::Map<String, Value>) -> bool {

@@ -38,7 +38,7 @@ pub const PAGE: PageLimit = PageLimit { entries: 512, bytes: 64 * 1024 };
 pub type EventLines = Pin<Box<dyn Stream<Item = Result<Bytes, StoreError>> + Send + Sync>>;
 
 /// What part of an event stream is wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamOptions {
     /// Give the events after this `seq`.
     pub after: u64,

@@ -9,7 +9,7 @@
 //!        │            │
 //!        └─────┬──────┘
 //!              ▼
-//!         coordinator ───▶ policy ───▶ clients       config ◀──▶ auth
+//!         coordinator ─▶ policy, node_types ─▶ clients   config ◀──▶ auth
 //!              │      └──▶ events                       (settings of each
 //!         ┌────┴─────┐        │                          other: vars only
 //!         ▼          ▼        ▼                          one way)
@@ -21,8 +21,8 @@
 //! ```
 //!
 //! Arrows point at what is imported, and may be followed further down. So the
-//! coordinator does not know who dispatches: what it wants of them is a trait
-//! of its own, which `dispatch` implements.
+//! coordinator does not know who dispatches: it puts work into its queue, which
+//! `dispatch` empties.
 
 /// A module and what of our own it may import, besides itself. A name stands
 /// for all that is below it.
@@ -34,7 +34,7 @@ pub(super) struct Layer {
 /// In `may`: no limits.
 pub(super) const EVERYTHING: &str = "*";
 
-pub(super) const LAYERS: [Layer; 18] = [
+pub(super) const LAYERS: [Layer; 19] = [
     Layer { module: "ids", may: &[] },
     Layer { module: "time", may: &[] },
     Layer { module: "tasks", may: &[] },
@@ -42,10 +42,12 @@ pub(super) const LAYERS: [Layer; 18] = [
     Layer { module: "record", may: &["ids", "model", "time"] },
     Layer { module: "engine", may: &["ids", "model", "record", "time"] },
     Layer { module: "store", may: &["ids", "model", "record", "time"] },
-    Layer { module: "config", may: &["auth"] },
+    Layer { module: "config", may: &["auth", "time"] },
     Layer { module: "auth", may: &["config::vars", "config::Vars", "ids", "tasks", "time"] },
     Layer { module: "clients", may: &["config", "ids", "model", "time"] },
-    Layer { module: "policy", may: &["clients", "config", "ids", "model", "time"] },
+    // Both answer in the engine's terms: what it needs to know before deciding.
+    Layer { module: "node_types", may: &["clients", "engine", "model", "time"] },
+    Layer { module: "policy", may: &["clients", "engine", "ids", "model", "time"] },
     Layer { module: "events", may: &["ids", "model", "record", "store", "tasks", "time"] },
     Layer {
         module: "coordinator",
@@ -56,6 +58,7 @@ pub(super) const LAYERS: [Layer; 18] = [
             "events",
             "ids",
             "model",
+            "node_types",
             "policy",
             "record",
             "store",
@@ -66,7 +69,7 @@ pub(super) const LAYERS: [Layer; 18] = [
     Layer {
         module: "dispatch",
         // Of the store: claims. That it does not commit is a rule of its own.
-        may: &["clients", "coordinator", "ids", "model", "policy", "record", "store", "tasks", "time"],
+        may: &["clients", "coordinator", "engine", "ids", "model", "record", "store", "tasks", "time"],
     },
     Layer {
         module: "api",
