@@ -11,6 +11,7 @@ use futures::FutureExt;
 use jarvis_run_coordinator::{
     api,
     config::{Cli, Command, Exit, Flags, LayeredVars, Settings, check_config, reload},
+    demo,
     server::{Server, StartError, Surroundings},
     telemetry,
     time::SystemClock,
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
         Command::Serve => serve(&cli.flags),
         Command::Openapi => openapi(),
         Command::CheckConfig => check(&cli.flags),
-        Command::Demo { keep: _ } => Ok(Exit::Ok),
+        Command::Demo { keep } => demo(keep, &cli.flags),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -63,8 +64,7 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(config_error)?;
     let again = runtime.block_on(async {
         // Before anything is begun that a signal would have to end.
-        let mut terminate = signal(SignalKind::terminate()).map_err(config_error)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(config_error)?;
+        let told_to_stop = told_to_stop().map_err(config_error)?;
         let server = Server::start(&settings, Surroundings::default(), &log).await.map_err(start_error)?;
         let watched = async {
             match settings.reload {
@@ -73,8 +73,7 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
             }
         };
         let again = tokio::select! {
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => false,
+            () = told_to_stop => false,
             changed = watched => {
                 info!(log, "starting anew"; "changed" => %changed.display());
                 true
@@ -92,6 +91,30 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
         true => Err(config_error(program.exec_again())),
         false => Ok(Exit::Ok),
     }
+}
+
+fn demo(keep: bool, flags: &Flags) -> Result<Exit, Failure> {
+    let failed = |reason: String| (Exit::Demo, reason);
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(error.to_string()))?;
+    let ended = runtime.block_on(async {
+        let told_to_stop = told_to_stop().map_err(|error| failed(error.to_string()))?;
+        demo::run(keep, flags, told_to_stop).await.map_err(|error| failed(error.to_string()))
+    });
+    runtime.shutdown_background();
+    ended.map(|()| Exit::Ok)
+}
+
+/// Ready when a signal asks the process to end; from the call on, none ends it
+/// by itself.
+fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 fn start_error(error: StartError) -> Failure {

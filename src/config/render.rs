@@ -196,7 +196,11 @@ mod tests {
     #[test]
     fn the_readme_has_the_table() {
         let readme = include_str!("../../README.md");
-        assert!(readme.contains(&markdown()), "README.md should have this between its markers:\n\n{}", markdown());
+        assert!(
+            readme.contains(&markdown()),
+            "README.md should have this between its markers:\n\n{}",
+            markdown()
+        );
     }
 
     #[test]
