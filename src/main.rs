@@ -17,7 +17,7 @@ use jarvis_run_coordinator::{
     time::SystemClock,
 };
 use slog::info;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -64,7 +64,7 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(config_error)?;
     let again = runtime.block_on(async {
         // Before anything is begun that a signal would have to end.
-        let told_to_stop = told_to_stop().map_err(config_error)?;
+        let mut signals = Signals::catch().map_err(config_error)?;
         let server = Server::start(&settings, Surroundings::default(), &log).await.map_err(start_error)?;
         let watched = async {
             match settings.reload {
@@ -73,7 +73,7 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
             }
         };
         let again = tokio::select! {
-            () = told_to_stop => false,
+            () = signals.told() => false,
             changed = watched => {
                 info!(log, "starting anew"; "changed" => %changed.display());
                 true
@@ -81,8 +81,8 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
         };
         server.stop().await;
         // Who is told to end while it stops does not start anew.
-        let told = terminate.recv().now_or_never().or_else(|| interrupt.recv().now_or_never());
-        Ok::<bool, Failure>(again && told.is_none())
+        let told = signals.told().now_or_never().is_some();
+        Ok::<bool, Failure>(again && !told)
     })?;
     // What is left is in the journal; nobody waits for it.
     runtime.shutdown_background();
@@ -97,24 +97,31 @@ fn demo(keep: bool, flags: &Flags) -> Result<Exit, Failure> {
     let failed = |reason: String| (Exit::Demo, reason);
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(error.to_string()))?;
     let ended = runtime.block_on(async {
-        let told_to_stop = told_to_stop().map_err(|error| failed(error.to_string()))?;
-        demo::run(keep, flags, told_to_stop).await.map_err(|error| failed(error.to_string()))
+        let mut signals = Signals::catch().map_err(|error| failed(error.to_string()))?;
+        demo::run(keep, flags, signals.told()).await.map_err(|error| failed(error.to_string()))
     });
     runtime.shutdown_background();
     ended.map(|()| Exit::Ok)
 }
 
-/// Ready when a signal asks the process to end; from the call on, none ends it
-/// by itself.
-fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+/// The signals that ask the process to end. While this lives, none ends it by
+/// itself.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn told(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }
 
 fn start_error(error: StartError) -> Failure {

@@ -397,7 +397,7 @@ mod tests {
         times
     }
 
-    fn with(mut value: Value, more: Value) -> Value {
+    fn with(mut value: Value, more: &Value) -> Value {
         value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         value
     }
@@ -412,7 +412,7 @@ mod tests {
                 "atomic.weather",
                 Some("n1"),
                 "succeeded",
-                &with(times(20, Some(921)), json!({"outputs": {"summary": "sunny, 23 °C"}})),
+                &with(times(20, Some(921)), &json!({"outputs": {"summary": "sunny, 23 °C"}})),
             ),
             node(
                 "n3",
@@ -421,7 +421,7 @@ mod tests {
                 "failed",
                 &with(
                     times(21, Some(622)),
-                    json!({
+                    &json!({
                         "evaluation_result": {"status": "fail", "reason_code": "timetable_timeout"},
                         "recovery_actions": [{"type": "retry", "target_node_run_id": "n3"}],
                     }),
@@ -434,7 +434,7 @@ mod tests {
                 "failed",
                 &with(
                     times(980, Some(1683)),
-                    json!({
+                    &json!({
                         "extensions": {"completion_error": {
                             "code": "strike", "message": "there are no trains at all today, and none tomorrow",
                         }},
@@ -449,7 +449,7 @@ mod tests {
                 "succeeded",
                 &with(
                     times(1710, Some(1999)),
-                    json!({
+                    &json!({
                         "outputs": {"summary": "2 nights, 420 CHF"},
                         "evaluation_result": {"status": "fail", "reason_code": "over_budget"},
                         "recovery_actions": [{"type": "remap",
