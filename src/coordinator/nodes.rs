@@ -24,11 +24,13 @@ impl Coordinator {
         request: NodeRunsCreateRequest,
     ) -> Result<NodeRunsCreateResponse, CoordinatorError> {
         let NodeRunsCreateRequest { run_id, parent_node_run_id, node_runs, extensions } = request;
-        // What is not there is reported before the registry is asked.
+        // What is wrong with the parent is reported before the registry is asked
+        // about the children.
         let run = self.run_fetch(&run_id).await?;
         engine::constraints::stored(run.run.extensions.as_ref())?;
         let parent = self.parent_fetch(&parent_node_run_id).await?;
         let parent_kind = self.kind_of(&parent).await?;
+        engine::parent_check(&run, &parent, parent_kind)?;
         let mut wanted: Vec<(NodeRunCreateSpec, NodeRunId, NodeTypeFacts)> = Vec::new();
         for spec in Vec::from(node_runs) {
             self.warn_of_own_keys(spec.extensions.as_ref());

@@ -39,17 +39,15 @@ pub struct ChildSpec {
     pub facts: NodeTypeFacts,
 }
 
-/// Decides on a create request. The answer has the NodeRuns in request order:
-/// new ones, and as stored those that the keys stood for already.
-pub fn children_create(
-    run: RunRecord,
-    command: CreateChildren,
-    rules: &Rules,
-    lease: &Lease,
-    now: Timestamp,
-) -> Result<Decision<Vec<NodeRun>>, Rejection> {
-    let CreateChildren { mut parent, parent_kind, children } = command;
-    let of_run = constraints::stored(run.run.extensions.as_ref())?;
+/// Whether children may be created under `parent` at all (checks 2, 4 to 6).
+/// Asked before anything is found out about the children, and again with
+/// [`children_create`].
+pub fn parent_check(
+    run: &RunRecord,
+    parent: &NodeRecord,
+    parent_kind: Option<NodeKind>,
+) -> Result<(), Rejection> {
+    constraints::stored(run.run.extensions.as_ref())?;
     if parent.node.run_id != run.run.run_id {
         return Err(Rejection::ParentMismatch);
     }
@@ -63,6 +61,22 @@ pub fn children_create(
     if parent.is_terminal() {
         return Err(Rejection::ParentTerminal(parent.node.state));
     }
+    constraints::stored(parent.node.extensions.as_ref())?;
+    Ok(())
+}
+
+/// Decides on a create request. The answer has the NodeRuns in request order:
+/// new ones, and as stored those that the keys stood for already.
+pub fn children_create(
+    run: RunRecord,
+    command: CreateChildren,
+    rules: &Rules,
+    lease: &Lease,
+    now: Timestamp,
+) -> Result<Decision<Vec<NodeRun>>, Rejection> {
+    let CreateChildren { mut parent, parent_kind, children } = command;
+    parent_check(&run, &parent, parent_kind)?;
+    let of_run = constraints::stored(run.run.extensions.as_ref())?;
     let of_parent = constraints::stored(parent.node.extensions.as_ref())?;
 
     let mut draft = Draft::new(run, now);

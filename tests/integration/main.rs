@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod auth;
+mod demo;
 mod dispatch;
 mod golden;
 mod idempotency;
