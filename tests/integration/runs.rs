@@ -131,8 +131,9 @@ async fn our_extension_keys_are_never_taken_from_a_caller() {
 
     let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {},
         "extensions": extensions});
-    let child =
-        t.children(&run["run_id"].as_str().expect("an id").into(), &root.into(), &[spec.clone()]).await;
+    let child = t
+        .children(&run["run_id"].as_str().expect("an id").into(), &root.into(), std::slice::from_ref(&spec))
+        .await;
     assert_eq!(serde_json::to_value(&child[0].extensions).expect("JSON"), expected);
     // `decomposition_rounds: -5` buys no further round.
     let create = json!({"run_id": run["run_id"], "parent_node_run_id": root, "node_runs": [spec]});
