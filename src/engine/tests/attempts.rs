@@ -16,7 +16,7 @@ use crate::{
 
 /// A started world with an atomic child `a` under the root.
 fn with_child(constraints: Value) -> World {
-    let mut world = World::composite(constraints);
+    let mut world = World::composite(&constraints);
     world.create(ROOT, &[child("a")]).expect("a child");
     world
 }
@@ -76,7 +76,7 @@ fn a_node_that_must_not_be_executed_fails_with_the_reason() {
         ),
     ] {
         // The child's own constraints; the root stays executable.
-        let mut world = World::composite(Value::Null);
+        let mut world = World::composite(&Value::Null);
         world.create(ROOT, &[child("a").with("constraints", constraints)]).expect("a child");
         let mark = world.events.len();
         assert_eq!(world.dispatch("a"), Begun::Refused);
@@ -106,7 +106,7 @@ fn a_type_may_do_what_the_ceiling_allows() {
         (SideEffectClass::Write, None),
         (SideEffectClass::Irreversible, Some("side_effect_not_allowed")),
     ] {
-        let mut world = World::composite(json!({"gates": {"side_effect_class": "write"}}));
+        let mut world = World::composite(&json!({"gates": {"side_effect_class": "write"}}));
         let kind = Some(NodeKind::Atomic);
         world
             .types
@@ -177,7 +177,7 @@ fn a_node_that_policy_denies_fails_and_the_event_has_the_evidence() {
 
 #[test]
 fn a_kind_that_is_found_late_is_stored_even_if_the_node_is_refused() {
-    let mut world = World::composite(json!({"gates": {"side_effect_class": "read"}}));
+    let mut world = World::composite(&json!({"gates": {"side_effect_class": "read"}}));
     world
         .create(ROOT, &[child("a").of("t"), child("b").of("t"), child("c").of("t")])
         .expect("of unknown kind");
@@ -415,14 +415,14 @@ fn a_nodes_deadline_is_the_shortest_of_all_that_hold() {
         (Some(10_000), None, "atomic.echo", 10_000 - 3),
         (Some(10_000), Some(20_000), "composite.plan", 10_000 - 3),
     ] {
-        let mut world = World::composite(json!({"budgets": {"max_wall_time_ms": of_run}}));
+        let mut world = World::composite(&json!({"budgets": {"max_wall_time_ms": of_run}}));
         let constraints = json!({"budgets": {"max_wall_time_ms": of_node}});
         world.create(ROOT, &[child("a").of(kind).with("constraints", constraints)]).expect("a child");
         world.begin("a");
         let deadline = world.node("a").deadline.expect("a deadline");
         assert_eq!(deadline.since(world.now).as_millis(), expected_ms, "{of_run:?} {of_node:?} {kind}");
     }
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     assert_eq!(world.node(ROOT).deadline, world.run().deadline, "a composite has as long as its run");
     world.create(ROOT, &[child("b").with("node_type_ref", node_type("composite.plan"))]).expect("a child");
     assert_eq!(world.node("b").deadline, world.run().deadline);
