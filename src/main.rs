@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 /// How the program ends early, and what it says then.
 type Failure = (Exit, String);
 
-fn config_error(error: impl ToString) -> Failure {
+fn config_error(error: impl std::fmt::Display) -> Failure {
     (Exit::Config, error.to_string())
 }
 
