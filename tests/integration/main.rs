@@ -2,6 +2,7 @@
 //! journal, executors on loopback.
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
+#![allow(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]
 
 mod auth;
 mod demo;

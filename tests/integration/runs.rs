@@ -91,13 +91,15 @@ async fn ids_that_no_url_would_survive_are_refused() {
 async fn constraints_are_given_once_and_properly() {
     let t = TestServer::idle().await;
     let before = t.everything();
-    let twice = json!({"constraints": {"structural": {"max_depth": 1}},
-        "extensions": {"constraints": {"structural": {"max_depth": 1}}}});
-    let complaints = t.post("/v1/runs", &start("atomic.echo", twice)).await.complaints();
-    assert_eq!(complaints, [("extra_forbidden".into(), "body.extensions.constraints".into())]);
+    for key in ["constraints", "jarvis.constraints"] {
+        let constraints = json!({"structural": {"max_depth": 1}});
+        let twice = json!({"constraints": constraints, "extensions": {key: constraints}});
+        let complaints = t.post("/v1/runs", &start("atomic.echo", twice)).await.complaints();
+        assert_eq!(complaints, [("extra_forbidden".into(), format!("body.extensions.{key}"))]);
+    }
     assert_eq!(t.everything(), before);
     // Hidden in the extensions alone they are dropped, as all our keys.
-    let hidden = json!({"extensions": {"constraints": "not even an object"}});
+    let hidden = json!({"extensions": {"constraints": "not even an object", "jarvis.constraints": {}}});
     let run = t.post("/v1/runs", &start("composite.accept", hidden)).await.ok();
     assert!(run.get("extensions").is_none(), "{run}");
     t.stop().await;
@@ -117,7 +119,6 @@ async fn our_extension_keys_are_never_taken_from_a_caller() {
         extensions[key] = json!(-5);
         extensions[format!("jarvis.{key}")] = json!("abc");
     }
-    extensions["jarvis.constraints"] = json!("abc");
     let kept = json!({"my.key": {"kept": null}, "undotted": [1], "jarvis.own": "kept"});
     let constraints = json!({"structural": {"max_decomposition_rounds_per_node": 1}});
     let request = json!({"extensions": extensions, "constraints": constraints});
@@ -130,8 +131,9 @@ async fn our_extension_keys_are_never_taken_from_a_caller() {
 
     let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {},
         "extensions": extensions});
-    let child =
-        t.children(&run["run_id"].as_str().expect("an id").into(), &root.into(), &[spec.clone()]).await;
+    let child = t
+        .children(&run["run_id"].as_str().expect("an id").into(), &root.into(), std::slice::from_ref(&spec))
+        .await;
     assert_eq!(serde_json::to_value(&child[0].extensions).expect("JSON"), expected);
     // `decomposition_rounds: -5` buys no further round.
     let create = json!({"run_id": run["run_id"], "parent_node_run_id": root, "node_runs": [spec]});

@@ -333,25 +333,17 @@ async fn odd_but_sound_bodies_are_read_as_meant() {
 #[tokio::test]
 async fn numbers_in_maps_survive() {
     let t = TestServer::idle().await;
-    let numbers = json!({
-        "ints": [0, -1, u64::MAX, i64::MIN, 9_007_199_254_740_993_u64],
-        "floats": [0.1, 1.0, -0.0, 1e300, 5e-324, 2.638_344_616_030_823e-256, 10_000_405_920_149_582.0,
-            0.000_123_456_789_012_345_67, 1.234_567_890_123_456_7e-5, 3.141_592_653_589_793, 6.626_070_150_000_001e-34],
-    });
-    let run = t.post("/v1/runs", &start_with(&["input"], numbers.clone())).await.ok();
+    let numbers = "[0,-1,18446744073709551615,-9223372036854775808,9007199254740993,0.1,1.0,-0.0,5e-324,\
+        2.638344616030823e-256,3.141592653589793,6.626070150000001e-34,0.00012345678901234567,100004059201495.83]";
+    let start = start().to_string().replace("\"input\":{}", &format!("\"input\":{{\"x\":{numbers}}}"));
+    let run = t.post_raw("/v1/runs", JSON, start).await.ok();
     let root = format!("/v1/node-runs/{}", run["root_node_run_id"].as_str().expect("an id"));
     for _ in 0..3 {
         // Each report reads the node and writes it again.
-        t.post(&format!("{root}:evaluation"), &json!({"evaluation_result": {"status": "unknown"}}))
-            .await
-            .no_content();
+        let report = json!({"evaluation_result": {"status": "unknown"}});
+        t.post(&format!("{root}:evaluation"), &report).await.no_content();
         let text = t.get(&root).await.text;
-        let wanted = numbers.to_string();
-        for number in
-            wanted.split(['[', ']', ',']).filter(|part| part.starts_with(|c: char| c.is_ascii_digit()))
-        {
-            assert!(text.contains(number), "{number} in {text}");
-        }
+        assert!(text.contains(numbers), "{text}");
     }
     t.stop().await;
 }

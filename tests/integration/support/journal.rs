@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use jarvis_run_coordinator::ids::NodeRunId;
-use rusqlite::{Connection, OpenFlags, types::ValueRef};
+use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
 use super::{TestServer, soon};
@@ -19,9 +19,9 @@ impl TestServer {
         let file = file.expect("the journal");
         let mut query = file.prepare(sql).expect("a query");
         let columns = query.column_count();
-        let cell = |row: &rusqlite::Row<'_>, column| match row.get_ref(column).expect("a cell") {
-            ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-            other => format!("{other:?}"),
+        let cell = |row: &rusqlite::Row<'_>, column| {
+            let cell = row.get_ref(column).expect("a cell");
+            cell.as_str().map_or_else(|_| format!("{cell:?}"), str::to_owned)
         };
         let row = |row: &rusqlite::Row<'_>| {
             Ok((0..columns).map(|column| cell(row, column)).collect::<Vec<_>>().join("\t"))

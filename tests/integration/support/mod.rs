@@ -5,9 +5,9 @@ mod executors;
 mod http;
 mod journal;
 mod server;
-mod sts;
+pub mod sts;
 
-pub use executors::{Call, FakeExecutors};
+pub use executors::FakeExecutors;
 pub use http::{Answer, nulls};
 pub use server::TestServer;
 pub use sts::{Signer, Sts};

@@ -72,10 +72,8 @@ pub fn claims(changes: &Value) -> Value {
     let mut claims = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 300});
     let members = claims.as_object_mut().expect("an object");
     for (name, value) in changes.as_object().expect("an object") {
-        match value {
-            Value::Null => members.remove(name),
-            value => members.insert(name.clone(), value.clone()),
-        };
+        members.insert(name.clone(), value.clone());
+        members.retain(|_, value| !value.is_null());
     }
     claims
 }
