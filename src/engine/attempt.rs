@@ -163,11 +163,9 @@ pub fn attempt_begin(
         return Decision::unchanged(Begun::Stale);
     }
     let BeginAttempt { facts, decided, executor } = command;
-    let kind = *node.node.kind.get_or_insert(match facts.kind {
-        Some(kind) => kind,
-        // `attempt_refusal` has let through only nodes of known kind.
-        None => return Decision::unchanged(Begun::Stale),
-    });
+    // `attempt_refusal` has let through only nodes of known kind.
+    let Some(kind) = node.node.kind.or(facts.kind) else { return Decision::unchanged(Begun::Stale) };
+    node.node.kind = Some(kind);
     node.side_effect = node.side_effect.or(facts.side_effect);
     let effective = effective_constraints(&run, &node, &facts).unwrap_or_default();
 
