@@ -70,7 +70,10 @@ impl Coordinator {
                 Some(Asked { facts, decided }) => Asked { facts: facts.clone(), decided: decided.clone() },
                 // Local answers take no time: they are given under the lock.
                 None => {
-                    let facts = self.facts_of(&view.node.node.node_type_ref).await?;
+                    let facts = match view.node.node.kind {
+                        Some(_) => NodeTypeFacts::default(),
+                        None => self.facts_of(&view.node.node.node_type_ref).await?,
+                    };
                     if let Some(error) = engine::attempt_refusal(&view.run, &view.node, &facts) {
                         return Ok(nothing(engine::attempt_refuse(view, error, rules, &queue.lease(), now)));
                     }
