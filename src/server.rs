@@ -39,6 +39,9 @@ use crate::{
 /// at it.
 const IN_HAND: usize = 8_192;
 
+/// How long a stop waits for tasks that it has cut off.
+const CUT_OFF: Duration = Duration::from_secs(1);
+
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -170,7 +173,9 @@ impl Server {
         match drained.await {
             Some(()) => info!(log, "stopped"),
             None => {
-                warn!(log, "stopped with work under way: the next start goes on with it"; "tasks" => tasks.len())
+                warn!(log, "stopped with work under way: the next start goes on with it"; "tasks" => tasks.len());
+                // They hold the journal.
+                within(&*clock, CUT_OFF, tasks.cut_off()).await;
             }
         }
         drop(store);

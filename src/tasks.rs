@@ -12,20 +12,30 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct TaskSet {
     tracker: TaskTracker,
     stop: CancellationToken,
+    cut_off: CancellationToken,
     log: Logger,
 }
 
 impl TaskSet {
     pub fn new(log: Logger) -> Self {
-        Self { tracker: TaskTracker::new(), stop: CancellationToken::new(), log }
+        Self {
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            cut_off: CancellationToken::new(),
+            log,
+        }
     }
 
     /// Runs `work` in the background until it ends by itself. Loops watch
     /// [`TaskSet::stopping`].
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        let log = self.log.clone();
+        let (log, cut_off) = (self.log.clone(), self.cut_off.clone());
         self.tracker.spawn(async move {
-            if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
+            let ended = tokio::select! {
+                ended = AssertUnwindSafe(work).catch_unwind() => ended,
+                () = cut_off.cancelled() => Ok(()),
+            };
+            if let Err(panic) = ended {
                 error!(log, "background task panicked"; "task" => name, "panic" => panic_message(&*panic));
             }
         });
@@ -41,6 +51,12 @@ impl TaskSet {
         self.stop.cancel();
         self.tracker.close();
         self.tracker.wait().await;
+    }
+
+    /// Ends every task at the next thing that it waits for.
+    pub async fn cut_off(&self) {
+        self.cut_off.cancel();
+        self.stop().await;
     }
 
     /// How many tasks are alive.
