@@ -1,8 +1,13 @@
 //! The program: arguments, configuration, signals, exit codes.
 
-use std::{io, path::Path, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use clap::Parser;
+use futures::FutureExt;
 use jarvis_run_coordinator::{
     api,
     config::{Cli, Command, Exit, Flags, LayeredVars, Settings, check_config, reload},
@@ -38,7 +43,7 @@ fn config_error(error: impl ToString) -> Failure {
 }
 
 fn openapi() -> Result<Exit, Failure> {
-    println!("{:#}", api::openapi::document());
+    writeln!(io::stdout(), "{:#}", api::openapi::document()).map_err(config_error)?;
     Ok(Exit::Ok)
 }
 
@@ -49,9 +54,11 @@ fn check(flags: &Flags) -> Result<Exit, Failure> {
 
 fn serve(flags: &Flags) -> Result<Exit, Failure> {
     let folder = Path::new(".");
+    let program = reload::Program::this().map_err(config_error)?;
+    // Before the files are read: what changes after that counts.
+    let watch = reload::Watch::new(program.path(), LayeredVars::paths(folder));
     let vars = LayeredVars::load(folder).map_err(config_error)?;
     let settings = Settings::from_vars(&vars, flags).map_err(config_error)?;
-    let program = reload::Program::this().map_err(config_error)?;
     let (log, log_written) = telemetry::logger(settings.log.format, settings.log.level);
     let runtime = tokio::runtime::Runtime::new().map_err(config_error)?;
     let again = runtime.block_on(async {
@@ -61,9 +68,7 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
         let server = Server::start(&settings, Surroundings::default(), &log).await.map_err(start_error)?;
         let watched = async {
             match settings.reload {
-                true => {
-                    reload::Watch::new(program.path(), LayeredVars::paths(folder)).changed(&SystemClock).await
-                }
+                true => watch.changed(&SystemClock).await,
                 false => std::future::pending().await,
             }
         };
@@ -76,7 +81,9 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
             }
         };
         server.stop().await;
-        Ok::<bool, Failure>(again)
+        // Who is told to end while it stops does not start anew.
+        let told = terminate.recv().now_or_never().or_else(|| interrupt.recv().now_or_never());
+        Ok::<bool, Failure>(again && told.is_none())
     })?;
     // What is left is in the journal; nobody waits for it.
     runtime.shutdown_background();
