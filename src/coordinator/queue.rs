@@ -72,6 +72,13 @@ impl WorkQueue {
         (self.room() > 0).then(|| self.owner.clone())
     }
 
+    /// Our name for wake-ups that must not wait for room: telling executors to
+    /// stop may be what makes room. At most as many as there are nodes at
+    /// executors.
+    pub fn always(&self) -> Lease {
+        Some(self.owner.clone())
+    }
+
     /// How many more jobs may be taken.
     pub fn room(&self) -> usize {
         self.capacity.saturating_sub(self.in_hand().len())

@@ -75,7 +75,7 @@ impl Coordinator {
                     true => Vec::new(),
                     false => self.parts.store.nodes_live(run, None).await?,
                 };
-                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+                let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
                 Ok(engine::run_cancel(record, live, rules, lease, now))
             })
             .await?;
@@ -89,7 +89,7 @@ impl Coordinator {
         self.command(run, |now| async move {
             let record = self.run_fetch(run).await?;
             let live = self.parts.store.nodes_live(run, None).await?;
-            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(engine::run_expire(record, live, rules, lease, now))
         })
         .await
