@@ -52,10 +52,11 @@ pub struct SqliteOptions {
 
 /// A journal in a SQLite file.
 pub struct SqliteStore {
-    // In the order of closing: first the writer has finished, last the lock is
-    // given up.
-    writer: Writer,
+    // In the order of closing: the writer goes after the readers, since only the
+    // last to close the file, if it may write, brings the log over to it; last
+    // the lock is given up.
     readers: Arc<Readers>,
+    writer: Writer,
     outbox: bool,
     _lock: File,
 }
@@ -72,7 +73,7 @@ impl SqliteStore {
             path: path.display().to_string(),
             reason: format!("cannot start the writer: {error}"),
         })?;
-        Ok(Self { writer, readers, outbox, _lock: lock })
+        Ok(Self { readers, writer, outbox, _lock: lock })
     }
 
     /// For queries that may read many rows.
