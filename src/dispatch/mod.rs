@@ -124,11 +124,11 @@ impl Dispatcher {
         let Some(task) = &job.task else { return };
         let ended = match task.job {
             Job::Dispatch => match self.parts.auto_dispatch {
-                true => self.dispatch(&task).await,
+                true => self.dispatch(task).await,
                 false => Ok(()),
             },
             Job::Deadline => self.parts.coordinator.node_deadline(&task.run, &task.node, task.attempt).await,
-            Job::CancelExecutor => self.cancel_executor(&task).await,
+            Job::CancelExecutor => self.cancel_executor(task).await,
         };
         match ended {
             Ok(()) => job.task = None,

@@ -3,5 +3,8 @@
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod cli;
+mod journal;
+mod process;
 mod smoke;
 mod support;

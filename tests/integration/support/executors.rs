@@ -15,7 +15,13 @@
 //! | `composite.accept` | accepts: the test plays the composite |
 //! | `composite.reject` | does not accept |
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use dropshot::{
     ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, Path, RequestContext, ServerBuilder,
@@ -50,6 +56,7 @@ struct State {
     calls: watch::Sender<Vec<Call>>,
     released: watch::Sender<HashSet<String>>,
     canceled: watch::Sender<HashSet<String>>,
+    refusing: AtomicBool,
 }
 
 impl FakeExecutors {
@@ -58,6 +65,7 @@ impl FakeExecutors {
             calls: watch::Sender::default(),
             released: watch::Sender::default(),
             canceled: watch::Sender::default(),
+            refusing: AtomicBool::new(false),
         });
         let mut api = ApiDescription::new();
         api.register(any).expect("a sound API");
@@ -105,6 +113,11 @@ impl FakeExecutors {
         self.calls_until(&format!("{count} calls of {path_end}"), here).await
     }
 
+    /// From now on cancels are refused with 503, or no longer.
+    pub fn refuse_cancels(&self, refuse: bool) {
+        self.state.refusing.store(refuse, Ordering::SeqCst);
+    }
+
     /// Lets a waiting node go on: it succeeds.
     pub fn release(&self, node: &str) {
         self.state.released.send_modify(|nodes| {
@@ -134,6 +147,10 @@ async fn any(
         .send_modify(|calls| calls.push(Call { path: path.clone(), body: body.clone(), authorization }));
     let last = path.rsplit('/').next().unwrap_or_default();
     if let Some(node) = last.strip_suffix(":cancel") {
+        if state.refusing.load(Ordering::SeqCst) {
+            let busy = json!({"error": {"code": "busy", "message": "come back later"}});
+            return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, busy.to_string()));
+        }
         state.canceled.send_modify(|nodes| {
             nodes.insert(node.into());
         });

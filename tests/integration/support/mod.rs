@@ -2,10 +2,14 @@
 //! the node type's name chooses, and waiting for conditions.
 
 mod executors;
+pub mod process;
 mod server;
+mod service;
 
-pub use executors::FakeExecutors;
+pub use executors::{Call, FakeExecutors};
+pub use process::Program;
 pub use server::TestServer;
+pub use service::FakeService;
 
 use std::{future::Future, time::Duration};
 
