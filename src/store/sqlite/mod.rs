@@ -61,9 +61,11 @@ pub struct SqliteOptions {
 /// The journal in a SQLite file. Dropping it serves what is still queued,
 /// ends its threads and lets go of the file.
 pub struct SqliteStore {
-    // The order is the order in which they are dropped: the lock goes last.
-    writer: Writer,
+    // The order is the order in which they are dropped: the writer after the
+    // readers, since only the last to close the file, if it may write, brings
+    // the log over to it; the lock goes last.
     readers: Arc<Readers>,
+    writer: Writer,
     recent: Recent,
     outbox: bool,
     log: Logger,
