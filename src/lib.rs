@@ -22,9 +22,10 @@
 //! |---|---|
 //! | [`api`] | the HTTP surface: endpoints, front door, strict bodies, envelopes |
 //! | [`auth`] | who is calling |
-//! | [`clients`] | generated clients of the services around us, their tokens |
+//! | [`clients`] | generated clients of the services around us, their tokens; following events |
 //! | [`config`] | flags and variables to settings; `check-config`; `--help` |
 //! | [`coordinator`] | the use cases: load, decide, commit, announce |
+//! | [`demo`] | a run to look at, with nothing else installed |
 //! | [`dispatch`] | gets nodes executed: claims, calls, cancels, sweeps |
 //! | [`engine`] | the rules, pure |
 //! | [`events`] | event streams, stored and live |
@@ -55,6 +56,7 @@ pub mod auth;
 pub mod clients;
 pub mod config;
 pub mod coordinator;
+pub mod demo;
 pub mod dispatch;
 pub mod engine;
 pub mod events;

@@ -11,12 +11,13 @@ use futures::FutureExt;
 use jarvis_run_coordinator::{
     api,
     config::{Cli, Command, Exit, Flags, LayeredVars, Settings, check_config, reload},
+    demo,
     server::{Server, StartError, Surroundings},
     telemetry,
     time::SystemClock,
 };
 use slog::info;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
         Command::Serve => serve(&cli.flags),
         Command::Openapi => openapi(),
         Command::CheckConfig => check(&cli.flags),
-        Command::Demo { keep: _ } => Ok(Exit::Ok),
+        Command::Demo { keep } => demo(keep, &cli.flags),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
 /// How the program ends early, and what it says then.
 type Failure = (Exit, String);
 
-fn config_error(error: impl ToString) -> Failure {
+fn config_error(error: impl std::fmt::Display) -> Failure {
     (Exit::Config, error.to_string())
 }
 
@@ -63,9 +64,10 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(config_error)?;
     let again = runtime.block_on(async {
         // Before anything is begun that a signal would have to end.
-        let mut terminate = signal(SignalKind::terminate()).map_err(config_error)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(config_error)?;
-        let server = Server::start(&settings, Surroundings::default(), &log).await.map_err(start_error)?;
+        let mut signals = Signals::catch().map_err(config_error)?;
+        let server = Server::start(&settings, Surroundings::default(), &log)
+            .await
+            .map_err(|error| start_error(&error))?;
         let watched = async {
             match settings.reload {
                 true => watch.changed(&SystemClock).await,
@@ -73,8 +75,7 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
             }
         };
         let again = tokio::select! {
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => false,
+            () = signals.told() => false,
             changed = watched => {
                 info!(log, "starting anew"; "changed" => %changed.display());
                 true
@@ -82,8 +83,8 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
         };
         server.stop().await;
         // Who is told to end while it stops does not start anew.
-        let told = terminate.recv().now_or_never().or_else(|| interrupt.recv().now_or_never());
-        Ok::<bool, Failure>(again && told.is_none())
+        let told = signals.told().now_or_never().is_some();
+        Ok::<bool, Failure>(again && !told)
     })?;
     // What is left is in the journal; nobody waits for it.
     runtime.shutdown_background();
@@ -94,8 +95,39 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
     }
 }
 
-fn start_error(error: StartError) -> Failure {
-    let exit = match &error {
+fn demo(keep: bool, flags: &Flags) -> Result<Exit, Failure> {
+    let failed = |reason: String| (Exit::Demo, reason);
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(error.to_string()))?;
+    let ended = runtime.block_on(async {
+        let mut signals = Signals::catch().map_err(|error| failed(error.to_string()))?;
+        demo::run(keep, flags, signals.told()).await.map_err(|error| failed(error.to_string()))
+    });
+    runtime.shutdown_background();
+    ended.map(|()| Exit::Ok)
+}
+
+/// The signals that ask the process to end. While this lives, none ends it by
+/// itself.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn told(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn start_error(error: &StartError) -> Failure {
+    let exit = match error {
         StartError::Journal(_) | StartError::TakeUp(_) => Exit::Journal,
         StartError::Listen { .. } | StartError::Setup(_) => Exit::Config,
     };

@@ -42,6 +42,9 @@ const IN_HAND: usize = 8_192;
 /// How long a stop waits for tasks that it has cut off.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
+const NO_STORES: &str = "JARVIS_RUN_STORE_URL, JARVIS_EVENT_STREAM_URL and JARVIS_ARTIFACT_STORE_URL are set, \
+                         but this version keeps runs and events in its own journal only: unset all three";
+
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -84,6 +87,10 @@ impl Server {
         surroundings: Surroundings,
         log: &Logger,
     ) -> Result<Self, StartError> {
+        if settings.stores.is_some() {
+            // Accepting them would promise a copy there that nobody makes.
+            return Err(StartError::Setup(NO_STORES.into()));
+        }
         for warning in &settings.warnings {
             warn!(log, "{}", warning);
         }

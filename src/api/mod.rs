@@ -7,6 +7,7 @@
 //! mod.rs      the endpoints: take the request apart, call the coordinator, wrap the answer
 //!   body.rs     JSON in, checked by shape.rs
 //!   stream.rs   lines out
+//!   nodelay.rs  … without waiting
 //!   errors.rs   failures out
 //! openapi.rs  the document, made from the endpoints
 //! ```
@@ -18,6 +19,7 @@
 mod body;
 mod door;
 mod errors;
+mod nodelay;
 pub mod openapi;
 mod path;
 mod shape;
@@ -35,7 +37,7 @@ use dropshot::{
 use http::HeaderMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use slog::{Drain, LevelFilter, Logger, o};
+use slog::{Drain, LevelFilter, Logger, o, warn};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -93,7 +95,12 @@ pub fn serve(
     log: &Logger,
 ) -> Result<HttpServer<ServerContext>, BuildError> {
     let config = dropshot_config(config);
-    ServerBuilder::new(door::behind_door(endpoints()), context, quieter(log)).config(config).start()
+    let server =
+        ServerBuilder::new(door::behind_door(endpoints()), context, quieter(log)).config(config).start()?;
+    if let Err(error) = nodelay::set(server.local_addr()) {
+        warn!(log, "cannot set TCP_NODELAY: followed events come up to 40 ms late"; "error" => %error);
+    }
+    Ok(server)
 }
 
 fn dropshot_config(config: &ListenConfig) -> ConfigDropshot {

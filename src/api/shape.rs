@@ -37,8 +37,8 @@ const TWO_TO_THE_63: f64 = 9_223_372_036_854_775_808.0;
 pub(super) enum Shape {
     /// Free-form content: anything goes.
     Any,
-    /// An object with free-form content.
-    Map,
+    /// An object with any members, whose values look like this.
+    Map(Box<Shape>),
     /// An object with these members, sorted by name, and no others.
     Object(Vec<Member>),
     List {
@@ -112,9 +112,10 @@ impl Shape {
     }
 
     fn compile_object(object: Option<&ObjectValidation>) -> Self {
-        let Some(object) = object else { return Self::Map };
+        let Some(object) = object else { return Self::Map(Box::new(Self::Any)) };
         if object.properties.is_empty() {
-            return Self::Map;
+            let values = object.additional_properties.as_deref();
+            return Self::Map(Box::new(values.map_or(Self::Any, Self::compile)));
         }
         let closed = matches!(object.additional_properties.as_deref(), Some(Schema::Bool(false)));
         assert!(closed, "an object with members is closed: {object:?}");
@@ -163,8 +164,9 @@ impl Shape {
     fn walk(&self, value: &mut Value, place: &Place<'_>, errors: &mut Vec<FieldError>) {
         let mut wrong = |kind, message: &str| place.wrong(errors, kind, message);
         match (self, value) {
-            (Self::Any, _) | (Self::Map, Value::Object(_)) | (Self::Boolean, Value::Bool(_)) => (),
-            (Self::Map, _) => wrong("dict_type", "Input should be a valid dictionary"),
+            (Self::Any, _) | (Self::Boolean, Value::Bool(_)) => (),
+            (Self::Map(values), Value::Object(given)) => walk_map(values, given, place, errors),
+            (Self::Map(_), _) => wrong("dict_type", "Input should be a valid dictionary"),
             (Self::Boolean, _) => wrong("bool_type", "Input should be a valid boolean"),
             (Self::Object(members), Value::Object(given)) => walk_members(members, given, place, errors),
             (Self::Object(_), _) => wrong(
@@ -239,6 +241,19 @@ fn walk_members(
         unknown.sort();
         for name in unknown {
             Place::Member(place, name).wrong(errors, "extra_forbidden", "Extra inputs are not permitted");
+        }
+    }
+}
+
+fn walk_map(
+    values: &Shape,
+    given: &mut serde_json::Map<String, Value>,
+    place: &Place<'_>,
+    errors: &mut Vec<FieldError>,
+) {
+    if !matches!(values, Shape::Any) {
+        for (name, value) in given {
+            values.walk(value, &Place::Member(place, name), errors);
         }
     }
 }
@@ -374,6 +389,8 @@ mod tests {
             (start("extensions", json!("x")), "dict_type", "body.extensions"),
             (start("surprise", json!(1)), "extra_forbidden", "body.surprise"),
             (start("run_id", json!(1)), "string_type", "body.run_id"),
+            (start("metadata", json!({"labels": {"l": 1}})), "string_type", "body.metadata.labels.l"),
+            (start("metadata", json!({"labels": {"l": null}})), "string_type", "body.metadata.labels.l"),
             (structural(&json!({"max_depth": "1"})), "int_type", "body.constraints.structural.max_depth"),
             (structural(&json!({"max_depth": true})), "int_type", "body.constraints.structural.max_depth"),
             (structural(&json!({"max_depth": 1.0})), "int_type", "body.constraints.structural.max_depth"),

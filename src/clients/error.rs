@@ -27,6 +27,9 @@ impl CallError {
         match error {
             progenitor_client::Error::ErrorResponse(answer) => {
                 let error = answer.into_inner().error;
+                if error.code == NOT_AN_ENVELOPE {
+                    return Self { status, retryable, ..Self::unavailable(service, &error.message) };
+                }
                 Self {
                     code: error.code,
                     message: error.message,
@@ -99,6 +102,9 @@ fn reason_only(reason: &str) -> Map<String, Value> {
     Map::from_iter([("error".into(), reason.into())])
 }
 
+/// The code of an envelope that we made ourselves: no service says this.
+const NOT_AN_ENVELOPE: &str = "";
+
 /// Whatever a service, or a proxy in front of it, answers on failure becomes an
 /// ARP envelope of the same status: progenitor would report a body that it
 /// cannot read, and forget the status.
@@ -116,7 +122,7 @@ pub(super) async fn as_envelope(answer: reqwest::Response) -> reqwest::Result<re
             let detail = serde_json::from_slice::<Value>(&body).ok();
             let detail = detail.as_ref().and_then(|body| body["detail"].as_str());
             let message = detail.map_or_else(|| format!("HTTP status {}", status.as_u16()), str::to_owned);
-            json!({"error": {"code": "http_error", "message": message}}).to_string().into()
+            json!({"error": {"code": NOT_AN_ENVELOPE, "message": message}}).to_string().into()
         }
     };
     let mut envelope = http::Response::new(body);

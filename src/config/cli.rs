@@ -41,7 +41,7 @@ pub enum Command {
     CheckConfig,
     /// Run a built-in example from start to end, without any other service
     Demo {
-        /// Keep the journal of the example
+        /// Leave its server up afterwards, to be tried with curl, and its journal
         #[arg(long)]
         keep: bool,
     },
@@ -70,6 +70,8 @@ pub enum Exit {
     Ok,
     /// The configuration cannot be used.
     Config,
+    /// The demo's run did not succeed.
+    Demo,
     /// The command line cannot be understood; clap exits with it by itself.
     Usage,
     /// The journal cannot be opened.
@@ -78,9 +80,10 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, with their meaning for the help text.
-    pub const MEANINGS: [(Self, &str); 4] = [
+    pub const MEANINGS: [(Self, &str); 5] = [
         (Self::Ok, "ended as asked"),
         (Self::Config, "configuration error"),
+        (Self::Demo, "the demo did not succeed"),
         (Self::Usage, "unknown flag or command"),
         (Self::Journal, "the journal cannot be opened"),
     ];
@@ -88,7 +91,7 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
-            Self::Config => 1,
+            Self::Config | Self::Demo => 1,
             Self::Usage => 2,
             Self::Journal => 3,
         }

@@ -75,7 +75,14 @@ impl Coordinator {
                         None => self.facts_of(&view.node.node.node_type_ref).await?,
                     };
                     if let Some(error) = engine::attempt_refusal(&view.run, &view.node, &facts) {
-                        return Ok(nothing(engine::attempt_refuse(view, error, rules, &queue.lease(), now)));
+                        return Ok(nothing(engine::attempt_refuse(
+                            view,
+                            &facts,
+                            error,
+                            rules,
+                            &queue.lease(),
+                            now,
+                        )));
                     }
                     let decided = self.decide_execute(&view.run, &view.node, &facts).await;
                     Asked { facts, decided }
@@ -134,7 +141,7 @@ impl Coordinator {
             },
         };
         if let Some(error) = engine::attempt_refusal(&run, &node, &facts) {
-            self.attempt_refuse(&task.run, &task.node, error).await?;
+            self.attempt_refuse(&task.run, &task.node, &facts, error).await?;
             return Ok(None);
         }
         let decided = self.decide_execute(&run, &node, &facts).await;
@@ -251,13 +258,14 @@ impl Coordinator {
         &self,
         run: &RunId,
         node: &NodeRunId,
+        facts: &NodeTypeFacts,
         error: Error,
     ) -> Result<(), CoordinatorError> {
         let error = &error;
         self.command(run, |now| async move {
             let view = self.node_view(node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
-            Ok(engine::attempt_refuse(view, error.clone(), rules, lease, now))
+            Ok(engine::attempt_refuse(view, facts, error.clone(), rules, lease, now))
         })
         .await
     }

@@ -1,7 +1,7 @@
 //! Creating, reading, evaluating and completing NodeRuns (contract §6.6 to
 //! §6.9).
 
-use slog::info;
+use slog::debug;
 
 use super::{Coordinator, CoordinatorError};
 use crate::{
@@ -24,11 +24,13 @@ impl Coordinator {
         request: NodeRunsCreateRequest,
     ) -> Result<NodeRunsCreateResponse, CoordinatorError> {
         let NodeRunsCreateRequest { run_id, parent_node_run_id, node_runs, extensions } = request;
-        // What is not there is reported before the registry is asked.
+        // What is wrong with the parent is reported before the registry is asked
+        // about the children.
         let run = self.run_fetch(&run_id).await?;
         engine::constraints::stored(run.run.extensions.as_ref())?;
         let parent = self.parent_fetch(&parent_node_run_id).await?;
         let parent_kind = self.kind_of(&parent).await?;
+        engine::parent_check(&run, &parent, parent_kind)?;
         let mut wanted: Vec<(NodeRunCreateSpec, NodeRunId, NodeTypeFacts)> = Vec::new();
         for spec in Vec::from(node_runs) {
             self.warn_of_own_keys(spec.extensions.as_ref());
@@ -62,7 +64,7 @@ impl Coordinator {
                 Ok(engine::children_create(run, command, rules, lease, now)?)
             })
             .await?;
-        info!(self.parts.log, "node runs created"; "run_id" => %run_id, "parent" => %parent_node_run_id,
+        debug!(self.parts.log, "node runs created"; "run_id" => %run_id, "parent" => %parent_node_run_id,
             "count" => node_runs.len(), "caller" => caller.subject());
         Ok(NodeRunsCreateResponse { node_runs, extensions })
     }
@@ -89,7 +91,7 @@ impl Coordinator {
             Ok(engine::node_evaluate(view.run, view.node, report.clone(), now))
         })
         .await?;
-        info!(self.parts.log, "node run evaluated"; "run_id" => %run_id, "node_run_id" => %node, "caller" => caller.subject());
+        debug!(self.parts.log, "node run evaluated"; "run_id" => %run_id, "node_run_id" => %node, "caller" => caller.subject());
         Ok(())
     }
 
@@ -108,7 +110,7 @@ impl Coordinator {
             Ok(engine::node_complete(view, completion.clone(), rules, lease, now)?)
         })
         .await?;
-        info!(self.parts.log, "node run completed"; "run_id" => %run_id, "node_run_id" => %node,
+        debug!(self.parts.log, "node run completed"; "run_id" => %run_id, "node_run_id" => %node,
             "state" => %completion.state, "caller" => caller.subject());
         Ok(())
     }

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
-use slog::{info, warn};
+use slog::{debug, info, warn};
 
 use super::{Coordinator, CoordinatorError, FieldError};
 use crate::{
     auth::Principal,
-    engine::{self, NodeTypeFacts, OWN_KEYS, PolicyDecided, StartRun},
+    engine::{self, NodeTypeFacts, PolicyDecided, StartRun},
     ids::{NodeRunId, RunId},
     model::{Extensions, NodeRun, NodeRunState, Run, RunStartRequest},
     node_types::RegistryUnavailable,
@@ -57,7 +57,7 @@ impl Coordinator {
                 Ok(engine::run_start(existing.as_ref(), command.clone(), rules, lease, now)?)
             })
             .await?;
-        info!(self.parts.log, "run started"; "run_id" => %run.run_id, "state" => %run.state, "caller" => caller.subject());
+        debug!(self.parts.log, "run started"; "run_id" => %run.run_id, "state" => %run.state, "caller" => caller.subject());
         Ok(run)
     }
 
@@ -151,8 +151,7 @@ impl Coordinator {
 
     /// What a caller says under our own keys is dropped (D-15).
     pub(super) fn warn_of_own_keys(&self, extensions: Option<&Extensions>) {
-        for key in extensions.iter().flat_map(|map| map.keys()).filter(|key| OWN_KEYS.contains(&key.as_str()))
-        {
+        for key in extensions.iter().flat_map(|map| map.keys()).filter(|key| engine::is_own_key(key)) {
             warn!(self.parts.log, "dropped an extension that only the coordinator writes"; "key" => key);
         }
     }

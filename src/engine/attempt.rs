@@ -135,17 +135,20 @@ pub fn attempt_refusal(run: &RunRecord, node: &NodeRecord, facts: &NodeTypeFacts
 /// Fails a node that must not, or cannot, be executed.
 pub fn attempt_refuse(
     view: NodeView,
+    facts: &NodeTypeFacts,
     error: Error,
     rules: &Rules,
     lease: &Lease,
     now: Timestamp,
 ) -> Decision<()> {
-    let NodeView { run, node, live_below } = view;
-    if node.is_terminal() {
+    let NodeView { run, mut node, live_below } = view;
+    if !awaits(&node, Job::Dispatch) {
         return Decision::unchanged(());
     }
+    learn(&mut node, facts);
     let mut draft = Draft::new(run, now);
-    draft.end(rules, node, live_below, End::failed(error), lease);
+    let end = refused(&node, error);
+    draft.end(rules, node, live_below, end, lease);
     Decision { changes: Some(draft.into_changes()), answer: () }
 }
 
@@ -159,14 +162,13 @@ pub fn attempt_begin(
     now: Timestamp,
 ) -> Decision<Begun> {
     let NodeView { run, mut node, live_below } = view;
-    if node.is_terminal() || node.wake.as_ref().is_none_or(|wake| wake.job != Job::Dispatch) {
+    if !awaits(&node, Job::Dispatch) {
         return Decision::unchanged(Begun::Stale);
     }
     let BeginAttempt { facts, decided, executor } = command;
+    learn(&mut node, &facts);
     // `attempt_refusal` has let through only nodes of known kind.
-    let Some(kind) = node.node.kind.or(facts.kind) else { return Decision::unchanged(Begun::Stale) };
-    node.node.kind = Some(kind);
-    node.side_effect = node.side_effect.or(facts.side_effect);
+    let Some(kind) = node.node.kind else { return Decision::unchanged(Begun::Stale) };
     let effective = effective_constraints(&run, &node, &facts).unwrap_or_default();
 
     let mut draft = Draft::new(run, now);
@@ -174,12 +176,13 @@ pub fn attempt_begin(
     let binding = match (decided.outcome, executor) {
         (PolicyOutcome::Allow, Ok(binding)) => binding,
         (PolicyOutcome::Allow, Err(unconfigured)) => {
-            draft.end(rules, node, live_below, End::failed(unconfigured), lease);
+            let end = refused(&node, unconfigured);
+            draft.end(rules, node, live_below, end, lease);
             return Decision { changes: Some(draft.into_changes()), answer: Begun::Refused };
         }
         (PolicyOutcome::Deny | PolicyOutcome::RequireApproval, _) => {
-            let error = denied(&decided, "NodeRun denied by policy");
-            draft.end(rules, node, live_below, End::failed(error), lease);
+            let end = refused(&node, denied(&decided, "NodeRun denied by policy"));
+            draft.end(rules, node, live_below, end, lease);
             return Decision { changes: Some(draft.into_changes()), answer: Begun::Refused };
         }
     };
@@ -205,7 +208,7 @@ pub fn attempt_begin(
 /// reports or its time is up.
 pub fn attempt_accepted(run: &RunRecord, mut node: NodeRecord, attempt: Attempt) -> Decision<()> {
     match &mut node.wake {
-        Some(wake) if !node.node.state.is_terminal() && node.attempt == attempt.number => {
+        Some(wake) if wake.job == Job::Deadline && node.attempt == attempt.number => {
             wake.owner = None;
             Decision { changes: Some(node_only(run, node)), answer: () }
         }
@@ -216,12 +219,12 @@ pub fn attempt_accepted(run: &RunRecord, mut node: NodeRecord, attempt: Attempt)
 /// Puts a node back to be dispatched at `at`, because something that was needed
 /// is not there right now.
 pub fn attempt_retry(run: &RunRecord, mut node: NodeRecord, at: Timestamp) -> Decision<()> {
-    if node.is_terminal() {
+    // One that somebody else has begun in between must not be begun again.
+    let Some(Wake { job: Job::Dispatch, tries, .. }) = node.wake else {
         return Decision::unchanged(());
-    }
-    let tries = node.wake.as_ref().map_or(0, |wake| wake.tries) + 1;
+    };
     let at = node.deadline.map_or(at, |deadline| deadline.min(at));
-    node.wake = Some(Wake { job: Job::Dispatch, at, owner: None, tries });
+    node.wake = Some(Wake { job: Job::Dispatch, at, owner: None, tries: tries.saturating_add(1) });
     Decision { changes: Some(node_only(run, node)), answer: () }
 }
 
@@ -250,8 +253,8 @@ pub fn attempt_finish(
         AttemptResult::Answered { state, outputs, output_artifacts, error } => {
             let evaluation = evaluation(state);
             draft.event(RunEventType::NodeEvaluated, Some(&node), to_value(&evaluation));
-            // A judgement that somebody has made already stands (G25).
-            node.node.evaluation_result.get_or_insert(evaluation);
+            // The newest judgement stands; the events keep the older ones (G25).
+            node.node.evaluation_result = Some(evaluation);
             End { state, outputs, output_artifacts, error, tell_executor: false }
         }
         AttemptResult::Failed { error, tell_executor } => End { tell_executor, ..End::failed(error) },
@@ -264,7 +267,7 @@ pub fn attempt_finish(
 /// executor did. A composite is assigned again (its executor ignores one that it
 /// has); an atomic node runs again only if that can do no harm.
 pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp) -> Decision<()> {
-    if view.node.is_terminal() || !is_at_executor(&view.node) {
+    if !awaits(&view.node, Job::Deadline) {
         return Decision::unchanged(());
     }
     let NodeView { run, mut node, live_below } = view;
@@ -302,6 +305,24 @@ pub fn executor_told(run: &RunRecord, mut node: NodeRecord, again_at: Option<Tim
     node.wake =
         again_at.map(|at| Wake { job: Job::CancelExecutor, at, owner: None, tries: tries.saturating_add(1) });
     Decision { changes: Some(node_only(run, node)), answer: () }
+}
+
+/// The node waits for this: nobody has taken it further yet.
+fn awaits(node: &NodeRecord, job: Job) -> bool {
+    node.wake.as_ref().is_some_and(|wake| wake.job == job)
+}
+
+/// Notes what has been found out about a node of unknown kind.
+fn learn(node: &mut NodeRecord, facts: &NodeTypeFacts) {
+    node.node.kind = node.node.kind.or(facts.kind);
+    node.side_effect = node.side_effect.or(facts.side_effect);
+    node.idempotent |= facts.idempotent;
+}
+
+/// The end of a node that is not begun. An earlier attempt, lost, may still be
+/// at its executor.
+fn refused(node: &NodeRecord, error: Error) -> End {
+    End { tell_executor: is_at_executor(node), ..End::failed(error) }
 }
 
 fn evaluation(state: NodeRunState) -> EvaluationResult {

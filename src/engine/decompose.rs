@@ -1,7 +1,7 @@
 //! Creating the children of a composite (contract §6.6, §8): the checks in
 //! the contract's order, then one change with all new children in it.
 
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 use super::{
     Decision, Disagreement, Lease, Limit, NodeTypeFacts, Rejection, Rules, constraints,
@@ -39,17 +39,15 @@ pub struct ChildSpec {
     pub facts: NodeTypeFacts,
 }
 
-/// Decides on a create request. The answer has the NodeRuns in request order:
-/// new ones, and as stored those that the keys stood for already.
-pub fn children_create(
-    run: RunRecord,
-    command: CreateChildren,
-    rules: &Rules,
-    lease: &Lease,
-    now: Timestamp,
-) -> Result<Decision<Vec<NodeRun>>, Rejection> {
-    let CreateChildren { mut parent, parent_kind, children } = command;
-    let of_run = constraints::stored(run.run.extensions.as_ref())?;
+/// Whether children may be created under `parent` at all (checks 2, 4 to 6).
+/// Asked before anything is found out about the children, and again with
+/// [`children_create`].
+pub fn parent_check(
+    run: &RunRecord,
+    parent: &NodeRecord,
+    parent_kind: Option<NodeKind>,
+) -> Result<(), Rejection> {
+    constraints::stored(run.run.extensions.as_ref())?;
     if parent.node.run_id != run.run.run_id {
         return Err(Rejection::ParentMismatch);
     }
@@ -63,6 +61,22 @@ pub fn children_create(
     if parent.is_terminal() {
         return Err(Rejection::ParentTerminal(parent.node.state));
     }
+    constraints::stored(parent.node.extensions.as_ref())?;
+    Ok(())
+}
+
+/// Decides on a create request. The answer has the NodeRuns in request order:
+/// new ones, and as stored those that the keys stood for already.
+pub fn children_create(
+    run: RunRecord,
+    command: CreateChildren,
+    rules: &Rules,
+    lease: &Lease,
+    now: Timestamp,
+) -> Result<Decision<Vec<NodeRun>>, Rejection> {
+    let CreateChildren { mut parent, parent_kind, children } = command;
+    parent_check(&run, &parent, parent_kind)?;
+    let of_run = constraints::stored(run.run.extensions.as_ref())?;
     let of_parent = constraints::stored(parent.node.extensions.as_ref())?;
 
     let mut draft = Draft::new(run, now);
@@ -252,13 +266,24 @@ fn disagreement(
 /// Equal as JSON: numbers by value (`1` is `1.0`), and `true` is no number.
 fn json_equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64().is_some_and(|a| b.as_f64() == Some(a)),
+        (Value::Number(a), Value::Number(b)) => match (integer(a), integer(b)) {
+            (Some(a), Some(b)) => a == b,
+            (None, None) => a.as_f64() == b.as_f64(),
+            (Some(_), None) | (None, Some(_)) => false,
+        },
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| json_equal(a, b))
         }
         (Value::Object(a), Value::Object(b)) => maps_equal(a, b),
         (a, b) => a == b,
     }
+}
+
+/// The integer that a number is, however it is written. Compared as such: two
+/// large integers may be the same as floating point numbers.
+fn integer(number: &Number) -> Option<i128> {
+    let whole = |float: &f64| float.fract() == 0.0 && float.abs() < 2f64.powi(126);
+    number.as_i128().or_else(|| number.as_f64().filter(whole).map(|float| float as i128))
 }
 
 fn maps_equal(a: &serde_json::Map<String, Value>, b: &serde_json::Map<String, Value>) -> bool {

@@ -17,7 +17,7 @@ pub(super) const BINDING_DECISION: &str = "binding_decision";
 pub(super) const IDEMPOTENCY_KEY: &str = "idempotency_key";
 
 /// The keys that only the coordinator writes.
-pub const OWN_KEYS: [&str; 6] = [
+pub(super) const OWN_KEYS: [&str; 6] = [
     CONSTRAINTS,
     DECOMPOSITION_ROUNDS,
     COMPLETION_ERROR,
@@ -40,7 +40,7 @@ impl<'r> Writer<'r> {
     /// Starts from what the caller sent, without what is ours.
     pub(super) fn from_caller(rules: &'r Rules, given: Option<&Extensions>) -> Self {
         let mut map = given.cloned().unwrap_or_default();
-        map.retain(|key, _| !is_own(key));
+        map.retain(|key, _| !is_own_key(key));
         Self { rules, map }
     }
 
@@ -87,8 +87,8 @@ pub(super) fn own<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&
     map.get(key).or_else(|| map.get(&format!("{DOTTED}{key}")))
 }
 
-/// Which of the caller's keys are dropped, for the log.
-pub(super) fn is_own(key: &str) -> bool {
+/// Which of the caller's keys are dropped: ours, under either spelling.
+pub fn is_own_key(key: &str) -> bool {
     let bare = key.strip_prefix(DOTTED).unwrap_or(key);
     OWN_KEYS.contains(&bare)
 }

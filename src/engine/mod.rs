@@ -36,6 +36,8 @@ mod extensions;
 pub mod lifecycle;
 mod rejection;
 mod start;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -46,8 +48,8 @@ pub use attempt::{
 };
 pub use cancel::{node_expire, run_cancel, run_expire};
 pub use complete::{node_complete, node_evaluate};
-pub use decompose::{ChildSpec, CreateChildren, children_create};
-pub use extensions::OWN_KEYS;
+pub use decompose::{ChildSpec, CreateChildren, children_create, parent_check};
+pub use extensions::is_own_key;
 pub use rejection::{Disagreement, Limit, Rejection};
 pub use start::{StartRun, run_start};
 

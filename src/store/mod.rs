@@ -7,6 +7,10 @@
 //! - `conformance`: the suite that every implementation must pass.
 //! - `faulty`: a decorator that injects faults, for tests.
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
+#[cfg(any(test, feature = "test-util"))]
+pub mod faulty;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -50,6 +54,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes wake-ups that are due at `now` and owned by nobody, in the order
     /// in which they became due, at most `limit`, for `owner`, durably.
+    ///
+    /// Do not drop the future before it is ready: what was taken would be
+    /// owned by one who does not know of it, until that owner is released or
+    /// expires. After an error the same is possible, though rare.
     async fn wakes_claim(
         &self,
         owner: &OwnerId,

@@ -2,9 +2,20 @@
 //! journal, executors on loopback.
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
+#![allow(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]
 
+mod auth;
 mod cli;
+mod demo;
+mod dispatch;
+mod golden;
+mod idempotency;
 mod journal;
+mod nodes;
 mod process;
+mod runs;
 mod smoke;
+mod streams;
+mod strict;
 mod support;
+mod wire;

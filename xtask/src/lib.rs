@@ -8,4 +8,5 @@ pub mod check_spec;
 pub mod ci;
 pub mod openapi;
 pub mod tidy;
+pub mod venv;
 pub mod workspace;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{check_spec, ci, tidy};
+use xtask::{check_spec, ci, tidy, venv};
 
 /// The project's own tools.
 #[derive(Parser)]
@@ -15,6 +15,8 @@ enum Command {
     Ci(ci::Args),
     /// Check who imports whom, the size of files, and what must not be in them.
     Tidy(tidy::Args),
+    /// Make the Python environment that the tests against the real services need.
+    Venv(venv::Args),
 }
 
 fn main() -> ExitCode {
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         Command::CheckSpec(args) => check_spec::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Tidy(args) => tidy::run(&args),
+        Command::Venv(args) => venv::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

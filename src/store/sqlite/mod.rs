@@ -1,37 +1,42 @@
-//! The embedded journal: one SQLite file, no server needed.
+//! The built-in journal: one SQLite file, nothing to install or to run.
 //!
 //! ```text
-//!   callers ──▶ serialise ──▶ channel ──▶ writer thread ──▶ BEGIN … COMMIT (one fsync)
-//!      ▲                                        │ the next group gathers meanwhile
-//!      └──────────── reply, once durable ◀──────┘
-//!   readers ──▶ a few read-only connections (WAL: they wait for nobody)
+//!   callers ──rows──▶ queue ──▶ writer ──▶ BEGIN · piece · piece · … · COMMIT
+//!      ▲                          │        (one fsync makes all of them durable)
+//!      └──────── answers ─────────┤
+//!                                 └─nudge─▶ checkpointer: log → database file
+//!   readers ──▶ pool of read-only connections (never wait for the writer)
 //! ```
 //!
-//! | module | |
-//! |---|---|
-//! | `schema` | opening, locking, checking, migrating |
-//! | `writer` | the one thread that writes; group commit |
-//! | `rows` | records to rows and back |
-//! | `write` | what a change set and the lease operations do, in SQL |
-//! | `read` | queries |
+//! - `schema`: opening, checking and migrating the file.
+//! - `rows`: records to rows and back, in the caller's task.
+//! - `writer`: the one thread that writes, and its groups.
+//! - `write`: the statements of one piece of a group.
+//! - `checkpoint`: keeps the write-ahead log short, off the commit path.
+//! - `recent`: what was committed lately, so that it need not be read.
+//! - `read`: the pool and the statements that read.
+//! - `error`: what SQLite says, in our words.
 //!
-//! **Architecture invariants.** Write-ahead log, `synchronous=FULL`: what a
-//! reply says is on the disk. One process at a time holds the file (`.lock`
-//! beside it), so at opening no wake-up has a living owner. That a live record
-//! has a wake-up is a CHECK of the schema.
+//! **Architecture invariant:** only the writer's connection writes, and only
+//! one process has the file: it holds `<file>.lock`.
 
+mod checkpoint;
+mod error;
 mod read;
+mod recent;
 mod rows;
 mod schema;
+#[cfg(test)]
+pub(super) mod tests;
 mod write;
 mod writer;
 
 use std::{fs::File, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
-use slog::{Logger, info};
+use slog::{Logger, error, info, o};
 
-use self::{read::Readers, writer::Writer};
+use self::{read::Readers, recent::Recent, rows::ChangeRows, writer::Writer};
 use super::{Counts, EventPage, OpenError, OutboxEntry, PageLimit, Store, StoreError};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
@@ -39,74 +44,129 @@ use crate::{
     time::Timestamp,
 };
 
-/// Where the journal is, and what it may do.
+/// How to open the journal.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
+    /// The file. It and its directory are made if they are missing; beside it
+    /// live `-wal`, `-shm` and `.lock`.
     pub path: PathBuf,
-    /// The file grows to this and no further; then commits fail with
-    /// [`StoreError::Full`].
+    /// The file does not grow beyond this: what does not fit is refused with
+    /// [`StoreError::Full`]. The write-ahead log comes on top (some 20 MB under
+    /// steady load).
     pub max_bytes: Option<u64>,
-    /// Note for each change what the JARVIS stores have yet to hear.
+    /// Note what is owed to the JARVIS stores.
     pub outbox: bool,
 }
 
-/// A journal in a SQLite file.
+/// The journal in a SQLite file. Dropping it serves what is still queued,
+/// ends its threads and lets go of the file.
 pub struct SqliteStore {
-    // In the order of closing: the writer goes after the readers, since only the
-    // last to close the file, if it may write, brings the log over to it; last
-    // the lock is given up.
+    // The order is the order in which they are dropped: the writer after the
+    // readers, since only the last to close the file, if it may write, brings
+    // the log over to it; the lock goes last.
     readers: Arc<Readers>,
     writer: Writer,
+    recent: Recent,
     outbox: bool,
+    log: Logger,
     _lock: File,
 }
 
 impl SqliteStore {
-    /// Opens the journal, making or migrating it if need be.
+    #[expect(clippy::needless_pass_by_value, reason = "it becomes the parent of the store's own logger")]
     pub fn open(options: SqliteOptions, log: Logger) -> Result<Self, OpenError> {
-        let SqliteOptions { path, max_bytes, outbox } = options;
-        let lock = schema::lock(&path)?;
-        let connection = schema::open(&path, max_bytes)?;
-        let readers = Arc::new(Readers::open(&path)?);
-        info!(log, "journal open"; "path" => %path.display());
-        let writer = Writer::start(connection, log).map_err(|error| OpenError::Io {
-            path: path.display().to_string(),
-            reason: format!("cannot start the writer: {error}"),
-        })?;
-        Ok(Self { readers, writer, outbox, _lock: lock })
+        let log = log.new(o!("component" => "store"));
+        let opened = schema::open(&options)?;
+        let failed = |reason: String| OpenError::Io { path: opened.path.display().to_string(), reason };
+        let checkpoints = schema::connect_again(&opened.path).map_err(|e| failed(e.to_string()))?;
+        let writer = Writer::start(opened.connection, checkpoints, log.clone())
+            .map_err(|e| failed(format!("cannot start a thread: {e}")))?;
+        info!(log, "journal opened"; "path" => %opened.path.display(), "new" => opened.new);
+        let readers = Arc::new(Readers::new(opened.path));
+        Ok(Self { writer, readers, recent: Recent::new(), outbox: options.outbox, log, _lock: opened.lock })
     }
 
-    /// For queries that may read many rows.
-    async fn listing<T: Send + 'static>(
+    /// Before a commit: what it changes is not remembered while it is under
+    /// way.
+    fn forget(&self, change: &ChangeSet) {
+        if change.run.is_some() {
+            self.recent.forget_run(&change.run_id);
+        }
+        for node in &change.nodes {
+            self.recent.forget_node(node.id());
+        }
+    }
+
+    /// After a commit: what it wrote.
+    fn remember(&self, change: ChangeSet, rows: &ChangeRows) {
+        let ChangeSet { run_id, run, nodes, events, attempts: _ } = change;
+        if let (Some(mut run), Some(row)) = (run, &rows.run) {
+            run.version += 1;
+            self.recent.remember_run(run, row.body.len());
+        }
+        for (mut node, row) in nodes.into_iter().zip(&rows.nodes) {
+            node.version += 1;
+            self.recent.remember_node(node, row.body.len());
+        }
+        let events = events.into_iter().zip(&rows.events).map(|(event, row)| recent::Event {
+            seq: event.event.seq,
+            path: event.path,
+            body: Arc::clone(&row.body),
+        });
+        self.recent.remember_events(&run_id, events.collect());
+    }
+
+    /// A read that may be long: it must not hold up the other tasks of this
+    /// runtime thread.
+    async fn read_aside<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&Readers) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let readers = Arc::clone(&self.readers);
-        let listed = tokio::task::spawn_blocking(move || query(&readers)).await;
-        listed.map_err(|error| StoreError::Failed(format!("a query did not end: {error}")))?
+        tokio::task::spawn_blocking(move || readers.with(read))
+            .await
+            .map_err(|e| StoreError::Failed(format!("a read was cut short: {e}")))?
     }
 }
 
-/// Reads of one row are done in place: they take microseconds, less than
-/// handing them to another thread.
+// Fetches by key are done right here: a few microseconds, mostly from memory,
+// where the way to a blocking thread and back alone would cost more. What
+// grows with the data goes through `read_aside`.
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, change: ChangeSet) -> Result<(), StoreError> {
-        let rows = rows::ChangeRows::new(change, self.outbox)?;
-        self.writer.submit(move |db| write::commit(db, &rows)).await
+        let rows = Arc::new(ChangeRows::encode(&change)?);
+        self.forget(&change);
+        let (written, outbox) = (Arc::clone(&rows), self.outbox);
+        let committed = self.writer.run(move |connection| write::commit(connection, &written, outbox)).await;
+        match committed {
+            Ok(()) => self.remember(change, &rows),
+            Err(_) => {
+                // Somebody may have remembered meanwhile what led to this.
+                self.forget(&change);
+                self.recent.forget_events(&change.run_id);
+            }
+        }
+        committed
     }
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
-        self.readers.run_fetch(run)
+        match self.recent.run(run) {
+            Some(found) => Ok(Some(found)),
+            None => self.readers.with(|connection| read::run(connection, run)),
+        }
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
-        self.readers.node_fetch(node)
+        match self.recent.node(node) {
+            Some(found) => Ok(Some(found)),
+            None => self.readers.with(|connection| read::node(connection, node)),
+        }
     }
 
     async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError> {
         let (run, under) = (run.clone(), under.cloned());
-        self.listing(move |readers| readers.nodes_live(&run, under.as_ref())).await
+        self.read_aside(move |connection| read::nodes_live(connection, &run, under.as_ref())).await
     }
 
     async fn events_after(
@@ -116,12 +176,15 @@ impl Store for SqliteStore {
         within: Option<&NodePath>,
         limit: PageLimit,
     ) -> Result<EventPage, StoreError> {
+        if let Some(page) = self.recent.events_after(run, after, within, limit) {
+            return Ok(page);
+        }
         let (run, within) = (run.clone(), within.cloned());
-        self.listing(move |readers| readers.events_after(&run, after, within.as_ref(), limit)).await
+        self.read_aside(move |connection| read::events(connection, &run, after, within.as_ref(), limit)).await
     }
 
     async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, StoreError> {
-        self.readers.attempts_list(node)
+        self.readers.with(|connection| read::attempts(connection, node))
     }
 
     async fn wakes_claim(
@@ -130,68 +193,72 @@ impl Store for SqliteStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<NodeRecord>, StoreError> {
-        // Nothing due is the common case, and costs no commit.
-        if self.readers.wake_next()?.is_none_or(|next| next > now) {
+        // Mostly nothing is due, and then nobody has to wait for the writer.
+        if self.wake_next().await?.is_none_or(|next| next > now) {
             return Ok(Vec::new());
         }
         let owner = owner.clone();
-        self.writer.submit(move |db| write::wakes_claim(db, &owner, now, limit)).await
+        let claimed =
+            self.writer.run(move |connection| write::wakes_claim(connection, &owner, now, limit)).await;
+        // Whatever came of it: the claimed rows have changed.
+        let claimed = claimed.inspect_err(|_| self.recent.forget_nodes())?;
+        // A record that cannot be read must not stop all the others: it stays
+        // claimed, so that it is not met again and again, and is reported.
+        let readable = claimed.into_iter().filter_map(|row| {
+            let id = row.node_run_id.clone();
+            self.recent.forget_node(&id);
+            row.decode()
+                .inspect_err(
+                    |e| error!(self.log, "claimed a damaged node run"; "node_run_id" => %id, "error" => %e),
+                )
+                .ok()
+        });
+        Ok(readable.collect())
     }
 
     async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError> {
         let owner = owner.clone();
-        self.listing(move |readers| readers.wakes_owned(&owner, since)).await
+        self.read_aside(move |connection| read::wakes_owned(connection, &owner, since)).await
     }
 
     async fn wake_next(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.readers.wake_next()
+        self.readers.with(read::wake_next)
     }
 
     async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {
-        self.readers.runs_overdue(now, limit)
+        self.readers.with(|connection| read::runs_overdue(connection, now, limit))
     }
 
     async fn owner_renew(&self, owner: &OwnerId, until: Timestamp) -> Result<(), StoreError> {
         let owner = owner.clone();
-        self.writer.submit(move |db| write::owner_renew(db, &owner, until)).await
+        self.writer.run(move |connection| write::owner_renew(connection, &owner, until)).await
     }
 
     async fn owners_expire(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.writer.submit(move |db| write::owners_expire(db, now)).await
+        let freed = self.writer.run(move |connection| write::owners_expire(connection, now)).await;
+        if freed != Ok(0) {
+            self.recent.forget_nodes();
+        }
+        freed
     }
 
     async fn owner_release(&self, owner: &OwnerId, now: Timestamp) -> Result<(), StoreError> {
         let owner = owner.clone();
-        self.writer.submit(move |db| write::owner_release(db, &owner, now)).await
+        let released = self.writer.run(move |connection| write::owner_release(connection, &owner, now)).await;
+        self.recent.forget_nodes();
+        released
     }
 
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
-        self.listing(move |readers| readers.counts(now)).await
+        self.read_aside(move |connection| read::counts(connection, now)).await
     }
 
     async fn outbox_page(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
-        self.listing(move |readers| readers.outbox_page(limit)).await
+        self.read_aside(move |connection| read::outbox(connection, limit)).await
     }
 
     async fn outbox_ack(&self, ids: &[u64]) -> Result<(), StoreError> {
-        let ids = ids.to_vec();
-        self.writer.submit(move |db| write::outbox_ack(db, &ids)).await
-    }
-}
-
-/// Sorts what SQLite reports into what callers can do about it.
-fn failed(error: &rusqlite::Error) -> StoreError {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full(error.to_string()),
-        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-            StoreError::Damaged(error.to_string())
-        }
-        Some(_) | None => StoreError::Failed(error.to_string()),
-    }
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        failed(&error)
+        let ids = ids.iter().map(|&id| rows::integer(id)).collect::<Result<Vec<_>, _>>()?;
+        self.writer.run(move |connection| write::outbox_ack(connection, &ids)).await
     }
 }

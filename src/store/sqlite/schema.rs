@@ -1,178 +1,233 @@
-//! Opening the file: lock, check, migrate.
-//!
-//! Migrations go forward only. Each is applied in a transaction together with
-//! the number that says so (`user_version`).
+//! Opening the file: whose it is, whether it is sound, and which schema it
+//! has. Migrations only go forward.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    path::Path,
-    time::Duration,
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::SqliteOptions;
 use crate::store::OpenError;
 
-/// Marks the file as ours: "JRUC".
-const APPLICATION_ID: i64 = 0x4A52_5543;
-const PAGE_BYTES: u64 = 4096;
-/// A file up to this size is checked as a whole when it is opened. A larger one
-/// would take seconds; damage in it shows when the damaged page is read.
-const CHECK_BYTES: u64 = 64 * 1024 * 1024;
-/// Pages in the write-ahead log before they are brought over to the database:
-/// rarely enough that few commits wait for it, often enough that the log stays
-/// small.
-const CHECKPOINT_PAGES: u32 = 4_000;
+/// `JRCJ`, the coordinator's journal: in the header of each of our files.
+pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
-/// The schema, step by step. Never edit a step that was released: append one.
-const MIGRATIONS: [&str; 1] = ["
+/// What brings the schema from one version to the next; the first makes it.
+/// Never change one that was released: append another.
+const MIGRATIONS: [&str; 1] = [SCHEMA_1];
+
+/// The constraints make facts of what the coordinator relies on: whatever is
+/// not over has a time at which it is looked at again.
+const SCHEMA_1: &str = "
     CREATE TABLE runs (
-        run_id   TEXT PRIMARY KEY NOT NULL,
-        version  INTEGER NOT NULL,
-        terminal INTEGER NOT NULL,
-        deadline INTEGER,
-        body     TEXT NOT NULL,
-        CHECK (terminal OR deadline IS NOT NULL)
-    );
-    CREATE INDEX runs_by_deadline ON runs (deadline) WHERE NOT terminal;
+        run_id      TEXT PRIMARY KEY NOT NULL,
+        version     INTEGER NOT NULL CHECK (version > 0),
+        terminal    INTEGER NOT NULL CHECK (terminal IN (0, 1)),
+        deadline    INTEGER,
+        body        TEXT NOT NULL,
+        CONSTRAINT a_live_run_has_a_deadline CHECK (terminal = 1 OR deadline IS NOT NULL)
+    ) STRICT;
+    CREATE INDEX runs_live ON runs (deadline) WHERE terminal = 0;
 
     CREATE TABLE node_runs (
         node_run_id TEXT PRIMARY KEY NOT NULL,
         run_id      TEXT NOT NULL,
-        version     INTEGER NOT NULL,
+        version     INTEGER NOT NULL CHECK (version > 0),
         path        TEXT NOT NULL,
-        terminal    INTEGER NOT NULL,
+        terminal    INTEGER NOT NULL CHECK (terminal IN (0, 1)),
         wake_job    TEXT,
         wake_at     INTEGER,
         wake_owner  TEXT,
-        wake_tries  INTEGER NOT NULL DEFAULT 0,
+        wake_tries  INTEGER,
         body        TEXT NOT NULL,
-        CHECK (terminal OR wake_at IS NOT NULL),
-        CHECK ((wake_at IS NULL) = (wake_job IS NULL)),
-        CHECK (wake_owner IS NULL OR wake_at IS NOT NULL)
-    );
-    CREATE INDEX node_runs_live ON node_runs (run_id) WHERE NOT terminal;
-    CREATE INDEX node_runs_due ON node_runs (wake_at) WHERE wake_at IS NOT NULL AND wake_owner IS NULL;
-    CREATE INDEX node_runs_owned ON node_runs (wake_owner, wake_at) WHERE wake_owner IS NOT NULL;
+        CONSTRAINT a_live_node_run_has_a_wake_up CHECK (terminal = 1 OR wake_at IS NOT NULL),
+        CONSTRAINT a_wake_up_is_whole CHECK (
+            (wake_at IS NULL) = (wake_job IS NULL)
+            AND (wake_at IS NULL) = (wake_tries IS NULL)
+            AND (wake_owner IS NULL OR wake_at IS NOT NULL))
+    ) STRICT;
+    CREATE INDEX node_runs_live ON node_runs (run_id, path) WHERE terminal = 0;
+    CREATE INDEX wakes_free ON node_runs (wake_at) WHERE wake_owner IS NULL AND wake_at IS NOT NULL;
+    CREATE INDEX wakes_owned ON node_runs (wake_owner) WHERE wake_owner IS NOT NULL;
 
     CREATE TABLE events (
-        run_id TEXT NOT NULL,
-        seq    INTEGER NOT NULL,
-        path   TEXT,
-        body   TEXT NOT NULL,
+        run_id      TEXT NOT NULL,
+        seq         INTEGER NOT NULL CHECK (seq > 0),
+        path        TEXT,
+        body        TEXT NOT NULL,
         PRIMARY KEY (run_id, seq)
-    ) WITHOUT ROWID;
+    ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE attempts (
         node_run_id TEXT NOT NULL,
-        attempt     INTEGER NOT NULL,
+        attempt     INTEGER NOT NULL CHECK (attempt > 0),
         body        TEXT NOT NULL,
         PRIMARY KEY (node_run_id, attempt)
-    ) WITHOUT ROWID;
+    ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE owners (
         owner_id    TEXT PRIMARY KEY NOT NULL,
         alive_until INTEGER NOT NULL
-    ) WITHOUT ROWID;
+    ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE outbox (
-        id     INTEGER PRIMARY KEY AUTOINCREMENT,
-        run_id TEXT NOT NULL,
-        what   TEXT NOT NULL,
-        key    TEXT NOT NULL
-    );
-"];
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id      TEXT NOT NULL,
+        what        TEXT NOT NULL CHECK (what IN ('run', 'node_run', 'event')),
+        key         TEXT NOT NULL
+    ) STRICT;
+";
 
-/// The newest schema that this program knows.
-#[expect(clippy::cast_possible_wrap, reason = "a handful")]
-pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;
+/// Files up to this size are checked page by page when they are opened, which
+/// takes a fraction of a second. Bigger ones get what SQLite itself checks
+/// (header, length, schema): a coordinator that needs a minute to come back is
+/// the greater evil, and damage elsewhere is reported when it is read.
+const CHECK_WHOLE_UP_TO: u64 = 64 << 20;
 
-/// Keeps other processes away from the journal while the file is open.
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    let name = path.display().to_string();
-    let io = |reason: std::io::Error| OpenError::Io { path: name.clone(), reason: reason.to_string() };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(io)?;
+/// Of the writer's connection, in KiB: the inner pages of all indexes.
+const CACHE_KIB: i64 = 16 << 10;
+
+/// A file that is ours, sound and up to date.
+pub(super) struct Opened {
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) lock: File,
+    pub(super) new: bool,
+}
+
+pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
+    let at = At(&options.path);
+    let path = std::path::absolute(&options.path).map_err(|e| at.io(e))?;
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(|e| at.io(e))?;
     }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&beside).map_err(io)?;
+    let lock = lock(&path, at)?;
+    let connection = connect(&path).map_err(|e| at.sqlite(&e))?;
+    let new = is_new(&connection, at)?;
+    if !new {
+        check(&connection, &path, at)?;
+    }
+    prepare(&connection, options.max_bytes).map_err(|e| at.sqlite(&e))?;
+    migrate(&connection).map_err(|e| at.sqlite(&e))?;
+    // Only one process has the file at a time, and that is this one: whoever
+    // is registered in it is dead. What they had is free as soon as somebody
+    // asks (`owners_expire`), not when their leases run out.
+    connection.execute("DELETE FROM owners", []).map_err(|e| at.sqlite(&e))?;
+    Ok(Opened { path, connection, lock, new })
+}
+
+/// Another connection to a file that was opened.
+pub(super) fn connect_again(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+/// No URIs: a file name is a file name.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Two coordinators on one file would each believe that the other's runs are
+/// theirs. The lock ends with the process, however that ends.
+fn lock(path: &Path, at: At<'_>) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(|e| at.io(e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: name }),
-        Err(TryLockError::Error(reason)) => Err(io(reason)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: at.text() }),
+        Err(TryLockError::Error(e)) => Err(at.io(e)),
     }
 }
 
-/// The connection that writes, on a file that is ours and up to date.
-pub(super) fn open(path: &Path, max_bytes: Option<u64>) -> Result<Connection, OpenError> {
-    let name = path.display().to_string();
-    let corrupt = |reason: &str| OpenError::Corrupt { path: name.clone(), reason: reason.into() };
-    let explain = |error: rusqlite::Error| match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
-            corrupt(&error.to_string())
-        }
-        Some(_) | None => OpenError::Io { path: name.clone(), reason: error.to_string() },
-    };
-    let size = fs::metadata(path).map(|file| file.len()).unwrap_or(0);
-    let mut db = Connection::open(path).map_err(explain)?;
-    let number = |db: &Connection, pragma: &str| {
-        db.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0))
-    };
-    if size > 0 {
-        let (application, tables) = (
-            number(&db, "application_id").map_err(explain)?,
-            db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
-                .map_err(explain)?,
-        );
-        if application != APPLICATION_ID && (application, tables) != (0, 0) {
-            return Err(corrupt("it belongs to another program"));
-        }
-        if size <= CHECK_BYTES {
-            let verdict: String =
-                db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(explain)?;
-            if verdict != "ok" {
-                return Err(corrupt(&verdict));
-            }
-        }
+/// Nothing in it yet. A file with something in it must be ours, and not from
+/// the future. Asked before anything in the file is touched.
+fn is_new(connection: &Connection, at: At<'_>) -> Result<bool, OpenError> {
+    let number = |sql| connection.query_one(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| at.sqlite(&e));
+    let application_id = number("PRAGMA application_id")?;
+    let version = number("PRAGMA user_version")?;
+    if application_id == 0 && version == 0 && number("SELECT count(*) FROM sqlite_schema")? == 0 {
+        return Ok(true);
     }
-    let found = number(&db, "user_version").map_err(explain)?;
-    if found > SCHEMA {
-        return Err(OpenError::Newer { path: name, found, supported: SCHEMA });
+    if application_id != i64::from(APPLICATION_ID) {
+        return Err(at.corrupt(format!("its application id is {application_id:#x}, not {APPLICATION_ID:#x}")));
     }
-    configure(&db, max_bytes).map_err(explain)?;
-    migrate(&mut db, found).map_err(explain)?;
-    // Only one process can have it open, and that is this one: nobody who is
-    // registered lives any more.
-    db.execute("DELETE FROM owners", []).map_err(explain)?;
-    Ok(db)
+    let supported = MIGRATIONS.len() as i64;
+    if version > supported {
+        return Err(OpenError::Newer { path: at.text(), found: version, supported });
+    }
+    Ok(false)
 }
 
-fn configure(db: &Connection, max_bytes: Option<u64>) -> rusqlite::Result<()> {
-    db.busy_timeout(Duration::from_secs(5))?;
-    db.pragma_update(None, "page_size", PAGE_BYTES.to_string())?;
-    db.pragma_update(None, "journal_mode", "wal")?;
-    db.pragma_update(None, "synchronous", "full")?;
-    db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-    db.pragma_update(None, "temp_store", "memory")?;
-    db.set_prepared_statement_cache_capacity(64);
+fn check(connection: &Connection, path: &Path, at: At<'_>) -> Result<(), OpenError> {
+    if fs::metadata(path).map_err(|e| at.io(e))?.len() > CHECK_WHOLE_UP_TO {
+        return Ok(());
+    }
+    let verdict: String =
+        connection.query_one("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| at.sqlite(&e))?;
+    if verdict == "ok" { Ok(()) } else { Err(at.corrupt(verdict)) }
+}
+
+fn prepare(connection: &Connection, max_bytes: Option<u64>) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // FULL: the log is synced by each commit, not only by checkpoints.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // `checkpoint` does it, outside the commits.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    // What undoes a savepoint is kept in memory, not in a temporary file.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     if let Some(max_bytes) = max_bytes {
-        db.query_row(
-            &format!("PRAGMA max_page_count = {}", (max_bytes / PAGE_BYTES).max(1)),
-            [],
-            |_| Ok(()),
-        )?;
+        let page_bytes: i64 = connection.query_one("PRAGMA page_size", [], |row| row.get(0))?;
+        let pages = i64::try_from(max_bytes).unwrap_or(i64::MAX) / page_bytes;
+        // SQLite takes this number as 32 bits, and zero for "tell me".
+        connection.pragma_update(None, "max_page_count", pages.clamp(1, i64::from(i32::MAX)))?;
     }
     Ok(())
 }
 
-fn migrate(db: &mut Connection, found: i64) -> rusqlite::Result<()> {
-    for (step, sql) in (1..).zip(MIGRATIONS).filter(|(step, _)| *step > found) {
-        let transaction = db.transaction()?;
-        transaction.execute_batch(sql)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", step)?;
-        transaction.commit()?;
+/// Each step is one transaction, its number included: a step is done or not.
+fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    let done: usize = connection.query_one("PRAGMA user_version", [], |row| row.get::<_, u32>(0))? as usize;
+    for (index, step) in MIGRATIONS.iter().enumerate().skip(done) {
+        let version = index + 1;
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             PRAGMA application_id = {APPLICATION_ID};
+             {step}
+             PRAGMA user_version = {version};
+             COMMIT;"
+        ))?;
     }
     Ok(())
+}
+
+/// The file that an error is about.
+#[derive(Clone, Copy)]
+struct At<'a>(&'a Path);
+
+impl At<'_> {
+    fn text(self) -> String {
+        self.0.display().to_string()
+    }
+    fn corrupt(self, reason: String) -> OpenError {
+        OpenError::Corrupt { path: self.text(), reason }
+    }
+    #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+    fn io(self, error: std::io::Error) -> OpenError {
+        OpenError::Io { path: self.text(), reason: error.to_string() }
+    }
+    fn sqlite(self, error: &rusqlite::Error) -> OpenError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => self.corrupt(error.to_string()),
+            Some(_) | None => OpenError::Io { path: self.text(), reason: error.to_string() },
+        }
+    }
 }

@@ -1,150 +1,189 @@
-//! What is done in a transaction.
+//! What one piece of a group does to the database. Everything here runs in the
+//! writer thread, inside a savepoint: an error undoes the piece as a whole.
 
 use rusqlite::{Connection, params};
 
-use super::rows::{self, ChangeRows, NODE_COLUMNS, NodeRow, RunRow};
-use crate::{ids::OwnerId, record::NodeRecord, store::StoreError, time::Timestamp};
+use super::rows::{AttemptRow, ChangeRows, EventRow, NodeRow, RunRow};
+use crate::{ids::OwnerId, store::StoreError, time::Timestamp};
 
-pub(super) fn commit(db: &Connection, change: &ChangeRows) -> Result<(), StoreError> {
+pub(super) fn commit(connection: &Connection, change: &ChangeRows, outbox: bool) -> Result<(), StoreError> {
     if let Some(run) = &change.run {
-        put_run(db, &change.run_id, run)?;
+        run_put(connection, run)?;
     }
     for node in &change.nodes {
-        put_node(db, &change.run_id, node)?;
+        node_put(connection, node)?;
     }
-    let mut insert =
-        db.prepare_cached("INSERT INTO events (run_id, seq, path, body) VALUES (?1, ?2, ?3, ?4)")?;
     for event in &change.events {
-        insert.execute(params![change.run_id, event.seq, event.path, event.body])?;
+        event_put(connection, event)?;
     }
-    let mut insert = db.prepare_cached(
-        "INSERT INTO attempts (node_run_id, attempt, body) VALUES (?1, ?2, ?3)
-         ON CONFLICT DO UPDATE SET body = excluded.body",
-    )?;
     for attempt in &change.attempts {
-        insert.execute(params![attempt.node, attempt.attempt, attempt.body])?;
+        attempt_put(connection, attempt)?;
     }
-    if change.outbox { note_owed(db, change) } else { Ok(()) }
+    if outbox {
+        owe(connection, change)?;
+    }
+    Ok(())
 }
 
-fn put_run(db: &Connection, id: &str, run: &RunRow) -> Result<(), StoreError> {
-    let changed = if run.version == 0 {
-        db.prepare_cached(
-            "INSERT INTO runs (run_id, version, terminal, deadline, body) VALUES (?1, 1, ?2, ?3, ?4)
-             ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![id, run.terminal, run.deadline, run.body])?
-    } else {
-        db.prepare_cached(
-            "UPDATE runs SET version = version + 1, terminal = ?2, deadline = ?3, body = ?4
-             WHERE run_id = ?1 AND version = ?5",
-        )?
-        .execute(params![id, run.terminal, run.deadline, run.body, run.version])?
-    };
+/// A statement that must hit exactly one row; if it does not, somebody else
+/// was faster.
+fn one_row(changed: usize) -> Result<(), StoreError> {
     if changed == 1 { Ok(()) } else { Err(StoreError::Conflict) }
 }
 
-fn put_node(db: &Connection, run_id: &str, node: &NodeRow) -> Result<(), StoreError> {
-    let wake = node.wake.as_ref();
-    let (job, at) = (wake.map(|wake| wake.job.as_str()), wake.map(|wake| wake.at.as_micros()));
-    let owner = wake.and_then(|wake| wake.owner.as_ref()).map(OwnerId::as_str);
-    let tries = wake.map_or(0, |wake| wake.tries);
-    let changed = if node.version == 0 {
-        db.prepare_cached(
-            "INSERT INTO node_runs
-                 (node_run_id, run_id, version, path, terminal, wake_job, wake_at, wake_owner, wake_tries, body)
-             VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-             ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![node.id, run_id, node.path, node.terminal, job, at, owner, tries, node.body])?
+fn run_put(connection: &Connection, row: &RunRow) -> Result<(), StoreError> {
+    let RunRow { run_id, version, terminal, deadline, body } = row;
+    let sql = if *version == 0 {
+        "INSERT INTO runs (run_id, version, terminal, deadline, body) VALUES (?1, ?2 + 1, ?3, ?4, ?5)
+         ON CONFLICT DO NOTHING"
     } else {
-        db.prepare_cached(
-            "UPDATE node_runs
-             SET version = version + 1, terminal = ?2, wake_job = ?3, wake_at = ?4, wake_owner = ?5,
-                 wake_tries = ?6, body = ?7
-             WHERE node_run_id = ?1 AND version = ?8",
-        )?
-        .execute(params![node.id, node.terminal, job, at, owner, tries, node.body, node.version])?
+        "UPDATE runs SET version = ?2 + 1, terminal = ?3, deadline = ?4, body = ?5
+         WHERE run_id = ?1 AND version = ?2"
     };
-    if changed == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+    let changed = connection.prepare_cached(sql)?.execute(params![
+        run_id.as_str(),
+        version,
+        terminal,
+        deadline,
+        body
+    ])?;
+    one_row(changed)
 }
 
-/// Notes what the JARVIS stores have yet to hear of: the run, its nodes, then
-/// its events.
-fn note_owed(db: &Connection, change: &ChangeRows) -> Result<(), StoreError> {
-    let mut insert = db.prepare_cached("INSERT INTO outbox (run_id, what, key) VALUES (?1, ?2, ?3)")?;
-    if change.run.is_some() {
-        insert.execute(params![change.run_id, "run", ""])?;
+fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), StoreError> {
+    let sql = if row.version == 0 {
+        "INSERT INTO node_runs (node_run_id, version, terminal, wake_job, wake_at, wake_owner, wake_tries,
+                                body, run_id, path)
+         VALUES (?1, ?2 + 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT DO NOTHING"
+    } else {
+        // The run and the place in it never change; naming them here makes a
+        // mistake a conflict.
+        "UPDATE node_runs SET version = ?2 + 1, terminal = ?3, wake_job = ?4, wake_at = ?5, wake_owner = ?6,
+                              wake_tries = ?7, body = ?8
+         WHERE node_run_id = ?1 AND version = ?2 AND run_id = ?9 AND path = ?10"
+    };
+    let wake = row.wake.as_ref();
+    let changed = connection.prepare_cached(sql)?.execute(params![
+        row.node_run_id.as_str(),
+        row.version,
+        row.terminal,
+        wake.map(|wake| &wake.job),
+        wake.map(|wake| wake.at),
+        wake.and_then(|wake| wake.owner.as_ref()),
+        wake.map(|wake| wake.tries),
+        row.body,
+        row.run_id.as_str(),
+        row.path,
+    ])?;
+    one_row(changed)
+}
+
+fn event_put(connection: &Connection, row: &EventRow) -> Result<(), StoreError> {
+    let changed = connection
+        .prepare_cached(
+            "INSERT INTO events (run_id, seq, path, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![row.run_id.as_str(), row.seq, row.path, row.body])?;
+    one_row(changed)
+}
+
+fn attempt_put(connection: &Connection, row: &AttemptRow) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO attempts (node_run_id, attempt, body) VALUES (?, ?, ?)
+             ON CONFLICT DO UPDATE SET body = excluded.body",
+        )?
+        .execute(params![row.node_run_id.as_str(), row.attempt, row.body])?;
+    Ok(())
+}
+
+fn owe(connection: &Connection, change: &ChangeRows) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached("INSERT INTO outbox (run_id, what, key) VALUES (?, ?, ?)")?;
+    if let Some(run) = &change.run {
+        insert.execute(params![run.run_id.as_str(), "run", run.run_id.as_str()])?;
     }
     for node in &change.nodes {
-        insert.execute(params![change.run_id, "node_run", node.id])?;
+        insert.execute(params![node.run_id.as_str(), "node_run", node.node_run_id.as_str()])?;
     }
     for event in &change.events {
-        insert.execute(params![change.run_id, "event", event.seq.to_string()])?;
+        insert.execute(params![event.run_id.as_str(), "event", event.seq.to_string()])?;
     }
     Ok(())
 }
 
 pub(super) fn wakes_claim(
-    db: &Connection,
+    connection: &Connection,
     owner: &OwnerId,
     now: Timestamp,
     limit: u32,
-) -> Result<Vec<NodeRecord>, StoreError> {
-    let mut due = db.prepare_cached(
-        "SELECT node_run_id FROM node_runs
-         WHERE wake_at IS NOT NULL AND wake_owner IS NULL AND wake_at <= ?1
-         ORDER BY wake_at LIMIT ?2",
+) -> Result<Vec<NodeRow>, StoreError> {
+    let columns = NodeRow::COLUMNS;
+    let mut due = connection
+        .prepare_cached(&format!(
+            "SELECT {columns} FROM node_runs
+             WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ? ORDER BY wake_at LIMIT ?"
+        ))?
+        .query_map(params![now.as_micros(), limit], NodeRow::read)?
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut claim = connection.prepare_cached(
+        "UPDATE node_runs SET wake_owner = ?1, version = version + 1 WHERE node_run_id = ?2 RETURNING version",
     )?;
-    let ids: Vec<String> =
-        due.query_map(params![now.as_micros(), limit], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut claim = db.prepare_cached(&format!(
-        "UPDATE node_runs SET wake_owner = ?2, version = version + 1 WHERE node_run_id = ?1 RETURNING {NODE_COLUMNS}"
-    ))?;
-    let mut claimed = Vec::with_capacity(ids.len());
-    for id in ids {
-        let mut rows = claim.query(params![id, owner.as_str()])?;
-        while let Some(row) = rows.next()? {
-            claimed.push(rows::node(row)?);
+    for row in &mut due {
+        row.version = claim.query_one(params![owner.as_str(), row.node_run_id.as_str()], |row| row.get(0))?;
+        if let Some(wake) = &mut row.wake {
+            wake.owner = Some(owner.as_str().to_owned());
         }
     }
-    Ok(claimed)
+    Ok(due)
 }
 
-pub(super) fn owner_renew(db: &Connection, owner: &OwnerId, until: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached(
-        "INSERT INTO owners (owner_id, alive_until) VALUES (?1, ?2)
-         ON CONFLICT DO UPDATE SET alive_until = excluded.alive_until",
-    )?
-    .execute(params![owner.as_str(), until.as_micros()])?;
+pub(super) fn owner_renew(
+    connection: &Connection,
+    owner: &OwnerId,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO owners (owner_id, alive_until) VALUES (?, ?)
+             ON CONFLICT DO UPDATE SET alive_until = excluded.alive_until",
+        )?
+        .execute(params![owner.as_str(), until.as_micros()])?;
     Ok(())
 }
 
-pub(super) fn owners_expire(db: &Connection, now: Timestamp) -> Result<u64, StoreError> {
-    let freed = db
+/// The job stays what it was: whoever gets a deadline before its time knows
+/// that the one who had it is gone.
+pub(super) fn owners_expire(connection: &Connection, now: Timestamp) -> Result<u64, StoreError> {
+    let lost = connection
         .prepare_cached(
             "UPDATE node_runs SET wake_owner = NULL, wake_at = ?1, version = version + 1
              WHERE wake_owner IS NOT NULL
                AND wake_owner NOT IN (SELECT owner_id FROM owners WHERE alive_until >= ?1)",
         )?
         .execute([now.as_micros()])?;
-    db.prepare_cached("DELETE FROM owners WHERE alive_until < ?1")?.execute([now.as_micros()])?;
-    Ok(freed as u64)
+    connection.prepare_cached("DELETE FROM owners WHERE alive_until < ?")?.execute([now.as_micros()])?;
+    Ok(lost as u64)
 }
 
-pub(super) fn owner_release(db: &Connection, owner: &OwnerId, now: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached("DELETE FROM owners WHERE owner_id = ?1")?.execute([owner.as_str()])?;
-    db.prepare_cached(
-        "UPDATE node_runs SET wake_owner = NULL, wake_at = ?2, version = version + 1 WHERE wake_owner = ?1",
-    )?
-    .execute(params![owner.as_str(), now.as_micros()])?;
+pub(super) fn owner_release(
+    connection: &Connection,
+    owner: &OwnerId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?2, version = version + 1 WHERE wake_owner = ?1",
+        )?
+        .execute(params![owner.as_str(), now.as_micros()])?;
+    connection.prepare_cached("DELETE FROM owners WHERE owner_id = ?")?.execute([owner.as_str()])?;
     Ok(())
 }
 
-pub(super) fn outbox_ack(db: &Connection, ids: &[u64]) -> Result<(), StoreError> {
-    let mut delete = db.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
+pub(super) fn outbox_ack(connection: &Connection, ids: &[i64]) -> Result<(), StoreError> {
+    let mut delete = connection.prepare_cached("DELETE FROM outbox WHERE id = ?")?;
     for id in ids {
-        delete.execute([rows::signed(*id)])?;
+        delete.execute([id])?;
     }
     Ok(())
 }

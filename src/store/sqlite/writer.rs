@@ -1,153 +1,183 @@
-//! The one thread that writes. What arrives while it waits for the disk goes
-//! into the next transaction together: one fsync for all (group commit).
+//! The one thread that writes.
+//!
+//! Whoever wants something written queues a piece of work and waits. The
+//! thread takes everything that is waiting, up to [`GROUP_MAX`], makes one
+//! transaction of it and answers after the commit: many callers share one
+//! fsync, and a lone caller does not wait for company.
+//!
+//! Each piece has a savepoint, so a conflict undoes that piece only. Some
+//! errors (no room, failing disk) make SQLite undo the whole transaction: then
+//! the piece that met the error gets it, and the others are done again without
+//! it. If the commit itself fails, all of them get the error.
+//!
+//! **Architecture invariant:** a failure ends with the group that met it.
+//! Nothing is remembered, the next group begins afresh.
 
 use std::{io, thread};
 
 use rusqlite::Connection;
-use slog::{Logger, error};
+use slog::{Logger, warn};
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::{Checkpointer, LogLength};
 use crate::store::StoreError;
 
-/// So much may wait for the writer; more waits at the door.
-const WAITING: usize = 4_096;
-/// So much goes into one transaction.
-const GROUP: usize = 256;
+/// Pieces in one transaction: more would make the first wait for the last
+/// without saving much of an fsync that is shared already.
+const GROUP_MAX: usize = 256;
 
-/// The writer's front: dropped, it lets the thread finish and waits for it.
+/// Pieces that may wait; whoever comes then waits to be queued.
+const QUEUE_MAX: usize = 1024;
+
+/// One caller's part of a group.
+trait Piece: Send {
+    /// May be called again if the group has to be done again.
+    fn apply(&mut self, connection: &Connection) -> Result<(), StoreError>;
+
+    /// What became of the group decides; if it was committed, what became of
+    /// this piece.
+    fn answer(self: Box<Self>, group: Result<(), StoreError>);
+}
+
+struct Request<T, F> {
+    work: F,
+    outcome: Result<T, StoreError>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Piece for Request<T, F>
+where
+    T: Send,
+    F: FnMut(&Connection) -> Result<T, StoreError> + Send,
+{
+    fn apply(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        self.outcome = (self.work)(connection);
+        self.outcome.as_ref().map(|_| ()).map_err(StoreError::clone)
+    }
+
+    fn answer(self: Box<Self>, group: Result<(), StoreError>) {
+        // Whoever asked may have gone away: the work was done all the same.
+        let _gone = self.reply.send(group.and(self.outcome));
+    }
+}
+
+/// The way to the thread.
 pub(super) struct Writer {
-    requests: Option<mpsc::Sender<Box<dyn Request>>>,
+    /// `None` only while it is being dropped.
+    queue: Option<mpsc::Sender<Box<dyn Piece>>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// Something to be done in a transaction, and somebody who waits for it.
-trait Request: Send {
-    /// Does it, within the open transaction.
-    fn run(&mut self, db: &Connection) -> Result<(), StoreError>;
-    /// The transaction is over: tells whoever waits.
-    fn reply(self: Box<Self>, outcome: Result<(), StoreError>);
-}
-
-struct Waiting<T, F> {
-    work: Option<F>,
-    result: Option<T>,
-    waiter: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<T, F> Request for Waiting<T, F>
-where
-    T: Send,
-    F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
-{
-    fn run(&mut self, db: &Connection) -> Result<(), StoreError> {
-        if let Some(work) = self.work.take() {
-            self.result = Some(work(db)?);
-        }
-        Ok(())
-    }
-
-    fn reply(self: Box<Self>, outcome: Result<(), StoreError>) {
-        let Self { work: _, result, waiter } = *self;
-        let nothing = || StoreError::Failed("the request was not carried out".into());
-        // Whoever asked may have gone.
-        let _ = waiter.send(outcome.and_then(|()| result.ok_or_else(nothing)));
-    }
-}
-
 impl Writer {
-    pub(super) fn start(db: Connection, log: Logger) -> io::Result<Self> {
-        let (requests, arriving) = mpsc::channel(WAITING);
-        let thread =
-            thread::Builder::new().name("journal".into()).spawn(move || write_all(&db, arriving, &log))?;
-        Ok(Self { requests: Some(requests), thread: Some(thread) })
+    pub(super) fn start(writes: Connection, checkpoints: Connection, log: Logger) -> io::Result<Self> {
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let checkpointer = Checkpointer::start(checkpoints, log.clone())?;
+        let thread = thread::Builder::new()
+            .name("journal-writer".into())
+            .spawn(move || serve(&writes, waiting, &checkpointer, &log))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Does `work` in a transaction; what it wrote is durable when this returns.
-    pub(super) async fn submit<T: Send + 'static>(
+    /// Has `work` done in the next group, and returns when that is durable. If
+    /// the caller stops waiting, the work may be done nevertheless.
+    pub(super) async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let gone = || StoreError::Failed("the journal is closed".into());
-        let (waiter, result) = oneshot::channel();
-        let request = Box::new(Waiting { work: Some(work), result: None, waiter });
-        let requests = self.requests.as_ref().ok_or_else(gone)?;
-        requests.send(request).await.map_err(|_| gone())?;
-        result.await.map_err(|_| gone())?
+        let ended = || StoreError::Failed("the journal's writer has ended".into());
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(ended)?;
+        queue.send(Box::new(Request { work, outcome: Err(ended()), reply })).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.requests = None;
+        // Without a sender the thread serves what is queued, and ends.
+        self.queue = None;
         if let Some(thread) = self.thread.take() {
-            // A panic in it has been reported by whoever got no reply.
-            let _ = thread.join();
+            let _panicked = thread.join();
         }
     }
 }
 
-fn write_all(db: &Connection, mut arriving: mpsc::Receiver<Box<dyn Request>>, log: &Logger) {
-    let mut group = Vec::with_capacity(GROUP);
-    while arriving.blocking_recv_many(&mut group, GROUP) > 0 {
-        write_group(db, &mut group, log);
+fn serve(
+    connection: &Connection,
+    mut waiting: mpsc::Receiver<Box<dyn Piece>>,
+    checkpointer: &Checkpointer,
+    log: &Logger,
+) {
+    let mut group = Vec::with_capacity(GROUP_MAX);
+    while waiting.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
+        if finish(connection, &mut group, log) == Room::Short {
+            checkpointer.after_full(connection);
+        }
+        match LogLength::of(connection) {
+            Ok(length) => checkpointer.after_commit(connection, length),
+            Err(e) => warn!(log, "cannot measure the write-ahead log"; "error" => %e),
+        }
     }
 }
 
-/// Carries out a group in one transaction. Each request stands for itself: one
-/// that fails leaves the others alone, unless the database gave the whole
-/// transaction up.
-fn write_group(db: &Connection, group: &mut Vec<Box<dyn Request>>, log: &Logger) {
-    let mut done: Vec<(Box<dyn Request>, Result<(), StoreError>)> = Vec::with_capacity(group.len());
-    let begun = db.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from);
-    let mut broken = begun.err();
-    for mut request in group.drain(..) {
-        let outcome = match &broken {
-            Some(reason) => Err(reason.clone()),
-            None => run_one(db, &mut *request),
+/// Whether there was room for everything in a group.
+#[derive(PartialEq)]
+enum Room {
+    Enough,
+    Short,
+}
+
+/// Gets rid of the group: everybody in it is answered.
+fn finish(connection: &Connection, group: &mut Vec<Box<dyn Piece>>, log: &Logger) -> Room {
+    let mut room = Room::Enough;
+    while !group.is_empty() {
+        let Err(failure) = transact(connection, group) else {
+            group.drain(..).for_each(|piece| piece.answer(Ok(())));
+            break;
         };
-        if let (Err(reason), true) = (&outcome, broken.is_none() && db.is_autocommit()) {
-            // SQLite rolled everything back, what went before as well.
-            broken = Some(reason.clone());
+        if matches!(failure.error, StoreError::Full(_)) {
+            room = Room::Short;
         }
-        done.push((request, outcome));
+        if !connection.is_autocommit()
+            && let Err(e) = connection.execute_batch("ROLLBACK")
+        {
+            warn!(log, "cannot roll back"; "error" => %e);
+        }
+        warn!(log, "a group could not be committed"; "pieces" => group.len(), "error" => %failure.error);
+        match failure.culprit {
+            Some(index) => group.remove(index).answer(Err(failure.error)),
+            None => group.drain(..).for_each(|piece| piece.answer(Err(failure.error.clone()))),
+        }
     }
-    if broken.is_none() {
-        broken = commit(db).err();
-    }
-    if let Some(reason) = &broken {
-        error!(log, "transaction failed"; "requests" => done.len(), "error" => %reason);
-    }
-    for (request, outcome) in done {
-        request.reply(match &broken {
-            Some(reason) => Err(reason.clone()),
-            None => outcome,
-        });
+    room
+}
+
+/// Why a transaction came to nothing.
+struct Failure {
+    /// The piece that met the error, if it was one of them.
+    culprit: Option<usize>,
+    error: StoreError,
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self { culprit: None, error: error.into() }
     }
 }
 
-fn run_one(db: &Connection, request: &mut dyn Request) -> Result<(), StoreError> {
-    let sql = |sql: &str| db.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-    sql("SAVEPOINT request")?;
-    match request.run(db) {
-        Ok(()) => {
-            sql("RELEASE request")?;
-            Ok(())
-        }
-        Err(reason) => {
-            if !db.is_autocommit() {
-                sql("ROLLBACK TO request")?;
-                sql("RELEASE request")?;
+fn transact(connection: &Connection, group: &mut [Box<dyn Piece>]) -> Result<(), Failure> {
+    let run = |sql| connection.prepare_cached(sql)?.execute([]).map(|_| ());
+    run("BEGIN IMMEDIATE")?;
+    for (index, piece) in group.iter_mut().enumerate() {
+        run("SAVEPOINT piece")?;
+        if let Err(error) = piece.apply(connection) {
+            if connection.is_autocommit() {
+                return Err(Failure { culprit: Some(index), error });
             }
-            Err(reason)
+            run("ROLLBACK TO piece")?;
         }
+        run("RELEASE piece")?;
     }
-}
-
-fn commit(db: &Connection) -> Result<(), StoreError> {
-    let committed = db.execute_batch("COMMIT");
-    if committed.is_err() && !db.is_autocommit() {
-        // So that the next group can begin.
-        let _ = db.execute_batch("ROLLBACK");
-    }
-    committed.map_err(StoreError::from)
+    run("COMMIT")?;
+    Ok(())
 }

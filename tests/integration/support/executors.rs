@@ -12,22 +12,32 @@
 //! | `atomic.running` | answers with a state that is no end |
 //! | `atomic.busy` | answers 503 with an envelope |
 //! | `atomic.proxy` | answers 502 with HTML |
+//! | `atomic.break` | breaks off in the middle of its answer |
+//! | `atomic.full` | answers with all that the standard knows, nulls, and more |
 //! | `composite.accept` | accepts: the test plays the composite |
 //! | `composite.reject` | does not accept |
+//! | `composite.silent` | does not accept and does not say why |
+//! | `composite.proxy` | answers 502 with HTML |
+//!
+//! Any other type is unknown to them: 404.
 
 use std::{
     collections::HashSet,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use bytes::Bytes;
 use dropshot::{
     ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, Path, RequestContext, ServerBuilder,
     UntypedBody, endpoint,
 };
 use http::{Response, StatusCode};
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -184,8 +194,22 @@ async fn any(
             StatusCode::SERVICE_UNAVAILABLE,
             json!({"error": {"code": "busy", "message": "come back later"}}).to_string(),
         )),
-        "atomic.proxy" => Ok(answer(StatusCode::BAD_GATEWAY, "<html>bad gateway</html>".into())),
+        "atomic.break" => {
+            let parts =
+                [Ok(Frame::data(Bytes::from_static(b"{\"node_run_id\":"))), Err(io::Error::other("broken"))];
+            let body = Body::wrap(StreamBody::new(futures::stream::iter(parts)));
+            Ok(answer(StatusCode::OK, String::new()).map(|_| body))
+        }
+        "atomic.full" => ok(json!({
+            "node_run_id": node, "state": "succeeded", "outputs": {"keep": null}, "error": null,
+            "output_artifacts": [{"type": "artifact", "id": "a", "uri": "HTTP://Host.Example/a"}],
+            "started_at": "2026-01-01T00:00:00Z", "ended_at": null, "extensions": {"a.b": 1}, "unheard of": true,
+        })),
+        "atomic.proxy" | "composite.proxy" => {
+            Ok(answer(StatusCode::BAD_GATEWAY, "<html>bad gateway</html>".into()))
+        }
         "composite.accept" => ok(json!({"accepted": true, "message": null})),
+        "composite.silent" => ok(json!({"accepted": false, "message": null})),
         "composite.reject" => ok(json!({"accepted": false, "message": "no room"})),
         other => Ok(answer(
             StatusCode::NOT_FOUND,

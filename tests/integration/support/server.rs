@@ -7,7 +7,7 @@ use jarvis_run_coordinator::{
     clients::{Peer, Service, run_coordinator::Client},
     config::{Flags, Settings},
     ids::{NodeRunId, RunId},
-    model::{NodeRun, Run, RunEvent, RunStartRequest},
+    model::{NodeRun, NodeRunState, Run, RunEvent, RunStartRequest},
     server::{Server, StartError, Surroundings},
 };
 use serde_json::{Value, json};
@@ -27,9 +27,18 @@ pub struct TestServer {
 }
 
 impl TestServer {
+    /// Nothing is dispatched.
+    pub const IDLE: [(&str, &str); 1] = [("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off")];
+
     /// A server without authentication, that allows everything.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
+    }
+
+    /// The same, but nothing is dispatched: nodes stay queued, and the journal
+    /// changes by requests only.
+    pub async fn idle() -> Self {
+        Self::start_with(&Self::IDLE).await
     }
 
     /// The same with further variables.
@@ -120,6 +129,33 @@ impl TestServer {
         let stream = self.client.stream_run_events(run).await.expect("a stream").into_inner().into_inner();
         let chunks: Vec<bytes::Bytes> = stream.try_collect().await.expect("its lines");
         parse(std::str::from_utf8(&chunks.concat()).expect("UTF-8"))
+    }
+
+    /// The types of a run's events so far.
+    pub async fn event_types(&self, run: &RunId) -> Vec<String> {
+        self.events(run).await.iter().map(|event| event.type_.to_string()).collect()
+    }
+
+    pub async fn run(&self, run: &RunId) -> Run {
+        self.client.get_run(run).await.expect("the run").into_inner()
+    }
+
+    pub async fn node_run(&self, node: &NodeRunId) -> NodeRun {
+        self.client.get_node_run(node).await.expect("the node run").into_inner()
+    }
+
+    /// Waits until a node is in this state.
+    pub async fn node_run_in(&self, node: &NodeRunId, state: NodeRunState) -> NodeRun {
+        self.node_run_until(node, |node| node.state == state).await
+    }
+
+    /// Ends a node as its executor would.
+    pub async fn complete(&self, node: &NodeRunId, state: &str) {
+        self.post(&format!("/v1/node-runs/{node}:complete"), &json!({"state": state})).await.no_content();
+    }
+
+    pub async fn cancel(&self, run: &RunId) -> Run {
+        self.client.cancel_run(run).await.expect("the run").into_inner()
     }
 
     /// Asks again until `done` says so. For what no stream tells.

@@ -76,7 +76,7 @@ pub(super) const LAYERS: [Layer; 19] = [
         may: &["auth", "config", "coordinator", "ids", "model", "store::StoreError", "tasks", "time"],
     },
     Layer { module: "telemetry", may: &["config", "ids", "model", "tasks", "time"] },
-    Layer { module: "demo", may: &["clients", "config", "ids", "model", "server"] },
+    Layer { module: "demo", may: &["clients", "config", "ids", "model", "server", "tasks", "time"] },
     Layer { module: "server", may: &[EVERYTHING] },
 ];
 

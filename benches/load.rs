@@ -1,0 +1,208 @@
+//! One-node runs, from start to `succeeded`, on the real binary with a durable
+//! journal and a fast executor on loopback.
+//!
+//! ```text
+//!   cargo bench --bench load            all loads
+//!   cargo bench --bench load -- 5       each for 5 seconds
+//! ```
+//!
+//! Disks and machines differ by an order of magnitude from one hour to the
+//! next, so the rate of bare `fdatasync` calls is measured in the same minute
+//! and every figure is also given as a ratio to it. Nothing here asserts.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Write},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use dropshot::{
+    ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, RequestContext, ServerBuilder, UntypedBody,
+    endpoint,
+};
+use http::Response;
+use serde_json::{Value, json};
+use slog::{Discard, Logger, o};
+
+const CLIENTS: [usize; 3] = [1, 16, 64];
+
+fn main() {
+    let seconds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(8);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(measure(Duration::from_secs(seconds)));
+}
+
+async fn measure(each: Duration) {
+    let executor = fast_executor();
+    let coordinator = Coordinator::start(&format!("http://{}", executor.local_addr()));
+    let http = reqwest::Client::new();
+    coordinator.one_run(&http).await;
+    println!(
+        "cold start to the first run accepted and ended: {:.0} ms",
+        coordinator.started.elapsed().as_secs_f64() * 1e3
+    );
+    println!("resident memory, idle: {:.1} MiB", coordinator.resident_mib());
+    println!();
+    println!("clients   runs/s   p50 ms   p99 ms   CPU ms/run   fdatasync/s   runs per fdatasync");
+    for clients in CLIENTS {
+        let fsyncs = fdatasync_rate(coordinator.folder.path());
+        let load = Arc::new(Load {
+            coordinator: coordinator.url.clone(),
+            http: http.clone(),
+            done: AtomicU64::new(0),
+        });
+        let (cpu, begun) = (coordinator.cpu(), Instant::now());
+        let tasks: Vec<_> =
+            (0..clients).map(|_| tokio::task::spawn(Arc::clone(&load).client(begun + each))).collect();
+        let mut times = Vec::new();
+        for task in tasks {
+            times.extend(task.await.expect("a client that ends"));
+        }
+        let elapsed = begun.elapsed().as_secs_f64();
+        times.sort();
+        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+        let runs = load.done.load(Ordering::Relaxed) as f64;
+        println!(
+            "{clients:>7}   {:>6.0}   {:>6.2}   {:>6.2}   {:>10.3}   {fsyncs:>11.0}   {:>18.2}",
+            runs / elapsed,
+            at(0.5),
+            at(0.99),
+            (coordinator.cpu() - cpu).as_secs_f64() * 1e3 / runs,
+            runs / elapsed / fsyncs,
+        );
+    }
+    println!();
+    println!("resident memory, afterwards: {:.1} MiB", coordinator.resident_mib());
+}
+
+struct Load {
+    coordinator: String,
+    http: reqwest::Client,
+    done: AtomicU64,
+}
+
+impl Load {
+    /// Run after run, until it is time to stop.
+    async fn client(self: Arc<Self>, until: Instant) -> Vec<Duration> {
+        let mut times = Vec::new();
+        while Instant::now() < until {
+            let begun = Instant::now();
+            run_to_end(&self.http, &self.coordinator).await;
+            times.push(begun.elapsed());
+            self.done.fetch_add(1, Ordering::Relaxed);
+        }
+        times
+    }
+}
+
+/// Starts a run and follows its events until they end.
+async fn run_to_end(http: &reqwest::Client, url: &str) {
+    let request =
+        json!({"root_node_type_ref": {"node_type_id": "atomic.fast", "version": "1"}, "input": {"n": 1}});
+    let started = http.post(format!("{url}/v1/runs")).json(&request).send().await.expect("an answer");
+    let run: Value = started.json().await.expect("a Run");
+    let id = run["run_id"].as_str().expect("a run_id");
+    let events = http.get(format!("{url}/v1/runs/{id}/events?follow=1")).send().await.expect("a stream");
+    let events = events.text().await.expect("its lines");
+    assert!(events.trim_end().ends_with(r#""type":"run_completed"}"#), "{events}");
+    assert!(events.contains(r#"{"state":"succeeded"}"#), "{events}");
+}
+
+/// The release binary in a process of its own.
+struct Coordinator {
+    process: Child,
+    url: String,
+    folder: tempfile::TempDir,
+    started: Instant,
+}
+
+impl Coordinator {
+    fn start(executor: &str) -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on the disk");
+        let started = Instant::now();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_jarvis-run-coordinator"))
+            .args(["--port", "0", "--journal"])
+            .arg(folder.path().join("journal.db"))
+            .current_dir(folder.path())
+            .env("ARP_AUTH_PROFILE", "dev-insecure")
+            .env("JARVIS_POLICY_PROFILE", "dev-allow")
+            .env("JARVIS_ATOMIC_EXECUTOR_URL", executor)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the coordinator starts");
+        let mut lines = BufReader::new(process.stdout.take().expect("its output"));
+        let url = loop {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).expect("its log") > 0, "the coordinator ended");
+            if let Some(at) = line.find("address: ").filter(|_| line.contains("listening")) {
+                let address = line[at + 9..].split([',', '\n']).next().unwrap_or_default();
+                break format!("http://{address}");
+            }
+        };
+        // What it goes on to log is read, so that it never waits for us.
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        Self { process, url, folder, started }
+    }
+
+    async fn one_run(&self, http: &reqwest::Client) {
+        run_to_end(http, &self.url).await;
+    }
+
+    /// Processor time used so far, all threads.
+    fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("procfs");
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks: u64 =
+            fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
+        // USER_HZ is 100 on every Linux.
+        Duration::from_millis(ticks * 10)
+    }
+
+    fn resident_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("procfs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
+    }
+}
+
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// How many times a second one writer can append and wait for the disk.
+fn fdatasync_rate(folder: &std::path::Path) -> f64 {
+    let mut file = File::create(folder.join("fsync")).expect("a file");
+    let (begun, mut times) = (Instant::now(), 0);
+    while begun.elapsed() < Duration::from_secs(1) {
+        file.write_all(&[7; 4096]).expect("written");
+        file.sync_data().expect("synced");
+        times += 1;
+    }
+    f64::from(times) / begun.elapsed().as_secs_f64()
+}
+
+fn fast_executor() -> HttpServer<()> {
+    let mut api = ApiDescription::new();
+    api.register(execute).expect("a sound API");
+    let config = ConfigDropshot { default_request_body_max_bytes: 1 << 20, ..ConfigDropshot::default() };
+    ServerBuilder::new(api, (), Logger::root(Discard, o!()))
+        .config(config)
+        .start()
+        .expect("the executor listens")
+}
+
+#[endpoint { method = POST, path = "/v1/atomic-node-runs:execute" }]
+async fn execute(_: RequestContext<()>, body: UntypedBody) -> Result<Response<Body>, HttpError> {
+    let request: Value = serde_json::from_slice(body.as_bytes()).unwrap_or_default();
+    let answer =
+        json!({"node_run_id": request["node_run_id"], "state": "succeeded", "outputs": {"done": true}});
+    Ok(Response::builder().header("content-type", "application/json").body(answer.to_string().into())?)
+}

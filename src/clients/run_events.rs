@@ -1,0 +1,334 @@
+//! The events of a run as a typed stream that survives broken connections.
+//!
+//! ```text
+//!   connect after `seq` ──▶ line ──▶ RunEvent, seq + 1 … ──▶ end
+//!        ▲                   │ broken off, or ended before its run
+//!        └── wait a little ◀─┘
+//! ```
+//!
+//! A cursor names the last event that was given, so nothing is given twice and
+//! nothing is missed, however often the connection is made anew.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE};
+use bytes::{Buf, Bytes, BytesMut};
+use futures::{Stream, stream};
+use progenitor_client::{ClientHooks, ClientInfo, Error, OperationInfo, ResponseValue};
+
+use super::{CallError, Service, run_coordinator::Client};
+use crate::{
+    ids::RunId,
+    model::{ErrorEnvelope, RunEvent, RunEventType},
+    time::{Clock, backoff},
+};
+
+/// Waits between connections, and after how many in vain, in a row, it is given
+/// up: about a quarter of a minute.
+const BASE: Duration = Duration::from_millis(100);
+const CAP: Duration = Duration::from_secs(5);
+const TRIES: u32 = 8;
+
+/// Gives the events of one run, in the order of their `seq`.
+pub struct RunEvents {
+    client: Client,
+    clock: Arc<dyn Clock>,
+    run: RunId,
+    /// Wait for more, until the run is over.
+    follow: bool,
+    /// `seq` of the last event given.
+    after: u64,
+    /// `run_completed` was given.
+    completed: bool,
+    ended: bool,
+    connection: Option<reqwest::Response>,
+    /// What has come and was not given yet.
+    buffer: BytesMut,
+    /// Connections in vain since the last event.
+    failures: u32,
+}
+
+impl RunEvents {
+    /// The events so far.
+    pub fn read(client: Client, run: RunId, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            client,
+            clock,
+            run,
+            follow: false,
+            after: 0,
+            completed: false,
+            ended: false,
+            connection: None,
+            buffer: BytesMut::new(),
+            failures: 0,
+        }
+    }
+
+    /// The events so far and those to come, until the run is over.
+    pub fn follow(client: Client, run: RunId, clock: Arc<dyn Clock>) -> Self {
+        Self { follow: true, ..Self::read(client, run, clock) }
+    }
+
+    /// Only those after this `seq`: where an earlier reader stopped.
+    #[must_use]
+    pub fn after(mut self, seq: u64) -> Self {
+        self.after = seq;
+        self
+    }
+
+    /// `seq` of the last event given: where to go on.
+    pub fn last_seq(&self) -> u64 {
+        self.after
+    }
+
+    /// The next event; `None` at the end. After an error, asking again tries
+    /// again.
+    pub async fn next(&mut self) -> Result<Option<RunEvent>, CallError> {
+        while !self.ended {
+            if let Some(line) = self.line() {
+                let event: RunEvent =
+                    serde_json::from_slice(&line).map_err(|error| self.senseless(&error))?;
+                if event.seq <= self.after {
+                    continue;
+                }
+                self.after = event.seq;
+                self.failures = 0;
+                self.completed |= event.type_ == RunEventType::RunCompleted;
+                return Ok(Some(event));
+            }
+            if let Err(error) = self.more().await {
+                self.connection = None;
+                self.wait_after(error).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same as a stream, which ends at the first error.
+    pub fn into_stream(self) -> impl Stream<Item = Result<RunEvent, CallError>> + Send {
+        stream::try_unfold(
+            self,
+            |mut events| async move { Ok(events.next().await?.map(|event| (event, events))) },
+        )
+    }
+
+    /// A whole line, if there is one.
+    fn line(&mut self) -> Option<Bytes> {
+        let end = self.buffer.iter().position(|&byte| byte == b'\n')?;
+        let line = self.buffer.split_to(end).freeze();
+        self.buffer.advance(1);
+        Some(line)
+    }
+
+    /// Takes in more of the stream, or finds that it has ended.
+    async fn more(&mut self) -> Result<(), CallError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => {
+                let connection = self.connect().await?;
+                // A part of a line comes again as a whole.
+                self.buffer.clear();
+                self.connection.insert(connection)
+            }
+        };
+        match connection.chunk().await {
+            Ok(Some(chunk)) => self.buffer.extend_from_slice(&chunk),
+            Ok(None) => {
+                self.connection = None;
+                if !self.follow || self.completed {
+                    self.ended = true;
+                } else if self.run_is_over().await? {
+                    // What was committed in the meantime, and that is all.
+                    self.follow = false;
+                } else {
+                    return Err(unavailable("the stream ended before its run"));
+                }
+            }
+            Err(error) => {
+                return Err(CallError::new(Service::RunCoordinator, Error::ResponseBodyError(error)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the generated client does for `stream_run_events`, with the query
+    /// parameters that the standard does not have.
+    async fn connect(&self) -> Result<reqwest::Response, CallError> {
+        let client = &self.client;
+        let connected: Result<_, Error<ErrorEnvelope>> = async {
+            let run = progenitor_client::encode_path(self.run.as_str());
+            let mut url =
+                format!("{}/v1/runs/{run}/events?follow={}", client.baseurl(), u8::from(self.follow));
+            if self.after > 0 {
+                url = format!("{url}&cursor={}", cursor(self.after));
+            }
+            let mut request =
+                client.client().get(url).header("api-version", Client::api_version()).build()?;
+            let info = OperationInfo { operation_id: "stream_run_events" };
+            client.pre(&mut request, &info).await?;
+            let answer = client.exec(request, &info).await?;
+            match answer.status().as_u16() {
+                200 => Ok(answer),
+                400..=599 => Err(Error::ErrorResponse(ResponseValue::from_response(answer).await?)),
+                _ => Err(Error::UnexpectedResponse(answer)),
+            }
+        }
+        .await;
+        connected.map_err(|error| CallError::new(Service::RunCoordinator, error))
+    }
+
+    /// Its last event may have been given before, by another reader.
+    async fn run_is_over(&self) -> Result<bool, CallError> {
+        match self.client.get_run(&self.run).await {
+            Ok(run) => Ok(run.state.is_terminal()),
+            Err(error) => Err(CallError::new(Service::RunCoordinator, error)),
+        }
+    }
+
+    async fn wait_after(&mut self, error: CallError) -> Result<(), CallError> {
+        if !error.retryable || self.failures >= TRIES {
+            self.failures = 0;
+            return Err(error);
+        }
+        self.clock.sleep(backoff(self.failures, BASE, CAP, self.run.as_str())).await;
+        self.failures += 1;
+        Ok(())
+    }
+
+    fn senseless(&self, error: &serde_json::Error) -> CallError {
+        let reason = format!("the line after event {} makes no sense: {error}", self.after);
+        CallError { retryable: false, ..unavailable(&reason) }
+    }
+}
+
+/// How a request names the last event that was seen.
+fn cursor(seq: u64) -> String {
+    URL_SAFE.encode(seq.to_string())
+}
+
+fn unavailable(reason: &str) -> CallError {
+    CallError::unavailable(Service::RunCoordinator, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use tokio::{
+        io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::{clients::Peer, time::Timestamp};
+
+    /// Does not wait.
+    struct Hasty;
+
+    #[async_trait]
+    impl Clock for Hasty {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(0)
+        }
+        async fn sleep(&self, _: Duration) {}
+    }
+
+    fn line(seq: u64, type_: &str) -> String {
+        format!("{{\"run_id\":\"r\",\"seq\":{seq},\"type\":\"{type_}\",\"time\":\"2026-11-22T00:00:00Z\"}}\n")
+    }
+
+    /// A body that says that it goes on, or that it is whole.
+    fn body(text: &str, whole: bool) -> String {
+        let length = if whole { text.len() } else { text.len() + 1 };
+        format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{text}")
+    }
+
+    /// Gives one answer a connection. Returns what was asked for.
+    async fn answer(listener: TcpListener, answers: Vec<String>) -> Vec<String> {
+        let mut asked = Vec::new();
+        for answer in answers {
+            let (socket, _) = listener.accept().await.unwrap();
+            let mut socket = BufReader::new(socket);
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                socket.read_line(&mut head).await.unwrap();
+            }
+            asked.push(head.split(' ').nth(1).unwrap().to_owned());
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        }
+        asked
+    }
+
+    /// The `seq`s that a reader gives, and what it asked for.
+    async fn given(
+        answers: Vec<String>,
+        reader: impl FnOnce(RunEvents) -> RunEvents,
+    ) -> (Result<Vec<u64>, CallError>, Vec<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = Client::new_with_client(&url, http, Peer::anonymous(Service::RunCoordinator));
+        let mut events = reader(RunEvents::follow(client, "r".into(), Arc::new(Hasty)));
+        let reading = async {
+            let mut seqs = Vec::new();
+            while let Some(event) = events.next().await? {
+                seqs.push(event.seq);
+            }
+            Ok(seqs)
+        };
+        futures::join!(reading, answer(listener, answers))
+    }
+
+    #[test]
+    fn a_cursor_is_the_seq_in_base64() {
+        assert_eq!((cursor(12), cursor(1)), ("MTI=".into(), "MQ==".into()));
+    }
+
+    #[tokio::test]
+    async fn a_broken_connection_is_made_anew_after_the_last_event() {
+        let (one, two, end) = (line(1, "run_started"), line(2, "policy_decided"), line(3, "run_completed"));
+        let part = &two[..20];
+        let (seqs, asked) = given(
+            vec![
+                body(&format!("{one}{part}"), false),
+                "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".into(),
+                body(&format!("{one}{two}{end}"), true),
+            ],
+            |events| events,
+        )
+        .await;
+        assert_eq!(seqs, Ok(vec![1, 2, 3]));
+        let again = "/v1/runs/r/events?follow=1&cursor=MQ==";
+        assert_eq!(asked, ["/v1/runs/r/events?follow=1", again, again]);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_before_its_run_is_followed_further() {
+        let run = |state| {
+            body(&format!("{{\"run_id\":\"r\",\"root_node_run_id\":\"n\",\"state\":\"{state}\"}}"), true)
+        };
+        let (seqs, asked) = given(
+            vec![
+                body("", true),
+                run("running"),
+                body(&line(8, "policy_decided"), true),
+                run("succeeded"),
+                body(&line(9, "run_completed"), true),
+            ],
+            |events| events.after(7),
+        )
+        .await;
+        assert_eq!(seqs, Ok(vec![8, 9]));
+        assert_eq!(asked[2], "/v1/runs/r/events?follow=1&cursor=Nw==");
+        assert_eq!(asked[4], "/v1/runs/r/events?follow=0&cursor=OA==");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_get_better_is_an_error_at_once() {
+        let unknown = "HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        let (seqs, _) = given(vec![unknown.into()], |events| events).await;
+        assert_eq!(seqs.map_err(|error| error.status), Err(Some(404)));
+        let (seqs, _) = given(vec![body("no JSON\n", true)], |events| events).await;
+        assert_eq!(seqs.map_err(|error| error.retryable), Err(false));
+    }
+}

@@ -1,0 +1,15 @@
+//! The engine against its contract: tables, sentences, a golden event log, and
+//! random commands against a small model.
+
+mod attempts;
+mod children;
+mod ending;
+mod golden;
+mod idempotency;
+mod invariants;
+mod lost;
+mod model;
+mod own_keys;
+mod properties;
+mod start;
+mod support;

@@ -1,0 +1,453 @@
+//! A world in memory: it loads views, calls the engine, and commits what that
+//! decides, as a store does. Time passes by a millisecond a command.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{
+    engine::{
+        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, ChildSpec, CreateChildren, Decision,
+        Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rejection, Rules, StartRun, lifecycle,
+    },
+    ids::{NodeRunId, OwnerId, RunId},
+    model::{
+        Error, ExecutorBinding, Map, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunState, Run, RunEventType,
+        RunStartRequest,
+    },
+    record::{AttemptRecord, ChangeSet, EventRecord, Job, NodePath, NodeRecord, RunRecord},
+    time::Timestamp,
+};
+
+/// The run that most tests are about, and its root.
+pub(super) const RUN: &str = "run-1";
+pub(super) const ROOT: &str = "root";
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct World {
+    pub(super) rules: Rules,
+    pub(super) lease: Lease,
+    pub(super) now: Timestamp,
+    /// What the registry would say; types not named here go by their prefix.
+    pub(super) types: BTreeMap<String, NodeTypeFacts>,
+    pub(super) runs: BTreeMap<RunId, RunRecord>,
+    pub(super) nodes: BTreeMap<NodeRunId, NodeRecord>,
+    pub(super) events: Vec<EventRecord>,
+    pub(super) attempts: Vec<AttemptRecord>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            rules: Rules {
+                dotted_keys: false,
+                node_timeout: Duration::from_secs(60),
+                run_timeout: Duration::from_secs(3600),
+            },
+            lease: Some(OwnerId::new("owner-1")),
+            now: Timestamp::from_micros(1_800_000_000_000_000),
+            types: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            events: Vec::new(),
+            attempts: Vec::new(),
+        }
+    }
+
+    /// A world with one run, whose root is at the composite executor.
+    pub(super) fn composite(constraints: &Value) -> Self {
+        let mut world = Self::new();
+        world.start(json!({"constraints": constraints})).expect("a start");
+        world.begin(ROOT);
+        world
+    }
+
+    /// The same for an atomic root.
+    pub(super) fn atomic() -> Self {
+        let mut world = Self::new();
+        world.start(json!({"root_node_type_ref": node_type("atomic.echo")})).expect("a start");
+        world.begin(ROOT);
+        world
+    }
+
+    // ---- commands ----
+
+    /// Starts `run-1` with a composite root, but for the members given.
+    pub(super) fn start(&mut self, members: Value) -> Result<Run, Rejection> {
+        self.start_as(RUN, ROOT, members, PolicyOutcome::Allow)
+    }
+
+    pub(super) fn start_as(
+        &mut self,
+        run: &str,
+        root: &str,
+        members: Value,
+        outcome: PolicyOutcome,
+    ) -> Result<Run, Rejection> {
+        let base = json!({"root_node_type_ref": node_type("composite.plan"), "input": {"goal": "g"}});
+        let request: RunStartRequest = parse(overlaid(base, members));
+        let existing = self.runs.get(&RunId::new(run)).cloned();
+        let command = StartRun {
+            run_id: run.into(),
+            root_id: root.into(),
+            digest: parse::<Value>(json!(request)).to_string(),
+            owner: "somebody".into(),
+            facts: self.facts(&request.root_node_type_ref.node_type_id),
+            decided: decided("run.start", outcome),
+            request,
+        };
+        let now = self.tick();
+        let decision = engine::run_start(existing.as_ref(), command, &self.rules, &self.lease, now);
+        self.commit(decision)
+    }
+
+    /// Creates children of `parent` in its run.
+    pub(super) fn create(&mut self, parent: &str, children: &[Child]) -> Result<Vec<NodeRun>, Rejection> {
+        let run = self.node(parent).node.run_id.clone();
+        self.create_in(run.as_str(), parent, children)
+    }
+
+    pub(super) fn create_in(
+        &mut self,
+        run: &str,
+        parent: &str,
+        children: &[Child],
+    ) -> Result<Vec<NodeRun>, Rejection> {
+        let run = self.runs[&RunId::new(run)].clone();
+        let parent = self.node(parent).clone();
+        let parent_kind = parent.node.kind.or(self.facts(&parent.node.node_type_ref.node_type_id).kind);
+        let children = children.iter().map(|child| self.wanted(child, &run, &parent)).collect();
+        let command = CreateChildren { parent, parent_kind, children };
+        let now = self.tick();
+        let decision = engine::children_create(run, command, &self.rules, &self.lease, now);
+        self.commit(decision)
+    }
+
+    fn wanted(&self, child: &Child, run: &RunRecord, parent: &NodeRecord) -> ChildSpec {
+        let id = match child.spec.idempotency_key.as_deref().filter(|key| !key.is_empty()) {
+            Some(key) => NodeRunId::derived(run.id(), parent.id(), key),
+            None => child.id.clone(),
+        };
+        ChildSpec {
+            spec: child.spec.clone(),
+            existing: self.nodes.get(&id).cloned(),
+            id,
+            facts: self.facts(&child.spec.node_type_ref.node_type_id),
+        }
+    }
+
+    pub(super) fn claim(&mut self, node: &str) {
+        let NodeView { run, node, .. } = self.view(node);
+        self.tick();
+        self.apply(engine::attempt_claim(&run, node, &self.lease));
+    }
+
+    /// Policy allows, an executor is there.
+    pub(super) fn begin(&mut self, node: &str) -> Begun {
+        self.begin_with(node, PolicyOutcome::Allow, Ok(binding()))
+    }
+
+    pub(super) fn begin_with(
+        &mut self,
+        node: &str,
+        outcome: PolicyOutcome,
+        executor: Result<ExecutorBinding, Error>,
+    ) -> Begun {
+        let view = self.view(node);
+        let facts = self.facts(&view.node.node.node_type_ref.node_type_id);
+        let command = BeginAttempt { facts, decided: decided("node.run.execute", outcome), executor };
+        let now = self.tick();
+        self.apply(engine::attempt_begin(view, command, &self.rules, &self.lease, now))
+    }
+
+    /// What a dispatcher does: refuse what may not be executed, else begin.
+    pub(super) fn dispatch(&mut self, node: &str) -> Begun {
+        let view = self.view(node);
+        let facts = self.facts(&view.node.node.node_type_ref.node_type_id);
+        match engine::attempt_refusal(&view.run, &view.node, &facts) {
+            None => self.begin(node),
+            Some(error) => {
+                let now = self.tick();
+                self.apply(engine::attempt_refuse(view, &facts, error, &self.rules, &self.lease, now));
+                Begun::Refused
+            }
+        }
+    }
+
+    pub(super) fn finish(&mut self, node: &str, attempt: u32, result: AttemptResult) -> Applied {
+        let view = self.view(node);
+        let started_at = view.node.node.started_at.unwrap_or(self.now);
+        let attempt = Attempt { number: attempt, started_at };
+        let now = self.tick();
+        self.apply(engine::attempt_finish(view, attempt, result, &self.rules, &self.lease, now))
+    }
+
+    /// Its executor answers the current attempt.
+    pub(super) fn answer(&mut self, node: &str, state: NodeRunState) -> Applied {
+        let attempt = self.node(node).attempt;
+        self.finish(node, attempt, answered(state))
+    }
+
+    pub(super) fn accepted(&mut self, node: &str, attempt: u32) {
+        let NodeView { run, node, .. } = self.view(node);
+        let attempt = Attempt { number: attempt, started_at: self.now };
+        self.tick();
+        self.apply(engine::attempt_accepted(&run, node, attempt));
+    }
+
+    pub(super) fn retry(&mut self, node: &str, wait: Duration) {
+        let NodeView { run, node, .. } = self.view(node);
+        let at = self.tick() + wait;
+        self.apply(engine::attempt_retry(&run, node, at));
+    }
+
+    pub(super) fn lost(&mut self, node: &str) {
+        let (view, now) = (self.view(node), self.tick());
+        self.apply(engine::attempt_lost(view, &self.rules, &self.lease, now));
+    }
+
+    pub(super) fn told(&mut self, node: &str, again_in: Option<Duration>) {
+        let NodeView { run, node, .. } = self.view(node);
+        let now = self.tick();
+        self.apply(engine::executor_told(&run, node, again_in.map(|wait| now + wait)));
+    }
+
+    pub(super) fn complete(&mut self, node: &str, completion: Value) -> Result<(), Rejection> {
+        let (view, now) = (self.view(node), self.tick());
+        let decision = engine::node_complete(view, parse(completion), &self.rules, &self.lease, now);
+        self.commit(decision)
+    }
+
+    pub(super) fn evaluate(&mut self, node: &str, report: Value) {
+        let NodeView { run, node, .. } = self.view(node);
+        let now = self.tick();
+        self.apply(engine::node_evaluate(run, node, parse(report), now));
+    }
+
+    pub(super) fn cancel(&mut self, run: &str) -> Run {
+        let (run, now) = (self.runs[&RunId::new(run)].clone(), self.tick());
+        let live = self.live(run.id(), None);
+        self.apply(engine::run_cancel(run, live, &self.rules, &self.lease, now))
+    }
+
+    pub(super) fn expire_run(&mut self, run: &str) {
+        let (run, now) = (self.runs[&RunId::new(run)].clone(), self.tick());
+        let live = self.live(run.id(), None);
+        self.apply(engine::run_expire(run, live, &self.rules, &self.lease, now));
+    }
+
+    pub(super) fn expire_node(&mut self, node: &str) {
+        let (view, now) = (self.view(node), self.tick());
+        self.apply(engine::node_expire(view, &self.rules, &self.lease, now));
+    }
+
+    // ---- looking ----
+
+    pub(super) fn node(&self, node: &str) -> &NodeRecord {
+        &self.nodes[&NodeRunId::new(node)]
+    }
+
+    pub(super) fn run(&self) -> &RunRecord {
+        &self.runs[&RunId::new(RUN)]
+    }
+
+    pub(super) fn state(&self, node: &str) -> NodeRunState {
+        self.node(node).node.state
+    }
+
+    /// What the node still has to do.
+    pub(super) fn job(&self, node: &str) -> Option<Job> {
+        self.node(node).wake.as_ref().map(|wake| wake.job)
+    }
+
+    /// An extension of a node.
+    pub(super) fn extension(&self, node: &str, key: &str) -> Option<&Value> {
+        self.node(node).node.extensions.as_ref()?.get(key)
+    }
+
+    /// The code and message of a node's completion error.
+    pub(super) fn failure(&self, node: &str) -> Value {
+        let error = self.extension(node, "completion_error").cloned().unwrap_or_default();
+        json!([error["code"], error["message"]])
+    }
+
+    /// Events as `[type, node_run_id, data]`, after the first `skip`.
+    pub(super) fn told_since(&self, skip: usize) -> Vec<Value> {
+        let short = |record: &EventRecord| {
+            let event = &record.event;
+            json!([event.type_, event.node_run_id, event.data])
+        };
+        self.events.iter().skip(skip).map(short).collect()
+    }
+
+    pub(super) fn view(&self, node: &str) -> NodeView {
+        let node = self.node(node).clone();
+        let run = self.runs[&node.node.run_id].clone();
+        let live_below = self.live(run.id(), Some(&node.path));
+        NodeView { run, node, live_below }
+    }
+
+    /// Live nodes, deepest first, as the store lists them.
+    fn live(&self, run: &RunId, under: Option<&NodePath>) -> Vec<NodeRecord> {
+        let below =
+            |node: &NodeRecord| under.is_none_or(|path| path != &node.path && path.contains(&node.path));
+        let mut live: Vec<NodeRecord> =
+            self.nodes.values().filter(|node| node.node.run_id == *run).cloned().collect();
+        live.retain(|node| !node.is_terminal() && below(node));
+        live.sort_by_key(|node| std::cmp::Reverse(node.path.depth()));
+        live
+    }
+
+    fn facts(&self, node_type: &str) -> NodeTypeFacts {
+        let by_prefix = || {
+            let kind = match node_type.split('.').next() {
+                Some("atomic") => Some(NodeKind::Atomic),
+                Some("composite") => Some(NodeKind::Composite),
+                Some(_) | None => None,
+            };
+            NodeTypeFacts { kind, ..NodeTypeFacts::default() }
+        };
+        self.types.get(node_type).cloned().unwrap_or_else(by_prefix)
+    }
+
+    // ---- committing ----
+
+    fn tick(&mut self) -> Timestamp {
+        self.wait(Duration::from_millis(1))
+    }
+
+    pub(super) fn wait(&mut self, time: Duration) -> Timestamp {
+        self.now = self.now + time;
+        self.now
+    }
+
+    fn commit<T>(&mut self, decision: Result<Decision<T>, Rejection>) -> Result<T, Rejection> {
+        decision.map(|decision| self.apply(decision))
+    }
+
+    pub(super) fn apply<T>(&mut self, decision: Decision<T>) -> T {
+        if let Some(changes) = decision.changes {
+            self.store(changes);
+        }
+        decision.answer
+    }
+
+    /// Writes all of a change set, after the checks that a store makes, and
+    /// those of the lifecycle tables.
+    fn store(&mut self, changes: ChangeSet) {
+        let ChangeSet { run_id, run, nodes, events, attempts } = changes;
+        let seq_before = self.runs.get(&run_id).map_or(0, |run| run.last_seq);
+        for (event, seq) in events.iter().zip(seq_before + 1..) {
+            assert_eq!(
+                (&event.event.run_id, event.event.seq),
+                (&run_id, seq),
+                "events are numbered without gaps"
+            );
+            assert_eq!(event.event.time, self.now);
+        }
+        match &run {
+            Some(run) => {
+                assert_eq!(run.last_seq, seq_before + events.len() as u64, "the run counts its events")
+            }
+            None => assert!(events.is_empty(), "events change the run"),
+        }
+        if let Some(mut run) = run {
+            assert_eq!(*run.id(), run_id);
+            let stored = self.runs.get(&run_id);
+            assert_eq!(run.version, stored.map_or(0, |stored| stored.version), "the version that was read");
+            if let Some(stored) = stored {
+                assert!(lifecycle::run_may(stored.run.state, run.run.state), "{stored:?} -> {run:?}");
+                assert!(!stored.is_terminal() || stored.run == run.run, "a run that is over never changes");
+            }
+            run.version += 1;
+            self.runs.insert(run_id.clone(), run);
+        }
+        for mut node in nodes {
+            assert_eq!(node.node.run_id, run_id);
+            let stored = self.nodes.get(node.id());
+            assert_eq!(node.version, stored.map_or(0, |stored| stored.version), "the version that was read");
+            if let Some(stored) = stored {
+                let (from, to) = (&stored.node, &node.node);
+                assert!(lifecycle::node_run_may(from.state, to.state), "{from:?} -> {to:?}");
+                let end = |node: &NodeRun| {
+                    (node.state, node.ended_at, node.outputs.clone(), node.extensions.clone())
+                };
+                assert!(!stored.is_terminal() || end(from) == end(to), "a node that is over never changes");
+            }
+            node.version += 1;
+            self.nodes.insert(node.id().clone(), node);
+        }
+        self.events.extend(events);
+        self.attempts.extend(attempts);
+    }
+}
+
+/// A child that a test asks for.
+#[derive(Clone, Debug)]
+pub(super) struct Child {
+    id: NodeRunId,
+    spec: NodeRunCreateSpec,
+}
+
+/// A child of that id (unless it gets a key), of type `atomic.echo`.
+pub(super) fn child(id: &str) -> Child {
+    Child { id: id.into(), spec: parse(json!({"node_type_ref": node_type("atomic.echo"), "inputs": {}})) }
+}
+
+impl Child {
+    pub(super) fn of(self, type_id: &str) -> Self {
+        self.with("node_type_ref", node_type(type_id))
+    }
+    pub(super) fn key(self, key: &str) -> Self {
+        self.with("idempotency_key", json!(key))
+    }
+    pub(super) fn with(mut self, member: &str, value: Value) -> Self {
+        let spec = serde_json::to_value(&self.spec).expect("serializes");
+        self.spec = parse(overlaid(spec, Map::from_iter([(member.into(), value)]).into()));
+        self
+    }
+}
+
+/// The id of the child of `parent` in `run-1` that `key` stands for.
+pub(super) fn keyed(parent: &str, key: &str) -> String {
+    NodeRunId::derived(&RUN.into(), &parent.into(), key).to_string()
+}
+
+pub(super) fn node_type(id: &str) -> Value {
+    json!({"node_type_id": id, "version": "1"})
+}
+
+pub(super) fn binding() -> ExecutorBinding {
+    parse(json!({"executor_instance_id": "executor-1", "endpoint": "http://executor:8082"}))
+}
+
+pub(super) fn decided(action: &'static str, outcome: PolicyOutcome) -> PolicyDecided {
+    PolicyDecided { action, outcome, reason_code: None, message: None, evidence: Map::new() }
+}
+
+pub(super) fn answered(state: NodeRunState) -> AttemptResult {
+    let outputs = Map::from_iter([("answer".into(), json!(42))]);
+    AttemptResult::Answered { state, outputs: Some(outputs), output_artifacts: None, error: None }
+}
+
+pub(super) fn call_failed(tell_executor: bool) -> AttemptResult {
+    AttemptResult::Failed { error: Error::new("atomic_executor_unavailable", "no answer"), tell_executor }
+}
+
+pub(super) fn parse<T: DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).expect("a value of the type")
+}
+
+/// `base` with the members of `over`, but for nulls.
+fn overlaid(mut base: Value, over: Value) -> Value {
+    if let (Value::Object(base), Value::Object(over)) = (&mut base, over) {
+        base.extend(over.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    base
+}
+
+/// How often an event of this type is in the log.
+pub(super) fn count(world: &World, type_: RunEventType) -> usize {
+    world.events.iter().filter(|record| record.event.type_ == type_).count()
+}

@@ -1,0 +1,114 @@
+//! The suite that every [`Store`] must pass.
+//!
+//! Each property is a function that takes a [`Specimen`] with nothing in it
+//! and panics if the property does not hold. [`all`] runs them one after the
+//! other; [`conformance_tests!`](crate::conformance_tests) makes a test of
+//! each, so that a failure has a name:
+//!
+//! ```ignore
+//! conformance_tests!(async || Specimen::new(MyStore::empty().await));
+//! ```
+//!
+//! The specimen must keep an outbox.
+
+mod commits;
+mod events;
+mod samples;
+mod wakes;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+pub use self::{commits::*, events::*, samples::*, wakes::*};
+use super::Store;
+
+/// Opens what a store left behind, once that store is gone.
+pub type Reopen = Box<dyn FnOnce() -> BoxFuture<'static, Arc<dyn Store>> + Send>;
+
+/// A store under test, with nothing in it yet.
+pub struct Specimen {
+    pub store: Arc<dyn Store>,
+    /// How to close and open it again, if that can be done.
+    pub reopen: Option<Reopen>,
+    /// Whatever must live as long as the store does: a directory, a server.
+    pub guard: Box<dyn Send>,
+}
+
+impl Specimen {
+    pub fn new(store: impl Store) -> Self {
+        Self { store: Arc::new(store), reopen: None, guard: Box::new(()) }
+    }
+}
+
+/// Calls another macro with `$given` and the names of all properties.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_store_property {
+    ($then:path, $given:expr) => {
+        $then! {
+            $given;
+            a_commit_is_all_or_nothing
+            a_conflict_leaves_its_neighbours_alone
+            versions_count_up_and_old_ones_conflict
+            what_is_new_must_not_exist
+            records_come_back_as_they_were_stored
+            what_does_not_exist_is_not_found
+            attempts_are_replaced_by_number_and_listed_in_order
+            live_nodes_come_deepest_first_and_by_subtree
+            live_things_need_a_time_to_be_looked_at
+            odd_ids_are_just_ids
+            big_bodies_come_back_whole
+            sixty_four_committers_at_once_are_all_durable
+            racing_commits_have_one_winner
+            everything_is_there_after_reopening
+            events_come_in_order_without_gaps
+            a_page_of_events_keeps_both_limits
+            events_within_a_subtree_are_found_across_sparse_pages
+            a_page_that_ends_with_the_last_event_says_so
+            wakes_are_claimed_when_due_in_order_and_once
+            two_owners_never_claim_the_same_wake
+            a_claim_outdates_what_was_read_before
+            wakes_of_dead_and_unknown_owners_become_due_at_once
+            released_wakes_become_due_at_once
+            the_next_wake_is_the_earliest_free_one
+            overdue_runs_are_listed_until_they_are_over
+            counts_follow_what_is_stored
+            the_outbox_lists_what_changed_in_order_until_acknowledged
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! run_store_properties {
+    ($make:expr; $($property:ident)+) => {
+        $( $crate::store::conformance::$property($make.await).await; )+
+    };
+}
+
+/// A test of each property. The argument is an `AsyncFn() -> Specimen`.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($make:expr) => {
+        $crate::for_each_store_property!($crate::store_property_tests, $make);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! store_property_tests {
+    ($make:expr; $($property:ident)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $property() {
+                $crate::store::conformance::$property(($make)().await).await;
+            }
+        )+
+    };
+}
+
+/// Every property, each with a specimen of its own.
+pub async fn all(make: impl AsyncFn() -> Specimen) {
+    for_each_store_property!(run_store_properties, make());
+}

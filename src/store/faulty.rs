@@ -1,0 +1,390 @@
+//! A store that misbehaves on purpose, for tests: [`FaultyStore`] puts faults
+//! between a caller and any other store.
+//!
+//! The faults are those that a real journal can show to its callers:
+//!
+//! ```text
+//!   FailBefore   error ── nothing happened
+//!   FailAfter    done ─── error all the same: the answer was lost
+//!   Twice        done ─── done again: somebody repeated what had arrived
+//!   Delay        ……… ──── done, later: others go first
+//! ```
+//!
+//! [`Faults`] says which come when: a script for the next writes, or chances
+//! drawn from a seed, so that a failure can be had again.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+
+use super::{Counts, EventPage, OutboxEntry, PageLimit, Store, StoreError};
+use crate::{
+    ids::{NodeRunId, OwnerId, RunId},
+    record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
+    time::Timestamp,
+};
+
+/// What goes wrong with one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    FailBefore,
+    FailAfter,
+    /// Only commits are done twice; for anything else it means nothing. The
+    /// caller gets the first answer.
+    Twice,
+    /// Lets others go first, so many times.
+    Delay(u32),
+}
+
+/// How often each fault comes, from 0 (never) to 1 (always).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Chances {
+    pub fail_before: f64,
+    pub fail_after: f64,
+    pub twice: f64,
+    pub delay: f64,
+    /// Of a read, which can only fail.
+    pub fail_read: f64,
+}
+
+/// Which faults come when. Clones share everything, so a test keeps one and
+/// gives the store another.
+#[derive(Clone, Default)]
+pub struct Faults(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    script: VecDeque<Option<Fault>>,
+    chances: Chances,
+    random: u64,
+    injected: u64,
+}
+
+impl Faults {
+    /// None until something is said.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// The same seed and the same order of calls give the same faults.
+    pub fn seeded(seed: u64, chances: Chances) -> Self {
+        let state = State { chances, random: seed, ..Default::default() };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// The next write that nothing is scripted for suffers this (or nothing).
+    pub fn script(&self, fault: impl Into<Option<Fault>>) {
+        self.with(|state| state.script.push_back(fault.into()));
+    }
+
+    pub fn set_chances(&self, chances: Chances) {
+        self.with(|state| state.chances = chances);
+    }
+
+    /// How many faults there were.
+    pub fn injected(&self) -> u64 {
+        self.with(|state| state.injected)
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn for_write(&self) -> Option<Fault> {
+        self.with(|state| {
+            let fault = match state.script.pop_front() {
+                Some(scripted) => scripted,
+                None => state.draw(),
+            };
+            state.injected += u64::from(fault.is_some());
+            fault
+        })
+    }
+
+    async fn for_read(&self) -> Result<(), StoreError> {
+        let (fail, delay) = self.with(|state| {
+            let (fail, delay) = (state.hit(state.chances.fail_read), state.delay());
+            state.injected += u64::from(fail) + u64::from(delay.is_some());
+            (fail, delay)
+        });
+        wait(delay.unwrap_or(0)).await;
+        if fail { Err(injected("the read failed")) } else { Ok(()) }
+    }
+}
+
+impl State {
+    fn draw(&mut self) -> Option<Fault> {
+        let Chances { fail_before, fail_after, twice, .. } = self.chances;
+        // Each draws in turn, so that the sequence depends on the seed only.
+        let drawn = [(fail_before, Fault::FailBefore), (fail_after, Fault::FailAfter), (twice, Fault::Twice)]
+            .map(|(chance, fault)| self.hit(chance).then_some(fault));
+        let delay = self.delay().map(Fault::Delay);
+        drawn.into_iter().flatten().next().or(delay)
+    }
+
+    fn delay(&mut self) -> Option<u32> {
+        let times = self.next() % 8 + 1;
+        self.hit(self.chances.delay).then_some(times as u32)
+    }
+
+    fn hit(&mut self, chance: f64) -> bool {
+        // 53 bits are what a float between 0 and 1 can hold.
+        ((self.next() >> 11) as f64 / (1u64 << 53) as f64) < chance
+    }
+
+    /// SplitMix64: short, and good enough to choose faults.
+    fn next(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+fn injected(what: &str) -> StoreError {
+    StoreError::Failed(format!("injected: {what}"))
+}
+
+async fn wait(times: u32) {
+    for _ in 0..times {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// `inner`, with `faults`.
+pub struct FaultyStore<S> {
+    inner: S,
+    faults: Faults,
+}
+
+impl<S: Store> FaultyStore<S> {
+    pub fn new(inner: S, faults: Faults) -> Self {
+        Self { inner, faults }
+    }
+
+    /// Does a write, with whatever fault is due.
+    async fn write<T>(&self, work: impl AsyncFnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        Self::suffer(self.faults.for_write(), work).await
+    }
+
+    async fn suffer<T>(
+        fault: Option<Fault>,
+        work: impl AsyncFnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match fault {
+            None | Some(Fault::Twice) => work().await,
+            Some(Fault::FailBefore) => Err(injected("nothing was written")),
+            Some(Fault::FailAfter) => {
+                work().await?;
+                Err(injected("it was written"))
+            }
+            Some(Fault::Delay(times)) => {
+                wait(times).await;
+                work().await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for FaultyStore<S> {
+    async fn commit(&self, change: ChangeSet) -> Result<(), StoreError> {
+        let fault = self.faults.for_write();
+        if fault == Some(Fault::Twice) {
+            let first = self.inner.commit(change.clone()).await;
+            let _second = self.inner.commit(change).await;
+            return first;
+        }
+        Self::suffer(fault, async || self.inner.commit(change).await).await
+    }
+
+    async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.run_fetch(run).await
+    }
+
+    async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.node_fetch(node).await
+    }
+
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.nodes_live(run, under).await
+    }
+
+    async fn events_after(
+        &self,
+        run: &RunId,
+        after: u64,
+        within: Option<&NodePath>,
+        limit: PageLimit,
+    ) -> Result<EventPage, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.events_after(run, after, within, limit).await
+    }
+
+    async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.attempts_list(node).await
+    }
+
+    async fn wakes_claim(
+        &self,
+        owner: &OwnerId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<NodeRecord>, StoreError> {
+        self.write(async || self.inner.wakes_claim(owner, now, limit).await).await
+    }
+
+    async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.wakes_owned(owner, since).await
+    }
+
+    async fn wake_next(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.wake_next().await
+    }
+
+    async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.runs_overdue(now, limit).await
+    }
+
+    async fn owner_renew(&self, owner: &OwnerId, until: Timestamp) -> Result<(), StoreError> {
+        self.write(async || self.inner.owner_renew(owner, until).await).await
+    }
+
+    async fn owners_expire(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.write(async || self.inner.owners_expire(now).await).await
+    }
+
+    async fn owner_release(&self, owner: &OwnerId, now: Timestamp) -> Result<(), StoreError> {
+        self.write(async || self.inner.owner_release(owner, now).await).await
+    }
+
+    async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.counts(now).await
+    }
+
+    async fn outbox_page(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.outbox_page(limit).await
+    }
+
+    async fn outbox_ack(&self, ids: &[u64]) -> Result<(), StoreError> {
+        self.write(async || self.inner.outbox_ack(ids).await).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        conformance::{Probe, Specimen, change, ended, event, node, nodes, run, start},
+        sqlite::tests::{Directory, open},
+    };
+
+    /// A store that works, with faults in front of it.
+    fn faulty(faults: Faults) -> (Arc<dyn Store>, Directory) {
+        let directory = Directory::new();
+        let store = FaultyStore::new(open(directory.file("j.db")), faults);
+        (Arc::new(store), directory)
+    }
+
+    mod delays_are_transparent {
+        use super::*;
+
+        crate::conformance_tests!(async || {
+            let faults = Faults::seeded(7, Chances { delay: 0.5, ..Chances::default() });
+            let (store, directory) = faulty(faults);
+            Specimen { store, reopen: None, guard: Box::new(directory) }
+        });
+    }
+
+    #[tokio::test]
+    async fn the_whole_suite_can_be_run_at_once() {
+        crate::store::conformance::all(async || {
+            let (store, directory) = faulty(Faults::none());
+            Specimen { store, reopen: None, guard: Box::new(directory) }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_failure_before_leaves_nothing() {
+        let faults = Faults::none();
+        let (store, _directory) = faulty(faults.clone());
+        let probe = Probe(store);
+        faults.script(Fault::FailBefore);
+        let error = probe.refused(start("a")).await;
+        assert_eq!(error, StoreError::Failed("injected: nothing was written".into()));
+        assert_eq!((probe.run("a").await, probe.node("a", "1").await), (None, None));
+        assert!(probe.0.outbox_page(10).await.expect("readable").is_empty());
+        // So the same can be done again.
+        probe.commit(start("a")).await;
+        assert_eq!(faults.injected(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_after_leaves_everything() {
+        let faults = Faults::none();
+        let (store, _directory) = faulty(faults.clone());
+        let probe = Probe(store);
+        faults.script(Fault::FailAfter);
+        let error = probe.refused(start("a")).await;
+        assert_eq!(error, StoreError::Failed("injected: it was written".into()));
+        assert_eq!(probe.run("a").await.map(|run| run.version), Some(1));
+        assert_eq!(probe.live("a", None).await, ["1"]);
+        assert_eq!(probe.0.outbox_page(10).await.expect("readable").len(), 3);
+        // Whoever tries again finds out: not twice.
+        assert_eq!(probe.refused(start("a")).await, StoreError::Conflict);
+
+        faults.script(Fault::FailAfter);
+        let owner = "me".into();
+        let claim = probe.0.wakes_claim(&owner, Timestamp::from_micros(1000), 10).await;
+        assert!(claim.is_err());
+        let owned = probe.node("a", "1").await.and_then(|node| node.wake).and_then(|wake| wake.owner);
+        assert_eq!(owned, Some(owner));
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_arrives_twice_counts_once() {
+        let faults = Faults::none();
+        let (store, _directory) = faulty(faults.clone());
+        let probe = Probe(store);
+        faults.script(Fault::Twice);
+        probe.commit(start("a")).await;
+        let (root, whole) = (probe.node("a", "1").await.expect("stored"), probe.run("a").await);
+        faults.script(Fault::Twice);
+        probe.commit(ChangeSet { run: whole, events: vec![event("a", 2, None)], ..change("a") }).await;
+        faults.script(Fault::Twice);
+        probe.commit(nodes("a", vec![ended(root), node("a", "1.2")])).await;
+        assert_eq!(probe.run("a").await, Some(RunRecord { version: 2, last_seq: 1, ..run("a") }));
+        assert_eq!(probe.node("a", "1").await.map(|node| node.version), Some(2));
+        assert_eq!(probe.0.outbox_page(100).await.expect("readable").len(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_seed_gives_the_same_faults_again() {
+        let chances =
+            Chances { fail_before: 0.2, fail_after: 0.2, twice: 0.2, delay: 0.2, ..Default::default() };
+        let draw = |seed| {
+            let faults = Faults::seeded(seed, chances);
+            (0..200).map(|_| faults.for_write()).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+        for wanted in [None, Some(Fault::FailBefore), Some(Fault::FailAfter), Some(Fault::Twice)] {
+            assert!(draw(1).contains(&wanted), "{wanted:?} never came");
+        }
+        let (store, _directory) = faulty(Faults::seeded(1, Chances { fail_read: 1.0, ..Default::default() }));
+        assert!(store.wake_next().await.is_err());
+    }
+}

@@ -1,0 +1,376 @@
+//! What is particular to the SQLite journal; the rest is the conformance
+//! suite, which runs here too.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use futures::{FutureExt, future::join_all};
+use rusqlite::Connection;
+use serde_json::json;
+use slog::Discard;
+
+use super::*;
+use crate::{
+    record::NodeRecord,
+    store::conformance::{NO_LIMIT, Probe, Specimen, at, change, ended, event, node, nodes, start},
+};
+
+/// A directory that goes away with its test.
+pub(in crate::store) struct Directory(tempfile::TempDir);
+
+impl Directory {
+    pub(in crate::store) fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory for a test"))
+    }
+    pub(in crate::store) fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+/// A journal as the conformance suite wants it.
+pub(in crate::store) fn open(path: PathBuf) -> SqliteStore {
+    try_open(path).expect("the journal opens")
+}
+
+fn try_open(path: PathBuf) -> Result<SqliteStore, OpenError> {
+    open_with(SqliteOptions { path, max_bytes: None, outbox: true })
+}
+
+fn open_with(options: SqliteOptions) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open(options, Logger::root(Discard, o!()))
+}
+
+fn probe(store: SqliteStore) -> Probe {
+    Probe(Arc::new(store))
+}
+
+/// The one and only connection to a file that no store has open.
+fn raw(path: &Path) -> Connection {
+    Connection::open(path).expect("SQLite opens it")
+}
+
+mod conforms {
+    use super::*;
+
+    crate::conformance_tests!(async || {
+        let directory = Directory::new();
+        let path = directory.file("j.db");
+        let store = Arc::new(open(path.clone()));
+        let reopen = || async move { Arc::new(open(path)) as Arc<dyn Store> }.boxed();
+        Specimen { store, reopen: Some(Box::new(reopen)), guard: Box::new(directory) }
+    });
+}
+
+#[tokio::test]
+async fn directories_are_made_and_any_file_name_will_do() {
+    let directory = Directory::new();
+    for name in ["a/b/c/j.db", "file:x?mode=memory", ":memory:", "100% ü'\".db"] {
+        let store = probe(open(directory.file(name)));
+        store.commit(start("a")).await;
+        assert!(directory.file(name).exists(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_coordinator_is_locked_out_until_the_first_is_gone() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    let first = open(path.clone());
+    let error = try_open(path.clone()).err().expect("locked");
+    assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    drop(first);
+    open(path);
+}
+
+#[tokio::test]
+async fn what_is_queued_is_served_when_the_store_is_dropped() {
+    let directory = Directory::new();
+    let store = open(directory.file("j.db"));
+    {
+        // Polled once: the piece is queued, and the caller goes away.
+        let mut commit = std::pin::pin!(store.commit(start("a")));
+        assert!(futures::poll!(commit.as_mut()).is_pending());
+    }
+    drop(store);
+    assert!(probe(open(directory.file("j.db"))).run("a").await.is_some());
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    let garbage = b"Dear diary, today I am not a database. ".repeat(200);
+    fs::write(&path, &garbage).expect("a file can be written");
+    let error = try_open(path.clone()).err().expect("refused");
+    assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
+    assert_eq!(fs::read(&path).expect("still there"), garbage);
+    // A directory is not even that.
+    let error = try_open(directory.0.path().into()).err().expect("refused");
+    assert!(matches!(error, OpenError::Io { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused() {
+    let directory = Directory::new();
+    let whole = directory.file("whole.db");
+    let store = probe(open(whole.clone()));
+    store
+        .commit(ChangeSet { events: (1..=500).map(|seq| event("a", seq, None)).collect(), ..start("a") })
+        .await;
+    drop(store);
+    let bytes = fs::read(&whole).expect("readable");
+    assert!(bytes.len() > 50_000 && !directory.file("whole.db-wal").exists(), "it is all in one file");
+
+    let refused = |name: &str, bytes: &[u8]| {
+        let path = directory.file(name);
+        fs::write(&path, bytes).expect("a file can be written");
+        let error = try_open(path).err().unwrap_or_else(|| panic!("{name} is refused"));
+        assert!(matches!(error, OpenError::Corrupt { .. }), "{name}: {error}");
+    };
+    refused("half", &bytes[..bytes.len() / 2]);
+    refused("header only", &bytes[..100]);
+    refused("last page missing", &bytes[..bytes.len() - 4096]);
+    let mut overwritten = bytes.clone();
+    overwritten[8192..bytes.len() - 8192].fill(0xaa);
+    refused("overwritten", &overwritten);
+    open(whole);
+}
+
+#[tokio::test]
+async fn a_journal_of_the_future_is_refused() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    drop(open(path.clone()));
+    raw(&path).pragma_update(None, "user_version", 99).expect("it can be set");
+    let error = try_open(path).err().expect("refused");
+    assert!(matches!(error, OpenError::Newer { found: 99, supported: 1, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn somebody_elses_database_is_refused_and_left_alone() {
+    let directory = Directory::new();
+    for (name, setup) in [
+        ("with an id.db", "PRAGMA application_id = 1; CREATE TABLE t (x);"),
+        ("without an id.db", "CREATE TABLE t (x);"),
+    ] {
+        let path = directory.file(name);
+        raw(&path).execute_batch(setup).expect("it is made");
+        let before = fs::read(&path).expect("readable");
+        let error = try_open(path.clone()).err().expect("refused");
+        assert!(matches!(error, OpenError::Corrupt { .. }), "{name}: {error}");
+        assert_eq!(fs::read(&path).expect("readable"), before);
+    }
+    // One with nothing in it is as good as none.
+    fs::write(directory.file("empty.db"), b"").expect("a file can be written");
+    open(directory.file("empty.db"));
+}
+
+#[tokio::test]
+async fn a_full_journal_refuses_what_does_not_fit_whole_and_goes_on() {
+    let directory = Directory::new();
+    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(400_000), outbox: true };
+    let store = probe(open_with(options).expect("the journal opens"));
+    let big = |id: &str, bytes: usize| {
+        let mut root = node(id, "1");
+        root.node.inputs = json!({ "text": "x".repeat(bytes) }).as_object().cloned();
+        ChangeSet { nodes: vec![root], ..start(id) }
+    };
+    store.commit(big("a", 200_000)).await;
+    let a = store.run("a").await;
+
+    // Together with small ones, of which each gets its own answer.
+    let mut group: Vec<_> = (0..20).map(|number| start(&format!("small-{number}"))).collect();
+    group.insert(10, big("b", 300_000));
+    let outcomes = join_all(group.into_iter().map(|change| store.0.commit(change))).await;
+    for (index, outcome) in outcomes.into_iter().enumerate() {
+        match outcome {
+            Ok(()) => assert_ne!(index, 10),
+            Err(error) => assert!(index == 10 && matches!(error, StoreError::Full(_)), "{index}: {error}"),
+        }
+    }
+    // Nothing of it was written, and what was there is there.
+    assert_eq!((store.run("b").await, store.node("b", "1").await), (None, None));
+    assert!(store.seqs("b", None, NO_LIMIT).await.is_empty());
+    assert_eq!(store.run("a").await, a);
+    assert_eq!(store.0.outbox_page(100).await.expect("readable").len(), 63);
+    assert!(fs::metadata(directory.file("j.db")).expect("there").len() <= 400_000);
+
+    // Full to the brim, what exists can still be finished, and makes room.
+    let mut filled = 0;
+    while store.0.commit(start(&format!("more-{filled}"))).await.is_ok() {
+        filled += 1;
+    }
+    let root = store.node("a", "1").await.expect("stored");
+    let mut done = ended(root);
+    done.node.inputs = None;
+    store.commit(nodes("a", vec![done])).await;
+    store.commit(big("c", 100_000)).await;
+}
+
+#[tokio::test]
+async fn an_error_that_undoes_the_whole_group_is_only_for_the_one_who_met_it() {
+    let directory = Directory::new();
+    let store = open(directory.file("j.db"));
+    // As SQLite does it by itself when a disk fails.
+    let poison = store.writer.run(|connection| -> Result<(), StoreError> {
+        connection.execute_batch("ROLLBACK")?;
+        Err(StoreError::Failed("poison".into()))
+    });
+    let commits = |numbers: std::ops::Range<u32>| {
+        join_all(numbers.map(|number| {
+            let (store, id) = (&store, format!("run-{number}"));
+            async move { store.commit(start(&id)).await }
+        }))
+    };
+    // The writer is busy with the first: the others meet in one group.
+    let (before, poisoned, after) = futures::join!(commits(0..20), poison, commits(20..40));
+    assert_eq!(poisoned, Err(StoreError::Failed("poison".into())));
+    assert!(before.into_iter().chain(after).all(|outcome| outcome.is_ok()));
+    let counts = store.counts(at(1000)).await.expect("readable");
+    assert_eq!((counts.runs_live, counts.nodes_live, counts.outbox), (40, 40, 120));
+}
+
+#[tokio::test]
+async fn acknowledging_the_outbox_makes_room_in_a_full_journal() {
+    let directory = Directory::new();
+    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(200_000), outbox: true };
+    let store = probe(open_with(options).expect("the journal opens"));
+    let mut number = 0;
+    while store.0.commit(start(&format!("run-{number}"))).await.is_ok() {
+        number += 1;
+    }
+    let owed = store.0.outbox_page(u32::MAX).await.expect("readable");
+    assert_eq!(owed.len(), 3 * number, "the last one left nothing behind");
+    let ids: Vec<_> = owed.iter().map(|entry| entry.id).collect();
+    store.0.outbox_ack(&ids).await.expect("acknowledged");
+    store.commit(start("another")).await;
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_crash() {
+    let directory = Directory::new();
+    let store = probe(open(directory.file("j.db")));
+    join_all((0..100).map(|number| {
+        let (store, id) = (&store, format!("run-{number}"));
+        async move { store.commit(start(&id)).await }
+    }))
+    .await;
+    let claimed = store.0.wakes_claim(&"me".into(), at(1000), 10).await.expect("claimed");
+
+    // What the disk has at this moment, as a crash would leave it.
+    for suffix in ["", "-wal"] {
+        let from = directory.file(&format!("j.db{suffix}"));
+        fs::copy(from, directory.file(&format!("copy.db{suffix}"))).expect("copied");
+    }
+    let copy = probe(open(directory.file("copy.db")));
+    for number in 0..100 {
+        let id = format!("run-{number}");
+        assert_eq!(copy.run(&id).await, store.run(&id).await);
+        assert_eq!(copy.node(&id, "1").await, store.node(&id, "1").await);
+    }
+    assert_eq!(claimed.len(), 10);
+    assert_eq!(copy.0.counts(at(1000)).await, store.0.counts(at(1000)).await);
+    copy.commit(start("after")).await;
+}
+
+#[tokio::test]
+async fn a_torn_log_loses_only_what_was_not_whole() {
+    let directory = Directory::new();
+    let store = probe(open(directory.file("j.db")));
+    store.commit(start("a")).await;
+    let log = directory.file("j.db-wal");
+    let before = fs::read(&log).expect("readable").len();
+    store.commit(start("b")).await;
+    let whole = fs::read(&log).expect("readable");
+    for cut in [before, before + 1, before + 5000, whole.len() - 1, whole.len()] {
+        let name = format!("cut-{cut}.db");
+        fs::copy(directory.file("j.db"), directory.file(&name)).expect("copied");
+        fs::write(directory.file(&format!("{name}-wal")), &whole[..cut]).expect("written");
+        let copy = probe(open(directory.file(&name)));
+        assert!(copy.run("a").await.is_some());
+        let b = (copy.run("b").await.is_some(), copy.node("b", "1").await.is_some());
+        assert_eq!(b, (cut == whole.len(), cut == whole.len()), "cut at {cut} of {}", whole.len());
+    }
+}
+
+#[tokio::test]
+async fn the_log_does_not_grow_with_what_is_written() {
+    let directory = Directory::new();
+    let store = probe(open(directory.file("j.db")));
+    let mut root = node("a", "1");
+    root.node.inputs = json!({ "text": "x".repeat(100_000) }).as_object().cloned();
+    for version in 0..800 {
+        store.commit(nodes("a", vec![NodeRecord { version, ..root.clone() }])).await;
+    }
+    let log = fs::metadata(directory.file("j.db-wal")).expect("there").len();
+    assert!(log < 50_000_000, "80 MB were written and the log has {log} bytes");
+}
+
+#[tokio::test]
+async fn without_an_outbox_nothing_is_owed() {
+    let directory = Directory::new();
+    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: None, outbox: false };
+    let store = probe(open_with(options).expect("the journal opens"));
+    store.commit(start("a")).await;
+    assert_eq!(store.0.outbox_page(10).await, Ok(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_reported_and_does_not_block_the_queue() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    let store = probe(open(path.clone()));
+    store.commit(nodes("a", vec![node("a", "1.1"), node("a", "1.2"), node("a", "1.3")])).await;
+    drop(store);
+    raw(&path).execute_batch("UPDATE node_runs SET body = '{' WHERE path = '1.1'").expect("damaged");
+    let store = probe(open(path));
+    let read = store.0.node_fetch(&"a/1.1".into()).await;
+    assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
+    assert_eq!(store.claim(&"me".into(), 1000, 2).await.len(), 1);
+    assert_eq!(store.claim(&"me".into(), 1000, 2).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_asked_all_the_time_is_found_by_an_index() {
+    let directory = Directory::new();
+    drop(open(directory.file("j.db")));
+    let connection = raw(&directory.file("j.db"));
+    for (sql, index) in [
+        ("SELECT body FROM node_runs WHERE run_id = ?1 AND terminal = 0", "node_runs_live"),
+        (
+            "SELECT body FROM node_runs WHERE run_id = ?1 AND terminal = 0 AND path > ?2 || '.' AND path < ?2 || '/'",
+            "node_runs_live (run_id=? AND path>? AND path<?)",
+        ),
+        (
+            "SELECT body FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?
+             ORDER BY wake_at LIMIT ?",
+            "wakes_free",
+        ),
+        ("SELECT min(wake_at) FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL", "wakes_free"),
+        ("UPDATE node_runs SET wake_owner = NULL WHERE wake_owner = ?", "wakes_owned"),
+        (
+            "UPDATE node_runs SET wake_owner = NULL WHERE wake_owner IS NOT NULL
+             AND wake_owner NOT IN (SELECT owner_id FROM owners WHERE alive_until >= ?1)",
+            "wakes_owned",
+        ),
+        ("SELECT run_id FROM runs WHERE terminal = 0 AND deadline <= ? ORDER BY deadline", "runs_live"),
+        ("SELECT seq, body FROM events WHERE run_id = ? AND seq > ? ORDER BY seq", "PRIMARY KEY"),
+        ("SELECT count(*) FROM node_runs WHERE terminal = 0", "node_runs_live"),
+    ] {
+        let plan: Vec<String> = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .and_then(|mut plan| plan.raw_query().mapped(|row| row.get(3)).collect())
+            .expect("a plan");
+        assert!(plan[0].contains(index), "{sql}: {plan:?}");
+        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}: {plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_nothing_is_fine() {
+    let directory = Directory::new();
+    probe(open(directory.file("j.db"))).commit(change("a")).await;
+}

@@ -1,0 +1,226 @@
+//! `jarvis-run-coordinator demo`, the program itself.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::support::soon;
+
+/// The program in an environment that has nothing good to say.
+fn demo(words: &[&str], temp: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jarvis-run-coordinator"));
+    command.arg("demo").args(words).current_dir(temp).env_clear().env("TMPDIR", temp);
+    for (name, value) in [
+        ("ARP_AUTH_PROFILE", "enterprise"),
+        ("JARVIS_RUN_STORE_URL", "http://127.0.0.1:1"),
+        ("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "false"),
+        ("HTTP_PROXY", "http://127.0.0.1:1"),
+        ("ALL_PROXY", "http://127.0.0.1:1"),
+    ] {
+        command.env(name, value);
+    }
+    command
+}
+
+fn left_in(folder: &Path) -> usize {
+    std::fs::read_dir(folder).expect("the folder").count()
+}
+
+#[test]
+fn the_demo_shows_a_run_and_leaves_nothing() {
+    let temp = tempfile::tempdir().expect("a folder");
+    let output = demo(&["--port", "0"], temp.path()).output().expect("the program runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty() && !text.contains('\x1b'), "{text}");
+
+    let (events, end) = text.split_once("\n\n  ✓ weekend").expect("the events, then the tree");
+    for event in [
+        "policy_decided           weekend    start: allow (policy_bypass)",
+        "recovery_applied         trains     retry: try 2 of 2",
+        "candidate_set_generated  lakeside   room-candidates",
+        "node_evaluated           lakeside   fail (over_budget): 420 of 300 CHF",
+        "recovery_applied         lakeside   remap to old_mill: ten minutes from the station",
+        "atomic_executed          summary    succeeded",
+        "run_completed            weekend    succeeded",
+    ] {
+        assert!(events.contains(event), "{event} in:\n{events}");
+    }
+    let nodes: Vec<Vec<&str>> = end
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .map(|line| {
+            let words = line.split_whitespace().filter(|word| !["│", "├─", "└─", "2"].contains(word));
+            words.take(3).collect()
+        })
+        .collect();
+    assert_eq!(
+        nodes,
+        [
+            ["✓", "weather", "succeeded"],
+            ["✗", "trains", "failed"],
+            ["✓", "trains", "succeeded"],
+            ["✓", "hotel", "succeeded"],
+            ["✓", "lakeside", "succeeded"],
+            ["✓", "old_mill", "succeeded"],
+            ["✓", "summary", "succeeded"],
+        ]
+    );
+    assert!(end.contains(" succeeded: 8 node runs, 52 events, "), "{end}");
+    assert!(end.contains("demo --keep"), "{end}");
+    assert_eq!(left_in(temp.path()), 0);
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_so() {
+    let temp = tempfile::tempdir().expect("a folder");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("its address").port().to_string();
+    let output = demo(&["--port", &port], temp.path()).output().expect("the program runs");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.starts_with(&format!("demo: cannot listen on 127.0.0.1:{port}: ")), "{error}");
+    assert_eq!(left_in(temp.path()), 0);
+}
+
+#[tokio::test]
+async fn with_keep_the_printed_commands_work_until_it_is_told_to_stop() {
+    let temp = tempfile::tempdir().expect("a folder");
+    let mut kept = Going::start(&["--keep", "--port", "0"], temp.path());
+    let text = kept.read_until("Ctrl-C ends the server.");
+    let mut answers = Vec::new();
+    for command in commands(&text) {
+        answers.push((command[1..].join(" "), soon("an answer", curl(&command)).await));
+    }
+    let answer = |end: &str| {
+        let found = answers.iter().find(|(command, _)| command.ends_with(end));
+        found.unwrap_or_else(|| panic!("{end} in {answers:?}")).1.as_str()
+    };
+    let json = |end: &str| -> Value { serde_json::from_str(answer(end)).expect("JSON") };
+    assert_eq!(json("/v1/health")["status"], "ok");
+    let run = text.split("/v1/runs/").nth(1).and_then(|rest| rest.lines().next()).expect("the run");
+    assert_eq!(json(run)["state"], "succeeded");
+    // The budget was too small.
+    let events = answer("/v1/runs/weekend-2/events?follow=1");
+    let last: Value = serde_json::from_str(events.lines().last().expect("events")).expect("JSON");
+    assert_eq!((&last["type"], &last["data"]["state"]), (&"run_completed".into(), &"failed".into()));
+    assert_eq!(json("/v1/runs/nap-1:cancel")["state"], "canceled");
+    assert_eq!(answers.len(), 6);
+
+    kept.terminate();
+    let rest = kept.read_to_end();
+    assert_eq!(kept.process.wait().expect("it ends").code(), Some(0), "{rest}");
+    let journal = text.lines().find_map(|line| line.strip_prefix("  journal")).expect("the journal").trim();
+    assert!(Path::new(journal).is_file(), "{journal}");
+}
+
+#[test]
+fn an_interrupted_demo_ends_at_once_and_leaves_nothing() {
+    let temp = tempfile::tempdir().expect("a folder");
+    let mut demo = Going::start(&["--port", "0"], temp.path());
+    demo.read_until("execute: allow");
+    demo.terminate();
+    let rest = demo.read_to_end();
+    assert_eq!(demo.process.wait().expect("it ends").code(), Some(1), "{rest}");
+    assert!(!rest.contains("run_completed"), "{rest}");
+    assert_eq!(left_in(temp.path()), 0);
+}
+
+/// A demo that is going on; killed when a test fails.
+struct Going {
+    process: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Going {
+    fn start(words: &[&str], temp: &Path) -> Self {
+        let mut command = demo(words, temp);
+        let mut process =
+            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+        let output = BufReader::new(process.stdout.take().expect("its output"));
+        Self { process, output }
+    }
+
+    fn read_until(&mut self, end: &str) -> String {
+        let mut text = String::new();
+        while !text.contains(end) {
+            assert_ne!(self.output.read_line(&mut text).expect("its output"), 0, "{end} after:\n{text}");
+        }
+        text
+    }
+
+    fn read_to_end(&mut self) -> String {
+        let mut text = String::new();
+        self.output.read_to_string(&mut text).expect("its output");
+        text
+    }
+
+    fn terminate(&self) {
+        let killed = Command::new("kill").arg(self.process.id().to_string()).status();
+        assert!(killed.expect("there is kill").success());
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        // It has usually ended already.
+        let _killed = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+/// The words of each `curl …` command in a text, as a shell would take them.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let mut commands: Vec<Vec<String>> = Vec::new();
+    for part in text.split("\n  curl ").skip(1) {
+        let mut words = vec!["curl".to_owned()];
+        for (at, piece) in part.split('\'').enumerate() {
+            match at % 2 {
+                1 => words.push(piece.to_owned()),
+                // Up to the end of the command.
+                _ => {
+                    let line = piece.lines().next().unwrap_or_default();
+                    words.extend(line.split_whitespace().map(str::to_owned));
+                    if piece.contains('\n') {
+                        break;
+                    }
+                }
+            }
+        }
+        commands.push(words);
+    }
+    commands
+}
+
+/// What `curl` would do with the words that the demo uses.
+async fn curl(words: &[String]) -> String {
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let (mut url, mut method, mut content_type, mut body) = (None, None, None, None);
+    let mut words = words[1..].iter();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().cloned().expect("a value");
+        match word.as_str() {
+            "-N" => {}
+            "-X" => method = Some(value()),
+            "-H" => content_type = Some(value()),
+            "-d" => body = Some(value()),
+            address => url = Some(address.to_owned()),
+        }
+    }
+    let method = method.unwrap_or_else(|| if body.is_some() { "POST" } else { "GET" }.into());
+    let mut request = http.request(method.parse().expect("a method"), url.expect("a URL"));
+    if let Some((name, value)) = content_type.as_deref().and_then(|header| header.split_once(": ")) {
+        request = request.header(name, value);
+    }
+    if let Some(body) = body {
+        request = request.body(body);
+    }
+    let answer = request.send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    answer.text().await.expect("its body")
+}

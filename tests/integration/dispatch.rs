@@ -1,0 +1,381 @@
+//! Nodes at their executors (contract §9, §17): what is sent, what comes of
+//! what comes back, and what never gets that far.
+
+use futures::future::join_all;
+use jarvis_run_coordinator::model::{NodeRun, NodeRunState, RunState};
+use serde_json::{Value, json};
+
+use crate::support::{NOBODY, TestServer};
+
+fn spec(id: &str) -> Value {
+    json!({"node_type_ref": {"node_type_id": id, "version": "1.0.0"}, "inputs": {"x": 1}})
+}
+
+/// How a run of this type ended: the root, its error, and the events after
+/// those of the start.
+async fn ended(t: &TestServer, node_type: &str, more: Value) -> (NodeRun, Value, Vec<String>) {
+    let run = t.run_start_with(node_type, json!({"x": 1}), more).await;
+    let over = t.run_ended(&run.run_id).await;
+    let root = t.node_run(&run.root_node_run_id).await;
+    assert_eq!(over.state.to_string(), root.state.to_string(), "a run ends as its root");
+    let error = root.extensions.as_ref().and_then(|extensions| extensions.get("completion_error")).cloned();
+    let types = t.event_types(&run.run_id).await.split_off(3);
+    (root, error.unwrap_or_default(), types)
+}
+
+const EXECUTED: [&str; 4] = ["policy_decided", "node_evaluated", "atomic_executed", "run_completed"];
+const FAILED: [&str; 3] = ["policy_decided", "atomic_executed", "run_completed"];
+
+#[tokio::test]
+async fn whatever_the_atomic_executor_answers_becomes_the_end_of_the_node() {
+    let t = TestServer::start().await;
+    let unavailable = |retryable: bool| json!({"code": "atomic_executor_unavailable", "message": "Atomic Executor request failed", "retryable": retryable});
+    let invalid = |message: &str| json!({"code": "atomic_executor_invalid_result", "message": message});
+    for (node_type, state, expected, events) in [
+        ("atomic.echo", NodeRunState::Succeeded, Value::Null, &EXECUTED[..]),
+        ("atomic.full", NodeRunState::Succeeded, Value::Null, &EXECUTED),
+        (
+            "atomic.fail",
+            NodeRunState::Failed,
+            json!({"code": "handler_error", "message": "it went wrong", "details": {"why": "on purpose"}}),
+            &EXECUTED,
+        ),
+        ("atomic.garbage", NodeRunState::Failed, unavailable(false), &FAILED),
+        ("atomic.break", NodeRunState::Failed, unavailable(true), &FAILED),
+        ("atomic.proxy", NodeRunState::Failed, unavailable(true), &FAILED),
+        (
+            "atomic.other",
+            NodeRunState::Failed,
+            invalid("Atomic Executor answered for another NodeRun"),
+            &FAILED,
+        ),
+        (
+            "atomic.running",
+            NodeRunState::Failed,
+            invalid("Atomic Executor answered with a state that is not an end"),
+            &FAILED,
+        ),
+        (
+            "atomic.busy",
+            NodeRunState::Failed,
+            json!({"code": "busy", "message": "come back later", "retryable": true}),
+            &FAILED,
+        ),
+        (
+            "atomic.unheard-of",
+            NodeRunState::Failed,
+            json!({"code": "unknown_node_type", "message": "atomic.unheard-of", "retryable": false}),
+            &FAILED,
+        ),
+    ] {
+        let (root, mut error, types) = ended(&t, node_type, json!({})).await;
+        assert_eq!(root.state, state, "{node_type}");
+        if error["code"] == "atomic_executor_unavailable" {
+            let details = error["details"].take();
+            let words: Vec<&String> = details.as_object().expect("details").keys().collect();
+            assert_eq!(words, ["error"], "{node_type}");
+            assert!(!details.to_string().contains("127.0.0.1"), "no internal address: {details}");
+            error.as_object_mut().expect("an object").remove("details");
+        }
+        assert_eq!(error, expected, "{node_type}");
+        assert_eq!(types, events, "{node_type}");
+        assert_eq!(
+            t.executors.executions(root.node_run_id.as_str()),
+            1,
+            "{node_type}: nothing is sent twice"
+        );
+    }
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_result_is_kept_with_everything_that_belongs_to_the_node() {
+    let t = TestServer::start().await;
+    let (root, _, _) = ended(&t, "atomic.full", json!({})).await;
+    let root = serde_json::to_value(root).expect("JSON");
+    assert_eq!(root["outputs"], json!({"keep": null}));
+    assert_eq!(
+        root["output_artifacts"],
+        json!([{"type": "artifact", "id": "a", "uri": "http://host.example/a"}])
+    );
+    assert_eq!(root["evaluation_result"], json!({"status": "success", "reason_code": "atomic_completed"}));
+    let binding = json!({"executor_instance_id": "arp-jarvis-atomic-executor", "endpoint": format!("{}/", t.executors.url())});
+    assert_eq!(root["executor_binding"], binding);
+    assert!(
+        root["started_at"].as_str().expect("a time") > "2026-01-01T00:00:01",
+        "our own times, not the executor's"
+    );
+    assert!(root["started_at"].as_str() <= root["ended_at"].as_str());
+    let (root, _, _) = ended(&t, "atomic.fail", json!({})).await;
+    let evaluation = json!({"status": "fail", "reason_code": "atomic_completed"});
+    assert_eq!(serde_json::to_value(root.evaluation_result).expect("JSON"), evaluation);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn an_executor_that_may_be_at_work_is_told_to_stop() {
+    let t = TestServer::start().await;
+    let (root, _, _) = ended(&t, "atomic.break", json!({})).await;
+    let cancel = format!("/v1/atomic-node-runs/{}:cancel", root.node_run_id);
+    let calls = t.executors.called(":cancel", 1).await;
+    assert_eq!(calls.last().expect("a call").path, cancel);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn an_executor_gets_all_that_is_known_about_its_node() {
+    let t = TestServer::start().await;
+    let context = json!({"tenant_id": "t", "identity": {"keep": null}});
+    let constraints = json!({"structural": {"max_depth": 3}, "candidates": {"denied_node_type_ids": ["z"]}});
+    let more = json!({"run_context": context, "constraints": constraints, "extensions": {"my.key": null}});
+    let run = t.run_start_with("composite.accept", json!({"goal": null}), more).await;
+    let call = t.executors.called(":begin", 1).await.remove(0);
+    assert_eq!((&*call.path, call.authorization), ("/v1/composite-node-runs:begin", None));
+    let mut begin = call.body;
+    // What it may call us with: not needed where callers are not asked.
+    begin.as_object_mut().expect("an object").remove("assignment_token");
+    assert_eq!(
+        begin,
+        json!({
+            "node_run_id": run.root_node_run_id, "run_id": run.run_id, "inputs": {"goal": null},
+            "node_type_ref": {"node_type_id": "composite.accept", "version": "1.0.0"},
+            "run_context": context, "constraints": constraints, "coordinator_endpoint": format!("{NOBODY}/"),
+            "extensions": {"my.key": null, "constraints": constraints},
+        })
+    );
+    let root = t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
+    let binding = root.executor_binding.expect("a binding");
+    assert_eq!(binding.executor_instance_id, "arp-jarvis-composite-executor");
+
+    let mut child = spec("atomic.echo");
+    child["constraints"] = json!({"structural": {"max_depth": 2}});
+    child["idempotency_key"] = json!("k");
+    let child = t.children(&run.run_id, &run.root_node_run_id, &[child]).await.remove(0);
+    let call = t.executors.called(":execute", 1).await.remove(1);
+    let merged = json!({"structural": {"max_depth": 2}, "candidates": {"denied_node_type_ids": ["z"]}});
+    assert_eq!(call.path, "/v1/atomic-node-runs:execute");
+    assert_eq!(
+        call.body,
+        json!({
+            "node_run_id": child.node_run_id, "run_id": run.run_id, "inputs": {"x": 1},
+            "node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"},
+            "run_context": context, "constraints": merged,
+            "extensions": {"idempotency_key": "k", "constraints": merged},
+        })
+    );
+    // A bare run sends no members that say nothing.
+    let bare = t.run_start("atomic.echo", json!({})).await;
+    let call = t.executors.called(":execute", 2).await.pop().expect("a call");
+    let members: Vec<&String> = call.body.as_object().expect("an object").keys().collect();
+    assert_eq!(members, ["inputs", "node_run_id", "node_type_ref", "run_id"]);
+    t.run_ended(&bare.run_id).await;
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_composite_that_is_not_taken_fails() {
+    let t = TestServer::start().await;
+    for (node_type, code, message) in [
+        ("composite.reject", "composite_rejected", "no room"),
+        ("composite.silent", "composite_rejected", "Composite assignment rejected"),
+        ("composite.proxy", "composite_executor_unavailable", "Composite Executor request failed"),
+        ("composite.unheard-of", "unknown_node_type", "composite.unheard-of"),
+    ] {
+        let (root, error, types) = ended(&t, node_type, json!({})).await;
+        assert_eq!(root.state, NodeRunState::Failed, "{node_type}");
+        assert_eq!((&error["code"], &error["message"]), (&json!(code), &json!(message)), "{node_type}");
+        assert_eq!(types, ["policy_decided", "run_completed"], "{node_type}");
+    }
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn an_accepted_composite_runs_until_it_is_completed() {
+    let t = TestServer::start().await;
+    let run = t.run_start("composite.accept", json!({})).await;
+    let root = t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
+    assert!(root.started_at.is_some() && root.ended_at.is_none());
+    assert_eq!(t.run(&run.run_id).await.state, RunState::Running);
+    t.complete(&run.root_node_run_id, "canceled").await;
+    assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Canceled);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn executors_that_nobody_can_reach_fail_their_nodes() {
+    let t = TestServer::start_with(&[
+        ("JARVIS_ATOMIC_EXECUTOR_URL", NOBODY),
+        ("JARVIS_COMPOSITE_EXECUTOR_URL", NOBODY),
+    ])
+    .await;
+    for (node_type, code, message) in [
+        ("atomic.echo", "atomic_executor_unavailable", "Atomic Executor request failed"),
+        ("composite.accept", "composite_executor_unavailable", "Composite Executor request failed"),
+    ] {
+        let (_, error, _) = ended(&t, node_type, json!({})).await;
+        let details = json!({"error": "the connection could not be made"});
+        assert_eq!(error, json!({"code": code, "message": message, "details": details, "retryable": true}));
+    }
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn executors_that_are_not_configured_fail_their_nodes() {
+    for (unset, node_type, code, message) in [
+        (
+            "JARVIS_ATOMIC_EXECUTOR_URL",
+            "atomic.echo",
+            "atomic_executor_unconfigured",
+            "Atomic Executor is not configured",
+        ),
+        (
+            "JARVIS_COMPOSITE_EXECUTOR_URL",
+            "composite.accept",
+            "composite_executor_unconfigured",
+            "Composite Executor is not configured",
+        ),
+        (
+            "JARVIS_RUN_COORDINATOR_PUBLIC_URL",
+            "composite.accept",
+            "coordinator_url_unconfigured",
+            "Coordinator URL is required to dispatch composites",
+        ),
+    ] {
+        let t = TestServer::start_with(&[(unset, "")]).await;
+        let (root, error, types) = ended(&t, node_type, json!({})).await;
+        assert_eq!(error, json!({"code": code, "message": message}));
+        assert_eq!((root.started_at, root.executor_binding), (None, None));
+        assert_eq!(types[0], "policy_decided", "policy is asked before the executor is looked for");
+        assert!(t.executors.calls().is_empty());
+        t.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_of_unknown_kind_fails() {
+    let t = TestServer::start().await;
+    for node_type in ["jarvis.core.echo", "atomic", "", "ATOMIC"] {
+        let (root, error, types) = ended(&t, node_type, json!({})).await;
+        assert_eq!(error, json!({"code": "unknown_node_kind", "message": "Unable to resolve node kind"}));
+        assert_eq!((root.kind, types), (None, vec!["run_completed".to_owned()]), "{node_type}");
+    }
+    let (root, _, _) = ended(&t, "Atomic.Echo", json!({})).await;
+    assert_eq!(root.kind.expect("a kind").to_string(), "atomic", "the prefix counts in any case");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn what_constraints_forbid_is_not_executed_be_it_the_root() {
+    let t = TestServer::start().await;
+    let lists = |allowed: Value, denied: Value| json!({"candidates": {"allowed_node_type_ids": allowed, "denied_node_type_ids": denied}});
+    let not_allowed = ("node_type_not_allowed", "NodeType is not in the allowed candidate set");
+    let denied = ("node_type_denied", "NodeType is denied by candidate constraints");
+    let write =
+        ("side_effect_not_allowed", "NodeType may have irreversible effects; at most write is allowed");
+    let approval = ("approval_required", "NodeRun requires an approval that it does not have");
+    for (constraints, refused) in [
+        (lists(json!([]), json!(null)), Some(not_allowed)),
+        (lists(json!(["atomic.other"]), json!(["atomic.echo"])), Some(not_allowed)),
+        (lists(json!(["atomic.echo"]), json!(["atomic.echo"])), Some(denied)),
+        (lists(json!(null), json!(["atomic.echo"])), Some(denied)),
+        (lists(json!(["atomic.echo"]), json!(["atomic.ech", "Atomic.Echo"])), None),
+        (json!({"gates": {"side_effect_class": "write"}}), Some(write)),
+        (json!({"gates": {"side_effect_class": "irreversible"}}), None),
+        (json!({"gates": {"require_approval": true}}), Some(approval)),
+        (json!({"gates": {"require_approval": false}}), None),
+    ] {
+        let calls = t.executors.calls().len();
+        let (root, error, types) = ended(&t, "atomic.echo", json!({"constraints": constraints})).await;
+        match refused {
+            Some((code, message)) => {
+                assert_eq!(error, json!({"code": code, "message": message}), "{constraints}");
+                assert_eq!((root.state, root.started_at), (NodeRunState::Failed, None));
+                assert_eq!(types, ["atomic_executed", "run_completed"], "policy is not even asked");
+                assert_eq!(t.executors.calls().len(), calls);
+            }
+            None => assert_eq!(root.state, NodeRunState::Succeeded, "{constraints}: {error}"),
+        }
+    }
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_child_is_bound_by_what_its_run_forbids() {
+    let t = TestServer::start().await;
+    let constraints = json!({"candidates": {"allowed_node_type_ids": ["composite.accept", "atomic.echo"]}});
+    let run = t.run_start_with("composite.accept", json!({}), json!({"constraints": constraints})).await;
+    let mut own = spec("atomic.echo");
+    own["constraints"] = json!({"candidates": {"denied_node_type_ids": ["atomic.echo"]}});
+    let mut wider = spec("atomic.fail");
+    wider["constraints"] = json!({"candidates": {"allowed_node_type_ids": ["atomic.fail"]}});
+    let children = t.children(&run.run_id, &run.root_node_run_id, &[spec("atomic.echo"), own, wider]).await;
+    for (child, code) in children.iter().zip([None, Some("node_type_denied"), Some("node_type_not_allowed")])
+    {
+        let child = t.node_run_until(&child.node_run_id, |child| child.state.is_terminal()).await;
+        let extensions = child.extensions.expect("extensions");
+        assert_eq!(
+            extensions.get("completion_error").map(|error| &error["code"]),
+            code.map(|code| json!(code)).as_ref()
+        );
+    }
+    assert_eq!(t.run(&run.run_id).await.state, RunState::Running, "a failed child is the composite's affair");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_takes_too_long_fails_and_its_executor_is_told() {
+    let t = TestServer::start().await;
+    let run = t.run_start("composite.accept", json!({})).await;
+    let mut slow = spec("atomic.deaf");
+    slow["constraints"] = json!({"budgets": {"max_wall_time_ms": 1}});
+    let slow = t.children(&run.run_id, &run.root_node_run_id, &[slow]).await.remove(0).node_run_id;
+    let node = t.node_run_in(&slow, NodeRunState::Failed).await;
+    let error = json!({"code": "deadline_exceeded", "message": "NodeRun exceeded its deadline"});
+    assert_eq!(node.extensions.expect("extensions")["completion_error"], error);
+    let told = |path: &str| path == format!("/v1/atomic-node-runs/{slow}:cancel");
+    t.executors.calls_until("its cancel", |calls| calls.iter().any(|call| told(&call.path))).await;
+    assert_eq!(t.run(&run.run_id).await.state, RunState::Running);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn slow_nodes_delay_neither_reads_nor_other_runs() {
+    let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "101")]).await;
+    let slow = join_all((0..100).map(|_| t.run_start("atomic.deaf", json!({})))).await;
+    t.executors.called(":execute", 100).await;
+    for run in &slow {
+        assert_eq!(t.run(&run.run_id).await.state, RunState::Running);
+        assert_eq!(t.node_run(&run.root_node_run_id).await.state, NodeRunState::Running);
+        assert_eq!(t.event_types(&run.run_id).await.len(), 4);
+    }
+    ended(&t, "atomic.echo", json!({})).await;
+    t.cancel(&slow[0].run_id).await;
+    for run in &slow[1..] {
+        t.executors.release(run.root_node_run_id.as_str());
+        assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
+    }
+    t.executors.release(slow[0].root_node_run_id.as_str());
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn nodes_wait_for_a_slot_at_their_executor_and_composites_have_their_own() {
+    let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "2")]).await;
+    let runs = join_all((0..5).map(|_| t.run_start("atomic.hang", json!({})))).await;
+    t.executors.called(":execute", 2).await;
+    let composite = t.run_start("composite.accept", json!({})).await;
+    t.node_run_in(&composite.root_node_run_id, NodeRunState::Running).await;
+    let mut queued = 0;
+    for run in &runs {
+        queued += usize::from(t.node_run(&run.root_node_run_id).await.state == NodeRunState::Queued);
+    }
+    assert_eq!(queued, 3);
+    for run in &runs {
+        t.executors.release(run.root_node_run_id.as_str());
+    }
+    for run in &runs {
+        assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
+        assert_eq!(t.executors.executions(run.root_node_run_id.as_str()), 1);
+    }
+    t.stop().await;
+}

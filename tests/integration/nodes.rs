@@ -1,0 +1,465 @@
+//! Creating, evaluating and completing NodeRuns (contract §6.6 to §6.9).
+//! Repeated keys: `idempotency`.
+
+use futures::future::join_all;
+use jarvis_run_coordinator::{
+    ids::{NodeRunId, RunId},
+    model::{NodeKind, NodeRunState, Run, RunEventType, RunState},
+};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, TestServer};
+
+fn spec(id: &str) -> Value {
+    json!({"node_type_ref": {"node_type_id": id, "version": "1"}, "inputs": {}})
+}
+
+fn create(run: &RunId, parent: &NodeRunId, specs: Value) -> Value {
+    json!({"run_id": run, "parent_node_run_id": parent, "node_runs": specs})
+}
+
+async fn post(t: &TestServer, run: &Run, specs: Value) -> Answer {
+    t.post("/v1/node-runs", &create(&run.run_id, &run.root_node_run_id, specs)).await
+}
+
+/// A run of a composite under these constraints.
+async fn composite(t: &TestServer, constraints: Value) -> Run {
+    t.run_start_with("composite.accept", json!({}), json!({ "constraints": constraints })).await
+}
+
+/// Each check of the table, by a request that would fail many of the later
+/// ones too.
+#[tokio::test]
+async fn the_first_check_that_fails_answers() {
+    let t = TestServer::idle().await;
+    let tight = json!({"structural": {"max_depth": 0, "max_children_per_composite": 0, "max_total_nodes_per_run": 1,
+        "max_decomposition_rounds_per_node": 0}});
+    let (run, other) = (composite(&t, tight.clone()).await, composite(&t, tight.clone()).await);
+    let (over, bad_run, bad_parent) =
+        (composite(&t, tight.clone()).await, composite(&t, tight.clone()).await, composite(&t, tight).await);
+    let atomic = t.run_start("atomic.echo", json!({})).await;
+    let atomic_over = t.run_start("atomic.echo", json!({})).await;
+    let unknown = t.run_start("neither", json!({})).await;
+    t.cancel(&atomic_over.run_id).await;
+    t.cancel(&over.run_id).await;
+    let spoil_run = "UPDATE runs SET body = json_set(body, '$.run.extensions.constraints', 'not constraints')
+         WHERE run_id = ?";
+    let spoil_node =
+        "UPDATE node_runs SET body = json_set(body, '$.node.extensions.constraints', json('[1]'))
+         WHERE node_run_id = ?";
+    let edits = [(spoil_run, bad_run.run_id.as_str()), (spoil_node, bad_parent.root_node_run_id.as_str())];
+    let t = t.tampered(&TestServer::IDLE, &edits).await;
+    let live_over = composite(&t, json!({"structural": {"max_children_per_composite": 1}})).await;
+    let parent_over =
+        t.children(&live_over.run_id, &live_over.root_node_run_id, &[spec("composite.accept")]).await;
+    let parent_over = parent_over[0].node_run_id.clone();
+    t.complete(&parent_over, "failed").await;
+
+    let nobody: NodeRunId = "nobody".into();
+    let before = t.everything();
+    for (run, parent, status, code, message) in [
+        (&"nowhere".into(), &nobody, 404, "run_not_found", "Run 'nowhere' not found"),
+        (&bad_run.run_id, &nobody, 409, "constraint_invalid", "Constraints payload is not valid"),
+        (&over.run_id, &nobody, 404, "parent_node_run_not_found", "Parent NodeRun 'nobody' not found"),
+        (
+            &other.run_id,
+            &atomic_over.root_node_run_id,
+            409,
+            "parent_node_run_mismatch",
+            "Parent NodeRun does not belong to the requested run",
+        ),
+        (
+            &atomic.run_id,
+            &atomic.root_node_run_id,
+            409,
+            "parent_node_run_invalid",
+            "Parent NodeRun must be composite to create child NodeRuns",
+        ),
+        (
+            &atomic_over.run_id,
+            &atomic_over.root_node_run_id,
+            409,
+            "parent_node_run_invalid",
+            "Parent NodeRun must be composite to create child NodeRuns",
+        ),
+        (
+            &unknown.run_id,
+            &unknown.root_node_run_id,
+            409,
+            "parent_node_run_invalid",
+            "Parent NodeRun must be composite to create child NodeRuns",
+        ),
+        (&over.run_id, &over.root_node_run_id, 409, "run_terminal", "Run is already canceled"),
+        (
+            &live_over.run_id,
+            &parent_over,
+            409,
+            "parent_node_run_terminal",
+            "Parent NodeRun is already failed",
+        ),
+        (
+            &bad_parent.run_id,
+            &bad_parent.root_node_run_id,
+            409,
+            "constraint_invalid",
+            "Constraints payload is not valid",
+        ),
+        (
+            &run.run_id,
+            &run.root_node_run_id,
+            409,
+            "constraint_violation",
+            "max_depth constraint violated for child NodeRuns",
+        ),
+    ] {
+        let answer = t.post("/v1/node-runs", &create(run, parent, json!([spec("atomic.echo")]))).await;
+        let error = answer.refused(status, code);
+        assert_eq!((&error["message"], &error["retryable"]), (&json!(message), &json!(false)));
+        assert_eq!(t.everything(), before, "{code}: refused means nothing happened");
+    }
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn each_limit_refuses_with_its_own_message_and_in_order() {
+    let t = TestServer::idle().await;
+    let mut limits = json!({"max_depth": 0, "max_children_per_composite": 1, "max_total_nodes_per_run": 2,
+        "max_decomposition_rounds_per_node": 0});
+    // Each round lifts the limit that answered before.
+    for (limit, message) in [
+        ("max_depth", "max_depth constraint violated for child NodeRuns"),
+        ("max_children_per_composite", "max_children_per_composite constraint violated"),
+        ("max_total_nodes_per_run", "max_total_nodes_per_run constraint violated"),
+        ("max_decomposition_rounds_per_node", "max_decomposition_rounds_per_node constraint violated"),
+    ] {
+        let run = composite(&t, json!({ "structural": limits })).await;
+        let before = t.everything();
+        let answer = post(&t, &run, json!([spec("atomic.echo"), spec("atomic.echo")])).await;
+        assert_eq!(answer.refused(409, "constraint_violation")["message"], message);
+        assert_eq!(t.everything(), before, "no event and no counter of a refused request");
+        limits[limit] = json!(2 + usize::from(limit == "max_total_nodes_per_run"));
+    }
+    // At the limits, not beyond them.
+    let run = composite(&t, json!({ "structural": limits })).await;
+    post(&t, &run, json!([spec("composite.accept"), spec("atomic.echo")])).await.ok();
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn limits_count_over_requests_and_parents() {
+    let t = TestServer::idle().await;
+    let run = composite(&t, json!({"structural": {"max_total_nodes_per_run": 4, "max_depth": 2}})).await;
+    let child = t
+        .children(&run.run_id, &run.root_node_run_id, &[spec("composite.accept")])
+        .await
+        .remove(0)
+        .node_run_id;
+    let deep = t.children(&run.run_id, &child, &[spec("composite.accept")]).await.remove(0).node_run_id;
+    let refused = |parent: &NodeRunId, specs: Value| {
+        let body = create(&run.run_id, parent, specs);
+        let t = &t;
+        async move { t.post("/v1/node-runs", &body).await.refused(409, "constraint_violation")["message"].clone() }
+    };
+    assert_eq!(
+        refused(&deep, json!([spec("atomic.echo")])).await,
+        "max_depth constraint violated for child NodeRuns"
+    );
+    let two = json!([spec("atomic.echo"), spec("atomic.echo")]);
+    assert_eq!(refused(&child, two).await, "max_total_nodes_per_run constraint violated");
+    t.children(&run.run_id, &child, &[spec("atomic.echo")]).await;
+    let one = json!([spec("atomic.echo")]);
+    assert_eq!(refused(&run.root_node_run_id, one).await, "max_total_nodes_per_run constraint violated");
+
+    let run = composite(&t, json!({"structural": {"max_decomposition_rounds_per_node": 2}})).await;
+    for rounds in 1..=2 {
+        post(&t, &run, json!([spec("atomic.echo"), spec("atomic.echo")])).await.ok();
+        let extensions = t.node_run(&run.root_node_run_id).await.extensions.expect("extensions");
+        assert_eq!(extensions["decomposition_rounds"], rounds, "a round is a request, however many children");
+    }
+    post(&t, &run, json!([spec("atomic.echo")])).await.refused(409, "constraint_violation");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_childs_own_limits_hold_for_its_children() {
+    let t = TestServer::idle().await;
+    let run = composite(&t, json!({"structural": {"max_children_per_composite": 3}})).await;
+    let mut narrow = spec("composite.accept");
+    narrow["constraints"] = json!({"structural": {"max_children_per_composite": 1},
+        "candidates": {"denied_node_type_ids": ["b"]}});
+    let mut wide = spec("composite.accept");
+    wide["constraints"] = json!({"structural": {"max_children_per_composite": 100}});
+    let children = t.children(&run.run_id, &run.root_node_run_id, &[narrow, wide]).await;
+    let own = |index: usize| children[index].extensions.clone().expect("extensions")["constraints"].clone();
+    let structural = json!({"max_children_per_composite": 1});
+    assert_eq!(own(0), json!({"structural": structural, "candidates": {"denied_node_type_ids": ["b"]}}));
+    assert_eq!(own(1)["structural"]["max_children_per_composite"], 3, "a child can only narrow");
+    let two = json!([spec("composite.accept"), spec("composite.accept")]);
+    let refused = t.post("/v1/node-runs", &create(&run.run_id, &children[0].node_run_id, two)).await;
+    refused.refused(409, "constraint_violation");
+    // Grandchildren inherit (D-14).
+    let deep = t.children(&run.run_id, &children[0].node_run_id, &[spec("composite.accept")]).await;
+    assert_eq!(deep[0].extensions.clone().expect("extensions")["constraints"], own(0));
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn ten_creates_at_once_respect_the_limit_exactly() {
+    let t = TestServer::start().await;
+    let run = composite(&t, json!({"structural": {"max_children_per_composite": 3}})).await;
+    let answers = join_all((0..10).map(|_| post(&t, &run, json!([spec("atomic.echo")])))).await;
+    let (good, bad): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!((good.len(), bad.len()), (3, 7));
+    for answer in bad {
+        let error = answer.refused(409, "constraint_violation");
+        assert_eq!(error["message"], "max_children_per_composite constraint violated");
+    }
+    for answer in good {
+        let child = answer.ok()["node_runs"][0]["node_run_id"].as_str().expect("an id").to_owned();
+        t.node_run_in(&child.as_str().into(), NodeRunState::Succeeded).await;
+        assert_eq!(t.executors.executions(&child), 1);
+    }
+    let types = t.event_types(&run.run_id).await;
+    let count = |wanted: &str| types.iter().filter(|type_| *type_ == wanted).count();
+    assert_eq!(
+        (count("composite_decomposed"), count("node_run_assigned"), count("atomic_executed")),
+        (3, 1 + 3, 3)
+    );
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn children_are_answered_and_told_in_request_order_with_what_their_specs_say() {
+    let t = TestServer::idle().await;
+    let run = composite(&t, json!({})).await;
+    let chosen = json!({"node_type_id": "atomic.echo", "version": "1"});
+    let binding = json!({"subtask_id": "S1", "candidate_set_id": "set 1", "chosen_node_type_ref": chosen,
+        "rationale": "it fits"});
+    let mut bound = spec("atomic.echo");
+    bound["binding_decision"] = binding.clone();
+    bound["requested_executor_instance_id"] = json!("me");
+    let mut offered = spec("composite.accept");
+    offered["candidate_set_id"] = json!("set 2");
+    offered["metadata"] = json!({"labels": {"a": "b"}});
+    let children = t.children(&run.run_id, &run.root_node_run_id, &[spec("neither"), bound, offered]).await;
+    let kinds: Vec<_> = children.iter().map(|child| child.kind).collect();
+    assert_eq!(kinds, [None, Some(NodeKind::Atomic), Some(NodeKind::Composite)]);
+    assert!(children.iter().all(|child| child.parent_node_run_id == Some(run.root_node_run_id.clone())));
+    let extensions: Vec<Value> = children.iter().map(|child| json!(child.extensions)).collect();
+    let of_bound = json!({"binding_decision": binding, "candidate_set_id": "set 1",
+        "jarvis.requested_executor_instance_id": "me"});
+    let of_offered = json!({"candidate_set_id": "set 2", "jarvis.metadata": {"labels": {"a": "b"}}});
+    assert_eq!(extensions, [Value::Null, of_bound, of_offered]);
+
+    let events = t.events(&run.run_id).await;
+    let told: Vec<Value> =
+        events[3..].iter().map(|event| json!([event.type_, event.node_run_id, event.data])).collect();
+    let root = &run.root_node_run_id;
+    let assigned = |index: usize| json!(["node_run_assigned", children[index].node_run_id, {"parent_node_run_id": root}]);
+    let candidates = |index: usize, set: &str, subtask: Value| {
+        let data = json!({"candidate_set_id": set, "subtask_id": subtask});
+        json!(["candidate_set_generated", children[index].node_run_id, data])
+    };
+    assert_eq!(
+        told,
+        [
+            json!(["composite_decomposed", root, {"node_run_count": 3}]),
+            assigned(0),
+            assigned(1),
+            json!(["subtask_mapped", children[1].node_run_id, binding]),
+            candidates(1, "set 1", json!("S1")),
+            assigned(2),
+            candidates(2, "set 2", Value::Null),
+        ]
+    );
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_binding_decision_is_about_its_own_spec() {
+    let t = TestServer::idle().await;
+    let run = composite(&t, json!({})).await;
+    let before = t.everything();
+    let chosen = |id: &str, version: &str| json!({"node_type_id": id, "version": version});
+    for (chosen, bound_set, member) in [
+        (chosen("atomic.fail", "1"), "set", "node_type_ref"),
+        (chosen("atomic.echo", "2"), "set", "node_type_ref"),
+        (chosen("atomic.echo", "1"), "another set", "candidate_set_id"),
+    ] {
+        let mut bad = spec("atomic.echo");
+        bad["candidate_set_id"] = json!("set");
+        bad["binding_decision"] =
+            json!({"subtask_id": "S1", "chosen_node_type_ref": chosen, "candidate_set_id": bound_set});
+        let error = post(&t, &run, json!([spec("atomic.echo"), bad])).await.refused(409, "binding_mismatch");
+        assert_eq!(error["message"], format!("binding_decision does not agree with {member}"));
+        assert_eq!(t.everything(), before, "all children or none");
+    }
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn evaluations_replace_each_other_and_recovery_actions_add_up() {
+    let t = TestServer::idle().await;
+    let run = t.run_start("atomic.echo", json!({})).await;
+    let node = &run.root_node_run_id;
+    let path = format!("/v1/node-runs/{node}:evaluation");
+    let first = json!({"status": "fail", "reason_code": "r", "message": "m", "details": {"keep": null}, "confidence": 1});
+    let retry = json!({"type": "retry", "target_node_run_id": node, "message": "again"});
+    let abort = json!({"type": "abort"});
+    t.post(&path, &json!({"evaluation_result": first, "recovery_action": retry})).await.no_content();
+    t.post(&path, &json!({"evaluation_result": {"status": "unknown"}, "recovery_action": null}))
+        .await
+        .no_content();
+    t.complete(node, "succeeded").await;
+    // Any state will do, and none changes.
+    t.post(&path, &json!({"evaluation_result": {"status": "success"}, "recovery_action": abort}))
+        .await
+        .no_content();
+    let stored = t.get(&format!("/v1/node-runs/{node}")).await.ok();
+    assert_eq!(stored["evaluation_result"], json!({"status": "success"}));
+    assert_eq!(stored["recovery_actions"], json!([retry, abort]));
+    assert_eq!(stored["state"], "succeeded");
+
+    let told: Vec<Value> = t.events(&run.run_id).await[3..]
+        .iter()
+        .filter(|event| matches!(event.type_, RunEventType::NodeEvaluated | RunEventType::RecoveryApplied))
+        .map(|event| json!([event.type_, event.data]))
+        .collect();
+    let mut first = first;
+    first["confidence"] = json!(1.0);
+    assert_eq!(
+        told,
+        [
+            json!(["node_evaluated", first]),
+            json!(["recovery_applied", retry]),
+            json!(["node_evaluated", {"status": "unknown"}]),
+            json!(["node_evaluated", {"status": "success"}]),
+            json!(["recovery_applied", abort]),
+        ]
+    );
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_completion_is_stored_once_and_for_all() {
+    let t = TestServer::idle().await;
+    let run = t.run_start("composite.accept", json!({})).await;
+    let path = format!("/v1/node-runs/{}", run.root_node_run_id);
+    let error = json!({"code": "child_failed", "message": "m", "details": {"keep": null}, "retryable": true,
+        "cause": {"message": "c"}});
+    let done = json!({"state": "failed", "outputs": {"partial": null}, "error": error,
+        "output_artifacts": [{"type": "artifact", "id": "a"}], "extensions": {"dropped.here": 1}});
+    t.post(&format!("{path}:complete"), &done).await.no_content();
+    let node = t.get(&path).await.ok();
+    assert_eq!(node["outputs"], json!({"partial": null}));
+    assert_eq!(node["output_artifacts"], json!([{"type": "artifact", "id": "a"}]));
+    assert_eq!(node["extensions"], json!({"completion_error": error}));
+    assert!(node["ended_at"].is_string() && node.get("started_at").is_none());
+    let ended = t.run(&run.run_id).await;
+    assert_eq!(ended.state, RunState::Failed);
+    let last = t.events(&run.run_id).await.pop().expect("an event");
+    assert_eq!(
+        (last.type_, last.node_run_id),
+        (RunEventType::RunCompleted, Some(run.root_node_run_id.clone()))
+    );
+
+    let before = t.everything();
+    t.complete(&run.root_node_run_id, "failed").await;
+    t.post(&format!("{path}:complete"), &json!({"state": "failed", "outputs": {"other": 1}}))
+        .await
+        .no_content();
+    for state in ["succeeded", "canceled"] {
+        let answer = t.post(&format!("{path}:complete"), &json!({ "state": state })).await;
+        assert_eq!(answer.refused(409, "node_run_terminal")["message"], "NodeRun is already failed");
+    }
+    assert_eq!(t.everything(), before);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn ten_different_completions_at_once_are_one() {
+    let t = TestServer::idle().await;
+    let run = t.run_start("atomic.echo", json!({})).await;
+    let path = format!("/v1/node-runs/{}:complete", run.root_node_run_id);
+    let states = ["succeeded", "failed", "canceled"];
+    let bodies: Vec<Value> = (0..9).map(|index| json!({"state": states[index % 3]})).collect();
+    let answers = join_all(bodies.iter().map(|body| t.post(&path, body))).await;
+    let state = t.node_run(&run.root_node_run_id).await.state.to_string();
+    for (answer, body) in answers.iter().zip(&bodies) {
+        assert_eq!(answer.status, if body["state"] == state { 204 } else { 409 }, "{body}");
+    }
+    assert_eq!(t.event_types(&run.run_id).await[3..], ["atomic_executed", "run_completed"]);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn nested_composites_complete_from_the_bottom_up() {
+    let t = TestServer::start().await;
+    let run = t.run_start("composite.accept", json!({})).await;
+    let mut path = vec![run.root_node_run_id.clone()];
+    for _ in 0..3 {
+        let parent = path.last().expect("a parent");
+        let child = t.children(&run.run_id, parent, &[spec("composite.accept")]).await.remove(0);
+        path.push(child.node_run_id);
+    }
+    let leaf =
+        t.children(&run.run_id, path.last().expect("a parent"), &[spec("atomic.echo")]).await.remove(0);
+    t.node_run_in(&leaf.node_run_id, NodeRunState::Succeeded).await;
+    for node in path.iter().rev() {
+        assert_eq!(t.run(&run.run_id).await.state, RunState::Running);
+        t.complete(node, "succeeded").await;
+        assert_eq!(t.node_run(node).await.state, NodeRunState::Succeeded);
+    }
+    assert_eq!(t.run(&run.run_id).await.state, RunState::Succeeded);
+    assert!(t.executors.calls().iter().all(|call| !call.path.ends_with(":cancel")));
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_parent_that_completes_cancels_what_lives_below_it_and_nothing_else() {
+    let t = TestServer::start().await;
+    let run = t.run_start("composite.accept", json!({})).await;
+    let root = &run.root_node_run_id;
+    let children = t.children(&run.run_id, root, &[spec("composite.accept"), spec("atomic.hang")]).await;
+    let [parent, sibling] = [0, 1].map(|index| children[index].node_run_id.clone());
+    let below = t.children(&run.run_id, &parent, &[spec("composite.accept"), spec("atomic.hang")]).await;
+    let deep = t.children(&run.run_id, &below[0].node_run_id, &[spec("atomic.hang")]).await.remove(0);
+    t.executors.called(":execute", 3).await;
+    t.executors.called(":begin", 3).await;
+
+    t.complete(&parent, "succeeded").await;
+    for node in [&below[0], &below[1], &deep] {
+        assert_eq!(t.node_run(&node.node_run_id).await.state, NodeRunState::Canceled);
+    }
+    assert_eq!(t.node_run(&parent).await.state, NodeRunState::Succeeded);
+    assert_eq!(t.node_run(&sibling).await.state, NodeRunState::Running);
+    assert_eq!(t.run(&run.run_id).await.state, RunState::Running);
+    let calls = t.executors.called(":cancel", 3).await;
+    for node in [&below[0], &below[1], &deep] {
+        assert!(
+            calls
+                .iter()
+                .any(|call| call.path.contains(node.node_run_id.as_str()) && call.path.ends_with(":cancel"))
+        );
+    }
+    t.executors.release(sibling.as_str());
+    t.node_run_in(&sibling, NodeRunState::Succeeded).await;
+    t.complete(root, "succeeded").await;
+    assert_eq!(t.run(&run.run_id).await.state, RunState::Succeeded);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn an_atomic_node_that_somebody_else_ends_is_taken_off_its_executor() {
+    let t = TestServer::start().await;
+    let run = t.run_start("atomic.deaf", json!({})).await;
+    let node = &run.root_node_run_id;
+    t.executors.called(":execute", 1).await;
+    t.complete(node, "failed").await;
+    let calls = t.executors.called(":cancel", 1).await;
+    assert_eq!(calls[1].path, format!("/v1/atomic-node-runs/{node}:cancel"));
+    t.executors.release(node.as_str());
+    t.attempts_until(node, 1).await;
+    assert_eq!(t.node_run(node).await.state, NodeRunState::Failed);
+    t.stop().await;
+}

@@ -1,0 +1,380 @@
+//! Starting and cancelling runs (contract §6.3 to §6.5, D-07, D-15, D-21, G03).
+
+use futures::future::join_all;
+use jarvis_run_coordinator::{
+    ids::RunId,
+    model::{NodeRunState, RunEventType, RunState},
+};
+use serde_json::{Value, json};
+
+use crate::support::{TestServer, redacted};
+
+fn start(node_type: &str, more: Value) -> Value {
+    let mut body =
+        json!({"root_node_type_ref": {"node_type_id": node_type, "version": "1"}, "input": {"a": 1}});
+    let Value::Object(more) = more else { panic!("an object") };
+    body.as_object_mut().expect("an object").extend(more);
+    body
+}
+
+#[tokio::test]
+async fn the_same_start_again_gives_the_run_that_there_is() {
+    let t = TestServer::start().await;
+    let request = start("atomic.echo", json!({"run_id": "r", "metadata": {"labels": {"a": "b", "c": "d"}}}));
+    let first = t.post("/v1/runs", &request).await.ok();
+    let ended = t.run_ended(&"r".into()).await;
+    assert_eq!(ended.state, RunState::Succeeded);
+    let before = t.everything();
+    // As it is now; the order of members does not matter, nor do nulls.
+    let reordered = r#"{"metadata": {"labels": {"c": "d", "a": "b"}, "annotations": null}, "run_id": "r",
+        "input": {"a": 1}, "root_node_type_ref": {"version": "1", "node_type_id": "atomic.echo"}}"#;
+    let again = t.post_raw("/v1/runs", "application/json", reordered).await.ok();
+    assert_eq!(again, serde_json::to_value(&ended).expect("JSON"));
+    assert_eq!(again["root_node_run_id"], first["root_node_run_id"]);
+    assert_eq!(t.everything(), before);
+    assert_eq!(t.executors.executions(ended.root_node_run_id.as_str()), 1);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn another_start_under_a_known_id_is_refused() {
+    let t = TestServer::idle().await;
+    t.post("/v1/runs", &start("atomic.echo", json!({"run_id": "r"}))).await.ok();
+    let before = t.everything();
+    for other in [
+        json!({"run_id": "r", "input": {"a": 2}}),
+        json!({"run_id": "r", "input": {"a": true}}),
+        json!({"run_id": "r", "root_node_type_ref": {"node_type_id": "atomic.echo", "version": "2"}}),
+        json!({"run_id": "r", "constraints": {}}),
+        json!({"run_id": "r", "extensions": {"a.b": 1}}),
+        json!({"run_id": "r", "run_context": {"tenant_id": "t"}}),
+        json!({"run_id": "r", "metadata": {"labels": {"a": "b"}}}),
+    ] {
+        let answer = t.post("/v1/runs", &start("atomic.echo", other.clone())).await;
+        let error = answer.refused(409, "run_already_exists");
+        assert_eq!(error["message"], "Run already exists.", "{other}");
+        assert_eq!(t.everything(), before, "{other}");
+    }
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn ten_starts_at_once_under_one_id_make_one_run() {
+    let t = TestServer::start().await;
+    let request = start("atomic.echo", json!({"run_id": "r"}));
+    let answers = join_all((0..10).map(|_| t.post("/v1/runs", &request))).await;
+    let roots: Vec<Value> = answers.iter().map(|answer| answer.ok()["root_node_run_id"].clone()).collect();
+    assert!(roots.iter().all(|root| *root == roots[0]), "{roots:?}");
+    t.run_ended(&"r".into()).await;
+    assert_eq!(t.executors.executions(roots[0].as_str().expect("an id")), 1);
+    assert_eq!(t.event_types(&"r".into()).await.iter().filter(|type_| *type_ == "run_started").count(), 1);
+    let fresh = start("atomic.echo", json!({}));
+    let (one, other) = tokio::join!(t.post("/v1/runs", &fresh), t.post("/v1/runs", &fresh));
+    assert_ne!(one.ok()["run_id"], other.ok()["run_id"], "without an id each start is a run of its own");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn ids_that_no_url_would_survive_are_refused() {
+    let t = TestServer::idle().await;
+    let before = t.everything();
+    let long = "x".repeat(201);
+    for id in ["a/b", "a b", "a?b", "a#b", "a%b", "ü", "a\nb", "\u{0}", ".", "..", "a,b", "{id}", &long] {
+        let complaints = t.post("/v1/runs", &start("atomic.echo", json!({"run_id": id}))).await.complaints();
+        assert_eq!(complaints, [("string_pattern_mismatch".into(), "body.run_id".into())], "{id:?}");
+    }
+    assert_eq!(t.everything(), before);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn constraints_are_given_once_and_properly() {
+    let t = TestServer::idle().await;
+    let before = t.everything();
+    for key in ["constraints", "jarvis.constraints"] {
+        let constraints = json!({"structural": {"max_depth": 1}});
+        let twice = json!({"constraints": constraints, "extensions": {key: constraints}});
+        let complaints = t.post("/v1/runs", &start("atomic.echo", twice)).await.complaints();
+        assert_eq!(complaints, [("extra_forbidden".into(), format!("body.extensions.{key}"))]);
+    }
+    assert_eq!(t.everything(), before);
+    // Hidden in the extensions alone they are dropped, as all our keys.
+    let hidden = json!({"extensions": {"constraints": "not even an object", "jarvis.constraints": {}}});
+    let run = t.post("/v1/runs", &start("composite.accept", hidden)).await.ok();
+    assert!(run.get("extensions").is_none(), "{run}");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn our_extension_keys_are_never_taken_from_a_caller() {
+    let t = TestServer::idle().await;
+    let mut extensions = json!({"my.key": {"kept": null}, "undotted": [1], "jarvis.own": "kept"});
+    for key in [
+        "decomposition_rounds",
+        "completion_error",
+        "candidate_set_id",
+        "binding_decision",
+        "idempotency_key",
+    ] {
+        extensions[key] = json!(-5);
+        extensions[format!("jarvis.{key}")] = json!("abc");
+    }
+    let kept = json!({"my.key": {"kept": null}, "undotted": [1], "jarvis.own": "kept"});
+    let constraints = json!({"structural": {"max_decomposition_rounds_per_node": 1}});
+    let request = json!({"extensions": extensions, "constraints": constraints});
+    let run = t.post("/v1/runs", &start("composite.accept", request)).await.ok();
+    let mut expected = kept.clone();
+    expected["constraints"] = constraints.clone();
+    assert_eq!(run["extensions"], expected);
+    let root = run["root_node_run_id"].as_str().expect("an id");
+    assert_eq!(t.get(&format!("/v1/node-runs/{root}")).await.ok()["extensions"], expected);
+
+    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {},
+        "extensions": extensions});
+    let child = t
+        .children(&run["run_id"].as_str().expect("an id").into(), &root.into(), std::slice::from_ref(&spec))
+        .await;
+    assert_eq!(serde_json::to_value(&child[0].extensions).expect("JSON"), expected);
+    // `decomposition_rounds: -5` buys no further round.
+    let create = json!({"run_id": run["run_id"], "parent_node_run_id": root, "node_runs": [spec]});
+    t.post("/v1/node-runs", &create).await.refused(409, "constraint_violation");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn strict_extension_keys_have_their_dot() {
+    let t = TestServer::start_with(&[
+        ("JARVIS_RUN_COORDINATOR_STRICT_EXTENSION_KEYS", "true"),
+        ("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off"),
+    ])
+    .await;
+    let constraints = json!({"structural": {"max_children_per_composite": 1}});
+    let run = t.post("/v1/runs", &start("composite.accept", json!({"constraints": constraints}))).await.ok();
+    assert_eq!(run["extensions"], json!({"jarvis.constraints": constraints}));
+    let (run_id, root) = (run["run_id"].clone(), run["root_node_run_id"].as_str().expect("an id").to_owned());
+    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {},
+        "idempotency_key": "k"});
+    let create = json!({"run_id": run_id, "parent_node_run_id": root, "node_runs": [spec]});
+    let child = t.post("/v1/node-runs", &create).await.ok();
+    assert_eq!(
+        child["node_runs"][0]["extensions"],
+        json!({"jarvis.constraints": constraints, "jarvis.idempotency_key": "k"})
+    );
+    assert_eq!(t.post("/v1/node-runs", &create).await.ok(), child, "read back under the same keys");
+    let parent = t.get(&format!("/v1/node-runs/{root}")).await.ok();
+    assert_eq!(parent["extensions"]["jarvis.decomposition_rounds"], 1);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn metadata_and_context_are_kept() {
+    let t = TestServer::idle().await;
+    let metadata = json!({"labels": {"team": "a"}, "annotations": {"note": "b"}});
+    let context = json!({"tenant_id": "t", "actor": {"type": "user", "id": "u"}, "budgets": {"x": null},
+        "extensions": {"a.b": null}});
+    let request = start("atomic.echo", json!({"metadata": metadata, "run_context": context}));
+    let run = t.post("/v1/runs", &request).await.ok();
+    assert_eq!(run["extensions"], json!({"jarvis.metadata": metadata}));
+    assert_eq!(run["run_context"], context);
+    assert_eq!(t.get(&format!("/v1/runs/{}", run["run_id"].as_str().expect("an id"))).await.ok(), run);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn without_auto_dispatch_nodes_stay_queued_until_somebody_ends_them() {
+    let t = TestServer::idle().await;
+    let run = t.run_start("atomic.echo", json!({})).await;
+    assert_eq!(t.node_run(&run.root_node_run_id).await.state, NodeRunState::Queued);
+    t.complete(&run.root_node_run_id, "succeeded").await;
+    assert_eq!(t.run(&run.run_id).await.state, RunState::Succeeded);
+    let events = t.events(&run.run_id).await;
+    let data: Vec<Value> = events[3..].iter().map(|event| json!(event.data)).collect();
+    assert_eq!(data, [json!({"state": "succeeded", "executed": false}), json!({"state": "succeeded"})]);
+    assert!(t.executors.calls().is_empty());
+    t.stop().await;
+}
+
+/// What policy denies is a run all the same: 200, failed, and told in full.
+#[tokio::test]
+async fn without_a_policy_every_run_is_denied() {
+    let t = TestServer::start_with(&[("JARVIS_POLICY_PROFILE", "")]).await;
+    let decision = json!({"action": "run.start", "decision": "deny", "reason_code": "policy_unconfigured",
+        "message": "No PDP configured for policy enforcement"});
+    let event = |seq: u64, type_: &str, node: bool, data: Value| {
+        let mut event = json!({"run_id": "run_1", "seq": seq, "type": type_, "time": "TIME", "data": data});
+        if node {
+            event["node_run_id"] = json!("node_run_1");
+        }
+        event
+    };
+    for (node_type, executed) in [("atomic.echo", true), ("composite.accept", false), ("neither", false)] {
+        let run = t.post("/v1/runs", &start(node_type, json!({}))).await.ok();
+        assert_eq!(run["state"], "failed");
+        assert_eq!(run["ended_at"], run["started_at"]);
+        let run_id: RunId = run["run_id"].as_str().expect("an id").into();
+        let mut expected = vec![
+            event(1, "run_started", false, json!({"root_node_run_id": "node_run_1"})),
+            event(2, "node_run_assigned", true, json!({"root": true})),
+            event(3, "policy_decided", true, decision.clone()),
+        ];
+        if executed {
+            expected.push(event(4, "atomic_executed", true, json!({"state": "failed", "executed": false})));
+        }
+        expected.push(event(expected.len() as u64 + 1, "run_completed", true, json!({"state": "failed"})));
+        let events = serde_json::to_value(t.events(&run_id).await).expect("JSON");
+        assert_eq!(redacted(&events), json!(expected), "{node_type}");
+        let root =
+            t.get(&format!("/v1/node-runs/{}", run["root_node_run_id"].as_str().expect("an id"))).await.ok();
+        assert_eq!(root["state"], "failed");
+        let error = json!({"code": "policy_denied", "message": "Run start denied by policy"});
+        assert_eq!(root["extensions"]["completion_error"], error);
+        assert!(root.get("started_at").is_none());
+    }
+    assert!(t.executors.calls().is_empty());
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn the_older_name_of_dev_allow_works_too() {
+    let t =
+        TestServer::start_with(&[("JARVIS_POLICY_PROFILE", ""), ("ARP_POLICY_MODE", " Allow_All ")]).await;
+    let run = t.run_start("atomic.echo", json!({})).await;
+    assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
+    let events = t.events(&run.run_id).await;
+    let decision = json!({"action": "run.start", "decision": "allow", "reason_code": "policy_bypass"});
+    assert_eq!(json!(events[2].data), decision);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn canceling_twice_is_canceling_once() {
+    let t = TestServer::start().await;
+    let run = t.run_start("atomic.hang", json!({})).await;
+    t.executors.called(":execute", 1).await;
+    let canceled = t.cancel(&run.run_id).await;
+    assert_eq!(canceled.state, RunState::Canceled);
+    assert!(canceled.ended_at.is_some());
+    let events = t.events(&run.run_id).await;
+    let last = events.last().expect("an event");
+    assert_eq!((last.type_, json!(last.data)), (RunEventType::RunCompleted, json!({"state": "canceled"})));
+    assert_eq!(last.node_run_id, None, "it was the request that ended it, not the root");
+    assert_eq!(t.cancel(&run.run_id).await, canceled);
+    assert_eq!(t.events(&run.run_id).await, events);
+
+    // One that is over for another reason stays as it is.
+    let run = t.run_start("atomic.echo", json!({})).await;
+    let ended = t.run_ended(&run.run_id).await;
+    assert_eq!(t.cancel(&run.run_id).await, ended);
+    assert_eq!(ended.state, RunState::Succeeded);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn ten_cancels_at_once_end_the_run_once() {
+    let t = TestServer::start().await;
+    let run = t.run_start("atomic.hang", json!({})).await;
+    let canceled = join_all((0..10).map(|_| t.cancel(&run.run_id))).await;
+    assert!(canceled.iter().all(|run| *run == canceled[0] && run.state == RunState::Canceled));
+    let types = t.event_types(&run.run_id).await;
+    assert_eq!(types.iter().filter(|type_| *type_ == "run_completed").count(), 1);
+    assert_eq!(types.last().map(String::as_str), Some("run_completed"));
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn cancel_ends_the_whole_tree_deepest_first_and_tells_the_executors() {
+    let t = TestServer::start().await;
+    let spec = |id: &str| json!({"node_type_ref": {"node_type_id": id, "version": "1"}, "inputs": {}});
+    let run = t.run_start("composite.accept", json!({})).await;
+    let root = &run.root_node_run_id;
+    let below = t
+        .children(&run.run_id, root, &[spec("composite.accept"), spec("atomic.hang"), spec("atomic.echo")])
+        .await;
+    let [inner, hang, done] = [0, 1, 2].map(|index| below[index].node_run_id.clone());
+    let deep = t.children(&run.run_id, &inner, &[spec("atomic.hang")]).await.remove(0).node_run_id;
+    t.node_run_in(&done, NodeRunState::Succeeded).await;
+    t.executors.called(":begin", 2).await;
+    t.executors.called(":execute", 3).await;
+    let events_before = t.events(&run.run_id).await.len();
+
+    t.cancel(&run.run_id).await;
+    for node in [root, &inner, &hang, &deep] {
+        let node = t.node_run(node).await;
+        assert_eq!((node.state, node.ended_at.is_some()), (NodeRunState::Canceled, true));
+    }
+    assert_eq!(t.node_run(&done).await.state, NodeRunState::Succeeded);
+    let events = t.events(&run.run_id).await;
+    let ended: Vec<_> =
+        events[events_before..].iter().map(|event| (event.type_, event.node_run_id.clone())).collect();
+    assert_eq!(
+        ended,
+        [
+            (RunEventType::AtomicExecuted, Some(deep.clone())),
+            (RunEventType::AtomicExecuted, Some(hang.clone())),
+            (RunEventType::RunCompleted, None),
+        ]
+    );
+    let calls = t.executors.called(":cancel", 4).await;
+    let mut told: Vec<&str> =
+        calls.iter().map(|call| &*call.path).filter(|path| path.ends_with(":cancel")).collect();
+    told.sort_unstable();
+    let mut expected = [
+        format!("/v1/atomic-node-runs/{deep}:cancel"),
+        format!("/v1/atomic-node-runs/{hang}:cancel"),
+        format!("/v1/composite-node-runs/{inner}:cancel"),
+        format!("/v1/composite-node-runs/{root}:cancel"),
+    ];
+    expected.sort();
+    assert_eq!(told, expected);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn cancel_is_sticky() {
+    let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "1")]).await;
+    let spec = |id: &str| json!({"node_type_ref": {"node_type_id": id, "version": "1"}, "inputs": {"x": 1}});
+    let run = t.run_start("composite.accept", json!({})).await;
+    let root = &run.root_node_run_id;
+    let deaf = t.children(&run.run_id, root, &[spec("atomic.deaf")]).await.remove(0).node_run_id;
+    t.executors.called(":execute", 1).await;
+    // The executor has no slot for it.
+    let waiting = t.children(&run.run_id, root, &[spec("atomic.echo")]).await.remove(0).node_run_id;
+    let canceled = t.cancel(&run.run_id).await;
+    let (events, node) = (t.events(&run.run_id).await, t.node_run(&deaf).await);
+
+    // The result comes all the same, and is recorded but not applied.
+    t.executors.release(deaf.as_str());
+    let late = t.attempts_until(&deaf, 1).await;
+    assert_eq!((late.len(), &late[0]["attempt"]), (1, &json!(1)));
+    assert_eq!(late[0]["outcome"]["late"]["state"], "succeeded");
+    // Nobody can revive anything.
+    for (node, state, status) in [
+        (root, "succeeded", 409),
+        (root, "canceled", 204),
+        (&deaf, "failed", 409),
+        (&waiting, "succeeded", 409),
+    ] {
+        let answer = t.post(&format!("/v1/node-runs/{node}:complete"), &json!({"state": state})).await;
+        match status {
+            204 => answer.no_content(),
+            _ => {
+                let error = answer.refused(409, "node_run_terminal");
+                assert_eq!(error["message"], "NodeRun is already canceled");
+            }
+        }
+    }
+    let create =
+        json!({"run_id": run.run_id, "parent_node_run_id": root, "node_runs": [spec("atomic.echo")]});
+    let error = t.post("/v1/node-runs", &create).await.refused(409, "run_terminal");
+    assert_eq!(error["message"], "Run is already canceled");
+    // Another run needs the slot, so the node that waited has had its turn.
+    let other = t.run_start("atomic.echo", json!({})).await;
+    t.run_ended(&other.run_id).await;
+
+    assert_eq!(t.run(&run.run_id).await, canceled);
+    assert_eq!((t.events(&run.run_id).await, t.node_run(&deaf).await), (events, node));
+    assert_eq!(t.executors.executions(waiting.as_str()), 0);
+    let told = t.executors.calls().iter().filter(|call| call.path.contains(waiting.as_str())).count();
+    assert_eq!(told, 0, "who never got it need not be told");
+    t.stop().await;
+}

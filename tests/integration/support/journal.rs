@@ -1,0 +1,73 @@
+//! A look into the journal of a running server, behind its back.
+
+use std::path::PathBuf;
+
+use jarvis_run_coordinator::ids::NodeRunId;
+use rusqlite::{Connection, OpenFlags};
+use serde_json::Value;
+
+use super::{TestServer, soon};
+
+impl TestServer {
+    fn journal_file(&self) -> PathBuf {
+        self.journal.path().join("journal.db")
+    }
+
+    /// Rows as text, their cells separated by tabs.
+    fn query(&self, sql: &str, parameters: impl rusqlite::Params) -> Vec<String> {
+        let file = Connection::open_with_flags(self.journal_file(), OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let file = file.expect("the journal");
+        let mut query = file.prepare(sql).expect("a query");
+        let columns = query.column_count();
+        let cell = |row: &rusqlite::Row<'_>, column| {
+            let cell = row.get_ref(column).expect("a cell");
+            cell.as_str().map_or_else(|_| format!("{cell:?}"), str::to_owned)
+        };
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok((0..columns).map(|column| cell(row, column)).collect::<Vec<_>>().join("\t"))
+        };
+        query.query_map(parameters, row).expect("rows").collect::<Result<_, _>>().expect("rows")
+    }
+
+    /// Everything that is in the journal. What leaves no trace leaves this as
+    /// it is.
+    pub fn everything(&self) -> Vec<String> {
+        ["runs", "node_runs", "events", "attempts", "outbox"]
+            .iter()
+            .flat_map(|table| self.query(&format!("SELECT '{table}', * FROM {table}"), []))
+            .collect()
+    }
+
+    /// Waits until a node's attempt log has so many entries.
+    pub async fn attempts_until(&self, node: &NodeRunId, count: usize) -> Vec<Value> {
+        let sql = "SELECT body FROM attempts WHERE node_run_id = ? ORDER BY attempt";
+        soon("the attempt log", async {
+            loop {
+                let bodies = self.query(sql, [node.as_str()]);
+                if bodies.len() >= count {
+                    return bodies.iter().map(|body| serde_json::from_str(body).expect("JSON")).collect();
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    }
+
+    /// Who started a run, as recorded.
+    pub fn owner_of(&self, run: &str) -> String {
+        self.query("SELECT body ->> '$.owner' FROM runs WHERE run_id = ?", [run]).concat()
+    }
+
+    /// Damages rows as no request could, while the server is down: a server
+    /// that runs does not expect anybody to write its journal.
+    pub async fn tampered(self, vars: &[(&str, &str)], edits: &[(&str, &str)]) -> Self {
+        let path = self.journal_file();
+        let (journal, executors) = self.stop().await;
+        let file = Connection::open(path).expect("the journal");
+        for (sql, id) in edits {
+            assert_eq!(file.execute(sql, [id]).expect("an update"), 1, "{sql}");
+        }
+        drop(file);
+        Self::try_start(journal, executors, vars).await.expect("the server starts")
+    }
+}

@@ -1,0 +1,49 @@
+//! The official conformance checker. It knows no tier for Run Coordinators
+//! beyond these two.
+
+use serde_json::Value;
+
+use crate::support::{Coordinator, output_of, python};
+
+#[tokio::test]
+async fn conforms_at_tier_smoke() {
+    let t = Coordinator::start().await;
+    // Health and version.
+    check(&t, "smoke", 2).await;
+}
+
+#[tokio::test]
+async fn conforms_at_tier_surface() {
+    let t = Coordinator::start().await;
+    // Those of smoke, and once each of the nine required endpoints.
+    check(&t, "surface", 11).await;
+}
+
+/// Every one of `checks` passes: none fails, warns or is skipped.
+async fn check(t: &Coordinator, tier: &str, checks: usize) {
+    let mut checker = python("conformance.py");
+    checker.args([
+        "check",
+        "run-coordinator",
+        "--url",
+        &t.url,
+        "--tier",
+        tier,
+        "--strict",
+        "--format",
+        "json",
+    ]);
+    let (printed, succeeded) = output_of("the conformance checker", checker).await;
+    let report: Value = serde_json::from_str(&printed).expect("a report");
+    println!("arp-conformance, tier {tier} of {}: {}", report["spec_ref"], report["counts"]);
+    let results = report["results"].as_array().expect("results");
+    for result in results {
+        println!("  {} {} {}: {}", result["status"], result["check_id"], result["name"], result["message"]);
+        for error in result["errors"].as_array().into_iter().flatten() {
+            println!("      {error}");
+        }
+    }
+    let passed = results.iter().filter(|result| result["status"] == "PASS").count();
+    assert_eq!((passed, results.len()), (checks, checks), "passed, made");
+    assert!(succeeded, "the checker says so in its own way");
+}

@@ -1,0 +1,123 @@
+//! Runs of the node pack's types, and of types that it does not have.
+
+use jarvis_run_coordinator::model::{NodeKind, NodeRunState, RunState};
+use serde_json::{Value, json};
+
+use crate::support::{Coordinator, completion_error, echo_type, sleep_type, types};
+
+/// A run that ends at its atomic root, however it ends.
+const ATOMIC_RUN: [&str; 7] = [
+    "run_started",
+    "node_run_assigned",
+    "policy_decided",
+    "policy_decided",
+    "node_evaluated",
+    "atomic_executed",
+    "run_completed",
+];
+
+#[tokio::test]
+async fn an_echo_succeeds_with_the_executors_outputs() {
+    let t = Coordinator::start().await;
+    let registry = t.services().registry.as_registry();
+    // Without a version: the newest.
+    let node_type = registry.get_node_type("jarvis.core.echo", None).await.expect("a type").into_inner();
+    let node_type = json!({"node_type_id": node_type.node_type_id, "version": node_type.version});
+
+    let run = t.run_start(&node_type, json!({"echo": "hello"})).await;
+    assert_eq!(run.state, RunState::Running);
+    let (run, root, events) = t.run_ended(&run.run_id).await;
+    assert_eq!((run.state, root.state), (RunState::Succeeded, NodeRunState::Succeeded));
+    assert_eq!(root.kind, Some(NodeKind::Atomic), "as the registry says: no prefix would");
+    assert_eq!(serde_json::to_value(&root.outputs).expect("JSON"), json!({"echo": "hello"}));
+    assert_eq!(types(&events), ATOMIC_RUN);
+    assert_eq!(t.services().executor.executions(&root.node_run_id), 1);
+}
+
+#[tokio::test]
+async fn what_nobody_can_execute_fails_with_the_reason() {
+    let t = Coordinator::start().await;
+    let cases = [
+        // Neither the registry knows it nor its prefix says.
+        ("jarvis.core.nothing", "unknown_node_kind", "Unable to resolve node kind", 0),
+        // The prefix says; the executor has no handler.
+        ("atomic.nothing", "unknown_node_type", "Unknown node_type_id: atomic.nothing", 1),
+        // Only the registry knows that it is a composite.
+        (
+            "jarvis.composite.planner.general",
+            "composite_executor_unconfigured",
+            "Composite Executor is not configured",
+            0,
+        ),
+    ];
+    for (id, code, message, executions) in cases {
+        let node_type = json!({"node_type_id": id, "version": "0.3.8"});
+        let run = t.run_start(&node_type, json!({"goal": "none"})).await;
+        let (run, root, events) = t.run_ended(&run.run_id).await;
+        assert_eq!((run.state, root.state), (RunState::Failed, NodeRunState::Failed), "{id}");
+        let error = completion_error(&root);
+        assert_eq!((&error["code"], &error["message"]), (&json!(code), &json!(message)), "{id}");
+        assert_eq!(types(&events).last().expect("events"), "run_completed", "{id}");
+        assert_eq!(t.services().executor.executions(&root.node_run_id), executions, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_fails_the_run_with_the_executors_error() {
+    let t = Coordinator::start().await;
+    let run = t.run_start(&echo_type(), json!({"echo": 5})).await;
+    let (run, root, events) = t.run_ended(&run.run_id).await;
+    assert_eq!((run.state, root.state), (RunState::Failed, NodeRunState::Failed));
+    let error = completion_error(&root);
+    assert_eq!(error["code"], "handler_error", "{error}");
+    assert_eq!(error["message"], "Atomic handler failed", "{error}");
+    assert_eq!(types(&events), ATOMIC_RUN);
+}
+
+#[tokio::test]
+async fn a_cancel_stops_the_node_at_the_executor() {
+    let t = Coordinator::start().await;
+    let executor = &t.services().executor;
+    let inputs = json!({"seconds": 600, "duration_seconds": null});
+    let run = t.run_start(&sleep_type(), inputs).await;
+    let root = run.root_node_run_id.clone();
+    executor.said("Atomic execute requested", &root).await;
+
+    let canceled = t.client.cancel_run(&run.run_id).await.expect("it is canceled").into_inner();
+    assert_eq!(canceled.state, RunState::Canceled);
+    executor.said("Atomic execute canceled", &root).await;
+    let (run, root, events) = t.run_ended(&run.run_id).await;
+    assert_eq!((run.state, root.state), (RunState::Canceled, NodeRunState::Canceled));
+    assert_eq!(types(&events).iter().filter(|name| *name == "run_completed").count(), 1);
+    assert_eq!(executor.executions(&root.node_run_id), 1);
+}
+
+#[tokio::test]
+async fn a_type_that_is_not_allowed_never_gets_to_the_executor() {
+    let t = Coordinator::start().await;
+    let candidates = |list: &str| json!({"constraints": {"candidates": {list: ["jarvis.core.uuid4"]}}});
+    let start = async |node_type: &Value, more: Value| {
+        let run = t.run_start_with(node_type, json!({"echo": "hello"}), more).await;
+        t.run_ended(&run.run_id).await
+    };
+    let (run, root, _) = start(&echo_type(), candidates("allowed_node_type_ids")).await;
+    assert_eq!(run.state, RunState::Failed);
+    assert_eq!(completion_error(&root)["code"], "node_type_not_allowed");
+    assert!(root.executor_binding.is_none());
+
+    let uuid = json!({"node_type_id": "jarvis.core.uuid4", "version": "0.3.8"});
+    let (run, denied, _) = start(&uuid, candidates("denied_node_type_ids")).await;
+    assert_eq!(run.state, RunState::Failed);
+    assert_eq!(completion_error(&denied)["code"], "node_type_denied");
+
+    // The same lists let others through; and what the executor did before is
+    // in its output by then.
+    let (run, ..) = start(&uuid, candidates("allowed_node_type_ids")).await;
+    assert_eq!(run.state, RunState::Succeeded);
+    let (run, other, _) = start(&echo_type(), candidates("denied_node_type_ids")).await;
+    assert_eq!(run.state, RunState::Succeeded);
+    t.services().executor.said("Atomic execute succeeded", &other.node_run_id).await;
+    for never in [root, denied] {
+        assert_eq!(t.services().executor.executions(&never.node_run_id), 0);
+    }
+}

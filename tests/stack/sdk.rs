@@ -1,0 +1,41 @@
+//! The official SDK as a client: what `sdk_run.py` saw.
+
+use serde_json::{Value, json};
+
+use crate::support::{Coordinator, VERSION, output_of, python};
+
+#[tokio::test]
+async fn the_official_sdk_runs_reads_streams_and_cancels() {
+    let t = Coordinator::start().await;
+    let mut script = python("sdk_run.py");
+    script.args([&t.url, VERSION]);
+    let (printed, succeeded) = output_of("sdk_run.py", script).await;
+    assert!(succeeded, "its own assertions: see above");
+    let saw: Value = serde_json::from_str(&printed).expect("JSON");
+
+    assert_eq!((&saw["health"], &saw["service"]), (&json!("ok"), &json!("arp-jarvis-run-coordinator")));
+    let echo = &saw["echo"];
+    assert_eq!(echo["started"], "running");
+    assert_eq!((&echo["ended"], &echo["root"]), (&json!("succeeded"), &json!("succeeded")));
+    assert_eq!(echo["outputs"], json!({"echo": "from the SDK"}));
+    assert_eq!(
+        echo["events"],
+        json!([
+            "run_started",
+            "node_run_assigned",
+            "policy_decided",
+            "policy_decided",
+            "node_evaluated",
+            "atomic_executed",
+            "run_completed"
+        ])
+    );
+    // Of the root: all but the beginning of the run.
+    assert_eq!(echo["node_events"].as_array().expect("a list").len(), 6, "{}", echo["node_events"]);
+    let canceled = &saw["canceled"];
+    for what in ["answer", "run", "root"] {
+        assert_eq!(canceled[what], "canceled", "{what}");
+    }
+    assert_eq!(canceled["events"].as_array().and_then(|names| names.last()), Some(&json!("run_completed")));
+    assert_eq!(saw["unknown"], json!({"code": "run_not_found", "status": 404}));
+}
