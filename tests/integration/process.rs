@@ -6,13 +6,14 @@ use std::{collections::BTreeMap, time::Instant};
 use futures::{StreamExt, stream::FuturesUnordered};
 use jarvis_run_coordinator::{
     ids::NodeRunId,
+    model::RunState,
     record::{AttemptOutcome, AttemptRecord, NodeRecord},
     store::Store,
 };
 use serde_json::{Value, json};
 
 use crate::support::{
-    FakeExecutors, FakeService, Program,
+    FakeExecutors, FakeService, Program, TestServer,
     process::{PROMPT, Process, StartedRun, start_request},
     soon,
 };
@@ -158,25 +159,28 @@ async fn killed_with_an_accepted_composite_its_executor_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn killed_before_the_executor_was_told_of_a_cancel_it_is_told_by_the_next_process() {
-    let executors = FakeExecutors::start();
-    let program = Program::with_executors(&executors);
-    let process = program.start().await;
-    let run = hanging(&process, &executors).await;
-    executors.refuse_cancels(true);
-    let (status, canceled) = process.post(&format!("/v1/runs/{}:cancel", run.id), &json!({})).await;
-    assert_eq!((status, &canceled["state"]), (200, &json!("canceled")));
-    executors.called(":cancel", 1).await;
-    process.kill().await;
+    // Killed at the first try, and after it is known to have failed.
+    for tries in [1, 2] {
+        let executors = FakeExecutors::start();
+        let program = Program::with_executors(&executors);
+        let process = program.start().await;
+        let run = hanging(&process, &executors).await;
+        executors.refuse_cancels(true);
+        let (status, canceled) = process.post(&format!("/v1/runs/{}:cancel", run.id), &json!({})).await;
+        assert_eq!((status, &canceled["state"]), (200, &json!("canceled")));
+        executors.called(":cancel", tries).await;
+        process.kill().await;
 
-    let refused = executors.called(":cancel", 1).await.len();
-    executors.refuse_cancels(false);
-    let process = program.start().await;
-    executors.calls_until("the cancel", |calls| calls.len() > refused).await;
-    process.logged("executor told to stop", 1).await;
-    assert_eq!(process.run_ended(&run.id).await, "canceled");
-    process.terminate().await;
-    assert_eq!(executors.executions(&run.root), 1);
-    assert_eq!(record(&program, &run.root).await.wake, None, "nothing is left to do");
+        let calls = executors.calls().len();
+        executors.refuse_cancels(false);
+        let process = program.start().await;
+        executors.calls_until("the cancel", |now| now.len() > calls).await;
+        process.logged("executor told to stop", 1).await;
+        assert_eq!(process.run_ended(&run.id).await, "canceled");
+        process.terminate().await;
+        assert_eq!(executors.executions(&run.root), 1);
+        assert_eq!(record(&program, &run.root).await.wake, None, "nothing is left to do");
+    }
 }
 
 /// A cancel may overtake the call that it is about.
@@ -338,6 +342,20 @@ async fn a_shutdown_lets_requests_and_executors_finish() {
         assert_eq!(executors.executions(&run.root), 1, "{}", run.id);
     }
     process.terminate().await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_with_work_under_way_gives_the_journal_back() {
+    let vars = [(SHUTDOWN_SECS, "0.2")];
+    let t = TestServer::start_with(&vars).await;
+    let run = t.run_start("atomic.deaf", json!({})).await;
+    t.executors.called(":execute", 1).await;
+    let (journal, executors) = t.stop().await;
+    let t = TestServer::try_start(journal, executors, &vars).await.expect("the journal is free");
+    let run = t.run_ended(&run.run_id).await;
+    assert_eq!(run.state, RunState::Failed);
+    assert_eq!(t.executors.executions(run.root_node_run_id.as_str()), 1);
+    t.stop().await;
 }
 
 #[tokio::test]
