@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 /// How the program ends early, and what it says then.
 type Failure = (Exit, String);
 
-fn config_error(error: impl ToString) -> Failure {
+fn config_error(error: impl std::fmt::Display) -> Failure {
     (Exit::Config, error.to_string())
 }
 
@@ -65,7 +65,9 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
     let again = runtime.block_on(async {
         // Before anything is begun that a signal would have to end.
         let mut signals = Signals::catch().map_err(config_error)?;
-        let server = Server::start(&settings, Surroundings::default(), &log).await.map_err(start_error)?;
+        let server = Server::start(&settings, Surroundings::default(), &log)
+            .await
+            .map_err(|error| start_error(&error))?;
         let watched = async {
             match settings.reload {
                 true => watch.changed(&SystemClock).await,
@@ -124,8 +126,8 @@ impl Signals {
     }
 }
 
-fn start_error(error: StartError) -> Failure {
-    let exit = match &error {
+fn start_error(error: &StartError) -> Failure {
+    let exit = match error {
         StartError::Journal(_) | StartError::TakeUp(_) => Exit::Journal,
         StartError::Listen { .. } | StartError::Setup(_) => Exit::Config,
     };

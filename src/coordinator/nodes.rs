@@ -1,7 +1,7 @@
 //! Creating, reading, evaluating and completing NodeRuns (contract §6.6 to
 //! §6.9).
 
-use slog::info;
+use slog::debug;
 
 use super::{Coordinator, CoordinatorError};
 use crate::{
@@ -64,7 +64,7 @@ impl Coordinator {
                 Ok(engine::children_create(run, command, rules, lease, now)?)
             })
             .await?;
-        info!(self.parts.log, "node runs created"; "run_id" => %run_id, "parent" => %parent_node_run_id,
+        debug!(self.parts.log, "node runs created"; "run_id" => %run_id, "parent" => %parent_node_run_id,
             "count" => node_runs.len(), "caller" => caller.subject());
         Ok(NodeRunsCreateResponse { node_runs, extensions })
     }
@@ -91,7 +91,7 @@ impl Coordinator {
             Ok(engine::node_evaluate(view.run, view.node, report.clone(), now))
         })
         .await?;
-        info!(self.parts.log, "node run evaluated"; "run_id" => %run_id, "node_run_id" => %node, "caller" => caller.subject());
+        debug!(self.parts.log, "node run evaluated"; "run_id" => %run_id, "node_run_id" => %node, "caller" => caller.subject());
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl Coordinator {
             Ok(engine::node_complete(view, completion.clone(), rules, lease, now)?)
         })
         .await?;
-        info!(self.parts.log, "node run completed"; "run_id" => %run_id, "node_run_id" => %node,
+        debug!(self.parts.log, "node run completed"; "run_id" => %run_id, "node_run_id" => %node,
             "state" => %completion.state, "caller" => caller.subject());
         Ok(())
     }

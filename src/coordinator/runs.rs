@@ -2,7 +2,7 @@
 
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
-use slog::{info, warn};
+use slog::{debug, info, warn};
 
 use super::{Coordinator, CoordinatorError, FieldError};
 use crate::{
@@ -57,7 +57,7 @@ impl Coordinator {
                 Ok(engine::run_start(existing.as_ref(), command.clone(), rules, lease, now)?)
             })
             .await?;
-        info!(self.parts.log, "run started"; "run_id" => %run.run_id, "state" => %run.state, "caller" => caller.subject());
+        debug!(self.parts.log, "run started"; "run_id" => %run.run_id, "state" => %run.state, "caller" => caller.subject());
         Ok(run)
     }
 

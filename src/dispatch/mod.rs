@@ -211,6 +211,10 @@ impl Dispatcher {
             }
         }
         self.take_back().await;
+        if !self.parts.auto_dispatch {
+            // All that is queued is ours, and nobody is at it on purpose.
+            return Ok(());
+        }
         // Ours in the journal, but nobody is at it: its task failed, or the
         // commit that made it ours was reported as failed.
         let settled =

@@ -5,11 +5,14 @@
 #![allow(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]
 
 mod auth;
+mod cli;
 mod demo;
 mod dispatch;
 mod golden;
 mod idempotency;
+mod journal;
 mod nodes;
+mod process;
 mod runs;
 mod smoke;
 mod streams;

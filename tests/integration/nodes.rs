@@ -42,13 +42,13 @@ async fn the_first_check_that_fails_answers() {
     let unknown = t.run_start("neither", json!({})).await;
     t.cancel(&atomic_over.run_id).await;
     t.cancel(&over.run_id).await;
-    let spoil = "body = json_set(body, '$.run.extensions.constraints', 'not constraints')";
-    t.tamper(&format!("UPDATE runs SET {spoil} WHERE run_id = ?"), bad_run.run_id.as_str());
-    let spoil = "body = json_set(body, '$.node.extensions.constraints', json('[1]'))";
-    t.tamper(
-        &format!("UPDATE node_runs SET {spoil} WHERE node_run_id = ?"),
-        bad_parent.root_node_run_id.as_str(),
-    );
+    let spoil_run = "UPDATE runs SET body = json_set(body, '$.run.extensions.constraints', 'not constraints')
+         WHERE run_id = ?";
+    let spoil_node =
+        "UPDATE node_runs SET body = json_set(body, '$.node.extensions.constraints', json('[1]'))
+         WHERE node_run_id = ?";
+    let edits = [(spoil_run, bad_run.run_id.as_str()), (spoil_node, bad_parent.root_node_run_id.as_str())];
+    let t = t.tampered(&TestServer::IDLE, &edits).await;
     let live_over = composite(&t, json!({"structural": {"max_children_per_composite": 1}})).await;
     let parent_over =
         t.children(&live_over.run_id, &live_over.root_node_run_id, &[spec("composite.accept")]).await;

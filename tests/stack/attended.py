@@ -1,23 +1,28 @@
-"""Runs a Python program for as long as somebody holds our stdin open.
+"""Becomes a program that lives for as long as somebody holds our stdin open.
 
     python attended.py <program> <arguments>...
 
-The tests share services that nothing in them would end: the system closes the
-pipe when they are over, however that happens.
+A test ends its processes when it is over. Those that tests share, and all of
+them if the tests are killed, have nobody to do that; but the system closes the
+pipe.
 """
 
 import os
-import runpy
+import signal
 import sys
-import threading
 
-
-def end_with_stdin():
-    while os.read(0, 1):
+program = os.getpid()
+null = os.open(os.devnull, os.O_RDWR)
+if os.fork() == 0:
+    # Holds the pipe that it watches, and nothing else.
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while os.read(0, 1024):
         pass
+    # Not somebody else who has got its number since.
+    if os.getppid() == program:
+        os.kill(program, signal.SIGKILL)
     os._exit(0)
-
-
-threading.Thread(target=end_with_stdin, daemon=True).start()
-del sys.argv[0]
-runpy.run_path(sys.argv[0], run_name="__main__")
+os.dup2(null, 0)
+os.execv(sys.argv[1], sys.argv[1:])

@@ -1,5 +1,6 @@
-//! The program among the real JARVIS services: the Node Registry and the Atomic
-//! Executor with its node pack, the official SDK, the official checker.
+//! The program among the real JARVIS services: the Node Registry, the Atomic
+//! Executor with its node pack, the Policy Decision Point, the official SDK, the
+//! official checker.
 //!
 //! ```text
 //!   test ──▶ generated client ─┐
@@ -9,12 +10,14 @@
 //!
 //! All Python comes from `requirements.txt` (see `cargo xtask venv`, which the
 //! tests call by themselves). Every process listens on a port that the system
-//! chooses, and ends with the test or, at the latest, with this process.
+//! chooses, and ends with its test or, at the latest, with this process (see
+//! `attended.py`).
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod conformance;
 mod crash;
+mod policy;
 mod registry_outage;
 mod runs;
 mod sdk;

@@ -1,5 +1,5 @@
 //! `cargo xtask venv`: the Python environment of `tests/stack`, made from its
-//! pinned `requirements.txt`. The tests make sure of it by calling [`ensure`].
+//! pinned `requirements.txt`. The tests make sure of it by calling [`ensure()`].
 //!
 //! ```text
 //!  requirements.txt ──┬─ as in the stamp ──▶ up to date

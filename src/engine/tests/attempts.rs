@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A started world with an atomic child `a` under the root.
-fn with_child(constraints: Value) -> World {
+fn with_child(constraints: &Value) -> World {
     let mut world = World::composite(constraints);
     world.create(ROOT, &[child("a")]).expect("a child");
     world
@@ -27,7 +27,7 @@ fn executed(state: &str) -> Value {
 
 #[test]
 fn a_node_that_may_be_executed_goes_to_its_executor() {
-    let mut world = with_child(Value::Null);
+    let mut world = with_child(&Value::Null);
     let mark = world.events.len();
     let Begun::Go { attempt, deadline } = world.dispatch("a") else { panic!("it may be executed") };
     assert_eq!(attempt, Attempt { number: 1, started_at: world.now });
@@ -76,7 +76,7 @@ fn a_node_that_must_not_be_executed_fails_with_the_reason() {
         ),
     ] {
         // The child's own constraints; the root stays executable.
-        let mut world = World::composite(Value::Null);
+        let mut world = World::composite(&Value::Null);
         world.create(ROOT, &[child("a").with("constraints", constraints)]).expect("a child");
         let mark = world.events.len();
         assert_eq!(world.dispatch("a"), Begun::Refused);
@@ -106,7 +106,7 @@ fn a_type_may_do_what_the_ceiling_allows() {
         (SideEffectClass::Write, None),
         (SideEffectClass::Irreversible, Some("side_effect_not_allowed")),
     ] {
-        let mut world = World::composite(json!({"gates": {"side_effect_class": "write"}}));
+        let mut world = World::composite(&json!({"gates": {"side_effect_class": "write"}}));
         let kind = Some(NodeKind::Atomic);
         world
             .types
@@ -119,7 +119,7 @@ fn a_type_may_do_what_the_ceiling_allows() {
 
 #[test]
 fn without_an_executor_the_node_fails_after_policy_has_been_asked() {
-    let mut world = with_child(Value::Null);
+    let mut world = with_child(&Value::Null);
     let mark = world.events.len();
     let unconfigured = Error::new("atomic_executor_unconfigured", "Atomic Executor is not configured");
     assert_eq!(world.begin_with("a", PolicyOutcome::Allow, Err(unconfigured)), Begun::Refused);
@@ -140,7 +140,7 @@ fn without_an_executor_the_node_fails_after_policy_has_been_asked() {
 #[test]
 fn a_node_that_policy_denies_fails_and_the_event_has_the_evidence() {
     for outcome in [PolicyOutcome::Deny, PolicyOutcome::RequireApproval] {
-        let mut world = with_child(Value::Null);
+        let mut world = with_child(&Value::Null);
         let mark = world.events.len();
         let approval = json!({"approval_id": "ap", "uri": "https://approvals.example/ap"});
         let evidence =
@@ -177,7 +177,7 @@ fn a_node_that_policy_denies_fails_and_the_event_has_the_evidence() {
 
 #[test]
 fn a_kind_that_is_found_late_is_stored_even_if_the_node_is_refused() {
-    let mut world = World::composite(json!({"gates": {"side_effect_class": "read"}}));
+    let mut world = World::composite(&json!({"gates": {"side_effect_class": "read"}}));
     world
         .create(ROOT, &[child("a").of("t"), child("b").of("t"), child("c").of("t")])
         .expect("of unknown kind");
@@ -213,7 +213,7 @@ fn a_kind_that_is_found_late_is_stored_even_if_the_node_is_refused() {
 
 #[test]
 fn a_claimed_node_is_assigned_until_it_is_begun() {
-    let mut world = with_child(Value::Null);
+    let mut world = with_child(&Value::Null);
     let (mark, run_version) = (world.events.len(), world.run().version);
     world.claim("a");
     assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Assigned, Some(Job::Dispatch)));
@@ -238,7 +238,7 @@ fn what_an_executor_answers_is_evaluated_and_then_the_end() {
         (NodeRunState::Failed, "fail"),
         (NodeRunState::Canceled, "fail"),
     ] {
-        let mut world = with_child(Value::Null);
+        let mut world = with_child(&Value::Null);
         world.begin("a");
         let mark = world.events.len();
         let error = Error::new("c", "m");
@@ -295,7 +295,7 @@ fn an_atomic_root_ends_its_run() {
 #[test]
 fn a_call_that_failed_fails_the_node_without_an_evaluation() {
     for tell in [false, true] {
-        let mut world = with_child(Value::Null);
+        let mut world = with_child(&Value::Null);
         world.begin("a");
         let mark = world.events.len();
         assert_eq!(world.finish("a", 1, call_failed(tell)), Applied::Yes);
@@ -308,7 +308,7 @@ fn a_call_that_failed_fails_the_node_without_an_evaluation() {
 
 #[test]
 fn a_composite_that_its_executor_rejects_takes_its_children_along() {
-    let mut world = with_child(Value::Null);
+    let mut world = with_child(&Value::Null);
     let rejected = Error::new("composite_rejected", "Composite assignment rejected");
     world.finish(ROOT, 1, AttemptResult::Failed { error: rejected, tell_executor: false });
     assert_eq!((world.state("a"), world.state(ROOT)), (NodeRunState::Canceled, NodeRunState::Failed));
@@ -317,7 +317,7 @@ fn a_composite_that_its_executor_rejects_takes_its_children_along() {
 
 #[test]
 fn the_newest_evaluation_stands_and_the_events_have_all() {
-    let mut world = with_child(Value::Null);
+    let mut world = with_child(&Value::Null);
     world.begin("a");
     world.evaluate("a", json!({"evaluation_result": {"status": "unknown", "confidence": 0.25}}));
     world.answer("a", NodeRunState::Succeeded);
@@ -327,7 +327,7 @@ fn the_newest_evaluation_stands_and_the_events_have_all() {
 
 #[test]
 fn a_result_that_comes_when_the_node_is_over_is_kept_as_evidence_only() {
-    let mut world = with_child(Value::Null);
+    let mut world = with_child(&Value::Null);
     world.begin("a");
     world.cancel(RUN);
     let before = world.clone();
@@ -345,7 +345,7 @@ fn a_result_that_comes_when_the_node_is_over_is_kept_as_evidence_only() {
 
 #[test]
 fn a_begun_node_is_not_begun_again() {
-    let mut world = with_child(Value::Null);
+    let mut world = with_child(&Value::Null);
     world.begin("a");
     let before = world.node("a").clone();
     assert_eq!(world.begin("a"), Begun::Stale);
@@ -362,7 +362,7 @@ fn a_begun_node_is_not_begun_again() {
 
 #[test]
 fn a_refusal_that_comes_too_late_changes_nothing() {
-    let mut world = with_child(Value::Null);
+    let mut world = with_child(&Value::Null);
     world.begin("a");
     let refusal = Error::new("unknown_node_kind", "Unable to resolve node kind");
     let facts = NodeTypeFacts::default();
@@ -373,7 +373,7 @@ fn a_refusal_that_comes_too_late_changes_nothing() {
 
 #[test]
 fn after_a_cancel_nothing_of_the_run_is_dispatched() {
-    let mut world = with_child(Value::Null);
+    let mut world = with_child(&Value::Null);
     world.create(ROOT, &[child("b")]).expect("another child");
     world.claim("b");
     world.cancel(RUN);
@@ -388,7 +388,7 @@ fn after_a_cancel_nothing_of_the_run_is_dispatched() {
 
 #[test]
 fn a_node_that_is_put_off_is_nobodys_until_then_but_not_beyond_its_deadline() {
-    let mut world = with_child(Value::Null);
+    let mut world = with_child(&Value::Null);
     world.claim("a");
     for tries in 1..=2 {
         world.retry("a", Duration::from_secs(5));
@@ -415,14 +415,14 @@ fn a_nodes_deadline_is_the_shortest_of_all_that_hold() {
         (Some(10_000), None, "atomic.echo", 10_000 - 3),
         (Some(10_000), Some(20_000), "composite.plan", 10_000 - 3),
     ] {
-        let mut world = World::composite(json!({"budgets": {"max_wall_time_ms": of_run}}));
+        let mut world = World::composite(&json!({"budgets": {"max_wall_time_ms": of_run}}));
         let constraints = json!({"budgets": {"max_wall_time_ms": of_node}});
         world.create(ROOT, &[child("a").of(kind).with("constraints", constraints)]).expect("a child");
         world.begin("a");
         let deadline = world.node("a").deadline.expect("a deadline");
         assert_eq!(deadline.since(world.now).as_millis(), expected_ms, "{of_run:?} {of_node:?} {kind}");
     }
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     assert_eq!(world.node(ROOT).deadline, world.run().deadline, "a composite has as long as its run");
     world.create(ROOT, &[child("b").with("node_type_ref", node_type("composite.plan"))]).expect("a child");
     assert_eq!(world.node("b").deadline, world.run().deadline);

@@ -19,7 +19,7 @@ struct Request {
 
 impl Request {
     fn new() -> Self {
-        let mut world = World::composite(Value::Null);
+        let mut world = World::composite(&Value::Null);
         world.create(ROOT, &[child("").key("k")]).expect("a first child");
         Self { world, children: vec![child("new")] }
     }
@@ -158,18 +158,18 @@ fn a_parent_of_unknown_kind_cannot_have_children_and_one_found_out_to_be_composi
 
 #[test]
 fn limits_may_be_reached_but_not_passed() {
-    let mut world = World::composite(json!({"structural": {"max_children_per_composite": 3}}));
+    let mut world = World::composite(&json!({"structural": {"max_children_per_composite": 3}}));
     let accepted = (0..10).filter(|n| world.create(ROOT, &[child(&format!("c{n}"))]).is_ok()).count();
     assert_eq!((accepted, world.node(ROOT).children), (3, 3));
 
-    let mut world = World::composite(json!({"structural": {"max_total_nodes_per_run": 3}}));
+    let mut world = World::composite(&json!({"structural": {"max_total_nodes_per_run": 3}}));
     let many = [child("a"), child("b"), child("c")];
     let total = Rejection::Limit(Limit::MaxTotalNodesPerRun);
     assert_eq!(world.create(ROOT, &many), Err(total.clone()), "the root counts");
     world.create(ROOT, &many[..2]).expect("three in all");
     assert_eq!(world.create(ROOT, &many[2..]), Err(total));
 
-    let mut world = World::composite(json!({"structural": {"max_decomposition_rounds_per_node": 2}}));
+    let mut world = World::composite(&json!({"structural": {"max_decomposition_rounds_per_node": 2}}));
     world.create(ROOT, &[child("a").of("composite.plan"), child("b")]).expect("the first round");
     world.create(ROOT, &[child("c")]).expect("the second round");
     let rounds = Rejection::Limit(Limit::MaxDecompositionRoundsPerNode);
@@ -177,14 +177,14 @@ fn limits_may_be_reached_but_not_passed() {
     world.create("a", &[child("e")]).expect("each node has its own rounds");
     assert_eq!(world.extension(ROOT, "decomposition_rounds"), Some(&json!(2)));
 
-    let mut world = World::composite(json!({"structural": {"max_depth": 1}}));
+    let mut world = World::composite(&json!({"structural": {"max_depth": 1}}));
     world.create(ROOT, &[child("a").of("composite.plan")]).expect("depth 1");
     assert_eq!(world.create("a", &[child("b")]), Err(Rejection::Limit(Limit::MaxDepth)));
 }
 
 #[test]
 fn a_request_that_is_too_large_as_a_whole_is_refused_as_a_whole() {
-    let mut world = World::composite(json!({"structural": {"max_children_per_composite": 2}}));
+    let mut world = World::composite(&json!({"structural": {"max_children_per_composite": 2}}));
     world.create(ROOT, &[child("a")]).expect("the first");
     let events = world.events.len();
     assert!(world.create(ROOT, &[child("b"), child("c")]).is_err());
@@ -195,7 +195,7 @@ fn a_request_that_is_too_large_as_a_whole_is_refused_as_a_whole() {
 #[test]
 fn children_inherit_their_parents_constraints_and_can_only_narrow_them() {
     let mut world =
-        World::composite(json!({"structural": {"max_depth": 5}, "gates": {"side_effect_class": "write"}}));
+        World::composite(&json!({"structural": {"max_depth": 5}, "gates": {"side_effect_class": "write"}}));
     let of_type = parse(json!({"candidates": {"denied_node_type_ids": ["z"]}}));
     let facts = NodeTypeFacts {
         kind: Some(NodeKind::Composite),
@@ -233,7 +233,7 @@ fn children_inherit_their_parents_constraints_and_can_only_narrow_them() {
 
 #[test]
 fn a_round_is_told_in_the_order_of_the_request() {
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     let mark = world.events.len();
     let binding = json!({"subtask_id": "S1", "candidate_set_id": "set-1", "rationale": "best",
         "chosen_node_type_ref": node_type("atomic.echo")});
@@ -263,7 +263,7 @@ fn a_round_is_told_in_the_order_of_the_request() {
 
 #[test]
 fn a_new_child_is_queued_and_due_at_once() {
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     let spec = child("a")
         .with("inputs", json!({"text": null}))
         .with("metadata", json!({"labels": {"l": "1"}}))
@@ -299,7 +299,7 @@ fn the_binding_must_agree_with_type_and_candidate_set() {
         (bound(echo(), Some("t")), Some("s"), Some("binding_decision does not agree with candidate_set_id")),
         (bound(newer, None), None, Some("binding_decision does not agree with node_type_ref")),
     ] {
-        let mut world = World::composite(Value::Null);
+        let mut world = World::composite(&Value::Null);
         let spec = child("a").with("binding_decision", binding.clone()).with("candidate_set_id", json!(set));
         let message = world.create(ROOT, &[spec]).err().map(|rejection| rejection.message());
         assert_eq!(message.as_deref(), expected, "{binding} {set:?}");

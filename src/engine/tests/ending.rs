@@ -24,7 +24,7 @@ use NodeRunState::{Assigned, Canceled, Failed, Queued, Running, Succeeded};
 ///                 └─ odd (queued, of unknown kind)
 /// ```
 fn tree() -> World {
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     let odd = child("odd").of("unknown");
     world.create(ROOT, &[child("plan").of("composite.plan"), child("done"), odd]).expect("children");
     world.begin("plan");
@@ -124,7 +124,7 @@ fn a_completed_parent_takes_its_live_descendants_with_it_and_nobody_else() {
 #[test]
 fn the_same_end_again_is_no_news_and_another_one_is_refused() {
     for state in ["succeeded", "failed", "canceled"] {
-        let mut world = World::composite(Value::Null);
+        let mut world = World::composite(&Value::Null);
         world.create(ROOT, &[child("a")]).expect("a child");
         world.complete("a", json!({"state": state, "outputs": {"first": true}})).expect("completed");
         let before = world.clone();
@@ -151,7 +151,7 @@ fn a_node_may_be_completed_in_every_live_state() {
     for prepare in
         [|_: &mut World| {}, |world: &mut World| world.claim("a"), |world: &mut World| _ = world.begin("a")]
     {
-        let mut world = World::composite(Value::Null);
+        let mut world = World::composite(&Value::Null);
         world.create(ROOT, &[child("a").of("composite.plan")]).expect("a child");
         prepare(&mut world);
         world.complete("a", json!({"state": "succeeded"})).expect("completed");
@@ -181,7 +181,7 @@ fn an_atomic_node_completed_by_somebody_else_is_called_off_at_its_executor() {
 
 #[test]
 fn a_completion_says_all_there_is_to_say() {
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     world.complete(ROOT, json!({"state": "succeeded", "extensions": {"acme.x": 1}})).expect("completed");
     let node = &world.node(ROOT).node;
     assert_eq!((&node.outputs, &node.output_artifacts, &node.extensions), (&None, &None, &None));

@@ -23,7 +23,7 @@ fn original() -> Child {
 
 /// A world in which [`original`] has been created.
 fn world() -> World {
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     world.create(ROOT, &[original()]).expect("the original");
     world
 }
@@ -72,7 +72,7 @@ fn a_repetition_that_disagrees_is_told_about_what() {
 #[test]
 fn a_key_that_stands_for_a_child_of_another_parent_is_a_conflict() {
     // `run-1:a:` + `b:k` and `run-1:a:b:` + `k` are the same words.
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     let composites = [child("a").of("composite.plan"), child("a:b").of("composite.plan")];
     world.create(ROOT, &composites).expect("two composites");
     world.create("a", &[child("").key("b:k")]).expect("the first");
@@ -117,7 +117,7 @@ fn numbers_are_compared_by_value_however_large() {
         (json!(u64::MAX), json!(u64::MAX), true),
         (json!(u64::MAX), json!(-1), false),
     ] {
-        let mut world = World::composite(Value::Null);
+        let mut world = World::composite(&Value::Null);
         world.create(ROOT, &[number(first.clone())]).expect("the original");
         assert_eq!(world.create(ROOT, &[number(second.clone())]).is_ok(), same, "{first} {second}");
     }
@@ -138,7 +138,7 @@ fn a_repetition_gets_the_node_as_it_is_now() {
 fn a_repetition_counts_for_no_limit() {
     let limits = json!({"structural": {"max_children_per_composite": 2, "max_total_nodes_per_run": 3,
         "max_decomposition_rounds_per_node": 2}});
-    let mut world = World::composite(limits);
+    let mut world = World::composite(&limits);
     world.create(ROOT, &[child("").key("k")]).expect("the original");
     for _ in 0..3 {
         world.create(ROOT, &[child("").key("k")]).expect("a repetition");
@@ -151,7 +151,7 @@ fn a_repetition_counts_for_no_limit() {
 
 #[test]
 fn the_depth_is_checked_even_if_nothing_is_new() {
-    let mut world = World::composite(json!({"structural": {"max_depth": 1}}));
+    let mut world = World::composite(&json!({"structural": {"max_depth": 1}}));
     world.create(ROOT, &[child("").key("k")]).expect("the original");
     world.nodes.get_mut(&ROOT.into()).expect("the root").path = NodePath::root().child(7);
     let refused = world.create(ROOT, &[child("").key("k")]);
@@ -160,7 +160,7 @@ fn the_depth_is_checked_even_if_nothing_is_new() {
 
 #[test]
 fn the_answer_has_one_entry_for_each_spec_in_their_order() {
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     world.create(ROOT, &[child("").key("old")]).expect("the original");
     let mark = world.events.len();
     let request = [child("b"), child("").key("old"), child("").key("new"), child("a"), child("").key("new")];
@@ -175,13 +175,13 @@ fn the_answer_has_one_entry_for_each_spec_in_their_order() {
 
 #[test]
 fn the_same_key_twice_in_one_request_makes_one_node() {
-    let mut world = World::composite(json!({"structural": {"max_children_per_composite": 1}}));
+    let mut world = World::composite(&json!({"structural": {"max_children_per_composite": 1}}));
     let answer = world.create(ROOT, &[child("").key("k"), child("").key("k")]).expect("one child");
     assert_eq!(answer[0], answer[1]);
     assert_eq!((world.nodes.len(), world.node(ROOT).children), (2, 1));
     assert_eq!(count(&world, RunEventType::NodeRunAssigned), 2, "the root's and the child's");
 
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     let differing = [child("").key("k"), child("").key("k").with("inputs", json!({"x": 1}))];
     assert_eq!(world.create(ROOT, &differing), Err(Rejection::Idempotency(Disagreement::Inputs)));
     assert_eq!(world.nodes.len(), 1);
@@ -189,7 +189,7 @@ fn the_same_key_twice_in_one_request_makes_one_node() {
 
 #[test]
 fn an_empty_key_is_no_key() {
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     world.create(ROOT, &[child("a").key(""), child("b").key("")]).expect("two children");
     assert_eq!((world.nodes.len(), world.extension("a", "idempotency_key")), (3, None));
     world.create(ROOT, &[child("").key("k")]).expect("a keyed one");
@@ -198,7 +198,7 @@ fn an_empty_key_is_no_key() {
 
 #[test]
 fn two_runs_may_use_the_same_key() {
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     world.start_as("run-2", "root-2", Value::Null, PolicyOutcome::Allow).expect("another run");
     let [first] = <[_; 1]>::try_from(world.create(ROOT, &[child("").key("k")]).expect("one")).expect("one");
     let [second] =

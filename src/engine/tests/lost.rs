@@ -14,7 +14,7 @@ use crate::{
 
 /// A world with a child `a` of type `t`, at its executor.
 fn begun(facts: NodeTypeFacts) -> World {
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     world.types.insert("t".into(), facts);
     world.create(ROOT, &[child("a").of("t")]).expect("a child");
     world.begin("a");
@@ -74,7 +74,7 @@ fn a_lost_attempt_is_made_again_only_where_that_does_no_harm() {
 
 #[test]
 fn only_an_attempt_that_is_under_way_can_be_lost() {
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     world.types.insert("t".into(), read_only());
     world.create(ROOT, &[child("a").of("t")]).expect("a child");
     for step in ["queued", "assigned", "lost already", "over"] {
@@ -144,7 +144,7 @@ fn a_lost_node_that_may_not_be_begun_again_is_called_off_at_its_executor() {
 
 #[test]
 fn an_accepted_composite_is_nobodys_until_its_time_is_up() {
-    let mut world = World::composite(Value::Null);
+    let mut world = World::composite(&Value::Null);
     let deadline = world.node(ROOT).deadline;
     world.accepted(ROOT, 7);
     assert_eq!(

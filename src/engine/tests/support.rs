@@ -56,7 +56,7 @@ impl World {
     }
 
     /// A world with one run, whose root is at the composite executor.
-    pub(super) fn composite(constraints: Value) -> Self {
+    pub(super) fn composite(constraints: &Value) -> Self {
         let mut world = Self::new();
         world.start(json!({"constraints": constraints})).expect("a start");
         world.begin(ROOT);

@@ -13,6 +13,7 @@
 //! - `writer`: the one thread that writes, and its groups.
 //! - `write`: the statements of one piece of a group.
 //! - `checkpoint`: keeps the write-ahead log short, off the commit path.
+//! - `recent`: what was committed lately, so that it need not be read.
 //! - `read`: the pool and the statements that read.
 //! - `error`: what SQLite says, in our words.
 //!
@@ -22,6 +23,7 @@
 mod checkpoint;
 mod error;
 mod read;
+mod recent;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -34,7 +36,7 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use slog::{Logger, error, info, o};
 
-use self::{read::Readers, rows::ChangeRows, writer::Writer};
+use self::{read::Readers, recent::Recent, rows::ChangeRows, writer::Writer};
 use super::{Counts, EventPage, OpenError, OutboxEntry, PageLimit, Store, StoreError};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
@@ -59,9 +61,12 @@ pub struct SqliteOptions {
 /// The journal in a SQLite file. Dropping it serves what is still queued,
 /// ends its threads and lets go of the file.
 pub struct SqliteStore {
-    // The order is the order in which they are dropped: the lock goes last.
-    writer: Writer,
+    // The order is the order in which they are dropped: the writer after the
+    // readers, since only the last to close the file, if it may write, brings
+    // the log over to it; the lock goes last.
     readers: Arc<Readers>,
+    writer: Writer,
+    recent: Recent,
     outbox: bool,
     log: Logger,
     _lock: File,
@@ -78,7 +83,37 @@ impl SqliteStore {
             .map_err(|e| failed(format!("cannot start a thread: {e}")))?;
         info!(log, "journal opened"; "path" => %opened.path.display(), "new" => opened.new);
         let readers = Arc::new(Readers::new(opened.path));
-        Ok(Self { writer, readers, outbox: options.outbox, log, _lock: opened.lock })
+        Ok(Self { writer, readers, recent: Recent::new(), outbox: options.outbox, log, _lock: opened.lock })
+    }
+
+    /// Before a commit: what it changes is not remembered while it is under
+    /// way.
+    fn forget(&self, change: &ChangeSet) {
+        if change.run.is_some() {
+            self.recent.forget_run(&change.run_id);
+        }
+        for node in &change.nodes {
+            self.recent.forget_node(node.id());
+        }
+    }
+
+    /// After a commit: what it wrote.
+    fn remember(&self, change: ChangeSet, rows: &ChangeRows) {
+        let ChangeSet { run_id, run, nodes, events, attempts: _ } = change;
+        if let (Some(mut run), Some(row)) = (run, &rows.run) {
+            run.version += 1;
+            self.recent.remember_run(run, row.body.len());
+        }
+        for (mut node, row) in nodes.into_iter().zip(&rows.nodes) {
+            node.version += 1;
+            self.recent.remember_node(node, row.body.len());
+        }
+        let events = events.into_iter().zip(&rows.events).map(|(event, row)| recent::Event {
+            seq: event.event.seq,
+            path: event.path,
+            body: Arc::clone(&row.body),
+        });
+        self.recent.remember_events(&run_id, events.collect());
     }
 
     /// A read that may be long: it must not hold up the other tasks of this
@@ -100,17 +135,33 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, change: ChangeSet) -> Result<(), StoreError> {
-        let rows = ChangeRows::encode(change)?;
-        let outbox = self.outbox;
-        self.writer.run(move |connection| write::commit(connection, &rows, outbox)).await
+        let rows = Arc::new(ChangeRows::encode(&change)?);
+        self.forget(&change);
+        let (written, outbox) = (Arc::clone(&rows), self.outbox);
+        let committed = self.writer.run(move |connection| write::commit(connection, &written, outbox)).await;
+        match committed {
+            Ok(()) => self.remember(change, &rows),
+            Err(_) => {
+                // Somebody may have remembered meanwhile what led to this.
+                self.forget(&change);
+                self.recent.forget_events(&change.run_id);
+            }
+        }
+        committed
     }
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
-        self.readers.with(|connection| read::run(connection, run))
+        match self.recent.run(run) {
+            Some(found) => Ok(Some(found)),
+            None => self.readers.with(|connection| read::run(connection, run)),
+        }
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
-        self.readers.with(|connection| read::node(connection, node))
+        match self.recent.node(node) {
+            Some(found) => Ok(Some(found)),
+            None => self.readers.with(|connection| read::node(connection, node)),
+        }
     }
 
     async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError> {
@@ -125,6 +176,9 @@ impl Store for SqliteStore {
         within: Option<&NodePath>,
         limit: PageLimit,
     ) -> Result<EventPage, StoreError> {
+        if let Some(page) = self.recent.events_after(run, after, within, limit) {
+            return Ok(page);
+        }
         let (run, within) = (run.clone(), within.cloned());
         self.read_aside(move |connection| read::events(connection, &run, after, within.as_ref(), limit)).await
     }
@@ -145,11 +199,14 @@ impl Store for SqliteStore {
         }
         let owner = owner.clone();
         let claimed =
-            self.writer.run(move |connection| write::wakes_claim(connection, &owner, now, limit)).await?;
+            self.writer.run(move |connection| write::wakes_claim(connection, &owner, now, limit)).await;
+        // Whatever came of it: the claimed rows have changed.
+        let claimed = claimed.inspect_err(|_| self.recent.forget_nodes())?;
         // A record that cannot be read must not stop all the others: it stays
         // claimed, so that it is not met again and again, and is reported.
         let readable = claimed.into_iter().filter_map(|row| {
             let id = row.node_run_id.clone();
+            self.recent.forget_node(&id);
             row.decode()
                 .inspect_err(
                     |e| error!(self.log, "claimed a damaged node run"; "node_run_id" => %id, "error" => %e),
@@ -178,12 +235,18 @@ impl Store for SqliteStore {
     }
 
     async fn owners_expire(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.writer.run(move |connection| write::owners_expire(connection, now)).await
+        let freed = self.writer.run(move |connection| write::owners_expire(connection, now)).await;
+        if freed != Ok(0) {
+            self.recent.forget_nodes();
+        }
+        freed
     }
 
     async fn owner_release(&self, owner: &OwnerId, now: Timestamp) -> Result<(), StoreError> {
         let owner = owner.clone();
-        self.writer.run(move |connection| write::owner_release(connection, &owner, now)).await
+        let released = self.writer.run(move |connection| write::owner_release(connection, &owner, now)).await;
+        self.recent.forget_nodes();
+        released
     }
 
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {

@@ -7,6 +7,8 @@
 //! All of this runs in the caller's task: the writer thread, of which there is
 //! only one, gets finished rows.
 
+use std::sync::Arc;
+
 use rusqlite::Row;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -26,12 +28,12 @@ pub(super) struct ChangeRows {
 }
 
 impl ChangeRows {
-    pub(super) fn encode(change: ChangeSet) -> Result<Self, StoreError> {
+    pub(super) fn encode(change: &ChangeSet) -> Result<Self, StoreError> {
         Ok(Self {
-            run: change.run.map(RunRow::encode).transpose()?,
-            nodes: change.nodes.into_iter().map(NodeRow::encode).collect::<Result<_, _>>()?,
-            events: change.events.into_iter().map(EventRow::encode).collect::<Result<_, _>>()?,
-            attempts: change.attempts.into_iter().map(AttemptRow::encode).collect::<Result<_, _>>()?,
+            run: change.run.as_ref().map(RunRow::encode).transpose()?,
+            nodes: change.nodes.iter().map(NodeRow::encode).collect::<Result<_, _>>()?,
+            events: change.events.iter().map(EventRow::encode).collect::<Result<_, _>>()?,
+            attempts: change.attempts.iter().map(AttemptRow::encode).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -48,13 +50,13 @@ impl RunRow {
     /// The columns that [`RunRow::read`] expects.
     pub(super) const COLUMNS: &str = "run_id, version, terminal, deadline, body";
 
-    fn encode(record: RunRecord) -> Result<Self, StoreError> {
+    fn encode(record: &RunRecord) -> Result<Self, StoreError> {
         Ok(Self {
             version: integer(record.version)?,
             terminal: record.is_terminal(),
             deadline: record.deadline.map(Timestamp::as_micros),
-            body: to_json(&record)?,
-            run_id: record.run.run_id,
+            body: to_json(record)?,
+            run_id: record.run.run_id.clone(),
         })
     }
 
@@ -97,11 +99,11 @@ impl NodeRow {
     pub(super) const COLUMNS: &str = "node_run_id, run_id, version, path, terminal, \
                                       wake_job, wake_at, wake_owner, wake_tries, body";
 
-    fn encode(mut record: NodeRecord) -> Result<Self, StoreError> {
-        let wake = record.wake.take().map(|wake| WakeColumns {
+    fn encode(record: &NodeRecord) -> Result<Self, StoreError> {
+        let wake = record.wake.as_ref().map(|wake| WakeColumns {
             job: wake.job.as_str().to_owned(),
             at: wake.at.as_micros(),
-            owner: wake.owner.map(|owner| owner.as_str().to_owned()),
+            owner: wake.owner.as_ref().map(|owner| owner.as_str().to_owned()),
             tries: wake.tries,
         });
         Ok(Self {
@@ -109,9 +111,9 @@ impl NodeRow {
             path: record.path.as_str().to_owned(),
             terminal: record.is_terminal(),
             wake,
-            body: to_json(&record)?,
-            node_run_id: record.node.node_run_id,
-            run_id: record.node.run_id,
+            body: to_json(record)?,
+            node_run_id: record.node.node_run_id.clone(),
+            run_id: record.node.run_id.clone(),
         })
     }
 
@@ -154,16 +156,16 @@ pub(super) struct EventRow {
     pub(super) run_id: RunId,
     pub(super) seq: i64,
     pub(super) path: Option<String>,
-    pub(super) body: String,
+    pub(super) body: Arc<str>,
 }
 
 impl EventRow {
-    fn encode(record: EventRecord) -> Result<Self, StoreError> {
+    fn encode(record: &EventRecord) -> Result<Self, StoreError> {
         Ok(Self {
             seq: integer(record.event.seq)?,
-            path: record.path.map(|path| path.as_str().to_owned()),
-            body: to_json(&record.event)?,
-            run_id: record.event.run_id,
+            path: record.path.as_ref().map(|path| path.as_str().to_owned()),
+            body: to_json(&record.event)?.into(),
+            run_id: record.event.run_id.clone(),
         })
     }
 }
@@ -175,8 +177,8 @@ pub(super) struct AttemptRow {
 }
 
 impl AttemptRow {
-    fn encode(record: AttemptRecord) -> Result<Self, StoreError> {
-        Ok(Self { attempt: record.attempt, body: to_json(&record)?, node_run_id: record.node_run_id })
+    fn encode(record: &AttemptRecord) -> Result<Self, StoreError> {
+        Ok(Self { attempt: record.attempt, body: to_json(record)?, node_run_id: record.node_run_id.clone() })
     }
 }
 

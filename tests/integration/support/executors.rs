@@ -21,7 +21,14 @@
 //!
 //! Any other type is unknown to them: 404.
 
-use std::{collections::HashSet, io, sync::Arc};
+use std::{
+    collections::HashSet,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use dropshot::{
@@ -59,6 +66,7 @@ struct State {
     calls: watch::Sender<Vec<Call>>,
     released: watch::Sender<HashSet<String>>,
     canceled: watch::Sender<HashSet<String>>,
+    refusing: AtomicBool,
 }
 
 impl FakeExecutors {
@@ -67,6 +75,7 @@ impl FakeExecutors {
             calls: watch::Sender::default(),
             released: watch::Sender::default(),
             canceled: watch::Sender::default(),
+            refusing: AtomicBool::new(false),
         });
         let mut api = ApiDescription::new();
         api.register(any).expect("a sound API");
@@ -114,6 +123,11 @@ impl FakeExecutors {
         self.calls_until(&format!("{count} calls of {path_end}"), here).await
     }
 
+    /// From now on cancels are refused with 503, or no longer.
+    pub fn refuse_cancels(&self, refuse: bool) {
+        self.state.refusing.store(refuse, Ordering::SeqCst);
+    }
+
     /// Lets a waiting node go on: it succeeds.
     pub fn release(&self, node: &str) {
         self.state.released.send_modify(|nodes| {
@@ -143,6 +157,10 @@ async fn any(
         .send_modify(|calls| calls.push(Call { path: path.clone(), body: body.clone(), authorization }));
     let last = path.rsplit('/').next().unwrap_or_default();
     if let Some(node) = last.strip_suffix(":cancel") {
+        if state.refusing.load(Ordering::SeqCst) {
+            let busy = json!({"error": {"code": "busy", "message": "come back later"}});
+            return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, busy.to_string()));
+        }
         state.canceled.send_modify(|nodes| {
             nodes.insert(node.into());
         });

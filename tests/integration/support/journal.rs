@@ -58,9 +58,16 @@ impl TestServer {
         self.query("SELECT body ->> '$.owner' FROM runs WHERE run_id = ?", [run]).concat()
     }
 
-    /// Damages one row as no request could.
-    pub fn tamper(&self, sql: &str, id: &str) {
-        let file = Connection::open(self.journal_file()).expect("the journal");
-        assert_eq!(file.execute(sql, [id]).expect("an update"), 1, "{sql}");
+    /// Damages rows as no request could, while the server is down: a server
+    /// that runs does not expect anybody to write its journal.
+    pub async fn tampered(self, vars: &[(&str, &str)], edits: &[(&str, &str)]) -> Self {
+        let path = self.journal_file();
+        let (journal, executors) = self.stop().await;
+        let file = Connection::open(path).expect("the journal");
+        for (sql, id) in edits {
+            assert_eq!(file.execute(sql, [id]).expect("an update"), 1, "{sql}");
+        }
+        drop(file);
+        Self::try_start(journal, executors, vars).await.expect("the server starts")
     }
 }

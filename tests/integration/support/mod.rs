@@ -4,12 +4,16 @@
 mod executors;
 mod http;
 mod journal;
+pub mod process;
 mod server;
+mod service;
 pub mod sts;
 
-pub use executors::FakeExecutors;
+pub use executors::{Call, FakeExecutors};
 pub use http::{Answer, nulls};
+pub use process::Program;
 pub use server::TestServer;
+pub use service::FakeService;
 pub use sts::{Signer, Sts};
 
 use std::{collections::BTreeMap, future::Future, time::Duration};

@@ -27,6 +27,9 @@ pub struct TestServer {
 }
 
 impl TestServer {
+    /// Nothing is dispatched.
+    pub const IDLE: [(&str, &str); 1] = [("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off")];
+
     /// A server without authentication, that allows everything.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
@@ -35,7 +38,7 @@ impl TestServer {
     /// The same, but nothing is dispatched: nodes stay queued, and the journal
     /// changes by requests only.
     pub async fn idle() -> Self {
-        Self::start_with(&[("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off")]).await
+        Self::start_with(&Self::IDLE).await
     }
 
     /// The same with further variables.

@@ -1,6 +1,6 @@
 //! Our program, as a process on a journal of its own.
 
-use std::thread;
+use std::{path::Path, thread};
 
 use jarvis_run_coordinator::{
     clients::{Peer, Service, run_coordinator::Client},
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    process::{self, Process},
-    services::Services,
+    process::Process,
+    services::{Services, attended},
     soon,
 };
 
@@ -68,7 +68,7 @@ impl Coordinator {
             ("JARVIS_ATOMIC_EXECUTOR_URL", &around.services.executor.url),
         ];
         all.extend(vars);
-        let mut command = process::command(env!("CARGO_BIN_EXE_jarvis-run-coordinator"), &all);
+        let mut command = attended(Path::new(env!("CARGO_BIN_EXE_jarvis-run-coordinator")), &all);
         // Not where somebody's `.env` is.
         command.args(["--port", "0"]).current_dir(folder);
         let process = Process::start("coordinator", command);

@@ -39,7 +39,7 @@ struct Output {
 }
 
 impl Process {
-    /// Starts a process. If it reads its stdin, that ends with us.
+    /// Starts a command made by [`super::attended`].
     pub fn start(name: &str, mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("start {name}: {error}"));

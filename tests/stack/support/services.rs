@@ -1,8 +1,9 @@
-//! The real Node Registry and Atomic Executor.
+//! The real Node Registry, Atomic Executor and Policy Decision Point.
 
 use std::{
     env,
     path::{Path, PathBuf},
+    process::Command,
     sync::OnceLock,
 };
 
@@ -18,6 +19,7 @@ use super::process::{self, Process};
 
 const REGISTRY: &str = "arp-jarvis-node-registry";
 const EXECUTOR: &str = "arp-jarvis-atomic-executor";
+const PDP: &str = "arp-jarvis-pdp";
 
 /// Of the services and of the node types that they bring, as pinned.
 pub const VERSION: &str = "0.3.8";
@@ -55,6 +57,12 @@ impl Service {
         Self::start(REGISTRY, port, &vars).await
     }
 
+    /// A Policy Decision Point on this port (0: a free one). Without a profile
+    /// it denies everything.
+    pub async fn pdp(port: u16, profile: &str) -> Self {
+        Self::start(PDP, port, &[("JARVIS_POLICY_PROFILE", profile)]).await
+    }
+
     async fn executor() -> Self {
         Self::start(EXECUTOR, 0, &[]).await
     }
@@ -62,8 +70,7 @@ impl Service {
     async fn start(program: &str, port: u16, vars: &[(&str, &str)]) -> Self {
         let mut all = vec![("ARP_AUTH_PROFILE", "dev-insecure"), ("PYTHONUNBUFFERED", "1")];
         all.extend(vars);
-        let mut command = process::command(python("attended.py").get_program(), &all);
-        command.args(python("attended.py").get_args()).arg(venv().program(program));
+        let mut command = attended(&venv().program(program), &all);
         command.args(["--port", &port.to_string()]).current_dir(env::temp_dir());
         let process = Process::start(program, command);
         let url = process
@@ -103,9 +110,17 @@ impl Service {
 }
 
 /// The venv's python with a script of this folder.
-pub fn python(script: &str) -> std::process::Command {
+pub fn python(script: &str) -> Command {
     let mut command = process::command(venv().python(), &[]);
     command.arg(root().join("tests/stack").join(script));
+    command
+}
+
+/// A program that does not outlive us, in an environment of these variables.
+pub fn attended(program: &Path, vars: &[(&str, &str)]) -> Command {
+    let mut command = process::command(venv().python(), vars);
+    // Isolated and without packages: it starts quickly.
+    command.args(["-I", "-S"]).arg(root().join("tests/stack/attended.py")).arg(program);
     command
 }
 

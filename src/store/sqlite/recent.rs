@@ -1,0 +1,189 @@
+//! What was committed lately, in memory: a run that is under way is read over
+//! and over, and each commit makes SQLite's readers forget their pages.
+//!
+//! ```text
+//!   commit ──▶ forget what it changes ──▶ durable ──▶ remember what it wrote
+//!   read   ──▶ remembered? ──yes──▶ done
+//!                  └──no──▶ SQLite (and nothing is remembered)
+//! ```
+//!
+//! Only this process writes the file, so nothing else can change a row. What is
+//! remembered is never newer than the disk. It might be older only if two
+//! writers of one row finished out of order; a newer version is never replaced
+//! by an older one, and a conflict forgets what led to it. Bounded by bytes.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use quick_cache::{Weighter, sync::Cache};
+
+use crate::{
+    ids::{NodeRunId, RunId},
+    record::{NodePath, NodeRecord, RunRecord},
+    store::{EventPage, PageLimit},
+};
+
+/// Bytes of JSON that may be remembered of each kind.
+const RUNS_BYTES: u64 = 4 << 20;
+const NODES_BYTES: u64 = 8 << 20;
+const EVENTS_BYTES: u64 = 8 << 20;
+/// Of one run's events the newest are remembered, so many and so much.
+const TAIL_EVENTS: usize = 64;
+const TAIL_BYTES: usize = 64 << 10;
+/// What an entry costs besides its content.
+const OVERHEAD: u64 = 256;
+
+pub(super) struct Recent {
+    runs: Cache<RunId, Remembered<RunRecord>, ByBytes>,
+    nodes: Cache<NodeRunId, Remembered<NodeRecord>, ByBytes>,
+    events: Cache<RunId, Arc<Mutex<Tail>>, ByBytes>,
+}
+
+#[derive(Clone)]
+struct Remembered<T> {
+    record: Arc<T>,
+    bytes: u64,
+}
+
+/// The newest events of a run, without gaps.
+#[derive(Default)]
+struct Tail {
+    events: VecDeque<Event>,
+    bytes: usize,
+}
+
+pub(super) struct Event {
+    pub(super) seq: u64,
+    pub(super) path: Option<NodePath>,
+    pub(super) body: Arc<str>,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl<K, T> Weighter<K, Remembered<T>> for ByBytes {
+    fn weight(&self, _: &K, value: &Remembered<T>) -> u64 {
+        value.bytes + OVERHEAD
+    }
+}
+
+/// A tail grows while it is remembered, so it counts as what it may become.
+impl Weighter<RunId, Arc<Mutex<Tail>>> for ByBytes {
+    fn weight(&self, _: &RunId, _: &Arc<Mutex<Tail>>) -> u64 {
+        (TAIL_BYTES / 8) as u64
+    }
+}
+
+impl Recent {
+    pub(super) fn new() -> Self {
+        let items = |bytes: u64| usize::try_from(bytes / 1024).unwrap_or(usize::MAX);
+        Self {
+            runs: Cache::with_weighter(items(RUNS_BYTES), RUNS_BYTES, ByBytes),
+            nodes: Cache::with_weighter(items(NODES_BYTES), NODES_BYTES, ByBytes),
+            events: Cache::with_weighter(items(EVENTS_BYTES) / 8, EVENTS_BYTES, ByBytes),
+        }
+    }
+
+    pub(super) fn run(&self, id: &RunId) -> Option<RunRecord> {
+        self.runs.get(id).map(|found| RunRecord::clone(&found.record))
+    }
+
+    pub(super) fn node(&self, id: &NodeRunId) -> Option<NodeRecord> {
+        self.nodes.get(id).map(|found| NodeRecord::clone(&found.record))
+    }
+
+    /// A row was written: `record` has its new version.
+    pub(super) fn remember_run(&self, record: RunRecord, bytes: usize) {
+        let id = record.id().clone();
+        if self.runs.peek(&id).is_none_or(|known| known.record.version < record.version) {
+            self.runs.insert(id, Remembered { record: Arc::new(record), bytes: bytes as u64 });
+        }
+    }
+
+    pub(super) fn remember_node(&self, record: NodeRecord, bytes: usize) {
+        let id = record.id().clone();
+        if self.nodes.peek(&id).is_none_or(|known| known.record.version < record.version) {
+            self.nodes.insert(id, Remembered { record: Arc::new(record), bytes: bytes as u64 });
+        }
+    }
+
+    pub(super) fn remember_events(&self, run: &RunId, events: Vec<Event>) {
+        let Some(first) = events.first().map(|event| event.seq) else { return };
+        let tail = match self.events.get(run) {
+            Some(tail) => tail,
+            None => {
+                let tail = Arc::<Mutex<Tail>>::default();
+                self.events.insert(run.clone(), Arc::clone(&tail));
+                tail
+            }
+        };
+        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = tail.events.back().map(|newest| newest.seq + 1);
+        if next.is_some_and(|next| next != first) {
+            *tail = Tail::default();
+        }
+        for event in events {
+            tail.bytes += event.body.len();
+            tail.events.push_back(event);
+        }
+        while tail.events.len() > TAIL_EVENTS || tail.bytes > TAIL_BYTES {
+            match tail.events.pop_front() {
+                Some(oldest) => tail.bytes -= oldest.body.len(),
+                None => break,
+            }
+        }
+    }
+
+    /// The events after `after`, if all of them are remembered.
+    pub(super) fn events_after(
+        &self,
+        run: &RunId,
+        after: u64,
+        within: Option<&NodePath>,
+        limit: PageLimit,
+    ) -> Option<EventPage> {
+        let tail = self.events.get(run)?;
+        let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        if tail.events.front()?.seq > after.saturating_add(1) {
+            return None;
+        }
+        let mut page = EventPage { scanned_to: after, ..EventPage::default() };
+        let mut bytes = 0;
+        for event in tail.events.iter().filter(|event| event.seq > after) {
+            if page.events.len() >= limit.entries.max(1) as usize {
+                return Some(page);
+            }
+            let is_within = |within: &NodePath| event.path.as_ref().is_some_and(|path| within.contains(path));
+            if within.is_none_or(is_within) {
+                if !page.events.is_empty() && bytes + event.body.len() > limit.bytes {
+                    return Some(page);
+                }
+                bytes += event.body.len();
+                page.events.push((event.seq, event.body.to_string()));
+            }
+            page.scanned_to = event.seq;
+        }
+        page.at_end = true;
+        Some(page)
+    }
+
+    pub(super) fn forget_run(&self, id: &RunId) {
+        self.runs.remove(id);
+    }
+
+    pub(super) fn forget_node(&self, id: &NodeRunId) {
+        self.nodes.remove(id);
+    }
+
+    /// A commit of this run ended in a way that is not understood.
+    pub(super) fn forget_events(&self, id: &RunId) {
+        self.events.remove(id);
+    }
+
+    /// Many rows were changed at once.
+    pub(super) fn forget_nodes(&self) {
+        self.nodes.clear();
+    }
+}

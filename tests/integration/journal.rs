@@ -1,0 +1,260 @@
+//! What the real program does about a journal that it cannot use, and about one
+//! that is full.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom, Write},
+};
+
+use jarvis_run_coordinator::{
+    ids::NodeRunId,
+    record::{AttemptOutcome, AttemptRecord},
+    store::Store,
+};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::support::{
+    FakeExecutors, FakeService, Program,
+    process::{Ended, start_request},
+};
+
+/// A program with a journal in which something is.
+async fn with_journal() -> Program {
+    let executors = FakeExecutors::start();
+    let program = Program::with_executors(&executors);
+    let process = program.start().await;
+    let run = process.run_start("earlier", "atomic.echo").await;
+    process.run_ended(&run.id).await;
+    process.terminate().await;
+    program
+}
+
+/// It ends by itself with exit code 3, and says why and nothing more.
+fn assert_refused(ended: &Ended, golden: &str) {
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(!ended.stdout.contains("listening"), "{}", ended.stdout);
+    expectorate::assert_contents(format!("tests/output/journal-{golden}.txt"), &ended.stderr);
+}
+
+#[tokio::test]
+async fn a_damaged_journal_is_refused_and_left_alone() {
+    let program = with_journal().await;
+    let mut file = File::options().read(true).write(true).open(program.journal()).expect("the journal");
+    // Where SQLite says what tables there are.
+    file.seek(SeekFrom::Start(100)).expect("a place");
+    file.write_all(&[0xFF; 600]).expect("damage");
+    drop(file);
+    let before = fs::read(program.journal()).expect("the journal");
+    assert_refused(&program.run().await, "damaged");
+    assert_eq!(fs::read(program.journal()).expect("the journal"), before);
+}
+
+#[tokio::test]
+async fn a_text_file_is_refused_and_left_alone() {
+    let program = Program::server();
+    let text = "dear diary, ".repeat(1_000);
+    program.write("jarvis-run-coordinator.db", &text);
+    assert_refused(&program.run().await, "text");
+    let mut after = String::new();
+    File::open(program.journal()).expect("the file").read_to_string(&mut after).expect("text");
+    assert_eq!(after, text);
+}
+
+#[tokio::test]
+async fn the_database_of_another_program_is_refused_and_left_alone() {
+    let program = Program::server();
+    let other = Connection::open(program.journal()).expect("a database");
+    other
+        .execute_batch("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup')")
+        .expect("SQL");
+    drop(other);
+    let before = fs::read(program.journal()).expect("the file");
+    assert_refused(&program.run().await, "other-program");
+    assert_eq!(fs::read(program.journal()).expect("the file"), before);
+}
+
+#[tokio::test]
+async fn a_journal_of_a_newer_program_is_refused() {
+    let program = with_journal().await;
+    let journal = Connection::open(program.journal()).expect("the journal");
+    let known: i64 = journal.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number");
+    journal.pragma_update(None, "user_version", 99).expect("a newer schema");
+    drop(journal);
+    let mut ended = program.run().await;
+    ended.stderr = ended.stderr.replace(&format!("up to {known}:"), "up to KNOWN:");
+    assert_refused(&ended, "newer");
+}
+
+#[tokio::test]
+async fn a_journal_that_another_process_has_is_refused_until_that_one_is_gone() {
+    let program = with_journal().await;
+    let process = program.start().await;
+    assert_refused(&program.run().await, "locked");
+    // The other one does not suffer.
+    assert_eq!(process.run_get("earlier").await["state"], "succeeded");
+    process.kill().await;
+    let process = program.start().await;
+    assert_eq!(process.run_get("earlier").await["state"], "succeeded");
+    process.terminate().await;
+}
+
+#[tokio::test]
+async fn a_folder_in_the_journals_place_is_refused() {
+    let program = Program::server();
+    fs::create_dir(program.journal()).expect("a folder");
+    assert_refused(&program.run().await, "folder");
+}
+
+fn checks(health: &Value) -> (&Value, &Value, &Value) {
+    (&health["status"], &health["checks"][0]["name"], &health["checks"][0]["status"])
+}
+
+#[tokio::test]
+async fn a_full_journal_refuses_what_does_not_fit_and_goes_on_with_more_room() {
+    let executors = FakeExecutors::start();
+    let program = Program::with_executors(&executors);
+    let small = program.var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "256k");
+    let process = small.start().await;
+    let composite = process.run_start("composite", "composite.accept").await;
+    executors.called(":begin", 1).await;
+    // By the end of this one, the composite's acceptance is committed as well.
+    let early = process.run_start("early", "atomic.echo").await;
+    assert_eq!(process.run_ended(&early.id).await, "succeeded");
+    assert_eq!(checks(&process.get("/v1/health").await.1), (&json!("ok"), &json!("journal"), &json!("ok")));
+
+    // Nothing else is going on: what fails now fails because it does not fit.
+    let big = |run: &str, kib: usize| {
+        let mut request = start_request(run, "composite.reject");
+        request["input"]["ballast"] = "x".repeat(kib << 10).into();
+        request
+    };
+    let (status, refused) = process.post("/v1/runs", &big("too-big", 512)).await;
+    let unavailable = json!({"error": {
+        "code": "journal_unavailable", "message": "The journal is unavailable", "retryable": true,
+    }});
+    assert_eq!((status, &refused), (503, &unavailable));
+    let (status, health) = process.get("/v1/health").await;
+    assert_eq!((status, checks(&health)), (200, (&json!("down"), &json!("journal"), &json!("down"))));
+    assert_eq!(health["checks"][0]["message"], "The journal is full: nothing can be accepted");
+
+    // What is there is there, and of what was refused there is nothing.
+    assert_eq!(process.run_get("early").await["state"], "succeeded");
+    let events = process.get("/v1/runs/early/events").await;
+    assert_eq!(events.0, 200);
+    assert_eq!(process.node_run(&composite.root).await["state"], "running");
+    assert_eq!(process.get("/v1/runs/too-big").await.1["error"]["code"], "run_not_found");
+    assert_eq!(process.get("/v1/runs/too-big/events").await.1["error"]["code"], "run_not_found");
+    let path = format!("/v1/node-runs/{}:complete", composite.root);
+    let outputs = json!({"state": "succeeded", "outputs": {"ballast": "y".repeat(512 << 10)}});
+    assert_eq!(process.post(&path, &outputs).await, (503, unavailable));
+    assert_eq!(process.node_run(&composite.root).await["state"], "running");
+    let seqs = process.get("/v1/runs/composite/events").await.1;
+    assert!(!seqs.to_string().contains("run_completed"), "{seqs}");
+
+    // What fits is accepted, and then the journal is well.
+    let fits = process.run_start("fits", "atomic.echo").await;
+    assert_eq!(process.run_ended(&fits.id).await, "succeeded");
+    assert_eq!(checks(&process.get("/v1/health").await.1), (&json!("ok"), &json!("journal"), &json!("ok")));
+    process.terminate().await;
+
+    let large = small.var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "64m");
+    let process = large.start().await;
+    let (status, started) = process.post("/v1/runs", &big("too-big", 512)).await;
+    assert_eq!(status, 200, "{started}");
+    assert_eq!(process.run_ended("too-big").await, "failed");
+    assert_eq!(process.post(&path, &outputs).await, (204, json!("")));
+    assert_eq!(process.run_ended("composite").await, "succeeded");
+    assert_eq!(process.node_run(&composite.root).await["outputs"], outputs["outputs"]);
+    for run in ["early", "fits"] {
+        assert_eq!(process.run_ended(run).await, "succeeded", "{run}");
+    }
+    process.terminate().await;
+}
+
+#[tokio::test]
+async fn a_result_that_does_not_fit_is_not_lost_without_a_trace() {
+    let executors = FakeExecutors::start();
+    let registry = FakeService::registry_of_atomics("read");
+    let small = Program::with_executors(&executors)
+        .var("JARVIS_NODE_REGISTRY_URL", registry.url())
+        .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "320k")
+        .var("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "0.2");
+    let process = small.start().await;
+    let mut request = start_request("big", "atomic.hang");
+    // The executor gives it back. A row is written anew before the old one is
+    // given free: there is room for twice the ballast, but not for three times.
+    request["input"]["ballast"] = "x".repeat(110 << 10).into();
+    let (status, run) = process.post("/v1/runs", &request).await;
+    assert_eq!(status, 200, "{run}");
+    let root = run["root_node_run_id"].as_str().expect("a Run");
+    executors.called(":execute", 1).await;
+    executors.release(root);
+    process.logged("result not committed yet", 2).await;
+    assert_eq!(process.node_run(root).await["state"], "running");
+    let health = process.get("/v1/health").await.1;
+    assert_eq!(checks(&health), (&json!("down"), &json!("journal"), &json!("down")));
+    process.terminate().await;
+
+    let large = small.var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "64m");
+    let process = large.start().await;
+    assert_eq!(process.run_ended("big").await, "succeeded");
+    assert_eq!(process.node_run(root).await["outputs"], request["input"]);
+    process.terminate().await;
+    assert_eq!(executors.executions(root), 2);
+    let log = large.store().attempts_list(&NodeRunId::new(root)).await.expect("the attempt log");
+    assert!(matches!(log[..], [AttemptRecord { outcome: AttemptOutcome::Lost, .. }]), "{log:?}");
+}
+
+#[tokio::test]
+async fn a_journal_filled_to_the_brim_keeps_what_it_answered() {
+    let executors = FakeExecutors::start();
+    let small = Program::with_executors(&executors)
+        .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "192k")
+        .var("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off");
+    let process = small.start().await;
+    let mut started = Vec::new();
+    let refused = loop {
+        let run = format!("run-{}", started.len());
+        let (status, answer) = process.post("/v1/runs", &start_request(&run, "atomic.echo")).await;
+        match status {
+            200 => started.push((run, answer)),
+            status => break (run, status, answer["error"]["code"].clone()),
+        }
+        assert!(started.len() < 10_000, "a journal of 192 KiB has no room for so many runs");
+    };
+    assert!(started.len() > 5, "{}", started.len());
+    assert_eq!((refused.1, &refused.2), (503, &json!("journal_unavailable")));
+    for (run, answer) in &started {
+        assert_eq!(process.run_get(run).await, *answer);
+    }
+    assert_eq!(process.get(&format!("/v1/runs/{}", refused.0)).await.0, 404);
+    process.kill().await;
+
+    let large = small
+        .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "64m")
+        .without("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH");
+    let process = large.start().await;
+    for (run, answer) in &started {
+        assert_eq!(process.run_ended(run).await, "succeeded", "{run}");
+        let root = answer["root_node_run_id"].as_str().expect("a Run");
+        assert_eq!(executors.executions(root), 1, "{run}");
+    }
+    assert_eq!(process.get(&format!("/v1/runs/{}", refused.0)).await.0, 404);
+    process.terminate().await;
+}
+
+#[tokio::test]
+async fn after_an_orderly_stop_the_journal_is_one_file() {
+    let program = with_journal().await;
+    let mut files: Vec<_> = fs::read_dir(program.path("."))
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .filter(|name| name.starts_with("jarvis"))
+        .collect();
+    files.sort();
+    assert_eq!(files, ["jarvis-run-coordinator.db", "jarvis-run-coordinator.db.lock"]);
+    let journal = Connection::open(program.journal()).expect("the journal");
+    let runs: i64 = journal.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).expect("a number");
+    assert_eq!(runs, 1);
+}

@@ -1,0 +1,343 @@
+//! The real program in a process of its own, in an empty folder, with nothing
+//! in its environment but what the test says. What it logs, the test reads.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::Stdio,
+    thread,
+    time::Duration,
+};
+
+use jarvis_run_coordinator::store::sqlite::{SqliteOptions, SqliteStore};
+use serde_json::{Value, json};
+use slog::{Discard, Logger, o};
+use tokio::{process, sync::watch};
+
+use super::{FakeExecutors, soon};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_jarvis-run-coordinator");
+const STDERR: &str = "stderr.txt";
+
+/// How to start the program. The folder stays when the process has ended, so
+/// that another can go on.
+pub struct Program {
+    folder: tempfile::TempDir,
+    vars: BTreeMap<String, String>,
+    words: Vec<String>,
+}
+
+/// The program while it runs; killed when dropped.
+pub struct Process {
+    child: process::Child,
+    log: watch::Receiver<Log>,
+    folder: PathBuf,
+    url: String,
+    http: reqwest::Client,
+}
+
+/// A process that has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// None: a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    /// Without the path of the folder.
+    pub stderr: String,
+}
+
+/// What has been written to stdout so far.
+#[derive(Default)]
+struct Log {
+    lines: Vec<String>,
+    ended: bool,
+}
+
+impl Program {
+    /// The program with nothing set and these words on its command line.
+    pub fn bare(words: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let words = words.iter().map(|&word| word.to_owned()).collect();
+        Self { folder, vars: BTreeMap::new(), words }
+    }
+
+    /// A server that lets everybody do everything, on any free port, with a
+    /// journal in its folder.
+    pub fn server() -> Self {
+        Self::bare(&["--port", "0"])
+            .var("ARP_AUTH_PROFILE", "dev-insecure")
+            .var("JARVIS_POLICY_PROFILE", "dev-allow")
+            .var("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "json")
+    }
+
+    /// The same with both executors.
+    pub fn with_executors(executors: &FakeExecutors) -> Self {
+        Self::server()
+            .var("JARVIS_ATOMIC_EXECUTOR_URL", executors.url())
+            .var("JARVIS_COMPOSITE_EXECUTOR_URL", executors.url())
+            .var("JARVIS_RUN_COORDINATOR_PUBLIC_URL", "http://127.0.0.1:1")
+    }
+
+    pub fn var(mut self, name: &str, value: &str) -> Self {
+        self.vars.insert(name.into(), value.into());
+        self
+    }
+
+    pub fn without(mut self, name: &str) -> Self {
+        self.vars.remove(name);
+        self
+    }
+
+    /// With these words on its command line instead.
+    pub fn words(mut self, words: &[&str]) -> Self {
+        self.words = words.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).expect("written");
+    }
+
+    /// Where the journal is, unless the test says otherwise.
+    pub fn journal(&self) -> PathBuf {
+        self.path("jarvis-run-coordinator.db")
+    }
+
+    /// The journal as the program sees it. No process may have it open.
+    pub fn store(&self) -> SqliteStore {
+        let options = SqliteOptions { path: self.journal(), max_bytes: None, outbox: false };
+        SqliteStore::open(options, Logger::root(Discard, o!())).expect("the journal")
+    }
+
+    /// A new process, which may or may not come to listen.
+    fn spawn(&self) -> Process {
+        let (stdout, writer) = io::pipe().expect("a pipe");
+        let stderr = File::create(self.path(STDERR)).expect("a file");
+        let child = process::Command::new(BINARY)
+            .args(&self.words)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .envs(&self.vars)
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(stderr)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program starts");
+        let (sender, log) = watch::channel(Log::default());
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                let line = line.expect("UTF-8");
+                sender.send_modify(|log| log.lines.push(line));
+            }
+            sender.send_modify(|log| log.ended = true);
+        });
+        let folder = self.folder.path().to_owned();
+        Process { child, log, folder, url: String::new(), http: reqwest::Client::new() }
+    }
+
+    /// A server that listens.
+    pub async fn start(&self) -> Process {
+        let mut process = self.spawn();
+        process.url = process.listening(1).await.1;
+        process
+    }
+
+    /// Runs until it ends by itself.
+    pub async fn run(&self) -> Ended {
+        self.spawn().ended().await
+    }
+}
+
+impl Process {
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it has not ended")
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Waits until it listens for the `count`th time: what it says then, and
+    /// where it listens.
+    pub async fn listening(&self, count: usize) -> (Value, String) {
+        let line = self.logged("listening", count).await;
+        let url = format!("http://{}", line["address"].as_str().expect("an address"));
+        (line, url)
+    }
+
+    /// The same process where it listens after it has started anew.
+    pub async fn listening_again(mut self, count: usize) -> Self {
+        self.url = self.listening(count).await.1;
+        self
+    }
+
+    /// Waits until something has been logged `count` times (as JSON).
+    pub async fn logged(&self, message: &str, count: usize) -> Value {
+        let seen = |log: &Log| {
+            let lines = log.lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.filter(|line| line["msg"] == message).nth(count - 1)
+        };
+        let mut log = self.log.clone();
+        let waited = log.wait_for(|log| log.ended || seen(log).is_some());
+        let log = soon(message, waited).await.expect("a log");
+        let stderr = || fs::read_to_string(self.folder.join(STDERR)).unwrap_or_default();
+        seen(&log)
+            .unwrap_or_else(|| panic!("{message}: never logged\n{}\n{}", log.lines.join("\n"), stderr()))
+    }
+
+    pub fn has_logged(&self, message: &str) -> bool {
+        self.log.borrow().lines.iter().any(|line| line.contains(message))
+    }
+
+    /// kill -9: no time for anything.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("killed");
+    }
+
+    /// The same without waiting for the end.
+    pub fn start_kill(&mut self) {
+        self.child.start_kill().expect("killed");
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let kill =
+            std::process::Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
+        assert!(kill.expect("a kill command").success());
+    }
+
+    /// Waits for its end.
+    pub async fn ended(mut self) -> Ended {
+        let status = soon("the end of the process", self.child.wait()).await.expect("a status");
+        let log = soon("the end of its log", self.log.wait_for(|log| log.ended)).await.expect("a log");
+        let stderr = fs::read_to_string(self.folder.join(STDERR)).expect("what it complained about");
+        Ended {
+            code: status.code(),
+            stdout: log.lines.iter().flat_map(|line| [line, "\n"]).collect(),
+            stderr: without_folder(&stderr, &self.folder),
+        }
+    }
+
+    /// Asks it to end, and waits until it has: in order.
+    pub async fn terminate(self) -> Ended {
+        self.signal("TERM");
+        let ended = self.ended().await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        ended
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        self.try_request(self.http.get(self.at(path))).await.expect("an answer")
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.try_post(path, body).await.expect("an answer")
+    }
+
+    /// The same, but the process may die over it.
+    pub async fn try_post(&self, path: &str, body: &Value) -> reqwest::Result<(u16, Value)> {
+        self.try_request(self.http.post(self.at(path)).json(body)).await
+    }
+
+    async fn try_request(&self, request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Value)> {
+        soon("an answer", async {
+            let answer = request.send().await?;
+            let (status, text) = (answer.status().as_u16(), answer.text().await?);
+            Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+        })
+        .await
+    }
+
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// Starts a run with a root of this type.
+    pub async fn run_start(&self, run: &str, node_type: &str) -> StartedRun {
+        let (status, answer) = self.post("/v1/runs", &start_request(run, node_type)).await;
+        assert_eq!(status, 200, "{answer}");
+        let text = |name: &str| answer[name].as_str().expect("a Run").to_owned();
+        StartedRun { id: text("run_id"), root: text("root_node_run_id") }
+    }
+
+    pub async fn run_get(&self, run: &str) -> Value {
+        let (status, answer) = self.get(&format!("/v1/runs/{run}")).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    pub async fn node_run(&self, node: &str) -> Value {
+        let (status, answer) = self.get(&format!("/v1/node-runs/{node}")).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    /// Creates a child of this type under the run's root: its id.
+    pub async fn child(&self, parent: &StartedRun, node_type: &str) -> String {
+        let spec = json!({"node_type_ref": {"node_type_id": node_type, "version": "1.0.0"}, "inputs": {}});
+        let request = json!({"run_id": parent.id, "parent_node_run_id": parent.root, "node_runs": [spec]});
+        let (status, answer) = self.post("/v1/node-runs", &request).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["node_runs"][0]["node_run_id"].as_str().expect("a NodeRun").to_owned()
+    }
+
+    /// Waits until a node is over: asks again, since its stream goes on.
+    pub async fn node_ended(&self, node: &str) {
+        soon("the end of the node", async { while self.node_run(node).await["ended_at"].is_null() {} }).await;
+    }
+
+    /// Waits until a run is over: its state. Its history must be in order.
+    pub async fn run_ended(&self, run: &str) -> String {
+        let events = self.get(&format!("/v1/runs/{run}/events?follow=1")).await.1;
+        let lines = events.as_str().unwrap_or_else(|| panic!("no events of {run}: {events}")).lines();
+        let events: Vec<Value> =
+            lines.map(|line| serde_json::from_str(line).expect("an event a line")).collect();
+        assert_history(&events);
+        let run = self.run_get(run).await;
+        assert_eq!(run["state"], events.last().expect("events")["data"]["state"]);
+        run["state"].as_str().expect("a state").to_owned()
+    }
+}
+
+/// A run that was started.
+pub struct StartedRun {
+    pub id: String,
+    pub root: String,
+}
+
+/// A request to start a run.
+pub fn start_request(run: &str, node_type: &str) -> Value {
+    json!({
+        "run_id": run,
+        "root_node_type_ref": {"node_type_id": node_type, "version": "1.0.0"},
+        "input": {"of": run},
+    })
+}
+
+/// The events of a run that is over count from 1 without a gap, begin with its
+/// start and end with its end, of which there is one each.
+#[track_caller]
+pub fn assert_history(events: &[Value]) {
+    let seqs: Vec<u64> = events.iter().map(|event| event["seq"].as_u64().expect("a seq")).collect();
+    assert_eq!(seqs, (1..=events.len() as u64).collect::<Vec<_>>());
+    for (type_, place) in [("run_started", 0), ("run_completed", events.len() - 1)] {
+        let places: Vec<usize> = (0..events.len()).filter(|&at| events[at]["type"] == type_).collect();
+        assert_eq!(places, [place], "{type_}");
+    }
+}
+
+fn without_folder(text: &str, folder: &Path) -> String {
+    let folder = fs::canonicalize(folder).unwrap_or(folder.to_owned());
+    text.replace(&format!("{}/", folder.display()), "./")
+}
+
+/// Enough for what is expected to take no time, too little for what waits for a
+/// time limit of its own.
+pub const PROMPT: Duration = Duration::from_secs(20);

@@ -1,0 +1,121 @@
+//! Another service of the stack on loopback HTTP, as the test wants it to be.
+
+use std::sync::Arc;
+
+use dropshot::{
+    ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, Path, RequestContext, ServerBuilder,
+    UntypedBody, endpoint,
+};
+use http::{Response, StatusCode};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use slog::{Discard, Logger, o};
+use tokio::sync::watch;
+
+use super::soon;
+
+type Answers = dyn Fn(&str, &Value) -> Value + Send + Sync;
+
+/// Answers 200 with what a function makes of the path and the body; on request
+/// it does not answer for a while.
+pub struct FakeService {
+    state: Arc<State>,
+    url: String,
+    _server: HttpServer<Arc<State>>,
+}
+
+struct State {
+    answers: Box<Answers>,
+    open: watch::Sender<bool>,
+    asked: watch::Sender<Vec<Value>>,
+}
+
+impl FakeService {
+    pub fn start(answers: impl Fn(&str, &Value) -> Value + Send + Sync + 'static) -> Self {
+        let state = Arc::new(State {
+            answers: Box::new(answers),
+            open: watch::Sender::new(true),
+            asked: watch::Sender::default(),
+        });
+        let mut api = ApiDescription::new();
+        api.register(get_any).expect("a sound API");
+        api.register(post_any).expect("a sound API");
+        let config = ConfigDropshot {
+            bind_address: "127.0.0.1:0".parse().expect("an address"),
+            default_request_body_max_bytes: 64 << 20,
+            ..ConfigDropshot::default()
+        };
+        let server = ServerBuilder::new(api, Arc::clone(&state), Logger::root(Discard, o!()))
+            .config(config)
+            .start()
+            .expect("the service listens");
+        let url = format!("http://{}", server.local_addr());
+        Self { state, url, _server: server }
+    }
+
+    /// A Node Registry in which every type is atomic and has this side effect.
+    pub fn registry_of_atomics(side_effect: &'static str) -> Self {
+        Self::start(move |path, _| {
+            let id = path.rsplit('/').next().unwrap_or_default();
+            serde_json::json!({
+                "node_type_id": id, "version": "1.0.0", "kind": "atomic",
+                "extensions": {"jarvis.side_effect": side_effect},
+            })
+        })
+    }
+
+    /// A PDP that allows everything.
+    pub fn pdp() -> Self {
+        Self::start(|_, _| serde_json::json!({"decision": "allow"}))
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Keeps those who ask waiting, or lets them go on.
+    pub fn answer(&self, open: bool) {
+        self.state.open.send_replace(open);
+    }
+
+    /// Waits until a question for which this holds has been asked `count`
+    /// times.
+    pub async fn asked(&self, what: &str, count: usize, which: impl Fn(&Value) -> bool) {
+        let mut asked = self.state.asked.subscribe();
+        let enough = |asked: &Vec<Value>| asked.iter().filter(|body| which(body)).count() >= count;
+        let _asked = soon(what, asked.wait_for(enough)).await.expect("the service lives");
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct AnyPath {
+    path: Vec<String>,
+}
+
+#[endpoint { method = GET, path = "/{path:.*}", unpublished = true }]
+async fn get_any(rq: RequestContext<Arc<State>>, path: Path<AnyPath>) -> Result<Response<Body>, HttpError> {
+    Ok(any(rq.context(), &path.into_inner().path, Value::Null).await)
+}
+
+#[endpoint { method = POST, path = "/{path:.*}", unpublished = true }]
+async fn post_any(
+    rq: RequestContext<Arc<State>>,
+    path: Path<AnyPath>,
+    body: UntypedBody,
+) -> Result<Response<Body>, HttpError> {
+    let body = serde_json::from_slice(body.as_bytes()).unwrap_or(Value::Null);
+    Ok(any(rq.context(), &path.into_inner().path, body).await)
+}
+
+async fn any(state: &State, path: &[String], body: Value) -> Response<Body> {
+    let answer = (state.answers)(&format!("/{}", path.join("/")), &body);
+    state.asked.send_modify(|asked| asked.push(body));
+    let mut open = state.open.subscribe();
+    let _ = open.wait_for(|open| *open).await;
+    Response::builder()
+        .status(StatusCode::OK)
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(Body::from(answer.to_string()))
+        .expect("a response")
+}
