@@ -5,7 +5,7 @@
 //! other; [`conformance_tests!`](crate::conformance_tests) makes a test of
 //! each, so that a failure has a name:
 //!
-//! ```ignore
+//! ```text
 //! conformance_tests!(async || Specimen::new(MyStore::empty().await));
 //! ```
 //!
