@@ -57,12 +57,8 @@ async fn measure(each: Duration) {
             done: AtomicU64::new(0),
         });
         let (cpu, begun) = (coordinator.cpu(), Instant::now());
-        let tasks: Vec<_> =
-            (0..clients).map(|_| tokio::task::spawn(Arc::clone(&load).client(begun + each))).collect();
-        let mut times = Vec::new();
-        for task in tasks {
-            times.extend(task.await.expect("a client that ends"));
-        }
+        let clients_at_work = (0..clients).map(|_| Arc::clone(&load).client(begun + each));
+        let mut times = futures::future::join_all(clients_at_work).await.concat();
         let elapsed = begun.elapsed().as_secs_f64();
         times.sort();
         let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! **Invariant:** no decision is made here. An endpoint that is not public asks
-//! for a [`Caller`], which only the door can give; the coordinator asks for its
+//! for a `Caller`, which only the door can give; the coordinator asks for its
 //! principal in turn.
 
 mod body;

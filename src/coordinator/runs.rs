@@ -169,10 +169,12 @@ fn check_start(request: &RunStartRequest, chosen: Option<&RunId>) -> Result<(), 
         let message = "a run_id has 1 to 200 characters of A-Z, a-z, 0-9 and ._:~@-, and is not '.' or '..'";
         errors.push(field("string_pattern_mismatch", &["run_id"], message));
     }
-    let hidden = request.extensions.as_ref().is_some_and(|extensions| extensions.contains_key("constraints"));
-    if hidden && request.constraints.is_some() {
-        let message = "constraints are given twice: as a member and as an extension";
-        errors.push(field("extra_forbidden", &["extensions", "constraints"], message));
+    for key in ["constraints", "jarvis.constraints"] {
+        let hidden = request.extensions.as_ref().is_some_and(|extensions| extensions.contains_key(key));
+        if hidden && request.constraints.is_some() {
+            let message = "constraints are given twice: as a member and as an extension";
+            errors.push(field("extra_forbidden", &["extensions", key], message));
+        }
     }
     if errors.is_empty() { Ok(()) } else { Err(CoordinatorError::Invalid(errors)) }
 }

@@ -69,7 +69,18 @@ pub(super) const LAYERS: [Layer; 19] = [
     Layer {
         module: "dispatch",
         // Of the store: claims. That it does not commit is a rule of its own.
-        may: &["clients", "coordinator", "engine", "ids", "model", "record", "store", "tasks", "time"],
+        may: &[
+            "clients",
+            "coordinator",
+            "engine::Attempt",
+            "engine::AttemptResult",
+            "ids",
+            "model",
+            "record",
+            "store",
+            "tasks",
+            "time",
+        ],
     },
     Layer {
         module: "api",
