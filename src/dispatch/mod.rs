@@ -218,7 +218,7 @@ impl Dispatcher {
         for node in store.wakes_owned(queue.owner(), settled).await? {
             queue.push(&node);
         }
-        Ok(())
+        coordinator.announce_again().await
     }
 
     /// Sees to jobs that came to no end. While they are in `left` they are in

@@ -59,27 +59,29 @@ async fn lost(t: &TestServer, node: &str) -> usize {
 #[tokio::test]
 async fn each_commit_of_a_run_may_fail_and_the_run_still_ends() {
     // The commits of a run: its start, its beginning, its end.
-    for commit in 0..3 {
-        for fault in [Fault::FailBefore, Fault::FailAfter, Fault::Twice] {
-            let case = format!("commit {commit}: {fault:?}");
-            let faults = Faults::none();
-            let t = TestServer::start_with_faults(&faults, &[]).await;
-            (0..commit).for_each(|_| faults.script(None));
-            faults.script(fault);
-            let run = insist(&t, &start_request("run", "atomic.echo")).await;
-            let run = ended(&t, run["run_id"].as_str().expect("a Run")).await;
-            assert_eq!(faults.injected(), 1, "{case}");
-            let (executions, lost) = (t.executors.executions(root(&run)), lost(&t, root(&run)).await);
-            match (commit, fault) {
-                // It was begun, but nobody knew: it may not be sent again.
-                (1, Fault::FailAfter) => {
-                    assert_eq!((&run["state"], executions, lost), (&json!("failed"), 0, 1), "{case}");
-                }
-                _ => assert_eq!((&run["state"], executions, lost), (&json!("succeeded"), 1, 0), "{case}"),
-            }
-            t.stop().await;
-        }
-    }
+    let commits = [0, 1, 2].into_iter();
+    let faults = [Fault::FailBefore, Fault::FailAfter, Fault::Twice];
+    let cases = commits.flat_map(|commit| faults.map(|fault| one_commit_fails(commit, fault)));
+    futures::future::join_all(cases).await;
+}
+
+async fn one_commit_fails(commit: usize, fault: Fault) {
+    let case = format!("commit {commit}: {fault:?}");
+    let faults = Faults::none();
+    let t = TestServer::start_with_faults(&faults, &[]).await;
+    (0..commit).for_each(|_| faults.script_commit(None));
+    faults.script_commit(fault);
+    let run = insist(&t, &start_request("run", "atomic.echo")).await;
+    let run = ended(&t, run["run_id"].as_str().expect("a Run")).await;
+    assert_eq!(faults.injected(), 1, "{case}");
+    let (executions, lost) = (t.executors.executions(root(&run)), lost(&t, root(&run)).await);
+    let expected = match (commit, fault) {
+        // It was begun, but nobody knew: it may not be sent again.
+        (1, Fault::FailAfter) => ("failed", 0, 1),
+        _ => ("succeeded", 1, 0),
+    };
+    assert_eq!((run["state"].as_str().expect("a state"), executions, lost), expected, "{case}");
+    t.stop().await;
 }
 
 #[tokio::test]
@@ -87,7 +89,7 @@ async fn a_start_that_was_refused_can_be_repeated_and_makes_one_run() {
     for fault in [Fault::FailBefore, Fault::FailAfter] {
         let faults = Faults::none();
         let t = TestServer::start_with_faults(&faults, &[]).await;
-        faults.script(fault);
+        faults.script_commit(fault);
         let request = start_request("again", "atomic.echo");
         t.post("/v1/runs", &request).await.refused(503, "journal_unavailable");
         assert_eq!(t.get("/v1/health").await.ok()["status"], "down");
@@ -106,7 +108,7 @@ async fn a_cancel_that_was_refused_has_canceled_all_or_nothing() {
         let t = TestServer::start_with_faults(&faults, &[]).await;
         let run = t.run_start("atomic.hang", json!({})).await;
         t.executors.called(":execute", 1).await;
-        faults.script(fault);
+        faults.script_commit(fault);
         let path = format!("/v1/runs/{}:cancel", run.run_id);
         t.post(&path, &json!({})).await.refused(503, "journal_unavailable");
         let (run_now, node) = (t.run(&run.run_id).await, t.node_run(&run.root_node_run_id).await);
