@@ -172,7 +172,9 @@ fn invalid(message: &str) -> AttemptResult {
 }
 
 fn failed(error: CallError) -> AttemptResult {
-    // Without an answer, the executor may be at work.
-    let tell_executor = error.status.is_none() && !error.never_sent;
+    // Without an answer of its own, the executor may be at work. 502 and 504
+    // are the words of something in between.
+    let unanswered = matches!(error.status, None | Some(502 | 504));
+    let tell_executor = unanswered && !error.never_sent;
     AttemptResult::Failed { error: error.into_error(), tell_executor }
 }

@@ -98,8 +98,8 @@ async fn a_node_stream_is_the_node_and_what_is_below_it() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let root = &run.root_node_run_id;
-    // Eleven children: the second's path begins like the tenth's and eleventh's.
-    let children = t.children(&run.run_id, root, &vec![spec("composite.accept"); 11]).await;
+    // The run's second node; the digits of the twentieth's path begin like its.
+    let children = t.children(&run.run_id, root, &vec![spec("composite.accept"); 20]).await;
     let second = &children[0].node_run_id;
     let inner = t.children(&run.run_id, second, &[spec("composite.accept")]).await.remove(0).node_run_id;
     let deep = t.children(&run.run_id, &inner, &[spec("atomic.echo")]).await.remove(0).node_run_id;
@@ -114,7 +114,7 @@ async fn a_node_stream_is_the_node_and_what_is_below_it() {
         (&deep, vec![&deep]),
         (&inner, vec![&inner, &deep]),
         (second, vec![second, &inner, &deep]),
-        (&children[9].node_run_id, vec![&children[9].node_run_id]),
+        (&children[18].node_run_id, vec![&children[18].node_run_id]),
     ] {
         let text = read(&t, &format!("/v1/node-runs/{node}/events")).await;
         assert_eq!(seqs(&text), of(&within));
