@@ -62,11 +62,17 @@ pub enum StartError {
 pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
+    /// What stands between the server and its journal.
+    pub before_journal: Box<dyn FnOnce(SqliteStore) -> Arc<dyn Store> + Send>,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds) }
+        Self {
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            before_journal: Box::new(|journal| Arc::new(journal)),
+        }
     }
 }
 
@@ -94,14 +100,13 @@ impl Server {
         for warning in &settings.warnings {
             warn!(log, "{}", warning);
         }
-        let Surroundings { clock, ids } = surroundings;
+        let Surroundings { clock, ids, before_journal } = surroundings;
         let options = SqliteOptions {
             path: settings.journal.path.clone(),
             max_bytes: settings.journal.max_bytes,
             outbox: settings.stores.is_some(),
         };
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(options, log.new(o!("component" => "journal")))?);
+        let store = before_journal(SqliteStore::open(options, log.new(o!("component" => "journal")))?);
         let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
         let tasks = TaskSet::new(log.new(o!("component" => "tasks")));
         let peers = Peers::new(settings, http.clone(), Arc::clone(&clock));

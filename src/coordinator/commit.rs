@@ -1,6 +1,9 @@
 //! Decide, commit, announce: the one way in which anything changes.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use slog::{error, warn};
 
@@ -19,16 +22,21 @@ const CONFLICTS: u32 = 16;
 
 /// What the last commit said about the journal.
 #[derive(Default)]
-pub struct StoreHealth(Mutex<Option<&'static str>>);
+pub struct StoreHealth {
+    trouble: Mutex<Option<&'static str>>,
+    /// A commit was reported as failed that may be durable all the same: who
+    /// follows its run has not been told.
+    in_doubt: AtomicBool,
+}
 
 impl StoreHealth {
     /// What is wrong with the journal, if anything.
     pub fn trouble(&self) -> Option<&'static str> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, trouble: Option<&'static str>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 }
 
@@ -89,8 +97,28 @@ impl Coordinator {
         if let Some(trouble) = trouble {
             error!(self.parts.log, "the journal failed"; "error" => %failure);
             self.store_health.set(Some(trouble));
+            self.store_health.in_doubt.store(true, Ordering::Release);
         }
         failure.into()
+    }
+
+    /// Tells followers what the journal says, if a commit since the last time
+    /// was in doubt: it may have been the last of its run.
+    pub(crate) async fn announce_again(&self) -> Result<(), StoreError> {
+        if !self.store_health.in_doubt.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let events = &self.parts.events;
+        for run in events.hub.followed_runs() {
+            match self.parts.store.run_fetch(&run).await {
+                Ok(found) => events.hub.publish(&run, found.map_or(0, |run| run.last_seq)),
+                Err(failure) => {
+                    self.store_health.in_doubt.store(true, Ordering::Release);
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn run_fetch(&self, run: &RunId) -> Result<RunRecord, CoordinatorError> {

@@ -211,9 +211,10 @@ impl Dispatcher {
             }
         }
         self.take_back().await;
+        let announced = coordinator.announce_again().await;
         if !self.parts.auto_dispatch {
             // All that is queued is ours, and nobody is at it on purpose.
-            return Ok(());
+            return announced;
         }
         // Ours in the journal, but nobody is at it: its task failed, or the
         // commit that made it ours was reported as failed.
@@ -222,7 +223,7 @@ impl Dispatcher {
         for node in store.wakes_owned(queue.owner(), settled).await? {
             queue.push(&node);
         }
-        Ok(())
+        announced
     }
 
     /// Sees to jobs that came to no end. While they are in `left` they are in

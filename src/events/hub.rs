@@ -36,6 +36,11 @@ impl EventHub {
         }
     }
 
+    /// The runs that somebody follows.
+    pub fn followed_runs(&self) -> Vec<RunId> {
+        self.followed().keys().cloned().collect()
+    }
+
     /// How many runs are followed.
     pub fn len(&self) -> usize {
         self.followed().len()

@@ -58,6 +58,8 @@ pub struct Faults(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     script: VecDeque<Option<Fault>>,
+    /// The same for commits alone.
+    commits: VecDeque<Option<Fault>>,
     chances: Chances,
     random: u64,
     injected: u64,
@@ -80,6 +82,12 @@ impl Faults {
         self.with(|state| state.script.push_back(fault.into()));
     }
 
+    /// The next commit that nothing is scripted for suffers this; other writes
+    /// do not.
+    pub fn script_commit(&self, fault: impl Into<Option<Fault>>) {
+        self.with(|state| state.commits.push_back(fault.into()));
+    }
+
     pub fn set_chances(&self, chances: Chances) {
         self.with(|state| state.chances = chances);
     }
@@ -93,15 +101,15 @@ impl Faults {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn for_write(&self) -> Option<Fault> {
-        self.with(|state| {
-            let fault = match state.script.pop_front() {
-                Some(scripted) => scripted,
-                None => state.draw(),
-            };
-            state.injected += u64::from(fault.is_some());
-            fault
+    fn for_commit(&self) -> Option<Fault> {
+        self.with(|state| match state.commits.pop_front() {
+            Some(scripted) => state.count(scripted),
+            None => state.for_write(),
         })
+    }
+
+    fn for_write(&self) -> Option<Fault> {
+        self.with(State::for_write)
     }
 
     async fn for_read(&self) -> Result<(), StoreError> {
@@ -116,6 +124,19 @@ impl Faults {
 }
 
 impl State {
+    fn for_write(&mut self) -> Option<Fault> {
+        let fault = match self.script.pop_front() {
+            Some(scripted) => scripted,
+            None => self.draw(),
+        };
+        self.count(fault)
+    }
+
+    fn count(&mut self, fault: Option<Fault>) -> Option<Fault> {
+        self.injected += u64::from(fault.is_some());
+        fault
+    }
+
     fn draw(&mut self) -> Option<Fault> {
         let Chances { fail_before, fail_after, twice, .. } = self.chances;
         // Each draws in turn, so that the sequence depends on the seed only.
@@ -192,7 +213,7 @@ impl<S: Store> FaultyStore<S> {
 #[async_trait]
 impl<S: Store> Store for FaultyStore<S> {
     async fn commit(&self, change: ChangeSet) -> Result<(), StoreError> {
-        let fault = self.faults.for_write();
+        let fault = self.faults.for_commit();
         if fault == Some(Fault::Twice) {
             let first = self.inner.commit(change.clone()).await;
             let _second = self.inner.commit(change).await;

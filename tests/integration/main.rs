@@ -8,6 +8,7 @@ mod auth;
 mod cli;
 mod demo;
 mod dispatch;
+mod faults;
 mod golden;
 mod idempotency;
 mod journal;

@@ -1,6 +1,6 @@
 //! A coordinator in this process, on a journal of its own and a free port.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::TryStreamExt;
 use jarvis_run_coordinator::{
@@ -9,6 +9,7 @@ use jarvis_run_coordinator::{
     ids::{NodeRunId, RunId},
     model::{NodeRun, NodeRunState, Run, RunEvent, RunStartRequest},
     server::{Server, StartError, Surroundings},
+    store::faulty::{Faults, FaultyStore},
 };
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
@@ -47,8 +48,28 @@ impl TestServer {
         Self::try_start(journal, FakeExecutors::start(), vars).await.expect("the server starts")
     }
 
+    /// A server whose journal has faults.
+    pub async fn start_with_faults(faults: &Faults, vars: &[(&str, &str)]) -> Self {
+        let journal = tempfile::tempdir().expect("a folder for the journal");
+        let faults = faults.clone();
+        let surroundings = Surroundings {
+            before_journal: Box::new(move |journal| Arc::new(FaultyStore::new(journal, faults))),
+            ..Surroundings::default()
+        };
+        Self::start_in(surroundings, journal, FakeExecutors::start(), vars).await.expect("the server starts")
+    }
+
     /// A server on a journal that exists already.
     pub async fn try_start(
+        journal: tempfile::TempDir,
+        executors: FakeExecutors,
+        vars: &[(&str, &str)],
+    ) -> Result<Self, StartError> {
+        Self::start_in(Surroundings::default(), journal, executors, vars).await
+    }
+
+    async fn start_in(
+        surroundings: Surroundings,
         journal: tempfile::TempDir,
         executors: FakeExecutors,
         vars: &[(&str, &str)],
@@ -70,7 +91,7 @@ impl TestServer {
         let flags = Flags { port: Some(0), ..Flags::default() };
         let settings = Settings::from_vars(&all, &flags).expect("sound settings");
         let log = Logger::root(Discard, o!());
-        let server = Server::start(&settings, Surroundings::default(), &log).await?;
+        let server = Server::start(&settings, surroundings, &log).await?;
         let url = format!("http://{}", server.address());
         let http = reqwest::Client::new();
         let client = Client::new_with_client(&url, http.clone(), Peer::anonymous(Service::RunCoordinator));

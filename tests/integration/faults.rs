@@ -1,0 +1,151 @@
+//! A journal that fails, at each commit of a run in turn and at random: callers
+//! are told, nothing is left half-done, nothing is done twice unrecorded.
+
+use jarvis_run_coordinator::{
+    ids::NodeRunId,
+    model::RunState,
+    store::faulty::{Chances, Fault, Faults},
+};
+use serde_json::{Value, json};
+
+use crate::support::{
+    TestServer,
+    process::{assert_history, start_request},
+    soon,
+};
+
+/// Starts a run, again for as long as the journal is said to be unavailable.
+async fn insist(t: &TestServer, request: &Value) -> Value {
+    soon("an accepted start", async {
+        loop {
+            let answer = t.post("/v1/runs", request).await;
+            if answer.status == 200 {
+                return answer.ok();
+            }
+            let error = answer.refused(503, "journal_unavailable");
+            assert_eq!(error["retryable"], true);
+        }
+    })
+    .await
+}
+
+/// The run's end, with its history in order.
+async fn ended(t: &TestServer, run: &str) -> Value {
+    // A failing read breaks a stream off: then it is asked for again.
+    soon("the end of the run", async {
+        loop {
+            let lines = t.get(&format!("/v1/runs/{run}/events?follow=1")).await.text;
+            let events: Vec<Value> =
+                lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            if events.last().is_some_and(|event| event["type"] == "run_completed") {
+                assert_history(&events);
+                return t.get(&format!("/v1/runs/{run}")).await.ok();
+            }
+        }
+    })
+    .await
+}
+
+fn root(run: &Value) -> &str {
+    run["root_node_run_id"].as_str().expect("a Run")
+}
+
+/// How many attempts on record nobody knows the outcome of.
+async fn lost(t: &TestServer, node: &str) -> usize {
+    let log = t.attempts_until(&NodeRunId::new(node), 0).await;
+    log.iter().filter(|attempt| attempt["outcome"] == "lost").count()
+}
+
+#[tokio::test]
+async fn each_commit_of_a_run_may_fail_and_the_run_still_ends() {
+    // The commits of a run: its start, its beginning, its end.
+    let commits = [0, 1, 2].into_iter();
+    let faults = [Fault::FailBefore, Fault::FailAfter, Fault::Twice];
+    let cases = commits.flat_map(|commit| faults.map(|fault| one_commit_fails(commit, fault)));
+    futures::future::join_all(cases).await;
+}
+
+async fn one_commit_fails(commit: usize, fault: Fault) {
+    let case = format!("commit {commit}: {fault:?}");
+    let faults = Faults::none();
+    let t = TestServer::start_with_faults(&faults, &[]).await;
+    (0..commit).for_each(|_| faults.script_commit(None));
+    faults.script_commit(fault);
+    let run = insist(&t, &start_request("run", "atomic.echo")).await;
+    let run = ended(&t, run["run_id"].as_str().expect("a Run")).await;
+    assert_eq!(faults.injected(), 1, "{case}");
+    let (executions, lost) = (t.executors.executions(root(&run)), lost(&t, root(&run)).await);
+    let expected = match (commit, fault) {
+        // It was begun, but nobody knew: it may not be sent again.
+        (1, Fault::FailAfter) => ("failed", 0, 1),
+        _ => ("succeeded", 1, 0),
+    };
+    assert_eq!((run["state"].as_str().expect("a state"), executions, lost), expected, "{case}");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_that_was_refused_can_be_repeated_and_makes_one_run() {
+    for fault in [Fault::FailBefore, Fault::FailAfter] {
+        let faults = Faults::none();
+        let t = TestServer::start_with_faults(&faults, &[]).await;
+        faults.script_commit(fault);
+        let request = start_request("again", "atomic.echo");
+        t.post("/v1/runs", &request).await.refused(503, "journal_unavailable");
+        assert_eq!(t.get("/v1/health").await.ok()["status"], "down");
+        let run = t.post("/v1/runs", &request).await.ok();
+        assert_eq!(ended(&t, "again").await["state"], "succeeded", "{fault:?}");
+        assert_eq!(t.executors.executions(root(&run)), 1, "{fault:?}");
+        assert_eq!(t.get("/v1/health").await.ok()["status"], "ok");
+        t.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_that_was_refused_has_canceled_all_or_nothing() {
+    for (fault, state) in [(Fault::FailBefore, "running"), (Fault::FailAfter, "canceled")] {
+        let faults = Faults::none();
+        let t = TestServer::start_with_faults(&faults, &[]).await;
+        let run = t.run_start("atomic.hang", json!({})).await;
+        t.executors.called(":execute", 1).await;
+        faults.script_commit(fault);
+        let path = format!("/v1/runs/{}:cancel", run.run_id);
+        t.post(&path, &json!({})).await.refused(503, "journal_unavailable");
+        let (run_now, node) = (t.run(&run.run_id).await, t.node_run(&run.root_node_run_id).await);
+        assert_eq!((run_now.state.to_string(), node.state.to_string()), (state.into(), state.into()));
+        assert_eq!(t.post(&path, &json!({})).await.ok()["state"], "canceled");
+        // However the cancel came to be: the executor hears of it.
+        t.executors.called(":cancel", 1).await;
+        assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Canceled);
+        t.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn with_faults_at_random_every_run_ends_and_nothing_is_repeated_unrecorded() {
+    const RUNS: usize = 60;
+    for seed in [1, 2] {
+        let chances =
+            Chances { fail_before: 0.1, fail_after: 0.1, twice: 0.1, delay: 0.2, ..Chances::default() };
+        let faults = Faults::seeded(seed, Chances::default());
+        let t = TestServer::start_with_faults(&faults, &[]).await;
+        faults.set_chances(chances);
+        let types = ["atomic.echo", "atomic.fail", "atomic.garbage", "composite.reject"];
+        let requests: Vec<Value> = (0..RUNS)
+            .map(|number| start_request(&format!("run-{number}"), types[number % types.len()]))
+            .collect();
+        let runs = futures::future::join_all(requests.iter().map(|request| insist(&t, request))).await;
+        for run in &runs {
+            let run = ended(&t, run["run_id"].as_str().expect("a Run")).await;
+            let (executions, lost) = (t.executors.executions(root(&run)), lost(&t, root(&run)).await);
+            assert!(
+                executions <= 1 + lost,
+                "seed {seed}: {run} was sent {executions} times, {lost} on record"
+            );
+            assert!(run["state"] != "succeeded" || executions > 0, "seed {seed}: {run}");
+        }
+        assert!(faults.injected() > RUNS as u64 / 2, "seed {seed}: {}", faults.injected());
+        faults.set_chances(Chances::default());
+        t.stop().await;
+    }
+}
