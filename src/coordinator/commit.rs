@@ -20,6 +20,12 @@ use crate::{
 /// it reads. Within one process the run's lock prevents that.
 const CONFLICTS: u32 = 16;
 
+/// The embedded journal has one process at a time: its owner lives until the
+/// next process opens the journal.
+pub(crate) const OWNED_FOREVER: Timestamp = Timestamp::from_micros(i64::MAX);
+
+const UNWRITABLE: &str = "The journal cannot be written";
+
 /// What the last commit said about the journal.
 #[derive(Default)]
 pub struct StoreHealth {
@@ -86,12 +92,24 @@ impl Coordinator {
         }
     }
 
+    /// Whether a journal that could not be written can be written again. Asked
+    /// from time to time, because while health says that it cannot, nobody may
+    /// come to find out. (A full one is known to have room only when something
+    /// that needs room is written.)
+    pub(crate) async fn journal_probe(&self) {
+        if self.store_health.trouble() == Some(UNWRITABLE)
+            && self.parts.store.owner_renew(self.parts.queue.owner(), OWNED_FOREVER).await.is_ok()
+        {
+            self.store_health.set(None);
+        }
+    }
+
     /// Notes what a store failure says about the journal's health.
     pub(super) fn store_failed(&self, failure: StoreError) -> CoordinatorError {
         let trouble = match &failure {
             StoreError::Conflict => None,
             StoreError::Full(_) => Some("The journal is full: nothing can be accepted"),
-            StoreError::Failed(_) => Some("The journal cannot be written"),
+            StoreError::Failed(_) => Some(UNWRITABLE),
             StoreError::Damaged(_) => Some("The journal has a damaged record"),
         };
         if let Some(trouble) = trouble {

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use slog::Logger;
 
 pub(crate) use attempts::Assignment;
+pub(crate) use commit::OWNED_FOREVER;
 pub use commit::StoreHealth;
 pub use error::{CoordinatorError, ErrorFacts, FieldError};
 pub use queue::{Task, WorkQueue};

@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 pub use executors::{Executor, Executors};
 
 use crate::{
-    coordinator::{Coordinator, Task, WorkQueue},
+    coordinator::{Coordinator, OWNED_FOREVER, Task, WorkQueue},
     record::Job,
     store::{Store, StoreError},
     tasks::TaskSet,
@@ -46,10 +46,6 @@ const SWEEP: Duration = Duration::from_secs(2);
 const CLAIM: usize = 256;
 /// So many overdue runs are ended in one sweep.
 const OVERDUE: u32 = 64;
-
-/// The embedded journal has one process at a time: its owner lives until the
-/// next process opens the journal.
-const FOREVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
 /// What dispatch is made of.
 pub struct Parts {
@@ -89,7 +85,7 @@ impl Dispatcher {
     /// left. Nothing is begun before [`Dispatcher::begin`].
     pub async fn take_over(parts: Parts) -> Result<Arc<Self>, StoreError> {
         let Parts { store, clock, queue, log, .. } = &parts;
-        store.owner_renew(queue.owner(), FOREVER).await?;
+        store.owner_renew(queue.owner(), OWNED_FOREVER).await?;
         let taken_over = store.owners_expire(clock.now()).await?;
         if taken_over > 0 {
             info!(log, "taking over what the last process left"; "jobs" => taken_over);
@@ -211,16 +207,18 @@ impl Dispatcher {
             }
         }
         self.take_back().await;
+        coordinator.journal_probe().await;
         let announced = coordinator.announce_again().await;
-        if !self.parts.auto_dispatch {
-            // All that is queued is ours, and nobody is at it on purpose.
-            return announced;
-        }
         // Ours in the journal, but nobody is at it: its task failed, or the
         // commit that made it ours was reported as failed.
         let settled =
             Timestamp::from_micros(clock.now().as_micros() - i64::try_from(SWEEP.as_micros()).unwrap_or(0));
         for node in store.wakes_owned(queue.owner(), settled).await? {
+            let held =
+                !self.parts.auto_dispatch && node.wake.as_ref().is_some_and(|wake| wake.job == Job::Dispatch);
+            if held {
+                continue;
+            }
             queue.push(&node);
         }
         announced
