@@ -1,8 +1,11 @@
 //! Decide, commit, announce: the one way in which anything changes.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use slog::{error, warn};
@@ -24,12 +27,16 @@ const CONFLICTS: u32 = 16;
 /// next process opens the journal.
 pub(crate) const OWNED_FOREVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
+/// How long a journal that failed is left alone.
+const PROBE_AFTER: Duration = Duration::from_secs(1);
+
 const UNWRITABLE: &str = "The journal cannot be written";
 
 /// What the last commit said about the journal.
 #[derive(Default)]
 pub struct StoreHealth {
-    trouble: Mutex<Option<&'static str>>,
+    /// What, and since when.
+    trouble: Mutex<Option<(&'static str, Timestamp)>>,
     /// A commit was reported as failed that may be durable all the same: who
     /// follows its run has not been told.
     in_doubt: AtomicBool,
@@ -38,10 +45,14 @@ pub struct StoreHealth {
 impl StoreHealth {
     /// What is wrong with the journal, if anything.
     pub fn trouble(&self) -> Option<&'static str> {
+        self.trouble_since().map(|(trouble, _)| trouble)
+    }
+
+    fn trouble_since(&self) -> Option<(&'static str, Timestamp)> {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, trouble: Option<&'static str>) {
+    fn set(&self, trouble: Option<(&'static str, Timestamp)>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 }
@@ -97,7 +108,8 @@ impl Coordinator {
     /// come to find out. (A full one is known to have room only when something
     /// that needs room is written.)
     pub(crate) async fn journal_probe(&self) {
-        if self.store_health.trouble() == Some(UNWRITABLE)
+        let Some((UNWRITABLE, since)) = self.store_health.trouble_since() else { return };
+        if self.parts.clock.now().since(since) >= PROBE_AFTER
             && self.parts.store.owner_renew(self.parts.queue.owner(), OWNED_FOREVER).await.is_ok()
         {
             self.store_health.set(None);
@@ -114,7 +126,7 @@ impl Coordinator {
         };
         if let Some(trouble) = trouble {
             error!(self.parts.log, "the journal failed"; "error" => %failure);
-            self.store_health.set(Some(trouble));
+            self.store_health.set(Some((trouble, self.parts.clock.now())));
             self.store_health.in_doubt.store(true, Ordering::Release);
         }
         failure.into()

@@ -102,6 +102,22 @@ async fn a_start_that_was_refused_can_be_repeated_and_makes_one_run() {
 }
 
 #[tokio::test]
+async fn health_recovers_although_nobody_comes() {
+    let faults = Faults::none();
+    let t = TestServer::start_with_faults(&faults, &[]).await;
+    faults.script_commit(Fault::FailBefore);
+    t.post("/v1/runs", &start_request("run", "atomic.echo")).await.refused(503, "journal_unavailable");
+    assert_eq!(t.get("/v1/health").await.ok()["status"], "down");
+    soon("good health", async {
+        while t.get("/v1/health").await.ok()["status"] != "ok" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    t.stop().await;
+}
+
+#[tokio::test]
 async fn a_cancel_that_was_refused_has_canceled_all_or_nothing() {
     for (fault, state) in [(Fault::FailBefore, "running"), (Fault::FailAfter, "canceled")] {
         let faults = Faults::none();
