@@ -156,7 +156,7 @@ mod tests {
     }
 
     /// Claims that are good, with changes; null takes one away.
-    fn claims(changes: Value) -> Value {
+    fn claims(changes: &Value) -> Value {
         let mut claims = json!({"iss": ISSUER, "sub": "node_run_4", "run": "run_1", "path": "1.4", "att": 2,
             "iat": NOW, "exp": NOW + 300});
         let members = claims.as_object_mut().expect("an object");
@@ -183,7 +183,7 @@ mod tests {
             &Scope::Everything
         );
         // The same claims by hand: the tests below change them one by one.
-        let by_hand = signed(Algorithm::HS256, Some(TYPE), &ASSIGNMENT_KEY, &claims(json!({})));
+        let by_hand = signed(Algorithm::HS256, Some(TYPE), &ASSIGNMENT_KEY, &claims(&json!({})));
         assert_eq!(harness.refusal(&by_hand).await, "welcome");
     }
 
@@ -217,13 +217,13 @@ mod tests {
         let parts: Vec<&str> = good.split('.').collect();
         let [head, payload, signature] = parts[..] else { panic!("three parts") };
         let encoded = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let other_payload = encoded(claims(json!({"path": "1"})));
-        let ours = |algorithm, typ, changes| signed(algorithm, typ, &ASSIGNMENT_KEY, &claims(changes));
+        let other_payload = encoded(claims(&json!({"path": "1"})));
+        let ours = |algorithm, typ, changes| signed(algorithm, typ, &ASSIGNMENT_KEY, &claims(&changes));
         let mut forged = vec![
             // Another key, of whatever kind.
             issued(&[0; KEY_BYTES]),
-            signed(Algorithm::HS256, Some(TYPE), b"", &claims(json!({}))),
-            RSA.sign("rsa", &claims(json!({}))),
+            signed(Algorithm::HS256, Some(TYPE), b"", &claims(&json!({}))),
+            RSA.sign("rsa", &claims(&json!({}))),
             // Changed afterwards.
             format!("{head}.{other_payload}.{signature}"),
             format!("{head}.{payload}."),
@@ -247,7 +247,7 @@ mod tests {
         // Our public keys as HMAC secrets.
         let jwk = RSA.jwk("rsa");
         for secret in [jwk["n"].as_str().expect("n").to_owned(), jwk.to_string()] {
-            forged.push(signed(Algorithm::HS256, Some(TYPE), secret.as_bytes(), &claims(json!({}))));
+            forged.push(signed(Algorithm::HS256, Some(TYPE), secret.as_bytes(), &claims(&json!({}))));
         }
         for token in &forged {
             assert_eq!(harness.refusal(token).await, INVALID, "{token}");
@@ -267,7 +267,7 @@ mod tests {
             assert!([INVALID, "Unable to fetch JWKS"].contains(&harness.refusal(&token).await));
         }
         let tokens = AssignmentTokens::new(&ASSIGNMENT_KEY, SKEW);
-        let foreign = signed(Algorithm::HS256, Some(TYPE), &ASSIGNMENT_KEY, &claims(json!({"iss": "x"})));
+        let foreign = signed(Algorithm::HS256, Some(TYPE), &ASSIGNMENT_KEY, &claims(&json!({"iss": "x"})));
         assert!(!AssignmentTokens::are_like(&foreign));
         assert!(tokens.verify(&foreign, at(NOW)).is_err());
     }
