@@ -43,6 +43,7 @@ pub(super) const LAYERS: [Layer; 19] = [
     Layer { module: "engine", may: &["ids", "model", "record", "time"] },
     Layer { module: "store", may: &["ids", "model", "record", "time"] },
     Layer { module: "config", may: &["auth", "time"] },
+    // Of the record: where a NodeRun stands, which its assignment token says.
     Layer {
         module: "auth",
         may: &["config::vars", "config::Vars", "ids", "record::NodePath", "tasks", "time"],
