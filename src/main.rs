@@ -128,7 +128,7 @@ impl Signals {
 
 fn start_error(error: &StartError) -> Failure {
     let exit = match error {
-        StartError::Journal(_) | StartError::TakeUp(_) => Exit::Journal,
+        StartError::Journal(_) | StartError::TakeUp(_) | StartError::AssignmentKey(_) => Exit::Journal,
         StartError::Listen { .. } | StartError::Setup(_) => Exit::Config,
     };
     (exit, error.to_string())

@@ -16,7 +16,7 @@ use slog::{Logger, info, o, warn};
 
 use crate::{
     api::{self, ListenConfig, ServerContext},
-    auth::Authenticator,
+    auth::{AssignmentTokens, Authenticator, KEY_BYTES, Mode},
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
     config::{Endpoint, PolicyPosture, Settings},
     coordinator::{self, Coordinator, WorkQueue},
@@ -52,6 +52,8 @@ pub enum StartError {
     Journal(#[from] OpenError),
     #[error("cannot take up the journal's unfinished work: {0}")]
     TakeUp(#[from] StoreError),
+    #[error("cannot keep the key of assignment tokens: {0}")]
+    AssignmentKey(#[source] StoreError),
     #[error("cannot listen on {address}: {reason}")]
     Listen { address: String, reason: String },
     #[error("{0}")]
@@ -110,8 +112,10 @@ impl Server {
         let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
         let tasks = TaskSet::new(log.new(o!("component" => "tasks")));
         let peers = Peers::new(settings, http.clone(), Arc::clone(&clock));
+        let assignment_tokens = assignment_tokens(settings, &*store, &*ids).await?;
         let authenticator = Arc::new(Authenticator::new(
             settings.inbound.clone(),
+            assignment_tokens.clone(),
             http,
             Arc::clone(&clock),
             tasks.clone(),
@@ -141,6 +145,7 @@ impl Server {
             clock: Arc::clone(&clock),
             queue,
             executors: peers.executors(settings)?,
+            assignment_tokens,
             auto_dispatch: settings.auto_dispatch,
             tasks: tasks.clone(),
             log: log.new(o!("component" => "dispatch")),
@@ -192,6 +197,28 @@ impl Server {
         }
         drop(store);
     }
+}
+
+/// The key of assignment tokens, in the journal.
+const ASSIGNMENT_KEY: &str = "assignment_token_key";
+
+/// Where callers have to say who they are, executors get tokens of ours to say
+/// it with. Their key is kept, so that tokens survive a restart as runs do.
+async fn assignment_tokens(
+    settings: &Settings,
+    store: &dyn Store,
+    ids: &dyn IdSource,
+) -> Result<Option<Arc<AssignmentTokens>>, StartError> {
+    match settings.inbound.mode {
+        Mode::Disabled => return Ok(None),
+        Mode::Required | Mode::Optional => {}
+    }
+    let fresh = AssignmentTokens::fresh_key(ids).to_vec();
+    let key = store.secret(ASSIGNMENT_KEY, fresh).await.map_err(StartError::AssignmentKey)?;
+    let key = <&[u8; KEY_BYTES]>::try_from(key.as_slice()).map_err(|_| {
+        StartError::AssignmentKey(StoreError::Damaged(format!("{ASSIGNMENT_KEY} has a wrong length")))
+    })?;
+    Ok(Some(Arc::new(AssignmentTokens::new(key, settings.inbound.clock_skew))))
 }
 
 /// What is at the bottom of an error.

@@ -221,6 +221,11 @@ mod tests {
                 json!({"code": "run_not_found", "message": "Run 'r' not found", "retryable": false}),
             ),
             (
+                CoordinatorError::Forbidden("n".into()).into(),
+                403,
+                json!({"code": "forbidden", "message": "This token is good for NodeRun 'n' and what is below it only", "retryable": false}),
+            ),
+            (
                 CoordinatorError::Rejected(Rejection::RunAlreadyExists).into(),
                 409,
                 json!({"code": "run_already_exists", "message": "Run already exists.", "retryable": false}),

@@ -9,6 +9,7 @@
 //! no header ────────▶ optional: the anonymous subject │ required: 401
 //! not `Bearer <token>` ─────────────────────────────────────▶ 401
 //! remembered token, not expired, its key not withdrawn ─────▶ its principal
+//! says that we issued it ───▶ our HMAC and its `exp`: a NodeRun's executor │ 401
 //! header, `kid`, `alg` ▶ key ▶ signature ▶ times ▶ iss ▶ aud ▶ sub ▶ remembered
 //! ```
 //!
@@ -30,12 +31,16 @@
 //! at most every 10 s and waits for no more than the one under way, so that a
 //! rotated key is picked up and a flood of invented ones costs nothing.
 //!
-//! **Invariants.** Only this module makes a [`Principal`]. A symmetric
-//! algorithm is never accepted, and a key only verifies the algorithms of its
+//! Tokens of our own are the `assignment`'s: HMACs with a key that nobody else
+//! has. They cause no fetch and are not remembered: an HMAC takes no time.
+//!
+//! **Invariants.** Only this module makes a [`Principal`]. Of others' tokens a
+//! symmetric algorithm is never accepted, and a key only verifies the algorithms of its
 //! own type, so a public key cannot be used as an HMAC secret. A token without
 //! `exp` is refused. No token is kept: memory holds its SHA-256. A token is
 //! remembered no longer than it or its key is valid.
 
+mod assignment;
 mod authenticator;
 mod bearer;
 mod fetch;
@@ -52,8 +57,9 @@ mod test_support;
 #[cfg(test)]
 mod tests;
 
+pub use assignment::{AssignmentTokens, KEY_BYTES};
 pub use authenticator::{Admission, Authenticator};
 pub use jwks::KeyStatus;
-pub use principal::Principal;
+pub use principal::{Principal, Scope, Subtree};
 pub use refusal::AuthError;
 pub use settings::{AuthSettings, KeySource, Mode, Profile};

@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::{
+    ids::{NodeRunId, RunId},
+    record::NodePath,
+};
+
 /// The verified caller. Only authentication makes one, and every call of the
 /// coordinator asks for one: what is not authenticated cannot be called.
 ///
@@ -16,6 +21,25 @@ pub(super) struct Identity {
     pub(super) issuer: Option<String>,
     pub(super) client_id: Option<String>,
     pub(super) tenant: Option<String>,
+    pub(super) scope: Scope,
+}
+
+/// On what a caller may act, whoever it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Users and services.
+    Everything,
+    /// Whoever has an assignment token.
+    Subtree(Subtree),
+}
+
+/// A NodeRun and what is below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subtree {
+    pub node: NodeRunId,
+    pub run: RunId,
+    /// Where `node` stands in `run`.
+    pub path: NodePath,
 }
 
 impl Principal {
@@ -25,7 +49,24 @@ impl Principal {
 
     /// A caller that is known by configuration, not by a token.
     pub(super) fn configured(subject: &str) -> Self {
-        Self::new(Identity { subject: subject.to_owned(), issuer: None, client_id: None, tenant: None })
+        Self::new(Identity {
+            subject: subject.to_owned(),
+            issuer: None,
+            client_id: None,
+            tenant: None,
+            scope: Scope::Everything,
+        })
+    }
+
+    /// The executor of a NodeRun, known by the token that it was given for it.
+    pub(super) fn assigned(issuer: &str, subtree: Subtree) -> Self {
+        Self::new(Identity {
+            subject: subtree.node.to_string(),
+            issuer: Some(issuer.to_owned()),
+            client_id: None,
+            tenant: None,
+            scope: Scope::Subtree(subtree),
+        })
     }
 
     #[cfg(test)]
@@ -50,5 +91,10 @@ impl Principal {
 
     pub fn tenant(&self) -> Option<&str> {
         self.0.tenant.as_deref()
+    }
+
+    /// On what it may act.
+    pub fn scope(&self) -> &Scope {
+        &self.0.scope
     }
 }

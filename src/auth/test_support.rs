@@ -27,7 +27,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Admission, AuthError, AuthSettings, Authenticator, Principal};
+use super::{Admission, AssignmentTokens, AuthError, AuthSettings, Authenticator, KEY_BYTES, Principal};
 use crate::{
     tasks::TaskSet,
     time::{Clock, Timestamp},
@@ -218,6 +218,9 @@ pub(super) struct Harness {
 pub(super) const ISSUER: &str = "https://sts.example/realm/";
 pub(super) const AUDIENCE: &str = "arp-run-coordinator";
 
+/// What our own tokens are signed with.
+pub(super) const ASSIGNMENT_KEY: [u8; KEY_BYTES] = [7; KEY_BYTES];
+
 /// In seconds.
 pub(super) const NOW: i64 = 1_800_000_000;
 
@@ -243,7 +246,9 @@ impl Harness {
         let settings = AuthSettings::from_vars(&vars).expect("settings");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         let clock = Arc::new(ManualClock(AtomicI64::new(NOW * 1_000_000)));
-        let auth = Authenticator::new(settings, http, Arc::clone(&clock) as _, tasks.clone(), log);
+        let assignments = Some(Arc::new(AssignmentTokens::new(&ASSIGNMENT_KEY, settings.clock_skew)));
+        let auth =
+            Authenticator::new(settings, assignments, http, Arc::clone(&clock) as _, tasks.clone(), log);
         Self { auth, sts, clock, tasks }
     }
 

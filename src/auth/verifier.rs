@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 
 use super::{
     keys::VerifyingKey,
-    principal::{Identity, Principal},
+    principal::{Identity, Principal, Scope},
     refusal::Refusal,
     settings::AuthSettings,
 };
 use crate::time::Timestamp;
 
 /// Longer ones are not looked at. Real ones have one or two kilobytes.
-const LIMIT_BYTES: usize = 16 * 1024;
+pub(super) const LIMIT_BYTES: usize = 16 * 1024;
 
 /// Where a token may name the tenant, the most usual first.
 const TENANT_CLAIMS: [&str; 3] = ["tenant_id", "tenant", "tid"];
@@ -151,7 +151,7 @@ fn principal(claims: &Claims) -> Result<Principal, Refusal> {
         .or_else(|| client_id.as_ref().map(|id| format!("client:{id}")))
         .ok_or(Refusal::Invalid("token names neither subject nor client"))?;
     let tenant = TENANT_CLAIMS.iter().find_map(|name| text(name));
-    Ok(Principal::new(Identity { subject, issuer: text("iss"), client_id, tenant }))
+    Ok(Principal::new(Identity { subject, issuer: text("iss"), client_id, tenant, scope: Scope::Everything }))
 }
 
 /// A NumericDate, to the whole second. Absurd ones end up at either end of

@@ -15,7 +15,7 @@ use crate::{
     model::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
     node_types::RegistryUnavailable,
     policy::{NODE_RUN_EXECUTE, Question},
-    record::{Job, NodeRecord, RunRecord},
+    record::{Job, NodePath, NodeRecord, RunRecord},
     time::{Timestamp, backoff},
 };
 
@@ -26,6 +26,8 @@ const RETRY_CAP: Duration = Duration::from_secs(30);
 /// A node that is now at its executor: what to send, and by when to be done.
 pub(crate) struct Assignment {
     pub(crate) node: NodeRun,
+    /// Where in its run's tree it stands.
+    pub(crate) path: NodePath,
     pub(crate) kind: NodeKind,
     pub(crate) run_context: Option<RunContext>,
     pub(crate) constraints: Option<ConstraintEnvelope>,
@@ -93,7 +95,8 @@ impl Coordinator {
             };
             let constraints =
                 engine::effective_constraints(&view.run, &view.node, &facts).unwrap_or_default();
-            let (node, run_context) = (view.node.node.clone(), view.run.run.run_context.clone());
+            let (node, path) = (view.node.node.clone(), view.node.path.clone());
+            let run_context = view.run.run.run_context.clone();
             let command = BeginAttempt { facts, decided, executor: binding(kind) };
             // This process holds the attempt, however full its queue is.
             let lease = Some(queue.owner().clone());
@@ -101,7 +104,7 @@ impl Coordinator {
                 engine::attempt_begin(view, command, rules, &lease, now);
             let answer = match answer {
                 Begun::Go { attempt, deadline } => {
-                    Some(Assignment { node, kind, run_context, constraints, attempt, deadline })
+                    Some(Assignment { node, path, kind, run_context, constraints, attempt, deadline })
                 }
                 Begun::Refused | Begun::Stale => None,
             };

@@ -28,6 +28,9 @@ pub enum CoordinatorError {
     NodeRunNotFound(NodeRunId),
     #[error("Parent NodeRun '{0}' not found")]
     ParentNotFound(NodeRunId),
+    /// The caller's token is for this NodeRun, the request is not (D-19).
+    #[error("This token is good for NodeRun '{0}' and what is below it only")]
+    Forbidden(NodeRunId),
     #[error("{}", .0.message())]
     Rejected(Rejection),
     /// The Node Registry is needed to decide, and does not answer (D-16).
@@ -55,6 +58,7 @@ impl CoordinatorError {
         let facts = |status, code, retryable| ErrorFacts { status, code, retryable: Some(retryable) };
         match self {
             Self::Invalid(_) => facts(400, "invalid_request", false),
+            Self::Forbidden(_) => facts(403, "forbidden", false),
             Self::RunNotFound(_) => facts(404, "run_not_found", false),
             Self::NodeRunNotFound(_) => facts(404, "node_run_not_found", false),
             Self::ParentNotFound(_) => facts(404, "parent_node_run_not_found", false),
@@ -74,6 +78,7 @@ impl CoordinatorError {
             | Self::RunNotFound(_)
             | Self::NodeRunNotFound(_)
             | Self::ParentNotFound(_)
+            | Self::Forbidden(_)
             | Self::Rejected(_)
             | Self::ShuttingDown => None,
         }

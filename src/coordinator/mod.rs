@@ -12,9 +12,11 @@
 //! lock from reading until its commit is durable. Other runs do not wait.
 //!
 //! **Architecture invariants.** Every public method that acts for a caller asks
-//! for a [`Principal`]: what is not authenticated cannot be called. Nothing is
-//! answered, announced or queued before its commit is durable.
+//! for a [`Principal`]: what is not authenticated cannot be called. It gets the
+//! records that the caller names from `access`, which knows who may do what.
+//! Nothing is answered, announced or queued before its commit is durable.
 
+mod access;
 mod attempts;
 mod commit;
 mod error;
@@ -100,18 +102,18 @@ impl Coordinator {
         run: &RunId,
         options: StreamOptions,
     ) -> Result<EventLines, CoordinatorError> {
-        self.run_get(caller, run).await?;
+        self.whole_run_for(caller, run).await?;
         Ok(self.parts.events.stream(run.clone(), None, options))
     }
 
     /// The events of a NodeRun and its descendants.
     pub async fn node_run_events(
         &self,
-        _caller: &Principal,
+        caller: &Principal,
         node: &NodeRunId,
         options: StreamOptions,
     ) -> Result<EventLines, CoordinatorError> {
-        let node = self.node_fetch(node).await?;
+        let node = self.node_for(caller, node).await?;
         Ok(self.parts.events.stream(node.node.run_id, Some(node.path), options))
     }
 }

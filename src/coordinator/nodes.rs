@@ -26,9 +26,9 @@ impl Coordinator {
         let NodeRunsCreateRequest { run_id, parent_node_run_id, node_runs, extensions } = request;
         // What is wrong with the parent is reported before the registry is asked
         // about the children.
-        let run = self.run_fetch(&run_id).await?;
+        let run = self.run_for(caller, &run_id).await?;
         engine::constraints::stored(run.run.extensions.as_ref())?;
-        let parent = self.parent_fetch(&parent_node_run_id).await?;
+        let parent = self.parent_for(caller, &parent_node_run_id).await?;
         let parent_kind = self.kind_of(&parent).await?;
         engine::parent_check(&run, &parent, parent_kind)?;
         let mut wanted: Vec<(NodeRunCreateSpec, NodeRunId, NodeTypeFacts)> = Vec::new();
@@ -71,10 +71,10 @@ impl Coordinator {
 
     pub async fn node_run_get(
         &self,
-        _caller: &Principal,
+        caller: &Principal,
         node: &NodeRunId,
     ) -> Result<NodeRun, CoordinatorError> {
-        Ok(self.node_fetch(node).await?.node)
+        Ok(self.node_for(caller, node).await?.node)
     }
 
     /// Records an evaluation, and the recovery that was chosen.
@@ -84,7 +84,7 @@ impl Coordinator {
         node: &NodeRunId,
         report: NodeRunEvaluationReportRequest,
     ) -> Result<(), CoordinatorError> {
-        let run_id = self.node_fetch(node).await?.node.run_id;
+        let run_id = self.node_for(caller, node).await?.node.run_id;
         let report = &report;
         self.command(&run_id, |now| async move {
             let view = self.node_view(node).await?;
@@ -102,7 +102,7 @@ impl Coordinator {
         node: &NodeRunId,
         completion: NodeRunCompleteRequest,
     ) -> Result<(), CoordinatorError> {
-        let run_id = self.node_fetch(node).await?.node.run_id;
+        let run_id = self.node_for(caller, node).await?.node.run_id;
         let completion = &completion;
         self.command(&run_id, |now| async move {
             let view = self.node_view(node).await?;
@@ -134,7 +134,7 @@ impl Coordinator {
         }
     }
 
-    async fn parent_fetch(&self, parent: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
+    pub(super) async fn parent_fetch(&self, parent: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
         let found = self.node_find(parent).await?;
         found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
 use slog::{debug, info, warn};
 
-use super::{Coordinator, CoordinatorError, FieldError};
+use super::{Coordinator, CoordinatorError, FieldError, access};
 use crate::{
     auth::Principal,
     engine::{self, NodeTypeFacts, PolicyDecided, StartRun},
@@ -22,6 +22,7 @@ impl Coordinator {
         caller: &Principal,
         request: RunStartRequest,
     ) -> Result<Run, CoordinatorError> {
+        access::admit_to_start(caller)?;
         let chosen = request.run_id.clone().filter(|id| !id.as_str().is_empty());
         check_start(&request, chosen.as_ref())?;
         self.warn_of_own_keys(request.extensions.as_ref());
@@ -61,13 +62,14 @@ impl Coordinator {
         Ok(run)
     }
 
-    pub async fn run_get(&self, _caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> {
-        Ok(self.run_fetch(run).await?.run)
+    pub async fn run_get(&self, caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> {
+        Ok(self.run_for(caller, run).await?.run)
     }
 
     /// Cancels a run and everything that is alive in it. One that is over is
     /// answered as it is.
     pub async fn run_cancel(&self, caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> {
+        self.whole_run_for(caller, run).await?;
         let canceled = self
             .command(run, |now| async move {
                 let record = self.run_fetch(run).await?;

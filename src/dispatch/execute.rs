@@ -6,6 +6,7 @@ use slog::{info, warn};
 
 use super::Dispatcher;
 use crate::{
+    auth::Subtree,
     clients::{CallError, Service, atomic_executor, composite_executor},
     coordinator::{Assignment, CoordinatorError, Task},
     engine::AttemptResult,
@@ -94,7 +95,12 @@ impl Dispatcher {
         else {
             return Ok(());
         };
-        let Assignment { node, run_context, constraints, attempt, deadline, .. } = assignment;
+        let Assignment { node, path, run_context, constraints, attempt, deadline, .. } = assignment;
+        let clock = &self.parts.clock;
+        let assignment_token = self.parts.assignment_tokens.as_ref().map(|tokens| {
+            let subtree = Subtree { node: node.node_run_id.clone(), run: node.run_id.clone(), path };
+            tokens.issue(subtree, attempt.number, deadline, clock.now())
+        });
         let request = composite_executor::types::CompositeBeginRequest {
             node_run_id: node.node_run_id,
             run_id: node.run_id,
@@ -103,10 +109,9 @@ impl Dispatcher {
             run_context,
             constraints,
             coordinator_endpoint: Uri::clone(coordinator_url),
-            assignment_token: None,
+            assignment_token,
             extensions: node.extensions,
         };
-        let clock = &self.parts.clock;
         let time = deadline.since(clock.now()).min(executors.call_timeout);
         let call = executor.client.begin_composite_node_run(&request);
         let result = match within(&**clock, time, call).await {

@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 pub use executors::{Executor, Executors};
 
 use crate::{
+    auth::AssignmentTokens,
     coordinator::{Coordinator, OWNED_FOREVER, Task, WorkQueue},
     record::Job,
     store::{Store, StoreError},
@@ -54,6 +55,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub queue: Arc<WorkQueue>,
     pub executors: Executors,
+    /// What composites call us back with; `None` where callers are not asked.
+    pub assignment_tokens: Option<Arc<AssignmentTokens>>,
     /// Off: nodes stay queued (contract §18).
     pub auto_dispatch: bool,
     pub tasks: TaskSet,

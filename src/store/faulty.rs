@@ -294,6 +294,10 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.counts(now).await
     }
 
+    async fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.write(async || self.inner.secret(name, fresh).await).await
+    }
+
     async fn outbox_page(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
         self.faults.for_read().await?;
         self.inner.outbox_page(limit).await

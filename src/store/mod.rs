@@ -90,6 +90,11 @@ pub trait Store: Send + Sync + 'static {
     /// Numbers for health and for people.
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError>;
 
+    /// The secret that is kept under this name. If there is none, `fresh` is
+    /// from now on: then it is durable when this returns, and whoever asks
+    /// later, or at the same time, gets the same.
+    async fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, StoreError>;
+
     /// What is owed to the JARVIS stores, oldest first. Empty unless the store
     /// was opened to keep an outbox.
     async fn outbox_page(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError>;

@@ -267,6 +267,22 @@ pub async fn everything_is_there_after_reopening(specimen: Specimen) {
     assert_eq!(store.0.owners_expire(at(2001)).await, Ok(1), "leases end, reopened or not");
 }
 
+pub async fn a_secret_is_whatever_was_kept_first(specimen: Specimen) {
+    let store = Probe(specimen.store);
+    let odd = vec![0, 255, b'\'', 0];
+    assert_eq!(store.0.secret("one", odd.clone()).await, Ok(odd.clone()));
+    assert_eq!(store.0.secret("one", vec![7]).await, Ok(odd.clone()));
+    assert_eq!(store.0.secret("One", vec![7]).await, Ok(vec![7]), "each name has its own");
+    // All at once: one of them wins, and everybody hears of that one.
+    let answers = join_all((0..20).map(|number| store.0.secret("raced", vec![number; 32]))).await;
+    let winner = answers[0].clone().expect("a secret");
+    assert!(answers.iter().all(|answer| answer.as_ref() == Ok(&winner)), "{answers:?}");
+
+    let store = reopened(store, specimen.reopen).await;
+    assert_eq!(store.0.secret("one", vec![8]).await, Ok(odd));
+    assert_eq!(store.0.secret("raced", vec![8]).await, Ok(winner));
+}
+
 /// The same store after a restart, if it can do that.
 async fn reopened(store: Probe, reopen: Option<super::Reopen>) -> Probe {
     match reopen {

@@ -62,6 +62,7 @@ macro_rules! for_each_store_property {
             sixty_four_committers_at_once_are_all_durable
             racing_commits_have_one_winner
             everything_is_there_after_reopening
+            a_secret_is_whatever_was_kept_first
             events_come_in_order_without_gaps
             a_page_of_events_keeps_both_limits
             events_within_a_subtree_are_found_across_sparse_pages

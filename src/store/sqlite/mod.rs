@@ -253,6 +253,15 @@ impl Store for SqliteStore {
         self.read_aside(move |connection| read::counts(connection, now)).await
     }
 
+    async fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        // Read first: a journal that is full can still tell what it has.
+        if let Some(kept) = self.readers.with(|connection| read::secret(connection, name))? {
+            return Ok(kept);
+        }
+        let name = name.to_owned();
+        self.writer.run(move |connection| write::secret(connection, &name, &fresh)).await
+    }
+
     async fn outbox_page(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
         self.read_aside(move |connection| read::outbox(connection, limit)).await
     }

@@ -200,6 +200,11 @@ pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, 
     Ok(Counts { runs_live: runs_live?, nodes_live: nodes_live?, wakes_due: wakes_due?, outbox: outbox? })
 }
 
+pub(super) fn secret(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT value FROM secrets WHERE name = ?")?;
+    Ok(statement.query_row([name], |row| row.get(0)).optional()?)
+}
+
 pub(super) fn outbox(connection: &Connection, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT id, run_id, what, key FROM outbox ORDER BY id LIMIT ?")?;

@@ -16,7 +16,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
 /// What brings the schema from one version to the next; the first makes it.
 /// Never change one that was released: append another.
-const MIGRATIONS: [&str; 1] = [SCHEMA_1];
+const MIGRATIONS: [&str; 2] = [SCHEMA_1, SCHEMA_2];
 
 /// The constraints make facts of what the coordinator relies on: whatever is
 /// not over has a time at which it is looked at again.
@@ -80,6 +80,15 @@ const SCHEMA_1: &str = "
     ) STRICT;
 ";
 
+/// What the coordinator must know again after a restart and nobody else may
+/// know, by name. A reason why the file is for its owner only.
+const SCHEMA_2: &str = "
+    CREATE TABLE secrets (
+        name        TEXT PRIMARY KEY NOT NULL,
+        value       BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// Files up to this size are checked page by page when they are opened, which
 /// takes a fraction of a second. Bigger ones get what SQLite itself checks
 /// (header, length, schema): a coordinator that needs a minute to come back is
@@ -104,6 +113,7 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
         fs::create_dir_all(directory).map_err(|e| at.io(e))?;
     }
     let lock = lock(&path, at)?;
+    make_private(&path);
     let connection = connect(&path).map_err(|e| at.sqlite(&e))?;
     let new = is_new(&connection, at)?;
     if !new {
@@ -116,6 +126,18 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
     // asks (`owners_expire`), not when their leases run out.
     connection.execute("DELETE FROM owners", []).map_err(|e| at.sqlite(&e))?;
     Ok(Opened { path, connection, lock, new })
+}
+
+/// If there is no file yet, makes one that only its owner can read: it will
+/// hold secrets. SQLite's files beside it get the same mode. A file that is
+/// there keeps the mode that somebody gave it.
+fn make_private(path: &Path) {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // Mostly it exists. If it cannot be made, SQLite says so better.
+    let _made = options.open(path);
 }
 
 /// Another connection to a file that was opened.

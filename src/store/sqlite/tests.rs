@@ -146,7 +146,36 @@ async fn a_journal_of_the_future_is_refused() {
     drop(open(path.clone()));
     raw(&path).pragma_update(None, "user_version", 99).expect("it can be set");
     let error = try_open(path).err().expect("refused");
-    assert!(matches!(error, OpenError::Newer { found: 99, supported: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, supported: 2, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_older_journal_is_brought_up_to_date_with_all_that_is_in_it() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    let store = probe(open(path.clone()));
+    store.commit(start("a")).await;
+    let run = store.run("a").await;
+    drop(store);
+    // As the first version left it.
+    raw(&path).execute_batch("DROP TABLE secrets; PRAGMA user_version = 1;").expect("it can be taken back");
+    let store = probe(open(path));
+    assert_eq!(store.run("a").await, run);
+    assert_eq!(store.0.secret("a", vec![1]).await, Ok(vec![1]));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_journal_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    let store = probe(open(path.clone()));
+    store.commit(start("a")).await;
+    for suffix in ["", "-wal", "-shm"] {
+        let file = fs::metadata(format!("{}{suffix}", path.display())).expect("a file");
+        assert_eq!(file.permissions().mode() & 0o777, 0o600, "{suffix}");
+    }
 }
 
 #[tokio::test]

@@ -180,6 +180,15 @@ pub(super) fn owner_release(
     Ok(())
 }
 
+/// Whoever comes first decides; everybody gets what is kept.
+pub(super) fn secret(connection: &Connection, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError> {
+    connection
+        .prepare_cached("INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING")?
+        .execute(params![name, fresh])?;
+    let mut statement = connection.prepare_cached("SELECT value FROM secrets WHERE name = ?")?;
+    Ok(statement.query_one([name], |row| row.get(0))?)
+}
+
 pub(super) fn outbox_ack(connection: &Connection, ids: &[i64]) -> Result<(), StoreError> {
     let mut delete = connection.prepare_cached("DELETE FROM outbox WHERE id = ?")?;
     for id in ids {

@@ -58,6 +58,23 @@ impl TestServer {
         self.query("SELECT body ->> '$.owner' FROM runs WHERE run_id = ?", [run]).concat()
     }
 
+    /// When a node's time is up, in microseconds.
+    pub fn deadline_of(&self, node: &str) -> i64 {
+        let sql = "SELECT wake_at || '' FROM node_runs WHERE node_run_id = ? AND wake_job = 'deadline'";
+        self.query(sql, [node]).concat().parse().expect("a time")
+    }
+
+    /// Waits until this server is at nothing: all that lives waits for calls.
+    pub async fn at_rest(&self) {
+        let sql = "SELECT node_run_id FROM node_runs WHERE wake_owner IS NOT NULL OR wake_job = 'dispatch'";
+        soon("rest", async {
+            while !self.query(sql, []).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     /// Damages rows as no request could, while the server is down: a server
     /// that runs does not expect anybody to write its journal.
     pub async fn tampered(self, vars: &[(&str, &str)], edits: &[(&str, &str)]) -> Self {

@@ -43,7 +43,11 @@ pub(super) const LAYERS: [Layer; 19] = [
     Layer { module: "engine", may: &["ids", "model", "record", "time"] },
     Layer { module: "store", may: &["ids", "model", "record", "time"] },
     Layer { module: "config", may: &["auth", "time"] },
-    Layer { module: "auth", may: &["config::vars", "config::Vars", "ids", "tasks", "time"] },
+    // Of the record: where a NodeRun stands, which its assignment token says.
+    Layer {
+        module: "auth",
+        may: &["config::vars", "config::Vars", "ids", "record::NodePath", "tasks", "time"],
+    },
     Layer { module: "clients", may: &["config", "ids", "model", "time"] },
     // Both answer in the engine's terms: what it needs to know before deciding.
     Layer { module: "node_types", may: &["clients", "engine", "model", "time"] },
@@ -53,6 +57,7 @@ pub(super) const LAYERS: [Layer; 19] = [
         module: "coordinator",
         may: &[
             "auth::Principal",
+            "auth::Scope",
             "clients",
             "engine",
             "events",
@@ -70,6 +75,8 @@ pub(super) const LAYERS: [Layer; 19] = [
         module: "dispatch",
         // Of the store: claims. That it does not commit is a rule of its own.
         may: &[
+            "auth::AssignmentTokens",
+            "auth::Subtree",
             "clients",
             "coordinator",
             "engine::Attempt",

@@ -1,0 +1,90 @@
+//! Who may do what (contract D-19). All of it is here: the methods that act
+//! for a caller get their records from these functions, which answer 404 for
+//! what does not exist and 403 for what is none of the caller's business.
+//!
+//! | with the token of a NodeRun | |
+//! |---|---|
+//! | that NodeRun, or one below it | read, evaluate, complete, stream; create children under it |
+//! | its run | read |
+//! | anything else | nothing |
+//!
+//! Users and services may do everything.
+
+use super::{Coordinator, CoordinatorError};
+use crate::{
+    auth::{Principal, Scope},
+    ids::{NodeRunId, RunId},
+    record::{NodeRecord, RunRecord},
+};
+
+/// What a caller wants to have to do with.
+#[derive(Clone, Copy)]
+enum Business<'a> {
+    /// What concerns no single NodeRun: beginning a run, or a run as a whole.
+    Whole,
+    /// What is known about a run.
+    Run(&'a RunId),
+    /// A NodeRun, in whatever way.
+    Node(&'a NodeRecord),
+}
+
+fn admit(caller: &Principal, business: Business<'_>) -> Result<(), CoordinatorError> {
+    let Scope::Subtree(own) = caller.scope() else { return Ok(()) };
+    let admitted = match business {
+        Business::Whole => false,
+        Business::Run(run) => *run == own.run,
+        Business::Node(node) => node.node.run_id == own.run && own.path.contains(&node.path),
+    };
+    if admitted { Ok(()) } else { Err(CoordinatorError::Forbidden(own.node.clone())) }
+}
+
+/// For one who wants to begin a run.
+pub(super) fn admit_to_start(caller: &Principal) -> Result<(), CoordinatorError> {
+    admit(caller, Business::Whole)
+}
+
+impl Coordinator {
+    /// For one who wants to know about a run.
+    pub(super) async fn run_for(
+        &self,
+        caller: &Principal,
+        run: &RunId,
+    ) -> Result<RunRecord, CoordinatorError> {
+        let record = self.run_fetch(run).await?;
+        admit(caller, Business::Run(run))?;
+        Ok(record)
+    }
+
+    /// For one who wants to have to do with all of a run.
+    pub(super) async fn whole_run_for(
+        &self,
+        caller: &Principal,
+        run: &RunId,
+    ) -> Result<RunRecord, CoordinatorError> {
+        let record = self.run_fetch(run).await?;
+        admit(caller, Business::Whole)?;
+        Ok(record)
+    }
+
+    /// For one who wants to have to do with a NodeRun.
+    pub(super) async fn node_for(
+        &self,
+        caller: &Principal,
+        node: &NodeRunId,
+    ) -> Result<NodeRecord, CoordinatorError> {
+        let record = self.node_fetch(node).await?;
+        admit(caller, Business::Node(&record))?;
+        Ok(record)
+    }
+
+    /// For one who wants to create NodeRuns under this one.
+    pub(super) async fn parent_for(
+        &self,
+        caller: &Principal,
+        parent: &NodeRunId,
+    ) -> Result<NodeRecord, CoordinatorError> {
+        let record = self.parent_fetch(parent).await?;
+        admit(caller, Business::Node(&record))?;
+        Ok(record)
+    }
+}

@@ -1,0 +1,318 @@
+//! Assignment tokens (contract §9.4, D-19): with one a composite does all that
+//! its work needs, and nothing else.
+
+use std::collections::BTreeSet;
+
+use jarvis_run_coordinator::{api::openapi, model::NodeRunState};
+use serde_json::{Value, json};
+
+use crate::support::{
+    Answer, FakeExecutors, NOBODY, Signer, Sts, TestServer, soon,
+    sts::{claims, now},
+};
+
+fn spec(id: &str) -> Value {
+    json!({"node_type_ref": {"node_type_id": id, "version": "1.0.0"}, "inputs": {"x": 1}})
+}
+
+/// A bearer of a token.
+struct Bearer<'t> {
+    t: &'t TestServer,
+    token: String,
+}
+
+impl<'t> Bearer<'t> {
+    fn new(t: &'t TestServer, token: impl Into<String>) -> Self {
+        Self { t, token: token.into() }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.t.request("GET", path).bearer_auth(&self.token)).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.t.request("POST", path).bearer_auth(&self.token).json(body)).await
+    }
+
+    /// Starts a run; its id and its root's.
+    async fn start(&self, node_type: &str) -> [String; 2] {
+        let request = json!({"root_node_type_ref": spec(node_type)["node_type_ref"], "input": {}});
+        let run = self.post("/v1/runs", &request).await.ok();
+        ["run_id", "root_node_run_id"].map(|name| run[name].as_str().expect("an id").to_owned())
+    }
+
+    /// Creates a child; its id.
+    async fn create(&self, run: &str, parent: &str, node_type: &str) -> String {
+        let request = json!({"run_id": run, "parent_node_run_id": parent, "node_runs": [spec(node_type)]});
+        let created = self.post("/v1/node-runs", &request).await.ok();
+        created["node_runs"][0]["node_run_id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Asks until a node has succeeded.
+    async fn succeeded(&self, node: &str) {
+        let state = NodeRunState::Succeeded.to_string();
+        soon("the node's end", async {
+            while self.get(&format!("/v1/node-runs/{node}")).await.ok()["state"] != state {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+async fn guarded(sts: &Sts, more: &[(&str, &str)]) -> TestServer {
+    let journal = tempfile::tempdir().expect("a folder for the journal");
+    guarded_on(journal, FakeExecutors::start(), sts, more).await
+}
+
+async fn guarded_on(
+    journal: tempfile::TempDir,
+    executors: FakeExecutors,
+    sts: &Sts,
+    more: &[(&str, &str)],
+) -> TestServer {
+    let vars = sts.variables();
+    let mut vars: Vec<(&str, &str)> = vars.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    vars.extend_from_slice(more);
+    TestServer::try_start(journal, executors, &vars).await.expect("the server starts")
+}
+
+fn user(t: &TestServer) -> Bearer<'_> {
+    Bearer::new(t, Signer::known().sign(&claims(&json!({}))))
+}
+
+/// The token that the executor of a composite got.
+async fn assigned(t: &TestServer, node: &str) -> String {
+    let begun =
+        |call: &&crate::support::Call| call.path.ends_with(":begin") && call.body["node_run_id"] == node;
+    let calls = t.executors.calls_until("the assignment", |calls| calls.iter().any(|c| begun(&c))).await;
+    let call = calls.iter().find(begun).expect("the assignment");
+    call.body["assignment_token"].as_str().expect("a token").to_owned()
+}
+
+#[track_caller]
+fn forbidden(answer: &Answer, node: &str) {
+    let message = format!("This token is good for NodeRun '{node}' and what is below it only");
+    let expected = json!({"code": "forbidden", "message": message, "retryable": false});
+    assert_eq!(answer.refused(403, "forbidden"), expected);
+}
+
+#[tokio::test]
+async fn a_composite_does_its_work_with_the_token_of_its_assignment() {
+    let sts = Sts::start();
+    let t = guarded(&sts, &[]).await;
+    let user = user(&t);
+    let [run, root] = user.start("composite.accept").await;
+    let composite = Bearer::new(&t, assigned(&t, &root).await);
+    let create = json!({"run_id": run, "parent_node_run_id": root, "node_runs": [spec("atomic.echo")]});
+    let before = t.post("/v1/node-runs", &create).await.refused(401, "unauthorized");
+    assert_eq!(before["message"], "Missing Authorization header");
+
+    // One atomic child, and one composite that does the same on its own.
+    let child = composite.create(&run, &root, "atomic.echo").await;
+    composite.succeeded(&child).await;
+    let inner = composite.create(&run, &root, "composite.accept").await;
+    let nested = Bearer::new(&t, assigned(&t, &inner).await);
+    assert_ne!(nested.token, composite.token);
+    let leaf = nested.create(&run, &inner, "atomic.echo").await;
+    nested.succeeded(&leaf).await;
+    for (bearer, node) in [(&nested, &inner), (&composite, &root)] {
+        let path = format!("/v1/node-runs/{node}");
+        let evaluation =
+            json!({"evaluation_result": {"status": "success", "reason_code": "composite_evaluation"}});
+        bearer.post(&format!("{path}:evaluation"), &evaluation).await.no_content();
+        bearer.post(&format!("{path}:complete"), &json!({"state": "succeeded"})).await.no_content();
+        composite.succeeded(node).await;
+    }
+    assert_eq!(composite.get(&format!("/v1/runs/{run}")).await.ok()["state"], "succeeded");
+    assert_eq!(user.get(&format!("/v1/runs/{run}")).await.ok()["state"], "succeeded");
+    assert_eq!(t.owner_of(&run), "alice");
+    t.stop().await;
+}
+
+/// A run in which everything is at rest: a root with two composites below it,
+/// and another one below the first of these.
+struct Tree {
+    run: String,
+    root: String,
+    node: String,
+    sibling: String,
+    below: String,
+}
+
+impl Tree {
+    async fn grow(user: &Bearer<'_>) -> Self {
+        let [run, root] = user.start("composite.accept").await;
+        let node = user.create(&run, &root, "composite.accept").await;
+        let sibling = user.create(&run, &root, "composite.accept").await;
+        let below = user.create(&run, &node, "composite.accept").await;
+        Self { run, root, node, sibling, below }
+    }
+}
+
+/// A request: the operation as the API document has it, the path, the body.
+type Request = ((&'static str, &'static str), String, Value);
+
+/// All that can be asked about a node of a run.
+fn about_node(run: &str, node: &str) -> Vec<Request> {
+    let path = format!("/v1/node-runs/{node}");
+    let evaluation = json!({"evaluation_result": {"status": "fail"}});
+    let create = json!({"run_id": run, "parent_node_run_id": node, "node_runs": [spec("atomic.echo")]});
+    vec![
+        (("get", "/v1/node-runs/{node_run_id}"), path.clone(), Value::Null),
+        (("get", "/v1/node-runs/{node_run_id}/events"), format!("{path}/events"), Value::Null),
+        (("post", "/v1/node-runs/{node_run_id}:evaluation"), format!("{path}:evaluation"), evaluation),
+        (("post", "/v1/node-runs"), "/v1/node-runs".into(), create),
+        (
+            ("post", "/v1/node-runs/{node_run_id}:complete"),
+            format!("{path}:complete"),
+            json!({"state": "succeeded"}),
+        ),
+    ]
+}
+
+async fn send(bearer: &Bearer<'_>, (operation, path, body): &Request) -> Answer {
+    match operation.0 {
+        "get" => bearer.get(path).await,
+        _ => bearer.post(path, body).await,
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_not_its_own_is_forbidden_and_leaves_no_trace() {
+    let sts = Sts::start();
+    let t = guarded(&sts, &[]).await;
+    let user = user(&t);
+    let (own, other) = (Tree::grow(&user).await, Tree::grow(&user).await);
+    t.executors.called(":begin", 8).await;
+    t.at_rest().await;
+    let bearer = Bearer::new(&t, assigned(&t, &own.node).await);
+
+    let run_of = |run: &str| ("get", "/v1/runs/{run_id}", format!("/v1/runs/{run}"));
+    let mut requests: Vec<Request> = Vec::new();
+    for tree in [&own, &other] {
+        let (run, path) = (&tree.run, format!("/v1/runs/{}", tree.run));
+        requests.push((("get", "/v1/runs/{run_id}/events"), format!("{path}/events"), Value::Null));
+        requests.push((("get", "/v1/runs/{run_id}/events"), format!("{path}/events?follow=1"), Value::Null));
+        requests.push((("post", "/v1/runs/{run_id}:cancel"), format!("{path}:cancel"), json!({})));
+        requests.extend(about_node(run, &tree.root));
+        requests.extend(about_node(run, &tree.sibling));
+    }
+    let (method, operation, path) = run_of(&other.run);
+    requests.push(((method, operation), path, Value::Null));
+    requests.extend(about_node(&other.run, &other.node));
+    requests.extend(about_node(&other.run, &other.below));
+    // Its own node in another run, and another's in its own.
+    requests.push(about_node(&other.run, &own.node).remove(3));
+    requests.push(about_node(&own.run, &other.node).remove(3));
+    for id in [json!(null), json!("mine"), json!(own.run)] {
+        let mut start = json!({"root_node_type_ref": spec("atomic.echo")["node_type_ref"], "input": {}});
+        if !id.is_null() {
+            start["run_id"] = id;
+        }
+        requests.push((("post", "/v1/runs"), "/v1/runs".into(), start));
+    }
+
+    let before = t.everything();
+    let calls = t.executors.calls().len();
+    for request in &requests {
+        forbidden(&send(&bearer, request).await, &own.node);
+    }
+    assert_eq!(t.everything(), before, "what is forbidden leaves no trace");
+    assert_eq!(t.executors.calls().len(), calls);
+
+    // Nothing was left out: the document knows what else there is to ask for.
+    let tried: BTreeSet<String> =
+        requests.iter().map(|((method, path), ..)| format!("{method} {path}")).collect();
+    let document = openapi::document();
+    let mut secured = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("operations") {
+            if operation["security"].is_null() {
+                secured.insert(format!("{method} {path}"));
+            }
+        }
+    }
+    assert_eq!(tried, secured);
+
+    // What does not exist is nobody's.
+    bearer.get("/v1/runs/nothing").await.refused(404, "run_not_found");
+    bearer.post("/v1/runs/nothing:cancel", &json!({})).await.refused(404, "run_not_found");
+    bearer.get("/v1/node-runs/nothing").await.refused(404, "node_run_not_found");
+    let create = about_node("nothing", &own.node).remove(3);
+    send(&bearer, &create).await.refused(404, "run_not_found");
+    let create = about_node(&own.run, "nothing").remove(3);
+    send(&bearer, &create).await.refused(404, "parent_node_run_not_found");
+
+    // And its own is its own, down to the bottom.
+    bearer.get(&format!("/v1/runs/{}", own.run)).await.ok();
+    for node in [&own.below, &own.node] {
+        for request in about_node(&own.run, node) {
+            let answer = send(&bearer, &request).await;
+            assert!([200, 204].contains(&answer.status), "{request:?}: {}", answer.text);
+        }
+    }
+    // Users may do all of it.
+    for request in requests.iter().filter(|(operation, ..)| operation.0 == "get") {
+        if !request.1.contains("follow") {
+            assert_eq!(send(&user, request).await.status, 200, "{request:?}");
+        }
+    }
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_outlives_the_server_and_needs_no_token_service() {
+    let sts = Sts::start();
+    // Without an STS that answers, and without a user: anybody may start runs.
+    let vars = [("ARP_AUTH_MODE", "optional"), ("ARP_AUTH_JWKS_URI", NOBODY)];
+    let t = guarded(&sts, &vars).await;
+    let run = t.run_start("composite.accept", json!({})).await;
+    let root = run.root_node_run_id.as_str();
+    let token = assigned(&t, root).await;
+    t.at_rest().await;
+    let (journal, executors) = t.stop().await;
+
+    let t = guarded_on(journal, executors, &sts, &vars).await;
+    let refused = user(&t).get(&format!("/v1/node-runs/{root}")).await.refused(401, "unauthorized");
+    assert_eq!(refused["message"], "Unable to fetch JWKS");
+    let composite = Bearer::new(&t, &*token);
+    let child = composite.create(run.run_id.as_str(), root, "atomic.echo").await;
+    composite.succeeded(&child).await;
+    let complete = format!("/v1/node-runs/{root}:complete");
+    composite.post(&complete, &json!({"state": "succeeded"})).await.no_content();
+    assert_eq!(t.run_ended(&run.run_id).await.state.to_string(), "succeeded");
+    t.stop().await;
+
+    // On another journal there is another key.
+    let t = guarded(&sts, &vars).await;
+    let stranger = Bearer::new(&t, token).get("/v1/runs/a").await.refused(401, "unauthorized");
+    assert_eq!(stranger["message"], "Invalid token");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_ends_with_the_time_of_its_node() {
+    let sts = Sts::start();
+    let t = guarded(&sts, &[]).await;
+    let [_, root] = user(&t).start("composite.accept").await;
+    let token = assigned(&t, &root).await;
+    let [_, payload, _] = token.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
+    let payload = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, payload).expect("base64");
+    let claims: Value = serde_json::from_slice(&payload).expect("claims");
+    let deadline = t.deadline_of(&root);
+    let exp = claims["exp"].as_i64().expect("a number") * 1_000_000;
+    assert!((0..=1_000_000).contains(&(exp - deadline)), "{exp} {deadline}");
+    assert!((now() - 60..=now()).contains(&claims["iat"].as_i64().expect("a number")));
+    assert_eq!((&claims["sub"], &claims["att"]), (&json!(root), &json!(1)));
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn where_callers_are_not_asked_there_is_no_token() {
+    let t = TestServer::start().await;
+    t.run_start("composite.accept", json!({})).await;
+    let call = t.executors.called(":begin", 1).await.remove(0);
+    assert_eq!(call.body.get("assignment_token"), None);
+    t.stop().await;
+}
