@@ -48,9 +48,16 @@ pub struct Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.queue.in_hand().remove(&(self.node.clone(), self.job));
-        // There is room again.
-        self.queue.unclaimed.notify_one();
+        let left = {
+            let mut in_hand = self.queue.in_hand();
+            in_hand.remove(&(self.node.clone(), self.job));
+            in_hand.len()
+        };
+        // What found no room was left in the journal. It is claimed when a good
+        // part of the room is free again, not one by one.
+        if left == self.queue.capacity - (self.queue.capacity / 4).max(1) {
+            self.queue.unclaimed.notify_one();
+        }
     }
 }
 

@@ -167,7 +167,7 @@ impl Dispatcher {
         loop {
             let room = queue.room().min(CLAIM);
             if room == 0 || tasks.stopping().is_cancelled() {
-                // A job that ends pokes.
+                // Jobs that end poke, when enough of them have.
                 return Ok(LOOK);
             }
             let limit = u32::try_from(room).unwrap_or(u32::MAX);
