@@ -50,7 +50,7 @@ variables! {
             "SQLite database with everything the coordinator has decided. --journal wins.")
             .default("./jarvis-run-coordinator.db");
         JOURNAL_MAX_BYTES = own("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", Kind::Bytes,
-            "Largest size of the journal. At this size no new run is accepted.")
+            "Largest size of the journal. At this size changes are refused with 503 until there is room.")
             .unset("no limit").example("10g");
     }
     "JARVIS stores: all three URLs, or none to run embedded on the journal alone" {
