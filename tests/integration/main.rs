@@ -14,6 +14,7 @@ mod golden;
 mod idempotency;
 mod journal;
 mod nodes;
+mod outbound;
 mod process;
 mod runs;
 mod smoke;

@@ -79,6 +79,11 @@ impl FakeService {
         self.state.open.send_replace(open);
     }
 
+    /// What has been asked so far.
+    pub fn questions(&self) -> Vec<Value> {
+        self.state.asked.borrow().clone()
+    }
+
     /// Waits until a question for which this holds has been asked `count`
     /// times.
     pub async fn asked(&self, what: &str, count: usize, which: impl Fn(&Value) -> bool) {
@@ -104,7 +109,9 @@ async fn post_any(
     path: Path<AnyPath>,
     body: UntypedBody,
 ) -> Result<Response<Body>, HttpError> {
-    let body = serde_json::from_slice(body.as_bytes()).unwrap_or(Value::Null);
+    // What is no JSON (a form) is kept as the text that it is.
+    let text = || String::from_utf8_lossy(body.as_bytes()).into_owned().into();
+    let body = serde_json::from_slice(body.as_bytes()).unwrap_or_else(|_| text());
     Ok(any(rq.context(), &path.into_inner().path, body).await)
 }
 
