@@ -9,6 +9,7 @@
 //!   stream.rs   lines out
 //!   nodelay.rs  … without waiting
 //!   errors.rs   failures out
+//!   health.rs   what the health report says of signing keys
 //! openapi.rs  the document, made from the endpoints
 //! ```
 //!
@@ -19,6 +20,7 @@
 mod body;
 mod door;
 mod errors;
+mod health;
 mod nodelay;
 pub mod openapi;
 mod path;
@@ -159,7 +161,10 @@ struct NodeRunPath {
 /// Report how the service is doing
 #[endpoint { method = GET, path = "/v1/health", operation_id = "health", tags = ["health"] }]
 async fn health_get(rq: Rq) -> Answer<HttpResponseOk<Health>> {
-    Ok(HttpResponseOk(rq.context().coordinator.health().await))
+    let ServerContext { coordinator, authenticator, stopping: _ } = rq.context();
+    // Who gets no requests because of missing keys would never fetch any.
+    authenticator.warm_up();
+    Ok(HttpResponseOk(health::with_signing_keys(coordinator.health().await, &authenticator.status())))
 }
 
 /// Tell which build is running

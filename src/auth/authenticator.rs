@@ -122,14 +122,6 @@ impl Authenticator {
         self.keys().map_or(KeyStatus::NotNeeded, |keys| keys.status())
     }
 
-    /// Whether tokens can be verified, be it with old keys.
-    pub fn ready(&self) -> bool {
-        match self.status() {
-            KeyStatus::NotNeeded | KeyStatus::Fresh { .. } | KeyStatus::Stale { .. } => true,
-            KeyStatus::NotFetched | KeyStatus::Unavailable { .. } => false,
-        }
-    }
-
     fn keys(&self) -> Option<&Arc<JwksCache>> {
         match &self.gate {
             Gate::Open(_) => None,

@@ -5,7 +5,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, NOBODY, Signer, Sts, TestServer,
+    Answer, NOBODY, Signer, Sts, TestServer, soon,
     sts::{AUDIENCE, ISSUER, claims, now},
 };
 
@@ -312,6 +312,30 @@ async fn without_a_token_of_our_own_nothing_is_executed() {
         assert_eq!(error["message"], "Atomic Executor token request failed");
         assert!(!error.to_string().contains("127.0.0.1"), "no internal address: {error}");
         assert!(t.executors.calls().is_empty());
+        t.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn health_says_how_the_signing_keys_are_and_needs_no_token() {
+    let sts = Sts::start();
+    let jwks_down = format!("{NOBODY}/keys");
+    for (more, expected) in [(vec![], "ok"), (vec![("ARP_AUTH_JWKS_URI", &*jwks_down)], "degraded")] {
+        let t = guarded(&sts, &more).await;
+        soon("news of the keys", async {
+            loop {
+                let health = t.get("/v1/health").await.ok();
+                let keys = &health["checks"][1];
+                assert_eq!(keys["name"], "signing_keys");
+                if health["status"] == expected {
+                    assert_eq!(keys["status"], expected);
+                    assert!(!health.to_string().contains("127.0.0.1"), "no topology: {health}");
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
         t.stop().await;
     }
 }

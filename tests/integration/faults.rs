@@ -142,7 +142,7 @@ async fn with_faults_at_random_every_run_ends_and_nothing_is_repeated_unrecorded
     const RUNS: usize = 60;
     for seed in [1, 2] {
         let chances =
-            Chances { fail_before: 0.1, fail_after: 0.1, twice: 0.1, delay: 0.2, ..Chances::default() };
+            Chances { fail_before: 0.05, fail_after: 0.05, twice: 0.1, delay: 0.2, ..Chances::default() };
         let faults = Faults::seeded(seed, Chances::default());
         let t = TestServer::start_with_faults(&faults, &[]).await;
         faults.set_chances(chances);
