@@ -379,3 +379,12 @@ async fn nodes_wait_for_a_slot_at_their_executor_and_composites_have_their_own()
     }
     t.stop().await;
 }
+
+#[tokio::test]
+async fn an_executor_behind_a_proxy_that_gave_up_is_told_to_stop() {
+    let t = TestServer::start().await;
+    let run = t.run_start("atomic.proxy", json!({})).await;
+    assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Failed);
+    t.executors.called(&format!("{}:cancel", run.root_node_run_id), 1).await;
+    t.stop().await;
+}
