@@ -49,6 +49,11 @@ pub struct Venv {
 }
 
 impl Venv {
+    #[cfg(test)]
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
     pub fn python(&self) -> PathBuf {
         self.program("python")
     }
