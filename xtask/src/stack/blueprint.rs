@@ -23,7 +23,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::process;
-use crate::{venv::Venv, workspace};
+use crate::venv::Venv;
 
 /// A process of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,7 +101,7 @@ impl Part {
 }
 
 /// The version of ours that is built keeps its journal only.
-const OURS_HAS_STORES: bool = false;
+pub const OURS_HAS_STORES: bool = false;
 const STORES: [Part; 3] = [Part::RunStore, Part::EventStream, Part::ArtifactStore];
 
 /// Whether callers have to say who they are.
@@ -222,7 +222,7 @@ impl Blueprint {
     pub fn command(&self, part: Part) -> Command {
         let mut command = process::attended(&self.venv, &self.program(part), self.variables(part));
         if let Some(script) = script(part) {
-            command.arg(script);
+            command.arg(self.venv.script(script));
         }
         let port = self.ports[&part].to_string();
         // Not where somebody's `.env` is.
@@ -269,7 +269,7 @@ impl Blueprint {
                 ("JARVIS_NODE_REGISTRY_SEED", "true".into()),
             ],
             Part::Pdp => vec![
-                ("JARVIS_POLICY_PATH", policy().display().to_string()),
+                ("JARVIS_POLICY_PATH", self.venv.script(POLICY).display().to_string()),
                 ("JARVIS_NODE_REGISTRY_URL", url(Part::NodeRegistry)),
                 ("JARVIS_NODE_REGISTRY_AUDIENCE", Part::NodeRegistry.audience().into()),
             ],
@@ -405,16 +405,14 @@ pub(super) fn secret_of(client: &str) -> String {
     format!("{client}-secret")
 }
 
-/// What the PDP allows: everything, but for what goes out to the network.
-fn policy() -> PathBuf {
-    workspace::root().join("tests/stack/policy.json")
-}
+/// What the PDP allows: everything, but for what goes out to the network, and
+/// suspended tenants.
+const POLICY: &str = "policy.json";
 
-fn script(part: Part) -> Option<PathBuf> {
-    let script = |name: &str| Some(workspace::root().join("tests/stack").join(name));
+fn script(part: Part) -> Option<&'static str> {
     match part {
-        Part::Sts => script("sts.py"),
-        Part::Model => script("model.py"),
+        Part::Sts => Some("sts.py"),
+        Part::Model => Some("model.py"),
         Part::RunStore
         | Part::EventStream
         | Part::ArtifactStore

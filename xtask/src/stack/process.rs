@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{venv::Venv, workspace};
+use crate::venv::Venv;
 
 /// The longest that we wait for something that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ pub fn attended<K: AsRef<OsStr>, V: AsRef<OsStr>>(
 ) -> Command {
     let mut command = command(venv.python(), vars);
     // Isolated and without packages: it starts quickly.
-    command.args(["-I", "-S"]).arg(workspace::root().join("tests/stack/attended.py")).arg(program);
+    command.args(["-I", "-S"]).arg(venv.script("attended.py")).arg(program);
     command
 }
 
@@ -152,8 +152,14 @@ impl Log {
 
     /// For the report of a test that has failed.
     pub fn print(&self) {
+        self.print_last(usize::MAX);
+    }
+
+    /// The same of a process that other tests use, too.
+    pub fn print_last(&self, count: usize) {
         println!("--- output of the {}:", self.name);
-        for line in &self.written().lines {
+        let written = self.written();
+        for line in &written.lines[written.lines.len().saturating_sub(count)..] {
             println!("{line}");
         }
         println!("--- end of the output of the {}", self.name);
