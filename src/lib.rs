@@ -29,6 +29,7 @@
 //! | [`dispatch`] | gets nodes executed: claims, calls, cancels, sweeps |
 //! | [`engine`] | the rules, pure |
 //! | [`events`] | event streams, stored and live |
+//! | [`jarvis`] | the JARVIS stores: Run Store, Event Stream, Artifact Store |
 //! | [`model`] | the ARP types, generated from `openapi/run-coordinator.yaml` |
 //! | [`node_types`], [`policy`] | what a node type is; what is allowed |
 //! | [`record`] | what the journal holds, and change sets |
@@ -61,6 +62,7 @@ pub mod dispatch;
 pub mod engine;
 pub mod events;
 pub mod ids;
+pub mod jarvis;
 pub mod model;
 pub mod node_types;
 pub mod policy;
