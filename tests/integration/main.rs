@@ -19,6 +19,7 @@ mod process;
 mod runs;
 mod smoke;
 mod streams;
+mod stores;
 mod strict;
 mod support;
 mod wire;
