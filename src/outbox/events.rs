@@ -256,7 +256,8 @@ impl Lane {
             };
             while after < last && !batch.is_full() {
                 let wanted = u32::try_from(last - after).unwrap_or(u32::MAX);
-                let limit = PageLimit { entries: batch.room().entries.min(wanted), bytes: batch.room().bytes };
+                let limit =
+                    PageLimit { entries: batch.room().entries.min(wanted), bytes: batch.room().bytes };
                 let page = self.store.events_after(id, after, None, limit).await?;
                 for (seq, line) in page.events {
                     batch.bytes += line.len();

@@ -103,7 +103,9 @@ struct Doubt {
 /// What came of sending an object.
 enum Outcome {
     /// The store has this content now.
-    Saved { content: u64 },
+    Saved {
+        content: u64,
+    },
     /// It had it before: no call was made.
     Same,
     Refused(CallError),
@@ -252,7 +254,9 @@ impl Lane {
                 doubt.ids.extend(sent);
                 hand.later.insert((doubt.until, key.clone()));
             }
-            doubt => hand.acks.add(doubt.take().map_or(Vec::new(), |doubt| doubt.ids).into_iter().chain(sent)),
+            doubt => {
+                hand.acks.add(doubt.take().map_or(Vec::new(), |doubt| doubt.ids).into_iter().chain(sent))
+            }
         }
         if !object.owed.is_empty() {
             hand.ready.push_back(key.clone());

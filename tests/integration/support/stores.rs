@@ -106,7 +106,8 @@ impl FakeStores {
 
     /// Waits until `count` calls begin with this.
     pub async fn called(&self, call: &str, count: usize) {
-        self.until(call, |_, calls| calls.iter().filter(|made| made.starts_with(call)).count() >= count).await;
+        self.until(call, |_, calls| calls.iter().filter(|made| made.starts_with(call)).count() >= count)
+            .await;
     }
 
     /// Waits until the stores have this of a run.

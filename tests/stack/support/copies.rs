@@ -15,9 +15,6 @@ impl TestStack {
     /// Waits until Run Store and Event Stream have of a run that is over what we
     /// have of it: no less and no more.
     pub async fn copies_agree(&self, run: &RunId) {
-        if !xtask::stack::OURS_HAS_STORES {
-            return;
-        }
         let (run_store, event_stream) = (self.caller(Part::RunStore), self.caller(Part::EventStream));
         let ours = self.originals(run).await;
         let mut seen = None;

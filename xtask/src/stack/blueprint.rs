@@ -100,10 +100,6 @@ impl Part {
     }
 }
 
-/// The version of ours that is built keeps its journal only.
-pub const OURS_HAS_STORES: bool = false;
-const STORES: [Part; 3] = [Part::RunStore, Part::EventStream, Part::ArtifactStore];
-
 /// Whether callers have to say who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Profile {
@@ -327,9 +323,6 @@ impl Blueprint {
                 let journal = self.folder.join("journal.db").display().to_string();
                 vars.push(("JARVIS_RUN_COORDINATOR_JOURNAL", journal));
                 vars.push(("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "json".into()));
-                if !OURS_HAS_STORES {
-                    vars.retain(|(_, url)| !STORES.iter().any(|store| *url == self.url(*store)));
-                }
             }
             Coordinator::Python => {}
         }

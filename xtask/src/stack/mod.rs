@@ -18,7 +18,7 @@ use std::{path::PathBuf, sync::mpsc, time::Duration};
 
 use anyhow::{Context, Result};
 
-pub use blueprint::{Blueprint, Coordinator, OURS_HAS_STORES, Part, Profile, Var};
+pub use blueprint::{Blueprint, Coordinator, Part, Profile, Var};
 pub use running::Stack;
 
 use crate::{venv, workspace};
