@@ -12,9 +12,7 @@ use std::{
 use jarvis_run_coordinator::{
     clients::{Peer, Service, node_registry},
     ids::{NodeRunId, RunId},
-    model::RunEvent,
 };
-use reqwest::Method;
 use tempfile::TempDir;
 use xtask::{
     stack::{
@@ -24,7 +22,7 @@ use xtask::{
     venv::{self, Venv},
 };
 
-use super::{Caller, soon, until};
+use super::{Caller, soon};
 
 /// Of the services and of the node types that they bring, as pinned.
 pub const VERSION: &str = "0.3.8";
@@ -163,23 +161,14 @@ impl TestStack {
     }
 
     /// Waits until the Atomic Executor has begun a node of this type for a run.
-    pub fn executes(&self, run: &RunId, node_type: &str) {
+    pub fn executes(&self, run: &RunId, node_type: &str) -> NodeRunId {
         let words = ["Atomic execute requested", run.as_str(), node_type];
-        let find = |line: &str| words.iter().all(|word| line.contains(word)).then_some(());
-        self.log(Part::AtomicExecutor).line(node_type, find).expect("it begins it");
-    }
-
-    /// Waits until a run has a node below its root: the first.
-    pub async fn child(&self, run: &RunId) -> NodeRunId {
-        until("a child", async || {
-            let lines = self.coordinator.request(Method::GET, &format!("/v1/runs/{run}/events")).send().await;
-            let lines = lines.expect("a stream").text().await.expect("its lines");
-            lines.lines().find_map(|line| {
-                let event: RunEvent = serde_json::from_str(line).expect("a RunEvent a line");
-                (event.data.as_ref()?.contains_key("parent_node_run_id")).then_some(event.node_run_id)?
-            })
-        })
-        .await
+        let find = |line: &str| {
+            let (_, id) =
+                line.split_once("node_run_id=").filter(|_| words.iter().all(|word| line.contains(word)))?;
+            Some(NodeRunId::from(id.split(',').next()?))
+        };
+        self.log(Part::AtomicExecutor).line(node_type, find).expect("it begins it")
     }
 
     /// How often it has begun a node.
