@@ -204,7 +204,8 @@ impl Server {
                 let unfinished = tasks.len() + outbox_tasks.len();
                 warn!(log, "stopped with work under way: the next start goes on with it"; "tasks" => unfinished);
                 // They hold the journal.
-                within(&*clock, CUT_OFF, async { tokio::join!(tasks.cut_off(), outbox_tasks.cut_off()) }).await;
+                within(&*clock, CUT_OFF, async { tokio::join!(tasks.cut_off(), outbox_tasks.cut_off()) })
+                    .await;
             }
         }
         drop(store);

@@ -106,7 +106,8 @@ impl FakeStores {
 
     /// Waits until `count` calls begin with this.
     pub async fn called(&self, call: &str, count: usize) {
-        self.until(call, |_, calls| calls.iter().filter(|made| made.starts_with(call)).count() >= count).await;
+        self.until(call, |_, calls| calls.iter().filter(|made| made.starts_with(call)).count() >= count)
+            .await;
     }
 
     /// Waits until the stores have this of a run.
@@ -147,11 +148,6 @@ impl FakeStores {
     pub fn events(&self, run: &str) -> Vec<Value> {
         let content = self.state.content.lock().expect("unpoisoned");
         content.events.get(run).map_or_else(Vec::new, |events| events.values().cloned().collect())
-    }
-
-    /// Puts something there, as another writer would.
-    pub fn put(&self, method: &str, path: &str, body: &Value) -> u16 {
-        self.state.content.lock().expect("unpoisoned").call(method, path, body).0
     }
 }
 
@@ -268,7 +264,9 @@ async fn any(state: &State, method: &str, path: &[String], body: Value) -> Respo
             state.calls.send_modify(|calls| calls.push(format!("{call} stalled")));
             let mut stalled = state.stalled.subscribe();
             let _ = stalled.wait_for(|stalled| !stalled).await;
-            act()
+            let (status, answer) = act();
+            state.calls.send_modify(|calls| calls.push(format!("{call} late")));
+            (status, answer)
         }
     };
     // Noted when it has happened, so that who waits for it finds it.
