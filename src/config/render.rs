@@ -202,9 +202,9 @@ mod tests {
         };
         let (before, rest) = after(readme, "<!-- config-table: ");
         let (mark, rest) = after(rest, "-->\n");
-        let (_, rest) = after(rest, "<!-- /config-table -->");
+        let (_, rest) = after(rest, "<!-- end -->");
         let wanted =
-            format!("{before}<!-- config-table: {mark}-->\n{}<!-- /config-table -->{rest}", markdown());
+            format!("{before}<!-- config-table: {mark}-->\n{}<!-- end -->{rest}", markdown());
         expectorate::assert_contents("README.md", &wanted);
     }
 
