@@ -32,6 +32,7 @@
 //! | [`model`] | the ARP types, generated from `openapi/run-coordinator.yaml` |
 //! | [`node_types`], [`policy`] | what a node type is; what is allowed |
 //! | [`record`] | what the journal holds, and change sets |
+//! | [`remote`] | commands that talk to a server which is up |
 //! | [`server`] | puts it all together; starts and stops |
 //! | [`store`] | the journal: one trait, its implementations, their test suite |
 //! | [`ids`], [`time`], [`tasks`], [`telemetry`] | what everybody uses |
@@ -65,6 +66,7 @@ pub mod model;
 pub mod node_types;
 pub mod policy;
 pub mod record;
+pub mod remote;
 pub mod server;
 pub mod store;
 pub mod tasks;

@@ -16,6 +16,7 @@ mod journal;
 mod nodes;
 mod outbound;
 mod process;
+mod remote;
 mod runs;
 mod smoke;
 mod streams;
