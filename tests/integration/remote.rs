@@ -38,7 +38,8 @@ async fn the_example_file_starts_a_run_creates_a_child_and_fetches_it() {
     assert_eq!(again["run"], Value::Null);
 
     // A run alone: its root is fetched.
-    let start = json!({"run": {"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}}});
+    let start =
+        json!({"run": {"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}}});
     let alone = answer(&send(t.url(), &start.to_string()).await);
     assert_eq!(alone["fetched"]["node_run_id"], alone["run"]["root_node_run_id"]);
     assert_eq!(alone["created"], Value::Null);
