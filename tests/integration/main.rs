@@ -7,6 +7,7 @@
 mod assignment;
 mod auth;
 mod cli;
+mod container;
 mod demo;
 mod dispatch;
 mod faults;
