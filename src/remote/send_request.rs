@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    fn object(json: Value) -> Option<Map<String, Value>> {
+    fn object(json: &Value) -> Option<Map<String, Value>> {
         json.as_object().cloned()
     }
 
@@ -122,11 +122,11 @@ mod tests {
     fn a_file_starts_a_run_or_creates_node_runs_or_both() {
         let children = json!({"run_id": "r", "parent_node_run_id": "p", "node_runs": []});
         for (file, run, create) in [
-            (children.clone(), None, object(children)),
+            (children.clone(), None, object(&children)),
             (json!({"run": {"a": 1}}), Some(json!({"a": 1})), None),
-            (json!({"run": {}, "node_runs": 1}), Some(json!({})), object(json!({"node_runs": 1}))),
+            (json!({"run": {}, "node_runs": 1}), Some(json!({})), object(&json!({"node_runs": 1}))),
             // Whatever it is, it is sent: the server says what is wrong.
-            (json!({"run": 1, "nodes": 1}), Some(json!(1)), object(json!({"nodes": 1}))),
+            (json!({"run": 1, "nodes": 1}), Some(json!(1)), object(&json!({"nodes": 1}))),
         ] {
             assert_eq!(wanted(&file.to_string()), Ok(Wanted { run, create }), "{file}");
         }
