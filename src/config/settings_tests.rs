@@ -10,7 +10,7 @@ use std::{
 use slog::Level;
 
 use super::{
-    Flags, PolicyPosture, Settings, Vars,
+    Flags, PolicyPosture, Settings, Target, Vars,
     error::ConfigError,
     settings::{Endpoint, OutboundAuth},
     value::{HttpUrl, LogFormat},
@@ -415,6 +415,8 @@ fn what_is_read_is_what_is_documented() {
     for vars in [table(EMBEDDED, &[]), table(FULL, &[]), table(FULL, &urls), table(FULL, &discovered)] {
         let recording = Recording { vars, asked: &asked };
         Settings::from_vars(&recording, &Flags::default()).expect("usable");
+        // What is not the server's.
+        assert_eq!(Target::default().token(&recording), None);
     }
     let documented: BTreeSet<String> = variables::all()
         .flat_map(|variable| std::iter::once(variable.name).chain(variable.aliases.iter().copied()))

@@ -145,7 +145,7 @@ variables! {
             .example("arp-run-coordinator").contract("§18, §20");
         AUTH_CLIENT_SECRET = Variable::new("ARP_AUTH_CLIENT_SECRET", Kind::Secret,
             "Client secret. Goes with the client id.")
-            .example("change-me").contract("§18, §20");
+            .example("arp-run-coordinator-secret").contract("§18, §20");
         AUTH_TOKEN_ENDPOINT = Variable::new("ARP_AUTH_TOKEN_ENDPOINT", Kind::Url,
             "Where tokens come from.")
             .unset("ARP_AUTH_ISSUER + /protocol/openid-connect/token")
@@ -190,5 +190,10 @@ variables! {
             "Who the caller is when the mode is disabled.").default("dev");
         AUTH_ANONYMOUS_SUBJECT = inbound("ARP_AUTH_ANONYMOUS_SUBJECT", Kind::Text,
             "Who a caller without a token is when the mode is optional.").default("anonymous");
+    }
+    "Commands that talk to a server: send-request, health" {
+        TOKEN = own("JARVIS_RUN_COORDINATOR_TOKEN", Kind::Secret,
+            "Bearer token that they send. --token wins. The server itself has no use for it.")
+            .example("eyJhbGciOi...");
     }
 }

@@ -7,6 +7,7 @@
 mod assignment;
 mod auth;
 mod cli;
+mod container;
 mod demo;
 mod dispatch;
 mod faults;
@@ -16,6 +17,7 @@ mod journal;
 mod nodes;
 mod outbound;
 mod process;
+mod remote;
 mod runs;
 mod smoke;
 mod stores;

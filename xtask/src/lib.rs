@@ -6,6 +6,7 @@
 
 pub mod check_spec;
 pub mod ci;
+pub mod dev;
 pub mod openapi;
 pub mod tidy;
 pub mod venv;
