@@ -22,6 +22,7 @@ mod commit;
 mod error;
 mod locks;
 mod nodes;
+mod offload;
 mod queue;
 mod runs;
 
@@ -33,6 +34,7 @@ pub(crate) use attempts::Assignment;
 pub(crate) use commit::OWNED_FOREVER;
 pub use commit::StoreHealth;
 pub use error::{CoordinatorError, ErrorFacts, FieldError};
+pub use offload::Offload;
 pub use queue::{Task, WorkQueue};
 
 pub use crate::events::{EventLines, StreamOptions};
@@ -58,6 +60,8 @@ pub struct Parts {
     pub node_types: NodeTypes,
     pub queue: Arc<WorkQueue>,
     pub rules: Rules,
+    /// `None`: outputs are kept whole, however large.
+    pub offload: Option<Offload>,
     pub log: Logger,
 }
 
@@ -87,10 +91,15 @@ impl Coordinator {
                 details: None,
             },
         };
+        let artifacts = self.parts.offload.as_ref().map(Offload::health);
+        let status = match (check.status, artifacts.as_ref().map(|check| check.status)) {
+            (HealthStatus::Ok, Some(of_store)) => of_store,
+            (of_journal, _) => of_journal,
+        };
         Health {
-            status: check.status,
+            status,
             time: self.parts.clock.now(),
-            checks: Some(vec![check]),
+            checks: Some([Some(check), artifacts].into_iter().flatten().collect()),
             extensions: None,
         }
     }

@@ -63,6 +63,7 @@ pub(super) const LAYERS: [Layer; 20] = [
             "engine",
             "events",
             "ids",
+            "jarvis",
             "model",
             "node_types",
             "policy",
