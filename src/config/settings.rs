@@ -266,9 +266,9 @@ fn stores(vars: &dyn Vars) -> Result<Option<Stores>, ConfigError> {
     }))
 }
 
-/// The references must be small beside what they stand for.
+/// A reference must be small beside what it stands for.
 fn offload_bytes(text: &str) -> Option<usize> {
-    usize::try_from(value::bytes(text)?).ok().filter(|&bytes| bytes >= 1024)
+    usize::try_from(value::bytes(text)?).ok().map(|bytes| bytes.max(1024))
 }
 
 fn endpoint(vars: &dyn Vars, url: &Variable, audience: &Variable) -> Result<Option<Endpoint>, ConfigError> {

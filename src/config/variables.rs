@@ -68,8 +68,8 @@ variables! {
         ARTIFACT_STORE_AUDIENCE = audience("JARVIS_ARTIFACT_STORE_AUDIENCE",
             "Audience of tokens for the Artifact Store.", "arp-jarvis-artifactstore");
         OFFLOAD_OUTPUTS_BYTES = own("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", Kind::Bytes,
-            "Outputs of a node that are larger as JSON go to the Artifact Store; references stand for their \
-             largest members. At least 1k.")
+            "Outputs of a node that are larger as JSON go to the Artifact Store, and a reference stands for each \
+             of their largest members. Less than 1k counts as 1k.")
             .unset("off").example("256k");
     }
     "Other services" {
