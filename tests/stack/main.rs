@@ -1,6 +1,6 @@
 //! The program among the real JARVIS services: the Node Registry, the Atomic
-//! Executor with its node pack, the Policy Decision Point, the official SDK, the
-//! official checker.
+//! Executor with its node pack, the Policy Decision Point, the Artifact Store, the
+//! official SDK, the official checker.
 //!
 //! ```text
 //!   test ──▶ generated client ─┐
@@ -15,6 +15,7 @@
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod artifacts;
 mod conformance;
 mod crash;
 mod policy;

@@ -4,22 +4,28 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use jarvis_run_coordinator::{
-    clients::{Peer, Service as Kind, node_registry},
+    clients::{Peer, Service as Kind, artifact_store, node_registry},
     ids::NodeRunId,
+    jarvis::{ArtifactStore, Patience},
+    time::SystemClock,
 };
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use xtask::venv::{self, Venv};
 
-use super::process::{self, Process};
+use super::{
+    PATIENCE,
+    process::{self, Process},
+};
 
 const REGISTRY: &str = "arp-jarvis-node-registry";
 const EXECUTOR: &str = "arp-jarvis-atomic-executor";
 const PDP: &str = "arp-jarvis-pdp";
+const ARTIFACT_STORE: &str = "arp-jarvis-artifactstore";
 
 /// Of the services and of the node types that they bring, as pinned.
 pub const VERSION: &str = "0.3.8";
@@ -63,6 +69,14 @@ impl Service {
         Self::start(PDP, port, &[("JARVIS_POLICY_PROFILE", profile)]).await
     }
 
+    /// An Artifact Store that keeps artifacts of up to a mebibyte in this
+    /// folder.
+    pub async fn artifact_store(folder: &Path) -> Self {
+        let folder = folder.display().to_string();
+        let vars = [("JARVIS_ARTIFACT_DIR", &*folder), ("JARVIS_ARTIFACT_MAX_SIZE_MB", "1")];
+        Self::start(ARTIFACT_STORE, 0, &vars).await
+    }
+
     async fn executor() -> Self {
         Self::start(EXECUTOR, 0, &[]).await
     }
@@ -90,6 +104,13 @@ impl Service {
     pub fn as_registry(&self) -> node_registry::Client {
         let peer = Peer::anonymous(Kind::NodeRegistry);
         node_registry::Client::new_with_client(&self.url, reqwest::Client::new(), peer)
+    }
+
+    /// A client of an artifact store.
+    pub fn as_artifact_store(&self) -> ArtifactStore {
+        let peer = Peer::anonymous(Kind::ArtifactStore);
+        let client = artifact_store::Client::new_with_client(&self.url, reqwest::Client::new(), peer);
+        ArtifactStore::new(client, Patience { clock: Arc::new(SystemClock), limit: PATIENCE })
     }
 
     /// Waits until an executor says this about a node.
