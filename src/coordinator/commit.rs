@@ -79,7 +79,7 @@ impl Coordinator {
             let due: Vec<NodeRecord> =
                 changes.nodes.iter().filter(|node| is_due(node, now)).cloned().collect();
             match self.parts.store.commit(changes).await {
-                Ok(()) => {
+                Ok(_) => {
                     self.store_health.set(None);
                     if let Some(seq) = newest {
                         self.parts.events.hub.publish(run, seq);
