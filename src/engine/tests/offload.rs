@@ -17,7 +17,7 @@ fn stub() -> Value {
 }
 
 fn map(value: Value) -> Map {
-    value.as_object().expect("an object").clone()
+    serde_json::from_value(value).expect("an object")
 }
 
 #[test]
@@ -85,7 +85,7 @@ proptest! {
                 })
                 .collect(),
         };
-        prop_assert_eq!(again, outputs.clone());
+        prop_assert_eq!(&again, &outputs);
         // Put the smallest one back, and it is too much.
         let smallest = kept.iter().filter(|(_, value)| **value == stub()).map(|(name, _)| name);
         if let Some(name) = smallest.min_by_key(|name| outputs[*name].to_string().len()) {

@@ -221,7 +221,9 @@ fn describe(id: &str, artifact: &Stored, mood: Mood) -> Value {
     let checksum = match mood {
         Mood::WrongChecksum => sha256(b"other bytes").into(),
         Mood::NoChecksum => Value::Null,
-        _ => sha256(&artifact.bytes).into(),
+        Mood::Sound | Mood::Refuses(_) | Mood::Proxy | Mood::Garbage | Mood::WrongSize | Mood::Silent => {
+            sha256(&artifact.bytes).into()
+        }
     };
     json!({
         "artifact_id": id, "uri": format!("/var/artifacts/{id}"), "content_type": artifact.content_type,
