@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   api, dispatch ──▶ Coordinator ──▶ engine (pure) ──▶ commit ──▶ hub (followers)
-//!                        │  ▲                             │  └────▶ queue (dispatch)
+//!                        │  ▲                             │  ├────▶ queue (dispatch)
+//!                        │  │                             │  └────▶ outbox (JARVIS stores)
 //!                        ▼  │ again, on conflict          ▼
 //!                       store ◀──────────────────── one transaction
 //! ```
@@ -45,6 +46,7 @@ use crate::{
     ids::{IdSource, NodeRunId, RunId},
     model::{Health, HealthCheck, HealthStatus},
     node_types::NodeTypes,
+    outbox::Outbox,
     policy::Policy,
     store::Store,
     time::Clock,
@@ -58,6 +60,8 @@ pub struct Parts {
     pub events: Events,
     pub policy: Policy,
     pub node_types: NodeTypes,
+    /// None: embedded, the journal is the record.
+    pub outbox: Option<Arc<Outbox>>,
     pub queue: Arc<WorkQueue>,
     pub rules: Rules,
     /// `None`: outputs are kept whole, however large.
@@ -78,7 +82,7 @@ impl Coordinator {
     }
 
     /// How the coordinator and what it depends on are doing. Never fails, and
-    /// never waits for anybody.
+    /// never waits for anybody else.
     pub async fn health(&self) -> Health {
         let check = match self.store_health.trouble() {
             None => {
@@ -91,17 +95,13 @@ impl Coordinator {
                 details: None,
             },
         };
-        let artifacts = self.parts.offload.as_ref().map(Offload::health);
-        let status = match (check.status, artifacts.as_ref().map(|check| check.status)) {
-            (HealthStatus::Ok, Some(of_store)) => of_store,
-            (of_journal, _) => of_journal,
-        };
-        Health {
-            status,
-            time: self.parts.clock.now(),
-            checks: Some([Some(check), artifacts].into_iter().flatten().collect()),
-            extensions: None,
+        let mut checks = vec![check];
+        if let Some(outbox) = &self.parts.outbox {
+            checks.extend(outbox.checks().await);
         }
+        checks.extend(self.parts.offload.as_ref().map(Offload::health));
+        let status = checks.iter().map(|check| check.status).max().unwrap_or(HealthStatus::Ok);
+        Health { status, time: self.parts.clock.now(), checks: Some(checks), extensions: None }
     }
 
     /// The events of a run (contract §13).

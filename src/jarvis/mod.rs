@@ -25,6 +25,13 @@ use crate::{
     time::{Clock, within},
 };
 
+/// The stores, as far as the coordinator brings them anything or asks them.
+#[derive(Clone)]
+pub struct Stores {
+    pub runs: RunStore,
+    pub events: EventStream,
+}
+
 /// How long a call of a store may take.
 #[derive(Clone)]
 pub struct Patience {

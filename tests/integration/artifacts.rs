@@ -12,7 +12,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::json;
 
-use crate::support::{FakeStores, Mood, NOBODY};
+use crate::support::{FakeArtifacts, Mood, NOBODY};
 
 /// Long enough for an answer.
 const LONG: Duration = Duration::from_secs(30);
@@ -34,7 +34,7 @@ fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, bool, bool) {
 
 #[tokio::test]
 async fn bytes_and_their_type_come_back_as_they_went() {
-    let stores = FakeStores::start();
+    let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let every_byte = (0..=255).cycle().take(100_000).collect::<Vec<u8>>();
     for (bytes, content_type) in [
@@ -57,7 +57,7 @@ async fn bytes_and_their_type_come_back_as_they_went() {
 
 #[tokio::test]
 async fn a_reference_has_no_path_of_the_server() {
-    let stores = FakeStores::start();
+    let stores = FakeArtifacts::start();
     let artifact = client(stores.url(), LONG).put("abc".into(), "text/plain").await.expect("it is stored");
     let reference = serde_json::to_value(artifact.reference()).expect("JSON");
     let expected = json!({
@@ -72,7 +72,7 @@ async fn a_reference_has_no_path_of_the_server() {
 
 #[tokio::test]
 async fn each_failure_has_its_code() {
-    let stores = FakeStores::start();
+    let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let artifact = store.put("abc".into(), "text/plain").await.expect("it is stored");
     for (mood, code, status, retryable) in [
@@ -105,7 +105,7 @@ async fn a_store_that_does_not_answer_is_unavailable() {
     let unavailable = || "artifact_store_unavailable".to_owned();
     let nobody = client(NOBODY, LONG);
     assert_eq!(facts(nobody.put("abc".into(), "text/plain").await), (unavailable(), None, true, false));
-    let stores = FakeStores::start();
+    let stores = FakeArtifacts::start();
     let artifact = client(stores.url(), LONG).put("abc".into(), "text/plain").await.expect("it is stored");
     stores.mood(Mood::Silent);
     let store = client(stores.url(), SHORT);
@@ -118,7 +118,7 @@ async fn a_store_that_does_not_answer_is_unavailable() {
 
 #[tokio::test]
 async fn what_is_not_there_is_not_found() {
-    let stores = FakeStores::start();
+    let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let artifact = store.put("abc".into(), "text/plain").await.expect("it is stored");
     for id in ["nothing", "a/b", "../etc", "a?b#c"] {
@@ -142,7 +142,7 @@ async fn what_is_not_there_is_not_found() {
 
 #[tokio::test]
 async fn other_bytes_than_promised_are_refused() {
-    let stores = FakeStores::start();
+    let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let artifact = store.put("abc".into(), "text/plain").await.expect("it is stored");
     for bytes in ["abd", "ab", "abcd"] {

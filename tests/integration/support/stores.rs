@@ -1,61 +1,38 @@
-//! The JARVIS stores on loopback HTTP, all three on one address: an Artifact
-//! Store that keeps what it gets or fails as the test wants it to, beside a Run
-//! Store and an Event Stream that take everything and keep nothing.
+//! The JARVIS Run Store and Event Stream in memory, behaving as contract §14
+//! and §15 say, with faults when the test wants them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+};
 
 use dropshot::{
     ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, Path, RequestContext, ServerBuilder,
     UntypedBody, endpoint,
 };
-use http::{
-    Method, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG},
-};
+use http::{Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use slog::{Discard, Logger, o};
 use tokio::sync::watch;
 
 use super::soon;
 
-/// What the Artifact Store does with calls.
+/// How a call goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
-    /// As the real one.
-    Sound,
-    /// This status and a `detail`.
-    Refuses(u16),
-    /// 502 and a page of HTML, as a proxy.
-    Proxy,
-    /// 200 and no JSON.
-    Garbage,
-    /// 200 and another size than that of the bytes.
-    WrongSize,
-    /// 200 and the checksum of other bytes.
-    WrongChecksum,
-    /// 200 and an artifact without a checksum.
-    NoChecksum,
-    /// Keeps callers waiting until there is another mood.
-    Silent,
+pub enum StoreFault {
+    /// Refused with this status; nothing happens.
+    Status(u16),
+    /// It happens, but the answer is a 504 of a proxy.
+    Unanswered,
+    /// No answer, and it happens only when the test says so.
+    Stalled,
 }
 
-/// An artifact as it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    pub content_type: Option<String>,
-    pub authorization: Option<String>,
-    pub bytes: Vec<u8>,
-}
+type Fault = dyn Fn(&str) -> Option<StoreFault> + Send + Sync;
 
-impl Stored {
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).expect("JSON")
-    }
-}
-
+/// One server for both stores.
 pub struct FakeStores {
     state: Arc<State>,
     url: String,
@@ -63,22 +40,30 @@ pub struct FakeStores {
 }
 
 struct State {
-    mood: watch::Sender<Mood>,
-    artifacts: watch::Sender<BTreeMap<String, Stored>>,
-    /// Calls of the Artifact Store: method and path.
+    content: Mutex<Content>,
+    fault: Mutex<Box<Fault>>,
     calls: watch::Sender<Vec<String>>,
+    stalled: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Content {
+    /// Runs and NodeRuns by `<kind>/<id>`, with the key that they were created
+    /// under.
+    objects: BTreeMap<String, (String, Value)>,
+    events: HashMap<String, BTreeMap<u64, Value>>,
 }
 
 impl FakeStores {
     pub fn start() -> Self {
         let state = Arc::new(State {
-            mood: watch::Sender::new(Mood::Sound),
-            artifacts: watch::Sender::default(),
+            content: Mutex::default(),
+            fault: Mutex::new(Box::new(|_| None)),
             calls: watch::Sender::default(),
+            stalled: watch::Sender::new(true),
         });
         let mut api = ApiDescription::new();
         api.register(get_any).expect("a sound API");
-        api.register(head_any).expect("a sound API");
         api.register(post_any).expect("a sound API");
         api.register(put_any).expect("a sound API");
         let config = ConfigDropshot {
@@ -94,38 +79,147 @@ impl FakeStores {
         Self { state, url, _server: server }
     }
 
-    pub fn url(&self) -> &str {
-        &self.url
+    /// The variables that make a coordinator use them.
+    pub fn vars(&self) -> [(&'static str, &str); 3] {
+        ["JARVIS_RUN_STORE_URL", "JARVIS_EVENT_STREAM_URL", "JARVIS_ARTIFACT_STORE_URL"]
+            .map(|name| (name, self.url.as_str()))
     }
 
-    pub fn mood(&self, mood: Mood) {
-        self.state.mood.send_replace(mood);
+    /// From now on, calls (`POST /v1/runs`, …) go wrong as this says.
+    pub fn faults(&self, fault: impl Fn(&str) -> Option<StoreFault> + Send + Sync + 'static) {
+        *self.state.fault.lock().expect("unpoisoned") = Box::new(fault);
     }
 
-    /// The artifacts by id, which count up.
-    pub fn artifacts(&self) -> BTreeMap<String, Stored> {
-        self.state.artifacts.borrow().clone()
+    pub fn no_faults(&self) {
+        self.faults(|_| None);
     }
 
-    /// Replaces the bytes of an artifact; its metadata stay as they are.
-    pub fn tamper(&self, id: &str, bytes: &[u8]) {
-        self.state.artifacts.send_modify(|artifacts| {
-            artifacts.insert(
-                format!("bytes of {id}"),
-                Stored { content_type: None, authorization: None, bytes: bytes.to_vec() },
-            );
-        });
+    /// What was stalled happens now.
+    pub fn unstall(&self) {
+        self.state.stalled.send_replace(false);
     }
 
-    /// Calls of the Artifact Store so far.
+    /// Every call so far, in order.
     pub fn calls(&self) -> Vec<String> {
         self.state.calls.borrow().clone()
     }
 
-    /// Waits until so many calls of the Artifact Store have come.
-    pub async fn called(&self, count: usize) {
+    /// Waits until `count` calls begin with this.
+    pub async fn called(&self, call: &str, count: usize) {
+        self.until(call, |_, calls| calls.iter().filter(|made| made.starts_with(call)).count() >= count)
+            .await;
+    }
+
+    /// Waits until the stores have this of a run.
+    pub async fn have_events(&self, run: impl ToString, upto: u64) {
+        let run = run.to_string();
+        self.until("events", |stores, _| stores.seqs(&run).last() == Some(&upto)).await;
+    }
+
+    /// Waits until an object is stored with this state.
+    pub async fn have_state(&self, key: &str, state: &str) {
+        self.until(key, |stores, _| stores.object(key).is_some_and(|object| object["state"] == state)).await;
+    }
+
+    async fn until(&self, what: &str, done: impl Fn(&Self, &[String]) -> bool) {
         let mut calls = self.state.calls.subscribe();
-        let _calls = soon("calls of the Artifact Store", calls.wait_for(|calls| calls.len() >= count)).await;
+        let what = format!("the stores: {what}");
+        let done = |calls: &Vec<String>| done(self, calls);
+        let _calls = soon(&what, calls.wait_for(done)).await.expect("the stores live");
+    }
+
+    /// A stored object: `runs/<id>` or `node-runs/<id>`.
+    pub fn object(&self, key: &str) -> Option<Value> {
+        self.state.content.lock().expect("unpoisoned").objects.get(key).map(|(_, object)| object.clone())
+    }
+
+    /// The key that an object was created under.
+    pub fn key_of(&self, key: &str) -> Option<String> {
+        self.state.content.lock().expect("unpoisoned").objects.get(key).map(|(key, _)| key.clone())
+    }
+
+    /// The numbers of a run's events.
+    pub fn seqs(&self, run: &str) -> Vec<u64> {
+        let content = self.state.content.lock().expect("unpoisoned");
+        content.events.get(run).map_or_else(Vec::new, |events| events.keys().copied().collect())
+    }
+
+    /// A run's events.
+    pub fn events(&self, run: &str) -> Vec<Value> {
+        let content = self.state.content.lock().expect("unpoisoned");
+        content.events.get(run).map_or_else(Vec::new, |events| events.values().cloned().collect())
+    }
+
+    /// Puts something there, as another writer would.
+    pub fn put(&self, method: &str, path: &str, body: &Value) -> u16 {
+        self.state.content.lock().expect("unpoisoned").call(method, path, body).0
+    }
+}
+
+impl Content {
+    fn call(&mut self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let parts: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
+        match (method, parts.as_slice()) {
+            ("POST", ["runs"]) => self.create("runs", "run", "run_id", body),
+            ("POST", ["node-runs"]) => self.create("node-runs", "node_run", "node_run_id", body),
+            ("PUT", ["runs", id]) => self.replace(&format!("runs/{id}"), "run", body),
+            ("PUT", ["node-runs", id]) => self.replace(&format!("node-runs/{id}"), "node_run", body),
+            ("GET", ["runs", id]) => self.get(&format!("runs/{id}"), "run"),
+            ("GET", ["node-runs", id]) => self.get(&format!("node-runs/{id}"), "node_run"),
+            ("POST", ["run-events"]) => self.append(body),
+            ("GET", ["health"]) => (200, json!({"status": "ok", "time": "2026-01-01T00:00:00Z"})),
+            _ => (404, json!({"detail": "Not Found"})),
+        }
+    }
+
+    fn create(&mut self, kind: &str, member: &str, id: &str, body: &Value) -> (u16, Value) {
+        let object = &body[member];
+        let place = format!("{kind}/{}", object[id].as_str().expect("an id"));
+        let key = body["idempotency_key"].as_str().unwrap_or_default().to_owned();
+        match self.objects.get(&place) {
+            Some((stored_key, stored)) if *stored_key == key => (200, json!({member: stored})),
+            Some(_) => (409, json!({"detail": "It exists already."})),
+            None => {
+                self.objects.insert(place, (key, object.clone()));
+                (200, json!({member: object}))
+            }
+        }
+    }
+
+    fn replace(&mut self, place: &str, member: &str, body: &Value) -> (u16, Value) {
+        match self.objects.get_mut(place) {
+            Some((_, stored)) => {
+                stored.clone_from(&body[member]);
+                (200, body.clone())
+            }
+            None => (404, json!({"detail": "Not found."})),
+        }
+    }
+
+    fn get(&self, place: &str, member: &str) -> (u16, Value) {
+        match self.objects.get(place) {
+            Some((_, stored)) => (200, json!({member: stored})),
+            None => (404, json!({"detail": "Not found."})),
+        }
+    }
+
+    fn append(&mut self, body: &Value) -> (u16, Value) {
+        let events = body["events"].as_array().expect("events");
+        let place = |event: &Value| {
+            (event["run_id"].as_str().expect("a run").to_owned(), event["seq"].as_u64().expect("a number"))
+        };
+        let is_there =
+            |(run, seq): (String, u64)| self.events.get(&run).is_some_and(|there| there.contains_key(&seq));
+        if events.iter().map(place).any(is_there) {
+            return (409, json!({"detail": "Event already exists for run_id/seq."}));
+        }
+        let mut items = Vec::new();
+        for event in events {
+            let (run, seq) = place(event);
+            items.push(json!({"run_id": run, "seq": seq}));
+            self.events.entry(run).or_default().insert(seq, event.clone());
+        }
+        (200, json!({"items": items, "next_seq_by_run": {}}))
     }
 }
 
@@ -134,133 +228,55 @@ struct AnyPath {
     path: Vec<String>,
 }
 
-type Rq = RequestContext<Arc<State>>;
-
 #[endpoint { method = GET, path = "/{path:.*}", unpublished = true }]
-async fn get_any(rq: Rq, path: Path<AnyPath>) -> Result<Response<Body>, HttpError> {
-    Ok(any(&rq, &path.into_inner().path, &[]).await)
-}
-
-#[endpoint { method = HEAD, path = "/{path:.*}", unpublished = true }]
-async fn head_any(rq: Rq, path: Path<AnyPath>) -> Result<Response<Body>, HttpError> {
-    Ok(any(&rq, &path.into_inner().path, &[]).await)
+async fn get_any(rq: RequestContext<Arc<State>>, path: Path<AnyPath>) -> Result<Response<Body>, HttpError> {
+    Ok(any(rq.context(), "GET", &path.into_inner().path, Value::Null).await)
 }
 
 #[endpoint { method = POST, path = "/{path:.*}", unpublished = true }]
-async fn post_any(rq: Rq, path: Path<AnyPath>, body: UntypedBody) -> Result<Response<Body>, HttpError> {
-    Ok(any(&rq, &path.into_inner().path, body.as_bytes()).await)
+async fn post_any(
+    rq: RequestContext<Arc<State>>,
+    path: Path<AnyPath>,
+    body: UntypedBody,
+) -> Result<Response<Body>, HttpError> {
+    let body = serde_json::from_slice(body.as_bytes()).expect("JSON");
+    Ok(any(rq.context(), "POST", &path.into_inner().path, body).await)
 }
 
 #[endpoint { method = PUT, path = "/{path:.*}", unpublished = true }]
-async fn put_any(rq: Rq, path: Path<AnyPath>, body: UntypedBody) -> Result<Response<Body>, HttpError> {
-    Ok(any(&rq, &path.into_inner().path, body.as_bytes()).await)
+async fn put_any(
+    rq: RequestContext<Arc<State>>,
+    path: Path<AnyPath>,
+    body: UntypedBody,
+) -> Result<Response<Body>, HttpError> {
+    let body = serde_json::from_slice(body.as_bytes()).expect("JSON");
+    Ok(any(rq.context(), "PUT", &path.into_inner().path, body).await)
 }
 
-async fn any(rq: &Rq, path: &[String], body: &[u8]) -> Response<Body> {
-    let state = rq.context();
-    let method = rq.request.method();
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    if path.first() != Some(&"v1") || path.get(1) != Some(&"artifacts") {
-        return run_store_or_event_stream(method, &path, body);
-    }
-    state.calls.send_modify(|calls| calls.push(format!("{method} /{}", path.join("/"))));
-    let mut moods = state.mood.subscribe();
-    let mood = *moods.wait_for(|mood| *mood != Mood::Silent).await.expect("the stores live");
-    match mood {
-        Mood::Refuses(status) => {
-            let status = StatusCode::from_u16(status).expect("a status");
-            return json_answer(status, &json!({"detail": "Not in this mood."}));
+async fn any(state: &State, method: &str, path: &[String], body: Value) -> Response<Body> {
+    let path = format!("/{}", path.join("/"));
+    let call = format!("{method} {path}");
+    let fault = state.fault.lock().expect("unpoisoned")(&call);
+    let act = || state.content.lock().expect("unpoisoned").call(method, &path, &body);
+    let (status, answer) = match fault {
+        None => act(),
+        Some(StoreFault::Status(status)) => (status, json!({"detail": "a fault"})),
+        Some(StoreFault::Unanswered) => {
+            act();
+            (504, json!("a proxy"))
         }
-        Mood::Proxy => return answer(StatusCode::BAD_GATEWAY, "text/html", b"<html>bad gateway</html>"),
-        Mood::Garbage => return answer(StatusCode::OK, "application/json", b"{\"artifact_id\": "),
-        Mood::Sound | Mood::WrongSize | Mood::WrongChecksum | Mood::NoChecksum | Mood::Silent => {}
-    }
-    let header =
-        |name| rq.request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let known = |id: &str| state.artifacts.borrow().get(id).cloned();
-    let missing = || json_answer(StatusCode::NOT_FOUND, &json!({"detail": "Artifact not found."}));
-    match (method, &path[2..]) {
-        (&Method::POST, []) => {
-            let artifact = Stored {
-                content_type: header("content-type"),
-                authorization: header("authorization"),
-                bytes: body.to_vec(),
-            };
-            let id = format!("{:032x}", state.artifacts.borrow().len() + 1);
-            let description = describe(&id, &artifact, mood);
-            state.artifacts.send_modify(|artifacts| {
-                artifacts.insert(id, artifact);
-            });
-            json_answer(StatusCode::OK, &description)
-        }
-        (&Method::GET, [id, "metadata"]) => match known(id) {
-            Some(artifact) => json_answer(StatusCode::OK, &describe(id, &artifact, mood)),
-            None => missing(),
-        },
-        (&Method::GET, [id]) => match known(&format!("bytes of {id}")).or_else(|| known(id)) {
-            Some(artifact) => {
-                answer(StatusCode::OK, artifact.content_type.as_deref().unwrap_or_default(), &artifact.bytes)
-            }
-            None => missing(),
-        },
-        (&Method::HEAD, [id]) => match known(id) {
-            Some(artifact) => Response::builder()
-                .header(CONTENT_LENGTH, artifact.bytes.len())
-                .header(CONTENT_TYPE, artifact.content_type.as_deref().unwrap_or_default())
-                .header(ETAG, sha256(&artifact.bytes))
-                .body(Body::empty())
-                .expect("a response"),
-            None => missing(),
-        },
-        _ => json_answer(StatusCode::NOT_FOUND, &json!({"detail": "Not Found"})),
-    }
-}
-
-fn describe(id: &str, artifact: &Stored, mood: Mood) -> Value {
-    let size = artifact.bytes.len() + usize::from(mood == Mood::WrongSize);
-    let checksum = match mood {
-        Mood::WrongChecksum => sha256(b"other bytes").into(),
-        Mood::NoChecksum => Value::Null,
-        Mood::Sound | Mood::Refuses(_) | Mood::Proxy | Mood::Garbage | Mood::WrongSize | Mood::Silent => {
-            sha256(&artifact.bytes).into()
+        Some(StoreFault::Stalled) => {
+            state.calls.send_modify(|calls| calls.push(format!("{call} stalled")));
+            let mut stalled = state.stalled.subscribe();
+            let _ = stalled.wait_for(|stalled| !stalled).await;
+            act()
         }
     };
-    json!({
-        "artifact_id": id, "uri": format!("/var/artifacts/{id}"), "content_type": artifact.content_type,
-        "size_bytes": size, "checksum_sha256": checksum, "created_at": "2026-01-01T00:00:00+00:00",
-    })
-}
-
-/// What was sent is stored; every event is new.
-fn run_store_or_event_stream(method: &Method, path: &[&str], body: &[u8]) -> Response<Body> {
-    match (method, path) {
-        (&Method::POST | &Method::PUT, ["v1", "runs" | "node-runs", ..]) => {
-            let mut stored: Value = serde_json::from_slice(body).expect("JSON");
-            stored.as_object_mut().expect("an object").remove("idempotency_key");
-            json_answer(StatusCode::OK, &stored)
-        }
-        (&Method::POST, ["v1", "run-events"]) => {
-            json_answer(StatusCode::OK, &json!({"items": [], "next_seq_by_run": {}}))
-        }
-        (&Method::GET, ["v1", "health"]) => {
-            json_answer(StatusCode::OK, &json!({"status": "ok", "time": "2026-01-01T00:00:00Z"}))
-        }
-        _ => json_answer(StatusCode::NOT_FOUND, &json!({"detail": "Not found."})),
-    }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
-    answer(status, "application/json", body.to_string().as_bytes())
-}
-
-fn answer(status: StatusCode, content_type: &str, body: &[u8]) -> Response<Body> {
+    // Noted when it has happened, so that who waits for it finds it.
+    state.calls.send_modify(|calls| calls.push(call));
     Response::builder()
-        .status(status)
-        .header(CONTENT_TYPE, content_type)
-        .body(Body::from(body.to_vec()))
+        .status(StatusCode::from_u16(status).expect("a status"))
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(Body::from(answer.to_string()))
         .expect("a response")
 }
