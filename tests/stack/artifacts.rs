@@ -1,27 +1,56 @@
-//! The real Artifact Store keeps what it is given.
+//! The real Artifact Store keeps what it is given, and large outputs of runs
+//! where that is switched on.
+
+use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use jarvis_run_coordinator::{
-    clients::CallError,
+    clients::{CallError, Peer, Service, artifact_store::Client},
     ids::ArtifactId,
-    jarvis::{Artifact, ArtifactStore},
+    jarvis::{Artifact, ArtifactStore, Patience},
+    model::{HealthStatus, NodeRun, RunState},
+    time::SystemClock,
 };
+use reqwest::Method;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use xtask::stack::{Part, Profile, process::PATIENCE};
 
-use crate::support::Service;
+use crate::{
+    runs::ATOMIC_RUN,
+    support::{TestStack, echo_type, in_both_profiles, types, until},
+};
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// A store of its own, in a folder that goes with it.
-async fn store() -> (Service, ArtifactStore, TempDir) {
-    let folder = tempfile::tempdir().expect("a folder for artifacts");
-    let service = Service::artifact_store(folder.path()).await;
-    let store = service.as_artifact_store();
-    (service, store, folder)
+in_both_profiles! {
+    large_outputs_are_in_the_store_and_a_reference_in_the_run
+    without_the_store_results_stay_in_the_journal
+}
+
+/// A store of its own that takes artifacts of up to a mebibyte into this
+/// folder, and a client.
+fn store(folder: &Path) -> (TestStack, ArtifactStore) {
+    let folder = folder.display().to_string();
+    let t = TestStack::beside(Profile::DevInsecure, &[Part::ArtifactStore], |blueprint| {
+        blueprint.with(Part::ArtifactStore, "JARVIS_ARTIFACT_DIR", &folder).with(
+            Part::ArtifactStore,
+            "JARVIS_ARTIFACT_MAX_SIZE_MB",
+            "1",
+        )
+    });
+    let peer = Peer::anonymous(Service::ArtifactStore);
+    let url = t.caller(Part::ArtifactStore).url;
+    let client = Client::new_with_client(&url, reqwest::Client::new(), peer);
+    (t, ArtifactStore::new(client, Patience { clock: Arc::new(SystemClock), limit: PATIENCE }))
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder for artifacts")
 }
 
 fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, String) {
@@ -31,7 +60,8 @@ fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, String) {
 
 #[tokio::test]
 async fn bytes_and_their_type_come_back_as_they_went() {
-    let (_service, store, folder) = store().await;
+    let folder = folder();
+    let (_t, store) = store(folder.path());
     let every_byte: Vec<u8> = (0..=255).cycle().take(MEBIBYTE).collect();
     for (bytes, content_type) in [
         (Bytes::from(every_byte), "application/x-odd; a=\"b c\""),
@@ -55,7 +85,8 @@ async fn bytes_and_their_type_come_back_as_they_went() {
 
 #[tokio::test]
 async fn what_is_too_large_or_not_there_is_refused() {
-    let (service, store, folder) = store().await;
+    let folder = folder();
+    let (t, store) = store(folder.path());
     let too_large = store.put(vec![0; MEBIBYTE + 1].into(), "application/octet-stream").await;
     let code = || "artifact_store_error".to_owned();
     assert_eq!(facts(too_large), (code(), Some(413), "Artifact exceeds configured max size.".into()));
@@ -70,8 +101,9 @@ async fn what_is_too_large_or_not_there_is_refused() {
         assert_eq!(facts(store.get(&Artifact { id, ..artifact.clone() }).await), not_found(message));
     }
     // The only id that it calls wrong gets to it in no well-made request.
+    let url = t.caller(Part::ArtifactStore).url;
     for path in ["/v1/artifacts/.", "/v1/artifacts/./metadata"] {
-        let answer = raw_get(&service, path).await;
+        let answer = raw_get(&url, path).await;
         assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");
         assert!(answer.ends_with(r#"{"detail":"Invalid artifact_id."}"#), "{answer}");
     }
@@ -88,11 +120,72 @@ async fn what_is_too_large_or_not_there_is_refused() {
 }
 
 /// The answer to a request whose path is sent as it is.
-async fn raw_get(service: &Service, path: &str) -> String {
-    let mut socket = TcpStream::connect(("127.0.0.1", service.port)).await.expect("a connection");
+async fn raw_get(url: &str, path: &str) -> String {
+    let address = url.strip_prefix("http://").expect("a URL");
+    let mut socket = TcpStream::connect(address).await.expect("a connection");
     let request = format!("GET {path} HTTP/1.1\r\nhost: store\r\nconnection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).await.expect("it is sent");
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await.expect("an answer");
     answer
+}
+
+/// A coordinator that puts outputs of more than 64 KiB into the store.
+fn offloading(profile: Profile, own: &[Part]) -> TestStack {
+    TestStack::beside(profile, own, |blueprint| {
+        blueprint.with(Part::Coordinator, "JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "64k")
+    })
+}
+
+fn large() -> Value {
+    json!({"echo": "ü".repeat(MEBIBYTE / 2)})
+}
+
+/// The root of a run of the echo node, once that is over.
+async fn echo(t: &TestStack, input: Value) -> NodeRun {
+    let run = t.coordinator.run_start(&echo_type(), input).await;
+    let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
+    assert_eq!(run.state, RunState::Succeeded);
+    assert_eq!(types(&events), ATOMIC_RUN, "the same events as ever");
+    root
+}
+
+async fn large_outputs_are_in_the_store_and_a_reference_in_the_run(profile: Profile) {
+    let t = offloading(profile, &[Part::Coordinator]);
+    let small = echo(&t, json!({"echo": "hello"})).await;
+    assert_eq!((json!(small.outputs), small.output_artifacts), (json!({"echo": "hello"}), None));
+
+    let root = echo(&t, large()).await;
+    let artifacts = root.output_artifacts.clone().expect("a reference");
+    assert_eq!((artifacts.len(), artifacts[0].type_.as_str(), &artifacts[0].uri), (1, "artifact", &None));
+    let stub = json!({"jarvis.artifact": {"type": "artifact", "id": artifacts[0].id}});
+    assert_eq!(json!(root.outputs), json!({"echo": stub}));
+    let path = format!("/v1/artifacts/{}", artifacts[0].id);
+    let answer = t.caller(Part::ArtifactStore).request(Method::GET, &path).send().await.expect("an answer");
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let bytes = answer.bytes().await.expect("the bytes");
+    assert_eq!(serde_json::from_slice::<Value>(&bytes).expect("JSON"), large());
+    assert_eq!(json!(artifacts[0].extensions)["jarvis.size_bytes"], bytes.len());
+    // The Run Store has what we have.
+    let path = format!("/v1/node-runs/{}", root.node_run_id);
+    let copy = until("the copy", async || {
+        let answer = t.caller(Part::RunStore).request(Method::GET, &path).send().await.expect("an answer");
+        let copy: Value = answer.json().await.expect("JSON");
+        (copy["node_run"]["state"] == "succeeded").then_some(copy)
+    });
+    assert_eq!(copy.await["node_run"]["outputs"], json!(root.outputs));
+}
+
+async fn without_the_store_results_stay_in_the_journal(profile: Profile) {
+    let t = offloading(profile, &[Part::Coordinator, Part::ArtifactStore]);
+    t.stop(Part::ArtifactStore);
+    let root = echo(&t, large()).await;
+    assert_eq!((json!(root.outputs), root.output_artifacts), (large(), None));
+    t.logged("large outputs kept in the journal");
+    let health = t.coordinator.client.health().await.expect("it answers").into_inner();
+    let check = health.checks.expect("checks").into_iter().find(|check| check.name == "artifact_store");
+    assert_eq!(check.map(|check| check.status), Some(HealthStatus::Degraded));
+    // It is asked again a little after it is back.
+    t.start(Part::ArtifactStore);
+    until("an artifact", async || echo(&t, large()).await.output_artifacts).await;
 }
