@@ -163,7 +163,7 @@ impl Lane {
                 }
                 (batch, appended) = appended => {
                     hand.under_way = None;
-                    self.ended(&mut hand, batch, appended);
+                    self.ended(&mut hand, &batch, appended);
                 }
                 () = acks.work() => {}
                 () = pause => {}
@@ -277,7 +277,7 @@ impl Lane {
         Ok(upto.is_some())
     }
 
-    fn ended(&self, hand: &mut Hand, batch: Batch, appended: Result<Appended, CallError>) {
+    fn ended(&self, hand: &mut Hand, batch: &Batch, appended: Result<Appended, CallError>) {
         let now = self.clock.now();
         let single = batch.lines.len() == 1;
         match appended {
@@ -309,7 +309,7 @@ impl Lane {
                             warn!(self.log, "the Event Stream did not accept events: they are sent again";
                                 "run_id" => %run, "reason" => &reason);
                         }
-                        self.shared.ledger.refuse(run);
+                        self.shared.ledger.refuse(run, &reason);
                         hand.again(run, now);
                     } else {
                         // Perhaps only one of them is the reason.

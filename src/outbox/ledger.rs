@@ -31,8 +31,8 @@ struct Debts {
 #[derive(Default)]
 struct Debt {
     ids: BTreeSet<OutboxId>,
-    /// The store did not want something of this run. It is tried again.
-    refused: bool,
+    /// Why the store did not want something of this run. It is tried again.
+    refused: Option<String>,
 }
 
 impl Ledger {
@@ -49,9 +49,13 @@ impl Ledger {
         self.debts().entries
     }
 
-    /// Runs of which something was refused and is still owed.
-    pub(super) fn refused(&self) -> usize {
-        self.debts().runs.values().filter(|debt| debt.refused).count()
+    /// Runs of which something was refused and is still owed: how many, and
+    /// why one of them.
+    pub(super) fn refused(&self) -> Option<(usize, String)> {
+        let debts = self.debts();
+        let mut reasons = debts.runs.values().filter_map(|debt| debt.refused.as_ref());
+        let reason = reasons.next()?.clone();
+        Some((1 + reasons.count(), reason))
     }
 
     /// These were read, and with them the outbox up to `read_to`.
@@ -81,9 +85,9 @@ impl Ledger {
         self.progress.notify_waiters();
     }
 
-    pub(super) fn refuse(&self, run: &RunId) {
+    pub(super) fn refuse(&self, run: &RunId, reason: &str) {
         if let Some(debt) = self.debts().runs.get_mut(run) {
-            debt.refused = true;
+            debt.refused = Some(reason.into());
         }
         self.progress.notify_waiters();
     }
@@ -97,7 +101,7 @@ impl Ledger {
 
     /// Something of this run was refused and is still owed.
     pub(super) fn is_refused(&self, run: &RunId) -> bool {
-        self.debts().runs.get(run).is_some_and(|debt| debt.refused)
+        self.debts().runs.get(run).is_some_and(|debt| debt.refused.is_some())
     }
 
     /// Waits until nothing of this run up to `id` is owed any more.
@@ -138,10 +142,11 @@ mod tests {
 
         ledger.settle(&a, &[id(2), id(2), id(9)]);
         assert!(ledger.is_settled(&a, id(3)) && !ledger.is_settled(&a, id(4)));
-        ledger.refuse(&a);
-        assert_eq!((ledger.refused(), ledger.is_refused(&a), ledger.is_refused(&b)), (1, true, false));
+        ledger.refuse(&a, "no room");
+        assert_eq!(ledger.refused(), Some((1, "no room".into())));
+        assert_eq!((ledger.is_refused(&a), ledger.is_refused(&b)), (true, false));
         ledger.settle(&a, &[id(4)]);
-        assert_eq!((ledger.entries(), ledger.refused()), (1, 0));
+        assert_eq!((ledger.entries(), ledger.refused()), (1, None));
     }
 
     #[test]

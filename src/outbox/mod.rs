@@ -149,11 +149,14 @@ impl Outbox {
 const LAG: Duration = Duration::from_secs(1);
 
 fn lane_check(name: &str, ledger: &Ledger, pace: &Pace) -> HealthCheck {
-    let refused = ledger.refused();
-    let message = match pace.trouble() {
-        Some(trouble) => Some(format!("It has accepted nothing since {}: {}", trouble.since, trouble.reason)),
-        None if refused > 0 => Some(format!("It refuses something of {refused} runs; it is sent again")),
-        None => None,
+    let message = match (pace.trouble(), ledger.refused()) {
+        (Some(trouble), _) => {
+            Some(format!("It has accepted nothing since {}: {}", trouble.since, trouble.reason))
+        }
+        (None, Some((runs, reason))) => {
+            Some(format!("It has refused something of {runs} runs, which is sent again: {reason}"))
+        }
+        (None, None) => None,
     };
     let status = if message.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok };
     HealthCheck { name: name.into(), status, message, details: None }

@@ -150,7 +150,7 @@ impl Lane {
             let Hand { under_way, acks, .. } = &mut hand;
             tokio::select! {
                 () = self.shared.news.notified() => unread = true,
-                Some((key, began, outcome)) = under_way.next() => self.ended(&mut hand, key, began, outcome),
+                Some((key, began, outcome)) = under_way.next() => self.ended(&mut hand, &key, began, outcome),
                 () = acks.work() => {}
                 () = pause => {}
                 () = self.stopping.cancelled(), if !stopping => unread = true,
@@ -207,9 +207,9 @@ impl Lane {
         }
     }
 
-    fn ended(&self, hand: &mut Hand, key: Key, began: Timestamp, outcome: Outcome) {
+    fn ended(&self, hand: &mut Hand, key: &Key, began: Timestamp, outcome: Outcome) {
         let now = self.clock.now();
-        let Some(object) = hand.objects.get_mut(&key) else { return };
+        let Some(object) = hand.objects.get_mut(key) else { return };
         let sent = object.sending.take().unwrap_or_default();
         match outcome {
             Outcome::Saved { content } => {
@@ -218,26 +218,26 @@ impl Lane {
                     info!(self.log, "the Run Store accepts changes again"; "after_seconds" => after);
                 }
                 hand.content.insert(key.clone(), content);
-                self.settle(hand, &key, sent, began);
+                self.settle(hand, key, sent, began);
             }
-            Outcome::Same => self.settle(hand, &key, sent, began),
+            Outcome::Same => self.settle(hand, key, sent, began),
             Outcome::Refused(error) => {
                 let reason = reason(&error);
                 if self.shared.pace.failed(&error, now) || object.tries == 0 {
                     warn!(self.log, "the Run Store did not accept a change: it is tried again";
-                        "run_id" => %object.run, "object" => ?key, "reason" => reason);
+                        "run_id" => %object.run, "object" => ?key, "reason" => &reason);
                 }
                 if may_take_effect(&error) {
                     let doubt = object.doubt.get_or_insert(Doubt { until: now, ids: Vec::new() });
                     doubt.until = now + DOUBT;
                 }
-                self.shared.ledger.refuse(&object.run);
-                hand.again(&key, sent, now);
+                self.shared.ledger.refuse(&object.run, &reason);
+                hand.again(key, sent, now);
                 (self.progress)();
             }
             Outcome::Unread(failure) => {
                 error!(self.log, "what the Run Store is owed cannot be read"; "object" => ?key, "error" => %failure);
-                hand.again(&key, sent, now);
+                hand.again(key, sent, now);
             }
         }
     }

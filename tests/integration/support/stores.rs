@@ -149,11 +149,6 @@ impl FakeStores {
         let content = self.state.content.lock().expect("unpoisoned");
         content.events.get(run).map_or_else(Vec::new, |events| events.values().cloned().collect())
     }
-
-    /// Puts something there, as another writer would.
-    pub fn put(&self, method: &str, path: &str, body: &Value) -> u16 {
-        self.state.content.lock().expect("unpoisoned").call(method, path, body).0
-    }
 }
 
 impl Content {
@@ -269,7 +264,9 @@ async fn any(state: &State, method: &str, path: &[String], body: Value) -> Respo
             state.calls.send_modify(|calls| calls.push(format!("{call} stalled")));
             let mut stalled = state.stalled.subscribe();
             let _ = stalled.wait_for(|stalled| !stalled).await;
-            act()
+            let (status, answer) = act();
+            state.calls.send_modify(|calls| calls.push(format!("{call} late")));
+            (status, answer)
         }
     };
     // Noted when it has happened, so that who waits for it finds it.
