@@ -203,8 +203,7 @@ mod tests {
         let (before, rest) = after(readme, "<!-- config-table: ");
         let (mark, rest) = after(rest, "-->\n");
         let (_, rest) = after(rest, "<!-- end -->");
-        let wanted =
-            format!("{before}<!-- config-table: {mark}-->\n{}<!-- end -->{rest}", markdown());
+        let wanted = format!("{before}<!-- config-table: {mark}-->\n{}<!-- end -->{rest}", markdown());
         expectorate::assert_contents("README.md", &wanted);
     }
 

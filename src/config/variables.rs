@@ -133,7 +133,7 @@ variables! {
         CONNECT_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_CONNECT_TIMEOUT_SECS", Kind::Seconds,
             "How long connecting to another service may take.").default("5");
         CALL_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS", Kind::Seconds,
-            "How long a call of the PDP or the Node Registry, a begin or a cancel may take.").default("10");
+            "How long a call of the PDP, the Node Registry or a store, a begin or a cancel may take.").default("10");
         SHUTDOWN_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", Kind::Seconds,
             "How long a shutdown waits for work in progress.").default("10");
     }
