@@ -70,6 +70,10 @@ variables! {
             "Audience of tokens for the Event Stream.", "arp-jarvis-eventstream");
         ARTIFACT_STORE_AUDIENCE = audience("JARVIS_ARTIFACT_STORE_AUDIENCE",
             "Audience of tokens for the Artifact Store.", "arp-jarvis-artifactstore");
+        OFFLOAD_OUTPUTS_BYTES = own("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", Kind::Bytes,
+            "Outputs of a node that are larger as JSON go to the Artifact Store, and a reference stands for each \
+             of their largest members. Less than 1k counts as 1k.")
+            .unset("off").example("256k");
     }
     "Other services" {
         ATOMIC_EXECUTOR_URL = base_url("JARVIS_ATOMIC_EXECUTOR_URL",
@@ -129,7 +133,7 @@ variables! {
         CONNECT_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_CONNECT_TIMEOUT_SECS", Kind::Seconds,
             "How long connecting to another service may take.").default("5");
         CALL_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS", Kind::Seconds,
-            "How long a call of the PDP or the Node Registry, a begin or a cancel may take.").default("10");
+            "How long a call of the PDP, the Node Registry or a store, a begin or a cancel may take.").default("10");
         SHUTDOWN_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", Kind::Seconds,
             "How long a shutdown waits for work in progress.").default("10");
     }

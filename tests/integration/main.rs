@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]
 
+mod artifacts;
 mod assignment;
 mod auth;
 mod cli;
@@ -15,6 +16,7 @@ mod golden;
 mod idempotency;
 mod journal;
 mod nodes;
+mod offload;
 mod outbound;
 mod process;
 mod remote;

@@ -68,6 +68,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "engine",
             "events",
             "ids",
+            "jarvis",
             "model",
             "node_types",
             "outbox",
