@@ -7,6 +7,7 @@
 
 pub mod check_spec;
 pub mod ci;
+pub mod dev;
 pub mod openapi;
 pub mod stack;
 pub mod tidy;

@@ -29,6 +29,7 @@ use super::{
 const LOOK: Duration = Duration::from_millis(5);
 /// In the query of our own requests, which are not counted.
 const OURS_TO_ASK: &str = "measure=1";
+const HEALTH: &str = "/v1/health";
 const PYTHON_CLIENT: &str = "python-coordinator";
 /// Events of an atomic run.
 const EVENTS: usize = 7;
@@ -122,7 +123,11 @@ impl<'s> Subject<'s> {
     fn counts(&self, services: &Stack) -> Result<Counts> {
         let calls = |part: Part, route: &str| {
             let log = services.log(part);
-            log.count(&["uvicorn.access", route]) - log.count(&["uvicorn.access", route, OURS_TO_ASK])
+            let all = log.count(&["uvicorn.access", route]);
+            // Nor is the pulse, which ours takes now and then, part of any run.
+            [OURS_TO_ASK, HEALTH]
+                .iter()
+                .fold(all, |some, word| some - log.count(&["uvicorn.access", route, word]))
         };
         let now = || {
             let tokens = services.token_requests(Some(&self.client))?;
