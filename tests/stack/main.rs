@@ -7,7 +7,7 @@
 //!   a test, SDK, checker ──────┘                              breaks or stops, of its own
 //! ```
 //!
-//! All Python comes from `requirements.txt` (see `cargo xtask venv`, which the
+//! All Python comes from the `requirements*.txt` (see `cargo xtask venv`, which the
 //! tests call by themselves). Every process listens on a free port, and ends
 //! with its test or, at the latest, with this process (see `attended.py`).
 
@@ -17,6 +17,7 @@ mod artifacts;
 mod conformance;
 mod crash;
 mod gateway;
+mod old_stores;
 mod outages;
 mod plans;
 mod policy;

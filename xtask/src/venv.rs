@@ -1,5 +1,6 @@
 //! `cargo xtask venv`: the Python environment of `tests/stack`, made from its
-//! pinned `requirements.txt`. The tests make sure of it by calling [`ensure()`].
+//! pinned `requirements.txt`. The tests make sure of it by calling [`ensure()`],
+//! and of a second one, with older stores, by calling [`ensure_old_stores()`].
 //!
 //! ```text
 //!  requirements.txt ──┬─ as in the stamp ──▶ up to date
@@ -20,9 +21,18 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace;
 
-const REQUIREMENTS: &str = "tests/stack/requirements.txt";
 const SCRIPTS: &str = "tests/stack";
-const VENV: &str = "target/stack-venv";
+
+/// An environment: what is in it, and where it is made.
+struct Kind {
+    requirements: &'static str,
+    folder: &'static str,
+}
+
+const STACK: Kind = Kind { requirements: "tests/stack/requirements.txt", folder: "target/stack-venv" };
+const OLD_STORES: Kind =
+    Kind { requirements: "tests/stack/requirements-0.3.5.txt", folder: "target/stack-venv-0.3.5" };
+
 /// What the packages need.
 const OLDEST: (u32, u32) = (3, 11);
 /// Where to look for it, in order. What the pins were made with comes first.
@@ -54,7 +64,7 @@ pub struct Venv {
 impl Venv {
     #[cfg(test)]
     pub(crate) fn at(root: &Path) -> Self {
-        Self { root: root.to_owned(), folder: root.join(VENV) }
+        Self { root: root.to_owned(), folder: root.join(STACK.folder) }
     }
 
     pub fn python(&self) -> PathBuf {
@@ -79,10 +89,19 @@ impl Venv {
 /// The environment of the workspace at `root`, made if it is not there or not
 /// of the pinned packages. Several processes may ask at the same time.
 pub fn ensure(root: &Path) -> Result<Venv> {
-    let requirements = root.join(REQUIREMENTS);
+    ensure_kind(root, &STACK)
+}
+
+/// The same of the stores of 0.3.5, which the coordinator must get on with, too.
+pub fn ensure_old_stores(root: &Path) -> Result<Venv> {
+    ensure_kind(root, &OLD_STORES)
+}
+
+fn ensure_kind(root: &Path, kind: &Kind) -> Result<Venv> {
+    let requirements = root.join(kind.requirements);
     let pinned =
         fs::read_to_string(&requirements).with_context(|| format!("read {}", requirements.display()))?;
-    let venv = Venv { root: root.to_owned(), folder: root.join(VENV) };
+    let venv = Venv { root: root.to_owned(), folder: root.join(kind.folder) };
     // Programs of an environment name its path: one that was moved is no good.
     let wanted = format!("# {}\n{pinned}", venv.folder.display());
     if is_made(&venv, &wanted)? {
@@ -90,12 +109,12 @@ pub fn ensure(root: &Path) -> Result<Venv> {
     }
     let parent = venv.folder.parent().context("the environment is in a folder")?;
     fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
-    let lock = venv.folder.with_extension("lock");
+    let lock = root.join(format!("{}.lock", kind.folder));
     // Unlocked when it is closed, however this ends.
     let file = File::create(&lock).with_context(|| format!("create {}", lock.display()))?;
     file.lock().with_context(|| format!("lock {}", lock.display()))?;
     if !is_made(&venv, &wanted)? {
-        make(&venv, &requirements)?;
+        make(&venv, kind)?;
         fs::write(venv.stamp(), wanted).context("mark the environment as made")?;
     }
     Ok(venv)
@@ -110,9 +129,10 @@ fn is_made(venv: &Venv, wanted: &str) -> Result<bool> {
     }
 }
 
-fn make(venv: &Venv, requirements: &Path) -> Result<()> {
+fn make(venv: &Venv, kind: &Kind) -> Result<()> {
     let python = find_python(&PYTHONS)?;
-    eprintln!("making {VENV} with {python} (a minute or two, from PyPI)");
+    let Kind { requirements, folder } = kind;
+    eprintln!("making {folder} with {python} (a minute or two, from PyPI)");
     match fs::remove_dir_all(&venv.folder) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(error).context("remove the old environment");
@@ -126,9 +146,9 @@ fn make(venv: &Venv, requirements: &Path) -> Result<()> {
         command.args(["-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]);
         command
     };
-    silently(pip().args(["install", "--no-deps", "--requirement"]).arg(requirements))
-        .with_context(|| format!("install {REQUIREMENTS} from PyPI"))?;
-    silently(pip().arg("check")).with_context(|| format!("{REQUIREMENTS} is not complete"))
+    silently(pip().args(["install", "--no-deps", "--requirement"]).arg(venv.root.join(requirements)))
+        .with_context(|| format!("install {requirements} from PyPI"))?;
+    silently(pip().arg("check")).with_context(|| format!("{requirements} is not complete"))
 }
 
 /// The first of these programs that is a Python new enough.

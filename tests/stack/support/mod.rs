@@ -9,7 +9,7 @@ mod stack;
 
 pub use caller::{Caller, completion_error, echo_type, sleep_type, types};
 pub use proxy::{Fault, Proxy};
-pub use stack::{TestStack, VERSION, output_of, python};
+pub use stack::{TestStack, VERSION, old_stores, output_of, python};
 
 use std::future::Future;
 

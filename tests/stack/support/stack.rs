@@ -253,6 +253,11 @@ fn venv() -> &'static Venv {
     venv.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// With the stores of 0.3.5.
+pub fn old_stores() -> Venv {
+    venv::ensure_old_stores(&root()).expect("an environment")
+}
+
 /// Asked at run time, because worktrees may share one build directory.
 fn root() -> PathBuf {
     env::var_os("CARGO_MANIFEST_DIR")

@@ -137,6 +137,8 @@ pub struct Blueprint {
     /// Of data and logs.
     pub folder: PathBuf,
     venv: Venv,
+    /// Of the stores, if they are of another version.
+    stores: Option<Venv>,
     /// Of all parts.
     ports: BTreeMap<Part, u16>,
     /// Where others find a part, if not where it listens.
@@ -155,6 +157,7 @@ impl Blueprint {
             coordinator,
             folder,
             venv,
+            stores: None,
             ports: BTreeMap::new(),
             detours: BTreeMap::new(),
             further: BTreeMap::new(),
@@ -188,6 +191,13 @@ impl Blueprint {
     #[must_use]
     pub fn with(mut self, part: Part, name: &str, value: &str) -> Self {
         self.further.entry(part).or_default().push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The three stores are those of this environment.
+    #[must_use]
+    pub fn with_stores(mut self, venv: Venv) -> Self {
+        self.stores = Some(venv);
         self
     }
 
@@ -363,11 +373,12 @@ impl Blueprint {
     }
 
     fn program(&self, part: Part) -> PathBuf {
+        let store = |name: &str| self.stores.as_ref().unwrap_or(&self.venv).program(name);
         let name = match part {
             Part::Sts | Part::Model => return self.venv.python(),
-            Part::RunStore => "arp-jarvis-runstore",
-            Part::EventStream => "arp-jarvis-eventstream",
-            Part::ArtifactStore => "arp-jarvis-artifactstore",
+            Part::RunStore => return store("arp-jarvis-runstore"),
+            Part::EventStream => return store("arp-jarvis-eventstream"),
+            Part::ArtifactStore => return store("arp-jarvis-artifactstore"),
             Part::NodeRegistry => "arp-jarvis-node-registry",
             Part::Pdp => "arp-jarvis-pdp",
             Part::AtomicExecutor => "arp-jarvis-atomic-executor",

@@ -38,6 +38,9 @@ pub struct Args {
     /// Build ours with optimisations
     #[arg(long)]
     release: bool,
+    /// Take Run Store, Event Stream and Artifact Store of 0.3.5
+    #[arg(long)]
+    old_stores: bool,
     /// Keep data and logs in this folder, and go on with what is there
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -62,7 +65,10 @@ pub fn run(args: &Args) -> Result<()> {
         Some(folder) => std::path::absolute(folder).context("where the data is")?,
         None => temporary.path().to_owned(),
     };
-    let blueprint = Blueprint::new(venv, args.profile, coordinator, folder)?;
+    let mut blueprint = Blueprint::new(venv, args.profile, coordinator, folder)?;
+    if args.old_stores {
+        blueprint = blueprint.with_stores(venv::ensure_old_stores(&workspace::root())?);
+    }
     if args.measure {
         print!("{}", measure::measure(blueprint, args.runs)?);
         return Ok(());

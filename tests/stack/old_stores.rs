@@ -1,0 +1,32 @@
+//! Run Store, Event Stream and Artifact Store of 0.3.5: the same API, older
+//! models of what goes into it.
+
+use jarvis_run_coordinator::model::RunState;
+use serde_json::json;
+use xtask::stack::{Part, Profile};
+
+use crate::support::{TestStack, completion_error, echo_type, in_both_profiles, old_stores};
+
+in_both_profiles! {
+    stores_of_0_3_5_get_all_that_newer_ones_get
+}
+
+async fn stores_of_0_3_5_get_all_that_newer_ones_get(profile: Profile) {
+    let own = [Part::RunStore, Part::EventStream, Part::ArtifactStore, Part::Coordinator];
+    let t = TestStack::beside(profile, &own, |blueprint| blueprint.with_stores(old_stores()));
+    for part in [Part::RunStore, Part::EventStream, Part::ArtifactStore] {
+        let version = t.caller(part).client.version().await.expect("its version").into_inner();
+        assert_eq!(version.service_version, "0.3.5", "{part:?}");
+    }
+    let plan = t.coordinator.plan("echo one; echo two").await;
+    let echo = t.coordinator.run_start(&echo_type(), json!({"echo": "hello"})).await;
+    // An end with an error, which is in the extensions of its node.
+    let failing = t.coordinator.run_start(&echo_type(), json!({"echo": 5})).await;
+    for (run, state) in
+        [(&plan, RunState::Succeeded), (&echo, RunState::Succeeded), (&failing, RunState::Failed)]
+    {
+        let (run, root, _) = t.coordinator.run_ended(&run.run_id).await;
+        assert_eq!(run.state, state, "{}", completion_error(&root));
+        t.copies_agree(&run.run_id).await;
+    }
+}
