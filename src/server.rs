@@ -284,9 +284,15 @@ impl Peers {
             self.http.clone(),
             self.peer(Service::EventStream, &stores.event_stream),
         );
+        let artifacts = clients::artifact_store::Client::new_with_client(
+            stores.artifact_store.url.as_str(),
+            self.http.clone(),
+            self.peer(Service::ArtifactStore, &stores.artifact_store),
+        );
         jarvis::Stores {
             runs: jarvis::RunStore::new(runs, patience.clone()),
-            events: jarvis::EventStream::new(events, patience),
+            events: jarvis::EventStream::new(events, patience.clone()),
+            artifacts: jarvis::ArtifactStore::new(artifacts, patience),
         }
     }
 
@@ -324,14 +330,8 @@ impl Peers {
     /// Where large outputs go, if they are to go anywhere.
     fn offload(&self, settings: &Settings) -> Option<Offload> {
         let (stores, limit) = (settings.stores.as_ref()?, settings.offload_outputs_bytes?);
-        let client = clients::artifact_store::Client::new_with_client(
-            stores.artifact_store.url.as_str(),
-            self.http.clone(),
-            self.peer(Service::ArtifactStore, &stores.artifact_store),
-        );
-        let patience =
-            jarvis::Patience { clock: Arc::clone(&self.clock), limit: settings.calls.call_timeout };
-        Some(Offload::new(jarvis::ArtifactStore::new(client, patience), limit, Arc::clone(&self.clock)))
+        let artifacts = self.stores(stores, settings.calls.call_timeout).artifacts;
+        Some(Offload::new(artifacts, limit, Arc::clone(&self.clock)))
     }
 
     fn executors(&self, settings: &Settings) -> Result<Executors, StartError> {

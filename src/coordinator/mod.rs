@@ -46,7 +46,7 @@ use crate::{
     ids::{IdSource, NodeRunId, RunId},
     model::{Health, HealthCheck, HealthStatus},
     node_types::NodeTypes,
-    outbox::Outbox,
+    outbox::{ARTIFACT_STORE, Outbox},
     policy::Policy,
     store::Store,
     time::Clock,
@@ -99,7 +99,13 @@ impl Coordinator {
         if let Some(outbox) = &self.parts.outbox {
             checks.extend(outbox.checks().await);
         }
-        checks.extend(self.parts.offload.as_ref().map(Offload::health));
+        let artifacts = checks.iter_mut().find(|check| check.name == ARTIFACT_STORE);
+        if let (Some(check), Some(offload)) = (artifacts, &self.parts.offload)
+            && let (HealthStatus::Ok, Some(trouble)) = (check.status, offload.trouble())
+        {
+            check.status = HealthStatus::Degraded;
+            check.message = Some(trouble.into());
+        }
         let status = checks.iter().map(|check| check.status).max().unwrap_or(HealthStatus::Ok);
         Health { status, time: self.parts.clock.now(), checks: Some(checks), extensions: None }
     }
