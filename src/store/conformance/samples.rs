@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     model::{NodeRun, NodeRunState, NodeTypeRef, Run, RunEvent, RunEventType, RunState},
-    record::{ChangeSet, EventRecord, Job, NodePath, NodeRecord, RunRecord, Wake},
+    record::{Adopted, ChangeSet, EventRecord, Job, NodePath, NodeRecord, RunRecord, Wake},
     store::{EventPage, PageLimit, Store, StoreError},
     time::Timestamp,
 };
@@ -123,7 +123,14 @@ pub fn event(run: &str, seq: u64, path: Option<&str>) -> EventRecord {
 
 /// A change of nothing.
 pub fn change(run: &str) -> ChangeSet {
-    ChangeSet { run_id: run.into(), run: None, nodes: Vec::new(), events: Vec::new(), attempts: Vec::new() }
+    ChangeSet {
+        run_id: run.into(),
+        run: None,
+        nodes: Vec::new(),
+        events: Vec::new(),
+        attempts: Vec::new(),
+        adopted: Adopted::default(),
+    }
 }
 
 /// The first change of a run: the run, its root and one event.

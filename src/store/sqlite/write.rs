@@ -100,13 +100,13 @@ fn attempt_put(connection: &Connection, row: &AttemptRow) -> Result<(), StoreErr
 
 fn owe(connection: &Connection, change: &ChangeRows) -> Result<(), StoreError> {
     let mut insert = connection.prepare_cached("INSERT INTO outbox (run_id, what, key) VALUES (?, ?, ?)")?;
-    if let Some(run) = &change.run {
+    if let Some(run) = change.owed_run() {
         insert.execute(params![run.run_id.as_str(), "run", run.run_id.as_str()])?;
     }
-    for node in &change.nodes {
+    for node in change.owed_nodes() {
         insert.execute(params![node.run_id.as_str(), "node_run", node.node_run_id.as_str()])?;
     }
-    for event in &change.events {
+    for event in change.owed_events() {
         insert.execute(params![event.run_id.as_str(), "event", event.seq.to_string()])?;
     }
     Ok(())
