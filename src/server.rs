@@ -24,6 +24,7 @@ use crate::{
     engine::Rules,
     events::{EventHub, Events},
     ids::{IdSource, RandomIds},
+    jarvis::{EventStream, Patience, RunStore, Stores},
     model::Uri,
     node_types::NodeTypes,
     policy::{Policy, Posture},
@@ -41,9 +42,6 @@ const IN_HAND: usize = 8_192;
 
 /// How long a stop waits for tasks that it has cut off.
 const CUT_OFF: Duration = Duration::from_secs(1);
-
-const NO_STORES: &str = "JARVIS_RUN_STORE_URL, JARVIS_EVENT_STREAM_URL and JARVIS_ARTIFACT_STORE_URL are set, \
-                         but this version keeps runs and events in its own journal only: unset all three";
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -95,10 +93,6 @@ impl Server {
         surroundings: Surroundings,
         log: &Logger,
     ) -> Result<Self, StartError> {
-        if settings.stores.is_some() {
-            // Accepting them would promise a copy there that nobody makes.
-            return Err(StartError::Setup(NO_STORES.into()));
-        }
         for warning in &settings.warnings {
             warn!(log, "{}", warning);
         }
@@ -126,6 +120,7 @@ impl Server {
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), IN_HAND);
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             store: Arc::clone(&store),
+            stores: peers.stores(settings),
             clock: Arc::clone(&clock),
             ids,
             events: Events { store: Arc::clone(&store), hub: Arc::new(EventHub::default()) },
@@ -256,6 +251,26 @@ impl Peers {
             Some(tokens) => Peer::with_audience(service, Arc::clone(tokens), &endpoint.audience),
             None => Peer::anonymous(service),
         }
+    }
+
+    fn stores(&self, settings: &Settings) -> Option<Stores> {
+        let stores = settings.stores.as_ref()?;
+        let (run_store, event_stream) = (&stores.run_store, &stores.event_stream);
+        let patience = Patience { clock: Arc::clone(&self.clock), limit: settings.calls.call_timeout };
+        let runs = clients::run_store::Client::new_with_client(
+            run_store.url.as_str(),
+            self.http.clone(),
+            self.peer(Service::RunStore, run_store),
+        );
+        let events = clients::event_stream::Client::new_with_client(
+            event_stream.url.as_str(),
+            self.http.clone(),
+            self.peer(Service::EventStream, event_stream),
+        );
+        Some(Stores {
+            runs: RunStore::new(runs, patience.clone()),
+            events: EventStream::new(events, patience),
+        })
     }
 
     fn policy(&self, settings: &Settings) -> Policy {

@@ -23,6 +23,13 @@ use crate::{
     time::{Clock, within},
 };
 
+/// Where what the journal does not know may be found.
+#[derive(Clone)]
+pub struct Stores {
+    pub runs: RunStore,
+    pub events: EventStream,
+}
+
 /// How long a call of a store may take.
 #[derive(Clone)]
 pub struct Patience {

@@ -7,13 +7,15 @@ mod journal;
 pub mod process;
 mod server;
 mod service;
+mod stores;
 pub mod sts;
 
 pub use executors::{Call, FakeExecutors};
 pub use http::{Answer, nulls};
 pub use process::Program;
 pub use server::TestServer;
-pub use service::FakeService;
+pub use service::{FakeService, Reply};
+pub use stores::FakeStores;
 pub use sts::{Signer, Sts};
 
 use std::{collections::BTreeMap, future::Future, time::Duration};

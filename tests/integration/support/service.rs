@@ -6,7 +6,7 @@ use dropshot::{
     ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, Path, RequestContext, ServerBuilder,
     UntypedBody, endpoint,
 };
-use http::{Response, StatusCode};
+use http::Response;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,10 +15,22 @@ use tokio::sync::watch;
 
 use super::soon;
 
-type Answers = dyn Fn(&str, &Value) -> Value + Send + Sync;
+type Answers = dyn Fn(&str, &Value) -> Reply + Send + Sync;
 
-/// Answers 200 with what a function makes of the path and the body; on request
-/// it does not answer for a while.
+/// What a service answers.
+pub struct Reply {
+    pub status: u16,
+    pub body: String,
+}
+
+impl Reply {
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self { status, body: body.to_string() }
+    }
+}
+
+/// Answers with what a function makes of the path and the body (null if there
+/// is none); on request it does not answer for a while.
 pub struct FakeService {
     state: Arc<State>,
     url: String,
@@ -32,7 +44,12 @@ struct State {
 }
 
 impl FakeService {
+    /// One that always knows an answer.
     pub fn start(answers: impl Fn(&str, &Value) -> Value + Send + Sync + 'static) -> Self {
+        Self::start_with(move |path, body| Reply::json(200, &answers(path, body)))
+    }
+
+    pub fn start_with(answers: impl Fn(&str, &Value) -> Reply + Send + Sync + 'static) -> Self {
         let state = Arc::new(State {
             answers: Box::new(answers),
             open: watch::Sender::new(true),
@@ -41,6 +58,7 @@ impl FakeService {
         let mut api = ApiDescription::new();
         api.register(get_any).expect("a sound API");
         api.register(post_any).expect("a sound API");
+        api.register(put_any).expect("a sound API");
         let config = ConfigDropshot {
             bind_address: "127.0.0.1:0".parse().expect("an address"),
             default_request_body_max_bytes: 64 << 20,
@@ -109,10 +127,22 @@ async fn post_any(
     path: Path<AnyPath>,
     body: UntypedBody,
 ) -> Result<Response<Body>, HttpError> {
-    // What is no JSON (a form) is kept as the text that it is.
+    Ok(any(rq.context(), &path.into_inner().path, body_of(&body)).await)
+}
+
+#[endpoint { method = PUT, path = "/{path:.*}", unpublished = true }]
+async fn put_any(
+    rq: RequestContext<Arc<State>>,
+    path: Path<AnyPath>,
+    body: UntypedBody,
+) -> Result<Response<Body>, HttpError> {
+    Ok(any(rq.context(), &path.into_inner().path, body_of(&body)).await)
+}
+
+/// What is no JSON (a form) is kept as the text that it is.
+fn body_of(body: &UntypedBody) -> Value {
     let text = || String::from_utf8_lossy(body.as_bytes()).into_owned().into();
-    let body = serde_json::from_slice(body.as_bytes()).unwrap_or_else(|_| text());
-    Ok(any(rq.context(), &path.into_inner().path, body).await)
+    serde_json::from_slice(body.as_bytes()).unwrap_or_else(|_| text())
 }
 
 async fn any(state: &State, path: &[String], body: Value) -> Response<Body> {
@@ -121,8 +151,8 @@ async fn any(state: &State, path: &[String], body: Value) -> Response<Body> {
     let mut open = state.open.subscribe();
     let _ = open.wait_for(|open| *open).await;
     Response::builder()
-        .status(StatusCode::OK)
+        .status(answer.status)
         .header(http::header::CONTENT_TYPE, "application/json")
-        .body(Body::from(answer.to_string()))
+        .body(Body::from(answer.body))
         .expect("a response")
 }

@@ -9,10 +9,10 @@
 //!        │            │
 //!        └─────┬──────┘
 //!              ▼
-//!         coordinator ─▶ policy, node_types ─▶ clients   config ◀──▶ auth
-//!              │      └──▶ events                       (settings of each
-//!         ┌────┴─────┐        │                          other: vars only
-//!         ▼          ▼        ▼                          one way)
+//!         coordinator ─▶ policy, node_types, jarvis ─▶ clients   config ◀──▶ auth
+//!              │      └──▶ events                               (settings of each
+//!         ┌────┴─────┐        │                                  other: vars only
+//!         ▼          ▼        ▼                                  one way)
 //!      engine      store ◀────┘
 //!      (pure)        │
 //!         └────┬─────┘
@@ -63,6 +63,7 @@ pub(super) const LAYERS: [Layer; 20] = [
             "engine",
             "events",
             "ids",
+            "jarvis",
             "model",
             "node_types",
             "policy",
