@@ -40,6 +40,7 @@ fn node(id: &str, parent: Option<&str>, kind: &str, state: &str) -> Value {
     node
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]
 fn event(seq: u64, type_: &str, node: Option<&str>, data: Value) -> Value {
     json!({"run_id": RUN, "seq": seq, "type": type_, "time": BEGAN, "node_run_id": node, "data": data})
 }
@@ -61,11 +62,11 @@ fn stored(run: &Value, nodes: &[Value], events: &[Value]) -> StoredRun {
 }
 
 /// The world after an adoption, and what that committed.
-fn adopted(stored: StoredRun) -> (World, ChangeSet) {
+fn adopted(stored: &StoredRun) -> (World, ChangeSet) {
     let mut world = World::new();
     let Decision { changes, answer: () } = engine::run_adopt(stored.clone(), &world.rules, world.now);
     let changes = changes.expect("it is brought into the journal");
-    sound(&stored, &changes, world.now);
+    sound(stored, &changes, world.now);
     world.import(changes.clone());
     (world, changes)
 }
@@ -161,7 +162,7 @@ fn a_node_goes_on_from_where_it_was() {
         ("atomic", "canceled", None, 1),
     ] {
         let nodes = [node(ROOT, None, "composite", "running"), node("a", Some(ROOT), kind, state)];
-        let (world, changes) = adopted(stored(&run(json!({})), &nodes, &[]));
+        let (world, changes) = adopted(&stored(&run(json!({})), &nodes, &[]));
         let record = world.node("a");
         assert_eq!((world.job("a"), record.attempt), (job, attempt), "{kind} {state}");
         assert_eq!((record.path.as_str(), world.node(ROOT).children), ("1.2", 1));
@@ -185,7 +186,7 @@ fn an_atomic_node_at_its_executor_is_a_lost_attempt() {
         let root = node(ROOT, None, "atomic", "running");
         let mut stored = stored(&run(json!({})), &[root], &[]);
         stored.nodes[0].facts.side_effect = side_effect;
-        let (mut world, _) = adopted(stored);
+        let (mut world, _) = adopted(&stored);
         world.lost(ROOT);
         assert_eq!(world.attempts.len(), 1, "what is tried twice is recorded");
         match again {
@@ -222,7 +223,7 @@ fn an_adopted_run_is_like_any_other() {
         event(3, "composite_decomposed", Some(ROOT), json!({"node_run_count": 1})),
         event(4, "node_run_assigned", Some(&id), json!({"parent_node_run_id": ROOT})),
     ];
-    let (mut world, _) = adopted(stored(&run(json!({})), &nodes, &events));
+    let (mut world, _) = adopted(&stored(&run(json!({})), &nodes, &events));
     let mut again = child("x").of("atomic.x").key("k");
     again = again.with("constraints", Value::Null);
     let known = world.create(ROOT, &[again]);
@@ -244,7 +245,7 @@ fn a_repeated_create_finds_the_adopted_child() {
         node(ROOT, None, "composite", "running"),
         merged(node(&id, Some(ROOT), "atomic", "succeeded"), json!({"inputs": {}})),
     ];
-    let (mut world, _) = adopted(stored(&run(json!({})), &nodes, &[]));
+    let (mut world, _) = adopted(&stored(&run(json!({})), &nodes, &[]));
     let found = world.create(ROOT, &[child("x").of("atomic.x").key("k")]).expect("a replay");
     assert_eq!((found[0].node_run_id.as_str(), found[0].state), (id.as_str(), NodeRunState::Succeeded));
 }
@@ -266,12 +267,12 @@ fn rounds_are_those_told_or_those_counted_whichever_are_more() {
     ] {
         let root = node(ROOT, None, "composite", "running");
         let root = merged(root, json!({"extensions": {"decomposition_rounds": extension}}));
-        let (world, _) = adopted(stored(&run(json!({})), &[root], &told(events)));
+        let (world, _) = adopted(&stored(&run(json!({})), &[root], &told(events)));
         assert_eq!(world.node(ROOT).rounds, rounds, "{extension} {events}");
     }
     let root = node(ROOT, None, "composite", "running");
     let root = merged(root, json!({"extensions": {"decomposition_rounds": u64::MAX}}));
-    let (mut world, _) = adopted(stored(&run(json!({})), &[root], &[]));
+    let (mut world, _) = adopted(&stored(&run(json!({})), &[root], &[]));
     world.create(ROOT, &[child("a")]).expect("there is always a next round");
 }
 
@@ -289,7 +290,7 @@ fn time_runs_from_when_it_began() {
         ("2027-01-15T07:50:00Z", json!({"constraints": "nonsense"}), Duration::from_secs(3000)),
     ] {
         let run = run(json!({"started_at": began, "extensions": extensions}));
-        let (mut world, _) = adopted(stored(&run, &[node(ROOT, None, "composite", "running")], &[]));
+        let (mut world, _) = adopted(&stored(&run, &[node(ROOT, None, "composite", "running")], &[]));
         let deadline = world.run().deadline.expect("it lives");
         assert_eq!(deadline.since(world.now), left, "{began} {extensions}");
         assert_eq!(world.node(ROOT).wake.as_ref().map(|wake| wake.at), Some(deadline));
@@ -298,7 +299,7 @@ fn time_runs_from_when_it_began() {
         assert_eq!(world.run().run.state, RunState::Failed);
     }
     let (world, _) =
-        adopted(stored(&run(json!({"started_at": null})), &[node(ROOT, None, "composite", "running")], &[]));
+        adopted(&stored(&run(json!({"started_at": null})), &[node(ROOT, None, "composite", "running")], &[]));
     assert_eq!(world.run().deadline, Some(world.now + hour), "nobody knows when it began");
 }
 
@@ -316,7 +317,7 @@ fn what_nobody_waits_for_is_canceled_and_its_executor_told() {
         node("self", Some("self"), "atomic", "queued"),
         node("fine", Some(ROOT), "atomic", "queued"),
     ];
-    let (world, changes) = adopted(stored(&run(json!({})), &nodes, &[]));
+    let (world, changes) = adopted(&stored(&run(json!({})), &nodes, &[]));
     for (id, job, path) in [
         ("below", Some(Job::CancelExecutor), "1.2.3"),
         ("deep", None, "1.2.3.4"),
@@ -344,7 +345,7 @@ fn a_run_ends_with_its_root_or_for_want_of_one() {
     let child = node("a", Some(ROOT), "composite", "running");
     let elsewhere = merged(running.clone(), json!({"run_id": "another"}));
     for (case, run_state, nodes, state, completed_by) in [
-        ("started", "queued", vec![queued.clone()], "running", None),
+        ("started", "queued", vec![queued], "running", None),
         ("alive", "running", vec![running.clone(), child.clone()], "running", None),
         ("root done", "running", vec![ended("succeeded"), child.clone()], "succeeded", Some(json!(ROOT))),
         ("root failed", "queued", vec![ended("failed")], "failed", Some(json!(ROOT))),
@@ -356,7 +357,7 @@ fn a_run_ends_with_its_root_or_for_want_of_one() {
         ("over", "succeeded", vec![ended("succeeded"), child.clone()], "succeeded", None),
         ("over, but alive", "canceled", vec![running, child], "canceled", None),
     ] {
-        let (world, changes) = adopted(stored(&run(json!({"state": run_state})), &nodes, &[]));
+        let (world, changes) = adopted(&stored(&run(json!({"state": run_state})), &nodes, &[]));
         assert_eq!(world.run().run.state.to_string(), state, "{case}");
         let told = added(&changes);
         let completed: Vec<_> = told.iter().filter(|event| event[0] == "run_completed").collect();
@@ -393,13 +394,13 @@ fn the_end_of_a_run_is_told_once() {
         ("succeeded", vec![], "succeeded", json!([])),
         ("succeeded", vec![event(5, "node_evaluated", Some(ROOT), json!({}))], "succeeded", json!([])),
     ] {
-        let (world, changes) = adopted(stored(&run(json!({"state": run_state})), &nodes, &events));
+        let (world, changes) = adopted(&stored(&run(json!({"state": run_state})), &nodes, &events));
         assert_eq!(world.run().run.state.to_string(), state, "{run_state} {events:?}");
         assert_eq!(json!(added(&changes)), told, "{run_state} {events:?}");
         assert_eq!((world.state(ROOT), world.job(ROOT)), (NodeRunState::Canceled, Some(Job::CancelExecutor)));
     }
     let done = [node(ROOT, None, "composite", "succeeded")];
-    let (_, changes) = adopted(stored(&run(json!({"state": "succeeded"})), &done, &[began]));
+    let (_, changes) = adopted(&stored(&run(json!({"state": "succeeded"})), &done, &[began]));
     assert_eq!(added(&changes), [json!(["run_completed", ROOT, {"state": "succeeded"}])]);
 }
 
@@ -417,7 +418,7 @@ fn events_keep_their_numbers_and_ours_go_on_after_them() {
         event(4, "run_started", None, json!({})),
     ];
     let (mut world, changes) =
-        adopted(stored(&run(json!({})), &[node(ROOT, None, "composite", "running")], &events));
+        adopted(&stored(&run(json!({})), &[node(ROOT, None, "composite", "running")], &events));
     let kept: Vec<_> =
         changes.events.iter().map(|event| (event.event.seq, event.event.type_.to_string())).collect();
     let expected = [(2, "node_evaluated"), (4, "run_started"), (7, "node_evaluated")];
@@ -428,7 +429,7 @@ fn events_keep_their_numbers_and_ours_go_on_after_them() {
 
 #[test]
 fn no_request_is_the_one_that_started_it() {
-    let (mut world, _) = adopted(stored(&run(json!({})), &[node(ROOT, None, "composite", "running")], &[]));
+    let (mut world, _) = adopted(&stored(&run(json!({})), &[node(ROOT, None, "composite", "running")], &[]));
     assert_eq!(world.start(json!({})).expect_err("it is there").code(), "run_already_exists");
 }
 
@@ -523,7 +524,7 @@ proptest! {
 
     #[test]
     fn whatever_is_stored_what_is_adopted_is_sound_and_can_be_ended(stored in runs()) {
-        let (mut world, _) = adopted(stored);
+        let (mut world, _) = adopted(&stored);
         let live: Vec<String> =
             world.nodes.values().filter(|node| !node.is_terminal()).map(|node| node.id().to_string()).collect();
         for id in &live {
