@@ -23,7 +23,7 @@ use crate::{
     time::{Clock, within},
 };
 
-/// Where what the journal does not know may be found.
+/// The stores, as far as the coordinator brings them anything or asks them.
 #[derive(Clone)]
 pub struct Stores {
     pub runs: RunStore,

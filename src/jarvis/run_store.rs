@@ -44,13 +44,13 @@ impl RunStore {
 
     /// Makes the stored Run be this one. `new` is a guess that spares a call.
     pub async fn run_save(&self, run: &Run, new: bool) -> Result<(), CallError> {
-        let create = async || {
+        let create = || async {
             let key = Some(run.run_id.to_string());
             let body = CreateRunRequest { run: run.clone(), idempotency_key: key };
             let stored = self.patience.call(Service::RunStore, self.client.create_run(&body)).await?;
             Ok(stored.into_inner().run == *run)
         };
-        let replace = async || {
+        let replace = || async {
             let body = UpdateRunRequest { run: run.clone() };
             let call = self.client.update_run(&run.run_id, &body);
             found(self.patience.call(Service::RunStore, call).await).map(|found| found.is_some())
@@ -60,13 +60,13 @@ impl RunStore {
 
     /// Makes the stored NodeRun be this one.
     pub async fn node_run_save(&self, node: &NodeRun, new: bool) -> Result<(), CallError> {
-        let create = async || {
+        let create = || async {
             let key = Some(node.node_run_id.to_string());
             let body = CreateNodeRunRequest { node_run: node.clone(), idempotency_key: key };
             let stored = self.patience.call(Service::RunStore, self.client.create_node_run(&body)).await?;
             Ok(stored.into_inner().node_run == *node)
         };
-        let replace = async || {
+        let replace = || async {
             let body = UpdateNodeRunRequest { node_run: node.clone() };
             let call = self.client.update_node_run(&node.node_run_id, &body);
             found(self.patience.call(Service::RunStore, call).await).map(|found| found.is_some())
@@ -102,11 +102,15 @@ impl RunStore {
 
 /// Saves by `create`, which says whether what is stored now is what was sent,
 /// and `replace`, which says whether there was anything to replace.
-async fn save(
+async fn save<C, R>(
     new: bool,
-    create: impl AsyncFn() -> Result<bool, CallError>,
-    replace: impl AsyncFn() -> Result<bool, CallError>,
-) -> Result<(), CallError> {
+    create: impl Fn() -> C + Send,
+    replace: impl Fn() -> R + Send,
+) -> Result<(), CallError>
+where
+    C: Future<Output = Result<bool, CallError>> + Send,
+    R: Future<Output = Result<bool, CallError>> + Send,
+{
     let mut step = if new { Step::Create } else { Step::Replace };
     // Twice through, and it would be found and not found at the same time.
     for _ in 0..3 {
@@ -147,7 +151,7 @@ mod tests {
             calls.lock().unwrap().push_str(name);
             answer.clone()
         };
-        let result = save(new, async || called("c", &create), async || called("r", &replace)).await;
+        let result = save(new, || async { called("c", &create) }, || async { called("r", &replace) }).await;
         let status = result.err().map(|error| error.status.unwrap_or_default());
         (calls.into_inner().unwrap(), status)
     }

@@ -8,7 +8,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Call, FakeStores, NOBODY, TestServer};
+use crate::support::{Answer, Call, FakeStores, NOBODY, StoreFault, TestServer};
 
 /// Not long ago: a run does not live for ever.
 fn began() -> String {
@@ -100,6 +100,7 @@ async fn a_finished_run_is_answered_as_it_is_stored_and_fetched_once() {
     assert_eq!(t.cancel(&"run_py".into()).await.state, RunState::Succeeded);
     assert_eq!(stores.reads(), reads, "from now on it is ours");
     assert!(!t.everything().iter().any(|row| row.starts_with("outbox")), "the stores have all of it");
+    assert_eq!(stores.writes(), [] as [&str; 0]);
     t.stop().await;
 }
 
@@ -134,6 +135,16 @@ async fn a_run_under_way_goes_on_and_nothing_is_executed_twice() {
     assert_eq!(seqs, [1, 2, 3].into_iter().chain(5..=last).collect::<Vec<_>>());
     assert_eq!(told.last().map(|event| event.type_.to_string()).as_deref(), Some("run_completed"));
     assert_eq!(t.run(&"run_py".into()).await.state, RunState::Succeeded);
+
+    // The stores hear what has changed, and only that.
+    stores.have_events("run_py", last).await;
+    stores.have_state("runs/run_py", "succeeded").await;
+    for (id, state) in [("root", "succeeded"), ("queued", "succeeded"), ("executing", "failed")] {
+        stores.have_state(&format!("node-runs/{id}"), state).await;
+    }
+    assert_eq!(stores.seqs("run_py"), seqs);
+    let rewritten = |call: &String| call.ends_with("/node-runs/done");
+    assert!(!stores.writes().iter().any(rewritten), "{:?}", stores.writes());
 
     // It is in the journal: the stores are not needed any more.
     let (journal, executors) = t.stop().await;
@@ -236,14 +247,14 @@ async fn a_store_that_fails_is_reported_and_nothing_is_half_adopted() {
         assert_eq!((answer.status, answer.body()), (502, json!({ "error": error })));
     };
     for status in [500, 401, 404, 422] {
-        stores.break_events(Some(status));
+        stores.faults(move |call| call.ends_with("/events").then_some(StoreFault::Status(status)));
         for path in ["/v1/runs/run_py", "/v1/node-runs/root"] {
             let answer = t.get(path).await;
             refused(&answer, "event_stream_unavailable", "Event Stream request failed");
         }
     }
     assert_eq!(t.everything(), before);
-    stores.break_events(None);
+    stores.no_faults();
     t.get("/v1/runs/run_py").await.ok();
     let (journal, executors) = t.stop().await;
 

@@ -121,7 +121,7 @@ async fn start_up_errors_come_in_the_order_of_the_contract() {
             }
         }
         if repaired == mistakes.len() {
-            // Now it starts, although nobody answers at the issuer (FIX G18).
+            // It starts, although nobody answers at the issuer (FIX G18).
             let program = program
                 .var("JARVIS_ATOMIC_EXECUTOR_URL", "http://127.0.0.1:1")
                 .var("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "json");

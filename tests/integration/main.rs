@@ -19,6 +19,7 @@ mod outbound;
 mod process;
 mod runs;
 mod smoke;
+mod stores;
 mod streams;
 mod strict;
 mod support;

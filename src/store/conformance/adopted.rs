@@ -8,10 +8,8 @@ use crate::{
 
 pub async fn what_came_from_the_jarvis_stores_is_written_but_not_owed(specimen: Specimen) {
     let store = Probe(specimen.store);
-    let owed = async || {
-        let owed = store.0.outbox_page(100).await.expect("the outbox can be read");
-        owed.into_iter().map(|entry| entry.what).collect::<Vec<_>>()
-    };
+    let owed = async || store.owed().await.into_iter().map(|entry| entry.what).collect::<Vec<_>>();
+    let node_owed = |id: &str| Owed::NodeRun { node_run_id: id.into(), new: true };
     let (same, changed) = (ended(node("a", "1")), ended(node("a", "1.2")));
     let theirs = [same.node.clone(), node("a", "1.2").node];
     let whole = ChangeSet {
@@ -23,13 +21,14 @@ pub async fn what_came_from_the_jarvis_stores_is_written_but_not_owed(specimen: 
 
     let as_stored = whole.clone().adopted_from(&run_ended(run("a")).run, &theirs, 7);
     store.commit(as_stored).await;
-    assert_eq!(owed().await, [Owed::NodeRun("a/1.2".into()), Owed::Event(8)]);
+    assert_eq!(owed().await, [node_owed("a/1.2"), Owed::Events { first: 8, last: 8 }]);
     assert!(store.run("a").await.is_some() && store.node("a", "1").await.is_some());
     assert_eq!(store.seqs("a", None, NO_LIMIT).await, [3, 7, 8]);
 
     store.commit(start("b").adopted_from(&run_ended(run("b")).run, &[], 0)).await;
     let all = owed().await;
-    assert_eq!(all[2..], [Owed::Run, Owed::NodeRun("b/1".into()), Owed::Event(1)], "theirs are others");
+    let everything = [Owed::Run { new: true }, node_owed("b/1"), Owed::Events { first: 1, last: 1 }];
+    assert_eq!(all[2..], everything, "theirs are others");
 }
 
 pub async fn events_that_were_adopted_may_have_gaps(specimen: Specimen) {

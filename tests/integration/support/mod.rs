@@ -14,8 +14,8 @@ pub use executors::{Call, FakeExecutors};
 pub use http::{Answer, nulls};
 pub use process::Program;
 pub use server::TestServer;
-pub use service::{FakeService, Reply};
-pub use stores::FakeStores;
+pub use service::FakeService;
+pub use stores::{FakeStores, StoreFault};
 pub use sts::{Signer, Sts};
 
 use std::{collections::BTreeMap, future::Future, time::Duration};

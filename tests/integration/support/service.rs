@@ -6,7 +6,7 @@ use dropshot::{
     ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, Path, RequestContext, ServerBuilder,
     UntypedBody, endpoint,
 };
-use http::Response;
+use http::{Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,22 +15,10 @@ use tokio::sync::watch;
 
 use super::soon;
 
-type Answers = dyn Fn(&str, &Value) -> Reply + Send + Sync;
+type Answers = dyn Fn(&str, &Value) -> Value + Send + Sync;
 
-/// What a service answers.
-pub struct Reply {
-    pub status: u16,
-    pub body: String,
-}
-
-impl Reply {
-    pub fn json(status: u16, body: &Value) -> Self {
-        Self { status, body: body.to_string() }
-    }
-}
-
-/// Answers with what a function makes of the path and the body (null if there
-/// is none); on request it does not answer for a while.
+/// Answers 200 with what a function makes of the path and the body; on request
+/// it does not answer for a while.
 pub struct FakeService {
     state: Arc<State>,
     url: String,
@@ -44,12 +32,7 @@ struct State {
 }
 
 impl FakeService {
-    /// One that always knows an answer.
     pub fn start(answers: impl Fn(&str, &Value) -> Value + Send + Sync + 'static) -> Self {
-        Self::start_with(move |path, body| Reply::json(200, &answers(path, body)))
-    }
-
-    pub fn start_with(answers: impl Fn(&str, &Value) -> Reply + Send + Sync + 'static) -> Self {
         let state = Arc::new(State {
             answers: Box::new(answers),
             open: watch::Sender::new(true),
@@ -58,7 +41,6 @@ impl FakeService {
         let mut api = ApiDescription::new();
         api.register(get_any).expect("a sound API");
         api.register(post_any).expect("a sound API");
-        api.register(put_any).expect("a sound API");
         let config = ConfigDropshot {
             bind_address: "127.0.0.1:0".parse().expect("an address"),
             default_request_body_max_bytes: 64 << 20,
@@ -127,22 +109,10 @@ async fn post_any(
     path: Path<AnyPath>,
     body: UntypedBody,
 ) -> Result<Response<Body>, HttpError> {
-    Ok(any(rq.context(), &path.into_inner().path, body_of(&body)).await)
-}
-
-#[endpoint { method = PUT, path = "/{path:.*}", unpublished = true }]
-async fn put_any(
-    rq: RequestContext<Arc<State>>,
-    path: Path<AnyPath>,
-    body: UntypedBody,
-) -> Result<Response<Body>, HttpError> {
-    Ok(any(rq.context(), &path.into_inner().path, body_of(&body)).await)
-}
-
-/// What is no JSON (a form) is kept as the text that it is.
-fn body_of(body: &UntypedBody) -> Value {
+    // What is no JSON (a form) is kept as the text that it is.
     let text = || String::from_utf8_lossy(body.as_bytes()).into_owned().into();
-    serde_json::from_slice(body.as_bytes()).unwrap_or_else(|_| text())
+    let body = serde_json::from_slice(body.as_bytes()).unwrap_or_else(|_| text());
+    Ok(any(rq.context(), &path.into_inner().path, body).await)
 }
 
 async fn any(state: &State, path: &[String], body: Value) -> Response<Body> {
@@ -151,8 +121,8 @@ async fn any(state: &State, path: &[String], body: Value) -> Response<Body> {
     let mut open = state.open.subscribe();
     let _ = open.wait_for(|open| *open).await;
     Response::builder()
-        .status(answer.status)
+        .status(StatusCode::OK)
         .header(http::header::CONTENT_TYPE, "application/json")
-        .body(Body::from(answer.body))
+        .body(Body::from(answer.to_string()))
         .expect("a response")
 }

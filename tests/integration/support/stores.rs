@@ -1,123 +1,322 @@
-//! A Run Store and an Event Stream on loopback, with what a test puts there.
+//! The JARVIS Run Store and Event Stream in memory, behaving as contract §14
+//! and §15 say, with faults when the test wants them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
 };
 
+use dropshot::{
+    ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, Path, RequestContext, ServerBuilder,
+    UntypedBody, endpoint,
+};
+use http::{Response, StatusCode};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
+use slog::{Discard, Logger, o};
+use tokio::sync::watch;
 
-use super::{FakeService, NOBODY, Reply};
+use super::soon;
 
-/// The JARVIS stores, as far as they are called.
+/// How a call goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// Refused with this status; nothing happens.
+    Status(u16),
+    /// It happens, but the answer is a 504 of a proxy.
+    Unanswered,
+    /// No answer, and it happens only when the test says so.
+    Stalled,
+}
+
+type Fault = dyn Fn(&str) -> Option<StoreFault> + Send + Sync;
+
+/// One server for both stores.
 pub struct FakeStores {
-    content: Arc<Content>,
-    runs: FakeService,
-    events: FakeService,
+    state: Arc<State>,
+    url: String,
+    _server: HttpServer<Arc<State>>,
+}
+
+struct State {
+    content: Mutex<Content>,
+    fault: Mutex<Box<Fault>>,
+    calls: watch::Sender<Vec<String>>,
+    stalled: watch::Sender<bool>,
 }
 
 #[derive(Default)]
 struct Content {
-    runs: Mutex<BTreeMap<String, Value>>,
-    nodes: Mutex<Vec<Value>>,
-    events: Mutex<Vec<Value>>,
-    /// Calls so far, but for those that write.
-    reads: Mutex<Vec<String>>,
-    /// What the Event Stream answers instead, if anything.
-    broken: Mutex<Option<u16>>,
+    /// Runs and NodeRuns by `<kind>/<id>`, with the key that they were created
+    /// under.
+    objects: BTreeMap<String, (String, Value)>,
+    events: HashMap<String, BTreeMap<u64, Value>>,
 }
 
 impl FakeStores {
     pub fn start() -> Self {
-        let content = Arc::<Content>::default();
-        let (for_runs, for_events) = (Arc::clone(&content), Arc::clone(&content));
-        Self {
-            runs: FakeService::start_with(move |path, body| for_runs.run_store(path, body)),
-            events: FakeService::start_with(move |path, body| for_events.event_stream(path, body)),
-            content,
-        }
+        let state = Arc::new(State {
+            content: Mutex::default(),
+            fault: Mutex::new(Box::new(|_| None)),
+            calls: watch::Sender::default(),
+            stalled: watch::Sender::new(true),
+        });
+        let mut api = ApiDescription::new();
+        api.register(get_any).expect("a sound API");
+        api.register(post_any).expect("a sound API");
+        api.register(put_any).expect("a sound API");
+        let config = ConfigDropshot {
+            bind_address: "127.0.0.1:0".parse().expect("an address"),
+            default_request_body_max_bytes: 64 << 20,
+            ..ConfigDropshot::default()
+        };
+        let server = ServerBuilder::new(api, Arc::clone(&state), Logger::root(Discard, o!()))
+            .config(config)
+            .start()
+            .expect("the stores listen");
+        let url = format!("http://{}", server.local_addr());
+        Self { state, url, _server: server }
     }
 
-    /// The variables of a server that uses them.
-    pub fn vars(&self) -> [(&str, &str); 3] {
-        [
-            ("JARVIS_RUN_STORE_URL", self.runs.url()),
-            ("JARVIS_EVENT_STREAM_URL", self.events.url()),
-            ("JARVIS_ARTIFACT_STORE_URL", NOBODY),
-        ]
+    /// The variables that make a coordinator use them.
+    pub fn vars(&self) -> [(&'static str, &str); 3] {
+        ["JARVIS_RUN_STORE_URL", "JARVIS_EVENT_STREAM_URL", "JARVIS_ARTIFACT_STORE_URL"]
+            .map(|name| (name, self.url.as_str()))
     }
 
-    /// Puts a run there as another coordinator left it.
+    /// From now on, calls (`POST /v1/runs`, …) go wrong as this says.
+    pub fn faults(&self, fault: impl Fn(&str) -> Option<StoreFault> + Send + Sync + 'static) {
+        *self.state.fault.lock().expect("unpoisoned") = Box::new(fault);
+    }
+
+    pub fn no_faults(&self) {
+        self.faults(|_| None);
+    }
+
+    /// Puts a run there, as another coordinator left it.
     pub fn put(&self, run: &Value, nodes: &[Value], events: &[Value]) {
-        let id = run["run_id"].as_str().expect("an id").to_owned();
-        self.content.runs.lock().expect("the content").insert(id, run.clone());
-        self.content.nodes.lock().expect("the content").extend_from_slice(nodes);
-        self.content.events.lock().expect("the content").extend_from_slice(events);
+        let mut content = self.state.content.lock().expect("unpoisoned");
+        let runs = std::iter::once(("runs", &run["run_id"], run));
+        for (kind, id, object) in
+            runs.chain(nodes.iter().map(|node| ("node-runs", &node["node_run_id"], node)))
+        {
+            let place = format!("{kind}/{}", id.as_str().expect("an id"));
+            content.objects.insert(place, ("of another".into(), object.clone()));
+        }
+        content.append(&json!({ "events": events }));
     }
 
-    /// From now on the Event Stream answers with this status, or works again.
-    pub fn break_events(&self, status: Option<u16>) {
-        *self.content.broken.lock().expect("the content") = status;
-    }
-
-    /// The paths that were read, in order.
+    /// What was asked for so far, in order.
     pub fn reads(&self) -> Vec<String> {
-        self.content.reads.lock().expect("the content").clone()
+        let calls = self.calls();
+        let reads = calls.iter().filter_map(|call| call.strip_prefix("GET "));
+        reads.filter(|path| !path.ends_with("/health")).map(str::to_owned).collect()
+    }
+
+    /// What was asked of them that changes something.
+    pub fn writes(&self) -> Vec<String> {
+        self.calls().into_iter().filter(|call| !call.starts_with("GET ")).collect()
+    }
+
+    /// What was stalled happens now.
+    pub fn unstall(&self) {
+        self.state.stalled.send_replace(false);
+    }
+
+    /// Every call so far, in order.
+    pub fn calls(&self) -> Vec<String> {
+        self.state.calls.borrow().clone()
+    }
+
+    /// Waits until `count` calls begin with this.
+    pub async fn called(&self, call: &str, count: usize) {
+        self.until(call, |_, calls| calls.iter().filter(|made| made.starts_with(call)).count() >= count)
+            .await;
+    }
+
+    /// Waits until the stores have this of a run.
+    pub async fn have_events(&self, run: impl ToString, upto: u64) {
+        let run = run.to_string();
+        self.until("events", |stores, _| stores.seqs(&run).last() == Some(&upto)).await;
+    }
+
+    /// Waits until an object is stored with this state.
+    pub async fn have_state(&self, key: &str, state: &str) {
+        self.until(key, |stores, _| stores.object(key).is_some_and(|object| object["state"] == state)).await;
+    }
+
+    async fn until(&self, what: &str, done: impl Fn(&Self, &[String]) -> bool) {
+        let mut calls = self.state.calls.subscribe();
+        let what = format!("the stores: {what}");
+        let done = |calls: &Vec<String>| done(self, calls);
+        let _calls = soon(&what, calls.wait_for(done)).await.expect("the stores live");
+    }
+
+    /// A stored object: `runs/<id>` or `node-runs/<id>`.
+    pub fn object(&self, key: &str) -> Option<Value> {
+        self.state.content.lock().expect("unpoisoned").objects.get(key).map(|(_, object)| object.clone())
+    }
+
+    /// The key that an object was created under.
+    pub fn key_of(&self, key: &str) -> Option<String> {
+        self.state.content.lock().expect("unpoisoned").objects.get(key).map(|(key, _)| key.clone())
+    }
+
+    /// The numbers of a run's events.
+    pub fn seqs(&self, run: &str) -> Vec<u64> {
+        let content = self.state.content.lock().expect("unpoisoned");
+        content.events.get(run).map_or_else(Vec::new, |events| events.keys().copied().collect())
+    }
+
+    /// A run's events.
+    pub fn events(&self, run: &str) -> Vec<Value> {
+        let content = self.state.content.lock().expect("unpoisoned");
+        content.events.get(run).map_or_else(Vec::new, |events| events.values().cloned().collect())
     }
 }
 
 impl Content {
-    fn run_store(&self, path: &str, body: &Value) -> Reply {
-        let missing = |what: &str| Reply::json(404, &json!({ "detail": format!("{what} not found.") }));
-        let (mut runs, mut nodes) = (self.runs.lock().expect("runs"), self.nodes.lock().expect("nodes"));
-        let steps: Vec<&str> = path.split('/').skip(2).collect();
-        if body.is_null() {
-            self.reads.lock().expect("reads").push(path.to_owned());
-        }
-        match (steps.as_slice(), body.get("run"), body.get("node_run")) {
-            (["runs"] | ["runs", _], Some(run), _) => {
-                runs.insert(run["run_id"].as_str().expect("an id").to_owned(), run.clone());
-                Reply::json(200, body)
-            }
-            (["node-runs"] | ["node-runs", _], _, Some(node)) => {
-                nodes.retain(|other| other["node_run_id"] != node["node_run_id"]);
-                nodes.push(node.clone());
-                Reply::json(200, body)
-            }
-            (["runs", id], None, None) => match runs.get(*id) {
-                Some(run) => Reply::json(200, &json!({ "run": run })),
-                None => missing("Run"),
-            },
-            (["runs", id, "node-runs"], None, None) => {
-                let items: Vec<&Value> = nodes.iter().filter(|node| node["run_id"] == *id).collect();
-                Reply::json(200, &json!({"items": items, "next_token": null}))
-            }
-            (["node-runs", id], None, None) => match nodes.iter().find(|node| node["node_run_id"] == *id) {
-                Some(node) => Reply::json(200, &json!({ "node_run": node })),
-                None => missing("NodeRun"),
-            },
-            _ => missing("Path"),
+    fn call(&mut self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let parts: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
+        match (method, parts.as_slice()) {
+            ("POST", ["runs"]) => self.create("runs", "run", "run_id", body),
+            ("POST", ["node-runs"]) => self.create("node-runs", "node_run", "node_run_id", body),
+            ("PUT", ["runs", id]) => self.replace(&format!("runs/{id}"), "run", body),
+            ("PUT", ["node-runs", id]) => self.replace(&format!("node-runs/{id}"), "node_run", body),
+            ("GET", ["runs", id]) => self.get(&format!("runs/{id}"), "run"),
+            ("GET", ["node-runs", id]) => self.get(&format!("node-runs/{id}"), "node_run"),
+            ("GET", ["runs", id, "node-runs"]) => self.list(id),
+            ("GET", ["runs", id, "events"]) => (200, self.told(id)),
+            ("POST", ["run-events"]) => self.append(body),
+            ("GET", ["health"]) => (200, json!({"status": "ok", "time": "2026-01-01T00:00:00Z"})),
+            _ => (404, json!({"detail": "Not Found"})),
         }
     }
 
-    fn event_stream(&self, path: &str, body: &Value) -> Reply {
-        if let Some(status) = *self.broken.lock().expect("broken") {
-            return Reply { status, body: "out of order".into() };
-        }
-        let mut events = self.events.lock().expect("events");
-        if let Some(more) = body["events"].as_array() {
-            let there = |new: &Value| {
-                events.iter().any(|old| (&old["run_id"], &old["seq"]) == (&new["run_id"], &new["seq"]))
-            };
-            if more.iter().any(there) {
-                return Reply::json(409, &json!({"detail": "Event already exists for run_id/seq."}));
+    fn create(&mut self, kind: &str, member: &str, id: &str, body: &Value) -> (u16, Value) {
+        let object = &body[member];
+        let place = format!("{kind}/{}", object[id].as_str().expect("an id"));
+        let key = body["idempotency_key"].as_str().unwrap_or_default().to_owned();
+        match self.objects.get(&place) {
+            Some((stored_key, stored)) if *stored_key == key => (200, json!({member: stored})),
+            Some(_) => (409, json!({"detail": "It exists already."})),
+            None => {
+                self.objects.insert(place, (key, object.clone()));
+                (200, json!({member: object}))
             }
-            events.extend_from_slice(more);
-            return Reply::json(200, &json!({"items": [], "next_seq_by_run": {}}));
         }
-        self.reads.lock().expect("reads").push(path.to_owned());
-        let run = path.split('/').nth(3).unwrap_or_default();
-        let lines = events.iter().filter(|event| event["run_id"] == run).map(|event| format!("{event}\n"));
-        Reply { status: 200, body: lines.collect() }
     }
+
+    fn replace(&mut self, place: &str, member: &str, body: &Value) -> (u16, Value) {
+        match self.objects.get_mut(place) {
+            Some((_, stored)) => {
+                stored.clone_from(&body[member]);
+                (200, body.clone())
+            }
+            None => (404, json!({"detail": "Not found."})),
+        }
+    }
+
+    fn get(&self, place: &str, member: &str) -> (u16, Value) {
+        match self.objects.get(place) {
+            Some((_, stored)) => (200, json!({member: stored})),
+            None => (404, json!({"detail": "Not found."})),
+        }
+    }
+
+    /// In the order in which they were created.
+    fn list(&self, run: &str) -> (u16, Value) {
+        let of_run = |(place, object): (&String, &(String, Value))| {
+            (place.starts_with("node-runs/") && object.1["run_id"] == run).then(|| object.1.clone())
+        };
+        let mut items: Vec<Value> = self.objects.iter().filter_map(of_run).collect();
+        items.sort_by_key(|node| node["created_at"].to_string());
+        (200, json!({"items": items, "next_token": null}))
+    }
+
+    /// Lines, not JSON.
+    fn told(&self, run: &str) -> Value {
+        let lines = self.events.get(run).into_iter().flat_map(BTreeMap::values);
+        lines.map(|event| format!("{event}\n")).collect::<String>().into()
+    }
+
+    fn append(&mut self, body: &Value) -> (u16, Value) {
+        let events = body["events"].as_array().expect("events");
+        let place = |event: &Value| {
+            (event["run_id"].as_str().expect("a run").to_owned(), event["seq"].as_u64().expect("a number"))
+        };
+        let is_there =
+            |(run, seq): (String, u64)| self.events.get(&run).is_some_and(|there| there.contains_key(&seq));
+        if events.iter().map(place).any(is_there) {
+            return (409, json!({"detail": "Event already exists for run_id/seq."}));
+        }
+        let mut items = Vec::new();
+        for event in events {
+            let (run, seq) = place(event);
+            items.push(json!({"run_id": run, "seq": seq}));
+            self.events.entry(run).or_default().insert(seq, event.clone());
+        }
+        (200, json!({"items": items, "next_seq_by_run": {}}))
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct AnyPath {
+    path: Vec<String>,
+}
+
+#[endpoint { method = GET, path = "/{path:.*}", unpublished = true }]
+async fn get_any(rq: RequestContext<Arc<State>>, path: Path<AnyPath>) -> Result<Response<Body>, HttpError> {
+    Ok(any(rq.context(), "GET", &path.into_inner().path, Value::Null).await)
+}
+
+#[endpoint { method = POST, path = "/{path:.*}", unpublished = true }]
+async fn post_any(
+    rq: RequestContext<Arc<State>>,
+    path: Path<AnyPath>,
+    body: UntypedBody,
+) -> Result<Response<Body>, HttpError> {
+    let body = serde_json::from_slice(body.as_bytes()).expect("JSON");
+    Ok(any(rq.context(), "POST", &path.into_inner().path, body).await)
+}
+
+#[endpoint { method = PUT, path = "/{path:.*}", unpublished = true }]
+async fn put_any(
+    rq: RequestContext<Arc<State>>,
+    path: Path<AnyPath>,
+    body: UntypedBody,
+) -> Result<Response<Body>, HttpError> {
+    let body = serde_json::from_slice(body.as_bytes()).expect("JSON");
+    Ok(any(rq.context(), "PUT", &path.into_inner().path, body).await)
+}
+
+async fn any(state: &State, method: &str, path: &[String], body: Value) -> Response<Body> {
+    let path = format!("/{}", path.join("/"));
+    let call = format!("{method} {path}");
+    let fault = state.fault.lock().expect("unpoisoned")(&call);
+    let act = || state.content.lock().expect("unpoisoned").call(method, &path, &body);
+    let (status, answer) = match fault {
+        None => act(),
+        Some(StoreFault::Status(status)) => (status, json!({"detail": "a fault"})),
+        Some(StoreFault::Unanswered) => {
+            act();
+            (504, json!("a proxy"))
+        }
+        Some(StoreFault::Stalled) => {
+            state.calls.send_modify(|calls| calls.push(format!("{call} stalled")));
+            let mut stalled = state.stalled.subscribe();
+            let _ = stalled.wait_for(|stalled| !stalled).await;
+            let (status, answer) = act();
+            state.calls.send_modify(|calls| calls.push(format!("{call} late")));
+            (status, answer)
+        }
+    };
+    // Noted when it has happened, so that who waits for it finds it.
+    state.calls.send_modify(|calls| calls.push(call));
+    Response::builder()
+        .status(StatusCode::from_u16(status).expect("a status"))
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(Body::from(answer.as_str().map_or_else(|| answer.to_string(), str::to_owned)))
+        .expect("a response")
 }

@@ -34,7 +34,7 @@ pub(super) struct Layer {
 /// In `may`: no limits.
 pub(super) const EVERYTHING: &str = "*";
 
-pub(super) const LAYERS: [Layer; 20] = [
+pub(super) const LAYERS: [Layer; 21] = [
     Layer { module: "ids", may: &[] },
     Layer { module: "time", may: &[] },
     Layer { module: "tasks", may: &[] },
@@ -55,6 +55,10 @@ pub(super) const LAYERS: [Layer; 20] = [
     Layer { module: "policy", may: &["clients", "engine", "ids", "model", "time"] },
     Layer { module: "events", may: &["ids", "model", "record", "store", "tasks", "time"] },
     Layer {
+        module: "outbox",
+        may: &["clients::CallError", "ids", "jarvis", "model", "store", "tasks", "time"],
+    },
+    Layer {
         module: "coordinator",
         may: &[
             "auth::Principal",
@@ -66,6 +70,7 @@ pub(super) const LAYERS: [Layer; 20] = [
             "jarvis",
             "model",
             "node_types",
+            "outbox",
             "policy",
             "record",
             "store",
