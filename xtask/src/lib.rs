@@ -2,11 +2,13 @@
 //!
 //! A command is a module with `Args` and `run`; `main.rs` lists them. What
 //! more than one of them needs stands beside: [`openapi`] (what a document
-//! means), [`workspace`] (where we are).
+//! means), [`workspace`] (where we are). The tests of `tests/stack` build on
+//! [`stack`] and [`venv`].
 
 pub mod check_spec;
 pub mod ci;
 pub mod openapi;
+pub mod stack;
 pub mod tidy;
 pub mod venv;
 pub mod workspace;

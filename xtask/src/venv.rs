@@ -21,6 +21,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::workspace;
 
 const REQUIREMENTS: &str = "tests/stack/requirements.txt";
+const SCRIPTS: &str = "tests/stack";
 const VENV: &str = "target/stack-venv";
 /// What the packages need.
 const OLDEST: (u32, u32) = (3, 11);
@@ -45,10 +46,17 @@ pub fn run(args: &Args) -> Result<()> {
 /// A Python environment with everything that is pinned.
 #[derive(Clone, Debug)]
 pub struct Venv {
+    /// Of the workspace that it belongs to.
+    root: PathBuf,
     folder: PathBuf,
 }
 
 impl Venv {
+    #[cfg(test)]
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned(), folder: root.join(VENV) }
+    }
+
     pub fn python(&self) -> PathBuf {
         self.program("python")
     }
@@ -56,6 +64,11 @@ impl Venv {
     /// What a package has installed to be run.
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join("bin").join(name)
+    }
+
+    /// What of ours it is for.
+    pub fn script(&self, name: &str) -> PathBuf {
+        self.root.join(SCRIPTS).join(name)
     }
 
     fn stamp(&self) -> PathBuf {
@@ -69,7 +82,7 @@ pub fn ensure(root: &Path) -> Result<Venv> {
     let requirements = root.join(REQUIREMENTS);
     let pinned =
         fs::read_to_string(&requirements).with_context(|| format!("read {}", requirements.display()))?;
-    let venv = Venv { folder: root.join(VENV) };
+    let venv = Venv { root: root.to_owned(), folder: root.join(VENV) };
     // Programs of an environment name its path: one that was moved is no good.
     let wanted = format!("# {}\n{pinned}", venv.folder.display());
     if is_made(&venv, &wanted)? {
