@@ -123,6 +123,13 @@ impl TestStack {
         self.own(part).start_parts(&[part]).expect("it starts again");
     }
 
+    /// Ends the coordinator and starts our program in its place.
+    pub fn replace_coordinator(&mut self) {
+        let own = self.own.as_mut().expect("parts of its own");
+        own.stack.blueprint.coordinator = ours();
+        self.start(Part::Coordinator);
+    }
+
     /// For when it is started again.
     pub fn set(&mut self, part: Part, name: &str, value: &str) {
         let own = self.own.as_mut().expect("parts of its own");
@@ -211,11 +218,14 @@ fn shared(profile: Profile) -> &'static Stack {
     };
     let start = || {
         let folder = tempfile::tempdir().expect("a folder");
-        let ours = Coordinator::Ours(env!("CARGO_BIN_EXE_jarvis-run-coordinator").into());
-        let blueprint = Blueprint::new(venv().clone(), profile, ours, folder.path().to_owned());
+        let blueprint = Blueprint::new(venv().clone(), profile, ours(), folder.path().to_owned());
         (Stack::start(blueprint.expect("free ports")).expect("it starts"), folder)
     };
     &of_profile.get_or_init(start).0
+}
+
+fn ours() -> Coordinator {
+    Coordinator::Ours(env!("CARGO_BIN_EXE_jarvis-run-coordinator").into())
 }
 
 /// The venv's python with a script of this folder.
