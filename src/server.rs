@@ -121,12 +121,13 @@ impl Server {
         authenticator.warm_up();
 
         let outbox_tasks = TaskSet::new(log.new(o!("component" => "outbox")));
-        let outbox = settings.stores.as_ref().map(|stores| {
+        let stores = settings.stores.as_ref().map(|stores| peers.stores(stores, settings.calls.call_timeout));
+        let outbox = settings.stores.as_ref().zip(stores.clone()).map(|(settings, stores)| {
             Outbox::begin(outbox::Parts {
                 store: Arc::clone(&store),
-                stores: peers.stores(stores, settings.calls.call_timeout),
+                stores,
                 clock: Arc::clone(&clock),
-                wait: stores.wait,
+                wait: settings.wait,
                 tasks: outbox_tasks.clone(),
                 log: log.new(o!("component" => "outbox")),
             })
@@ -134,6 +135,7 @@ impl Server {
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), IN_HAND);
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             store: Arc::clone(&store),
+            stores,
             clock: Arc::clone(&clock),
             ids,
             events: Events { store: Arc::clone(&store), hub: Arc::new(EventHub::default()) },

@@ -28,8 +28,7 @@ impl Coordinator {
         self.warn_of_own_keys(request.extensions.as_ref());
         let digest = digest(&request);
         if let Some(id) = &chosen
-            && let Some(existing) =
-                self.parts.store.run_fetch(id).await.map_err(|failure| self.store_failed(failure))?
+            && let Some(existing) = self.run_seek(caller, id).await?
         {
             // Spares a repetition the questions to registry and policy.
             return match existing.request_digest == digest {

@@ -29,7 +29,7 @@ use crate::{
         ConstraintEnvelope, Error, EvaluationResult, EvaluationStatus, ExecutorBinding, Map, NodeKind,
         NodeRunState, ResourceRef, RunEventType, SideEffectClass,
     },
-    record::{AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord, RunRecord, Wake},
+    record::{Adopted, AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord, RunRecord, Wake},
     time::Timestamp,
 };
 
@@ -363,6 +363,7 @@ fn node_only(run: &RunRecord, node: NodeRecord, now: Timestamp) -> ChangeSet {
         nodes: vec![node],
         events: Vec::new(),
         attempts: Vec::new(),
+        adopted: Adopted::default(),
     }
 }
 
@@ -389,5 +390,6 @@ fn attempt_only(
         nodes: Vec::new(),
         events: Vec::new(),
         attempts: vec![record],
+        adopted: Adopted::default(),
     }
 }

@@ -13,6 +13,7 @@
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod adoption;
 mod artifacts;
 mod conformance;
 mod crash;

@@ -96,8 +96,7 @@ async fn a_canceled_plan_stops_at_both_executors(profile: Profile) {
     let t = TestStack::shared(profile);
     let run = t.gateway.plan("sleep 600; echo never").await;
     let root = run.root_node_run_id.clone();
-    let child = t.child(&run.run_id).await;
-    t.executor_has(&child);
+    let child = t.executes(&run.run_id, "jarvis.core.sleep");
 
     let canceled = t.gateway.cancel(&run.run_id).await;
     assert_eq!(canceled.state, RunState::Canceled);

@@ -94,6 +94,31 @@ impl FakeStores {
         self.faults(|_| None);
     }
 
+    /// Puts a run there, as another coordinator left it.
+    pub fn put(&self, run: &Value, nodes: &[Value], events: &[Value]) {
+        let mut content = self.state.content.lock().expect("unpoisoned");
+        let runs = std::iter::once(("runs", &run["run_id"], run));
+        for (kind, id, object) in
+            runs.chain(nodes.iter().map(|node| ("node-runs", &node["node_run_id"], node)))
+        {
+            let place = format!("{kind}/{}", id.as_str().expect("an id"));
+            content.objects.insert(place, ("of another".into(), object.clone()));
+        }
+        content.append(&json!({ "events": events }));
+    }
+
+    /// What was asked for so far, in order.
+    pub fn reads(&self) -> Vec<String> {
+        let calls = self.calls();
+        let reads = calls.iter().filter_map(|call| call.strip_prefix("GET "));
+        reads.filter(|path| !path.ends_with("/health")).map(str::to_owned).collect()
+    }
+
+    /// What was asked of them that changes something.
+    pub fn writes(&self) -> Vec<String> {
+        self.calls().into_iter().filter(|call| !call.starts_with("GET ")).collect()
+    }
+
     /// What was stalled happens now.
     pub fn unstall(&self) {
         self.state.stalled.send_replace(false);
@@ -161,6 +186,8 @@ impl Content {
             ("PUT", ["node-runs", id]) => self.replace(&format!("node-runs/{id}"), "node_run", body),
             ("GET", ["runs", id]) => self.get(&format!("runs/{id}"), "run"),
             ("GET", ["node-runs", id]) => self.get(&format!("node-runs/{id}"), "node_run"),
+            ("GET", ["runs", id, "node-runs"]) => self.list(id),
+            ("GET", ["runs", id, "events"]) => (200, self.told(id)),
             ("POST", ["run-events"]) => self.append(body),
             _ => (404, json!({"detail": "Not Found"})),
         }
@@ -195,6 +222,22 @@ impl Content {
             Some((_, stored)) => (200, json!({member: stored})),
             None => (404, json!({"detail": "Not found."})),
         }
+    }
+
+    /// In the order in which they were created.
+    fn list(&self, run: &str) -> (u16, Value) {
+        let of_run = |(place, object): (&String, &(String, Value))| {
+            (place.starts_with("node-runs/") && object.1["run_id"] == run).then(|| object.1.clone())
+        };
+        let mut items: Vec<Value> = self.objects.iter().filter_map(of_run).collect();
+        items.sort_by_key(|node| node["created_at"].to_string());
+        (200, json!({"items": items, "next_token": null}))
+    }
+
+    /// Lines, not JSON.
+    fn told(&self, run: &str) -> Value {
+        let lines = self.events.get(run).into_iter().flat_map(BTreeMap::values);
+        lines.map(|event| format!("{event}\n")).collect::<String>().into()
     }
 
     fn append(&mut self, body: &Value) -> (u16, Value) {
@@ -281,6 +324,6 @@ fn respond(status: u16, answer: &Value) -> Response<Body> {
     Response::builder()
         .status(StatusCode::from_u16(status).expect("a status"))
         .header(http::header::CONTENT_TYPE, "application/json")
-        .body(Body::from(answer.to_string()))
+        .body(Body::from(answer.as_str().map_or_else(|| answer.to_string(), str::to_owned)))
         .expect("a response")
 }

@@ -12,9 +12,7 @@ use std::{
 use jarvis_run_coordinator::{
     clients::{Peer, Service, node_registry},
     ids::{NodeRunId, RunId},
-    model::RunEvent,
 };
-use reqwest::Method;
 use tempfile::TempDir;
 use xtask::{
     stack::{
@@ -24,7 +22,7 @@ use xtask::{
     venv::{self, Venv},
 };
 
-use super::{Caller, soon, until};
+use super::{Caller, soon};
 
 /// Of the services and of the node types that they bring, as pinned.
 pub const VERSION: &str = "0.3.8";
@@ -125,6 +123,13 @@ impl TestStack {
         self.own(part).start_parts(&[part]).expect("it starts again");
     }
 
+    /// Ends the coordinator and starts our program in its place.
+    pub fn replace_coordinator(&mut self) {
+        let own = self.own.as_mut().expect("parts of its own");
+        own.stack.blueprint.coordinator = ours();
+        self.start(Part::Coordinator);
+    }
+
     /// For when it is started again.
     pub fn set(&mut self, part: Part, name: &str, value: &str) {
         let own = self.own.as_mut().expect("parts of its own");
@@ -163,23 +168,14 @@ impl TestStack {
     }
 
     /// Waits until the Atomic Executor has begun a node of this type for a run.
-    pub fn executes(&self, run: &RunId, node_type: &str) {
+    pub fn executes(&self, run: &RunId, node_type: &str) -> NodeRunId {
         let words = ["Atomic execute requested", run.as_str(), node_type];
-        let find = |line: &str| words.iter().all(|word| line.contains(word)).then_some(());
-        self.log(Part::AtomicExecutor).line(node_type, find).expect("it begins it");
-    }
-
-    /// Waits until a run has a node below its root: the first.
-    pub async fn child(&self, run: &RunId) -> NodeRunId {
-        until("a child", async || {
-            let lines = self.coordinator.request(Method::GET, &format!("/v1/runs/{run}/events")).send().await;
-            let lines = lines.expect("a stream").text().await.expect("its lines");
-            lines.lines().find_map(|line| {
-                let event: RunEvent = serde_json::from_str(line).expect("a RunEvent a line");
-                (event.data.as_ref()?.contains_key("parent_node_run_id")).then_some(event.node_run_id)?
-            })
-        })
-        .await
+        let find = |line: &str| {
+            let (_, id) =
+                line.split_once("node_run_id=").filter(|_| words.iter().all(|word| line.contains(word)))?;
+            Some(NodeRunId::from(id.split(',').next()?))
+        };
+        self.log(Part::AtomicExecutor).line(node_type, find).expect("it begins it")
     }
 
     /// How often it has begun a node.
@@ -222,11 +218,14 @@ fn shared(profile: Profile) -> &'static Stack {
     };
     let start = || {
         let folder = tempfile::tempdir().expect("a folder");
-        let ours = Coordinator::Ours(env!("CARGO_BIN_EXE_jarvis-run-coordinator").into());
-        let blueprint = Blueprint::new(venv().clone(), profile, ours, folder.path().to_owned());
+        let blueprint = Blueprint::new(venv().clone(), profile, ours(), folder.path().to_owned());
         (Stack::start(blueprint.expect("free ports")).expect("it starts"), folder)
     };
     &of_profile.get_or_init(start).0
+}
+
+fn ours() -> Coordinator {
+    Coordinator::Ours(env!("CARGO_BIN_EXE_jarvis-run-coordinator").into())
 }
 
 /// The venv's python with a script of this folder.

@@ -10,10 +10,10 @@
 //!        │            │
 //!        └─────┬──────┘
 //!              ▼
-//!         coordinator ─▶ policy, node_types ─▶ clients   config ◀──▶ auth
-//!              │      └──▶ events                       (settings of each
-//!         ┌────┴─────┐        │                          other: vars only
-//!         ▼          ▼        ▼                          one way)
+//!         coordinator ─▶ policy, node_types, jarvis ─▶ clients   config ◀──▶ auth
+//!              │      └──▶ events                               (settings of each
+//!         ┌────┴─────┐        │                                  other: vars only
+//!         ▼          ▼        ▼                                  one way)
 //!      engine      store ◀────┘
 //!      (pure)        │
 //!         └────┬─────┘
