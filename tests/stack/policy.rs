@@ -23,7 +23,7 @@ async fn what_the_policy_denies_is_not_begun(profile: Profile) {
         (&json!("policy_denied"), &json!("Run start denied by policy"))
     );
     assert_eq!(decisions, ["run.start deny explicit_deny suspended-tenants"]);
-    assert_eq!(t.executions(&run.root_node_run_id), 0);
+    t.executed(&run.root_node_run_id, 0);
 }
 
 async fn what_the_policy_denies_is_not_executed(profile: Profile) {
@@ -39,7 +39,7 @@ async fn what_the_policy_denies_is_not_executed(profile: Profile) {
     let [allowed, denied] = decisions.as_slice() else { panic!("two decisions: {decisions:?}") };
     assert_eq!(allowed, "run.start allow explicit_allow everything");
     assert_eq!(denied, "node.run.execute deny explicit_deny no-network");
-    assert_eq!(t.executions(&run.root_node_run_id), 0);
+    t.executed(&run.root_node_run_id, 0);
 }
 
 #[tokio::test]

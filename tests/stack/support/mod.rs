@@ -26,7 +26,7 @@ pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
 /// Looks again and again, until there is something to see. For what nobody
 /// tells us about.
 pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let mut again = tokio::time::interval(std::time::Duration::from_millis(20));
+    let mut again = tokio::time::interval(std::time::Duration::from_millis(100));
     soon(what, async {
         loop {
             again.tick().await;

@@ -2,6 +2,7 @@
 //! beside it what a test is going to break, of its own.
 
 use std::{
+    cell::Cell,
     env,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -178,9 +179,19 @@ impl TestStack {
         self.log(Part::AtomicExecutor).line(node_type, find).expect("it begins it")
     }
 
-    /// How often it has begun a node.
-    pub fn executions(&self, node: &NodeRunId) -> usize {
-        self.log(Part::AtomicExecutor).count(&["Atomic execute requested", node.as_str()])
+    /// It has begun a node so often, and no more. Waits until it says so.
+    pub fn executed(&self, node: &NodeRunId, times: usize) {
+        let words = ["Atomic execute requested", node.as_str()];
+        let log = self.log(Part::AtomicExecutor);
+        if times > 0 {
+            let seen = Cell::new(0);
+            let find = |line: &str| {
+                seen.set(seen.get() + usize::from(words.iter().all(|word| line.contains(word))));
+                (seen.get() == times).then_some(())
+            };
+            log.line(&format!("{times} executions of {node}"), find).expect("it begins it");
+        }
+        assert_eq!(log.count(&words), times, "executions of {node}");
     }
 
     /// Waits until our program has logged this.

@@ -341,7 +341,7 @@ impl Blueprint {
 
     /// Whom a part lets in, and how it shows who it is.
     fn auth(&self, part: Part) -> Vec<(&'static str, String)> {
-        let client = format!("jarvis-{}", part.name());
+        let client = client_of(part);
         let secret = secret_of(&client);
         let mut vars = vec![("ARP_AUTH_CLIENT_ID", client), ("ARP_AUTH_CLIENT_SECRET", secret)];
         match self.profile {
@@ -391,6 +391,11 @@ impl Blueprint {
         }
         Ok(())
     }
+}
+
+/// Who a part is to the STS.
+pub(super) fn client_of(part: Part) -> String {
+    format!("jarvis-{}", part.name())
 }
 
 /// What the STS knows a client by.

@@ -11,6 +11,7 @@
 //! ```
 
 mod blueprint;
+mod measure;
 pub mod process;
 mod running;
 
@@ -40,6 +41,12 @@ pub struct Args {
     /// Keep data and logs in this folder, and go on with what is there
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// Measure ours beside the Python coordinator, on the same services, and end
+    #[arg(long, conflicts_with = "python_coordinator")]
+    measure: bool,
+    /// How many runs of each are measured
+    #[arg(long, requires = "measure", default_value_t = 200)]
+    runs: usize,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -55,12 +62,17 @@ pub fn run(args: &Args) -> Result<()> {
         Some(folder) => std::path::absolute(folder).context("where the data is")?,
         None => temporary.path().to_owned(),
     };
+    let blueprint = Blueprint::new(venv, args.profile, coordinator, folder)?;
+    if args.measure {
+        print!("{}", measure::measure(blueprint, args.runs)?);
+        return Ok(());
+    }
     // Before anything is started: from now on ctrl-C is for us.
     let (sender, interrupted) = mpsc::channel();
     // A second one, when nobody listens any more, has nothing to add.
     ctrlc::set_handler(move || _ = sender.send(())).context("listen for ctrl-C")?;
 
-    let stack = Stack::start(Blueprint::new(venv, args.profile, coordinator, folder)?)?;
+    let stack = Stack::start(blueprint)?;
     print!("{}", description(&stack)?);
     while interrupted.recv_timeout(LOOK).is_err() {
         stack.check()?;
