@@ -39,5 +39,5 @@ pub use cli::{Cli, Command, Exit, Flags};
 pub use env_file::LayeredVars;
 pub use error::ConfigError;
 pub use settings::{Endpoint, PolicyPosture, Settings};
-pub use value::{HttpUrl, LogFormat, Secret};
+pub use value::{HttpUrl, LogFormat, RegistryOutage, Secret};
 pub use vars::Vars;

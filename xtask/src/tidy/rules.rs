@@ -48,7 +48,7 @@ pub(super) const LAYERS: [Layer; 19] = [
         module: "auth",
         may: &["config::vars", "config::Vars", "ids", "record::NodePath", "tasks", "time"],
     },
-    Layer { module: "clients", may: &["config", "ids", "model", "time"] },
+    Layer { module: "clients", may: &["config", "ids", "model", "tasks", "time"] },
     // Both answer in the engine's terms: what it needs to know before deciding.
     Layer { module: "node_types", may: &["clients", "engine", "model", "time"] },
     Layer { module: "policy", may: &["clients", "engine", "ids", "model", "time"] },
