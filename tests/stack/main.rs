@@ -17,6 +17,7 @@
 
 mod conformance;
 mod crash;
+mod openid;
 mod policy;
 mod registry_outage;
 mod runs;

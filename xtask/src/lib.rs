@@ -2,11 +2,14 @@
 //!
 //! A command is a module with `Args` and `run`; `main.rs` lists them. What
 //! more than one of them needs stands beside: [`openapi`] (what a document
-//! means), [`workspace`] (where we are).
+//! means), [`workspace`] (where we are), `made` (folders made from pinned
+//! files), [`openid`] (such a one: the OpenID provider of `tests/stack`).
 
 pub mod check_spec;
 pub mod ci;
+mod made;
 pub mod openapi;
+pub mod openid;
 pub mod tidy;
 pub mod venv;
 pub mod workspace;

@@ -2,10 +2,12 @@
 //! the program, which each test starts for itself; and waiting for conditions.
 
 mod coordinator;
+mod openid;
 mod process;
 mod services;
 
 pub use coordinator::{Coordinator, Surroundings, completion_error, types};
+pub use openid::Provider;
 pub use process::output_of;
 pub use services::{Service, VERSION, echo_type, python, sleep_type};
 

@@ -67,6 +67,13 @@ impl Service {
         Self::start(EXECUTOR, 0, &[]).await
     }
 
+    /// An Atomic Executor on this port (0: a free one) that demands tokens, as
+    /// these variables say.
+    pub async fn guarded_executor(port: u16, vars: &[(&str, String)]) -> Self {
+        let vars: Vec<_> = vars.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Self::start(EXECUTOR, port, &vars).await
+    }
+
     async fn start(program: &str, port: u16, vars: &[(&str, &str)]) -> Self {
         let mut all = vec![("ARP_AUTH_PROFILE", "dev-insecure"), ("PYTHONUNBUFFERED", "1")];
         all.extend(vars);
@@ -140,7 +147,7 @@ fn venv() -> &'static Venv {
 }
 
 /// Asked at run time, because worktrees may share one build directory.
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).into(), PathBuf::from)
 }
