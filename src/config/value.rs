@@ -163,7 +163,7 @@ impl LogFormat {
 /// How a token request names the audience.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AudienceField {
-    /// As Keycloak, Auth0 and Ory Hydra want it (contract §20).
+    /// As contract §20 has it, and Auth0.
     Audience,
     /// RFC 8707.
     Resource,

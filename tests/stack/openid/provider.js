@@ -5,7 +5,7 @@
 // The package is a certified OpenID provider. As it is configured here, it
 // issues RFC 9068 access tokens for client credentials, to the audience that is
 // named in the form field `resource`, as RFC 8707 has it, or in `audience`, as
-// Keycloak and Auth0 have it.
+// Auth0 has it.
 //
 // | variable | |
 // |---|---|
@@ -51,8 +51,7 @@ server.listen(Number(process.env.OPENID_PORT), '127.0.0.1', () => {
       devInteractions: { enabled: false },
       resourceIndicators: {
         enabled: true,
-        // What names its audience as Keycloak's clients do gets a resource of
-        // that name.
+        // The package knows resources only, and they are URIs.
         defaultResource: (ctx) => ctx.oidc.body?.audience && `audience:${ctx.oidc.body.audience}`,
         getResourceServerInfo: (ctx, resource) => ({
           accessTokenFormat: 'jwt',

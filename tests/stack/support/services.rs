@@ -15,7 +15,10 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use xtask::venv::{self, Venv};
 
-use super::process::{self, Process};
+use super::{
+    openid::Provider,
+    process::{self, Process},
+};
 
 const REGISTRY: &str = "arp-jarvis-node-registry";
 const EXECUTOR: &str = "arp-jarvis-atomic-executor";
@@ -61,6 +64,21 @@ impl Service {
     /// it denies everything.
     pub async fn pdp(port: u16, profile: &str) -> Self {
         Self::start(PDP, port, &[("JARVIS_POLICY_PROFILE", profile)]).await
+    }
+
+    /// A Policy Decision Point that decides by the policy in this file, and
+    /// asks this Node Registry about types, with tokens of this provider: it
+    /// takes them along where nobody needs any.
+    pub async fn pdp_with_policy(policy: &Path, registry: &str, provider: &Provider) -> Self {
+        let policy = policy.display().to_string();
+        let of_provider = provider.variables("arp-pdp");
+        let mut vars: Vec<_> = of_provider.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        vars.extend([
+            ("ARP_AUTH_PROFILE", "dev-insecure"),
+            ("JARVIS_POLICY_PATH", &policy),
+            ("JARVIS_NODE_REGISTRY_URL", registry),
+        ]);
+        Self::start(PDP, 0, &vars).await
     }
 
     async fn executor() -> Self {
