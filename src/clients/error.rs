@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Service, tokens::TokenFailure};
+use super::Service;
 use crate::model::{Error, ErrorEnvelope};
 
 /// A call to another service that did not give what was asked for.
@@ -39,19 +39,17 @@ impl CallError {
                     retryable: error.retryable.unwrap_or(retryable),
                 }
             }
-            progenitor_client::Error::Custom(text) => {
-                let TokenFailure { reason, retryable } = TokenFailure::from_text(text);
-                Self {
-                    code: "token_request_failed".into(),
-                    message: format!("{} token request failed", service.label()),
-                    details: reason_only(&reason),
-                    // The token endpoint's is not the service's: its 404 does
-                    // not mean that the service does not know something.
-                    status: None,
-                    never_sent: true,
-                    retryable,
-                }
-            }
+            progenitor_client::Error::Custom(reason) => Self {
+                code: "token_request_failed".into(),
+                message: format!("{} token request failed", service.label()),
+                details: reason_only(&reason),
+                // The token endpoint's status is not the service's: its 404
+                // does not mean that the service does not know something.
+                status: None,
+                never_sent: true,
+                // Whatever it is, it is no fault of the request.
+                retryable: true,
+            },
             progenitor_client::Error::CommunicationError(error) => {
                 let reason = if error.is_connect() {
                     "the connection could not be made"

@@ -21,7 +21,6 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 
 pub use error::CallError;
 pub use run_events::RunEvents;
-use tokens::TokenFailure;
 pub use tokens::{TokenSource, TokenSourceOptions};
 
 macro_rules! clients {
@@ -138,11 +137,9 @@ impl Peer {
         let token: Arc<str> = match &self.token {
             Credential::None => return Ok(()),
             Credential::Fixed(token) => Arc::clone(token),
-            Credential::Audience(tokens, audience) => {
-                tokens.token(audience).await.map_err(TokenFailure::into_text)?
-            }
+            Credential::Audience(tokens, audience) => tokens.token(audience).await?,
         };
-        bear(request, &token).map_err(TokenFailure::into_text)
+        bear(request, &token)
     }
 
     /// Sends a request. If the callee does not take our token, once more with
@@ -170,11 +167,9 @@ impl Peer {
 
 const BEARER: &str = "Bearer ";
 
-fn bear(request: &mut reqwest::Request, token: &str) -> Result<(), TokenFailure> {
-    let mut value = HeaderValue::try_from(format!("{BEARER}{token}")).map_err(|_| TokenFailure {
-        reason: "the token has characters that no header may have".into(),
-        retryable: false,
-    })?;
+fn bear(request: &mut reqwest::Request, token: &str) -> Result<(), String> {
+    let mut value = HeaderValue::try_from(format!("{BEARER}{token}"))
+        .map_err(|_| "the token has characters that no header may have".to_owned())?;
     value.set_sensitive(true);
     request.headers_mut().insert(AUTHORIZATION, value);
     Ok(())

@@ -21,7 +21,6 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use slog::{Logger, warn};
 use tokio::sync::watch;
@@ -71,17 +70,10 @@ struct Token {
     expires_at: Timestamp,
 }
 
-type Outcome = Result<Arc<str>, TokenFailure>;
+/// A token, or why there is none.
+type Outcome = Result<Arc<str>, String>;
 /// Says what a request brought, once it has landed.
 type Landing = watch::Receiver<Option<Outcome>>;
-
-/// Why there is no token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TokenFailure {
-    pub(super) reason: String,
-    /// It may be different in a moment.
-    pub(super) retryable: bool,
-}
 
 /// If the token endpoint does not say how long a token lives.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
@@ -157,7 +149,7 @@ impl TokenSource {
         landing
     }
 
-    fn land(&self, audience: Arc<str>, fetched: Result<Token, TokenFailure>) -> Outcome {
+    fn land(&self, audience: Arc<str>, fetched: Result<Token, String>) -> Outcome {
         let mut audiences = self.audiences();
         let slot = audiences.entry(audience).or_default();
         slot.in_flight = None;
@@ -175,12 +167,12 @@ impl TokenSource {
         }
     }
 
-    async fn ask(&self, audience: &str) -> Result<Token, TokenFailure> {
+    async fn ask(&self, audience: &str) -> Result<Token, String> {
         let TokenSourceOptions { endpoint, client_id, client_secret, scope, audience_field, timeout } =
             &self.options;
-        let failed = |reason: &str, retryable: bool, why: &str| {
+        let failed = |reason: &str, why: &str| {
             warn!(self.log, "no token"; "audience" => audience, "reason" => reason, "why" => why);
-            TokenFailure { reason: reason.to_owned(), retryable }
+            reason.to_owned()
         };
         let mut form = vec![
             ("grant_type", "client_credentials"),
@@ -204,7 +196,7 @@ impl TokenSource {
             } else {
                 "the token endpoint cannot be reached"
             };
-            failed(reason, true, &root_cause(&error))
+            failed(reason, &root_cause(&error))
         })?;
         let status = answer.status();
         if !status.is_success() {
@@ -212,15 +204,15 @@ impl TokenSource {
             let says = |member: &str| refusal.get(member).and_then(Value::as_str).unwrap_or_default();
             let colon = if says("error").is_empty() { "" } else { ": " };
             let reason = format!("the token endpoint answered {}{colon}{}", status.as_u16(), says("error"));
-            let retryable = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
-            return Err(failed(&reason, retryable, says("error_description")));
+            return Err(failed(&reason, says("error_description")));
         }
-        let grant: Map<String, Value> = answer.json().await.map_err(|error| {
-            failed("the token endpoint's answer cannot be read", true, &root_cause(&error))
-        })?;
+        let grant: Map<String, Value> = answer
+            .json()
+            .await
+            .map_err(|error| failed("the token endpoint's answer cannot be read", &root_cause(&error)))?;
         let token = grant.get("access_token").and_then(Value::as_str).filter(|token| !token.is_empty());
         let Some(token) = token else {
-            return Err(failed("the token endpoint answered without a token", false, ""));
+            return Err(failed("the token endpoint answered without a token", ""));
         };
         let life = grant
             .get("expires_in")
@@ -244,7 +236,7 @@ impl Slot {
 }
 
 async fn landed(mut landing: Landing) -> Outcome {
-    let gone = || TokenFailure { reason: "the token request was given up".into(), retryable: true };
+    let gone = || "the token request was given up".to_owned();
     match landing.wait_for(Option::is_some).await {
         Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(gone())),
         Err(_) => Err(gone()),
@@ -263,17 +255,6 @@ fn root_cause(error: &reqwest::Error) -> String {
         cause = below;
     }
     cause.to_string()
-}
-
-impl TokenFailure {
-    /// As text, which is all that the generated clients hand through.
-    pub(super) fn into_text(self) -> String {
-        serde_json::to_string(&self).unwrap_or(self.reason)
-    }
-
-    pub(super) fn from_text(text: String) -> Self {
-        serde_json::from_str(&text).unwrap_or(Self { reason: text, retryable: true })
-    }
 }
 
 impl fmt::Debug for TokenSource {

@@ -202,7 +202,7 @@ async fn whom_the_provider_does_not_know_gets_no_token() {
             "code": "token_request_failed",
             "message": "Atomic Executor token request failed",
             "details": {"error": "the token endpoint answered 401: invalid_client"},
-            "retryable": false,
+            "retryable": true,
         })
     );
     assert_eq!(executor.executions(&run.root_node_run_id), 0);
