@@ -13,7 +13,7 @@
 //!             store: the journal ── runs · node runs (with their wake-ups) · events · attempts · outbox
 //!                 ▲                     ▲                      ▲
 //!                 │                     │                      │
-//!             dispatch               events ──▶ NDJSON       (outbox pump)
+//!             dispatch               events ──▶ NDJSON       outbox ──▶ jarvis: Run Store, Event Stream
 //!                 │
 //!         clients ──▶ executors, policy, node_types
 //! ```
@@ -29,8 +29,10 @@
 //! | [`dispatch`] | gets nodes executed: claims, calls, cancels, sweeps |
 //! | [`engine`] | the rules, pure |
 //! | [`events`] | event streams, stored and live |
+//! | [`jarvis`] | the JARVIS stores: Run Store, Event Stream, Artifact Store |
 //! | [`model`] | the ARP types, generated from `openapi/run-coordinator.yaml` |
 //! | [`node_types`], [`policy`] | what a node type is; what is allowed |
+//! | [`outbox`] | brings every change to the JARVIS stores |
 //! | [`record`] | what the journal holds, and change sets |
 //! | [`server`] | puts it all together; starts and stops |
 //! | [`store`] | the journal: one trait, its implementations, their test suite |
@@ -61,8 +63,10 @@ pub mod dispatch;
 pub mod engine;
 pub mod events;
 pub mod ids;
+pub mod jarvis;
 pub mod model;
 pub mod node_types;
+pub mod outbox;
 pub mod policy;
 pub mod record;
 pub mod server;

@@ -208,11 +208,13 @@ pub enum AttemptOutcome {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChangeSet {
     pub run_id: RunId,
+    /// When it was decided.
+    pub at: Timestamp,
     /// The Run, if it changed (each event changes it: it counts them).
     pub run: Option<RunRecord>,
     /// The NodeRuns that are new (version 0) or changed.
     pub nodes: Vec<NodeRecord>,
-    /// The events, with their `seq`.
+    /// The events, with their `seq`, one after the other.
     pub events: Vec<EventRecord>,
     /// Attempts that came to nothing, by (node, attempt).
     pub attempts: Vec<AttemptRecord>,

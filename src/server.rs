@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  start:  journal ─▶ coordinator ─▶ dispatcher takes over unfinished work ─▶ listen ─▶ dispatcher begins
-//!  stop:   stop claiming, end streams ─▶ requests finish ─▶ jobs finish ─▶ journal closed
+//!  stop:   stop claiming, end streams ─▶ requests finish ─▶ jobs finish ─▶ outbox sent ─▶ journal closed
 //! ```
 //!
 //! Stopping has a time limit. Work that is cut off is in the journal, and the
@@ -18,14 +18,16 @@ use crate::{
     api::{self, ListenConfig, ServerContext},
     auth::{AssignmentTokens, Authenticator, KEY_BYTES, Mode},
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
-    config::{Endpoint, PolicyPosture, RegistryOutage, Settings},
+    config::{self, Endpoint, PolicyPosture, RegistryOutage, Settings},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
     events::{EventHub, Events},
     ids::{IdSource, RandomIds},
+    jarvis,
     model::Uri,
     node_types::{NodeTypes, Outage, RegistryOptions},
+    outbox::{self, Outbox},
     policy::{Policy, Posture},
     store::{
         OpenError, Store, StoreError,
@@ -41,9 +43,6 @@ const IN_HAND: usize = 8_192;
 
 /// How long a stop waits for tasks that it has cut off.
 const CUT_OFF: Duration = Duration::from_secs(1);
-
-const NO_STORES: &str = "JARVIS_RUN_STORE_URL, JARVIS_EVENT_STREAM_URL and JARVIS_ARTIFACT_STORE_URL are set, \
-                         but this version keeps runs and events in its own journal only: unset all three";
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +81,8 @@ impl Default for Surroundings {
 pub struct Server {
     http: HttpServer<ServerContext>,
     tasks: TaskSet,
+    /// They end last: until then there may be something to send.
+    outbox_tasks: TaskSet,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     stop_within: Duration,
@@ -95,10 +96,6 @@ impl Server {
         surroundings: Surroundings,
         log: &Logger,
     ) -> Result<Self, StartError> {
-        if settings.stores.is_some() {
-            // Accepting them would promise a copy there that nobody makes.
-            return Err(StartError::Setup(NO_STORES.into()));
-        }
         for warning in &settings.warnings {
             warn!(log, "{}", warning);
         }
@@ -123,6 +120,17 @@ impl Server {
         ));
         authenticator.warm_up();
 
+        let outbox_tasks = TaskSet::new(log.new(o!("component" => "outbox")));
+        let outbox = settings.stores.as_ref().map(|stores| {
+            Outbox::begin(outbox::Parts {
+                store: Arc::clone(&store),
+                stores: peers.stores(stores, settings.calls.call_timeout),
+                clock: Arc::clone(&clock),
+                wait: stores.wait,
+                tasks: outbox_tasks.clone(),
+                log: log.new(o!("component" => "outbox")),
+            })
+        });
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), IN_HAND);
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             store: Arc::clone(&store),
@@ -131,6 +139,7 @@ impl Server {
             events: Events { store: Arc::clone(&store), hub: Arc::new(EventHub::default()) },
             policy: peers.policy(settings),
             node_types: peers.node_types(settings),
+            outbox,
             queue: Arc::clone(&queue),
             rules: Rules {
                 dotted_keys: settings.dotted_keys,
@@ -166,7 +175,8 @@ impl Server {
         dispatcher.begin(jobs);
         info!(log, "listening"; "address" => %http.local_addr(), "journal" => %settings.journal.path.display(),
             "version" => env!("CARGO_PKG_VERSION"));
-        Ok(Self { http, tasks, store, clock, stop_within: settings.shutdown_timeout, log: log.clone() })
+        let stop_within = settings.shutdown_timeout;
+        Ok(Self { http, tasks, outbox_tasks, store, clock, stop_within, log: log.clone() })
     }
 
     /// Where it listens.
@@ -177,7 +187,7 @@ impl Server {
     /// Stops: takes no new work, ends streams, lets requests and jobs finish,
     /// for as long as the settings allow.
     pub async fn stop(self) {
-        let Self { http, tasks, store, clock, stop_within, log } = self;
+        let Self { http, tasks, outbox_tasks, store, clock, stop_within, log } = self;
         info!(log, "stopping"; "within_seconds" => stop_within.as_secs_f64());
         // Streams end and dispatch stops with this; running jobs go on.
         tasks.stopping().cancel();
@@ -186,13 +196,16 @@ impl Server {
                 warn!(log, "the HTTP server did not stop cleanly"; "reason" => reason);
             }
             tasks.stop().await;
+            outbox_tasks.stop().await;
         });
         match drained.await {
             Some(()) => info!(log, "stopped"),
             None => {
-                warn!(log, "stopped with work under way: the next start goes on with it"; "tasks" => tasks.len());
+                let unfinished = tasks.len() + outbox_tasks.len();
+                warn!(log, "stopped with work under way: the next start goes on with it"; "tasks" => unfinished);
                 // They hold the journal.
-                within(&*clock, CUT_OFF, tasks.cut_off()).await;
+                within(&*clock, CUT_OFF, async { tokio::join!(tasks.cut_off(), outbox_tasks.cut_off()) })
+                    .await;
             }
         }
         drop(store);
@@ -264,6 +277,24 @@ impl Peers {
         match &self.tokens {
             Some(tokens) => Peer::with_audience(service, Arc::clone(tokens), &endpoint.audience),
             None => Peer::anonymous(service),
+        }
+    }
+
+    fn stores(&self, stores: &config::Stores, limit: Duration) -> jarvis::Stores {
+        let patience = jarvis::Patience { clock: Arc::clone(&self.clock), limit };
+        let runs = clients::run_store::Client::new_with_client(
+            stores.run_store.url.as_str(),
+            self.http.clone(),
+            self.peer(Service::RunStore, &stores.run_store),
+        );
+        let events = clients::event_stream::Client::new_with_client(
+            stores.event_stream.url.as_str(),
+            self.http.clone(),
+            self.peer(Service::EventStream, &stores.event_stream),
+        );
+        jarvis::Stores {
+            runs: jarvis::RunStore::new(runs, patience.clone()),
+            events: jarvis::EventStream::new(events, patience),
         }
     }
 

@@ -38,6 +38,6 @@ pub use check::check_config;
 pub use cli::{Cli, Command, Exit, Flags};
 pub use env_file::LayeredVars;
 pub use error::ConfigError;
-pub use settings::{Endpoint, PolicyPosture, Settings};
+pub use settings::{Endpoint, PolicyPosture, Settings, Stores};
 pub use value::{HttpUrl, LogFormat, RegistryOutage, Secret};
 pub use vars::Vars;

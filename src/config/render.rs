@@ -196,11 +196,15 @@ mod tests {
     #[test]
     fn the_readme_has_the_table() {
         let readme = include_str!("../../README.md");
-        assert!(
-            readme.contains(&markdown()),
-            "README.md should have this between its markers:\n\n{}",
-            markdown()
-        );
+        let after = |text: &'static str, mark: &str| {
+            let found = text.split_once(mark);
+            found.unwrap_or_else(|| panic!("README.md has no {mark:?}"))
+        };
+        let (before, rest) = after(readme, "<!-- config-table: ");
+        let (mark, rest) = after(rest, "-->\n");
+        let (_, rest) = after(rest, "<!-- end -->");
+        let wanted = format!("{before}<!-- config-table: {mark}-->\n{}<!-- end -->{rest}", markdown());
+        expectorate::assert_contents("README.md", &wanted);
     }
 
     #[test]

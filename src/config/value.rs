@@ -112,6 +112,11 @@ pub fn seconds(text: &str) -> Option<Duration> {
     (!time.is_zero()).then_some(time)
 }
 
+/// As [`seconds`], and 0 for not at all.
+pub fn seconds_or_none(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
+}
+
 /// A number of things, at least one.
 pub fn count(text: &str) -> Option<usize> {
     usize::try_from(unsigned(text.trim())?).ok()

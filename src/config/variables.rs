@@ -61,6 +61,9 @@ variables! {
         ARTIFACT_STORE_URL = base_url("JARVIS_ARTIFACT_STORE_URL",
             "Artifact Store. Required with the other two.")
             .unset("embedded").example("http://127.0.0.1:8092");
+        STORE_WAIT_SECS = own("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", Kind::Seconds,
+            "How long an answer waits until Run Store and Event Stream have accepted what it says; 0 is \
+             fine. After that they get it when they can.").default("2");
         RUN_STORE_AUDIENCE = audience("JARVIS_RUN_STORE_AUDIENCE",
             "Audience of tokens for the Run Store.", "arp-jarvis-runstore");
         EVENT_STREAM_AUDIENCE = audience("JARVIS_EVENT_STREAM_AUDIENCE",

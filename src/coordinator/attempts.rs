@@ -121,13 +121,13 @@ impl Coordinator {
     async fn ask(&self, task: &Task) -> Result<Option<Asked>, CoordinatorError> {
         let lease = &Some(self.parts.queue.owner().clone());
         let view = self
-            .command(&task.run, |_| async move {
+            .command(&task.run, |now| async move {
                 let view = self.node_view(&task.node).await?;
                 if !is_dispatchable(&view.node) {
                     return Ok(engine::Decision { changes: None, answer: None });
                 }
                 let engine::Decision { changes, answer: () } =
-                    engine::attempt_claim(&view.run, view.node.clone(), lease);
+                    engine::attempt_claim(&view.run, view.node.clone(), lease, now);
                 Ok(engine::Decision { changes, answer: Some(view) })
             })
             .await?;
@@ -186,9 +186,9 @@ impl Coordinator {
         node: &NodeRunId,
         attempt: Attempt,
     ) -> Result<(), CoordinatorError> {
-        self.command(run, |_| async move {
+        self.command(run, |now| async move {
             let run = self.run_fetch(run).await?;
-            Ok(engine::attempt_accepted(&run, self.node_fetch(node).await?, attempt))
+            Ok(engine::attempt_accepted(&run, self.node_fetch(node).await?, attempt, now))
         })
         .await
     }
@@ -242,7 +242,12 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
             let run = self.run_fetch(run).await?;
-            Ok(engine::executor_told(&run, self.node_fetch(node).await?, again_in.map(|wait| now + wait)))
+            Ok(engine::executor_told(
+                &run,
+                self.node_fetch(node).await?,
+                again_in.map(|wait| now + wait),
+                now,
+            ))
         })
         .await
     }
@@ -255,7 +260,7 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
             let run = self.run_fetch(run).await?;
-            Ok(engine::attempt_retry(&run, self.node_fetch(node).await?, now + wait))
+            Ok(engine::attempt_retry(&run, self.node_fetch(node).await?, now + wait, now))
         })
         .await
     }

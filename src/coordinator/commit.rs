@@ -15,7 +15,7 @@ use crate::{
     engine::Decision,
     ids::{NodeRunId, RunId},
     record::{Job, NodeRecord, RunRecord},
-    store::StoreError,
+    store::{OutboxId, StoreError},
     time::Timestamp,
 };
 
@@ -58,6 +58,24 @@ impl StoreHealth {
 }
 
 impl Coordinator {
+    /// Runs a caller's command: as [`Self::command`], and the JARVIS stores
+    /// have had their time to accept what was decided.
+    pub(super) async fn request<T, F>(
+        &self,
+        run: &RunId,
+        decide: impl Fn(Timestamp) -> F + Send,
+    ) -> Result<T, CoordinatorError>
+    where
+        T: Send,
+        F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
+    {
+        let (answer, owed) = self.decide_and_commit(run, decide).await?;
+        if let (Some(outbox), Some(owed)) = (&self.parts.outbox, owed) {
+            outbox.accepted(run, owed).await;
+        }
+        Ok(answer)
+    }
+
     /// Runs a command: `decide` reads and decides while the run is locked. What
     /// it decides is durable when this returns.
     pub(super) async fn command<T, F>(
@@ -69,18 +87,35 @@ impl Coordinator {
         T: Send,
         F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
     {
+        Ok(self.decide_and_commit(run, decide).await?.0)
+    }
+
+    /// Says also how far the outbox must be emptied until the JARVIS stores
+    /// have it all.
+    async fn decide_and_commit<T, F>(
+        &self,
+        run: &RunId,
+        decide: impl Fn(Timestamp) -> F + Send,
+    ) -> Result<(T, Option<OutboxId>), CoordinatorError>
+    where
+        T: Send,
+        F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
+    {
         let _turn = self.locks.lock(run).await;
         let mut conflicts = 0;
         loop {
             let now = self.parts.clock.now();
             let Decision { changes, answer } = decide(now).await?;
-            let Some(changes) = changes else { return Ok(answer) };
+            let Some(changes) = changes else { return Ok((answer, None)) };
             let newest = changes.events.last().map(|event| event.event.seq);
             let due: Vec<NodeRecord> =
                 changes.nodes.iter().filter(|node| is_due(node, now)).cloned().collect();
             match self.parts.store.commit(changes).await {
-                Ok(()) => {
+                Ok(owed) => {
                     self.store_health.set(None);
+                    if let Some(outbox) = &self.parts.outbox {
+                        outbox.news();
+                    }
                     if let Some(seq) = newest {
                         self.parts.events.hub.publish(run, seq);
                     }
@@ -92,7 +127,7 @@ impl Coordinator {
                             self.parts.queue.poke();
                         }
                     }
-                    return Ok(answer);
+                    return Ok((answer, owed));
                 }
                 Err(StoreError::Conflict) if conflicts < CONFLICTS => {
                     conflicts += 1;

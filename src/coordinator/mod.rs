@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   api, dispatch ──▶ Coordinator ──▶ engine (pure) ──▶ commit ──▶ hub (followers)
-//!                        │  ▲                             │  └────▶ queue (dispatch)
+//!                        │  ▲                             │  ├────▶ queue (dispatch)
+//!                        │  │                             │  └────▶ outbox (JARVIS stores)
 //!                        ▼  │ again, on conflict          ▼
 //!                       store ◀──────────────────── one transaction
 //! ```
@@ -43,6 +44,7 @@ use crate::{
     ids::{IdSource, NodeRunId, RunId},
     model::{Health, HealthCheck, HealthStatus},
     node_types::NodeTypes,
+    outbox::Outbox,
     policy::Policy,
     store::Store,
     time::Clock,
@@ -56,6 +58,8 @@ pub struct Parts {
     pub events: Events,
     pub policy: Policy,
     pub node_types: NodeTypes,
+    /// None: embedded, the journal is the record.
+    pub outbox: Option<Arc<Outbox>>,
     pub queue: Arc<WorkQueue>,
     pub rules: Rules,
     pub log: Logger,
@@ -74,7 +78,7 @@ impl Coordinator {
     }
 
     /// How the coordinator and what it depends on are doing. Never fails, and
-    /// never waits for anybody.
+    /// never waits for anybody else.
     pub async fn health(&self) -> Health {
         let check = match self.store_health.trouble() {
             None => {
@@ -87,12 +91,12 @@ impl Coordinator {
                 details: None,
             },
         };
-        Health {
-            status: check.status,
-            time: self.parts.clock.now(),
-            checks: Some(vec![check]),
-            extensions: None,
+        let mut checks = vec![check];
+        if let Some(outbox) = &self.parts.outbox {
+            checks.extend(outbox.checks().await);
         }
+        let status = checks.iter().map(|check| check.status).max().unwrap_or(HealthStatus::Ok);
+        Health { status, time: self.parts.clock.now(), checks: Some(checks), extensions: None }
     }
 
     /// The events of a run (contract §13).

@@ -43,7 +43,7 @@ impl Coordinator {
         }
         let (run_ref, parent_ref, wanted) = (&run_id, &parent_node_run_id, &wanted);
         let node_runs = self
-            .command(run_ref, |now| async move {
+            .request(run_ref, |now| async move {
                 let run = self.run_fetch(run_ref).await?;
                 let parent = self.parent_fetch(parent_ref).await?;
                 let mut children = Vec::with_capacity(wanted.len());
@@ -86,7 +86,7 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         let run_id = self.node_for(caller, node).await?.node.run_id;
         let report = &report;
-        self.command(&run_id, |now| async move {
+        self.request(&run_id, |now| async move {
             let view = self.node_view(node).await?;
             Ok(engine::node_evaluate(view.run, view.node, report.clone(), now))
         })
@@ -104,7 +104,7 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         let run_id = self.node_for(caller, node).await?.node.run_id;
         let completion = &completion;
-        self.command(&run_id, |now| async move {
+        self.request(&run_id, |now| async move {
             let view = self.node_view(node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
             Ok(engine::node_complete(view, completion.clone(), rules, lease, now)?)

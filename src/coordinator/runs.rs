@@ -53,7 +53,7 @@ impl Coordinator {
         };
         let command = &command;
         let run = self
-            .command(&run_id, |now| async move {
+            .request(&run_id, |now| async move {
                 let existing = self.parts.store.run_fetch(&command.run_id).await?;
                 let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
                 Ok(engine::run_start(existing.as_ref(), command.clone(), rules, lease, now)?)
@@ -72,7 +72,7 @@ impl Coordinator {
     pub async fn run_cancel(&self, caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> {
         self.whole_run_for(caller, run).await?;
         let canceled = self
-            .command(run, |now| async move {
+            .request(run, |now| async move {
                 let record = self.run_fetch(run).await?;
                 let live = match record.is_terminal() {
                     true => Vec::new(),

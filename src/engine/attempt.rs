@@ -85,14 +85,14 @@ pub enum Applied {
 }
 
 /// Marks a node as taken, before its policy or registry questions go out.
-pub fn attempt_claim(run: &RunRecord, mut node: NodeRecord, lease: &Lease) -> Decision<()> {
+pub fn attempt_claim(run: &RunRecord, mut node: NodeRecord, lease: &Lease, now: Timestamp) -> Decision<()> {
     match node.node.state {
         NodeRunState::Queued => {
             node.node.state = NodeRunState::Assigned;
             if let Some(wake) = &mut node.wake {
                 wake.owner.clone_from(lease);
             }
-            Decision { changes: Some(node_only(run, node)), answer: () }
+            Decision { changes: Some(node_only(run, node, now)), answer: () }
         }
         NodeRunState::Assigned
         | NodeRunState::Running
@@ -211,11 +211,16 @@ pub fn attempt_begin(
 
 /// A composite's executor has taken the assignment: nothing to do here until it
 /// reports or its time is up.
-pub fn attempt_accepted(run: &RunRecord, mut node: NodeRecord, attempt: Attempt) -> Decision<()> {
+pub fn attempt_accepted(
+    run: &RunRecord,
+    mut node: NodeRecord,
+    attempt: Attempt,
+    now: Timestamp,
+) -> Decision<()> {
     match &mut node.wake {
         Some(wake) if wake.job == Job::Deadline && node.attempt == attempt.number => {
             wake.owner = None;
-            Decision { changes: Some(node_only(run, node)), answer: () }
+            Decision { changes: Some(node_only(run, node, now)), answer: () }
         }
         Some(_) | None => Decision::unchanged(()),
     }
@@ -223,14 +228,14 @@ pub fn attempt_accepted(run: &RunRecord, mut node: NodeRecord, attempt: Attempt)
 
 /// Puts a node back to be dispatched at `at`, because something that was needed
 /// is not there right now.
-pub fn attempt_retry(run: &RunRecord, mut node: NodeRecord, at: Timestamp) -> Decision<()> {
+pub fn attempt_retry(run: &RunRecord, mut node: NodeRecord, at: Timestamp, now: Timestamp) -> Decision<()> {
     // One that somebody else has begun in between must not be begun again.
     let Some(Wake { job: Job::Dispatch, tries, .. }) = node.wake else {
         return Decision::unchanged(());
     };
     let at = node.deadline.map_or(at, |deadline| deadline.min(at));
     node.wake = Some(Wake { job: Job::Dispatch, at, owner: None, tries: tries.saturating_add(1) });
-    Decision { changes: Some(node_only(run, node)), answer: () }
+    Decision { changes: Some(node_only(run, node, now)), answer: () }
 }
 
 /// Applies the result of an atomic node's attempt (contract §9.3), or, if the
@@ -303,13 +308,18 @@ pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp
 
 /// The executor of a node that is over has been told, or (with `again_at`) is
 /// to be told again.
-pub fn executor_told(run: &RunRecord, mut node: NodeRecord, again_at: Option<Timestamp>) -> Decision<()> {
+pub fn executor_told(
+    run: &RunRecord,
+    mut node: NodeRecord,
+    again_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Decision<()> {
     let Some(Wake { job: Job::CancelExecutor, tries, .. }) = node.wake else {
         return Decision::unchanged(());
     };
     node.wake =
         again_at.map(|at| Wake { job: Job::CancelExecutor, at, owner: None, tries: tries.saturating_add(1) });
-    Decision { changes: Some(node_only(run, node)), answer: () }
+    Decision { changes: Some(node_only(run, node, now)), answer: () }
 }
 
 /// The node waits for this: nobody has taken it further yet.
@@ -350,9 +360,10 @@ fn evaluation(state: NodeRunState) -> EvaluationResult {
 }
 
 /// A change of one node's bookkeeping: no event, so the run stays as it is.
-fn node_only(run: &RunRecord, node: NodeRecord) -> ChangeSet {
+fn node_only(run: &RunRecord, node: NodeRecord, now: Timestamp) -> ChangeSet {
     ChangeSet {
         run_id: run.run.run_id.clone(),
+        at: now,
         run: None,
         nodes: vec![node],
         events: Vec::new(),
@@ -378,6 +389,7 @@ fn attempt_only(
     };
     ChangeSet {
         run_id: run.run.run_id.clone(),
+        at: now,
         run: None,
         nodes: Vec::new(),
         events: Vec::new(),

@@ -178,6 +178,7 @@ impl Draft {
         let run_changed = !self.events.is_empty() || self.run.version == 0;
         ChangeSet {
             run_id: self.run.run.run_id.clone(),
+            at: self.now,
             run: run_changed.then_some(self.run),
             nodes: self.nodes,
             events: self.events,

@@ -20,7 +20,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Counts, EventPage, OutboxEntry, PageLimit, Store, StoreError};
+use super::{Counts, EventPage, OutboxId, OutboxPage, PageLimit, Recipient, Store, StoreError};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
@@ -212,7 +212,7 @@ impl<S: Store> FaultyStore<S> {
 
 #[async_trait]
 impl<S: Store> Store for FaultyStore<S> {
-    async fn commit(&self, change: ChangeSet) -> Result<(), StoreError> {
+    async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, StoreError> {
         let fault = self.faults.for_commit();
         if fault == Some(Fault::Twice) {
             let first = self.inner.commit(change.clone()).await;
@@ -298,12 +298,17 @@ impl<S: Store> Store for FaultyStore<S> {
         self.write(async || self.inner.secret(name, fresh).await).await
     }
 
-    async fn outbox_page(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
+    async fn outbox_after(
+        &self,
+        recipient: Recipient,
+        after: OutboxId,
+        limit: u32,
+    ) -> Result<OutboxPage, StoreError> {
         self.faults.for_read().await?;
-        self.inner.outbox_page(limit).await
+        self.inner.outbox_after(recipient, after, limit).await
     }
 
-    async fn outbox_ack(&self, ids: &[u64]) -> Result<(), StoreError> {
+    async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), StoreError> {
         self.write(async || self.inner.outbox_ack(ids).await).await
     }
 }
@@ -351,7 +356,7 @@ mod tests {
         let error = probe.refused(start("a")).await;
         assert_eq!(error, StoreError::Failed("injected: nothing was written".into()));
         assert_eq!((probe.run("a").await, probe.node("a", "1").await), (None, None));
-        assert!(probe.0.outbox_page(10).await.expect("readable").is_empty());
+        assert!(probe.owed().await.is_empty());
         // So the same can be done again.
         probe.commit(start("a")).await;
         assert_eq!(faults.injected(), 1);
@@ -367,7 +372,7 @@ mod tests {
         assert_eq!(error, StoreError::Failed("injected: it was written".into()));
         assert_eq!(probe.run("a").await.map(|run| run.version), Some(1));
         assert_eq!(probe.live("a", None).await, ["1"]);
-        assert_eq!(probe.0.outbox_page(10).await.expect("readable").len(), 3);
+        assert_eq!(probe.owed().await.len(), 3);
         // Whoever tries again finds out: not twice.
         assert_eq!(probe.refused(start("a")).await, StoreError::Conflict);
 
@@ -393,7 +398,7 @@ mod tests {
         probe.commit(nodes("a", vec![ended(root), node("a", "1.2")])).await;
         assert_eq!(probe.run("a").await, Some(RunRecord { version: 2, last_seq: 1, ..run("a") }));
         assert_eq!(probe.node("a", "1").await.map(|node| node.version), Some(2));
-        assert_eq!(probe.0.outbox_page(100).await.expect("readable").len(), 7);
+        assert_eq!(probe.owed().await.len(), 7);
     }
 
     #[tokio::test]

@@ -27,8 +27,9 @@ pub trait Store: Send + Sync + 'static {
     /// Applies all of `change` or none of it, and returns only once it is
     /// durable. [`StoreError::Conflict`] if any row in it is no longer at the
     /// version that was read (or exists, when it should be new). Stored rows
-    /// get the next version.
-    async fn commit(&self, change: ChangeSet) -> Result<(), StoreError>;
+    /// get the next version. Says what the last entry is that this made in the
+    /// outbox, if it made any.
+    async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, StoreError>;
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError>;
 
@@ -95,12 +96,17 @@ pub trait Store: Send + Sync + 'static {
     /// later, or at the same time, gets the same.
     async fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, StoreError>;
 
-    /// What is owed to the JARVIS stores, oldest first. Empty unless the store
-    /// was opened to keep an outbox.
-    async fn outbox_page(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError>;
+    /// What is owed to `recipient`, oldest first, beginning after `after`.
+    /// Empty unless the store was opened to keep an outbox.
+    async fn outbox_after(
+        &self,
+        recipient: Recipient,
+        after: OutboxId,
+        limit: u32,
+    ) -> Result<OutboxPage, StoreError>;
 
-    /// The JARVIS stores have accepted these.
-    async fn outbox_ack(&self, ids: &[u64]) -> Result<(), StoreError>;
+    /// The JARVIS stores have accepted these: they are no longer owed.
+    async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), StoreError>;
 }
 
 /// How much of a listing to give at once: whichever bound is met first (but
@@ -129,23 +135,60 @@ pub struct Counts {
     pub nodes_live: u64,
     /// Wake-ups that are due and nobody has taken.
     pub wakes_due: u64,
+    /// Entries in the outbox.
     pub outbox: u64,
+    /// When the oldest of them was decided.
+    pub outbox_oldest: Option<Timestamp>,
 }
+
+/// Numbers the entries of the outbox in the order of commits. No number is
+/// used twice. 0 is before all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutboxId(pub u64);
 
 /// Something that a JARVIS store has yet to hear of. The content is read when
 /// it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxEntry {
-    pub id: u64,
+    pub id: OutboxId,
     pub run_id: RunId,
     pub what: Owed,
 }
 
+/// What is owed. `new`: the store has never been told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owed {
-    Run,
-    NodeRun(NodeRunId),
-    Event(u64),
+    Run { new: bool },
+    NodeRun { node_run_id: NodeRunId, new: bool },
+    Events { first: u64, last: u64 },
+}
+
+impl Owed {
+    pub fn recipient(&self) -> Recipient {
+        match self {
+            Self::Run { .. } | Self::NodeRun { .. } => Recipient::RunStore,
+            Self::Events { .. } => Recipient::EventStream,
+        }
+    }
+}
+
+/// Who is owed something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Recipient {
+    RunStore,
+    EventStream,
+}
+
+impl Recipient {
+    pub const ALL: [Self; 2] = [Self::RunStore, Self::EventStream];
+}
+
+/// A piece of what is owed to one recipient.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutboxPage {
+    pub entries: Vec<OutboxEntry>,
+    /// Every entry up to here was looked at, whoever it is for: go on after it.
+    pub scanned_to: OutboxId,
 }
 
 /// Why the journal could not do it.

@@ -121,15 +121,7 @@ async fn start_up_errors_come_in_the_order_of_the_contract() {
             }
         }
         if repaired == mistakes.len() {
-            // Nothing is wrong, but the stores ask for more than there is.
-            let ended = program.run().await;
-            assert_eq!((ended.code, ended.stdout.lines().count()), (Some(1), 0), "{}", ended.stdout);
-            writeln!(all, "all repaired:\n    {}", ended.stderr.trim_end()).expect("text");
-            // Without them it starts, although nobody answers at the issuer
-            // (FIX G18).
-            for (store, _, _) in &mistakes[..3] {
-                program = program.var(store, "");
-            }
+            // It starts, although nobody answers at the issuer (FIX G18).
             let program = program
                 .var("JARVIS_ATOMIC_EXECUTOR_URL", "http://127.0.0.1:1")
                 .var("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "json");

@@ -20,6 +20,7 @@ mod policy;
 mod process;
 mod runs;
 mod smoke;
+mod stores;
 mod streams;
 mod strict;
 mod support;

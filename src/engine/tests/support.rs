@@ -140,7 +140,7 @@ impl World {
     pub(super) fn claim(&mut self, node: &str) {
         let NodeView { run, node, .. } = self.view(node);
         self.tick();
-        self.apply(engine::attempt_claim(&run, node, &self.lease));
+        self.apply(engine::attempt_claim(&run, node, &self.lease, self.now));
     }
 
     /// Policy allows, an executor is there.
@@ -193,13 +193,13 @@ impl World {
         let NodeView { run, node, .. } = self.view(node);
         let attempt = Attempt { number: attempt, started_at: self.now };
         self.tick();
-        self.apply(engine::attempt_accepted(&run, node, attempt));
+        self.apply(engine::attempt_accepted(&run, node, attempt, self.now));
     }
 
     pub(super) fn retry(&mut self, node: &str, wait: Duration) {
         let NodeView { run, node, .. } = self.view(node);
         let at = self.tick() + wait;
-        self.apply(engine::attempt_retry(&run, node, at));
+        self.apply(engine::attempt_retry(&run, node, at, self.now));
     }
 
     pub(super) fn lost(&mut self, node: &str) {
@@ -210,7 +210,7 @@ impl World {
     pub(super) fn told(&mut self, node: &str, again_in: Option<Duration>) {
         let NodeView { run, node, .. } = self.view(node);
         let now = self.tick();
-        self.apply(engine::executor_told(&run, node, again_in.map(|wait| now + wait)));
+        self.apply(engine::executor_told(&run, node, again_in.map(|wait| now + wait), now));
     }
 
     pub(super) fn complete(&mut self, node: &str, completion: Value) -> Result<(), Rejection> {
@@ -336,7 +336,7 @@ impl World {
     /// Writes all of a change set, after the checks that a store makes, and
     /// those of the lifecycle tables.
     fn store(&mut self, changes: ChangeSet) {
-        let ChangeSet { run_id, run, nodes, events, attempts } = changes;
+        let ChangeSet { run_id, at: _, run, nodes, events, attempts } = changes;
         let seq_before = self.runs.get(&run_id).map_or(0, |run| run.last_seq);
         for (event, seq) in events.iter().zip(seq_before + 1..) {
             assert_eq!(

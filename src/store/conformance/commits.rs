@@ -29,7 +29,7 @@ pub async fn a_commit_is_all_or_nothing(specimen: Specimen) {
     assert_eq!(store.node("a", "1.2").await, None);
     assert_eq!(store.seqs("a", None, NO_LIMIT).await, [1]);
     assert_eq!(store.0.attempts_list(&"a/1".into()).await, Ok(Vec::new()));
-    assert_eq!(store.0.outbox_page(100).await.expect("the outbox can be read").len(), 3);
+    assert_eq!(store.owed().await.len(), 3);
 
     // Everything in it is fine, except for the event, which is there.
     let bad = ChangeSet { nodes: vec![node("a", "1.2")], events: vec![event("a", 1, None)], ..bad };
@@ -56,7 +56,7 @@ pub async fn a_conflict_leaves_its_neighbours_alone(specimen: Specimen) {
     for (number, outcome) in outcomes.into_iter().enumerate() {
         let stored = store.run(&format!("run-{number}")).await.is_some();
         let expected = if number % 2 == 0 { (Ok(()), true) } else { (Err(StoreError::Conflict), false) };
-        assert_eq!((outcome, stored), expected, "commit {number}");
+        assert_eq!((outcome.map(drop), stored), expected, "commit {number}");
     }
 }
 
@@ -256,10 +256,10 @@ pub async fn everything_is_there_after_reopening(specimen: Specimen) {
     store.commit(ChangeSet { attempts: attempts.clone(), ..change("a") }).await;
     store.0.owner_renew(&"me".into(), at(2000)).await.expect("owners can be renewed");
     let claimed = store.claim(&"me".into(), 1000, 10).await;
-    let (run, owed) = (store.run("a").await, store.0.outbox_page(10).await);
+    let (run, owed) = (store.run("a").await, store.owed().await);
 
     let store = reopened(store, specimen.reopen).await;
-    assert_eq!((store.run("a").await, store.0.outbox_page(10).await), (run, owed));
+    assert_eq!((store.run("a").await, store.owed().await), (run, owed));
     assert_eq!(store.node("a", "1").await.as_ref(), claimed.first());
     assert_eq!(store.seqs("a", None, NO_LIMIT).await, [1]);
     assert_eq!(store.0.attempts_list(&"a/1".into()).await, Ok(attempts));

@@ -2,8 +2,9 @@
 
 use super::{Specimen, samples::*};
 use crate::{
+    ids::NodeRunId,
     record::{ChangeSet, RunRecord},
-    store::{OutboxEntry, Owed, PageLimit},
+    store::{OutboxEntry, OutboxId, OutboxPage, Owed, PageLimit, Recipient},
 };
 
 pub async fn events_come_in_order_without_gaps(specimen: Specimen) {
@@ -83,34 +84,69 @@ pub async fn a_page_that_ends_with_the_last_event_says_so(specimen: Specimen) {
 pub async fn the_outbox_lists_what_changed_in_order_until_acknowledged(specimen: Specimen) {
     let store = Probe(specimen.store);
     let two = ChangeSet { events: vec![event("a", 1, None), event("a", 2, None)], ..start("a") };
-    store.commit(two).await;
+    let first = store.0.commit(two).await.expect("committed");
     let run = RunRecord { version: 1, ..run("a") };
-    store.commit(ChangeSet { run: Some(run), nodes: vec![node("a", "1.2")], ..change("a") }).await;
+    let both = ChangeSet { run: Some(run), nodes: vec![node("a", "1.2")], ..change("a") };
+    let second = store.0.commit(both).await.expect("committed");
 
-    let owed = store.0.outbox_page(100).await.expect("the outbox can be read");
+    let owed = store.owed().await;
     let what: Vec<_> = owed.iter().map(|entry| entry.what.clone()).collect();
+    let node = |path: &str| Owed::NodeRun { node_run_id: NodeRunId::new(format!("a/{path}")), new: true };
     let expected = [
-        Owed::Run,
-        Owed::NodeRun("a/1".into()),
-        Owed::Event(1),
-        Owed::Event(2),
-        Owed::Run,
-        Owed::NodeRun("a/1.2".into()),
+        Owed::Run { new: true },
+        node("1"),
+        Owed::Events { first: 1, last: 2 },
+        Owed::Run { new: false },
+        node("1.2"),
     ];
     assert_eq!(what, expected);
-    assert!(owed.is_sorted_by_key(|entry| entry.id) && owed.iter().all(|entry| entry.run_id == "a".into()));
-    assert_eq!(store.0.outbox_page(2).await.as_deref(), Ok(&owed[..2]));
+    assert!(owed.iter().all(|entry| entry.run_id == "a".into()));
+    assert_eq!((first, second), (Some(owed[2].id), Some(owed[4].id)), "a commit says how far to wait");
 
     let ids = |entries: &[OutboxEntry]| entries.iter().map(|entry| entry.id).collect::<Vec<_>>();
     let (sent, rest) = owed.split_at(3);
     store.0.outbox_ack(&ids(sent)).await.expect("entries can be acknowledged");
     store.0.outbox_ack(&ids(sent)).await.expect("and again");
-    assert_eq!(store.0.outbox_page(100).await.as_deref(), Ok(rest));
+    assert_eq!(store.owed().await, rest);
     store.0.outbox_ack(&ids(rest)).await.expect("entries can be acknowledged");
 
     // A number is never used again: an acknowledgement that comes late must
     // not hit something newer.
     store.commit(start("b")).await;
-    let newer = store.0.outbox_page(100).await.expect("the outbox can be read");
-    assert!(newer.iter().all(|entry| rest.iter().all(|old| old.id < entry.id)));
+    assert!(store.owed().await.iter().all(|entry| second < Some(entry.id)));
+    let nothing = store.0.commit(change("c")).await.expect("committed");
+    assert_eq!(nothing, None, "what changes nothing owes nothing");
+}
+
+pub async fn a_page_of_the_outbox_is_for_one_recipient_and_says_how_far_it_looked(specimen: Specimen) {
+    let store = Probe(specimen.store);
+    let page = async |recipient, after, limit| {
+        store.0.outbox_after(recipient, after, limit).await.expect("the outbox can be read")
+    };
+    let none = OutboxId::default();
+    for recipient in Recipient::ALL {
+        assert_eq!(page(recipient, none, 9).await, OutboxPage::default());
+    }
+    store.commit(ChangeSet { events: vec![event("a", 1, None)], ..start("a") }).await;
+    store.commit(nodes("a", vec![node("a", "1.2"), node("a", "1.3")])).await;
+    let all = store.owed().await;
+    let last = all[4].id;
+
+    // Run, root, events; two nodes.
+    let events = page(Recipient::EventStream, none, 9).await;
+    assert_eq!((events.entries.as_slice(), events.scanned_to), (&all[2..3], last));
+    let events = page(Recipient::EventStream, none, 1).await;
+    assert_eq!((events.entries.len(), events.scanned_to), (1, all[2].id), "there may be more");
+    let events = page(Recipient::EventStream, events.scanned_to, 1).await;
+    assert_eq!((events.entries.len(), events.scanned_to), (0, last));
+
+    let objects = page(Recipient::RunStore, none, 2).await;
+    assert_eq!((objects.entries.as_slice(), objects.scanned_to), (&all[..2], all[1].id));
+    let objects = page(Recipient::RunStore, objects.scanned_to, 3).await;
+    assert_eq!((objects.entries.as_slice(), objects.scanned_to), (&all[3..], last));
+
+    // What was acknowledged was looked at, too.
+    let ids: Vec<_> = all.iter().map(|entry| entry.id).collect();
+    store.0.outbox_ack(&ids).await.expect("entries can be acknowledged");
+    assert_eq!(page(Recipient::RunStore, none, 9).await, OutboxPage { entries: vec![], scanned_to: last });
 }

@@ -76,6 +76,7 @@ macro_rules! for_each_store_property {
             overdue_runs_are_listed_until_they_are_over
             counts_follow_what_is_stored
             the_outbox_lists_what_changed_in_order_until_acknowledged
+            a_page_of_the_outbox_is_for_one_recipient_and_says_how_far_it_looked
         }
     };
 }

@@ -6,7 +6,7 @@ use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     model::{NodeRun, NodeRunState, NodeTypeRef, Run, RunEvent, RunEventType, RunState},
     record::{ChangeSet, EventRecord, Job, NodePath, NodeRecord, RunRecord, Wake},
-    store::{EventPage, PageLimit, Store, StoreError},
+    store::{EventPage, OutboxEntry, OutboxId, PageLimit, Recipient, Store, StoreError},
     time::Timestamp,
 };
 
@@ -123,7 +123,14 @@ pub fn event(run: &str, seq: u64, path: Option<&str>) -> EventRecord {
 
 /// A change of nothing.
 pub fn change(run: &str) -> ChangeSet {
-    ChangeSet { run_id: run.into(), run: None, nodes: Vec::new(), events: Vec::new(), attempts: Vec::new() }
+    ChangeSet {
+        run_id: run.into(),
+        at: at(1),
+        run: None,
+        nodes: Vec::new(),
+        events: Vec::new(),
+        attempts: Vec::new(),
+    }
 }
 
 /// The first change of a run: the run, its root and one event.
@@ -191,6 +198,17 @@ impl Probe {
             assert!(page.scanned_to > after, "a page that is not the last one gets on");
             after = page.scanned_to;
         }
+    }
+
+    /// Everything that is owed to anybody, in the order in which it was noted.
+    pub async fn owed(&self) -> Vec<OutboxEntry> {
+        let mut owed = Vec::new();
+        for recipient in Recipient::ALL {
+            let page = self.0.outbox_after(recipient, OutboxId::default(), u32::MAX).await;
+            owed.extend(page.expect("the outbox can be read").entries);
+        }
+        owed.sort_by_key(|entry| entry.id);
+        owed
     }
 
     pub async fn claim(&self, owner: &OwnerId, now: i64, limit: u32) -> Vec<NodeRecord> {

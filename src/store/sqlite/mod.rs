@@ -37,7 +37,7 @@ use async_trait::async_trait;
 use slog::{Logger, error, info, o};
 
 use self::{read::Readers, recent::Recent, rows::ChangeRows, writer::Writer};
-use super::{Counts, EventPage, OpenError, OutboxEntry, PageLimit, Store, StoreError};
+use super::{Counts, EventPage, OpenError, OutboxId, OutboxPage, PageLimit, Recipient, Store, StoreError};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
@@ -99,7 +99,7 @@ impl SqliteStore {
 
     /// After a commit: what it wrote.
     fn remember(&self, change: ChangeSet, rows: &ChangeRows) {
-        let ChangeSet { run_id, run, nodes, events, attempts: _ } = change;
+        let ChangeSet { run_id, at: _, run, nodes, events, attempts: _ } = change;
         if let (Some(mut run), Some(row)) = (run, &rows.run) {
             run.version += 1;
             self.recent.remember_run(run, row.body.len());
@@ -134,20 +134,23 @@ impl SqliteStore {
 // grows with the data goes through `read_aside`.
 #[async_trait]
 impl Store for SqliteStore {
-    async fn commit(&self, change: ChangeSet) -> Result<(), StoreError> {
+    async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, StoreError> {
         let rows = Arc::new(ChangeRows::encode(&change)?);
         self.forget(&change);
         let (written, outbox) = (Arc::clone(&rows), self.outbox);
         let committed = self.writer.run(move |connection| write::commit(connection, &written, outbox)).await;
         match committed {
-            Ok(()) => self.remember(change, &rows),
-            Err(_) => {
+            Ok(last) => {
+                self.remember(change, &rows);
+                Ok(last.map(rows::natural).transpose()?.map(OutboxId))
+            }
+            Err(failure) => {
                 // Somebody may have remembered meanwhile what led to this.
                 self.forget(&change);
                 self.recent.forget_events(&change.run_id);
+                Err(failure)
             }
         }
-        committed
     }
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
@@ -262,12 +265,17 @@ impl Store for SqliteStore {
         self.writer.run(move |connection| write::secret(connection, &name, &fresh)).await
     }
 
-    async fn outbox_page(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
-        self.read_aside(move |connection| read::outbox(connection, limit)).await
+    async fn outbox_after(
+        &self,
+        recipient: Recipient,
+        after: OutboxId,
+        limit: u32,
+    ) -> Result<OutboxPage, StoreError> {
+        self.read_aside(move |connection| read::outbox(connection, recipient, after, limit)).await
     }
 
-    async fn outbox_ack(&self, ids: &[u64]) -> Result<(), StoreError> {
-        let ids = ids.iter().map(|&id| rows::integer(id)).collect::<Result<Vec<_>, _>>()?;
+    async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), StoreError> {
+        let ids = ids.iter().map(|&id| rows::integer(id.0)).collect::<Result<Vec<_>, _>>()?;
         self.writer.run(move |connection| write::outbox_ack(connection, &ids)).await
     }
 }

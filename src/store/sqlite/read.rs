@@ -9,11 +9,11 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::rows::{NodeRow, RunRow, from_json, natural};
+use super::rows::{NodeRow, RunRow, from_json, integer, natural};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     record::{AttemptRecord, NodePath, NodeRecord, RunRecord},
-    store::{Counts, EventPage, OutboxEntry, Owed, PageLimit, StoreError},
+    store::{Counts, EventPage, OutboxEntry, OutboxId, OutboxPage, Owed, PageLimit, Recipient, StoreError},
     time::Timestamp,
 };
 
@@ -187,17 +187,25 @@ pub(super) fn runs_overdue(
 }
 
 pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, StoreError> {
-    let [runs_live, nodes_live, wakes_due, outbox] = connection
+    let ([runs_live, nodes_live, wakes_due, outbox], oldest) = connection
         .prepare_cached(
             "SELECT (SELECT count(*) FROM runs WHERE terminal = 0),
                     (SELECT count(*) FROM node_runs WHERE terminal = 0),
                     (SELECT count(*) FROM node_runs
                      WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?),
-                    (SELECT count(*) FROM outbox)",
+                    (SELECT count(*) FROM outbox),
+                    (SELECT decided_at FROM outbox ORDER BY id LIMIT 1)",
         )?
-        .query_one([now.as_micros()], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))?
-        .map(natural);
-    Ok(Counts { runs_live: runs_live?, nodes_live: nodes_live?, wakes_due: wakes_due?, outbox: outbox? })
+        .query_one([now.as_micros()], |row| {
+            Ok(([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?], row.get::<_, Option<i64>>(4)?))
+        })?;
+    Ok(Counts {
+        runs_live: natural(runs_live)?,
+        nodes_live: natural(nodes_live)?,
+        wakes_due: natural(wakes_due)?,
+        outbox: natural(outbox)?,
+        outbox_oldest: oldest.map(Timestamp::from_micros),
+    })
 }
 
 pub(super) fn secret(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -205,26 +213,49 @@ pub(super) fn secret(connection: &Connection, name: &str) -> Result<Option<Vec<u
     Ok(statement.query_row([name], |row| row.get(0)).optional()?)
 }
 
-pub(super) fn outbox(connection: &Connection, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT id, run_id, what, key FROM outbox ORDER BY id LIMIT ?")?;
-    let rows = statement.query_map([limit], |row| {
-        Ok((
-            row.get::<_, i64>(0)?,
-            row.get::<_, String>(1)?,
-            row.get::<_, String>(2)?,
-            row.get::<_, String>(3)?,
-        ))
+pub(super) fn outbox(
+    connection: &Connection,
+    recipient: Recipient,
+    after: OutboxId,
+    limit: u32,
+) -> Result<OutboxPage, StoreError> {
+    // Before the entries: those that are committed meanwhile may be missing in
+    // between, but not below it.
+    let newest: Option<i64> = connection
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let whose = match recipient {
+        Recipient::RunStore => "new IS NOT NULL",
+        Recipient::EventStream => "first_seq IS NOT NULL",
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT id, run_id, node_run_id, new, first_seq, last_seq FROM outbox
+         WHERE id > ? AND {whose} ORDER BY id LIMIT ?"
+    ))?;
+    let rows = statement.query_map(params![integer(after.0)?, limit], |row| {
+        let owed: (Option<String>, Option<bool>, Option<i64>, Option<i64>) =
+            (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, owed))
     })?;
-    rows.map(|row| {
-        let (id, run_id, what, key) = row?;
-        let what = match (what.as_str(), key.parse()) {
-            ("run", _) => Owed::Run,
-            ("node_run", _) => Owed::NodeRun(NodeRunId::new(key)),
-            ("event", Ok(seq)) => Owed::Event(seq),
-            (what, _) => return Err(StoreError::Damaged(format!("outbox entry {id}: {what} {key}"))),
-        };
-        Ok(OutboxEntry { id: natural(id)?, run_id: RunId::new(run_id), what })
-    })
-    .collect()
+    let entries = rows
+        .map(|row| {
+            let (id, run_id, owed) = row?;
+            let what = match owed {
+                (None, Some(new), ..) => Owed::Run { new },
+                (Some(node), Some(new), ..) => Owed::NodeRun { node_run_id: NodeRunId::new(node), new },
+                (_, None, Some(first), Some(last)) => {
+                    Owed::Events { first: natural(first)?, last: natural(last)? }
+                }
+                (_, None, ..) => return Err(StoreError::Damaged(format!("outbox entry {id}"))),
+            };
+            Ok(OutboxEntry { id: OutboxId(natural(id)?), run_id: RunId::new(run_id), what })
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    let scanned_to = match entries.last() {
+        Some(last) if entries.len() as u64 >= u64::from(limit) => last.id,
+        Some(last) => last.id.max(OutboxId(natural(newest.unwrap_or_default())?)),
+        None => after.max(OutboxId(natural(newest.unwrap_or_default())?)),
+    };
+    Ok(OutboxPage { entries, scanned_to })
 }

@@ -21,6 +21,8 @@ use crate::{
 
 /// A [`ChangeSet`] ready to be written.
 pub(super) struct ChangeRows {
+    pub(super) run_id: RunId,
+    pub(super) at: i64,
     pub(super) run: Option<RunRow>,
     pub(super) nodes: Vec<NodeRow>,
     pub(super) events: Vec<EventRow>,
@@ -30,6 +32,8 @@ pub(super) struct ChangeRows {
 impl ChangeRows {
     pub(super) fn encode(change: &ChangeSet) -> Result<Self, StoreError> {
         Ok(Self {
+            run_id: change.run_id.clone(),
+            at: change.at.as_micros(),
             run: change.run.as_ref().map(RunRow::encode).transpose()?,
             nodes: change.nodes.iter().map(NodeRow::encode).collect::<Result<_, _>>()?,
             events: change.events.iter().map(EventRow::encode).collect::<Result<_, _>>()?,

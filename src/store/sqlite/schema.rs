@@ -16,7 +16,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
 /// What brings the schema from one version to the next; the first makes it.
 /// Never change one that was released: append another.
-const MIGRATIONS: [&str; 2] = [SCHEMA_1, SCHEMA_2];
+const MIGRATIONS: [&str; 3] = [SCHEMA_1, SCHEMA_2, SCHEMA_3];
 
 /// The constraints make facts of what the coordinator relies on: whatever is
 /// not over has a time at which it is looked at again.
@@ -87,6 +87,27 @@ const SCHEMA_2: &str = "
         name        TEXT PRIMARY KEY NOT NULL,
         value       BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
+";
+
+/// The outbox that says what is new, and how long it has waited. The first one
+/// was always empty: no program that wrote to it has existed. A row is about
+/// events if it has their numbers, else about an object: the run if it names no
+/// node run.
+const SCHEMA_3: &str = "
+    DROP TABLE outbox;
+    CREATE TABLE outbox (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        decided_at  INTEGER NOT NULL,
+        run_id      TEXT NOT NULL,
+        node_run_id TEXT,
+        new         INTEGER CHECK (new IN (0, 1)),
+        first_seq   INTEGER,
+        last_seq    INTEGER,
+        CONSTRAINT events_or_an_object CHECK (
+            (first_seq IS NULL) = (last_seq IS NULL)
+            AND (first_seq IS NULL) <> (new IS NULL)
+            AND (node_run_id IS NULL OR new IS NOT NULL))
+    ) STRICT;
 ";
 
 /// Files up to this size are checked page by page when they are opened, which

@@ -6,7 +6,12 @@ use rusqlite::{Connection, params};
 use super::rows::{AttemptRow, ChangeRows, EventRow, NodeRow, RunRow};
 use crate::{ids::OwnerId, store::StoreError, time::Timestamp};
 
-pub(super) fn commit(connection: &Connection, change: &ChangeRows, outbox: bool) -> Result<(), StoreError> {
+/// Writes a change; with `outbox`, says what its last entry there is.
+pub(super) fn commit(
+    connection: &Connection,
+    change: &ChangeRows,
+    outbox: bool,
+) -> Result<Option<i64>, StoreError> {
     if let Some(run) = &change.run {
         run_put(connection, run)?;
     }
@@ -19,10 +24,7 @@ pub(super) fn commit(connection: &Connection, change: &ChangeRows, outbox: bool)
     for attempt in &change.attempts {
         attempt_put(connection, attempt)?;
     }
-    if outbox {
-        owe(connection, change)?;
-    }
-    Ok(())
+    if outbox { owe(connection, change) } else { Ok(None) }
 }
 
 /// A statement that must hit exactly one row; if it does not, somebody else
@@ -98,18 +100,31 @@ fn attempt_put(connection: &Connection, row: &AttemptRow) -> Result<(), StoreErr
     Ok(())
 }
 
-fn owe(connection: &Connection, change: &ChangeRows) -> Result<(), StoreError> {
-    let mut insert = connection.prepare_cached("INSERT INTO outbox (run_id, what, key) VALUES (?, ?, ?)")?;
+/// Notes what of this the JARVIS stores have to hear: the last entry made.
+fn owe(connection: &Connection, change: &ChangeRows) -> Result<Option<i64>, StoreError> {
+    let mut object = connection.prepare_cached(
+        "INSERT INTO outbox (decided_at, run_id, node_run_id, new) VALUES (?, ?, ?, ?) RETURNING id",
+    )?;
+    let mut last = None;
     if let Some(run) = &change.run {
-        insert.execute(params![run.run_id.as_str(), "run", run.run_id.as_str()])?;
+        let new = run.version == 0;
+        last =
+            object.query_one(params![change.at, run.run_id.as_str(), None::<&str>, new], |row| row.get(0))?;
     }
     for node in &change.nodes {
-        insert.execute(params![node.run_id.as_str(), "node_run", node.node_run_id.as_str()])?;
+        let new = node.version == 0;
+        let (run, node) = (node.run_id.as_str(), node.node_run_id.as_str());
+        last = object.query_one(params![change.at, run, node, new], |row| row.get(0))?;
     }
-    for event in &change.events {
-        insert.execute(params![event.run_id.as_str(), "event", event.seq.to_string()])?;
+    let seqs = || change.events.iter().map(|event| event.seq);
+    if let (Some(first), Some(newest)) = (seqs().min(), seqs().max()) {
+        last = connection
+            .prepare_cached(
+                "INSERT INTO outbox (decided_at, run_id, first_seq, last_seq) VALUES (?, ?, ?, ?) RETURNING id",
+            )?
+            .query_one(params![change.at, change.run_id.as_str(), first, newest], |row| row.get(0))?;
     }
-    Ok(())
+    Ok(last)
 }
 
 pub(super) fn wakes_claim(

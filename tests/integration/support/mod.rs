@@ -7,6 +7,7 @@ mod journal;
 pub mod process;
 mod server;
 mod service;
+mod stores;
 pub mod sts;
 
 pub use executors::{Call, FakeExecutors};
@@ -14,6 +15,7 @@ pub use http::{Answer, nulls};
 pub use process::Program;
 pub use server::TestServer;
 pub use service::FakeService;
+pub use stores::{FakeStores, StoreFault};
 pub use sts::{Signer, Sts};
 
 use std::{collections::BTreeMap, future::Future, time::Duration};

@@ -10,6 +10,7 @@ use jarvis_run_coordinator::{
     model::{NodeRun, NodeRunState, Run, RunEvent, RunStartRequest},
     server::{Server, StartError, Surroundings},
     store::faulty::{Faults, FaultyStore},
+    time::Clock,
 };
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
@@ -56,6 +57,13 @@ impl TestServer {
             before_journal: Box::new(move |journal| Arc::new(FaultyStore::new(journal, faults))),
             ..Surroundings::default()
         };
+        Self::start_in(surroundings, journal, FakeExecutors::start(), vars).await.expect("the server starts")
+    }
+
+    /// A server whose clock is not the machine's.
+    pub async fn start_with_clock(clock: impl Clock, vars: &[(&str, &str)]) -> Self {
+        let journal = tempfile::tempdir().expect("a folder for the journal");
+        let surroundings = Surroundings { clock: Arc::new(clock), ..Surroundings::default() };
         Self::start_in(surroundings, journal, FakeExecutors::start(), vars).await.expect("the server starts")
     }
 

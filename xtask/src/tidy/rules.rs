@@ -34,7 +34,7 @@ pub(super) struct Layer {
 /// In `may`: no limits.
 pub(super) const EVERYTHING: &str = "*";
 
-pub(super) const LAYERS: [Layer; 19] = [
+pub(super) const LAYERS: [Layer; 21] = [
     Layer { module: "ids", may: &[] },
     Layer { module: "time", may: &[] },
     Layer { module: "tasks", may: &[] },
@@ -49,10 +49,15 @@ pub(super) const LAYERS: [Layer; 19] = [
         may: &["config::vars", "config::Vars", "ids", "record::NodePath", "tasks", "time"],
     },
     Layer { module: "clients", may: &["config", "ids", "model", "tasks", "time"] },
+    Layer { module: "jarvis", may: &["clients", "ids", "model", "time"] },
     // Both answer in the engine's terms: what it needs to know before deciding.
     Layer { module: "node_types", may: &["clients", "engine", "model", "time"] },
     Layer { module: "policy", may: &["clients", "engine", "ids", "model", "time"] },
     Layer { module: "events", may: &["ids", "model", "record", "store", "tasks", "time"] },
+    Layer {
+        module: "outbox",
+        may: &["clients::CallError", "ids", "jarvis", "model", "store", "tasks", "time"],
+    },
     Layer {
         module: "coordinator",
         may: &[
@@ -64,6 +69,7 @@ pub(super) const LAYERS: [Layer; 19] = [
             "ids",
             "model",
             "node_types",
+            "outbox",
             "policy",
             "record",
             "store",

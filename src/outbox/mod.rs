@@ -1,0 +1,163 @@
+//! Brings what was decided to the JARVIS stores (design §2): everything, in
+//! order for each run, nothing twice, until it is accepted.
+//!
+//! ```text
+//!   commit ──▶ journal: outbox ──▶ objects ──▶ Run Store       one call an object at a time
+//!      │                 │            │ first
+//!      │                 └─────────▶ events ───▶ Event Stream   batches, one at a time
+//!      ▼
+//!   the caller's answer waits here until both have it, but not for long
+//! ```
+//!
+//! An entry names what changed; the content is read when it is sent, so what
+//! changes often is not sent often. The stores take repetitions: an object has
+//! its id for a key, an event its number. So an entry may be sent again by the
+//! next process, and is taken out of the outbox after it was accepted.
+//!
+//! | module | |
+//! |---|---|
+//! | `objects`, `events` | one task each, for one store |
+//! | `ledger` | what is owed of each run, and waiting for it |
+//! | `pace` | calls get rarer while a store accepts nothing |
+//! | `acks` | takes accepted entries out of the outbox |
+//!
+//! **Architecture invariants.** One task sends to each store, so nothing
+//! overtakes. Memory is bounded, however much is owed. A store that accepts
+//! nothing holds up neither the other one nor any answer.
+
+mod acks;
+mod events;
+mod ledger;
+mod objects;
+mod pace;
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use slog::{Logger, o};
+
+use self::{events::Events, ledger::Ledger, objects::Objects, pace::Pace};
+use crate::{
+    ids::RunId,
+    jarvis::Stores,
+    model::{HealthCheck, HealthStatus},
+    store::{OutboxId, Store},
+    tasks::TaskSet,
+    time::{Clock, within},
+};
+
+/// What an outbox is made of.
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub stores: Stores,
+    pub clock: Arc<dyn Clock>,
+    /// How long an answer waits for the stores.
+    pub wait: Duration,
+    /// When these are to stop, what can be sent is sent first.
+    pub tasks: TaskSet,
+    pub log: Logger,
+}
+
+/// The outbox, on its way to the stores.
+pub struct Outbox {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    wait: Duration,
+    objects: Arc<Objects>,
+    events: Arc<Events>,
+}
+
+impl Outbox {
+    /// Begins to send: first what an earlier process has left.
+    pub fn begin(parts: Parts) -> Arc<Self> {
+        let Parts { store, stores, clock, wait, tasks, log } = parts;
+        let (objects, events) = (Arc::new(Objects::default()), Arc::new(Events::default()));
+        let news = Arc::clone(&events);
+        let to_run_store = objects::Lane {
+            shared: Arc::clone(&objects),
+            progress: Box::new(move || news.news.notify_one()),
+            store: Arc::clone(&store),
+            runs: stores.runs,
+            clock: Arc::clone(&clock),
+            stopping: tasks.stopping().clone(),
+            log: log.new(o!("to" => "run_store")),
+        };
+        let to_event_stream = events::Lane {
+            shared: Arc::clone(&events),
+            objects: Arc::clone(&objects),
+            store: Arc::clone(&store),
+            stream: stores.events,
+            clock: Arc::clone(&clock),
+            stopping: tasks.stopping().clone(),
+            log: log.new(o!("to" => "event_stream")),
+        };
+        tasks.spawn("outbox to the Run Store", to_run_store.run());
+        tasks.spawn("outbox to the Event Stream", to_event_stream.run());
+        Arc::new(Self { store, clock, wait, objects, events })
+    }
+
+    /// A commit has put something in.
+    pub fn news(&self) {
+        self.objects.news.notify_one();
+        self.events.news.notify_one();
+    }
+
+    /// Waits until both stores have accepted everything of this run up to `id`,
+    /// or until the answer must not wait any longer. A store that has been in
+    /// trouble for so long is not waited for at all.
+    pub async fn accepted(&self, run: &RunId, id: OutboxId) {
+        let objects = self.accepted_by(&self.objects.ledger, &self.objects.pace, run, id);
+        let events = self.accepted_by(&self.events.ledger, &self.events.pace, run, id);
+        // Whether it was in time, health says.
+        within(&*self.clock, self.wait, async { tokio::join!(objects, events) }).await;
+    }
+
+    async fn accepted_by(&self, ledger: &Ledger, pace: &Pace, run: &RunId, id: OutboxId) {
+        let now = self.clock.now();
+        if pace.trouble().is_none_or(|trouble| now.since(trouble.since) < self.wait) {
+            ledger.settled(run, id).await;
+        }
+    }
+
+    /// How the stores are doing, and how much they are owed.
+    pub async fn checks(&self) -> Vec<HealthCheck> {
+        vec![
+            lane_check("run_store", &self.objects.ledger, &self.objects.pace),
+            lane_check("event_stream", &self.events.ledger, &self.events.pace),
+            self.backlog_check().await,
+        ]
+    }
+
+    async fn backlog_check(&self) -> HealthCheck {
+        let now = self.clock.now();
+        let name = "outbox".into();
+        let Ok(counts) = self.store.counts(now).await else {
+            let message = Some("The outbox cannot be read".into());
+            return HealthCheck { name, status: HealthStatus::Degraded, message, details: None };
+        };
+        let age = counts.outbox_oldest.map_or(Duration::ZERO, |oldest| now.since(oldest));
+        let lags = age > self.wait.max(LAG);
+        let status = if lags { HealthStatus::Degraded } else { HealthStatus::Ok };
+        let message =
+            lags.then(|| "The stores lag behind; meanwhile the journal has all runs and events".into());
+        let details = json!({"entries": counts.outbox, "oldest_age_seconds": age.as_secs_f64()});
+        HealthCheck { name, status, message, details: details.as_object().cloned() }
+    }
+}
+
+/// What is younger is on its way.
+const LAG: Duration = Duration::from_secs(1);
+
+fn lane_check(name: &str, ledger: &Ledger, pace: &Pace) -> HealthCheck {
+    let message = match (pace.trouble(), ledger.refused()) {
+        (Some(trouble), _) => {
+            Some(format!("It has accepted nothing since {}: {}", trouble.since, trouble.reason))
+        }
+        (None, Some((runs, reason))) => {
+            Some(format!("It has refused something of {runs} runs, which is sent again: {reason}"))
+        }
+        (None, None) => None,
+    };
+    let status = if message.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok };
+    HealthCheck { name: name.into(), status, message, details: None }
+}

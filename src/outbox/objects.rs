@@ -1,0 +1,359 @@
+//! Runs and NodeRuns on their way to the Run Store.
+//!
+//! ```text
+//!   outbox ─read─▶ owed ──▶ ready ──▶ being saved ──accepted──▶ settled, taken out
+//!                   ▲         ▲            │
+//!                   │         └── later ◀──┘ failed: in a while
+//!                   └── changed meanwhile
+//! ```
+//!
+//! An object is sent as it is when it is sent, so however often it changed
+//! before, one call will do; and it is in one call at a time, so an older state
+//! cannot overtake a newer one. A call that broke off may still take effect
+//! when a later one has, though: such an object is sent once more when that can
+//! no longer happen, and stays in the outbox until then.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use quick_cache::unsync::Cache;
+use serde::Serialize;
+use slog::{Logger, error, info, warn};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    acks::Acks,
+    ledger::Ledger,
+    pace::{Pace, reason},
+};
+use crate::{
+    clients::CallError,
+    ids::{NodeRunId, RunId},
+    jarvis::RunStore,
+    store::{OutboxEntry, OutboxId, Owed, Recipient, Store, StoreError},
+    time::{Clock, Timestamp, backoff},
+};
+
+/// Calls at the same time. The store writes them one after the other anyway,
+/// and more than a few get in each other's way there.
+const AT_ONCE: usize = 4;
+/// Entries in memory at most, and read at a time.
+const IN_MEMORY: usize = 20_000;
+const PAGE: u32 = 500;
+/// Waits for an object that was refused.
+const BASE: Duration = Duration::from_millis(100);
+const CAP: Duration = Duration::from_secs(30);
+/// A call that broke off has taken effect by then, or never will.
+const DOUBT: Duration = Duration::from_secs(30);
+/// Objects whose content is remembered, so as not to send the same again.
+const REMEMBERED: usize = 10_000;
+
+/// What the lane shares with the rest of the outbox.
+#[derive(Default)]
+pub(super) struct Objects {
+    pub(super) ledger: Ledger,
+    pub(super) pace: Pace,
+    /// There is something new in the outbox.
+    pub(super) news: Notify,
+}
+
+/// The one task that brings objects to the Run Store.
+pub(super) struct Lane {
+    pub(super) shared: Arc<Objects>,
+    /// Called when something got on: events wait for their objects.
+    pub(super) progress: Box<dyn Fn() + Send + Sync>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) runs: RunStore,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) stopping: CancellationToken,
+    pub(super) log: Logger,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Key {
+    Run(RunId),
+    Node(NodeRunId),
+}
+
+struct Object {
+    run: RunId,
+    /// Entries to be settled by the next call.
+    owed: Vec<OutboxId>,
+    /// Those that the call under way settles, if there is one.
+    sending: Option<Vec<OutboxId>>,
+    /// The store has not been told of it, as far as we know.
+    new: bool,
+    tries: u32,
+    doubt: Option<Doubt>,
+}
+
+/// A call broke off that may take effect until then.
+struct Doubt {
+    until: Timestamp,
+    /// Settled, but kept in the outbox.
+    ids: Vec<OutboxId>,
+}
+
+/// What came of sending an object.
+enum Outcome {
+    /// The store has this content now.
+    Saved {
+        content: u64,
+    },
+    /// It had it before: no call was made.
+    Same,
+    Refused(CallError),
+    /// The journal could not be read.
+    Unread(StoreError),
+}
+
+/// What the task has in hand.
+struct Hand {
+    objects: HashMap<Key, Object>,
+    ready: VecDeque<Key>,
+    later: BTreeSet<(Timestamp, Key)>,
+    under_way: FuturesUnordered<BoxFuture<'static, (Key, Timestamp, Outcome)>>,
+    /// What the store has, by its hash.
+    content: Cache<Key, u64>,
+    acks: Acks,
+}
+
+impl Lane {
+    pub(super) async fn run(self) {
+        let mut hand = Hand {
+            objects: HashMap::new(),
+            ready: VecDeque::new(),
+            later: BTreeSet::new(),
+            under_way: FuturesUnordered::new(),
+            content: Cache::new(REMEMBERED),
+            acks: Acks::new(Arc::clone(&self.store), Arc::clone(&self.clock), self.log.clone()),
+        };
+        let mut unread = true;
+        loop {
+            if unread && self.shared.ledger.entries() < IN_MEMORY {
+                unread = self.read(&mut hand).await;
+            }
+            self.begin(&mut hand);
+            let idle = hand.under_way.is_empty() && (hand.ready.is_empty() || self.shared.pace.in_trouble());
+            let stopping = self.stopping.is_cancelled();
+            let read = !unread || self.shared.ledger.entries() >= IN_MEMORY;
+            if stopping && read && idle {
+                return hand.acks.finish().await;
+            }
+            let pause = self.pause(&hand);
+            let Hand { under_way, acks, .. } = &mut hand;
+            tokio::select! {
+                () = self.shared.news.notified() => unread = true,
+                Some((key, began, outcome)) = under_way.next() => self.ended(&mut hand, &key, began, outcome),
+                () = acks.work() => {}
+                () = pause => {}
+                () = self.stopping.cancelled(), if !stopping => unread = true,
+            }
+        }
+    }
+
+    /// Reads what is new. True if there is more to read, or it failed.
+    async fn read(&self, hand: &mut Hand) -> bool {
+        let ledger = &self.shared.ledger;
+        let page = match self.store.outbox_after(Recipient::RunStore, ledger.read_to(), PAGE).await {
+            Ok(page) => page,
+            Err(failure) => {
+                warn!(self.log, "the outbox cannot be read"; "error" => %failure);
+                self.clock.sleep(BASE).await;
+                return true;
+            }
+        };
+        ledger.read(page.entries.iter().map(|entry| (&entry.run_id, entry.id)), page.scanned_to);
+        let more = page.entries.len() >= PAGE as usize;
+        for entry in page.entries {
+            hand.take_in(entry);
+        }
+        // A run that owes nothing is settled by having been read.
+        (self.progress)();
+        more
+    }
+
+    /// Begins as many calls as may be under way.
+    fn begin(&self, hand: &mut Hand) {
+        let now = self.clock.now();
+        while hand.later.first().is_some_and(|(at, _)| *at <= now) {
+            hand.ready.extend(hand.later.pop_first().map(|(_, key)| key));
+        }
+        if self.shared.pace.paused_until(now).is_some() {
+            return;
+        }
+        // In trouble, one call finds out whether it is over.
+        let at_once = if self.shared.pace.in_trouble() { 1 } else { AT_ONCE };
+        while hand.under_way.len() < at_once {
+            let Some(key) = hand.ready.pop_front() else { return };
+            let Some(object) = hand.objects.get_mut(&key).filter(|object| object.sending.is_none()) else {
+                continue;
+            };
+            object.sending = Some(std::mem::take(&mut object.owed));
+            // After a call that broke off, nobody knows what the store has.
+            let known = if object.doubt.is_some() { None } else { hand.content.get(&key).copied() };
+            let (store, runs, new) = (Arc::clone(&self.store), self.runs.clone(), object.new);
+            let send = async move {
+                let outcome = send(&*store, &runs, &key, new, known).await.unwrap_or_else(Outcome::Unread);
+                (key, now, outcome)
+            };
+            hand.under_way.push(send.boxed());
+        }
+    }
+
+    fn ended(&self, hand: &mut Hand, key: &Key, began: Timestamp, outcome: Outcome) {
+        let now = self.clock.now();
+        let Some(object) = hand.objects.get_mut(key) else { return };
+        let sent = object.sending.take().unwrap_or_default();
+        match outcome {
+            Outcome::Saved { content } => {
+                if let Some(over) = self.shared.pace.accepted() {
+                    let after = now.since(over.since).as_secs_f64();
+                    info!(self.log, "the Run Store accepts changes again"; "after_seconds" => after);
+                }
+                hand.content.insert(key.clone(), content);
+                self.settle(hand, key, sent, began);
+            }
+            Outcome::Same => self.settle(hand, key, sent, began),
+            Outcome::Refused(error) => {
+                let reason = reason(&error);
+                if self.shared.pace.failed(&error, now) || object.tries == 0 {
+                    warn!(self.log, "the Run Store did not accept a change: it is tried again";
+                        "run_id" => %object.run, "object" => ?key, "reason" => &reason);
+                }
+                if may_take_effect(&error) {
+                    let doubt = object.doubt.get_or_insert(Doubt { until: now, ids: Vec::new() });
+                    doubt.until = now + DOUBT;
+                }
+                self.shared.ledger.refuse(&object.run, &reason);
+                hand.again(key, sent, now);
+                (self.progress)();
+            }
+            Outcome::Unread(failure) => {
+                error!(self.log, "what the Run Store is owed cannot be read"; "object" => ?key, "error" => %failure);
+                hand.again(key, sent, now);
+            }
+        }
+    }
+
+    /// The store has an object as it was when the call began.
+    fn settle(&self, hand: &mut Hand, key: &Key, sent: Vec<OutboxId>, began: Timestamp) {
+        let Some(object) = hand.objects.get_mut(key) else { return };
+        object.new = false;
+        object.tries = 0;
+        self.shared.ledger.settle(&object.run, &sent);
+        (self.progress)();
+        match &mut object.doubt {
+            Some(doubt) if began < doubt.until => {
+                doubt.ids.extend(sent);
+                hand.later.insert((doubt.until, key.clone()));
+            }
+            doubt => {
+                hand.acks.add(doubt.take().map_or(Vec::new(), |doubt| doubt.ids).into_iter().chain(sent))
+            }
+        }
+        if !object.owed.is_empty() {
+            hand.ready.push_back(key.clone());
+        } else if object.doubt.is_none() {
+            hand.objects.remove(key);
+        }
+    }
+
+    /// Until a call is due that is not under way.
+    fn pause(&self, hand: &Hand) -> impl Future<Output = ()> + Send + use<> {
+        let now = self.clock.now();
+        let later = hand.later.first().map(|(at, _)| *at);
+        let paused = self.shared.pace.paused_until(now).filter(|_| !hand.ready.is_empty());
+        let next = later.into_iter().chain(paused).min();
+        let clock = Arc::clone(&self.clock);
+        async move {
+            match next {
+                Some(at) => clock.sleep(at.since(now)).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+impl Hand {
+    fn take_in(&mut self, entry: OutboxEntry) {
+        let OutboxEntry { id, run_id, what } = entry;
+        let (key, is_new) = match what {
+            Owed::Run { new } => (Key::Run(run_id.clone()), new),
+            Owed::NodeRun { node_run_id, new } => (Key::Node(node_run_id), new),
+            // Not for the Run Store.
+            Owed::Events { .. } => return,
+        };
+        let object = self.objects.entry(key.clone()).or_insert_with(|| Object {
+            run: run_id,
+            owed: Vec::new(),
+            sending: None,
+            new: false,
+            tries: 0,
+            doubt: None,
+        });
+        object.owed.push(id);
+        object.new |= is_new;
+        // One that failed waits for its turn.
+        if object.tries == 0 {
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Puts back what a call did not settle.
+    fn again(&mut self, key: &Key, sent: Vec<OutboxId>, now: Timestamp) {
+        let Some(object) = self.objects.get_mut(key) else { return };
+        object.owed.splice(0..0, sent);
+        let salt = object.run.as_str();
+        self.later.insert((now + backoff(object.tries, BASE, CAP, salt), key.clone()));
+        object.tries = object.tries.saturating_add(1);
+    }
+}
+
+/// Brings an object to the store as it is now.
+async fn send(
+    store: &dyn Store,
+    runs: &RunStore,
+    key: &Key,
+    new: bool,
+    known: Option<u64>,
+) -> Result<Outcome, StoreError> {
+    let (content, saved) = match key {
+        Key::Run(id) => {
+            let Some(record) = store.run_fetch(id).await? else { return Ok(Outcome::Same) };
+            let content = hash(&record.run);
+            if known == Some(content) {
+                return Ok(Outcome::Same);
+            }
+            (content, runs.run_save(&record.run, new).await)
+        }
+        Key::Node(id) => {
+            let Some(record) = store.node_fetch(id).await? else { return Ok(Outcome::Same) };
+            let content = hash(&record.node);
+            if known == Some(content) {
+                return Ok(Outcome::Same);
+            }
+            (content, runs.node_run_save(&record.node, new).await)
+        }
+    };
+    Ok(saved.map_or_else(Outcome::Refused, |()| Outcome::Saved { content }))
+}
+
+/// Of what is sent.
+fn hash(object: &impl Serialize) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    // What cannot be written as JSON cannot be sent either.
+    serde_json::to_string(object).unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The call may be at the store still, or at a proxy before it.
+fn may_take_effect(error: &CallError) -> bool {
+    !error.never_sent && matches!(error.status, None | Some(502 | 504))
+}

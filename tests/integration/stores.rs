@@ -1,0 +1,241 @@
+//! The JARVIS stores get every change, in order, once, however they behave; and
+//! callers never wait for long (contract §14, §15, design §2).
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jarvis_run_coordinator::{
+    model::NodeRunState,
+    time::{Clock, SystemClock, Timestamp},
+};
+use serde_json::{Value, json};
+
+use crate::support::{FakeStores, StoreFault, TestServer, soon};
+
+async fn start(stores: &FakeStores, more: &[(&str, &str)]) -> TestServer {
+    let mut vars = stores.vars().to_vec();
+    vars.extend(more);
+    TestServer::start_with(&vars).await
+}
+
+/// A machine's clock on which ten seconds pass in one.
+struct Hasty(Timestamp);
+
+#[async_trait]
+impl Clock for Hasty {
+    fn now(&self) -> Timestamp {
+        self.0 + SystemClock.now().since(self.0) * 10
+    }
+    async fn sleep(&self, time: Duration) {
+        SystemClock.sleep(time / 10).await;
+    }
+}
+
+/// The checks of health by name.
+async fn check(t: &TestServer, name: &str) -> Value {
+    let health: Value = t.get("/v1/health").await.ok();
+    let checks = health["checks"].as_array().expect("checks");
+    let check = checks.iter().find(|check| check["name"] == name);
+    check.unwrap_or_else(|| panic!("no check {name} in {health}")).clone()
+}
+
+#[tokio::test]
+async fn an_answer_comes_when_the_stores_have_what_it_says() {
+    let stores = FakeStores::start();
+    // Longer than the test: that is not what ends the waiting.
+    let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "600")]).await;
+    let run = t.run_start("atomic.hang", json!({"x": 1})).await;
+    let root = &run.root_node_run_id;
+    assert!(stores.object(&format!("runs/{}", run.run_id)).is_some());
+    assert_eq!(stores.key_of(&format!("node-runs/{root}")), Some(root.to_string()), "FIX G07");
+    assert!(stores.seqs(run.run_id.as_str()).starts_with(&[1, 2, 3]));
+
+    let canceled = t.cancel(&run.run_id).await;
+    let stored = stores.object(&format!("runs/{}", run.run_id)).expect("stored");
+    assert_eq!(stored, serde_json::to_value(&canceled).expect("JSON"));
+    let ours: Vec<Value> =
+        t.events(&run.run_id).await.iter().map(|event| serde_json::to_value(event).expect("JSON")).collect();
+    assert_eq!(stores.events(run.run_id.as_str()), ours);
+    assert_eq!(check(&t, "outbox").await["status"], "ok");
+}
+
+#[tokio::test]
+async fn a_run_costs_few_calls_and_its_events_come_after_what_they_tell() {
+    let stores = FakeStores::start();
+    let t = start(&stores, &[]).await;
+    let run = t.run_start("atomic.echo", json!({"x": 1})).await;
+    t.run_ended(&run.run_id).await;
+    let (run_key, node_key) = (format!("runs/{}", run.run_id), format!("node-runs/{}", run.root_node_run_id));
+    let last = t.events(&run.run_id).await.last().expect("events").seq;
+    stores.have_events(&run.run_id, last).await;
+    for key in [&run_key, &node_key] {
+        assert_eq!(stores.object(key).expect("stored")["state"], "succeeded", "{key}");
+    }
+    let calls = stores.calls();
+    let first = |call: &str| calls.iter().position(|made| made.starts_with(call)).expect(call);
+    assert!(first("POST /v1/run-events") > first("POST /v1/runs"), "{calls:?}");
+    assert!(first("POST /v1/run-events") > first("POST /v1/node-runs"), "{calls:?}");
+    // Created, perhaps running, ended; for each at most one append.
+    assert!((2..=8).contains(&calls.len()), "{calls:?}");
+    let puts = |key: &str| calls.iter().filter(|call| **call == format!("PUT /v1/{key}")).count();
+    assert!(puts(&run_key) <= 1, "the run changed once: {calls:?}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_down_holds_up_nobody_and_misses_nothing() {
+    let stores = FakeStores::start();
+    let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
+    stores.faults(|call| (call == "POST /v1/run-events").then_some(StoreFault::Status(503)));
+    let mut runs = Vec::new();
+    for number in 0..5 {
+        let run = t.run_start("atomic.echo", json!({"number": number})).await;
+        t.run_ended(&run.run_id).await;
+        stores.have_state(&format!("runs/{}", run.run_id), "succeeded").await;
+        runs.push(run.run_id);
+    }
+    let stream = check(&t, "event_stream").await;
+    assert_eq!(stream["status"], "degraded");
+    let message = stream["message"].as_str().expect("a message");
+    assert!(message.contains("a fault (503)") && !message.contains("http"), "{message}");
+    assert_eq!(check(&t, "run_store").await["status"], "ok");
+    let outbox = soon("the outbox lags", async {
+        loop {
+            let outbox = check(&t, "outbox").await;
+            if outbox["status"] == "degraded" {
+                return outbox;
+            }
+        }
+    })
+    .await;
+    assert!(outbox["details"]["entries"].as_u64() >= Some(5), "{outbox}");
+    assert_eq!(t.get("/v1/health").await.ok()["status"], "degraded");
+
+    stores.no_faults();
+    for run in &runs {
+        let ours: Vec<u64> = t.events(run).await.iter().map(|event| event.seq).collect();
+        stores.have_events(run, ours[ours.len() - 1]).await;
+        assert_eq!(stores.seqs(run.as_str()), ours);
+    }
+    soon("health", async { while t.get("/v1/health").await.ok()["status"] != "ok" {} }).await;
+}
+
+#[tokio::test]
+async fn an_append_without_an_answer_is_not_there_twice() {
+    let stores = FakeStores::start();
+    let t = TestServer::start_with_clock(Hasty(SystemClock.now()), &stores.vars()).await;
+    // Each call takes effect and is not answered, every other time.
+    let count = AtomicUsize::new(0);
+    stores.faults(move |_| {
+        let call = count.fetch_add(1, Ordering::SeqCst);
+        call.is_multiple_of(2).then_some(StoreFault::Unanswered)
+    });
+    let mut runs = Vec::new();
+    for number in 0..10 {
+        runs.push(t.run_start("atomic.echo", json!({"number": number})).await);
+    }
+    for run in &runs {
+        t.run_ended(&run.run_id).await;
+        let ours: Vec<Value> =
+            t.events(&run.run_id).await.iter().map(|e| serde_json::to_value(e).expect("JSON")).collect();
+        stores.have_events(&run.run_id, ours.len() as u64).await;
+        assert_eq!(stores.events(run.run_id.as_str()), ours, "each once, as it is");
+        stores.have_state(&format!("runs/{}", run.run_id), "succeeded").await;
+        stores.have_state(&format!("node-runs/{}", run.root_node_run_id), "succeeded").await;
+    }
+}
+
+#[tokio::test]
+async fn a_full_run_store_keeps_no_event_back_and_gets_its_runs_later() {
+    let stores = FakeStores::start();
+    let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
+    stores.faults(|call| (call == "POST /v1/runs").then_some(StoreFault::Status(507)));
+    let run = t.run_start("atomic.echo", json!({"x": 1})).await;
+    t.run_ended(&run.run_id).await;
+    let last = t.events(&run.run_id).await.len() as u64;
+    stores.have_events(&run.run_id, last).await;
+    let message = check(&t, "run_store").await["message"].to_string();
+    assert!(message.contains("507"), "{message}");
+    assert!(stores.object(&format!("runs/{}", run.run_id)).is_none());
+    stores.no_faults();
+    stores.have_state(&format!("runs/{}", run.run_id), "succeeded").await;
+}
+
+#[tokio::test]
+async fn what_one_run_is_refused_does_not_hold_up_the_others() {
+    let stores = FakeStores::start();
+    let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
+    let poison = t.run_start("atomic.hang", json!({"x": 1})).await;
+    stores.have_state(&format!("node-runs/{}", poison.root_node_run_id), "running").await;
+    let refused = format!("PUT /v1/runs/{}", poison.run_id);
+    stores.faults({
+        let refused = refused.clone();
+        move |call| (call == refused).then_some(StoreFault::Status(422))
+    });
+    t.cancel(&poison.run_id).await;
+    stores.called(&refused, 2).await;
+    let other = t.run_start("atomic.echo", json!({"x": 2})).await;
+    t.run_ended(&other.run_id).await;
+    stores.have_state(&format!("runs/{}", other.run_id), "succeeded").await;
+    stores.have_events(&poison.run_id, t.events(&poison.run_id).await.len() as u64).await;
+    let message = check(&t, "run_store").await["message"].to_string();
+    assert!(message.contains("a fault (422)"), "{message}");
+    stores.no_faults();
+    stores.have_state(&format!("runs/{}", poison.run_id), "canceled").await;
+}
+
+#[tokio::test]
+async fn what_is_owed_outlives_the_process_that_owes_it() {
+    let stores = FakeStores::start();
+    let wait = [("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")];
+    let t = start(&stores, &wait).await;
+    // Some of it has arrived, unknown to us.
+    stores.faults(|_| Some(StoreFault::Unanswered));
+    let first = t.run_start("atomic.echo", json!({"x": 1})).await;
+    t.run_ended(&first.run_id).await;
+    stores.faults(|_| Some(StoreFault::Status(500)));
+    let second = t.run_start("atomic.echo", json!({"x": 2})).await;
+    t.run_ended(&second.run_id).await;
+    let events = t.events(&second.run_id).await.len() as u64;
+    let (journal, executors) = t.stop().await;
+
+    stores.no_faults();
+    let mut vars = stores.vars().to_vec();
+    vars.extend(wait);
+    let t = TestServer::try_start(journal, executors, &vars).await.expect("it starts again");
+    for run in [&first, &second] {
+        stores.have_state(&format!("runs/{}", run.run_id), "succeeded").await;
+        stores.have_events(&run.run_id, events).await;
+        assert_eq!(stores.seqs(run.run_id.as_str()), (1..=events).collect::<Vec<_>>());
+    }
+    soon("an empty outbox", async { while check(&t, "outbox").await["details"]["entries"] != 0 {} }).await;
+}
+
+#[tokio::test]
+async fn a_call_that_takes_effect_late_does_not_bring_an_old_state_back() {
+    let stores = FakeStores::start();
+    let t = TestServer::start_with_clock(Hasty(SystemClock.now()), &stores.vars()).await;
+    let run = t.run_start("atomic.hang", json!({"x": 1})).await;
+    let root = format!("node-runs/{}", run.root_node_run_id);
+    t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
+    stores.have_state(&root, "running").await;
+    let put = format!("PUT /v1/{root}");
+    let first = AtomicBool::new(true);
+    stores.faults({
+        let put = put.clone();
+        move |call| (call == put && first.swap(false, Ordering::SeqCst)).then_some(StoreFault::Stalled)
+    });
+    // What is stalled is an evaluation; it gives up after (ten) seconds.
+    let report = json!({"evaluation_result": {"status": "success"}});
+    t.post(&format!("/v1/{root}:evaluation"), &report).await.no_content();
+    stores.called(&format!("{put} stalled"), 1).await;
+    t.cancel(&run.run_id).await;
+    stores.have_state(&root, "canceled").await;
+    stores.unstall();
+    stores.called(&format!("{put} late"), 1).await;
+    stores.have_state(&root, "canceled").await;
+    soon("an empty outbox", async { while check(&t, "outbox").await["details"]["entries"] != 0 {} }).await;
+    assert_eq!(stores.object(&root).expect("stored")["state"], "canceled");
+}
