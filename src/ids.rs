@@ -60,6 +60,10 @@ text_id! {
     NodeRunId
 }
 text_id! {
+    /// Names an artifact in the Artifact Store, which chose it (contract §16).
+    ArtifactId
+}
+text_id! {
     /// Names one life of one coordinator process: the holder of leases.
     OwnerId
 }

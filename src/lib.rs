@@ -34,6 +34,7 @@
 //! | [`node_types`], [`policy`] | what a node type is; what is allowed |
 //! | [`outbox`] | brings every change to the JARVIS stores |
 //! | [`record`] | what the journal holds, and change sets |
+//! | [`remote`] | commands that talk to a server which is up |
 //! | [`server`] | puts it all together; starts and stops |
 //! | [`store`] | the journal: one trait, its implementations, their test suite |
 //! | [`ids`], [`time`], [`tasks`], [`telemetry`] | what everybody uses |
@@ -69,6 +70,7 @@ pub mod node_types;
 pub mod outbox;
 pub mod policy;
 pub mod record;
+pub mod remote;
 pub mod server;
 pub mod store;
 pub mod tasks;

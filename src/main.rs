@@ -10,8 +10,9 @@ use clap::Parser;
 use futures::FutureExt;
 use jarvis_run_coordinator::{
     api,
-    config::{Cli, Command, Exit, Flags, LayeredVars, Settings, check_config, reload},
+    config::{Cli, Command, Exit, Flags, LayeredVars, Settings, Target, check_config, reload},
     demo,
+    remote::{self, Remote, RemoteError},
     server::{Server, StartError, Surroundings},
     telemetry,
     time::SystemClock,
@@ -26,6 +27,8 @@ fn main() -> ExitCode {
         Command::Openapi => openapi(),
         Command::CheckConfig => check(&cli.flags),
         Command::Demo { keep } => demo(keep, &cli.flags),
+        Command::SendRequest { request, target } => send_request(&request, &target, &cli.flags),
+        Command::Health { target } => health(&target, &cli.flags),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -104,6 +107,32 @@ fn demo(keep: bool, flags: &Flags) -> Result<Exit, Failure> {
     });
     runtime.shutdown_background();
     ended.map(|()| Exit::Ok)
+}
+
+fn send_request(request: &Path, target: &Target, flags: &Flags) -> Result<Exit, Failure> {
+    ask(target, flags, async |remote| Ok((remote::send_request(remote, request).await?, Exit::Ok)))
+}
+
+fn health(target: &Target, flags: &Flags) -> Result<Exit, Failure> {
+    ask(target, flags, async |remote| {
+        let (report, good) = remote::health(remote).await?;
+        Ok((report, if good { Exit::Ok } else { Exit::Remote }))
+    })
+}
+
+/// Asks something of a server that is up, and prints the answer.
+fn ask(
+    target: &Target,
+    flags: &Flags,
+    question: impl AsyncFnOnce(&Remote) -> Result<(String, Exit), RemoteError>,
+) -> Result<Exit, Failure> {
+    let vars = LayeredVars::load(Path::new(".")).map_err(config_error)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(config_error)?;
+    let failed = |error: RemoteError| (Exit::Remote, error.to_string());
+    let remote = Remote::new(&target.url(flags), target.token(&vars).as_ref()).map_err(failed)?;
+    let (answer, exit) = runtime.block_on(question(&remote)).map_err(failed)?;
+    writeln!(io::stdout(), "{answer}").map_err(config_error)?;
+    Ok(exit)
 }
 
 /// The signals that ask the process to end. While this lives, none ends it by

@@ -19,7 +19,7 @@ use crate::{
     auth::{AssignmentTokens, Authenticator, KEY_BYTES, Mode},
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
     config::{self, Endpoint, PolicyPosture, RegistryOutage, Settings},
-    coordinator::{self, Coordinator, WorkQueue},
+    coordinator::{self, Coordinator, Offload, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
     events::{EventHub, Events},
@@ -146,6 +146,7 @@ impl Server {
                 node_timeout: settings.deadlines.node,
                 run_timeout: settings.deadlines.run,
             },
+            offload: peers.offload(settings),
             log: log.new(o!("component" => "coordinator")),
         }));
         let dispatcher = Dispatcher::take_over(dispatch::Parts {
@@ -336,6 +337,19 @@ impl Peers {
             },
         };
         NodeTypes::from_registry(options, Arc::clone(&self.clock), self.log.clone())
+    }
+
+    /// Where large outputs go, if they are to go anywhere.
+    fn offload(&self, settings: &Settings) -> Option<Offload> {
+        let (stores, limit) = (settings.stores.as_ref()?, settings.offload_outputs_bytes?);
+        let client = clients::artifact_store::Client::new_with_client(
+            stores.artifact_store.url.as_str(),
+            self.http.clone(),
+            self.peer(Service::ArtifactStore, &stores.artifact_store),
+        );
+        let patience =
+            jarvis::Patience { clock: Arc::clone(&self.clock), limit: settings.calls.call_timeout };
+        Some(Offload::new(jarvis::ArtifactStore::new(client, patience), limit, Arc::clone(&self.clock)))
     }
 
     fn executors(&self, settings: &Settings) -> Result<Executors, StartError> {

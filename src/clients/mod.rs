@@ -14,6 +14,7 @@
 mod error;
 mod run_events;
 mod tokens;
+pub mod verbatim;
 
 use std::{sync::Arc, time::Duration};
 

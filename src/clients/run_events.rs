@@ -14,12 +14,12 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, stream};
-use progenitor_client::{ClientHooks, ClientInfo, Error, OperationInfo, ResponseValue};
+use progenitor_client::{ClientInfo, Error};
 
-use super::{CallError, Service, run_coordinator::Client};
+use super::{CallError, Service, run_coordinator::Client, verbatim};
 use crate::{
     ids::RunId,
-    model::{ErrorEnvelope, RunEvent, RunEventType},
+    model::{RunEvent, RunEventType},
     time::{Clock, backoff},
 };
 
@@ -156,26 +156,12 @@ impl RunEvents {
     /// parameters that the standard does not have.
     async fn connect(&self) -> Result<reqwest::Response, CallError> {
         let client = &self.client;
-        let connected: Result<_, Error<ErrorEnvelope>> = async {
-            let run = progenitor_client::encode_path(self.run.as_str());
-            let mut url =
-                format!("{}/v1/runs/{run}/events?follow={}", client.baseurl(), u8::from(self.follow));
-            if self.after > 0 {
-                url = format!("{url}&cursor={}", cursor(self.after));
-            }
-            let mut request =
-                client.client().get(url).header("api-version", Client::api_version()).build()?;
-            let info = OperationInfo { operation_id: "stream_run_events" };
-            client.pre(&mut request, &info).await?;
-            let answer = client.exec(request, &info).await?;
-            match answer.status().as_u16() {
-                200 => Ok(answer),
-                400..=599 => Err(Error::ErrorResponse(ResponseValue::from_response(answer).await?)),
-                _ => Err(Error::UnexpectedResponse(answer)),
-            }
+        let run = progenitor_client::encode_path(self.run.as_str());
+        let mut url = format!("{}/v1/runs/{run}/events?follow={}", client.baseurl(), u8::from(self.follow));
+        if self.after > 0 {
+            url = format!("{url}&cursor={}", cursor(self.after));
         }
-        .await;
-        connected.map_err(|error| CallError::new(Service::RunCoordinator, error))
+        verbatim::send(client, client.client().get(url), "stream_run_events").await
     }
 
     /// Its last event may have been given before, by another reader.

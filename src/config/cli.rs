@@ -4,7 +4,13 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use super::render;
+use super::{
+    render,
+    settings::{DEFAULT_HOST, DEFAULT_PORT},
+    value::{HttpUrl, Secret, loopback_url},
+    variables,
+    vars::Vars,
+};
 
 /// ARP Run Coordinator: starts runs, dispatches their nodes, enforces their
 /// limits, streams their events.
@@ -45,6 +51,54 @@ pub enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Send a JSON file with a run or node runs to a server, and fetch one back
+    SendRequest {
+        /// What to send; examples/node-runs.json shows what it looks like
+        #[arg(long, value_name = "FILE")]
+        request: PathBuf,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Ask a server how it is
+    Health {
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// The server that a command talks to.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Base URL of the server [default: where one with the same --host and --port is]
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    url: Option<HttpUrl>,
+    /// Bearer token; other processes can see it, unlike JARVIS_RUN_COORDINATOR_TOKEN
+    #[arg(long, value_name = "TOKEN", value_parser = secret)]
+    token: Option<Secret>,
+}
+
+impl Target {
+    pub fn url(&self, flags: &Flags) -> String {
+        self.url.as_ref().map_or_else(
+            || {
+                let host = flags.host.as_deref().unwrap_or(DEFAULT_HOST);
+                loopback_url(host, flags.port.unwrap_or(DEFAULT_PORT))
+            },
+            |url| url.as_str().to_owned(),
+        )
+    }
+
+    pub fn token(&self, vars: &dyn Vars) -> Option<Secret> {
+        self.token.clone().or_else(|| variables::TOKEN.text(vars).map(Secret::new))
+    }
+}
+
+fn base_url(text: &str) -> Result<HttpUrl, String> {
+    HttpUrl::base(text).ok_or_else(|| "not an http:// or https:// URL without a query".to_owned())
+}
+
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text.to_owned()))
 }
 
 /// What can be said on the command line only, or more strongly there.
@@ -72,6 +126,8 @@ pub enum Exit {
     Config,
     /// The demo's run did not succeed.
     Demo,
+    /// A server refused what it was asked, is down, or did not answer.
+    Remote,
     /// The command line cannot be understood; clap exits with it by itself.
     Usage,
     /// The journal cannot be opened.
@@ -80,10 +136,11 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, with their meaning for the help text.
-    pub const MEANINGS: [(Self, &str); 5] = [
+    pub const MEANINGS: [(Self, &str); 6] = [
         (Self::Ok, "ended as asked"),
         (Self::Config, "configuration error"),
         (Self::Demo, "the demo did not succeed"),
+        (Self::Remote, "the server refused a request, is down, or did not answer"),
         (Self::Usage, "unknown flag or command"),
         (Self::Journal, "the journal cannot be opened"),
     ];
@@ -91,7 +148,7 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
-            Self::Config | Self::Demo => 1,
+            Self::Config | Self::Demo | Self::Remote => 1,
             Self::Usage => 2,
             Self::Journal => 3,
         }
@@ -109,7 +166,6 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::config::settings::{DEFAULT_HOST, DEFAULT_PORT};
 
     #[test]
     fn the_command_line_is_sound() {
@@ -147,11 +203,46 @@ mod tests {
         assert_eq!(command("x check-config"), Ok(Command::CheckConfig));
         assert_eq!(command("x demo"), Ok(Command::Demo { keep: false }));
         assert_eq!(command("x demo --keep"), Ok(Command::Demo { keep: true }));
+        assert_eq!(command("x health"), Ok(Command::Health { target: Target::default() }));
+        let sent = Command::SendRequest { request: "a.json".into(), target: Target::default() };
+        assert_eq!(command("x send-request --request a.json"), Ok(sent));
         let usage = i32::from(Exit::Usage.code());
-        for line in ["x nothing", "x --port high", "x --port 65536", "x --journal", "x serve --keep"] {
+        for line in [
+            "x nothing",
+            "x --port high",
+            "x --port 65536",
+            "x --journal",
+            "x serve --keep",
+            "x send-request",
+        ] {
             assert_eq!(command(line), Err(usage), "{line}");
         }
         assert_eq!(command("x --version"), Err(0));
+    }
+
+    #[test]
+    fn a_server_is_found_by_its_own_flags_or_by_a_url() {
+        let target = |line: &str| {
+            let cli = Cli::try_parse_from(line.split(' ')).expect("understood");
+            let Command::Health { target } = cli.chosen() else { panic!("{line}") };
+            (target.url(&cli.flags), target)
+        };
+        for (line, url) in [
+            ("x health", "http://127.0.0.1:8081"),
+            ("x health --host 0.0.0.0 --port 9000", "http://127.0.0.1:9000"),
+            ("x health --port 9000 --url https://host/arp/v1/", "https://host/arp"),
+        ] {
+            assert_eq!(target(line).0, url, "{line}");
+        }
+        let error = Cli::try_parse_from(["x", "health", "--url", "host:8081"]).expect_err("no URL");
+        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
+        assert!(error.to_string().contains("not an http:// or https:// URL"), "{error}");
+
+        let vars = std::collections::BTreeMap::from([(variables::TOKEN.name.to_owned(), " v ".to_owned())]);
+        for (line, token) in [("x health", "v"), ("x health --token flag", "flag")] {
+            assert_eq!(target(line).1.token(&vars), Some(Secret::new(token.into())), "{line}");
+        }
+        assert_eq!(Target::default().token(&std::collections::BTreeMap::new()), None);
     }
 
     #[test]

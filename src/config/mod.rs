@@ -35,7 +35,7 @@ pub mod vars;
 mod settings_tests;
 
 pub use check::check_config;
-pub use cli::{Cli, Command, Exit, Flags};
+pub use cli::{Cli, Command, Exit, Flags, Target};
 pub use env_file::LayeredVars;
 pub use error::ConfigError;
 pub use settings::{Endpoint, PolicyPosture, Settings, Stores};

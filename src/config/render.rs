@@ -42,6 +42,15 @@ pub fn env_example() -> String {
          # you want to set. The environment wins over .env.local, which wins over .env. Write values\n\
          # with blanks, # or $ in single quotes.\n\
          #\n\
+         # To begin with:\n\
+         # - alone, for development (`cargo xtask dev` does this): ARP_AUTH_PROFILE and JARVIS_POLICY_PROFILE\n\
+         #   as they stand here.\n\
+         # - with the JARVIS services on this machine: besides, all of \"JARVIS stores\" and \"Other services\",\n\
+         #   and JARVIS_RUN_COORDINATOR_PUBLIC_URL. The ports are the services' defaults.\n\
+         # - with tokens of the JARVIS Keycloak: besides, ARP_AUTH_PROFILE=dev-secure-keycloak, and\n\
+         #   ARP_AUTH_ISSUER, ARP_AUTH_AUDIENCE, ARP_AUTH_CLIENT_ID and ARP_AUTH_CLIENT_SECRET as they stand\n\
+         #   here. The audience of each service must be what that service takes for its own.\n\
+         #\n\
          # Written by a test from the table in src/config/variables.rs.\n",
     );
     for group in GROUPS {
@@ -147,7 +156,10 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::config::{Flags, LayeredVars, Settings, variables};
+    use crate::{
+        auth::Mode,
+        config::{Endpoint, Flags, LayeredVars, PolicyPosture, Settings, variables},
+    };
 
     #[test]
     fn every_name_is_there_once_and_described() {
@@ -191,6 +203,58 @@ mod tests {
         assert_eq!(settings.calls, default.calls);
         assert_eq!(settings.log, default.log);
         assert_eq!(settings.journal.path, default.journal.path);
+    }
+
+    /// What its head says to begin with.
+    #[test]
+    fn the_env_example_works_alone_and_with_the_jarvis_services() {
+        let on = |names: &[&str]| {
+            let mut file = env_example();
+            for name in names {
+                let before = file.clone();
+                file = file.replace(&format!("\n#{name}="), &format!("\n{name}="));
+                assert_ne!(file, before, "{name}");
+            }
+            file
+        };
+        let settings = |file: &str| {
+            let directory = tempfile::tempdir().expect("a directory");
+            std::fs::write(directory.path().join(".env"), file).expect("written");
+            let vars = LayeredVars::load_files(directory.path()).expect("readable");
+            Settings::from_vars(&vars, &Flags::default()).expect("usable")
+        };
+        let alone = ["ARP_AUTH_PROFILE", "JARVIS_POLICY_PROFILE"];
+        assert_eq!(settings(&on(&alone)).policy, PolicyPosture::DevAllow);
+
+        let services = GROUPS
+            .iter()
+            .filter(|group| group.title.starts_with("JARVIS stores") || group.title == "Other services");
+        let services = services.flat_map(|group| group.variables).map(|variable| variable.name);
+        let with_services: Vec<&str> =
+            services.chain(alone).chain(["JARVIS_RUN_COORDINATOR_PUBLIC_URL"]).collect();
+        let all = settings(&on(&with_services));
+        let url = |endpoint: Option<Endpoint>| endpoint.expect("an endpoint").url.as_str().to_owned();
+        let stores = all.stores.expect("stores");
+        assert_eq!(stores.run_store.url.as_str(), "http://127.0.0.1:8091");
+        assert_eq!(stores.artifact_store.url.as_str(), "http://127.0.0.1:8092");
+        assert_eq!(stores.event_stream.url.as_str(), "http://127.0.0.1:8093");
+        assert_eq!(url(all.atomic_executor), "http://127.0.0.1:8082");
+        assert_eq!(url(all.composite_executor), "http://127.0.0.1:8083");
+        assert_eq!(url(all.node_registry), "http://127.0.0.1:8084");
+        assert_eq!(url(all.selection), "http://127.0.0.1:8085");
+        assert_eq!(url(all.pdp), "http://127.0.0.1:8086");
+        assert_eq!(all.public_url.expect("a URL").as_str(), "http://127.0.0.1:8081");
+        assert_eq!(all.outbound, None);
+
+        let credentials =
+            ["ARP_AUTH_ISSUER", "ARP_AUTH_AUDIENCE", "ARP_AUTH_CLIENT_ID", "ARP_AUTH_CLIENT_SECRET"];
+        let file = on(&[&with_services[..], &credentials].concat());
+        let file = file.replace("ARP_AUTH_PROFILE=dev-insecure", "ARP_AUTH_PROFILE=dev-secure-keycloak");
+        let secure = settings(&file);
+        assert_eq!(secure.inbound.mode, Mode::Required);
+        assert_eq!(secure.inbound.audience.as_deref(), Some("arp-run-coordinator"));
+        let endpoint = secure.outbound.expect("credentials").token_endpoint;
+        assert_eq!(endpoint.as_str(), "http://localhost:8080/realms/arp-dev/protocol/openid-connect/token");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Settings {
     pub journal: JournalSettings,
     /// `None`: embedded, the journal is the record.
     pub stores: Option<Stores>,
+    /// Outputs of more bytes of JSON go to the Artifact Store. `None`: none do.
+    pub offload_outputs_bytes: Option<usize>,
     pub atomic_executor: Option<Endpoint>,
     pub composite_executor: Option<Endpoint>,
     pub node_registry: Option<Endpoint>,
@@ -148,6 +150,7 @@ impl Settings {
             },
             reload: flags.reload,
             stores: stores(vars)?,
+            offload_outputs_bytes: v::OFFLOAD_OUTPUTS_BYTES.read(vars, offload_bytes)?,
             atomic_executor: endpoint(&v::ATOMIC_EXECUTOR_URL, &v::ATOMIC_EXECUTOR_AUDIENCE)?,
             composite_executor: endpoint(&v::COMPOSITE_EXECUTOR_URL, &v::COMPOSITE_EXECUTOR_AUDIENCE)?,
             node_registry: endpoint(&v::NODE_REGISTRY_URL, &v::NODE_REGISTRY_AUDIENCE)?,
@@ -203,6 +206,10 @@ impl Settings {
         doubt(
             self.stores.is_none(),
             "no JARVIS store is configured: the journal is the only record of runs and events",
+        );
+        doubt(
+            self.stores.is_none() && self.offload_outputs_bytes.is_some(),
+            "JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES has no effect: no Artifact Store is configured",
         );
         doubt(
             self.pdp.is_none() && !dev_allow,
@@ -267,6 +274,11 @@ fn stores(vars: &dyn Vars) -> Result<Option<Stores>, ConfigError> {
     Ok(run_store.zip(event_stream).zip(artifact_store).map(|((run_store, event_stream), artifact_store)| {
         Stores { run_store, event_stream, artifact_store, wait }
     }))
+}
+
+/// A reference must be small beside what it stands for.
+fn offload_bytes(text: &str) -> Option<usize> {
+    usize::try_from(value::bytes(text)?).ok().map(|bytes| bytes.max(1024))
 }
 
 fn endpoint(vars: &dyn Vars, url: &Variable, audience: &Variable) -> Result<Option<Endpoint>, ConfigError> {

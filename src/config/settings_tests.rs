@@ -10,7 +10,7 @@ use std::{
 use slog::Level;
 
 use super::{
-    Flags, PolicyPosture, Settings, Vars,
+    Flags, PolicyPosture, Settings, Target, Vars,
     error::ConfigError,
     settings::{Endpoint, OutboundAuth},
     value::{AudienceField, HttpUrl, LogFormat, RegistryOutage},
@@ -63,7 +63,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!((settings.log.level, settings.log.format), (Level::Info, LogFormat::Text));
     assert_eq!(settings.journal.path, Path::new("./jarvis-run-coordinator.db"));
     assert_eq!(settings.journal.max_bytes, None);
-    assert_eq!(settings.stores, None);
+    assert_eq!((settings.stores, settings.offload_outputs_bytes), (None, None));
     for service in [
         &settings.atomic_executor,
         &settings.composite_executor,
@@ -326,7 +326,7 @@ fn policy_is_deny_unless_allowed_by_name() {
 #[test]
 fn every_other_variable_is_read() {
     type Check = fn(&Settings) -> bool;
-    let rows: [(&str, &str, Check); 14] = [
+    let rows: [(&str, &str, Check); 16] = [
         ("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off", |s| !s.auto_dispatch),
         ("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "maybe", |s| s.auto_dispatch),
         ("LOG_LEVEL", "warning", |s| s.log.level == Level::Warning),
@@ -335,6 +335,8 @@ fn every_other_variable_is_read() {
         ("JARVIS_RUN_COORDINATOR_JOURNAL", "/data/j.db", |s| s.journal.path == Path::new("/data/j.db")),
         ("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "2G", |s| s.journal.max_bytes == Some(2 << 30)),
         ("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "512k", |s| s.limits.body_bytes == 512 << 10),
+        ("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "64k", |s| s.offload_outputs_bytes == Some(65_536)),
+        ("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "1", |s| s.offload_outputs_bytes == Some(1024)),
         ("JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS", "1.5", |s| s.deadlines.node.as_millis() == 1500),
         ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "60", |s| s.deadlines.run.as_secs() == 60),
         ("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "2", |s| s.calls.max_in_flight == 2),
@@ -355,6 +357,7 @@ fn broken_values_are_named() {
         ("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "xml", "one of text, json"),
         ("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "lots", BYTES),
         ("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "0", BYTES),
+        ("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "0", BYTES),
         ("JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS", "0", SECONDS),
         ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "1d", SECONDS),
         ("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "0", "a whole number above 0"),
@@ -383,6 +386,8 @@ fn doubtful_settings_are_warned_about() {
     const REGISTRY: (&str, &str) = ("JARVIS_NODE_REGISTRY_URL", "http://registry");
     const OPEN: (&str, &str) = ("JARVIS_RUN_COORDINATOR_REGISTRY_OUTAGE", "open");
     let reachable = "on an address that others can reach";
+    const OFFLOAD: (&str, &str) = ("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "64k");
+    const STORES: Pairs = FULL.first_chunk::<3>().expect("the stores").as_slice();
     for (more, host, text, expected) in [
         (&[][..], "0.0.0.0", reachable, true),
         (&[][..], "127.0.0.2", reachable, false),
@@ -397,6 +402,8 @@ fn doubtful_settings_are_warned_about() {
         (&[REGISTRY][..], "localhost", "constraints of node types", false),
         (&[REGISTRY, OPEN][..], "localhost", "constraints of node types", true),
         (&[OPEN][..], "localhost", "constraints of node types", false),
+        (&[OFFLOAD][..], "localhost", "no Artifact Store is configured", true),
+        (&[&[OFFLOAD], STORES].concat(), "localhost", "no Artifact Store is configured", false),
     ] {
         assert_eq!(warns(more, host, text), expected, "{more:?} {host} {text}");
     }
@@ -428,6 +435,8 @@ fn what_is_read_is_what_is_documented() {
     for vars in [table(EMBEDDED, &[]), table(FULL, &[]), table(FULL, &urls), table(FULL, &discovered)] {
         let recording = Recording { vars, asked: &asked };
         Settings::from_vars(&recording, &Flags::default()).expect("usable");
+        // What is not the server's.
+        assert_eq!(Target::default().token(&recording), None);
     }
     let documented: BTreeSet<String> = variables::all()
         .flat_map(|variable| std::iter::once(variable.name).chain(variable.aliases.iter().copied()))

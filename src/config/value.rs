@@ -1,6 +1,10 @@
 //! The values that settings are made of, and how they are written as text.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use slog::Level;
 use url::Url;
@@ -58,6 +62,20 @@ impl HttpUrl {
 impl fmt::Debug for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&masked_url(&self.0))
+    }
+}
+
+/// How a server that listens on `host` is called from this machine.
+pub fn loopback_url(host: &str, port: u16) -> String {
+    match host.parse() {
+        Ok(IpAddr::V4(address)) if address.is_unspecified() => {
+            format!("http://{}:{port}", Ipv4Addr::LOCALHOST)
+        }
+        Ok(IpAddr::V6(address)) if address.is_unspecified() => {
+            format!("http://[{}]:{port}", Ipv6Addr::LOCALHOST)
+        }
+        Ok(IpAddr::V6(address)) => format!("http://[{address}]:{port}"),
+        Ok(IpAddr::V4(_)) | Err(_) => format!("http://{host}:{port}"),
     }
 }
 
@@ -244,6 +262,19 @@ mod tests {
         let url = HttpUrl::exact(" https://sts/token/?tenant=1 ").expect("a URL");
         assert_eq!(url.as_str(), "https://sts/token/?tenant=1");
         assert!(HttpUrl::exact("unix:/run/sts").is_none());
+    }
+
+    #[test]
+    fn a_server_is_called_where_it_can_be_reached() {
+        for (host, url) in [
+            ("127.0.0.1", "http://127.0.0.1:81"),
+            ("0.0.0.0", "http://127.0.0.1:81"),
+            ("::", "http://[::1]:81"),
+            ("::1", "http://[::1]:81"),
+            ("localhost", "http://localhost:81"),
+        ] {
+            assert_eq!(loopback_url(host, 81), url);
+        }
     }
 
     #[test]

@@ -70,6 +70,10 @@ variables! {
             "Audience of tokens for the Event Stream.", "arp-jarvis-eventstream");
         ARTIFACT_STORE_AUDIENCE = audience("JARVIS_ARTIFACT_STORE_AUDIENCE",
             "Audience of tokens for the Artifact Store.", "arp-jarvis-artifactstore");
+        OFFLOAD_OUTPUTS_BYTES = own("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", Kind::Bytes,
+            "Outputs of a node that are larger as JSON go to the Artifact Store, and a reference stands for each \
+             of their largest members. Less than 1k counts as 1k.")
+            .unset("off").example("256k");
     }
     "Other services" {
         ATOMIC_EXECUTOR_URL = base_url("JARVIS_ATOMIC_EXECUTOR_URL",
@@ -133,7 +137,7 @@ variables! {
         CONNECT_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_CONNECT_TIMEOUT_SECS", Kind::Seconds,
             "How long connecting to another service may take.").default("5");
         CALL_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS", Kind::Seconds,
-            "How long a call of the PDP or the Node Registry, a begin or a cancel may take.").default("10");
+            "How long a call of the PDP, the Node Registry or a store, a begin or a cancel may take.").default("10");
         SHUTDOWN_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", Kind::Seconds,
             "How long a shutdown waits for work in progress.").default("10");
     }
@@ -149,7 +153,7 @@ variables! {
             .example("arp-run-coordinator").contract("§18, §20");
         AUTH_CLIENT_SECRET = Variable::new("ARP_AUTH_CLIENT_SECRET", Kind::Secret,
             "Client secret. Goes with the client id.")
-            .example("change-me").contract("§18, §20");
+            .example("arp-run-coordinator-secret").contract("§18, §20");
         AUTH_TOKEN_ENDPOINT = Variable::new("ARP_AUTH_TOKEN_ENDPOINT", Kind::Url,
             "Where tokens come from.")
             .unset("ARP_AUTH_ISSUER + /protocol/openid-connect/token")
@@ -198,5 +202,10 @@ variables! {
             "Who the caller is when the mode is disabled.").default("dev");
         AUTH_ANONYMOUS_SUBJECT = inbound("ARP_AUTH_ANONYMOUS_SUBJECT", Kind::Text,
             "Who a caller without a token is when the mode is optional.").default("anonymous");
+    }
+    "Commands that talk to a server: send-request, health" {
+        TOKEN = own("JARVIS_RUN_COORDINATOR_TOKEN", Kind::Secret,
+            "Bearer token that they send. --token wins. The server itself has no use for it.")
+            .example("eyJhbGciOi...");
     }
 }

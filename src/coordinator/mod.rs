@@ -23,6 +23,7 @@ mod commit;
 mod error;
 mod locks;
 mod nodes;
+mod offload;
 mod queue;
 mod runs;
 
@@ -34,6 +35,7 @@ pub(crate) use attempts::Assignment;
 pub(crate) use commit::OWNED_FOREVER;
 pub use commit::StoreHealth;
 pub use error::{CoordinatorError, ErrorFacts, FieldError};
+pub use offload::Offload;
 pub use queue::{Task, WorkQueue};
 
 pub use crate::events::{EventLines, StreamOptions};
@@ -62,6 +64,8 @@ pub struct Parts {
     pub outbox: Option<Arc<Outbox>>,
     pub queue: Arc<WorkQueue>,
     pub rules: Rules,
+    /// `None`: outputs are kept whole, however large.
+    pub offload: Option<Offload>,
     pub log: Logger,
 }
 
@@ -95,6 +99,7 @@ impl Coordinator {
         if let Some(outbox) = &self.parts.outbox {
             checks.extend(outbox.checks().await);
         }
+        checks.extend(self.parts.offload.as_ref().map(Offload::health));
         let status = checks.iter().map(|check| check.status).max().unwrap_or(HealthStatus::Ok);
         Health { status, time: self.parts.clock.now(), checks: Some(checks), extensions: None }
     }

@@ -103,6 +103,7 @@ impl Coordinator {
         completion: NodeRunCompleteRequest,
     ) -> Result<(), CoordinatorError> {
         let run_id = self.node_for(caller, node).await?.node.run_id;
+        let (completion, _turn) = self.completion_offload(node, completion).await;
         let completion = &completion;
         self.request(&run_id, |now| async move {
             let view = self.node_view(node).await?;

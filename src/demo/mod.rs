@@ -21,7 +21,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     io::{self, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
+    net::TcpListener,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     pin::pin,
@@ -37,6 +37,7 @@ use crate::{
     config::{
         Flags, Settings,
         settings::{DEFAULT_HOST, DEFAULT_PORT},
+        value::loopback_url,
     },
     ids::{IdSource, RandomIds, RunId},
     model::{
@@ -87,7 +88,7 @@ pub async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> R
     };
     let host = flags.host.as_deref().unwrap_or(DEFAULT_HOST);
     let port = choose_port(host, flags.port)?;
-    let url = format!("http://{}:{port}", callable(host));
+    let url = loopback_url(host, port);
 
     let log = Logger::root(Discard, o!());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -198,16 +199,6 @@ fn choose_port(host: &str, wanted: Option<u16>) -> Result<u16, DemoError> {
     chosen.map(|address| address.port()).map_err(cannot)
 }
 
-/// How a server that listens on `host` is called from here.
-fn callable(host: &str) -> String {
-    match host.parse() {
-        Ok(IpAddr::V4(address)) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
-        Ok(IpAddr::V6(address)) if address.is_unspecified() => format!("[{}]", Ipv6Addr::LOCALHOST),
-        Ok(IpAddr::V6(address)) => format!("[{address}]"),
-        Ok(IpAddr::V4(_)) | Err(_) => host.to_owned(),
-    }
-}
-
 /// A folder for the journal, removed in the end unless it is to stay.
 struct Folder {
     path: PathBuf,
@@ -257,18 +248,5 @@ mod tests {
         // Whoever has the usual port, there is one.
         assert_ne!(choose_port(DEFAULT_HOST, None).unwrap(), 0);
         assert_ne!(choose_port(DEFAULT_HOST, Some(0)).unwrap(), port);
-    }
-
-    #[test]
-    fn a_server_is_called_where_it_can_be_reached() {
-        for (host, called) in [
-            ("127.0.0.1", "127.0.0.1"),
-            ("0.0.0.0", "127.0.0.1"),
-            ("::", "[::1]"),
-            ("::1", "[::1]"),
-            ("localhost", "localhost"),
-        ] {
-            assert_eq!(callable(host), called);
-        }
     }
 }

@@ -86,7 +86,7 @@ impl Dispatcher {
             }
             Err(error) => failed(CallError::new(Service::AtomicExecutor, error)),
         };
-        self.finish(task, attempt, &result).await
+        self.finish(task, attempt, result).await
     }
 
     async fn begin_composite(&self, task: &Task, assignment: Assignment) -> Result<(), CoordinatorError> {
@@ -136,7 +136,7 @@ impl Dispatcher {
             Some(Err(error)) => failed(CallError::new(Service::CompositeExecutor, error)),
             None => failed(CallError::unavailable(Service::CompositeExecutor, "no answer in time")),
         };
-        self.finish(task, attempt, &result).await
+        self.finish(task, attempt, result).await
     }
 
     /// Commits a result, however often that takes: it exists nowhere else.
@@ -144,12 +144,13 @@ impl Dispatcher {
         &self,
         task: &Task,
         attempt: crate::engine::Attempt,
-        result: &AttemptResult,
+        result: AttemptResult,
     ) -> Result<(), CoordinatorError> {
+        let coordinator = &self.parts.coordinator;
+        let result = coordinator.result_offload(&task.node, attempt, result).await;
         let mut tries = 0;
         loop {
-            let finished =
-                self.parts.coordinator.attempt_finish(&task.run, &task.node, attempt, result).await;
+            let finished = coordinator.attempt_finish(&task.run, &task.node, attempt, &result).await;
             match finished {
                 Ok(_) => return Ok(()),
                 Err(CoordinatorError::Store(failure)) => {

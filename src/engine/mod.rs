@@ -19,6 +19,7 @@
 //! | `lifecycle` | the tables of allowed transitions (contract §5) |
 //! | `constraints` | merging and testing constraints (contract §7) |
 //! | `extensions` | the coordinator's own extension keys (contract §12) |
+//! | `offload` | what is kept of outputs that are too large |
 //! | `draft` | collects what a decision changes |
 //!
 //! **Architecture invariants.** Only this module makes a `ChangeSet`. A
@@ -34,6 +35,7 @@ mod decompose;
 mod draft;
 mod extensions;
 pub mod lifecycle;
+mod offload;
 mod rejection;
 mod start;
 #[cfg(test)]
@@ -50,6 +52,7 @@ pub use cancel::{node_expire, run_cancel, run_expire};
 pub use complete::{node_complete, node_evaluate};
 pub use decompose::{ChildSpec, CreateChildren, children_create, parent_check};
 pub use extensions::is_own_key;
+pub use offload::{abridge, oversized};
 pub use rejection::{Disagreement, Limit, Rejection};
 pub use start::{StartRun, run_start};
 

@@ -10,11 +10,13 @@
 //! for each run, keys made from ids and numbered events make every write
 //! repeatable.
 
+mod artifact_store;
 mod event_stream;
 mod run_store;
 
 use std::{sync::Arc, time::Duration};
 
+pub use artifact_store::{Artifact, ArtifactStore};
 pub use event_stream::{Appended, EventStream};
 pub use run_store::RunStore;
 

@@ -55,8 +55,10 @@ const CAP: Duration = Duration::from_secs(30);
 pub(super) struct Events {
     pub(super) ledger: Ledger,
     pub(super) pace: Pace,
-    /// There is something new in the outbox, or objects got on.
+    /// There is something new in the outbox.
     pub(super) news: Notify,
+    /// Objects that events wait for may be there now.
+    pub(super) objects_got_on: Notify,
 }
 
 /// The one task that brings events to the Event Stream.
@@ -157,10 +159,8 @@ impl Lane {
                 }
             };
             tokio::select! {
-                () = self.shared.news.notified() => {
-                    unread = true;
-                    hand.turns.extend(hand.held.drain(..));
-                }
+                () = self.shared.news.notified() => unread = true,
+                () = self.shared.objects_got_on.notified() => hand.turns.extend(hand.held.drain(..)),
                 (batch, appended) = appended => {
                     hand.under_way = None;
                     self.ended(&mut hand, &batch, appended);

@@ -72,10 +72,10 @@ impl Outbox {
     pub fn begin(parts: Parts) -> Arc<Self> {
         let Parts { store, stores, clock, wait, tasks, log } = parts;
         let (objects, events) = (Arc::new(Objects::default()), Arc::new(Events::default()));
-        let news = Arc::clone(&events);
+        let waiting = Arc::clone(&events);
         let to_run_store = objects::Lane {
             shared: Arc::clone(&objects),
-            progress: Box::new(move || news.news.notify_one()),
+            progress: Box::new(move || waiting.objects_got_on.notify_one()),
             store: Arc::clone(&store),
             runs: stores.runs,
             clock: Arc::clone(&clock),

@@ -192,7 +192,7 @@ impl Lane {
         let at_once = if self.shared.pace.in_trouble() { 1 } else { AT_ONCE };
         while hand.under_way.len() < at_once {
             let Some(key) = hand.ready.pop_front() else { return };
-            let Some(object) = hand.objects.get_mut(&key).filter(|object| object.sending.is_none()) else {
+            let Some(object) = hand.objects.get_mut(&key).filter(|object| object.is_due(now)) else {
                 continue;
             };
             object.sending = Some(std::mem::take(&mut object.owed));
@@ -278,6 +278,13 @@ impl Lane {
                 None => std::future::pending().await,
             }
         }
+    }
+}
+
+impl Object {
+    fn is_due(&self, now: Timestamp) -> bool {
+        let doubt_is_over = self.doubt.as_ref().is_some_and(|doubt| doubt.until <= now);
+        self.sending.is_none() && (!self.owed.is_empty() || doubt_is_over)
     }
 }
 

@@ -112,6 +112,14 @@ async fn with_keep_the_printed_commands_work_until_it_is_told_to_stop() {
     assert_eq!(json("/v1/runs/nap-1:cancel")["state"], "canceled");
     assert_eq!(answers.len(), 6);
 
+    // The example file is made for it.
+    let mut example = Command::new(env!("CARGO_BIN_EXE_jarvis-run-coordinator"));
+    example.args(["send-request", "--request", "examples/node-runs.json", "--url"]);
+    let url = text.lines().find_map(|line| Some(line[line.find("http://")?..].trim())).expect("its address");
+    let sent = example.arg(url).output().expect("the program runs");
+    let sent: Value = serde_json::from_slice(&sent.stdout).expect("JSON");
+    assert_eq!(sent["fetched"]["node_type_ref"]["node_type_id"], "atomic.nap", "{sent}");
+
     kept.terminate();
     let rest = kept.read_to_end();
     assert_eq!(kept.process.wait().expect("it ends").code(), Some(0), "{rest}");

@@ -4,9 +4,11 @@
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]
 
+mod artifacts;
 mod assignment;
 mod auth;
 mod cli;
+mod container;
 mod demo;
 mod dispatch;
 mod faults;
@@ -15,9 +17,11 @@ mod idempotency;
 mod journal;
 mod node_types;
 mod nodes;
+mod offload;
 mod outbound;
 mod policy;
 mod process;
+mod remote;
 mod runs;
 mod smoke;
 mod stores;

@@ -148,6 +148,48 @@ async fn an_append_without_an_answer_is_not_there_twice() {
 }
 
 #[tokio::test]
+async fn whatever_the_stores_do_they_have_it_all_in_the_end() {
+    let stores = FakeStores::start();
+    let t = TestServer::start_with_clock(Hasty(SystemClock.now()), &stores.vars()).await;
+    let count = AtomicUsize::new(0);
+    stores.faults(move |call| {
+        // A fixed pattern of no evident period.
+        let number = count.fetch_add(1, Ordering::SeqCst) as u64;
+        match number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61 {
+            0 => Some(StoreFault::Status(500)),
+            1 => Some(StoreFault::Status(503)),
+            2 => Some(StoreFault::Unanswered),
+            // Of an event it would be a lie: it is there.
+            3 if call != "POST /v1/run-events" => Some(StoreFault::Status(409)),
+            _ => None,
+        }
+    });
+    let one = async |number: usize| {
+        let kind = ["atomic.echo", "atomic.fail", "atomic.hang"][number % 3];
+        let run = t.run_start(kind, json!({"number": number})).await;
+        if kind == "atomic.hang" {
+            t.cancel(&run.run_id).await;
+        }
+        t.run_ended(&run.run_id).await
+    };
+    let runs = futures::future::join_all((0..24).map(one)).await;
+    stores.no_faults();
+    for run in &runs {
+        let events: Vec<Value> =
+            t.events(&run.run_id).await.iter().map(|e| serde_json::to_value(e).expect("JSON")).collect();
+        stores.have_events(&run.run_id, events.len() as u64).await;
+        assert_eq!(stores.events(run.run_id.as_str()), events);
+        let (run_key, node_key) =
+            (format!("runs/{}", run.run_id), format!("node-runs/{}", run.root_node_run_id));
+        stores.have_state(&run_key, &run.state.to_string()).await;
+        let node = serde_json::to_value(t.node_run(&run.root_node_run_id).await).expect("JSON");
+        stores.have_state(&node_key, node["state"].as_str().expect("a state")).await;
+        assert_eq!(stores.object(&run_key), Some(serde_json::to_value(run).expect("JSON")));
+        assert_eq!(stores.object(&node_key), Some(node));
+    }
+}
+
+#[tokio::test]
 async fn a_full_run_store_keeps_no_event_back_and_gets_its_runs_later() {
     let stores = FakeStores::start();
     let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;

@@ -3,30 +3,30 @@
 
 use serde_json::Value;
 
-use crate::support::{Coordinator, output_of, python};
+use crate::support::{TestStack, output_of, python};
 
 #[tokio::test]
 async fn conforms_at_tier_smoke() {
-    let t = Coordinator::start().await;
+    let t = TestStack::embedded();
     // Health and version.
     check(&t, "smoke", 2).await;
 }
 
 #[tokio::test]
 async fn conforms_at_tier_surface() {
-    let t = Coordinator::start().await;
+    let t = TestStack::embedded();
     // Those of smoke, and once each of the nine required endpoints.
     check(&t, "surface", 11).await;
 }
 
 /// Every one of `checks` passes: none fails, warns or is skipped.
-async fn check(t: &Coordinator, tier: &str, checks: usize) {
+async fn check(t: &TestStack, tier: &str, checks: usize) {
     let mut checker = python("conformance.py");
     checker.args([
         "check",
         "run-coordinator",
         "--url",
-        &t.url,
+        &t.coordinator.url,
         "--tier",
         tier,
         "--strict",

@@ -1,27 +1,58 @@
 //! kill -9 while a node is at the executor. Whether it may run twice, its type
 //! says in the registry.
+//!
+//! A Composite Executor asks again after what it polls, but nothing else: it
+//! does not notice a crash while a step is at work.
 
 use jarvis_run_coordinator::{
     clients::node_registry::types::NodeTypePublishRequest,
-    model::{NodeRunState, RunState},
+    model::{NodeRunState, RunEventType, RunState},
 };
 use serde_json::json;
+use xtask::stack::{Part, Profile};
 
-use crate::support::{Coordinator, completion_error, sleep_type, types};
+use crate::{
+    plans::TWO_STEPS,
+    support::{TestStack, completion_error, in_both_profiles, sleep_type, types},
+};
+
+in_both_profiles! {
+    a_plan_goes_on_after_a_crash_in_the_middle
+}
+
+async fn a_plan_goes_on_after_a_crash_in_the_middle(profile: Profile) {
+    let t = TestStack::beside(profile, &[Part::Coordinator, Part::Gateway], |same| same);
+    let run = t.gateway.plan("echo one; sleep 1").await;
+    t.executes(&run.run_id, "jarvis.core.sleep");
+
+    t.start(Part::Coordinator);
+    let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
+    assert_eq!((run.state, root.state), (RunState::Succeeded, NodeRunState::Succeeded));
+    let mut expected = TWO_STEPS.to_vec();
+    // The policy is asked again, before the second step is executed again.
+    expected.insert(expected.len() - 4, "policy_decided");
+    assert_eq!(types(&events), expected);
+    let last =
+        events.iter().rfind(|event| event.type_ == RunEventType::AtomicExecuted).expect("the second step");
+    // Both times for the same node: the type only reads, and the result of the
+    // first time had nobody to go to.
+    assert_eq!(t.executions(last.node_run_id.as_ref().expect("a node")), 2);
+    t.copies_agree(&run.run_id).await;
+}
 
 #[tokio::test]
 async fn what_only_reads_is_executed_again_after_a_crash() {
-    let t = Coordinator::start().await;
+    let t = TestStack::embedded();
     let seconds = 3.0;
     let inputs = json!({"seconds": seconds, "duration_seconds": null});
-    let run = t.run_start(&sleep_type(), inputs).await;
-    t.services().executor.said("Atomic execute requested", &run.root_node_run_id).await;
+    let run = t.coordinator.run_start(&sleep_type(), inputs).await;
+    t.executor_has(&run.root_node_run_id);
 
-    let t = Coordinator::start_with(t.kill(), &[]).await;
-    let (run, root, events) = t.run_ended(&run.run_id).await;
+    t.start(Part::Coordinator);
+    let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
     assert_eq!((run.state, root.state), (RunState::Succeeded, NodeRunState::Succeeded));
     assert_eq!(serde_json::to_value(&root.outputs).expect("JSON"), json!({"slept_seconds": seconds}));
-    assert_eq!(t.services().executor.executions(&root.node_run_id), 2);
+    assert_eq!(t.executions(&root.node_run_id), 2);
     let last = types(&events);
     assert_eq!(last[last.len() - 3..], ["node_evaluated", "atomic_executed", "run_completed"]);
     for once in ["run_started", "node_evaluated", "atomic_executed", "run_completed"] {
@@ -31,9 +62,9 @@ async fn what_only_reads_is_executed_again_after_a_crash() {
 
 #[tokio::test]
 async fn what_writes_is_never_executed_twice_and_the_executor_is_told_to_stop() {
-    let t = Coordinator::start().await;
+    let t = TestStack::embedded();
     // The same handler under a version that says otherwise; not the newest one.
-    let registry = t.services().registry.as_registry();
+    let registry = t.registry();
     let sleeper = registry.get_node_type("jarvis.core.sleep", None).await.expect("a type").into_inner();
     let mut writer = serde_json::to_value(sleeper).expect("JSON");
     writer["version"] = json!("0.0.1");
@@ -44,13 +75,13 @@ async fn what_writes_is_never_executed_twice_and_the_executor_is_told_to_stop() 
 
     let node_type = json!({"node_type_id": "jarvis.core.sleep", "version": "0.0.1"});
     let inputs = json!({"seconds": 600, "duration_seconds": null});
-    let run = t.run_start(&node_type, inputs).await;
-    t.services().executor.said("Atomic execute requested", &run.root_node_run_id).await;
+    let run = t.coordinator.run_start(&node_type, inputs).await;
+    t.executor_has(&run.root_node_run_id);
 
-    let t = Coordinator::start_with(t.kill(), &[]).await;
-    let (run, root, _) = t.run_ended(&run.run_id).await;
+    t.start(Part::Coordinator);
+    let (run, root, _) = t.coordinator.run_ended(&run.run_id).await;
     assert_eq!((run.state, root.state), (RunState::Failed, NodeRunState::Failed));
     assert_eq!(completion_error(&root)["code"], "executor_outcome_unknown");
-    t.services().executor.said("Atomic execute canceled", &root.node_run_id).await;
-    assert_eq!(t.services().executor.executions(&root.node_run_id), 1);
+    t.said(Part::AtomicExecutor, "Atomic execute canceled", &root.node_run_id);
+    assert_eq!(t.executions(&root.node_run_id), 1);
 }

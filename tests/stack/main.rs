@@ -1,23 +1,25 @@
-//! The program among the real JARVIS services: the Node Registry, the Atomic
-//! Executor with its node pack, the Policy Decision Point, the official SDK, the
-//! official checker.
+//! The program among the real JARVIS services, all of them: those of
+//! `cargo xtask stack`, with whose modules the tests start theirs.
 //!
 //! ```text
-//!   test ──▶ generated client ─┐
-//!   sdk_run.py (official SDK) ─┼─▶ our program ──▶ arp-jarvis-atomic-executor   one of each
-//!   conformance.py (checker) ──┘       └─────────▶ arp-jarvis-node-registry     for all tests
+//!   a test ──▶ gateway ──▶ our program ──▶ all the others     one whole stack a profile, for all
+//!   arp-jarvis ──▶ ┘           ▲                              tests, and beside it what a test
+//!   a test, SDK, checker ──────┘                              breaks or stops, of its own
 //! ```
 //!
 //! All Python comes from `requirements.txt` (see `cargo xtask venv`, which the
-//! tests call by themselves). Every process listens on a port that the system
-//! chooses, and ends with its test or, at the latest, with this process (see
-//! `attended.py`).
+//! tests call by themselves). Every process listens on a free port, and ends
+//! with its test or, at the latest, with this process (see `attended.py`).
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod artifacts;
 mod conformance;
 mod crash;
+mod gateway;
 mod openid;
+mod outages;
+mod plans;
 mod policy;
 mod registry_outage;
 mod runs;

@@ -2,36 +2,82 @@
 
 use std::fs;
 
-use jarvis_run_coordinator::model::{RunEventType, RunState};
+use jarvis_run_coordinator::model::{Run, RunEventType, RunState};
 use serde_json::{Value, json};
+use xtask::stack::{Part, Profile};
 
-use crate::support::{Coordinator, Provider, Service, Surroundings, completion_error, echo_type, sleep_type};
+use crate::support::{TestStack, completion_error, echo_type, in_both_profiles, sleep_type};
+
+in_both_profiles! {
+    what_the_policy_denies_is_not_begun
+    what_the_policy_denies_is_not_executed
+}
+
+async fn what_the_policy_denies_is_not_begun(profile: Profile) {
+    let t = TestStack::shared(profile);
+    let context = json!({"run_context": {"tenant_id": "suspended"}});
+    let run = t.gateway.run_start_with(&echo_type(), json!({"echo": "hello"}), context).await;
+    // As it is with everything that the policy decides: not an error, but how it ends.
+    assert_eq!(run.state, RunState::Failed);
+    let (error, decisions) = decided(&t, &run).await;
+    assert_eq!(
+        (&error["code"], &error["message"]),
+        (&json!("policy_denied"), &json!("Run start denied by policy"))
+    );
+    assert_eq!(decisions, ["run.start deny explicit_deny suspended-tenants"]);
+    assert_eq!(t.executions(&run.root_node_run_id), 0);
+}
+
+async fn what_the_policy_denies_is_not_executed(profile: Profile) {
+    let t = TestStack::shared(profile);
+    let fetch = json!({"node_type_id": "jarvis.web.fetch", "version": "0.3.8"});
+    let run = t.gateway.run_start(&fetch, json!({"url": "http://127.0.0.1/"})).await;
+    assert_eq!(run.state, RunState::Running);
+    let (error, decisions) = decided(&t, &run).await;
+    assert_eq!(
+        (&error["code"], &error["message"]),
+        (&json!("policy_denied"), &json!("NodeRun denied by policy"))
+    );
+    let [allowed, denied] = decisions.as_slice() else { panic!("two decisions: {decisions:?}") };
+    assert_eq!(allowed, "run.start allow explicit_allow everything");
+    assert_eq!(denied, "node.run.execute deny explicit_deny no-network");
+    assert_eq!(t.executions(&run.root_node_run_id), 0);
+}
 
 #[tokio::test]
 async fn the_pdp_decides_and_its_absence_is_a_no() {
-    let pdp = Service::pdp(0, "dev-allow").await;
     // Our own profile allows everything, but counts only without a PDP.
-    let t = Coordinator::start_with(Surroundings::new().await, &[("JARVIS_PDP_URL", &pdp.url)]).await;
-    let (state, error, decisions) = run(&t).await;
-    assert_eq!((state, &error), (RunState::Succeeded, &Value::Null));
-    assert_eq!(decisions, ["run.start allow dev_allow", "node.run.execute allow dev_allow"]);
+    let mut t = TestStack::embedded_with(&[Part::Pdp, Part::Coordinator], |blueprint| {
+        let url = blueprint.url(Part::Pdp);
+        let blueprint = blueprint.with(Part::Coordinator, "JARVIS_PDP_URL", &url);
+        blueprint.with(Part::Pdp, "JARVIS_POLICY_PROFILE", "dev-allow")
+    });
+    let echo = async |t: &TestStack| {
+        let run = t.coordinator.run_start(&echo_type(), json!({"echo": "hello"})).await;
+        decided(t, &run).await
+    };
+    let (error, decisions) = echo(&t).await;
+    assert_eq!(error, Value::Null);
+    assert_eq!(decisions, ["run.start allow dev_allow -", "node.run.execute allow dev_allow -"]);
 
-    let port = pdp.port;
-    drop(pdp);
-    let (state, error, decisions) = run(&t).await;
-    assert_eq!((state, &error["code"]), (RunState::Failed, &json!("policy_denied")));
-    assert_eq!(decisions, ["run.start deny pdp_unavailable"]);
+    t.stop(Part::Pdp);
+    let (error, decisions) = echo(&t).await;
+    assert_eq!(error["code"], "policy_denied");
+    assert_eq!(decisions.len(), 1);
+    assert!(decisions[0].starts_with("run.start deny pdp_unavailable"), "{decisions:?}");
 
-    let _pdp = Service::pdp(port, "").await;
-    let (state, error, decisions) = run(&t).await;
-    assert_eq!((state, &error["code"]), (RunState::Failed, &json!("policy_denied")));
-    assert_eq!(decisions, ["run.start deny policy_unconfigured"]);
+    for name in ["JARVIS_POLICY_PROFILE", "JARVIS_POLICY_PATH"] {
+        t.set(Part::Pdp, name, "");
+    }
+    t.start(Part::Pdp);
+    let (error, decisions) = echo(&t).await;
+    assert_eq!(error["code"], "policy_denied");
+    assert_eq!(decisions.len(), 1);
+    assert!(decisions[0].starts_with("run.start deny policy_unconfigured"), "{decisions:?}");
 }
 
 #[tokio::test]
 async fn a_policy_sees_who_asks_for_what_and_its_hash_is_in_the_events() {
-    let around = Surroundings::new().await;
-    let policy = around.journal.path().join("policy.json");
     let statements = json!([
         {"Sid": "all", "Effect": "Allow", "Action": "*", "Resource": "*"},
         {
@@ -40,45 +86,52 @@ async fn a_policy_sees_who_asks_for_what_and_its_hash_is_in_the_events() {
             "Condition": {"StringEquals": {"principal": "alice", "kind": "atomic"}},
         },
     ]);
-    fs::write(&policy, json!({"Version": "7", "Statement": statements}).to_string()).expect("a policy");
-    let provider = Provider::start("key", 300).await;
-    let pdp = Service::pdp_with_policy(&policy, &around.registry, &provider).await;
-    let t =
-        Coordinator::start_with(around, &[("JARVIS_PDP_URL", &pdp.url), ("ARP_AUTH_DEV_SUBJECT", "alice")])
-            .await;
+    let t = TestStack::embedded_with(&[Part::Pdp, Part::Coordinator], |blueprint| {
+        let policy = blueprint.folder.join("policy.json");
+        fs::write(&policy, json!({"Version": "7", "Statement": statements}).to_string()).expect("a policy");
+        let url = blueprint.url(Part::Pdp);
+        let blueprint = blueprint.with(Part::Coordinator, "JARVIS_PDP_URL", &url);
+        let blueprint = blueprint.with(Part::Coordinator, "ARP_AUTH_DEV_SUBJECT", "alice");
+        blueprint.with(Part::Pdp, "JARVIS_POLICY_PATH", &policy.display().to_string())
+    });
+    let run = t.coordinator.run_start(&echo_type(), json!({"echo": "hello"})).await;
+    let (_, decisions) = decided(&t, &run).await;
+    let [allowed, denied] = decisions.as_slice() else { panic!("two decisions: {decisions:?}") };
+    assert_eq!(allowed, "run.start allow explicit_allow all");
+    assert_eq!(denied, "node.run.execute deny explicit_deny alice-waits");
 
-    let run = t.run_start(&echo_type(), json!({"echo": "hello"})).await;
-    let (run, _, events) = t.run_ended(&run.run_id).await;
-    assert_eq!(run.state, RunState::Failed);
-    let decided: Vec<Value> = events
-        .iter()
-        .filter(|event| event.type_ == RunEventType::PolicyDecided)
-        .map(|event| serde_json::to_value(&event.data).expect("JSON"))
-        .collect();
-    let members = |name: &str| decided.iter().map(|data| data[name].clone()).collect::<Vec<_>>();
-    assert_eq!(members("message"), ["all", "alice-waits"]);
-    assert_eq!(members("reason_code"), ["explicit_allow", "explicit_deny"]);
-    assert_eq!(members("policy_version"), ["7", "7"]);
-    let hash = decided[0]["policy_hash"].as_str().expect("a hash");
-    assert!(!hash.is_empty() && decided[1]["policy_hash"] == hash, "{decided:?}");
-
-    let run = t.run_start(&sleep_type(), json!({"duration_seconds": 0.01})).await;
-    let (run, root, _) = t.run_ended(&run.run_id).await;
-    assert_eq!(run.state, RunState::Succeeded, "{}", completion_error(&root));
-}
-
-/// How a run ended, and the policy decisions on its way.
-async fn run(t: &Coordinator) -> (RunState, Value, Vec<String>) {
-    let run = t.run_start(&echo_type(), json!({"echo": "hello"})).await;
-    let (run, root, events) = t.run_ended(&run.run_id).await;
-    let decisions = events
+    let (.., events) = t.coordinator.run_ended(&run.run_id).await;
+    let evidence: Vec<_> = events
         .iter()
         .filter(|event| event.type_ == RunEventType::PolicyDecided)
         .map(|event| {
             let data = serde_json::to_value(&event.data).expect("JSON");
-            let word = |name: &str| data[name].as_str().unwrap_or("-").to_owned();
-            [word("action"), word("decision"), word("reason_code")].join(" ")
+            (data["policy_hash"].clone(), data["policy_version"].clone())
         })
         .collect();
-    (run.state, completion_error(&root), decisions)
+    assert!(evidence[0].0.as_str().is_some_and(|hash| !hash.is_empty()), "{evidence:?}");
+    assert_eq!(evidence[0].1, "7");
+    assert_eq!(evidence[0], evidence[1]);
+
+    let run = t.coordinator.run_start(&sleep_type(), json!({"seconds": 0.01})).await;
+    decided(&t, &run).await;
+}
+
+/// Waits for the end of a run: the error of its root, and the policy decisions
+/// on its way. Failed, if and only if the policy says no.
+async fn decided(t: &TestStack, run: &Run) -> (Value, Vec<String>) {
+    let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
+    let decisions: Vec<String> = events
+        .iter()
+        .filter(|event| event.type_ == RunEventType::PolicyDecided)
+        .map(|event| {
+            let data = serde_json::to_value(&event.data).expect("JSON");
+            ["action", "decision", "reason_code", "message"]
+                .map(|name| data[name].as_str().unwrap_or("-"))
+                .join(" ")
+        })
+        .collect();
+    let denied = decisions.iter().any(|decision| decision.contains(" deny "));
+    assert_eq!(run.state, if denied { RunState::Failed } else { RunState::Succeeded });
+    (completion_error(&root), decisions)
 }

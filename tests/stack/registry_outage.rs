@@ -3,59 +3,82 @@
 use jarvis_run_coordinator::model::{NodeRunState, RunState};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use xtask::stack::{Part, Profile};
 
-use crate::support::{Coordinator, Service, Surroundings, echo_type, sleep_type};
+use crate::support::{TestStack, echo_type, in_both_profiles, sleep_type};
 
-#[tokio::test]
-async fn without_the_registry_nothing_unknown_begins_and_what_waits_goes_on_with_it() {
-    // It knows no types at first. With its types it would tell the kind at the
-    // start of the run, and dispatch had nothing to ask.
-    let registry = Service::registry(0, false).await;
-    let mut around = Surroundings::new().await;
-    around.registry = registry.url.clone();
-    let t = Coordinator::start_with(around, &[("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "false")]).await;
-    let waiting = t.run_start(&echo_type(), json!({"echo": "at last"})).await;
-    let root = t.root(&waiting.root_node_run_id).await;
+const AUTO_DISPATCH: &str = "JARVIS_RUN_COORDINATOR_AUTO_DISPATCH";
+const PLANNER: &str = "jarvis.composite.planner.general";
+const SEED: &str = "JARVIS_NODE_REGISTRY_SEED";
+
+in_both_profiles! {
+    without_the_registry_nothing_unknown_begins_and_what_waits_goes_on_with_it
+}
+
+async fn without_the_registry_nothing_unknown_begins_and_what_waits_goes_on_with_it(profile: Profile) {
+    let own = [Part::NodeRegistry, Part::Coordinator, Part::Gateway];
+    let mut t = TestStack::beside(profile, &own, |blueprint| {
+        // It knows no types at first. With its types it would tell the kind at
+        // the start of the run, and dispatch had nothing to ask.
+        let blueprint = blueprint.with(Part::NodeRegistry, SEED, "false");
+        blueprint.with(Part::Coordinator, AUTO_DISPATCH, "false")
+    });
+    let waiting = t.gateway.run_start(&echo_type(), json!({"echo": "at last"})).await;
+    let root = t.coordinator.node(&waiting.root_node_run_id).await;
     assert_eq!((root.state, root.kind), (NodeRunState::Queued, None));
-    let composite = json!({"node_type_id": "composite.plan", "version": "1"});
-    let parent = t.run_start(&composite, json!({})).await;
+    let planner = TestStack::shared(profile)
+        .registry()
+        .get_node_type(PLANNER, None)
+        .await
+        .expect("a type")
+        .into_inner();
+    let publication = serde_json::from_value(json!({"node_type": planner})).expect("a publication");
+    t.registry().publish_node_type(&publication).await.expect("it is published");
+    let parent = t.gateway.plan("nothing, yet").await;
 
-    let port = registry.port;
-    drop(registry);
-    let (status, refusal) =
-        t.post("/v1/runs", &json!({"root_node_type_ref": sleep_type(), "input": {}})).await;
+    t.stop(Part::NodeRegistry);
+    let request = json!({"root_node_type_ref": sleep_type(), "input": {}});
+    // The gateway passes on what we say: the code, but not whether to try again.
+    let (status, refusal) = t.gateway.post("/v1/runs", &request).await;
+    assert_eq!(
+        (status, &refusal["error"]["code"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &json!("node_registry_unavailable"))
+    );
+    let (status, refusal) = t.coordinator.post("/v1/runs", &request).await;
     assert_unavailable(status, &refusal);
     let children = json!({
         "run_id": parent.run_id,
         "parent_node_run_id": parent.root_node_run_id,
         "node_runs": [{"node_type_ref": sleep_type(), "inputs": {}}],
     });
-    let (status, refusal) = t.post("/v1/node-runs", &children).await;
+    let (status, refusal) = t.coordinator.post("/v1/node-runs", &children).await;
     assert_unavailable(status, &refusal);
 
-    let t = Coordinator::start_with(t.kill(), &[]).await;
-    t.logged("dispatch put off: the node registry does not answer").await;
-    assert!(!t.root(&waiting.root_node_run_id).await.state.is_terminal());
-    let _registry = Service::registry(port, true).await;
-    let (run, root, _) = t.run_ended(&waiting.run_id).await;
+    t.set(Part::Coordinator, AUTO_DISPATCH, "true");
+    t.start(Part::Coordinator);
+    t.logged("dispatch put off: the node registry does not answer");
+    assert!(!t.coordinator.node(&waiting.root_node_run_id).await.state.is_terminal());
+    t.set(Part::NodeRegistry, SEED, "true");
+    t.start(Part::NodeRegistry);
+    let (run, root, _) = t.coordinator.run_ended(&waiting.run_id).await;
     assert_eq!((run.state, root.state), (RunState::Succeeded, NodeRunState::Succeeded));
     assert_eq!(serde_json::to_value(&root.outputs).expect("JSON"), json!({"echo": "at last"}));
 }
 
 #[tokio::test]
 async fn what_is_known_already_needs_no_registry() {
-    let registry = Service::registry(0, true).await;
-    let mut around = Surroundings::new().await;
-    around.registry = registry.url.clone();
-    let t = Coordinator::start_with(around, &[("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "false")]).await;
-    let first = t.run_start(&echo_type(), json!({"echo": "one"})).await;
-    drop(registry);
+    let mut t = TestStack::embedded_with(&[Part::NodeRegistry, Part::Coordinator], |blueprint| {
+        blueprint.with(Part::Coordinator, AUTO_DISPATCH, "false")
+    });
+    let first = t.coordinator.run_start(&echo_type(), json!({"echo": "one"})).await;
+    t.stop(Part::NodeRegistry);
     // The type is remembered.
-    let second = t.run_start(&echo_type(), json!({"echo": "two"})).await;
+    let second = t.coordinator.run_start(&echo_type(), json!({"echo": "two"})).await;
     // It is forgotten in a crash, but the records say what dispatch must know.
-    let t = Coordinator::start_with(t.kill(), &[]).await;
+    t.set(Part::Coordinator, AUTO_DISPATCH, "true");
+    t.start(Part::Coordinator);
     for run in [first, second] {
-        let (run, ..) = t.run_ended(&run.run_id).await;
+        let (run, ..) = t.coordinator.run_ended(&run.run_id).await;
         assert_eq!(run.state, RunState::Succeeded);
     }
 }

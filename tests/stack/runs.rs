@@ -2,11 +2,12 @@
 
 use jarvis_run_coordinator::model::{NodeKind, NodeRunState, RunState};
 use serde_json::{Value, json};
+use xtask::stack::Part;
 
-use crate::support::{Coordinator, completion_error, echo_type, sleep_type, types};
+use crate::support::{TestStack, completion_error, echo_type, sleep_type, types};
 
 /// A run that ends at its atomic root, however it ends.
-const ATOMIC_RUN: [&str; 7] = [
+pub const ATOMIC_RUN: [&str; 7] = [
     "run_started",
     "node_run_assigned",
     "policy_decided",
@@ -18,25 +19,25 @@ const ATOMIC_RUN: [&str; 7] = [
 
 #[tokio::test]
 async fn an_echo_succeeds_with_the_executors_outputs() {
-    let t = Coordinator::start().await;
-    let registry = t.services().registry.as_registry();
+    let t = TestStack::embedded();
+    let registry = t.registry();
     // Without a version: the newest.
     let node_type = registry.get_node_type("jarvis.core.echo", None).await.expect("a type").into_inner();
     let node_type = json!({"node_type_id": node_type.node_type_id, "version": node_type.version});
 
-    let run = t.run_start(&node_type, json!({"echo": "hello"})).await;
+    let run = t.coordinator.run_start(&node_type, json!({"echo": "hello"})).await;
     assert_eq!(run.state, RunState::Running);
-    let (run, root, events) = t.run_ended(&run.run_id).await;
+    let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
     assert_eq!((run.state, root.state), (RunState::Succeeded, NodeRunState::Succeeded));
     assert_eq!(root.kind, Some(NodeKind::Atomic), "as the registry says: no prefix would");
     assert_eq!(serde_json::to_value(&root.outputs).expect("JSON"), json!({"echo": "hello"}));
     assert_eq!(types(&events), ATOMIC_RUN);
-    assert_eq!(t.services().executor.executions(&root.node_run_id), 1);
+    assert_eq!(t.executions(&root.node_run_id), 1);
 }
 
 #[tokio::test]
 async fn what_nobody_can_execute_fails_with_the_reason() {
-    let t = Coordinator::start().await;
+    let t = TestStack::embedded();
     let cases = [
         // Neither the registry knows it nor its prefix says.
         ("jarvis.core.nothing", "unknown_node_kind", "Unable to resolve node kind", 0),
@@ -52,21 +53,21 @@ async fn what_nobody_can_execute_fails_with_the_reason() {
     ];
     for (id, code, message, executions) in cases {
         let node_type = json!({"node_type_id": id, "version": "0.3.8"});
-        let run = t.run_start(&node_type, json!({"goal": "none"})).await;
-        let (run, root, events) = t.run_ended(&run.run_id).await;
+        let run = t.coordinator.run_start(&node_type, json!({"goal": "none"})).await;
+        let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
         assert_eq!((run.state, root.state), (RunState::Failed, NodeRunState::Failed), "{id}");
         let error = completion_error(&root);
         assert_eq!((&error["code"], &error["message"]), (&json!(code), &json!(message)), "{id}");
         assert_eq!(types(&events).last().expect("events"), "run_completed", "{id}");
-        assert_eq!(t.services().executor.executions(&root.node_run_id), executions, "{id}");
+        assert_eq!(t.executions(&root.node_run_id), executions, "{id}");
     }
 }
 
 #[tokio::test]
 async fn a_handler_that_fails_fails_the_run_with_the_executors_error() {
-    let t = Coordinator::start().await;
-    let run = t.run_start(&echo_type(), json!({"echo": 5})).await;
-    let (run, root, events) = t.run_ended(&run.run_id).await;
+    let t = TestStack::embedded();
+    let run = t.coordinator.run_start(&echo_type(), json!({"echo": 5})).await;
+    let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
     assert_eq!((run.state, root.state), (RunState::Failed, NodeRunState::Failed));
     let error = completion_error(&root);
     assert_eq!(error["code"], "handler_error", "{error}");
@@ -76,29 +77,28 @@ async fn a_handler_that_fails_fails_the_run_with_the_executors_error() {
 
 #[tokio::test]
 async fn a_cancel_stops_the_node_at_the_executor() {
-    let t = Coordinator::start().await;
-    let executor = &t.services().executor;
+    let t = TestStack::embedded();
     let inputs = json!({"seconds": 600, "duration_seconds": null});
-    let run = t.run_start(&sleep_type(), inputs).await;
+    let run = t.coordinator.run_start(&sleep_type(), inputs).await;
     let root = run.root_node_run_id.clone();
-    executor.said("Atomic execute requested", &root).await;
+    t.executor_has(&root);
 
-    let canceled = t.client.cancel_run(&run.run_id).await.expect("it is canceled").into_inner();
+    let canceled = t.coordinator.cancel(&run.run_id).await;
     assert_eq!(canceled.state, RunState::Canceled);
-    executor.said("Atomic execute canceled", &root).await;
-    let (run, root, events) = t.run_ended(&run.run_id).await;
+    t.said(Part::AtomicExecutor, "Atomic execute canceled", &root);
+    let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
     assert_eq!((run.state, root.state), (RunState::Canceled, NodeRunState::Canceled));
     assert_eq!(types(&events).iter().filter(|name| *name == "run_completed").count(), 1);
-    assert_eq!(executor.executions(&root.node_run_id), 1);
+    assert_eq!(t.executions(&root.node_run_id), 1);
 }
 
 #[tokio::test]
 async fn a_type_that_is_not_allowed_never_gets_to_the_executor() {
-    let t = Coordinator::start().await;
+    let t = TestStack::embedded();
     let candidates = |list: &str| json!({"constraints": {"candidates": {list: ["jarvis.core.uuid4"]}}});
     let start = async |node_type: &Value, more: Value| {
-        let run = t.run_start_with(node_type, json!({"echo": "hello"}), more).await;
-        t.run_ended(&run.run_id).await
+        let run = t.coordinator.run_start_with(node_type, json!({"echo": "hello"}), more).await;
+        t.coordinator.run_ended(&run.run_id).await
     };
     let (run, root, _) = start(&echo_type(), candidates("allowed_node_type_ids")).await;
     assert_eq!(run.state, RunState::Failed);
@@ -116,8 +116,8 @@ async fn a_type_that_is_not_allowed_never_gets_to_the_executor() {
     assert_eq!(run.state, RunState::Succeeded);
     let (run, other, _) = start(&echo_type(), candidates("denied_node_type_ids")).await;
     assert_eq!(run.state, RunState::Succeeded);
-    t.services().executor.said("Atomic execute succeeded", &other.node_run_id).await;
+    t.said(Part::AtomicExecutor, "Atomic execute succeeded", &other.node_run_id);
     for never in [root, denied] {
-        assert_eq!(t.services().executor.executions(&never.node_run_id), 0);
+        assert_eq!(t.executions(&never.node_run_id), 0);
     }
 }

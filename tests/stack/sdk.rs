@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Coordinator, VERSION, output_of, python};
+use crate::support::{TestStack, VERSION, output_of, python};
 
 #[tokio::test]
 async fn the_official_sdk_runs_reads_streams_and_cancels() {
-    let t = Coordinator::start().await;
+    let t = TestStack::embedded();
     let mut script = python("sdk_run.py");
-    script.args([&t.url, VERSION]);
+    script.args([&t.coordinator.url, VERSION]);
     let (printed, succeeded) = output_of("sdk_run.py", script).await;
     assert!(succeeded, "its own assertions: see above");
     let saw: Value = serde_json::from_str(&printed).expect("JSON");

@@ -16,6 +16,7 @@ use crate::{
 };
 
 const REQUIREMENTS: &str = "tests/stack/requirements.txt";
+const SCRIPTS: &str = "tests/stack";
 const VENV: &str = "target/stack-venv";
 /// What the packages need.
 const OLDEST: (u32, u32) = (3, 11);
@@ -40,10 +41,17 @@ pub fn run(args: &Args) -> Result<()> {
 /// A Python environment with everything that is pinned.
 #[derive(Clone, Debug)]
 pub struct Venv {
+    /// Of the workspace that it belongs to.
+    root: PathBuf,
     folder: PathBuf,
 }
 
 impl Venv {
+    #[cfg(test)]
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned(), folder: root.join(VENV) }
+    }
+
     pub fn python(&self) -> PathBuf {
         self.program("python")
     }
@@ -51,6 +59,11 @@ impl Venv {
     /// What a package has installed to be run.
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join("bin").join(name)
+    }
+
+    /// What of ours it is for.
+    pub fn script(&self, name: &str) -> PathBuf {
+        self.root.join(SCRIPTS).join(name)
     }
 
     /// The Node that one of the packages is.
@@ -78,7 +91,7 @@ pub fn ensure(root: &Path) -> Result<Venv> {
     let requirements = root.join(REQUIREMENTS);
     let pinned =
         fs::read_to_string(&requirements).with_context(|| format!("read {}", requirements.display()))?;
-    let venv = Venv { folder: root.join(VENV) };
+    let venv = Venv { root: root.to_owned(), folder: root.join(VENV) };
     // The python that it links to may be gone.
     ensure_made(&venv.folder, &pinned, || venv.python().exists(), || make(&venv, &requirements))?;
     Ok(venv)

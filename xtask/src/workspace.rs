@@ -3,10 +3,14 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// The program of this project.
+const PROGRAM: &str = "jarvis-run-coordinator";
 
 /// The directory of the workspace. Asked at run time, because worktrees may
 /// share one build directory.
@@ -21,6 +25,20 @@ pub fn cargo<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Co
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root());
     command
+}
+
+/// Builds our program: where it is.
+pub fn build_program(release: bool) -> Result<PathBuf> {
+    let mut args = vec!["build", "--bin", PROGRAM, "--message-format", "json-render-diagnostics"];
+    args.extend(release.then_some("--release"));
+    let output = cargo(args).stderr(Stdio::inherit()).output().context("run cargo build")?;
+    ensure!(output.status.success(), "cargo build: {}", output.status);
+    let messages = String::from_utf8(output.stdout).context("cargo writes UTF-8")?;
+    let program = messages.lines().rev().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from((message["target"]["name"] == PROGRAM).then(|| message["executable"].as_str())??))
+    });
+    program.context("cargo does not say where the program is")
 }
 
 /// What git tracks, or would if it were asked to: a new file is looked at

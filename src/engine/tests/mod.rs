@@ -9,6 +9,7 @@ mod idempotency;
 mod invariants;
 mod lost;
 mod model;
+mod offload;
 mod own_keys;
 mod properties;
 mod start;

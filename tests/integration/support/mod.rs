@@ -1,6 +1,7 @@
 //! What the tests share: a server of their own each, executors whose behaviour
 //! the node type's name chooses, and waiting for conditions.
 
+mod artifacts;
 mod executors;
 mod http;
 mod journal;
@@ -10,6 +11,7 @@ mod service;
 mod stores;
 pub mod sts;
 
+pub use artifacts::{FakeArtifacts, Mood};
 pub use executors::{Call, FakeExecutors};
 pub use http::{Answer, nulls};
 pub use process::Program;

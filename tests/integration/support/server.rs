@@ -106,6 +106,10 @@ impl TestServer {
         Ok(Self { client, http, url, executors, journal, server: Some(server) })
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The same server with a bearer token in its client.
     pub fn client_with_token(&self, token: &str) -> Client {
         Client::new_with_client(

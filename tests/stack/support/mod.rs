@@ -1,20 +1,21 @@
-//! What the tests share: the services, which are started once for all of them;
-//! the program, which each test starts for itself; and waiting for conditions.
+//! What the tests share: stacks, whose parts are those of `cargo xtask stack`;
+//! callers of the gateway and the coordinator; what the stores have to say; and
+//! waiting for conditions.
 
-mod coordinator;
+mod caller;
+mod copies;
 mod openid;
-mod process;
-mod services;
+mod proxy;
+mod stack;
 
-pub use coordinator::{Coordinator, Surroundings, completion_error, types};
+pub use caller::{Caller, completion_error, echo_type, sleep_type, types};
 pub use openid::Provider;
-pub use process::output_of;
-pub use services::{Service, VERSION, echo_type, python, sleep_type};
+pub use proxy::{Fault, Proxy};
+pub use stack::{TestStack, VERSION, output_of, python};
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
-/// The longest that a test waits for something that must happen.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use xtask::stack::process::PATIENCE;
 
 /// What `work` gives; fails the test if that takes unreasonably long.
 pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
@@ -23,3 +24,37 @@ pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
         Err(_) => panic!("{what}: not within {PATIENCE:?}"),
     }
 }
+
+/// Looks again and again, until there is something to see. For what nobody
+/// tells us about.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut again = tokio::time::interval(std::time::Duration::from_millis(20));
+    soon(what, async {
+        loop {
+            again.tick().await;
+            if let Some(seen) = look().await {
+                return seen;
+            }
+        }
+    })
+    .await
+}
+
+/// Makes two tests of a function: one in each profile.
+macro_rules! in_both_profiles {
+    ($($test:ident)*) => {
+        mod dev_insecure { $(
+            #[tokio::test]
+            async fn $test() {
+                super::$test(xtask::stack::Profile::DevInsecure).await;
+            }
+        )* }
+        mod jwt { $(
+            #[tokio::test]
+            async fn $test() {
+                super::$test(xtask::stack::Profile::Jwt).await;
+            }
+        )* }
+    };
+}
+pub(crate) use in_both_profiles;

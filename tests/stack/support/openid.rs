@@ -3,12 +3,15 @@
 use reqwest::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::openid;
-
-use super::{
-    process::Process,
-    services::{attended, root},
+use xtask::{
+    openid,
+    stack::{
+        Blueprint, Part,
+        process::{Process, attended},
+    },
 };
+
+use super::stack::{root, venv};
 
 const CLIENT: [(&str, &str); 2] = [("client_id", "the-client"), ("client_secret", "its secret")];
 
@@ -21,38 +24,37 @@ pub struct Provider {
 
 impl Provider {
     /// One with a key of this name, whose tokens live for so many seconds.
-    pub async fn start(key: &str, life: u32) -> Self {
+    pub fn start(key: &str, life: u32) -> Self {
         let keys = tempfile::tempdir().expect("a folder for its keys");
-        Self::start_at("0", keys, &[key], life).await
+        Self::start_at("0", keys, &[key], life)
     }
 
     /// The same issuer, started again with these keys, of which the first one
     /// signs. One that it had before is the same.
-    pub async fn with_keys(self, names: &[&str]) -> Self {
+    pub fn with_keys(self, names: &[&str]) -> Self {
         let Self { mut process, issuer, keys } = self;
         process.kill();
         let port = issuer.rsplit(':').next().expect("a port");
-        Self::start_at(port, keys, names, 300).await
+        Self::start_at(port, keys, names, 300)
     }
 
-    async fn start_at(port: &str, keys: TempDir, names: &[&str], life: u32) -> Self {
-        let installed = tokio::task::spawn_blocking(|| openid::ensure(&root())).await;
-        let openid::Provider { node, script } =
-            installed.expect("no panic").unwrap_or_else(|error| panic!("{error:#}"));
+    fn start_at(port: &str, keys: TempDir, names: &[&str], life: u32) -> Self {
+        let installed = openid::ensure(&root()).unwrap_or_else(|error| panic!("{error:#}"));
         let vars = [
             ("OPENID_PORT", port),
             ("OPENID_KEYS", &names.join(",")),
             ("OPENID_FOLDER", &keys.path().display().to_string()),
             ("OPENID_LIFE", &life.to_string()),
         ];
-        let mut command = attended(&node, &vars);
-        command.arg(script).current_dir(keys.path());
-        let process = Process::start("OpenID provider", command);
-        let issuer = process.line("its issuer", |line| line.strip_prefix("issuer ").map(str::to_owned)).await;
+        let mut command = attended(venv(), &installed.node, vars);
+        command.arg(installed.script).current_dir(keys.path());
+        let process = Process::start("OpenID provider", command, None).expect("it starts");
+        let find = |line: &str| line.strip_prefix("issuer ").map(str::to_owned);
+        let issuer = process.log().line("its issuer", find).expect("it says so");
         Self { process, issuer, keys }
     }
 
-    pub fn token_endpoint(&self) -> String {
+    fn token_endpoint(&self) -> String {
         format!("{}/token", self.issuer)
     }
 
@@ -66,23 +68,27 @@ impl Provider {
         answer["access_token"].as_str().expect("a token").to_owned()
     }
 
-    /// What a service must know to demand tokens of this issuer for `audience`,
-    /// and to ask for tokens itself.
-    pub fn variables(&self, audience: &'static str) -> Vec<(&'static str, String)> {
+    /// The part demands tokens of this issuer for `audience`, and asks it for
+    /// its own.
+    pub fn guard(&self, mut blueprint: Blueprint, part: Part, audience: &str) -> Blueprint {
         let [(_, id), (_, secret)] = CLIENT;
-        vec![
-            ("ARP_AUTH_PROFILE", "enterprise".into()),
-            ("ARP_AUTH_ISSUER", self.issuer.clone()),
-            ("ARP_AUTH_AUDIENCE", audience.into()),
-            ("ARP_AUTH_CLIENT_ID", id.into()),
-            ("ARP_AUTH_CLIENT_SECRET", secret.into()),
-            ("ARP_AUTH_TOKEN_ENDPOINT", self.token_endpoint()),
-        ]
+        let vars = [
+            ("ARP_AUTH_PROFILE", "enterprise"),
+            ("ARP_AUTH_ISSUER", &self.issuer),
+            ("ARP_AUTH_AUDIENCE", audience),
+            ("ARP_AUTH_CLIENT_ID", id),
+            ("ARP_AUTH_CLIENT_SECRET", secret),
+            ("ARP_AUTH_TOKEN_ENDPOINT", &self.token_endpoint()),
+        ];
+        for (name, value) in vars {
+            blueprint = blueprint.with(part, name, value);
+        }
+        blueprint
     }
 
     /// How many tokens it has issued to those who asked in these words.
     pub fn granted(&self, words: &[&str]) -> usize {
         let all: Vec<_> = ["granted "].iter().chain(words).copied().collect();
-        self.process.count(&all)
+        self.process.log().count(&all)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   main ─▶ server ─▶ everything          demo ─▶ server, clients
+//!                                         remote ─▶ clients
 //!              │
 //!        ┌─────┴──────┬──────────────┐
 //!        ▼            ▼              ▼
@@ -34,7 +35,7 @@ pub(super) struct Layer {
 /// In `may`: no limits.
 pub(super) const EVERYTHING: &str = "*";
 
-pub(super) const LAYERS: [Layer; 21] = [
+pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "ids", may: &[] },
     Layer { module: "time", may: &[] },
     Layer { module: "tasks", may: &[] },
@@ -67,6 +68,7 @@ pub(super) const LAYERS: [Layer; 21] = [
             "engine",
             "events",
             "ids",
+            "jarvis",
             "model",
             "node_types",
             "outbox",
@@ -101,6 +103,7 @@ pub(super) const LAYERS: [Layer; 21] = [
     },
     Layer { module: "telemetry", may: &["config", "ids", "model", "tasks", "time"] },
     Layer { module: "demo", may: &["clients", "config", "ids", "model", "server", "tasks", "time"] },
+    Layer { module: "remote", may: &["clients", "config", "model"] },
     Layer { module: "server", may: &[EVERYTHING] },
 ];
 

@@ -1,0 +1,142 @@
+//! Commands that talk to a server which is up: `send-request`, `health`.
+//!
+//! ```text
+//!   flags, variables ──▶ Remote ──HTTP──▶ the server
+//!                          ▲
+//!            send_request ─┴─ health   what is said of the answers
+//! ```
+//!
+//! They print answers on stdout, as JSON. What goes wrong is an error that
+//! says what was asked of whom.
+
+mod health;
+mod send_request;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{
+    clients::{self, CallError, Peer, Service, run_coordinator::Client},
+    config::Secret,
+};
+
+pub use health::health;
+pub use send_request::send_request;
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// More than an answer takes that waits for the JARVIS stores.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// A server, and how we call it.
+pub struct Remote {
+    url: String,
+    client: Client,
+}
+
+/// Why a command has no good answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    #[error("{0}")]
+    Setup(String),
+    #[error("{0}")]
+    File(String),
+    #[error("{}", no_answer(.asked, .url, .error))]
+    Call { asked: String, url: String, error: CallError },
+    #[error("{asked} at {url}: no answer within {} s", ANSWER_WITHIN.as_secs())]
+    Late { asked: String, url: String },
+    #[error("the run {run} has been started, but then:\n{error}")]
+    AfterStart { run: String, error: Box<RemoteError> },
+}
+
+impl Remote {
+    pub fn new(url: &str, token: Option<&Secret>) -> Result<Self, RemoteError> {
+        let http = clients::http_client(CONNECT_WITHIN).map_err(RemoteError::Setup)?;
+        let peer = match token {
+            Some(token) => Peer::with_token(Service::RunCoordinator, token.expose()),
+            None => Peer::anonymous(Service::RunCoordinator),
+        };
+        Ok(Self { url: url.to_owned(), client: Client::new_with_client(url, http, peer) })
+    }
+
+    /// Waits for an answer, but not for ever. `asked` is what a person calls it.
+    async fn answer<T>(
+        &self,
+        asked: &str,
+        answer: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, RemoteError> {
+        let (asked, url) = (asked.to_owned(), self.url.clone());
+        match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+            Ok(answer) => answer.map_err(|error| RemoteError::Call { asked, url, error }),
+            Err(_) => Err(RemoteError::Late { asked, url }),
+        }
+    }
+}
+
+/// What went wrong, and what may help.
+fn no_answer(asked: &str, url: &str, error: &CallError) -> String {
+    let reason = || error.details.get("error").and_then(|reason| reason.as_str()).unwrap_or(&error.message);
+    match error.status {
+        None if error.never_sent => format!(
+            "{asked} at {url}: {}\nIs the server running? --url, or --host and --port, say where.",
+            reason()
+        ),
+        None => format!("{asked} at {url}: {}", reason()),
+        Some(status) => {
+            let CallError { code, message, details, .. } = error;
+            let mut text = format!("{asked} at {url} was refused: {status} {code}: {message}");
+            if status == 401 {
+                text.push_str("\nA token goes into JARVIS_RUN_COORDINATOR_TOKEN, or --token.");
+            }
+            if !details.is_empty() {
+                text = format!("{text}\n{}", pretty(details));
+            }
+            text
+        }
+    }
+}
+
+/// As it is printed. A value that is no JSON cannot come from JSON.
+fn pretty(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(status: u16, details: serde_json::Value) -> CallError {
+        let serde_json::Value::Object(details) = details else { panic!("an object") };
+        CallError {
+            code: "some_code".into(),
+            message: "Some message".into(),
+            details,
+            status: Some(status),
+            never_sent: false,
+            retryable: false,
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_was_asked_of_whom_and_what_may_help() {
+        let said = |error: &CallError| no_answer("GET /v1/x", "http://h", error);
+        assert_eq!(
+            said(&refused(409, json!({}))),
+            "GET /v1/x at http://h was refused: 409 some_code: Some message"
+        );
+        assert_eq!(
+            said(&refused(401, json!({"a": 1}))),
+            "GET /v1/x at http://h was refused: 401 some_code: Some message\n\
+             A token goes into JARVIS_RUN_COORDINATOR_TOKEN, or --token.\n{\n  \"a\": 1\n}"
+        );
+        let broken = CallError::unavailable(Service::RunCoordinator, "the connection broke off");
+        assert_eq!(said(&broken), "GET /v1/x at http://h: the connection broke off");
+        let nobody = said(&CallError { never_sent: true, ..broken });
+        assert!(
+            nobody.ends_with("Is the server running? --url, or --host and --port, say where."),
+            "{nobody}"
+        );
+    }
+}

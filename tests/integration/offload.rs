@@ -1,0 +1,240 @@
+//! Large outputs go to the Artifact Store, where that is switched on (FIX G34);
+//! and whatever the store does, no result is lost, held up or stored twice.
+
+use futures::future::join_all;
+use jarvis_run_coordinator::{
+    ids::NodeRunId,
+    model::{NodeRun, NodeRunState, RunState},
+    store::faulty::{Fault, Faults},
+};
+use serde_json::{Value, json};
+
+use crate::support::{FakeArtifacts, FakeStores, Mood, TestServer};
+
+const LIMIT: &str = "JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES";
+const CALL_TIMEOUT: &str = "JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS";
+
+/// A server that puts outputs of more than 2 KiB into the store, and the other
+/// stores, which have to be there.
+async fn server(artifacts: &FakeArtifacts, vars: &[(&str, &str)]) -> (TestServer, FakeStores) {
+    server_with_faults(artifacts, &Faults::none(), vars).await
+}
+
+async fn server_with_faults(
+    artifacts: &FakeArtifacts,
+    faults: &Faults,
+    vars: &[(&str, &str)],
+) -> (TestServer, FakeStores) {
+    let stores = FakeStores::start();
+    let mut all = stores.vars().to_vec();
+    all.extend([("JARVIS_ARTIFACT_STORE_URL", artifacts.url()), (LIMIT, "2k")]);
+    all.extend(vars);
+    (TestServer::start_with_faults(faults, &all).await, stores)
+}
+
+/// Outputs with one large member.
+fn large() -> Value {
+    json!({"answer": 42, "report": "ü".repeat(10_000), "title": "a report"})
+}
+
+/// The same as they are kept beside this artifact.
+fn abridged(id: &str) -> Value {
+    let stub = json!({"jarvis.artifact": {"type": "artifact", "id": id}});
+    json!({"answer": 42, "report": stub, "title": "a report"})
+}
+
+fn outputs(node: &NodeRun) -> Value {
+    json!(node.outputs)
+}
+
+/// The root of a run of `atomic.echo`, once that is over.
+async fn echo(t: &TestServer, input: Value) -> NodeRun {
+    let run = t.run_start("atomic.echo", input).await;
+    assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
+    t.node_run(&run.root_node_run_id).await
+}
+
+/// How the coordinator says that the Artifact Store is doing.
+async fn health(t: &TestServer) -> String {
+    let health = t.get("/v1/health").await.ok();
+    let checks = health["checks"].as_array().expect("checks");
+    let check = checks.iter().find(|check| check["name"] == "artifact_store").expect("a check");
+    if check["status"] != "ok" {
+        assert_eq!(health["status"], check["status"]);
+    }
+    check["status"].as_str().expect("a status").to_owned()
+}
+
+#[tokio::test]
+async fn large_results_go_to_the_store_and_small_ones_do_not() {
+    let store = FakeArtifacts::start();
+    let (t, stores) = server(&store, &[]).await;
+    let small = echo(&t, json!({"answer": 42})).await;
+    assert_eq!((outputs(&small), small.output_artifacts), (json!({"answer": 42}), None));
+    assert_eq!(store.calls().len(), 0);
+
+    let root = echo(&t, large()).await;
+    let artifacts = store.artifacts();
+    let (id, artifact) = artifacts.first_key_value().expect("an artifact");
+    assert_eq!((artifact.json(), artifact.content_type.as_deref()), (large(), Some("application/json")));
+    assert_eq!(outputs(&root), abridged(id));
+    let key = format!("node-runs/{}", root.node_run_id);
+    stores.have_state(&key, "succeeded").await;
+    assert_eq!(stores.object(&key), Some(json!(root)), "the Run Store has it so, too");
+    let references = json!(root.output_artifacts);
+    assert_eq!(references.as_array().map(Vec::len), Some(1));
+    assert_eq!(references[0]["type"], "artifact");
+    assert_eq!(references[0]["id"], **id);
+    assert_eq!(references[0]["uri"], Value::Null, "the store's is a path of its machine");
+    assert_eq!(references[0]["extensions"]["jarvis.size_bytes"], artifact.bytes.len());
+    assert_eq!(store.calls(), ["POST /v1/artifacts"]);
+    assert_eq!(health(&t).await, "ok");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn without_the_switch_outputs_stay_however_large() {
+    let store = FakeArtifacts::start();
+    let (t, _stores) = server(&store, &[(LIMIT, "")]).await;
+    assert_eq!(outputs(&echo(&t, large()).await), large());
+    assert_eq!(store.calls().len(), 0);
+    t.stop().await;
+}
+
+/// A composite that waits for its completion.
+async fn composite(t: &TestServer) -> NodeRunId {
+    let run = t.run_start("composite.accept", json!({})).await;
+    t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
+    run.root_node_run_id
+}
+
+#[tokio::test]
+async fn a_completion_is_stored_once_however_often_it_comes() {
+    let store = FakeArtifacts::start();
+    let (t, _stores) = server(&store, &[]).await;
+    let node = composite(&t).await;
+    let path = format!("/v1/node-runs/{node}:complete");
+    let own = json!({"type": "picture", "id": "p"});
+    let completion = json!({"state": "succeeded", "outputs": large(), "output_artifacts": [own]});
+    // At once, and again.
+    for _ in 0..2 {
+        for answer in join_all((0..8).map(|_| t.post(&path, &completion))).await {
+            answer.no_content();
+        }
+    }
+    let other = json!({"state": "failed", "outputs": large()});
+    t.post(&path, &other).await.refused(409, "node_run_terminal");
+
+    let artifacts = store.artifacts();
+    assert_eq!(artifacts.len(), 1);
+    let (id, artifact) = artifacts.first_key_value().expect("an artifact");
+    assert_eq!(artifact.json(), large());
+    let node = t.node_run(&node).await;
+    assert_eq!(outputs(&node), abridged(id));
+    let references = json!(node.output_artifacts);
+    assert_eq!((&references[0], &references[1]["id"]), (&own, &json!(id)), "the reported ones come first");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_store_does_not_take_stays_in_the_journal() {
+    for mood in [Mood::Refuses(500), Mood::Refuses(401), Mood::Proxy, Mood::Garbage, Mood::WrongChecksum] {
+        let store = FakeArtifacts::start();
+        let (t, _stores) = server(&store, &[]).await;
+        store.mood(mood);
+        for _ in 0..3 {
+            let root = echo(&t, large()).await;
+            assert_eq!((outputs(&root), root.output_artifacts), (large(), None), "{mood:?}");
+        }
+        assert_eq!(store.calls().len(), 1, "{mood:?}: it is left alone for a while");
+        assert_eq!(health(&t).await, "degraded", "{mood:?}");
+        t.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn outputs_too_large_for_the_store_are_not_its_failure() {
+    let store = FakeArtifacts::start();
+    let (t, _stores) = server(&store, &[]).await;
+    store.mood(Mood::Refuses(413));
+    for asked in 1..=2 {
+        assert_eq!(outputs(&echo(&t, large()).await), large());
+        assert_eq!(store.calls().len(), asked);
+    }
+    assert_eq!(health(&t).await, "ok");
+    store.mood(Mood::Sound);
+    assert_ne!(outputs(&echo(&t, large()).await), large());
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_store_is_waited_for_as_long_as_a_call_may_take() {
+    let store = FakeArtifacts::start();
+    store.mood(Mood::Silent);
+    let (t, _stores) = server(&store, &[(CALL_TIMEOUT, "0.1")]).await;
+    assert_eq!(outputs(&echo(&t, large()).await), large());
+    assert_eq!(store.calls().len(), 1);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_store_does_not_cost_a_node_its_deadline() {
+    let store = FakeArtifacts::start();
+    store.mood(Mood::Silent);
+    let (t, _stores) = server(&store, &[(CALL_TIMEOUT, "600")]).await;
+    let constraints = json!({"constraints": {"budgets": {"max_wall_time_ms": 2000}}});
+    let run = t.run_start_with("atomic.echo", large(), constraints).await;
+    assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
+    let root = t.node_run(&run.root_node_run_id).await;
+    assert_eq!((root.state, outputs(&root)), (NodeRunState::Succeeded, large()));
+    assert_eq!(store.calls().len(), 1);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_canceled_run_does_not_wait_for_the_store() {
+    let store = FakeArtifacts::start();
+    store.mood(Mood::Silent);
+    let (t, _stores) = server(&store, &[]).await;
+    let run = t.run_start("atomic.echo", large()).await;
+    store.called(1).await;
+    assert_eq!(t.cancel(&run.run_id).await.state, RunState::Canceled);
+    store.mood(Mood::Sound);
+    // The result is too late.
+    let late = t.attempts_until(&run.root_node_run_id, 1).await;
+    assert_eq!(late[0]["outcome"]["late"]["state"], "succeeded", "{late:?}");
+    let root = t.node_run(&run.root_node_run_id).await;
+    assert_eq!((root.state, root.outputs, root.output_artifacts), (NodeRunState::Canceled, None, None));
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_result_that_comes_too_late_is_not_stored() {
+    let store = FakeArtifacts::start();
+    let (t, _stores) = server(&store, &[]).await;
+    let run = t.run_start("atomic.hang", large()).await;
+    t.executors.called(":execute", 1).await;
+    t.cancel(&run.run_id).await;
+    // Canceled, it answers with its large outputs.
+    t.attempts_until(&run.root_node_run_id, 1).await;
+    assert_eq!(store.calls().len(), 0);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_repeated_and_the_artifact_is_not() {
+    for fault in [Fault::FailBefore, Fault::FailAfter, Fault::Twice] {
+        let (store, faults) = (FakeArtifacts::start(), Faults::none());
+        let (t, _stores) = server_with_faults(&store, &faults, &[]).await;
+        // The commits of a run: its start, its beginning, its end.
+        (0..2).for_each(|_| faults.script_commit(None));
+        faults.script_commit(fault);
+        let root = echo(&t, large()).await;
+        assert_eq!(faults.injected(), 1, "{fault:?}");
+        let artifacts = store.artifacts();
+        assert_eq!(artifacts.len(), 1, "{fault:?}");
+        let (id, _) = artifacts.first_key_value().expect("an artifact");
+        assert_eq!(outputs(&root), abridged(id), "{fault:?}");
+        t.stop().await;
+    }
+}

@@ -1,0 +1,240 @@
+//! The JARVIS Artifact Store in memory, behaving as contract §16 says, or as
+//! the test wants it to.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use dropshot::{
+    ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, Path, RequestContext, ServerBuilder,
+    UntypedBody, endpoint,
+};
+use http::{
+    Method, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use slog::{Discard, Logger, o};
+use tokio::sync::watch;
+
+use super::soon;
+
+/// What the store does with calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// As the real one.
+    Sound,
+    /// This status and a `detail`.
+    Refuses(u16),
+    /// 502 and a page of HTML, as a proxy.
+    Proxy,
+    /// 200 and no JSON.
+    Garbage,
+    /// 200 and another size than that of the bytes.
+    WrongSize,
+    /// 200 and the checksum of other bytes.
+    WrongChecksum,
+    /// 200 and an artifact without a checksum.
+    NoChecksum,
+    /// Keeps callers waiting until there is another mood.
+    Silent,
+}
+
+/// An artifact as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub content_type: Option<String>,
+    pub authorization: Option<String>,
+    pub bytes: Vec<u8>,
+}
+
+impl Stored {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).expect("JSON")
+    }
+}
+
+pub struct FakeArtifacts {
+    state: Arc<State>,
+    url: String,
+    _server: HttpServer<Arc<State>>,
+}
+
+struct State {
+    mood: watch::Sender<Mood>,
+    artifacts: watch::Sender<BTreeMap<String, Stored>>,
+    /// Method and path.
+    calls: watch::Sender<Vec<String>>,
+}
+
+impl FakeArtifacts {
+    pub fn start() -> Self {
+        let state = Arc::new(State {
+            mood: watch::Sender::new(Mood::Sound),
+            artifacts: watch::Sender::default(),
+            calls: watch::Sender::default(),
+        });
+        let mut api = ApiDescription::new();
+        api.register(get_any).expect("a sound API");
+        api.register(head_any).expect("a sound API");
+        api.register(post_any).expect("a sound API");
+        let config = ConfigDropshot {
+            bind_address: "127.0.0.1:0".parse().expect("an address"),
+            default_request_body_max_bytes: 64 << 20,
+            ..ConfigDropshot::default()
+        };
+        let server = ServerBuilder::new(api, Arc::clone(&state), Logger::root(Discard, o!()))
+            .config(config)
+            .start()
+            .expect("the store listens");
+        let url = format!("http://{}", server.local_addr());
+        Self { state, url, _server: server }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn mood(&self, mood: Mood) {
+        self.state.mood.send_replace(mood);
+    }
+
+    /// The artifacts by id, which count up.
+    pub fn artifacts(&self) -> BTreeMap<String, Stored> {
+        self.state.artifacts.borrow().clone()
+    }
+
+    /// Replaces the bytes of an artifact; its metadata stay as they are.
+    pub fn tamper(&self, id: &str, bytes: &[u8]) {
+        self.state.artifacts.send_modify(|artifacts| {
+            artifacts.insert(
+                format!("bytes of {id}"),
+                Stored { content_type: None, authorization: None, bytes: bytes.to_vec() },
+            );
+        });
+    }
+
+    /// Calls so far.
+    pub fn calls(&self) -> Vec<String> {
+        self.state.calls.borrow().clone()
+    }
+
+    /// Waits until so many calls have come.
+    pub async fn called(&self, count: usize) {
+        let mut calls = self.state.calls.subscribe();
+        let _calls = soon("calls of the Artifact Store", calls.wait_for(|calls| calls.len() >= count)).await;
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct AnyPath {
+    path: Vec<String>,
+}
+
+type Rq = RequestContext<Arc<State>>;
+
+#[endpoint { method = GET, path = "/{path:.*}", unpublished = true }]
+async fn get_any(rq: Rq, path: Path<AnyPath>) -> Result<Response<Body>, HttpError> {
+    Ok(any(&rq, &path.into_inner().path, &[]).await)
+}
+
+#[endpoint { method = HEAD, path = "/{path:.*}", unpublished = true }]
+async fn head_any(rq: Rq, path: Path<AnyPath>) -> Result<Response<Body>, HttpError> {
+    Ok(any(&rq, &path.into_inner().path, &[]).await)
+}
+
+#[endpoint { method = POST, path = "/{path:.*}", unpublished = true }]
+async fn post_any(rq: Rq, path: Path<AnyPath>, body: UntypedBody) -> Result<Response<Body>, HttpError> {
+    Ok(any(&rq, &path.into_inner().path, body.as_bytes()).await)
+}
+
+async fn any(rq: &Rq, path: &[String], body: &[u8]) -> Response<Body> {
+    let state = rq.context();
+    let method = rq.request.method();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    state.calls.send_modify(|calls| calls.push(format!("{method} /{}", path.join("/"))));
+    let mut moods = state.mood.subscribe();
+    let mood = *moods.wait_for(|mood| *mood != Mood::Silent).await.expect("the store lives");
+    match mood {
+        Mood::Refuses(status) => {
+            let status = StatusCode::from_u16(status).expect("a status");
+            return json_answer(status, &json!({"detail": "Not in this mood."}));
+        }
+        Mood::Proxy => return answer(StatusCode::BAD_GATEWAY, "text/html", b"<html>bad gateway</html>"),
+        Mood::Garbage => return answer(StatusCode::OK, "application/json", b"{\"artifact_id\": "),
+        Mood::Sound | Mood::WrongSize | Mood::WrongChecksum | Mood::NoChecksum | Mood::Silent => {}
+    }
+    let header =
+        |name| rq.request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let known = |id: &str| state.artifacts.borrow().get(id).cloned();
+    let missing = || json_answer(StatusCode::NOT_FOUND, &json!({"detail": "Artifact not found."}));
+    match (method, &*path) {
+        (&Method::POST, ["v1", "artifacts"]) => {
+            let artifact = Stored {
+                content_type: header("content-type"),
+                authorization: header("authorization"),
+                bytes: body.to_vec(),
+            };
+            let id = format!("{:032x}", state.artifacts.borrow().len() + 1);
+            let description = describe(&id, &artifact, mood);
+            state.artifacts.send_modify(|artifacts| {
+                artifacts.insert(id, artifact);
+            });
+            json_answer(StatusCode::OK, &description)
+        }
+        (&Method::GET, ["v1", "artifacts", id, "metadata"]) => match known(id) {
+            Some(artifact) => json_answer(StatusCode::OK, &describe(id, &artifact, mood)),
+            None => missing(),
+        },
+        (&Method::GET, ["v1", "artifacts", id]) => match known(&format!("bytes of {id}"))
+            .or_else(|| known(id))
+        {
+            Some(artifact) => {
+                answer(StatusCode::OK, artifact.content_type.as_deref().unwrap_or_default(), &artifact.bytes)
+            }
+            None => missing(),
+        },
+        (&Method::HEAD, ["v1", "artifacts", id]) => match known(id) {
+            Some(artifact) => Response::builder()
+                .header(CONTENT_LENGTH, artifact.bytes.len())
+                .header(CONTENT_TYPE, artifact.content_type.as_deref().unwrap_or_default())
+                .header(ETAG, sha256(&artifact.bytes))
+                .body(Body::empty())
+                .expect("a response"),
+            None => missing(),
+        },
+        _ => json_answer(StatusCode::NOT_FOUND, &json!({"detail": "Not Found"})),
+    }
+}
+
+fn describe(id: &str, artifact: &Stored, mood: Mood) -> Value {
+    let size = artifact.bytes.len() + usize::from(mood == Mood::WrongSize);
+    let checksum = match mood {
+        Mood::WrongChecksum => sha256(b"other bytes").into(),
+        Mood::NoChecksum => Value::Null,
+        Mood::Sound | Mood::Refuses(_) | Mood::Proxy | Mood::Garbage | Mood::WrongSize | Mood::Silent => {
+            sha256(&artifact.bytes).into()
+        }
+    };
+    json!({
+        "artifact_id": id, "uri": format!("/var/artifacts/{id}"), "content_type": artifact.content_type,
+        "size_bytes": size, "checksum_sha256": checksum, "created_at": "2026-01-01T00:00:00+00:00",
+    })
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
+    answer(status, "application/json", body.to_string().as_bytes())
+}
+
+fn answer(status: StatusCode, content_type: &str, body: &[u8]) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header(CONTENT_TYPE, content_type)
+        .body(Body::from(body.to_vec()))
+        .expect("a response")
+}

@@ -1,0 +1,191 @@
+//! The real Artifact Store keeps what it is given, and large outputs of runs
+//! where that is switched on.
+
+use std::{path::Path, sync::Arc};
+
+use bytes::Bytes;
+use jarvis_run_coordinator::{
+    clients::{CallError, Peer, Service, artifact_store::Client},
+    ids::ArtifactId,
+    jarvis::{Artifact, ArtifactStore, Patience},
+    model::{HealthStatus, NodeRun, RunState},
+    time::SystemClock,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use xtask::stack::{Part, Profile, process::PATIENCE};
+
+use crate::{
+    runs::ATOMIC_RUN,
+    support::{TestStack, echo_type, in_both_profiles, types, until},
+};
+
+const MEBIBYTE: usize = 1 << 20;
+
+in_both_profiles! {
+    large_outputs_are_in_the_store_and_a_reference_in_the_run
+    without_the_store_results_stay_in_the_journal
+}
+
+/// A store of its own that takes artifacts of up to a mebibyte into this
+/// folder, and a client.
+fn store(folder: &Path) -> (TestStack, ArtifactStore) {
+    let folder = folder.display().to_string();
+    let t = TestStack::beside(Profile::DevInsecure, &[Part::ArtifactStore], |blueprint| {
+        blueprint.with(Part::ArtifactStore, "JARVIS_ARTIFACT_DIR", &folder).with(
+            Part::ArtifactStore,
+            "JARVIS_ARTIFACT_MAX_SIZE_MB",
+            "1",
+        )
+    });
+    let peer = Peer::anonymous(Service::ArtifactStore);
+    let url = t.caller(Part::ArtifactStore).url;
+    let client = Client::new_with_client(&url, reqwest::Client::new(), peer);
+    (t, ArtifactStore::new(client, Patience { clock: Arc::new(SystemClock), limit: PATIENCE }))
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder for artifacts")
+}
+
+fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, String) {
+    let error = answer.err().expect("a failure");
+    (error.code, error.status, error.details["error"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn bytes_and_their_type_come_back_as_they_went() {
+    let folder = folder();
+    let (_t, store) = store(folder.path());
+    let every_byte: Vec<u8> = (0..=255).cycle().take(MEBIBYTE).collect();
+    for (bytes, content_type) in [
+        (Bytes::from(every_byte), "application/x-odd; a=\"b c\""),
+        (Bytes::from_static(b"{}"), "application/json"),
+        (Bytes::from("häh?"), "text/plain"),
+        (Bytes::new(), "application/octet-stream"),
+    ] {
+        let artifact = store.put(bytes.clone(), content_type).await.expect("it is stored");
+        assert_eq!(artifact.content_type.as_deref(), Some(content_type));
+        assert!(artifact.sha256.is_some(), "so put has compared it");
+        let on_disk = std::fs::read(folder.path().join(artifact.id.as_str())).expect("its file");
+        assert_eq!(on_disk, bytes);
+        assert_eq!(store.metadata(&artifact.id).await.as_ref(), Ok(&artifact));
+        let head = store.head(&artifact.id).await.expect("it is there");
+        assert_eq!(head, Artifact { created_at: None, ..artifact.clone() });
+        assert_eq!(store.get(&head).await.expect("its bytes"), bytes);
+        let again = store.put(bytes, content_type).await.expect("it is stored");
+        assert_ne!(again.id, artifact.id, "every put makes another artifact");
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_or_not_there_is_refused() {
+    let folder = folder();
+    let (t, store) = store(folder.path());
+    let too_large = store.put(vec![0; MEBIBYTE + 1].into(), "application/octet-stream").await;
+    let code = || "artifact_store_error".to_owned();
+    assert_eq!(facts(too_large), (code(), Some(413), "Artifact exceeds configured max size.".into()));
+
+    let artifact = store.put("abc".into(), "text/plain").await.expect("it is stored");
+    let not_found = |message: &str| ("artifact_not_found".to_owned(), Some(404), message.to_owned());
+    for (id, message) in [("nothing", "Artifact not found."), ("a/b", "Not Found")] {
+        let id = ArtifactId::from(id);
+        assert_eq!(facts(store.metadata(&id).await), not_found(message));
+        // A HEAD has no body to say more.
+        assert_eq!(facts(store.head(&id).await), not_found("HTTP status 404"));
+        assert_eq!(facts(store.get(&Artifact { id, ..artifact.clone() }).await), not_found(message));
+    }
+    // The only id that it calls wrong gets to it in no well-made request.
+    let url = t.caller(Part::ArtifactStore).url;
+    for path in ["/v1/artifacts/.", "/v1/artifacts/./metadata"] {
+        let answer = raw_get(&url, path).await;
+        assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");
+        assert!(answer.ends_with(r#"{"detail":"Invalid artifact_id."}"#), "{answer}");
+    }
+    let never_sent = store.metadata(&ArtifactId::from(".")).await;
+    assert_eq!(facts(never_sent), (code(), Some(422), "this is no artifact id".into()));
+
+    // Its file is lost; what is known about it is not.
+    let file = folder.path().join(artifact.id.as_str());
+    std::fs::write(&file, "abd").expect("its file");
+    assert_eq!(facts(store.get(&artifact).await), (code(), Some(200), "it has another checksum".into()));
+    std::fs::remove_file(&file).expect("its file");
+    assert_eq!(store.head(&artifact.id).await.expect("it is known").size_bytes, 3);
+    assert_eq!(facts(store.get(&artifact).await), not_found("Artifact content missing."));
+}
+
+/// The answer to a request whose path is sent as it is.
+async fn raw_get(url: &str, path: &str) -> String {
+    let address = url.strip_prefix("http://").expect("a URL");
+    let mut socket = TcpStream::connect(address).await.expect("a connection");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: store\r\nconnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.expect("it is sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.expect("an answer");
+    answer
+}
+
+/// A coordinator that puts outputs of more than 64 KiB into the store.
+fn offloading(profile: Profile, own: &[Part]) -> TestStack {
+    TestStack::beside(profile, own, |blueprint| {
+        blueprint.with(Part::Coordinator, "JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "64k")
+    })
+}
+
+fn large() -> Value {
+    json!({"echo": "ü".repeat(MEBIBYTE / 2)})
+}
+
+/// The root of a run of the echo node, once that is over.
+async fn echo(t: &TestStack, input: Value) -> NodeRun {
+    let run = t.coordinator.run_start(&echo_type(), input).await;
+    let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
+    assert_eq!(run.state, RunState::Succeeded);
+    assert_eq!(types(&events), ATOMIC_RUN, "the same events as ever");
+    root
+}
+
+async fn large_outputs_are_in_the_store_and_a_reference_in_the_run(profile: Profile) {
+    let t = offloading(profile, &[Part::Coordinator]);
+    let small = echo(&t, json!({"echo": "hello"})).await;
+    assert_eq!((json!(small.outputs), small.output_artifacts), (json!({"echo": "hello"}), None));
+
+    let root = echo(&t, large()).await;
+    let artifacts = root.output_artifacts.clone().expect("a reference");
+    assert_eq!((artifacts.len(), artifacts[0].type_.as_str(), &artifacts[0].uri), (1, "artifact", &None));
+    let stub = json!({"jarvis.artifact": {"type": "artifact", "id": artifacts[0].id}});
+    assert_eq!(json!(root.outputs), json!({"echo": stub}));
+    let path = format!("/v1/artifacts/{}", artifacts[0].id);
+    let answer = t.caller(Part::ArtifactStore).request(Method::GET, &path).send().await.expect("an answer");
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let bytes = answer.bytes().await.expect("the bytes");
+    assert_eq!(serde_json::from_slice::<Value>(&bytes).expect("JSON"), large());
+    assert_eq!(json!(artifacts[0].extensions)["jarvis.size_bytes"], bytes.len());
+    // The Run Store has what we have.
+    let path = format!("/v1/node-runs/{}", root.node_run_id);
+    let copy = until("the copy", async || {
+        let answer = t.caller(Part::RunStore).request(Method::GET, &path).send().await.expect("an answer");
+        let copy: Value = answer.json().await.expect("JSON");
+        (copy["node_run"]["state"] == "succeeded").then_some(copy)
+    });
+    assert_eq!(copy.await["node_run"]["outputs"], json!(root.outputs));
+}
+
+async fn without_the_store_results_stay_in_the_journal(profile: Profile) {
+    let t = offloading(profile, &[Part::Coordinator, Part::ArtifactStore]);
+    t.stop(Part::ArtifactStore);
+    let root = echo(&t, large()).await;
+    assert_eq!((json!(root.outputs), root.output_artifacts), (large(), None));
+    t.logged("large outputs kept in the journal");
+    let health = t.coordinator.client.health().await.expect("it answers").into_inner();
+    let check = health.checks.expect("checks").into_iter().find(|check| check.name == "artifact_store");
+    assert_eq!(check.map(|check| check.status), Some(HealthStatus::Degraded));
+    // It is asked again a little after it is back.
+    t.start(Part::ArtifactStore);
+    until("an artifact", async || echo(&t, large()).await.output_artifacts).await;
+}

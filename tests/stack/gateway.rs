@@ -1,0 +1,55 @@
+//! Atomic runs through the real Run Gateway.
+
+use jarvis_run_coordinator::model::{NodeRunState, RunState};
+use reqwest::StatusCode;
+use serde_json::json;
+use xtask::stack::{Part, Profile};
+
+use crate::support::{TestStack, echo_type, in_both_profiles, sleep_type, types};
+
+in_both_profiles! {
+    an_atomic_run_succeeds
+    a_cancel_stops_the_node_at_the_executor
+}
+
+async fn an_atomic_run_succeeds(profile: Profile) {
+    let t = TestStack::shared(profile);
+    let run = t.gateway.run_start(&echo_type(), json!({"echo": "hello"})).await;
+    let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
+    assert_eq!((run.state, root.state), (RunState::Succeeded, NodeRunState::Succeeded));
+    assert_eq!(serde_json::to_value(&root.outputs).expect("JSON"), json!({"echo": "hello"}));
+    assert_eq!(types(&events), crate::runs::ATOMIC_RUN);
+    assert_eq!(t.executions(&root.node_run_id), 1);
+    assert_eq!(t.gateway.run(&run.run_id).await, run);
+    t.copies_agree(&run.run_id).await;
+}
+
+async fn a_cancel_stops_the_node_at_the_executor(profile: Profile) {
+    let t = TestStack::shared(profile);
+    let run = t.gateway.run_start(&sleep_type(), json!({"seconds": 600, "duration_seconds": null})).await;
+    let root = run.root_node_run_id.clone();
+    t.executor_has(&root);
+
+    let canceled = t.gateway.cancel(&run.run_id).await;
+    assert_eq!(canceled.state, RunState::Canceled);
+    t.said(Part::AtomicExecutor, "Atomic execute canceled", &root);
+    let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
+    assert_eq!((run.state, root.state), (RunState::Canceled, NodeRunState::Canceled));
+    assert_eq!(types(&events).iter().filter(|name| *name == "run_completed").count(), 1);
+    t.copies_agree(&run.run_id).await;
+}
+
+#[tokio::test]
+async fn without_a_token_nobody_gets_in_where_tokens_are_required() {
+    let t = TestStack::shared(Profile::Jwt);
+    let request = json!({"root_node_type_ref": echo_type(), "input": {"echo": "hello"}});
+    for caller in [&t.gateway, &t.coordinator] {
+        let (status, refusal) = caller.anonymous().post("/v1/runs", &request).await;
+        assert_eq!((status, &refusal["error"]["code"]), (StatusCode::UNAUTHORIZED, &json!("unauthorized")));
+        // One for somebody else is no better.
+        let other = t.caller(Part::RunStore).at(&caller.url);
+        let (status, refusal) = other.post("/v1/runs", &request).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        assert_eq!(refusal["error"]["message"], "Invalid token audience");
+    }
+}
