@@ -42,7 +42,7 @@
 //! # Architecture invariants
 //!
 //! 1. State is the fold of events: `seq` counts from 1 without gaps, in the
-//!    order of commits.
+//!    order of commits. (An adopted run's earlier events are as they were.)
 //! 2. A terminal Run or NodeRun never changes its state. A run has one
 //!    `run_started` and, when over, one `run_completed`.
 //! 3. Every non-terminal record has a future wake-up: a constraint of the

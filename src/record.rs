@@ -19,7 +19,10 @@
 //!
 //! Only `engine` makes a [`ChangeSet`]; only `store` applies one.
 
-use std::fmt;
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -218,6 +221,50 @@ pub struct ChangeSet {
     pub events: Vec<EventRecord>,
     /// Attempts that came to nothing, by (node, attempt).
     pub attempts: Vec<AttemptRecord>,
+    /// What of it came from the JARVIS stores, and is not owed to them.
+    pub adopted: Adopted,
+}
+
+/// What of a change set the JARVIS stores have already, word for word. It is
+/// written like all the rest, but not owed to them. What is not named here is
+/// owed: a mistake costs a call, and nothing is lost.
+///
+/// Nobody says so, it is found by comparison: [`ChangeSet::adopted_from`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Adopted {
+    run: bool,
+    nodes: BTreeSet<NodeRunId>,
+    /// The events up to this `seq`.
+    events_to: u64,
+}
+
+impl Adopted {
+    pub fn has_run(&self) -> bool {
+        self.run
+    }
+    pub fn has_node(&self, node: &NodeRunId) -> bool {
+        self.nodes.contains(node)
+    }
+    pub fn has_event(&self, seq: u64) -> bool {
+        seq <= self.events_to
+    }
+}
+
+impl ChangeSet {
+    /// Notes what of this the JARVIS stores have: what is the same as theirs,
+    /// and the events up to `events_to`, which they gave us.
+    #[must_use]
+    pub fn adopted_from(self, run: &Run, nodes: &[NodeRun], events_to: u64) -> Self {
+        let theirs: HashMap<&NodeRunId, &NodeRun> =
+            nodes.iter().map(|node| (&node.node_run_id, node)).collect();
+        let same = self.nodes.iter().filter(|node| theirs.get(node.id()) == Some(&&node.node));
+        let adopted = Adopted {
+            run: self.run.as_ref().is_some_and(|record| record.run == *run),
+            nodes: same.map(|node| node.id().clone()).collect(),
+            events_to,
+        };
+        Self { adopted, ..self }
+    }
 }
 
 #[cfg(test)]

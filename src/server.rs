@@ -18,7 +18,7 @@ use crate::{
     api::{self, ListenConfig, ServerContext},
     auth::{AssignmentTokens, Authenticator, KEY_BYTES, Mode},
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
-    config::{self, Endpoint, PolicyPosture, Settings},
+    config::{self, Endpoint, PolicyPosture, RegistryOutage, Settings},
     coordinator::{self, Coordinator, Offload, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
@@ -26,7 +26,7 @@ use crate::{
     ids::{IdSource, RandomIds},
     jarvis,
     model::Uri,
-    node_types::NodeTypes,
+    node_types::{NodeTypes, Outage, RegistryOptions},
     outbox::{self, Outbox},
     policy::{Policy, Posture},
     store::{
@@ -108,7 +108,7 @@ impl Server {
         let store = before_journal(SqliteStore::open(options, log.new(o!("component" => "journal")))?);
         let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
         let tasks = TaskSet::new(log.new(o!("component" => "tasks")));
-        let peers = Peers::new(settings, http.clone(), Arc::clone(&clock));
+        let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), &tasks, log);
         let assignment_tokens = assignment_tokens(settings, &*store, &*ids).await?;
         let authenticator = Arc::new(Authenticator::new(
             settings.inbound.clone(),
@@ -121,12 +121,13 @@ impl Server {
         authenticator.warm_up();
 
         let outbox_tasks = TaskSet::new(log.new(o!("component" => "outbox")));
-        let outbox = settings.stores.as_ref().map(|stores| {
+        let stores = settings.stores.as_ref().map(|stores| peers.stores(stores, settings.calls.call_timeout));
+        let outbox = settings.stores.as_ref().zip(stores.clone()).map(|(settings, stores)| {
             Outbox::begin(outbox::Parts {
                 store: Arc::clone(&store),
-                stores: peers.stores(stores, settings.calls.call_timeout),
+                stores,
                 clock: Arc::clone(&clock),
-                wait: stores.wait,
+                wait: settings.wait,
                 tasks: outbox_tasks.clone(),
                 log: log.new(o!("component" => "outbox")),
             })
@@ -134,6 +135,7 @@ impl Server {
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), IN_HAND);
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             store: Arc::clone(&store),
+            stores,
             clock: Arc::clone(&clock),
             ids,
             events: Events { store: Arc::clone(&store), hub: Arc::new(EventHub::default()) },
@@ -248,21 +250,30 @@ struct Peers {
     http: reqwest::Client,
     tokens: Option<Arc<TokenSource>>,
     clock: Arc<dyn Clock>,
+    log: Logger,
 }
 
 impl Peers {
-    fn new(settings: &Settings, http: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
+    fn new(
+        settings: &Settings,
+        http: reqwest::Client,
+        clock: Arc<dyn Clock>,
+        tasks: &TaskSet,
+        log: &Logger,
+    ) -> Self {
+        let log = log.new(o!("component" => "clients"));
         let tokens = settings.outbound.as_ref().map(|outbound| {
             let options = TokenSourceOptions {
                 endpoint: outbound.token_endpoint.as_str().to_owned(),
                 client_id: outbound.client_id.clone(),
                 client_secret: outbound.client_secret.expose().to_owned(),
                 scope: outbound.scope.clone(),
+                audience_field: outbound.audience_field.as_str(),
                 timeout: outbound.timeout,
             };
-            Arc::new(TokenSource::new(options, http.clone(), Arc::clone(&clock)))
+            TokenSource::new(options, http.clone(), Arc::clone(&clock), tasks.clone(), log.clone())
         });
-        Self { http, tokens, clock }
+        Self { http, tokens, clock, log }
     }
 
     fn peer(&self, service: Service, endpoint: &Endpoint) -> Peer {
@@ -284,9 +295,15 @@ impl Peers {
             self.http.clone(),
             self.peer(Service::EventStream, &stores.event_stream),
         );
+        let artifacts = clients::artifact_store::Client::new_with_client(
+            stores.artifact_store.url.as_str(),
+            self.http.clone(),
+            self.peer(Service::ArtifactStore, &stores.artifact_store),
+        );
         jarvis::Stores {
             runs: jarvis::RunStore::new(runs, patience.clone()),
-            events: jarvis::EventStream::new(events, patience),
+            events: jarvis::EventStream::new(events, patience.clone()),
+            artifacts: jarvis::ArtifactStore::new(artifacts, patience),
         }
     }
 
@@ -300,6 +317,7 @@ impl Peers {
                 ),
                 timeout: settings.calls.call_timeout,
                 clock: Arc::clone(&self.clock),
+                log: self.log.clone(),
             },
             (None, PolicyPosture::DevAllow) => Policy::Local(Posture::Allow),
             (None, PolicyPosture::DenyUnconfigured) => Policy::Local(Posture::Deny),
@@ -307,31 +325,33 @@ impl Peers {
     }
 
     fn node_types(&self, settings: &Settings) -> NodeTypes {
-        match &settings.node_registry {
-            None => NodeTypes::by_prefix(),
-            Some(registry) => NodeTypes::from_registry(
-                clients::node_registry::Client::new_with_client(
-                    registry.url.as_str(),
-                    self.http.clone(),
-                    self.peer(Service::NodeRegistry, registry),
-                ),
-                settings.calls.call_timeout,
-                Arc::clone(&self.clock),
+        let Some(registry) = &settings.node_registry else { return NodeTypes::by_prefix() };
+        // It expects no token where nobody does; the others take or leave it
+        // (contract §20).
+        let peer = match settings.inbound.mode {
+            Mode::Disabled => Peer::anonymous(Service::NodeRegistry),
+            Mode::Required | Mode::Optional => self.peer(Service::NodeRegistry, registry),
+        };
+        let options = RegistryOptions {
+            client: clients::node_registry::Client::new_with_client(
+                registry.url.as_str(),
+                self.http.clone(),
+                peer,
             ),
-        }
+            timeout: settings.calls.call_timeout,
+            outage: match settings.registry_outage {
+                RegistryOutage::Closed => Outage::Closed,
+                RegistryOutage::Open => Outage::Open,
+            },
+        };
+        NodeTypes::from_registry(options, Arc::clone(&self.clock), self.log.clone())
     }
 
     /// Where large outputs go, if they are to go anywhere.
     fn offload(&self, settings: &Settings) -> Option<Offload> {
         let (stores, limit) = (settings.stores.as_ref()?, settings.offload_outputs_bytes?);
-        let client = clients::artifact_store::Client::new_with_client(
-            stores.artifact_store.url.as_str(),
-            self.http.clone(),
-            self.peer(Service::ArtifactStore, &stores.artifact_store),
-        );
-        let patience =
-            jarvis::Patience { clock: Arc::clone(&self.clock), limit: settings.calls.call_timeout };
-        Some(Offload::new(jarvis::ArtifactStore::new(client, patience), limit, Arc::clone(&self.clock)))
+        let artifacts = self.stores(stores, settings.calls.call_timeout).artifacts;
+        Some(Offload::new(artifacts, limit, Arc::clone(&self.clock)))
     }
 
     fn executors(&self, settings: &Settings) -> Result<Executors, StartError> {

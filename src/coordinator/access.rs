@@ -1,6 +1,7 @@
 //! Who may do what (contract D-19). All of it is here: the methods that act
 //! for a caller get their records from these functions, which answer 404 for
-//! what does not exist and 403 for what is none of the caller's business.
+//! what does not exist and 403 for what is none of the caller's business. What
+//! the journal does not know they look for elsewhere (`adopt`).
 //!
 //! | with the token of a NodeRun | |
 //! |---|---|
@@ -50,7 +51,7 @@ impl Coordinator {
         caller: &Principal,
         run: &RunId,
     ) -> Result<RunRecord, CoordinatorError> {
-        let record = self.run_fetch(run).await?;
+        let record = self.run_sought(caller, run).await?;
         admit(caller, Business::Run(run))?;
         Ok(record)
     }
@@ -61,7 +62,7 @@ impl Coordinator {
         caller: &Principal,
         run: &RunId,
     ) -> Result<RunRecord, CoordinatorError> {
-        let record = self.run_fetch(run).await?;
+        let record = self.run_sought(caller, run).await?;
         admit(caller, Business::Whole)?;
         Ok(record)
     }
@@ -72,7 +73,8 @@ impl Coordinator {
         caller: &Principal,
         node: &NodeRunId,
     ) -> Result<NodeRecord, CoordinatorError> {
-        let record = self.node_fetch(node).await?;
+        let found = self.node_seek(caller, node).await?;
+        let record = found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))?;
         admit(caller, Business::Node(&record))?;
         Ok(record)
     }
@@ -83,8 +85,13 @@ impl Coordinator {
         caller: &Principal,
         parent: &NodeRunId,
     ) -> Result<NodeRecord, CoordinatorError> {
-        let record = self.parent_fetch(parent).await?;
+        let found = self.node_seek(caller, parent).await?;
+        let record = found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))?;
         admit(caller, Business::Node(&record))?;
         Ok(record)
+    }
+
+    async fn run_sought(&self, caller: &Principal, run: &RunId) -> Result<RunRecord, CoordinatorError> {
+        self.run_seek(caller, run).await?.ok_or_else(|| CoordinatorError::RunNotFound(run.clone()))
     }
 }

@@ -187,8 +187,11 @@ impl Coordinator {
     }
 
     pub(super) async fn run_fetch(&self, run: &RunId) -> Result<RunRecord, CoordinatorError> {
-        let found = self.parts.store.run_fetch(run).await.map_err(|failure| self.store_failed(failure))?;
-        found.ok_or_else(|| CoordinatorError::RunNotFound(run.clone()))
+        self.run_find(run).await?.ok_or_else(|| CoordinatorError::RunNotFound(run.clone()))
+    }
+
+    pub(super) async fn run_find(&self, run: &RunId) -> Result<Option<RunRecord>, CoordinatorError> {
+        self.parts.store.run_fetch(run).await.map_err(|failure| self.store_failed(failure))
     }
 
     pub(super) async fn node_fetch(&self, node: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {

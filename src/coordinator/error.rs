@@ -36,6 +36,12 @@ pub enum CoordinatorError {
     /// The Node Registry is needed to decide, and does not answer (D-16).
     #[error("Node Registry request failed")]
     NodeRegistryUnavailable { internal: String },
+    /// The journal does not know it, and the Run Store cannot be asked.
+    #[error("Run Store request failed")]
+    RunStoreUnavailable { internal: String },
+    /// The Run Store knows it, but its events cannot be had.
+    #[error("Event Stream request failed")]
+    EventStreamUnavailable { internal: String },
     /// The message is for the log: callers are told that the journal is
     /// unavailable, no more.
     #[error("The journal is unavailable")]
@@ -64,6 +70,8 @@ impl CoordinatorError {
             Self::ParentNotFound(_) => facts(404, "parent_node_run_not_found", false),
             Self::Rejected(rejection) => facts(409, rejection.code(), false),
             Self::NodeRegistryUnavailable { .. } => facts(503, "node_registry_unavailable", true),
+            Self::RunStoreUnavailable { .. } => facts(502, "run_store_unavailable", true),
+            Self::EventStreamUnavailable { .. } => facts(502, "event_stream_unavailable", true),
             Self::Store(_) => facts(503, "journal_unavailable", true),
             Self::ShuttingDown => facts(503, "shutting_down", true),
         }
@@ -72,7 +80,9 @@ impl CoordinatorError {
     /// What the log should say beyond the message.
     pub fn internal(&self) -> Option<String> {
         match self {
-            Self::NodeRegistryUnavailable { internal } => Some(internal.clone()),
+            Self::NodeRegistryUnavailable { internal }
+            | Self::RunStoreUnavailable { internal }
+            | Self::EventStreamUnavailable { internal } => Some(internal.clone()),
             Self::Store(error) => Some(error.to_string()),
             Self::Invalid(_)
             | Self::RunNotFound(_)

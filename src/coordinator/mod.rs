@@ -18,6 +18,7 @@
 //! Nothing is answered, announced or queued before its commit is durable.
 
 mod access;
+mod adopt;
 mod attempts;
 mod commit;
 mod error;
@@ -44,9 +45,10 @@ use crate::{
     engine::Rules,
     events::Events,
     ids::{IdSource, NodeRunId, RunId},
+    jarvis::Stores,
     model::{Health, HealthCheck, HealthStatus},
     node_types::NodeTypes,
-    outbox::Outbox,
+    outbox::{ARTIFACT_STORE, Outbox},
     policy::Policy,
     store::Store,
     time::Clock,
@@ -55,6 +57,8 @@ use crate::{
 /// What a coordinator is made of.
 pub struct Parts {
     pub store: Arc<dyn Store>,
+    /// Where to look for what the journal does not know.
+    pub stores: Option<Stores>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
     pub events: Events,
@@ -73,12 +77,16 @@ pub struct Parts {
 pub struct Coordinator {
     parts: Parts,
     locks: locks::Locks<RunId>,
+    /// Of those who look for a run in other stores. Never wanted by one who
+    /// holds the run's lock.
+    adoptions: locks::Locks<RunId>,
     store_health: StoreHealth,
 }
 
 impl Coordinator {
     pub fn new(parts: Parts) -> Self {
-        Self { parts, locks: locks::Locks::default(), store_health: StoreHealth::default() }
+        let (locks, adoptions) = (locks::Locks::default(), locks::Locks::default());
+        Self { parts, locks, adoptions, store_health: StoreHealth::default() }
     }
 
     /// How the coordinator and what it depends on are doing. Never fails, and
@@ -99,7 +107,13 @@ impl Coordinator {
         if let Some(outbox) = &self.parts.outbox {
             checks.extend(outbox.checks().await);
         }
-        checks.extend(self.parts.offload.as_ref().map(Offload::health));
+        let artifacts = checks.iter_mut().find(|check| check.name == ARTIFACT_STORE);
+        if let (Some(check), Some(offload)) = (artifacts, &self.parts.offload)
+            && let (HealthStatus::Ok, Some(trouble)) = (check.status, offload.trouble())
+        {
+            check.status = HealthStatus::Degraded;
+            check.message = Some(trouble.into());
+        }
         let status = checks.iter().map(|check| check.status).max().unwrap_or(HealthStatus::Ok);
         Health { status, time: self.parts.clock.now(), checks: Some(checks), extensions: None }
     }

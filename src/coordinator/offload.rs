@@ -27,7 +27,7 @@ use crate::{
     engine::{self, Attempt, AttemptResult},
     ids::NodeRunId,
     jarvis::ArtifactStore,
-    model::{HealthCheck, HealthStatus, Map, NodeRunCompleteRequest, ResourceRef},
+    model::{Map, NodeRunCompleteRequest, ResourceRef},
     record::NodeRecord,
     time::{Clock, Timestamp, within},
 };
@@ -59,21 +59,10 @@ impl Offload {
         Self { store, limit, clock, turns: Locks::default(), failed_at: Mutex::default() }
     }
 
-    /// How the store is doing, as far as is known.
-    pub(super) fn health(&self) -> HealthCheck {
-        let (status, message) = match self.failed_within(REMEMBER) {
-            false => (HealthStatus::Ok, None),
-            true => (
-                HealthStatus::Degraded,
-                Some("Large outputs stay in the journal: the store did not take them"),
-            ),
-        };
-        HealthCheck {
-            name: "artifact_store".into(),
-            status,
-            message: message.map(str::to_owned),
-            details: None,
-        }
+    /// What the store did to large outputs lately.
+    pub(super) fn trouble(&self) -> Option<&'static str> {
+        let failed = self.failed_within(REMEMBER);
+        failed.then_some("Large outputs stay in the journal: the store did not take them")
     }
 
     fn failed_within(&self, time: Duration) -> bool {

@@ -29,7 +29,7 @@ use crate::{
         ConstraintEnvelope, Error, EvaluationResult, EvaluationStatus, ExecutorBinding, Map, NodeKind,
         NodeRunState, ResourceRef, RunEventType, SideEffectClass,
     },
-    record::{AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord, RunRecord, Wake},
+    record::{Adopted, AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord, RunRecord, Wake},
     time::Timestamp,
 };
 
@@ -110,6 +110,11 @@ pub fn effective_constraints(
 ) -> Result<Option<ConstraintEnvelope>, Error> {
     let invalid = |_| Error::new("constraint_invalid", "Constraints payload is not valid");
     match constraints::stored(node.node.extensions.as_ref()).map_err(invalid)? {
+        // A type that was not known when the node was created has not narrowed
+        // them yet. Narrowing twice changes nothing.
+        Some(own) if facts.constraints.is_some() => {
+            Ok(constraints::merge([Some(&own), facts.constraints.as_ref()]))
+        }
         Some(own) => Ok(Some(own)),
         None => {
             let of_run = constraints::stored(run.run.extensions.as_ref()).map_err(invalid)?;
@@ -363,6 +368,7 @@ fn node_only(run: &RunRecord, node: NodeRecord, now: Timestamp) -> ChangeSet {
         nodes: vec![node],
         events: Vec::new(),
         attempts: Vec::new(),
+        adopted: Adopted::default(),
     }
 }
 
@@ -389,5 +395,6 @@ fn attempt_only(
         nodes: Vec::new(),
         events: Vec::new(),
         attempts: vec![record],
+        adopted: Adopted::default(),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Lease, PolicyDecided, Rules, extensions, lifecycle};
 use crate::{
     model::{Error, NodeKind, NodeRunState, ResourceRef, RunEvent, RunEventType, RunState},
-    record::{AttemptRecord, ChangeSet, EventRecord, Job, NodeRecord, RunRecord, Wake},
+    record::{Adopted, AttemptRecord, ChangeSet, EventRecord, Job, NodeRecord, RunRecord, Wake},
     time::Timestamp,
 };
 
@@ -183,6 +183,7 @@ impl Draft {
             nodes: self.nodes,
             events: self.events,
             attempts: self.attempts,
+            adopted: Adopted::default(),
         }
     }
 }

@@ -12,6 +12,7 @@
 //! | module | commands |
 //! |---|---|
 //! | `start` | start a run |
+//! | `adopt` | take over a run that only the JARVIS stores have |
 //! | `decompose` | create the children of a composite, idempotently, within limits |
 //! | `attempt` | claim, begin, retry, finish: one try to execute a node |
 //! | `complete` | evaluate and complete a node |
@@ -24,9 +25,11 @@
 //!
 //! **Architecture invariants.** Only this module makes a `ChangeSet`. A
 //! terminal record never changes its state. Events are numbered here, without
-//! gaps. Cost does not depend on the number of nodes in a run, but for
-//! a cascade, which costs by the nodes that are still alive.
+//! gaps; those of an adopted run keep theirs. Cost does not depend on the number
+//! of nodes in a run, but for an adoption, and for a cascade, which costs by
+//! the nodes that are still alive.
 
+mod adopt;
 mod attempt;
 mod cancel;
 mod complete;
@@ -43,6 +46,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use adopt::{StoredNode, StoredRun, run_adopt};
 pub use attempt::{
     Applied, Attempt, AttemptResult, BeginAttempt, Begun, attempt_accepted, attempt_begin, attempt_claim,
     attempt_finish, attempt_lost, attempt_refusal, attempt_refuse, attempt_retry, effective_constraints,

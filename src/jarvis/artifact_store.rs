@@ -55,6 +55,11 @@ impl ArtifactStore {
         Self { client, patience }
     }
 
+    /// Whether it answers at all.
+    pub async fn reach(&self) -> Result<(), CallError> {
+        self.call(self.client.health()).await.map(drop)
+    }
+
     /// Stores bytes. What the store says that it has stored is what was sent.
     pub async fn put(&self, bytes: Bytes, content_type: &str) -> Result<Artifact, CallError> {
         let sent = bytes.clone();

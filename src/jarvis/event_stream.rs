@@ -40,6 +40,11 @@ impl EventStream {
         Self { client, patience }
     }
 
+    /// Whether it answers at all.
+    pub async fn reach(&self) -> Result<(), CallError> {
+        self.patience.call(Service::EventStream, self.client.health()).await.map(drop)
+    }
+
     /// Appends events of any runs, each a JSON object with its `run_id` and
     /// `seq`: all or nothing.
     pub async fn append(&self, events: &[String]) -> Result<Appended, CallError> {

@@ -4,6 +4,7 @@
 //! ```text
 //!   outbox (brings every change) ─────▶ RunStore, EventStream
 //!   coordinator (adopts strangers) ───▶ RunStore, EventStream
+//!   coordinator (large outputs) ──────▶ ArtifactStore
 //! ```
 //!
 //! They know nothing of versions or transactions across objects. One writer
@@ -30,6 +31,7 @@ use crate::{
 pub struct Stores {
     pub runs: RunStore,
     pub events: EventStream,
+    pub artifacts: ArtifactStore,
 }
 
 /// How long a call of a store may take.

@@ -42,6 +42,11 @@ impl RunStore {
         Self { client, patience }
     }
 
+    /// Whether it answers at all.
+    pub async fn reach(&self) -> Result<(), CallError> {
+        self.patience.call(Service::RunStore, self.client.health()).await.map(drop)
+    }
+
     /// Makes the stored Run be this one. `new` is a guess that spares a call.
     pub async fn run_save(&self, run: &Run, new: bool) -> Result<(), CallError> {
         let create = || async {

@@ -20,6 +20,7 @@
 //! | `ledger` | what is owed of each run, and waiting for it |
 //! | `pace` | calls get rarer while a store accepts nothing |
 //! | `acks` | takes accepted entries out of the outbox |
+//! | `watch` | asks the stores whether they are there |
 //!
 //! **Architecture invariants.** One task sends to each store, so nothing
 //! overtakes. Memory is bounded, however much is owed. A store that accepts
@@ -30,13 +31,14 @@ mod events;
 mod ledger;
 mod objects;
 mod pace;
+mod watch;
 
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use slog::{Logger, o};
 
-use self::{events::Events, ledger::Ledger, objects::Objects, pace::Pace};
+use self::{events::Events, ledger::Ledger, objects::Objects, pace::Pace, watch::Watch};
 use crate::{
     ids::RunId,
     jarvis::Stores,
@@ -65,12 +67,14 @@ pub struct Outbox {
     wait: Duration,
     objects: Arc<Objects>,
     events: Arc<Events>,
+    watch: Arc<Watch>,
 }
 
 impl Outbox {
     /// Begins to send: first what an earlier process has left.
     pub fn begin(parts: Parts) -> Arc<Self> {
         let Parts { store, stores, clock, wait, tasks, log } = parts;
+        let watch = Watch::begin(stores.clone(), Arc::clone(&clock), &tasks);
         let (objects, events) = (Arc::new(Objects::default()), Arc::new(Events::default()));
         let waiting = Arc::clone(&events);
         let to_run_store = objects::Lane {
@@ -93,7 +97,7 @@ impl Outbox {
         };
         tasks.spawn("outbox to the Run Store", to_run_store.run());
         tasks.spawn("outbox to the Event Stream", to_event_stream.run());
-        Arc::new(Self { store, clock, wait, objects, events })
+        Arc::new(Self { store, clock, wait, objects, events, watch })
     }
 
     /// A commit has put something in.
@@ -121,9 +125,15 @@ impl Outbox {
 
     /// How the stores are doing, and how much they are owed.
     pub async fn checks(&self) -> Vec<HealthCheck> {
+        let found = self.watch.found();
         vec![
-            lane_check("run_store", &self.objects.ledger, &self.objects.pace),
-            lane_check("event_stream", &self.events.ledger, &self.events.pace),
+            store_check("run_store", lane_trouble(&self.objects.ledger, &self.objects.pace), found.run_store),
+            store_check(
+                "event_stream",
+                lane_trouble(&self.events.ledger, &self.events.pace),
+                found.event_stream,
+            ),
+            store_check(ARTIFACT_STORE, None, found.artifact_store),
             self.backlog_check().await,
         ]
     }
@@ -145,11 +155,15 @@ impl Outbox {
     }
 }
 
+/// The name of a check that others know something about, too.
+pub const ARTIFACT_STORE: &str = "artifact_store";
+
 /// What is younger is on its way.
 const LAG: Duration = Duration::from_secs(1);
 
-fn lane_check(name: &str, ledger: &Ledger, pace: &Pace) -> HealthCheck {
-    let message = match (pace.trouble(), ledger.refused()) {
+/// What a store does not accept, if anything.
+fn lane_trouble(ledger: &Ledger, pace: &Pace) -> Option<String> {
+    match (pace.trouble(), ledger.refused()) {
         (Some(trouble), _) => {
             Some(format!("It has accepted nothing since {}: {}", trouble.since, trouble.reason))
         }
@@ -157,7 +171,12 @@ fn lane_check(name: &str, ledger: &Ledger, pace: &Pace) -> HealthCheck {
             Some(format!("It has refused something of {runs} runs, which is sent again: {reason}"))
         }
         (None, None) => None,
-    };
+    }
+}
+
+fn store_check(name: &str, refused: Option<String>, unreached: Option<String>) -> HealthCheck {
+    let message =
+        refused.or_else(|| unreached.map(|reason| format!("It does not answer as it should: {reason}")));
     let status = if message.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok };
     HealthCheck { name: name.into(), status, message, details: None }
 }

@@ -7,7 +7,7 @@ use jarvis_run_coordinator::{api::openapi, model::NodeRunState};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, FakeExecutors, NOBODY, Signer, Sts, TestServer, soon,
+    Answer, FakeExecutors, FakeStores, NOBODY, Signer, Sts, TestServer, soon,
     sts::{claims, now},
 };
 
@@ -127,6 +127,31 @@ async fn a_composite_does_its_work_with_the_token_of_its_assignment() {
     assert_eq!(composite.get(&format!("/v1/runs/{run}")).await.ok()["state"], "succeeded");
     assert_eq!(user.get(&format!("/v1/runs/{run}")).await.ok()["state"], "succeeded");
     assert_eq!(t.owner_of(&run), "alice");
+    t.stop().await;
+}
+
+/// What the journal does not know, others may have looked up elsewhere
+/// (`adoption`); whoever has such a token may not even find out that it exists.
+#[tokio::test]
+async fn nothing_is_adopted_for_the_token_of_an_assignment() {
+    let (sts, stores) = (Sts::start(), FakeStores::start());
+    let elsewhere = json!({"run_id": "elsewhere", "root_node_run_id": "root", "state": "canceled"});
+    let root = json!({"run_id": "elsewhere", "node_run_id": "root", "state": "canceled",
+        "node_type_ref": spec("atomic.echo")["node_type_ref"]});
+    stores.put(&elsewhere, &[root], &[]);
+    let t = guarded(&sts, &stores.vars()).await;
+    let user = user(&t);
+    let [_, node] = user.start("composite.accept").await;
+    let composite = Bearer::new(&t, assigned(&t, &node).await);
+    let create =
+        json!({"run_id": "elsewhere", "parent_node_run_id": "root", "node_runs": [spec("atomic.echo")]});
+    composite.get("/v1/runs/elsewhere").await.refused(404, "run_not_found");
+    composite.get("/v1/node-runs/root/events").await.refused(404, "node_run_not_found");
+    composite.post("/v1/node-runs", &create).await.refused(404, "run_not_found");
+    assert_eq!(stores.reads(), [] as [&str; 0]);
+
+    user.get("/v1/runs/elsewhere").await.ok();
+    forbidden(&composite.get("/v1/runs/elsewhere").await, &node);
     t.stop().await;
 }
 

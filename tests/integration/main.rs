@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]
 
+mod adoption;
 mod artifacts;
 mod assignment;
 mod auth;
@@ -15,9 +16,11 @@ mod faults;
 mod golden;
 mod idempotency;
 mod journal;
+mod node_types;
 mod nodes;
 mod offload;
 mod outbound;
+mod policy;
 mod process;
 mod remote;
 mod runs;

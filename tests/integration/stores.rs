@@ -8,12 +8,12 @@ use std::{
 
 use async_trait::async_trait;
 use jarvis_run_coordinator::{
-    model::NodeRunState,
+    model::{NodeRunState, RunState},
     time::{Clock, SystemClock, Timestamp},
 };
 use serde_json::{Value, json};
 
-use crate::support::{FakeStores, StoreFault, TestServer, soon};
+use crate::support::{FakeStores, NOBODY, StoreFault, TestServer, soon};
 
 async fn start(stores: &FakeStores, more: &[(&str, &str)]) -> TestServer {
     let mut vars = stores.vars().to_vec();
@@ -60,6 +60,31 @@ async fn an_answer_comes_when_the_stores_have_what_it_says() {
         t.events(&run.run_id).await.iter().map(|event| serde_json::to_value(event).expect("JSON")).collect();
     assert_eq!(stores.events(run.run_id.as_str()), ours);
     assert_eq!(check(&t, "outbox").await["status"], "ok");
+}
+
+#[tokio::test]
+async fn health_knows_of_a_store_that_is_not_there_before_it_is_needed() {
+    let stores = FakeStores::start();
+    let vars = [("JARVIS_ARTIFACT_STORE_URL", NOBODY)];
+    let t = start(&stores, &vars).await;
+    let artifacts = soon("the artifact store is missed", async {
+        loop {
+            let artifacts = check(&t, "artifact_store").await;
+            if artifacts["status"] == "degraded" {
+                return artifacts;
+            }
+        }
+    })
+    .await;
+    let message = artifacts["message"].as_str().expect("a message");
+    assert_eq!(message, "It does not answer as it should: the connection could not be made");
+    for there in ["run_store", "event_stream", "outbox"] {
+        assert_eq!(check(&t, there).await["status"], "ok");
+    }
+    assert_eq!(t.get("/v1/health").await.ok()["status"], "degraded");
+    // Nothing else is the worse for it.
+    let run = t.run_start("atomic.echo", json!({"x": 1})).await;
+    assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
 }
 
 #[tokio::test]

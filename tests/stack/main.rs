@@ -13,11 +13,13 @@
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod adoption;
 mod artifacts;
 mod conformance;
 mod crash;
 mod gateway;
 mod old_stores;
+mod openid;
 mod outages;
 mod plans;
 mod policy;

@@ -1,6 +1,7 @@
 //! The engine against its contract: tables, sentences, a golden event log, and
 //! random commands against a small model.
 
+mod adopt;
 mod attempts;
 mod children;
 mod ending;

@@ -333,10 +333,21 @@ impl World {
         decision.answer
     }
 
+    /// Writes an adopted run, which brings events with numbers of their own.
+    pub(super) fn import(&mut self, changes: ChangeSet) {
+        let ChangeSet { run_id, at: _, run, nodes, events, attempts, adopted: _ } = changes;
+        assert!(attempts.is_empty());
+        let run = run.expect("a whole run");
+        self.runs.insert(run_id, RunRecord { version: 1, ..run });
+        self.nodes
+            .extend(nodes.into_iter().map(|node| (node.id().clone(), NodeRecord { version: 1, ..node })));
+        self.events.extend(events);
+    }
+
     /// Writes all of a change set, after the checks that a store makes, and
     /// those of the lifecycle tables.
     fn store(&mut self, changes: ChangeSet) {
-        let ChangeSet { run_id, at: _, run, nodes, events, attempts } = changes;
+        let ChangeSet { run_id, at: _, run, nodes, events, attempts, adopted: _ } = changes;
         let seq_before = self.runs.get(&run_id).map_or(0, |run| run.last_seq);
         for (event, seq) in events.iter().zip(seq_before + 1..) {
             assert_eq!(

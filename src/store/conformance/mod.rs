@@ -11,6 +11,7 @@
 //!
 //! The specimen must keep an outbox.
 
+mod adopted;
 mod commits;
 mod events;
 mod samples;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-pub use self::{commits::*, events::*, samples::*, wakes::*};
+pub use self::{adopted::*, commits::*, events::*, samples::*, wakes::*};
 use super::Store;
 
 /// Opens what a store left behind, once that store is gone.
@@ -77,6 +78,8 @@ macro_rules! for_each_store_property {
             counts_follow_what_is_stored
             the_outbox_lists_what_changed_in_order_until_acknowledged
             a_page_of_the_outbox_is_for_one_recipient_and_says_how_far_it_looked
+            what_came_from_the_jarvis_stores_is_written_but_not_owed
+            events_that_were_adopted_may_have_gaps
         }
     };
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     model::{NodeRun, NodeRunState, NodeTypeRef, Run, RunEvent, RunEventType, RunState},
-    record::{ChangeSet, EventRecord, Job, NodePath, NodeRecord, RunRecord, Wake},
+    record::{Adopted, ChangeSet, EventRecord, Job, NodePath, NodeRecord, RunRecord, Wake},
     store::{EventPage, OutboxEntry, OutboxId, PageLimit, Recipient, Store, StoreError},
     time::Timestamp,
 };
@@ -130,6 +130,7 @@ pub fn change(run: &str) -> ChangeSet {
         nodes: Vec::new(),
         events: Vec::new(),
         attempts: Vec::new(),
+        adopted: Adopted::default(),
     }
 }
 

@@ -99,7 +99,7 @@ impl SqliteStore {
 
     /// After a commit: what it wrote.
     fn remember(&self, change: ChangeSet, rows: &ChangeRows) {
-        let ChangeSet { run_id, at: _, run, nodes, events, attempts: _ } = change;
+        let ChangeSet { run_id, at: _, run, nodes, events, attempts: _, adopted: _ } = change;
         if let (Some(mut run), Some(row)) = (run, &rows.run) {
             run.version += 1;
             self.recent.remember_run(run, row.body.len());

@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
-    record::{AttemptRecord, ChangeSet, EventRecord, Job, NodeRecord, RunRecord, Wake},
+    record::{Adopted, AttemptRecord, ChangeSet, EventRecord, Job, NodeRecord, RunRecord, Wake},
     store::StoreError,
     time::Timestamp,
 };
@@ -27,6 +27,7 @@ pub(super) struct ChangeRows {
     pub(super) nodes: Vec<NodeRow>,
     pub(super) events: Vec<EventRow>,
     pub(super) attempts: Vec<AttemptRow>,
+    pub(super) adopted: Adopted,
 }
 
 impl ChangeRows {
@@ -38,7 +39,23 @@ impl ChangeRows {
             nodes: change.nodes.iter().map(NodeRow::encode).collect::<Result<_, _>>()?,
             events: change.events.iter().map(EventRow::encode).collect::<Result<_, _>>()?,
             attempts: change.attempts.iter().map(AttemptRow::encode).collect::<Result<_, _>>()?,
+            adopted: change.adopted.clone(),
         })
+    }
+}
+
+/// What is owed to the JARVIS stores: all but what they gave us.
+impl ChangeRows {
+    pub(super) fn owed_run(&self) -> Option<&RunRow> {
+        self.run.as_ref().filter(|_| !self.adopted.has_run())
+    }
+    pub(super) fn owed_nodes(&self) -> impl Iterator<Item = &NodeRow> {
+        self.nodes.iter().filter(|node| !self.adopted.has_node(&node.node_run_id))
+    }
+    pub(super) fn owed_events(&self) -> impl Iterator<Item = &EventRow> {
+        self.events
+            .iter()
+            .filter(|event| !u64::try_from(event.seq).is_ok_and(|seq| self.adopted.has_event(seq)))
     }
 }
 

@@ -106,17 +106,17 @@ fn owe(connection: &Connection, change: &ChangeRows) -> Result<Option<i64>, Stor
         "INSERT INTO outbox (decided_at, run_id, node_run_id, new) VALUES (?, ?, ?, ?) RETURNING id",
     )?;
     let mut last = None;
-    if let Some(run) = &change.run {
+    if let Some(run) = change.owed_run() {
         let new = run.version == 0;
         last =
             object.query_one(params![change.at, run.run_id.as_str(), None::<&str>, new], |row| row.get(0))?;
     }
-    for node in &change.nodes {
+    for node in change.owed_nodes() {
         let new = node.version == 0;
         let (run, node) = (node.run_id.as_str(), node.node_run_id.as_str());
         last = object.query_one(params![change.at, run, node, new], |row| row.get(0))?;
     }
-    let seqs = || change.events.iter().map(|event| event.seq);
+    let seqs = || change.owed_events().map(|event| event.seq);
     if let (Some(first), Some(newest)) = (seqs().min(), seqs().max()) {
         last = connection
             .prepare_cached(

@@ -153,6 +153,10 @@ async fn any(rq: &Rq, path: &[String], body: &[u8]) -> Response<Body> {
     let state = rq.context();
     let method = rq.request.method();
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    if path == ["v1", "health"] {
+        // In any mood, and not what tests count.
+        return json_answer(StatusCode::OK, &json!({"status": "ok", "time": "2026-01-01T00:00:00Z"}));
+    }
     state.calls.send_modify(|calls| calls.push(format!("{method} /{}", path.join("/"))));
     let mut moods = state.mood.subscribe();
     let mood = *moods.wait_for(|mood| *mood != Mood::Silent).await.expect("the store lives");

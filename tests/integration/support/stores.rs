@@ -94,6 +94,31 @@ impl FakeStores {
         self.faults(|_| None);
     }
 
+    /// Puts a run there, as another coordinator left it.
+    pub fn put(&self, run: &Value, nodes: &[Value], events: &[Value]) {
+        let mut content = self.state.content.lock().expect("unpoisoned");
+        let runs = std::iter::once(("runs", &run["run_id"], run));
+        for (kind, id, object) in
+            runs.chain(nodes.iter().map(|node| ("node-runs", &node["node_run_id"], node)))
+        {
+            let place = format!("{kind}/{}", id.as_str().expect("an id"));
+            content.objects.insert(place, ("of another".into(), object.clone()));
+        }
+        content.append(&json!({ "events": events }));
+    }
+
+    /// What was asked for so far, in order.
+    pub fn reads(&self) -> Vec<String> {
+        let calls = self.calls();
+        let reads = calls.iter().filter_map(|call| call.strip_prefix("GET "));
+        reads.filter(|path| !path.ends_with("/health")).map(str::to_owned).collect()
+    }
+
+    /// What was asked of them that changes something.
+    pub fn writes(&self) -> Vec<String> {
+        self.calls().into_iter().filter(|call| !call.starts_with("GET ")).collect()
+    }
+
     /// What was stalled happens now.
     pub fn unstall(&self) {
         self.state.stalled.send_replace(false);
@@ -161,8 +186,9 @@ impl Content {
             ("PUT", ["node-runs", id]) => self.replace(&format!("node-runs/{id}"), "node_run", body),
             ("GET", ["runs", id]) => self.get(&format!("runs/{id}"), "run"),
             ("GET", ["node-runs", id]) => self.get(&format!("node-runs/{id}"), "node_run"),
+            ("GET", ["runs", id, "node-runs"]) => self.list(id),
+            ("GET", ["runs", id, "events"]) => (200, self.told(id)),
             ("POST", ["run-events"]) => self.append(body),
-            ("GET", ["health"]) => (200, json!({"status": "ok", "time": "2026-01-01T00:00:00Z"})),
             _ => (404, json!({"detail": "Not Found"})),
         }
     }
@@ -196,6 +222,22 @@ impl Content {
             Some((_, stored)) => (200, json!({member: stored})),
             None => (404, json!({"detail": "Not found."})),
         }
+    }
+
+    /// In the order in which they were created.
+    fn list(&self, run: &str) -> (u16, Value) {
+        let of_run = |(place, object): (&String, &(String, Value))| {
+            (place.starts_with("node-runs/") && object.1["run_id"] == run).then(|| object.1.clone())
+        };
+        let mut items: Vec<Value> = self.objects.iter().filter_map(of_run).collect();
+        items.sort_by_key(|node| node["created_at"].to_string());
+        (200, json!({"items": items, "next_token": null}))
+    }
+
+    /// Lines, not JSON.
+    fn told(&self, run: &str) -> Value {
+        let lines = self.events.get(run).into_iter().flat_map(BTreeMap::values);
+        lines.map(|event| format!("{event}\n")).collect::<String>().into()
     }
 
     fn append(&mut self, body: &Value) -> (u16, Value) {
@@ -251,6 +293,10 @@ async fn put_any(
 async fn any(state: &State, method: &str, path: &[String], body: Value) -> Response<Body> {
     let path = format!("/{}", path.join("/"));
     let call = format!("{method} {path}");
+    if call == "GET /v1/health" {
+        let health = json!({"status": "ok", "time": "2026-01-01T00:00:00Z"});
+        return respond(200, &health);
+    }
     let fault = state.fault.lock().expect("unpoisoned")(&call);
     let act = || state.content.lock().expect("unpoisoned").call(method, &path, &body);
     let (status, answer) = match fault {
@@ -271,9 +317,13 @@ async fn any(state: &State, method: &str, path: &[String], body: Value) -> Respo
     };
     // Noted when it has happened, so that who waits for it finds it.
     state.calls.send_modify(|calls| calls.push(call));
+    respond(status, &answer)
+}
+
+fn respond(status: u16, answer: &Value) -> Response<Body> {
     Response::builder()
         .status(StatusCode::from_u16(status).expect("a status"))
         .header(http::header::CONTENT_TYPE, "application/json")
-        .body(Body::from(answer.to_string()))
+        .body(Body::from(answer.as_str().map_or_else(|| answer.to_string(), str::to_owned)))
         .expect("a response")
 }

@@ -124,6 +124,13 @@ impl TestStack {
         self.own(part).start_parts(&[part]).expect("it starts again");
     }
 
+    /// Ends the coordinator and starts our program in its place.
+    pub fn replace_coordinator(&mut self) {
+        let own = self.own.as_mut().expect("parts of its own");
+        own.stack.blueprint.coordinator = ours();
+        self.start(Part::Coordinator);
+    }
+
     /// For when it is started again.
     pub fn set(&mut self, part: Part, name: &str, value: &str) {
         let own = self.own.as_mut().expect("parts of its own");
@@ -222,11 +229,14 @@ fn shared(profile: Profile) -> &'static Stack {
     };
     let start = || {
         let folder = tempfile::tempdir().expect("a folder");
-        let ours = Coordinator::Ours(env!("CARGO_BIN_EXE_jarvis-run-coordinator").into());
-        let blueprint = Blueprint::new(venv().clone(), profile, ours, folder.path().to_owned());
+        let blueprint = Blueprint::new(venv().clone(), profile, ours(), folder.path().to_owned());
         (Stack::start(blueprint.expect("free ports")).expect("it starts"), folder)
     };
     &of_profile.get_or_init(start).0
+}
+
+fn ours() -> Coordinator {
+    Coordinator::Ours(env!("CARGO_BIN_EXE_jarvis-run-coordinator").into())
 }
 
 /// The venv's python with a script of this folder.
@@ -247,7 +257,7 @@ pub async fn output_of(what: &str, command: Command) -> (String, bool) {
 }
 
 /// Made by the first who asks; what was wrong then is wrong for all.
-fn venv() -> &'static Venv {
+pub(super) fn venv() -> &'static Venv {
     static VENV: OnceLock<Result<Venv, String>> = OnceLock::new();
     let venv = VENV.get_or_init(|| venv::ensure(&root()).map_err(|error| format!("{error:#}")));
     venv.as_ref().unwrap_or_else(|error| panic!("{error}"))
@@ -259,7 +269,7 @@ pub fn old_stores() -> Venv {
 }
 
 /// Asked at run time, because worktrees may share one build directory.
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).into(), PathBuf::from)
 }
