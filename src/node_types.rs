@@ -1,43 +1,83 @@
 //! What is known about a node type (contract §9.1): from the Node Registry if
 //! one is configured, else from the prefix of its id.
 //!
-//! A version of a node type never changes, so an answer is remembered. With a
-//! registry configured but not answering, nobody guesses (D-16): a guess could
-//! drop constraints that the type is published with.
+//! ```text
+//!   remembered ──▶ the answer            the registry: 200 ──▶ remember, the answer
+//!   not ──▶ ask ───────────────────────────────▶       404 ──▶ by prefix (not remembered:
+//!                                                              it may be published any time)
+//!                                         no answer ──▶ closed: nobody guesses (D-16)
+//!                                                       open:   by prefix
+//! ```
+//!
+//! A version of a node type never changes, so an answer is remembered. Without
+//! a version the registry answers for the highest, which may be another one
+//! tomorrow: such an answer counts only while the registry does not answer.
+//!
+//! A guess could drop constraints that the type is published with. So nobody
+//! guesses unless the configuration says so.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use serde_json::Value;
+use slog::{Logger, warn};
 
 use crate::{
     clients::{CallError, Service, node_registry},
     engine::NodeTypeFacts,
     model::{NodeKind, NodeTypeRef, SideEffectClass},
-    time::{Clock, within},
+    time::{Clock, Timestamp, within},
 };
 
 /// So many types are remembered; beyond that the memory starts afresh.
 const REMEMBERED: usize = 10_000;
+
+/// Where a guess will do, a registry that does not answer is left alone for so
+/// long: a caller should not wait for it once a node.
+const LEFT_ALONE: Duration = Duration::from_secs(5);
 
 /// The Node Registry is configured and does not answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RegistryUnavailable(pub String);
 
+/// What a registry that does not answer leads to (D-16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// What needs it is not done.
+    Closed,
+    /// The prefix tells the kind, and there are no constraints.
+    Open,
+}
+
 /// Looks node types up.
 pub struct NodeTypes {
     registry: Option<Registry>,
 }
 
+/// How a registry is asked.
+pub struct RegistryOptions {
+    pub client: node_registry::Client,
+    pub timeout: Duration,
+    pub outage: Outage,
+}
+
 struct Registry {
-    client: node_registry::Client,
-    timeout: Duration,
+    options: RegistryOptions,
     clock: Arc<dyn Clock>,
-    known: Mutex<HashMap<(String, String), Arc<NodeTypeFacts>>>,
+    log: Logger,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By id and version; the version is empty if none was asked for.
+    known: HashMap<(String, String), Arc<NodeTypeFacts>>,
+    /// When it last did not answer, unless it has answered since.
+    failed_at: Option<Timestamp>,
 }
 
 impl NodeTypes {
@@ -46,8 +86,8 @@ impl NodeTypes {
         Self { registry: None }
     }
 
-    pub fn from_registry(client: node_registry::Client, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self { registry: Some(Registry { client, timeout, clock, known: Mutex::default() }) }
+    pub fn from_registry(options: RegistryOptions, clock: Arc<dyn Clock>, log: Logger) -> Self {
+        Self { registry: Some(Registry { options, clock, log, state: Mutex::default() }) }
     }
 
     /// The answer needs no other service.
@@ -66,33 +106,69 @@ impl NodeTypes {
 impl Registry {
     async fn facts(&self, node_type: &NodeTypeRef) -> Result<NodeTypeFacts, RegistryUnavailable> {
         let key = (node_type.node_type_id.clone(), node_type.version.clone());
-        if let Some(facts) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(NodeTypeFacts::clone(facts));
+        let remembered = self.state().known.get(&key).cloned();
+        if let Some(facts) = remembered.as_deref().filter(|_| !key.1.is_empty()) {
+            return Ok(facts.clone());
         }
-        let call = self
-            .client
-            .get_node_type(&key.0, Some(&key.1).filter(|version| !version.is_empty()).map(|v| &**v));
-        let answer = match within(&*self.clock, self.timeout, call).await {
+        let asked = match self.is_left_alone() {
+            true => Err("no answer a moment ago".to_owned()),
+            false => self.ask(&key).await,
+        };
+        match (asked, remembered, self.options.outage) {
+            (Ok(Some(facts)), ..) => Ok(facts),
+            // The registry has spoken: it does not know the type.
+            (Ok(None), ..) => Ok(by_prefix(node_type)),
+            (Err(_), Some(facts), _) => Ok(NodeTypeFacts::clone(&facts)),
+            (Err(reason), None, Outage::Closed) => Err(RegistryUnavailable(reason)),
+            (Err(reason), None, Outage::Open) => {
+                warn!(self.log, "node type guessed: the node registry does not answer";
+                    "node_type_id" => key.0, "reason" => reason);
+                Ok(by_prefix(node_type))
+            }
+        }
+    }
+
+    /// What the registry says, which is remembered; `None` if it does not know
+    /// the type.
+    async fn ask(&self, key: &(String, String)) -> Result<Option<NodeTypeFacts>, String> {
+        let RegistryOptions { client, timeout, outage: _ } = &self.options;
+        let (id, version) = key;
+        let call = client.get_node_type(id, (!version.is_empty()).then_some(&**version));
+        let answer = match within(&*self.clock, *timeout, call).await {
             Some(answer) => answer.map_err(|error| CallError::new(Service::NodeRegistry, error)),
             None => Err(CallError::unavailable(Service::NodeRegistry, "no answer in time")),
         };
-        match answer {
-            Ok(answer) => {
-                let facts = from_registry(answer.into_inner());
-                let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-                if known.len() >= REMEMBERED {
-                    known.clear();
-                }
-                known.insert(key, Arc::new(facts.clone()));
-                Ok(facts)
-            }
-            // The registry has spoken: it does not know the type.
-            Err(error) if error.status == Some(404) => Ok(by_prefix(node_type)),
+        let mut state = self.state();
+        let answered = match answer {
+            Ok(answer) => Ok(Some(from_registry(answer.into_inner()))),
+            Err(error) if error.status == Some(404) => Ok(None),
             Err(error) => {
                 let reason = error.details.get("error").and_then(Value::as_str).unwrap_or(&error.message);
-                Err(RegistryUnavailable(format!("{}: {reason}", error.code)))
+                Err(format!("{}: {reason}", error.code))
+            }
+        };
+        state.failed_at = answered.is_err().then(|| self.clock.now());
+        if let Ok(Some(facts)) = &answered {
+            if state.known.len() >= REMEMBERED {
+                state.known.clear();
+            }
+            state.known.insert(key.clone(), Arc::new(facts.clone()));
+        }
+        answered
+    }
+
+    fn is_left_alone(&self) -> bool {
+        match self.options.outage {
+            Outage::Closed => false,
+            Outage::Open => {
+                let (failed_at, now) = (self.state().failed_at, self.clock.now());
+                failed_at.is_some_and(|at| at <= now && now.since(at) < LEFT_ALONE)
             }
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     api::{self, ListenConfig, ServerContext},
     auth::{AssignmentTokens, Authenticator, KEY_BYTES, Mode},
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
-    config::{self, Endpoint, PolicyPosture, Settings},
+    config::{self, Endpoint, PolicyPosture, RegistryOutage, Settings},
     coordinator::{self, Coordinator, Offload, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
@@ -26,7 +26,7 @@ use crate::{
     ids::{IdSource, RandomIds},
     jarvis,
     model::Uri,
-    node_types::NodeTypes,
+    node_types::{NodeTypes, Outage, RegistryOptions},
     outbox::{self, Outbox},
     policy::{Policy, Posture},
     store::{
@@ -108,7 +108,7 @@ impl Server {
         let store = before_journal(SqliteStore::open(options, log.new(o!("component" => "journal")))?);
         let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
         let tasks = TaskSet::new(log.new(o!("component" => "tasks")));
-        let peers = Peers::new(settings, http.clone(), Arc::clone(&clock));
+        let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), &tasks, log);
         let assignment_tokens = assignment_tokens(settings, &*store, &*ids).await?;
         let authenticator = Arc::new(Authenticator::new(
             settings.inbound.clone(),
@@ -250,21 +250,30 @@ struct Peers {
     http: reqwest::Client,
     tokens: Option<Arc<TokenSource>>,
     clock: Arc<dyn Clock>,
+    log: Logger,
 }
 
 impl Peers {
-    fn new(settings: &Settings, http: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
+    fn new(
+        settings: &Settings,
+        http: reqwest::Client,
+        clock: Arc<dyn Clock>,
+        tasks: &TaskSet,
+        log: &Logger,
+    ) -> Self {
+        let log = log.new(o!("component" => "clients"));
         let tokens = settings.outbound.as_ref().map(|outbound| {
             let options = TokenSourceOptions {
                 endpoint: outbound.token_endpoint.as_str().to_owned(),
                 client_id: outbound.client_id.clone(),
                 client_secret: outbound.client_secret.expose().to_owned(),
                 scope: outbound.scope.clone(),
+                audience_field: outbound.audience_field.as_str(),
                 timeout: outbound.timeout,
             };
-            Arc::new(TokenSource::new(options, http.clone(), Arc::clone(&clock)))
+            TokenSource::new(options, http.clone(), Arc::clone(&clock), tasks.clone(), log.clone())
         });
-        Self { http, tokens, clock }
+        Self { http, tokens, clock, log }
     }
 
     fn peer(&self, service: Service, endpoint: &Endpoint) -> Peer {
@@ -308,6 +317,7 @@ impl Peers {
                 ),
                 timeout: settings.calls.call_timeout,
                 clock: Arc::clone(&self.clock),
+                log: self.log.clone(),
             },
             (None, PolicyPosture::DevAllow) => Policy::Local(Posture::Allow),
             (None, PolicyPosture::DenyUnconfigured) => Policy::Local(Posture::Deny),
@@ -315,18 +325,26 @@ impl Peers {
     }
 
     fn node_types(&self, settings: &Settings) -> NodeTypes {
-        match &settings.node_registry {
-            None => NodeTypes::by_prefix(),
-            Some(registry) => NodeTypes::from_registry(
-                clients::node_registry::Client::new_with_client(
-                    registry.url.as_str(),
-                    self.http.clone(),
-                    self.peer(Service::NodeRegistry, registry),
-                ),
-                settings.calls.call_timeout,
-                Arc::clone(&self.clock),
+        let Some(registry) = &settings.node_registry else { return NodeTypes::by_prefix() };
+        // It expects no token where nobody does; the others take or leave it
+        // (contract §20).
+        let peer = match settings.inbound.mode {
+            Mode::Disabled => Peer::anonymous(Service::NodeRegistry),
+            Mode::Required | Mode::Optional => self.peer(Service::NodeRegistry, registry),
+        };
+        let options = RegistryOptions {
+            client: clients::node_registry::Client::new_with_client(
+                registry.url.as_str(),
+                self.http.clone(),
+                peer,
             ),
-        }
+            timeout: settings.calls.call_timeout,
+            outage: match settings.registry_outage {
+                RegistryOutage::Closed => Outage::Closed,
+                RegistryOutage::Open => Outage::Open,
+            },
+        };
+        NodeTypes::from_registry(options, Arc::clone(&self.clock), self.log.clone())
     }
 
     /// Where large outputs go, if they are to go anywhere.

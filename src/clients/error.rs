@@ -43,8 +43,11 @@ impl CallError {
                 code: "token_request_failed".into(),
                 message: format!("{} token request failed", service.label()),
                 details: reason_only(&reason),
+                // The token endpoint's status is not the service's: its 404
+                // does not mean that the service does not know something.
                 status: None,
                 never_sent: true,
+                // Whatever it is, it is no fault of the request.
                 retryable: true,
             },
             progenitor_client::Error::CommunicationError(error) => {

@@ -3,7 +3,9 @@
 //! callee's audience, and one error type.
 //!
 //! ```text
-//!   dispatch, policy, outbox ──▶ Client::operation(…) ──▶ Peer::authorize ──▶ Peer::send ──▶ service
+//!   dispatch, policy, outbox ──▶ Client::operation(…) ──▶ Peer::authorize ──▶ Peer::execute ──▶ service
+//!                                                              ▲ another token │ 401, once
+//!                                                              └───────────────┘
 //!                          ◀── CallError { code, message, … } ◀── any failure, any body
 //! ```
 //!
@@ -15,6 +17,8 @@ mod tokens;
 pub mod verbatim;
 
 use std::{sync::Arc, time::Duration};
+
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 
 pub use error::CallError;
 pub use run_events::RunEvents;
@@ -35,7 +39,7 @@ macro_rules! clients {
                     request: reqwest::Request,
                     _: &OperationInfo,
                 ) -> reqwest::Result<reqwest::Response> {
-                    error::as_envelope(self.client().execute(request).await?).await
+                    error::as_envelope(self.inner().execute(self.client(), request).await?).await
                 }
             }
             use crate::clients::error;
@@ -136,12 +140,46 @@ impl Peer {
             Credential::Fixed(token) => Arc::clone(token),
             Credential::Audience(tokens, audience) => tokens.token(audience).await?,
         };
-        let mut value = reqwest::header::HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| "the token has characters that no header may have".to_owned())?;
-        value.set_sensitive(true);
-        request.headers_mut().insert(reqwest::header::AUTHORIZATION, value);
-        Ok(())
+        bear(request, &token)
     }
+
+    /// Sends a request. If the callee does not take our token, once more with
+    /// another: who answers 401 has not begun anything.
+    async fn execute(
+        &self,
+        http: &reqwest::Client,
+        request: reqwest::Request,
+    ) -> reqwest::Result<reqwest::Response> {
+        let Credential::Audience(tokens, audience) = &self.token else { return http.execute(request).await };
+        // None for a body that can be read only once.
+        let again = request.try_clone();
+        let answer = http.execute(request).await?;
+        if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let Some(mut again) = again else { return Ok(answer) };
+        let Some(other) = tokens.instead_of(borne(&again), audience).await else { return Ok(answer) };
+        match bear(&mut again, &other) {
+            Ok(()) => http.execute(again).await,
+            Err(_) => Ok(answer),
+        }
+    }
+}
+
+const BEARER: &str = "Bearer ";
+
+fn bear(request: &mut reqwest::Request, token: &str) -> Result<(), String> {
+    let mut value = HeaderValue::try_from(format!("{BEARER}{token}"))
+        .map_err(|_| "the token has characters that no header may have".to_owned())?;
+    value.set_sensitive(true);
+    request.headers_mut().insert(AUTHORIZATION, value);
+    Ok(())
+}
+
+/// The token that a request bears, or nothing.
+fn borne(request: &reqwest::Request) -> &str {
+    let value = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.strip_prefix(BEARER)).unwrap_or_default()
 }
 
 /// The one pool of connections to all services.

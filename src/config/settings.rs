@@ -8,7 +8,7 @@ use crate::auth::{AuthSettings, Mode};
 use super::{
     cli::Flags,
     error::ConfigError,
-    value::{self, HttpUrl, LogFormat, Secret},
+    value::{self, AudienceField, HttpUrl, LogFormat, RegistryOutage, Secret},
     variable::Variable,
     variables as v,
     vars::Vars,
@@ -32,6 +32,7 @@ pub struct Settings {
     pub atomic_executor: Option<Endpoint>,
     pub composite_executor: Option<Endpoint>,
     pub node_registry: Option<Endpoint>,
+    pub registry_outage: RegistryOutage,
     pub pdp: Option<Endpoint>,
     /// Accepted, never called.
     pub selection: Option<Endpoint>,
@@ -107,6 +108,7 @@ pub struct OutboundAuth {
     pub token_endpoint: HttpUrl,
     pub timeout: Duration,
     pub scope: Option<String>,
+    pub audience_field: AudienceField,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +154,7 @@ impl Settings {
             atomic_executor: endpoint(&v::ATOMIC_EXECUTOR_URL, &v::ATOMIC_EXECUTOR_AUDIENCE)?,
             composite_executor: endpoint(&v::COMPOSITE_EXECUTOR_URL, &v::COMPOSITE_EXECUTOR_AUDIENCE)?,
             node_registry: endpoint(&v::NODE_REGISTRY_URL, &v::NODE_REGISTRY_AUDIENCE)?,
+            registry_outage: v::REGISTRY_OUTAGE.read_required(vars, RegistryOutage::parse)?,
             pdp: endpoint(&v::PDP_URL, &v::PDP_AUDIENCE)?,
             selection: endpoint(&v::SELECTION_URL, &v::SELECTION_AUDIENCE)?,
             public_url: v::PUBLIC_URL.read(vars, HttpUrl::base)?,
@@ -225,6 +228,10 @@ impl Settings {
         doubt(
             !dev_allow && v::POLICY_MODE.given(vars).is_some(),
             "ARP_POLICY_MODE has no effect: only allow_all is known",
+        );
+        doubt(
+            self.node_registry.is_some() && self.registry_outage == RegistryOutage::Open,
+            "while the Node Registry does not answer, the constraints of node types are ignored",
         );
         doubt(!self.auto_dispatch, "nodes are not dispatched: auto-dispatch is off");
         doubt(
@@ -313,6 +320,7 @@ fn outbound(vars: &dyn Vars, inbound: Option<&AuthSettings>) -> Result<Option<Ou
         token_endpoint,
         timeout: v::AUTH_TIMEOUT_SECS.read_required(vars, value::seconds)?,
         scope: v::AUTH_SCOPE.text(vars),
+        audience_field: v::TOKEN_AUDIENCE_FIELD.read_required(vars, AudienceField::parse)?,
     }))
 }
 

@@ -13,7 +13,7 @@ use super::{
     Flags, PolicyPosture, Settings, Target, Vars,
     error::ConfigError,
     settings::{Endpoint, OutboundAuth},
-    value::{HttpUrl, LogFormat},
+    value::{AudienceField, HttpUrl, LogFormat, RegistryOutage},
     variables,
 };
 use crate::auth::Mode;
@@ -73,6 +73,7 @@ fn defaults_are_those_of_the_contract() {
     ] {
         assert_eq!(*service, None);
     }
+    assert_eq!(settings.registry_outage, RegistryOutage::Closed);
     assert_eq!(settings.public_url, None);
     assert!(settings.auto_dispatch);
     assert_eq!(settings.policy, PolicyPosture::DenyUnconfigured);
@@ -209,6 +210,13 @@ fn the_token_endpoint_is_given_or_derived() {
     assert_eq!((plain.client_id.as_str(), plain.client_secret.expose()), ("me", "hush"));
     assert_eq!((plain.timeout, plain.scope), (Duration::from_secs(10), None));
     assert_eq!(outbound(&[("ARP_AUTH_SCOPE", " openid ")]).scope.as_deref(), Some("openid"));
+    assert_eq!(plain.audience_field, AudienceField::Audience);
+    let resource = ("JARVIS_RUN_COORDINATOR_TOKEN_AUDIENCE_FIELD", "Resource");
+    assert_eq!(outbound(&[resource]).audience_field, AudienceField::Resource);
+    assert_eq!(
+        error(FULL, &[(resource.0, "both")]),
+        "JARVIS_RUN_COORDINATOR_TOKEN_AUDIENCE_FIELD must be one of audience, resource, not 'both'"
+    );
 
     const NO_ENDPOINT: (&str, &str) = ("ARP_AUTH_TOKEN_ENDPOINT", " ");
     for (more, endpoint) in [
@@ -375,6 +383,8 @@ fn doubtful_settings_are_warned_about() {
         let settings = Settings::from_vars(&table(EMBEDDED, more), &flags).expect("usable");
         settings.warnings.iter().any(|warning| warning.contains(text))
     };
+    const REGISTRY: (&str, &str) = ("JARVIS_NODE_REGISTRY_URL", "http://registry");
+    const OPEN: (&str, &str) = ("JARVIS_RUN_COORDINATOR_REGISTRY_OUTAGE", "open");
     let reachable = "on an address that others can reach";
     const OFFLOAD: (&str, &str) = ("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "64k");
     const STORES: Pairs = FULL.first_chunk::<3>().expect("the stores").as_slice();
@@ -389,6 +399,9 @@ fn doubtful_settings_are_warned_about() {
         (&[("JARVIS_POLICY_PROFILE", "allow")][..], "localhost", "only dev-allow is known", true),
         (&[("JARVIS_COMPOSITE_EXECUTOR_URL", "http://ce")][..], "localhost", "PUBLIC_URL is not set", true),
         (&[("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "no")][..], "localhost", "not dispatched", true),
+        (&[REGISTRY][..], "localhost", "constraints of node types", false),
+        (&[REGISTRY, OPEN][..], "localhost", "constraints of node types", true),
+        (&[OPEN][..], "localhost", "constraints of node types", false),
         (&[OFFLOAD][..], "localhost", "no Artifact Store is configured", true),
         (&[&[OFFLOAD], STORES].concat(), "localhost", "no Artifact Store is configured", false),
     ] {

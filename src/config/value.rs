@@ -183,6 +183,50 @@ impl LogFormat {
     }
 }
 
+/// How a token request names the audience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudienceField {
+    /// As contract §20 has it, and Auth0.
+    Audience,
+    /// RFC 8707.
+    Resource,
+}
+
+impl AudienceField {
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "audience" => Some(Self::Audience),
+            "resource" => Some(Self::Resource),
+            _ => None,
+        }
+    }
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Audience => "audience",
+            Self::Resource => "resource",
+        }
+    }
+}
+
+/// What to do about a Node Registry that does not answer (contract D-16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryOutage {
+    /// Nothing that needs it begins.
+    Closed,
+    /// Guess, as if there were none.
+    Open,
+}
+
+impl RegistryOutage {
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "closed" => Some(Self::Closed),
+            "open" => Some(Self::Open),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,6 +355,13 @@ mod tests {
         assert_eq!(log_level("loud"), None);
         assert_eq!(LogFormat::parse("JSON"), Some(LogFormat::Json));
         assert_eq!(LogFormat::parse("xml"), None);
+        for field in [AudienceField::Audience, AudienceField::Resource] {
+            assert_eq!(AudienceField::parse(field.as_str()), Some(field));
+        }
+        assert_eq!(AudienceField::parse("both"), None);
+        assert_eq!(RegistryOutage::parse(" Open "), Some(RegistryOutage::Open));
+        assert_eq!(RegistryOutage::parse("closed"), Some(RegistryOutage::Closed));
+        assert_eq!(RegistryOutage::parse("true"), None);
     }
 
     #[test]

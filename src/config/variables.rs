@@ -109,6 +109,10 @@ variables! {
         AUTO_DISPATCH = Variable::new("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", Kind::Switch,
             "Whether nodes are dispatched. 0, false, no or off: they stay queued.")
             .default("true");
+        REGISTRY_OUTAGE = own("JARVIS_RUN_COORDINATOR_REGISTRY_OUTAGE", Kind::Choice(&["closed", "open"]),
+            "While the Node Registry does not answer, types that are not remembered are refused with 503 and \
+             dispatch waits (closed), or the kind comes from the prefix of the type and its own constraints \
+             are ignored (open), as in the Python coordinator.").default("closed");
         POLICY_PROFILE = Variable::new("JARVIS_POLICY_PROFILE", Kind::Text,
             "dev-allow: allow everything when there is no PDP. For development only.")
             .unset("deny").example("dev-allow").contract("§10");
@@ -160,6 +164,10 @@ variables! {
         AUTH_SCOPE = Variable::new("ARP_AUTH_SCOPE", Kind::Text,
             "Scope to ask for, where the token service ignores the audience field.")
             .example("openid").contract("§20");
+        TOKEN_AUDIENCE_FIELD = own("JARVIS_RUN_COORDINATOR_TOKEN_AUDIENCE_FIELD",
+            Kind::Choice(&["audience", "resource"]),
+            "Field of the token request that names the audience. resource is for token services that know RFC \
+             8707 only; most of them want audiences that are URIs.").default("audience");
     }
     "Inbound authentication: who may call" {
         AUTH_PROFILE = inbound("ARP_AUTH_PROFILE", Kind::Text,

@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde_json::{Map, json};
 use slog::{info, warn};
 
-use super::{Coordinator, CoordinatorError, Task};
+use super::{
+    Coordinator, CoordinatorError, Task,
+    runs::{INPUTS_DIGEST, digest},
+};
 use crate::{
     engine::{
         self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, NodeTypeFacts, NodeView, PolicyDecided,
@@ -297,6 +300,7 @@ impl Coordinator {
                 ("parent_node_run_id".into(), json!(node.node.parent_node_run_id)),
                 ("side_effect".into(), json!(node.side_effect.or(facts.side_effect))),
                 ("attempt".into(), json!(node.attempt + 1)),
+                (INPUTS_DIGEST.into(), digest(node.node.inputs.as_ref().unwrap_or(&Map::new())).into()),
             ]),
         };
         let question = Question {

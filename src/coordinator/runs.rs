@@ -1,5 +1,6 @@
 //! Starting, reading and cancelling runs (contract §6.3 to §6.5).
 
+use serde::Serialize;
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
 use slog::{debug, info, warn};
@@ -131,12 +132,18 @@ impl Coordinator {
             recovery_actions: None,
             extensions: None,
         };
-        let context = Map::from_iter([
-            ("principal".into(), json!(caller.subject())),
-            ("depth".into(), json!(0)),
-            ("kind".into(), json!(facts.kind)),
-            ("side_effect".into(), json!(facts.side_effect)),
-        ]);
+        let tenant = request.run_context.as_ref().and_then(|context| context.tenant_id.as_deref());
+        let context = match self.parts.policy.is_local() {
+            true => Map::new(),
+            false => Map::from_iter([
+                ("principal".into(), json!(caller.subject())),
+                ("tenant_id".into(), json!(tenant)),
+                ("kind".into(), json!(facts.kind)),
+                ("depth".into(), json!(0)),
+                ("side_effect".into(), json!(facts.side_effect)),
+                (INPUTS_DIGEST.into(), digest(&request.input).into()),
+            ]),
+        };
         let question = Question {
             action: RUN_START,
             node: &root,
@@ -180,9 +187,13 @@ fn check_start(request: &RunStartRequest, chosen: Option<&RunId>) -> Result<(), 
     if errors.is_empty() { Ok(()) } else { Err(CoordinatorError::Invalid(errors)) }
 }
 
-/// The same for the same request, however its members were ordered.
-fn digest(request: &RunStartRequest) -> String {
+/// In the context of a question to the PDP: what stands for the inputs, which
+/// may be large and are not everybody's to see.
+pub(super) const INPUTS_DIGEST: &str = "inputs_sha256";
+
+/// The same for the same content, however its members were ordered.
+pub(super) fn digest(content: &impl Serialize) -> String {
     // `Value`'s maps are sorted; ours are not all.
-    let canonical = serde_json::to_value(request).map(|value| value.to_string()).unwrap_or_default();
+    let canonical = serde_json::to_value(content).map(|value| value.to_string()).unwrap_or_default();
     Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -110,6 +110,11 @@ pub fn effective_constraints(
 ) -> Result<Option<ConstraintEnvelope>, Error> {
     let invalid = |_| Error::new("constraint_invalid", "Constraints payload is not valid");
     match constraints::stored(node.node.extensions.as_ref()).map_err(invalid)? {
+        // A type that was not known when the node was created has not narrowed
+        // them yet. Narrowing twice changes nothing.
+        Some(own) if facts.constraints.is_some() => {
+            Ok(constraints::merge([Some(&own), facts.constraints.as_ref()]))
+        }
         Some(own) => Ok(Some(own)),
         None => {
             let of_run = constraints::stored(run.run.extensions.as_ref()).map_err(invalid)?;

@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
+use slog::{Logger, warn};
 
 use crate::{
     clients::{CallError, Service, pdp},
@@ -30,7 +31,7 @@ pub enum Posture {
 /// Who decides.
 pub enum Policy {
     Local(Posture),
-    Pdp { client: pdp::Client, timeout: Duration, clock: Arc<dyn Clock> },
+    Pdp { client: pdp::Client, timeout: Duration, clock: Arc<dyn Clock>, log: Logger },
 }
 
 /// What is asked.
@@ -64,7 +65,7 @@ impl Policy {
                 Some("policy_unconfigured".into()),
                 Some("No PDP configured for policy enforcement".into()),
             ),
-            Self::Pdp { client, timeout, clock } => {
+            Self::Pdp { client, timeout, clock, log } => {
                 let request = request(question);
                 let answer = match within(&**clock, *timeout, client.decide_policy(&request)).await {
                     Some(answer) => answer.map_err(|error| CallError::new(Service::Pdp, error)),
@@ -72,12 +73,13 @@ impl Policy {
                 };
                 match answer {
                     Ok(answer) => from_pdp(action, answer.into_inner()),
-                    Err(error) => decided(
-                        action,
-                        PolicyOutcome::Deny,
-                        Some("pdp_unavailable".into()),
-                        Some(error.message),
-                    ),
+                    Err(error) => {
+                        // The event says less: callers see it.
+                        warn!(log, "denied: the PDP did not decide"; "action" => action, "code" => &error.code,
+                            "status" => error.status, "reason" => error.details.get("error").map(Value::to_string));
+                        let message = Some(error.message);
+                        decided(action, PolicyOutcome::Deny, Some("pdp_unavailable".into()), message)
+                    }
                 }
             }
         }
@@ -109,7 +111,9 @@ fn from_pdp(action: &'static str, answer: pdp::types::PolicyDecision) -> PolicyD
         evidence.insert("approval_ref".into(), json!(approval));
     }
     for key in ["policy_hash", "policy_version"] {
-        if let Some(value) = answer.extensions.as_ref().and_then(|extensions| extensions.get(key)) {
+        let says = |key: &str| answer.extensions.as_ref().and_then(|extensions| extensions.get(key));
+        // As the JARVIS PDP writes it, or as the schema demands (D-01).
+        if let Some(value) = says(key).or_else(|| says(&format!("jarvis.{key}"))) {
             evidence.insert(key.into(), value.clone());
         }
     }
@@ -134,7 +138,7 @@ mod tests {
         let answer = serde_json::from_value(json!({
             "decision": "require_approval", "reason_code": "r", "message": null,
             "approval_ref": {"approval_id": "a", "uri": "https://approvals.example/a"},
-            "extensions": {"policy_hash": "h", "policy_version": 3, "other": true}
+            "extensions": {"policy_hash": "h", "jarvis.policy_version": 3, "other": true}
         }))
         .expect("a decision");
         let decided = from_pdp(NODE_RUN_EXECUTE, answer);

@@ -52,6 +52,26 @@ async fn one_token_an_audience_serves_all_calls() {
 }
 
 #[tokio::test]
+async fn a_registry_where_nobody_needs_a_token_is_asked_without_one() {
+    let sts = sts(json!(300));
+    let registry = FakeService::registry_of_atomics("read");
+    let t = TestServer::start_with(&[
+        ("ARP_AUTH_CLIENT_ID", "run coordinator"),
+        ("ARP_AUTH_CLIENT_SECRET", "hush&hush"),
+        ("ARP_AUTH_TOKEN_ENDPOINT", sts.url()),
+        ("JARVIS_NODE_REGISTRY_URL", registry.url()),
+        ("ARP_AUTH_SCOPE", "runs"),
+    ])
+    .await;
+    assert_eq!(echo(&t).await.state, RunState::Succeeded);
+    assert_eq!(registry.questions().len(), 1);
+    let form = "grant_type=client_credentials&client_id=run+coordinator&client_secret=hush%26hush\
+                &audience=arp-jarvis-atomicexecutor&scope=runs";
+    assert_eq!(sts.questions(), [json!(form)], "for the executor only");
+    t.stop().await;
+}
+
+#[tokio::test]
 async fn a_token_that_has_expired_is_not_sent() {
     let sts = sts(json!(0));
     let t = server(sts.url()).await;

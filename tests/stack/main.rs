@@ -18,6 +18,7 @@ mod artifacts;
 mod conformance;
 mod crash;
 mod gateway;
+mod openid;
 mod outages;
 mod plans;
 mod policy;

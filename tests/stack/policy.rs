@@ -1,10 +1,12 @@
 //! The real Policy Decision Point decides, and nobody in its place.
 
+use std::fs;
+
 use jarvis_run_coordinator::model::{Run, RunEventType, RunState};
 use serde_json::{Value, json};
 use xtask::stack::{Part, Profile};
 
-use crate::support::{TestStack, completion_error, echo_type, in_both_profiles};
+use crate::support::{TestStack, completion_error, echo_type, in_both_profiles, sleep_type};
 
 in_both_profiles! {
     what_the_policy_denies_is_not_begun
@@ -72,6 +74,47 @@ async fn the_pdp_decides_and_its_absence_is_a_no() {
     assert_eq!(error["code"], "policy_denied");
     assert_eq!(decisions.len(), 1);
     assert!(decisions[0].starts_with("run.start deny policy_unconfigured"), "{decisions:?}");
+}
+
+#[tokio::test]
+async fn a_policy_sees_who_asks_for_what_and_its_hash_is_in_the_events() {
+    let statements = json!([
+        {"Sid": "all", "Effect": "Allow", "Action": "*", "Resource": "*"},
+        {
+            "Sid": "alice-waits", "Effect": "Deny", "Action": "node.run.execute",
+            "Resource": "node_type:jarvis.core.echo",
+            "Condition": {"StringEquals": {"principal": "alice", "kind": "atomic"}},
+        },
+    ]);
+    let t = TestStack::embedded_with(&[Part::Pdp, Part::Coordinator], |blueprint| {
+        let policy = blueprint.folder.join("policy.json");
+        fs::write(&policy, json!({"Version": "7", "Statement": statements}).to_string()).expect("a policy");
+        let url = blueprint.url(Part::Pdp);
+        let blueprint = blueprint.with(Part::Coordinator, "JARVIS_PDP_URL", &url);
+        let blueprint = blueprint.with(Part::Coordinator, "ARP_AUTH_DEV_SUBJECT", "alice");
+        blueprint.with(Part::Pdp, "JARVIS_POLICY_PATH", &policy.display().to_string())
+    });
+    let run = t.coordinator.run_start(&echo_type(), json!({"echo": "hello"})).await;
+    let (_, decisions) = decided(&t, &run).await;
+    let [allowed, denied] = decisions.as_slice() else { panic!("two decisions: {decisions:?}") };
+    assert_eq!(allowed, "run.start allow explicit_allow all");
+    assert_eq!(denied, "node.run.execute deny explicit_deny alice-waits");
+
+    let (.., events) = t.coordinator.run_ended(&run.run_id).await;
+    let evidence: Vec<_> = events
+        .iter()
+        .filter(|event| event.type_ == RunEventType::PolicyDecided)
+        .map(|event| {
+            let data = serde_json::to_value(&event.data).expect("JSON");
+            (data["policy_hash"].clone(), data["policy_version"].clone())
+        })
+        .collect();
+    assert!(evidence[0].0.as_str().is_some_and(|hash| !hash.is_empty()), "{evidence:?}");
+    assert_eq!(evidence[0].1, "7");
+    assert_eq!(evidence[0], evidence[1]);
+
+    let run = t.coordinator.run_start(&sleep_type(), json!({"seconds": 0.01})).await;
+    decided(&t, &run).await;
 }
 
 /// Waits for the end of a run: the error of its root, and the policy decisions

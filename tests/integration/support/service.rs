@@ -6,7 +6,7 @@ use dropshot::{
     ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, Path, RequestContext, ServerBuilder,
     UntypedBody, endpoint,
 };
-use http::{Response, StatusCode};
+use http::Response;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,10 +15,10 @@ use tokio::sync::watch;
 
 use super::soon;
 
-type Answers = dyn Fn(&str, &Value) -> Value + Send + Sync;
+type Answers = dyn Fn(&str, &Value) -> (u16, Value) + Send + Sync;
 
-/// Answers 200 with what a function makes of the path and the body; on request
-/// it does not answer for a while.
+/// Answers with what a function makes of the path and the body; on request it
+/// does not answer for a while.
 pub struct FakeService {
     state: Arc<State>,
     url: String,
@@ -32,7 +32,12 @@ struct State {
 }
 
 impl FakeService {
+    /// With 200 and what the function says.
     pub fn start(answers: impl Fn(&str, &Value) -> Value + Send + Sync + 'static) -> Self {
+        Self::start_with_status(move |path, body| (200, answers(path, body)))
+    }
+
+    pub fn start_with_status(answers: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static) -> Self {
         let state = Arc::new(State {
             answers: Box::new(answers),
             open: watch::Sender::new(true),
@@ -116,12 +121,12 @@ async fn post_any(
 }
 
 async fn any(state: &State, path: &[String], body: Value) -> Response<Body> {
-    let answer = (state.answers)(&format!("/{}", path.join("/")), &body);
+    let (status, answer) = (state.answers)(&format!("/{}", path.join("/")), &body);
     state.asked.send_modify(|asked| asked.push(body));
     let mut open = state.open.subscribe();
     let _ = open.wait_for(|open| *open).await;
     Response::builder()
-        .status(StatusCode::OK)
+        .status(status)
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(Body::from(answer.to_string()))
         .expect("a response")

@@ -4,10 +4,12 @@
 
 mod caller;
 mod copies;
+mod openid;
 mod proxy;
 mod stack;
 
 pub use caller::{Caller, completion_error, echo_type, sleep_type, types};
+pub use openid::Provider;
 pub use proxy::{Fault, Proxy};
 pub use stack::{TestStack, VERSION, output_of, python};
 

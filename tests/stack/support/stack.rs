@@ -257,14 +257,14 @@ pub async fn output_of(what: &str, command: Command) -> (String, bool) {
 }
 
 /// Made by the first who asks; what was wrong then is wrong for all.
-fn venv() -> &'static Venv {
+pub(super) fn venv() -> &'static Venv {
     static VENV: OnceLock<Result<Venv, String>> = OnceLock::new();
     let venv = VENV.get_or_init(|| venv::ensure(&root()).map_err(|error| format!("{error:#}")));
     venv.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Asked at run time, because worktrees may share one build directory.
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).into(), PathBuf::from)
 }

@@ -49,7 +49,7 @@ pub(super) const LAYERS: &[Layer] = &[
         module: "auth",
         may: &["config::vars", "config::Vars", "ids", "record::NodePath", "tasks", "time"],
     },
-    Layer { module: "clients", may: &["config", "ids", "model", "time"] },
+    Layer { module: "clients", may: &["config", "ids", "model", "tasks", "time"] },
     Layer { module: "jarvis", may: &["clients", "ids", "model", "time"] },
     // Both answer in the engine's terms: what it needs to know before deciding.
     Layer { module: "node_types", may: &["clients", "engine", "model", "time"] },
