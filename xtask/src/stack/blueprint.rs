@@ -93,11 +93,31 @@ impl Part {
         }
     }
 
-    /// Who has to be there before it: with tokens required, services read the
-    /// STS's keys when they start.
-    pub(super) fn is_first(self) -> bool {
-        matches!(self, Self::Sts)
+    /// When it is started. With tokens required, services read the STS's keys at
+    /// their start; and a coordinator says that what it calls is not there.
+    pub(super) fn turn(self) -> Turn {
+        match self {
+            Self::Sts => Turn::First,
+            Self::Coordinator => Turn::Last,
+            Self::Model
+            | Self::RunStore
+            | Self::EventStream
+            | Self::ArtifactStore
+            | Self::NodeRegistry
+            | Self::Pdp
+            | Self::AtomicExecutor
+            | Self::CompositeExecutor
+            | Self::Selection
+            | Self::Gateway => Turn::Then,
+        }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    First,
+    Then,
+    Last,
 }
 
 /// Whether callers have to say who they are.

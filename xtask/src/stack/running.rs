@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::{
-    blueprint::{self, Blueprint, Part, Profile},
+    blueprint::{self, Blueprint, Part, Profile, Turn},
     process::{Log, Process},
 };
 
@@ -26,10 +26,10 @@ impl Stack {
     /// called.
     pub fn start(blueprint: Blueprint) -> Result<Self> {
         let stack = Self::at_rest(blueprint)?;
-        let (first, then): (Vec<_>, Vec<_>) =
-            stack.blueprint.own().iter().copied().partition(|part| part.is_first());
-        stack.start_parts(&first)?;
-        stack.start_parts(&then)?;
+        for turn in [Turn::First, Turn::Then, Turn::Last] {
+            let parts = stack.blueprint.own().iter().copied().filter(|part| part.turn() == turn);
+            stack.start_parts(&parts.collect::<Vec<_>>())?;
+        }
         Ok(stack)
     }
 
