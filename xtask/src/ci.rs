@@ -9,10 +9,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{check_spec, tidy, workspace};
+use crate::{check_spec, fuzz, tidy, workspace};
 
 /// The steps, in order: what is quick or fails often comes first.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step { name: "format", action: Action::Cargo(&["fmt", "--all", "--check"]) },
     Step { name: "tidy", action: Action::Own("tidy", || tidy::run(&tidy::Args::default())) },
     Step {
@@ -33,6 +33,7 @@ const STEPS: [Step; 6] = [
         name: "check-spec",
         action: Action::Own("check-spec", || check_spec::run(&check_spec::Args::default())),
     },
+    Step { name: "fuzz", action: Action::Own("fuzz", || fuzz::run(&fuzz::Args::default())) },
     Step {
         name: "doc",
         action: Action::Cargo(&["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"]),

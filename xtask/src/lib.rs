@@ -8,6 +8,7 @@
 pub mod check_spec;
 pub mod ci;
 pub mod dev;
+pub mod fuzz;
 pub mod openapi;
 pub mod stack;
 pub mod tidy;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{check_spec, ci, dev, stack, tidy, venv};
+use xtask::{check_spec, ci, dev, fuzz, stack, tidy, venv};
 
 /// The project's own tools.
 #[derive(Parser)]
@@ -15,6 +15,8 @@ enum Command {
     Ci(ci::Args),
     /// Start the server for development; build it and start it anew as files change.
     Dev(dev::Args),
+    /// Ask a server of ours everything that its document allows, and much that it does not.
+    Fuzz(fuzz::Args),
     /// Start the whole JARVIS stack on loopback, with our coordinator in the middle.
     Stack(stack::Args),
     /// Check who imports whom, the size of files, and what must not be in them.
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Command::CheckSpec(args) => check_spec::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Dev(args) => dev::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Stack(args) => stack::run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::Venv(args) => venv::run(&args),
