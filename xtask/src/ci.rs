@@ -9,10 +9,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{check_spec, fuzz, tidy, workspace};
+use crate::{check_client, check_spec, fuzz, tidy, workspace};
 
 /// The steps, in order: what is quick or fails often comes first.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step { name: "format", action: Action::Cargo(&["fmt", "--all", "--check"]) },
     Step { name: "tidy", action: Action::Own("tidy", || tidy::run(&tidy::Args::default())) },
     Step {
@@ -28,6 +28,7 @@ const STEPS: [Step; 7] = [
             "warnings",
         ]),
     },
+    Step { name: "client", action: Action::Own("check-client", check_client::run) },
     Step { name: "test", action: Action::Cargo(&["test", "--workspace", "--all-features", "--locked"]) },
     Step {
         name: "check-spec",

@@ -5,6 +5,7 @@
 //! means), [`workspace`] (where we are). The tests of `tests/stack` build on
 //! [`stack`] and [`venv`].
 
+pub mod check_client;
 pub mod check_spec;
 pub mod ci;
 pub mod dev;

@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{check_spec, ci, dev, fuzz, stack, tidy, venv};
+use xtask::{check_client, check_spec, ci, dev, fuzz, stack, tidy, venv};
 
 /// The project's own tools.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    /// Check the library as others use it, without the server.
+    CheckClient,
     /// Compare the document that the program emits with the one in openapi/, by meaning.
     CheckSpec(check_spec::Args),
     /// Run every check in order, and stop at the first that fails.
@@ -27,6 +29,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Command::parse() {
+        Command::CheckClient => check_client::run(),
         Command::CheckSpec(args) => check_spec::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Dev(args) => dev::run(&args),
