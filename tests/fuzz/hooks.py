@@ -2,9 +2,11 @@
 for `cargo xtask fuzz`.
 """
 
+import base64
 import itertools
 import json
 import os
+from urllib.parse import parse_qs, urlsplit
 
 import jsonschema_rs
 import requests
@@ -99,7 +101,8 @@ def answers_have_no_nulls(ctx, response, case):
 
 @schemathesis.check
 def lines_are_events(ctx, response, case):
-    """Of one run, in their order, and those of a run without gaps."""
+    """Of one run, in their order, no more than were asked for; and those of a
+    run without gaps."""
     if response.status_code != 200 or media_type(response) != NDJSON:
         return
     assert not response.content or response.content.endswith(b"\n"), "the last line has no end"
@@ -109,8 +112,13 @@ def lines_are_events(ctx, response, case):
     numbers = [event["seq"] for event in events]
     assert numbers == sorted(set(numbers)), f"out of order: {numbers}"
     assert len({event["run_id"] for event in events}) <= 1, "events of several runs"
+    asked = parse_qs(urlsplit(response.request.url).query)
+    limit, cursor = (asked.get(name, [default])[-1] for name, default in (("limit", "10000"), ("cursor", "MA==")))
+    after = int(base64.urlsafe_b64decode(cursor.rstrip("=") + "=="))
+    assert len(numbers) <= int(limit), f"{len(numbers)} lines, but limit={limit}"
+    assert not numbers or numbers[0] > after, f"{numbers[0]} is not after {after}"
     if case.operation.path == "/v1/runs/{run_id}/events":
-        assert numbers == list(range(1, len(numbers) + 1)), f"not all events: {numbers}"
+        assert numbers == list(range(after + 1, after + 1 + len(numbers))), f"not all events: {numbers}"
         assert [event["type"] for event in events].count("run_completed") <= 1, "it ends twice"
 
 

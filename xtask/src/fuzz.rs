@@ -192,26 +192,26 @@ fn overwrite(all: &mut Value, these: Value) {
     }
 }
 
-/// Adds the overlay's members to those of the document. What it adds them to
-/// must be there: an overlay for something else is a mistake.
+/// Adds the overlay's members to those of the document, and what its lists have
+/// to those of the document. Objects that it adds to must be there: an overlay
+/// for something else is a mistake.
 fn add(document: &mut Value, overlay: Value, place: &str) -> Result<()> {
-    let Value::Object(members) = overlay else {
-        *document = overlay;
-        return Ok(());
-    };
-    let Some(document) = document.as_object_mut() else {
-        bail!("{FOLDER}/overlay.yaml: {place} is no object")
-    };
-    for (name, value) in members {
-        let place = format!("{place}/{name}");
-        if name == "links" || !value.is_object() {
-            document.insert(name, value);
-        } else {
-            let Some(member) = document.get_mut(&name) else {
-                bail!("{FOLDER}/overlay.yaml: the document has no {place}")
-            };
-            add(member, value, &place)?;
+    match (document, overlay) {
+        (Value::Object(all), Value::Object(members)) => {
+            for (name, value) in members {
+                let place = format!("{place}/{name}");
+                match all.get_mut(&name) {
+                    Some(member) => add(member, value, &place)?,
+                    None => {
+                        let new = name == "links" || !value.is_object();
+                        ensure!(new, "{FOLDER}/overlay.yaml: the document has no {place}");
+                        all.insert(name, value);
+                    }
+                }
+            }
         }
+        (Value::Array(all), Value::Array(items)) => all.extend(items),
+        _ => bail!("{FOLDER}/overlay.yaml: the document has something else at {place}"),
     }
     Ok(())
 }
@@ -280,13 +280,24 @@ mod tests {
 
     #[test]
     fn an_overlay_adds_to_what_is_there_and_to_nothing_else() {
-        let mut document = json!({"paths": {"/a": {"get": {"responses": {"200": {"x": 1}}}}}});
+        let mut document = json!({"paths": {"/a": {"get": {"x": [1], "responses": {"200": {"x": 1}}}}}});
         let links = json!({"Again": {"operationId": "a"}});
         let to = |path: &str| json!({"paths": {path: {"get": {"responses": {"200": {"links": links}}}}}});
         add(&mut document, to("/a"), "").unwrap();
         assert_eq!(document["paths"]["/a"]["get"]["responses"]["200"], json!({"x": 1, "links": links}));
-        let error = add(&mut document, to("/b"), "").unwrap_err().to_string();
-        assert!(error.ends_with("the document has no /paths//b"), "{error}");
+        let lists = json!({"paths": {"/a": {"get": {"x": [2], "y": 3}}}});
+        add(&mut document, lists, "").unwrap();
+        assert_eq!(
+            (&document["paths"]["/a"]["get"]["x"], &document["paths"]["/a"]["get"]["y"]),
+            (&json!([1, 2]), &json!(3))
+        );
+        for (overlay, end) in [
+            (to("/b"), "the document has no /paths//b"),
+            (json!({"paths": {"/a": {"get": {"x": 2}}}}), "something else at /paths//a/get/x"),
+        ] {
+            let error = add(&mut document, overlay, "").unwrap_err().to_string();
+            assert!(error.ends_with(end), "{error}");
+        }
     }
 
     #[test]
