@@ -12,6 +12,9 @@
 //! This happens twice: where nobody asks for tokens, and where everybody must
 //! have one. The server has a journal of its own, no other service, and leaves
 //! nodes queued: so runs live until a request ends them.
+//!
+//! A seed gives the same requests again, but for the order in which scenarios
+//! follow links: schemathesis leaves that to chance.
 
 use std::{
     fmt,
@@ -33,7 +36,7 @@ use crate::{
 
 const FOLDER: &str = "tests/fuzz";
 const SPEC: &str = "openapi/run-coordinator.yaml";
-/// As often as not given otherwise.
+/// Of the run that is part of every check.
 const SEED: u64 = 1;
 /// A token of the STS is good for an hour, and each half has one.
 const LONGEST: u64 = 110;
