@@ -53,26 +53,53 @@
 //! 7. No request waits behind executor traffic.
 //!
 //! `cargo xtask tidy` checks who may import whom.
+//!
+//! # Features
+//!
+//! `server`, the default, is all of this. Programs that call a coordinator take
+//! `client` alone: [`clients`] of its own API, and [`ids`], [`model`], [`time`].
+//! Without any feature there are the last three.
 
-pub mod api;
-pub mod auth;
-pub mod clients;
-pub mod config;
-pub mod coordinator;
-pub mod demo;
-pub mod dispatch;
-pub mod engine;
-pub mod events;
 pub mod ids;
-pub mod jarvis;
 pub mod model;
-pub mod node_types;
-pub mod outbox;
-pub mod policy;
-pub mod record;
-pub mod remote;
-pub mod server;
-pub mod store;
-pub mod tasks;
-pub mod telemetry;
 pub mod time;
+
+#[cfg(feature = "client")]
+pub mod clients;
+
+#[cfg(feature = "server")]
+pub mod api;
+#[cfg(feature = "server")]
+pub mod auth;
+#[cfg(feature = "server")]
+pub mod config;
+#[cfg(feature = "server")]
+pub mod coordinator;
+#[cfg(feature = "server")]
+pub mod demo;
+#[cfg(feature = "server")]
+pub mod dispatch;
+#[cfg(feature = "server")]
+pub mod engine;
+#[cfg(feature = "server")]
+pub mod events;
+#[cfg(feature = "server")]
+pub mod jarvis;
+#[cfg(feature = "server")]
+pub mod node_types;
+#[cfg(feature = "server")]
+pub mod outbox;
+#[cfg(feature = "server")]
+pub mod policy;
+#[cfg(feature = "server")]
+pub mod record;
+#[cfg(feature = "server")]
+pub mod remote;
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
+pub mod store;
+#[cfg(feature = "server")]
+pub mod tasks;
+#[cfg(feature = "server")]
+pub mod telemetry;

@@ -78,6 +78,14 @@ impl ApiError {
         Self::new(ErrorStatusCode::NOT_FOUND, "http_error", "Not Found", Some(false))
     }
 
+    /// If it is about the method: this one would have been fine, too.
+    pub(super) fn allowing(mut self, method: &'static str) -> Self {
+        if self.0.status == ErrorStatusCode::METHOD_NOT_ALLOWED {
+            self.0.headers.append(ALLOW, HeaderValue::from_static(method));
+        }
+        self
+    }
+
     fn because(mut self, why: impl Into<String>) -> Self {
         self.0.internal = Some(why.into());
         self

@@ -11,6 +11,7 @@
 //! POST /v1/runs/a%3Ab:cancel        ──> /v1/runs/a%3Ab/:cancel     run `a:b`
 //! POST /v1/runs/a%3Acancel          ──> /v1/runs/a/:cancel         run `a`
 //! GET  /v1/runs/a:cancel            ──> as it is                   run `a:cancel`
+//! PUT  /v1/runs/a:cancel            ──> 405, Allow: GET, POST
 //! POST /v1/runs/a/:cancel           ──> 404
 //! any  …%2F…, //, trailing /        ──> 404
 //! ```
@@ -44,7 +45,14 @@ pub(super) fn locate<R>(
     if begins_with_colon(last_segment(path)) && find(&Method::POST, path).is_ok() {
         return Err(ApiError::no_such_route());
     }
-    Ok(find(method, path)?)
+    find(method, path).map_err(|error| {
+        let error = ApiError::from(error);
+        // What GET fetches by this name is not what POST does something to.
+        match with_verb_apart(path) {
+            Some(inside) if find(&Method::POST, &inside).is_ok() => error.allowing("POST"),
+            Some(_) | None => error,
+        }
+    })
 }
 
 /// Dropshot's router would overlook empty segments, and would take `a%2Fb` for

@@ -6,7 +6,8 @@ use super::Service;
 use crate::model::{Error, ErrorEnvelope};
 
 /// A call to another service that did not give what was asked for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{}", self.in_a_line())]
 pub struct CallError {
     /// The service's own code, or `<service>_unavailable`.
     pub code: String,
@@ -88,6 +89,16 @@ impl CallError {
             status: None,
             never_sent: false,
             retryable: true,
+        }
+    }
+
+    /// For a person who knows what was asked of whom.
+    fn in_a_line(&self) -> String {
+        let Self { code, message, details, status, .. } = self;
+        match (status, details.get("error").and_then(Value::as_str)) {
+            (Some(status), _) => format!("{status} {code}: {message}"),
+            (None, Some(reason)) => format!("{code}: {message}: {reason}"),
+            (None, None) => format!("{code}: {message}"),
         }
     }
 

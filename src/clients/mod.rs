@@ -10,6 +10,10 @@
 //! ```
 //!
 //! No call has a time limit of its own here: whoever calls knows the deadline.
+//!
+//! Programs that call a coordinator want [`coordinator`] and [`RunEvents`]
+//! (`examples/start_and_follow.rs`). With the feature `client` alone there is
+//! no other client than that.
 
 mod error;
 mod run_events;
@@ -25,7 +29,8 @@ pub use run_events::RunEvents;
 pub use tokens::{TokenSource, TokenSourceOptions};
 
 macro_rules! clients {
-    ($($name:ident)*) => { $(
+    ($($(#[$when:meta])? $name:ident)*) => { $(
+        $(#[$when])?
         #[allow(clippy::all, clippy::unwrap_used, unreachable_pub, unused, rustdoc::all, reason = "generated code is not ours to format")]
         pub mod $name {
             include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
@@ -47,15 +52,15 @@ macro_rules! clients {
     )* };
 }
 clients! {
-    artifact_store
-    atomic_executor
-    composite_executor
-    event_stream
-    node_registry
-    pdp
     run_coordinator
-    run_store
-    selection
+    #[cfg(feature = "server")] artifact_store
+    #[cfg(feature = "server")] atomic_executor
+    #[cfg(feature = "server")] composite_executor
+    #[cfg(feature = "server")] event_stream
+    #[cfg(feature = "server")] node_registry
+    #[cfg(feature = "server")] pdp
+    #[cfg(feature = "server")] run_store
+    #[cfg(feature = "server")] selection
 }
 
 /// The other end of a client: who it is, and how we prove who we are.
@@ -181,6 +186,17 @@ fn borne(request: &reqwest::Request) -> &str {
     let value = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     value.and_then(|value| value.strip_prefix(BEARER)).unwrap_or_default()
 }
+
+/// A client of a coordinator, for a program that calls nothing else.
+pub fn coordinator(url: &str, token: Option<&str>) -> Result<run_coordinator::Client, String> {
+    let peer = match token {
+        Some(token) => Peer::with_token(Service::RunCoordinator, token),
+        None => Peer::anonymous(Service::RunCoordinator),
+    };
+    Ok(run_coordinator::Client::new_with_client(url, http_client(CONNECT_WITHIN)?, peer))
+}
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// The one pool of connections to all services.
 ///

@@ -17,14 +17,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    clients::{self, CallError, Peer, Service, run_coordinator::Client},
+    clients::{self, CallError, run_coordinator::Client},
     config::Secret,
 };
 
 pub use health::health;
 pub use send_request::send_request;
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// More than an answer takes that waits for the JARVIS stores.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -51,12 +50,8 @@ pub enum RemoteError {
 
 impl Remote {
     pub fn new(url: &str, token: Option<&Secret>) -> Result<Self, RemoteError> {
-        let http = clients::http_client(CONNECT_WITHIN).map_err(RemoteError::Setup)?;
-        let peer = match token {
-            Some(token) => Peer::with_token(Service::RunCoordinator, token.expose()),
-            None => Peer::anonymous(Service::RunCoordinator),
-        };
-        Ok(Self { url: url.to_owned(), client: Client::new_with_client(url, http, peer) })
+        let client = clients::coordinator(url, token.map(Secret::expose)).map_err(RemoteError::Setup)?;
+        Ok(Self { url: url.to_owned(), client })
     }
 
     /// Waits for an answer, but not for ever. `asked` is what a person calls it.
@@ -106,6 +101,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::clients::Service;
 
     fn refused(status: u16, details: serde_json::Value) -> CallError {
         let serde_json::Value::Object(details) = details else { panic!("an object") };

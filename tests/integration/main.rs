@@ -9,6 +9,7 @@ mod artifacts;
 mod assignment;
 mod auth;
 mod cli;
+mod client;
 mod container;
 mod demo;
 mod dispatch;

@@ -9,10 +9,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{check_spec, tidy, workspace};
+use crate::{check_client, check_spec, fuzz, tidy, workspace};
 
 /// The steps, in order: what is quick or fails often comes first.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 8] = [
     Step { name: "format", action: Action::Cargo(&["fmt", "--all", "--check"]) },
     Step { name: "tidy", action: Action::Own("tidy", || tidy::run(&tidy::Args::default())) },
     Step {
@@ -28,11 +28,13 @@ const STEPS: [Step; 6] = [
             "warnings",
         ]),
     },
+    Step { name: "client", action: Action::Own("check-client", check_client::run) },
     Step { name: "test", action: Action::Cargo(&["test", "--workspace", "--all-features", "--locked"]) },
     Step {
         name: "check-spec",
         action: Action::Own("check-spec", || check_spec::run(&check_spec::Args::default())),
     },
+    Step { name: "fuzz", action: Action::Own("fuzz", || fuzz::run(&fuzz::Args::default())) },
     Step {
         name: "doc",
         action: Action::Cargo(&["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"]),

@@ -6,9 +6,11 @@
 //! files). The tests of `tests/stack` build on [`stack`], [`venv`] and
 //! [`openid`] (their OpenID provider).
 
+pub mod check_client;
 pub mod check_spec;
 pub mod ci;
 pub mod dev;
+pub mod fuzz;
 mod made;
 pub mod openapi;
 pub mod openid;

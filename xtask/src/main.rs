@@ -3,18 +3,22 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{check_spec, ci, dev, stack, tidy, venv};
+use xtask::{check_client, check_spec, ci, dev, fuzz, stack, tidy, venv};
 
 /// The project's own tools.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    /// Check the library as others use it, without the server.
+    CheckClient,
     /// Compare the document that the program emits with the one in openapi/, by meaning.
     CheckSpec(check_spec::Args),
     /// Run every check in order, and stop at the first that fails.
     Ci(ci::Args),
     /// Start the server for development; build it and start it anew as files change.
     Dev(dev::Args),
+    /// Ask a server of ours everything that its document allows, and much that it does not.
+    Fuzz(fuzz::Args),
     /// Start the whole JARVIS stack on loopback, with our coordinator in the middle.
     Stack(stack::Args),
     /// Check who imports whom, the size of files, and what must not be in them.
@@ -25,9 +29,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Command::parse() {
+        Command::CheckClient => check_client::run(),
         Command::CheckSpec(args) => check_spec::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Dev(args) => dev::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Stack(args) => stack::run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::Venv(args) => venv::run(&args),

@@ -58,6 +58,12 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().expect("a header of ASCII"))
     }
 
+    /// What a header says that may come in several lines.
+    pub fn header_list(&self, name: &str) -> String {
+        let lines = self.headers.get_all(name).iter();
+        lines.map(|value| value.to_str().expect("a header of ASCII")).collect::<Vec<_>>().join(", ")
+    }
+
     pub fn body(&self) -> Value {
         serde_json::from_str(&self.text).expect("JSON")
     }

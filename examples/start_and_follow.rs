@@ -1,0 +1,80 @@
+//! Starts a run at a coordinator, shows its events as they happen, and what
+//! came out of it.
+//!
+//! ```sh
+//! cargo run -- demo --keep    # a coordinator with small executors, in another terminal
+//! cargo run --example start_and_follow -- http://127.0.0.1:8081 atomic.nap '{"seconds": 2}'
+//! ```
+//!
+//! A token goes into `JARVIS_RUN_COORDINATOR_TOKEN`.
+
+use std::{
+    env,
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use jarvis_run_coordinator::{
+    clients::{self, CallError, RunEvents, Service},
+    model::{Map, NodeTypeRef, RunStartRequest},
+    time::SystemClock,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let token = env::var("JARVIS_RUN_COORDINATOR_TOKEN").ok();
+    let [url, node_type, input] = words.as_slice() else {
+        eprintln!("usage: start_and_follow <url> <node type> <input, a JSON object>");
+        return ExitCode::from(2);
+    };
+    match run(url, token.as_deref(), node_type, input, &mut io::stdout()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+pub async fn run(
+    url: &str,
+    token: Option<&str>,
+    node_type: &str,
+    input: &str,
+    out: &mut impl Write,
+) -> Result<(), Box<dyn Error>> {
+    let client = clients::coordinator(url, token)?;
+    // Whatever was answered, or was not: a code, a message, whether to try again.
+    let failed = |error| CallError::new(Service::RunCoordinator, error);
+
+    let input: Map = serde_json::from_str(input)?;
+    let root_node_type_ref =
+        NodeTypeRef { node_type_id: node_type.into(), version: "1.0.0".into(), extensions: None };
+    let request = RunStartRequest {
+        run_id: None,
+        root_node_type_ref,
+        input,
+        run_context: None,
+        constraints: None,
+        metadata: None,
+        extensions: None,
+    };
+    let run = client.start_run(&request).await.map_err(failed)?.into_inner();
+    writeln!(out, "{} is {}", run.run_id, run.state)?;
+
+    // Until the run is over. A connection that breaks is made anew, where it was.
+    let mut events = RunEvents::follow(client.clone(), run.run_id.clone(), Arc::new(SystemClock));
+    while let Some(event) = events.next().await? {
+        let node = event.node_run_id.as_ref().map_or("", |node| node.as_str());
+        writeln!(out, "{:>4} {:<24} {node}", event.seq, event.type_.to_string())?;
+    }
+
+    let run = client.get_run(&run.run_id).await.map_err(failed)?.into_inner();
+    let root = client.get_node_run(&run.root_node_run_id).await.map_err(failed)?.into_inner();
+    let outputs = serde_json::to_string(&root.outputs.unwrap_or_default())?;
+    writeln!(out, "{} has {}: {outputs}", run.run_id, run.state)?;
+    Ok(())
+}
