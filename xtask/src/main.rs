@@ -9,7 +9,7 @@ use xtask::{check_spec, ci, dev, stack, tidy, venv};
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
-    /// Compare the document that the program emits with the one in openapi/, by meaning.
+    /// Compare our documents with the program, the official ones and the real stores, by meaning.
     CheckSpec(check_spec::Args),
     /// Run every check in order, and stop at the first that fails.
     Ci(ci::Args),

@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace;
 
-const REQUIREMENTS: &str = "tests/stack/requirements.txt";
+pub(crate) const REQUIREMENTS: &str = "tests/stack/requirements.txt";
 const SCRIPTS: &str = "tests/stack";
 const VENV: &str = "target/stack-venv";
 /// What the packages need.
@@ -55,6 +55,14 @@ impl Venv {
     #[cfg(test)]
     pub(crate) fn at(root: &Path) -> Self {
         Self { root: root.to_owned(), folder: root.join(VENV) }
+    }
+
+    /// As if it had been made from these requirements.
+    #[cfg(test)]
+    pub(crate) fn pretend(&self, requirements: &str) {
+        fs::create_dir_all(self.folder.join("bin")).expect("a folder");
+        fs::write(self.python(), "").expect("written");
+        fs::write(self.stamp(), format!("# {}\n{requirements}", self.folder.display())).expect("written");
     }
 
     pub fn python(&self) -> PathBuf {
@@ -150,7 +158,7 @@ fn find_python<'p>(names: &[&'p str]) -> Result<&'p str> {
 }
 
 /// Runs a command, whose output is of interest only if it fails.
-fn silently(command: &mut Command) -> Result<()> {
+pub(crate) fn silently(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("run {program}"))?;
     let said = [output.stdout, output.stderr].concat();

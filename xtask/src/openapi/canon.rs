@@ -42,6 +42,8 @@ enum Role {
     Part(Kind),
     /// Named objects.
     Map(Kind),
+    /// Objects that have a place instead of a name.
+    List(Kind),
     /// Schemas without names: `oneOf` and its like.
     Schemas,
     Parameters,
@@ -62,7 +64,8 @@ fn role(kind: Kind, key: &str, value: &Value) -> Role {
         (RequestBody | Response | Parameter | Header, "content") => Role::Map(MediaType),
         (Parameter | Header | MediaType, "schema") | (Schema, "items" | "not") => Role::Part(Schema),
         (Schema, "additionalProperties") if value.is_object() => Role::Part(Schema),
-        (Schema, "properties") => Role::Map(Schema),
+        (Schema, "properties" | "patternProperties") => Role::Map(Schema),
+        (Schema, "prefixItems") => Role::List(Schema),
         (Schema, "allOf" | "oneOf" | "anyOf") => Role::Schemas,
         (_, _) => Role::Fact,
     }
@@ -110,8 +113,9 @@ pub(crate) struct Shape<'d> {
 pub(crate) struct Part<'d> {
     pub(crate) kind: Kind,
     pub(crate) node: Node<'d>,
-    /// A member of an object that may be missing. It may then be null as well:
-    /// Python peers send null for "absent", and we accept both.
+    /// Whether null makes no difference. A member of an object that may be
+    /// missing may be null as well: Python peers send null for "absent", and we
+    /// accept both.
     pub(crate) optional: bool,
 }
 
@@ -156,8 +160,15 @@ fn shape_beyond<'d>(
             Role::Set => _ = shape.sets.insert(key, member.items()),
             Role::Schemas => _ = shape.schemas.insert(key, member.items()),
             Role::Parameters => shape.parts.extend(parameters(document, &member)?),
-            Role::Part(kind) => {
-                shape.parts.insert(key.into(), Part { kind, node: member, optional: false });
+            Role::List(kind) => {
+                for (index, node) in member.items().into_iter().enumerate() {
+                    shape.parts.insert(format!("{key}/{index}"), Part { kind, node, optional: false });
+                }
+            }
+            Role::Part(part) => {
+                // A path, a query and a header have no spelling for null.
+                let optional = matches!(kind, Kind::Parameter | Kind::Header);
+                shape.parts.insert(key.into(), Part { kind: part, node: member, optional });
             }
             Role::Map(kind) => {
                 for (name, node) in member.entries().into_iter().filter(|(name, _)| !is_extension(kind, name))
