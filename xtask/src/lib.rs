@@ -14,5 +14,6 @@ pub mod sdk;
 pub mod services;
 pub mod stack;
 pub mod tidy;
+pub mod upgrade_sdk;
 pub mod venv;
 pub mod workspace;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{check_spec, ci, dev, stack, tidy, venv};
+use xtask::{check_spec, ci, dev, stack, tidy, upgrade_sdk, venv};
 
 /// The project's own tools.
 #[derive(Parser)]
@@ -19,6 +19,8 @@ enum Command {
     Stack(stack::Args),
     /// Check who imports whom, the size of files, and what must not be in them.
     Tidy(tidy::Args),
+    /// Go to another version of the official specification: what changes, our documents, what breaks.
+    UpgradeSdk(upgrade_sdk::Args),
     /// Make the Python environment that the tests against the real services need.
     Venv(venv::Args),
 }
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Dev(args) => dev::run(&args),
         Command::Stack(args) => stack::run(&args),
         Command::Tidy(args) => tidy::run(&args),
+        Command::UpgradeSdk(args) => upgrade_sdk::run(&args),
         Command::Venv(args) => venv::run(&args),
     };
     match result {

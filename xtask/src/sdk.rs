@@ -115,6 +115,11 @@ impl Sdk {
         &self.name
     }
 
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What it says about a service.
     pub fn document(&self, service: &str) -> Result<Document> {
         let file = self.folder.join("openapi").join(format!("{service}.openapi.yaml"));

@@ -70,6 +70,11 @@ impl Accepted {
         }
     }
 
+    /// Whether this is on purpose.
+    pub(crate) fn accepts(&self, against: Against, document: &str, found: &Difference) -> bool {
+        self.book().reason(against, document, found).is_some()
+    }
+
     /// To be asked about each difference.
     pub(super) fn book(&self) -> Book<'_> {
         Book { accepted: self, used: Vec::new() }

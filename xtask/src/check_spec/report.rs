@@ -51,7 +51,7 @@ impl Report {
 
 fn text_of(checked: &Checked) -> String {
     let Checked { ours, theirs, comparison, accepted, .. } = checked;
-    let Comparison { differences, operations, schemas, skipped } = comparison;
+    let Comparison { differences, operations, schemas, skipped, .. } = comparison;
     let mut out = format!("{ours} and {theirs}: ");
     _ = write!(
         out,

@@ -80,9 +80,10 @@ fn refer_inside(json: &mut Value, file: &Path, titles: &BTreeMap<PathBuf, String
     match json {
         Value::Object(members) => {
             for (key, member) in members {
-                match member {
-                    Value::String(target) if key == "$ref" => *target = inside(target, file, titles)?,
-                    member => refer_inside(member, file, titles)?,
+                if let ("$ref", Value::String(target)) = (key.as_str(), &mut *member) {
+                    *target = inside(target, file, titles)?;
+                } else {
+                    refer_inside(member, file, titles)?;
                 }
             }
             Ok(())

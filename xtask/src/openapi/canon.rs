@@ -71,7 +71,8 @@ fn role(kind: Kind, key: &str, value: &Value) -> Role {
     }
 }
 
-fn is_prose(key: &str) -> bool {
+/// Whether a member of this name is for people.
+pub(crate) fn is_prose(key: &str) -> bool {
     let prose = ["title", "summary", "description", "example", "examples", "externalDocs"];
     prose.contains(&key) || key.starts_with("x-")
 }

@@ -43,6 +43,9 @@ pub struct Comparison {
     pub schemas: usize,
     /// Named schemas of it that were not.
     pub skipped: Vec<String>,
+    /// Where their named schemas are, and where ours that were compared with
+    /// them.
+    pub(crate) counterparts: BTreeMap<String, String>,
 }
 
 /// Compares `theirs` with `ours`, a document of `openapi/`, by meaning.
@@ -90,7 +93,8 @@ pub fn compare(ours: &Document, theirs: &Document) -> Result<Comparison> {
         }
         schemas += 1;
     }
-    Ok(Comparison { differences: walk.finish(), operations: wanted.len(), schemas, skipped })
+    let counterparts = std::mem::take(&mut walk.counterparts);
+    Ok(Comparison { differences: walk.finish(), operations: wanted.len(), schemas, skipped, counterparts })
 }
 
 fn by_key(document: &Document) -> Result<BTreeMap<String, Operation<'_>>> {
@@ -121,6 +125,7 @@ struct Walk<'d> {
     under_way: BTreeSet<Pair>,
     /// All that was ever met in our document.
     reached: BTreeSet<String>,
+    counterparts: BTreeMap<String, String>,
     /// By what makes two of them one: pointer and both texts.
     found: BTreeMap<[String; 3], Difference>,
 }
@@ -135,6 +140,7 @@ impl<'d> Walk<'d> {
             met: BTreeSet::new(),
             under_way: BTreeSet::new(),
             reached: BTreeSet::new(),
+            counterparts: BTreeMap::new(),
             found: BTreeMap::new(),
         }
     }
@@ -195,6 +201,9 @@ impl<'d> Walk<'d> {
 
     fn shapes(&mut self, ours: &Shape<'d>, theirs: &Shape<'d>, optional: bool) -> Result<()> {
         self.reached.insert(ours.at.clone());
+        if is_named(&ours.at) && is_named(&theirs.at) {
+            self.counterparts.entry(theirs.at.clone()).or_insert_with(|| ours.at.clone());
+        }
         let pair: Pair = (ours.at.clone(), theirs.at.clone(), optional);
         if self.met.insert(pair.clone()) {
             self.under_way.insert(pair.clone());
@@ -310,6 +319,11 @@ impl<'d> Walk<'d> {
 fn named<'d>(node: &Node<'d>) -> Option<&'d str> {
     let only = || node.child("allOf")?.items().first()?.reference();
     node.reference().or_else(only)
+}
+
+/// Whether a pointer is that of a named schema.
+fn is_named(at: &str) -> bool {
+    at.strip_prefix("#/components/schemas/").is_some_and(|name| !name.contains('/'))
 }
 
 #[derive(PartialEq)]

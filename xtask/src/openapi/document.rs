@@ -82,6 +82,10 @@ impl Document {
         &self.name
     }
 
+    pub(crate) fn json(&self) -> &Value {
+        &self.json
+    }
+
     pub(crate) fn root(&self) -> Node<'_> {
         Node { at: "#".into(), value: &self.json }
     }

@@ -21,5 +21,7 @@ mod spelling;
 
 pub use bundle::bundle;
 pub(crate) use bundle::files;
+pub(crate) use canon::is_prose;
 pub use diff::{Comparison, Difference, compare};
 pub use document::Document;
+pub(crate) use document::{Node, escaped};
