@@ -63,7 +63,10 @@ impl Sdk {
         let pin = fs::read_to_string(root.join(PIN)).with_context(|| format!("read {PIN}"))?;
         let expected = format!("  {}", wheel_name(&version));
         let Some(hash) = pin.lines().find_map(|line| line.strip_suffix(&expected)) else {
-            bail!("{PIN} has no line for {}, which {REQUIREMENTS} pins", wheel_name(&version));
+            bail!(
+                "{PIN} has no line for {}, which {REQUIREMENTS} pins: `cargo xtask upgrade-sdk` changes both",
+                wheel_name(&version)
+            );
         };
         let venv = venv::ensure(root)?;
         if !wheel.exists() {

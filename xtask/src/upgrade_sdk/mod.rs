@@ -144,7 +144,9 @@ fn finish(by_hand: usize) -> Result<()> {
     }
     match todo.len() + by_hand {
         0 => println!("\neverything compiles and all tests pass: review the diff, and commit it"),
-        count => bail!("{count} things to do before the new version is in: see above"),
+        count => {
+            bail!("{count} things to do before the new version is in (tests run once it compiles): see above")
+        }
     }
     Ok(())
 }

@@ -97,16 +97,17 @@ impl Step<'_> {
         }
         // A parameter that we do not have: there is no place for it yet.
         if let (true, Some(value)) = (parent.ends_with("/parameters") && key.ends_with(')'), &theirs) {
-            let mut all = list(&self.text, parent).unwrap_or_default();
-            all.push(value.clone());
-            return self.set(parent, Value::Array(all));
+            return match list(&self.text, parent) {
+                Some(_) => self.append(parent, value),
+                None => self.set(parent, json!([value])),
+            };
         }
         // An element of a list.
         if let Some(mut items) = list(&self.text, parent) {
             let index: usize = key.parse().context("an index")?;
             match theirs {
                 Some(value) if index < items.len() => items[index] = value,
-                Some(value) => items.push(value),
+                Some(value) => return self.append(parent, &value),
                 None => _ = (index < items.len()).then(|| items.remove(index)),
             }
             return self.set(parent, Value::Array(items));
@@ -134,6 +135,12 @@ impl Step<'_> {
         let sign = if self.text.json().pointer(pointer).is_some() { '~' } else { '+' };
         self.text = self.text.set(pointer, value)?;
         self.edits.push(format!("{sign} {pointer}"));
+        Ok(())
+    }
+
+    fn append(&mut self, pointer: &str, item: &Value) -> Result<()> {
+        self.text = self.text.append(pointer, item)?;
+        self.edits.push(format!("~ {pointer}"));
         Ok(())
     }
 

@@ -51,6 +51,26 @@ impl Text {
         self.rewritten(pointer, json)
     }
 
+    /// Adds to the list at the pointer.
+    pub(super) fn append(&self, pointer: &str, item: &Value) -> Result<Self> {
+        let mut json = self.json.clone();
+        let place = segments(pointer);
+        let items = json.pointer_mut(pointer).and_then(Value::as_array_mut);
+        items.with_context(|| format!("{pointer}: no list"))?.push(item.clone());
+        // After the last element, if they have lines of their own.
+        let mut lines = self.lines.clone();
+        if let Some(span) = find(&lines, &place) {
+            let elements = (span.start + 1..span.end).filter(|index| is_content(&lines[*index]));
+            let first = elements.map(|index| &lines[index]).next();
+            if let Some(indent) =
+                first.filter(|line| line.trim().starts_with("- ")).map(|line| indent_of(line))
+            {
+                lines.splice(span.end..span.end, element(item, indent));
+            }
+        }
+        if says(&lines, &json) { Ok(Self { lines, json }) } else { self.rewritten(pointer, json) }
+    }
+
     pub(super) fn remove(&self, pointer: &str) -> Result<Self> {
         let mut json = self.json.clone();
         let (parent, key) = pointer.rsplit_once('/').context("the whole document stays")?;
@@ -65,17 +85,19 @@ impl Text {
         let mut place = segments(pointer);
         loop {
             let mut lines = self.lines.clone();
-            if edit(&mut lines, &place, value_at(&json, &place)) {
-                let yaml: String = lines.iter().map(|line| format!("{line}\n")).collect();
-                if serde_yaml_ng::from_str::<Value>(&yaml).is_ok_and(|said| said == json) {
-                    return Ok(Self { lines, json });
-                }
+            if edit(&mut lines, &place, value_at(&json, &place)) && says(&lines, &json) {
+                return Ok(Self { lines, json });
             }
             // Not in lines of its own: what is around it is written anew.
             place.pop();
             ensure!(!place.is_empty(), "{pointer}: cannot be changed in the text");
         }
     }
+}
+
+fn says(lines: &[String], json: &Value) -> bool {
+    let yaml: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    serde_yaml_ng::from_str::<Value>(&yaml).is_ok_and(|said| said == *json)
 }
 
 fn segments(pointer: &str) -> Vec<String> {
@@ -207,7 +229,8 @@ fn key_of(line: &str) -> Option<String> {
 /// A member in lines.
 fn member(key: &str, value: &Value, indent: usize) -> Vec<String> {
     let margin = " ".repeat(indent);
-    let key = if key.parse::<u32>().is_ok() { format!("{key:?}") } else { word(&Value::String(key.into())) };
+    let key =
+        if key.parse::<u32>().is_ok() { format!("{key:?}") } else { scalar(&Value::String(key.into())) };
     let is_large = |value: &Value| value.is_object() || value.is_array();
     match value {
         Value::Object(members) if !members.is_empty() => {
@@ -233,7 +256,7 @@ fn member(key: &str, value: &Value, indent: usize) -> Vec<String> {
             lines
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-            vec![format!("{margin}{key}: {}", word(value))]
+            vec![format!("{margin}{key}: {}", scalar(value))]
         }
     }
 }
@@ -303,15 +326,25 @@ fn folded(text: &str, indent: usize) -> Vec<String> {
     lines
 }
 
-/// A scalar, or something empty.
+/// A scalar, or something empty, in a line.
 fn word(value: &Value) -> String {
+    spelled(value, |text| format!("[{text}]"), |read| &read[0])
+}
+
+/// The same behind a key and a colon, where more is allowed without quotes.
+fn scalar(value: &Value) -> String {
+    spelled(value, |text| format!("k: {text}"), |read| &read["k"])
+}
+
+/// A text stands as it is where that is read as the same text.
+fn spelled(value: &Value, place: fn(&str) -> String, take: fn(&Value) -> &Value) -> String {
+    /// Not for all who read YAML.
+    const FLAGS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
     let Value::String(text) = value else { return value.to_string() };
-    let plain = |c: char| c.is_alphanumeric() || "_-./{}:$".contains(c);
     let is_plain = text.starts_with(|c: char| c.is_alphabetic() || c == '/' || c == '$')
-        && text.chars().all(|c| plain(c) || c == ' ')
-        && !text.contains(": ")
-        && !text.ends_with([':', ' '])
-        && serde_yaml_ng::from_str::<Value>(text).is_ok_and(|read| read == *value);
+        && !FLAGS.contains(&text.to_lowercase().as_str())
+        && is_one_line(text)
+        && serde_yaml_ng::from_str::<Value>(&place(text)).is_ok_and(|read| take(&read) == value);
     // JSON's strings are YAML's, too.
     if is_plain { text.clone() } else { value.to_string() }
 }
@@ -348,7 +381,7 @@ components:
           type: object
     B:
       type: string
-      enum: [x, y]
+      enum: [u, v]
 "##;
 
     fn text() -> Text {
@@ -373,12 +406,22 @@ components:
 
     #[test]
     fn lists_and_scalars_are_replaced_in_their_lines() {
-        let changed = text().set("/components/schemas/B/enum", json!(["x", "y", "z"])).expect("changed");
-        assert_eq!(news(&changed), ["      enum: [x, y, z]"]);
+        let changed = text().set("/components/schemas/B/enum", json!(["u", "v", "w"])).expect("changed");
+        assert_eq!(news(&changed), ["      enum: [u, v, w]"]);
         let changed = text().set("/components/schemas/B/type", json!("integer")).expect("changed");
         assert_eq!(news(&changed), ["      type: integer"]);
         let changed = text().set("/components/schemas/A/required", json!(["one", "two"])).expect("changed");
         assert_eq!(news(&changed), ["      required: [one, two]"]);
+    }
+
+    #[test]
+    fn an_element_more_leaves_the_others_alone() {
+        let yaml = "a:\n  # First.\n  - name: b\n    is: 1\n  - name: c\n\nd: [1]\n";
+        let list = Text::new(yaml).expect("YAML");
+        let longer = list.append("/a", &json!({"name": "e", "is": 2})).expect("changed");
+        assert_eq!(longer.yaml(), yaml.replace("c\n", "c\n  - name: e\n    is: 2\n"));
+        assert_eq!(list.append("/d", &json!(2)).expect("changed").yaml(), yaml.replace("[1]", "[1, 2]"));
+        assert!(list.append("/e", &json!(2)).is_err());
     }
 
     #[test]
@@ -416,6 +459,8 @@ components:
             json!("word ".repeat(60).trim()),
             json!("two\nlines"),
             json!("`code` first: and a # besides"),
+            json!("Plain, `code` and (this); no: quotes"),
+            json!(["off", "Plain, not here", "a"]),
             json!({"400": {"description": "d"}, "^a\\.b$": {}}),
         ] {
             let changed = text().set("/components/schemas/C", value.clone()).expect("changed");
