@@ -125,7 +125,7 @@ pub fn pairs(args: &Args, documents: &Path) -> Result<Vec<Pair>> {
         against: Against::Program,
         service: OWN,
         ours: our_document(documents, OWN)?,
-        theirs: emitted,
+        theirs: emitted.of_rust(),
     }];
     let sdk = match &args.sdk_dir {
         Some(folder) => Sdk::local(folder)?,

@@ -3,9 +3,8 @@
 //!
 //! Gone in a shape are: prose and `x-` members; references (the shape is that
 //! of the target); `allOf` of one; keywords that say what holds anyway
-//! (`additionalProperties: true`, `nullable: false`, `minItems: 0`, …); the
-//! `format` of numbers, which is Rust's storage and not the contract's. What
-//! has no order has none: `required`, `enum`, `tags`, parameters.
+//! (`additionalProperties: true`, `nullable: false`, `minItems: 0`, …). What has
+//! no order has none: `required`, `enum`, `tags`, parameters.
 //!
 //! A keyword that is not known here is a fact, and facts are compared: it is
 //! safer to report too much.
@@ -254,11 +253,7 @@ fn merge_only_part<'d>(
 /// What can only be said about a schema when all of it is there.
 fn settle(shape: &mut Shape) {
     let fact = |key: &str| shape.facts.get(key).map(|fact| fact.value);
-    let numeric = fact("type").is_some_and(|kind| kind == "integer" || kind == "number");
     let nullable = fact("nullable").is_some();
-    if numeric {
-        shape.facts.remove("format");
-    }
     if let (true, Some(values)) = (nullable, shape.sets.get_mut("enum")) {
         // Some write the null into the list as well.
         values.retain(|value| !value.value.is_null());

@@ -78,6 +78,13 @@ impl Document {
         Self::new(&self.name, self.json)
     }
 
+    /// The same, as the program means it: how Rust stores a number is nobody
+    /// else's business.
+    pub fn of_rust(mut self) -> Self {
+        spelling::no_number_formats(&mut self.json);
+        self
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -78,6 +78,21 @@ pub(super) fn patterns(json: &mut Value) {
     }
 }
 
+/// Takes the `format` of numbers away: of what Rust emits it is the storage, and
+/// not the contract.
+pub(super) fn no_number_formats(json: &mut Value) {
+    match json {
+        Value::Object(members) => {
+            if members.get("type").is_some_and(|kind| kind == "integer" || kind == "number") {
+                members.remove("format");
+            }
+            members.values_mut().for_each(no_number_formats);
+        }
+        Value::Array(items) => items.iter_mut().for_each(no_number_formats),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 fn each(schemas: &mut Value) {
     match schemas {
         Value::Object(named) => named.values_mut().for_each(schema),
