@@ -9,7 +9,7 @@
 //!
 //! Compared is by meaning ([`crate::openapi`]), and all is told at once. Our
 //! documents disagree with the official ones and with the stores' here and
-//! there on purpose: see [`accepted`]. With the program they agree, or it is a
+//! there on purpose: see [`Accepted`]. With the program they agree, or it is a
 //! failure.
 
 mod accepted;
@@ -44,7 +44,7 @@ pub struct Args {
     /// A copy of the official specification, instead of the pinned one from PyPI
     #[arg(long, value_name = "DIR")]
     pub sdk_dir: Option<PathBuf>,
-    /// Documents of the stores (<service>.json), instead of asking the installed ones
+    /// Documents of the stores (run-store.json, …), instead of asking the installed ones
     #[arg(long, value_name = "DIR")]
     pub services_dir: Option<PathBuf>,
     /// Print the result as JSON
