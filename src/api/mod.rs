@@ -57,6 +57,8 @@ use crate::{
     },
 };
 
+#[cfg(any(test, feature = "test-util"))]
+pub use self::body::read_strictly;
 pub use self::errors::ApiError;
 
 const SERVICE_NAME: &str = "arp-jarvis-run-coordinator";

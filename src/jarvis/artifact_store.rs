@@ -90,7 +90,7 @@ impl ArtifactStore {
     }
 
     pub async fn metadata(&self, id: &ArtifactId) -> Result<Artifact, CallError> {
-        let answer = self.call(self.client.get_artifact_metadata(in_path(id)?)).await?;
+        let answer = self.call(self.client.get_metadata(in_path(id)?)).await?;
         Ok(answer.into_inner().into())
     }
 

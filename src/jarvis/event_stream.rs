@@ -53,7 +53,7 @@ impl EventStream {
             CallError::unavailable(Service::EventStream, &format!("an event cannot be sent: {error}"))
         })?;
         let body = AppendEventsRequest { events };
-        match self.patience.call(Service::EventStream, self.client.append_run_events(&body)).await {
+        match self.patience.call(Service::EventStream, self.client.append_events(&body)).await {
             Ok(_) => Ok(Appended::All),
             Err(error) if error.status == Some(409) => Ok(Appended::Duplicate),
             Err(error) => Err(error),

@@ -18,7 +18,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-const STAMP: &str = "made-from.txt";
+/// The stamp of a folder that is finished: its own path, and what it was made
+/// from.
+pub(crate) const STAMP: &str = "made-from.txt";
 
 /// Makes `folder`, if it is not there, not `sound`, or not made from this text.
 /// Several processes may ask at the same time.

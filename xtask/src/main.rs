@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{check_client, check_spec, ci, dev, fuzz, stack, tidy, venv};
+use xtask::{check_client, check_spec, ci, dev, fuzz, stack, tidy, upgrade_sdk, venv};
 
 /// The project's own tools.
 #[derive(Parser)]
@@ -11,7 +11,7 @@ use xtask::{check_client, check_spec, ci, dev, fuzz, stack, tidy, venv};
 enum Command {
     /// Check the library as others use it, without the server.
     CheckClient,
-    /// Compare the document that the program emits with the one in openapi/, by meaning.
+    /// Compare our documents with the program, the official ones and the real stores, by meaning.
     CheckSpec(check_spec::Args),
     /// Run every check in order, and stop at the first that fails.
     Ci(ci::Args),
@@ -23,6 +23,8 @@ enum Command {
     Stack(stack::Args),
     /// Check who imports whom, the size of files, and what must not be in them.
     Tidy(tidy::Args),
+    /// Go to another version of the official specification: what changes, our documents, what breaks.
+    UpgradeSdk(upgrade_sdk::Args),
     /// Make the Python environment that the tests against the real services need.
     Venv(venv::Args),
 }
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Stack(args) => stack::run(&args),
         Command::Tidy(args) => tidy::run(&args),
+        Command::UpgradeSdk(args) => upgrade_sdk::run(&args),
         Command::Venv(args) => venv::run(&args),
     };
     match result {

@@ -16,6 +16,7 @@ use crate::{
     workspace,
 };
 
+pub(crate) const REQUIREMENTS: &str = "tests/stack/requirements.txt";
 const SCRIPTS: &str = "tests/stack";
 
 /// An environment: what is in it, and where it is made.
@@ -24,7 +25,7 @@ struct Kind {
     folder: &'static str,
 }
 
-const STACK: Kind = Kind { requirements: "tests/stack/requirements.txt", folder: "target/stack-venv" };
+const STACK: Kind = Kind { requirements: REQUIREMENTS, folder: "target/stack-venv" };
 const OLD_STORES: Kind =
     Kind { requirements: "tests/stack/requirements-0.3.5.txt", folder: "target/stack-venv-0.3.5" };
 
@@ -60,6 +61,16 @@ impl Venv {
     #[cfg(test)]
     pub(crate) fn at(root: &Path) -> Self {
         Self { root: root.to_owned(), folder: root.join(STACK.folder) }
+    }
+
+    /// As if it had been made from these requirements.
+    #[cfg(test)]
+    pub(crate) fn pretend(&self, requirements: &str) {
+        use crate::made::STAMP;
+        fs::create_dir_all(self.folder.join("bin")).expect("a folder");
+        fs::write(self.python(), "").expect("written");
+        fs::write(self.folder.join(STAMP), format!("# {}\n{requirements}", self.folder.display()))
+            .expect("written");
     }
 
     pub fn python(&self) -> PathBuf {

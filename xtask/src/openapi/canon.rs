@@ -3,9 +3,8 @@
 //!
 //! Gone in a shape are: prose and `x-` members; references (the shape is that
 //! of the target); `allOf` of one; keywords that say what holds anyway
-//! (`additionalProperties: true`, `nullable: false`, `minItems: 0`, …); the
-//! `format` of numbers, which is Rust's storage and not the contract's. What
-//! has no order has none: `required`, `enum`, `tags`, parameters.
+//! (`additionalProperties: true`, `nullable: false`, `minItems: 0`, …). What has
+//! no order has none: `required`, `enum`, `tags`, parameters.
 //!
 //! A keyword that is not known here is a fact, and facts are compared: it is
 //! safer to report too much.
@@ -42,6 +41,8 @@ enum Role {
     Part(Kind),
     /// Named objects.
     Map(Kind),
+    /// Objects that have a place instead of a name.
+    List(Kind),
     /// Schemas without names: `oneOf` and its like.
     Schemas,
     Parameters,
@@ -62,13 +63,15 @@ fn role(kind: Kind, key: &str, value: &Value) -> Role {
         (RequestBody | Response | Parameter | Header, "content") => Role::Map(MediaType),
         (Parameter | Header | MediaType, "schema") | (Schema, "items" | "not") => Role::Part(Schema),
         (Schema, "additionalProperties") if value.is_object() => Role::Part(Schema),
-        (Schema, "properties") => Role::Map(Schema),
+        (Schema, "properties" | "patternProperties") => Role::Map(Schema),
+        (Schema, "prefixItems") => Role::List(Schema),
         (Schema, "allOf" | "oneOf" | "anyOf") => Role::Schemas,
         (_, _) => Role::Fact,
     }
 }
 
-fn is_prose(key: &str) -> bool {
+/// Whether a member of this name is for people.
+pub(crate) fn is_prose(key: &str) -> bool {
     let prose = ["title", "summary", "description", "example", "examples", "externalDocs"];
     prose.contains(&key) || key.starts_with("x-")
 }
@@ -110,8 +113,9 @@ pub(crate) struct Shape<'d> {
 pub(crate) struct Part<'d> {
     pub(crate) kind: Kind,
     pub(crate) node: Node<'d>,
-    /// A member of an object that may be missing. It may then be null as well:
-    /// Python peers send null for "absent", and we accept both.
+    /// Whether null makes no difference. A member of an object that may be
+    /// missing may be null as well: Python peers send null for "absent", and we
+    /// accept both.
     pub(crate) optional: bool,
 }
 
@@ -156,8 +160,15 @@ fn shape_beyond<'d>(
             Role::Set => _ = shape.sets.insert(key, member.items()),
             Role::Schemas => _ = shape.schemas.insert(key, member.items()),
             Role::Parameters => shape.parts.extend(parameters(document, &member)?),
-            Role::Part(kind) => {
-                shape.parts.insert(key.into(), Part { kind, node: member, optional: false });
+            Role::List(kind) => {
+                for (index, node) in member.items().into_iter().enumerate() {
+                    shape.parts.insert(format!("{key}/{index}"), Part { kind, node, optional: false });
+                }
+            }
+            Role::Part(part) => {
+                // A path, a query and a header have no spelling for null.
+                let optional = matches!(kind, Kind::Parameter | Kind::Header);
+                shape.parts.insert(key.into(), Part { kind: part, node: member, optional });
             }
             Role::Map(kind) => {
                 for (name, node) in member.entries().into_iter().filter(|(name, _)| !is_extension(kind, name))
@@ -242,11 +253,7 @@ fn merge_only_part<'d>(
 /// What can only be said about a schema when all of it is there.
 fn settle(shape: &mut Shape) {
     let fact = |key: &str| shape.facts.get(key).map(|fact| fact.value);
-    let numeric = fact("type").is_some_and(|kind| kind == "integer" || kind == "number");
     let nullable = fact("nullable").is_some();
-    if numeric {
-        shape.facts.remove("format");
-    }
     if let (true, Some(values)) = (nullable, shape.sets.get_mut("enum")) {
         // Some write the null into the list as well.
         values.retain(|value| !value.value.is_null());

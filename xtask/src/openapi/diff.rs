@@ -4,7 +4,7 @@
 //! - A pair of schemas that is being compared already is taken to be the same
 //!   when it is met again: recursive schemas come to an end, and what is
 //!   different about them is found by the comparison under way.
-//! - A difference has the pointer of the place in the specification (or the
+//! - A difference has the pointer of the place in our document (or the
 //!   place where it would stand), references followed. So a schema that is
 //!   used everywhere is reported once, with the operations that it is part of.
 //! - A named schema that no operation refers to is compared if both documents
@@ -24,11 +24,11 @@ use super::{
 /// Something that the two documents do not agree on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// JSON pointer into the specification.
+    /// JSON pointer into our document.
     pub pointer: String,
-    /// What is said there; none = nothing.
-    pub spec: Option<Value>,
-    pub emitted: Option<Value>,
+    /// What it says there; none = nothing.
+    pub ours: Option<Value>,
+    pub theirs: Option<Value>,
     /// What it is part of: operations by name, or `component X`.
     pub places: Vec<String>,
 }
@@ -37,23 +37,26 @@ pub struct Difference {
 #[derive(Debug)]
 pub struct Comparison {
     pub differences: Vec<Difference>,
-    /// Operations of the specification.
+    /// Operations of our document.
     pub operations: usize,
-    /// Named schemas of the specification that were compared.
+    /// Named schemas of our document that were compared.
     pub schemas: usize,
-    /// Named schemas of the specification that were not.
+    /// Named schemas of it that were not.
     pub skipped: Vec<String>,
+    /// Where their named schemas are, and where ours that were compared with
+    /// them.
+    pub(crate) counterparts: BTreeMap<String, String>,
 }
 
-/// Compares `emitted` with `spec`, by meaning.
-pub fn compare(spec: &Document, emitted: &Document) -> Result<Comparison> {
-    let mut walk = Walk::new(spec, emitted);
-    let (wanted, mut given) = (by_key(spec)?, by_key(emitted)?);
+/// Compares `theirs` with `ours`, a document of `openapi/`, by meaning.
+pub fn compare(ours: &Document, theirs: &Document) -> Result<Comparison> {
+    let mut walk = Walk::new(ours, theirs);
+    let (wanted, mut given) = (by_key(ours)?, by_key(theirs)?);
     for (key, operation) in &wanted {
         walk.begin(&operation.name);
         match given.remove(key) {
             Some(other) => {
-                let shapes = (canon::operation(spec, operation)?, canon::operation(emitted, &other)?);
+                let shapes = (canon::operation(ours, operation)?, canon::operation(theirs, &other)?);
                 walk.shapes(&shapes.0, &shapes.1, false)?;
             }
             None => walk.report(&operation.node.at, Some(operation.node.value), None),
@@ -65,9 +68,9 @@ pub fn compare(spec: &Document, emitted: &Document) -> Result<Comparison> {
     }
 
     // A scheme that one document lacks shows where operations ask for it.
-    let components = |kind| emitted.components(kind).into_iter().collect::<BTreeMap<_, _>>();
+    let components = |kind| theirs.components(kind).into_iter().collect::<BTreeMap<_, _>>();
     let other = components("securitySchemes");
-    for (name, scheme) in spec.components("securitySchemes") {
+    for (name, scheme) in ours.components("securitySchemes") {
         if let Some(other) = other.get(name) {
             walk.begin(&format!("component {name}"));
             walk.nodes(Kind::SecurityScheme, &scheme, other, false)?;
@@ -76,7 +79,7 @@ pub fn compare(spec: &Document, emitted: &Document) -> Result<Comparison> {
 
     let (mut schemas, mut skipped) = (0, Vec::new());
     let other = components("schemas");
-    for (name, schema) in spec.components("schemas") {
+    for (name, schema) in ours.components("schemas") {
         match other.get(name) {
             _ if walk.reached.contains(&schema.at) => {}
             Some(other) => {
@@ -90,7 +93,8 @@ pub fn compare(spec: &Document, emitted: &Document) -> Result<Comparison> {
         }
         schemas += 1;
     }
-    Ok(Comparison { differences: walk.finish(), operations: wanted.len(), schemas, skipped })
+    let counterparts = std::mem::take(&mut walk.counterparts);
+    Ok(Comparison { differences: walk.finish(), operations: wanted.len(), schemas, skipped, counterparts })
 }
 
 fn by_key(document: &Document) -> Result<BTreeMap<String, Operation<'_>>> {
@@ -109,8 +113,8 @@ type Pair = (String, String, bool);
 
 /// The walk through both documents.
 struct Walk<'d> {
-    spec: &'d Document,
-    emitted: &'d Document,
+    ours: &'d Document,
+    theirs: &'d Document,
     /// Only the question is asked whether there is any difference.
     trial: bool,
     /// Where it began.
@@ -119,22 +123,24 @@ struct Walk<'d> {
     met: BTreeSet<Pair>,
     /// What is being compared.
     under_way: BTreeSet<Pair>,
-    /// All that was ever met in the specification.
+    /// All that was ever met in our document.
     reached: BTreeSet<String>,
+    counterparts: BTreeMap<String, String>,
     /// By what makes two of them one: pointer and both texts.
     found: BTreeMap<[String; 3], Difference>,
 }
 
 impl<'d> Walk<'d> {
-    fn new(spec: &'d Document, emitted: &'d Document) -> Self {
+    fn new(ours: &'d Document, theirs: &'d Document) -> Self {
         Self {
-            spec,
-            emitted,
+            ours,
+            theirs,
             trial: false,
             place: String::new(),
             met: BTreeSet::new(),
             under_way: BTreeSet::new(),
             reached: BTreeSet::new(),
+            counterparts: BTreeMap::new(),
             found: BTreeMap::new(),
         }
     }
@@ -150,13 +156,13 @@ impl<'d> Walk<'d> {
         self.found.into_values().collect()
     }
 
-    fn report(&mut self, pointer: &str, spec: Option<&Value>, emitted: Option<&Value>) {
+    fn report(&mut self, pointer: &str, ours: Option<&Value>, theirs: Option<&Value>) {
         let text = |value: Option<&Value>| value.map(Value::to_string).unwrap_or_default();
         let found =
-            self.found.entry([pointer.to_owned(), text(spec), text(emitted)]).or_insert_with(|| Difference {
+            self.found.entry([pointer.to_owned(), text(ours), text(theirs)]).or_insert_with(|| Difference {
                 pointer: pointer.to_owned(),
-                spec: spec.cloned(),
-                emitted: emitted.cloned(),
+                ours: ours.cloned(),
+                theirs: theirs.cloned(),
                 places: Vec::new(),
             });
         if !found.places.contains(&self.place) {
@@ -164,53 +170,55 @@ impl<'d> Walk<'d> {
         }
     }
 
-    fn nodes(&mut self, kind: Kind, spec: &Node<'d>, emitted: &Node<'d>, optional: bool) -> Result<()> {
-        if kind == Kind::Schema && !self.trial && self.is_mistaken(spec, emitted, optional)? {
-            self.report(&spec.at, Some(spec.value), Some(emitted.value));
+    fn nodes(&mut self, kind: Kind, ours: &Node<'d>, theirs: &Node<'d>, optional: bool) -> Result<()> {
+        if kind == Kind::Schema && !self.trial && self.is_mistaken(ours, theirs, optional)? {
+            self.report(&ours.at, Some(ours.value), Some(theirs.value));
             return Ok(());
         }
-        let (spec, emitted) =
-            (canon::shape(self.spec, kind, spec)?, canon::shape(self.emitted, kind, emitted)?);
-        self.shapes(&spec, &emitted, optional)
+        let (ours, theirs) = (canon::shape(self.ours, kind, ours)?, canon::shape(self.theirs, kind, theirs)?);
+        self.shapes(&ours, &theirs, optional)
     }
 
-    /// `emitted` refers to another schema than `spec`, although it has that
+    /// `theirs` refers to another schema than `ours`, although it has that
     /// too, and it is not only a name: one difference, and not one for each
     /// member that the two do not share.
-    fn is_mistaken(&self, spec: &Node<'d>, emitted: &Node<'d>, optional: bool) -> Result<bool> {
-        let (Some(wanted), Some(given)) = (named(spec), named(emitted)) else { return Ok(false) };
+    fn is_mistaken(&self, ours: &Node<'d>, theirs: &Node<'d>, optional: bool) -> Result<bool> {
+        let (Some(wanted), Some(given)) = (named(ours), named(theirs)) else { return Ok(false) };
         let has_wanted =
-            wanted.strip_prefix('#').is_some_and(|at| self.emitted.root().value.pointer(at).is_some());
-        Ok(wanted != given && has_wanted && !self.are_same(spec, emitted, optional)?)
+            wanted.strip_prefix('#').is_some_and(|at| self.theirs.root().value.pointer(at).is_some());
+        Ok(wanted != given && has_wanted && !self.are_same(ours, theirs, optional)?)
     }
 
     /// What is under way is taken to be the same here too: otherwise, recursive
     /// schemas would have no end.
-    fn are_same(&self, spec: &Node<'d>, emitted: &Node<'d>, optional: bool) -> Result<bool> {
+    fn are_same(&self, ours: &Node<'d>, theirs: &Node<'d>, optional: bool) -> Result<bool> {
         let mut trial =
-            Self { trial: true, met: self.under_way.clone(), ..Self::new(self.spec, self.emitted) };
+            Self { trial: true, met: self.under_way.clone(), ..Self::new(self.ours, self.theirs) };
         trial.under_way.clone_from(&self.under_way);
-        trial.nodes(Kind::Schema, spec, emitted, optional)?;
+        trial.nodes(Kind::Schema, ours, theirs, optional)?;
         Ok(trial.found.is_empty())
     }
 
-    fn shapes(&mut self, spec: &Shape<'d>, emitted: &Shape<'d>, optional: bool) -> Result<()> {
-        self.reached.insert(spec.at.clone());
-        let pair: Pair = (spec.at.clone(), emitted.at.clone(), optional);
+    fn shapes(&mut self, ours: &Shape<'d>, theirs: &Shape<'d>, optional: bool) -> Result<()> {
+        self.reached.insert(ours.at.clone());
+        if is_named(&ours.at) && is_named(&theirs.at) {
+            self.counterparts.entry(theirs.at.clone()).or_insert_with(|| ours.at.clone());
+        }
+        let pair: Pair = (ours.at.clone(), theirs.at.clone(), optional);
         if self.met.insert(pair.clone()) {
             self.under_way.insert(pair.clone());
-            self.contents(spec, emitted, optional)?;
+            self.contents(ours, theirs, optional)?;
             self.under_way.remove(&pair);
         }
         Ok(())
     }
 
-    fn contents(&mut self, spec: &Shape<'d>, emitted: &Shape<'d>, optional: bool) -> Result<()> {
-        if self.facts(spec, emitted, optional) == Verdict::Incomparable {
+    fn contents(&mut self, ours: &Shape<'d>, theirs: &Shape<'d>, optional: bool) -> Result<()> {
+        if self.facts(ours, theirs, optional) == Verdict::Incomparable {
             return Ok(());
         }
-        self.sets(spec, emitted);
-        for (key, part) in pairs(&spec.parts, &emitted.parts) {
+        self.sets(ours, theirs);
+        for (key, part) in pairs(&ours.parts, &theirs.parts) {
             match part {
                 (Some(wanted), Some(given)) => {
                     // Where only one is optional, `required` has been reported.
@@ -219,20 +227,20 @@ impl<'d> Walk<'d> {
                 }
                 (wanted, given) => {
                     let value = |part: &Part<'d>| part.node.value;
-                    let at = wanted.map_or_else(|| format!("{}/{key}", spec.at), |part| part.node.at.clone());
+                    let at = wanted.map_or_else(|| format!("{}/{key}", ours.at), |part| part.node.at.clone());
                     self.report(&at, wanted.map(value), given.map(value));
                 }
             }
         }
-        for (key, (wanted, given)) in pairs(&spec.schemas, &emitted.schemas) {
+        for (key, (wanted, given)) in pairs(&ours.schemas, &theirs.schemas) {
             let list = |nodes: Option<&Vec<Node<'d>>>| nodes.cloned().unwrap_or_default();
-            self.alternatives(&format!("{}/{key}", spec.at), list(wanted), list(given))?;
+            self.alternatives(&format!("{}/{key}", ours.at), list(wanted), list(given))?;
         }
         Ok(())
     }
 
-    fn facts(&mut self, spec: &Shape<'d>, emitted: &Shape<'d>, optional: bool) -> Verdict {
-        let mut differing: Vec<_> = pairs(&spec.facts, &emitted.facts)
+    fn facts(&mut self, ours: &Shape<'d>, theirs: &Shape<'d>, optional: bool) -> Verdict {
+        let mut differing: Vec<_> = pairs(&ours.facts, &theirs.facts)
             .into_iter()
             .filter(|(key, _)| !(optional && **key == "nullable"))
             .filter(|(_, (wanted, given))| !same(wanted.map(|fact| fact.value), given.map(|fact| fact.value)))
@@ -243,22 +251,22 @@ impl<'d> Walk<'d> {
             differing.retain(|(key, _)| **key == "type");
         }
         for (key, (wanted, given)) in differing {
-            let at = wanted.map_or_else(|| format!("{}/{key}", spec.at), |fact| fact.at.clone());
+            let at = wanted.map_or_else(|| format!("{}/{key}", ours.at), |fact| fact.at.clone());
             self.report(&at, wanted.map(|fact| fact.value), given.map(|fact| fact.value));
         }
         if incomparable { Verdict::Incomparable } else { Verdict::Comparable }
     }
 
     /// Each value that only one of the two has.
-    fn sets(&mut self, spec: &Shape<'d>, emitted: &Shape<'d>) {
-        for (key, (wanted, given)) in pairs(&spec.sets, &emitted.sets) {
+    fn sets(&mut self, ours: &Shape<'d>, theirs: &Shape<'d>) {
+        for (key, (wanted, given)) in pairs(&ours.sets, &theirs.sets) {
             let list = |values: Option<&Vec<Node<'d>>>| values.cloned().unwrap_or_default();
             let (wanted, given) = (list(wanted), list(given));
             let has =
                 |values: &[Node], value: &Value| values.iter().any(|v| same(Some(v.value), Some(value)));
             // Of an inherited `security`, the place is the document's.
             let parent = |value: &Node| value.at.rsplit_once('/').map(|(parent, _)| parent.to_owned());
-            let at = wanted.first().and_then(parent).unwrap_or_else(|| format!("{}/{key}", spec.at));
+            let at = wanted.first().and_then(parent).unwrap_or_else(|| format!("{}/{key}", ours.at));
             for value in wanted.iter().filter(|value| !has(&given, value.value)) {
                 self.report(&at, Some(value.value), None);
             }
@@ -311,6 +319,11 @@ impl<'d> Walk<'d> {
 fn named<'d>(node: &Node<'d>) -> Option<&'d str> {
     let only = || node.child("allOf")?.items().first()?.reference();
     node.reference().or_else(only)
+}
+
+/// Whether a pointer is that of a named schema.
+fn is_named(at: &str) -> bool {
+    at.strip_prefix("#/components/schemas/").is_some_and(|name| !name.contains('/'))
 }
 
 #[derive(PartialEq)]

@@ -5,16 +5,17 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use super::spelling;
+
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 /// Data, not description: a `$ref` in it is only text.
 const DATA: [&str; 4] = ["default", "enum", "example", "examples"];
 
-/// An OpenAPI 3.0 document all of whose references lead somewhere.
-///
-/// Another version of the standard belongs here too: rewritten into 3.0's
-/// spelling on the way in, so that nothing else has to know.
-#[derive(Debug)]
+/// An OpenAPI document all of whose references lead somewhere. One of version
+/// 3.1 is rewritten into 3.0's spelling on the way in, so that nothing else has
+/// to know.
+#[derive(Clone, Debug)]
 pub struct Document {
     name: String,
     json: Value,
@@ -56,19 +57,40 @@ impl Document {
         Self::new(name, json)
     }
 
-    pub fn new(name: &str, json: Value) -> Result<Self> {
+    pub fn new(name: &str, mut json: Value) -> Result<Self> {
+        let version = json["openapi"].as_str().unwrap_or("none");
+        match version {
+            new if new.starts_with("3.1.") => spelling::document(&mut json),
+            other => ensure!(
+                other.starts_with("3.0."),
+                "{name}: OpenAPI version is {version}, only 3.0 and 3.1 can be compared"
+            ),
+        }
         let document = Self { name: name.into(), json };
-        let version = document.json["openapi"].as_str().unwrap_or("none");
-        ensure!(
-            version.starts_with("3.0."),
-            "{name}: OpenAPI version is {version}, only 3.0 can be compared"
-        );
         document.check_references(&document.root())?;
         Ok(document)
     }
 
+    /// The same, with `x-pattern-properties` taken for what they stand for.
+    /// Rust's types have no patterns, so this is not for all comparisons.
+    pub fn with_patterns(mut self) -> Result<Self> {
+        spelling::patterns(&mut self.json);
+        Self::new(&self.name, self.json)
+    }
+
+    /// The same, as the program means it: how Rust stores a number is nobody
+    /// else's business.
+    pub fn of_rust(mut self) -> Self {
+        spelling::no_number_formats(&mut self.json);
+        self
+    }
+
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn json(&self) -> &Value {
+        &self.json
     }
 
     pub(crate) fn root(&self) -> Node<'_> {

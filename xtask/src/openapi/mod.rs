@@ -1,7 +1,10 @@
 //! OpenAPI documents, compared by what they mean.
 //!
 //! ```text
-//!  file ──▶ document: JSON, its operations, its references
+//!  files ──▶ bundle: one document of several files
+//!                │     spelling: 3.1 as 3.0 would put it
+//!                ▼
+//!           document: JSON, its operations, its references
 //!                │
 //!                ▼
 //!           canon: one object of it as a Shape, in which what is only
@@ -10,9 +13,15 @@
 //!           diff: two documents, walked side by side, shape by shape
 //! ```
 
+mod bundle;
 mod canon;
 mod diff;
 mod document;
+mod spelling;
 
+pub use bundle::bundle;
+pub(crate) use bundle::files;
+pub(crate) use canon::is_prose;
 pub use diff::{Comparison, Difference, compare};
 pub use document::Document;
+pub(crate) use document::{Node, escaped};

@@ -1,7 +1,9 @@
 //! `check-spec` finds every kind of disagreement, and nothing that is only
 //! another way to say the same. On the real specification.
 
+mod accepted;
 mod edit;
+mod everybody;
 mod mutations;
 mod rewrites;
 
@@ -9,14 +11,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use xtask::{
-    check_spec::{as_json, as_text},
+    check_spec::{Accepted, Against, Pair, Report, check},
     openapi::{Comparison, Document, compare},
 };
 
 use crate::{
     edit::{at, set, take},
     mutations::{GET, MUTATIONS},
-    rewrites::{REWRITES, Rewrite, inline, wrap},
+    rewrites::{REWRITES, Rewrite, inline, number_formats, wrap},
 };
 
 /// The specification as JSON, to be changed.
@@ -29,6 +31,18 @@ fn spec() -> Value {
 fn compared(spec: &Value, emitted: &Value) -> Comparison {
     let document = |name, json: &Value| Document::new(name, json.clone()).expect("a sound document");
     compare(&document("spec", spec), &document("emitted", emitted)).expect("comparable documents")
+}
+
+/// The whole of a report of one comparison.
+fn report(ours: &Value, theirs: &Value) -> Report {
+    let document = |name, json: &Value| Document::new(name, json.clone()).expect("a sound document");
+    let pair = Pair {
+        against: Against::Program,
+        service: "run-coordinator",
+        ours: document("ours", ours),
+        theirs: document("theirs", theirs),
+    };
+    check(&[pair], &Accepted::default()).expect("comparable documents")
 }
 
 fn pointers(comparison: &Comparison) -> Vec<&str> {
@@ -81,8 +95,8 @@ fn another_schema_in_its_place_is_one_difference() {
         let comparison = compared(&spec, &emitted);
         assert_eq!(pointers(&comparison), [format!("#{place}")]);
         let difference = &comparison.differences[0];
-        assert_eq!(difference.spec, Some(json!({"$ref": "#/components/schemas/Run"})));
-        assert_eq!(difference.emitted, Some(other));
+        assert_eq!(difference.ours, Some(json!({"$ref": "#/components/schemas/Run"})));
+        assert_eq!(difference.theirs, Some(other));
         assert_eq!(difference.places, ["GET /v1/runs/{run_id}"]);
     }
     // Without names, it is the members that differ.
@@ -102,12 +116,15 @@ fn a_schema_used_everywhere_is_reported_once_with_its_places() {
         let comparison = compared(&spec, &emitted);
         assert_eq!(pointers(&comparison), ["#/components/schemas/ErrorCause/properties/message/type"]);
         assert_eq!(comparison.differences[0].places.len(), 11);
-        let text = as_text(&comparison);
+        let report = report(&spec, &emitted);
+        let text = report.as_text();
         assert!(text.contains("in GET /v1/health, GET /v1/node-runs/{node_run_id} and 9 more"), "{text}");
-        assert!(text.contains("spec:    \"string\"\n    emitted: \"integer\"\n"), "{text}");
-        assert!(text.contains(" schemas, 1 difference\n"), "{text}");
+        assert!(text.contains("ours:   \"string\"\n      theirs: \"integer\"\n"), "{text}");
+        assert!(text.ends_with("check-spec: 1 comparison, 1 difference, 0 accepted\n"), "{text}");
+        let json = report.as_json();
+        assert_eq!(json["agrees"], false);
+        assert_eq!(json["comparisons"][0]["differences"][0]["theirs"], "integer");
     }
-    assert_eq!(as_json(&compared(&spec, &emitted))["differences"][0]["emitted"], "integer");
 }
 
 #[test]
@@ -118,9 +135,22 @@ fn another_spelling_is_no_difference() {
         rewrite(&mut emitted);
         assert!(*name == "nothing changed" || emitted != spec, "{name}: nothing was rewritten");
         for comparison in [compared(&spec, &emitted), compared(&emitted, &spec)] {
-            assert!(comparison.differences.is_empty(), "{name}:\n{}", as_text(&comparison));
+            assert!(comparison.differences.is_empty(), "{name}: {:#?}", comparison.differences);
         }
     }
+}
+
+#[test]
+fn how_rust_stores_numbers_is_no_difference_but_what_others_say_is() {
+    let spec = spec();
+    let mut emitted = spec.clone();
+    number_formats(&mut emitted);
+    let document = |json: &Value| Document::new("d", json.clone()).expect("a sound document");
+    let comparison = compare(&document(&spec), &document(&emitted).of_rust()).expect("comparable");
+    assert!(comparison.differences.is_empty(), "{:#?}", comparison.differences);
+    assert!(
+        pointers(&compared(&spec, &emitted)).contains(&"#/components/schemas/RunEvent/properties/seq/format")
+    );
 }
 
 #[test]
@@ -131,13 +161,18 @@ fn all_spellings_at_once_are_no_difference() {
         rewrite(&mut emitted);
     }
     let comparison = compared(&spec, &emitted);
-    assert!(comparison.differences.is_empty(), "{}", as_text(&comparison));
+    assert!(comparison.differences.is_empty(), "{:#?}", comparison.differences);
 }
 
 #[test]
 fn the_specification_agrees_with_itself() {
-    let comparison = compared(&spec(), &spec());
-    assert_eq!(as_text(&comparison), "check-spec: 11 operations, 43 schemas, no differences\n");
+    let report = report(&spec(), &spec());
+    assert_eq!(
+        report.as_text(),
+        "ours and theirs: 11 operations, 43 schemas, no differences\n\
+         check-spec: 1 comparison, no differences, 0 accepted\n"
+    );
+    assert_eq!(report.as_json()["agrees"], true);
 }
 
 #[test]
@@ -146,8 +181,8 @@ fn what_nobody_refers_to_may_be_missing_but_is_named() {
     let mut emitted = spec.clone();
     take(&mut emitted, "/components/schemas/RunEvent");
     take(&mut emitted, "/components/schemas/RunEventType");
-    let text = as_text(&compared(&spec, &emitted));
-    assert!(text.starts_with("check-spec: 11 operations, 41 schemas, no differences\n"), "{text}");
+    let text = report(&spec, &emitted).as_text();
+    assert!(text.starts_with("ours and theirs: 11 operations, 41 schemas, no differences ("), "{text}");
     assert!(text.contains("RunEvent, RunEventType"), "{text}");
     assert!(compared(&emitted, &spec).differences.is_empty());
 }
@@ -201,7 +236,7 @@ fn documents_that_cannot_be_compared_say_why() {
     set(&mut circle, "/components/schemas/RunState", json!({"$ref": "#/components/schemas/NodeRunState"}));
     set(&mut circle, "/components/schemas/NodeRunState", json!({"$ref": "#/components/schemas/RunState"}));
     let mut newer = spec();
-    newer["openapi"] = json!("3.1.0");
+    newer["openapi"] = json!("3.2.0");
     for (document, message) in [
         (
             broken("#/components/schemas/Runstate"),
@@ -212,7 +247,7 @@ fn documents_that_cannot_be_compared_say_why() {
             "d: #/components/schemas/Run/properties/state refers to common.yaml#/State: put it into the document itself",
         ),
         (circle, "refers to itself"),
-        (newer, "d: OpenAPI version is 3.1.0, only 3.0 can be compared"),
+        (newer, "d: OpenAPI version is 3.2.0, only 3.0 and 3.1 can be compared"),
     ] {
         let error = Document::new("d", document).expect_err(message).to_string();
         assert!(error.contains(message), "{error}");

@@ -15,7 +15,7 @@ pub(crate) const REWRITES: &[Rewrite] = &[
     ("lists without order reversed", reverse),
     ("prose added", |d| describe(d, "Written by somebody else.")),
     ("prose removed", undescribe),
-    ("numbers with formats and as floats", formats),
+    ("bounds as floats", floats),
     ("optional members may be null", nullable),
     ("what holds anyway said", implied),
     ("parameters of the path item", parameters_of_the_path),
@@ -124,19 +124,25 @@ fn undescribe(document: &mut Value) {
     });
 }
 
-fn formats(document: &mut Value) {
+fn floats(document: &mut Value) {
     each_schema(document, &mut |schema| {
-        let format = match schema["type"].as_str() {
-            Some("integer") => "int64",
-            Some("number") => "double",
-            Some(_) | None => return,
-        };
-        schema.insert("format".into(), json!(format));
         for bound in ["minimum", "maximum"] {
             if let Some(value) = schema.get_mut(bound) {
                 *value = json!(value.as_f64());
             }
         }
+    });
+}
+
+/// What schemars does.
+pub(crate) fn number_formats(document: &mut Value) {
+    each_schema(document, &mut |schema| {
+        let format = match schema["type"].as_str() {
+            Some("integer") => "uint64",
+            Some("number") => "double",
+            Some(_) | None => return,
+        };
+        schema.insert("format".into(), json!(format));
     });
 }
 
