@@ -8,6 +8,7 @@
 
 pub mod check_spec;
 pub mod ci;
+pub mod conformance;
 pub mod dev;
 mod made;
 pub mod openapi;

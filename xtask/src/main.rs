@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{check_spec, ci, dev, stack, tidy, venv};
+use xtask::{check_spec, ci, conformance, dev, stack, tidy, venv};
 
 /// The project's own tools.
 #[derive(Parser)]
@@ -13,6 +13,8 @@ enum Command {
     CheckSpec(check_spec::Args),
     /// Run every check in order, and stop at the first that fails.
     Ci(ci::Args),
+    /// Ask a coordinator, any, whether it does what the contract says.
+    Conformance(conformance::Args),
     /// Start the server for development; build it and start it anew as files change.
     Dev(dev::Args),
     /// Start the whole JARVIS stack on loopback, with our coordinator in the middle.
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::CheckSpec(args) => check_spec::run(&args),
         Command::Ci(args) => ci::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Dev(args) => dev::run(&args),
         Command::Stack(args) => stack::run(&args),
         Command::Tidy(args) => tidy::run(&args),
