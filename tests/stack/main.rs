@@ -16,6 +16,7 @@
 mod adoption;
 mod artifacts;
 mod conformance;
+mod contract;
 mod crash;
 mod gateway;
 mod old_stores;

@@ -10,6 +10,7 @@
 pub mod check_client;
 pub mod check_spec;
 pub mod ci;
+pub mod conformance;
 pub mod dev;
 pub mod fuzz;
 mod made;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{check_client, check_spec, ci, dev, fuzz, stack, tidy, upgrade_sdk, venv};
+use xtask::{check_client, check_spec, ci, conformance, dev, fuzz, stack, tidy, upgrade_sdk, venv};
 
 /// The project's own tools.
 #[derive(Parser)]
@@ -15,6 +15,8 @@ enum Command {
     CheckSpec(check_spec::Args),
     /// Run every check in order, and stop at the first that fails.
     Ci(ci::Args),
+    /// Ask a coordinator, any, whether it does what the contract says.
+    Conformance(conformance::Args),
     /// Start the server for development; build it and start it anew as files change.
     Dev(dev::Args),
     /// Ask a server of ours everything that its document allows, and much that it does not.
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::CheckClient => check_client::run(),
         Command::CheckSpec(args) => check_spec::run(&args),
         Command::Ci(args) => ci::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Dev(args) => dev::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Stack(args) => stack::run(&args),

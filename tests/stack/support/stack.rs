@@ -100,6 +100,11 @@ impl TestStack {
         caller(self.stack(part), part)
     }
 
+    /// A token for calling a part, if it demands any.
+    pub fn token(&self, part: Part) -> Option<String> {
+        self.stack(part).token("a-test", part).expect("a token")
+    }
+
     /// The stack that a part belongs to.
     fn stack(&self, part: Part) -> &Stack {
         match &self.own {

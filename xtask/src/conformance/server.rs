@@ -1,0 +1,134 @@
+//! A small HTTP server: whoever comes is answered on a thread of its own, once,
+//! however long that takes. Enough for what a coordinator sends to executors.
+//!
+//! ```text
+//!   connection ──▶ thread: head, body ──▶ answer(path, body) ──▶ response, closed
+//! ```
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use anyhow::{Context, Result};
+
+/// The largest body that is read.
+const LARGEST: u64 = 64 << 20;
+
+/// What is answered: a status, a content type, a body.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub body: String,
+}
+
+/// Serves until it is dropped.
+pub struct Server {
+    address: SocketAddr,
+    over: Arc<AtomicBool>,
+}
+
+impl Server {
+    /// Answers each request by its path and body.
+    pub fn start(
+        address: SocketAddr,
+        answer: impl Fn(&str, &[u8]) -> Reply + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
+        let address = listener.local_addr().context("where we listen")?;
+        let over = Arc::new(AtomicBool::new(false));
+        let (seen, answer) = (Arc::clone(&over), Arc::new(answer));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if seen.load(Ordering::SeqCst) {
+                    return;
+                }
+                let answer = Arc::clone(&answer);
+                if let Ok(stream) = stream {
+                    // Who has asked may be gone before there is an answer.
+                    thread::spawn(move || serve(&stream, &*answer).ok());
+                }
+            }
+        });
+        Ok(Self { address, over })
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        // It looks when somebody comes.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn serve(stream: &TcpStream, answer: &impl Fn(&str, &[u8]) -> Reply) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut length = Some(0);
+    loop {
+        line.clear();
+        if reader.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let Some((name, value)) = line.split_once(':') else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.trim().parse().ok(),
+            // Not worth the trouble: nobody here does that.
+            "transfer-encoding" => length = None,
+            _ => {}
+        }
+    }
+    let reply = match length.filter(|length| *length <= LARGEST) {
+        Some(length) => {
+            let mut body = Vec::new();
+            reader.take(length).read_to_end(&mut body)?;
+            answer(&path, &body)
+        }
+        None => Reply { status: 411, content_type: "text/plain", body: "say how long it is".into() },
+    };
+    let Reply { status, content_type, body } = reply;
+    let length = if status == 204 { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    let head =
+        format!("HTTP/1.1 {status} -\r\ncontent-type: {content_type}\r\n{length}connection: close\r\n\r\n");
+    let mut stream = stream;
+    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_request_is_answered_and_those_of_unknown_length_are_refused() {
+        let answer = |path: &str, body: &[u8]| Reply {
+            status: 201,
+            content_type: "text/plain",
+            body: format!("{path} {}", String::from_utf8_lossy(body)),
+        };
+        let server = Server::start(([127, 0, 0, 1], 0).into(), answer).expect("it listens");
+        for (request, status, body) in [
+            ("POST /a HTTP/1.1\r\ncontent-length: 3\r\n\r\nxyz", "201", "/a xyz"),
+            ("GET /b HTTP/1.1\r\nhost: x\r\n\r\n", "201", "/b "),
+            ("POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "411", "say how long it is"),
+        ] {
+            let mut stream = TcpStream::connect(server.address).expect("a connection");
+            stream.write_all(request.as_bytes()).expect("it is sent");
+            let mut text = String::new();
+            stream.read_to_string(&mut text).expect("an answer, and the end");
+            assert!(text.starts_with(&format!("HTTP/1.1 {status} ")) && text.ends_with(body), "{text}");
+        }
+    }
+}
