@@ -90,10 +90,27 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the journal, takes up what is unfinished in it, and listens.
+    /// Opens the journal, takes up what is unfinished in it, and listens. If
+    /// that fails, nothing is left behind: the journal can be opened again.
     pub async fn start(
         settings: &Settings,
         surroundings: Surroundings,
+        log: &Logger,
+    ) -> Result<Self, StartError> {
+        let tasks = TaskSet::new(log.new(o!("component" => "tasks")));
+        let outbox_tasks = TaskSet::new(log.new(o!("component" => "outbox")));
+        let started = Self::set_up(settings, surroundings, &tasks, &outbox_tasks, log).await;
+        if started.is_err() {
+            tokio::join!(tasks.cut_off(), outbox_tasks.cut_off());
+        }
+        started
+    }
+
+    async fn set_up(
+        settings: &Settings,
+        surroundings: Surroundings,
+        tasks: &TaskSet,
+        outbox_tasks: &TaskSet,
         log: &Logger,
     ) -> Result<Self, StartError> {
         for warning in &settings.warnings {
@@ -107,8 +124,7 @@ impl Server {
         };
         let store = before_journal(SqliteStore::open(options, log.new(o!("component" => "journal")))?);
         let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
-        let tasks = TaskSet::new(log.new(o!("component" => "tasks")));
-        let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), &tasks, log);
+        let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, log);
         let assignment_tokens = assignment_tokens(settings, &*store, &*ids).await?;
         let authenticator = Arc::new(Authenticator::new(
             settings.inbound.clone(),
@@ -120,7 +136,6 @@ impl Server {
         ));
         authenticator.warm_up();
 
-        let outbox_tasks = TaskSet::new(log.new(o!("component" => "outbox")));
         let stores = settings.stores.as_ref().map(|stores| peers.stores(stores, settings.calls.call_timeout));
         let outbox = settings.stores.as_ref().zip(stores.clone()).map(|(settings, stores)| {
             Outbox::begin(outbox::Parts {
@@ -179,6 +194,7 @@ impl Server {
         info!(log, "listening"; "address" => %http.local_addr(), "journal" => %settings.journal.path.display(),
             "version" => env!("CARGO_PKG_VERSION"));
         let stop_within = settings.shutdown_timeout;
+        let (tasks, outbox_tasks) = (tasks.clone(), outbox_tasks.clone());
         Ok(Self { http, tasks, outbox_tasks, store, clock, stop_within, log: log.clone() })
     }
 

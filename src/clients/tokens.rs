@@ -206,10 +206,12 @@ impl TokenSource {
             let reason = format!("the token endpoint answered {}{colon}{}", status.as_u16(), says("error"));
             return Err(failed(&reason, says("error_description")));
         }
-        let grant: Map<String, Value> = answer
-            .json()
-            .await
-            .map_err(|error| failed("the token endpoint's answer cannot be read", &root_cause(&error)))?;
+        let grant: Map<String, Value> = answer.json().await.map_err(|error| {
+            // What is wrong with a text would be told by quoting it, and it
+            // may well be a token.
+            let why = if error.is_decode() { "it is no JSON object" } else { &root_cause(&error) };
+            failed("the token endpoint's answer cannot be read", why)
+        })?;
         let token = grant.get("access_token").and_then(Value::as_str).filter(|token| !token.is_empty());
         let Some(token) = token else {
             return Err(failed("the token endpoint answered without a token", ""));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use async_trait::async_trait;
 use futures::future::join_all;
 use serde_json::{Value, json};
-use slog::{Discard, o};
+use slog::{Discard, Drain, o};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -50,7 +50,10 @@ struct World {
 
 impl World {
     async fn new(answers: impl FnMut(&Asked) -> (u16, Value) + Send + 'static) -> Self {
-        let log = Logger::root(Discard, o!());
+        Self::with_log(Logger::root(Discard, o!()), answers).await
+    }
+
+    async fn with_log(log: Logger, answers: impl FnMut(&Asked) -> (u16, Value) + Send + 'static) -> Self {
         let tasks = TaskSet::new(log.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -291,6 +294,31 @@ async fn why_there_is_no_token_is_said() {
         assert_eq!(Value::Object(error.details), json!({"error": reason}));
         assert_eq!((error.status, error.never_sent, error.retryable), (None, true, true));
         assert!(world.borne().is_empty());
+    }
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        std::io::Write::write(&mut *self.0.lock().unwrap(), bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_nothing_but_a_token_is_not_logged() {
+    for answer in [json!("token-x"), json!(["token-x"]), json!({"access_token": ["token-x"]})] {
+        let written = Written::default();
+        let drain = Mutex::new(slog_json::Json::default(written.clone())).fuse();
+        let world = World::with_log(Logger::root(drain, o!()), move |_| (200, answer.clone())).await;
+        world.call().await.expect_err("no token, no call");
+        let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(log.contains("the token endpoint") && !log.contains("token-x"), "{log}");
     }
 }
 

@@ -179,20 +179,6 @@ impl Coordinator {
         Ok(applied)
     }
 
-    /// A composite's executor has taken the assignment.
-    pub(crate) async fn attempt_accepted(
-        &self,
-        run: &RunId,
-        node: &NodeRunId,
-        attempt: Attempt,
-    ) -> Result<(), CoordinatorError> {
-        self.command(run, |now| async move {
-            let run = self.run_fetch(run).await?;
-            Ok(engine::attempt_accepted(&run, self.node_fetch(node).await?, attempt, now))
-        })
-        .await
-    }
-
     /// The deadline of a node's attempt has passed, or nobody is at the attempt
     /// any more: which of both, the record says. Of another attempt it says
     /// nothing.

@@ -118,13 +118,7 @@ impl Dispatcher {
             Some(Ok(answer)) => {
                 let answer = answer.into_inner();
                 if answer.accepted {
-                    let accepted = self.parts.coordinator.attempt_accepted(&task.run, &task.node, attempt);
-                    if let Err(failure) = accepted.await {
-                        // Then the attempt stays ours until its deadline, and
-                        // the next process begins it again: no harm.
-                        warn!(self.parts.log, "acceptance not recorded"; "run_id" => %task.run,
-                            "node_run_id" => %task.node, "error" => %failure);
-                    }
+                    // The attempt stays ours until there are children.
                     return Ok(());
                 }
                 let message = answer.message.unwrap_or_else(|| "Composite assignment rejected".into());

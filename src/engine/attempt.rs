@@ -209,23 +209,6 @@ pub fn attempt_begin(
     Decision { changes: Some(draft.into_changes()), answer: Begun::Go { attempt, deadline } }
 }
 
-/// A composite's executor has taken the assignment: nothing to do here until it
-/// reports or its time is up.
-pub fn attempt_accepted(
-    run: &RunRecord,
-    mut node: NodeRecord,
-    attempt: Attempt,
-    now: Timestamp,
-) -> Decision<()> {
-    match &mut node.wake {
-        Some(wake) if wake.job == Job::Deadline && node.attempt == attempt.number => {
-            wake.owner = None;
-            Decision { changes: Some(node_only(run, node, now)), answer: () }
-        }
-        Some(_) | None => Decision::unchanged(()),
-    }
-}
-
 /// Puts a node back to be dispatched at `at`, because something that was needed
 /// is not there right now.
 pub fn attempt_retry(run: &RunRecord, mut node: NodeRecord, at: Timestamp, now: Timestamp) -> Decision<()> {
@@ -274,14 +257,22 @@ pub fn attempt_finish(
 }
 
 /// The process that was at this attempt is gone, and nobody knows what the
-/// executor did. A composite is assigned again (its executor ignores one that it
-/// has); an atomic node runs again only if that can do no harm.
+/// executor did. An atomic node runs again only if that can do no harm.
+///
+/// A composite's executor may have given up, because nobody answered it. As
+/// long as it has no children it is assigned again: an executor that is at it
+/// ignores that. With children the executor has begun its plan, which it would
+/// begin anew: it is only waited for.
 pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp) -> Decision<()> {
     if !awaits(&view.node, Job::Deadline) {
         return Decision::unchanged(());
     }
     let NodeView { run, mut node, live_below } = view;
     let again = match node.node.kind {
+        Some(NodeKind::Composite) if node.children > 0 => {
+            node.wake = Some(waiting(&node, now));
+            return Decision { changes: Some(node_only(&run, node, now)), answer: () };
+        }
         Some(NodeKind::Composite) => true,
         Some(NodeKind::Atomic) | None => node.idempotent || node.side_effect == Some(SideEffectClass::Read),
     };
@@ -304,6 +295,12 @@ pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp
         draft.end(rules, node, live_below, end, lease);
     }
     Decision { changes: Some(draft.into_changes()), answer: () }
+}
+
+/// How a node waits for an executor that will report by itself, or for its own
+/// deadline: nobody is at it here.
+pub(super) fn waiting(node: &NodeRecord, now: Timestamp) -> Wake {
+    wake(Job::Deadline, node.deadline.unwrap_or(now), &None)
 }
 
 /// The executor of a node that is over has been told, or (with `again_at`) is

@@ -4,7 +4,9 @@
 use serde_json::{Number, Value, json};
 
 use super::{
-    Decision, Disagreement, Lease, Limit, NodeTypeFacts, Rejection, Rules, constraints,
+    Decision, Disagreement, Lease, Limit, NodeTypeFacts, Rejection, Rules,
+    attempt::waiting,
+    constraints,
     draft::{Draft, wake},
     extensions::{self, Writer, own, to_value},
 };
@@ -112,6 +114,10 @@ pub fn children_create(
         return Ok(Decision::unchanged(answer));
     }
 
+    if parent.node.state == NodeRunState::Running {
+        // Its executor has begun its plan: it is only waited for, whoever dies.
+        parent.wake = Some(waiting(&parent, now));
+    }
     parent.children += added;
     parent.rounds += 1;
     parent.node.extensions = Writer::update(rules, parent.node.extensions.take())

@@ -48,9 +48,8 @@ use std::time::Duration;
 
 pub use adopt::{StoredNode, StoredRun, run_adopt};
 pub use attempt::{
-    Applied, Attempt, AttemptResult, BeginAttempt, Begun, attempt_accepted, attempt_begin, attempt_claim,
-    attempt_finish, attempt_lost, attempt_refusal, attempt_refuse, attempt_retry, effective_constraints,
-    executor_told,
+    Applied, Attempt, AttemptResult, BeginAttempt, Begun, attempt_begin, attempt_claim, attempt_finish,
+    attempt_lost, attempt_refusal, attempt_refuse, attempt_retry, effective_constraints, executor_told,
 };
 pub use cancel::{node_expire, run_cancel, run_expire};
 pub use complete::{node_complete, node_evaluate};

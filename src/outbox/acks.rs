@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How long a journal that failed is left alone.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) struct Acks {
     store: Arc<dyn Store>,

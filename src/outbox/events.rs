@@ -28,10 +28,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    acks::Acks,
+    acks::{AGAIN, Acks},
     ledger::Ledger,
     objects::Objects,
-    pace::{Pace, reason},
+    pace::{self, Pace, is_about_content, reason},
 };
 use crate::{
     clients::CallError,
@@ -46,7 +46,7 @@ const IN_MEMORY: usize = 20_000;
 const PAGE: u32 = 500;
 /// The largest batch.
 const BATCH: PageLimit = PageLimit { entries: 500, bytes: 1 << 20 };
-/// Waits for a run whose events were refused.
+/// Waits for a run whose events the store does not want.
 const BASE: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(30);
 
@@ -127,9 +127,9 @@ impl Lane {
             under_way: None,
             acks: Acks::new(Arc::clone(&self.store), Arc::clone(&self.clock), self.log.clone()),
         };
-        let mut unread = true;
+        let (mut unread, mut stopping) = (true, false);
         loop {
-            if unread && self.shared.ledger.entries() < IN_MEMORY {
+            if unread && self.has_room() {
                 unread = self.read(&mut hand).await;
             }
             if hand.under_way.is_none()
@@ -144,10 +144,10 @@ impl Lane {
                     .boxed(),
                 );
             }
-            let stopping = self.stopping.is_cancelled();
             let nothing = hand.turns.is_empty() && hand.held.is_empty();
-            let read = !unread || self.shared.ledger.entries() >= IN_MEMORY;
-            if stopping && read && hand.under_way.is_none() && (nothing || self.shared.pace.in_trouble()) {
+            let to_read = unread && self.has_room();
+            if stopping && !to_read && hand.under_way.is_none() && (nothing || self.shared.pace.in_trouble())
+            {
                 return hand.acks.finish().await;
             }
             let pause = self.pause(&hand);
@@ -167,9 +167,14 @@ impl Lane {
                 }
                 () = acks.work() => {}
                 () = pause => {}
-                () = self.stopping.cancelled(), if !stopping => unread = true,
+                () = std::future::ready(()), if to_read => {}
+                () = self.stopping.cancelled(), if !stopping => (unread, stopping) = (true, true),
             }
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.shared.ledger.entries() < IN_MEMORY
     }
 
     /// Reads what is new. True if there is more to read, or it failed.
@@ -179,7 +184,7 @@ impl Lane {
             Ok(page) => page,
             Err(failure) => {
                 warn!(self.log, "the outbox cannot be read"; "error" => %failure);
-                self.clock.sleep(BASE).await;
+                self.clock.sleep(AGAIN).await;
                 return true;
             }
         };
@@ -219,12 +224,15 @@ impl Lane {
                 hand.turns.push_front(id);
                 break;
             }
+            let before = (batch.lines.len(), batch.bytes);
             match self.add(&mut batch, &id, run).await {
                 Ok(true) => {}
                 Ok(false) => hand.held.push(id.clone()),
                 Err(failure) => {
+                    batch.lines.truncate(before.0);
+                    batch.bytes = before.1;
                     error!(self.log, "events for the Event Stream cannot be read"; "run_id" => %id, "error" => %failure);
-                    hand.again(&id, now);
+                    hand.again(&id, now, pace::CAP);
                     continue;
                 }
             }
@@ -301,7 +309,10 @@ impl Lane {
             }
             Err(error) => {
                 let reason = reason(&error);
-                let first = self.shared.pace.failed(&error, now);
+                let (first, cap) = match is_about_content(&error) {
+                    true => (false, CAP),
+                    false => (self.shared.pace.failed(&error, now), pace::CAP),
+                };
                 let alone = batch.upto.len() == 1;
                 for (run, _) in &batch.upto {
                     if alone {
@@ -310,7 +321,7 @@ impl Lane {
                                 "run_id" => %run, "reason" => &reason);
                         }
                         self.shared.ledger.refuse(run, &reason);
-                        hand.again(run, now);
+                        hand.again(run, now, cap);
                     } else {
                         // Perhaps only one of them is the reason.
                         hand.sent(run, None, Care::Alone);
@@ -391,9 +402,9 @@ impl Hand {
     }
 
     /// A run's turn came to nothing: another one in a while.
-    fn again(&mut self, id: &RunId, now: Timestamp) {
+    fn again(&mut self, id: &RunId, now: Timestamp, cap: Duration) {
         let Some(run) = self.runs.get_mut(id) else { return };
-        let at = now + backoff(run.tries, BASE, CAP, id.as_str());
+        let at = now + backoff(run.tries, BASE, cap, id.as_str());
         run.tries = run.tries.saturating_add(1);
         self.later.insert((at, id.clone()));
     }

@@ -28,9 +28,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    acks::Acks,
+    acks::{AGAIN, Acks},
     ledger::Ledger,
-    pace::{Pace, reason},
+    pace::{self, Pace, is_about_content, reason},
 };
 use crate::{
     clients::CallError,
@@ -46,7 +46,7 @@ const AT_ONCE: usize = 4;
 /// Entries in memory at most, and read at a time.
 const IN_MEMORY: usize = 20_000;
 const PAGE: u32 = 500;
-/// Waits for an object that was refused.
+/// Waits for an object that the store does not want.
 const BASE: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(30);
 /// A call that broke off has taken effect by then, or never will.
@@ -134,16 +134,15 @@ impl Lane {
             content: Cache::new(REMEMBERED),
             acks: Acks::new(Arc::clone(&self.store), Arc::clone(&self.clock), self.log.clone()),
         };
-        let mut unread = true;
+        let (mut unread, mut stopping) = (true, false);
         loop {
-            if unread && self.shared.ledger.entries() < IN_MEMORY {
+            if unread && self.has_room() {
                 unread = self.read(&mut hand).await;
             }
             self.begin(&mut hand);
             let idle = hand.under_way.is_empty() && (hand.ready.is_empty() || self.shared.pace.in_trouble());
-            let stopping = self.stopping.is_cancelled();
-            let read = !unread || self.shared.ledger.entries() >= IN_MEMORY;
-            if stopping && read && idle {
+            let to_read = unread && self.has_room();
+            if stopping && !to_read && idle {
                 return hand.acks.finish().await;
             }
             let pause = self.pause(&hand);
@@ -153,9 +152,14 @@ impl Lane {
                 Some((key, began, outcome)) = under_way.next() => self.ended(&mut hand, &key, began, outcome),
                 () = acks.work() => {}
                 () = pause => {}
-                () = self.stopping.cancelled(), if !stopping => unread = true,
+                () = std::future::ready(()), if to_read => {}
+                () = self.stopping.cancelled(), if !stopping => (unread, stopping) = (true, true),
             }
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.shared.ledger.entries() < IN_MEMORY
     }
 
     /// Reads what is new. True if there is more to read, or it failed.
@@ -165,7 +169,7 @@ impl Lane {
             Ok(page) => page,
             Err(failure) => {
                 warn!(self.log, "the outbox cannot be read"; "error" => %failure);
-                self.clock.sleep(BASE).await;
+                self.clock.sleep(AGAIN).await;
                 return true;
             }
         };
@@ -223,7 +227,12 @@ impl Lane {
             Outcome::Same => self.settle(hand, key, sent, began),
             Outcome::Refused(error) => {
                 let reason = reason(&error);
-                if self.shared.pace.failed(&error, now) || object.tries == 0 {
+                hand.content.remove(key);
+                let (first, cap) = match is_about_content(&error) {
+                    true => (false, CAP),
+                    false => (self.shared.pace.failed(&error, now), pace::CAP),
+                };
+                if first || object.tries == 0 {
                     warn!(self.log, "the Run Store did not accept a change: it is tried again";
                         "run_id" => %object.run, "object" => ?key, "reason" => &reason);
                 }
@@ -232,12 +241,12 @@ impl Lane {
                     doubt.until = now + DOUBT;
                 }
                 self.shared.ledger.refuse(&object.run, &reason);
-                hand.again(key, sent, now);
+                hand.again(key, sent, now, cap);
                 (self.progress)();
             }
             Outcome::Unread(failure) => {
                 error!(self.log, "what the Run Store is owed cannot be read"; "object" => ?key, "error" => %failure);
-                hand.again(key, sent, now);
+                hand.again(key, sent, now, pace::CAP);
             }
         }
     }
@@ -314,11 +323,20 @@ impl Hand {
     }
 
     /// Puts back what a call did not settle.
-    fn again(&mut self, key: &Key, sent: Vec<OutboxId>, now: Timestamp) {
+    fn again(&mut self, key: &Key, sent: Vec<OutboxId>, now: Timestamp, cap: Duration) {
         let Some(object) = self.objects.get_mut(key) else { return };
+        if let Some(doubt) = object.doubt.as_mut().filter(|_| sent.is_empty()) {
+            // It was to make sure. What is owed by now does not wait for that.
+            doubt.until = now + DOUBT;
+            self.later.insert((doubt.until, key.clone()));
+            if !object.owed.is_empty() {
+                self.ready.push_back(key.clone());
+            }
+            return;
+        }
         object.owed.splice(0..0, sent);
         let salt = object.run.as_str();
-        self.later.insert((now + backoff(object.tries, BASE, CAP, salt), key.clone()));
+        self.later.insert((now + backoff(object.tries, BASE, cap, salt), key.clone()));
         object.tries = object.tries.saturating_add(1);
     }
 }

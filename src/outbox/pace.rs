@@ -13,7 +13,7 @@ use crate::{
 
 /// Pauses of all calls after failures in a row.
 const BASE: Duration = Duration::from_millis(50);
-const CAP: Duration = Duration::from_secs(5);
+pub(super) const CAP: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(super) struct Pace(Mutex<State>);
@@ -69,6 +69,11 @@ impl Pace {
         state.trouble = Some(Trouble { reason: reason(error), since, until });
         first
     }
+}
+
+/// The store is well and does not want this: others need not wait.
+pub(super) fn is_about_content(error: &CallError) -> bool {
+    matches!(error.status, Some(400 | 409 | 413 | 422))
 }
 
 /// What a store said, in a line that names no address.

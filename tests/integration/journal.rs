@@ -118,7 +118,6 @@ async fn a_full_journal_refuses_what_does_not_fit_and_goes_on_with_more_room() {
     let process = small.start().await;
     let composite = process.run_start("composite", "composite.accept").await;
     executors.called(":begin", 1).await;
-    // By the end of this one, the composite's acceptance is committed as well.
     let early = process.run_start("early", "atomic.echo").await;
     assert_eq!(process.run_ended(&early.id).await, "succeeded");
     assert_eq!(checks(&process.get("/v1/health").await.1), (&json!("ok"), &json!("journal"), &json!("ok")));

@@ -158,6 +158,39 @@ async fn killed_with_an_accepted_composite_its_executor_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn killed_with_a_composite_that_has_no_children_it_is_assigned_again() {
+    let executors = FakeExecutors::start();
+    let program = Program::with_executors(&executors);
+    let process = program.start().await;
+    let idle = process.run_start("idle", "composite.accept").await;
+    let at_it = process.run_start("at-it", "composite.accept").await;
+    executors.called(":begin", 2).await;
+    let child = process.child(&at_it, "atomic.echo").await;
+    process.node_ended(&child).await;
+    process.kill().await;
+
+    let process = program.start().await;
+    executors.called(":begin", 3).await;
+    for run in [&idle, &at_it] {
+        let path = format!("/v1/node-runs/{}:complete", run.root);
+        assert_eq!(process.post(&path, &json!({"state": "succeeded"})).await.0, 204);
+        assert_eq!(process.run_ended(&run.id).await, "succeeded");
+    }
+    process.terminate().await;
+    let begun = executors.called(":begin", 3).await;
+    let assigned = |run: &StartedRun| {
+        let to_it = |call: &&crate::support::Call| {
+            call.path.ends_with(":begin") && call.body["node_run_id"] == *run.root
+        };
+        begun.iter().filter(to_it).count()
+    };
+    assert_eq!((assigned(&idle), assigned(&at_it)), (2, 1));
+    let lost = attempts(&program, &idle.root).await;
+    assert_eq!((lost.len(), &lost[0].outcome), (1, &AttemptOutcome::Lost));
+    assert_eq!(attempts(&program, &at_it.root).await, []);
+}
+
+#[tokio::test]
 async fn killed_before_the_executor_was_told_of_a_cancel_it_is_told_by_the_next_process() {
     // Killed at the first try, and after it is known to have failed.
     for tries in [1, 2] {

@@ -2,18 +2,23 @@
 //! callers never wait for long (contract §14, §15, design §2).
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use jarvis_run_coordinator::{
+    config::{Flags, Settings},
     model::{NodeRunState, RunState},
+    server::{Server, StartError, Surroundings},
+    store::faulty::{Chances, Faults},
     time::{Clock, SystemClock, Timestamp},
 };
 use serde_json::{Value, json};
+use slog::{Discard, Logger, o};
 
-use crate::support::{FakeStores, NOBODY, StoreFault, TestServer, soon};
+use crate::support::{FakeStores, NOBODY, StoreFault, TestServer, process::start_request, soon};
 
 async fn start(stores: &FakeStores, more: &[(&str, &str)]) -> TestServer {
     let mut vars = stores.vars().to_vec();
@@ -248,7 +253,7 @@ async fn what_one_run_is_refused_does_not_hold_up_the_others() {
     stores.have_state(&format!("runs/{}", other.run_id), "succeeded").await;
     stores.have_events(&poison.run_id, t.events(&poison.run_id).await.len() as u64).await;
     let message = check(&t, "run_store").await["message"].to_string();
-    assert!(message.contains("a fault (422)"), "{message}");
+    assert!(message.contains("of 1 runs") && message.contains("a fault (422)"), "{message}");
     stores.no_faults();
     stores.have_state(&format!("runs/{}", poison.run_id), "canceled").await;
 }
@@ -305,4 +310,79 @@ async fn a_call_that_takes_effect_late_does_not_bring_an_old_state_back() {
     stores.have_state(&root, "canceled").await;
     soon("an empty outbox", async { while check(&t, "outbox").await["details"]["entries"] != 0 {} }).await;
     assert_eq!(stores.object(&root).expect("stored")["state"], "canceled");
+}
+
+#[tokio::test]
+async fn making_sure_may_fail_and_what_changes_then_arrives_all_the_same() {
+    let stores = FakeStores::start();
+    let t = TestServer::start_with_clock(Hasty(SystemClock.now()), &stores.vars()).await;
+    let run = t.run_start("atomic.hang", json!({"x": 1})).await;
+    let root = format!("node-runs/{}", run.root_node_run_id);
+    t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
+    stores.have_state(&root, "running").await;
+    let put = format!("PUT /v1/{root}");
+    // The first is in doubt, the second settles it, the third is to make sure.
+    let count = AtomicUsize::new(0);
+    stores.faults({
+        let put = put.clone();
+        move |call| {
+            let number = if call == put { count.fetch_add(1, Ordering::SeqCst) } else { 1 };
+            matches!(number, 0 | 2).then_some(StoreFault::Unanswered)
+        }
+    });
+    let before = stores.calls().iter().filter(|call| **call == put).count();
+    let report = json!({"evaluation_result": {"status": "success"}});
+    t.post(&format!("/v1/{root}:evaluation"), &report).await.no_content();
+    stores.called(&put, before + 3).await;
+    // That has failed, and whatever would be tried again at once has been.
+    let failed = SystemClock.now();
+    while SystemClock.now().since(failed) < Duration::from_millis(100) {
+        let other = t.run_start("atomic.echo", json!({"x": 2})).await;
+        stores.have_state(&format!("runs/{}", t.run_ended(&other.run_id).await.run_id), "succeeded").await;
+    }
+    t.cancel(&run.run_id).await;
+    stores.have_state(&root, "canceled").await;
+    stores.have_events(&run.run_id, t.events(&run.run_id).await.len() as u64).await;
+    soon("an empty outbox", async { while check(&t, "outbox").await["details"]["entries"] != 0 {} }).await;
+}
+
+#[tokio::test]
+async fn an_outbox_that_cannot_be_read_is_read_again_although_nobody_comes() {
+    let (stores, faults) = (FakeStores::start(), Faults::none());
+    // An answer comes only when all is read and sent.
+    let mut vars = vec![("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "600")];
+    vars.extend(stores.vars());
+    vars.extend(TestServer::IDLE);
+    let t = TestServer::start_with_faults(&faults, &vars).await;
+    faults.set_chances(Chances { fail_read: 0.4, ..Chances::default() });
+    let one = async || {
+        soon("an answer", async {
+            while t.post("/v1/runs", &start_request("", "atomic.echo")).await.status != 200 {}
+        })
+        .await;
+    };
+    for _ in 0..6 {
+        one().await;
+    }
+    assert!(faults.injected() > 0);
+}
+
+#[tokio::test]
+async fn a_start_that_fails_leaves_nobody_at_the_journal() {
+    let stores = FakeStores::start();
+    let journal = tempfile::tempdir().expect("a folder for the journal");
+    let path = journal.path().join("journal.db").display().to_string();
+    let mut vars = vec![("ARP_AUTH_PROFILE", "dev-insecure"), ("JARVIS_RUN_COORDINATOR_JOURNAL", &*path)];
+    vars.extend(stores.vars());
+    let vars: BTreeMap<String, String> =
+        vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let start = async |port: u16| {
+        let flags = Flags { port: Some(port), ..Flags::default() };
+        let settings = Settings::from_vars(&vars, &flags).expect("sound settings");
+        Server::start(&settings, Surroundings::default(), &Logger::root(Discard, o!())).await
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let refused = start(taken.local_addr().expect("an address").port()).await;
+    assert!(matches!(refused, Err(StartError::Listen { .. })));
+    start(0).await.expect("it can be tried again").stop().await;
 }

@@ -19,7 +19,6 @@ fn a_composite_run_of_two_steps_is_told_in_the_order_of_the_contract() {
     let mut world = World::new();
     world.start(Value::Null).expect("a start");
     world.dispatch(ROOT);
-    world.accepted(ROOT, 1);
     for (id, number) in [("step-1", 1), ("step-2", 2)] {
         world.create(ROOT, &[step(id, number)]).expect("a step");
         world.dispatch(id);

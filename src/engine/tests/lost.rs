@@ -134,36 +134,42 @@ fn an_answer_after_all_of_an_attempt_taken_for_lost_counts_if_no_other_has_begun
 fn a_lost_node_that_may_not_be_begun_again_is_called_off_at_its_executor() {
     for outcome in [PolicyOutcome::Deny, PolicyOutcome::RequireApproval] {
         let mut world = begun(facts(NodeKind::Composite, None, false));
-        world.create("a", &[child("b")]).expect("a grandchild");
         world.lost("a");
         assert_eq!(world.begin_with("a", outcome, Ok(binding())), Begun::Refused);
         assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Failed, Some(Job::CancelExecutor)));
-        assert_eq!((world.state("b"), world.job("b")), (NodeRunState::Canceled, None));
     }
 }
 
 #[test]
-fn an_accepted_composite_is_nobodys_until_its_time_is_up() {
+fn a_composite_is_assigned_again_as_long_as_it_has_no_children() {
+    let mut world = World::composite(&Value::Null);
+    let deadline = world.node(ROOT).deadline.expect("a deadline");
+    let wake = world.node(ROOT).wake.clone().expect("a wake-up");
+    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, deadline, world.lease.clone()));
+
+    world.create(ROOT, &[child("a")]).expect("a child");
+    let waiting = world.node(ROOT).wake.clone().expect("a wake-up");
+    assert_eq!((waiting.job, waiting.at, &waiting.owner), (Job::Deadline, deadline, &None), "nobody's");
+
+    // The one who had it was taken for dead all the same.
+    let told = world.attempts.len();
+    world.due(ROOT);
+    world.lost(ROOT);
+    assert_eq!(world.node(ROOT).wake, Some(waiting));
+    assert_eq!((world.state(ROOT), world.attempts.len()), (NodeRunState::Running, told));
+    assert_eq!(world.begin(ROOT), Begun::Stale);
+}
+
+#[test]
+fn a_lost_composite_whose_executor_shows_up_is_not_assigned_again() {
     let mut world = World::composite(&Value::Null);
     let deadline = world.node(ROOT).deadline;
-    world.accepted(ROOT, 7);
-    assert_eq!(
-        world.node(ROOT).wake.as_ref().map(|wake| wake.owner.is_some()),
-        Some(true),
-        "another attempt's"
-    );
-    world.accepted(ROOT, 1);
+    world.lost(ROOT);
+    assert_eq!(world.job(ROOT), Some(Job::Dispatch));
+    world.create(ROOT, &[child("a")]).expect("a child");
     let wake = world.node(ROOT).wake.clone().expect("a wake-up");
     assert_eq!((wake.job, Some(wake.at), wake.owner), (Job::Deadline, deadline, None));
-
-    world.lost(ROOT);
-    world.accepted(ROOT, 1);
-    let wake = world.node(ROOT).wake.clone().expect("a wake-up");
-    assert_eq!((wake.job, wake.owner), (Job::Dispatch, world.lease.clone()), "it is being assigned again");
-    world.cancel(RUN);
-    let before = world.node(ROOT).clone();
-    world.accepted(ROOT, 1);
-    assert_eq!(*world.node(ROOT), before);
+    assert_eq!(world.begin(ROOT), Begun::Stale);
 }
 
 #[test]

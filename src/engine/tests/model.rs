@@ -60,7 +60,6 @@ pub(super) enum Step {
     Begin(usize, Policy),
     /// Of the attempt that was so many before the current one.
     Finish(usize, u32, Outcome),
-    Accepted(usize),
     Retry(usize),
     Lost(usize),
     Complete(usize, NodeRunState),
@@ -171,7 +170,7 @@ impl Model {
             }
             Step::StartAgain { same } => return if same { Ok(()) } else { Err("run_already_exists") },
             // These change when somebody looks, or what is told, no more.
-            Step::Accepted(_) | Step::Retry(_) | Step::Evaluate(..) | Step::Wait(_) => {}
+            Step::Retry(_) | Step::Evaluate(..) | Step::Wait(_) => {}
         }
         Ok(())
     }
@@ -209,6 +208,9 @@ impl Model {
         }
         self.nodes[parent].children += added;
         self.nodes[parent].rounds += u64::from(added > 0);
+        if added > 0 && self.nodes[parent].state == Running {
+            self.nodes[parent].job = Some(Job::Deadline);
+        }
         for (key, sort) in new {
             let at = self.add(Some(parent), sort);
             if let Some(key) = key {
@@ -269,7 +271,8 @@ impl Model {
     }
 
     fn lost(&mut self, at: usize, now: Timestamp) {
-        if self.nodes[at].job != Some(Job::Deadline) {
+        let has_begun = self.nodes[at].sort == Sort::Composite && self.nodes[at].children > 0;
+        if self.nodes[at].job != Some(Job::Deadline) || has_begun {
             return;
         }
         self.late += 1;

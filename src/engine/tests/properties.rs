@@ -81,7 +81,6 @@ impl Pair {
                     _ => Step::Finish(at, back % attempt, outcome),
                 }
             }
-            Step::Accepted(at) => Step::Accepted(at % count),
             Step::Retry(at) => Step::Retry(at % count),
             Step::Lost(at) => Step::Lost(at % count),
             Step::Complete(at, state) => Step::Complete(at % count, state),
@@ -142,11 +141,6 @@ impl Pair {
                 };
                 let applied = world.finish(&id, attempt, result);
                 assert_eq!(applied, if late { Applied::Late } else { Applied::Yes });
-            }
-            Step::Accepted(at) => {
-                let id = node(at);
-                let attempt = world.node(&id).attempt;
-                world.accepted(&id, attempt);
             }
             Step::Retry(at) => world.retry(&node(at), Duration::from_secs(1)),
             Step::Lost(at) => world.lost(&node(at)),
@@ -273,7 +267,6 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => at().prop_map(Step::Claim),
         14 => (low(), policies()).prop_map(|(at, policy)| Step::Begin(at, policy)),
         8 => (low(), 0..3_u32, outcomes()).prop_map(|(at, back, outcome)| Step::Finish(at, back, outcome)),
-        2 => at().prop_map(Step::Accepted),
         2 => at().prop_map(Step::Retry),
         4 => at().prop_map(Step::Lost),
         3 => (low(), ends()).prop_map(|(at, state)| Step::Complete(at, state)),

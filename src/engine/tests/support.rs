@@ -189,17 +189,18 @@ impl World {
         self.finish(node, attempt, answered(state))
     }
 
-    pub(super) fn accepted(&mut self, node: &str, attempt: u32) {
-        let NodeView { run, node, .. } = self.view(node);
-        let attempt = Attempt { number: attempt, started_at: self.now };
-        self.tick();
-        self.apply(engine::attempt_accepted(&run, node, attempt, self.now));
-    }
-
     pub(super) fn retry(&mut self, node: &str, wait: Duration) {
         let NodeView { run, node, .. } = self.view(node);
         let at = self.tick() + wait;
         self.apply(engine::attempt_retry(&run, node, at, self.now));
+    }
+
+    /// Its wake-up is due at once and nobody's, as if its owner had died.
+    pub(super) fn due(&mut self, node: &str) {
+        let now = self.tick();
+        let record = self.nodes.get_mut(&NodeRunId::new(node)).expect("a node");
+        let wake = record.wake.as_mut().expect("a wake-up");
+        (wake.at, wake.owner) = (now, None);
     }
 
     pub(super) fn lost(&mut self, node: &str) {

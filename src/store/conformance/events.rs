@@ -1,5 +1,7 @@
 //! What the listing of events promises, and the outbox.
 
+use futures::FutureExt;
+
 use super::{Specimen, samples::*};
 use crate::{
     ids::NodeRunId,
@@ -116,6 +118,33 @@ pub async fn the_outbox_lists_what_changed_in_order_until_acknowledged(specimen:
     assert!(store.owed().await.iter().all(|entry| second < Some(entry.id)));
     let nothing = store.0.commit(change("c")).await.expect("committed");
     assert_eq!(nothing, None, "what changes nothing owes nothing");
+}
+
+pub async fn what_the_outbox_names_can_be_read(specimen: Specimen) {
+    let store = Probe(specimen.store);
+    store.commit(start("a")).await;
+    store.commit(events("a", vec![event("a", 2, None)])).await;
+    // Whoever commits has not been answered yet, and will not be for a while.
+    let mut commit = store.0.commit(events("a", vec![event("a", 3, None), event("a", 4, None)]));
+    let mut answer = None;
+    let named = |entry: &OutboxEntry| entry.what == Owed::Events { first: 3, last: 4 };
+    for look in 0.. {
+        // Mostly once is enough to have it queued.
+        if look % 1000 == 0 && answer.is_none() {
+            answer = (&mut commit).now_or_never();
+        }
+        if store.owed().await.iter().any(named) {
+            break;
+        }
+    }
+    assert_eq!(store.seqs("a", None, NO_LIMIT).await, [1, 2, 3, 4]);
+    let page = store.page("a", 2, None, NO_LIMIT).await;
+    assert_eq!((page.events.len(), page.scanned_to), (2, 4));
+    if answer.is_none() {
+        answer = Some(commit.await);
+    }
+    assert!(answer.is_some_and(|answer| answer.is_ok()));
+    assert_eq!(store.seqs("a", None, NO_LIMIT).await, [1, 2, 3, 4]);
 }
 
 pub async fn a_page_of_the_outbox_is_for_one_recipient_and_says_how_far_it_looked(specimen: Specimen) {

@@ -77,6 +77,7 @@ macro_rules! for_each_store_property {
             overdue_runs_are_listed_until_they_are_over
             counts_follow_what_is_stored
             the_outbox_lists_what_changed_in_order_until_acknowledged
+            what_the_outbox_names_can_be_read
             a_page_of_the_outbox_is_for_one_recipient_and_says_how_far_it_looked
             what_came_from_the_jarvis_stores_is_written_but_not_owed
             events_that_were_adopted_may_have_gaps

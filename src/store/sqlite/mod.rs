@@ -95,6 +95,9 @@ impl SqliteStore {
         for node in &change.nodes {
             self.recent.forget_node(node.id());
         }
+        if !change.events.is_empty() {
+            self.recent.expect_events(&change.run_id);
+        }
     }
 
     /// After a commit: what it wrote.

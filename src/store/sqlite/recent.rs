@@ -7,6 +7,9 @@
 //!                  └──no──▶ SQLite (and nothing is remembered)
 //! ```
 //!
+//! Events are not changed but added. While some are being added, nobody is
+//! told that those remembered are the last: others may be durable already.
+//!
 //! Only this process writes the file, so nothing else can change a row. What is
 //! remembered is never newer than the disk. It might be older only if two
 //! writers of one row finished out of order; a newer version is never replaced
@@ -52,6 +55,8 @@ struct Remembered<T> {
 struct Tail {
     events: VecDeque<Event>,
     bytes: usize,
+    /// More are being committed.
+    grows: bool,
 }
 
 pub(super) struct Event {
@@ -109,6 +114,13 @@ impl Recent {
         }
     }
 
+    /// Before events of this run are committed.
+    pub(super) fn expect_events(&self, run: &RunId) {
+        if let Some(tail) = self.events.peek(run) {
+            tail.lock().unwrap_or_else(PoisonError::into_inner).grows = true;
+        }
+    }
+
     pub(super) fn remember_events(&self, run: &RunId, events: Vec<Event>) {
         let Some(first) = events.first().map(|event| event.seq) else { return };
         let tail = match self.events.get(run) {
@@ -124,6 +136,7 @@ impl Recent {
         if next.is_some_and(|next| next != first) {
             *tail = Tail::default();
         }
+        tail.grows = false;
         for event in events {
             tail.bytes += event.body.len();
             tail.events.push_back(event);
@@ -166,7 +179,7 @@ impl Recent {
             page.scanned_to = event.seq;
         }
         page.at_end = true;
-        Some(page)
+        (!tail.grows).then_some(page)
     }
 
     pub(super) fn forget_run(&self, id: &RunId) {

@@ -64,9 +64,9 @@ impl TestServer {
         self.query(sql, [node]).concat().parse().expect("a time")
     }
 
-    /// Waits until this server is at nothing: all that lives waits for calls.
+    /// Waits until nothing is to be begun: all that lives is at executors.
     pub async fn at_rest(&self) {
-        let sql = "SELECT node_run_id FROM node_runs WHERE wake_owner IS NOT NULL OR wake_job = 'dispatch'";
+        let sql = "SELECT node_run_id FROM node_runs WHERE wake_job <> 'deadline'";
         soon("rest", async {
             while !self.query(sql, []).is_empty() {
                 tokio::task::yield_now().await;
