@@ -17,6 +17,7 @@
 
 mod error;
 mod run_events;
+#[cfg(feature = "server")]
 mod tokens;
 pub mod verbatim;
 
@@ -26,6 +27,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 
 pub use error::CallError;
 pub use run_events::RunEvents;
+#[cfg(feature = "server")]
 pub use tokens::{TokenSource, TokenSourceOptions};
 
 macro_rules! clients {
@@ -74,6 +76,7 @@ pub struct Peer {
 enum Credential {
     None,
     Fixed(Arc<str>),
+    #[cfg(feature = "server")]
     Audience(Arc<TokenSource>, Arc<str>),
 }
 
@@ -135,6 +138,7 @@ impl Peer {
     }
 
     /// A service that is called with tokens for its audience.
+    #[cfg(feature = "server")]
     pub fn with_audience(service: Service, tokens: Arc<TokenSource>, audience: &str) -> Self {
         Self { service, token: Credential::Audience(tokens, audience.into()) }
     }
@@ -143,31 +147,23 @@ impl Peer {
         let token: Arc<str> = match &self.token {
             Credential::None => return Ok(()),
             Credential::Fixed(token) => Arc::clone(token),
+            #[cfg(feature = "server")]
             Credential::Audience(tokens, audience) => tokens.token(audience).await?,
         };
         bear(request, &token)
     }
 
-    /// Sends a request. If the callee does not take our token, once more with
-    /// another: who answers 401 has not begun anything.
+    /// Sends a request that has been authorized.
     async fn execute(
         &self,
         http: &reqwest::Client,
         request: reqwest::Request,
     ) -> reqwest::Result<reqwest::Response> {
-        let Credential::Audience(tokens, audience) = &self.token else { return http.execute(request).await };
-        // None for a body that can be read only once.
-        let again = request.try_clone();
-        let answer = http.execute(request).await?;
-        if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
-            return Ok(answer);
+        #[cfg(feature = "server")]
+        if let Credential::Audience(tokens, audience) = &self.token {
+            return tokens.execute(audience, http, request).await;
         }
-        let Some(mut again) = again else { return Ok(answer) };
-        let Some(other) = tokens.instead_of(borne(&again), audience).await else { return Ok(answer) };
-        match bear(&mut again, &other) {
-            Ok(()) => http.execute(again).await,
-            Err(_) => Ok(answer),
-        }
+        http.execute(request).await
     }
 }
 
@@ -179,12 +175,6 @@ fn bear(request: &mut reqwest::Request, token: &str) -> Result<(), String> {
     value.set_sensitive(true);
     request.headers_mut().insert(AUTHORIZATION, value);
     Ok(())
-}
-
-/// The token that a request bears, or nothing.
-fn borne(request: &reqwest::Request) -> &str {
-    let value = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    value.and_then(|value| value.strip_prefix(BEARER)).unwrap_or_default()
 }
 
 /// A client of a coordinator, for a program that calls nothing else.

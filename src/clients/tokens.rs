@@ -21,10 +21,12 @@ use std::{
     time::Duration,
 };
 
+use reqwest::header::AUTHORIZATION;
 use serde_json::{Map, Value};
 use slog::{Logger, warn};
 use tokio::sync::watch;
 
+use super::{BEARER, bear};
 use crate::{
     tasks::TaskSet,
     time::{Clock, Timestamp},
@@ -117,9 +119,31 @@ impl TokenSource {
         landed(landing).await
     }
 
+    /// Sends a request that bears a token for `audience`. If the callee does not
+    /// take that, once more with another: who answers 401 has not begun anything.
+    pub(super) async fn execute(
+        self: &Arc<Self>,
+        audience: &Arc<str>,
+        http: &reqwest::Client,
+        request: reqwest::Request,
+    ) -> reqwest::Result<reqwest::Response> {
+        // None for a body that can be read only once.
+        let again = request.try_clone();
+        let answer = http.execute(request).await?;
+        if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let Some(mut again) = again else { return Ok(answer) };
+        let Some(other) = self.instead_of(borne(&again), audience).await else { return Ok(answer) };
+        match bear(&mut again, &other) {
+            Ok(()) => http.execute(again).await,
+            Err(_) => Ok(answer),
+        }
+    }
+
     /// Another token than `refused`, which the callee would not take: keys may
     /// have been replaced, or it was revoked. `None`: there is no other.
-    pub(super) async fn instead_of(self: &Arc<Self>, refused: &str, audience: &Arc<str>) -> Option<Arc<str>> {
+    async fn instead_of(self: &Arc<Self>, refused: &str, audience: &Arc<str>) -> Option<Arc<str>> {
         {
             let mut audiences = self.audiences();
             let slot = audiences.entry(Arc::clone(audience)).or_default();
@@ -243,6 +267,12 @@ async fn landed(mut landing: Landing) -> Outcome {
         Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(gone())),
         Err(_) => Err(gone()),
     }
+}
+
+/// The token that a request bears, or nothing.
+fn borne(request: &reqwest::Request) -> &str {
+    let value = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.strip_prefix(BEARER)).unwrap_or_default()
 }
 
 /// Whether the `pause` since `last` is over. So it is if the clock was set back.
