@@ -31,12 +31,12 @@ pub(super) mod tests;
 mod write;
 mod writer;
 
-use std::{fs::File, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use slog::{Logger, error, info, o};
 
-use self::{read::Readers, recent::Recent, rows::ChangeRows, writer::Writer};
+use self::{read::Readers, recent::Recent, rows::ChangeRows, schema::Lock, writer::Writer};
 use super::{Counts, EventPage, OpenError, OutboxId, OutboxPage, PageLimit, Recipient, Store, StoreError};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
@@ -69,7 +69,7 @@ pub struct SqliteStore {
     recent: Recent,
     outbox: bool,
     log: Logger,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl SqliteStore {

@@ -123,7 +123,7 @@ const CACHE_KIB: i64 = 16 << 10;
 pub(super) struct Opened {
     pub(super) path: PathBuf,
     pub(super) connection: Connection,
-    pub(super) lock: File,
+    pub(super) lock: Lock,
     pub(super) new: bool,
 }
 
@@ -177,14 +177,25 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// The right to use a journal, until dropped.
+pub(super) struct Lock(pub(super) File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Not by closing alone: a child process that is being started has the
+        // file too, for a moment.
+        let _closing_will_do = self.0.unlock();
+    }
+}
+
 /// Two coordinators on one file would each believe that the other's runs are
 /// theirs. The lock ends with the process, however that ends.
-fn lock(path: &Path, at: At<'_>) -> Result<File, OpenError> {
+fn lock(path: &Path, at: At<'_>) -> Result<Lock, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(|e| at.io(e))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: at.text() }),
         Err(TryLockError::Error(e)) => Err(at.io(e)),
     }

@@ -85,6 +85,15 @@ async fn a_second_coordinator_is_locked_out_until_the_first_is_gone() {
     open(path);
 }
 
+#[test]
+fn a_child_process_that_has_the_lock_file_open_keeps_nobody_out() {
+    let directory = Directory::new();
+    let first = open(directory.file("j.db"));
+    let _in_a_child = first._lock.0.try_clone().expect("the lock file");
+    drop(first);
+    try_open(directory.file("j.db")).expect("the journal opens");
+}
+
 #[tokio::test]
 async fn what_is_queued_is_served_when_the_store_is_dropped() {
     let directory = Directory::new();
