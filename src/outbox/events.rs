@@ -28,10 +28,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    acks::{AGAIN, Acks},
+    acks::Acks,
     ledger::Ledger,
     objects::Objects,
     pace::{self, Pace, is_about_content, reason},
+    read,
 };
 use crate::{
     clients::CallError,
@@ -41,9 +42,6 @@ use crate::{
     time::{Clock, Timestamp, backoff},
 };
 
-/// Entries in memory at most, and read at a time.
-const IN_MEMORY: usize = 20_000;
-const PAGE: u32 = 500;
 /// The largest batch.
 const BATCH: PageLimit = PageLimit { entries: 500, bytes: 1 << 20 };
 /// Waits for a run whose events the store does not want.
@@ -129,7 +127,7 @@ impl Lane {
         };
         let (mut unread, mut stopping) = (true, false);
         loop {
-            if unread && self.has_room() {
+            if unread && self.shared.ledger.has_room() {
                 unread = self.read(&mut hand).await;
             }
             if hand.under_way.is_none()
@@ -145,7 +143,7 @@ impl Lane {
                 );
             }
             let nothing = hand.turns.is_empty() && hand.held.is_empty();
-            let to_read = unread && self.has_room();
+            let to_read = unread && self.shared.ledger.has_room();
             if stopping && !to_read && hand.under_way.is_none() && (nothing || self.shared.pace.in_trouble())
             {
                 return hand.acks.finish().await;
@@ -173,24 +171,12 @@ impl Lane {
         }
     }
 
-    fn has_room(&self) -> bool {
-        self.shared.ledger.entries() < IN_MEMORY
-    }
-
     /// Reads what is new. True if there is more to read, or it failed.
     async fn read(&self, hand: &mut Hand) -> bool {
         let ledger = &self.shared.ledger;
-        let page = match self.store.outbox_after(Recipient::EventStream, ledger.read_to(), PAGE).await {
-            Ok(page) => page,
-            Err(failure) => {
-                warn!(self.log, "the outbox cannot be read"; "error" => %failure);
-                self.clock.sleep(AGAIN).await;
-                return true;
-            }
-        };
-        ledger.read(page.entries.iter().map(|entry| (&entry.run_id, entry.id)), page.scanned_to);
-        let more = page.entries.len() >= PAGE as usize;
-        for entry in page.entries {
+        let (entries, more) =
+            read(&*self.store, Recipient::EventStream, ledger, &*self.clock, &self.log).await;
+        for entry in entries {
             match entry.what {
                 Owed::Events { first, last } => {
                     hand.take_in(entry.run_id, Range { id: entry.id, first, last });

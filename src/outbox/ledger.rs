@@ -13,6 +13,9 @@ use tokio::sync::Notify;
 
 use crate::{ids::RunId, store::OutboxId};
 
+/// Entries of one store in memory at most.
+const IN_MEMORY: usize = 20_000;
+
 #[derive(Default)]
 pub(super) struct Ledger {
     debts: Mutex<Debts>,
@@ -38,6 +41,11 @@ struct Debt {
 impl Ledger {
     fn debts(&self) -> MutexGuard<'_, Debts> {
         self.debts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There may be more in memory.
+    pub(super) fn has_room(&self) -> bool {
+        self.entries() < IN_MEMORY
     }
 
     pub(super) fn read_to(&self) -> OutboxId {

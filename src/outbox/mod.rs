@@ -36,14 +36,14 @@ mod watch;
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use slog::{Logger, o};
+use slog::{Logger, o, warn};
 
-use self::{events::Events, ledger::Ledger, objects::Objects, pace::Pace, watch::Watch};
+use self::{acks::AGAIN, events::Events, ledger::Ledger, objects::Objects, pace::Pace, watch::Watch};
 use crate::{
     ids::RunId,
     jarvis::Stores,
     model::{HealthCheck, HealthStatus},
-    store::{OutboxId, Store},
+    store::{OutboxEntry, OutboxId, Recipient, Store},
     tasks::TaskSet,
     time::{Clock, within},
 };
@@ -162,6 +162,32 @@ pub const ARTIFACT_STORE: &str = "artifact_store";
 
 /// What is younger is on its way.
 const LAG: Duration = Duration::from_secs(1);
+
+/// Entries read at a time.
+const PAGE: u32 = 500;
+
+/// Reads what is new for one store. True if there is more to read, or reading
+/// failed.
+async fn read(
+    store: &dyn Store,
+    recipient: Recipient,
+    ledger: &Ledger,
+    clock: &dyn Clock,
+    log: &Logger,
+) -> (Vec<OutboxEntry>, bool) {
+    match store.outbox_after(recipient, ledger.read_to(), PAGE).await {
+        Ok(page) => {
+            ledger.read(page.entries.iter().map(|entry| (&entry.run_id, entry.id)), page.scanned_to);
+            let more = page.entries.len() >= PAGE as usize;
+            (page.entries, more)
+        }
+        Err(failure) => {
+            warn!(log, "the outbox cannot be read"; "error" => %failure);
+            clock.sleep(AGAIN).await;
+            (Vec::new(), true)
+        }
+    }
+}
 
 /// What a store does not accept, if anything.
 fn lane_trouble(ledger: &Ledger, pace: &Pace) -> Option<String> {

@@ -28,9 +28,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    acks::{AGAIN, Acks},
+    acks::Acks,
     ledger::Ledger,
     pace::{self, Pace, is_about_content, reason},
+    read,
 };
 use crate::{
     clients::CallError,
@@ -43,9 +44,6 @@ use crate::{
 /// Calls at the same time. The store writes them one after the other anyway,
 /// and more than a few get in each other's way there.
 const AT_ONCE: usize = 4;
-/// Entries in memory at most, and read at a time.
-const IN_MEMORY: usize = 20_000;
-const PAGE: u32 = 500;
 /// Waits for an object that the store does not want.
 const BASE: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(30);
@@ -136,12 +134,12 @@ impl Lane {
         };
         let (mut unread, mut stopping) = (true, false);
         loop {
-            if unread && self.has_room() {
+            if unread && self.shared.ledger.has_room() {
                 unread = self.read(&mut hand).await;
             }
             self.begin(&mut hand);
             let idle = hand.under_way.is_empty() && (hand.ready.is_empty() || self.shared.pace.in_trouble());
-            let to_read = unread && self.has_room();
+            let to_read = unread && self.shared.ledger.has_room();
             if stopping && !to_read && idle {
                 return hand.acks.finish().await;
             }
@@ -158,24 +156,11 @@ impl Lane {
         }
     }
 
-    fn has_room(&self) -> bool {
-        self.shared.ledger.entries() < IN_MEMORY
-    }
-
     /// Reads what is new. True if there is more to read, or it failed.
     async fn read(&self, hand: &mut Hand) -> bool {
         let ledger = &self.shared.ledger;
-        let page = match self.store.outbox_after(Recipient::RunStore, ledger.read_to(), PAGE).await {
-            Ok(page) => page,
-            Err(failure) => {
-                warn!(self.log, "the outbox cannot be read"; "error" => %failure);
-                self.clock.sleep(AGAIN).await;
-                return true;
-            }
-        };
-        ledger.read(page.entries.iter().map(|entry| (&entry.run_id, entry.id)), page.scanned_to);
-        let more = page.entries.len() >= PAGE as usize;
-        for entry in page.entries {
+        let (entries, more) = read(&*self.store, Recipient::RunStore, ledger, &*self.clock, &self.log).await;
+        for entry in entries {
             hand.take_in(entry);
         }
         // A run that owes nothing is settled by having been read.

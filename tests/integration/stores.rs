@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 use jarvis_run_coordinator::{
     config::{Flags, Settings},
+    ids::RunId,
     model::{NodeRunState, RunState},
     server::{Server, StartError, Surroundings},
     store::faulty::{Chances, Faults},
@@ -39,6 +40,11 @@ impl Clock for Hasty {
     }
 }
 
+/// What the coordinator itself says of a run's events.
+async fn events(t: &TestServer, run: &RunId) -> Vec<Value> {
+    t.events(run).await.iter().map(|event| serde_json::to_value(event).expect("JSON")).collect()
+}
+
 /// The checks of health by name.
 async fn check(t: &TestServer, name: &str) -> Value {
     let health: Value = t.get("/v1/health").await.ok();
@@ -61,9 +67,7 @@ async fn an_answer_comes_when_the_stores_have_what_it_says() {
     let canceled = t.cancel(&run.run_id).await;
     let stored = stores.object(&format!("runs/{}", run.run_id)).expect("stored");
     assert_eq!(stored, serde_json::to_value(&canceled).expect("JSON"));
-    let ours: Vec<Value> =
-        t.events(&run.run_id).await.iter().map(|event| serde_json::to_value(event).expect("JSON")).collect();
-    assert_eq!(stores.events(run.run_id.as_str()), ours);
+    assert_eq!(stores.events(run.run_id.as_str()), events(&t, &run.run_id).await);
     assert_eq!(check(&t, "outbox").await["status"], "ok");
 }
 
@@ -168,8 +172,7 @@ async fn an_append_without_an_answer_is_not_there_twice() {
     }
     for run in &runs {
         t.run_ended(&run.run_id).await;
-        let ours: Vec<Value> =
-            t.events(&run.run_id).await.iter().map(|e| serde_json::to_value(e).expect("JSON")).collect();
+        let ours = events(&t, &run.run_id).await;
         stores.have_events(&run.run_id, ours.len() as u64).await;
         assert_eq!(stores.events(run.run_id.as_str()), ours, "each once, as it is");
         stores.have_state(&format!("runs/{}", run.run_id), "succeeded").await;
@@ -205,10 +208,9 @@ async fn whatever_the_stores_do_they_have_it_all_in_the_end() {
     let runs = futures::future::join_all((0..24).map(one)).await;
     stores.no_faults();
     for run in &runs {
-        let events: Vec<Value> =
-            t.events(&run.run_id).await.iter().map(|e| serde_json::to_value(e).expect("JSON")).collect();
-        stores.have_events(&run.run_id, events.len() as u64).await;
-        assert_eq!(stores.events(run.run_id.as_str()), events);
+        let ours = events(&t, &run.run_id).await;
+        stores.have_events(&run.run_id, ours.len() as u64).await;
+        assert_eq!(stores.events(run.run_id.as_str()), ours);
         let (run_key, node_key) =
             (format!("runs/{}", run.run_id), format!("node-runs/{}", run.root_node_run_id));
         stores.have_state(&run_key, &run.state.to_string()).await;

@@ -3,10 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use dropshot::{
-    ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, Path, RequestContext, ServerBuilder,
-    UntypedBody, endpoint,
-};
+use dropshot::{ApiDescription, Body, HttpError, HttpServer, Path, RequestContext, UntypedBody, endpoint};
 use http::{
     Method, Response, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG},
@@ -15,10 +12,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use slog::{Discard, Logger, o};
 use tokio::sync::watch;
 
-use super::soon;
+use super::{loopback::serve, soon};
 
 /// What the store does with calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,16 +75,7 @@ impl FakeArtifacts {
         api.register(get_any).expect("a sound API");
         api.register(head_any).expect("a sound API");
         api.register(post_any).expect("a sound API");
-        let config = ConfigDropshot {
-            bind_address: "127.0.0.1:0".parse().expect("an address"),
-            default_request_body_max_bytes: 64 << 20,
-            ..ConfigDropshot::default()
-        };
-        let server = ServerBuilder::new(api, Arc::clone(&state), Logger::root(Discard, o!()))
-            .config(config)
-            .start()
-            .expect("the store listens");
-        let url = format!("http://{}", server.local_addr());
+        let (server, url) = serve(api, &state);
         Self { state, url, _server: server }
     }
 

@@ -31,20 +31,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use dropshot::{
-    ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, Path, RequestContext, ServerBuilder,
-    UntypedBody, endpoint,
-};
+use dropshot::{ApiDescription, Body, HttpError, HttpServer, Path, RequestContext, UntypedBody, endpoint};
 use http::{Response, StatusCode};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use slog::{Discard, Logger, o};
 use tokio::sync::watch;
 
-use super::soon;
+use super::{loopback::serve, soon};
 
 /// Both executors on one address.
 pub struct FakeExecutors {
@@ -79,16 +75,7 @@ impl FakeExecutors {
         });
         let mut api = ApiDescription::new();
         api.register(any).expect("a sound API");
-        let config = ConfigDropshot {
-            bind_address: "127.0.0.1:0".parse().expect("an address"),
-            default_request_body_max_bytes: 64 << 20,
-            ..ConfigDropshot::default()
-        };
-        let server = ServerBuilder::new(api, Arc::clone(&state), Logger::root(Discard, o!()))
-            .config(config)
-            .start()
-            .expect("the executors listen");
-        let url = format!("http://{}", server.local_addr());
+        let (server, url) = serve(api, &state);
         Self { state, url, _server: server }
     }
 

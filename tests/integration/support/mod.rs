@@ -5,6 +5,7 @@ mod artifacts;
 mod executors;
 mod http;
 mod journal;
+mod loopback;
 pub mod process;
 mod server;
 mod service;

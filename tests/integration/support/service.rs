@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use dropshot::{
-    ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, Path, RequestContext, ServerBuilder,
-    UntypedBody, endpoint,
-};
+use dropshot::{ApiDescription, Body, HttpError, HttpServer, Path, RequestContext, UntypedBody, endpoint};
 use http::Response;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use slog::{Discard, Logger, o};
 use tokio::sync::watch;
 
-use super::soon;
+use super::{loopback::serve, soon};
 
 type Answers = dyn Fn(&str, &Value) -> (u16, Value) + Send + Sync;
 
@@ -46,16 +42,7 @@ impl FakeService {
         let mut api = ApiDescription::new();
         api.register(get_any).expect("a sound API");
         api.register(post_any).expect("a sound API");
-        let config = ConfigDropshot {
-            bind_address: "127.0.0.1:0".parse().expect("an address"),
-            default_request_body_max_bytes: 64 << 20,
-            ..ConfigDropshot::default()
-        };
-        let server = ServerBuilder::new(api, Arc::clone(&state), Logger::root(Discard, o!()))
-            .config(config)
-            .start()
-            .expect("the service listens");
-        let url = format!("http://{}", server.local_addr());
+        let (server, url) = serve(api, &state);
         Self { state, url, _server: server }
     }
 

@@ -1,0 +1,24 @@
+//! Listening as one of the services around the coordinator.
+
+use std::sync::Arc;
+
+use dropshot::{ApiDescription, ConfigDropshot, HttpServer, ServerBuilder};
+use slog::{Discard, Logger, o};
+
+/// A server on loopback and a free port, and its URL.
+pub fn serve<S: Send + Sync + 'static>(
+    api: ApiDescription<Arc<S>>,
+    state: &Arc<S>,
+) -> (HttpServer<Arc<S>>, String) {
+    let config = ConfigDropshot {
+        bind_address: "127.0.0.1:0".parse().expect("an address"),
+        default_request_body_max_bytes: 64 << 20,
+        ..ConfigDropshot::default()
+    };
+    let server = ServerBuilder::new(api, Arc::clone(state), Logger::root(Discard, o!()))
+        .config(config)
+        .start()
+        .expect("the service listens");
+    let url = format!("http://{}", server.local_addr());
+    (server, url)
+}
