@@ -188,6 +188,11 @@ pub fn coordinator(url: &str, token: Option<&str>) -> Result<run_coordinator::Cl
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a connection is kept that nobody uses. The Python services close
+/// theirs after five seconds: a request that is just on its way then is lost,
+/// and nobody may know whether to send it again.
+const IDLE: Duration = Duration::from_secs(4);
+
 /// The one pool of connections to all services.
 ///
 /// Redirects are not followed: no service of the stack sends any, and a token
@@ -203,7 +208,7 @@ pub fn http_client(connect_timeout: Duration) -> Result<reqwest::Client, String>
     builder
         .connect_timeout(connect_timeout)
         .redirect(reqwest::redirect::Policy::none())
-        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_idle_timeout(IDLE)
         .tcp_nodelay(true)
         .build()
         .map_err(|error| format!("cannot set up the HTTP client: {error}"))
