@@ -67,8 +67,20 @@ impl Policy {
             ),
             Self::Pdp { client, timeout, clock, log } => {
                 let request = request(question);
-                let answer = match within(&**clock, *timeout, client.decide_policy(&request)).await {
-                    Some(answer) => answer.map_err(|error| CallError::new(Service::Pdp, error)),
+                let ask = || async {
+                    let answer = client.decide_policy(&request).await;
+                    answer.map_err(|error| CallError::new(Service::Pdp, error))
+                };
+                let asked = async {
+                    match ask().await {
+                        // The connection broke off, perhaps an old one. A question
+                        // changes nothing: it is asked once more.
+                        Err(error) if error.status.is_none() && !error.never_sent => ask().await,
+                        answer => answer,
+                    }
+                };
+                let answer = match within(&**clock, *timeout, asked).await {
+                    Some(answer) => answer,
                     None => Err(CallError::unavailable(Service::Pdp, "no answer in time")),
                 };
                 match answer {
@@ -150,5 +162,49 @@ mod tests {
                 "policy_hash": "h", "policy_version": 3
             })
         );
+    }
+
+    #[tokio::test]
+    async fn a_question_whose_connection_breaks_off_is_asked_once_more() {
+        use std::{io::Write, net::TcpListener};
+
+        let node: NodeRun = serde_json::from_value(json!({
+            "node_run_id": "n", "run_id": "r", "state": "queued",
+            "node_type_ref": {"node_type_id": "t", "version": "1.0.0"}
+        }))
+        .expect("a node run");
+        for (breaks, outcome) in [(1, PolicyOutcome::Allow), (2, PolicyOutcome::Deny)] {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("it listens");
+            let url = format!("http://{}", listener.local_addr().expect("an address"));
+            let pdp = std::thread::spawn(move || {
+                for asked in 0..2 {
+                    let (mut stream, _) = listener.accept().expect("a question");
+                    let read = std::io::Read::read(&mut stream, &mut [0; 4096]).expect("it is sent");
+                    assert_ne!(read, 0);
+                    if asked >= breaks {
+                        let body = r#"{"decision": "allow"}"#;
+                        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+                        write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+                            .expect("sent");
+                    }
+                }
+            });
+            let peer = crate::clients::Peer::anonymous(Service::Pdp);
+            let policy = Policy::Pdp {
+                client: pdp::Client::new_with_client(&url, reqwest::Client::new(), peer),
+                timeout: std::time::Duration::from_secs(10),
+                clock: std::sync::Arc::new(crate::time::SystemClock),
+                log: slog::Logger::root(slog::Discard, slog::o!()),
+            };
+            let question = Question {
+                action: NODE_RUN_EXECUTE,
+                node: &node,
+                run_context: None,
+                constraints: None,
+                context: Map::new(),
+            };
+            assert_eq!(policy.decide(question).await.outcome, outcome, "{breaks} broken");
+            pdp.join().expect("it was asked twice");
+        }
     }
 }
