@@ -20,7 +20,7 @@ use crate::{
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
     config::{self, Endpoint, PolicyPosture, RegistryOutage, Settings},
     coordinator::{self, Coordinator, Offload, WorkQueue},
-    dispatch::{self, AtomicExecutor, CompositeExecutor, Dispatcher, Executor, Executors},
+    dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
     events::{EventHub, Events},
     ids::{IdSource, RandomIds},
@@ -160,6 +160,7 @@ impl Server {
             queue: Arc::clone(&queue),
             rules: Rules {
                 dotted_keys: settings.dotted_keys,
+                max_retries: settings.calls.max_retries,
                 node_timeout: settings.deadlines.node,
                 run_timeout: settings.deadlines.run,
             },
@@ -381,8 +382,7 @@ impl Peers {
                 let peer = self.peer(Service::AtomicExecutor, endpoint);
                 let url = endpoint.url.as_str();
                 let client = clients::atomic_executor::Client::new_with_client(url, self.http.clone(), peer);
-                let role: Arc<dyn AtomicExecutor> = Arc::new(client);
-                Some(Executor::new(role, "arp-jarvis-atomic-executor", uri(url)?, max_in_flight))
+                Some(Executor::atomic(client, uri(url)?, max_in_flight))
             }
         };
         let composite = match &settings.composite_executor {
@@ -392,8 +392,7 @@ impl Peers {
                 let url = endpoint.url.as_str();
                 let client =
                     clients::composite_executor::Client::new_with_client(url, self.http.clone(), peer);
-                let role: Arc<dyn CompositeExecutor> = Arc::new(client);
-                Some(Executor::new(role, "arp-jarvis-composite-executor", uri(url)?, max_in_flight))
+                Some(Executor::composite(client, uri(url)?, max_in_flight))
             }
         };
         let coordinator_url = settings.public_url.as_ref().map(|url| uri(url.as_str())).transpose()?;
