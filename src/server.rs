@@ -20,7 +20,7 @@ use crate::{
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
     config::{self, Endpoint, PolicyPosture, RegistryOutage, Settings},
     coordinator::{self, Coordinator, Offload, WorkQueue},
-    dispatch::{self, Dispatcher, Executor, Executors},
+    dispatch::{self, AtomicExecutor, CompositeExecutor, Dispatcher, Executor, Executors},
     engine::Rules,
     events::{EventHub, Events},
     ids::{IdSource, RandomIds},
@@ -381,7 +381,8 @@ impl Peers {
                 let peer = self.peer(Service::AtomicExecutor, endpoint);
                 let url = endpoint.url.as_str();
                 let client = clients::atomic_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::new(client, "arp-jarvis-atomic-executor", uri(url)?, max_in_flight))
+                let role: Arc<dyn AtomicExecutor> = Arc::new(client);
+                Some(Executor::new(role, "arp-jarvis-atomic-executor", uri(url)?, max_in_flight))
             }
         };
         let composite = match &settings.composite_executor {
@@ -391,7 +392,8 @@ impl Peers {
                 let url = endpoint.url.as_str();
                 let client =
                     clients::composite_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::new(client, "arp-jarvis-composite-executor", uri(url)?, max_in_flight))
+                let role: Arc<dyn CompositeExecutor> = Arc::new(client);
+                Some(Executor::new(role, "arp-jarvis-composite-executor", uri(url)?, max_in_flight))
             }
         };
         let coordinator_url = settings.public_url.as_ref().map(|url| uri(url.as_str())).transpose()?;

@@ -88,19 +88,13 @@ impl Dispatcher {
         let (service, answer) = match node.node.kind {
             Some(NodeKind::Composite) => {
                 let Some(executor) = &executors.composite else { return Ok(()) };
-                let call = executor.client.cancel_composite_node_run(node.id());
-                (Service::CompositeExecutor, within(clock, timeout, call).await)
+                (Service::CompositeExecutor, within(clock, timeout, executor.role.cancel(node.id())).await)
             }
             Some(NodeKind::Atomic) | None => {
                 let Some(executor) = &executors.atomic else { return Ok(()) };
-                let call = executor.client.cancel_atomic_node_run(node.id());
-                (Service::AtomicExecutor, within(clock, timeout, call).await)
+                (Service::AtomicExecutor, within(clock, timeout, executor.role.cancel(node.id())).await)
             }
         };
-        match answer {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(error)) => Err(CallError::new(service, error)),
-            None => Err(CallError::unavailable(service, "no answer in time")),
-        }
+        answer.unwrap_or_else(|| Err(CallError::unavailable(service, "no answer in time")))
     }
 }

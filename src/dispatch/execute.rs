@@ -64,13 +64,12 @@ impl Dispatcher {
             extensions: node.extensions,
         };
         let clock = &self.parts.clock;
-        let call = executor.client.execute_atomic_node_run(&request);
+        let call = executor.role.execute(&request);
         let Some(answer) = within(&**clock, deadline.since(clock.now()), call).await else {
             return self.parts.coordinator.node_deadline(&task.run, &task.node, attempt.number).await;
         };
         let result = match answer {
             Ok(answer) => {
-                let answer = answer.into_inner();
                 if answer.node_run_id != node_run_id {
                     invalid("Atomic Executor answered for another NodeRun")
                 } else if !answer.state.is_terminal() {
@@ -84,7 +83,7 @@ impl Dispatcher {
                     }
                 }
             }
-            Err(error) => failed(CallError::new(Service::AtomicExecutor, error)),
+            Err(error) => failed(error),
         };
         self.finish(task, attempt, result).await
     }
@@ -113,10 +112,9 @@ impl Dispatcher {
             extensions: node.extensions,
         };
         let time = deadline.since(clock.now()).min(executors.call_timeout);
-        let call = executor.client.begin_composite_node_run(&request);
+        let call = executor.role.begin(&request);
         let result = match within(&**clock, time, call).await {
             Some(Ok(answer)) => {
-                let answer = answer.into_inner();
                 if answer.accepted {
                     // The attempt stays ours until there are children.
                     return Ok(());
@@ -127,7 +125,7 @@ impl Dispatcher {
                     tell_executor: false,
                 }
             }
-            Some(Err(error)) => failed(CallError::new(Service::CompositeExecutor, error)),
+            Some(Err(error)) => failed(error),
             None => failed(CallError::unavailable(Service::CompositeExecutor, "no answer in time")),
         };
         self.finish(task, attempt, result).await

@@ -28,7 +28,7 @@ use std::{
 use slog::{Logger, error, info};
 use tokio::sync::mpsc;
 
-pub use executors::{Executor, Executors};
+pub use executors::{AtomicExecutor, CompositeExecutor, Executor, Executors};
 
 use crate::{
     auth::AssignmentTokens,
