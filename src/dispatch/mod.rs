@@ -172,7 +172,7 @@ impl Dispatcher {
                 return Ok(CLAIM_WITHIN);
             }
             let limit = u32::try_from(room).unwrap_or(u32::MAX);
-            let claimed = store.wakes_claim(queue.owner(), clock.now(), limit).await?;
+            let claimed = store.wakes_claim(queue.owner(), clock.now(), limit, &[]).await?;
             for node in &claimed {
                 queue.push(node);
             }

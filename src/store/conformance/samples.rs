@@ -214,6 +214,6 @@ impl Probe {
     }
 
     pub async fn claim(&self, owner: &OwnerId, now: i64, limit: u32) -> Vec<NodeRecord> {
-        self.0.wakes_claim(owner, at(now), limit).await.expect("wake-ups can be claimed")
+        self.0.wakes_claim(owner, at(now), limit, &[]).await.expect("wake-ups can be claimed")
     }
 }
