@@ -19,7 +19,7 @@ use crate::{
     auth::{AssignmentTokens, Authenticator, KEY_BYTES, Mode},
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
     config::{self, Endpoint, PolicyPosture, RegistryOutage, Settings},
-    coordinator::{self, Coordinator, Offload, WorkQueue},
+    coordinator::{self, Coordinator, Offload, Vitals, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
     events::{EventHub, Events},
@@ -148,6 +148,7 @@ impl Server {
             })
         });
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), IN_HAND);
+        let vitals = Arc::<Vitals>::default();
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             store: Arc::clone(&store),
             stores,
@@ -158,6 +159,7 @@ impl Server {
             node_types: peers.node_types(settings),
             outbox,
             queue: Arc::clone(&queue),
+            vitals: Arc::clone(&vitals),
             rules: Rules {
                 dotted_keys: settings.dotted_keys,
                 max_retries: settings.calls.max_retries,
@@ -172,6 +174,7 @@ impl Server {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             queue,
+            vitals,
             executors: peers.executors(settings)?,
             assignment_tokens,
             auto_dispatch: settings.auto_dispatch,

@@ -270,8 +270,8 @@ impl Store for SqliteStore {
         Ok(self.readable(owned, since).await)
     }
 
-    async fn wake_next(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.readers.with(read::wake_next)
+    async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.readers.with(|connection| read::wake_next(connection, after))
     }
 
     async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {

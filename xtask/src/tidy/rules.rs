@@ -91,6 +91,8 @@ pub(super) const LAYERS: &[Layer] = &[
             "coordinator",
             "engine::Attempt",
             "engine::AttemptResult",
+            "engine::FailedCall",
+            "engine::Work",
             "ids",
             "model",
             "record",
