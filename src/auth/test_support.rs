@@ -27,7 +27,9 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Admission, AssignmentTokens, AuthError, AuthSettings, Authenticator, KEY_BYTES, Principal};
+use super::{
+    Admission, AssignmentTokens, AuthError, AuthSettings, Authenticator, Clocks, KEY_BYTES, Principal,
+};
 use crate::{
     tasks::TaskSet,
     time::{Clock, Timestamp},
@@ -246,9 +248,9 @@ impl Harness {
         let settings = AuthSettings::from_vars(&vars).expect("settings");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         let clock = Arc::new(ManualClock(AtomicI64::new(NOW * 1_000_000)));
+        let clocks = Clocks { steady: Arc::clone(&clock) as _, wall: Arc::clone(&clock) as _ };
         let assignments = Some(Arc::new(AssignmentTokens::new(&ASSIGNMENT_KEY, settings.clock_skew)));
-        let auth =
-            Authenticator::new(settings, assignments, http, Arc::clone(&clock) as _, tasks.clone(), log);
+        let auth = Authenticator::new(settings, assignments, http, clocks, tasks.clone(), log);
         Self { auth, sts, clock, tasks }
     }
 
