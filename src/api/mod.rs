@@ -20,6 +20,8 @@
 mod body;
 mod door;
 mod errors;
+#[cfg(test)]
+mod fuzz;
 mod health;
 mod nodelay;
 pub mod openapi;

@@ -53,6 +53,8 @@ mod settings;
 mod verifier;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod test_support;
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@ use slog::Logger;
 pub(crate) use attempts::Assignment;
 pub(crate) use commit::OWNED_FOREVER;
 pub use commit::StoreHealth;
-pub use error::{CoordinatorError, ErrorFacts, FieldError};
+pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
 pub use queue::{Task, WorkQueue};
 

@@ -22,6 +22,8 @@
 
 mod checkpoint;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod read;
 mod recent;
 mod rows;
