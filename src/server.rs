@@ -124,7 +124,8 @@ impl Server {
             outbox: settings.stores.is_some(),
         };
         let store = before_journal(SqliteStore::open(options, log.new(o!("component" => "journal")))?);
-        let steady = Arc::new(steady_clock(Arc::clone(&machine), None, log));
+        let floor = store.time_newest().await?;
+        let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
         let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, log);
@@ -163,6 +164,7 @@ impl Server {
             queue: Arc::clone(&queue),
             rules: Rules {
                 dotted_keys: settings.dotted_keys,
+                max_retries: settings.calls.max_retries,
                 node_timeout: settings.deadlines.node,
                 run_timeout: settings.deadlines.run,
             },
@@ -399,7 +401,7 @@ impl Peers {
                 let peer = self.peer(Service::AtomicExecutor, endpoint);
                 let url = endpoint.url.as_str();
                 let client = clients::atomic_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::new(client, "arp-jarvis-atomic-executor", uri(url)?, max_in_flight))
+                Some(Executor::atomic(client, uri(url)?, max_in_flight))
             }
         };
         let composite = match &settings.composite_executor {
@@ -409,7 +411,7 @@ impl Peers {
                 let url = endpoint.url.as_str();
                 let client =
                     clients::composite_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::new(client, "arp-jarvis-composite-executor", uri(url)?, max_in_flight))
+                Some(Executor::composite(client, uri(url)?, max_in_flight))
             }
         };
         let coordinator_url = settings.public_url.as_ref().map(|url| uri(url.as_str())).transpose()?;

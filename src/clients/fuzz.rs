@@ -1,5 +1,9 @@
 //! Whatever a service answers.
 
+use http::{
+    HeaderValue,
+    header::{CONTENT_LENGTH, DATE, RETRY_AFTER},
+};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
@@ -25,18 +29,18 @@ fn failure_body() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn answer(status: u16, body: Vec<u8>) -> reqwest::Response {
+fn answer(status: u16, body: Vec<u8>) -> http::Response<Vec<u8>> {
     let length = body.len();
     let mut answer = http::Response::new(body);
     *answer.status_mut() = http::StatusCode::from_u16(status).unwrap();
-    answer.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
-    answer.into()
+    answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+    answer
 }
 
 /// What the generated client makes of a failure.
-fn failed(status: u16, body: Vec<u8>) -> CallError {
+fn failed(answer: http::Response<Vec<u8>>) -> CallError {
     futures::executor::block_on(async {
-        let answer = as_envelope(answer(status, body)).await.unwrap();
+        let answer = as_envelope(answer.into()).await.unwrap();
         let error = match progenitor_client::ResponseValue::<ErrorEnvelope>::from_response::<()>(answer).await
         {
             Ok(envelope) => progenitor_client::Error::ErrorResponse(envelope),
@@ -52,7 +56,7 @@ proptest! {
     #[test]
     fn any_failure_becomes_an_envelope_with_its_status(status in 400..600u16, body in failure_body()) {
         let own: Option<ErrorEnvelope> = serde_json::from_slice(&body).ok();
-        let error = failed(status, body);
+        let error = failed(answer(status, body));
         prop_assert_eq!(error.status, Some(status));
         let code = own.map(|envelope| envelope.error.code).filter(|code| !code.is_empty());
         prop_assert_eq!(&error.code, code.as_deref().unwrap_or("run_store_unavailable"));
@@ -65,9 +69,36 @@ proptest! {
     #[test]
     fn a_success_is_left_as_it_is(status in 200..300u16, body in vec(any::<u8>(), 0..64)) {
         let same = futures::executor::block_on(async {
-            as_envelope(answer(status, body.clone())).await.unwrap().bytes().await.unwrap()
+            as_envelope(answer(status, body.clone()).into()).await.unwrap().bytes().await.unwrap()
         });
         prop_assert_eq!(&*same, &*body);
+    }
+}
+
+/// Seconds, dates, what is nearly one, and anything.
+fn time_of_answer() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        "[0-9]{1,22}".prop_map(String::into_bytes),
+        "(Wed, )?[0-9]{1,2} (Oct|Feb) [0-9]{2,6} [0-9]{2}:[0-9]{2}:[0-9]{2} (GMT|[+-][0-9]{4})"
+            .prop_map(String::into_bytes),
+        vec(any::<u8>(), 0..24),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_retry_after_is_a_time_or_ignored(after in time_of_answer(), date in time_of_answer()) {
+        let mut answer = answer(503, Vec::new());
+        for (name, value) in [(RETRY_AFTER, &after), (DATE, &date)] {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                answer.headers_mut().insert(name, value);
+            }
+        }
+        let waits = failed(answer).retry_after;
+        let text = std::str::from_utf8(&after).unwrap_or_default().trim();
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            prop_assert_eq!(waits.map(|time| time.as_secs()), text.parse().ok());
+        }
     }
 }
 

@@ -79,3 +79,30 @@ async fn a_deadline_is_kept_when_the_clock_is_set() {
         t.stop().await;
     }
 }
+
+/// The clock was set back while the coordinator was not there: nothing waits
+/// for it to come back to where it was.
+#[tokio::test]
+async fn a_deadline_is_kept_across_a_restart_with_the_clock_set_back() {
+    for set_by in [-HOUR, -DAY] {
+        let machine = TestMachine::default();
+        let t = TestServer::start_with_clock(machine.clone(), &[]).await;
+        let half = run_start(&t, "composite.accept", 30 * SECOND).await;
+        let whole = run_start(&t, "composite.accept", 60 * SECOND).await;
+        t.executors.called(":begin", 2).await;
+        let (journal, executors) = t.stop().await;
+        machine.set(set_by);
+        let again = TestServer::try_start_with_clock(machine.clone(), journal, executors, &[]).await;
+        let t = again.expect("the server starts");
+        t.executors.called(":begin", 4).await;
+        let check = clock_check(&t).await;
+        assert_eq!(check["status"], "degraded");
+
+        machine.pass(56 * SECOND);
+        exceeded(&t, &half).await;
+        assert_eq!(t.node_run(&whole).await.state, NodeRunState::Running, "not sooner, set by {set_by} s");
+        machine.pass(8 * SECOND);
+        assert!(took(&exceeded(&t, &whole).await) <= 68 * SECOND, "set by {set_by} s");
+        t.stop().await;
+    }
+}
