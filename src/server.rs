@@ -16,7 +16,7 @@ use slog::{Logger, info, o, warn};
 
 use crate::{
     api::{self, ListenConfig, ServerContext},
-    auth::{AssignmentTokens, Authenticator, KEY_BYTES, Mode},
+    auth::{AssignmentTokens, Authenticator, Clocks, KEY_BYTES, Mode},
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
     config::{self, Endpoint, PolicyPosture, RegistryOutage, Settings},
     coordinator::{self, Coordinator, Offload, Vitals, WorkQueue},
@@ -34,7 +34,7 @@ use crate::{
         sqlite::{SqliteOptions, SqliteStore},
     },
     tasks::TaskSet,
-    time::{Clock, SystemClock, within},
+    time::{Clock, MachineClock, SteadyClock, SystemClock, Timestamp, within},
 };
 
 /// So many jobs may be in hand at once, waiting for a slot at an executor or
@@ -61,7 +61,8 @@ pub enum StartError {
 
 /// What tests put in the place of the real thing.
 pub struct Surroundings {
-    pub clock: Arc<dyn Clock>,
+    /// The server's own clock follows it, without its steps.
+    pub clock: Arc<dyn MachineClock>,
     pub ids: Arc<dyn IdSource>,
     /// What stands between the server and its journal.
     pub before_journal: Box<dyn FnOnce(SqliteStore) -> Arc<dyn Store> + Send>,
@@ -116,13 +117,16 @@ impl Server {
         for warning in &settings.warnings {
             warn!(log, "{}", warning);
         }
-        let Surroundings { clock, ids, before_journal } = surroundings;
+        let Surroundings { clock: machine, ids, before_journal } = surroundings;
         let options = SqliteOptions {
             path: settings.journal.path.clone(),
             max_bytes: settings.journal.max_bytes,
             outbox: settings.stores.is_some(),
         };
         let store = before_journal(SqliteStore::open(options, log.new(o!("component" => "journal")))?);
+        let floor = store.time_newest().await?;
+        let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
+        let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
         let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, log);
         let assignment_tokens = assignment_tokens(settings, &*store, &*ids).await?;
@@ -130,7 +134,7 @@ impl Server {
             settings.inbound.clone(),
             assignment_tokens.clone(),
             http,
-            Arc::clone(&clock),
+            Clocks { steady: Arc::clone(&clock), wall: machine },
             tasks.clone(),
             log.new(o!("component" => "auth")),
         ));
@@ -183,7 +187,8 @@ impl Server {
         })
         .await?;
 
-        let context = ServerContext { coordinator, authenticator, stopping: tasks.stopping().clone() };
+        let context =
+            ServerContext { coordinator, authenticator, clock: steady, stopping: tasks.stopping().clone() };
         let address = format!("{}:{}", settings.listen.host, settings.listen.port);
         let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
         let mut addresses =
@@ -233,6 +238,20 @@ impl Server {
         }
         drop(store);
     }
+}
+
+/// The clock that everything is timed with. It begins no earlier than `floor`,
+/// the newest time that the journal knows.
+fn steady_clock(machine: Arc<dyn MachineClock>, floor: Option<Timestamp>, log: &Logger) -> SteadyClock {
+    let component = log.new(o!("component" => "clock"));
+    let clock = SteadyClock::begin(machine, floor, move |seconds| {
+        warn!(component, "the machine's clock was set: deadlines stay, times follow slowly"; "by_seconds" => seconds);
+    });
+    let ahead = clock.ahead_seconds();
+    if ahead > 0.0 {
+        warn!(log, "the journal knows later times than the machine's clock"; "ahead_seconds" => ahead);
+    }
+    clock
 }
 
 /// The key of assignment tokens, in the journal.

@@ -36,7 +36,7 @@ use slog::Logger;
 pub(crate) use attempts::{Assignment, Telling};
 pub use commit::StoreHealth;
 pub(crate) use commit::{CLAIM_WITHIN, OWNED_FOREVER};
-pub use error::{CoordinatorError, ErrorFacts, FieldError};
+pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
 pub use queue::{Task, WorkQueue};
 pub use vitals::Vitals;

@@ -10,6 +10,7 @@ mod assignment;
 mod auth;
 mod cli;
 mod client;
+mod clock;
 mod container;
 mod demo;
 mod dispatch;

@@ -24,6 +24,8 @@
 
 mod checkpoint;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod parking;
 mod prune;
 mod read;
