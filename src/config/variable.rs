@@ -36,6 +36,7 @@ pub enum Kind {
     Path,
     Bytes,
     Seconds,
+    Age,
     Count,
     Switch,
     Choice(&'static [&'static str]),
@@ -156,9 +157,13 @@ impl Variable {
             }
             Kind::Url => one_line(&masked_url(text)),
             Kind::Switch => value::switch(text).to_string(),
-            Kind::Text | Kind::Path | Kind::Bytes | Kind::Seconds | Kind::Count | Kind::Choice(_) => {
-                one_line(text)
-            }
+            Kind::Text
+            | Kind::Path
+            | Kind::Bytes
+            | Kind::Seconds
+            | Kind::Age
+            | Kind::Count
+            | Kind::Choice(_) => one_line(text),
         }
     }
 }
@@ -173,6 +178,7 @@ impl Kind {
             Self::Path => "a path".into(),
             Self::Bytes => "a number of bytes above 0 (suffixes k, m, g)".into(),
             Self::Seconds => "a number of seconds above 0".into(),
+            Self::Age => "a whole number above 0 and its unit (s, m, h, d)".into(),
             Self::Count => "a whole number above 0".into(),
             Self::Switch => "true or false".into(),
             Self::Choice(words) => format!("one of {}", words.join(", ")).into(),
@@ -188,6 +194,7 @@ impl Kind {
             Self::Path => "path".into(),
             Self::Bytes => "bytes (k, m, g)".into(),
             Self::Seconds => "seconds".into(),
+            Self::Age => "s, m, h, d".into(),
             Self::Count => "number".into(),
             Self::Switch => "true/false".into(),
             Self::Choice(words) => words.join("/").into(),
