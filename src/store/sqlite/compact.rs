@@ -53,13 +53,12 @@ fn forget(connection: &Connection, before: Timestamp) -> Result<u64, StoreError>
     loop {
         let prune::Prunable { runs, outbox_seen } = prune::prunable(connection, before, AT_ONCE)?;
         let transaction = connection.unchecked_transaction()?;
-        let mut some = false;
+        let before_these = gone;
         for run in &runs {
-            some |= prune::run_prune(&transaction, run, before, outbox_seen)?.is_some();
-            gone += 1;
+            gone += u64::from(prune::run_prune(&transaction, run, before, outbox_seen)?.is_some());
         }
         transaction.commit()?;
-        if !some {
+        if gone == before_these {
             return Ok(gone);
         }
     }
