@@ -10,12 +10,16 @@ use clap::Parser;
 use futures::FutureExt;
 use jarvis_run_coordinator::{
     api,
-    config::{Cli, Command, Exit, Flags, LayeredVars, Settings, Target, check_config, reload},
+    config::{
+        Cli, Command, Exit, Flags, JournalCommand, JournalSettings, LayeredVars, Settings, Target,
+        check_config, reload,
+    },
     demo,
     remote::{self, Remote, RemoteError},
     server::{Server, StartError, Surroundings},
     telemetry,
-    time::SystemClock,
+    time::{Clock, SystemClock},
+    upkeep,
 };
 use slog::{info, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
         Command::Demo { keep } => demo(keep, &cli.flags),
         Command::SendRequest { request, target } => send_request(&request, &target, &cli.flags),
         Command::Health { target } => health(&target, &cli.flags),
+        Command::Journal { command } => journal(&command, &cli.flags),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -124,6 +129,14 @@ fn health(target: &Target, flags: &Flags) -> Result<Exit, Failure> {
         let (report, good) = remote::health(remote).await?;
         Ok((report, if good { Exit::Ok } else { Exit::Remote }))
     })
+}
+
+fn journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Failure> {
+    let vars = LayeredVars::load(Path::new(".")).map_err(config_error)?;
+    let path = JournalSettings::path(&vars, flags).map_err(config_error)?;
+    let sound = upkeep::run(command, &path, SystemClock.now(), &mut io::stdout())
+        .map_err(|error| (Exit::Journal, error.to_string()))?;
+    Ok(if sound { Exit::Ok } else { Exit::Journal })
 }
 
 /// Asks something of a server that is up, and prints the answer.

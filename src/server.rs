@@ -30,6 +30,7 @@ use crate::{
     node_types::{NodeTypes, Outage, RegistryOptions},
     outbox::{self, Outbox},
     policy::{Policy, Posture},
+    retention::Retention,
     store::{
         OpenError, Store, StoreError,
         sqlite::{SqliteOptions, SqliteStore},
@@ -204,6 +205,10 @@ impl Server {
         // Only now: a process that cannot listen must not have begun anything,
         // and executors that are called may call back at once.
         dispatcher.begin(jobs);
+        if let Some(keep) = settings.journal.retention {
+            let log = log.new(o!("component" => "retention"));
+            Retention { store: Arc::clone(&store), clock: Arc::clone(&clock), keep, log }.begin(tasks);
+        }
         info!(log, "listening"; "address" => %http.local_addr(), "journal" => %settings.journal.path.display(),
             "version" => env!("CARGO_PKG_VERSION"));
         let stop_within = settings.shutdown_timeout;

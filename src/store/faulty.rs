@@ -345,7 +345,7 @@ impl<S: Store> Store for FaultyStore<S> {
 mod tests {
     use super::*;
     use crate::store::{
-        conformance::{Probe, Specimen, change, ended, event, node, nodes, run, start},
+        conformance::{Probe, Specimen, at, change, ended, event, node, nodes, run, run_ended, start},
         sqlite::tests::{Directory, open},
     };
 
@@ -361,6 +361,17 @@ mod tests {
 
         crate::conformance_tests!(async || {
             let faults = Faults::seeded(7, Chances { delay: 0.5, ..Chances::default() });
+            let (store, directory) = faulty(faults);
+            Specimen { store, reopen: None, guard: Box::new(directory) }
+        });
+    }
+
+    /// What arrives a second time changes nothing, and nobody is told of it.
+    mod repeated_commits_are_transparent {
+        use super::*;
+
+        crate::conformance_tests!(async || {
+            let faults = Faults::seeded(7, Chances { twice: 1.0, ..Chances::default() });
             let (store, directory) = faulty(faults);
             Specimen { store, reopen: None, guard: Box::new(directory) }
         });
@@ -410,6 +421,57 @@ mod tests {
         assert!(claim.is_err());
         let owned = probe.node("a", "1").await.and_then(|node| node.wake).and_then(|wake| wake.owner);
         assert_eq!(owned, Some(owner));
+    }
+
+    fn parked(until: i64) -> Parked {
+        Parked {
+            run_id: "a".into(),
+            node_run_id: Some("a/1".into()),
+            job: "dispatch".into(),
+            error: "it failed".into(),
+            since: at(1),
+            until: at(until),
+        }
+    }
+
+    #[tokio::test]
+    async fn parking_that_fails_has_parked_or_not_and_can_be_repeated() {
+        let faults = Faults::none();
+        let (store, _directory) = faulty(faults.clone());
+        let probe = Probe(store);
+        probe.commit(start("a")).await;
+        faults.script(Fault::FailBefore);
+        assert!(probe.0.park(parked(500)).await.is_err());
+        assert_eq!(probe.0.parked_list(10).await, Ok(Vec::new()));
+        assert_eq!(probe.node("a", "1").await.map(|node| node.version), Some(1));
+        faults.script(Fault::FailAfter);
+        assert!(probe.0.park(parked(500)).await.is_err());
+        assert_eq!(probe.0.parked_list(10).await, Ok(vec![parked(500)]));
+        // Nobody claims it before its time, whatever its owner believes.
+        assert!(probe.claim(&"me".into(), 499, 10).await.is_empty());
+        probe.0.park(parked(600)).await.expect("it can be parked");
+        assert_eq!(probe.0.parked_list(10).await, Ok(vec![parked(600)]));
+        faults.set_chances(Chances { fail_read: 1.0, ..Chances::default() });
+        assert!(probe.0.parked_list(10).await.is_err() && probe.0.time_newest().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn forgetting_that_fails_has_forgotten_whole_runs_or_nothing() {
+        let faults = Faults::none();
+        let (store, _directory) = faulty(faults.clone());
+        let probe = Probe(store);
+        let over =
+            ChangeSet { run: Some(run_ended(run("a"))), nodes: vec![ended(node("a", "1"))], ..start("a") };
+        probe.commit(over).await;
+        let owed: Vec<_> = probe.owed().await.iter().map(|entry| entry.id).collect();
+        probe.0.outbox_ack(&owed).await.expect("acknowledged");
+        faults.script(Fault::FailBefore);
+        assert!(probe.0.runs_prune(at(100), 10).await.is_err());
+        assert!(probe.run("a").await.is_some() && probe.node("a", "1").await.is_some());
+        faults.script(Fault::FailAfter);
+        assert!(probe.0.runs_prune(at(100), 10).await.is_err());
+        assert!(probe.run("a").await.is_none() && probe.node("a", "1").await.is_none());
+        assert_eq!(probe.0.runs_prune(at(100), 10).await, Ok(0), "and again, which is nothing");
     }
 
     #[tokio::test]

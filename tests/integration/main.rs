@@ -33,4 +33,5 @@ mod stores;
 mod streams;
 mod strict;
 mod support;
+mod upkeep;
 mod wire;
