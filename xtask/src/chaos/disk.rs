@@ -10,7 +10,7 @@
 //!   we ── stdin ──▶ unshare --mount: mount tmpfs; cat      (the keeper)
 //!    │                     ▲ same namespace
 //!    ├── nsenter ──▶ coordinator
-//!    └── /proc/<keeper>/root/… ──▶ ballast, copies
+//!    └── the keeper's root, in /proc ──▶ ballast, copies
 //! ```
 
 use std::{
