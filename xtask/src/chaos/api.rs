@@ -64,15 +64,20 @@ impl Api {
     /// Asks once. `None`: no answer came. One with a status that nobody may
     /// expect here is a violation.
     pub(super) fn ask(&self, path: &str, body: Option<&Value>, expected: &[u16]) -> Option<Answer> {
-        let mut response = self.send(path, body)?;
-        let status = response.status().as_u16();
-        let text = response.body_mut().read_to_string().ok()?;
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        let answer = Answer { status, body };
-        if !expected.contains(&status) && !answer.is_busy() {
-            self.history.violation("answers", path, format!("unexpected {status}: {}", answer.body));
+        let answer = self.send(path, body).and_then(|mut response| {
+            let text = response.body_mut().read_to_string().ok()?;
+            let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+            Some(Answer { status: response.status().as_u16(), body })
+        });
+        match &answer {
+            None => self.history.told().unanswered += 1,
+            Some(answer) if answer.is_busy() => self.history.told().busy += 1,
+            Some(Answer { status, .. }) if expected.contains(status) => {}
+            Some(Answer { status, body }) => {
+                self.history.violation("answers", path, format!("unexpected {status}: {body}"));
+            }
         }
-        Some(answer)
+        answer
     }
 
     /// Asks until there is an answer other than "not now", or `patience` is at
@@ -98,15 +103,16 @@ impl Api {
     }
 
     /// The events of a run after `seq`, as they come, until the stream ends or
-    /// breaks. `None`: there was none.
-    pub(super) fn follow(&self, run: &str, seq: u64, mut each: impl FnMut(Value)) -> Option<()> {
+    /// breaks. The status, if there was an answer.
+    pub(super) fn follow(&self, run: &str, seq: u64, mut each: impl FnMut(Value)) -> Option<u16> {
         let mut path = format!("/v1/runs/{run}/events?follow=1");
         if seq > 0 {
             path += &format!("&cursor={}", BASE64_URL_SAFE.encode(seq.to_string()));
         }
         let response = self.send(&path, None)?;
-        if response.status() != 200 {
-            return None;
+        let status = response.status().as_u16();
+        if status != 200 {
+            return Some(status);
         }
         let mut reader = BufReader::new(response.into_body().into_reader());
         let mut line = String::new();
@@ -118,7 +124,7 @@ impl Api {
             }
             line.clear();
         }
-        Some(())
+        Some(status)
     }
 
     fn send(&self, path: &str, body: Option<&Value>) -> Option<Response<Body>> {

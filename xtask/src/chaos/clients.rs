@@ -19,7 +19,7 @@ use super::{
     api::{Answer, Api},
     bell::Bells,
     dice::Dice,
-    history::History,
+    history::{Followed, History},
     plans::LEVELS,
 };
 
@@ -65,19 +65,24 @@ impl Clients {
         let mut over = false;
         while !over && begin.elapsed() < FOLLOW && !self.bells.over.has_rung() {
             let last = events.last().and_then(|event| event["seq"].as_u64()).unwrap_or(0);
-            let stream = self.api.follow(run, last, |event| {
+            let status = self.api.follow(run, last, |event| {
                 over |= event["type"] == "run_completed";
                 events.push(event);
             });
-            // What broke off is asked for at once; what is not there, later.
-            if stream.is_none() {
-                self.bells.over.rings_within(Duration::from_millis(100));
+            match status {
+                // What broke off is asked for again at once.
+                Some(200) => {}
+                // It was never started, and will not be.
+                Some(404) if self.bells.quiet.has_rung() => return,
+                Some(_) | None => _ = self.bells.over.rings_within(Duration::from_millis(100)),
             }
         }
-        if let Some(end) = events.last().filter(|_| over).and_then(|event| event["data"]["state"].as_str()) {
-            self.history.ended(run, end);
+        let end = events.iter().find(|event| event["type"] == "run_completed");
+        if let Some(state) = end.and_then(|end| end["data"]["state"].as_str()) {
+            self.history.ended(run, state);
         }
-        self.history.told().followed.push((run.to_owned(), events));
+        let in_vain = !over && !self.bells.over.has_rung();
+        self.history.told().followed.push(Followed { run: run.to_owned(), events, in_vain });
     }
 }
 

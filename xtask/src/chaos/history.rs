@@ -44,10 +44,23 @@ pub(super) struct Told {
     pub(super) completed_by_others: BTreeSet<String>,
     /// Reason codes of evaluations that were accepted, with their run.
     pub(super) evaluations: BTreeMap<String, String>,
-    /// The events that each follower has got: the run's id, and what came.
-    pub(super) followed: Vec<(String, Vec<Value>)>,
+    /// What each follower has got.
+    pub(super) followed: Vec<Followed>,
+    /// How often the answer was "not now".
+    pub(super) busy: u64,
+    /// How often there was none.
+    pub(super) unanswered: u64,
     /// What was wrong when it was said.
     pub(super) violations: Vec<Violation>,
+}
+
+/// What somebody who followed a run has got.
+#[derive(Clone, Debug)]
+pub(super) struct Followed {
+    pub(super) run: String,
+    pub(super) events: Vec<Value>,
+    /// It waited for more, until it had no patience left.
+    pub(super) in_vain: bool,
 }
 
 impl History {

@@ -32,6 +32,9 @@ pub(super) struct Report {
     pub(super) nodes: usize,
     pub(super) cancels: usize,
     pub(super) followers: usize,
+    /// Calls of the API with the answer 503 or 429, and without any.
+    pub(super) busy: u64,
+    pub(super) unanswered: u64,
     /// Calls to execute or begin a node.
     pub(super) executions: usize,
     pub(super) composites: usize,
@@ -106,6 +109,8 @@ impl Report {
             nodes: evidence.stored.iter().map(|stored| stored.nodes.len()).sum(),
             cancels: told.canceled.len(),
             followers: told.followed.len(),
+            busy: told.busy,
+            unanswered: told.unanswered,
             executions: book.executions.len(),
             composites: book.executions.iter().filter(|it| it.kind == Kind::Composite).count(),
             tells: book.tells.len(),
@@ -141,10 +146,10 @@ impl fmt::Display for Report {
         writeln!(f, "  disk full        {disk_full} ({how}); {starts_without_room} starts failed for it")?;
         writeln!(f, "  executors        {executor_restarts} restarts; {}", list(&self.executor_faults))?;
         writeln!(f, "  runs             {}; {} nodes", list(&self.runs), self.nodes)?;
-        let Self { executions, composites, tells, retries, cancels, followers, .. } = self;
+        let Self { executions, composites, tells, retries, cancels, followers, busy, unanswered, .. } = self;
         writeln!(f, "  executions       {executions} ({composites} composites), {retries} retries recorded")?;
         writeln!(f, "  cancels          {cancels} answered; executors told {tells} times")?;
-        writeln!(f, "  followers        {followers}")?;
+        writeln!(f, "  callers          {busy} x 503, {unanswered} x no answer; {followers} followers")?;
         writeln!(f, "  after a kill     listens within {}", self.until_listening)?;
         writeln!(f, "                   first execution within {}", self.until_first_execution)?;
         for Violation { rule, subject, what } in self.violations.iter().take(SHOWN) {

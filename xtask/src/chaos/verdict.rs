@@ -25,7 +25,7 @@ use serde_json::Value;
 use super::{
     acts::{Kind, NodeType},
     coordinator::Life,
-    history::{Told, Violation, is_terminal},
+    history::{Followed, Told, Violation, is_terminal},
     ledger::{Book, Execution},
     rest::Stored,
 };
@@ -43,9 +43,9 @@ pub(super) struct Evidence<'e> {
 
 /// What is wrong, all of it.
 pub(super) fn violations(evidence: &Evidence<'_>) -> Vec<Violation> {
-    let mut followed: BTreeMap<&str, Vec<&[Value]>> = BTreeMap::new();
-    for (run, events) in &evidence.told.followed {
-        followed.entry(run).or_default().push(events);
+    let mut followed: BTreeMap<&str, Vec<&Followed>> = BTreeMap::new();
+    for follower in &evidence.told.followed {
+        followed.entry(&follower.run).or_default().push(follower);
     }
     let tells = evidence.book.tells.iter().map(|tell| &*tell.node).collect();
     let mut found = Found { evidence, followed, tells, violations: evidence.told.violations.clone() };
@@ -82,7 +82,7 @@ pub(super) fn violations(evidence: &Evidence<'_>) -> Vec<Violation> {
 struct Found<'e> {
     evidence: &'e Evidence<'e>,
     /// What followers have got, by run.
-    followed: BTreeMap<&'e str, Vec<&'e [Value]>>,
+    followed: BTreeMap<&'e str, Vec<&'e Followed>>,
     /// The NodeRuns that executors were told to leave alone.
     tells: BTreeSet<&'e str>,
     violations: Vec<Violation>,
@@ -168,8 +168,12 @@ impl Found<'_> {
     /// Each follower has got the events from the first on, all of them unless
     /// it had to stop.
     fn followers(&mut self, stored: &Stored) {
-        for got in self.followed.remove(&*stored.id).unwrap_or_default() {
+        for Followed { events: got, in_vain, .. } in self.followed.remove(&*stored.id).unwrap_or_default() {
             let same = stored.events.starts_with(got);
+            if *in_vain && same {
+                let what = format!("a follower waited in vain for what comes after place {}", got.len());
+                self.add("events", &stored.id, what);
+            }
             if !same {
                 let pairs = got.iter().zip(&stored.events);
                 let place = pairs.take_while(|(got, stored)| got == stored).count();
@@ -291,10 +295,12 @@ mod tests {
             let told = Told {
                 runs: BTreeMap::from([("r".into(), Some("n".into()))]),
                 ends: BTreeMap::from([("r".into(), state.into())]),
-                followed: vec![
-                    ("r".into(), stored.events[..2].to_vec()),
-                    ("r".into(), stored.events.clone()),
-                ],
+                followed: [2, 3]
+                    .map(|count| {
+                        let events = stored.events[..count].to_vec();
+                        Followed { run: "r".into(), events, in_vain: false }
+                    })
+                    .into(),
                 ..Told::default()
             };
             let start = Instant::now();
@@ -348,7 +354,8 @@ mod tests {
         assert_eq!(broken(&|case| _ = case.told.evaluations.insert("e".into(), "r".into())), ["lost"]);
         assert_eq!(broken(&|case| case.node()["state"] = "running".into()), ["stuck"]);
         assert_eq!(broken(&|case| _ = case.told.ends.insert("n".into(), "failed".into())), ["resurrected"]);
-        assert_eq!(broken(&|case| case.told.followed[0].1[1]["seq"] = 3.into()), ["events"]);
+        assert_eq!(broken(&|case| case.told.followed[0].events[1]["seq"] = 3.into()), ["events"]);
+        assert_eq!(broken(&|case| case.told.followed[0].in_vain = true), ["events"]);
         assert_eq!(broken(&|case| case.book.executions[0].worked = false), ["unexecuted"]);
         let again = |case: &mut Case| case.book.executions.push(case.book.executions[0].clone());
         assert_eq!(broken(&again), ["twice"]);
