@@ -66,8 +66,8 @@ impl Act {
 }
 
 const USUAL: &[(u64, Act)] = &[
-    (52, Act::Work),
-    (15, Act::Slow),
+    (45, Act::Work),
+    (22, Act::Slow),
     (5, Act::Fail),
     (7, Act::Busy),
     (4, Act::Throttled),

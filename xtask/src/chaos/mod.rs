@@ -124,7 +124,7 @@ pub fn run(args: &Args) -> Result<()> {
     println!("chaos: seed {seed}, {} s of faults", time.as_secs());
     let report = match chaos(&mut ground, seed, time) {
         Ok(report) => report,
-        Err(error) if ground.bells.over.has_rung() => return Err(error.context("interrupted")),
+        Err(_) if ground.bells.over.has_rung() => bail!("interrupted"),
         Err(error) => {
             let kept = ground.keep()?;
             return Err(error.context(format!("seed {seed}; journal and logs are in {}", kept.display())));
@@ -164,7 +164,7 @@ fn chaos(ground: &mut Ground, seed: u64, time: Duration) -> Result<Report> {
     let rest = Rest { api: &ground.api, bells: &bells, ledger: &ground.ledger };
     join(clients)?;
     let rested = rest.wait(&runs, REST).map(|_| quiet.elapsed());
-    ensure!(!bells.over.has_rung(), "the faults were over, the verdict was not in");
+    ensure!(!bells.over.has_rung(), "interrupted");
     ground.coordinator.check()?;
     let stored = rest.collect(&runs);
     let health = ground.api.ask("/v1/health", None, &[200]);
