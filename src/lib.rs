@@ -21,6 +21,7 @@
 //! | module | |
 //! |---|---|
 //! | [`api`] | the HTTP surface: endpoints, front door, strict bodies, envelopes |
+//! | [`audit`] | what is always true of a run, checked on its records |
 //! | [`auth`] | who is calling |
 //! | [`clients`] | generated clients of the services around us, their tokens; following events |
 //! | [`config`] | flags and variables to settings; `check-config`; `--help` |
@@ -69,6 +70,8 @@ pub mod clients;
 
 #[cfg(feature = "server")]
 pub mod api;
+#[cfg(feature = "server")]
+pub mod audit;
 #[cfg(feature = "server")]
 pub mod auth;
 #[cfg(feature = "server")]

@@ -160,6 +160,7 @@ impl Server {
             queue: Arc::clone(&queue),
             rules: Rules {
                 dotted_keys: settings.dotted_keys,
+                max_retries: settings.calls.max_retries,
                 node_timeout: settings.deadlines.node,
                 run_timeout: settings.deadlines.run,
             },
@@ -381,7 +382,7 @@ impl Peers {
                 let peer = self.peer(Service::AtomicExecutor, endpoint);
                 let url = endpoint.url.as_str();
                 let client = clients::atomic_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::new(client, "arp-jarvis-atomic-executor", uri(url)?, max_in_flight))
+                Some(Executor::atomic(client, uri(url)?, max_in_flight))
             }
         };
         let composite = match &settings.composite_executor {
@@ -391,7 +392,7 @@ impl Peers {
                 let url = endpoint.url.as_str();
                 let client =
                     clients::composite_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::new(client, "arp-jarvis-composite-executor", uri(url)?, max_in_flight))
+                Some(Executor::composite(client, uri(url)?, max_in_flight))
             }
         };
         let coordinator_url = settings.public_url.as_ref().map(|url| uri(url.as_str())).transpose()?;

@@ -119,9 +119,14 @@ fn default_words(variable: &Variable) -> String {
 /// The explanation, with the kind of value where the text does not show it.
 fn about(variable: &Variable) -> String {
     let unit = match variable.kind {
-        Kind::Text | Kind::Secret | Kind::Path | Kind::BaseUrl | Kind::Url | Kind::Count | Kind::Switch => {
-            String::new()
-        }
+        Kind::Text
+        | Kind::Secret
+        | Kind::Path
+        | Kind::BaseUrl
+        | Kind::Url
+        | Kind::Count
+        | Kind::Number
+        | Kind::Switch => String::new(),
         Kind::Bytes | Kind::Seconds => format!(" In {}.", variable.kind.unit()),
         Kind::Choice(words) => format!(" One of {}.", words.join(", ")),
     };

@@ -37,6 +37,8 @@ pub enum Kind {
     Bytes,
     Seconds,
     Count,
+    /// A count that may be 0.
+    Number,
     Switch,
     Choice(&'static [&'static str]),
 }
@@ -156,9 +158,13 @@ impl Variable {
             }
             Kind::Url => one_line(&masked_url(text)),
             Kind::Switch => value::switch(text).to_string(),
-            Kind::Text | Kind::Path | Kind::Bytes | Kind::Seconds | Kind::Count | Kind::Choice(_) => {
-                one_line(text)
-            }
+            Kind::Text
+            | Kind::Path
+            | Kind::Bytes
+            | Kind::Seconds
+            | Kind::Count
+            | Kind::Number
+            | Kind::Choice(_) => one_line(text),
         }
     }
 }
@@ -174,6 +180,7 @@ impl Kind {
             Self::Bytes => "a number of bytes above 0 (suffixes k, m, g)".into(),
             Self::Seconds => "a number of seconds above 0".into(),
             Self::Count => "a whole number above 0".into(),
+            Self::Number => "a whole number".into(),
             Self::Switch => "true or false".into(),
             Self::Choice(words) => format!("one of {}", words.join(", ")).into(),
         }
@@ -188,7 +195,7 @@ impl Kind {
             Self::Path => "path".into(),
             Self::Bytes => "bytes (k, m, g)".into(),
             Self::Seconds => "seconds".into(),
-            Self::Count => "number".into(),
+            Self::Count | Self::Number => "number".into(),
             Self::Switch => "true/false".into(),
             Self::Choice(words) => words.join("/").into(),
         }

@@ -32,9 +32,9 @@ use std::sync::Arc;
 
 use slog::Logger;
 
-pub(crate) use attempts::Assignment;
-pub(crate) use commit::OWNED_FOREVER;
+pub(crate) use attempts::{Assignment, Telling};
 pub use commit::StoreHealth;
+pub(crate) use commit::{CLAIM_WITHIN, OWNED_FOREVER};
 pub use error::{CoordinatorError, ErrorFacts, FieldError};
 pub use offload::Offload;
 pub use queue::{Task, WorkQueue};

@@ -7,11 +7,13 @@
 //!   claimed when due    ──┘      └─ what is in hand already is not taken twice
 //! ```
 //!
-//! The journal is the queue; this is only what is in hand. It is bounded: when
-//! it is full, new wake-ups are committed without a name and are claimed later.
+//! The journal is the queue; this is only what is in hand. It is bounded, as a
+//! whole and for each run, so that one run with a lot to do leaves room for the
+//! others: beyond that, new wake-ups are committed without a name and are
+//! claimed later, when a good part of the room is free again.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -22,14 +24,24 @@ use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     model::NodeKind,
     record::{Job, NodeRecord},
+    time::Timestamp,
 };
 
 pub struct WorkQueue {
     owner: OwnerId,
     capacity: usize,
-    in_hand: Mutex<HashSet<(NodeRunId, Job)>>,
+    /// Of it, what one run may have.
+    per_run: usize,
+    in_hand: Mutex<InHand>,
     sender: mpsc::UnboundedSender<Task>,
     unclaimed: Notify,
+}
+
+#[derive(Default)]
+struct InHand {
+    jobs: HashSet<(NodeRunId, Job)>,
+    /// How many of them are of each run.
+    runs: HashMap<RunId, usize>,
 }
 
 /// Something that this process is to do about a node. As long as it exists, it
@@ -44,39 +56,67 @@ pub struct Task {
     pub attempt: u32,
     /// As far as the record says.
     pub kind: Option<NodeKind>,
+    /// When the node's time is up.
+    pub deadline: Option<Timestamp>,
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        let left = {
-            let mut in_hand = self.queue.in_hand();
-            in_hand.remove(&(self.node.clone(), self.job));
-            in_hand.len()
-        };
+        let WorkQueue { capacity, per_run, unclaimed, .. } = &*self.queue;
+        let (left, left_of_run) = self.queue.in_hand().remove(&self.run, &self.node, self.job);
         // What found no room was left in the journal. It is claimed when a good
         // part of the room is free again, not one by one.
-        if left == self.queue.capacity - (self.queue.capacity / 4).max(1) {
-            self.queue.unclaimed.notify_one();
+        let is_mark = |left: usize, room: usize| left == room - (room / 4).max(1);
+        if is_mark(left, *capacity) || is_mark(left_of_run, *per_run) {
+            unclaimed.notify_one();
         }
     }
 }
 
+impl InHand {
+    fn insert(&mut self, run: &RunId, node: &NodeRunId, job: Job) -> bool {
+        let new = self.jobs.insert((node.clone(), job));
+        if new {
+            *self.runs.entry(run.clone()).or_default() += 1;
+        }
+        new
+    }
+
+    /// How many are left, of all and of that run.
+    fn remove(&mut self, run: &RunId, node: &NodeRunId, job: Job) -> (usize, usize) {
+        self.jobs.remove(&(node.clone(), job));
+        let left = self.runs.get_mut(run).map_or(0, |count| {
+            *count -= 1;
+            *count
+        });
+        if left == 0 {
+            self.runs.remove(run);
+        }
+        (self.jobs.len(), left)
+    }
+}
+
 impl WorkQueue {
-    /// A queue for `owner` with at most `capacity` jobs in hand, and where its
-    /// tasks come out.
+    /// A queue for `owner` with at most `capacity` jobs in hand, an eighth of
+    /// them of one run, and where its tasks come out.
     pub fn new(owner: OwnerId, capacity: usize) -> (Arc<Self>, mpsc::UnboundedReceiver<Task>) {
         let (sender, tasks) = mpsc::unbounded_channel();
-        let in_hand = Mutex::new(HashSet::new());
-        (Arc::new(Self { owner, capacity, in_hand, sender, unclaimed: Notify::new() }), tasks)
+        let per_run = (capacity / 8).max(1);
+        let (in_hand, unclaimed) = (Mutex::default(), Notify::new());
+        (Arc::new(Self { owner, capacity, per_run, in_hand, sender, unclaimed }), tasks)
     }
 
     pub fn owner(&self) -> &OwnerId {
         &self.owner
     }
 
-    /// Our name for new wake-ups, if there is room to act on them at once.
-    pub fn lease(&self) -> Lease {
-        (self.room() > 0).then(|| self.owner.clone())
+    /// Our name for so many new wake-ups of a run, if there is room to act on
+    /// all of them at once.
+    pub fn lease(&self, run: &RunId, jobs: usize) -> Lease {
+        let in_hand = self.in_hand();
+        let of_run = in_hand.runs.get(run).copied().unwrap_or_default();
+        let room = in_hand.jobs.len() + jobs <= self.capacity && of_run + jobs <= self.per_run;
+        room.then(|| self.owner.clone())
     }
 
     /// Our name for wake-ups that must not wait for room: telling executors to
@@ -88,27 +128,35 @@ impl WorkQueue {
 
     /// How many more jobs may be taken.
     pub fn room(&self) -> usize {
-        self.capacity.saturating_sub(self.in_hand().len())
+        self.capacity.saturating_sub(self.in_hand().jobs.len())
+    }
+
+    /// The runs that have all that one run may have: no more of theirs is to
+    /// be claimed.
+    pub fn full_runs(&self) -> Vec<RunId> {
+        let in_hand = self.in_hand();
+        let full = in_hand.runs.iter().filter(|(_, count)| **count >= self.per_run);
+        full.map(|(run, _)| run.clone()).collect()
     }
 
     /// How many jobs are in hand.
     pub fn len(&self) -> usize {
-        self.in_hand().len()
+        self.in_hand().jobs.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.in_hand().is_empty()
+        self.in_hand().jobs.is_empty()
     }
 
     /// Somebody in this process is at this job, or about to be.
     pub fn has(&self, node: &NodeRunId, job: Job) -> bool {
-        self.in_hand().contains(&(node.clone(), job))
+        self.in_hand().jobs.contains(&(node.clone(), job))
     }
 
     /// Begins the job of a node's wake-up, which is ours, unless it is in hand.
     pub fn push(self: &Arc<Self>, node: &NodeRecord) {
         let Some(job) = node.wake.as_ref().map(|wake| wake.job) else { return };
-        if self.in_hand().insert((node.id().clone(), job)) {
+        if self.in_hand().insert(&node.node.run_id, node.id(), job) {
             // Refused only when the dispatcher is gone: the next process claims it.
             let _ = self.sender.send(Task {
                 queue: Arc::clone(self),
@@ -117,6 +165,7 @@ impl WorkQueue {
                 job,
                 attempt: node.attempt,
                 kind: node.node.kind,
+                deadline: node.deadline,
             });
         }
     }
@@ -131,7 +180,7 @@ impl WorkQueue {
         self.unclaimed.notified().await;
     }
 
-    fn in_hand(&self) -> MutexGuard<'_, HashSet<(NodeRunId, Job)>> {
+    fn in_hand(&self) -> MutexGuard<'_, InHand> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -54,7 +54,7 @@ impl Coordinator {
         let run = self
             .request(&run_id, |now| async move {
                 let existing = self.parts.store.run_fetch(&command.run_id).await?;
-                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(&command.run_id, 1));
                 Ok(engine::run_start(existing.as_ref(), command.clone(), rules, lease, now)?)
             })
             .await?;

@@ -16,9 +16,12 @@
 //! **Architecture invariant.** An executor is called only after the commit that
 //! says so. No request of a caller waits here.
 
+mod breaker;
 mod cancel;
+mod delivery;
 mod execute;
 mod executors;
+mod slots;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -28,19 +31,17 @@ use std::{
 use slog::{Logger, error, info};
 use tokio::sync::mpsc;
 
-pub use executors::{Executor, Executors};
+pub use executors::{AtomicExecutor, CompositeExecutor, Executor, Executors};
 
 use crate::{
     auth::AssignmentTokens,
-    coordinator::{Coordinator, OWNED_FOREVER, Task, WorkQueue},
+    coordinator::{CLAIM_WITHIN, Coordinator, OWNED_FOREVER, Task, WorkQueue},
     record::Job,
     store::{Store, StoreError},
     tasks::TaskSet,
     time::{Clock, Timestamp},
 };
 
-/// The longest time between two looks at the journal.
-const LOOK: Duration = Duration::from_secs(1);
 /// The time between two sweeps.
 const SWEEP: Duration = Duration::from_secs(2);
 /// So many wake-ups are claimed at once.
@@ -151,7 +152,7 @@ impl Dispatcher {
             let wait = self.claim_due().await.unwrap_or_else(|failure| {
                 // What is due stays due: do not ask again at once.
                 error!(log, "cannot claim work"; "error" => %failure);
-                LOOK
+                CLAIM_WITHIN
             });
             tokio::select! {
                 () = queue.poked() => {}
@@ -168,18 +169,18 @@ impl Dispatcher {
             let room = queue.room().min(CLAIM);
             if room == 0 || tasks.stopping().is_cancelled() {
                 // Jobs that end poke, when enough of them have.
-                return Ok(LOOK);
+                return Ok(CLAIM_WITHIN);
             }
             let limit = u32::try_from(room).unwrap_or(u32::MAX);
-            let claimed = store.wakes_claim(queue.owner(), clock.now(), limit).await?;
+            let claimed = store.wakes_claim(queue.owner(), clock.now(), limit, &[]).await?;
             for node in &claimed {
                 queue.push(node);
             }
             if claimed.len() < room {
                 let next = store.wake_next().await?;
-                return Ok(
-                    next.map_or(LOOK, |at| at.since(clock.now()).clamp(Duration::from_millis(1), LOOK))
-                );
+                return Ok(next.map_or(CLAIM_WITHIN, |at| {
+                    at.since(clock.now()).clamp(Duration::from_millis(1), CLAIM_WITHIN)
+                }));
             }
         }
     }

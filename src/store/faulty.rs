@@ -20,7 +20,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Counts, EventPage, OutboxId, OutboxPage, PageLimit, Recipient, Store, StoreError};
+use super::{Counts, EventPage, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
@@ -258,8 +258,9 @@ impl<S: Store> Store for FaultyStore<S> {
         owner: &OwnerId,
         now: Timestamp,
         limit: u32,
+        except: &[RunId],
     ) -> Result<Vec<NodeRecord>, StoreError> {
-        self.write(async || self.inner.wakes_claim(owner, now, limit).await).await
+        self.write(async || self.inner.wakes_claim(owner, now, limit, except).await).await
     }
 
     async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError> {
@@ -287,6 +288,24 @@ impl<S: Store> Store for FaultyStore<S> {
 
     async fn owner_release(&self, owner: &OwnerId, now: Timestamp) -> Result<(), StoreError> {
         self.write(async || self.inner.owner_release(owner, now).await).await
+    }
+
+    async fn park(&self, item: Parked) -> Result<(), StoreError> {
+        self.write(async || self.inner.park(item).await).await
+    }
+
+    async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.parked_list(limit).await
+    }
+
+    async fn time_newest(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.time_newest().await
+    }
+
+    async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.write(async || self.inner.runs_prune(finished_before, limit).await).await
     }
 
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
@@ -378,7 +397,7 @@ mod tests {
 
         faults.script(Fault::FailAfter);
         let owner = "me".into();
-        let claim = probe.0.wakes_claim(&owner, Timestamp::from_micros(1000), 10).await;
+        let claim = probe.0.wakes_claim(&owner, Timestamp::from_micros(1000), 10, &[]).await;
         assert!(claim.is_err());
         let owned = probe.node("a", "1").await.and_then(|node| node.wake).and_then(|wake| wake.owner);
         assert_eq!(owned, Some(owner));

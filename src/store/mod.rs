@@ -54,7 +54,10 @@ pub trait Store: Send + Sync + 'static {
     async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, StoreError>;
 
     /// Takes wake-ups that are due at `now` and owned by nobody, in the order
-    /// in which they became due, at most `limit`, for `owner`, durably.
+    /// in which they became due, at most `limit`, for `owner`, durably. Those
+    /// of the runs in `except`, which have enough in hand, are left alone.
+    ///
+    /// A record that cannot be read is parked on the spot, and not given.
     ///
     /// Do not drop the future before it is ready: what was taken would be
     /// owned by one who does not know of it, until that owner is released or
@@ -64,6 +67,7 @@ pub trait Store: Send + Sync + 'static {
         owner: &OwnerId,
         now: Timestamp,
         limit: u32,
+        except: &[RunId],
     ) -> Result<Vec<NodeRecord>, StoreError>;
 
     /// The NodeRuns whose wake-up `owner` has had since before `since`, but for
@@ -80,13 +84,39 @@ pub trait Store: Send + Sync + 'static {
     /// `owner` lives at least until `until`. Its first renewal registers it.
     async fn owner_renew(&self, owner: &OwnerId, until: Timestamp) -> Result<(), StoreError>;
 
+    /// Puts aside what fails to be decided again and again: it is due again
+    /// at `until`, nobody's, tried once more, and listed with its error until
+    /// then. Its record is not read for that: it may be what is damaged. If
+    /// there is nothing left to do about it, nothing happens.
+    ///
+    /// Any commit that writes the NodeRun (or the Run) takes it off the list:
+    /// it could be decided after all.
+    async fn park(&self, item: Parked) -> Result<(), StoreError>;
+
+    /// What is parked, the longest first, at most `limit`.
+    async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, StoreError>;
+
     /// Takes the wake-ups of owners that are dead at `now` (or that gave up,
     /// see [`Store::owner_release`]) away from them and makes them due at
-    /// once. Returns how many.
+    /// once. Each counts as tried in vain: one that kills whoever takes it is
+    /// known by that. Returns how many.
     async fn owners_expire(&self, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// `owner` is leaving: everything it owns is due at once, for anybody.
+    /// `owner` is leaving: everything it owns is due at once, for anybody, and
+    /// counts as tried in vain.
     async fn owner_release(&self, owner: &OwnerId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// When the latest commit that is stored was decided, of those that wrote
+    /// a Run: the time cannot be earlier than that.
+    async fn time_newest(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Deletes Runs that were over before `finished_before` with all that is
+    /// theirs, those that ended first before others, at most `limit`, and
+    /// fewer if they are big. Returns how many.
+    ///
+    /// Only what is done with: a Run stays while anything of it is owed to the
+    /// JARVIS stores, or has a wake-up.
+    async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     /// Numbers for health and for people.
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError>;
@@ -128,6 +158,21 @@ pub struct EventPage {
     pub at_end: bool,
 }
 
+/// Work that could not be decided, put aside for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    pub run_id: RunId,
+    /// None: the Run as a whole, which should be over by now.
+    pub node_run_id: Option<NodeRunId>,
+    /// What was to be done.
+    pub job: String,
+    pub error: String,
+    /// Since when it has been parked, again and again.
+    pub since: Timestamp,
+    /// When it is tried again.
+    pub until: Timestamp,
+}
+
 /// How much there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -139,6 +184,8 @@ pub struct Counts {
     pub outbox: u64,
     /// When the oldest of them was decided.
     pub outbox_oldest: Option<Timestamp>,
+    /// What fails again and again.
+    pub parked: u64,
 }
 
 /// Numbers the entries of the outbox in the order of commits. No number is

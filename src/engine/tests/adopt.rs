@@ -9,7 +9,10 @@ use std::{
 use proptest::{option, prelude::*, sample::select};
 use serde_json::{Value, json};
 
-use super::support::{ROOT, RUN, World, answered, child, keyed, parse};
+use super::{
+    invariants,
+    support::{ROOT, RUN, World, answered, child, keyed, parse},
+};
 use crate::{
     engine::{self, Applied, Begun, Decision, NodeTypeFacts, StoredNode, StoredRun},
     ids::NodeRunId,
@@ -68,6 +71,7 @@ fn adopted(stored: &StoredRun) -> (World, ChangeSet) {
     let changes = changes.expect("it is brought into the journal");
     sound(stored, &changes, world.now);
     world.import(changes.clone());
+    invariants::audited(&world);
     (world, changes)
 }
 
@@ -538,7 +542,9 @@ proptest! {
             // It may be refused: for what its constraints say, for one.
             _ = world.create(&id, &[child(&format!("under {id}"))]);
         }
+        invariants::audited(&world);
         world.cancel(RUN);
+        invariants::audited(&world);
         prop_assert!(world.run().is_terminal());
         prop_assert!(world.nodes.values().all(NodeRecord::is_terminal));
     }

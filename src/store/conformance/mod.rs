@@ -14,6 +14,8 @@
 mod adopted;
 mod commits;
 mod events;
+mod parking;
+mod pruning;
 mod samples;
 mod wakes;
 
@@ -21,7 +23,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-pub use self::{adopted::*, commits::*, events::*, samples::*, wakes::*};
+pub use self::{adopted::*, commits::*, events::*, parking::*, pruning::*, samples::*, wakes::*};
 use super::Store;
 
 /// Opens what a store left behind, once that store is gone.
@@ -70,6 +72,7 @@ macro_rules! for_each_store_property {
             a_page_that_ends_with_the_last_event_says_so
             wakes_are_claimed_when_due_in_order_and_once
             two_owners_never_claim_the_same_wake
+            wakes_of_excepted_runs_are_left_alone
             a_claim_outdates_what_was_read_before
             wakes_of_dead_and_unknown_owners_become_due_at_once
             released_wakes_become_due_at_once
@@ -81,6 +84,15 @@ macro_rules! for_each_store_property {
             a_page_of_the_outbox_is_for_one_recipient_and_says_how_far_it_looked
             what_came_from_the_jarvis_stores_is_written_but_not_owed
             events_that_were_adopted_may_have_gaps
+            a_parked_wake_is_nobodys_until_its_time_comes
+            a_parked_run_is_not_overdue_until_its_time_comes
+            what_is_decided_after_all_is_no_longer_parked
+            parking_again_keeps_when_it_began
+            what_needs_nothing_cannot_be_parked
+            finished_runs_are_forgotten_whole_oldest_first
+            a_run_that_is_owed_or_has_a_wake_up_is_not_forgotten
+            a_forgotten_run_takes_along_what_was_parked_of_it
+            the_newest_time_is_that_of_the_latest_commit_of_a_run
         }
     };
 }

@@ -70,6 +70,7 @@ pub fn node(run: &str, path: &str) -> NodeRecord {
         children: 0,
         rounds: 0,
         attempt: 0,
+        retries: 0,
         side_effect: None,
         idempotent: false,
         deadline: Some(at(500_000)),
@@ -213,6 +214,6 @@ impl Probe {
     }
 
     pub async fn claim(&self, owner: &OwnerId, now: i64, limit: u32) -> Vec<NodeRecord> {
-        self.0.wakes_claim(owner, at(now), limit).await.expect("wake-ups can be claimed")
+        self.0.wakes_claim(owner, at(now), limit, &[]).await.expect("wake-ups can be claimed")
     }
 }

@@ -6,7 +6,7 @@ use futures::future::{join, join_all};
 
 use super::{Specimen, samples::*};
 use crate::{
-    ids::OwnerId,
+    ids::{OwnerId, RunId},
     record::{ChangeSet, Job, NodeRecord, Wake},
     store::{Counts, StoreError},
 };
@@ -59,6 +59,24 @@ pub async fn two_owners_never_claim_the_same_wake(specimen: Specimen) {
     assert_eq!(store.claim(&me(), 0, 1000).await.len(), 200, "each had exactly one owner");
 }
 
+pub async fn wakes_of_excepted_runs_are_left_alone(specimen: Specimen) {
+    let store = Probe(specimen.store);
+    // The names are those of other things where they are written down.
+    for (run, micros) in [("big", 10), ("big\"]", 11), ("small", 20), ("other", 30)] {
+        store.commit(nodes(run, vec![node_due(run, "1.1", micros)])).await;
+    }
+    let me = me();
+    let claim = async |now, except: &[&str]| {
+        let except: Vec<RunId> = except.iter().map(|&run| run.into()).collect();
+        let claimed = store.0.wakes_claim(&me, at(now), 10, &except).await.expect("wake-ups can be claimed");
+        claimed.into_iter().map(|node| node.node.run_id.to_string()).collect::<Vec<_>>()
+    };
+    assert!(claim(15, &["big", "big\"]", "no such run"]).await.is_empty());
+    assert_eq!(claim(25, &["big", "big\"]"]).await, ["small"]);
+    assert_eq!(claim(25, &["big\"]"]).await, ["big"], "it stayed where it was in the queue");
+    assert_eq!(claim(35, &[]).await, ["big\"]", "other"]);
+}
+
 pub async fn a_claim_outdates_what_was_read_before(specimen: Specimen) {
     let store = Probe(specimen.store);
     store.commit(start("a")).await;
@@ -93,7 +111,8 @@ pub async fn wakes_of_dead_and_unknown_owners_become_due_at_once(specimen: Speci
     for (path, due) in [("1.3", 10), ("1.1", 50)] {
         let node = store.node("a", path).await.expect("stored");
         // The job stays: a deadline that is due before its time was lost.
-        assert_eq!(node.wake, Some(wake(Job::Deadline, due)));
+        // It counts as tried: perhaps it was what killed its owner.
+        assert_eq!(node.wake, Some(Wake { tries: 1, ..wake(Job::Deadline, due) }));
         assert_eq!(node.version, 2);
     }
     assert_eq!(store.node("a", "1.2").await.map(|node| node.version), Some(1));
@@ -116,7 +135,7 @@ pub async fn released_wakes_become_due_at_once(specimen: Specimen) {
     store.commit(nodes("a", vec![mine, node_owned("a", "1.2", &you)])).await;
     store.0.owner_release(&me(), at(7)).await.expect("owners can leave");
 
-    let free = Wake { owner: None, at: at(7), ..tried };
+    let free = Wake { owner: None, at: at(7), tries: 4, ..tried };
     assert_eq!(store.node("a", "1.1").await.and_then(|node| node.wake), Some(free));
     assert_eq!(paths(&store.claim(&you, 7, 10).await), ["1.1"]);
     // One that left is not alive any more, whatever its lease said.
@@ -168,7 +187,14 @@ pub async fn counts_follow_what_is_stored(specimen: Specimen) {
     store.commit(nodes("a", more)).await;
     assert_eq!(
         counts(50).await,
-        Counts { runs_live: 2, nodes_live: 4, wakes_due: 1, outbox: 9, outbox_oldest: Some(at(1)) }
+        Counts {
+            runs_live: 2,
+            nodes_live: 4,
+            wakes_due: 1,
+            outbox: 9,
+            outbox_oldest: Some(at(1)),
+            parked: 0
+        }
     );
     assert_eq!(counts(100).await.wakes_due, 3);
 
@@ -180,6 +206,13 @@ pub async fn counts_follow_what_is_stored(specimen: Specimen) {
     store.0.outbox_ack(&[owed[0].id]).await.expect("entries can be acknowledged");
     assert_eq!(
         counts(100).await,
-        Counts { runs_live: 1, nodes_live: 3, wakes_due: 1, outbox: 10, outbox_oldest: Some(at(1)) }
+        Counts {
+            runs_live: 1,
+            nodes_live: 3,
+            wakes_due: 1,
+            outbox: 10,
+            outbox_oldest: Some(at(1)),
+            parked: 0
+        }
     );
 }

@@ -13,6 +13,8 @@
 //! - `writer`: the one thread that writes, and its groups.
 //! - `write`: the statements of one piece of a group.
 //! - `checkpoint`: keeps the write-ahead log short, off the commit path.
+//! - `parking`: what fails again and again.
+//! - `prune`: forgets finished runs.
 //! - `recent`: what was committed lately, so that it need not be read.
 //! - `read`: the pool and the statements that read.
 //! - `error`: what SQLite says, in our words.
@@ -22,6 +24,8 @@
 
 mod checkpoint;
 mod error;
+mod parking;
+mod prune;
 mod read;
 mod recent;
 mod rows;
@@ -31,18 +35,30 @@ pub(super) mod tests;
 mod write;
 mod writer;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use slog::{Logger, error, info, o};
 
-use self::{read::Readers, recent::Recent, rows::ChangeRows, schema::Lock, writer::Writer};
-use super::{Counts, EventPage, OpenError, OutboxId, OutboxPage, PageLimit, Recipient, Store, StoreError};
+use self::{
+    read::Readers,
+    recent::Recent,
+    rows::{ChangeRows, NodeRow},
+    schema::Lock,
+    writer::Writer,
+};
+use super::{
+    Counts, EventPage, OpenError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError,
+};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
 };
+
+/// How long a record that cannot be read is left alone: somebody has to look
+/// at it.
+const UNREADABLE: Duration = Duration::from_secs(3600);
 
 /// How to open the journal.
 #[derive(Clone, Debug)]
@@ -117,6 +133,36 @@ impl SqliteStore {
             body: Arc::clone(&row.body),
         });
         self.recent.remember_events(&run_id, events.collect());
+    }
+
+    /// What can be read of these. One that cannot must not stop all the others:
+    /// it is put aside, so that it is not met again and again, and reported.
+    async fn readable(&self, rows: Vec<NodeRow>, now: Timestamp) -> Vec<NodeRecord> {
+        let mut records = Vec::with_capacity(rows.len());
+        for row in rows {
+            let damage = match row.decode() {
+                Ok(record) => {
+                    records.push(record);
+                    continue;
+                }
+                Err(damage) => damage,
+            };
+            error!(self.log, "a node run cannot be read: it is put aside"; "run_id" => %row.run_id,
+                "node_run_id" => %row.node_run_id, "error" => %damage);
+            let item = parking::unreadable(&row, &damage, now, now + UNREADABLE);
+            if let Err(failure) = self.park(item).await {
+                error!(self.log, "it could not be put aside"; "node_run_id" => %row.node_run_id,
+                    "error" => %failure);
+            }
+        }
+        records
+    }
+
+    fn forget_parked(&self, item: &Parked) {
+        match &item.node_run_id {
+            Some(node) => self.recent.forget_node(node),
+            None => self.recent.forget_run(&item.run_id),
+        }
     }
 
     /// A read that may be long: it must not hold up the other tasks of this
@@ -198,33 +244,30 @@ impl Store for SqliteStore {
         owner: &OwnerId,
         now: Timestamp,
         limit: u32,
+        except: &[RunId],
     ) -> Result<Vec<NodeRecord>, StoreError> {
+        let except = rows::to_json(&except)?;
         // Mostly nothing is due, and then nobody has to wait for the writer.
-        if self.wake_next().await?.is_none_or(|next| next > now) {
+        if !self.readers.with(|connection| read::wake_is_due(connection, now, &except))? {
             return Ok(Vec::new());
         }
         let owner = owner.clone();
-        let claimed =
-            self.writer.run(move |connection| write::wakes_claim(connection, &owner, now, limit)).await;
+        let claimed = self
+            .writer
+            .run(move |connection| write::wakes_claim(connection, &owner, now, limit, &except))
+            .await;
         // Whatever came of it: the claimed rows have changed.
         let claimed = claimed.inspect_err(|_| self.recent.forget_nodes())?;
-        // A record that cannot be read must not stop all the others: it stays
-        // claimed, so that it is not met again and again, and is reported.
-        let readable = claimed.into_iter().filter_map(|row| {
-            let id = row.node_run_id.clone();
-            self.recent.forget_node(&id);
-            row.decode()
-                .inspect_err(
-                    |e| error!(self.log, "claimed a damaged node run"; "node_run_id" => %id, "error" => %e),
-                )
-                .ok()
-        });
-        Ok(readable.collect())
+        for row in &claimed {
+            self.recent.forget_node(&row.node_run_id);
+        }
+        Ok(self.readable(claimed, now).await)
     }
 
     async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError> {
         let owner = owner.clone();
-        self.read_aside(move |connection| read::wakes_owned(connection, &owner, since)).await
+        let owned = self.read_aside(move |connection| read::wakes_owned(connection, &owner, since)).await?;
+        Ok(self.readable(owned, since).await)
     }
 
     async fn wake_next(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -233,6 +276,17 @@ impl Store for SqliteStore {
 
     async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {
         self.readers.with(|connection| read::runs_overdue(connection, now, limit))
+    }
+
+    async fn park(&self, item: Parked) -> Result<(), StoreError> {
+        let parked = item.clone();
+        let outcome = self.writer.run(move |connection| parking::park(connection, &parked)).await;
+        self.forget_parked(&item);
+        outcome
+    }
+
+    async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, StoreError> {
+        self.readers.with(|connection| parking::list(connection, limit))
     }
 
     async fn owner_renew(&self, owner: &OwnerId, until: Timestamp) -> Result<(), StoreError> {
@@ -253,6 +307,31 @@ impl Store for SqliteStore {
         let released = self.writer.run(move |connection| write::owner_release(connection, &owner, now)).await;
         self.recent.forget_nodes();
         released
+    }
+
+    async fn time_newest(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read_aside(read::time_newest).await
+    }
+
+    async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let look = move |connection: &_| prune::prunable(connection, finished_before, limit);
+        let prune::Prunable { runs, outbox_seen } = self.read_aside(look).await?;
+        let (mut gone, mut rows) = (0, 0);
+        for run in runs {
+            let id = run.clone();
+            let piece = move |connection: &_| prune::run_prune(connection, &id, finished_before, outbox_seen);
+            let pruned = self.writer.run(piece).await.inspect_err(|_| self.recent.forget_nodes());
+            self.recent.forget_run(&run);
+            self.recent.forget_events(&run);
+            let Some(pruned) = pruned? else { continue };
+            pruned.nodes.iter().for_each(|node| self.recent.forget_node(node));
+            gone += 1;
+            rows += pruned.rows;
+            if rows >= prune::ROWS_MAX {
+                break;
+            }
+        }
+        Ok(gone)
     }
 
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {

@@ -77,7 +77,7 @@ pub(super) fn node(connection: &Connection, node: &NodeRunId) -> Result<Option<N
         .prepare_cached(&format!("SELECT {} FROM node_runs WHERE node_run_id = ?", NodeRow::COLUMNS))?
         .query_row([node.as_str()], NodeRow::read)
         .optional()?
-        .map(NodeRow::decode)
+        .map(|row| row.decode())
         .transpose()
 }
 
@@ -87,7 +87,10 @@ pub(super) fn nodes_live(
     under: Option<&NodePath>,
 ) -> Result<Vec<NodeRecord>, StoreError> {
     let columns = NodeRow::COLUMNS;
-    let live = format!("SELECT {columns} FROM node_runs WHERE run_id = ?1 AND terminal = 0");
+    // Left to choose, SQLite takes the index of all nodes of a run.
+    let live = format!(
+        "SELECT {columns} FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0"
+    );
     let rows = match under {
         None => connection
             .prepare_cached(&live)?
@@ -100,7 +103,7 @@ pub(super) fn nodes_live(
             .query_map([run.as_str(), path.as_str()], NodeRow::read)?
             .collect::<Result<Vec<_>, _>>()?,
     };
-    let mut nodes = rows.into_iter().map(NodeRow::decode).collect::<Result<Vec<_>, _>>()?;
+    let mut nodes = rows.iter().map(NodeRow::decode).collect::<Result<Vec<_>, _>>()?;
     nodes.sort_by_key(|node| Reverse(node.path.depth()));
     Ok(nodes)
 }
@@ -156,13 +159,12 @@ pub(super) fn wakes_owned(
     connection: &Connection,
     owner: &OwnerId,
     since: Timestamp,
-) -> Result<Vec<NodeRecord>, StoreError> {
+) -> Result<Vec<NodeRow>, StoreError> {
     let columns = NodeRow::COLUMNS;
-    connection
+    Ok(connection
         .prepare_cached(&format!("SELECT {columns} FROM node_runs WHERE wake_owner = ? AND wake_at <= ?"))?
         .query_map(params![owner.as_str(), since.as_micros()], NodeRow::read)?
-        .map(|row| row?.decode())
-        .collect()
+        .collect::<Result<_, _>>()?)
 }
 
 pub(super) fn wake_next(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
@@ -172,6 +174,28 @@ pub(super) fn wake_next(connection: &Connection) -> Result<Option<Timestamp>, St
         )?
         .query_one([], |row| row.get(0))?;
     Ok(at.map(Timestamp::from_micros))
+}
+
+/// Wake-ups that are due at `?1` and nobody's, but for those of the runs in
+/// `?2`, a list in JSON. What it asks is all in one index.
+pub(super) const DUE: &str = "wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?1
+    AND run_id NOT IN (SELECT value FROM json_each(?2))";
+
+pub(super) fn wake_is_due(connection: &Connection, now: Timestamp, except: &str) -> Result<bool, StoreError> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM node_runs WHERE {DUE})"))?;
+    Ok(statement.query_one(params![now.as_micros(), except], |row| row.get(0))?)
+}
+
+pub(super) fn time_newest(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    // Two halves: of the finished runs an index knows, the others are few.
+    let newest: Option<i64> = connection
+        .prepare_cached(
+            "SELECT max(newest) FROM (SELECT max(changed_at) AS newest FROM runs WHERE terminal = 1
+                                      UNION ALL SELECT max(changed_at) FROM runs WHERE terminal = 0)",
+        )?
+        .query_one([], |row| row.get(0))?;
+    Ok(newest.filter(|&newest| newest > 0).map(Timestamp::from_micros))
 }
 
 pub(super) fn runs_overdue(
@@ -187,17 +211,19 @@ pub(super) fn runs_overdue(
 }
 
 pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, StoreError> {
-    let ([runs_live, nodes_live, wakes_due, outbox], oldest) = connection
+    let ([runs_live, nodes_live, wakes_due, outbox, parked], oldest) = connection
         .prepare_cached(
             "SELECT (SELECT count(*) FROM runs WHERE terminal = 0),
                     (SELECT count(*) FROM node_runs WHERE terminal = 0),
                     (SELECT count(*) FROM node_runs
                      WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?),
                     (SELECT count(*) FROM outbox),
+                    (SELECT count(*) FROM parked),
                     (SELECT decided_at FROM outbox ORDER BY id LIMIT 1)",
         )?
         .query_one([now.as_micros()], |row| {
-            Ok(([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?], row.get::<_, Option<i64>>(4)?))
+            let counted = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+            Ok((counted, row.get::<_, Option<i64>>(5)?))
         })?;
     Ok(Counts {
         runs_live: natural(runs_live)?,
@@ -205,12 +231,22 @@ pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, 
         wakes_due: natural(wakes_due)?,
         outbox: natural(outbox)?,
         outbox_oldest: oldest.map(Timestamp::from_micros),
+        parked: natural(parked)?,
     })
 }
 
 pub(super) fn secret(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT value FROM secrets WHERE name = ?")?;
     Ok(statement.query_row([name], |row| row.get(0)).optional()?)
+}
+
+/// The highest number that an entry of the outbox ever had.
+pub(super) fn outbox_newest(connection: &Connection) -> Result<i64, StoreError> {
+    let newest = connection
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(newest.unwrap_or(0))
 }
 
 pub(super) fn outbox(
@@ -221,10 +257,7 @@ pub(super) fn outbox(
 ) -> Result<OutboxPage, StoreError> {
     // Before the entries: those that are committed meanwhile may be missing in
     // between, but not below it.
-    let newest: Option<i64> = connection
-        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
+    let newest = OutboxId(natural(outbox_newest(connection)?)?);
     let whose = match recipient {
         Recipient::RunStore => "new IS NOT NULL",
         Recipient::EventStream => "first_seq IS NOT NULL",
@@ -254,8 +287,8 @@ pub(super) fn outbox(
         .collect::<Result<Vec<_>, StoreError>>()?;
     let scanned_to = match entries.last() {
         Some(last) if entries.len() as u64 >= u64::from(limit) => last.id,
-        Some(last) => last.id.max(OutboxId(natural(newest.unwrap_or_default())?)),
-        None => after.max(OutboxId(natural(newest.unwrap_or_default())?)),
+        Some(last) => last.id.max(newest),
+        None => after.max(newest),
     };
     Ok(OutboxPage { entries, scanned_to })
 }

@@ -154,20 +154,20 @@ impl NodeRow {
         })
     }
 
-    pub(super) fn decode(self) -> Result<NodeRecord, StoreError> {
+    pub(super) fn decode(&self) -> Result<NodeRecord, StoreError> {
         let record: NodeRecord = from_json(self.node_run_id.as_str(), &self.body)?;
-        let wake = self.wake.map(WakeColumns::decode).transpose()?;
+        let wake = self.wake.as_ref().map(WakeColumns::decode).transpose()?;
         Ok(NodeRecord { version: natural(self.version)?, wake, ..record })
     }
 }
 
 impl WakeColumns {
-    fn decode(self) -> Result<Wake, StoreError> {
+    fn decode(&self) -> Result<Wake, StoreError> {
         let job = Job::ALL.into_iter().find(|job| job.as_str() == self.job);
         Ok(Wake {
             job: job.ok_or_else(|| StoreError::Damaged(format!("there is no job {:?}", self.job)))?,
             at: Timestamp::from_micros(self.at),
-            owner: self.owner.map(OwnerId::new),
+            owner: self.owner.clone().map(OwnerId::new),
             tries: self.tries,
         })
     }

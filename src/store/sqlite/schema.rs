@@ -16,7 +16,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
 /// What brings the schema from one version to the next; the first makes it.
 /// Never change one that was released: append another.
-const MIGRATIONS: [&str; 3] = [SCHEMA_1, SCHEMA_2, SCHEMA_3];
+const MIGRATIONS: [&str; 4] = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4];
 
 /// The constraints make facts of what the coordinator relies on: whatever is
 /// not over has a time at which it is looked at again.
@@ -108,6 +108,44 @@ const SCHEMA_3: &str = "
             AND (first_seq IS NULL) <> (new IS NULL)
             AND (node_run_id IS NULL OR new IS NOT NULL))
     ) STRICT;
+";
+
+/// What parks, and what forgets.
+///
+/// - A run has the time of the last commit that wrote it. For those written
+///   before, that is the time of their newest event; 0 where that cannot be
+///   read, and such a run is never deleted. Only finished runs are indexed by
+///   it: for the others that would be a page more in every commit.
+/// - Free wake-ups are found without those of certain runs, from the index
+///   alone.
+/// - `parked` holds what fails again and again; an empty node run is the run
+///   as a whole.
+/// - The nodes of a run are found also when they are over. What the outbox owes
+///   of a run is found without an index, which would be three pages more in
+///   every commit (see `runs_prunable`).
+const SCHEMA_4: &str = "
+    ALTER TABLE runs ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0;
+    UPDATE runs SET changed_at = coalesce((
+        SELECT unixepoch(substr(time, 1, 19)) * 1000000 + CAST(substr(time, 21, 6) AS INTEGER)
+        FROM (SELECT CASE WHEN json_valid(body) THEN body ->> '$.time' END AS time
+              FROM events WHERE events.run_id = runs.run_id ORDER BY seq DESC LIMIT 1)), 0);
+    CREATE INDEX runs_over ON runs (changed_at) WHERE terminal = 1;
+
+    CREATE INDEX node_runs_of_run ON node_runs (run_id);
+    DROP INDEX wakes_free;
+    CREATE INDEX wakes_free ON node_runs (wake_at, run_id)
+        WHERE wake_owner IS NULL AND wake_at IS NOT NULL;
+
+    CREATE TABLE parked (
+        run_id      TEXT NOT NULL,
+        node_run_id TEXT NOT NULL,
+        job         TEXT NOT NULL,
+        error       TEXT NOT NULL,
+        since       INTEGER NOT NULL,
+        until       INTEGER NOT NULL,
+        times       INTEGER NOT NULL CHECK (times > 0),
+        PRIMARY KEY (run_id, node_run_id)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// Files up to this size are checked page by page when they are opened, which

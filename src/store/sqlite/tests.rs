@@ -15,7 +15,9 @@ use slog::Discard;
 use super::*;
 use crate::{
     record::NodeRecord,
-    store::conformance::{NO_LIMIT, Probe, Specimen, at, change, ended, event, node, nodes, start},
+    store::conformance::{
+        NO_LIMIT, Probe, Specimen, at, change, ended, event, node, node_due, nodes, run, run_ended, start,
+    },
 };
 
 /// A directory that goes away with its test.
@@ -155,7 +157,7 @@ async fn a_journal_of_the_future_is_refused() {
     drop(open(path.clone()));
     raw(&path).pragma_update(None, "user_version", 99).expect("it can be set");
     let error = try_open(path).err().expect("refused");
-    assert!(matches!(error, OpenError::Newer { found: 99, supported: 3, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, supported: 4, .. }), "{error}");
 }
 
 #[tokio::test]
@@ -167,7 +169,12 @@ async fn an_older_journal_is_brought_up_to_date_with_all_that_is_in_it() {
     let run = store.run("a").await;
     drop(store);
     // As the first version left it.
-    raw(&path).execute_batch("DROP TABLE secrets; PRAGMA user_version = 1;").expect("it can be taken back");
+    raw(&path)
+        .execute_batch(
+            "DROP INDEX runs_over; ALTER TABLE runs DROP COLUMN changed_at; DROP INDEX node_runs_of_run;
+             DROP TABLE parked; DROP TABLE secrets; PRAGMA user_version = 1;",
+        )
+        .expect("it can be taken back");
     let store = probe(open(path));
     assert_eq!(store.run("a").await, run);
     assert_eq!(store.0.secret("a", vec![1]).await, Ok(vec![1]));
@@ -296,7 +303,7 @@ async fn what_was_answered_survives_a_crash() {
         async move { store.commit(start(&id)).await }
     }))
     .await;
-    let claimed = store.0.wakes_claim(&"me".into(), at(1000), 10).await.expect("claimed");
+    let claimed = store.0.wakes_claim(&"me".into(), at(1000), 10, &[]).await.expect("claimed");
 
     // What the disk has at this moment, as a crash would leave it.
     for suffix in ["", "-wal"] {
@@ -357,7 +364,7 @@ async fn without_an_outbox_nothing_is_owed() {
 }
 
 #[tokio::test]
-async fn a_damaged_record_is_reported_and_does_not_block_the_queue() {
+async fn a_damaged_record_is_parked_and_does_not_block_the_queue() {
     let directory = Directory::new();
     let path = directory.file("j.db");
     let store = probe(open(path.clone()));
@@ -367,8 +374,108 @@ async fn a_damaged_record_is_reported_and_does_not_block_the_queue() {
     let store = probe(open(path));
     let read = store.0.node_fetch(&"a/1.1".into()).await;
     assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
-    assert_eq!(store.claim(&"me".into(), 1000, 2).await.len(), 1);
-    assert_eq!(store.claim(&"me".into(), 1000, 2).await.len(), 1);
+    let me = "me".into();
+    assert_eq!(store.claim(&me, 1000, 2).await.len(), 1);
+    let parked = store.0.parked_list(10).await.expect("listed");
+    let [item] = parked.as_slice() else { panic!("{parked:?}") };
+    assert_eq!((item.run_id.as_str(), item.job.as_str()), ("a", "dispatch"));
+    assert_eq!(item.node_run_id, Some("a/1.1".into()));
+    assert!(item.error.contains("damaged"), "{}", item.error);
+    assert_eq!((item.since, item.until), (at(1000), at(1000) + UNREADABLE));
+    assert_eq!(store.claim(&me, 1000, 2).await.len(), 1);
+    assert_eq!(store.claim(&me, 1000, 2).await.len(), 0);
+    assert_eq!(store.0.wake_next().await, Ok(Some(item.until)), "nobody has it, and it is not forgotten");
+}
+
+#[tokio::test]
+async fn a_record_that_is_damaged_in_hand_does_not_hide_the_others() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    let store = probe(open(path.clone()));
+    store.commit(nodes("a", vec![node("a", "1.1"), node("a", "1.2")])).await;
+    let me = "me".into();
+    assert_eq!(store.claim(&me, 1000, 2).await.len(), 2);
+    raw(&path).execute_batch("UPDATE node_runs SET body = '{' WHERE path = '1.1'").expect("damaged");
+    let owned = store.0.wakes_owned(&me, at(1000)).await.expect("readable");
+    assert_eq!(owned.iter().map(|node| node.path.as_str()).collect::<Vec<_>>(), ["1.2"]);
+    assert_eq!(store.0.parked_list(10).await.map(|parked| parked.len()), Ok(1));
+}
+
+#[tokio::test]
+async fn ten_thousand_wakes_of_an_excepted_run_are_passed_over_in_the_index() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    let store = open(path.clone());
+    let crowd = (0..10_000).map(|number| node("big", &format!("1.{number}")));
+    store.commit(nodes("big", crowd.collect())).await.expect("committed");
+    store.commit(nodes("small", vec![node_due("small", "1", 200)])).await.expect("committed");
+    let claimed = store.wakes_claim(&"me".into(), at(1000), 256, &["big".into()]).await.expect("claimed");
+    assert_eq!(claimed.len(), 1);
+
+    // How SQLite does it: a row of the table is only looked at once the list of
+    // runs was asked. (Its plan does not say so; its code does.)
+    let (columns, due, connection) = (NodeRow::COLUMNS, read::DUE, raw(&path));
+    let sql = format!("EXPLAIN SELECT {columns} FROM node_runs WHERE {due} ORDER BY wake_at LIMIT 256");
+    let code: Vec<(String, i64, i64)> = connection
+        .prepare(&sql)
+        .and_then(|mut code| {
+            code.raw_query().mapped(|row| Ok((row.get(1)?, row.get(2)?, row.get(3)?))).collect()
+        })
+        .expect("code");
+    let root: i64 = connection
+        .query_one("SELECT rootpage FROM sqlite_schema WHERE name = 'node_runs'", [], |row| row.get(0))
+        .expect("a table");
+    let table = code.iter().find(|(op, _, page)| op == "OpenRead" && *page == root).expect("it is opened").1;
+    let first =
+        |wanted: &dyn Fn(&str, i64) -> bool| code.iter().position(|(op, cursor, _)| wanted(op, *cursor));
+    let asked = first(&|op, _| matches!(op, "Found" | "NotFound")).expect("the list is asked");
+    let looked_at = first(&|op, cursor| op == "Column" && cursor == table).expect("rows are read");
+    assert!(asked < looked_at, "{code:?}");
+}
+
+#[tokio::test]
+async fn a_big_run_is_forgotten_alone_and_makes_room() {
+    let directory = Directory::new();
+    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: None, outbox: false };
+    let store = open_with(options).expect("the journal opens");
+    let whole = |id: &str, nodes: u32| {
+        let crowd = (0..nodes).map(|number| ended(node(id, &format!("1.{number}"))));
+        let told = (1..=2 * u64::from(nodes)).map(|seq| event(id, seq, None));
+        let over = run_ended(run(id));
+        ChangeSet { run: Some(over), nodes: crowd.collect(), events: told.collect(), ..change(id) }
+    };
+    store.commit(whole("big", 10_000)).await.expect("committed");
+    store.commit(whole("small", 1)).await.expect("committed");
+    assert_eq!(store.runs_prune(at(100), 10).await, Ok(1), "one is enough for one call");
+    assert_eq!(store.runs_prune(at(100), 10).await, Ok(1));
+    let rows: i64 = store
+        .readers
+        .with(|connection| {
+            let sql = "SELECT (SELECT count(*) FROM runs) + (SELECT count(*) FROM node_runs)
+                            + (SELECT count(*) FROM events) + (SELECT count(*) FROM attempts)";
+            Ok(connection.query_one(sql, [], |row| row.get(0))?)
+        })
+        .expect("readable");
+    assert_eq!(rows, 0);
+}
+
+#[tokio::test]
+async fn a_run_that_comes_to_be_owed_while_they_are_looked_for_stays() {
+    let directory = Directory::new();
+    let store = open(directory.file("j.db"));
+    let over = ChangeSet { run: Some(run_ended(run("a"))), nodes: vec![ended(node("a", "1"))], ..start("a") };
+    store.commit(over).await.expect("committed");
+    let ids: Vec<_> = (1..=3).map(OutboxId).collect();
+    store.outbox_ack(&ids).await.expect("acknowledged");
+    let look = |connection: &_| prune::prunable(connection, at(100), 10);
+    let seen = store.readers.with(look).expect("readable");
+    assert_eq!((seen.runs.as_slice(), seen.outbox_seen), (["a".into()].as_slice(), 3));
+    let root = store.node_fetch(&"a/1".into()).await.expect("readable").expect("there");
+    store.commit(nodes("a", vec![root])).await.expect("committed");
+    let prune = store.writer.run(move |connection| {
+        prune::run_prune(connection, &"a".into(), at(100), 3).map(|gone| gone.is_some())
+    });
+    assert_eq!(prune.await, Ok(false));
 }
 
 #[tokio::test]
@@ -377,14 +484,17 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
     drop(open(directory.file("j.db")));
     let connection = raw(&directory.file("j.db"));
     for (sql, index) in [
-        ("SELECT body FROM node_runs WHERE run_id = ?1 AND terminal = 0", "node_runs_live"),
         (
-            "SELECT body FROM node_runs WHERE run_id = ?1 AND terminal = 0 AND path > ?2 || '.' AND path < ?2 || '/'",
+            "SELECT body FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0",
+            "node_runs_live",
+        ),
+        (
+            "SELECT body FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0 AND path > ?2 || '.' AND path < ?2 || '/'",
             "node_runs_live (run_id=? AND path>? AND path<?)",
         ),
         (
             "SELECT body FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?
-             ORDER BY wake_at LIMIT ?",
+             AND run_id NOT IN (SELECT value FROM json_each(?)) ORDER BY wake_at LIMIT ?",
             "wakes_free",
         ),
         ("SELECT min(wake_at) FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL", "wakes_free"),
@@ -397,6 +507,12 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
         ("SELECT run_id FROM runs WHERE terminal = 0 AND deadline <= ? ORDER BY deadline", "runs_live"),
         ("SELECT seq, body FROM events WHERE run_id = ? AND seq > ? ORDER BY seq", "PRIMARY KEY"),
         ("SELECT count(*) FROM node_runs WHERE terminal = 0", "node_runs_live"),
+        ("SELECT max(changed_at) FROM runs WHERE terminal = 1", "runs_over"),
+        (
+            "SELECT run_id FROM runs WHERE terminal = 1 AND changed_at < ? ORDER BY changed_at LIMIT ?",
+            "runs_over",
+        ),
+        ("DELETE FROM node_runs WHERE run_id = ? RETURNING node_run_id", "node_runs_of_run"),
     ] {
         let plan: Vec<String> = connection
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))

@@ -3,7 +3,11 @@
 
 use rusqlite::{Connection, params};
 
-use super::rows::{AttemptRow, ChangeRows, EventRow, NodeRow, RunRow};
+use super::{
+    parking,
+    read::DUE,
+    rows::{AttemptRow, ChangeRows, EventRow, NodeRow, RunRow},
+};
 use crate::{ids::OwnerId, store::StoreError, time::Timestamp};
 
 /// Writes a change; with `outbox`, says what its last entry there is.
@@ -13,7 +17,7 @@ pub(super) fn commit(
     outbox: bool,
 ) -> Result<Option<i64>, StoreError> {
     if let Some(run) = &change.run {
-        run_put(connection, run)?;
+        run_put(connection, run, change.at)?;
     }
     for node in &change.nodes {
         node_put(connection, node)?;
@@ -33,13 +37,14 @@ fn one_row(changed: usize) -> Result<(), StoreError> {
     if changed == 1 { Ok(()) } else { Err(StoreError::Conflict) }
 }
 
-fn run_put(connection: &Connection, row: &RunRow) -> Result<(), StoreError> {
+fn run_put(connection: &Connection, row: &RunRow, at: i64) -> Result<(), StoreError> {
     let RunRow { run_id, version, terminal, deadline, body } = row;
     let sql = if *version == 0 {
-        "INSERT INTO runs (run_id, version, terminal, deadline, body) VALUES (?1, ?2 + 1, ?3, ?4, ?5)
+        "INSERT INTO runs (run_id, version, terminal, deadline, body, changed_at)
+         VALUES (?1, ?2 + 1, ?3, ?4, ?5, ?6)
          ON CONFLICT DO NOTHING"
     } else {
-        "UPDATE runs SET version = ?2 + 1, terminal = ?3, deadline = ?4, body = ?5
+        "UPDATE runs SET version = ?2 + 1, terminal = ?3, deadline = ?4, body = ?5, changed_at = ?6
          WHERE run_id = ?1 AND version = ?2"
     };
     let changed = connection.prepare_cached(sql)?.execute(params![
@@ -47,9 +52,11 @@ fn run_put(connection: &Connection, row: &RunRow) -> Result<(), StoreError> {
         version,
         terminal,
         deadline,
-        body
+        body,
+        at
     ])?;
-    one_row(changed)
+    one_row(changed)?;
+    if *version == 0 { Ok(()) } else { parking::leave(connection, run_id, None) }
 }
 
 fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), StoreError> {
@@ -78,7 +85,8 @@ fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), StoreError> {
         row.run_id.as_str(),
         row.path,
     ])?;
-    one_row(changed)
+    one_row(changed)?;
+    if row.version == 0 { Ok(()) } else { parking::leave(connection, &row.run_id, Some(&row.node_run_id)) }
 }
 
 fn event_put(connection: &Connection, row: &EventRow) -> Result<(), StoreError> {
@@ -127,19 +135,18 @@ fn owe(connection: &Connection, change: &ChangeRows) -> Result<Option<i64>, Stor
     Ok(last)
 }
 
+/// `except` is a list in JSON, as [`DUE`] wants it.
 pub(super) fn wakes_claim(
     connection: &Connection,
     owner: &OwnerId,
     now: Timestamp,
     limit: u32,
+    except: &str,
 ) -> Result<Vec<NodeRow>, StoreError> {
     let columns = NodeRow::COLUMNS;
     let mut due = connection
-        .prepare_cached(&format!(
-            "SELECT {columns} FROM node_runs
-             WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ? ORDER BY wake_at LIMIT ?"
-        ))?
-        .query_map(params![now.as_micros(), limit], NodeRow::read)?
+        .prepare_cached(&format!("SELECT {columns} FROM node_runs WHERE {DUE} ORDER BY wake_at LIMIT ?3"))?
+        .query_map(params![now.as_micros(), except, limit], NodeRow::read)?
         .collect::<Result<Vec<_>, _>>()?;
     let mut claim = connection.prepare_cached(
         "UPDATE node_runs SET wake_owner = ?1, version = version + 1 WHERE node_run_id = ?2 RETURNING version",
@@ -172,7 +179,8 @@ pub(super) fn owner_renew(
 pub(super) fn owners_expire(connection: &Connection, now: Timestamp) -> Result<u64, StoreError> {
     let lost = connection
         .prepare_cached(
-            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?1, version = version + 1
+            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?1, wake_tries = wake_tries + 1,
+                                  version = version + 1
              WHERE wake_owner IS NOT NULL
                AND wake_owner NOT IN (SELECT owner_id FROM owners WHERE alive_until >= ?1)",
         )?
@@ -188,7 +196,9 @@ pub(super) fn owner_release(
 ) -> Result<(), StoreError> {
     connection
         .prepare_cached(
-            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?2, version = version + 1 WHERE wake_owner = ?1",
+            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?2, wake_tries = wake_tries + 1,
+                                  version = version + 1
+             WHERE wake_owner = ?1",
         )?
         .execute(params![owner.as_str(), now.as_micros()])?;
     connection.prepare_cached("DELETE FROM owners WHERE owner_id = ?")?.execute([owner.as_str()])?;

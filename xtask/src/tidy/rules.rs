@@ -42,6 +42,8 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "model", may: &["ids", "time"] },
     Layer { module: "record", may: &["ids", "model", "time"] },
     Layer { module: "engine", may: &["ids", "model", "record", "time"] },
+    // Not the engine: it would find right whatever that does.
+    Layer { module: "audit", may: &["ids", "model", "record"] },
     Layer { module: "store", may: &["ids", "model", "record", "time"] },
     Layer { module: "config", may: &["auth", "time"] },
     // Of the record: where a NodeRun stands, which its assignment token says.

@@ -1,0 +1,115 @@
+//! That each kind of lie is found. That nothing true is called one, the
+//! property tests of the engine see to.
+
+use serde_json::json;
+
+use super::*;
+use crate::{
+    model::{NodeRunState, RunEventType, RunState},
+    record::{AttemptOutcome, Job, Wake},
+    store::conformance::{at, event, node, run},
+    time::Timestamp,
+};
+
+/// What is known about a run with a composite root at its executor.
+#[derive(Clone)]
+struct Told {
+    run: RunRecord,
+    nodes: Vec<NodeRecord>,
+    events: Vec<RunEvent>,
+    attempts: Vec<AttemptRecord>,
+}
+
+impl Told {
+    fn truth() -> Self {
+        let mut root = node("a", "1");
+        root.node.kind = Some(crate::model::NodeKind::Composite);
+        root.node.state = NodeRunState::Running;
+        root.node.started_at = Some(at(2));
+        root.attempt = 1;
+        root.wake = Some(Wake { job: Job::Deadline, at: at(9), owner: None, tries: 0 });
+        let told = |seq, type_, path, data: serde_json::Value| {
+            let mut told = event("a", seq, path).event;
+            told.type_ = type_;
+            told.data = data.as_object().cloned();
+            told
+        };
+        let events = vec![
+            told(1, RunEventType::RunStarted, None, json!({})),
+            told(2, RunEventType::NodeRunAssigned, Some("1"), json!({"root": true})),
+            told(
+                3,
+                RunEventType::PolicyDecided,
+                Some("1"),
+                json!({"action": "node.run.execute", "decision": "allow"}),
+            ),
+        ];
+        Self { run: RunRecord { last_seq: 3, ..run("a") }, nodes: vec![root], events, attempts: Vec::new() }
+    }
+
+    fn rules(&self) -> Vec<&'static str> {
+        let Self { run, nodes, events, attempts } = self;
+        audit(&History { run, nodes, events, attempts }).into_iter().map(|found| found.rule).collect()
+    }
+}
+
+#[test]
+fn the_truth_is_let_pass() {
+    assert_eq!(Told::truth().rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn each_lie_is_found() {
+    type Lie = fn(&mut Told);
+    let lies: [(&str, Lie); 14] = [
+        ("a live node has a wake-up", |told| told.nodes[0].wake = None),
+        ("a live node has a deadline", |told| told.nodes[0].deadline = None),
+        ("a run has a deadline until it is over", |told| told.run.deadline = None),
+        ("a run lives as long as its root", |told| {
+            told.nodes[0].node.state = NodeRunState::Failed;
+            told.nodes[0].node.ended_at = Some(Timestamp::from_micros(9));
+            told.nodes[0].wake = None;
+        }),
+        ("no node lives in a run that is over", |told| told.run.run.state = RunState::Canceled),
+        ("a run counts its nodes", |told| told.run.nodes = 2),
+        ("a node counts its children", |told| told.nodes[0].children = 1),
+        ("events are numbered from 1 without gaps", |told| drop(told.events.remove(1))),
+        ("a run knows its last event", |told| drop(told.events.pop())),
+        ("no attempt without permission", |told| drop(told.events.pop())),
+        ("a run ends once", |told| {
+            let again = told.events[0].clone();
+            told.events.push(RunEvent { seq: 4, type_: RunEventType::RunCompleted, ..again });
+            told.run.last_seq = 4;
+        }),
+        ("no attempt is given up without a record", |told| told.nodes[0].attempt = 2),
+        ("what may not be executed twice is not", |told| {
+            told.nodes[0].attempt = 2;
+            told.nodes[0].node.kind = Some(crate::model::NodeKind::Atomic);
+        }),
+        ("only what was begun is recorded", |told| {
+            told.attempts.push(AttemptRecord {
+                node_run_id: told.nodes[0].id().clone(),
+                run_id: "a".into(),
+                attempt: 2,
+                started_at: at(1),
+                ended_at: at(2),
+                outcome: AttemptOutcome::Lost,
+            });
+        }),
+    ];
+    for (rule, lie) in lies {
+        let mut told = Told::truth();
+        lie(&mut told);
+        assert!(told.rules().contains(&rule), "{rule}: {:?}", told.rules());
+    }
+}
+
+#[test]
+fn an_adopted_run_may_have_gaps_but_no_sleepers() {
+    let mut told = Told::truth();
+    told.events.remove(0);
+    told.run.request_digest = "adopted".into();
+    assert_eq!(told.rules(), Vec::<&str>::new());
+    told.nodes[0].wake = None;
+    assert_eq!(told.rules(), ["a live node has a wake-up"]);
+}
