@@ -48,7 +48,7 @@ mod verdict;
 use std::{
     fs,
     hash::{BuildHasher, RandomState},
-    path::PathBuf,
+    path::{self, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
     thread::JoinHandle,
@@ -93,13 +93,19 @@ pub struct Args {
     /// With the release build
     #[arg(long)]
     release: bool,
+    /// With this program, built already
+    #[arg(long, value_name = "FILE", conflicts_with = "release")]
+    program: Option<PathBuf>,
     /// Measure instead how long it takes to cancel a run with 1,000 nodes at work
     #[arg(long, conflicts_with_all = ["minutes", "seed", "json"])]
     cancel_bench: bool,
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let program = workspace::build_program(args.release)?;
+    let program = match &args.program {
+        Some(program) => path::absolute(program).context("where the program is")?,
+        None => workspace::build_program(args.release)?,
+    };
     let bells = Arc::new(Bells::default());
     let stop = Arc::clone(&bells);
     ctrlc::set_handler(move || {
@@ -200,10 +206,9 @@ fn check_journal(ground: &Ground) -> Result<Option<Violation>> {
     if !knows.is_ok_and(|output| output.status.success()) {
         return Ok(None);
     }
-    let journal = ground.disk.journal();
-    let vars = vec![("JARVIS_RUN_COORDINATOR_JOURNAL", journal.display().to_string())];
-    let mut command = ground.disk.command(program, ground.folder(), vars);
-    let output = command.args(["journal", "check"]).output().context("check the journal")?;
+    let mut command = ground.disk.command(program, ground.folder(), Vec::new());
+    let output = command.args(["journal", "check"]).arg(ground.disk.journal()).output();
+    let output = output.context("check the journal")?;
     let said = [output.stdout, output.stderr].concat();
     Ok((!output.status.success()).then(|| Violation {
         rule: "journal",
