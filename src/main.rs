@@ -21,7 +21,7 @@ use jarvis_run_coordinator::{
     time::{Clock, SystemClock},
     upkeep,
 };
-use slog::info;
+use slog::{info, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -89,9 +89,15 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
                 true
             }
         };
-        server.stop().await;
-        // Who is told to end while it stops does not start anew.
-        let told = signals.told().now_or_never().is_some();
+        // Who is told to end while it stops does not wait for that, and does
+        // not start anew: whatever is cut off is in the journal.
+        let told = tokio::select! {
+            () = server.stop() => signals.told().now_or_never().is_some(),
+            () = signals.told() => {
+                warn!(log, "told again: ending at once");
+                true
+            }
+        };
         Ok::<bool, Failure>(again && !told)
     })?;
     // What is left is in the journal; nobody waits for it.

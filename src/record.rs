@@ -69,6 +69,10 @@ pub struct NodeRecord {
     /// Number of the current attempt to execute it: the fencing number. 0 =
     /// never tried.
     pub attempt: u32,
+    /// How often handing it over came to nothing in a way that was worth
+    /// another try.
+    #[serde(default)]
+    pub retries: u32,
     /// What its NodeType says about effects on the world; none = unknown.
     pub side_effect: Option<SideEffectClass>,
     /// Its NodeType says that executing it twice does no harm.
@@ -205,6 +209,11 @@ pub enum AttemptOutcome {
     Late { state: NodeRunState, error: Option<Error> },
     /// The process died while it was at the executor.
     Lost,
+    /// The call gave no result, and the node was to be handed over again.
+    Failed { error: Error, retry_at: Timestamp },
+    /// The node is over, and its executor was given up: it never acknowledged
+    /// that it was told to stop. What it may answer is fenced off.
+    Fenced,
 }
 
 /// Everything that one decision writes: all of it or nothing.

@@ -1,5 +1,7 @@
 //! What can go wrong with a call, in one shape (contract §17.1).
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::Service;
@@ -17,7 +19,11 @@ pub struct CallError {
     pub status: Option<u16>,
     /// The connection was never made: the service has not begun anything.
     pub never_sent: bool,
+    /// The service's own words, not those of something in between.
+    pub spoken: bool,
     pub retryable: bool,
+    /// So long the service wants to be left alone (`Retry-After`).
+    pub retry_after: Option<Duration>,
 }
 
 impl CallError {
@@ -27,9 +33,11 @@ impl CallError {
         let retryable = error.is_retryable();
         match error {
             progenitor_client::Error::ErrorResponse(answer) => {
+                let retry_after = retry_after(answer.headers());
                 let error = answer.into_inner().error;
                 if error.code == NOT_AN_ENVELOPE {
-                    return Self { status, retryable, ..Self::unavailable(service, &error.message) };
+                    let unavailable = Self::unavailable(service, &error.message);
+                    return Self { status, retryable, retry_after, ..unavailable };
                 }
                 Self {
                     code: error.code,
@@ -37,19 +45,23 @@ impl CallError {
                     details: error.details.unwrap_or_default(),
                     status,
                     never_sent: false,
+                    spoken: true,
                     retryable: error.retryable.unwrap_or(retryable),
+                    retry_after,
                 }
             }
             progenitor_client::Error::Custom(reason) => Self {
-                code: "token_request_failed".into(),
+                code: TOKEN_REQUEST_FAILED.into(),
                 message: format!("{} token request failed", service.label()),
                 details: reason_only(&reason),
                 // The token endpoint's status is not the service's: its 404
                 // does not mean that the service does not know something.
                 status: None,
                 never_sent: true,
+                spoken: false,
                 // Whatever it is, it is no fault of the request.
                 retryable: true,
+                retry_after: None,
             },
             progenitor_client::Error::CommunicationError(error) => {
                 let reason = if error.is_connect() {
@@ -88,8 +100,15 @@ impl CallError {
             details: reason_only(reason),
             status: None,
             never_sent: false,
+            spoken: false,
             retryable: true,
+            retry_after: None,
         }
+    }
+
+    /// It says something about the service: it was asked, or could not be.
+    pub fn is_about_the_service(&self) -> bool {
+        self.code != TOKEN_REQUEST_FAILED
     }
 
     /// For a person who knows what was asked of whom.
@@ -110,6 +129,22 @@ impl CallError {
             ..Error::new(&self.code, self.message)
         }
     }
+}
+
+/// The service was not even looked for: there is no token for it.
+const TOKEN_REQUEST_FAILED: &str = "token_request_failed";
+
+/// What `Retry-After` says: seconds, or a date, which is read by the clock of
+/// whoever sent it.
+fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let given = text(http::header::RETRY_AFTER)?;
+    if let Ok(seconds) = given.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text| chrono::DateTime::parse_from_rfc2822(text).ok();
+    let wait = date(given)? - date(text(http::header::DATE)?)?;
+    Some(wait.to_std().unwrap_or_default())
 }
 
 fn reason_only(reason: &str) -> Map<String, Value> {
@@ -144,4 +179,34 @@ pub(super) async fn as_envelope(answer: reqwest::Response) -> reqwest::Result<re
     *envelope.headers_mut() = headers;
     envelope.headers_mut().remove(http::header::CONTENT_LENGTH);
     Ok(envelope.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{
+        HeaderMap, HeaderName,
+        header::{DATE, RETRY_AFTER},
+    };
+
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_by_the_clock_of_its_sender() {
+        let now = "Wed, 21 Oct 2015 07:28:00 GMT";
+        let cases: [(&[(HeaderName, &str)], Option<u64>); 8] = [
+            (&[], None),
+            (&[(RETRY_AFTER, "7")], Some(7)),
+            (&[(RETRY_AFTER, " 0 ")], Some(0)),
+            (&[(RETRY_AFTER, "soon")], None),
+            (&[(RETRY_AFTER, "-1")], None),
+            (&[(RETRY_AFTER, "Wed, 21 Oct 2015 07:29:30 GMT"), (DATE, now)], Some(90)),
+            (&[(RETRY_AFTER, "Wed, 21 Oct 2015 07:00:00 GMT"), (DATE, now)], Some(0)),
+            (&[(RETRY_AFTER, "Wed, 21 Oct 2015 07:29:30 GMT")], None),
+        ];
+        for (headers, seconds) in cases {
+            let map: HeaderMap =
+                headers.iter().map(|(name, text)| (name.clone(), text.parse().expect("a value"))).collect();
+            assert_eq!(retry_after(&map), seconds.map(Duration::from_secs), "{headers:?}");
+        }
+    }
 }

@@ -126,6 +126,7 @@ fn about(variable: &Variable) -> String {
         | Kind::Url
         | Kind::Age
         | Kind::Count
+        | Kind::Number
         | Kind::Switch => String::new(),
         Kind::Bytes | Kind::Seconds => format!(" In {}.", variable.kind.unit()),
         Kind::Choice(words) => format!(" One of {}.", words.join(", ")),

@@ -139,6 +139,8 @@ pub struct Deadlines {
 pub struct CallLimits {
     /// Calls to one executor at the same time.
     pub max_in_flight: usize,
+    /// How often a node is handed over again when that came to nothing.
+    pub max_retries: u32,
     pub connect_timeout: Duration,
     /// For the PDP, the Node Registry, begin and cancel. Atomic nodes take as
     /// long as their deadline allows.
@@ -192,6 +194,7 @@ impl Settings {
             },
             calls: CallLimits {
                 max_in_flight: v::MAX_IN_FLIGHT.read_required(vars, value::count)?,
+                max_retries: v::MAX_RETRIES.read_required(vars, value::number)?,
                 connect_timeout: v::CONNECT_TIMEOUT_SECS.read_required(vars, value::seconds)?,
                 call_timeout: v::CALL_TIMEOUT_SECS.read_required(vars, value::seconds)?,
             },

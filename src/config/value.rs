@@ -154,6 +154,12 @@ pub fn count(text: &str) -> Option<usize> {
     usize::try_from(unsigned(text.trim())?).ok()
 }
 
+/// A count that may be 0.
+pub fn number(text: &str) -> Option<u32> {
+    let digits = text.trim();
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
 /// Digits only: `parse` alone would take a sign.
 fn unsigned(digits: &str) -> Option<u64> {
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -38,6 +38,8 @@ pub enum Kind {
     Seconds,
     Age,
     Count,
+    /// A count that may be 0.
+    Number,
     Switch,
     Choice(&'static [&'static str]),
 }
@@ -163,6 +165,7 @@ impl Variable {
             | Kind::Seconds
             | Kind::Age
             | Kind::Count
+            | Kind::Number
             | Kind::Choice(_) => one_line(text),
         }
     }
@@ -180,6 +183,7 @@ impl Kind {
             Self::Seconds => "a number of seconds above 0".into(),
             Self::Age => "a whole number above 0 and its unit (s, m, h, d)".into(),
             Self::Count => "a whole number above 0".into(),
+            Self::Number => "a whole number".into(),
             Self::Switch => "true or false".into(),
             Self::Choice(words) => format!("one of {}", words.join(", ")).into(),
         }
@@ -195,7 +199,7 @@ impl Kind {
             Self::Bytes => "bytes (k, m, g)".into(),
             Self::Seconds => "seconds".into(),
             Self::Age => "s, m, h, d".into(),
-            Self::Count => "number".into(),
+            Self::Count | Self::Number => "number".into(),
             Self::Switch => "true/false".into(),
             Self::Choice(words) => words.join("/").into(),
         }

@@ -137,7 +137,10 @@ variables! {
         RUN_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", Kind::Seconds,
             "How long a run may take when its constraints do not say.").default("86400");
         MAX_IN_FLIGHT = own("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", Kind::Count,
-            "Calls to one executor at the same time.").default("256");
+            "Calls to one executor at the same time; three quarters of them at most for one run.").default("256");
+        MAX_RETRIES = own("JARVIS_RUN_COORDINATOR_MAX_RETRIES", Kind::Number,
+            "How often a node is handed to its executor again, with growing waits, when that came to nothing and \
+             trying again does no harm. 0: never.").default("5");
         CONNECT_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_CONNECT_TIMEOUT_SECS", Kind::Seconds,
             "How long connecting to another service may take.").default("5");
         CALL_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS", Kind::Seconds,

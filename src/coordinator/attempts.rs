@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, NodeTypeFacts, NodeView, PolicyDecided,
+        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, FailedCall, NodeTypeFacts, NodeView,
+        PolicyDecided, Told,
     },
     ids::{NodeRunId, RunId},
     model::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
@@ -36,6 +37,14 @@ pub(crate) struct Assignment {
     pub(crate) constraints: Option<ConstraintEnvelope>,
     pub(crate) attempt: Attempt,
     pub(crate) deadline: Timestamp,
+}
+
+/// What came of telling an executor that a node is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telling {
+    Acknowledged,
+    Again { after: Duration },
+    GivenUp,
 }
 
 /// What was found out about a node outside its run's lock.
@@ -69,7 +78,7 @@ impl Coordinator {
                 return Ok(engine::Decision { changes: None, answer: None });
             }
             if view.node.deadline.is_some_and(|deadline| deadline <= now) {
-                return Ok(nothing(engine::node_expire(view, rules, &queue.lease(), now)));
+                return Ok(nothing(engine::node_expire(view, rules, &queue.lease(&task.run, 1), now)));
             }
             let Asked { facts, decided } = match asked {
                 Some(Asked { facts, decided }) => Asked { facts: facts.clone(), decided: decided.clone() },
@@ -85,7 +94,7 @@ impl Coordinator {
                             &facts,
                             error,
                             rules,
-                            &queue.lease(),
+                            &queue.lease(&task.run, 1),
                             now,
                         )));
                     }
@@ -165,7 +174,7 @@ impl Coordinator {
         let applied = self
             .command(run, |now| async move {
                 let view = self.node_view(node).await?;
-                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run, 1));
                 Ok(engine::attempt_finish(view, attempt, result.clone(), rules, lease, now))
             })
             .await?;
@@ -190,7 +199,7 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
             let view = self.node_view(node).await?;
-            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run, 1));
             let waits = view.node.attempt == attempt
                 && view.node.wake.as_ref().is_some_and(|wake| wake.job == Job::Deadline);
             let expired = view.node.deadline.is_some_and(|deadline| deadline <= now);
@@ -219,21 +228,50 @@ impl Coordinator {
         Ok(node.filter(|node| node.wake.as_ref().is_some_and(|wake| wake.job == Job::CancelExecutor)))
     }
 
-    /// The executor has been told, or is to be told again after `again_in`.
+    /// Notes what came of telling the executor of a node that is over.
     pub(crate) async fn executor_told(
         &self,
         run: &RunId,
         node: &NodeRunId,
-        again_in: Option<Duration>,
+        telling: Telling,
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
             let run = self.run_fetch(run).await?;
-            Ok(engine::executor_told(
-                &run,
-                self.node_fetch(node).await?,
-                again_in.map(|wait| now + wait),
-                now,
-            ))
+            let told = match telling {
+                Telling::Acknowledged => Told::Yes,
+                Telling::Again { after } => Told::Again(now + after),
+                Telling::GivenUp => Told::GivenUp,
+            };
+            Ok(engine::executor_told(&run, self.node_fetch(node).await?, told, now))
+        })
+        .await
+    }
+
+    /// Puts off a node whose executor is left alone at the moment, or fails
+    /// it.
+    pub(crate) async fn attempt_defer(
+        &self,
+        task: &Task,
+        failed: FailedCall,
+    ) -> Result<(), CoordinatorError> {
+        let failed = &failed;
+        self.command(&task.run, |now| async move {
+            let view = self.node_view(&task.node).await?;
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(&task.run, 1));
+            Ok(engine::attempt_defer(view, failed.clone(), rules, lease, now))
+        })
+        .await
+    }
+
+    /// Ends a node whose time is up while it waits to be handed over.
+    pub(crate) async fn attempt_overdue(&self, task: &Task) -> Result<(), CoordinatorError> {
+        self.command(&task.run, |now| async move {
+            let view = self.node_view(&task.node).await?;
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(&task.run, 1));
+            Ok(match is_dispatchable(&view.node) {
+                true => engine::node_expire(view, rules, lease, now),
+                false => engine::Decision { changes: None, answer: () },
+            })
         })
         .await
     }
@@ -261,7 +299,7 @@ impl Coordinator {
         let error = &error;
         self.command(run, |now| async move {
             let view = self.node_view(node).await?;
-            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run, 1));
             Ok(engine::attempt_refuse(view, facts, error.clone(), rules, lease, now))
         })
         .await

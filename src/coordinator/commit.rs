@@ -14,7 +14,7 @@ use super::{Coordinator, CoordinatorError};
 use crate::{
     engine::Decision,
     ids::{NodeRunId, RunId},
-    record::{Job, NodeRecord, RunRecord},
+    record::{Job, NodeRecord, RunRecord, Wake},
     store::{OutboxId, StoreError},
     time::Timestamp,
 };
@@ -29,6 +29,10 @@ pub(crate) const OWNED_FOREVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
 /// How long a journal that failed is left alone.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
+
+/// Whoever claims looks at the journal at least so often. What is due before
+/// that has to be told.
+pub(crate) const CLAIM_WITHIN: Duration = Duration::from_secs(1);
 
 const UNWRITABLE: &str = "The journal cannot be written";
 
@@ -108,8 +112,7 @@ impl Coordinator {
             let Decision { changes, answer } = decide(now).await?;
             let Some(changes) = changes else { return Ok((answer, None)) };
             let newest = changes.events.last().map(|event| event.event.seq);
-            let due: Vec<NodeRecord> =
-                changes.nodes.iter().filter(|node| is_due(node, now)).cloned().collect();
+            let (ours, unclaimed) = self.to_begin(&changes.nodes, now);
             match self.parts.store.commit(changes).await {
                 Ok(owed) => {
                     self.store_health.set(None);
@@ -119,13 +122,9 @@ impl Coordinator {
                     if let Some(seq) = newest {
                         self.parts.events.hub.publish(run, seq);
                     }
-                    for node in due {
-                        let owner = node.wake.as_ref().and_then(|wake| wake.owner.as_ref());
-                        if owner == Some(self.parts.queue.owner()) {
-                            self.parts.queue.push(&node);
-                        } else {
-                            self.parts.queue.poke();
-                        }
+                    ours.iter().for_each(|node| self.parts.queue.push(node));
+                    if unclaimed {
+                        self.parts.queue.poke();
                     }
                     return Ok((answer, owed));
                 }
@@ -136,6 +135,23 @@ impl Coordinator {
                 Err(failure) => return Err(self.store_failed(failure)),
             }
         }
+    }
+
+    /// Of changed nodes: those whose job is ours and begins now; and whether
+    /// there is something that whoever claims should know of.
+    fn to_begin(&self, nodes: &[NodeRecord], now: Timestamp) -> (Vec<NodeRecord>, bool) {
+        let (mut ours, mut unclaimed) = (Vec::new(), false);
+        for node in nodes {
+            let Some(wake) = &node.wake else { continue };
+            match &wake.owner {
+                None => unclaimed |= wake.at < now + CLAIM_WITHIN,
+                Some(owner) if owner == self.parts.queue.owner() && is_due(wake, now) => {
+                    ours.push(node.clone());
+                }
+                Some(_) => {}
+            }
+        }
+        (ours, unclaimed)
     }
 
     /// Whether a journal that could not be written can be written again. Asked
@@ -204,9 +220,9 @@ impl Coordinator {
 }
 
 /// A job that begins now. A deadline does not: it begins when it is passed.
-fn is_due(node: &NodeRecord, now: Timestamp) -> bool {
-    node.wake.as_ref().is_some_and(|wake| match wake.job {
+fn is_due(wake: &Wake, now: Timestamp) -> bool {
+    match wake.job {
         Job::Dispatch | Job::CancelExecutor => wake.at <= now,
         Job::Deadline => false,
-    })
+    }
 }

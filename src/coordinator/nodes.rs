@@ -60,7 +60,7 @@ impl Coordinator {
                     });
                 }
                 let command = CreateChildren { parent, parent_kind, children };
-                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run_ref, wanted.len()));
                 Ok(engine::children_create(run, command, rules, lease, now)?)
             })
             .await?;
@@ -107,7 +107,7 @@ impl Coordinator {
         let completion = &completion;
         self.request(&run_id, |now| async move {
             let view = self.node_view(node).await?;
-            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(&view.run.run.run_id, 1));
             Ok(engine::node_complete(view, completion.clone(), rules, lease, now)?)
         })
         .await?;

@@ -7,11 +7,13 @@
 //!   claimed when due    ──┘      └─ what is in hand already is not taken twice
 //! ```
 //!
-//! The journal is the queue; this is only what is in hand. It is bounded: when
-//! it is full, new wake-ups are committed without a name and are claimed later.
+//! The journal is the queue; this is only what is in hand. It is bounded, as a
+//! whole and for each run, so that one run with a lot to do leaves room for the
+//! others: beyond that, new wake-ups are committed without a name and are
+//! claimed later, when a good part of the room is free again.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -22,14 +24,24 @@ use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     model::NodeKind,
     record::{Job, NodeRecord},
+    time::Timestamp,
 };
 
 pub struct WorkQueue {
     owner: OwnerId,
     capacity: usize,
-    in_hand: Mutex<HashSet<(NodeRunId, Job)>>,
+    /// Of it, what one run may have.
+    per_run: usize,
+    in_hand: Mutex<InHand>,
     sender: mpsc::UnboundedSender<Task>,
     unclaimed: Notify,
+}
+
+#[derive(Default)]
+struct InHand {
+    jobs: HashSet<(NodeRunId, Job)>,
+    /// How many of them are of each run.
+    runs: HashMap<RunId, usize>,
 }
 
 /// Something that this process is to do about a node. As long as it exists, it
@@ -44,39 +56,67 @@ pub struct Task {
     pub attempt: u32,
     /// As far as the record says.
     pub kind: Option<NodeKind>,
+    /// When the node's time is up.
+    pub deadline: Option<Timestamp>,
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        let left = {
-            let mut in_hand = self.queue.in_hand();
-            in_hand.remove(&(self.node.clone(), self.job));
-            in_hand.len()
-        };
+        let WorkQueue { capacity, per_run, unclaimed, .. } = &*self.queue;
+        let (left, left_of_run) = self.queue.in_hand().remove(&self.run, &self.node, self.job);
         // What found no room was left in the journal. It is claimed when a good
         // part of the room is free again, not one by one.
-        if left == self.queue.capacity - (self.queue.capacity / 4).max(1) {
-            self.queue.unclaimed.notify_one();
+        let is_mark = |left: usize, room: usize| left == room - (room / 4).max(1);
+        if is_mark(left, *capacity) || is_mark(left_of_run, *per_run) {
+            unclaimed.notify_one();
         }
     }
 }
 
+impl InHand {
+    fn insert(&mut self, run: &RunId, node: &NodeRunId, job: Job) -> bool {
+        let new = self.jobs.insert((node.clone(), job));
+        if new {
+            *self.runs.entry(run.clone()).or_default() += 1;
+        }
+        new
+    }
+
+    /// How many are left, of all and of that run.
+    fn remove(&mut self, run: &RunId, node: &NodeRunId, job: Job) -> (usize, usize) {
+        self.jobs.remove(&(node.clone(), job));
+        let left = self.runs.get_mut(run).map_or(0, |count| {
+            *count -= 1;
+            *count
+        });
+        if left == 0 {
+            self.runs.remove(run);
+        }
+        (self.jobs.len(), left)
+    }
+}
+
 impl WorkQueue {
-    /// A queue for `owner` with at most `capacity` jobs in hand, and where its
-    /// tasks come out.
+    /// A queue for `owner` with at most `capacity` jobs in hand, an eighth of
+    /// them of one run, and where its tasks come out.
     pub fn new(owner: OwnerId, capacity: usize) -> (Arc<Self>, mpsc::UnboundedReceiver<Task>) {
         let (sender, tasks) = mpsc::unbounded_channel();
-        let in_hand = Mutex::new(HashSet::new());
-        (Arc::new(Self { owner, capacity, in_hand, sender, unclaimed: Notify::new() }), tasks)
+        let per_run = (capacity / 8).max(1);
+        let (in_hand, unclaimed) = (Mutex::default(), Notify::new());
+        (Arc::new(Self { owner, capacity, per_run, in_hand, sender, unclaimed }), tasks)
     }
 
     pub fn owner(&self) -> &OwnerId {
         &self.owner
     }
 
-    /// Our name for new wake-ups, if there is room to act on them at once.
-    pub fn lease(&self) -> Lease {
-        (self.room() > 0).then(|| self.owner.clone())
+    /// Our name for so many new wake-ups of a run, if there is room to act on
+    /// all of them at once.
+    pub fn lease(&self, run: &RunId, jobs: usize) -> Lease {
+        let in_hand = self.in_hand();
+        let of_run = in_hand.runs.get(run).copied().unwrap_or_default();
+        let room = in_hand.jobs.len() + jobs <= self.capacity && of_run + jobs <= self.per_run;
+        room.then(|| self.owner.clone())
     }
 
     /// Our name for wake-ups that must not wait for room: telling executors to
@@ -88,27 +128,35 @@ impl WorkQueue {
 
     /// How many more jobs may be taken.
     pub fn room(&self) -> usize {
-        self.capacity.saturating_sub(self.in_hand().len())
+        self.capacity.saturating_sub(self.in_hand().jobs.len())
+    }
+
+    /// The runs that have all that one run may have: no more of theirs is to
+    /// be claimed.
+    pub fn full_runs(&self) -> Vec<RunId> {
+        let in_hand = self.in_hand();
+        let full = in_hand.runs.iter().filter(|(_, count)| **count >= self.per_run);
+        full.map(|(run, _)| run.clone()).collect()
     }
 
     /// How many jobs are in hand.
     pub fn len(&self) -> usize {
-        self.in_hand().len()
+        self.in_hand().jobs.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.in_hand().is_empty()
+        self.in_hand().jobs.is_empty()
     }
 
     /// Somebody in this process is at this job, or about to be.
     pub fn has(&self, node: &NodeRunId, job: Job) -> bool {
-        self.in_hand().contains(&(node.clone(), job))
+        self.in_hand().jobs.contains(&(node.clone(), job))
     }
 
     /// Begins the job of a node's wake-up, which is ours, unless it is in hand.
     pub fn push(self: &Arc<Self>, node: &NodeRecord) {
         let Some(job) = node.wake.as_ref().map(|wake| wake.job) else { return };
-        if self.in_hand().insert((node.id().clone(), job)) {
+        if self.in_hand().insert(&node.node.run_id, node.id(), job) {
             // Refused only when the dispatcher is gone: the next process claims it.
             let _ = self.sender.send(Task {
                 queue: Arc::clone(self),
@@ -117,6 +165,7 @@ impl WorkQueue {
                 job,
                 attempt: node.attempt,
                 kind: node.node.kind,
+                deadline: node.deadline,
             });
         }
     }
@@ -131,7 +180,55 @@ impl WorkQueue {
         self.unclaimed.notified().await;
     }
 
-    fn in_hand(&self) -> MutexGuard<'_, HashSet<(NodeRunId, Job)>> {
+    fn in_hand(&self) -> MutexGuard<'_, InHand> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::store::conformance::node;
+
+    /// A node of a run, whose wake-up is a dispatch.
+    fn due(run: &str, ordinal: usize) -> NodeRecord {
+        node(run, &format!("1.{ordinal}"))
+    }
+
+    #[test]
+    fn one_run_gets_an_eighth_of_the_room_and_leaves_the_rest_to_others() {
+        let (queue, mut tasks) = WorkQueue::new("me".into(), 16);
+        let (big, small): (RunId, RunId) = ("big".into(), "small".into());
+        assert_eq!(queue.lease(&big, 2), Some("me".into()));
+        assert_eq!(queue.lease(&big, 3), None, "all or none");
+        (0..2).for_each(|ordinal| queue.push(&due("big", ordinal)));
+        assert_eq!((queue.lease(&big, 1), queue.full_runs()), (None, vec![big.clone()]));
+        assert_eq!((queue.lease(&small, 1), queue.room()), (Some("me".into()), 14));
+        // What is in hand is not taken twice.
+        queue.push(&due("big", 1));
+        assert_eq!(queue.len(), 2);
+
+        assert!(queue.poked().now_or_never().is_none());
+        drop(tasks.try_recv().expect("a task"));
+        assert!(queue.poked().now_or_never().is_some(), "what was left of that run may be claimed");
+        assert_eq!((queue.lease(&big, 1), queue.full_runs()), (Some("me".into()), vec![]));
+    }
+
+    #[test]
+    fn a_full_queue_leases_nothing_and_pokes_when_a_quarter_is_free() {
+        let (queue, mut tasks) = WorkQueue::new("me".into(), 8);
+        (0..8).for_each(|run| queue.push(&due(&format!("run-{run}"), 0)));
+        assert_eq!((queue.lease(&"other".into(), 1), queue.room()), (None, 0));
+        drop(tasks.try_recv().expect("a task"));
+        // Each run has room for one job, so each that ends pokes.
+        assert!(queue.poked().now_or_never().is_some());
+        drop(tasks.try_recv().expect("a task"));
+        assert!(queue.poked().now_or_never().is_some());
+        assert_eq!(
+            (queue.len(), queue.is_empty(), queue.has(due("run-7", 0).id(), Job::Dispatch)),
+            (6, false, true)
+        );
     }
 }

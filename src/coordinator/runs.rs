@@ -54,7 +54,7 @@ impl Coordinator {
         let run = self
             .request(&run_id, |now| async move {
                 let existing = self.parts.store.run_fetch(&command.run_id).await?;
-                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease());
+                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(&command.run_id, 1));
                 Ok(engine::run_start(existing.as_ref(), command.clone(), rules, lease, now)?)
             })
             .await?;
@@ -169,7 +169,7 @@ impl Coordinator {
 fn check_start(request: &RunStartRequest, chosen: Option<&RunId>) -> Result<(), CoordinatorError> {
     let field = |kind, path: &[&str], message: &str| FieldError {
         kind,
-        location: ["body"].iter().chain(path).map(|&member| member.to_owned()).collect(),
+        location: ["body"].iter().chain(path).map(|&member| member.into()).collect(),
         message: message.into(),
     };
     let mut errors = Vec::new();

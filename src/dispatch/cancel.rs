@@ -7,7 +7,7 @@ use slog::{info, warn};
 use super::{Dispatcher, Parts};
 use crate::{
     clients::{CallError, Service},
-    coordinator::{CoordinatorError, Task},
+    coordinator::{CoordinatorError, Task, Telling},
     model::NodeKind,
     record::{Job, NodeRecord},
     time::{backoff, within},
@@ -35,22 +35,24 @@ impl Dispatcher {
         let coordinator = &self.parts.coordinator;
         let Some(node) = coordinator.node_to_cancel(&task.node).await? else { return Ok(()) };
         let log = &self.parts.log;
-        let again_in = match self.call_until_heard(&node).await {
+        let told = match self.call_until_heard(&node).await {
             Ok(Heard::Yes) => {
                 info!(log, "executor told to stop"; "run_id" => %task.run, "node_run_id" => %task.node);
-                None
+                Telling::Acknowledged
             }
             // The wake-up stays: the next process tells it.
             Ok(Heard::Stopping) => return Ok(()),
             Err(error) => {
                 let tries = node.wake.as_ref().map_or(0, |wake| wake.tries);
-                let wait = (tries < TRIES).then(|| backoff(tries, BASE, CAP, task.node.as_str()));
+                let wait = backoff(tries, BASE, CAP, task.node.as_str());
+                let wait = wait.max(error.retry_after.unwrap_or_default().min(CAP));
+                let given_up = tries >= TRIES;
                 warn!(log, "executor not told to stop"; "run_id" => %task.run, "node_run_id" => %task.node,
-                    "code" => error.code, "tries" => tries, "given_up" => wait.is_none());
-                wait
+                    "code" => error.code, "tries" => tries, "given_up" => given_up);
+                if given_up { Telling::GivenUp } else { Telling::Again { after: wait } }
             }
         };
-        coordinator.executor_told(&task.run, &task.node, again_in).await
+        coordinator.executor_told(&task.run, &task.node, told).await
     }
 
     /// Tells the executor until it has surely had the chance to listen: our own
@@ -72,6 +74,7 @@ impl Dispatcher {
                 return Ok(Heard::Yes);
             }
             tokio::select! {
+                biased;
                 () = clock.sleep(backoff(told, BASE, CAP, node.id().as_str())) => {}
                 () = tasks.stopping().cancelled() => return Ok(Heard::Stopping),
             }
@@ -88,10 +91,12 @@ impl Dispatcher {
         let (service, answer) = match node.node.kind {
             Some(NodeKind::Composite) => {
                 let Some(executor) = &executors.composite else { return Ok(()) };
+                let _turn = executor.gate.telling().await;
                 (Service::CompositeExecutor, within(clock, timeout, executor.role.cancel(node.id())).await)
             }
             Some(NodeKind::Atomic) | None => {
                 let Some(executor) = &executors.atomic else { return Ok(()) };
+                let _turn = executor.gate.telling().await;
                 (Service::AtomicExecutor, within(clock, timeout, executor.role.cancel(node.id())).await)
             }
         };

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use slog::{info, warn};
 
-use super::Dispatcher;
+use super::{Dispatcher, delivery, executors::Gate, slots::Turn};
 use crate::{
     auth::Subtree,
-    clients::{CallError, Service, atomic_executor, composite_executor},
+    clients::{
+        CallError, Service, atomic_executor::types::AtomicExecuteRequest,
+        composite_executor::types::CompositeBeginRequest,
+    },
     coordinator::{Assignment, CoordinatorError, Task},
-    engine::AttemptResult,
-    model::{Error, NodeKind, Uri},
+    engine::{Attempt, AttemptResult},
+    model::{NodeKind, Uri},
     time::{backoff, within},
 };
 
@@ -18,43 +21,70 @@ use crate::{
 const COMMIT_BASE: Duration = Duration::from_millis(50);
 const COMMIT_CAP: Duration = Duration::from_secs(5);
 
+/// What became of waiting for a slot at an executor.
+enum Waited {
+    Turn(Turn),
+    /// The server stops: the next process goes on.
+    Stopping,
+    /// The node's time is up.
+    Overdue,
+}
+
 impl Dispatcher {
     pub(super) async fn dispatch(&self, task: &Task) -> Result<(), CoordinatorError> {
         let executors = &self.parts.executors;
-        // The turn first: until then the node is queued and its time does not
-        // run.
-        let _turn = match executors.slots(task.kind) {
-            Some(slots) => match self.turn(slots).await {
-                Some(turn) => Some(turn),
-                None => return Ok(()),
-            },
-            None => None,
-        };
-        let begun = self.parts.coordinator.attempt_begin(task, &|kind| executors.binding(kind)).await?;
+        let coordinator = &self.parts.coordinator;
+        let mut turn = None;
+        if let Some(gate) = executors.gate(task.kind) {
+            // The turn first: until then a new node is queued and its time does
+            // not run.
+            turn = match self.turn(gate, task).await {
+                Waited::Turn(turn) => Some(turn),
+                Waited::Stopping => return Ok(()),
+                Waited::Overdue => return coordinator.attempt_overdue(task).await,
+            };
+            let now = self.parts.clock.now();
+            if let Err(until) = gate.admit(now) {
+                let failed = delivery::not_called(gate.service, until.since(now));
+                return coordinator.attempt_defer(task, failed).await;
+            }
+        }
+        let begun = coordinator.attempt_begin(task, &|kind| executors.binding(kind)).await?;
         let Some(assignment) = begun else { return Ok(()) };
-        match assignment.kind {
-            NodeKind::Atomic => self.execute_atomic(task, assignment).await,
-            NodeKind::Composite => self.begin_composite(task, assignment).await,
+        let (kind, attempt) = (assignment.kind, assignment.attempt);
+        let result = match kind {
+            NodeKind::Atomic => self.execute_atomic(assignment).await,
+            NodeKind::Composite => self.begin_composite(assignment).await,
+        };
+        drop(turn);
+        match result {
+            Called::Result(result) => self.finish(task, attempt, result).await,
+            // The attempt stays ours until there are children.
+            Called::TakenOn => Ok(()),
+            Called::OutOfTime => coordinator.node_deadline(&task.run, &task.node, attempt.number).await,
         }
     }
 
-    /// A slot at an executor; `None` if the server stops before there is one.
-    async fn turn(
-        &self,
-        slots: &std::sync::Arc<tokio::sync::Semaphore>,
-    ) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        let waiting = std::sync::Arc::clone(slots).acquire_owned();
+    async fn turn(&self, gate: &Gate, task: &Task) -> Waited {
+        let clock = &self.parts.clock;
+        let overdue = async {
+            match task.deadline {
+                Some(deadline) => clock.sleep(deadline.since(clock.now())).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            turn = waiting => turn.ok(),
-            () = self.parts.tasks.stopping().cancelled() => None,
+            biased;
+            turn = gate.slots.turn(&task.run) => Waited::Turn(turn),
+            () = self.parts.tasks.stopping().cancelled() => Waited::Stopping,
+            () = overdue => Waited::Overdue,
         }
     }
 
-    async fn execute_atomic(&self, task: &Task, assignment: Assignment) -> Result<(), CoordinatorError> {
-        let Some(executor) = &self.parts.executors.atomic else { return Ok(()) };
-        let Assignment { node, run_context, constraints, attempt, deadline, .. } = assignment;
-        let node_run_id = node.node_run_id.clone();
-        let request = atomic_executor::types::AtomicExecuteRequest {
+    async fn execute_atomic(&self, assignment: Assignment) -> Called {
+        let Some(executor) = &self.parts.executors.atomic else { return Called::TakenOn };
+        let Assignment { node, run_context, constraints, deadline, .. } = assignment;
+        let request = AtomicExecuteRequest {
             node_run_id: node.node_run_id,
             run_id: node.run_id,
             node_type_ref: node.node_type_ref,
@@ -66,33 +96,17 @@ impl Dispatcher {
         let clock = &self.parts.clock;
         let call = executor.role.execute(&request);
         let Some(answer) = within(&**clock, deadline.since(clock.now()), call).await else {
-            return self.parts.coordinator.node_deadline(&task.run, &task.node, attempt.number).await;
+            return Called::OutOfTime;
         };
-        let result = match answer {
-            Ok(answer) => {
-                if answer.node_run_id != node_run_id {
-                    invalid("Atomic Executor answered for another NodeRun")
-                } else if !answer.state.is_terminal() {
-                    invalid("Atomic Executor answered with a state that is not an end")
-                } else {
-                    AttemptResult::Answered {
-                        state: answer.state,
-                        outputs: answer.outputs,
-                        output_artifacts: answer.output_artifacts,
-                        error: answer.error,
-                    }
-                }
-            }
-            Err(error) => failed(error),
-        };
-        self.finish(task, attempt, result).await
+        executor.gate.report(&answer, clock.now());
+        Called::Result(delivery::executed(&request.node_run_id, answer))
     }
 
-    async fn begin_composite(&self, task: &Task, assignment: Assignment) -> Result<(), CoordinatorError> {
+    async fn begin_composite(&self, assignment: Assignment) -> Called {
         let executors = &self.parts.executors;
         let (Some(executor), Some(coordinator_url)) = (&executors.composite, &executors.coordinator_url)
         else {
-            return Ok(());
+            return Called::TakenOn;
         };
         let Assignment { node, path, run_context, constraints, attempt, deadline, .. } = assignment;
         let clock = &self.parts.clock;
@@ -100,7 +114,7 @@ impl Dispatcher {
             let subtree = Subtree { node: node.node_run_id.clone(), run: node.run_id.clone(), path };
             tokens.issue(subtree, attempt.number, deadline, clock.now())
         });
-        let request = composite_executor::types::CompositeBeginRequest {
+        let request = CompositeBeginRequest {
             node_run_id: node.node_run_id,
             run_id: node.run_id,
             node_type_ref: node.node_type_ref,
@@ -112,30 +126,18 @@ impl Dispatcher {
             extensions: node.extensions,
         };
         let time = deadline.since(clock.now()).min(executors.call_timeout);
-        let call = executor.role.begin(&request);
-        let result = match within(&**clock, time, call).await {
-            Some(Ok(answer)) => {
-                if answer.accepted {
-                    // The attempt stays ours until there are children.
-                    return Ok(());
-                }
-                let message = answer.message.unwrap_or_else(|| "Composite assignment rejected".into());
-                AttemptResult::Failed {
-                    error: Error::new("composite_rejected", message),
-                    tell_executor: false,
-                }
-            }
-            Some(Err(error)) => failed(error),
-            None => failed(CallError::unavailable(Service::CompositeExecutor, "no answer in time")),
-        };
-        self.finish(task, attempt, result).await
+        let answer = within(&**clock, time, executor.role.begin(&request)).await;
+        let silent = || Err(CallError::unavailable(Service::CompositeExecutor, "no answer in time"));
+        let answer = answer.unwrap_or_else(silent);
+        executor.gate.report(&answer, clock.now());
+        delivery::begun(answer).map_or(Called::TakenOn, Called::Result)
     }
 
     /// Commits a result, however often that takes: it exists nowhere else.
     async fn finish(
         &self,
         task: &Task,
-        attempt: crate::engine::Attempt,
+        attempt: Attempt,
         result: AttemptResult,
     ) -> Result<(), CoordinatorError> {
         let coordinator = &self.parts.coordinator;
@@ -162,17 +164,12 @@ impl Dispatcher {
     }
 }
 
-fn invalid(message: &str) -> AttemptResult {
-    AttemptResult::Failed {
-        error: Error::new("atomic_executor_invalid_result", message),
-        tell_executor: false,
-    }
-}
-
-fn failed(error: CallError) -> AttemptResult {
-    // Without an answer of its own, the executor may be at work. 502 and 504
-    // are the words of something in between.
-    let unanswered = matches!(error.status, None | Some(502 | 504));
-    let tell_executor = unanswered && !error.never_sent;
-    AttemptResult::Failed { error: error.into_error(), tell_executor }
+/// What became of a call to an executor.
+enum Called {
+    Result(AttemptResult),
+    /// A composite's executor has it, and will report by itself. (Or there is
+    /// no executor, which the beginning of the attempt has found out.)
+    TakenOn,
+    /// The node's time is up.
+    OutOfTime,
 }

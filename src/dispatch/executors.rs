@@ -3,11 +3,18 @@
 //!
 //! No call has a time limit of its own: the caller knows the deadline.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::{
+    breaker::{Breaker, Heard},
+    slots::Slots,
+};
 use crate::{
     clients::{
         CallError, Service,
@@ -22,6 +29,7 @@ use crate::{
     },
     ids::NodeRunId,
     model::{Error, ExecutorBinding, NodeKind, Uri},
+    time::Timestamp,
 };
 
 /// Does the work of atomic nodes.
@@ -70,23 +78,91 @@ impl CompositeExecutor for composite_executor::Client {
     }
 }
 
-/// One executor: who it is, how a NodeRun names it, and how many calls may be
-/// under way.
+/// So many calls may tell an executor at once that nodes are over.
+const TELLING: usize = 64;
+
+/// One executor: who it is, how a NodeRun names it, and the way to it.
 pub struct Executor<E: ?Sized> {
     pub role: Arc<E>,
     binding: ExecutorBinding,
-    pub(super) slots: Arc<Semaphore>,
+    pub(super) gate: Gate,
+}
+
+/// The way to an executor: how many calls may be under way, and whether it is
+/// left alone.
+pub(super) struct Gate {
+    pub(super) service: Service,
+    pub(super) slots: Arc<Slots>,
+    breaker: Mutex<Breaker>,
+    telling: Semaphore,
+}
+
+impl Gate {
+    fn new(service: Service, max_in_flight: usize) -> Self {
+        Self {
+            service,
+            slots: Slots::new(max_in_flight),
+            breaker: Mutex::new(Breaker::new()),
+            telling: Semaphore::new(TELLING),
+        }
+    }
+
+    /// Whether a call may go now; if not, when to ask again.
+    pub(super) fn admit(&self, now: Timestamp) -> Result<(), Timestamp> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner).admit(now)
+    }
+
+    /// How a call went.
+    pub(super) fn report<T>(&self, answer: &Result<T, CallError>, now: Timestamp) {
+        let heard = match answer {
+            Ok(_) => Heard::Answer,
+            Err(error) if !error.is_about_the_service() => return,
+            Err(error) => match error.status {
+                None | Some(429 | 502..=504) => Heard::Failure { retry_after: error.retry_after },
+                Some(_) => Heard::Answer,
+            },
+        };
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner).report(heard, now);
+    }
+
+    /// Until when it is left alone, if it is.
+    pub(super) fn open_until(&self) -> Option<Timestamp> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner).open_until()
+    }
+
+    /// The right to tell it that a node is over. Those who ask first are
+    /// first.
+    pub(super) async fn telling(&self) -> Option<SemaphorePermit<'_>> {
+        self.telling.acquire().await.ok()
+    }
 }
 
 impl<E: ?Sized> Executor<E> {
-    pub fn new(role: Arc<E>, instance_id: &str, endpoint: Uri, max_in_flight: usize) -> Self {
+    fn at(service: Service, role: Arc<E>, instance_id: &str, endpoint: Uri, max_in_flight: usize) -> Self {
         let binding = ExecutorBinding {
             executor_instance_id: instance_id.into(),
             endpoint,
             audience: None,
             extensions: None,
         };
-        Self { role, binding, slots: Arc::new(Semaphore::new(max_in_flight)) }
+        Self { role, binding, gate: Gate::new(service, max_in_flight) }
+    }
+}
+
+impl Executor<dyn AtomicExecutor> {
+    /// The executor of atomic nodes, which is at `endpoint` as NodeRuns tell.
+    pub fn atomic(role: impl AtomicExecutor, endpoint: Uri, max_in_flight: usize) -> Self {
+        let role = Arc::new(role);
+        Self::at(Service::AtomicExecutor, role, "arp-jarvis-atomic-executor", endpoint, max_in_flight)
+    }
+}
+
+impl Executor<dyn CompositeExecutor> {
+    /// The executor of composite nodes, which is at `endpoint` as NodeRuns
+    /// tell.
+    pub fn composite(role: impl CompositeExecutor, endpoint: Uri, max_in_flight: usize) -> Self {
+        let role = Arc::new(role);
+        Self::at(Service::CompositeExecutor, role, "arp-jarvis-composite-executor", endpoint, max_in_flight)
     }
 }
 
@@ -122,11 +198,18 @@ impl Executors {
         }
     }
 
-    /// Where a node of this kind waits for its turn.
-    pub(super) fn slots(&self, kind: Option<NodeKind>) -> Option<&Arc<Semaphore>> {
+    /// The way of a node of this kind. Those of unknown kind wait with the
+    /// atomic ones.
+    pub(super) fn gate(&self, kind: Option<NodeKind>) -> Option<&Gate> {
         match kind {
-            Some(NodeKind::Composite) => self.composite.as_ref().map(|executor| &executor.slots),
-            Some(NodeKind::Atomic) | None => self.atomic.as_ref().map(|executor| &executor.slots),
+            Some(NodeKind::Composite) => self.composite.as_ref().map(|executor| &executor.gate),
+            Some(NodeKind::Atomic) | None => self.atomic.as_ref().map(|executor| &executor.gate),
         }
+    }
+
+    /// All there are.
+    pub(super) fn gates(&self) -> impl Iterator<Item = &Gate> {
+        let atomic = self.atomic.as_ref().map(|executor| &executor.gate);
+        atomic.into_iter().chain(self.composite.as_ref().map(|executor| &executor.gate))
     }
 }

@@ -214,6 +214,7 @@ fn node_record(
         children,
         rounds,
         attempt: 0,
+        retries: 0,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         deadline: run.deadline,

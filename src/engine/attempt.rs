@@ -7,7 +7,7 @@
 //!      │  (only if policy or registry          │  ▲
 //!      │   must be asked over the network)     │  │ begin, attempt + 1
 //!      └──────────── begin ───────────────────▶│  │
-//!      └──────────── refuse ──▶ failed         └──┘ retry | lost, may run again
+//!      └──────────── refuse ──▶ failed         └──┘ failed or lost, may run again (`retry`)
 //! ```
 //!
 //! The attempt's number is its fencing number: a result that names another
@@ -22,12 +22,13 @@ use super::{
     Decision, Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules, constraints,
     draft::{Draft, End, is_at_executor, wake},
     extensions::to_value,
+    retry::{self, FailedCall},
     start::denied,
 };
 use crate::{
     model::{
         ConstraintEnvelope, Error, EvaluationResult, EvaluationStatus, ExecutorBinding, Map, NodeKind,
-        NodeRunState, ResourceRef, RunEventType, SideEffectClass,
+        NodeRunState, ResourceRef, RunEventType,
     },
     record::{Adopted, AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord, RunRecord, Wake},
     time::Timestamp,
@@ -38,6 +39,25 @@ use crate::{
 pub struct Attempt {
     pub number: u32,
     pub started_at: Timestamp,
+}
+
+impl Attempt {
+    /// The one that a record says is under way.
+    fn current(node: &NodeRecord, now: Timestamp) -> Self {
+        Self { number: node.attempt, started_at: node.node.started_at.unwrap_or(now) }
+    }
+
+    /// The entry of the attempt log.
+    pub(super) fn record(self, node: &NodeRecord, outcome: AttemptOutcome, now: Timestamp) -> AttemptRecord {
+        AttemptRecord {
+            node_run_id: node.id().clone(),
+            run_id: node.node.run_id.clone(),
+            attempt: self.number,
+            started_at: self.started_at,
+            ended_at: now,
+            outcome,
+        }
+    }
 }
 
 /// What is needed to begin, found out beforehand.
@@ -71,9 +91,8 @@ pub enum AttemptResult {
         output_artifacts: Option<Vec<ResourceRef>>,
         error: Option<Error>,
     },
-    /// The call failed, or its answer made no sense. With `tell_executor`, it
-    /// may be at work all the same, and must be told to stop.
-    Failed { error: Error, tell_executor: bool },
+    /// The call failed, or its answer made no sense.
+    Failed(FailedCall),
 }
 
 /// What became of a result.
@@ -196,7 +215,9 @@ pub fn attempt_begin(
         // As long as its children need; the run's deadline bounds it.
         NodeKind::Composite => Duration::MAX,
     };
-    let by_time = now + constraints::wall_time(effective.as_ref(), default);
+    // From the first attempt on: trying again does not make time.
+    let begun = node.node.started_at.map_or(now, |first| first.min(now));
+    let by_time = begun + constraints::wall_time(effective.as_ref(), default);
     let deadline = draft.run.deadline.map_or(by_time, |of_run| of_run.min(by_time));
     node.attempt += 1;
     node.node.state = NodeRunState::Running;
@@ -221,7 +242,32 @@ pub fn attempt_retry(run: &RunRecord, mut node: NodeRecord, at: Timestamp, now: 
     Decision { changes: Some(node_only(run, node, now)), answer: () }
 }
 
-/// Applies the result of an atomic node's attempt (contract §9.3), or, if the
+/// Puts a node back that was not even handed over, since nothing would have
+/// come of it (its executor is known to be down); or fails it, if that has been
+/// so too often.
+pub fn attempt_defer(
+    view: NodeView,
+    failed: FailedCall,
+    rules: &Rules,
+    lease: &Lease,
+    now: Timestamp,
+) -> Decision<()> {
+    let NodeView { run, mut node, live_below } = view;
+    if !awaits(&node, Job::Dispatch) {
+        return Decision::unchanged(());
+    }
+    if let Some(at) = retry::again_at(&node, &failed, rules, now) {
+        node.retries += 1;
+        node.wake = Some(wake(Job::Dispatch, at, &None));
+        return Decision { changes: Some(node_only(&run, node, now)), answer: () };
+    }
+    let mut draft = Draft::new(run, now);
+    let end = refused(&node, failed.error);
+    draft.end(rules, node, live_below, end, lease);
+    Decision { changes: Some(draft.into_changes()), answer: () }
+}
+
+/// Applies the result of a node's attempt (contract §9.3, §9.4), or, if the
 /// attempt is not the current one any more, records that it came.
 pub fn attempt_finish(
     view: NodeView,
@@ -235,10 +281,11 @@ pub fn attempt_finish(
     if node.is_terminal() || node.attempt != attempt.number {
         let (state, error) = match result {
             AttemptResult::Answered { state, error, .. } => (state, error),
-            AttemptResult::Failed { error, .. } => (NodeRunState::Failed, Some(error)),
+            AttemptResult::Failed(failed) => (NodeRunState::Failed, Some(failed.error)),
         };
         let outcome = AttemptOutcome::Late { state, error };
-        let changes = attempt_only(&run, &node, attempt, outcome, now);
+        let record = attempt.record(&node, outcome, now);
+        let changes = ChangeSet { attempts: vec![record], nodes: Vec::new(), ..node_only(&run, node, now) };
         return Decision { changes: Some(changes), answer: Applied::Late };
     }
     let mut draft = Draft::new(run, now);
@@ -250,7 +297,17 @@ pub fn attempt_finish(
             node.node.evaluation_result = Some(evaluation);
             End { state, outputs, output_artifacts, error, tell_executor: false }
         }
-        AttemptResult::Failed { error, tell_executor } => End { tell_executor, ..End::failed(error) },
+        // Whatever became of the call: its executor has begun, and will report.
+        AttemptResult::Failed(failed) if retry::has_begun(&node, &failed) => {
+            return Decision::unchanged(Applied::Yes);
+        }
+        AttemptResult::Failed(failed) => match retry::again_at(&node, &failed, rules, now) {
+            Some(at) => {
+                retry::put_again(&mut draft, node, attempt, &failed, at);
+                return Decision { changes: Some(draft.into_changes()), answer: Applied::Yes };
+            }
+            None => retry::given_up(&node, failed),
+        },
     };
     draft.end(rules, node, live_below, end, lease);
     Decision { changes: Some(draft.into_changes()), answer: Applied::Yes }
@@ -268,21 +325,16 @@ pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp
         return Decision::unchanged(());
     }
     let NodeView { run, mut node, live_below } = view;
-    let again = match node.node.kind {
-        Some(NodeKind::Composite) if node.children > 0 => {
-            node.wake = Some(waiting(&node, now));
-            return Decision { changes: Some(node_only(&run, node, now)), answer: () };
-        }
-        Some(NodeKind::Composite) => true,
-        Some(NodeKind::Atomic) | None => node.idempotent || node.side_effect == Some(SideEffectClass::Read),
-    };
-    let attempt = Attempt { number: node.attempt, started_at: node.node.started_at.unwrap_or(now) };
-    let lost = attempt_only(&run, &node, attempt, AttemptOutcome::Lost, now).attempts;
-    let mut draft = Draft::new(run, now);
-    for record in lost {
-        draft.attempt(record);
+    if node.children > 0 {
+        node.wake = Some(waiting(&node, now));
+        return Decision { changes: Some(node_only(&run, node, now)), answer: () };
     }
-    if again {
+    let attempt = Attempt::current(&node, now);
+    let mut draft = Draft::new(run, now);
+    draft.attempt(&node, attempt, AttemptOutcome::Lost);
+    if retry::may_repeat(&node) {
+        let lost = "The coordinator stopped while the node was at its executor";
+        retry::note(&mut draft, &mut node, attempt, "attempt_lost", lost, now);
         node.wake = Some(wake(Job::Dispatch, now, lease));
         draft.put(node);
     } else {
@@ -303,20 +355,32 @@ pub(super) fn waiting(node: &NodeRecord, now: Timestamp) -> Wake {
     wake(Job::Deadline, node.deadline.unwrap_or(now), &None)
 }
 
-/// The executor of a node that is over has been told, or (with `again_at`) is
-/// to be told again.
-pub fn executor_told(
-    run: &RunRecord,
-    mut node: NodeRecord,
-    again_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Decision<()> {
+/// What came of telling an executor that a node is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It has acknowledged that.
+    Yes,
+    /// It is to be told again then.
+    Again(Timestamp),
+    /// It is told no more: what it may still answer is fenced off.
+    GivenUp,
+}
+
+/// Notes what came of telling the executor of a node that is over.
+pub fn executor_told(run: &RunRecord, mut node: NodeRecord, told: Told, now: Timestamp) -> Decision<()> {
     let Some(Wake { job: Job::CancelExecutor, tries, .. }) = node.wake else {
         return Decision::unchanged(());
     };
-    node.wake =
-        again_at.map(|at| Wake { job: Job::CancelExecutor, at, owner: None, tries: tries.saturating_add(1) });
-    Decision { changes: Some(node_only(run, node, now)), answer: () }
+    let again = |at| Wake { job: Job::CancelExecutor, at, owner: None, tries: tries.saturating_add(1) };
+    let (next, fenced) = match told {
+        Told::Yes => (None, false),
+        Told::Again(at) => (Some(again(at)), false),
+        Told::GivenUp => (None, true),
+    };
+    let fenced = fenced.then(|| Attempt::current(&node, now).record(&node, AttemptOutcome::Fenced, now));
+    node.wake = next;
+    let changes = ChangeSet { attempts: fenced.into_iter().collect(), ..node_only(run, node, now) };
+    Decision { changes: Some(changes), answer: () }
 }
 
 /// The node waits for this: nobody has taken it further yet.
@@ -365,33 +429,6 @@ fn node_only(run: &RunRecord, node: NodeRecord, now: Timestamp) -> ChangeSet {
         nodes: vec![node],
         events: Vec::new(),
         attempts: Vec::new(),
-        adopted: Adopted::default(),
-    }
-}
-
-/// An entry of the attempt log, and nothing else.
-fn attempt_only(
-    run: &RunRecord,
-    node: &NodeRecord,
-    attempt: Attempt,
-    outcome: AttemptOutcome,
-    now: Timestamp,
-) -> ChangeSet {
-    let record = AttemptRecord {
-        node_run_id: node.id().clone(),
-        run_id: run.run.run_id.clone(),
-        attempt: attempt.number,
-        started_at: attempt.started_at,
-        ended_at: now,
-        outcome,
-    };
-    ChangeSet {
-        run_id: run.run.run_id.clone(),
-        at: now,
-        run: None,
-        nodes: Vec::new(),
-        events: Vec::new(),
-        attempts: vec![record],
         adopted: Adopted::default(),
     }
 }

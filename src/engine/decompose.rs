@@ -227,6 +227,7 @@ fn record(
         children: 0,
         rounds: 0,
         attempt: 0,
+        retries: 0,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         deadline,

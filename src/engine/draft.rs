@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::{Lease, PolicyDecided, Rules, extensions, lifecycle};
+use super::{Attempt, Lease, PolicyDecided, Rules, extensions, lifecycle};
 use crate::{
     model::{Error, NodeKind, NodeRunState, ResourceRef, RunEvent, RunEventType, RunState},
-    record::{Adopted, AttemptRecord, ChangeSet, EventRecord, Job, NodeRecord, RunRecord, Wake},
+    record::{
+        Adopted, AttemptOutcome, AttemptRecord, ChangeSet, EventRecord, Job, NodeRecord, RunRecord, Wake,
+    },
     time::Timestamp,
 };
 
@@ -98,8 +100,9 @@ impl Draft {
         self.nodes.push(node);
     }
 
-    pub(super) fn attempt(&mut self, attempt: AttemptRecord) {
-        self.attempts.push(attempt);
+    /// Notes an attempt that did not become the node's end.
+    pub(super) fn attempt(&mut self, node: &NodeRecord, attempt: Attempt, outcome: AttemptOutcome) {
+        self.attempts.push(attempt.record(node, outcome, self.now));
     }
 
     /// Ends a node: its live descendants first, deepest first (D-17), then
@@ -155,6 +158,9 @@ impl Draft {
                 if node.node.started_at.is_none() {
                     // Consumers count one such event per atomic node (D-11).
                     data.insert("executed".into(), false.into());
+                }
+                if node.attempt > 1 {
+                    data.insert("attempts".into(), node.attempt.into());
                 }
                 self.event(RunEventType::AtomicExecuted, Some(&node), Value::Object(data));
             }

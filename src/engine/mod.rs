@@ -40,6 +40,7 @@ mod extensions;
 pub mod lifecycle;
 mod offload;
 mod rejection;
+mod retry;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -48,8 +49,9 @@ use std::time::Duration;
 
 pub use adopt::{StoredNode, StoredRun, run_adopt};
 pub use attempt::{
-    Applied, Attempt, AttemptResult, BeginAttempt, Begun, attempt_begin, attempt_claim, attempt_finish,
-    attempt_lost, attempt_refusal, attempt_refuse, attempt_retry, effective_constraints, executor_told,
+    Applied, Attempt, AttemptResult, BeginAttempt, Begun, Told, attempt_begin, attempt_claim, attempt_defer,
+    attempt_finish, attempt_lost, attempt_refusal, attempt_refuse, attempt_retry, effective_constraints,
+    executor_told,
 };
 pub use cancel::{node_expire, run_cancel, run_expire};
 pub use complete::{node_complete, node_evaluate};
@@ -57,6 +59,7 @@ pub use decompose::{ChildSpec, CreateChildren, children_create, parent_check};
 pub use extensions::is_own_key;
 pub use offload::{abridge, oversized};
 pub use rejection::{Disagreement, Limit, Rejection};
+pub use retry::{FailedCall, Work};
 pub use start::{StartRun, run_start};
 
 use crate::{
@@ -97,6 +100,9 @@ pub struct Rules {
     /// Write own extension keys as `jarvis.<key>`, as the schema demands,
     /// instead of as documented (contract D-01).
     pub dotted_keys: bool,
+    /// How often a node is handed over again, after the first time, when that
+    /// came to nothing.
+    pub max_retries: u32,
     /// How long an atomic node may be at its executor.
     pub node_timeout: Duration,
     /// How long a run may take.

@@ -96,6 +96,7 @@ pub fn run_start(
         children: 0,
         rounds: 0,
         attempt: 0,
+        retries: 0,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         deadline: Some(deadline),

@@ -111,7 +111,9 @@ mod tests {
             details,
             status: Some(status),
             never_sent: false,
+            spoken: true,
             retryable: false,
+            retry_after: None,
         }
     }
 

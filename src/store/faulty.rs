@@ -63,6 +63,8 @@ struct State {
     chances: Chances,
     random: u64,
     injected: u64,
+    /// Reading this run panics: so would a rule that it breaks.
+    poisoned: Option<RunId>,
 }
 
 impl Faults {
@@ -90,6 +92,11 @@ impl Faults {
 
     pub fn set_chances(&self, chances: Chances) {
         self.with(|state| state.chances = chances);
+    }
+
+    /// Reading this run panics from now on, or none does.
+    pub fn poison(&self, run: Option<RunId>) {
+        self.with(|state| state.poisoned = run);
     }
 
     /// How many faults there were.
@@ -224,6 +231,8 @@ impl<S: Store> Store for FaultyStore<S> {
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
         self.faults.for_read().await?;
+        let poisoned = self.faults.with(|state| state.poisoned.as_ref() == Some(run));
+        assert!(!poisoned, "injected: this run is poison");
         self.inner.run_fetch(run).await
     }
 
@@ -268,9 +277,9 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.wakes_owned(owner, since).await
     }
 
-    async fn wake_next(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         self.faults.for_read().await?;
-        self.inner.wake_next().await
+        self.inner.wake_next(after).await
     }
 
     async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {
@@ -496,6 +505,6 @@ mod tests {
             assert!(draw(1).contains(&wanted), "{wanted:?} never came");
         }
         let (store, _directory) = faulty(Faults::seeded(1, Chances { fail_read: 1.0, ..Default::default() }));
-        assert!(store.wake_next().await.is_err());
+        assert!(store.wake_next(Timestamp::from_micros(0)).await.is_err());
     }
 }

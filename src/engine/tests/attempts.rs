@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::{ROOT, RUN, World, answered, binding, call_failed, child, count, node_type, parse};
+use super::support::{
+    ROOT, RUN, World, answered, binding, call_failed, child, count, failed_call, node_type, parse,
+};
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, NodeTypeFacts, PolicyDecided,
-        PolicyOutcome,
+        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, FailedCall, NodeTypeFacts, PolicyDecided,
+        PolicyOutcome, Work,
     },
     model::{Error, NodeKind, NodeRunState, RunEventType, RunState, SideEffectClass},
     record::{AttemptOutcome, Job},
@@ -312,12 +314,12 @@ fn an_atomic_root_ends_its_run() {
 }
 
 #[test]
-fn a_call_that_failed_fails_the_node_without_an_evaluation() {
-    for tell in [false, true] {
+fn a_call_that_was_refused_fails_the_node_without_an_evaluation() {
+    for (work, tell) in [(Work::Refused, false), (Work::Doubtful, true)] {
         let mut world = with_child(&Value::Null);
         world.begin("a");
         let mark = world.events.len();
-        assert_eq!(world.finish("a", 1, call_failed(tell)), Applied::Yes);
+        assert_eq!(world.finish("a", 1, call_failed(work)), Applied::Yes);
         assert_eq!(world.told_since(mark), [executed("failed")]);
         assert_eq!(world.failure("a"), json!(["atomic_executor_unavailable", "no answer"]));
         assert_eq!(world.job("a"), tell.then_some(Job::CancelExecutor), "it may be at work all the same");
@@ -329,7 +331,8 @@ fn a_call_that_failed_fails_the_node_without_an_evaluation() {
 fn a_composite_that_its_executor_rejects_takes_its_children_along() {
     let mut world = with_child(&Value::Null);
     let rejected = Error::new("composite_rejected", "Composite assignment rejected");
-    world.finish(ROOT, 1, AttemptResult::Failed { error: rejected, tell_executor: false });
+    let rejected = FailedCall { error: rejected, ..failed_call(Work::Refused) };
+    world.finish(ROOT, 1, AttemptResult::Failed(rejected));
     assert_eq!((world.state("a"), world.state(ROOT)), (NodeRunState::Canceled, NodeRunState::Failed));
     assert_eq!(world.run().run.state, RunState::Failed);
 }
@@ -357,7 +360,7 @@ fn a_result_that_comes_when_the_node_is_over_is_kept_as_evidence_only() {
     assert_eq!(record.ended_at, world.now);
     assert_eq!((&world.nodes, &world.runs, &world.events), (&before.nodes, &before.runs, &before.events));
 
-    assert_eq!(world.finish("a", 1, call_failed(true)), Applied::Late);
+    assert_eq!(world.finish("a", 1, call_failed(Work::Unanswered)), Applied::Late);
     let error = Some(Error::new("atomic_executor_unavailable", "no answer"));
     assert_eq!(world.attempts[1].outcome, AttemptOutcome::Late { state: NodeRunState::Failed, error });
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::support::{ROOT, RUN, World, answered, binding, call_failed, child};
 use crate::{
-    engine::{Applied, Begun, NodeTypeFacts, PolicyOutcome},
+    engine::{Applied, Begun, NodeTypeFacts, PolicyOutcome, Told, Work},
     model::{NodeKind, NodeRunState, RunState, SideEffectClass},
     record::{AttemptOutcome, Job},
 };
@@ -57,7 +57,11 @@ fn a_lost_attempt_is_made_again_only_where_that_does_no_harm() {
                 (NodeRunState::Running, Some(Job::Dispatch)),
                 "{case}"
             );
-            assert_eq!(world.told_since(mark), [] as [Value; 0]);
+            let told = world.told_since(mark);
+            assert_eq!(
+                (told.len(), &told[0][0], &told[0][2]["type"]),
+                (1, &json!("recovery_applied"), &json!("retry"))
+            );
             let Begun::Go { attempt, .. } = world.dispatch("a") else { panic!("{case}") };
             assert_eq!((attempt.number, world.node("a").attempt), (2, 2));
         } else {
@@ -102,11 +106,8 @@ fn a_node_keeps_the_time_of_its_first_attempt() {
     world.wait(Duration::from_secs(5));
     world.begin("a");
     assert_eq!(world.node("a").node.started_at, started_at);
-    assert_eq!(
-        world.node("a").deadline,
-        Some(world.now + world.rules.node_timeout),
-        "each attempt has its own time"
-    );
+    let began = started_at.expect("it began");
+    assert_eq!(world.node("a").deadline, Some(began + world.rules.node_timeout));
 }
 
 #[test]
@@ -191,12 +192,22 @@ fn an_executor_is_told_until_it_has_heard() {
 }
 
 #[test]
+fn an_executor_that_is_given_up_is_on_record() {
+    let mut world = begun(read_only());
+    world.cancel(RUN);
+    world.telling("a", Told::GivenUp);
+    assert_eq!((world.job("a"), world.state("a")), (None, NodeRunState::Canceled));
+    let entry = world.attempts.last().expect("an entry");
+    assert_eq!((entry.attempt, &entry.outcome), (1, &AttemptOutcome::Fenced));
+}
+
+#[test]
 fn a_live_node_has_nothing_to_tell() {
     let mut world = begun(read_only());
     let before = world.node("a").clone();
     world.told("a", None);
     assert_eq!(*world.node("a"), before);
-    world.finish("a", 1, call_failed(false));
+    world.finish("a", 1, call_failed(Work::Refused));
     world.told("a", Some(Duration::ZERO));
     assert_eq!(world.job("a"), None);
 }

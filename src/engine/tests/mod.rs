@@ -13,5 +13,6 @@ mod model;
 mod offload;
 mod own_keys;
 mod properties;
+mod retries;
 mod start;
 mod support;

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
+    engine::Work,
     model::{NodeRunState, RunState},
     record::Job,
     time::Timestamp,
@@ -36,7 +37,7 @@ pub(super) enum Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Answered(NodeRunState),
-    CallFailed { tell: bool },
+    CallFailed(Work),
 }
 
 /// Limits of the run; depth, children, total, rounds.
@@ -61,6 +62,8 @@ pub(super) enum Step {
     /// Of the attempt that was so many before the current one.
     Finish(usize, u32, Outcome),
     Retry(usize),
+    /// Its executor is known to be down.
+    Defer(usize),
     Lost(usize),
     Complete(usize, NodeRunState),
     Evaluate(usize, bool),
@@ -85,6 +88,8 @@ pub(super) struct Node {
     pub(super) children: u64,
     pub(super) rounds: u64,
     pub(super) attempt: u32,
+    pub(super) retries: u32,
+    pub(super) began: Option<Timestamp>,
     pub(super) deadline: Timestamp,
     pub(super) job: Option<Job>,
 }
@@ -95,7 +100,9 @@ pub(super) struct Model {
     pub(super) run: RunState,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) nodes: Vec<Node>,
-    pub(super) late: usize,
+    /// Entries of the attempt log.
+    pub(super) logged: usize,
+    pub(super) max_retries: u32,
     deadline: Timestamp,
     node_timeout: Duration,
     keys: BTreeMap<(usize, u8), usize>,
@@ -118,7 +125,8 @@ impl Model {
             run: RunState::Running,
             ended_at: None,
             nodes: Vec::new(),
-            late: 0,
+            logged: 0,
+            max_retries: 0,
             deadline: now + run_timeout,
             node_timeout,
             keys: BTreeMap::new(),
@@ -131,8 +139,14 @@ impl Model {
         model
     }
 
-    /// What is answered, and what is so afterwards.
-    pub(super) fn step(&mut self, step: &Step, now: Timestamp) -> Answer {
+    /// What is answered, and what is so afterwards. `wait`: how long a node
+    /// waits before it is handed over again after so many retries.
+    pub(super) fn step(
+        &mut self,
+        step: &Step,
+        now: Timestamp,
+        wait: impl Fn(usize, u32) -> Duration,
+    ) -> Answer {
         match *step {
             Step::Create { parent, ref specs } => return self.create(parent, specs),
             Step::Claim(at) => {
@@ -141,7 +155,23 @@ impl Model {
                 }
             }
             Step::Begin(at, policy) => self.begin(at, policy, now),
-            Step::Finish(at, back, outcome) => self.finish(at, back, outcome, now),
+            Step::Finish(at, back, outcome) => {
+                let again = now + wait(at, self.nodes[at].retries);
+                self.finish(at, back, outcome, now, again);
+            }
+            Step::Defer(at) => {
+                let again = now + wait(at, self.nodes[at].retries);
+                let node = &mut self.nodes[at];
+                if node.job == Some(Job::Dispatch) {
+                    match node.retries < self.max_retries && again < node.deadline {
+                        true => node.retries += 1,
+                        false => {
+                            let at_executor = node.state == Running;
+                            self.end(at, Failed, at_executor, now);
+                        }
+                    }
+                }
+            }
             Step::Lost(at) => self.lost(at, now),
             Step::Complete(at, state) => return self.complete(at, state, now),
             Step::Told(at, again) => {
@@ -229,6 +259,8 @@ impl Model {
             children: 0,
             rounds: 0,
             attempt: 0,
+            retries: 0,
+            began: None,
             deadline: self.deadline,
             job: Some(Job::Dispatch),
         });
@@ -240,15 +272,17 @@ impl Model {
         if node.job != Some(Job::Dispatch) {
             return;
         }
+        let began = node.began.unwrap_or(now);
         let by_time = match node.sort {
             Sort::Composite => Some(self.deadline),
-            Sort::Reader | Sort::Writer => Some(self.deadline.min(now + self.node_timeout)),
+            Sort::Reader | Sort::Writer => Some(self.deadline.min(began + self.node_timeout)),
             Sort::Odd => None,
         };
         match (by_time, policy) {
             (Some(deadline), Policy::Allow) => {
                 node.state = Running;
                 node.attempt += 1;
+                node.began = Some(began);
                 node.deadline = deadline;
                 node.job = Some(Job::Deadline);
             }
@@ -259,14 +293,29 @@ impl Model {
         }
     }
 
-    fn finish(&mut self, at: usize, back: u32, outcome: Outcome, now: Timestamp) {
+    fn finish(&mut self, at: usize, back: u32, outcome: Outcome, now: Timestamp, again: Timestamp) {
         if back > 0 || !self.nodes[at].is_live() {
-            self.late += 1;
+            self.logged += 1;
             return;
         }
-        match outcome {
-            Outcome::Answered(state) => self.end(at, state, false, now),
-            Outcome::CallFailed { tell } => self.end(at, Failed, tell, now),
+        let work = match outcome {
+            Outcome::Answered(state) => return self.end(at, state, false, now),
+            Outcome::CallFailed(work) => work,
+        };
+        let node = &mut self.nodes[at];
+        let unclear = matches!(work, Work::Unanswered | Work::Doubtful);
+        let earlier = node.attempt > 1;
+        if node.children > 0 && (unclear || earlier && work == Work::NotBegun) {
+            return;
+        }
+        let harmless = matches!(node.sort, Sort::Composite | Sort::Reader);
+        let worth_it = work == Work::NotBegun || unclear && harmless;
+        if worth_it && node.retries < self.max_retries && again < node.deadline {
+            node.retries += 1;
+            node.job = Some(Job::Dispatch);
+            self.logged += 1;
+        } else {
+            self.end(at, Failed, unclear || earlier, now);
         }
     }
 
@@ -275,7 +324,7 @@ impl Model {
         if self.nodes[at].job != Some(Job::Deadline) || has_begun {
             return;
         }
-        self.late += 1;
+        self.logged += 1;
         match self.nodes[at].sort {
             Sort::Composite | Sort::Reader => self.nodes[at].job = Some(Job::Dispatch),
             Sort::Writer | Sort::Odd => self.end(at, Failed, true, now),

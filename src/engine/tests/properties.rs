@@ -9,11 +9,14 @@ use serde_json::{Value, json};
 use super::{
     invariants,
     model::{Limits, Model, Outcome, Policy, Sort, Step},
-    support::{Child, ROOT, RUN, World, answered, binding, call_failed, child, keyed, node_type},
+    support::{
+        Child, ROOT, RUN, World, answered, binding, call_failed, child, failed_call, keyed, node_type,
+    },
 };
 use crate::{
-    engine::{Applied, NodeTypeFacts, PolicyOutcome},
+    engine::{Applied, NodeTypeFacts, PolicyOutcome, Work},
     model::{Error, NodeKind, NodeRunState, SideEffectClass},
+    time::backoff,
 };
 
 /// A world and its model, side by side.
@@ -41,7 +44,8 @@ impl Pair {
         let before = world.clone();
         world.start_as(RUN, ROOT, start.clone(), outcome(policy)).expect("a start");
         let (run_timeout, node_timeout) = (world.rules.run_timeout, world.rules.node_timeout);
-        let model = Model::start(root, policy, limits, world.now, run_timeout, node_timeout);
+        let mut model = Model::start(root, policy, limits, world.now, run_timeout, node_timeout);
+        model.max_retries = world.rules.max_retries;
         let pair = Self { world, model, ids: vec![ROOT.into()], start };
         pair.compare(&before);
         pair
@@ -50,10 +54,12 @@ impl Pair {
     fn step(&mut self, step: &Step) {
         let before = self.world.clone();
         let step = self.aimed(step);
-        let expected = |pair: &mut Self, now| pair.model.step(&step, now);
         let answer = self.act(&step);
-        let now = self.world.now;
-        assert_eq!(answer, expected(self, now), "{step:?}");
+        let (now, ids) = (self.world.now, &self.ids);
+        let wait = |at: usize, retries| {
+            backoff(retries, Duration::from_millis(250), Duration::from_secs(30), &ids[at])
+        };
+        assert_eq!(answer, self.model.step(&step, now, wait), "{step:?}");
         if answer.is_err() {
             let refused = World { now: before.now, ..self.world.clone() };
             assert_eq!(refused, before, "a refused command changes nothing: {step:?}");
@@ -73,7 +79,7 @@ impl Pair {
                 let attempt = self.model.nodes[at].attempt;
                 let outcome = match (self.model.nodes[at].sort, outcome) {
                     // A composite's executor answers over the API.
-                    (Sort::Composite, Outcome::Answered(_)) => Outcome::CallFailed { tell: false },
+                    (Sort::Composite, Outcome::Answered(_)) => Outcome::CallFailed(Work::Refused),
                     (Sort::Composite | Sort::Reader | Sort::Writer | Sort::Odd, given) => given,
                 };
                 match attempt {
@@ -82,6 +88,7 @@ impl Pair {
                 }
             }
             Step::Retry(at) => Step::Retry(at % count),
+            Step::Defer(at) => Step::Defer(at % count),
             Step::Lost(at) => Step::Lost(at % count),
             Step::Complete(at, state) => Step::Complete(at % count, state),
             Step::Evaluate(at, recover) => Step::Evaluate(at % count, recover),
@@ -137,12 +144,13 @@ impl Pair {
                 let attempt = world.node(&id).attempt - back;
                 let result = match outcome {
                     Outcome::Answered(state) => answered(state),
-                    Outcome::CallFailed { tell } => call_failed(tell),
+                    Outcome::CallFailed(work) => call_failed(work),
                 };
                 let applied = world.finish(&id, attempt, result);
                 assert_eq!(applied, if late { Applied::Late } else { Applied::Yes });
             }
             Step::Retry(at) => world.retry(&node(at), Duration::from_secs(1)),
+            Step::Defer(at) => world.defer(&node(at), failed_call(Work::NotBegun)),
             Step::Lost(at) => world.lost(&node(at)),
             Step::Complete(at, state) => {
                 let completed = world.complete(&node(at), json!({ "state": state }));
@@ -172,7 +180,7 @@ impl Pair {
         invariants::check(before, &self.world);
         let (world, model) = (&self.world, &self.model);
         assert_eq!((world.run().run.state, world.run().run.ended_at), (model.run, model.ended_at));
-        assert_eq!((world.nodes.len(), world.attempts.len()), (model.nodes.len(), model.late));
+        assert_eq!((world.nodes.len(), world.attempts.len()), (model.nodes.len(), model.logged));
         for (at, (id, expected)) in self.ids.iter().zip(&model.nodes).enumerate() {
             let node = world.node(id);
             assert_eq!(
@@ -182,8 +190,8 @@ impl Pair {
             );
             assert_eq!((node.children, node.rounds), (expected.children, expected.rounds), "{node:?}");
             assert_eq!(
-                (node.attempt, node.deadline),
-                (expected.attempt, Some(expected.deadline)),
+                (node.attempt, node.retries, node.deadline),
+                (expected.attempt, expected.retries, Some(expected.deadline)),
                 "{node:?}"
             );
             assert_eq!(world.job(id), expected.job, "{node:?}");
@@ -227,6 +235,10 @@ fn sorts() -> impl Strategy<Value = Sort> {
     prop_oneof![4 => Just(Sort::Composite), 2 => Just(Sort::Reader), 2 => Just(Sort::Writer), 1 => Just(Sort::Odd)]
 }
 
+fn works() -> impl Strategy<Value = Work> {
+    prop_oneof![Just(Work::NotBegun), Just(Work::Unanswered), Just(Work::Doubtful), Just(Work::Refused)]
+}
+
 fn policies() -> impl Strategy<Value = Policy> {
     prop_oneof![
         12 => Just(Policy::Allow),
@@ -244,7 +256,7 @@ fn ends() -> impl Strategy<Value = NodeRunState> {
 fn outcomes() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         3 => ends().prop_map(Outcome::Answered),
-        1 => any::<bool>().prop_map(|tell| Outcome::CallFailed { tell }),
+        2 => works().prop_map(Outcome::CallFailed),
     ]
 }
 
@@ -268,6 +280,7 @@ fn steps() -> impl Strategy<Value = Step> {
         14 => (low(), policies()).prop_map(|(at, policy)| Step::Begin(at, policy)),
         8 => (low(), 0..3_u32, outcomes()).prop_map(|(at, back, outcome)| Step::Finish(at, back, outcome)),
         2 => at().prop_map(Step::Retry),
+        2 => at().prop_map(Step::Defer),
         4 => at().prop_map(Step::Lost),
         3 => (low(), ends()).prop_map(|(at, state)| Step::Complete(at, state)),
         3 => (at(), any::<bool>()).prop_map(|(at, recover)| Step::Evaluate(at, recover)),

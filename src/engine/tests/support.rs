@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::{
     engine::{
         self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, ChildSpec, CreateChildren, Decision,
-        Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rejection, Rules, StartRun, lifecycle,
+        FailedCall, Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rejection, Rules, StartRun,
+        Told, Work, lifecycle,
     },
     ids::{NodeRunId, OwnerId, RunId},
     model::{
@@ -42,6 +43,7 @@ impl World {
         Self {
             rules: Rules {
                 dotted_keys: false,
+                max_retries: 2,
                 node_timeout: Duration::from_secs(60),
                 run_timeout: Duration::from_secs(3600),
             },
@@ -208,10 +210,21 @@ impl World {
         self.apply(engine::attempt_lost(view, &self.rules, &self.lease, now));
     }
 
+    /// Its executor was told, or is to be told again after that time.
     pub(super) fn told(&mut self, node: &str, again_in: Option<Duration>) {
-        let NodeView { run, node, .. } = self.view(node);
         let now = self.tick();
-        self.apply(engine::executor_told(&run, node, again_in.map(|wait| now + wait), now));
+        self.telling(node, again_in.map_or(Told::Yes, |wait| Told::Again(now + wait)));
+    }
+
+    pub(super) fn telling(&mut self, node: &str, told: Told) {
+        let NodeView { run, node, .. } = self.view(node);
+        self.apply(engine::executor_told(&run, node, told, self.now));
+    }
+
+    /// It is not handed over, since its executor is known to be down.
+    pub(super) fn defer(&mut self, node: &str, failed: FailedCall) {
+        let (view, now) = (self.view(node), self.tick());
+        self.apply(engine::attempt_defer(view, failed, &self.rules, &self.lease, now));
     }
 
     pub(super) fn complete(&mut self, node: &str, completion: Value) -> Result<(), Rejection> {
@@ -443,8 +456,13 @@ pub(super) fn answered(state: NodeRunState) -> AttemptResult {
     AttemptResult::Answered { state, outputs: Some(outputs), output_artifacts: None, error: None }
 }
 
-pub(super) fn call_failed(tell_executor: bool) -> AttemptResult {
-    AttemptResult::Failed { error: Error::new("atomic_executor_unavailable", "no answer"), tell_executor }
+pub(super) fn call_failed(work: Work) -> AttemptResult {
+    AttemptResult::Failed(failed_call(work))
+}
+
+pub(super) fn failed_call(work: Work) -> FailedCall {
+    let error = Error::new("atomic_executor_unavailable", "no answer");
+    FailedCall { error, work, retry_after: None }
 }
 
 pub(super) fn parse<T: DeserializeOwned>(value: Value) -> T {

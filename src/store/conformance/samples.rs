@@ -70,6 +70,7 @@ pub fn node(run: &str, path: &str) -> NodeRecord {
         children: 0,
         rounds: 0,
         attempt: 0,
+        retries: 0,
         side_effect: None,
         idempotent: false,
         deadline: Some(at(500_000)),

@@ -30,6 +30,8 @@ mod checkpoint;
 mod compact;
 mod contents;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod migrations;
 #[cfg(test)]
 mod migrations_tests;
@@ -285,8 +287,8 @@ impl Store for SqliteStore {
         Ok(self.readable(owned, since).await)
     }
 
-    async fn wake_next(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.readers.with(read::wake_next)
+    async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.readers.with(|connection| read::wake_next(connection, after))
     }
 
     async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {

@@ -364,7 +364,11 @@ async fn a_damaged_record_is_parked_and_does_not_block_the_queue() {
     assert_eq!((item.since, item.until), (at(1000), at(1000) + UNREADABLE));
     assert_eq!(store.claim(&me, 1000, 2).await.len(), 1);
     assert_eq!(store.claim(&me, 1000, 2).await.len(), 0);
-    assert_eq!(store.0.wake_next().await, Ok(Some(item.until)), "nobody has it, and it is not forgotten");
+    assert_eq!(
+        store.0.wake_next(Timestamp::from_micros(0)).await,
+        Ok(Some(item.until)),
+        "nobody has it, and it is not forgotten"
+    );
 }
 
 #[tokio::test]

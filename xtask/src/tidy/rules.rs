@@ -93,6 +93,8 @@ pub(super) const LAYERS: &[Layer] = &[
             "coordinator",
             "engine::Attempt",
             "engine::AttemptResult",
+            "engine::FailedCall",
+            "engine::Work",
             "ids",
             "model",
             "record",
