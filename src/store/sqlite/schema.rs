@@ -184,9 +184,10 @@ impl At<'_> {
     fn not_migrated(self, failed: &NotMigrated) -> OpenError {
         let NotMigrated { from, error } = failed;
         // Without the SQL, which would hide what the matter is.
-        let error = match error {
-            rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
-            other => other.to_string(),
+        let error = if let rusqlite::Error::SqlInputError { msg, .. } = error {
+            msg.clone()
+        } else {
+            error.to_string()
         };
         let reason = format!("it has schema {from} and cannot be given the next ({error}); it is as it was");
         OpenError::Io { path: self.text(), reason }
