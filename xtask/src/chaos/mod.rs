@@ -62,6 +62,7 @@ use self::{
     clients::Clients,
     ground::{Ground, Settings},
     history::Violation,
+    ledger::Execution,
     nemesis::Nemesis,
     report::Report,
     rest::Rest,
@@ -74,6 +75,8 @@ const SEED: u64 = 1;
 const SHORT: Duration = Duration::from_secs(25);
 /// How long everything may take to come to rest.
 const REST: Duration = Duration::from_secs(90);
+/// How long a process that has nothing to do is watched: over two sweeps.
+const IDLE: Duration = Duration::from_millis(4_500);
 const CLIENTS: u64 = 4;
 const DISK_BYTES: u64 = 48 << 20;
 const DISK_BYTES_A_MINUTE: u64 = 8 << 20;
@@ -179,6 +182,7 @@ fn chaos(ground: &mut Ground, seed: u64, time: Duration) -> Result<Report> {
     }
     ground.coordinator.signal_end()?;
     ground.coordinator.wait_end()?;
+    start_at_rest(ground)?;
     let journal = check_journal(ground)?;
 
     let (told, book) = (ground.history.told().clone(), ground.ledger.book().clone());
@@ -194,6 +198,21 @@ fn chaos(ground: &mut Ground, seed: u64, time: Duration) -> Result<Report> {
         journal_checked,
         ..Report::new(seed, &evidence, nemesis.counts, violations)
     })
+}
+
+/// Where all is over, another process finds nothing to do.
+fn start_at_rest(ground: &mut Ground) -> Result<()> {
+    let before = ground.ledger.book().executions.len();
+    ground.coordinator.start()?;
+    ground.coordinator.wait_up()?;
+    if ground.ledger.says(IDLE, |book| book.executions.len() > before) {
+        let book = ground.ledger.book();
+        let Execution { node, run, .. } = &book.executions[before];
+        let what = format!("it was handed over by a process that was started when all was over, for {run}");
+        ground.history.violation("resurrected", node, what);
+    }
+    ground.coordinator.signal_end()?;
+    ground.coordinator.wait_end()
 }
 
 fn join(threads: Vec<JoinHandle<()>>) -> Result<()> {
