@@ -62,6 +62,7 @@ use self::{
     clients::Clients,
     ground::{Ground, Settings},
     history::Violation,
+    ledger::Execution,
     nemesis::Nemesis,
     report::Report,
     rest::Rest,
@@ -74,6 +75,8 @@ const SEED: u64 = 1;
 const SHORT: Duration = Duration::from_secs(25);
 /// How long everything may take to come to rest.
 const REST: Duration = Duration::from_secs(90);
+/// How long a process that has nothing to do is watched: over two sweeps.
+const IDLE: Duration = Duration::from_millis(4_500);
 const CLIENTS: u64 = 4;
 const DISK_BYTES: u64 = 48 << 20;
 const DISK_BYTES_A_MINUTE: u64 = 8 << 20;
@@ -179,19 +182,37 @@ fn chaos(ground: &mut Ground, seed: u64, time: Duration) -> Result<Report> {
     }
     ground.coordinator.signal_end()?;
     ground.coordinator.wait_end()?;
-    let checked = check_journal(ground)?;
+    start_at_rest(ground)?;
+    let journal = check_journal(ground)?;
 
     let (told, book) = (ground.history.told().clone(), ground.ledger.book().clone());
     let lives = ground.coordinator.lives().clone();
     let evidence = Evidence { told: &told, book: &book, lives: &lives, stored: &stored };
     let mut violations = verdict::violations(&evidence);
-    violations.extend(checked);
+    let journal_checked = journal.is_some();
+    violations.extend(journal.flatten());
     Ok(Report {
         seconds: raged.as_secs_f64(),
         rest_seconds: rested.map(|rested| rested.as_secs_f64()),
         own_disk: ground.disk.is_own(),
+        journal_checked,
         ..Report::new(seed, &evidence, nemesis.counts, violations)
     })
+}
+
+/// Where all is over, another process finds nothing to do.
+fn start_at_rest(ground: &mut Ground) -> Result<()> {
+    let before = ground.ledger.book().executions.len();
+    ground.coordinator.start()?;
+    ground.coordinator.wait_up()?;
+    if ground.ledger.says(IDLE, |book| book.executions.len() > before) {
+        let book = ground.ledger.book();
+        let Execution { node, run, .. } = &book.executions[before];
+        let what = format!("it was handed over by a process that was started when all was over, for {run}");
+        ground.history.violation("resurrected", node, what);
+    }
+    ground.coordinator.signal_end()?;
+    ground.coordinator.wait_end()
 }
 
 fn join(threads: Vec<JoinHandle<()>>) -> Result<()> {
@@ -199,8 +220,9 @@ fn join(threads: Vec<JoinHandle<()>>) -> Result<()> {
     all.map(|_| ()).map_err(|_| anyhow::anyhow!("a client has panicked"))
 }
 
-/// What the program itself says of its journal, if it can.
-fn check_journal(ground: &Ground) -> Result<Option<Violation>> {
+/// What the program itself finds wrong with its journal. `None`: it has no such
+/// command.
+fn check_journal(ground: &Ground) -> Result<Option<Option<Violation>>> {
     let program = &ground.coordinator.place().program;
     let knows = Command::new(program).args(["journal", "check", "--help"]).stdin(Stdio::null()).output();
     if !knows.is_ok_and(|output| output.status.success()) {
@@ -210,9 +232,9 @@ fn check_journal(ground: &Ground) -> Result<Option<Violation>> {
     let output = command.args(["journal", "check"]).arg(ground.disk.journal()).output();
     let output = output.context("check the journal")?;
     let said = [output.stdout, output.stderr].concat();
-    Ok((!output.status.success()).then(|| Violation {
+    Ok(Some((!output.status.success()).then(|| Violation {
         rule: "journal",
         subject: "journal check".into(),
         what: format!("{}: {}", output.status, String::from_utf8_lossy(&said).trim()),
-    }))
+    })))
 }

@@ -24,6 +24,8 @@ pub(super) struct Report {
     pub(super) rest_seconds: Option<f64>,
     /// The disk of the journal was one of our own.
     pub(super) own_disk: bool,
+    /// The program has checked its journal.
+    pub(super) journal_checked: bool,
     pub(super) faults: Counts,
     /// What executors did other than working.
     pub(super) executor_faults: BTreeMap<&'static str, usize>,
@@ -103,6 +105,7 @@ impl Report {
             seconds: 0.0,
             rest_seconds: None,
             own_disk: false,
+            journal_checked: false,
             faults,
             executor_faults,
             runs,
@@ -152,6 +155,8 @@ impl fmt::Display for Report {
         writeln!(f, "  callers          {busy} x 503, {unanswered} x no answer; {followers} followers")?;
         writeln!(f, "  after a kill     listens within {}", self.until_listening)?;
         writeln!(f, "                   first execution within {}", self.until_first_execution)?;
+        let checked = if self.journal_checked { "checked" } else { "not checked, for want of a command" };
+        writeln!(f, "  journal          {checked}")?;
         for Violation { rule, subject, what } in self.violations.iter().take(SHOWN) {
             writeln!(f, "VIOLATION {rule}: {subject}: {what}")?;
         }
