@@ -122,8 +122,10 @@ proptest! {
             prop_assert_eq!(serde_json::to_value(same).unwrap(), again);
         }
         if let Ok(answer) = serde_json::from_slice::<CompositeBeginResponse>(&body) {
-            let value: Value = serde_json::from_slice(&body).unwrap();
-            prop_assert_eq!(value["accepted"].as_bool(), Some(answer.accepted));
+            // What is skipped need not be JSON in every detail.
+            if let Ok(value) = serde_json::from_slice::<Value>(&body) {
+                prop_assert_eq!(value["accepted"].as_bool(), Some(answer.accepted));
+            }
         }
     }
 }

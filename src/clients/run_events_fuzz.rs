@@ -1,5 +1,7 @@
 //! A stream in pieces, and with broken lines.
 
+use std::sync::LazyLock;
+
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Value, json};
 
@@ -10,14 +12,14 @@ use crate::{
     time::SystemClock,
 };
 
+/// It takes long to make, and is not used.
+static HTTP: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
+
 /// Reads what comes in these pieces, and then no more. The events until the end
 /// or the first error.
 fn read(pieces: Vec<Bytes>) -> (Vec<Value>, Option<CallError>) {
-    let client = Client::new_with_client(
-        "http://127.0.0.1:1",
-        reqwest::Client::new(),
-        Peer::anonymous(Service::RunCoordinator),
-    );
+    let client =
+        Client::new_with_client("http://127.0.0.1:1", HTTP.clone(), Peer::anonymous(Service::RunCoordinator));
     let body = reqwest::Body::wrap_stream(stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>)));
     let connection = Some(http::Response::new(body).into());
     let mut events = RunEvents { connection, ..RunEvents::read(client, "r".into(), Arc::new(SystemClock)) };

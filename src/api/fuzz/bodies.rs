@@ -78,9 +78,10 @@ fn check_place(error: &Value, body: Option<&Value>, length: usize) -> Result<(),
             (Value::Array(items), Value::Number(index)) => {
                 items.get(usize::try_from(index.as_u64().unwrap()).unwrap())
             }
-            // A name that is too long is cut off.
             (Value::Object(members), Value::String(name)) => members.get(name).or_else(|| {
-                members.iter().find(|(whole, _)| whole.starts_with(&**name)).map(|(_, value)| value)
+                // One that is longer was cut off.
+                let is_cut = name.chars().count() == 100;
+                members.iter().find(|(whole, _)| is_cut && whole.starts_with(&**name)).map(|(_, value)| value)
             }),
             _ => None,
         };
