@@ -303,7 +303,8 @@ impl Store for SqliteStore {
     }
 
     async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, StoreError> {
-        self.readers.with(|connection| parking::list(connection, limit))
+        let parked = self.readers.with(|connection| parking::list(connection, limit))?;
+        Ok(parked.into_iter().map(|(item, _times)| item).collect())
     }
 
     async fn owner_renew(&self, owner: &OwnerId, until: Timestamp) -> Result<(), StoreError> {
