@@ -22,7 +22,7 @@
 //! - `contents`, `backup`, `check`, `compact`: for the command `journal`.
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only
-//! one process has the file: it holds `<file>.lock`.
+//! one process may: it holds `<file>.lock`. Others may look (`contents`).
 
 mod backup;
 mod check;
