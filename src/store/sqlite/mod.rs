@@ -22,7 +22,7 @@
 //! - `contents`, `backup`, `check`, `compact`: for the command `journal`.
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only
-//! one process has the file: it holds `<file>.lock`.
+//! one process may: it holds `<file>.lock`. Others may look (`contents`).
 
 mod backup;
 mod check;
@@ -303,7 +303,8 @@ impl Store for SqliteStore {
     }
 
     async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, StoreError> {
-        self.readers.with(|connection| parking::list(connection, limit))
+        let parked = self.readers.with(|connection| parking::list(connection, limit))?;
+        Ok(parked.into_iter().map(|(item, _times)| item).collect())
     }
 
     async fn owner_renew(&self, owner: &OwnerId, until: Timestamp) -> Result<(), StoreError> {

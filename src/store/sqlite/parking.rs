@@ -72,21 +72,23 @@ pub(super) fn leave(
     Ok(())
 }
 
-pub(super) fn list(connection: &Connection, limit: u32) -> Result<Vec<Parked>, StoreError> {
+/// What is parked, and how often in a row it was.
+pub(super) fn list(connection: &Connection, limit: u32) -> Result<Vec<(Parked, u32)>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT run_id, node_run_id, job, error, since, until FROM parked
+        "SELECT run_id, node_run_id, job, error, since, until, times FROM parked
          ORDER BY since, run_id, node_run_id LIMIT ?",
     )?;
     let items = statement.query_map([limit], |row| {
         let node: String = row.get(1)?;
-        Ok(Parked {
+        let item = Parked {
             run_id: RunId::new(row.get::<_, String>(0)?),
             node_run_id: (node != WHOLE_RUN).then(|| NodeRunId::new(node)),
             job: row.get(2)?,
             error: row.get(3)?,
             since: Timestamp::from_micros(row.get(4)?),
             until: Timestamp::from_micros(row.get(5)?),
-        })
+        };
+        Ok((item, row.get(6)?))
     })?;
     Ok(items.collect::<Result<_, _>>()?)
 }

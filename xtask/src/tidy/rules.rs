@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   main ─▶ server ─▶ everything          demo ─▶ server, clients
-//!                                         remote ─▶ clients
+//!                                         remote ─▶ clients     upkeep ─▶ store
 //!              │
 //!        ┌─────┴──────┬──────────────┐
 //!        ▼            ▼              ▼
@@ -15,7 +15,7 @@
 //!         ┌────┴─────┐        │                                  other: vars only
 //!         ▼          ▼        ▼                                  one way)
 //!      engine      store ◀────┘
-//!      (pure)        │
+//!      (pure)        ├──▶ audit (pure)
 //!         └────┬─────┘
 //!              ▼
 //!           record ─▶ model ─▶ ids, time

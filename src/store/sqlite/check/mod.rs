@@ -27,8 +27,9 @@ pub struct Report {
     pub schema: i64,
     pub contents: Contents,
     pub outbox: i64,
-    /// What fails again and again, with its errors. Not a fault of the journal.
-    pub parked: Vec<Parked>,
+    /// What fails again and again, and how often it was put aside for that. Not
+    /// a fault of the journal.
+    pub parked: Vec<(Parked, u32)>,
     pub problems: Problems,
 }
 
