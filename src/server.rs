@@ -3,11 +3,12 @@
 //!
 //! ```text
 //!  start:  journal ─▶ coordinator ─▶ dispatcher takes over unfinished work ─▶ listen ─▶ dispatcher begins
-//!  stop:   stop claiming, end streams ─▶ requests finish ─▶ jobs finish ─▶ outbox sent ─▶ journal closed
+//!  stop:   stop claiming, end streams ─▶ requests finish ─▶ jobs finish ─▶ outbox sent
+//!          ─▶ what was not begun is handed back ─▶ journal closed
 //! ```
 //!
-//! Stopping has a time limit. Work that is cut off is in the journal, and the
-//! next process goes on with it.
+//! Stopping has a time limit, whatever hangs. Work that is cut off is in the
+//! journal, and the next process goes on with it.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,32 +17,34 @@ use slog::{Logger, info, o, warn};
 
 use crate::{
     api::{self, ListenConfig, ServerContext},
-    auth::{AssignmentTokens, Authenticator, KEY_BYTES, Mode},
+    auth::{AssignmentTokens, Authenticator, Clocks, KEY_BYTES, Mode},
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
     config::{self, Endpoint, PolicyPosture, RegistryOutage, Settings},
-    coordinator::{self, Coordinator, Offload, WorkQueue},
+    coordinator::{self, Coordinator, Offload, Vitals, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
     events::{EventHub, Events},
-    ids::{IdSource, RandomIds},
+    ids::{IdSource, OwnerId, RandomIds},
     jarvis,
     model::Uri,
     node_types::{NodeTypes, Outage, RegistryOptions},
     outbox::{self, Outbox},
     policy::{Policy, Posture},
+    retention::Retention,
     store::{
         OpenError, Store, StoreError,
         sqlite::{SqliteOptions, SqliteStore},
     },
     tasks::TaskSet,
-    time::{Clock, SystemClock, within},
+    time::{Clock, MachineClock, SteadyClock, SystemClock, Timestamp, within},
 };
 
 /// So many jobs may be in hand at once, waiting for a slot at an executor or
 /// at it.
 const IN_HAND: usize = 8_192;
 
-/// How long a stop waits for tasks that it has cut off.
+/// How long a stop waits for tasks that it has cut off, and for the journal:
+/// its disk may hang.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
 /// Why a server does not start.
@@ -61,7 +64,8 @@ pub enum StartError {
 
 /// What tests put in the place of the real thing.
 pub struct Surroundings {
-    pub clock: Arc<dyn Clock>,
+    /// The server's own clock follows it, without its steps.
+    pub clock: Arc<dyn MachineClock>,
     pub ids: Arc<dyn IdSource>,
     /// What stands between the server and its journal.
     pub before_journal: Box<dyn FnOnce(SqliteStore) -> Arc<dyn Store> + Send>,
@@ -85,6 +89,7 @@ pub struct Server {
     outbox_tasks: TaskSet,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    owner: OwnerId,
     stop_within: Duration,
     log: Logger,
 }
@@ -116,13 +121,16 @@ impl Server {
         for warning in &settings.warnings {
             warn!(log, "{}", warning);
         }
-        let Surroundings { clock, ids, before_journal } = surroundings;
+        let Surroundings { clock: machine, ids, before_journal } = surroundings;
         let options = SqliteOptions {
             path: settings.journal.path.clone(),
             max_bytes: settings.journal.max_bytes,
             outbox: settings.stores.is_some(),
         };
         let store = before_journal(SqliteStore::open(options, log.new(o!("component" => "journal")))?);
+        let floor = store.time_newest().await?;
+        let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
+        let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
         let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, log);
         let assignment_tokens = assignment_tokens(settings, &*store, &*ids).await?;
@@ -130,7 +138,7 @@ impl Server {
             settings.inbound.clone(),
             assignment_tokens.clone(),
             http,
-            Arc::clone(&clock),
+            Clocks { steady: Arc::clone(&clock), wall: machine },
             tasks.clone(),
             log.new(o!("component" => "auth")),
         ));
@@ -148,6 +156,8 @@ impl Server {
             })
         });
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), IN_HAND);
+        let owner = queue.owner().clone();
+        let vitals = Arc::<Vitals>::default();
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             store: Arc::clone(&store),
             stores,
@@ -158,6 +168,7 @@ impl Server {
             node_types: peers.node_types(settings),
             outbox,
             queue: Arc::clone(&queue),
+            vitals: Arc::clone(&vitals),
             rules: Rules {
                 dotted_keys: settings.dotted_keys,
                 max_retries: settings.calls.max_retries,
@@ -172,6 +183,7 @@ impl Server {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             queue,
+            vitals,
             executors: peers.executors(settings)?,
             assignment_tokens,
             auto_dispatch: settings.auto_dispatch,
@@ -180,7 +192,8 @@ impl Server {
         })
         .await?;
 
-        let context = ServerContext { coordinator, authenticator, stopping: tasks.stopping().clone() };
+        let context =
+            ServerContext { coordinator, authenticator, clock: steady, stopping: tasks.stopping().clone() };
         let address = format!("{}:{}", settings.listen.host, settings.listen.port);
         let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
         let mut addresses =
@@ -192,11 +205,15 @@ impl Server {
         // Only now: a process that cannot listen must not have begun anything,
         // and executors that are called may call back at once.
         dispatcher.begin(jobs);
+        if let Some(keep) = settings.journal.retention {
+            let log = log.new(o!("component" => "retention"));
+            Retention { store: Arc::clone(&store), clock: Arc::clone(&clock), keep, log }.begin(tasks);
+        }
         info!(log, "listening"; "address" => %http.local_addr(), "journal" => %settings.journal.path.display(),
             "version" => env!("CARGO_PKG_VERSION"));
         let stop_within = settings.shutdown_timeout;
         let (tasks, outbox_tasks) = (tasks.clone(), outbox_tasks.clone());
-        Ok(Self { http, tasks, outbox_tasks, store, clock, stop_within, log: log.clone() })
+        Ok(Self { http, tasks, outbox_tasks, store, clock, owner, stop_within, log: log.clone() })
     }
 
     /// Where it listens.
@@ -207,7 +224,7 @@ impl Server {
     /// Stops: takes no new work, ends streams, lets requests and jobs finish,
     /// for as long as the settings allow.
     pub async fn stop(self) {
-        let Self { http, tasks, outbox_tasks, store, clock, stop_within, log } = self;
+        let Self { http, tasks, outbox_tasks, store, clock, owner, stop_within, log } = self;
         info!(log, "stopping"; "within_seconds" => stop_within.as_secs_f64());
         // Streams end and dispatch stops with this; running jobs go on.
         tasks.stopping().cancel();
@@ -228,8 +245,34 @@ impl Server {
                     .await;
             }
         }
-        drop(store);
+        let closed = within(&*clock, CUT_OFF, async {
+            if let Err(failure) = store.owner_release(&owner, clock.now()).await {
+                warn!(log, "work not handed back: the next start finds it all the same"; "error" => %failure);
+            }
+            // Closing it waits for its thread, which may wait for the disk.
+            let closing = tokio::task::spawn_blocking(move || drop(store));
+            if let Err(failure) = closing.await {
+                warn!(log, "the journal was not closed cleanly"; "error" => %failure);
+            }
+        });
+        if closed.await.is_none() {
+            warn!(log, "the journal is not closed yet: it does not answer");
+        }
     }
+}
+
+/// The clock that everything is timed with. It begins no earlier than `floor`,
+/// the newest time that the journal knows.
+fn steady_clock(machine: Arc<dyn MachineClock>, floor: Option<Timestamp>, log: &Logger) -> SteadyClock {
+    let component = log.new(o!("component" => "clock"));
+    let clock = SteadyClock::begin(machine, floor, move |seconds| {
+        warn!(component, "the machine's clock was set: deadlines stay, times follow slowly"; "by_seconds" => seconds);
+    });
+    let ahead = clock.ahead_seconds();
+    if ahead > 0.0 {
+        warn!(log, "the journal knows later times than the machine's clock"; "ahead_seconds" => ahead);
+    }
+    clock
 }
 
 /// The key of assignment tokens, in the journal.

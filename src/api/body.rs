@@ -27,7 +27,7 @@ use serde_path_to_error::Segment;
 
 use super::{errors::ApiError, shape::Shape, visit};
 use crate::{
-    coordinator::FieldError,
+    coordinator::{FieldError, Step},
     model::{NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunsCreateRequest, RunStartRequest},
 };
 
@@ -95,7 +95,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     subtype == "json" || subtype.strip_suffix("+json").is_some_and(|prefix| !prefix.is_empty())
 }
 
-fn parse<T: RequestBody>(bytes: &[u8]) -> Result<T, ApiError> {
+pub(super) fn parse<T: RequestBody>(bytes: &[u8]) -> Result<T, ApiError> {
     parse_as(T::shape(), bytes)
 }
 
@@ -113,8 +113,12 @@ fn parse_as<T: DeserializeOwned>(shape: &Shape, bytes: &[u8]) -> Result<T, ApiEr
     // serde_json refuses what is not JSON: NaN, 1e999, lone surrogates, bytes
     // after the end, more than 128 levels.
     let mut value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        let offset = offset_of(bytes, error.line(), error.column()).to_string();
-        invalid("json_invalid", &["body", &offset], "JSON decode error")
+        let location = vec!["body".into(), offset_of(bytes, error.line(), error.column()).into()];
+        ApiError::invalid(vec![FieldError {
+            kind: "json_invalid",
+            location,
+            message: "JSON decode error".into(),
+        }])
     })?;
     let errors = shape.check(&mut value);
     if !errors.is_empty() {
@@ -122,11 +126,10 @@ fn parse_as<T: DeserializeOwned>(shape: &Shape, bytes: &[u8]) -> Result<T, ApiEr
     }
     // What has the right shape is a T; if a T is ever pickier, say so properly.
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let mut location = vec!["body".to_owned()];
+        let mut location = vec![Step::from("body")];
         location.extend(error.path().iter().filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(index.to_string()),
-            Segment::Map { key } => Some(key.clone()),
-            Segment::Enum { variant } => Some(variant.clone()),
+            Segment::Seq { index } => Some((*index).into()),
+            Segment::Map { key: name } | Segment::Enum { variant: name } => Some(name.as_str().into()),
             Segment::Unknown => None,
         }));
         let message = "Value is not acceptable".into();
@@ -143,7 +146,7 @@ fn offset_of(bytes: &[u8], line: usize, column: usize) -> usize {
 
 /// One error, and it is this one.
 pub(super) fn invalid(kind: &'static str, location: &[&str], message: &str) -> ApiError {
-    let location = location.iter().map(ToString::to_string).collect();
+    let location = location.iter().map(|&step| step.into()).collect();
     ApiError::invalid(vec![FieldError { kind, location, message: message.into() }])
 }
 

@@ -24,7 +24,7 @@ use slog::{Logger, warn};
 use super::visit;
 use crate::{
     auth::AuthError,
-    coordinator::{CoordinatorError, FieldError},
+    coordinator::{CoordinatorError, FieldError, Step},
     model::{Error, ErrorEnvelope, Map},
 };
 
@@ -129,7 +129,10 @@ impl From<CoordinatorError> for ApiError {
 
 /// As pydantic writes it, positions in lists as numbers, but without `input`.
 fn field_error(error: &FieldError) -> Value {
-    let step = |step: &String| step.parse::<u64>().map_or_else(|_| json!(step), |index| json!(index));
+    let step = |step: &Step| match step {
+        Step::Member(name) => json!(name),
+        Step::Index(index) => json!(index),
+    };
     let location: Vec<Value> = error.location.iter().map(step).collect();
     json!({ "type": error.kind, "loc": location, "msg": error.message })
 }
@@ -202,11 +205,8 @@ mod tests {
     #[test]
     fn each_failure_has_its_status_code_and_message() {
         let unauthorized = AuthError { error: "invalid_token", message: "Token expired" };
-        let field = |kind, location: &[&str], message: &str| FieldError {
-            kind,
-            location: location.iter().map(ToString::to_string).collect(),
-            message: message.into(),
-        };
+        let field =
+            |kind, location: Vec<Step>, message: &str| FieldError { kind, location, message: message.into() };
         let table = [
             (
                 ApiError::internal("a secret"),
@@ -246,7 +246,7 @@ mod tests {
             (
                 ApiError::invalid(vec![field(
                     "missing",
-                    &["body", "node_runs", "0", "inputs"],
+                    vec!["body".into(), "node_runs".into(), 0.into(), "inputs".into()],
                     "Field required",
                 )]),
                 400,

@@ -9,7 +9,7 @@
 //!   stream.rs   lines out
 //!   nodelay.rs  … without waiting
 //!   errors.rs   failures out
-//!   health.rs   what the health report says of signing keys
+//!   health.rs   what the health report says of signing keys and the clock
 //! openapi.rs  the document, made from the endpoints
 //! ```
 //!
@@ -20,6 +20,8 @@
 mod body;
 mod door;
 mod errors;
+#[cfg(test)]
+mod fuzz;
 mod health;
 mod nodelay;
 pub mod openapi;
@@ -55,6 +57,7 @@ use crate::{
         Health, NodeRun, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunsCreateRequest,
         NodeRunsCreateResponse, NonEmpty, Run, RunStartRequest, VersionInfo,
     },
+    time::SteadyClock,
 };
 
 #[cfg(any(test, feature = "test-util"))]
@@ -68,6 +71,8 @@ const API_VERSION: &str = "v1";
 pub struct ServerContext {
     pub coordinator: Arc<Coordinator>,
     pub authenticator: Arc<Authenticator>,
+    /// What everything is timed with.
+    pub clock: Arc<SteadyClock>,
     /// Cancelled when the server begins to stop: streams that wait for more
     /// events end then, because closing waits for them.
     pub stopping: CancellationToken,
@@ -163,10 +168,11 @@ struct NodeRunPath {
 /// Report how the service is doing
 #[endpoint { method = GET, path = "/v1/health", operation_id = "health", tags = ["health"] }]
 async fn health_get(rq: Rq) -> Answer<HttpResponseOk<Health>> {
-    let ServerContext { coordinator, authenticator, stopping: _ } = rq.context();
+    let ServerContext { coordinator, authenticator, clock, stopping: _ } = rq.context();
     // Who gets no requests because of missing keys would never fetch any.
     authenticator.warm_up();
-    Ok(HttpResponseOk(health::with_signing_keys(coordinator.health().await, &authenticator.status())))
+    let health = health::with_signing_keys(coordinator.health().await, &authenticator.status());
+    Ok(HttpResponseOk(health::with_clock(health, clock.ahead_seconds())))
 }
 
 /// Tell which build is running

@@ -35,6 +35,10 @@ pub(super) fn locate<R>(
     if !is_canonical(path) {
         return Err(ApiError::no_such_route());
     }
+    // `get` is another method than GET (RFC 9110 §9.1), but the router would
+    // not see the difference. Nothing has this one:
+    let is_known = !method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
+    let method = if is_known { method } else { &Method::TRACE };
     if method == Method::POST
         && let Some(inside) = with_verb_apart(path)
         && let Ok(route) = find(method, &inside)
@@ -86,10 +90,8 @@ fn last_segment(path: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use dropshot::{ApiDescription, HttpResponseUpdatedNoContent, Path, RequestContext, endpoint};
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-    use proptest::prelude::*;
     use schemars::JsonSchema;
     use serde::Deserialize;
 
@@ -120,7 +122,7 @@ mod tests {
     }
 
     /// What a request means: the operation and the id, or the status.
-    fn reader() -> impl Fn(&Method, &str) -> Result<(String, String), u16> {
+    pub(in crate::api) fn reader() -> impl Fn(&Method, &str) -> Result<(String, String), u16> {
         let mut api = ApiDescription::new();
         api.register(get).unwrap();
         api.register(cancel).unwrap();
@@ -137,7 +139,7 @@ mod tests {
         }
     }
 
-    fn shown(id: &str) -> String {
+    pub(in crate::api) fn shown(id: &str) -> String {
         format!("String({id:?})")
     }
 
@@ -186,27 +188,10 @@ mod tests {
             ("DELETE", "/v1/runs/a:cancel", 405),
             ("HEAD", "/v1/runs/a", 405),
             ("PUT", "/v1/runs", 405),
+            ("get", "/v1/runs/a", 405),
+            ("post", "/v1/runs/a:cancel", 405),
         ] {
             assert_eq!(read(&method.parse().unwrap(), path), Err(status), "{method} {path}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_id_survives_encoding_rewriting_and_routing(id in "[^/]{1,40}") {
-            prop_assume!(id != "." && id != "..");
-            let read = reader();
-            let encoded = utf8_percent_encode(&id, NON_ALPHANUMERIC);
-            let got = read(&Method::GET, &format!("/v1/runs/{encoded}"));
-            prop_assert_eq!(got, Ok(("get".to_owned(), shown(&id))));
-            let canceled = read(&Method::POST, &format!("/v1/runs/{encoded}:cancel"));
-            prop_assert_eq!(canceled, Ok(("cancel".to_owned(), shown(&id))));
-        }
-
-        #[test]
-        fn no_path_makes_reading_panic(path in "(/|:|%3A|%2F|%|v1|runs|cancel|ü|\\PC){0,24}") {
-            let read = reader();
-            let _ = (read(&Method::GET, &path), read(&Method::POST, &path));
         }
     }
 }

@@ -18,7 +18,10 @@ use schemars::{
 };
 use serde_json::Value;
 
-use crate::{coordinator::FieldError, time::Timestamp};
+use crate::{
+    coordinator::{FieldError, Step},
+    time::Timestamp,
+};
 
 /// Lists may have so many objects, each of which is work …
 const MAX_OBJECTS: usize = 1_000;
@@ -337,11 +340,11 @@ impl Place<'_> {
         }
     }
 
-    fn location(&self) -> Vec<String> {
+    fn location(&self) -> Vec<Step> {
         let (parent, step) = match self {
             Self::Body => return vec!["body".into()],
-            Self::Member(parent, name) => (parent, name.chars().take(MAX_NAME).collect()),
-            Self::Index(parent, index) => (parent, index.to_string()),
+            Self::Member(parent, name) => (parent, Step::Member(name.chars().take(MAX_NAME).collect())),
+            Self::Index(parent, index) => (parent, Step::Index(*index)),
         };
         let mut location = parent.location();
         location.push(step);
@@ -360,7 +363,9 @@ mod tests {
 
     fn errors_of<T: JsonSchema>(mut body: Value) -> Vec<(&'static str, String)> {
         let errors = Shape::of::<T>().check(&mut body);
-        errors.into_iter().map(|error| (error.kind, error.location.join("."))).collect()
+        let place =
+            |error: &FieldError| error.location.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+        errors.iter().map(|error| (error.kind, place(error))).collect()
     }
 
     fn start(member: &str, value: Value) -> Value {
@@ -510,7 +515,7 @@ mod tests {
         }
         let errors = Shape::of::<RunStartRequest>().check(&mut body);
         assert_eq!(errors.len(), MAX_ERRORS);
-        assert!(errors.iter().all(|error| error.location[1].len() <= MAX_NAME));
+        assert!(errors.iter().all(|error| error.location[1].to_string().len() <= MAX_NAME));
     }
 
     #[test]

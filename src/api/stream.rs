@@ -92,7 +92,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 const MAX_LIMIT: u64 = 10_000;
 
-fn read(query: &str) -> Result<StreamOptions, ApiError> {
+pub(super) fn read(query: &str) -> Result<StreamOptions, ApiError> {
     let mut options = StreamOptions::default();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         let wrong = |kind, message: &str| invalid(kind, &["query", &name], message);

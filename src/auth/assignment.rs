@@ -211,6 +211,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn our_tokens_live_by_our_clock_and_those_of_others_by_the_wall() {
+        let harness = Harness::start(&[]).await;
+        let (ours, theirs) = (issued(&ASSIGNMENT_KEY), harness.token(json!({})));
+        for (wall_ahead, judged) in
+            [(0, "welcome"), (3_600, "Token expired"), (0, "welcome"), (-3_600, "welcome")]
+        {
+            harness.wall.set_ahead(wall_ahead);
+            assert_eq!(harness.refusal(&ours).await, "welcome", "{wall_ahead}");
+            assert_eq!(harness.refusal(&theirs).await, judged, "{wall_ahead}");
+        }
+        // Theirs was remembered. One that was not is from the future.
+        assert_eq!(harness.refusal(&harness.token(json!({"jti": "new"}))).await, INVALID);
+    }
+
+    #[tokio::test]
     async fn forged_ones_are_refused_and_no_key_is_fetched_for_them() {
         let harness = Harness::start(&[]).await;
         let good = issued(&ASSIGNMENT_KEY);

@@ -20,6 +20,14 @@ use crate::{tasks::TaskSet, time::Clock};
 /// At some 500 bytes each, a few megabytes.
 const REMEMBERED_TOKENS: usize = 10_000;
 
+/// What times are compared with.
+pub struct Clocks {
+    /// For times of our own: of our tokens, and how old keys are.
+    pub steady: Arc<dyn Clock>,
+    /// For times that other machines wrote into tokens.
+    pub wall: Arc<dyn Clock>,
+}
+
 /// The way in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -52,7 +60,7 @@ struct Checker {
     /// Never none with settings that were read; without, no token is good.
     keys: Option<Arc<JwksCache>>,
     remembered: RememberedTokens,
-    clock: Arc<dyn Clock>,
+    clocks: Clocks,
 }
 
 impl Authenticator {
@@ -61,7 +69,7 @@ impl Authenticator {
         settings: AuthSettings,
         assignments: Option<Arc<AssignmentTokens>>,
         http: reqwest::Client,
-        clock: Arc<dyn Clock>,
+        clocks: Clocks,
         tasks: TaskSet,
         log: Logger,
     ) -> Self {
@@ -74,11 +82,12 @@ impl Authenticator {
             }
         };
         let verifier = Verifier::new(&settings);
-        let keys =
-            settings.keys.map(|source| JwksCache::new(source, http, Arc::clone(&clock), tasks, log.clone()));
+        let keys = settings
+            .keys
+            .map(|source| JwksCache::new(source, http, Arc::clone(&clocks.steady), tasks, log.clone()));
         let remembered = RememberedTokens::new(REMEMBERED_TOKENS);
         let gate =
-            Gate::Tokens { anonymous, checker: Checker { assignments, verifier, keys, remembered, clock } };
+            Gate::Tokens { anonymous, checker: Checker { assignments, verifier, keys, remembered, clocks } };
         Self { exempt_paths: settings.exempt_paths, gate, log }
     }
 
@@ -142,18 +151,18 @@ impl Checker {
     async fn principal(&self, token: &str) -> Result<Principal, Refusal> {
         if let Some(assignments) = self.assignments.as_ref().filter(|_| AssignmentTokens::are_like(token)) {
             // Whatever becomes of it, the STS has nothing to say about it.
-            return assignments.verify(token, self.clock.now());
+            return assignments.verify(token, self.clocks.steady.now());
         }
         let Some(keys) = &self.keys else { return Err(Refusal::NoKey("no source of signing keys")) };
         let hash = TokenHash::of(token);
-        if let Some(principal) = self.remembered.get(&hash, self.clock.now()) {
+        if let Some(principal) = self.remembered.get(&hash, self.clocks.wall.now()) {
             // Or a key that was withdrawn would never be missed.
             keys.revalidate();
             return Ok(principal);
         }
         let head = self.verifier.head(token)?;
         let key = keys.key(&head.kid).await?;
-        let verified = self.verifier.verify(token, &head, &key, self.clock.now())?;
+        let verified = self.verifier.verify(token, &head, &key, self.clocks.wall.now())?;
         let principal = verified.principal.clone();
         self.remembered
             .insert(hash, Remembered { principal: verified.principal, key, expires: verified.expires });

@@ -53,12 +53,14 @@ mod settings;
 mod verifier;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod test_support;
 #[cfg(test)]
 mod tests;
 
 pub use assignment::{AssignmentTokens, KEY_BYTES};
-pub use authenticator::{Admission, Authenticator};
+pub use authenticator::{Admission, Authenticator, Clocks};
 pub use jwks::KeyStatus;
 pub use principal::{Principal, Scope, Subtree};
 pub use refusal::AuthError;

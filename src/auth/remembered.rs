@@ -24,7 +24,8 @@ impl TokenHash {
 pub(super) struct Remembered {
     pub(super) principal: Principal,
     pub(super) key: Arc<VerifyingKey>,
-    /// `exp` plus the clock skew: no longer valid from this instant on.
+    /// `exp` plus the clock skew: by the wall, no longer valid from this instant
+    /// on.
     pub(super) expires: Timestamp,
 }
 

@@ -27,7 +27,9 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Admission, AssignmentTokens, AuthError, AuthSettings, Authenticator, KEY_BYTES, Principal};
+use super::{
+    Admission, AssignmentTokens, AuthError, AuthSettings, Authenticator, Clocks, KEY_BYTES, Principal,
+};
 use crate::{
     tasks::TaskSet,
     time::{Clock, Timestamp},
@@ -105,6 +107,28 @@ impl Clock for ManualClock {
     }
     async fn sleep(&self, _: Duration) {
         std::future::pending().await // Authentication never sleeps.
+    }
+}
+
+/// The machine's clock: as [`ManualClock`], until it is set.
+pub(super) struct Wall {
+    clock: Arc<ManualClock>,
+    ahead_micros: AtomicI64,
+}
+
+impl Wall {
+    pub(super) fn set_ahead(&self, seconds: i64) {
+        self.ahead_micros.store(seconds * 1_000_000, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.clock.now().as_micros() + self.ahead_micros.load(Ordering::SeqCst))
+    }
+    async fn sleep(&self, time: Duration) {
+        self.clock.sleep(time).await;
     }
 }
 
@@ -207,11 +231,12 @@ impl Sts {
     }
 }
 
-/// An authenticator, its STS and its clock.
+/// An authenticator, its STS and its clocks.
 pub(super) struct Harness {
     pub(super) auth: Authenticator,
     pub(super) sts: Sts,
     pub(super) clock: Arc<ManualClock>,
+    pub(super) wall: Arc<Wall>,
     pub(super) tasks: TaskSet,
 }
 
@@ -246,10 +271,11 @@ impl Harness {
         let settings = AuthSettings::from_vars(&vars).expect("settings");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         let clock = Arc::new(ManualClock(AtomicI64::new(NOW * 1_000_000)));
+        let wall = Arc::new(Wall { clock: Arc::clone(&clock), ahead_micros: AtomicI64::new(0) });
+        let clocks = Clocks { steady: Arc::clone(&clock) as _, wall: Arc::clone(&wall) as _ };
         let assignments = Some(Arc::new(AssignmentTokens::new(&ASSIGNMENT_KEY, settings.clock_skew)));
-        let auth =
-            Authenticator::new(settings, assignments, http, Arc::clone(&clock) as _, tasks.clone(), log);
-        Self { auth, sts, clock, tasks }
+        let auth = Authenticator::new(settings, assignments, http, clocks, tasks.clone(), log);
+        Self { auth, sts, clock, wall, tasks }
     }
 
     /// Claims that are good for five minutes.

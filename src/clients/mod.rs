@@ -16,6 +16,8 @@
 //! no other client than that.
 
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod run_events;
 #[cfg(feature = "server")]
 mod tokens;

@@ -198,6 +198,10 @@ fn unavailable(reason: &str) -> CallError {
 }
 
 #[cfg(test)]
+#[path = "run_events_fuzz.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use async_trait::async_trait;
     use tokio::{

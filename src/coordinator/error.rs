@@ -1,6 +1,8 @@
 //! Every way a call to the coordinator can fail, without a word about HTTP
 //! bodies: `api` makes an ARP envelope of the facts.
 
+use std::fmt;
+
 use crate::{
     engine::Rejection,
     ids::{NodeRunId, RunId},
@@ -12,10 +14,38 @@ use crate::{
 pub struct FieldError {
     /// A word for programs: `missing`, `string_type`, … (contract §3.6).
     pub kind: &'static str,
-    /// The way to the member: `["body", "node_runs", "0", "inputs"]`.
-    pub location: Vec<String>,
+    /// The way to the place: `["body", "node_runs", 0, "inputs"]`.
+    pub location: Vec<Step>,
     /// For people.
     pub message: String,
+}
+
+/// One step of the way to a place in a request. A member may be called `0`, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    Member(String),
+    Index(usize),
+}
+
+impl From<&str> for Step {
+    fn from(member: &str) -> Self {
+        Self::Member(member.to_owned())
+    }
+}
+
+impl From<usize> for Step {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Member(name) => f.write_str(name),
+            Self::Index(index) => index.fmt(f),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -169,7 +169,7 @@ impl Coordinator {
 fn check_start(request: &RunStartRequest, chosen: Option<&RunId>) -> Result<(), CoordinatorError> {
     let field = |kind, path: &[&str], message: &str| FieldError {
         kind,
-        location: ["body"].iter().chain(path).map(|&member| member.to_owned()).collect(),
+        location: ["body"].iter().chain(path).map(|&member| member.into()).collect(),
         message: message.into(),
     };
     let mut errors = Vec::new();

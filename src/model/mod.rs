@@ -2,6 +2,8 @@
 //! `openapi/run-coordinator.yaml` (see `build.rs`), with the scalars that check
 //! themselves. No behaviour here; it changes only when the standard does.
 
+#[cfg(test)]
+pub(crate) mod fuzz;
 mod scalar;
 #[expect(clippy::all, unused_qualifications, reason = "generated code is not ours to format")]
 mod wire {

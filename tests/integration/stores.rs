@@ -14,7 +14,7 @@ use jarvis_run_coordinator::{
     model::{NodeRunState, RunState},
     server::{Server, StartError, Surroundings},
     store::faulty::{Chances, Faults},
-    time::{Clock, SystemClock, Timestamp},
+    time::{Clock, MachineClock, SystemClock, Timestamp},
 };
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
@@ -27,7 +27,7 @@ async fn start(stores: &FakeStores, more: &[(&str, &str)]) -> TestServer {
     TestServer::start_with(&vars).await
 }
 
-/// A machine's clock on which ten seconds pass in one.
+/// A machine on which ten seconds pass in one.
 struct Hasty(Timestamp);
 
 #[async_trait]
@@ -37,6 +37,12 @@ impl Clock for Hasty {
     }
     async fn sleep(&self, time: Duration) {
         SystemClock.sleep(time / 10).await;
+    }
+}
+
+impl MachineClock for Hasty {
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic() * 10
     }
 }
 

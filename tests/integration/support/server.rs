@@ -10,7 +10,7 @@ use jarvis_run_coordinator::{
     model::{NodeRun, NodeRunState, Run, RunEvent, RunStartRequest},
     server::{Server, StartError, Surroundings},
     store::faulty::{Faults, FaultyStore},
-    time::Clock,
+    time::MachineClock,
 };
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
@@ -61,10 +61,22 @@ impl TestServer {
     }
 
     /// A server whose clock is not the machine's.
-    pub async fn start_with_clock(clock: impl Clock, vars: &[(&str, &str)]) -> Self {
+    pub async fn start_with_clock(clock: impl MachineClock, vars: &[(&str, &str)]) -> Self {
         let journal = tempfile::tempdir().expect("a folder for the journal");
+        Self::try_start_with_clock(clock, journal, FakeExecutors::start(), vars)
+            .await
+            .expect("the server starts")
+    }
+
+    /// The same on a journal that exists already.
+    pub async fn try_start_with_clock(
+        clock: impl MachineClock,
+        journal: tempfile::TempDir,
+        executors: FakeExecutors,
+        vars: &[(&str, &str)],
+    ) -> Result<Self, StartError> {
         let surroundings = Surroundings { clock: Arc::new(clock), ..Surroundings::default() };
-        Self::start_in(surroundings, journal, FakeExecutors::start(), vars).await.expect("the server starts")
+        Self::start_in(surroundings, journal, executors, vars).await
     }
 
     /// A server on a journal that exists already.

@@ -1,7 +1,18 @@
-//! Time as the coordinator sees it: instants in microseconds, and a clock that
+//! Time as the coordinator sees it: instants in microseconds, and clocks that
 //! can be replaced. Nothing else reads the machine's clock.
+//!
+//! ```text
+//!   SystemClock: the machine's ──▶ SteadyClock: without its steps ──▶ deadlines, pauses, timestamps
+//!              └─────────────────────────────────────────────────▶ times that others have written
+//! ```
 
-use std::{fmt, time::Duration};
+mod steady;
+
+use std::{
+    fmt,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -11,6 +22,8 @@ use schemars::{
     schema::{InstanceType, Schema, SchemaObject},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+pub use steady::SteadyClock;
 
 /// An instant, in microseconds since 1970. On the wire RFC 3339 in UTC
 /// (contract §3.5).
@@ -34,6 +47,13 @@ impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, time: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl std::ops::Sub<Duration> for Timestamp {
+    type Output = Self;
+    fn sub(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -87,8 +107,25 @@ pub trait Clock: Send + Sync + 'static {
     async fn sleep(&self, time: Duration);
 }
 
+/// A clock that somebody may set, of a machine that also counts the time that
+/// passes.
+pub trait MachineClock: Clock {
+    /// The time since some moment in the past. Nobody sets it; it may stand
+    /// still while the machine is suspended.
+    fn monotonic(&self) -> Duration;
+}
+
 /// The machine's clock.
 pub struct SystemClock;
+
+/// From here on [`SystemClock`] counts.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl MachineClock for SystemClock {
+    fn monotonic(&self) -> Duration {
+        ORIGIN.elapsed()
+    }
+}
 
 #[async_trait]
 impl Clock for SystemClock {

@@ -1,0 +1,108 @@
+//! The machine's clock is set while the coordinator waits.
+
+use std::time::Duration;
+
+use jarvis_run_coordinator::{
+    ids::NodeRunId,
+    model::{NodeRun, NodeRunState},
+    time::Timestamp,
+};
+use serde_json::{Value, json};
+
+use crate::support::{TestMachine, TestServer};
+
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A run that may take so long, and its root.
+async fn run_start(t: &TestServer, node_type: &str, time: Duration) -> NodeRunId {
+    let time = u64::try_from(time.as_millis()).expect("not so long");
+    let constraints = json!({"constraints": {"budgets": {"max_wall_time_ms": time}}});
+    t.run_start_with(node_type, json!({}), constraints).await.root_node_run_id
+}
+
+/// Waits until a node has failed because its time was over.
+async fn exceeded(t: &TestServer, node: &NodeRunId) -> NodeRun {
+    let node = t.node_run_in(node, NodeRunState::Failed).await;
+    assert_eq!(node.extensions.as_ref().expect("the error")["completion_error"]["code"], "deadline_exceeded");
+    node
+}
+
+/// How long a node took, as it says itself.
+fn took(node: &NodeRun) -> Duration {
+    let time = |time: Option<Timestamp>| time.expect("it began and ended");
+    time(node.ended_at).since(time(node.started_at))
+}
+
+async fn clock_check(t: &TestServer) -> Value {
+    let health = t.get("/v1/health").await.ok();
+    health["checks"]
+        .as_array()
+        .expect("checks")
+        .iter()
+        .find(|check| check["name"] == "clock")
+        .cloned()
+        .expect("it")
+}
+
+/// Whatever is done to the clock, a minute at an executor is over after a
+/// minute, give or take a sixteenth.
+#[tokio::test]
+async fn a_deadline_is_kept_when_the_clock_is_set() {
+    for set_by in [HOUR, -HOUR, DAY, -DAY] {
+        let machine = TestMachine::default();
+        let t = TestServer::start_with_clock(machine.clone(), &[]).await;
+        let half = run_start(&t, "atomic.deaf", 30 * SECOND).await;
+        let whole = run_start(&t, "atomic.deaf", 60 * SECOND).await;
+        t.executors.called(":execute", 2).await;
+        assert_eq!(clock_check(&t).await["status"], "ok");
+        machine.set(set_by);
+        let check = clock_check(&t).await;
+        assert_eq!(
+            (&check["status"], check["details"]["ahead_seconds"].as_f64()),
+            (&json!("degraded"), Some(-set_by as f64))
+        );
+
+        machine.pass(56 * SECOND);
+        let half = exceeded(&t, &half).await;
+        assert_eq!(t.node_run(&whole).await.state, NodeRunState::Running, "not sooner, set by {set_by} s");
+        machine.pass(8 * SECOND);
+        let whole = exceeded(&t, &whole).await;
+        assert!(took(&half) >= 30 * SECOND && took(&whole) >= 60 * SECOND, "set by {set_by} s");
+        assert!(took(&whole) <= 68 * SECOND, "set by {set_by} s");
+
+        // It is made up for in 17 times its length.
+        machine.pass(17 * Duration::from_secs(set_by.unsigned_abs()));
+        assert_eq!(clock_check(&t).await["status"], "ok");
+        t.stop().await;
+    }
+}
+
+/// The clock was set back while the coordinator was not there: nothing waits
+/// for it to come back to where it was.
+#[tokio::test]
+async fn a_deadline_is_kept_across_a_restart_with_the_clock_set_back() {
+    for set_by in [-HOUR, -DAY] {
+        let machine = TestMachine::default();
+        let t = TestServer::start_with_clock(machine.clone(), &[]).await;
+        let half = run_start(&t, "composite.accept", 30 * SECOND).await;
+        let whole = run_start(&t, "composite.accept", 60 * SECOND).await;
+        t.executors.called(":begin", 2).await;
+        let (journal, executors) = t.stop().await;
+        machine.set(set_by);
+        let again = TestServer::try_start_with_clock(machine.clone(), journal, executors, &[]).await;
+        let t = again.expect("the server starts");
+        t.executors.called(":begin", 4).await;
+        let check = clock_check(&t).await;
+        assert_eq!(check["status"], "degraded");
+
+        machine.pass(56 * SECOND);
+        exceeded(&t, &half).await;
+        assert_eq!(t.node_run(&whole).await.state, NodeRunState::Running, "not sooner, set by {set_by} s");
+        machine.pass(8 * SECOND);
+        assert!(took(&exceeded(&t, &whole).await) <= 68 * SECOND, "set by {set_by} s");
+        t.stop().await;
+    }
+}
