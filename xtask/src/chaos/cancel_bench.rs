@@ -17,6 +17,8 @@ use super::{
 
 /// Nodes of the run, besides its root.
 pub(super) const NODES: usize = 1_000;
+/// So that all of them may be at work: a run gets three quarters of this.
+pub(super) const IN_FLIGHT: usize = NODES * 4 / 3 + 1;
 /// Children that are created at once.
 const BATCH: usize = 100;
 /// For each step.

@@ -117,7 +117,7 @@ pub fn run(args: &Args) -> Result<()> {
     })
     .context("listen for ctrl-C")?;
     if args.cancel_bench {
-        let in_flight = cancel_bench::NODES;
+        let in_flight = cancel_bench::IN_FLIGHT;
         let settings = Settings { program, seed: SEED, disk_bytes: DISK_BYTES, in_flight };
         println!("{}", cancel_bench::measure(&mut Ground::new(settings, bells)?)?);
         return Ok(());
