@@ -19,6 +19,12 @@ use super::{
 pub(super) const NODES: usize = 1_000;
 /// So that all of them may be at work: a run gets three quarters of this.
 pub(super) const IN_FLIGHT: usize = NODES * 4 / 3 + 1;
+/// However long it takes on a busy machine, no node's time is up before it is
+/// canceled.
+pub(super) const VARS: &[(&str, &str)] = &[
+    ("JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS", "600"),
+    ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "600"),
+];
 /// Children that are created at once.
 const BATCH: usize = 100;
 /// For each step.

@@ -54,6 +54,8 @@ pub(super) struct Place {
     pub(super) logs: PathBuf,
     /// Calls to one executor at the same time.
     pub(super) in_flight: usize,
+    /// Instead of the usual ones.
+    pub(super) vars: &'static [(&'static str, &'static str)],
     pub(super) executors: Arc<Executors>,
     pub(super) history: Arc<History>,
 }
@@ -90,7 +92,7 @@ impl Coordinator {
         let number = self.lives().len();
         let Place { program, address, disk, logs, in_flight, executors, .. } = &self.place;
         let mut vars: Vec<(&str, String)> =
-            VARS.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+            VARS.iter().chain(self.place.vars).map(|(name, value)| (*name, (*value).to_owned())).collect();
         vars.extend(executors.variables(number));
         vars.push(("JARVIS_RUN_COORDINATOR_JOURNAL", disk.journal().display().to_string()));
         vars.push(("JARVIS_RUN_COORDINATOR_PUBLIC_URL", self.url()));

@@ -35,11 +35,13 @@ pub(super) struct Settings {
     pub(super) seed: u64,
     pub(super) disk_bytes: u64,
     pub(super) in_flight: usize,
+    /// Of the coordinator, instead of the usual ones.
+    pub(super) vars: &'static [(&'static str, &'static str)],
 }
 
 impl Ground {
     pub(super) fn new(settings: Settings, bells: Arc<Bells>) -> Result<Self> {
-        let Settings { program, seed, disk_bytes, in_flight } = settings;
+        let Settings { program, seed, disk_bytes, in_flight, vars } = settings;
         let folder = tempfile::Builder::new().prefix("jarvis-chaos-").tempdir().context("make a folder")?;
         let disk = Arc::new(Disk::new(folder.path(), disk_bytes)?);
         let (history, ledger) = (Arc::new(History::default()), Arc::new(Ledger::default()));
@@ -55,6 +57,7 @@ impl Ground {
             disk: Arc::clone(&disk),
             logs: folder.path().to_owned(),
             in_flight,
+            vars,
             executors,
             history: Arc::clone(&history),
         });

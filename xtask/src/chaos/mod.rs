@@ -118,7 +118,8 @@ pub fn run(args: &Args) -> Result<()> {
     .context("listen for ctrl-C")?;
     if args.cancel_bench {
         let in_flight = cancel_bench::IN_FLIGHT;
-        let settings = Settings { program, seed: SEED, disk_bytes: DISK_BYTES, in_flight };
+        let settings =
+            Settings { program, seed: SEED, disk_bytes: DISK_BYTES, in_flight, vars: cancel_bench::VARS };
         println!("{}", cancel_bench::measure(&mut Ground::new(settings, bells)?)?);
         return Ok(());
     }
@@ -128,7 +129,7 @@ pub fn run(args: &Args) -> Result<()> {
     });
     let time = args.minutes.map_or(SHORT, |minutes| Duration::from_secs(60 * minutes));
     let disk_bytes = DISK_BYTES + DISK_BYTES_A_MINUTE * args.minutes.unwrap_or(0);
-    let settings = Settings { program, seed, disk_bytes, in_flight: IN_FLIGHT };
+    let settings = Settings { program, seed, disk_bytes, in_flight: IN_FLIGHT, vars: &[] };
     let mut ground = Ground::new(settings, bells)?;
     println!("chaos: seed {seed}, {} s of faults", time.as_secs());
     let report = match chaos(&mut ground, seed, time) {

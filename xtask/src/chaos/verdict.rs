@@ -53,8 +53,6 @@ pub(super) fn violations(evidence: &Evidence<'_>) -> Vec<Violation> {
     for execution in &evidence.book.executions {
         executions.entry(&execution.node).or_default().push(execution);
     }
-    // Journals of before this was recorded have no such events.
-    let retries_recorded = evidence.stored.iter().any(|stored| retries(stored, None) > 0);
     for stored in evidence.stored {
         found.run(stored);
         found.events(stored);
@@ -63,14 +61,6 @@ pub(super) fn violations(evidence: &Evidence<'_>) -> Vec<Violation> {
             let executions = executions.get(&**id).map_or(&[][..], Vec::as_slice);
             found.node(stored, id, node);
             found.executions(stored, id, node, executions);
-            if retries_recorded && executions.len() > 1 + retries(stored, Some(id)) {
-                let what = format!(
-                    "handed over {} times, with {} retries on record",
-                    executions.len(),
-                    retries(stored, Some(id))
-                );
-                found.add("unrecorded", id, what);
-            }
             found.after_cancel(stored, id, node, executions);
         }
     }
@@ -170,7 +160,8 @@ impl Found<'_> {
     fn followers(&mut self, stored: &Stored) {
         for Followed { events: got, in_vain, .. } in self.followed.remove(&*stored.id).unwrap_or_default() {
             let same = stored.events.starts_with(got);
-            if *in_vain && same {
+            // For a run that was never started there is nothing to wait for.
+            if *in_vain && same && stored.run.is_some() {
                 let what = format!("a follower waited in vain for what comes after place {}", got.len());
                 self.add("events", &stored.id, what);
             }
@@ -197,6 +188,14 @@ impl Found<'_> {
         let node_type = node["node_type_ref"]["node_type_id"].as_str().and_then(NodeType::find);
         if worked > 1 && node_type.is_some_and(NodeType::is_once_only) {
             self.add("twice", id, format!("its work was done {worked} times: {executions:?}"));
+        }
+        let (calls, retries) = (executions.len(), retries(stored, Some(id)));
+        if calls > 1 + retries {
+            self.add(
+                "unrecorded",
+                id,
+                format!("handed over {calls} times, with {retries} retries on record"),
+            );
         }
     }
 
@@ -358,7 +357,7 @@ mod tests {
         assert_eq!(broken(&|case| case.told.followed[0].in_vain = true), ["events"]);
         assert_eq!(broken(&|case| case.book.executions[0].worked = false), ["unexecuted"]);
         let again = |case: &mut Case| case.book.executions.push(case.book.executions[0].clone());
-        assert_eq!(broken(&again), ["twice"]);
+        assert_eq!(broken(&again), ["twice", "unrecorded"]);
         assert_eq!(broken(&|case| case.book.executions[0].ended = None), ["told"]);
         let gap = broken(&|case| {
             case.stored.events.remove(1);
