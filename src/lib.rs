@@ -36,8 +36,10 @@
 //! | [`outbox`] | brings every change to the JARVIS stores |
 //! | [`record`] | what the journal holds, and change sets |
 //! | [`remote`] | commands that talk to a server which is up |
+//! | [`retention`] | forgets runs that have been finished for long |
 //! | [`server`] | puts it all together; starts and stops |
 //! | [`store`] | the journal: one trait, its implementations, their test suite |
+//! | [`upkeep`] | the command `journal`: backup, check, compact |
 //! | [`ids`], [`time`], [`tasks`], [`telemetry`] | what everybody uses |
 //!
 //! # Architecture invariants
@@ -99,6 +101,8 @@ pub mod record;
 #[cfg(feature = "server")]
 pub mod remote;
 #[cfg(feature = "server")]
+pub mod retention;
+#[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "server")]
 pub mod store;
@@ -106,3 +110,5 @@ pub mod store;
 pub mod tasks;
 #[cfg(feature = "server")]
 pub mod telemetry;
+#[cfg(feature = "server")]
+pub mod upkeep;

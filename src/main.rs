@@ -10,14 +10,18 @@ use clap::Parser;
 use futures::FutureExt;
 use jarvis_run_coordinator::{
     api,
-    config::{Cli, Command, Exit, Flags, LayeredVars, Settings, Target, check_config, reload},
+    config::{
+        Cli, Command, Exit, Flags, JournalCommand, JournalSettings, LayeredVars, Settings, Target,
+        check_config, reload,
+    },
     demo,
     remote::{self, Remote, RemoteError},
     server::{Server, StartError, Surroundings},
     telemetry,
-    time::SystemClock,
+    time::{Clock, SystemClock},
+    upkeep,
 };
-use slog::info;
+use slog::{info, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
         Command::Demo { keep } => demo(keep, &cli.flags),
         Command::SendRequest { request, target } => send_request(&request, &target, &cli.flags),
         Command::Health { target } => health(&target, &cli.flags),
+        Command::Journal { command } => journal(&command, &cli.flags),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -84,9 +89,15 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
                 true
             }
         };
-        server.stop().await;
-        // Who is told to end while it stops does not start anew.
-        let told = signals.told().now_or_never().is_some();
+        // Who is told to end while it stops does not wait for that, and does
+        // not start anew: whatever is cut off is in the journal.
+        let told = tokio::select! {
+            () = server.stop() => signals.told().now_or_never().is_some(),
+            () = signals.told() => {
+                warn!(log, "told again: ending at once");
+                true
+            }
+        };
         Ok::<bool, Failure>(again && !told)
     })?;
     // What is left is in the journal; nobody waits for it.
@@ -118,6 +129,14 @@ fn health(target: &Target, flags: &Flags) -> Result<Exit, Failure> {
         let (report, good) = remote::health(remote).await?;
         Ok((report, if good { Exit::Ok } else { Exit::Remote }))
     })
+}
+
+fn journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Failure> {
+    let vars = LayeredVars::load(Path::new(".")).map_err(config_error)?;
+    let path = JournalSettings::path(&vars, flags).map_err(config_error)?;
+    let sound = upkeep::run(command, &path, SystemClock.now(), &mut io::stdout())
+        .map_err(|error| (Exit::Journal, error.to_string()))?;
+    Ok(if sound { Exit::Ok } else { Exit::Journal })
 }
 
 /// Asks something of a server that is up, and prints the answer.

@@ -3,11 +3,12 @@
 //!
 //! ```text
 //!  start:  journal ─▶ coordinator ─▶ dispatcher takes over unfinished work ─▶ listen ─▶ dispatcher begins
-//!  stop:   stop claiming, end streams ─▶ requests finish ─▶ jobs finish ─▶ outbox sent ─▶ journal closed
+//!  stop:   stop claiming, end streams ─▶ requests finish ─▶ jobs finish ─▶ outbox sent
+//!          ─▶ what was not begun is handed back ─▶ journal closed
 //! ```
 //!
-//! Stopping has a time limit. Work that is cut off is in the journal, and the
-//! next process goes on with it.
+//! Stopping has a time limit, whatever hangs. Work that is cut off is in the
+//! journal, and the next process goes on with it.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,16 +20,17 @@ use crate::{
     auth::{AssignmentTokens, Authenticator, Clocks, KEY_BYTES, Mode},
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
     config::{self, Endpoint, PolicyPosture, RegistryOutage, Settings},
-    coordinator::{self, Coordinator, Offload, WorkQueue},
+    coordinator::{self, Coordinator, Offload, Vitals, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
     events::{EventHub, Events},
-    ids::{IdSource, RandomIds},
+    ids::{IdSource, OwnerId, RandomIds},
     jarvis,
     model::Uri,
     node_types::{NodeTypes, Outage, RegistryOptions},
     outbox::{self, Outbox},
     policy::{Policy, Posture},
+    retention::Retention,
     store::{
         OpenError, Store, StoreError,
         sqlite::{SqliteOptions, SqliteStore},
@@ -41,7 +43,8 @@ use crate::{
 /// at it.
 const IN_HAND: usize = 8_192;
 
-/// How long a stop waits for tasks that it has cut off.
+/// How long a stop waits for tasks that it has cut off, and for the journal:
+/// its disk may hang.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
 /// Why a server does not start.
@@ -86,6 +89,7 @@ pub struct Server {
     outbox_tasks: TaskSet,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    owner: OwnerId,
     stop_within: Duration,
     log: Logger,
 }
@@ -152,6 +156,8 @@ impl Server {
             })
         });
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), IN_HAND);
+        let owner = queue.owner().clone();
+        let vitals = Arc::<Vitals>::default();
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             store: Arc::clone(&store),
             stores,
@@ -162,6 +168,7 @@ impl Server {
             node_types: peers.node_types(settings),
             outbox,
             queue: Arc::clone(&queue),
+            vitals: Arc::clone(&vitals),
             rules: Rules {
                 dotted_keys: settings.dotted_keys,
                 max_retries: settings.calls.max_retries,
@@ -176,6 +183,7 @@ impl Server {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             queue,
+            vitals,
             executors: peers.executors(settings)?,
             assignment_tokens,
             auto_dispatch: settings.auto_dispatch,
@@ -197,11 +205,15 @@ impl Server {
         // Only now: a process that cannot listen must not have begun anything,
         // and executors that are called may call back at once.
         dispatcher.begin(jobs);
+        if let Some(keep) = settings.journal.retention {
+            let log = log.new(o!("component" => "retention"));
+            Retention { store: Arc::clone(&store), clock: Arc::clone(&clock), keep, log }.begin(tasks);
+        }
         info!(log, "listening"; "address" => %http.local_addr(), "journal" => %settings.journal.path.display(),
             "version" => env!("CARGO_PKG_VERSION"));
         let stop_within = settings.shutdown_timeout;
         let (tasks, outbox_tasks) = (tasks.clone(), outbox_tasks.clone());
-        Ok(Self { http, tasks, outbox_tasks, store, clock, stop_within, log: log.clone() })
+        Ok(Self { http, tasks, outbox_tasks, store, clock, owner, stop_within, log: log.clone() })
     }
 
     /// Where it listens.
@@ -212,7 +224,7 @@ impl Server {
     /// Stops: takes no new work, ends streams, lets requests and jobs finish,
     /// for as long as the settings allow.
     pub async fn stop(self) {
-        let Self { http, tasks, outbox_tasks, store, clock, stop_within, log } = self;
+        let Self { http, tasks, outbox_tasks, store, clock, owner, stop_within, log } = self;
         info!(log, "stopping"; "within_seconds" => stop_within.as_secs_f64());
         // Streams end and dispatch stops with this; running jobs go on.
         tasks.stopping().cancel();
@@ -233,7 +245,19 @@ impl Server {
                     .await;
             }
         }
-        drop(store);
+        let closed = within(&*clock, CUT_OFF, async {
+            if let Err(failure) = store.owner_release(&owner, clock.now()).await {
+                warn!(log, "work not handed back: the next start finds it all the same"; "error" => %failure);
+            }
+            // Closing it waits for its thread, which may wait for the disk.
+            let closing = tokio::task::spawn_blocking(move || drop(store));
+            if let Err(failure) = closing.await {
+                warn!(log, "the journal was not closed cleanly"; "error" => %failure);
+            }
+        });
+        if closed.await.is_none() {
+            warn!(log, "the journal is not closed yet: it does not answer");
+        }
     }
 }
 

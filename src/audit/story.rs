@@ -30,7 +30,8 @@ fn numbering(scene: &Scene<'_>, findings: &mut Findings) {
     findings.same("a run knows its last event", &run.id(), &run.last_seq, &last);
     if !scene.adopted {
         let gap = (1..).zip(events).find(|(seq, event)| event.seq != *seq);
-        findings.rule("events are numbered from 1 without gaps", gap.is_none(), || format!("{gap:?}"));
+        let what = || gap.map(|(seq, event)| format!("{} instead of {seq}", event.seq)).unwrap_or_default();
+        findings.rule("events are numbered from 1 without gaps", gap.is_none(), what);
     }
 }
 

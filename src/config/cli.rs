@@ -1,13 +1,14 @@
 //! The command line.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
 use super::{
     render,
     settings::{DEFAULT_HOST, DEFAULT_PORT},
-    value::{HttpUrl, Secret, loopback_url},
+    value::{self, HttpUrl, Secret, loopback_url},
+    variable::Kind,
     variables,
     vars::Vars,
 };
@@ -64,6 +65,31 @@ pub enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Look after a journal: copy it, check it, make it smaller
+    Journal {
+        #[command(subcommand)]
+        command: JournalCommand,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum JournalCommand {
+    /// Copy the journal to a new file, also while the server runs
+    Backup {
+        /// What must not exist yet; it will contain secrets, as the journal does
+        file: PathBuf,
+    },
+    /// Check a journal and all that is in it, also while the server runs
+    Check {
+        /// Another one than --journal, such as a backup
+        file: Option<PathBuf>,
+    },
+    /// Give what is free back to the disk; the server must not run
+    Compact {
+        /// First forget runs that have been finished for so long, such as 30d or 12h
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        finished_before: Option<Duration>,
+    },
 }
 
 /// The server that a command talks to.
@@ -95,6 +121,10 @@ impl Target {
 
 fn base_url(text: &str) -> Result<HttpUrl, String> {
     HttpUrl::base(text).ok_or_else(|| "not an http:// or https:// URL without a query".to_owned())
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    value::age(text).ok_or_else(|| format!("not {}", Kind::Age.expected()))
 }
 
 fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
@@ -130,7 +160,7 @@ pub enum Exit {
     Remote,
     /// The command line cannot be understood; clap exits with it by itself.
     Usage,
-    /// The journal cannot be opened.
+    /// The journal cannot be opened, or is not sound.
     Journal,
 }
 
@@ -142,7 +172,7 @@ impl Exit {
         (Self::Demo, "the demo did not succeed"),
         (Self::Remote, "the server refused a request, is down, or did not answer"),
         (Self::Usage, "unknown flag or command"),
-        (Self::Journal, "the journal cannot be opened"),
+        (Self::Journal, "the journal cannot be opened, copied or compacted, or is not sound"),
     ];
 
     pub const fn code(self) -> u8 {
@@ -204,6 +234,13 @@ mod tests {
         assert_eq!(command("x demo"), Ok(Command::Demo { keep: false }));
         assert_eq!(command("x demo --keep"), Ok(Command::Demo { keep: true }));
         assert_eq!(command("x health"), Ok(Command::Health { target: Target::default() }));
+        let journal = |command| Ok(Command::Journal { command });
+        assert_eq!(command("x journal check"), journal(JournalCommand::Check { file: None }));
+        let backup = JournalCommand::Backup { file: "b.db".into() };
+        assert_eq!(command("x journal backup b.db"), journal(backup));
+        let month = Some(Duration::from_secs(30 * 24 * 3600));
+        let compact = JournalCommand::Compact { finished_before: month };
+        assert_eq!(command("x journal compact --finished-before 30d"), journal(compact));
         let sent = Command::SendRequest { request: "a.json".into(), target: Target::default() };
         assert_eq!(command("x send-request --request a.json"), Ok(sent));
         let usage = i32::from(Exit::Usage.code());
@@ -214,6 +251,9 @@ mod tests {
             "x --journal",
             "x serve --keep",
             "x send-request",
+            "x journal",
+            "x journal backup",
+            "x journal compact --finished-before long",
         ] {
             assert_eq!(command(line), Err(usage), "{line}");
         }

@@ -35,9 +35,9 @@ pub mod vars;
 mod settings_tests;
 
 pub use check::check_config;
-pub use cli::{Cli, Command, Exit, Flags, Target};
+pub use cli::{Cli, Command, Exit, Flags, JournalCommand, Target};
 pub use env_file::LayeredVars;
 pub use error::ConfigError;
-pub use settings::{Endpoint, PolicyPosture, Settings, Stores};
+pub use settings::{Endpoint, JournalSettings, PolicyPosture, Settings, Stores};
 pub use value::{HttpUrl, LogFormat, RegistryOutage, Secret};
 pub use vars::Vars;

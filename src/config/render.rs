@@ -124,6 +124,7 @@ fn about(variable: &Variable) -> String {
         | Kind::Path
         | Kind::BaseUrl
         | Kind::Url
+        | Kind::Age
         | Kind::Count
         | Kind::Number
         | Kind::Switch => String::new(),

@@ -72,6 +72,18 @@ pub struct LogSettings {
 pub struct JournalSettings {
     pub path: PathBuf,
     pub max_bytes: Option<u64>,
+    /// How long a finished run is kept. `None`: for ever.
+    pub retention: Option<Duration>,
+}
+
+impl JournalSettings {
+    /// Where the journal is: also for commands that need to know nothing else.
+    pub fn path(vars: &dyn Vars, flags: &Flags) -> Result<PathBuf, ConfigError> {
+        match &flags.journal {
+            Some(path) => Ok(path.clone()),
+            None => v::JOURNAL.read_required(vars, |text| Some(PathBuf::from(text))),
+        }
+    }
 }
 
 /// Another service: where it is, and whom tokens for it are made out to.
@@ -168,11 +180,9 @@ impl Settings {
                 format: v::LOG_FORMAT.read_required(vars, LogFormat::parse)?,
             },
             journal: JournalSettings {
-                path: match &flags.journal {
-                    Some(path) => path.clone(),
-                    None => v::JOURNAL.read_required(vars, |text| Some(PathBuf::from(text)))?,
-                },
+                path: JournalSettings::path(vars, flags)?,
                 max_bytes: v::JOURNAL_MAX_BYTES.read(vars, value::bytes)?,
+                retention: v::RETENTION.read(vars, value::age)?,
             },
             limits: Limits {
                 body_bytes: v::MAX_BODY_BYTES

@@ -135,6 +135,20 @@ pub fn seconds_or_none(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
 }
 
+/// An age above 0: a whole number with the suffix `s`, `m`, `h` or `d`.
+pub fn age(text: &str) -> Option<Duration> {
+    let text = text.trim().to_ascii_lowercase();
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        _ => return None,
+    };
+    unsigned(digits.trim_end())?.checked_mul(seconds).map(Duration::from_secs)
+}
+
 /// A number of things, at least one.
 pub fn count(text: &str) -> Option<usize> {
     usize::try_from(unsigned(text.trim())?).ok()

@@ -36,6 +36,7 @@ pub enum Kind {
     Path,
     Bytes,
     Seconds,
+    Age,
     Count,
     /// A count that may be 0.
     Number,
@@ -162,6 +163,7 @@ impl Variable {
             | Kind::Path
             | Kind::Bytes
             | Kind::Seconds
+            | Kind::Age
             | Kind::Count
             | Kind::Number
             | Kind::Choice(_) => one_line(text),
@@ -179,6 +181,7 @@ impl Kind {
             Self::Path => "a path".into(),
             Self::Bytes => "a number of bytes above 0 (suffixes k, m, g)".into(),
             Self::Seconds => "a number of seconds above 0".into(),
+            Self::Age => "a whole number above 0 and its unit (s, m, h, d)".into(),
             Self::Count => "a whole number above 0".into(),
             Self::Number => "a whole number".into(),
             Self::Switch => "true or false".into(),
@@ -195,6 +198,7 @@ impl Kind {
             Self::Path => "path".into(),
             Self::Bytes => "bytes (k, m, g)".into(),
             Self::Seconds => "seconds".into(),
+            Self::Age => "s, m, h, d".into(),
             Self::Count | Self::Number => "number".into(),
             Self::Switch => "true/false".into(),
             Self::Choice(words) => words.join("/").into(),

@@ -52,6 +52,10 @@ variables! {
         JOURNAL_MAX_BYTES = own("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", Kind::Bytes,
             "Largest size of the journal. At this size changes are refused with 503 until there is room.")
             .unset("no limit").example("10g");
+        RETENTION = own("JARVIS_RUN_COORDINATOR_RETENTION", Kind::Age,
+            "How long finished runs are kept, as 30d or 12h. After that they are deleted, once the JARVIS stores \
+             (if there are any) have all of them.")
+            .unset("for ever").example("30d");
     }
     "JARVIS stores: all three URLs, or none to run embedded on the journal alone" {
         RUN_STORE_URL = base_url("JARVIS_RUN_STORE_URL", "Run Store, which others read runs from.")

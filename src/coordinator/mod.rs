@@ -27,6 +27,7 @@ mod nodes;
 mod offload;
 mod queue;
 mod runs;
+mod vitals;
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ pub(crate) use commit::{CLAIM_WITHIN, OWNED_FOREVER};
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
 pub use queue::{Task, WorkQueue};
+pub use vitals::Vitals;
 
 pub use crate::events::{EventLines, StreamOptions};
 use crate::{
@@ -67,6 +69,7 @@ pub struct Parts {
     /// None: embedded, the journal is the record.
     pub outbox: Option<Arc<Outbox>>,
     pub queue: Arc<WorkQueue>,
+    pub vitals: Arc<Vitals>,
     pub rules: Rules,
     /// `None`: outputs are kept whole, however large.
     pub offload: Option<Offload>,
@@ -104,6 +107,7 @@ impl Coordinator {
             },
         };
         let mut checks = vec![check];
+        checks.extend(self.parts.vitals.checks());
         if let Some(outbox) = &self.parts.outbox {
             checks.extend(outbox.checks().await);
         }

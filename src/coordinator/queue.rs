@@ -184,3 +184,51 @@ impl WorkQueue {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::store::conformance::node;
+
+    /// A node of a run, whose wake-up is a dispatch.
+    fn due(run: &str, ordinal: usize) -> NodeRecord {
+        node(run, &format!("1.{ordinal}"))
+    }
+
+    #[test]
+    fn one_run_gets_an_eighth_of_the_room_and_leaves_the_rest_to_others() {
+        let (queue, mut tasks) = WorkQueue::new("me".into(), 16);
+        let (big, small): (RunId, RunId) = ("big".into(), "small".into());
+        assert_eq!(queue.lease(&big, 2), Some("me".into()));
+        assert_eq!(queue.lease(&big, 3), None, "all or none");
+        (0..2).for_each(|ordinal| queue.push(&due("big", ordinal)));
+        assert_eq!((queue.lease(&big, 1), queue.full_runs()), (None, vec![big.clone()]));
+        assert_eq!((queue.lease(&small, 1), queue.room()), (Some("me".into()), 14));
+        // What is in hand is not taken twice.
+        queue.push(&due("big", 1));
+        assert_eq!(queue.len(), 2);
+
+        assert!(queue.poked().now_or_never().is_none());
+        drop(tasks.try_recv().expect("a task"));
+        assert!(queue.poked().now_or_never().is_some(), "what was left of that run may be claimed");
+        assert_eq!((queue.lease(&big, 1), queue.full_runs()), (Some("me".into()), vec![]));
+    }
+
+    #[test]
+    fn a_full_queue_leases_nothing_and_pokes_when_a_quarter_is_free() {
+        let (queue, mut tasks) = WorkQueue::new("me".into(), 8);
+        (0..8).for_each(|run| queue.push(&due(&format!("run-{run}"), 0)));
+        assert_eq!((queue.lease(&"other".into(), 1), queue.room()), (None, 0));
+        drop(tasks.try_recv().expect("a task"));
+        // Each run has room for one job, so each that ends pokes.
+        assert!(queue.poked().now_or_never().is_some());
+        drop(tasks.try_recv().expect("a task"));
+        assert!(queue.poked().now_or_never().is_some());
+        assert_eq!(
+            (queue.len(), queue.is_empty(), queue.has(due("run-7", 0).id(), Job::Dispatch)),
+            (6, false, true)
+        );
+    }
+}

@@ -11,43 +11,47 @@
 //! Each job runs in a task of its own and ends in a recorded state. If it
 //! cannot (the journal fails, the task panics), it stays in hand until the
 //! sweep has looked at what it left: an attempt that was begun is lost, all
-//! else is begun again.
+//! else is begun again. What fails again and again is parked.
+//!
+//! - `claim`: takes what is due.
+//! - `execute`, `cancel`: the jobs; `delivery`: what came of a call.
+//! - `executors`: who is called; `slots`, `breaker`: how many at once, and
+//!   whether at all.
+//! - `sweep`, `poison`: what went wrong.
 //!
 //! **Architecture invariant.** An executor is called only after the commit that
 //! says so. No request of a caller waits here.
 
 mod breaker;
 mod cancel;
+mod claim;
 mod delivery;
 mod execute;
 mod executors;
+mod poison;
 mod slots;
+mod sweep;
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
+use futures::FutureExt;
 use slog::{Logger, error, info};
 use tokio::sync::mpsc;
 
 pub use executors::{AtomicExecutor, CompositeExecutor, Executor, Executors};
 
+use self::poison::{Failures, Item, is_poison};
 use crate::{
     auth::AssignmentTokens,
-    coordinator::{CLAIM_WITHIN, Coordinator, OWNED_FOREVER, Task, WorkQueue},
+    coordinator::{Coordinator, CoordinatorError, OWNED_FOREVER, Task, Vitals, WorkQueue},
     record::Job,
     store::{Store, StoreError},
-    tasks::TaskSet,
-    time::{Clock, Timestamp},
+    tasks::{TaskSet, panic_message},
+    time::Clock,
 };
-
-/// The time between two sweeps.
-const SWEEP: Duration = Duration::from_secs(2);
-/// So many wake-ups are claimed at once.
-const CLAIM: usize = 256;
-/// So many overdue runs are ended in one sweep.
-const OVERDUE: u32 = 64;
 
 /// What dispatch is made of.
 pub struct Parts {
@@ -55,6 +59,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub queue: Arc<WorkQueue>,
+    /// Where dispatch says how it is doing.
+    pub vitals: Arc<Vitals>,
     pub executors: Executors,
     /// What composites call us back with; `None` where callers are not asked.
     pub assignment_tokens: Option<Arc<AssignmentTokens>>,
@@ -69,6 +75,7 @@ pub struct Dispatcher {
     parts: Parts,
     /// Jobs that came to no end, for the sweep.
     left: Mutex<Vec<Task>>,
+    failures: Failures,
 }
 
 /// A job that somebody is at. Dropped before it is done, it is left to the
@@ -94,7 +101,9 @@ impl Dispatcher {
         if taken_over > 0 {
             info!(log, "taking over what the last process left"; "jobs" => taken_over);
         }
-        Ok(Arc::new(Self { parts, left: Mutex::default() }))
+        let dispatcher = Self { parts, left: Mutex::default(), failures: Failures::default() };
+        dispatcher.say_how_it_goes().await?;
+        Ok(Arc::new(dispatcher))
     }
 
     /// Begins to work: from here on executors are called.
@@ -110,8 +119,9 @@ impl Dispatcher {
         let stopping = self.parts.tasks.stopping().clone();
         loop {
             let task = tokio::select! {
-                task = tasks_in.recv() => task,
+                biased;
                 () = stopping.cancelled() => None,
+                task = tasks_in.recv() => task,
             };
             let Some(task) = task else { return };
             let dispatcher = Arc::clone(&self);
@@ -122,128 +132,55 @@ impl Dispatcher {
     async fn run_job(&self, task: Task) {
         let mut job = UnderWay { dispatcher: self, task: Some(task) };
         let Some(task) = &job.task else { return };
-        let ended = match task.job {
-            Job::Dispatch => match self.parts.auto_dispatch {
-                true => self.dispatch(task).await,
-                false => Ok(()),
-            },
+        let done = match AssertUnwindSafe(self.job(task)).catch_unwind().await {
+            Ok(Ok(())) => {
+                self.failures.forget(&task.into());
+                true
+            }
+            Ok(Err(failure)) => self.failed(&task.into(), &failure).await,
+            Err(panic) => self.panicked(&task.into(), panic_message(&*panic)).await,
+        };
+        if done {
+            job.task = None;
+        }
+    }
+
+    async fn job(&self, task: &Task) -> Result<(), CoordinatorError> {
+        match task.job {
+            Job::Dispatch if self.parts.auto_dispatch => self.dispatch(task).await,
+            Job::Dispatch => Ok(()),
             Job::Deadline => self.parts.coordinator.node_deadline(&task.run, &task.node, task.attempt).await,
             Job::CancelExecutor => self.cancel_executor(task).await,
-        };
-        match ended {
-            Ok(()) => job.task = None,
+        }
+    }
+
+    /// Notes that something was not done. Whether that is settled, because it
+    /// was parked; else it is to be tried again.
+    async fn failed(&self, item: &Item, failure: &CoordinatorError) -> bool {
+        let cause = failure.internal().unwrap_or_default();
+        error!(self.parts.log, "not done, it will be begun again"; item, "error" => %failure, "cause" => &cause);
+        is_poison(failure) && self.count_failure(item, format!("{failure}: {cause}")).await
+    }
+
+    async fn panicked(&self, item: &Item, message: &str) -> bool {
+        error!(self.parts.log, "it made a rule panic, it will be begun again"; item, "panic" => message);
+        self.count_failure(item, format!("panic: {message}")).await
+    }
+
+    async fn count_failure(&self, item: &Item, error: String) -> bool {
+        let Parts { store, clock, log, .. } = &self.parts;
+        let Some(parked) = self.failures.count(item, error, clock.now()) else { return false };
+        error!(log, "parked: it fails again and again"; item, "until" => %parked.until);
+        match store.park(parked).await {
+            Ok(()) => true,
             Err(failure) => {
-                error!(self.parts.log, "job not done, it will be begun again"; "job" => task.job.as_str(),
-                    "run_id" => %task.run, "node_run_id" => %task.node, "error" => %failure,
-                    "cause" => failure.internal().unwrap_or_default());
+                error!(log, "it could not be parked"; item, "error" => %failure);
+                false
             }
         }
     }
 
     fn left(&self) -> MutexGuard<'_, Vec<Task>> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes what is due and nobody's, whenever there is room.
-    async fn claim(self: Arc<Self>) {
-        let Parts { clock, queue, tasks, log, .. } = &self.parts;
-        let stopping = tasks.stopping();
-        while !stopping.is_cancelled() {
-            let wait = self.claim_due().await.unwrap_or_else(|failure| {
-                // What is due stays due: do not ask again at once.
-                error!(log, "cannot claim work"; "error" => %failure);
-                CLAIM_WITHIN
-            });
-            tokio::select! {
-                () = queue.poked() => {}
-                () = clock.sleep(wait) => {}
-                () = stopping.cancelled() => return,
-            }
-        }
-    }
-
-    /// Takes what is due now. How long it may be until there is more.
-    async fn claim_due(&self) -> Result<Duration, StoreError> {
-        let Parts { store, clock, queue, tasks, .. } = &self.parts;
-        loop {
-            let room = queue.room().min(CLAIM);
-            if room == 0 || tasks.stopping().is_cancelled() {
-                // Jobs that end poke, when enough of them have.
-                return Ok(CLAIM_WITHIN);
-            }
-            let limit = u32::try_from(room).unwrap_or(u32::MAX);
-            let claimed = store.wakes_claim(queue.owner(), clock.now(), limit, &[]).await?;
-            for node in &claimed {
-                queue.push(node);
-            }
-            if claimed.len() < room {
-                let next = store.wake_next().await?;
-                return Ok(next.map_or(CLAIM_WITHIN, |at| {
-                    at.since(clock.now()).clamp(Duration::from_millis(1), CLAIM_WITHIN)
-                }));
-            }
-        }
-    }
-
-    /// Finds what would otherwise be forgotten.
-    async fn sweep(self: Arc<Self>) {
-        let Parts { clock, tasks, log, .. } = &self.parts;
-        let stopping = tasks.stopping();
-        loop {
-            tokio::select! {
-                () = clock.sleep(SWEEP) => {}
-                () = stopping.cancelled() => return,
-            }
-            if let Err(failure) = self.sweep_once().await {
-                error!(log, "sweep failed"; "error" => %failure);
-            }
-        }
-    }
-
-    async fn sweep_once(&self) -> Result<(), StoreError> {
-        let Parts { coordinator, store, clock, queue, log, .. } = &self.parts;
-        store.owners_expire(clock.now()).await?;
-        for run in store.runs_overdue(clock.now(), OVERDUE).await? {
-            // One that cannot be ended must not keep the others from it.
-            if let Err(failure) = coordinator.run_expire(&run).await {
-                error!(log, "overdue run not ended"; "run_id" => %run, "error" => %failure,
-                    "cause" => failure.internal().unwrap_or_default());
-            }
-        }
-        self.take_back().await;
-        coordinator.journal_probe().await;
-        let announced = coordinator.announce_again().await;
-        // Ours in the journal, but nobody is at it: its task failed, or the
-        // commit that made it ours was reported as failed.
-        let settled =
-            Timestamp::from_micros(clock.now().as_micros() - i64::try_from(SWEEP.as_micros()).unwrap_or(0));
-        for node in store.wakes_owned(queue.owner(), settled).await? {
-            let held =
-                !self.parts.auto_dispatch && node.wake.as_ref().is_some_and(|wake| wake.job == Job::Dispatch);
-            if held {
-                continue;
-            }
-            queue.push(&node);
-        }
-        announced
-    }
-
-    /// Sees to jobs that came to no end. While they are in `left` they are in
-    /// hand, so nobody else is at their nodes.
-    async fn take_back(&self) {
-        let Parts { coordinator, log, .. } = &self.parts;
-        let left = std::mem::take(&mut *self.left());
-        for task in left {
-            let looked = match task.job {
-                // If its attempt was begun, nobody waits for the answer now.
-                Job::Dispatch => coordinator.node_deadline(&task.run, &task.node, task.attempt + 1).await,
-                Job::Deadline | Job::CancelExecutor => Ok(()),
-            };
-            if let Err(failure) = looked {
-                error!(log, "job not taken back yet"; "job" => task.job.as_str(), "run_id" => %task.run,
-                    "node_run_id" => %task.node, "error" => %failure);
-                self.left().push(task);
-            }
-        }
     }
 }

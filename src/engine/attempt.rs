@@ -297,6 +297,11 @@ pub fn attempt_finish(
             node.node.evaluation_result = Some(evaluation);
             End { state, outputs, output_artifacts, error, tell_executor: false }
         }
+        // Said before, by a commit whose answer was lost, or by whoever took
+        // the attempt for lost: it is to be handed over again already.
+        AttemptResult::Failed(_) if !awaits(&node, Job::Deadline) => {
+            return Decision::unchanged(Applied::Yes);
+        }
         // Whatever became of the call: its executor has begun, and will report.
         AttemptResult::Failed(failed) if retry::has_begun(&node, &failed) => {
             return Decision::unchanged(Applied::Yes);

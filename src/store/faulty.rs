@@ -63,6 +63,8 @@ struct State {
     chances: Chances,
     random: u64,
     injected: u64,
+    /// Reading this run panics: so would a rule that it breaks.
+    poisoned: Option<RunId>,
 }
 
 impl Faults {
@@ -90,6 +92,11 @@ impl Faults {
 
     pub fn set_chances(&self, chances: Chances) {
         self.with(|state| state.chances = chances);
+    }
+
+    /// Reading this run panics from now on, or none does.
+    pub fn poison(&self, run: Option<RunId>) {
+        self.with(|state| state.poisoned = run);
     }
 
     /// How many faults there were.
@@ -224,6 +231,8 @@ impl<S: Store> Store for FaultyStore<S> {
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
         self.faults.for_read().await?;
+        let poisoned = self.faults.with(|state| state.poisoned.as_ref() == Some(run));
+        assert!(!poisoned, "injected: this run is poison");
         self.inner.run_fetch(run).await
     }
 
@@ -268,9 +277,9 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.wakes_owned(owner, since).await
     }
 
-    async fn wake_next(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         self.faults.for_read().await?;
-        self.inner.wake_next().await
+        self.inner.wake_next(after).await
     }
 
     async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {
@@ -336,7 +345,7 @@ impl<S: Store> Store for FaultyStore<S> {
 mod tests {
     use super::*;
     use crate::store::{
-        conformance::{Probe, Specimen, change, ended, event, node, nodes, run, start},
+        conformance::{Probe, Specimen, at, change, ended, event, node, nodes, run, run_ended, start},
         sqlite::tests::{Directory, open},
     };
 
@@ -352,6 +361,17 @@ mod tests {
 
         crate::conformance_tests!(async || {
             let faults = Faults::seeded(7, Chances { delay: 0.5, ..Chances::default() });
+            let (store, directory) = faulty(faults);
+            Specimen { store, reopen: None, guard: Box::new(directory) }
+        });
+    }
+
+    /// What arrives a second time changes nothing, and nobody is told of it.
+    mod repeated_commits_are_transparent {
+        use super::*;
+
+        crate::conformance_tests!(async || {
+            let faults = Faults::seeded(7, Chances { twice: 1.0, ..Chances::default() });
             let (store, directory) = faulty(faults);
             Specimen { store, reopen: None, guard: Box::new(directory) }
         });
@@ -403,6 +423,57 @@ mod tests {
         assert_eq!(owned, Some(owner));
     }
 
+    fn parked(until: i64) -> Parked {
+        Parked {
+            run_id: "a".into(),
+            node_run_id: Some("a/1".into()),
+            job: "dispatch".into(),
+            error: "it failed".into(),
+            since: at(1),
+            until: at(until),
+        }
+    }
+
+    #[tokio::test]
+    async fn parking_that_fails_has_parked_or_not_and_can_be_repeated() {
+        let faults = Faults::none();
+        let (store, _directory) = faulty(faults.clone());
+        let probe = Probe(store);
+        probe.commit(start("a")).await;
+        faults.script(Fault::FailBefore);
+        assert!(probe.0.park(parked(500)).await.is_err());
+        assert_eq!(probe.0.parked_list(10).await, Ok(Vec::new()));
+        assert_eq!(probe.node("a", "1").await.map(|node| node.version), Some(1));
+        faults.script(Fault::FailAfter);
+        assert!(probe.0.park(parked(500)).await.is_err());
+        assert_eq!(probe.0.parked_list(10).await, Ok(vec![parked(500)]));
+        // Nobody claims it before its time, whatever its owner believes.
+        assert!(probe.claim(&"me".into(), 499, 10).await.is_empty());
+        probe.0.park(parked(600)).await.expect("it can be parked");
+        assert_eq!(probe.0.parked_list(10).await, Ok(vec![parked(600)]));
+        faults.set_chances(Chances { fail_read: 1.0, ..Chances::default() });
+        assert!(probe.0.parked_list(10).await.is_err() && probe.0.time_newest().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn forgetting_that_fails_has_forgotten_whole_runs_or_nothing() {
+        let faults = Faults::none();
+        let (store, _directory) = faulty(faults.clone());
+        let probe = Probe(store);
+        let over =
+            ChangeSet { run: Some(run_ended(run("a"))), nodes: vec![ended(node("a", "1"))], ..start("a") };
+        probe.commit(over).await;
+        let owed: Vec<_> = probe.owed().await.iter().map(|entry| entry.id).collect();
+        probe.0.outbox_ack(&owed).await.expect("acknowledged");
+        faults.script(Fault::FailBefore);
+        assert!(probe.0.runs_prune(at(100), 10).await.is_err());
+        assert!(probe.run("a").await.is_some() && probe.node("a", "1").await.is_some());
+        faults.script(Fault::FailAfter);
+        assert!(probe.0.runs_prune(at(100), 10).await.is_err());
+        assert!(probe.run("a").await.is_none() && probe.node("a", "1").await.is_none());
+        assert_eq!(probe.0.runs_prune(at(100), 10).await, Ok(0), "and again, which is nothing");
+    }
+
     #[tokio::test]
     async fn a_commit_that_arrives_twice_counts_once() {
         let faults = Faults::none();
@@ -434,6 +505,6 @@ mod tests {
             assert!(draw(1).contains(&wanted), "{wanted:?} never came");
         }
         let (store, _directory) = faulty(Faults::seeded(1, Chances { fail_read: 1.0, ..Default::default() }));
-        assert!(store.wake_next().await.is_err());
+        assert!(store.wake_next(Timestamp::from_micros(0)).await.is_err());
     }
 }

@@ -74,8 +74,9 @@ pub trait Store: Send + Sync + 'static {
     /// deadlines that have not come: what it should be at, or have done.
     async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError>;
 
-    /// When the earliest wake-up that nobody owns is due.
-    async fn wake_next(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// When the earliest wake-up that nobody owns is due, of those that are due
+    /// later than `after`.
+    async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
     /// Runs that are not over although their deadline has passed, at most
     /// `limit`.
@@ -98,12 +99,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes the wake-ups of owners that are dead at `now` (or that gave up,
     /// see [`Store::owner_release`]) away from them and makes them due at
-    /// once. Each counts as tried in vain: one that kills whoever takes it is
-    /// known by that. Returns how many.
+    /// once. Returns how many.
     async fn owners_expire(&self, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// `owner` is leaving: everything it owns is due at once, for anybody, and
-    /// counts as tried in vain.
+    /// `owner` is leaving: everything it owns is due at once, for anybody.
     async fn owner_release(&self, owner: &OwnerId, now: Timestamp) -> Result<(), StoreError>;
 
     /// When the latest commit that is stored was decided, of those that wrote
@@ -186,6 +185,8 @@ pub struct Counts {
     pub outbox_oldest: Option<Timestamp>,
     /// What fails again and again.
     pub parked: u64,
+    /// Live Runs and NodeRuns that nobody would look at again: always 0.
+    pub without_wake_up: u64,
 }
 
 /// Numbers the entries of the outbox in the order of commits. No number is

@@ -23,13 +23,16 @@ async fn ended(t: &TestServer, node_type: &str, more: Value) -> (NodeRun, Value,
     (root, error.unwrap_or_default(), types)
 }
 
+/// Whatever comes of a call is the end of it.
+const NO_RETRIES: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "0");
+
 const EXECUTED: [&str; 4] = ["policy_decided", "node_evaluated", "atomic_executed", "run_completed"];
 const FAILED: [&str; 3] = ["policy_decided", "atomic_executed", "run_completed"];
 
 #[tokio::test]
 async fn whatever_the_atomic_executor_answers_becomes_the_end_of_the_node() {
-    let t = TestServer::start().await;
-    let unavailable = |retryable: bool| json!({"code": "atomic_executor_unavailable", "message": "Atomic Executor request failed", "retryable": retryable});
+    let t = TestServer::start_with(&[NO_RETRIES]).await;
+    let unavailable = || json!({"code": "atomic_executor_unavailable", "message": "Atomic Executor request failed", "retryable": false});
     let invalid = |message: &str| json!({"code": "atomic_executor_invalid_result", "message": message});
     for (node_type, state, expected, events) in [
         ("atomic.echo", NodeRunState::Succeeded, Value::Null, &EXECUTED[..]),
@@ -40,9 +43,18 @@ async fn whatever_the_atomic_executor_answers_becomes_the_end_of_the_node() {
             json!({"code": "handler_error", "message": "it went wrong", "details": {"why": "on purpose"}}),
             &EXECUTED,
         ),
-        ("atomic.garbage", NodeRunState::Failed, unavailable(false), &FAILED),
-        ("atomic.break", NodeRunState::Failed, unavailable(true), &FAILED),
-        ("atomic.proxy", NodeRunState::Failed, unavailable(true), &FAILED),
+        ("atomic.garbage", NodeRunState::Failed, unavailable(), &FAILED),
+        (
+            "atomic.break",
+            NodeRunState::Failed,
+            json!({
+                "code": "executor_outcome_unknown", "retryable": false,
+                "message": "The executor was asked and gave no answer, and the node may not be executed twice",
+                "details": {"attempt": 1, "error": "the connection broke off"},
+            }),
+            &FAILED,
+        ),
+        ("atomic.proxy", NodeRunState::Failed, unavailable(), &FAILED),
         (
             "atomic.other",
             NodeRunState::Failed,
@@ -73,7 +85,9 @@ async fn whatever_the_atomic_executor_answers_becomes_the_end_of_the_node() {
         if error["code"] == "atomic_executor_unavailable" {
             let details = error["details"].take();
             let words: Vec<&String> = details.as_object().expect("details").keys().collect();
-            assert_eq!(words, ["error"], "{node_type}");
+            let expected: &[&str] =
+                if node_type == "atomic.proxy" { &["error", "outcome"] } else { &["error"] };
+            assert_eq!(words, expected, "{node_type}");
             assert!(!details.to_string().contains("127.0.0.1"), "no internal address: {details}");
             error.as_object_mut().expect("an object").remove("details");
         }
@@ -174,7 +188,7 @@ async fn an_executor_gets_all_that_is_known_about_its_node() {
 
 #[tokio::test]
 async fn a_composite_that_is_not_taken_fails() {
-    let t = TestServer::start().await;
+    let t = TestServer::start_with(&[NO_RETRIES]).await;
     for (node_type, code, message) in [
         ("composite.reject", "composite_rejected", "no room"),
         ("composite.silent", "composite_rejected", "Composite assignment rejected"),
@@ -204,6 +218,7 @@ async fn an_accepted_composite_runs_until_it_is_completed() {
 #[tokio::test]
 async fn executors_that_nobody_can_reach_fail_their_nodes() {
     let t = TestServer::start_with(&[
+        NO_RETRIES,
         ("JARVIS_ATOMIC_EXECUTOR_URL", NOBODY),
         ("JARVIS_COMPOSITE_EXECUTOR_URL", NOBODY),
     ])

@@ -343,6 +343,25 @@ async fn a_signal_ends_streams_and_waits_for_work_no_longer_than_it_may() {
 }
 
 #[tokio::test]
+async fn told_twice_it_ends_at_once() {
+    let executors = FakeExecutors::start();
+    let program = Program::with_executors(&executors).var(SHUTDOWN_SECS, "600");
+    let process = program.start().await;
+    let run = hanging(&process, &executors).await;
+    process.signal("TERM");
+    process.logged("stopping", 1).await;
+    process.signal("TERM");
+    let ended = process.ended().await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert!(ended.stdout.contains("told again"), "{}", ended.stdout);
+
+    let process = program.start().await;
+    assert_eq!(process.run_ended(&run.id).await, "failed");
+    assert_eq!(error_code(&process.node_run(&run.root).await), "executor_outcome_unknown");
+    process.terminate().await;
+}
+
+#[tokio::test]
 async fn a_shutdown_lets_requests_and_executors_finish() {
     let executors = FakeExecutors::start();
     let pdp = FakeService::pdp();

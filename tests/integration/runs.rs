@@ -7,7 +7,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{TestServer, redacted};
+use crate::support::{FakeService, TestServer, redacted, soon};
 
 fn start(node_type: &str, more: Value) -> Value {
     let mut body =
@@ -376,5 +376,34 @@ async fn cancel_is_sticky() {
     assert_eq!(t.executors.executions(waiting.as_str()), 0);
     let told = t.executors.calls().iter().filter(|call| call.path.contains(waiting.as_str())).count();
     assert_eq!(told, 0, "who never got it need not be told");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_whose_caller_has_gone_is_done_all_the_same() {
+    let pdp = FakeService::pdp();
+    pdp.answer(false);
+    let t = TestServer::start_with(&[("JARVIS_PDP_URL", pdp.url())]).await;
+    let body = json!({"run_id": "abandoned", "root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}}).to_string();
+    let head = "POST /v1/runs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let address = t.url.strip_prefix("http://").expect("an address");
+    let mut caller = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    tokio::io::AsyncWriteExt::write_all(&mut caller, request.as_bytes()).await.expect("sent");
+    pdp.asked("the question", 1, |question| question["run_id"] == "abandoned").await;
+    drop(caller);
+    pdp.answer(true);
+    let run = soon("the run", async {
+        loop {
+            let answer = t.get("/v1/runs/abandoned").await;
+            if answer.status == 200 {
+                return answer.ok();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(t.run_ended(&"abandoned".into()).await.state, RunState::Succeeded);
+    assert_eq!(t.executors.executions(run["root_node_run_id"].as_str().expect("an id")), 1);
     t.stop().await;
 }

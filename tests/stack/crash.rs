@@ -31,8 +31,10 @@ async fn a_plan_goes_on_after_a_crash_in_the_middle(profile: Profile) {
     let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
     assert_eq!((run.state, root.state), (RunState::Succeeded, NodeRunState::Succeeded));
     let mut expected = TWO_STEPS.to_vec();
-    // The policy is asked again, before the second step is executed again.
-    expected.insert(expected.len() - 4, "policy_decided");
+    // The attempt was lost, and the policy is asked again, before the second
+    // step is executed again. The step that ends it tells of two attempts.
+    let again = expected.len() - 4;
+    expected.splice(again..again, ["recovery_applied", "policy_decided"]);
     assert_eq!(types(&events), expected);
     // The type only reads, and the result of the first time had nobody to go to.
     t.executed(&step, 2);

@@ -9,10 +9,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{check_client, check_spec, fuzz, tidy, workspace};
+use crate::{chaos, check_client, check_spec, fuzz, tidy, workspace};
 
 /// The steps, in order: what is quick or fails often comes first.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "format", action: Action::Cargo(&["fmt", "--all", "--check"]) },
     Step { name: "tidy", action: Action::Own("tidy", || tidy::run(&tidy::Args::default())) },
     Step {
@@ -35,6 +35,7 @@ const STEPS: [Step; 8] = [
         action: Action::Own("check-spec", || check_spec::run(&check_spec::Args::default())),
     },
     Step { name: "fuzz", action: Action::Own("fuzz", || fuzz::run(&fuzz::Args::default())) },
+    Step { name: "chaos", action: Action::Own("chaos", || chaos::run(&chaos::Args::default())) },
     Step {
         name: "doc",
         action: Action::Cargo(&["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"]),

@@ -7,6 +7,7 @@
 //! tests of `tests/stack` build on [`stack`], [`venv`] and [`openid`] (their
 //! OpenID provider).
 
+pub mod chaos;
 pub mod check_client;
 pub mod check_spec;
 pub mod ci;

@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{check_client, check_spec, ci, conformance, dev, fuzz, stack, tidy, upgrade_sdk, venv};
+use xtask::{chaos, check_client, check_spec, ci, conformance, dev, fuzz, stack, tidy, upgrade_sdk, venv};
 
 /// The project's own tools.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    /// Kill, stop and starve the server among random callers and executors: is anything lost, twice, stuck?
+    Chaos(chaos::Args),
     /// Check the library as others use it, without the server.
     CheckClient,
     /// Compare our documents with the program, the official ones and the real stores, by meaning.
@@ -33,6 +35,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Command::parse() {
+        Command::Chaos(args) => chaos::run(&args),
         Command::CheckClient => check_client::run(),
         Command::CheckSpec(args) => check_spec::run(&args),
         Command::Ci(args) => ci::run(&args),

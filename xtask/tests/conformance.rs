@@ -17,7 +17,7 @@ struct Parrot(Server);
 
 impl Parrot {
     fn new(status: u16, content_type: &'static str, body: &str) -> Self {
-        let reply = Reply { status, content_type, body: body.to_owned() };
+        let reply = Reply { content_type, ..Reply::json(status, body) };
         Self(Server::start(ANYWHERE.into(), move |_, _| reply.clone()).expect("it listens"))
     }
 

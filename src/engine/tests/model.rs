@@ -303,6 +303,9 @@ impl Model {
             Outcome::CallFailed(work) => work,
         };
         let node = &mut self.nodes[at];
+        if node.job != Some(Job::Deadline) {
+            return;
+        }
         let unclear = matches!(work, Work::Unanswered | Work::Doubtful);
         let earlier = node.attempt > 1;
         if node.children > 0 && (unclear || earlier && work == Work::NotBegun) {

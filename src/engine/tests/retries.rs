@@ -104,6 +104,20 @@ fn a_failed_attempt_is_on_record_in_the_log_the_events_and_the_node() {
 }
 
 #[test]
+fn a_failed_call_that_is_told_twice_counts_once() {
+    let mut world = begun(SideEffectClass::Read, false);
+    world.finish("a", 1, call_failed(Work::Unanswered));
+    let before = world.clone();
+    for work in [Work::Unanswered, Work::Refused] {
+        assert_eq!(world.finish("a", 1, call_failed(work)), Applied::Yes);
+        assert_eq!(
+            (&world.nodes, &world.events, &world.attempts),
+            (&before.nodes, &before.events, &before.attempts)
+        );
+    }
+}
+
+#[test]
 fn a_node_is_handed_over_again_only_so_often_and_then_fails_with_what_came_last() {
     let mut world = begun(SideEffectClass::Write, false);
     for attempt in 1..=world.rules.max_retries {

@@ -8,7 +8,8 @@
 //!   readers ──▶ pool of read-only connections (never wait for the writer)
 //! ```
 //!
-//! - `schema`: opening, checking and migrating the file.
+//! - `schema`: opening and checking the file.
+//! - `migrations`: what it looks like, and how it came to look like that.
 //! - `rows`: records to rows and back, in the caller's task.
 //! - `writer`: the one thread that writes, and its groups.
 //! - `write`: the statements of one piece of a group.
@@ -18,14 +19,22 @@
 //! - `recent`: what was committed lately, so that it need not be read.
 //! - `read`: the pool and the statements that read.
 //! - `error`: what SQLite says, in our words.
+//! - `contents`, `backup`, `check`, `compact`: for the command `journal`.
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only
 //! one process has the file: it holds `<file>.lock`.
 
+mod backup;
+mod check;
 mod checkpoint;
+mod compact;
+mod contents;
 mod error;
 #[cfg(test)]
 mod fuzz;
+mod migrations;
+#[cfg(test)]
+mod migrations_tests;
 mod parking;
 mod prune;
 mod read;
@@ -42,6 +51,12 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use slog::{Logger, error, info, o};
 
+pub use self::{
+    backup::backup,
+    check::{Problems, Report, check},
+    compact::{Compacted, compact},
+    contents::Contents,
+};
 use self::{
     read::Readers,
     recent::Recent,
@@ -272,8 +287,8 @@ impl Store for SqliteStore {
         Ok(self.readable(owned, since).await)
     }
 
-    async fn wake_next(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.readers.with(read::wake_next)
+    async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.readers.with(|connection| read::wake_next(connection, after))
     }
 
     async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {

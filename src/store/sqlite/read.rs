@@ -167,12 +167,13 @@ pub(super) fn wakes_owned(
         .collect::<Result<_, _>>()?)
 }
 
-pub(super) fn wake_next(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn wake_next(connection: &Connection, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let at: Option<i64> = connection
         .prepare_cached(
-            "SELECT min(wake_at) FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL",
+            "SELECT min(wake_at) FROM node_runs
+             WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at > ?",
         )?
-        .query_one([], |row| row.get(0))?;
+        .query_one([after.as_micros()], |row| row.get(0))?;
     Ok(at.map(Timestamp::from_micros))
 }
 
@@ -211,7 +212,7 @@ pub(super) fn runs_overdue(
 }
 
 pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, StoreError> {
-    let ([runs_live, nodes_live, wakes_due, outbox, parked], oldest) = connection
+    let ([runs_live, nodes_live, wakes_due, outbox, parked, without_wake_up], oldest) = connection
         .prepare_cached(
             "SELECT (SELECT count(*) FROM runs WHERE terminal = 0),
                     (SELECT count(*) FROM node_runs WHERE terminal = 0),
@@ -219,11 +220,13 @@ pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, 
                      WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?),
                     (SELECT count(*) FROM outbox),
                     (SELECT count(*) FROM parked),
+                    (SELECT count(*) FROM node_runs WHERE terminal = 0 AND wake_at IS NULL)
+                    + (SELECT count(*) FROM runs WHERE terminal = 0 AND deadline IS NULL),
                     (SELECT decided_at FROM outbox ORDER BY id LIMIT 1)",
         )?
         .query_one([now.as_micros()], |row| {
-            let counted = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
-            Ok((counted, row.get::<_, Option<i64>>(5)?))
+            let counted = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
+            Ok((counted, row.get::<_, Option<i64>>(6)?))
         })?;
     Ok(Counts {
         runs_live: natural(runs_live)?,
@@ -232,6 +235,7 @@ pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, 
         outbox: natural(outbox)?,
         outbox_oldest: oldest.map(Timestamp::from_micros),
         parked: natural(parked)?,
+        without_wake_up: natural(without_wake_up)?,
     })
 }
 

@@ -1,5 +1,5 @@
-//! Opening the file: whose it is, whether it is sound, and which schema it
-//! has. Migrations only go forward.
+//! Opening the file: whose it is, whether it is sound, and whether this program
+//! knows its schema.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -8,145 +8,11 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::SqliteOptions;
+use super::{
+    SqliteOptions,
+    migrations::{APPLICATION_ID, KNOWN, NotMigrated, migrate},
+};
 use crate::store::OpenError;
-
-/// `JRCJ`, the coordinator's journal: in the header of each of our files.
-pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
-
-/// What brings the schema from one version to the next; the first makes it.
-/// Never change one that was released: append another.
-const MIGRATIONS: [&str; 4] = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4];
-
-/// The constraints make facts of what the coordinator relies on: whatever is
-/// not over has a time at which it is looked at again.
-const SCHEMA_1: &str = "
-    CREATE TABLE runs (
-        run_id      TEXT PRIMARY KEY NOT NULL,
-        version     INTEGER NOT NULL CHECK (version > 0),
-        terminal    INTEGER NOT NULL CHECK (terminal IN (0, 1)),
-        deadline    INTEGER,
-        body        TEXT NOT NULL,
-        CONSTRAINT a_live_run_has_a_deadline CHECK (terminal = 1 OR deadline IS NOT NULL)
-    ) STRICT;
-    CREATE INDEX runs_live ON runs (deadline) WHERE terminal = 0;
-
-    CREATE TABLE node_runs (
-        node_run_id TEXT PRIMARY KEY NOT NULL,
-        run_id      TEXT NOT NULL,
-        version     INTEGER NOT NULL CHECK (version > 0),
-        path        TEXT NOT NULL,
-        terminal    INTEGER NOT NULL CHECK (terminal IN (0, 1)),
-        wake_job    TEXT,
-        wake_at     INTEGER,
-        wake_owner  TEXT,
-        wake_tries  INTEGER,
-        body        TEXT NOT NULL,
-        CONSTRAINT a_live_node_run_has_a_wake_up CHECK (terminal = 1 OR wake_at IS NOT NULL),
-        CONSTRAINT a_wake_up_is_whole CHECK (
-            (wake_at IS NULL) = (wake_job IS NULL)
-            AND (wake_at IS NULL) = (wake_tries IS NULL)
-            AND (wake_owner IS NULL OR wake_at IS NOT NULL))
-    ) STRICT;
-    CREATE INDEX node_runs_live ON node_runs (run_id, path) WHERE terminal = 0;
-    CREATE INDEX wakes_free ON node_runs (wake_at) WHERE wake_owner IS NULL AND wake_at IS NOT NULL;
-    CREATE INDEX wakes_owned ON node_runs (wake_owner) WHERE wake_owner IS NOT NULL;
-
-    CREATE TABLE events (
-        run_id      TEXT NOT NULL,
-        seq         INTEGER NOT NULL CHECK (seq > 0),
-        path        TEXT,
-        body        TEXT NOT NULL,
-        PRIMARY KEY (run_id, seq)
-    ) STRICT, WITHOUT ROWID;
-
-    CREATE TABLE attempts (
-        node_run_id TEXT NOT NULL,
-        attempt     INTEGER NOT NULL CHECK (attempt > 0),
-        body        TEXT NOT NULL,
-        PRIMARY KEY (node_run_id, attempt)
-    ) STRICT, WITHOUT ROWID;
-
-    CREATE TABLE owners (
-        owner_id    TEXT PRIMARY KEY NOT NULL,
-        alive_until INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-
-    CREATE TABLE outbox (
-        id          INTEGER PRIMARY KEY AUTOINCREMENT,
-        run_id      TEXT NOT NULL,
-        what        TEXT NOT NULL CHECK (what IN ('run', 'node_run', 'event')),
-        key         TEXT NOT NULL
-    ) STRICT;
-";
-
-/// What the coordinator must know again after a restart and nobody else may
-/// know, by name. A reason why the file is for its owner only.
-const SCHEMA_2: &str = "
-    CREATE TABLE secrets (
-        name        TEXT PRIMARY KEY NOT NULL,
-        value       BLOB NOT NULL
-    ) STRICT, WITHOUT ROWID;
-";
-
-/// The outbox that says what is new, and how long it has waited. The first one
-/// was always empty: no program that wrote to it has existed. A row is about
-/// events if it has their numbers, else about an object: the run if it names no
-/// node run.
-const SCHEMA_3: &str = "
-    DROP TABLE outbox;
-    CREATE TABLE outbox (
-        id          INTEGER PRIMARY KEY AUTOINCREMENT,
-        decided_at  INTEGER NOT NULL,
-        run_id      TEXT NOT NULL,
-        node_run_id TEXT,
-        new         INTEGER CHECK (new IN (0, 1)),
-        first_seq   INTEGER,
-        last_seq    INTEGER,
-        CONSTRAINT events_or_an_object CHECK (
-            (first_seq IS NULL) = (last_seq IS NULL)
-            AND (first_seq IS NULL) <> (new IS NULL)
-            AND (node_run_id IS NULL OR new IS NOT NULL))
-    ) STRICT;
-";
-
-/// What parks, and what forgets.
-///
-/// - A run has the time of the last commit that wrote it. For those written
-///   before, that is the time of their newest event; 0 where that cannot be
-///   read, and such a run is never deleted. Only finished runs are indexed by
-///   it: for the others that would be a page more in every commit.
-/// - Free wake-ups are found without those of certain runs, from the index
-///   alone.
-/// - `parked` holds what fails again and again; an empty node run is the run
-///   as a whole.
-/// - The nodes of a run are found also when they are over. What the outbox owes
-///   of a run is found without an index, which would be three pages more in
-///   every commit (see `runs_prunable`).
-const SCHEMA_4: &str = "
-    ALTER TABLE runs ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0;
-    UPDATE runs SET changed_at = coalesce((
-        SELECT unixepoch(substr(time, 1, 19)) * 1000000 + CAST(substr(time, 21, 6) AS INTEGER)
-        FROM (SELECT CASE WHEN json_valid(body) THEN body ->> '$.time' END AS time
-              FROM events WHERE events.run_id = runs.run_id ORDER BY seq DESC LIMIT 1)), 0);
-    CREATE INDEX runs_over ON runs (changed_at) WHERE terminal = 1;
-
-    CREATE INDEX node_runs_of_run ON node_runs (run_id);
-    DROP INDEX wakes_free;
-    CREATE INDEX wakes_free ON node_runs (wake_at, run_id)
-        WHERE wake_owner IS NULL AND wake_at IS NOT NULL;
-
-    CREATE TABLE parked (
-        run_id      TEXT NOT NULL,
-        node_run_id TEXT NOT NULL,
-        job         TEXT NOT NULL,
-        error       TEXT NOT NULL,
-        since       INTEGER NOT NULL,
-        until       INTEGER NOT NULL,
-        times       INTEGER NOT NULL CHECK (times > 0),
-        PRIMARY KEY (run_id, node_run_id)
-    ) STRICT, WITHOUT ROWID;
-";
 
 /// Files up to this size are checked page by page when they are opened, which
 /// takes a fraction of a second. Bigger ones get what SQLite itself checks
@@ -179,7 +45,7 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
         check(&connection, &path, at)?;
     }
     prepare(&connection, options.max_bytes).map_err(|e| at.sqlite(&e))?;
-    migrate(&connection).map_err(|e| at.sqlite(&e))?;
+    migrate(&connection).map_err(|failed| at.not_migrated(&failed))?;
     // Only one process has the file at a time, and that is this one: whoever
     // is registered in it is dead. What they had is free as soon as somebody
     // asks (`owners_expire`), not when their leases run out.
@@ -191,12 +57,17 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
 /// hold secrets. SQLite's files beside it get the same mode. A file that is
 /// there keeps the mode that somebody gave it.
 fn make_private(path: &Path) {
+    // Mostly it exists. If it cannot be made, SQLite says so better.
+    let _made = private(path);
+}
+
+/// A new, empty file for its owner only.
+pub(super) fn private(path: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    // Mostly it exists. If it cannot be made, SQLite says so better.
-    let _made = options.open(path);
+    options.open(path)
 }
 
 /// Another connection to a file that was opened.
@@ -241,7 +112,7 @@ fn lock(path: &Path, at: At<'_>) -> Result<Lock, OpenError> {
 
 /// Nothing in it yet. A file with something in it must be ours, and not from
 /// the future. Asked before anything in the file is touched.
-fn is_new(connection: &Connection, at: At<'_>) -> Result<bool, OpenError> {
+pub(super) fn is_new(connection: &Connection, at: At<'_>) -> Result<bool, OpenError> {
     let number = |sql| connection.query_one(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| at.sqlite(&e));
     let application_id = number("PRAGMA application_id")?;
     let version = number("PRAGMA user_version")?;
@@ -251,9 +122,8 @@ fn is_new(connection: &Connection, at: At<'_>) -> Result<bool, OpenError> {
     if application_id != i64::from(APPLICATION_ID) {
         return Err(at.corrupt(format!("its application id is {application_id:#x}, not {APPLICATION_ID:#x}")));
     }
-    let supported = MIGRATIONS.len() as i64;
-    if version > supported {
-        return Err(OpenError::Newer { path: at.text(), found: version, supported });
+    if version > KNOWN {
+        return Err(OpenError::Newer { path: at.text(), found: version, supported: KNOWN });
     }
     Ok(false)
 }
@@ -262,6 +132,11 @@ fn check(connection: &Connection, path: &Path, at: At<'_>) -> Result<(), OpenErr
     if fs::metadata(path).map_err(|e| at.io(e))?.len() > CHECK_WHOLE_UP_TO {
         return Ok(());
     }
+    quick_check(connection, at)
+}
+
+/// Each page, but not whether the indexes agree with their tables.
+pub(super) fn quick_check(connection: &Connection, at: At<'_>) -> Result<(), OpenError> {
     let verdict: String =
         connection.query_one("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| at.sqlite(&e))?;
     if verdict == "ok" { Ok(()) } else { Err(at.corrupt(verdict)) }
@@ -285,41 +160,36 @@ fn prepare(connection: &Connection, max_bytes: Option<u64>) -> rusqlite::Result<
     Ok(())
 }
 
-/// Each step is one transaction, its number included: a step is done or not.
-fn migrate(connection: &Connection) -> rusqlite::Result<()> {
-    let done: usize = connection.query_one("PRAGMA user_version", [], |row| row.get::<_, u32>(0))? as usize;
-    for (index, step) in MIGRATIONS.iter().enumerate().skip(done) {
-        let version = index + 1;
-        connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE;
-             PRAGMA application_id = {APPLICATION_ID};
-             {step}
-             PRAGMA user_version = {version};
-             COMMIT;"
-        ))?;
-    }
-    Ok(())
-}
-
 /// The file that an error is about.
 #[derive(Clone, Copy)]
-struct At<'a>(&'a Path);
+pub(super) struct At<'a>(pub(super) &'a Path);
 
 impl At<'_> {
     fn text(self) -> String {
         self.0.display().to_string()
     }
-    fn corrupt(self, reason: String) -> OpenError {
+    pub(super) fn corrupt(self, reason: String) -> OpenError {
         OpenError::Corrupt { path: self.text(), reason }
     }
     #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
-    fn io(self, error: std::io::Error) -> OpenError {
+    pub(super) fn io(self, error: std::io::Error) -> OpenError {
         OpenError::Io { path: self.text(), reason: error.to_string() }
     }
-    fn sqlite(self, error: &rusqlite::Error) -> OpenError {
+    pub(super) fn sqlite(self, error: &rusqlite::Error) -> OpenError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => self.corrupt(error.to_string()),
             Some(_) | None => OpenError::Io { path: self.text(), reason: error.to_string() },
         }
+    }
+    fn not_migrated(self, failed: &NotMigrated) -> OpenError {
+        let NotMigrated { from, error } = failed;
+        // Without the SQL, which would hide what the matter is.
+        let error = if let rusqlite::Error::SqlInputError { msg, .. } = error {
+            msg.clone()
+        } else {
+            error.to_string()
+        };
+        let reason = format!("it has schema {from} and cannot be given the next ({error}); it is as it was");
+        OpenError::Io { path: self.text(), reason }
     }
 }

@@ -37,7 +37,7 @@ pub(in crate::store) fn open(path: PathBuf) -> SqliteStore {
     try_open(path).expect("the journal opens")
 }
 
-fn try_open(path: PathBuf) -> Result<SqliteStore, OpenError> {
+pub(super) fn try_open(path: PathBuf) -> Result<SqliteStore, OpenError> {
     open_with(SqliteOptions { path, max_bytes: None, outbox: true })
 }
 
@@ -50,7 +50,7 @@ fn probe(store: SqliteStore) -> Probe {
 }
 
 /// The one and only connection to a file that no store has open.
-fn raw(path: &Path) -> Connection {
+pub(super) fn raw(path: &Path) -> Connection {
     Connection::open(path).expect("SQLite opens it")
 }
 
@@ -158,26 +158,6 @@ async fn a_journal_of_the_future_is_refused() {
     raw(&path).pragma_update(None, "user_version", 99).expect("it can be set");
     let error = try_open(path).err().expect("refused");
     assert!(matches!(error, OpenError::Newer { found: 99, supported: 4, .. }), "{error}");
-}
-
-#[tokio::test]
-async fn an_older_journal_is_brought_up_to_date_with_all_that_is_in_it() {
-    let directory = Directory::new();
-    let path = directory.file("j.db");
-    let store = probe(open(path.clone()));
-    store.commit(start("a")).await;
-    let run = store.run("a").await;
-    drop(store);
-    // As the first version left it.
-    raw(&path)
-        .execute_batch(
-            "DROP INDEX runs_over; ALTER TABLE runs DROP COLUMN changed_at; DROP INDEX node_runs_of_run;
-             DROP TABLE parked; DROP TABLE secrets; PRAGMA user_version = 1;",
-        )
-        .expect("it can be taken back");
-    let store = probe(open(path));
-    assert_eq!(store.run("a").await, run);
-    assert_eq!(store.0.secret("a", vec![1]).await, Ok(vec![1]));
 }
 
 #[cfg(unix)]
@@ -384,7 +364,11 @@ async fn a_damaged_record_is_parked_and_does_not_block_the_queue() {
     assert_eq!((item.since, item.until), (at(1000), at(1000) + UNREADABLE));
     assert_eq!(store.claim(&me, 1000, 2).await.len(), 1);
     assert_eq!(store.claim(&me, 1000, 2).await.len(), 0);
-    assert_eq!(store.0.wake_next().await, Ok(Some(item.until)), "nobody has it, and it is not forgotten");
+    assert_eq!(
+        store.0.wake_next(Timestamp::from_micros(0)).await,
+        Ok(Some(item.until)),
+        "nobody has it, and it is not forgotten"
+    );
 }
 
 #[tokio::test]

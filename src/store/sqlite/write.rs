@@ -179,8 +179,7 @@ pub(super) fn owner_renew(
 pub(super) fn owners_expire(connection: &Connection, now: Timestamp) -> Result<u64, StoreError> {
     let lost = connection
         .prepare_cached(
-            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?1, wake_tries = wake_tries + 1,
-                                  version = version + 1
+            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?1, version = version + 1
              WHERE wake_owner IS NOT NULL
                AND wake_owner NOT IN (SELECT owner_id FROM owners WHERE alive_until >= ?1)",
         )?
@@ -196,9 +195,7 @@ pub(super) fn owner_release(
 ) -> Result<(), StoreError> {
     connection
         .prepare_cached(
-            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?2, wake_tries = wake_tries + 1,
-                                  version = version + 1
-             WHERE wake_owner = ?1",
+            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?2, version = version + 1 WHERE wake_owner = ?1",
         )?
         .execute(params![owner.as_str(), now.as_micros()])?;
     connection.prepare_cached("DELETE FROM owners WHERE owner_id = ?")?.execute([owner.as_str()])?;

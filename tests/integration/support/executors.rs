@@ -11,6 +11,8 @@
 //! | `atomic.other` | answers for another node |
 //! | `atomic.running` | answers with a state that is no end |
 //! | `atomic.busy` | answers 503 with an envelope |
+//! | `atomic.busy-once` | does so the first time, with `Retry-After: 1`, then succeeds |
+//! | `atomic.break-once` | breaks off the first time, then succeeds |
 //! | `atomic.proxy` | answers 502 with HTML |
 //! | `atomic.break` | breaks off in the middle of its answer |
 //! | `atomic.full` | answers with all that the standard knows, nulls, and more |
@@ -18,6 +20,7 @@
 //! | `composite.reject` | does not accept |
 //! | `composite.silent` | does not accept and does not say why |
 //! | `composite.proxy` | answers 502 with HTML |
+//! | `composite.lost` | accepts, but the answer breaks off the first time |
 //!
 //! Any other type is unknown to them: 404.
 
@@ -63,6 +66,8 @@ struct State {
     released: watch::Sender<HashSet<String>>,
     canceled: watch::Sender<HashSet<String>>,
     refusing: AtomicBool,
+    /// All calls to execute are refused with 503.
+    overloaded: AtomicBool,
 }
 
 impl FakeExecutors {
@@ -72,6 +77,7 @@ impl FakeExecutors {
             released: watch::Sender::default(),
             canceled: watch::Sender::default(),
             refusing: AtomicBool::new(false),
+            overloaded: AtomicBool::new(false),
         });
         let mut api = ApiDescription::new();
         api.register(any).expect("a sound API");
@@ -115,6 +121,11 @@ impl FakeExecutors {
         self.state.refusing.store(refuse, Ordering::SeqCst);
     }
 
+    /// From now on all nodes are refused with 503, or no longer.
+    pub fn overload(&self, overloaded: bool) {
+        self.state.overloaded.store(overloaded, Ordering::SeqCst);
+    }
+
     /// Lets a waiting node go on: it succeeds.
     pub fn release(&self, node: &str) {
         self.state.released.send_modify(|nodes| {
@@ -145,8 +156,7 @@ async fn any(
     let last = path.rsplit('/').next().unwrap_or_default();
     if let Some(node) = last.strip_suffix(":cancel") {
         if state.refusing.load(Ordering::SeqCst) {
-            let busy = json!({"error": {"code": "busy", "message": "come back later"}});
-            return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, busy.to_string()));
+            return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, BUSY.into()));
         }
         state.canceled.send_modify(|nodes| {
             nodes.insert(node.into());
@@ -154,6 +164,11 @@ async fn any(
         return Ok(answer(StatusCode::NO_CONTENT, String::new()));
     }
     let node = body["node_run_id"].as_str().unwrap_or_default().to_owned();
+    if state.overloaded.load(Ordering::SeqCst) {
+        return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, BUSY.into()));
+    }
+    let is_first =
+        || state.calls.borrow().iter().filter(|call| call.body["node_run_id"] == *node).count() == 1;
     let ended = |state: &str| json!({"node_run_id": node, "state": state, "outputs": body["inputs"]});
     let ok = |value: Value| Ok(answer(StatusCode::OK, value.to_string()));
     match body["node_type_ref"]["node_type_id"].as_str().unwrap_or_default() {
@@ -177,16 +192,16 @@ async fn any(
         "atomic.garbage" => Ok(answer(StatusCode::OK, "not JSON".into())),
         "atomic.other" => ok(json!({"node_run_id": "somebody else", "state": "succeeded"})),
         "atomic.running" => ok(ended("running")),
-        "atomic.busy" => Ok(answer(
-            StatusCode::SERVICE_UNAVAILABLE,
-            json!({"error": {"code": "busy", "message": "come back later"}}).to_string(),
-        )),
-        "atomic.break" => {
-            let parts =
-                [Ok(Frame::data(Bytes::from_static(b"{\"node_run_id\":"))), Err(io::Error::other("broken"))];
-            let body = Body::wrap(StreamBody::new(futures::stream::iter(parts)));
-            Ok(answer(StatusCode::OK, String::new()).map(|_| body))
+        "atomic.busy" => Ok(answer(StatusCode::SERVICE_UNAVAILABLE, BUSY.into())),
+        "atomic.busy-once" if is_first() => {
+            let mut busy = answer(StatusCode::SERVICE_UNAVAILABLE, BUSY.into());
+            busy.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+            Ok(busy)
         }
+        "atomic.break" => Ok(broken()),
+        "atomic.break-once" | "composite.lost" if is_first() => Ok(broken()),
+        "atomic.busy-once" | "atomic.break-once" => ok(ended("succeeded")),
+        "composite.lost" => ok(json!({"accepted": true})),
         "atomic.full" => ok(json!({
             "node_run_id": node, "state": "succeeded", "outputs": {"keep": null}, "error": null,
             "output_artifacts": [{"type": "artifact", "id": "a", "uri": "HTTP://Host.Example/a"}],
@@ -203,6 +218,15 @@ async fn any(
             json!({"error": {"code": "unknown_node_type", "message": other}}).to_string(),
         )),
     }
+}
+
+const BUSY: &str = r#"{"error": {"code": "busy", "message": "come back later"}}"#;
+
+/// An answer that breaks off in the middle.
+fn broken() -> Response<Body> {
+    let parts = [Ok(Frame::data(Bytes::from_static(b"{\"node_run_id\":"))), Err(io::Error::other("broken"))];
+    let body = Body::wrap(StreamBody::new(futures::stream::iter(parts)));
+    answer(StatusCode::OK, String::new()).map(|_| body)
 }
 
 fn answer(status: StatusCode, body: String) -> Response<Body> {

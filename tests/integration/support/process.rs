@@ -149,6 +149,17 @@ impl Program {
         process
     }
 
+    /// Runs it with other words, beside whatever else runs in its folder, until
+    /// it ends by itself.
+    pub async fn command(&self, words: &[&str]) -> Ended {
+        let mut command = process::Command::new(BINARY);
+        command.args(words).current_dir(self.folder.path()).env_clear().envs(&self.vars).stdin(Stdio::null());
+        let output = soon("the end of the command", command.output()).await.expect("the program starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        let stderr = without_folder(&text(output.stderr), self.folder.path());
+        Ended { code: output.status.code(), stdout: text(output.stdout), stderr }
+    }
+
     /// Runs until it ends by itself.
     pub async fn run(&self) -> Ended {
         self.spawn().ended().await

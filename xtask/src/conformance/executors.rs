@@ -191,7 +191,7 @@ impl Shared {
         } else {
             self.executed(&body)
         };
-        Reply { status, content_type: "application/json", body }
+        Reply::json(status, body)
     }
 
     fn executed(&self, body: &Value) -> (u16, String) {

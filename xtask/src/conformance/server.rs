@@ -1,8 +1,10 @@
 //! A small HTTP server: whoever comes is answered on a thread of its own, once,
-//! however long that takes. Enough for what a coordinator sends to executors.
+//! however long that takes, or not at all. Enough for what a coordinator sends
+//! to executors.
 //!
 //! ```text
-//!   connection ──▶ thread: head, body ──▶ answer(path, body) ──▶ response, closed
+//!   connection ──▶ thread: head, body ──▶ answer(path, body) ──▶ response ──▶ closed
+//!                                                     └── none ──────────────────┘
 //! ```
 
 use std::{
@@ -12,7 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use anyhow::{Context, Result};
@@ -25,26 +27,37 @@ const LARGEST: u64 = 64 << 20;
 pub struct Reply {
     pub status: u16,
     pub content_type: &'static str,
+    /// In so many seconds it may be asked again.
+    pub retry_after: Option<u64>,
     pub body: String,
 }
 
-/// Serves until it is dropped.
+impl Reply {
+    pub fn json(status: u16, body: impl Into<String>) -> Self {
+        Self { status, content_type: "application/json", retry_after: None, body: body.into() }
+    }
+}
+
+/// Serves until it is dropped: then its port is free. Who waits for an answer by
+/// then may still get one.
 pub struct Server {
     address: SocketAddr,
     over: Arc<AtomicBool>,
+    accepting: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Answers each request by its path and body.
-    pub fn start(
+    /// Answers each request by its path and body; with `None` it breaks the
+    /// connection off.
+    pub fn start<R: Into<Option<Reply>>>(
         address: SocketAddr,
-        answer: impl Fn(&str, &[u8]) -> Reply + Send + Sync + 'static,
+        answer: impl Fn(&str, &[u8]) -> R + Send + Sync + 'static,
     ) -> Result<Self> {
         let listener = TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
         let address = listener.local_addr().context("where we listen")?;
         let over = Arc::new(AtomicBool::new(false));
         let (seen, answer) = (Arc::clone(&over), Arc::new(answer));
-        thread::spawn(move || {
+        let accepting = thread::spawn(move || {
             for stream in listener.incoming() {
                 if seen.load(Ordering::SeqCst) {
                     return;
@@ -56,11 +69,15 @@ impl Server {
                 }
             }
         });
-        Ok(Self { address, over })
+        Ok(Self { address, over, accepting: Some(accepting) })
     }
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
@@ -68,11 +85,15 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
         // It looks when somebody comes.
-        let _ = TcpStream::connect(self.address);
+        let woken = TcpStream::connect(self.address).is_ok();
+        if let Some(accepting) = self.accepting.take().filter(|_| woken) {
+            // It has nothing to tell but that it is over.
+            let _ = accepting.join();
+        }
     }
 }
 
-fn serve(stream: &TcpStream, answer: &impl Fn(&str, &[u8]) -> Reply) -> io::Result<()> {
+fn serve<R: Into<Option<Reply>>>(stream: &TcpStream, answer: &impl Fn(&str, &[u8]) -> R) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -95,14 +116,21 @@ fn serve(stream: &TcpStream, answer: &impl Fn(&str, &[u8]) -> Reply) -> io::Resu
         Some(length) => {
             let mut body = Vec::new();
             reader.take(length).read_to_end(&mut body)?;
-            answer(&path, &body)
+            answer(&path, &body).into()
         }
-        None => Reply { status: 411, content_type: "text/plain", body: "say how long it is".into() },
+        None => Some(Reply {
+            status: 411,
+            content_type: "text/plain",
+            retry_after: None,
+            body: "say how long it is".into(),
+        }),
     };
-    let Reply { status, content_type, body } = reply;
+    let Some(Reply { status, content_type, retry_after, body }) = reply else { return Ok(()) };
+    let retry_after = retry_after.map_or_else(String::new, |secs| format!("retry-after: {secs}\r\n"));
     let length = if status == 204 { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-    let head =
-        format!("HTTP/1.1 {status} -\r\ncontent-type: {content_type}\r\n{length}connection: close\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status} -\r\ncontent-type: {content_type}\r\n{retry_after}{length}connection: close\r\n\r\n"
+    );
     let mut stream = stream;
     stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())
 }
@@ -116,6 +144,7 @@ mod tests {
         let answer = |path: &str, body: &[u8]| Reply {
             status: 201,
             content_type: "text/plain",
+            retry_after: None,
             body: format!("{path} {}", String::from_utf8_lossy(body)),
         };
         let server = Server::start(([127, 0, 0, 1], 0).into(), answer).expect("it listens");
@@ -130,5 +159,23 @@ mod tests {
             stream.read_to_string(&mut text).expect("an answer, and the end");
             assert!(text.starts_with(&format!("HTTP/1.1 {status} ")) && text.ends_with(body), "{text}");
         }
+    }
+
+    #[test]
+    fn without_an_answer_the_connection_breaks_off_and_a_dropped_server_frees_its_port() {
+        let server = Server::start(([127, 0, 0, 1], 0).into(), |_: &str, _: &[u8]| None).expect("it listens");
+        let mut stream = TcpStream::connect(server.address()).expect("a connection");
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("it is sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("the end");
+        assert_eq!(text, "");
+        let address = server.address();
+        drop(server);
+        let busy = |_: &str, _: &[u8]| Reply { retry_after: Some(2), ..Reply::json(503, "{}") };
+        let server = Server::start(address, busy).expect("the same port");
+        let mut stream = TcpStream::connect(server.address()).expect("a connection");
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("it is sent");
+        stream.read_to_string(&mut text).expect("an answer, and the end");
+        assert!(text.contains("\r\nretry-after: 2\r\n"), "{text}");
     }
 }

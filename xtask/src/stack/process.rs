@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::venv::Venv;
 
@@ -82,6 +82,15 @@ impl Process {
     /// How it has ended, if it has.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context("ask for a process")
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).stderr(Stdio::null()).status();
+        let sent = sent.context("run kill")?;
+        ensure!(sent.success(), "SIG{name} for process {id}: {sent}");
+        Ok(())
     }
 
     /// Ends it without warning (SIGKILL).

@@ -3,12 +3,14 @@
 //!
 //! ```text
 //!  tracked files ──▶ Source ──▶ text      size, docs, words, paths
+//!                       ├─ proofs    tests that documents name
 //!                       │
 //!                       └─ tokens ──▶ imports ──▶ layers ◀── rules
 //! ```
 
 mod imports;
 mod layers;
+mod proofs;
 pub mod rules;
 mod text;
 mod tokens;
@@ -70,6 +72,9 @@ pub fn check(sources: &[Source]) -> Vec<Finding> {
     for source in sources {
         let mut report = Report { path: &source.path, findings: &mut findings };
         text::check(source, &mut report);
+        if source.path.ends_with(".md") {
+            proofs::check(source, sources, &mut report);
+        }
         if is_rust(&source.path) {
             let tokens = tokens::tokens(&source.path, &source.text);
             text::check_rust(source, &tokens, &mut report);

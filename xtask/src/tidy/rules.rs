@@ -44,7 +44,8 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "engine", may: &["ids", "model", "record", "time"] },
     // Not the engine: it would find right whatever that does.
     Layer { module: "audit", may: &["ids", "model", "record"] },
-    Layer { module: "store", may: &["ids", "model", "record", "time"] },
+    // It audits what is in a journal, when asked to check it.
+    Layer { module: "store", may: &["audit", "ids", "model", "record", "time"] },
     Layer { module: "config", may: &["auth", "time"] },
     // Of the record: where a NodeRun stands, which its assignment token says.
     Layer {
@@ -57,6 +58,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "node_types", may: &["clients", "engine", "model", "time"] },
     Layer { module: "policy", may: &["clients", "engine", "ids", "model", "time"] },
     Layer { module: "events", may: &["ids", "model", "record", "store", "tasks", "time"] },
+    Layer { module: "retention", may: &["store", "tasks", "time"] },
     Layer {
         module: "outbox",
         may: &["clients::CallError", "ids", "jarvis", "model", "store", "tasks", "time"],
@@ -91,6 +93,8 @@ pub(super) const LAYERS: &[Layer] = &[
             "coordinator",
             "engine::Attempt",
             "engine::AttemptResult",
+            "engine::FailedCall",
+            "engine::Work",
             "ids",
             "model",
             "record",
@@ -105,6 +109,7 @@ pub(super) const LAYERS: &[Layer] = &[
     },
     Layer { module: "telemetry", may: &["config", "ids", "model", "tasks", "time"] },
     Layer { module: "demo", may: &["clients", "config", "ids", "model", "server", "tasks", "time"] },
+    Layer { module: "upkeep", may: &["config", "store", "time"] },
     Layer { module: "remote", may: &["clients", "config", "model"] },
     Layer { module: "server", may: &[EVERYTHING] },
 ];

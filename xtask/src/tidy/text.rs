@@ -55,7 +55,7 @@ pub(super) fn check_rust(source: &Source, tokens: &[Token], report: &mut Report<
 }
 
 /// `word` with nothing that could belong to it on either side.
-fn has_word(line: &str, word: &str) -> bool {
+pub(super) fn has_word(line: &str, word: &str) -> bool {
     let continues = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     line.match_indices(word).any(|(at, _)| {
         !continues(line[..at].chars().next_back()) && !continues(line[at + word.len()..].chars().next())

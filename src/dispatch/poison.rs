@@ -1,0 +1,134 @@
+//! Jobs that fail again and again. One that cannot be decided (its record is
+//! damaged, or a rule panics over it) must not be tried in a circle, nor stop
+//! the others: it is parked in the journal with its error, tried again now and
+//! then, and shown.
+//!
+//! A journal or a service that fails is nobody's fault: that is only tried
+//! again.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    coordinator::{CoordinatorError, Task},
+    ids::{NodeRunId, RunId},
+    record::Job,
+    store::{Parked, StoreError},
+    time::Timestamp,
+};
+
+/// So many failures in a row are enough.
+const FAILURES: u32 = 5;
+
+/// When a parked job is tried again: perhaps another program can do it by then.
+const PARKED_FOR: Duration = Duration::from_secs(3600);
+
+/// The job of ending a run whose time is up.
+const RUN_DEADLINE: &str = "run_deadline";
+
+/// Something to be done: about a node, or about a run as a whole.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Item {
+    run: RunId,
+    node: Option<(NodeRunId, Job)>,
+}
+
+impl Item {
+    pub(super) fn of_run(run: &RunId) -> Self {
+        Self { run: run.clone(), node: None }
+    }
+}
+
+impl From<&Task> for Item {
+    fn from(task: &Task) -> Self {
+        Self { run: task.run.clone(), node: Some((task.node.clone(), task.job)) }
+    }
+}
+
+/// For the log.
+impl slog::KV for Item {
+    fn serialize(&self, _: &slog::Record<'_>, serializer: &mut dyn slog::Serializer) -> slog::Result {
+        serializer.emit_str("run_id".into(), self.run.as_str())?;
+        match &self.node {
+            Some((node, job)) => {
+                serializer.emit_str("node_run_id".into(), node.as_str())?;
+                serializer.emit_str("job".into(), job.as_str())
+            }
+            None => serializer.emit_str("job".into(), RUN_DEADLINE),
+        }
+    }
+}
+
+/// How often each failed in a row.
+#[derive(Default)]
+pub(super) struct Failures(Mutex<HashMap<Item, u32>>);
+
+impl Failures {
+    pub(super) fn forget(&self, item: &Item) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(item);
+    }
+
+    /// Counts a failure. The last of too many makes it an item to be parked.
+    pub(super) fn count(&self, item: &Item, error: String, now: Timestamp) -> Option<Parked> {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(item.clone()).or_default();
+        *count += 1;
+        if *count < FAILURES {
+            return None;
+        }
+        failures.remove(item);
+        let (node_run_id, job) = match &item.node {
+            Some((node, job)) => (Some(node.clone()), job.as_str()),
+            None => (None, RUN_DEADLINE),
+        };
+        let run_id = item.run.clone();
+        Some(Parked { run_id, node_run_id, job: job.into(), error, since: now, until: now + PARKED_FOR })
+    }
+}
+
+/// What the item itself is to blame for.
+pub(super) fn is_poison(error: &CoordinatorError) -> bool {
+    match error {
+        CoordinatorError::Store(StoreError::Damaged(_)) => true,
+        CoordinatorError::Store(StoreError::Conflict | StoreError::Full(_) | StoreError::Failed(_))
+        | CoordinatorError::NodeRegistryUnavailable { .. }
+        | CoordinatorError::RunStoreUnavailable { .. }
+        | CoordinatorError::EventStreamUnavailable { .. }
+        | CoordinatorError::ShuttingDown => false,
+        CoordinatorError::Invalid(_)
+        | CoordinatorError::RunNotFound(_)
+        | CoordinatorError::NodeRunNotFound(_)
+        | CoordinatorError::ParentNotFound(_)
+        | CoordinatorError::Forbidden(_)
+        | CoordinatorError::Rejected(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_is_parked_after_so_many_failures_in_a_row() {
+        let (failures, item) = (Failures::default(), Item::of_run(&"run".into()));
+        let now = Timestamp::from_micros(7);
+        for _ in 0..2 {
+            for _ in 1..FAILURES {
+                assert_eq!(failures.count(&item, "why".into(), now), None);
+            }
+            failures.forget(&item);
+        }
+        let other = Item::of_run(&"other".into());
+        for _ in 1..FAILURES {
+            assert_eq!(failures.count(&item, "why".into(), now), None);
+            assert_eq!(failures.count(&other, "why".into(), now), None);
+        }
+        let parked = failures.count(&item, "the last".into(), now).expect("enough");
+        assert_eq!((parked.run_id.as_str(), parked.node_run_id, &*parked.error), ("run", None, "the last"));
+        assert_eq!((parked.since, parked.until), (now, now + PARKED_FOR));
+        assert_eq!(failures.count(&item, "why".into(), now), None, "it is counted afresh");
+    }
+}

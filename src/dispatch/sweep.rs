@@ -1,0 +1,104 @@
+//! Finds what would otherwise be forgotten, every two seconds: wake-ups of
+//! owners that are dead, runs whose time is up, and jobs of ours that nobody is
+//! at.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use slog::error;
+
+use super::{Dispatcher, Parts, poison::Item};
+use crate::{ids::RunId, record::Job, store::StoreError, tasks::panic_message, time::Timestamp};
+
+/// The time between two sweeps.
+const SWEEP: Duration = Duration::from_secs(2);
+/// So many overdue runs are ended in one sweep.
+const OVERDUE: u32 = 64;
+
+impl Dispatcher {
+    pub(super) async fn sweep(self: Arc<Self>) {
+        let Parts { clock, tasks, log, .. } = &self.parts;
+        let stopping = tasks.stopping();
+        loop {
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => return,
+                () = clock.sleep(SWEEP) => {}
+            }
+            if let Err(failure) = self.sweep_once().await {
+                error!(log, "sweep failed"; "error" => %failure);
+            }
+        }
+    }
+
+    async fn sweep_once(&self) -> Result<(), StoreError> {
+        let Parts { coordinator, store, clock, queue, .. } = &self.parts;
+        store.owners_expire(clock.now()).await?;
+        for run in store.runs_overdue(clock.now(), OVERDUE).await? {
+            self.run_overdue(&run).await;
+        }
+        self.take_back().await;
+        coordinator.journal_probe().await;
+        let announced = coordinator.announce_again().await;
+        // Ours in the journal, but nobody is at it: its task failed, or the
+        // commit that made it ours was reported as failed.
+        let settled =
+            Timestamp::from_micros(clock.now().as_micros() - i64::try_from(SWEEP.as_micros()).unwrap_or(0));
+        for node in store.wakes_owned(queue.owner(), settled).await? {
+            let held =
+                !self.parts.auto_dispatch && node.wake.as_ref().is_some_and(|wake| wake.job == Job::Dispatch);
+            if held {
+                continue;
+            }
+            queue.push(&node);
+        }
+        announced?;
+        self.say_how_it_goes().await
+    }
+
+    /// Ends a run whose time is up. One that cannot be ended must not keep the
+    /// others from it.
+    async fn run_overdue(&self, run: &RunId) {
+        let item = Item::of_run(run);
+        let ended = AssertUnwindSafe(self.parts.coordinator.run_expire(run)).catch_unwind().await;
+        match ended {
+            Ok(Ok(())) => self.failures.forget(&item),
+            Ok(Err(failure)) => _ = self.failed(&item, &failure).await,
+            Err(panic) => _ = self.panicked(&item, panic_message(&*panic)).await,
+        }
+    }
+
+    /// Sees to jobs that came to no end. While they are in `left` they are in
+    /// hand, so nobody else is at their nodes.
+    async fn take_back(&self) {
+        let left = std::mem::take(&mut *self.left());
+        for task in left {
+            let looked = match task.job {
+                // If its attempt was begun, nobody waits for the answer now.
+                Job::Dispatch => {
+                    let lost = self.parts.coordinator.node_deadline(&task.run, &task.node, task.attempt + 1);
+                    AssertUnwindSafe(lost).catch_unwind().await
+                }
+                Job::Deadline | Job::CancelExecutor => Ok(Ok(())),
+            };
+            let settled = match looked {
+                Ok(Ok(())) => true,
+                Ok(Err(failure)) => self.failed(&(&task).into(), &failure).await,
+                Err(panic) => self.panicked(&(&task).into(), panic_message(&*panic)).await,
+            };
+            if !settled {
+                self.left().push(task);
+            }
+        }
+    }
+
+    /// Says for health how the executors are, and how much there is to do.
+    pub(super) async fn say_how_it_goes(&self) -> Result<(), StoreError> {
+        let Parts { store, clock, queue, vitals, executors, .. } = &self.parts;
+        for gate in executors.gates() {
+            vitals.executor(gate.service.name(), gate.open_until());
+        }
+        vitals.work(store.counts(clock.now()).await?, queue.len());
+        Ok(())
+    }
+}

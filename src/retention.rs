@@ -1,0 +1,66 @@
+//! Forgets runs that have been finished for long, so that the journal need not
+//! grow for ever. Only if the settings say for how long they are kept.
+//!
+//! ```text
+//!   look ──none──▶ wait LOOK ─▶ look
+//!     └──some──▶ deleted, a batch ─▶ wait PAUSE ─▶ look
+//! ```
+//!
+//! What is deleted, and what must not be, is the store's business. A run that
+//! the Run Store has is adopted again when somebody asks for it.
+
+use std::{sync::Arc, time::Duration};
+
+use slog::{Logger, error, info};
+
+use crate::{
+    store::{Store, StoreError},
+    tasks::TaskSet,
+    time::Clock,
+};
+
+/// The longest time between two looks.
+const LOOK: Duration = Duration::from_secs(60);
+/// Runs deleted in one batch.
+const BATCH: u32 = 64;
+/// Between two batches: what callers want written comes first.
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub struct Retention {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    /// How long a finished run is kept.
+    pub keep: Duration,
+    pub log: Logger,
+}
+
+impl Retention {
+    /// Works in the background until the tasks are told to stop.
+    pub fn begin(self, tasks: &TaskSet) {
+        let stopping = tasks.stopping().clone();
+        tasks.spawn("retention", async move {
+            loop {
+                let wait = self.forget_some().await.unwrap_or_else(|failure| {
+                    error!(self.log, "cannot forget finished runs"; "error" => %failure);
+                    LOOK
+                });
+                tokio::select! {
+                    () = self.clock.sleep(wait) => {}
+                    () = stopping.cancelled() => return,
+                }
+            }
+        });
+    }
+
+    /// A batch. How long to wait before the next.
+    async fn forget_some(&self) -> Result<Duration, StoreError> {
+        let before = self.clock.now() - self.keep;
+        match self.store.runs_prune(before, BATCH).await? {
+            0 => Ok(LOOK.min(self.keep)),
+            runs => {
+                info!(self.log, "finished runs forgotten"; "runs" => runs, "finished_before" => %before);
+                Ok(PAUSE)
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! A copy of a journal, taken while a server works on it.
+//!
+//! ```text
+//!   journal ──one read transaction──▶ FILE.<pid>.partial ──checked, synced──▶ FILE
+//! ```
+//!
+//! Whatever goes wrong, there is no FILE, rather than one that is not whole.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    contents::{Contents, View},
+    schema::{self, At},
+};
+use crate::store::OpenError;
+
+/// Copies the journal to `target`, which must not exist. What is in the copy,
+/// and its bytes.
+pub fn backup(journal: &Path, target: &Path) -> Result<(Contents, u64), OpenError> {
+    let at = At(target);
+    if target.symlink_metadata().is_ok() {
+        return Err(at.io(io::Error::other("it exists, and a backup does not replace anything")));
+    }
+    let view = View::open(journal)?;
+    let partial = Partial::make(target)?;
+    // It also leaves out what is free, so that the copy is as small as it can be.
+    view.connection
+        .execute(
+            "VACUUM INTO ?",
+            [partial.0.to_str().ok_or_else(|| at.io(io::Error::other("its name is not UTF-8")))?],
+        )
+        .map_err(|e| at.sqlite(&e))?;
+    let copy = View::open(&partial.0)?;
+    schema::quick_check(&copy.connection, at)?;
+    let contents = copy.contents()?;
+    drop(copy);
+    let bytes = partial.keep_as(target).map_err(|e| at.io(e))?;
+    Ok((contents, bytes))
+}
+
+/// The copy before it is whole. It goes away with this.
+struct Partial(PathBuf);
+
+impl Partial {
+    /// For its owner only: there are secrets in a journal.
+    fn make(target: &Path) -> Result<Self, OpenError> {
+        let mut name = target.as_os_str().to_owned();
+        name.push(format!(".{}.partial", std::process::id()));
+        let path = PathBuf::from(name);
+        schema::private(&path).map_err(|e| At(target).io(e))?;
+        Ok(Self(path))
+    }
+
+    /// Nobody is told of it before the disk has it, under its name.
+    fn keep_as(&self, target: &Path) -> io::Result<u64> {
+        let file = File::open(&self.0)?;
+        file.sync_all()?;
+        fs::rename(&self.0, target)?;
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(file.metadata()?.len())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Mostly it has its new name by now.
+        let _kept = fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,165 @@
+//! Journals of every schema that was ever released, as the programs of their
+//! time left them when they were killed. In each:
+//!
+//! | run | |
+//! |---|---|
+//! | `finished` | succeeded |
+//! | `lost` | failed: the process died while its node was at the executor |
+//! | `at-executor` | its node is at the executor, for the process that died |
+//! | `canceled` | its executor has yet to be told |
+//! | `queued` | its node waits for room at the executor |
+//! | `composite` | its composite is at work, with a child that is queued |
+//!
+//! From schema 2 on there is a secret; in 3 all is owed to the JARVIS stores.
+//! Time limits are a hundred years, so that nothing is overdue.
+
+use std::{collections::BTreeSet, path::Path};
+
+use rusqlite::{Connection, types::Value};
+
+use super::{
+    tests::{Directory, open, raw, try_open},
+    *,
+};
+use crate::{model::RunEvent, store::conformance::at};
+
+/// Of schemas 1, 2 and so on.
+const JOURNALS: [&str; 3] = [
+    include_str!("../../../tests/journals/schema-1.sql"),
+    include_str!("../../../tests/journals/schema-2.sql"),
+    include_str!("../../../tests/journals/schema-3.sql"),
+];
+
+const RUNS: [&str; 6] = ["at-executor", "canceled", "composite", "finished", "lost", "queued"];
+
+/// Writes the journal of that schema.
+fn load(path: &Path, sql: &str) {
+    raw(path).execute_batch(sql).expect("a dump");
+}
+
+/// All rows of a table, by these columns.
+fn rows(connection: &Connection, table: &str, columns: &str) -> Vec<Vec<Value>> {
+    let sql = format!("SELECT {columns} FROM {table} ORDER BY 1, 2");
+    let mut statement = connection.prepare(&sql).expect("a table");
+    let count = statement.column_count();
+    let row = |row: &rusqlite::Row<'_>| (0..count).map(|column| row.get(column)).collect();
+    statement.query_map([], row).expect("rows").collect::<Result<_, _>>().expect("rows")
+}
+
+/// What must not get lost, whatever the schema.
+fn everything(path: &Path, schema: usize) -> Vec<Vec<Vec<Value>>> {
+    let connection = raw(path);
+    let mut tables = vec![
+        ("runs", "run_id, version, terminal, deadline, body"),
+        ("node_runs", NodeRow::COLUMNS),
+        ("events", "run_id, seq, path, body"),
+        ("attempts", "node_run_id, attempt, body"),
+    ];
+    if schema >= 2 {
+        tables.push(("secrets", "name, value"));
+    }
+    if schema >= 3 {
+        tables.push(("outbox", "id, run_id, decided_at, node_run_id, new, first_seq, last_seq"));
+    }
+    tables.into_iter().map(|(table, columns)| rows(&connection, table, columns)).collect()
+}
+
+/// What a file looks like: its columns and its indexes.
+fn shape(path: &Path) -> (Vec<Vec<Value>>, BTreeSet<String>) {
+    let connection = raw(path);
+    let columns = rows(
+        &connection,
+        "sqlite_schema AS s, pragma_table_info(s.name) AS c",
+        "s.name, c.cid, c.name, c.type, c.\"notnull\", c.pk",
+    );
+    let mut statement =
+        connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'index'").expect("SQL");
+    let words =
+        |sql: Option<String>| sql.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let indexes =
+        statement.query_map([], |row| row.get(0)).expect("rows").map(|sql| words(sql.expect("SQL")));
+    (columns, indexes.collect())
+}
+
+#[tokio::test]
+async fn journals_of_every_schema_come_up_to_date_with_all_that_is_in_them() {
+    let directory = Directory::new();
+    let new = directory.file("new.db");
+    drop(open(new.clone()));
+    for (schema, sql) in (1..).zip(JOURNALS) {
+        let path = directory.file(&format!("{schema}.db"));
+        load(&path, sql);
+        let before = everything(&path, schema);
+        let store = open(path.clone());
+        for run in RUNS {
+            let record = store.run_fetch(&run.into()).await.expect("readable").expect("there");
+            let root = record.run.root_node_run_id;
+            assert!(store.node_fetch(&root).await.expect("readable").is_some(), "{schema}: {run}");
+        }
+        let counts = store.counts(at(i64::MAX)).await.expect("readable");
+        assert_eq!((counts.runs_live, counts.nodes_live, counts.parked), (3, 4, 0), "schema {schema}");
+        assert_eq!(counts.outbox > 0, schema >= 3, "schema {schema}");
+        let newest = store.time_newest().await.expect("readable");
+        drop(store);
+
+        assert_eq!(everything(&path, schema), before, "schema {schema}");
+        assert_eq!(shape(&path), shape(&new), "schema {schema}");
+        let report = check(&path).expect("it can be checked");
+        assert_eq!(report.problems, Problems::default(), "schema {schema}");
+        // When a run was last written is as its events say.
+        let times = rows(&raw(&path), "runs", "run_id, changed_at");
+        let events = rows(&raw(&path), "events", "run_id, seq, body");
+        let mut told: Vec<Vec<Value>> = Vec::new();
+        for event in events {
+            let [Value::Text(run), _, Value::Text(body)] = event.as_slice() else { panic!("{event:?}") };
+            let event: RunEvent = serde_json::from_str(body).expect("an event");
+            let time = vec![Value::Text(run.clone()), Value::Integer(event.time.as_micros())];
+            match told.last_mut() {
+                Some(last) if last[0] == time[0] => *last = time,
+                Some(_) | None => told.push(time),
+            }
+        }
+        assert_eq!(times, told, "schema {schema}");
+        let last = told.iter().filter_map(|time| match time[1] {
+            Value::Integer(time) => Some(time),
+            Value::Null | Value::Real(_) | Value::Text(_) | Value::Blob(_) => None,
+        });
+        assert_eq!(newest, last.max().map(Timestamp::from_micros), "schema {schema}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_events_cannot_be_read_does_not_stop_a_migration() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    load(&path, JOURNALS[2]);
+    raw(&path).execute_batch("UPDATE events SET body = '{' WHERE run_id = 'finished'").expect("damaged");
+    let store = open(path);
+    store.outbox_ack(&(1..=1000).map(OutboxId).collect::<Vec<_>>()).await.expect("acknowledged");
+    // Nobody knows how old it is.
+    assert_eq!(store.runs_prune(at(i64::MAX), 10).await, Ok(0));
+    assert!(store.run_fetch(&"finished".into()).await.expect("readable").is_some());
+}
+
+#[tokio::test]
+async fn a_step_that_fails_half_way_leaves_the_journal_as_it_was() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    load(&path, JOURNALS[2]);
+    // What the last step makes at its end is there already.
+    raw(&path).execute_batch("CREATE TABLE parked (x)").expect("a table");
+    let (before, looked) = (everything(&path, 3), shape(&path));
+    for _ in 0..2 {
+        let error = try_open(path.clone()).err().expect("it fails");
+        let text = error.to_string();
+        assert!(
+            text.contains("it has schema 3 and cannot be given the next") && text.contains("parked"),
+            "{text}"
+        );
+        assert_eq!((everything(&path, 3), shape(&path)), (before.clone(), looked.clone()));
+        assert_eq!(rows(&raw(&path), "pragma_user_version", "user_version, 0")[0][0], Value::Integer(3));
+    }
+    raw(&path).execute_batch("DROP TABLE parked").expect("taken away");
+    drop(open(path.clone()));
+    assert_eq!(everything(&path, 3), before);
+}

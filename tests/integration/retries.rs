@@ -1,0 +1,187 @@
+//! Delivery to executors that fail (contract G29, design §4): what is tried
+//! again, when, and what is on record of it; who is left alone; who waits for
+//! whom.
+
+use std::time::Duration;
+
+use jarvis_run_coordinator::model::{NodeRun, NodeRunState, RunState};
+use serde_json::{Value, json};
+
+use crate::support::{FakeService, TestServer, soon};
+
+const ONE_RETRY: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "1");
+
+/// A server whose registry says of each type that it is atomic and does this.
+async fn server(side_effect: &'static str) -> (TestServer, FakeService) {
+    let registry = FakeService::registry_of_atomics(side_effect);
+    let t = TestServer::start_with(&[ONE_RETRY, ("JARVIS_NODE_REGISTRY_URL", registry.url())]).await;
+    (t, registry)
+}
+
+/// The root of a run of this type when it is over, and the events between the
+/// first permission to execute it and the end of the run.
+async fn ended(t: &TestServer, node_type: &str) -> (NodeRun, Vec<Value>) {
+    let run = t.run_start(node_type, json!({})).await;
+    let events = t.follow(&run.run_id).await;
+    let events = events.iter().map(|event| serde_json::to_value(event).expect("JSON"));
+    let between = events.skip(4).filter(|event| event["type"] != "run_completed").collect();
+    (t.node_run(&run.root_node_run_id).await, between)
+}
+
+fn error_code(node: &NodeRun) -> String {
+    let error = node.extensions.as_ref().and_then(|map| map.get("completion_error"));
+    error.and_then(|error| error["code"].as_str()).unwrap_or_default().to_owned()
+}
+
+async fn health(t: &TestServer, check: &str) -> Value {
+    let health = t.get("/v1/health").await.ok();
+    let checks = health["checks"].as_array().expect("checks");
+    checks
+        .iter()
+        .find(|known| known["name"] == check)
+        .unwrap_or_else(|| panic!("no {check}: {health}"))
+        .clone()
+}
+
+/// Waits until a check of health has this status.
+async fn health_is(t: &TestServer, check: &str, status: &str) -> Value {
+    soon("the health", async {
+        loop {
+            let check = health(t, check).await;
+            if check["status"] == status {
+                return check;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_executor_that_is_busy_is_asked_again_when_it_says_whatever_the_node_does() {
+    let (t, _registry) = server("irreversible").await;
+    let (root, events) = ended(&t, "atomic.busy-once").await;
+    assert_eq!((root.state, t.executors.executions(root.node_run_id.as_str())), (NodeRunState::Succeeded, 2));
+    let types: Vec<&Value> = events.iter().map(|event| &event["type"]).collect();
+    assert_eq!(types, ["recovery_applied", "policy_decided", "node_evaluated", "atomic_executed"]);
+    assert_eq!(events[3]["data"], json!({"state": "succeeded", "attempts": 2}));
+    // On record with the NodeRun as in the event, and not before the time that
+    // the executor named.
+    let action = &events[0]["data"];
+    assert_eq!(json!(root.recovery_actions), json!([action]));
+    assert_eq!((&action["type"], &action["message"]), (&json!("retry"), &json!("come back later")));
+    let facts = &action["extensions"];
+    assert_eq!((&facts["jarvis.attempt"], &facts["jarvis.code"]), (&json!(1), &json!("busy")));
+    let at =
+        |value: &Value| value.as_str().expect("a time").parse::<jarvis_run_coordinator::time::Timestamp>();
+    let (failed, again) =
+        (at(&events[0]["time"]).expect("a time"), at(&facts["jarvis.retry_at"]).expect("a time"));
+    assert_eq!(again.since(failed), Duration::from_secs(1));
+    assert!(at(&events[1]["time"]).expect("a time") >= again);
+    let attempts = t.attempts_until(&root.node_run_id, 1).await;
+    assert_eq!(attempts[0]["outcome"]["failed"]["error"]["code"], "busy");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn after_an_answer_that_broke_off_only_what_does_no_harm_is_executed_again() {
+    for (side_effect, state, executions) in [
+        ("read", NodeRunState::Succeeded, 2),
+        ("write", NodeRunState::Failed, 1),
+        ("irreversible", NodeRunState::Failed, 1),
+    ] {
+        let (t, _registry) = server(side_effect).await;
+        let (root, _) = ended(&t, "atomic.break-once").await;
+        let found = (root.state, t.executors.executions(root.node_run_id.as_str()));
+        assert_eq!(found, (state, executions), "{side_effect}");
+        if state == NodeRunState::Failed {
+            assert_eq!(error_code(&root), "executor_outcome_unknown", "{side_effect}");
+            t.executors.called(&format!("{}:cancel", root.node_run_id), 1).await;
+        }
+        t.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_fails_with_its_executors_words_when_it_was_tried_often_enough() {
+    let (t, _registry) = server("read").await;
+    let (root, events) = ended(&t, "atomic.busy").await;
+    assert_eq!((root.state, error_code(&root).as_str()), (NodeRunState::Failed, "busy"));
+    assert_eq!(t.executors.executions(root.node_run_id.as_str()), 2);
+    assert_eq!(events.last().map(|event| &event["data"]), Some(&json!({"state": "failed", "attempts": 2})));
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_begin_whose_answer_was_lost_is_repeated_and_the_composite_goes_on() {
+    let t = TestServer::start().await;
+    let run = t.run_start("composite.lost", json!({})).await;
+    t.executors.called(":begin", 2).await;
+    t.complete(&run.root_node_run_id, "succeeded").await;
+    assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
+    let children = json!(t.node_run(&run.root_node_run_id).await.recovery_actions);
+    assert_eq!(children[0]["extensions"]["jarvis.code"], "composite_executor_unavailable");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancel_does_not_wait_for_the_next_try() {
+    let t = TestServer::start().await;
+    t.executors.overload(true);
+    let run = t.run_start("atomic.echo", json!({})).await;
+    t.node_run_until(&run.root_node_run_id, |node| node.recovery_actions.is_some()).await;
+    assert_eq!(t.cancel(&run.run_id).await.state, RunState::Canceled);
+    t.executors.overload(false);
+    t.at_rest().await;
+    let (node, events) = (t.node_run(&run.root_node_run_id).await, t.events(&run.run_id).await);
+    assert_eq!(node.state, NodeRunState::Canceled);
+    let calls = t.executors.executions(run.root_node_run_id.as_str());
+    let permissions = events.iter().filter(|event| event.type_.to_string() == "policy_decided").count() - 1;
+    assert_eq!(calls, permissions, "nothing was begun after the cancel");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn an_executor_that_refuses_everything_is_left_alone_and_found_again() {
+    let t = TestServer::start().await;
+    assert_eq!(health(&t, "atomic_executor").await["status"], "ok");
+    t.executors.overload(true);
+    let mut runs = Vec::new();
+    for _ in 0..20 {
+        runs.push(t.run_start("atomic.echo", json!({})).await);
+    }
+    health_is(&t, "atomic_executor", "degraded").await;
+    t.executors.overload(false);
+    for run in &runs {
+        assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
+    }
+    health_is(&t, "atomic_executor", "ok").await;
+    // Each of them was refused once or twice at most: the others were not even
+    // sent while it was down.
+    let refused = t.executors.calls().len() - runs.len();
+    assert!(refused < 2 * runs.len(), "{refused} calls for nothing");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_with_a_lot_to_do_leaves_room_for_others() {
+    let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "4")]).await;
+    let big = t.run_start("composite.accept", json!({})).await;
+    let spec = json!({"node_type_ref": {"node_type_id": "atomic.hang", "version": "1.0.0"}, "inputs": {}});
+    // More than one run may have in hand.
+    for _ in 0..2 {
+        t.children(&big.run_id, &big.root_node_run_id, &vec![spec.clone(); 1000]).await;
+    }
+    t.executors.called(":execute", 3).await;
+    for _ in 0..3 {
+        let small = t.run_start("atomic.echo", json!({})).await;
+        assert_eq!(t.run_ended(&small.run_id).await.state, RunState::Succeeded);
+    }
+    assert_eq!(
+        t.executors.calls().iter().filter(|call| call.body["run_id"] == *big.run_id.as_str()).count(),
+        4
+    );
+    t.cancel(&big.run_id).await;
+    t.at_rest().await;
+    t.stop().await;
+}

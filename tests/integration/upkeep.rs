@@ -1,0 +1,327 @@
+//! The command `journal`, retention, and journals that older programs left.
+
+use std::{
+    fmt::Write,
+    fs,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use futures::future::{join, join_all};
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::support::{FakeExecutors, FakeStores, Program, TestServer, process::start_request, soon};
+
+/// What older programs left; see `migrations_tests` for what is in them.
+const JOURNALS: [&str; 3] = [
+    include_str!("../journals/schema-1.sql"),
+    include_str!("../journals/schema-2.sql"),
+    include_str!("../journals/schema-3.sql"),
+];
+
+fn edit(program: &Program, sql: &str) {
+    let journal = Connection::open(program.journal()).expect("the journal");
+    journal.execute_batch(sql).expect("SQL");
+}
+
+fn schema(program: &Program) -> i64 {
+    let journal = Connection::open(program.journal()).expect("the journal");
+    journal.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number")
+}
+
+#[tokio::test]
+async fn journals_of_every_schema_go_on_where_they_stopped() {
+    for sql in JOURNALS {
+        let executors = FakeExecutors::start();
+        let stores = FakeStores::start();
+        let mut program = Program::with_executors(&executors);
+        for (name, value) in stores.vars() {
+            program = program.var(name, value);
+        }
+        edit(&program, sql);
+        let schema = schema(&program);
+        let process = program.start().await;
+        // The composite goes on when its child is over.
+        let composite = process.run_get("composite").await;
+        let root = composite["root_node_run_id"].as_str().expect("a Run").to_owned();
+        let children = soon("the child", async {
+            loop {
+                let nodes = executors.calls().into_iter().filter(|call| call.body["run_id"] == "composite");
+                let nodes: Vec<_> = nodes.map(|call| call.body["node_run_id"].clone()).collect();
+                if !nodes.is_empty() {
+                    return nodes;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        let child = children.await[0].as_str().expect("an id").to_owned();
+        process.node_ended(&child).await;
+        assert_eq!(process.node_run(&child).await["state"], "succeeded", "schema {schema}");
+        let completion = json!({"state": "succeeded", "outputs": {}});
+        assert_eq!(process.post(&format!("/v1/node-runs/{root}:complete"), &completion).await.0, 204);
+        for (run, state) in [
+            ("finished", "succeeded"),
+            ("lost", "failed"),
+            ("at-executor", "failed"),
+            ("canceled", "canceled"),
+            ("queued", "succeeded"),
+            ("composite", "succeeded"),
+        ] {
+            assert_eq!(process.run_ended(run).await, state, "schema {schema}: {run}");
+        }
+        // Executors are told what the old program did not come to tell them.
+        for run in ["lost", "at-executor", "canceled"] {
+            let node = process.run_get(run).await["root_node_run_id"].clone();
+            executors.called(&format!("{}:cancel", node.as_str().expect("an id")), 1).await;
+        }
+        // Whatever was owed then arrives now.
+        if schema == 3 {
+            for call in ["POST /v1/runs", "POST /v1/node-runs"] {
+                stores.called(call, 6).await;
+            }
+        }
+        process.terminate().await;
+        let checked = program.command(&["journal", "check"]).await;
+        assert_eq!(checked.code, Some(0), "schema {schema}: {checked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_brought_up_to_date_is_refused_and_left_as_it_was() {
+    let program = Program::server();
+    edit(&program, JOURNALS[2]);
+    edit(&program, "CREATE TABLE parked (x)");
+    let ended = program.run().await;
+    assert_eq!((ended.code, schema(&program)), (Some(3), 3));
+    edit(&program, "DROP TABLE parked");
+    program.start().await.terminate().await;
+    expectorate::assert_contents("tests/output/journal-not-migrated.txt", &ended.stderr);
+}
+
+#[tokio::test]
+async fn a_backup_under_load_has_every_run_that_was_answered_before() {
+    let executors = FakeExecutors::start();
+    let program = Program::with_executors(&executors);
+    let process = program.start().await;
+    let hanging = process.run_start("hanging", "atomic.hang").await;
+    executors.called(":execute", 1).await;
+    let (answered, enough) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+    let load = join_all((0..8).map(|caller| {
+        let (process, answered, enough) = (&process, &answered, &enough);
+        async move {
+            let mut count = 0;
+            while !enough.load(Ordering::SeqCst) {
+                let run = process.run_start(&format!("run-{caller}-{count}"), "atomic.echo").await;
+                answered.lock().expect("unpoisoned").push(run.id);
+                count += 1;
+            }
+        }
+    }));
+    let backup = async {
+        let so_far = || answered.lock().expect("unpoisoned").clone();
+        soon("some load", async {
+            while so_far().len() < 50 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let before = so_far();
+        let ended = program.command(&["journal", "backup", "backup.db"]).await;
+        let after = so_far();
+        enough.store(true, Ordering::SeqCst);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        assert!(ended.stdout.starts_with("backup.db: "), "{}", ended.stdout);
+        assert!(before.len() < after.len(), "nobody had to wait for it");
+        before
+    };
+    let (_, before) = join(load, backup).await;
+    process.kill().await;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(program.path("backup.db")).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "there are secrets in it");
+    }
+    let files = fs::read_dir(program.path(".")).expect("the folder");
+    let names = files.map(|file| file.expect("a file").file_name().into_string().expect("a name"));
+    assert_eq!(names.filter(|name| name.contains("backup")).collect::<Vec<_>>(), ["backup.db"]);
+    let checked = program.command(&["journal", "check", "backup.db"]).await;
+    assert!(checked.code == Some(0) && checked.stdout.ends_with("\nsound\n"), "{checked:?}");
+
+    let restored = Program::with_executors(&executors);
+    fs::copy(program.path("backup.db"), restored.journal()).expect("restored");
+    let process = restored.start().await;
+    for run in &before {
+        assert_eq!(process.run_get(run).await["run_id"], **run);
+        // One that was at the executor when the copy was taken may not be
+        // executed again: whether it was is not known.
+        let state = process.run_ended(run).await;
+        assert!(state == "succeeded" || state == "failed", "{run}: {state}");
+    }
+    assert_eq!(process.run_ended(&hanging.id).await, "failed");
+    process.terminate().await;
+    let checked = restored.command(&["journal", "check"]).await;
+    assert!(checked.code == Some(0) && checked.stdout.ends_with("\nsound\n"), "{checked:?}");
+}
+
+#[tokio::test]
+async fn check_finds_what_is_wrong_and_shows_what_is_parked() {
+    let executors = FakeExecutors::start();
+    let program = Program::with_executors(&executors);
+    let process = program.start().await;
+    let mut runs = Vec::new();
+    for run in ["sound", "unreadable", "gap", "orphaned", "column", "node"] {
+        runs.push(process.run_start(run, "atomic.echo").await);
+        process.run_ended(run).await;
+    }
+    runs.push(process.run_start("live", "atomic.hang").await);
+    executors.called(":execute", 7).await;
+    // While the server has it, too.
+    let mut said = String::new();
+    let mut check = async |what: &str| {
+        let mut ended = program.command(&["journal", "check"]).await;
+        for run in &runs {
+            ended.stdout = ended.stdout.replace(&run.root, &format!("NODE-OF-{}", run.id));
+        }
+        writeln!(said, "{what}: exit code {:?}\n{}{}", ended.code, ended.stdout, ended.stderr).expect("text");
+    };
+    check("as it should be, with the server up").await;
+    process.kill().await;
+
+    edit(
+        &program,
+        "INSERT INTO parked VALUES ('live', '', 'run_deadline', 'it went wrong', 1000000, 2000000, 3);
+         INSERT INTO parked SELECT run_id, node_run_id, 'deadline', 'it went wrong, too', 0, 3000000, 1
+         FROM node_runs WHERE run_id = 'live'",
+    );
+    check("with something parked").await;
+    edit(
+        &program,
+        "UPDATE runs SET body = '{' WHERE run_id = 'unreadable';
+         DELETE FROM events WHERE run_id = 'gap' AND seq = 3;
+         DELETE FROM runs WHERE run_id = 'orphaned';
+         UPDATE node_runs SET path = '1.7' WHERE run_id = 'column';
+         UPDATE node_runs SET body = json_set(body, '$.node.state', 'queued') WHERE run_id = 'node';
+         INSERT INTO outbox (run_id, decided_at, new) VALUES ('nowhere', 1, 1)",
+    );
+    check("with damage").await;
+    expectorate::assert_contents("tests/output/journal-check.txt", &said);
+}
+
+#[tokio::test]
+async fn a_file_whose_pages_are_damaged_is_not_sound() {
+    let executors = FakeExecutors::start();
+    let program = Program::with_executors(&executors);
+    let process = program.start().await;
+    for run in 0..30 {
+        let run = process.run_start(&format!("run-{run}"), "atomic.echo").await;
+        process.run_ended(&run.id).await;
+    }
+    process.terminate().await;
+    let mut bytes = fs::read(program.journal()).expect("the journal");
+    let half = bytes.len() / 2 / 4096 * 4096;
+    bytes[half..half + 8192].fill(0xaa);
+    fs::write(program.path("damaged.db"), bytes).expect("written");
+    let ended = program.command(&["journal", "check", "damaged.db"]).await;
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("problem: file: ") || ended.stderr.contains("malformed"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_to_a_journal_is_said_with_exit_code_3() {
+    let program = Program::server();
+    let process = program.start().await;
+    program.write("there.db", "something");
+    program.write("empty.db", "");
+    let mut said = String::new();
+    for words in [
+        &["backup", "there.db"][..],
+        &["backup", "no/such/folder/b.db"],
+        &["backup", "b.db", "--journal", "missing.db"],
+        &["backup", "b.db", "--journal", "there.db"],
+        &["check", "missing.db"],
+        &["check", "there.db"],
+        &["check", "empty.db"],
+        &["compact"],
+        &["compact", "--journal", "missing.db"],
+    ] {
+        let ended = program.command(&[&["journal"], words].concat()).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(3), ""), "{words:?}");
+        writeln!(said, "$ jarvis-run-coordinator journal {}\n{}", words.join(" "), ended.stderr)
+            .expect("text");
+    }
+    assert!(!program.path("b.db").exists() && !program.path("missing.db").exists());
+    assert_eq!(fs::read_to_string(program.path("there.db")).expect("a file"), "something");
+    expectorate::assert_contents("tests/output/journal-errors.txt", &said);
+    process.terminate().await;
+}
+
+#[tokio::test]
+async fn compact_gives_back_what_forgotten_runs_took() {
+    let executors = FakeExecutors::start();
+    let program = Program::with_executors(&executors);
+    let process = program.start().await;
+    for run in 0..20 {
+        let mut request = start_request(&format!("run-{run}"), "atomic.echo");
+        request["input"]["ballast"] = "x".repeat(20_000).into();
+        assert_eq!(process.post("/v1/runs", &request).await.0, 200);
+        process.run_ended(&format!("run-{run}")).await;
+    }
+    process.run_start("live", "composite.accept").await;
+    process.kill().await;
+
+    let kept = program.command(&["journal", "compact", "--finished-before", "1d"]).await;
+    assert!(kept.stdout.starts_with("0 runs deleted"), "{kept:?}");
+    let size = || fs::metadata(program.journal()).expect("the journal").len();
+    let before = size();
+    edit(&program, "UPDATE runs SET changed_at = 1 WHERE terminal = 1");
+    let ended = program.command(&["journal", "compact", "--finished-before", "1d"]).await;
+    assert!(ended.code == Some(0) && ended.stdout.starts_with("20 runs deleted"), "{ended:?}");
+    assert!(size() * 3 < before, "{before} bytes before, {} after", size());
+    assert!(ended.stdout.contains(&format!("{before} bytes before, {} after", size())), "{ended:?}");
+    let process = program.start().await;
+    assert_eq!(process.get("/v1/runs/run-0").await.0, 404);
+    assert_eq!(process.run_get("live").await["state"], "running");
+    process.terminate().await;
+}
+
+#[tokio::test]
+async fn finished_runs_are_forgotten_when_their_time_is_up_and_may_be_started_anew() {
+    let executors = FakeExecutors::start();
+    let program = Program::with_executors(&executors).var("JARVIS_RUN_COORDINATOR_RETENTION", "1s");
+    let process = program.start().await;
+    let live = process.run_start("live", "composite.accept").await;
+    let first = process.run_start("old", "atomic.echo").await;
+    process.logged("finished runs forgotten", 1).await;
+    assert_eq!(process.get("/v1/runs/old").await.1["error"]["code"], "run_not_found");
+    assert_eq!(process.get("/v1/runs/old/events").await.0, 404);
+    assert_eq!(process.get(&format!("/v1/node-runs/{}", first.root)).await.0, 404);
+    // Nobody remembers the first: this is another run.
+    let again = process.run_start("old", "atomic.echo").await;
+    assert_ne!(again.root, first.root);
+    assert_eq!(process.run_get(&live.id).await["state"], "running");
+    process.terminate().await;
+}
+
+#[tokio::test]
+async fn a_forgotten_run_that_the_run_store_has_is_known_again_when_it_is_asked_for() {
+    let stores = FakeStores::start();
+    let vars = [&stores.vars()[..], &[("JARVIS_RUN_COORDINATOR_RETENTION", "1s")]].concat();
+    let t = TestServer::start_with(&vars).await;
+    let run = t.run_start("atomic.echo", json!({"of": "it"})).await;
+    let events = t.follow(&run.run_id).await;
+    let ended = t.run(&run.run_id).await;
+    soon("oblivion", async {
+        while t.everything().iter().any(|row| row.starts_with("runs\t")) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(t.everything().is_empty(), "{:?}", t.everything());
+    assert_eq!(t.run(&run.run_id).await, ended);
+    assert_eq!(t.events(&run.run_id).await, events);
+    assert_eq!(t.node_run(&run.root_node_run_id).await.node_run_id, run.root_node_run_id);
+}
