@@ -192,15 +192,16 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date_by_the_clock_of_its_sender() {
-        let now = "Wed, 21 Oct 2015 07:28:00 GMT";
-        let cases: [(&[(HeaderName, &str)], Option<u64>); 8] = [
+        const NOW: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
+        type Headers = &'static [(HeaderName, &'static str)];
+        let cases: [(Headers, Option<u64>); 8] = [
             (&[], None),
             (&[(RETRY_AFTER, "7")], Some(7)),
             (&[(RETRY_AFTER, " 0 ")], Some(0)),
             (&[(RETRY_AFTER, "soon")], None),
             (&[(RETRY_AFTER, "-1")], None),
-            (&[(RETRY_AFTER, "Wed, 21 Oct 2015 07:29:30 GMT"), (DATE, now)], Some(90)),
-            (&[(RETRY_AFTER, "Wed, 21 Oct 2015 07:00:00 GMT"), (DATE, now)], Some(0)),
+            (&[(RETRY_AFTER, "Wed, 21 Oct 2015 07:29:30 GMT"), (DATE, NOW)], Some(90)),
+            (&[(RETRY_AFTER, "Wed, 21 Oct 2015 07:00:00 GMT"), (DATE, NOW)], Some(0)),
             (&[(RETRY_AFTER, "Wed, 21 Oct 2015 07:29:30 GMT")], None),
         ];
         for (headers, seconds) in cases {
