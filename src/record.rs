@@ -73,6 +73,10 @@ pub struct NodeRecord {
     /// another try.
     #[serde(default)]
     pub retries: u32,
+    /// An earlier attempt may still be at its executor: nobody knows what
+    /// became of it.
+    #[serde(default)]
+    pub astray: bool,
     /// What its NodeType says about effects on the world; none = unknown.
     pub side_effect: Option<SideEffectClass>,
     /// Its NodeType says that executing it twice does no harm.

@@ -23,6 +23,11 @@ const TRIES: u32 = 15;
 /// than a token request and a connection may take.
 const TELLS: u32 = 6;
 
+/// So long the executor of a composite is told only after those of nodes that
+/// ended before it, which are below it: longer it would suffer for an executor
+/// that does not answer.
+const DESCENDANTS_FIRST: Duration = Duration::from_secs(1);
+
 /// What came of telling an executor.
 enum Heard {
     Yes,
@@ -91,6 +96,9 @@ impl Dispatcher {
         let (service, answer) = match node.node.kind {
             Some(NodeKind::Composite) => {
                 let Some(executor) = &executors.composite else { return Ok(()) };
+                if let Some(atomic) = &executors.atomic {
+                    within(clock, DESCENDANTS_FIRST, atomic.gate.telling()).await;
+                }
                 let _turn = executor.gate.telling().await;
                 (Service::CompositeExecutor, within(clock, timeout, executor.role.cancel(node.id())).await)
             }

@@ -215,6 +215,7 @@ fn node_record(
         rounds,
         attempt: 0,
         retries: 0,
+        astray: false,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         deadline: run.deadline,

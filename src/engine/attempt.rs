@@ -340,6 +340,7 @@ pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp
     if retry::may_repeat(&node) {
         let lost = "The coordinator stopped while the node was at its executor";
         retry::note(&mut draft, &mut node, attempt, "attempt_lost", lost, now);
+        retry::go_astray(&mut node);
         node.wake = Some(wake(Job::Dispatch, now, lease));
         draft.put(node);
     } else {

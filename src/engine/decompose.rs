@@ -228,6 +228,7 @@ fn record(
         rounds: 0,
         attempt: 0,
         retries: 0,
+        astray: false,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         deadline,

@@ -151,7 +151,8 @@ impl Draft {
         node.node.extensions = extensions::Writer::update(rules, node.node.extensions.take())
             .own(extensions::COMPLETION_ERROR, end.error.as_ref())
             .done();
-        node.wake = end.tell_executor.then(|| wake(Job::CancelExecutor, self.now, lease));
+        let tell_executor = end.tell_executor || node.astray;
+        node.wake = tell_executor.then(|| wake(Job::CancelExecutor, self.now, lease));
         match node.node.kind {
             Some(NodeKind::Atomic) => {
                 let mut data = Map::from_iter([("state".into(), end.state.to_string().into())]);

@@ -114,9 +114,19 @@ pub(super) fn put_again(
     let outcome = AttemptOutcome::Failed { error: failed.error.clone(), retry_at: at };
     draft.attempt(&node, attempt, outcome);
     node.retries += 1;
+    match failed.work {
+        Work::Unanswered | Work::Doubtful => go_astray(&mut node),
+        Work::NotBegun | Work::Refused => {}
+    }
     node.wake = Some(wake(Job::Dispatch, at, &None));
     note(draft, &mut node, attempt, &failed.error.code, &failed.error.message, at);
     draft.put(node);
+}
+
+/// Another attempt will be made although this one may still be at its executor.
+/// (A composite's executor knows only one.)
+pub(super) fn go_astray(node: &mut NodeRecord) {
+    node.astray = node.node.kind != Some(NodeKind::Composite);
 }
 
 /// Writes on the NodeRun and into the events that an attempt came to nothing
@@ -155,8 +165,7 @@ pub(super) fn given_up(node: &NodeRecord, failed: FailedCall) -> End {
         Work::Unanswered => (true, unknown(error, node.attempt)),
         Work::Doubtful => (true, doubtful(error)),
     };
-    // So may be one of those before, of which nobody knows more.
-    End { tell_executor: may_be_at_work || node.attempt > 1, ..End::failed(error) }
+    End { tell_executor: may_be_at_work, ..End::failed(error) }
 }
 
 /// Nobody knows what the executor did, and it must not be asked again.

@@ -97,6 +97,7 @@ pub fn run_start(
         rounds: 0,
         attempt: 0,
         retries: 0,
+        astray: false,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         deadline: Some(deadline),

@@ -89,6 +89,7 @@ pub(super) struct Node {
     pub(super) rounds: u64,
     pub(super) attempt: u32,
     pub(super) retries: u32,
+    pub(super) astray: bool,
     pub(super) began: Option<Timestamp>,
     pub(super) deadline: Timestamp,
     pub(super) job: Option<Job>,
@@ -260,6 +261,7 @@ impl Model {
             rounds: 0,
             attempt: 0,
             retries: 0,
+            astray: false,
             began: None,
             deadline: self.deadline,
             job: Some(Job::Dispatch),
@@ -315,10 +317,11 @@ impl Model {
         let worth_it = work == Work::NotBegun || unclear && harmless;
         if worth_it && node.retries < self.max_retries && again < node.deadline {
             node.retries += 1;
+            node.astray |= unclear && node.sort != Sort::Composite;
             node.job = Some(Job::Dispatch);
             self.logged += 1;
         } else {
-            self.end(at, Failed, unclear || earlier, now);
+            self.end(at, Failed, unclear, now);
         }
     }
 
@@ -329,7 +332,10 @@ impl Model {
         }
         self.logged += 1;
         match self.nodes[at].sort {
-            Sort::Composite | Sort::Reader => self.nodes[at].job = Some(Job::Dispatch),
+            Sort::Composite | Sort::Reader => {
+                self.nodes[at].job = Some(Job::Dispatch);
+                self.nodes[at].astray |= self.nodes[at].sort == Sort::Reader;
+            }
             Sort::Writer | Sort::Odd => self.end(at, Failed, true, now),
         }
     }
@@ -358,7 +364,7 @@ impl Model {
         let node = &mut self.nodes[at];
         node.state = state;
         node.ended_at = Some(now);
-        node.job = tell.then_some(Job::CancelExecutor);
+        node.job = (tell || node.astray).then_some(Job::CancelExecutor);
         if at == 0 {
             let run = match state {
                 Succeeded => RunState::Succeeded,

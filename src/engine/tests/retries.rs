@@ -170,6 +170,18 @@ fn a_node_whose_time_is_up_before_the_next_try_fails_now() {
 }
 
 #[test]
+fn an_attempt_that_went_astray_is_called_off_when_another_has_ended_the_node() {
+    for (work, told) in [(Work::Unanswered, true), (Work::Doubtful, true), (Work::NotBegun, false)] {
+        let mut world = begun(SideEffectClass::Read, false);
+        world.finish("a", 1, call_failed(work));
+        world.begin("a");
+        world.answer("a", NodeRunState::Succeeded);
+        assert_eq!(world.state("a"), NodeRunState::Succeeded);
+        assert_eq!(world.job("a"), told.then_some(Job::CancelExecutor), "{work:?}");
+    }
+}
+
+#[test]
 fn cancel_beats_backoff() {
     let mut world = begun(SideEffectClass::Read, false);
     world.finish("a", 1, call_failed(Work::Unanswered));

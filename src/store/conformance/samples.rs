@@ -71,6 +71,7 @@ pub fn node(run: &str, path: &str) -> NodeRecord {
         rounds: 0,
         attempt: 0,
         retries: 0,
+        astray: false,
         side_effect: None,
         idempotent: false,
         deadline: Some(at(500_000)),
