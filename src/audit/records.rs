@@ -1,6 +1,6 @@
 //! What the records of a run say, each by itself and all together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Findings, Scene};
 use crate::{
     model::{Extensions, NodeKind, NodeRunState, SideEffectClass, StructuralConstraints},
-    record::{Job, NodeRecord},
+    record::{AttemptOutcome, Job, NodeRecord},
 };
 
 pub(super) fn check(scene: &Scene<'_>, findings: &mut Findings) {
@@ -69,25 +69,26 @@ fn awake(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
 
 /// Why each earlier attempt did not become the node's end.
 fn attempts(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
-    let numbers: Vec<u32> = scene
-        .attempts
-        .iter()
-        .filter(|attempt| attempt.node_run_id == *node.id())
-        .map(|attempt| attempt.attempt)
-        .collect();
-    let logged: BTreeSet<u32> = numbers.iter().copied().collect();
-    findings.rule("an attempt is recorded once", logged.len() == numbers.len(), || about(node));
-    let begun = logged.iter().all(|number| (1..=node.attempt).contains(number));
-    findings.rule("only what was begun is recorded", begun, || format!("{logged:?} of {}", about(node)));
-    let explained = (1..node.attempt).all(|number| logged.contains(&number));
+    let of_node = || scene.attempts.iter().filter(|attempt| attempt.node_run_id == *node.id());
+    let logged: BTreeMap<u32, &AttemptOutcome> =
+        of_node().map(|attempt| (attempt.attempt, &attempt.outcome)).collect();
     let what = || format!("{logged:?} of {}", about(node));
+    findings.rule("an attempt is recorded once", logged.len() == of_node().count(), what);
+    let begun = logged.keys().all(|number| (1..=node.attempt).contains(number));
+    findings.rule("only what was begun is recorded", begun, what);
+    let explained = (1..node.attempt).all(|number| logged.contains_key(&number));
     findings.rule("no attempt is given up without a record", explained, what);
     if !scene.adopted {
+        // What had surely not begun has failed. Of what was lost, or answered
+        // after all, nobody knows that.
         let may_repeat = node.idempotent
             || node.side_effect == Some(SideEffectClass::Read)
             || node.node.kind == Some(NodeKind::Composite);
-        let once = node.attempt <= 1 || may_repeat;
-        findings.rule("what may not be executed twice is not", once, || about(node));
+        let begun_before = logged.range(..node.attempt).any(|(_, outcome)| match outcome {
+            AttemptOutcome::Failed { .. } => false,
+            AttemptOutcome::Late { .. } | AttemptOutcome::Lost | AttemptOutcome::Fenced => true,
+        });
+        findings.rule("what may not be executed twice is not", may_repeat || !begun_before, what);
         let started = node.node.started_at.is_some();
         findings.same("what was attempted was started", &node.id(), &(node.attempt > 0), &started);
     }

@@ -53,6 +53,17 @@ impl Told {
     }
 }
 
+fn lost(told: &Told, attempt: u32) -> AttemptRecord {
+    AttemptRecord {
+        node_run_id: told.nodes[0].id().clone(),
+        run_id: "a".into(),
+        attempt,
+        started_at: at(1),
+        ended_at: at(2),
+        outcome: AttemptOutcome::Lost,
+    }
+}
+
 #[test]
 fn the_truth_is_let_pass() {
     assert_eq!(Told::truth().rules(), Vec::<&str>::new());
@@ -85,16 +96,10 @@ fn each_lie_is_found() {
         ("what may not be executed twice is not", |told| {
             told.nodes[0].attempt = 2;
             told.nodes[0].node.kind = Some(crate::model::NodeKind::Atomic);
+            told.attempts.push(lost(told, 1));
         }),
         ("only what was begun is recorded", |told| {
-            told.attempts.push(AttemptRecord {
-                node_run_id: told.nodes[0].id().clone(),
-                run_id: "a".into(),
-                attempt: 2,
-                started_at: at(1),
-                ended_at: at(2),
-                outcome: AttemptOutcome::Lost,
-            });
+            told.attempts.push(lost(told, 2));
         }),
     ];
     for (rule, lie) in lies {

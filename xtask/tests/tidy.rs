@@ -24,6 +24,7 @@ fn an_import_against_the_table_is_found() {
         ("src/model/scalar.rs", "use crate::record::NodePath;"),
         ("src/record.rs", "use crate::engine::Rejection;"),
         ("src/record.rs", "use super::engine::Rejection;"),
+        ("src/audit/mod.rs", "use crate::engine::lifecycle;"),
         ("src/engine/decide.rs", "use crate::{model::Run, store::Store};"),
         ("src/engine/decide.rs", "fn f(x: &crate::coordinator::Coordinator) {}"),
         ("src/store/sqlite.rs", "use crate::engine::decide;"),
