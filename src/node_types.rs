@@ -22,11 +22,15 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use serde_json::Value;
 use slog::{Logger, warn};
 
 use crate::{
-    clients::{CallError, Service, node_registry},
+    clients::{
+        CallError, Service,
+        node_registry::{self, types::NodeType},
+    },
     engine::NodeTypeFacts,
     model::{NodeKind, NodeTypeRef, SideEffectClass},
     time::{Clock, Timestamp, within},
@@ -58,9 +62,26 @@ pub struct NodeTypes {
     registry: Option<Registry>,
 }
 
+/// A registry, as we ask it.
+#[async_trait]
+pub trait NodeRegistry: Send + Sync + 'static {
+    /// What it says about a type; without a version, about the highest.
+    async fn node_type(&self, id: &str, version: Option<&str>) -> Result<NodeType, CallError>;
+}
+
+#[async_trait]
+impl NodeRegistry for node_registry::Client {
+    async fn node_type(&self, id: &str, version: Option<&str>) -> Result<NodeType, CallError> {
+        let answer = self.get_node_type(id, version).await;
+        answer
+            .map(progenitor_client::ResponseValue::into_inner)
+            .map_err(|error| CallError::new(Service::NodeRegistry, error))
+    }
+}
+
 /// How a registry is asked.
 pub struct RegistryOptions {
-    pub client: node_registry::Client,
+    pub registry: Arc<dyn NodeRegistry>,
     pub timeout: Duration,
     pub outage: Outage,
 }
@@ -131,16 +152,15 @@ impl Registry {
     /// What the registry says, which is remembered; `None` if it does not know
     /// the type.
     async fn ask(&self, key: &(String, String)) -> Result<Option<NodeTypeFacts>, String> {
-        let RegistryOptions { client, timeout, outage: _ } = &self.options;
+        let RegistryOptions { registry, timeout, outage: _ } = &self.options;
         let (id, version) = key;
-        let call = client.get_node_type(id, (!version.is_empty()).then_some(&**version));
-        let answer = match within(&*self.clock, *timeout, call).await {
-            Some(answer) => answer.map_err(|error| CallError::new(Service::NodeRegistry, error)),
-            None => Err(CallError::unavailable(Service::NodeRegistry, "no answer in time")),
-        };
+        let call = registry.node_type(id, (!version.is_empty()).then_some(&**version));
+        let answer = within(&*self.clock, *timeout, call)
+            .await
+            .unwrap_or_else(|| Err(CallError::unavailable(Service::NodeRegistry, "no answer in time")));
         let mut state = self.state();
         let answered = match answer {
-            Ok(answer) => Ok(Some(from_registry(answer.into_inner()))),
+            Ok(answer) => Ok(Some(from_registry(answer))),
             Err(error) if error.status == Some(404) => Ok(None),
             Err(error) => {
                 let reason = error.details.get("error").and_then(Value::as_str).unwrap_or(&error.message);
@@ -172,7 +192,7 @@ impl Registry {
     }
 }
 
-fn from_registry(node_type: node_registry::types::NodeType) -> NodeTypeFacts {
+fn from_registry(node_type: NodeType) -> NodeTypeFacts {
     let says = |key: &str| node_type.extensions.as_ref().and_then(|extensions| extensions.get(key));
     NodeTypeFacts {
         kind: Some(node_type.kind),

@@ -370,11 +370,11 @@ impl Peers {
     fn policy(&self, settings: &Settings) -> Policy {
         match (&settings.pdp, settings.policy) {
             (Some(pdp), _) => Policy::Pdp {
-                client: clients::pdp::Client::new_with_client(
+                pdp: Arc::new(clients::pdp::Client::new_with_client(
                     pdp.url.as_str(),
                     self.http.clone(),
                     self.peer(Service::Pdp, pdp),
-                ),
+                )),
                 timeout: settings.calls.call_timeout,
                 clock: Arc::clone(&self.clock),
                 log: self.log.clone(),
@@ -393,11 +393,11 @@ impl Peers {
             Mode::Required | Mode::Optional => self.peer(Service::NodeRegistry, registry),
         };
         let options = RegistryOptions {
-            client: clients::node_registry::Client::new_with_client(
+            registry: Arc::new(clients::node_registry::Client::new_with_client(
                 registry.url.as_str(),
                 self.http.clone(),
                 peer,
-            ),
+            )),
             timeout: settings.calls.call_timeout,
             outage: match settings.registry_outage {
                 RegistryOutage::Closed => Outage::Closed,

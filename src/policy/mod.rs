@@ -1,15 +1,23 @@
-//! Asking for permission (contract §10): a Policy Decision Point over HTTP, or,
-//! without one, the posture that the configuration gives.
+//! Asking for permission (contract §10): a Policy Decision Point, which is a
+//! role that HTTP is one way to fill, or, without one, the posture that the
+//! configuration gives.
 //!
 //! Whatever goes wrong, the answer is a decision, and it is *deny*.
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use slog::{Logger, warn};
 
 use crate::{
-    clients::{CallError, Service, pdp},
+    clients::{
+        CallError, Service,
+        pdp::{
+            self,
+            types::{PolicyDecision, PolicyDecisionRequest},
+        },
+    },
     engine::{PolicyDecided, PolicyOutcome},
     model::{ConstraintEnvelope, NodeRun, RunContext},
     time::{Clock, within},
@@ -31,7 +39,23 @@ pub enum Posture {
 /// Who decides.
 pub enum Policy {
     Local(Posture),
-    Pdp { client: pdp::Client, timeout: Duration, clock: Arc<dyn Clock>, log: Logger },
+    Pdp { pdp: Arc<dyn DecisionPoint>, timeout: Duration, clock: Arc<dyn Clock>, log: Logger },
+}
+
+/// A PDP, as we ask it.
+#[async_trait]
+pub trait DecisionPoint: Send + Sync + 'static {
+    async fn decide(&self, request: &PolicyDecisionRequest) -> Result<PolicyDecision, CallError>;
+}
+
+#[async_trait]
+impl DecisionPoint for pdp::Client {
+    async fn decide(&self, request: &PolicyDecisionRequest) -> Result<PolicyDecision, CallError> {
+        let answer = self.decide_policy(request).await;
+        answer
+            .map(progenitor_client::ResponseValue::into_inner)
+            .map_err(|error| CallError::new(Service::Pdp, error))
+    }
 }
 
 /// What is asked.
@@ -65,17 +89,15 @@ impl Policy {
                 Some("policy_unconfigured".into()),
                 Some("No PDP configured for policy enforcement".into()),
             ),
-            Self::Pdp { client, timeout, clock, log } => {
+            Self::Pdp { pdp, timeout, clock, log } => {
                 let request = request(question);
-                let ask = || async {
-                    let answer = client.decide_policy(&request).await;
-                    answer.map_err(|error| CallError::new(Service::Pdp, error))
-                };
                 let asked = async {
-                    match ask().await {
+                    match pdp.decide(&request).await {
                         // The connection broke off, perhaps an old one. A question
                         // changes nothing: it is asked once more.
-                        Err(error) if error.status.is_none() && !error.never_sent => ask().await,
+                        Err(error) if error.status.is_none() && !error.never_sent => {
+                            pdp.decide(&request).await
+                        }
                         answer => answer,
                     }
                 };
@@ -84,7 +106,7 @@ impl Policy {
                     None => Err(CallError::unavailable(Service::Pdp, "no answer in time")),
                 };
                 match answer {
-                    Ok(answer) => from_pdp(action, answer.into_inner()),
+                    Ok(answer) => from_pdp(action, answer),
                     Err(error) => {
                         // The event says less: callers see it.
                         warn!(log, "denied: the PDP did not decide"; "action" => action, "code" => &error.code,
@@ -98,9 +120,9 @@ impl Policy {
     }
 }
 
-fn request(question: Question<'_>) -> pdp::types::PolicyDecisionRequest {
+fn request(question: Question<'_>) -> PolicyDecisionRequest {
     let Question { action, node, run_context, constraints, context } = question;
-    pdp::types::PolicyDecisionRequest {
+    PolicyDecisionRequest {
         action: action.into(),
         run_id: Some(node.run_id.clone()),
         node_run_id: Some(node.node_run_id.clone()),
@@ -112,7 +134,7 @@ fn request(question: Question<'_>) -> pdp::types::PolicyDecisionRequest {
     }
 }
 
-fn from_pdp(action: &'static str, answer: pdp::types::PolicyDecision) -> PolicyDecided {
+fn from_pdp(action: &'static str, answer: PolicyDecision) -> PolicyDecided {
     let outcome = match answer.decision {
         pdp::types::PolicyDecisionOutcome::Allow => PolicyOutcome::Allow,
         pdp::types::PolicyDecisionOutcome::Deny => PolicyOutcome::Deny,
@@ -191,9 +213,9 @@ mod tests {
             });
             let peer = crate::clients::Peer::anonymous(Service::Pdp);
             let policy = Policy::Pdp {
-                client: pdp::Client::new_with_client(&url, reqwest::Client::new(), peer),
+                pdp: Arc::new(pdp::Client::new_with_client(&url, reqwest::Client::new(), peer)),
                 timeout: std::time::Duration::from_secs(10),
-                clock: std::sync::Arc::new(crate::time::SystemClock),
+                clock: Arc::new(crate::time::SystemClock),
                 log: slog::Logger::root(slog::Discard, slog::o!()),
             };
             let question = Question {
