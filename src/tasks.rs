@@ -32,8 +32,10 @@ impl TaskSet {
         let (log, cut_off) = (self.log.clone(), self.cut_off.clone());
         self.tracker.spawn(async move {
             let ended = tokio::select! {
-                ended = AssertUnwindSafe(work).catch_unwind() => ended,
+                // One that is cut off does nothing more, whatever it waited for.
+                biased;
                 () = cut_off.cancelled() => Ok(()),
+                ended = AssertUnwindSafe(work).catch_unwind() => ended,
             };
             if let Err(panic) = ended {
                 error!(log, "background task panicked"; "task" => name, "panic" => panic_message(&*panic));

@@ -155,6 +155,8 @@ pub fn backoff(tries: u32, base: Duration, cap: Duration, salt: &str) -> Duratio
 /// What `work` gives, or `None` if that takes longer than `time`.
 pub async fn within<T>(clock: &dyn Clock, time: Duration, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
+        // What is there in the last moment is not thrown away.
+        biased;
         result = work => Some(result),
         () = clock.sleep(time) => None,
     }
