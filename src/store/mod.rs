@@ -6,11 +6,14 @@
 //! - `sqlite`: built in; one writer thread with group commit.
 //! - `conformance`: the suite that every implementation must pass.
 //! - `faulty`: a decorator that injects faults, for tests.
+//! - `memory`: plain data, for tests.
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 #[cfg(any(test, feature = "test-util"))]
 pub mod faulty;
+#[cfg(any(test, feature = "test-util"))]
+pub mod memory;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -90,8 +93,9 @@ pub trait Store: Send + Sync + 'static {
     /// then. Its record is not read for that: it may be what is damaged. If
     /// there is nothing left to do about it, nothing happens.
     ///
-    /// Any commit that writes the NodeRun (or the Run) takes it off the list:
-    /// it could be decided after all.
+    /// A commit that writes the NodeRun (or the Run) takes it off the list: it
+    /// could be decided after all. One that leaves the NodeRun's wake-up as it
+    /// is does not: it still waits until then.
     async fn park(&self, item: Parked) -> Result<(), StoreError>;
 
     /// What is parked, the longest first, at most `limit`.

@@ -87,6 +87,7 @@ macro_rules! for_each_store_property {
             a_parked_wake_is_nobodys_until_its_time_comes
             a_parked_run_is_not_overdue_until_its_time_comes
             what_is_decided_after_all_is_no_longer_parked
+            what_waits_as_before_is_still_parked
             parking_again_keeps_when_it_began
             what_needs_nothing_cannot_be_parked
             finished_runs_are_forgotten_whole_oldest_first

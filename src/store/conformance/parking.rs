@@ -86,6 +86,21 @@ pub async fn what_is_decided_after_all_is_no_longer_parked(specimen: Specimen) {
     assert_eq!(listed(&store).await, [other]);
 }
 
+pub async fn what_waits_as_before_is_still_parked(specimen: Specimen) {
+    let store = Probe(specimen.store);
+    store.commit(start("a")).await;
+    let item = failing(Some("1"), 30, 500);
+    park(&store, &item).await;
+    // Somebody judges the node, for one.
+    let node = store.node("a", "1").await.expect("stored");
+    store.commit(nodes("a", vec![node])).await;
+    assert_eq!(listed(&store).await, [item]);
+    let mut node = store.node("a", "1").await.expect("stored");
+    node.wake = Some(wake(Job::Dispatch, 100));
+    store.commit(nodes("a", vec![node])).await;
+    assert_eq!(listed(&store).await, []);
+}
+
 pub async fn parking_again_keeps_when_it_began(specimen: Specimen) {
     let store = Probe(specimen.store);
     store.commit(nodes("a", vec![node_owned("a", "1.1", &"me".into())])).await;

@@ -60,15 +60,17 @@ pub(super) fn park(connection: &Connection, item: &Parked) -> Result<(), StoreEr
     Ok(())
 }
 
-/// In the writer thread: it was decided after all.
+/// In the writer thread: it was decided after all, unless it still waits for
+/// what it was parked until.
 pub(super) fn leave(
     connection: &Connection,
     run: &RunId,
     node: Option<&NodeRunId>,
+    waits_until: Option<i64>,
 ) -> Result<(), StoreError> {
     connection
-        .prepare_cached("DELETE FROM parked WHERE run_id = ? AND node_run_id = ?")?
-        .execute([run.as_str(), node.map_or(WHOLE_RUN, NodeRunId::as_str)])?;
+        .prepare_cached("DELETE FROM parked WHERE run_id = ? AND node_run_id = ? AND until IS NOT ?")?
+        .execute(params![run.as_str(), node.map_or(WHOLE_RUN, NodeRunId::as_str), waits_until])?;
     Ok(())
 }
 

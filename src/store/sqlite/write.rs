@@ -56,7 +56,7 @@ fn run_put(connection: &Connection, row: &RunRow, at: i64) -> Result<(), StoreEr
         at
     ])?;
     one_row(changed)?;
-    if *version == 0 { Ok(()) } else { parking::leave(connection, run_id, None) }
+    if *version == 0 { Ok(()) } else { parking::leave(connection, run_id, None, None) }
 }
 
 fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), StoreError> {
@@ -86,7 +86,11 @@ fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), StoreError> {
         row.path,
     ])?;
     one_row(changed)?;
-    if row.version == 0 { Ok(()) } else { parking::leave(connection, &row.run_id, Some(&row.node_run_id)) }
+    if row.version == 0 {
+        return Ok(());
+    }
+    let waits_until = row.wake.as_ref().map(|wake| wake.at);
+    parking::leave(connection, &row.run_id, Some(&row.node_run_id), waits_until)
 }
 
 fn event_put(connection: &Connection, row: &EventRow) -> Result<(), StoreError> {
