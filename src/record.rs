@@ -121,7 +121,7 @@ pub struct Wake {
 }
 
 /// What a wake-up is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Job {
     /// Hand the node to its executor.
     Dispatch,

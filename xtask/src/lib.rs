@@ -19,6 +19,7 @@ pub mod openapi;
 pub mod openid;
 pub mod sdk;
 pub mod services;
+pub mod sim;
 pub mod stack;
 pub mod tidy;
 pub mod upgrade_sdk;

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{chaos, check_client, check_spec, ci, conformance, dev, fuzz, stack, tidy, upgrade_sdk, venv};
+use xtask::{
+    chaos, check_client, check_spec, ci, conformance, dev, fuzz, sim, stack, tidy, upgrade_sdk, venv,
+};
 
 /// The project's own tools.
 #[derive(Parser)]
@@ -23,6 +25,8 @@ enum Command {
     Dev(dev::Args),
     /// Ask a server of ours everything that its document allows, and much that it does not.
     Fuzz(fuzz::Args),
+    /// Simulate the coordinator among everything that can go wrong, seed by seed.
+    Sim(sim::Args),
     /// Start the whole JARVIS stack on loopback, with our coordinator in the middle.
     Stack(stack::Args),
     /// Check who imports whom, the size of files, and what must not be in them.
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args),
         Command::Dev(args) => dev::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Sim(args) => sim::run(&args),
         Command::Stack(args) => stack::run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::UpgradeSdk(args) => upgrade_sdk::run(&args),

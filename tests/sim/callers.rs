@@ -1,0 +1,255 @@
+//! Whoever calls the coordinator: starts runs and meddles with them, and holds
+//! it to what it was answered.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{FutureExt, TryStreamExt};
+use jarvis_run_coordinator::{
+    coordinator::StreamOptions,
+    ids::{NodeRunId, RunId},
+    model::{CompletionState, NodeKind, NodeRunState, RunStartRequest},
+    time::Clock,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    executors::create_request,
+    scenario::What,
+    watch::Promise,
+    world::{CallFailure, World},
+};
+
+/// Does what an action says, or has it done.
+pub fn act(world: &Arc<World>, what: &What) {
+    world.tell(format_args!("{what:?}"));
+    match what.clone() {
+        What::Start { run, plan, narrow, twice } => {
+            for _ in 0..=u32::from(twice) {
+                spawn(world, start(Arc::clone(world), run, plan, narrow));
+            }
+        }
+        What::StartOther { run, plan } => spawn(world, start(Arc::clone(world), run, plan, false)),
+        What::Cancel { run } => spawn(world, cancel(Arc::clone(world), run_id(world, run))),
+        What::Evaluate { run, node } => {
+            let (shared, run) = (Arc::clone(world), run_id(world, run));
+            let Some(node) = world.pick(&run, node) else { return };
+            let reason = format!("said-{}", world.clock.now());
+            spawn(world, async move { evaluate(&shared, &run, node.id(), &reason).await });
+        }
+        What::Complete { run, node, state } => {
+            let (shared, run) = (Arc::clone(world), run_id(world, run));
+            let Some(node) = world.pick(&run, node) else { return };
+            spawn(world, async move { complete(&shared, node.id(), state).await });
+        }
+        What::Create { run, node, plan } => {
+            let (shared, run) = (Arc::clone(world), run_id(world, run));
+            let Some(node) = world.pick(&run, node) else { return };
+            let spec = node_spec(world, plan);
+            spawn(world, async move { create(&shared, &run, node.id(), vec![spec]).await });
+        }
+        What::Follow { run } => spawn(world, follow(Arc::clone(world), run_id(world, run))),
+        What::Crash => {
+            if let Some(process) = world.process() {
+                world.count("crash at rest");
+                process.life.end();
+            }
+        }
+        What::Drain => {
+            if let Some(process) = world.process() {
+                let shared = Arc::clone(world);
+                spawn(world, async move {
+                    process.drain(&shared).await;
+                    Ok(())
+                });
+            }
+        }
+        What::ClockSet(by_millis) => {
+            world.count(if by_millis < 0 { "clock set back" } else { "clock set forward" });
+            world.clock.set(by_millis);
+        }
+        What::ExecutorsDown(time) => {
+            world.count("executors down");
+            world.executors_down(time);
+        }
+        What::Damage { run, node } => {
+            if let Some(node) = world.pick(&run_id(world, run), node) {
+                world.count("record damaged");
+                world.damage(node.id().clone());
+            }
+        }
+        What::ExecutorRestart => {
+            world.count("executor restarted");
+            world.ledger().forget(|node| {
+                let kind = world.node(node).and_then(|node| node.node.kind);
+                kind == Some(NodeKind::Composite)
+            });
+        }
+    }
+}
+
+fn spawn<T>(world: &Arc<World>, work: impl Future<Output = Result<T, CallFailure>> + Send + 'static) {
+    let told = Arc::clone(world);
+    world.tasks.spawn("caller", async move {
+        match work.await.map(drop) {
+            Ok(()) => {}
+            Err(CallFailure::Refused(error)) => {
+                told.count("caller refused");
+                told.tell(format_args!("refused: {error}"));
+            }
+            Err(failure) => told.tell(format_args!("a caller gives up: {failure:?}")),
+        }
+    });
+}
+
+/// Names of runs differ from seed to seed.
+fn run_id(world: &World, run: u32) -> RunId {
+    RunId::new(format!("run-{}-{run}", world.scenario.seed))
+}
+
+/// A node of that plan, as one asks for it.
+pub fn node_spec(world: &World, plan: usize) -> Value {
+    let node_type = world.scenario.plans[plan].node_type;
+    json!({"node_type_ref": {"node_type_id": node_type, "version": "1"}, "inputs": {"plan": plan}})
+}
+
+async fn start(world: Arc<World>, run: u32, plan: usize, narrow: bool) -> Result<(), CallFailure> {
+    let id = run_id(&world, run);
+    let spec = node_spec(&world, plan);
+    let mut request =
+        json!({"run_id": id, "root_node_type_ref": spec["node_type_ref"], "input": spec["inputs"]});
+    if narrow {
+        let structural = json!({"max_depth": 1, "max_total_nodes_per_run": 4});
+        request["constraints"] = json!({"structural": structural});
+    }
+    let request: RunStartRequest = serde_json::from_value(request).expect("a request");
+    let started = world
+        .call_until(|process| {
+            let request = request.clone();
+            async move { process.coordinator.run_start(&process.caller, request).await }.boxed()
+        })
+        .await?;
+    world.count("run started");
+    world.promised(Promise::Run { run: id.clone(), root: started.root_node_run_id });
+    if started.state.is_terminal() {
+        world.promised(Promise::RunOver { run: id, state: started.state });
+    }
+    Ok(())
+}
+
+async fn cancel(world: Arc<World>, run: RunId) -> Result<(), CallFailure> {
+    let canceled = world
+        .call_until(|process| {
+            let run = run.clone();
+            async move { process.coordinator.run_cancel(&process.caller, &run).await }.boxed()
+        })
+        .await?;
+    world.count("run canceled");
+    world.promised(Promise::RunOver { run, state: canceled.state });
+    Ok(())
+}
+
+/// Judges a node, once.
+pub async fn evaluate(
+    world: &Arc<World>,
+    run: &RunId,
+    node: &NodeRunId,
+    reason: &str,
+) -> Result<(), CallFailure> {
+    let report = json!({"evaluation_result": {"status": "success", "reason_code": reason}});
+    world
+        .call_until(|process| {
+            let (node, report) = (node.clone(), report.clone());
+            async move {
+                let report = serde_json::from_value(report).expect("a report");
+                process.coordinator.node_run_evaluate(&process.caller, &node, report).await
+            }
+            .boxed()
+        })
+        .await?;
+    world.count("node evaluated");
+    world.promised(Promise::Evaluated { run: run.clone(), reason: reason.into() });
+    Ok(())
+}
+
+/// Completes a node.
+pub async fn complete(
+    world: &Arc<World>,
+    node: &NodeRunId,
+    state: CompletionState,
+) -> Result<(), CallFailure> {
+    let completion = json!({"state": state, "outputs": {"completed": true}});
+    world
+        .call_until(|process| {
+            let (node, completion) = (node.clone(), completion.clone());
+            async move {
+                let completion = serde_json::from_value(completion).expect("a completion");
+                process.coordinator.node_run_complete(&process.caller, &node, completion).await
+            }
+            .boxed()
+        })
+        .await?;
+    world.count("node completed");
+    world.promised(Promise::NodeOver { node: node.clone(), state: NodeRunState::from(state) });
+    Ok(())
+}
+
+/// Creates children, and says which they are.
+pub async fn create(
+    world: &Arc<World>,
+    run: &RunId,
+    parent: &NodeRunId,
+    specs: Vec<Value>,
+) -> Result<Vec<NodeRunId>, CallFailure> {
+    let request = create_request(run, parent, &specs);
+    let created = world
+        .call_until(|process| {
+            let request = request.clone();
+            async move { process.coordinator.node_runs_create(&process.caller, request).await }.boxed()
+        })
+        .await?;
+    world.count("children created");
+    let children: Vec<_> = created.node_runs.into_iter().map(|node| node.node_run_id).collect();
+    world.promised(Promise::Children { parent: parent.clone(), children: children.clone() });
+    Ok(children)
+}
+
+/// Follows a run to its end, over every process that comes and goes.
+async fn follow(world: Arc<World>, run: RunId) -> Result<(), CallFailure> {
+    let mut lines: Vec<String> = Vec::new();
+    for _ in 0..200 {
+        let options = StreamOptions { after: lines.len() as u64, limit: None, follow: true };
+        let opened = world
+            .call(|process| {
+                let run = run.clone();
+                let died = Arc::clone(&process.life);
+                async move {
+                    let stream = process.coordinator.run_events(&process.caller, &run, options).await?;
+                    Ok((stream, died))
+                }
+                .boxed()
+            })
+            .await;
+        if let Ok((mut stream, life)) = opened {
+            loop {
+                let next = tokio::select! {
+                    biased;
+                    () = life.died() => break,
+                    next = stream.try_next() => next,
+                };
+                let Ok(Some(chunk)) = next else { break };
+                let text = String::from_utf8(chunk.to_vec()).expect("text");
+                lines.extend(text.lines().map(str::to_owned));
+                world.promised(Promise::Events { run: run.clone(), lines: lines.clone() });
+            }
+        }
+        let over = world.journal.runs().iter().any(|record| {
+            *record.id() == run && record.is_terminal() && record.last_seq <= lines.len() as u64
+        });
+        if over {
+            world.count("run followed to its end");
+            return Ok(());
+        }
+        world.clock.sleep(Duration::from_millis(400)).await;
+    }
+    Ok(())
+}

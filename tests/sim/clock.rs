@@ -1,0 +1,135 @@
+//! Time under control: it stands still while anything can be done, and jumps to
+//! the next sleeper when nothing can.
+
+use std::{
+    collections::BTreeMap,
+    future::poll_fn,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jarvis_run_coordinator::time::{Clock, MachineClock, Timestamp};
+
+const START: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+/// The clock of everybody in the simulation.
+#[derive(Default)]
+pub struct SimClock(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Since the start; what sleepers go by.
+    elapsed: Duration,
+    /// By how many microseconds the wall clock was set.
+    ahead: i64,
+    sleepers: BTreeMap<(Duration, u64), Waker>,
+    slept: u64,
+}
+
+impl SimClock {
+    pub fn elapsed(&self) -> Duration {
+        self.state().elapsed
+    }
+
+    /// When the next sleeper wants to be woken.
+    pub fn next(&self) -> Option<Duration> {
+        self.state().sleepers.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    pub fn advance(&self, to: Duration) {
+        let due: Vec<Waker> = {
+            let mut state = self.state();
+            state.elapsed = state.elapsed.max(to);
+            let now = (state.elapsed, u64::MAX);
+            state.sleepers.range(..=now).map(|(_, waker)| waker.clone()).collect()
+        };
+        due.into_iter().for_each(Waker::wake);
+    }
+
+    /// Somebody sets the wall clock. Nobody sleeps shorter for that.
+    pub fn set(&self, by_millis: i64) {
+        self.state().ahead += by_millis * 1_000;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Clock for SimClock {
+    fn now(&self) -> Timestamp {
+        let state = self.state();
+        Timestamp::from_micros((START + state.elapsed).as_micros() + state.ahead)
+    }
+
+    async fn sleep(&self, time: Duration) {
+        let place = {
+            let mut state = self.state();
+            state.slept += 1;
+            // Time has to pass, or one who tries again at once never lets it.
+            (state.elapsed.saturating_add(time.max(Duration::from_micros(1))), state.slept)
+        };
+        Sleep { clock: self, place }.await;
+    }
+}
+
+impl MachineClock for SimClock {
+    fn monotonic(&self) -> Duration {
+        self.elapsed()
+    }
+}
+
+struct Sleep<'c> {
+    clock: &'c SimClock,
+    place: (Duration, u64),
+}
+
+impl Future for Sleep<'_> {
+    type Output = ();
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.clock.state();
+        if state.elapsed >= self.place.0 {
+            return Poll::Ready(());
+        }
+        state.sleepers.insert(self.place, context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep<'_> {
+    fn drop(&mut self) {
+        self.clock.state().sleepers.remove(&self.place);
+    }
+}
+
+/// Tells the driver that no task can get on.
+#[derive(Clone, Default)]
+pub struct Idle(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl Idle {
+    /// The runtime is about to go to sleep.
+    pub fn reached(&self) {
+        let waker = {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            state.0 = true;
+            state.1.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    pub async fn wait(&self) {
+        poll_fn(|context| {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if std::mem::take(&mut state.0) {
+                return Poll::Ready(());
+            }
+            state.1 = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}

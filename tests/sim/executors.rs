@@ -1,0 +1,340 @@
+//! The executors, which outlive every process: they do what the plan of a node
+//! says, and keep a ledger of what they have really done.
+
+mod composite;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+pub use composite::{CompositeRole, create_request};
+use jarvis_run_coordinator::{
+    clients::{
+        CallError, Service,
+        atomic_executor::types::{AtomicExecuteRequest, AtomicExecuteResult},
+    },
+    dispatch::AtomicExecutor,
+    ids::{NodeRunId, OwnerId},
+    model::{Map, NodeRunState},
+    record::Job,
+    store::{Store, memory::MemoryStore},
+    time::Clock,
+};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    process::Life,
+    scenario::{CALM_AT, Execution, Plan, Sabotage},
+    world::{World, at_once},
+};
+
+/// What executors have been asked, and have done.
+#[derive(Default)]
+pub struct Ledger {
+    nodes: BTreeMap<NodeRunId, Entry>,
+    numbered: u64,
+}
+
+#[derive(Default)]
+struct Entry {
+    /// Calls to execute or begin it.
+    calls: usize,
+    /// How often work on it has begun.
+    begun: u32,
+    /// The work that is under way.
+    open: Option<(u64, CancellationToken)>,
+    /// What was answered to whoever asked.
+    answers: Vec<String>,
+}
+
+impl Ledger {
+    /// The how-manieth call about this node it is.
+    fn called(&mut self, node: &NodeRunId) -> usize {
+        let entry = self.nodes.entry(node.clone()).or_default();
+        entry.calls += 1;
+        entry.calls - 1
+    }
+
+    /// Work begins. What was under way before is left.
+    fn begin(&mut self, node: &NodeRunId) -> (u64, CancellationToken, u32) {
+        self.numbered += 1;
+        let (number, stop) = (self.numbered, CancellationToken::new());
+        let entry = self.nodes.entry(node.clone()).or_default();
+        entry.begun += 1;
+        if let Some((_, before)) = entry.open.replace((number, stop.clone())) {
+            before.cancel();
+        }
+        (number, stop, entry.begun)
+    }
+
+    fn close(&mut self, node: &NodeRunId, number: u64) {
+        if let Some(entry) = self.nodes.get_mut(node)
+            && entry.open.as_ref().is_some_and(|(open, _)| *open == number)
+        {
+            entry.open = None;
+        }
+    }
+
+    fn is_open(&self, node: &NodeRunId) -> bool {
+        self.nodes.get(node).is_some_and(|entry| entry.open.is_some())
+    }
+
+    /// Whether there was something to stop.
+    fn stop(&mut self, node: &NodeRunId) -> bool {
+        let open = self.nodes.get_mut(node).and_then(|entry| entry.open.take());
+        open.is_some_and(|(_, stop)| {
+            stop.cancel();
+            true
+        })
+    }
+
+    /// The composite executor is started anew, and knows nothing.
+    pub fn forget(&mut self, is_composite: impl Fn(&NodeRunId) -> bool) {
+        for (_, entry) in self.nodes.iter_mut().filter(|(node, _)| is_composite(node)) {
+            if let Some((_, stop)) = entry.open.take() {
+                stop.cancel();
+            }
+        }
+    }
+
+    /// When all is over: what the journal says of the work was really done.
+    pub fn settled(&self, journal: &MemoryStore) -> Vec<(&'static str, String)> {
+        let mut broken = Vec::new();
+        for (node, entry) in &self.nodes {
+            let Some(record) = at_once(journal.node_fetch(node)).expect("memory does not fail") else {
+                broken.push(("what is executed is in the journal", node.to_string()));
+                continue;
+            };
+            let said = record.node.outputs.as_ref().and_then(|outputs| outputs.get("execution"));
+            if let Some(said) = said.and_then(|said| said.as_str())
+                && !entry.answers.iter().any(|answer| answer == said)
+            {
+                broken.push(("outputs are those that its executor gave", format!("{node}: {said}")));
+            }
+            if entry.open.is_some() {
+                broken.push(("executors are told when a node is over", node.to_string()));
+            }
+        }
+        broken
+    }
+}
+
+/// The plan that a node names in its inputs.
+fn plan<'w>(world: &'w World, inputs: &Map) -> &'w Plan {
+    let at = inputs.get("plan").and_then(|plan| plan.as_u64()).expect("a node with a plan");
+    &world.scenario.plans[at as usize]
+}
+
+/// An executor is called only for what is committed, current, and its own.
+fn check_call(world: &World, node: &NodeRunId, owner: &OwnerId) {
+    let Some(record) = world.node(node) else {
+        return world.violated("an executor is called for what is committed", format!("no node {node}"));
+    };
+    let wake = record.wake.as_ref();
+    let ours = wake.is_some_and(|wake| wake.job == Job::Deadline && wake.owner.as_ref() == Some(owner));
+    if record.node.state != NodeRunState::Running || !ours {
+        let what = format!("{node} is {}, {wake:?}", record.node.state);
+        world.violated("an executor is called for what is committed", what);
+    }
+}
+
+/// Whether the network lets a call through.
+fn reachable(world: &World, service: Service) -> Result<(), CallError> {
+    match world.are_executors_down() {
+        true => Err(CallError { never_sent: true, ..error(service, None) }),
+        false => Ok(()),
+    }
+}
+
+fn error(service: Service, status: Option<u16>) -> CallError {
+    let error = CallError::unavailable(service, "injected");
+    let wait = (status == Some(429)).then_some(Duration::from_secs(2));
+    CallError { status, retry_after: wait, ..error }
+}
+
+/// The atomic executor, as one process reaches it.
+pub struct AtomicRole {
+    world: Arc<World>,
+    life: Arc<Life>,
+    owner: OwnerId,
+}
+
+impl AtomicRole {
+    pub fn new(world: &Arc<World>, life: &Arc<Life>, owner: &OwnerId) -> Self {
+        Self { world: Arc::clone(world), life: Arc::clone(life), owner: owner.clone() }
+    }
+
+    /// Does the work, for `after` or until told to stop, whether or not
+    /// anybody waits for it.
+    async fn work(
+        &self,
+        request: &AtomicExecuteRequest,
+        after: Option<Duration>,
+        well: bool,
+    ) -> AtomicExecuteResult {
+        let world = Arc::clone(&self.world);
+        let node = request.node_run_id.clone();
+        let (number, stop, begun) = world.ledger().begin(&node);
+        world.tell(format_args!("execution {number} of {node} begins"));
+        let type_id = request.node_type_ref.node_type_id.as_str();
+        if begun > 1 && !["sim.read", "sim.idempotent"].contains(&type_id) {
+            world.violated("what may not be executed twice is not", format!("{node}, a {type_id}"));
+        }
+        if world.is_sabotaged(Sabotage::ExecutesTwice) && begun == 1 && world.one_in(4) {
+            world.tell("and again");
+            return Box::pin(self.work(request, after, well)).await;
+        }
+        let (done, answer) = tokio::sync::oneshot::channel();
+        world.clone().tasks.spawn("execution", async move {
+            let worked = async {
+                match after {
+                    Some(after) => world.clock.sleep(after).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let state = tokio::select! {
+                biased;
+                () = stop.cancelled() => NodeRunState::Canceled,
+                () = worked => if well { NodeRunState::Succeeded } else { NodeRunState::Failed },
+            };
+            let said = format!("{node}/{number}");
+            world.tell(format_args!("execution {number} of {node} ends: {state}"));
+            {
+                let mut ledger = world.ledger();
+                ledger.close(&node, number);
+                if let Some(entry) = ledger.nodes.get_mut(&node) {
+                    entry.answers.push(said.clone());
+                }
+            }
+            // Perhaps nobody waits any more.
+            let _ = done.send((state, said));
+        });
+        let (state, said) = match answer.await {
+            Ok(answer) => answer,
+            // The simulation is over.
+            Err(_) => std::future::pending().await,
+        };
+        AtomicExecuteResult {
+            node_run_id: request.node_run_id.clone(),
+            state,
+            outputs: Some(Map::from_iter([("execution".into(), json!(said))])),
+            output_artifacts: None,
+            error: None,
+            started_at: None,
+            ended_at: None,
+            extensions: None,
+        }
+    }
+
+    /// A valid answer that a process has heard is recorded in time, unless the
+    /// process dies over it.
+    fn must_be_recorded(&self, request: &AtomicExecuteRequest, attempt: u32, answer: &AtomicExecuteResult) {
+        let valid = answer.node_run_id == request.node_run_id && answer.state.is_terminal();
+        let said = answer.outputs.as_ref().and_then(|outputs| outputs.get("execution")?.as_str());
+        let Some(said) = said.filter(|_| valid).map(str::to_owned) else { return };
+        let (world, life, node) =
+            (Arc::clone(&self.world), Arc::clone(&self.life), request.node_run_id.clone());
+        let by = world.clock.elapsed().max(CALM_AT) + Duration::from_secs(30);
+        world.clone().tasks.spawn("looks after an answer", async move {
+            world.clock.sleep(by - world.clock.elapsed()).await;
+            if !life.is_over() && !world.is_recorded(&node, attempt, &said) {
+                world.violated("an answer that was heard is recorded", said);
+            }
+        });
+    }
+
+    async fn suffer(
+        &self,
+        request: &AtomicExecuteRequest,
+        execution: Execution,
+    ) -> Result<AtomicExecuteResult, CallError> {
+        let (service, clock) = (Service::AtomicExecutor, &self.world.clock);
+        let soon = Some(Duration::from_millis(50));
+        match execution {
+            Execution::Answers { after, well } => Ok(self.work(request, Some(after), well).await),
+            Execution::ArrivesLate { travel } => {
+                self.world.count("request arrives late");
+                clock.sleep(travel).await;
+                Ok(self.work(request, soon, true).await)
+            }
+            Execution::Hangs => {
+                self.world.count("execution hangs");
+                Ok(self.work(request, None, true).await)
+            }
+            Execution::RequestLost => {
+                self.world.count("request lost");
+                clock.sleep(Duration::from_millis(300)).await;
+                Err(error(service, None))
+            }
+            Execution::AnswerLost { after } => {
+                self.world.count("answer lost");
+                self.work(request, Some(after), true).await;
+                Err(error(service, None))
+            }
+            Execution::Refuses => {
+                self.world.count("connection refused");
+                Err(CallError { never_sent: true, ..error(service, None) })
+            }
+            Execution::Busy { status } => {
+                self.world.count("executor busy");
+                Err(error(service, Some(status)))
+            }
+            Execution::Garbage { state } => {
+                self.world.count("answer makes no sense");
+                let answer = self.work(request, soon, true).await;
+                Ok(match state {
+                    true => AtomicExecuteResult { state: NodeRunState::Running, ..answer },
+                    false => AtomicExecuteResult { node_run_id: "another".into(), ..answer },
+                })
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl AtomicExecutor for AtomicRole {
+    async fn execute(&self, request: &AtomicExecuteRequest) -> Result<AtomicExecuteResult, CallError> {
+        self.life.gate().await;
+        let world = &self.world;
+        check_call(world, &request.node_run_id, &self.owner);
+        reachable(world, Service::AtomicExecutor)?;
+        let nth = world.ledger().called(&request.node_run_id);
+        world.count(if nth == 0 { "executed" } else { "executed again" });
+        let planned = plan(world, &request.inputs).executions.get(nth).copied();
+        let well = Execution::Answers { after: Duration::from_millis(20), well: true };
+        let execution = planned.unwrap_or(well);
+        world.tell(format_args!("execute {}: {execution:?}", request.node_run_id));
+        let attempt = world.node(&request.node_run_id).map_or(0, |node| node.attempt);
+        let answer = self.suffer(request, execution).await;
+        self.life.gate().await;
+        if let Ok(answer) = &answer {
+            self.must_be_recorded(request, attempt, answer);
+        }
+        answer
+    }
+
+    async fn cancel(&self, node: &NodeRunId) -> Result<(), CallError> {
+        self.life.gate().await;
+        told_to_stop(&self.world, Service::AtomicExecutor, node).await
+    }
+}
+
+/// An executor is told that a node is over.
+async fn told_to_stop(world: &World, service: Service, node: &NodeRunId) -> Result<(), CallError> {
+    world.lag().await;
+    reachable(world, service)?;
+    if world.is_sabotaged(Sabotage::TellsNobody) {
+        return Ok(());
+    }
+    if !world.is_calm() && world.one_in(5) {
+        world.count("cancel failed");
+        return Err(error(service, Some(503)));
+    }
+    let stopped = world.ledger().stop(node);
+    world.tell(format_args!("cancel {node}: {}", if stopped { "it stops" } else { "nothing to stop" }));
+    if stopped {
+        world.count("executor stopped");
+        return Ok(());
+    }
+    Err(CallError { status: Some(404), retryable: false, ..error(service, None) })
+}

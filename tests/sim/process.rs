@@ -1,0 +1,247 @@
+//! One life of the coordinator: built from its parts as the server builds it,
+//! without HTTP. It ends by being killed, at any wait, or by being told to.
+//!
+//! ```text
+//!   start ─▶ takes over ─▶ up ──crash──▶ gone ─▶ (a while later) start …
+//!                           └──drain──▶ jobs finish, or are cut off ─▶ gone
+//! ```
+//!
+//! What a dead process still holds can do nothing: its journal and its
+//! executors never answer it again, and its tasks are cut off.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::FutureExt;
+use jarvis_run_coordinator::{
+    auth::{Admission, AuthSettings, Authenticator, Clocks, Principal},
+    coordinator::{self, Coordinator, Vitals, WorkQueue},
+    dispatch::{self, Dispatcher, Executor, Executors},
+    engine::Rules,
+    events::{EventHub, Events},
+    ids::{IdSource, OwnerId},
+    model::Uri,
+    node_types::{NodeTypes, Outage, RegistryOptions},
+    policy::Policy,
+    store::Store,
+    tasks::TaskSet,
+    time::{Clock, SteadyClock, SystemClock, within},
+};
+use slog::{Logger, o};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    executors::{AtomicRole, CompositeRole},
+    journal::SimJournal,
+    services::Services,
+    world::World,
+};
+
+/// So many calls of each executor may be under way.
+const SLOTS: usize = 3;
+/// So many jobs may be in hand.
+const IN_HAND: usize = 16;
+/// How long a process that is told to stop may take.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// How long it may take to hand its work back.
+const CUT_OFF: Duration = Duration::from_secs(1);
+const NODE_TIMEOUT: Duration = Duration::from_secs(15);
+const RUN_TIMEOUT: Duration = Duration::from_secs(90);
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whether a process lives.
+#[derive(Default)]
+pub struct Life {
+    over: AtomicBool,
+    died: CancellationToken,
+}
+
+impl Life {
+    pub fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.died.cancel();
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    pub async fn died(&self) {
+        self.died.cancelled().await;
+    }
+
+    /// Lets the living pass.
+    pub async fn gate(&self) {
+        if self.is_over() {
+            std::future::pending().await
+        }
+    }
+}
+
+pub struct Process {
+    pub life: Arc<Life>,
+    pub coordinator: Arc<Coordinator>,
+    pub queue: Arc<WorkQueue>,
+    pub clock: Arc<dyn Clock>,
+    pub caller: Principal,
+    pub up_since: Duration,
+    store: Arc<dyn Store>,
+    tasks: TaskSet,
+}
+
+impl Process {
+    /// `None` if it did not come up.
+    async fn start(world: &Arc<World>, life: &Arc<Life>, tasks: &TaskSet) -> Option<Arc<Self>> {
+        let store: Arc<dyn Store> = Arc::new(SimJournal::open(world, life));
+        let log = world.story.logger(&world.clock, "coordinator");
+        let floor = store.time_newest().await.ok()?;
+        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::begin(world.clock.clone(), floor, |_| {}));
+        let owner: OwnerId = world.ids.owner_id();
+        world.tell(format_args!("a process starts: {owner}"));
+        let (queue, jobs) = WorkQueue::new(owner, IN_HAND);
+        let services = Arc::new(Services::new(world));
+        let vitals = Arc::new(Vitals::default());
+        let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
+            store: Arc::clone(&store),
+            stores: None,
+            clock: Arc::clone(&clock),
+            ids: world.ids.clone(),
+            events: Events { store: Arc::clone(&store), hub: Arc::new(EventHub::default()) },
+            policy: Policy::Pdp {
+                pdp: services.clone(),
+                timeout: CALL_TIMEOUT,
+                clock: Arc::clone(&clock),
+                log: log.clone(),
+            },
+            node_types: NodeTypes::from_registry(
+                RegistryOptions { registry: services, timeout: CALL_TIMEOUT, outage: Outage::Closed },
+                Arc::clone(&clock),
+                log.clone(),
+            ),
+            outbox: None,
+            queue: Arc::clone(&queue),
+            vitals: Arc::clone(&vitals),
+            rules: Rules {
+                dotted_keys: false,
+                max_retries: 4,
+                node_timeout: NODE_TIMEOUT,
+                run_timeout: RUN_TIMEOUT,
+            },
+            offload: None,
+            log: log.clone(),
+        }));
+        let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");
+        let atomic = AtomicRole::new(world, life, queue.owner());
+        let composite = CompositeRole::new(world, life, queue.owner());
+        let dispatcher = Dispatcher::take_over(dispatch::Parts {
+            coordinator: Arc::clone(&coordinator),
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            queue: Arc::clone(&queue),
+            vitals,
+            executors: Executors {
+                atomic: Some(Executor::atomic(atomic, endpoint("atomic"), SLOTS)),
+                composite: Some(Executor::composite(composite, endpoint("composite"), SLOTS)),
+                coordinator_url: Some(endpoint("coordinator")),
+                call_timeout: CALL_TIMEOUT,
+            },
+            assignment_tokens: None,
+            auto_dispatch: true,
+            tasks: tasks.clone(),
+            log,
+        })
+        .await;
+        match dispatcher {
+            Ok(dispatcher) => dispatcher.begin(jobs),
+            Err(failure) => {
+                world.tell(format_args!("it does not come up: {failure}"));
+                world.count("start failed");
+                return None;
+            }
+        }
+        let (life, tasks) = (Arc::clone(life), tasks.clone());
+        Some(Arc::new(Self {
+            life,
+            coordinator,
+            queue,
+            clock,
+            caller: caller(),
+            up_since: world.clock.elapsed(),
+            store,
+            tasks,
+        }))
+    }
+
+    /// Takes no new work, and ends when what is under way is done, or its time
+    /// is up.
+    pub async fn drain(self: &Arc<Self>, world: &Arc<World>) {
+        world.tell("told to stop");
+        world.set_process(None);
+        self.tasks.stopping().cancel();
+        let stopped = within(&*world.clock, STOP_WITHIN, self.tasks.stop()).await;
+        if stopped.is_none() {
+            self.tasks.cut_off().await;
+        }
+        // It may fail: then the next process finds what is left.
+        let _ =
+            within(&*world.clock, CUT_OFF, self.store.owner_release(self.queue.owner(), self.clock.now()))
+                .await;
+        world.count(if stopped.is_some() { "drained" } else { "drained and cut off" });
+        self.life.end();
+    }
+}
+
+/// Starts a process whenever there is none.
+pub async fn keep_up(world: Arc<World>) {
+    loop {
+        let life = Arc::new(Life::default());
+        let tasks = TaskSet::new(world.story.logger(&world.clock, "coordinator").new(o!()));
+        let started = tokio::select! {
+            biased;
+            () = life.died() => None,
+            process = Process::start(&world, &life, &tasks) => process,
+        };
+        if let Some(process) = started {
+            world.set_process(Some(process));
+            life.died().await;
+            world.set_process(None);
+        }
+        life.end();
+        world.tell("the process is gone");
+        tasks.cut_off().await;
+        // Whoever starts it takes a moment to notice.
+        let pause = if world.one_in(5) { 3_000 } else { 50 };
+        world.clock.sleep(Duration::from_millis(pause)).await;
+    }
+}
+
+/// The caller who may do everything, as a coordinator without authentication
+/// knows all of them.
+fn caller() -> Principal {
+    static CALLER: OnceLock<Principal> = OnceLock::new();
+    let made = || {
+        let vars = BTreeMap::from([("ARP_AUTH_MODE".to_owned(), "disabled".to_owned())]);
+        let log = Logger::root(slog::Discard, o!());
+        let authenticator = Authenticator::new(
+            AuthSettings::from_vars(&vars).expect("settings"),
+            None,
+            reqwest::Client::new(),
+            Clocks { steady: Arc::new(SystemClock), wall: Arc::new(SystemClock) },
+            TaskSet::new(log.clone()),
+            log,
+        );
+        let headers = http::HeaderMap::new();
+        let admission = authenticator.authenticate("/v1/runs", &headers).now_or_never();
+        match admission {
+            Some(Ok(Admission::Caller(caller))) => caller,
+            other => panic!("nobody is asked who he is: {other:?}"),
+        }
+    };
+    CALLER.get_or_init(made).clone()
+}

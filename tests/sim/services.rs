@@ -1,0 +1,74 @@
+//! The Node Registry and the PDP, as far as they answer.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jarvis_run_coordinator::{
+    clients::{
+        CallError, Service,
+        node_registry::types::NodeType,
+        pdp::types::{PolicyDecision, PolicyDecisionRequest},
+    },
+    node_types::NodeRegistry,
+    policy::DecisionPoint,
+};
+use serde_json::json;
+
+use crate::{scenario::QuestionFault, world::World};
+
+pub struct Services {
+    world: Arc<World>,
+}
+
+impl Services {
+    pub fn new(world: &Arc<World>) -> Self {
+        Self { world: Arc::clone(world) }
+    }
+
+    async fn suffer(&self, service: Service) -> Result<(), CallError> {
+        self.world.lag().await;
+        match self.world.question_fault() {
+            None => Ok(()),
+            Some(fault) => {
+                self.world.tell(format_args!("{service:?} {fault:?}"));
+                self.world.count("registry or PDP failed");
+                match fault {
+                    QuestionFault::Fails => {
+                        let failed = CallError::unavailable(service, "injected");
+                        Err(CallError { status: Some(503), ..failed })
+                    }
+                    QuestionFault::Hangs => std::future::pending().await,
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl NodeRegistry for Services {
+    async fn node_type(&self, id: &str, _: Option<&str>) -> Result<NodeType, CallError> {
+        self.suffer(Service::NodeRegistry).await?;
+        let (kind, extensions) = match id {
+            "sim.plan" => ("composite", json!({})),
+            "sim.read" => ("atomic", json!({"jarvis.side_effect": "read"})),
+            "sim.idempotent" => ("atomic", json!({"jarvis.side_effect": "write", "jarvis.idempotent": true})),
+            "sim.write" | "sim.denied" => ("atomic", json!({"jarvis.side_effect": "write"})),
+            _ => {
+                let unknown = CallError::unavailable(Service::NodeRegistry, "not listed");
+                return Err(CallError { status: Some(404), retryable: false, ..unknown });
+            }
+        };
+        let about = json!({"node_type_id": id, "version": "1", "kind": kind, "extensions": extensions});
+        Ok(serde_json::from_value(about).expect("a node type"))
+    }
+}
+
+#[async_trait]
+impl DecisionPoint for Services {
+    async fn decide(&self, request: &PolicyDecisionRequest) -> Result<PolicyDecision, CallError> {
+        self.suffer(Service::Pdp).await?;
+        let denied = request.node_type_ref.as_ref().is_some_and(|node| node.node_type_id == "sim.denied");
+        let decision = if denied { "deny" } else { "allow" };
+        Ok(serde_json::from_value(json!({"decision": decision})).expect("a decision"))
+    }
+}
