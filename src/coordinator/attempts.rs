@@ -78,7 +78,7 @@ impl Coordinator {
                 return Ok(engine::Decision { changes: None, answer: None });
             }
             if view.node.deadline.is_some_and(|deadline| deadline <= now) {
-                return Ok(nothing(engine::node_expire(view, rules, &queue.lease(&task.run, 1), now)));
+                return Ok(nothing(engine::node_expire(view, rules, &queue.always(), now)));
             }
             let Asked { facts, decided } = match asked {
                 Some(Asked { facts, decided }) => Asked { facts: facts.clone(), decided: decided.clone() },
@@ -94,7 +94,7 @@ impl Coordinator {
                             &facts,
                             error,
                             rules,
-                            &queue.lease(&task.run, 1),
+                            &queue.always(),
                             now,
                         )));
                     }
@@ -174,7 +174,7 @@ impl Coordinator {
         let applied = self
             .command(run, |now| async move {
                 let view = self.node_view(node).await?;
-                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run, 1));
+                let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
                 Ok(engine::attempt_finish(view, attempt, result.clone(), rules, lease, now))
             })
             .await?;
@@ -257,7 +257,7 @@ impl Coordinator {
         let failed = &failed;
         self.command(&task.run, |now| async move {
             let view = self.node_view(&task.node).await?;
-            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(&task.run, 1));
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(engine::attempt_defer(view, failed.clone(), rules, lease, now))
         })
         .await
@@ -267,7 +267,7 @@ impl Coordinator {
     pub(crate) async fn attempt_overdue(&self, task: &Task) -> Result<(), CoordinatorError> {
         self.command(&task.run, |now| async move {
             let view = self.node_view(&task.node).await?;
-            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(&task.run, 1));
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(match is_dispatchable(&view.node) {
                 true => engine::node_expire(view, rules, lease, now),
                 false => engine::Decision { changes: None, answer: () },
@@ -299,7 +299,7 @@ impl Coordinator {
         let error = &error;
         self.command(run, |now| async move {
             let view = self.node_view(node).await?;
-            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run, 1));
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(engine::attempt_refuse(view, facts, error.clone(), rules, lease, now))
         })
         .await

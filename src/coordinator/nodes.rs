@@ -107,7 +107,7 @@ impl Coordinator {
         let completion = &completion;
         self.request(&run_id, |now| async move {
             let view = self.node_view(node).await?;
-            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(&view.run.run.run_id, 1));
+            let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(engine::node_complete(view, completion.clone(), rules, lease, now)?)
         })
         .await?;

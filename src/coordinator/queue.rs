@@ -40,7 +40,8 @@ pub struct WorkQueue {
 #[derive(Default)]
 struct InHand {
     jobs: HashSet<(NodeRunId, Job)>,
-    /// How many of them are of each run.
+    /// How many of them are dispatches of each run. The other jobs do not count
+    /// there: telling an executor to stop must not wait behind calls to it.
     runs: HashMap<RunId, usize>,
 }
 
@@ -67,7 +68,7 @@ impl Drop for Task {
         // What found no room was left in the journal. It is claimed when a good
         // part of the room is free again, not one by one.
         let is_mark = |left: usize, room: usize| left == room - (room / 4).max(1);
-        if is_mark(left, *capacity) || is_mark(left_of_run, *per_run) {
+        if is_mark(left, *capacity) || left_of_run.is_some_and(|left| is_mark(left, *per_run)) {
             unclaimed.notify_one();
         }
     }
@@ -76,20 +77,23 @@ impl Drop for Task {
 impl InHand {
     fn insert(&mut self, run: &RunId, node: &NodeRunId, job: Job) -> bool {
         let new = self.jobs.insert((node.clone(), job));
-        if new {
+        if new && job == Job::Dispatch {
             *self.runs.entry(run.clone()).or_default() += 1;
         }
         new
     }
 
-    /// How many are left, of all and of that run.
-    fn remove(&mut self, run: &RunId, node: &NodeRunId, job: Job) -> (usize, usize) {
+    /// How many are left, of all and, if it was one, of that run's dispatches.
+    fn remove(&mut self, run: &RunId, node: &NodeRunId, job: Job) -> (usize, Option<usize>) {
         self.jobs.remove(&(node.clone(), job));
-        let left = self.runs.get_mut(run).map_or(0, |count| {
-            *count -= 1;
-            *count
-        });
-        if left == 0 {
+        let left = match self.runs.get_mut(run).filter(|_| job == Job::Dispatch) {
+            Some(count) => {
+                *count -= 1;
+                Some(*count)
+            }
+            None => None,
+        };
+        if left == Some(0) {
             self.runs.remove(run);
         }
         (self.jobs.len(), left)
@@ -110,7 +114,7 @@ impl WorkQueue {
         &self.owner
     }
 
-    /// Our name for so many new wake-ups of a run, if there is room to act on
+    /// Our name for so many new dispatches of a run, if there is room to act on
     /// all of them at once.
     pub fn lease(&self, run: &RunId, jobs: usize) -> Lease {
         let in_hand = self.in_hand();
@@ -131,8 +135,8 @@ impl WorkQueue {
         self.capacity.saturating_sub(self.in_hand().jobs.len())
     }
 
-    /// The runs that have all that one run may have: no more of theirs is to
-    /// be claimed.
+    /// The runs that have all that one run may have: no more of their nodes are
+    /// to be dispatched.
     pub fn full_runs(&self) -> Vec<RunId> {
         let in_hand = self.in_hand();
         let full = in_hand.runs.iter().filter(|(_, count)| **count >= self.per_run);

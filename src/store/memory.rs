@@ -19,7 +19,7 @@ use super::{
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     model::RunEvent,
-    record::{AttemptRecord, ChangeSet, EventRecord, NodePath, NodeRecord, RunRecord},
+    record::{AttemptRecord, ChangeSet, EventRecord, Job, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
 };
 
@@ -304,10 +304,10 @@ impl Store for MemoryStore {
                 break;
             }
             let Some(node) = data.nodes.get_mut(&id) else { continue };
-            if except.contains(&node.node.run_id) {
-                continue;
-            }
             if let Some(wake) = &mut node.wake {
+                if wake.job == Job::Dispatch && except.contains(&node.node.run_id) {
+                    continue;
+                }
                 wake.owner = Some(owner.clone());
                 node.version += 1;
                 claimed.push(node.clone());
@@ -347,10 +347,12 @@ impl Store for MemoryStore {
         let mut data = self.data();
         let moved = match &item.node_run_id {
             Some(node) => match data.nodes.get_mut(node) {
-                Some(node) if node.node.run_id == item.run_id => node.wake.as_mut().map(|wake| {
-                    (wake.owner, wake.at, wake.tries) = (None, item.until, wake.tries + 1);
-                    node.version += 1;
-                }),
+                Some(node) if node.node.run_id == item.run_id => {
+                    node.wake.as_mut().filter(|wake| wake.job.as_str() == item.job).map(|wake| {
+                        (wake.owner, wake.at, wake.tries) = (None, item.until, wake.tries + 1);
+                        node.version += 1;
+                    })
+                }
                 Some(_) | None => None,
             },
             None => data.runs.get_mut(&item.run_id).filter(|row| !row.record.is_terminal()).map(|row| {

@@ -57,8 +57,9 @@ pub trait Store: Send + Sync + 'static {
     async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, StoreError>;
 
     /// Takes wake-ups that are due at `now` and owned by nobody, in the order
-    /// in which they became due, at most `limit`, for `owner`, durably. Those
-    /// of the runs in `except`, which have enough in hand, are left alone.
+    /// in which they became due, at most `limit`, for `owner`, durably. The
+    /// dispatches of the runs in `except`, which have enough in hand, are left
+    /// alone.
     ///
     /// A record that cannot be read is parked on the spot, and not given.
     ///
@@ -91,7 +92,8 @@ pub trait Store: Send + Sync + 'static {
     /// Puts aside what fails to be decided again and again: it is due again
     /// at `until`, nobody's, tried once more, and listed with its error until
     /// then. Its record is not read for that: it may be what is damaged. If
-    /// there is nothing left to do about it, nothing happens.
+    /// there is nothing left to do about it, or something else by now, nothing
+    /// happens.
     ///
     /// A commit that writes the NodeRun (or the Run) takes it off the list: it
     /// could be decided after all. One that leaves the NodeRun's wake-up as it

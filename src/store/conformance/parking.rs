@@ -103,7 +103,12 @@ pub async fn what_waits_as_before_is_still_parked(specimen: Specimen) {
 
 pub async fn parking_again_keeps_when_it_began(specimen: Specimen) {
     let store = Probe(specimen.store);
-    store.commit(nodes("a", vec![node_owned("a", "1.1", &"me".into())])).await;
+    store.commit(nodes("a", vec![node_due("a", "1.1", 10), node_owned("a", "1.2", &"me".into())])).await;
+    // What failed is not what is to be done now.
+    let before = store.node("a", "1.2").await;
+    park(&store, &failing(Some("1.2"), 30, 500)).await;
+    assert_eq!((store.node("a", "1.2").await, listed(&store).await), (before, vec![]));
+
     park(&store, &failing(Some("1.1"), 30, 500)).await;
     park(&store, &failing(Some("1.1"), 600, 900)).await;
     assert_eq!(listed(&store).await, [Parked { since: at(30), ..failing(Some("1.1"), 600, 900) }]);

@@ -75,6 +75,12 @@ pub async fn wakes_of_excepted_runs_are_left_alone(specimen: Specimen) {
     assert_eq!(claim(25, &["big", "big\"]"]).await, ["small"]);
     assert_eq!(claim(25, &["big\"]"]).await, ["big"], "it stayed where it was in the queue");
     assert_eq!(claim(35, &[]).await, ["big\"]", "other"]);
+    // Only what would be begun: executors are told, and deadlines kept.
+    let mut told = ended(node("big", "1.2"));
+    told.wake = Some(wake(Job::CancelExecutor, 40));
+    store.commit(nodes("big", vec![told, node_due("big", "1.3", 41)])).await;
+    assert_eq!(claim(45, &["big"]).await, ["big"]);
+    assert!(claim(45, &["big"]).await.is_empty());
 }
 
 pub async fn a_claim_outdates_what_was_read_before(specimen: Specimen) {

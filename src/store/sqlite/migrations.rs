@@ -130,7 +130,7 @@ const SCHEMA_4: &str = "
 
     CREATE INDEX node_runs_of_run ON node_runs (run_id);
     DROP INDEX wakes_free;
-    CREATE INDEX wakes_free ON node_runs (wake_at, run_id)
+    CREATE INDEX wakes_free ON node_runs (wake_at, wake_job, run_id)
         WHERE wake_owner IS NULL AND wake_at IS NOT NULL;
 
     CREATE TABLE parked (

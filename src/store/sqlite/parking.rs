@@ -28,9 +28,9 @@ pub(super) fn park(connection: &Connection, item: &Parked) -> Result<(), StoreEr
             .prepare_cached(
                 "UPDATE node_runs SET wake_at = ?3, wake_owner = NULL, wake_tries = wake_tries + 1,
                                       version = version + 1
-                 WHERE node_run_id = ?1 AND run_id = ?2 AND wake_at IS NOT NULL",
+                 WHERE node_run_id = ?1 AND run_id = ?2 AND wake_job = ?4",
             )?
-            .execute(params![node.as_str(), run, until])?,
+            .execute(params![node.as_str(), run, until, item.job])?,
         // The record keeps the real deadline, and the next commit of it puts
         // that back into the column.
         None => connection

@@ -177,10 +177,10 @@ pub(super) fn wake_next(connection: &Connection, after: Timestamp) -> Result<Opt
     Ok(at.map(Timestamp::from_micros))
 }
 
-/// Wake-ups that are due at `?1` and nobody's, but for those of the runs in
-/// `?2`, a list in JSON. What it asks is all in one index.
+/// Wake-ups that are due at `?1` and nobody's, but for the dispatches of the
+/// runs in `?2`, a list in JSON. What it asks is all in one index.
 pub(super) const DUE: &str = "wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?1
-    AND run_id NOT IN (SELECT value FROM json_each(?2))";
+    AND (wake_job <> 'dispatch' OR run_id NOT IN (SELECT value FROM json_each(?2)))";
 
 pub(super) fn wake_is_due(connection: &Connection, now: Timestamp, except: &str) -> Result<bool, StoreError> {
     let mut statement =

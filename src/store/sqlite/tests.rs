@@ -478,7 +478,7 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
         ),
         (
             "SELECT body FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?
-             AND run_id NOT IN (SELECT value FROM json_each(?)) ORDER BY wake_at LIMIT ?",
+             AND (wake_job <> 'dispatch' OR run_id NOT IN (SELECT value FROM json_each(?))) ORDER BY wake_at LIMIT ?",
             "wakes_free",
         ),
         ("SELECT min(wake_at) FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL", "wakes_free"),
