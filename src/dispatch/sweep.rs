@@ -12,6 +12,9 @@ use crate::{ids::RunId, record::Job, store::StoreError, tasks::panic_message, ti
 
 /// The time between two sweeps.
 const SWEEP: Duration = Duration::from_secs(2);
+/// How long health speaks of an executor that did not answer. Whether it is
+/// back, only the next call will tell.
+const REMEMBER: Duration = Duration::from_secs(60);
 /// So many overdue runs are ended in one sweep.
 const OVERDUE: u32 = 64;
 
@@ -96,7 +99,8 @@ impl Dispatcher {
     pub(super) async fn say_how_it_goes(&self) -> Result<(), StoreError> {
         let Parts { store, clock, queue, vitals, executors, .. } = &self.parts;
         for gate in executors.gates() {
-            vitals.executor(gate.service.name(), gate.open_until());
+            let left_alone = gate.open_until().filter(|until| clock.now() < *until + REMEMBER);
+            vitals.executor(gate.service.name(), left_alone);
         }
         vitals.work(store.counts(clock.now()).await?, queue.len());
         Ok(())
