@@ -348,7 +348,8 @@ impl Store for MemoryStore {
         let moved = match &item.node_run_id {
             Some(node) => match data.nodes.get_mut(node) {
                 Some(node) if node.node.run_id == item.run_id => {
-                    node.wake.as_mut().filter(|wake| wake.job.as_str() == item.job).map(|wake| {
+                    let tells = Job::CancelExecutor.as_str() == item.job;
+                    node.wake.as_mut().filter(|wake| (wake.job == Job::CancelExecutor) == tells).map(|wake| {
                         (wake.owner, wake.at, wake.tries) = (None, item.until, wake.tries + 1);
                         node.version += 1;
                     })

@@ -92,8 +92,8 @@ pub trait Store: Send + Sync + 'static {
     /// Puts aside what fails to be decided again and again: it is due again
     /// at `until`, nobody's, tried once more, and listed with its error until
     /// then. Its record is not read for that: it may be what is damaged. If
-    /// there is nothing left to do about it, or something else by now, nothing
-    /// happens.
+    /// there is nothing left to do about it, nothing happens; nor if the node
+    /// is over by now and its executor is to be told: that has not failed.
     ///
     /// A commit that writes the NodeRun (or the Run) takes it off the list: it
     /// could be decided after all. One that leaves the NodeRun's wake-up as it

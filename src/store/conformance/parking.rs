@@ -103,8 +103,10 @@ pub async fn what_waits_as_before_is_still_parked(specimen: Specimen) {
 
 pub async fn parking_again_keeps_when_it_began(specimen: Specimen) {
     let store = Probe(specimen.store);
-    store.commit(nodes("a", vec![node_due("a", "1.1", 10), node_owned("a", "1.2", &"me".into())])).await;
-    // What failed is not what is to be done now.
+    let mut over = ended(node_due("a", "1.2", 10));
+    over.wake = Some(wake(Job::CancelExecutor, 10));
+    store.commit(nodes("a", vec![node_owned("a", "1.1", &"me".into()), over])).await;
+    // To tell its executor has not failed.
     let before = store.node("a", "1.2").await;
     park(&store, &failing(Some("1.2"), 30, 500)).await;
     assert_eq!((store.node("a", "1.2").await, listed(&store).await), (before, vec![]));

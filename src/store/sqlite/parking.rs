@@ -28,7 +28,8 @@ pub(super) fn park(connection: &Connection, item: &Parked) -> Result<(), StoreEr
             .prepare_cached(
                 "UPDATE node_runs SET wake_at = ?3, wake_owner = NULL, wake_tries = wake_tries + 1,
                                       version = version + 1
-                 WHERE node_run_id = ?1 AND run_id = ?2 AND wake_job = ?4",
+                 WHERE node_run_id = ?1 AND run_id = ?2
+                   AND (wake_job = 'cancel_executor') = (?4 = 'cancel_executor')",
             )?
             .execute(params![node.as_str(), run, until, item.job])?,
         // The record keeps the real deadline, and the next commit of it puts
