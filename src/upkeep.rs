@@ -7,7 +7,7 @@
 //! | `check` | may run | nothing |
 //! | `compact` | must not run | the journal |
 //!
-//! How it is done is the business of [`sqlite`](crate::store::sqlite).
+//! How it is done is the business of [`crate::store::sqlite`].
 
 use std::{
     io::{self, Write},
