@@ -10,7 +10,7 @@ use crate::{
     auth::Principal,
     engine::{self, NodeTypeFacts, PolicyDecided, StartRun},
     ids::{NodeRunId, RunId},
-    model::{Extensions, NodeRun, NodeRunState, Run, RunStartRequest},
+    model::{Extensions, NodeRun, NodeRunState, Run, RunStartRequest, json::canonical},
     node_types::RegistryUnavailable,
     policy::{Question, RUN_START},
 };
@@ -193,7 +193,6 @@ pub(super) const INPUTS_DIGEST: &str = "inputs_sha256";
 
 /// The same for the same content, however its members were ordered.
 pub(super) fn digest(content: &impl Serialize) -> String {
-    // `Value`'s maps are sorted; ours are not all.
-    let canonical = serde_json::to_value(content).map(|value| value.to_string()).unwrap_or_default();
+    let canonical = canonical::text_of(content).unwrap_or_default();
     Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -105,8 +105,8 @@ pub fn run_start(
     };
 
     let mut draft = Draft::new(run, now);
-    draft.event(RunEventType::RunStarted, None, json!({"root_node_run_id": root.id()}));
-    draft.event(RunEventType::NodeRunAssigned, Some(&root), json!({"root": true}));
+    draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(root.id()))]);
+    draft.event(RunEventType::NodeRunAssigned, Some(&root), [("root", true.into())]);
     draft.policy_decided(&root, &decided);
     match decided.outcome {
         PolicyOutcome::Allow => draft.put(root),
@@ -124,9 +124,7 @@ pub(super) fn denied(decided: &PolicyDecided, message: &str) -> Error {
     let mut error = Error::new("policy_denied", message);
     match decided.outcome {
         PolicyOutcome::RequireApproval => {
-            let mut details = decided.evidence.clone();
-            details.insert("code".into(), "approval_required".into());
-            error.details = Some(details);
+            error.details = Some(decided.evidence.with("code", &"approval_required"));
         }
         PolicyOutcome::Allow | PolicyOutcome::Deny => {}
     }

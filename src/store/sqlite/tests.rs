@@ -200,7 +200,7 @@ async fn a_full_journal_refuses_what_does_not_fit_whole_and_goes_on() {
     let store = probe(open_with(options).expect("the journal opens"));
     let big = |id: &str, bytes: usize| {
         let mut root = node(id, "1");
-        root.node.inputs = json!({ "text": "x".repeat(bytes) }).as_object().cloned();
+        root.node.inputs = json!({ "text": "x".repeat(bytes) }).as_object().cloned().map(Into::into);
         ChangeSet { nodes: vec![root], ..start(id) }
     };
     store.commit(big("a", 200_000)).await;
@@ -326,7 +326,7 @@ async fn the_log_does_not_grow_with_what_is_written() {
     let directory = Directory::new();
     let store = probe(open(directory.file("j.db")));
     let mut root = node("a", "1");
-    root.node.inputs = json!({ "text": "x".repeat(100_000) }).as_object().cloned();
+    root.node.inputs = json!({ "text": "x".repeat(100_000) }).as_object().cloned().map(Into::into);
     for version in 0..800 {
         store.commit(nodes("a", vec![NodeRecord { version, ..root.clone() }])).await;
     }
