@@ -27,8 +27,8 @@ use crate::{
 
 /// Lists may have so many objects, each of which is work …
 const MAX_OBJECTS: usize = 1_000;
-/// … or so many plain values.
-const MAX_SCALARS: usize = 10_000;
+/// … or so many plain values; objects, so many members that are looked into.
+pub(super) const MAX_SCALARS: usize = 10_000;
 /// Nobody reads on after this many errors.
 const MAX_ERRORS: usize = 100;
 /// Names of unknown members are cut off here: we do not echo input.
@@ -186,6 +186,11 @@ impl Shape {
         }
     }
 
+    /// It has a member of this very name.
+    pub(super) fn names(&self, name: &str) -> bool {
+        matches!(self, Self::Object(_)) && self.member(name).is_some()
+    }
+
     /// The shape of a list's items, and how many of them there may be.
     pub(super) fn items(&self) -> Option<(&Self, usize)> {
         match self {
@@ -299,6 +304,13 @@ fn walk_members(
 }
 
 fn walk_map(values: &Shape, given: &mut [(String, Tree)], place: &Place<'_>, errors: &mut Vec<FieldError>) {
+    if given.len() > MAX_SCALARS {
+        let message = format!(
+            "Dictionary should have at most {MAX_SCALARS} items after validation, not {}",
+            given.len()
+        );
+        place.wrong(errors, "too_long", &message);
+    }
     for (name, value) in given {
         values.walk(value, &Place::Member(place, name), errors);
     }
@@ -432,6 +444,13 @@ mod tests {
         start("constraints", json!({ "structural": limits }))
     }
 
+    fn labels(count: usize) -> Value {
+        (0..count)
+            .map(|number| (format!("label {number}"), json!("v")))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    }
+
     #[test]
     fn each_error_has_its_word_and_its_place() {
         for (body, word, place) in [
@@ -450,6 +469,16 @@ mod tests {
             (start("run_id", json!(1)), "string_type", "body.run_id"),
             (start("metadata", json!({"labels": {"l": 1}})), "string_type", "body.metadata.labels.l"),
             (start("metadata", json!({"labels": {"l": null}})), "string_type", "body.metadata.labels.l"),
+            (
+                start("metadata", json!({"labels": labels(MAX_SCALARS + 1)})),
+                "too_long",
+                "body.metadata.labels",
+            ),
+            (
+                start("metadata", json!({"labels": labels(MAX_SCALARS + 9)})),
+                "too_long",
+                "body.metadata.labels",
+            ),
             (structural(&json!({"max_depth": "1"})), "int_type", "body.constraints.structural.max_depth"),
             (structural(&json!({"max_depth": true})), "int_type", "body.constraints.structural.max_depth"),
             (structural(&json!({"max_depth": 1.0})), "int_type", "body.constraints.structural.max_depth"),
@@ -563,6 +592,17 @@ mod tests {
         let request: RunStartRequest = serde::Deserialize::deserialize(body).expect("a request");
         let limits = request.constraints.and_then(|given| given.structural).expect("limits");
         assert_eq!((limits.max_depth, limits.max_total_nodes_per_run), (Some(u64::MAX), Some(u64::MAX)));
+    }
+
+    #[test]
+    fn a_member_is_found_however_many_there_are_before_it() {
+        let body = format!(
+            r#"{{{}"input": 1}}"#,
+            (0..MAX_SCALARS + 9).map(|n| format!("\"a{n}\": 1, ")).collect::<String>()
+        );
+        let shape = Shape::of::<RunStartRequest>();
+        let mut body = Tree::read(&shape, body.as_bytes(), &Bounds::levels(100)).expect("JSON");
+        assert_eq!(shape.check(&mut body)[0].kind, "dict_type");
     }
 
     #[test]

@@ -19,11 +19,15 @@ use serde::{
 };
 use serde_json::Number;
 
-use super::shape::Shape;
+use super::shape::{MAX_SCALARS, Shape};
 use crate::model::json::{
     CANONICAL_OBJECT,
     canonical::{self, Bounds},
 };
+
+/// Of members without a name of their own in the shape, so many are kept: more
+/// than there may be.
+const MEMBERS_KEPT: usize = MAX_SCALARS + 1;
 
 /// A JSON value, as far as somebody looks into it.
 #[derive(Debug, PartialEq)]
@@ -141,11 +145,13 @@ impl<'de> Visitor<'de> for Planting<'_> {
         }
         let depth = bounds.enter(depth)?;
         let wants_members = shape.is_some_and(Shape::has_members);
+        let is_known = |name: &str| shape.is_some_and(|shape| shape.names(name));
         let mut members = Vec::new();
         while let Some(name) = given.next_key::<String>()? {
             let member = shape.and_then(|shape| shape.member(&name));
             let value = given.next_value_seed(Planting { shape: member, bounds, depth })?;
-            if wants_members {
+            // What is refused anyway is not kept.
+            if wants_members && (members.len() <= MEMBERS_KEPT || is_known(&name)) {
                 members.push((name, value));
             }
         }

@@ -55,7 +55,7 @@ impl Coordinator {
             .request(&run_id, |now| async move {
                 let existing = self.parts.store.run_fetch(&command.run_id).await?;
                 let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(&command.run_id, 1));
-                Ok(engine::run_start(existing.as_ref(), command.clone(), rules, lease, now)?)
+                Ok(engine::run_start(existing.as_ref(), command, rules, lease, now)?)
             })
             .await?;
         debug!(self.parts.log, "run started"; "run_id" => %run.run_id, "state" => %run.state, "caller" => caller.subject());

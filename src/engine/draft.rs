@@ -93,7 +93,7 @@ impl Draft {
         ]);
         let text =
             |(name, value): (&str, Option<&str>)| Some((name.to_owned(), canonical::text_of(&value?)?));
-        let data = decided.evidence.edited(|_| false, facts.into_iter().filter_map(text).collect());
+        let data = decided.evidence.edited(|_| false, &facts.into_iter().filter_map(text).collect());
         self.event(RunEventType::PolicyDecided, Some(node), data);
     }
 

@@ -86,7 +86,7 @@ impl<'r> Writer<'r> {
 
     pub(super) fn done(self) -> Option<Extensions> {
         let Self { rules: _, base, drops_own, set, dropped } = self;
-        let edited = base.edited(|key| dropped.contains(key) || (drops_own && is_own_key(key)), set);
+        let edited = base.edited(|key| dropped.contains(key) || (drops_own && is_own_key(key)), &set);
         (!edited.is_empty()).then_some(edited)
     }
 }

@@ -40,5 +40,5 @@ pub fn abridge(outputs: &JsonObject, limit: usize, artifact: &ResourceRef) -> Js
         replaced.insert(name, stub.as_str().to_owned());
         left -= size - stub.bytes();
     }
-    if left <= limit { outputs.edited(|_| false, replaced) } else { stub }
+    if left <= limit { outputs.edited(|_| false, &replaced) } else { stub }
 }

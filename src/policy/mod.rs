@@ -151,7 +151,7 @@ fn from_pdp(action: &'static str, answer: PolicyDecision) -> PolicyDecided {
             evidence.insert(key.to_owned(), value.to_owned());
         }
     }
-    let evidence = JsonObject::new().edited(|_| false, evidence);
+    let evidence = JsonObject::new().edited(|_| false, &evidence);
     PolicyDecided { evidence, ..decided(action, outcome, answer.reason_code, answer.message) }
 }
 

@@ -100,7 +100,7 @@ impl World {
             request,
         };
         let now = self.tick();
-        let decision = engine::run_start(existing.as_ref(), command, &self.rules, &self.lease, now);
+        let decision = engine::run_start(existing.as_ref(), &command, &self.rules, &self.lease, now);
         self.commit(decision)
     }
 

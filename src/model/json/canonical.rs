@@ -79,19 +79,44 @@ pub fn text_of(content: &impl Serialize) -> Option<String> {
     text.finish()
 }
 
-/// An object of these members, which come in order; the values are canonical.
-pub fn object<'m>(members: impl IntoIterator<Item = (&'m str, &'m str)>) -> String {
-    let mut out = Vec::from(b"{");
-    for (name, value) in members {
-        if out.len() > 1 {
-            out.push(b',');
-        }
-        write(&mut out, name);
-        out.push(b':');
-        out.extend_from_slice(value.as_bytes());
+/// Writes an object whose members come in order.
+pub(super) struct ObjectWriter {
+    out: Vec<u8>,
+}
+
+impl ObjectWriter {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        let mut out = Vec::with_capacity(bytes + 2);
+        out.push(b'{');
+        Self { out }
     }
-    out.push(b'}');
-    String::from_utf8(out).unwrap_or_default()
+
+    /// A member: its name, and the canonical text of its value.
+    pub(super) fn member(&mut self, name: &str, value: &str) {
+        self.separate();
+        write(&mut self.out, name);
+        self.out.push(b':');
+        self.out.extend_from_slice(value.as_bytes());
+    }
+
+    /// A member whose name is as it is written already.
+    pub(super) fn written(&mut self, key: &str, value: &str) {
+        self.separate();
+        for part in ["\"", key, "\":", value] {
+            self.out.extend_from_slice(part.as_bytes());
+        }
+    }
+
+    fn separate(&mut self) {
+        if self.out.len() > 1 {
+            self.out.push(b',');
+        }
+    }
+
+    pub(super) fn done(mut self) -> String {
+        self.out.push(b'}');
+        String::from_utf8(self.out).unwrap_or_default()
+    }
 }
 
 /// Reads one value: its text, and how deep it is nested.
@@ -380,6 +405,5 @@ mod tests {
     #[test]
     fn content_of_any_type_has_a_text() {
         assert_eq!(text_of(&json!({"b": 1, "a": Value::Null})).as_deref(), Some(r#"{"a":null,"b":1}"#));
-        assert_eq!(object([("a", "1"), ("b\"", "{}")]), r#"{"a":1,"b\"":{}}"#);
     }
 }

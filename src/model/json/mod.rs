@@ -128,33 +128,38 @@ impl JsonObject {
     /// Another object: without the members that `dropped` says, and with those
     /// in `set`, which are canonical texts.
     #[must_use]
-    pub fn edited(&self, dropped: impl Fn(&str) -> bool, set: BTreeMap<String, String>) -> Self {
-        let set: BTreeMap<String, &str> =
-            set.iter().map(|(name, text)| (name.clone(), text.as_str())).collect();
-        let stays = |(name, _): &(String, &str)| !dropped(name) && !set.contains_key(name);
-        let kept: Vec<(String, &str)> = self.members().filter(stays).collect();
-        if set.is_empty() && kept.len() == scan::members(self.as_str()).count() {
+    pub fn edited(&self, dropped: impl Fn(&str) -> bool, set: &BTreeMap<String, String>) -> Self {
+        let stays = |key: &str| {
+            let name = scan::unescaped(key);
+            !dropped(&name) && !set.contains_key(&*name)
+        };
+        if set.is_empty() && scan::members(self.as_str()).all(|(key, _)| stays(key)) {
             return self.clone();
         }
-        let mut members: Vec<(&str, &str)> = kept
-            .iter()
-            .map(|(name, text)| (name.as_str(), *text))
-            .chain(set.iter().map(|(name, text)| (name.as_str(), *text)))
-            .collect();
-        members.sort_by_key(|(name, _)| *name);
-        Self::from_canonical(canonical::object(members))
+        let added: usize = set.iter().map(|(name, text)| name.len() + text.len() + 4).sum();
+        let mut object = canonical::ObjectWriter::with_capacity(self.bytes() + added);
+        let mut set = set.iter().peekable();
+        for (key, value) in scan::members(self.as_str()).filter(|(key, _)| stays(key)) {
+            let name = scan::unescaped(key);
+            while let Some((name, text)) = set.next_if(|(next, _)| ***next < *name) {
+                object.member(name, text);
+            }
+            object.written(key, value);
+        }
+        set.for_each(|(name, text)| object.member(name, text));
+        Self::from_canonical(object.done())
     }
 
     /// Another object: with this member.
     #[must_use]
     pub fn with(&self, name: &str, value: &impl Serialize) -> Self {
         let text = canonical::text_of(value).unwrap_or_else(|| "null".to_owned());
-        self.edited(|_| false, BTreeMap::from([(name.to_owned(), text)]))
+        self.edited(|_| false, &BTreeMap::from([(name.to_owned(), text)]))
     }
 
     /// Adds a member, or replaces it. (Costs a copy of the text.)
     pub fn insert(&mut self, name: String, value: Value) {
-        *self = self.edited(|_| false, BTreeMap::from([(name, value.to_string())]));
+        *self = self.edited(|_| false, &BTreeMap::from([(name, value.to_string())]));
     }
 
     /// The same as JSON, so `1` and `1.0` are the same number.

@@ -185,10 +185,10 @@ mod tests {
     fn an_edited_object_stays_canonical() {
         let object = JsonObject::of(&json!({"a": 1, "b": 2, "d\n": 3}));
         let set = [("c".to_owned(), "[4]".to_owned()), ("a".to_owned(), "5".to_owned())].into();
-        let edited = object.edited(|name| name == "b", set);
+        let edited = object.edited(|name| name == "b", &set);
         assert_eq!(edited.as_str(), r#"{"a":5,"c":[4],"d\n":3}"#);
         assert_eq!(edited, JsonObject::of(&edited.to_map()));
-        assert_eq!(object.edited(|_| false, std::collections::BTreeMap::new()), object);
+        assert_eq!(object.edited(|_| false, &std::collections::BTreeMap::new()), object);
         assert_eq!(JsonObject::new().with("x", &"y").as_str(), r#"{"x":"y"}"#);
     }
 
