@@ -19,7 +19,7 @@ use crate::{
     model::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
     node_types::RegistryUnavailable,
     policy::{NODE_RUN_EXECUTE, Question},
-    record::{Job, NodePath, NodeRecord, RunRecord},
+    record::{Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::{Timestamp, backoff},
 };
 
@@ -223,9 +223,9 @@ impl Coordinator {
     pub(crate) async fn node_to_cancel(
         &self,
         node: &NodeRunId,
-    ) -> Result<Option<NodeRecord>, CoordinatorError> {
-        let node = self.node_find(node).await?;
-        Ok(node.filter(|node| node.wake.as_ref().is_some_and(|wake| wake.job == Job::CancelExecutor)))
+    ) -> Result<Option<NodeHead>, CoordinatorError> {
+        let node = self.head_find(node).await?;
+        Ok(node.filter(|node| node.job() == Some(Job::CancelExecutor)))
     }
 
     /// Notes what came of telling the executor of a node that is over.
@@ -236,13 +236,15 @@ impl Coordinator {
         telling: Telling,
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
-            let run = self.run_fetch(run).await?;
+            let Some(head) = self.head_find(node).await? else {
+                return Err(CoordinatorError::NodeRunNotFound(node.clone()));
+            };
             let told = match telling {
                 Telling::Acknowledged => Told::Yes,
                 Telling::Again { after } => Told::Again(now + after),
                 Telling::GivenUp => Told::GivenUp,
             };
-            Ok(engine::executor_told(&run, self.node_fetch(node).await?, told, now))
+            Ok(engine::executor_told(head, told, now))
         })
         .await
     }

@@ -87,8 +87,9 @@ impl Coordinator {
         let run_id = self.node_for(caller, node).await?.node.run_id;
         let report = &report;
         self.request(&run_id, |now| async move {
-            let view = self.node_view(node).await?;
-            Ok(engine::node_evaluate(view.run, view.node, report.clone(), now))
+            let node = self.node_fetch(node).await?;
+            let run = self.run_fetch(&node.node.run_id).await?;
+            Ok(engine::node_evaluate(run, node, report.clone(), now))
         })
         .await?;
         debug!(self.parts.log, "node run evaluated"; "run_id" => %run_id, "node_run_id" => %node, "caller" => caller.subject());

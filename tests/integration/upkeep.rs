@@ -20,10 +20,11 @@ use crate::support::{
 };
 
 /// What older programs left; see `migrations_tests` for what is in them.
-const JOURNALS: [&str; 3] = [
+const JOURNALS: [&str; 4] = [
     include_str!("../journals/schema-1.sql"),
     include_str!("../journals/schema-2.sql"),
     include_str!("../journals/schema-3.sql"),
+    include_str!("../journals/schema-4.sql"),
 ];
 
 fn edit(program: &Program, sql: &str) {
