@@ -100,12 +100,18 @@ impl Dispatcher {
                     within(clock, DESCENDANTS_FIRST, atomic.gate.telling()).await;
                 }
                 let _turn = executor.gate.telling().await;
-                (Service::CompositeExecutor, within(clock, timeout, executor.role.cancel(&node.node_run_id)).await)
+                (
+                    Service::CompositeExecutor,
+                    within(clock, timeout, executor.role.cancel(&node.node_run_id)).await,
+                )
             }
             Some(NodeKind::Atomic) | None => {
                 let Some(executor) = &executors.atomic else { return Ok(()) };
                 let _turn = executor.gate.telling().await;
-                (Service::AtomicExecutor, within(clock, timeout, executor.role.cancel(&node.node_run_id)).await)
+                (
+                    Service::AtomicExecutor,
+                    within(clock, timeout, executor.role.cancel(&node.node_run_id)).await,
+                )
             }
         };
         answer.unwrap_or_else(|| Err(CallError::unavailable(service, "no answer in time")))

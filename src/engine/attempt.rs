@@ -391,8 +391,7 @@ pub fn executor_told(mut node: NodeHead, told: Told, now: Timestamp) -> Decision
         Told::GivenUp => (None, true),
     };
     let attempt = Attempt { number: node.attempt, started_at: node.started_at.unwrap_or(now) };
-    let fenced =
-        fenced.then(|| attempt.record(&node.node_run_id, &node.run_id, AttemptOutcome::Fenced, now));
+    let fenced = fenced.then(|| attempt.record(&node.node_run_id, &node.run_id, AttemptOutcome::Fenced, now));
     node.wake = next;
     let attempts = fenced.into_iter().collect();
     let changes = ChangeSet { attempts, heads: vec![node.clone()], ..nothing(&node.run_id, now) };

@@ -20,12 +20,7 @@ use crate::{
 
 /// Cancels a run with all its live nodes (deepest first). One that is over
 /// stays as it is.
-pub fn run_cancel(
-    run: RunRecord,
-    live: Vec<NodeHead>,
-    lease: &Lease,
-    now: Timestamp,
-) -> Decision<Run> {
+pub fn run_cancel(run: RunRecord, live: Vec<NodeHead>, lease: &Lease, now: Timestamp) -> Decision<Run> {
     if run.is_terminal() {
         return Decision::unchanged(run.run);
     }

@@ -97,7 +97,10 @@ impl Draft {
     pub(super) fn put(&mut self, node: NodeRecord) {
         debug_assert!(node.is_terminal() || node.wake.is_some(), "a live node has a wake-up: {node:?}");
         debug_assert!(self.nodes.iter().all(|other| other.id() != node.id()), "stored twice: {node:?}");
-        debug_assert!(self.heads.iter().all(|other| other.node_run_id != *node.id()), "stored twice: {node:?}");
+        debug_assert!(
+            self.heads.iter().all(|other| other.node_run_id != *node.id()),
+            "stored twice: {node:?}"
+        );
         self.nodes.push(node);
     }
 

@@ -181,7 +181,8 @@ async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_mi
         let store = open(path.clone());
         let live = store.nodes_live(&"composite".into(), None).await.expect("readable");
         let states: Vec<_> = live.iter().map(|head| (head.path.as_str(), head.state, head.attempt)).collect();
-        let [("1.2", NodeRunState::Queued, 0), ("1", NodeRunState::Running, 0 | 1)] = states.as_slice() else {
+        let [("1.2", NodeRunState::Queued, 0), ("1", NodeRunState::Running, 0 | 1)] = states.as_slice()
+        else {
             panic!("{damage}: {states:?}")
         };
         // Whatever it is, it can be ended, and told.
@@ -196,7 +197,10 @@ async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_mi
             ..head
         });
         store
-            .commit(ChangeSet { heads: over.collect(), ..crate::store::conformance::change(run.id().as_str()) })
+            .commit(ChangeSet {
+                heads: over.collect(),
+                ..crate::store::conformance::change(run.id().as_str())
+            })
             .await
             .expect("ended");
         assert_eq!(store.nodes_live(&"composite".into(), None).await, Ok(Vec::new()));

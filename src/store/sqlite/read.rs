@@ -109,8 +109,7 @@ pub(super) fn nodes_live(
         // A range of the index rather than LIKE: `/` is what follows `.`, so
         // these are the paths that begin with "<path>.", whatever is in it.
         Some(path) => heads(
-            &mut *connection
-                .prepare_cached(&format!("{live} AND path > ?2 || '.' AND path < ?2 || '/'"))?,
+            &mut *connection.prepare_cached(&format!("{live} AND path > ?2 || '.' AND path < ?2 || '/'"))?,
             [run.as_str(), path.as_str()],
         )?,
     };

@@ -175,7 +175,9 @@ impl HeadRow {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let wake = match row.get::<_, Option<String>>(12)? {
             None => None,
-            Some(job) => Some(WakeColumns { job, at: row.get(13)?, owner: row.get(14)?, tries: row.get(15)? }),
+            Some(job) => {
+                Some(WakeColumns { job, at: row.get(13)?, owner: row.get(14)?, tries: row.get(15)? })
+            }
         };
         Ok(Self {
             node_run_id: NodeRunId::new(row.get::<_, String>(0)?),
@@ -202,7 +204,10 @@ impl HeadRow {
         let state = self.state.as_deref().unwrap_or_default();
         let state = state.parse::<NodeRunState>().map_err(|_| damaged("state", &self.state))?;
         if state.is_terminal() != self.terminal {
-            return Err(StoreError::Damaged(format!("{}: its columns contradict each other", self.node_run_id)));
+            return Err(StoreError::Damaged(format!(
+                "{}: its columns contradict each other",
+                self.node_run_id
+            )));
         }
         Ok(NodeHead {
             node_run_id: self.node_run_id.clone(),
@@ -289,7 +294,10 @@ impl NodeRow {
         let head = self.head.decode()?;
         let mut record: NodeRecord = from_json(head.node_run_id.as_str(), &self.body)?;
         if self.payloads.apart() != self.apart {
-            return Err(StoreError::Damaged(format!("{}: its inputs or outputs are missing", head.node_run_id)));
+            return Err(StoreError::Damaged(format!(
+                "{}: its inputs or outputs are missing",
+                head.node_run_id
+            )));
         }
         if let Some(inputs) = &self.payloads.inputs {
             record.node.inputs = Some(from_json(head.node_run_id.as_str(), inputs)?);
@@ -316,7 +324,8 @@ impl WakeColumns {
             job: job(&self.job).ok_or_else(|| damaged(format!("job {:?}", self.job)))?,
             at: Timestamp::from_micros(self.at),
             owner: self.owner.clone().map(OwnerId::new),
-            tries: u32::try_from(self.tries).map_err(|_| damaged(format!("number of tries {}", self.tries)))?,
+            tries: u32::try_from(self.tries)
+                .map_err(|_| damaged(format!("number of tries {}", self.tries)))?,
         })
     }
 }
