@@ -88,6 +88,23 @@ pub struct NodeRecord {
     /// does the `state` and `ended_at` of the NodeRun: see [`NodeHead`].
     #[serde(skip)]
     pub wake: Option<Wake>,
+    /// What of the NodeRun was left in the journal when it was read.
+    #[serde(skip)]
+    pub unread: Unread,
+}
+
+/// Members of a NodeRun that are large and were not read with it: they seem to
+/// be missing, but a commit of the record leaves them as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    pub inputs: bool,
+    pub outputs: bool,
+}
+
+impl Unread {
+    pub fn any(self) -> bool {
+        self.inputs || self.outputs
+    }
 }
 
 impl NodeRecord {

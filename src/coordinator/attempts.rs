@@ -73,6 +73,12 @@ impl Coordinator {
         let (asked, queue) = (asked.as_ref(), &self.parts.queue);
         let rules = &self.parts.rules;
         self.command(&task.run, |now| async move {
+            // Many may have ended while they waited for their turn.
+            let waits =
+                self.head_find(&task.node).await?.is_some_and(|head| head.job() == Some(Job::Dispatch));
+            if !waits {
+                return Ok(engine::Decision { changes: None, answer: None });
+            }
             let view = self.node_view(&task.node).await?;
             if !is_dispatchable(&view.node) {
                 return Ok(engine::Decision { changes: None, answer: None });
@@ -173,7 +179,7 @@ impl Coordinator {
     ) -> Result<Applied, CoordinatorError> {
         let applied = self
             .command(run, |now| async move {
-                let view = self.node_view(node).await?;
+                let view = self.bare_view(node).await?;
                 let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
                 Ok(engine::attempt_finish(view, attempt, result.clone(), rules, lease, now))
             })
@@ -198,7 +204,7 @@ impl Coordinator {
         attempt: u32,
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
-            let view = self.node_view(node).await?;
+            let view = self.bare_view(node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run, 1));
             let waits = view.node.attempt == attempt
                 && view.node.wake.as_ref().is_some_and(|wake| wake.job == Job::Deadline);
@@ -258,7 +264,7 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         let failed = &failed;
         self.command(&task.run, |now| async move {
-            let view = self.node_view(&task.node).await?;
+            let view = self.bare_view(&task.node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(engine::attempt_defer(view, failed.clone(), rules, lease, now))
         })
@@ -268,7 +274,7 @@ impl Coordinator {
     /// Ends a node whose time is up while it waits to be handed over.
     pub(crate) async fn attempt_overdue(&self, task: &Task) -> Result<(), CoordinatorError> {
         self.command(&task.run, |now| async move {
-            let view = self.node_view(&task.node).await?;
+            let view = self.bare_view(&task.node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(match is_dispatchable(&view.node) {
                 true => engine::node_expire(view, rules, lease, now),
@@ -286,7 +292,7 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
             let run = self.run_fetch(run).await?;
-            Ok(engine::attempt_retry(&run, self.node_fetch(node).await?, now + wait, now))
+            Ok(engine::attempt_retry(&run, self.node_fetch_bare(node).await?, now + wait, now))
         })
         .await
     }
@@ -300,7 +306,7 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         let error = &error;
         self.command(run, |now| async move {
-            let view = self.node_view(node).await?;
+            let view = self.bare_view(node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(engine::attempt_refuse(view, facts, error.clone(), rules, lease, now))
         })

@@ -219,6 +219,14 @@ impl Coordinator {
         self.node_find(node).await?.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))
     }
 
+    /// A node to decide something about that its inputs and outputs do not
+    /// matter to.
+    pub(super) async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
+        let found = self.parts.store.node_fetch_bare(node).await;
+        let found = found.map_err(|failure| self.store_failed(failure))?;
+        found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))
+    }
+
     pub(super) async fn head_find(&self, node: &NodeRunId) -> Result<Option<NodeHead>, CoordinatorError> {
         self.parts.store.head_fetch(node).await.map_err(|failure| self.store_failed(failure))
     }

@@ -92,7 +92,7 @@ impl Coordinator {
             let record = self.run_fetch(run).await?;
             let live = self.parts.store.nodes_live(run, None).await?;
             // Damage of one record must not keep a run alive.
-            let root = match self.parts.store.node_fetch(&record.run.root_node_run_id).await {
+            let root = match self.parts.store.node_fetch_bare(&record.run.root_node_run_id).await {
                 Err(StoreError::Damaged(damage)) => {
                     error!(self.parts.log, "the run ends without the record of its root"; "run_id" => %run,
                         "error" => damage);

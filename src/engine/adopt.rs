@@ -36,7 +36,7 @@ use super::{
 use crate::{
     ids::{NodeRunId, RunId},
     model::{NodeKind, NodeRun, NodeRunState, Run, RunEvent, RunEventType, RunState},
-    record::{EventRecord, Job, NodePath, NodeRecord, RunRecord},
+    record::{EventRecord, Job, NodePath, NodeRecord, RunRecord, Unread},
     time::Timestamp,
 };
 
@@ -210,6 +210,7 @@ fn node_record(
     let counted = own(node.extensions.as_ref(), DECOMPOSITION_ROUNDS).and_then(Value::as_u64);
     let rounds = told_rounds.max(counted.unwrap_or_default()).min(ROUNDS_MAX);
     let mut record = NodeRecord {
+        unread: Unread::default(),
         version: 0,
         path,
         children,

@@ -16,7 +16,7 @@ use crate::{
         BindingDecision, ConstraintEnvelope, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunState,
         RunEventType, StructuralConstraints,
     },
-    record::{Job, NodeRecord, RunRecord},
+    record::{Job, NodeRecord, RunRecord, Unread},
     time::Timestamp,
 };
 
@@ -204,6 +204,7 @@ fn record(
         .own(extensions::CONSTRAINTS, merged)
         .done();
     let node = NodeRecord {
+        unread: Unread::default(),
         node: NodeRun {
             node_run_id: id,
             run_id: parent.node.run_id.clone(),

@@ -171,6 +171,7 @@ impl Draft {
         self.over(&mut head, end.state, end.tell_executor, lease);
         (node.node.state, node.node.ended_at, node.wake) = (head.state, head.ended_at, head.wake);
         node.node.outputs = end.outputs;
+        node.unread.outputs = false;
         node.node.output_artifacts = end.output_artifacts;
         node.node.extensions = extensions::Writer::update(rules, node.node.extensions.take())
             .own(extensions::COMPLETION_ERROR, end.error.as_ref())

@@ -243,6 +243,11 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.node_fetch(node).await
     }
 
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.node_fetch_bare(node).await
+    }
+
     async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
         self.faults.for_read().await?;
         self.inner.head_fetch(node).await

@@ -38,6 +38,13 @@ pub trait Store: Send + Sync + 'static {
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError>;
 
+    /// The same, but large inputs and outputs may be left out, as the record
+    /// then says in `unread`. For whoever decides something that they do not
+    /// matter to: they stay as they are when the record is committed.
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        self.node_fetch(node).await
+    }
+
     /// A NodeRun without its content, which is not read: it may be large, or
     /// damaged.
     async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError>;

@@ -180,6 +180,15 @@ impl Store for SimJournal {
         .await
     }
 
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        let damaged = self.world.is_damaged(node);
+        self.read(|| match damaged {
+            true => Err(StoreError::Damaged(format!("injected: {node}"))),
+            false => at_once(self.inner.node_fetch_bare(node)),
+        })
+        .await
+    }
+
     async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
         self.read(|| at_once(self.inner.head_fetch(node))).await
     }

@@ -262,6 +262,38 @@ pub async fn inputs_and_outputs_of_any_size_come_back_whole(specimen: Specimen) 
     assert_eq!(store.node("a", "1").await, Some(record));
 }
 
+/// A record that was read without them may be changed and written.
+pub async fn inputs_and_outputs_that_were_not_read_stay_as_they_are(specimen: Specimen) {
+    let store = Probe(specimen.store);
+    let map = |bytes: usize| json!({"text": "x".repeat(bytes)}).as_object().cloned();
+    for (run, inputs, outputs) in [("a", 5000, 10), ("b", 10, 5000), ("c", 5000, 5000), ("d", 10, 10)] {
+        let mut whole = node(run, "1");
+        (whole.node.inputs, whole.node.outputs) = (map(inputs), map(outputs));
+        store.commit(nodes(run, vec![whole.clone()])).await;
+        // Now it cannot come from memory.
+        let owner = "me".into();
+        store.claim(&owner, 100, 1).await;
+        store.0.owner_release(&owner, at(100)).await.expect("owners can leave");
+        let id = whole.id().clone();
+        for tries in 1..3 {
+            let mut bare = store.0.node_fetch_bare(&id).await.expect("readable").expect("stored");
+            assert_eq!(bare.head(), store.head(run, "1").await.expect("stored"));
+            let kept = (!bare.unread.inputs, !bare.unread.outputs);
+            assert_eq!(kept, (bare.node.inputs.is_some(), bare.node.outputs.is_some()), "{run}");
+            bare.retries = tries;
+            store.commit(nodes(run, vec![bare])).await;
+        }
+        let written = store.node(run, "1").await.expect("stored");
+        assert_eq!(written, NodeRecord { version: 5, retries: 2, ..whole.clone() });
+        // What is set takes the place of what was there.
+        let mut bare = store.0.node_fetch_bare(&id).await.expect("readable").expect("stored");
+        (bare.node.outputs, bare.unread.outputs) = (map(7), false);
+        store.commit(nodes(run, vec![ended(bare)])).await;
+        let written = store.node(run, "1").await.expect("stored");
+        assert_eq!((written.node.inputs, written.node.outputs), (map(inputs), map(7)), "{run}");
+    }
+}
+
 /// The rule that nothing can get stuck is the database's, not a hope.
 pub async fn live_things_need_a_time_to_be_looked_at(specimen: Specimen) {
     let store = Probe(specimen.store);

@@ -62,6 +62,7 @@ macro_rules! for_each_store_property {
             heads_say_what_records_say
             a_change_of_a_head_leaves_all_else_as_it_is
             inputs_and_outputs_of_any_size_come_back_whole
+            inputs_and_outputs_that_were_not_read_stay_as_they_are
             live_things_need_a_time_to_be_looked_at
             odd_ids_are_just_ids
             big_bodies_come_back_whole

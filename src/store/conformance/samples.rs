@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     model::{NodeRun, NodeRunState, NodeTypeRef, Run, RunEvent, RunEventType, RunState},
-    record::{Adopted, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord, Wake},
+    record::{Adopted, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord, Unread, Wake},
     store::{EventPage, OutboxEntry, OutboxId, PageLimit, Recipient, Store, StoreError},
     time::Timestamp,
 };
@@ -43,6 +43,7 @@ pub fn run(id: &str) -> RunRecord {
 /// at time 100. Its id is run and path.
 pub fn node(run: &str, path: &str) -> NodeRecord {
     NodeRecord {
+        unread: Unread::default(),
         node: NodeRun {
             created_at: Some(at(1)),
             ended_at: None,

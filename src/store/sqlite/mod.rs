@@ -145,6 +145,10 @@ impl SqliteStore {
             self.recent.remember_run(run, row.body.len());
         }
         for (mut node, row) in nodes.into_iter().zip(&rows.nodes) {
+            if node.unread.any() {
+                self.recent.forget_node(node.id());
+                continue;
+            }
             node.version += 1;
             self.recent.remember_node(node, row.body.len() + row.payloads.bytes());
         }
@@ -238,6 +242,13 @@ impl Store for SqliteStore {
         match self.recent.node(node) {
             Some(found) => Ok(Some(found)),
             None => self.readers.with(|connection| read::node(connection, node)),
+        }
+    }
+
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        match self.recent.node(node) {
+            Some(found) => Ok(Some(found)),
+            None => self.readers.with(|connection| read::node_bare(connection, node)),
         }
     }
 

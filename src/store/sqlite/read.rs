@@ -85,6 +85,16 @@ pub(super) fn node(connection: &Connection, node: &NodeRunId) -> Result<Option<N
         .transpose()
 }
 
+pub(super) fn node_bare(connection: &Connection, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+    let (head, content) = (HeadRow::COLUMNS, NodeRow::BARE);
+    connection
+        .prepare_cached(&format!("SELECT {head}, {content} FROM node_runs WHERE node_run_id = ?"))?
+        .query_row([node.as_str()], NodeRow::read_bare)
+        .optional()?
+        .map(|row| row.decode())
+        .transpose()
+}
+
 pub(super) fn head(connection: &Connection, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
     connection
         .prepare_cached(&format!("SELECT {} FROM node_runs WHERE node_run_id = ?", HeadRow::COLUMNS))?

@@ -23,7 +23,8 @@ use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     model::{Map, NodeKind, NodeRunState},
     record::{
-        Adopted, AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord, Wake,
+        Adopted, AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord,
+        Unread, Wake,
     },
     store::StoreError,
     time::Timestamp,
@@ -240,16 +241,26 @@ pub(super) struct NodeRow {
 pub(super) struct Payloads {
     pub(super) inputs: Option<String>,
     pub(super) outputs: Option<String>,
+    /// Kept apart, but not here: they stay as they are.
+    pub(super) unread: Unread,
 }
 
 const INPUTS_APART: i64 = 1;
 const OUTPUTS_APART: i64 = 2;
 
 impl Payloads {
+    pub(super) fn has_inputs(&self) -> bool {
+        self.inputs.is_some() || self.unread.inputs
+    }
+
+    pub(super) fn has_outputs(&self) -> bool {
+        self.outputs.is_some() || self.unread.outputs
+    }
+
     /// What the column of this name says.
     fn apart(&self) -> i64 {
-        let bit = |content: &Option<String>, bit| if content.is_some() { bit } else { 0 };
-        bit(&self.inputs, INPUTS_APART) | bit(&self.outputs, OUTPUTS_APART)
+        let bit = |is_apart, bit| if is_apart { bit } else { 0 };
+        bit(self.has_inputs(), INPUTS_APART) | bit(self.has_outputs(), OUTPUTS_APART)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -266,11 +277,14 @@ impl NodeRow {
         CASE WHEN apart & 2 THEN (SELECT content FROM node_payloads AS payload \
             WHERE payload.node_run_id = node_runs.node_run_id AND member = 'outputs') END";
 
+    pub(super) const BARE: &str = "body, apart";
+
     fn encode(record: &mut NodeRecord) -> Result<Self, StoreError> {
         let head = HeadRow::encode(&record.head())?;
         let payloads = Payloads {
             inputs: large(record.node.inputs.as_ref())?,
             outputs: large(record.node.outputs.as_ref())?,
+            unread: record.unread,
         };
         let inputs = record.node.inputs.take_if(|_| payloads.inputs.is_some());
         let outputs = record.node.outputs.take_if(|_| payloads.outputs.is_some());
@@ -286,8 +300,16 @@ impl NodeRow {
 
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let head = HeadRow::read(row)?;
-        let payloads = Payloads { inputs: row.get(18)?, outputs: row.get(19)? };
+        let payloads = Payloads { inputs: row.get(18)?, outputs: row.get(19)?, unread: Unread::default() };
         Ok(Self { head, body: row.get(16)?, apart: row.get(17)?, payloads })
+    }
+
+    /// The same without what is kept apart: after the columns of the head,
+    /// expects [`NodeRow::BARE`].
+    pub(super) fn read_bare(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (head, apart) = (HeadRow::read(row)?, row.get::<_, i64>(17)?);
+        let unread = Unread { inputs: apart & INPUTS_APART != 0, outputs: apart & OUTPUTS_APART != 0 };
+        Ok(Self { head, body: row.get(16)?, apart, payloads: Payloads { unread, ..Payloads::default() } })
     }
 
     pub(super) fn decode(&self) -> Result<NodeRecord, StoreError> {
@@ -307,7 +329,7 @@ impl NodeRow {
         }
         record.node.state = head.state;
         record.node.ended_at = head.ended_at;
-        Ok(NodeRecord { version: head.version, wake: head.wake, ..record })
+        Ok(NodeRecord { version: head.version, wake: head.wake, unread: self.payloads.unread, ..record })
     }
 }
 

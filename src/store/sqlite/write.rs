@@ -108,11 +108,7 @@ fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), StoreError> {
                 "DELETE FROM node_payloads
                  WHERE node_run_id = ?1 AND NOT (CASE member WHEN 'inputs' THEN ?2 ELSE ?3 END)",
             )?
-            .execute(params![
-                head.node_run_id.as_str(),
-                payloads.inputs.is_some(),
-                payloads.outputs.is_some()
-            ])?;
+            .execute(params![head.node_run_id.as_str(), payloads.has_inputs(), payloads.has_outputs()])?;
         parking::leave(connection, &head.run_id, Some(&head.node_run_id), wake.at)?;
     }
     for (member, content) in [("inputs", &payloads.inputs), ("outputs", &payloads.outputs)] {
