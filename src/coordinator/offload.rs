@@ -28,7 +28,7 @@ use crate::{
     ids::NodeRunId,
     jarvis::ArtifactStore,
     model::{JsonObject, NodeRunCompleteRequest, ResourceRef},
-    record::NodeRecord,
+    record::NodeHead,
     time::{Clock, Timestamp, within},
 };
 
@@ -76,7 +76,7 @@ impl Offload {
 
     /// Stores the outputs of a node, in half of the time that the node has
     /// left: the other half is for its end.
-    async fn put(&self, node: &NodeRecord, outputs: Vec<u8>) -> Result<ResourceRef, Kept> {
+    async fn put(&self, node: &NodeHead, outputs: Vec<u8>) -> Result<ResourceRef, Kept> {
         if self.failed_within(REST) {
             return Err(Kept::Resting);
         }
@@ -158,7 +158,7 @@ impl Coordinator {
         let turn = offload.turns.lock(node).await;
         // A report on a node that is over, or on to another attempt, is not
         // stored; if the journal cannot say, neither is an artifact.
-        let record = self.node_find(node).await.ok().flatten()?;
+        let record = self.head_find(node).await.ok().flatten()?;
         if record.is_terminal() || attempt.is_some_and(|attempt| attempt.number != record.attempt) {
             return Some(turn);
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
-use slog::{debug, info, warn};
+use slog::{debug, error, info, warn};
 
 use super::{Coordinator, CoordinatorError, FieldError, access};
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     model::{Extensions, NodeRun, NodeRunState, Run, RunStartRequest, json::canonical},
     node_types::RegistryUnavailable,
     policy::{Question, RUN_START},
+    store::StoreError,
 };
 
 impl Coordinator {
@@ -77,8 +78,7 @@ impl Coordinator {
                     true => Vec::new(),
                     false => self.parts.store.nodes_live(run, None).await?,
                 };
-                let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
-                Ok(engine::run_cancel(record, live, rules, lease, now))
+                Ok(engine::run_cancel(record, live, &self.parts.queue.always(), now))
             })
             .await?;
         info!(self.parts.log, "run canceled"; "run_id" => %run, "state" => %canceled.state, "caller" => caller.subject());
@@ -91,8 +91,17 @@ impl Coordinator {
         self.command(run, |now| async move {
             let record = self.run_fetch(run).await?;
             let live = self.parts.store.nodes_live(run, None).await?;
+            // Damage of one record must not keep a run alive.
+            let root = match self.parts.store.node_fetch_bare(&record.run.root_node_run_id).await {
+                Err(StoreError::Damaged(damage)) => {
+                    error!(self.parts.log, "the run ends without the record of its root"; "run_id" => %run,
+                        "error" => damage);
+                    None
+                }
+                found => found?,
+            };
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
-            Ok(engine::run_expire(record, live, rules, lease, now))
+            Ok(engine::run_expire(record, root, live, rules, lease, now))
         })
         .await
     }

@@ -36,7 +36,7 @@ use super::{
 use crate::{
     ids::{NodeRunId, RunId},
     model::{NodeKind, NodeRun, NodeRunState, Run, RunEvent, RunEventType, RunState},
-    record::{EventRecord, Job, NodePath, NodeRecord, RunRecord},
+    record::{EventRecord, Job, NodePath, NodeRecord, RunRecord, Unread},
     time::Timestamp,
 };
 
@@ -102,7 +102,7 @@ pub fn run_adopt(stored: StoredRun, rules: &Rules, now: Timestamp) -> Decision<(
         draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(given.root_node_run_id))]);
     }
     unwanted.sort_by_key(|node| Reverse(node.path.depth()));
-    draft.cancel_all(rules, unwanted, &None);
+    draft.cancel_new(rules, unwanted);
     end_run(&mut draft, root.as_ref(), &events);
     for node in stay {
         draft.put(node);
@@ -125,11 +125,12 @@ fn end_run(draft: &mut Draft, root: Option<&NodeRecord>, events: &[RunEvent]) {
         }
         return;
     }
+    let place = root.map(|root| (root.id(), &root.path));
     match root.map(|root| root.node.state) {
         None => draft.end_run(RunState::Failed, None),
-        Some(NodeRunState::Succeeded) => draft.end_run(RunState::Succeeded, root),
-        Some(NodeRunState::Failed) => draft.end_run(RunState::Failed, root),
-        Some(NodeRunState::Canceled) => draft.end_run(RunState::Canceled, root),
+        Some(NodeRunState::Succeeded) => draft.end_run(RunState::Succeeded, place),
+        Some(NodeRunState::Failed) => draft.end_run(RunState::Failed, place),
+        Some(NodeRunState::Canceled) => draft.end_run(RunState::Canceled, place),
         Some(NodeRunState::Queued | NodeRunState::Assigned | NodeRunState::Running) => {}
     }
 }
@@ -212,6 +213,7 @@ fn node_record(
     let counted = own(node.extensions.as_ref(), DECOMPOSITION_ROUNDS).and_then(|text| text.parse().ok());
     let rounds = told_rounds.max(counted.unwrap_or_default()).min(ROUNDS_MAX);
     let mut record = NodeRecord {
+        unread: Unread::default(),
         version: 0,
         path,
         children,

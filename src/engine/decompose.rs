@@ -17,7 +17,7 @@ use crate::{
         StructuralConstraints,
         json::{canonical, same_json},
     },
-    record::{Job, NodeRecord, RunRecord},
+    record::{Job, NodeRecord, RunRecord, Unread},
     time::Timestamp,
 };
 
@@ -205,6 +205,7 @@ fn record(
         .own(extensions::CONSTRAINTS, merged)
         .done();
     let node = NodeRecord {
+        unread: Unread::default(),
         node: NodeRun {
             node_run_id: id,
             run_id: parent.node.run_id.clone(),

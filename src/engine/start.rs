@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ids::{NodeRunId, RunId},
     model::{ConstraintEnvelope, Error, NodeRun, NodeRunState, Run, RunEventType, RunStartRequest, RunState},
-    record::{Job, NodePath, NodeRecord, RunRecord},
+    record::{Job, NodePath, NodeRecord, RunRecord, Unread},
     time::Timestamp,
 };
 
@@ -74,6 +74,7 @@ pub fn run_start(
         deadline: Some(deadline),
     };
     let root = NodeRecord {
+        unread: Unread::default(),
         node: NodeRun {
             node_run_id: root_id,
             run_id,
