@@ -9,7 +9,7 @@ use crate::{
     engine::{self, ChildSpec, CreateChildren, NodeTypeFacts, NodeView},
     ids::NodeRunId,
     model::{
-        NodeKind, NodeRun, NodeRunCompleteRequest, NodeRunCreateSpec, NodeRunEvaluationReportRequest,
+        NodeRun, NodeRunCompleteRequest, NodeRunCreateSpec, NodeRunEvaluationReportRequest,
         NodeRunsCreateRequest, NodeRunsCreateResponse,
     },
     record::NodeRecord,
@@ -29,8 +29,8 @@ impl Coordinator {
         let run = self.run_for(caller, &run_id).await?;
         engine::constraints::stored(run.run.extensions.as_ref())?;
         let parent = self.parent_for(caller, &parent_node_run_id).await?;
-        let parent_kind = self.kind_of(&parent).await?;
-        engine::parent_check(&run, &parent, parent_kind)?;
+        let parent_facts = &self.facts_if_unknown(&parent).await?;
+        engine::parent_check(&run, &parent, parent.node.kind.or(parent_facts.kind))?;
         let mut wanted: Vec<(NodeRunCreateSpec, NodeRunId, NodeTypeFacts)> = Vec::new();
         for spec in Vec::from(node_runs) {
             self.warn_of_own_keys(spec.extensions.as_ref());
@@ -59,7 +59,7 @@ impl Coordinator {
                         facts: facts.clone(),
                     });
                 }
-                let command = CreateChildren { parent, parent_kind, children };
+                let command = CreateChildren { parent, parent_facts: parent_facts.clone(), children };
                 let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run_ref, wanted.len()));
                 Ok(engine::children_create(run, command, rules, lease, now)?)
             })
@@ -87,8 +87,10 @@ impl Coordinator {
         let run_id = self.node_for(caller, node).await?.node.run_id;
         let report = &report;
         self.request(&run_id, |now| async move {
-            let view = self.node_view(node).await?;
-            Ok(engine::node_evaluate(view.run, view.node, report.clone(), now))
+            // Whatever is below it does not matter, so it is not loaded.
+            let node = self.node_fetch(node).await?;
+            let run = self.run_fetch(&node.node.run_id).await?;
+            Ok(engine::node_evaluate(run, node, report.clone(), now))
         })
         .await?;
         debug!(self.parts.log, "node run evaluated"; "run_id" => %run_id, "node_run_id" => %node, "caller" => caller.subject());
@@ -127,11 +129,12 @@ impl Coordinator {
         Ok(NodeView { run, node, live_below })
     }
 
-    /// A node's kind, asked for if its record does not have it (§9.1).
-    async fn kind_of(&self, node: &NodeRecord) -> Result<Option<NodeKind>, CoordinatorError> {
+    /// What is known about a node's type, if its record does not say what kind of
+    /// node it is (§9.1).
+    async fn facts_if_unknown(&self, node: &NodeRecord) -> Result<NodeTypeFacts, CoordinatorError> {
         match node.node.kind {
-            Some(kind) => Ok(Some(kind)),
-            None => Ok(self.facts_of(&node.node.node_type_ref).await?.kind),
+            Some(_) => Ok(NodeTypeFacts::default()),
+            None => self.facts_of(&node.node.node_type_ref).await,
         }
     }
 

@@ -28,6 +28,7 @@ use super::{
     Attempt, Rules,
     draft::{Draft, End, wake},
     extensions::to_value,
+    recovery,
 };
 use crate::{
     model::{Error, Map, NodeKind, RecoveryAction, RecoveryActionType, RunEventType, SideEffectClass},
@@ -153,7 +154,7 @@ pub(super) fn note(
         extensions: Some(facts.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()),
     };
     draft.event(RunEventType::RecoveryApplied, Some(node), to_value(&action));
-    node.node.recovery_actions.get_or_insert_default().push(action);
+    recovery::add(node, action);
 }
 
 /// How the node ends if it is not handed over again.

@@ -100,6 +100,7 @@ pub fn run_start(
         astray: false,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
+        type_constraints: facts.constraints,
         deadline: Some(deadline),
         wake: Some(wake(Job::Dispatch, now, lease)),
     };
