@@ -32,9 +32,10 @@ impl Coordinator {
         let parent_facts = &self.facts_if_unknown(&parent).await?;
         engine::parent_check(&run, &parent, parent.node.kind.or(parent_facts.kind))?;
         let mut wanted: Vec<(NodeRunCreateSpec, NodeRunId, NodeTypeFacts)> = Vec::new();
-        for spec in Vec::from(node_runs) {
+        for (at, spec) in Vec::from(node_runs).into_iter().enumerate() {
             self.warn_of_own_keys(spec.extensions.as_ref());
-            let facts = self.facts_of(&spec.node_type_ref).await?;
+            let place = ["body".into(), "node_runs".into(), at.into(), "node_type_ref".into()];
+            let facts = self.facts_for(&spec.node_type_ref, &place).await?;
             let id = match spec.idempotency_key.as_deref().filter(|key| !key.is_empty()) {
                 Some(key) => NodeRunId::derived(&run_id, &parent_node_run_id, key),
                 None => self.parts.ids.node_run_id(),
@@ -134,7 +135,8 @@ impl Coordinator {
     async fn facts_if_unknown(&self, node: &NodeRecord) -> Result<NodeTypeFacts, CoordinatorError> {
         match node.node.kind {
             Some(_) => Ok(NodeTypeFacts::default()),
-            None => self.facts_of(&node.node.node_type_ref).await,
+            // One that the registry refuses is of a kind that nobody knows.
+            None => Ok(self.facts_of(&node.node.node_type_ref).await?.unwrap_or_default()),
         }
     }
 
