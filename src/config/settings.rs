@@ -11,7 +11,7 @@ use super::{
     value::{self, AudienceField, HttpUrl, LogFormat, RegistryOutage, Secret},
     variable::Variable,
     variables as v,
-    vars::Vars,
+    vars::{Vars, switch},
 };
 
 pub const DEFAULT_HOST: &str = "127.0.0.1";
@@ -128,7 +128,7 @@ pub struct Limits {
     pub body_bytes: usize,
 }
 
-/// What counts when neither constraints nor node types say.
+/// How long anything may take at most; constraints and node types may say less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
     pub node: Duration,
@@ -172,9 +172,9 @@ impl Settings {
             pdp: endpoint(&v::PDP_URL, &v::PDP_AUDIENCE)?,
             selection: endpoint(&v::SELECTION_URL, &v::SELECTION_AUDIENCE)?,
             public_url: v::PUBLIC_URL.read(vars, HttpUrl::base)?,
-            auto_dispatch: v::AUTO_DISPATCH.read_required(vars, |text| Some(value::switch(text)))?,
+            auto_dispatch: v::AUTO_DISPATCH.read_required(vars, switch)?,
             policy: policy(vars),
-            dotted_keys: v::STRICT_EXTENSION_KEYS.read_required(vars, |text| Some(value::switch(text)))?,
+            dotted_keys: v::STRICT_EXTENSION_KEYS.read_required(vars, switch)?,
             log: LogSettings {
                 level: v::LOG_LEVEL.read_required(vars, value::log_level)?,
                 format: v::LOG_FORMAT.read_required(vars, LogFormat::parse)?,

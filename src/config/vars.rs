@@ -25,3 +25,16 @@ impl Vars for BTreeMap<String, String> {
         BTreeMap::get(self, name).cloned()
     }
 }
+
+/// What a switch may say, for messages.
+pub const SWITCH_WORDS: &str = "one of true, yes, on, 1, false, no, off, 0";
+
+/// A switch, in any case. The words for off are the contract's (§18); for the
+/// Python coordinator everything else is on, a word with a mistake in it too.
+pub fn switch(text: &str) -> Option<bool> {
+    match text.trim().to_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}

@@ -12,6 +12,7 @@ use crate::{
         StoreError,
         conformance::{at, node, run},
     },
+    time::Timestamp,
 };
 
 fn body(record: &impl serde::Serialize) -> Value {
@@ -85,7 +86,8 @@ proptest! {
         let read = node_row(body, version, wake).decode();
         if let (Ok(node), Some((job, at, owner, tries))) = (&read, columns) {
             let wake = node.wake.as_ref().unwrap();
-            prop_assert_eq!((wake.job.as_str(), wake.at.as_micros(), wake.tries), (&*job, at, tries));
+            let at = Timestamp::from_micros(at);
+            prop_assert_eq!((wake.job.as_str(), wake.at, wake.tries), (&*job, at, tries));
             prop_assert_eq!(wake.owner.as_ref().map(|owner| owner.as_str()), owner.as_deref());
         }
         let read = read.map(|node| NodeRecord { wake: None, ..node });
