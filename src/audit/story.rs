@@ -171,7 +171,7 @@ impl NodeStory<'_> {
         let dropped =
             node.node.extensions.as_ref().and_then(|own| own.get("jarvis.recovery_actions_dropped"));
         let dropped = dropped.and_then(Value::as_u64).and_then(|dropped| usize::try_from(dropped).ok());
-        let told = self.recovery.get(dropped.unwrap_or_default()..).unwrap_or_default();
+        let told = self.recovery.get(dropped.unwrap_or_default()..);
         findings.same("every recovery was told", &node.id(), &json!(told), &json!(kept));
     }
 
