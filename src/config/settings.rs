@@ -263,6 +263,19 @@ impl Settings {
             self.inbound.mode == Mode::Disabled && !is_loopback(&self.listen.host),
             "inbound authentication is disabled on an address that others can reach",
         );
+        doubt(
+            self.deadlines.node > self.deadlines.run,
+            "JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS has no effect: a node's time is up with its run's, and \
+             JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS is shorter",
+        );
+        // A name with a mistake in it would leave the default in effect.
+        let unknown = |name: &String| name.starts_with(v::PREFIX) && !v::is_known(name);
+        doubts.extend(
+            vars.names()
+                .iter()
+                .filter(|name| unknown(name))
+                .map(|name| format!("{name} is no variable of this program")),
+        );
         doubts
     }
 }

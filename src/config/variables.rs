@@ -24,6 +24,14 @@ pub fn all() -> impl Iterator<Item = &'static Variable> {
     GROUPS.iter().flat_map(|group| group.variables)
 }
 
+/// Whether there is a variable of this name, or one that it is an alias of.
+pub fn is_known(name: &str) -> bool {
+    all().any(|variable| variable.name == name || variable.aliases.contains(&name))
+}
+
+/// What the names of the program's own variables begin with.
+pub const PREFIX: &str = "JARVIS_RUN_COORDINATOR_";
+
 const OWN: &str = "own";
 
 const LEVELS: &[&str] = &["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];

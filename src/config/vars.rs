@@ -7,6 +7,11 @@ use std::collections::BTreeMap;
 pub trait Vars {
     fn get(&self, name: &str) -> Option<String>;
 
+    /// All names that are set, to find those that nobody asks for.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The value without blanks around it; empty counts as unset
     /// (contract §18).
     fn trimmed(&self, name: &str) -> Option<String> {
@@ -23,6 +28,10 @@ pub trait Vars {
 impl Vars for BTreeMap<String, String> {
     fn get(&self, name: &str) -> Option<String> {
         BTreeMap::get(self, name).cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
     }
 }
 
