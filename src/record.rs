@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
-    model::{Error, NodeKind, NodeRun, NodeRunState, Run, RunEvent, SideEffectClass},
+    model::{ConstraintEnvelope, Error, NodeKind, NodeRun, NodeRunState, Run, RunEvent, SideEffectClass},
     time::Timestamp,
 };
 
@@ -81,6 +81,10 @@ pub struct NodeRecord {
     pub side_effect: Option<SideEffectClass>,
     /// Its NodeType says that executing it twice does no harm.
     pub idempotent: bool,
+    /// What of its constraints came from its NodeType, to know a repetition of
+    /// the request that made it when the type says something else, or nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub type_constraints: Option<ConstraintEnvelope>,
     /// When its time is up, whatever it is doing.
     pub deadline: Option<Timestamp>,
     /// `Some` as long as the coordinator still has to do something about it;

@@ -73,6 +73,8 @@ struct NodeStory {
     children: u64,
     rounds: u64,
     evaluation: Option<Value>,
+    /// The newest that somebody reported; the other may be the coordinator's.
+    verdict: Option<Value>,
     recovery: Vec<Value>,
     /// What was said when it was over, each time.
     executed: Vec<Told>,
@@ -102,7 +104,12 @@ impl<'h> Story<'h> {
                     node.children += count.unwrap_or_default();
                 }
                 RunEventType::AtomicExecuted => node.executed.push((says("state"), says("executed"))),
-                RunEventType::NodeEvaluated => node.evaluation = Some(data()),
+                RunEventType::NodeEvaluated => {
+                    if says("reason_code").as_ref().and_then(Value::as_str) != Some("atomic_completed") {
+                        node.verdict = Some(data());
+                    }
+                    node.evaluation = Some(data());
+                }
                 RunEventType::RecoveryApplied => node.recovery.push(data()),
                 RunEventType::PolicyDecided => {
                     let is = |member, value| says(member).as_ref().and_then(Value::as_str) == Some(value);
@@ -142,15 +149,31 @@ impl NodeStory {
         findings.same("a node was announced once, for what it is", &id, &self.assigned, &vec![assigned]);
         let counted = (self.children, self.rounds);
         findings.same("children and rounds were told", &id, &counted, &(node.children, node.rounds));
-        let judged = json!(self.evaluation);
-        findings.same("the newest judgement stands", &id, &judged, &json!(node.node.evaluation_result));
-        let recovered = json!(node.node.recovery_actions.as_deref().unwrap_or_default());
-        findings.same("every recovery was told", &id, &json!(self.recovery), &recovered);
+        // Of programs that let the coordinator's own replace a verdict, too.
+        let judged = json!(node.node.evaluation_result);
+        let newest = match json!(self.verdict) == judged {
+            true => json!(self.verdict),
+            false => json!(self.evaluation),
+        };
+        findings.same("the newest judgement stands", &id, &newest, &judged);
+        self.recoveries(node, findings);
         self.told_once(node, findings);
         let permitted = node.attempt <= self.allowed;
         findings.rule("no attempt without permission", permitted, || {
             format!("{}: {}", self.allowed, about(node))
         });
+    }
+
+    /// Every recovery was told; the node has the newest, and says how many more
+    /// there were.
+    fn recoveries(&self, node: &NodeRecord, findings: &mut Findings) {
+        let kept = node.node.recovery_actions.as_deref().unwrap_or_default();
+        let dropped =
+            node.node.extensions.as_ref().and_then(|own| own.get("jarvis.recovery_actions_dropped"));
+        let dropped =
+            dropped.as_ref().and_then(Value::as_u64).and_then(|dropped| usize::try_from(dropped).ok());
+        let told = self.recovery.get(dropped.unwrap_or_default()..);
+        findings.same("every recovery was told", &node.id(), &json!(told), &json!(kept));
     }
 
     /// Consumers count one `atomic_executed` for each atomic node, when it is

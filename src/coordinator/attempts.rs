@@ -17,7 +17,7 @@ use crate::{
     },
     ids::{NodeRunId, RunId},
     model::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
-    node_types::RegistryUnavailable,
+    node_types::NoFacts,
     policy::{NODE_RUN_EXECUTE, Question},
     record::{Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::{Timestamp, backoff},
@@ -92,7 +92,7 @@ impl Coordinator {
                 None => {
                     let facts = match view.node.node.kind {
                         Some(_) => NodeTypeFacts::default(),
-                        None => self.facts_of(&view.node.node.node_type_ref).await?,
+                        None => self.facts_of(&view.node.node.node_type_ref).await?.unwrap_or_default(),
                     };
                     if let Some(error) = engine::attempt_refusal(&view.run, &view.node, &facts) {
                         return Ok(nothing(engine::attempt_refuse(
@@ -151,11 +151,17 @@ impl Coordinator {
             Some(_) => NodeTypeFacts::default(),
             None => match self.parts.node_types.facts(&node.node.node_type_ref).await {
                 Ok(facts) => facts,
-                Err(RegistryUnavailable(reason)) => {
+                Err(refused @ NoFacts::Refused(_)) => {
+                    info!(self.parts.log, "node run fails for want of a kind"; "node_run_id" => %node.id(),
+                        "reason" => %refused);
+                    // Its kind stays unknown: that is what it fails with.
+                    NodeTypeFacts::default()
+                }
+                Err(out @ (NoFacts::Unavailable(_) | NoFacts::Forbidden(_))) => {
                     let tries = node.wake.as_ref().map_or(0, |wake| wake.tries);
                     let wait = backoff(tries, RETRY_BASE, RETRY_CAP, node.id().as_str());
-                    warn!(self.parts.log, "dispatch put off: the node registry does not answer";
-                        "node_run_id" => %node.id(), "reason" => reason, "tries" => tries);
+                    warn!(self.parts.log, "dispatch put off: nothing is known about the node's type";
+                        "node_run_id" => %node.id(), "reason" => %out, "tries" => tries);
                     self.attempt_put_off(&task.run, &task.node, wait).await?;
                     return Ok(None);
                 }

@@ -5,13 +5,13 @@ use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
 use slog::{debug, error, info, warn};
 
-use super::{Coordinator, CoordinatorError, FieldError, access};
+use super::{Coordinator, CoordinatorError, FieldError, Step, access};
 use crate::{
     auth::Principal,
     engine::{self, NodeTypeFacts, PolicyDecided, StartRun},
     ids::{NodeRunId, RunId},
-    model::{Extensions, NodeRun, NodeRunState, Run, RunStartRequest, json::canonical},
-    node_types::RegistryUnavailable,
+    model::{Extensions, NodeRun, NodeRunState, NodeTypeRef, Run, RunStartRequest, json::canonical},
+    node_types::NoFacts,
     policy::{Question, RUN_START},
     store::StoreError,
 };
@@ -40,7 +40,8 @@ impl Coordinator {
         }
         let run_id = chosen.unwrap_or_else(|| self.parts.ids.run_id());
         let root_id = self.parts.ids.node_run_id();
-        let facts = self.facts_of(&request.root_node_type_ref).await?;
+        let place = ["body".into(), "root_node_type_ref".into()];
+        let facts = self.facts_for(&request.root_node_type_ref, &place).await?;
         let decided = self.decide_start(caller, &request, &run_id, &root_id, &facts).await;
         let command = StartRun {
             request,
@@ -106,12 +107,43 @@ impl Coordinator {
         .await
     }
 
+    /// What is known about a type that a request names at `place`.
+    pub(super) async fn facts_for(
+        &self,
+        node_type: &NodeTypeRef,
+        place: &[Step],
+    ) -> Result<NodeTypeFacts, CoordinatorError> {
+        match self.facts_of(node_type).await? {
+            Some(facts) => Ok(facts),
+            None => Err(CoordinatorError::Invalid(vec![FieldError {
+                kind: "node_type_refused",
+                location: place.to_vec(),
+                message: format!(
+                    "the Node Registry refuses the node type '{}', version '{}'",
+                    shortened(&node_type.node_type_id),
+                    shortened(&node_type.version)
+                ),
+            }])),
+        }
+    }
+
+    /// What is known about a type; `None` if the registry refuses to say it.
     pub(super) async fn facts_of(
         &self,
-        node_type: &crate::model::NodeTypeRef,
-    ) -> Result<NodeTypeFacts, CoordinatorError> {
-        let facts = self.parts.node_types.facts(node_type).await;
-        facts.map_err(|RegistryUnavailable(internal)| CoordinatorError::NodeRegistryUnavailable { internal })
+        node_type: &NodeTypeRef,
+    ) -> Result<Option<NodeTypeFacts>, CoordinatorError> {
+        match self.parts.node_types.facts(node_type).await {
+            Ok(facts) => Ok(Some(facts)),
+            Err(NoFacts::Refused(reason)) => {
+                warn!(self.parts.log, "the node registry refuses a node type";
+                    "node_type_id" => shortened(&node_type.node_type_id), "reason" => reason);
+                Ok(None)
+            }
+            Err(NoFacts::Unavailable(internal)) => {
+                Err(CoordinatorError::NodeRegistryUnavailable { internal })
+            }
+            Err(NoFacts::Forbidden(internal)) => Err(CoordinatorError::NodeRegistryForbidden { internal }),
+        }
     }
 
     async fn decide_start(
@@ -194,6 +226,11 @@ fn check_start(request: &RunStartRequest, chosen: Option<&RunId>) -> Result<(), 
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(CoordinatorError::Invalid(errors)) }
+}
+
+/// The beginning of a text that a caller chose, for a message.
+fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
 }
 
 /// In the context of a question to the PDP: what stands for the inputs, which

@@ -51,6 +51,7 @@ pub fn run_expire(
     let mut draft = Draft::new(run, now);
     match (head, root) {
         (Some(_), Some(root)) => {
+            draft.loaded(&root);
             let end = deadline_exceeded(&root, "Run exceeded its deadline");
             draft.end(rules, root, live, end, lease);
         }
@@ -78,6 +79,7 @@ pub fn node_expire(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp)
         return Decision::unchanged(());
     }
     let mut draft = Draft::new(run, now);
+    draft.loaded(&node);
     let end = deadline_exceeded(&node, "NodeRun exceeded its deadline");
     draft.end(rules, node, live_below, end, lease);
     Decision { changes: Some(draft.into_changes()), answer: () }

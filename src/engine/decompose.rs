@@ -9,6 +9,7 @@ use super::{
     constraints,
     draft::{Draft, wake},
     extensions::{self, Writer, own},
+    learn::learn,
 };
 use crate::{
     ids::NodeRunId,
@@ -25,8 +26,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct CreateChildren {
     pub parent: NodeRecord,
-    /// The parent's kind, also if its record does not say.
-    pub parent_kind: Option<NodeKind>,
+    /// What is known about the parent's type if its record does not say.
+    pub parent_facts: NodeTypeFacts,
     /// One for each entry of the request, in its order.
     pub children: Vec<ChildSpec>,
 }
@@ -77,24 +78,22 @@ pub fn children_create(
     lease: &Lease,
     now: Timestamp,
 ) -> Result<Decision<Vec<NodeRun>>, Rejection> {
-    let CreateChildren { mut parent, parent_kind, children } = command;
-    parent_check(&run, &parent, parent_kind)?;
-    let of_run = constraints::stored(run.run.extensions.as_ref())?;
+    let CreateChildren { mut parent, parent_facts, children } = command;
+    parent_check(&run, &parent, parent.node.kind.or(parent_facts.kind))?;
+    let mut draft = Draft::new(run, now);
+    draft.loaded(&parent);
+    learn(&draft.run, &mut parent, &parent_facts, rules);
+    let of_run = constraints::stored(draft.run.run.extensions.as_ref())?;
     let of_parent = constraints::stored(parent.node.extensions.as_ref())?;
 
-    let mut draft = Draft::new(run, now);
     let mut new: Vec<(NodeRecord, NodeRunCreateSpec)> = Vec::new();
     let mut answer: Vec<NodeRun> = Vec::new();
     for child in children {
-        let merged = constraints::merge([
-            of_run.as_ref(),
-            of_parent.as_ref(),
-            child.facts.constraints.as_ref(),
-            child.spec.constraints.as_ref(),
-        ]);
+        let above = [of_run.as_ref(), of_parent.as_ref()];
+        let merged = merged(above, child.facts.constraints.as_ref(), &child.spec);
         let twin = new.iter().map(|(node, _)| node).find(|node| *node.id() == child.id);
         if let Some(known) = child.existing.as_ref().or(twin) {
-            if let Some(about) = disagreement(known, &parent, &child.spec, merged.as_ref()) {
+            if let Some(about) = disagreement(known, &parent, &child.spec, above, merged.as_ref()) {
                 return Err(Rejection::Idempotency(about));
             }
             answer.push(known.node.clone());
@@ -140,6 +139,15 @@ pub fn children_create(
     }
     draft.put(parent);
     Ok(Decision { changes: Some(draft.into_changes()), answer })
+}
+
+/// The constraints of a child as it is asked for.
+fn merged(
+    above: [Option<&ConstraintEnvelope>; 2],
+    of_type: Option<&ConstraintEnvelope>,
+    spec: &NodeRunCreateSpec,
+) -> Option<ConstraintEnvelope> {
+    constraints::merge(above.into_iter().chain([of_type, spec.constraints.as_ref()]))
 }
 
 /// Checks 8 to 11. The depth is checked even if nothing is new.
@@ -233,6 +241,7 @@ fn record(
         astray: false,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
+        type_constraints: facts.constraints,
         deadline,
         wake: Some(wake(Job::Dispatch, now, lease)),
     };
@@ -245,7 +254,8 @@ fn disagreement(
     known: &NodeRecord,
     parent: &NodeRecord,
     spec: &NodeRunCreateSpec,
-    merged: Option<&ConstraintEnvelope>,
+    above: [Option<&ConstraintEnvelope>; 2],
+    wanted: Option<&ConstraintEnvelope>,
 ) -> Option<Disagreement> {
     let stored = known.node.extensions.as_ref();
     let differs = |key: &str, given: Option<String>| {
@@ -272,9 +282,26 @@ fn disagreement(
         spec.candidate_set_id.as_ref().and_then(canonical::text_of),
     ) {
         Some(Disagreement::CandidateSet)
-    } else if differs(extensions::CONSTRAINTS, merged.and_then(canonical::text_of)) {
+    } else if constraints_differ(known, spec, above, wanted) {
         Some(Disagreement::Constraints)
     } else {
         None
     }
+}
+
+/// Whether a repetition asks for other constraints than the child has. What its
+/// type says may be known now and not then, or the other way round, so either
+/// will do: that, or what it said when the child was made. And a child that
+/// another coordinator made was not narrowed by what is above it.
+fn constraints_differ(
+    known: &NodeRecord,
+    spec: &NodeRunCreateSpec,
+    above: [Option<&ConstraintEnvelope>; 2],
+    wanted: Option<&ConstraintEnvelope>,
+) -> bool {
+    let Ok(own) = constraints::stored(known.node.extensions.as_ref()) else { return true };
+    let held = constraints::merge(above.into_iter().chain([own.as_ref()]));
+    let as_then = merged(above, known.type_constraints.as_ref(), spec);
+    let agrees = |wanted: Option<&ConstraintEnvelope>| wanted.is_none() || wanted == held.as_ref();
+    !agrees(wanted) && !agrees(as_then.as_ref())
 }

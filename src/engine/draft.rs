@@ -1,8 +1,13 @@
 //! What a decision is going to change, while it is being made.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
-use super::{Attempt, Lease, PolicyDecided, Rules, extensions, lifecycle};
+use super::{
+    Attempt, Lease, PolicyDecided, Rules, extensions,
+    guard::{self, NodeBefore, RunBefore},
+};
 use crate::{
     ids::NodeRunId,
     model::{
@@ -17,15 +22,25 @@ use crate::{
 };
 
 /// Collects changed records and numbers events. Turned into a [`ChangeSet`]
-/// when the decision stands.
+/// when the decision stands. A record that is stored already is noted with
+/// [`Draft::loaded`] before anything changes it: what becomes of it is checked
+/// against that (`guard`).
 pub(super) struct Draft {
     pub(super) now: Timestamp,
     pub(super) run: RunRecord,
-    run_before: RunState,
+    run_before: RunBefore,
+    nodes_before: HashMap<NodeRunId, Before>,
     nodes: Vec<NodeRecord>,
     heads: Vec<NodeHead>,
     events: Vec<EventRecord>,
     attempts: Vec<AttemptRecord>,
+}
+
+/// Where a node of the draft comes from.
+enum Before {
+    Stored(Box<NodeBefore>),
+    /// It is in the draft: once is enough.
+    Put,
 }
 
 /// How a node ends.
@@ -52,9 +67,21 @@ impl End {
 
 impl Draft {
     pub(super) fn new(run: RunRecord, now: Timestamp) -> Self {
-        let run_before = run.run.state;
-        let (nodes, heads) = (Vec::new(), Vec::new());
-        Self { now, run, run_before, nodes, heads, events: Vec::new(), attempts: Vec::new() }
+        Self {
+            now,
+            run_before: RunBefore::of(&run),
+            run,
+            nodes_before: HashMap::new(),
+            nodes: Vec::new(),
+            heads: Vec::new(),
+            events: Vec::new(),
+            attempts: Vec::new(),
+        }
+    }
+
+    /// Notes a stored record as it is before the command changes it.
+    pub(super) fn loaded(&mut self, node: &NodeRecord) {
+        self.nodes_before.insert(node.id().clone(), Before::Stored(Box::new(NodeBefore::of(node))));
     }
 
     /// Appends an event about `node`, or about the run as a whole.
@@ -104,12 +131,15 @@ impl Draft {
 
     /// Stores a node, new or changed. Each node at most once a decision.
     pub(super) fn put(&mut self, node: NodeRecord) {
-        debug_assert!(node.is_terminal() || node.wake.is_some(), "a live node has a wake-up: {node:?}");
-        debug_assert!(self.nodes.iter().all(|other| other.id() != node.id()), "stored twice: {node:?}");
-        debug_assert!(
-            self.heads.iter().all(|other| other.node_run_id != *node.id()),
-            "stored twice: {node:?}"
-        );
+        let name = node.id().as_str().escape_debug();
+        match self.nodes_before.insert(node.id().clone(), Before::Put) {
+            Some(Before::Stored(before)) => before.may_become(&node),
+            Some(Before::Put) => panic!("node run {name}: one decision would store it twice"),
+            None => {
+                assert!(node.version == 0, "node run {name}: it was not noted as it was loaded");
+                guard::wakes(&node);
+            }
+        }
         self.nodes.push(node);
     }
 
@@ -156,6 +186,7 @@ impl Draft {
     pub(super) fn cancel_new(&mut self, rules: &Rules, live: Vec<NodeRecord>) {
         for node in live {
             let tell_executor = is_at_executor(&node);
+            self.loaded(&node);
             let end = End {
                 state: NodeRunState::Canceled,
                 outputs: None,
@@ -172,6 +203,9 @@ impl Draft {
     pub(super) fn end_head(&mut self, mut head: NodeHead, state: NodeRunState, lease: &Lease) {
         let tell_executor = state_is_at_executor(head.state);
         self.over(&mut head, state, tell_executor, lease);
+        let before = self.nodes_before.insert(head.node_run_id.clone(), Before::Put);
+        let name = head.node_run_id.as_str().escape_debug();
+        assert!(before.is_none(), "node run {name}: one decision would store it twice");
         self.heads.push(head);
     }
 
@@ -190,8 +224,7 @@ impl Draft {
 
     /// What the end of any node is, whatever it carries.
     fn over(&mut self, head: &mut NodeHead, state: NodeRunState, tell_executor: bool, lease: &Lease) {
-        debug_assert!(lifecycle::node_run_may(head.state, state) && state.is_terminal());
-        debug_assert!(!head.is_terminal(), "a terminal node never changes");
+        guard::node_ends(&head.node_run_id, head.state, state);
         head.state = state;
         head.ended_at = Some(self.now);
         let tell_executor = tell_executor || head.astray;
@@ -215,7 +248,7 @@ impl Draft {
 
     /// Ends the run; `root` if it ends because its root did.
     pub(super) fn end_run(&mut self, state: RunState, root: Option<(&NodeRunId, &NodePath)>) {
-        debug_assert!(lifecycle::run_may(self.run.run.state, state) && !self.run.is_terminal());
+        guard::run_ends(self.run.id(), self.run.run.state, state);
         self.run.run.state = state;
         self.run.run.ended_at = Some(self.now);
         self.run.deadline = None;
@@ -223,7 +256,7 @@ impl Draft {
     }
 
     pub(super) fn into_changes(self) -> ChangeSet {
-        debug_assert!(lifecycle::run_may(self.run_before, self.run.run.state));
+        self.run_before.may_become(&self.run, self.events.len());
         let run_changed = !self.events.is_empty() || self.run.version == 0;
         ChangeSet {
             run_id: self.run.run.run_id.clone(),

@@ -27,6 +27,10 @@ pub(super) const OWN_KEYS: [&str; 6] = [
     IDEMPOTENCY_KEY,
 ];
 
+/// How many recovery actions a NodeRun no longer has, being the older ones.
+/// Ours as well, but under this name only: the contract knows no other.
+pub(super) const RECOVERY_ACTIONS_DROPPED: &str = "jarvis.recovery_actions_dropped";
+
 const METADATA: &str = "jarvis.metadata";
 pub(super) const REQUESTED_EXECUTOR: &str = "jarvis.requested_executor_instance_id";
 const DOTTED: &str = "jarvis.";
@@ -100,5 +104,5 @@ pub(super) fn own<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&
 /// Which of the caller's keys are dropped: ours, under either spelling.
 pub fn is_own_key(key: &str) -> bool {
     let bare = key.strip_prefix(DOTTED).unwrap_or(key);
-    OWN_KEYS.contains(&bare)
+    OWN_KEYS.contains(&bare) || key == RECOVERY_ACTIONS_DROPPED
 }

@@ -16,12 +16,15 @@
 //! | `decompose` | create the children of a composite, idempotently, within limits |
 //! | `attempt` | claim, begin, retry, finish: one try to execute a node |
 //! | `complete` | evaluate and complete a node |
+//! | `learn` | what is found out about a node's type after the node was made |
 //! | `cancel` | cancel a run; a deadline that passed |
 //! | `lifecycle` | the tables of allowed transitions (contract §5) |
 //! | `constraints` | merging and testing constraints (contract §7) |
 //! | `extensions` | the coordinator's own extension keys (contract §12) |
+//! | `recovery` | which recovery actions a NodeRun keeps |
 //! | `offload` | what is kept of outputs that are too large |
 //! | `draft` | collects what a decision changes |
+//! | `guard` | asserts, in every build, that a change is one that may be made |
 //!
 //! **Architecture invariants.** Only this module makes a `ChangeSet`. A
 //! terminal record never changes its state. Events are numbered here, without
@@ -37,8 +40,11 @@ pub mod constraints;
 mod decompose;
 mod draft;
 mod extensions;
+mod guard;
+mod learn;
 pub mod lifecycle;
 mod offload;
+mod recovery;
 mod rejection;
 mod retry;
 mod start;

@@ -27,6 +27,7 @@ use serde_json::json;
 use super::{
     Attempt, Rules,
     draft::{Draft, End, wake},
+    recovery,
 };
 use crate::{
     model::{Error, JsonObject, NodeKind, RecoveryAction, RecoveryActionType, RunEventType, SideEffectClass},
@@ -152,7 +153,7 @@ pub(super) fn note(
         extensions: Some(facts.into()),
     };
     draft.event(RunEventType::RecoveryApplied, Some(node), JsonObject::of(&action));
-    node.node.recovery_actions.get_or_insert_default().push(action);
+    recovery::add(node, action);
 }
 
 /// How the node ends if it is not handed over again.

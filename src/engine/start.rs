@@ -102,6 +102,7 @@ pub fn run_start(
         astray: false,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
+        type_constraints: facts.constraints.clone(),
         deadline: Some(deadline),
         wake: Some(wake(Job::Dispatch, now, lease)),
     };

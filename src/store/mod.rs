@@ -304,6 +304,11 @@ pub enum OpenError {
         "{path}: the journal has schema {found}, this program knows up to {supported}: use a newer program"
     )]
     Newer { path: String, found: i64, supported: i64 },
+    #[error(
+        "{path}: the folder {folder} does not exist: make it, or correct --journal or \
+         JARVIS_RUN_COORDINATOR_JOURNAL"
+    )]
+    NoFolder { path: String, folder: String },
     #[error("{path}: {reason}")]
     Io { path: String, reason: String },
 }

@@ -192,7 +192,7 @@ async fn exempt_paths_need_no_token_and_look_at_none() {
 }
 
 #[tokio::test]
-async fn a_run_belongs_to_the_subject_of_its_token() {
+async fn the_subject_whose_token_started_a_run_is_on_record() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     for (changes, owner) in [

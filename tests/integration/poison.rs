@@ -86,3 +86,34 @@ async fn a_run_that_makes_a_rule_panic_is_parked_and_goes_on_when_it_no_longer_d
     parked(&t, 0).await;
     t.stop().await;
 }
+
+/// Something has ended the run behind the coordinator's back, and its root
+/// lives: the rules would end the run a second time.
+#[tokio::test]
+async fn a_run_that_would_end_twice_is_parked_and_stands_in_nobodys_way() {
+    let t = TestServer::idle().await;
+    let (bad, good) =
+        (t.run_start("atomic.echo", json!({})).await, t.run_start("atomic.echo", json!({})).await);
+    let ended = "UPDATE runs SET terminal = 1, body = json_set(body, '$.run.state', 'succeeded', \
+                 '$.run.ended_at', '2026-01-01T00:00:00.000000Z') WHERE run_id = ?";
+    let t = t.tampered(&[], &[(ended, bad.run_id.as_str())]).await;
+    assert_eq!(t.run_ended(&good.run_id).await.state, RunState::Succeeded);
+    // A job that trips over it is put aside; a request is refused. Neither keeps
+    // the run's turn.
+    parked(&t, 1).await;
+    let complete = format!("/v1/node-runs/{}:complete", bad.root_node_run_id);
+    for state in ["succeeded", "failed"] {
+        let error = t.post(&complete, &json!({"state": state})).await.refused(500, "internal_error");
+        assert_eq!(error["message"], "Internal server error", "nothing of the inside");
+    }
+    let run = t.run(&bad.run_id).await;
+    assert_eq!(
+        (run.state, run.ended_at.map(|at| at.to_string())),
+        (RunState::Succeeded, Some("2026-01-01T00:00:00.000000Z".into()))
+    );
+    assert!(!t.event_types(&bad.run_id).await.contains(&"run_completed".to_owned()), "nothing is committed");
+    // What the rules do allow is done.
+    let report = json!({"evaluation_result": {"status": "unknown"}});
+    t.post(&format!("/v1/node-runs/{}:evaluation", bad.root_node_run_id), &report).await.no_content();
+    t.stop().await;
+}

@@ -340,9 +340,9 @@ fn a_composite_that_its_executor_rejects_takes_its_children_along() {
 fn the_newest_evaluation_stands_and_the_events_have_all() {
     let mut world = with_child(&Value::Null);
     world.begin("a");
-    world.evaluate("a", json!({"evaluation_result": {"status": "unknown", "confidence": 0.25}}));
     world.answer("a", NodeRunState::Succeeded);
-    assert_eq!(json!(world.node("a").node.evaluation_result)["status"], json!("success"));
+    world.evaluate("a", json!({"evaluation_result": {"status": "unknown", "confidence": 0.25}}));
+    assert_eq!(json!(world.node("a").node.evaluation_result)["status"], json!("unknown"));
     assert_eq!(count(&world, RunEventType::NodeEvaluated), 2);
 }
 

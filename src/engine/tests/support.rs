@@ -118,9 +118,9 @@ impl World {
     ) -> Result<Vec<NodeRun>, Rejection> {
         let run = self.runs[&RunId::new(run)].clone();
         let parent = self.node(parent).clone();
-        let parent_kind = parent.node.kind.or(self.facts(&parent.node.node_type_ref.node_type_id).kind);
+        let parent_facts = self.asked(&parent);
         let children = children.iter().map(|child| self.wanted(child, &run, &parent)).collect();
-        let command = CreateChildren { parent, parent_kind, children };
+        let command = CreateChildren { parent, parent_facts, children };
         let now = self.tick();
         let decision = engine::children_create(run, command, &self.rules, &self.lease, now);
         self.commit(decision)
@@ -157,7 +157,7 @@ impl World {
         executor: Result<ExecutorBinding, Error>,
     ) -> Begun {
         let view = self.view(node);
-        let facts = self.facts(&view.node.node.node_type_ref.node_type_id);
+        let facts = self.asked(&view.node);
         let command = BeginAttempt { facts, decided: decided("node.run.execute", outcome), executor };
         let now = self.tick();
         self.apply(engine::attempt_begin(view, command, &self.rules, &self.lease, now))
@@ -166,7 +166,7 @@ impl World {
     /// What a dispatcher does: refuse what may not be executed, else begin.
     pub(super) fn dispatch(&mut self, node: &str) -> Begun {
         let view = self.view(node);
-        let facts = self.facts(&view.node.node.node_type_ref.node_type_id);
+        let facts = self.asked(&view.node);
         match engine::attempt_refusal(&view.run, &view.node, &facts) {
             None => self.begin(node),
             Some(error) => {
@@ -324,6 +324,14 @@ impl World {
         live
     }
 
+    /// What is found out about a node's type: nothing, once its kind is known.
+    fn asked(&self, node: &NodeRecord) -> NodeTypeFacts {
+        match node.node.kind {
+            Some(_) => NodeTypeFacts::default(),
+            None => self.facts(&node.node.node_type_ref.node_type_id),
+        }
+    }
+
     fn facts(&self, node_type: &str) -> NodeTypeFacts {
         let by_prefix = || {
             let kind = match node_type.split('.').next() {
@@ -417,7 +425,15 @@ impl World {
                 let (from, to) = (&stored.node, &node.node);
                 assert!(lifecycle::node_run_may(from.state, to.state), "{from:?} -> {to:?}");
                 let end = |node: &NodeRun| {
-                    (node.state, node.ended_at, node.outputs.clone(), node.extensions.clone())
+                    let mut extensions = node.extensions.clone();
+                    // The one that counts on: it may be evaluated still.
+                    extensions.iter_mut().for_each(|map| map.remove("jarvis.recovery_actions_dropped"));
+                    (
+                        node.state,
+                        node.ended_at,
+                        node.outputs.clone(),
+                        extensions.filter(|map| !map.is_empty()),
+                    )
                 };
                 assert!(!stored.is_terminal() || end(from) == end(to), "a node that is over never changes");
             }

@@ -162,6 +162,11 @@ impl JsonObject {
         *self = self.edited(|_| false, &BTreeMap::from([(name, value.to_string())]));
     }
 
+    /// Takes a member away, if there is one of this name.
+    pub fn remove(&mut self, name: &str) {
+        *self = self.edited(|other| other == name, &BTreeMap::new());
+    }
+
     /// The same as JSON, so `1` and `1.0` are the same number.
     pub fn same_as(&self, other: &Self) -> bool {
         same_json(self.as_str(), other.as_str())

@@ -75,6 +75,7 @@ pub fn node(run: &str, path: &str) -> NodeRecord {
         astray: false,
         side_effect: None,
         idempotent: false,
+        type_constraints: None,
         deadline: Some(at(500_000)),
         wake: Some(wake(Job::Dispatch, 100)),
     }

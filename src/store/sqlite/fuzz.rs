@@ -15,6 +15,7 @@ use crate::{
         StoreError,
         conformance::{at, node, run},
     },
+    time::Timestamp,
 };
 
 fn body(record: &impl serde::Serialize) -> Value {
@@ -112,7 +113,8 @@ proptest! {
         let read = node_row(body, payload, version, wake).decode();
         if let (Ok(node), Some((job, at, owner, tries))) = (&read, columns) {
             let wake = node.wake.as_ref().unwrap();
-            prop_assert_eq!((wake.job.as_str(), wake.at.as_micros(), i64::from(wake.tries)), (&*job, at, tries));
+            let at = Timestamp::from_micros(at);
+            prop_assert_eq!((wake.job.as_str(), wake.at, i64::from(wake.tries)), (&*job, at, tries));
             prop_assert_eq!(wake.owner.as_ref().map(|owner| owner.as_str()), owner.as_deref());
         }
         // What the columns say counts, whatever the body says.

@@ -56,6 +56,7 @@ pub use self::{
     check::{Problems, Report, check},
     compact::{Compacted, compact},
     contents::Contents,
+    schema::folder_exists,
 };
 use self::{
     read::Readers,
@@ -81,7 +82,7 @@ const UNREADABLE: Duration = Duration::from_secs(3600);
 /// How to open the journal.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
-    /// The file. It and its directory are made if they are missing; beside it
+    /// The file. It is made if it is missing, its folder is not; beside it
     /// live `-wal`, `-shm` and `.lock`.
     pub path: PathBuf,
     /// The file does not grow beyond this: what does not fit is refused with

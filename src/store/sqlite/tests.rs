@@ -68,9 +68,12 @@ mod conforms {
 }
 
 #[tokio::test]
-async fn directories_are_made_and_any_file_name_will_do() {
+async fn folders_are_not_made_and_any_file_name_will_do() {
     let directory = Directory::new();
-    for name in ["a/b/c/j.db", "file:x?mode=memory", ":memory:", "100% ü'\".db"] {
+    let error = try_open(directory.file("a/b/j.db")).err().expect("no such folder");
+    assert!(matches!(&error, OpenError::NoFolder { folder, .. } if folder.ends_with("a/b")), "{error}");
+    assert!(!directory.file("a").exists());
+    for name in ["j.db", "file:x?mode=memory", ":memory:", "100% ü'\".db"] {
         let store = probe(open(directory.file(name)));
         store.commit(start("a")).await;
         assert!(directory.file(name).exists(), "{name}");
