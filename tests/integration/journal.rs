@@ -100,6 +100,22 @@ async fn a_journal_that_another_process_has_is_refused_until_that_one_is_gone() 
 }
 
 #[tokio::test]
+async fn a_second_process_is_refused_whatever_path_leads_it_to_the_journal() {
+    let program = with_journal().await;
+    let process = program.start().await;
+    let other = Program::server();
+    std::os::unix::fs::symlink(program.journal(), other.path("symlink.db")).expect("a symlink");
+    fs::hard_link(program.journal(), other.path("link.db")).expect("a hard link");
+    for name in ["symlink.db", "link.db"] {
+        let ended = other.command(&["--port", "0", "--journal", name]).await;
+        let said = format!("./{name}: another coordinator is using this journal\n");
+        assert_eq!((ended.code, ended.stderr.trim_start_matches("./")), (Some(3), &said[2..]), "{name}");
+    }
+    assert_eq!(process.run_get("earlier").await["state"], "succeeded");
+    process.terminate().await;
+}
+
+#[tokio::test]
 async fn a_folder_in_the_journals_place_is_refused() {
     let program = Program::server();
     fs::create_dir(program.journal()).expect("a folder");

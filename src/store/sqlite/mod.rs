@@ -22,7 +22,8 @@
 //! - `contents`, `backup`, `check`, `compact`: for the command `journal`.
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only
-//! one process may: it holds `<file>.lock`. Others may look (`contents`).
+//! one process may: it has locked the file, and `<file>.lock`. Others may look
+//! (`contents`).
 
 mod backup;
 mod check;
@@ -50,6 +51,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use slog::{Logger, error, info, o};
+use tokio::sync::Semaphore;
 
 pub use self::{
     backup::backup,
@@ -77,6 +79,10 @@ use crate::{
 /// at it.
 const UNREADABLE: Duration = Duration::from_secs(3600);
 
+/// Reads that may be long, at a time: each has a connection, which is two or
+/// three open files, and a thread. More wait for their turn.
+const LONG_READS: usize = 16;
+
 /// How to open the journal.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
@@ -98,6 +104,7 @@ pub struct SqliteStore {
     // readers, since only the last to close the file, if it may write, brings
     // the log over to it; the lock goes last.
     readers: Arc<Readers>,
+    long_reads: Arc<Semaphore>,
     writer: Writer,
     recent: Recent,
     outbox: bool,
@@ -115,8 +122,15 @@ impl SqliteStore {
         let writer = Writer::start(opened.connection, checkpoints, log.clone())
             .map_err(|e| failed(format!("cannot start a thread: {e}")))?;
         info!(log, "journal opened"; "path" => %opened.path.display(), "new" => opened.new);
-        let readers = Arc::new(Readers::new(opened.path));
-        Ok(Self { writer, readers, recent: Recent::new(), outbox: options.outbox, log, _lock: opened.lock })
+        Ok(Self {
+            readers: Arc::new(Readers::new(opened.path)),
+            long_reads: Arc::new(Semaphore::new(LONG_READS)),
+            writer,
+            recent: Recent::new(),
+            outbox: options.outbox,
+            log,
+            _lock: opened.lock,
+        })
     }
 
     /// Before a commit: what it changes is not remembered while it is under
@@ -183,15 +197,21 @@ impl SqliteStore {
     }
 
     /// A read that may be long: it must not hold up the other tasks of this
-    /// runtime thread.
+    /// runtime thread, nor take a connection from the short ones. (Those hold
+    /// theirs without waiting for anything, so they are as many as the runtime
+    /// has threads.)
     async fn read_aside<T: Send + 'static>(
         &self,
         read: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let ended = |why: String| StoreError::Failed(format!("a read was cut short: {why}"));
+        let turn = Arc::clone(&self.long_reads).acquire_owned().await.map_err(|e| ended(e.to_string()))?;
         let readers = Arc::clone(&self.readers);
-        tokio::task::spawn_blocking(move || readers.with(read))
-            .await
-            .map_err(|e| StoreError::Failed(format!("a read was cut short: {e}")))?
+        let work = move || {
+            let _turn = turn;
+            readers.with(read)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|e| ended(e.to_string()))?
     }
 }
 

@@ -87,11 +87,79 @@ async fn a_second_coordinator_is_locked_out_until_the_first_is_gone() {
     open(path);
 }
 
+#[tokio::test]
+async fn a_second_coordinator_is_locked_out_whatever_path_leads_to_the_journal() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    let first = probe(open(path.clone()));
+    fs::create_dir(directory.file("elsewhere")).expect("a folder");
+    let (symlink, hard_link) = (directory.file("elsewhere/s.db"), directory.file("elsewhere/h.db"));
+    std::os::unix::fs::symlink(&path, &symlink).expect("a symlink");
+    fs::hard_link(&path, &hard_link).expect("a hard link");
+    let others = [symlink, hard_link, directory.file("elsewhere/../j.db")];
+    for other in &others {
+        let error = try_open(other.clone()).err().unwrap_or_else(|| panic!("{}: locked", other.display()));
+        assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    }
+    // Being refused has taken nothing from the one who has it: SQLite's own
+    // locks on the file are still there.
+    assert!(sqlite_locks(&path) > 0);
+    first.commit(start("a")).await;
+    drop(first);
+    for other in others {
+        assert!(probe(open(other)).run("a").await.is_some());
+    }
+}
+
+/// How many locks of SQLite, which are by process and range, there are on a
+/// file.
+fn sqlite_locks(path: &Path) -> usize {
+    use std::os::unix::fs::MetadataExt;
+    let inode = format!(":{} ", fs::metadata(path).expect("a file").ino());
+    let locks = fs::read_to_string("/proc/locks").expect("Linux tells");
+    locks.lines().filter(|line| line.contains(&inode) && line.contains("POSIX")).count()
+}
+
+#[tokio::test]
+async fn long_reads_wait_for_each_other_and_short_ones_for_nobody() {
+    const LONG: usize = 100;
+    let directory = Directory::new();
+    let store = Arc::new(open(directory.file("j.db")));
+    let (reading, gate) = (tokio::sync::watch::Sender::new((0, 0)), tokio::sync::watch::Sender::new(false));
+    let long = join_all((0..LONG).map(|_| {
+        let (store, reading, mut gate) = (&store, reading.clone(), gate.subscribe());
+        async move {
+            let read = store.read_aside(move |_| {
+                reading.send_modify(|(now, most)| {
+                    *now += 1;
+                    *most = (*now).max(*most);
+                });
+                futures::executor::block_on(gate.wait_for(|open| *open)).expect("it opens");
+                reading.send_modify(|(now, _)| *now -= 1);
+                Ok(())
+            });
+            read.await.expect("read");
+        }
+    }));
+    let short = async {
+        let mut seen = reading.subscribe();
+        seen.wait_for(|(now, _)| *now >= LONG_READS).await.expect("they read");
+        for number in 0..100 {
+            let run = format!("run-{number}").as_str().into();
+            assert_eq!(store.run_fetch(&run).await, Ok(None), "a fetch by key waits for nobody");
+            tokio::task::yield_now().await;
+        }
+        gate.send_replace(true);
+    };
+    futures::join!(long, short);
+    assert_eq!(*reading.borrow(), (0, LONG_READS));
+}
+
 #[test]
 fn a_child_process_that_has_the_lock_file_open_keeps_nobody_out() {
     let directory = Directory::new();
     let first = open(directory.file("j.db"));
-    let _in_a_child = first._lock.0.try_clone().expect("the lock file");
+    let _in_a_child = first._lock.beside.try_clone().expect("the lock file");
     drop(first);
     try_open(directory.file("j.db")).expect("the journal opens");
 }
