@@ -59,6 +59,9 @@ impl Coordinator {
                         facts: facts.clone(),
                     });
                 }
+                if children.iter().any(|child| child.existing.is_none()) {
+                    self.room_for_new_work()?;
+                }
                 let command = CreateChildren { parent, parent_kind, children };
                 let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run_ref, wanted.len()));
                 Ok(engine::children_create(run, command, rules, lease, now)?)
@@ -85,6 +88,8 @@ impl Coordinator {
         report: NodeRunEvaluationReportRequest,
     ) -> Result<(), CoordinatorError> {
         let run_id = self.node_for(caller, node).await?.node.run_id;
+        // It ends nothing, and any number of them may come.
+        self.room_for_new_work()?;
         let report = &report;
         self.request(&run_id, |now| async move {
             let view = self.node_view(node).await?;

@@ -51,8 +51,10 @@ impl EventStream {
     /// `seq`: all or nothing.
     pub async fn append(&self, events: &[String]) -> Result<Appended, CallError> {
         let events: Result<Vec<Map>, _> = events.iter().map(|event| serde_json::from_str(event)).collect();
-        let events = events.map_err(|error| {
-            CallError::unavailable(Service::EventStream, &format!("an event cannot be sent: {error}"))
+        let events = events.map_err(|error| CallError {
+            never_sent: true,
+            retryable: false,
+            ..CallError::unavailable(Service::EventStream, &format!("an event cannot be sent: {error}"))
         })?;
         let body = AppendEventsRequest { events };
         match self.patience.call(Service::EventStream, self.client.append_events(&body)).await {
