@@ -208,8 +208,13 @@ impl Server {
         })
         .await?;
 
-        let context =
-            ServerContext { coordinator, authenticator, clock: steady, stopping: tasks.stopping().clone() };
+        let context = ServerContext {
+            coordinator,
+            authenticator,
+            clock: steady,
+            body_values_max: settings.limits.body_values,
+            stopping: tasks.stopping().clone(),
+        };
         let address = format!("{}:{}", settings.listen.host, settings.listen.port);
         let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
         let mut addresses =

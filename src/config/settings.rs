@@ -128,6 +128,8 @@ pub struct OutboundAuth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub body_bytes: usize,
+    /// JSON values in a request body.
+    pub body_values: u64,
 }
 
 /// What counts when neither constraints nor node types say.
@@ -190,6 +192,7 @@ impl Settings {
             limits: Limits {
                 body_bytes: v::MAX_BODY_BYTES
                     .read_required(vars, |text| usize::try_from(value::bytes(text)?).ok())?,
+                body_values: v::MAX_BODY_VALUES.read_required(vars, value::count)? as u64,
             },
             deadlines: Deadlines {
                 node: v::NODE_TIMEOUT_SECS.read_required(vars, value::seconds)?,

@@ -138,6 +138,9 @@ variables! {
     "Limits" {
         MAX_BODY_BYTES = own("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", Kind::Bytes,
             "Largest request body; a larger one gets 413.").default("8m");
+        MAX_BODY_VALUES = own("JARVIS_RUN_COORDINATOR_MAX_BODY_VALUES", Kind::Count,
+            "JSON values in a request body (each object, list, string, number, … counts); more get 400. A small \
+             text may be made of very many, and each costs memory and time.").default("200000");
         NODE_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS", Kind::Seconds,
             "How long a node may take when neither its constraints nor its type say.").default("3600");
         RUN_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", Kind::Seconds,

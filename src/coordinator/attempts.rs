@@ -324,7 +324,7 @@ impl Coordinator {
                 ("parent_node_run_id".into(), json!(node.node.parent_node_run_id)),
                 ("side_effect".into(), json!(node.side_effect.or(facts.side_effect))),
                 ("attempt".into(), json!(node.attempt + 1)),
-                (INPUTS_DIGEST.into(), digest(node.node.inputs.as_ref().unwrap_or(&Map::new())).into()),
+                (INPUTS_DIGEST.into(), digest(&node.node.inputs.clone().unwrap_or_default()).into()),
             ]),
         };
         let question = Question {

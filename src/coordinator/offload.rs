@@ -27,7 +27,7 @@ use crate::{
     engine::{self, Attempt, AttemptResult},
     ids::NodeRunId,
     jarvis::ArtifactStore,
-    model::{Map, NodeRunCompleteRequest, ResourceRef},
+    model::{JsonObject, NodeRunCompleteRequest, ResourceRef},
     record::NodeRecord,
     time::{Clock, Timestamp, within},
 };
@@ -112,8 +112,8 @@ enum Kept {
     Failed(CallError),
 }
 
-fn reason(error: &CallError) -> &str {
-    error.details.get("error").and_then(|reason| reason.as_str()).unwrap_or(&error.message)
+fn reason(error: &CallError) -> String {
+    error.details.text("error").unwrap_or_else(|| error.message.clone())
 }
 
 impl Coordinator {
@@ -149,7 +149,7 @@ impl Coordinator {
         &self,
         node: &NodeRunId,
         attempt: Option<Attempt>,
-        outputs: &mut Option<Map>,
+        outputs: &mut Option<JsonObject>,
         output_artifacts: &mut Option<Vec<ResourceRef>>,
     ) -> Option<Held<'_, NodeRunId>> {
         let offload = self.parts.offload.as_ref()?;
@@ -167,7 +167,7 @@ impl Coordinator {
             Ok(artifact) => {
                 debug!(self.parts.log, "outputs put into the artifact store"; "node_run_id" => %node,
                     "artifact_id" => &artifact.id, "bytes" => size);
-                *outputs = outputs.take().map(|given| engine::abridge(given, offload.limit, &artifact));
+                *outputs = outputs.take().map(|given| engine::abridge(&given, offload.limit, &artifact));
                 output_artifacts.get_or_insert_default().push(artifact);
             }
             Err(kept) => {

@@ -10,7 +10,7 @@ use crate::{
     auth::Principal,
     engine::{self, NodeTypeFacts, PolicyDecided, StartRun},
     ids::{NodeRunId, RunId},
-    model::{Extensions, NodeRun, NodeRunState, Run, RunStartRequest},
+    model::{Extensions, NodeRun, NodeRunState, Run, RunStartRequest, json::canonical},
     node_types::RegistryUnavailable,
     policy::{Question, RUN_START},
 };
@@ -56,7 +56,7 @@ impl Coordinator {
             .request(&run_id, |now| async move {
                 let existing = self.parts.store.run_fetch(&command.run_id).await?;
                 let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(&command.run_id, 1));
-                Ok(engine::run_start(existing.as_ref(), command.clone(), rules, lease, now)?)
+                Ok(engine::run_start(existing.as_ref(), command, rules, lease, now)?)
             })
             .await?;
         debug!(self.parts.log, "run started"; "run_id" => %run.run_id, "state" => %run.state, "caller" => caller.subject());
@@ -194,7 +194,6 @@ pub(super) const INPUTS_DIGEST: &str = "inputs_sha256";
 
 /// The same for the same content, however its members were ordered.
 pub(super) fn digest(content: &impl Serialize) -> String {
-    // `Value`'s maps are sorted; ours are not all.
-    let canonical = serde_json::to_value(content).map(|value| value.to_string()).unwrap_or_default();
+    let canonical = canonical::text_of(content).unwrap_or_default();
     Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    model::{HealthCheck, HealthStatus, Map},
+    model::{HealthCheck, HealthStatus, JsonObject},
     store::Counts,
     tasks::{Panicked, Panics, QUIET},
     time::Timestamp,
@@ -83,14 +83,14 @@ fn work(counts: &Counts, in_hand: usize) -> HealthCheck {
         "runs_live": runs_live, "node_runs_live": nodes_live, "in_hand": in_hand, "due": wakes_due,
         "parked": parked, "without_wake_up": without_wake_up,
     });
-    check("work", trouble, details.as_object().cloned())
+    check("work", trouble, Some(JsonObject::of(&details)))
 }
 
 /// As the outbox's own check, which there is with the stores.
 fn debts(counts: &Counts) -> HealthCheck {
     let trouble = "The JARVIS stores are not configured: what they are owed is kept";
     let details = json!({ "entries": counts.outbox });
-    check("outbox", Some(trouble.into()), details.as_object().cloned())
+    check("outbox", Some(trouble.into()), Some(JsonObject::of(&details)))
 }
 
 /// A task that panicked runs again: health speaks of it until that has gone
@@ -100,11 +100,12 @@ fn tasks(panics: &Panics, now: Timestamp) -> HealthCheck {
     let unwell = |panicked: &Panicked| panicked.last.is_some_and(|last| now.since(last) < QUIET);
     let names: Vec<&str> = so_far.iter().filter(|(_, p)| unwell(p)).map(|(name, _)| *name).collect();
     let trouble = (!names.is_empty()).then(|| format!("Begun again after a panic: {}", names.join(", ")));
-    let details = so_far.iter().map(|(name, panicked)| ((*name).to_owned(), json!(panicked.times))).collect();
-    check("tasks", trouble, Some(Map::from_iter([("panics".to_owned(), serde_json::Value::Object(details))])))
+    let details: BTreeMap<&str, u64> =
+        so_far.iter().map(|(name, panicked)| (*name, panicked.times)).collect();
+    check("tasks", trouble, Some(JsonObject::of(&json!({ "panics": details }))))
 }
 
-fn check(name: &str, trouble: Option<String>, details: Option<Map>) -> HealthCheck {
+fn check(name: &str, trouble: Option<String>, details: Option<JsonObject>) -> HealthCheck {
     let status = if trouble.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok };
     HealthCheck { name: name.into(), status, message: trouble, details }
 }
@@ -127,7 +128,7 @@ mod tests {
         let well = [("atomic_executor", HealthStatus::Ok), ("work", HealthStatus::Ok)];
         assert_eq!(said(&vitals), well.map(|(name, status)| (name.to_owned(), status, None)));
         let details = vitals.checks(now).pop().and_then(|check| check.details).expect("details");
-        assert_eq!((&details["runs_live"], &details["in_hand"]), (&json!(2), &json!(1)));
+        assert_eq!((details.value("runs_live"), details.value("in_hand")), (json!(2), json!(1)));
 
         vitals.executor("atomic_executor", Some(Timestamp::from_micros(1)));
         vitals.work(Counts { parked: 3, ..Counts::default() }, 0);

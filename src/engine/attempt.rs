@@ -16,18 +16,15 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::{
     Decision, Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules, constraints,
     draft::{Draft, End, is_at_executor, wake},
-    extensions::to_value,
     retry::{self, FailedCall},
     start::denied,
 };
 use crate::{
     model::{
-        ConstraintEnvelope, Error, EvaluationResult, EvaluationStatus, ExecutorBinding, Map, NodeKind,
+        ConstraintEnvelope, Error, EvaluationResult, EvaluationStatus, ExecutorBinding, JsonObject, NodeKind,
         NodeRunState, ResourceRef, RunEventType,
     },
     record::{Adopted, AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord, RunRecord, Wake},
@@ -87,7 +84,7 @@ pub enum AttemptResult {
     /// The work is done, well or badly. `state` is terminal.
     Answered {
         state: NodeRunState,
-        outputs: Option<Map>,
+        outputs: Option<JsonObject>,
         output_artifacts: Option<Vec<ResourceRef>>,
         error: Option<Error>,
     },
@@ -292,7 +289,7 @@ pub fn attempt_finish(
     let end = match result {
         AttemptResult::Answered { state, outputs, output_artifacts, error } => {
             let evaluation = evaluation(state);
-            draft.event(RunEventType::NodeEvaluated, Some(&node), to_value(&evaluation));
+            draft.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&evaluation));
             // The newest judgement stands; the events keep the older ones (G25).
             node.node.evaluation_result = Some(evaluation);
             End { state, outputs, output_artifacts, error, tell_executor: false }
@@ -348,7 +345,7 @@ pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp
             "executor_outcome_unknown",
             "The coordinator stopped while the node was at its executor, and it may not be executed twice",
         );
-        error.details = json!({"attempt": attempt.number}).as_object().cloned();
+        error.details = Some([("attempt", attempt.number.into())].into());
         let end = End { tell_executor: true, ..End::failed(error) };
         draft.end(rules, node, live_below, end, lease);
     }

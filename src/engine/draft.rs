@@ -4,7 +4,10 @@ use serde_json::{Map, Value};
 
 use super::{Attempt, Lease, PolicyDecided, Rules, extensions, lifecycle};
 use crate::{
-    model::{Error, NodeKind, NodeRunState, ResourceRef, RunEvent, RunEventType, RunState},
+    model::{
+        Error, JsonObject, NodeKind, NodeRunState, ResourceRef, RunEvent, RunEventType, RunState,
+        json::canonical,
+    },
     record::{
         Adopted, AttemptOutcome, AttemptRecord, ChangeSet, EventRecord, Job, NodeRecord, RunRecord, Wake,
     },
@@ -25,7 +28,7 @@ pub(super) struct Draft {
 /// How a node ends.
 pub(super) struct End {
     pub(super) state: NodeRunState,
-    pub(super) outputs: Option<Map<String, Value>>,
+    pub(super) outputs: Option<JsonObject>,
     pub(super) output_artifacts: Option<Vec<ResourceRef>>,
     pub(super) error: Option<Error>,
     /// Its executor is still at it and must be told to stop.
@@ -60,12 +63,13 @@ impl Draft {
     }
 
     /// Appends an event about `node`, or about the run as a whole.
-    pub(super) fn event(&mut self, type_: RunEventType, node: Option<&NodeRecord>, data: Value) {
+    pub(super) fn event(
+        &mut self,
+        type_: RunEventType,
+        node: Option<&NodeRecord>,
+        data: impl Into<JsonObject>,
+    ) {
         self.run.last_seq += 1;
-        let data = match data {
-            Value::Object(data) => Some(data),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
-        };
         self.events.push(EventRecord {
             event: RunEvent {
                 run_id: self.run.run.run_id.clone(),
@@ -73,7 +77,7 @@ impl Draft {
                 type_,
                 time: self.now,
                 node_run_id: node.map(|node| node.id().clone()),
-                data,
+                data: Some(data.into()),
                 extensions: None,
             },
             path: node.map(|node| node.path.clone()),
@@ -82,15 +86,15 @@ impl Draft {
 
     /// Appends `policy_decided` (contract §11).
     pub(super) fn policy_decided(&mut self, node: &NodeRecord, decided: &PolicyDecided) {
-        let mut data = decided.evidence.clone();
-        data.insert("action".into(), decided.action.into());
-        data.insert("decision".into(), decided.outcome.as_str().into());
-        for (member, value) in [("reason_code", &decided.reason_code), ("message", &decided.message)] {
-            if let Some(value) = value {
-                data.insert(member.into(), value.as_str().into());
-            }
-        }
-        self.event(RunEventType::PolicyDecided, Some(node), Value::Object(data));
+        let mut facts = vec![("action", Some(decided.action)), ("decision", Some(decided.outcome.as_str()))];
+        facts.extend([
+            ("reason_code", decided.reason_code.as_deref()),
+            ("message", decided.message.as_deref()),
+        ]);
+        let text =
+            |(name, value): (&str, Option<&str>)| Some((name.to_owned(), canonical::text_of(&value?)?));
+        let data = decided.evidence.edited(|_| false, &facts.into_iter().filter_map(text).collect());
+        self.event(RunEventType::PolicyDecided, Some(node), data);
     }
 
     /// Stores a node, new or changed. Each node at most once a decision.
@@ -155,7 +159,7 @@ impl Draft {
         node.wake = tell_executor.then(|| wake(Job::CancelExecutor, self.now, lease));
         match node.node.kind {
             Some(NodeKind::Atomic) => {
-                let mut data = Map::from_iter([("state".into(), end.state.to_string().into())]);
+                let mut data = Map::from_iter([("state".to_owned(), Value::from(end.state.to_string()))]);
                 if node.node.started_at.is_none() {
                     // Consumers count one such event per atomic node (D-11).
                     data.insert("executed".into(), false.into());
@@ -163,7 +167,7 @@ impl Draft {
                 if node.attempt > 1 {
                     data.insert("attempts".into(), node.attempt.into());
                 }
-                self.event(RunEventType::AtomicExecuted, Some(&node), Value::Object(data));
+                self.event(RunEventType::AtomicExecuted, Some(&node), data);
             }
             Some(NodeKind::Composite) | None => {}
         }
@@ -176,8 +180,7 @@ impl Draft {
         self.run.run.state = state;
         self.run.run.ended_at = Some(self.now);
         self.run.deadline = None;
-        let data = Map::from_iter([("state".into(), state.to_string().into())]);
-        self.event(RunEventType::RunCompleted, root, Value::Object(data));
+        self.event(RunEventType::RunCompleted, root, [("state", state.to_string().into())]);
     }
 
     pub(super) fn into_changes(self) -> ChangeSet {

@@ -64,7 +64,7 @@ pub use start::{StartRun, run_start};
 
 use crate::{
     ids::OwnerId,
-    model::{ConstraintEnvelope, Map, NodeKind, SideEffectClass},
+    model::{ConstraintEnvelope, JsonObject, NodeKind, SideEffectClass},
     record::{ChangeSet, NodeRecord, RunRecord},
 };
 
@@ -128,7 +128,7 @@ pub struct PolicyDecided {
     pub message: Option<String>,
     /// Further members for the event: `approval_ref`, `policy_hash`,
     /// `policy_version`.
-    pub evidence: Map,
+    pub evidence: JsonObject,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -229,10 +229,7 @@ fn evaluations_are_told_and_recovery_actions_kept_in_every_state() {
         (Canceled, Some(Job::CancelExecutor)),
         "nothing else changes"
     );
-    assert_eq!(
-        node.node.extensions,
-        Some(json!({"decomposition_rounds": 1}).as_object().cloned().expect("a map"))
-    );
+    assert_eq!(node.node.extensions, Some([("decomposition_rounds", json!(1))].into()));
 }
 
 #[test]

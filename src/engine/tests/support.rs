@@ -14,8 +14,8 @@ use crate::{
     },
     ids::{NodeRunId, OwnerId, RunId},
     model::{
-        Error, ExecutorBinding, Map, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunState, Run, RunEventType,
-        RunStartRequest,
+        Error, ExecutorBinding, JsonObject, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunState, Run,
+        RunEventType, RunStartRequest,
     },
     record::{AttemptRecord, ChangeSet, EventRecord, Job, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
@@ -100,7 +100,7 @@ impl World {
             request,
         };
         let now = self.tick();
-        let decision = engine::run_start(existing.as_ref(), command, &self.rules, &self.lease, now);
+        let decision = engine::run_start(existing.as_ref(), &command, &self.rules, &self.lease, now);
         self.commit(decision)
     }
 
@@ -276,13 +276,13 @@ impl World {
     }
 
     /// An extension of a node.
-    pub(super) fn extension(&self, node: &str, key: &str) -> Option<&Value> {
+    pub(super) fn extension(&self, node: &str, key: &str) -> Option<Value> {
         self.node(node).node.extensions.as_ref()?.get(key)
     }
 
     /// The code and message of a node's completion error.
     pub(super) fn failure(&self, node: &str) -> Value {
-        let error = self.extension(node, "completion_error").cloned().unwrap_or_default();
+        let error = self.extension(node, "completion_error").unwrap_or_default();
         json!([error["code"], error["message"]])
     }
 
@@ -429,7 +429,7 @@ impl Child {
     }
     pub(super) fn with(mut self, member: &str, value: Value) -> Self {
         let spec = serde_json::to_value(&self.spec).expect("serializes");
-        self.spec = parse(overlaid(spec, Map::from_iter([(member.into(), value)]).into()));
+        self.spec = parse(overlaid(spec, JsonObject::from([(member, value)]).into()));
         self
     }
 }
@@ -448,11 +448,11 @@ pub(super) fn binding() -> ExecutorBinding {
 }
 
 pub(super) fn decided(action: &'static str, outcome: PolicyOutcome) -> PolicyDecided {
-    PolicyDecided { action, outcome, reason_code: None, message: None, evidence: Map::new() }
+    PolicyDecided { action, outcome, reason_code: None, message: None, evidence: JsonObject::new() }
 }
 
 pub(super) fn answered(state: NodeRunState) -> AttemptResult {
-    let outputs = Map::from_iter([("answer".into(), json!(42))]);
+    let outputs = JsonObject::from([("answer", json!(42))]);
     AttemptResult::Answered { state, outputs: Some(outputs), output_artifacts: None, error: None }
 }
 

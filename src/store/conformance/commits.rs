@@ -96,7 +96,8 @@ pub async fn what_is_new_must_not_exist(specimen: Specimen) {
 pub async fn records_come_back_as_they_were_stored(specimen: Specimen) {
     let store = Probe(specimen.store);
     let mut root = node("a", "1");
-    root.node.inputs = json!({"text": "ü \u{0} \" \\ 🦀", "n": 1.5, "null": null}).as_object().cloned();
+    root.node.inputs =
+        json!({"text": "ü \u{0} \" \\ 🦀", "n": 1.5, "null": null}).as_object().cloned().map(Into::into);
     root.node.state = NodeRunState::Running;
     root.attempt = 3;
     root.wake = Some(Wake { tries: 7, owner: Some("me".into()), ..wake(Job::Deadline, 12_345) });
@@ -203,9 +204,9 @@ pub async fn big_bodies_come_back_whole(specimen: Specimen) {
     let store = Probe(specimen.store);
     let text: String = "0123456789abcdé".repeat(200_000);
     let mut root = node("a", "1");
-    root.node.inputs = json!({ "text": text }).as_object().cloned();
+    root.node.inputs = json!({ "text": text }).as_object().cloned().map(Into::into);
     let mut told = event("a", 1, Some("1"));
-    told.event.data = json!({ "text": text }).as_object().cloned();
+    told.event.data = json!({ "text": text }).as_object().cloned().map(Into::into);
     store.commit(ChangeSet { nodes: vec![root.clone()], events: vec![told], ..start("a") }).await;
     assert_eq!(store.node("a", "1").await, Some(NodeRecord { version: 1, ..root }));
     let page = store.page("a", 0, None, NO_LIMIT).await;

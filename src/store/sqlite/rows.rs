@@ -207,8 +207,13 @@ pub(super) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|e| StoreError::Failed(format!("cannot be written as JSON: {e}")))
 }
 
+/// However deep it is nested: what was written is read again. (What could be
+/// nested without end, the free-form objects, has a bound of its own.)
 pub(super) fn from_json<T: DeserializeOwned>(what: &str, body: &str) -> Result<T, StoreError> {
-    serde_json::from_str(body).map_err(|e| StoreError::Damaged(format!("{what}: {e}")))
+    let mut reader = serde_json::Deserializer::from_str(body);
+    reader.disable_recursion_limit();
+    let record = T::deserialize(&mut reader).and_then(|record| reader.end().map(|()| record));
+    record.map_err(|e| StoreError::Damaged(format!("{what}: {e}")))
 }
 
 /// SQLite's integers have a sign.

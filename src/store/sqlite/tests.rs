@@ -184,7 +184,7 @@ async fn what_ends_work_fits_where_new_work_does_not() {
     let mut started = 0;
     let refused = loop {
         let mut root = node(&format!("run-{started}"), "1");
-        root.node.inputs = json!({ "text": "x".repeat(20_000) }).as_object().cloned();
+        root.node.inputs = json!({ "text": "x".repeat(20_000) }).as_object().cloned().map(Into::into);
         let id = format!("run-{started}");
         match store.0.commit(ChangeSet { nodes: vec![root], ..start(&id) }).await {
             Ok(_) => started += 1,
@@ -202,7 +202,7 @@ async fn what_ends_work_fits_where_new_work_does_not() {
         let (store, padding) = (&store, "x".repeat(10_000));
         async move {
             let mut child = child;
-            child.nodes[0].node.inputs = json!({ "text": padding }).as_object().cloned();
+            child.nodes[0].node.inputs = json!({ "text": padding }).as_object().cloned().map(Into::into);
             store.0.commit(child).await
         }
     }))
@@ -213,7 +213,7 @@ async fn what_ends_work_fits_where_new_work_does_not() {
     for number in 0..started {
         let root = store.node(&format!("run-{number}"), "1").await.expect("stored");
         let mut done = ended(root);
-        done.node.outputs = json!({ "text": "y".repeat(2_000) }).as_object().cloned();
+        done.node.outputs = json!({ "text": "y".repeat(2_000) }).as_object().cloned().map(Into::into);
         store.commit(nodes(&format!("run-{number}"), vec![done])).await;
     }
     assert_eq!(store.0.room(), Room::Reserve);
@@ -344,7 +344,7 @@ async fn a_full_journal_refuses_what_does_not_fit_whole_and_goes_on() {
     let store = probe(open_with(options).expect("the journal opens"));
     let big = |id: &str, bytes: usize| {
         let mut root = node(id, "1");
-        root.node.inputs = json!({ "text": "x".repeat(bytes) }).as_object().cloned();
+        root.node.inputs = json!({ "text": "x".repeat(bytes) }).as_object().cloned().map(Into::into);
         ChangeSet { nodes: vec![root], ..start(id) }
     };
     store.commit(big("a", 200_000)).await;
@@ -470,7 +470,7 @@ async fn the_log_does_not_grow_with_what_is_written() {
     let directory = Directory::new();
     let store = probe(open(directory.file("j.db")));
     let mut root = node("a", "1");
-    root.node.inputs = json!({ "text": "x".repeat(100_000) }).as_object().cloned();
+    root.node.inputs = json!({ "text": "x".repeat(100_000) }).as_object().cloned().map(Into::into);
     for version in 0..800 {
         store.commit(nodes("a", vec![NodeRecord { version, ..root.clone() }])).await;
     }
