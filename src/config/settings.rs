@@ -8,7 +8,7 @@ use crate::auth::{AuthSettings, Mode};
 use super::{
     cli::Flags,
     error::ConfigError,
-    value::{self, AudienceField, HttpUrl, LogFormat, RegistryOutage, Secret},
+    value::{self, AudienceField, HttpUrl, LogFormat, RegistryOutage, Secret, WithoutStores},
     variable::Variable,
     variables as v,
     vars::{Vars, switch},
@@ -27,6 +27,8 @@ pub struct Settings {
     pub journal: JournalSettings,
     /// `None`: embedded, the journal is the record.
     pub stores: Option<Stores>,
+    /// What becomes of what a journal owes them, if there are none.
+    pub without_stores: WithoutStores,
     /// Outputs of more bytes of JSON go to the Artifact Store. `None`: none do.
     pub offload_outputs_bytes: Option<usize>,
     pub atomic_executor: Option<Endpoint>,
@@ -166,6 +168,7 @@ impl Settings {
             },
             reload: flags.reload,
             stores: stores(vars)?,
+            without_stores: v::WITHOUT_STORES.read_required(vars, WithoutStores::parse)?,
             offload_outputs_bytes: v::OFFLOAD_OUTPUTS_BYTES.read(vars, offload_bytes)?,
             atomic_executor: endpoint(&v::ATOMIC_EXECUTOR_URL, &v::ATOMIC_EXECUTOR_AUDIENCE)?,
             composite_executor: endpoint(&v::COMPOSITE_EXECUTOR_URL, &v::COMPOSITE_EXECUTOR_AUDIENCE)?,

@@ -258,6 +258,28 @@ impl RegistryOutage {
     }
 }
 
+/// What a journal that has owed the JARVIS stores does in a server without them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutStores {
+    /// The server does not start.
+    Refuse,
+    /// It goes on noting what they are owed.
+    Owe,
+    /// It gives up what they are owed.
+    Forget,
+}
+
+impl WithoutStores {
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "refuse" => Some(Self::Refuse),
+            "owe" => Some(Self::Owe),
+            "forget" => Some(Self::Forget),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,6 +427,9 @@ mod tests {
         assert_eq!(RegistryOutage::parse(" Open "), Some(RegistryOutage::Open));
         assert_eq!(RegistryOutage::parse("closed"), Some(RegistryOutage::Closed));
         assert_eq!(RegistryOutage::parse("true"), None);
+        assert_eq!(WithoutStores::parse(" Owe "), Some(WithoutStores::Owe));
+        assert_eq!(WithoutStores::parse("forget"), Some(WithoutStores::Forget));
+        assert_eq!(WithoutStores::parse("yes"), None);
     }
 
     #[test]

@@ -59,7 +59,8 @@ variables! {
              is not. --journal wins.")
             .default("./jarvis-run-coordinator.db");
         JOURNAL_MAX_BYTES = own("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", Kind::Bytes,
-            "Largest size of the journal. At this size changes are refused with 503 until there is room.")
+            "Largest size of the journal. The last sixteenth (at least 4m, at most a quarter) is kept for what ends \
+             work: before it, new runs and children are refused with 503 until there is room.")
             .between(128 << 10, 8192 << 30).because("an empty journal")
             .unset("no limit").example("10g");
         RETENTION = own("JARVIS_RUN_COORDINATOR_RETENTION", Kind::Age,
@@ -78,6 +79,11 @@ variables! {
         STORE_WAIT_SECS = own("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", Kind::SecondsOrNone,
             "How long an answer waits until Run Store and Event Stream have accepted what it says; 0 is \
              fine. After that they get it when they can.").default("2");
+        WITHOUT_STORES = own("JARVIS_RUN_COORDINATOR_WITHOUT_STORES",
+            Kind::Choice(&["refuse", "owe", "forget"]),
+            "What a journal that was used with these stores does in a server without their URLs: it is not used \
+             (refuse), what they are owed is noted and sent once they are set again (owe), or that is given up \
+             for good (forget).").default("refuse");
         RUN_STORE_AUDIENCE = audience("JARVIS_RUN_STORE_AUDIENCE",
             "Audience of tokens for the Run Store.", "arp-jarvis-runstore");
         EVENT_STREAM_AUDIENCE = audience("JARVIS_EVENT_STREAM_AUDIENCE",

@@ -81,6 +81,7 @@ impl Coordinator {
     /// Brings a run into the journal, if the Run Store has it and the journal
     /// has not.
     async fn run_adopt(&self, stores: &Stores, run: &RunId) -> Result<(), CoordinatorError> {
+        self.room_for_new_work()?;
         let Some(_turn) = within(&*self.parts.clock, TURN, self.adoptions.lock(run)).await else {
             let waited = CallError::unavailable(Service::RunStore, "it has been asked for this run for long");
             return Err(unavailable(&waited));

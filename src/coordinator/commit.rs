@@ -1,21 +1,15 @@
 //! Decide, commit, announce: the one way in which anything changes.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
-use slog::{error, warn};
+use slog::{debug, error, warn};
 
-use super::{Coordinator, CoordinatorError};
+use super::{Coordinator, CoordinatorError, store_health::Unwritten};
 use crate::{
     engine::Decision,
     ids::{NodeRunId, RunId},
     record::{ChangeSet, Job, NodeHead, NodeRecord, RunRecord, Wake},
-    store::{OutboxId, StoreError},
+    store::{OutboxId, Room, StoreError},
     time::Timestamp,
 };
 
@@ -33,33 +27,6 @@ const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// Whoever claims looks at the journal at least so often. What is due before
 /// that has to be told.
 pub(crate) const CLAIM_WITHIN: Duration = Duration::from_secs(1);
-
-const UNWRITABLE: &str = "The journal cannot be written";
-
-/// What the last commit said about the journal.
-#[derive(Default)]
-pub struct StoreHealth {
-    /// What, and since when.
-    trouble: Mutex<Option<(&'static str, Timestamp)>>,
-    /// A commit was reported as failed that may be durable all the same: who
-    /// follows its run has not been told.
-    in_doubt: AtomicBool,
-}
-
-impl StoreHealth {
-    /// What is wrong with the journal, if anything.
-    pub fn trouble(&self) -> Option<&'static str> {
-        self.trouble_since().map(|(trouble, _)| trouble)
-    }
-
-    fn trouble_since(&self) -> Option<(&'static str, Timestamp)> {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, trouble: Option<(&'static str, Timestamp)>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
-    }
-}
 
 impl Coordinator {
     /// Runs a caller's command: as [`Self::command`], and the JARVIS stores
@@ -115,7 +82,7 @@ impl Coordinator {
             let (ours, unclaimed) = self.to_begin(&changes, now);
             match self.parts.store.commit(changes).await {
                 Ok(owed) => {
-                    self.store_health.set(None);
+                    self.store_health.written();
                     if let Some(outbox) = &self.parts.outbox {
                         outbox.news();
                     }
@@ -154,45 +121,87 @@ impl Coordinator {
         (ours, unclaimed)
     }
 
-    /// Whether a journal that could not be written can be written again. Asked
+    /// Refuses what would make new work while the journal keeps its room for
+    /// what is under way: before anything is spent on it.
+    pub(super) fn room_for_new_work(&self) -> Result<(), CoordinatorError> {
+        match self.parts.store.room() {
+            Room::Enough => Ok(()),
+            Room::Reserve => Err(StoreError::Reserved.into()),
+        }
+    }
+
+    /// Whether a journal that could not be written, or read, can be again. Asked
     /// from time to time, because while health says that it cannot, nobody may
     /// come to find out. (A full one is known to have room only when something
     /// that needs room is written.)
     pub(crate) async fn journal_probe(&self) {
-        let Some((UNWRITABLE, since)) = self.store_health.trouble_since() else { return };
-        if self.parts.clock.now().since(since) >= PROBE_AFTER
-            && self.parts.store.owner_renew(self.parts.queue.owner(), OWNED_FOREVER).await.is_ok()
+        let (health, store) = (&self.store_health, &self.parts.store);
+        let is_over = |since| self.parts.clock.now().since(since) >= PROBE_AFTER;
+        if health.unwritable_since().is_some_and(is_over)
+            && store.owner_renew(self.parts.queue.owner(), OWNED_FOREVER).await.is_ok()
         {
-            self.store_health.set(None);
+            health.written();
+        }
+        if health.unreadable_since().is_some_and(is_over)
+            && store.wake_next(self.parts.clock.now()).await.is_ok()
+        {
+            health.read();
         }
     }
 
     /// Notes that something was written, if not by a command.
     pub(crate) fn journal_writes(&self) {
-        self.store_health.set(None);
+        self.store_health.written();
     }
 
-    /// Notes what a store failure says about the journal's health.
-    pub(crate) fn store_failed(&self, failure: StoreError) -> CoordinatorError {
-        let trouble = match &failure {
-            StoreError::Conflict => None,
-            StoreError::Full(_) => Some("The journal is full: nothing can be accepted"),
-            StoreError::Failed(_) => Some(UNWRITABLE),
-            StoreError::Damaged(_) => Some("The journal has a damaged record"),
+    /// Notes what a failed commit says about the journal's health.
+    pub(super) fn store_failed(&self, failure: StoreError) -> CoordinatorError {
+        let now = self.parts.clock.now();
+        let (is_news, doubt) = match &failure {
+            // Whoever refuses it has said so.
+            StoreError::Conflict | StoreError::Reserved => (false, false),
+            StoreError::Full(_) => (self.store_health.not_written(Unwritten::Full, now), true),
+            StoreError::Failed(_) => {
+                self.store_health.not_written(Unwritten::Failed, now);
+                (true, true)
+            }
+            StoreError::Damaged(_) => {
+                self.store_health.damaged(now);
+                (true, true)
+            }
         };
-        if let Some(trouble) = trouble {
+        if is_news {
             error!(self.parts.log, "the journal failed"; "error" => %failure);
-            self.store_health.set(Some((trouble, self.parts.clock.now())));
+        } else {
+            debug!(self.parts.log, "the journal refused a change"; "error" => %failure);
+        }
+        if doubt {
             self.store_health.in_doubt.store(true, Ordering::Release);
         }
         failure.into()
     }
 
-    /// Tells followers what the journal says, if a commit since the last time
-    /// was in doubt: it may have been the last of its run.
+    /// Notes what a failed read says about the journal's health.
+    pub(crate) fn read_failed(&self, failure: StoreError) -> CoordinatorError {
+        let now = self.parts.clock.now();
+        error!(self.parts.log, "the journal could not be read"; "error" => %failure);
+        match &failure {
+            StoreError::Damaged(_) => self.store_health.damaged(now),
+            StoreError::Failed(_) => self.store_health.not_read(now),
+            // No reading ends like this.
+            StoreError::Conflict | StoreError::Full(_) | StoreError::Reserved => {}
+        }
+        failure.into()
+    }
+
+    /// Tells followers and the outbox what the journal says, if a commit since
+    /// the last time was in doubt: it may have been the last of its run.
     pub(crate) async fn announce_again(&self) -> Result<(), StoreError> {
         if !self.store_health.in_doubt.swap(false, Ordering::AcqRel) {
             return Ok(());
+        }
+        if let Some(outbox) = &self.parts.outbox {
+            outbox.news();
         }
         let events = &self.parts.events;
         for run in events.hub.followed_runs() {
@@ -212,7 +221,7 @@ impl Coordinator {
     }
 
     pub(super) async fn run_find(&self, run: &RunId) -> Result<Option<RunRecord>, CoordinatorError> {
-        self.parts.store.run_fetch(run).await.map_err(|failure| self.store_failed(failure))
+        self.parts.store.run_fetch(run).await.map_err(|failure| self.read_failed(failure))
     }
 
     pub(super) async fn node_fetch(&self, node: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
@@ -223,16 +232,16 @@ impl Coordinator {
     /// matter to.
     pub(super) async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
         let found = self.parts.store.node_fetch_bare(node).await;
-        let found = found.map_err(|failure| self.store_failed(failure))?;
+        let found = found.map_err(|failure| self.read_failed(failure))?;
         found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))
     }
 
     pub(super) async fn head_find(&self, node: &NodeRunId) -> Result<Option<NodeHead>, CoordinatorError> {
-        self.parts.store.head_fetch(node).await.map_err(|failure| self.store_failed(failure))
+        self.parts.store.head_fetch(node).await.map_err(|failure| self.read_failed(failure))
     }
 
     pub(super) async fn node_find(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, CoordinatorError> {
-        self.parts.store.node_fetch(node).await.map_err(|failure| self.store_failed(failure))
+        self.parts.store.node_fetch(node).await.map_err(|failure| self.read_failed(failure))
     }
 }
 

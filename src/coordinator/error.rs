@@ -76,12 +76,20 @@ pub enum CoordinatorError {
     /// The Run Store knows it, but its events cannot be had.
     #[error("Event Stream request failed")]
     EventStreamUnavailable { internal: String },
-    /// The message is for the log: callers are told that the journal is
-    /// unavailable, no more.
-    #[error("The journal is unavailable")]
+    /// What the journal says is for the log: callers are told that it is
+    /// unavailable, or full, no more.
+    #[error("{}", journal_message(.0))]
     Store(#[from] StoreError),
     #[error("The coordinator is shutting down")]
     ShuttingDown,
+}
+
+fn journal_message(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Full(_) => "The journal is full",
+        StoreError::Reserved => "The journal is full: nothing new is accepted, what is under way can end",
+        StoreError::Conflict | StoreError::Failed(_) | StoreError::Damaged(_) => "The journal is unavailable",
+    }
 }
 
 /// What clients may rely on.

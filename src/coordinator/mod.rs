@@ -27,6 +27,7 @@ mod nodes;
 mod offload;
 mod queue;
 mod runs;
+mod store_health;
 mod vitals;
 
 use std::sync::Arc;
@@ -34,11 +35,11 @@ use std::sync::Arc;
 use slog::Logger;
 
 pub(crate) use attempts::{Assignment, Telling};
-pub use commit::StoreHealth;
 pub(crate) use commit::{CLAIM_WITHIN, OWNED_FOREVER};
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
 pub use queue::{Task, WorkQueue};
+pub use store_health::StoreHealth;
 pub use vitals::Vitals;
 
 pub use crate::events::{EventLines, StreamOptions};
@@ -48,7 +49,7 @@ use crate::{
     events::Events,
     ids::{IdSource, NodeRunId, RunId},
     jarvis::Stores,
-    model::{Health, HealthCheck, HealthStatus},
+    model::{Health, HealthStatus},
     node_types::NodeTypes,
     outbox::{ARTIFACT_STORE, Outbox},
     policy::Policy,
@@ -95,19 +96,9 @@ impl Coordinator {
     /// How the coordinator and what it depends on are doing. Never fails, and
     /// never waits for anybody else.
     pub async fn health(&self) -> Health {
-        let check = match self.store_health.trouble() {
-            None => {
-                HealthCheck { name: "journal".into(), status: HealthStatus::Ok, message: None, details: None }
-            }
-            Some(message) => HealthCheck {
-                name: "journal".into(),
-                status: HealthStatus::Down,
-                message: Some(message.into()),
-                details: None,
-            },
-        };
-        let mut checks = vec![check];
-        checks.extend(self.parts.vitals.checks());
+        let now = self.parts.clock.now();
+        let mut checks = vec![self.store_health.check(self.parts.store.room(), now)];
+        checks.extend(self.parts.vitals.checks(now));
         if let Some(outbox) = &self.parts.outbox {
             checks.extend(outbox.checks().await);
         }
@@ -119,7 +110,7 @@ impl Coordinator {
             check.message = Some(trouble.into());
         }
         let status = checks.iter().map(|check| check.status).max().unwrap_or(HealthStatus::Ok);
-        Health { status, time: self.parts.clock.now(), checks: Some(checks), extensions: None }
+        Health { status, time: now, checks: Some(checks), extensions: None }
     }
 
     /// The events of a run (contract §13).

@@ -60,6 +60,9 @@ impl Coordinator {
                         facts: facts.clone(),
                     });
                 }
+                if children.iter().any(|child| child.existing.is_none()) {
+                    self.room_for_new_work()?;
+                }
                 let command = CreateChildren { parent, parent_facts: parent_facts.clone(), children };
                 let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run_ref, wanted.len()));
                 Ok(engine::children_create(run, command, rules, lease, now)?)
@@ -86,6 +89,8 @@ impl Coordinator {
         report: NodeRunEvaluationReportRequest,
     ) -> Result<(), CoordinatorError> {
         let run_id = self.node_for(caller, node).await?.node.run_id;
+        // It ends nothing, and any number of them may come.
+        self.room_for_new_work()?;
         let report = &report;
         self.request(&run_id, |now| async move {
             let node = self.node_fetch_bare(node).await?;
@@ -149,7 +154,7 @@ impl Coordinator {
 
     pub(super) async fn parent_fetch(&self, parent: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
         let found = self.parts.store.node_fetch_bare(parent).await;
-        let found = found.map_err(|failure| self.store_failed(failure))?;
+        let found = found.map_err(|failure| self.read_failed(failure))?;
         found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))
     }
 }

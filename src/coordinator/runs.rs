@@ -38,6 +38,7 @@ impl Coordinator {
                 false => Err(engine::Rejection::RunAlreadyExists.into()),
             };
         }
+        self.room_for_new_work()?;
         let run_id = chosen.unwrap_or_else(|| self.parts.ids.run_id());
         let root_id = self.parts.ids.node_run_id();
         let place = ["body".into(), "root_node_type_ref".into()];

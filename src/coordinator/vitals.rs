@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::{
     model::{HealthCheck, HealthStatus, JsonObject},
     store::Counts,
+    tasks::{Panicked, Panics, QUIET},
     time::Timestamp,
 };
 
@@ -24,6 +25,10 @@ struct Said {
     executors: BTreeMap<&'static str, Option<Timestamp>>,
     /// What there is to do, and how much of it is in hand.
     work: Option<(Counts, usize)>,
+    /// How often the tasks of this process have panicked.
+    panics: Option<Panics>,
+    /// The JARVIS stores are owed what is decided, but are not configured.
+    owes_without_stores: bool,
 }
 
 impl Vitals {
@@ -35,13 +40,29 @@ impl Vitals {
         self.said().work = Some((counts, in_hand));
     }
 
-    pub(super) fn checks(&self) -> Vec<HealthCheck> {
+    /// Speaks of these from now on.
+    pub fn watch(&self, panics: Panics) {
+        self.said().panics = Some(panics);
+    }
+
+    /// Nothing is sent of what the JARVIS stores are owed.
+    pub fn owe_without_stores(&self) {
+        self.said().owes_without_stores = true;
+    }
+
+    pub(super) fn checks(&self, now: Timestamp) -> Vec<HealthCheck> {
         let said = self.said();
         let executors = said.executors.iter().map(|(name, left_alone)| {
             let message = "It does not answer: it is left alone for moments, and its nodes wait or fail";
             check(name, left_alone.map(|_| message.into()), None)
         });
-        executors.chain(said.work.iter().map(|(counts, in_hand)| work(counts, *in_hand))).collect()
+        let work = said.work.iter().map(|(counts, in_hand)| work(counts, *in_hand));
+        let debts = said.work.iter().filter(|_| said.owes_without_stores).map(|(counts, _)| debts(counts));
+        executors
+            .chain(work)
+            .chain(debts)
+            .chain(said.panics.iter().map(|panics| tasks(panics, now)))
+            .collect()
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
@@ -65,6 +86,25 @@ fn work(counts: &Counts, in_hand: usize) -> HealthCheck {
     check("work", trouble, Some(JsonObject::of(&details)))
 }
 
+/// As the outbox's own check, which there is with the stores.
+fn debts(counts: &Counts) -> HealthCheck {
+    let trouble = "The JARVIS stores are not configured: what they are owed is kept";
+    let details = json!({ "entries": counts.outbox });
+    check("outbox", Some(trouble.into()), Some(JsonObject::of(&details)))
+}
+
+/// A task that panicked runs again: health speaks of it until that has gone
+/// well for a while, and counts it for ever.
+fn tasks(panics: &Panics, now: Timestamp) -> HealthCheck {
+    let so_far = panics.so_far();
+    let unwell = |panicked: &Panicked| panicked.last.is_some_and(|last| now.since(last) < QUIET);
+    let names: Vec<&str> = so_far.iter().filter(|(_, p)| unwell(p)).map(|(name, _)| *name).collect();
+    let trouble = (!names.is_empty()).then(|| format!("Begun again after a panic: {}", names.join(", ")));
+    let details: BTreeMap<&str, u64> =
+        so_far.iter().map(|(name, panicked)| (*name, panicked.times)).collect();
+    check("tasks", trouble, Some(JsonObject::of(&json!({ "panics": details }))))
+}
+
 fn check(name: &str, trouble: Option<String>, details: Option<JsonObject>) -> HealthCheck {
     let status = if trouble.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok };
     HealthCheck { name: name.into(), status, message: trouble, details }
@@ -77,16 +117,17 @@ mod tests {
     #[test]
     fn health_repeats_what_dispatch_said_and_what_is_wrong_with_it() {
         let vitals = Vitals::default();
-        assert_eq!(vitals.checks(), []);
+        let now = Timestamp::from_micros(0);
+        assert_eq!(vitals.checks(now), []);
         let said = |vitals: &Vitals| {
-            let checks = vitals.checks();
+            let checks = vitals.checks(now);
             checks.into_iter().map(|check| (check.name, check.status, check.message)).collect::<Vec<_>>()
         };
         vitals.executor("atomic_executor", None);
         vitals.work(Counts { runs_live: 2, ..Counts::default() }, 1);
         let well = [("atomic_executor", HealthStatus::Ok), ("work", HealthStatus::Ok)];
         assert_eq!(said(&vitals), well.map(|(name, status)| (name.to_owned(), status, None)));
-        let details = vitals.checks().pop().and_then(|check| check.details).expect("details");
+        let details = vitals.checks(now).pop().and_then(|check| check.details).expect("details");
         assert_eq!((details.value("runs_live"), details.value("in_hand")), (json!(2), json!(1)));
 
         vitals.executor("atomic_executor", Some(Timestamp::from_micros(1)));

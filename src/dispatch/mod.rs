@@ -108,14 +108,22 @@ impl Dispatcher {
 
     /// Begins to work: from here on executors are called.
     pub fn begin(self: &Arc<Self>, tasks_in: mpsc::UnboundedReceiver<Task>) {
-        let background = &self.parts.tasks;
-        background.spawn("dispatch", Arc::clone(self).work(tasks_in));
-        background.spawn("claim", Arc::clone(self).claim());
-        background.spawn("sweep", Arc::clone(self).sweep());
+        let Parts { tasks, clock, .. } = &self.parts;
+        // What was not begun before a panic is still in it.
+        let tasks_in = Arc::new(tokio::sync::Mutex::new(tasks_in));
+        let dispatcher = Arc::clone(self);
+        tasks.supervise("dispatch", Arc::clone(clock), move || {
+            let (dispatcher, tasks_in) = (Arc::clone(&dispatcher), Arc::clone(&tasks_in));
+            async move { dispatcher.work(&mut *tasks_in.lock().await).await }
+        });
+        let dispatcher = Arc::clone(self);
+        tasks.supervise("claim", Arc::clone(clock), move || Arc::clone(&dispatcher).claim());
+        let dispatcher = Arc::clone(self);
+        tasks.supervise("sweep", Arc::clone(clock), move || Arc::clone(&dispatcher).sweep());
     }
 
     /// Begins each job that comes, in a task of its own.
-    async fn work(self: Arc<Self>, mut tasks_in: mpsc::UnboundedReceiver<Task>) {
+    async fn work(self: Arc<Self>, tasks_in: &mut mpsc::UnboundedReceiver<Task>) {
         let stopping = self.parts.tasks.stopping().clone();
         loop {
             let task = tokio::select! {

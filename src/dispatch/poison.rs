@@ -112,7 +112,9 @@ pub(super) fn is_damaged(error: &CoordinatorError) -> bool {
 pub(super) fn is_poison(error: &CoordinatorError) -> bool {
     match error {
         CoordinatorError::Store(StoreError::Damaged(_)) => true,
-        CoordinatorError::Store(StoreError::Conflict | StoreError::Full(_) | StoreError::Failed(_))
+        CoordinatorError::Store(
+            StoreError::Conflict | StoreError::Full(_) | StoreError::Reserved | StoreError::Failed(_),
+        )
         | CoordinatorError::NodeRegistryUnavailable { .. }
         | CoordinatorError::NodeRegistryForbidden { .. }
         | CoordinatorError::RunStoreUnavailable { .. }

@@ -81,7 +81,7 @@ impl Dispatcher {
             Ok(_) => {}
             // The others must not suffer for it.
             Err(damage @ StoreError::Damaged(_)) => {
-                _ = self.failed(&wake.into(), &coordinator.store_failed(damage)).await;
+                _ = self.failed(&wake.into(), &coordinator.read_failed(damage)).await;
             }
             Err(failure) => return Err(failure),
         }

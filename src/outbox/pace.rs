@@ -71,9 +71,10 @@ impl Pace {
     }
 }
 
-/// The store is well and does not want this: others need not wait.
+/// The store is well and does not want this, or it could not even be written
+/// down for sending: others need not wait.
 pub(super) fn is_about_content(error: &CallError) -> bool {
-    matches!(error.status, Some(400 | 409 | 413 | 422))
+    matches!(error.status, Some(400 | 409 | 413 | 422)) || error.never_sent && !error.retryable
 }
 
 /// What a store said, in a line that names no address.

@@ -14,14 +14,14 @@
 //! drawn from a seed, so that a failure can be had again.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
 
 use super::{
-    Counts, EventPage, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Store, StoreError,
+    Counts, EventPage, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Room, Store, StoreError,
 };
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
@@ -67,6 +67,8 @@ struct State {
     injected: u64,
     /// Reading this run panics: so would a rule that it breaks.
     poisoned: Option<RunId>,
+    /// By name of a call: so often it panics.
+    panics: BTreeMap<&'static str, u32>,
 }
 
 impl Faults {
@@ -99,6 +101,19 @@ impl Faults {
     /// Reading this run panics from now on, or none does.
     pub fn poison(&self, run: Option<RunId>) {
         self.with(|state| state.poisoned = run);
+    }
+
+    /// The next `times` calls of this name panic.
+    pub fn panic_in(&self, call: &'static str, times: u32) {
+        self.with(|state| state.panics.insert(call, times));
+    }
+
+    fn perhaps_panic(&self, call: &'static str) {
+        let panics = self.with(|state| {
+            let left = state.panics.get_mut(call).filter(|left| **left > 0);
+            left.map(|left| *left -= 1).is_some()
+        });
+        assert!(!panics, "injected: {call} panics");
     }
 
     /// How many faults there were.
@@ -231,6 +246,10 @@ impl<S: Store> Store for FaultyStore<S> {
         Self::suffer(fault, async || self.inner.commit(change).await).await
     }
 
+    fn room(&self) -> Room {
+        self.inner.room()
+    }
+
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
         self.faults.for_read().await?;
         let poisoned = self.faults.with(|state| state.poisoned.as_ref() == Some(run));
@@ -281,6 +300,7 @@ impl<S: Store> Store for FaultyStore<S> {
         limit: u32,
         except: &[RunId],
     ) -> Result<Vec<NodeHead>, StoreError> {
+        self.faults.perhaps_panic("wakes_claim");
         self.write(async || self.inner.wakes_claim(owner, now, limit, except).await).await
     }
 
@@ -309,6 +329,7 @@ impl<S: Store> Store for FaultyStore<S> {
     }
 
     async fn owners_expire(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.faults.perhaps_panic("owners_expire");
         self.write(async || self.inner.owners_expire(now).await).await
     }
 
@@ -331,6 +352,7 @@ impl<S: Store> Store for FaultyStore<S> {
     }
 
     async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.faults.perhaps_panic("runs_prune");
         self.write(async || self.inner.runs_prune(finished_before, limit).await).await
     }
 
@@ -349,6 +371,7 @@ impl<S: Store> Store for FaultyStore<S> {
         after: OutboxId,
         limit: u32,
     ) -> Result<OutboxPage, StoreError> {
+        self.faults.perhaps_panic("outbox_after");
         self.faults.for_read().await?;
         self.inner.outbox_after(recipient, after, limit).await
     }

@@ -30,9 +30,17 @@ pub trait Store: Send + Sync + 'static {
     /// Applies all of `change` or none of it, and returns only once it is
     /// durable. [`StoreError::Conflict`] if any row in it is no longer at the
     /// version that was read (or exists, when it should be new). Stored rows
-    /// get the next version. Says what the last entry is that this made in the
+    /// get the next version. [`StoreError::Reserved`] if it would make a Run or
+    /// NodeRun, and what room there is is kept for others. Says what the last entry is that this made in the
     /// outbox, if it made any.
     async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, StoreError>;
+
+    /// Whether there is room for new work: Runs and NodeRuns that do not exist
+    /// yet. Asked before anything is spent on deciding; a commit finds out
+    /// for itself.
+    fn room(&self) -> Room {
+        Room::Enough
+    }
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError>;
 
@@ -164,6 +172,14 @@ pub trait Store: Send + Sync + 'static {
     async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), StoreError>;
 }
 
+/// For what there is room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    Enough,
+    /// For what ends work: completions, cancels, deadlines.
+    Reserve,
+}
+
 /// How much of a listing to give at once: whichever bound is met first (but
 /// always at least one entry).
 #[derive(Clone, Copy, Debug)]
@@ -283,6 +299,10 @@ pub enum StoreError {
     /// No room. Nothing was written.
     #[error("the journal is full: {0}")]
     Full(String),
+    /// No room for new work: what is left is kept for what ends work. Nothing
+    /// was written.
+    #[error("the journal is full: what room there is is kept for work that is under way")]
+    Reserved,
     /// A failure of the disk or the database. Nothing was written that can be
     /// seen; whether the commit survived is decided by the database.
     #[error("the journal failed: {0}")]
@@ -309,6 +329,13 @@ pub enum OpenError {
          JARVIS_RUN_COORDINATOR_JOURNAL"
     )]
     NoFolder { path: String, folder: String },
+    #[error(
+        "{path}: this journal owes the JARVIS stores every change ({entries} have yet to be sent), and their \
+         URLs are not set; without them it would leave a gap in what they have. Set JARVIS_RUN_STORE_URL, \
+         JARVIS_EVENT_STREAM_URL and JARVIS_ARTIFACT_STORE_URL, or say with \
+         JARVIS_RUN_COORDINATOR_WITHOUT_STORES to go on owing (owe) or to give it up (forget)"
+    )]
+    Owes { path: String, entries: u64 },
     #[error("{path}: {reason}")]
     Io { path: String, reason: String },
 }

@@ -33,6 +33,7 @@ mod smoke;
 mod stores;
 mod streams;
 mod strict;
+mod supervision;
 mod support;
 mod upkeep;
 mod wire;

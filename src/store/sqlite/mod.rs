@@ -16,19 +16,23 @@
 //! - `checkpoint`: keeps the write-ahead log short, off the commit path.
 //! - `parking`: what fails again and again.
 //! - `prune`: forgets finished runs.
+//! - `space`: how full the file may be, and what the last of it is for.
+//! - `debts`: that the JARVIS stores are owed what is decided.
 //! - `recent`: what was committed lately, so that it need not be read.
 //! - `read`: the pool and the statements that read.
 //! - `error`: what SQLite says, in our words.
 //! - `contents`, `backup`, `check`, `compact`: for the command `journal`.
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only
-//! one process may: it holds `<file>.lock`. Others may look (`contents`).
+//! one process may: it has locked the file, and `<file>.lock`. Others may look
+//! (`contents`).
 
 mod backup;
 mod check;
 mod checkpoint;
 mod compact;
 mod contents;
+mod debts;
 mod error;
 #[cfg(test)]
 mod fuzz;
@@ -41,6 +45,7 @@ mod read;
 mod recent;
 mod rows;
 mod schema;
+mod space;
 #[cfg(test)]
 pub(super) mod tests;
 mod write;
@@ -50,12 +55,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use slog::{Logger, error, info, o};
+use tokio::sync::Semaphore;
 
 pub use self::{
     backup::backup,
     check::{Problems, Report, check},
     compact::{Compacted, compact},
     contents::Contents,
+    debts::{Owing, WithoutStores},
     schema::folder_exists,
 };
 use self::{
@@ -63,21 +70,27 @@ use self::{
     recent::Recent,
     rows::{ChangeRows, HeadRow},
     schema::Lock,
-    writer::Writer,
+    space::Space,
+    writer::{Care, Writer},
 };
 use super::{
-    Counts, EventPage, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Store,
+    Counts, EventPage, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Room, Store,
     StoreError,
 };
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
+    tasks::Fatal,
     time::Timestamp,
 };
 
 /// How long a head that cannot be read is left alone: somebody has to look at
 /// it.
 const UNREADABLE: Duration = Duration::from_secs(3600);
+
+/// Reads that may be long, at a time: each has a connection, which is two or
+/// three open files, and a thread. More wait for their turn.
+const LONG_READS: usize = 16;
 
 /// How to open the journal.
 #[derive(Clone, Debug)]
@@ -86,7 +99,8 @@ pub struct SqliteOptions {
     /// live `-wal`, `-shm` and `.lock`.
     pub path: PathBuf,
     /// The file does not grow beyond this: what does not fit is refused with
-    /// [`StoreError::Full`]. The write-ahead log comes on top (some 20 MB under
+    /// [`StoreError::Full`]. The last of it is kept for what ends work: new Runs
+    /// and NodeRuns are refused earlier, with [`StoreError::Reserved`]. The write-ahead log comes on top (some 20 MB under
     /// steady load).
     pub max_bytes: Option<u64>,
     /// Note what is owed to the JARVIS stores.
@@ -100,9 +114,15 @@ pub struct SqliteStore {
     // readers, since only the last to close the file, if it may write, brings
     // the log over to it; the lock goes last.
     readers: Arc<Readers>,
+    long_reads: Arc<Semaphore>,
     writer: Writer,
     recent: Recent,
     outbox: bool,
+    /// `None`: the file may grow.
+    space: Option<Arc<Space>>,
+    fatal: Fatal,
+    /// For messages.
+    path: String,
     log: Logger,
     _lock: Lock,
 }
@@ -114,11 +134,58 @@ impl SqliteStore {
         let opened = schema::open(&options)?;
         let failed = |reason: String| OpenError::Io { path: opened.path.display().to_string(), reason };
         let checkpoints = schema::connect_again(&opened.path).map_err(|e| failed(e.to_string()))?;
-        let writer = Writer::start(opened.connection, checkpoints, log.clone())
+        let shown = options.path.display().to_string();
+        let (path, connection) = (opened.path.clone(), &opened.connection);
+        let space =
+            Space::of(connection, options.max_bytes, path, log.clone()).map_err(|e| failed(e.to_string()))?;
+        let fatal = Fatal::default();
+        let care = Care { space: space.clone(), fatal: fatal.clone(), log: log.clone() };
+        let writer = Writer::start(opened.connection, checkpoints, care)
             .map_err(|e| failed(format!("cannot start a thread: {e}")))?;
         info!(log, "journal opened"; "path" => %opened.path.display(), "new" => opened.new);
-        let readers = Arc::new(Readers::new(opened.path));
-        Ok(Self { writer, readers, recent: Recent::new(), outbox: options.outbox, log, _lock: opened.lock })
+        Ok(Self {
+            readers: Arc::new(Readers::new(opened.path)),
+            long_reads: Arc::new(Semaphore::new(LONG_READS)),
+            writer,
+            recent: Recent::new(),
+            outbox: options.outbox,
+            space,
+            fatal,
+            path: shown,
+            log,
+            _lock: opened.lock,
+        })
+    }
+
+    /// For a server with JARVIS stores: the journal remembers that it owes them
+    /// every change.
+    pub async fn with_stores(&self) -> Result<(), StoreError> {
+        self.writer.run(debts::remember).await
+    }
+
+    /// For a server without: what it does if there were some.
+    pub async fn without_stores(&mut self, then: WithoutStores) -> Result<Owing, OpenError> {
+        let failed = |e: StoreError| OpenError::Io { path: self.path.clone(), reason: e.to_string() };
+        let Some(entries) = self.read_aside(debts::owed).await.map_err(failed)? else {
+            return Ok(Owing::Nothing);
+        };
+        match then {
+            WithoutStores::Refuse => Err(OpenError::Owes { path: self.path.clone(), entries }),
+            WithoutStores::Owe => {
+                self.outbox = true;
+                Ok(Owing::Everything)
+            }
+            WithoutStores::Forget => {
+                self.writer.run(debts::forget).await.map_err(failed)?;
+                Ok(Owing::Forgotten(entries))
+            }
+        }
+    }
+
+    /// Declared when a thread of the journal has ended that should not have:
+    /// nothing can be written from then on, and only another process can help.
+    pub fn fatal(&self) -> &Fatal {
+        &self.fatal
     }
 
     /// Before a commit: what it changes is not remembered while it is under
@@ -196,16 +263,28 @@ impl SqliteStore {
     }
 
     /// A read that may be long: it must not hold up the other tasks of this
-    /// runtime thread.
+    /// runtime thread, nor take a connection from the short ones. (Those hold
+    /// theirs without waiting for anything, so they are as many as the runtime
+    /// has threads.)
     async fn read_aside<T: Send + 'static>(
         &self,
         read: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let ended = |why: String| StoreError::Failed(format!("a read was cut short: {why}"));
+        let turn = Arc::clone(&self.long_reads).acquire_owned().await.map_err(|e| ended(e.to_string()))?;
         let readers = Arc::clone(&self.readers);
-        tokio::task::spawn_blocking(move || readers.with(read))
-            .await
-            .map_err(|e| StoreError::Failed(format!("a read was cut short: {e}")))?
+        let work = move || {
+            let _turn = turn;
+            readers.with(read)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|e| ended(e.to_string()))?
     }
+}
+
+/// Makes something that has to be seen to, rather than seeing to what there is.
+fn is_new_work(change: &ChangeSet) -> bool {
+    change.run.as_ref().is_some_and(|run| run.version == 0)
+        || change.nodes.iter().any(|node| node.version == 0)
 }
 
 // Fetches by key are done right here: a few microseconds, mostly from memory,
@@ -217,7 +296,17 @@ impl Store for SqliteStore {
         let rows = Arc::new(ChangeRows::encode(&mut change)?);
         self.forget(&change);
         let (written, outbox) = (Arc::clone(&rows), self.outbox);
-        let committed = self.writer.run(move |connection| write::commit(connection, &written, outbox)).await;
+        let space = self.space.clone().filter(|_| is_new_work(&change));
+        let work = move |connection: &_| match &space {
+            None => write::commit(connection, &written, outbox),
+            Some(space) => {
+                let before = space::pages_used(connection)?;
+                let committed = write::commit(connection, &written, outbox)?;
+                space.admit(connection, before)?;
+                Ok(committed)
+            }
+        };
+        let committed = self.writer.run(work).await;
         match committed {
             Ok(last) => {
                 self.remember(change, &rows);
@@ -230,6 +319,10 @@ impl Store for SqliteStore {
                 Err(failure)
             }
         }
+    }
+
+    fn room(&self) -> Room {
+        self.space.as_ref().map_or(Room::Enough, |space| space.room())
     }
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {

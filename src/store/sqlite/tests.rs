@@ -91,11 +91,155 @@ async fn a_second_coordinator_is_locked_out_until_the_first_is_gone() {
     open(path);
 }
 
+#[tokio::test]
+async fn a_second_coordinator_is_locked_out_whatever_path_leads_to_the_journal() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    let first = probe(open(path.clone()));
+    fs::create_dir(directory.file("elsewhere")).expect("a folder");
+    let (symlink, hard_link) = (directory.file("elsewhere/s.db"), directory.file("elsewhere/h.db"));
+    std::os::unix::fs::symlink(&path, &symlink).expect("a symlink");
+    fs::hard_link(&path, &hard_link).expect("a hard link");
+    let others = [symlink, hard_link, directory.file("elsewhere/../j.db")];
+    for other in &others {
+        let error = try_open(other.clone()).err().unwrap_or_else(|| panic!("{}: locked", other.display()));
+        assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    }
+    // Being refused has taken nothing from the one who has it: SQLite's own
+    // locks on the file are still there.
+    assert!(sqlite_locks(&path) > 0);
+    first.commit(start("a")).await;
+    drop(first);
+    for other in others {
+        assert!(probe(open(other)).run("a").await.is_some());
+    }
+}
+
+/// How many locks of SQLite, which are by process and range, there are on a
+/// file.
+fn sqlite_locks(path: &Path) -> usize {
+    use std::os::unix::fs::MetadataExt;
+    let inode = format!(":{} ", fs::metadata(path).expect("a file").ino());
+    let locks = fs::read_to_string("/proc/locks").expect("Linux tells");
+    locks.lines().filter(|line| line.contains(&inode) && line.contains("POSIX")).count()
+}
+
+#[tokio::test]
+async fn long_reads_wait_for_each_other_and_short_ones_for_nobody() {
+    const LONG: usize = 100;
+    let directory = Directory::new();
+    let store = Arc::new(open(directory.file("j.db")));
+    let (reading, gate) = (tokio::sync::watch::Sender::new((0, 0)), tokio::sync::watch::Sender::new(false));
+    let long = join_all((0..LONG).map(|_| {
+        let (store, reading, mut gate) = (&store, reading.clone(), gate.subscribe());
+        async move {
+            let read = store.read_aside(move |_| {
+                reading.send_modify(|(now, most)| {
+                    *now += 1;
+                    *most = (*now).max(*most);
+                });
+                futures::executor::block_on(gate.wait_for(|open| *open)).expect("it opens");
+                reading.send_modify(|(now, _)| *now -= 1);
+                Ok(())
+            });
+            read.await.expect("read");
+        }
+    }));
+    let short = async {
+        let mut seen = reading.subscribe();
+        seen.wait_for(|(now, _)| *now >= LONG_READS).await.expect("they read");
+        for number in 0..100 {
+            let run = format!("run-{number}").as_str().into();
+            assert_eq!(store.run_fetch(&run).await, Ok(None), "a fetch by key waits for nobody");
+            tokio::task::yield_now().await;
+        }
+        gate.send_replace(true);
+    };
+    futures::join!(long, short);
+    assert_eq!(*reading.borrow(), (0, LONG_READS));
+}
+
+#[tokio::test]
+async fn a_panic_in_the_writer_is_declared_and_nothing_waits_for_it() {
+    let directory = Directory::new();
+    let store = open(directory.file("j.db"));
+    store.commit(start("before")).await.expect("committed");
+    assert!(store.fatal().declared().now_or_never().is_none());
+    let poison = store.writer.run(|_| -> Result<(), StoreError> { panic!("poison") });
+    let ended = StoreError::Failed("the journal's writer has ended".into());
+    let (poisoned, beside) = futures::join!(poison, store.commit(start("beside")));
+    assert_eq!(poisoned, Err(ended.clone()));
+    assert_eq!(store.fatal().declared().await, "the thread 'journal-writer' panicked: poison");
+    // It was in the same group, or came too late.
+    assert_eq!(beside, Err(ended.clone()));
+    assert_eq!(store.commit(start("after")).await, Err(ended));
+    assert!(store.run_fetch(&"before".into()).await.is_ok_and(|run| run.is_some()), "it can be read");
+    drop(store);
+    let store = probe(open(directory.file("j.db")));
+    assert_eq!((store.run("beside").await, store.run("after").await), (None, None));
+    store.commit(start("after")).await;
+}
+
+#[tokio::test]
+async fn what_ends_work_fits_where_new_work_does_not() {
+    let directory = Directory::new();
+    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(2 << 20), outbox: true };
+    let store = probe(open_with(options).expect("the journal opens"));
+    let mut started = 0;
+    let refused = loop {
+        let mut root = node(&format!("run-{started}"), "1");
+        root.node.inputs = json!({ "text": "x".repeat(20_000) }).as_object().cloned().map(Into::into);
+        let id = format!("run-{started}");
+        match store.0.commit(ChangeSet { nodes: vec![root], ..start(&id) }).await {
+            Ok(_) => started += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((refused, store.0.room()), (StoreError::Reserved, Room::Reserve));
+    // Three quarters of the limit (of a larger one it would be more).
+    assert!((50..75).contains(&started), "{started}");
+    assert_eq!(store.run(&format!("run-{started}")).await, None);
+    let child = ChangeSet { nodes: vec![node("run-0", "1.1")], ..change("run-0") };
+    // As small as it is it may have its place still, but not ten times.
+    let children = join_all((1..=10).map(|number| {
+        let child = ChangeSet { nodes: vec![node("run-0", &format!("1.{number}"))], ..child.clone() };
+        let (store, padding) = (&store, "x".repeat(10_000));
+        async move {
+            let mut child = child;
+            child.nodes[0].node.inputs = json!({ "text": padding }).as_object().cloned().map(Into::into);
+            store.0.commit(child).await
+        }
+    }))
+    .await;
+    assert!(children.contains(&Err(StoreError::Reserved)), "{children:?}");
+
+    // What there is can end, all of it, with something to say.
+    for number in 0..started {
+        let root = store.node(&format!("run-{number}"), "1").await.expect("stored");
+        let mut done = ended(root);
+        done.node.outputs = json!({ "text": "y".repeat(2_000) }).as_object().cloned().map(Into::into);
+        store.commit(nodes(&format!("run-{number}"), vec![done])).await;
+    }
+    assert_eq!(store.0.room(), Room::Reserve);
+    // Room comes back, and with it new work.
+    let before = run_ended(store.run("run-0").await.expect("stored"));
+    store.commit(ChangeSet { run: Some(before), ..change("run-0") }).await;
+    for number in 1..started {
+        let over = run_ended(store.run(&format!("run-{number}")).await.expect("stored"));
+        store.commit(ChangeSet { run: Some(over), ..change(&format!("run-{number}")) }).await;
+    }
+    let owed: Vec<_> = store.owed().await.iter().map(|entry| entry.id).collect();
+    store.0.outbox_ack(&owed).await.expect("acknowledged");
+    assert!(store.0.runs_prune(at(1_000_000), 1000).await.expect("pruned") > 10);
+    assert_eq!(store.0.room(), Room::Enough);
+    store.commit(start("another")).await;
+}
+
 #[test]
 fn a_child_process_that_has_the_lock_file_open_keeps_nobody_out() {
     let directory = Directory::new();
     let first = open(directory.file("j.db"));
-    let _in_a_child = first._lock.0.try_clone().expect("the lock file");
+    let _in_a_child = first._lock.beside.try_clone().expect("the lock file");
     drop(first);
     try_open(directory.file("j.db")).expect("the journal opens");
 }

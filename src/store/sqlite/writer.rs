@@ -11,16 +11,24 @@
 //! it. If the commit itself fails, all of them get the error.
 //!
 //! **Architecture invariant:** a failure ends with the group that met it.
-//! Nothing is remembered, the next group begins afresh.
+//! Nothing is remembered, the next group begins afresh. A panic does not: what
+//! state the connection is in then, nothing says, so the thread ends, and has
+//! the process end (`Fatal`): its successor finds what is durable.
 
-use std::{io, thread};
+use std::{io, panic::AssertUnwindSafe, sync::Arc, thread};
 
 use rusqlite::Connection;
-use slog::{Logger, warn};
+use slog::{Logger, crit, debug, error, info, warn};
 use tokio::sync::{mpsc, oneshot};
 
-use super::checkpoint::{Checkpointer, LogLength};
-use crate::store::StoreError;
+use super::{
+    checkpoint::{Checkpointer, LogLength},
+    space::{HOW_TO_MAKE_ROOM, Space},
+};
+use crate::{
+    store::StoreError,
+    tasks::{Fatal, panic_message},
+};
 
 /// Pieces in one transaction: more would make the first wait for the last
 /// without saving much of an fsync that is shared already.
@@ -61,6 +69,31 @@ where
     }
 }
 
+/// What the threads of the journal look after, and tell.
+#[derive(Clone)]
+pub(super) struct Care {
+    pub(super) space: Option<Arc<Space>>,
+    pub(super) fatal: Fatal,
+    pub(super) log: Logger,
+}
+
+impl Care {
+    /// A thread that does `work`. If that panics, it is declared.
+    pub(super) fn thread(
+        &self,
+        name: &'static str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<thread::JoinHandle<()>> {
+        let Self { fatal, log, .. } = self.clone();
+        thread::Builder::new().name(name.into()).spawn(move || {
+            let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(work)) else { return };
+            let message = panic_message(&*panic);
+            crit!(log, "a thread of the journal panicked: the process has to end"; "thread" => name, "panic" => message);
+            fatal.declare(format!("the thread '{name}' panicked: {message}"));
+        })
+    }
+}
+
 /// The way to the thread.
 pub(super) struct Writer {
     /// `None` only while it is being dropped.
@@ -69,12 +102,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(writes: Connection, checkpoints: Connection, log: Logger) -> io::Result<Self> {
+    pub(super) fn start(writes: Connection, checkpoints: Connection, care: Care) -> io::Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let checkpointer = Checkpointer::start(checkpoints, log.clone())?;
-        let thread = thread::Builder::new()
-            .name("journal-writer".into())
-            .spawn(move || serve(&writes, waiting, &checkpointer, &log))?;
+        let checkpointer = Checkpointer::start(checkpoints, &care)?;
+        let thread =
+            care.clone().thread("journal-writer", move || serve(&writes, waiting, &checkpointer, &care))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
@@ -106,12 +138,29 @@ fn serve(
     connection: &Connection,
     mut waiting: mpsc::Receiver<Box<dyn Piece>>,
     checkpointer: &Checkpointer,
-    log: &Logger,
+    care: &Care,
 ) {
+    let log = &care.log;
     let mut group = Vec::with_capacity(GROUP_MAX);
+    let mut full = false;
     while waiting.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
-        if finish(connection, &mut group, log) == Room::Short {
-            checkpointer.after_full(connection);
+        match finish(connection, &mut group, log) {
+            Fit::All if full => {
+                full = false;
+                info!(log, "the journal takes changes again");
+            }
+            Fit::All => {}
+            Fit::NotAll(error) => {
+                if !full {
+                    full = true;
+                    error!(log, "the journal is full: a change did not fit"; "error" => error,
+                        "path" => connection.path(), "to_make_room" => HOW_TO_MAKE_ROOM);
+                }
+                checkpointer.after_full(connection);
+            }
+        }
+        if let Some(space) = &care.space {
+            space.look(connection);
         }
         match LogLength::of(connection) {
             Ok(length) => checkpointer.after_commit(connection, length),
@@ -121,35 +170,40 @@ fn serve(
 }
 
 /// Whether there was room for everything in a group.
-#[derive(PartialEq)]
-enum Room {
-    Enough,
-    Short,
+enum Fit {
+    All,
+    NotAll(String),
 }
 
 /// Gets rid of the group: everybody in it is answered.
-fn finish(connection: &Connection, group: &mut Vec<Box<dyn Piece>>, log: &Logger) -> Room {
-    let mut room = Room::Enough;
+fn finish(connection: &Connection, group: &mut Vec<Box<dyn Piece>>, log: &Logger) -> Fit {
+    let mut fit = Fit::All;
     while !group.is_empty() {
         let Err(failure) = transact(connection, group) else {
             group.drain(..).for_each(|piece| piece.answer(Ok(())));
             break;
         };
-        if matches!(failure.error, StoreError::Full(_)) {
-            room = Room::Short;
+        let is_full = matches!(failure.error, StoreError::Full(_));
+        if is_full {
+            fit = Fit::NotAll(failure.error.to_string());
         }
         if !connection.is_autocommit()
             && let Err(e) = connection.execute_batch("ROLLBACK")
         {
             warn!(log, "cannot roll back"; "error" => %e);
         }
-        warn!(log, "a group could not be committed"; "pieces" => group.len(), "error" => %failure.error);
+        // That it is full is said once.
+        if is_full {
+            debug!(log, "a group could not be committed"; "pieces" => group.len(), "error" => %failure.error);
+        } else {
+            warn!(log, "a group could not be committed"; "pieces" => group.len(), "error" => %failure.error);
+        }
         match failure.culprit {
             Some(index) => group.remove(index).answer(Err(failure.error)),
             None => group.drain(..).for_each(|piece| piece.answer(Err(failure.error.clone()))),
         }
     }
-    room
+    fit
 }
 
 /// Why a transaction came to nothing.

@@ -8,7 +8,7 @@ use jarvis_run_coordinator::{
     config::{Flags, Settings},
     ids::{NodeRunId, RunId},
     model::{NodeRun, NodeRunState, Run, RunEvent, RunStartRequest},
-    server::{Server, StartError, Surroundings},
+    server::{Broken, Server, StartError, Surroundings},
     store::faulty::{Faults, FaultyStore},
     time::MachineClock,
 };
@@ -57,6 +57,12 @@ impl TestServer {
             before_journal: Box::new(move |journal| Arc::new(FaultyStore::new(journal, faults))),
             ..Surroundings::default()
         };
+        Self::start_in(surroundings, journal, FakeExecutors::start(), vars).await.expect("the server starts")
+    }
+
+    /// A server among something else than the real thing.
+    pub async fn start_among(surroundings: Surroundings, vars: &[(&str, &str)]) -> Self {
+        let journal = tempfile::tempdir().expect("a folder for the journal");
         Self::start_in(surroundings, journal, FakeExecutors::start(), vars).await.expect("the server starts")
     }
 
@@ -215,6 +221,11 @@ impl TestServer {
             }
         })
         .await
+    }
+
+    /// Waits until the server says that it must not live on.
+    pub async fn broken(&self) -> Broken {
+        soon("the server's trouble", self.server.as_ref().expect("it runs").broken()).await
     }
 
     /// Stops the server and gives what is needed to start another on its
