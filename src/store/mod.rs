@@ -6,14 +6,11 @@
 //! - `sqlite`: built in; one writer thread with group commit.
 //! - `conformance`: the suite that every implementation must pass.
 //! - `faulty`: a decorator that injects faults, for tests.
-//! - `memory`: plain data, for tests.
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 #[cfg(any(test, feature = "test-util"))]
 pub mod faulty;
-#[cfg(any(test, feature = "test-util"))]
-pub mod memory;
 pub mod sqlite;
 
 use async_trait::async_trait;

@@ -139,6 +139,8 @@ fn each_mistake_that_is_made_on_purpose_is_found() {
         Sabotage::LeavesTheDeadTheirWork,
         Sabotage::OversleepsWakes,
         Sabotage::TellsNobody,
+        Sabotage::OverwritesWhatItHasNotRead,
+        Sabotage::ForgetsNothing,
     ] {
         let found = all(1..201, Some(sabotage));
         assert!(found.is_err(), "{sabotage:?} is not found");

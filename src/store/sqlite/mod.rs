@@ -9,6 +9,9 @@
 //! ```
 //!
 //! - `schema`: opening and checking the file.
+//! - `access`: where reads and writes run: as above, or all in the caller.
+//! - `memory`: a journal in memory, for simulations: the same schema,
+//!   statements, groups and memory of what is recent, without threads.
 //! - `migrations`: what it looks like, and how it came to look like that.
 //! - `rows`: records to rows and back, in the caller's task.
 //! - `writer`: the one thread that writes, and its groups.
@@ -24,6 +27,7 @@
 //! **Architecture invariant:** only the writer's connection writes, and only
 //! one process may: it holds `<file>.lock`. Others may look (`contents`).
 
+mod access;
 mod backup;
 mod check;
 mod checkpoint;
@@ -32,6 +36,8 @@ mod contents;
 mod error;
 #[cfg(test)]
 mod fuzz;
+#[cfg(any(test, feature = "test-util"))]
+pub mod memory;
 mod migrations;
 #[cfg(test)]
 mod migrations_tests;
@@ -51,18 +57,19 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use slog::{Logger, error, info, o};
 
-pub use self::{
-    backup::backup,
-    check::{Problems, Report, check},
-    compact::{Compacted, compact},
-    contents::Contents,
-};
 use self::{
+    access::{Reads, Writes},
     read::Readers,
     recent::Recent,
     rows::{ChangeRows, NodeRow},
     schema::Lock,
     writer::Writer,
+};
+pub use self::{
+    backup::backup,
+    check::{Problems, Report, check},
+    compact::{Compacted, compact},
+    contents::Contents,
 };
 use super::{
     Counts, EventPage, OpenError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError,
@@ -97,12 +104,13 @@ pub struct SqliteStore {
     // The order is the order in which they are dropped: the writer after the
     // readers, since only the last to close the file, if it may write, brings
     // the log over to it; the lock goes last.
-    readers: Arc<Readers>,
-    writer: Writer,
+    readers: Reads,
+    writer: Writes,
     recent: Recent,
     outbox: bool,
     log: Logger,
-    _lock: Lock,
+    /// None: it is in memory.
+    _lock: Option<Lock>,
 }
 
 impl SqliteStore {
@@ -115,8 +123,15 @@ impl SqliteStore {
         let writer = Writer::start(opened.connection, checkpoints, log.clone())
             .map_err(|e| failed(format!("cannot start a thread: {e}")))?;
         info!(log, "journal opened"; "path" => %opened.path.display(), "new" => opened.new);
-        let readers = Arc::new(Readers::new(opened.path));
-        Ok(Self { writer, readers, recent: Recent::new(), outbox: options.outbox, log, _lock: opened.lock })
+        let readers = Reads::Pool(Arc::new(Readers::new(opened.path)));
+        Ok(Self {
+            writer: Writes::Thread(writer),
+            readers,
+            recent: Recent::new(),
+            outbox: options.outbox,
+            log,
+            _lock: Some(opened.lock),
+        })
     }
 
     /// Before a commit: what it changes is not remembered while it is under
@@ -188,10 +203,7 @@ impl SqliteStore {
         &self,
         read: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let readers = Arc::clone(&self.readers);
-        tokio::task::spawn_blocking(move || readers.with(read))
-            .await
-            .map_err(|e| StoreError::Failed(format!("a read was cut short: {e}")))?
+        self.readers.aside(read).await
     }
 }
 

@@ -45,12 +45,18 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
         check(&connection, &path, at)?;
     }
     prepare(&connection, options.max_bytes).map_err(|e| at.sqlite(&e))?;
-    migrate(&connection).map_err(|failed| at.not_migrated(&failed))?;
+    take_over(&connection, at)?;
+    Ok(Opened { path, connection, lock, new })
+}
+
+/// Brings the schema up to date, and declares the owners before us dead.
+pub(super) fn take_over(connection: &Connection, at: At<'_>) -> Result<(), OpenError> {
+    migrate(connection).map_err(|failed| at.not_migrated(&failed))?;
     // Only one process has the file at a time, and that is this one: whoever
     // is registered in it is dead. What they had is free as soon as somebody
     // asks (`owners_expire`), not when their leases run out.
     connection.execute("DELETE FROM owners", []).map_err(|e| at.sqlite(&e))?;
-    Ok(Opened { path, connection, lock, new })
+    Ok(())
 }
 
 /// If there is no file yet, makes one that only its owner can read: it will

@@ -91,7 +91,7 @@ async fn a_second_coordinator_is_locked_out_until_the_first_is_gone() {
 fn a_child_process_that_has_the_lock_file_open_keeps_nobody_out() {
     let directory = Directory::new();
     let first = open(directory.file("j.db"));
-    let _in_a_child = first._lock.0.try_clone().expect("the lock file");
+    let _in_a_child = first._lock.as_ref().expect("it is locked").0.try_clone().expect("the lock file");
     drop(first);
     try_open(directory.file("j.db")).expect("the journal opens");
 }

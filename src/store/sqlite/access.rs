@@ -1,0 +1,75 @@
+//! Where the reads and writes of a store run.
+//!
+//! | | a file | in memory |
+//! |---|---|---|
+//! | read by key | in the caller, on a connection of the pool | in the caller, on the one connection |
+//! | longer read | in a blocking thread, on a connection of the pool | in the caller, on the one connection |
+//! | write | in the writer thread, in its next group | in a caller, in the next group |
+//!
+//! What is in memory is there for simulations: without threads, so that the same
+//! calls in the same order have the same answers.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+#[cfg(any(test, feature = "test-util"))]
+use super::memory::{CallersWriter, Shared};
+use super::{read::Readers, writer::Writer};
+use crate::store::StoreError;
+
+pub(super) enum Reads {
+    Pool(Arc<Readers>),
+    #[cfg(any(test, feature = "test-util"))]
+    Shared(Shared),
+}
+
+impl Reads {
+    /// In the caller.
+    pub(super) fn with<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self {
+            Self::Pool(readers) => readers.with(read),
+            #[cfg(any(test, feature = "test-util"))]
+            Self::Shared(shared) => shared.with(read),
+        }
+    }
+
+    /// Where it holds up no other task.
+    pub(super) async fn aside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let readers = match self {
+            Self::Pool(readers) => Arc::clone(readers),
+            #[cfg(any(test, feature = "test-util"))]
+            Self::Shared(shared) => return shared.with(read),
+        };
+        tokio::task::spawn_blocking(move || readers.with(read))
+            .await
+            .map_err(|e| StoreError::Failed(format!("a read was cut short: {e}")))?
+    }
+}
+
+pub(super) enum Writes {
+    Thread(Writer),
+    #[cfg(any(test, feature = "test-util"))]
+    Callers(CallersWriter),
+}
+
+impl Writes {
+    /// Has `work` done in the next group, and returns when that is durable. If
+    /// the caller stops waiting, the work may be done nevertheless.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self {
+            Self::Thread(writer) => writer.run(work).await,
+            #[cfg(any(test, feature = "test-util"))]
+            Self::Callers(writer) => writer.run(work).await,
+        }
+    }
+}
