@@ -195,14 +195,10 @@ impl SimJournal {
             let wakes = change.nodes.iter_mut().filter_map(|node| node.wake.as_mut());
             wakes.for_each(|wake| wake.at = wake.at + Duration::from_secs(86_400));
         }
-        if world.is_sabotaged(Sabotage::OverwritesWhatItHasNotRead) {
-            let journal = world.committed();
-            for node in &mut change.nodes {
-                node.version = journal.node(node.id()).map_or(0, |stored| stored.version);
-            }
-            if let Some(run) = &mut change.run {
-                run.version = journal.run(run.id()).map_or(0, |whole| whole.run.version);
-            }
+        if world.is_sabotaged(Sabotage::TwoTransactions) && world.one_in(20) && !change.nodes.is_empty() {
+            let (run, events) = (change.run.take(), std::mem::take(&mut change.events));
+            self.inner.commit(change.clone()).await?;
+            (change.run, change.events, change.nodes) = (run, events, Vec::new());
         }
         let told = tell(&change);
         let done = self.inner.commit(change).await;

@@ -139,7 +139,7 @@ fn each_mistake_that_is_made_on_purpose_is_found() {
         Sabotage::LeavesTheDeadTheirWork,
         Sabotage::OversleepsWakes,
         Sabotage::TellsNobody,
-        Sabotage::OverwritesWhatItHasNotRead,
+        Sabotage::TwoTransactions,
         Sabotage::ForgetsNothing,
     ] {
         let found = all(1..201, Some(sabotage));

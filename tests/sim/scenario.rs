@@ -43,8 +43,8 @@ pub enum Sabotage {
     TellsNobody,
     /// Some wake-ups are put off for a day.
     OversleepsWakes,
-    /// A commit goes over whatever is there, whichever version was read.
-    OverwritesWhatItHasNotRead,
+    /// Some commits are made one half after the other.
+    TwoTransactions,
     /// What was read once is given again, though it has changed: a cache that
     /// forgets nothing.
     ForgetsNothing,

@@ -9,7 +9,10 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::rows::{NodeRow, RunRow, from_json, integer, natural};
+use super::{
+    rows::{NodeRow, RunRow, from_json, integer, natural},
+    schema,
+};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     record::{AttemptRecord, NodePath, NodeRecord, RunRecord},
@@ -58,6 +61,7 @@ impl Readers {
     fn connect(&self) -> Result<Connection, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
+        schema::set_up(&connection)?;
         connection.pragma_update(None, "query_only", true)?;
         Ok(connection)
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::join_all};
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 use serde_json::json;
 use slog::Discard;
 
@@ -505,6 +505,32 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
         assert!(plan[0].contains(index), "{sql}: {plan:?}");
         assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}: {plan:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_asked_all_the_time_is_compiled_once() {
+    const TIMES: i32 = 5;
+    let directory = Directory::new();
+    let store = open(directory.file("j.db"));
+    store.commit(start("a")).await.expect("committed");
+    // Compiling costs more than any of these does.
+    store
+        .readers
+        .with(|connection| {
+            let compiled_once = |sql: &str, ask: &dyn Fn() -> Result<(), StoreError>| {
+                (0..TIMES).try_for_each(|_| ask())?;
+                let statement = connection.prepare_cached(sql)?;
+                assert_eq!(statement.get_status(StatementStatus::Run), TIMES, "{sql}");
+                assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
+                Ok::<(), StoreError>(())
+            };
+            let of_run = "SELECT seq, path, body FROM events WHERE run_id = ? AND seq > ? ORDER BY seq";
+            compiled_once(of_run, &|| read::events(connection, &"a".into(), 0, None, NO_LIMIT).map(drop))?;
+            let overdue =
+                "SELECT run_id FROM runs WHERE terminal = 0 AND deadline <= ? ORDER BY deadline LIMIT ?";
+            compiled_once(overdue, &|| read::runs_overdue(connection, at(1), 10).map(drop))
+        })
+        .expect("readable");
 }
 
 #[tokio::test]

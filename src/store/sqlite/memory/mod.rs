@@ -73,7 +73,7 @@ impl MemoryJournal {
     pub fn new() -> Result<Self, OpenError> {
         let at = At(Path::new("memory"));
         let connection = Connection::open_in_memory().map_err(|e| at.sqlite(&e))?;
-        connection.set_prepared_statement_cache_capacity(64);
+        schema::set_up(&connection).map_err(|e| at.sqlite(&e))?;
         // A rollback journal: a group that fails is undone as in a file.
         connection.pragma_update(None, "journal_mode", "MEMORY").map_err(|e| at.sqlite(&e))?;
         connection.pragma_update(None, "synchronous", "OFF").map_err(|e| at.sqlite(&e))?;

@@ -66,23 +66,14 @@ impl Snapshot {
     }
 }
 
-/// A row with whatever columns it has; the first is its id.
-type Raw = Vec<Value>;
-
 /// The last snapshot, and the rows that it was made of.
 #[derive(Default)]
 pub(super) struct Seen {
     /// How many rows the connection had changed by then.
     changes: Option<u64>,
-    rows: BTreeMap<RunId, Rows>,
+    runs: Rows,
+    of_runs: BTreeMap<RunId, (Rows, Rows)>,
     snapshot: Arc<Snapshot>,
-}
-
-#[derive(PartialEq)]
-struct Rows {
-    run: Raw,
-    nodes: Vec<Raw>,
-    attempts: Vec<Raw>,
 }
 
 impl Seen {
@@ -94,75 +85,169 @@ impl Seen {
         if self.changes == Some(connection.total_changes()) {
             return Ok(Arc::clone(&self.snapshot));
         }
+        // If it fails, the next look begins with nothing.
+        let Self { mut runs, mut of_runs, snapshot: before, .. } = std::mem::take(self);
         let parked = parking::list(connection, u32::MAX)?.into_iter().map(|(item, _times)| item).collect();
         let mut snapshot = Snapshot { parked, ..Snapshot::default() };
-        let mut known = BTreeMap::new();
-        for run in select(connection, "SELECT run_id, * FROM runs", [])? {
-            let id = RunId::new(first(&run)?);
-            let of_run = |sql| select(connection, sql, [id.as_str()]);
-            let nodes = of_run("SELECT node_run_id, * FROM node_runs WHERE run_id = ? ORDER BY node_run_id")?;
-            let attempts = of_run(
-                "SELECT node_run_id, * FROM attempts
-                 WHERE node_run_id IN (SELECT node_run_id FROM node_runs WHERE run_id = ?)
-                 ORDER BY node_run_id, attempt",
-            )?;
-            let rows = Rows { run, nodes, attempts };
-            let before = self.rows.get(&id).zip(self.snapshot.run(&id));
-            let whole = whole(connection, &id, &rows, before, damaged)?;
-            let of_nodes = whole.nodes.iter().map(|node| (node.id().clone(), id.clone()));
-            snapshot.run_of.extend(of_nodes);
-            snapshot.runs.insert(id.clone(), whole);
-            known.insert(id, rows);
+        let changed = runs.look(connection, "SELECT run_id, * FROM runs ORDER BY run_id", [])?;
+        for id in runs.ids() {
+            let run = RunId::new(id);
+            let (nodes, attempts) = of_runs.entry(run.clone()).or_default();
+            let changed = Changed {
+                run: changed.contains(id),
+                nodes: nodes.look(
+                    connection,
+                    "SELECT node_run_id, * FROM node_runs WHERE run_id = ? ORDER BY node_run_id",
+                    [id],
+                )?,
+                attempts: attempts.look(
+                    connection,
+                    "SELECT node_run_id || '#' || attempt, * FROM attempts
+                     WHERE node_run_id IN (SELECT node_run_id FROM node_runs WHERE run_id = ?) ORDER BY 1",
+                    [id],
+                )?,
+            };
+            let whole = match before.run(&run) {
+                Some(before) => again(connection, before, &changed, nodes, damaged)?,
+                None => Arc::new(whole(connection, &run, nodes, damaged)?),
+            };
+            snapshot.run_of.extend(whole.nodes.iter().map(|node| (node.id().clone(), run.clone())));
+            snapshot.runs.insert(run, whole);
         }
-        *self = Self { changes: Some(connection.total_changes()), rows: known, snapshot: Arc::new(snapshot) };
+        *self =
+            Self { changes: Some(connection.total_changes()), runs, of_runs, snapshot: Arc::new(snapshot) };
         Ok(Arc::clone(&self.snapshot))
     }
 }
 
-/// The run that these rows make, with what is as it was `before`.
+/// What is not as it was: ids of rows, gone ones too.
+struct Changed {
+    run: bool,
+    nodes: BTreeSet<String>,
+    attempts: BTreeSet<String>,
+}
+
+/// Rows with whatever columns they have; the first is an id, and the order.
+#[derive(Default)]
+struct Rows(Vec<Vec<Value>>);
+
+impl Rows {
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|row| id(row))
+    }
+
+    /// Reads them again. Says which are new, changed or gone.
+    fn look(
+        &mut self,
+        connection: &Connection,
+        sql: &str,
+        of: impl Params,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let mut changed = BTreeSet::new();
+        let mut before = std::mem::take(&mut self.0).into_iter().peekable();
+        let mut statement = connection.prepare_cached(sql)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(of)?;
+        while let Some(row) = rows.next()? {
+            let this = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+            while let Some(gone) = before.next_if(|row| id(row) < Some(this)) {
+                changed.extend(id(&gone).map(str::to_owned));
+            }
+            let same = |known: &Vec<Value>| {
+                known.len() == columns
+                    && known.iter().zip(0..).all(|(known, column)| row.get_ref(column) == Ok(known.into()))
+            };
+            if let Some(known) = before.next_if(same) {
+                self.0.push(known);
+                continue;
+            }
+            let _replaced = before.next_if(|row| id(row) == Some(this));
+            changed.insert(this.to_owned());
+            self.0.push((0..columns).map(|column| row.get(column)).collect::<Result<_, _>>()?);
+        }
+        changed.extend(before.filter_map(|gone| id(&gone).map(str::to_owned)));
+        Ok(changed)
+    }
+}
+
+fn id(row: &[Value]) -> Option<&str> {
+    match row.first() {
+        Some(Value::Text(id)) => Some(id),
+        Some(Value::Null | Value::Integer(_) | Value::Real(_) | Value::Blob(_)) | None => None,
+    }
+}
+
 fn whole(
     connection: &Connection,
-    id: &RunId,
-    rows: &Rows,
-    before: Option<(&Rows, &Arc<Whole>)>,
+    run: &RunId,
+    nodes: &Rows,
+    damaged: &BTreeMap<NodeRunId, String>,
+) -> Result<Whole, StoreError> {
+    let nodes = nodes.ids().map(NodeRunId::new).map(|id| read_node(connection, &id, damaged.get(&id)));
+    let mut whole = Whole {
+        run: read_run(connection, run)?,
+        nodes: nodes.collect::<Result<_, _>>()?,
+        events: Vec::new(),
+        lines: Vec::new(),
+        attempts: Vec::new(),
+    };
+    add_events(&mut whole, events(connection, run, 0)?)?;
+    whole.attempts = read_attempts(connection, &whole)?;
+    Ok(whole)
+}
+
+/// The same run, with what has changed.
+fn again(
+    connection: &Connection,
+    before: &Arc<Whole>,
+    changed: &Changed,
+    nodes: &Rows,
     damaged: &BTreeMap<NodeRunId, String>,
 ) -> Result<Arc<Whole>, StoreError> {
-    let last = before.and_then(|(_, whole)| whole.events.last()).map_or(0, |event| event.seq);
-    let lines = events(connection, id, last)?;
-    if let Some((same, whole)) = before
-        && same == rows
-        && lines.is_empty()
-    {
-        return Ok(Arc::clone(whole));
+    let run = before.run.id();
+    let lines = events(connection, run, before.events.last().map_or(0, |event| event.seq))?;
+    if !changed.run && changed.nodes.is_empty() && changed.attempts.is_empty() && lines.is_empty() {
+        return Ok(Arc::clone(before));
     }
-    let (mut all_lines, mut all_events) = match before {
-        Some((_, whole)) => (whole.lines.clone(), whole.events.clone()),
-        None => (Vec::new(), Vec::new()),
-    };
-    for line in lines {
-        all_events.push(from_json(id.as_str(), &line)?);
-        all_lines.push(line);
+    let mut whole = Whole::clone(before);
+    if changed.run {
+        whole.run = read_run(connection, run)?;
     }
-    let run = match before {
-        Some((same, whole)) if same.run == rows.run => whole.run.clone(),
-        Some(_) | None => read::run(connection, id)?.ok_or_else(|| gone(id))?,
-    };
-    let node = |row: &Raw| {
-        let id = NodeRunId::new(first(row)?);
-        let known =
-            before.filter(|(same, _)| same.nodes.contains(row)).and_then(|(_, whole)| whole.node(&id));
-        match known {
-            Some(known) => Ok(known.clone()),
-            None => read_node(connection, &id, damaged.get(&id)),
+    if !changed.nodes.is_empty() {
+        whole.nodes.clear();
+        for id in nodes.ids() {
+            let node = NodeRunId::new(id);
+            whole.nodes.push(match before.node(&node).filter(|_| !changed.nodes.contains(id)) {
+                Some(same) => same.clone(),
+                None => read_node(connection, &node, damaged.get(&node))?,
+            });
         }
-    };
-    let nodes = rows.nodes.iter().map(node).collect::<Result<_, StoreError>>()?;
-    let tried = rows.attempts.iter().map(first).collect::<Result<BTreeSet<_>, _>>()?;
-    let mut attempts = Vec::new();
-    for node in tried {
-        attempts.extend(read::attempts(connection, &NodeRunId::new(node))?);
     }
-    Ok(Arc::new(Whole { run, nodes, events: all_events, lines: all_lines, attempts }))
+    add_events(&mut whole, lines)?;
+    if !changed.attempts.is_empty() {
+        whole.attempts = read_attempts(connection, &whole)?;
+    }
+    Ok(Arc::new(whole))
+}
+
+fn add_events(whole: &mut Whole, lines: Vec<String>) -> Result<(), StoreError> {
+    for line in lines {
+        whole.events.push(from_json(whole.run.id().as_str(), &line)?);
+        whole.lines.push(line);
+    }
+    Ok(())
+}
+
+fn read_run(connection: &Connection, run: &RunId) -> Result<RunRecord, StoreError> {
+    read::run(connection, run)?.ok_or_else(|| gone(run))
+}
+
+fn read_attempts(connection: &Connection, whole: &Whole) -> Result<Vec<AttemptRecord>, StoreError> {
+    let mut attempts = Vec::new();
+    for node in &whole.nodes {
+        attempts.extend(read::attempts(connection, node.id())?);
+    }
+    Ok(attempts)
 }
 
 /// One that is damaged is read as it was before it was.
@@ -185,20 +270,6 @@ fn events(connection: &Connection, run: &RunId, after: u64) -> Result<Vec<String
         .prepare_cached("SELECT body FROM events WHERE run_id = ? AND seq > ? ORDER BY seq")?
         .query_map(params![run.as_str(), i64::try_from(after).unwrap_or(i64::MAX)], |row| row.get(0))?
         .collect::<Result<_, _>>()?)
-}
-
-fn select(connection: &Connection, sql: &str, of: impl Params) -> Result<Vec<Raw>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let columns = statement.column_count();
-    let rows = statement.query_map(of, |row| (0..columns).map(|column| row.get(column)).collect())?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn first(row: &Raw) -> Result<&str, StoreError> {
-    match row.first() {
-        Some(Value::Text(id)) => Ok(id),
-        other => Err(StoreError::Damaged(format!("{other:?} where an id should be"))),
-    }
 }
 
 fn gone(what: &impl std::fmt::Display) -> StoreError {
