@@ -72,7 +72,7 @@ pub fn act(world: &Arc<World>, what: &What) {
             world.executors_down(time);
         }
         What::Damage { run, node } => {
-            if let Some(node) = world.pick(&run_id(world, run), node) {
+            if let Some(node) = world.pick_waiting(&run_id(world, run), node) {
                 world.count("record damaged");
                 world.damage(node.id());
             }

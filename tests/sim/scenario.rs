@@ -167,7 +167,7 @@ pub enum What {
     ExecutorRestart,
     /// Nobody can reach the executors for so long.
     ExecutorsDown(Duration),
-    /// A node cannot be read until it is calm.
+    /// A node that still has a wake-up cannot be read until it is calm.
     Damage {
         run: u32,
         node: u32,
@@ -353,7 +353,7 @@ impl Draw {
     fn surroundings(&mut self, actions: &mut Vec<Action>) {
         for _ in 0..self.chance.below(4) {
             let at = self.chance.millis(0, 20_000);
-            let what = match self.chance.below(10) {
+            let what = match self.chance.below(11) {
                 0..=2 => What::Crash,
                 3 | 4 => What::Drain,
                 5 => What::ClockSet(self.chance.below(60_000) as i64 - 30_000),

@@ -413,7 +413,17 @@ impl World {
 
     /// The how-manieth node of a run there is.
     pub fn pick(&self, run: &RunId, nth: u32) -> Option<NodeRecord> {
+        self.pick_of(run, nth, |_| true)
+    }
+
+    /// The same of those that still have a wake-up.
+    pub fn pick_waiting(&self, run: &RunId, nth: u32) -> Option<NodeRecord> {
+        self.pick_of(run, nth, |node| node.wake.is_some())
+    }
+
+    fn pick_of(&self, run: &RunId, nth: u32, which: impl Fn(&NodeRecord) -> bool) -> Option<NodeRecord> {
         let mut nodes = self.committed().run(run)?.nodes.clone();
+        nodes.retain(which);
         nodes.sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
         let at = nth as usize % nodes.len().max(1);
         nodes.into_iter().nth(at)
