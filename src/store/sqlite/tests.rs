@@ -467,6 +467,7 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
     let directory = Directory::new();
     drop(open(directory.file("j.db")));
     let connection = raw(&directory.file("j.db"));
+    schema::set_up(&connection).expect("as the store does");
     for (sql, index) in [
         (
             "SELECT body FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0",
