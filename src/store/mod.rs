@@ -3,17 +3,15 @@
 //! Whatever is decided is committed here in one transaction, durably, before
 //! anybody is answered and before anything is done about it.
 //!
-//! - `sqlite`: built in; one writer thread with group commit.
+//! - `sqlite`: built in; one writer thread with group commit. For simulations
+//!   also in memory, without the thread.
 //! - `conformance`: the suite that every implementation must pass.
 //! - `faulty`: a decorator that injects faults, for tests.
-//! - `memory`: plain data, for tests.
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 #[cfg(any(test, feature = "test-util"))]
 pub mod faulty;
-#[cfg(any(test, feature = "test-util"))]
-pub mod memory;
 pub mod sqlite;
 
 use async_trait::async_trait;

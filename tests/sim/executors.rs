@@ -16,7 +16,7 @@ use jarvis_run_coordinator::{
     ids::{NodeRunId, OwnerId},
     model::{JsonObject, NodeRunState},
     record::Job,
-    store::{Store, memory::MemoryStore},
+    store::sqlite::memory::Snapshot,
     time::Clock,
 };
 use serde_json::json;
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     process::Life,
     scenario::{CALM_AT, Execution, Plan, Sabotage},
-    world::{World, at_once},
+    world::World,
 };
 
 /// What executors have been asked, and have done.
@@ -98,10 +98,10 @@ impl Ledger {
     }
 
     /// When all is over: what the journal says of the work was really done.
-    pub fn settled(&self, journal: &MemoryStore) -> Vec<(&'static str, String)> {
+    pub fn settled(&self, journal: &Snapshot) -> Vec<(&'static str, String)> {
         let mut broken = Vec::new();
         for (node, entry) in &self.nodes {
-            let Some(record) = at_once(journal.node_fetch(node)).expect("memory does not fail") else {
+            let Some(record) = journal.node(node) else {
                 broken.push(("what is executed is in the journal", node.to_string()));
                 continue;
             };

@@ -9,6 +9,9 @@
 //! ```
 //!
 //! - `schema`: opening and checking the file.
+//! - `access`: where reads and writes run: as above, or all in the caller.
+//! - `memory`: a journal in memory, for simulations: the same schema,
+//!   statements, groups and memory of what is recent, without threads.
 //! - `migrations`: what it looks like, and how it came to look like that.
 //! - `rows`: records to rows and back, in the caller's task.
 //! - `writer`: the one thread that writes, and its groups.
@@ -27,6 +30,7 @@
 //! one process may: it has locked the file, and `<file>.lock`. Others may look
 //! (`contents`).
 
+mod access;
 mod backup;
 mod check;
 mod checkpoint;
@@ -36,6 +40,8 @@ mod debts;
 mod error;
 #[cfg(test)]
 mod fuzz;
+#[cfg(any(test, feature = "test-util"))]
+pub mod memory;
 mod migrations;
 #[cfg(test)]
 mod migrations_tests;
@@ -57,6 +63,15 @@ use async_trait::async_trait;
 use slog::{Logger, error, info, o};
 use tokio::sync::Semaphore;
 
+use self::{
+    access::{Reads, Writes},
+    read::Readers,
+    recent::Recent,
+    rows::{ChangeRows, HeadRow},
+    schema::Lock,
+    space::Space,
+    writer::{Care, Writer},
+};
 pub use self::{
     backup::backup,
     check::{Problems, Report, check},
@@ -64,14 +79,6 @@ pub use self::{
     contents::Contents,
     debts::{Owing, WithoutStores},
     schema::folder_exists,
-};
-use self::{
-    read::Readers,
-    recent::Recent,
-    rows::{ChangeRows, HeadRow},
-    schema::Lock,
-    space::Space,
-    writer::{Care, Writer},
 };
 use super::{
     Counts, EventPage, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Room, Store,
@@ -113,9 +120,8 @@ pub struct SqliteStore {
     // The order is the order in which they are dropped: the writer after the
     // readers, since only the last to close the file, if it may write, brings
     // the log over to it; the lock goes last.
-    readers: Arc<Readers>,
-    long_reads: Arc<Semaphore>,
-    writer: Writer,
+    readers: Reads,
+    writer: Writes,
     recent: Recent,
     outbox: bool,
     /// `None`: the file may grow.
@@ -124,7 +130,8 @@ pub struct SqliteStore {
     /// For messages.
     path: String,
     log: Logger,
-    _lock: Lock,
+    /// None: it is in memory.
+    _lock: Option<Lock>,
 }
 
 impl SqliteStore {
@@ -143,17 +150,20 @@ impl SqliteStore {
         let writer = Writer::start(opened.connection, checkpoints, care)
             .map_err(|e| failed(format!("cannot start a thread: {e}")))?;
         info!(log, "journal opened"; "path" => %opened.path.display(), "new" => opened.new);
-        Ok(Self {
+        let readers = Reads::Pool {
             readers: Arc::new(Readers::new(opened.path)),
-            long_reads: Arc::new(Semaphore::new(LONG_READS)),
-            writer,
+            turns: Arc::new(Semaphore::new(LONG_READS)),
+        };
+        Ok(Self {
+            readers,
+            writer: Writes::Thread(writer),
             recent: Recent::new(),
             outbox: options.outbox,
             space,
             fatal,
             path: shown,
             log,
-            _lock: opened.lock,
+            _lock: Some(opened.lock),
         })
     }
 
@@ -270,14 +280,7 @@ impl SqliteStore {
         &self,
         read: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let ended = |why: String| StoreError::Failed(format!("a read was cut short: {why}"));
-        let turn = Arc::clone(&self.long_reads).acquire_owned().await.map_err(|e| ended(e.to_string()))?;
-        let readers = Arc::clone(&self.readers);
-        let work = move || {
-            let _turn = turn;
-            readers.with(read)
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|e| ended(e.to_string()))?
+        self.readers.aside(read).await
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Statement, params};
 
-use super::rows::{self, HeadRow, NodeRow, RunRow, from_json, integer, natural};
+use super::{
+    rows::{self, HeadRow, NodeRow, RunRow, from_json, integer, natural},
+    schema,
+};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     record::{AttemptRecord, NodeHead, NodePath, NodeRecord, RunRecord},
@@ -61,6 +64,7 @@ impl Readers {
     fn connect(&self) -> Result<Connection, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
+        schema::set_up(&connection)?;
         connection.pragma_update(None, "query_only", true)?;
         Ok(connection)
     }

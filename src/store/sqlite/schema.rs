@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use super::{
     SqliteOptions,
@@ -47,12 +47,18 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
         check(&connection, &path, at)?;
     }
     prepare(&connection, options.max_bytes).map_err(|e| at.sqlite(&e))?;
-    migrate(&connection).map_err(|failed| at.not_migrated(&failed))?;
+    take_over(&connection, at)?;
+    Ok(Opened { path, connection, lock, new })
+}
+
+/// Brings the schema up to date, and declares the owners before us dead.
+pub(super) fn take_over(connection: &Connection, at: At<'_>) -> Result<(), OpenError> {
+    migrate(connection).map_err(|failed| at.not_migrated(&failed))?;
     // Only one process has the file at a time, and that is this one: whoever
     // is registered in it is dead. What they had is free as soon as somebody
     // asks (`owners_expire`), not when their leases run out.
     connection.execute("DELETE FROM owners", []).map_err(|e| at.sqlite(&e))?;
-    Ok(Opened { path, connection, lock, new })
+    Ok(())
 }
 
 /// The folder is not made: a path with a mistake in it would become another,
@@ -97,8 +103,18 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    set_up(&connection)?;
     Ok(connection)
+}
+
+/// What each connection needs, whatever it is for.
+pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(64);
+    // A plan must not depend on the values that are bound. If it may, SQLite
+    // compiles each statement that has a parameter and an ORDER BY or a LIMIT
+    // again with every execution, which costs more than to execute it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// The right to use a journal, until dropped.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::join_all};
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 use serde_json::json;
 use slog::Discard;
 
@@ -239,7 +239,7 @@ async fn what_ends_work_fits_where_new_work_does_not() {
 fn a_child_process_that_has_the_lock_file_open_keeps_nobody_out() {
     let directory = Directory::new();
     let first = open(directory.file("j.db"));
-    let _in_a_child = first._lock.beside.try_clone().expect("the lock file");
+    let _in_a_child = first._lock.as_ref().expect("it is locked").beside.try_clone().expect("the lock file");
     drop(first);
     try_open(directory.file("j.db")).expect("the journal opens");
 }
@@ -667,6 +667,7 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
     let directory = Directory::new();
     drop(open(directory.file("j.db")));
     let connection = raw(&directory.file("j.db"));
+    schema::set_up(&connection).expect("as the store does");
     for (sql, index) in [
         (
             "SELECT body FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0",
@@ -707,6 +708,32 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
         assert!(plan[0].contains(index), "{sql}: {plan:?}");
         assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}: {plan:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_asked_all_the_time_is_compiled_once() {
+    const TIMES: i32 = 5;
+    let directory = Directory::new();
+    let store = open(directory.file("j.db"));
+    store.commit(start("a")).await.expect("committed");
+    // Compiling costs more than any of these does.
+    store
+        .readers
+        .with(|connection| {
+            let compiled_once = |sql: &str, ask: &dyn Fn() -> Result<(), StoreError>| {
+                (0..TIMES).try_for_each(|_| ask())?;
+                let statement = connection.prepare_cached(sql)?;
+                assert_eq!(statement.get_status(StatementStatus::Run), TIMES, "{sql}");
+                assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
+                Ok::<(), StoreError>(())
+            };
+            let of_run = "SELECT seq, path, body FROM events WHERE run_id = ? AND seq > ? ORDER BY seq";
+            compiled_once(of_run, &|| read::events(connection, &"a".into(), 0, None, NO_LIMIT).map(drop))?;
+            let overdue =
+                "SELECT run_id FROM runs WHERE terminal = 0 AND deadline <= ? ORDER BY deadline LIMIT ?";
+            compiled_once(overdue, &|| read::runs_overdue(connection, at(1), 10).map(drop))
+        })
+        .expect("readable");
 }
 
 #[tokio::test]

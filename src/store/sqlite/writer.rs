@@ -38,7 +38,7 @@ const GROUP_MAX: usize = 256;
 const QUEUE_MAX: usize = 1024;
 
 /// One caller's part of a group.
-trait Piece: Send {
+pub(super) trait Piece: Send {
     /// May be called again if the group has to be done again.
     fn apply(&mut self, connection: &Connection) -> Result<(), StoreError>;
 
@@ -94,6 +94,18 @@ impl Care {
     }
 }
 
+/// A piece for a group, and where its answer comes.
+pub(super) fn piece<T: Send + 'static>(
+    work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+) -> (Box<dyn Piece>, oneshot::Receiver<Result<T, StoreError>>) {
+    let (reply, answer) = oneshot::channel();
+    (Box::new(Request { work, outcome: Err(ended()), reply }), answer)
+}
+
+pub(super) fn ended() -> StoreError {
+    StoreError::Failed("the journal's writer has ended".into())
+}
+
 /// The way to the thread.
 pub(super) struct Writer {
     /// `None` only while it is being dropped.
@@ -116,10 +128,9 @@ impl Writer {
         &self,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let ended = || StoreError::Failed("the journal's writer has ended".into());
-        let (reply, answer) = oneshot::channel();
+        let (piece, answer) = piece(work);
         let queue = self.queue.as_ref().ok_or_else(ended)?;
-        queue.send(Box::new(Request { work, outcome: Err(ended()), reply })).await.map_err(|_| ended())?;
+        queue.send(piece).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 }
@@ -144,7 +155,7 @@ fn serve(
     let mut group = Vec::with_capacity(GROUP_MAX);
     let mut full = false;
     while waiting.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
-        match finish(connection, &mut group, log) {
+        match finish(connection, &mut group, &commit, log) {
             Fit::All if full => {
                 full = false;
                 info!(log, "the journal takes changes again");
@@ -170,16 +181,27 @@ fn serve(
 }
 
 /// Whether there was room for everything in a group.
-enum Fit {
+pub(super) enum Fit {
     All,
     NotAll(String),
 }
 
-/// Gets rid of the group: everybody in it is answered.
-fn finish(connection: &Connection, group: &mut Vec<Box<dyn Piece>>, log: &Logger) -> Fit {
+/// How a transaction ends.
+pub(super) fn commit(connection: &Connection) -> Result<(), StoreError> {
+    Ok(connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())?)
+}
+
+/// Gets rid of the group: everybody in it is answered. `commit` is [`commit()`],
+/// with whatever a simulation does before it and after it.
+pub(super) fn finish(
+    connection: &Connection,
+    group: &mut Vec<Box<dyn Piece>>,
+    commit: &impl Fn(&Connection) -> Result<(), StoreError>,
+    log: &Logger,
+) -> Fit {
     let mut fit = Fit::All;
     while !group.is_empty() {
-        let Err(failure) = transact(connection, group) else {
+        let Err(failure) = transact(connection, group, commit) else {
             group.drain(..).for_each(|piece| piece.answer(Ok(())));
             break;
         };
@@ -219,7 +241,11 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-fn transact(connection: &Connection, group: &mut [Box<dyn Piece>]) -> Result<(), Failure> {
+fn transact(
+    connection: &Connection,
+    group: &mut [Box<dyn Piece>],
+    commit: &impl Fn(&Connection) -> Result<(), StoreError>,
+) -> Result<(), Failure> {
     let run = |sql| connection.prepare_cached(sql)?.execute([]).map(|_| ());
     run("BEGIN IMMEDIATE")?;
     for (index, piece) in group.iter_mut().enumerate() {
@@ -232,6 +258,5 @@ fn transact(connection: &Connection, group: &mut [Box<dyn Piece>]) -> Result<(),
         }
         run("RELEASE piece")?;
     }
-    run("COMMIT")?;
-    Ok(())
+    commit(connection).map_err(|error| Failure { culprit: None, error })
 }

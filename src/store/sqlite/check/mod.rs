@@ -94,6 +94,19 @@ fn file(connection: &Connection, problems: &mut Problems) -> rusqlite::Result<()
     Ok(())
 }
 
+/// For a journal that has no file.
+#[cfg(any(test, feature = "test-util"))]
+pub(super) fn check_records(connection: &Connection) -> Problems {
+    let mut problems = Problems::default();
+    if let Err(failure) = file(connection, &mut problems) {
+        problems.add(format!("file: {failure}"));
+    }
+    if let Err(failure) = records(connection, &mut problems) {
+        problems.add(format!("not everything could be looked at: {failure}"));
+    }
+    problems
+}
+
 fn records(connection: &Connection, problems: &mut Problems) -> Result<(), StoreError> {
     orphans(connection, problems)?;
     let mut statement =
