@@ -30,6 +30,7 @@ use crate::{
     clients::{
         CallError, Service,
         node_registry::{self, types::NodeType},
+        path::fits_into_a_path,
     },
     engine::NodeTypeFacts,
     model::{NodeKind, NodeTypeRef, SideEffectClass},
@@ -72,6 +73,11 @@ pub trait NodeRegistry: Send + Sync + 'static {
 #[async_trait]
 impl NodeRegistry for node_registry::Client {
     async fn node_type(&self, id: &str, version: Option<&str>) -> Result<NodeType, CallError> {
+        if !fits_into_a_path(id) {
+            // It cannot be asked for, so it cannot be there.
+            let unknown = CallError::unavailable(Service::NodeRegistry, "no path can carry this id");
+            return Err(CallError { status: Some(404), never_sent: true, retryable: false, ..unknown });
+        }
         let answer = self.get_node_type(id, version).await;
         answer
             .map(progenitor_client::ResponseValue::into_inner)
@@ -160,6 +166,10 @@ impl Registry {
             .unwrap_or_else(|| Err(CallError::unavailable(Service::NodeRegistry, "no answer in time")));
         let mut state = self.state();
         let answered = match answer {
+            // Its facts must not become those of the type that was asked for.
+            Ok(answer) if answer.node_type_id != *id => {
+                Err("node_registry_unavailable: it answered with another node type".to_owned())
+            }
             Ok(answer) => Ok(Some(from_registry(answer))),
             Err(error) if error.status == Some(404) => Ok(None),
             Err(error) => {

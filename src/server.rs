@@ -19,7 +19,7 @@ use crate::{
     api::{self, ListenConfig, ServerContext},
     auth::{AssignmentTokens, Authenticator, Clocks, KEY_BYTES, Mode},
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
-    config::{self, Endpoint, PolicyPosture, RegistryOutage, Settings},
+    config::{self, Endpoint, HttpUrl, PolicyPosture, RegistryOutage, Settings},
     coordinator::{self, Coordinator, Offload, Vitals, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
@@ -309,6 +309,8 @@ fn root_cause(mut error: &dyn std::error::Error) -> String {
 struct Peers {
     http: reqwest::Client,
     tokens: Option<Arc<TokenSource>>,
+    /// Of an answer.
+    max_answer_bytes: usize,
     clock: Arc<dyn Clock>,
     log: Logger,
 }
@@ -333,14 +335,15 @@ impl Peers {
             };
             TokenSource::new(options, http.clone(), Arc::clone(&clock), tasks.clone(), log.clone())
         });
-        Self { http, tokens, clock, log }
+        Self { http, tokens, max_answer_bytes: settings.limits.answer_bytes, clock, log }
     }
 
     fn peer(&self, service: Service, endpoint: &Endpoint) -> Peer {
-        match &self.tokens {
+        let peer = match &self.tokens {
             Some(tokens) => Peer::with_audience(service, Arc::clone(tokens), &endpoint.audience),
             None => Peer::anonymous(service),
-        }
+        };
+        peer.answers_within(self.max_answer_bytes)
     }
 
     fn stores(&self, stores: &config::Stores, limit: Duration) -> jarvis::Stores {
@@ -389,7 +392,7 @@ impl Peers {
         // It expects no token where nobody does; the others take or leave it
         // (contract §20).
         let peer = match settings.inbound.mode {
-            Mode::Disabled => Peer::anonymous(Service::NodeRegistry),
+            Mode::Disabled => Peer::anonymous(Service::NodeRegistry).answers_within(self.max_answer_bytes),
             Mode::Required | Mode::Optional => self.peer(Service::NodeRegistry, registry),
         };
         let options = RegistryOptions {
@@ -415,8 +418,9 @@ impl Peers {
     }
 
     fn executors(&self, settings: &Settings) -> Result<Executors, StartError> {
-        let uri = |text: &str| {
-            Uri::try_from(text.to_owned()).map_err(|error| StartError::Setup(format!("{text}: {error}")))
+        let uri = |url: &HttpUrl| {
+            let text = url.without_credentials();
+            Uri::try_from(text.clone()).map_err(|error| StartError::Setup(format!("{text}: {error}")))
         };
         let max_in_flight = settings.calls.max_in_flight;
         let atomic = match &settings.atomic_executor {
@@ -425,7 +429,7 @@ impl Peers {
                 let peer = self.peer(Service::AtomicExecutor, endpoint);
                 let url = endpoint.url.as_str();
                 let client = clients::atomic_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::atomic(client, uri(url)?, max_in_flight))
+                Some(Executor::atomic(client, uri(&endpoint.url)?, max_in_flight))
             }
         };
         let composite = match &settings.composite_executor {
@@ -435,10 +439,10 @@ impl Peers {
                 let url = endpoint.url.as_str();
                 let client =
                     clients::composite_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::composite(client, uri(url)?, max_in_flight))
+                Some(Executor::composite(client, uri(&endpoint.url)?, max_in_flight))
             }
         };
-        let coordinator_url = settings.public_url.as_ref().map(|url| uri(url.as_str())).transpose()?;
+        let coordinator_url = settings.public_url.as_ref().map(uri).transpose()?;
         Ok(Executors { atomic, composite, coordinator_url, call_timeout: settings.calls.call_timeout })
     }
 }

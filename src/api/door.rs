@@ -64,7 +64,15 @@ pub(super) trait Doorkeeper: ServerContext {
         path: &str,
         headers: &HeaderMap,
     ) -> impl Future<Output = Result<Admission, AuthError>> + Send;
+
+    /// Who came by an exempt path, to an operation that has to know.
+    fn visitor(&self, headers: &HeaderMap) -> impl Future<Output = Principal> + Send;
 }
+
+/// What these do does not depend on who calls, and must not wait for somebody
+/// to be identified. (The document says of the same ones that they need no
+/// token.)
+const PUBLIC: [&str; 2] = ["health", "version"];
 
 /// The API to serve: `inner`, behind a door.
 pub(super) fn behind_door<C: Doorkeeper>(inner: ApiDescription<C>) -> ApiDescription<C> {
@@ -81,8 +89,13 @@ pub(super) fn behind_door<C: Doorkeeper>(inner: ApiDescription<C>) -> ApiDescrip
                     let route = path::locate(method, path, |method, path| {
                         router.lookup_route(method, path.into(), None)
                     });
-                    let caller = admit(rqctx.context(), &request).await?;
+                    let admission = admit(rqctx.context(), &request).await?;
                     let route = route?;
+                    let caller = match admission {
+                        Admission::Caller(principal) => Some(principal),
+                        Admission::Exempt if PUBLIC.contains(&&*route.endpoint.operation_id) => None,
+                        Admission::Exempt => Some(rqctx.context().visitor(request.headers()).await),
+                    };
                     debug!(rqctx.log, "admitted";
                         "operation" => &route.endpoint.operation_id,
                         "caller" => caller.as_ref().map(Principal::subject));
@@ -111,12 +124,9 @@ pub(super) fn behind_door<C: Doorkeeper>(inner: ApiDescription<C>) -> ApiDescrip
     outer
 }
 
-async fn admit<C: Doorkeeper>(keeper: &C, request: &Request<Body>) -> Result<Option<Principal>, ApiError> {
-    match keeper.admit(request.uri().path(), request.headers()).await {
-        Ok(Admission::Exempt) => Ok(None),
-        Ok(Admission::Caller(principal)) => Ok(Some(principal)),
-        Err(refusal) => Err(ApiError::unauthorized(&refusal)),
-    }
+async fn admit<C: Doorkeeper>(keeper: &C, request: &Request<Body>) -> Result<Admission, ApiError> {
+    let admission = keeper.admit(request.uri().path(), request.headers()).await;
+    admission.map_err(|refusal| ApiError::unauthorized(&refusal))
 }
 
 /// Refuses what says itself that it is too large, before any of it is read.

@@ -50,7 +50,7 @@ use self::{
     visit::Caller,
 };
 use crate::{
-    auth::{Admission, AuthError, Authenticator},
+    auth::{Admission, AuthError, Authenticator, Principal},
     coordinator::Coordinator,
     ids::{NodeRunId, RunId},
     model::{
@@ -81,6 +81,10 @@ pub struct ServerContext {
 impl door::Doorkeeper for ServerContext {
     async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admission, AuthError> {
         self.authenticator.authenticate(path, headers).await
+    }
+
+    async fn visitor(&self, headers: &HeaderMap) -> Principal {
+        self.authenticator.visitor(headers).await
     }
 }
 
@@ -171,7 +175,7 @@ async fn health_get(rq: Rq) -> Answer<HttpResponseOk<Health>> {
     let ServerContext { coordinator, authenticator, clock, stopping: _ } = rq.context();
     // Who gets no requests because of missing keys would never fetch any.
     authenticator.warm_up();
-    let health = health::with_signing_keys(coordinator.health().await, &authenticator.status());
+    let health = health::with_signing_keys(coordinator.health(), &authenticator.status());
     Ok(HttpResponseOk(health::with_clock(health, clock.ahead_seconds())))
 }
 

@@ -88,8 +88,8 @@ struct Credentials {
 impl SharedExtractor for Caller {
     async fn from_request<C: ServerContext>(_: &RequestContext<C>) -> Result<Self, HttpError> {
         let caller = VISIT.try_with(|visit| visit.caller.take()).ok().flatten();
-        // A path can be exempted by configuration although its endpoint needs
-        // to know who calls.
+        // The door gives a caller to every endpoint but the public ones, which
+        // do not ask.
         caller.map(Self).ok_or_else(|| {
             let refusal = AuthError { error: "invalid_request", message: "Missing Authorization header" };
             refuse(&ApiError::unauthorized(&refusal))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::Service;
+use super::{Service, bounded};
 use crate::model::{Error, ErrorEnvelope};
 
 /// A call to another service that did not give what was asked for.
@@ -63,6 +63,12 @@ impl CallError {
                 retryable: true,
                 retry_after: None,
             },
+            progenitor_client::Error::CommunicationError(error)
+            | progenitor_client::Error::ResponseBodyError(error)
+                if bounded::limit_broken(&error).is_some() =>
+            {
+                Self::too_large(service, bounded::limit_broken(&error).unwrap_or_default())
+            }
             progenitor_client::Error::CommunicationError(error) => {
                 let reason = if error.is_connect() {
                     "the connection could not be made"
@@ -103,6 +109,29 @@ impl CallError {
             spoken: false,
             retryable: true,
             retry_after: None,
+        }
+    }
+
+    /// An answer that was not read to its end. It is whole where it came from:
+    /// asking again would bring it again.
+    fn too_large(service: Service, limit: usize) -> Self {
+        let unavailable = Self::unavailable(service, &format!("the answer has more than {limit} bytes"));
+        let error = Self { status: Some(200), retryable: false, ..unavailable };
+        match service {
+            Service::AtomicExecutor => Self {
+                code: "atomic_executor_invalid_result".into(),
+                message: format!("{} answered with more than {limit} bytes", service.label()),
+                details: Map::new(),
+                ..error
+            },
+            Service::ArtifactStore
+            | Service::CompositeExecutor
+            | Service::EventStream
+            | Service::NodeRegistry
+            | Service::Pdp
+            | Service::RunCoordinator
+            | Service::RunStore
+            | Service::Selection => error,
         }
     }
 
@@ -154,6 +183,9 @@ fn reason_only(reason: &str) -> Map<String, Value> {
 /// The code of an envelope that we made ourselves: no service says this.
 const NOT_AN_ENVELOPE: &str = "";
 
+/// What is read of an answer that tells of a failure.
+const FAILURE_BYTES: usize = 1 << 20;
+
 /// Whatever a service, or a proxy in front of it, answers on failure becomes an
 /// ARP envelope of the same status: progenitor would report a body that it
 /// cannot read, and forget the status.
@@ -163,7 +195,11 @@ pub(super) async fn as_envelope(answer: reqwest::Response) -> reqwest::Result<re
         return Ok(answer);
     }
     let headers = answer.headers().clone();
-    let body = answer.bytes().await?;
+    let body = match bounded::body(answer, FAILURE_BYTES).bytes().await {
+        // Nobody has that much to say about a failure: its status has to do.
+        Err(error) if bounded::limit_broken(&error).is_some() => bytes::Bytes::new(),
+        body => body?,
+    };
     let body = match serde_json::from_slice::<ErrorEnvelope>(&body) {
         Ok(_) => body,
         Err(_) => {

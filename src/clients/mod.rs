@@ -15,9 +15,11 @@
 //! (`examples/start_and_follow.rs`). With the feature `client` alone there is
 //! no other client than that.
 
+mod bounded;
 mod error;
 #[cfg(test)]
 mod fuzz;
+pub(crate) mod path;
 mod run_events;
 #[cfg(feature = "server")]
 mod tokens;
@@ -41,6 +43,7 @@ macro_rules! clients {
 
             impl ClientHooks<crate::clients::Peer> for Client {
                 async fn pre<E>(&self, request: &mut reqwest::Request, _: &OperationInfo) -> Result<(), Error<E>> {
+                    path::refuse_marked(request).map_err(Error::InvalidRequest)?;
                     self.inner().authorize(request).await.map_err(Error::Custom)
                 }
                 async fn exec(
@@ -51,7 +54,7 @@ macro_rules! clients {
                     error::as_envelope(self.inner().execute(self.client(), request).await?).await
                 }
             }
-            use crate::clients::error;
+            use crate::clients::{error, path};
         }
     )* };
 }
@@ -72,6 +75,8 @@ clients! {
 pub struct Peer {
     pub service: Service,
     token: Credential,
+    /// Its answers may have so many bytes. `None`: as many as it likes.
+    max_answer_bytes: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -131,18 +136,24 @@ impl Service {
 impl Peer {
     /// A service that is called without credentials.
     pub fn anonymous(service: Service) -> Self {
-        Self { service, token: Credential::None }
+        Self { service, token: Credential::None, max_answer_bytes: None }
     }
 
     /// A service that is called with this bearer token.
     pub fn with_token(service: Service, token: &str) -> Self {
-        Self { service, token: Credential::Fixed(token.into()) }
+        Self { service, token: Credential::Fixed(token.into()), max_answer_bytes: None }
     }
 
     /// A service that is called with tokens for its audience.
     #[cfg(feature = "server")]
     pub fn with_audience(service: Service, tokens: Arc<TokenSource>, audience: &str) -> Self {
-        Self { service, token: Credential::Audience(tokens, audience.into()) }
+        Self { service, token: Credential::Audience(tokens, audience.into()), max_answer_bytes: None }
+    }
+
+    /// The same, but answers are not read beyond so many bytes.
+    #[must_use]
+    pub fn answers_within(self, bytes: usize) -> Self {
+        Self { max_answer_bytes: Some(bytes), ..self }
     }
 
     async fn authorize(&self, request: &mut reqwest::Request) -> Result<(), String> {
@@ -157,6 +168,18 @@ impl Peer {
 
     /// Sends a request that has been authorized.
     async fn execute(
+        &self,
+        http: &reqwest::Client,
+        request: reqwest::Request,
+    ) -> reqwest::Result<reqwest::Response> {
+        let answer = self.send(http, request).await?;
+        Ok(match self.max_answer_bytes {
+            Some(limit) => bounded::body(answer, limit),
+            None => answer,
+        })
+    }
+
+    async fn send(
         &self,
         http: &reqwest::Client,
         request: reqwest::Request,

@@ -126,6 +126,14 @@ pub struct OutboundAuth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub body_bytes: usize,
+    /// How long a request body may take to arrive.
+    pub body_timeout: Duration,
+    /// Requests in work at the same time.
+    pub requests: usize,
+    /// Event streams open at the same time.
+    pub streams: usize,
+    /// Of answers of other services.
+    pub answer_bytes: usize,
 }
 
 /// What counts when neither constraints nor node types say.
@@ -186,6 +194,11 @@ impl Settings {
             },
             limits: Limits {
                 body_bytes: v::MAX_BODY_BYTES
+                    .read_required(vars, |text| usize::try_from(value::bytes(text)?).ok())?,
+                body_timeout: v::BODY_TIMEOUT_SECS.read_required(vars, value::seconds)?,
+                requests: v::MAX_REQUESTS.read_required(vars, value::count)?,
+                streams: v::MAX_STREAMS.read_required(vars, value::count)?,
+                answer_bytes: v::MAX_ANSWER_BYTES
                     .read_required(vars, |text| usize::try_from(value::bytes(text)?).ok())?,
             },
             deadlines: Deadlines {

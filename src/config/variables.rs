@@ -132,6 +132,16 @@ variables! {
     "Limits" {
         MAX_BODY_BYTES = own("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", Kind::Bytes,
             "Largest request body; a larger one gets 413.").default("8m");
+        MAX_ANSWER_BYTES = own("JARVIS_RUN_COORDINATOR_MAX_ANSWER_BYTES", Kind::Bytes,
+            "Largest answer of an executor or another service; a larger one is not read to its end. The node of \
+             an Atomic Executor fails with atomic_executor_invalid_result then.").default("32m");
+        BODY_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", Kind::Seconds,
+            "How long a request body may take to arrive; a slower one gets 408.").default("30");
+        MAX_REQUESTS = own("JARVIS_RUN_COORDINATOR_MAX_REQUESTS", Kind::Count,
+            "Requests in work at the same time; one more gets 503 overloaded. Health is always answered, and \
+             a quarter more is kept for cancels, completions and evaluations.").default("512");
+        MAX_STREAMS = own("JARVIS_RUN_COORDINATOR_MAX_STREAMS", Kind::Count,
+            "Event streams open at the same time; one more gets 503 overloaded.").default("1000");
         NODE_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS", Kind::Seconds,
             "How long a node may take when neither its constraints nor its type say.").default("3600");
         RUN_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", Kind::Seconds,

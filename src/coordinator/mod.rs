@@ -94,7 +94,7 @@ impl Coordinator {
 
     /// How the coordinator and what it depends on are doing. Never fails, and
     /// never waits for anybody else.
-    pub async fn health(&self) -> Health {
+    pub fn health(&self) -> Health {
         let check = match self.store_health.trouble() {
             None => {
                 HealthCheck { name: "journal".into(), status: HealthStatus::Ok, message: None, details: None }
@@ -109,7 +109,7 @@ impl Coordinator {
         let mut checks = vec![check];
         checks.extend(self.parts.vitals.checks());
         if let Some(outbox) = &self.parts.outbox {
-            checks.extend(outbox.checks().await);
+            checks.extend(outbox.checks(self.parts.vitals.counts().as_ref()));
         }
         let artifacts = checks.iter_mut().find(|check| check.name == ARTIFACT_STORE);
         if let (Some(check), Some(offload)) = (artifacts, &self.parts.offload)

@@ -31,9 +31,10 @@ impl Coordinator {
         let parent = self.parent_for(caller, &parent_node_run_id).await?;
         let parent_kind = self.kind_of(&parent).await?;
         engine::parent_check(&run, &parent, parent_kind)?;
+        let node_runs = Vec::from(node_runs);
+        self.warn_of_own_keys(node_runs.iter().map(|spec| spec.extensions.as_ref()));
         let mut wanted: Vec<(NodeRunCreateSpec, NodeRunId, NodeTypeFacts)> = Vec::new();
-        for spec in Vec::from(node_runs) {
-            self.warn_of_own_keys(spec.extensions.as_ref());
+        for spec in node_runs {
             let facts = self.facts_of(&spec.node_type_ref).await?;
             let id = match spec.idempotency_key.as_deref().filter(|key| !key.is_empty()) {
                 Some(key) => NodeRunId::derived(&run_id, &parent_node_run_id, key),
