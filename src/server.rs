@@ -7,16 +7,16 @@
 //!          ─▶ what was not begun is handed back ─▶ journal closed
 //! ```
 //!
-//! Stopping has a time limit, whatever hangs. Work that is cut off is in the
+//! Stopping has a time limit, whatever hangs; requests have half of it, so that
+//! a caller who is slow does not take the stores' time. Work that is cut off is in the
 //! journal, and the next process goes on with it.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use dropshot::HttpServer;
 use slog::{Logger, info, o, warn};
 
 use crate::{
-    api::{self, ListenConfig, ServerContext},
+    api::{self, Front, FrontLimits, ListenConfig, ServerContext},
     auth::{AssignmentTokens, Authenticator, Clocks, KEY_BYTES, Mode},
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
     config::{self, Endpoint, HttpUrl, PolicyPosture, RegistryOutage, Settings},
@@ -83,7 +83,7 @@ impl Default for Surroundings {
 
 /// A server that is running.
 pub struct Server {
-    http: HttpServer<ServerContext>,
+    http: api::Http,
     tasks: TaskSet,
     /// They end last: until then there may be something to send.
     outbox_tasks: TaskSet,
@@ -192,15 +192,21 @@ impl Server {
         })
         .await?;
 
-        let context =
-            ServerContext { coordinator, authenticator, clock: steady, stopping: tasks.stopping().clone() };
+        let limits = FrontLimits {
+            requests: settings.limits.requests,
+            streams: settings.limits.streams,
+            body_timeout: settings.limits.body_timeout,
+        };
+        let stopping = tasks.stopping().clone();
+        let front = Front::new(limits, &stopping);
+        let context = ServerContext { coordinator, authenticator, clock: steady, stopping, front };
         let address = format!("{}:{}", settings.listen.host, settings.listen.port);
         let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
         let mut addresses =
             tokio::net::lookup_host(&address).await.map_err(|error| cannot(error.to_string()))?;
         let bind_address = addresses.next().ok_or_else(|| cannot("the name has no address".into()))?;
         let listen = ListenConfig { bind_address, body_limit_bytes: settings.limits.body_bytes };
-        let http = api::serve(&listen, context, &log.new(o!("component" => "http")))
+        let http = api::serve(&listen, context, tasks, &log.new(o!("component" => "http")))
             .map_err(|error| cannot(root_cause(&error)))?;
         // Only now: a process that cannot listen must not have begun anything,
         // and executors that are called may call back at once.
@@ -229,7 +235,8 @@ impl Server {
         // Streams end and dispatch stops with this; running jobs go on.
         tasks.stopping().cancel();
         let drained = within(&*clock, stop_within, async {
-            if let Err(reason) = http.close().await {
+            // Half of the time is for what comes after: jobs, and the outbox.
+            if let Err(reason) = http.close(stop_within / 2).await {
                 warn!(log, "the HTTP server did not stop cleanly"; "reason" => reason);
             }
             tasks.stop().await;

@@ -79,7 +79,12 @@ async fn receive(request: hyper::Request<Body>, limit: usize) -> Result<Bytes, A
         let message = "Content-Type should be application/json or application/*+json";
         return Err(invalid("content_type", &["header", "content-type"], message));
     }
-    match Limited::new(body, limit).collect().await {
+    let body = Limited::new(body, limit).collect();
+    let body = match visit::patience() {
+        Some(patience) => patience.wait_for(body).await?,
+        None => body.await,
+    };
+    match body {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
         // The connection is broken: nobody reads this.

@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ListenConfig,
+    Front, FrontLimits, ListenConfig,
     body::Json,
     door::{Doorkeeper, behind_door},
     dropshot_config,
@@ -46,6 +46,7 @@ const START: &str = r#"{"root_node_type_ref": {"node_type_id": "n", "version": "
 /// Lets in who says `Bearer <subject>`, and everybody to `/v1/open*`.
 struct Keeper {
     stopping: CancellationToken,
+    front: Front,
 }
 
 impl Doorkeeper for Keeper {
@@ -60,6 +61,10 @@ impl Doorkeeper for Keeper {
             Some(subject) => Ok(Admission::Caller(Principal::for_test(subject))),
             None => Err(AuthError { error: "invalid_request", message: "Missing Authorization header" }),
         }
+    }
+
+    fn front(&self) -> &Front {
+        &self.front
     }
 
     async fn visitor(&self, headers: &HeaderMap) -> Principal {
@@ -121,7 +126,8 @@ async fn lines(rq: Rq, _: Caller, query: StreamQuery) -> Answer<Ndjson> {
     let some = futures::stream::repeat_with(line).take(query.0.limit.map_or(1, |limit| limit as usize));
     let follow = query.0.follow;
     let lines = if follow { some.chain(futures::stream::pending()).boxed_sync() } else { some.boxed_sync() };
-    Ok(Ndjson::new(lines, follow, &rq.context().stopping))
+    let place = rq.context().front.crowd.stream(&rq.log)?;
+    Ok(Ndjson::new(lines, follow, &rq.context().stopping, place))
 }
 
 trait BoxedSync: futures::Stream + Sized + Send + Sync + 'static {
@@ -175,7 +181,8 @@ fn start_with_level(level: Level) -> Server {
     api.register(lines).unwrap();
     let config = ListenConfig { bind_address: "127.0.0.1:0".parse().unwrap(), body_limit_bytes: BODY_LIMIT };
     let stopping = CancellationToken::new();
-    let keeper = Keeper { stopping: stopping.clone() };
+    let limits = FrontLimits { requests: 1_000, streams: 100, body_timeout: Duration::from_secs(60) };
+    let keeper = Keeper { front: Front::new(limits, &stopping), stopping: stopping.clone() };
     let log = Log::default();
     let logger = Logger::root(LevelFilter::new(log.clone(), level).ignore_res(), o!());
     let http = ServerBuilder::new(behind_door(api), keeper, quieter(&logger))

@@ -136,7 +136,8 @@ variables! {
             "Largest answer of an executor or another service; a larger one is not read to its end. The node of \
              an Atomic Executor fails with atomic_executor_invalid_result then.").default("32m");
         BODY_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", Kind::Seconds,
-            "How long a request body may take to arrive; a slower one gets 408.").default("30");
+            "How long a request body may take to arrive; a slower one gets 408. A connection without a request is \
+             closed after this time.").default("30");
         MAX_REQUESTS = own("JARVIS_RUN_COORDINATOR_MAX_REQUESTS", Kind::Count,
             "Requests in work at the same time; one more gets 503 overloaded. Health is always answered, and \
              a quarter more is kept for cancels, completions and evaluations.").default("512");
