@@ -46,6 +46,9 @@ struct Connection {
     in_work: usize,
     /// When it was first seen, or its last answer was handed over.
     idle_since: Instant,
+    /// It had been idle for too long already at the last look. It is closed at
+    /// the second: a peer may have closed it and come again by the same address.
+    doomed: bool,
 }
 
 /// A request in work on a connection, until dropped.
@@ -72,6 +75,7 @@ impl Connections {
         let mut by_peer = self.by_peer();
         let connection = by_peer.entry(peer).or_insert_with(Connection::new);
         connection.in_work += 1;
+        connection.doomed = false;
         InWork { connections: Arc::clone(self), peer }
     }
 
@@ -157,6 +161,9 @@ impl Connections {
                     if connection.in_work > 0 || idle < limit {
                         continue;
                     }
+                    if !std::mem::replace(&mut connection.doomed, true) && !limit.is_zero() {
+                        continue;
+                    }
                     // What is still to be written is written.
                     Shutdown::Read
                 }
@@ -175,7 +182,7 @@ impl Connections {
 
 impl Connection {
     fn new() -> Self {
-        Self { in_work: 0, idle_since: Instant::now() }
+        Self { in_work: 0, idle_since: Instant::now(), doomed: false }
     }
 }
 
