@@ -449,7 +449,12 @@ impl Peers {
                 Some(Executor::composite(client, uri(&endpoint.url)?, max_in_flight))
             }
         };
-        let coordinator_url = settings.public_url.as_ref().map(uri).transpose()?;
+        // As it was given: executors call back by it, and it is in no record.
+        let coordinator_url = settings.public_url.as_ref().map(|url| {
+            let text = url.as_str().to_owned();
+            Uri::try_from(text).map_err(|error| StartError::Setup(format!("{url:?}: {error}")))
+        });
+        let coordinator_url = coordinator_url.transpose()?;
         Ok(Executors { atomic, composite, coordinator_url, call_timeout: settings.calls.call_timeout })
     }
 }

@@ -35,6 +35,9 @@ struct Poison {
     again: Vec<u8>,
 }
 
+/// What an executor answers about a node whose type is this.
+type Kind = (&'static str, fn(&str) -> Poison);
+
 const MOST_TAKEN: usize = 256 << 20;
 
 /// Answers 200 and this.
@@ -112,7 +115,7 @@ async fn failure(target: &Target, run: &str, node_type: &str) -> Value {
     target.process.node_run(root).await["extensions"]["completion_error"].clone()
 }
 
-fn executor_of(kinds: &'static [(&'static str, fn(&str) -> Poison)]) -> impl Fn(&str, &Value) -> Poison {
+fn executor_of(kinds: &'static [Kind]) -> impl Fn(&str, &Value) -> Poison {
     move |_, body| {
         let (kind, node) = (&body["node_type_ref"]["node_type_id"], body["node_run_id"].as_str());
         match kinds.iter().find(|(name, _)| *kind == **name) {
@@ -130,7 +133,7 @@ fn succeeded(node: &str, outputs: &str) -> String {
 /// Each fails its node, in words, and is asked for once.
 #[tokio::test]
 async fn what_an_executor_answers_costs_no_more_than_its_node() {
-    const KINDS: &[(&str, fn(&str) -> Poison)] = &[
+    const KINDS: &[Kind] = &[
         ("atomic.endless-text", |_| endless("200 OK", "{\"outputs\": {\"x\": \"", "x")),
         ("atomic.endless-bombs", |_| endless("200 OK", "{\"outputs\": {\"x\": [", "{\"\":0},")),
         ("atomic.endless-blanks", |_| endless("200 OK", "", " ")),
@@ -159,7 +162,7 @@ async fn what_an_executor_answers_costs_no_more_than_its_node() {
 /// Answers that fit and yet are too much, by the limits that bodies have, too.
 #[tokio::test]
 async fn an_answer_has_the_limits_of_a_body() {
-    const KINDS: &[(&str, fn(&str) -> Poison)] = &[
+    const KINDS: &[Kind] = &[
         ("atomic.deep", |node| {
             whole(succeeded(node, &format!("{{\"x\": {}1{}}}", "[".repeat(110), "]".repeat(110))))
         }),
@@ -184,7 +187,7 @@ async fn an_answer_has_the_limits_of_a_body() {
 /// Failures that are told without end are failures of their status.
 #[tokio::test]
 async fn a_failure_without_end_is_a_failure() {
-    const KINDS: &[(&str, fn(&str) -> Poison)] = &[
+    const KINDS: &[Kind] = &[
         ("atomic.refuses", |_| endless("404 Not Found", "{\"error\": {\"code\": \"", "x")),
         ("atomic.breaks-down", |_| endless("500 Internal Server Error", "", "x")),
     ];

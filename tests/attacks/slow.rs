@@ -19,6 +19,10 @@ const CONNECTIONS: usize = 50;
 /// is announced and does not come costs nothing.
 const PEAK_MIB: u64 = AT_REST_MIB + 3 * CONNECTIONS as u64 / 10;
 
+/// What is sent at first, what is sent again and again, and whether there is a
+/// request to answer.
+type Kind = (&'static [u8], Option<&'static [u8]>, bool);
+
 const TIMEOUT: (&str, &str) = ("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "1");
 
 /// Sends `beginning`, then one byte after another for as long as anybody listens:
@@ -57,7 +61,7 @@ async fn whoever_is_slow_is_turned_away_and_disturbs_nobody() {
     let chunks = b"POST /v1/runs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
         transfer-encoding: chunked\r\n\r\n1\r\n{\r\n";
     let head = b"GET /v1/health HTTP/1.1\r\nhost: x\r\nx-slow: ";
-    let kinds: [(&[u8], Option<&[u8]>, bool); 7] = [
+    let kinds: [Kind; 7] = [
         (body, None, true),
         (body, Some(b" "), true),
         (chunks, Some(b"1\r\n \r\n"), true),

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use jarvis_run_coordinator::{
     clients::RunEvents,
     model::{NodeKind, RunState},
+    store::faulty::{Chances, Faults},
     time::SystemClock,
 };
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::support::{FakeService, Program, Sts, TestServer, process::start_request, soon};
+use crate::support::{FakeService, FakeStores, Program, Sts, TestServer, process::start_request, soon};
 
 /// A registry that says of every type that it is atomic and reads only, and
 /// calls it `id` (or by what it was asked for).
@@ -229,6 +230,24 @@ async fn an_answer_without_end_fails_its_node_once_and_is_not_read_further() {
     assert_eq!(calls, 1);
     // What is on its way in the kernel's buffers is not ours to bound.
     assert!(bytes < 16 << 20, "{bytes}");
+    t.stop().await;
+}
+
+/// Anybody may ask for health, as often as they like.
+#[tokio::test]
+async fn health_reads_nothing_from_the_journal() {
+    let (stores, faults) = (FakeStores::start(), Faults::none());
+    let t = TestServer::start_with_faults(&faults, &stores.vars()).await;
+    t.run_start("atomic.hang", json!({})).await;
+    // From now on whoever reads fails.
+    faults.set_chances(Chances { fail_read: 1.0, ..Chances::default() });
+    for _ in 0..20 {
+        let health = t.get("/v1/health").await.ok();
+        let checks = health["checks"].as_array().expect("checks");
+        let outbox = checks.iter().find(|check| check["name"] == "outbox").expect("a check");
+        assert!(outbox["details"]["entries"].is_u64(), "{outbox}");
+    }
+    faults.set_chances(Chances::default());
     t.stop().await;
 }
 

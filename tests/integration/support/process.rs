@@ -150,6 +150,7 @@ impl Program {
     }
 
     /// The same, when its log is text.
+    #[allow(dead_code, reason = "only the attacks read text")]
     pub async fn start_in_text(&self) -> Process {
         let mut process = self.spawn();
         let address = |log: &Log| {
