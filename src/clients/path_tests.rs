@@ -1,7 +1,7 @@
 //! Every operation of every client that takes an id in its path, with hostile
 //! ids, against a server that notes what arrives.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::LazyLock};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -44,6 +44,10 @@ const HOSTILE: [&str; 22] = [
 /// No path can carry these.
 const IMPOSSIBLE: [&str; 3] = ["", ".", ".."];
 
+/// One for all: to make one takes longer than all that it sends.
+static HTTP: LazyLock<reqwest::Client> =
+    LazyLock::new(|| reqwest::Client::builder().no_proxy().build().expect("a client"));
+
 type Call = Pin<Box<dyn Future<Output = ()>>>;
 
 /// An operation: what stands before and behind the id, and how it is called at
@@ -62,7 +66,7 @@ macro_rules! operations {
             before: $before,
             behind: $behind,
             call: |url, $id| Box::pin(async move {
-                let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+                let http = HTTP.clone();
                 let $client = $module::Client::new_with_client(&url, http, Peer::anonymous(Service::$service));
                 let _ = $call.await;
             }),

@@ -7,8 +7,9 @@ use crate::{
     target::{AT_REST_MIB, Target},
 };
 
-/// What is logged waits in a queue of some thousand lines of some kilobytes.
-const PEAK_MIB: u64 = AT_REST_MIB + 32;
+/// Names of a mebibyte, of which each run has some copies; what is logged of them
+/// waits in a queue of some thousand lines of a kilobyte.
+const PEAK_MIB: u64 = AT_REST_MIB + 64;
 
 const FORGED: &str = "x\n2026-01-01T00:00:00.000000Z CRIT forged::line: all is lost\r\n\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{2028}";
 
@@ -68,7 +69,7 @@ async fn a_request_that_says_much_that_is_not_taken_is_one_line() {
         "node_runs": vec![spec; 1_000]});
     let (status, answer) = target.process.post("/v1/node-runs", &create).await;
     assert_eq!(status, 200, "{answer}");
-    let log = target.alive(2 * PEAK_MIB).await;
+    let log = target.alive(PEAK_MIB).await;
     assert_eq!(log.lines().filter(|line| line.contains("only the coordinator writes")).count(), 1, "{log}");
     assert!(log.lines().count() < 30, "{log}");
 }
