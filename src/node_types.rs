@@ -23,7 +23,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use serde_json::Value;
 use slog::{Logger, warn};
 
 use crate::{
@@ -33,7 +32,7 @@ use crate::{
         path::fits_into_a_path,
     },
     engine::NodeTypeFacts,
-    model::{NodeKind, NodeTypeRef, SideEffectClass},
+    model::{NodeKind, NodeTypeRef},
     time::{Clock, Timestamp, within},
 };
 
@@ -173,7 +172,7 @@ impl Registry {
             Ok(answer) => Ok(Some(from_registry(answer))),
             Err(error) if error.status == Some(404) => Ok(None),
             Err(error) => {
-                let reason = error.details.get("error").and_then(Value::as_str).unwrap_or(&error.message);
+                let reason = error.details.text("error").unwrap_or(error.message);
                 Err(format!("{}: {reason}", error.code))
             }
         };
@@ -203,13 +202,11 @@ impl Registry {
 }
 
 fn from_registry(node_type: NodeType) -> NodeTypeFacts {
-    let says = |key: &str| node_type.extensions.as_ref().and_then(|extensions| extensions.get(key));
+    let says = |key: &str| node_type.extensions.as_ref().and_then(|extensions| extensions.raw(key));
     NodeTypeFacts {
         kind: Some(node_type.kind),
-        side_effect: says("jarvis.side_effect")
-            .and_then(Value::as_str)
-            .and_then(|class| class.parse::<SideEffectClass>().ok()),
-        idempotent: says("jarvis.idempotent") == Some(&Value::Bool(true)),
+        side_effect: says("jarvis.side_effect").and_then(|class| serde_json::from_str(class).ok()),
+        idempotent: says("jarvis.idempotent") == Some("true"),
         constraints: node_type.constraints,
     }
 }
@@ -231,6 +228,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::SideEffectClass;
 
     #[test]
     fn prefixes_tell_the_kind_in_any_case() {

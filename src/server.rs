@@ -199,7 +199,14 @@ impl Server {
         };
         let stopping = tasks.stopping().clone();
         let front = Front::new(limits, &stopping);
-        let context = ServerContext { coordinator, authenticator, clock: steady, stopping, front };
+        let context = ServerContext {
+            coordinator,
+            authenticator,
+            clock: steady,
+            body_values_max: settings.limits.body_values,
+            stopping,
+            front,
+        };
         let address = format!("{}:{}", settings.listen.host, settings.listen.port);
         let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
         let mut addresses =

@@ -66,6 +66,9 @@ pub(super) trait Doorkeeper: ServerContext {
         headers: &HeaderMap,
     ) -> impl Future<Output = Result<Admission, AuthError>> + Send;
 
+    /// How many JSON values a body may have.
+    fn body_values_max(&self) -> u64;
+
     /// What holds crowds and laggards off.
     fn front(&self) -> &Front;
 
@@ -112,7 +115,14 @@ pub(super) fn behind_door<C: Doorkeeper>(inner: ApiDescription<C>) -> ApiDescrip
                         "caller" => caller.as_ref().map(Principal::subject));
                     rqctx.endpoint = route.endpoint;
                     limit_size(&request, rqctx.request_body_max_bytes())?;
-                    visit::conduct(caller, front.patience, route.handler.handle_request(rqctx, request)).await
+                    let values = rqctx.context().body_values_max();
+                    visit::conduct(
+                        caller,
+                        values,
+                        front.patience,
+                        route.handler.handle_request(rqctx, request),
+                    )
+                    .await
                 };
                 // Dropshot would break the connection off.
                 let served = AssertUnwindSafe(served).catch_unwind().await;

@@ -7,7 +7,7 @@
 //!   connections.rs, sockets.rs  what sends nothing is closed
 //!   visit.rs    the caller, on its way in; the error, on its way out
 //! mod.rs      the endpoints: take the request apart, call the coordinator, wrap the answer
-//!   body.rs     JSON in, checked by shape.rs
+//!   body.rs     JSON in: read by tree.rs, checked by shape.rs
 //!   stream.rs   lines out
 //!   nodelay.rs  … without waiting
 //!   errors.rs   failures out
@@ -35,6 +35,7 @@ mod sockets;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod visit;
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -81,6 +82,8 @@ pub struct ServerContext {
     pub authenticator: Arc<Authenticator>,
     /// What everything is timed with.
     pub clock: Arc<SteadyClock>,
+    /// How many JSON values a request body may have.
+    pub body_values_max: u64,
     /// Cancelled when the server begins to stop: streams that wait for more
     /// events end then, because closing waits for them.
     pub stopping: CancellationToken,
@@ -126,6 +129,10 @@ impl door::Doorkeeper for ServerContext {
         self.authenticator.authenticate(path, headers).await
     }
 
+    fn body_values_max(&self) -> u64 {
+        self.body_values_max
+    }
+
     fn front(&self) -> &Front {
         &self.front
     }
@@ -146,6 +153,7 @@ pub struct ListenConfig {
 
 impl ListenConfig {
     pub const DEFAULT_BODY_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+    pub const DEFAULT_BODY_VALUES_MAX: u64 = 200_000;
 }
 
 /// A server that listens.
@@ -258,7 +266,8 @@ struct NodeRunPath {
 /// Report how the service is doing
 #[endpoint { method = GET, path = "/v1/health", operation_id = "health", tags = ["health"] }]
 async fn health_get(rq: Rq) -> Answer<HttpResponseOk<Health>> {
-    let ServerContext { coordinator, authenticator, clock, stopping: _, front: _ } = rq.context();
+    let ServerContext { coordinator, authenticator, clock, body_values_max: _, stopping: _, front: _ } =
+        rq.context();
     // Who gets no requests because of missing keys would never fetch any.
     authenticator.warm_up();
     let health = health::with_signing_keys(coordinator.health(), &authenticator.status());

@@ -21,7 +21,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::errors::ApiError;
+use super::{ListenConfig, errors::ApiError};
 use crate::{
     auth::{AuthError, Principal},
     coordinator::CoordinatorError,
@@ -29,6 +29,7 @@ use crate::{
 
 struct Visit {
     caller: Cell<Option<Principal>>,
+    body_values_max: u64,
     patience: Patience,
     failure: Cell<Option<ApiError>>,
 }
@@ -63,20 +64,27 @@ tokio::task_local! {
     static VISIT: Visit;
 }
 
-/// Lets `endpoint` work for `caller`. If it fails, the error is the one that
-/// it (or its extractors) left, not what dropshot made of that.
+/// Lets `endpoint` work for `caller`, on a body of at most so many JSON values
+/// that comes in time. If it fails, the error is the one that it (or its
+/// extractors) left, not what dropshot made of that.
 pub(super) async fn conduct<T, E>(
     caller: Option<Principal>,
+    body_values_max: u64,
     patience: Patience,
     endpoint: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ApiError> {
-    let visit = Visit { caller: Cell::new(caller), patience, failure: Cell::new(None) };
+    let visit = Visit { caller: Cell::new(caller), body_values_max, patience, failure: Cell::new(None) };
     let answered = async {
         let answer = endpoint.await;
         answer.map_err(|_| VISIT.with(|visit| visit.failure.take()))
     };
     let answer = VISIT.scope(visit, answered).await;
     answer.map_err(|left| left.unwrap_or_else(|| ApiError::internal("an endpoint failed and left no error")))
+}
+
+/// How many JSON values the body of this request may have.
+pub(super) fn body_values_max() -> u64 {
+    VISIT.try_with(|visit| visit.body_values_max).unwrap_or(ListenConfig::DEFAULT_BODY_VALUES_MAX)
 }
 
 /// Leaves `error` for the door. The first one counts: dropshot converts it on,

@@ -31,7 +31,7 @@ impl Told {
         let told = |seq, type_, path, data: serde_json::Value| {
             let mut told = event("a", seq, path).event;
             told.type_ = type_;
-            told.data = data.as_object().cloned();
+            told.data = data.as_object().cloned().map(Into::into);
             told
         };
         let events = vec![

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
-use super::{Service, bounded};
-use crate::model::{Error, ErrorEnvelope};
+use super::{
+    Service,
+    bounded::{self, Limit},
+};
+use crate::model::{Error, ErrorEnvelope, JSON_LEVELS_MAX, JsonObject};
 
 /// A call to another service that did not give what was asked for.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -14,7 +18,7 @@ pub struct CallError {
     /// The service's own code, or `<service>_unavailable`.
     pub code: String,
     pub message: String,
-    pub details: Map<String, Value>,
+    pub details: JsonObject,
     /// None if no answer came.
     pub status: Option<u16>,
     /// The connection was never made: the service has not begun anything.
@@ -63,12 +67,6 @@ impl CallError {
                 retryable: true,
                 retry_after: None,
             },
-            progenitor_client::Error::CommunicationError(error)
-            | progenitor_client::Error::ResponseBodyError(error)
-                if bounded::limit_broken(&error).is_some() =>
-            {
-                Self::too_large(service, bounded::limit_broken(&error).unwrap_or_default())
-            }
             progenitor_client::Error::CommunicationError(error) => {
                 let reason = if error.is_connect() {
                     "the connection could not be made"
@@ -79,9 +77,10 @@ impl CallError {
                 };
                 Self { never_sent: error.is_connect(), ..Self::unavailable(service, reason) }
             }
-            progenitor_client::Error::ResponseBodyError(_) => {
-                Self::unavailable(service, "the answer broke off")
-            }
+            progenitor_client::Error::ResponseBodyError(error) => match bounded::limit_broken(&error) {
+                Some(limit) => Self::too_much(service, limit),
+                None => Self::unavailable(service, "the answer broke off"),
+            },
             progenitor_client::Error::InvalidResponsePayload(_, error) => Self {
                 status: Some(200),
                 retryable: false,
@@ -112,16 +111,16 @@ impl CallError {
         }
     }
 
-    /// An answer that was not read to its end. It is whole where it came from:
-    /// asking again would bring it again.
-    fn too_large(service: Service, limit: usize) -> Self {
-        let unavailable = Self::unavailable(service, &format!("the answer has more than {limit} bytes"));
+    /// An answer that was not read to its end, or not looked into. It is whole
+    /// where it came from: asking again would bring it again.
+    fn too_much(service: Service, limit: Limit) -> Self {
+        let unavailable = Self::unavailable(service, &format!("the answer has {limit}"));
         let error = Self { status: Some(200), retryable: false, ..unavailable };
         match service {
             Service::AtomicExecutor => Self {
                 code: "atomic_executor_invalid_result".into(),
-                message: format!("{} answered with more than {limit} bytes", service.label()),
-                details: Map::new(),
+                message: format!("{} answered with {limit}", service.label()),
+                details: JsonObject::new(),
                 ..error
             },
             Service::ArtifactStore
@@ -143,7 +142,7 @@ impl CallError {
     /// For a person who knows what was asked of whom.
     fn in_a_line(&self) -> String {
         let Self { code, message, details, status, .. } = self;
-        match (status, details.get("error").and_then(Value::as_str)) {
+        match (status, details.text("error")) {
             (Some(status), _) => format!("{status} {code}: {message}"),
             (None, Some(reason)) => format!("{code}: {message}: {reason}"),
             (None, None) => format!("{code}: {message}"),
@@ -176,12 +175,18 @@ fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
     Some(wait.to_std().unwrap_or_default())
 }
 
-fn reason_only(reason: &str) -> Map<String, Value> {
-    Map::from_iter([("error".into(), reason.into())])
+fn reason_only(reason: &str) -> JsonObject {
+    [("error", reason.into())].into()
 }
 
 /// The code of an envelope that we made ourselves: no service says this.
 const NOT_AN_ENVELOPE: &str = "";
+
+/// How services built with FastAPI report a failure.
+#[derive(Deserialize)]
+struct Detail {
+    detail: String,
+}
 
 /// What is read of an answer that tells of a failure.
 const FAILURE_BYTES: usize = 1 << 20;
@@ -195,7 +200,7 @@ pub(super) async fn as_envelope(answer: reqwest::Response) -> reqwest::Result<re
         return Ok(answer);
     }
     let headers = answer.headers().clone();
-    let body = match bounded::body(answer, FAILURE_BYTES).bytes().await {
+    let body = match bounded::json(answer, FAILURE_BYTES, JSON_LEVELS_MAX).bytes().await {
         // Nobody has that much to say about a failure: its status has to do.
         Err(error) if bounded::limit_broken(&error).is_some() => bytes::Bytes::new(),
         body => body?,
@@ -204,9 +209,9 @@ pub(super) async fn as_envelope(answer: reqwest::Response) -> reqwest::Result<re
         Ok(_) => body,
         Err(_) => {
             // The JARVIS stores say {"detail": "…"}; a proxy says anything.
-            let detail = serde_json::from_slice::<Value>(&body).ok();
-            let detail = detail.as_ref().and_then(|body| body["detail"].as_str());
-            let message = detail.map_or_else(|| format!("HTTP status {}", status.as_u16()), str::to_owned);
+            let detail = serde_json::from_slice::<Detail>(&body);
+            let message =
+                detail.map_or_else(|_| format!("HTTP status {}", status.as_u16()), |body| body.detail);
             json!({"error": {"code": NOT_AN_ENVELOPE, "message": message}}).to_string().into()
         }
     };

@@ -27,12 +27,14 @@ pub mod verbatim;
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 
 pub use error::CallError;
 pub use run_events::RunEvents;
 #[cfg(feature = "server")]
 pub use tokens::{TokenSource, TokenSourceOptions};
+
+use crate::model::JSON_LEVELS_MAX;
 
 macro_rules! clients {
     ($($(#[$when:meta])? $name:ident)*) => { $(
@@ -172,11 +174,30 @@ impl Peer {
         http: &reqwest::Client,
         request: reqwest::Request,
     ) -> reqwest::Result<reqwest::Response> {
+        let levels_max = self.levels_max(&request);
         let answer = self.send(http, request).await?;
-        Ok(match self.max_answer_bytes {
-            Some(limit) => bounded::body(answer, limit),
-            None => answer,
+        Ok(match (self.max_answer_bytes, levels_max) {
+            (None, _) => answer,
+            (Some(limit), Some(levels)) if answer.status().is_success() => {
+                bounded::json(answer, limit, levels)
+            }
+            (Some(limit), Some(_) | None) => bounded::body(answer, limit),
         })
+    }
+
+    /// How deep the answer to this may be nested; `None`: it need not be JSON.
+    fn levels_max(&self, request: &reqwest::Request) -> Option<u32> {
+        match self.service {
+            // An artifact is any bytes; about artifacts it speaks JSON.
+            Service::ArtifactStore => request.headers().contains_key(ACCEPT).then_some(JSON_LEVELS_MAX),
+            Service::AtomicExecutor
+            | Service::CompositeExecutor
+            | Service::NodeRegistry
+            | Service::Pdp
+            | Service::Selection => Some(JSON_LEVELS_MAX),
+            // These give back what we have made of requests and answers.
+            Service::EventStream | Service::RunCoordinator | Service::RunStore => Some(RECORD_LEVELS_MAX),
+        }
     }
 
     async fn send(
@@ -191,6 +212,10 @@ impl Peer {
         http.execute(request).await
     }
 }
+
+/// Runs, node runs and events wrap what a request or an executor brought into
+/// some levels more (an error's details are in its node's extensions, say).
+const RECORD_LEVELS_MAX: u32 = JSON_LEVELS_MAX + 20;
 
 const BEARER: &str = "Bearer ";
 

@@ -28,6 +28,7 @@ use tokio::sync::watch;
 
 use super::{BEARER, bear, bounded};
 use crate::{
+    model::JSON_LEVELS_MAX,
     tasks::TaskSet,
     time::{Clock, Timestamp},
 };
@@ -224,7 +225,7 @@ impl TokenSource {
             };
             failed(reason, &root_cause(&error))
         })?;
-        let answer = bounded::body(answer, ANSWER_BYTES);
+        let answer = bounded::json(answer, ANSWER_BYTES, JSON_LEVELS_MAX);
         let status = answer.status();
         if !status.is_success() {
             let refusal = answer.json::<Map<String, Value>>().await.unwrap_or_default();

@@ -126,6 +126,8 @@ pub struct OutboundAuth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub body_bytes: usize,
+    /// JSON values in a request body.
+    pub body_values: u64,
     /// How long a request body may take to arrive.
     pub body_timeout: Duration,
     /// Requests in work at the same time.
@@ -195,6 +197,7 @@ impl Settings {
             limits: Limits {
                 body_bytes: v::MAX_BODY_BYTES
                     .read_required(vars, |text| usize::try_from(value::bytes(text)?).ok())?,
+                body_values: v::MAX_BODY_VALUES.read_required(vars, value::count)? as u64,
                 body_timeout: v::BODY_TIMEOUT_SECS.read_required(vars, value::seconds)?,
                 requests: v::MAX_REQUESTS.read_required(vars, value::count)?,
                 streams: v::MAX_STREAMS.read_required(vars, value::count)?,

@@ -132,6 +132,9 @@ variables! {
     "Limits" {
         MAX_BODY_BYTES = own("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", Kind::Bytes,
             "Largest request body; a larger one gets 413.").default("8m");
+        MAX_BODY_VALUES = own("JARVIS_RUN_COORDINATOR_MAX_BODY_VALUES", Kind::Count,
+            "JSON values in a request body (each object, list, string, number, … counts); more get 400. A small \
+             text may be made of very many, and each costs memory and time.").default("200000");
         MAX_ANSWER_BYTES = own("JARVIS_RUN_COORDINATOR_MAX_ANSWER_BYTES", Kind::Bytes,
             "Largest answer of an executor or another service; a larger one is not read to its end. The node of \
              an Atomic Executor fails with atomic_executor_invalid_result then.").default("32m");

@@ -19,7 +19,7 @@ use crate::{
     model::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
     node_types::RegistryUnavailable,
     policy::{NODE_RUN_EXECUTE, Question},
-    record::{Job, NodePath, NodeRecord, RunRecord},
+    record::{Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::{Timestamp, backoff},
 };
 
@@ -73,6 +73,12 @@ impl Coordinator {
         let (asked, queue) = (asked.as_ref(), &self.parts.queue);
         let rules = &self.parts.rules;
         self.command(&task.run, |now| async move {
+            // Many may have ended while they waited for their turn.
+            let waits =
+                self.head_find(&task.node).await?.is_some_and(|head| head.job() == Some(Job::Dispatch));
+            if !waits {
+                return Ok(engine::Decision { changes: None, answer: None });
+            }
             let view = self.node_view(&task.node).await?;
             if !is_dispatchable(&view.node) {
                 return Ok(engine::Decision { changes: None, answer: None });
@@ -173,7 +179,7 @@ impl Coordinator {
     ) -> Result<Applied, CoordinatorError> {
         let applied = self
             .command(run, |now| async move {
-                let view = self.node_view(node).await?;
+                let view = self.bare_view(node).await?;
                 let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
                 Ok(engine::attempt_finish(view, attempt, result.clone(), rules, lease, now))
             })
@@ -198,7 +204,7 @@ impl Coordinator {
         attempt: u32,
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
-            let view = self.node_view(node).await?;
+            let view = self.bare_view(node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run, 1));
             let waits = view.node.attempt == attempt
                 && view.node.wake.as_ref().is_some_and(|wake| wake.job == Job::Deadline);
@@ -223,9 +229,9 @@ impl Coordinator {
     pub(crate) async fn node_to_cancel(
         &self,
         node: &NodeRunId,
-    ) -> Result<Option<NodeRecord>, CoordinatorError> {
-        let node = self.node_find(node).await?;
-        Ok(node.filter(|node| node.wake.as_ref().is_some_and(|wake| wake.job == Job::CancelExecutor)))
+    ) -> Result<Option<NodeHead>, CoordinatorError> {
+        let node = self.head_find(node).await?;
+        Ok(node.filter(|node| node.job() == Some(Job::CancelExecutor)))
     }
 
     /// Notes what came of telling the executor of a node that is over.
@@ -236,13 +242,15 @@ impl Coordinator {
         telling: Telling,
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
-            let run = self.run_fetch(run).await?;
+            let Some(head) = self.head_find(node).await? else {
+                return Err(CoordinatorError::NodeRunNotFound(node.clone()));
+            };
             let told = match telling {
                 Telling::Acknowledged => Told::Yes,
                 Telling::Again { after } => Told::Again(now + after),
                 Telling::GivenUp => Told::GivenUp,
             };
-            Ok(engine::executor_told(&run, self.node_fetch(node).await?, told, now))
+            Ok(engine::executor_told(head, told, now))
         })
         .await
     }
@@ -256,7 +264,7 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         let failed = &failed;
         self.command(&task.run, |now| async move {
-            let view = self.node_view(&task.node).await?;
+            let view = self.bare_view(&task.node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(engine::attempt_defer(view, failed.clone(), rules, lease, now))
         })
@@ -266,7 +274,7 @@ impl Coordinator {
     /// Ends a node whose time is up while it waits to be handed over.
     pub(crate) async fn attempt_overdue(&self, task: &Task) -> Result<(), CoordinatorError> {
         self.command(&task.run, |now| async move {
-            let view = self.node_view(&task.node).await?;
+            let view = self.bare_view(&task.node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(match is_dispatchable(&view.node) {
                 true => engine::node_expire(view, rules, lease, now),
@@ -284,7 +292,7 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
             let run = self.run_fetch(run).await?;
-            Ok(engine::attempt_retry(&run, self.node_fetch(node).await?, now + wait, now))
+            Ok(engine::attempt_retry(&run, self.node_fetch_bare(node).await?, now + wait, now))
         })
         .await
     }
@@ -298,7 +306,7 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         let error = &error;
         self.command(run, |now| async move {
-            let view = self.node_view(node).await?;
+            let view = self.bare_view(node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(engine::attempt_refuse(view, facts, error.clone(), rules, lease, now))
         })
@@ -324,7 +332,7 @@ impl Coordinator {
                 ("parent_node_run_id".into(), json!(node.node.parent_node_run_id)),
                 ("side_effect".into(), json!(node.side_effect.or(facts.side_effect))),
                 ("attempt".into(), json!(node.attempt + 1)),
-                (INPUTS_DIGEST.into(), digest(node.node.inputs.as_ref().unwrap_or(&Map::new())).into()),
+                (INPUTS_DIGEST.into(), digest(&node.node.inputs.clone().unwrap_or_default()).into()),
             ]),
         };
         let question = Question {

@@ -88,8 +88,9 @@ impl Coordinator {
         let run_id = self.node_for(caller, node).await?.node.run_id;
         let report = &report;
         self.request(&run_id, |now| async move {
-            let view = self.node_view(node).await?;
-            Ok(engine::node_evaluate(view.run, view.node, report.clone(), now))
+            let node = self.node_fetch_bare(node).await?;
+            let run = self.run_fetch(&node.node.run_id).await?;
+            Ok(engine::node_evaluate(run, node, report.clone(), now))
         })
         .await?;
         debug!(self.parts.log, "node run evaluated"; "run_id" => %run_id, "node_run_id" => %node, "caller" => caller.subject());
@@ -107,7 +108,7 @@ impl Coordinator {
         let (completion, _turn) = self.completion_offload(node, completion).await;
         let completion = &completion;
         self.request(&run_id, |now| async move {
-            let view = self.node_view(node).await?;
+            let view = self.bare_view(node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(engine::node_complete(view, completion.clone(), rules, lease, now)?)
         })
@@ -119,7 +120,15 @@ impl Coordinator {
 
     /// A node with its run and, if it may have any, its live descendants.
     pub(super) async fn node_view(&self, node: &NodeRunId) -> Result<NodeView, CoordinatorError> {
-        let node = self.node_fetch(node).await?;
+        self.view_of(self.node_fetch(node).await?).await
+    }
+
+    /// The same for a decision that inputs and outputs do not matter to.
+    pub(super) async fn bare_view(&self, node: &NodeRunId) -> Result<NodeView, CoordinatorError> {
+        self.view_of(self.node_fetch_bare(node).await?).await
+    }
+
+    async fn view_of(&self, node: NodeRecord) -> Result<NodeView, CoordinatorError> {
         let run = self.run_fetch(&node.node.run_id).await?;
         let live_below = match node.children > 0 && !node.is_terminal() {
             true => self.parts.store.nodes_live(run.id(), Some(&node.path)).await?,
@@ -137,7 +146,8 @@ impl Coordinator {
     }
 
     pub(super) async fn parent_fetch(&self, parent: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
-        let found = self.node_find(parent).await?;
+        let found = self.parts.store.node_fetch_bare(parent).await;
+        let found = found.map_err(|failure| self.store_failed(failure))?;
         found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))
     }
 }

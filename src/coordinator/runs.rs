@@ -3,16 +3,17 @@
 use serde::Serialize;
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
-use slog::{debug, info, warn};
+use slog::{debug, error, info, warn};
 
 use super::{Coordinator, CoordinatorError, FieldError, access};
 use crate::{
     auth::Principal,
     engine::{self, NodeTypeFacts, PolicyDecided, StartRun},
     ids::{NodeRunId, RunId},
-    model::{Extensions, NodeRun, NodeRunState, Run, RunStartRequest},
+    model::{Extensions, NodeRun, NodeRunState, Run, RunStartRequest, json::canonical},
     node_types::RegistryUnavailable,
     policy::{Question, RUN_START},
+    store::StoreError,
 };
 
 impl Coordinator {
@@ -55,7 +56,7 @@ impl Coordinator {
             .request(&run_id, |now| async move {
                 let existing = self.parts.store.run_fetch(&command.run_id).await?;
                 let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(&command.run_id, 1));
-                Ok(engine::run_start(existing.as_ref(), command.clone(), rules, lease, now)?)
+                Ok(engine::run_start(existing.as_ref(), command, rules, lease, now)?)
             })
             .await?;
         debug!(self.parts.log, "run started"; "run_id" => %run.run_id, "state" => %run.state, "caller" => caller.subject());
@@ -77,8 +78,7 @@ impl Coordinator {
                     true => Vec::new(),
                     false => self.parts.store.nodes_live(run, None).await?,
                 };
-                let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
-                Ok(engine::run_cancel(record, live, rules, lease, now))
+                Ok(engine::run_cancel(record, live, &self.parts.queue.always(), now))
             })
             .await?;
         info!(self.parts.log, "run canceled"; "run_id" => %run, "state" => %canceled.state, "caller" => caller.subject());
@@ -91,8 +91,17 @@ impl Coordinator {
         self.command(run, |now| async move {
             let record = self.run_fetch(run).await?;
             let live = self.parts.store.nodes_live(run, None).await?;
+            // Damage of one record must not keep a run alive.
+            let root = match self.parts.store.node_fetch_bare(&record.run.root_node_run_id).await {
+                Err(StoreError::Damaged(damage)) => {
+                    error!(self.parts.log, "the run ends without the record of its root"; "run_id" => %run,
+                        "error" => damage);
+                    None
+                }
+                found => found?,
+            };
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
-            Ok(engine::run_expire(record, live, rules, lease, now))
+            Ok(engine::run_expire(record, root, live, rules, lease, now))
         })
         .await
     }
@@ -197,7 +206,6 @@ pub(super) const INPUTS_DIGEST: &str = "inputs_sha256";
 
 /// The same for the same content, however its members were ordered.
 pub(super) fn digest(content: &impl Serialize) -> String {
-    // `Value`'s maps are sorted; ours are not all.
-    let canonical = serde_json::to_value(content).map(|value| value.to_string()).unwrap_or_default();
+    let canonical = canonical::text_of(content).unwrap_or_default();
     Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
 }

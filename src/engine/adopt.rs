@@ -36,7 +36,7 @@ use super::{
 use crate::{
     ids::{NodeRunId, RunId},
     model::{NodeKind, NodeRun, NodeRunState, Run, RunEvent, RunEventType, RunState},
-    record::{EventRecord, Job, NodePath, NodeRecord, RunRecord},
+    record::{EventRecord, Job, NodePath, NodeRecord, RunRecord, Unread},
     time::Timestamp,
 };
 
@@ -99,10 +99,10 @@ pub fn run_adopt(stored: StoredRun, rules: &Rules, now: Timestamp) -> Decision<(
     let mut draft = Draft::new(run, now);
     if imported.is_empty() && paths.is_empty() && !draft.run.is_terminal() {
         // Its start came no further than the Run itself.
-        draft.event(RunEventType::RunStarted, None, json!({"root_node_run_id": given.root_node_run_id}));
+        draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(given.root_node_run_id))]);
     }
     unwanted.sort_by_key(|node| Reverse(node.path.depth()));
-    draft.cancel_all(rules, unwanted, &None);
+    draft.cancel_new(rules, unwanted);
     end_run(&mut draft, root.as_ref(), &events);
     for node in stay {
         draft.put(node);
@@ -121,15 +121,16 @@ fn end_run(draft: &mut Draft, root: Option<&NodeRecord>, events: &[RunEvent]) {
             let state = draft.run.run.state;
             // Canceled by request, it did not end with its root.
             let root = root.filter(|_| state != RunState::Canceled);
-            draft.event(RunEventType::RunCompleted, root, json!({ "state": state }));
+            draft.event(RunEventType::RunCompleted, root, [("state", json!(state))]);
         }
         return;
     }
+    let place = root.map(|root| (root.id(), &root.path));
     match root.map(|root| root.node.state) {
         None => draft.end_run(RunState::Failed, None),
-        Some(NodeRunState::Succeeded) => draft.end_run(RunState::Succeeded, root),
-        Some(NodeRunState::Failed) => draft.end_run(RunState::Failed, root),
-        Some(NodeRunState::Canceled) => draft.end_run(RunState::Canceled, root),
+        Some(NodeRunState::Succeeded) => draft.end_run(RunState::Succeeded, place),
+        Some(NodeRunState::Failed) => draft.end_run(RunState::Failed, place),
+        Some(NodeRunState::Canceled) => draft.end_run(RunState::Canceled, place),
         Some(NodeRunState::Queued | NodeRunState::Assigned | NodeRunState::Running) => {}
     }
 }
@@ -171,9 +172,12 @@ fn run_record(
     let over = events.iter().find(|event| event.type_ == RunEventType::RunCompleted);
     match (run.state, over) {
         (RunState::Queued | RunState::Running, Some(over)) => {
-            let state = over.data.as_ref().and_then(|data| data.get("state")).and_then(Value::as_str);
-            let state =
-                state.and_then(|state| state.parse().ok()).filter(|state: &RunState| state.is_terminal());
+            let state = over.data.as_ref().and_then(|data| data.get("state"));
+            let state = state
+                .as_ref()
+                .and_then(Value::as_str)
+                .and_then(|state| state.parse().ok())
+                .filter(|state: &RunState| state.is_terminal());
             run.state = state.unwrap_or(RunState::Failed);
             run.ended_at.get_or_insert(over.time);
         }
@@ -206,9 +210,10 @@ fn node_record(
     let StoredNode { node, facts } = stored;
     // A request that was refused may have been told all the same, so whichever
     // is more: then the limit was reached.
-    let counted = own(node.extensions.as_ref(), DECOMPOSITION_ROUNDS).and_then(Value::as_u64);
+    let counted = own(node.extensions.as_ref(), DECOMPOSITION_ROUNDS).and_then(|text| text.parse().ok());
     let rounds = told_rounds.max(counted.unwrap_or_default()).min(ROUNDS_MAX);
     let mut record = NodeRecord {
+        unread: Unread::default(),
         version: 0,
         path,
         children,

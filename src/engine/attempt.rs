@@ -16,21 +16,19 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::{
     Decision, Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules, constraints,
     draft::{Draft, End, is_at_executor, wake},
-    extensions::to_value,
     retry::{self, FailedCall},
     start::denied,
 };
 use crate::{
+    ids::{NodeRunId, RunId},
     model::{
-        ConstraintEnvelope, Error, EvaluationResult, EvaluationStatus, ExecutorBinding, Map, NodeKind,
+        ConstraintEnvelope, Error, EvaluationResult, EvaluationStatus, ExecutorBinding, JsonObject, NodeKind,
         NodeRunState, ResourceRef, RunEventType,
     },
-    record::{Adopted, AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord, RunRecord, Wake},
+    record::{Adopted, AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeHead, NodeRecord, RunRecord, Wake},
     time::Timestamp,
 };
 
@@ -48,10 +46,16 @@ impl Attempt {
     }
 
     /// The entry of the attempt log.
-    pub(super) fn record(self, node: &NodeRecord, outcome: AttemptOutcome, now: Timestamp) -> AttemptRecord {
+    pub(super) fn record(
+        self,
+        node: &NodeRunId,
+        run: &RunId,
+        outcome: AttemptOutcome,
+        now: Timestamp,
+    ) -> AttemptRecord {
         AttemptRecord {
-            node_run_id: node.id().clone(),
-            run_id: node.node.run_id.clone(),
+            node_run_id: node.clone(),
+            run_id: run.clone(),
             attempt: self.number,
             started_at: self.started_at,
             ended_at: now,
@@ -87,7 +91,7 @@ pub enum AttemptResult {
     /// The work is done, well or badly. `state` is terminal.
     Answered {
         state: NodeRunState,
-        outputs: Option<Map>,
+        outputs: Option<JsonObject>,
         output_artifacts: Option<Vec<ResourceRef>>,
         error: Option<Error>,
     },
@@ -284,15 +288,15 @@ pub fn attempt_finish(
             AttemptResult::Failed(failed) => (NodeRunState::Failed, Some(failed.error)),
         };
         let outcome = AttemptOutcome::Late { state, error };
-        let record = attempt.record(&node, outcome, now);
-        let changes = ChangeSet { attempts: vec![record], nodes: Vec::new(), ..node_only(&run, node, now) };
+        let record = attempt.record(node.id(), run.id(), outcome, now);
+        let changes = ChangeSet { attempts: vec![record], ..nothing(run.id(), now) };
         return Decision { changes: Some(changes), answer: Applied::Late };
     }
     let mut draft = Draft::new(run, now);
     let end = match result {
         AttemptResult::Answered { state, outputs, output_artifacts, error } => {
             let evaluation = evaluation(state);
-            draft.event(RunEventType::NodeEvaluated, Some(&node), to_value(&evaluation));
+            draft.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&evaluation));
             // The newest judgement stands; the events keep the older ones (G25).
             node.node.evaluation_result = Some(evaluation);
             End { state, outputs, output_artifacts, error, tell_executor: false }
@@ -348,7 +352,7 @@ pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp
             "executor_outcome_unknown",
             "The coordinator stopped while the node was at its executor, and it may not be executed twice",
         );
-        error.details = json!({"attempt": attempt.number}).as_object().cloned();
+        error.details = Some([("attempt", attempt.number.into())].into());
         let end = End { tell_executor: true, ..End::failed(error) };
         draft.end(rules, node, live_below, end, lease);
     }
@@ -373,7 +377,7 @@ pub enum Told {
 }
 
 /// Notes what came of telling the executor of a node that is over.
-pub fn executor_told(run: &RunRecord, mut node: NodeRecord, told: Told, now: Timestamp) -> Decision<()> {
+pub fn executor_told(mut node: NodeHead, told: Told, now: Timestamp) -> Decision<()> {
     let Some(Wake { job: Job::CancelExecutor, tries, .. }) = node.wake else {
         return Decision::unchanged(());
     };
@@ -383,9 +387,11 @@ pub fn executor_told(run: &RunRecord, mut node: NodeRecord, told: Told, now: Tim
         Told::Again(at) => (Some(again(at)), false),
         Told::GivenUp => (None, true),
     };
-    let fenced = fenced.then(|| Attempt::current(&node, now).record(&node, AttemptOutcome::Fenced, now));
+    let attempt = Attempt { number: node.attempt, started_at: node.started_at.unwrap_or(now) };
+    let fenced = fenced.then(|| attempt.record(&node.node_run_id, &node.run_id, AttemptOutcome::Fenced, now));
     node.wake = next;
-    let changes = ChangeSet { attempts: fenced.into_iter().collect(), ..node_only(run, node, now) };
+    let attempts = fenced.into_iter().collect();
+    let changes = ChangeSet { attempts, heads: vec![node.clone()], ..nothing(&node.run_id, now) };
     Decision { changes: Some(changes), answer: () }
 }
 
@@ -428,11 +434,16 @@ fn evaluation(state: NodeRunState) -> EvaluationResult {
 
 /// A change of one node's bookkeeping: no event, so the run stays as it is.
 fn node_only(run: &RunRecord, node: NodeRecord, now: Timestamp) -> ChangeSet {
+    ChangeSet { nodes: vec![node], ..nothing(run.id(), now) }
+}
+
+fn nothing(run: &RunId, now: Timestamp) -> ChangeSet {
     ChangeSet {
-        run_id: run.run.run_id.clone(),
+        run_id: run.clone(),
         at: now,
         run: None,
-        nodes: vec![node],
+        nodes: Vec::new(),
+        heads: Vec::new(),
         events: Vec::new(),
         attempts: Vec::new(),
         adopted: Adopted::default(),

@@ -1,22 +1,23 @@
 //! Creating the children of a composite (contract §6.6, §8): the checks in
 //! the contract's order, then one change with all new children in it.
 
-use serde_json::{Number, Value, json};
+use serde_json::json;
 
 use super::{
     Decision, Disagreement, Lease, Limit, NodeTypeFacts, Rejection, Rules,
     attempt::waiting,
     constraints,
     draft::{Draft, wake},
-    extensions::{self, Writer, own, to_value},
+    extensions::{self, Writer, own},
 };
 use crate::{
     ids::NodeRunId,
     model::{
-        BindingDecision, ConstraintEnvelope, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunState,
-        RunEventType, StructuralConstraints,
+        ConstraintEnvelope, JsonObject, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunState, RunEventType,
+        StructuralConstraints,
+        json::{canonical, same_json},
     },
-    record::{Job, NodeRecord, RunRecord},
+    record::{Job, NodeRecord, RunRecord, Unread},
     time::Timestamp,
 };
 
@@ -123,16 +124,16 @@ pub fn children_create(
     parent.node.extensions = Writer::update(rules, parent.node.extensions.take())
         .own(extensions::DECOMPOSITION_ROUNDS, Some(&parent.rounds))
         .done();
-    draft.event(RunEventType::CompositeDecomposed, Some(&parent), json!({"node_run_count": added}));
+    draft.event(RunEventType::CompositeDecomposed, Some(&parent), [("node_run_count", added.into())]);
     for (node, spec) in new {
-        draft.event(RunEventType::NodeRunAssigned, Some(&node), json!({"parent_node_run_id": parent.id()}));
+        draft.event(RunEventType::NodeRunAssigned, Some(&node), [("parent_node_run_id", json!(parent.id()))]);
         let binding = spec.binding_decision.as_ref();
         if let Some(binding) = binding {
-            draft.event(RunEventType::SubtaskMapped, Some(&node), to_value(binding));
+            draft.event(RunEventType::SubtaskMapped, Some(&node), JsonObject::of(binding));
         }
         if let Some(set) = candidate_set(&spec) {
             let subtask = binding.map(|binding| binding.subtask_id.as_str());
-            let data = json!({"candidate_set_id": set, "subtask_id": subtask});
+            let data = [("candidate_set_id", set.into()), ("subtask_id", subtask.into())];
             draft.event(RunEventType::CandidateSetGenerated, Some(&node), data);
         }
         draft.put(node);
@@ -204,6 +205,7 @@ fn record(
         .own(extensions::CONSTRAINTS, merged)
         .done();
     let node = NodeRecord {
+        unread: Unread::default(),
         node: NodeRun {
             node_run_id: id,
             run_id: parent.node.run_id.clone(),
@@ -246,54 +248,33 @@ fn disagreement(
     merged: Option<&ConstraintEnvelope>,
 ) -> Option<Disagreement> {
     let stored = known.node.extensions.as_ref();
-    let empty = serde_json::Map::new();
-    let differs = |key: &str, given: Option<Value>| {
-        given.is_some_and(|given| !own(stored, key).is_some_and(|stored| json_equal(stored, &given)))
+    let differs = |key: &str, given: Option<String>| {
+        given.is_some_and(|given| !own(stored, key).is_some_and(|stored| same_json(stored, &given)))
+    };
+    let same_inputs = match &known.node.inputs {
+        Some(inputs) => inputs.same_as(&spec.inputs),
+        None => spec.inputs.is_empty(),
     };
     if known.node.run_id != parent.node.run_id || known.node.parent_node_run_id.as_ref() != Some(parent.id())
     {
         Some(Disagreement::Parent)
     } else if known.node.node_type_ref != spec.node_type_ref {
         Some(Disagreement::NodeType)
-    } else if !maps_equal(known.node.inputs.as_ref().unwrap_or(&empty), &spec.inputs) {
+    } else if !same_inputs {
         Some(Disagreement::Inputs)
     } else if differs(
         extensions::BINDING_DECISION,
-        spec.binding_decision.as_ref().map(to_value::<BindingDecision>),
+        spec.binding_decision.as_ref().and_then(canonical::text_of),
     ) {
         Some(Disagreement::BindingDecision)
-    } else if differs(extensions::CANDIDATE_SET_ID, spec.candidate_set_id.as_deref().map(Value::from)) {
+    } else if differs(
+        extensions::CANDIDATE_SET_ID,
+        spec.candidate_set_id.as_ref().and_then(canonical::text_of),
+    ) {
         Some(Disagreement::CandidateSet)
-    } else if differs(extensions::CONSTRAINTS, merged.map(to_value)) {
+    } else if differs(extensions::CONSTRAINTS, merged.and_then(canonical::text_of)) {
         Some(Disagreement::Constraints)
     } else {
         None
     }
-}
-
-/// Equal as JSON: numbers by value (`1` is `1.0`), and `true` is no number.
-fn json_equal(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => match (integer(a), integer(b)) {
-            (Some(a), Some(b)) => a == b,
-            (None, None) => a.as_f64() == b.as_f64(),
-            (Some(_), None) | (None, Some(_)) => false,
-        },
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| json_equal(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => maps_equal(a, b),
-        (a, b) => a == b,
-    }
-}
-
-/// The integer that a number is, however it is written. Compared as such: two
-/// large integers may be the same as floating point numbers.
-fn integer(number: &Number) -> Option<i128> {
-    let whole = |float: &f64| float.fract() == 0.0 && float.abs() < 2f64.powi(126);
-    number.as_i128().or_else(|| number.as_f64().filter(whole).map(|float| float as i128))
-}
-
-fn maps_equal(a: &serde_json::Map<String, Value>, b: &serde_json::Map<String, Value>) -> bool {
-    a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| json_equal(a, b)))
 }

@@ -64,8 +64,8 @@ pub use start::{StartRun, run_start};
 
 use crate::{
     ids::OwnerId,
-    model::{ConstraintEnvelope, Map, NodeKind, SideEffectClass},
-    record::{ChangeSet, NodeRecord, RunRecord},
+    model::{ConstraintEnvelope, JsonObject, NodeKind, SideEffectClass},
+    record::{ChangeSet, NodeHead, NodeRecord, RunRecord},
 };
 
 /// What a command leads to.
@@ -90,8 +90,9 @@ pub struct NodeView {
     pub run: RunRecord,
     pub node: NodeRecord,
     /// The node's descendants that are not terminal, deepest first. Only
-    /// composites have any.
-    pub live_below: Vec<NodeRecord>,
+    /// composites have any. Their heads: what they carry matters to nothing that
+    /// is decided about the node.
+    pub live_below: Vec<NodeHead>,
 }
 
 /// Settings that decisions depend on.
@@ -128,7 +129,7 @@ pub struct PolicyDecided {
     pub message: Option<String>,
     /// Further members for the event: `approval_ref`, `policy_hash`,
     /// `policy_version`.
-    pub evidence: Map,
+    pub evidence: JsonObject,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,7 +42,7 @@ use self::{acks::AGAIN, events::Events, ledger::Ledger, objects::Objects, pace::
 use crate::{
     ids::RunId,
     jarvis::Stores,
-    model::{HealthCheck, HealthStatus},
+    model::{HealthCheck, HealthStatus, JsonObject},
     store::{Counts, OutboxEntry, OutboxId, Recipient, Store},
     tasks::TaskSet,
     time::{Clock, within},
@@ -154,7 +154,7 @@ impl Outbox {
         // Since they were counted there may have come more.
         let entries = counts.outbox.max(owed as u64);
         let details = json!({"entries": entries, "oldest_age_seconds": age.as_secs_f64()});
-        HealthCheck { name, status, message, details: details.as_object().cloned() }
+        HealthCheck { name, status, message, details: Some(JsonObject::of(&details)) }
     }
 }
 

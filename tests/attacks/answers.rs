@@ -106,13 +106,21 @@ async fn request(socket: &mut TcpStream) -> Option<(String, Value)> {
     Some((line, serde_json::from_slice(&body).unwrap_or_default()))
 }
 
-/// A run of a node of this type has failed: its error.
-async fn failure(target: &Target, run: &str, node_type: &str) -> Value {
+/// The root of a run of this type, when it has ended in this state.
+async fn ended(target: &Target, run: &str, node_type: &str, state: &str) -> Value {
     let (status, answer) = target.process.post("/v1/runs", &start_request(run, node_type)).await;
     assert_eq!(status, 200, "{node_type}: {answer}");
-    assert_eq!(target.process.run_ended(run).await, "failed", "{node_type}");
-    let root = answer["root_node_run_id"].as_str().expect("a root");
-    target.process.node_run(root).await["extensions"]["completion_error"].clone()
+    assert_eq!(target.process.run_ended(run).await, state, "{node_type}");
+    target.process.node_run(answer["root_node_run_id"].as_str().expect("a root")).await
+}
+
+async fn success(target: &Target, run: &str, node_type: &str) -> Value {
+    ended(target, run, node_type, "succeeded").await
+}
+
+/// A run of a node of this type has failed: its error.
+async fn failure(target: &Target, run: &str, node_type: &str) -> Value {
+    ended(target, run, node_type, "failed").await["extensions"]["completion_error"].clone()
 }
 
 fn executor_of(kinds: &'static [Kind]) -> impl Fn(&str, &Value) -> Poison {
@@ -159,28 +167,57 @@ async fn what_an_executor_answers_costs_no_more_than_its_node() {
     target.alive(PEAK_MIB).await;
 }
 
-/// Answers that fit and yet are too much, by the limits that bodies have, too.
+/// An answer of so many levels: the result, its outputs, and lists.
+fn deep(node: &str, levels: usize) -> Poison {
+    let lists = levels - 2;
+    whole(succeeded(node, &format!("{{\"x\": {}1{}}}", "[".repeat(lists), "]".repeat(lists))))
+}
+
+/// Answers that fit and yet are too much: as deep as no body may be.
 #[tokio::test]
-async fn an_answer_has_the_limits_of_a_body() {
+async fn an_answer_has_the_levels_of_a_body() {
     const KINDS: &[Kind] = &[
-        ("atomic.deep", |node| {
-            whole(succeeded(node, &format!("{{\"x\": {}1{}}}", "[".repeat(110), "]".repeat(110))))
+        ("atomic.deep", |node| deep(node, 101)),
+        // Around the parser's own limit, and far beyond.
+        ("atomic.deeper", |node| deep(node, 127)),
+        ("atomic.deeper-still", |node| deep(node, 128)),
+        ("atomic.deepest", |node| deep(node, 100_000)),
+        // Where nothing looks at it.
+        ("atomic.deep-aside", |node| {
+            let aside = format!("\"aside\": {}{}, \"outputs\"", "[".repeat(100), "]".repeat(100));
+            whole(succeeded(node, "{}").replace("\"outputs\"", &aside))
         }),
-        ("atomic.deeper", |node| {
-            whole(succeeded(node, &format!("{{\"x\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000))))
-        }),
-        ("atomic.bombs", |node| {
-            whole(succeeded(node, &format!("{{\"x\": [{}0]}}", "{\"\":0},".repeat(450_000))))
-        }),
+        ("atomic.as-deep-as-allowed", |node| deep(node, 100)),
     ];
     let evil = Evil::start(executor_of(KINDS)).await;
     let vars = [MAX_ANSWER, ("JARVIS_ATOMIC_EXECUTOR_URL", &*evil.url)];
     let target = Target::start(&vars).await;
-    for (number, (kind, _)) in KINDS.iter().enumerate() {
+    let ((allowed, _), refused) = KINDS.split_last().expect("kinds");
+    for (number, (kind, _)) in refused.iter().enumerate() {
         let error = failure(&target, &format!("run-{number}"), kind).await;
         assert_eq!(error["code"], "atomic_executor_invalid_result", "{kind}: {error}");
+        let message = "Atomic Executor answered with more than 100 levels of nesting";
+        assert_eq!(error["message"], message, "{kind}");
         assert_eq!(evil.asked(":execute"), number + 1, "{kind}");
     }
+    let node = success(&target, "run", allowed).await;
+    assert!(node["outputs"]["x"].is_array(), "{node}");
+    target.alive(PEAK_MIB).await;
+}
+
+/// What is made of an answer is as large as its text, whatever the text is.
+#[tokio::test]
+async fn an_answer_of_very_many_values_costs_what_its_bytes_cost() {
+    const BOMBS: usize = 500_000;
+    const KINDS: &[Kind] = &[("atomic.bombs", |node| {
+        whole(succeeded(node, &format!("{{\"x\": [{}0]}}", "{\"\":0},".repeat(BOMBS))))
+    })];
+    let evil = Evil::start(executor_of(KINDS)).await;
+    let vars = [MAX_ANSWER, ("JARVIS_ATOMIC_EXECUTOR_URL", &*evil.url)];
+    let target = Target::start(&vars).await;
+    let node = success(&target, "run", "atomic.bombs").await;
+    assert_eq!(node["outputs"]["x"].as_array().map(Vec::len), Some(BOMBS + 1));
+    assert_eq!(evil.asked(":execute"), 1);
     target.alive(PEAK_MIB).await;
 }
 

@@ -324,7 +324,7 @@ async fn without_a_token_of_our_own_nothing_is_executed() {
         let run = t.run_start("atomic.echo", json!({})).await;
         assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Failed);
         let node = t.node_run(&run.root_node_run_id).await;
-        let error = node.extensions.expect("extensions")["completion_error"].clone();
+        let error = node.extensions.expect("extensions").value("completion_error");
         assert_eq!(
             (&error["code"], &error["retryable"]),
             (&json!("token_request_failed"), &json!(retryable))

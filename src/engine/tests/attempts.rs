@@ -12,7 +12,7 @@ use crate::{
         self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, FailedCall, NodeTypeFacts, PolicyDecided,
         PolicyOutcome, Work,
     },
-    model::{Error, NodeKind, NodeRunState, RunEventType, RunState, SideEffectClass},
+    model::{Error, JsonObject, NodeKind, NodeRunState, RunEventType, RunState, SideEffectClass},
     record::{AttemptOutcome, Job},
 };
 
@@ -164,8 +164,7 @@ fn a_node_that_policy_denies_fails_and_the_event_has_the_evidence() {
         let mut world = with_child(&Value::Null);
         let mark = world.events.len();
         let approval = json!({"approval_id": "ap", "uri": "https://approvals.example/ap"});
-        let evidence =
-            json!({"approval_ref": approval, "policy_hash": "h"}).as_object().cloned().expect("a map");
+        let evidence = JsonObject::of(&json!({"approval_ref": approval, "policy_hash": "h"}));
         let decided = PolicyDecided {
             action: "node.run.execute",
             outcome,
