@@ -13,8 +13,8 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY xtask/Cargo.toml xtask/
-RUN mkdir -p src benches tests/integration tests/sim tests/stack tests/vectors xtask/src \
-    && for main in build.rs src/main.rs benches/load.rs tests/integration/main.rs tests/sim/main.rs tests/stack/main.rs \
+RUN mkdir -p src benches tests/attacks tests/integration tests/sim tests/stack tests/vectors xtask/src \
+    && for main in build.rs src/main.rs benches/cascade.rs benches/load.rs tests/attacks/main.rs tests/integration/main.rs tests/sim/main.rs tests/stack/main.rs \
         tests/vectors/main.rs xtask/src/main.rs; do echo 'fn main() {}' > "$main"; done \
     && touch src/lib.rs xtask/src/lib.rs \
     && cargo build --release --locked --package jarvis-run-coordinator

@@ -58,7 +58,8 @@ fn main() {
             .with_inner_type(quote!(crate::clients::Peer))
             .with_hooks(HooksMode::Expected);
         let code = generate(&document, &client, Generate::Client);
-        write(&service.replace('-', "_"), &code.replace("#[serde(deny_unknown_fields)]", ""));
+        let code = with_our_paths(&code.replace("#[serde(deny_unknown_fields)]", ""));
+        write(&service.replace('-', "_"), &code);
     }
     println!("cargo:rerun-if-changed=build.rs");
 }
@@ -119,6 +120,15 @@ fn generate(document: &OpenAPI, settings: &GenerationSettings, what: Generate) -
     // Free-form objects are carried as text, not as trees.
     let tree = "::serde_json::Map<::std::string::String, ::serde_json::Value>";
     prettyplease::unparse(&file).replace(tree, "crate::model::JsonObject")
+}
+
+/// Ids get into paths by our function: progenitor's leaves `\\` alone, and dot
+/// segments (`clients/path.rs`).
+fn with_our_paths(code: &str) -> String {
+    const THEIRS: &str = "use progenitor_client::{encode_path, ";
+    const OURS: &str = "use crate::clients::path::encode_path;\nuse progenitor_client::{";
+    assert!(code.contains(THEIRS), "the generator imports `encode_path` in another way now");
+    code.replace(THEIRS, OURS)
 }
 
 fn load(service: &str) -> OpenAPI {

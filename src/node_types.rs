@@ -37,6 +37,7 @@ use crate::{
     clients::{
         CallError, Service,
         node_registry::{self, types::NodeType},
+        path::fits_into_a_path,
     },
     engine::NodeTypeFacts,
     model::{NodeKind, NodeTypeRef},
@@ -88,6 +89,11 @@ pub trait NodeRegistry: Send + Sync + 'static {
 #[async_trait]
 impl NodeRegistry for node_registry::Client {
     async fn node_type(&self, id: &str, version: Option<&str>) -> Result<NodeType, CallError> {
+        if !fits_into_a_path(id) {
+            // It cannot be asked for, so it cannot be there.
+            let unknown = CallError::unavailable(Service::NodeRegistry, "no path can carry this id");
+            return Err(CallError { status: Some(404), never_sent: true, retryable: false, ..unknown });
+        }
         let answer = self.get_node_type(id, version).await;
         answer
             .map(progenitor_client::ResponseValue::into_inner)
@@ -180,6 +186,11 @@ impl Registry {
             .unwrap_or_else(|| Err(CallError::unavailable(Service::NodeRegistry, "no answer in time")));
         let mut state = self.state();
         let answered = match answer {
+            // Its facts must not become those of the type that was asked for.
+            Ok(answer) if answer.node_type_id != *id => {
+                let reason = "node_registry_unavailable: it answered with another node type";
+                Err(NoFacts::Unavailable(reason.to_owned()))
+            }
             Ok(answer) => Ok(Some(from_registry(answer))),
             Err(error) if error.status == Some(404) => Ok(None),
             Err(error) => {

@@ -7,19 +7,19 @@
 //!          ─▶ what was not begun is handed back ─▶ journal closed
 //! ```
 //!
-//! Stopping has a time limit, whatever hangs. Work that is cut off is in the
+//! Stopping has a time limit, whatever hangs; requests have half of it, so that
+//! a caller who is slow does not take the stores' time. Work that is cut off is in the
 //! journal, and the next process goes on with it.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use dropshot::HttpServer;
 use slog::{Logger, info, o, warn};
 
 use crate::{
-    api::{self, ListenConfig, ServerContext},
+    api::{self, Front, FrontLimits, ListenConfig, ServerContext},
     auth::{AssignmentTokens, Authenticator, Clocks, KEY_BYTES, Mode},
     clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
-    config::{self, Endpoint, PolicyPosture, RegistryOutage, Settings},
+    config::{self, Endpoint, HttpUrl, PolicyPosture, RegistryOutage, Settings},
     coordinator::{self, Coordinator, Offload, Vitals, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
@@ -83,7 +83,7 @@ impl Default for Surroundings {
 
 /// A server that is running.
 pub struct Server {
-    http: HttpServer<ServerContext>,
+    http: api::Http,
     tasks: TaskSet,
     /// They end last: until then there may be something to send.
     outbox_tasks: TaskSet,
@@ -208,12 +208,20 @@ impl Server {
         })
         .await?;
 
+        let limits = FrontLimits {
+            requests: settings.limits.requests,
+            streams: settings.limits.streams,
+            body_timeout: settings.limits.body_timeout,
+        };
+        let stopping = tasks.stopping().clone();
+        let front = Front::new(limits, &stopping);
         let context = ServerContext {
             coordinator,
             authenticator,
             clock: steady,
             body_values_max: settings.limits.body_values,
-            stopping: tasks.stopping().clone(),
+            stopping,
+            front,
         };
         let address = format!("{}:{}", settings.listen.host, settings.listen.port);
         let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
@@ -221,7 +229,7 @@ impl Server {
             tokio::net::lookup_host(&address).await.map_err(|error| cannot(error.to_string()))?;
         let bind_address = addresses.next().ok_or_else(|| cannot("the name has no address".into()))?;
         let listen = ListenConfig { bind_address, body_limit_bytes: settings.limits.body_bytes };
-        let http = api::serve(&listen, context, &log.new(o!("component" => "http")))
+        let http = api::serve(&listen, context, tasks, &log.new(o!("component" => "http")))
             .map_err(|error| cannot(root_cause(&error)))?;
         // Only now: a process that cannot listen must not have begun anything,
         // and executors that are called may call back at once.
@@ -261,7 +269,8 @@ impl Server {
         // Streams end and dispatch stops with this; running jobs go on.
         tasks.stopping().cancel();
         let drained = within(&*clock, stop_within, async {
-            if let Err(reason) = http.close().await {
+            // Half of the time is for what comes after: jobs, and the outbox.
+            if let Err(reason) = http.close(stop_within / 2).await {
                 warn!(log, "the HTTP server did not stop cleanly"; "reason" => reason);
             }
             tasks.stop().await;
@@ -371,6 +380,8 @@ fn root_cause(mut error: &dyn std::error::Error) -> String {
 struct Peers {
     http: reqwest::Client,
     tokens: Option<Arc<TokenSource>>,
+    /// Of an answer.
+    max_answer_bytes: usize,
     clock: Arc<dyn Clock>,
     log: Logger,
 }
@@ -395,14 +406,15 @@ impl Peers {
             };
             TokenSource::new(options, http.clone(), Arc::clone(&clock), tasks.clone(), log.clone())
         });
-        Self { http, tokens, clock, log }
+        Self { http, tokens, max_answer_bytes: settings.limits.answer_bytes, clock, log }
     }
 
     fn peer(&self, service: Service, endpoint: &Endpoint) -> Peer {
-        match &self.tokens {
+        let peer = match &self.tokens {
             Some(tokens) => Peer::with_audience(service, Arc::clone(tokens), &endpoint.audience),
             None => Peer::anonymous(service),
-        }
+        };
+        peer.answers_within(self.max_answer_bytes)
     }
 
     fn stores(&self, stores: &config::Stores, limit: Duration) -> jarvis::Stores {
@@ -451,7 +463,7 @@ impl Peers {
         // It expects no token where nobody does; the others take or leave it
         // (contract §20).
         let peer = match settings.inbound.mode {
-            Mode::Disabled => Peer::anonymous(Service::NodeRegistry),
+            Mode::Disabled => Peer::anonymous(Service::NodeRegistry).answers_within(self.max_answer_bytes),
             Mode::Required | Mode::Optional => self.peer(Service::NodeRegistry, registry),
         };
         let options = RegistryOptions {
@@ -477,8 +489,9 @@ impl Peers {
     }
 
     fn executors(&self, settings: &Settings) -> Result<Executors, StartError> {
-        let uri = |text: &str| {
-            Uri::try_from(text.to_owned()).map_err(|error| StartError::Setup(format!("{text}: {error}")))
+        let uri = |url: &HttpUrl| {
+            let text = url.without_credentials();
+            Uri::try_from(text.clone()).map_err(|error| StartError::Setup(format!("{text}: {error}")))
         };
         let max_in_flight = settings.calls.max_in_flight;
         let atomic = match &settings.atomic_executor {
@@ -487,7 +500,7 @@ impl Peers {
                 let peer = self.peer(Service::AtomicExecutor, endpoint);
                 let url = endpoint.url.as_str();
                 let client = clients::atomic_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::atomic(client, uri(url)?, max_in_flight))
+                Some(Executor::atomic(client, uri(&endpoint.url)?, max_in_flight))
             }
         };
         let composite = match &settings.composite_executor {
@@ -497,10 +510,15 @@ impl Peers {
                 let url = endpoint.url.as_str();
                 let client =
                     clients::composite_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::composite(client, uri(url)?, max_in_flight))
+                Some(Executor::composite(client, uri(&endpoint.url)?, max_in_flight))
             }
         };
-        let coordinator_url = settings.public_url.as_ref().map(|url| uri(url.as_str())).transpose()?;
+        // As it was given: executors call back by it, and it is in no record.
+        let coordinator_url = settings.public_url.as_ref().map(|url| {
+            let text = url.as_str().to_owned();
+            Uri::try_from(text).map_err(|error| StartError::Setup(format!("{url:?}: {error}")))
+        });
+        let coordinator_url = coordinator_url.transpose()?;
         Ok(Executors { atomic, composite, coordinator_url, call_timeout: settings.calls.call_timeout })
     }
 }

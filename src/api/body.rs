@@ -13,16 +13,16 @@
 //! words, answers 400 to what is too large (having read it all), and overlooks
 //! bytes after the body.
 
-use std::sync::LazyLock;
+use std::{error::Error, sync::LazyLock};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use dropshot::{
     ApiEndpointBodyContentType, Body, ExclusiveExtractor, ExtractorMetadata, HttpError, RequestContext,
     ServerContext, TypedBody,
 };
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
@@ -80,14 +80,35 @@ impl<T: RequestBody> ExclusiveExtractor for Json<T> {
     }
 }
 
-async fn receive(request: hyper::Request<Body>, limit: usize) -> Result<Bytes, ApiError> {
+/// The bytes of a body. They are put together as they come, so that they are
+/// never there twice.
+async fn receive(request: hyper::Request<Body>, limit: usize) -> Result<Vec<u8>, ApiError> {
     let (head, body) = request.into_parts();
     if !is_json(&head.headers) {
         let message = "Content-Type should be application/json or application/*+json";
         return Err(invalid("content_type", &["header", "content-type"], message));
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
+    let body = async {
+        let mut body = Limited::new(body, limit);
+        // What a Content-Length promises; room for it is made when something
+        // comes.
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(limit).min(limit);
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(piece) = frame?.into_data() else { continue };
+            if bytes.is_empty() {
+                bytes.reserve_exact(announced);
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok::<_, Box<dyn Error + Send + Sync>>(bytes)
+    };
+    let body = match visit::patience() {
+        Some(patience) => patience.wait_for(body).await?,
+        None => body.await,
+    };
+    match body {
+        Ok(bytes) => Ok(bytes),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
         // The connection is broken: nobody reads this.
         Err(_) => Err(invalid("incomplete", &["body"], "The request body ended too early")),

@@ -11,9 +11,10 @@
 //!                           │ 1. look the route up  ── path.rs ──>  router
 //!                           │ 2. authenticate          401
 //!                           │ 3. no such route?        404, 405
-//!                           │ 4. body too large?       413
-//!                           │ 5. call the endpoint  ── visit.rs ──> extractors ──> endpoint
-//!                           │ 6. it failed or panicked? an envelope
+//!                           │ 4. no place?             503 ── crowd.rs
+//!                           │ 5. body too large?       413
+//!                           │ 6. call the endpoint  ── visit.rs ──> extractors ──> endpoint
+//!                           │ 7. it failed or panicked? an envelope
 //! response <── dropshot <───┘
 //! ```
 //!
@@ -45,7 +46,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use slog::debug;
 
-use super::{errors::ApiError, path, visit};
+use super::{Front, connections::until_handed_over, errors::ApiError, path, visit};
 use crate::{
     auth::{Admission, AuthError, Principal},
     tasks::panic_message,
@@ -67,7 +68,18 @@ pub(super) trait Doorkeeper: ServerContext {
 
     /// How many JSON values a body may have.
     fn body_values_max(&self) -> u64;
+
+    /// What holds crowds and laggards off.
+    fn front(&self) -> &Front;
+
+    /// Who came by an exempt path, to an operation that has to know.
+    fn visitor(&self, headers: &HeaderMap) -> impl Future<Output = Principal> + Send;
 }
+
+/// What these do does not depend on who calls, and must not wait for somebody
+/// to be identified. (The document says of the same ones that they need no
+/// token.)
+const PUBLIC: [&str; 2] = ["health", "version"];
 
 /// The API to serve: `inner`, behind a door.
 pub(super) fn behind_door<C: Doorkeeper>(inner: ApiDescription<C>) -> ApiDescription<C> {
@@ -78,21 +90,39 @@ pub(super) fn behind_door<C: Doorkeeper>(inner: ApiDescription<C>) -> ApiDescrip
         let enter = move |mut rqctx: RequestContext<C>, Visitor(request)| {
             let router = Arc::clone(&router);
             async move {
-                let log = rqctx.log.clone();
+                let (log, front) = (rqctx.log.clone(), rqctx.context().front().clone());
+                let in_work = front.connections.enter(rqctx.request.remote_addr());
                 let served = async move {
                     let (method, path) = (request.method(), request.uri().path());
                     let route = path::locate(method, path, |method, path| {
                         router.lookup_route(method, path.into(), None)
                     });
-                    let caller = admit(rqctx.context(), &request).await?;
+                    let admission = admit(rqctx.context(), &request).await?;
                     let route = route?;
+                    let operation = &*route.endpoint.operation_id;
+                    let is_public = PUBLIC.contains(&operation);
+                    let _place = match is_public {
+                        true => None,
+                        false => Some(front.crowd.place(operation, &rqctx.log)?),
+                    };
+                    let caller = match admission {
+                        Admission::Caller(principal) => Some(principal),
+                        Admission::Exempt if is_public => None,
+                        Admission::Exempt => Some(rqctx.context().visitor(request.headers()).await),
+                    };
                     debug!(rqctx.log, "admitted";
                         "operation" => &route.endpoint.operation_id,
                         "caller" => caller.as_ref().map(Principal::subject));
                     rqctx.endpoint = route.endpoint;
                     limit_size(&request, rqctx.request_body_max_bytes())?;
                     let values = rqctx.context().body_values_max();
-                    visit::conduct(caller, values, route.handler.handle_request(rqctx, request)).await
+                    visit::conduct(
+                        caller,
+                        values,
+                        front.patience,
+                        route.handler.handle_request(rqctx, request),
+                    )
+                    .await
                 };
                 // Dropshot would break the connection off.
                 let served = AssertUnwindSafe(served).catch_unwind().await;
@@ -100,10 +130,11 @@ pub(super) fn behind_door<C: Doorkeeper>(inner: ApiDescription<C>) -> ApiDescrip
                     Err(ApiError::internal(format!("panicked: {}", panic_message(&*panic))))
                 });
                 // Never an error for dropshot: it would lose the headers.
-                Ok::<_, ApiError>(answer.unwrap_or_else(|error| {
+                let answer = answer.unwrap_or_else(|error| {
                     error.record(&log);
                     error.into_response()
-                }))
+                });
+                Ok::<_, ApiError>(answer.map(|body| until_handed_over(body, in_work)))
             }
         };
         let method: Method = method.parse().expect("a registered method is a token");
@@ -115,12 +146,9 @@ pub(super) fn behind_door<C: Doorkeeper>(inner: ApiDescription<C>) -> ApiDescrip
     outer
 }
 
-async fn admit<C: Doorkeeper>(keeper: &C, request: &Request<Body>) -> Result<Option<Principal>, ApiError> {
-    match keeper.admit(request.uri().path(), request.headers()).await {
-        Ok(Admission::Exempt) => Ok(None),
-        Ok(Admission::Caller(principal)) => Ok(Some(principal)),
-        Err(refusal) => Err(ApiError::unauthorized(&refusal)),
-    }
+async fn admit<C: Doorkeeper>(keeper: &C, request: &Request<Body>) -> Result<Admission, ApiError> {
+    let admission = keeper.admit(request.uri().path(), request.headers()).await;
+    admission.map_err(|refusal| ApiError::unauthorized(&refusal))
 }
 
 /// Refuses what says itself that it is too large, before any of it is read.

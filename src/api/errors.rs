@@ -9,12 +9,12 @@
 //! **Invariant:** the internal message never leaves the process; nothing that
 //! the caller sent comes back to it but names of members.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use dropshot::{Body, ErrorStatusCode, HttpError, HttpResponseError};
 use http::{
     HeaderMap, HeaderValue, Response,
-    header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE},
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use schemars::{JsonSchema, r#gen::SchemaGenerator, schema::Schema};
 use serde::{Serialize, Serializer};
@@ -28,6 +28,8 @@ use crate::{
     model::{Error, ErrorEnvelope},
     store::StoreError,
 };
+
+const OVERLOADED: &str = "overloaded";
 
 /// A request that failed, with all that is said about it and to whom.
 #[derive(Clone, Debug)]
@@ -83,6 +85,27 @@ impl ApiError {
         Self::new(ErrorStatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message, Some(false))
     }
 
+    /// The body takes too long to arrive. What is still to come of it would be
+    /// taken for the next request.
+    pub(super) fn body_too_slow(limit: Duration) -> Self {
+        let message = format!("The request body did not arrive within {} s", limit.as_secs_f64());
+        Self::new(ErrorStatusCode::REQUEST_TIMEOUT, "request_timeout", message, Some(true)).closing()
+    }
+
+    /// There are so many already, and no place for one more.
+    pub(super) fn overloaded(limit: usize, what: &str) -> Self {
+        let message = format!("There are {limit} {what}, which is the limit: try again later");
+        let mut error = Self::new(ErrorStatusCode::SERVICE_UNAVAILABLE, OVERLOADED, message, Some(true));
+        error.0.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        error
+    }
+
+    /// And the connection is closed after it.
+    pub(super) fn closing(mut self) -> Self {
+        self.0.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        self
+    }
+
     pub(super) fn no_such_route() -> Self {
         Self::new(ErrorStatusCode::NOT_FOUND, "http_error", "Not Found", Some(false))
     }
@@ -103,7 +126,9 @@ impl ApiError {
     /// Our own faults go to the log; those of callers are theirs to see.
     pub(super) fn record(&self, log: &Logger) {
         let Failure { status, envelope, is_known, .. } = &*self.0;
-        if status.as_status().is_server_error() && !is_known {
+        // A crowd must not fill the log, too: `crowd` tells of it.
+        let is_said = *is_known || envelope.error.code == OVERLOADED;
+        if status.as_status().is_server_error() && !is_said {
             warn!(log, "request failed";
                 "status" => status.as_u16(), "code" => &envelope.error.code, "reason" => %self);
         }

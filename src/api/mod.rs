@@ -3,6 +3,8 @@
 //! ```text
 //! door.rs     every request: route, authentication, limits, envelopes
 //!   path.rs     colon verbs
+//!   crowd.rs    how many requests at once
+//!   connections.rs, sockets.rs  what sends nothing is closed
 //!   visit.rs    the caller, on its way in; the error, on its way out
 //! mod.rs      the endpoints: take the request apart, call the coordinator, wrap the answer
 //!   body.rs     JSON in: read by tree.rs, checked by shape.rs
@@ -18,6 +20,8 @@
 //! principal in turn.
 
 mod body;
+mod connections;
+mod crowd;
 mod door;
 mod errors;
 #[cfg(test)]
@@ -27,13 +31,14 @@ mod nodelay;
 pub mod openapi;
 mod path;
 mod shape;
+mod sockets;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod visit;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use dropshot::{
     ApiDescription, BuildError, ConfigDropshot, HandlerTaskMode, HttpResponseOk,
@@ -47,17 +52,20 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     body::Json,
+    connections::Connections,
+    crowd::Crowd,
     stream::{Ndjson, StreamQuery},
-    visit::Caller,
+    visit::{Caller, Patience},
 };
 use crate::{
-    auth::{Admission, AuthError, Authenticator},
+    auth::{Admission, AuthError, Authenticator, Principal},
     coordinator::Coordinator,
     ids::{NodeRunId, RunId},
     model::{
         Health, NodeRun, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunsCreateRequest,
         NodeRunsCreateResponse, NonEmpty, Run, RunStartRequest, VersionInfo,
     },
+    tasks::TaskSet,
     time::SteadyClock,
 };
 
@@ -79,6 +87,41 @@ pub struct ServerContext {
     /// Cancelled when the server begins to stop: streams that wait for more
     /// events end then, because closing waits for them.
     pub stopping: CancellationToken,
+    pub front: Front,
+}
+
+/// What holds crowds and laggards off. Clones are the same.
+#[derive(Clone)]
+pub struct Front {
+    crowd: Arc<Crowd>,
+    connections: Arc<Connections>,
+    patience: Patience,
+    /// Cancelled when the server has closed.
+    closed: CancellationToken,
+}
+
+/// How much of a crowd is let in, and how long anybody is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct FrontLimits {
+    /// Requests in work.
+    pub requests: usize,
+    /// Event streams open.
+    pub streams: usize,
+    /// For a request body to arrive; and a connection without a request is kept
+    /// for so long.
+    pub body_timeout: Duration,
+}
+
+impl Front {
+    pub fn new(limits: FrontLimits, stopping: &CancellationToken) -> Self {
+        let FrontLimits { requests, streams, body_timeout } = limits;
+        Self {
+            crowd: Arc::new(Crowd::new(requests, streams)),
+            connections: Connections::new(),
+            patience: Patience { body: body_timeout, stopping: stopping.clone() },
+            closed: CancellationToken::new(),
+        }
+    }
 }
 
 impl door::Doorkeeper for ServerContext {
@@ -88,6 +131,14 @@ impl door::Doorkeeper for ServerContext {
 
     fn body_values_max(&self) -> u64 {
         self.body_values_max
+    }
+
+    fn front(&self) -> &Front {
+        &self.front
+    }
+
+    async fn visitor(&self, headers: &HeaderMap) -> Principal {
+        self.authenticator.visitor(headers).await
     }
 }
 
@@ -105,19 +156,58 @@ impl ListenConfig {
     pub const DEFAULT_BODY_VALUES_MAX: u64 = 200_000;
 }
 
-/// Listens, and serves until [`HttpServer::close`].
+/// A server that listens.
+pub struct Http {
+    server: HttpServer<ServerContext>,
+    front: Front,
+}
+
+impl Http {
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Lets requests finish for so long. What is still open then is cut off, and
+    /// `Err` says so.
+    pub async fn close(self, patience: Duration) -> Result<(), String> {
+        let Self { server, front } = self;
+        let mut closing = pin!(server.close());
+        let closed = tokio::time::timeout(patience, &mut closing).await;
+        let closed = match closed {
+            Ok(closed) => closed,
+            Err(_) => {
+                front.connections.cut_off().await;
+                // Handlers go on: what their callers began is finished, or is in
+                // the journal.
+                let _ = tokio::time::timeout(CUT_OFF, &mut closing).await;
+                Err(format!("requests were cut off after {} s", patience.as_secs_f64()))
+            }
+        };
+        front.closed.cancel();
+        closed
+    }
+}
+
+/// How long connections that are cut off may take to end.
+const CUT_OFF: Duration = Duration::from_millis(250);
+
+/// Listens, and serves until [`Http::close`].
 pub fn serve(
     config: &ListenConfig,
     context: ServerContext,
+    tasks: &TaskSet,
     log: &Logger,
-) -> Result<HttpServer<ServerContext>, BuildError> {
+) -> Result<Http, BuildError> {
     let config = dropshot_config(config);
+    let front = context.front.clone();
     let server =
         ServerBuilder::new(door::behind_door(endpoints()), context, quieter(log)).config(config).start()?;
+    let watch = Arc::clone(&front.connections).watch(server.local_addr(), &front, log.clone());
+    tasks.spawn("idle connections", watch);
     if let Err(error) = nodelay::set(server.local_addr()) {
         warn!(log, "cannot set TCP_NODELAY: followed events come up to 40 ms late"; "error" => %error);
     }
-    Ok(server)
+    Ok(Http { server, front })
 }
 
 fn dropshot_config(config: &ListenConfig) -> ConfigDropshot {
@@ -176,10 +266,11 @@ struct NodeRunPath {
 /// Report how the service is doing
 #[endpoint { method = GET, path = "/v1/health", operation_id = "health", tags = ["health"] }]
 async fn health_get(rq: Rq) -> Answer<HttpResponseOk<Health>> {
-    let ServerContext { coordinator, authenticator, clock, body_values_max: _, stopping: _ } = rq.context();
+    let ServerContext { coordinator, authenticator, clock, body_values_max: _, stopping: _, front: _ } =
+        rq.context();
     // Who gets no requests because of missing keys would never fetch any.
     authenticator.warm_up();
-    let health = health::with_signing_keys(coordinator.health().await, &authenticator.status());
+    let health = health::with_signing_keys(coordinator.health(), &authenticator.status());
     Ok(HttpResponseOk(health::with_clock(health, clock.ahead_seconds())))
 }
 
@@ -221,8 +312,9 @@ async fn run_cancel(rq: Rq, caller: Caller, path: Path<RunPath>) -> Answer<HttpR
 async fn run_events(rq: Rq, caller: Caller, path: Path<RunPath>, query: StreamQuery) -> Answer<Ndjson> {
     let (run, options) = (path.into_inner().run_id, query.0);
     let follow = options.follow;
+    let place = rq.context().front.crowd.stream(&rq.log)?;
     let lines = rq.context().coordinator.run_events(&caller.0, &run, options).await?;
-    Ok(Ndjson::new(lines, follow, &rq.context().stopping))
+    Ok(Ndjson::new(lines, follow, &rq.context().stopping, place))
 }
 
 /// Add child node runs under a composite
@@ -258,8 +350,9 @@ async fn node_run_events(
 ) -> Answer<Ndjson> {
     let (node, options) = (path.into_inner().node_run_id, query.0);
     let follow = options.follow;
+    let place = rq.context().front.crowd.stream(&rq.log)?;
     let lines = rq.context().coordinator.node_run_events(&caller.0, &node, options).await?;
-    Ok(Ndjson::new(lines, follow, &rq.context().stopping))
+    Ok(Ndjson::new(lines, follow, &rq.context().stopping, place))
 }
 
 /// Record how well a node run did

@@ -23,7 +23,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{body::invalid, errors::ApiError, visit};
+use super::{body::invalid, crowd::Place, errors::ApiError, visit};
 use crate::coordinator::{EventLines, StreamOptions};
 
 /// An answer of lines.
@@ -34,8 +34,13 @@ impl Ndjson {
     /// server waits for open connections; its readers know that this is not
     /// the end, since there was no `run_completed`. Any other stream ends by
     /// itself, and is not cut short: who reads it takes it for the whole.
-    pub(super) fn new(lines: EventLines, follow: bool, stopping: &CancellationToken) -> Self {
-        let frames = lines.map(|line| line.map(Frame::data));
+    ///
+    /// It keeps its place until its reader has all of it, or has gone.
+    pub(super) fn new(lines: EventLines, follow: bool, stopping: &CancellationToken, place: Place) -> Self {
+        let frames = lines.map(move |line| {
+            let _kept = &place;
+            line.map(Frame::data)
+        });
         Self(if follow {
             Body::wrap(StreamBody::new(frames.take_until(stopping.clone().cancelled_owned())))
         } else {

@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ListenConfig,
+    Front, FrontLimits, ListenConfig,
     body::Json,
     door::{Doorkeeper, behind_door},
     dropshot_config,
@@ -46,6 +46,7 @@ const START: &str = r#"{"root_node_type_ref": {"node_type_id": "n", "version": "
 /// Lets in who says `Bearer <subject>`, and everybody to `/v1/open*`.
 struct Keeper {
     stopping: CancellationToken,
+    front: Front,
 }
 
 impl Doorkeeper for Keeper {
@@ -64,6 +65,16 @@ impl Doorkeeper for Keeper {
             Some(subject) => Ok(Admission::Caller(Principal::for_test(subject))),
             None => Err(AuthError { error: "invalid_request", message: "Missing Authorization header" }),
         }
+    }
+
+    fn front(&self) -> &Front {
+        &self.front
+    }
+
+    async fn visitor(&self, headers: &HeaderMap) -> Principal {
+        let header =
+            headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        Principal::for_test(header.unwrap_or("stranger"))
     }
 }
 
@@ -119,7 +130,8 @@ async fn lines(rq: Rq, _: Caller, query: StreamQuery) -> Answer<Ndjson> {
     let some = futures::stream::repeat_with(line).take(query.0.limit.map_or(1, |limit| limit as usize));
     let follow = query.0.follow;
     let lines = if follow { some.chain(futures::stream::pending()).boxed_sync() } else { some.boxed_sync() };
-    Ok(Ndjson::new(lines, follow, &rq.context().stopping))
+    let place = rq.context().front.crowd.stream(&rq.log)?;
+    Ok(Ndjson::new(lines, follow, &rq.context().stopping, place))
 }
 
 trait BoxedSync: futures::Stream + Sized + Send + Sync + 'static {
@@ -173,7 +185,8 @@ fn start_with_level(level: Level) -> Server {
     api.register(lines).unwrap();
     let config = ListenConfig { bind_address: "127.0.0.1:0".parse().unwrap(), body_limit_bytes: BODY_LIMIT };
     let stopping = CancellationToken::new();
-    let keeper = Keeper { stopping: stopping.clone() };
+    let limits = FrontLimits { requests: 1_000, streams: 100, body_timeout: Duration::from_secs(60) };
+    let keeper = Keeper { front: Front::new(limits, &stopping), stopping: stopping.clone() };
     let log = Log::default();
     let logger = Logger::root(LevelFilter::new(log.clone(), level).ignore_res(), o!());
     let http = ServerBuilder::new(behind_door(api), keeper, quieter(&logger))
@@ -270,12 +283,7 @@ async fn our_own_faults_are_logged_and_nothing_else_is() {
 #[tokio::test]
 async fn strangers_get_401_before_anything_else() {
     let server = start();
-    for (method, path) in [
-        ("GET", "/v1/things/a"),
-        ("GET", "/v1/nothing"),
-        ("PATCH", "/v1/things/a"),
-        ("GET", "/v1/open-secret"),
-    ] {
+    for (method, path) in [("GET", "/v1/things/a"), ("GET", "/v1/nothing"), ("PATCH", "/v1/things/a")] {
         let response = server.request(method, path).send().await.unwrap();
         assert_eq!(
             response.headers()["www-authenticate"],
@@ -286,6 +294,13 @@ async fn strangers_get_401_before_anything_else() {
     }
     let response = server.request("GET", "/v1/open").send().await.unwrap();
     assert_eq!(response.json::<String>().await.unwrap(), "open");
+    // Exempted, and the operation asks who it is.
+    for (header, subject) in [(None, "stranger"), (Some("Bearer alice"), "alice")] {
+        let request = server.request("GET", "/v1/open-secret");
+        let request =
+            header.into_iter().fold(request, |request, header| request.header(AUTHORIZATION, header));
+        assert_eq!(request.send().await.unwrap().json::<String>().await.unwrap(), subject);
+    }
 }
 
 #[tokio::test]

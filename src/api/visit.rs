@@ -10,7 +10,7 @@
 //! error back, so both travel in a task-local that lives exactly as long as
 //! the endpoint's future: requests cannot get at each other's.
 
-use std::{cell::Cell, future::Future};
+use std::{cell::Cell, future::Future, time::Duration};
 
 use async_trait::async_trait;
 use dropshot::{
@@ -19,29 +19,61 @@ use dropshot::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 
 use super::{ListenConfig, errors::ApiError};
-use crate::auth::{AuthError, Principal};
+use crate::{
+    auth::{AuthError, Principal},
+    coordinator::CoordinatorError,
+};
 
 struct Visit {
     caller: Cell<Option<Principal>>,
     body_values_max: u64,
+    patience: Patience,
     failure: Cell<Option<ApiError>>,
+}
+
+/// How long a request may take to arrive. In real time, whatever the clock of
+/// the server says: the network knows no other.
+#[derive(Clone)]
+pub(super) struct Patience {
+    pub(super) body: Duration,
+    pub(super) stopping: CancellationToken,
+}
+
+impl Patience {
+    /// When the server stops, a body has so long to be there.
+    pub(super) const AT_A_STOP: Duration = Duration::from_secs(1);
+
+    /// What `body` gives, unless it takes too long.
+    pub(super) async fn wait_for<T>(&self, body: impl Future<Output = T>) -> Result<T, ApiError> {
+        let last_moment = async {
+            self.stopping.cancelled().await;
+            let _ = tokio::time::timeout(Self::AT_A_STOP, std::future::pending::<()>()).await;
+        };
+        tokio::select! {
+            biased;
+            read = tokio::time::timeout(self.body, body) => read.map_err(|_| ApiError::body_too_slow(self.body)),
+            () = last_moment => Err(ApiError::from(CoordinatorError::ShuttingDown).closing()),
+        }
+    }
 }
 
 tokio::task_local! {
     static VISIT: Visit;
 }
 
-/// Lets `endpoint` work for `caller`, on a body of at most so many JSON values.
-/// If it fails, the error is the one that
-/// it (or its extractors) left, not what dropshot made of that.
+/// Lets `endpoint` work for `caller`, on a body of at most so many JSON values
+/// that comes in time. If it fails, the error is the one that it (or its
+/// extractors) left, not what dropshot made of that.
 pub(super) async fn conduct<T, E>(
     caller: Option<Principal>,
     body_values_max: u64,
+    patience: Patience,
     endpoint: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ApiError> {
-    let visit = Visit { caller: Cell::new(caller), body_values_max, failure: Cell::new(None) };
+    let visit = Visit { caller: Cell::new(caller), body_values_max, patience, failure: Cell::new(None) };
     let answered = async {
         let answer = endpoint.await;
         answer.map_err(|_| VISIT.with(|visit| visit.failure.take()))
@@ -64,6 +96,11 @@ pub(super) fn leave(error: &ApiError) {
         let first = visit.failure.take().unwrap_or_else(|| error.clone());
         visit.failure.set(Some(first));
     });
+}
+
+/// How long the body of this request is waited for; `None` outside of a visit.
+pub(super) fn patience() -> Option<Patience> {
+    VISIT.try_with(|visit| visit.patience.clone()).ok()
 }
 
 /// How our extractors fail: dropshot wants its own error from them, which can
@@ -96,8 +133,8 @@ struct Credentials {
 impl SharedExtractor for Caller {
     async fn from_request<C: ServerContext>(_: &RequestContext<C>) -> Result<Self, HttpError> {
         let caller = VISIT.try_with(|visit| visit.caller.take()).ok().flatten();
-        // A path can be exempted by configuration although its endpoint needs
-        // to know who calls.
+        // The door gives a caller to every endpoint but the public ones, which
+        // do not ask.
         caller.map(Self).ok_or_else(|| {
             let refusal = AuthError { error: "invalid_request", message: "Missing Authorization header" };
             refuse(&ApiError::unauthorized(&refusal))

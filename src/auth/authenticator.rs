@@ -31,7 +31,8 @@ pub struct Clocks {
 /// The way in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Anybody may ask for this path; nobody was identified.
+    /// Anybody may ask for this path; nobody was identified yet. Where it has
+    /// to be known who calls, [`Authenticator::visitor`] says.
     Exempt,
     Caller(Principal),
 }
@@ -39,6 +40,8 @@ pub enum Admission {
 /// Tells who is calling. One per server.
 pub struct Authenticator {
     exempt_paths: Vec<String>,
+    /// Who comes to an exempt path without a good token.
+    stranger: Principal,
     gate: Gate,
     log: Logger,
 }
@@ -73,12 +76,14 @@ impl Authenticator {
         tasks: TaskSet,
         log: Logger,
     ) -> Self {
+        let stranger = Principal::configured(&settings.anonymous_subject);
         let anonymous = match settings.mode {
             Mode::Required => None,
-            Mode::Optional => Some(Principal::configured(&settings.anonymous_subject)),
+            Mode::Optional => Some(stranger.clone()),
             Mode::Disabled => {
-                let gate = Gate::Open(Principal::configured(&settings.dev_subject));
-                return Self { exempt_paths: settings.exempt_paths, gate, log };
+                let stranger = Principal::configured(&settings.dev_subject);
+                let gate = Gate::Open(stranger.clone());
+                return Self { exempt_paths: settings.exempt_paths, stranger, gate, log };
             }
         };
         let verifier = Verifier::new(&settings);
@@ -88,7 +93,7 @@ impl Authenticator {
         let remembered = RememberedTokens::new(REMEMBERED_TOKENS);
         let gate =
             Gate::Tokens { anonymous, checker: Checker { assignments, verifier, keys, remembered, clocks } };
-        Self { exempt_paths: settings.exempt_paths, gate, log }
+        Self { exempt_paths: settings.exempt_paths, stranger, gate, log }
     }
 
     /// Who sent the request for `path` with these headers.
@@ -101,6 +106,18 @@ impl Authenticator {
             Err(refusal) => {
                 debug!(self.log, "caller refused"; "path" => path, "reason" => refusal.reason());
                 Err(refusal.into())
+            }
+        }
+    }
+
+    /// Who sent a request for an exempt path: the bearer of a good token, or
+    /// whoever strangers are by configuration. Nobody is turned away.
+    pub async fn visitor(&self, headers: &HeaderMap) -> Principal {
+        match self.caller(headers).await {
+            Ok(principal) => principal,
+            Err(refusal) => {
+                debug!(self.log, "caller taken for a stranger"; "reason" => refusal.reason());
+                self.stranger.clone()
             }
         }
     }

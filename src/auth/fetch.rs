@@ -32,7 +32,7 @@ pub(super) async fn fetch_keys(
         (KeySource::Discovery(url), None) => discover(http, url).await?,
     };
     let document = get(http, &jwks_uri).await?;
-    let keys = KeySet::parse(&document).map_err(|error| format!("{jwks_uri}: {error}"))?;
+    let keys = KeySet::parse(&document).map_err(|error| format!("{}: {error}", shown(&jwks_uri)))?;
     Ok(Fetched { keys, jwks_uri })
 }
 
@@ -42,26 +42,38 @@ async fn discover(http: &reqwest::Client, url: &Url) -> Result<Url, String> {
         jwks_uri: Option<String>,
     }
     let document = get(http, url).await?;
+    let url = shown(url);
     let document: Document = serde_json::from_slice(&document)
         .map_err(|error| format!("{url}: not an OIDC discovery document: {error}"))?;
     let uri = document
         .jwks_uri
         .filter(|uri| !uri.is_empty())
         .ok_or_else(|| format!("OIDC discovery document missing jwks_uri: {url}"))?;
-    Url::parse(&uri).map_err(|error| format!("{url}: jwks_uri '{uri}': {error}"))
+    Url::parse(&uri).map_err(|error| format!("{url}: its jwks_uri is no URL: {error}"))
+}
+
+/// An address as logs may have it: without user, password and query.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Both can fail only for URLs without a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.into()
 }
 
 async fn get(http: &reqwest::Client, url: &Url) -> Result<Vec<u8>, String> {
-    let failed = |error: reqwest::Error| format!("{url}: {}", with_causes(&error.without_url()));
+    let address = shown(url);
+    let failed = |error: reqwest::Error| format!("{address}: {}", with_causes(&error.without_url()));
     let request = http.get(url.clone()).header(ACCEPT, "application/json").timeout(TIMEOUT);
     let mut response = request.send().await.map_err(failed)?;
     if !response.status().is_success() {
-        return Err(format!("{url}: status {}", response.status().as_u16()));
+        return Err(format!("{address}: status {}", response.status().as_u16()));
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > LIMIT_BYTES {
-            return Err(format!("{url}: more than {LIMIT_BYTES} bytes"));
+            return Err(format!("{address}: more than {LIMIT_BYTES} bytes"));
         }
         body.extend_from_slice(&chunk);
     }

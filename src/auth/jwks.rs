@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    fetch::{Fetched, fetch_keys},
+    fetch::{Fetched, fetch_keys, shown},
     keys::{KeySet, VerifyingKey},
     refusal::Refusal,
     settings::KeySource,
@@ -188,7 +188,7 @@ impl JwksCache {
                     Some(held) => keys.replacing(&held.keys),
                     None => keys,
                 };
-                info!(self.log, "signing keys fetched"; "keys" => keys.len(), "from" => %jwks_uri);
+                info!(self.log, "signing keys fetched"; "keys" => keys.len(), "from" => shown(&jwks_uri));
                 state.held = Some(Held { keys, fetched_at: now });
                 state.jwks_uri = Some(jwks_uri);
                 state.failure = None;

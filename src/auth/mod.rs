@@ -4,7 +4,8 @@
 //! A request goes through [`Authenticator::authenticate`] in this order:
 //!
 //! ```text
-//! exempt path ──────────────────────────────────────────────▶ Exempt
+//! exempt path ──────────────────────────────────────────────▶ Exempt: [`Authenticator::visitor`] takes a good
+//!                                                             token, else the anonymous (or dev) subject
 //! mode disabled ────────────────────────────────────────────▶ the dev subject
 //! no header ────────▶ optional: the anonymous subject │ required: 401
 //! not `Bearer <token>` ─────────────────────────────────────▶ 401

@@ -58,6 +58,27 @@ async fn who_gets_in_without_a_token() {
     }
 }
 
+#[tokio::test]
+async fn who_comes_by_an_exempt_path_is_known_by_a_good_token_or_else_a_stranger() {
+    for (mode, stranger, known) in
+        [("required", "anonymous", "alice"), ("optional", "anonymous", "alice"), ("disabled", "dev", "dev")]
+    {
+        let harness = Harness::start(&[("MODE", mode), ("EXEMPT_PATHS", "/v1/runs")]).await;
+        let good = format!("Bearer {}", harness.token(json!({"sub": "alice"})));
+        for (header, expected) in [
+            (None, stranger),
+            (Some(""), stranger),
+            (Some("Basic abc"), stranger),
+            (Some("Bearer a.b.c"), stranger),
+            (Some(&*good), known),
+        ] {
+            let headers = header.map_or_else(HeaderMap::new, authorization);
+            assert_eq!(harness.auth.authenticate("/v1/runs", &headers).await, Ok(Admission::Exempt));
+            assert_eq!(harness.auth.visitor(&headers).await.subject(), expected, "{mode} {header:?}");
+        }
+    }
+}
+
 #[test]
 fn the_challenge_repeats_the_error() {
     let error = AuthError { error: "invalid_token", message: "Token expired" };
@@ -440,7 +461,7 @@ async fn keys_are_found_by_discovery() {
     for (document, error) in [
         (Answer::Status(404), "status 404"),
         (Answer::Text("<html>".to_owned()), "not an OIDC discovery document"),
-        (Answer::Json(json!({"jwks_uri": "keys"})), "jwks_uri 'keys'"),
+        (Answer::Json(json!({"jwks_uri": "keys"})), "its jwks_uri is no URL"),
         (Answer::Json(json!({"jwks_uri": ""})), "OIDC discovery document missing jwks_uri: http"),
         (Answer::Json(json!({"issuer": "x"})), "OIDC discovery document missing jwks_uri: http"),
     ] {

@@ -5,8 +5,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Service;
-use crate::model::{Error, ErrorEnvelope, JsonObject};
+use super::{
+    Service,
+    bounded::{self, Limit},
+};
+use crate::model::{Error, ErrorEnvelope, JSON_LEVELS_MAX, JsonObject};
 
 /// A call to another service that did not give what was asked for.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -74,9 +77,10 @@ impl CallError {
                 };
                 Self { never_sent: error.is_connect(), ..Self::unavailable(service, reason) }
             }
-            progenitor_client::Error::ResponseBodyError(_) => {
-                Self::unavailable(service, "the answer broke off")
-            }
+            progenitor_client::Error::ResponseBodyError(error) => match bounded::limit_broken(&error) {
+                Some(limit) => Self::too_much(service, limit),
+                None => Self::unavailable(service, "the answer broke off"),
+            },
             progenitor_client::Error::InvalidResponsePayload(_, error) => Self {
                 status: Some(200),
                 retryable: false,
@@ -104,6 +108,29 @@ impl CallError {
             spoken: false,
             retryable: true,
             retry_after: None,
+        }
+    }
+
+    /// An answer that was not read to its end, or not looked into. It is whole
+    /// where it came from: asking again would bring it again.
+    fn too_much(service: Service, limit: Limit) -> Self {
+        let unavailable = Self::unavailable(service, &format!("the answer has {limit}"));
+        let error = Self { status: Some(200), retryable: false, ..unavailable };
+        match service {
+            Service::AtomicExecutor => Self {
+                code: "atomic_executor_invalid_result".into(),
+                message: format!("{} answered with {limit}", service.label()),
+                details: JsonObject::new(),
+                ..error
+            },
+            Service::ArtifactStore
+            | Service::CompositeExecutor
+            | Service::EventStream
+            | Service::NodeRegistry
+            | Service::Pdp
+            | Service::RunCoordinator
+            | Service::RunStore
+            | Service::Selection => error,
         }
     }
 
@@ -161,6 +188,9 @@ struct Detail {
     detail: String,
 }
 
+/// What is read of an answer that tells of a failure.
+const FAILURE_BYTES: usize = 1 << 20;
+
 /// Whatever a service, or a proxy in front of it, answers on failure becomes an
 /// ARP envelope of the same status: progenitor would report a body that it
 /// cannot read, and forget the status.
@@ -170,7 +200,11 @@ pub(super) async fn as_envelope(answer: reqwest::Response) -> reqwest::Result<re
         return Ok(answer);
     }
     let headers = answer.headers().clone();
-    let body = answer.bytes().await?;
+    let body = match bounded::json(answer, FAILURE_BYTES, JSON_LEVELS_MAX).bytes().await {
+        // Nobody has that much to say about a failure: its status has to do.
+        Err(error) if bounded::limit_broken(&error).is_some() => bytes::Bytes::new(),
+        body => body?,
+    };
     let body = match serde_json::from_slice::<ErrorEnvelope>(&body) {
         Ok(_) => body,
         Err(_) => {

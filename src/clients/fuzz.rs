@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::{CallError, Service, error::as_envelope};
 use crate::model::{
-    ErrorEnvelope,
+    ErrorEnvelope, JSON_LEVELS_MAX,
     fuzz::{any_json, broken, nearly, requests},
+    json::levels,
 };
 
 fn good_envelope() -> Value {
@@ -55,7 +56,11 @@ proptest! {
     /// or says that it is unavailable.
     #[test]
     fn any_failure_becomes_an_envelope_with_its_status(status in 400..600u16, body in failure_body()) {
-        let own: Option<ErrorEnvelope> = serde_json::from_slice(&body).ok();
+        // Of one that is nested too deeply, the status has to do.
+        let own: Option<ErrorEnvelope> = match levels(&body) {
+            0..=JSON_LEVELS_MAX => serde_json::from_slice(&body).ok(),
+            _ => None,
+        };
         let error = failed(answer(status, body));
         prop_assert_eq!(error.status, Some(status));
         let code = own.map(|envelope| envelope.error.code).filter(|code| !code.is_empty());
@@ -124,7 +129,9 @@ proptest! {
         if let Ok(answer) = serde_json::from_slice::<CompositeBeginResponse>(&body) {
             // What is skipped need not be JSON in every detail.
             if let Ok(value) = serde_json::from_slice::<Value>(&body) {
-                prop_assert_eq!(value["accepted"].as_bool(), Some(answer.accepted));
+                // A list of its members in their order is taken for it, too.
+                let accepted = value.get("accepted").or_else(|| value.get(0)).and_then(Value::as_bool);
+                prop_assert_eq!(accepted, Some(answer.accepted));
             }
         }
     }

@@ -15,9 +15,11 @@
 //! (`examples/start_and_follow.rs`). With the feature `client` alone there is
 //! no other client than that.
 
+mod bounded;
 mod error;
 #[cfg(test)]
 mod fuzz;
+pub(crate) mod path;
 mod run_events;
 #[cfg(feature = "server")]
 mod tokens;
@@ -25,12 +27,14 @@ pub mod verbatim;
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 
 pub use error::CallError;
 pub use run_events::RunEvents;
 #[cfg(feature = "server")]
 pub use tokens::{TokenSource, TokenSourceOptions};
+
+use crate::model::JSON_LEVELS_MAX;
 
 macro_rules! clients {
     ($($(#[$when:meta])? $name:ident)*) => { $(
@@ -41,6 +45,7 @@ macro_rules! clients {
 
             impl ClientHooks<crate::clients::Peer> for Client {
                 async fn pre<E>(&self, request: &mut reqwest::Request, _: &OperationInfo) -> Result<(), Error<E>> {
+                    path::refuse_marked(request).map_err(Error::InvalidRequest)?;
                     self.inner().authorize(request).await.map_err(Error::Custom)
                 }
                 async fn exec(
@@ -51,7 +56,7 @@ macro_rules! clients {
                     error::as_envelope(self.inner().execute(self.client(), request).await?).await
                 }
             }
-            use crate::clients::error;
+            use crate::clients::{error, path};
         }
     )* };
 }
@@ -72,6 +77,8 @@ clients! {
 pub struct Peer {
     pub service: Service,
     token: Credential,
+    /// Its answers may have so many bytes. `None`: as many as it likes.
+    max_answer_bytes: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -131,18 +138,24 @@ impl Service {
 impl Peer {
     /// A service that is called without credentials.
     pub fn anonymous(service: Service) -> Self {
-        Self { service, token: Credential::None }
+        Self { service, token: Credential::None, max_answer_bytes: None }
     }
 
     /// A service that is called with this bearer token.
     pub fn with_token(service: Service, token: &str) -> Self {
-        Self { service, token: Credential::Fixed(token.into()) }
+        Self { service, token: Credential::Fixed(token.into()), max_answer_bytes: None }
     }
 
     /// A service that is called with tokens for its audience.
     #[cfg(feature = "server")]
     pub fn with_audience(service: Service, tokens: Arc<TokenSource>, audience: &str) -> Self {
-        Self { service, token: Credential::Audience(tokens, audience.into()) }
+        Self { service, token: Credential::Audience(tokens, audience.into()), max_answer_bytes: None }
+    }
+
+    /// The same, but answers are not read beyond so many bytes.
+    #[must_use]
+    pub fn answers_within(self, bytes: usize) -> Self {
+        Self { max_answer_bytes: Some(bytes), ..self }
     }
 
     async fn authorize(&self, request: &mut reqwest::Request) -> Result<(), String> {
@@ -161,6 +174,37 @@ impl Peer {
         http: &reqwest::Client,
         request: reqwest::Request,
     ) -> reqwest::Result<reqwest::Response> {
+        let levels_max = self.levels_max(&request);
+        let answer = self.send(http, request).await?;
+        Ok(match (self.max_answer_bytes, levels_max) {
+            (None, _) => answer,
+            (Some(limit), Some(levels)) if answer.status().is_success() => {
+                bounded::json(answer, limit, levels)
+            }
+            (Some(limit), Some(_) | None) => bounded::body(answer, limit),
+        })
+    }
+
+    /// How deep the answer to this may be nested; `None`: it need not be JSON.
+    fn levels_max(&self, request: &reqwest::Request) -> Option<u32> {
+        match self.service {
+            // An artifact is any bytes; about artifacts it speaks JSON.
+            Service::ArtifactStore => request.headers().contains_key(ACCEPT).then_some(JSON_LEVELS_MAX),
+            Service::AtomicExecutor
+            | Service::CompositeExecutor
+            | Service::NodeRegistry
+            | Service::Pdp
+            | Service::Selection => Some(JSON_LEVELS_MAX),
+            // These give back what we have made of requests and answers.
+            Service::EventStream | Service::RunCoordinator | Service::RunStore => Some(RECORD_LEVELS_MAX),
+        }
+    }
+
+    async fn send(
+        &self,
+        http: &reqwest::Client,
+        request: reqwest::Request,
+    ) -> reqwest::Result<reqwest::Response> {
         #[cfg(feature = "server")]
         if let Credential::Audience(tokens, audience) = &self.token {
             return tokens.execute(audience, http, request).await;
@@ -168,6 +212,10 @@ impl Peer {
         http.execute(request).await
     }
 }
+
+/// Runs, node runs and events wrap what a request or an executor brought into
+/// some levels more (an error's details are in its node's extensions, say).
+const RECORD_LEVELS_MAX: u32 = JSON_LEVELS_MAX + 20;
 
 const BEARER: &str = "Bearer ";
 

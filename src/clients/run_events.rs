@@ -16,7 +16,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, stream};
 use progenitor_client::{ClientInfo, Error};
 
-use super::{CallError, Service, run_coordinator::Client, verbatim};
+use super::{CallError, Service, path::encode_path, run_coordinator::Client, verbatim};
 use crate::{
     ids::RunId,
     model::{RunEvent, RunEventType},
@@ -156,7 +156,7 @@ impl RunEvents {
     /// parameters that the standard does not have.
     async fn connect(&self) -> Result<reqwest::Response, CallError> {
         let client = &self.client;
-        let run = progenitor_client::encode_path(self.run.as_str());
+        let run = encode_path(self.run.as_str());
         let mut url = format!("{}/v1/runs/{run}/events?follow={}", client.baseurl(), u8::from(self.follow));
         if self.after > 0 {
             url = format!("{url}&cursor={}", cursor(self.after));

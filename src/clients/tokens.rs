@@ -26,8 +26,9 @@ use serde_json::{Map, Value};
 use slog::{Logger, warn};
 use tokio::sync::watch;
 
-use super::{BEARER, bear};
+use super::{BEARER, bear, bounded};
 use crate::{
+    model::JSON_LEVELS_MAX,
     tasks::TaskSet,
     time::{Clock, Timestamp},
 };
@@ -81,6 +82,8 @@ type Landing = watch::Receiver<Option<Outcome>>;
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 /// A token is asked for anew at least so often, whatever the endpoint says.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Real answers have a few kilobytes.
+const ANSWER_BYTES: usize = 1 << 20;
 /// The pause after a failure, as long as the old token is valid.
 const RETRY: Duration = Duration::from_secs(5);
 /// The pause between tokens that are dropped because they were refused. A
@@ -222,6 +225,7 @@ impl TokenSource {
             };
             failed(reason, &root_cause(&error))
         })?;
+        let answer = bounded::json(answer, ANSWER_BYTES, JSON_LEVELS_MAX);
         let status = answer.status();
         if !status.is_success() {
             let refusal = answer.json::<Map<String, Value>>().await.unwrap_or_default();
@@ -230,12 +234,14 @@ impl TokenSource {
             let reason = format!("the token endpoint answered {}{colon}{}", status.as_u16(), says("error"));
             return Err(failed(&reason, says("error_description")));
         }
-        let grant: Map<String, Value> = answer.json().await.map_err(|error| {
-            // What is wrong with a text would be told by quoting it, and it
-            // may well be a token.
-            let why = if error.is_decode() { "it is no JSON object" } else { &root_cause(&error) };
-            failed("the token endpoint's answer cannot be read", why)
-        })?;
+        let grant = answer
+            .bytes()
+            .await
+            .map_err(|error| failed("the token endpoint's answer cannot be read", &root_cause(&error)))?;
+        // What is wrong with a text would be told by quoting it, and it may well
+        // be a token.
+        let grant: Map<String, Value> = serde_json::from_slice(&grant)
+            .map_err(|_| failed("the token endpoint's answer cannot be read", "it is no JSON object"))?;
         let token = grant.get("access_token").and_then(Value::as_str).filter(|token| !token.is_empty());
         let Some(token) = token else {
             return Err(failed("the token endpoint answered without a token", ""));
@@ -291,7 +297,8 @@ fn root_cause(error: &reqwest::Error) -> String {
 
 impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenSource").field("endpoint", &self.options.endpoint).finish_non_exhaustive()
+        // Not where it asks: that may be a URL with a password.
+        f.debug_struct("TokenSource").field("client_id", &self.options.client_id).finish_non_exhaustive()
     }
 }
 

@@ -130,6 +130,14 @@ pub struct Limits {
     pub body_bytes: usize,
     /// JSON values in a request body.
     pub body_values: u64,
+    /// How long a request body may take to arrive.
+    pub body_timeout: Duration,
+    /// Requests in work at the same time.
+    pub requests: usize,
+    /// Event streams open at the same time.
+    pub streams: usize,
+    /// Of answers of other services.
+    pub answer_bytes: usize,
 }
 
 /// How long anything may take at most; constraints and node types may say less.
@@ -193,6 +201,11 @@ impl Settings {
                 body_bytes: v::MAX_BODY_BYTES
                     .read_required(vars, |text| usize::try_from(value::bytes(text)?).ok())?,
                 body_values: v::MAX_BODY_VALUES.read_required(vars, value::count)? as u64,
+                body_timeout: v::BODY_TIMEOUT_SECS.read_required(vars, value::seconds)?,
+                requests: v::MAX_REQUESTS.read_required(vars, value::count)?,
+                streams: v::MAX_STREAMS.read_required(vars, value::count)?,
+                answer_bytes: v::MAX_ANSWER_BYTES
+                    .read_required(vars, |text| usize::try_from(value::bytes(text)?).ok())?,
             },
             deadlines: Deadlines {
                 node: v::NODE_TIMEOUT_SECS.read_required(vars, value::seconds)?,

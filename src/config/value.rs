@@ -56,6 +56,22 @@ impl HttpUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The same address without a user and a password: for records, which
+    /// others read.
+    pub fn without_credentials(&self) -> String {
+        match Url::parse(&self.0) {
+            Ok(url) if url.username().is_empty() && url.password().is_none() => self.0.clone(),
+            // Both can fail only for URLs without a host, which http has not.
+            Ok(mut url) => {
+                let _ = url.set_username("");
+                let _ = url.set_password(None);
+                url.into()
+            }
+            // It was a URL when it was made.
+            Err(_) => masked_url(&self.0),
+        }
+    }
 }
 
 /// Without the user and password that it may contain.
@@ -316,6 +332,21 @@ mod tests {
         let url = HttpUrl::exact(" https://sts/token/?tenant=1 ").expect("a URL");
         assert_eq!(url.as_str(), "https://sts/token/?tenant=1");
         assert!(HttpUrl::exact("unix:/run/sts").is_none());
+    }
+
+    #[test]
+    fn records_get_addresses_without_credentials() {
+        for (url, recorded) in [
+            ("http://host:1/path", "http://host:1/path"),
+            ("http://host", "http://host"),
+            ("http://me:pass@host:1/path", "http://host:1/path"),
+            ("http://me@host/a@b", "http://host/a@b"),
+            ("http://:pass@host", "http://host/"),
+            ("http://me:p%40ss@host", "http://host/"),
+        ] {
+            let url = HttpUrl::exact(url).expect("a URL");
+            assert_eq!(url.without_credentials(), recorded);
+        }
     }
 
     #[test]

@@ -152,6 +152,20 @@ variables! {
             "JSON values in a request body (each object, list, string, number, … counts); more get 400. A small \
              text may be made of very many, and each costs memory and time.")
             .between(10, 100_000_000).default("200000");
+        MAX_ANSWER_BYTES = own("JARVIS_RUN_COORDINATOR_MAX_ANSWER_BYTES", Kind::Bytes,
+            "Largest answer of an executor or another service; a larger one is not read to its end. The node of \
+             an Atomic Executor fails with atomic_executor_invalid_result then.")
+            .between(1 << 10, 1 << 30).default("32m");
+        BODY_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", Kind::Seconds,
+            "How long a request body may take to arrive; a slower one gets 408. A connection without a request is \
+             closed after this time.").default("30");
+        MAX_REQUESTS = own("JARVIS_RUN_COORDINATOR_MAX_REQUESTS", Kind::Count,
+            "Requests in work at the same time; one more gets 503 overloaded. Health is always answered, and \
+             a quarter more is kept for cancels, completions and evaluations.")
+            .between(1, 100_000).default("512");
+        MAX_STREAMS = own("JARVIS_RUN_COORDINATOR_MAX_STREAMS", Kind::Count,
+            "Event streams open at the same time; one more gets 503 overloaded.")
+            .between(1, 1_000_000).default("1000");
         NODE_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS", Kind::Seconds,
             "The longest that an atomic node may be at its executor, all attempts together. max_wall_time_ms, of \
              its constraints or its type's, can shorten that and not lengthen it.").default("3600");

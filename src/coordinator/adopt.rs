@@ -26,7 +26,7 @@ use slog::info;
 use super::{Coordinator, CoordinatorError};
 use crate::{
     auth::{Principal, Scope},
-    clients::{CallError, Service},
+    clients::{CallError, Service, path::fits_into_a_path},
     engine::{self, Decision, NodeTypeFacts, StoredNode, StoredRun},
     ids::{NodeRunId, RunId},
     jarvis::Stores,
@@ -66,6 +66,9 @@ impl Coordinator {
         let Some(stores) = self.stores_for(caller, node.as_str()) else { return Ok(None) };
         let stored = stores.runs.node_run_get(node).await.map_err(|error| unavailable(&error))?;
         let Some(stored) = stored else { return Ok(None) };
+        if stored.node_run_id != *node {
+            return Err(another("NodeRun"));
+        }
         self.run_adopt(stores, &stored.run_id).await?;
         self.node_find(node).await
     }
@@ -108,8 +111,7 @@ impl Coordinator {
         let run = stores.runs.run_get(id).await.map_err(|error| unavailable(&error))?;
         let Some(run) = run else { return Ok(None) };
         if run.run_id != *id {
-            let other = CallError::unavailable(Service::RunStore, "it answered with another run");
-            return Err(unavailable(&other));
+            return Err(another("run"));
         }
         let (nodes, events) = tokio::join!(stores.runs.node_runs_list(id), stores.events.run_events(id));
         let nodes = self.stored_nodes(nodes.map_err(|error| unavailable(&error))?).await?;
@@ -140,10 +142,15 @@ impl Coordinator {
 }
 
 /// Whether the Run Store could be asked for it at all: it takes ids from the
-/// path of a URL. (Other coordinators let callers choose worse ids than we do.)
+/// path of a URL, and what stands between may take `%2F` and `%5C` for slashes.
+/// (Other coordinators let callers choose worse ids than we do.)
 fn goes_into_a_path(id: &str) -> bool {
-    let vanishes = matches!(id, "" | "." | "..");
-    !vanishes && !id.chars().any(|c| c == '/' || c.is_control())
+    fits_into_a_path(id) && !id.chars().any(|c| matches!(c, '/' | '\\') || c.is_control())
+}
+
+/// The Run Store answered about something else than it was asked for.
+fn another(what: &str) -> CoordinatorError {
+    unavailable(&CallError::unavailable(Service::RunStore, &format!("it answered with another {what}")))
 }
 
 fn unavailable(error: &CallError) -> CoordinatorError {
@@ -159,7 +166,7 @@ mod tests {
         for id in ["run_1", "with space", "ü", "a?b#c%2F", "..."] {
             assert!(goes_into_a_path(id), "{id}");
         }
-        for id in ["", ".", "..", "a/b", "a\nb", "\u{0}"] {
+        for id in ["", ".", "..", "a/b", r"a\..\b", "a\nb", "\u{0}"] {
             assert!(!goes_into_a_path(id), "{id}");
         }
     }

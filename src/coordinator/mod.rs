@@ -95,12 +95,12 @@ impl Coordinator {
 
     /// How the coordinator and what it depends on are doing. Never fails, and
     /// never waits for anybody else.
-    pub async fn health(&self) -> Health {
+    pub fn health(&self) -> Health {
         let now = self.parts.clock.now();
         let mut checks = vec![self.store_health.check(self.parts.store.room(), now)];
         checks.extend(self.parts.vitals.checks(now));
         if let Some(outbox) = &self.parts.outbox {
-            checks.extend(outbox.checks().await);
+            checks.extend(outbox.checks(self.parts.vitals.counts().as_ref()));
         }
         let artifacts = checks.iter_mut().find(|check| check.name == ARTIFACT_STORE);
         if let (Some(check), Some(offload)) = (artifacts, &self.parts.offload)

@@ -31,9 +31,10 @@ impl Coordinator {
         let parent = self.parent_for(caller, &parent_node_run_id).await?;
         let parent_facts = &self.facts_if_unknown(&parent).await?;
         engine::parent_check(&run, &parent, parent.node.kind.or(parent_facts.kind))?;
+        let node_runs = Vec::from(node_runs);
+        self.warn_of_own_keys(node_runs.iter().map(|spec| spec.extensions.as_ref()));
         let mut wanted: Vec<(NodeRunCreateSpec, NodeRunId, NodeTypeFacts)> = Vec::new();
-        for (at, spec) in Vec::from(node_runs).into_iter().enumerate() {
-            self.warn_of_own_keys(spec.extensions.as_ref());
+        for (at, spec) in node_runs.into_iter().enumerate() {
             let place = ["body".into(), "node_runs".into(), at.into(), "node_type_ref".into()];
             let facts = self.facts_for(&spec.node_type_ref, &place).await?;
             let id = match spec.idempotency_key.as_deref().filter(|key| !key.is_empty()) {

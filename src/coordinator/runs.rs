@@ -27,7 +27,7 @@ impl Coordinator {
         access::admit_to_start(caller)?;
         let chosen = request.run_id.clone().filter(|id| !id.as_str().is_empty());
         check_start(&request, chosen.as_ref())?;
-        self.warn_of_own_keys(request.extensions.as_ref());
+        self.warn_of_own_keys([request.extensions.as_ref()].into_iter());
         let digest = digest(&request);
         if let Some(id) = &chosen
             && let Some(existing) = self.run_seek(caller, id).await?
@@ -199,10 +199,14 @@ impl Coordinator {
         self.parts.policy.decide(question).await
     }
 
-    /// What a caller says under our own keys is dropped (D-15).
-    pub(super) fn warn_of_own_keys(&self, extensions: Option<&Extensions>) {
-        for key in extensions.iter().flat_map(|map| map.keys()).filter(|key| engine::is_own_key(key)) {
-            warn!(self.parts.log, "dropped an extension that only the coordinator writes"; "key" => key);
+    /// What a caller says under our own keys is dropped (D-15). One line a
+    /// request: the log is for everybody.
+    pub(super) fn warn_of_own_keys<'e>(&self, given: impl Iterator<Item = Option<&'e Extensions>>) {
+        let keys = given.flatten().flat_map(|extensions| extensions.keys());
+        let mut own = keys.filter(|key| engine::is_own_key(key));
+        if let Some(first) = own.next() {
+            warn!(self.parts.log, "dropped extensions that only the coordinator writes";
+                "key" => first, "more" => own.count());
         }
     }
 }

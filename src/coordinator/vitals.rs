@@ -50,6 +50,12 @@ impl Vitals {
         self.said().owes_without_stores = true;
     }
 
+    /// What there was to do when it was last counted; `None`: not yet. Counting
+    /// reads much of the journal, and anybody may ask for health.
+    pub(super) fn counts(&self) -> Option<Counts> {
+        self.said().work.as_ref().map(|(counts, _)| *counts)
+    }
+
     pub(super) fn checks(&self, now: Timestamp) -> Vec<HealthCheck> {
         let said = self.said();
         let executors = said.executors.iter().map(|(name, left_alone)| {

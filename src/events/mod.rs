@@ -101,14 +101,14 @@ impl Reader {
                 continue;
             }
             let Some(news) = &mut self.news else { return Ok(None) };
-            let over = match store.run_fetch(&self.run).await? {
-                Some(run) => run.is_terminal() && run.last_seq <= self.after,
-                None => true,
-            };
-            if over {
+            let Some(run) = store.run_fetch(&self.run).await? else { return Ok(None) };
+            if run.is_terminal() && run.last_seq <= self.after {
                 return Ok(None);
             }
-            news.wait_beyond(self.after).await;
+            // A cursor may be beyond all events there are: made up, or from the
+            // time before a restore. Then what is news begins with the run, or
+            // its end would wake nobody.
+            news.wait_beyond(self.after.min(run.last_seq)).await;
         }
     }
 }

@@ -91,7 +91,11 @@ impl ArtifactStore {
 
     pub async fn metadata(&self, id: &ArtifactId) -> Result<Artifact, CallError> {
         let answer = self.call(self.client.get_metadata(in_path(id)?)).await?;
-        Ok(answer.into_inner().into())
+        let artifact = Artifact::from(answer.into_inner());
+        if artifact.id != *id {
+            return Err(broken("it answered with another artifact"));
+        }
+        Ok(artifact)
     }
 
     /// Size, type and checksum, as headers. The store does not look whether the

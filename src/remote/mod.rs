@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::{
     clients::{self, CallError, run_coordinator::Client},
-    config::Secret,
+    config::{Secret, value::masked_url},
 };
 
 pub use health::health;
@@ -29,6 +29,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A server, and how we call it.
 pub struct Remote {
+    /// As messages have it: without user and password.
     url: String,
     client: Client,
 }
@@ -51,7 +52,7 @@ pub enum RemoteError {
 impl Remote {
     pub fn new(url: &str, token: Option<&Secret>) -> Result<Self, RemoteError> {
         let client = clients::coordinator(url, token.map(Secret::expose)).map_err(RemoteError::Setup)?;
-        Ok(Self { url: url.to_owned(), client })
+        Ok(Self { url: masked_url(url), client })
     }
 
     /// Waits for an answer, but not for ever. `asked` is what a person calls it.

@@ -15,12 +15,11 @@
 
 use std::{fs, path::Path};
 
-use progenitor_client::encode_path;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Remote, RemoteError, pretty};
-use crate::clients::verbatim;
+use crate::clients::{path::encode_path, verbatim};
 
 /// What came of a file.
 #[derive(Debug, Serialize)]

@@ -1,6 +1,7 @@
 //! The log: to standard output, a line a record, as text or as JSON.
 //!
-//! Messages are constant; what varies is in key-value pairs. A thread of its
+//! Messages are constant; what varies is in key-value pairs, tamed (`tame`): it
+//! may come from callers. A thread of its
 //! own writes, so that nobody waits for a slow terminal: if it cannot keep up,
 //! records are dropped and their number is logged.
 
@@ -8,6 +9,7 @@ use std::io;
 
 use slog::{Drain, FnValue, Level, LevelFilter, Logger, PushFnValue, o};
 
+use super::tame::{OneLine, Short};
 use crate::config::LogFormat;
 
 /// So many records may wait to be written.
@@ -20,9 +22,13 @@ pub struct Shutdown {
 
 /// The root logger.
 pub fn logger(format: LogFormat, level: Level) -> (Logger, Shutdown) {
+    logger_to(io::stdout(), format, level)
+}
+
+fn logger_to(out: impl io::Write + Send + 'static, format: LogFormat, level: Level) -> (Logger, Shutdown) {
     match format {
         LogFormat::Text => {
-            let line = slog_term::PlainSyncDecorator::new(io::stdout());
+            let line = OneLine(slog_term::PlainSyncDecorator::new(out));
             let drain = slog_term::FullFormat::new(line)
                 .use_utc_timestamp()
                 .use_custom_header_print(print_header)
@@ -30,7 +36,7 @@ pub fn logger(format: LogFormat, level: Level) -> (Logger, Shutdown) {
             asynchronous(drain.ignore_res(), level)
         }
         LogFormat::Json => {
-            let drain = slog_json::Json::new(io::stdout())
+            let drain = slog_json::Json::new(out)
                 .set_flush(true)
                 .add_key_value(o!(
                     "time" => FnValue(|_| now()),
@@ -51,7 +57,7 @@ fn asynchronous(
         .chan_size(WAITING)
         .overflow_strategy(slog_async::OverflowStrategy::DropAndReport)
         .build_with_guard();
-    let log = Logger::root(LevelFilter::new(drain, level).ignore_res(), o!());
+    let log = Logger::root(LevelFilter::new(Short(drain), level).ignore_res(), o!());
     (log, Shutdown { _writer: writer })
 }
 
@@ -83,4 +89,78 @@ fn print_header(
 fn now() -> String {
     chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now())
         .to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use slog::warn;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Out(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Out {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written when this is logged.
+    fn written(format: LogFormat, say: impl FnOnce(&Logger)) -> String {
+        let out = Out::default();
+        let (log, end) = logger_to(out.clone(), format, Level::Info);
+        say(&log);
+        drop((log, end));
+        let bytes = out.0.lock().unwrap().clone();
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    const FORGED: &str =
+        "x\n2026-01-01T00:00:00.000000Z CRIT server: all is lost\r\u{1b}[2J\u{85}\u{2028}\u{202e}";
+
+    #[test]
+    fn a_value_forges_no_line() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let text = written(format, |log| {
+                let log = log.new(o!("context" => FORGED));
+                warn!(log, "{}", FORGED; "value" => FORGED, "shown" => %FORGED, "debug" => ?FORGED, "count" => 7);
+                warn!(log, "the next");
+            });
+            assert_eq!(text.lines().count(), 2, "{text}");
+            let controls = |c: char| c.is_control() && c != '\n';
+            match format {
+                LogFormat::Text => {
+                    assert!(!text.contains(controls), "{text:?}");
+                    assert!(!text.contains(['\u{2028}', '\u{202e}']), "{text:?}");
+                    assert!(text.contains("value: x\\n2026-"), "{text}");
+                    assert!(text.contains(", count: 7"), "{text}");
+                }
+                LogFormat::Json => {
+                    let first: serde_json::Value =
+                        serde_json::from_str(text.lines().next().unwrap()).expect("JSON");
+                    assert_eq!((&first["value"], &first["count"]), (&FORGED.into(), &7.into()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_is_logged_up_to_a_length() {
+        let long = "ü".repeat(1 << 20);
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let text = written(format, |log| {
+                warn!(log, "m"; "text" => &long, "shown" => %long, "exact" => &long[..2_000]);
+            });
+            assert!(text.len() < 8_000, "{} bytes", text.len());
+            assert_eq!(text.matches("… (cut)").count(), 2, "{text}");
+            assert_eq!(text.matches('ü').count(), 3_000);
+        }
+    }
 }

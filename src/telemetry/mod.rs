@@ -1,5 +1,6 @@
 //! What the process says about itself while it runs.
 
 mod log;
+mod tame;
 
 pub use log::{Shutdown, logger};

@@ -186,9 +186,29 @@ async fn exempt_paths_need_no_token_and_look_at_none() {
     let t = guarded(&sts, &[("ARP_AUTH_EXEMPT_PATHS", "/v1/version, /v1/runs/a")]).await;
     t.get("/v1/version").await.ok();
     refused(&t.get("/v1/health").await, "invalid_request", "Missing Authorization header");
-    // Exempt, but it must know who calls.
-    refused(&t.get("/v1/runs/a").await, "invalid_request", "Missing Authorization header");
+    t.get("/v1/runs/a").await.refused(404, "run_not_found");
     t.stop().await;
+}
+
+/// Exempt is optional: who calls is known by a good token, or a stranger.
+#[tokio::test]
+async fn an_exempt_path_takes_the_caller_of_a_good_token_and_else_a_stranger() {
+    let sts = Sts::start();
+    let exempt = ("ARP_AUTH_EXEMPT_PATHS", "/v1/runs");
+    let start = json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}});
+    for (mode, stranger, known) in
+        [("required", "anonymous", "alice"), ("optional", "anonymous", "alice"), ("disabled", "dev", "dev")]
+    {
+        let t = guarded(&sts, &[exempt, ("ARP_AUTH_MODE", mode)]).await;
+        for (header, owner) in
+            [("", stranger), ("Bearer garbage", stranger), (&*format!("Bearer {}", good()), known)]
+        {
+            let request = t.request("POST", "/v1/runs").header("authorization", header).json(&start);
+            let run = Answer::of(request).await.ok();
+            assert_eq!(t.owner_of(run["run_id"].as_str().expect("an id")), owner, "{mode} {header}");
+        }
+        t.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TestMachine, TestServer, soon};
+use crate::support::{Answer, FakeStores, TestMachine, TestServer, soon};
 
 /// Around the limit, around the parser's own, and far beyond.
 const LEVELS: [usize; 9] = [5, 99, 100, 101, 124, 125, 126, 127, 128];
@@ -185,5 +185,37 @@ async fn what_is_accepted_ends_when_its_time_is_up() {
         assert_eq!(ended.await.state, RunState::Failed, "{}", one.what);
     }
     is_well(&t).await;
+    t.stop().await;
+}
+
+/// Records are deeper than what they are made of. The stores answer with whole
+/// records, both to whoever saves them and to whoever adopts them.
+#[tokio::test]
+async fn what_is_accepted_gets_to_the_stores_and_can_be_adopted_from_there() {
+    let stores = FakeStores::start();
+    let vars: Vec<_> = TestServer::IDLE.into_iter().chain(stores.vars()).collect();
+    let t = TestServer::start_with(&vars).await;
+    let mut all = Vec::new();
+    for place in PLACES {
+        all.extend(accepted(&t, place, 100).await);
+    }
+    assert_eq!(all.len(), PLACES.len());
+    let checks = soon("an empty outbox", async {
+        loop {
+            let health = t.get("/v1/health").await.body();
+            let checks = health["checks"].as_array().expect("checks").clone();
+            if checks.iter().any(|check| check["name"] == "outbox" && check["details"]["entries"] == 0) {
+                return checks;
+            }
+        }
+    });
+    let checks = checks.await;
+    assert!(checks.iter().all(|check| check["status"] == "ok"), "{checks:?}");
+    t.stop().await;
+    // Another journal, which has never heard of them.
+    let t = TestServer::start_with(&vars).await;
+    for one in &all {
+        is_read_back(&t, one).await;
+    }
     t.stop().await;
 }

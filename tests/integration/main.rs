@@ -17,6 +17,7 @@ mod depth;
 mod dispatch;
 mod faults;
 mod golden;
+mod hostile;
 mod idempotency;
 mod journal;
 mod node_types;

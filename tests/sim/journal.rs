@@ -262,7 +262,7 @@ impl Store for SimJournal {
     }
 
     async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
-        self.read(self.inner.node_fetch_bare(node)).await
+        self.read(self.read_node(node)).await
     }
 
     async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {

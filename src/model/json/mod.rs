@@ -24,7 +24,7 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-pub use scan::same_json;
+pub use scan::{levels, same_json};
 
 use self::canonical::Bounds;
 
@@ -62,7 +62,7 @@ impl JsonObject {
 
     /// `text` must be canonical, and an object.
     pub(crate) fn from_canonical(text: String) -> Self {
-        let levels = scan::levels(&text);
+        let levels = levels(text.as_bytes());
         Self::with_levels(text, levels)
     }
 

@@ -55,9 +55,9 @@ fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// How deep a text is nested.
-pub(super) fn levels(text: &str) -> u32 {
-    let bytes = text.as_bytes();
+/// How deep a text is nested, however it is written. Of what is no JSON, at
+/// least how deep a parser gets before it finds that out.
+pub fn levels(bytes: &[u8]) -> u32 {
     let (mut at, mut depth, mut deepest) = (0, 0_u32, 0);
     while let Some(byte) = bytes.get(at) {
         match byte {
@@ -179,6 +179,27 @@ mod tests {
         }
         assert_eq!((object.get("x"), object.levels()), (None, 4));
         assert_eq!(JsonObject::new().members().count(), 0);
+    }
+
+    #[test]
+    fn levels_are_counted_however_they_are_written() {
+        for (text, expected) in [
+            ("", 0),
+            (" 1 ", 0),
+            ("\"[{\"", 0),
+            ("\t[ ]\n", 1),
+            (r#"{ "a\"[" : [ { } , 1 ], "b\\" : [[[]]] }"#, 4),
+            // Lines, and what no parser reads to its end.
+            ("{\"a\":[]}\n{\"b\":{}}\n", 2),
+            ("[[[", 3),
+            ("]]][[", 2),
+            ("[\"[[[", 1),
+            ("[\"\\", 1),
+        ] {
+            assert_eq!(levels(text.as_bytes()), expected, "{text}");
+        }
+        assert_eq!(levels(b"[\"\xff\xc0[\",[\xff]]"), 2);
+        assert_eq!(levels("[".repeat(1_000_000).as_bytes()), 1_000_000);
     }
 
     #[test]

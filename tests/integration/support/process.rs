@@ -149,6 +149,22 @@ impl Program {
         process
     }
 
+    /// The same, when its log is text.
+    #[allow(dead_code, reason = "only the attacks read text")]
+    pub async fn start_in_text(&self) -> Process {
+        let mut process = self.spawn();
+        let address = |log: &Log| {
+            let line = log.lines.iter().find(|line| line.contains(": listening, version: "))?;
+            let rest = line.split_once("address: ")?.1;
+            rest.split(',').next().map(str::to_owned)
+        };
+        let mut log = process.log.clone();
+        let found = soon("listening", log.wait_for(|log| log.ended || address(log).is_some())).await;
+        let found = address(&found.expect("a log")).expect("it listens");
+        process.url = format!("http://{found}");
+        process
+    }
+
     /// Runs it with other words, beside whatever else runs in its folder, until
     /// it ends by itself.
     pub async fn command(&self, words: &[&str]) -> Ended {

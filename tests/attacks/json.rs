@@ -1,0 +1,112 @@
+//! Bodies that are small to send and large to read.
+
+use serde_json::Value;
+
+use crate::target::{AT_REST_MIB, Target};
+
+/// The largest body that is read.
+const BODY_MIB: u64 = 8;
+
+/// One body at a time, and each may cost six times its size (issue: "peak memory
+/// for the worst 8 MiB body ≤ 6 x the body").
+const PEAK_MIB: u64 = AT_REST_MIB + 6 * BODY_MIB;
+
+/// A start request with this as its input.
+fn start(input: &str) -> Vec<u8> {
+    let head = r#"{"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": "#;
+    format!("{head}{input}}}").into_bytes()
+}
+
+/// `levels` of arrays, or of objects, in the input, which is the first level
+/// below the request.
+fn nested(levels: usize, open: &str, close: &str) -> Vec<u8> {
+    start(&format!("{{\"x\": {}1{}}}", open.repeat(levels), close.repeat(levels)))
+}
+
+fn first_error(reply: &crate::target::Reply) -> Value {
+    reply.refused(400, "invalid_request")["details"]["errors"][0].clone()
+}
+
+/// Numbers as people write them.
+fn digits(message: &Value) -> String {
+    message.as_str().unwrap_or_default().chars().filter(|c| !matches!(c, ',' | '_' | ' ' | '\'')).collect()
+}
+
+#[tokio::test]
+async fn nesting_beyond_the_limit_is_refused_however_deep() {
+    let target = Target::start(&[]).await;
+    // With the request and the input around them: 101 levels and more.
+    for levels in [99, 110, 124, 125, 126, 127, 200, 100_000] {
+        for (open, close) in [("[", "]"), ("{\"\":", "}")] {
+            let error = first_error(&target.post("/v1/runs", &nested(levels, open, close)).await);
+            assert_eq!(error["type"], "json_too_deep", "{levels} levels of {open}: {error}");
+            assert!(digits(&error["msg"]).contains("100"), "{error}");
+        }
+    }
+    // What is never closed is no better.
+    for open in ["[", "{\"a\":", "[{\"a\":["] {
+        let error = first_error(&target.post("/v1/runs", open.repeat(1_000_000).as_bytes()).await);
+        assert_eq!(error["type"], "json_too_deep", "{open}: {error}");
+    }
+    target.unharmed(PEAK_MIB).await;
+}
+
+#[tokio::test]
+async fn more_values_than_the_limit_are_refused_in_little_memory() {
+    let target = Target::start(&[]).await;
+    let most = (BODY_MIB << 20) as usize - 200;
+    for piece in ["{\"\":0}", "[]", "0", "\"\"", "null", "{\"a\":[]}"] {
+        let pieces = vec![piece; most / (piece.len() + 1)].join(",");
+        let error = first_error(&target.post("/v1/runs", &start(&format!("{{\"x\": [{pieces}]}}"))).await);
+        assert_eq!(error["type"], "json_too_many_values", "{piece}: {error}");
+        assert!(digits(&error["msg"]).contains("200000"), "{error}");
+    }
+    // As members, too.
+    let members: Vec<String> = (0..most / 14).map(|number| format!("\"{number:07}\":0")).collect();
+    let error = first_error(&target.post("/v1/runs", &start(&format!("{{{}}}", members.join(",")))).await);
+    assert_eq!(error["type"], "json_too_many_values", "{error}");
+    target.unharmed(PEAK_MIB).await;
+}
+
+#[tokio::test]
+async fn what_is_no_json_or_too_large_is_refused_in_little_memory() {
+    let target = Target::start(&[]).await;
+    let long = "1".repeat(1_000_000);
+    let mut utf16 = vec![0xff, 0xfe];
+    utf16.extend(start("{}").iter().flat_map(|byte| [*byte, 0]));
+    for (what, body) in [
+        ("a number of a million digits", start(&format!("{{\"x\": {long}}}"))),
+        ("an exponent of a million digits", start(&format!("{{\"x\": 1e{long}}}"))),
+        ("a number beyond all", start("{\"x\": -1e999}")),
+        ("NaN", start("{\"x\": NaN}")),
+        ("the same member again, of another type", start("{}, \"input\": 7")),
+        ("half a surrogate pair", start(r#"{"x": "\ud800"}"#)),
+        ("an overlong byte sequence", [b"{\"x\": \"".as_slice(), b"\xc0\xaf", b"\"}"].concat()),
+        ("a raw control character", start("{\"x\": \"\u{1}\"}")),
+        ("a byte order mark", ["\u{feff}".as_bytes(), &start("{}")].concat()),
+        ("UTF-16", utf16),
+        ("something after the end", [start("{}"), b"{}".to_vec()].concat()),
+        ("nothing", Vec::new()),
+        // A million escapes, in a member that there is not.
+        ("escapes", format!("{{\"x\": \"{}\"}}", "\\u0041".repeat(1_300_000)).into_bytes()),
+        ("blanks", " ".repeat(8_000_000).into_bytes()),
+        ("a long name", format!("{{\"{}\": 0}}", "n".repeat(8_000_000)).into_bytes()),
+    ] {
+        let reply = target.post("/v1/runs", &body).await;
+        let error = reply.refused(400, "invalid_request");
+        assert!(reply.body.len() < 4_000, "{what}: {} bytes of answer", reply.body.len());
+        assert!(error["details"]["errors"][0]["type"].is_string(), "{what}: {error}");
+    }
+    let large = vec![b' '; (BODY_MIB << 20) as usize + 1];
+    target.post("/v1/runs", &large).await.refused(413, "payload_too_large");
+    // In chunks, it does not say beforehand how large it is.
+    let mut chunks = b"POST /v1/runs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+        .to_vec();
+    for chunk in large.chunks(1 << 20) {
+        chunks.extend(format!("{:x}\r\n", chunk.len()).bytes().chain(chunk.iter().copied()).chain(*b"\r\n"));
+    }
+    chunks.extend(b"0\r\n\r\n");
+    target.send(&chunks).await.only().refused(413, "payload_too_large");
+    target.unharmed(PEAK_MIB).await;
+}
