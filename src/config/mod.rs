@@ -39,5 +39,5 @@ pub use cli::{Cli, Command, Exit, Flags, JournalCommand, Target};
 pub use env_file::LayeredVars;
 pub use error::ConfigError;
 pub use settings::{Endpoint, JournalSettings, PolicyPosture, Settings, Stores};
-pub use value::{HttpUrl, LogFormat, RegistryOutage, Secret};
+pub use value::{HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret};
 pub use vars::Vars;

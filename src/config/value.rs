@@ -247,6 +247,25 @@ impl RegistryOutage {
     }
 }
 
+/// What to do about a PDP that cannot be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PdpOutage {
+    /// It counts as a no (contract §10).
+    Deny,
+    /// What it should decide waits.
+    Hold,
+}
+
+impl PdpOutage {
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "deny" => Some(Self::Deny),
+            "hold" => Some(Self::Hold),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,6 +401,9 @@ mod tests {
         assert_eq!(RegistryOutage::parse(" Open "), Some(RegistryOutage::Open));
         assert_eq!(RegistryOutage::parse("closed"), Some(RegistryOutage::Closed));
         assert_eq!(RegistryOutage::parse("true"), None);
+        assert_eq!(PdpOutage::parse(" Hold "), Some(PdpOutage::Hold));
+        assert_eq!(PdpOutage::parse("deny"), Some(PdpOutage::Deny));
+        assert_eq!(PdpOutage::parse("allow"), None);
     }
 
     #[test]

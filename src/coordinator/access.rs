@@ -10,6 +10,9 @@
 //! | anything else | nothing |
 //!
 //! Users and services may do everything.
+//!
+//! Whoever is let through to a NodeRun here is a sign that the executors of the
+//! composites above it live (`heard`).
 
 use super::{Coordinator, CoordinatorError};
 use crate::{
@@ -53,6 +56,7 @@ impl Coordinator {
     ) -> Result<RunRecord, CoordinatorError> {
         let record = self.run_sought(caller, run).await?;
         admit(caller, Business::Run(run))?;
+        self.heard.asked(caller, self.parts.clock.now());
         Ok(record)
     }
 
@@ -76,6 +80,7 @@ impl Coordinator {
         let found = self.node_seek(caller, node).await?;
         let record = found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))?;
         admit(caller, Business::Node(&record))?;
+        self.heard.named(caller, &record, self.parts.clock.now());
         Ok(record)
     }
 
@@ -88,6 +93,7 @@ impl Coordinator {
         let found = self.node_seek(caller, parent).await?;
         let record = found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))?;
         admit(caller, Business::Node(&record))?;
+        self.heard.named(caller, &record, self.parts.clock.now());
         Ok(record)
     }
 

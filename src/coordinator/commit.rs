@@ -10,7 +10,7 @@ use std::{
 
 use slog::{error, warn};
 
-use super::{Coordinator, CoordinatorError};
+use super::{Coordinator, CoordinatorError, heard::Ended};
 use crate::{
     engine::Decision,
     ids::{NodeRunId, RunId},
@@ -113,9 +113,11 @@ impl Coordinator {
             let Some(changes) = changes else { return Ok((answer, None)) };
             let newest = changes.events.last().map(|event| event.event.seq);
             let (ours, unclaimed) = self.to_begin(&changes.nodes, now);
+            let ended = Ended::by(&changes);
             match self.parts.store.commit(changes).await {
                 Ok(owed) => {
                     self.store_health.set(None);
+                    self.heard.ended(run, &ended, now);
                     if let Some(outbox) = &self.parts.outbox {
                         outbox.news();
                     }

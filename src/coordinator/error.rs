@@ -66,6 +66,10 @@ pub enum CoordinatorError {
     /// The Node Registry is needed to decide, and does not answer (D-16).
     #[error("Node Registry request failed")]
     NodeRegistryUnavailable { internal: String },
+    /// The policy point is needed to decide, does not answer, and is waited
+    /// for.
+    #[error("PDP request failed")]
+    PdpUnavailable { internal: String },
     /// The journal does not know it, and the Run Store cannot be asked.
     #[error("Run Store request failed")]
     RunStoreUnavailable { internal: String },
@@ -100,6 +104,7 @@ impl CoordinatorError {
             Self::ParentNotFound(_) => facts(404, "parent_node_run_not_found", false),
             Self::Rejected(rejection) => facts(409, rejection.code(), false),
             Self::NodeRegistryUnavailable { .. } => facts(503, "node_registry_unavailable", true),
+            Self::PdpUnavailable { .. } => facts(503, "pdp_unavailable", true),
             Self::RunStoreUnavailable { .. } => facts(502, "run_store_unavailable", true),
             Self::EventStreamUnavailable { .. } => facts(502, "event_stream_unavailable", true),
             Self::Store(_) => facts(503, "journal_unavailable", true),
@@ -111,6 +116,7 @@ impl CoordinatorError {
     pub fn internal(&self) -> Option<String> {
         match self {
             Self::NodeRegistryUnavailable { internal }
+            | Self::PdpUnavailable { internal }
             | Self::RunStoreUnavailable { internal }
             | Self::EventStreamUnavailable { internal } => Some(internal.clone()),
             Self::Store(error) => Some(error.to_string()),

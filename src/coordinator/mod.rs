@@ -22,6 +22,7 @@ mod adopt;
 mod attempts;
 mod commit;
 mod error;
+mod heard;
 mod locks;
 mod nodes;
 mod offload;
@@ -83,13 +84,15 @@ pub struct Coordinator {
     /// Of those who look for a run in other stores. Never wanted by one who
     /// holds the run's lock.
     adoptions: locks::Locks<RunId>,
+    heard: heard::Heard,
     store_health: StoreHealth,
 }
 
 impl Coordinator {
     pub fn new(parts: Parts) -> Self {
         let (locks, adoptions) = (locks::Locks::default(), locks::Locks::default());
-        Self { parts, locks, adoptions, store_health: StoreHealth::default() }
+        let heard = heard::Heard::new(parts.rules.composite_silence, parts.clock.now());
+        Self { parts, locks, adoptions, heard, store_health: StoreHealth::default() }
     }
 
     /// How the coordinator and what it depends on are doing. Never fails, and
@@ -108,6 +111,7 @@ impl Coordinator {
         };
         let mut checks = vec![check];
         checks.extend(self.parts.vitals.checks());
+        checks.extend(self.parts.policy.check());
         if let Some(outbox) = &self.parts.outbox {
             checks.extend(outbox.checks().await);
         }

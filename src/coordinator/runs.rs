@@ -12,7 +12,7 @@ use crate::{
     ids::{NodeRunId, RunId},
     model::{Extensions, NodeRun, NodeRunState, Run, RunStartRequest},
     node_types::RegistryUnavailable,
-    policy::{Question, RUN_START},
+    policy::{PdpUnavailable, Question, RUN_START},
 };
 
 impl Coordinator {
@@ -40,7 +40,7 @@ impl Coordinator {
         let run_id = chosen.unwrap_or_else(|| self.parts.ids.run_id());
         let root_id = self.parts.ids.node_run_id();
         let facts = self.facts_of(&request.root_node_type_ref).await?;
-        let decided = self.decide_start(caller, &request, &run_id, &root_id, &facts).await;
+        let decided = self.decide_start(caller, &request, &run_id, &root_id, &facts).await?;
         let command = StartRun {
             request,
             run_id: run_id.clone(),
@@ -112,7 +112,7 @@ impl Coordinator {
         run_id: &RunId,
         root_id: &NodeRunId,
         facts: &NodeTypeFacts,
-    ) -> PolicyDecided {
+    ) -> Result<PolicyDecided, CoordinatorError> {
         // Only its identity is asked about: the root does not exist yet.
         let root = NodeRun {
             node_run_id: root_id.clone(),
@@ -154,7 +154,9 @@ impl Coordinator {
             ]),
             context,
         };
-        self.parts.policy.decide(question).await
+        // Held, it is no run yet: its caller is there to ask again.
+        let decided = self.parts.policy.decide(question).await;
+        decided.map_err(|PdpUnavailable(internal)| CoordinatorError::PdpUnavailable { internal })
     }
 
     /// What a caller says under our own keys is dropped (D-15).

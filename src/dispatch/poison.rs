@@ -95,6 +95,7 @@ pub(super) fn is_poison(error: &CoordinatorError) -> bool {
         CoordinatorError::Store(StoreError::Damaged(_)) => true,
         CoordinatorError::Store(StoreError::Conflict | StoreError::Full(_) | StoreError::Failed(_))
         | CoordinatorError::NodeRegistryUnavailable { .. }
+        | CoordinatorError::PdpUnavailable { .. }
         | CoordinatorError::RunStoreUnavailable { .. }
         | CoordinatorError::EventStreamUnavailable { .. }
         | CoordinatorError::ShuttingDown => false,

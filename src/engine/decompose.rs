@@ -4,11 +4,10 @@
 use serde_json::{Number, Value, json};
 
 use super::{
-    Decision, Disagreement, Lease, Limit, NodeTypeFacts, Rejection, Rules,
-    attempt::waiting,
-    constraints,
+    Decision, Disagreement, Lease, Limit, NodeTypeFacts, Rejection, Rules, constraints,
     draft::{Draft, wake},
     extensions::{self, Writer, own, to_value},
+    silence,
 };
 use crate::{
     ids::NodeRunId,
@@ -16,7 +15,7 @@ use crate::{
         BindingDecision, ConstraintEnvelope, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunState,
         RunEventType, StructuralConstraints,
     },
-    record::{Job, NodeRecord, RunRecord},
+    record::{Job, NodeRecord, RunRecord, Waits},
     time::Timestamp,
 };
 
@@ -116,7 +115,7 @@ pub fn children_create(
 
     if parent.node.state == NodeRunState::Running {
         // Its executor has begun its plan: it is only waited for, whoever dies.
-        parent.wake = Some(waiting(&parent, now));
+        silence::wait(&mut parent, rules, &None, now);
     }
     parent.children += added;
     parent.rounds += 1;
@@ -232,6 +231,7 @@ fn record(
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         deadline,
+        waits: Waits::default(),
         wake: Some(wake(Job::Dispatch, now, lease)),
     };
     (node, spec)

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ids::{NodeRunId, RunId},
     model::{ConstraintEnvelope, Error, NodeRun, NodeRunState, Run, RunEventType, RunStartRequest, RunState},
-    record::{Job, NodePath, NodeRecord, RunRecord},
+    record::{Job, NodePath, NodeRecord, RunRecord, Waits},
     time::Timestamp,
 };
 
@@ -101,6 +101,7 @@ pub fn run_start(
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         deadline: Some(deadline),
+        waits: Waits::default(),
         wake: Some(wake(Job::Dispatch, now, lease)),
     };
 

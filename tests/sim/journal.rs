@@ -182,6 +182,10 @@ impl Store for SimJournal {
         self.read(|| at_once(self.inner.nodes_live(run, under))).await
     }
 
+    async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Result<bool, StoreError> {
+        self.read(|| at_once(self.inner.node_has_live_below(run, node))).await
+    }
+
     async fn events_after(
         &self,
         run: &RunId,

@@ -108,6 +108,18 @@ pub(super) fn nodes_live(
     Ok(nodes)
 }
 
+pub(super) fn has_live_below(
+    connection: &Connection,
+    run: &RunId,
+    node: &NodePath,
+) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM node_runs INDEXED BY node_runs_live
+                        WHERE run_id = ?1 AND terminal = 0 AND path > ?2 || '.' AND path < ?2 || '/')",
+    )?;
+    Ok(statement.query_one([run.as_str(), node.as_str()], |row| row.get(0))?)
+}
+
 pub(super) fn events(
     connection: &Connection,
     run: &RunId,
