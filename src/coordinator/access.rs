@@ -14,7 +14,7 @@
 //! Whoever is let through to a NodeRun here is a sign that the executors of the
 //! composites above it live (`heard`).
 
-use super::{Coordinator, CoordinatorError};
+use super::{Coordinator, CoordinatorError, heard::To};
 use crate::{
     auth::{Principal, Scope},
     ids::{NodeRunId, RunId},
@@ -76,11 +76,12 @@ impl Coordinator {
         &self,
         caller: &Principal,
         node: &NodeRunId,
+        to: To,
     ) -> Result<NodeRecord, CoordinatorError> {
         let found = self.node_seek(caller, node).await?;
         let record = found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))?;
         admit(caller, Business::Node(&record))?;
-        self.heard.named(caller, &record, self.parts.clock.now());
+        self.heard.named(caller, &record, to, self.parts.clock.now());
         Ok(record)
     }
 
@@ -93,7 +94,7 @@ impl Coordinator {
         let found = self.node_seek(caller, parent).await?;
         let record = found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))?;
         admit(caller, Business::Node(&record))?;
-        self.heard.named(caller, &record, self.parts.clock.now());
+        self.heard.named(caller, &record, To::Act, self.parts.clock.now());
         Ok(record)
     }
 

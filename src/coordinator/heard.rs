@@ -1,11 +1,17 @@
 //! When the executors of composites were last heard from.
 //!
-//! Whatever names a node of a composite's subtree is a sign of life of its
-//! executor: creating children, asking for them or for the composite,
-//! evaluating, completing, following events; so is any request with its
-//! assignment token, and the end of a descendant, which the executor has waited
-//! for. That a request came from somebody else cannot always be told, so it
-//! counts as well: to wait in vain is better than to end what is at work.
+//! | a sign of life of | |
+//! |---|---|
+//! | any request with an assignment token | the executor of that composite |
+//! | creating children under a composite, evaluating it | its executor |
+//! | whatever names one of its children: asking for it, following its events, … | its executor |
+//! | the end of a child | its executor, which has waited for that |
+//!
+//! Asking for the composite itself is none: those do it who wait for it, its
+//! parent's executor and whoever looks on. That a request came from somebody
+//! else than the executor cannot always be told, so it counts: to wait in vain
+//! is better than to end what is at work. For the executors further above, the
+//! composite below them that lives is reason enough to be waited for.
 //!
 //! Kept in memory only: polls are many, and none of them may cost a commit. A
 //! new process has heard everybody when it started. What the record says of it
@@ -54,15 +60,17 @@ impl Heard {
     }
 
     /// A caller has named this node.
-    pub(super) fn named(&self, caller: &Principal, node: &NodeRecord, now: Timestamp) {
+    pub(super) fn named(&self, caller: &Principal, node: &NodeRecord, to: To, now: Timestamp) {
         let Some(silence) = self.silence else { return };
         let run = &node.node.run_id;
         let mut last = self.last();
         match node.is_terminal() {
             true => last.renew(run, &node.path, now),
             false => {
-                // Those further above wait for the parent, which lives.
-                last.note(run, node.path.as_str(), now);
+                match to {
+                    To::Ask => {}
+                    To::Act => last.note(run, node.path.as_str(), now),
+                }
                 if let Some(parent) = node.path.above().next() {
                     last.note(run, parent, now);
                 }
@@ -106,6 +114,14 @@ impl Heard {
     fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a node is named for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum To {
+    Ask,
+    /// As its executor does.
+    Act,
 }
 
 /// What a change ends.
@@ -214,20 +230,22 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_lives_is_a_sign_of_it_and_of_its_parent() {
-        let heard = heard();
-        heard.named(&user(), &node("r", "1.4.9"), at(START + 5));
-        let places = ["1", "1.4", "1.4.9", "1.40"].map(|path| last(&heard, path) - START);
-        assert_eq!(places, [0, 5, 5, 0]);
+    fn a_node_that_lives_is_a_sign_of_its_parent_and_of_it_if_something_is_done_to_it() {
+        for (to, own) in [(To::Ask, 0), (To::Act, 5)] {
+            let heard = heard();
+            heard.named(&user(), &node("r", "1.4.9"), to, at(START + 5));
+            let places = ["1", "1.4", "1.4.9", "1.40"].map(|path| last(&heard, path) - START);
+            assert_eq!(places, [0, 5, own, 0]);
+        }
     }
 
     #[test]
     fn a_node_that_is_over_renews_what_is_known_of_its_ancestors_and_adds_nothing() {
         let heard = heard();
-        heard.named(&user(), &over("1.4.9"), at(START + 5));
+        heard.named(&user(), &over("1.4.9"), To::Act, at(START + 5));
         assert_eq!(heard.last().entries, 0);
-        heard.named(&user(), &node("r", "1"), at(START + 6));
-        heard.named(&user(), &over("1.4.9"), at(START + 7));
+        heard.named(&user(), &node("r", "1"), To::Act, at(START + 6));
+        heard.named(&user(), &over("1.4.9"), To::Ask, at(START + 7));
         assert_eq!([last(&heard, "1"), last(&heard, "1.4")], [START + 7, START]);
     }
 
@@ -245,10 +263,10 @@ mod tests {
     fn what_is_old_is_dropped_and_says_the_same_as_before() {
         let heard = heard();
         for number in 0..TIDY_FROM - 1 {
-            heard.named(&user(), &node("r", &format!("9{number}")), at(START + 1));
+            heard.named(&user(), &node("r", &format!("9{number}")), To::Act, at(START + 1));
         }
         let later = at(START) + SILENCE + SILENCE;
-        heard.named(&user(), &node("r", "1"), later);
+        heard.named(&user(), &node("r", "1"), To::Act, later);
         let last = heard.last();
         assert_eq!((last.entries, last.runs.values().map(HashMap::len).sum::<usize>()), (1, 1));
     }
@@ -256,7 +274,7 @@ mod tests {
     #[test]
     fn where_nobody_asks_nothing_is_kept() {
         let heard = Heard::new(None, at(START));
-        heard.named(&user(), &node("r", "1.4"), at(START + 5));
+        heard.named(&user(), &node("r", "1.4"), To::Act, at(START + 5));
         heard.ended(&"r".into(), &Ended::Node { parent: "1".into() }, at(START + 5));
         assert_eq!(heard.last().entries, 0);
     }

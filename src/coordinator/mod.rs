@@ -144,7 +144,7 @@ impl Coordinator {
         node: &NodeRunId,
         options: StreamOptions,
     ) -> Result<EventLines, CoordinatorError> {
-        let node = self.node_for(caller, node).await?;
+        let node = self.node_for(caller, node, heard::To::Ask).await?;
         Ok(self.parts.events.stream(node.node.run_id, Some(node.path), options))
     }
 }

@@ -3,7 +3,7 @@
 
 use slog::debug;
 
-use super::{Coordinator, CoordinatorError};
+use super::{Coordinator, CoordinatorError, heard::To};
 use crate::{
     auth::Principal,
     engine::{self, ChildSpec, CreateChildren, NodeTypeFacts, NodeView},
@@ -74,7 +74,7 @@ impl Coordinator {
         caller: &Principal,
         node: &NodeRunId,
     ) -> Result<NodeRun, CoordinatorError> {
-        Ok(self.node_for(caller, node).await?.node)
+        Ok(self.node_for(caller, node, To::Ask).await?.node)
     }
 
     /// Records an evaluation, and the recovery that was chosen.
@@ -84,7 +84,7 @@ impl Coordinator {
         node: &NodeRunId,
         report: NodeRunEvaluationReportRequest,
     ) -> Result<(), CoordinatorError> {
-        let run_id = self.node_for(caller, node).await?.node.run_id;
+        let run_id = self.node_for(caller, node, To::Act).await?.node.run_id;
         let report = &report;
         self.request(&run_id, |now| async move {
             let view = self.node_view(node).await?;
@@ -102,7 +102,7 @@ impl Coordinator {
         node: &NodeRunId,
         completion: NodeRunCompleteRequest,
     ) -> Result<(), CoordinatorError> {
-        let run_id = self.node_for(caller, node).await?.node.run_id;
+        let run_id = self.node_for(caller, node, To::Act).await?.node.run_id;
         let (completion, _turn) = self.completion_offload(node, completion).await;
         let completion = &completion;
         self.request(&run_id, |now| async move {

@@ -128,10 +128,15 @@ impl SimJournal {
             wakes.for_each(|wake| wake.at = wake.at + Duration::from_secs(86_400));
         }
         let (run, told) = (change.run_id.clone(), tell(&change));
+        let written = change.clone();
         let done = at_once(self.inner.commit(change));
         world.tell(format_args!("commit {told}: {}", if done.is_ok() { "done" } else { "refused" }));
         if done == Err(StoreError::Conflict) {
             world.count("conflict");
+        }
+        if done.is_ok() {
+            written.events.iter().for_each(|record| world.count_waiting(&record.event));
+            written.nodes.iter().for_each(|node| world.count_held_to_the_end(node));
         }
         world.look(&run);
         done

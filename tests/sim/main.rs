@@ -34,6 +34,7 @@ mod run;
 mod scenario;
 mod services;
 mod shrink;
+mod silent;
 mod watch;
 mod world;
 
@@ -50,7 +51,7 @@ use run::{Outcome, run};
 use scenario::{Sabotage, Scenario};
 
 /// What a simulation without these would prove nothing about.
-const MUST_OCCUR: [&str; 42] = [
+const MUST_OCCUR: [&str; 48] = [
     "answer lost",
     "answer makes no sense",
     "answer to a caller lost",
@@ -69,6 +70,7 @@ const MUST_OCCUR: [&str; 42] = [
     "crash after a write",
     "crash at rest",
     "crash before a write",
+    "denied without the PDP",
     "drained",
     "drained and cut off",
     "executed again",
@@ -77,12 +79,14 @@ const MUST_OCCUR: [&str; 42] = [
     "executor busy",
     "executor restarted",
     "executor stopped",
+    "held for the PDP",
     "journal down",
     "limit met",
     "node completed",
     "node evaluated",
     "out of patience",
     "parked",
+    "PDP down",
     "read failed",
     "record damaged",
     "registry or PDP failed",
@@ -90,6 +94,9 @@ const MUST_OCCUR: [&str; 42] = [
     "request lost",
     "run canceled",
     "run followed to its end",
+    "silent composite begun again",
+    "silent composite given up",
+    "start refused without the PDP",
     "slow write",
     "start failed",
     "write repeated",
@@ -139,6 +146,7 @@ fn each_mistake_that_is_made_on_purpose_is_found() {
         Sabotage::LeavesTheDeadTheirWork,
         Sabotage::OversleepsWakes,
         Sabotage::TellsNobody,
+        Sabotage::WaitsForTheGone,
     ] {
         let found = all(1..201, Some(sabotage));
         assert!(found.is_err(), "{sabotage:?} is not found");

@@ -39,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     executors::{AtomicRole, CompositeRole},
     journal::SimJournal,
+    scenario::Sabotage,
     services::Services,
     world::World,
 };
@@ -139,7 +140,7 @@ impl Process {
                 max_retries: 4,
                 node_timeout: NODE_TIMEOUT,
                 run_timeout: RUN_TIMEOUT,
-                composite_silence: Some(SILENCE),
+                composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::WaitsForTheGone)),
             },
             offload: None,
             log: log.clone(),

@@ -54,6 +54,7 @@ pub struct World {
 struct Troubles {
     journal_down_until: Duration,
     executors_down_until: Duration,
+    pdp_down_until: Duration,
     damaged: Vec<NodeRunId>,
 }
 
@@ -158,6 +159,15 @@ impl World {
 
     pub fn are_executors_down(&self) -> bool {
         self.clock.elapsed() < lock(&self.troubles).executors_down_until && !self.is_calm()
+    }
+
+    /// No question of the PDP is answered for so long.
+    pub fn pdp_down(&self, time: Duration) {
+        lock(&self.troubles).pdp_down_until = self.clock.elapsed() + time;
+    }
+
+    pub fn is_pdp_down(&self) -> bool {
+        self.clock.elapsed() < lock(&self.troubles).pdp_down_until && !self.is_calm()
     }
 
     /// The record of this node cannot be read from now on.
