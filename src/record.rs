@@ -12,9 +12,9 @@
 //! ```text
 //!            Dispatch              Deadline               (none)
 //!   queued ───────────▶ running ───────────────▶ terminal ──────
-//!      ▲ retry later │  claimed      expired         │ told to stop
-//!      └─────────────┘                               ▼
-//!                                              CancelExecutor, until acknowledged
+//!      ▲ retry later,│  claimed  expired, silent     │ told to stop
+//!      │ or held     │                               ▼
+//!      └─────────────┘                         CancelExecutor, until acknowledged
 //! ```
 //!
 //! Only `engine` makes a [`ChangeSet`]; only `store` applies one.
