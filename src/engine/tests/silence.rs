@@ -44,7 +44,7 @@ fn a_composite_at_its_executor_is_looked_at_when_that_may_have_been_silent() {
     let check_at = world.now + SILENCE;
     assert_eq!(world.node(ROOT).waits.check_at, Some(check_at));
     let wake = wake_of(&world, ROOT);
-    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, check_at, world.lease.clone()));
+    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, check_at, world.lease));
 
     // A create is a sign of life, and whoever dies, it is waited for.
     let mut world = with_a_child_that_is_over();
