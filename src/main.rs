@@ -17,6 +17,7 @@ use jarvis_run_coordinator::{
     demo,
     remote::{self, Remote, RemoteError},
     server::{Server, StartError, Surroundings},
+    store::sqlite::folder_exists,
     telemetry,
     time::{Clock, SystemClock},
     upkeep,
@@ -58,7 +59,8 @@ fn openapi() -> Result<Exit, Failure> {
 
 fn check(flags: &Flags) -> Result<Exit, Failure> {
     let vars = LayeredVars::load(Path::new(".")).map_err(config_error)?;
-    check_config(&vars, flags, &mut io::stdout()).map_err(config_error)
+    let journal = |path: &Path| folder_exists(path).map_err(|error| error.to_string());
+    check_config(&vars, flags, &journal, &mut io::stdout()).map_err(config_error)
 }
 
 fn serve(flags: &Flags) -> Result<Exit, Failure> {

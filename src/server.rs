@@ -193,8 +193,13 @@ impl Server {
         })
         .await?;
 
-        let context =
-            ServerContext { coordinator, authenticator, clock: steady, stopping: tasks.stopping().clone() };
+        let context = ServerContext {
+            coordinator,
+            authenticator,
+            clock: steady,
+            body_values_max: settings.limits.body_values,
+            stopping: tasks.stopping().clone(),
+        };
         let address = format!("{}:{}", settings.listen.host, settings.listen.port);
         let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
         let mut addresses =
@@ -262,6 +267,10 @@ impl Server {
     }
 }
 
+/// By so much later than the machine's clock the journal's newest time must be
+/// for the clock to have been set back.
+const AHEAD_SECONDS: f64 = 1.0;
+
 /// The clock that everything is timed with. It begins no earlier than `floor`,
 /// the newest time that the journal knows.
 fn steady_clock(machine: Arc<dyn MachineClock>, floor: Option<Timestamp>, log: &Logger) -> SteadyClock {
@@ -270,7 +279,8 @@ fn steady_clock(machine: Arc<dyn MachineClock>, floor: Option<Timestamp>, log: &
         warn!(component, "the machine's clock was set: deadlines stay, times follow slowly"; "by_seconds" => seconds);
     });
     let ahead = clock.ahead_seconds();
-    if ahead > 0.0 {
+    // Less is how clocks are read, or adjusted: it says nothing.
+    if ahead >= AHEAD_SECONDS {
         warn!(log, "the journal knows later times than the machine's clock"; "ahead_seconds" => ahead);
     }
     clock
@@ -445,5 +455,67 @@ impl Peers {
         };
         let coordinator_url = settings.public_url.as_ref().map(|url| uri(url.as_str())).transpose()?;
         Ok(Executors { atomic, composite, coordinator_url, call_timeout: settings.calls.call_timeout })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    };
+
+    use async_trait::async_trait;
+    use slog::{Drain, OwnedKVList, Record};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+    /// Its wall stands still, and a part of a microsecond passes between two
+    /// looks at it.
+    #[derive(Default)]
+    struct Machine(AtomicU64);
+
+    #[async_trait]
+    impl Clock for Machine {
+        fn now(&self) -> Timestamp {
+            NOW
+        }
+        async fn sleep(&self, _: Duration) {}
+    }
+
+    impl MachineClock for Machine {
+        fn monotonic(&self) -> Duration {
+            Duration::from_nanos(self.0.fetch_add(427, Ordering::SeqCst))
+        }
+    }
+
+    #[derive(Default)]
+    struct Said(Mutex<Vec<String>>);
+
+    impl Drain for Said {
+        type Ok = ();
+        type Err = slog::Never;
+        fn log(&self, record: &Record<'_>, _: &OwnedKVList) -> Result<(), slog::Never> {
+            self.0.lock().expect("no panic").push(record.msg().to_string());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_start_warns_of_a_clock_that_was_set_back_and_not_of_how_it_is_read() {
+        for (floor, warnings) in [
+            (None, 0),
+            (Some(NOW), 0),
+            (Some(NOW + Duration::from_millis(999)), 0),
+            (Some(NOW + Duration::from_secs(2)), 1),
+        ] {
+            let said = Arc::new(Said::default());
+            let clock =
+                steady_clock(Arc::new(Machine::default()), floor, &Logger::root(Arc::clone(&said), o!()));
+            assert!(clock.now() >= floor.unwrap_or(NOW));
+            assert_eq!(said.0.lock().expect("no panic").len(), warnings, "{floor:?}");
+        }
     }
 }

@@ -25,7 +25,7 @@ use super::visit;
 use crate::{
     auth::AuthError,
     coordinator::{CoordinatorError, FieldError, Step},
-    model::{Error, ErrorEnvelope, Map},
+    model::{Error, ErrorEnvelope},
 };
 
 /// A request that failed, with all that is said about it and to whom.
@@ -121,7 +121,7 @@ impl From<CoordinatorError> for ApiError {
         api_error.0.internal = error.internal();
         if let CoordinatorError::Invalid(errors) = &error {
             let errors = errors.iter().map(field_error).collect();
-            api_error.0.envelope.error.details = Some(Map::from_iter([("errors".into(), errors)]));
+            api_error.0.envelope.error.details = Some([("errors", errors)].into());
         }
         api_error
     }

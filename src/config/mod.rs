@@ -19,6 +19,7 @@
 //!    documentation cannot differ from the behaviour.
 //! 4. No message, report or `Debug` output contains a secret.
 
+pub mod bounds;
 pub mod check;
 pub mod cli;
 pub mod env_file;

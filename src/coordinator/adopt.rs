@@ -128,7 +128,8 @@ impl Coordinator {
             }
             let may_be_executed = !node.state.is_terminal() && node.kind != Some(NodeKind::Composite);
             let facts = match may_be_executed {
-                true => self.facts_of(&node.node_type_ref).await?,
+                // The other coordinator took a type that the registry refuses.
+                true => self.facts_of(&node.node_type_ref).await?.unwrap_or_default(),
                 false => NodeTypeFacts::default(),
             };
             stored.push(StoredNode { node, facts });

@@ -14,7 +14,7 @@ use super::{Coordinator, CoordinatorError, heard::Ended};
 use crate::{
     engine::Decision,
     ids::{NodeRunId, RunId},
-    record::{Job, NodeRecord, RunRecord, Wake},
+    record::{ChangeSet, Job, NodeHead, NodeRecord, RunRecord, Wake},
     store::{OutboxId, StoreError},
     time::Timestamp,
 };
@@ -112,7 +112,7 @@ impl Coordinator {
             let Decision { changes, answer } = decide(now).await?;
             let Some(changes) = changes else { return Ok((answer, None)) };
             let newest = changes.events.last().map(|event| event.event.seq);
-            let (ours, unclaimed) = self.to_begin(&changes.nodes, now);
+            let (ours, unclaimed) = self.to_begin(&changes, now);
             let ended = Ended::by(&changes);
             match self.parts.store.commit(changes).await {
                 Ok(owed) => {
@@ -141,18 +141,18 @@ impl Coordinator {
 
     /// Of changed nodes: those whose job is ours and begins now; and whether
     /// there is something that whoever claims should know of.
-    fn to_begin(&self, nodes: &[NodeRecord], now: Timestamp) -> (Vec<NodeRecord>, bool) {
+    fn to_begin(&self, changes: &ChangeSet, now: Timestamp) -> (Vec<NodeHead>, bool) {
         let (mut ours, mut unclaimed) = (Vec::new(), false);
-        for node in nodes {
-            let Some(wake) = &node.wake else { continue };
-            match &wake.owner {
-                None => unclaimed |= wake.at < now + CLAIM_WITHIN,
-                Some(owner) if owner == self.parts.queue.owner() && is_due(wake, now) => {
-                    ours.push(node.clone());
-                }
-                Some(_) => {}
+        let mut is_ours = |wake: &Option<Wake>| match wake {
+            Some(Wake { at, owner: None, .. }) => {
+                unclaimed |= *at < now + CLAIM_WITHIN;
+                false
             }
-        }
+            Some(wake) => wake.owner.as_ref() == Some(self.parts.queue.owner()) && is_due(wake, now),
+            None => false,
+        };
+        ours.extend(changes.nodes.iter().filter(|node| is_ours(&node.wake)).map(NodeRecord::head));
+        ours.extend(changes.heads.iter().filter(|head| is_ours(&head.wake)).cloned());
         (ours, unclaimed)
     }
 
@@ -169,8 +169,13 @@ impl Coordinator {
         }
     }
 
+    /// Notes that something was written, if not by a command.
+    pub(crate) fn journal_writes(&self) {
+        self.store_health.set(None);
+    }
+
     /// Notes what a store failure says about the journal's health.
-    pub(super) fn store_failed(&self, failure: StoreError) -> CoordinatorError {
+    pub(crate) fn store_failed(&self, failure: StoreError) -> CoordinatorError {
         let trouble = match &failure {
             StoreError::Conflict => None,
             StoreError::Full(_) => Some("The journal is full: nothing can be accepted"),
@@ -214,6 +219,18 @@ impl Coordinator {
 
     pub(super) async fn node_fetch(&self, node: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
         self.node_find(node).await?.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))
+    }
+
+    /// A node to decide something about that its inputs and outputs do not
+    /// matter to.
+    pub(super) async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
+        let found = self.parts.store.node_fetch_bare(node).await;
+        let found = found.map_err(|failure| self.store_failed(failure))?;
+        found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))
+    }
+
+    pub(super) async fn head_find(&self, node: &NodeRunId) -> Result<Option<NodeHead>, CoordinatorError> {
+        self.parts.store.head_fetch(node).await.map_err(|failure| self.store_failed(failure))
     }
 
     pub(super) async fn node_find(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, CoordinatorError> {

@@ -66,6 +66,10 @@ pub enum CoordinatorError {
     /// The Node Registry is needed to decide, and does not answer (D-16).
     #[error("Node Registry request failed")]
     NodeRegistryUnavailable { internal: String },
+    /// The Node Registry is needed to decide, and does not let the coordinator
+    /// ask: its credentials are refused. Trying again helps nobody.
+    #[error("Node Registry refuses the coordinator's credentials")]
+    NodeRegistryForbidden { internal: String },
     /// The policy point is needed to decide, does not answer, and is waited
     /// for.
     #[error("PDP request failed")]
@@ -104,6 +108,7 @@ impl CoordinatorError {
             Self::ParentNotFound(_) => facts(404, "parent_node_run_not_found", false),
             Self::Rejected(rejection) => facts(409, rejection.code(), false),
             Self::NodeRegistryUnavailable { .. } => facts(503, "node_registry_unavailable", true),
+            Self::NodeRegistryForbidden { .. } => facts(503, "node_registry_unavailable", false),
             Self::PdpUnavailable { .. } => facts(503, "pdp_unavailable", true),
             Self::RunStoreUnavailable { .. } => facts(502, "run_store_unavailable", true),
             Self::EventStreamUnavailable { .. } => facts(502, "event_stream_unavailable", true),
@@ -116,6 +121,7 @@ impl CoordinatorError {
     pub fn internal(&self) -> Option<String> {
         match self {
             Self::NodeRegistryUnavailable { internal }
+            | Self::NodeRegistryForbidden { internal }
             | Self::PdpUnavailable { internal }
             | Self::RunStoreUnavailable { internal }
             | Self::EventStreamUnavailable { internal } => Some(internal.clone()),

@@ -89,8 +89,8 @@ impl Heard {
         last.tidy(silence, now);
     }
 
-    /// What a commit has ended. Of nodes that end together the highest, which
-    /// comes last, is the one that somebody has waited for.
+    /// What a commit has ended. Of nodes that end together the highest is the
+    /// one that somebody has waited for.
     pub(super) fn ended(&self, run: &RunId, end: &Ended, now: Timestamp) {
         let Some(silence) = self.silence else { return };
         match end {
@@ -136,6 +136,8 @@ pub(super) enum Ended {
 }
 
 impl Ended {
+    /// What is canceled with a node is below it and comes as heads, of which
+    /// none is looked at: only with its run does a node end as a head by itself.
     pub(super) fn by(changes: &ChangeSet) -> Self {
         if changes.run.as_ref().is_some_and(|run| run.is_terminal()) {
             return Self::Run;

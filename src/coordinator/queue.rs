@@ -23,7 +23,7 @@ use crate::{
     engine::Lease,
     ids::{NodeRunId, OwnerId, RunId},
     model::NodeKind,
-    record::{Job, NodeRecord},
+    record::{Job, NodeHead},
     time::Timestamp,
 };
 
@@ -158,17 +158,17 @@ impl WorkQueue {
     }
 
     /// Begins the job of a node's wake-up, which is ours, unless it is in hand.
-    pub fn push(self: &Arc<Self>, node: &NodeRecord) {
-        let Some(job) = node.wake.as_ref().map(|wake| wake.job) else { return };
-        if self.in_hand().insert(&node.node.run_id, node.id(), job) {
+    pub fn push(self: &Arc<Self>, node: &NodeHead) {
+        let Some(job) = node.job() else { return };
+        if self.in_hand().insert(&node.run_id, &node.node_run_id, job) {
             // Refused only when the dispatcher is gone: the next process claims it.
             let _ = self.sender.send(Task {
                 queue: Arc::clone(self),
-                run: node.node.run_id.clone(),
-                node: node.id().clone(),
+                run: node.run_id.clone(),
+                node: node.node_run_id.clone(),
                 job,
                 attempt: node.attempt,
-                kind: node.node.kind,
+                kind: node.kind,
                 deadline: node.deadline,
             });
         }
@@ -197,8 +197,8 @@ mod tests {
     use crate::store::conformance::node;
 
     /// A node of a run, whose wake-up is a dispatch.
-    fn due(run: &str, ordinal: usize) -> NodeRecord {
-        node(run, &format!("1.{ordinal}"))
+    fn due(run: &str, ordinal: usize) -> NodeHead {
+        node(run, &format!("1.{ordinal}")).head()
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
         drop(tasks.try_recv().expect("a task"));
         assert!(queue.poked().now_or_never().is_some());
         assert_eq!(
-            (queue.len(), queue.is_empty(), queue.has(due("run-7", 0).id(), Job::Dispatch)),
+            (queue.len(), queue.is_empty(), queue.has(&due("run-7", 0).node_run_id, Job::Dispatch)),
             (6, false, true)
         );
     }

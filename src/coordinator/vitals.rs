@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    model::{HealthCheck, HealthStatus, Map},
+    model::{HealthCheck, HealthStatus, JsonObject},
     store::Counts,
     time::Timestamp,
 };
@@ -62,10 +62,10 @@ fn work(counts: &Counts, in_hand: usize) -> HealthCheck {
         "runs_live": runs_live, "node_runs_live": nodes_live, "in_hand": in_hand, "due": wakes_due,
         "parked": parked, "without_wake_up": without_wake_up,
     });
-    check("work", trouble, details.as_object().cloned())
+    check("work", trouble, Some(JsonObject::of(&details)))
 }
 
-fn check(name: &str, trouble: Option<String>, details: Option<Map>) -> HealthCheck {
+fn check(name: &str, trouble: Option<String>, details: Option<JsonObject>) -> HealthCheck {
     let status = if trouble.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok };
     HealthCheck { name: name.into(), status, message: trouble, details }
 }
@@ -87,7 +87,7 @@ mod tests {
         let well = [("atomic_executor", HealthStatus::Ok), ("work", HealthStatus::Ok)];
         assert_eq!(said(&vitals), well.map(|(name, status)| (name.to_owned(), status, None)));
         let details = vitals.checks().pop().and_then(|check| check.details).expect("details");
-        assert_eq!((&details["runs_live"], &details["in_hand"]), (&json!(2), &json!(1)));
+        assert_eq!((details.value("runs_live"), details.value("in_hand")), (json!(2), json!(1)));
 
         vitals.executor("atomic_executor", Some(Timestamp::from_micros(1)));
         vitals.work(Counts { parked: 3, ..Counts::default() }, 0);

@@ -9,7 +9,7 @@ use crate::{
     clients::{CallError, Service},
     coordinator::{CoordinatorError, Task, Telling},
     model::NodeKind,
-    record::{Job, NodeRecord},
+    record::{Job, NodeHead},
     time::{backoff, within},
 };
 
@@ -65,7 +65,7 @@ impl Dispatcher {
     /// connection or behind a token request, and would begin the work after the
     /// executor has shrugged at the cancel. So as long as that call is pending,
     /// the executor is told again.
-    async fn call_until_heard(&self, node: &NodeRecord) -> Result<Heard, CallError> {
+    async fn call_until_heard(&self, node: &NodeHead) -> Result<Heard, CallError> {
         let Parts { queue, clock, tasks, .. } = &self.parts;
         let mut told = 0;
         loop {
@@ -75,37 +75,43 @@ impl Dispatcher {
                 Err(error) if error.status == Some(404) => {}
                 Err(error) => return Err(error),
             }
-            if told == TELLS || !queue.has(node.id(), Job::Dispatch) {
+            if told == TELLS || !queue.has(&node.node_run_id, Job::Dispatch) {
                 return Ok(Heard::Yes);
             }
             tokio::select! {
                 biased;
-                () = clock.sleep(backoff(told, BASE, CAP, node.id().as_str())) => {}
+                () = clock.sleep(backoff(told, BASE, CAP, node.node_run_id.as_str())) => {}
                 () = tasks.stopping().cancelled() => return Ok(Heard::Stopping),
             }
-            if !queue.has(node.id(), Job::Dispatch) {
+            if !queue.has(&node.node_run_id, Job::Dispatch) {
                 return Ok(Heard::Yes);
             }
             told += 1;
         }
     }
 
-    async fn call_cancel(&self, node: &NodeRecord) -> Result<(), CallError> {
+    async fn call_cancel(&self, node: &NodeHead) -> Result<(), CallError> {
         let executors = &self.parts.executors;
         let (clock, timeout) = (&*self.parts.clock, executors.call_timeout);
-        let (service, answer) = match node.node.kind {
+        let (service, answer) = match node.kind {
             Some(NodeKind::Composite) => {
                 let Some(executor) = &executors.composite else { return Ok(()) };
                 if let Some(atomic) = &executors.atomic {
                     within(clock, DESCENDANTS_FIRST, atomic.gate.telling()).await;
                 }
                 let _turn = executor.gate.telling().await;
-                (Service::CompositeExecutor, within(clock, timeout, executor.role.cancel(node.id())).await)
+                (
+                    Service::CompositeExecutor,
+                    within(clock, timeout, executor.role.cancel(&node.node_run_id)).await,
+                )
             }
             Some(NodeKind::Atomic) | None => {
                 let Some(executor) = &executors.atomic else { return Ok(()) };
                 let _turn = executor.gate.telling().await;
-                (Service::AtomicExecutor, within(clock, timeout, executor.role.cancel(node.id())).await)
+                (
+                    Service::AtomicExecutor,
+                    within(clock, timeout, executor.role.cancel(&node.node_run_id)).await,
+                )
             }
         };
         answer.unwrap_or_else(|| Err(CallError::unavailable(service, "no answer in time")))

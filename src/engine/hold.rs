@@ -11,11 +11,11 @@
 //! Being held costs no retries. The first time is an event and a recovery
 //! action; that it goes on is in the log and in health.
 
-use serde_json::{Map, json};
+use serde_json::json;
 
-use super::{Decision, attempt::node_only, draft::Draft, extensions::to_value};
+use super::{Decision, attempt::node_only, draft::Draft, guard::NodeBefore, recovery};
 use crate::{
-    model::{RecoveryAction, RecoveryActionType, RunEventType},
+    model::{JsonObject, RecoveryAction, RecoveryActionType, RunEventType},
     record::{Job, NodeRecord, RunRecord, Wake},
     time::Timestamp,
 };
@@ -30,13 +30,15 @@ pub fn attempt_hold(run: RunRecord, mut node: NodeRecord, at: Timestamp, now: Ti
     let Some(Wake { job: Job::Dispatch, tries, .. }) = node.wake else {
         return Decision::unchanged(false);
     };
+    let before = NodeBefore::of(&node);
     let at = node.deadline.map_or(at, |deadline| deadline.min(at));
     node.wake = Some(Wake { job: Job::Dispatch, at, owner: None, tries: tries.saturating_add(1) });
     if node.waits.held_since.is_some() {
-        return Decision { changes: Some(node_only(&run, node, now)), answer: false };
+        return Decision { changes: Some(node_only(&run, &before, node, now)), answer: false };
     }
-    node.waits.held_since = Some(now);
     let mut draft = Draft::new(run, now);
+    draft.loaded(&node);
+    node.waits.held_since = Some(now);
     let facts = [
         ("jarvis.attempt", json!(node.attempt + 1)),
         ("jarvis.code", json!(PDP_UNAVAILABLE)),
@@ -48,20 +50,21 @@ pub fn attempt_hold(run: RunRecord, mut node: NodeRecord, at: Timestamp, now: Ti
         target_node_run_id: Some(node.id().clone()),
         target_node_type_ref: None,
         message: Some("The policy decision point cannot be asked: the node is held until it can".into()),
-        extensions: Some(facts.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()),
+        extensions: Some(facts.into()),
     };
-    draft.event(RunEventType::RecoveryApplied, Some(&node), to_value(&action));
-    node.node.recovery_actions.get_or_insert_default().push(action);
+    draft.event(RunEventType::RecoveryApplied, Some(&node), JsonObject::of(&action));
+    recovery::add(&mut node, action);
     draft.put(node);
     Decision { changes: Some(draft.into_changes()), answer: true }
 }
 
 /// What the error of a node says whose time is up while it is held.
-pub(super) fn details(node: &NodeRecord) -> Option<Map<String, serde_json::Value>> {
+pub(super) fn details(node: &NodeRecord) -> Option<JsonObject> {
     let since = node.waits.held_since?;
-    let details = json!({
-        "code": PDP_UNAVAILABLE, "held_since": since,
-        "reason": "the policy decision point could not be asked",
-    });
-    details.as_object().cloned()
+    let facts = [
+        ("code", json!(PDP_UNAVAILABLE)),
+        ("held_since", json!(since)),
+        ("reason", json!("the policy decision point could not be asked")),
+    ];
+    Some(facts.into())
 }

@@ -18,12 +18,15 @@
 //! | `silence` | composites whose executor has gone |
 //! | `hold` | nodes about which the policy point cannot be asked |
 //! | `complete` | evaluate and complete a node |
+//! | `learn` | what is found out about a node's type after the node was made |
 //! | `cancel` | cancel a run; a deadline that passed |
 //! | `lifecycle` | the tables of allowed transitions (contract §5) |
 //! | `constraints` | merging and testing constraints (contract §7) |
 //! | `extensions` | the coordinator's own extension keys (contract §12) |
+//! | `recovery` | which recovery actions a NodeRun keeps |
 //! | `offload` | what is kept of outputs that are too large |
 //! | `draft` | collects what a decision changes |
+//! | `guard` | asserts, in every build, that a change is one that may be made |
 //!
 //! **Architecture invariants.** Only this module makes a `ChangeSet`. A
 //! terminal record never changes its state. Events are numbered here, without
@@ -39,9 +42,12 @@ pub mod constraints;
 mod decompose;
 mod draft;
 mod extensions;
+mod guard;
 mod hold;
+mod learn;
 pub mod lifecycle;
 mod offload;
+mod recovery;
 mod rejection;
 mod retry;
 mod silence;
@@ -70,8 +76,8 @@ pub use start::{StartRun, run_start};
 
 use crate::{
     ids::OwnerId,
-    model::{ConstraintEnvelope, Map, NodeKind, SideEffectClass},
-    record::{ChangeSet, NodeRecord, RunRecord},
+    model::{ConstraintEnvelope, JsonObject, NodeKind, SideEffectClass},
+    record::{ChangeSet, NodeHead, NodeRecord, RunRecord},
 };
 
 /// What a command leads to.
@@ -96,8 +102,9 @@ pub struct NodeView {
     pub run: RunRecord,
     pub node: NodeRecord,
     /// The node's descendants that are not terminal, deepest first. Only
-    /// composites have any.
-    pub live_below: Vec<NodeRecord>,
+    /// composites have any. Their heads: what they carry matters to nothing that
+    /// is decided about the node.
+    pub live_below: Vec<NodeHead>,
 }
 
 /// Settings that decisions depend on.
@@ -137,7 +144,7 @@ pub struct PolicyDecided {
     pub message: Option<String>,
     /// Further members for the event: `approval_ref`, `policy_hash`,
     /// `policy_version`.
-    pub evidence: Map,
+    pub evidence: JsonObject,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,11 +29,11 @@ use super::{
     Attempt, Decision, Lease, NodeView, Rules,
     attempt::{awaits, node_only},
     draft::{Draft, End, wake},
-    extensions::to_value,
-    retry,
+    guard::NodeBefore,
+    recovery, retry,
 };
 use crate::{
-    model::{Error, Map, NodeKind, RecoveryAction, RecoveryActionType, RunEventType},
+    model::{Error, JsonObject, NodeKind, RecoveryAction, RecoveryActionType, RunEventType},
     record::{AttemptOutcome, Job, NodeRecord},
     time::Timestamp,
 };
@@ -123,11 +123,13 @@ pub fn silence_check(
     if let Some(check_at) = next {
         // Without children it is lost with its process: see `attempt_lost`.
         let lease = if node.children == 0 { lease } else { &None };
+        let before = NodeBefore::of(&node);
         wait_until(&mut node, check_at, lease, now);
-        return Decision { changes: Some(node_only(&run, node, now)), answer: Checked::PutOff };
+        return Decision { changes: Some(node_only(&run, &before, node, now)), answer: Checked::PutOff };
     }
     let attempt = Attempt::current(&node, now);
     let mut draft = Draft::new(run, now);
+    draft.loaded(&node);
     if node.children == 0 && !node.waits.begun_again && rules.max_retries > 0 {
         let error = silent(&node, heard.at, now);
         let note = "The executor of the composite has not been heard from";
@@ -147,12 +149,14 @@ pub fn silence_check(
 
 fn silent(node: &NodeRecord, heard_at: Timestamp, now: Timestamp) -> Error {
     let silence: Duration = now.since(heard_at);
-    let details = json!({
-        "attempt": node.attempt, "children": node.children, "heard_at": heard_at,
-        "silent_for_seconds": silence.as_secs(),
-    });
+    let details = [
+        ("attempt", json!(node.attempt)),
+        ("children", json!(node.children)),
+        ("heard_at", json!(heard_at)),
+        ("silent_for_seconds", json!(silence.as_secs())),
+    ];
     Error {
-        details: details.as_object().cloned(),
+        details: Some(details.into()),
         retryable: Some(false),
         ..Error::new(
             SILENT,
@@ -164,17 +168,14 @@ fn silent(node: &NodeRecord, heard_at: Timestamp, now: Timestamp) -> Error {
 /// Writes on the NodeRun and into the events that it is not waited for any
 /// longer: a composite has no event of its own for its end.
 fn give_up(draft: &mut Draft, node: &mut NodeRecord, error: &Error) {
-    let extensions: Map = [("jarvis.attempt", json!(node.attempt)), ("jarvis.code", json!(error.code))]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into_iter()
-        .collect();
+    let facts = [("jarvis.attempt", json!(node.attempt)), ("jarvis.code", json!(error.code))];
     let action = RecoveryAction {
         type_: RecoveryActionType::Abort,
         target_node_run_id: Some(node.id().clone()),
         target_node_type_ref: None,
         message: Some(error.message.clone()),
-        extensions: Some(extensions),
+        extensions: Some(facts.into()),
     };
-    draft.event(RunEventType::RecoveryApplied, Some(node), to_value(&action));
-    node.node.recovery_actions.get_or_insert_default().push(action);
+    draft.event(RunEventType::RecoveryApplied, Some(node), JsonObject::of(&action));
+    recovery::add(node, action);
 }

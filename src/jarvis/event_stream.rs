@@ -13,7 +13,7 @@ use crate::{
         event_stream::{Client, types::AppendEventsRequest},
     },
     ids::RunId,
-    model::{Map, RunEvent},
+    model::{JsonObject, RunEvent},
 };
 
 /// Events a page when reading.
@@ -48,7 +48,8 @@ impl EventStream {
     /// Appends events of any runs, each a JSON object with its `run_id` and
     /// `seq`: all or nothing.
     pub async fn append(&self, events: &[String]) -> Result<Appended, CallError> {
-        let events: Result<Vec<Map>, _> = events.iter().map(|event| serde_json::from_str(event)).collect();
+        let events: Result<Vec<JsonObject>, _> =
+            events.iter().map(|event| serde_json::from_str(event)).collect();
         let events = events.map_err(|error| {
             CallError::unavailable(Service::EventStream, &format!("an event cannot be sent: {error}"))
         })?;

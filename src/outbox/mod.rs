@@ -42,7 +42,7 @@ use self::{acks::AGAIN, events::Events, ledger::Ledger, objects::Objects, pace::
 use crate::{
     ids::RunId,
     jarvis::Stores,
-    model::{HealthCheck, HealthStatus},
+    model::{HealthCheck, HealthStatus, JsonObject},
     store::{OutboxEntry, OutboxId, Recipient, Store},
     tasks::TaskSet,
     time::{Clock, within},
@@ -153,7 +153,7 @@ impl Outbox {
         let message =
             lags.then(|| "The stores lag behind; meanwhile the journal has all runs and events".into());
         let details = json!({"entries": counts.outbox, "oldest_age_seconds": age.as_secs_f64()});
-        HealthCheck { name, status, message, details: details.as_object().cloned() }
+        HealthCheck { name, status, message, details: Some(JsonObject::of(&details)) }
     }
 }
 

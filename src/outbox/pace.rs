@@ -78,10 +78,10 @@ pub(super) fn is_about_content(error: &CallError) -> bool {
 
 /// What a store said, in a line that names no address.
 pub(super) fn reason(error: &CallError) -> String {
-    let said = error.details.get("error").and_then(|said| said.as_str()).unwrap_or(&error.message);
+    let said = error.details.text("error").unwrap_or_else(|| error.message.clone());
     match error.status {
         Some(status) => format!("{said} ({status})"),
-        None => said.to_owned(),
+        None => said,
     }
 }
 

@@ -20,10 +20,12 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Counts, EventPage, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError};
+use super::{
+    Counts, EventPage, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Store, StoreError,
+};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
-    record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
+    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
 };
 
@@ -241,7 +243,17 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.node_fetch(node).await
     }
 
-    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.node_fetch_bare(node).await
+    }
+
+    async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.head_fetch(node).await
+    }
+
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, StoreError> {
         self.faults.for_read().await?;
         self.inner.nodes_live(run, under).await
     }
@@ -273,13 +285,18 @@ impl<S: Store> Store for FaultyStore<S> {
         now: Timestamp,
         limit: u32,
         except: &[RunId],
-    ) -> Result<Vec<NodeRecord>, StoreError> {
+    ) -> Result<Vec<NodeHead>, StoreError> {
         self.write(async || self.inner.wakes_claim(owner, now, limit, except).await).await
     }
 
-    async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn wakes_owned(
+        &self,
+        owner: &OwnerId,
+        jobs: &[Job],
+        since: Timestamp,
+    ) -> Result<Vec<OwnedWake>, StoreError> {
         self.faults.for_read().await?;
-        self.inner.wakes_owned(owner, since).await
+        self.inner.wakes_owned(owner, jobs, since).await
     }
 
     async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {

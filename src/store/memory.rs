@@ -13,13 +13,13 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Counts, EventPage, OutboxEntry, OutboxId, OutboxPage, Owed, PageLimit, Parked, Recipient, Store,
-    StoreError,
+    Counts, EventPage, OutboxEntry, OutboxId, OutboxPage, Owed, OwnedWake, PageLimit, Parked, Recipient,
+    Store, StoreError,
 };
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     model::RunEvent,
-    record::{AttemptRecord, ChangeSet, EventRecord, Job, NodePath, NodeRecord, RunRecord},
+    record::{AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
 };
 
@@ -125,13 +125,30 @@ impl Data {
                 return Err(StoreError::Failed(format!("live node {} without a wake-up", node.id())));
             }
         }
+        for head in &change.heads {
+            let stored = self.nodes.get(&head.node_run_id).map(NodeRecord::head);
+            let stored = stored.ok_or(StoreError::Conflict)?;
+            expect(stored.version, head.version)?;
+            if (&stored.run_id, &stored.path) != (&head.run_id, &head.path) {
+                return Err(StoreError::Conflict);
+            }
+            if !head.is_terminal() && head.wake.is_none() {
+                return Err(StoreError::Failed(format!("live node {} without a wake-up", head.node_run_id)));
+            }
+        }
         let taken = |event: &EventRecord| self.events.contains_key(&event_key(event));
         if change.events.iter().any(taken) { Err(StoreError::Conflict) } else { Ok(()) }
     }
 
     fn write(&mut self, change: ChangeSet) -> Option<OutboxId> {
         let last = self.outbox.as_mut().and_then(|outbox| outbox.owe(&change));
-        let ChangeSet { run_id, at, run, nodes, events, attempts, adopted: _ } = change;
+        let ChangeSet { run_id, at, run, mut nodes, heads, events, attempts, adopted: _ } = change;
+        for NodeHead { node_run_id, state, ended_at, wake, .. } in heads {
+            if let Some(mut node) = self.nodes.get(&node_run_id).cloned() {
+                (node.node.state, node.node.ended_at, node.wake) = (state, ended_at, wake);
+                nodes.push(node);
+            }
+        }
         // What is written could be decided: it is no longer parked, unless it
         // still waits for that time.
         let whole = run.iter().map(|_| (None, None));
@@ -202,9 +219,9 @@ impl Outbox {
     fn owe(&mut self, change: &ChangeSet) -> Option<OutboxId> {
         let run = change.run.iter().filter(|_| !change.adopted.has_run());
         let run = run.map(|run| Owed::Run { new: run.version == 0 });
-        let nodes = change.nodes.iter().filter(|node| !change.adopted.has_node(node.id()));
-        let nodes =
-            nodes.map(|node| Owed::NodeRun { node_run_id: node.id().clone(), new: node.version == 0 });
+        let heads = change.nodes.iter().map(NodeRecord::head).chain(change.heads.iter().cloned());
+        let nodes = heads.filter(|head| !change.adopted.has_node(&head.node_run_id));
+        let nodes = nodes.map(|head| Owed::NodeRun { node_run_id: head.node_run_id, new: head.version == 0 });
         let seqs = || {
             let seqs = change.events.iter().map(|record| record.event.seq);
             seqs.filter(|seq| !change.adopted.has_event(*seq))
@@ -246,12 +263,16 @@ impl Store for MemoryStore {
         Ok(self.data().nodes.get(node).cloned())
     }
 
-    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
+        Ok(self.data().nodes.get(node).map(NodeRecord::head))
+    }
+
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, StoreError> {
         let below = |path: &NodePath| under.is_none_or(|under| under != path && under.contains(path));
         let mut live = self.nodes(run);
         live.retain(|node| !node.is_terminal() && below(&node.path));
         live.sort_by_key(|node| Reverse(node.path.depth()));
-        Ok(live)
+        Ok(live.iter().map(NodeRecord::head).collect())
     }
 
     async fn events_after(
@@ -296,7 +317,7 @@ impl Store for MemoryStore {
         now: Timestamp,
         limit: u32,
         except: &[RunId],
-    ) -> Result<Vec<NodeRecord>, StoreError> {
+    ) -> Result<Vec<NodeHead>, StoreError> {
         let mut data = self.data();
         let mut claimed = Vec::new();
         for (_, id) in data.unowned().into_iter().filter(|(at, _)| *at <= now) {
@@ -310,17 +331,25 @@ impl Store for MemoryStore {
                 }
                 wake.owner = Some(owner.clone());
                 node.version += 1;
-                claimed.push(node.clone());
+                claimed.push(node.head());
             }
         }
         Ok(claimed)
     }
 
-    async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn wakes_owned(
+        &self,
+        owner: &OwnerId,
+        jobs: &[Job],
+        since: Timestamp,
+    ) -> Result<Vec<OwnedWake>, StoreError> {
         let due = |node: &NodeRecord| {
-            node.wake.as_ref().is_some_and(|wake| wake.owner.as_ref() == Some(owner) && wake.at <= since)
+            let wake = node.wake.as_ref()?;
+            let due = wake.owner.as_ref() == Some(owner) && wake.at <= since && jobs.contains(&wake.job);
+            let (run_id, node_run_id) = (node.node.run_id.clone(), node.id().clone());
+            due.then_some(OwnedWake { run_id, node_run_id, job: wake.job })
         };
-        Ok(self.data().nodes.values().filter(|node| due(node)).cloned().collect())
+        Ok(self.data().nodes.values().filter_map(due).collect())
     }
 
     async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {

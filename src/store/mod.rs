@@ -20,7 +20,7 @@ use async_trait::async_trait;
 
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
-    record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
+    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
 };
 
@@ -38,10 +38,22 @@ pub trait Store: Send + Sync + 'static {
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError>;
 
+    /// The same, but large inputs and outputs may be left out, as the record
+    /// then says in `unread`. For whoever decides something that they do not
+    /// matter to: they stay as they are when the record is committed.
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        self.node_fetch(node).await
+    }
+
+    /// A NodeRun without its content, which is not read: it may be large, or
+    /// damaged.
+    async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError>;
+
     /// The NodeRuns of a run that are not terminal, deepest first; with
     /// `under`, only the descendants of that node, without it itself. Costs by
-    /// the number of live nodes, not of all.
-    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError>;
+    /// the number of live nodes, not of all, nor by what they carry: their
+    /// content is not read.
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, StoreError>;
 
     /// Whether any NodeRun below this one is not terminal. Costs the same,
     /// however many there are.
@@ -67,7 +79,9 @@ pub trait Store: Send + Sync + 'static {
     /// dispatches of the runs in `except`, which have enough in hand, are left
     /// alone.
     ///
-    /// A record that cannot be read is parked on the spot, and not given.
+    /// The content of the NodeRuns is not read: whether it is damaged is found
+    /// out by the job that needs it. A head that cannot be read is parked on the
+    /// spot, and not given.
     ///
     /// Do not drop the future before it is ready: what was taken would be
     /// owned by one who does not know of it, until that owner is released or
@@ -78,11 +92,17 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
         limit: u32,
         except: &[RunId],
-    ) -> Result<Vec<NodeRecord>, StoreError>;
+    ) -> Result<Vec<NodeHead>, StoreError>;
 
-    /// The NodeRuns whose wake-up `owner` has had since before `since`, but for
-    /// deadlines that have not come: what it should be at, or have done.
-    async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError>;
+    /// The wake-ups for these jobs that `owner` has had since before `since`,
+    /// but for deadlines that have not come: what it should be at, or have
+    /// done.
+    async fn wakes_owned(
+        &self,
+        owner: &OwnerId,
+        jobs: &[Job],
+        since: Timestamp,
+    ) -> Result<Vec<OwnedWake>, StoreError>;
 
     /// When the earliest wake-up that nobody owns is due, of those that are due
     /// later than `after`.
@@ -167,6 +187,15 @@ pub struct EventPage {
     pub scanned_to: u64,
     /// Nothing was left behind `scanned_to` when the page was read.
     pub at_end: bool,
+}
+
+/// A wake-up that somebody has: only its name, since most of them are in hand
+/// and need nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedWake {
+    pub run_id: RunId,
+    pub node_run_id: NodeRunId,
+    pub job: Job,
 }
 
 /// Work that could not be decided, put aside for a while.
@@ -281,6 +310,11 @@ pub enum OpenError {
         "{path}: the journal has schema {found}, this program knows up to {supported}: use a newer program"
     )]
     Newer { path: String, found: i64, supported: i64 },
+    #[error(
+        "{path}: the folder {folder} does not exist: make it, or correct --journal or \
+         JARVIS_RUN_COORDINATOR_JOURNAL"
+    )]
+    NoFolder { path: String, folder: String },
     #[error("{path}: {reason}")]
     Io { path: String, reason: String },
 }

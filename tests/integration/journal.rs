@@ -181,9 +181,9 @@ async fn a_result_that_does_not_fit_is_not_lost_without_a_trace() {
         .var("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "0.2");
     let process = small.start().await;
     let mut request = start_request("big", "atomic.hang");
-    // The executor gives it back. A row is written anew before the old one is
-    // given free: there is room for twice the ballast, but not for three times.
-    request["input"]["ballast"] = "x".repeat(110 << 10).into();
+    // The executor gives it back: there is room for the ballast, but not for
+    // twice as much.
+    request["input"]["ballast"] = "x".repeat(150 << 10).into();
     let (status, run) = process.post("/v1/runs", &request).await;
     assert_eq!(status, 200, "{run}");
     let root = run["root_node_run_id"].as_str().expect("a Run");

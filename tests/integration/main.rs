@@ -13,6 +13,7 @@ mod client;
 mod clock;
 mod container;
 mod demo;
+mod depth;
 mod dispatch;
 mod faults;
 mod golden;

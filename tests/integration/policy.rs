@@ -220,7 +220,7 @@ async fn held_until_its_deadline_a_node_says_what_it_waited_for() {
         }
     })
     .await;
-    let error = &node.extensions.as_ref().expect("the error")["completion_error"];
+    let error = node.extensions.as_ref().expect("the error").value("completion_error");
     assert_eq!(
         (&error["code"], &error["details"]["code"]),
         (&json!("deadline_exceeded"), &json!("pdp_unavailable"))

@@ -30,7 +30,7 @@ async fn ended(t: &TestServer, node_type: &str) -> (NodeRun, Vec<Value>) {
 
 fn error_code(node: &NodeRun) -> String {
     let error = node.extensions.as_ref().and_then(|map| map.get("completion_error"));
-    error.and_then(|error| error["code"].as_str()).unwrap_or_default().to_owned()
+    error.as_ref().and_then(|error| error["code"].as_str()).unwrap_or_default().to_owned()
 }
 
 async fn health(t: &TestServer, check: &str) -> Value {

@@ -58,7 +58,7 @@ async fn put_off(t: &TestServer, node: &NodeRunId, beyond: i64) -> i64 {
 /// Waits until it has failed because nothing was heard: its error.
 async fn given_up(t: &TestServer, node: &NodeRunId) -> (NodeRun, Value) {
     let node = t.node_run_in(node, NodeRunState::Failed).await;
-    let error = node.extensions.as_ref().expect("the error")["completion_error"].clone();
+    let error = node.extensions.as_ref().expect("the error").value("completion_error");
     assert_eq!((&error["code"], &error["retryable"]), (&json!("composite_executor_silent"), &json!(false)));
     (node, error)
 }

@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use jarvis_run_coordinator::{
     ids::{NodeRunId, OwnerId, RunId},
-    record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
+    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     store::{
-        Counts, EventPage, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError,
+        Counts, EventPage, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Store, StoreError,
         memory::MemoryStore,
     },
     time::{Clock, Timestamp},
@@ -124,7 +124,8 @@ impl SimJournal {
             change.events.pop();
         }
         if world.is_sabotaged(Sabotage::OversleepsWakes) && world.one_in(10) {
-            let wakes = change.nodes.iter_mut().filter_map(|node| node.wake.as_mut());
+            let whole = change.nodes.iter_mut().filter_map(|node| node.wake.as_mut());
+            let wakes = whole.chain(change.heads.iter_mut().filter_map(|head| head.wake.as_mut()));
             wakes.for_each(|wake| wake.at = wake.at + Duration::from_secs(86_400));
         }
         let (run, told) = (change.run_id.clone(), tell(&change));
@@ -147,9 +148,10 @@ impl SimJournal {
 fn tell(change: &ChangeSet) -> String {
     use std::fmt::Write;
     let mut line = format!("of {}", change.run_id);
-    for node in &change.nodes {
-        let wake = node.wake.as_ref().map_or("-", |wake| wake.job.as_str());
-        let _ = write!(line, ", {} {} attempt {} wake {wake}", node.path, node.node.state, node.attempt);
+    let whole = change.nodes.iter().map(NodeRecord::head);
+    for head in whole.chain(change.heads.iter().cloned()) {
+        let wake = head.job().map_or("-", Job::as_str);
+        let _ = write!(line, ", {} {} attempt {} wake {wake}", head.path, head.state, head.attempt);
     }
     if let Some(run) = &change.run {
         let _ = write!(line, ", run {}", run.run.state);
@@ -183,7 +185,20 @@ impl Store for SimJournal {
         .await
     }
 
-    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        let damaged = self.world.is_damaged(node);
+        self.read(|| match damaged {
+            true => Err(StoreError::Damaged(format!("injected: {node}"))),
+            false => at_once(self.inner.node_fetch_bare(node)),
+        })
+        .await
+    }
+
+    async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
+        self.read(|| at_once(self.inner.head_fetch(node))).await
+    }
+
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, StoreError> {
         self.read(|| at_once(self.inner.nodes_live(run, under))).await
     }
 
@@ -211,7 +226,7 @@ impl Store for SimJournal {
         now: Timestamp,
         limit: u32,
         except: &[RunId],
-    ) -> Result<Vec<NodeRecord>, StoreError> {
+    ) -> Result<Vec<NodeHead>, StoreError> {
         if self.inner.counts(now).await?.wakes_due == 0 {
             // As in the real one: where nothing is due, nothing is written.
             return self.read(|| Ok(Vec::new())).await;
@@ -222,8 +237,13 @@ impl Store for SimJournal {
         Ok(claimed)
     }
 
-    async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError> {
-        self.read(|| at_once(self.inner.wakes_owned(owner, since))).await
+    async fn wakes_owned(
+        &self,
+        owner: &OwnerId,
+        jobs: &[Job],
+        since: Timestamp,
+    ) -> Result<Vec<OwnedWake>, StoreError> {
+        self.read(|| at_once(self.inner.wakes_owned(owner, jobs, since))).await
     }
 
     async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {

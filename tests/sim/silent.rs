@@ -5,10 +5,9 @@ use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use jarvis_run_coordinator::{
     ids::NodeRunId,
-    model::{Map, NodeKind, RunEvent, RunEventType},
+    model::{NodeKind, RunEvent, RunEventType},
     record::{Job, NodeRecord},
 };
-use serde_json::Value;
 
 use crate::{
     process::SILENCE,
@@ -60,17 +59,17 @@ impl World {
     /// Counts what an event says of waiting, and looks that nobody is denied
     /// what should wait.
     pub fn count_waiting(&self, event: &RunEvent) {
-        let says = |key: &str| event.data.as_ref().and_then(|data| data.get(key));
-        let extension = |key: &str| says("extensions").and_then(|map| map.get(key));
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let member = |key: &str| event.data.as_ref().map(|data| data.value(key)).unwrap_or_default();
+        let says = |key: &str| member(key).as_str().unwrap_or_default().to_owned();
+        let code = || member("extensions")["jarvis.code"].as_str().unwrap_or_default().to_owned();
         match event.type_ {
-            RunEventType::RecoveryApplied => match (&*text(extension("jarvis.code")), &*text(says("type"))) {
+            RunEventType::RecoveryApplied => match (&*code(), &*says("type")) {
                 ("pdp_unavailable", _) => self.count("held for the PDP"),
                 ("composite_executor_silent", "retry") => self.count("silent composite begun again"),
                 ("composite_executor_silent", _) => self.count("silent composite given up"),
                 _ => {}
             },
-            RunEventType::PolicyDecided if text(says("reason_code")) == "pdp_unavailable" => {
+            RunEventType::PolicyDecided if says("reason_code") == "pdp_unavailable" => {
                 self.count("denied without the PDP");
                 if self.scenario.pdp_holds {
                     self.violated("what waits for the PDP is not denied", format!("{event:?}"));
@@ -90,9 +89,9 @@ impl World {
 
     /// Nodes whose time was up while they were held say so.
     pub fn count_held_to_the_end(&self, node: &NodeRecord) {
-        let error = node.node.extensions.as_ref().and_then(|all: &Map| all.get("completion_error"));
-        let code = error.and_then(|error| error.get("details")?.get("code")?.as_str());
-        if node.is_terminal() && code == Some("pdp_unavailable") {
+        let error = node.node.extensions.as_ref().map(|all| all.value("completion_error"));
+        let code = &error.unwrap_or_default()["details"]["code"];
+        if node.is_terminal() && *code == "pdp_unavailable" {
             self.count("held until its time was up");
         }
     }

@@ -133,9 +133,8 @@ impl Promise {
                 node(child).is_some_and(|node| node.node.parent_node_run_id.as_ref() == Some(parent))
             }),
             Self::Evaluated { run, reason } => journal.events(run).iter().any(|event| {
-                let said = event.data.as_ref().and_then(|data| data.get("reason_code"));
-                event.type_ == RunEventType::NodeEvaluated
-                    && said.and_then(|said| said.as_str()) == Some(reason)
+                let said = event.data.as_ref().and_then(|data| data.text("reason_code"));
+                event.type_ == RunEventType::NodeEvaluated && said.as_deref() == Some(reason)
             }),
             Self::Events { run, lines } => {
                 let text = |event| serde_json::to_string(event).expect("serializes");

@@ -56,31 +56,33 @@ pub use self::{
     check::{Problems, Report, check},
     compact::{Compacted, compact},
     contents::Contents,
+    schema::folder_exists,
 };
 use self::{
     read::Readers,
     recent::Recent,
-    rows::{ChangeRows, NodeRow},
+    rows::{ChangeRows, HeadRow},
     schema::Lock,
     writer::Writer,
 };
 use super::{
-    Counts, EventPage, OpenError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError,
+    Counts, EventPage, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Store,
+    StoreError,
 };
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
-    record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
+    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
 };
 
-/// How long a record that cannot be read is left alone: somebody has to look
-/// at it.
+/// How long a head that cannot be read is left alone: somebody has to look at
+/// it.
 const UNREADABLE: Duration = Duration::from_secs(3600);
 
 /// How to open the journal.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
-    /// The file. It and its directory are made if they are missing; beside it
+    /// The file. It is made if it is missing, its folder is not; beside it
     /// live `-wal`, `-shm` and `.lock`.
     pub path: PathBuf,
     /// The file does not grow beyond this: what does not fit is refused with
@@ -128,6 +130,9 @@ impl SqliteStore {
         for node in &change.nodes {
             self.recent.forget_node(node.id());
         }
+        for head in &change.heads {
+            self.recent.forget_node(&head.node_run_id);
+        }
         if !change.events.is_empty() {
             self.recent.expect_events(&change.run_id);
         }
@@ -135,14 +140,22 @@ impl SqliteStore {
 
     /// After a commit: what it wrote.
     fn remember(&self, change: ChangeSet, rows: &ChangeRows) {
-        let ChangeSet { run_id, at: _, run, nodes, events, attempts: _, adopted: _ } = change;
+        let ChangeSet { run_id, at: _, run, nodes, heads, events, attempts: _, adopted: _ } = change;
         if let (Some(mut run), Some(row)) = (run, &rows.run) {
             run.version += 1;
             self.recent.remember_run(run, row.body.len());
         }
         for (mut node, row) in nodes.into_iter().zip(&rows.nodes) {
+            if node.unread.any() {
+                self.recent.forget_node(node.id());
+                continue;
+            }
             node.version += 1;
-            self.recent.remember_node(node, row.body.len());
+            self.recent.remember_node(node, row.body.len() + row.payloads.bytes());
+        }
+        // Of these only the head is known.
+        for head in heads {
+            self.recent.forget_node(&head.node_run_id);
         }
         let events = events.into_iter().zip(&rows.events).map(|(event, row)| recent::Event {
             seq: event.event.seq,
@@ -154,12 +167,12 @@ impl SqliteStore {
 
     /// What can be read of these. One that cannot must not stop all the others:
     /// it is put aside, so that it is not met again and again, and reported.
-    async fn readable(&self, rows: Vec<NodeRow>, now: Timestamp) -> Vec<NodeRecord> {
-        let mut records = Vec::with_capacity(rows.len());
+    async fn readable(&self, rows: Vec<HeadRow>, now: Timestamp) -> Vec<NodeHead> {
+        let mut heads = Vec::with_capacity(rows.len());
         for row in rows {
             let damage = match row.decode() {
-                Ok(record) => {
-                    records.push(record);
+                Ok(head) => {
+                    heads.push(head);
                     continue;
                 }
                 Err(damage) => damage,
@@ -172,7 +185,7 @@ impl SqliteStore {
                     "error" => %failure);
             }
         }
-        records
+        heads
     }
 
     fn forget_parked(&self, item: &Parked) {
@@ -200,8 +213,8 @@ impl SqliteStore {
 // grows with the data goes through `read_aside`.
 #[async_trait]
 impl Store for SqliteStore {
-    async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, StoreError> {
-        let rows = Arc::new(ChangeRows::encode(&change)?);
+    async fn commit(&self, mut change: ChangeSet) -> Result<Option<OutboxId>, StoreError> {
+        let rows = Arc::new(ChangeRows::encode(&mut change)?);
         self.forget(&change);
         let (written, outbox) = (Arc::clone(&rows), self.outbox);
         let committed = self.writer.run(move |connection| write::commit(connection, &written, outbox)).await;
@@ -233,7 +246,21 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        match self.recent.node(node) {
+            Some(found) => Ok(Some(found)),
+            None => self.readers.with(|connection| read::node_bare(connection, node)),
+        }
+    }
+
+    async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
+        match self.recent.head(node) {
+            Some(found) => Ok(Some(found)),
+            None => self.readers.with(|connection| read::head(connection, node)),
+        }
+    }
+
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, StoreError> {
         let (run, under) = (run.clone(), under.cloned());
         self.read_aside(move |connection| read::nodes_live(connection, &run, under.as_ref())).await
     }
@@ -266,7 +293,7 @@ impl Store for SqliteStore {
         now: Timestamp,
         limit: u32,
         except: &[RunId],
-    ) -> Result<Vec<NodeRecord>, StoreError> {
+    ) -> Result<Vec<NodeHead>, StoreError> {
         let except = rows::to_json(&except)?;
         // Mostly nothing is due, and then nobody has to wait for the writer.
         if !self.readers.with(|connection| read::wake_is_due(connection, now, &except))? {
@@ -285,10 +312,15 @@ impl Store for SqliteStore {
         Ok(self.readable(claimed, now).await)
     }
 
-    async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn wakes_owned(
+        &self,
+        owner: &OwnerId,
+        jobs: &[Job],
+        since: Timestamp,
+    ) -> Result<Vec<OwnedWake>, StoreError> {
+        let jobs = rows::to_json(&jobs.iter().map(|job| job.as_str()).collect::<Vec<_>>())?;
         let owner = owner.clone();
-        let owned = self.read_aside(move |connection| read::wakes_owned(connection, &owner, since)).await?;
-        Ok(self.readable(owned, since).await)
+        self.read_aside(move |connection| read::wakes_owned(connection, &owner, &jobs, since)).await
     }
 
     async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {

@@ -7,13 +7,16 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Statement, params};
 
-use super::rows::{NodeRow, RunRow, from_json, integer, natural};
+use super::rows::{self, HeadRow, NodeRow, RunRow, from_json, integer, natural};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
-    record::{AttemptRecord, NodePath, NodeRecord, RunRecord},
-    store::{Counts, EventPage, OutboxEntry, OutboxId, OutboxPage, Owed, PageLimit, Recipient, StoreError},
+    record::{AttemptRecord, NodeHead, NodePath, NodeRecord, RunRecord},
+    store::{
+        Counts, EventPage, OutboxEntry, OutboxId, OutboxPage, Owed, OwnedWake, PageLimit, Recipient,
+        StoreError,
+    },
     time::Timestamp,
 };
 
@@ -73,9 +76,29 @@ pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<RunReco
 }
 
 pub(super) fn node(connection: &Connection, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+    let (head, content) = (HeadRow::COLUMNS, NodeRow::CONTENT);
     connection
-        .prepare_cached(&format!("SELECT {} FROM node_runs WHERE node_run_id = ?", NodeRow::COLUMNS))?
+        .prepare_cached(&format!("SELECT {head}, {content} FROM node_runs WHERE node_run_id = ?"))?
         .query_row([node.as_str()], NodeRow::read)
+        .optional()?
+        .map(|row| row.decode())
+        .transpose()
+}
+
+pub(super) fn node_bare(connection: &Connection, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+    let (head, content) = (HeadRow::COLUMNS, NodeRow::BARE);
+    connection
+        .prepare_cached(&format!("SELECT {head}, {content} FROM node_runs WHERE node_run_id = ?"))?
+        .query_row([node.as_str()], NodeRow::read_bare)
+        .optional()?
+        .map(|row| row.decode())
+        .transpose()
+}
+
+pub(super) fn head(connection: &Connection, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
+    connection
+        .prepare_cached(&format!("SELECT {} FROM node_runs WHERE node_run_id = ?", HeadRow::COLUMNS))?
+        .query_row([node.as_str()], HeadRow::read)
         .optional()?
         .map(|row| row.decode())
         .transpose()
@@ -85,25 +108,21 @@ pub(super) fn nodes_live(
     connection: &Connection,
     run: &RunId,
     under: Option<&NodePath>,
-) -> Result<Vec<NodeRecord>, StoreError> {
-    let columns = NodeRow::COLUMNS;
+) -> Result<Vec<NodeHead>, StoreError> {
     // Left to choose, SQLite takes the index of all nodes of a run.
     let live = format!(
-        "SELECT {columns} FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0"
+        "SELECT {} FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0",
+        HeadRow::COLUMNS
     );
-    let rows = match under {
-        None => connection
-            .prepare_cached(&live)?
-            .query_map([run.as_str()], NodeRow::read)?
-            .collect::<Result<Vec<_>, _>>()?,
+    let mut nodes = match under {
+        None => heads(&mut *connection.prepare_cached(&live)?, [run.as_str()])?,
         // A range of the index rather than LIKE: `/` is what follows `.`, so
         // these are the paths that begin with "<path>.", whatever is in it.
-        Some(path) => connection
-            .prepare_cached(&format!("{live} AND path > ?2 || '.' AND path < ?2 || '/'"))?
-            .query_map([run.as_str(), path.as_str()], NodeRow::read)?
-            .collect::<Result<Vec<_>, _>>()?,
+        Some(path) => heads(
+            &mut *connection.prepare_cached(&format!("{live} AND path > ?2 || '.' AND path < ?2 || '/'"))?,
+            [run.as_str(), path.as_str()],
+        )?,
     };
-    let mut nodes = rows.iter().map(NodeRow::decode).collect::<Result<Vec<_>, _>>()?;
     nodes.sort_by_key(|node| Reverse(node.path.depth()));
     Ok(nodes)
 }
@@ -118,6 +137,11 @@ pub(super) fn has_live_below(
                         WHERE run_id = ?1 AND terminal = 0 AND path > ?2 || '.' AND path < ?2 || '/')",
     )?;
     Ok(statement.query_one([run.as_str(), node.as_str()], |row| row.get(0))?)
+}
+
+/// One row at a time: there may be many.
+fn heads(statement: &mut Statement<'_>, params: impl Params) -> Result<Vec<NodeHead>, StoreError> {
+    statement.query_map(params, HeadRow::read)?.map(|row| row?.decode()).collect()
 }
 
 pub(super) fn events(
@@ -167,16 +191,27 @@ pub(super) fn attempts(connection: &Connection, node: &NodeRunId) -> Result<Vec<
     bodies.map(|body| from_json(node.as_str(), &body?)).collect()
 }
 
+/// `jobs` is a list of their names in JSON.
 pub(super) fn wakes_owned(
     connection: &Connection,
     owner: &OwnerId,
+    jobs: &str,
     since: Timestamp,
-) -> Result<Vec<NodeRow>, StoreError> {
-    let columns = NodeRow::COLUMNS;
-    Ok(connection
-        .prepare_cached(&format!("SELECT {columns} FROM node_runs WHERE wake_owner = ? AND wake_at <= ?"))?
-        .query_map(params![owner.as_str(), since.as_micros()], NodeRow::read)?
-        .collect::<Result<_, _>>()?)
+) -> Result<Vec<OwnedWake>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT wake_job, run_id, node_run_id FROM node_runs
+         WHERE wake_owner = ? AND wake_at <= ? AND wake_job IN (SELECT value FROM json_each(?))",
+    )?;
+    let mut found = statement.query(params![owner.as_str(), since.as_micros(), jobs])?;
+    let mut owned = Vec::new();
+    while let Some(row) = found.next()? {
+        let name = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        if let Some(job) = rows::job(name) {
+            let (run_id, node_run_id) = (RunId::new(row.get::<_, String>(1)?), row.get::<_, String>(2)?);
+            owned.push(OwnedWake { run_id, node_run_id: NodeRunId::new(node_run_id), job });
+        }
+    }
+    Ok(owned)
 }
 
 pub(super) fn wake_next(connection: &Connection, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {

@@ -34,9 +34,7 @@ pub(super) struct Opened {
 pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
     let at = At(&options.path);
     let path = std::path::absolute(&options.path).map_err(|e| at.io(e))?;
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(|e| at.io(e))?;
-    }
+    folder_exists(&options.path)?;
     let lock = lock(&path, at)?;
     make_private(&path);
     let connection = connect(&path).map_err(|e| at.sqlite(&e))?;
@@ -51,6 +49,19 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
     // asks (`owners_expire`), not when their leases run out.
     connection.execute("DELETE FROM owners", []).map_err(|e| at.sqlite(&e))?;
     Ok(Opened { path, connection, lock, new })
+}
+
+/// The folder is not made: a path with a mistake in it would become another,
+/// empty journal, and what the right one has would be forgotten.
+pub fn folder_exists(path: &Path) -> Result<(), OpenError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match folder.is_dir() {
+        true => Ok(()),
+        false => Err(OpenError::NoFolder {
+            path: path.display().to_string(),
+            folder: folder.display().to_string(),
+        }),
+    }
 }
 
 /// If there is no file yet, makes one that only its owner can read: it will

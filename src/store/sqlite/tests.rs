@@ -14,6 +14,7 @@ use slog::Discard;
 
 use super::*;
 use crate::{
+    model::NodeRunState,
     record::NodeRecord,
     store::conformance::{
         NO_LIMIT, Probe, Specimen, at, change, ended, event, node, node_due, nodes, run, run_ended, start,
@@ -67,9 +68,12 @@ mod conforms {
 }
 
 #[tokio::test]
-async fn directories_are_made_and_any_file_name_will_do() {
+async fn folders_are_not_made_and_any_file_name_will_do() {
     let directory = Directory::new();
-    for name in ["a/b/c/j.db", "file:x?mode=memory", ":memory:", "100% ü'\".db"] {
+    let error = try_open(directory.file("a/b/j.db")).err().expect("no such folder");
+    assert!(matches!(&error, OpenError::NoFolder { folder, .. } if folder.ends_with("a/b")), "{error}");
+    assert!(!directory.file("a").exists());
+    for name in ["j.db", "file:x?mode=memory", ":memory:", "100% ü'\".db"] {
         let store = probe(open(directory.file(name)));
         store.commit(start("a")).await;
         assert!(directory.file(name).exists(), "{name}");
@@ -157,7 +161,7 @@ async fn a_journal_of_the_future_is_refused() {
     drop(open(path.clone()));
     raw(&path).pragma_update(None, "user_version", 99).expect("it can be set");
     let error = try_open(path).err().expect("refused");
-    assert!(matches!(error, OpenError::Newer { found: 99, supported: 4, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, supported: 5, .. }), "{error}");
 }
 
 #[cfg(unix)]
@@ -200,7 +204,7 @@ async fn a_full_journal_refuses_what_does_not_fit_whole_and_goes_on() {
     let store = probe(open_with(options).expect("the journal opens"));
     let big = |id: &str, bytes: usize| {
         let mut root = node(id, "1");
-        root.node.inputs = json!({ "text": "x".repeat(bytes) }).as_object().cloned();
+        root.node.inputs = json!({ "text": "x".repeat(bytes) }).as_object().cloned().map(Into::into);
         ChangeSet { nodes: vec![root], ..start(id) }
     };
     store.commit(big("a", 200_000)).await;
@@ -326,8 +330,9 @@ async fn the_log_does_not_grow_with_what_is_written() {
     let directory = Directory::new();
     let store = probe(open(directory.file("j.db")));
     let mut root = node("a", "1");
-    root.node.inputs = json!({ "text": "x".repeat(100_000) }).as_object().cloned();
     for version in 0..800 {
+        let text = format!("{version} {}", "x".repeat(100_000));
+        root.node.outputs = json!({ "text": text }).as_object().cloned().map(Into::into);
         store.commit(nodes("a", vec![NodeRecord { version, ..root.clone() }])).await;
     }
     let log = fs::metadata(directory.file("j.db-wal")).expect("there").len();
@@ -343,24 +348,60 @@ async fn without_an_outbox_nothing_is_owed() {
     assert_eq!(store.owed().await, Vec::new());
 }
 
+/// What a job needs of a node whose body is damaged, it gets: so it can be
+/// canceled like any other.
 #[tokio::test]
-async fn a_damaged_record_is_parked_and_does_not_block_the_queue() {
+async fn a_damaged_record_has_its_head_all_the_same() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    let store = probe(open(path.clone()));
+    let mut large = node("a", "1.2");
+    large.node.inputs = json!({"text": "x".repeat(5000)}).as_object().cloned().map(Into::into);
+    store.commit(nodes("a", vec![node("a", "1.1"), large, node("a", "1.3")])).await;
+    let heads_before = store.0.nodes_live(&"a".into(), None).await.expect("readable");
+    drop(store);
+    raw(&path)
+        .execute_batch(
+            "UPDATE node_runs SET body = '{' WHERE path = '1.1';
+             DELETE FROM node_payloads WHERE node_run_id = 'a/1.2'",
+        )
+        .expect("damaged");
+    let store = probe(open(path));
+    for damaged in ["a/1.1", "a/1.2"] {
+        let read = store.0.node_fetch(&damaged.into()).await;
+        assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
+    }
+    let heads = store.0.nodes_live(&"a".into(), None).await.expect("readable");
+    assert_eq!(heads, heads_before);
+    let claimed = store.claim(&"me".into(), 1000, 10).await;
+    assert_eq!((claimed.len(), store.0.parked_list(10).await), (3, Ok(Vec::new())));
+    let over = claimed.into_iter().map(|head| NodeHead {
+        state: NodeRunState::Canceled,
+        ended_at: Some(at(5)),
+        wake: None,
+        ..head
+    });
+    store.commit(ChangeSet { heads: over.collect(), ..change("a") }).await;
+    assert!(store.live("a", None).await.is_empty());
+    assert_eq!(store.node("a", "1.3").await.map(|node| node.node.ended_at), Some(Some(at(5))));
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_is_parked_and_does_not_block_the_queue() {
     let directory = Directory::new();
     let path = directory.file("j.db");
     let store = probe(open(path.clone()));
     store.commit(nodes("a", vec![node("a", "1.1"), node("a", "1.2"), node("a", "1.3")])).await;
     drop(store);
-    raw(&path).execute_batch("UPDATE node_runs SET body = '{' WHERE path = '1.1'").expect("damaged");
+    raw(&path).execute_batch("UPDATE node_runs SET wake_job = 'a nap' WHERE path = '1.1'").expect("damaged");
     let store = probe(open(path));
-    let read = store.0.node_fetch(&"a/1.1".into()).await;
-    assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
     let me = "me".into();
     assert_eq!(store.claim(&me, 1000, 2).await.len(), 1);
     let parked = store.0.parked_list(10).await.expect("listed");
     let [item] = parked.as_slice() else { panic!("{parked:?}") };
-    assert_eq!((item.run_id.as_str(), item.job.as_str()), ("a", "dispatch"));
+    assert_eq!((item.run_id.as_str(), item.job.as_str()), ("a", "a nap"));
     assert_eq!(item.node_run_id, Some("a/1.1".into()));
-    assert!(item.error.contains("damaged"), "{}", item.error);
+    assert!(item.error.contains("damaged") && item.error.contains("nap"), "{}", item.error);
     assert_eq!((item.since, item.until), (at(1000), at(1000) + UNREADABLE));
     assert_eq!(store.claim(&me, 1000, 2).await.len(), 1);
     assert_eq!(store.claim(&me, 1000, 2).await.len(), 0);
@@ -371,18 +412,27 @@ async fn a_damaged_record_is_parked_and_does_not_block_the_queue() {
     );
 }
 
+/// Cascades, claims and the telling of executors write columns: what a node
+/// carries is not written again, wherever it is kept.
 #[tokio::test]
-async fn a_record_that_is_damaged_in_hand_does_not_hide_the_others() {
+async fn what_a_node_carries_is_written_once() {
     let directory = Directory::new();
     let path = directory.file("j.db");
     let store = probe(open(path.clone()));
-    store.commit(nodes("a", vec![node("a", "1.1"), node("a", "1.2")])).await;
-    let me = "me".into();
-    assert_eq!(store.claim(&me, 1000, 2).await.len(), 2);
-    raw(&path).execute_batch("UPDATE node_runs SET body = '{' WHERE path = '1.1'").expect("damaged");
-    let owned = store.0.wakes_owned(&me, at(1000)).await.expect("readable");
-    assert_eq!(owned.iter().map(|node| node.path.as_str()).collect::<Vec<_>>(), ["1.2"]);
-    assert_eq!(store.0.parked_list(10).await.map(|parked| parked.len()), Ok(1));
+    let mut root = node("a", "1");
+    root.node.inputs = json!({"text": "x".repeat(1_000_000)}).as_object().cloned().map(Into::into);
+    store.commit(nodes("a", vec![root.clone()])).await;
+    let log = || fs::metadata(format!("{}-wal", path.display())).expect("there").len();
+    let before = log();
+    // As a whole, claimed, and by its head.
+    root.version = 1;
+    root.node.outputs = json!({"text": "few"}).as_object().cloned().map(Into::into);
+    store.commit(nodes("a", vec![root.clone()])).await;
+    let claimed = store.claim(&"me".into(), 1000, 1).await.remove(0);
+    store.commit(ChangeSet { heads: vec![claimed], ..change("a") }).await;
+    let written = log() - before;
+    assert!(written < 100_000, "{written} bytes for three changes of a node with a megabyte");
+    assert_eq!(store.node("a", "1").await.map(|node| node.node.inputs), Some(root.node.inputs));
 }
 
 #[tokio::test]
@@ -398,7 +448,7 @@ async fn ten_thousand_wakes_of_an_excepted_run_are_passed_over_in_the_index() {
 
     // How SQLite does it: a row of the table is only looked at once the list of
     // runs was asked. (Its plan does not say so; its code does.)
-    let (columns, due, connection) = (NodeRow::COLUMNS, read::DUE, raw(&path));
+    let (columns, due, connection) = (HeadRow::COLUMNS, read::DUE, raw(&path));
     let sql = format!("EXPLAIN SELECT {columns} FROM node_runs WHERE {due} ORDER BY wake_at LIMIT 256");
     let code: Vec<(String, i64, i64)> = connection
         .prepare(&sql)
@@ -423,7 +473,12 @@ async fn a_big_run_is_forgotten_alone_and_makes_room() {
     let options = SqliteOptions { path: directory.file("j.db"), max_bytes: None, outbox: false };
     let store = open_with(options).expect("the journal opens");
     let whole = |id: &str, nodes: u32| {
-        let crowd = (0..nodes).map(|number| ended(node(id, &format!("1.{number}"))));
+        let crowd = (0..nodes).map(|number| {
+            let mut over = ended(node(id, &format!("1.{number}")));
+            let large = (number % 100 == 0).then(|| json!({"text": "x".repeat(2000)}));
+            over.node.inputs = large.and_then(|large| large.as_object().cloned().map(Into::into));
+            over
+        });
         let told = (1..=2 * u64::from(nodes)).map(|seq| event(id, seq, None));
         let over = run_ended(run(id));
         ChangeSet { run: Some(over), nodes: crowd.collect(), events: told.collect(), ..change(id) }
@@ -436,6 +491,7 @@ async fn a_big_run_is_forgotten_alone_and_makes_room() {
         .readers
         .with(|connection| {
             let sql = "SELECT (SELECT count(*) FROM runs) + (SELECT count(*) FROM node_runs)
+                            + (SELECT count(*) FROM node_payloads)
                             + (SELECT count(*) FROM events) + (SELECT count(*) FROM attempts)";
             Ok(connection.query_one(sql, [], |row| row.get(0))?)
         })
@@ -497,6 +553,8 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
             "runs_over",
         ),
         ("DELETE FROM node_runs WHERE run_id = ? RETURNING node_run_id", "node_runs_of_run"),
+        ("SELECT content FROM node_payloads WHERE node_run_id = ? AND member = 'inputs'", "(node_run_id=? AND member=?)"),
+        ("DELETE FROM node_payloads WHERE node_run_id = ? AND NOT (member = ?)", "(node_run_id=?)"),
     ] {
         let plan: Vec<String> = connection
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))

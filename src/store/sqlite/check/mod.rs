@@ -121,6 +121,13 @@ fn orphans(connection: &Connection, problems: &mut Problems) -> Result<(), Store
             "SELECT DISTINCT node_run_id FROM attempts WHERE node_run_id NOT IN (SELECT node_run_id FROM node_runs)",
         ),
         (
+            "inputs or outputs that no node run names",
+            "SELECT DISTINCT node_run_id FROM node_payloads
+             WHERE NOT EXISTS (SELECT 1 FROM node_runs
+                               WHERE node_runs.node_run_id = node_payloads.node_run_id
+                                 AND apart & CASE member WHEN 'inputs' THEN 1 ELSE 2 END)",
+        ),
+        (
             "owed without its run",
             "SELECT DISTINCT run_id FROM outbox WHERE run_id NOT IN (SELECT run_id FROM runs)",
         ),
