@@ -12,9 +12,9 @@
 //! ```text
 //!            Dispatch              Deadline               (none)
 //!   queued ───────────▶ running ───────────────▶ terminal ──────
-//!      ▲ retry later │  claimed      expired         │ told to stop
-//!      └─────────────┘                               ▼
-//!                                              CancelExecutor, until acknowledged
+//!      ▲ retry later,│  claimed  expired, silent     │ told to stop
+//!      │ or held     │                               ▼
+//!      └─────────────┘                         CancelExecutor, until acknowledged
 //! ```
 //!
 //! Only `engine` makes a [`ChangeSet`]; only `store` applies one.
@@ -87,6 +87,9 @@ pub struct NodeRecord {
     pub type_constraints: Option<ConstraintEnvelope>,
     /// When its time is up, whatever it is doing.
     pub deadline: Option<Timestamp>,
+    /// What else it waits for.
+    #[serde(default, skip_serializing_if = "Waits::is_nothing")]
+    pub waits: Waits,
     /// `Some` as long as the coordinator still has to do something about it;
     /// always while it is not terminal. The journal keeps it in columns, as it
     /// does the `state` and `ended_at` of the NodeRun: see [`NodeHead`].
@@ -185,6 +188,29 @@ impl RunRecord {
     }
 }
 
+/// What a NodeRun waits for beside its deadline: why its wake-up is due when it
+/// is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Waits {
+    /// While it is at an executor that reports by itself: when to ask whether
+    /// that has been heard from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check_at: Option<Timestamp>,
+    /// It was begun again because its executor had not been heard from.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub begun_again: bool,
+    /// Since when it is held because the policy point cannot be asked about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<Timestamp>,
+}
+
+impl Waits {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What to do about a NodeRun, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wake {
@@ -203,7 +229,8 @@ pub struct Wake {
 pub enum Job {
     /// Hand the node to its executor.
     Dispatch,
-    /// The node is at its executor: at `at` its time is up.
+    /// The node is at its executor: at `at` its time is up, or it is time to
+    /// ask whether that executor has been heard from ([`Waits::check_at`]).
     Deadline,
     /// The node is over, but its executor has yet to be told.
     CancelExecutor,
@@ -246,6 +273,10 @@ impl NodePath {
     }
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+    /// Those of its ancestors, the nearest first.
+    pub fn above(&self) -> impl Iterator<Item = &str> {
+        self.0.rmatch_indices('.').map(|(end, _)| &self.0[..end])
     }
 }
 
@@ -372,6 +403,7 @@ mod tests {
         assert_eq!((NodePath::root().depth(), node.child(9).depth()), (0, 2));
         assert!(node.contains(&node) && node.contains(&node.child(9)));
         assert!(!node.contains(&NodePath::root()));
+        assert_eq!(node.child(19).above().collect::<Vec<_>>(), ["1.4", "1"]);
         assert!(!node.contains(&NodePath::root().child(41)));
     }
 }

@@ -40,5 +40,5 @@ pub use cli::{Cli, Command, Exit, Flags, JournalCommand, Target};
 pub use env_file::LayeredVars;
 pub use error::ConfigError;
 pub use settings::{Endpoint, JournalSettings, PolicyPosture, Settings, Stores};
-pub use value::{HttpUrl, LogFormat, RegistryOutage, Secret, WithoutStores};
+pub use value::{HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores};
 pub use vars::Vars;

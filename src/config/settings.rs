@@ -8,7 +8,7 @@ use crate::auth::{AuthSettings, Mode};
 use super::{
     cli::Flags,
     error::ConfigError,
-    value::{self, AudienceField, HttpUrl, LogFormat, RegistryOutage, Secret, WithoutStores},
+    value::{self, AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores},
     variable::Variable,
     variables as v,
     vars::{Vars, switch},
@@ -36,6 +36,7 @@ pub struct Settings {
     pub node_registry: Option<Endpoint>,
     pub registry_outage: RegistryOutage,
     pub pdp: Option<Endpoint>,
+    pub pdp_outage: PdpOutage,
     /// Accepted, never called.
     pub selection: Option<Endpoint>,
     /// Where composite executors reach us.
@@ -145,6 +146,8 @@ pub struct Limits {
 pub struct Deadlines {
     pub node: Duration,
     pub run: Duration,
+    /// How long a composite's executor may be silent. `None`: until the deadline.
+    pub composite_silence: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +186,7 @@ impl Settings {
             node_registry: endpoint(&v::NODE_REGISTRY_URL, &v::NODE_REGISTRY_AUDIENCE)?,
             registry_outage: v::REGISTRY_OUTAGE.read_required(vars, RegistryOutage::parse)?,
             pdp: endpoint(&v::PDP_URL, &v::PDP_AUDIENCE)?,
+            pdp_outage: v::PDP_OUTAGE.read_required(vars, PdpOutage::parse)?,
             selection: endpoint(&v::SELECTION_URL, &v::SELECTION_AUDIENCE)?,
             public_url: v::PUBLIC_URL.read(vars, HttpUrl::base)?,
             auto_dispatch: v::AUTO_DISPATCH.read_required(vars, switch)?,
@@ -210,6 +214,10 @@ impl Settings {
             deadlines: Deadlines {
                 node: v::NODE_TIMEOUT_SECS.read_required(vars, value::seconds)?,
                 run: v::RUN_TIMEOUT_SECS.read_required(vars, value::seconds)?,
+                composite_silence: Some(
+                    v::COMPOSITE_SILENCE_SECS.read_required(vars, value::seconds_or_none)?,
+                )
+                .filter(|silence| !silence.is_zero()),
             },
             calls: CallLimits {
                 max_in_flight: v::MAX_IN_FLIGHT.read_required(vars, value::count)?,
@@ -264,6 +272,10 @@ impl Settings {
         doubt(
             self.node_registry.is_some() && self.registry_outage == RegistryOutage::Open,
             "while the Node Registry does not answer, the constraints of node types are ignored",
+        );
+        doubt(
+            self.pdp.is_none() && self.pdp_outage == PdpOutage::Hold,
+            "JARVIS_RUN_COORDINATOR_PDP_OUTAGE has no effect: no PDP is configured",
         );
         doubt(!self.auto_dispatch, "nodes are not dispatched: auto-dispatch is off");
         doubt(

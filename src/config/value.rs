@@ -296,6 +296,25 @@ impl WithoutStores {
     }
 }
 
+/// What to do about a PDP that cannot be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PdpOutage {
+    /// It counts as a no (contract §10).
+    Deny,
+    /// What it should decide waits.
+    Hold,
+}
+
+impl PdpOutage {
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "deny" => Some(Self::Deny),
+            "hold" => Some(Self::Hold),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -461,6 +480,9 @@ mod tests {
         assert_eq!(WithoutStores::parse(" Owe "), Some(WithoutStores::Owe));
         assert_eq!(WithoutStores::parse("forget"), Some(WithoutStores::Forget));
         assert_eq!(WithoutStores::parse("yes"), None);
+        assert_eq!(PdpOutage::parse(" Hold "), Some(PdpOutage::Hold));
+        assert_eq!(PdpOutage::parse("deny"), Some(PdpOutage::Deny));
+        assert_eq!(PdpOutage::parse("allow"), None);
     }
 
     #[test]

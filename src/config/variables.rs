@@ -133,6 +133,10 @@ variables! {
             "While the Node Registry does not answer, types that are not remembered are refused with 503 and \
              dispatch waits (closed), or the kind comes from the prefix of the type and its own constraints \
              are ignored (open), as in the Python coordinator.").default("closed");
+        PDP_OUTAGE = own("JARVIS_RUN_COORDINATOR_PDP_OUTAGE", Kind::Choice(&["deny", "hold"]),
+            "While the PDP cannot be asked, nodes are denied (deny), as in the Python coordinator, or they wait \
+             until it decides or their time is up, and starting a run is refused with 503 (hold).")
+            .default("deny");
         POLICY_PROFILE = Variable::new("JARVIS_POLICY_PROFILE", Kind::Text,
             "dev-allow: allow everything when there is no PDP. For development only.")
             .unset("deny").example("dev-allow").contract("§10");
@@ -172,6 +176,10 @@ variables! {
         RUN_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", Kind::Seconds,
             "The longest that a run may take, and any node in it. max_wall_time_ms of its constraints can shorten \
              that and not lengthen it.").default("86400");
+        COMPOSITE_SILENCE_SECS = own("JARVIS_RUN_COORDINATOR_COMPOSITE_SILENCE_SECS", Kind::Seconds,
+            "How long nothing may be heard from the executor of a composite while nothing below it is at work. \
+             After that it is begun again, once, if it has no children; else it fails. 0: it is waited for until \
+             its deadline.").default("600");
         MAX_IN_FLIGHT = own("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", Kind::Count,
             "Calls to one executor at the same time; three quarters of them at most for one run.")
             .between(1, 100_000).default("256");

@@ -12,8 +12,11 @@
 //! Users and services may do everything. The token of a NodeRun that the journal
 //! does not know, or knows elsewhere, is good for nothing: a journal that was
 //! restored has forgotten it.
+//!
+//! Whoever is let through to a NodeRun here is a sign that the executors of the
+//! composites above it live (`heard`).
 
-use super::{Coordinator, CoordinatorError};
+use super::{Coordinator, CoordinatorError, heard::To};
 use crate::{
     auth::{Principal, Scope, Subtree},
     ids::{NodeRunId, RunId},
@@ -59,6 +62,7 @@ impl Coordinator {
     ) -> Result<RunRecord, CoordinatorError> {
         let record = self.run_sought(caller, run).await?;
         self.admit(caller, Business::Run(run)).await?;
+        self.heard.asked(caller, self.parts.clock.now());
         Ok(record)
     }
 
@@ -78,10 +82,12 @@ impl Coordinator {
         &self,
         caller: &Principal,
         node: &NodeRunId,
+        to: To,
     ) -> Result<NodeRecord, CoordinatorError> {
         let found = self.node_seek(caller, node).await?;
         let record = found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))?;
         self.admit(caller, Business::Node(&record)).await?;
+        self.heard.named(caller, &record, to, self.parts.clock.now());
         Ok(record)
     }
 
@@ -94,6 +100,7 @@ impl Coordinator {
         let found = self.node_seek(caller, parent).await?;
         let record = found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))?;
         self.admit(caller, Business::Node(&record)).await?;
+        self.heard.named(caller, &record, To::Act, self.parts.clock.now());
         Ok(record)
     }
 

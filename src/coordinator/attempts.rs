@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, json};
-use slog::{info, warn};
+use slog::{debug, info, warn};
 
 use super::{
     Coordinator, CoordinatorError, Task,
@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, FailedCall, NodeTypeFacts, NodeView,
-        PolicyDecided, Told,
+        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, Checked, Due, FailedCall, Heard,
+        NodeTypeFacts, NodeView, PolicyDecided, Told,
     },
     ids::{NodeRunId, RunId},
     model::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
     node_types::NoFacts,
-    policy::{NODE_RUN_EXECUTE, Question},
+    policy::{NODE_RUN_EXECUTE, PdpUnavailable, Question},
     record::{Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::{Timestamp, backoff},
 };
@@ -105,6 +105,8 @@ impl Coordinator {
                         )));
                     }
                     let decided = self.decide_execute(&view.run, &view.node, &facts).await;
+                    let decided = decided
+                        .map_err(|PdpUnavailable(internal)| CoordinatorError::PdpUnavailable { internal })?;
                     Asked { facts, decided }
                 }
             };
@@ -135,11 +137,16 @@ impl Coordinator {
     /// `None`: the node has been dealt with.
     async fn ask(&self, task: &Task) -> Result<Option<Asked>, CoordinatorError> {
         let lease = &Some(self.parts.queue.owner().clone());
+        let (rules, queue) = (&self.parts.rules, &self.parts.queue);
         let view = self
             .command(&task.run, |now| async move {
                 let view = self.node_view(&task.node).await?;
                 if !is_dispatchable(&view.node) {
                     return Ok(engine::Decision { changes: None, answer: None });
+                }
+                // Its time may pass while it waits for somebody to answer.
+                if view.node.deadline.is_some_and(|deadline| deadline <= now) {
+                    return Ok(nothing(engine::node_expire(view, rules, &queue.always(), now)));
                 }
                 let engine::Decision { changes, answer: () } =
                     engine::attempt_claim(&view.run, view.node.clone(), lease, now);
@@ -171,8 +178,39 @@ impl Coordinator {
             self.attempt_refuse(&task.run, &task.node, &facts, error).await?;
             return Ok(None);
         }
-        let decided = self.decide_execute(&run, &node, &facts).await;
-        Ok(Some(Asked { facts, decided }))
+        match self.decide_execute(&run, &node, &facts).await {
+            Ok(decided) => {
+                if let Some(since) = node.waits.held_since {
+                    info!(self.parts.log, "no longer held: the PDP has decided"; "run_id" => %task.run,
+                        "node_run_id" => %node.id(), "held_since" => %since);
+                }
+                Ok(Some(Asked { facts, decided }))
+            }
+            Err(PdpUnavailable(reason)) => {
+                self.attempt_hold(&node, &reason).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Puts off a node about which the policy point cannot be asked.
+    async fn attempt_hold(&self, node: &NodeRecord, reason: &str) -> Result<(), CoordinatorError> {
+        let (run, id) = (&node.node.run_id, node.id());
+        let tries = node.wake.as_ref().map_or(0, |wake| wake.tries);
+        let wait = backoff(tries, RETRY_BASE, RETRY_CAP, id.as_str());
+        let first = self
+            .command(run, |now| async move {
+                let run = self.run_fetch(run).await?;
+                Ok(engine::attempt_hold(run, self.node_fetch_bare(id).await?, now + wait, now))
+            })
+            .await?;
+        match first {
+            true => warn!(self.parts.log, "held: the PDP cannot be asked"; "run_id" => %run,
+                "node_run_id" => %id, "reason" => reason),
+            false => debug!(self.parts.log, "still held: the PDP cannot be asked"; "run_id" => %run,
+                "node_run_id" => %id, "reason" => reason, "tries" => tries),
+        }
+        Ok(())
     }
 
     /// Applies what an executor answered, or records that it came too late.
@@ -200,35 +238,70 @@ impl Coordinator {
         Ok(applied)
     }
 
-    /// The deadline of a node's attempt has passed, or nobody is at the attempt
-    /// any more: which of both, the record says. Of another attempt it says
-    /// nothing.
+    /// A node's wake-up at its executor is due: its deadline has passed, its
+    /// executor may be silent, or nobody is at the attempt any more. Which, the
+    /// record says. Of another attempt it says nothing.
     pub(crate) async fn node_deadline(
         &self,
         run: &RunId,
         node: &NodeRunId,
         attempt: u32,
     ) -> Result<(), CoordinatorError> {
-        self.command(run, |now| async move {
-            let view = self.bare_view(node).await?;
-            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run, 1));
-            let waits = view.node.attempt == attempt
-                && view.node.wake.as_ref().is_some_and(|wake| wake.job == Job::Deadline);
-            let expired = view.node.deadline.is_some_and(|deadline| deadline <= now);
-            Ok(match (waits, expired) {
-                (false, _) => engine::Decision { changes: None, answer: () },
-                (true, true) => {
-                    warn!(self.parts.log, "node run exceeded its deadline"; "run_id" => %run, "node_run_id" => %node);
-                    engine::node_expire(view, rules, lease, now)
+        let log = &self.parts.log;
+        let checked = self
+            .command(run, |now| async move {
+                let record = self.node_fetch_bare(node).await?;
+                let waits = record.attempt == attempt
+                    && record.wake.as_ref().is_some_and(|wake| wake.job == Job::Deadline);
+                if !waits {
+                    return Ok(engine::Decision { changes: None, answer: Checked::Stale });
                 }
-                (true, false) => {
-                    warn!(self.parts.log, "attempt lost: nobody is at it"; "run_id" => %run, "node_run_id" => %node,
-                        "attempt" => view.node.attempt);
-                    engine::attempt_lost(view, rules, lease, now)
-                }
+                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run, 1));
+                let decision = match engine::why_due(&record, now) {
+                    Due::Silence => return self.silence_check(record, now).await,
+                    Due::Deadline => {
+                        warn!(log, "node run exceeded its deadline"; "run_id" => %run, "node_run_id" => %node);
+                        engine::node_expire(self.view_of(record).await?, rules, lease, now)
+                    }
+                    Due::Lost => {
+                        warn!(log, "attempt lost: nobody is at it"; "run_id" => %run, "node_run_id" => %node,
+                            "attempt" => attempt);
+                        engine::attempt_lost(self.view_of(record).await?, rules, lease, now)
+                    }
+                };
+                Ok(engine::Decision { changes: decision.changes, answer: Checked::Stale })
             })
-        })
-        .await
+            .await?;
+        match checked {
+            Checked::Stale => {}
+            Checked::PutOff => {
+                debug!(log, "the composite's executor is waited for"; "run_id" => %run, "node_run_id" => %node);
+            }
+            Checked::BegunAgain => {
+                warn!(log, "the composite's executor is silent: it is begun again"; "run_id" => %run,
+                    "node_run_id" => %node, "attempt" => attempt);
+            }
+            Checked::Failed => {
+                warn!(log, "the composite's executor is silent: the node fails"; "run_id" => %run,
+                    "node_run_id" => %node, "attempt" => attempt);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks whether the executor of a composite is still there.
+    async fn silence_check(
+        &self,
+        node: NodeRecord,
+        now: Timestamp,
+    ) -> Result<engine::Decision<Checked>, CoordinatorError> {
+        let store = &self.parts.store;
+        let run = self.run_fetch(&node.node.run_id).await?;
+        let live_below = node.children > 0 && store.node_has_live_below(run.id(), &node.path).await?;
+        let heard = Heard { at: self.heard.last_of(run.id(), &node.path), live_below };
+        let view = NodeView { run, node, live_below: Vec::new() };
+        // This process holds the attempt, however full its queue is.
+        Ok(engine::silence_check(view, heard, &self.parts.rules, &self.parts.queue.always(), now))
     }
 
     /// A node that is over and whose executor has yet to be told.
@@ -324,7 +397,7 @@ impl Coordinator {
         run: &RunRecord,
         node: &NodeRecord,
         facts: &NodeTypeFacts,
-    ) -> PolicyDecided {
+    ) -> Result<PolicyDecided, PdpUnavailable> {
         let context = match self.parts.policy.is_local() {
             true => Map::new(),
             false => Map::from_iter([

@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use slog::{debug, error, warn};
 
-use super::{Coordinator, CoordinatorError, store_health::Unwritten};
+use super::{Coordinator, CoordinatorError, heard::Ended, store_health::Unwritten};
 use crate::{
     engine::Decision,
     ids::{NodeRunId, RunId},
@@ -80,9 +80,11 @@ impl Coordinator {
             let Some(changes) = changes else { return Ok((answer, None)) };
             let newest = changes.events.last().map(|event| event.event.seq);
             let (ours, unclaimed) = self.to_begin(&changes, now);
+            let ended = Ended::by(&changes);
             match self.parts.store.commit(changes).await {
                 Ok(owed) => {
                     self.store_health.written();
+                    self.heard.ended(run, &ended, now);
                     if let Some(outbox) = &self.parts.outbox {
                         outbox.news();
                     }

@@ -70,6 +70,10 @@ pub enum CoordinatorError {
     /// ask: its credentials are refused. Trying again helps nobody.
     #[error("Node Registry refuses the coordinator's credentials")]
     NodeRegistryForbidden { internal: String },
+    /// The policy point is needed to decide, does not answer, and is waited
+    /// for.
+    #[error("PDP request failed")]
+    PdpUnavailable { internal: String },
     /// The journal does not know it, and the Run Store cannot be asked.
     #[error("Run Store request failed")]
     RunStoreUnavailable { internal: String },
@@ -113,6 +117,7 @@ impl CoordinatorError {
             Self::Rejected(rejection) => facts(409, rejection.code(), false),
             Self::NodeRegistryUnavailable { .. } => facts(503, "node_registry_unavailable", true),
             Self::NodeRegistryForbidden { .. } => facts(503, "node_registry_unavailable", false),
+            Self::PdpUnavailable { .. } => facts(503, "pdp_unavailable", true),
             Self::RunStoreUnavailable { .. } => facts(502, "run_store_unavailable", true),
             Self::EventStreamUnavailable { .. } => facts(502, "event_stream_unavailable", true),
             Self::Store(_) => facts(503, "journal_unavailable", true),
@@ -125,6 +130,7 @@ impl CoordinatorError {
         match self {
             Self::NodeRegistryUnavailable { internal }
             | Self::NodeRegistryForbidden { internal }
+            | Self::PdpUnavailable { internal }
             | Self::RunStoreUnavailable { internal }
             | Self::EventStreamUnavailable { internal } => Some(internal.clone()),
             Self::Store(error) => Some(error.to_string()),

@@ -22,6 +22,7 @@ mod adopt;
 mod attempts;
 mod commit;
 mod error;
+mod heard;
 mod locks;
 mod nodes;
 mod offload;
@@ -84,13 +85,15 @@ pub struct Coordinator {
     /// Of those who look for a run in other stores. Never wanted by one who
     /// holds the run's lock.
     adoptions: locks::Locks<RunId>,
+    heard: heard::Heard,
     store_health: StoreHealth,
 }
 
 impl Coordinator {
     pub fn new(parts: Parts) -> Self {
         let (locks, adoptions) = (locks::Locks::default(), locks::Locks::default());
-        Self { parts, locks, adoptions, store_health: StoreHealth::default() }
+        let heard = heard::Heard::new(parts.rules.composite_silence, parts.clock.now());
+        Self { parts, locks, adoptions, heard, store_health: StoreHealth::default() }
     }
 
     /// How the coordinator and what it depends on are doing. Never fails, and
@@ -99,6 +102,7 @@ impl Coordinator {
         let now = self.parts.clock.now();
         let mut checks = vec![self.store_health.check(self.parts.store.room(), now)];
         checks.extend(self.parts.vitals.checks(now));
+        checks.extend(self.parts.policy.check());
         if let Some(outbox) = &self.parts.outbox {
             checks.extend(outbox.checks(self.parts.vitals.counts().as_ref()));
         }
@@ -131,7 +135,7 @@ impl Coordinator {
         node: &NodeRunId,
         options: StreamOptions,
     ) -> Result<EventLines, CoordinatorError> {
-        let node = self.node_for(caller, node).await?;
+        let node = self.node_for(caller, node, heard::To::Ask).await?;
         Ok(self.parts.events.stream(node.node.run_id, Some(node.path), options))
     }
 }

@@ -3,7 +3,7 @@
 
 use slog::debug;
 
-use super::{Coordinator, CoordinatorError};
+use super::{Coordinator, CoordinatorError, heard::To};
 use crate::{
     auth::Principal,
     engine::{self, ChildSpec, CreateChildren, NodeTypeFacts, NodeView},
@@ -79,7 +79,7 @@ impl Coordinator {
         caller: &Principal,
         node: &NodeRunId,
     ) -> Result<NodeRun, CoordinatorError> {
-        Ok(self.node_for(caller, node).await?.node)
+        Ok(self.node_for(caller, node, To::Ask).await?.node)
     }
 
     /// Records an evaluation, and the recovery that was chosen.
@@ -89,7 +89,7 @@ impl Coordinator {
         node: &NodeRunId,
         report: NodeRunEvaluationReportRequest,
     ) -> Result<(), CoordinatorError> {
-        let run_id = self.node_for(caller, node).await?.node.run_id;
+        let run_id = self.node_for(caller, node, To::Act).await?.node.run_id;
         // It ends nothing, and any number of them may come.
         self.room_for_new_work()?;
         let report = &report;
@@ -110,7 +110,7 @@ impl Coordinator {
         node: &NodeRunId,
         completion: NodeRunCompleteRequest,
     ) -> Result<(), CoordinatorError> {
-        let run_id = self.node_for(caller, node).await?.node.run_id;
+        let run_id = self.node_for(caller, node, To::Act).await?.node.run_id;
         let (completion, _turn) = self.completion_offload(node, completion).await;
         let completion = &completion;
         self.request(&run_id, |now| async move {
@@ -134,7 +134,8 @@ impl Coordinator {
         self.view_of(self.node_fetch_bare(node).await?).await
     }
 
-    async fn view_of(&self, node: NodeRecord) -> Result<NodeView, CoordinatorError> {
+    /// A node that has been read, with what else a decision about it needs.
+    pub(super) async fn view_of(&self, node: NodeRecord) -> Result<NodeView, CoordinatorError> {
         let run = self.run_fetch(&node.node.run_id).await?;
         let live_below = match node.children > 0 && !node.is_terminal() {
             true => self.parts.store.nodes_live(run.id(), Some(&node.path)).await?,

@@ -12,7 +12,7 @@ use crate::{
     ids::{NodeRunId, RunId},
     model::{Extensions, NodeRun, NodeRunState, NodeTypeRef, Run, RunStartRequest, json::canonical},
     node_types::NoFacts,
-    policy::{Question, RUN_START},
+    policy::{PdpUnavailable, Question, RUN_START},
     store::StoreError,
 };
 
@@ -43,7 +43,7 @@ impl Coordinator {
         let root_id = self.parts.ids.node_run_id();
         let place = ["body".into(), "root_node_type_ref".into()];
         let facts = self.facts_for(&request.root_node_type_ref, &place).await?;
-        let decided = self.decide_start(caller, &request, &run_id, &root_id, &facts).await;
+        let decided = self.decide_start(caller, &request, &run_id, &root_id, &facts).await?;
         let command = StartRun {
             request,
             run_id: run_id.clone(),
@@ -154,7 +154,7 @@ impl Coordinator {
         run_id: &RunId,
         root_id: &NodeRunId,
         facts: &NodeTypeFacts,
-    ) -> PolicyDecided {
+    ) -> Result<PolicyDecided, CoordinatorError> {
         // Only its identity is asked about: the root does not exist yet.
         let root = NodeRun {
             node_run_id: root_id.clone(),
@@ -196,7 +196,9 @@ impl Coordinator {
             ]),
             context,
         };
-        self.parts.policy.decide(question).await
+        // Held, it is no run yet: its caller is there to ask again.
+        let decided = self.parts.policy.decide(question).await;
+        decided.map_err(|PdpUnavailable(internal)| CoordinatorError::PdpUnavailable { internal })
     }
 
     /// What a caller says under our own keys is dropped (D-15). One line a

@@ -117,6 +117,7 @@ pub(super) fn is_poison(error: &CoordinatorError) -> bool {
         )
         | CoordinatorError::NodeRegistryUnavailable { .. }
         | CoordinatorError::NodeRegistryForbidden { .. }
+        | CoordinatorError::PdpUnavailable { .. }
         | CoordinatorError::RunStoreUnavailable { .. }
         | CoordinatorError::EventStreamUnavailable { .. }
         | CoordinatorError::ShuttingDown => false,

@@ -33,11 +33,12 @@ use super::{
     constraints,
     draft::{Draft, wake},
     extensions::{CONSTRAINTS, DECOMPOSITION_ROUNDS, Writer, own},
+    silence,
 };
 use crate::{
     ids::{NodeRunId, RunId},
     model::{NodeKind, NodeRun, NodeRunState, Run, RunEvent, RunEventType, RunState},
-    record::{EventRecord, Job, NodePath, NodeRecord, RunRecord, Unread},
+    record::{EventRecord, Job, NodePath, NodeRecord, RunRecord, Unread, Waits},
     time::Timestamp,
 };
 
@@ -227,6 +228,7 @@ fn node_record(
         idempotent: facts.idempotent,
         type_constraints: facts.constraints.clone(),
         deadline: run.deadline,
+        waits: Waits::default(),
         wake: None,
         node,
     };
@@ -246,9 +248,11 @@ fn node_record(
             record.attempt = 1;
             // In a run that is over it has no time at all.
             record.deadline = run.deadline.map(|of_run| of_run.min(by_time));
-            // Nobody's and due before its time: that is a lost attempt.
-            let due = record.deadline.filter(|_| is_at_it).unwrap_or(now);
-            record.wake = Some(wake(Job::Deadline, due, &None));
+            match record.deadline.filter(|_| is_at_it) {
+                Some(_) => silence::wait(&mut record, rules, &None, now),
+                // Nobody's and due before its time: that is a lost attempt.
+                None => record.wake = Some(wake(Job::Deadline, now, &None)),
+            }
         }
     }
     record

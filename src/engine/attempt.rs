@@ -22,6 +22,7 @@ use super::{
     guard::{HeadBefore, NodeBefore},
     learn::learn,
     retry::{self, FailedCall},
+    silence,
     start::denied,
 };
 use crate::{
@@ -43,7 +44,7 @@ pub struct Attempt {
 
 impl Attempt {
     /// The one that a record says is under way.
-    fn current(node: &NodeRecord, now: Timestamp) -> Self {
+    pub(super) fn current(node: &NodeRecord, now: Timestamp) -> Self {
         Self { number: node.attempt, started_at: node.node.started_at.unwrap_or(now) }
     }
 
@@ -227,7 +228,8 @@ pub fn attempt_begin(
     node.node.started_at.get_or_insert(now);
     node.node.executor_binding = Some(binding);
     node.deadline = Some(deadline);
-    node.wake = Some(wake(Job::Deadline, deadline, lease));
+    node.waits.held_since = None;
+    silence::wait(&mut node, rules, lease, now);
     let attempt = Attempt { number: node.attempt, started_at: now };
     draft.put(node);
     Decision { changes: Some(draft.into_changes()), answer: Begun::Go { attempt, deadline } }
@@ -342,7 +344,7 @@ pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp
     let NodeView { run, mut node, live_below } = view;
     if node.children > 0 {
         let before = NodeBefore::of(&node);
-        node.wake = Some(waiting(&node, now));
+        silence::wait(&mut node, rules, &None, now);
         return Decision { changes: Some(node_only(&run, &before, node, now)), answer: () };
     }
     let attempt = Attempt::current(&node, now);
@@ -365,12 +367,6 @@ pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp
         draft.end(rules, node, live_below, end, lease);
     }
     Decision { changes: Some(draft.into_changes()), answer: () }
-}
-
-/// How a node waits for an executor that will report by itself, or for its own
-/// deadline: nobody is at it here.
-pub(super) fn waiting(node: &NodeRecord, now: Timestamp) -> Wake {
-    wake(Job::Deadline, node.deadline.unwrap_or(now), &None)
 }
 
 /// What came of telling an executor that a node is over.
@@ -407,7 +403,7 @@ pub fn executor_told(mut node: NodeHead, told: Told, now: Timestamp) -> Decision
 }
 
 /// The node waits for this: nobody has taken it further yet.
-fn awaits(node: &NodeRecord, job: Job) -> bool {
+pub(super) fn awaits(node: &NodeRecord, job: Job) -> bool {
     node.wake.as_ref().is_some_and(|wake| wake.job == job)
 }
 
@@ -444,7 +440,7 @@ fn evaluation(state: NodeRunState) -> EvaluationResult {
 }
 
 /// A change of one node's bookkeeping: no event, so the run stays as it is.
-fn node_only(run: &RunRecord, before: &NodeBefore, node: NodeRecord, now: Timestamp) -> ChangeSet {
+pub(super) fn node_only(run: &RunRecord, before: &NodeBefore, node: NodeRecord, now: Timestamp) -> ChangeSet {
     before.may_become(&node);
     bookkeeping(run.id(), vec![node], now)
 }

@@ -11,6 +11,7 @@
 use super::{
     Decision, Lease, NodeView, Rules,
     draft::{Draft, End, is_at_executor},
+    hold,
 };
 use crate::{
     model::{Error, NodeRunState, Run, RunState},
@@ -86,9 +87,6 @@ pub fn node_expire(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp)
 }
 
 fn deadline_exceeded(node: &NodeRecord, message: &str) -> End {
-    End {
-        state: NodeRunState::Failed,
-        tell_executor: is_at_executor(node),
-        ..End::failed(Error::new("deadline_exceeded", message))
-    }
+    let error = Error { details: hold::details(node), ..Error::new("deadline_exceeded", message) };
+    End { state: NodeRunState::Failed, tell_executor: is_at_executor(node), ..End::failed(error) }
 }

@@ -4,12 +4,11 @@
 use serde_json::json;
 
 use super::{
-    Decision, Disagreement, Lease, Limit, NodeTypeFacts, Rejection, Rules,
-    attempt::waiting,
-    constraints,
+    Decision, Disagreement, Lease, Limit, NodeTypeFacts, Rejection, Rules, constraints,
     draft::{Draft, wake},
     extensions::{self, Writer, own},
     learn::learn,
+    silence,
 };
 use crate::{
     ids::NodeRunId,
@@ -18,7 +17,7 @@ use crate::{
         StructuralConstraints,
         json::{canonical, same_json},
     },
-    record::{Job, NodeRecord, RunRecord, Unread},
+    record::{Job, NodeRecord, RunRecord, Unread, Waits},
     time::Timestamp,
 };
 
@@ -116,7 +115,7 @@ pub fn children_create(
 
     if parent.node.state == NodeRunState::Running {
         // Its executor has begun its plan: it is only waited for, whoever dies.
-        parent.wake = Some(waiting(&parent, now));
+        silence::wait(&mut parent, rules, &None, now);
     }
     parent.children += added;
     parent.rounds += 1;
@@ -243,6 +242,7 @@ fn record(
         idempotent: facts.idempotent,
         type_constraints: facts.constraints,
         deadline,
+        waits: Waits::default(),
         wake: Some(wake(Job::Dispatch, now, lease)),
     };
     (node, spec)

@@ -15,6 +15,8 @@
 //! | `adopt` | take over a run that only the JARVIS stores have |
 //! | `decompose` | create the children of a composite, idempotently, within limits |
 //! | `attempt` | claim, begin, retry, finish: one try to execute a node |
+//! | `silence` | composites whose executor has gone |
+//! | `hold` | nodes about which the policy point cannot be asked |
 //! | `complete` | evaluate and complete a node |
 //! | `learn` | what is found out about a node's type after the node was made |
 //! | `cancel` | cancel a run; a deadline that passed |
@@ -41,12 +43,14 @@ mod decompose;
 mod draft;
 mod extensions;
 mod guard;
+mod hold;
 mod learn;
 pub mod lifecycle;
 mod offload;
 mod recovery;
 mod rejection;
 mod retry;
+mod silence;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -63,9 +67,11 @@ pub use cancel::{node_expire, run_cancel, run_expire};
 pub use complete::{node_complete, node_evaluate};
 pub use decompose::{ChildSpec, CreateChildren, children_create, parent_check};
 pub use extensions::is_own_key;
+pub use hold::attempt_hold;
 pub use offload::{abridge, oversized};
 pub use rejection::{Disagreement, Limit, Rejection};
 pub use retry::{FailedCall, Work};
+pub use silence::{Checked, Due, Heard, silence_check, why_due};
 pub use start::{StartRun, run_start};
 
 use crate::{
@@ -114,6 +120,9 @@ pub struct Rules {
     pub node_timeout: Duration,
     /// How long a run may take.
     pub run_timeout: Duration,
+    /// How long the executor of a composite may be silent while nothing below
+    /// it is at work. None: until its deadline.
+    pub composite_silence: Option<Duration>,
 }
 
 /// What the Node Registry (or the prefix rule) says about a node type.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ids::{NodeRunId, RunId},
     model::{ConstraintEnvelope, Error, NodeRun, NodeRunState, Run, RunEventType, RunStartRequest, RunState},
-    record::{Job, NodePath, NodeRecord, RunRecord, Unread},
+    record::{Job, NodePath, NodeRecord, RunRecord, Unread, Waits},
     time::Timestamp,
 };
 
@@ -104,6 +104,7 @@ pub fn run_start(
         idempotent: facts.idempotent,
         type_constraints: facts.constraints.clone(),
         deadline: Some(deadline),
+        waits: Waits::default(),
         wake: Some(wake(Job::Dispatch, now, lease)),
     };
 

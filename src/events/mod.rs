@@ -65,6 +65,7 @@ impl Events {
             run,
             within,
             after: options.after,
+            looked_for: None,
             left: options.limit.unwrap_or(u64::MAX),
         };
         Box::pin(SyncStream::new(futures::stream::try_unfold(reader, |mut reader| async move {
@@ -78,6 +79,8 @@ struct Reader {
     run: RunId,
     within: Option<NodePath>,
     after: u64,
+    /// The newest `seq` for which the journal was read once more.
+    looked_for: Option<u64>,
     left: u64,
     news: Option<hub::Subscription>,
 }
@@ -102,13 +105,22 @@ impl Reader {
             }
             let Some(news) = &mut self.news else { return Ok(None) };
             let Some(run) = store.run_fetch(&self.run).await? else { return Ok(None) };
-            if run.is_terminal() && run.last_seq <= self.after {
+            let newest = run.last_seq;
+            if newest > self.after {
+                // Committed since the page was read. If it is not there even
+                // now, the journal lacks it: looking on would go in a circle.
+                if self.looked_for.replace(newest) != Some(newest) {
+                    continue;
+                }
+                if run.is_terminal() {
+                    return Err(StoreError::Damaged(format!("run {}: events are missing", self.run)));
+                }
+            } else if run.is_terminal() {
                 return Ok(None);
             }
-            // A cursor may be beyond all events there are: made up, or from the
-            // time before a restore. Then what is news begins with the run, or
-            // its end would wake nobody.
-            news.wait_beyond(self.after.min(run.last_seq)).await;
+            // Not beyond `after`: a cursor may be beyond all events there are,
+            // made up or from the time before a restore.
+            news.wait_beyond(newest).await;
         }
     }
 }

@@ -2,11 +2,15 @@
 //! role that HTTP is one way to fill, or, without one, the posture that the
 //! configuration gives.
 //!
-//! Whatever goes wrong, the answer is a decision, and it is *deny*.
+//! Whatever goes wrong, the answer is a decision, and it is *deny*; unless the
+//! configuration says that what cannot be asked is to wait (`outage`).
+
+mod outage;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+pub use outage::Outage;
 use serde_json::{Map, Value};
 use slog::{Logger, warn};
 
@@ -19,7 +23,7 @@ use crate::{
         },
     },
     engine::{PolicyDecided, PolicyOutcome},
-    model::{ConstraintEnvelope, JsonObject, NodeRun, RunContext, json::canonical},
+    model::{ConstraintEnvelope, HealthCheck, JsonObject, NodeRun, RunContext, json::canonical},
     time::{Clock, within},
 };
 
@@ -39,8 +43,12 @@ pub enum Posture {
 /// Who decides.
 pub enum Policy {
     Local(Posture),
-    Pdp { pdp: Arc<dyn DecisionPoint>, timeout: Duration, clock: Arc<dyn Clock>, log: Logger },
+    Pdp { pdp: Arc<dyn DecisionPoint>, timeout: Duration, outage: Outage, clock: Arc<dyn Clock>, log: Logger },
 }
+
+/// Nothing was decided: it is to be asked again. The reason is for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PdpUnavailable(pub String);
 
 /// A PDP, as we ask it.
 #[async_trait]
@@ -77,9 +85,17 @@ impl Policy {
         }
     }
 
-    pub async fn decide(&self, question: Question<'_>) -> PolicyDecided {
-        let action = question.action;
+    /// For health: how the PDP is doing, where nodes wait for it.
+    pub fn check(&self) -> Option<HealthCheck> {
         match self {
+            Self::Local(_) => None,
+            Self::Pdp { outage, clock, .. } => outage.check(clock.now()),
+        }
+    }
+
+    pub async fn decide(&self, question: Question<'_>) -> Result<PolicyDecided, PdpUnavailable> {
+        let action = question.action;
+        Ok(match self {
             Self::Local(Posture::Allow) => {
                 decided(action, PolicyOutcome::Allow, Some("policy_bypass".into()), None)
             }
@@ -89,7 +105,7 @@ impl Policy {
                 Some("policy_unconfigured".into()),
                 Some("No PDP configured for policy enforcement".into()),
             ),
-            Self::Pdp { pdp, timeout, clock, log } => {
+            Self::Pdp { pdp, timeout, outage, clock, log } => {
                 let request = request(question);
                 let asked = async {
                     match pdp.decide(&request).await {
@@ -106,7 +122,14 @@ impl Policy {
                     None => Err(CallError::unavailable(Service::Pdp, "no answer in time")),
                 };
                 match answer {
-                    Ok(answer) => from_pdp(action, answer),
+                    Err(error) if outage.holds(&error) => {
+                        outage.silent(&error, clock.now(), log);
+                        return Err(PdpUnavailable(error.to_string()));
+                    }
+                    Ok(answer) => {
+                        outage.answered(clock.now(), log);
+                        from_pdp(action, answer)
+                    }
                     Err(error) => {
                         // The event says less: callers see it.
                         warn!(log, "denied: the PDP did not decide"; "action" => action, "code" => &error.code,
@@ -116,7 +139,7 @@ impl Policy {
                     }
                 }
             }
-        }
+        })
     }
 }
 
@@ -218,6 +241,7 @@ mod tests {
             let policy = Policy::Pdp {
                 pdp: Arc::new(pdp::Client::new_with_client(&url, reqwest::Client::new(), peer)),
                 timeout: std::time::Duration::from_secs(10),
+                outage: Outage::deny(),
                 clock: Arc::new(crate::time::SystemClock),
                 log: slog::Logger::root(slog::Discard, slog::o!()),
             };
@@ -228,7 +252,7 @@ mod tests {
                 constraints: None,
                 context: Map::new(),
             };
-            assert_eq!(policy.decide(question).await.outcome, outcome, "{breaks} broken");
+            assert_eq!(policy.decide(question).await.map(|it| it.outcome), Ok(outcome), "{breaks} broken");
             pdp.join().expect("it was asked twice");
         }
     }

@@ -277,6 +277,11 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.nodes_live(run, under).await
     }
 
+    async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Result<bool, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.node_has_live_below(run, node).await
+    }
+
     async fn events_after(
         &self,
         run: &RunId,

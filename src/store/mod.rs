@@ -61,6 +61,12 @@ pub trait Store: Send + Sync + 'static {
     /// content is not read.
     async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, StoreError>;
 
+    /// Whether any NodeRun below this one is not terminal. Costs the same,
+    /// however many there are.
+    async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Result<bool, StoreError> {
+        Ok(!self.nodes_live(run, Some(node)).await?.is_empty())
+    }
+
     /// Events of a run in the order of `seq`, beginning after `after`; with
     /// `within`, only those about that node and its descendants.
     async fn events_after(

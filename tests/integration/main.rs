@@ -30,6 +30,7 @@ mod process;
 mod remote;
 mod retries;
 mod runs;
+mod silence;
 mod smoke;
 mod stores;
 mod streams;

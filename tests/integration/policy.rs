@@ -1,10 +1,21 @@
 //! What a Policy Decision Point is asked, and what comes of its answers
 //! (contract §10, G22).
 
-use jarvis_run_coordinator::model::{RunEvent, RunEventType, RunState};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jarvis_run_coordinator::{
+    ids::NodeRunId,
+    model::{NodeRunState, RunEvent, RunEventType, RunState},
+};
 use serde_json::{Value, json};
 
-use crate::support::{FakeService, TestServer};
+use crate::support::{FakeService, NOBODY, TestMachine, TestServer, soon};
 
 fn decisions(events: &[RunEvent]) -> Vec<Value> {
     let decided = events.iter().filter(|event| event.type_ == RunEventType::PolicyDecided);
@@ -101,4 +112,173 @@ async fn whatever_is_no_allow_is_a_no() {
         assert!(t.executors.calls().is_empty());
         t.stop().await;
     }
+}
+
+const HOLD: (&str, &str) = ("JARVIS_RUN_COORDINATOR_PDP_OUTAGE", "hold");
+
+/// A PDP that allows everything while it is up, and answers 503 while not; what
+/// is asked about `always` it always answers.
+fn pdp(up: &Arc<AtomicBool>, always: &'static str) -> FakeService {
+    let up = Arc::clone(up);
+    FakeService::start_with_status(move |_, question| {
+        match up.load(Ordering::SeqCst) || question["action"] == always {
+            true => (200, json!({"decision": "allow"})),
+            false => (503, json!("<html>no upstream</html>")),
+        }
+    })
+}
+
+async fn pdp_check(t: &TestServer) -> Value {
+    let health = t.get("/v1/health").await.ok();
+    let checks = health["checks"].as_array().expect("checks");
+    checks.iter().find(|check| check["name"] == "pdp").unwrap_or_else(|| panic!("{health}"))["status"].clone()
+}
+
+/// What is on record of being held.
+async fn holds(t: &TestServer, node: &NodeRunId) -> Vec<Value> {
+    let actions = t.node_run(node).await.recovery_actions.unwrap_or_default();
+    actions.iter().map(|action| serde_json::to_value(action).expect("JSON")).collect()
+}
+
+#[tokio::test]
+async fn with_hold_a_node_waits_until_the_pdp_answers() {
+    let (up, machine) = (Arc::new(AtomicBool::new(true)), TestMachine::default());
+    let pdp = pdp(&up, "");
+    let vars = [HOLD, ("JARVIS_PDP_URL", pdp.url()), ("JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS", "80000")];
+    let t = TestServer::start_with_clock(machine.clone(), &vars).await;
+    assert_eq!(pdp_check(&t).await, "ok");
+    let run = t.run_start("composite.accept", json!({})).await;
+    t.executors.called(":begin", 1).await;
+    t.at_rest().await;
+
+    up.store(false, Ordering::SeqCst);
+    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "inputs": {}});
+    let child = t.children(&run.run_id, &run.root_node_run_id, &[spec]).await.remove(0).node_run_id;
+    let about = |question: &Value| question["node_run_id"] == child.as_str();
+    t.node_run_until(&child, |node| node.recovery_actions.is_some()).await;
+    assert_eq!(pdp_check(&t).await, "degraded");
+    for tries in 2..6 {
+        soon("the next question", async {
+            while pdp.questions().iter().filter(|question| about(question)).count() < tries {
+                machine.pass(Duration::from_millis(200));
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+    let held = holds(&t, &child).await;
+    assert_eq!((held.len(), &held[0]["extensions"]["jarvis.code"]), (1, &json!("pdp_unavailable")));
+    assert_eq!(t.node_run(&child).await.state, NodeRunState::Assigned);
+
+    // A start has a caller who can ask again: it leaves no trace.
+    let before =
+        t.everything().iter().filter(|row| row.starts_with("runs") || row.starts_with("events")).count();
+    let start =
+        json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "input": {}});
+    let refused = t.post("/v1/runs", &start).await.refused(503, "pdp_unavailable");
+    assert_eq!((&refused["message"], &refused["retryable"]), (&json!("PDP request failed"), &json!(true)));
+    let after =
+        t.everything().iter().filter(|row| row.starts_with("runs") || row.starts_with("events")).count();
+    assert_eq!(before, after);
+
+    up.store(true, Ordering::SeqCst);
+    soon("the end of the child", async {
+        while !t.node_run(&child).await.state.is_terminal() {
+            machine.pass(Duration::from_millis(200));
+        }
+    })
+    .await;
+    assert_eq!(t.node_run(&child).await.state, NodeRunState::Succeeded);
+    assert_eq!(holds(&t, &child).await.len(), 1, "no more than once");
+    assert_eq!(pdp_check(&t).await, "ok");
+    let of_child = |event: &RunEvent| event.node_run_id.as_ref() == Some(&child);
+    let told = t.events(&run.run_id).await;
+    let told: Vec<String> =
+        told.iter().filter(|it| of_child(it)).map(|event| event.type_.to_string()).collect();
+    let expected =
+        ["node_run_assigned", "recovery_applied", "policy_decided", "node_evaluated", "atomic_executed"];
+    assert_eq!(told, expected);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn held_until_its_deadline_a_node_says_what_it_waited_for() {
+    let (up, machine) = (Arc::new(AtomicBool::new(false)), TestMachine::default());
+    let pdp = pdp(&up, "run.start");
+    let t = TestServer::start_with_clock(machine.clone(), &[HOLD, ("JARVIS_PDP_URL", pdp.url())]).await;
+    let more = json!({"constraints": {"budgets": {"max_wall_time_ms": 120_000}}});
+    let run = t.run_start_with("atomic.echo", json!({}), more).await;
+    let root = &run.root_node_run_id;
+    t.node_run_until(root, |node| node.recovery_actions.is_some()).await;
+    let node = soon("the end of the node", async {
+        loop {
+            let node = t.node_run(root).await;
+            if node.state.is_terminal() {
+                return node;
+            }
+            machine.pass(Duration::from_millis(500));
+        }
+    })
+    .await;
+    let error = node.extensions.as_ref().expect("the error").value("completion_error");
+    assert_eq!(
+        (&error["code"], &error["details"]["code"]),
+        (&json!("deadline_exceeded"), &json!("pdp_unavailable"))
+    );
+    assert!(error["details"]["held_since"].is_string(), "{error}");
+    assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Failed);
+    assert!(t.executors.calls().is_empty());
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_held_outlives_the_server_and_goes_on_with_the_pdp() {
+    let up = Arc::new(AtomicBool::new(false));
+    let pdp = pdp(&up, "run.start");
+    let t = TestServer::start_with(&[HOLD, ("JARVIS_PDP_URL", pdp.url())]).await;
+    let run = t.run_start("atomic.echo", json!({})).await;
+    t.node_run_until(&run.root_node_run_id, |node| node.recovery_actions.is_some()).await;
+    let (journal, executors) = t.stop().await;
+
+    let t = TestServer::try_start(journal, executors, &[HOLD, ("JARVIS_PDP_URL", pdp.url())]).await;
+    let t = t.expect("the server starts");
+    up.store(true, Ordering::SeqCst);
+    assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
+    assert_eq!(holds(&t, &run.root_node_run_id).await.len(), 1);
+    assert_eq!(t.executors.executions(run.root_node_run_id.as_str()), 1);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn with_hold_a_decision_is_obeyed_and_all_else_is_none() {
+    for (status, answer, decided) in [
+        (200, json!({"decision": "deny", "reason_code": "r"}), true),
+        (200, json!({"decision": "require_approval"}), true),
+        (400, json!({"error": {"code": "invalid_request", "message": "what is that"}}), true),
+        (200, json!({"decision": "Allow"}), false),
+        (200, json!(null), false),
+        (404, json!("<html>nothing here</html>"), false),
+        (403, json!({"error": {"code": "forbidden", "message": "not you"}}), false),
+        (500, json!({"error": {"code": "internal_error", "message": "oh"}}), false),
+    ] {
+        let pdp = FakeService::start_with_status({
+            let answer = answer.clone();
+            move |_, _| (status, answer.clone())
+        });
+        let t = TestServer::start_with(&[HOLD, ("JARVIS_PDP_URL", pdp.url())]).await;
+        let start =
+            json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "input": {}});
+        let started = t.post("/v1/runs", &start).await;
+        match decided {
+            true => assert_eq!(started.ok()["state"], "failed", "{answer}"),
+            false => _ = started.refused(503, "pdp_unavailable"),
+        }
+        assert!(t.executors.calls().is_empty());
+        t.stop().await;
+    }
+    let t = TestServer::start_with(&[HOLD, ("JARVIS_PDP_URL", NOBODY)]).await;
+    let start =
+        json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "input": {}});
+    t.post("/v1/runs", &start).await.refused(503, "pdp_unavailable");
+    t.stop().await;
 }

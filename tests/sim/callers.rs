@@ -71,6 +71,10 @@ pub fn act(world: &Arc<World>, what: &What) {
             world.count("executors down");
             world.executors_down(time);
         }
+        What::PdpDown(time) => {
+            world.count("PDP down");
+            world.pdp_down(time);
+        }
         What::Damage { run, node } => {
             if let Some(node) = world.pick_waiting(&run_id(world, run), node) {
                 world.count("record damaged");
@@ -125,7 +129,15 @@ async fn start(world: Arc<World>, run: u32, plan: usize, narrow: bool) -> Result
     let started = world
         .call_until(|process| {
             let request = request.clone();
-            async move { process.coordinator.run_start(&process.caller, request).await }.boxed()
+            let told = Arc::clone(&world);
+            async move {
+                let started = process.coordinator.run_start(&process.caller, request).await;
+                if started.as_ref().is_err_and(|error| error.facts().code == "pdp_unavailable") {
+                    told.count("start refused without the PDP");
+                }
+                started
+            }
+            .boxed()
         })
         .await?;
     world.count("run started");

@@ -75,7 +75,7 @@ impl Ledger {
         }
     }
 
-    fn is_open(&self, node: &NodeRunId) -> bool {
+    pub fn is_open(&self, node: &NodeRunId) -> bool {
         self.nodes.get(node).is_some_and(|entry| entry.open.is_some())
     }
 

@@ -203,10 +203,15 @@ impl SimJournal {
             (change.run, change.events, change.nodes) = (run, events, Vec::new());
         }
         let told = tell(&change);
+        let written = change.clone();
         let done = self.inner.commit(change).await;
         world.tell(format_args!("commit {told}: {}", if done.is_ok() { "done" } else { "refused" }));
         if done == Err(StoreError::Conflict) {
             world.count("conflict");
+        }
+        if done.is_ok() {
+            written.events.iter().for_each(|record| world.count_waiting(&record.event));
+            written.nodes.iter().for_each(|node| world.count_held_to_the_end(node));
         }
         done
     }
@@ -271,6 +276,10 @@ impl Store for SimJournal {
 
     async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, StoreError> {
         self.read(self.inner.nodes_live(run, under)).await
+    }
+
+    async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Result<bool, StoreError> {
+        self.read(self.inner.node_has_live_below(run, node)).await
     }
 
     async fn events_after(

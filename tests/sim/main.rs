@@ -39,6 +39,7 @@ mod run;
 mod scenario;
 mod services;
 mod shrink;
+mod silent;
 mod watch;
 mod world;
 
@@ -55,7 +56,7 @@ use run::{Outcome, run};
 use scenario::{Sabotage, Scenario};
 
 /// What a simulation without these would prove nothing about.
-const MUST_OCCUR: [&str; 49] = [
+const MUST_OCCUR: [&str; 55] = [
     "answer lost",
     "answer makes no sense",
     "answer to a caller lost",
@@ -76,6 +77,7 @@ const MUST_OCCUR: [&str; 49] = [
     "crash before a write",
     "crash inside a transaction",
     "did not fit",
+    "denied without the PDP",
     "drained",
     "drained and cut off",
     "executed again",
@@ -84,6 +86,7 @@ const MUST_OCCUR: [&str; 49] = [
     "executor busy",
     "executor restarted",
     "executor stopped",
+    "held for the PDP",
     "journal down",
     "journal full",
     "limit met",
@@ -91,6 +94,7 @@ const MUST_OCCUR: [&str; 49] = [
     "node evaluated",
     "out of patience",
     "parked",
+    "PDP down",
     "read failed",
     "record damaged",
     "registry or PDP failed",
@@ -99,6 +103,9 @@ const MUST_OCCUR: [&str; 49] = [
     "run canceled",
     "run followed to its end",
     "several writes in one transaction",
+    "silent composite begun again",
+    "silent composite given up",
+    "start refused without the PDP",
     "slow write",
     "start failed",
     "transaction undone",
@@ -153,6 +160,7 @@ fn each_mistake_that_is_made_on_purpose_is_found() {
         Sabotage::TellsNobody,
         Sabotage::TwoTransactions,
         Sabotage::ForgetsNothing,
+        Sabotage::WaitsForTheGone,
     ] {
         let found = all(1..201, Some(sabotage));
         assert!(found.is_err(), "{sabotage:?} is not found");

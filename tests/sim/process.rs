@@ -28,7 +28,7 @@ use jarvis_run_coordinator::{
     ids::{IdSource, OwnerId},
     model::Uri,
     node_types::{NodeTypes, Outage, RegistryOptions},
-    policy::Policy,
+    policy::{self, Policy},
     store::Store,
     tasks::TaskSet,
     time::{Clock, SteadyClock, SystemClock, within},
@@ -39,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     executors::{AtomicRole, CompositeRole},
     journal::SimJournal,
+    scenario::Sabotage,
     services::Services,
     world::World,
 };
@@ -54,6 +55,8 @@ const CUT_OFF: Duration = Duration::from_secs(1);
 const NODE_TIMEOUT: Duration = Duration::from_secs(15);
 const RUN_TIMEOUT: Duration = Duration::from_secs(90);
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a composite's executor may be silent.
+pub const SILENCE: Duration = Duration::from_secs(8);
 
 /// Whether a process lives.
 #[derive(Default)]
@@ -116,6 +119,11 @@ impl Process {
             policy: Policy::Pdp {
                 pdp: services.clone(),
                 timeout: CALL_TIMEOUT,
+                outage: if world.scenario.pdp_holds {
+                    policy::Outage::hold()
+                } else {
+                    policy::Outage::deny()
+                },
                 clock: Arc::clone(&clock),
                 log: log.clone(),
             },
@@ -132,6 +140,7 @@ impl Process {
                 max_retries: 4,
                 node_timeout: NODE_TIMEOUT,
                 run_timeout: RUN_TIMEOUT,
+                composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::WaitsForTheGone)),
             },
             offload: None,
             log: log.clone(),

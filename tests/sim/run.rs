@@ -13,6 +13,7 @@ use crate::{
     clock::Idle,
     process,
     scenario::{CALM_AT, Scenario},
+    silent::Abandoned,
     world::{World, lock},
 };
 
@@ -54,6 +55,7 @@ pub fn run(scenario: Scenario) -> Outcome {
 
 async fn play(world: &Arc<World>, idle: &Idle) {
     world.tasks.spawn("starts processes", process::keep_up(Arc::clone(world)));
+    let abandoned = Abandoned::default();
     let mut actions = world.scenario.actions.iter().peekable();
     for _ in 0..STEPS {
         idle.wait().await;
@@ -61,6 +63,7 @@ async fn play(world: &Arc<World>, idle: &Idle) {
             return;
         }
         world.nobody_is_forgotten();
+        world.nobody_waits_for_the_gone(&abandoned);
         let elapsed = world.clock.elapsed();
         if let Some(action) = actions.next_if(|action| action.at <= elapsed) {
             callers::act(world, &action.what);

@@ -25,6 +25,8 @@ pub struct Scenario {
     pub questions: Vec<(u32, QuestionFault)>,
     /// The journal takes its time, now and then.
     pub laggy: bool,
+    /// What the PDP should decide waits while it cannot be asked.
+    pub pdp_holds: bool,
     pub sabotage: Option<Sabotage>,
 }
 
@@ -48,6 +50,8 @@ pub enum Sabotage {
     /// What was read once is given again, though it has changed: a cache that
     /// forgets nothing.
     ForgetsNothing,
+    /// Composites whose executor has gone are waited for until their deadline.
+    WaitsForTheGone,
 }
 
 /// What a node is to do: an atomic one has executions, a composite one begins
@@ -167,6 +171,8 @@ pub enum What {
     ExecutorRestart,
     /// Nobody can reach the executors for so long.
     ExecutorsDown(Duration),
+    /// The PDP does not answer for so long.
+    PdpDown(Duration),
     /// A node that still has a wake-up cannot be read until it is calm.
     Damage {
         run: u32,
@@ -222,6 +228,7 @@ impl Scenario {
             | What::ClockSet(_)
             | What::ExecutorRestart
             | What::ExecutorsDown(_)
+            | What::PdpDown(_)
             | What::Damage { .. } => None,
         };
         let mut used = BTreeSet::new();
@@ -236,8 +243,7 @@ impl Scenario {
 
     /// How much there is to it.
     pub fn size(&self) -> usize {
-        let Self { seed: _, plans, actions, writes, reads, answers_lost, questions, laggy, sabotage: _ } =
-            self;
+        let Self { plans, actions, writes, reads, answers_lost, questions, laggy, .. } = self;
         let of_plan = |plan: &Plan| {
             let children: usize = plan.rounds.iter().map(|round| 1 + round.len()).sum();
             plan.executions.len() + plan.begins.len() + children
@@ -270,6 +276,9 @@ impl Scenario {
         };
         let questions = nth(chance, 5, 40).into_iter().map(|nth| (nth, question(chance))).collect();
         let laggy = !chance.one_in(4);
+        let pdp_holds = chance.one_in(2);
+        draw.pdp(&mut actions);
+        actions.sort_by_key(|action| action.at);
         Self {
             seed,
             plans: draw.plans,
@@ -279,6 +288,7 @@ impl Scenario {
             answers_lost,
             questions,
             laggy,
+            pdp_holds,
             sabotage: None,
         }
     }
@@ -297,9 +307,9 @@ impl fmt::Display for Scenario {
         for Action { at, what } in &self.actions {
             writeln!(f, "at {at:?}: {what:?}")?;
         }
-        let Self { writes, reads, answers_lost, questions, laggy, .. } = self;
+        let Self { writes, reads, answers_lost, questions, laggy, pdp_holds, .. } = self;
         writeln!(f, "writes {writes:?}, reads {reads:?}, answers lost {answers_lost:?}")?;
-        write!(f, "questions {questions:?}, laggy {laggy}")
+        write!(f, "questions {questions:?}, laggy {laggy}, pdp holds {pdp_holds}")
     }
 }
 
@@ -362,6 +372,13 @@ impl Draw {
                 _ => What::Damage { run: 0, node: self.chance.below(4) as u32 },
             };
             actions.push(Action { at, what });
+        }
+    }
+
+    fn pdp(&mut self, actions: &mut Vec<Action>) {
+        if self.chance.one_in(3) {
+            let at = self.chance.millis(0, 12_000);
+            actions.push(Action { at, what: What::PdpDown(self.chance.millis(500, 30_000)) });
         }
     }
 

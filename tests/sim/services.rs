@@ -67,6 +67,10 @@ impl NodeRegistry for Services {
 impl DecisionPoint for Services {
     async fn decide(&self, request: &PolicyDecisionRequest) -> Result<PolicyDecision, CallError> {
         self.suffer(Service::Pdp).await?;
+        if self.world.is_pdp_down() {
+            let down = CallError::unavailable(Service::Pdp, "injected: it is down");
+            return Err(CallError { never_sent: true, ..down });
+        }
         let denied = request.node_type_ref.as_ref().is_some_and(|node| node.node_type_id == "sim.denied");
         let decision = if denied { "deny" } else { "allow" };
         Ok(serde_json::from_value(json!({"decision": decision})).expect("a decision"))

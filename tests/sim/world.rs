@@ -58,6 +58,7 @@ struct Troubles {
     journal_down_until: Duration,
     journal_full_until: Option<Duration>,
     executors_down_until: Duration,
+    pdp_down_until: Duration,
 }
 
 /// How often something that faults are counted by has happened.
@@ -167,6 +168,15 @@ impl World {
 
     pub fn are_executors_down(&self) -> bool {
         self.clock.elapsed() < lock(&self.troubles).executors_down_until && !self.is_calm()
+    }
+
+    /// No question of the PDP is answered for so long.
+    pub fn pdp_down(&self, time: Duration) {
+        lock(&self.troubles).pdp_down_until = self.clock.elapsed() + time;
+    }
+
+    pub fn is_pdp_down(&self) -> bool {
+        self.clock.elapsed() < lock(&self.troubles).pdp_down_until && !self.is_calm()
     }
 
     /// The record of this node cannot be read from now on.

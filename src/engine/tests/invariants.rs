@@ -18,7 +18,9 @@ pub(super) fn check(before: &World, world: &World) {
     assert!(world.events.is_sorted_by_key(|record| record.event.time), "in the order of time");
     let waiting = world.nodes.values().filter_map(|node| Some((node, node.wake.as_ref()?)));
     for (node, wake) in waiting.filter(|(_, wake)| wake.job == Job::Deadline) {
-        assert_eq!(Some(wake.at), node.deadline, "{node:?}");
+        // The next check is always before the deadline.
+        assert_eq!(Some(wake.at), node.waits.check_at.or(node.deadline), "{node:?}");
+        assert!(Some(wake.at) <= node.deadline, "{node:?}");
     }
     transitions(before, world);
     places(world);

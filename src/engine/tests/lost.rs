@@ -9,7 +9,7 @@ use super::support::{ROOT, RUN, World, answered, binding, call_failed, child};
 use crate::{
     engine::{Applied, Begun, NodeTypeFacts, PolicyOutcome, Told, Work},
     model::{NodeKind, NodeRunState, RunState, SideEffectClass},
-    record::{AttemptOutcome, Job},
+    record::{AttemptOutcome, Job, Wake},
 };
 
 /// A world with a child `a` of type `t`, at its executor.
@@ -144,19 +144,25 @@ fn a_lost_node_that_may_not_be_begun_again_is_called_off_at_its_executor() {
 #[test]
 fn a_composite_is_assigned_again_as_long_as_it_has_no_children() {
     let mut world = World::composite(&Value::Null);
-    let deadline = world.node(ROOT).deadline.expect("a deadline");
+    let silence = world.rules.composite_silence.expect("it is asked about");
     let wake = world.node(ROOT).wake.clone().expect("a wake-up");
-    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, deadline, world.lease.clone()));
+    let check_at = world.now + silence;
+    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, check_at, world.lease.clone()));
 
     world.create(ROOT, &[child("a")]).expect("a child");
     let waiting = world.node(ROOT).wake.clone().expect("a wake-up");
-    assert_eq!((waiting.job, waiting.at, &waiting.owner), (Job::Deadline, deadline, &None), "nobody's");
+    assert_eq!(
+        (waiting.job, waiting.at, &waiting.owner),
+        (Job::Deadline, world.now + silence, &None),
+        "nobody's"
+    );
 
     // The one who had it was taken for dead all the same.
     let told = world.attempts.len();
     world.due(ROOT);
     world.lost(ROOT);
-    assert_eq!(world.node(ROOT).wake, Some(waiting));
+    let again = Wake { at: world.now + silence, ..waiting };
+    assert_eq!(world.node(ROOT).wake, Some(again), "the silence begins anew");
     assert_eq!((world.state(ROOT), world.attempts.len()), (NodeRunState::Running, told));
     assert_eq!(world.begin(ROOT), Begun::Stale);
 }
@@ -164,12 +170,11 @@ fn a_composite_is_assigned_again_as_long_as_it_has_no_children() {
 #[test]
 fn a_lost_composite_whose_executor_shows_up_is_not_assigned_again() {
     let mut world = World::composite(&Value::Null);
-    let deadline = world.node(ROOT).deadline;
     world.lost(ROOT);
     assert_eq!(world.job(ROOT), Some(Job::Dispatch));
     world.create(ROOT, &[child("a")]).expect("a child");
     let wake = world.node(ROOT).wake.clone().expect("a wake-up");
-    assert_eq!((wake.job, Some(wake.at), wake.owner), (Job::Deadline, deadline, None));
+    assert_eq!((wake.job, Some(wake.at), wake.owner), (Job::Deadline, world.node(ROOT).waits.check_at, None));
     assert_eq!(world.begin(ROOT), Begun::Stale);
 }
 

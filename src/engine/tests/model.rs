@@ -65,6 +65,10 @@ pub(super) enum Step {
     /// Its executor is known to be down.
     Defer(usize),
     Lost(usize),
+    /// Its executor has not been heard from for so many seconds.
+    Check(usize, u64),
+    /// The policy point cannot be asked.
+    Hold(usize),
     Complete(usize, NodeRunState),
     Evaluate(usize, bool),
     Told(usize, bool),
@@ -93,6 +97,8 @@ pub(super) struct Node {
     pub(super) began: Option<Timestamp>,
     pub(super) deadline: Timestamp,
     pub(super) job: Option<Job>,
+    pub(super) check_at: Option<Timestamp>,
+    pub(super) begun_again: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -106,6 +112,7 @@ pub(super) struct Model {
     pub(super) max_retries: u32,
     deadline: Timestamp,
     node_timeout: Duration,
+    pub(super) silence: Duration,
     keys: BTreeMap<(usize, u8), usize>,
 }
 
@@ -130,6 +137,7 @@ impl Model {
             max_retries: 0,
             deadline: now + run_timeout,
             node_timeout,
+            silence: Duration::ZERO,
             keys: BTreeMap::new(),
         };
         model.add(None, root);
@@ -149,7 +157,7 @@ impl Model {
         wait: impl Fn(usize, u32) -> Duration,
     ) -> Answer {
         match *step {
-            Step::Create { parent, ref specs } => return self.create(parent, specs),
+            Step::Create { parent, ref specs } => return self.create(parent, specs, now),
             Step::Claim(at) => {
                 if self.nodes[at].state == Queued {
                     self.nodes[at].state = Assigned;
@@ -174,6 +182,7 @@ impl Model {
                 }
             }
             Step::Lost(at) => self.lost(at, now),
+            Step::Check(at, ago) => self.check(at, ago, now),
             Step::Complete(at, state) => return self.complete(at, state, now),
             Step::Told(at, again) => {
                 if self.nodes[at].job == Some(Job::CancelExecutor) && !again {
@@ -201,12 +210,12 @@ impl Model {
             }
             Step::StartAgain { same } => return if same { Ok(()) } else { Err("run_already_exists") },
             // These change when somebody looks, or what is told, no more.
-            Step::Retry(_) | Step::Evaluate(..) | Step::Wait(_) => {}
+            Step::Retry(_) | Step::Hold(_) | Step::Evaluate(..) | Step::Wait(_) => {}
         }
         Ok(())
     }
 
-    fn create(&mut self, parent: usize, specs: &[(Option<u8>, Sort)]) -> Answer {
+    fn create(&mut self, parent: usize, specs: &[(Option<u8>, Sort)], now: Timestamp) -> Answer {
         if self.nodes[parent].sort != Sort::Composite {
             return Err("parent_node_run_invalid");
         }
@@ -241,6 +250,7 @@ impl Model {
         self.nodes[parent].rounds += u64::from(added > 0);
         if added > 0 && self.nodes[parent].state == Running {
             self.nodes[parent].job = Some(Job::Deadline);
+            self.watch(parent, now);
         }
         for (key, sort) in new {
             let at = self.add(Some(parent), sort);
@@ -265,6 +275,8 @@ impl Model {
             began: None,
             deadline: self.deadline,
             job: Some(Job::Dispatch),
+            check_at: None,
+            begun_again: false,
         });
         self.nodes.len() - 1
     }
@@ -287,6 +299,7 @@ impl Model {
                 node.began = Some(began);
                 node.deadline = deadline;
                 node.job = Some(Job::Deadline);
+                self.watch(at, now);
             }
             (None, Policy::Allow) | (_, Policy::Deny | Policy::RequireApproval | Policy::Unconfigured) => {
                 let at_executor = node.state == Running;
@@ -327,8 +340,11 @@ impl Model {
 
     fn lost(&mut self, at: usize, now: Timestamp) {
         let has_begun = self.nodes[at].sort == Sort::Composite && self.nodes[at].children > 0;
-        if self.nodes[at].job != Some(Job::Deadline) || has_begun {
+        if self.nodes[at].job != Some(Job::Deadline) {
             return;
+        }
+        if has_begun {
+            return self.watch(at, now);
         }
         self.logged += 1;
         match self.nodes[at].sort {
@@ -337,6 +353,34 @@ impl Model {
                 self.nodes[at].astray |= self.nodes[at].sort == Sort::Reader;
             }
             Sort::Writer | Sort::Odd => self.end(at, Failed, true, now),
+        }
+    }
+
+    /// Its executor is asked about in a while, if it has the time.
+    fn watch(&mut self, at: usize, now: Timestamp) {
+        let silence = (self.nodes[at].sort == Sort::Composite).then_some(now + self.silence);
+        self.nodes[at].check_at = silence.filter(|check| *check < self.nodes[at].deadline);
+    }
+
+    fn check(&mut self, at: usize, ago: u64, now: Timestamp) {
+        let node = &self.nodes[at];
+        let due = node.check_at.is_some_and(|check| check <= now) && now < node.deadline;
+        if node.job != Some(Job::Deadline) || !due {
+            return;
+        }
+        let lives =
+            (0..self.nodes.len()).any(|below| self.is_below(below, at) && self.nodes[below].is_live());
+        let heard = now - Duration::from_secs(ago);
+        if lives {
+            self.watch(at, now);
+        } else if heard + self.silence > now {
+            self.watch(at, heard);
+        } else if node.children == 0 && !node.begun_again && self.max_retries > 0 {
+            self.logged += 1;
+            self.nodes[at].begun_again = true;
+            self.nodes[at].job = Some(Job::Dispatch);
+        } else {
+            self.end(at, Failed, true, now);
         }
     }
 

@@ -14,8 +14,9 @@ use super::{
     },
 };
 use crate::{
-    engine::{Applied, NodeTypeFacts, PolicyOutcome, Work},
+    engine::{Applied, Heard, NodeTypeFacts, PolicyOutcome, Work},
     model::{Error, NodeKind, NodeRunState, SideEffectClass},
+    record::{AttemptOutcome, AttemptRecord, Job},
     time::backoff,
 };
 
@@ -46,6 +47,7 @@ impl Pair {
         let (run_timeout, node_timeout) = (world.rules.run_timeout, world.rules.node_timeout);
         let mut model = Model::start(root, policy, limits, world.now, run_timeout, node_timeout);
         model.max_retries = world.rules.max_retries;
+        model.silence = world.rules.composite_silence.expect("it is asked");
         let pair = Self { world, model, ids: vec![ROOT.into()], start };
         pair.compare(&before);
         pair
@@ -84,12 +86,16 @@ impl Pair {
                 };
                 match attempt {
                     0 => Step::Wait(0),
+                    // A call that has failed does not answer as well, later.
+                    _ if back % attempt > 0 && self.has_failed(at, attempt - back % attempt) => Step::Wait(0),
                     _ => Step::Finish(at, back % attempt, outcome),
                 }
             }
             Step::Retry(at) => Step::Retry(at % count),
             Step::Defer(at) => Step::Defer(at % count),
             Step::Lost(at) => Step::Lost(at % count),
+            Step::Check(at, ago) => Step::Check(at % count, ago),
+            Step::Hold(at) => Step::Hold(at % count),
             Step::Complete(at, state) => Step::Complete(at % count, state),
             Step::Evaluate(at, recover) => Step::Evaluate(at % count, recover),
             Step::Told(at, again) => Step::Told(at % count, again),
@@ -99,6 +105,16 @@ impl Pair {
             Step::Wait(seconds) => Step::Wait(seconds),
             Step::StartAgain { same } => Step::StartAgain { same },
         }
+    }
+
+    fn has_failed(&self, at: usize, attempt: u32) -> bool {
+        let of_it =
+            |entry: &&AttemptRecord| entry.node_run_id.as_str() == self.ids[at] && entry.attempt == attempt;
+        let logged = self.world.attempts.iter().filter(of_it);
+        logged.map(|entry| &entry.outcome).any(|outcome| match outcome {
+            AttemptOutcome::Failed { .. } => true,
+            AttemptOutcome::Late { .. } | AttemptOutcome::Lost | AttemptOutcome::Fenced => false,
+        })
     }
 
     fn act(&mut self, step: &Step) -> Result<(), &'static str> {
@@ -152,6 +168,12 @@ impl Pair {
             Step::Retry(at) => world.retry(&node(at), Duration::from_secs(1)),
             Step::Defer(at) => world.defer(&node(at), failed_call(Work::NotBegun)),
             Step::Lost(at) => world.lost(&node(at)),
+            Step::Check(at, ago) => {
+                let live_below = !world.view(&node(at)).live_below.is_empty();
+                let asked = world.now + Duration::from_millis(1);
+                world.check(&node(at), Heard { at: asked - Duration::from_secs(ago), live_below });
+            }
+            Step::Hold(at) => _ = world.hold(&node(at), Duration::from_secs(1)),
             Step::Complete(at, state) => {
                 let completed = world.complete(&node(at), json!({ "state": state }));
                 completed.map_err(|rejection| rejection.code())?;
@@ -195,6 +217,10 @@ impl Pair {
                 "{node:?}"
             );
             assert_eq!(world.job(id), expected.job, "{node:?}");
+            if expected.job == Some(Job::Deadline) {
+                assert_eq!(node.waits.check_at, expected.check_at, "{node:?}");
+            }
+            assert_eq!(node.waits.begun_again, expected.begun_again, "{node:?}");
             assert_eq!(node.path.depth(), model.depth(at));
             let parent = expected.parent.map(|parent| self.ids[parent].as_str());
             assert_eq!(node.node.parent_node_run_id.as_ref().map(|parent| parent.as_str()), parent);
@@ -282,12 +308,14 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => at().prop_map(Step::Retry),
         2 => at().prop_map(Step::Defer),
         4 => at().prop_map(Step::Lost),
+        3 => (low(), 0..1200_u64).prop_map(|(at, ago)| Step::Check(at, ago)),
+        1 => at().prop_map(Step::Hold),
         3 => (low(), ends()).prop_map(|(at, state)| Step::Complete(at, state)),
         3 => (at(), any::<bool>()).prop_map(|(at, recover)| Step::Evaluate(at, recover)),
         2 => (at(), any::<bool>()).prop_map(|(at, again)| Step::Told(at, again)),
         1 => prop_oneof![Just(Step::Cancel), Just(Step::ExpireRun)],
         2 => at().prop_map(Step::ExpireNode),
-        2 => prop_oneof![8 => Just(30), 1 => Just(4000)].prop_map(Step::Wait),
+        2 => prop_oneof![8 => Just(30), 4 => Just(600), 1 => Just(4000)].prop_map(Step::Wait),
         1 => any::<bool>().prop_map(|same| Step::StartAgain { same }),
     ]
 }

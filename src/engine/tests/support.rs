@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, ChildSpec, CreateChildren, Decision,
-        FailedCall, Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rejection, Rules, StartRun,
-        Told, Work, lifecycle,
+        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, Checked, ChildSpec, CreateChildren,
+        Decision, FailedCall, Heard, Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rejection,
+        Rules, StartRun, Told, Work, lifecycle,
     },
     ids::{NodeRunId, OwnerId, RunId},
     model::{
@@ -46,6 +46,7 @@ impl World {
                 max_retries: 2,
                 node_timeout: Duration::from_secs(60),
                 run_timeout: Duration::from_secs(3600),
+                composite_silence: Some(Duration::from_secs(600)),
             },
             lease: Some(OwnerId::new("owner-1")),
             now: Timestamp::from_micros(1_800_000_000_000_000),
@@ -208,6 +209,19 @@ impl World {
     pub(super) fn lost(&mut self, node: &str) {
         let (view, now) = (self.view(node), self.tick());
         self.apply(engine::attempt_lost(view, &self.rules, &self.lease, now));
+    }
+
+    /// Asks whether its executor is still there.
+    pub(super) fn check(&mut self, node: &str, heard: Heard) -> Checked {
+        let (view, now) = (self.view(node), self.tick());
+        let view = NodeView { live_below: Vec::new(), ..view };
+        self.apply(engine::silence_check(view, heard, &self.rules, &self.lease, now))
+    }
+
+    /// The policy point cannot be asked about it. Whether that is new.
+    pub(super) fn hold(&mut self, node: &str, wait: Duration) -> bool {
+        let (NodeView { run, node, .. }, now) = (self.view(node), self.tick());
+        self.apply(engine::attempt_hold(run, node, now + wait, now))
     }
 
     /// Its executor was told, or is to be told again after that time.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     model::{NodeRun, NodeRunState, NodeTypeRef, Run, RunEvent, RunEventType, RunState},
-    record::{Adopted, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord, Unread, Wake},
+    record::{
+        Adopted, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord, Unread, Waits, Wake,
+    },
     store::{EventPage, OutboxEntry, OutboxId, PageLimit, Recipient, Store, StoreError},
     time::Timestamp,
 };
@@ -77,6 +79,7 @@ pub fn node(run: &str, path: &str) -> NodeRecord {
         idempotent: false,
         type_constraints: None,
         deadline: Some(at(500_000)),
+        waits: Waits::default(),
         wake: Some(wake(Job::Dispatch, 100)),
     }
 }
@@ -194,6 +197,10 @@ impl Probe {
     pub async fn live(&self, run: &str, under: Option<&str>) -> Vec<String> {
         let under = under.map(|path| NodePath::from(path.to_owned()));
         let nodes = self.0.nodes_live(&run.into(), under.as_ref()).await.expect("live nodes can be listed");
+        if let Some(under) = &under {
+            let any = self.0.node_has_live_below(&run.into(), under).await;
+            assert_eq!(any, Ok(!nodes.is_empty()), "below {under}");
+        }
         nodes.into_iter().map(|node| node.path.to_string()).collect()
     }
 

@@ -361,6 +361,10 @@ impl Store for SqliteStore {
         self.read_aside(move |connection| read::nodes_live(connection, &run, under.as_ref())).await
     }
 
+    async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Result<bool, StoreError> {
+        self.readers.with(|connection| read::has_live_below(connection, run, node))
+    }
+
     async fn events_after(
         &self,
         run: &RunId,

@@ -131,6 +131,18 @@ pub(super) fn nodes_live(
     Ok(nodes)
 }
 
+pub(super) fn has_live_below(
+    connection: &Connection,
+    run: &RunId,
+    node: &NodePath,
+) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM node_runs INDEXED BY node_runs_live
+                        WHERE run_id = ?1 AND terminal = 0 AND path > ?2 || '.' AND path < ?2 || '/')",
+    )?;
+    Ok(statement.query_one([run.as_str(), node.as_str()], |row| row.get(0))?)
+}
+
 /// One row at a time: there may be many.
 fn heads(statement: &mut Statement<'_>, params: impl Params) -> Result<Vec<NodeHead>, StoreError> {
     statement.query_map(params, HeadRow::read)?.map(|row| row?.decode()).collect()

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use jarvis_run_coordinator::ids::NodeRunId;
+use jarvis_run_coordinator::{ids::NodeRunId, time::Timestamp};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
@@ -60,6 +60,12 @@ impl TestServer {
 
     /// When a node's time is up, in microseconds.
     pub fn deadline_of(&self, node: &str) -> i64 {
+        let sql = "SELECT body ->> '$.deadline' FROM node_runs WHERE node_run_id = ?";
+        self.query(sql, [node]).concat().parse::<Timestamp>().expect("a time").as_micros()
+    }
+
+    /// When a node at its executor is looked at, in microseconds.
+    pub fn wake_of(&self, node: &str) -> i64 {
         let sql = "SELECT wake_at || '' FROM node_runs WHERE node_run_id = ? AND wake_job = 'deadline'";
         self.query(sql, [node]).concat().parse().expect("a time")
     }

@@ -27,6 +27,11 @@ impl TestMachine {
         self.0.send_modify(|clocks| clocks.monotonic += time);
     }
 
+    /// What its clock says.
+    pub fn micros(&self) -> i64 {
+        Clock::now(self).as_micros()
+    }
+
     /// Sets the clock forward, or back if negative.
     pub fn set(&self, by_seconds: i64) {
         self.0.send_modify(|clocks| clocks.set_by_micros += by_seconds * 1_000_000);

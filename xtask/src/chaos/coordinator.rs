@@ -25,12 +25,13 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// What makes everything happen soon. Not so soon that a coordinator that is
 /// stopped for a while has no time left for its nodes.
-const VARS: [(&str, &str); 9] = [
+const VARS: [(&str, &str); 10] = [
     ("ARP_AUTH_PROFILE", "dev-insecure"),
     ("JARVIS_POLICY_PROFILE", "dev-allow"),
     ("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "json"),
     ("JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS", "8"),
     ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "16"),
+    ("JARVIS_RUN_COORDINATOR_COMPOSITE_SILENCE_SECS", "3"),
     ("JARVIS_RUN_COORDINATOR_CONNECT_TIMEOUT_SECS", "2"),
     ("JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS", "5"),
     ("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "2"),

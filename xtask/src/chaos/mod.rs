@@ -22,7 +22,7 @@
 //! | `clients`, `plans` | who calls the coordinator (`api`): callers, and composites at work |
 //! | `nemesis` | what goes wrong |
 //! | `history`, `ledger` | what was answered; what was executed |
-//! | `rest`, `verdict`, `report` | the end of it |
+//! | `rest`, `verdict`, `silence`, `report` | the end of it |
 //! | `dice`, `bell`, `ports` | chance, waiting, places to listen |
 //! | `cancel_bench` | a measurement on the same ground |
 
@@ -43,6 +43,7 @@ mod plans;
 mod ports;
 mod report;
 mod rest;
+mod silence;
 mod verdict;
 
 use std::{
@@ -190,6 +191,8 @@ fn chaos(ground: &mut Ground, seed: u64, time: Duration) -> Result<Report> {
     let lives = ground.coordinator.lives().clone();
     let evidence = Evidence { told: &told, book: &book, lives: &lives, stored: &stored };
     let mut violations = verdict::violations(&evidence);
+    let (silent, disorder) = silence::look(&stored);
+    violations.extend(disorder);
     let journal_checked = journal.is_some();
     violations.extend(journal.flatten());
     Ok(Report {
@@ -197,6 +200,7 @@ fn chaos(ground: &mut Ground, seed: u64, time: Duration) -> Result<Report> {
         rest_seconds: rested.map(|rested| rested.as_secs_f64()),
         own_disk: ground.disk.is_own(),
         journal_checked,
+        silent,
         ..Report::new(seed, &evidence, nemesis.counts, violations)
     })
 }

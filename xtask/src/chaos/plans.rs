@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const CHILD: Duration = Duration::from_secs(20);
 /// How often it is asked for.
 const LOOK: Duration = Duration::from_millis(100);
+/// Of a hundred steps, before so many a plan is left alone.
+const LEFT: u64 = 5;
 /// Plans within plans.
 const DEPTH: u64 = 2;
 /// In the inputs of a composite: how many levels there may be below it.
@@ -115,7 +117,7 @@ impl Play<'_> {
     fn steps(&mut self) -> Result<bool, Stop> {
         let mut all_well = true;
         for step in 0..1 + self.dice.below(4) {
-            if self.dice.percent(2) {
+            if self.dice.percent(LEFT) {
                 return Err(Stop::Leave);
             }
             let children = self.create(step)?;

@@ -9,6 +9,7 @@ use super::{
     coordinator::Life,
     history::Violation,
     nemesis::Counts,
+    silence::Silent,
     verdict::{Evidence, retries},
 };
 
@@ -43,6 +44,8 @@ pub(super) struct Report {
     pub(super) tells: usize,
     /// As the events tell.
     pub(super) retries: usize,
+    /// Composites whose executor had gone.
+    pub(super) silent: Silent,
     /// From the start of a process after a kill.
     pub(super) until_listening: Times,
     pub(super) until_first_execution: Times,
@@ -118,6 +121,7 @@ impl Report {
             composites: book.executions.iter().filter(|it| it.kind == Kind::Composite).count(),
             tells: book.tells.len(),
             retries: evidence.stored.iter().map(|stored| retries(stored, None)).sum(),
+            silent: Silent::default(),
             until_listening: Times::of(until_listening),
             until_first_execution: Times::of(after_kill().filter_map(first_execution)),
             violations,
@@ -151,6 +155,7 @@ impl fmt::Display for Report {
         writeln!(f, "  runs             {}; {} nodes", list(&self.runs), self.nodes)?;
         let Self { executions, composites, tells, retries, cancels, followers, busy, unanswered, .. } = self;
         writeln!(f, "  executions       {executions} ({composites} composites), {retries} retries recorded")?;
+        writeln!(f, "  gone executors   {}", self.silent)?;
         writeln!(f, "  cancels          {cancels} answered; executors told {tells} times")?;
         writeln!(f, "  callers          {busy} x 503, {unanswered} x no answer; {followers} followers")?;
         writeln!(f, "  after a kill     listens within {}", self.until_listening)?;

@@ -1,0 +1,99 @@
+//! Composites whose executor has gone, and nodes that wait for the PDP: what
+//! must be true of them, and what is counted.
+
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+
+use jarvis_run_coordinator::{
+    ids::NodeRunId,
+    model::{NodeKind, RunEvent, RunEventType},
+    record::{Job, NodeRecord},
+};
+
+use crate::{
+    process::SILENCE,
+    world::{World, lock},
+};
+
+/// A composite that nobody is at is over, or begun again, within this: the
+/// silence, once more since a process may just have started, and the time to
+/// notice. Runs have several times as long.
+const ABANDONED: Duration = Duration::from_secs(2 * SILENCE.as_secs() + 10);
+
+/// The composites that nobody is at, and since when.
+#[derive(Default)]
+pub struct Abandoned(Mutex<BTreeMap<NodeRunId, Duration>>);
+
+impl World {
+    /// No composite waits for an executor that has gone without a word.
+    pub fn nobody_waits_for_the_gone(&self, abandoned: &Abandoned) {
+        let Some(process) = self.process() else { return };
+        let now = self.clock.elapsed();
+        let (mut before, mut still) = (std::mem::take(&mut *lock(&abandoned.0)), BTreeMap::new());
+        let journal = self.committed();
+        for whole in journal.runs().filter(|whole| !whole.run.is_terminal() && self.is_calm()) {
+            let nodes = &whole.nodes;
+            let live_below = |of: &NodeRecord| {
+                let below = |node: &&NodeRecord| of.path.contains(&node.path) && node.path != of.path;
+                nodes.iter().filter(below).any(|node| !node.is_terminal())
+            };
+            for node in nodes {
+                let waits = node.wake.as_ref().is_some_and(|wake| wake.job == Job::Deadline);
+                let composite = node.node.kind == Some(NodeKind::Composite) && !node.is_terminal();
+                if !composite || !waits || live_below(node) || self.ledger().is_open(node.id()) {
+                    continue;
+                }
+                if journal.parked().iter().any(|item| item.node_run_id.as_ref() == Some(node.id())) {
+                    continue;
+                }
+                let since = before.remove(node.id()).filter(|since| *since >= process.up_since);
+                let since = since.unwrap_or(now);
+                if now - since > ABANDONED {
+                    let what = format!("{} at {}, {:?}", node.id(), process.clock.now(), node.waits);
+                    self.violated("nothing waits for an executor that has gone", what);
+                }
+                still.insert(node.id().clone(), since);
+            }
+        }
+        *lock(&abandoned.0) = still;
+    }
+
+    /// Counts what an event says of waiting, and looks that nobody is denied
+    /// what should wait.
+    pub fn count_waiting(&self, event: &RunEvent) {
+        let member = |key: &str| event.data.as_ref().map(|data| data.value(key)).unwrap_or_default();
+        let says = |key: &str| member(key).as_str().unwrap_or_default().to_owned();
+        let code = || member("extensions")["jarvis.code"].as_str().unwrap_or_default().to_owned();
+        match event.type_ {
+            RunEventType::RecoveryApplied => match (&*code(), &*says("type")) {
+                ("pdp_unavailable", _) => self.count("held for the PDP"),
+                ("composite_executor_silent", "retry") => self.count("silent composite begun again"),
+                ("composite_executor_silent", _) => self.count("silent composite given up"),
+                _ => {}
+            },
+            RunEventType::PolicyDecided if says("reason_code") == "pdp_unavailable" => {
+                self.count("denied without the PDP");
+                if self.scenario.pdp_holds {
+                    self.violated("what waits for the PDP is not denied", format!("{event:?}"));
+                }
+            }
+            RunEventType::PolicyDecided
+            | RunEventType::RunStarted
+            | RunEventType::RunCompleted
+            | RunEventType::NodeRunAssigned
+            | RunEventType::NodeEvaluated
+            | RunEventType::CompositeDecomposed
+            | RunEventType::SubtaskMapped
+            | RunEventType::CandidateSetGenerated
+            | RunEventType::AtomicExecuted => {}
+        }
+    }
+
+    /// Nodes whose time was up while they were held say so.
+    pub fn count_held_to_the_end(&self, node: &NodeRecord) {
+        let error = node.node.extensions.as_ref().map(|all| all.value("completion_error"));
+        let code = &error.unwrap_or_default()["details"]["code"];
+        if node.is_terminal() && *code == "pdp_unavailable" {
+            self.count("held until its time was up");
+        }
+    }
+}
