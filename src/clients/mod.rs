@@ -18,6 +18,8 @@
 mod error;
 #[cfg(test)]
 mod fuzz;
+#[cfg(feature = "server")]
+mod permit;
 mod run_events;
 #[cfg(feature = "server")]
 mod tokens;
@@ -28,6 +30,8 @@ use std::{sync::Arc, time::Duration};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 
 pub use error::CallError;
+#[cfg(feature = "server")]
+pub use permit::Permit;
 pub use run_events::RunEvents;
 #[cfg(feature = "server")]
 pub use tokens::{TokenSource, TokenSourceOptions};
@@ -52,6 +56,14 @@ macro_rules! clients {
                 }
             }
             use crate::clients::error;
+
+            #[cfg(feature = "server")]
+            impl Client {
+                /// The same, for calls that are sent only while the permit stands.
+                pub(crate) fn with_permit(&self, permit: &crate::clients::Permit) -> Self {
+                    Self { inner: self.inner.with_permit(permit), ..self.clone() }
+                }
+            }
         }
     )* };
 }
@@ -72,6 +84,9 @@ clients! {
 pub struct Peer {
     pub service: Service,
     token: Credential,
+    /// Without which nothing is sent; `None`: that is not asked.
+    #[cfg(feature = "server")]
+    permit: Option<Permit>,
 }
 
 #[derive(Clone, Debug)]
@@ -131,18 +146,33 @@ impl Service {
 impl Peer {
     /// A service that is called without credentials.
     pub fn anonymous(service: Service) -> Self {
-        Self { service, token: Credential::None }
+        Self::new(service, Credential::None)
     }
 
     /// A service that is called with this bearer token.
     pub fn with_token(service: Service, token: &str) -> Self {
-        Self { service, token: Credential::Fixed(token.into()) }
+        Self::new(service, Credential::Fixed(token.into()))
     }
 
     /// A service that is called with tokens for its audience.
     #[cfg(feature = "server")]
     pub fn with_audience(service: Service, tokens: Arc<TokenSource>, audience: &str) -> Self {
-        Self { service, token: Credential::Audience(tokens, audience.into()) }
+        Self::new(service, Credential::Audience(tokens, audience.into()))
+    }
+
+    /// The same, for calls that are sent only while the permit stands.
+    #[cfg(feature = "server")]
+    pub(crate) fn with_permit(&self, permit: &Permit) -> Self {
+        Self { permit: Some(permit.clone()), ..self.clone() }
+    }
+
+    fn new(service: Service, token: Credential) -> Self {
+        Self {
+            service,
+            token,
+            #[cfg(feature = "server")]
+            permit: None,
+        }
     }
 
     async fn authorize(&self, request: &mut reqwest::Request) -> Result<(), String> {
@@ -152,6 +182,11 @@ impl Peer {
             #[cfg(feature = "server")]
             Credential::Audience(tokens, audience) => tokens.token(audience).await?,
         };
+        // The token may have taken its time.
+        #[cfg(feature = "server")]
+        if let Some(permit) = &self.permit {
+            permit.check().map_err(|withdrawn| withdrawn.to_string())?;
+        }
         bear(request, &token)
     }
 
@@ -162,9 +197,20 @@ impl Peer {
         request: reqwest::Request,
     ) -> reqwest::Result<reqwest::Response> {
         #[cfg(feature = "server")]
-        if let Credential::Audience(tokens, audience) = &self.token {
-            return tokens.execute(audience, http, request).await;
+        {
+            let bind = |request| match &self.permit {
+                Some(permit) => permit.bind(request),
+                None => request,
+            };
+            match &self.token {
+                Credential::None | Credential::Fixed(_) => http.execute(bind(request)).await,
+                Credential::Audience(tokens, audience) => {
+                    let send = |request| http.execute(bind(request));
+                    tokens.execute(audience, request, send).await
+                }
+            }
         }
+        #[cfg(not(feature = "server"))]
         http.execute(request).await
     }
 }
