@@ -214,7 +214,13 @@ pub enum AttemptOutcome {
     /// The process died while it was at the executor.
     Lost,
     /// The call gave no result, and the node was to be handed over again.
-    Failed { error: Error, retry_at: Timestamp },
+    Failed {
+        error: Error,
+        retry_at: Timestamp,
+        /// Whether the executor may have begun the work, for all that is known.
+        #[serde(default)]
+        may_have_begun: bool,
+    },
     /// The node is over, and its executor was given up: it never acknowledged
     /// that it was told to stop. What it may answer is fenced off.
     Fenced,

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, FailedCall, NodeTypeFacts, NodeView,
-        PolicyDecided, Told,
+        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, NodeTypeFacts, NodeView, PolicyDecided,
+        Told,
     },
     ids::{NodeRunId, RunId},
     model::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
@@ -199,7 +199,7 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
             let view = self.node_view(node).await?;
-            let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run, 1));
+            let (rules, queue) = (&self.parts.rules, &self.parts.queue);
             let waits = view.node.attempt == attempt
                 && view.node.wake.as_ref().is_some_and(|wake| wake.job == Job::Deadline);
             let expired = view.node.deadline.is_some_and(|deadline| deadline <= now);
@@ -207,12 +207,13 @@ impl Coordinator {
                 (false, _) => engine::Decision { changes: None, answer: () },
                 (true, true) => {
                     warn!(self.parts.log, "node run exceeded its deadline"; "run_id" => %run, "node_run_id" => %node);
-                    engine::node_expire(view, rules, lease, now)
+                    engine::node_expire(view, rules, &queue.always(), now)
                 }
                 (true, false) => {
                     warn!(self.parts.log, "attempt lost: nobody is at it"; "run_id" => %run, "node_run_id" => %node,
                         "attempt" => view.node.attempt);
-                    engine::attempt_lost(view, rules, lease, now)
+                    let lease = queue.lease(run, [view.node.node.kind]);
+                    engine::attempt_lost(view, rules, &lease, now)
                 }
             })
         })
@@ -247,18 +248,22 @@ impl Coordinator {
         .await
     }
 
-    /// Puts off a node whose executor is left alone at the moment, or fails
-    /// it.
+    /// Puts off a node whose executor is left alone for so long, or ends it if
+    /// its time is up.
     pub(crate) async fn attempt_defer(
         &self,
         task: &Task,
-        failed: FailedCall,
+        executor: &str,
+        left_alone: Duration,
     ) -> Result<(), CoordinatorError> {
-        let failed = &failed;
         self.command(&task.run, |now| async move {
             let view = self.node_view(&task.node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
-            Ok(engine::attempt_defer(view, failed.clone(), rules, lease, now))
+            let tries = view.node.wake.as_ref().map_or(0, |wake| wake.tries);
+            let wait = backoff(tries, RETRY_BASE, RETRY_CAP, task.node.as_str()).max(left_alone);
+            info!(self.parts.log, "dispatch put off: the executor does not answer, and is left alone";
+                "node_run_id" => %task.node, "executor" => executor, "tries" => tries);
+            Ok(engine::attempt_defer(view, now + wait, rules, lease, now))
         })
         .await
     }

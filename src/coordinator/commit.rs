@@ -1,8 +1,9 @@
 //! Decide, commit, announce: the one way in which anything changes.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -34,6 +35,13 @@ const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// that has to be told.
 pub(crate) const CLAIM_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long health speaks of a record that could not be read, since somebody
+/// last came upon it.
+const REMEMBER: Duration = Duration::from_secs(600);
+
+/// How many such records health remembers, at most.
+const UNREADABLE_MAX: usize = 1_000;
+
 const UNWRITABLE: &str = "The journal cannot be written";
 
 /// What the last commit said about the journal.
@@ -41,9 +49,14 @@ const UNWRITABLE: &str = "The journal cannot be written";
 pub struct StoreHealth {
     /// What, and since when.
     trouble: Mutex<Option<(&'static str, Timestamp)>>,
+    /// Records that could not be read, and when that was noticed last. They are
+    /// no trouble of the journal as a whole.
+    unreadable: Mutex<BTreeMap<String, Timestamp>>,
     /// A commit was reported as failed that may be durable all the same: who
     /// follows its run has not been told.
     in_doubt: AtomicBool,
+    /// The nodes that such commits end.
+    ends_in_doubt: Mutex<Vec<NodeRunId>>,
 }
 
 impl StoreHealth {
@@ -54,6 +67,31 @@ impl StoreHealth {
 
     fn trouble_since(&self) -> Option<(&'static str, Timestamp)> {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many records could not be read lately.
+    pub fn unreadable(&self, now: Timestamp) -> usize {
+        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        unreadable.retain(|_, noticed| now.since(*noticed) < REMEMBER);
+        unreadable.len()
+    }
+
+    fn is_unreadable(&self, record: &str, now: Timestamp) {
+        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        if unreadable.len() < UNREADABLE_MAX || unreadable.contains_key(record) {
+            unreadable.insert(record.to_owned(), now);
+        }
+    }
+
+    fn is_readable(&self, record: &str) {
+        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        if !unreadable.is_empty() {
+            unreadable.remove(record);
+        }
+    }
+
+    fn ends_in_doubt(&self) -> MutexGuard<'_, Vec<NodeRunId>> {
+        self.ends_in_doubt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, trouble: Option<(&'static str, Timestamp)>) {
@@ -113,6 +151,8 @@ impl Coordinator {
             let Some(changes) = changes else { return Ok((answer, None)) };
             let newest = changes.events.last().map(|event| event.event.seq);
             let (ours, unclaimed) = self.to_begin(&changes.nodes, now);
+            let ended = changes.nodes.iter().filter(|node| node.is_terminal()).map(|node| node.id().clone());
+            let ended: Vec<NodeRunId> = ended.collect();
             match self.parts.store.commit(changes).await {
                 Ok(owed) => {
                     self.store_health.set(None);
@@ -122,7 +162,9 @@ impl Coordinator {
                     if let Some(seq) = newest {
                         self.parts.events.hub.publish(run, seq);
                     }
-                    ours.iter().for_each(|node| self.parts.queue.push(node));
+                    // Those to be told first, while their calls are known.
+                    ours.iter().for_each(|node| self.parts.queue.push(node, now));
+                    ended.iter().for_each(|node| self.parts.queue.node_over(node));
                     if unclaimed {
                         self.parts.queue.poke();
                     }
@@ -132,7 +174,10 @@ impl Coordinator {
                     conflicts += 1;
                     warn!(self.parts.log, "decided on stale records, deciding again"; "run_id" => %run, "conflicts" => conflicts);
                 }
-                Err(failure) => return Err(self.store_failed(failure)),
+                Err(failure) => {
+                    self.store_health.ends_in_doubt().extend(ended);
+                    return Err(self.store_failed(failure, run.as_str()));
+                }
             }
         }
     }
@@ -167,27 +212,50 @@ impl Coordinator {
         }
     }
 
-    /// Notes what a store failure says about the journal's health.
-    pub(super) fn store_failed(&self, failure: StoreError) -> CoordinatorError {
+    /// Notes what a store failure over a record says about the journal's
+    /// health. A record that cannot be read, or does not fit, is its own trouble
+    /// and nobody else's.
+    pub(super) fn store_failed(&self, failure: StoreError, record: &str) -> CoordinatorError {
+        let now = self.parts.clock.now();
         let trouble = match &failure {
             StoreError::Conflict => None,
             StoreError::Full(_) => Some("The journal is full: nothing can be accepted"),
             StoreError::Failed(_) => Some(UNWRITABLE),
-            StoreError::Damaged(_) => Some("The journal has a damaged record"),
+            StoreError::Damaged(_) => {
+                self.store_health.is_unreadable(record, now);
+                None
+            }
+            StoreError::TooBig(_) => None,
         };
-        if let Some(trouble) = trouble {
-            error!(self.parts.log, "the journal failed"; "error" => %failure);
-            self.store_health.set(Some((trouble, self.parts.clock.now())));
-            self.store_health.in_doubt.store(true, Ordering::Release);
+        match trouble {
+            Some(trouble) => {
+                error!(self.parts.log, "the journal failed"; "error" => %failure);
+                self.store_health.set(Some((trouble, now)));
+                self.store_health.in_doubt.store(true, Ordering::Release);
+            }
+            None => warn!(self.parts.log, "a record failed"; "record" => record, "error" => %failure),
         }
         failure.into()
     }
 
     /// Tells followers what the journal says, if a commit since the last time
-    /// was in doubt: it may have been the last of its run.
+    /// was in doubt: it may have been the last of its run. And drops the calls
+    /// of those nodes that it has ended.
     pub(crate) async fn announce_again(&self) -> Result<(), StoreError> {
         if !self.store_health.in_doubt.swap(false, Ordering::AcqRel) {
             return Ok(());
+        }
+        let ended = std::mem::take(&mut *self.store_health.ends_in_doubt());
+        for node in ended {
+            match self.parts.store.node_fetch(&node).await {
+                Ok(Some(found)) if found.is_terminal() => self.parts.queue.node_over(&node),
+                Ok(_) | Err(StoreError::Damaged(_)) => {}
+                Err(failure) => {
+                    self.store_health.ends_in_doubt().push(node);
+                    self.store_health.in_doubt.store(true, Ordering::Release);
+                    return Err(failure);
+                }
+            }
         }
         let events = &self.parts.events;
         for run in events.hub.followed_runs() {
@@ -207,7 +275,10 @@ impl Coordinator {
     }
 
     pub(super) async fn run_find(&self, run: &RunId) -> Result<Option<RunRecord>, CoordinatorError> {
-        self.parts.store.run_fetch(run).await.map_err(|failure| self.store_failed(failure))
+        let found = self.parts.store.run_fetch(run).await;
+        let found = found.map_err(|failure| self.store_failed(failure, run.as_str()))?;
+        self.store_health.is_readable(run.as_str());
+        Ok(found)
     }
 
     pub(super) async fn node_fetch(&self, node: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
@@ -215,7 +286,10 @@ impl Coordinator {
     }
 
     pub(super) async fn node_find(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, CoordinatorError> {
-        self.parts.store.node_fetch(node).await.map_err(|failure| self.store_failed(failure))
+        let found = self.parts.store.node_fetch(node).await;
+        let found = found.map_err(|failure| self.store_failed(failure, node.as_str()))?;
+        self.store_health.is_readable(node.as_str());
+        Ok(found)
     }
 }
 

@@ -31,6 +31,7 @@ mod vitals;
 
 use std::sync::Arc;
 
+use serde_json::json;
 use slog::Logger;
 
 pub(crate) use attempts::{Assignment, Telling};
@@ -38,7 +39,8 @@ pub use commit::StoreHealth;
 pub(crate) use commit::{CLAIM_WITHIN, OWNED_FOREVER};
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
-pub use queue::{Task, WorkQueue};
+pub use queue::{Lane, Task, WorkQueue};
+pub(crate) use vitals::Room;
 pub use vitals::Vitals;
 
 pub use crate::events::{EventLines, StreamOptions};
@@ -95,16 +97,21 @@ impl Coordinator {
     /// How the coordinator and what it depends on are doing. Never fails, and
     /// never waits for anybody else.
     pub async fn health(&self) -> Health {
-        let check = match self.store_health.trouble() {
-            None => {
-                HealthCheck { name: "journal".into(), status: HealthStatus::Ok, message: None, details: None }
-            }
-            Some(message) => HealthCheck {
-                name: "journal".into(),
-                status: HealthStatus::Down,
-                message: Some(message.into()),
-                details: None,
-            },
+        let check = |status, message: Option<String>, details| HealthCheck {
+            name: "journal".into(),
+            status,
+            message,
+            details,
+        };
+        let check = match (self.store_health.trouble(), self.store_health.unreadable(self.parts.clock.now()))
+        {
+            (Some(message), _) => check(HealthStatus::Down, Some(message.into()), None),
+            (None, 0) => check(HealthStatus::Ok, None, None),
+            (None, unreadable) => check(
+                HealthStatus::Degraded,
+                Some("Records cannot be read: see `journal check`".into()),
+                json!({"unreadable": unreadable}).as_object().cloned(),
+            ),
         };
         let mut checks = vec![check];
         checks.extend(self.parts.vitals.checks());

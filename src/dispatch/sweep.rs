@@ -8,7 +8,14 @@ use futures::FutureExt;
 use slog::error;
 
 use super::{Dispatcher, Parts, poison::Item};
-use crate::{ids::RunId, record::Job, store::StoreError, tasks::panic_message, time::Timestamp};
+use crate::{
+    coordinator::{Lane, Room},
+    ids::RunId,
+    record::Job,
+    store::StoreError,
+    tasks::panic_message,
+    time::Timestamp,
+};
 
 /// The time between two sweeps.
 const SWEEP: Duration = Duration::from_secs(2);
@@ -41,6 +48,7 @@ impl Dispatcher {
             self.run_overdue(&run).await;
         }
         self.take_back().await;
+        self.failures.forget_old(clock.now());
         coordinator.journal_probe().await;
         let announced = coordinator.announce_again().await;
         // Ours in the journal, but nobody is at it: its task failed, or the
@@ -53,7 +61,7 @@ impl Dispatcher {
             if held {
                 continue;
             }
-            queue.push(&node);
+            queue.push(&node, clock.now());
         }
         announced?;
         self.say_how_it_goes().await
@@ -98,11 +106,15 @@ impl Dispatcher {
     /// Says for health how the executors are, and how much there is to do.
     pub(super) async fn say_how_it_goes(&self) -> Result<(), StoreError> {
         let Parts { store, clock, queue, vitals, executors, .. } = &self.parts;
-        for gate in executors.gates() {
+        let mut rooms = Vec::new();
+        for (kind, gate) in executors.gates() {
             let left_alone = gate.open_until().filter(|until| clock.now() < *until + REMEMBER);
             vitals.executor(gate.service.name(), left_alone);
+            let lane = Lane::Dispatches(kind);
+            let (in_hand, room) = (queue.in_lane(lane), queue.room(lane));
+            rooms.push(Room { executor: gate.service.name(), in_hand, room });
         }
-        vitals.work(store.counts(clock.now()).await?, queue.len());
+        vitals.work(store.counts(clock.now()).await?, queue.len(), rooms);
         Ok(())
     }
 }

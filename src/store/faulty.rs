@@ -20,7 +20,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Counts, EventPage, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError};
+use super::{Counts, EventPage, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError, Want};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
@@ -65,6 +65,8 @@ struct State {
     injected: u64,
     /// Reading this run panics: so would a rule that it breaks.
     poisoned: Option<RunId>,
+    /// The record of this NodeRun cannot be read.
+    damaged: Option<NodeRunId>,
 }
 
 impl Faults {
@@ -97,6 +99,11 @@ impl Faults {
     /// Reading this run panics from now on, or none does.
     pub fn poison(&self, run: Option<RunId>) {
         self.with(|state| state.poisoned = run);
+    }
+
+    /// The record of this NodeRun cannot be read from now on, or each can.
+    pub fn damage(&self, node: Option<NodeRunId>) {
+        self.with(|state| state.damaged = node);
     }
 
     /// How many faults there were.
@@ -238,6 +245,9 @@ impl<S: Store> Store for FaultyStore<S> {
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
         self.faults.for_read().await?;
+        if self.faults.with(|state| state.damaged.as_ref() == Some(node)) {
+            return Err(StoreError::Damaged(format!("injected: {node}")));
+        }
         self.inner.node_fetch(node).await
     }
 
@@ -266,10 +276,9 @@ impl<S: Store> Store for FaultyStore<S> {
         &self,
         owner: &OwnerId,
         now: Timestamp,
-        limit: u32,
-        except: &[RunId],
+        want: &Want,
     ) -> Result<Vec<NodeRecord>, StoreError> {
-        self.write(async || self.inner.wakes_claim(owner, now, limit, except).await).await
+        self.write(async || self.inner.wakes_claim(owner, now, want).await).await
     }
 
     async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError> {
@@ -417,7 +426,10 @@ mod tests {
 
         faults.script(Fault::FailAfter);
         let owner = "me".into();
-        let claim = probe.0.wakes_claim(&owner, Timestamp::from_micros(1000), 10, &[]).await;
+        let claim = probe
+            .0
+            .wakes_claim(&owner, Timestamp::from_micros(1000), &Want { limit: 10, ..Want::default() })
+            .await;
         assert!(claim.is_err());
         let owned = probe.node("a", "1").await.and_then(|node| node.wake).and_then(|wake| wake.owner);
         assert_eq!(owned, Some(owner));

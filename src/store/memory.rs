@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 use super::{
     Counts, EventPage, OutboxEntry, OutboxId, OutboxPage, Owed, PageLimit, Parked, Recipient, Store,
-    StoreError,
+    StoreError, Want,
 };
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
@@ -294,20 +294,19 @@ impl Store for MemoryStore {
         &self,
         owner: &OwnerId,
         now: Timestamp,
-        limit: u32,
-        except: &[RunId],
+        want: &Want,
     ) -> Result<Vec<NodeRecord>, StoreError> {
         let mut data = self.data();
         let mut claimed = Vec::new();
         for (_, id) in data.unowned().into_iter().filter(|(at, _)| *at <= now) {
-            if claimed.len() == limit as usize {
+            if claimed.len() == want.limit as usize {
                 break;
             }
             let Some(node) = data.nodes.get_mut(&id) else { continue };
+            if !want.is_of(node) {
+                continue;
+            }
             if let Some(wake) = &mut node.wake {
-                if wake.job == Job::Dispatch && except.contains(&node.node.run_id) {
-                    continue;
-                }
                 wake.owner = Some(owner.clone());
                 node.version += 1;
                 claimed.push(node.clone());

@@ -20,7 +20,8 @@ use async_trait::async_trait;
 
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
-    record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
+    model::NodeKind,
+    record::{AttemptRecord, ChangeSet, Job, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
 };
 
@@ -57,9 +58,7 @@ pub trait Store: Send + Sync + 'static {
     async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, StoreError>;
 
     /// Takes wake-ups that are due at `now` and owned by nobody, in the order
-    /// in which they became due, at most `limit`, for `owner`, durably. The
-    /// dispatches of the runs in `except`, which have enough in hand, are left
-    /// alone.
+    /// in which they became due, for `owner`, durably: those that `want` says.
     ///
     /// A record that cannot be read is parked on the spot, and not given.
     ///
@@ -70,8 +69,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         owner: &OwnerId,
         now: Timestamp,
-        limit: u32,
-        except: &[RunId],
+        want: &Want,
     ) -> Result<Vec<NodeRecord>, StoreError>;
 
     /// The NodeRuns whose wake-up `owner` has had since before `since`, but for
@@ -142,6 +140,31 @@ pub trait Store: Send + Sync + 'static {
 
     /// The JARVIS stores have accepted these: they are no longer owed.
     async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), StoreError>;
+}
+
+/// Which wake-ups to take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Want {
+    /// Only for this; `None`: for whatever.
+    pub job: Option<Job>,
+    /// Only of nodes of this kind. Those of unknown kind go with the atomic
+    /// ones. `None`: of all.
+    pub kind: Option<NodeKind>,
+    /// No dispatches of these runs, which have enough in hand.
+    pub except: Vec<RunId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl Want {
+    /// Whether a node's wake-up is wanted, due or not.
+    pub fn is_of(&self, node: &NodeRecord) -> bool {
+        let Some(job) = node.wake.as_ref().map(|wake| wake.job) else { return false };
+        let kind = node.node.kind.unwrap_or(NodeKind::Atomic);
+        self.job.is_none_or(|wanted| wanted == job)
+            && self.kind.is_none_or(|wanted| wanted == kind)
+            && (job != Job::Dispatch || !self.except.contains(&node.node.run_id))
+    }
 }
 
 /// How much of a listing to give at once: whichever bound is met first (but
@@ -258,6 +281,10 @@ pub enum StoreError {
     /// seen; whether the commit survived is decided by the database.
     #[error("the journal failed: {0}")]
     Failed(String),
+    /// A record is larger than any that a journal can have. Nothing was
+    /// written.
+    #[error("a record is too big for the journal: {0}")]
+    TooBig(String),
     /// A stored record cannot be read.
     #[error("a record of the journal is damaged: {0}")]
     Damaged(String),

@@ -6,7 +6,7 @@ use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     model::{NodeRun, NodeRunState, NodeTypeRef, Run, RunEvent, RunEventType, RunState},
     record::{Adopted, ChangeSet, EventRecord, Job, NodePath, NodeRecord, RunRecord, Wake},
-    store::{EventPage, OutboxEntry, OutboxId, PageLimit, Recipient, Store, StoreError},
+    store::{EventPage, OutboxEntry, OutboxId, PageLimit, Recipient, Store, StoreError, Want},
     time::Timestamp,
 };
 
@@ -215,6 +215,9 @@ impl Probe {
     }
 
     pub async fn claim(&self, owner: &OwnerId, now: i64, limit: u32) -> Vec<NodeRecord> {
-        self.0.wakes_claim(owner, at(now), limit, &[]).await.expect("wake-ups can be claimed")
+        self.0
+            .wakes_claim(owner, at(now), &Want { limit, ..Want::default() })
+            .await
+            .expect("wake-ups can be claimed")
     }
 }

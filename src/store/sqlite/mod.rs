@@ -60,12 +60,12 @@ pub use self::{
 use self::{
     read::Readers,
     recent::Recent,
-    rows::{ChangeRows, NodeRow},
+    rows::{ChangeRows, NodeRow, WantRow},
     schema::Lock,
     writer::Writer,
 };
 use super::{
-    Counts, EventPage, OpenError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError,
+    Counts, EventPage, OpenError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError, Want,
 };
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
@@ -260,19 +260,16 @@ impl Store for SqliteStore {
         &self,
         owner: &OwnerId,
         now: Timestamp,
-        limit: u32,
-        except: &[RunId],
+        want: &Want,
     ) -> Result<Vec<NodeRecord>, StoreError> {
-        let except = rows::to_json(&except)?;
+        let want = WantRow::encode(want)?;
         // Mostly nothing is due, and then nobody has to wait for the writer.
-        if !self.readers.with(|connection| read::wake_is_due(connection, now, &except))? {
+        if !self.readers.with(|connection| read::wake_is_due(connection, now, &want))? {
             return Ok(Vec::new());
         }
         let owner = owner.clone();
-        let claimed = self
-            .writer
-            .run(move |connection| write::wakes_claim(connection, &owner, now, limit, &except))
-            .await;
+        let claimed =
+            self.writer.run(move |connection| write::wakes_claim(connection, &owner, now, &want)).await;
         // Whatever came of it: the claimed rows have changed.
         let claimed = claimed.inspect_err(|_| self.recent.forget_nodes())?;
         for row in &claimed {

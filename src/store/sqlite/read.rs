@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::rows::{NodeRow, RunRow, from_json, integer, natural};
+use super::rows::{NodeRow, RunRow, WantRow, from_json, integer, natural};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     record::{AttemptRecord, NodePath, NodeRecord, RunRecord},
@@ -177,15 +177,23 @@ pub(super) fn wake_next(connection: &Connection, after: Timestamp) -> Result<Opt
     Ok(at.map(Timestamp::from_micros))
 }
 
-/// Wake-ups that are due at `?1` and nobody's, but for the dispatches of the
-/// runs in `?2`, a list in JSON. What it asks is all in one index.
+/// Wake-ups that are due at `?1`, nobody's, and wanted (see [`WantRow`]): for
+/// the job `?2`, of composites or of others as `?3` says, and no dispatches of
+/// the runs in `?4`, a list in JSON.
 pub(super) const DUE: &str = "wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?1
-    AND (wake_job <> 'dispatch' OR run_id NOT IN (SELECT value FROM json_each(?2)))";
+    AND (?2 IS NULL OR wake_job = ?2)
+    AND (wake_job <> 'dispatch' OR run_id NOT IN (SELECT value FROM json_each(?4)))
+    AND (?3 IS NULL OR ?3 = (CASE WHEN json_valid(body) THEN body ->> '$.node.kind' END IS 'composite'))";
 
-pub(super) fn wake_is_due(connection: &Connection, now: Timestamp, except: &str) -> Result<bool, StoreError> {
+pub(super) fn wake_is_due(
+    connection: &Connection,
+    now: Timestamp,
+    want: &WantRow,
+) -> Result<bool, StoreError> {
     let mut statement =
         connection.prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM node_runs WHERE {DUE})"))?;
-    Ok(statement.query_one(params![now.as_micros(), except], |row| row.get(0))?)
+    let WantRow { job, composite, except, limit: _ } = want;
+    Ok(statement.query_one(params![now.as_micros(), job, composite, except], |row| row.get(0))?)
 }
 
 pub(super) fn time_newest(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {

@@ -14,8 +14,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
+    model::NodeKind,
     record::{Adopted, AttemptRecord, ChangeSet, EventRecord, Job, NodeRecord, RunRecord, Wake},
-    store::StoreError,
+    store::{StoreError, Want},
     time::Timestamp,
 };
 
@@ -170,6 +171,27 @@ impl WakeColumns {
             owner: self.owner.clone().map(OwnerId::new),
             tries: self.tries,
         })
+    }
+}
+
+/// A [`Want`] as SQL sees it.
+pub(super) struct WantRow {
+    pub(super) job: Option<&'static str>,
+    /// Of composites or of all others; both, if null.
+    pub(super) composite: Option<bool>,
+    /// A list in JSON.
+    pub(super) except: String,
+    pub(super) limit: u32,
+}
+
+impl WantRow {
+    pub(super) fn encode(want: &Want) -> Result<Self, StoreError> {
+        let composite = want.kind.map(|kind| match kind {
+            NodeKind::Composite => true,
+            NodeKind::Atomic => false,
+        });
+        let except = to_json(&want.except)?;
+        Ok(Self { job: want.job.map(Job::as_str), composite, except, limit: want.limit })
     }
 }
 

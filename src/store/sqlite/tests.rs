@@ -283,7 +283,11 @@ async fn what_was_answered_survives_a_crash() {
         async move { store.commit(start(&id)).await }
     }))
     .await;
-    let claimed = store.0.wakes_claim(&"me".into(), at(1000), 10, &[]).await.expect("claimed");
+    let claimed = store
+        .0
+        .wakes_claim(&"me".into(), at(1000), &Want { limit: 10, ..Want::default() })
+        .await
+        .expect("claimed");
 
     // What the disk has at this moment, as a crash would leave it.
     for suffix in ["", "-wal"] {
@@ -393,7 +397,8 @@ async fn ten_thousand_wakes_of_an_excepted_run_are_passed_over_in_the_index() {
     let crowd = (0..10_000).map(|number| node("big", &format!("1.{number}")));
     store.commit(nodes("big", crowd.collect())).await.expect("committed");
     store.commit(nodes("small", vec![node_due("small", "1", 200)])).await.expect("committed");
-    let claimed = store.wakes_claim(&"me".into(), at(1000), 256, &["big".into()]).await.expect("claimed");
+    let want = Want { except: vec!["big".into()], limit: 256, ..Want::default() };
+    let claimed = store.wakes_claim(&"me".into(), at(1000), &want).await.expect("claimed");
     assert_eq!(claimed.len(), 1);
 
     // How SQLite does it: a row of the table is only looked at once the list of

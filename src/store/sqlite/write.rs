@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::{
     parking,
     read::DUE,
-    rows::{AttemptRow, ChangeRows, EventRow, NodeRow, RunRow},
+    rows::{AttemptRow, ChangeRows, EventRow, NodeRow, RunRow, WantRow},
 };
 use crate::{ids::OwnerId, store::StoreError, time::Timestamp};
 
@@ -139,18 +139,17 @@ fn owe(connection: &Connection, change: &ChangeRows) -> Result<Option<i64>, Stor
     Ok(last)
 }
 
-/// `except` is a list in JSON, as [`DUE`] wants it.
 pub(super) fn wakes_claim(
     connection: &Connection,
     owner: &OwnerId,
     now: Timestamp,
-    limit: u32,
-    except: &str,
+    want: &WantRow,
 ) -> Result<Vec<NodeRow>, StoreError> {
     let columns = NodeRow::COLUMNS;
+    let WantRow { job, composite, except, limit } = want;
     let mut due = connection
-        .prepare_cached(&format!("SELECT {columns} FROM node_runs WHERE {DUE} ORDER BY wake_at LIMIT ?3"))?
-        .query_map(params![now.as_micros(), except, limit], NodeRow::read)?
+        .prepare_cached(&format!("SELECT {columns} FROM node_runs WHERE {DUE} ORDER BY wake_at LIMIT ?5"))?
+        .query_map(params![now.as_micros(), job, composite, except, limit], NodeRow::read)?
         .collect::<Result<Vec<_>, _>>()?;
     let mut claim = connection.prepare_cached(
         "UPDATE node_runs SET wake_owner = ?1, version = version + 1 WHERE node_run_id = ?2 RETURNING version",
