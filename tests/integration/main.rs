@@ -16,6 +16,7 @@ mod demo;
 mod dispatch;
 mod faults;
 mod golden;
+mod hangs;
 mod idempotency;
 mod journal;
 mod node_types;

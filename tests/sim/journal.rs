@@ -8,7 +8,7 @@ use jarvis_run_coordinator::{
     ids::{NodeRunId, OwnerId, RunId},
     record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
     store::{
-        Counts, EventPage, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError,
+        Counts, EventPage, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError, Want,
         memory::MemoryStore,
     },
     time::{Clock, Timestamp},
@@ -200,14 +200,13 @@ impl Store for SimJournal {
         &self,
         owner: &OwnerId,
         now: Timestamp,
-        limit: u32,
-        except: &[RunId],
+        want: &Want,
     ) -> Result<Vec<NodeRecord>, StoreError> {
         if self.inner.counts(now).await?.wakes_due == 0 {
             // As in the real one: where nothing is due, nothing is written.
             return self.read(|| Ok(Vec::new())).await;
         }
-        let claim = || at_once(self.inner.wakes_claim(owner, now, limit, except));
+        let claim = || at_once(self.inner.wakes_claim(owner, now, want));
         let claimed = self.write("a claim", claim).await?;
         self.world.tell(format_args!("claimed {}", claimed.len()));
         Ok(claimed)

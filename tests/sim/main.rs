@@ -50,12 +50,13 @@ use run::{Outcome, run};
 use scenario::{Sabotage, Scenario};
 
 /// What a simulation without these would prove nothing about.
-const MUST_OCCUR: [&str; 42] = [
+const MUST_OCCUR: [&str; 44] = [
     "answer lost",
     "answer makes no sense",
     "answer to a caller lost",
     "begun again",
     "begun again while at it",
+    "call waits for its token",
     "caller refused",
     "cancel failed",
     "child canceled",
@@ -83,6 +84,7 @@ const MUST_OCCUR: [&str; 42] = [
     "node evaluated",
     "out of patience",
     "parked",
+    "proxy answered for it",
     "read failed",
     "record damaged",
     "registry or PDP failed",

@@ -10,7 +10,7 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use jarvis_run_coordinator::{
-    coordinator::CoordinatorError,
+    coordinator::{CoordinatorError, Lane},
     ids::{IdSource, NodeRunId, RunId},
     record::{AttemptOutcome, AttemptRecord, Job, NodeRecord},
     store::{Parked, Store, memory::MemoryStore},
@@ -169,6 +169,11 @@ impl World {
         !self.is_calm() && lock(&self.troubles).damaged.contains(node)
     }
 
+    /// Its record could not be read for a while.
+    pub fn was_damaged(&self, node: &NodeRunId) -> bool {
+        lock(&self.troubles).damaged.contains(node)
+    }
+
     pub fn question_fault(&self) -> Option<QuestionFault> {
         let nth = bump(&mut lock(&self.counters).questions);
         let planned = self.scenario.questions.iter().find(|(at, _)| *at == nth);
@@ -291,6 +296,18 @@ impl World {
         lock(&self.watch).promises.push(promise);
     }
 
+    /// Somebody was told that this node is over, or its run.
+    pub fn is_promised_over(&self, run: &RunId, node: &NodeRunId) -> bool {
+        lock(&self.watch).promises.iter().any(|promise| match promise {
+            Promise::RunOver { run: over, state: _ } => over == run,
+            Promise::NodeOver { node: over, state: _ } => over == node,
+            Promise::Run { .. }
+            | Promise::Children { .. }
+            | Promise::Evaluated { .. }
+            | Promise::Events { .. } => false,
+        })
+    }
+
     /// Every live node has somebody who will look at it in time. (What is
     /// parked has been given up for a while.)
     pub fn nobody_is_forgotten(&self) {
@@ -312,8 +329,11 @@ impl World {
                 let ours = wake.owner.as_ref() == Some(process.queue.owner());
                 let in_hand = match ours {
                     true => process.queue.has(node.id(), wake.job),
-                    // Others may have to be first.
-                    false => !process.queue.is_empty(),
+                    // Others of its sort may have to be first, and nobody else.
+                    false => {
+                        let lane = Lane::of(wake.job, node.node.kind);
+                        process.queue.room(lane) == 0 || process.queue.full_runs(lane).contains(run.id())
+                    }
                 };
                 if self.is_calm() && !in_hand && wake.at <= now {
                     let key = (node.id().clone(), wake.job);

@@ -60,6 +60,13 @@ impl TestServer {
         Self::start_in(surroundings, journal, FakeExecutors::start(), vars).await.expect("the server starts")
     }
 
+    /// A server that has so few jobs of each sort in hand.
+    pub async fn start_with_room(in_hand: usize, vars: &[(&str, &str)]) -> Self {
+        let journal = tempfile::tempdir().expect("a folder for the journal");
+        let surroundings = Surroundings { in_hand, ..Surroundings::default() };
+        Self::start_in(surroundings, journal, FakeExecutors::start(), vars).await.expect("the server starts")
+    }
+
     /// A server whose clock is not the machine's.
     pub async fn start_with_clock(clock: impl MachineClock, vars: &[(&str, &str)]) -> Self {
         let journal = tempfile::tempdir().expect("a folder for the journal");
