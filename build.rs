@@ -116,7 +116,9 @@ fn generate(document: &OpenAPI, settings: &GenerationSettings, what: Generate) -
         Generate::Client => client,
     };
     let file = syn::parse2(tokens).unwrap_or_else(|e| panic!("{title}: {e}"));
-    prettyplease::unparse(&file)
+    // Free-form objects are carried as text, not as trees.
+    let tree = "::serde_json::Map<::std::string::String, ::serde_json::Value>";
+    prettyplease::unparse(&file).replace(tree, "crate::model::JsonObject")
 }
 
 fn load(service: &str) -> OpenAPI {

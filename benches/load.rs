@@ -10,10 +10,11 @@
 //! next, so the rate of bare `fdatasync` calls is measured in the same minute
 //! and every figure is also given as a ratio to it. Nothing here asserts.
 
+mod process;
+
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Write},
-    process::{Child, Command, Stdio},
+    io::Write,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -29,6 +30,8 @@ use http::Response;
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 
+use self::process::Coordinator;
+
 const CLIENTS: [usize; 3] = [1, 16, 64];
 
 fn main() {
@@ -39,18 +42,21 @@ fn main() {
 
 async fn measure(each: Duration) {
     let executor = fast_executor();
-    let coordinator = Coordinator::start(&format!("http://{}", executor.local_addr()));
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on the disk");
+    let executor_url = format!("http://{}", executor.local_addr());
+    let started = Instant::now();
+    let coordinator = Coordinator::start(folder.path(), &[("JARVIS_ATOMIC_EXECUTOR_URL", &executor_url)]);
     let http = reqwest::Client::new();
-    coordinator.one_run(&http).await;
+    run_to_end(&http, &coordinator.url).await;
     println!(
         "cold start to the first run accepted and ended: {:.0} ms",
-        coordinator.started.elapsed().as_secs_f64() * 1e3
+        started.elapsed().as_secs_f64() * 1e3
     );
     println!("resident memory, idle: {:.1} MiB", coordinator.resident_mib());
     println!();
     println!("clients   runs/s   p50 ms   p99 ms   CPU ms/run   fdatasync/s   runs per fdatasync");
     for clients in CLIENTS {
-        let fsyncs = fdatasync_rate(coordinator.folder.path());
+        let fsyncs = fdatasync_rate(folder.path());
         let load = Arc::new(Load {
             coordinator: coordinator.url.clone(),
             http: http.clone(),
@@ -107,70 +113,6 @@ async fn run_to_end(http: &reqwest::Client, url: &str) {
     let events = events.text().await.expect("its lines");
     assert!(events.trim_end().ends_with(r#""type":"run_completed"}"#), "{events}");
     assert!(events.contains(r#"{"state":"succeeded"}"#), "{events}");
-}
-
-/// The release binary in a process of its own.
-struct Coordinator {
-    process: Child,
-    url: String,
-    folder: tempfile::TempDir,
-    started: Instant,
-}
-
-impl Coordinator {
-    fn start(executor: &str) -> Self {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on the disk");
-        let started = Instant::now();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_jarvis-run-coordinator"))
-            .args(["--port", "0", "--journal"])
-            .arg(folder.path().join("journal.db"))
-            .current_dir(folder.path())
-            .env("ARP_AUTH_PROFILE", "dev-insecure")
-            .env("JARVIS_POLICY_PROFILE", "dev-allow")
-            .env("JARVIS_ATOMIC_EXECUTOR_URL", executor)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the coordinator starts");
-        let mut lines = BufReader::new(process.stdout.take().expect("its output"));
-        let url = loop {
-            let mut line = String::new();
-            assert!(lines.read_line(&mut line).expect("its log") > 0, "the coordinator ended");
-            if let Some(at) = line.find("address: ").filter(|_| line.contains("listening")) {
-                let address = line[at + 9..].split([',', '\n']).next().unwrap_or_default();
-                break format!("http://{address}");
-            }
-        };
-        // What it goes on to log is read, so that it never waits for us.
-        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        Self { process, url, folder, started }
-    }
-
-    async fn one_run(&self, http: &reqwest::Client) {
-        run_to_end(http, &self.url).await;
-    }
-
-    /// Processor time used so far, all threads.
-    fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("procfs");
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks: u64 =
-            fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
-        // USER_HZ is 100 on every Linux.
-        Duration::from_millis(ticks * 10)
-    }
-
-    fn resident_mib(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("procfs");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
-    }
-}
-
-impl Drop for Coordinator {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 /// How many times a second one writer can append and wait for the disk.

@@ -18,7 +18,7 @@ use std::{
 
 use jarvis_run_coordinator::{
     clients::{self, CallError, RunEvents, Service},
-    model::{Map, NodeTypeRef, RunStartRequest},
+    model::{JsonObject, NodeTypeRef, RunStartRequest},
     time::SystemClock,
 };
 
@@ -50,7 +50,7 @@ pub async fn run(
     // Whatever was answered, or was not: a code, a message, whether to try again.
     let failed = |error| CallError::new(Service::RunCoordinator, error);
 
-    let input: Map = serde_json::from_str(input)?;
+    let input: JsonObject = serde_json::from_str(input)?;
     let root_node_type_ref =
         NodeTypeRef { node_type_id: node_type.into(), version: "1.0.0".into(), extensions: None };
     let request = RunStartRequest {

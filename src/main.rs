@@ -16,12 +16,13 @@ use jarvis_run_coordinator::{
     },
     demo,
     remote::{self, Remote, RemoteError},
-    server::{Server, StartError, Surroundings},
+    server::{Broken, Server, StartError, Surroundings},
+    store::{OpenError, sqlite::folder_exists},
     telemetry,
     time::{Clock, SystemClock},
     upkeep,
 };
-use slog::{info, warn};
+use slog::{crit, info, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -58,7 +59,8 @@ fn openapi() -> Result<Exit, Failure> {
 
 fn check(flags: &Flags) -> Result<Exit, Failure> {
     let vars = LayeredVars::load(Path::new(".")).map_err(config_error)?;
-    check_config(&vars, flags, &mut io::stdout()).map_err(config_error)
+    let journal = |path: &Path| folder_exists(path).map_err(|error| error.to_string());
+    check_config(&vars, flags, &journal, &mut io::stdout()).map_err(config_error)
 }
 
 fn serve(flags: &Flags) -> Result<Exit, Failure> {
@@ -82,11 +84,18 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
                 false => std::future::pending().await,
             }
         };
-        let again = tokio::select! {
-            () = signals.told() => false,
+        let why = tokio::select! {
+            () = signals.told() => Why::Told,
             changed = watched => {
                 info!(log, "starting anew"; "changed" => %changed.display());
-                true
+                Why::Changed
+            }
+            Broken { reason, may_stop } = server.broken() => {
+                crit!(log, "the server cannot live on: the process ends"; "reason" => &reason);
+                if !may_stop {
+                    return Ok(Err((Exit::Broken, reason)));
+                }
+                Why::Broken(reason)
             }
         };
         // Who is told to end while it stops does not wait for that, and does
@@ -98,15 +107,26 @@ fn serve(flags: &Flags) -> Result<Exit, Failure> {
                 true
             }
         };
-        Ok::<bool, Failure>(again && !told)
+        Ok::<_, Failure>(match why {
+            Why::Told => Ok(false),
+            Why::Changed => Ok(!told),
+            Why::Broken(reason) => Err((Exit::Broken, reason)),
+        })
     })?;
     // What is left is in the journal; nobody waits for it.
     runtime.shutdown_background();
     drop((log, log_written));
-    match again {
+    match again? {
         true => Err(config_error(program.exec_again())),
         false => Ok(Exit::Ok),
     }
+}
+
+/// Why a server stops.
+enum Why {
+    Told,
+    Changed,
+    Broken(String),
 }
 
 fn demo(keep: bool, flags: &Flags) -> Result<Exit, Failure> {
@@ -176,6 +196,7 @@ impl Signals {
 
 fn start_error(error: &StartError) -> Failure {
     let exit = match error {
+        StartError::Journal(OpenError::Owes { .. }) => Exit::Config,
         StartError::Journal(_) | StartError::TakeUp(_) | StartError::AssignmentKey(_) => Exit::Journal,
         StartError::Listen { .. } | StartError::Setup(_) => Exit::Config,
     };

@@ -5,9 +5,17 @@
 //!   remembered ──▶ the answer            the registry: 200 ──▶ remember, the answer
 //!   not ──▶ ask ───────────────────────────────▶       404 ──▶ by prefix (not remembered:
 //!                                                              it may be published any time)
-//!                                         no answer ──▶ closed: nobody guesses (D-16)
-//!                                                       open:   by prefix
+//!                                  401, 403, 407 ──▶ what is remembered, else an error:
+//!                                                    the configuration is wrong, here or there
+//!                                      other 4xx ──▶ an error: it refuses this type
+//!                                      no answer ──▶ what is remembered, else
+//!                                                    closed: an error (D-16)
+//!                                                    open:   by prefix
 //! ```
+//!
+//! No answer is whatever comes from a registry that is out: a 5xx, 408, 425, 429,
+//! nonsense, nothing at all. A registry that refuses has answered: to guess then
+//! would drop what a type was published with because of a mistake.
 //!
 //! A version of a node type never changes, so an answer is remembered. Without
 //! a version the registry answers for the highest, which may be another one
@@ -23,7 +31,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use serde_json::Value;
 use slog::{Logger, warn};
 
 use crate::{
@@ -32,7 +39,7 @@ use crate::{
         node_registry::{self, types::NodeType},
     },
     engine::NodeTypeFacts,
-    model::{NodeKind, NodeTypeRef, SideEffectClass},
+    model::{NodeKind, NodeTypeRef},
     time::{Clock, Timestamp, within},
 };
 
@@ -43,10 +50,19 @@ const REMEMBERED: usize = 10_000;
 /// long: a caller should not wait for it once a node.
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 
-/// The Node Registry is configured and does not answer.
+/// Why nothing can be said about a type. The texts are for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RegistryUnavailable(pub String);
+pub enum NoFacts {
+    /// The Node Registry is configured and does not answer. It may later.
+    #[error("the node registry does not answer: {0}")]
+    Unavailable(String),
+    /// It does not let the coordinator ask. Somebody has to set that right.
+    #[error("the node registry refuses the coordinator's credentials: {0}")]
+    Forbidden(String),
+    /// It has looked at the question, and refuses to answer it.
+    #[error("the node registry refuses the node type: {0}")]
+    Refused(String),
+}
 
 /// What a registry that does not answer leads to (D-16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +132,7 @@ impl NodeTypes {
         self.registry.is_none()
     }
 
-    pub async fn facts(&self, node_type: &NodeTypeRef) -> Result<NodeTypeFacts, RegistryUnavailable> {
+    pub async fn facts(&self, node_type: &NodeTypeRef) -> Result<NodeTypeFacts, NoFacts> {
         match &self.registry {
             None => Ok(by_prefix(node_type)),
             Some(registry) => registry.facts(node_type).await,
@@ -125,23 +141,27 @@ impl NodeTypes {
 }
 
 impl Registry {
-    async fn facts(&self, node_type: &NodeTypeRef) -> Result<NodeTypeFacts, RegistryUnavailable> {
+    async fn facts(&self, node_type: &NodeTypeRef) -> Result<NodeTypeFacts, NoFacts> {
         let key = (node_type.node_type_id.clone(), node_type.version.clone());
         let remembered = self.state().known.get(&key).cloned();
         if let Some(facts) = remembered.as_deref().filter(|_| !key.1.is_empty()) {
             return Ok(facts.clone());
         }
         let asked = match self.is_left_alone() {
-            true => Err("no answer a moment ago".to_owned()),
+            true => Err(NoFacts::Unavailable("no answer a moment ago".to_owned())),
             false => self.ask(&key).await,
         };
         match (asked, remembered, self.options.outage) {
             (Ok(Some(facts)), ..) => Ok(facts),
             // The registry has spoken: it does not know the type.
             (Ok(None), ..) => Ok(by_prefix(node_type)),
-            (Err(_), Some(facts), _) => Ok(NodeTypeFacts::clone(&facts)),
-            (Err(reason), None, Outage::Closed) => Err(RegistryUnavailable(reason)),
-            (Err(reason), None, Outage::Open) => {
+            (Err(refused @ NoFacts::Refused(_)), ..) => Err(refused),
+            (Err(NoFacts::Unavailable(_) | NoFacts::Forbidden(_)), Some(facts), _) => {
+                Ok(NodeTypeFacts::clone(&facts))
+            }
+            (Err(forbidden @ NoFacts::Forbidden(_)), None, _) => Err(forbidden),
+            (Err(out @ NoFacts::Unavailable(_)), None, Outage::Closed) => Err(out),
+            (Err(NoFacts::Unavailable(reason)), None, Outage::Open) => {
                 warn!(self.log, "node type guessed: the node registry does not answer";
                     "node_type_id" => key.0, "reason" => reason);
                 Ok(by_prefix(node_type))
@@ -151,7 +171,7 @@ impl Registry {
 
     /// What the registry says, which is remembered; `None` if it does not know
     /// the type.
-    async fn ask(&self, key: &(String, String)) -> Result<Option<NodeTypeFacts>, String> {
+    async fn ask(&self, key: &(String, String)) -> Result<Option<NodeTypeFacts>, NoFacts> {
         let RegistryOptions { registry, timeout, outage: _ } = &self.options;
         let (id, version) = key;
         let call = registry.node_type(id, (!version.is_empty()).then_some(&**version));
@@ -163,11 +183,13 @@ impl Registry {
             Ok(answer) => Ok(Some(from_registry(answer))),
             Err(error) if error.status == Some(404) => Ok(None),
             Err(error) => {
-                let reason = error.details.get("error").and_then(Value::as_str).unwrap_or(&error.message);
-                Err(format!("{}: {reason}", error.code))
+                let reason = error.details.text("error").unwrap_or(error.message);
+                Err(no_facts(error.status, format!("{}: {reason}", error.code)))
             }
         };
-        state.failed_at = answered.is_err().then(|| self.clock.now());
+        // One that refuses has answered: it is not left alone.
+        let out = matches!(answered, Err(NoFacts::Unavailable(_)));
+        state.failed_at = out.then(|| self.clock.now());
         if let Ok(Some(facts)) = &answered {
             if state.known.len() >= REMEMBERED {
                 state.known.clear();
@@ -192,14 +214,22 @@ impl Registry {
     }
 }
 
+/// What a failure is, by its status: whose fault, and whether it will pass.
+fn no_facts(status: Option<u16>, reason: String) -> NoFacts {
+    match status {
+        Some(401 | 403 | 407) => NoFacts::Forbidden(reason),
+        Some(408 | 425 | 429) => NoFacts::Unavailable(reason),
+        Some(400..=499) => NoFacts::Refused(reason),
+        Some(_) | None => NoFacts::Unavailable(reason),
+    }
+}
+
 fn from_registry(node_type: NodeType) -> NodeTypeFacts {
-    let says = |key: &str| node_type.extensions.as_ref().and_then(|extensions| extensions.get(key));
+    let says = |key: &str| node_type.extensions.as_ref().and_then(|extensions| extensions.raw(key));
     NodeTypeFacts {
         kind: Some(node_type.kind),
-        side_effect: says("jarvis.side_effect")
-            .and_then(Value::as_str)
-            .and_then(|class| class.parse::<SideEffectClass>().ok()),
-        idempotent: says("jarvis.idempotent") == Some(&Value::Bool(true)),
+        side_effect: says("jarvis.side_effect").and_then(|class| serde_json::from_str(class).ok()),
+        idempotent: says("jarvis.idempotent") == Some("true"),
         constraints: node_type.constraints,
     }
 }
@@ -221,6 +251,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::SideEffectClass;
 
     #[test]
     fn prefixes_tell_the_kind_in_any_case() {

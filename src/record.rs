@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
-    model::{Error, NodeRun, NodeRunState, Run, RunEvent, SideEffectClass},
+    model::{ConstraintEnvelope, Error, NodeKind, NodeRun, NodeRunState, Run, RunEvent, SideEffectClass},
     time::Timestamp,
 };
 
@@ -81,12 +81,34 @@ pub struct NodeRecord {
     pub side_effect: Option<SideEffectClass>,
     /// Its NodeType says that executing it twice does no harm.
     pub idempotent: bool,
+    /// What of its constraints came from its NodeType, to know a repetition of
+    /// the request that made it when the type says something else, or nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub type_constraints: Option<ConstraintEnvelope>,
     /// When its time is up, whatever it is doing.
     pub deadline: Option<Timestamp>,
     /// `Some` as long as the coordinator still has to do something about it;
-    /// always while it is not terminal. The journal keeps it in columns.
+    /// always while it is not terminal. The journal keeps it in columns, as it
+    /// does the `state` and `ended_at` of the NodeRun: see [`NodeHead`].
     #[serde(skip)]
     pub wake: Option<Wake>,
+    /// What of the NodeRun was left in the journal when it was read.
+    #[serde(skip)]
+    pub unread: Unread,
+}
+
+/// Members of a NodeRun that are large and were not read with it: they seem to
+/// be missing, but a commit of the record leaves them as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    pub inputs: bool,
+    pub outputs: bool,
+}
+
+impl Unread {
+    pub fn any(self) -> bool {
+        self.inputs || self.outputs
+    }
 }
 
 impl NodeRecord {
@@ -95,6 +117,62 @@ impl NodeRecord {
     }
     pub fn is_terminal(&self) -> bool {
         self.node.state.is_terminal()
+    }
+
+    /// What cascades, claims and sweeps need of it.
+    pub fn head(&self) -> NodeHead {
+        NodeHead {
+            node_run_id: self.node.node_run_id.clone(),
+            run_id: self.node.run_id.clone(),
+            version: self.version,
+            path: self.path.clone(),
+            kind: self.node.kind,
+            state: self.node.state,
+            started_at: self.node.started_at,
+            ended_at: self.node.ended_at,
+            attempt: self.attempt,
+            astray: self.astray,
+            deadline: self.deadline,
+            wake: self.wake.clone(),
+        }
+    }
+}
+
+/// A NodeRun without its content: small, whatever its inputs and outputs are,
+/// and readable even if the rest of the record is damaged. The journal has it in
+/// columns.
+///
+/// A decision that needs no more than this changes no more than this: of a
+/// head in a [`ChangeSet`] are written `state`, `ended_at` and `wake`. All else
+/// in it is as it was read, and changes with the whole record only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeHead {
+    pub node_run_id: NodeRunId,
+    pub run_id: RunId,
+    /// Of the row, counted up by each commit; never 0, for a head was read.
+    pub version: u64,
+    /// Where in the tree it stands.
+    pub path: NodePath,
+    pub kind: Option<NodeKind>,
+    pub state: NodeRunState,
+    /// When it was first handed to its executor.
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// Number of the current attempt to execute it.
+    pub attempt: u32,
+    /// An earlier attempt may still be at its executor.
+    pub astray: bool,
+    pub deadline: Option<Timestamp>,
+    pub wake: Option<Wake>,
+}
+
+impl NodeHead {
+    pub fn is_terminal(&self) -> bool {
+        self.state.is_terminal()
+    }
+    /// What is to be done about it next.
+    pub fn job(&self) -> Option<Job> {
+        self.wake.as_ref().map(|wake| wake.job)
     }
 }
 
@@ -236,6 +314,9 @@ pub struct ChangeSet {
     pub run: Option<RunRecord>,
     /// The NodeRuns that are new (version 0) or changed.
     pub nodes: Vec<NodeRecord>,
+    /// The NodeRuns of which only `state`, `ended_at` and `wake` changed: their
+    /// records are neither read nor written for that. None is in `nodes` too.
+    pub heads: Vec<NodeHead>,
     /// The events, with their `seq`, one after the other.
     pub events: Vec<EventRecord>,
     /// Attempts that came to nothing, by (node, attempt).
@@ -270,6 +351,13 @@ impl Adopted {
 }
 
 impl ChangeSet {
+    /// The NodeRuns that it ends, or that are over already.
+    pub fn ended(&self) -> impl Iterator<Item = &NodeRunId> {
+        let nodes = self.nodes.iter().filter(|node| node.is_terminal()).map(NodeRecord::id);
+        let heads = self.heads.iter().filter(|head| head.is_terminal()).map(|head| &head.node_run_id);
+        nodes.chain(heads)
+    }
+
     /// Notes what of this the JARVIS stores have: what is the same as theirs,
     /// and the events up to `events_to`, which they gave us.
     #[must_use]

@@ -37,19 +37,22 @@ pub struct Retention {
 impl Retention {
     /// Works in the background until the tasks are told to stop.
     pub fn begin(self, tasks: &TaskSet) {
-        let stopping = tasks.stopping().clone();
-        tasks.spawn("retention", async move {
-            loop {
-                let wait = self.forget_some().await.unwrap_or_else(|failure| {
-                    error!(self.log, "cannot forget finished runs"; "error" => %failure);
-                    LOOK
-                });
-                tokio::select! {
-                    () = self.clock.sleep(wait) => {}
-                    () = stopping.cancelled() => return,
-                }
-            }
+        let (clock, stopping) = (Arc::clone(&self.clock), tasks.stopping().clone());
+        let retention = Arc::new(self);
+        tasks.supervise("retention", clock, move || {
+            let (retention, stopping) = (Arc::clone(&retention), stopping.clone());
+            async move { _ = stopping.run_until_cancelled(retention.work()).await }
         });
+    }
+
+    async fn work(&self) {
+        loop {
+            let wait = self.forget_some().await.unwrap_or_else(|failure| {
+                error!(self.log, "cannot forget finished runs"; "error" => %failure);
+                LOOK
+            });
+            self.clock.sleep(wait).await;
+        }
     }
 
     /// A batch. How long to wait before the next.

@@ -33,9 +33,9 @@ use crate::{
     retention::Retention,
     store::{
         OpenError, Store, StoreError,
-        sqlite::{SqliteOptions, SqliteStore},
+        sqlite::{Owing, SqliteOptions, SqliteStore, WithoutStores},
     },
-    tasks::TaskSet,
+    tasks::{Fatal, TaskSet},
     time::{Clock, MachineClock, SteadyClock, SystemClock, Timestamp, within},
 };
 
@@ -91,10 +91,19 @@ pub struct Server {
     /// They end last: until then there may be something to send.
     outbox_tasks: TaskSet,
     store: Arc<dyn Store>,
+    journal_fatal: Fatal,
     clock: Arc<dyn Clock>,
     owner: OwnerId,
     stop_within: Duration,
     log: Logger,
+}
+
+/// Why a server must not live on.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    pub reason: String,
+    /// What is under way can still end. (Without a journal nothing can.)
+    pub may_stop: bool,
 }
 
 impl Server {
@@ -106,7 +115,7 @@ impl Server {
         log: &Logger,
     ) -> Result<Self, StartError> {
         let tasks = TaskSet::new(log.new(o!("component" => "tasks")));
-        let outbox_tasks = TaskSet::new(log.new(o!("component" => "outbox")));
+        let outbox_tasks = tasks.beside(log.new(o!("component" => "outbox")));
         let started = Self::set_up(settings, surroundings, &tasks, &outbox_tasks, log).await;
         if started.is_err() {
             tokio::join!(tasks.cut_off(), outbox_tasks.cut_off());
@@ -130,7 +139,10 @@ impl Server {
             max_bytes: settings.journal.max_bytes,
             outbox: settings.stores.is_some(),
         };
-        let store = before_journal(SqliteStore::open(options, log.new(o!("component" => "journal")))?);
+        let mut journal = SqliteStore::open(options, log.new(o!("component" => "journal")))?;
+        let owing = owing(settings, &mut journal, log).await?;
+        let journal_fatal = journal.fatal().clone();
+        let store = before_journal(journal);
         let floor = store.time_newest().await?;
         let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
@@ -161,6 +173,10 @@ impl Server {
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
         let owner = queue.owner().clone();
         let vitals = Arc::<Vitals>::default();
+        vitals.watch(tasks.panics().clone());
+        if owing == Owing::Everything {
+            vitals.owe_without_stores();
+        }
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             store: Arc::clone(&store),
             stores,
@@ -195,8 +211,13 @@ impl Server {
         })
         .await?;
 
-        let context =
-            ServerContext { coordinator, authenticator, clock: steady, stopping: tasks.stopping().clone() };
+        let context = ServerContext {
+            coordinator,
+            authenticator,
+            clock: steady,
+            body_values_max: settings.limits.body_values,
+            stopping: tasks.stopping().clone(),
+        };
         let address = format!("{}:{}", settings.listen.host, settings.listen.port);
         let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
         let mut addresses =
@@ -216,7 +237,17 @@ impl Server {
             "version" => env!("CARGO_PKG_VERSION"));
         let stop_within = settings.shutdown_timeout;
         let (tasks, outbox_tasks) = (tasks.clone(), outbox_tasks.clone());
-        Ok(Self { http, tasks, outbox_tasks, store, clock, owner, stop_within, log: log.clone() })
+        let log = log.clone();
+        Ok(Self { http, tasks, outbox_tasks, store, journal_fatal, clock, owner, stop_within, log })
+    }
+
+    /// Waits until something is gone that the server cannot do without. The
+    /// process should end then: the next one goes on with all of it.
+    pub async fn broken(&self) -> Broken {
+        tokio::select! {
+            reason = self.journal_fatal.declared() => Broken { reason, may_stop: false },
+            reason = self.tasks.fatal().declared() => Broken { reason, may_stop: true },
+        }
     }
 
     /// Where it listens.
@@ -227,7 +258,8 @@ impl Server {
     /// Stops: takes no new work, ends streams, lets requests and jobs finish,
     /// for as long as the settings allow.
     pub async fn stop(self) {
-        let Self { http, tasks, outbox_tasks, store, clock, owner, stop_within, log } = self;
+        let Self { http, tasks, outbox_tasks, store, journal_fatal: _, clock, owner, stop_within, log } =
+            self;
         info!(log, "stopping"; "within_seconds" => stop_within.as_secs_f64());
         // Streams end and dispatch stops with this; running jobs go on.
         tasks.stopping().cancel();
@@ -264,6 +296,35 @@ impl Server {
     }
 }
 
+/// By so much later than the machine's clock the journal's newest time must be
+/// for the clock to have been set back.
+const AHEAD_SECONDS: f64 = 1.0;
+
+/// What the journal owes to JARVIS stores that are not configured.
+async fn owing(settings: &Settings, journal: &mut SqliteStore, log: &Logger) -> Result<Owing, StartError> {
+    if settings.stores.is_some() {
+        journal.with_stores().await.map_err(StartError::TakeUp)?;
+        return Ok(Owing::Nothing);
+    }
+    let owing = journal
+        .without_stores(match settings.without_stores {
+            config::WithoutStores::Refuse => WithoutStores::Refuse,
+            config::WithoutStores::Owe => WithoutStores::Owe,
+            config::WithoutStores::Forget => WithoutStores::Forget,
+        })
+        .await?;
+    match owing {
+        Owing::Nothing => {}
+        Owing::Everything => {
+            warn!(log, "the JARVIS stores are not configured: what they are owed is kept until they are");
+        }
+        Owing::Forgotten(entries) => {
+            warn!(log, "what the JARVIS stores were owed is forgotten: they do not get it any more"; "entries" => entries);
+        }
+    }
+    Ok(owing)
+}
+
 /// The clock that everything is timed with. It begins no earlier than `floor`,
 /// the newest time that the journal knows.
 fn steady_clock(machine: Arc<dyn MachineClock>, floor: Option<Timestamp>, log: &Logger) -> SteadyClock {
@@ -272,7 +333,8 @@ fn steady_clock(machine: Arc<dyn MachineClock>, floor: Option<Timestamp>, log: &
         warn!(component, "the machine's clock was set: deadlines stay, times follow slowly"; "by_seconds" => seconds);
     });
     let ahead = clock.ahead_seconds();
-    if ahead > 0.0 {
+    // Less is how clocks are read, or adjusted: it says nothing.
+    if ahead >= AHEAD_SECONDS {
         warn!(log, "the journal knows later times than the machine's clock"; "ahead_seconds" => ahead);
     }
     clock
@@ -443,5 +505,67 @@ impl Peers {
         };
         let coordinator_url = settings.public_url.as_ref().map(|url| uri(url.as_str())).transpose()?;
         Ok(Executors { atomic, composite, coordinator_url, call_timeout: settings.calls.call_timeout })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    };
+
+    use async_trait::async_trait;
+    use slog::{Drain, OwnedKVList, Record};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+    /// Its wall stands still, and a part of a microsecond passes between two
+    /// looks at it.
+    #[derive(Default)]
+    struct Machine(AtomicU64);
+
+    #[async_trait]
+    impl Clock for Machine {
+        fn now(&self) -> Timestamp {
+            NOW
+        }
+        async fn sleep(&self, _: Duration) {}
+    }
+
+    impl MachineClock for Machine {
+        fn monotonic(&self) -> Duration {
+            Duration::from_nanos(self.0.fetch_add(427, Ordering::SeqCst))
+        }
+    }
+
+    #[derive(Default)]
+    struct Said(Mutex<Vec<String>>);
+
+    impl Drain for Said {
+        type Ok = ();
+        type Err = slog::Never;
+        fn log(&self, record: &Record<'_>, _: &OwnedKVList) -> Result<(), slog::Never> {
+            self.0.lock().expect("no panic").push(record.msg().to_string());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_start_warns_of_a_clock_that_was_set_back_and_not_of_how_it_is_read() {
+        for (floor, warnings) in [
+            (None, 0),
+            (Some(NOW), 0),
+            (Some(NOW + Duration::from_millis(999)), 0),
+            (Some(NOW + Duration::from_secs(2)), 1),
+        ] {
+            let said = Arc::new(Said::default());
+            let clock =
+                steady_clock(Arc::new(Machine::default()), floor, &Logger::root(Arc::clone(&said), o!()));
+            assert!(clock.now() >= floor.unwrap_or(NOW));
+            assert_eq!(said.0.lock().expect("no panic").len(), warnings, "{floor:?}");
+        }
     }
 }

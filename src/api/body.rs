@@ -2,9 +2,12 @@
 //! against the schema of their type (contract §3.1, §3.2).
 //!
 //! ```text
-//! content type ──> bytes ──> JSON value ──> shape ──> T ──> endpoint
-//!     │ 400          │ 413      │ 400         │ 400    │ 400
+//! content type ──> bytes ──> tree ──> shape ──> T ──> endpoint
+//!     │ 400          │ 413    │ 400     │ 400    │ 400
 //! ```
+//!
+//! Bounded are the bytes, the levels of nesting, and the number of JSON values:
+//! what a small text makes of itself in memory is not small.
 //!
 //! Dropshot's own `TypedBody` stops at the first error, says it in serde's
 //! words, answers 400 to what is too large (having read it all), and overlooks
@@ -22,13 +25,16 @@ use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use super::{errors::ApiError, shape::Shape, visit};
+use super::{errors::ApiError, shape::Shape, tree::Tree, visit};
 use crate::{
     coordinator::{FieldError, Step},
-    model::{NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunsCreateRequest, RunStartRequest},
+    model::{
+        JSON_LEVELS_MAX, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunsCreateRequest,
+        RunStartRequest,
+        json::canonical::{Bounds, Exceeded},
+    },
 };
 
 /// A type that requests have as their body.
@@ -64,7 +70,8 @@ impl<T: RequestBody> ExclusiveExtractor for Json<T> {
         request: hyper::Request<Body>,
     ) -> Result<Self, HttpError> {
         let limit = rqctx.request_body_max_bytes();
-        let body = receive(request, limit).await.and_then(|bytes| parse(&bytes));
+        let values = visit::body_values_max();
+        let body = receive(request, limit).await.and_then(|bytes| parse(&bytes, values));
         body.map(Self).map_err(|error| visit::refuse(&error))
     }
 
@@ -95,30 +102,38 @@ fn is_json(headers: &HeaderMap) -> bool {
     subtype == "json" || subtype.strip_suffix("+json").is_some_and(|prefix| !prefix.is_empty())
 }
 
-pub(super) fn parse<T: RequestBody>(bytes: &[u8]) -> Result<T, ApiError> {
-    parse_as(T::shape(), bytes)
+/// A body with at most so many JSON values.
+pub(super) fn parse<T: RequestBody>(bytes: &[u8], values_max: u64) -> Result<T, ApiError> {
+    parse_as(T::shape(), bytes, values_max)
 }
 
 /// A body of this type, as the door would read it if the API had such a body:
 /// for tests of the types.
 #[cfg(any(test, feature = "test-util"))]
 pub fn read_strictly<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, ApiError> {
-    parse_as(&Shape::of::<T>(), bytes)
+    parse_as(&Shape::of::<T>(), bytes, super::ListenConfig::DEFAULT_BODY_VALUES_MAX)
 }
 
-fn parse_as<T: DeserializeOwned>(shape: &Shape, bytes: &[u8]) -> Result<T, ApiError> {
+fn parse_as<T: DeserializeOwned>(shape: &Shape, bytes: &[u8], values_max: u64) -> Result<T, ApiError> {
     if bytes.is_empty() {
         return Err(invalid("missing", &["body"], "Field required"));
     }
     // serde_json refuses what is not JSON: NaN, 1e999, lone surrogates, bytes
-    // after the end, more than 128 levels.
-    let mut value: Value = serde_json::from_slice(bytes).map_err(|error| {
+    // after the end.
+    let bounds = Bounds::new(JSON_LEVELS_MAX, values_max);
+    let mut value = Tree::read(shape, bytes, &bounds).map_err(|error| {
         let location = vec!["body".into(), offset_of(bytes, error.line(), error.column()).into()];
-        ApiError::invalid(vec![FieldError {
-            kind: "json_invalid",
-            location,
-            message: "JSON decode error".into(),
-        }])
+        let (kind, message) = match bounds.exceeded() {
+            None => ("json_invalid", "JSON decode error".to_owned()),
+            Some(Exceeded::Levels) => (
+                "json_too_deep",
+                format!("The request body is nested more than {JSON_LEVELS_MAX} levels deep"),
+            ),
+            Some(Exceeded::Values) => {
+                ("json_too_many_values", format!("The request body has more than {values_max} JSON values"))
+            }
+        };
+        ApiError::invalid(vec![FieldError { kind, location, message }])
     })?;
     let errors = shape.check(&mut value);
     if !errors.is_empty() {
@@ -152,14 +167,16 @@ pub(super) fn invalid(kind: &'static str, location: &[&str], message: &str) -> A
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    const VALUES: u64 = 20;
 
     const GOOD: &str = r#"{"root_node_type_ref": {"node_type_id": "n", "version": "1"}, "input": {}}"#;
 
     fn refusal(bytes: &[u8]) -> Value {
-        let error = parse::<RunStartRequest>(bytes).expect_err(&String::from_utf8_lossy(bytes));
+        let error = parse::<RunStartRequest>(bytes, VALUES).expect_err(&String::from_utf8_lossy(bytes));
         let envelope = serde_json::to_value(error).unwrap();
         assert_eq!(envelope["error"]["code"], "invalid_request");
         envelope["error"]["details"]["errors"][0].clone()
@@ -188,7 +205,6 @@ mod tests {
     #[test]
     fn what_is_not_json_is_refused_with_its_offset() {
         let input = |value: &str| GOOD.replace("\"input\": {}", &format!("\"input\": {{\"x\": {value}}}"));
-        let deep = input(&format!("{}1{}", "[".repeat(200), "]".repeat(200)));
         for bytes in [
             input("NaN"),
             input("-Infinity"),
@@ -196,7 +212,6 @@ mod tests {
             input(r#""\ud800""#),
             input("01"),
             input("'x'"),
-            deep,
             format!("{GOOD} {{}}"),
             format!("{GOOD}x"),
             "{".into(),
@@ -211,6 +226,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_nested_too_deeply_or_has_too_many_values_is_refused_with_the_limit() {
+        // The body, its input, and then these.
+        let nested = |levels: usize| {
+            let content = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+            GOOD.replace("\"input\": {}", &format!("\"input\": {{\"x\": {content}}}"))
+        };
+        let read = |text: &str, values| parse::<RunStartRequest>(text.as_bytes(), values);
+        assert!(read(&nested(98), 200).is_ok(), "100 levels");
+        for levels in [99, 125, 126, 127, 128, 100_000] {
+            let error = read(&nested(levels), 200_000).unwrap_err();
+            let envelope = serde_json::to_value(error).unwrap();
+            let error = &envelope["error"]["details"]["errors"][0];
+            assert_eq!(error["type"], "json_too_deep", "{levels}");
+            assert_eq!(error["msg"], "The request body is nested more than 100 levels deep");
+        }
+        // The body, the reference and its two members, the input, and these.
+        let many = |items: usize| GOOD.replace("{}}", &format!("{{\"x\": [{}0]}}}}", "0,".repeat(items - 1)));
+        assert!(read(&many(14), VALUES).is_ok());
+        let error = refusal(many(15).as_bytes());
+        assert_eq!(
+            (&error["type"], &error["msg"]),
+            (&json!("json_too_many_values"), &json!("The request body has more than 20 JSON values"))
+        );
+        // What no member is for counts as well.
+        let unknown = GOOD.replace("{}}", &format!("{{}}, \"surprise\": [{}0]}}", "0,".repeat(20)));
+        assert_eq!(refusal(unknown.as_bytes())["type"], "json_too_many_values");
+    }
+
+    #[test]
     fn a_good_body_is_read_as_meant() {
         let text = GOOD.replace(
             "\"input\": {}",
@@ -218,17 +262,17 @@ mod tests {
                "input": {"keep": null, "big": 123456789012345678901234567890},
                "constraints": {"structural": {"max_depth": 123456789012345678901234567890}}"#,
         );
-        let request: RunStartRequest = parse(text.as_bytes()).unwrap();
+        let request: RunStartRequest = parse(text.as_bytes(), VALUES).unwrap();
         assert_eq!(request.run_id.unwrap().as_str(), "last");
         assert_eq!(request.metadata, None);
-        assert!(request.input["keep"].is_null());
+        assert_eq!(request.input.as_str(), r#"{"big":1.2345678901234568e+29,"keep":null}"#);
         assert_eq!(request.constraints.unwrap().structural.unwrap().max_depth, Some(u64::MAX));
     }
 
     #[test]
     fn errors_do_not_echo_values() {
         let text = GOOD.replace("\"input\": {}", r#""input": "secret", "run_id": {"secret": "secret"}"#);
-        let error = parse::<RunStartRequest>(text.as_bytes()).unwrap_err();
+        let error = parse::<RunStartRequest>(text.as_bytes(), VALUES).unwrap_err();
         assert!(!serde_json::to_string(&error).unwrap().contains("secret"));
     }
 }

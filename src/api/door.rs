@@ -64,6 +64,9 @@ pub(super) trait Doorkeeper: ServerContext {
         path: &str,
         headers: &HeaderMap,
     ) -> impl Future<Output = Result<Admission, AuthError>> + Send;
+
+    /// How many JSON values a body may have.
+    fn body_values_max(&self) -> u64;
 }
 
 /// The API to serve: `inner`, behind a door.
@@ -88,7 +91,8 @@ pub(super) fn behind_door<C: Doorkeeper>(inner: ApiDescription<C>) -> ApiDescrip
                         "caller" => caller.as_ref().map(Principal::subject));
                     rqctx.endpoint = route.endpoint;
                     limit_size(&request, rqctx.request_body_max_bytes())?;
-                    visit::conduct(caller, route.handler.handle_request(rqctx, request)).await
+                    let values = rqctx.context().body_values_max();
+                    visit::conduct(caller, values, route.handler.handle_request(rqctx, request)).await
                 };
                 // Dropshot would break the connection off.
                 let served = AssertUnwindSafe(served).catch_unwind().await;

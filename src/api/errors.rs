@@ -25,7 +25,8 @@ use super::visit;
 use crate::{
     auth::AuthError,
     coordinator::{CoordinatorError, FieldError, Step},
-    model::{Error, ErrorEnvelope, Map},
+    model::{Error, ErrorEnvelope},
+    store::StoreError,
 };
 
 /// A request that failed, with all that is said about it and to whom.
@@ -39,13 +40,21 @@ struct Failure {
     envelope: ErrorEnvelope,
     /// For the log only.
     internal: Option<String>,
+    /// Whoever found it out has said so in the log, once for all.
+    is_known: bool,
 }
 
 impl ApiError {
     fn new(status: ErrorStatusCode, code: &str, message: impl Into<String>, retryable: Option<bool>) -> Self {
         let error = Error { retryable, ..Error::new(code, message) };
         let envelope = ErrorEnvelope { error, extensions: None };
-        Self(Box::new(Failure { status, headers: HeaderMap::new(), envelope, internal: None }))
+        Self(Box::new(Failure {
+            status,
+            headers: HeaderMap::new(),
+            envelope,
+            internal: None,
+            is_known: false,
+        }))
     }
 
     /// Something that should not happen. `why` is for the log.
@@ -93,15 +102,15 @@ impl ApiError {
 
     /// Our own faults go to the log; those of callers are theirs to see.
     pub(super) fn record(&self, log: &Logger) {
-        let Failure { status, envelope, .. } = &*self.0;
-        if status.as_status().is_server_error() {
+        let Failure { status, envelope, is_known, .. } = &*self.0;
+        if status.as_status().is_server_error() && !is_known {
             warn!(log, "request failed";
                 "status" => status.as_u16(), "code" => &envelope.error.code, "reason" => %self);
         }
     }
 
     pub(super) fn into_response(self) -> Response<Body> {
-        let Failure { status, headers, envelope, internal: _ } = *self.0;
+        let Failure { status, headers, envelope, internal: _, is_known: _ } = *self.0;
         // The envelope is strings and JSON values: this cannot fail.
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
@@ -119,9 +128,11 @@ impl From<CoordinatorError> for ApiError {
             ErrorStatusCode::from_u16(facts.status).unwrap_or(ErrorStatusCode::INTERNAL_SERVER_ERROR);
         let mut api_error = Self::new(status, facts.code, error.to_string(), facts.retryable);
         api_error.0.internal = error.internal();
+        api_error.0.is_known =
+            matches!(error, CoordinatorError::Store(StoreError::Full(_) | StoreError::Reserved));
         if let CoordinatorError::Invalid(errors) = &error {
             let errors = errors.iter().map(field_error).collect();
-            api_error.0.envelope.error.details = Some(Map::from_iter([("errors".into(), errors)]));
+            api_error.0.envelope.error.details = Some([("errors", errors)].into());
         }
         api_error
     }

@@ -5,7 +5,7 @@
 //!   path.rs     colon verbs
 //!   visit.rs    the caller, on its way in; the error, on its way out
 //! mod.rs      the endpoints: take the request apart, call the coordinator, wrap the answer
-//!   body.rs     JSON in, checked by shape.rs
+//!   body.rs     JSON in: read by tree.rs, checked by shape.rs
 //!   stream.rs   lines out
 //!   nodelay.rs  … without waiting
 //!   errors.rs   failures out
@@ -30,6 +30,7 @@ mod shape;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod visit;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -73,6 +74,8 @@ pub struct ServerContext {
     pub authenticator: Arc<Authenticator>,
     /// What everything is timed with.
     pub clock: Arc<SteadyClock>,
+    /// How many JSON values a request body may have.
+    pub body_values_max: u64,
     /// Cancelled when the server begins to stop: streams that wait for more
     /// events end then, because closing waits for them.
     pub stopping: CancellationToken,
@@ -81,6 +84,10 @@ pub struct ServerContext {
 impl door::Doorkeeper for ServerContext {
     async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admission, AuthError> {
         self.authenticator.authenticate(path, headers).await
+    }
+
+    fn body_values_max(&self) -> u64 {
+        self.body_values_max
     }
 }
 
@@ -95,6 +102,7 @@ pub struct ListenConfig {
 
 impl ListenConfig {
     pub const DEFAULT_BODY_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+    pub const DEFAULT_BODY_VALUES_MAX: u64 = 200_000;
 }
 
 /// Listens, and serves until [`HttpServer::close`].
@@ -168,7 +176,7 @@ struct NodeRunPath {
 /// Report how the service is doing
 #[endpoint { method = GET, path = "/v1/health", operation_id = "health", tags = ["health"] }]
 async fn health_get(rq: Rq) -> Answer<HttpResponseOk<Health>> {
-    let ServerContext { coordinator, authenticator, clock, stopping: _ } = rq.context();
+    let ServerContext { coordinator, authenticator, clock, body_values_max: _, stopping: _ } = rq.context();
     // Who gets no requests because of missing keys would never fetch any.
     authenticator.warm_up();
     let health = health::with_signing_keys(coordinator.health().await, &authenticator.status());

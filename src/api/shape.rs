@@ -9,15 +9,17 @@
 //! is refused when a shape is compiled (and a test compiles them all), so that
 //! no constraint is overlooked in silence.
 //!
-//! The good case costs one walk and allocates nothing.
+//! The good case costs one walk and allocates nothing. What is read at all is
+//! decided by the shape, too: see `tree`.
 
 use schemars::{
     JsonSchema,
     r#gen::SchemaSettings,
     schema::{InstanceType, ObjectValidation, Schema, SchemaObject, SingleOrVec},
 };
-use serde_json::Value;
+use serde_json::{Number, Value};
 
+use super::tree::Tree;
 use crate::{
     coordinator::{FieldError, Step},
     time::Timestamp,
@@ -25,8 +27,8 @@ use crate::{
 
 /// Lists may have so many objects, each of which is work …
 const MAX_OBJECTS: usize = 1_000;
-/// … or so many plain values.
-const MAX_SCALARS: usize = 10_000;
+/// … or so many plain values; objects, so many members that are looked into.
+pub(super) const MAX_SCALARS: usize = 10_000;
 /// Nobody reads on after this many errors.
 const MAX_ERRORS: usize = 100;
 /// Names of unknown members are cut off here: we do not echo input.
@@ -156,41 +158,94 @@ impl Shape {
         })
     }
 
+    /// An object with any members, into which nothing looks.
+    pub(super) fn is_free_form(&self) -> bool {
+        matches!(self, Self::Map(values) if matches!(**values, Self::Any))
+    }
+
+    /// An object into which something looks.
+    pub(super) fn has_members(&self) -> bool {
+        matches!(self, Self::Object(_) | Self::Map(_)) && !self.is_free_form()
+    }
+
+    /// The shape of a member of this name; none if there is none.
+    pub(super) fn member(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Map(values) => Some(values),
+            Self::Object(members) => {
+                let at = members.binary_search_by(|member| member.name.as_str().cmp(name)).ok()?;
+                Some(&members[at].shape)
+            }
+            Self::Any
+            | Self::List { .. }
+            | Self::Text(_)
+            | Self::Word(_)
+            | Self::Integer { .. }
+            | Self::Number { .. }
+            | Self::Boolean => None,
+        }
+    }
+
+    /// It has a member of this very name.
+    pub(super) fn names(&self, name: &str) -> bool {
+        matches!(self, Self::Object(_)) && self.member(name).is_some()
+    }
+
+    /// The shape of a list's items, and how many of them there may be.
+    pub(super) fn items(&self) -> Option<(&Self, usize)> {
+        match self {
+            Self::List { items, .. } => Some((items, items.most())),
+            Self::Any
+            | Self::Map(_)
+            | Self::Object(_)
+            | Self::Text(_)
+            | Self::Word(_)
+            | Self::Integer { .. }
+            | Self::Number { .. }
+            | Self::Boolean => None,
+        }
+    }
+
+    /// How many of these a list may have.
+    fn most(&self) -> usize {
+        if matches!(self, Self::Object(_)) { MAX_OBJECTS } else { MAX_SCALARS }
+    }
+
     /// Everything that is wrong with `body`, always in the same order.
     /// Integers that are too large for us become the largest that is not.
-    pub(super) fn check(&self, body: &mut Value) -> Vec<FieldError> {
+    pub(super) fn check(&self, body: &mut Tree) -> Vec<FieldError> {
         let mut errors = Vec::new();
         self.walk(body, &Place::Body, &mut errors);
         errors
     }
 
-    fn walk(&self, value: &mut Value, place: &Place<'_>, errors: &mut Vec<FieldError>) {
+    fn walk(&self, value: &mut Tree, place: &Place<'_>, errors: &mut Vec<FieldError>) {
         let mut wrong = |kind, message: &str| place.wrong(errors, kind, message);
         match (self, value) {
-            (Self::Any, _) | (Self::Boolean, Value::Bool(_)) => (),
-            (Self::Map(values), Value::Object(given)) => walk_map(values, given, place, errors),
+            (Self::Any, _) | (Self::Boolean, Tree::Boolean(_)) | (Self::Map(_), Tree::Free(_)) => (),
+            (Self::Map(values), Tree::Object(given)) => walk_map(values, given, place, errors),
             (Self::Map(_), _) => wrong("dict_type", "Input should be a valid dictionary"),
             (Self::Boolean, _) => wrong("bool_type", "Input should be a valid boolean"),
-            (Self::Object(members), Value::Object(given)) => walk_members(members, given, place, errors),
+            (Self::Object(members), Tree::Object(given)) => walk_members(members, given, place, errors),
             (Self::Object(_), _) => wrong(
                 "model_attributes_type",
                 "Input should be a valid dictionary or object to extract fields from",
             ),
-            (Self::List { items, min }, Value::Array(given)) => {
-                check_length(given.len(), *min, items, place, errors);
-                for (index, item) in given.iter_mut().enumerate().take(MAX_SCALARS) {
+            (Self::List { items, min }, Tree::List(given, length)) => {
+                check_length(*length, *min, items, place, errors);
+                for (index, item) in given.iter_mut().enumerate() {
                     items.walk(item, &Place::Index(place, index), errors);
                 }
             }
             (Self::List { .. }, _) => wrong("list_type", "Input should be a valid list"),
-            (Self::Text(format), Value::String(text)) => {
+            (Self::Text(format), Tree::Text(text)) => {
                 if let Err((kind, message)) = format.check(text) {
                     wrong(kind, &message);
                 }
             }
             (Self::Text(_), _) => wrong("string_type", "Input should be a valid string"),
             (Self::Word(words), value) => {
-                let known = value.as_str().is_some_and(|given| words.iter().any(|word| word == given));
+                let known = value.as_text().is_some_and(|given| words.iter().any(|word| word == given));
                 if !known {
                     wrong("enum", &format!("Input should be {}", one_of(words)));
                 }
@@ -200,11 +255,12 @@ impl Shape {
                     wrong("greater_than_equal", &at_least(*min));
                 }
                 Integer::Is(_) => (),
-                Integer::Huge => *value = u64::MAX.into(),
+                Integer::Huge => *value = Tree::Number(u64::MAX.into()),
                 Integer::Negative => wrong("greater_than_equal", &at_least(*min)),
                 Integer::No => wrong("int_type", "Input should be a valid integer"),
             },
-            (Self::Number { min, max }, value) => match (value.as_f64(), min, max) {
+            (Self::Number { min, max }, value) => match (as_number(value).and_then(Number::as_f64), min, max)
+            {
                 (None, _, _) => wrong("float_type", "Input should be a valid number"),
                 (Some(number), Some(min), _) if number < *min => {
                     wrong("greater_than_equal", &at_least(*min));
@@ -220,14 +276,15 @@ impl Shape {
 
 fn walk_members(
     members: &[Member],
-    given: &mut serde_json::Map<String, Value>,
+    given: &mut [(String, Tree)],
     place: &Place<'_>,
     errors: &mut Vec<FieldError>,
 ) {
     let mut known = 0;
     for Member { name, required, shape } in members {
         let place = Place::Member(place, name);
-        match given.get_mut(name) {
+        let found = given.binary_search_by(|(given, _)| given.cmp(name)).ok();
+        match found.map(|at| &mut given[at].1) {
             None if *required => place.wrong(errors, "missing", "Field required"),
             None => (),
             Some(value) => {
@@ -240,29 +297,27 @@ fn walk_members(
     }
     if known < given.len() {
         let is_known = |name: &str| members.binary_search_by(|member| member.name.as_str().cmp(name)).is_ok();
-        let mut unknown: Vec<&String> = given.keys().filter(|name| !is_known(name)).collect();
-        unknown.sort();
-        for name in unknown {
+        for name in given.iter().map(|(name, _)| name).filter(|name| !is_known(name)) {
             Place::Member(place, name).wrong(errors, "extra_forbidden", "Extra inputs are not permitted");
         }
     }
 }
 
-fn walk_map(
-    values: &Shape,
-    given: &mut serde_json::Map<String, Value>,
-    place: &Place<'_>,
-    errors: &mut Vec<FieldError>,
-) {
-    if !matches!(values, Shape::Any) {
-        for (name, value) in given {
-            values.walk(value, &Place::Member(place, name), errors);
-        }
+fn walk_map(values: &Shape, given: &mut [(String, Tree)], place: &Place<'_>, errors: &mut Vec<FieldError>) {
+    if given.len() > MAX_SCALARS {
+        let message = format!(
+            "Dictionary should have at most {MAX_SCALARS} items after validation, not {}",
+            given.len()
+        );
+        place.wrong(errors, "too_long", &message);
+    }
+    for (name, value) in given {
+        values.walk(value, &Place::Member(place, name), errors);
     }
 }
 
 fn check_length(length: usize, min: usize, items: &Shape, place: &Place<'_>, errors: &mut Vec<FieldError>) {
-    let max = if matches!(items, Shape::Object(_)) { MAX_OBJECTS } else { MAX_SCALARS };
+    let max = items.most();
     let items = |count| if count == 1 { "item" } else { "items" };
     if length < min {
         let message =
@@ -283,10 +338,14 @@ enum Integer {
     No,
 }
 
+fn as_number(value: &Tree) -> Option<&Number> {
+    if let Tree::Number(number) = value { Some(number) } else { None }
+}
+
 /// The parser has no integers beyond 64 bits: it makes floating point numbers
 /// of them. So such a number is one, however it was written.
-fn read_integer(value: &Value) -> Integer {
-    let Value::Number(number) = value else { return Integer::No };
+fn read_integer(value: &Tree) -> Integer {
+    let Some(number) = as_number(value) else { return Integer::No };
     if let Some(number) = number.as_u64() {
         Integer::Is(number)
     } else if number.is_i64() || number.as_f64().is_some_and(|number| number < -TWO_TO_THE_63) {
@@ -359,10 +418,17 @@ mod tests {
     use super::*;
     use crate::model::{
         NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunsCreateRequest, RunStartRequest,
+        json::canonical::Bounds,
     };
 
-    fn errors_of<T: JsonSchema>(mut body: Value) -> Vec<(&'static str, String)> {
-        let errors = Shape::of::<T>().check(&mut body);
+    fn read(shape: &Shape, body: &Value) -> Tree {
+        let bounds = Bounds::levels(100);
+        Tree::read(shape, body.to_string().as_bytes(), &bounds).expect("JSON")
+    }
+
+    fn errors_of<T: JsonSchema>(body: Value) -> Vec<(&'static str, String)> {
+        let shape = Shape::of::<T>();
+        let errors = shape.check(&mut read(&shape, &body));
         let place =
             |error: &FieldError| error.location.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
         errors.iter().map(|error| (error.kind, place(error))).collect()
@@ -376,6 +442,13 @@ mod tests {
 
     fn structural(limits: &Value) -> Value {
         start("constraints", json!({ "structural": limits }))
+    }
+
+    fn labels(count: usize) -> Value {
+        (0..count)
+            .map(|number| (format!("label {number}"), json!("v")))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     }
 
     #[test]
@@ -396,6 +469,16 @@ mod tests {
             (start("run_id", json!(1)), "string_type", "body.run_id"),
             (start("metadata", json!({"labels": {"l": 1}})), "string_type", "body.metadata.labels.l"),
             (start("metadata", json!({"labels": {"l": null}})), "string_type", "body.metadata.labels.l"),
+            (
+                start("metadata", json!({"labels": labels(MAX_SCALARS + 1)})),
+                "too_long",
+                "body.metadata.labels",
+            ),
+            (
+                start("metadata", json!({"labels": labels(MAX_SCALARS + 9)})),
+                "too_long",
+                "body.metadata.labels",
+            ),
             (structural(&json!({"max_depth": "1"})), "int_type", "body.constraints.structural.max_depth"),
             (structural(&json!({"max_depth": true})), "int_type", "body.constraints.structural.max_depth"),
             (structural(&json!({"max_depth": 1.0})), "int_type", "body.constraints.structural.max_depth"),
@@ -502,9 +585,24 @@ mod tests {
 
     #[test]
     fn integers_of_any_size_are_integers() {
-        let mut body = structural(&json!({"max_depth": u64::MAX, "max_total_nodes_per_run": 1e25}));
-        assert_eq!(Shape::of::<RunStartRequest>().check(&mut body), []);
-        assert_eq!(body["constraints"]["structural"]["max_total_nodes_per_run"], json!(u64::MAX));
+        let shape = Shape::of::<RunStartRequest>();
+        let body = structural(&json!({"max_depth": u64::MAX, "max_total_nodes_per_run": 1e25}));
+        let mut body = read(&shape, &body);
+        assert_eq!(shape.check(&mut body), []);
+        let request: RunStartRequest = serde::Deserialize::deserialize(body).expect("a request");
+        let limits = request.constraints.and_then(|given| given.structural).expect("limits");
+        assert_eq!((limits.max_depth, limits.max_total_nodes_per_run), (Some(u64::MAX), Some(u64::MAX)));
+    }
+
+    #[test]
+    fn a_member_is_found_however_many_there_are_before_it() {
+        let body = format!(
+            r#"{{{}"input": 1}}"#,
+            (0..MAX_SCALARS + 9).map(|n| format!("\"a{n}\": 1, ")).collect::<String>()
+        );
+        let shape = Shape::of::<RunStartRequest>();
+        let mut body = Tree::read(&shape, body.as_bytes(), &Bounds::levels(100)).expect("JSON");
+        assert_eq!(shape.check(&mut body)[0].kind, "dict_type");
     }
 
     #[test]
@@ -513,15 +611,16 @@ mod tests {
         for index in 0..1000 {
             body[format!("{index}{}", "x".repeat(1000))] = json!(1);
         }
-        let errors = Shape::of::<RunStartRequest>().check(&mut body);
+        let shape = Shape::of::<RunStartRequest>();
+        let errors = shape.check(&mut read(&shape, &body));
         assert_eq!(errors.len(), MAX_ERRORS);
         assert!(errors.iter().all(|error| error.location[1].to_string().len() <= MAX_NAME));
     }
 
     #[test]
     fn an_enum_names_its_words() {
-        let mut body = json!({"state": "done"});
-        let errors = Shape::of::<NodeRunCompleteRequest>().check(&mut body);
+        let shape = Shape::of::<NodeRunCompleteRequest>();
+        let errors = shape.check(&mut read(&shape, &json!({"state": "done"})));
         assert_eq!(errors[0].message, "Input should be 'succeeded', 'failed' or 'canceled'");
     }
 }

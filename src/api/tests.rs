@@ -49,6 +49,10 @@ struct Keeper {
 }
 
 impl Doorkeeper for Keeper {
+    fn body_values_max(&self) -> u64 {
+        1000
+    }
+
     async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admission, AuthError> {
         if path.starts_with("/v1/open") {
             return Ok(Admission::Exempt);

@@ -20,11 +20,12 @@ use dropshot::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::errors::ApiError;
+use super::{ListenConfig, errors::ApiError};
 use crate::auth::{AuthError, Principal};
 
 struct Visit {
     caller: Cell<Option<Principal>>,
+    body_values_max: u64,
     failure: Cell<Option<ApiError>>,
 }
 
@@ -32,19 +33,26 @@ tokio::task_local! {
     static VISIT: Visit;
 }
 
-/// Lets `endpoint` work for `caller`. If it fails, the error is the one that
+/// Lets `endpoint` work for `caller`, on a body of at most so many JSON values.
+/// If it fails, the error is the one that
 /// it (or its extractors) left, not what dropshot made of that.
 pub(super) async fn conduct<T, E>(
     caller: Option<Principal>,
+    body_values_max: u64,
     endpoint: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ApiError> {
-    let visit = Visit { caller: Cell::new(caller), failure: Cell::new(None) };
+    let visit = Visit { caller: Cell::new(caller), body_values_max, failure: Cell::new(None) };
     let answered = async {
         let answer = endpoint.await;
         answer.map_err(|_| VISIT.with(|visit| visit.failure.take()))
     };
     let answer = VISIT.scope(visit, answered).await;
     answer.map_err(|left| left.unwrap_or_else(|| ApiError::internal("an endpoint failed and left no error")))
+}
+
+/// How many JSON values the body of this request may have.
+pub(super) fn body_values_max() -> u64 {
+    VISIT.try_with(|visit| visit.body_values_max).unwrap_or(ListenConfig::DEFAULT_BODY_VALUES_MAX)
 }
 
 /// Leaves `error` for the door. The first one counts: dropshot converts it on,

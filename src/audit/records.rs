@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Findings, Scene};
 use crate::{
-    model::{Extensions, NodeKind, NodeRunState, SideEffectClass, StructuralConstraints},
+    model::{ConstraintEnvelope, Extensions, NodeKind, NodeRunState, SideEffectClass, StructuralConstraints},
     record::{AttemptOutcome, Job, NodeRecord},
 };
 
@@ -112,7 +111,8 @@ fn place(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
 fn counters(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
     let children = scene.children.get(node.id()).copied().unwrap_or_default();
     findings.same("a node counts its children", &node.id(), &node.children, &children);
-    let shown = extension(node.node.extensions.as_ref(), "decomposition_rounds").cloned();
+    let shown = extension(node.node.extensions.as_ref(), "decomposition_rounds")
+        .and_then(|text| serde_json::from_str::<Value>(text).ok());
     let rounds = (node.rounds > 0).then(|| json!(node.rounds));
     findings.same("a node shows its rounds", &node.id(), &shown, &rounds);
     let fits = node.rounds <= node.children && (node.children == 0 || node.rounds > 0);
@@ -134,13 +134,13 @@ fn limits(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
 
 fn structural(extensions: Option<&Extensions>) -> Option<StructuralConstraints> {
     let constraints = extension(extensions, "constraints")?;
-    StructuralConstraints::deserialize(constraints.get("structural")?).ok()
+    serde_json::from_str::<ConstraintEnvelope>(constraints).ok()?.structural
 }
 
 /// One of our own, however it is spelled.
-fn extension<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&'m Value> {
-    let map = extensions?;
-    map.get(key).or_else(|| map.get(&format!("jarvis.{key}")))
+fn extension<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&'m str> {
+    let extensions = extensions?;
+    extensions.raw(key).or_else(|| extensions.raw(&format!("jarvis.{key}")))
 }
 
 /// A node in a violation: enough to find it, without all that it carries.

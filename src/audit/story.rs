@@ -62,32 +62,34 @@ fn beginning_and_end(scene: &Scene<'_>, findings: &mut Findings) {
 /// What the events alone say.
 #[derive(Default)]
 struct Story<'h> {
-    run_ended_as: Option<&'h Value>,
-    nodes: BTreeMap<&'h NodeRunId, NodeStory<'h>>,
+    run_ended_as: Option<Value>,
+    nodes: BTreeMap<&'h NodeRunId, NodeStory>,
 }
 
 #[derive(Default)]
-struct NodeStory<'h> {
+struct NodeStory {
     /// What was said when it was announced, each time.
     assigned: Vec<Value>,
     children: u64,
     rounds: u64,
     evaluation: Option<Value>,
+    /// The newest that somebody reported; the other may be the coordinator's.
+    verdict: Option<Value>,
     recovery: Vec<Value>,
     /// What was said when it was over, each time.
-    executed: Vec<Told<'h>>,
+    executed: Vec<Told>,
     allowed: u32,
 }
 
 /// Of an atomic node's end: how, and whether it was executed at all.
-type Told<'h> = (Option<&'h Value>, Option<&'h Value>);
+type Told = (Option<Value>, Option<Value>);
 
 impl<'h> Story<'h> {
     fn of(events: &'h [RunEvent], findings: &mut Findings) -> Self {
         let mut story = Self::default();
         for event in events {
             let says = |member: &str| event.data.as_ref().and_then(|data| data.get(member));
-            let data = || Value::Object(event.data.clone().unwrap_or_default());
+            let data = || Value::from(event.data.clone().unwrap_or_default());
             if event.type_ == RunEventType::RunCompleted {
                 story.run_ended_as = says("state");
             }
@@ -96,16 +98,21 @@ impl<'h> Story<'h> {
             match event.type_ {
                 RunEventType::NodeRunAssigned => node.assigned.push(data()),
                 RunEventType::CompositeDecomposed => {
-                    let count = says("node_run_count").and_then(Value::as_u64);
+                    let count = says("node_run_count").as_ref().and_then(Value::as_u64);
                     findings.rule("a round says how many it made", count.is_some(), || format!("{event:?}"));
                     node.rounds += 1;
                     node.children += count.unwrap_or_default();
                 }
                 RunEventType::AtomicExecuted => node.executed.push((says("state"), says("executed"))),
-                RunEventType::NodeEvaluated => node.evaluation = Some(data()),
+                RunEventType::NodeEvaluated => {
+                    if says("reason_code").as_ref().and_then(Value::as_str) != Some("atomic_completed") {
+                        node.verdict = Some(data());
+                    }
+                    node.evaluation = Some(data());
+                }
                 RunEventType::RecoveryApplied => node.recovery.push(data()),
                 RunEventType::PolicyDecided => {
-                    let is = |member, value| says(member).and_then(Value::as_str) == Some(value);
+                    let is = |member, value| says(member).as_ref().and_then(Value::as_str) == Some(value);
                     node.allowed += u32::from(is("action", "node.run.execute") && is("decision", "allow"));
                 }
                 RunEventType::RunStarted
@@ -120,7 +127,7 @@ impl<'h> Story<'h> {
     fn agrees(&self, scene: &Scene<'_>, findings: &mut Findings) {
         let run = scene.run;
         let ended_as = run.is_terminal().then(|| json!(run.run.state));
-        findings.same("a run ends as was told", &run.id(), &self.run_ended_as, &ended_as.as_ref());
+        findings.same("a run ends as was told", &run.id(), &self.run_ended_as, &ended_as);
         let stranger = self.nodes.keys().find(|node| !scene.nodes.contains_key(**node));
         findings.rule("events are about nodes that exist", stranger.is_none(), || format!("{stranger:?}"));
         for node in scene.nodes.values() {
@@ -132,7 +139,7 @@ impl<'h> Story<'h> {
     }
 }
 
-impl NodeStory<'_> {
+impl NodeStory {
     fn agrees(&self, node: &NodeRecord, findings: &mut Findings) {
         let id = node.id();
         let assigned = match &node.node.parent_node_run_id {
@@ -142,10 +149,14 @@ impl NodeStory<'_> {
         findings.same("a node was announced once, for what it is", &id, &self.assigned, &vec![assigned]);
         let counted = (self.children, self.rounds);
         findings.same("children and rounds were told", &id, &counted, &(node.children, node.rounds));
-        let judged = json!(self.evaluation);
-        findings.same("the newest judgement stands", &id, &judged, &json!(node.node.evaluation_result));
-        let recovered = json!(node.node.recovery_actions.as_deref().unwrap_or_default());
-        findings.same("every recovery was told", &id, &json!(self.recovery), &recovered);
+        // Of programs that let the coordinator's own replace a verdict, too.
+        let judged = json!(node.node.evaluation_result);
+        let newest = match json!(self.verdict) == judged {
+            true => json!(self.verdict),
+            false => json!(self.evaluation),
+        };
+        findings.same("the newest judgement stands", &id, &newest, &judged);
+        self.recoveries(node, findings);
         self.told_once(node, findings);
         let permitted = node.attempt <= self.allowed;
         findings.rule("no attempt without permission", permitted, || {
@@ -153,14 +164,26 @@ impl NodeStory<'_> {
         });
     }
 
+    /// Every recovery was told; the node has the newest, and says how many more
+    /// there were.
+    fn recoveries(&self, node: &NodeRecord, findings: &mut Findings) {
+        let kept = node.node.recovery_actions.as_deref().unwrap_or_default();
+        let dropped =
+            node.node.extensions.as_ref().and_then(|own| own.get("jarvis.recovery_actions_dropped"));
+        let dropped =
+            dropped.as_ref().and_then(Value::as_u64).and_then(|dropped| usize::try_from(dropped).ok());
+        let told = self.recovery.get(dropped.unwrap_or_default()..);
+        findings.same("every recovery was told", &node.id(), &json!(told), &json!(kept));
+    }
+
     /// Consumers count one `atomic_executed` for each atomic node, when it is
     /// over.
     fn told_once(&self, node: &NodeRecord, findings: &mut Findings) {
         let state = json!(node.node.state);
         let never = Value::Bool(false);
-        let expected: Vec<Told<'_>> = match (node.node.kind, node.is_terminal()) {
+        let expected: Vec<Told> = match (node.node.kind, node.is_terminal()) {
             (Some(NodeKind::Atomic), true) => {
-                vec![(Some(&state), node.node.started_at.is_none().then_some(&never))]
+                vec![(Some(state), node.node.started_at.is_none().then_some(never))]
             }
             (Some(NodeKind::Atomic), false) | (Some(NodeKind::Composite) | None, _) => Vec::new(),
         };

@@ -31,7 +31,7 @@ impl Told {
         let told = |seq, type_, path, data: serde_json::Value| {
             let mut told = event("a", seq, path).event;
             told.type_ = type_;
-            told.data = data.as_object().cloned();
+            told.data = data.as_object().cloned().map(Into::into);
             told
         };
         let events = vec![
@@ -86,7 +86,7 @@ fn the_truth_is_let_pass() {
 #[test]
 fn each_lie_is_found() {
     type Lie = fn(&mut Told);
-    let lies: [(&str, Lie); 15] = [
+    let lies: [(&str, Lie); 18] = [
         ("a live node has a wake-up", |told| told.nodes[0].wake = None),
         ("a live node has a deadline", |told| told.nodes[0].deadline = None),
         ("a run has a deadline until it is over", |told| told.run.deadline = None),
@@ -116,6 +116,16 @@ fn each_lie_is_found() {
             told.nodes[0].attempt = 2;
             told.nodes[0].node.kind = Some(crate::model::NodeKind::Atomic);
             told.attempts.push(failed(told, true));
+        }),
+        ("the newest judgement stands", |told| {
+            told.nodes[0].node.evaluation_result = serde_json::from_value(json!({"status": "fail"})).ok();
+        }),
+        ("every recovery was told", |told| {
+            told.nodes[0].node.recovery_actions = serde_json::from_value(json!([{"type": "abort"}])).ok();
+        }),
+        ("every recovery was told", |told| {
+            let dropped = json!({"jarvis.recovery_actions_dropped": 1});
+            told.nodes[0].node.extensions = dropped.as_object().cloned().map(Into::into);
         }),
         ("only what was begun is recorded", |told| {
             told.attempts.push(lost(told, 2));

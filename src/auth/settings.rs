@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use jsonwebtoken::Algorithm;
 use url::Url;
 
-use crate::config::Vars;
+use crate::config::vars::{SWITCH_WORDS, Vars, switch};
 
 const KEYCLOAK_ISSUER: &str = "http://localhost:8080/realms/arp-dev";
 
@@ -84,8 +84,9 @@ impl AuthSettings {
         let issuer =
             vars.trimmed("ARP_AUTH_ISSUER").or_else(|| profile.and_then(Profile::issuer).map(str::to_owned));
         let audience = vars.first(&["ARP_AUTH_AUDIENCE", "ARP_AUTH_SERVICE_ID"]);
+        let demanded = is_on(vars, "ARP_AUTH_REQUIRE_AUDIENCE")?;
         if audience.is_none() {
-            audience_may_be_missing(profile, mode, is_on(vars, "ARP_AUTH_REQUIRE_AUDIENCE"))?;
+            audience_may_be_missing(profile, mode, demanded)?;
         }
         let algorithms = algorithms(vars.trimmed("ARP_AUTH_ALGORITHMS"))?;
         let clock_skew = clock_skew(vars.trimmed("ARP_AUTH_CLOCK_SKEW_SECONDS"))?;
@@ -243,12 +244,15 @@ fn algorithms(list: Option<String>) -> Result<Vec<Algorithm>, String> {
     Ok(algorithms)
 }
 
-/// 32 bits, so that no instant plus the skew overflows.
+/// Clocks that are a day apart are not worth comparing: with more than that,
+/// tokens that have expired would be as good as others.
+const SKEW_MAX: u32 = 24 * 3600;
+
 fn clock_skew(value: Option<String>) -> Result<Duration, String> {
     let Some(value) = value else { return Ok(Duration::from_secs(60)) };
     match value.parse::<u32>() {
-        Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
-        Err(_) => Err(format!("Invalid ARP_AUTH_CLOCK_SKEW_SECONDS: '{value}'")),
+        Ok(seconds) if seconds <= SKEW_MAX => Ok(Duration::from_secs(seconds.into())),
+        Ok(_) | Err(_) => Err(format!("Invalid ARP_AUTH_CLOCK_SKEW_SECONDS: '{value}'")),
     }
 }
 
@@ -280,10 +284,10 @@ fn invalid(name: &str, value: &str) -> String {
     format!("Invalid {name}: '{value}'")
 }
 
-/// A switch that is off unless set, and then on unless it says no.
-fn is_on(vars: &dyn Vars, name: &str) -> bool {
-    vars.trimmed(name)
-        .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off"))
+/// A switch that is off unless set.
+fn is_on(vars: &dyn Vars, name: &str) -> Result<bool, String> {
+    let Some(value) = vars.trimmed(name) else { return Ok(false) };
+    switch(&value).ok_or_else(|| format!("{name} must be {SWITCH_WORDS}, not '{value}'"))
 }
 
 fn words(list: &str) -> impl Iterator<Item = &str> {

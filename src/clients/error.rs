@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::Service;
-use crate::model::{Error, ErrorEnvelope};
+use crate::model::{Error, ErrorEnvelope, JsonObject};
 
 /// A call to another service that did not give what was asked for.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -14,7 +15,7 @@ pub struct CallError {
     /// The service's own code, or `<service>_unavailable`.
     pub code: String,
     pub message: String,
-    pub details: Map<String, Value>,
+    pub details: JsonObject,
     /// None if no answer came.
     pub status: Option<u16>,
     /// The connection was never made: the service has not begun anything.
@@ -114,7 +115,7 @@ impl CallError {
     /// For a person who knows what was asked of whom.
     fn in_a_line(&self) -> String {
         let Self { code, message, details, status, .. } = self;
-        match (status, details.get("error").and_then(Value::as_str)) {
+        match (status, details.text("error")) {
             (Some(status), _) => format!("{status} {code}: {message}"),
             (None, Some(reason)) => format!("{code}: {message}: {reason}"),
             (None, None) => format!("{code}: {message}"),
@@ -147,12 +148,18 @@ fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
     Some(wait.to_std().unwrap_or_default())
 }
 
-fn reason_only(reason: &str) -> Map<String, Value> {
-    Map::from_iter([("error".into(), reason.into())])
+fn reason_only(reason: &str) -> JsonObject {
+    [("error", reason.into())].into()
 }
 
 /// The code of an envelope that we made ourselves: no service says this.
 const NOT_AN_ENVELOPE: &str = "";
+
+/// How services built with FastAPI report a failure.
+#[derive(Deserialize)]
+struct Detail {
+    detail: String,
+}
 
 /// Whatever a service, or a proxy in front of it, answers on failure becomes an
 /// ARP envelope of the same status: progenitor would report a body that it
@@ -168,9 +175,9 @@ pub(super) async fn as_envelope(answer: reqwest::Response) -> reqwest::Result<re
         Ok(_) => body,
         Err(_) => {
             // The JARVIS stores say {"detail": "…"}; a proxy says anything.
-            let detail = serde_json::from_slice::<Value>(&body).ok();
-            let detail = detail.as_ref().and_then(|body| body["detail"].as_str());
-            let message = detail.map_or_else(|| format!("HTTP status {}", status.as_u16()), str::to_owned);
+            let detail = serde_json::from_slice::<Detail>(&body);
+            let message =
+                detail.map_or_else(|_| format!("HTTP status {}", status.as_u16()), |body| body.detail);
             json!({"error": {"code": NOT_AN_ENVELOPE, "message": message}}).to_string().into()
         }
     };

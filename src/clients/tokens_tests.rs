@@ -291,7 +291,7 @@ async fn why_there_is_no_token_is_said() {
         let error = world.call().await.expect_err("no token, no call");
         assert_eq!(error.code, "token_request_failed");
         assert_eq!(error.message, "PDP token request failed");
-        assert_eq!(Value::Object(error.details), json!({"error": reason}));
+        assert_eq!(Value::from(error.details), json!({"error": reason}));
         assert_eq!((error.status, error.never_sent, error.retryable), (None, true, true));
         assert!(world.borne().is_empty());
     }

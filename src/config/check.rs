@@ -2,7 +2,10 @@
 //! and what is wrong with it. It is safe to paste into a ticket: secrets are
 //! masked.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 use crate::auth::Mode;
 
@@ -16,8 +19,14 @@ use super::{
 };
 
 /// Prints the configuration to `out`. The exit code and the problem are those
-/// that a start of the server would end with.
-pub fn check_config(vars: &LayeredVars, flags: &Flags, out: &mut dyn Write) -> io::Result<Exit> {
+/// that a start of the server would end with, as far as can be seen without
+/// one: `journal` says why there cannot be a journal at a path.
+pub fn check_config(
+    vars: &LayeredVars,
+    flags: &Flags,
+    journal: &dyn Fn(&Path) -> Result<(), String>,
+    out: &mut dyn Write,
+) -> io::Result<Exit> {
     writeln!(out, "# Flags")?;
     let port = flags.port.unwrap_or(DEFAULT_PORT).to_string();
     entry(out, "--host", flags.host.as_deref().unwrap_or(DEFAULT_HOST), flag_source(flags.host.is_some()))?;
@@ -41,6 +50,10 @@ pub fn check_config(vars: &LayeredVars, flags: &Flags, out: &mut dyn Write) -> i
         Ok(settings) => {
             for warning in &settings.warnings {
                 writeln!(out, "warning: {}", one_line(warning))?;
+            }
+            if let Err(reason) = journal(&settings.journal.path) {
+                writeln!(out, "error: {}", one_line(&reason))?;
+                return Ok(Exit::Journal);
             }
             writeln!(out, "{}", summary(&settings))?;
             Ok(Exit::Ok)
@@ -128,7 +141,7 @@ mod tests {
 
     fn report(vars: &LayeredVars, flags: &Flags) -> (Exit, String) {
         let mut out = Vec::new();
-        let exit = check_config(vars, flags, &mut out).expect("written");
+        let exit = check_config(vars, flags, &|_| Ok(()), &mut out).expect("written");
         (exit, String::from_utf8(out).expect("text"))
     }
 

@@ -162,17 +162,20 @@ pub enum Exit {
     Usage,
     /// The journal cannot be opened, or is not sound.
     Journal,
+    /// A part of the server is gone that it cannot do without.
+    Broken,
 }
 
 impl Exit {
     /// All of them, with their meaning for the help text.
-    pub const MEANINGS: [(Self, &str); 6] = [
+    pub const MEANINGS: [(Self, &str); 7] = [
         (Self::Ok, "ended as asked"),
         (Self::Config, "configuration error"),
         (Self::Demo, "the demo did not succeed"),
         (Self::Remote, "the server refused a request, is down, or did not answer"),
         (Self::Usage, "unknown flag or command"),
         (Self::Journal, "the journal cannot be opened, copied or compacted, or is not sound"),
+        (Self::Broken, "a part of the server failed for good (a panic): start it again, it goes on"),
     ];
 
     pub const fn code(self) -> u8 {
@@ -181,6 +184,7 @@ impl Exit {
             Self::Config | Self::Demo | Self::Remote => 1,
             Self::Usage => 2,
             Self::Journal => 3,
+            Self::Broken => 4,
         }
     }
 }

@@ -11,7 +11,7 @@
 
 use std::{
     cell::Cell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, fs,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -106,6 +106,11 @@ impl Vars for LayeredVars {
     fn get(&self, name: &str) -> Option<String> {
         self.deciding(name).map(|(_, value)| value.to_owned())
     }
+
+    fn names(&self) -> Vec<String> {
+        let names: BTreeSet<&String> = self.layers.iter().flat_map(|(_, values)| values.keys()).collect();
+        names.into_iter().cloned().collect()
+    }
 }
 
 /// The environment as text. What is not UTF-8 matters only if it is ours.
@@ -119,15 +124,11 @@ fn environment(
             Ok(value) => {
                 values.insert(name, value);
             }
-            Err(_) if ours(&name) => return Err(EnvError::NotUtf8(name)),
+            Err(_) if variables::is_known(&name) => return Err(EnvError::NotUtf8(name)),
             Err(_) => {}
         }
     }
     Ok(values)
-}
-
-fn ours(name: &str) -> bool {
-    variables::all().any(|variable| variable.name == name || variable.aliases.contains(&name))
 }
 
 /// The variables of an env file; `None` if there is no such file.

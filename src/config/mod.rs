@@ -19,6 +19,7 @@
 //!    documentation cannot differ from the behaviour.
 //! 4. No message, report or `Debug` output contains a secret.
 
+pub mod bounds;
 pub mod check;
 pub mod cli;
 pub mod env_file;
@@ -39,5 +40,5 @@ pub use cli::{Cli, Command, Exit, Flags, JournalCommand, Target};
 pub use env_file::LayeredVars;
 pub use error::ConfigError;
 pub use settings::{Endpoint, JournalSettings, PolicyPosture, Settings, Stores};
-pub use value::{HttpUrl, LogFormat, RegistryOutage, Secret};
+pub use value::{HttpUrl, LogFormat, RegistryOutage, Secret, WithoutStores};
 pub use vars::Vars;

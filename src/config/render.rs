@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     cli::Exit,
     variable::{Fallback, Kind, Variable},
-    variables::GROUPS,
+    variables::{self, GROUPS},
 };
 
 /// The width of everything that is printed.
@@ -16,7 +16,7 @@ pub fn after_help() -> String {
     let mut help = String::from(
         "Environment variables, also read from .env.local and .env in the working directory.\n\
          The environment wins over .env.local, which wins over .env. Blanks around a value are\n\
-         removed; an empty value counts as unset.\n",
+         removed; an empty value counts as unset. No number of seconds may be more than ten years.\n",
     );
     for group in GROUPS {
         let _ = write!(help, "\n{}:\n", group.title);
@@ -35,21 +35,26 @@ pub fn after_help() -> String {
     help
 }
 
-/// The text of `.env.example`: every variable, commented out.
+/// What `.env.example` sets, so that a server starts when it is copied: the rest
+/// is commented out.
+const STARTS_WITH: [&str; 2] = [variables::AUTH_PROFILE.name, variables::POLICY_PROFILE.name];
+
+/// The text of `.env.example`: every variable.
 pub fn env_example() -> String {
     let mut file = String::from(
-        "# Settings of the JARVIS Run Coordinator. Copy to .env.local (or .env) and remove the # of what\n\
-         # you want to set. The environment wins over .env.local, which wins over .env. Write values\n\
-         # with blanks, # or $ in single quotes.\n\
+        "# Settings of the JARVIS Run Coordinator. Copy to .env.local (or .env). The environment wins over\n\
+         # .env.local, which wins over .env. Write values with blanks, # or $ in single quotes.\n\
          #\n\
-         # To begin with:\n\
-         # - alone, for development (`cargo xtask dev` does this): ARP_AUTH_PROFILE and JARVIS_POLICY_PROFILE\n\
-         #   as they stand here.\n\
-         # - with the JARVIS services on this machine: besides, all of \"JARVIS stores\" and \"Other services\",\n\
-         #   and JARVIS_RUN_COORDINATOR_PUBLIC_URL. The ports are the services' defaults.\n\
+         # As it stands it is a server for development, alone: it asks nobody for a token and allows\n\
+         # everything. Remove the # of what else you want to set:\n\
+         # - an executor for atomic nodes: JARVIS_ATOMIC_EXECUTOR_URL.\n\
+         # - with the JARVIS services on this machine: all of \"JARVIS stores\" and \"Other services\", and\n\
+         #   JARVIS_RUN_COORDINATOR_PUBLIC_URL. The ports are the services' defaults.\n\
          # - with tokens of the JARVIS Keycloak: besides, ARP_AUTH_PROFILE=dev-secure-keycloak, and\n\
          #   ARP_AUTH_ISSUER, ARP_AUTH_AUDIENCE, ARP_AUTH_CLIENT_ID and ARP_AUTH_CLIENT_SECRET as they stand\n\
          #   here. The audience of each service must be what that service takes for its own.\n\
+         # - in production: ARP_AUTH_PROFILE=enterprise with its issuer and audience, and JARVIS_PDP_URL in the\n\
+         #   place of JARVIS_POLICY_PROFILE.\n\
          #\n\
          # Written by a test from the table in src/config/variables.rs.\n",
     );
@@ -66,7 +71,8 @@ pub fn env_example() -> String {
             if let Fallback::Words(words) = variable.fallback {
                 let _ = writeln!(file, "# When unset: {words}");
             }
-            let _ = writeln!(file, "#{}={}", variable.name, example(variable));
+            let off = if STARTS_WITH.contains(&variable.name) { "" } else { "#" };
+            let _ = writeln!(file, "{off}{}={}", variable.name, example(variable));
         }
     }
     file
@@ -90,7 +96,7 @@ pub fn markdown() -> String {
                 table,
                 "| `{}` | {default} | {} | {} | {} |",
                 names(variable, "`<br>`"),
-                variable.kind.unit(),
+                variable.unit(),
                 variable.about,
                 variable.contract,
             );
@@ -119,16 +125,14 @@ fn default_words(variable: &Variable) -> String {
 /// The explanation, with the kind of value where the text does not show it.
 fn about(variable: &Variable) -> String {
     let unit = match variable.kind {
-        Kind::Text
-        | Kind::Secret
-        | Kind::Path
-        | Kind::BaseUrl
-        | Kind::Url
-        | Kind::Age
-        | Kind::Count
-        | Kind::Number
-        | Kind::Switch => String::new(),
-        Kind::Bytes | Kind::Seconds => format!(" In {}.", variable.kind.unit()),
+        Kind::Text | Kind::Secret | Kind::Path | Kind::BaseUrl | Kind::Url | Kind::Age | Kind::Switch => {
+            String::new()
+        }
+        Kind::Bytes | Kind::Seconds | Kind::SecondsOrNone => format!(" In {}.", variable.unit()),
+        Kind::Count | Kind::Number => match variable.bounds {
+            Some(bounds) => format!(" A number {}.", bounds.words(variable.kind)),
+            None => String::new(),
+        },
         Kind::Choice(words) => format!(" One of {}.", words.join(", ")),
     };
     format!("{}{unit}", variable.about)
@@ -164,7 +168,7 @@ mod tests {
     use super::*;
     use crate::{
         auth::Mode,
-        config::{Endpoint, Flags, LayeredVars, PolicyPosture, Settings, variables},
+        config::{Endpoint, Flags, LayeredVars, PolicyPosture, Settings},
     };
 
     #[test]
@@ -187,12 +191,15 @@ mod tests {
         let file = env_example();
         expectorate::assert_contents(".env.example", &file);
 
-        // As it stands it sets nothing.
+        // As it stands it sets what a server needs to start, and nothing else.
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join(".env");
         std::fs::write(&path, &file).expect("written");
         let vars = LayeredVars::load_files(directory.path()).expect("readable");
-        assert!(variables::all().all(|variable| vars.source(variable.name).is_none()));
+        let set = variables::all().filter(|variable| vars.source(variable.name).is_some());
+        assert_eq!(set.map(|variable| variable.name).collect::<BTreeSet<_>>(), BTreeSet::from(STARTS_WITH));
+        let settings = Settings::from_vars(&vars, &Flags::default()).expect("usable");
+        assert_eq!((settings.inbound.mode, settings.policy), (Mode::Disabled, PolicyPosture::DevAllow));
 
         // With every # removed it sets everything, to something that works.
         let file = file.replace("\n#ARP_", "\nARP_").replace("\n#JARVIS_", "\nJARVIS_");
@@ -213,7 +220,7 @@ mod tests {
 
     /// What its head says to begin with.
     #[test]
-    fn the_env_example_works_alone_and_with_the_jarvis_services() {
+    fn the_env_example_works_with_the_jarvis_services() {
         let on = |names: &[&str]| {
             let mut file = env_example();
             for name in names {
@@ -229,15 +236,11 @@ mod tests {
             let vars = LayeredVars::load_files(directory.path()).expect("readable");
             Settings::from_vars(&vars, &Flags::default()).expect("usable")
         };
-        let alone = ["ARP_AUTH_PROFILE", "JARVIS_POLICY_PROFILE"];
-        assert_eq!(settings(&on(&alone)).policy, PolicyPosture::DevAllow);
-
         let services = GROUPS
             .iter()
             .filter(|group| group.title.starts_with("JARVIS stores") || group.title == "Other services");
         let services = services.flat_map(|group| group.variables).map(|variable| variable.name);
-        let with_services: Vec<&str> =
-            services.chain(alone).chain(["JARVIS_RUN_COORDINATOR_PUBLIC_URL"]).collect();
+        let with_services: Vec<&str> = services.chain(["JARVIS_RUN_COORDINATOR_PUBLIC_URL"]).collect();
         let all = settings(&on(&with_services));
         let url = |endpoint: Option<Endpoint>| endpoint.expect("an endpoint").url.as_str().to_owned();
         let stores = all.stores.expect("stores");

@@ -8,10 +8,10 @@ use crate::auth::{AuthSettings, Mode};
 use super::{
     cli::Flags,
     error::ConfigError,
-    value::{self, AudienceField, HttpUrl, LogFormat, RegistryOutage, Secret},
+    value::{self, AudienceField, HttpUrl, LogFormat, RegistryOutage, Secret, WithoutStores},
     variable::Variable,
     variables as v,
-    vars::Vars,
+    vars::{Vars, switch},
 };
 
 pub const DEFAULT_HOST: &str = "127.0.0.1";
@@ -27,6 +27,8 @@ pub struct Settings {
     pub journal: JournalSettings,
     /// `None`: embedded, the journal is the record.
     pub stores: Option<Stores>,
+    /// What becomes of what a journal owes them, if there are none.
+    pub without_stores: WithoutStores,
     /// Outputs of more bytes of JSON go to the Artifact Store. `None`: none do.
     pub offload_outputs_bytes: Option<usize>,
     pub atomic_executor: Option<Endpoint>,
@@ -126,9 +128,11 @@ pub struct OutboundAuth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub body_bytes: usize,
+    /// JSON values in a request body.
+    pub body_values: u64,
 }
 
-/// What counts when neither constraints nor node types say.
+/// How long anything may take at most; constraints and node types may say less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
     pub node: Duration,
@@ -164,6 +168,7 @@ impl Settings {
             },
             reload: flags.reload,
             stores: stores(vars)?,
+            without_stores: v::WITHOUT_STORES.read_required(vars, WithoutStores::parse)?,
             offload_outputs_bytes: v::OFFLOAD_OUTPUTS_BYTES.read(vars, offload_bytes)?,
             atomic_executor: endpoint(&v::ATOMIC_EXECUTOR_URL, &v::ATOMIC_EXECUTOR_AUDIENCE)?,
             composite_executor: endpoint(&v::COMPOSITE_EXECUTOR_URL, &v::COMPOSITE_EXECUTOR_AUDIENCE)?,
@@ -172,9 +177,9 @@ impl Settings {
             pdp: endpoint(&v::PDP_URL, &v::PDP_AUDIENCE)?,
             selection: endpoint(&v::SELECTION_URL, &v::SELECTION_AUDIENCE)?,
             public_url: v::PUBLIC_URL.read(vars, HttpUrl::base)?,
-            auto_dispatch: v::AUTO_DISPATCH.read_required(vars, |text| Some(value::switch(text)))?,
+            auto_dispatch: v::AUTO_DISPATCH.read_required(vars, switch)?,
             policy: policy(vars),
-            dotted_keys: v::STRICT_EXTENSION_KEYS.read_required(vars, |text| Some(value::switch(text)))?,
+            dotted_keys: v::STRICT_EXTENSION_KEYS.read_required(vars, switch)?,
             log: LogSettings {
                 level: v::LOG_LEVEL.read_required(vars, value::log_level)?,
                 format: v::LOG_FORMAT.read_required(vars, LogFormat::parse)?,
@@ -187,6 +192,7 @@ impl Settings {
             limits: Limits {
                 body_bytes: v::MAX_BODY_BYTES
                     .read_required(vars, |text| usize::try_from(value::bytes(text)?).ok())?,
+                body_values: v::MAX_BODY_VALUES.read_required(vars, value::count)? as u64,
             },
             deadlines: Deadlines {
                 node: v::NODE_TIMEOUT_SECS.read_required(vars, value::seconds)?,
@@ -262,6 +268,19 @@ impl Settings {
         doubt(
             self.inbound.mode == Mode::Disabled && !is_loopback(&self.listen.host),
             "inbound authentication is disabled on an address that others can reach",
+        );
+        doubt(
+            self.deadlines.node > self.deadlines.run,
+            "JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS has no effect: a node's time is up with its run's, and \
+             JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS is shorter",
+        );
+        // A name with a mistake in it would leave the default in effect.
+        let unknown = |name: &String| name.starts_with(v::PREFIX) && !v::is_known(name);
+        doubts.extend(
+            vars.names()
+                .iter()
+                .filter(|name| unknown(name))
+                .map(|name| format!("{name} is no variable of this program")),
         );
         doubts
     }

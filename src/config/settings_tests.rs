@@ -34,6 +34,9 @@ const FULL: Pairs = &[
     ("ARP_AUTH_JWKS_URI", "http://sts/keys"),
 ];
 
+/// What else is read when there are stores.
+const STORES: Pairs = FULL.first_chunk::<3>().expect("the stores").as_slice();
+
 /// Later pairs replace earlier ones; an empty value is as good as none.
 fn table(base: Pairs, more: Pairs) -> BTreeMap<String, String> {
     base.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -241,7 +244,7 @@ fn the_token_endpoint_is_given_or_derived() {
         ),
         (
             &[("ARP_AUTH_TIMEOUT_SECS", "-1")][..],
-            "ARP_AUTH_TIMEOUT_SECS must be a number of seconds above 0, not '-1'",
+            "ARP_AUTH_TIMEOUT_SECS must be a number of seconds above 0, at most 315360000 (ten years), not '-1'",
         ),
     ] {
         assert_eq!(error(FULL, more), message);
@@ -327,8 +330,8 @@ fn policy_is_deny_unless_allowed_by_name() {
 fn every_other_variable_is_read() {
     type Check = fn(&Settings) -> bool;
     let rows: [(&str, &str, Check); 16] = [
-        ("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off", |s| !s.auto_dispatch),
-        ("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "maybe", |s| s.auto_dispatch),
+        ("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", " Off ", |s| !s.auto_dispatch),
+        ("JARVIS_RUN_COORDINATOR_STRICT_EXTENSION_KEYS", "on", |s| s.dotted_keys),
         ("LOG_LEVEL", "warning", |s| s.log.level == Level::Warning),
         ("LOG_LEVEL", "Critical", |s| s.log.level == Level::Critical),
         ("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "JSON", |s| s.log.format == LogFormat::Json),
@@ -351,16 +354,17 @@ fn every_other_variable_is_read() {
 
 #[test]
 fn broken_values_are_named() {
-    const BYTES: &str = "a number of bytes above 0 (suffixes k, m, g)";
-    const SECONDS: &str = "a number of seconds above 0";
+    const JOURNAL: &str = "a number of bytes (suffixes k, m, g) from 128k (an empty journal) to 8192g";
+    const BYTES: &str = "a number of bytes (suffixes k, m, g) from 1 to 1g";
+    const SECONDS: &str = "a number of seconds above 0, at most 315360000 (ten years)";
     for (name, value, expected) in [
         ("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "xml", "one of text, json"),
-        ("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "lots", BYTES),
+        ("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "lots", JOURNAL),
         ("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "0", BYTES),
         ("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "0", BYTES),
         ("JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS", "0", SECONDS),
         ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "1d", SECONDS),
-        ("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "0", "a whole number above 0"),
+        ("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "0", "a whole number from 1 to 100000"),
         ("JARVIS_RUN_COORDINATOR_CONNECT_TIMEOUT_SECS", "inf", SECONDS),
         ("JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS", "-3", SECONDS),
         ("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "x\ny", SECONDS),
@@ -368,6 +372,70 @@ fn broken_values_are_named() {
         let shown = value.replace('\n', "\\n");
         assert_eq!(error(EMBEDDED, &[(name, value)]), format!("{name} must be {expected}, not '{shown}'"));
     }
+}
+
+#[test]
+fn a_switch_is_one_of_its_words() {
+    const WORDS: &str = "one of true, yes, on, 1, false, no, off, 0";
+    for name in ["JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "JARVIS_RUN_COORDINATOR_STRICT_EXTENSION_KEYS"] {
+        for word in ["true", "Yes", "on", "1", "FALSE", "no", "off", "0", "  "] {
+            settings(EMBEDDED, &[(name, word)]);
+        }
+        for word in ["flase", "maybe", "n", "y", "2", "enabled"] {
+            assert_eq!(error(EMBEDDED, &[(name, word)]), format!("{name} must be {WORDS}, not '{word}'"));
+        }
+    }
+    let audience = ("ARP_AUTH_REQUIRE_AUDIENCE", "flase");
+    assert_eq!(
+        error(EMBEDDED, &[audience]),
+        format!("ARP_AUTH_REQUIRE_AUDIENCE must be {WORDS}, not 'flase'")
+    );
+}
+
+#[test]
+fn sizes_and_times_have_bounds() {
+    const JOURNAL: &str = "JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES";
+    const BYTES: &str = "a number of bytes (suffixes k, m, g)";
+    const SECONDS: &str = "a number of seconds above 0, at most 315360000 (ten years)";
+    for (name, value, expected) in [
+        (JOURNAL, "10", format!("{BYTES} from 128k (an empty journal) to 8192g")),
+        (JOURNAL, "9000g", format!("{BYTES} from 128k (an empty journal) to 8192g")),
+        ("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "1025m", format!("{BYTES} from 1 to 1g")),
+        ("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "2g", format!("{BYTES} from 1 to 1g")),
+        ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "999999999999", SECONDS.into()),
+        ("JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS", "315360001", SECONDS.into()),
+        ("JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS", "1e18", SECONDS.into()),
+        (
+            "JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS",
+            "1e9",
+            "a number of seconds, at most 315360000 (ten years)".into(),
+        ),
+        (
+            "JARVIS_RUN_COORDINATOR_RETENTION",
+            "9999999999d",
+            "a whole number above 0 and its unit (s, m, h, d), at most 36500d".into(),
+        ),
+        ("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "100001", "a whole number from 1 to 100000".into()),
+        ("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "1000001", "a whole number from 0 to 1000000".into()),
+    ] {
+        let vars: Vec<_> = STORES.iter().copied().chain([(name, value)]).collect();
+        assert_eq!(error(EMBEDDED, &vars), format!("{name} must be {expected}, not '{value}'"));
+    }
+    // The bounds themselves will do.
+    let settings = settings(
+        EMBEDDED,
+        &[
+            (JOURNAL, "128k"),
+            ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "315360000"),
+            ("JARVIS_RUN_COORDINATOR_RETENTION", "36500d"),
+            ("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "1024m"),
+        ],
+    );
+    assert_eq!(settings.limits.body_bytes, 1 << 30);
+    assert_eq!(
+        error(EMBEDDED, &[("ARP_AUTH_CLOCK_SKEW_SECONDS", "86401")]),
+        "Invalid ARP_AUTH_CLOCK_SKEW_SECONDS: '86401'"
+    );
 }
 
 #[test]
@@ -387,7 +455,6 @@ fn doubtful_settings_are_warned_about() {
     const OPEN: (&str, &str) = ("JARVIS_RUN_COORDINATOR_REGISTRY_OUTAGE", "open");
     let reachable = "on an address that others can reach";
     const OFFLOAD: (&str, &str) = ("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "64k");
-    const STORES: Pairs = FULL.first_chunk::<3>().expect("the stores").as_slice();
     for (more, host, text, expected) in [
         (&[][..], "0.0.0.0", reachable, true),
         (&[][..], "127.0.0.2", reachable, false),
@@ -399,6 +466,26 @@ fn doubtful_settings_are_warned_about() {
         (&[("JARVIS_POLICY_PROFILE", "allow")][..], "localhost", "only dev-allow is known", true),
         (&[("JARVIS_COMPOSITE_EXECUTOR_URL", "http://ce")][..], "localhost", "PUBLIC_URL is not set", true),
         (&[("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "no")][..], "localhost", "not dispatched", true),
+        (
+            &[("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "60")][..],
+            "localhost",
+            "NODE_TIMEOUT_SECS has no",
+            true,
+        ),
+        (
+            &[("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "3600")][..],
+            "localhost",
+            "NODE_TIMEOUT_SECS has no",
+            false,
+        ),
+        (
+            &[("JARVIS_RUN_COORDINATOR_AUTO_DISPACH", "off")][..],
+            "localhost",
+            "JARVIS_RUN_COORDINATOR_AUTO_DISPACH is no variable of this program",
+            true,
+        ),
+        (&[("JARVIS_RUN_COORDINATOR_URL", "http://me")][..], "localhost", "is no variable", false),
+        (&[("JARVIS_POLICY_FILE", "others")][..], "localhost", "is no variable", false),
         (&[REGISTRY][..], "localhost", "constraints of node types", false),
         (&[REGISTRY, OPEN][..], "localhost", "constraints of node types", true),
         (&[OPEN][..], "localhost", "constraints of node types", false),

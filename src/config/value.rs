@@ -123,16 +123,32 @@ pub fn bytes(text: &str) -> Option<u64> {
     unsigned(digits.trim_end())?.checked_mul(unit)
 }
 
+/// A number of bytes as [`bytes`] reads it.
+pub fn size(bytes: u64) -> String {
+    let unit = [(30, "g"), (20, "m"), (10, "k")].into_iter().find(|(bits, _)| {
+        let unit = 1u64 << bits;
+        bytes >= unit && bytes.is_multiple_of(unit)
+    });
+    unit.map_or_else(|| bytes.to_string(), |(bits, suffix)| format!("{}{suffix}", bytes >> bits))
+}
+
+/// No deadline and no wait is longer: a larger number is a mistake, and what it
+/// leads to may be beyond the years that can be written.
+pub const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Nothing is kept longer, but for ever.
+const OLDEST: Duration = Duration::from_secs(36_500 * 24 * 3600);
+
 /// A number of seconds above 0; fractions are fine.
 pub fn seconds(text: &str) -> Option<Duration> {
-    // Rust reads "inf" and "nan" as numbers; a duration does not take them.
-    let time = Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()?;
-    (!time.is_zero()).then_some(time)
+    seconds_or_none(text).filter(|time| !time.is_zero())
 }
 
 /// As [`seconds`], and 0 for not at all.
 pub fn seconds_or_none(text: &str) -> Option<Duration> {
-    Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
+    // Rust reads "inf" and "nan" as numbers; a duration does not take them.
+    let time = Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()?;
+    (time <= TEN_YEARS).then_some(time)
 }
 
 /// An age above 0: a whole number with the suffix `s`, `m`, `h` or `d`.
@@ -146,7 +162,8 @@ pub fn age(text: &str) -> Option<Duration> {
         "d" => 24 * 3600,
         _ => return None,
     };
-    unsigned(digits.trim_end())?.checked_mul(seconds).map(Duration::from_secs)
+    let age = unsigned(digits.trim_end())?.checked_mul(seconds).map(Duration::from_secs)?;
+    (age <= OLDEST).then_some(age)
 }
 
 /// A number of things, at least one.
@@ -164,12 +181,6 @@ pub fn number(text: &str) -> Option<u32> {
 fn unsigned(digits: &str) -> Option<u64> {
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|number| plain && *number > 0)
-}
-
-/// A switch: `0`, `false`, `no` and `off` are off, all else is on
-/// (contract §18).
-pub fn switch(text: &str) -> bool {
-    !matches!(text.trim().to_lowercase().as_str(), "0" | "false" | "no" | "off")
 }
 
 /// A level by its Python name, in any case.
@@ -247,9 +258,32 @@ impl RegistryOutage {
     }
 }
 
+/// What a journal that has owed the JARVIS stores does in a server without them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutStores {
+    /// The server does not start.
+    Refuse,
+    /// It goes on noting what they are owed.
+    Owe,
+    /// It gives up what they are owed.
+    Forget,
+}
+
+impl WithoutStores {
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "refuse" => Some(Self::Refuse),
+            "owe" => Some(Self::Owe),
+            "forget" => Some(Self::Forget),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::vars::switch;
 
     #[test]
     fn base_urls_lose_slashes_and_one_final_v1() {
@@ -344,20 +378,31 @@ mod tests {
             ("inf", None),
             ("nan", None),
             ("1e300", None),
+            ("315360000", Some(TEN_YEARS)),
+            ("315360000.5", None),
             ("soon", None),
         ] {
             assert_eq!(seconds(text), time, "{text}");
         }
+        for (text, written) in
+            [("1", "1"), ("1023", "1023"), ("1536", "1536"), ("160k", "160k"), ("8192k", "8m")]
+        {
+            assert_eq!(size(bytes(text).expect("bytes")), written);
+        }
+        assert_eq!([age("36500d"), age("36501d"), age("0s")], [Some(OLDEST), None, None]);
         assert_eq!([count("256"), count("0"), count("2k"), count("-2")], [Some(256), None, None, None]);
     }
 
     #[test]
     fn words_are_read_in_any_case() {
         for text in ["0", "false", "No", " OFF "] {
-            assert!(!switch(text), "{text}");
+            assert_eq!(switch(text), Some(false), "{text}");
         }
-        for text in ["1", "true", "yes", "on", "nope"] {
-            assert!(switch(text), "{text}");
+        for text in ["1", "TRUE", "yes", " On"] {
+            assert_eq!(switch(text), Some(true), "{text}");
+        }
+        for text in ["", "flase", "n", "2"] {
+            assert_eq!(switch(text), None, "{text}");
         }
         for (text, level) in [
             ("debug", Level::Debug),
@@ -382,6 +427,9 @@ mod tests {
         assert_eq!(RegistryOutage::parse(" Open "), Some(RegistryOutage::Open));
         assert_eq!(RegistryOutage::parse("closed"), Some(RegistryOutage::Closed));
         assert_eq!(RegistryOutage::parse("true"), None);
+        assert_eq!(WithoutStores::parse(" Owe "), Some(WithoutStores::Owe));
+        assert_eq!(WithoutStores::parse("forget"), Some(WithoutStores::Forget));
+        assert_eq!(WithoutStores::parse("yes"), None);
     }
 
     #[test]

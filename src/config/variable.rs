@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use super::{
+    bounds::Bounds,
     error::ConfigError,
-    value::{self, HttpUrl, MASK, masked_url, one_line},
-    vars::Vars,
+    value::{HttpUrl, MASK, TEN_YEARS, masked_url, one_line},
+    vars::{SWITCH_WORDS, Vars, switch},
 };
 
 /// One variable: everything that the documentation says about it, and the
@@ -17,6 +18,8 @@ pub struct Variable {
     pub aliases: &'static [&'static str],
     pub kind: Kind,
     pub fallback: Fallback,
+    /// Of a size or a number; times have bounds of their own.
+    pub bounds: Option<Bounds>,
     /// A value for `.env.example` where the fallback is not one.
     pub example: Option<&'static str>,
     pub about: &'static str,
@@ -36,6 +39,8 @@ pub enum Kind {
     Path,
     Bytes,
     Seconds,
+    /// Seconds that may be 0, for not at all.
+    SecondsOrNone,
     Age,
     Count,
     /// A count that may be 0.
@@ -67,6 +72,7 @@ impl Variable {
             aliases: &[],
             kind,
             fallback: Fallback::Words("none"),
+            bounds: None,
             example: None,
             about,
             contract: "§18",
@@ -84,6 +90,18 @@ impl Variable {
     /// What happens when none is given, where that is not a value.
     pub const fn unset(mut self, words: &'static str) -> Self {
         self.fallback = Fallback::Words(words);
+        self
+    }
+    /// The least and the most that it takes, in its unit.
+    pub const fn between(mut self, least: u64, most: u64) -> Self {
+        self.bounds = Some(Bounds { least, most, because: None });
+        self
+    }
+    /// Why it takes no less.
+    pub const fn because(mut self, words: &'static str) -> Self {
+        if let Some(bounds) = &mut self.bounds {
+            bounds.because = Some(words);
+        }
         self
     }
     pub const fn example(mut self, value: &'static str) -> Self {
@@ -119,7 +137,9 @@ impl Variable {
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
         let Some(given) = self.effective(vars) else { return Ok(None) };
-        parse(&given.text).map(Some).ok_or_else(|| self.invalid(&given))
+        let within = self.bounds.is_none_or(|bounds| bounds.hold(self.kind, &given.text));
+        let value = parse(&given.text).filter(|_| within);
+        value.map(Some).ok_or_else(|| self.invalid(&given))
     }
 
     /// As [`Variable::read`], for a variable that has a default value.
@@ -141,10 +161,22 @@ impl Variable {
     }
 
     pub(super) fn invalid(&self, given: &Given) -> ConfigError {
-        ConfigError::Invalid {
-            name: given.name,
-            expected: self.kind.expected().into_owned(),
-            value: self.shown(&given.text),
+        ConfigError::Invalid { name: given.name, expected: self.expected(), value: self.shown(&given.text) }
+    }
+
+    /// Finishes the sentence "it must be".
+    fn expected(&self) -> String {
+        match self.bounds {
+            Some(bounds) => format!("{} {}", self.kind.bare(), bounds.words(self.kind)),
+            None => self.kind.expected().into_owned(),
+        }
+    }
+
+    /// For tables: what the value looks like.
+    pub fn unit(&self) -> String {
+        match self.bounds {
+            Some(bounds) => format!("{}, {}", self.kind.unit(), bounds.words(self.kind)),
+            None => self.kind.unit().into_owned(),
         }
     }
 
@@ -158,11 +190,12 @@ impl Variable {
                 one_line(&masked_url(base.as_ref().map_or(text, HttpUrl::as_str)))
             }
             Kind::Url => one_line(&masked_url(text)),
-            Kind::Switch => value::switch(text).to_string(),
+            Kind::Switch => switch(text).map_or_else(|| one_line(text), |on| on.to_string()),
             Kind::Text
             | Kind::Path
             | Kind::Bytes
             | Kind::Seconds
+            | Kind::SecondsOrNone
             | Kind::Age
             | Kind::Count
             | Kind::Number
@@ -180,12 +213,31 @@ impl Kind {
             Self::Url => "an http:// or https:// URL".into(),
             Self::Path => "a path".into(),
             Self::Bytes => "a number of bytes above 0 (suffixes k, m, g)".into(),
-            Self::Seconds => "a number of seconds above 0".into(),
-            Self::Age => "a whole number above 0 and its unit (s, m, h, d)".into(),
+            Self::Seconds => format!("a number of seconds above 0, {}", at_most_ten_years()).into(),
+            Self::SecondsOrNone => format!("a number of seconds, {}", at_most_ten_years()).into(),
+            Self::Age => "a whole number above 0 and its unit (s, m, h, d), at most 36500d".into(),
             Self::Count => "a whole number above 0".into(),
             Self::Number => "a whole number".into(),
-            Self::Switch => "true or false".into(),
+            Self::Switch => SWITCH_WORDS.into(),
             Self::Choice(words) => format!("one of {}", words.join(", ")).into(),
+        }
+    }
+
+    /// The same before the words of bounds.
+    fn bare(self) -> Cow<'static, str> {
+        match self {
+            Self::Bytes => "a number of bytes (suffixes k, m, g)".into(),
+            Self::Count | Self::Number => "a whole number".into(),
+            Self::Text
+            | Self::Secret
+            | Self::BaseUrl
+            | Self::Url
+            | Self::Path
+            | Self::Seconds
+            | Self::SecondsOrNone
+            | Self::Age
+            | Self::Switch
+            | Self::Choice(_) => self.expected(),
         }
     }
 
@@ -197,13 +249,17 @@ impl Kind {
             Self::BaseUrl | Self::Url => "URL".into(),
             Self::Path => "path".into(),
             Self::Bytes => "bytes (k, m, g)".into(),
-            Self::Seconds => "seconds".into(),
+            Self::Seconds | Self::SecondsOrNone => "seconds".into(),
             Self::Age => "s, m, h, d".into(),
             Self::Count | Self::Number => "number".into(),
             Self::Switch => "true/false".into(),
             Self::Choice(words) => words.join("/").into(),
         }
     }
+}
+
+fn at_most_ten_years() -> String {
+    format!("at most {} (ten years)", TEN_YEARS.as_secs())
 }
 
 /// A value, and the name that it was given by.

@@ -24,6 +24,14 @@ pub fn all() -> impl Iterator<Item = &'static Variable> {
     GROUPS.iter().flat_map(|group| group.variables)
 }
 
+/// Whether there is a variable of this name, or one that it is an alias of.
+pub fn is_known(name: &str) -> bool {
+    all().any(|variable| variable.name == name || variable.aliases.contains(&name))
+}
+
+/// What the names of the program's own variables begin with.
+pub const PREFIX: &str = "JARVIS_RUN_COORDINATOR_";
+
 const OWN: &str = "own";
 
 const LEVELS: &[&str] = &["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
@@ -47,10 +55,13 @@ const fn own(name: &'static str, kind: Kind, about: &'static str) -> Variable {
 variables! {
     "Journal" {
         JOURNAL = own("JARVIS_RUN_COORDINATOR_JOURNAL", Kind::Path,
-            "SQLite database with everything the coordinator has decided. --journal wins.")
+            "SQLite database with everything the coordinator has decided. It is made if it is missing, its folder \
+             is not. --journal wins.")
             .default("./jarvis-run-coordinator.db");
         JOURNAL_MAX_BYTES = own("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", Kind::Bytes,
-            "Largest size of the journal. At this size changes are refused with 503 until there is room.")
+            "Largest size of the journal. The last sixteenth (at least 4m, at most a quarter) is kept for what ends \
+             work: before it, new runs and children are refused with 503 until there is room.")
+            .between(128 << 10, 8192 << 30).because("an empty journal")
             .unset("no limit").example("10g");
         RETENTION = own("JARVIS_RUN_COORDINATOR_RETENTION", Kind::Age,
             "How long finished runs are kept, as 30d or 12h. After that they are deleted, once the JARVIS stores \
@@ -65,9 +76,14 @@ variables! {
         ARTIFACT_STORE_URL = base_url("JARVIS_ARTIFACT_STORE_URL",
             "Artifact Store. Required with the other two.")
             .unset("embedded").example("http://127.0.0.1:8092");
-        STORE_WAIT_SECS = own("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", Kind::Seconds,
+        STORE_WAIT_SECS = own("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", Kind::SecondsOrNone,
             "How long an answer waits until Run Store and Event Stream have accepted what it says; 0 is \
              fine. After that they get it when they can.").default("2");
+        WITHOUT_STORES = own("JARVIS_RUN_COORDINATOR_WITHOUT_STORES",
+            Kind::Choice(&["refuse", "owe", "forget"]),
+            "What a journal that was used with these stores does in a server without their URLs: it is not used \
+             (refuse), what they are owed is noted and sent once they are set again (owe), or that is given up \
+             for good (forget).").default("refuse");
         RUN_STORE_AUDIENCE = audience("JARVIS_RUN_STORE_AUDIENCE",
             "Audience of tokens for the Run Store.", "arp-jarvis-runstore");
         EVENT_STREAM_AUDIENCE = audience("JARVIS_EVENT_STREAM_AUDIENCE",
@@ -77,7 +93,7 @@ variables! {
         OFFLOAD_OUTPUTS_BYTES = own("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", Kind::Bytes,
             "Outputs of a node that are larger as JSON go to the Artifact Store, and a reference stands for each \
              of their largest members. Less than 1k counts as 1k.")
-            .unset("off").example("256k");
+            .between(1, 1 << 30).unset("off").example("256k");
     }
     "Other services" {
         ATOMIC_EXECUTOR_URL = base_url("JARVIS_ATOMIC_EXECUTOR_URL",
@@ -111,7 +127,7 @@ variables! {
             "Where composite executors reach this coordinator. Without it composite nodes fail.")
             .aliases(&["JARVIS_RUN_COORDINATOR_URL"]).example("http://127.0.0.1:8081");
         AUTO_DISPATCH = Variable::new("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", Kind::Switch,
-            "Whether nodes are dispatched. 0, false, no or off: they stay queued.")
+            "Whether nodes are dispatched. false, no, off or 0: they stay queued; true, yes, on or 1: they are.")
             .default("true");
         REGISTRY_OUTAGE = own("JARVIS_RUN_COORDINATOR_REGISTRY_OUTAGE", Kind::Choice(&["closed", "open"]),
             "While the Node Registry does not answer, types that are not remembered are refused with 503 and \
@@ -131,16 +147,23 @@ variables! {
     }
     "Limits" {
         MAX_BODY_BYTES = own("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", Kind::Bytes,
-            "Largest request body; a larger one gets 413.").default("8m");
+            "Largest request body; a larger one gets 413.").between(1, 1 << 30).default("8m");
+        MAX_BODY_VALUES = own("JARVIS_RUN_COORDINATOR_MAX_BODY_VALUES", Kind::Count,
+            "JSON values in a request body (each object, list, string, number, … counts); more get 400. A small \
+             text may be made of very many, and each costs memory and time.")
+            .between(10, 100_000_000).default("200000");
         NODE_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS", Kind::Seconds,
-            "How long a node may take when neither its constraints nor its type say.").default("3600");
+            "The longest that an atomic node may be at its executor, all attempts together. max_wall_time_ms, of \
+             its constraints or its type's, can shorten that and not lengthen it.").default("3600");
         RUN_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", Kind::Seconds,
-            "How long a run may take when its constraints do not say.").default("86400");
+            "The longest that a run may take, and any node in it. max_wall_time_ms of its constraints can shorten \
+             that and not lengthen it.").default("86400");
         MAX_IN_FLIGHT = own("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", Kind::Count,
-            "Calls to one executor at the same time; three quarters of them at most for one run.").default("256");
+            "Calls to one executor at the same time; three quarters of them at most for one run.")
+            .between(1, 100_000).default("256");
         MAX_RETRIES = own("JARVIS_RUN_COORDINATOR_MAX_RETRIES", Kind::Number,
             "How often a node is handed to its executor again, with growing waits, when that came to nothing and \
-             trying again does no harm. 0: never.").default("5");
+             trying again does no harm. 0: never.").between(0, 1_000_000).default("5");
         CONNECT_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_CONNECT_TIMEOUT_SECS", Kind::Seconds,
             "How long connecting to another service may take.").default("5");
         CALL_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS", Kind::Seconds,
@@ -201,8 +224,8 @@ variables! {
             .example("http://localhost:8080/realms/arp-dev/.well-known/openid-configuration");
         AUTH_ALGORITHMS = inbound("ARP_AUTH_ALGORITHMS", Kind::Text,
             "Signature algorithms that are accepted, separated by commas.").default("RS256");
-        AUTH_CLOCK_SKEW = inbound("ARP_AUTH_CLOCK_SKEW_SECONDS", Kind::Seconds,
-            "How far the clocks may differ; 0 is fine.").default("60");
+        AUTH_CLOCK_SKEW = inbound("ARP_AUTH_CLOCK_SKEW_SECONDS", Kind::SecondsOrNone,
+            "How far the clocks may differ; 0 is fine, more than a day is not.").default("60");
         AUTH_EXEMPT_PATHS = inbound("ARP_AUTH_EXEMPT_PATHS", Kind::Text,
             "Paths that need no token, separated by commas.").default("/v1/health,/v1/version");
         AUTH_DEV_SUBJECT = inbound("ARP_AUTH_DEV_SUBJECT", Kind::Text,

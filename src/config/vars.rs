@@ -7,6 +7,11 @@ use std::collections::BTreeMap;
 pub trait Vars {
     fn get(&self, name: &str) -> Option<String>;
 
+    /// All names that are set, to find those that nobody asks for.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The value without blanks around it; empty counts as unset
     /// (contract §18).
     fn trimmed(&self, name: &str) -> Option<String> {
@@ -23,5 +28,22 @@ pub trait Vars {
 impl Vars for BTreeMap<String, String> {
     fn get(&self, name: &str) -> Option<String> {
         BTreeMap::get(self, name).cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
+    }
+}
+
+/// What a switch may say, for messages.
+pub const SWITCH_WORDS: &str = "one of true, yes, on, 1, false, no, off, 0";
+
+/// A switch, in any case. The words for off are the contract's (§18); for the
+/// Python coordinator everything else is on, a word with a mistake in it too.
+pub fn switch(text: &str) -> Option<bool> {
+    match text.trim().to_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
     }
 }

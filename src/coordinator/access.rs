@@ -9,11 +9,13 @@
 //! | its run | read |
 //! | anything else | nothing |
 //!
-//! Users and services may do everything.
+//! Users and services may do everything. The token of a NodeRun that the journal
+//! does not know, or knows elsewhere, is good for nothing: a journal that was
+//! restored has forgotten it.
 
 use super::{Coordinator, CoordinatorError};
 use crate::{
-    auth::{Principal, Scope},
+    auth::{Principal, Scope, Subtree},
     ids::{NodeRunId, RunId},
     record::{NodeRecord, RunRecord},
 };
@@ -36,7 +38,11 @@ fn admit(caller: &Principal, business: Business<'_>) -> Result<(), CoordinatorEr
         Business::Run(run) => *run == own.run,
         Business::Node(node) => node.node.run_id == own.run && own.path.contains(&node.path),
     };
-    if admitted { Ok(()) } else { Err(CoordinatorError::Forbidden(own.node.clone())) }
+    if admitted { Ok(()) } else { Err(forbidden(own)) }
+}
+
+fn forbidden(own: &Subtree) -> CoordinatorError {
+    CoordinatorError::Forbidden(own.node.clone())
 }
 
 /// For one who wants to begin a run.
@@ -52,7 +58,7 @@ impl Coordinator {
         run: &RunId,
     ) -> Result<RunRecord, CoordinatorError> {
         let record = self.run_sought(caller, run).await?;
-        admit(caller, Business::Run(run))?;
+        self.admit(caller, Business::Run(run)).await?;
         Ok(record)
     }
 
@@ -63,7 +69,7 @@ impl Coordinator {
         run: &RunId,
     ) -> Result<RunRecord, CoordinatorError> {
         let record = self.run_sought(caller, run).await?;
-        admit(caller, Business::Whole)?;
+        self.admit(caller, Business::Whole).await?;
         Ok(record)
     }
 
@@ -75,7 +81,7 @@ impl Coordinator {
     ) -> Result<NodeRecord, CoordinatorError> {
         let found = self.node_seek(caller, node).await?;
         let record = found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))?;
-        admit(caller, Business::Node(&record))?;
+        self.admit(caller, Business::Node(&record)).await?;
         Ok(record)
     }
 
@@ -87,8 +93,20 @@ impl Coordinator {
     ) -> Result<NodeRecord, CoordinatorError> {
         let found = self.node_seek(caller, parent).await?;
         let record = found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))?;
-        admit(caller, Business::Node(&record))?;
+        self.admit(caller, Business::Node(&record)).await?;
         Ok(record)
+    }
+
+    /// As the function of this name; and the NodeRun that the token is for must
+    /// be where it was when the token was issued. In a journal that was restored
+    /// another one may have its place.
+    async fn admit(&self, caller: &Principal, business: Business<'_>) -> Result<(), CoordinatorError> {
+        admit(caller, business)?;
+        let Scope::Subtree(own) = caller.scope() else { return Ok(()) };
+        match self.node_find(&own.node).await? {
+            Some(found) if found.node.run_id == own.run && found.path == own.path => Ok(()),
+            Some(_) | None => Err(forbidden(own)),
+        }
     }
 
     async fn run_sought(&self, caller: &Principal, run: &RunId) -> Result<RunRecord, CoordinatorError> {

@@ -81,6 +81,7 @@ impl Coordinator {
     /// Brings a run into the journal, if the Run Store has it and the journal
     /// has not.
     async fn run_adopt(&self, stores: &Stores, run: &RunId) -> Result<(), CoordinatorError> {
+        self.room_for_new_work()?;
         let Some(_turn) = within(&*self.parts.clock, TURN, self.adoptions.lock(run)).await else {
             let waited = CallError::unavailable(Service::RunStore, "it has been asked for this run for long");
             return Err(unavailable(&waited));
@@ -128,7 +129,8 @@ impl Coordinator {
             }
             let may_be_executed = !node.state.is_terminal() && node.kind != Some(NodeKind::Composite);
             let facts = match may_be_executed {
-                true => self.facts_of(&node.node_type_ref).await?,
+                // The other coordinator took a type that the registry refuses.
+                true => self.facts_of(&node.node_type_ref).await?.unwrap_or_default(),
                 false => NodeTypeFacts::default(),
             };
             stored.push(StoredNode { node, facts });

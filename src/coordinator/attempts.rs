@@ -17,9 +17,9 @@ use crate::{
     },
     ids::{NodeRunId, RunId},
     model::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
-    node_types::RegistryUnavailable,
+    node_types::NoFacts,
     policy::{NODE_RUN_EXECUTE, Question},
-    record::{Job, NodePath, NodeRecord, RunRecord},
+    record::{Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::{Timestamp, backoff},
 };
 
@@ -73,6 +73,12 @@ impl Coordinator {
         let (asked, queue) = (asked.as_ref(), &self.parts.queue);
         let rules = &self.parts.rules;
         self.command(&task.run, |now| async move {
+            // Many may have ended while they waited for their turn.
+            let waits =
+                self.head_find(&task.node).await?.is_some_and(|head| head.job() == Some(Job::Dispatch));
+            if !waits {
+                return Ok(engine::Decision { changes: None, answer: None });
+            }
             let view = self.node_view(&task.node).await?;
             if !is_dispatchable(&view.node) {
                 return Ok(engine::Decision { changes: None, answer: None });
@@ -86,7 +92,7 @@ impl Coordinator {
                 None => {
                     let facts = match view.node.node.kind {
                         Some(_) => NodeTypeFacts::default(),
-                        None => self.facts_of(&view.node.node.node_type_ref).await?,
+                        None => self.facts_of(&view.node.node.node_type_ref).await?.unwrap_or_default(),
                     };
                     if let Some(error) = engine::attempt_refusal(&view.run, &view.node, &facts) {
                         return Ok(nothing(engine::attempt_refuse(
@@ -145,11 +151,17 @@ impl Coordinator {
             Some(_) => NodeTypeFacts::default(),
             None => match self.parts.node_types.facts(&node.node.node_type_ref).await {
                 Ok(facts) => facts,
-                Err(RegistryUnavailable(reason)) => {
+                Err(refused @ NoFacts::Refused(_)) => {
+                    info!(self.parts.log, "node run fails for want of a kind"; "node_run_id" => %node.id(),
+                        "reason" => %refused);
+                    // Its kind stays unknown: that is what it fails with.
+                    NodeTypeFacts::default()
+                }
+                Err(out @ (NoFacts::Unavailable(_) | NoFacts::Forbidden(_))) => {
                     let tries = node.wake.as_ref().map_or(0, |wake| wake.tries);
                     let wait = backoff(tries, RETRY_BASE, RETRY_CAP, node.id().as_str());
-                    warn!(self.parts.log, "dispatch put off: the node registry does not answer";
-                        "node_run_id" => %node.id(), "reason" => reason, "tries" => tries);
+                    warn!(self.parts.log, "dispatch put off: nothing is known about the node's type";
+                        "node_run_id" => %node.id(), "reason" => %out, "tries" => tries);
                     self.attempt_put_off(&task.run, &task.node, wait).await?;
                     return Ok(None);
                 }
@@ -173,7 +185,7 @@ impl Coordinator {
     ) -> Result<Applied, CoordinatorError> {
         let applied = self
             .command(run, |now| async move {
-                let view = self.node_view(node).await?;
+                let view = self.bare_view(node).await?;
                 let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
                 Ok(engine::attempt_finish(view, attempt, result.clone(), rules, lease, now))
             })
@@ -198,7 +210,7 @@ impl Coordinator {
         attempt: u32,
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
-            let view = self.node_view(node).await?;
+            let view = self.bare_view(node).await?;
             let (rules, queue) = (&self.parts.rules, &self.parts.queue);
             let waits = view.node.attempt == attempt
                 && view.node.wake.as_ref().is_some_and(|wake| wake.job == Job::Deadline);
@@ -224,9 +236,9 @@ impl Coordinator {
     pub(crate) async fn node_to_cancel(
         &self,
         node: &NodeRunId,
-    ) -> Result<Option<NodeRecord>, CoordinatorError> {
-        let node = self.node_find(node).await?;
-        Ok(node.filter(|node| node.wake.as_ref().is_some_and(|wake| wake.job == Job::CancelExecutor)))
+    ) -> Result<Option<NodeHead>, CoordinatorError> {
+        let node = self.head_find(node).await?;
+        Ok(node.filter(|node| node.job() == Some(Job::CancelExecutor)))
     }
 
     /// Notes what came of telling the executor of a node that is over.
@@ -237,13 +249,15 @@ impl Coordinator {
         telling: Telling,
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
-            let run = self.run_fetch(run).await?;
+            let Some(head) = self.head_find(node).await? else {
+                return Err(CoordinatorError::NodeRunNotFound(node.clone()));
+            };
             let told = match telling {
                 Telling::Acknowledged => Told::Yes,
                 Telling::Again { after } => Told::Again(now + after),
                 Telling::GivenUp => Told::GivenUp,
             };
-            Ok(engine::executor_told(&run, self.node_fetch(node).await?, told, now))
+            Ok(engine::executor_told(head, told, now))
         })
         .await
     }
@@ -257,7 +271,7 @@ impl Coordinator {
         left_alone: Duration,
     ) -> Result<(), CoordinatorError> {
         self.command(&task.run, |now| async move {
-            let view = self.node_view(&task.node).await?;
+            let view = self.bare_view(&task.node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             let tries = view.node.wake.as_ref().map_or(0, |wake| wake.tries);
             let wait = backoff(tries, RETRY_BASE, RETRY_CAP, task.node.as_str()).max(left_alone);
@@ -271,7 +285,7 @@ impl Coordinator {
     /// Ends a node whose time is up while it waits to be handed over.
     pub(crate) async fn attempt_overdue(&self, task: &Task) -> Result<(), CoordinatorError> {
         self.command(&task.run, |now| async move {
-            let view = self.node_view(&task.node).await?;
+            let view = self.bare_view(&task.node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(match is_dispatchable(&view.node) {
                 true => engine::node_expire(view, rules, lease, now),
@@ -289,7 +303,7 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         self.command(run, |now| async move {
             let run = self.run_fetch(run).await?;
-            Ok(engine::attempt_retry(&run, self.node_fetch(node).await?, now + wait, now))
+            Ok(engine::attempt_retry(&run, self.node_fetch_bare(node).await?, now + wait, now))
         })
         .await
     }
@@ -303,7 +317,7 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         let error = &error;
         self.command(run, |now| async move {
-            let view = self.node_view(node).await?;
+            let view = self.bare_view(node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(engine::attempt_refuse(view, facts, error.clone(), rules, lease, now))
         })
@@ -329,7 +343,7 @@ impl Coordinator {
                 ("parent_node_run_id".into(), json!(node.node.parent_node_run_id)),
                 ("side_effect".into(), json!(node.side_effect.or(facts.side_effect))),
                 ("attempt".into(), json!(node.attempt + 1)),
-                (INPUTS_DIGEST.into(), digest(node.node.inputs.as_ref().unwrap_or(&Map::new())).into()),
+                (INPUTS_DIGEST.into(), digest(&node.node.inputs.clone().unwrap_or_default()).into()),
             ]),
         };
         let question = Question {

@@ -1,22 +1,15 @@
 //! Decide, commit, announce: the one way in which anything changes.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use slog::{error, warn};
+use slog::{debug, error, warn};
 
-use super::{Coordinator, CoordinatorError};
+use super::{Coordinator, CoordinatorError, store_health::Unwritten};
 use crate::{
     engine::Decision,
     ids::{NodeRunId, RunId},
-    record::{Job, NodeRecord, RunRecord, Wake},
-    store::{OutboxId, StoreError},
+    record::{ChangeSet, Job, NodeHead, NodeRecord, RunRecord, Wake},
+    store::{OutboxId, Room, StoreError},
     time::Timestamp,
 };
 
@@ -34,70 +27,6 @@ const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// Whoever claims looks at the journal at least so often. What is due before
 /// that has to be told.
 pub(crate) const CLAIM_WITHIN: Duration = Duration::from_secs(1);
-
-/// How long health speaks of a record that could not be read, since somebody
-/// last came upon it.
-const REMEMBER: Duration = Duration::from_secs(600);
-
-/// How many such records health remembers, at most.
-const UNREADABLE_MAX: usize = 1_000;
-
-const UNWRITABLE: &str = "The journal cannot be written";
-
-/// What the last commit said about the journal.
-#[derive(Default)]
-pub struct StoreHealth {
-    /// What, and since when.
-    trouble: Mutex<Option<(&'static str, Timestamp)>>,
-    /// Records that could not be read, and when that was noticed last. They are
-    /// no trouble of the journal as a whole.
-    unreadable: Mutex<BTreeMap<String, Timestamp>>,
-    /// A commit was reported as failed that may be durable all the same: who
-    /// follows its run has not been told.
-    in_doubt: AtomicBool,
-    /// The nodes that such commits end.
-    ends_in_doubt: Mutex<Vec<NodeRunId>>,
-}
-
-impl StoreHealth {
-    /// What is wrong with the journal, if anything.
-    pub fn trouble(&self) -> Option<&'static str> {
-        self.trouble_since().map(|(trouble, _)| trouble)
-    }
-
-    fn trouble_since(&self) -> Option<(&'static str, Timestamp)> {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many records could not be read lately.
-    pub fn unreadable(&self, now: Timestamp) -> usize {
-        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        unreadable.retain(|_, noticed| now.since(*noticed) < REMEMBER);
-        unreadable.len()
-    }
-
-    fn is_unreadable(&self, record: &str, now: Timestamp) {
-        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        if unreadable.len() < UNREADABLE_MAX || unreadable.contains_key(record) {
-            unreadable.insert(record.to_owned(), now);
-        }
-    }
-
-    fn is_readable(&self, record: &str) {
-        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        if !unreadable.is_empty() {
-            unreadable.remove(record);
-        }
-    }
-
-    fn ends_in_doubt(&self) -> MutexGuard<'_, Vec<NodeRunId>> {
-        self.ends_in_doubt.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, trouble: Option<(&'static str, Timestamp)>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
-    }
-}
 
 impl Coordinator {
     /// Runs a caller's command: as [`Self::command`], and the JARVIS stores
@@ -150,12 +79,11 @@ impl Coordinator {
             let Decision { changes, answer } = decide(now).await?;
             let Some(changes) = changes else { return Ok((answer, None)) };
             let newest = changes.events.last().map(|event| event.event.seq);
-            let (ours, unclaimed) = self.to_begin(&changes.nodes, now);
-            let ended = changes.nodes.iter().filter(|node| node.is_terminal()).map(|node| node.id().clone());
-            let ended: Vec<NodeRunId> = ended.collect();
+            let (ours, unclaimed) = self.to_begin(&changes, now);
+            let ended: Vec<NodeRunId> = changes.ended().cloned().collect();
             match self.parts.store.commit(changes).await {
                 Ok(owed) => {
-                    self.store_health.set(None);
+                    self.store_health.written();
                     if let Some(outbox) = &self.parts.outbox {
                         outbox.news();
                     }
@@ -174,85 +102,118 @@ impl Coordinator {
                     conflicts += 1;
                     warn!(self.parts.log, "decided on stale records, deciding again"; "run_id" => %run, "conflicts" => conflicts);
                 }
-                Err(failure) => {
-                    self.store_health.ends_in_doubt().extend(ended);
-                    return Err(self.store_failed(failure, run.as_str()));
-                }
+                Err(failure) => return Err(self.store_failed(failure, ended)),
             }
         }
     }
 
     /// Of changed nodes: those whose job is ours and begins now; and whether
     /// there is something that whoever claims should know of.
-    fn to_begin(&self, nodes: &[NodeRecord], now: Timestamp) -> (Vec<NodeRecord>, bool) {
+    fn to_begin(&self, changes: &ChangeSet, now: Timestamp) -> (Vec<NodeHead>, bool) {
         let (mut ours, mut unclaimed) = (Vec::new(), false);
-        for node in nodes {
-            let Some(wake) = &node.wake else { continue };
-            match &wake.owner {
-                None => unclaimed |= wake.at < now + CLAIM_WITHIN,
-                Some(owner) if owner == self.parts.queue.owner() && is_due(wake, now) => {
-                    ours.push(node.clone());
-                }
-                Some(_) => {}
+        let mut is_ours = |wake: &Option<Wake>| match wake {
+            Some(Wake { at, owner: None, .. }) => {
+                unclaimed |= *at < now + CLAIM_WITHIN;
+                false
             }
-        }
+            Some(wake) => wake.owner.as_ref() == Some(self.parts.queue.owner()) && is_due(wake, now),
+            None => false,
+        };
+        ours.extend(changes.nodes.iter().filter(|node| is_ours(&node.wake)).map(NodeRecord::head));
+        ours.extend(changes.heads.iter().filter(|head| is_ours(&head.wake)).cloned());
         (ours, unclaimed)
     }
 
-    /// Whether a journal that could not be written can be written again. Asked
+    /// Refuses what would make new work while the journal keeps its room for
+    /// what is under way: before anything is spent on it.
+    pub(super) fn room_for_new_work(&self) -> Result<(), CoordinatorError> {
+        match self.parts.store.room() {
+            Room::Enough => Ok(()),
+            Room::Reserve => Err(StoreError::Reserved.into()),
+        }
+    }
+
+    /// Whether a journal that could not be written, or read, can be again. Asked
     /// from time to time, because while health says that it cannot, nobody may
     /// come to find out. (A full one is known to have room only when something
     /// that needs room is written.)
     pub(crate) async fn journal_probe(&self) {
-        let Some((UNWRITABLE, since)) = self.store_health.trouble_since() else { return };
-        if self.parts.clock.now().since(since) >= PROBE_AFTER
-            && self.parts.store.owner_renew(self.parts.queue.owner(), OWNED_FOREVER).await.is_ok()
+        let (health, store) = (&self.store_health, &self.parts.store);
+        let is_over = |since| self.parts.clock.now().since(since) >= PROBE_AFTER;
+        if health.unwritable_since().is_some_and(is_over)
+            && store.owner_renew(self.parts.queue.owner(), OWNED_FOREVER).await.is_ok()
         {
-            self.store_health.set(None);
+            health.written();
+        }
+        if health.unreadable_since().is_some_and(is_over)
+            && store.wake_next(self.parts.clock.now()).await.is_ok()
+        {
+            health.read();
         }
     }
 
-    /// Notes what a store failure over a record says about the journal's
-    /// health. A record that cannot be read, or does not fit, is its own trouble
-    /// and nobody else's.
-    pub(super) fn store_failed(&self, failure: StoreError, record: &str) -> CoordinatorError {
+    /// Notes that something was written, if not by a command.
+    pub(crate) fn journal_writes(&self) {
+        self.store_health.written();
+    }
+
+    /// Notes what a failed commit, which would have ended these nodes, says
+    /// about the journal's health.
+    pub(super) fn store_failed(&self, failure: StoreError, ended: Vec<NodeRunId>) -> CoordinatorError {
         let now = self.parts.clock.now();
-        let trouble = match &failure {
-            StoreError::Conflict => None,
-            StoreError::Full(_) => Some("The journal is full: nothing can be accepted"),
-            StoreError::Failed(_) => Some(UNWRITABLE),
+        let (is_news, doubt) = match &failure {
+            // Whoever refuses it has said so.
+            StoreError::Conflict | StoreError::Reserved => (false, false),
+            // Nothing was written, and the trouble is that record's alone.
+            StoreError::TooBig(_) => (true, false),
+            StoreError::Full(_) => (self.store_health.not_written(Unwritten::Full, now), true),
+            StoreError::Failed(_) => {
+                self.store_health.not_written(Unwritten::Failed, now);
+                (true, true)
+            }
             StoreError::Damaged(_) => {
-                self.store_health.is_unreadable(record, now);
-                None
+                self.store_health.damaged(now);
+                (true, true)
             }
-            StoreError::TooBig(_) => None,
         };
-        match trouble {
-            Some(trouble) => {
-                error!(self.parts.log, "the journal failed"; "error" => %failure);
-                self.store_health.set(Some((trouble, now)));
-                self.store_health.in_doubt.store(true, Ordering::Release);
-            }
-            None => warn!(self.parts.log, "a record failed"; "record" => record, "error" => %failure),
+        if is_news {
+            error!(self.parts.log, "the journal failed"; "error" => %failure);
+        } else {
+            debug!(self.parts.log, "the journal refused a change"; "error" => %failure);
+        }
+        if doubt {
+            self.store_health.doubt(ended);
         }
         failure.into()
     }
 
-    /// Tells followers what the journal says, if a commit since the last time
-    /// was in doubt: it may have been the last of its run. And drops the calls
-    /// of those nodes that it has ended.
-    pub(crate) async fn announce_again(&self) -> Result<(), StoreError> {
-        if !self.store_health.in_doubt.swap(false, Ordering::AcqRel) {
-            return Ok(());
+    /// Notes what a failed read says about the journal's health.
+    pub(crate) fn read_failed(&self, failure: StoreError) -> CoordinatorError {
+        let now = self.parts.clock.now();
+        error!(self.parts.log, "the journal could not be read"; "error" => %failure);
+        match &failure {
+            StoreError::Damaged(_) => self.store_health.damaged(now),
+            StoreError::Failed(_) => self.store_health.not_read(now),
+            // No reading ends like this.
+            StoreError::Conflict | StoreError::Full(_) | StoreError::Reserved | StoreError::TooBig(_) => {}
         }
-        let ended = std::mem::take(&mut *self.store_health.ends_in_doubt());
-        for node in ended {
-            match self.parts.store.node_fetch(&node).await {
-                Ok(Some(found)) if found.is_terminal() => self.parts.queue.node_over(&node),
+        failure.into()
+    }
+
+    /// Tells followers and the outbox what the journal says, if a commit since
+    /// the last time was in doubt: it may have been the last of its run. And
+    /// drops the calls of those nodes that it has ended.
+    pub(crate) async fn announce_again(&self) -> Result<(), StoreError> {
+        let Some(ended) = self.store_health.take_doubt() else { return Ok(()) };
+        if let Some(outbox) = &self.parts.outbox {
+            outbox.news();
+        }
+        for (at, node) in ended.iter().enumerate() {
+            match self.parts.store.head_fetch(node).await {
+                Ok(Some(found)) if found.is_terminal() => self.parts.queue.node_over(node),
                 Ok(_) | Err(StoreError::Damaged(_)) => {}
                 Err(failure) => {
-                    self.store_health.ends_in_doubt().push(node);
-                    self.store_health.in_doubt.store(true, Ordering::Release);
+                    self.store_health.doubt(ended[at..].to_vec());
                     return Err(failure);
                 }
             }
@@ -262,7 +223,7 @@ impl Coordinator {
             match self.parts.store.run_fetch(&run).await {
                 Ok(found) => events.hub.publish(&run, found.map_or(0, |run| run.last_seq)),
                 Err(failure) => {
-                    self.store_health.in_doubt.store(true, Ordering::Release);
+                    self.store_health.doubt(Vec::new());
                     return Err(failure);
                 }
             }
@@ -275,21 +236,27 @@ impl Coordinator {
     }
 
     pub(super) async fn run_find(&self, run: &RunId) -> Result<Option<RunRecord>, CoordinatorError> {
-        let found = self.parts.store.run_fetch(run).await;
-        let found = found.map_err(|failure| self.store_failed(failure, run.as_str()))?;
-        self.store_health.is_readable(run.as_str());
-        Ok(found)
+        self.parts.store.run_fetch(run).await.map_err(|failure| self.read_failed(failure))
     }
 
     pub(super) async fn node_fetch(&self, node: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
         self.node_find(node).await?.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))
     }
 
+    /// A node to decide something about that its inputs and outputs do not
+    /// matter to.
+    pub(super) async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
+        let found = self.parts.store.node_fetch_bare(node).await;
+        let found = found.map_err(|failure| self.read_failed(failure))?;
+        found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))
+    }
+
+    pub(super) async fn head_find(&self, node: &NodeRunId) -> Result<Option<NodeHead>, CoordinatorError> {
+        self.parts.store.head_fetch(node).await.map_err(|failure| self.read_failed(failure))
+    }
+
     pub(super) async fn node_find(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, CoordinatorError> {
-        let found = self.parts.store.node_fetch(node).await;
-        let found = found.map_err(|failure| self.store_failed(failure, node.as_str()))?;
-        self.store_health.is_readable(node.as_str());
-        Ok(found)
+        self.parts.store.node_fetch(node).await.map_err(|failure| self.read_failed(failure))
     }
 }
 

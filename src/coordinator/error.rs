@@ -66,18 +66,32 @@ pub enum CoordinatorError {
     /// The Node Registry is needed to decide, and does not answer (D-16).
     #[error("Node Registry request failed")]
     NodeRegistryUnavailable { internal: String },
+    /// The Node Registry is needed to decide, and does not let the coordinator
+    /// ask: its credentials are refused. Trying again helps nobody.
+    #[error("Node Registry refuses the coordinator's credentials")]
+    NodeRegistryForbidden { internal: String },
     /// The journal does not know it, and the Run Store cannot be asked.
     #[error("Run Store request failed")]
     RunStoreUnavailable { internal: String },
     /// The Run Store knows it, but its events cannot be had.
     #[error("Event Stream request failed")]
     EventStreamUnavailable { internal: String },
-    /// The message is for the log: callers are told that the journal is
-    /// unavailable, no more.
-    #[error("The journal is unavailable")]
+    /// What the journal says is for the log: callers are told that it is
+    /// unavailable, or full, no more.
+    #[error("{}", journal_message(.0))]
     Store(#[from] StoreError),
     #[error("The coordinator is shutting down")]
     ShuttingDown,
+}
+
+fn journal_message(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Full(_) => "The journal is full",
+        StoreError::Reserved => "The journal is full: nothing new is accepted, what is under way can end",
+        StoreError::Conflict | StoreError::Failed(_) | StoreError::TooBig(_) | StoreError::Damaged(_) => {
+            "The journal is unavailable"
+        }
+    }
 }
 
 /// What clients may rely on.
@@ -100,6 +114,7 @@ impl CoordinatorError {
             Self::ParentNotFound(_) => facts(404, "parent_node_run_not_found", false),
             Self::Rejected(rejection) => facts(409, rejection.code(), false),
             Self::NodeRegistryUnavailable { .. } => facts(503, "node_registry_unavailable", true),
+            Self::NodeRegistryForbidden { .. } => facts(503, "node_registry_unavailable", false),
             Self::RunStoreUnavailable { .. } => facts(502, "run_store_unavailable", true),
             Self::EventStreamUnavailable { .. } => facts(502, "event_stream_unavailable", true),
             Self::Store(_) => facts(503, "journal_unavailable", true),
@@ -111,6 +126,7 @@ impl CoordinatorError {
     pub fn internal(&self) -> Option<String> {
         match self {
             Self::NodeRegistryUnavailable { internal }
+            | Self::NodeRegistryForbidden { internal }
             | Self::RunStoreUnavailable { internal }
             | Self::EventStreamUnavailable { internal } => Some(internal.clone()),
             Self::Store(error) => Some(error.to_string()),

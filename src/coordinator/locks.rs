@@ -13,7 +13,7 @@ pub(super) struct Locks<K> {
     held: Mutex<HashMap<K, Arc<AsyncMutex<()>>>>,
 }
 
-/// Held until dropped.
+/// A turn, waited for or had: until dropped.
 pub(super) struct Held<'l, K: Hash + Eq> {
     locks: &'l Locks<K>,
     key: K,
@@ -29,11 +29,15 @@ impl<K> Default for Locks<K> {
 impl<K: Hash + Eq + Clone> Locks<K> {
     /// Waits for its turn; turns come in the order of asking.
     pub(super) async fn lock(&self, key: &K) -> Held<'_, K> {
+        // Made before waiting: one who gives up takes its entry along. (The
+        // mutex it waits at is dropped before this is.)
+        let mut turn = Held { locks: self, key: key.clone(), guard: None };
         let mutex = {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(held.entry(key.clone()).or_default())
         };
-        Held { locks: self, key: key.clone(), guard: Some(mutex.lock_owned().await) }
+        turn.guard = Some(mutex.lock_owned().await);
+        turn
     }
 }
 
@@ -63,5 +67,25 @@ mod tests {
         assert_eq!(locks.held.lock().expect("not poisoned").len(), 2);
         drop(_second);
         assert_eq!(locks.held.lock().expect("not poisoned").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_waiter_that_gives_up_leaves_no_entry_behind() {
+        let locks = Locks::default();
+        let entries = || locks.held.lock().expect("not poisoned").len();
+        for holder_goes_first in [true, false] {
+            let holder = locks.lock(&"a").await;
+            let mut waiter = Box::pin(locks.lock(&"a"));
+            assert!(futures::poll!(waiter.as_mut()).is_pending());
+            if holder_goes_first {
+                drop(holder);
+                drop(waiter);
+            } else {
+                drop(waiter);
+                assert_eq!(entries(), 1, "the key is held");
+                drop(holder);
+            }
+            assert_eq!(entries(), 0, "the holder goes first: {holder_goes_first}");
+        }
     }
 }

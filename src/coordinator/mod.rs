@@ -27,19 +27,19 @@ mod nodes;
 mod offload;
 mod queue;
 mod runs;
+mod store_health;
 mod vitals;
 
 use std::sync::Arc;
 
-use serde_json::json;
 use slog::Logger;
 
 pub(crate) use attempts::{Assignment, Telling};
-pub use commit::StoreHealth;
 pub(crate) use commit::{CLAIM_WITHIN, OWNED_FOREVER};
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
 pub use queue::{Lane, Task, WorkQueue};
+pub use store_health::StoreHealth;
 pub(crate) use vitals::Room;
 pub use vitals::Vitals;
 
@@ -50,7 +50,7 @@ use crate::{
     events::Events,
     ids::{IdSource, NodeRunId, RunId},
     jarvis::Stores,
-    model::{Health, HealthCheck, HealthStatus},
+    model::{Health, HealthStatus},
     node_types::NodeTypes,
     outbox::{ARTIFACT_STORE, Outbox},
     policy::Policy,
@@ -97,24 +97,9 @@ impl Coordinator {
     /// How the coordinator and what it depends on are doing. Never fails, and
     /// never waits for anybody else.
     pub async fn health(&self) -> Health {
-        let check = |status, message: Option<String>, details| HealthCheck {
-            name: "journal".into(),
-            status,
-            message,
-            details,
-        };
-        let check = match (self.store_health.trouble(), self.store_health.unreadable(self.parts.clock.now()))
-        {
-            (Some(message), _) => check(HealthStatus::Down, Some(message.into()), None),
-            (None, 0) => check(HealthStatus::Ok, None, None),
-            (None, unreadable) => check(
-                HealthStatus::Degraded,
-                Some("Records cannot be read: see `journal check`".into()),
-                json!({"unreadable": unreadable}).as_object().cloned(),
-            ),
-        };
-        let mut checks = vec![check];
-        checks.extend(self.parts.vitals.checks());
+        let now = self.parts.clock.now();
+        let mut checks = vec![self.store_health.check(self.parts.store.room(), now)];
+        checks.extend(self.parts.vitals.checks(now));
         if let Some(outbox) = &self.parts.outbox {
             checks.extend(outbox.checks().await);
         }
@@ -126,7 +111,7 @@ impl Coordinator {
             check.message = Some(trouble.into());
         }
         let status = checks.iter().map(|check| check.status).max().unwrap_or(HealthStatus::Ok);
-        Health { status, time: self.parts.clock.now(), checks: Some(checks), extensions: None }
+        Health { status, time: now, checks: Some(checks), extensions: None }
     }
 
     /// The events of a run (contract §13).

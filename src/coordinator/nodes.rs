@@ -9,7 +9,7 @@ use crate::{
     engine::{self, ChildSpec, CreateChildren, NodeTypeFacts, NodeView},
     ids::NodeRunId,
     model::{
-        NodeKind, NodeRun, NodeRunCompleteRequest, NodeRunCreateSpec, NodeRunEvaluationReportRequest,
+        NodeRun, NodeRunCompleteRequest, NodeRunCreateSpec, NodeRunEvaluationReportRequest,
         NodeRunsCreateRequest, NodeRunsCreateResponse,
     },
     record::NodeRecord,
@@ -29,12 +29,13 @@ impl Coordinator {
         let run = self.run_for(caller, &run_id).await?;
         engine::constraints::stored(run.run.extensions.as_ref())?;
         let parent = self.parent_for(caller, &parent_node_run_id).await?;
-        let parent_kind = self.kind_of(&parent).await?;
-        engine::parent_check(&run, &parent, parent_kind)?;
+        let parent_facts = &self.facts_if_unknown(&parent).await?;
+        engine::parent_check(&run, &parent, parent.node.kind.or(parent_facts.kind))?;
         let mut wanted: Vec<(NodeRunCreateSpec, NodeRunId, NodeTypeFacts)> = Vec::new();
-        for spec in Vec::from(node_runs) {
+        for (at, spec) in Vec::from(node_runs).into_iter().enumerate() {
             self.warn_of_own_keys(spec.extensions.as_ref());
-            let facts = self.facts_of(&spec.node_type_ref).await?;
+            let place = ["body".into(), "node_runs".into(), at.into(), "node_type_ref".into()];
+            let facts = self.facts_for(&spec.node_type_ref, &place).await?;
             let id = match spec.idempotency_key.as_deref().filter(|key| !key.is_empty()) {
                 Some(key) => NodeRunId::derived(&run_id, &parent_node_run_id, key),
                 None => self.parts.ids.node_run_id(),
@@ -59,7 +60,10 @@ impl Coordinator {
                         facts: facts.clone(),
                     });
                 }
-                let command = CreateChildren { parent, parent_kind, children };
+                if children.iter().any(|child| child.existing.is_none()) {
+                    self.room_for_new_work()?;
+                }
+                let command = CreateChildren { parent, parent_facts: parent_facts.clone(), children };
                 let kinds = wanted.iter().map(|(_, _, facts)| facts.kind);
                 let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run_ref, kinds));
                 Ok(engine::children_create(run, command, rules, lease, now)?)
@@ -86,10 +90,13 @@ impl Coordinator {
         report: NodeRunEvaluationReportRequest,
     ) -> Result<(), CoordinatorError> {
         let run_id = self.node_for(caller, node).await?.node.run_id;
+        // It ends nothing, and any number of them may come.
+        self.room_for_new_work()?;
         let report = &report;
         self.request(&run_id, |now| async move {
-            let view = self.node_view(node).await?;
-            Ok(engine::node_evaluate(view.run, view.node, report.clone(), now))
+            let node = self.node_fetch_bare(node).await?;
+            let run = self.run_fetch(&node.node.run_id).await?;
+            Ok(engine::node_evaluate(run, node, report.clone(), now))
         })
         .await?;
         debug!(self.parts.log, "node run evaluated"; "run_id" => %run_id, "node_run_id" => %node, "caller" => caller.subject());
@@ -107,7 +114,7 @@ impl Coordinator {
         let (completion, _turn) = self.completion_offload(node, completion).await;
         let completion = &completion;
         self.request(&run_id, |now| async move {
-            let view = self.node_view(node).await?;
+            let view = self.bare_view(node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
             Ok(engine::node_complete(view, completion.clone(), rules, lease, now)?)
         })
@@ -121,7 +128,15 @@ impl Coordinator {
 
     /// A node with its run and, if it may have any, its live descendants.
     pub(super) async fn node_view(&self, node: &NodeRunId) -> Result<NodeView, CoordinatorError> {
-        let node = self.node_fetch(node).await?;
+        self.view_of(self.node_fetch(node).await?).await
+    }
+
+    /// The same for a decision that inputs and outputs do not matter to.
+    pub(super) async fn bare_view(&self, node: &NodeRunId) -> Result<NodeView, CoordinatorError> {
+        self.view_of(self.node_fetch_bare(node).await?).await
+    }
+
+    async fn view_of(&self, node: NodeRecord) -> Result<NodeView, CoordinatorError> {
         let run = self.run_fetch(&node.node.run_id).await?;
         let live_below = match node.children > 0 && !node.is_terminal() {
             true => self.parts.store.nodes_live(run.id(), Some(&node.path)).await?,
@@ -130,16 +145,19 @@ impl Coordinator {
         Ok(NodeView { run, node, live_below })
     }
 
-    /// A node's kind, asked for if its record does not have it (§9.1).
-    async fn kind_of(&self, node: &NodeRecord) -> Result<Option<NodeKind>, CoordinatorError> {
+    /// What is known about a node's type, if its record does not say what kind of
+    /// node it is (§9.1).
+    async fn facts_if_unknown(&self, node: &NodeRecord) -> Result<NodeTypeFacts, CoordinatorError> {
         match node.node.kind {
-            Some(kind) => Ok(Some(kind)),
-            None => Ok(self.facts_of(&node.node.node_type_ref).await?.kind),
+            Some(_) => Ok(NodeTypeFacts::default()),
+            // One that the registry refuses is of a kind that nobody knows.
+            None => Ok(self.facts_of(&node.node.node_type_ref).await?.unwrap_or_default()),
         }
     }
 
     pub(super) async fn parent_fetch(&self, parent: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
-        let found = self.node_find(parent).await?;
+        let found = self.parts.store.node_fetch_bare(parent).await;
+        let found = found.map_err(|failure| self.read_failed(failure))?;
         found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))
     }
 }

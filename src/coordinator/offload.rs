@@ -27,8 +27,8 @@ use crate::{
     engine::{self, Attempt, AttemptResult},
     ids::NodeRunId,
     jarvis::ArtifactStore,
-    model::{Map, NodeRunCompleteRequest, ResourceRef},
-    record::NodeRecord,
+    model::{JsonObject, NodeRunCompleteRequest, ResourceRef},
+    record::NodeHead,
     time::{Clock, Timestamp, within},
 };
 
@@ -76,7 +76,7 @@ impl Offload {
 
     /// Stores the outputs of a node, in half of the time that the node has
     /// left: the other half is for its end.
-    async fn put(&self, node: &NodeRecord, outputs: Vec<u8>) -> Result<ResourceRef, Kept> {
+    async fn put(&self, node: &NodeHead, outputs: Vec<u8>) -> Result<ResourceRef, Kept> {
         if self.failed_within(REST) {
             return Err(Kept::Resting);
         }
@@ -112,8 +112,8 @@ enum Kept {
     Failed(CallError),
 }
 
-fn reason(error: &CallError) -> &str {
-    error.details.get("error").and_then(|reason| reason.as_str()).unwrap_or(&error.message)
+fn reason(error: &CallError) -> String {
+    error.details.text("error").unwrap_or_else(|| error.message.clone())
 }
 
 impl Coordinator {
@@ -149,7 +149,7 @@ impl Coordinator {
         &self,
         node: &NodeRunId,
         attempt: Option<Attempt>,
-        outputs: &mut Option<Map>,
+        outputs: &mut Option<JsonObject>,
         output_artifacts: &mut Option<Vec<ResourceRef>>,
     ) -> Option<Held<'_, NodeRunId>> {
         let offload = self.parts.offload.as_ref()?;
@@ -158,7 +158,7 @@ impl Coordinator {
         let turn = offload.turns.lock(node).await;
         // A report on a node that is over, or on to another attempt, is not
         // stored; if the journal cannot say, neither is an artifact.
-        let record = self.node_find(node).await.ok().flatten()?;
+        let record = self.head_find(node).await.ok().flatten()?;
         if record.is_terminal() || attempt.is_some_and(|attempt| attempt.number != record.attempt) {
             return Some(turn);
         }
@@ -167,7 +167,7 @@ impl Coordinator {
             Ok(artifact) => {
                 debug!(self.parts.log, "outputs put into the artifact store"; "node_run_id" => %node,
                     "artifact_id" => &artifact.id, "bytes" => size);
-                *outputs = outputs.take().map(|given| engine::abridge(given, offload.limit, &artifact));
+                *outputs = outputs.take().map(|given| engine::abridge(&given, offload.limit, &artifact));
                 output_artifacts.get_or_insert_default().push(artifact);
             }
             Err(kept) => {

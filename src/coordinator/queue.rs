@@ -36,7 +36,7 @@ use crate::{
     engine::Lease,
     ids::{NodeRunId, OwnerId, RunId},
     model::NodeKind,
-    record::{Job, NodeRecord},
+    record::{Job, NodeHead},
     time::Timestamp,
 };
 
@@ -288,11 +288,11 @@ impl WorkQueue {
     }
 
     /// Begins the job of a node's wake-up, which is ours, unless it is in hand.
-    pub fn push(self: &Arc<Self>, node: &NodeRecord, now: Timestamp) {
-        let Some(job) = node.wake.as_ref().map(|wake| wake.job) else { return };
-        let lane = Lane::of(job, node.node.kind);
+    pub fn push(self: &Arc<Self>, node: &NodeHead, now: Timestamp) {
+        let Some(job) = node.job() else { return };
+        let lane = Lane::of(job, node.kind);
         let (over, begun_at) = (CancellationToken::new(), Arc::<OnceLock<Timestamp>>::default());
-        let (id, run) = (node.id().clone(), node.node.run_id.clone());
+        let (id, run) = (node.node_run_id.clone(), node.run_id.clone());
         let mut in_hand = self.in_hand();
         let key = (id.clone(), job);
         if in_hand.jobs.contains_key(&key) {
@@ -316,7 +316,7 @@ impl WorkQueue {
             job,
             lane,
             attempt: node.attempt,
-            kind: node.node.kind,
+            kind: node.kind,
             deadline: node.deadline,
             over,
             begun_at,
@@ -351,15 +351,13 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_micros(0);
 
     /// A node of a run, whose wake-up is a dispatch.
-    fn due(run: &str, ordinal: usize) -> NodeRecord {
-        node(run, &format!("1.{ordinal}"))
+    fn due(run: &str, ordinal: usize) -> NodeHead {
+        node(run, &format!("1.{ordinal}")).head()
     }
 
-    fn with(job: Job, kind: NodeKind, node: NodeRecord) -> NodeRecord {
-        let wake = node.wake.clone().map(|wake| Wake { job, ..wake });
-        let mut node = NodeRecord { wake, ..node };
-        node.node.kind = Some(kind);
-        node
+    fn with(job: Job, kind: NodeKind, node: NodeHead) -> NodeHead {
+        let wake = node.wake.map(|wake| Wake { job, ..wake });
+        NodeHead { wake, kind: Some(kind), ..node }
     }
 
     #[test]
@@ -395,7 +393,7 @@ mod tests {
         drop(tasks.try_recv().expect("a task"));
         assert!(queue.poked().now_or_never().is_some());
         assert_eq!(
-            (queue.len(), queue.is_empty(), queue.has(due("run-7", 0).id(), Job::Dispatch)),
+            (queue.len(), queue.is_empty(), queue.has(&due("run-7", 0).node_run_id, Job::Dispatch)),
             (6, false, true)
         );
     }
@@ -430,7 +428,7 @@ mod tests {
         let tasks: Vec<Task> = std::iter::from_fn(|| tasks.try_recv().ok()).collect();
         let over = || tasks.iter().map(|task| task.over().is_cancelled()).collect::<Vec<_>>();
         assert_eq!(over(), [false; 3]);
-        queue.node_over(due("a", 1).id());
+        queue.node_over(&due("a", 1).node_run_id);
         assert_eq!(over(), [true, false, false]);
         queue.run_over(&"a".into());
         assert_eq!(over(), [true, true, false]);

@@ -3,16 +3,17 @@
 use serde::Serialize;
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
-use slog::{debug, info, warn};
+use slog::{debug, error, info, warn};
 
-use super::{Coordinator, CoordinatorError, FieldError, access};
+use super::{Coordinator, CoordinatorError, FieldError, Step, access};
 use crate::{
     auth::Principal,
     engine::{self, NodeTypeFacts, PolicyDecided, StartRun},
     ids::{NodeRunId, RunId},
-    model::{Extensions, NodeRun, NodeRunState, Run, RunStartRequest},
-    node_types::RegistryUnavailable,
+    model::{Extensions, NodeRun, NodeRunState, NodeTypeRef, Run, RunStartRequest, json::canonical},
+    node_types::NoFacts,
     policy::{Question, RUN_START},
+    store::StoreError,
 };
 
 impl Coordinator {
@@ -37,9 +38,11 @@ impl Coordinator {
                 false => Err(engine::Rejection::RunAlreadyExists.into()),
             };
         }
+        self.room_for_new_work()?;
         let run_id = chosen.unwrap_or_else(|| self.parts.ids.run_id());
         let root_id = self.parts.ids.node_run_id();
-        let facts = self.facts_of(&request.root_node_type_ref).await?;
+        let place = ["body".into(), "root_node_type_ref".into()];
+        let facts = self.facts_for(&request.root_node_type_ref, &place).await?;
         let decided = self.decide_start(caller, &request, &run_id, &root_id, &facts).await;
         let command = StartRun {
             request,
@@ -56,7 +59,7 @@ impl Coordinator {
                 let existing = self.parts.store.run_fetch(&command.run_id).await?;
                 let (rules, lease) =
                     (&self.parts.rules, &self.parts.queue.lease(&command.run_id, [command.facts.kind]));
-                Ok(engine::run_start(existing.as_ref(), command.clone(), rules, lease, now)?)
+                Ok(engine::run_start(existing.as_ref(), command, rules, lease, now)?)
             })
             .await?;
         debug!(self.parts.log, "run started"; "run_id" => %run.run_id, "state" => %run.state, "caller" => caller.subject());
@@ -78,8 +81,7 @@ impl Coordinator {
                     true => Vec::new(),
                     false => self.parts.store.nodes_live(run, None).await?,
                 };
-                let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
-                Ok(engine::run_cancel(record, live, rules, lease, now))
+                Ok(engine::run_cancel(record, live, &self.parts.queue.always(), now))
             })
             .await?;
         // If this changed nothing, a commit whose answer was lost did.
@@ -94,18 +96,58 @@ impl Coordinator {
         self.command(run, |now| async move {
             let record = self.run_fetch(run).await?;
             let live = self.parts.store.nodes_live(run, None).await?;
+            // Damage of one record must not keep a run alive.
+            let root = match self.parts.store.node_fetch_bare(&record.run.root_node_run_id).await {
+                Err(StoreError::Damaged(damage)) => {
+                    error!(self.parts.log, "the run ends without the record of its root"; "run_id" => %run,
+                        "error" => damage);
+                    None
+                }
+                found => found?,
+            };
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
-            Ok(engine::run_expire(record, live, rules, lease, now))
+            Ok(engine::run_expire(record, root, live, rules, lease, now))
         })
         .await
     }
 
+    /// What is known about a type that a request names at `place`.
+    pub(super) async fn facts_for(
+        &self,
+        node_type: &NodeTypeRef,
+        place: &[Step],
+    ) -> Result<NodeTypeFacts, CoordinatorError> {
+        match self.facts_of(node_type).await? {
+            Some(facts) => Ok(facts),
+            None => Err(CoordinatorError::Invalid(vec![FieldError {
+                kind: "node_type_refused",
+                location: place.to_vec(),
+                message: format!(
+                    "the Node Registry refuses the node type '{}', version '{}'",
+                    shortened(&node_type.node_type_id),
+                    shortened(&node_type.version)
+                ),
+            }])),
+        }
+    }
+
+    /// What is known about a type; `None` if the registry refuses to say it.
     pub(super) async fn facts_of(
         &self,
-        node_type: &crate::model::NodeTypeRef,
-    ) -> Result<NodeTypeFacts, CoordinatorError> {
-        let facts = self.parts.node_types.facts(node_type).await;
-        facts.map_err(|RegistryUnavailable(internal)| CoordinatorError::NodeRegistryUnavailable { internal })
+        node_type: &NodeTypeRef,
+    ) -> Result<Option<NodeTypeFacts>, CoordinatorError> {
+        match self.parts.node_types.facts(node_type).await {
+            Ok(facts) => Ok(Some(facts)),
+            Err(NoFacts::Refused(reason)) => {
+                warn!(self.parts.log, "the node registry refuses a node type";
+                    "node_type_id" => shortened(&node_type.node_type_id), "reason" => reason);
+                Ok(None)
+            }
+            Err(NoFacts::Unavailable(internal)) => {
+                Err(CoordinatorError::NodeRegistryUnavailable { internal })
+            }
+            Err(NoFacts::Forbidden(internal)) => Err(CoordinatorError::NodeRegistryForbidden { internal }),
+        }
     }
 
     async fn decide_start(
@@ -190,13 +232,17 @@ fn check_start(request: &RunStartRequest, chosen: Option<&RunId>) -> Result<(), 
     if errors.is_empty() { Ok(()) } else { Err(CoordinatorError::Invalid(errors)) }
 }
 
+/// The beginning of a text that a caller chose, for a message.
+fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
 /// In the context of a question to the PDP: what stands for the inputs, which
 /// may be large and are not everybody's to see.
 pub(super) const INPUTS_DIGEST: &str = "inputs_sha256";
 
 /// The same for the same content, however its members were ordered.
 pub(super) fn digest(content: &impl Serialize) -> String {
-    // `Value`'s maps are sorted; ours are not all.
-    let canonical = serde_json::to_value(content).map(|value| value.to_string()).unwrap_or_default();
+    let canonical = canonical::text_of(content).unwrap_or_default();
     Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,11 +6,12 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    model::{HealthCheck, HealthStatus, Map},
+    model::{HealthCheck, HealthStatus, JsonObject},
     store::Counts,
+    tasks::{Panicked, Panics, QUIET},
     time::Timestamp,
 };
 
@@ -23,6 +24,10 @@ struct Said {
     /// By name of the executor: until when it is left alone, if it is.
     executors: BTreeMap<&'static str, Option<Timestamp>>,
     work: Option<Work>,
+    /// How often the tasks of this process have panicked.
+    panics: Option<Panics>,
+    /// The JARVIS stores are owed what is decided, but are not configured.
+    owes_without_stores: bool,
 }
 
 /// What there is to do, how much of it is in hand, and of that for each
@@ -50,13 +55,29 @@ impl Vitals {
         self.said().work = Some(Work { counts, in_hand, rooms });
     }
 
-    pub(super) fn checks(&self) -> Vec<HealthCheck> {
+    /// Speaks of these from now on.
+    pub fn watch(&self, panics: Panics) {
+        self.said().panics = Some(panics);
+    }
+
+    /// Nothing is sent of what the JARVIS stores are owed.
+    pub fn owe_without_stores(&self) {
+        self.said().owes_without_stores = true;
+    }
+
+    pub(super) fn checks(&self, now: Timestamp) -> Vec<HealthCheck> {
         let said = self.said();
         let executors = said.executors.iter().map(|(name, left_alone)| {
             let message = "It does not answer: it is left alone for moments, and its nodes wait or fail";
             check(name, left_alone.map(|_| message.into()), None)
         });
-        executors.chain(said.work.iter().map(Work::check)).collect()
+        let work = said.work.iter().map(Work::check);
+        let debts = said.work.iter().filter(|_| said.owes_without_stores).map(|work| debts(&work.counts));
+        executors
+            .chain(work)
+            .chain(debts)
+            .chain(said.panics.iter().map(|panics| tasks(panics, now)))
+            .collect()
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
@@ -85,21 +106,38 @@ impl Work {
             }
             (stuck, ..) => Some(format!("{stuck} would never be looked at again: see `journal check`")),
         };
-        let of_executors: Map = rooms
+        let of_executors: BTreeMap<&str, Value> = rooms
             .iter()
-            .map(|Room { executor, in_hand, room }| {
-                ((*executor).to_owned(), json!({"in_hand": in_hand, "room": room}))
-            })
+            .map(|Room { executor, in_hand, room }| (*executor, json!({"in_hand": in_hand, "room": room})))
             .collect();
         let details = json!({
             "runs_live": runs_live, "node_runs_live": nodes_live, "in_hand": in_hand, "due": wakes_due,
             "parked": parked, "without_wake_up": without_wake_up, "executors": of_executors,
         });
-        check("work", trouble, details.as_object().cloned())
+        check("work", trouble, Some(JsonObject::of(&details)))
     }
 }
 
-fn check(name: &str, trouble: Option<String>, details: Option<Map>) -> HealthCheck {
+/// As the outbox's own check, which there is with the stores.
+fn debts(counts: &Counts) -> HealthCheck {
+    let trouble = "The JARVIS stores are not configured: what they are owed is kept";
+    let details = json!({ "entries": counts.outbox });
+    check("outbox", Some(trouble.into()), Some(JsonObject::of(&details)))
+}
+
+/// A task that panicked runs again: health speaks of it until that has gone
+/// well for a while, and counts it for ever.
+fn tasks(panics: &Panics, now: Timestamp) -> HealthCheck {
+    let so_far = panics.so_far();
+    let unwell = |panicked: &Panicked| panicked.last.is_some_and(|last| now.since(last) < QUIET);
+    let names: Vec<&str> = so_far.iter().filter(|(_, p)| unwell(p)).map(|(name, _)| *name).collect();
+    let trouble = (!names.is_empty()).then(|| format!("Begun again after a panic: {}", names.join(", ")));
+    let details: BTreeMap<&str, u64> =
+        so_far.iter().map(|(name, panicked)| (*name, panicked.times)).collect();
+    check("tasks", trouble, Some(JsonObject::of(&json!({ "panics": details }))))
+}
+
+fn check(name: &str, trouble: Option<String>, details: Option<JsonObject>) -> HealthCheck {
     let status = if trouble.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok };
     HealthCheck { name: name.into(), status, message: trouble, details }
 }
@@ -111,9 +149,10 @@ mod tests {
     #[test]
     fn health_repeats_what_dispatch_said_and_what_is_wrong_with_it() {
         let vitals = Vitals::default();
-        assert_eq!(vitals.checks(), []);
+        let now = Timestamp::from_micros(0);
+        assert_eq!(vitals.checks(now), []);
         let said = |vitals: &Vitals| {
-            let checks = vitals.checks();
+            let checks = vitals.checks(now);
             checks.into_iter().map(|check| (check.name, check.status, check.message)).collect::<Vec<_>>()
         };
         vitals.executor("atomic_executor", None);
@@ -121,9 +160,9 @@ mod tests {
         vitals.work(Counts { runs_live: 2, ..Counts::default() }, 1, vec![room(1)]);
         let well = [("atomic_executor", HealthStatus::Ok), ("work", HealthStatus::Ok)];
         assert_eq!(said(&vitals), well.map(|(name, status)| (name.to_owned(), status, None)));
-        let details = vitals.checks().pop().and_then(|check| check.details).expect("details");
-        assert_eq!((&details["runs_live"], &details["in_hand"]), (&json!(2), &json!(1)));
-        assert_eq!(details["executors"], json!({"atomic_executor": {"in_hand": 8, "room": 1}}));
+        let details = vitals.checks(now).pop().and_then(|check| check.details).expect("details");
+        assert_eq!((details.value("runs_live"), details.value("in_hand")), (json!(2), json!(1)));
+        assert_eq!(details.value("executors"), json!({"atomic_executor": {"in_hand": 8, "room": 1}}));
 
         vitals.work(Counts::default(), 8, vec![room(0)]);
         let (_, status, message) = said(&vitals).pop().expect("a check");

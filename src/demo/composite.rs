@@ -11,8 +11,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde_json::Value;
-
 use super::story::{self, Plan, Subtask};
 use crate::{
     clients::{
@@ -20,7 +18,7 @@ use crate::{
     },
     ids::NodeRunId,
     model::{
-        BindingDecision, CompletionState, Error, EvaluationResult, EvaluationStatus, Map, NodeRun,
+        BindingDecision, CompletionState, Error, EvaluationResult, EvaluationStatus, JsonObject, NodeRun,
         NodeRunCompleteRequest, NodeRunCreateSpec, NodeRunEvaluationReportRequest, NodeRunState,
         NodeRunsCreateRequest, NonEmpty, RecoveryAction, RecoveryActionType,
     },
@@ -57,7 +55,7 @@ enum Verdict {
 }
 
 /// How it all ended.
-type Outcome = Result<Map, (CompletionState, Option<Error>)>;
+type Outcome = Result<JsonObject, (CompletionState, Option<Error>)>;
 
 impl Composite<'_> {
     /// Sees the assignment through. An error: the coordinator cannot be told.
@@ -83,7 +81,7 @@ impl Composite<'_> {
     /// The outputs of the last subtask are those of the whole.
     async fn stages(&self) -> Result<Outcome, CallError> {
         let mut known = self.begin.inputs.clone();
-        let mut last = Map::new();
+        let mut last = JsonObject::new();
         for stage in self.plan.stages {
             let mut choices: Vec<_> =
                 stage.iter().map(|subtask| Choice { subtask, candidate: 0, try_: 1 }).collect();
@@ -96,7 +94,7 @@ impl Composite<'_> {
                     match self.judge(choice, node) {
                         Verdict::Good => {
                             last = node.outputs.clone().unwrap_or_default();
-                            known.insert(choice.subtask.name.into(), Value::Object(last.clone()));
+                            known = known.with(choice.subtask.name, &last);
                         }
                         Verdict::Recover { choice, evaluation, action } => {
                             self.report(&node.node_run_id, evaluation, Some(action)).await?;
@@ -116,14 +114,13 @@ impl Composite<'_> {
     async fn create(
         &self,
         choices: &[Choice],
-        known: &Map,
+        known: &JsonObject,
     ) -> Result<BTreeMap<&'static str, NodeRunId>, CallError> {
         let specs = choices.iter().map(|choice| {
             let Choice { subtask, candidate, try_ } = choice;
             let chosen = &subtask.candidates[*candidate];
             let set = (subtask.candidates.len() > 1).then(|| format!("{}-candidates", subtask.name));
-            let mut inputs = known.clone();
-            inputs.insert("try".into(), (*try_).into());
+            let inputs = known.with("try", try_);
             NodeRunCreateSpec {
                 node_type_ref: story::node_type(chosen.node_type),
                 inputs,

@@ -168,7 +168,7 @@ impl Picture {
         match event.type_ {
             RunEventType::RunStarted => (Paint::Dim, String::new()),
             RunEventType::NodeRunAssigned => {
-                let parent = text("parent_node_run_id").map(NodeRunId::from);
+                let parent = text("parent_node_run_id").map(NodeRunId::new);
                 let under = parent.map(|parent| format!("under {}", self.name(&parent)));
                 (Paint::Dim, under.unwrap_or_else(|| "the root".into()))
             }
@@ -187,7 +187,8 @@ impl Picture {
             }
             RunEventType::CandidateSetGenerated => (Paint::Dim, word("candidate_set_id").into()),
             RunEventType::PolicyDecided => {
-                let action = word("action").rsplit('.').next().unwrap_or_default();
+                let action = word("action");
+                let action = action.rsplit('.').next().unwrap_or_default();
                 let paint = if word("decision") == "allow" { Paint::Dim } else { Paint::Red };
                 (paint, format!("{action}: {} ({})", word("decision"), word("reason_code")))
             }
@@ -197,10 +198,8 @@ impl Picture {
                 (paint, format!("{} ({}){message}", word("status"), word("reason_code")))
             }
             RunEventType::RecoveryApplied => {
-                let target = event
-                    .data
-                    .as_ref()
-                    .and_then(|data| data.get("target_node_type_ref")?.get("node_type_id")?.as_str());
+                let target = event.data.as_ref().and_then(|data| data.get("target_node_type_ref"));
+                let target = target.as_ref().and_then(|target| target.get("node_type_id")?.as_str());
                 let target = target.map(|target| format!(" to {}", short(target))).unwrap_or_default();
                 let message = text("message").map(|message| format!(": {message}")).unwrap_or_default();
                 (Paint::Yellow, format!("{}{target}{message}", word("type")))
@@ -243,9 +242,9 @@ fn note(node: &NodeRun) -> (Paint, String) {
         };
         return (Paint::Yellow, format!("{} → {action}", reason.unwrap_or("evaluated")));
     }
-    let summary = node.outputs.as_ref().and_then(|outputs| outputs.get("summary")?.as_str());
+    let summary = node.outputs.as_ref().and_then(|outputs| outputs.text("summary"));
     match (summary, completion_error(node)) {
-        (Some(summary), _) => (Paint::Plain, summary.to_owned()),
+        (Some(summary), _) => (Paint::Plain, summary),
         (None, Some(error)) => (Paint::Red, error.message),
         (None, None) => (Paint::Plain, String::new()),
     }
@@ -256,8 +255,8 @@ fn short(node_type_id: &str) -> &str {
     node_type_id.split_once('.').map_or(node_type_id, |(_, name)| name)
 }
 
-fn text<'e>(event: &'e RunEvent, member: &str) -> Option<&'e str> {
-    event.data.as_ref()?.get(member)?.as_str()
+fn text(event: &RunEvent, member: &str) -> Option<String> {
+    event.data.as_ref()?.text(member)
 }
 
 fn node_state(state: RunState) -> NodeRunState {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::model::{Error, Map, NodeTypeRef};
+use crate::model::{Error, JsonObject, NodeTypeRef};
 
 /// The node type of the run that the demo starts.
 pub(super) const WEEKEND: &str = "composite.weekend";
@@ -27,8 +27,8 @@ pub(super) fn node_type(id: &str) -> NodeTypeRef {
 }
 
 /// The input of that run.
-pub(super) fn input() -> Map {
-    object(json!({"from": "Zurich", "to": "Lugano", "nights": 2, "budget": 300}))
+pub(super) fn input() -> JsonObject {
+    JsonObject::of(&json!({"from": "Zurich", "to": "Lugano", "nights": 2, "budget": 300}))
 }
 
 /// What a composite does: its stages one after the other, the subtasks of a
@@ -88,14 +88,17 @@ pub(super) fn plan(node_type: &str) -> Option<&'static Plan> {
 /// What an atomic node does: it takes its time, and then this comes of it.
 pub(super) struct Act {
     pub(super) takes: Duration,
-    pub(super) outcome: Result<Map, Error>,
+    pub(super) outcome: Result<JsonObject, Error>,
 }
 
 /// What an atomic node of this type does with its inputs.
-pub(super) fn act(node_type: &str, inputs: &Map) -> Option<Act> {
-    let act = |millis, outputs| Act { takes: Duration::from_millis(millis), outcome: Ok(object(outputs)) };
+pub(super) fn act(node_type: &str, inputs: &JsonObject) -> Option<Act> {
+    let act = |millis, outputs: Value| Act {
+        takes: Duration::from_millis(millis),
+        outcome: Ok(JsonObject::of(&outputs)),
+    };
     let text = |member: &Value| member.as_str().unwrap_or("somewhere").to_owned();
-    let inputs = &Value::Object(inputs.clone());
+    let inputs = &Value::from(inputs.clone());
     Some(match node_type {
         "atomic.weather" => act(900, json!({"summary": "sunny, 23 °C"})),
         "atomic.trains" if inputs["try"] == 1 => Act {
@@ -128,18 +131,11 @@ pub(super) struct Complaint {
 }
 
 /// Nothing may cost more than the budget.
-pub(super) fn complaint(inputs: &Map, outputs: Option<&Map>) -> Option<Complaint> {
+pub(super) fn complaint(inputs: &JsonObject, outputs: Option<&JsonObject>) -> Option<Complaint> {
     let budget = inputs.get("budget")?.as_u64()?;
     let price = outputs?.get("price")?.as_u64()?;
     (price > budget)
         .then(|| Complaint { reason_code: "over_budget", message: format!("{price} of {budget} CHF") })
-}
-
-fn object(value: Value) -> Map {
-    match value {
-        Value::Object(map) => map,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::{
     clients::{CallError, Service},
     coordinator::{CoordinatorError, Task, Telling},
     model::NodeKind,
-    record::NodeRecord,
+    record::NodeHead,
     time::{backoff, within},
 };
 
@@ -59,22 +59,28 @@ impl Dispatcher {
         coordinator.executor_told(&task.run, &task.node, told).await
     }
 
-    async fn call_cancel(&self, node: &NodeRecord) -> Result<(), CallError> {
+    async fn call_cancel(&self, node: &NodeHead) -> Result<(), CallError> {
         let executors = &self.parts.executors;
         let (clock, timeout) = (&*self.parts.clock, executors.call_timeout);
-        let (service, answer) = match node.node.kind {
+        let (service, answer) = match node.kind {
             Some(NodeKind::Composite) => {
                 let Some(executor) = &executors.composite else { return Ok(()) };
                 if let Some(atomic) = &executors.atomic {
                     within(clock, DESCENDANTS_FIRST, atomic.gate.telling()).await;
                 }
                 let _turn = executor.gate.telling().await;
-                (Service::CompositeExecutor, within(clock, timeout, executor.role.cancel(node.id())).await)
+                (
+                    Service::CompositeExecutor,
+                    within(clock, timeout, executor.role.cancel(&node.node_run_id)).await,
+                )
             }
             Some(NodeKind::Atomic) | None => {
                 let Some(executor) = &executors.atomic else { return Ok(()) };
                 let _turn = executor.gate.telling().await;
-                (Service::AtomicExecutor, within(clock, timeout, executor.role.cancel(node.id())).await)
+                (
+                    Service::AtomicExecutor,
+                    within(clock, timeout, executor.role.cancel(&node.node_run_id)).await,
+                )
             }
         };
         answer.unwrap_or_else(|| Err(CallError::unavailable(service, "no answer in time")))

@@ -172,7 +172,10 @@ impl Dispatcher {
             match finished {
                 Ok(_) => return Ok(()),
                 Err(CoordinatorError::Store(
-                    failure @ (StoreError::Conflict | StoreError::Full(_) | StoreError::Failed(_)),
+                    failure @ (StoreError::Conflict
+                    | StoreError::Full(_)
+                    | StoreError::Reserved
+                    | StoreError::Failed(_)),
                 )) => {
                     warn!(self.parts.log, "result not committed yet"; "node_run_id" => %task.node,
                         "tries" => tries, "error" => %failure);

@@ -46,12 +46,12 @@ use tokio::sync::mpsc;
 
 pub use executors::{AtomicExecutor, CompositeExecutor, Executor, Executors};
 
-use self::poison::{Failures, Item, is_poison};
+use self::poison::{Failures, Item, is_damaged, is_poison};
 use crate::{
     auth::AssignmentTokens,
     coordinator::{Coordinator, CoordinatorError, OWNED_FOREVER, Task, Vitals, WorkQueue},
     record::Job,
-    store::{Store, StoreError},
+    store::{Parked, Store, StoreError},
     tasks::{TaskSet, panic_message},
     time::Clock,
 };
@@ -111,14 +111,22 @@ impl Dispatcher {
 
     /// Begins to work: from here on executors are called.
     pub fn begin(self: &Arc<Self>, tasks_in: mpsc::UnboundedReceiver<Task>) {
-        let background = &self.parts.tasks;
-        background.spawn("dispatch", Arc::clone(self).work(tasks_in));
-        background.spawn("claim", Arc::clone(self).claim());
-        background.spawn("sweep", Arc::clone(self).sweep());
+        let Parts { tasks, clock, .. } = &self.parts;
+        // What was not begun before a panic is still in it.
+        let tasks_in = Arc::new(tokio::sync::Mutex::new(tasks_in));
+        let dispatcher = Arc::clone(self);
+        tasks.supervise("dispatch", Arc::clone(clock), move || {
+            let (dispatcher, tasks_in) = (Arc::clone(&dispatcher), Arc::clone(&tasks_in));
+            async move { dispatcher.work(&mut *tasks_in.lock().await).await }
+        });
+        let dispatcher = Arc::clone(self);
+        tasks.supervise("claim", Arc::clone(clock), move || Arc::clone(&dispatcher).claim());
+        let dispatcher = Arc::clone(self);
+        tasks.supervise("sweep", Arc::clone(clock), move || Arc::clone(&dispatcher).sweep());
     }
 
     /// Begins each job that comes, in a task of its own.
-    async fn work(self: Arc<Self>, mut tasks_in: mpsc::UnboundedReceiver<Task>) {
+    async fn work(self: Arc<Self>, tasks_in: &mut mpsc::UnboundedReceiver<Task>) {
         let stopping = self.parts.tasks.stopping().clone();
         loop {
             let task = tokio::select! {
@@ -162,7 +170,11 @@ impl Dispatcher {
     async fn failed(&self, item: &Item, failure: &CoordinatorError) -> bool {
         let cause = failure.internal().unwrap_or_default();
         error!(self.parts.log, "not done, it will be begun again"; item, "error" => %failure, "cause" => &cause);
-        is_poison(failure) && self.count_failure(item, format!("{failure}: {cause}")).await
+        let error = format!("{failure}: {cause}");
+        match is_damaged(failure) {
+            true => self.park(item.parked(error, self.parts.clock.now()), item).await,
+            false => is_poison(failure) && self.count_failure(item, error).await,
+        }
     }
 
     async fn panicked(&self, item: &Item, message: &str) -> bool {
@@ -171,11 +183,21 @@ impl Dispatcher {
     }
 
     async fn count_failure(&self, item: &Item, error: String) -> bool {
-        let Parts { store, clock, log, .. } = &self.parts;
-        let Some(parked) = self.failures.count(item, error, clock.now()) else { return false };
-        error!(log, "parked: it fails again and again"; item, "until" => %parked.until);
+        match self.failures.count(item, error, self.parts.clock.now()) {
+            Some(parked) => self.park(parked, item).await,
+            None => false,
+        }
+    }
+
+    async fn park(&self, parked: Parked, item: &Item) -> bool {
+        let Parts { coordinator, store, log, .. } = &self.parts;
+        error!(log, "parked: it cannot be decided"; item, "until" => %parked.until);
         match store.park(parked).await {
-            Ok(()) => true,
+            Ok(()) => {
+                // From here on health shows it among the work.
+                coordinator.journal_writes();
+                true
+            }
             Err(failure) => {
                 error!(log, "it could not be parked"; item, "error" => %failure);
                 false

@@ -16,7 +16,7 @@ use crate::{
     coordinator::{CoordinatorError, Task},
     ids::{NodeRunId, RunId},
     record::Job,
-    store::{Parked, StoreError},
+    store::{OwnedWake, Parked, StoreError},
     time::Timestamp,
 };
 
@@ -43,6 +43,12 @@ pub(super) struct Item {
 impl Item {
     pub(super) fn of_run(run: &RunId) -> Self {
         Self { run: run.clone(), node: None }
+    }
+}
+
+impl From<&OwnedWake> for Item {
+    fn from(wake: &OwnedWake) -> Self {
+        Self { run: wake.run_id.clone(), node: Some((wake.node_run_id.clone(), wake.job)) }
     }
 }
 
@@ -91,21 +97,37 @@ impl Failures {
             return None;
         }
         failures.remove(item);
-        let (node_run_id, job) = match &item.node {
+        drop(failures);
+        Some(item.parked(error, now))
+    }
+}
+
+impl Item {
+    /// What the journal is to say of it while it is left alone.
+    pub(super) fn parked(&self, error: String, now: Timestamp) -> Parked {
+        let (node_run_id, job) = match &self.node {
             Some((node, job)) => (Some(node.clone()), job.as_str()),
             None => (None, RUN_DEADLINE),
         };
-        let run_id = item.run.clone();
-        Some(Parked { run_id, node_run_id, job: job.into(), error, since: now, until: now + PARKED_FOR })
+        let run_id = self.run.clone();
+        Parked { run_id, node_run_id, job: job.into(), error, since: now, until: now + PARKED_FOR }
     }
+}
+
+/// Its record cannot be read: to try again in a moment is to find the same.
+pub(super) fn is_damaged(error: &CoordinatorError) -> bool {
+    matches!(error, CoordinatorError::Store(StoreError::Damaged(_)))
 }
 
 /// What the item itself is to blame for.
 pub(super) fn is_poison(error: &CoordinatorError) -> bool {
     match error {
         CoordinatorError::Store(StoreError::Damaged(_) | StoreError::TooBig(_)) => true,
-        CoordinatorError::Store(StoreError::Conflict | StoreError::Full(_) | StoreError::Failed(_))
+        CoordinatorError::Store(
+            StoreError::Conflict | StoreError::Full(_) | StoreError::Reserved | StoreError::Failed(_),
+        )
         | CoordinatorError::NodeRegistryUnavailable { .. }
+        | CoordinatorError::NodeRegistryForbidden { .. }
         | CoordinatorError::RunStoreUnavailable { .. }
         | CoordinatorError::EventStreamUnavailable { .. }
         | CoordinatorError::ShuttingDown => false,

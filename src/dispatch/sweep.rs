@@ -11,8 +11,8 @@ use super::{Dispatcher, Parts, poison::Item};
 use crate::{
     coordinator::{Lane, Room},
     ids::RunId,
-    record::Job,
-    store::StoreError,
+    record::{Job, NodeHead, Wake},
+    store::{OwnedWake, StoreError},
     tasks::panic_message,
     time::Timestamp,
 };
@@ -55,16 +55,39 @@ impl Dispatcher {
         // commit that made it ours was reported as failed.
         let settled =
             Timestamp::from_micros(clock.now().as_micros() - i64::try_from(SWEEP.as_micros()).unwrap_or(0));
-        for node in store.wakes_owned(queue.owner(), settled).await? {
-            let held =
-                !self.parts.auto_dispatch && node.wake.as_ref().is_some_and(|wake| wake.job == Job::Dispatch);
-            if held {
-                continue;
+        // Where nothing is dispatched, all that waits is ours for good: it is
+        // not looked at. Of the others most are in hand.
+        let jobs: &[Job] = match self.parts.auto_dispatch {
+            true => &Job::ALL,
+            false => &[Job::Deadline, Job::CancelExecutor],
+        };
+        for wake in store.wakes_owned(queue.owner(), jobs, settled).await? {
+            if !queue.has(&wake.node_run_id, wake.job) {
+                self.begin_again(&wake, settled).await?;
             }
-            queue.push(&node, clock.now());
         }
         announced?;
         self.say_how_it_goes().await
+    }
+
+    /// Begins a job that is ours and that nobody is at.
+    async fn begin_again(&self, wake: &OwnedWake, settled: Timestamp) -> Result<(), StoreError> {
+        let Parts { coordinator, store, clock, queue, .. } = &self.parts;
+        let ours = |head: &NodeHead| {
+            let of_us = |wake: &Wake| wake.owner.as_ref() == Some(queue.owner()) && wake.at <= settled;
+            head.wake.as_ref().is_some_and(of_us)
+        };
+        match store.head_fetch(&wake.node_run_id).await {
+            Ok(Some(head)) if ours(&head) => queue.push(&head, clock.now()),
+            // It was done meanwhile.
+            Ok(_) => {}
+            // The others must not suffer for it.
+            Err(damage @ StoreError::Damaged(_)) => {
+                _ = self.failed(&wake.into(), &coordinator.read_failed(damage)).await;
+            }
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
     }
 
     /// Ends a run whose time is up. One that cannot be ended must not keep the

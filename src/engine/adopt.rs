@@ -14,7 +14,8 @@
 //! ```
 //!
 //! Somebody else wrote all of it, in several steps and perhaps not to the last,
-//! so nothing about it is certain but its types. Whatever it is, what is made
+//! so nothing about it is certain but its types. What goes on is narrowed by the
+//! constraints of the run and of all above it first. Whatever it is, what is made
 //! of it here keeps our own rules from now on. Events keep the numbers by which
 //! their readers know them, gaps included; ours go on after the highest.
 
@@ -31,12 +32,12 @@ use super::{
     attempt::effective_constraints,
     constraints,
     draft::{Draft, wake},
-    extensions::{DECOMPOSITION_ROUNDS, own},
+    extensions::{CONSTRAINTS, DECOMPOSITION_ROUNDS, Writer, own},
 };
 use crate::{
     ids::{NodeRunId, RunId},
     model::{NodeKind, NodeRun, NodeRunState, Run, RunEvent, RunEventType, RunState},
-    record::{EventRecord, Job, NodePath, NodeRecord, RunRecord},
+    record::{EventRecord, Job, NodePath, NodeRecord, RunRecord, Unread},
     time::Timestamp,
 };
 
@@ -70,7 +71,7 @@ pub struct StoredNode {
 /// changes.
 pub fn run_adopt(stored: StoredRun, rules: &Rules, now: Timestamp) -> Decision<()> {
     let StoredRun { run: given, nodes, events } = stored;
-    let nodes = nodes_of(&given.run_id, nodes);
+    let mut nodes = nodes_of(&given.run_id, nodes);
     let theirs: Vec<NodeRun> = nodes.iter().map(|stored| stored.node.clone()).collect();
     let events = events_of(&given.run_id, events);
     let events_to = events.last().map_or(0, |event| event.seq);
@@ -80,6 +81,7 @@ pub fn run_adopt(stored: StoredRun, rules: &Rules, now: Timestamp) -> Decision<(
     let mut paths = HashMap::new();
     let tree = Tree::of(&run.run, &nodes);
     let rounds = rounds(&events);
+    narrow(&run, &mut nodes, &tree, rules);
     for ((stored, place), children) in nodes.into_iter().zip(tree.places).zip(tree.children) {
         paths.insert(stored.node.node_run_id.clone(), place.path.clone());
         let told = rounds.get(&stored.node.node_run_id).copied().unwrap_or_default();
@@ -99,10 +101,10 @@ pub fn run_adopt(stored: StoredRun, rules: &Rules, now: Timestamp) -> Decision<(
     let mut draft = Draft::new(run, now);
     if imported.is_empty() && paths.is_empty() && !draft.run.is_terminal() {
         // Its start came no further than the Run itself.
-        draft.event(RunEventType::RunStarted, None, json!({"root_node_run_id": given.root_node_run_id}));
+        draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(given.root_node_run_id))]);
     }
     unwanted.sort_by_key(|node| Reverse(node.path.depth()));
-    draft.cancel_all(rules, unwanted, &None);
+    draft.cancel_new(rules, unwanted);
     end_run(&mut draft, root.as_ref(), &events);
     for node in stay {
         draft.put(node);
@@ -121,15 +123,16 @@ fn end_run(draft: &mut Draft, root: Option<&NodeRecord>, events: &[RunEvent]) {
             let state = draft.run.run.state;
             // Canceled by request, it did not end with its root.
             let root = root.filter(|_| state != RunState::Canceled);
-            draft.event(RunEventType::RunCompleted, root, json!({ "state": state }));
+            draft.event(RunEventType::RunCompleted, root, [("state", json!(state))]);
         }
         return;
     }
+    let place = root.map(|root| (root.id(), &root.path));
     match root.map(|root| root.node.state) {
         None => draft.end_run(RunState::Failed, None),
-        Some(NodeRunState::Succeeded) => draft.end_run(RunState::Succeeded, root),
-        Some(NodeRunState::Failed) => draft.end_run(RunState::Failed, root),
-        Some(NodeRunState::Canceled) => draft.end_run(RunState::Canceled, root),
+        Some(NodeRunState::Succeeded) => draft.end_run(RunState::Succeeded, place),
+        Some(NodeRunState::Failed) => draft.end_run(RunState::Failed, place),
+        Some(NodeRunState::Canceled) => draft.end_run(RunState::Canceled, place),
         Some(NodeRunState::Queued | NodeRunState::Assigned | NodeRunState::Running) => {}
     }
 }
@@ -171,9 +174,12 @@ fn run_record(
     let over = events.iter().find(|event| event.type_ == RunEventType::RunCompleted);
     match (run.state, over) {
         (RunState::Queued | RunState::Running, Some(over)) => {
-            let state = over.data.as_ref().and_then(|data| data.get("state")).and_then(Value::as_str);
-            let state =
-                state.and_then(|state| state.parse().ok()).filter(|state: &RunState| state.is_terminal());
+            let state = over.data.as_ref().and_then(|data| data.get("state"));
+            let state = state
+                .as_ref()
+                .and_then(Value::as_str)
+                .and_then(|state| state.parse().ok())
+                .filter(|state: &RunState| state.is_terminal());
             run.state = state.unwrap_or(RunState::Failed);
             run.ended_at.get_or_insert(over.time);
         }
@@ -206,9 +212,10 @@ fn node_record(
     let StoredNode { node, facts } = stored;
     // A request that was refused may have been told all the same, so whichever
     // is more: then the limit was reached.
-    let counted = own(node.extensions.as_ref(), DECOMPOSITION_ROUNDS).and_then(Value::as_u64);
+    let counted = own(node.extensions.as_ref(), DECOMPOSITION_ROUNDS).and_then(|text| text.parse().ok());
     let rounds = told_rounds.max(counted.unwrap_or_default()).min(ROUNDS_MAX);
     let mut record = NodeRecord {
+        unread: Unread::default(),
         version: 0,
         path,
         children,
@@ -218,6 +225,7 @@ fn node_record(
         astray: false,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
+        type_constraints: facts.constraints.clone(),
         deadline: run.deadline,
         wake: None,
         node,
@@ -246,6 +254,41 @@ fn node_record(
     record
 }
 
+/// Narrows what lives on by the run's constraints and by those of all above it
+/// (D-14), which the other coordinator may not have done. From the top, so that
+/// a parent's are the whole of what is above.
+///
+/// Below constraints that nobody can read nothing may be executed or created:
+/// they stand in for the node's own, and are refused where those would count.
+fn narrow(run: &RunRecord, nodes: &mut [StoredNode], tree: &Tree, rules: &Rules) {
+    let lives_on = |at: &usize| tree.places[*at].awaited && !nodes[*at].node.state.is_terminal();
+    let mut order: Vec<usize> = (0..nodes.len()).filter(lives_on).collect();
+    order.sort_by_key(|&at| tree.places[at].path.depth());
+    for at in order {
+        let above = match tree.parents[at] {
+            Some(parent) => nodes[parent].node.extensions.as_ref(),
+            None => run.run.extensions.as_ref(),
+        };
+        let StoredNode { node, facts } = &nodes[at];
+        let narrowed = match (constraints::stored(above), constraints::stored(node.extensions.as_ref())) {
+            (Ok(above), Ok(own)) => {
+                let narrowed = constraints::merge([above.as_ref(), own.as_ref(), facts.constraints.as_ref()]);
+                let already = constraints::merge([own.as_ref()]) == narrowed;
+                narrowed.filter(|_| !already).and_then(|envelope| serde_json::to_value(envelope).ok())
+            }
+            (Err(_), _) if tree.parents[at].is_some() => {
+                own(above, CONSTRAINTS).and_then(|text| serde_json::from_str::<Value>(text).ok())
+            }
+            // The run's are asked for each time; and its own are in its way.
+            (Err(_), _) | (Ok(_), Err(_)) => None,
+        };
+        let extensions = &mut nodes[at].node.extensions;
+        if narrowed.is_some() {
+            *extensions = Writer::update(rules, extensions.take()).own(CONSTRAINTS, narrowed.as_ref()).done();
+        }
+    }
+}
+
 /// When something began; not in the future, whoever says so.
 fn begun(at: Option<Timestamp>, now: Timestamp) -> Timestamp {
     at.map_or(now, |at| at.min(now))
@@ -257,6 +300,8 @@ struct Tree {
     places: Vec<Place>,
     /// How many children each has.
     children: Vec<u64>,
+    /// None: the root, and what hangs on nothing.
+    parents: Vec<Option<usize>>,
 }
 
 #[derive(Clone)]
@@ -305,7 +350,7 @@ impl Tree {
             planter.plant(at, NodePath::root().child(planter.ordinals[at]), false);
         }
         let children = below.iter().map(|below| below.len() as u64).collect();
-        Self { places: planter.places.into_iter().flatten().collect(), children }
+        Self { places: planter.places.into_iter().flatten().collect(), children, parents }
     }
 }
 

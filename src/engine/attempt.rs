@@ -16,23 +16,23 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::{
     Decision, Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules,
     cancel::node_expire,
     constraints,
     draft::{Draft, End, is_at_executor, wake},
-    extensions::to_value,
+    guard::{HeadBefore, NodeBefore},
+    learn::learn,
     retry::{self, FailedCall},
     start::denied,
 };
 use crate::{
+    ids::{NodeRunId, RunId},
     model::{
-        ConstraintEnvelope, Error, EvaluationResult, EvaluationStatus, ExecutorBinding, Map, NodeKind,
+        ConstraintEnvelope, Error, EvaluationResult, EvaluationStatus, ExecutorBinding, JsonObject, NodeKind,
         NodeRunState, ResourceRef, RunEventType,
     },
-    record::{Adopted, AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord, RunRecord, Wake},
+    record::{Adopted, AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeHead, NodeRecord, RunRecord, Wake},
     time::Timestamp,
 };
 
@@ -50,10 +50,16 @@ impl Attempt {
     }
 
     /// The entry of the attempt log.
-    pub(super) fn record(self, node: &NodeRecord, outcome: AttemptOutcome, now: Timestamp) -> AttemptRecord {
+    pub(super) fn record(
+        self,
+        node: &NodeRunId,
+        run: &RunId,
+        outcome: AttemptOutcome,
+        now: Timestamp,
+    ) -> AttemptRecord {
         AttemptRecord {
-            node_run_id: node.id().clone(),
-            run_id: node.node.run_id.clone(),
+            node_run_id: node.clone(),
+            run_id: run.clone(),
             attempt: self.number,
             started_at: self.started_at,
             ended_at: now,
@@ -89,7 +95,7 @@ pub enum AttemptResult {
     /// The work is done, well or badly. `state` is terminal.
     Answered {
         state: NodeRunState,
-        outputs: Option<Map>,
+        outputs: Option<JsonObject>,
         output_artifacts: Option<Vec<ResourceRef>>,
         error: Option<Error>,
     },
@@ -107,13 +113,14 @@ pub enum Applied {
 
 /// Marks a node as taken, before its policy or registry questions go out.
 pub fn attempt_claim(run: &RunRecord, mut node: NodeRecord, lease: &Lease, now: Timestamp) -> Decision<()> {
+    let before = NodeBefore::of(&node);
     match node.node.state {
         NodeRunState::Queued => {
             node.node.state = NodeRunState::Assigned;
             if let Some(wake) = &mut node.wake {
                 wake.owner.clone_from(lease);
             }
-            Decision { changes: Some(node_only(run, node, now)), answer: () }
+            Decision { changes: Some(node_only(run, &before, node, now)), answer: () }
         }
         NodeRunState::Assigned
         | NodeRunState::Running
@@ -123,25 +130,19 @@ pub fn attempt_claim(run: &RunRecord, mut node: NodeRecord, lease: &Lease, now: 
     }
 }
 
-/// The constraints that hold for a node at dispatch (contract §7.2).
+/// The constraints that hold for a node at dispatch (contract §7.2): its own, of
+/// which those of its run and of what is above it are part; the run's once more,
+/// since others may have written the record; and those of its type, which may
+/// not have been known when it was made. Narrowing twice changes nothing.
 pub fn effective_constraints(
     run: &RunRecord,
     node: &NodeRecord,
     facts: &NodeTypeFacts,
 ) -> Result<Option<ConstraintEnvelope>, Error> {
     let invalid = |_| Error::new("constraint_invalid", "Constraints payload is not valid");
-    match constraints::stored(node.node.extensions.as_ref()).map_err(invalid)? {
-        // A type that was not known when the node was created has not narrowed
-        // them yet. Narrowing twice changes nothing.
-        Some(own) if facts.constraints.is_some() => {
-            Ok(constraints::merge([Some(&own), facts.constraints.as_ref()]))
-        }
-        Some(own) => Ok(Some(own)),
-        None => {
-            let of_run = constraints::stored(run.run.extensions.as_ref()).map_err(invalid)?;
-            Ok(constraints::merge([of_run.as_ref(), facts.constraints.as_ref()]))
-        }
-    }
+    let of_run = constraints::stored(run.run.extensions.as_ref()).map_err(invalid)?;
+    let own = constraints::stored(node.node.extensions.as_ref()).map_err(invalid)?;
+    Ok(constraints::merge([of_run.as_ref(), own.as_ref(), facts.constraints.as_ref()]))
 }
 
 /// Why a node must not be executed, policy apart (contract §9.2 steps 3, 4).
@@ -171,8 +172,9 @@ pub fn attempt_refuse(
     if !awaits(&node, Job::Dispatch) {
         return Decision::unchanged(());
     }
-    learn(&mut node, facts);
     let mut draft = Draft::new(run, now);
+    draft.loaded(&node);
+    learn(&draft.run, &mut node, facts, rules);
     let end = refused(&node, error);
     draft.end(rules, node, live_below, end, lease);
     Decision { changes: Some(draft.into_changes()), answer: () }
@@ -192,12 +194,13 @@ pub fn attempt_begin(
         return Decision::unchanged(Begun::Stale);
     }
     let BeginAttempt { facts, decided, executor } = command;
-    learn(&mut node, &facts);
+    let mut draft = Draft::new(run, now);
+    draft.loaded(&node);
+    learn(&draft.run, &mut node, &facts, rules);
     // `attempt_refusal` has let through only nodes of known kind.
     let Some(kind) = node.node.kind else { return Decision::unchanged(Begun::Stale) };
-    let effective = effective_constraints(&run, &node, &facts).unwrap_or_default();
+    let effective = effective_constraints(&draft.run, &node, &facts).unwrap_or_default();
 
-    let mut draft = Draft::new(run, now);
     draft.policy_decided(&node, &decided);
     let binding = match (decided.outcome, executor) {
         (PolicyOutcome::Allow, Ok(binding)) => binding,
@@ -239,9 +242,10 @@ pub fn attempt_retry(run: &RunRecord, mut node: NodeRecord, at: Timestamp, now: 
     let Some(Wake { job: Job::Dispatch, tries, .. }) = node.wake else {
         return Decision::unchanged(());
     };
+    let before = NodeBefore::of(&node);
     let at = node.deadline.map_or(at, |deadline| deadline.min(at));
     node.wake = Some(Wake { job: Job::Dispatch, at, owner: None, tries: tries.saturating_add(1) });
-    Decision { changes: Some(node_only(run, node, now)), answer: () }
+    Decision { changes: Some(node_only(run, &before, node, now)), answer: () }
 }
 
 /// Puts a node back that was not even handed over, since nothing would have
@@ -280,17 +284,21 @@ pub fn attempt_finish(
             AttemptResult::Failed(failed) => (NodeRunState::Failed, Some(failed.error)),
         };
         let outcome = AttemptOutcome::Late { state, error };
-        let record = attempt.record(&node, outcome, now);
-        let changes = ChangeSet { attempts: vec![record], nodes: Vec::new(), ..node_only(&run, node, now) };
+        let record = attempt.record(node.id(), run.id(), outcome, now);
+        let changes = ChangeSet { attempts: vec![record], ..bookkeeping(run.id(), Vec::new(), now) };
         return Decision { changes: Some(changes), answer: Applied::Late };
     }
     let mut draft = Draft::new(run, now);
+    draft.loaded(&node);
     let end = match result {
         AttemptResult::Answered { state, outputs, output_artifacts, error } => {
             let evaluation = evaluation(state);
-            draft.event(RunEventType::NodeEvaluated, Some(&node), to_value(&evaluation));
-            // The newest judgement stands; the events keep the older ones (G25).
-            node.node.evaluation_result = Some(evaluation);
+            draft.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&evaluation));
+            // The events have both (G25). An evaluator has looked at the result
+            // itself, not at its state alone: its verdict stands.
+            if node.node.evaluation_result.as_ref().is_none_or(is_automatic) {
+                node.node.evaluation_result = Some(evaluation);
+            }
             End { state, outputs, output_artifacts, error, tell_executor: false }
         }
         // Said before, by a commit whose answer was lost, or by whoever took
@@ -333,11 +341,13 @@ pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp
     let again = retry::may_repeat(&node) && node.retries < rules.max_retries;
     let only_waits = node.children > 0 || (!again && node.node.kind == Some(NodeKind::Composite));
     if only_waits {
+        let before = NodeBefore::of(&node);
         node.wake = Some(waiting(&node, now));
-        return Decision { changes: Some(node_only(&run, node, now)), answer: () };
+        return Decision { changes: Some(node_only(&run, &before, node, now)), answer: () };
     }
     let attempt = Attempt::current(&node, now);
     let mut draft = Draft::new(run, now);
+    draft.loaded(&node);
     draft.attempt(&node, attempt, AttemptOutcome::Lost);
     if again {
         node.retries += 1;
@@ -353,7 +363,7 @@ pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp
         };
         let message = format!("The coordinator stopped while the node was at its executor, {why}");
         let mut error = Error::new("executor_outcome_unknown", message);
-        error.details = json!({"attempt": attempt.number}).as_object().cloned();
+        error.details = Some([("attempt", attempt.number.into())].into());
         let end = End { tell_executor: true, ..End::failed(error) };
         draft.end(rules, node, live_below, end, lease);
     }
@@ -378,19 +388,24 @@ pub enum Told {
 }
 
 /// Notes what came of telling the executor of a node that is over.
-pub fn executor_told(run: &RunRecord, mut node: NodeRecord, told: Told, now: Timestamp) -> Decision<()> {
+pub fn executor_told(mut node: NodeHead, told: Told, now: Timestamp) -> Decision<()> {
     let Some(Wake { job: Job::CancelExecutor, tries, .. }) = node.wake else {
         return Decision::unchanged(());
     };
+    let before = HeadBefore::of(&node);
     let again = |at| Wake { job: Job::CancelExecutor, at, owner: None, tries: tries.saturating_add(1) };
     let (next, fenced) = match told {
         Told::Yes => (None, false),
         Told::Again(at) => (Some(again(at)), false),
         Told::GivenUp => (None, true),
     };
-    let fenced = fenced.then(|| Attempt::current(&node, now).record(&node, AttemptOutcome::Fenced, now));
+    let attempt = Attempt { number: node.attempt, started_at: node.started_at.unwrap_or(now) };
+    let fenced = fenced.then(|| attempt.record(&node.node_run_id, &node.run_id, AttemptOutcome::Fenced, now));
     node.wake = next;
-    let changes = ChangeSet { attempts: fenced.into_iter().collect(), ..node_only(run, node, now) };
+    before.may_become(&node);
+    let attempts = fenced.into_iter().collect();
+    let run = node.run_id.clone();
+    let changes = ChangeSet { attempts, heads: vec![node], ..bookkeeping(&run, Vec::new(), now) };
     Decision { changes: Some(changes), answer: () }
 }
 
@@ -399,17 +414,17 @@ fn awaits(node: &NodeRecord, job: Job) -> bool {
     node.wake.as_ref().is_some_and(|wake| wake.job == job)
 }
 
-/// Notes what has been found out about a node of unknown kind.
-fn learn(node: &mut NodeRecord, facts: &NodeTypeFacts) {
-    node.node.kind = node.node.kind.or(facts.kind);
-    node.side_effect = node.side_effect.or(facts.side_effect);
-    node.idempotent |= facts.idempotent;
-}
-
 /// The end of a node that is not begun. An earlier attempt, lost, may still be
 /// at its executor.
 fn refused(node: &NodeRecord, error: Error) -> End {
     End { tell_executor: is_at_executor(node), ..End::failed(error) }
+}
+
+/// The reason that the coordinator gives for its own evaluations.
+const AUTOMATIC: &str = "atomic_completed";
+
+fn is_automatic(evaluation: &EvaluationResult) -> bool {
+    evaluation.reason_code.as_deref() == Some(AUTOMATIC)
 }
 
 fn evaluation(state: NodeRunState) -> EvaluationResult {
@@ -423,7 +438,7 @@ fn evaluation(state: NodeRunState) -> EvaluationResult {
     };
     EvaluationResult {
         status,
-        reason_code: Some("atomic_completed".into()),
+        reason_code: Some(AUTOMATIC.into()),
         message: None,
         details: None,
         confidence: None,
@@ -432,12 +447,18 @@ fn evaluation(state: NodeRunState) -> EvaluationResult {
 }
 
 /// A change of one node's bookkeeping: no event, so the run stays as it is.
-fn node_only(run: &RunRecord, node: NodeRecord, now: Timestamp) -> ChangeSet {
+fn node_only(run: &RunRecord, before: &NodeBefore, node: NodeRecord, now: Timestamp) -> ChangeSet {
+    before.may_become(&node);
+    bookkeeping(run.id(), vec![node], now)
+}
+
+fn bookkeeping(run: &RunId, nodes: Vec<NodeRecord>, now: Timestamp) -> ChangeSet {
     ChangeSet {
-        run_id: run.run.run_id.clone(),
+        run_id: run.clone(),
         at: now,
         run: None,
-        nodes: vec![node],
+        nodes,
+        heads: Vec::new(),
         events: Vec::new(),
         attempts: Vec::new(),
         adopted: Adopted::default(),

@@ -4,6 +4,9 @@
 //! node in it, deepest first; nodes that are at an executor get a wake-up to
 //! tell it. Nothing of the run can be dispatched after that commit, and what
 //! executors still answer is recorded as late.
+//!
+//! All of it is decided on heads, and changes no more than those: what the nodes
+//! carry may be as large as it likes, or damaged.
 
 use super::{
     Decision, Lease, NodeView, Rules,
@@ -11,33 +14,30 @@ use super::{
 };
 use crate::{
     model::{Error, NodeRunState, Run, RunState},
-    record::{NodeRecord, RunRecord},
+    record::{NodeHead, NodeRecord, RunRecord},
     time::Timestamp,
 };
 
 /// Cancels a run with all its live nodes (deepest first). One that is over
 /// stays as it is.
-pub fn run_cancel(
-    run: RunRecord,
-    live: Vec<NodeRecord>,
-    rules: &Rules,
-    lease: &Lease,
-    now: Timestamp,
-) -> Decision<Run> {
+pub fn run_cancel(run: RunRecord, live: Vec<NodeHead>, lease: &Lease, now: Timestamp) -> Decision<Run> {
     if run.is_terminal() {
         return Decision::unchanged(run.run);
     }
     let mut draft = Draft::new(run, now);
-    draft.cancel_all(rules, live, lease);
+    draft.cancel_all(live, lease);
     draft.end_run(RunState::Canceled, None);
     let answer = draft.run.run.clone();
     Decision { changes: Some(draft.into_changes()), answer }
 }
 
 /// Ends a run whose time is up: its root fails, everything below is canceled.
+/// `root` is its record, which is to say why; without it, since it cannot be
+/// read, the run ends all the same.
 pub fn run_expire(
     run: RunRecord,
-    mut live: Vec<NodeRecord>,
+    root: Option<NodeRecord>,
+    mut live: Vec<NodeHead>,
     rules: &Rules,
     lease: &Lease,
     now: Timestamp,
@@ -46,17 +46,25 @@ pub fn run_expire(
     if run.is_terminal() || !expired {
         return Decision::unchanged(());
     }
-    let root = live.iter().position(|node| *node.id() == run.run.root_node_run_id).map(|at| live.remove(at));
+    let at = live.iter().position(|head| head.node_run_id == run.run.root_node_run_id);
+    let head = at.map(|at| live.remove(at));
     let mut draft = Draft::new(run, now);
-    match root {
-        Some(root) => {
+    match (head, root) {
+        (Some(_), Some(root)) => {
+            draft.loaded(&root);
             let end = deadline_exceeded(&root, "Run exceeded its deadline");
             draft.end(rules, root, live, end, lease);
         }
+        (Some(head), None) => {
+            draft.cancel_all(live, lease);
+            let (id, path) = (head.node_run_id.clone(), head.path.clone());
+            draft.end_head(head, NodeRunState::Failed, lease);
+            draft.end_run(RunState::Failed, Some((&id, &path)));
+        }
         // A run ends with its root, so a live run has a live root. Should that
         // ever fail to hold, the run must still end.
-        None => {
-            draft.cancel_all(rules, live, lease);
+        (None, _) => {
+            draft.cancel_all(live, lease);
             draft.end_run(RunState::Failed, None);
         }
     }
@@ -71,6 +79,7 @@ pub fn node_expire(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp)
         return Decision::unchanged(());
     }
     let mut draft = Draft::new(run, now);
+    draft.loaded(&node);
     let end = deadline_exceeded(&node, "NodeRun exceeded its deadline");
     draft.end(rules, node, live_below, end, lease);
     Decision { changes: Some(draft.into_changes()), answer: () }

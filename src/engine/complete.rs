@@ -3,11 +3,11 @@
 use super::{
     Decision, Lease, NodeView, Rejection, Rules,
     draft::{Draft, End, is_at_executor},
-    extensions::to_value,
+    recovery,
 };
 use crate::{
     model::{
-        NodeKind, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunState, RecoveryAction,
+        JsonObject, NodeKind, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunState,
         RunEventType,
     },
     record::{NodeRecord, RunRecord},
@@ -22,12 +22,13 @@ pub fn node_evaluate(
     now: Timestamp,
 ) -> Decision<()> {
     let mut draft = Draft::new(run, now);
-    draft.event(RunEventType::NodeEvaluated, Some(&node), to_value(&report.evaluation_result));
+    draft.loaded(&node);
+    draft.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&report.evaluation_result));
     node.node.evaluation_result = Some(report.evaluation_result);
     if let Some(action) = report.recovery_action {
-        draft.event(RunEventType::RecoveryApplied, Some(&node), to_value::<RecoveryAction>(&action));
+        draft.event(RunEventType::RecoveryApplied, Some(&node), JsonObject::of(&action));
         // Earlier actions are kept: the list is the history (G25).
-        node.node.recovery_actions.get_or_insert_default().push(action);
+        recovery::add(&mut node, action);
     }
     draft.put(node);
     Decision { changes: Some(draft.into_changes()), answer: () }
@@ -64,6 +65,7 @@ pub fn node_complete(
         tell_executor,
     };
     let mut draft = Draft::new(run, now);
+    draft.loaded(&node);
     draft.end(rules, node, live_below, end, lease);
     Ok(Decision { changes: Some(draft.into_changes()), answer: () })
 }

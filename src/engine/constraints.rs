@@ -19,9 +19,7 @@ use crate::model::{
 pub fn stored(extensions: Option<&Extensions>) -> Result<Option<ConstraintEnvelope>, Rejection> {
     match extensions::own(extensions, CONSTRAINTS) {
         None => Ok(None),
-        Some(value) => {
-            serde_json::from_value(value.clone()).map(Some).map_err(|_| Rejection::ConstraintInvalid)
-        }
+        Some(text) => serde_json::from_str(text).map(Some).map_err(|_| Rejection::ConstraintInvalid),
     }
 }
 

@@ -1,22 +1,24 @@
 //! Creating the children of a composite (contract §6.6, §8): the checks in
 //! the contract's order, then one change with all new children in it.
 
-use serde_json::{Number, Value, json};
+use serde_json::json;
 
 use super::{
     Decision, Disagreement, Lease, Limit, NodeTypeFacts, Rejection, Rules,
     attempt::waiting,
     constraints,
     draft::{Draft, wake},
-    extensions::{self, Writer, own, to_value},
+    extensions::{self, Writer, own},
+    learn::learn,
 };
 use crate::{
     ids::NodeRunId,
     model::{
-        BindingDecision, ConstraintEnvelope, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunState,
-        RunEventType, StructuralConstraints,
+        ConstraintEnvelope, JsonObject, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunState, RunEventType,
+        StructuralConstraints,
+        json::{canonical, same_json},
     },
-    record::{Job, NodeRecord, RunRecord},
+    record::{Job, NodeRecord, RunRecord, Unread},
     time::Timestamp,
 };
 
@@ -24,8 +26,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct CreateChildren {
     pub parent: NodeRecord,
-    /// The parent's kind, also if its record does not say.
-    pub parent_kind: Option<NodeKind>,
+    /// What is known about the parent's type if its record does not say.
+    pub parent_facts: NodeTypeFacts,
     /// One for each entry of the request, in its order.
     pub children: Vec<ChildSpec>,
 }
@@ -76,24 +78,22 @@ pub fn children_create(
     lease: &Lease,
     now: Timestamp,
 ) -> Result<Decision<Vec<NodeRun>>, Rejection> {
-    let CreateChildren { mut parent, parent_kind, children } = command;
-    parent_check(&run, &parent, parent_kind)?;
-    let of_run = constraints::stored(run.run.extensions.as_ref())?;
+    let CreateChildren { mut parent, parent_facts, children } = command;
+    parent_check(&run, &parent, parent.node.kind.or(parent_facts.kind))?;
+    let mut draft = Draft::new(run, now);
+    draft.loaded(&parent);
+    learn(&draft.run, &mut parent, &parent_facts, rules);
+    let of_run = constraints::stored(draft.run.run.extensions.as_ref())?;
     let of_parent = constraints::stored(parent.node.extensions.as_ref())?;
 
-    let mut draft = Draft::new(run, now);
     let mut new: Vec<(NodeRecord, NodeRunCreateSpec)> = Vec::new();
     let mut answer: Vec<NodeRun> = Vec::new();
     for child in children {
-        let merged = constraints::merge([
-            of_run.as_ref(),
-            of_parent.as_ref(),
-            child.facts.constraints.as_ref(),
-            child.spec.constraints.as_ref(),
-        ]);
+        let above = [of_run.as_ref(), of_parent.as_ref()];
+        let merged = merged(above, child.facts.constraints.as_ref(), &child.spec);
         let twin = new.iter().map(|(node, _)| node).find(|node| *node.id() == child.id);
         if let Some(known) = child.existing.as_ref().or(twin) {
-            if let Some(about) = disagreement(known, &parent, &child.spec, merged.as_ref()) {
+            if let Some(about) = disagreement(known, &parent, &child.spec, above, merged.as_ref()) {
                 return Err(Rejection::Idempotency(about));
             }
             answer.push(known.node.clone());
@@ -123,22 +123,31 @@ pub fn children_create(
     parent.node.extensions = Writer::update(rules, parent.node.extensions.take())
         .own(extensions::DECOMPOSITION_ROUNDS, Some(&parent.rounds))
         .done();
-    draft.event(RunEventType::CompositeDecomposed, Some(&parent), json!({"node_run_count": added}));
+    draft.event(RunEventType::CompositeDecomposed, Some(&parent), [("node_run_count", added.into())]);
     for (node, spec) in new {
-        draft.event(RunEventType::NodeRunAssigned, Some(&node), json!({"parent_node_run_id": parent.id()}));
+        draft.event(RunEventType::NodeRunAssigned, Some(&node), [("parent_node_run_id", json!(parent.id()))]);
         let binding = spec.binding_decision.as_ref();
         if let Some(binding) = binding {
-            draft.event(RunEventType::SubtaskMapped, Some(&node), to_value(binding));
+            draft.event(RunEventType::SubtaskMapped, Some(&node), JsonObject::of(binding));
         }
         if let Some(set) = candidate_set(&spec) {
             let subtask = binding.map(|binding| binding.subtask_id.as_str());
-            let data = json!({"candidate_set_id": set, "subtask_id": subtask});
+            let data = [("candidate_set_id", set.into()), ("subtask_id", subtask.into())];
             draft.event(RunEventType::CandidateSetGenerated, Some(&node), data);
         }
         draft.put(node);
     }
     draft.put(parent);
     Ok(Decision { changes: Some(draft.into_changes()), answer })
+}
+
+/// The constraints of a child as it is asked for.
+fn merged(
+    above: [Option<&ConstraintEnvelope>; 2],
+    of_type: Option<&ConstraintEnvelope>,
+    spec: &NodeRunCreateSpec,
+) -> Option<ConstraintEnvelope> {
+    constraints::merge(above.into_iter().chain([of_type, spec.constraints.as_ref()]))
 }
 
 /// Checks 8 to 11. The depth is checked even if nothing is new.
@@ -204,6 +213,7 @@ fn record(
         .own(extensions::CONSTRAINTS, merged)
         .done();
     let node = NodeRecord {
+        unread: Unread::default(),
         node: NodeRun {
             node_run_id: id,
             run_id: parent.node.run_id.clone(),
@@ -231,6 +241,7 @@ fn record(
         astray: false,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
+        type_constraints: facts.constraints,
         deadline,
         wake: Some(wake(Job::Dispatch, now, lease)),
     };
@@ -243,57 +254,54 @@ fn disagreement(
     known: &NodeRecord,
     parent: &NodeRecord,
     spec: &NodeRunCreateSpec,
-    merged: Option<&ConstraintEnvelope>,
+    above: [Option<&ConstraintEnvelope>; 2],
+    wanted: Option<&ConstraintEnvelope>,
 ) -> Option<Disagreement> {
     let stored = known.node.extensions.as_ref();
-    let empty = serde_json::Map::new();
-    let differs = |key: &str, given: Option<Value>| {
-        given.is_some_and(|given| !own(stored, key).is_some_and(|stored| json_equal(stored, &given)))
+    let differs = |key: &str, given: Option<String>| {
+        given.is_some_and(|given| !own(stored, key).is_some_and(|stored| same_json(stored, &given)))
+    };
+    let same_inputs = match &known.node.inputs {
+        Some(inputs) => inputs.same_as(&spec.inputs),
+        None => spec.inputs.is_empty(),
     };
     if known.node.run_id != parent.node.run_id || known.node.parent_node_run_id.as_ref() != Some(parent.id())
     {
         Some(Disagreement::Parent)
     } else if known.node.node_type_ref != spec.node_type_ref {
         Some(Disagreement::NodeType)
-    } else if !maps_equal(known.node.inputs.as_ref().unwrap_or(&empty), &spec.inputs) {
+    } else if !same_inputs {
         Some(Disagreement::Inputs)
     } else if differs(
         extensions::BINDING_DECISION,
-        spec.binding_decision.as_ref().map(to_value::<BindingDecision>),
+        spec.binding_decision.as_ref().and_then(canonical::text_of),
     ) {
         Some(Disagreement::BindingDecision)
-    } else if differs(extensions::CANDIDATE_SET_ID, spec.candidate_set_id.as_deref().map(Value::from)) {
+    } else if differs(
+        extensions::CANDIDATE_SET_ID,
+        spec.candidate_set_id.as_ref().and_then(canonical::text_of),
+    ) {
         Some(Disagreement::CandidateSet)
-    } else if differs(extensions::CONSTRAINTS, merged.map(to_value)) {
+    } else if constraints_differ(known, spec, above, wanted) {
         Some(Disagreement::Constraints)
     } else {
         None
     }
 }
 
-/// Equal as JSON: numbers by value (`1` is `1.0`), and `true` is no number.
-fn json_equal(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => match (integer(a), integer(b)) {
-            (Some(a), Some(b)) => a == b,
-            (None, None) => a.as_f64() == b.as_f64(),
-            (Some(_), None) | (None, Some(_)) => false,
-        },
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| json_equal(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => maps_equal(a, b),
-        (a, b) => a == b,
-    }
-}
-
-/// The integer that a number is, however it is written. Compared as such: two
-/// large integers may be the same as floating point numbers.
-fn integer(number: &Number) -> Option<i128> {
-    let whole = |float: &f64| float.fract() == 0.0 && float.abs() < 2f64.powi(126);
-    number.as_i128().or_else(|| number.as_f64().filter(whole).map(|float| float as i128))
-}
-
-fn maps_equal(a: &serde_json::Map<String, Value>, b: &serde_json::Map<String, Value>) -> bool {
-    a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| json_equal(a, b)))
+/// Whether a repetition asks for other constraints than the child has. What its
+/// type says may be known now and not then, or the other way round, so either
+/// will do: that, or what it said when the child was made. And a child that
+/// another coordinator made was not narrowed by what is above it.
+fn constraints_differ(
+    known: &NodeRecord,
+    spec: &NodeRunCreateSpec,
+    above: [Option<&ConstraintEnvelope>; 2],
+    wanted: Option<&ConstraintEnvelope>,
+) -> bool {
+    let Ok(own) = constraints::stored(known.node.extensions.as_ref()) else { return true };
+    let held = constraints::merge(above.into_iter().chain([own.as_ref()]));
+    let as_then = merged(above, known.type_constraints.as_ref(), spec);
+    let agrees = |wanted: Option<&ConstraintEnvelope>| wanted.is_none() || wanted == held.as_ref();
+    !agrees(wanted) && !agrees(as_then.as_ref())
 }

@@ -16,12 +16,15 @@
 //! | `decompose` | create the children of a composite, idempotently, within limits |
 //! | `attempt` | claim, begin, retry, finish: one try to execute a node |
 //! | `complete` | evaluate and complete a node |
+//! | `learn` | what is found out about a node's type after the node was made |
 //! | `cancel` | cancel a run; a deadline that passed |
 //! | `lifecycle` | the tables of allowed transitions (contract §5) |
 //! | `constraints` | merging and testing constraints (contract §7) |
 //! | `extensions` | the coordinator's own extension keys (contract §12) |
+//! | `recovery` | which recovery actions a NodeRun keeps |
 //! | `offload` | what is kept of outputs that are too large |
 //! | `draft` | collects what a decision changes |
+//! | `guard` | asserts, in every build, that a change is one that may be made |
 //!
 //! **Architecture invariants.** Only this module makes a `ChangeSet`. A
 //! terminal record never changes its state. Events are numbered here, without
@@ -37,8 +40,11 @@ pub mod constraints;
 mod decompose;
 mod draft;
 mod extensions;
+mod guard;
+mod learn;
 pub mod lifecycle;
 mod offload;
+mod recovery;
 mod rejection;
 mod retry;
 mod start;
@@ -64,8 +70,8 @@ pub use start::{StartRun, run_start};
 
 use crate::{
     ids::OwnerId,
-    model::{ConstraintEnvelope, Map, NodeKind, SideEffectClass},
-    record::{ChangeSet, NodeRecord, RunRecord},
+    model::{ConstraintEnvelope, JsonObject, NodeKind, SideEffectClass},
+    record::{ChangeSet, NodeHead, NodeRecord, RunRecord},
 };
 
 /// What a command leads to.
@@ -90,8 +96,9 @@ pub struct NodeView {
     pub run: RunRecord,
     pub node: NodeRecord,
     /// The node's descendants that are not terminal, deepest first. Only
-    /// composites have any.
-    pub live_below: Vec<NodeRecord>,
+    /// composites have any. Their heads: what they carry matters to nothing that
+    /// is decided about the node.
+    pub live_below: Vec<NodeHead>,
 }
 
 /// Settings that decisions depend on.
@@ -128,7 +135,7 @@ pub struct PolicyDecided {
     pub message: Option<String>,
     /// Further members for the event: `approval_ref`, `policy_hash`,
     /// `policy_version`.
-    pub evidence: Map,
+    pub evidence: JsonObject,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,39 +10,35 @@
 //! first, and no more of them than necessary: whoever reads a small member
 //! finds it where it was. If that is not enough, the stub stands for all.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-use crate::model::{Map, ResourceRef};
+use serde_json::json;
+
+use crate::model::{JsonObject, ResourceRef};
 
 /// The only member of a stub.
 const STUB: &str = "jarvis.artifact";
 
 /// The outputs as bytes, if those are more than `limit`.
-pub fn oversized(outputs: &Map, limit: usize) -> Option<Vec<u8>> {
-    let bytes = serde_json::to_vec(outputs).ok()?;
-    (bytes.len() > limit).then_some(bytes)
+pub fn oversized(outputs: &JsonObject, limit: usize) -> Option<Vec<u8>> {
+    (outputs.bytes() > limit).then(|| outputs.as_str().into())
 }
 
 /// What is kept of outputs that `artifact` has whole.
-pub fn abridge(mut outputs: Map, limit: usize, artifact: &ResourceRef) -> Map {
-    let stub = Map::from_iter([(STUB.into(), json!({"type": artifact.type_, "id": artifact.id}))]);
-    let stub_size = size(&stub);
+pub fn abridge(outputs: &JsonObject, limit: usize, artifact: &ResourceRef) -> JsonObject {
+    let stub = JsonObject::from([(STUB, json!({"type": artifact.type_, "id": artifact.id}))]);
     let mut members: Vec<(usize, String)> =
-        outputs.iter().map(|(name, value)| (size(value), name.clone())).collect();
-    members.retain(|(size, _)| *size > stub_size);
+        outputs.members().map(|(name, value)| (value.len(), name)).collect();
+    members.retain(|(size, _)| *size > stub.bytes());
     members.sort_by(|(size, name), (other, other_name)| other.cmp(size).then_with(|| name.cmp(other_name)));
-    let mut left = size(&outputs);
+    let mut left = outputs.bytes();
+    let mut replaced = BTreeMap::new();
     for (size, name) in members {
         if left <= limit {
             break;
         }
-        outputs.insert(name, Value::Object(stub.clone()));
-        left -= size - stub_size;
+        replaced.insert(name, stub.as_str().to_owned());
+        left -= size - stub.bytes();
     }
-    if left <= limit { outputs } else { stub }
-}
-
-/// Of its JSON.
-fn size(value: &impl serde::Serialize) -> usize {
-    serde_json::to_vec(value).map_or(0, |bytes| bytes.len())
+    if left <= limit { outputs.edited(|_| false, &replaced) } else { stub }
 }

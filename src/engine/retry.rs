@@ -29,10 +29,10 @@ use serde_json::json;
 use super::{
     Attempt, Rules,
     draft::{Draft, End, wake},
-    extensions::to_value,
+    recovery,
 };
 use crate::{
-    model::{Error, Map, NodeKind, RecoveryAction, RecoveryActionType, RunEventType, SideEffectClass},
+    model::{Error, JsonObject, NodeKind, RecoveryAction, RecoveryActionType, RunEventType, SideEffectClass},
     record::{AttemptOutcome, Job, NodeRecord},
     time::{Timestamp, backoff},
 };
@@ -155,10 +155,10 @@ pub(super) fn note(
         target_node_run_id: Some(node.id().clone()),
         target_node_type_ref: None,
         message: Some(message.into()),
-        extensions: Some(facts.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()),
+        extensions: Some(facts.into()),
     };
-    draft.event(RunEventType::RecoveryApplied, Some(node), to_value(&action));
-    node.node.recovery_actions.get_or_insert_default().push(action);
+    draft.event(RunEventType::RecoveryApplied, Some(node), JsonObject::of(&action));
+    recovery::add(node, action);
 }
 
 /// How the node ends if it is not handed over again.
@@ -175,10 +175,8 @@ pub(super) fn given_up(node: &NodeRecord, failed: FailedCall) -> End {
 
 /// Nobody knows what the executor did, and it must not be asked again.
 fn unknown(cause: Error, attempt: u32) -> Error {
-    let mut details = cause.details.unwrap_or_default();
-    details.insert("attempt".into(), attempt.into());
     Error {
-        details: Some(details),
+        details: Some(cause.details.unwrap_or_default().with("attempt", &attempt)),
         retryable: Some(false),
         ..Error::new(
             "executor_outcome_unknown",
@@ -188,8 +186,7 @@ fn unknown(cause: Error, attempt: u32) -> Error {
 }
 
 fn doubtful(mut error: Error) -> Error {
-    let details: &mut Map = error.details.get_or_insert_default();
-    details.insert("outcome".into(), "unknown".into());
+    error.details = Some(error.details.unwrap_or_default().with("outcome", &"unknown"));
     error.retryable = Some(false);
     error
 }

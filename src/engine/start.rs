@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ids::{NodeRunId, RunId},
     model::{ConstraintEnvelope, Error, NodeRun, NodeRunState, Run, RunEventType, RunStartRequest, RunState},
-    record::{Job, NodePath, NodeRecord, RunRecord},
+    record::{Job, NodePath, NodeRecord, RunRecord, Unread},
     time::Timestamp,
 };
 
@@ -35,7 +35,7 @@ pub struct StartRun {
 /// first one made (D-07).
 pub fn run_start(
     existing: Option<&RunRecord>,
-    command: StartRun,
+    command: &StartRun,
     rules: &Rules,
     lease: &Lease,
     now: Timestamp,
@@ -47,6 +47,7 @@ pub fn run_start(
         };
     }
     let StartRun { request, run_id, root_id, digest, owner, facts, decided } = command;
+    let (run_id, root_id) = (run_id.clone(), root_id.clone());
     let merged = constraints::merge([request.constraints.as_ref(), facts.constraints.as_ref()]);
     let extensions = |constraints: Option<&ConstraintEnvelope>| {
         Writer::from_caller(rules, request.extensions.as_ref())
@@ -68,11 +69,12 @@ pub fn run_start(
         version: 0,
         last_seq: 0,
         nodes: 1,
-        request_digest: digest,
-        owner: Some(owner),
+        request_digest: digest.clone(),
+        owner: Some(owner.clone()),
         deadline: Some(deadline),
     };
     let root = NodeRecord {
+        unread: Unread::default(),
         node: NodeRun {
             node_run_id: root_id,
             run_id,
@@ -100,18 +102,19 @@ pub fn run_start(
         astray: false,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
+        type_constraints: facts.constraints.clone(),
         deadline: Some(deadline),
         wake: Some(wake(Job::Dispatch, now, lease)),
     };
 
     let mut draft = Draft::new(run, now);
-    draft.event(RunEventType::RunStarted, None, json!({"root_node_run_id": root.id()}));
-    draft.event(RunEventType::NodeRunAssigned, Some(&root), json!({"root": true}));
-    draft.policy_decided(&root, &decided);
+    draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(root.id()))]);
+    draft.event(RunEventType::NodeRunAssigned, Some(&root), [("root", true.into())]);
+    draft.policy_decided(&root, decided);
     match decided.outcome {
         PolicyOutcome::Allow => draft.put(root),
         PolicyOutcome::Deny | PolicyOutcome::RequireApproval => {
-            let error = denied(&decided, "Run start denied by policy");
+            let error = denied(decided, "Run start denied by policy");
             draft.end(rules, root, Vec::new(), End::failed(error), lease);
         }
     }
@@ -124,9 +127,7 @@ pub(super) fn denied(decided: &PolicyDecided, message: &str) -> Error {
     let mut error = Error::new("policy_denied", message);
     match decided.outcome {
         PolicyOutcome::RequireApproval => {
-            let mut details = decided.evidence.clone();
-            details.insert("code".into(), "approval_required".into());
-            error.details = Some(details);
+            error.details = Some(decided.evidence.with("code", &"approval_required"));
         }
         PolicyOutcome::Allow | PolicyOutcome::Deny => {}
     }

@@ -134,7 +134,7 @@ impl Artifact {
             type_: ARTIFACT.into(),
             id: self.id.to_string(),
             uri: None,
-            extensions: Some(extensions),
+            extensions: Some(extensions.into()),
         }
     }
 

@@ -55,6 +55,11 @@ impl Patience {
     }
 }
 
+/// It answered, and that cannot be true: asking again will not help.
+fn nonsense(service: Service, reason: &str) -> CallError {
+    CallError { status: Some(200), retryable: false, ..CallError::unavailable(service, reason) }
+}
+
 /// None instead of an answer that there is no such thing.
 fn found<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
     match answer {

@@ -9,7 +9,9 @@
 //! The key of a create is the object's own id: a repeated create answers what
 //! is stored, whatever was sent, so an answer that differs is not yet saved.
 
-use super::{Patience, found};
+use std::collections::HashSet;
+
+use super::{Patience, found, nonsense};
 use crate::{
     clients::{
         CallError, Service,
@@ -24,6 +26,8 @@ use crate::{
 
 /// NodeRuns a page of a listing; the most that the store gives.
 const PAGE: u64 = 500;
+/// NodeRuns of a run that are listed at most.
+const NODES_MAX: usize = 100_000;
 
 /// The Run Store, as its callers want it.
 #[derive(Clone)]
@@ -91,17 +95,44 @@ impl RunStore {
 
     /// All NodeRuns of a run, in the order in which they were created.
     pub async fn node_runs_list(&self, run: &RunId) -> Result<Vec<NodeRun>, CallError> {
-        let mut nodes = Vec::new();
+        let mut listing = Listing::default();
         let mut token: Option<String> = None;
         loop {
             let call = self.client.list_node_runs(run, PAGE.try_into().ok(), token.as_deref());
             let page = self.patience.call(Service::RunStore, call).await?.into_inner();
-            nodes.extend(page.items);
-            match page.next_token.filter(|next| !next.is_empty()) {
-                Some(next) => token = Some(next),
-                None => return Ok(nodes),
+            token = page.next_token.filter(|next| !next.is_empty());
+            listing.add(page.items, token.is_some())?;
+            if token.is_none() {
+                return Ok(listing.nodes);
             }
         }
+    }
+}
+
+/// What the pages of a listing have brought so far.
+#[derive(Default)]
+struct Listing {
+    nodes: Vec<NodeRun>,
+    seen: HashSet<NodeRunId>,
+}
+
+impl Listing {
+    /// Adds a page, which must bring something new if there are to be `more`:
+    /// a store that gives the same again and again would be followed for ever.
+    fn add(&mut self, page: Vec<NodeRun>, more: bool) -> Result<(), CallError> {
+        let before = self.nodes.len();
+        let new = page.into_iter().filter(|node| self.seen.insert(node.node_run_id.clone()));
+        self.nodes.extend(new);
+        if more && self.nodes.len() == before {
+            return Err(nonsense(
+                Service::RunStore,
+                "a page of a listing brings nothing new, and there are more",
+            ));
+        }
+        if self.nodes.len() > NODES_MAX {
+            return Err(nonsense(Service::RunStore, &format!("a run has more than {NODES_MAX} NodeRuns")));
+        }
+        Ok(())
     }
 }
 
@@ -159,6 +190,41 @@ mod tests {
         let result = save(new, || async { called("c", &create) }, || async { called("r", &replace) }).await;
         let status = result.err().map(|error| error.status.unwrap_or_default());
         (calls.into_inner().unwrap(), status)
+    }
+
+    fn node(number: usize) -> NodeRun {
+        let node = serde_json::json!({
+            "node_run_id": format!("n-{number}"), "run_id": "r", "state": "queued",
+            "node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"},
+        });
+        serde_json::from_value(node).expect("a NodeRun")
+    }
+
+    #[test]
+    fn a_listing_is_followed_to_its_end() {
+        let mut listing = Listing::default();
+        for page in 0..5 {
+            let items = (0..3).map(|number| node(3 * page + number)).collect();
+            listing.add(items, true).expect("it gets on");
+        }
+        listing.add(Vec::new(), false).expect("the last page may be empty");
+        assert_eq!(listing.nodes, (0..15).map(node).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_listing_that_does_not_get_on_is_refused() {
+        type Page = fn(usize) -> Vec<NodeRun>;
+        let cases: [(&str, Page); 3] = [
+            ("the same page again", |_| vec![node(0)]),
+            ("nothing, and more of it", |_| Vec::new()),
+            ("no end", |page| (0..500).map(|number| node(500 * page + number)).collect()),
+        ];
+        for (case, answer) in cases {
+            let mut listing = Listing::default();
+            let refused = (0..1000).find_map(|page| listing.add(answer(page), true).err());
+            let error = refused.unwrap_or_else(|| panic!("{case}: it goes on for ever"));
+            assert!(!error.retryable && error.status == Some(200), "{case}: {error:?}");
+        }
     }
 
     #[tokio::test]

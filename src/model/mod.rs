@@ -4,20 +4,23 @@
 
 #[cfg(test)]
 pub(crate) mod fuzz;
+pub mod json;
 mod scalar;
 #[expect(clippy::all, unused_qualifications, reason = "generated code is not ours to format")]
 mod wire {
     include!(concat!(env!("OUT_DIR"), "/wire.rs"));
 }
 
+pub use json::JsonObject;
 pub use scalar::{NonEmpty, NonNegative, UnitInterval, Uri};
 pub use wire::*;
 
-/// Free-form additions to an object (contract §12).
-pub type Extensions = serde_json::Map<String, serde_json::Value>;
+/// Requests, and answers of executors, may not be nested deeper: whatever we
+/// store of them is then within what any reader can read.
+pub const JSON_LEVELS_MAX: u32 = 100;
 
-/// Any JSON object: `inputs`, `outputs`, `details`, …
-pub type Map = serde_json::Map<String, serde_json::Value>;
+/// Free-form additions to an object (contract §12).
+pub type Extensions = JsonObject;
 
 impl RunState {
     /// Ended: nothing changes it any more (contract §5).

@@ -28,11 +28,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    LOOK, PUT_ASIDE, Read, SLOW, UNREADABLE,
     acks::Acks,
     ledger::Ledger,
     objects::Objects,
     pace::{self, Pace, is_about_content, reason},
-    read,
+    read, unread_cap,
 };
 use crate::{
     clients::CallError,
@@ -46,7 +47,6 @@ use crate::{
 const BATCH: PageLimit = PageLimit { entries: 500, bytes: 1 << 20 };
 /// Waits for a run whose events the store does not want.
 const BASE: Duration = Duration::from_millis(100);
-const CAP: Duration = Duration::from_secs(30);
 
 /// What the lane shares with the rest of the outbox.
 #[derive(Default)]
@@ -116,7 +116,9 @@ struct Hand {
 }
 
 impl Lane {
-    pub(super) async fn run(self) {
+    /// Begins with what is in the outbox, whatever was in hand before.
+    pub(super) async fn run(&self) {
+        self.shared.ledger.begin();
         let mut hand = Hand {
             runs: HashMap::new(),
             turns: VecDeque::new(),
@@ -126,9 +128,12 @@ impl Lane {
             acks: Acks::new(Arc::clone(&self.store), Arc::clone(&self.clock), self.log.clone()),
         };
         let (mut unread, mut stopping) = (true, false);
+        let mut look_at = self.clock.now();
         loop {
+            unread |= self.clock.now() >= look_at;
             if unread && self.shared.ledger.has_room() {
-                unread = self.read(&mut hand).await;
+                unread = self.read(&mut hand).await.is_unfinished(stopping);
+                look_at = self.clock.now() + LOOK;
             }
             if hand.under_way.is_none()
                 && let Some(batch) = self.gather(&mut hand).await
@@ -148,7 +153,7 @@ impl Lane {
             {
                 return hand.acks.finish().await;
             }
-            let pause = self.pause(&hand);
+            let pause = self.pause(&hand, (!unread).then_some(look_at));
             let Hand { under_way, acks, .. } = &mut hand;
             let appended = async {
                 match under_way {
@@ -171,10 +176,10 @@ impl Lane {
         }
     }
 
-    /// Reads what is new. True if there is more to read, or it failed.
-    async fn read(&self, hand: &mut Hand) -> bool {
+    /// Reads what is new.
+    async fn read(&self, hand: &mut Hand) -> Read {
         let ledger = &self.shared.ledger;
-        let (entries, more) =
+        let (entries, came) =
             read(&*self.store, Recipient::EventStream, ledger, &*self.clock, &self.log).await;
         for entry in entries {
             match entry.what {
@@ -185,7 +190,7 @@ impl Lane {
                 Owed::Run { .. } | Owed::NodeRun { .. } => {}
             }
         }
-        more
+        came
     }
 
     /// The next batch, if there is anything to send now.
@@ -217,8 +222,13 @@ impl Lane {
                 Err(failure) => {
                     batch.lines.truncate(before.0);
                     batch.bytes = before.1;
-                    error!(self.log, "events for the Event Stream cannot be read"; "run_id" => %id, "error" => %failure);
-                    hand.again(&id, now, pace::CAP);
+                    let tries = hand.tries(&id);
+                    if matches!(tries, 0 | PUT_ASIDE) {
+                        error!(self.log, "events for the Event Stream cannot be read: they are tried again";
+                            "run_id" => %id, "error" => %failure, "tries" => tries);
+                    }
+                    self.shared.ledger.refuse(&id, UNREADABLE);
+                    hand.again(&id, now, unread_cap(&failure));
                     continue;
                 }
             }
@@ -294,15 +304,21 @@ impl Lane {
                 }
             }
             Err(error) => {
-                let reason = reason(&error);
-                let (first, cap) = match is_about_content(&error) {
-                    true => (false, CAP),
+                let (reason, unwanted) = (reason(&error), is_about_content(&error));
+                let (first, cap) = match unwanted {
+                    true => (false, SLOW),
                     false => (self.shared.pace.failed(&error, now), pace::CAP),
                 };
                 let alone = batch.upto.len() == 1;
                 for (run, _) in &batch.upto {
-                    if alone {
-                        if first || hand.tries(run) == 0 {
+                    if alone && unwanted && !single {
+                        // Perhaps only one of its events is the reason.
+                        hand.sent(run, None, Care::OneByOne);
+                    } else if alone {
+                        if unwanted && hand.tries(run) == PUT_ASIDE {
+                            error!(self.log, "the Event Stream does not want an event: it is tried every few minutes";
+                                "run_id" => %run, "reason" => &reason);
+                        } else if first || hand.tries(run) == 0 {
                             warn!(self.log, "the Event Stream did not accept events: they are sent again";
                                 "run_id" => %run, "reason" => &reason);
                         }
@@ -321,12 +337,13 @@ impl Lane {
         }
     }
 
-    /// Until a batch is due that is not under way.
-    fn pause(&self, hand: &Hand) -> impl Future<Output = ()> + Send + use<> {
+    /// Until a batch is due that is not under way, or the outbox is looked at.
+    fn pause(&self, hand: &Hand, look_at: Option<Timestamp>) -> impl Future<Output = ()> + Send + use<> {
         let now = self.clock.now();
         let later = hand.later.first().map(|(at, _)| *at);
         let paused = self.shared.pace.paused_until(now).filter(|_| !hand.turns.is_empty());
-        let next = if hand.under_way.is_some() { None } else { later.into_iter().chain(paused).min() };
+        let work = if hand.under_way.is_some() { None } else { later.into_iter().chain(paused).min() };
+        let next = work.into_iter().chain(look_at).min();
         let clock = Arc::clone(&self.clock);
         async move {
             match next {

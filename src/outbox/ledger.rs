@@ -13,8 +13,12 @@ use tokio::sync::Notify;
 
 use crate::{ids::RunId, store::OutboxId};
 
-/// Entries of one store in memory at most.
+/// Entries of one store in memory at most, but for those of runs of which
+/// something was refused: they may stay for long, and the others must not wait
+/// for that.
 const IN_MEMORY: usize = 20_000;
+/// With those.
+const IN_MEMORY_WITH_REFUSED: usize = 100_000;
 
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -28,6 +32,8 @@ struct Debts {
     /// The outbox was read up to here.
     read_to: OutboxId,
     entries: usize,
+    /// Those of them that are of runs of which something was refused.
+    refused: usize,
     runs: HashMap<RunId, Debt>,
 }
 
@@ -45,7 +51,14 @@ impl Ledger {
 
     /// There may be more in memory.
     pub(super) fn has_room(&self) -> bool {
-        self.entries() < IN_MEMORY
+        let debts = self.debts();
+        debts.entries - debts.refused < IN_MEMORY && debts.entries < IN_MEMORY_WITH_REFUSED
+    }
+
+    /// Nothing is known, and nothing was read: for a lane that begins, or
+    /// begins again.
+    pub(super) fn begin(&self) {
+        *self.debts() = Debts::default();
     }
 
     pub(super) fn read_to(&self) -> OutboxId {
@@ -69,9 +82,11 @@ impl Ledger {
     /// These were read, and with them the outbox up to `read_to`.
     pub(super) fn read<'a>(&self, entries: impl Iterator<Item = (&'a RunId, OutboxId)>, read_to: OutboxId) {
         {
-            let mut debts = self.debts();
+            let debts = &mut *self.debts();
             for (run, id) in entries {
-                if debts.runs.entry(run.clone()).or_default().ids.insert(id) {
+                let debt = debts.runs.entry(run.clone()).or_default();
+                if debt.ids.insert(id) {
+                    debts.refused += usize::from(debt.refused.is_some());
                     debts.entries += 1;
                 }
             }
@@ -84,7 +99,11 @@ impl Ledger {
         {
             let debts = &mut *self.debts();
             if let Some(debt) = debts.runs.get_mut(run) {
-                debts.entries -= ids.iter().filter(|id| debt.ids.remove(id)).count();
+                let settled = ids.iter().filter(|id| debt.ids.remove(id)).count();
+                debts.entries -= settled;
+                if debt.refused.is_some() {
+                    debts.refused -= settled;
+                }
                 if debt.ids.is_empty() {
                     debts.runs.remove(run);
                 }
@@ -94,8 +113,13 @@ impl Ledger {
     }
 
     pub(super) fn refuse(&self, run: &RunId, reason: &str) {
-        if let Some(debt) = self.debts().runs.get_mut(run) {
-            debt.refused = Some(reason.into());
+        {
+            let debts = &mut *self.debts();
+            if let Some(debt) = debts.runs.get_mut(run)
+                && debt.refused.replace(reason.into()).is_none()
+            {
+                debts.refused += debt.ids.len();
+            }
         }
         self.progress.notify_waiters();
     }
@@ -155,6 +179,37 @@ mod tests {
         assert_eq!((ledger.is_refused(&a), ledger.is_refused(&b)), (true, false));
         ledger.settle(&a, &[id(4)]);
         assert_eq!((ledger.entries(), ledger.refused()), (1, None));
+    }
+
+    #[test]
+    fn what_is_refused_takes_no_room_from_the_others() {
+        let (poison, sound) = (RunId::from("poison"), RunId::from("sound"));
+        let ledger = Ledger::default();
+        let read = |run: &RunId, ids: std::ops::Range<u64>| {
+            let end = OutboxId(ids.end);
+            ledger.read(ids.map(|id| (run, OutboxId(id))), end);
+        };
+        let many = IN_MEMORY as u64;
+        read(&poison, 0..many);
+        assert!(!ledger.has_room());
+        ledger.refuse(&poison, "damaged");
+        ledger.refuse(&poison, "damaged");
+        assert!(ledger.has_room());
+        // What comes of it now, or is settled, is counted right.
+        read(&poison, many..2 * many);
+        ledger.settle(&poison, &[OutboxId(0), OutboxId(0)]);
+        read(&sound, 2 * many..3 * many - 1);
+        assert!(ledger.has_room());
+        read(&sound, 3 * many..3 * many + 1);
+        assert!(!ledger.has_room());
+        // But that has an end, too.
+        ledger.refuse(&sound, "damaged");
+        read(&poison, 4 * many..6 * many);
+        assert_eq!((ledger.entries(), ledger.has_room()), (5 * IN_MEMORY - 1, true));
+        read(&poison, 6 * many..6 * many + 1);
+        assert!(!ledger.has_room());
+        ledger.begin();
+        assert_eq!((ledger.entries(), ledger.has_room(), ledger.refused()), (0, true, None));
     }
 
     #[test]

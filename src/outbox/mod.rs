@@ -22,9 +22,14 @@
 //! | `acks` | takes accepted entries out of the outbox |
 //! | `watch` | asks the stores whether they are there |
 //!
+//! What cannot be read or sent, although the store is well, is put aside: it is
+//! tried again every few minutes, health counts its run, and nothing waits for
+//! it but later events of the same run.
+//!
 //! **Architecture invariants.** One task sends to each store, so nothing
 //! overtakes. Memory is bounded, however much is owed. A store that accepts
-//! nothing holds up neither the other one nor any answer.
+//! nothing holds up neither the other one nor any answer. What one run owes
+//! holds up no other run, and no stop.
 
 mod acks;
 mod events;
@@ -42,8 +47,8 @@ use self::{acks::AGAIN, events::Events, ledger::Ledger, objects::Objects, pace::
 use crate::{
     ids::RunId,
     jarvis::Stores,
-    model::{HealthCheck, HealthStatus},
-    store::{OutboxEntry, OutboxId, Recipient, Store},
+    model::{HealthCheck, HealthStatus, JsonObject},
+    store::{OutboxEntry, OutboxId, Recipient, Store, StoreError},
     tasks::TaskSet,
     time::{Clock, within},
 };
@@ -95,12 +100,20 @@ impl Outbox {
             stopping: tasks.stopping().clone(),
             log: log.new(o!("to" => "event_stream")),
         };
-        tasks.spawn("outbox to the Run Store", to_run_store.run());
-        tasks.spawn("outbox to the Event Stream", to_event_stream.run());
+        let lane = Arc::new(to_run_store);
+        tasks.supervise("outbox to the Run Store", Arc::clone(&clock), move || {
+            let lane = Arc::clone(&lane);
+            async move { lane.run().await }
+        });
+        let lane = Arc::new(to_event_stream);
+        tasks.supervise("outbox to the Event Stream", Arc::clone(&clock), move || {
+            let lane = Arc::clone(&lane);
+            async move { lane.run().await }
+        });
         Arc::new(Self { store, clock, wait, objects, events, watch })
     }
 
-    /// A commit has put something in.
+    /// A commit has put something in, or may have.
     pub fn news(&self) {
         self.objects.news.notify_one();
         self.events.news.notify_one();
@@ -153,7 +166,7 @@ impl Outbox {
         let message =
             lags.then(|| "The stores lag behind; meanwhile the journal has all runs and events".into());
         let details = json!({"entries": counts.outbox, "oldest_age_seconds": age.as_secs_f64()});
-        HealthCheck { name, status, message, details: details.as_object().cloned() }
+        HealthCheck { name, status, message, details: Some(JsonObject::of(&details)) }
     }
 }
 
@@ -166,25 +179,70 @@ const LAG: Duration = Duration::from_secs(1);
 /// Entries read at a time.
 const PAGE: u32 = 500;
 
-/// Reads what is new for one store. True if there is more to read, or reading
-/// failed.
+/// The longest time between two looks into the outbox. Mostly a lane hears of
+/// what is new; this is for what is there without a word.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Tries after which something is put aside, which is said once: from there on
+/// it is tried every few minutes ([`SLOW`]).
+const PUT_ASIDE: u32 = 8;
+
+/// Between two tries of what a store does not want, or the journal cannot give.
+const SLOW: Duration = Duration::from_secs(300);
+
+/// Why something is not sent that is damaged; more is for the log.
+const UNREADABLE: &str = "it cannot be read from the journal";
+
+/// What came of reading the outbox.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// There may be more.
+    More,
+    All,
+    Failed,
+}
+
+impl Read {
+    /// Whether to read on. One who is leaving does not wait for a journal that
+    /// fails: the next process finds what is there.
+    fn is_unfinished(self, stopping: bool) -> bool {
+        match self {
+            Self::More => true,
+            Self::All => false,
+            Self::Failed => !stopping,
+        }
+    }
+}
+
+/// How long to wait before what cannot be read is tried again.
+fn unread_cap(failure: &StoreError) -> Duration {
+    match failure {
+        // It will not mend by itself.
+        StoreError::Damaged(_) | StoreError::TooBig(_) => SLOW,
+        StoreError::Conflict | StoreError::Full(_) | StoreError::Reserved | StoreError::Failed(_) => {
+            pace::CAP
+        }
+    }
+}
+
+/// Reads what is new for one store.
 async fn read(
     store: &dyn Store,
     recipient: Recipient,
     ledger: &Ledger,
     clock: &dyn Clock,
     log: &Logger,
-) -> (Vec<OutboxEntry>, bool) {
+) -> (Vec<OutboxEntry>, Read) {
     match store.outbox_after(recipient, ledger.read_to(), PAGE).await {
         Ok(page) => {
             ledger.read(page.entries.iter().map(|entry| (&entry.run_id, entry.id)), page.scanned_to);
-            let more = page.entries.len() >= PAGE as usize;
-            (page.entries, more)
+            let read = if page.entries.len() >= PAGE as usize { Read::More } else { Read::All };
+            (page.entries, read)
         }
         Err(failure) => {
             warn!(log, "the outbox cannot be read"; "error" => %failure);
             clock.sleep(AGAIN).await;
-            (Vec::new(), true)
+            (Vec::new(), Read::Failed)
         }
     }
 }
@@ -196,7 +254,7 @@ fn lane_trouble(ledger: &Ledger, pace: &Pace) -> Option<String> {
             Some(format!("It has accepted nothing since {}: {}", trouble.since, trouble.reason))
         }
         (None, Some((runs, reason))) => {
-            Some(format!("It has refused something of {runs} runs, which is sent again: {reason}"))
+            Some(format!("Something of {runs} runs did not get there, and is tried again: {reason}"))
         }
         (None, None) => None,
     }

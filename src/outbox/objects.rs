@@ -16,6 +16,7 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
@@ -28,16 +29,18 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    LOOK, PUT_ASIDE, Read, SLOW, UNREADABLE,
     acks::Acks,
     ledger::Ledger,
     pace::{self, Pace, is_about_content, reason},
-    read,
+    read, unread_cap,
 };
 use crate::{
     clients::CallError,
     ids::{NodeRunId, RunId},
     jarvis::RunStore,
     store::{OutboxEntry, OutboxId, Owed, Recipient, Store, StoreError},
+    tasks::panic_message,
     time::{Clock, Timestamp, backoff},
 };
 
@@ -46,7 +49,6 @@ use crate::{
 const AT_ONCE: usize = 4;
 /// Waits for an object that the store does not want.
 const BASE: Duration = Duration::from_millis(100);
-const CAP: Duration = Duration::from_secs(30);
 /// A call that broke off has taken effect by then, or never will.
 const DOUBT: Duration = Duration::from_secs(30);
 /// Objects whose content is remembered, so as not to send the same again.
@@ -123,7 +125,9 @@ struct Hand {
 }
 
 impl Lane {
-    pub(super) async fn run(self) {
+    /// Begins with what is in the outbox, whatever was in hand before.
+    pub(super) async fn run(&self) {
+        self.shared.ledger.begin();
         let mut hand = Hand {
             objects: HashMap::new(),
             ready: VecDeque::new(),
@@ -133,9 +137,12 @@ impl Lane {
             acks: Acks::new(Arc::clone(&self.store), Arc::clone(&self.clock), self.log.clone()),
         };
         let (mut unread, mut stopping) = (true, false);
+        let mut look_at = self.clock.now();
         loop {
+            unread |= self.clock.now() >= look_at;
             if unread && self.shared.ledger.has_room() {
-                unread = self.read(&mut hand).await;
+                unread = self.read(&mut hand).await.is_unfinished(stopping);
+                look_at = self.clock.now() + LOOK;
             }
             self.begin(&mut hand);
             let idle = hand.under_way.is_empty() && (hand.ready.is_empty() || self.shared.pace.in_trouble());
@@ -143,7 +150,7 @@ impl Lane {
             if stopping && !to_read && idle {
                 return hand.acks.finish().await;
             }
-            let pause = self.pause(&hand);
+            let pause = self.pause(&hand, (!unread).then_some(look_at));
             let Hand { under_way, acks, .. } = &mut hand;
             tokio::select! {
                 () = self.shared.news.notified() => unread = true,
@@ -156,16 +163,16 @@ impl Lane {
         }
     }
 
-    /// Reads what is new. True if there is more to read, or it failed.
-    async fn read(&self, hand: &mut Hand) -> bool {
+    /// Reads what is new.
+    async fn read(&self, hand: &mut Hand) -> Read {
         let ledger = &self.shared.ledger;
-        let (entries, more) = read(&*self.store, Recipient::RunStore, ledger, &*self.clock, &self.log).await;
+        let (entries, came) = read(&*self.store, Recipient::RunStore, ledger, &*self.clock, &self.log).await;
         for entry in entries {
             hand.take_in(entry);
         }
         // A run that owes nothing is settled by having been read.
         (self.progress)();
-        more
+        came
     }
 
     /// Begins as many calls as may be under way.
@@ -189,7 +196,12 @@ impl Lane {
             let known = if object.doubt.is_some() { None } else { hand.content.get(&key).copied() };
             let (store, runs, new) = (Arc::clone(&self.store), self.runs.clone(), object.new);
             let send = async move {
-                let outcome = send(&*store, &runs, &key, new, known).await.unwrap_or_else(Outcome::Unread);
+                let sent = AssertUnwindSafe(send(&*store, &runs, &key, new, known)).catch_unwind().await;
+                let outcome = match sent {
+                    Ok(outcome) => outcome.unwrap_or_else(Outcome::Unread),
+                    // Or this one object would take the lane with it, each time.
+                    Err(panic) => Outcome::Unread(StoreError::Damaged(panic_message(&*panic).into())),
+                };
                 (key, now, outcome)
             };
             hand.under_way.push(send.boxed());
@@ -214,11 +226,14 @@ impl Lane {
                 let reason = reason(&error);
                 hand.content.remove(key);
                 let (first, cap) = match is_about_content(&error) {
-                    true => (false, CAP),
+                    true => (false, SLOW),
                     false => (self.shared.pace.failed(&error, now), pace::CAP),
                 };
                 if first || object.tries == 0 {
                     warn!(self.log, "the Run Store did not accept a change: it is tried again";
+                        "run_id" => %object.run, "object" => ?key, "reason" => &reason);
+                } else if object.tries == PUT_ASIDE && is_about_content(&error) {
+                    error!(self.log, "the Run Store does not want a change: it is tried every few minutes";
                         "run_id" => %object.run, "object" => ?key, "reason" => &reason);
                 }
                 if may_take_effect(&error) {
@@ -230,8 +245,14 @@ impl Lane {
                 (self.progress)();
             }
             Outcome::Unread(failure) => {
-                error!(self.log, "what the Run Store is owed cannot be read"; "object" => ?key, "error" => %failure);
-                hand.again(key, sent, now, pace::CAP);
+                if matches!(object.tries, 0 | PUT_ASIDE) {
+                    error!(self.log, "what the Run Store is owed cannot be read: it is tried again";
+                        "run_id" => %object.run, "object" => ?key, "error" => %failure, "tries" => object.tries);
+                }
+                // The events that wait for it go without it.
+                self.shared.ledger.refuse(&object.run, UNREADABLE);
+                hand.again(key, sent, now, unread_cap(&failure));
+                (self.progress)();
             }
         }
     }
@@ -259,12 +280,12 @@ impl Lane {
         }
     }
 
-    /// Until a call is due that is not under way.
-    fn pause(&self, hand: &Hand) -> impl Future<Output = ()> + Send + use<> {
+    /// Until a call is due that is not under way, or the outbox is looked at.
+    fn pause(&self, hand: &Hand, look_at: Option<Timestamp>) -> impl Future<Output = ()> + Send + use<> {
         let now = self.clock.now();
         let later = hand.later.first().map(|(at, _)| *at);
         let paused = self.shared.pace.paused_until(now).filter(|_| !hand.ready.is_empty());
-        let next = later.into_iter().chain(paused).min();
+        let next = later.into_iter().chain(paused).chain(look_at).min();
         let clock = Arc::clone(&self.clock);
         async move {
             match next {

@@ -71,17 +71,18 @@ impl Pace {
     }
 }
 
-/// The store is well and does not want this: others need not wait.
+/// The store is well and does not want this, or it could not even be written
+/// down for sending: others need not wait.
 pub(super) fn is_about_content(error: &CallError) -> bool {
-    matches!(error.status, Some(400 | 409 | 413 | 422))
+    matches!(error.status, Some(400 | 409 | 413 | 422)) || error.never_sent && !error.retryable
 }
 
 /// What a store said, in a line that names no address.
 pub(super) fn reason(error: &CallError) -> String {
-    let said = error.details.get("error").and_then(|said| said.as_str()).unwrap_or(&error.message);
+    let said = error.details.text("error").unwrap_or_else(|| error.message.clone());
     match error.status {
         Some(status) => format!("{said} ({status})"),
-        None => said.to_owned(),
+        None => said,
     }
 }
 

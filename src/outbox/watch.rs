@@ -26,14 +26,18 @@ impl Watch {
     pub(super) fn begin(stores: Stores, clock: Arc<dyn Clock>, tasks: &TaskSet) -> Arc<Self> {
         let watch = Arc::new(Self::default());
         let (watching, stopping) = (Arc::clone(&watch), tasks.stopping().clone());
-        let work = async move {
-            loop {
-                watching.look(&stores).await;
-                clock.sleep(EVERY).await;
+        tasks.supervise("watch over the stores", Arc::clone(&clock), move || {
+            let (watching, stores) = (Arc::clone(&watching), stores.clone());
+            let (clock, stopping) = (Arc::clone(&clock), stopping.clone());
+            async move {
+                let work = async {
+                    loop {
+                        watching.look(&stores).await;
+                        clock.sleep(EVERY).await;
+                    }
+                };
+                stopping.run_until_cancelled(work).await;
             }
-        };
-        tasks.spawn("watch over the stores", async move {
-            stopping.run_until_cancelled(work).await;
         });
         watch
     }

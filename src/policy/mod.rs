@@ -4,10 +4,10 @@
 //!
 //! Whatever goes wrong, the answer is a decision, and it is *deny*.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use slog::{Logger, warn};
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
         },
     },
     engine::{PolicyDecided, PolicyOutcome},
-    model::{ConstraintEnvelope, NodeRun, RunContext},
+    model::{ConstraintEnvelope, JsonObject, NodeRun, RunContext, json::canonical},
     time::{Clock, within},
 };
 
@@ -110,7 +110,7 @@ impl Policy {
                     Err(error) => {
                         // The event says less: callers see it.
                         warn!(log, "denied: the PDP did not decide"; "action" => action, "code" => &error.code,
-                            "status" => error.status, "reason" => error.details.get("error").map(Value::to_string));
+                            "status" => error.status, "reason" => error.details.text("error"));
                         let message = Some(error.message);
                         decided(action, PolicyOutcome::Deny, Some("pdp_unavailable".into()), message)
                     }
@@ -129,7 +129,7 @@ fn request(question: Question<'_>) -> PolicyDecisionRequest {
         node_type_ref: Some(node.node_type_ref.clone()),
         run_context: run_context.cloned(),
         constraints,
-        context: Some(context),
+        context: Some(context.into()),
         extensions: None,
     }
 }
@@ -140,17 +140,18 @@ fn from_pdp(action: &'static str, answer: PolicyDecision) -> PolicyDecided {
         pdp::types::PolicyDecisionOutcome::Deny => PolicyOutcome::Deny,
         pdp::types::PolicyDecisionOutcome::RequireApproval => PolicyOutcome::RequireApproval,
     };
-    let mut evidence = Map::new();
-    if let Some(approval) = &answer.approval_ref {
-        evidence.insert("approval_ref".into(), json!(approval));
+    let mut evidence = BTreeMap::new();
+    if let Some(approval) = answer.approval_ref.as_ref().and_then(canonical::text_of) {
+        evidence.insert("approval_ref".to_owned(), approval);
     }
     for key in ["policy_hash", "policy_version"] {
-        let says = |key: &str| answer.extensions.as_ref().and_then(|extensions| extensions.get(key));
+        let says = |key: &str| answer.extensions.as_ref().and_then(|extensions| extensions.raw(key));
         // As the JARVIS PDP writes it, or as the schema demands (D-01).
         if let Some(value) = says(key).or_else(|| says(&format!("jarvis.{key}"))) {
-            evidence.insert(key.into(), value.clone());
+            evidence.insert(key.to_owned(), value.to_owned());
         }
     }
+    let evidence = JsonObject::new().edited(|_| false, &evidence);
     PolicyDecided { evidence, ..decided(action, outcome, answer.reason_code, answer.message) }
 }
 
@@ -160,11 +161,13 @@ fn decided(
     reason_code: Option<String>,
     message: Option<String>,
 ) -> PolicyDecided {
-    PolicyDecided { action, outcome, reason_code, message, evidence: Map::new() }
+    PolicyDecided { action, outcome, reason_code, message, evidence: JsonObject::new() }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -178,7 +181,7 @@ mod tests {
         let decided = from_pdp(NODE_RUN_EXECUTE, answer);
         assert_eq!(decided.outcome, PolicyOutcome::RequireApproval);
         assert_eq!(
-            Value::Object(decided.evidence),
+            Value::from(decided.evidence),
             json!({
                 "approval_ref": {"approval_id": "a", "uri": "https://approvals.example/a"},
                 "policy_hash": "h", "policy_version": 3

@@ -70,7 +70,7 @@ impl Remote {
 
 /// What went wrong, and what may help.
 fn no_answer(asked: &str, url: &str, error: &CallError) -> String {
-    let reason = || error.details.get("error").and_then(|reason| reason.as_str()).unwrap_or(&error.message);
+    let reason = || error.details.text("error").unwrap_or_else(|| error.message.clone());
     match error.status {
         None if error.never_sent => format!(
             "{asked} at {url}: {}\nIs the server running? --url, or --host and --port, say where.",
@@ -93,7 +93,9 @@ fn no_answer(asked: &str, url: &str, error: &CallError) -> String {
 
 /// As it is printed. A value that is no JSON cannot come from JSON.
 fn pretty(value: &impl Serialize) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_default()
+    // As a tree first: what is carried as text would stay in one line.
+    let tree = serde_json::to_value(value).unwrap_or_default();
+    serde_json::to_string_pretty(&tree).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -108,7 +110,7 @@ mod tests {
         CallError {
             code: "some_code".into(),
             message: "Some message".into(),
-            details,
+            details: details.into(),
             status: Some(status),
             never_sent: false,
             spoken: true,

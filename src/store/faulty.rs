@@ -14,16 +14,19 @@
 //! drawn from a seed, so that a failure can be had again.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
 
-use super::{Counts, EventPage, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError, Want};
+use super::{
+    Counts, EventPage, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Room, Store,
+    StoreError, Want,
+};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
-    record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
+    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
 };
 
@@ -67,6 +70,8 @@ struct State {
     poisoned: Option<RunId>,
     /// The record of this NodeRun cannot be read.
     damaged: Option<NodeRunId>,
+    /// By name of a call: so often it panics.
+    panics: BTreeMap<&'static str, u32>,
 }
 
 impl Faults {
@@ -101,9 +106,23 @@ impl Faults {
         self.with(|state| state.poisoned = run);
     }
 
-    /// The record of this NodeRun cannot be read from now on, or each can.
+    /// The record of this NodeRun cannot be read from now on, but its head can;
+    /// or each can.
     pub fn damage(&self, node: Option<NodeRunId>) {
         self.with(|state| state.damaged = node);
+    }
+
+    /// The next `times` calls of this name panic.
+    pub fn panic_in(&self, call: &'static str, times: u32) {
+        self.with(|state| state.panics.insert(call, times));
+    }
+
+    fn perhaps_panic(&self, call: &'static str) {
+        let panics = self.with(|state| {
+            let left = state.panics.get_mut(call).filter(|left| **left > 0);
+            left.map(|left| *left -= 1).is_some()
+        });
+        assert!(!panics, "injected: {call} panics");
     }
 
     /// How many faults there were.
@@ -134,6 +153,15 @@ impl Faults {
         });
         wait(delay.unwrap_or(0)).await;
         if fail { Err(injected("the read failed")) } else { Ok(()) }
+    }
+
+    /// Of more than a head.
+    async fn for_record(&self, node: &NodeRunId) -> Result<(), StoreError> {
+        self.for_read().await?;
+        match self.with(|state| state.damaged.as_ref() == Some(node)) {
+            true => Err(StoreError::Damaged(format!("injected: {node}"))),
+            false => Ok(()),
+        }
     }
 }
 
@@ -236,6 +264,10 @@ impl<S: Store> Store for FaultyStore<S> {
         Self::suffer(fault, async || self.inner.commit(change).await).await
     }
 
+    fn room(&self) -> Room {
+        self.inner.room()
+    }
+
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
         self.faults.for_read().await?;
         let poisoned = self.faults.with(|state| state.poisoned.as_ref() == Some(run));
@@ -244,14 +276,21 @@ impl<S: Store> Store for FaultyStore<S> {
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
-        self.faults.for_read().await?;
-        if self.faults.with(|state| state.damaged.as_ref() == Some(node)) {
-            return Err(StoreError::Damaged(format!("injected: {node}")));
-        }
+        self.faults.for_record(node).await?;
         self.inner.node_fetch(node).await
     }
 
-    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        self.faults.for_record(node).await?;
+        self.inner.node_fetch_bare(node).await
+    }
+
+    async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
+        self.faults.for_read().await?;
+        self.inner.head_fetch(node).await
+    }
+
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, StoreError> {
         self.faults.for_read().await?;
         self.inner.nodes_live(run, under).await
     }
@@ -277,13 +316,19 @@ impl<S: Store> Store for FaultyStore<S> {
         owner: &OwnerId,
         now: Timestamp,
         want: &Want,
-    ) -> Result<Vec<NodeRecord>, StoreError> {
+    ) -> Result<Vec<NodeHead>, StoreError> {
+        self.faults.perhaps_panic("wakes_claim");
         self.write(async || self.inner.wakes_claim(owner, now, want).await).await
     }
 
-    async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn wakes_owned(
+        &self,
+        owner: &OwnerId,
+        jobs: &[Job],
+        since: Timestamp,
+    ) -> Result<Vec<OwnedWake>, StoreError> {
         self.faults.for_read().await?;
-        self.inner.wakes_owned(owner, since).await
+        self.inner.wakes_owned(owner, jobs, since).await
     }
 
     async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
@@ -301,6 +346,7 @@ impl<S: Store> Store for FaultyStore<S> {
     }
 
     async fn owners_expire(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.faults.perhaps_panic("owners_expire");
         self.write(async || self.inner.owners_expire(now).await).await
     }
 
@@ -323,6 +369,7 @@ impl<S: Store> Store for FaultyStore<S> {
     }
 
     async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.faults.perhaps_panic("runs_prune");
         self.write(async || self.inner.runs_prune(finished_before, limit).await).await
     }
 
@@ -341,6 +388,7 @@ impl<S: Store> Store for FaultyStore<S> {
         after: OutboxId,
         limit: u32,
     ) -> Result<OutboxPage, StoreError> {
+        self.faults.perhaps_panic("outbox_after");
         self.faults.for_read().await?;
         self.inner.outbox_after(recipient, after, limit).await
     }

@@ -3,17 +3,15 @@
 //! Whatever is decided is committed here in one transaction, durably, before
 //! anybody is answered and before anything is done about it.
 //!
-//! - `sqlite`: built in; one writer thread with group commit.
+//! - `sqlite`: built in; one writer thread with group commit. For simulations
+//!   also in memory, without the thread.
 //! - `conformance`: the suite that every implementation must pass.
 //! - `faulty`: a decorator that injects faults, for tests.
-//! - `memory`: plain data, for tests.
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 #[cfg(any(test, feature = "test-util"))]
 pub mod faulty;
-#[cfg(any(test, feature = "test-util"))]
-pub mod memory;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -21,7 +19,7 @@ use async_trait::async_trait;
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     model::NodeKind,
-    record::{AttemptRecord, ChangeSet, Job, NodePath, NodeRecord, RunRecord},
+    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
 };
 
@@ -31,18 +29,38 @@ pub trait Store: Send + Sync + 'static {
     /// Applies all of `change` or none of it, and returns only once it is
     /// durable. [`StoreError::Conflict`] if any row in it is no longer at the
     /// version that was read (or exists, when it should be new). Stored rows
-    /// get the next version. Says what the last entry is that this made in the
+    /// get the next version. [`StoreError::Reserved`] if it would make a Run or
+    /// NodeRun, and what room there is is kept for others. Says what the last entry is that this made in the
     /// outbox, if it made any.
     async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, StoreError>;
+
+    /// Whether there is room for new work: Runs and NodeRuns that do not exist
+    /// yet. Asked before anything is spent on deciding; a commit finds out
+    /// for itself.
+    fn room(&self) -> Room {
+        Room::Enough
+    }
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError>;
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError>;
 
+    /// The same, but large inputs and outputs may be left out, as the record
+    /// then says in `unread`. For whoever decides something that they do not
+    /// matter to: they stay as they are when the record is committed.
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        self.node_fetch(node).await
+    }
+
+    /// A NodeRun without its content, which is not read: it may be large, or
+    /// damaged.
+    async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError>;
+
     /// The NodeRuns of a run that are not terminal, deepest first; with
     /// `under`, only the descendants of that node, without it itself. Costs by
-    /// the number of live nodes, not of all.
-    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError>;
+    /// the number of live nodes, not of all, nor by what they carry: their
+    /// content is not read.
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, StoreError>;
 
     /// Events of a run in the order of `seq`, beginning after `after`; with
     /// `within`, only those about that node and its descendants.
@@ -60,7 +78,9 @@ pub trait Store: Send + Sync + 'static {
     /// Takes wake-ups that are due at `now` and owned by nobody, in the order
     /// in which they became due, for `owner`, durably: those that `want` says.
     ///
-    /// A record that cannot be read is parked on the spot, and not given.
+    /// The content of the NodeRuns is not read: whether it is damaged is found
+    /// out by the job that needs it. A head that cannot be read is parked on the
+    /// spot, and not given.
     ///
     /// Do not drop the future before it is ready: what was taken would be
     /// owned by one who does not know of it, until that owner is released or
@@ -70,11 +90,17 @@ pub trait Store: Send + Sync + 'static {
         owner: &OwnerId,
         now: Timestamp,
         want: &Want,
-    ) -> Result<Vec<NodeRecord>, StoreError>;
+    ) -> Result<Vec<NodeHead>, StoreError>;
 
-    /// The NodeRuns whose wake-up `owner` has had since before `since`, but for
-    /// deadlines that have not come: what it should be at, or have done.
-    async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError>;
+    /// The wake-ups for these jobs that `owner` has had since before `since`,
+    /// but for deadlines that have not come: what it should be at, or have
+    /// done.
+    async fn wakes_owned(
+        &self,
+        owner: &OwnerId,
+        jobs: &[Job],
+        since: Timestamp,
+    ) -> Result<Vec<OwnedWake>, StoreError>;
 
     /// When the earliest wake-up that nobody owns is due, of those that are due
     /// later than `after`.
@@ -156,15 +182,12 @@ pub struct Want {
     pub limit: u32,
 }
 
-impl Want {
-    /// Whether a node's wake-up is wanted, due or not.
-    pub fn is_of(&self, node: &NodeRecord) -> bool {
-        let Some(job) = node.wake.as_ref().map(|wake| wake.job) else { return false };
-        let kind = node.node.kind.unwrap_or(NodeKind::Atomic);
-        self.job.is_none_or(|wanted| wanted == job)
-            && self.kind.is_none_or(|wanted| wanted == kind)
-            && (job != Job::Dispatch || !self.except.contains(&node.node.run_id))
-    }
+/// For what there is room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    Enough,
+    /// For what ends work: completions, cancels, deadlines.
+    Reserve,
 }
 
 /// How much of a listing to give at once: whichever bound is met first (but
@@ -184,6 +207,15 @@ pub struct EventPage {
     pub scanned_to: u64,
     /// Nothing was left behind `scanned_to` when the page was read.
     pub at_end: bool,
+}
+
+/// A wake-up that somebody has: only its name, since most of them are in hand
+/// and need nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedWake {
+    pub run_id: RunId,
+    pub node_run_id: NodeRunId,
+    pub job: Job,
 }
 
 /// Work that could not be decided, put aside for a while.
@@ -277,6 +309,10 @@ pub enum StoreError {
     /// No room. Nothing was written.
     #[error("the journal is full: {0}")]
     Full(String),
+    /// No room for new work: what is left is kept for what ends work. Nothing
+    /// was written.
+    #[error("the journal is full: what room there is is kept for work that is under way")]
+    Reserved,
     /// A failure of the disk or the database. Nothing was written that can be
     /// seen; whether the commit survived is decided by the database.
     #[error("the journal failed: {0}")]
@@ -302,6 +338,18 @@ pub enum OpenError {
         "{path}: the journal has schema {found}, this program knows up to {supported}: use a newer program"
     )]
     Newer { path: String, found: i64, supported: i64 },
+    #[error(
+        "{path}: the folder {folder} does not exist: make it, or correct --journal or \
+         JARVIS_RUN_COORDINATOR_JOURNAL"
+    )]
+    NoFolder { path: String, folder: String },
+    #[error(
+        "{path}: this journal owes the JARVIS stores every change ({entries} have yet to be sent), and their \
+         URLs are not set; without them it would leave a gap in what they have. Set JARVIS_RUN_STORE_URL, \
+         JARVIS_EVENT_STREAM_URL and JARVIS_ARTIFACT_STORE_URL, or say with \
+         JARVIS_RUN_COORDINATOR_WITHOUT_STORES to go on owing (owe) or to give it up (forget)"
+    )]
+    Owes { path: String, entries: u64 },
     #[error("{path}: {reason}")]
     Io { path: String, reason: String },
 }

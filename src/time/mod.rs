@@ -26,13 +26,27 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub use steady::SteadyClock;
 
 /// An instant, in microseconds since 1970. On the wire RFC 3339 in UTC
-/// (contract §3.5).
+/// (contract §3.5), which has four digits for the year: an instant is never
+/// outside the years 1 to 9999, however it was computed, so that whatever is
+/// written can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// `0001-01-01T00:00:00Z`.
+    const FIRST: i64 = -62_135_596_800_000_000;
+    /// `9999-12-31T23:59:59.999999Z`.
+    const LAST: i64 = 253_402_300_799_999_999;
+
+    /// The instant, or the first or last there is if it lies beyond them.
     pub const fn from_micros(micros: i64) -> Self {
-        Self(micros)
+        if micros < Self::FIRST {
+            Self(Self::FIRST)
+        } else if micros > Self::LAST {
+            Self(Self::LAST)
+        } else {
+            Self(micros)
+        }
     }
     pub const fn as_micros(self) -> i64 {
         self.0
@@ -46,14 +60,14 @@ impl Timestamp {
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, time: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
+        Self::from_micros(self.0.saturating_add(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
     }
 }
 
 impl std::ops::Sub<Duration> for Timestamp {
     type Output = Self;
     fn sub(self, time: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
+        Self::from_micros(self.0.saturating_sub(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -67,7 +81,7 @@ impl fmt::Display for Timestamp {
 impl std::str::FromStr for Timestamp {
     type Err = chrono::ParseError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        DateTime::parse_from_rfc3339(text).map(|time| Self(time.timestamp_micros()))
+        DateTime::parse_from_rfc3339(text).map(|time| Self::from_micros(time.timestamp_micros()))
     }
 }
 
@@ -132,7 +146,7 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
     #[expect(clippy::disallowed_methods, reason = "this is the one place that sleeps")]
     async fn sleep(&self, time: Duration) {
@@ -173,5 +187,40 @@ mod tests {
         assert_eq!((time + Duration::from_millis(1)).since(time), Duration::from_millis(1));
         assert_eq!(time.since(time + Duration::from_secs(1)), Duration::ZERO);
         assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    /// RFC 3339 has four digits for the year; an offset may lead out of them.
+    #[test]
+    fn times_beyond_four_digits_of_year_are_kept_within_them() {
+        let (first, last) = ("0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z");
+        for (text, written) in [
+            (first, first),
+            (last, last),
+            ("9999-12-31T23:59:59-14:00", last),
+            ("9999-12-31T23:59:59.9999999Z", last),
+            ("0001-01-01T00:00:00+14:00", first),
+            ("0000-02-29T12:00:00Z", first),
+        ] {
+            let time: Timestamp = text.parse().expect("a time");
+            assert_eq!(time.to_string(), written, "{text}");
+        }
+        let last: Timestamp = last.parse().expect("a time");
+        assert_eq!(last + Duration::MAX, last);
+        assert_eq!((last - Duration::MAX).to_string(), first);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_written_can_be_read(
+            micros in proptest::prelude::any::<i64>(),
+            time in proptest::prelude::any::<Duration>(),
+        ) {
+            let at = Timestamp::from_micros(micros);
+            for at in [at, at + time, at - time] {
+                let text = serde_json::to_string(&at).expect("JSON");
+                proptest::prop_assert_eq!(serde_json::from_str::<Timestamp>(&text).ok(), Some(at), "{}", text);
+                proptest::prop_assert_eq!(Timestamp::from_micros(at.as_micros()), at);
+            }
+        }
     }
 }

@@ -341,3 +341,41 @@ async fn where_callers_are_not_asked_there_is_no_token() {
     assert_eq!(call.body.get("assignment_token"), None);
     t.stop().await;
 }
+
+#[tokio::test]
+async fn after_a_restore_a_token_does_not_fit_the_node_that_has_its_place() {
+    let sts = Sts::start();
+    let t = guarded(&sts, &[]).await;
+    let [run, root] = user(&t).start("composite.accept").await;
+    let root_token = assigned(&t, &root).await;
+    t.at_rest().await;
+    let (journal, executors) = t.stop().await;
+    let (file, backup) = (journal.path().join("journal.db"), journal.path().join("backup.db"));
+    std::fs::copy(&file, &backup).expect("a backup");
+
+    let t = guarded_on(journal, executors, &sts, &[]).await;
+    let composite = Bearer::new(&t, &*root_token);
+    let forgotten = composite.create(&run, &root, "composite.accept").await;
+    let below = composite.create(&run, &forgotten, "composite.accept").await;
+    let old_token = assigned(&t, &forgotten).await;
+    t.at_rest().await;
+    let (journal, executors) = t.stop().await;
+    std::fs::copy(&backup, &file).expect("restored");
+
+    let t = guarded_on(journal, executors, &sts, &[]).await;
+    let composite = Bearer::new(&t, &*root_token);
+    let node = composite.create(&run, &root, "composite.accept").await;
+    let inner = composite.create(&run, &node, "composite.accept").await;
+    assert!(node != forgotten && inner != below);
+    let old = Bearer::new(&t, old_token);
+    forbidden(&old.get(&format!("/v1/runs/{run}")).await, &forgotten);
+    for request in about_node(&run, &node).iter().chain(&about_node(&run, &inner)) {
+        forbidden(&send(&old, request).await, &forgotten);
+    }
+    let new = Bearer::new(&t, assigned(&t, &node).await);
+    for request in about_node(&run, &inner).iter().chain(&about_node(&run, &node)) {
+        let answer = send(&new, request).await;
+        assert!([200, 204].contains(&answer.status), "{request:?}: {}", answer.text);
+    }
+    t.stop().await;
+}

@@ -192,7 +192,7 @@ async fn exempt_paths_need_no_token_and_look_at_none() {
 }
 
 #[tokio::test]
-async fn a_run_belongs_to_the_subject_of_its_token() {
+async fn the_subject_whose_token_started_a_run_is_on_record() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     for (changes, owner) in [
@@ -304,7 +304,7 @@ async fn without_a_token_of_our_own_nothing_is_executed() {
         let run = t.run_start("atomic.echo", json!({})).await;
         assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Failed);
         let node = t.node_run(&run.root_node_run_id).await;
-        let error = node.extensions.expect("extensions")["completion_error"].clone();
+        let error = node.extensions.expect("extensions").value("completion_error");
         assert_eq!(
             (&error["code"], &error["retryable"]),
             (&json!("token_request_failed"), &json!(retryable))

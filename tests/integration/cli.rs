@@ -209,3 +209,45 @@ async fn without_reload_a_changed_file_changes_nothing() {
     let ended = process.terminate().await;
     assert!(!ended.stdout.contains("starting anew"));
 }
+
+/// As its first lines say: copied, under either name.
+#[tokio::test]
+async fn the_env_example_starts_a_server_when_it_is_copied() {
+    const EXAMPLE: &str = include_str!("../../.env.example");
+    for name in [".env", ".env.local"] {
+        let program = Program::bare(&["--port", "0"]).var("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "json");
+        program.write(name, EXAMPLE);
+        let process = program.start().await;
+        let (status, health) = process.get("/v1/health").await;
+        assert_eq!((status, &health["status"]), (200, &json!("ok")), "{health}");
+        let run = process.run_start("first", "atomic.echo").await;
+        assert_eq!(process.run_get(&run.id).await["run_id"], "first", "nobody asks for a token or a PDP");
+        process.terminate().await;
+    }
+}
+
+/// A path with a mistake in it must not become another, empty journal.
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_not_made_for_the_journal() {
+    let program = Program::server().words(&["--port", "0", "--journal", "no/such/j.db"]);
+    let started = program.run().await;
+    assert_eq!(started.code, Some(3), "{started:?}");
+    let message = "no/such/j.db: the folder no/such does not exist: make it, or correct --journal or \
+                   JARVIS_RUN_COORDINATOR_JOURNAL";
+    assert_eq!(started.stderr, format!("{message}\n"));
+    assert!(!program.path("no").exists());
+    for words in [&["journal", "check"][..], &["journal", "compact"]] {
+        let words: Vec<_> = words.iter().chain(&["--journal", "no/such/j.db"]).copied().collect();
+        let ended = program.command(&words).await;
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        assert!(!program.path("no").exists(), "{words:?}");
+    }
+    let checked = program.command(&["check-config", "--journal", "no/such/j.db"]).await;
+    assert_eq!(checked.code, Some(3), "{checked:?}");
+    assert_eq!(checked.stdout.lines().last(), Some(format!("error: {message}").as_str()));
+
+    std::fs::create_dir_all(program.path("no/such")).expect("a folder");
+    let process = program.start().await;
+    process.terminate().await;
+    assert!(program.path("no/such/j.db").exists());
+}

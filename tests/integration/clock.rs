@@ -26,7 +26,10 @@ async fn run_start(t: &TestServer, node_type: &str, time: Duration) -> NodeRunId
 /// Waits until a node has failed because its time was over.
 async fn exceeded(t: &TestServer, node: &NodeRunId) -> NodeRun {
     let node = t.node_run_in(node, NodeRunState::Failed).await;
-    assert_eq!(node.extensions.as_ref().expect("the error")["completion_error"]["code"], "deadline_exceeded");
+    assert_eq!(
+        node.extensions.as_ref().expect("the error").value("completion_error")["code"],
+        "deadline_exceeded"
+    );
     node
 }
 

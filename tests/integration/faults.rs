@@ -165,3 +165,25 @@ async fn with_faults_at_random_every_run_ends_and_nothing_is_repeated_unrecorded
         t.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_read_that_fails_is_not_said_to_be_a_journal_that_cannot_be_written() {
+    let faults = Faults::none();
+    let t = TestServer::start_with_faults(&faults, &TestServer::IDLE).await;
+    let run = t.run_start("atomic.echo", json!({})).await;
+    faults.set_chances(Chances { fail_read: 1.0, ..Chances::default() });
+    t.get(&format!("/v1/runs/{}", run.run_id)).await.refused(503, "journal_unavailable");
+    let journal = t.get("/v1/health").await.ok()["checks"][0].clone();
+    assert_eq!((&journal["name"], &journal["status"]), (&json!("journal"), &json!("down")));
+    assert_eq!(journal["message"], "The journal cannot be read");
+    // It is well again as soon as it can be read, although nothing is committed.
+    faults.set_chances(Chances::default());
+    t.get(&format!("/v1/runs/{}", run.run_id)).await.ok();
+    soon("good health", async {
+        while t.get("/v1/health").await.ok()["status"] != "ok" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    t.stop().await;
+}

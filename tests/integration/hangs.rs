@@ -55,7 +55,7 @@ async fn an_atomic_executor_that_hangs_holds_up_neither_composites_nor_deadlines
     t.node_run_in(&short.node_run_id, NodeRunState::Running).await;
     t.children(&composite.run_id, &short.node_run_id, &[spec("atomic.deaf")]).await;
     let short = t.node_run_in(&short.node_run_id, NodeRunState::Failed).await;
-    let error = &short.extensions.expect("extensions")["completion_error"];
+    let error = &short.extensions.expect("extensions").value("completion_error");
     assert_eq!(error["code"], "deadline_exceeded");
 
     // An executor that did not hear of a cancel is told again.
@@ -170,7 +170,7 @@ async fn attempts_that_are_lost_again_and_again_are_not_made_for_ever() {
     }
     assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Failed);
     let root = t.node_run(&run.root_node_run_id).await;
-    let error = &root.extensions.as_ref().expect("extensions")["completion_error"];
+    let error = &root.extensions.as_ref().expect("extensions").value("completion_error");
     assert_eq!(
         (&error["code"], &error["details"]["attempt"]),
         (&json!("executor_outcome_unknown"), &json!(3))

@@ -67,9 +67,13 @@ async fn ten_creates_at_once_under_one_key_make_one_node() {
             "subtask_mapped",
         ]
     );
-    let rounds =
-        t.node_run(&run.root_node_run_id).await.extensions.expect("extensions")["decomposition_rounds"]
-            .clone();
+    let rounds = t
+        .node_run(&run.root_node_run_id)
+        .await
+        .extensions
+        .expect("extensions")
+        .value("decomposition_rounds")
+        .clone();
     assert_eq!(rounds, 1);
     t.stop().await;
 }

@@ -100,6 +100,22 @@ async fn a_journal_that_another_process_has_is_refused_until_that_one_is_gone() 
 }
 
 #[tokio::test]
+async fn a_second_process_is_refused_whatever_path_leads_it_to_the_journal() {
+    let program = with_journal().await;
+    let process = program.start().await;
+    let other = Program::server();
+    std::os::unix::fs::symlink(program.journal(), other.path("symlink.db")).expect("a symlink");
+    fs::hard_link(program.journal(), other.path("link.db")).expect("a hard link");
+    for name in ["symlink.db", "link.db"] {
+        let ended = other.command(&["--port", "0", "--journal", name]).await;
+        let said = format!("./{name}: another coordinator is using this journal\n");
+        assert_eq!((ended.code, ended.stderr.trim_start_matches("./")), (Some(3), &said[2..]), "{name}");
+    }
+    assert_eq!(process.run_get("earlier").await["state"], "succeeded");
+    process.terminate().await;
+}
+
+#[tokio::test]
 async fn a_folder_in_the_journals_place_is_refused() {
     let program = Program::server();
     fs::create_dir(program.journal()).expect("a folder");
@@ -130,7 +146,7 @@ async fn a_full_journal_refuses_what_does_not_fit_and_goes_on_with_more_room() {
     };
     let (status, refused) = process.post("/v1/runs", &big("too-big", 512)).await;
     let unavailable = json!({"error": {
-        "code": "journal_unavailable", "message": "The journal is unavailable", "retryable": true,
+        "code": "journal_unavailable", "message": "The journal is full", "retryable": true,
     }});
     assert_eq!((status, &refused), (503, &unavailable));
     let (status, health) = process.get("/v1/health").await;
@@ -172,6 +188,81 @@ async fn a_full_journal_refuses_what_does_not_fit_and_goes_on_with_more_room() {
 }
 
 #[tokio::test]
+async fn a_full_journal_has_room_for_what_ends_work() {
+    let executors = FakeExecutors::start();
+    let program = Program::with_executors(&executors)
+        .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "4m")
+        .var("JARVIS_RUN_COORDINATOR_RETENTION", "1s");
+    let process = program.start().await;
+    let composite = process.run_start("composite", "composite.accept").await;
+    executors.called(":begin", 1).await;
+    let hanging = process.run_start("hanging", "atomic.hang").await;
+    let mut late = start_request("late", "atomic.hang");
+    late["constraints"] = json!({"budgets": {"max_wall_time_ms": 8000}});
+    assert_eq!(process.post("/v1/runs", &late).await.0, 200);
+    executors.called(":execute", 2).await;
+
+    let mut fillers = Vec::new();
+    let refused = loop {
+        let run = format!("filler-{}", fillers.len());
+        let mut request = start_request(&run, "atomic.hang");
+        request["input"]["ballast"] = "x".repeat(64 << 10).into();
+        match process.post("/v1/runs", &request).await {
+            (200, _) => fillers.push(run),
+            refused => break refused,
+        }
+        assert!(fillers.len() < 64, "4 MiB have no room for so many runs");
+    };
+    let full = json!({"error": {
+        "code": "journal_unavailable", "retryable": true,
+        "message": "The journal is full: nothing new is accepted, what is under way can end",
+    }});
+    assert_eq!(refused, (503, full.clone()));
+    assert!(fillers.len() > 30, "three quarters of 4 MiB are for them: {}", fillers.len());
+    let root = format!("/v1/node-runs/{}", composite.root);
+    let children = json!({"run_id": "composite", "parent_node_run_id": composite.root, "node_runs": [
+        {"node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "inputs": {}}]});
+    let evaluation = json!({"evaluation_result": {"status": "success"}});
+    for (path, body) in [
+        ("/v1/runs", &start_request("small", "atomic.echo")),
+        ("/v1/node-runs", &children),
+        (&format!("{root}:evaluation"), &evaluation),
+    ] {
+        assert_eq!(process.post(path, body).await, (503, full.clone()), "{path}");
+    }
+    // The same start again is no new work.
+    assert_eq!(process.post("/v1/runs", &start_request("hanging", "atomic.hang")).await.0, 200);
+    let (status, health) = process.get("/v1/health").await;
+    assert_eq!((status, checks(&health)), (200, (&json!("degraded"), &json!("journal"), &json!("degraded"))));
+    assert_eq!(health["checks"][0]["message"], full["error"]["message"]);
+
+    // A deadline, a result, a completion, cancels: all of them fit.
+    assert_eq!(process.run_get("late").await["state"], "running");
+    executors.release(&hanging.root);
+    assert_eq!(process.run_ended("hanging").await, "succeeded");
+    assert_eq!(process.post(&format!("{root}:complete"), &json!({"state": "succeeded"})).await.0, 204);
+    assert_eq!(process.run_ended("late").await, "failed");
+    for run in &fillers {
+        let (status, canceled) = process.post(&format!("/v1/runs/{run}:cancel"), &json!({})).await;
+        assert_eq!((status, &canceled["state"]), (200, &json!("canceled")), "{run}");
+    }
+    // They are forgotten, and then there is room.
+    process.logged("the journal has room for new work again", 1).await;
+    let next = process.run_start("next", "atomic.echo").await;
+    assert_eq!(process.run_ended(&next.id).await, "succeeded");
+    assert_eq!(checks(&process.get("/v1/health").await.1).0, "ok");
+
+    // Said once, to those who can do something about it.
+    let ended = process.terminate().await;
+    let lines: Vec<&str> = ended.stdout.lines().filter(|line| line.contains("full")).collect();
+    let [line] = lines[..] else { panic!("{lines:?}") };
+    let line: Value = serde_json::from_str(line).expect("JSON");
+    assert!(line["path"].as_str().is_some_and(|path| path.ends_with("jarvis-run-coordinator.db")), "{line}");
+    assert_eq!((&line["limit_bytes"], &line["reserve_bytes"]), (&json!(4 << 20), &json!(1 << 20)));
+    assert!(line["to_make_room"].as_str().is_some_and(|how| how.contains("MAX_BYTES")), "{line}");
+}
+
+#[tokio::test]
 async fn a_result_that_does_not_fit_is_not_lost_without_a_trace() {
     let executors = FakeExecutors::start();
     let registry = FakeService::registry_of_atomics("read");
@@ -181,9 +272,9 @@ async fn a_result_that_does_not_fit_is_not_lost_without_a_trace() {
         .var("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "0.2");
     let process = small.start().await;
     let mut request = start_request("big", "atomic.hang");
-    // The executor gives it back. A row is written anew before the old one is
-    // given free: there is room for twice the ballast, but not for three times.
-    request["input"]["ballast"] = "x".repeat(110 << 10).into();
+    // The executor gives it back: there is room for the ballast, but not for
+    // twice as much.
+    request["input"]["ballast"] = "x".repeat(150 << 10).into();
     let (status, run) = process.post("/v1/runs", &request).await;
     assert_eq!(status, 200, "{run}");
     let root = run["root_node_run_id"].as_str().expect("a Run");

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicU16, Ordering},
 };
 
-use jarvis_run_coordinator::model::{NodeKind, NodeRun, Run};
+use jarvis_run_coordinator::model::{NodeKind, NodeRun, NodeRunState, Run};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, FakeService, NOBODY, TestServer};
@@ -136,5 +136,97 @@ async fn a_guess_is_dispatched_and_what_cannot_be_guessed_fails() {
         assert_eq!(extensions["completion_error"]["code"], outcome, "{id}");
     }
     assert_eq!(t.executors.calls().len(), 1);
+    t.stop().await;
+}
+
+/// A 4xx is an answer: the registry is there, and refuses this question.
+#[tokio::test]
+async fn a_type_that_the_registry_refuses_is_refused_and_nobody_guesses() {
+    let registry = Registry::start();
+    let (closed, open) = (registry.server(&[]).await, registry.server(&[OPEN]).await);
+    for t in [&closed, &open] {
+        registry.answers(200);
+        let run = t.run_start("composite", json!({})).await;
+        let before = t.everything();
+        for status in [400, 410, 422] {
+            registry.answers(status);
+            let refused = start(t, "atomic.odd", "1").await;
+            assert_eq!(
+                refused.complaints(),
+                [("node_type_refused".to_owned(), "body.root_node_type_ref".to_owned())],
+                "{status}"
+            );
+            let error = refused.refused(400, "invalid_request");
+            assert_eq!(error["retryable"], false, "{error}");
+            let message = &error["details"]["errors"][0]["msg"];
+            assert_eq!(*message, "the Node Registry refuses the node type 'atomic.odd', version '1'");
+
+            let spec =
+                |id: &str| json!({"node_type_ref": {"node_type_id": id, "version": "1.0.0"}, "inputs": {}});
+            let create = json!({"run_id": run.run_id, "parent_node_run_id": run.root_node_run_id,
+                "node_runs": [spec("composite"), spec("atomic.odd")]});
+            let refused = t.post("/v1/node-runs", &create).await;
+            let place = "body.node_runs.1.node_type_ref";
+            assert_eq!(refused.complaints(), [("node_type_refused".to_owned(), place.to_owned())]);
+        }
+        assert_eq!(t.everything(), before, "nothing is written");
+        // It was never left alone: the next question is asked.
+        registry.answers(200);
+        assert_eq!(kind(t, "atomic", "5").await, Some(NodeKind::Atomic));
+    }
+    closed.stop().await;
+    open.stop().await;
+}
+
+/// The coordinator's credentials are wrong: that is no outage, in which one may
+/// guess, and the next try is no better.
+#[tokio::test]
+async fn a_registry_that_refuses_the_coordinator_is_no_outage() {
+    let registry = Registry::start();
+    let t = registry.server(&[OPEN]).await;
+    start(&t, "atomic", "").await.ok();
+    for status in [401, 403] {
+        registry.answers(status);
+        let error = start(&t, "atomic.echo", "1").await.refused(503, "node_registry_unavailable");
+        assert_eq!(error["retryable"], false, "{error}");
+        assert_eq!(error["message"], "Node Registry refuses the coordinator's credentials");
+        // What it has said before still holds.
+        assert_eq!(kind(&t, "atomic", "").await, Some(NodeKind::Atomic));
+        registry.answers(200);
+        assert_eq!(
+            kind(&t, "composite", &status.to_string()).await,
+            Some(NodeKind::Composite),
+            "asked at once"
+        );
+    }
+    registry.answers(429);
+    assert_eq!(kind(&t, "atomic.echo", "1").await, Some(NodeKind::Atomic), "too busy to answer");
+    t.stop().await;
+}
+
+/// Started while nobody knew the type, and dispatched later.
+#[tokio::test]
+async fn a_queued_node_waits_for_credentials_and_fails_if_its_type_is_refused() {
+    let registry = Registry::start();
+    registry.answers(404);
+    let mut t = registry.server(&[]).await;
+    let run = t.run_start("composite", json!({})).await;
+    assert_eq!(t.node_run(&run.root_node_run_id).await.kind, None);
+    for (status, code) in [(403, None), (422, Some("unknown_node_kind"))] {
+        registry.answers(status);
+        let (journal, executors) = t.stop().await;
+        let vars = [("JARVIS_NODE_REGISTRY_URL", registry.service.url())];
+        let again = TestServer::try_start(journal, executors, &vars).await.expect("the server starts");
+        let before = registry.asked();
+        match code {
+            None => registry.service.asked("it asks again and again", before + 3, |_| true).await,
+            Some(code) => {
+                let root = again.node_run_in(&run.root_node_run_id, NodeRunState::Failed).await;
+                let extensions = serde_json::to_value(&root.extensions).expect("JSON");
+                assert_eq!(extensions["completion_error"]["code"], code);
+            }
+        }
+        t = again;
+    }
     t.stop().await;
 }

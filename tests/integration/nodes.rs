@@ -174,7 +174,11 @@ async fn limits_count_over_requests_and_parents() {
     for rounds in 1..=2 {
         post(&t, &run, json!([spec("atomic.echo"), spec("atomic.echo")])).await.ok();
         let extensions = t.node_run(&run.root_node_run_id).await.extensions.expect("extensions");
-        assert_eq!(extensions["decomposition_rounds"], rounds, "a round is a request, however many children");
+        assert_eq!(
+            extensions.value("decomposition_rounds"),
+            rounds,
+            "a round is a request, however many children"
+        );
     }
     post(&t, &run, json!([spec("atomic.echo")])).await.refused(409, "constraint_violation");
     t.stop().await;
@@ -190,7 +194,7 @@ async fn a_childs_own_limits_hold_for_its_children() {
     let mut wide = spec("composite.accept");
     wide["constraints"] = json!({"structural": {"max_children_per_composite": 100}});
     let children = t.children(&run.run_id, &run.root_node_run_id, &[narrow, wide]).await;
-    let own = |index: usize| children[index].extensions.clone().expect("extensions")["constraints"].clone();
+    let own = |index: usize| children[index].extensions.clone().expect("extensions").value("constraints");
     let structural = json!({"max_children_per_composite": 1});
     assert_eq!(own(0), json!({"structural": structural, "candidates": {"denied_node_type_ids": ["b"]}}));
     assert_eq!(own(1)["structural"]["max_children_per_composite"], 3, "a child can only narrow");
@@ -199,7 +203,7 @@ async fn a_childs_own_limits_hold_for_its_children() {
     refused.refused(409, "constraint_violation");
     // Grandchildren inherit (D-14).
     let deep = t.children(&run.run_id, &children[0].node_run_id, &[spec("composite.accept")]).await;
-    assert_eq!(deep[0].extensions.clone().expect("extensions")["constraints"], own(0));
+    assert_eq!(deep[0].extensions.clone().expect("extensions").value("constraints"), own(0));
     t.stop().await;
 }
 

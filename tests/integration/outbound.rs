@@ -90,7 +90,7 @@ async fn without_a_token_nothing_is_called() {
         let run = echo(&t).await;
         assert_eq!(run.state, RunState::Failed);
         let root = t.node_run(&run.root_node_run_id).await;
-        let error = &root.extensions.expect("the reason")["completion_error"];
+        let error = &root.extensions.expect("the reason").value("completion_error");
         assert_eq!(error["code"], "token_request_failed", "{endpoint}");
         assert_eq!(error["message"], "Atomic Executor token request failed");
         assert!(!error.to_string().contains("127.0.0.1"), "no topology: {error}");

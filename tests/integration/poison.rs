@@ -1,7 +1,10 @@
 //! Work that cannot be decided: it is parked and shown, and keeps nobody else
 //! from going on.
 
-use jarvis_run_coordinator::{model::RunState, store::faulty::Faults};
+use jarvis_run_coordinator::{
+    model::{NodeRunState, RunState},
+    store::faulty::Faults,
+};
 use serde_json::{Value, json};
 
 use crate::support::{TestServer, soon};
@@ -38,8 +41,39 @@ async fn a_record_that_cannot_be_read_is_parked_and_the_others_go_on() {
     let health = t.get("/v1/health").await.ok();
     assert_eq!(health["status"], "degraded", "{health}");
     let journal = &health["checks"][0];
-    assert_eq!((&journal["name"], &journal["details"]["unreadable"]), (&json!("journal"), &json!(1)));
+    assert_eq!((&journal["name"], &journal["status"]), (&json!("journal"), &json!("degraded")));
+    assert!(journal["message"].as_str().expect("a message").contains("damaged record"), "{journal}");
     assert_eq!(t.executors.calls().len(), 1);
+    t.stop().await;
+}
+
+/// A cancel and the run's deadline need no more of a node run than its columns.
+#[tokio::test]
+async fn a_run_whose_node_runs_cannot_be_read_is_canceled_and_expires_all_the_same() {
+    let vars = [TestServer::IDLE[0], ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "3")];
+    let t = TestServer::start_with(&vars).await;
+    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {}});
+    let (mut runs, mut edits) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        let run = t.run_start("composite.accept", json!({})).await;
+        let child = t.children(&run.run_id, &run.root_node_run_id, &[spec.clone()]).await.remove(0);
+        edits.extend([run.root_node_run_id.to_string(), child.node_run_id.to_string()]);
+        runs.push(run.run_id);
+    }
+    let damage = "UPDATE node_runs SET body = '{' WHERE node_run_id = ?";
+    let edits: Vec<_> = edits.iter().map(|node| (damage, node.as_str())).collect();
+    let t = t.tampered(&TestServer::IDLE, &edits).await;
+    t.get(&format!("/v1/node-runs/{}", edits[1].1)).await.refused(503, "journal_unavailable");
+    assert_eq!(t.cancel(&runs[0]).await.state, RunState::Canceled);
+    assert_eq!(t.run_ended(&runs[1]).await.state, RunState::Failed);
+    for run in &runs {
+        let ends = t.event_types(run).await;
+        assert_eq!(ends[ends.len() - 2..], ["atomic_executed", "run_completed"]);
+    }
+    let health = t.get("/v1/health").await.ok();
+    let work = health["checks"].as_array().expect("checks").iter().find(|check| check["name"] == "work");
+    let details = &work.expect("a check")["details"];
+    assert_eq!((&details["runs_live"], &details["node_runs_live"]), (&json!(0), &json!(0)));
     t.stop().await;
 }
 
@@ -74,11 +108,41 @@ async fn a_result_for_a_record_that_cannot_be_read_is_given_up_and_the_node_is_p
     let work = parked(&t, 1).await;
     assert_eq!(work["details"]["in_hand"], 0, "{work}");
 
-    // Mended, it can be decided again, and health forgets it.
+    // Mended, it can be decided again.
     faults.damage(None);
     assert_eq!(t.cancel(&bad.run_id).await.state, RunState::Canceled);
     parked(&t, 0).await;
-    t.node_run(&bad.root_node_run_id).await;
-    assert_eq!(t.get("/v1/health").await.ok()["status"], "ok");
+    assert_eq!(t.node_run(&bad.root_node_run_id).await.state, NodeRunState::Canceled);
+    t.stop().await;
+}
+
+/// Something has ended the run behind the coordinator's back, and its root
+/// lives: the rules would end the run a second time.
+#[tokio::test]
+async fn a_run_that_would_end_twice_is_parked_and_stands_in_nobodys_way() {
+    let t = TestServer::idle().await;
+    let (bad, good) =
+        (t.run_start("atomic.echo", json!({})).await, t.run_start("atomic.echo", json!({})).await);
+    let ended = "UPDATE runs SET terminal = 1, body = json_set(body, '$.run.state', 'succeeded', \
+                 '$.run.ended_at', '2026-01-01T00:00:00.000000Z') WHERE run_id = ?";
+    let t = t.tampered(&[], &[(ended, bad.run_id.as_str())]).await;
+    assert_eq!(t.run_ended(&good.run_id).await.state, RunState::Succeeded);
+    // A job that trips over it is put aside; a request is refused. Neither keeps
+    // the run's turn.
+    parked(&t, 1).await;
+    let complete = format!("/v1/node-runs/{}:complete", bad.root_node_run_id);
+    for state in ["succeeded", "failed"] {
+        let error = t.post(&complete, &json!({"state": state})).await.refused(500, "internal_error");
+        assert_eq!(error["message"], "Internal server error", "nothing of the inside");
+    }
+    let run = t.run(&bad.run_id).await;
+    assert_eq!(
+        (run.state, run.ended_at.map(|at| at.to_string())),
+        (RunState::Succeeded, Some("2026-01-01T00:00:00.000000Z".into()))
+    );
+    assert!(!t.event_types(&bad.run_id).await.contains(&"run_completed".to_owned()), "nothing is committed");
+    // What the rules do allow is done.
+    let report = json!({"evaluation_result": {"status": "unknown"}});
+    t.post(&format!("/v1/node-runs/{}:evaluation", bad.root_node_run_id), &report).await.no_content();
     t.stop().await;
 }

@@ -30,7 +30,7 @@ async fn ended(t: &TestServer, node_type: &str) -> (NodeRun, Vec<Value>) {
 
 fn error_code(node: &NodeRun) -> String {
     let error = node.extensions.as_ref().and_then(|map| map.get("completion_error"));
-    error.and_then(|error| error["code"].as_str()).unwrap_or_default().to_owned()
+    error.as_ref().and_then(|error| error["code"].as_str()).unwrap_or_default().to_owned()
 }
 
 async fn health(t: &TestServer, check: &str) -> Value {
@@ -197,7 +197,7 @@ async fn a_refusal_that_is_not_the_executors_own_says_nothing_about_the_work() {
             "{node_type}: it may have been done"
         );
         assert_eq!((root.state, &*error_code(&root)), (NodeRunState::Failed, "atomic_executor_unavailable"));
-        let error = &root.extensions.as_ref().expect("extensions")["completion_error"];
+        let error = &root.extensions.as_ref().expect("extensions").value("completion_error");
         assert_eq!((&error["details"]["outcome"], &error["retryable"]), (&json!("unknown"), &json!(false)));
         t.executors.called(&format!("{}:cancel", root.node_run_id), 1).await;
     }

@@ -408,3 +408,23 @@ async fn a_start_whose_caller_has_gone_is_done_all_the_same() {
     assert_eq!(t.executors.executions(run["root_node_run_id"].as_str().expect("an id")), 1);
     t.stop().await;
 }
+
+/// A limit may be as large as its type can say; the coordinator's own is less.
+#[tokio::test]
+async fn the_longest_time_that_can_be_asked_for_is_the_deployments_own() {
+    let t = TestServer::idle().await;
+    let budget = |ms: u64| json!({"constraints": {"budgets": {"max_wall_time_ms": ms}}});
+    let run = t.run_start_with("composite.accept", json!({}), budget(u64::MAX)).await;
+    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {},
+        "constraints": budget(u64::MAX)["constraints"]});
+    let child = &t.children(&run.run_id, &run.root_node_run_id, &[spec]).await[0];
+    // With dispatch, where the time of a node is computed, and from the disk.
+    let (journal, executors) = t.stop().await;
+    let t = TestServer::try_start(journal, executors, &[]).await.expect("the server starts");
+    t.node_run_in(&child.node_run_id, NodeRunState::Succeeded).await;
+    let root = t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
+    let kept = &root.extensions.expect("constraints").value("constraints")["budgets"]["max_wall_time_ms"];
+    assert_eq!(*kept, json!(u64::MAX));
+    assert_eq!(t.cancel(&run.run_id).await.state, RunState::Canceled);
+    t.stop().await;
+}

@@ -3,7 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,15 +14,21 @@ use async_trait::async_trait;
 use jarvis_run_coordinator::{
     config::{Flags, Settings},
     ids::RunId,
-    model::{NodeRunState, RunState},
+    model::{NodeRunState, Run, RunState},
+    record::{Adopted, ChangeSet},
     server::{Server, StartError, Surroundings},
-    store::faulty::{Chances, Faults},
+    store::{
+        Store,
+        faulty::{Chances, Fault, Faults},
+    },
     time::{Clock, MachineClock, SystemClock, Timestamp},
 };
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 
-use crate::support::{FakeStores, NOBODY, StoreFault, TestServer, process::start_request, soon};
+use crate::support::{
+    FakeExecutors, FakeStores, NOBODY, StoreFault, TestServer, process::start_request, soon,
+};
 
 async fn start(stores: &FakeStores, more: &[(&str, &str)]) -> TestServer {
     let mut vars = stores.vars().to_vec();
@@ -393,4 +402,239 @@ async fn a_start_that_fails_leaves_nobody_at_the_journal() {
     let refused = start(taken.local_addr().expect("an address").port()).await;
     assert!(matches!(refused, Err(StartError::Listen { .. })));
     start(0).await.expect("it can be tried again").stop().await;
+}
+
+#[tokio::test]
+async fn a_commit_that_was_said_to_have_failed_reaches_the_stores_although_nobody_comes() {
+    let (stores, faults) = (FakeStores::start(), Faults::none());
+    let mut vars = stores.vars().to_vec();
+    vars.extend(TestServer::IDLE);
+    let t = TestServer::start_with_faults(&faults, &vars).await;
+    let run = t.run_start("atomic.echo", json!({})).await;
+    let key = format!("runs/{}", run.run_id);
+    stores.have_state(&key, "running").await;
+    faults.script_commit(Fault::FailAfter);
+    let cancel = format!("/v1/{key}:cancel");
+    t.post(&cancel, &json!({})).await.refused(503, "journal_unavailable");
+    stores.have_state(&key, "canceled").await;
+    stores.have_events(&run.run_id, t.events(&run.run_id).await.len() as u64).await;
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn what_comes_into_the_outbox_without_a_word_is_found_there() {
+    let stores = FakeStores::start();
+    let mut vars = stores.vars().to_vec();
+    vars.extend(TestServer::IDLE);
+    let journal = Arc::new(Mutex::new(None::<Arc<dyn Store>>));
+    let seen = Arc::clone(&journal);
+    let surroundings = Surroundings {
+        clock: Arc::new(Hasty(SystemClock.now())),
+        before_journal: Box::new(move |store| {
+            let store: Arc<dyn Store> = Arc::new(store);
+            *seen.lock().expect("unpoisoned") = Some(Arc::clone(&store));
+            store
+        }),
+        ..Surroundings::default()
+    };
+    let t = TestServer::start_among(surroundings, &vars).await;
+    let run = t.run_start("atomic.echo", json!({})).await;
+    let root = format!("node-runs/{}", run.root_node_run_id);
+    stores.have_state(&root, "queued").await;
+    // Behind the coordinator's back.
+    let journal = journal.lock().expect("unpoisoned").take().expect("a journal");
+    let mut record = journal.node_fetch(&run.root_node_run_id).await.expect("readable").expect("there");
+    record.node.state = NodeRunState::Assigned;
+    let change = ChangeSet {
+        run_id: run.run_id.clone(),
+        at: SystemClock.now(),
+        run: None,
+        heads: Vec::new(),
+        nodes: vec![record],
+        events: Vec::new(),
+        attempts: Vec::new(),
+        adopted: Adopted::default(),
+    };
+    journal.commit(change).await.expect("committed");
+    drop(journal);
+    stores.have_state(&root, "assigned").await;
+    t.stop().await;
+}
+
+/// A server whose stores refused everything until it stopped, with the two runs
+/// that it owes.
+async fn two_runs_owed(stores: &FakeStores) -> ([Run; 2], tempfile::TempDir, FakeExecutors) {
+    stores.faults(|_| Some(StoreFault::Status(503)));
+    let t = start(stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
+    let mut runs = Vec::new();
+    for number in 0..2 {
+        let run = t.run_start("atomic.echo", json!({"number": number})).await;
+        runs.push(t.run_ended(&run.run_id).await);
+    }
+    let (journal, executors) = t.stop().await;
+    stores.no_faults();
+    (runs.try_into().expect("two"), journal, executors)
+}
+
+fn damage(journal: &tempfile::TempDir, sql: &str) {
+    let file = rusqlite::Connection::open(journal.path().join("journal.db")).expect("the journal");
+    assert!(file.execute(sql, []).expect("SQL") > 0);
+}
+
+/// So long that a test does not wait for it.
+const FOR_EVER: (&str, &str) = ("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "600");
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_holds_back_no_event_and_no_stop() {
+    let stores = FakeStores::start();
+    let ([damaged, sound], journal, executors) = two_runs_owed(&stores).await;
+    let root = &damaged.root_node_run_id;
+    damage(&journal, &format!("UPDATE node_runs SET body = '{{' WHERE node_run_id = '{root}'"));
+
+    let mut vars = stores.vars().to_vec();
+    vars.push(FOR_EVER);
+    let t = TestServer::try_start(journal, executors, &vars).await.expect("it starts again");
+    for run in [&sound, &damaged] {
+        stores.have_state(&format!("runs/{}", run.run_id), "succeeded").await;
+        stores.have_events(&run.run_id, t.events(&run.run_id).await.len() as u64).await;
+    }
+    assert!(stores.object(&format!("node-runs/{root}")).is_none());
+    let told = check(&t, "run_store").await;
+    assert_eq!(told["status"], "degraded");
+    let message = told["message"].as_str().expect("a message");
+    assert!(message.contains("of 1 runs") && message.contains("cannot be read"), "{message}");
+    assert_eq!(check(&t, "event_stream").await["status"], "ok");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_sent_holds_back_no_other_run_and_no_stop() {
+    for damaged_body in ["{", "null"] {
+        let stores = FakeStores::start();
+        let ([damaged, sound], journal, executors) = two_runs_owed(&stores).await;
+        let run = &damaged.run_id;
+        damage(
+            &journal,
+            &format!("UPDATE events SET body = '{damaged_body}' WHERE run_id = '{run}' AND seq = 2"),
+        );
+
+        let mut vars = stores.vars().to_vec();
+        vars.push(FOR_EVER);
+        let t = TestServer::try_start(journal, executors, &vars).await.expect("it starts again");
+        for run in [&sound, &damaged] {
+            stores.have_state(&format!("runs/{}", run.run_id), "succeeded").await;
+        }
+        stores.have_events(&sound.run_id, t.events(&sound.run_id).await.len() as u64).await;
+        let told = soon("the event stream's trouble", async {
+            loop {
+                let told = check(&t, "event_stream").await;
+                if told["status"] == "degraded" {
+                    return told;
+                }
+            }
+        });
+        let message = told.await["message"].as_str().expect("a message").to_owned();
+        assert!(message.contains("of 1 runs"), "others are not concerned: {message}");
+        assert_eq!(check(&t, "run_store").await["status"], "ok");
+        let next = t.run_start("atomic.echo", json!({})).await;
+        t.run_ended(&next.run_id).await;
+        stores.have_events(&next.run_id, t.events(&next.run_id).await.len() as u64).await;
+        t.stop().await;
+    }
+}
+
+/// A run of a server with stores that is under way when that stops.
+async fn one_run_under_way(stores: &FakeStores) -> (Run, tempfile::TempDir, FakeExecutors) {
+    let t = start(stores, &[]).await;
+    let run = t.run_start("composite.accept", json!({})).await;
+    t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
+    stores.have_state(&format!("node-runs/{}", run.root_node_run_id), "running").await;
+    stores.have_events(&run.run_id, t.events(&run.run_id).await.len() as u64).await;
+    let (journal, executors) = t.stop().await;
+    (run, journal, executors)
+}
+
+const WITHOUT_STORES: &str = "JARVIS_RUN_COORDINATOR_WITHOUT_STORES";
+
+/// The same settings as a server in `journal` has, without stores.
+async fn start_without(journal: &tempfile::TempDir, vars: &[(&str, &str)]) -> Result<Server, StartError> {
+    let path = journal.path().join("journal.db").display().to_string();
+    let all = [("ARP_AUTH_PROFILE", "dev-insecure"), ("JARVIS_RUN_COORDINATOR_JOURNAL", &*path)];
+    let vars: BTreeMap<String, String> =
+        all.iter().chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let settings = Settings::from_vars(&vars, &Flags { port: Some(0), ..Flags::default() });
+    let log = Logger::root(Discard, o!());
+    Server::start(&settings.expect("sound settings"), Surroundings::default(), &log).await
+}
+
+#[tokio::test]
+async fn a_journal_that_owes_is_not_used_without_the_stores() {
+    let stores = FakeStores::start();
+    let (_, journal, _) = one_run_under_way(&stores).await;
+    // Nothing is left to send; what is decided next would be owed.
+    for vars in [&[][..], &[(WITHOUT_STORES, "refuse")]] {
+        let refused = start_without(&journal, vars).await.err().expect("refused").to_string();
+        for word in ["owes the JARVIS stores", "JARVIS_RUN_STORE_URL", WITHOUT_STORES] {
+            assert!(refused.contains(word), "{refused}");
+        }
+    }
+    // One that never had any is.
+    let other = tempfile::tempdir().expect("a folder");
+    start_without(&other, &[]).await.expect("it starts").stop().await;
+}
+
+#[tokio::test]
+async fn what_was_decided_without_the_stores_gets_there_if_it_was_owed() {
+    let stores = FakeStores::start();
+    let (run, journal, executors) = one_run_under_way(&stores).await;
+    let t = TestServer::try_start(journal, executors, &[(WITHOUT_STORES, "owe")]).await.expect("it starts");
+    let outbox = soon("the debts", async {
+        loop {
+            let outbox = check(&t, "outbox").await;
+            if outbox["details"]["entries"].as_u64() > Some(0) {
+                return outbox;
+            }
+            t.complete(&run.root_node_run_id, "succeeded").await;
+        }
+    });
+    assert_eq!(outbox.await["status"], "degraded");
+    let ended = t.run_ended(&run.run_id).await;
+    let events = events(&t, &run.run_id).await;
+    let (journal, executors) = t.stop().await;
+    assert_eq!(stores.object(&format!("runs/{}", run.run_id)).expect("stored")["state"], "running");
+
+    let t = TestServer::try_start(journal, executors, &stores.vars()).await.expect("it starts");
+    stores.have_events(&run.run_id, events.len() as u64).await;
+    stores.have_state(&format!("runs/{}", run.run_id), "succeeded").await;
+    assert_eq!(stores.events(run.run_id.as_str()), events);
+    assert_eq!(
+        stores.object(&format!("runs/{}", run.run_id)),
+        Some(serde_json::to_value(ended).expect("JSON"))
+    );
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn a_debt_that_is_forgotten_is_gone_for_good() {
+    let stores = FakeStores::start();
+    let ([run, _], journal, executors) = two_runs_owed(&stores).await;
+    let t =
+        TestServer::try_start(journal, executors, &[(WITHOUT_STORES, "forget")]).await.expect("it starts");
+    assert_eq!(t.run(&run.run_id).await.state, RunState::Succeeded);
+    let health: Value = t.get("/v1/health").await.ok();
+    assert!(!health.to_string().contains("outbox"), "{health}");
+    let (journal, executors) = t.stop().await;
+    // It need not be said again.
+    let t = TestServer::try_start(journal, executors, &[]).await.expect("it starts");
+    let (journal, executors) = t.stop().await;
+    let calls = stores.calls().len();
+    let t = TestServer::try_start(journal, executors, &stores.vars()).await.expect("it starts");
+    let next = t.run_start("atomic.echo", json!({})).await;
+    t.run_ended(&next.run_id).await;
+    stores.have_events(&next.run_id, t.events(&next.run_id).await.len() as u64).await;
+    soon("an empty outbox", async { while check(&t, "outbox").await["details"]["entries"] != 0 {} }).await;
+    assert!(stores.calls().len() > calls);
+    assert_eq!(stores.object(&format!("runs/{}", run.run_id)), None);
+    assert_eq!(stores.seqs(run.run_id.as_str()), [] as [u64; 0]);
+    t.stop().await;
 }

@@ -234,7 +234,6 @@ async fn what_is_not_json_is_refused_with_its_offset() {
     let before = t.everything();
     let input =
         |value: &str| start().to_string().replace("\"input\":{}", &format!("\"input\":{{\"x\":{value}}}"));
-    let deep = input(&format!("{}1{}", "[".repeat(200), "]".repeat(200)));
     for body in [
         input("NaN").into_bytes(),
         input("Infinity").into_bytes(),
@@ -245,7 +244,6 @@ async fn what_is_not_json_is_refused_with_its_offset() {
         input("01").into_bytes(),
         input("'x'").into_bytes(),
         input("1,").into_bytes(),
-        deep.into_bytes(),
         format!("{} {{}}", start()).into_bytes(),
         format!("{}x", start()).into_bytes(),
         format!("\u{feff}{}", start()).into_bytes(),

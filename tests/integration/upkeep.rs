@@ -20,10 +20,11 @@ use crate::support::{
 };
 
 /// What older programs left; see `migrations_tests` for what is in them.
-const JOURNALS: [&str; 3] = [
+const JOURNALS: [&str; 4] = [
     include_str!("../journals/schema-1.sql"),
     include_str!("../journals/schema-2.sql"),
     include_str!("../journals/schema-3.sql"),
+    include_str!("../journals/schema-4.sql"),
 ];
 
 fn edit(program: &Program, sql: &str) {
@@ -95,7 +96,7 @@ async fn journals_of_every_schema_go_on_where_they_stopped() {
 
 #[tokio::test]
 async fn a_journal_that_cannot_be_brought_up_to_date_is_refused_and_left_as_it_was() {
-    let program = Program::server();
+    let program = Program::server().var("JARVIS_RUN_COORDINATOR_WITHOUT_STORES", "owe");
     edit(&program, JOURNALS[2]);
     edit(&program, "CREATE TABLE parked (x)");
     let ended = program.run().await;
@@ -251,12 +252,12 @@ async fn check_finds_what_is_wrong_and_shows_what_is_parked() {
     let program = Program::with_executors(&executors);
     let process = program.start().await;
     let mut runs = Vec::new();
-    for run in ["sound", "unreadable", "gap", "orphaned", "column", "node"] {
+    for run in ["sound", "unreadable", "gap", "orphaned", "column", "node", "apart"] {
         runs.push(process.run_start(run, "atomic.echo").await);
         process.run_ended(run).await;
     }
     runs.push(process.run_start("live", "atomic.hang").await);
-    executors.called(":execute", 7).await;
+    executors.called(":execute", 8).await;
     // While the server has it, too.
     let mut said = String::new();
     let mut check = async |what: &str| {
@@ -282,7 +283,9 @@ async fn check_finds_what_is_wrong_and_shows_what_is_parked() {
          DELETE FROM events WHERE run_id = 'gap' AND seq = 3;
          DELETE FROM runs WHERE run_id = 'orphaned';
          UPDATE node_runs SET path = '1.7' WHERE run_id = 'column';
-         UPDATE node_runs SET body = json_set(body, '$.node.state', 'queued') WHERE run_id = 'node';
+         UPDATE node_runs SET body = json_set(body, '$.attempt', 7) WHERE run_id = 'node';
+         UPDATE node_runs SET apart = 1 WHERE run_id = 'apart';
+         INSERT INTO node_payloads VALUES ('nobody', 'inputs', '{}');
          INSERT INTO outbox (run_id, decided_at, new) VALUES ('nowhere', 1, 1)",
     );
     check("with damage").await;

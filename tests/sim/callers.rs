@@ -72,9 +72,9 @@ pub fn act(world: &Arc<World>, what: &What) {
             world.executors_down(time);
         }
         What::Damage { run, node } => {
-            if let Some(node) = world.pick(&run_id(world, run), node) {
+            if let Some(node) = world.pick_waiting(&run_id(world, run), node) {
                 world.count("record damaged");
-                world.damage(node.id().clone());
+                world.damage(node.id());
             }
         }
         What::ExecutorRestart => {
@@ -242,9 +242,10 @@ async fn follow(world: Arc<World>, run: RunId) -> Result<(), CallFailure> {
                 world.promised(Promise::Events { run: run.clone(), lines: lines.clone() });
             }
         }
-        let over = world.journal.runs().iter().any(|record| {
-            *record.id() == run && record.is_terminal() && record.last_seq <= lines.len() as u64
-        });
+        let over = world
+            .committed()
+            .run(&run)
+            .is_some_and(|whole| whole.run.is_terminal() && whole.run.last_seq <= lines.len() as u64);
         if over {
             world.count("run followed to its end");
             return Ok(());

@@ -14,9 +14,9 @@ use jarvis_run_coordinator::{
     },
     dispatch::AtomicExecutor,
     ids::{NodeRunId, OwnerId, RunId},
-    model::{Map, NodeRunState},
+    model::{JsonObject, NodeRunState},
     record::Job,
-    store::{Store, memory::MemoryStore},
+    store::sqlite::memory::Snapshot,
     time::Clock,
 };
 use serde_json::json;
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     process::Life,
     scenario::{CALM_AT, Execution, Plan, Sabotage},
-    world::{World, at_once},
+    world::World,
 };
 
 /// What executors have been asked, and have done.
@@ -98,16 +98,16 @@ impl Ledger {
     }
 
     /// When all is over: what the journal says of the work was really done.
-    pub fn settled(&self, journal: &MemoryStore) -> Vec<(&'static str, String)> {
+    pub fn settled(&self, journal: &Snapshot) -> Vec<(&'static str, String)> {
         let mut broken = Vec::new();
         for (node, entry) in &self.nodes {
-            let Some(record) = at_once(journal.node_fetch(node)).expect("memory does not fail") else {
+            let Some(record) = journal.node(node) else {
                 broken.push(("what is executed is in the journal", node.to_string()));
                 continue;
             };
-            let said = record.node.outputs.as_ref().and_then(|outputs| outputs.get("execution"));
-            if let Some(said) = said.and_then(|said| said.as_str())
-                && !entry.answers.iter().any(|answer| answer == said)
+            let said = record.node.outputs.as_ref().and_then(|outputs| outputs.text("execution"));
+            if let Some(said) = said
+                && !entry.answers.contains(&said)
             {
                 broken.push(("outputs are those that its executor gave", format!("{node}: {said}")));
             }
@@ -120,7 +120,7 @@ impl Ledger {
 }
 
 /// The plan that a node names in its inputs.
-fn plan<'w>(world: &'w World, inputs: &Map) -> &'w Plan {
+fn plan<'w>(world: &'w World, inputs: &JsonObject) -> &'w Plan {
     let at = inputs.get("plan").and_then(|plan| plan.as_u64()).expect("a node with a plan");
     &world.scenario.plans[at as usize]
 }
@@ -235,7 +235,7 @@ impl AtomicRole {
         AtomicExecuteResult {
             node_run_id: request.node_run_id.clone(),
             state,
-            outputs: Some(Map::from_iter([("execution".into(), json!(said))])),
+            outputs: Some([("execution", json!(said))].into()),
             output_artifacts: None,
             error: None,
             started_at: None,
@@ -248,8 +248,8 @@ impl AtomicRole {
     /// process dies over it.
     fn must_be_recorded(&self, request: &AtomicExecuteRequest, attempt: u32, answer: &AtomicExecuteResult) {
         let valid = answer.node_run_id == request.node_run_id && answer.state.is_terminal();
-        let said = answer.outputs.as_ref().and_then(|outputs| outputs.get("execution")?.as_str());
-        let Some(said) = said.filter(|_| valid).map(str::to_owned) else { return };
+        let said = answer.outputs.as_ref().and_then(|outputs| outputs.text("execution"));
+        let Some(said) = said.filter(|_| valid) else { return };
         let (world, life, node) =
             (Arc::clone(&self.world), Arc::clone(&self.life), request.node_run_id.clone());
         let by = world.clock.elapsed().max(CALM_AT) + Duration::from_secs(30);

@@ -1,15 +1,27 @@
-//! The journal as one process has it: it takes time, fails, and dies with its
-//! process, before a write or after it. What is behind it stays.
+//! The journal as one process has it: the SQLite store, in memory. It takes time,
+//! fails, and dies with its process; what is behind it stays.
+//!
+//! ```text
+//!   call ─ lag ─┬─▶ queue ─▶ BEGIN · pieces ─┬─▶ COMMIT ─┬─▶ answer ─ lag ─▶ caller
+//!               ├ CrashBefore                ├ CrashInside └ CrashAfter
+//!               ├ FailBefore                 └ FailInside    FailAfter
+//!               └ Slow, Outage, Full           (all of the group is undone)
+//! ```
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use jarvis_run_coordinator::{
     ids::{NodeRunId, OwnerId, RunId},
-    record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
+    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     store::{
-        Counts, EventPage, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError, Want,
-        memory::MemoryStore,
+        Counts, EventPage, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Store,
+        StoreError, Want,
+        sqlite::{SqliteStore, memory::FailPoints},
     },
     time::{Clock, Timestamp},
 };
@@ -17,24 +29,85 @@ use jarvis_run_coordinator::{
 use crate::{
     process::Life,
     scenario::{Sabotage, WriteFault},
-    world::{World, at_once},
+    world::{World, lock},
 };
 
 pub struct SimJournal {
     world: Arc<World>,
     life: Arc<Life>,
-    inner: MemoryStore,
+    inner: SqliteStore,
+    /// What becomes of the next commit.
+    next_commit: Arc<Mutex<Option<WriteFault>>>,
+    /// For a sabotage: what was read once.
+    old: Mutex<BTreeMap<NodeRunId, NodeRecord>>,
+}
+
+/// What goes wrong inside the store.
+struct Commits {
+    world: Arc<World>,
+    life: Arc<Life>,
+    next: Arc<Mutex<Option<WriteFault>>>,
+}
+
+impl Commits {
+    fn crash(&self, when: &'static str) -> Result<(), StoreError> {
+        self.world.count(when);
+        self.life.end();
+        Err(injected(when))
+    }
+
+    fn fail(&self, how: &'static str) -> Result<(), StoreError> {
+        self.world.count(how);
+        Err(injected(how))
+    }
+}
+
+impl FailPoints for Commits {
+    fn is_dead(&self) -> bool {
+        self.life.is_over()
+    }
+
+    fn before_commit(&self) -> Result<(), StoreError> {
+        let mut next = lock(&self.next);
+        match next.take_if(|fault| matches!(fault, WriteFault::CrashInside | WriteFault::FailInside)) {
+            Some(WriteFault::CrashInside) => self.crash("crash inside a transaction"),
+            Some(_) => self.fail("transaction undone"),
+            None => Ok(()),
+        }
+    }
+
+    fn after_commit(&self) -> Result<(), StoreError> {
+        match lock(&self.next).take() {
+            Some(WriteFault::CrashAfter) => self.crash("crash after a write"),
+            Some(WriteFault::FailAfter) => self.fail("write failed after"),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn served(&self, pieces: usize) {
+        if pieces > 1 {
+            self.world.count("several writes in one transaction");
+        }
+        self.world.look();
+    }
+}
+
+fn injected(what: &str) -> StoreError {
+    StoreError::Failed(format!("injected: {what}"))
 }
 
 impl SimJournal {
-    pub fn open(world: &Arc<World>, life: &Arc<Life>) -> Self {
-        Self { world: Arc::clone(world), life: Arc::clone(life), inner: world.journal.reopen() }
+    pub fn open(world: &Arc<World>, life: &Arc<Life>) -> Result<Self, OpenError> {
+        let next_commit = Arc::<Mutex<Option<WriteFault>>>::default();
+        let (world, life) = (Arc::clone(world), Arc::clone(life));
+        let commits =
+            Commits { world: Arc::clone(&world), life: Arc::clone(&life), next: Arc::clone(&next_commit) };
+        let log = world.story.logger(&world.clock, "journal");
+        let inner = world.journal.open(false, commits, &log)?;
+        Ok(Self { world, life, inner, next_commit, old: Mutex::default() })
     }
 
-    async fn read<T: Send>(
-        &self,
-        work: impl FnOnce() -> Result<T, StoreError> + Send,
-    ) -> Result<T, StoreError> {
+    async fn read<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         self.life.gate().await;
         if self.world.one_in(4) {
             self.world.lag().await;
@@ -43,16 +116,16 @@ impl SimJournal {
         if self.world.read_fails() {
             self.world.tell("a read fails");
             self.world.count("read failed");
-            return Err(StoreError::Failed("injected: the read failed".into()));
+            return Err(injected("the read failed"));
         }
-        work()
+        work.await
     }
 
     /// Does a write, with whatever is due to happen to it.
-    async fn write<T: Send>(
+    async fn write<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         what: &str,
-        work: impl Fn() -> Result<T, StoreError> + Send + Sync,
+        work: impl Fn() -> F,
     ) -> Result<T, StoreError> {
         let world = &self.world;
         self.life.gate().await;
@@ -70,7 +143,7 @@ impl SimJournal {
             }
             Some(WriteFault::FailBefore) => {
                 world.count("write failed before");
-                return Err(StoreError::Failed("injected: nothing was written".into()));
+                return Err(injected("nothing was written"));
             }
             Some(WriteFault::Slow(time)) => {
                 world.count("slow write");
@@ -81,40 +154,36 @@ impl SimJournal {
                 world.count("journal down");
                 world.journal_down(time);
             }
-            Some(WriteFault::CrashAfter | WriteFault::FailAfter | WriteFault::Twice) | None => {}
-        }
-        if world.is_journal_down() {
-            return Err(StoreError::Failed("injected: the journal is down".into()));
-        }
-        let done = work();
-        match fault {
-            Some(WriteFault::CrashAfter) => {
-                world.count("crash after a write");
-                self.life.end();
-                self.life.gate().await;
-            }
-            Some(WriteFault::FailAfter) => {
-                world.count("write failed after");
-                return Err(StoreError::Failed("injected: it was written".into()));
-            }
-            Some(WriteFault::Twice) => {
-                world.count("write repeated");
-                let _again = work();
+            Some(WriteFault::Full(time)) => {
+                world.count("journal full");
+                world.journal_full(time);
             }
             Some(
-                WriteFault::CrashBefore
-                | WriteFault::FailBefore
-                | WriteFault::Slow(_)
-                | WriteFault::Outage(_),
-            )
-            | None => {}
+                WriteFault::CrashInside
+                | WriteFault::FailInside
+                | WriteFault::CrashAfter
+                | WriteFault::FailAfter,
+            ) => *lock(&self.next_commit) = fault,
+            Some(WriteFault::Twice) | None => {}
         }
+        if world.is_journal_down() {
+            return Err(injected("the journal is down"));
+        }
+        let done = work().await;
+        if fault == Some(WriteFault::Twice) {
+            world.count("write repeated");
+            let _again = work().await;
+        }
+        if matches!(done, Err(StoreError::Full(_))) {
+            world.count("did not fit");
+        }
+        self.life.gate().await;
         world.lag().await;
         self.life.gate().await;
         done
     }
 
-    fn write_change(&self, change: &ChangeSet) -> Result<Option<OutboxId>, StoreError> {
+    async fn write_change(&self, change: &ChangeSet) -> Result<Option<OutboxId>, StoreError> {
         let world = &self.world;
         if world.is_sabotaged(Sabotage::AnswersBeforeItCommits) && world.one_in(20) {
             return Ok(None);
@@ -124,17 +193,35 @@ impl SimJournal {
             change.events.pop();
         }
         if world.is_sabotaged(Sabotage::OversleepsWakes) && world.one_in(10) {
-            let wakes = change.nodes.iter_mut().filter_map(|node| node.wake.as_mut());
+            let whole = change.nodes.iter_mut().filter_map(|node| node.wake.as_mut());
+            let wakes = whole.chain(change.heads.iter_mut().filter_map(|head| head.wake.as_mut()));
             wakes.for_each(|wake| wake.at = wake.at + Duration::from_secs(86_400));
         }
-        let (run, told) = (change.run_id.clone(), tell(&change));
-        let done = at_once(self.inner.commit(change));
+        if world.is_sabotaged(Sabotage::TwoTransactions) && world.one_in(20) && !change.nodes.is_empty() {
+            let (run, events) = (change.run.take(), std::mem::take(&mut change.events));
+            self.inner.commit(change.clone()).await?;
+            (change.run, change.events, change.nodes) = (run, events, Vec::new());
+        }
+        let told = tell(&change);
+        let done = self.inner.commit(change).await;
         world.tell(format_args!("commit {told}: {}", if done.is_ok() { "done" } else { "refused" }));
         if done == Err(StoreError::Conflict) {
             world.count("conflict");
         }
-        world.look(&run);
         done
+    }
+
+    /// As the store reads it, unless a sabotage has it from before.
+    async fn read_node(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        let sabotaged = self.world.is_sabotaged(Sabotage::ForgetsNothing);
+        if let Some(old) = lock(&self.old).get(node).filter(|_| sabotaged) {
+            return Ok(Some(old.clone()));
+        }
+        let found = self.inner.node_fetch(node).await?;
+        if sabotaged && let Some(found) = &found {
+            lock(&self.old).insert(node.clone(), found.clone());
+        }
+        Ok(found)
     }
 }
 
@@ -142,9 +229,10 @@ impl SimJournal {
 fn tell(change: &ChangeSet) -> String {
     use std::fmt::Write;
     let mut line = format!("of {}", change.run_id);
-    for node in &change.nodes {
-        let wake = node.wake.as_ref().map_or("-", |wake| wake.job.as_str());
-        let _ = write!(line, ", {} {} attempt {} wake {wake}", node.path, node.node.state, node.attempt);
+    let whole = change.nodes.iter().map(NodeRecord::head);
+    for head in whole.chain(change.heads.iter().cloned()) {
+        let wake = head.job().map_or("-", Job::as_str);
+        let _ = write!(line, ", {} {} attempt {} wake {wake}", head.path, head.state, head.attempt);
     }
     if let Some(run) = &change.run {
         let _ = write!(line, ", run {}", run.run.state);
@@ -161,25 +249,28 @@ fn tell(change: &ChangeSet) -> String {
 #[async_trait]
 impl Store for SimJournal {
     async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, StoreError> {
-        let (change, what) = (&change, tell(&change));
-        self.write(&what, || self.write_change(change)).await
+        let what = tell(&change);
+        self.write(&what, || self.write_change(&change)).await
     }
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
-        self.read(|| at_once(self.inner.run_fetch(run))).await
+        self.read(self.inner.run_fetch(run)).await
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
-        let damaged = self.world.is_damaged(node);
-        self.read(|| match damaged {
-            true => Err(StoreError::Damaged(format!("injected: {node}"))),
-            false => at_once(self.inner.node_fetch(node)),
-        })
-        .await
+        self.read(self.read_node(node)).await
     }
 
-    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError> {
-        self.read(|| at_once(self.inner.nodes_live(run, under))).await
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        self.read(self.inner.node_fetch_bare(node)).await
+    }
+
+    async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
+        self.read(self.inner.head_fetch(node)).await
+    }
+
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, StoreError> {
+        self.read(self.inner.nodes_live(run, under)).await
     }
 
     async fn events_after(
@@ -189,11 +280,11 @@ impl Store for SimJournal {
         within: Option<&NodePath>,
         limit: PageLimit,
     ) -> Result<EventPage, StoreError> {
-        self.read(|| at_once(self.inner.events_after(run, after, within, limit))).await
+        self.read(self.inner.events_after(run, after, within, limit)).await
     }
 
     async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, StoreError> {
-        self.read(|| at_once(self.inner.attempts_list(node))).await
+        self.read(self.inner.attempts_list(node)).await
     }
 
     async fn wakes_claim(
@@ -201,49 +292,53 @@ impl Store for SimJournal {
         owner: &OwnerId,
         now: Timestamp,
         want: &Want,
-    ) -> Result<Vec<NodeRecord>, StoreError> {
+    ) -> Result<Vec<NodeHead>, StoreError> {
         if self.inner.counts(now).await?.wakes_due == 0 {
             // As in the real one: where nothing is due, nothing is written.
-            return self.read(|| Ok(Vec::new())).await;
+            return self.read(self.inner.wakes_claim(owner, now, want)).await;
         }
-        let claim = || at_once(self.inner.wakes_claim(owner, now, want));
+        let claim = || self.inner.wakes_claim(owner, now, want);
         let claimed = self.write("a claim", claim).await?;
         self.world.tell(format_args!("claimed {}", claimed.len()));
         Ok(claimed)
     }
 
-    async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError> {
-        self.read(|| at_once(self.inner.wakes_owned(owner, since))).await
+    async fn wakes_owned(
+        &self,
+        owner: &OwnerId,
+        jobs: &[Job],
+        since: Timestamp,
+    ) -> Result<Vec<OwnedWake>, StoreError> {
+        self.read(self.inner.wakes_owned(owner, jobs, since)).await
     }
 
     async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        self.read(|| at_once(self.inner.wake_next(after))).await
+        self.read(self.inner.wake_next(after)).await
     }
 
     async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {
-        self.read(|| at_once(self.inner.runs_overdue(now, limit))).await
+        self.read(self.inner.runs_overdue(now, limit)).await
     }
 
     async fn owner_renew(&self, owner: &OwnerId, until: Timestamp) -> Result<(), StoreError> {
-        self.write("a sign of life", || at_once(self.inner.owner_renew(owner, until))).await
+        self.write("a sign of life", || self.inner.owner_renew(owner, until)).await
     }
 
     async fn park(&self, item: Parked) -> Result<(), StoreError> {
-        self.world.count("parked");
         self.world.tell(format_args!("park {item:?}"));
         let item = &item;
-        self.write("parking", || at_once(self.inner.park(item.clone()))).await
+        self.write("parking", || self.inner.park(item.clone())).await
     }
 
     async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, StoreError> {
-        self.read(|| at_once(self.inner.parked_list(limit))).await
+        self.read(self.inner.parked_list(limit)).await
     }
 
     async fn owners_expire(&self, now: Timestamp) -> Result<u64, StoreError> {
         if self.world.is_sabotaged(Sabotage::LeavesTheDeadTheirWork) {
             return Ok(0);
         }
-        let expired = self.write("an end of owners", || at_once(self.inner.owners_expire(now))).await?;
+        let expired = self.write("an end of owners", || self.inner.owners_expire(now)).await?;
         if expired > 0 {
             self.world.tell(format_args!("took {expired} wake-ups from the dead"));
         }
@@ -251,23 +346,23 @@ impl Store for SimJournal {
     }
 
     async fn owner_release(&self, owner: &OwnerId, now: Timestamp) -> Result<(), StoreError> {
-        self.write("a farewell", || at_once(self.inner.owner_release(owner, now))).await
+        self.write("a farewell", || self.inner.owner_release(owner, now)).await
     }
 
     async fn time_newest(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read(|| at_once(self.inner.time_newest())).await
+        self.read(self.inner.time_newest()).await
     }
 
     async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.write("pruning", || at_once(self.inner.runs_prune(finished_before, limit))).await
+        self.write("pruning", || self.inner.runs_prune(finished_before, limit)).await
     }
 
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
-        self.read(|| at_once(self.inner.counts(now))).await
+        self.read(self.inner.counts(now)).await
     }
 
     async fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        self.write("a secret", || at_once(self.inner.secret(name, fresh.clone()))).await
+        self.write("a secret", || self.inner.secret(name, fresh.clone())).await
     }
 
     async fn outbox_after(
@@ -276,10 +371,10 @@ impl Store for SimJournal {
         after: OutboxId,
         limit: u32,
     ) -> Result<OutboxPage, StoreError> {
-        self.read(|| at_once(self.inner.outbox_after(recipient, after, limit))).await
+        self.read(self.inner.outbox_after(recipient, after, limit)).await
     }
 
     async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), StoreError> {
-        self.write("an acknowledgement", || at_once(self.inner.outbox_ack(ids))).await
+        self.write("an acknowledgement", || self.inner.outbox_ack(ids)).await
     }
 }

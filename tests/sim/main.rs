@@ -2,13 +2,18 @@
 //! where everything that can go wrong does, and where the same seed gives the
 //! same story.
 //!
+//! The journal is the SQLite store with its schema, statements, transactions,
+//! groups and cache, on a database in memory. What it is without: a file, the
+//! write-ahead log and its fsync, the writer's thread and the readers' own
+//! connections. Those are for the tests of the store, and for chaos.
+//!
 //! ```text
 //!   seed ─▶ scenario ─▶ run ──────────────▶ nothing violated ─▶ counts of what has happened
 //!             ▲          │                        │
 //!             └─ shrink ◀┘ violated ─▶ the smallest that still is, its story, how to replay it
 //!
 //!   callers ──▶ process ──▶ executors         process:   the coordinator and its dispatch
-//!                 │  ▲                        journal:   in memory, outlives each process
+//!                 │  ▲                        journal:   outlives each process; the cache does not
 //!                 ▼  │ (killed, and again)    clock:     jumps when all are idle
 //!               journal ──▶ watch             watch:     audit, and what was before and promised
 //! ```
@@ -50,7 +55,7 @@ use run::{Outcome, run};
 use scenario::{Sabotage, Scenario};
 
 /// What a simulation without these would prove nothing about.
-const MUST_OCCUR: [&str; 44] = [
+const MUST_OCCUR: [&str; 51] = [
     "answer lost",
     "answer makes no sense",
     "answer to a caller lost",
@@ -70,6 +75,8 @@ const MUST_OCCUR: [&str; 44] = [
     "crash after a write",
     "crash at rest",
     "crash before a write",
+    "crash inside a transaction",
+    "did not fit",
     "drained",
     "drained and cut off",
     "executed again",
@@ -79,6 +86,7 @@ const MUST_OCCUR: [&str; 44] = [
     "executor restarted",
     "executor stopped",
     "journal down",
+    "journal full",
     "limit met",
     "node completed",
     "node evaluated",
@@ -92,8 +100,12 @@ const MUST_OCCUR: [&str; 44] = [
     "request lost",
     "run canceled",
     "run followed to its end",
+    "several writes in one transaction",
     "slow write",
     "start failed",
+    "transaction undone",
+    "write failed after",
+    "write failed before",
     "write repeated",
 ];
 
@@ -141,6 +153,8 @@ fn each_mistake_that_is_made_on_purpose_is_found() {
         Sabotage::LeavesTheDeadTheirWork,
         Sabotage::OversleepsWakes,
         Sabotage::TellsNobody,
+        Sabotage::TwoTransactions,
+        Sabotage::ForgetsNothing,
     ] {
         let found = all(1..201, Some(sabotage));
         assert!(found.is_err(), "{sabotage:?} is not found");

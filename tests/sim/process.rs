@@ -98,7 +98,7 @@ pub struct Process {
 impl Process {
     /// `None` if it did not come up.
     async fn start(world: &Arc<World>, life: &Arc<Life>, tasks: &TaskSet) -> Option<Arc<Self>> {
-        let store: Arc<dyn Store> = Arc::new(SimJournal::open(world, life));
+        let store: Arc<dyn Store> = Arc::new(SimJournal::open(world, life).expect("memory does not fail"));
         let log = world.story.logger(&world.clock, "coordinator");
         let floor = store.time_newest().await.ok()?;
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::begin(world.clock.clone(), floor, |_| {}));

@@ -70,7 +70,7 @@ async fn play(world: &Arc<World>, idle: &Idle) {
             match world.unfinished() {
                 None => return world.last_look(),
                 Some(what) => {
-                    let parked = if world.parked().is_empty() { Duration::ZERO } else { PARKED };
+                    let parked = if world.committed().parked().is_empty() { Duration::ZERO } else { PARKED };
                     if elapsed > PATIENCE + parked {
                         return world.violated("nothing is stuck", what);
                     }
@@ -79,7 +79,10 @@ async fn play(world: &Arc<World>, idle: &Idle) {
         }
         let due = actions.peek().map(|action| action.at).into_iter().chain(world.clock.next()).min();
         match due {
-            Some(due) => world.clock.advance(due),
+            Some(due) => {
+                world.clock.advance(due);
+                world.mend();
+            }
             None => return world.violated("somebody waits for something", "nobody sleeps"),
         }
     }

@@ -43,6 +43,11 @@ pub enum Sabotage {
     TellsNobody,
     /// Some wake-ups are put off for a day.
     OversleepsWakes,
+    /// Some commits are made one half after the other.
+    TwoTransactions,
+    /// What was read once is given again, though it has changed: a cache that
+    /// forgets nothing.
+    ForgetsNothing,
 }
 
 /// What a node is to do: an atomic one has executions, a composite one begins
@@ -168,7 +173,7 @@ pub enum What {
     ExecutorRestart,
     /// Nobody can reach the executors for so long.
     ExecutorsDown(Duration),
-    /// A node cannot be read until it is calm.
+    /// A node that still has a wake-up cannot be read until it is calm.
     Damage {
         run: u32,
         node: u32,
@@ -178,13 +183,19 @@ pub enum What {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteFault {
     CrashBefore,
+    /// All of its transaction is written, and not committed.
+    CrashInside,
+    /// It is committed, and not answered.
     CrashAfter,
     FailBefore,
+    FailInside,
     FailAfter,
     Twice,
     Slow(Duration),
     /// This one and all others for so long.
     Outage(Duration),
+    /// The journal cannot grow for so long.
+    Full(Duration),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,13 +310,16 @@ impl fmt::Display for Scenario {
 }
 
 fn write_fault(chance: &mut Chance) -> WriteFault {
-    match chance.below(14) {
-        0..=2 => WriteFault::CrashBefore,
-        3..=5 => WriteFault::CrashAfter,
-        6 | 7 => WriteFault::FailBefore,
-        8 | 9 => WriteFault::FailAfter,
-        10 => WriteFault::Twice,
-        11 => WriteFault::Outage(chance.millis(500, 12_000)),
+    match chance.below(17) {
+        0 | 1 => WriteFault::CrashBefore,
+        2 | 3 => WriteFault::CrashInside,
+        4..=6 => WriteFault::CrashAfter,
+        7 => WriteFault::FailBefore,
+        8 | 9 => WriteFault::FailInside,
+        10 | 11 => WriteFault::FailAfter,
+        12 => WriteFault::Twice,
+        13 => WriteFault::Outage(chance.millis(500, 12_000)),
+        14 => WriteFault::Full(chance.millis(500, 12_000)),
         _ => WriteFault::Slow(chance.millis(100, 8_000)),
     }
 }
@@ -345,7 +359,7 @@ impl Draw {
     fn surroundings(&mut self, actions: &mut Vec<Action>) {
         for _ in 0..self.chance.below(4) {
             let at = self.chance.millis(0, 20_000);
-            let what = match self.chance.below(10) {
+            let what = match self.chance.below(11) {
                 0..=2 => What::Crash,
                 3 | 4 => What::Drain,
                 5 => What::ClockSet(self.chance.below(60_000) as i64 - 30_000),

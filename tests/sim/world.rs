@@ -2,18 +2,21 @@
 //! is up, what was seen and said, and what must be true.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::future::BoxFuture;
 use jarvis_run_coordinator::{
     coordinator::{CoordinatorError, Lane},
     ids::{IdSource, NodeRunId, RunId},
     record::{AttemptOutcome, AttemptRecord, Job, NodeRecord},
-    store::{Parked, Store, memory::MemoryStore},
+    store::{
+        StoreError,
+        sqlite::memory::{MemoryJournal, Snapshot},
+    },
     tasks::TaskSet,
     time::Clock,
 };
@@ -34,7 +37,7 @@ const SOON: Duration = Duration::from_secs(10);
 pub struct World {
     pub scenario: Scenario,
     pub clock: Arc<SimClock>,
-    pub journal: MemoryStore,
+    pub journal: MemoryJournal,
     /// Of everybody but the process: callers, executors, whoever starts it.
     pub tasks: TaskSet,
     pub ids: Arc<SimIds>,
@@ -53,8 +56,10 @@ pub struct World {
 #[derive(Default)]
 struct Troubles {
     journal_down_until: Duration,
+    journal_full_until: Option<Duration>,
     executors_down_until: Duration,
-    damaged: Vec<NodeRunId>,
+    /// Whose records could not be read, for a while or until now.
+    damaged: BTreeSet<NodeRunId>,
 }
 
 /// How often something that faults are counted by has happened.
@@ -95,7 +100,7 @@ impl World {
             ids: Arc::new(SimIds(Mutex::new(Chance::new(scenario.seed)))),
             scenario,
             clock,
-            journal: MemoryStore::default(),
+            journal: MemoryJournal::new().expect("memory"),
             tasks: TaskSet::new(log),
             story,
             up: Mutex::default(),
@@ -151,6 +156,12 @@ impl World {
         self.clock.elapsed() < lock(&self.troubles).journal_down_until && !self.is_calm()
     }
 
+    /// The journal cannot grow for so long.
+    pub fn journal_full(&self, time: Duration) {
+        self.journal.fill(true).expect("memory does not fail");
+        lock(&self.troubles).journal_full_until = Some(self.clock.elapsed() + time);
+    }
+
     /// No call of an executor comes through for so long.
     pub fn executors_down(&self, time: Duration) {
         lock(&self.troubles).executors_down_until = self.clock.elapsed() + time;
@@ -161,15 +172,23 @@ impl World {
     }
 
     /// The record of this node cannot be read from now on.
-    pub fn damage(&self, node: NodeRunId) {
-        lock(&self.troubles).damaged.push(node);
+    pub fn damage(&self, node: &NodeRunId) {
+        self.journal.damage(node).expect("memory does not fail");
+        lock(&self.troubles).damaged.insert(node.clone());
     }
 
-    pub fn is_damaged(&self, node: &NodeRunId) -> bool {
-        !self.is_calm() && lock(&self.troubles).damaged.contains(node)
+    /// Ends what lasts until its time, or until it is calm.
+    pub fn mend(&self) {
+        let over = |until: &mut Duration| *until <= self.clock.elapsed() || self.is_calm();
+        if lock(&self.troubles).journal_full_until.take_if(over).is_some() {
+            self.journal.fill(false).expect("memory does not fail");
+        }
+        if self.is_calm() {
+            self.journal.repair().expect("memory does not fail");
+        }
     }
 
-    /// Its record could not be read for a while.
+    /// Its record could not be read, for a while or until now.
     pub fn was_damaged(&self, node: &NodeRunId) -> bool {
         lock(&self.troubles).damaged.contains(node)
     }
@@ -269,28 +288,48 @@ impl World {
     pub fn is_recorded(&self, node: &NodeRunId, attempt: u32, said: &str) -> bool {
         let Some(record) = self.node(node) else { return false };
         let applied = record.node.outputs.as_ref().and_then(|outputs| outputs.get("execution"));
+        let journal = self.committed();
+        let whole = journal.run(&record.node.run_id);
         let late = |kept: &AttemptRecord| match kept.outcome {
             AttemptOutcome::Late { .. } => kept.node_run_id == *node && kept.attempt == attempt,
             AttemptOutcome::Lost | AttemptOutcome::Failed { .. } | AttemptOutcome::Fenced => false,
         };
         applied.is_some_and(|applied| applied == said)
-            || self.journal.attempts(&record.node.run_id).iter().any(late)
+            || whole.is_some_and(|whole| whole.attempts.iter().any(late))
     }
 
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         lock(&self.ledger)
     }
 
-    /// Looks at a run after a change of it.
-    pub fn look(&self, run: &RunId) {
-        for (rule, what) in lock(&self.watch).look(&self.journal, run) {
+    /// What is committed.
+    pub fn committed(&self) -> Arc<Snapshot> {
+        self.readable(self.journal.snapshot())
+    }
+
+    fn readable(&self, snapshot: Result<Arc<Snapshot>, StoreError>) -> Arc<Snapshot> {
+        snapshot.unwrap_or_else(|failure| {
+            self.violated("what is committed can be read", failure);
+            Arc::default()
+        })
+    }
+
+    /// Looks at whatever was committed since the last time.
+    pub fn look(&self) {
+        let (journal, mut watch) = (self.committed(), lock(&self.watch));
+        for (rule, what) in watch.look(&journal) {
             self.violated(&rule, what);
         }
+        let parked = journal.parked().len();
+        if parked > watch.parked {
+            self.count("parked");
+        }
+        watch.parked = parked;
     }
 
     /// Somebody was told this. It is true now, and for ever.
     pub fn promised(&self, promise: Promise) {
-        if let Err(broken) = promise.holds(&self.journal) {
+        if let Err(broken) = promise.holds(&self.committed()) {
             self.violated("what is answered is durable", broken);
         }
         lock(&self.watch).promises.push(promise);
@@ -313,10 +352,11 @@ impl World {
     pub fn nobody_is_forgotten(&self) {
         let Some(process) = self.process() else { return };
         let now = process.clock.now();
-        let parked = self.parked();
+        let journal = self.committed();
+        let parked = journal.parked();
         let (mut waiting, mut still) = (std::mem::take(&mut *lock(&self.waiting)), BTreeMap::new());
-        for run in self.journal.runs() {
-            for node in self.journal.nodes(run.id()) {
+        for whole in journal.runs() {
+            for node in &whole.nodes {
                 let Some(wake) = &node.wake else { continue };
                 let late = node.deadline.is_some_and(|deadline| wake.at > deadline.max(now));
                 let parked = parked.iter().any(|item| item.node_run_id.as_ref() == Some(node.id()));
@@ -332,7 +372,8 @@ impl World {
                     // Others of its sort may have to be first, and nobody else.
                     false => {
                         let lane = Lane::of(wake.job, node.node.kind);
-                        process.queue.room(lane) == 0 || process.queue.full_runs(lane).contains(run.id())
+                        process.queue.room(lane) == 0
+                            || process.queue.full_runs(lane).contains(whole.run.id())
                     }
                 };
                 if self.is_calm() && !in_hand && wake.at <= now {
@@ -355,12 +396,12 @@ impl World {
 
     /// What is still to be done, if anything.
     pub fn unfinished(&self) -> Option<String> {
-        for run in self.journal.runs() {
+        for whole in self.committed().runs() {
+            let run = &whole.run;
             if !run.is_terminal() {
                 return Some(format!("run {} is {}", run.id(), run.run.state));
             }
-            let waits = |node: &NodeRecord| node.wake.is_some();
-            if let Some(node) = self.journal.nodes(run.id()).into_iter().find(waits) {
+            if let Some(node) = whole.nodes.iter().find(|node| node.wake.is_some()) {
                 return Some(format!("node {} still has {:?}", node.id(), node.wake));
             }
         }
@@ -370,40 +411,47 @@ impl World {
 
     /// When all is over.
     pub fn last_look(&self) {
+        self.look();
+        // Nothing that was only seen, but all as it is stored.
+        let journal = self.readable(self.journal.snapshot_afresh());
+        self.look();
         for promise in &lock(&self.watch).promises {
-            if let Err(broken) = promise.holds(&self.journal) {
+            if let Err(broken) = promise.holds(&journal) {
                 self.violated("what was answered stays true", broken);
             }
         }
-        for (rule, what) in self.ledger().settled(&self.journal) {
+        for (rule, what) in self.ledger().settled(&journal) {
             self.violated(rule, what);
         }
-        let parked = self.parked();
-        if !parked.is_empty() {
-            self.violated("nothing is parked for ever", format!("{parked:?}"));
+        if !journal.parked().is_empty() {
+            self.violated("nothing is parked for ever", format!("{:?}", journal.parked()));
         }
-    }
-
-    pub fn parked(&self) -> Vec<Parked> {
-        at_once(self.journal.parked_list(100)).expect("memory does not fail")
+        for problem in self.journal.check().words {
+            self.violated("the journal is sound", problem);
+        }
     }
 
     pub fn node(&self, node: &NodeRunId) -> Option<NodeRecord> {
-        at_once(self.journal.node_fetch(node)).expect("memory does not fail")
+        self.committed().node(node).cloned()
     }
 
     /// The how-manieth node of a run there is.
     pub fn pick(&self, run: &RunId, nth: u32) -> Option<NodeRecord> {
-        let mut nodes = self.journal.nodes(run);
+        self.pick_of(run, nth, |_| true)
+    }
+
+    /// The same of those that still have a wake-up.
+    pub fn pick_waiting(&self, run: &RunId, nth: u32) -> Option<NodeRecord> {
+        self.pick_of(run, nth, |node| node.wake.is_some())
+    }
+
+    fn pick_of(&self, run: &RunId, nth: u32, which: impl Fn(&NodeRecord) -> bool) -> Option<NodeRecord> {
+        let mut nodes = self.committed().run(run)?.nodes.clone();
+        nodes.retain(which);
         nodes.sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
         let at = nth as usize % nodes.len().max(1);
         nodes.into_iter().nth(at)
     }
-}
-
-/// What the store in memory answers, it answers at once.
-pub fn at_once<T>(answer: impl Future<Output = T>) -> T {
-    answer.now_or_never().expect("memory does not wait")
 }
 
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -55,7 +55,7 @@ fn folder() -> TempDir {
 
 fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, String) {
     let error = answer.err().expect("a failure");
-    (error.code, error.status, error.details["error"].as_str().unwrap_or_default().to_owned())
+    (error.code, error.status, error.details.text("error").unwrap_or_default())
 }
 
 #[tokio::test]

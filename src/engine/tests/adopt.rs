@@ -16,7 +16,7 @@ use super::{
 use crate::{
     engine::{self, Applied, Begun, Decision, NodeTypeFacts, StoredNode, StoredRun},
     ids::NodeRunId,
-    model::{NodeKind, NodeRunState, RunEvent, RunEventType, RunState, SideEffectClass},
+    model::{NodeKind, NodeRun, NodeRunState, RunEvent, RunEventType, RunState, SideEffectClass},
     record::{ChangeSet, Job, NodePath, NodeRecord},
     time::Timestamp,
 };
@@ -108,7 +108,12 @@ fn sound(stored: &StoredRun, changes: &ChangeSet, now: Timestamp) {
             assert!(!before.state.is_terminal() || (record.node == *before && job.is_none()));
         } else {
             assert!(!over, "nothing lives in a run that is over");
-            assert_eq!(record.node, *before, "what lives on is as it was");
+            let but_constraints = |node: &NodeRun| {
+                let mut extensions = node.extensions.clone().unwrap_or_default();
+                extensions.remove("constraints");
+                NodeRun { extensions: Some(extensions), ..node.clone() }
+            };
+            assert_eq!(but_constraints(&record.node), but_constraints(before), "what lives on is as it was");
             let executing = record.node.state == NodeRunState::Running;
             assert_eq!(job, Some(if executing { Job::Deadline } else { Job::Dispatch }), "{record:?}");
             assert!(record.deadline <= run.deadline && record.deadline.is_some());
@@ -230,8 +235,11 @@ fn an_adopted_run_is_like_any_other() {
     let (mut world, _) = adopted(&stored(&run(json!({})), &nodes, &events));
     let mut again = child("x").of("atomic.x").key("k");
     again = again.with("constraints", Value::Null);
-    let known = world.create(ROOT, &[again]);
-    // The merge of its constraints was not stored by the other one.
+    // The other one did not narrow it by its parent: that is no difference.
+    let known = world.create(ROOT, &[again.clone()]).expect("a repetition");
+    assert_eq!(known[0].node_run_id.as_str(), id);
+    let other = again.with("constraints", json!({"structural": {"max_children_per_composite": 1}}));
+    let known = world.create(ROOT, &[other]);
     assert_eq!(known.map_err(|refused| refused.code()), Err("idempotency_conflict"));
     world.create(ROOT, &[child("b"), child("c")]).expect("the second round");
     assert_eq!((world.node("b").path.as_str(), world.node("c").path.as_str()), ("1.3", "1.4"));
@@ -252,6 +260,90 @@ fn a_repeated_create_finds_the_adopted_child() {
     let (mut world, _) = adopted(&stored(&run(json!({})), &nodes, &[]));
     let found = world.create(ROOT, &[child("x").of("atomic.x").key("k")]).expect("a replay");
     assert_eq!((found[0].node_run_id.as_str(), found[0].state), (id.as_str(), NodeRunState::Succeeded));
+}
+
+fn bounded(node: Value, constraints: &Value) -> Value {
+    merged(node, json!({"extensions": {"constraints": constraints, "a.b": 1}}))
+}
+
+/// Another coordinator does not narrow children by their parents, and lets the
+/// highest side effect win.
+#[test]
+fn what_lives_on_is_narrowed_by_the_run_and_all_above_it() {
+    let of_run = json!({"gates": {"side_effect_class": "write"}, "structural": {"max_depth": 4}});
+    let of_root = json!({"candidates": {"denied_node_type_ids": ["atomic.x"]}});
+    let of_plan = json!({"structural": {"max_depth": 2}, "gates": {"side_effect_class": "read"}});
+    let wide = json!({"gates": {"side_effect_class": "irreversible"}, "structural": {"max_depth": 9}});
+    let narrow = json!({"structural": {"max_depth": 1}, "gates": {"side_effect_class": "read"},
+        "candidates": {"denied_node_type_ids": ["atomic.x"]}});
+    let nodes = [
+        bounded(node(ROOT, None, "composite", "running"), &of_root),
+        // Children first: the order of a store says nothing.
+        bounded(node("deep", Some("plan"), "atomic", "queued"), &wide),
+        bounded(node("fits", Some("plan"), "atomic", "queued"), &narrow),
+        bounded(node("plan", Some(ROOT), "composite", "running"), &of_plan),
+        node("bare", Some(ROOT), "composite", "queued"),
+        bounded(node("done", Some(ROOT), "atomic", "succeeded"), &wide),
+    ];
+    let run = run(json!({"extensions": {"constraints": of_run}}));
+    let (mut world, changes) = adopted(&stored(&run, &nodes, &[]));
+    let denied = json!(["atomic.x"]);
+    for (id, depth, effect) in [
+        (ROOT, 4, "write"),
+        ("bare", 4, "write"),
+        ("plan", 2, "read"),
+        ("deep", 2, "read"),
+        ("fits", 1, "read"),
+    ] {
+        let expected = json!({"structural": {"max_depth": depth}, "gates": {"side_effect_class": effect},
+            "candidates": {"denied_node_type_ids": denied}});
+        assert_eq!(world.extension(id, "constraints"), Some(expected.clone()), "{id}");
+        assert_eq!(changes.adopted.has_node(&id.into()), id == "fits", "{id}: the Run Store hears of it");
+    }
+    assert_eq!(world.extension("done", "constraints"), Some(wide.clone()), "what is over stays as it is");
+    assert_eq!(world.extension("deep", "a.b"), Some(json!(1)), "and so does all else");
+
+    assert_eq!(world.dispatch("deep"), Begun::Refused);
+    assert_eq!(world.failure("deep")[0], "node_type_denied");
+    assert_eq!(world.create("plan", &[child("c")]).map(|made| made.len()), Ok(1), "depth 2");
+    assert!(world.create("bare", &[child("d").with("constraints", wide)]).is_ok());
+    assert_eq!(
+        world.extension("d", "constraints").map(|own| own["gates"].clone()),
+        Some(json!({"side_effect_class": "write"}))
+    );
+}
+
+#[test]
+fn below_constraints_that_nobody_can_read_nothing_is_executed() {
+    let nonsense = json!({"structural": {"max_depth": "deep"}});
+    for (of_run, of_root) in [(nonsense.clone(), json!({})), (json!({}), nonsense)] {
+        let nodes = [
+            bounded(node(ROOT, None, "composite", "running"), &of_root),
+            bounded(node("a", Some(ROOT), "atomic", "queued"), &json!({"structural": {"max_depth": 3}})),
+            node("b", Some(ROOT), "atomic", "queued"),
+        ];
+        let run = run(json!({"extensions": {"constraints": of_run}}));
+        let (mut world, _) = adopted(&stored(&run, &nodes, &[]));
+        for id in ["a", "b"] {
+            assert_eq!(world.dispatch(id), Begun::Refused, "{id} {of_run} {of_root}");
+            assert_eq!(world.failure(id)[0], "constraint_invalid");
+        }
+    }
+}
+
+/// Whatever a record says, the run's own constraints hold at dispatch.
+#[test]
+fn the_runs_constraints_hold_at_dispatch_whatever_the_node_says() {
+    let mut world = World::new();
+    let denied = json!({"candidates": {"denied_node_type_ids": ["atomic.echo"]}});
+    let start =
+        json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "constraints": denied});
+    world.start(start).expect("a start");
+    let root = world.nodes.get_mut(&ROOT.into()).expect("the root");
+    let wide = json!({"candidates": {"denied_node_type_ids": []}});
+    root.node.extensions.get_or_insert_default().insert("constraints".into(), wide);
+    assert_eq!(world.dispatch(ROOT), Begun::Refused);
+    assert_eq!(world.failure(ROOT)[0], "node_type_denied");
 }
 
 #[test]
@@ -291,6 +383,9 @@ fn time_runs_from_when_it_began() {
         ("2020-01-01T00:00:00Z", json!({}), Duration::ZERO),
         // Whoever says so: nothing began in the future.
         ("9999-01-01T00:00:00Z", json!({}), hour),
+        ("9999-12-31T23:59:59-14:00", json!({}), hour),
+        ("0000-01-01T00:00:00Z", json!({}), Duration::ZERO),
+        ("9999-12-31T23:59:59-14:00", budget(u64::MAX), hour),
         ("2027-01-15T07:50:00Z", json!({"constraints": "nonsense"}), Duration::from_secs(3000)),
     ] {
         let run = run(json!({"started_at": began, "extensions": extensions}));

@@ -12,7 +12,7 @@ use crate::{
         self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, FailedCall, NodeTypeFacts, PolicyDecided,
         PolicyOutcome, Work,
     },
-    model::{Error, NodeKind, NodeRunState, RunEventType, RunState, SideEffectClass},
+    model::{Error, JsonObject, NodeKind, NodeRunState, RunEventType, RunState, SideEffectClass},
     record::{AttemptOutcome, Job},
 };
 
@@ -164,8 +164,7 @@ fn a_node_that_policy_denies_fails_and_the_event_has_the_evidence() {
         let mut world = with_child(&Value::Null);
         let mark = world.events.len();
         let approval = json!({"approval_id": "ap", "uri": "https://approvals.example/ap"});
-        let evidence =
-            json!({"approval_ref": approval, "policy_hash": "h"}).as_object().cloned().expect("a map");
+        let evidence = JsonObject::of(&json!({"approval_ref": approval, "policy_hash": "h"}));
         let decided = PolicyDecided {
             action: "node.run.execute",
             outcome,
@@ -341,9 +340,9 @@ fn a_composite_that_its_executor_rejects_takes_its_children_along() {
 fn the_newest_evaluation_stands_and_the_events_have_all() {
     let mut world = with_child(&Value::Null);
     world.begin("a");
-    world.evaluate("a", json!({"evaluation_result": {"status": "unknown", "confidence": 0.25}}));
     world.answer("a", NodeRunState::Succeeded);
-    assert_eq!(json!(world.node("a").node.evaluation_result)["status"], json!("success"));
+    world.evaluate("a", json!({"evaluation_result": {"status": "unknown", "confidence": 0.25}}));
+    assert_eq!(json!(world.node("a").node.evaluation_result)["status"], json!("unknown"));
     assert_eq!(count(&world, RunEventType::NodeEvaluated), 2);
 }
 

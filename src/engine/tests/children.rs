@@ -30,8 +30,9 @@ impl Request {
     }
 
     fn limit(&mut self, name: &str, value: u64) {
-        let constraints = self.run_extensions().entry("constraints").or_insert(json!({"structural": {}}));
+        let mut constraints = self.run_extensions().get("constraints").unwrap_or(json!({"structural": {}}));
         constraints["structural"][name] = json!(value);
+        self.run_extensions().insert("constraints".into(), constraints);
     }
 
     fn parent(&mut self) -> &mut crate::record::NodeRecord {
@@ -175,7 +176,7 @@ fn limits_may_be_reached_but_not_passed() {
     let rounds = Rejection::Limit(Limit::MaxDecompositionRoundsPerNode);
     assert_eq!(world.create(ROOT, &[child("d")]), Err(rounds));
     world.create("a", &[child("e")]).expect("each node has its own rounds");
-    assert_eq!(world.extension(ROOT, "decomposition_rounds"), Some(&json!(2)));
+    assert_eq!(world.extension(ROOT, "decomposition_rounds"), Some(json!(2)));
 
     let mut world = World::composite(&json!({"structural": {"max_depth": 1}}));
     world.create(ROOT, &[child("a").of("composite.plan")]).expect("depth 1");
@@ -212,7 +213,7 @@ fn children_inherit_their_parents_constraints_and_can_only_narrow_them() {
         "gates": {"side_effect_class": "write"},
         "candidates": {"denied_node_type_ids": ["z"]}
     });
-    assert_eq!(world.extension("a", "constraints"), Some(&stored));
+    assert_eq!(world.extension("a", "constraints"), Some(stored.clone()));
     assert_eq!(
         (world.node("a").side_effect, world.node("a").idempotent),
         (Some(SideEffectClass::Read), true)
@@ -226,7 +227,11 @@ fn children_inherit_their_parents_constraints_and_can_only_narrow_them() {
         "gates": {"side_effect_class": "read"},
         "candidates": {"denied_node_type_ids": ["z"]}
     });
-    assert_eq!(world.extension("b", "constraints"), Some(&stored), "the parent's own are inherited (G10)");
+    assert_eq!(
+        world.extension("b", "constraints"),
+        Some(stored.clone()),
+        "the parent's own are inherited (G10)"
+    );
     let children = Rejection::Limit(Limit::MaxChildrenPerComposite);
     assert_eq!(world.create("a", &[child("c")]), Err(children), "the parent's own limit counts");
 }
@@ -256,7 +261,7 @@ fn a_round_is_told_in_the_order_of_the_request() {
             json!(["node_run_assigned", "m", {"parent_node_run_id": ROOT}]),
         ]
     );
-    let stored = world.node("z").node.extensions.clone().map(Value::Object);
+    let stored = world.node("z").node.extensions.clone().map(Value::from);
     assert_eq!(stored, Some(json!({"binding_decision": binding, "candidate_set_id": "set-1"})));
     assert_eq!(world.node("m").node.extensions, None);
 }

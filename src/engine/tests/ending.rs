@@ -229,10 +229,7 @@ fn evaluations_are_told_and_recovery_actions_kept_in_every_state() {
         (Canceled, Some(Job::CancelExecutor)),
         "nothing else changes"
     );
-    assert_eq!(
-        node.node.extensions,
-        Some(json!({"decomposition_rounds": 1}).as_object().cloned().expect("a map"))
-    );
+    assert_eq!(node.node.extensions, Some([("decomposition_rounds", json!(1))].into()));
 }
 
 #[test]
@@ -267,6 +264,25 @@ fn a_run_whose_time_is_up_fails_with_its_root_and_cancels_the_rest() {
     world.expire_run(RUN);
     world.now = before.now;
     assert_eq!(world, before, "once");
+}
+
+/// Only why it failed is not written on the root.
+#[test]
+fn a_run_whose_root_cannot_be_read_ends_at_its_deadline_like_any_other() {
+    let (mut world, mut whole) = (tree(), tree());
+    let mark = world.events.len();
+    for (world, readable) in [(&mut world, false), (&mut whole, true)] {
+        world.wait(world.rules.run_timeout);
+        match readable {
+            true => world.expire_run(RUN),
+            false => world.expire_run_without_root(RUN),
+        }
+    }
+    assert_eq!((world.told_since(mark), world.run()), (whole.told_since(mark), whole.run()));
+    assert_eq!(world.extension(ROOT, "completion_error"), None);
+    for (id, node) in &whole.nodes {
+        assert_eq!(world.nodes[id].head(), node.head());
+    }
 }
 
 #[test]

@@ -193,7 +193,7 @@ fn an_empty_key_is_no_key() {
     world.create(ROOT, &[child("a").key(""), child("b").key("")]).expect("two children");
     assert_eq!((world.nodes.len(), world.extension("a", "idempotency_key")), (3, None));
     world.create(ROOT, &[child("").key("k")]).expect("a keyed one");
-    assert_eq!(world.extension(&keyed(ROOT, "k"), "idempotency_key"), Some(&json!("k")));
+    assert_eq!(world.extension(&keyed(ROOT, "k"), "idempotency_key"), Some(json!("k")));
 }
 
 #[test]

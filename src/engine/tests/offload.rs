@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     engine::{abridge, oversized},
-    model::{Map, ResourceRef},
+    model::{JsonObject, ResourceRef},
 };
 
 fn artifact() -> ResourceRef {
@@ -16,7 +16,7 @@ fn stub() -> Value {
     json!({"jarvis.artifact": {"type": "artifact", "id": "a".repeat(32)}})
 }
 
-fn map(value: Value) -> Map {
+fn map(value: Value) -> JsonObject {
     serde_json::from_value(value).expect("an object")
 }
 
@@ -40,8 +40,8 @@ fn the_largest_members_go_and_the_others_stay() {
         let expected = if gone == "all" { map(stub()) } else { expected };
         let kept = match oversized(&outputs, limit) {
             Some(bytes) => {
-                assert_eq!(serde_json::from_slice::<Map>(&bytes).expect("JSON"), outputs);
-                abridge(outputs.clone(), limit, &artifact())
+                assert_eq!(serde_json::from_slice::<JsonObject>(&bytes).expect("JSON"), outputs);
+                abridge(&outputs, limit, &artifact())
             }
             None => outputs.clone(),
         };
@@ -51,8 +51,8 @@ fn the_largest_members_go_and_the_others_stay() {
 
 #[test]
 fn a_crowd_of_small_members_goes_as_a_whole() {
-    let crowd: Map = (0..1000).map(|number| (format!("m{number}"), number.into())).collect();
-    assert_eq!(abridge(crowd, 1024, &artifact()), map(stub()));
+    let crowd: JsonObject = (0..1000).map(|number| (format!("m{number}"), number.into())).collect();
+    assert_eq!(abridge(&crowd, 1024, &artifact()), map(stub()));
 }
 
 #[test]
@@ -70,27 +70,29 @@ proptest! {
         lengths in btree_map("[a-z]{1,8}", 0_usize..3000, 0..40),
         limit in 1024_usize..8192,
     ) {
-        let outputs: Map =
+        let outputs: JsonObject =
             lengths.iter().map(|(name, length)| (name.clone(), "é".repeat(*length).into())).collect();
         let Some(whole) = oversized(&outputs, limit) else { return Ok(()) };
-        let whole: Map = serde_json::from_slice(&whole).expect("JSON");
-        let kept = abridge(outputs.clone(), limit, &artifact());
+        let whole: JsonObject = serde_json::from_slice(&whole).expect("JSON");
+        let kept = abridge(&outputs, limit, &artifact());
         prop_assert!(oversized(&kept, limit).is_none());
-        let again = match Value::Object(kept.clone()) == stub() {
+        let again = match Value::from(kept.clone()) == stub() {
             true => whole,
             false => kept
-                .iter()
+                .to_map()
+                .into_iter()
                 .map(|(name, value)| {
-                    (name.clone(), if *value == stub() { whole[name].clone() } else { value.clone() })
+                    let value = if value == stub() { whole.value(&name) } else { value };
+                    (name, value)
                 })
                 .collect(),
         };
         prop_assert_eq!(&again, &outputs);
         // Put the smallest one back, and it is too much.
-        let smallest = kept.iter().filter(|(_, value)| **value == stub()).map(|(name, _)| name);
-        if let Some(name) = smallest.min_by_key(|name| outputs[*name].to_string().len()) {
+        let smallest = kept.keys().filter(|name| kept.value(name) == stub());
+        if let Some(name) = smallest.min_by_key(|name| outputs.raw(name).map(str::len)) {
             let mut more = kept.clone();
-            more.insert(name.clone(), outputs[name].clone());
+            more.insert(name.clone(), outputs.value(&name));
             prop_assert!(oversized(&more, limit).is_some());
         }
     }

@@ -1,19 +1,19 @@
 //! The coordinator's own extension keys: whose they are and how they are spelt
 //! (contract §12, D-01, D-15).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::support::{ROOT, RUN, World, child, keyed, node_type};
 use crate::{
     engine::{Limit, Rejection, extensions::OWN_KEYS, is_own_key},
     ids::RunId,
-    model::NodeRunState,
+    model::{Extensions, NodeRunState},
 };
 
 /// Every own key in both spellings, with values that would do harm.
 fn forged() -> Value {
     let spellings = OWN_KEYS.iter().flat_map(|key| [(*key).to_owned(), format!("jarvis.{key}")]);
-    let mut map: Map<String, Value> = spellings.map(|key| (key, json!(-5))).collect();
+    let mut map: serde_json::Map<String, Value> = spellings.map(|key| (key, json!(-5))).collect();
     map.insert("acme.kept".into(), json!([null]));
     map.insert("jarvis.other".into(), json!(1));
     Value::Object(map)
@@ -25,12 +25,12 @@ fn what_a_caller_says_under_our_names_is_dropped() {
     world.start(json!({ "extensions": forged() })).expect("a start");
     world.create(ROOT, &[child("a").with("extensions", forged())]).expect("a child");
     let kept = json!({"acme.kept": [null], "jarvis.other": 1});
-    let of_run = world.run().run.extensions.clone().map(Value::Object);
+    let of_run = world.run().run.extensions.clone().map(Value::from);
     assert_eq!(of_run, Some(kept.clone()));
-    assert_eq!(world.node("a").node.extensions.clone().map(Value::Object), Some(kept.clone()));
+    assert_eq!(world.node("a").node.extensions.clone().map(Value::from), Some(kept.clone()));
     let mut root = kept;
     root["decomposition_rounds"] = json!(1);
-    assert_eq!(world.node(ROOT).node.extensions.clone().map(Value::Object), Some(root));
+    assert_eq!(world.node(ROOT).node.extensions.clone().map(Value::from), Some(root));
 }
 
 #[test]
@@ -69,8 +69,8 @@ fn written(dotted_keys: bool) -> World {
 fn the_switch_decides_how_our_keys_are_written() {
     for (dotted, prefix) in [(false, ""), (true, "jarvis.")] {
         let world = written(dotted);
-        let keys = |extensions: &Option<Map<String, Value>>| {
-            let mut keys: Vec<String> = extensions.iter().flat_map(|map| map.keys().cloned()).collect();
+        let keys = |extensions: &Option<Extensions>| {
+            let mut keys: Vec<String> = extensions.iter().flat_map(Extensions::keys).collect();
             keys.sort();
             keys
         };
@@ -106,7 +106,7 @@ fn both_spellings_are_read_whatever_the_switch_says() {
         world.create("b", &[child("c").of("composite.plan")]).expect("depth 3");
         assert_eq!(world.create("c", &[child("d")]), Err(Rejection::Limit(Limit::MaxDepth)));
         let (new, old) = if dotted { ("", "jarvis.") } else { ("jarvis.", "") };
-        assert_eq!(world.extension(ROOT, &format!("{new}decomposition_rounds")), Some(&json!(2)));
+        assert_eq!(world.extension(ROOT, &format!("{new}decomposition_rounds")), Some(json!(2)));
         assert_eq!(world.extension(ROOT, &format!("{old}decomposition_rounds")), None);
     }
 }

@@ -115,16 +115,16 @@ fn the_run_keeps_the_requests_constraints_and_the_root_the_merged_ones() {
     let members =
         json!({"root_node_type_ref": node_type("planner"), "constraints": {"structural": {"max_depth": 4}}});
     world.start(members).expect("a start");
-    let of_run = world.run().run.extensions.clone().map(Value::Object);
+    let of_run = world.run().run.extensions.clone().map(Value::from);
     assert_eq!(of_run, Some(json!({"constraints": {"structural": {"max_depth": 4}}})));
-    assert_eq!(world.extension(ROOT, "constraints"), Some(&json!({"structural": {"max_depth": 1}})));
+    assert_eq!(world.extension(ROOT, "constraints"), Some(json!({"structural": {"max_depth": 1}})));
 }
 
 #[test]
 fn constraints_that_say_nothing_are_kept_on_the_run_and_not_on_the_root() {
     let mut world = World::new();
     world.start(json!({"constraints": {}})).expect("a start");
-    let of_run = world.run().run.extensions.clone().map(Value::Object);
+    let of_run = world.run().run.extensions.clone().map(Value::from);
     assert_eq!((of_run, &world.node(ROOT).node.extensions), (Some(json!({"constraints": {}})), &None));
 }
 

@@ -14,10 +14,10 @@ use crate::{
     },
     ids::{NodeRunId, OwnerId, RunId},
     model::{
-        Error, ExecutorBinding, Map, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunState, Run, RunEventType,
-        RunStartRequest,
+        Error, ExecutorBinding, JsonObject, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunState, Run,
+        RunEventType, RunStartRequest,
     },
-    record::{AttemptRecord, ChangeSet, EventRecord, Job, NodePath, NodeRecord, RunRecord},
+    record::{AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
 };
 
@@ -100,7 +100,7 @@ impl World {
             request,
         };
         let now = self.tick();
-        let decision = engine::run_start(existing.as_ref(), command, &self.rules, &self.lease, now);
+        let decision = engine::run_start(existing.as_ref(), &command, &self.rules, &self.lease, now);
         self.commit(decision)
     }
 
@@ -118,9 +118,9 @@ impl World {
     ) -> Result<Vec<NodeRun>, Rejection> {
         let run = self.runs[&RunId::new(run)].clone();
         let parent = self.node(parent).clone();
-        let parent_kind = parent.node.kind.or(self.facts(&parent.node.node_type_ref.node_type_id).kind);
+        let parent_facts = self.asked(&parent);
         let children = children.iter().map(|child| self.wanted(child, &run, &parent)).collect();
-        let command = CreateChildren { parent, parent_kind, children };
+        let command = CreateChildren { parent, parent_facts, children };
         let now = self.tick();
         let decision = engine::children_create(run, command, &self.rules, &self.lease, now);
         self.commit(decision)
@@ -157,7 +157,7 @@ impl World {
         executor: Result<ExecutorBinding, Error>,
     ) -> Begun {
         let view = self.view(node);
-        let facts = self.facts(&view.node.node.node_type_ref.node_type_id);
+        let facts = self.asked(&view.node);
         let command = BeginAttempt { facts, decided: decided("node.run.execute", outcome), executor };
         let now = self.tick();
         self.apply(engine::attempt_begin(view, command, &self.rules, &self.lease, now))
@@ -166,7 +166,7 @@ impl World {
     /// What a dispatcher does: refuse what may not be executed, else begin.
     pub(super) fn dispatch(&mut self, node: &str) -> Begun {
         let view = self.view(node);
-        let facts = self.facts(&view.node.node.node_type_ref.node_type_id);
+        let facts = self.asked(&view.node);
         match engine::attempt_refusal(&view.run, &view.node, &facts) {
             None => self.begin(node),
             Some(error) => {
@@ -217,8 +217,8 @@ impl World {
     }
 
     pub(super) fn telling(&mut self, node: &str, told: Told) {
-        let NodeView { run, node, .. } = self.view(node);
-        self.apply(engine::executor_told(&run, node, told, self.now));
+        let head = self.node(node).head();
+        self.apply(engine::executor_told(head, told, self.now));
     }
 
     /// It is not handed over, since its executor is known to be down.
@@ -242,13 +242,24 @@ impl World {
     pub(super) fn cancel(&mut self, run: &str) -> Run {
         let (run, now) = (self.runs[&RunId::new(run)].clone(), self.tick());
         let live = self.live(run.id(), None);
-        self.apply(engine::run_cancel(run, live, &self.rules, &self.lease, now))
+        self.apply(engine::run_cancel(run, live, &self.lease, now))
     }
 
     pub(super) fn expire_run(&mut self, run: &str) {
         let (run, now) = (self.runs[&RunId::new(run)].clone(), self.tick());
+        let root = self.nodes.get(&run.run.root_node_run_id).cloned();
+        self.expire_run_with(run, root, now);
+    }
+
+    /// The same where the record of the root cannot be read.
+    pub(super) fn expire_run_without_root(&mut self, run: &str) {
+        let (run, now) = (self.runs[&RunId::new(run)].clone(), self.tick());
+        self.expire_run_with(run, None, now);
+    }
+
+    fn expire_run_with(&mut self, run: RunRecord, root: Option<NodeRecord>, now: Timestamp) {
         let live = self.live(run.id(), None);
-        self.apply(engine::run_expire(run, live, &self.rules, &self.lease, now));
+        self.apply(engine::run_expire(run, root, live, &self.rules, &self.lease, now));
     }
 
     pub(super) fn expire_node(&mut self, node: &str) {
@@ -276,13 +287,13 @@ impl World {
     }
 
     /// An extension of a node.
-    pub(super) fn extension(&self, node: &str, key: &str) -> Option<&Value> {
+    pub(super) fn extension(&self, node: &str, key: &str) -> Option<Value> {
         self.node(node).node.extensions.as_ref()?.get(key)
     }
 
     /// The code and message of a node's completion error.
     pub(super) fn failure(&self, node: &str) -> Value {
-        let error = self.extension(node, "completion_error").cloned().unwrap_or_default();
+        let error = self.extension(node, "completion_error").unwrap_or_default();
         json!([error["code"], error["message"]])
     }
 
@@ -303,14 +314,22 @@ impl World {
     }
 
     /// Live nodes, deepest first, as the store lists them.
-    fn live(&self, run: &RunId, under: Option<&NodePath>) -> Vec<NodeRecord> {
+    fn live(&self, run: &RunId, under: Option<&NodePath>) -> Vec<NodeHead> {
         let below =
             |node: &NodeRecord| under.is_none_or(|path| path != &node.path && path.contains(&node.path));
-        let mut live: Vec<NodeRecord> =
-            self.nodes.values().filter(|node| node.node.run_id == *run).cloned().collect();
-        live.retain(|node| !node.is_terminal() && below(node));
+        let of_run = self.nodes.values().filter(|node| node.node.run_id == *run);
+        let mut live: Vec<NodeHead> =
+            of_run.filter(|node| !node.is_terminal() && below(node)).map(NodeRecord::head).collect();
         live.sort_by_key(|node| std::cmp::Reverse(node.path.depth()));
         live
+    }
+
+    /// What is found out about a node's type: nothing, once its kind is known.
+    fn asked(&self, node: &NodeRecord) -> NodeTypeFacts {
+        match node.node.kind {
+            Some(_) => NodeTypeFacts::default(),
+            None => self.facts(&node.node.node_type_ref.node_type_id),
+        }
     }
 
     fn facts(&self, node_type: &str) -> NodeTypeFacts {
@@ -349,8 +368,8 @@ impl World {
 
     /// Writes an adopted run, which brings events with numbers of their own.
     pub(super) fn import(&mut self, changes: ChangeSet) {
-        let ChangeSet { run_id, at: _, run, nodes, events, attempts, adopted: _ } = changes;
-        assert!(attempts.is_empty());
+        let ChangeSet { run_id, at: _, run, nodes, heads, events, attempts, adopted: _ } = changes;
+        assert!(attempts.is_empty() && heads.is_empty());
         let run = run.expect("a whole run");
         self.runs.insert(run_id, RunRecord { version: 1, ..run });
         self.nodes
@@ -361,7 +380,17 @@ impl World {
     /// Writes all of a change set, after the checks that a store makes, and
     /// those of the lifecycle tables.
     fn store(&mut self, changes: ChangeSet) {
-        let ChangeSet { run_id, at: _, run, nodes, events, attempts, adopted: _ } = changes;
+        let ChangeSet { run_id, at: _, run, mut nodes, heads, events, attempts, adopted: _ } = changes;
+        // Of a head counts what a cascade changes; the rest is as it was read.
+        for head in heads {
+            let mut node = self.nodes[&head.node_run_id].clone();
+            assert!(nodes.iter().all(|other| other.id() != node.id()), "a node changes once in a decision");
+            let NodeHead { version, state, ended_at, ref wake, .. } = head;
+            (node.node.state, node.node.ended_at, node.wake) = (state, ended_at, wake.clone());
+            node.version = version;
+            assert_eq!(node.head(), head, "nothing else of a head changes");
+            nodes.push(node);
+        }
         let seq_before = self.runs.get(&run_id).map_or(0, |run| run.last_seq);
         for (event, seq) in events.iter().zip(seq_before + 1..) {
             assert_eq!(
@@ -396,7 +425,15 @@ impl World {
                 let (from, to) = (&stored.node, &node.node);
                 assert!(lifecycle::node_run_may(from.state, to.state), "{from:?} -> {to:?}");
                 let end = |node: &NodeRun| {
-                    (node.state, node.ended_at, node.outputs.clone(), node.extensions.clone())
+                    let mut extensions = node.extensions.clone();
+                    // The one that counts on: it may be evaluated still.
+                    extensions.iter_mut().for_each(|map| map.remove("jarvis.recovery_actions_dropped"));
+                    (
+                        node.state,
+                        node.ended_at,
+                        node.outputs.clone(),
+                        extensions.filter(|map| !map.is_empty()),
+                    )
                 };
                 assert!(!stored.is_terminal() || end(from) == end(to), "a node that is over never changes");
             }
@@ -429,7 +466,7 @@ impl Child {
     }
     pub(super) fn with(mut self, member: &str, value: Value) -> Self {
         let spec = serde_json::to_value(&self.spec).expect("serializes");
-        self.spec = parse(overlaid(spec, Map::from_iter([(member.into(), value)]).into()));
+        self.spec = parse(overlaid(spec, JsonObject::from([(member, value)]).into()));
         self
     }
 }
@@ -448,11 +485,11 @@ pub(super) fn binding() -> ExecutorBinding {
 }
 
 pub(super) fn decided(action: &'static str, outcome: PolicyOutcome) -> PolicyDecided {
-    PolicyDecided { action, outcome, reason_code: None, message: None, evidence: Map::new() }
+    PolicyDecided { action, outcome, reason_code: None, message: None, evidence: JsonObject::new() }
 }
 
 pub(super) fn answered(state: NodeRunState) -> AttemptResult {
-    let outputs = Map::from_iter([("answer".into(), json!(42))]);
+    let outputs = JsonObject::from([("answer", json!(42))]);
     AttemptResult::Answered { state, outputs: Some(outputs), output_artifacts: None, error: None }
 }
 

@@ -5,9 +5,11 @@ use serde_json::json;
 
 use super::{Specimen, samples::*};
 use crate::{
-    model::{Error, NodeRunState},
-    record::{AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord, RunRecord, Wake},
-    store::StoreError,
+    model::{Error, JsonObject, NodeKind, NodeRunState},
+    record::{
+        AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord, Wake,
+    },
+    store::{Owed, StoreError},
 };
 
 pub async fn a_commit_is_all_or_nothing(specimen: Specimen) {
@@ -96,7 +98,8 @@ pub async fn what_is_new_must_not_exist(specimen: Specimen) {
 pub async fn records_come_back_as_they_were_stored(specimen: Specimen) {
     let store = Probe(specimen.store);
     let mut root = node("a", "1");
-    root.node.inputs = json!({"text": "ü \u{0} \" \\ 🦀", "n": 1.5, "null": null}).as_object().cloned();
+    root.node.inputs =
+        json!({"text": "ü \u{0} \" \\ 🦀", "n": 1.5, "null": null}).as_object().cloned().map(Into::into);
     root.node.state = NodeRunState::Running;
     root.attempt = 3;
     root.wake = Some(Wake { tries: 7, owner: Some("me".into()), ..wake(Job::Deadline, 12_345) });
@@ -111,7 +114,7 @@ pub async fn records_come_back_as_they_were_stored(specimen: Specimen) {
     let root = NodeRecord { version: 1, ..root };
     assert_eq!(store.node("a", "1").await.as_ref(), Some(&root));
     assert_eq!(store.node("a", "1.2").await, Some(NodeRecord { version: 1, ..done }));
-    assert_eq!(store.0.nodes_live(&"a".into(), None).await, Ok(vec![root]));
+    assert_eq!(store.0.nodes_live(&"a".into(), None).await, Ok(vec![root.head()]));
 }
 
 pub async fn what_does_not_exist_is_not_found(specimen: Specimen) {
@@ -159,6 +162,139 @@ pub async fn live_nodes_come_deepest_first_and_by_subtree(specimen: Specimen) {
     assert_eq!(store.live("a", Some("1.2")).await, ["1.2.4"]);
 }
 
+/// What is listed of live nodes and claimed is the head of the record.
+pub async fn heads_say_what_records_say(specimen: Specimen) {
+    let store = Probe(specimen.store);
+    let mut running = node("a", "1.2");
+    running.node.kind = Some(NodeKind::Atomic);
+    running.node.state = NodeRunState::Running;
+    running.node.started_at = Some(at(40));
+    running.node.inputs = json!({"text": "x".repeat(5000)}).as_object().cloned().map(Into::into);
+    running = NodeRecord { attempt: 3, astray: true, deadline: Some(at(70)), ..running };
+    let mut over = ended(node("a", "1.3"));
+    over.node.kind = Some(NodeKind::Composite);
+    over.node.ended_at = Some(at(60));
+    store.commit(nodes("a", vec![node("a", "1"), running, over])).await;
+    for path in ["1", "1.2", "1.3"] {
+        let head = store.node("a", path).await.map(|node| node.head());
+        assert_eq!((store.head("a", path).await, head.is_some()), (head, true), "{path}");
+    }
+    let live = store.0.nodes_live(&"a".into(), Some(&NodePath::root())).await;
+    assert_eq!(live, Ok(vec![store.head("a", "1.2").await.expect("stored")]));
+    let claimed = store.claim(&"me".into(), 100, 10).await;
+    assert_eq!(claimed.len(), 2);
+    for head in claimed {
+        assert_eq!(store.head("a", head.path.as_str()).await, Some(head));
+    }
+    assert_eq!(store.0.head_fetch(&"a/9".into()).await, Ok(None));
+}
+
+pub async fn a_change_of_a_head_leaves_all_else_as_it_is(specimen: Specimen) {
+    let store = Probe(specimen.store);
+    let mut rich = node("a", "1");
+    rich.node.kind = Some(NodeKind::Atomic);
+    rich.node.inputs = json!({"text": "x".repeat(5000)}).as_object().cloned().map(Into::into);
+    rich.node.outputs = json!({"few": 1}).as_object().cloned().map(Into::into);
+    rich.node.extensions = json!({"theirs": [1, 2]}).as_object().cloned().map(Into::into);
+    rich = NodeRecord { children: 4, retries: 2, attempt: 3, ..rich };
+    store.commit(ChangeSet { nodes: vec![rich.clone(), node("a", "1.2")], ..start("a") }).await;
+    let head = store.head("a", "1").await.expect("stored");
+    let tell = Some(wake(Job::CancelExecutor, 300));
+    let over = NodeHead {
+        state: NodeRunState::Canceled,
+        ended_at: Some(at(200)),
+        wake: tell.clone(),
+        ..head.clone()
+    };
+    // Whatever else it says is not written.
+    let odd = NodeHead { attempt: 9, astray: true, kind: Some(NodeKind::Composite), ..over.clone() };
+    store.commit(heads("a", vec![odd])).await;
+    rich.node.state = NodeRunState::Canceled;
+    rich.node.ended_at = Some(at(200));
+    assert_eq!(store.node("a", "1").await, Some(NodeRecord { version: 2, wake: tell, ..rich.clone() }));
+    assert_eq!(store.head("a", "1").await, Some(NodeHead { version: 2, ..over.clone() }));
+    assert_eq!(store.live("a", None).await, ["1.2"]);
+    let owed = store.owed().await.pop().map(|entry| entry.what);
+    assert_eq!(owed, Some(Owed::NodeRun { node_run_id: "a/1".into(), new: false }));
+
+    // Only over what was read, only what exists, and only where it stands.
+    assert_eq!(store.refused(heads("a", vec![over.clone()])).await, StoreError::Conflict);
+    let ghost = NodeHead { node_run_id: "a/9".into(), ..head.clone() };
+    assert_eq!(store.refused(heads("a", vec![ghost.clone()])).await, StoreError::Conflict);
+    let new = NodeHead { version: 0, ..ghost };
+    assert_eq!(store.refused(heads("a", vec![new])).await, StoreError::Conflict);
+    let moved = NodeHead { version: 2, path: NodePath::root().child(9), ..over.clone() };
+    assert_eq!(store.refused(heads("a", vec![moved])).await, StoreError::Conflict);
+    // All or nothing, together with whole records.
+    let child = store.node("a", "1.2").await.expect("stored");
+    let stale = ChangeSet { nodes: vec![ended(child.clone())], ..heads("a", vec![over.clone()]) };
+    assert_eq!(store.refused(stale).await, StoreError::Conflict);
+    assert_eq!(store.node("a", "1.2").await.as_ref(), Some(&child));
+    let told = NodeHead { version: 2, wake: None, ..over };
+    store.commit(ChangeSet { nodes: vec![ended(child)], ..heads("a", vec![told]) }).await;
+    assert_eq!(store.node("a", "1").await, Some(NodeRecord { version: 3, wake: None, ..rich }));
+    assert!(store.live("a", None).await.is_empty());
+
+    let store = reopened(store, specimen.reopen).await;
+    assert_eq!(store.head("a", "1").await.map(|head| head.state), Some(NodeRunState::Canceled));
+}
+
+/// However large they are, and however they change from one to the other.
+pub async fn inputs_and_outputs_of_any_size_come_back_whole(specimen: Specimen) {
+    let store = Probe(specimen.store);
+    let map = |bytes: usize| Some(JsonObject::from([("text", "é".repeat(bytes / 2).into())]));
+    let sizes = [None, Some(0), Some(1000), Some(1012), Some(1014), Some(1100), Some(100_000)];
+    let mut record = node("a", "1");
+    for inputs in sizes {
+        for outputs in sizes {
+            record.node.inputs = inputs.and_then(map);
+            record.node.outputs = outputs.and_then(map);
+            store.commit(nodes("a", vec![record.clone()])).await;
+            record.version += 1;
+            // One that was claimed is read from where it is kept.
+            let owner = "me".into();
+            record.version += store.claim(&owner, 100, 1).await.len() as u64;
+            store.0.owner_release(&owner, at(100)).await.expect("owners can leave");
+            record.version += 1;
+            assert_eq!(store.node("a", "1").await.as_ref(), Some(&record), "{inputs:?}, {outputs:?}");
+        }
+    }
+    let store = reopened(store, specimen.reopen).await;
+    assert_eq!(store.node("a", "1").await, Some(record));
+}
+
+/// A record that was read without them may be changed and written.
+pub async fn inputs_and_outputs_that_were_not_read_stay_as_they_are(specimen: Specimen) {
+    let store = Probe(specimen.store);
+    let map = |bytes: usize| Some(JsonObject::from([("text", "x".repeat(bytes).into())]));
+    for (run, inputs, outputs) in [("a", 5000, 10), ("b", 10, 5000), ("c", 5000, 5000), ("d", 10, 10)] {
+        let mut whole = node(run, "1");
+        (whole.node.inputs, whole.node.outputs) = (map(inputs), map(outputs));
+        store.commit(nodes(run, vec![whole.clone()])).await;
+        // Now it cannot come from memory.
+        let owner = "me".into();
+        store.claim(&owner, 100, 1).await;
+        store.0.owner_release(&owner, at(100)).await.expect("owners can leave");
+        let id = whole.id().clone();
+        for tries in 1..3 {
+            let mut bare = store.0.node_fetch_bare(&id).await.expect("readable").expect("stored");
+            assert_eq!(bare.head(), store.head(run, "1").await.expect("stored"));
+            let kept = (!bare.unread.inputs, !bare.unread.outputs);
+            assert_eq!(kept, (bare.node.inputs.is_some(), bare.node.outputs.is_some()), "{run}");
+            bare.retries = tries;
+            store.commit(nodes(run, vec![bare])).await;
+        }
+        let written = store.node(run, "1").await.expect("stored");
+        assert_eq!(written, NodeRecord { version: 5, retries: 2, ..whole.clone() });
+        // What is set takes the place of what was there.
+        let mut bare = store.0.node_fetch_bare(&id).await.expect("readable").expect("stored");
+        (bare.node.outputs, bare.unread.outputs) = (map(7), false);
+        store.commit(nodes(run, vec![ended(bare)])).await;
+        let written = store.node(run, "1").await.expect("stored");
+        assert_eq!((written.node.inputs, written.node.outputs), (map(inputs), map(7)), "{run}");
+    }
+}
+
 /// The rule that nothing can get stuck is the database's, not a hope.
 pub async fn live_things_need_a_time_to_be_looked_at(specimen: Specimen) {
     let store = Probe(specimen.store);
@@ -169,6 +305,11 @@ pub async fn live_things_need_a_time_to_be_looked_at(specimen: Specimen) {
     let error = store.refused(ChangeSet { run: Some(endless), ..start("a") }).await;
     assert!(matches!(error, StoreError::Failed(_)), "{error}");
     assert_eq!((store.run("a").await, store.node("a", "1").await), (None, None));
+
+    store.commit(start("b")).await;
+    let sleeper = NodeHead { wake: None, ..store.head("b", "1").await.expect("stored") };
+    let error = store.refused(heads("b", vec![sleeper])).await;
+    assert!(matches!(error, StoreError::Failed(_)), "{error}");
 
     let over = ChangeSet { run: Some(run_ended(run("a"))), nodes: vec![ended(node("a", "1"))], ..start("a") };
     store.commit(over).await;
@@ -203,9 +344,9 @@ pub async fn big_bodies_come_back_whole(specimen: Specimen) {
     let store = Probe(specimen.store);
     let text: String = "0123456789abcdé".repeat(200_000);
     let mut root = node("a", "1");
-    root.node.inputs = json!({ "text": text }).as_object().cloned();
+    root.node.inputs = json!({ "text": text }).as_object().cloned().map(Into::into);
     let mut told = event("a", 1, Some("1"));
-    told.event.data = json!({ "text": text }).as_object().cloned();
+    told.event.data = json!({ "text": text }).as_object().cloned().map(Into::into);
     store.commit(ChangeSet { nodes: vec![root.clone()], events: vec![told], ..start("a") }).await;
     assert_eq!(store.node("a", "1").await, Some(NodeRecord { version: 1, ..root }));
     let page = store.page("a", 0, None, NO_LIMIT).await;
@@ -260,7 +401,7 @@ pub async fn everything_is_there_after_reopening(specimen: Specimen) {
 
     let store = reopened(store, specimen.reopen).await;
     assert_eq!((store.run("a").await, store.owed().await), (run, owed));
-    assert_eq!(store.node("a", "1").await.as_ref(), claimed.first());
+    assert_eq!(store.node("a", "1").await.map(|node| node.head()).as_ref(), claimed.first());
     assert_eq!(store.seqs("a", None, NO_LIMIT).await, [1]);
     assert_eq!(store.0.attempts_list(&"a/1".into()).await, Ok(attempts));
     // A store that one process has at a time may end leases earlier.

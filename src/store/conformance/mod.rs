@@ -59,6 +59,10 @@ macro_rules! for_each_store_property {
             what_does_not_exist_is_not_found
             attempts_are_replaced_by_number_and_listed_in_order
             live_nodes_come_deepest_first_and_by_subtree
+            heads_say_what_records_say
+            a_change_of_a_head_leaves_all_else_as_it_is
+            inputs_and_outputs_of_any_size_come_back_whole
+            inputs_and_outputs_that_were_not_read_stay_as_they_are
             live_things_need_a_time_to_be_looked_at
             odd_ids_are_just_ids
             big_bodies_come_back_whole
@@ -71,6 +75,7 @@ macro_rules! for_each_store_property {
             events_within_a_subtree_are_found_across_sparse_pages
             a_page_that_ends_with_the_last_event_says_so
             wakes_are_claimed_when_due_in_order_and_once
+            owned_wakes_are_named_by_job_once_they_should_be_done
             two_owners_never_claim_the_same_wake
             wakes_of_excepted_runs_are_left_alone
             wakes_are_claimed_by_job_and_kind

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
     model::{NodeRun, NodeRunState, NodeTypeRef, Run, RunEvent, RunEventType, RunState},
-    record::{Adopted, ChangeSet, EventRecord, Job, NodePath, NodeRecord, RunRecord, Wake},
+    record::{Adopted, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord, Unread, Wake},
     store::{EventPage, OutboxEntry, OutboxId, PageLimit, Recipient, Store, StoreError, Want},
     time::Timestamp,
 };
@@ -43,6 +43,7 @@ pub fn run(id: &str) -> RunRecord {
 /// at time 100. Its id is run and path.
 pub fn node(run: &str, path: &str) -> NodeRecord {
     NodeRecord {
+        unread: Unread::default(),
         node: NodeRun {
             created_at: Some(at(1)),
             ended_at: None,
@@ -74,6 +75,7 @@ pub fn node(run: &str, path: &str) -> NodeRecord {
         astray: false,
         side_effect: None,
         idempotent: false,
+        type_constraints: None,
         deadline: Some(at(500_000)),
         wake: Some(wake(Job::Dispatch, 100)),
     }
@@ -130,6 +132,7 @@ pub fn change(run: &str) -> ChangeSet {
         at: at(1),
         run: None,
         nodes: Vec::new(),
+        heads: Vec::new(),
         events: Vec::new(),
         attempts: Vec::new(),
         adopted: Adopted::default(),
@@ -149,6 +152,11 @@ pub fn start(id: &str) -> ChangeSet {
 /// A change of these nodes only.
 pub fn nodes(run: &str, nodes: Vec<NodeRecord>) -> ChangeSet {
     ChangeSet { nodes, ..change(run) }
+}
+
+/// A change of these heads only.
+pub fn heads(run: &str, heads: Vec<NodeHead>) -> ChangeSet {
+    ChangeSet { heads, ..change(run) }
 }
 
 /// A change of these events only.
@@ -176,6 +184,11 @@ impl Probe {
     pub async fn node(&self, run: &str, path: &str) -> Option<NodeRecord> {
         let id = NodeRunId::new(format!("{run}/{path}"));
         self.0.node_fetch(&id).await.expect("nodes can be fetched")
+    }
+
+    pub async fn head(&self, run: &str, path: &str) -> Option<NodeHead> {
+        let id = NodeRunId::new(format!("{run}/{path}"));
+        self.0.head_fetch(&id).await.expect("heads can be fetched")
     }
 
     pub async fn live(&self, run: &str, under: Option<&str>) -> Vec<String> {
@@ -214,7 +227,7 @@ impl Probe {
         owed
     }
 
-    pub async fn claim(&self, owner: &OwnerId, now: i64, limit: u32) -> Vec<NodeRecord> {
+    pub async fn claim(&self, owner: &OwnerId, now: i64, limit: u32) -> Vec<NodeHead> {
         self.0
             .wakes_claim(owner, at(now), &Want { limit, ..Want::default() })
             .await

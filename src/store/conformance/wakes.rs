@@ -8,7 +8,7 @@ use super::{Specimen, samples::*};
 use crate::{
     ids::{OwnerId, RunId},
     model::NodeKind,
-    record::{ChangeSet, Job, NodeRecord, Wake},
+    record::{ChangeSet, Job, NodeHead, NodeRecord, Wake},
     store::{Counts, StoreError, Want},
 };
 
@@ -16,7 +16,7 @@ fn me() -> OwnerId {
     "me".into()
 }
 
-fn paths(claimed: &[NodeRecord]) -> Vec<&str> {
+fn paths(claimed: &[NodeHead]) -> Vec<&str> {
     claimed.iter().map(|node| node.path.as_str()).collect()
 }
 
@@ -36,11 +36,39 @@ pub async fn wakes_are_claimed_when_due_in_order_and_once(specimen: Specimen) {
     for node in &first {
         assert_eq!(node.version, 2, "what was claimed has changed");
         assert_eq!(node.wake.as_ref().and_then(|wake| wake.owner.clone()), Some(me()));
-        assert_eq!(store.node("a", node.path.as_str()).await.as_ref(), Some(node));
+        assert_eq!(store.head("a", node.path.as_str()).await.as_ref(), Some(node));
     }
     assert_eq!(paths(&store.claim(&"you".into(), 40, 10).await), ["1.3", "1.1"]);
     assert!(store.claim(&me(), 40, 10).await.is_empty());
     assert_eq!(paths(&store.claim(&me(), 41, 10).await), ["1.4"]);
+}
+
+pub async fn owned_wakes_are_named_by_job_once_they_should_be_done(specimen: Specimen) {
+    let store = Probe(specimen.store);
+    let mine = |path: &str, job, micros| {
+        let wake = Wake { owner: Some(me()), ..wake(job, micros) };
+        NodeRecord { wake: Some(wake), ..node("a", path) }
+    };
+    let told = NodeRecord { wake: mine("1.3", Job::CancelExecutor, 20).wake, ..ended(node("a", "1.3")) };
+    let others = [node_due("a", "1.5", 5), node_owned("a", "1.6", &"you".into())];
+    let ours = [mine("1.1", Job::Dispatch, 10), mine("1.2", Job::Deadline, 400), told];
+    store.commit(nodes("a", ours.into_iter().chain(others).collect())).await;
+    let named = async |jobs: &[Job], since| {
+        let owned = store.0.wakes_owned(&me(), jobs, at(since)).await.expect("they can be listed");
+        let mut named: Vec<_> = owned
+            .into_iter()
+            .map(|wake| (wake.run_id.to_string(), wake.node_run_id.to_string(), wake.job))
+            .collect();
+        named.sort();
+        named
+    };
+    let name = |path: &str, job| ("a".to_owned(), format!("a/{path}"), job);
+    assert_eq!(named(&Job::ALL, 9).await, []);
+    let (first, told) = (name("1.1", Job::Dispatch), name("1.3", Job::CancelExecutor));
+    assert_eq!(named(&Job::ALL, 399).await, [first.clone(), told.clone()]);
+    assert_eq!(named(&Job::ALL, 400).await, [first, name("1.2", Job::Deadline), told.clone()]);
+    assert_eq!(named(&[Job::CancelExecutor], 400).await, [told]);
+    assert_eq!(named(&[], 400).await, []);
 }
 
 pub async fn two_owners_never_claim_the_same_wake(specimen: Specimen) {
@@ -71,7 +99,7 @@ pub async fn wakes_of_excepted_runs_are_left_alone(specimen: Specimen) {
         let except: Vec<RunId> = except.iter().map(|&run| run.into()).collect();
         let want = Want { except, limit: 10, ..Want::default() };
         let claimed = store.0.wakes_claim(&me, at(now), &want).await.expect("wake-ups can be claimed");
-        claimed.into_iter().map(|node| node.node.run_id.to_string()).collect::<Vec<_>>()
+        claimed.into_iter().map(|node| node.run_id.to_string()).collect::<Vec<_>>()
     };
     assert!(claim(15, &["big", "big\"]", "no such run"]).await.is_empty());
     assert_eq!(claim(25, &["big", "big\"]"]).await, ["small"]);
@@ -130,7 +158,9 @@ pub async fn a_claim_outdates_what_was_read_before(specimen: Specimen) {
     let claimed = store.claim(&me(), 1000, 1).await.remove(0);
     assert_eq!(store.refused(nodes("a", vec![ended(before)])).await, StoreError::Conflict);
     // And the other way round: whoever commits first takes it off the queue.
-    store.commit(nodes("a", vec![ended(claimed)])).await;
+    let read_after = store.node("a", "1").await.expect("stored");
+    assert_eq!(read_after.head(), claimed);
+    store.commit(nodes("a", vec![ended(read_after)])).await;
     assert!(store.claim(&me(), 1_000_000, 1).await.is_empty());
     // Both at once: one of them wins, whole.
     store.commit(start("b")).await;

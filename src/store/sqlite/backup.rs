@@ -55,11 +55,21 @@ impl Partial {
         Ok(Self(path))
     }
 
-    /// Nobody is told of it before the disk has it, under its name.
+    /// Reported only when the disk has it, under its name. What was made there
+    /// in the meantime is not replaced, as a renaming would do.
     fn keep_as(&self, target: &Path) -> io::Result<u64> {
         let file = File::open(&self.0)?;
         file.sync_all()?;
-        fs::rename(&self.0, target)?;
+        match fs::hard_link(&self.0, target) {
+            Ok(()) => {}
+            Err(failure) if failure.kind() == io::ErrorKind::AlreadyExists => return Err(failure),
+            // A file system without links: an empty file of our own takes the
+            // name first, and only that is replaced.
+            Err(_) => {
+                schema::private(target)?;
+                fs::rename(&self.0, target)?;
+            }
+        }
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(file.metadata()?.len())
@@ -68,7 +78,35 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // Mostly it has its new name by now.
+        // If it was kept, it has another name by now.
         let _kept = fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_meanwhile_is_not_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("copy.db");
+        let partial = Partial::make(&target).expect("a file");
+        fs::write(&partial.0, "the copy").expect("written");
+        // After the check, and before the copy gets its name.
+        fs::write(&target, "precious").expect("written");
+        let kept = partial.keep_as(&target);
+        assert_eq!(fs::read_to_string(&target).expect("there"), "precious");
+        assert_eq!(kept.expect_err("refused").kind(), io::ErrorKind::AlreadyExists);
+        drop(partial);
+        fs::remove_file(&target).expect("there");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is left behind");
+
+        let partial = Partial::make(&target).expect("a file");
+        fs::write(&partial.0, "the copy").expect("written");
+        assert_eq!(partial.keep_as(&target).expect("kept"), 8);
+        drop(partial);
+        assert_eq!(fs::read_to_string(&target).expect("there"), "the copy");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
     }
 }

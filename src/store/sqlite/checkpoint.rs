@@ -16,6 +16,8 @@ use std::{
 use rusqlite::Connection;
 use slog::{Logger, warn};
 
+use super::writer::Care;
+
 /// Pages (of 4 KiB) that wait to be copied before the thread is told.
 const COPY_AT: i64 = 1000;
 /// Pages in the log from which on it should start over.
@@ -66,10 +68,10 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(super) fn start(connection: Connection, log: Logger) -> io::Result<Self> {
+    pub(super) fn start(connection: Connection, care: &Care) -> io::Result<Self> {
         let (nudge, nudges) = mpsc::sync_channel(1);
-        let thread_log = log.clone();
-        let thread = thread::Builder::new().name("journal-checkpoints".into()).spawn(move || {
+        let (log, thread_log) = (care.log.clone(), care.log.clone());
+        let thread = care.thread("journal-checkpoints", move || {
             for () in nudges {
                 if let Err(e) = copy(&connection) {
                     warn!(thread_log, "cannot checkpoint the journal"; "error" => %e);

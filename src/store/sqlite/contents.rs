@@ -33,10 +33,15 @@ impl View {
     /// Opens a file that must be a journal, and not of a newer program.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         let at = At(path);
-        // SQLite does not say what the matter is with a file that it cannot open.
-        fs::File::open(path).map_err(|e| at.io(e))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(|e| at.sqlite(&e))?;
+        let connection = Connection::open_with_flags(path, flags).map_err(|failure| {
+            // SQLite does not say what the matter is with a file that it cannot
+            // open. (If it can, it alone opens it: see `schema::Lock`.)
+            match fs::File::open(path) {
+                Err(e) => at.io(e),
+                Ok(_) => at.sqlite(&failure),
+            }
+        })?;
         if schema::is_new(&connection, at)? {
             return Err(at.corrupt("there is nothing in it".into()));
         }

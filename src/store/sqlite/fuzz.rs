@@ -4,14 +4,18 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::rows::{NodeRow, RunRow, WakeColumns, from_json};
+use super::rows::{HeadRow, NodeRow, Payload, Payloads, RunRow, WakeColumns, from_json};
 use crate::{
-    model::fuzz::{any_json, broken, nearly},
+    model::{
+        NodeRunState,
+        fuzz::{any_json, broken, nearly},
+    },
     record::{AttemptOutcome, AttemptRecord, NodeRecord, RunRecord},
     store::{
         StoreError,
         conformance::{at, node, run},
     },
+    time::Timestamp,
 };
 
 fn body(record: &impl serde::Serialize) -> Value {
@@ -22,9 +26,28 @@ fn run_row(body: String, version: i64) -> RunRow {
     RunRow { run_id: "r".into(), version, terminal: false, deadline: None, body }
 }
 
-fn node_row(body: String, version: i64, wake: Option<WakeColumns>) -> NodeRow {
-    let (node_run_id, run_id) = ("n".into(), "r".into());
-    NodeRow { node_run_id, run_id, version, path: "1".into(), terminal: false, wake, body }
+fn head_row(version: i64, state: String, wake: Option<WakeColumns>) -> HeadRow {
+    HeadRow {
+        node_run_id: "n".into(),
+        run_id: "r".into(),
+        version,
+        path: "1".into(),
+        terminal: false,
+        kind: None,
+        state: Some(state),
+        started_at: None,
+        ended_at: Some(7),
+        attempt: 0,
+        astray: false,
+        deadline: None,
+        wake,
+    }
+}
+
+fn node_row(body: String, payload: Option<String>, version: i64, wake: Option<WakeColumns>) -> NodeRow {
+    let payloads = Payloads { inputs: payload.clone().map(Payload::Stored), ..Payloads::default() };
+    let apart = i64::from(payload.is_some());
+    NodeRow { head: head_row(version, "queued".into(), wake), body, apart, payloads }
 }
 
 fn attempt() -> AttemptRecord {
@@ -48,11 +71,11 @@ fn bodies() -> impl Strategy<Value = String> {
 }
 
 /// The columns of a wake-up: job, time, owner, tries.
-type Columns = (String, i64, Option<String>, u32);
+type Columns = (String, i64, Option<String>, i64);
 
 fn columns() -> impl Strategy<Value = Option<Columns>> {
     let job = prop_oneof![Just("dispatch".to_owned()), Just("deadline".to_owned()), ".{0,8}"];
-    proptest::option::of((job, any::<i64>(), proptest::option::of(".{0,4}"), any::<u32>()))
+    proptest::option::of((job, any::<i64>(), proptest::option::of(".{0,4}"), -1..1_i64 << 33))
 }
 
 /// What was read is written and read again: it is the same. What was not is
@@ -79,17 +102,47 @@ proptest! {
     }
 
     #[test]
-    fn a_node_row_is_a_node_or_damaged(body in bodies(), version in any::<i64>(), columns in columns()) {
+    fn a_node_row_is_a_node_or_damaged(
+        body in bodies(),
+        payload in proptest::option::of(bodies()),
+        version in any::<i64>(),
+        columns in columns(),
+    ) {
         let wake =
             columns.clone().map(|(job, at, owner, tries)| WakeColumns { job, at, owner, tries });
-        let read = node_row(body, version, wake).decode();
+        let read = node_row(body, payload, version, wake).decode();
         if let (Ok(node), Some((job, at, owner, tries))) = (&read, columns) {
             let wake = node.wake.as_ref().unwrap();
-            prop_assert_eq!((wake.job.as_str(), wake.at.as_micros(), wake.tries), (&*job, at, tries));
+            let at = Timestamp::from_micros(at);
+            prop_assert_eq!((wake.job.as_str(), wake.at, i64::from(wake.tries)), (&*job, at, tries));
             prop_assert_eq!(wake.owner.as_ref().map(|owner| owner.as_str()), owner.as_deref());
         }
+        // What the columns say counts, whatever the body says.
+        if let Ok(node) = &read {
+            prop_assert_eq!((node.node.state, node.node.ended_at), (NodeRunState::Queued, Some(at(7))));
+        }
         let read = read.map(|node| NodeRecord { wake: None, ..node });
-        check::<NodeRecord>(read, |body| node_row(body, version, None).decode())?;
+        check::<NodeRecord>(read, |body| node_row(body, None, version, None).decode())?;
+    }
+
+    #[test]
+    fn a_head_row_is_a_head_or_damaged(
+        version in any::<i64>(),
+        (state, kind) in ("queued|running|failed|.{0,8}", proptest::option::of("atomic|composite|.{0,8}")),
+        attempt in any::<i64>(),
+        columns in columns(),
+    ) {
+        let wake = columns.map(|(job, at, owner, tries)| WakeColumns { job, at, owner, tries });
+        let row = HeadRow { kind: kind.clone(), attempt, ..head_row(version, state.clone(), wake) };
+        match row.decode() {
+            Ok(head) => {
+                prop_assert_eq!((head.state.to_string(), head.is_terminal()), (state, false));
+                prop_assert_eq!(head.kind.map(|kind| kind.to_string()), kind);
+                prop_assert_eq!((i64::from(head.attempt), head.version as i64), (attempt, version));
+            }
+            Err(StoreError::Damaged(_)) => {}
+            Err(other) => prop_assert!(false, "{}", other),
+        }
     }
 
     #[test]

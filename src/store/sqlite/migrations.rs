@@ -10,7 +10,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
 /// What brings the schema from one version to the next; the first makes it.
 /// Never change one that was released: append another.
-const MIGRATIONS: [&str; 4] = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4];
+const MIGRATIONS: [&str; 5] = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5];
 
 /// The schema that this program works with.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
@@ -143,6 +143,66 @@ const SCHEMA_4: &str = "
         times       INTEGER NOT NULL CHECK (times > 0),
         PRIMARY KEY (run_id, node_run_id)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// Heads of node runs, and what they carry.
+///
+/// - What cascades, claims and sweeps need of a node run stands in columns, so
+///   that they read no bodies. `state` and `ended_at` are changed there alone:
+///   what the body says about them is as old as the body. Of a body that cannot
+///   be read, the head says what the wake-up tells; the columns that nothing
+///   tells stay empty.
+/// - Large inputs and outputs are rows of their own (`apart`: 1 inputs, 2
+///   outputs): what changes in a node run mostly leaves them as they are. Those
+///   of older schemas stay in their bodies until the node run is next written.
+/// - Free wake-ups are found for one job and one kind of nodes at a time, in
+///   their order, and still without those of certain runs from the index alone:
+///   what waits for an executor is in the way of nothing else.
+/// - The columns are added in place: to write the table anew would need as
+///   much room again, which a journal near its limit does not have.
+const SCHEMA_5: &str = "
+    ALTER TABLE node_runs ADD COLUMN kind TEXT CHECK (kind IN ('atomic', 'composite'));
+    ALTER TABLE node_runs ADD COLUMN state TEXT CONSTRAINT what_is_over_has_ended CHECK (
+        state IN ('queued', 'assigned', 'running', 'succeeded', 'failed', 'canceled')
+        AND (terminal = 1) = (state IN ('succeeded', 'failed', 'canceled')));
+    ALTER TABLE node_runs ADD COLUMN started_at INTEGER;
+    ALTER TABLE node_runs ADD COLUMN ended_at INTEGER;
+    ALTER TABLE node_runs ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0);
+    ALTER TABLE node_runs ADD COLUMN astray INTEGER NOT NULL DEFAULT 0 CHECK (astray IN (0, 1));
+    ALTER TABLE node_runs ADD COLUMN deadline INTEGER;
+    ALTER TABLE node_runs ADD COLUMN apart INTEGER NOT NULL DEFAULT 0 CHECK (apart BETWEEN 0 AND 3);
+
+    UPDATE node_runs SET
+        kind = CASE WHEN body ->> '$.node.kind' IN ('atomic', 'composite') THEN body ->> '$.node.kind' END,
+        state = CASE
+            WHEN terminal = 1 AND body ->> '$.node.state' IN ('succeeded', 'failed', 'canceled')
+              OR terminal = 0 AND body ->> '$.node.state' IN ('queued', 'assigned', 'running')
+            THEN body ->> '$.node.state' END,
+        started_at = unixepoch(substr(body ->> '$.node.started_at', 1, 19)) * 1000000
+                   + CAST(substr(body ->> '$.node.started_at', 21, 6) AS INTEGER),
+        ended_at = unixepoch(substr(body ->> '$.node.ended_at', 1, 19)) * 1000000
+                 + CAST(substr(body ->> '$.node.ended_at', 21, 6) AS INTEGER),
+        attempt = CASE WHEN json_type(body, '$.attempt') = 'integer'
+                        AND body ->> '$.attempt' BETWEEN 0 AND 4294967295
+                  THEN body ->> '$.attempt' ELSE 0 END,
+        astray = coalesce(json_type(body, '$.astray') = 'true', 0),
+        deadline = unixepoch(substr(body ->> '$.deadline', 1, 19)) * 1000000
+                 + CAST(substr(body ->> '$.deadline', 21, 6) AS INTEGER)
+    WHERE json_valid(body);
+    UPDATE node_runs
+    SET state = CASE WHEN terminal = 1 THEN 'failed' WHEN wake_job = 'deadline' THEN 'running' ELSE 'queued' END
+    WHERE state IS NULL;
+
+    DROP INDEX wakes_free;
+    CREATE INDEX wakes_free ON node_runs (wake_job, kind, wake_at, run_id)
+        WHERE wake_owner IS NULL AND wake_at IS NOT NULL;
+
+    CREATE TABLE node_payloads (
+        node_run_id TEXT NOT NULL,
+        member      TEXT NOT NULL CHECK (member IN ('inputs', 'outputs')),
+        content     TEXT NOT NULL,
+        PRIMARY KEY (node_run_id, member)
+    ) STRICT;
 ";
 
 /// A step that failed. The file has the schema that it had before it.

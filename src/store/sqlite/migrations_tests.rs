@@ -10,7 +10,8 @@
 //! | `queued` | its node waits for room at the executor |
 //! | `composite` | its composite is at work, with a child that is queued |
 //!
-//! From schema 2 on there is a secret; in 3 all is owed to the JARVIS stores.
+//! From schema 2 on there is a secret; from 3 on all is owed to the JARVIS
+//! stores.
 //! Time limits are a hundred years, so that nothing is overdue.
 
 use std::{collections::BTreeSet, path::Path};
@@ -21,13 +22,18 @@ use super::{
     tests::{Directory, open, raw, try_open},
     *,
 };
-use crate::{model::RunEvent, store::conformance::at};
+use crate::{
+    model::{NodeRunState, RunEvent},
+    record::NodeRecord,
+    store::conformance::at,
+};
 
 /// Of schemas 1, 2 and so on.
-const JOURNALS: [&str; 3] = [
+const JOURNALS: [&str; 4] = [
     include_str!("../../../tests/journals/schema-1.sql"),
     include_str!("../../../tests/journals/schema-2.sql"),
     include_str!("../../../tests/journals/schema-3.sql"),
+    include_str!("../../../tests/journals/schema-4.sql"),
 ];
 
 const RUNS: [&str; 6] = ["at-executor", "canceled", "composite", "finished", "lost", "queued"];
@@ -51,7 +57,10 @@ fn everything(path: &Path, schema: usize) -> Vec<Vec<Vec<Value>>> {
     let connection = raw(path);
     let mut tables = vec![
         ("runs", "run_id, version, terminal, deadline, body"),
-        ("node_runs", NodeRow::COLUMNS),
+        (
+            "node_runs",
+            "node_run_id, run_id, version, path, terminal, wake_job, wake_at, wake_owner, wake_tries, body",
+        ),
         ("events", "run_id, seq, path, body"),
         ("attempts", "node_run_id, attempt, body"),
     ];
@@ -95,6 +104,14 @@ async fn journals_of_every_schema_come_up_to_date_with_all_that_is_in_them() {
             let record = store.run_fetch(&run.into()).await.expect("readable").expect("there");
             let root = record.run.root_node_run_id;
             assert!(store.node_fetch(&root).await.expect("readable").is_some(), "{schema}: {run}");
+        }
+        // Each head says what its record said, before there were heads.
+        for row in rows(&raw(&path), "node_runs", "node_run_id, body") {
+            let [Value::Text(id), Value::Text(body)] = row.as_slice() else { panic!("{row:?}") };
+            let said: NodeRecord = serde_json::from_str(body).expect("a record");
+            let head = store.head_fetch(&id.as_str().into()).await.expect("readable").expect("there");
+            let said = NodeHead { version: head.version, wake: head.wake.clone(), ..said.head() };
+            assert_eq!(head, said, "schema {schema}");
         }
         let counts = store.counts(at(i64::MAX)).await.expect("readable");
         assert_eq!((counts.runs_live, counts.nodes_live, counts.parked), (3, 4, 0), "schema {schema}");
@@ -141,25 +158,77 @@ async fn a_run_whose_events_cannot_be_read_does_not_stop_a_migration() {
     assert!(store.run_fetch(&"finished".into()).await.expect("readable").is_some());
 }
 
+/// Bodies that are no JSON, or say something that cannot be: their nodes have
+/// heads all the same, by what their columns tell.
+#[tokio::test]
+async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_migration() {
+    let directory = Directory::new();
+    let damages = [
+        "'{'",
+        "'[]'",
+        "'{\"node\":{\"state\":\"ended\",\"kind\":7,\"started_at\":[],\"ended_at\":\"never\"},\"attempt\":\"x\"}'",
+        "json_set(body, '$.attempt', 1e300, '$.astray', 'no', '$.deadline', '+33658-09-27T01:46:40.000000Z')",
+        "json_set(body, '$.attempt', -1, '$.node.kind', json('{}'), '$.node.state', 'succeeded')",
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        let path = directory.file(&format!("{number}.db"));
+        load(&path, JOURNALS[3]);
+        raw(&path)
+            .execute_batch(&format!(
+                "PRAGMA ignore_check_constraints = on; UPDATE node_runs SET body = {damage}"
+            ))
+            .expect("damaged");
+        let store = open(path.clone());
+        let live = store.nodes_live(&"composite".into(), None).await.expect("readable");
+        let states: Vec<_> = live.iter().map(|head| (head.path.as_str(), head.state, head.attempt)).collect();
+        let [("1.2", NodeRunState::Queued, 0), ("1", NodeRunState::Running, 0 | 1)] = states.as_slice()
+        else {
+            panic!("{damage}: {states:?}")
+        };
+        // Whatever it is, it can be ended, and told.
+        let claimed = store
+            .wakes_claim(&"me".into(), at(i64::MAX), &Want { limit: 10, ..Want::default() })
+            .await
+            .expect("claimed");
+        assert_eq!(claimed.len(), 3, "{damage}: {claimed:?}");
+        let run = store.run_fetch(&"composite".into()).await.expect("readable").expect("there");
+        let live = store.nodes_live(&"composite".into(), None).await.expect("readable");
+        let over = live.into_iter().map(|head| NodeHead {
+            state: NodeRunState::Canceled,
+            ended_at: Some(at(7)),
+            wake: None,
+            ..head
+        });
+        store
+            .commit(ChangeSet {
+                heads: over.collect(),
+                ..crate::store::conformance::change(run.id().as_str())
+            })
+            .await
+            .expect("ended");
+        assert_eq!(store.nodes_live(&"composite".into(), None).await, Ok(Vec::new()));
+    }
+}
+
 #[tokio::test]
 async fn a_step_that_fails_half_way_leaves_the_journal_as_it_was() {
     let directory = Directory::new();
     let path = directory.file("j.db");
-    load(&path, JOURNALS[2]);
+    load(&path, JOURNALS[3]);
     // What the last step makes at its end is there already.
-    raw(&path).execute_batch("CREATE TABLE parked (x)").expect("a table");
-    let (before, looked) = (everything(&path, 3), shape(&path));
+    raw(&path).execute_batch("CREATE TABLE node_payloads (x)").expect("a table");
+    let (before, looked) = (everything(&path, 4), shape(&path));
     for _ in 0..2 {
         let error = try_open(path.clone()).err().expect("it fails");
         let text = error.to_string();
         assert!(
-            text.contains("it has schema 3 and cannot be given the next") && text.contains("parked"),
+            text.contains("it has schema 4 and cannot be given the next") && text.contains("node_payloads"),
             "{text}"
         );
-        assert_eq!((everything(&path, 3), shape(&path)), (before.clone(), looked.clone()));
-        assert_eq!(rows(&raw(&path), "pragma_user_version", "user_version, 0")[0][0], Value::Integer(3));
+        assert_eq!((everything(&path, 4), shape(&path)), (before.clone(), looked.clone()));
+        assert_eq!(rows(&raw(&path), "pragma_user_version", "user_version, 0")[0][0], Value::Integer(4));
     }
-    raw(&path).execute_batch("DROP TABLE parked").expect("taken away");
+    raw(&path).execute_batch("DROP TABLE node_payloads").expect("taken away");
     drop(open(path.clone()));
-    assert_eq!(everything(&path, 3), before);
+    assert_eq!(everything(&path, 4), before);
 }

@@ -9,6 +9,9 @@
 //! ```
 //!
 //! - `schema`: opening and checking the file.
+//! - `access`: where reads and writes run: as above, or all in the caller.
+//! - `memory`: a journal in memory, for simulations: the same schema,
+//!   statements, groups and memory of what is recent, without threads.
 //! - `migrations`: what it looks like, and how it came to look like that.
 //! - `rows`: records to rows and back, in the caller's task.
 //! - `writer`: the one thread that writes, and its groups.
@@ -16,22 +19,29 @@
 //! - `checkpoint`: keeps the write-ahead log short, off the commit path.
 //! - `parking`: what fails again and again.
 //! - `prune`: forgets finished runs.
+//! - `space`: how full the file may be, and what the last of it is for.
+//! - `debts`: that the JARVIS stores are owed what is decided.
 //! - `recent`: what was committed lately, so that it need not be read.
 //! - `read`: the pool and the statements that read.
 //! - `error`: what SQLite says, in our words.
 //! - `contents`, `backup`, `check`, `compact`: for the command `journal`.
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only
-//! one process may: it holds `<file>.lock`. Others may look (`contents`).
+//! one process may: it has locked the file, and `<file>.lock`. Others may look
+//! (`contents`).
 
+mod access;
 mod backup;
 mod check;
 mod checkpoint;
 mod compact;
 mod contents;
+mod debts;
 mod error;
 #[cfg(test)]
 mod fuzz;
+#[cfg(any(test, feature = "test-util"))]
+pub mod memory;
 mod migrations;
 #[cfg(test)]
 mod migrations_tests;
@@ -41,6 +51,7 @@ mod read;
 mod recent;
 mod rows;
 mod schema;
+mod space;
 #[cfg(test)]
 pub(super) mod tests;
 mod write;
@@ -50,41 +61,53 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use slog::{Logger, error, info, o};
+use tokio::sync::Semaphore;
 
+use self::{
+    access::{Reads, Writes},
+    read::Readers,
+    recent::Recent,
+    rows::{ChangeRows, HeadRow, WantRow},
+    schema::Lock,
+    space::Space,
+    writer::{Care, Writer},
+};
 pub use self::{
     backup::backup,
     check::{Problems, Report, check},
     compact::{Compacted, compact},
     contents::Contents,
-};
-use self::{
-    read::Readers,
-    recent::Recent,
-    rows::{ChangeRows, NodeRow, WantRow},
-    schema::Lock,
-    writer::Writer,
+    debts::{Owing, WithoutStores},
+    schema::folder_exists,
 };
 use super::{
-    Counts, EventPage, OpenError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Store, StoreError, Want,
+    Counts, EventPage, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Room, Store,
+    StoreError, Want,
 };
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
-    record::{AttemptRecord, ChangeSet, NodePath, NodeRecord, RunRecord},
+    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
+    tasks::Fatal,
     time::Timestamp,
 };
 
-/// How long a record that cannot be read is left alone: somebody has to look
-/// at it.
+/// How long a head that cannot be read is left alone: somebody has to look at
+/// it.
 const UNREADABLE: Duration = Duration::from_secs(3600);
+
+/// Reads that may be long, at a time: each has a connection, which is two or
+/// three open files, and a thread. More wait for their turn.
+const LONG_READS: usize = 16;
 
 /// How to open the journal.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
-    /// The file. It and its directory are made if they are missing; beside it
+    /// The file. It is made if it is missing, its folder is not; beside it
     /// live `-wal`, `-shm` and `.lock`.
     pub path: PathBuf,
     /// The file does not grow beyond this: what does not fit is refused with
-    /// [`StoreError::Full`]. The write-ahead log comes on top (some 20 MB under
+    /// [`StoreError::Full`]. The last of it is kept for what ends work: new Runs
+    /// and NodeRuns are refused earlier, with [`StoreError::Reserved`]. The write-ahead log comes on top (some 20 MB under
     /// steady load).
     pub max_bytes: Option<u64>,
     /// Note what is owed to the JARVIS stores.
@@ -97,12 +120,18 @@ pub struct SqliteStore {
     // The order is the order in which they are dropped: the writer after the
     // readers, since only the last to close the file, if it may write, brings
     // the log over to it; the lock goes last.
-    readers: Arc<Readers>,
-    writer: Writer,
+    readers: Reads,
+    writer: Writes,
     recent: Recent,
     outbox: bool,
+    /// `None`: the file may grow.
+    space: Option<Arc<Space>>,
+    fatal: Fatal,
+    /// For messages.
+    path: String,
     log: Logger,
-    _lock: Lock,
+    /// None: it is in memory.
+    _lock: Option<Lock>,
 }
 
 impl SqliteStore {
@@ -112,11 +141,61 @@ impl SqliteStore {
         let opened = schema::open(&options)?;
         let failed = |reason: String| OpenError::Io { path: opened.path.display().to_string(), reason };
         let checkpoints = schema::connect_again(&opened.path).map_err(|e| failed(e.to_string()))?;
-        let writer = Writer::start(opened.connection, checkpoints, log.clone())
+        let shown = options.path.display().to_string();
+        let (path, connection) = (opened.path.clone(), &opened.connection);
+        let space =
+            Space::of(connection, options.max_bytes, path, log.clone()).map_err(|e| failed(e.to_string()))?;
+        let fatal = Fatal::default();
+        let care = Care { space: space.clone(), fatal: fatal.clone(), log: log.clone() };
+        let writer = Writer::start(opened.connection, checkpoints, care)
             .map_err(|e| failed(format!("cannot start a thread: {e}")))?;
         info!(log, "journal opened"; "path" => %opened.path.display(), "new" => opened.new);
-        let readers = Arc::new(Readers::new(opened.path));
-        Ok(Self { writer, readers, recent: Recent::new(), outbox: options.outbox, log, _lock: opened.lock })
+        let readers = Reads::Pool {
+            readers: Arc::new(Readers::new(opened.path)),
+            turns: Arc::new(Semaphore::new(LONG_READS)),
+        };
+        Ok(Self {
+            readers,
+            writer: Writes::Thread(writer),
+            recent: Recent::new(),
+            outbox: options.outbox,
+            space,
+            fatal,
+            path: shown,
+            log,
+            _lock: Some(opened.lock),
+        })
+    }
+
+    /// For a server with JARVIS stores: the journal remembers that it owes them
+    /// every change.
+    pub async fn with_stores(&self) -> Result<(), StoreError> {
+        self.writer.run(debts::remember).await
+    }
+
+    /// For a server without: what it does if there were some.
+    pub async fn without_stores(&mut self, then: WithoutStores) -> Result<Owing, OpenError> {
+        let failed = |e: StoreError| OpenError::Io { path: self.path.clone(), reason: e.to_string() };
+        let Some(entries) = self.read_aside(debts::owed).await.map_err(failed)? else {
+            return Ok(Owing::Nothing);
+        };
+        match then {
+            WithoutStores::Refuse => Err(OpenError::Owes { path: self.path.clone(), entries }),
+            WithoutStores::Owe => {
+                self.outbox = true;
+                Ok(Owing::Everything)
+            }
+            WithoutStores::Forget => {
+                self.writer.run(debts::forget).await.map_err(failed)?;
+                Ok(Owing::Forgotten(entries))
+            }
+        }
+    }
+
+    /// Declared when a thread of the journal has ended that should not have:
+    /// nothing can be written from then on, and only another process can help.
+    pub fn fatal(&self) -> &Fatal {
+        &self.fatal
     }
 
     /// Before a commit: what it changes is not remembered while it is under
@@ -128,6 +207,9 @@ impl SqliteStore {
         for node in &change.nodes {
             self.recent.forget_node(node.id());
         }
+        for head in &change.heads {
+            self.recent.forget_node(&head.node_run_id);
+        }
         if !change.events.is_empty() {
             self.recent.expect_events(&change.run_id);
         }
@@ -135,14 +217,22 @@ impl SqliteStore {
 
     /// After a commit: what it wrote.
     fn remember(&self, change: ChangeSet, rows: &ChangeRows) {
-        let ChangeSet { run_id, at: _, run, nodes, events, attempts: _, adopted: _ } = change;
+        let ChangeSet { run_id, at: _, run, nodes, heads, events, attempts: _, adopted: _ } = change;
         if let (Some(mut run), Some(row)) = (run, &rows.run) {
             run.version += 1;
             self.recent.remember_run(run, row.body.len());
         }
         for (mut node, row) in nodes.into_iter().zip(&rows.nodes) {
+            if node.unread.any() {
+                self.recent.forget_node(node.id());
+                continue;
+            }
             node.version += 1;
-            self.recent.remember_node(node, row.body.len());
+            self.recent.remember_node(node, row.body.len() + row.payloads.bytes());
+        }
+        // Of these only the head is known.
+        for head in heads {
+            self.recent.forget_node(&head.node_run_id);
         }
         let events = events.into_iter().zip(&rows.events).map(|(event, row)| recent::Event {
             seq: event.event.seq,
@@ -154,12 +244,12 @@ impl SqliteStore {
 
     /// What can be read of these. One that cannot must not stop all the others:
     /// it is put aside, so that it is not met again and again, and reported.
-    async fn readable(&self, rows: Vec<NodeRow>, now: Timestamp) -> Vec<NodeRecord> {
-        let mut records = Vec::with_capacity(rows.len());
+    async fn readable(&self, rows: Vec<HeadRow>, now: Timestamp) -> Vec<NodeHead> {
+        let mut heads = Vec::with_capacity(rows.len());
         for row in rows {
             let damage = match row.decode() {
-                Ok(record) => {
-                    records.push(record);
+                Ok(head) => {
+                    heads.push(head);
                     continue;
                 }
                 Err(damage) => damage,
@@ -172,7 +262,7 @@ impl SqliteStore {
                     "error" => %failure);
             }
         }
-        records
+        heads
     }
 
     fn forget_parked(&self, item: &Parked) {
@@ -183,16 +273,21 @@ impl SqliteStore {
     }
 
     /// A read that may be long: it must not hold up the other tasks of this
-    /// runtime thread.
+    /// runtime thread, nor take a connection from the short ones. (Those hold
+    /// theirs without waiting for anything, so they are as many as the runtime
+    /// has threads.)
     async fn read_aside<T: Send + 'static>(
         &self,
         read: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let readers = Arc::clone(&self.readers);
-        tokio::task::spawn_blocking(move || readers.with(read))
-            .await
-            .map_err(|e| StoreError::Failed(format!("a read was cut short: {e}")))?
+        self.readers.aside(read).await
     }
+}
+
+/// Makes something that has to be seen to, rather than seeing to what there is.
+fn is_new_work(change: &ChangeSet) -> bool {
+    change.run.as_ref().is_some_and(|run| run.version == 0)
+        || change.nodes.iter().any(|node| node.version == 0)
 }
 
 // Fetches by key are done right here: a few microseconds, mostly from memory,
@@ -200,11 +295,21 @@ impl SqliteStore {
 // grows with the data goes through `read_aside`.
 #[async_trait]
 impl Store for SqliteStore {
-    async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, StoreError> {
-        let rows = Arc::new(ChangeRows::encode(&change)?);
+    async fn commit(&self, mut change: ChangeSet) -> Result<Option<OutboxId>, StoreError> {
+        let rows = Arc::new(ChangeRows::encode(&mut change)?);
         self.forget(&change);
         let (written, outbox) = (Arc::clone(&rows), self.outbox);
-        let committed = self.writer.run(move |connection| write::commit(connection, &written, outbox)).await;
+        let space = self.space.clone().filter(|_| is_new_work(&change));
+        let work = move |connection: &_| match &space {
+            None => write::commit(connection, &written, outbox),
+            Some(space) => {
+                let before = space::pages_used(connection)?;
+                let committed = write::commit(connection, &written, outbox)?;
+                space.admit(connection, before)?;
+                Ok(committed)
+            }
+        };
+        let committed = self.writer.run(work).await;
         match committed {
             Ok(last) => {
                 self.remember(change, &rows);
@@ -217,6 +322,10 @@ impl Store for SqliteStore {
                 Err(failure)
             }
         }
+    }
+
+    fn room(&self) -> Room {
+        self.space.as_ref().map_or(Room::Enough, |space| space.room())
     }
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
@@ -233,7 +342,21 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+        match self.recent.node(node) {
+            Some(found) => Ok(Some(found)),
+            None => self.readers.with(|connection| read::node_bare(connection, node)),
+        }
+    }
+
+    async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
+        match self.recent.head(node) {
+            Some(found) => Ok(Some(found)),
+            None => self.readers.with(|connection| read::head(connection, node)),
+        }
+    }
+
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, StoreError> {
         let (run, under) = (run.clone(), under.cloned());
         self.read_aside(move |connection| read::nodes_live(connection, &run, under.as_ref())).await
     }
@@ -261,7 +384,7 @@ impl Store for SqliteStore {
         owner: &OwnerId,
         now: Timestamp,
         want: &Want,
-    ) -> Result<Vec<NodeRecord>, StoreError> {
+    ) -> Result<Vec<NodeHead>, StoreError> {
         let want = WantRow::encode(want)?;
         // Mostly nothing is due, and then nobody has to wait for the writer.
         if !self.readers.with(|connection| read::wake_is_due(connection, now, &want))? {
@@ -278,10 +401,15 @@ impl Store for SqliteStore {
         Ok(self.readable(claimed, now).await)
     }
 
-    async fn wakes_owned(&self, owner: &OwnerId, since: Timestamp) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn wakes_owned(
+        &self,
+        owner: &OwnerId,
+        jobs: &[Job],
+        since: Timestamp,
+    ) -> Result<Vec<OwnedWake>, StoreError> {
+        let jobs = rows::to_json(&jobs.iter().map(|job| job.as_str()).collect::<Vec<_>>())?;
         let owner = owner.clone();
-        let owned = self.read_aside(move |connection| read::wakes_owned(connection, &owner, since)).await?;
-        Ok(self.readable(owned, since).await)
+        self.read_aside(move |connection| read::wakes_owned(connection, &owner, &jobs, since)).await
     }
 
     async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {

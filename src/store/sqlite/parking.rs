@@ -10,7 +10,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::rows::NodeRow;
+use super::rows::HeadRow;
 use crate::{
     ids::{NodeRunId, RunId},
     store::{Parked, StoreError},
@@ -96,8 +96,8 @@ pub(super) fn list(connection: &Connection, limit: u32) -> Result<Vec<(Parked, u
     Ok(items.collect::<Result<_, _>>()?)
 }
 
-/// A wake-up whose record cannot be read.
-pub(super) fn unreadable(row: &NodeRow, error: &StoreError, since: Timestamp, until: Timestamp) -> Parked {
+/// A wake-up whose head cannot be read.
+pub(super) fn unreadable(row: &HeadRow, error: &StoreError, since: Timestamp, until: Timestamp) -> Parked {
     Parked {
         run_id: row.run_id.clone(),
         node_run_id: Some(row.node_run_id.clone()),

@@ -75,8 +75,9 @@ pub(super) fn run_prune(
         return Ok(None);
     }
     let mut rows = 0;
-    // The attempts first: it is the nodes that say whose they are.
+    // What belongs to nodes first: it is the nodes that say whose it is.
     for sql in [
+        "DELETE FROM node_payloads WHERE node_run_id IN (SELECT node_run_id FROM node_runs WHERE run_id = ?)",
         "DELETE FROM attempts WHERE node_run_id IN (SELECT node_run_id FROM node_runs WHERE run_id = ?)",
         "DELETE FROM events WHERE run_id = ?",
         "DELETE FROM parked WHERE run_id = ?",

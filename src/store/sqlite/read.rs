@@ -7,13 +7,19 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Statement, params};
 
-use super::rows::{NodeRow, RunRow, WantRow, from_json, integer, natural};
+use super::{
+    rows::{self, HeadRow, NodeRow, RunRow, WantRow, from_json, integer, natural},
+    schema,
+};
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
-    record::{AttemptRecord, NodePath, NodeRecord, RunRecord},
-    store::{Counts, EventPage, OutboxEntry, OutboxId, OutboxPage, Owed, PageLimit, Recipient, StoreError},
+    record::{AttemptRecord, NodeHead, NodePath, NodeRecord, RunRecord},
+    store::{
+        Counts, EventPage, OutboxEntry, OutboxId, OutboxPage, Owed, OwnedWake, PageLimit, Recipient,
+        StoreError,
+    },
     time::Timestamp,
 };
 
@@ -58,6 +64,7 @@ impl Readers {
     fn connect(&self) -> Result<Connection, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
+        schema::set_up(&connection)?;
         connection.pragma_update(None, "query_only", true)?;
         Ok(connection)
     }
@@ -73,9 +80,29 @@ pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<RunReco
 }
 
 pub(super) fn node(connection: &Connection, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+    let (head, content) = (HeadRow::COLUMNS, NodeRow::CONTENT);
     connection
-        .prepare_cached(&format!("SELECT {} FROM node_runs WHERE node_run_id = ?", NodeRow::COLUMNS))?
+        .prepare_cached(&format!("SELECT {head}, {content} FROM node_runs WHERE node_run_id = ?"))?
         .query_row([node.as_str()], NodeRow::read)
+        .optional()?
+        .map(|row| row.decode())
+        .transpose()
+}
+
+pub(super) fn node_bare(connection: &Connection, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+    let (head, content) = (HeadRow::COLUMNS, NodeRow::BARE);
+    connection
+        .prepare_cached(&format!("SELECT {head}, {content} FROM node_runs WHERE node_run_id = ?"))?
+        .query_row([node.as_str()], NodeRow::read_bare)
+        .optional()?
+        .map(|row| row.decode())
+        .transpose()
+}
+
+pub(super) fn head(connection: &Connection, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
+    connection
+        .prepare_cached(&format!("SELECT {} FROM node_runs WHERE node_run_id = ?", HeadRow::COLUMNS))?
+        .query_row([node.as_str()], HeadRow::read)
         .optional()?
         .map(|row| row.decode())
         .transpose()
@@ -85,27 +112,28 @@ pub(super) fn nodes_live(
     connection: &Connection,
     run: &RunId,
     under: Option<&NodePath>,
-) -> Result<Vec<NodeRecord>, StoreError> {
-    let columns = NodeRow::COLUMNS;
+) -> Result<Vec<NodeHead>, StoreError> {
     // Left to choose, SQLite takes the index of all nodes of a run.
     let live = format!(
-        "SELECT {columns} FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0"
+        "SELECT {} FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0",
+        HeadRow::COLUMNS
     );
-    let rows = match under {
-        None => connection
-            .prepare_cached(&live)?
-            .query_map([run.as_str()], NodeRow::read)?
-            .collect::<Result<Vec<_>, _>>()?,
+    let mut nodes = match under {
+        None => heads(&mut *connection.prepare_cached(&live)?, [run.as_str()])?,
         // A range of the index rather than LIKE: `/` is what follows `.`, so
         // these are the paths that begin with "<path>.", whatever is in it.
-        Some(path) => connection
-            .prepare_cached(&format!("{live} AND path > ?2 || '.' AND path < ?2 || '/'"))?
-            .query_map([run.as_str(), path.as_str()], NodeRow::read)?
-            .collect::<Result<Vec<_>, _>>()?,
+        Some(path) => heads(
+            &mut *connection.prepare_cached(&format!("{live} AND path > ?2 || '.' AND path < ?2 || '/'"))?,
+            [run.as_str(), path.as_str()],
+        )?,
     };
-    let mut nodes = rows.iter().map(NodeRow::decode).collect::<Result<Vec<_>, _>>()?;
     nodes.sort_by_key(|node| Reverse(node.path.depth()));
     Ok(nodes)
+}
+
+/// One row at a time: there may be many.
+fn heads(statement: &mut Statement<'_>, params: impl Params) -> Result<Vec<NodeHead>, StoreError> {
+    statement.query_map(params, HeadRow::read)?.map(|row| row?.decode()).collect()
 }
 
 pub(super) fn events(
@@ -155,45 +183,114 @@ pub(super) fn attempts(connection: &Connection, node: &NodeRunId) -> Result<Vec<
     bodies.map(|body| from_json(node.as_str(), &body?)).collect()
 }
 
+/// `jobs` is a list of their names in JSON.
 pub(super) fn wakes_owned(
     connection: &Connection,
     owner: &OwnerId,
+    jobs: &str,
     since: Timestamp,
-) -> Result<Vec<NodeRow>, StoreError> {
-    let columns = NodeRow::COLUMNS;
-    Ok(connection
-        .prepare_cached(&format!("SELECT {columns} FROM node_runs WHERE wake_owner = ? AND wake_at <= ?"))?
-        .query_map(params![owner.as_str(), since.as_micros()], NodeRow::read)?
-        .collect::<Result<_, _>>()?)
+) -> Result<Vec<OwnedWake>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT wake_job, run_id, node_run_id FROM node_runs
+         WHERE wake_owner = ? AND wake_at <= ? AND wake_job IN (SELECT value FROM json_each(?))",
+    )?;
+    let mut found = statement.query(params![owner.as_str(), since.as_micros(), jobs])?;
+    let mut owned = Vec::new();
+    while let Some(row) = found.next()? {
+        let name = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        if let Some(job) = rows::job(name) {
+            let (run_id, node_run_id) = (RunId::new(row.get::<_, String>(1)?), row.get::<_, String>(2)?);
+            owned.push(OwnedWake { run_id, node_run_id: NodeRunId::new(node_run_id), job });
+        }
+    }
+    Ok(owned)
 }
 
 pub(super) fn wake_next(connection: &Connection, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let at: Option<i64> = connection
-        .prepare_cached(
-            "SELECT min(wake_at) FROM node_runs
-             WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at > ?",
-        )?
-        .query_one([after.as_micros()], |row| row.get(0))?;
+    let at: Option<i64> =
+        connection.prepare_cached(WAKE_NEXT)?.query_one([after.as_micros()], |row| row.get(0))?;
     Ok(at.map(Timestamp::from_micros))
 }
 
-/// Wake-ups that are due at `?1`, nobody's, and wanted (see [`WantRow`]): for
-/// the job `?2`, of composites or of others as `?3` says, and no dispatches of
-/// the runs in `?4`, a list in JSON.
-pub(super) const DUE: &str = "wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?1
-    AND (?2 IS NULL OR wake_job = ?2)
-    AND (wake_job <> 'dispatch' OR run_id NOT IN (SELECT value FROM json_each(?4)))
-    AND (?3 IS NULL OR ?3 = (CASE WHEN json_valid(body) THEN body ->> '$.node.kind' END IS 'composite'))";
+/// Free wake-ups that can be found in the order of their times.
+pub(super) struct Lane {
+    /// As in the column, where a damaged record may have any.
+    pub(super) job: String,
+    pub(super) kind: Option<&'static str>,
+}
+
+/// The lanes of the free wake-ups that are wanted.
+pub(super) fn lanes(connection: &Connection, want: &WantRow) -> Result<Vec<Lane>, StoreError> {
+    let mut statement = connection.prepare_cached(JOBS)?;
+    let jobs = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let mut lanes = Vec::new();
+    for job in jobs {
+        let job = job?;
+        if want.is_for(&job) {
+            lanes.extend(want.kinds.iter().map(|&kind| Lane { job: job.clone(), kind }));
+        }
+    }
+    Ok(lanes)
+}
+
+/// The tables `job`, `kind` with one column each, `name`: what the free
+/// wake-ups are for, which the first column of their index has, and what its
+/// second may have. A step finds the next name there, whatever lies in between.
+macro_rules! with_lanes {
+    ($select:literal) => {
+        concat!(
+            "WITH RECURSIVE job (name) AS (
+                 SELECT min(wake_job) FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL
+                 UNION ALL
+                 SELECT (SELECT min(wake_job) FROM node_runs
+                         WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_job > job.name)
+                 FROM job WHERE job.name IS NOT NULL),
+             kind (name) AS (VALUES (NULL), ('atomic'), ('composite'))
+             ",
+            $select
+        )
+    };
+}
+
+pub(super) const JOBS: &str = with_lanes!("SELECT name FROM job WHERE name IS NOT NULL");
+
+/// After `?1`.
+pub(super) const WAKE_NEXT: &str = with_lanes!(
+    "SELECT min((SELECT min(wake_at) FROM node_runs
+                 WHERE wake_owner IS NULL AND wake_at IS NOT NULL
+                   AND wake_job = job.name AND kind IS kind.name AND wake_at > ?1))
+     FROM job, kind"
+);
+
+/// At `?1`.
+pub(super) const WAKES_DUE: &str = with_lanes!(
+    "SELECT sum((SELECT count(*) FROM node_runs
+                 WHERE wake_owner IS NULL AND wake_at IS NOT NULL
+                   AND wake_job = job.name AND kind IS kind.name AND wake_at <= ?1))
+     FROM job, kind"
+);
+
+/// Wake-ups that are due at `?1` and nobody's, for the job `?2`, of nodes of the
+/// kind `?3` (or of unknown kind, if null), and no dispatches of the runs in
+/// `?4`, a list in JSON. What it asks is all in one index, in their order.
+pub(super) const DUE: &str = "wake_owner IS NULL AND wake_at IS NOT NULL
+    AND wake_job = ?2 AND kind IS ?3 AND wake_at <= ?1
+    AND (wake_job <> 'dispatch' OR run_id NOT IN (SELECT value FROM json_each(?4)))";
 
 pub(super) fn wake_is_due(
     connection: &Connection,
     now: Timestamp,
     want: &WantRow,
 ) -> Result<bool, StoreError> {
-    let mut statement =
+    let mut is_due =
         connection.prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM node_runs WHERE {DUE})"))?;
-    let WantRow { job, composite, except, limit: _ } = want;
-    Ok(statement.query_one(params![now.as_micros(), job, composite, except], |row| row.get(0))?)
+    for lane in lanes(connection, want)? {
+        let of_lane = params![now.as_micros(), lane.job, lane.kind, want.except];
+        if is_due.query_one(of_lane, |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 pub(super) fn time_newest(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
@@ -220,26 +317,26 @@ pub(super) fn runs_overdue(
 }
 
 pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, StoreError> {
-    let ([runs_live, nodes_live, wakes_due, outbox, parked, without_wake_up], oldest) = connection
+    let wakes_due: Option<i64> =
+        connection.prepare_cached(WAKES_DUE)?.query_one([now.as_micros()], |row| row.get(0))?;
+    let ([runs_live, nodes_live, outbox, parked, without_wake_up], oldest) = connection
         .prepare_cached(
             "SELECT (SELECT count(*) FROM runs WHERE terminal = 0),
                     (SELECT count(*) FROM node_runs WHERE terminal = 0),
-                    (SELECT count(*) FROM node_runs
-                     WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?),
                     (SELECT count(*) FROM outbox),
                     (SELECT count(*) FROM parked),
                     (SELECT count(*) FROM node_runs WHERE terminal = 0 AND wake_at IS NULL)
                     + (SELECT count(*) FROM runs WHERE terminal = 0 AND deadline IS NULL),
                     (SELECT decided_at FROM outbox ORDER BY id LIMIT 1)",
         )?
-        .query_one([now.as_micros()], |row| {
-            let counted = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
-            Ok((counted, row.get::<_, Option<i64>>(6)?))
+        .query_one([], |row| {
+            let counted = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+            Ok((counted, row.get::<_, Option<i64>>(5)?))
         })?;
     Ok(Counts {
         runs_live: natural(runs_live)?,
         nodes_live: natural(nodes_live)?,
-        wakes_due: natural(wakes_due)?,
+        wakes_due: natural(wakes_due.unwrap_or_default())?,
         outbox: natural(outbox)?,
         outbox_oldest: oldest.map(Timestamp::from_micros),
         parked: natural(parked)?,

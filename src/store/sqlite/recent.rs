@@ -24,7 +24,7 @@ use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
     ids::{NodeRunId, RunId},
-    record::{NodePath, NodeRecord, RunRecord},
+    record::{NodeHead, NodePath, NodeRecord, RunRecord},
     store::{EventPage, PageLimit},
 };
 
@@ -97,6 +97,10 @@ impl Recent {
 
     pub(super) fn node(&self, id: &NodeRunId) -> Option<NodeRecord> {
         self.nodes.get(id).map(|found| NodeRecord::clone(&found.record))
+    }
+
+    pub(super) fn head(&self, id: &NodeRunId) -> Option<NodeHead> {
+        self.nodes.get(id).map(|found| found.record.head())
     }
 
     /// A row was written: `record` has its new version.

@@ -2,11 +2,14 @@
 //! knows its schema.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, TryLockError},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use super::{
     SqliteOptions,
@@ -34,23 +37,41 @@ pub(super) struct Opened {
 pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
     let at = At(&options.path);
     let path = std::path::absolute(&options.path).map_err(|e| at.io(e))?;
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(|e| at.io(e))?;
-    }
-    let lock = lock(&path, at)?;
+    folder_exists(&options.path)?;
+    let beside = lock_beside(&path, at)?;
     make_private(&path);
+    let lock = lock_file(&path, beside, at)?;
     let connection = connect(&path).map_err(|e| at.sqlite(&e))?;
     let new = is_new(&connection, at)?;
     if !new {
         check(&connection, &path, at)?;
     }
     prepare(&connection, options.max_bytes).map_err(|e| at.sqlite(&e))?;
-    migrate(&connection).map_err(|failed| at.not_migrated(&failed))?;
+    take_over(&connection, at)?;
+    Ok(Opened { path, connection, lock, new })
+}
+
+/// Brings the schema up to date, and declares the owners before us dead.
+pub(super) fn take_over(connection: &Connection, at: At<'_>) -> Result<(), OpenError> {
+    migrate(connection).map_err(|failed| at.not_migrated(&failed))?;
     // Only one process has the file at a time, and that is this one: whoever
     // is registered in it is dead. What they had is free as soon as somebody
     // asks (`owners_expire`), not when their leases run out.
     connection.execute("DELETE FROM owners", []).map_err(|e| at.sqlite(&e))?;
-    Ok(Opened { path, connection, lock, new })
+    Ok(())
+}
+
+/// The folder is not made: a path with a mistake in it would become another,
+/// empty journal, and what the right one has would be forgotten.
+pub fn folder_exists(path: &Path) -> Result<(), OpenError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match folder.is_dir() {
+        true => Ok(()),
+        false => Err(OpenError::NoFolder {
+            path: path.display().to_string(),
+            folder: folder.display().to_string(),
+        }),
+    }
 }
 
 /// If there is no file yet, makes one that only its owner can read: it will
@@ -82,32 +103,95 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    set_up(&connection)?;
     Ok(connection)
 }
 
+/// What each connection needs, whatever it is for.
+pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(64);
+    // A plan must not depend on the values that are bound. If it may, SQLite
+    // compiles each statement that has a parameter and an ORDER BY or a LIMIT
+    // again with every execution, which costs more than to execute it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
 /// The right to use a journal, until dropped.
-pub(super) struct Lock(pub(super) File);
+///
+/// ```text
+///   <path>.lock ── locked first: also older programs look at it, and it stays
+///                  when the journal itself is put aside
+///   the file ───── locked whatever path leads to it: symlink, hard link, mount
+/// ```
+///
+/// These are locks of open files (`flock`), and know nothing of those that
+/// SQLite has, which are the process's (`fcntl`). The latter all go when the
+/// process closes *any* open file of the journal. So ours is opened before
+/// SQLite opens the file and closed after it, and nothing else in this process
+/// opens it but SQLite: `HELD` is asked before.
+pub(super) struct Lock {
+    pub(super) beside: File,
+    file: File,
+    id: FileId,
+}
+
+/// Which file it is, whatever its names: device and inode.
+type FileId = (u64, u64);
+
+/// The journals that this process has.
+static HELD: Mutex<BTreeSet<FileId>> = Mutex::new(BTreeSet::new());
+
+fn held() -> MutexGuard<'static, BTreeSet<FileId>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn id_of(file: &fs::Metadata) -> FileId {
+    (file.dev(), file.ino())
+}
 
 impl Drop for Lock {
     fn drop(&mut self) {
+        held().remove(&self.id);
         // Not by closing alone: a child process that is being started has the
-        // file too, for a moment.
-        let _closing_will_do = self.0.unlock();
+        // files too, for a moment.
+        for file in [&self.file, &self.beside] {
+            let _closing_will_do = file.unlock();
+        }
+    }
+}
+
+fn try_lock(file: File, at: At<'_>) -> Result<File, OpenError> {
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: at.text() }),
+        Err(TryLockError::Error(e)) => Err(at.io(e)),
     }
 }
 
 /// Two coordinators on one file would each believe that the other's runs are
 /// theirs. The lock ends with the process, however that ends.
-fn lock(path: &Path, at: At<'_>) -> Result<Lock, OpenError> {
+fn lock_beside(path: &Path, at: At<'_>) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(|e| at.io(e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock(file)),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: at.text() }),
-        Err(TryLockError::Error(e)) => Err(at.io(e)),
+    try_lock(file, at)
+}
+
+fn lock_file(path: &Path, beside: File, at: At<'_>) -> Result<Lock, OpenError> {
+    let id = id_of(&fs::metadata(path).map_err(|e| at.io(e))?);
+    // Kept while the file is opened: another thread may be about to.
+    let mut held = held();
+    if held.contains(&id) {
+        return Err(OpenError::Locked { path: at.text() });
     }
+    let file = File::options().read(true).write(true).open(path).map_err(|e| at.io(e))?;
+    let file = try_lock(file, at)?;
+    if id_of(&file.metadata().map_err(|e| at.io(e))?) != id {
+        return Err(at.io(std::io::Error::other("it was replaced while it was opened")));
+    }
+    held.insert(id);
+    Ok(Lock { beside, file, id })
 }
 
 /// Nothing in it yet. A file with something in it must be ours, and not from

@@ -8,12 +8,13 @@ use std::{
 };
 
 use futures::{FutureExt, future::join_all};
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 use serde_json::json;
 use slog::Discard;
 
 use super::*;
 use crate::{
+    model::NodeRunState,
     record::NodeRecord,
     store::conformance::{
         NO_LIMIT, Probe, Specimen, at, change, ended, event, node, node_due, nodes, run, run_ended, start,
@@ -67,9 +68,12 @@ mod conforms {
 }
 
 #[tokio::test]
-async fn directories_are_made_and_any_file_name_will_do() {
+async fn folders_are_not_made_and_any_file_name_will_do() {
     let directory = Directory::new();
-    for name in ["a/b/c/j.db", "file:x?mode=memory", ":memory:", "100% ü'\".db"] {
+    let error = try_open(directory.file("a/b/j.db")).err().expect("no such folder");
+    assert!(matches!(&error, OpenError::NoFolder { folder, .. } if folder.ends_with("a/b")), "{error}");
+    assert!(!directory.file("a").exists());
+    for name in ["j.db", "file:x?mode=memory", ":memory:", "100% ü'\".db"] {
         let store = probe(open(directory.file(name)));
         store.commit(start("a")).await;
         assert!(directory.file(name).exists(), "{name}");
@@ -87,11 +91,155 @@ async fn a_second_coordinator_is_locked_out_until_the_first_is_gone() {
     open(path);
 }
 
+#[tokio::test]
+async fn a_second_coordinator_is_locked_out_whatever_path_leads_to_the_journal() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    let first = probe(open(path.clone()));
+    fs::create_dir(directory.file("elsewhere")).expect("a folder");
+    let (symlink, hard_link) = (directory.file("elsewhere/s.db"), directory.file("elsewhere/h.db"));
+    std::os::unix::fs::symlink(&path, &symlink).expect("a symlink");
+    fs::hard_link(&path, &hard_link).expect("a hard link");
+    let others = [symlink, hard_link, directory.file("elsewhere/../j.db")];
+    for other in &others {
+        let error = try_open(other.clone()).err().unwrap_or_else(|| panic!("{}: locked", other.display()));
+        assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    }
+    // Being refused has taken nothing from the one who has it: SQLite's own
+    // locks on the file are still there.
+    assert!(sqlite_locks(&path) > 0);
+    first.commit(start("a")).await;
+    drop(first);
+    for other in others {
+        assert!(probe(open(other)).run("a").await.is_some());
+    }
+}
+
+/// How many locks of SQLite, which are by process and range, there are on a
+/// file.
+fn sqlite_locks(path: &Path) -> usize {
+    use std::os::unix::fs::MetadataExt;
+    let inode = format!(":{} ", fs::metadata(path).expect("a file").ino());
+    let locks = fs::read_to_string("/proc/locks").expect("Linux tells");
+    locks.lines().filter(|line| line.contains(&inode) && line.contains("POSIX")).count()
+}
+
+#[tokio::test]
+async fn long_reads_wait_for_each_other_and_short_ones_for_nobody() {
+    const LONG: usize = 100;
+    let directory = Directory::new();
+    let store = Arc::new(open(directory.file("j.db")));
+    let (reading, gate) = (tokio::sync::watch::Sender::new((0, 0)), tokio::sync::watch::Sender::new(false));
+    let long = join_all((0..LONG).map(|_| {
+        let (store, reading, mut gate) = (&store, reading.clone(), gate.subscribe());
+        async move {
+            let read = store.read_aside(move |_| {
+                reading.send_modify(|(now, most)| {
+                    *now += 1;
+                    *most = (*now).max(*most);
+                });
+                futures::executor::block_on(gate.wait_for(|open| *open)).expect("it opens");
+                reading.send_modify(|(now, _)| *now -= 1);
+                Ok(())
+            });
+            read.await.expect("read");
+        }
+    }));
+    let short = async {
+        let mut seen = reading.subscribe();
+        seen.wait_for(|(now, _)| *now >= LONG_READS).await.expect("they read");
+        for number in 0..100 {
+            let run = format!("run-{number}").as_str().into();
+            assert_eq!(store.run_fetch(&run).await, Ok(None), "a fetch by key waits for nobody");
+            tokio::task::yield_now().await;
+        }
+        gate.send_replace(true);
+    };
+    futures::join!(long, short);
+    assert_eq!(*reading.borrow(), (0, LONG_READS));
+}
+
+#[tokio::test]
+async fn a_panic_in_the_writer_is_declared_and_nothing_waits_for_it() {
+    let directory = Directory::new();
+    let store = open(directory.file("j.db"));
+    store.commit(start("before")).await.expect("committed");
+    assert!(store.fatal().declared().now_or_never().is_none());
+    let poison = store.writer.run(|_| -> Result<(), StoreError> { panic!("poison") });
+    let ended = StoreError::Failed("the journal's writer has ended".into());
+    let (poisoned, beside) = futures::join!(poison, store.commit(start("beside")));
+    assert_eq!(poisoned, Err(ended.clone()));
+    assert_eq!(store.fatal().declared().await, "the thread 'journal-writer' panicked: poison");
+    // It was in the same group, or came too late.
+    assert_eq!(beside, Err(ended.clone()));
+    assert_eq!(store.commit(start("after")).await, Err(ended));
+    assert!(store.run_fetch(&"before".into()).await.is_ok_and(|run| run.is_some()), "it can be read");
+    drop(store);
+    let store = probe(open(directory.file("j.db")));
+    assert_eq!((store.run("beside").await, store.run("after").await), (None, None));
+    store.commit(start("after")).await;
+}
+
+#[tokio::test]
+async fn what_ends_work_fits_where_new_work_does_not() {
+    let directory = Directory::new();
+    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(2 << 20), outbox: true };
+    let store = probe(open_with(options).expect("the journal opens"));
+    let mut started = 0;
+    let refused = loop {
+        let mut root = node(&format!("run-{started}"), "1");
+        root.node.inputs = json!({ "text": "x".repeat(20_000) }).as_object().cloned().map(Into::into);
+        let id = format!("run-{started}");
+        match store.0.commit(ChangeSet { nodes: vec![root], ..start(&id) }).await {
+            Ok(_) => started += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((refused, store.0.room()), (StoreError::Reserved, Room::Reserve));
+    // Three quarters of the limit (of a larger one it would be more).
+    assert!((50..75).contains(&started), "{started}");
+    assert_eq!(store.run(&format!("run-{started}")).await, None);
+    let child = ChangeSet { nodes: vec![node("run-0", "1.1")], ..change("run-0") };
+    // As small as it is it may have its place still, but not ten times.
+    let children = join_all((1..=10).map(|number| {
+        let child = ChangeSet { nodes: vec![node("run-0", &format!("1.{number}"))], ..child.clone() };
+        let (store, padding) = (&store, "x".repeat(10_000));
+        async move {
+            let mut child = child;
+            child.nodes[0].node.inputs = json!({ "text": padding }).as_object().cloned().map(Into::into);
+            store.0.commit(child).await
+        }
+    }))
+    .await;
+    assert!(children.contains(&Err(StoreError::Reserved)), "{children:?}");
+
+    // What there is can end, all of it, with something to say.
+    for number in 0..started {
+        let root = store.node(&format!("run-{number}"), "1").await.expect("stored");
+        let mut done = ended(root);
+        done.node.outputs = json!({ "text": "y".repeat(2_000) }).as_object().cloned().map(Into::into);
+        store.commit(nodes(&format!("run-{number}"), vec![done])).await;
+    }
+    assert_eq!(store.0.room(), Room::Reserve);
+    // Room comes back, and with it new work.
+    let before = run_ended(store.run("run-0").await.expect("stored"));
+    store.commit(ChangeSet { run: Some(before), ..change("run-0") }).await;
+    for number in 1..started {
+        let over = run_ended(store.run(&format!("run-{number}")).await.expect("stored"));
+        store.commit(ChangeSet { run: Some(over), ..change(&format!("run-{number}")) }).await;
+    }
+    let owed: Vec<_> = store.owed().await.iter().map(|entry| entry.id).collect();
+    store.0.outbox_ack(&owed).await.expect("acknowledged");
+    assert!(store.0.runs_prune(at(1_000_000), 1000).await.expect("pruned") > 10);
+    assert_eq!(store.0.room(), Room::Enough);
+    store.commit(start("another")).await;
+}
+
 #[test]
 fn a_child_process_that_has_the_lock_file_open_keeps_nobody_out() {
     let directory = Directory::new();
     let first = open(directory.file("j.db"));
-    let _in_a_child = first._lock.0.try_clone().expect("the lock file");
+    let _in_a_child = first._lock.as_ref().expect("it is locked").beside.try_clone().expect("the lock file");
     drop(first);
     try_open(directory.file("j.db")).expect("the journal opens");
 }
@@ -157,7 +305,7 @@ async fn a_journal_of_the_future_is_refused() {
     drop(open(path.clone()));
     raw(&path).pragma_update(None, "user_version", 99).expect("it can be set");
     let error = try_open(path).err().expect("refused");
-    assert!(matches!(error, OpenError::Newer { found: 99, supported: 4, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, supported: 5, .. }), "{error}");
 }
 
 #[cfg(unix)]
@@ -196,11 +344,13 @@ async fn somebody_elses_database_is_refused_and_left_alone() {
 #[tokio::test]
 async fn a_full_journal_refuses_what_does_not_fit_whole_and_goes_on() {
     let directory = Directory::new();
-    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(400_000), outbox: true };
+    // A quarter is kept for what ends work.
+    const MAX_BYTES: u64 = 450_000;
+    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(MAX_BYTES), outbox: true };
     let store = probe(open_with(options).expect("the journal opens"));
     let big = |id: &str, bytes: usize| {
         let mut root = node(id, "1");
-        root.node.inputs = json!({ "text": "x".repeat(bytes) }).as_object().cloned();
+        root.node.inputs = json!({ "text": "x".repeat(bytes) }).as_object().cloned().map(Into::into);
         ChangeSet { nodes: vec![root], ..start(id) }
     };
     store.commit(big("a", 200_000)).await;
@@ -221,7 +371,7 @@ async fn a_full_journal_refuses_what_does_not_fit_whole_and_goes_on() {
     assert!(store.seqs("b", None, NO_LIMIT).await.is_empty());
     assert_eq!(store.run("a").await, a);
     assert_eq!(store.owed().await.len(), 63);
-    assert!(fs::metadata(directory.file("j.db")).expect("there").len() <= 400_000);
+    assert!(fs::metadata(directory.file("j.db")).expect("there").len() <= MAX_BYTES);
 
     // Full to the brim, what exists can still be finished, and makes room.
     let mut filled = 0;
@@ -330,8 +480,9 @@ async fn the_log_does_not_grow_with_what_is_written() {
     let directory = Directory::new();
     let store = probe(open(directory.file("j.db")));
     let mut root = node("a", "1");
-    root.node.inputs = json!({ "text": "x".repeat(100_000) }).as_object().cloned();
     for version in 0..800 {
+        let text = format!("{version} {}", "x".repeat(100_000));
+        root.node.outputs = json!({ "text": text }).as_object().cloned().map(Into::into);
         store.commit(nodes("a", vec![NodeRecord { version, ..root.clone() }])).await;
     }
     let log = fs::metadata(directory.file("j.db-wal")).expect("there").len();
@@ -347,24 +498,60 @@ async fn without_an_outbox_nothing_is_owed() {
     assert_eq!(store.owed().await, Vec::new());
 }
 
+/// What a job needs of a node whose body is damaged, it gets: so it can be
+/// canceled like any other.
 #[tokio::test]
-async fn a_damaged_record_is_parked_and_does_not_block_the_queue() {
+async fn a_damaged_record_has_its_head_all_the_same() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    let store = probe(open(path.clone()));
+    let mut large = node("a", "1.2");
+    large.node.inputs = json!({"text": "x".repeat(5000)}).as_object().cloned().map(Into::into);
+    store.commit(nodes("a", vec![node("a", "1.1"), large, node("a", "1.3")])).await;
+    let heads_before = store.0.nodes_live(&"a".into(), None).await.expect("readable");
+    drop(store);
+    raw(&path)
+        .execute_batch(
+            "UPDATE node_runs SET body = '{' WHERE path = '1.1';
+             DELETE FROM node_payloads WHERE node_run_id = 'a/1.2'",
+        )
+        .expect("damaged");
+    let store = probe(open(path));
+    for damaged in ["a/1.1", "a/1.2"] {
+        let read = store.0.node_fetch(&damaged.into()).await;
+        assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
+    }
+    let heads = store.0.nodes_live(&"a".into(), None).await.expect("readable");
+    assert_eq!(heads, heads_before);
+    let claimed = store.claim(&"me".into(), 1000, 10).await;
+    assert_eq!((claimed.len(), store.0.parked_list(10).await), (3, Ok(Vec::new())));
+    let over = claimed.into_iter().map(|head| NodeHead {
+        state: NodeRunState::Canceled,
+        ended_at: Some(at(5)),
+        wake: None,
+        ..head
+    });
+    store.commit(ChangeSet { heads: over.collect(), ..change("a") }).await;
+    assert!(store.live("a", None).await.is_empty());
+    assert_eq!(store.node("a", "1.3").await.map(|node| node.node.ended_at), Some(Some(at(5))));
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_is_parked_and_does_not_block_the_queue() {
     let directory = Directory::new();
     let path = directory.file("j.db");
     let store = probe(open(path.clone()));
     store.commit(nodes("a", vec![node("a", "1.1"), node("a", "1.2"), node("a", "1.3")])).await;
     drop(store);
-    raw(&path).execute_batch("UPDATE node_runs SET body = '{' WHERE path = '1.1'").expect("damaged");
+    raw(&path).execute_batch("UPDATE node_runs SET wake_job = 'a nap' WHERE path = '1.1'").expect("damaged");
     let store = probe(open(path));
-    let read = store.0.node_fetch(&"a/1.1".into()).await;
-    assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
     let me = "me".into();
     assert_eq!(store.claim(&me, 1000, 2).await.len(), 1);
     let parked = store.0.parked_list(10).await.expect("listed");
     let [item] = parked.as_slice() else { panic!("{parked:?}") };
-    assert_eq!((item.run_id.as_str(), item.job.as_str()), ("a", "dispatch"));
+    assert_eq!((item.run_id.as_str(), item.job.as_str()), ("a", "a nap"));
     assert_eq!(item.node_run_id, Some("a/1.1".into()));
-    assert!(item.error.contains("damaged"), "{}", item.error);
+    assert!(item.error.contains("damaged") && item.error.contains("nap"), "{}", item.error);
     assert_eq!((item.since, item.until), (at(1000), at(1000) + UNREADABLE));
     assert_eq!(store.claim(&me, 1000, 2).await.len(), 1);
     assert_eq!(store.claim(&me, 1000, 2).await.len(), 0);
@@ -375,18 +562,27 @@ async fn a_damaged_record_is_parked_and_does_not_block_the_queue() {
     );
 }
 
+/// Cascades, claims and the telling of executors write columns: what a node
+/// carries is not written again, wherever it is kept.
 #[tokio::test]
-async fn a_record_that_is_damaged_in_hand_does_not_hide_the_others() {
+async fn what_a_node_carries_is_written_once() {
     let directory = Directory::new();
     let path = directory.file("j.db");
     let store = probe(open(path.clone()));
-    store.commit(nodes("a", vec![node("a", "1.1"), node("a", "1.2")])).await;
-    let me = "me".into();
-    assert_eq!(store.claim(&me, 1000, 2).await.len(), 2);
-    raw(&path).execute_batch("UPDATE node_runs SET body = '{' WHERE path = '1.1'").expect("damaged");
-    let owned = store.0.wakes_owned(&me, at(1000)).await.expect("readable");
-    assert_eq!(owned.iter().map(|node| node.path.as_str()).collect::<Vec<_>>(), ["1.2"]);
-    assert_eq!(store.0.parked_list(10).await.map(|parked| parked.len()), Ok(1));
+    let mut root = node("a", "1");
+    root.node.inputs = json!({"text": "x".repeat(1_000_000)}).as_object().cloned().map(Into::into);
+    store.commit(nodes("a", vec![root.clone()])).await;
+    let log = || fs::metadata(format!("{}-wal", path.display())).expect("there").len();
+    let before = log();
+    // As a whole, claimed, and by its head.
+    root.version = 1;
+    root.node.outputs = json!({"text": "few"}).as_object().cloned().map(Into::into);
+    store.commit(nodes("a", vec![root.clone()])).await;
+    let claimed = store.claim(&"me".into(), 1000, 1).await.remove(0);
+    store.commit(ChangeSet { heads: vec![claimed], ..change("a") }).await;
+    let written = log() - before;
+    assert!(written < 100_000, "{written} bytes for three changes of a node with a megabyte");
+    assert_eq!(store.node("a", "1").await.map(|node| node.node.inputs), Some(root.node.inputs));
 }
 
 #[tokio::test]
@@ -403,7 +599,7 @@ async fn ten_thousand_wakes_of_an_excepted_run_are_passed_over_in_the_index() {
 
     // How SQLite does it: a row of the table is only looked at once the list of
     // runs was asked. (Its plan does not say so; its code does.)
-    let (columns, due, connection) = (NodeRow::COLUMNS, read::DUE, raw(&path));
+    let (columns, due, connection) = (HeadRow::COLUMNS, read::DUE, raw(&path));
     let sql = format!("EXPLAIN SELECT {columns} FROM node_runs WHERE {due} ORDER BY wake_at LIMIT 256");
     let code: Vec<(String, i64, i64)> = connection
         .prepare(&sql)
@@ -428,7 +624,12 @@ async fn a_big_run_is_forgotten_alone_and_makes_room() {
     let options = SqliteOptions { path: directory.file("j.db"), max_bytes: None, outbox: false };
     let store = open_with(options).expect("the journal opens");
     let whole = |id: &str, nodes: u32| {
-        let crowd = (0..nodes).map(|number| ended(node(id, &format!("1.{number}"))));
+        let crowd = (0..nodes).map(|number| {
+            let mut over = ended(node(id, &format!("1.{number}")));
+            let large = (number % 100 == 0).then(|| json!({"text": "x".repeat(2000)}));
+            over.node.inputs = large.and_then(|large| large.as_object().cloned().map(Into::into));
+            over
+        });
         let told = (1..=2 * u64::from(nodes)).map(|seq| event(id, seq, None));
         let over = run_ended(run(id));
         ChangeSet { run: Some(over), nodes: crowd.collect(), events: told.collect(), ..change(id) }
@@ -441,6 +642,7 @@ async fn a_big_run_is_forgotten_alone_and_makes_room() {
         .readers
         .with(|connection| {
             let sql = "SELECT (SELECT count(*) FROM runs) + (SELECT count(*) FROM node_runs)
+                            + (SELECT count(*) FROM node_payloads)
                             + (SELECT count(*) FROM events) + (SELECT count(*) FROM attempts)";
             Ok(connection.query_one(sql, [], |row| row.get(0))?)
         })
@@ -472,6 +674,7 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
     let directory = Directory::new();
     drop(open(directory.file("j.db")));
     let connection = raw(&directory.file("j.db"));
+    schema::set_up(&connection).expect("as the store does");
     for (sql, index) in [
         (
             "SELECT body FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0",
@@ -482,11 +685,9 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
             "node_runs_live (run_id=? AND path>? AND path<?)",
         ),
         (
-            "SELECT body FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?
-             AND (wake_job <> 'dispatch' OR run_id NOT IN (SELECT value FROM json_each(?))) ORDER BY wake_at LIMIT ?",
-            "wakes_free",
+            &format!("SELECT body FROM node_runs WHERE {} ORDER BY wake_at LIMIT ?5", read::DUE),
+            "wakes_free (wake_job=? AND kind=? AND wake_at>? AND wake_at<?)",
         ),
-        ("SELECT min(wake_at) FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL", "wakes_free"),
         ("UPDATE node_runs SET wake_owner = NULL WHERE wake_owner = ?", "wakes_owned"),
         (
             "UPDATE node_runs SET wake_owner = NULL WHERE wake_owner IS NOT NULL
@@ -502,6 +703,11 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
             "runs_over",
         ),
         ("DELETE FROM node_runs WHERE run_id = ? RETURNING node_run_id", "node_runs_of_run"),
+        (
+            "SELECT content FROM node_payloads WHERE node_run_id = ? AND member = 'inputs'",
+            "(node_run_id=? AND member=?)",
+        ),
+        ("DELETE FROM node_payloads WHERE node_run_id = ? AND NOT (member = ?)", "(node_run_id=?)"),
     ] {
         let plan: Vec<String> = connection
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
@@ -510,6 +716,61 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
         assert!(plan[0].contains(index), "{sql}: {plan:?}");
         assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}: {plan:?}");
     }
+}
+
+/// What waits for an executor that is full is in the way of nothing else: no
+/// question reads through it, and the jobs and kinds are no list of those that
+/// the program knows.
+#[tokio::test]
+async fn free_wakes_are_found_lane_by_lane() {
+    let directory = Directory::new();
+    drop(open(directory.file("j.db")));
+    let connection = raw(&directory.file("j.db"));
+    schema::set_up(&connection).expect("as the store does");
+    // The smallest job is the first entry.
+    let (first, next) = ("wakes_free", "wakes_free (wake_job>?)");
+    for (sql, steps) in [
+        (read::JOBS, [first, next].as_slice()),
+        (read::WAKE_NEXT, &[first, next, "wakes_free (wake_job=? AND kind=? AND wake_at>?)"]),
+        (read::WAKES_DUE, &[first, next, "wakes_free (wake_job=? AND kind=? AND wake_at>? AND wake_at<?)"]),
+    ] {
+        let plan: Vec<String> = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .and_then(|mut plan| plan.raw_query().mapped(|row| row.get(3)).collect())
+            .expect("a plan");
+        let nodes = |step: &&String| step.contains("node_runs");
+        let found: Vec<&String> = plan.iter().filter(nodes).collect();
+        assert_eq!(found.len(), steps.len(), "{sql}: {plan:#?}");
+        for (found, step) in found.iter().zip(steps) {
+            assert!(found.starts_with("SEARCH") && found.ends_with(step), "{sql}: {plan:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_all_the_time_is_compiled_once() {
+    const TIMES: i32 = 5;
+    let directory = Directory::new();
+    let store = open(directory.file("j.db"));
+    store.commit(start("a")).await.expect("committed");
+    // Compiling costs more than any of these does.
+    store
+        .readers
+        .with(|connection| {
+            let compiled_once = |sql: &str, ask: &dyn Fn() -> Result<(), StoreError>| {
+                (0..TIMES).try_for_each(|_| ask())?;
+                let statement = connection.prepare_cached(sql)?;
+                assert_eq!(statement.get_status(StatementStatus::Run), TIMES, "{sql}");
+                assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
+                Ok::<(), StoreError>(())
+            };
+            let of_run = "SELECT seq, path, body FROM events WHERE run_id = ? AND seq > ? ORDER BY seq";
+            compiled_once(of_run, &|| read::events(connection, &"a".into(), 0, None, NO_LIMIT).map(drop))?;
+            let overdue =
+                "SELECT run_id FROM runs WHERE terminal = 0 AND deadline <= ? ORDER BY deadline LIMIT ?";
+            compiled_once(overdue, &|| read::runs_overdue(connection, at(1), 10).map(drop))
+        })
+        .expect("readable");
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use rusqlite::{Connection, params};
 
 use super::{
     parking,
-    read::DUE,
-    rows::{AttemptRow, ChangeRows, EventRow, NodeRow, RunRow, WantRow},
+    read::{self, DUE},
+    rows::{AttemptRow, ChangeRows, EventRow, HeadRow, NodeRow, RunRow, WakeColumns, WantRow},
 };
 use crate::{ids::OwnerId, store::StoreError, time::Timestamp};
 
@@ -21,6 +21,9 @@ pub(super) fn commit(
     }
     for node in &change.nodes {
         node_put(connection, node)?;
+    }
+    for head in &change.heads {
+        head_put(connection, head)?;
     }
     for event in &change.events {
         event_put(connection, event)?;
@@ -60,37 +63,121 @@ fn run_put(connection: &Connection, row: &RunRow, at: i64) -> Result<(), StoreEr
 }
 
 fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), StoreError> {
-    let sql = if row.version == 0 {
-        "INSERT INTO node_runs (node_run_id, version, terminal, wake_job, wake_at, wake_owner, wake_tries,
-                                body, run_id, path)
-         VALUES (?1, ?2 + 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+    let NodeRow { head, body, apart, payloads } = row;
+    let sql = if head.version == 0 {
+        "INSERT INTO node_runs (node_run_id, run_id, path, version, terminal, state, ended_at,
+                                wake_job, wake_at, wake_owner, wake_tries,
+                                kind, started_at, attempt, astray, deadline, body, apart)
+         VALUES (?1, ?2, ?3, ?4 + 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
          ON CONFLICT DO NOTHING"
     } else {
         // The run and the place in it never change; naming them here makes a
         // mistake a conflict.
-        "UPDATE node_runs SET version = ?2 + 1, terminal = ?3, wake_job = ?4, wake_at = ?5, wake_owner = ?6,
-                              wake_tries = ?7, body = ?8
-         WHERE node_run_id = ?1 AND version = ?2 AND run_id = ?9 AND path = ?10"
+        "UPDATE node_runs SET version = ?4 + 1, terminal = ?5, state = ?6, ended_at = ?7,
+                              wake_job = ?8, wake_at = ?9, wake_owner = ?10, wake_tries = ?11,
+                              kind = ?12, started_at = ?13, attempt = ?14, astray = ?15, deadline = ?16,
+                              body = ?17, apart = ?18
+         WHERE node_run_id = ?1 AND run_id = ?2 AND path = ?3 AND version = ?4"
     };
-    let wake = row.wake.as_ref();
+    let wake = Waking::of(head.wake.as_ref());
     let changed = connection.prepare_cached(sql)?.execute(params![
-        row.node_run_id.as_str(),
-        row.version,
-        row.terminal,
-        wake.map(|wake| &wake.job),
-        wake.map(|wake| wake.at),
-        wake.and_then(|wake| wake.owner.as_ref()),
-        wake.map(|wake| wake.tries),
-        row.body,
-        row.run_id.as_str(),
-        row.path,
+        head.node_run_id.as_str(),
+        head.run_id.as_str(),
+        head.path,
+        head.version,
+        head.terminal,
+        head.state,
+        head.ended_at,
+        wake.job,
+        wake.at,
+        wake.owner,
+        wake.tries,
+        head.kind,
+        head.started_at,
+        head.attempt,
+        head.astray,
+        head.deadline,
+        body,
+        apart,
     ])?;
     one_row(changed)?;
-    if row.version == 0 {
-        return Ok(());
+    if head.version > 0 {
+        // What it carried apart before and no longer does.
+        connection
+            .prepare_cached(
+                "DELETE FROM node_payloads
+                 WHERE node_run_id = ?1 AND NOT (CASE member WHEN 'inputs' THEN ?2 ELSE ?3 END)",
+            )?
+            .execute(params![head.node_run_id.as_str(), payloads.has_inputs(), payloads.has_outputs()])?;
+        parking::leave(connection, &head.run_id, Some(&head.node_run_id), wake.at)?;
     }
-    let waits_until = row.wake.as_ref().map(|wake| wake.at);
-    parking::leave(connection, &row.run_id, Some(&row.node_run_id), waits_until)
+    for (member, content) in [("inputs", &payloads.inputs), ("outputs", &payloads.outputs)] {
+        if let Some(content) = content {
+            payload_put(connection, head, member, content.as_str())?;
+        }
+    }
+    Ok(())
+}
+
+/// What is there already is not written again: inputs never change.
+fn payload_put(
+    connection: &Connection,
+    head: &HeadRow,
+    member: &str,
+    content: &str,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO node_payloads (node_run_id, member, content) VALUES (?, ?, ?)
+             ON CONFLICT DO UPDATE SET content = excluded.content WHERE content <> excluded.content",
+        )?
+        .execute(params![head.node_run_id.as_str(), member, content])?;
+    Ok(())
+}
+
+/// Of a head, only what a cascade changes.
+fn head_put(connection: &Connection, head: &HeadRow) -> Result<(), StoreError> {
+    let wake = Waking::of(head.wake.as_ref());
+    let changed = connection
+        .prepare_cached(
+            "UPDATE node_runs SET version = ?4 + 1, terminal = ?5, state = ?6, ended_at = ?7,
+                                  wake_job = ?8, wake_at = ?9, wake_owner = ?10, wake_tries = ?11
+             WHERE node_run_id = ?1 AND run_id = ?2 AND path = ?3 AND version = ?4",
+        )?
+        .execute(params![
+            head.node_run_id.as_str(),
+            head.run_id.as_str(),
+            head.path,
+            head.version,
+            head.terminal,
+            head.state,
+            head.ended_at,
+            wake.job,
+            wake.at,
+            wake.owner,
+            wake.tries,
+        ])?;
+    one_row(changed)?;
+    parking::leave(connection, &head.run_id, Some(&head.node_run_id), wake.at)
+}
+
+/// The columns of a wake-up, if there is one.
+struct Waking<'r> {
+    job: Option<&'r str>,
+    at: Option<i64>,
+    owner: Option<&'r str>,
+    tries: Option<i64>,
+}
+
+impl<'r> Waking<'r> {
+    fn of(wake: Option<&'r WakeColumns>) -> Self {
+        Self {
+            job: wake.map(|wake| wake.job.as_str()),
+            at: wake.map(|wake| wake.at),
+            owner: wake.and_then(|wake| wake.owner.as_deref()),
+            tries: wake.map(|wake| wake.tries),
+        }
+    }
 }
 
 fn event_put(connection: &Connection, row: &EventRow) -> Result<(), StoreError> {
@@ -144,13 +231,19 @@ pub(super) fn wakes_claim(
     owner: &OwnerId,
     now: Timestamp,
     want: &WantRow,
-) -> Result<Vec<NodeRow>, StoreError> {
-    let columns = NodeRow::COLUMNS;
-    let WantRow { job, composite, except, limit } = want;
-    let mut due = connection
-        .prepare_cached(&format!("SELECT {columns} FROM node_runs WHERE {DUE} ORDER BY wake_at LIMIT ?5"))?
-        .query_map(params![now.as_micros(), job, composite, except, limit], NodeRow::read)?
-        .collect::<Result<Vec<_>, _>>()?;
+) -> Result<Vec<HeadRow>, StoreError> {
+    let columns = HeadRow::COLUMNS;
+    let mut select = connection
+        .prepare_cached(&format!("SELECT {columns} FROM node_runs WHERE {DUE} ORDER BY wake_at LIMIT ?5"))?;
+    let mut due = Vec::new();
+    for lane in read::lanes(connection, want)? {
+        let of_lane = params![now.as_micros(), lane.job, lane.kind, want.except, want.limit];
+        for row in select.query_map(of_lane, HeadRow::read)? {
+            due.push(row?);
+        }
+    }
+    due.sort_by_key(|row: &HeadRow| row.wake.as_ref().map(|wake| wake.at));
+    due.truncate(want.limit as usize);
     let mut claim = connection.prepare_cached(
         "UPDATE node_runs SET wake_owner = ?1, version = version + 1 WHERE node_run_id = ?2 RETURNING version",
     )?;

@@ -11,16 +11,24 @@
 //! it. If the commit itself fails, all of them get the error.
 //!
 //! **Architecture invariant:** a failure ends with the group that met it.
-//! Nothing is remembered, the next group begins afresh.
+//! Nothing is remembered, the next group begins afresh. A panic does not: what
+//! state the connection is in then, nothing says, so the thread ends, and has
+//! the process end (`Fatal`): its successor finds what is durable.
 
-use std::{io, thread};
+use std::{io, panic::AssertUnwindSafe, sync::Arc, thread};
 
 use rusqlite::Connection;
-use slog::{Logger, warn};
+use slog::{Logger, crit, debug, error, info, warn};
 use tokio::sync::{mpsc, oneshot};
 
-use super::checkpoint::{Checkpointer, LogLength};
-use crate::store::StoreError;
+use super::{
+    checkpoint::{Checkpointer, LogLength},
+    space::{HOW_TO_MAKE_ROOM, Space},
+};
+use crate::{
+    store::StoreError,
+    tasks::{Fatal, panic_message},
+};
 
 /// Pieces in one transaction: more would make the first wait for the last
 /// without saving much of an fsync that is shared already.
@@ -30,7 +38,7 @@ const GROUP_MAX: usize = 256;
 const QUEUE_MAX: usize = 1024;
 
 /// One caller's part of a group.
-trait Piece: Send {
+pub(super) trait Piece: Send {
     /// May be called again if the group has to be done again.
     fn apply(&mut self, connection: &Connection) -> Result<(), StoreError>;
 
@@ -61,6 +69,43 @@ where
     }
 }
 
+/// What the threads of the journal look after, and tell.
+#[derive(Clone)]
+pub(super) struct Care {
+    pub(super) space: Option<Arc<Space>>,
+    pub(super) fatal: Fatal,
+    pub(super) log: Logger,
+}
+
+impl Care {
+    /// A thread that does `work`. If that panics, it is declared.
+    pub(super) fn thread(
+        &self,
+        name: &'static str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<thread::JoinHandle<()>> {
+        let Self { fatal, log, .. } = self.clone();
+        thread::Builder::new().name(name.into()).spawn(move || {
+            let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(work)) else { return };
+            let message = panic_message(&*panic);
+            crit!(log, "a thread of the journal panicked: the process has to end"; "thread" => name, "panic" => message);
+            fatal.declare(format!("the thread '{name}' panicked: {message}"));
+        })
+    }
+}
+
+/// A piece for a group, and where its answer comes.
+pub(super) fn piece<T: Send + 'static>(
+    work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+) -> (Box<dyn Piece>, oneshot::Receiver<Result<T, StoreError>>) {
+    let (reply, answer) = oneshot::channel();
+    (Box::new(Request { work, outcome: Err(ended()), reply }), answer)
+}
+
+pub(super) fn ended() -> StoreError {
+    StoreError::Failed("the journal's writer has ended".into())
+}
+
 /// The way to the thread.
 pub(super) struct Writer {
     /// `None` only while it is being dropped.
@@ -69,12 +114,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(writes: Connection, checkpoints: Connection, log: Logger) -> io::Result<Self> {
+    pub(super) fn start(writes: Connection, checkpoints: Connection, care: Care) -> io::Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let checkpointer = Checkpointer::start(checkpoints, log.clone())?;
-        let thread = thread::Builder::new()
-            .name("journal-writer".into())
-            .spawn(move || serve(&writes, waiting, &checkpointer, &log))?;
+        let checkpointer = Checkpointer::start(checkpoints, &care)?;
+        let thread =
+            care.clone().thread("journal-writer", move || serve(&writes, waiting, &checkpointer, &care))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
@@ -84,10 +128,9 @@ impl Writer {
         &self,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let ended = || StoreError::Failed("the journal's writer has ended".into());
-        let (reply, answer) = oneshot::channel();
+        let (piece, answer) = piece(work);
         let queue = self.queue.as_ref().ok_or_else(ended)?;
-        queue.send(Box::new(Request { work, outcome: Err(ended()), reply })).await.map_err(|_| ended())?;
+        queue.send(piece).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 }
@@ -106,12 +149,29 @@ fn serve(
     connection: &Connection,
     mut waiting: mpsc::Receiver<Box<dyn Piece>>,
     checkpointer: &Checkpointer,
-    log: &Logger,
+    care: &Care,
 ) {
+    let log = &care.log;
     let mut group = Vec::with_capacity(GROUP_MAX);
+    let mut full = false;
     while waiting.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
-        if finish(connection, &mut group, log) == Room::Short {
-            checkpointer.after_full(connection);
+        match finish(connection, &mut group, &commit, log) {
+            Fit::All if full => {
+                full = false;
+                info!(log, "the journal takes changes again");
+            }
+            Fit::All => {}
+            Fit::NotAll(error) => {
+                if !full {
+                    full = true;
+                    error!(log, "the journal is full: a change did not fit"; "error" => error,
+                        "path" => connection.path(), "to_make_room" => HOW_TO_MAKE_ROOM);
+                }
+                checkpointer.after_full(connection);
+            }
+        }
+        if let Some(space) = &care.space {
+            space.look(connection);
         }
         match LogLength::of(connection) {
             Ok(length) => checkpointer.after_commit(connection, length),
@@ -121,35 +181,51 @@ fn serve(
 }
 
 /// Whether there was room for everything in a group.
-#[derive(PartialEq)]
-enum Room {
-    Enough,
-    Short,
+pub(super) enum Fit {
+    All,
+    NotAll(String),
 }
 
-/// Gets rid of the group: everybody in it is answered.
-fn finish(connection: &Connection, group: &mut Vec<Box<dyn Piece>>, log: &Logger) -> Room {
-    let mut room = Room::Enough;
+/// How a transaction ends.
+pub(super) fn commit(connection: &Connection) -> Result<(), StoreError> {
+    Ok(connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())?)
+}
+
+/// Gets rid of the group: everybody in it is answered. `commit` is [`commit()`],
+/// with whatever a simulation does before it and after it.
+pub(super) fn finish(
+    connection: &Connection,
+    group: &mut Vec<Box<dyn Piece>>,
+    commit: &impl Fn(&Connection) -> Result<(), StoreError>,
+    log: &Logger,
+) -> Fit {
+    let mut fit = Fit::All;
     while !group.is_empty() {
-        let Err(failure) = transact(connection, group) else {
+        let Err(failure) = transact(connection, group, commit) else {
             group.drain(..).for_each(|piece| piece.answer(Ok(())));
             break;
         };
-        if matches!(failure.error, StoreError::Full(_)) {
-            room = Room::Short;
+        let is_full = matches!(failure.error, StoreError::Full(_));
+        if is_full {
+            fit = Fit::NotAll(failure.error.to_string());
         }
         if !connection.is_autocommit()
             && let Err(e) = connection.execute_batch("ROLLBACK")
         {
             warn!(log, "cannot roll back"; "error" => %e);
         }
-        warn!(log, "a group could not be committed"; "pieces" => group.len(), "error" => %failure.error);
+        // That it is full is said once.
+        if is_full {
+            debug!(log, "a group could not be committed"; "pieces" => group.len(), "error" => %failure.error);
+        } else {
+            warn!(log, "a group could not be committed"; "pieces" => group.len(), "error" => %failure.error);
+        }
         match failure.culprit {
             Some(index) => group.remove(index).answer(Err(failure.error)),
             None => group.drain(..).for_each(|piece| piece.answer(Err(failure.error.clone()))),
         }
     }
-    room
+    fit
 }
 
 /// Why a transaction came to nothing.
@@ -165,7 +241,11 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-fn transact(connection: &Connection, group: &mut [Box<dyn Piece>]) -> Result<(), Failure> {
+fn transact(
+    connection: &Connection,
+    group: &mut [Box<dyn Piece>],
+    commit: &impl Fn(&Connection) -> Result<(), StoreError>,
+) -> Result<(), Failure> {
     let run = |sql| connection.prepare_cached(sql)?.execute([]).map(|_| ());
     run("BEGIN IMMEDIATE")?;
     for (index, piece) in group.iter_mut().enumerate() {
@@ -178,6 +258,5 @@ fn transact(connection: &Connection, group: &mut [Box<dyn Piece>]) -> Result<(),
         }
         run("RELEASE piece")?;
     }
-    run("COMMIT")?;
-    Ok(())
+    commit(connection).map_err(|error| Failure { culprit: None, error })
 }

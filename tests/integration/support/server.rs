@@ -8,7 +8,7 @@ use jarvis_run_coordinator::{
     config::{Flags, Settings},
     ids::{NodeRunId, RunId},
     model::{NodeRun, NodeRunState, Run, RunEvent, RunStartRequest},
-    server::{Server, StartError, Surroundings},
+    server::{Broken, Server, StartError, Surroundings},
     store::faulty::{Faults, FaultyStore},
     time::MachineClock,
 };
@@ -62,8 +62,12 @@ impl TestServer {
 
     /// A server that has so few jobs of each sort in hand.
     pub async fn start_with_room(in_hand: usize, vars: &[(&str, &str)]) -> Self {
+        Self::start_among(Surroundings { in_hand, ..Surroundings::default() }, vars).await
+    }
+
+    /// A server among something else than the real thing.
+    pub async fn start_among(surroundings: Surroundings, vars: &[(&str, &str)]) -> Self {
         let journal = tempfile::tempdir().expect("a folder for the journal");
-        let surroundings = Surroundings { in_hand, ..Surroundings::default() };
         Self::start_in(surroundings, journal, FakeExecutors::start(), vars).await.expect("the server starts")
     }
 
@@ -222,6 +226,11 @@ impl TestServer {
             }
         })
         .await
+    }
+
+    /// Waits until the server says that it must not live on.
+    pub async fn broken(&self) -> Broken {
+        soon("the server's trouble", self.server.as_ref().expect("it runs").broken()).await
     }
 
     /// Stops the server and gives what is needed to start another on its

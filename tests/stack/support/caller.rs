@@ -123,11 +123,7 @@ pub fn planner_type() -> Value {
 
 /// The error that a node was completed with.
 pub fn completion_error(node: &NodeRun) -> Value {
-    node.extensions
-        .as_ref()
-        .and_then(|extensions| extensions.get("completion_error"))
-        .cloned()
-        .unwrap_or_default()
+    node.extensions.as_ref().and_then(|extensions| extensions.get("completion_error")).unwrap_or_default()
 }
 
 /// The names of events, in order.

@@ -9,20 +9,14 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// What a server needs to start, and to let runs start.
-const FOR_DEVELOPMENT: [&str; 2] = ["ARP_AUTH_PROFILE=dev-insecure", "JARVIS_POLICY_PROFILE=dev-allow"];
-
 /// Where there is neither `.env.local` nor `.env`, makes the first from
-/// `.env.example`, with what development needs switched on.
+/// `.env.example`, which sets what development needs.
 pub(super) fn make_if_missing(root: &Path) -> Result<Option<PathBuf>> {
     let path = root.join(".env.local");
     if path.exists() || root.join(".env").exists() {
         return Ok(None);
     }
-    let mut text = fs::read_to_string(root.join(".env.example")).context("read .env.example")?;
-    for line in FOR_DEVELOPMENT {
-        text = text.replace(&format!("\n#{line}\n"), &format!("\n{line}\n"));
-    }
+    let text = fs::read_to_string(root.join(".env.example")).context("read .env.example")?;
     // There will be secrets in it.
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     file.write_all(text.as_bytes()).with_context(|| format!("write {}", path.display()))?;
@@ -42,9 +36,7 @@ mod tests {
         let made = make_if_missing(root).unwrap().unwrap();
         let text = fs::read_to_string(&made).unwrap();
         let set: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-        let mut expected = FOR_DEVELOPMENT.to_vec();
-        expected.sort_unstable_by_key(|line| text.find(line));
-        assert_eq!(set, expected);
+        assert_eq!(set, ["JARVIS_POLICY_PROFILE=dev-allow", "ARP_AUTH_PROFILE=dev-insecure"]);
 
         fs::write(&made, "mine").unwrap();
         assert_eq!(make_if_missing(root).unwrap(), None);

@@ -38,14 +38,17 @@ pub(super) const EVERYTHING: &str = "*";
 pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "ids", may: &[] },
     Layer { module: "time", may: &[] },
-    Layer { module: "tasks", may: &[] },
+    Layer { module: "tasks", may: &["time"] },
     Layer { module: "model", may: &["ids", "time"] },
     Layer { module: "record", may: &["ids", "model", "time"] },
     Layer { module: "engine", may: &["ids", "model", "record", "time"] },
     // Not the engine: it would find right whatever that does.
     Layer { module: "audit", may: &["ids", "model", "record"] },
     // It audits what is in a journal, when asked to check it.
-    Layer { module: "store", may: &["audit", "ids", "model", "record", "time"] },
+    Layer {
+        module: "store",
+        may: &["audit", "ids", "model", "record", "tasks::Fatal", "tasks::panic_message", "time"],
+    },
     Layer { module: "config", may: &["auth", "time"] },
     // Of the record: where a NodeRun stands, which its assignment token says.
     Layer {
@@ -68,6 +71,7 @@ pub(super) const LAYERS: &[Layer] = &[
         may: &[
             "auth::Principal",
             "auth::Scope",
+            "auth::Subtree",
             "clients",
             "engine",
             "events",

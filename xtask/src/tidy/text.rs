@@ -33,7 +33,7 @@ pub(super) fn check(source: &Source, report: &mut Report<'_>) {
 
 /// What holds for Rust.
 pub(super) fn check_rust(source: &Source, tokens: &[Token], report: &mut Report<'_>) {
-    debug_assert!(is_rust(&source.path));
+    assert!(is_rust(&source.path));
     for window in tokens.windows(3) {
         if window.iter().map(|token| token.text).eq(["#", "[", "ignore"]) {
             report.error(window[0].line, "an ignored test proves nothing: mend it, or take it out".into());

@@ -94,6 +94,19 @@ fn file(connection: &Connection, problems: &mut Problems) -> rusqlite::Result<()
     Ok(())
 }
 
+/// For a journal that has no file.
+#[cfg(any(test, feature = "test-util"))]
+pub(super) fn check_records(connection: &Connection) -> Problems {
+    let mut problems = Problems::default();
+    if let Err(failure) = file(connection, &mut problems) {
+        problems.add(format!("file: {failure}"));
+    }
+    if let Err(failure) = records(connection, &mut problems) {
+        problems.add(format!("not everything could be looked at: {failure}"));
+    }
+    problems
+}
+
 fn records(connection: &Connection, problems: &mut Problems) -> Result<(), StoreError> {
     orphans(connection, problems)?;
     let mut statement =
@@ -119,6 +132,13 @@ fn orphans(connection: &Connection, problems: &mut Problems) -> Result<(), Store
         (
             "attempts without their node run",
             "SELECT DISTINCT node_run_id FROM attempts WHERE node_run_id NOT IN (SELECT node_run_id FROM node_runs)",
+        ),
+        (
+            "inputs or outputs that no node run names",
+            "SELECT DISTINCT node_run_id FROM node_payloads
+             WHERE NOT EXISTS (SELECT 1 FROM node_runs
+                               WHERE node_runs.node_run_id = node_payloads.node_run_id
+                                 AND apart & CASE member WHEN 'inputs' THEN 1 ELSE 2 END)",
         ),
         (
             "owed without its run",

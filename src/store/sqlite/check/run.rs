@@ -10,7 +10,7 @@ use crate::{
     record::{AttemptRecord, NodeRecord},
     store::{
         StoreError,
-        sqlite::rows::{NodeRow, RunRow, from_json},
+        sqlite::rows::{HeadRow, NodeRow, RunRow, from_json},
     },
 };
 
@@ -38,23 +38,23 @@ pub(super) fn check(connection: &Connection, row: RunRow, problems: &mut Problem
 }
 
 fn nodes(connection: &Connection, run: &str, problems: &mut Problems) -> Result<Vec<NodeRecord>, StoreError> {
-    let sql = format!("SELECT {} FROM node_runs WHERE run_id = ?", NodeRow::COLUMNS);
+    let (head, content) = (HeadRow::COLUMNS, NodeRow::CONTENT);
+    let sql = format!("SELECT {head}, {content} FROM node_runs WHERE run_id = ?");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut nodes = Vec::new();
     for row in statement.query_map([run], NodeRow::read)? {
         let row = row?;
         match row.decode() {
             Ok(node) => {
-                let said = (node.id(), node.node.run_id.as_str(), node.path.as_str(), node.is_terminal());
-                if said != (&row.node_run_id, run, row.path.as_str(), row.terminal) {
+                if row.head.decode().as_ref() != Ok(&node.head()) {
                     problems.add(format!(
                         "node run {}: its columns say something else than its record",
-                        row.node_run_id
+                        row.head.node_run_id
                     ));
                 }
                 nodes.push(node);
             }
-            Err(damage) => problems.add(format!("node run {}: {damage}", row.node_run_id)),
+            Err(damage) => problems.add(format!("node run {}: {damage}", row.head.node_run_id)),
         }
     }
     Ok(nodes)
