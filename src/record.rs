@@ -323,7 +323,13 @@ pub enum AttemptOutcome {
     /// The process died while it was at the executor.
     Lost,
     /// The call gave no result, and the node was to be handed over again.
-    Failed { error: Error, retry_at: Timestamp },
+    Failed {
+        error: Error,
+        retry_at: Timestamp,
+        /// Whether the executor may have begun the work, for all that is known.
+        #[serde(default)]
+        may_have_begun: bool,
+    },
     /// The node is over, and its executor was given up: it never acknowledged
     /// that it was told to stop. What it may answer is fenced off.
     Fenced,
@@ -376,6 +382,13 @@ impl Adopted {
 }
 
 impl ChangeSet {
+    /// The NodeRuns that it ends, or that are over already.
+    pub fn ended(&self) -> impl Iterator<Item = &NodeRunId> {
+        let nodes = self.nodes.iter().filter(|node| node.is_terminal()).map(NodeRecord::id);
+        let heads = self.heads.iter().filter(|head| head.is_terminal()).map(|head| &head.node_run_id);
+        nodes.chain(heads)
+    }
+
     /// Notes what of this the JARVIS stores have: what is the same as theirs,
     /// and the events up to `events_to`, which they gave us.
     #[must_use]

@@ -69,6 +69,8 @@ pub struct Surroundings {
     pub ids: Arc<dyn IdSource>,
     /// What stands between the server and its journal.
     pub before_journal: Box<dyn FnOnce(SqliteStore) -> Arc<dyn Store> + Send>,
+    /// How many jobs of each sort may be in hand.
+    pub in_hand: usize,
 }
 
 impl Default for Surroundings {
@@ -77,6 +79,7 @@ impl Default for Surroundings {
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             before_journal: Box::new(|journal| Arc::new(journal)),
+            in_hand: IN_HAND,
         }
     }
 }
@@ -130,7 +133,7 @@ impl Server {
         for warning in &settings.warnings {
             warn!(log, "{}", warning);
         }
-        let Surroundings { clock: machine, ids, before_journal } = surroundings;
+        let Surroundings { clock: machine, ids, before_journal, in_hand } = surroundings;
         let options = SqliteOptions {
             path: settings.journal.path.clone(),
             max_bytes: settings.journal.max_bytes,
@@ -167,7 +170,7 @@ impl Server {
                 log: log.new(o!("component" => "outbox")),
             })
         });
-        let (queue, jobs) = WorkQueue::new(ids.owner_id(), IN_HAND);
+        let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
         let owner = queue.owner().clone();
         let vitals = Arc::<Vitals>::default();
         vitals.watch(tasks.panics().clone());

@@ -78,13 +78,13 @@ fn attempts(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
     let explained = (1..node.attempt).all(|number| logged.contains_key(&number));
     findings.rule("no attempt is given up without a record", explained, what);
     if !scene.adopted {
-        // What had surely not begun has failed. Of what was lost, or answered
-        // after all, nobody knows that.
+        // Of a call that failed it may be known that nothing was begun. Of what
+        // was lost, or answered after all, it is not.
         let may_repeat = node.idempotent
             || node.side_effect == Some(SideEffectClass::Read)
             || node.node.kind == Some(NodeKind::Composite);
         let begun_before = logged.range(..node.attempt).any(|(_, outcome)| match outcome {
-            AttemptOutcome::Failed { .. } => false,
+            AttemptOutcome::Failed { may_have_begun, .. } => *may_have_begun,
             AttemptOutcome::Late { .. } | AttemptOutcome::Lost | AttemptOutcome::Fenced => true,
         });
         findings.rule("what may not be executed twice is not", may_repeat || !begun_before, what);

@@ -64,15 +64,29 @@ fn lost(told: &Told, attempt: u32) -> AttemptRecord {
     }
 }
 
+/// An attempt whose call failed, in a way that says whether the work was begun.
+fn failed(told: &Told, may_have_begun: bool) -> AttemptRecord {
+    let error = crate::model::Error::new("atomic_executor_unavailable", "HTTP status 503");
+    let outcome = AttemptOutcome::Failed { error, retry_at: at(3), may_have_begun };
+    AttemptRecord { outcome, ..lost(told, 1) }
+}
+
 #[test]
 fn the_truth_is_let_pass() {
     assert_eq!(Told::truth().rules(), Vec::<&str>::new());
+    // What has surely not begun may be begun once more, whatever it is.
+    let mut told = Told::truth();
+    told.nodes[0].attempt = 2;
+    told.nodes[0].node.kind = Some(crate::model::NodeKind::Atomic);
+    told.attempts.push(failed(&told, false));
+    let twice = "what may not be executed twice is not";
+    assert!(!told.rules().contains(&twice), "{:?}", told.rules());
 }
 
 #[test]
 fn each_lie_is_found() {
     type Lie = fn(&mut Told);
-    let lies: [(&str, Lie); 17] = [
+    let lies: [(&str, Lie); 18] = [
         ("a live node has a wake-up", |told| told.nodes[0].wake = None),
         ("a live node has a deadline", |told| told.nodes[0].deadline = None),
         ("a run has a deadline until it is over", |told| told.run.deadline = None),
@@ -97,6 +111,11 @@ fn each_lie_is_found() {
             told.nodes[0].attempt = 2;
             told.nodes[0].node.kind = Some(crate::model::NodeKind::Atomic);
             told.attempts.push(lost(told, 1));
+        }),
+        ("what may not be executed twice is not", |told| {
+            told.nodes[0].attempt = 2;
+            told.nodes[0].node.kind = Some(crate::model::NodeKind::Atomic);
+            told.attempts.push(failed(told, true));
         }),
         ("the newest judgement stands", |told| {
             told.nodes[0].node.evaluation_result = serde_json::from_value(json!({"status": "fail"})).ok();

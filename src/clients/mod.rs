@@ -20,6 +20,8 @@ mod error;
 #[cfg(test)]
 mod fuzz;
 pub(crate) mod path;
+#[cfg(feature = "server")]
+mod permit;
 mod run_events;
 #[cfg(feature = "server")]
 mod tokens;
@@ -30,6 +32,8 @@ use std::{sync::Arc, time::Duration};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 
 pub use error::CallError;
+#[cfg(feature = "server")]
+pub use permit::Permit;
 pub use run_events::RunEvents;
 #[cfg(feature = "server")]
 pub use tokens::{TokenSource, TokenSourceOptions};
@@ -57,6 +61,14 @@ macro_rules! clients {
                 }
             }
             use crate::clients::{error, path};
+
+            #[cfg(feature = "server")]
+            impl Client {
+                /// The same, for calls that are sent only while the permit stands.
+                pub(crate) fn with_permit(&self, permit: &crate::clients::Permit) -> Self {
+                    Self { inner: self.inner.with_permit(permit), ..self.clone() }
+                }
+            }
         }
     )* };
 }
@@ -79,6 +91,9 @@ pub struct Peer {
     token: Credential,
     /// Its answers may have so many bytes. `None`: as many as it likes.
     max_answer_bytes: Option<usize>,
+    /// Without which nothing is sent; `None`: that is not asked.
+    #[cfg(feature = "server")]
+    permit: Option<Permit>,
 }
 
 #[derive(Clone, Debug)]
@@ -138,24 +153,40 @@ impl Service {
 impl Peer {
     /// A service that is called without credentials.
     pub fn anonymous(service: Service) -> Self {
-        Self { service, token: Credential::None, max_answer_bytes: None }
+        Self::new(service, Credential::None)
     }
 
     /// A service that is called with this bearer token.
     pub fn with_token(service: Service, token: &str) -> Self {
-        Self { service, token: Credential::Fixed(token.into()), max_answer_bytes: None }
+        Self::new(service, Credential::Fixed(token.into()))
     }
 
     /// A service that is called with tokens for its audience.
     #[cfg(feature = "server")]
     pub fn with_audience(service: Service, tokens: Arc<TokenSource>, audience: &str) -> Self {
-        Self { service, token: Credential::Audience(tokens, audience.into()), max_answer_bytes: None }
+        Self::new(service, Credential::Audience(tokens, audience.into()))
     }
 
     /// The same, but answers are not read beyond so many bytes.
     #[must_use]
     pub fn answers_within(self, bytes: usize) -> Self {
         Self { max_answer_bytes: Some(bytes), ..self }
+    }
+
+    /// The same, for calls that are sent only while the permit stands.
+    #[cfg(feature = "server")]
+    pub(crate) fn with_permit(&self, permit: &Permit) -> Self {
+        Self { permit: Some(permit.clone()), ..self.clone() }
+    }
+
+    fn new(service: Service, token: Credential) -> Self {
+        Self {
+            service,
+            token,
+            max_answer_bytes: None,
+            #[cfg(feature = "server")]
+            permit: None,
+        }
     }
 
     async fn authorize(&self, request: &mut reqwest::Request) -> Result<(), String> {
@@ -165,6 +196,11 @@ impl Peer {
             #[cfg(feature = "server")]
             Credential::Audience(tokens, audience) => tokens.token(audience).await?,
         };
+        // The token may have taken its time.
+        #[cfg(feature = "server")]
+        if let Some(permit) = &self.permit {
+            permit.check().map_err(|withdrawn| withdrawn.to_string())?;
+        }
         bear(request, &token)
     }
 
@@ -206,9 +242,20 @@ impl Peer {
         request: reqwest::Request,
     ) -> reqwest::Result<reqwest::Response> {
         #[cfg(feature = "server")]
-        if let Credential::Audience(tokens, audience) = &self.token {
-            return tokens.execute(audience, http, request).await;
+        {
+            let bind = |request| match &self.permit {
+                Some(permit) => permit.bind(request),
+                None => request,
+            };
+            match &self.token {
+                Credential::None | Credential::Fixed(_) => http.execute(bind(request)).await,
+                Credential::Audience(tokens, audience) => {
+                    let send = |request| http.execute(bind(request));
+                    tokens.execute(audience, request, send).await
+                }
+            }
         }
+        #[cfg(not(feature = "server"))]
         http.execute(request).await
     }
 }

@@ -124,22 +124,25 @@ impl TokenSource {
 
     /// Sends a request that bears a token for `audience`. If the callee does not
     /// take that, once more with another: who answers 401 has not begun anything.
-    pub(super) async fn execute(
+    pub(super) async fn execute<S>(
         self: &Arc<Self>,
         audience: &Arc<str>,
-        http: &reqwest::Client,
         request: reqwest::Request,
-    ) -> reqwest::Result<reqwest::Response> {
+        send: impl Fn(reqwest::Request) -> S,
+    ) -> reqwest::Result<reqwest::Response>
+    where
+        S: Future<Output = reqwest::Result<reqwest::Response>>,
+    {
         // None for a body that can be read only once.
         let again = request.try_clone();
-        let answer = http.execute(request).await?;
+        let answer = send(request).await?;
         if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
         let Some(mut again) = again else { return Ok(answer) };
         let Some(other) = self.instead_of(borne(&again), audience).await else { return Ok(answer) };
         match bear(&mut again, &other) {
-            Ok(()) => http.execute(again).await,
+            Ok(()) => send(again).await,
             Err(_) => Ok(answer),
         }
     }

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, Checked, Due, FailedCall, Heard,
-        NodeTypeFacts, NodeView, PolicyDecided, Told,
+        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, Checked, Due, Heard, NodeTypeFacts,
+        NodeView, PolicyDecided, Told,
     },
     ids::{NodeRunId, RunId},
     model::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
@@ -256,17 +256,18 @@ impl Coordinator {
                 if !waits {
                     return Ok(engine::Decision { changes: None, answer: Checked::Stale });
                 }
-                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run, 1));
+                let (rules, queue) = (&self.parts.rules, &self.parts.queue);
                 let decision = match engine::why_due(&record, now) {
                     Due::Silence => return self.silence_check(record, now).await,
                     Due::Deadline => {
                         warn!(log, "node run exceeded its deadline"; "run_id" => %run, "node_run_id" => %node);
-                        engine::node_expire(self.view_of(record).await?, rules, lease, now)
+                        engine::node_expire(self.view_of(record).await?, rules, &queue.always(), now)
                     }
                     Due::Lost => {
                         warn!(log, "attempt lost: nobody is at it"; "run_id" => %run, "node_run_id" => %node,
                             "attempt" => attempt);
-                        engine::attempt_lost(self.view_of(record).await?, rules, lease, now)
+                        let lease = queue.lease(run, [record.node.kind]);
+                        engine::attempt_lost(self.view_of(record).await?, rules, &lease, now)
                     }
                 };
                 Ok(engine::Decision { changes: decision.changes, answer: Checked::Stale })
@@ -334,18 +335,22 @@ impl Coordinator {
         .await
     }
 
-    /// Puts off a node whose executor is left alone at the moment, or fails
-    /// it.
+    /// Puts off a node whose executor is left alone for so long, or ends it if
+    /// its time is up.
     pub(crate) async fn attempt_defer(
         &self,
         task: &Task,
-        failed: FailedCall,
+        executor: &str,
+        left_alone: Duration,
     ) -> Result<(), CoordinatorError> {
-        let failed = &failed;
         self.command(&task.run, |now| async move {
             let view = self.bare_view(&task.node).await?;
             let (rules, lease) = (&self.parts.rules, &self.parts.queue.always());
-            Ok(engine::attempt_defer(view, failed.clone(), rules, lease, now))
+            let tries = view.node.wake.as_ref().map_or(0, |wake| wake.tries);
+            let wait = backoff(tries, RETRY_BASE, RETRY_CAP, task.node.as_str()).max(left_alone);
+            info!(self.parts.log, "dispatch put off: the executor does not answer, and is left alone";
+                "node_run_id" => %task.node, "executor" => executor, "tries" => tries);
+            Ok(engine::attempt_defer(view, now + wait, rules, lease, now))
         })
         .await
     }

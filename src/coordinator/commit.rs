@@ -1,6 +1,6 @@
 //! Decide, commit, announce: the one way in which anything changes.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use slog::{debug, error, warn};
 
@@ -80,18 +80,21 @@ impl Coordinator {
             let Some(changes) = changes else { return Ok((answer, None)) };
             let newest = changes.events.last().map(|event| event.event.seq);
             let (ours, unclaimed) = self.to_begin(&changes, now);
-            let ended = Ended::by(&changes);
+            let topmost = Ended::by(&changes);
+            let ended: Vec<NodeRunId> = changes.ended().cloned().collect();
             match self.parts.store.commit(changes).await {
                 Ok(owed) => {
                     self.store_health.written();
-                    self.heard.ended(run, &ended, now);
+                    self.heard.ended(run, &topmost, now);
                     if let Some(outbox) = &self.parts.outbox {
                         outbox.news();
                     }
                     if let Some(seq) = newest {
                         self.parts.events.hub.publish(run, seq);
                     }
-                    ours.iter().for_each(|node| self.parts.queue.push(node));
+                    // Those to be told first, while their calls are known.
+                    ours.iter().for_each(|node| self.parts.queue.push(node, now));
+                    ended.iter().for_each(|node| self.parts.queue.node_over(node));
                     if unclaimed {
                         self.parts.queue.poke();
                     }
@@ -101,7 +104,7 @@ impl Coordinator {
                     conflicts += 1;
                     warn!(self.parts.log, "decided on stale records, deciding again"; "run_id" => %run, "conflicts" => conflicts);
                 }
-                Err(failure) => return Err(self.store_failed(failure)),
+                Err(failure) => return Err(self.store_failed(failure, ended)),
             }
         }
     }
@@ -156,12 +159,15 @@ impl Coordinator {
         self.store_health.written();
     }
 
-    /// Notes what a failed commit says about the journal's health.
-    pub(super) fn store_failed(&self, failure: StoreError) -> CoordinatorError {
+    /// Notes what a failed commit, which would have ended these nodes, says
+    /// about the journal's health.
+    pub(super) fn store_failed(&self, failure: StoreError, ended: Vec<NodeRunId>) -> CoordinatorError {
         let now = self.parts.clock.now();
         let (is_news, doubt) = match &failure {
             // Whoever refuses it has said so.
             StoreError::Conflict | StoreError::Reserved => (false, false),
+            // Nothing was written, and the trouble is that record's alone.
+            StoreError::TooBig(_) => (true, false),
             StoreError::Full(_) => (self.store_health.not_written(Unwritten::Full, now), true),
             StoreError::Failed(_) => {
                 self.store_health.not_written(Unwritten::Failed, now);
@@ -178,7 +184,7 @@ impl Coordinator {
             debug!(self.parts.log, "the journal refused a change"; "error" => %failure);
         }
         if doubt {
-            self.store_health.in_doubt.store(true, Ordering::Release);
+            self.store_health.doubt(ended);
         }
         failure.into()
     }
@@ -191,26 +197,35 @@ impl Coordinator {
             StoreError::Damaged(_) => self.store_health.damaged(now),
             StoreError::Failed(_) => self.store_health.not_read(now),
             // No reading ends like this.
-            StoreError::Conflict | StoreError::Full(_) | StoreError::Reserved => {}
+            StoreError::Conflict | StoreError::Full(_) | StoreError::Reserved | StoreError::TooBig(_) => {}
         }
         failure.into()
     }
 
     /// Tells followers and the outbox what the journal says, if a commit since
-    /// the last time was in doubt: it may have been the last of its run.
+    /// the last time was in doubt: it may have been the last of its run. And
+    /// drops the calls of those nodes that it has ended.
     pub(crate) async fn announce_again(&self) -> Result<(), StoreError> {
-        if !self.store_health.in_doubt.swap(false, Ordering::AcqRel) {
-            return Ok(());
-        }
+        let Some(ended) = self.store_health.take_doubt() else { return Ok(()) };
         if let Some(outbox) = &self.parts.outbox {
             outbox.news();
+        }
+        for (at, node) in ended.iter().enumerate() {
+            match self.parts.store.head_fetch(node).await {
+                Ok(Some(found)) if found.is_terminal() => self.parts.queue.node_over(node),
+                Ok(_) | Err(StoreError::Damaged(_)) => {}
+                Err(failure) => {
+                    self.store_health.doubt(ended[at..].to_vec());
+                    return Err(failure);
+                }
+            }
         }
         let events = &self.parts.events;
         for run in events.hub.followed_runs() {
             match self.parts.store.run_fetch(&run).await {
                 Ok(found) => events.hub.publish(&run, found.map_or(0, |run| run.last_seq)),
                 Err(failure) => {
-                    self.store_health.in_doubt.store(true, Ordering::Release);
+                    self.store_health.doubt(Vec::new());
                     return Err(failure);
                 }
             }

@@ -92,7 +92,9 @@ fn journal_message(error: &StoreError) -> &'static str {
     match error {
         StoreError::Full(_) => "The journal is full",
         StoreError::Reserved => "The journal is full: nothing new is accepted, what is under way can end",
-        StoreError::Conflict | StoreError::Failed(_) | StoreError::Damaged(_) => "The journal is unavailable",
+        StoreError::Conflict | StoreError::Failed(_) | StoreError::TooBig(_) | StoreError::Damaged(_) => {
+            "The journal is unavailable"
+        }
     }
 }
 

@@ -39,8 +39,9 @@ pub(crate) use attempts::{Assignment, Telling};
 pub(crate) use commit::{CLAIM_WITHIN, OWNED_FOREVER};
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
-pub use queue::{Task, WorkQueue};
+pub use queue::{Lane, Task, WorkQueue};
 pub use store_health::StoreHealth;
+pub(crate) use vitals::Room;
 pub use vitals::Vitals;
 
 pub use crate::events::{EventLines, StreamOptions};

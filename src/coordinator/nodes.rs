@@ -65,7 +65,8 @@ impl Coordinator {
                     self.room_for_new_work()?;
                 }
                 let command = CreateChildren { parent, parent_facts: parent_facts.clone(), children };
-                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run_ref, wanted.len()));
+                let kinds = wanted.iter().map(|(_, _, facts)| facts.kind);
+                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(run_ref, kinds));
                 Ok(engine::children_create(run, command, rules, lease, now)?)
             })
             .await?;
@@ -119,6 +120,8 @@ impl Coordinator {
             Ok(engine::node_complete(view, completion.clone(), rules, lease, now)?)
         })
         .await?;
+        // As after a cancel.
+        self.parts.queue.node_over(node);
         debug!(self.parts.log, "node run completed"; "run_id" => %run_id, "node_run_id" => %node,
             "state" => %completion.state, "caller" => caller.subject());
         Ok(())

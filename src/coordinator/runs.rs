@@ -57,7 +57,8 @@ impl Coordinator {
         let run = self
             .request(&run_id, |now| async move {
                 let existing = self.parts.store.run_fetch(&command.run_id).await?;
-                let (rules, lease) = (&self.parts.rules, &self.parts.queue.lease(&command.run_id, 1));
+                let (rules, lease) =
+                    (&self.parts.rules, &self.parts.queue.lease(&command.run_id, [command.facts.kind]));
                 Ok(engine::run_start(existing.as_ref(), command, rules, lease, now)?)
             })
             .await?;
@@ -83,6 +84,8 @@ impl Coordinator {
                 Ok(engine::run_cancel(record, live, &self.parts.queue.always(), now))
             })
             .await?;
+        // If this changed nothing, a commit whose answer was lost did.
+        self.parts.queue.run_over(run);
         info!(self.parts.log, "run canceled"; "run_id" => %run, "state" => %canceled.state, "caller" => caller.subject());
         Ok(canceled)
     }

@@ -8,11 +8,12 @@
 //! | a record is damaged | `degraded` | it has not been met for a minute |
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use crate::{
+    ids::NodeRunId,
     model::{HealthCheck, HealthStatus},
     store::Room,
     time::Timestamp,
@@ -33,9 +34,6 @@ pub(super) enum Unwritten {
 #[derive(Default)]
 pub struct StoreHealth {
     said: Mutex<Said>,
-    /// A commit was reported as failed that may be durable all the same: who
-    /// follows its run has not been told.
-    pub(super) in_doubt: AtomicBool,
 }
 
 #[derive(Default)]
@@ -43,6 +41,9 @@ struct Said {
     unwritten: Option<(Unwritten, Timestamp)>,
     unread: Option<Timestamp>,
     damaged: Option<Timestamp>,
+    /// Commits were reported as failed that may be durable all the same: who
+    /// follows their runs has not been told. The nodes that they end.
+    in_doubt: Option<Vec<NodeRunId>>,
 }
 
 impl StoreHealth {
@@ -69,6 +70,18 @@ impl StoreHealth {
 
     pub(super) fn damaged(&self, now: Timestamp) {
         self.said().damaged = Some(now);
+    }
+
+    /// A commit that ends these nodes may be durable, though it was reported as
+    /// failed.
+    pub(super) fn doubt(&self, ended: Vec<NodeRunId>) {
+        self.said().in_doubt.get_or_insert_default().extend(ended);
+    }
+
+    /// If there were such commits, the nodes that they end: from now on that is
+    /// the caller's to clear up.
+    pub(super) fn take_doubt(&self) -> Option<Vec<NodeRunId>> {
+        self.said().in_doubt.take()
     }
 
     /// Since when it could not be written, but not for lack of room.
@@ -132,5 +145,17 @@ mod tests {
         assert_eq!(said(Room::Enough).0, HealthStatus::Degraded);
         health.damaged(at(40));
         assert_eq!(said(Room::Enough).0, HealthStatus::Ok, "that was a minute ago");
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_given_once() {
+        let health = StoreHealth::default();
+        assert_eq!(health.take_doubt(), None);
+        health.doubt(Vec::new());
+        assert_eq!(health.take_doubt(), Some(Vec::new()), "who follows the run is told");
+        health.doubt(vec!["a".into()]);
+        health.doubt(vec!["b".into()]);
+        assert_eq!(health.take_doubt(), Some(vec!["a".into(), "b".into()]));
+        assert_eq!(health.take_doubt(), None);
     }
 }

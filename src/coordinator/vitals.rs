@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     model::{HealthCheck, HealthStatus, JsonObject},
@@ -23,12 +23,27 @@ pub struct Vitals(Mutex<Said>);
 struct Said {
     /// By name of the executor: until when it is left alone, if it is.
     executors: BTreeMap<&'static str, Option<Timestamp>>,
-    /// What there is to do, and how much of it is in hand.
-    work: Option<(Counts, usize)>,
+    work: Option<Work>,
     /// How often the tasks of this process have panicked.
     panics: Option<Panics>,
     /// The JARVIS stores are owed what is decided, but are not configured.
     owes_without_stores: bool,
+}
+
+/// What there is to do, how much of it is in hand, and of that for each
+/// executor.
+struct Work {
+    counts: Counts,
+    in_hand: usize,
+    rooms: Vec<Room>,
+}
+
+/// How many nodes of an executor are in hand, and how many more may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) executor: &'static str,
+    pub(crate) in_hand: usize,
+    pub(crate) room: usize,
 }
 
 impl Vitals {
@@ -36,8 +51,8 @@ impl Vitals {
         self.said().executors.insert(name, left_alone);
     }
 
-    pub(crate) fn work(&self, counts: Counts, in_hand: usize) {
-        self.said().work = Some((counts, in_hand));
+    pub(crate) fn work(&self, counts: Counts, in_hand: usize, rooms: Vec<Room>) {
+        self.said().work = Some(Work { counts, in_hand, rooms });
     }
 
     /// Speaks of these from now on.
@@ -53,7 +68,7 @@ impl Vitals {
     /// What there was to do when it was last counted; `None`: not yet. Counting
     /// reads much of the journal, and anybody may ask for health.
     pub(super) fn counts(&self) -> Option<Counts> {
-        self.said().work.as_ref().map(|(counts, _)| *counts)
+        self.said().work.as_ref().map(|work| work.counts)
     }
 
     pub(super) fn checks(&self, now: Timestamp) -> Vec<HealthCheck> {
@@ -62,8 +77,8 @@ impl Vitals {
             let message = "It does not answer: it is left alone for moments, and its nodes wait or fail";
             check(name, left_alone.map(|_| message.into()), None)
         });
-        let work = said.work.iter().map(|(counts, in_hand)| work(counts, *in_hand));
-        let debts = said.work.iter().filter(|_| said.owes_without_stores).map(|(counts, _)| debts(counts));
+        let work = said.work.iter().map(Work::check);
+        let debts = said.work.iter().filter(|_| said.owes_without_stores).map(|work| debts(&work.counts));
         executors
             .chain(work)
             .chain(debts)
@@ -76,20 +91,37 @@ impl Vitals {
     }
 }
 
-/// No ids and no errors: anybody may ask for health. `journal check` has them.
-fn work(counts: &Counts, in_hand: usize) -> HealthCheck {
-    let Counts { runs_live, nodes_live, wakes_due, parked, without_wake_up, outbox: _, outbox_oldest: _ } =
-        *counts;
-    let trouble = match (without_wake_up, parked) {
-        (0, 0) => None,
-        (0, parked) => Some(format!("{parked} cannot be decided, and are parked: see `journal check`")),
-        (stuck, _) => Some(format!("{stuck} would never be looked at again: see `journal check`")),
-    };
-    let details = json!({
-        "runs_live": runs_live, "node_runs_live": nodes_live, "in_hand": in_hand, "due": wakes_due,
-        "parked": parked, "without_wake_up": without_wake_up,
-    });
-    check("work", trouble, Some(JsonObject::of(&details)))
+impl Work {
+    /// No ids and no errors: anybody may ask for health. `journal check` has
+    /// them.
+    fn check(&self) -> HealthCheck {
+        let Self { counts, in_hand, rooms } = self;
+        let Counts { runs_live, nodes_live, wakes_due, parked, without_wake_up, outbox: _, outbox_oldest: _ } =
+            *counts;
+        let full = rooms.iter().find(|room| room.room == 0);
+        let trouble = match (without_wake_up, parked, full) {
+            (0, 0, None) => None,
+            (0, 0, Some(full)) => {
+                let Room { executor, in_hand, room: _ } = full;
+                Some(format!(
+                    "{executor} has {in_hand} nodes waiting or at work, and no room for more: they stay in the journal"
+                ))
+            }
+            (0, parked, _) => {
+                Some(format!("{parked} cannot be decided, and are parked: see `journal check`"))
+            }
+            (stuck, ..) => Some(format!("{stuck} would never be looked at again: see `journal check`")),
+        };
+        let of_executors: BTreeMap<&str, Value> = rooms
+            .iter()
+            .map(|Room { executor, in_hand, room }| (*executor, json!({"in_hand": in_hand, "room": room})))
+            .collect();
+        let details = json!({
+            "runs_live": runs_live, "node_runs_live": nodes_live, "in_hand": in_hand, "due": wakes_due,
+            "parked": parked, "without_wake_up": without_wake_up, "executors": of_executors,
+        });
+        check("work", trouble, Some(JsonObject::of(&details)))
+    }
 }
 
 /// As the outbox's own check, which there is with the stores.
@@ -130,14 +162,21 @@ mod tests {
             checks.into_iter().map(|check| (check.name, check.status, check.message)).collect::<Vec<_>>()
         };
         vitals.executor("atomic_executor", None);
-        vitals.work(Counts { runs_live: 2, ..Counts::default() }, 1);
+        let room = |room| Room { executor: "atomic_executor", in_hand: 8, room };
+        vitals.work(Counts { runs_live: 2, ..Counts::default() }, 1, vec![room(1)]);
         let well = [("atomic_executor", HealthStatus::Ok), ("work", HealthStatus::Ok)];
         assert_eq!(said(&vitals), well.map(|(name, status)| (name.to_owned(), status, None)));
         let details = vitals.checks(now).pop().and_then(|check| check.details).expect("details");
         assert_eq!((details.value("runs_live"), details.value("in_hand")), (json!(2), json!(1)));
+        assert_eq!(details.value("executors"), json!({"atomic_executor": {"in_hand": 8, "room": 1}}));
+
+        vitals.work(Counts::default(), 8, vec![room(0)]);
+        let (_, status, message) = said(&vitals).pop().expect("a check");
+        assert_eq!(status, HealthStatus::Degraded);
+        assert!(message.expect("a message").starts_with("atomic_executor has 8 nodes"));
 
         vitals.executor("atomic_executor", Some(Timestamp::from_micros(1)));
-        vitals.work(Counts { parked: 3, ..Counts::default() }, 0);
+        vitals.work(Counts { parked: 3, ..Counts::default() }, 0, Vec::new());
         for (name, status, message) in said(&vitals) {
             assert_eq!(status, HealthStatus::Degraded, "{name}");
             assert!(message.is_some(), "{name}");

@@ -14,7 +14,8 @@
 //! 503, 504. Whatever else it answers, it lives.
 //!
 //! A call lasts as long as the work, which may be hours. So a trial call that
-//! is still under way after a moment counts as taken.
+//! is still under way after a moment counts as taken. One that is dropped before
+//! that, because its node is over, has shown nothing: the next call is the trial.
 
 use std::time::Duration;
 
@@ -83,6 +84,15 @@ impl Breaker {
             // Calls from before it opened.
             open @ Self::Open { .. } => open,
         };
+    }
+
+    /// A call was dropped. If it was the trial, it has shown nothing, and the next
+    /// call is the trial. (If it was another, one more is.)
+    pub(super) fn dropped(&mut self, now: Timestamp) {
+        match *self {
+            Self::HalfOpen { pauses, .. } => *self = Self::Open { until: now, pauses },
+            Self::Closed { .. } | Self::Open { .. } => {}
+        }
     }
 
     fn opened(pauses: u32, retry_after: Option<Duration>, now: Timestamp) -> Self {
@@ -155,6 +165,21 @@ mod tests {
         assert_eq!(breaker.admit(at(1)), Ok(()));
         assert_eq!(breaker.admit(at(1) + TAKEN), Ok(()));
         assert_eq!(breaker, Breaker::new());
+    }
+
+    #[test]
+    fn a_trial_that_was_dropped_has_shown_nothing() {
+        let mut breaker = opened();
+        assert_eq!(breaker.admit(at(1)), Ok(()));
+        breaker.dropped(at(2));
+        assert_eq!(breaker.admit(at(2)), Ok(()), "the next is the trial");
+        assert_eq!(breaker.admit(at(2)), Err(at(8)));
+        breaker.report(FAILURE, at(3));
+        assert_eq!(breaker.admit(at(3)), Err(at(5)), "the second pause");
+        for (mut unmoved, open) in [(Breaker::new(), Ok(())), (opened(), Err(at(1)))] {
+            unmoved.dropped(at(0));
+            assert_eq!(unmoved.admit(at(0)), open);
+        }
     }
 
     #[test]

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use slog::{info, warn};
 
-use super::{Dispatcher, Parts};
+use super::Dispatcher;
 use crate::{
     clients::{CallError, Service},
     coordinator::{CoordinatorError, Task, Telling},
     model::NodeKind,
-    record::{Job, NodeHead},
+    record::NodeHead,
     time::{backoff, within},
 };
 
@@ -19,34 +19,33 @@ const CAP: Duration = Duration::from_secs(60);
 /// After so many tries in vain (about ten minutes) the executor is given up: its
 /// answer, should one come, is fenced off anyway.
 const TRIES: u32 = 15;
-/// So often an executor is told again while our call is pending: for longer
-/// than a token request and a connection may take.
-const TELLS: u32 = 6;
+/// When an executor is told once more if the cancel may have overtaken the call
+/// to execute the node: it would have shrugged at the cancel, and then begun the
+/// work. The call was dropped when the node ended, so that it was not sent after
+/// that; this is about what was on the wire by then.
+const ONCE_MORE: Duration = Duration::from_millis(500);
 
 /// So long the executor of a composite is told only after those of nodes that
 /// ended before it, which are below it: longer it would suffer for an executor
 /// that does not answer.
 const DESCENDANTS_FIRST: Duration = Duration::from_secs(1);
 
-/// What came of telling an executor.
-enum Heard {
-    Yes,
-    /// Not for sure, but the server stops.
-    Stopping,
-}
-
 impl Dispatcher {
     pub(super) async fn cancel_executor(&self, task: &Task) -> Result<(), CoordinatorError> {
         let coordinator = &self.parts.coordinator;
         let Some(node) = coordinator.node_to_cancel(&task.node).await? else { return Ok(()) };
         let log = &self.parts.log;
-        let told = match self.call_until_heard(&node).await {
-            Ok(Heard::Yes) => {
+        let heard = match self.call_cancel(&node).await {
+            // It does not know the node (yet, or any more).
+            Err(error) if error.status == Some(404) => Ok(()),
+            heard => heard,
+        };
+        let told = match heard {
+            Ok(()) if task.may_overtake => Telling::Again { after: ONCE_MORE },
+            Ok(()) => {
                 info!(log, "executor told to stop"; "run_id" => %task.run, "node_run_id" => %task.node);
                 Telling::Acknowledged
             }
-            // The wake-up stays: the next process tells it.
-            Ok(Heard::Stopping) => return Ok(()),
             Err(error) => {
                 let tries = node.wake.as_ref().map_or(0, |wake| wake.tries);
                 let wait = backoff(tries, BASE, CAP, task.node.as_str());
@@ -58,36 +57,6 @@ impl Dispatcher {
             }
         };
         coordinator.executor_told(&task.run, &task.node, told).await
-    }
-
-    /// Tells the executor until it has surely had the chance to listen: our own
-    /// call to execute the node may still be on its way to it, on a slow
-    /// connection or behind a token request, and would begin the work after the
-    /// executor has shrugged at the cancel. So as long as that call is pending,
-    /// the executor is told again.
-    async fn call_until_heard(&self, node: &NodeHead) -> Result<Heard, CallError> {
-        let Parts { queue, clock, tasks, .. } = &self.parts;
-        let mut told = 0;
-        loop {
-            match self.call_cancel(node).await {
-                Ok(()) => {}
-                // It does not know the node (yet, or any more).
-                Err(error) if error.status == Some(404) => {}
-                Err(error) => return Err(error),
-            }
-            if told == TELLS || !queue.has(&node.node_run_id, Job::Dispatch) {
-                return Ok(Heard::Yes);
-            }
-            tokio::select! {
-                biased;
-                () = clock.sleep(backoff(told, BASE, CAP, node.node_run_id.as_str())) => {}
-                () = tasks.stopping().cancelled() => return Ok(Heard::Stopping),
-            }
-            if !queue.has(&node.node_run_id, Job::Dispatch) {
-                return Ok(Heard::Yes);
-            }
-            told += 1;
-        }
     }
 
     async fn call_cancel(&self, node: &NodeHead) -> Result<(), CallError> {

@@ -1,13 +1,19 @@
-//! Takes what is due and nobody's, as long as there is room for it.
+//! Takes what is due and nobody's, as long as there is room for it. Each lane
+//! has room of its own, and is asked for by itself: what waits for an executor
+//! that is full is not in the way of anything else.
 
 use std::{sync::Arc, time::Duration};
 
 use slog::error;
 
 use super::{Dispatcher, Parts};
-use crate::{coordinator::CLAIM_WITHIN, store::StoreError};
+use crate::{
+    coordinator::{CLAIM_WITHIN, Lane},
+    store::{StoreError, Want},
+    time::Timestamp,
+};
 
-/// So many wake-ups are claimed at once.
+/// So many wake-ups of a lane are claimed at once.
 const CLAIM: usize = 256;
 
 impl Dispatcher {
@@ -29,27 +35,45 @@ impl Dispatcher {
         }
     }
 
-    /// Takes what is due now. How long it may be until there is more.
+    /// Takes what is due now, lane by lane. How long it may be until there is
+    /// more.
     async fn claim_due(&self) -> Result<Duration, StoreError> {
-        let Parts { store, clock, queue, tasks, .. } = &self.parts;
+        let Parts { store, clock, tasks, .. } = &self.parts;
         loop {
-            let room = queue.room().min(CLAIM);
-            if room == 0 || tasks.stopping().is_cancelled() {
-                // Jobs that end poke, when enough of them have.
-                return Ok(CLAIM_WITHIN);
+            let now = clock.now();
+            let mut may_be_more = false;
+            for lane in Lane::ALL {
+                if tasks.stopping().is_cancelled() {
+                    return Ok(CLAIM_WITHIN);
+                }
+                may_be_more |= self.claim_of(lane, now).await?;
             }
-            let limit = u32::try_from(room).unwrap_or(u32::MAX);
-            // What is due of the full runs is left. Their jobs poke as well.
-            let (now, full) = (clock.now(), queue.full_runs());
-            let claimed = store.wakes_claim(queue.owner(), now, limit, &full).await?;
-            for node in &claimed {
-                queue.push(node);
-            }
-            if claimed.len() < room {
+            if !may_be_more {
                 let next = store.wake_next(now).await?;
                 let wait = next.map_or(CLAIM_WITHIN, |at| at.since(clock.now()));
                 return Ok(wait.clamp(Duration::from_millis(1), CLAIM_WITHIN));
             }
         }
+    }
+
+    /// Takes what is due of a lane, as long as there is room. Whether there may
+    /// be more that could be taken.
+    async fn claim_of(&self, lane: Lane, now: Timestamp) -> Result<bool, StoreError> {
+        let Parts { store, queue, .. } = &self.parts;
+        let room = queue.room(lane).min(CLAIM);
+        if room == 0 {
+            // Jobs that end poke, when enough of them have.
+            return Ok(false);
+        }
+        let want = Want {
+            job: Some(lane.job()),
+            kind: lane.kind(),
+            // What is due of the full runs is left. Their jobs poke as well.
+            except: queue.full_runs(lane),
+            limit: u32::try_from(room).unwrap_or(u32::MAX),
+        };
+        let claimed = store.wakes_claim(queue.owner(), now, &want).await?;
+        claimed.iter().for_each(|node| queue.push(node, now));
+        Ok(claimed.len() == room)
     }
 }

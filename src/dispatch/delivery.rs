@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     clients::{
-        CallError, Service, atomic_executor::types::AtomicExecuteResult,
+        CallError, atomic_executor::types::AtomicExecuteResult,
         composite_executor::types::CompositeBeginResponse,
     },
     engine::{AttemptResult, FailedCall, Work},
@@ -49,17 +49,6 @@ pub(super) fn begun(answer: Result<CompositeBeginResponse, CallError>) -> Option
     }
 }
 
-/// A node that was not handed over, since its executor is left alone for a
-/// while.
-pub(super) fn not_called(service: Service, wait: Duration) -> FailedCall {
-    let reason = "it has not answered for a while, and is left alone";
-    FailedCall {
-        error: CallError { never_sent: true, ..CallError::unavailable(service, reason) }.into_error(),
-        work: Work::NotBegun,
-        retry_after: Some(wait),
-    }
-}
-
 fn invalid(message: &str) -> AttemptResult {
     refused(Error::new("atomic_executor_invalid_result", message))
 }
@@ -78,8 +67,10 @@ fn work(error: &CallError) -> Work {
     match error.status {
         _ if error.never_sent => not_now,
         None => Work::Unanswered,
-        // It is there, and too busy.
-        Some(429 | 503) => not_now,
+        // It is there, and too busy: so it says itself, or whoever keeps callers
+        // off it. (A proxy says 503 as well when a call has broken off at work.)
+        Some(429 | 503) if error.spoken || error.retry_after.is_some() => not_now,
+        Some(429 | 503) => Work::Doubtful,
         // The words of something in between: who knows how far the call got.
         Some(408 | 502 | 504) => Work::Doubtful,
         // Its own words: it says itself whether to come back.
@@ -93,10 +84,12 @@ fn work(error: &CallError) -> Work {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::Service;
 
     #[test]
     fn what_a_failed_call_says_about_the_work() {
         let unavailable = || CallError::unavailable(Service::AtomicExecutor, "why");
+        let wait = Some(Duration::from_secs(1));
         let answered = |status, spoken, retryable| CallError {
             status: Some(status),
             spoken,
@@ -107,7 +100,11 @@ mod tests {
             (CallError { never_sent: true, ..unavailable() }, Work::NotBegun),
             (CallError { never_sent: true, retryable: false, ..unavailable() }, Work::Refused),
             (unavailable(), Work::Unanswered),
-            (answered(429, false, true), Work::NotBegun),
+            (answered(429, false, true), Work::Doubtful),
+            (answered(503, false, true), Work::Doubtful),
+            (CallError { retry_after: wait, ..answered(429, false, true) }, Work::NotBegun),
+            (CallError { retry_after: wait, ..answered(503, false, true) }, Work::NotBegun),
+            (answered(429, true, true), Work::NotBegun),
             (answered(503, true, true), Work::NotBegun),
             (answered(503, true, false), Work::Refused),
             (answered(502, false, true), Work::Doubtful),

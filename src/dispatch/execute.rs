@@ -8,12 +8,13 @@ use super::{Dispatcher, delivery, executors::Gate, slots::Turn};
 use crate::{
     auth::Subtree,
     clients::{
-        CallError, Service, atomic_executor::types::AtomicExecuteRequest,
+        CallError, Permit, Service, atomic_executor::types::AtomicExecuteRequest,
         composite_executor::types::CompositeBeginRequest,
     },
     coordinator::{Assignment, CoordinatorError, Task},
     engine::{Attempt, AttemptResult},
     model::{NodeKind, Uri},
+    store::StoreError,
     time::{backoff, within},
 };
 
@@ -28,6 +29,8 @@ enum Waited {
     Stopping,
     /// The node's time is up.
     Overdue,
+    /// The node is over: there is nothing to do any more.
+    Over,
 }
 
 impl Dispatcher {
@@ -40,23 +43,41 @@ impl Dispatcher {
             // not run.
             turn = match self.turn(gate, task).await {
                 Waited::Turn(turn) => Some(turn),
-                Waited::Stopping => return Ok(()),
+                Waited::Stopping | Waited::Over => return Ok(()),
                 Waited::Overdue => return coordinator.attempt_overdue(task).await,
             };
             let now = self.parts.clock.now();
             if let Err(until) = gate.admit(now) {
-                let failed = delivery::not_called(gate.service, until.since(now));
-                return coordinator.attempt_defer(task, failed).await;
+                return coordinator.attempt_defer(task, gate.service.name(), until.since(now)).await;
             }
         }
         let begun = coordinator.attempt_begin(task, &|kind| executors.binding(kind)).await?;
         let Some(assignment) = begun else { return Ok(()) };
         let (kind, attempt) = (assignment.kind, assignment.attempt);
-        let result = match kind {
-            NodeKind::Atomic => self.execute_atomic(assignment).await,
-            NodeKind::Composite => self.begin_composite(assignment).await,
+        task.begun(attempt.started_at);
+        let permit = Permit::until(task.over().clone());
+        let call = async {
+            match kind {
+                NodeKind::Atomic => self.execute_atomic(assignment, &permit).await,
+                NodeKind::Composite => self.begin_composite(assignment, &permit).await,
+            }
+        };
+        // Whoever has ended the node is answered without waiting for this; that
+        // nothing is sent any more, the permit sees to.
+        let result = tokio::select! {
+            biased;
+            () = task.over().cancelled() => None,
+            result = call => Some(result),
         };
         drop(turn);
+        let Some(result) = result else {
+            if let Some(gate) = executors.gate(Some(kind)) {
+                gate.dropped(self.parts.clock.now());
+            }
+            info!(self.parts.log, "call dropped: its node is over"; "node_run_id" => %task.node,
+                "attempt" => attempt.number);
+            return Ok(());
+        };
         match result {
             Called::Result(result) => self.finish(task, attempt, result).await,
             // The attempt stays ours until there are children.
@@ -77,11 +98,12 @@ impl Dispatcher {
             biased;
             turn = gate.slots.turn(&task.run) => Waited::Turn(turn),
             () = self.parts.tasks.stopping().cancelled() => Waited::Stopping,
+            () = task.over().cancelled() => Waited::Over,
             () = overdue => Waited::Overdue,
         }
     }
 
-    async fn execute_atomic(&self, assignment: Assignment) -> Called {
+    async fn execute_atomic(&self, assignment: Assignment, permit: &Permit) -> Called {
         let Some(executor) = &self.parts.executors.atomic else { return Called::TakenOn };
         let Assignment { node, run_context, constraints, deadline, .. } = assignment;
         let request = AtomicExecuteRequest {
@@ -94,7 +116,7 @@ impl Dispatcher {
             extensions: node.extensions,
         };
         let clock = &self.parts.clock;
-        let call = executor.role.execute(&request);
+        let call = executor.role.execute(&request, permit);
         let Some(answer) = within(&**clock, deadline.since(clock.now()), call).await else {
             return Called::OutOfTime;
         };
@@ -102,7 +124,7 @@ impl Dispatcher {
         Called::Result(delivery::executed(&request.node_run_id, answer))
     }
 
-    async fn begin_composite(&self, assignment: Assignment) -> Called {
+    async fn begin_composite(&self, assignment: Assignment, permit: &Permit) -> Called {
         let executors = &self.parts.executors;
         let (Some(executor), Some(coordinator_url)) = (&executors.composite, &executors.coordinator_url)
         else {
@@ -126,14 +148,16 @@ impl Dispatcher {
             extensions: node.extensions,
         };
         let time = deadline.since(clock.now()).min(executors.call_timeout);
-        let answer = within(&**clock, time, executor.role.begin(&request)).await;
+        let answer = within(&**clock, time, executor.role.begin(&request, permit)).await;
         let silent = || Err(CallError::unavailable(Service::CompositeExecutor, "no answer in time"));
         let answer = answer.unwrap_or_else(silent);
         executor.gate.report(&answer, clock.now());
         delivery::begun(answer).map_or(Called::TakenOn, Called::Result)
     }
 
-    /// Commits a result, however often that takes: it exists nowhere else.
+    /// Commits a result, however often that takes: it exists nowhere else. But
+    /// if its record cannot be read or written, trying again does not help: that
+    /// is for whoever parks it, and the attempt counts as lost.
     async fn finish(
         &self,
         task: &Task,
@@ -147,7 +171,12 @@ impl Dispatcher {
             let finished = coordinator.attempt_finish(&task.run, &task.node, attempt, &result).await;
             match finished {
                 Ok(_) => return Ok(()),
-                Err(CoordinatorError::Store(failure)) => {
+                Err(CoordinatorError::Store(
+                    failure @ (StoreError::Conflict
+                    | StoreError::Full(_)
+                    | StoreError::Reserved
+                    | StoreError::Failed(_)),
+                )) => {
                     warn!(self.parts.log, "result not committed yet"; "node_run_id" => %task.node,
                         "tries" => tries, "error" => %failure);
                     let wait = backoff(tries, COMMIT_BASE, COMMIT_CAP, task.node.as_str());

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clients::{
-        CallError, Service,
+        CallError, Permit, Service,
         atomic_executor::{
             self,
             types::{AtomicExecuteRequest, AtomicExecuteResult},
@@ -35,8 +35,13 @@ use crate::{
 /// Does the work of atomic nodes.
 #[async_trait]
 pub trait AtomicExecutor: Send + Sync + 'static {
-    /// Does all of a node's work, for as long as that takes.
-    async fn execute(&self, request: &AtomicExecuteRequest) -> Result<AtomicExecuteResult, CallError>;
+    /// Does all of a node's work, for as long as that takes. Without `permit`
+    /// nothing is sent any more.
+    async fn execute(
+        &self,
+        request: &AtomicExecuteRequest,
+        permit: &Permit,
+    ) -> Result<AtomicExecuteResult, CallError>;
     /// The node is over: whatever is done about it can be left.
     async fn cancel(&self, node: &NodeRunId) -> Result<(), CallError>;
 }
@@ -44,16 +49,25 @@ pub trait AtomicExecutor: Send + Sync + 'static {
 /// Does the work of composite nodes, through our API.
 #[async_trait]
 pub trait CompositeExecutor: Send + Sync + 'static {
-    /// Takes a node on. One that it has already is no news to it.
-    async fn begin(&self, request: &CompositeBeginRequest) -> Result<CompositeBeginResponse, CallError>;
+    /// Takes a node on. One that it has already is no news to it. Without
+    /// `permit` nothing is sent any more.
+    async fn begin(
+        &self,
+        request: &CompositeBeginRequest,
+        permit: &Permit,
+    ) -> Result<CompositeBeginResponse, CallError>;
     /// The node is over: whatever is done about it can be left.
     async fn cancel(&self, node: &NodeRunId) -> Result<(), CallError>;
 }
 
 #[async_trait]
 impl AtomicExecutor for atomic_executor::Client {
-    async fn execute(&self, request: &AtomicExecuteRequest) -> Result<AtomicExecuteResult, CallError> {
-        let answer = self.execute_atomic_node_run(request).await;
+    async fn execute(
+        &self,
+        request: &AtomicExecuteRequest,
+        permit: &Permit,
+    ) -> Result<AtomicExecuteResult, CallError> {
+        let answer = self.with_permit(permit).execute_atomic_node_run(request).await;
         answer
             .map(progenitor_client::ResponseValue::into_inner)
             .map_err(|error| CallError::new(Service::AtomicExecutor, error))
@@ -66,8 +80,12 @@ impl AtomicExecutor for atomic_executor::Client {
 
 #[async_trait]
 impl CompositeExecutor for composite_executor::Client {
-    async fn begin(&self, request: &CompositeBeginRequest) -> Result<CompositeBeginResponse, CallError> {
-        let answer = self.begin_composite_node_run(request).await;
+    async fn begin(
+        &self,
+        request: &CompositeBeginRequest,
+        permit: &Permit,
+    ) -> Result<CompositeBeginResponse, CallError> {
+        let answer = self.with_permit(permit).begin_composite_node_run(request).await;
         answer
             .map(progenitor_client::ResponseValue::into_inner)
             .map_err(|error| CallError::new(Service::CompositeExecutor, error))
@@ -123,6 +141,11 @@ impl Gate {
             },
         };
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner).report(heard, now);
+    }
+
+    /// A call was dropped before it came to anything.
+    pub(super) fn dropped(&self, now: Timestamp) {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner).dropped(now);
     }
 
     /// Until when it is left alone, if it is.
@@ -207,9 +230,10 @@ impl Executors {
         }
     }
 
-    /// All there are.
-    pub(super) fn gates(&self) -> impl Iterator<Item = &Gate> {
-        let atomic = self.atomic.as_ref().map(|executor| &executor.gate);
-        atomic.into_iter().chain(self.composite.as_ref().map(|executor| &executor.gate))
+    /// All there are, by the kind of their nodes.
+    pub(super) fn gates(&self) -> impl Iterator<Item = (NodeKind, &Gate)> {
+        let atomic = self.atomic.as_ref().map(|executor| (NodeKind::Atomic, &executor.gate));
+        let composite = self.composite.as_ref().map(|executor| (NodeKind::Composite, &executor.gate));
+        atomic.into_iter().chain(composite)
     }
 }

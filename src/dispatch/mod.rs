@@ -19,8 +19,11 @@
 //!   whether at all.
 //! - `sweep`, `poison`: what went wrong.
 //!
-//! **Architecture invariant.** An executor is called only after the commit that
-//! says so. No request of a caller waits here.
+//! **Architecture invariants.** An executor is called only after the commit that
+//! says so, and not after somebody was answered that the node is over: the
+//! commit of a node's end calls off its dispatch, wherever that is (waiting for a
+//! slot, a token, a connection, or the answer). No request of a caller waits
+//! here. Nothing waits for an executor but what is to be done at it.
 
 mod breaker;
 mod cancel;

@@ -23,6 +23,10 @@ use crate::{
 /// So many failures in a row are enough.
 const FAILURES: u32 = 5;
 
+/// Failures that are further apart are no row. What is to be begun again is
+/// begun within seconds.
+const A_ROW: Duration = Duration::from_secs(600);
+
 /// When a parked job is tried again: perhaps another program can do it by then.
 const PARKED_FOR: Duration = Duration::from_secs(3600);
 
@@ -68,20 +72,27 @@ impl slog::KV for Item {
     }
 }
 
-/// How often each failed in a row.
+/// How often each failed in a row, and when it did last.
 #[derive(Default)]
-pub(super) struct Failures(Mutex<HashMap<Item, u32>>);
+pub(super) struct Failures(Mutex<HashMap<Item, (u32, Timestamp)>>);
 
 impl Failures {
     pub(super) fn forget(&self, item: &Item) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(item);
     }
 
+    /// Forgets what failed so long ago that it was not a row. Perhaps it is never
+    /// tried again: somebody else has done it.
+    pub(super) fn forget_old(&self, now: Timestamp) {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.retain(|_, (_, last)| now.since(*last) < A_ROW);
+    }
+
     /// Counts a failure. The last of too many makes it an item to be parked.
     pub(super) fn count(&self, item: &Item, error: String, now: Timestamp) -> Option<Parked> {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = failures.entry(item.clone()).or_default();
-        *count += 1;
+        let (count, last) = failures.entry(item.clone()).or_insert((0, now));
+        (*count, *last) = (*count + 1, now);
         if *count < FAILURES {
             return None;
         }
@@ -111,7 +122,7 @@ pub(super) fn is_damaged(error: &CoordinatorError) -> bool {
 /// What the item itself is to blame for.
 pub(super) fn is_poison(error: &CoordinatorError) -> bool {
     match error {
-        CoordinatorError::Store(StoreError::Damaged(_)) => true,
+        CoordinatorError::Store(StoreError::Damaged(_) | StoreError::TooBig(_)) => true,
         CoordinatorError::Store(
             StoreError::Conflict | StoreError::Full(_) | StoreError::Reserved | StoreError::Failed(_),
         )
@@ -153,5 +164,24 @@ mod tests {
         assert_eq!((parked.run_id.as_str(), parked.node_run_id, &*parked.error), ("run", None, "the last"));
         assert_eq!((parked.since, parked.until), (now, now + PARKED_FOR));
         assert_eq!(failures.count(&item, "why".into(), now), None, "it is counted afresh");
+    }
+
+    #[test]
+    fn failures_that_nothing_follows_are_forgotten() {
+        let failures = Failures::default();
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        for number in 0..1000 {
+            failures.count(&Item::of_run(&RunId::new(format!("run-{number}"))), "why".into(), at(0));
+        }
+        let item = Item::of_run(&"run-7".into());
+        failures.count(&item, "why".into(), at(1));
+        failures.forget_old(at(600));
+        assert_eq!(failures.0.lock().expect("not poisoned").len(), 1);
+        for _ in 3..FAILURES {
+            assert_eq!(failures.count(&item, "why".into(), at(600)), None);
+        }
+        assert!(failures.count(&item, "why".into(), at(600)).is_some(), "what is left counts on");
+        failures.forget_old(at(5000));
+        assert!(failures.0.lock().expect("not poisoned").is_empty());
     }
 }

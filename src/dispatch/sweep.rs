@@ -9,6 +9,7 @@ use slog::error;
 
 use super::{Dispatcher, Parts, poison::Item};
 use crate::{
+    coordinator::{Lane, Room},
     ids::RunId,
     record::{Job, NodeHead, Wake},
     store::{OwnedWake, StoreError},
@@ -47,6 +48,7 @@ impl Dispatcher {
             self.run_overdue(&run).await;
         }
         self.take_back().await;
+        self.failures.forget_old(clock.now());
         coordinator.journal_probe().await;
         let announced = coordinator.announce_again().await;
         // Ours in the journal, but nobody is at it: its task failed, or the
@@ -70,13 +72,13 @@ impl Dispatcher {
 
     /// Begins a job that is ours and that nobody is at.
     async fn begin_again(&self, wake: &OwnedWake, settled: Timestamp) -> Result<(), StoreError> {
-        let Parts { coordinator, store, queue, .. } = &self.parts;
+        let Parts { coordinator, store, clock, queue, .. } = &self.parts;
         let ours = |head: &NodeHead| {
             let of_us = |wake: &Wake| wake.owner.as_ref() == Some(queue.owner()) && wake.at <= settled;
             head.wake.as_ref().is_some_and(of_us)
         };
         match store.head_fetch(&wake.node_run_id).await {
-            Ok(Some(head)) if ours(&head) => queue.push(&head),
+            Ok(Some(head)) if ours(&head) => queue.push(&head, clock.now()),
             // It was done meanwhile.
             Ok(_) => {}
             // The others must not suffer for it.
@@ -127,11 +129,15 @@ impl Dispatcher {
     /// Says for health how the executors are, and how much there is to do.
     pub(super) async fn say_how_it_goes(&self) -> Result<(), StoreError> {
         let Parts { store, clock, queue, vitals, executors, .. } = &self.parts;
-        for gate in executors.gates() {
+        let mut rooms = Vec::new();
+        for (kind, gate) in executors.gates() {
             let left_alone = gate.open_until().filter(|until| clock.now() < *until + REMEMBER);
             vitals.executor(gate.service.name(), left_alone);
+            let lane = Lane::Dispatches(kind);
+            let (in_hand, room) = (queue.in_lane(lane), queue.room(lane));
+            rooms.push(Room { executor: gate.service.name(), in_hand, room });
         }
-        vitals.work(store.counts(clock.now()).await?, queue.len());
+        vitals.work(store.counts(clock.now()).await?, queue.len(), rooms);
         Ok(())
     }
 }

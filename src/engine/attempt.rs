@@ -17,7 +17,9 @@
 use std::time::Duration;
 
 use super::{
-    Decision, Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules, constraints,
+    Decision, Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules,
+    cancel::node_expire,
+    constraints,
     draft::{Draft, End, is_at_executor, wake},
     guard::{HeadBefore, NodeBefore},
     learn::learn,
@@ -249,30 +251,22 @@ pub fn attempt_retry(run: &RunRecord, mut node: NodeRecord, at: Timestamp, now: 
 }
 
 /// Puts a node back that was not even handed over, since nothing would have
-/// come of it (its executor is known to be down); or fails it, if that has been
-/// so too often.
+/// come of it (its executor is known to be down). That was no attempt, and costs
+/// none: it waits for as long as it has time, and then it ends.
 pub fn attempt_defer(
     view: NodeView,
-    failed: FailedCall,
+    at: Timestamp,
     rules: &Rules,
     lease: &Lease,
     now: Timestamp,
 ) -> Decision<()> {
-    let NodeView { run, mut node, live_below } = view;
-    if !awaits(&node, Job::Dispatch) {
+    if !awaits(&view.node, Job::Dispatch) {
         return Decision::unchanged(());
     }
-    if let Some(at) = retry::again_at(&node, &failed, rules, now) {
-        let before = NodeBefore::of(&node);
-        node.retries += 1;
-        node.wake = Some(wake(Job::Dispatch, at, &None));
-        return Decision { changes: Some(node_only(&run, &before, node, now)), answer: () };
+    if view.node.deadline.is_some_and(|deadline| deadline <= now) {
+        return node_expire(view, rules, lease, now);
     }
-    let mut draft = Draft::new(run, now);
-    draft.loaded(&node);
-    let end = refused(&node, failed.error);
-    draft.end(rules, node, live_below, end, lease);
-    Decision { changes: Some(draft.into_changes()), answer: () }
+    attempt_retry(&view.run, view.node, at, now)
 }
 
 /// Applies the result of a node's attempt (contract §9.3, §9.4), or, if the
@@ -337,12 +331,18 @@ pub fn attempt_finish(
 /// long as it has no children it is assigned again: an executor that is at it
 /// ignores that. With children the executor has begun its plan, which it would
 /// begin anew: it is only waited for.
+///
+/// Each lost attempt counts as one that failed: what kills the process whenever
+/// it is fetched must not be fetched for ever. After the last, an atomic node
+/// fails; a composite is waited for.
 pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp) -> Decision<()> {
     if !awaits(&view.node, Job::Deadline) {
         return Decision::unchanged(());
     }
     let NodeView { run, mut node, live_below } = view;
-    if node.children > 0 {
+    let again = retry::may_repeat(&node) && node.retries < rules.max_retries;
+    let only_waits = node.children > 0 || (!again && node.node.kind == Some(NodeKind::Composite));
+    if only_waits {
         let before = NodeBefore::of(&node);
         silence::wait(&mut node, rules, &None, now);
         return Decision { changes: Some(node_only(&run, &before, node, now)), answer: () };
@@ -351,17 +351,20 @@ pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp
     let mut draft = Draft::new(run, now);
     draft.loaded(&node);
     draft.attempt(&node, attempt, AttemptOutcome::Lost);
-    if retry::may_repeat(&node) {
+    if again {
+        node.retries += 1;
         let lost = "The coordinator stopped while the node was at its executor";
         retry::note(&mut draft, &mut node, attempt, "attempt_lost", lost, now);
         retry::go_astray(&mut node);
         node.wake = Some(wake(Job::Dispatch, now, lease));
         draft.put(node);
     } else {
-        let mut error = Error::new(
-            "executor_outcome_unknown",
-            "The coordinator stopped while the node was at its executor, and it may not be executed twice",
-        );
+        let why = match retry::may_repeat(&node) {
+            true => "as often as a node may be handed over",
+            false => "and it may not be executed twice",
+        };
+        let message = format!("The coordinator stopped while the node was at its executor, {why}");
+        let mut error = Error::new("executor_outcome_unknown", message);
         error.details = Some([("attempt", attempt.number.into())].into());
         let end = End { tell_executor: true, ..End::failed(error) };
         draft.end(rules, node, live_below, end, lease);

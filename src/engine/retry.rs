@@ -7,12 +7,14 @@
 //!   has surely not begun     │ again                       │ again
 //!   was asked, said nothing  │ again                       │ executor_outcome_unknown
 //!   something in between     │ again                       │ fails, `outcome: unknown`
-//!   answered for it          │                             │
+//!   answered for it (also    │                             │
+//!   429, 503 without a word) │                             │
 //!   has refused              │ fails                       │ fails
 //! ```
 //!
-//! Again: at most [`Rules::max_retries`] times, with growing waits, not before
-//! the executor said, and only if that is before the node's time is up. A node
+//! Again: at most [`Rules::max_retries`] times (attempts that were lost with
+//! their process count as well), with growing waits, not before the executor
+//! said, and only if that is before the node's time is up. A node
 //! that waits to be handed over again stays `running`, with an earlier attempt
 //! behind it; what is in the way of a queued one (a cancel, a deadline) is in
 //! the way of this one too.
@@ -111,12 +113,15 @@ pub(super) fn put_again(
     failed: &FailedCall,
     at: Timestamp,
 ) {
-    let outcome = AttemptOutcome::Failed { error: failed.error.clone(), retry_at: at };
+    let may_have_begun = match failed.work {
+        Work::Unanswered | Work::Doubtful => true,
+        Work::NotBegun | Work::Refused => false,
+    };
+    let outcome = AttemptOutcome::Failed { error: failed.error.clone(), retry_at: at, may_have_begun };
     draft.attempt(&node, attempt, outcome);
     node.retries += 1;
-    match failed.work {
-        Work::Unanswered | Work::Doubtful => go_astray(&mut node),
-        Work::NotBegun | Work::Refused => {}
+    if may_have_begun {
+        go_astray(&mut node);
     }
     node.wake = Some(wake(Job::Dispatch, at, &None));
     note(draft, &mut node, attempt, &failed.error.code, &failed.error.message, at);

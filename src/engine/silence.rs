@@ -133,7 +133,7 @@ pub fn silence_check(
     if node.children == 0 && !node.waits.begun_again && rules.max_retries > 0 {
         let error = silent(&node, heard.at, now);
         let note = "The executor of the composite has not been heard from";
-        draft.attempt(&node, attempt, AttemptOutcome::Failed { error, retry_at: now });
+        draft.attempt(&node, attempt, AttemptOutcome::Failed { error, retry_at: now, may_have_begun: true });
         retry::note(&mut draft, &mut node, attempt, SILENT, note, now);
         node.waits.begun_again = true;
         // Whoever has room takes it: there may be as many as the executor had.

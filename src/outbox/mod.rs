@@ -219,7 +219,7 @@ impl Read {
 fn unread_cap(failure: &StoreError) -> Duration {
     match failure {
         // It will not mend by itself.
-        StoreError::Damaged(_) => SLOW,
+        StoreError::Damaged(_) | StoreError::TooBig(_) => SLOW,
         StoreError::Conflict | StoreError::Full(_) | StoreError::Reserved | StoreError::Failed(_) => {
             pace::CAP
         }

@@ -21,7 +21,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Counts, EventPage, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Room, Store, StoreError,
+    Counts, EventPage, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Room, Store,
+    StoreError, Want,
 };
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
@@ -67,6 +68,8 @@ struct State {
     injected: u64,
     /// Reading this run panics: so would a rule that it breaks.
     poisoned: Option<RunId>,
+    /// The record of this NodeRun cannot be read.
+    damaged: Option<NodeRunId>,
     /// By name of a call: so often it panics.
     panics: BTreeMap<&'static str, u32>,
 }
@@ -101,6 +104,12 @@ impl Faults {
     /// Reading this run panics from now on, or none does.
     pub fn poison(&self, run: Option<RunId>) {
         self.with(|state| state.poisoned = run);
+    }
+
+    /// The record of this NodeRun cannot be read from now on, but its head can;
+    /// or each can.
+    pub fn damage(&self, node: Option<NodeRunId>) {
+        self.with(|state| state.damaged = node);
     }
 
     /// The next `times` calls of this name panic.
@@ -144,6 +153,15 @@ impl Faults {
         });
         wait(delay.unwrap_or(0)).await;
         if fail { Err(injected("the read failed")) } else { Ok(()) }
+    }
+
+    /// Of more than a head.
+    async fn for_record(&self, node: &NodeRunId) -> Result<(), StoreError> {
+        self.for_read().await?;
+        match self.with(|state| state.damaged.as_ref() == Some(node)) {
+            true => Err(StoreError::Damaged(format!("injected: {node}"))),
+            false => Ok(()),
+        }
     }
 }
 
@@ -258,12 +276,12 @@ impl<S: Store> Store for FaultyStore<S> {
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
-        self.faults.for_read().await?;
+        self.faults.for_record(node).await?;
         self.inner.node_fetch(node).await
     }
 
     async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
-        self.faults.for_read().await?;
+        self.faults.for_record(node).await?;
         self.inner.node_fetch_bare(node).await
     }
 
@@ -302,11 +320,10 @@ impl<S: Store> Store for FaultyStore<S> {
         &self,
         owner: &OwnerId,
         now: Timestamp,
-        limit: u32,
-        except: &[RunId],
+        want: &Want,
     ) -> Result<Vec<NodeHead>, StoreError> {
         self.faults.perhaps_panic("wakes_claim");
-        self.write(async || self.inner.wakes_claim(owner, now, limit, except).await).await
+        self.write(async || self.inner.wakes_claim(owner, now, want).await).await
     }
 
     async fn wakes_owned(
@@ -462,7 +479,10 @@ mod tests {
 
         faults.script(Fault::FailAfter);
         let owner = "me".into();
-        let claim = probe.0.wakes_claim(&owner, Timestamp::from_micros(1000), 10, &[]).await;
+        let claim = probe
+            .0
+            .wakes_claim(&owner, Timestamp::from_micros(1000), &Want { limit: 10, ..Want::default() })
+            .await;
         assert!(claim.is_err());
         let owned = probe.node("a", "1").await.and_then(|node| node.wake).and_then(|wake| wake.owner);
         assert_eq!(owned, Some(owner));

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
+    model::NodeKind,
     record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
 };
@@ -81,9 +82,7 @@ pub trait Store: Send + Sync + 'static {
     async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, StoreError>;
 
     /// Takes wake-ups that are due at `now` and owned by nobody, in the order
-    /// in which they became due, at most `limit`, for `owner`, durably. The
-    /// dispatches of the runs in `except`, which have enough in hand, are left
-    /// alone.
+    /// in which they became due, for `owner`, durably: those that `want` says.
     ///
     /// The content of the NodeRuns is not read: whether it is damaged is found
     /// out by the job that needs it. A head that cannot be read is parked on the
@@ -96,8 +95,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         owner: &OwnerId,
         now: Timestamp,
-        limit: u32,
-        except: &[RunId],
+        want: &Want,
     ) -> Result<Vec<NodeHead>, StoreError>;
 
     /// The wake-ups for these jobs that `owner` has had since before `since`,
@@ -174,6 +172,20 @@ pub trait Store: Send + Sync + 'static {
 
     /// The JARVIS stores have accepted these: they are no longer owed.
     async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), StoreError>;
+}
+
+/// Which wake-ups to take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Want {
+    /// Only for this; `None`: for whatever.
+    pub job: Option<Job>,
+    /// Only of nodes of this kind. Those of unknown kind go with the atomic
+    /// ones. `None`: of all.
+    pub kind: Option<NodeKind>,
+    /// No dispatches of these runs, which have enough in hand.
+    pub except: Vec<RunId>,
+    /// At most so many.
+    pub limit: u32,
 }
 
 /// For what there is room.
@@ -311,6 +323,10 @@ pub enum StoreError {
     /// seen; whether the commit survived is decided by the database.
     #[error("the journal failed: {0}")]
     Failed(String),
+    /// A record is larger than any that a journal can have. Nothing was
+    /// written.
+    #[error("a record is too big for the journal: {0}")]
+    TooBig(String),
     /// A stored record cannot be read.
     #[error("a record of the journal is damaged: {0}")]
     Damaged(String),

@@ -17,6 +17,7 @@ mod depth;
 mod dispatch;
 mod faults;
 mod golden;
+mod hangs;
 mod hostile;
 mod idempotency;
 mod journal;

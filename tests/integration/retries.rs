@@ -185,3 +185,50 @@ async fn a_run_with_a_lot_to_do_leaves_room_for_others() {
     t.at_rest().await;
     t.stop().await;
 }
+
+#[tokio::test]
+async fn a_refusal_that_is_not_the_executors_own_says_nothing_about_the_work() {
+    let (t, _registry) = server("irreversible").await;
+    for node_type in ["atomic.mesh", "atomic.mesh-429"] {
+        let (root, _) = ended(&t, node_type).await;
+        assert_eq!(
+            t.executors.executions(root.node_run_id.as_str()),
+            1,
+            "{node_type}: it may have been done"
+        );
+        assert_eq!((root.state, &*error_code(&root)), (NodeRunState::Failed, "atomic_executor_unavailable"));
+        let error = &root.extensions.as_ref().expect("extensions").value("completion_error");
+        assert_eq!((&error["details"]["outcome"], &error["retryable"]), (&json!("unknown"), &json!(false)));
+        t.executors.called(&format!("{}:cancel", root.node_run_id), 1).await;
+    }
+    // One that says when to come back has not begun.
+    let (root, _) = ended(&t, "atomic.mesh-wait").await;
+    assert_eq!((root.state, t.executors.executions(root.node_run_id.as_str())), (NodeRunState::Succeeded, 2));
+    t.stop().await;
+    let (t, _registry) = server("read").await;
+    let (root, _) = ended(&t, "atomic.mesh").await;
+    assert_eq!(t.executors.executions(root.node_run_id.as_str()), 2, "to read twice does no harm");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn nodes_that_are_not_even_sent_wait_for_their_executor_and_spend_no_retries() {
+    let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "0")]).await;
+    t.executors.overload(true);
+    for _ in 0..5 {
+        let run = t.run_start("atomic.echo", json!({})).await;
+        assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Failed);
+    }
+    // It is left alone from now on, for a moment: who comes is not sent.
+    t.executors.overload(false);
+    let sent = t.executors.calls().len();
+    let mut runs = Vec::new();
+    for _ in 0..10 {
+        runs.push(t.run_start("atomic.echo", json!({})).await);
+    }
+    for run in &runs {
+        assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
+    }
+    assert_eq!(t.executors.calls().len(), sent + runs.len());
+    t.stop().await;
+}

@@ -9,11 +9,11 @@ use async_trait::async_trait;
 pub use composite::{CompositeRole, create_request};
 use jarvis_run_coordinator::{
     clients::{
-        CallError, Service,
+        CallError, Permit, Service,
         atomic_executor::types::{AtomicExecuteRequest, AtomicExecuteResult},
     },
     dispatch::AtomicExecutor,
-    ids::{NodeRunId, OwnerId},
+    ids::{NodeRunId, OwnerId, RunId},
     model::{JsonObject, NodeRunState},
     record::Job,
     store::sqlite::memory::Snapshot,
@@ -138,12 +138,29 @@ fn check_call(world: &World, node: &NodeRunId, owner: &OwnerId) {
     }
 }
 
+/// A token, a connection: it takes its time until a request is sent. By then
+/// nobody has been told that its node is over.
+async fn before_it_is_sent(world: &World, run: &RunId, node: &NodeRunId) {
+    if !world.is_calm() && world.one_in(6) {
+        world.count("call waits for its token");
+        world.clock.sleep(Duration::from_millis(1_500)).await;
+    }
+    if world.is_promised_over(run, node) {
+        world.violated("nothing is sent once its end was answered", node);
+    }
+}
+
 /// Whether the network lets a call through.
 fn reachable(world: &World, service: Service) -> Result<(), CallError> {
     match world.are_executors_down() {
         true => Err(CallError { never_sent: true, ..error(service, None) }),
         false => Ok(()),
     }
+}
+
+/// It says itself that it does not want to.
+fn busy(service: Service, status: u16) -> CallError {
+    CallError { spoken: true, ..error(service, Some(status)) }
 }
 
 fn error(service: Service, status: Option<u16>) -> CallError {
@@ -153,6 +170,7 @@ fn error(service: Service, status: Option<u16>) -> CallError {
 }
 
 /// The atomic executor, as one process reaches it.
+#[derive(Clone)]
 pub struct AtomicRole {
     world: Arc<World>,
     life: Arc<Life>,
@@ -237,7 +255,8 @@ impl AtomicRole {
         let by = world.clock.elapsed().max(CALM_AT) + Duration::from_secs(30);
         world.clone().tasks.spawn("looks after an answer", async move {
             world.clock.sleep(by - world.clock.elapsed()).await;
-            if !life.is_over() && !world.is_recorded(&node, attempt, &said) {
+            // One whose record cannot be read has no place for it.
+            if !life.is_over() && !world.was_damaged(&node) && !world.is_recorded(&node, attempt, &said) {
                 world.violated("an answer that was heard is recorded", said);
             }
         });
@@ -254,8 +273,17 @@ impl AtomicRole {
             Execution::Answers { after, well } => Ok(self.work(request, Some(after), well).await),
             Execution::ArrivesLate { travel } => {
                 self.world.count("request arrives late");
-                clock.sleep(travel).await;
-                Ok(self.work(request, soon, true).await)
+                // What is on the wire arrives, whether or not anybody waits.
+                let (role, request) = (self.clone(), request.clone());
+                let (done, answer) = tokio::sync::oneshot::channel();
+                self.world.clone().tasks.spawn("request under way", async move {
+                    role.world.clock.sleep(travel).await;
+                    let _ = done.send(role.work(&request, soon, true).await);
+                });
+                match answer.await {
+                    Ok(answer) => Ok(answer),
+                    Err(_) => std::future::pending().await,
+                }
             }
             Execution::Hangs => {
                 self.world.count("execution hangs");
@@ -277,7 +305,12 @@ impl AtomicRole {
             }
             Execution::Busy { status } => {
                 self.world.count("executor busy");
-                Err(error(service, Some(status)))
+                Err(busy(service, status))
+            }
+            Execution::ProxyAnswers { after, status } => {
+                self.world.count("proxy answered for it");
+                self.work(request, Some(after), true).await;
+                Err(CallError { retry_after: None, ..error(service, Some(status)) })
             }
             Execution::Garbage { state } => {
                 self.world.count("answer makes no sense");
@@ -293,10 +326,16 @@ impl AtomicRole {
 
 #[async_trait]
 impl AtomicExecutor for AtomicRole {
-    async fn execute(&self, request: &AtomicExecuteRequest) -> Result<AtomicExecuteResult, CallError> {
+    async fn execute(
+        &self,
+        request: &AtomicExecuteRequest,
+        _: &Permit,
+    ) -> Result<AtomicExecuteResult, CallError> {
         self.life.gate().await;
         let world = &self.world;
         check_call(world, &request.node_run_id, &self.owner);
+        before_it_is_sent(world, &request.run_id, &request.node_run_id).await;
+        self.life.gate().await;
         reachable(world, Service::AtomicExecutor)?;
         let nth = world.ledger().called(&request.node_run_id);
         world.count(if nth == 0 { "executed" } else { "executed again" });

@@ -20,7 +20,7 @@ use jarvis_run_coordinator::{
     record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     store::{
         Counts, EventPage, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Store,
-        StoreError,
+        StoreError, Want,
         sqlite::{SqliteStore, memory::FailPoints},
     },
     time::{Clock, Timestamp},
@@ -300,14 +300,13 @@ impl Store for SimJournal {
         &self,
         owner: &OwnerId,
         now: Timestamp,
-        limit: u32,
-        except: &[RunId],
+        want: &Want,
     ) -> Result<Vec<NodeHead>, StoreError> {
         if self.inner.counts(now).await?.wakes_due == 0 {
             // As in the real one: where nothing is due, nothing is written.
-            return self.read(self.inner.wakes_claim(owner, now, limit, except)).await;
+            return self.read(self.inner.wakes_claim(owner, now, want)).await;
         }
-        let claim = || self.inner.wakes_claim(owner, now, limit, except);
+        let claim = || self.inner.wakes_claim(owner, now, want);
         let claimed = self.write("a claim", claim).await?;
         self.world.tell(format_args!("claimed {}", claimed.len()));
         Ok(claimed)

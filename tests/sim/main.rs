@@ -56,12 +56,13 @@ use run::{Outcome, run};
 use scenario::{Sabotage, Scenario};
 
 /// What a simulation without these would prove nothing about.
-const MUST_OCCUR: [&str; 55] = [
+const MUST_OCCUR: [&str; 57] = [
     "answer lost",
     "answer makes no sense",
     "answer to a caller lost",
     "begun again",
     "begun again while at it",
+    "call waits for its token",
     "caller refused",
     "cancel failed",
     "child canceled",
@@ -95,6 +96,7 @@ const MUST_OCCUR: [&str; 55] = [
     "out of patience",
     "parked",
     "PDP down",
+    "proxy answered for it",
     "read failed",
     "record damaged",
     "registry or PDP failed",

@@ -92,6 +92,12 @@ pub enum Execution {
     Busy {
         status: u16,
     },
+    /// It is done; but its connection broke, and something in between answers for
+    /// it, in no words of the executor's.
+    ProxyAnswers {
+        after: Duration,
+        status: u16,
+    },
     /// The answer is about another node, or none.
     Garbage {
         state: bool,
@@ -414,7 +420,8 @@ impl Draw {
             9 => Execution::RequestLost,
             10 | 11 => Execution::AnswerLost { after },
             12 => Execution::Refuses,
-            13 | 14 => Execution::Busy { status: if chance.one_in(2) { 429 } else { 503 } },
+            13 => Execution::Busy { status: if chance.one_in(2) { 429 } else { 503 } },
+            14 => Execution::ProxyAnswers { after, status: *chance.pick(&[429, 502, 503]) },
             _ => Execution::Garbage { state: chance.one_in(2) },
         }
     }

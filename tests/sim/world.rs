@@ -2,7 +2,7 @@
 //! is up, what was seen and said, and what must be true.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,7 +10,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use jarvis_run_coordinator::{
-    coordinator::CoordinatorError,
+    coordinator::{CoordinatorError, Lane},
     ids::{IdSource, NodeRunId, RunId},
     record::{AttemptOutcome, AttemptRecord, Job, NodeRecord},
     store::{
@@ -59,6 +59,8 @@ struct Troubles {
     journal_full_until: Option<Duration>,
     executors_down_until: Duration,
     pdp_down_until: Duration,
+    /// Whose records could not be read, for a while or until now.
+    damaged: BTreeSet<NodeRunId>,
 }
 
 /// How often something that faults are counted by has happened.
@@ -182,6 +184,7 @@ impl World {
     /// The record of this node cannot be read from now on.
     pub fn damage(&self, node: &NodeRunId) {
         self.journal.damage(node).expect("memory does not fail");
+        lock(&self.troubles).damaged.insert(node.clone());
     }
 
     /// Ends what lasts until its time, or until it is calm.
@@ -193,6 +196,11 @@ impl World {
         if self.is_calm() {
             self.journal.repair().expect("memory does not fail");
         }
+    }
+
+    /// Its record could not be read, for a while or until now.
+    pub fn was_damaged(&self, node: &NodeRunId) -> bool {
+        lock(&self.troubles).damaged.contains(node)
     }
 
     pub fn question_fault(&self) -> Option<QuestionFault> {
@@ -337,6 +345,18 @@ impl World {
         lock(&self.watch).promises.push(promise);
     }
 
+    /// Somebody was told that this node is over, or its run.
+    pub fn is_promised_over(&self, run: &RunId, node: &NodeRunId) -> bool {
+        lock(&self.watch).promises.iter().any(|promise| match promise {
+            Promise::RunOver { run: over, state: _ } => over == run,
+            Promise::NodeOver { node: over, state: _ } => over == node,
+            Promise::Run { .. }
+            | Promise::Children { .. }
+            | Promise::Evaluated { .. }
+            | Promise::Events { .. } => false,
+        })
+    }
+
     /// Every live node has somebody who will look at it in time. (What is
     /// parked has been given up for a while.)
     pub fn nobody_is_forgotten(&self) {
@@ -359,8 +379,12 @@ impl World {
                 let ours = wake.owner.as_ref() == Some(process.queue.owner());
                 let in_hand = match ours {
                     true => process.queue.has(node.id(), wake.job),
-                    // Others may have to be first.
-                    false => !process.queue.is_empty(),
+                    // Others of its sort may have to be first, and nobody else.
+                    false => {
+                        let lane = Lane::of(wake.job, node.node.kind);
+                        process.queue.room(lane) == 0
+                            || process.queue.full_runs(lane).contains(whole.run.id())
+                    }
                 };
                 if self.is_calm() && !in_hand && wake.at <= now {
                     let key = (node.id().clone(), wake.job);

@@ -77,6 +77,29 @@ fn a_lost_attempt_is_made_again_only_where_that_does_no_harm() {
 }
 
 #[test]
+fn lost_attempts_count_as_retries_and_are_not_made_again_for_ever() {
+    let mut world = begun(read_only());
+    for lost in 1..=world.rules.max_retries {
+        world.lost("a");
+        assert_eq!((world.job("a"), world.node("a").retries), (Some(Job::Dispatch), lost));
+        world.begin("a");
+    }
+    world.lost("a");
+    assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Failed, Some(Job::CancelExecutor)));
+    assert_eq!(world.failure("a")[0], "executor_outcome_unknown");
+    assert_eq!(world.attempts.last().map(|lost| lost.attempt), Some(world.rules.max_retries + 1));
+
+    // A composite is not failed over it: its executor may be at it.
+    let mut world = begun(facts(NodeKind::Composite, None, false));
+    world.rules.max_retries = 0;
+    let (mark, attempts) = (world.events.len(), world.attempts.len());
+    world.lost("a");
+    assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Running, Some(Job::Deadline)));
+    assert_eq!(world.node("a").wake.as_ref().and_then(|wake| wake.owner.clone()), None);
+    assert_eq!((world.events.len(), world.attempts.len()), (mark, attempts));
+}
+
+#[test]
 fn only_an_attempt_that_is_under_way_can_be_lost() {
     let mut world = World::composite(&Value::Null);
     world.types.insert("t".into(), read_only());

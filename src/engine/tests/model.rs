@@ -169,16 +169,9 @@ impl Model {
                 self.finish(at, back, outcome, now, again);
             }
             Step::Defer(at) => {
-                let again = now + wait(at, self.nodes[at].retries);
-                let node = &mut self.nodes[at];
-                if node.job == Some(Job::Dispatch) {
-                    match node.retries < self.max_retries && again < node.deadline {
-                        true => node.retries += 1,
-                        false => {
-                            let at_executor = node.state == Running;
-                            self.end(at, Failed, at_executor, now);
-                        }
-                    }
+                let node = &self.nodes[at];
+                if node.job == Some(Job::Dispatch) && now >= node.deadline {
+                    self.end(at, Failed, node.state == Running, now);
                 }
             }
             Step::Lost(at) => self.lost(at, now),
@@ -339,20 +332,24 @@ impl Model {
     }
 
     fn lost(&mut self, at: usize, now: Timestamp) {
-        let has_begun = self.nodes[at].sort == Sort::Composite && self.nodes[at].children > 0;
-        if self.nodes[at].job != Some(Job::Deadline) {
+        let node = &self.nodes[at];
+        let harmless = matches!(node.sort, Sort::Composite | Sort::Reader);
+        let again = harmless && node.retries < self.max_retries;
+        let waits = node.sort == Sort::Composite && (node.children > 0 || !again);
+        if node.job != Some(Job::Deadline) {
             return;
         }
-        if has_begun {
+        if waits {
             return self.watch(at, now);
         }
         self.logged += 1;
-        match self.nodes[at].sort {
-            Sort::Composite | Sort::Reader => {
-                self.nodes[at].job = Some(Job::Dispatch);
-                self.nodes[at].astray |= self.nodes[at].sort == Sort::Reader;
-            }
-            Sort::Writer | Sort::Odd => self.end(at, Failed, true, now),
+        if again {
+            let node = &mut self.nodes[at];
+            node.retries += 1;
+            node.job = Some(Job::Dispatch);
+            node.astray |= node.sort == Sort::Reader;
+        } else {
+            self.end(at, Failed, true, now);
         }
     }
 

@@ -9,9 +9,7 @@ use serde_json::{Value, json};
 use super::{
     invariants,
     model::{Limits, Model, Outcome, Policy, Sort, Step},
-    support::{
-        Child, ROOT, RUN, World, answered, binding, call_failed, child, failed_call, keyed, node_type,
-    },
+    support::{Child, ROOT, RUN, World, answered, binding, call_failed, child, keyed, node_type},
 };
 use crate::{
     engine::{Applied, Heard, NodeTypeFacts, PolicyOutcome, Work},
@@ -166,7 +164,7 @@ impl Pair {
                 assert_eq!(applied, if late { Applied::Late } else { Applied::Yes });
             }
             Step::Retry(at) => world.retry(&node(at), Duration::from_secs(1)),
-            Step::Defer(at) => world.defer(&node(at), failed_call(Work::NotBegun)),
+            Step::Defer(at) => world.defer(&node(at), Duration::from_secs(1)),
             Step::Lost(at) => world.lost(&node(at)),
             Step::Check(at, ago) => {
                 let live_below = !world.view(&node(at)).live_below.is_empty();

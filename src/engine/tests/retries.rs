@@ -83,7 +83,10 @@ fn a_failed_attempt_is_on_record_in_the_log_the_events_and_the_node() {
     assert!(at > world.now && at < world.now + Duration::from_millis(251));
     let entry = world.attempts.last().expect("an entry");
     let error = Error::new("atomic_executor_unavailable", "no answer");
-    assert_eq!((entry.attempt, &entry.outcome), (1, &AttemptOutcome::Failed { error, retry_at: at }));
+    assert_eq!(
+        (entry.attempt, &entry.outcome),
+        (1, &AttemptOutcome::Failed { error, retry_at: at, may_have_begun: true })
+    );
     let told = json!({
         "type": "retry", "target_node_run_id": "a", "message": "no answer",
         "extensions": {
@@ -208,24 +211,29 @@ fn a_composite_whose_begin_failed_is_waited_for_if_its_children_show_that_it_has
 }
 
 #[test]
-fn a_node_that_is_not_even_handed_over_waits_and_fails_as_if_it_had_been() {
+fn a_node_that_is_not_even_handed_over_waits_until_its_time_is_up_and_spends_nothing() {
     let mut world = World::composite(&Value::Null);
     world.create(ROOT, &[child("a")]).expect("a child");
     let (events, attempts) = (world.events.len(), world.attempts.len());
-    let down = FailedCall { retry_after: Some(Duration::from_secs(3)), ..failed_call(Work::NotBegun) };
-    for retries in 1..=2 {
-        world.defer("a", down.clone());
+    for tries in 1..=20 {
+        world.defer("a", Duration::from_secs(3));
         let wake = world.node("a").wake.clone().expect("a wake-up");
         assert_eq!(
-            (wake.job, wake.at, wake.owner),
-            (Job::Dispatch, world.now + Duration::from_secs(3), None)
+            (wake.job, wake.at, wake.owner, wake.tries),
+            (Job::Dispatch, world.now + Duration::from_secs(3), None, tries)
         );
-        assert_eq!((world.state("a"), world.node("a").retries), (NodeRunState::Queued, retries));
+        assert_eq!((world.state("a"), world.node("a").retries), (NodeRunState::Queued, 0));
     }
     assert_eq!((world.events.len(), world.attempts.len()), (events, attempts), "it was no attempt");
-    world.defer("a", down.clone());
+    // Not beyond its time; and then it is over.
+    let deadline = world.node("a").deadline.expect("a deadline");
+    world.defer("a", world.rules.run_timeout * 2);
+    assert_eq!(world.node("a").wake.as_ref().map(|wake| wake.at), Some(deadline));
+    world.wait(world.rules.run_timeout);
+    world.defer("a", Duration::from_secs(3));
     assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Failed, None));
+    assert_eq!(world.failure("a")[0], "deadline_exceeded");
     let before = world.node("a").clone();
-    world.defer("a", down);
+    world.defer("a", Duration::from_secs(3));
     assert_eq!(*world.node("a"), before);
 }

@@ -236,9 +236,9 @@ impl World {
     }
 
     /// It is not handed over, since its executor is known to be down.
-    pub(super) fn defer(&mut self, node: &str, failed: FailedCall) {
+    pub(super) fn defer(&mut self, node: &str, wait: Duration) {
         let (view, now) = (self.view(node), self.tick());
-        self.apply(engine::attempt_defer(view, failed, &self.rules, &self.lease, now));
+        self.apply(engine::attempt_defer(view, now + wait, &self.rules, &self.lease, now));
     }
 
     pub(super) fn complete(&mut self, node: &str, completion: Value) -> Result<(), Rejection> {

@@ -78,6 +78,7 @@ macro_rules! for_each_store_property {
             owned_wakes_are_named_by_job_once_they_should_be_done
             two_owners_never_claim_the_same_wake
             wakes_of_excepted_runs_are_left_alone
+            wakes_are_claimed_by_job_and_kind
             a_claim_outdates_what_was_read_before
             wakes_of_dead_and_unknown_owners_become_due_at_once
             released_wakes_become_due_at_once

@@ -8,7 +8,7 @@ use crate::{
     record::{
         Adopted, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord, Unread, Waits, Wake,
     },
-    store::{EventPage, OutboxEntry, OutboxId, PageLimit, Recipient, Store, StoreError},
+    store::{EventPage, OutboxEntry, OutboxId, PageLimit, Recipient, Store, StoreError, Want},
     time::Timestamp,
 };
 
@@ -235,6 +235,9 @@ impl Probe {
     }
 
     pub async fn claim(&self, owner: &OwnerId, now: i64, limit: u32) -> Vec<NodeHead> {
-        self.0.wakes_claim(owner, at(now), limit, &[]).await.expect("wake-ups can be claimed")
+        self.0
+            .wakes_claim(owner, at(now), &Want { limit, ..Want::default() })
+            .await
+            .expect("wake-ups can be claimed")
     }
 }

@@ -7,8 +7,9 @@ use futures::future::{join, join_all};
 use super::{Specimen, samples::*};
 use crate::{
     ids::{OwnerId, RunId},
+    model::NodeKind,
     record::{ChangeSet, Job, NodeHead, NodeRecord, Wake},
-    store::{Counts, StoreError},
+    store::{Counts, StoreError, Want},
 };
 
 fn me() -> OwnerId {
@@ -96,7 +97,8 @@ pub async fn wakes_of_excepted_runs_are_left_alone(specimen: Specimen) {
     let me = me();
     let claim = async |now, except: &[&str]| {
         let except: Vec<RunId> = except.iter().map(|&run| run.into()).collect();
-        let claimed = store.0.wakes_claim(&me, at(now), 10, &except).await.expect("wake-ups can be claimed");
+        let want = Want { except, limit: 10, ..Want::default() };
+        let claimed = store.0.wakes_claim(&me, at(now), &want).await.expect("wake-ups can be claimed");
         claimed.into_iter().map(|node| node.run_id.to_string()).collect::<Vec<_>>()
     };
     assert!(claim(15, &["big", "big\"]", "no such run"]).await.is_empty());
@@ -109,6 +111,44 @@ pub async fn wakes_of_excepted_runs_are_left_alone(specimen: Specimen) {
     store.commit(nodes("big", vec![told, node_due("big", "1.3", 41)])).await;
     assert_eq!(claim(45, &["big"]).await, ["big"]);
     assert!(claim(45, &["big"]).await.is_empty());
+}
+
+pub async fn wakes_are_claimed_by_job_and_kind(specimen: Specimen) {
+    let store = Probe(specimen.store);
+    let of = |path: &str, job, kind| {
+        let mut node = node("a", path);
+        if job == Job::CancelExecutor {
+            node = ended(node);
+        }
+        node.node.kind = kind;
+        node.wake = Some(wake(job, 10));
+        node
+    };
+    let (atomic, composite) = (Some(NodeKind::Atomic), Some(NodeKind::Composite));
+    let all = [
+        of("1.1", Job::Dispatch, atomic),
+        of("1.2", Job::Dispatch, composite),
+        of("1.3", Job::Dispatch, None),
+        of("1.4", Job::CancelExecutor, atomic),
+        of("1.5", Job::CancelExecutor, composite),
+        of("1.6", Job::Deadline, composite),
+        of("1.7", Job::Deadline, None),
+    ];
+    store.commit(nodes("a", all.into())).await;
+    let me = me();
+    let claim = async |job, kind| {
+        let want = Want { job: Some(job), kind, limit: 10, ..Want::default() };
+        let claimed = store.0.wakes_claim(&me, at(10), &want).await.expect("wake-ups can be claimed");
+        let mut paths: Vec<String> = claimed.iter().map(|node| node.path.to_string()).collect();
+        paths.sort();
+        paths
+    };
+    assert_eq!(claim(Job::Dispatch, composite).await, ["1.2"]);
+    assert_eq!(claim(Job::Dispatch, composite).await, [""; 0], "only once, whatever else is due");
+    assert_eq!(claim(Job::CancelExecutor, atomic).await, ["1.4"]);
+    assert_eq!(claim(Job::Dispatch, atomic).await, ["1.1", "1.3"], "unknown kinds go with the atomic ones");
+    assert_eq!(claim(Job::Deadline, None).await, ["1.6", "1.7"]);
+    assert_eq!(claim(Job::CancelExecutor, None).await, ["1.5"]);
 }
 
 pub async fn a_claim_outdates_what_was_read_before(specimen: Specimen) {

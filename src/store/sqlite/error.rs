@@ -17,6 +17,7 @@ impl From<Error> for StoreError {
         match error.sqlite_error_code() {
             // Also what the file system says when it has no room (ENOSPC).
             Some(ErrorCode::DiskFull) => Self::Full(text),
+            Some(ErrorCode::TooBig) => Self::TooBig(text),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(text),
             Some(_) | None if unreadable => Self::Damaged(text),
             Some(_) | None => Self::Failed(text),

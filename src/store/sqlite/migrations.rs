@@ -155,6 +155,9 @@ const SCHEMA_4: &str = "
 /// - Large inputs and outputs are rows of their own (`apart`: 1 inputs, 2
 ///   outputs): what changes in a node run mostly leaves them as they are. Those
 ///   of older schemas stay in their bodies until the node run is next written.
+/// - Free wake-ups are found for one job and one kind of nodes at a time, in
+///   their order, and still without those of certain runs from the index alone:
+///   what waits for an executor is in the way of nothing else.
 /// - The columns are added in place: to write the table anew would need as
 ///   much room again, which a journal near its limit does not have.
 const SCHEMA_5: &str = "
@@ -189,6 +192,10 @@ const SCHEMA_5: &str = "
     UPDATE node_runs
     SET state = CASE WHEN terminal = 1 THEN 'failed' WHEN wake_job = 'deadline' THEN 'running' ELSE 'queued' END
     WHERE state IS NULL;
+
+    DROP INDEX wakes_free;
+    CREATE INDEX wakes_free ON node_runs (wake_job, kind, wake_at, run_id)
+        WHERE wake_owner IS NULL AND wake_at IS NOT NULL;
 
     CREATE TABLE node_payloads (
         node_run_id TEXT NOT NULL,

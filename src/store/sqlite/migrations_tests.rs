@@ -186,7 +186,10 @@ async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_mi
             panic!("{damage}: {states:?}")
         };
         // Whatever it is, it can be ended, and told.
-        let claimed = store.wakes_claim(&"me".into(), at(i64::MAX), 10, &[]).await.expect("claimed");
+        let claimed = store
+            .wakes_claim(&"me".into(), at(i64::MAX), &Want { limit: 10, ..Want::default() })
+            .await
+            .expect("claimed");
         assert_eq!(claimed.len(), 3, "{damage}: {claimed:?}");
         let run = store.run_fetch(&"composite".into()).await.expect("readable").expect("there");
         let live = store.nodes_live(&"composite".into(), None).await.expect("readable");

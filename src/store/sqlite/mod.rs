@@ -67,7 +67,7 @@ use self::{
     access::{Reads, Writes},
     read::Readers,
     recent::Recent,
-    rows::{ChangeRows, HeadRow},
+    rows::{ChangeRows, HeadRow, WantRow},
     schema::Lock,
     space::Space,
     writer::{Care, Writer},
@@ -82,7 +82,7 @@ pub use self::{
 };
 use super::{
     Counts, EventPage, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Room, Store,
-    StoreError,
+    StoreError, Want,
 };
 use crate::{
     ids::{NodeRunId, OwnerId, RunId},
@@ -387,19 +387,16 @@ impl Store for SqliteStore {
         &self,
         owner: &OwnerId,
         now: Timestamp,
-        limit: u32,
-        except: &[RunId],
+        want: &Want,
     ) -> Result<Vec<NodeHead>, StoreError> {
-        let except = rows::to_json(&except)?;
+        let want = WantRow::encode(want)?;
         // Mostly nothing is due, and then nobody has to wait for the writer.
-        if !self.readers.with(|connection| read::wake_is_due(connection, now, &except))? {
+        if !self.readers.with(|connection| read::wake_is_due(connection, now, &want))? {
             return Ok(Vec::new());
         }
         let owner = owner.clone();
-        let claimed = self
-            .writer
-            .run(move |connection| write::wakes_claim(connection, &owner, now, limit, &except))
-            .await;
+        let claimed =
+            self.writer.run(move |connection| write::wakes_claim(connection, &owner, now, &want)).await;
         // Whatever came of it: the claimed rows have changed.
         let claimed = claimed.inspect_err(|_| self.recent.forget_nodes())?;
         for row in &claimed {

@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Statement, params};
 
 use super::{
-    rows::{self, HeadRow, NodeRow, RunRow, from_json, integer, natural},
+    rows::{self, HeadRow, NodeRow, RunRow, WantRow, from_json, integer, natural},
     schema,
 };
 use crate::{
@@ -219,24 +219,90 @@ pub(super) fn wakes_owned(
 }
 
 pub(super) fn wake_next(connection: &Connection, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let at: Option<i64> = connection
-        .prepare_cached(
-            "SELECT min(wake_at) FROM node_runs
-             WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at > ?",
-        )?
-        .query_one([after.as_micros()], |row| row.get(0))?;
+    let at: Option<i64> =
+        connection.prepare_cached(WAKE_NEXT)?.query_one([after.as_micros()], |row| row.get(0))?;
     Ok(at.map(Timestamp::from_micros))
 }
 
-/// Wake-ups that are due at `?1` and nobody's, but for the dispatches of the
-/// runs in `?2`, a list in JSON. What it asks is all in one index.
-pub(super) const DUE: &str = "wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?1
-    AND (wake_job <> 'dispatch' OR run_id NOT IN (SELECT value FROM json_each(?2)))";
+/// Free wake-ups that can be found in the order of their times.
+pub(super) struct Lane {
+    /// As in the column, where a damaged record may have any.
+    pub(super) job: String,
+    pub(super) kind: Option<&'static str>,
+}
 
-pub(super) fn wake_is_due(connection: &Connection, now: Timestamp, except: &str) -> Result<bool, StoreError> {
-    let mut statement =
+/// The lanes of the free wake-ups that are wanted.
+pub(super) fn lanes(connection: &Connection, want: &WantRow) -> Result<Vec<Lane>, StoreError> {
+    let mut statement = connection.prepare_cached(JOBS)?;
+    let jobs = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let mut lanes = Vec::new();
+    for job in jobs {
+        let job = job?;
+        if want.is_for(&job) {
+            lanes.extend(want.kinds.iter().map(|&kind| Lane { job: job.clone(), kind }));
+        }
+    }
+    Ok(lanes)
+}
+
+/// The tables `job`, `kind` with one column each, `name`: what the free
+/// wake-ups are for, which the first column of their index has, and what its
+/// second may have. A step finds the next name there, whatever lies in between.
+macro_rules! with_lanes {
+    ($select:literal) => {
+        concat!(
+            "WITH RECURSIVE job (name) AS (
+                 SELECT min(wake_job) FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL
+                 UNION ALL
+                 SELECT (SELECT min(wake_job) FROM node_runs
+                         WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_job > job.name)
+                 FROM job WHERE job.name IS NOT NULL),
+             kind (name) AS (VALUES (NULL), ('atomic'), ('composite'))
+             ",
+            $select
+        )
+    };
+}
+
+pub(super) const JOBS: &str = with_lanes!("SELECT name FROM job WHERE name IS NOT NULL");
+
+/// After `?1`.
+pub(super) const WAKE_NEXT: &str = with_lanes!(
+    "SELECT min((SELECT min(wake_at) FROM node_runs
+                 WHERE wake_owner IS NULL AND wake_at IS NOT NULL
+                   AND wake_job = job.name AND kind IS kind.name AND wake_at > ?1))
+     FROM job, kind"
+);
+
+/// At `?1`.
+pub(super) const WAKES_DUE: &str = with_lanes!(
+    "SELECT sum((SELECT count(*) FROM node_runs
+                 WHERE wake_owner IS NULL AND wake_at IS NOT NULL
+                   AND wake_job = job.name AND kind IS kind.name AND wake_at <= ?1))
+     FROM job, kind"
+);
+
+/// Wake-ups that are due at `?1` and nobody's, for the job `?2`, of nodes of the
+/// kind `?3` (or of unknown kind, if null), and no dispatches of the runs in
+/// `?4`, a list in JSON. What it asks is all in one index, in their order.
+pub(super) const DUE: &str = "wake_owner IS NULL AND wake_at IS NOT NULL
+    AND wake_job = ?2 AND kind IS ?3 AND wake_at <= ?1
+    AND (wake_job <> 'dispatch' OR run_id NOT IN (SELECT value FROM json_each(?4)))";
+
+pub(super) fn wake_is_due(
+    connection: &Connection,
+    now: Timestamp,
+    want: &WantRow,
+) -> Result<bool, StoreError> {
+    let mut is_due =
         connection.prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM node_runs WHERE {DUE})"))?;
-    Ok(statement.query_one(params![now.as_micros(), except], |row| row.get(0))?)
+    for lane in lanes(connection, want)? {
+        let of_lane = params![now.as_micros(), lane.job, lane.kind, want.except];
+        if is_due.query_one(of_lane, |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 pub(super) fn time_newest(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
@@ -263,26 +329,26 @@ pub(super) fn runs_overdue(
 }
 
 pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, StoreError> {
-    let ([runs_live, nodes_live, wakes_due, outbox, parked, without_wake_up], oldest) = connection
+    let wakes_due: Option<i64> =
+        connection.prepare_cached(WAKES_DUE)?.query_one([now.as_micros()], |row| row.get(0))?;
+    let ([runs_live, nodes_live, outbox, parked, without_wake_up], oldest) = connection
         .prepare_cached(
             "SELECT (SELECT count(*) FROM runs WHERE terminal = 0),
                     (SELECT count(*) FROM node_runs WHERE terminal = 0),
-                    (SELECT count(*) FROM node_runs
-                     WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?),
                     (SELECT count(*) FROM outbox),
                     (SELECT count(*) FROM parked),
                     (SELECT count(*) FROM node_runs WHERE terminal = 0 AND wake_at IS NULL)
                     + (SELECT count(*) FROM runs WHERE terminal = 0 AND deadline IS NULL),
                     (SELECT decided_at FROM outbox ORDER BY id LIMIT 1)",
         )?
-        .query_one([now.as_micros()], |row| {
-            let counted = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
-            Ok((counted, row.get::<_, Option<i64>>(6)?))
+        .query_one([], |row| {
+            let counted = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+            Ok((counted, row.get::<_, Option<i64>>(5)?))
         })?;
     Ok(Counts {
         runs_live: natural(runs_live)?,
         nodes_live: natural(nodes_live)?,
-        wakes_due: natural(wakes_due)?,
+        wakes_due: natural(wakes_due.unwrap_or_default())?,
         outbox: natural(outbox)?,
         outbox_oldest: oldest.map(Timestamp::from_micros),
         parked: natural(parked)?,

@@ -26,7 +26,7 @@ use crate::{
         Adopted, AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord,
         Unread, Wake,
     },
-    store::StoreError,
+    store::{StoreError, Want},
     time::Timestamp,
 };
 
@@ -379,6 +379,37 @@ impl WakeColumns {
 /// The job of that name.
 pub(super) fn job(name: &str) -> Option<Job> {
     Job::ALL.into_iter().find(|job| job.as_str() == name)
+}
+
+/// A [`Want`] as SQL sees it.
+pub(super) struct WantRow {
+    pub(super) job: Option<Job>,
+    /// Kinds as in the column; `None`: unknown.
+    pub(super) kinds: &'static [Option<&'static str>],
+    /// A list in JSON.
+    pub(super) except: String,
+    pub(super) limit: u32,
+}
+
+impl WantRow {
+    /// Whatever the column may say.
+    const ALL: [Option<&'static str>; 3] = [None, Some("atomic"), Some("composite")];
+
+    pub(super) fn encode(want: &Want) -> Result<Self, StoreError> {
+        let kinds: &[_] = match want.kind {
+            None => &Self::ALL,
+            Some(NodeKind::Atomic) => &[None, Some("atomic")],
+            Some(NodeKind::Composite) => &[Some("composite")],
+        };
+        Ok(Self { job: want.job, kinds, except: to_json(&want.except)?, limit: want.limit })
+    }
+
+    /// Whether wake-ups for the job of that name are wanted. Where there is no
+    /// such job, the record is damaged: it goes with the deadlines, which find
+    /// that out.
+    pub(super) fn is_for(&self, name: &str) -> bool {
+        self.job.is_none_or(|wanted| job(name).unwrap_or(Job::Deadline) == wanted)
+    }
 }
 
 pub(super) struct EventRow {

@@ -344,7 +344,9 @@ async fn somebody_elses_database_is_refused_and_left_alone() {
 #[tokio::test]
 async fn a_full_journal_refuses_what_does_not_fit_whole_and_goes_on() {
     let directory = Directory::new();
-    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(400_000), outbox: true };
+    // A quarter is kept for what ends work.
+    const MAX_BYTES: u64 = 450_000;
+    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(MAX_BYTES), outbox: true };
     let store = probe(open_with(options).expect("the journal opens"));
     let big = |id: &str, bytes: usize| {
         let mut root = node(id, "1");
@@ -369,7 +371,7 @@ async fn a_full_journal_refuses_what_does_not_fit_whole_and_goes_on() {
     assert!(store.seqs("b", None, NO_LIMIT).await.is_empty());
     assert_eq!(store.run("a").await, a);
     assert_eq!(store.owed().await.len(), 63);
-    assert!(fs::metadata(directory.file("j.db")).expect("there").len() <= 400_000);
+    assert!(fs::metadata(directory.file("j.db")).expect("there").len() <= MAX_BYTES);
 
     // Full to the brim, what exists can still be finished, and makes room.
     let mut filled = 0;
@@ -431,7 +433,11 @@ async fn what_was_answered_survives_a_crash() {
         async move { store.commit(start(&id)).await }
     }))
     .await;
-    let claimed = store.0.wakes_claim(&"me".into(), at(1000), 10, &[]).await.expect("claimed");
+    let claimed = store
+        .0
+        .wakes_claim(&"me".into(), at(1000), &Want { limit: 10, ..Want::default() })
+        .await
+        .expect("claimed");
 
     // What the disk has at this moment, as a crash would leave it.
     for suffix in ["", "-wal"] {
@@ -587,7 +593,8 @@ async fn ten_thousand_wakes_of_an_excepted_run_are_passed_over_in_the_index() {
     let crowd = (0..10_000).map(|number| node("big", &format!("1.{number}")));
     store.commit(nodes("big", crowd.collect())).await.expect("committed");
     store.commit(nodes("small", vec![node_due("small", "1", 200)])).await.expect("committed");
-    let claimed = store.wakes_claim(&"me".into(), at(1000), 256, &["big".into()]).await.expect("claimed");
+    let want = Want { except: vec!["big".into()], limit: 256, ..Want::default() };
+    let claimed = store.wakes_claim(&"me".into(), at(1000), &want).await.expect("claimed");
     assert_eq!(claimed.len(), 1);
 
     // How SQLite does it: a row of the table is only looked at once the list of
@@ -678,11 +685,9 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
             "node_runs_live (run_id=? AND path>? AND path<?)",
         ),
         (
-            "SELECT body FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_at <= ?
-             AND (wake_job <> 'dispatch' OR run_id NOT IN (SELECT value FROM json_each(?))) ORDER BY wake_at LIMIT ?",
-            "wakes_free",
+            &format!("SELECT body FROM node_runs WHERE {} ORDER BY wake_at LIMIT ?5", read::DUE),
+            "wakes_free (wake_job=? AND kind=? AND wake_at>? AND wake_at<?)",
         ),
-        ("SELECT min(wake_at) FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL", "wakes_free"),
         ("UPDATE node_runs SET wake_owner = NULL WHERE wake_owner = ?", "wakes_owned"),
         (
             "UPDATE node_runs SET wake_owner = NULL WHERE wake_owner IS NOT NULL
@@ -698,7 +703,10 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
             "runs_over",
         ),
         ("DELETE FROM node_runs WHERE run_id = ? RETURNING node_run_id", "node_runs_of_run"),
-        ("SELECT content FROM node_payloads WHERE node_run_id = ? AND member = 'inputs'", "(node_run_id=? AND member=?)"),
+        (
+            "SELECT content FROM node_payloads WHERE node_run_id = ? AND member = 'inputs'",
+            "(node_run_id=? AND member=?)",
+        ),
         ("DELETE FROM node_payloads WHERE node_run_id = ? AND NOT (member = ?)", "(node_run_id=?)"),
     ] {
         let plan: Vec<String> = connection
@@ -707,6 +715,35 @@ async fn what_is_asked_all_the_time_is_found_by_an_index() {
             .expect("a plan");
         assert!(plan[0].contains(index), "{sql}: {plan:?}");
         assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}: {plan:?}");
+    }
+}
+
+/// What waits for an executor that is full is in the way of nothing else: no
+/// question reads through it, and the jobs and kinds are no list of those that
+/// the program knows.
+#[tokio::test]
+async fn free_wakes_are_found_lane_by_lane() {
+    let directory = Directory::new();
+    drop(open(directory.file("j.db")));
+    let connection = raw(&directory.file("j.db"));
+    schema::set_up(&connection).expect("as the store does");
+    // The smallest job is the first entry.
+    let (first, next) = ("wakes_free", "wakes_free (wake_job>?)");
+    for (sql, steps) in [
+        (read::JOBS, [first, next].as_slice()),
+        (read::WAKE_NEXT, &[first, next, "wakes_free (wake_job=? AND kind=? AND wake_at>?)"]),
+        (read::WAKES_DUE, &[first, next, "wakes_free (wake_job=? AND kind=? AND wake_at>? AND wake_at<?)"]),
+    ] {
+        let plan: Vec<String> = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .and_then(|mut plan| plan.raw_query().mapped(|row| row.get(3)).collect())
+            .expect("a plan");
+        let nodes = |step: &&String| step.contains("node_runs");
+        let found: Vec<&String> = plan.iter().filter(nodes).collect();
+        assert_eq!(found.len(), steps.len(), "{sql}: {plan:#?}");
+        for (found, step) in found.iter().zip(steps) {
+            assert!(found.starts_with("SEARCH") && found.ends_with(step), "{sql}: {plan:#?}");
+        }
     }
 }
 

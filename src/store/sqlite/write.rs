@@ -5,8 +5,8 @@ use rusqlite::{Connection, params};
 
 use super::{
     parking,
-    read::DUE,
-    rows::{AttemptRow, ChangeRows, EventRow, HeadRow, NodeRow, RunRow, WakeColumns},
+    read::{self, DUE},
+    rows::{AttemptRow, ChangeRows, EventRow, HeadRow, NodeRow, RunRow, WakeColumns, WantRow},
 };
 use crate::{ids::OwnerId, store::StoreError, time::Timestamp};
 
@@ -226,19 +226,24 @@ fn owe(connection: &Connection, change: &ChangeRows) -> Result<Option<i64>, Stor
     Ok(last)
 }
 
-/// `except` is a list in JSON, as [`DUE`] wants it.
 pub(super) fn wakes_claim(
     connection: &Connection,
     owner: &OwnerId,
     now: Timestamp,
-    limit: u32,
-    except: &str,
+    want: &WantRow,
 ) -> Result<Vec<HeadRow>, StoreError> {
     let columns = HeadRow::COLUMNS;
-    let mut due = connection
-        .prepare_cached(&format!("SELECT {columns} FROM node_runs WHERE {DUE} ORDER BY wake_at LIMIT ?3"))?
-        .query_map(params![now.as_micros(), except, limit], HeadRow::read)?
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut select = connection
+        .prepare_cached(&format!("SELECT {columns} FROM node_runs WHERE {DUE} ORDER BY wake_at LIMIT ?5"))?;
+    let mut due = Vec::new();
+    for lane in read::lanes(connection, want)? {
+        let of_lane = params![now.as_micros(), lane.job, lane.kind, want.except, want.limit];
+        for row in select.query_map(of_lane, HeadRow::read)? {
+            due.push(row?);
+        }
+    }
+    due.sort_by_key(|row: &HeadRow| row.wake.as_ref().map(|wake| wake.at));
+    due.truncate(want.limit as usize);
     let mut claim = connection.prepare_cached(
         "UPDATE node_runs SET wake_owner = ?1, version = version + 1 WHERE node_run_id = ?2 RETURNING version",
     )?;

@@ -12,6 +12,8 @@
 //! | `atomic.running` | answers with a state that is no end |
 //! | `atomic.busy` | answers 503 with an envelope |
 //! | `atomic.busy-once` | does so the first time, with `Retry-After: 1`, then succeeds |
+//! | `atomic.mesh`, `atomic.mesh-429` | answers 503 (429) in words that are no envelope |
+//! | `atomic.mesh-wait` | 503 in such words with `Retry-After: 1` the first time, then succeeds |
 //! | `atomic.break-once` | breaks off the first time, then succeeds |
 //! | `atomic.proxy` | answers 502 with HTML |
 //! | `atomic.break` | breaks off in the middle of its answer |
@@ -198,6 +200,14 @@ async fn any(
             busy.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
             Ok(busy)
         }
+        "atomic.mesh" => Ok(answer(StatusCode::SERVICE_UNAVAILABLE, MESH.into())),
+        "atomic.mesh-429" => Ok(answer(StatusCode::TOO_MANY_REQUESTS, MESH.into())),
+        "atomic.mesh-wait" if is_first() => {
+            let mut busy = answer(StatusCode::SERVICE_UNAVAILABLE, MESH.into());
+            busy.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+            Ok(busy)
+        }
+        "atomic.mesh-wait" => ok(ended("succeeded")),
         "atomic.break" => Ok(broken()),
         "atomic.break-once" | "composite.lost" if is_first() => Ok(broken()),
         "atomic.busy-once" | "atomic.break-once" => ok(ended("succeeded")),
@@ -220,6 +230,9 @@ async fn any(
     }
 }
 
+/// What a proxy of a service mesh says when its upstream breaks off at work.
+const MESH: &str =
+    "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
 const BUSY: &str = r#"{"error": {"code": "busy", "message": "come back later"}}"#;
 
 /// An answer that breaks off in the middle.

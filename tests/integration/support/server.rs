@@ -60,6 +60,11 @@ impl TestServer {
         Self::start_in(surroundings, journal, FakeExecutors::start(), vars).await.expect("the server starts")
     }
 
+    /// A server that has so few jobs of each sort in hand.
+    pub async fn start_with_room(in_hand: usize, vars: &[(&str, &str)]) -> Self {
+        Self::start_among(Surroundings { in_hand, ..Surroundings::default() }, vars).await
+    }
+
     /// A server among something else than the real thing.
     pub async fn start_among(surroundings: Surroundings, vars: &[(&str, &str)]) -> Self {
         let journal = tempfile::tempdir().expect("a folder for the journal");

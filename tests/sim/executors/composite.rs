@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use jarvis_run_coordinator::{
     clients::{
-        CallError, Service,
+        CallError, Permit, Service,
         composite_executor::types::{CompositeBeginRequest, CompositeBeginResponse},
     },
     dispatch::CompositeExecutor,
@@ -18,7 +18,7 @@ use jarvis_run_coordinator::{
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{check_call, error, plan, reachable, told_to_stop};
+use super::{before_it_is_sent, busy, check_call, error, plan, reachable, told_to_stop};
 use crate::{
     callers,
     process::Life,
@@ -61,10 +61,16 @@ impl CompositeRole {
 
 #[async_trait]
 impl CompositeExecutor for CompositeRole {
-    async fn begin(&self, request: &CompositeBeginRequest) -> Result<CompositeBeginResponse, CallError> {
+    async fn begin(
+        &self,
+        request: &CompositeBeginRequest,
+        _: &Permit,
+    ) -> Result<CompositeBeginResponse, CallError> {
         self.life.gate().await;
         let (world, service) = (&self.world, Service::CompositeExecutor);
         check_call(world, &request.node_run_id, &self.owner);
+        before_it_is_sent(world, &request.run_id, &request.node_run_id).await;
+        self.life.gate().await;
         reachable(world, service)?;
         let nth = world.ledger().called(&request.node_run_id);
         world.count(if nth == 0 { "begun" } else { "begun again" });
@@ -98,7 +104,7 @@ impl CompositeExecutor for CompositeRole {
             }
             Some(Begin::Busy { status }) => {
                 world.count("executor busy");
-                Err(error(service, Some(status)))
+                Err(busy(service, status))
             }
             Some(Begin::Hangs) => std::future::pending().await,
         };

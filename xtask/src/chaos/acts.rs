@@ -36,6 +36,8 @@ pub(super) enum Act {
     Busy,
     /// 429, come again in a second.
     Throttled,
+    /// Works, but something in between answers 503 for it, in its own words.
+    Mesh,
     /// Works, and answers with something that is no JSON.
     Garbage,
     /// Breaks the connection off before any work.
@@ -53,6 +55,7 @@ impl Act {
             Self::Hang => "hang",
             Self::Busy => "503",
             Self::Throttled => "429",
+            Self::Mesh => "bare 503 after the work",
             Self::Garbage => "garbage",
             Self::BreakBefore => "broken off before the work",
             Self::BreakAfter => "broken off after the work",
@@ -66,8 +69,9 @@ impl Act {
 }
 
 const USUAL: &[(u64, Act)] = &[
-    (45, Act::Work),
+    (42, Act::Work),
     (22, Act::Slow),
+    (3, Act::Mesh),
     (5, Act::Fail),
     (7, Act::Busy),
     (4, Act::Throttled),
@@ -77,7 +81,8 @@ const USUAL: &[(u64, Act)] = &[
     (3, Act::Hang),
 ];
 const PLANS: &[(u64, Act)] = &[
-    (75, Act::Work),
+    (73, Act::Work),
+    (2, Act::Mesh),
     (5, Act::Busy),
     (3, Act::Throttled),
     (3, Act::Fail),

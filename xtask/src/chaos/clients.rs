@@ -22,6 +22,7 @@ use super::{
     history::{Followed, History},
     plans::LEVELS,
 };
+use crate::conformance::arrivals::Arrivals;
 
 /// How long a call is repeated.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +43,8 @@ pub(super) struct Clients {
     pub(super) api: Arc<Api>,
     pub(super) history: Arc<History>,
     pub(super) bells: Arc<Bells>,
+    /// Of the calls that executors get.
+    pub(super) arrivals: Arc<Arrivals>,
     pub(super) seed: u64,
 }
 
@@ -186,7 +189,7 @@ impl Client<'_> {
     }
 
     fn cancel(&self, run: &str) {
-        let Clients { api, history, .. } = &**self.clients;
+        let Clients { api, history, arrivals, .. } = &**self.clients;
         let path = format!("/v1/runs/{run}:cancel");
         let Some(answer) = api.insist(&path, Some(&json!({})), &[200], PATIENCE).filter(is_ok) else {
             return;
@@ -194,7 +197,11 @@ impl Client<'_> {
         history.seen(run, &answer.body);
         match answer.text("state") {
             Some("canceled") => {
-                history.told().canceled.entry(run.to_owned()).or_insert_with(Instant::now);
+                // What is at the executors now was sent before; nothing is sent
+                // any more.
+                let at = Instant::now();
+                arrivals.mark(at);
+                history.told().canceled.entry(run.to_owned()).or_insert(at);
             }
             Some("succeeded" | "failed") => {}
             Some(_) | None => {

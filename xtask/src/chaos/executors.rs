@@ -1,13 +1,16 @@
-//! The executors and the Node Registry, in this process: so they outlive the
-//! coordinator's. Each executor can be restarted: it is gone for a while, has
-//! forgotten everything, and comes back on the same port.
+//! The executors, the Node Registry and the token service, in this process: so
+//! they outlive the coordinator's. Each executor can be restarted: it is gone for
+//! a while, has forgotten everything, and comes back on the same port. Tokens are
+//! good for a second, and some take longer than that: so calls wait for them, and
+//! their nodes may be over by then.
 //!
 //! What becomes of a NodeRun the dice say; what happened the ledger keeps.
 
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
@@ -21,19 +24,28 @@ use super::{
     plans::Planner,
     ports::Ports,
 };
-use crate::conformance::server::{Reply, Server};
+use crate::conformance::{
+    arrivals::Arrivals,
+    server::{Asked, Reply, Server},
+};
 
 /// Longer than any node has.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Both executors and the registry.
+/// How many token requests of a hundred take their time.
+const SLOW_TOKENS: u64 = 40;
+
+/// Both executors, the registry and the token service.
 pub(super) struct Executors {
+    arrivals: Arc<Arrivals>,
     atomic: Executor,
     composite: Executor,
     registry: Server,
+    tokens: Server,
 }
 
 struct Executor {
+    arrivals: Arc<Arrivals>,
     kind: Kind,
     address: SocketAddr,
     server: Mutex<Option<Server>>,
@@ -54,26 +66,42 @@ impl Executors {
         ledger: &Arc<Ledger>,
         planner: &Arc<Planner>,
     ) -> Result<Self> {
+        let arrivals = Arc::<Arrivals>::default();
         let executor = |kind: Kind, name: &str, ports: &mut Ports| {
             let dice = Mutex::new(Dice::new(seed, name));
             let shared = Shared { ledger: Arc::clone(ledger), planner: Arc::clone(planner), dice };
-            let executor =
-                Executor { kind, address: ports.free()?, server: Mutex::default(), shared: Arc::new(shared) };
+            let executor = Executor {
+                arrivals: Arc::clone(&arrivals),
+                kind,
+                address: ports.free()?,
+                server: Mutex::default(),
+                shared: Arc::new(shared),
+            };
             executor.serve().map(|()| executor)
         };
         Ok(Self {
             atomic: executor(Kind::Atomic, "atomic executor", ports)?,
             composite: executor(Kind::Composite, "composite executor", ports)?,
             registry: Server::start(ports.free()?, |path, _| registered(path))?,
+            tokens: tokens(ports, seed)?,
+            arrivals,
         })
     }
 
+    /// Of the calls that they get.
+    pub(super) fn arrivals(&self) -> Arc<Arrivals> {
+        Arc::clone(&self.arrivals)
+    }
+
     /// Where the coordinator's process of this number finds everything.
-    pub(super) fn variables(&self, process: usize) -> [(&'static str, String); 3] {
+    pub(super) fn variables(&self, process: usize) -> [(&'static str, String); 6] {
         [
             ("JARVIS_ATOMIC_EXECUTOR_URL", format!("http://{}/{process}", self.atomic.address)),
             ("JARVIS_COMPOSITE_EXECUTOR_URL", format!("http://{}/{process}", self.composite.address)),
             ("JARVIS_NODE_REGISTRY_URL", self.registry.url()),
+            ("ARP_AUTH_TOKEN_ENDPOINT", self.tokens.url()),
+            ("ARP_AUTH_CLIENT_ID", "chaos".into()),
+            ("ARP_AUTH_CLIENT_SECRET", "known to all".into()),
         ]
     }
 
@@ -94,11 +122,12 @@ impl Executor {
     fn serve(&self) -> Result<()> {
         let (kind, shared) = (self.kind, Arc::clone(&self.shared));
         let life = shared.ledger.life(kind);
-        let server = Server::start(self.address, move |path, body| {
+        let answer = move |Asked { path, body, arrived }: Asked<'_>| {
             // A cancel has no body.
             let body: Value = serde_json::from_slice(body).unwrap_or_default();
-            shared.answer(kind, life, path, &body)
-        })?;
+            shared.answer(kind, life, path, &body, arrived)
+        };
+        let server = Server::start_among(&self.arrivals, self.address, answer)?;
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
         Ok(())
     }
@@ -109,7 +138,7 @@ impl Executor {
 }
 
 impl Shared {
-    fn answer(&self, kind: Kind, life: u64, path: &str, body: &Value) -> Option<Reply> {
+    fn answer(&self, kind: Kind, life: u64, path: &str, body: &Value, arrived: Instant) -> Option<Reply> {
         if let Some(node) = path.strip_suffix(":cancel") {
             self.ledger.told(node.rsplit('/').next().unwrap_or_default());
             return Some(Reply::json(204, ""));
@@ -123,7 +152,7 @@ impl Shared {
             let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
             (dice.pick(node_type.acts), dice.millis(10, 800))
         };
-        let entry = self.ledger.asked(kind, by, body, act);
+        let entry = self.ledger.asked(kind, by, body, act, arrived);
         let (reply, ended) = match kind {
             Kind::Atomic => self.execute(entry, life, act, time, body),
             Kind::Composite => (self.begin(entry, life, act, body), Ended::Itself),
@@ -149,6 +178,7 @@ impl Shared {
             | Act::Fail
             | Act::Busy
             | Act::Throttled
+            | Act::Mesh
             | Act::Garbage
             | Act::BreakBefore
             | Act::BreakAfter => Duration::ZERO,
@@ -164,6 +194,7 @@ impl Shared {
             Act::BreakBefore => return (None, Ended::Itself),
             Act::Work | Act::Slow | Act::Hang => Some(result(node, "succeeded", body)),
             Act::Fail => Some(result(node, "failed", body)),
+            Act::Mesh => Some(mesh()),
             Act::Garbage => Some(Reply::json(200, "not JSON")),
             Act::BreakAfter => None,
         };
@@ -181,11 +212,14 @@ impl Shared {
             Act::BreakBefore => return None,
             Act::Fail => return accepted(false),
             Act::Hang => {}
-            Act::Work | Act::Slow | Act::Garbage | Act::BreakAfter => self.planner.begin(life, body),
+            Act::Work | Act::Slow | Act::Mesh | Act::Garbage | Act::BreakAfter => {
+                self.planner.begin(life, body)
+            }
         }
         self.ledger.worked(entry);
         match act {
             Act::BreakAfter => None,
+            Act::Mesh => Some(mesh()),
             Act::Garbage => Some(Reply::json(200, "not JSON")),
             Act::Work | Act::Slow | Act::Hang | Act::Fail | Act::Busy | Act::Throttled | Act::BreakBefore => {
                 accepted(true)
@@ -206,6 +240,25 @@ fn refusal(status: u16, code: &str, retry_after: Option<u64>) -> Reply {
     let error =
         json!({"code": code, "message": "not by this executor, not now", "retryable": retry_after.is_some()});
     Reply { retry_after, ..Reply::json(status, json!({ "error": error }).to_string()) }
+}
+
+/// What a proxy says whose upstream has broken off.
+fn mesh() -> Reply {
+    let words = "upstream connect error or disconnect/reset before headers";
+    Reply { content_type: "text/plain", ..Reply::json(503, words) }
+}
+
+/// The token service: whoever asks gets a token, now or later.
+fn tokens(ports: &mut Ports, seed: u64) -> Result<Server> {
+    let dice = Mutex::new(Dice::new(seed, "token service"));
+    Server::start(ports.free()?, move |_, _| {
+        let wait = {
+            let mut dice = dice.lock().unwrap_or_else(PoisonError::into_inner);
+            if dice.percent(SLOW_TOKENS) { dice.millis(100, 1_500) } else { Duration::ZERO }
+        };
+        thread::park_timeout(wait);
+        Reply::json(200, json!({"access_token": "chaos", "expires_in": 1}).to_string())
+    })
 }
 
 /// The answer of the Node Registry.

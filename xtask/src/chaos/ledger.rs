@@ -27,6 +27,7 @@ pub(super) struct Execution {
     pub(super) node_type: String,
     /// The number of the process that asked.
     pub(super) by: usize,
+    /// When the call arrived.
     pub(super) at: Instant,
     pub(super) act: Act,
     /// The work was done: the effect is in the world. For a composite: its plan
@@ -74,7 +75,7 @@ impl Ledger {
     }
 
     /// A NodeRun is asked for: the number of its entry.
-    pub(super) fn asked(&self, kind: Kind, by: usize, body: &Value, act: Act) -> usize {
+    pub(super) fn asked(&self, kind: Kind, by: usize, body: &Value, act: Act, at: Instant) -> usize {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut book = self.book();
         book.executions.push(Execution {
@@ -83,7 +84,7 @@ impl Ledger {
             run: text(&body["run_id"]),
             node_type: text(&body["node_type_ref"]["node_type_id"]),
             by,
-            at: Instant::now(),
+            at,
             act,
             worked: false,
             ended: None,

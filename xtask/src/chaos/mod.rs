@@ -163,7 +163,8 @@ fn chaos(ground: &mut Ground, seed: u64, time: Duration) -> Result<Report> {
     ground.coordinator.wait_up()?;
     let (api, bells) = (Arc::clone(&ground.api), Arc::clone(&ground.bells));
     let history = Arc::clone(&ground.history);
-    let clients = Clients { api, history, bells: Arc::clone(&bells), seed }.begin(CLIENTS);
+    let arrivals = ground.coordinator.place().executors.arrivals();
+    let clients = Clients { api, history, bells: Arc::clone(&bells), arrivals, seed }.begin(CLIENTS);
 
     let mut nemesis = Nemesis::new(seed, Arc::clone(&bells));
     let begin = Instant::now();

@@ -13,6 +13,7 @@
 //! | `Running` | a result that is no end |
 //! | `Busy` | 503 with an envelope |
 //! | `Html` | 502 with HTML |
+//! | `Mesh` | 503 in words that are no envelope: whatever became of the work |
 //! | `Unknown` | a sound result with members that nobody knows, and nulls |
 //!
 //! A composite is accepted, and left to the check; with `Fail` it is not
@@ -47,11 +48,12 @@ pub enum Behaviour {
     Running,
     Busy,
     Html,
+    Mesh,
     Unknown,
 }
 
 impl Behaviour {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Succeed,
         Self::Fail,
         Self::Hang,
@@ -61,6 +63,7 @@ impl Behaviour {
         Self::Running,
         Self::Busy,
         Self::Html,
+        Self::Mesh,
         Self::Unknown,
     ];
 
@@ -75,6 +78,7 @@ impl Behaviour {
             Self::Running => "running",
             Self::Busy => "busy",
             Self::Html => "html",
+            Self::Mesh => "mesh",
             Self::Unknown => "unknown",
         }
     }
@@ -212,6 +216,7 @@ impl Shared {
             Behaviour::Garbage => return garbage(),
             Behaviour::Busy => return busy(),
             Behaviour::Html => return html(),
+            Behaviour::Mesh => return mesh(),
         };
         (200, result.to_string())
     }
@@ -233,6 +238,7 @@ fn began(behaviour: Behaviour) -> (u16, String) {
         Behaviour::Garbage => garbage(),
         Behaviour::Busy => busy(),
         Behaviour::Html => html(),
+        Behaviour::Mesh => mesh(),
         Behaviour::Succeed
         | Behaviour::Hang
         | Behaviour::Deaf
@@ -253,4 +259,8 @@ fn busy() -> (u16, String) {
 
 fn html() -> (u16, String) {
     (502, "<html>bad gateway</html>".into())
+}
+
+fn mesh() -> (u16, String) {
+    (503, "upstream connect error or disconnect/reset before headers".into())
 }

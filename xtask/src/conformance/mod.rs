@@ -18,6 +18,7 @@
 //! `--stack` starts the JARVIS services with a coordinator among them, arranged
 //! so that next to nothing is skipped.
 
+pub mod arrivals;
 pub mod bench;
 pub mod check;
 mod checks;

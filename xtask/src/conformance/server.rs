@@ -15,9 +15,12 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
 use anyhow::{Context, Result};
+
+use super::arrivals::{Arrivals, Connection, Door};
 
 /// The largest body that is read.
 const LARGEST: u64 = 64 << 20;
@@ -38,6 +41,14 @@ impl Reply {
     }
 }
 
+/// What somebody asked for.
+pub struct Asked<'a> {
+    pub path: &'a str,
+    pub body: &'a [u8],
+    /// When the request arrived.
+    pub arrived: Instant,
+}
+
 /// Serves until it is dropped: then its port is free. Who waits for an answer by
 /// then may still get one.
 pub struct Server {
@@ -53,19 +64,32 @@ impl Server {
         address: SocketAddr,
         answer: impl Fn(&str, &[u8]) -> R + Send + Sync + 'static,
     ) -> Result<Self> {
+        let answer = move |Asked { path, body, arrived: _ }: Asked<'_>| answer(path, body);
+        Self::start_among(&Arc::default(), address, answer)
+    }
+
+    /// The same among others, all of whose requests arrive in one order.
+    pub fn start_among<R: Into<Option<Reply>>>(
+        arrivals: &Arc<Arrivals>,
+        address: SocketAddr,
+        answer: impl Fn(Asked<'_>) -> R + Send + Sync + 'static,
+    ) -> Result<Self> {
         let listener = TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
         let address = listener.local_addr().context("where we listen")?;
+        let answer = Arc::new(answer);
+        let door = Door::open(listener, arrivals, move |connection| {
+            let answer = Arc::clone(&answer);
+            // Who has asked may be gone before there is an answer.
+            thread::spawn(move || serve(&connection, &*answer).ok());
+        });
+        let door = door.context("wait for connections")?;
         let over = Arc::new(AtomicBool::new(false));
-        let (seen, answer) = (Arc::clone(&over), Arc::new(answer));
+        let seen = Arc::clone(&over);
         let accepting = thread::spawn(move || {
-            for stream in listener.incoming() {
-                if seen.load(Ordering::SeqCst) {
-                    return;
-                }
-                let answer = Arc::clone(&answer);
-                if let Ok(stream) = stream {
-                    // Who has asked may be gone before there is an answer.
-                    thread::spawn(move || serve(&stream, &*answer).ok());
+            while door.wait().is_ok() && !seen.load(Ordering::SeqCst) {
+                if door.accept_all().is_err() {
+                    // No room for more connections, for a moment.
+                    thread::yield_now();
                 }
             }
         });
@@ -93,7 +117,12 @@ impl Drop for Server {
     }
 }
 
-fn serve<R: Into<Option<Reply>>>(stream: &TcpStream, answer: &impl Fn(&str, &[u8]) -> R) -> io::Result<()> {
+fn serve<R: Into<Option<Reply>>>(
+    connection: &Connection,
+    answer: &impl Fn(Asked<'_>) -> R,
+) -> io::Result<()> {
+    let arrived = connection.arrived()?;
+    let stream = &connection.stream;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -116,7 +145,7 @@ fn serve<R: Into<Option<Reply>>>(stream: &TcpStream, answer: &impl Fn(&str, &[u8
         Some(length) => {
             let mut body = Vec::new();
             reader.take(length).read_to_end(&mut body)?;
-            answer(&path, &body).into()
+            answer(Asked { path: &path, body: &body, arrived }).into()
         }
         None => Some(Reply {
             status: 411,

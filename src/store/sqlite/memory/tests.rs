@@ -11,8 +11,11 @@ use slog::Discard;
 
 use super::*;
 use crate::{
-    record::ChangeSet,
-    store::conformance::{Probe, Specimen, at, change, ended, event, nodes, start},
+    record::{ChangeSet, Job},
+    store::{
+        Parked,
+        conformance::{Probe, Specimen, at, change, ended, event, nodes, start},
+    },
 };
 
 fn log() -> Logger {
@@ -114,13 +117,24 @@ async fn a_damaged_record_keeps_what_its_columns_say_and_is_whole_when_it_is_rep
     assert!(matches!(store.0.node_fetch(node.id()).await, Err(StoreError::Damaged(_))));
     let unreadable = || journal.check().words.iter().filter(|problem| problem.contains("damaged")).count();
     assert_eq!(unreadable(), 1);
-    // Its head says all that a claim asks for.
-    assert_eq!(store.claim(&"me".into(), 1000, 10).await.len(), 1);
+    // Its columns are enough to claim it; the one who needs the rest parks it.
+    let claimed = store.claim(&"me".into(), 1000, 10).await;
+    assert_eq!(claimed.iter().map(|head| &head.node_run_id).collect::<Vec<_>>(), [node.id()]);
+    let item = Parked {
+        run_id: "a".into(),
+        node_run_id: Some(node.id().clone()),
+        job: Job::Dispatch.as_str().into(),
+        error: "damaged".into(),
+        since: at(1000),
+        until: at(2000),
+    };
+    store.0.park(item).await.expect("parked");
     let snapshot = journal.snapshot().expect("readable");
-    let claimed = snapshot.node(node.id()).expect("there").clone();
-    assert!(claimed.version > node.version && claimed.node == node.node, "{claimed:?}");
+    assert_eq!(snapshot.parked().len(), 1);
+    let parked = snapshot.node(node.id()).expect("there").clone();
+    assert!(parked.version > node.version && parked.node == node.node, "{parked:?}");
     journal.repair().expect("repaired");
-    assert_eq!(store.node("a", "1").await, Some(claimed));
+    assert_eq!(store.node("a", "1").await, Some(parked));
     assert_eq!(unreadable(), 0);
 }
 

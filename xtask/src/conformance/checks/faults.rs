@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::conformance::{
     bench::{Bench, equal, id_of, own, types},
     check::{Check, Need, Verdict, ensure, same},
-    executors::Behaviour::{self, Busy, Deaf, Garbage, Hang, Html, Other, Running, Succeed, Unknown},
+    executors::Behaviour::{self, Busy, Deaf, Garbage, Hang, Html, Mesh, Other, Running, Succeed, Unknown},
 };
 
 const EXECUTORS: &[Need] = &[Need::Executors];
@@ -77,7 +77,7 @@ fn error_of(b: &Bench, behaviour: Behaviour) -> Verdict<serde_json::Value> {
     let executions = b.executors()?.executions(&run.root);
     // Whoever says "come back later" may be asked again, and so may one behind
     // a proxy, about a node that may be executed twice.
-    if !matches!(behaviour, Busy | Html) || executions == 0 {
+    if !matches!(behaviour, Busy | Html | Mesh) || executions == 0 {
         same("executions", &executions, &1)?;
     }
     Ok(own(&root, "completion_error").clone())
@@ -94,7 +94,8 @@ fn garbage(b: &Bench) -> Verdict {
 }
 
 fn html(b: &Bench) -> Verdict {
-    unavailable(b, Html)
+    unavailable(b, Html)?;
+    unavailable(b, Mesh)
 }
 
 fn envelope(b: &Bench) -> Verdict {
