@@ -215,7 +215,14 @@ impl<'de> Deserializer<'de> for Tree {
     ) -> Result<V::Value, Error> {
         match self {
             Self::Free(text) if name == CANONICAL_OBJECT => visitor.visit_string(text),
-            other => visitor.visit_newtype_struct(other),
+            other @ (Self::Free(_)
+            | Self::Null
+            | Self::Boolean(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::List(..)
+            | Self::Object(_)
+            | Self::Misplaced) => visitor.visit_newtype_struct(other),
         }
     }
 

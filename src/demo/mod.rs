@@ -227,7 +227,7 @@ impl Drop for Folder {
 /// With what error a node was completed (contract §12).
 fn completion_error(node: &NodeRun) -> Option<Error> {
     let error = node.extensions.as_ref()?.get("completion_error")?;
-    serde_json::from_value(error.clone()).ok()
+    serde_json::from_value(error).ok()
 }
 
 fn say(text: &str) -> Result<(), DemoError> {

@@ -185,7 +185,7 @@ impl Picture {
             RunEventType::SubtaskMapped => {
                 (Paint::Dim, format!("{}: {}", word("subtask_id"), word("rationale")))
             }
-            RunEventType::CandidateSetGenerated => (Paint::Dim, word("candidate_set_id").into()),
+            RunEventType::CandidateSetGenerated => (Paint::Dim, word("candidate_set_id")),
             RunEventType::PolicyDecided => {
                 let action = word("action");
                 let action = action.rsplit('.').next().unwrap_or_default();
@@ -206,7 +206,7 @@ impl Picture {
             }
             RunEventType::AtomicExecuted | RunEventType::RunCompleted => {
                 let paint = word("state").parse().map_or(Paint::Plain, paint);
-                (paint, word("state").into())
+                (paint, word("state"))
             }
         }
     }

@@ -216,14 +216,20 @@ impl SimJournal {
         done
     }
 
+    /// What a sabotage has of it from before.
+    fn old(&self, node: &NodeRunId) -> Option<NodeRecord> {
+        lock(&self.old).get(node).cloned()
+    }
+
     /// As the store reads it, unless a sabotage has it from before.
     async fn read_node(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
-        let sabotaged = self.world.is_sabotaged(Sabotage::ForgetsNothing);
-        if let Some(old) = lock(&self.old).get(node).filter(|_| sabotaged) {
-            return Ok(Some(old.clone()));
+        if let Some(old) = self.old(node) {
+            return Ok(Some(old));
         }
         let found = self.inner.node_fetch(node).await?;
-        if sabotaged && let Some(found) = &found {
+        if self.world.is_sabotaged(Sabotage::ForgetsNothing)
+            && let Some(found) = &found
+        {
             lock(&self.old).insert(node.clone(), found.clone());
         }
         Ok(found)
@@ -267,11 +273,23 @@ impl Store for SimJournal {
     }
 
     async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
-        self.read(self.read_node(node)).await
+        self.read(async {
+            match self.old(node) {
+                Some(old) => Ok(Some(old)),
+                None => self.inner.node_fetch_bare(node).await,
+            }
+        })
+        .await
     }
 
     async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
-        self.read(self.inner.head_fetch(node)).await
+        self.read(async {
+            match self.old(node) {
+                Some(old) => Ok(Some(old.head())),
+                None => self.inner.head_fetch(node).await,
+            }
+        })
+        .await
     }
 
     async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, StoreError> {

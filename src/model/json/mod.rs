@@ -67,7 +67,6 @@ impl JsonObject {
     }
 
     fn with_levels(text: String, levels: u32) -> Self {
-        debug_assert!(text.starts_with('{'), "not an object: {text:.80}");
         let text = RawValue::from_string(text)
             .or_else(|_| RawValue::from_string("{}".to_owned()))
             .expect("an empty object is JSON");
@@ -158,6 +157,7 @@ impl JsonObject {
     }
 
     /// Adds a member, or replaces it. (Costs a copy of the text.)
+    #[expect(clippy::needless_pass_by_value, reason = "as other maps have it")]
     pub fn insert(&mut self, name: String, value: Value) {
         *self = self.edited(|_| false, &BTreeMap::from([(name, value.to_string())]));
     }
@@ -252,6 +252,10 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 
     /// Only from one who has made the text canonical: see [`CANONICAL_OBJECT`].
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<JsonObject, E> {
+        self.visit_string(text.to_owned())
+    }
+
     fn visit_string<E: de::Error>(self, text: String) -> Result<JsonObject, E> {
         Ok(JsonObject::from_canonical(text))
     }
