@@ -11,6 +11,8 @@
 //! by what they carry. The journal takes its size in disk space twice.
 //! `COORDINATOR` may name another binary, to compare with. Nothing here asserts.
 
+#![expect(clippy::disallowed_methods, reason = "a bench measures the machine's own time")]
+
 mod process;
 
 use std::{

@@ -426,6 +426,7 @@ mod tests {
         Tree::read(shape, body.to_string().as_bytes(), &bounds).expect("JSON")
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]
     fn errors_of<T: JsonSchema>(body: Value) -> Vec<(&'static str, String)> {
         let shape = Shape::of::<T>();
         let errors = shape.check(&mut read(&shape, &body));

@@ -56,7 +56,8 @@ async fn a_run_whose_node_runs_cannot_be_read_is_canceled_and_expires_all_the_sa
     let (mut runs, mut edits) = (Vec::new(), Vec::new());
     for _ in 0..2 {
         let run = t.run_start("composite.accept", json!({})).await;
-        let child = t.children(&run.run_id, &run.root_node_run_id, &[spec.clone()]).await.remove(0);
+        let child =
+            t.children(&run.run_id, &run.root_node_run_id, std::slice::from_ref(&spec)).await.remove(0);
         edits.extend([run.root_node_run_id.to_string(), child.node_run_id.to_string()]);
         runs.push(run.run_id);
     }

@@ -47,7 +47,7 @@ type Row = (fn(&mut Request), &'static str, &'static str);
 /// parent exist).
 const CHECKS: [Row; 12] = [
     (
-        |request| _ = request.run_extensions().insert("constraints".into(), json!("garbage")),
+        |request| request.run_extensions().insert("constraints".into(), json!("garbage")),
         "constraint_invalid",
         "Constraints payload is not valid",
     ),
@@ -213,7 +213,7 @@ fn children_inherit_their_parents_constraints_and_can_only_narrow_them() {
         "gates": {"side_effect_class": "write"},
         "candidates": {"denied_node_type_ids": ["z"]}
     });
-    assert_eq!(world.extension("a", "constraints"), Some(stored.clone()));
+    assert_eq!(world.extension("a", "constraints"), Some(stored));
     assert_eq!(
         (world.node("a").side_effect, world.node("a").idempotent),
         (Some(SideEffectClass::Read), true)
@@ -227,11 +227,7 @@ fn children_inherit_their_parents_constraints_and_can_only_narrow_them() {
         "gates": {"side_effect_class": "read"},
         "candidates": {"denied_node_type_ids": ["z"]}
     });
-    assert_eq!(
-        world.extension("b", "constraints"),
-        Some(stored.clone()),
-        "the parent's own are inherited (G10)"
-    );
+    assert_eq!(world.extension("b", "constraints"), Some(stored), "the parent's own are inherited (G10)");
     let children = Rejection::Limit(Limit::MaxChildrenPerComposite);
     assert_eq!(world.create("a", &[child("c")]), Err(children), "the parent's own limit counts");
 }

@@ -45,7 +45,7 @@ fn narrowed(world: &mut World) {
     // Whatever the registry says from now on: nothing at all.
     world.types.remove(PLANNER);
     world.create(ROOT, &[child("a").of("atomic.evil")]).expect("a child");
-    assert_eq!(world.extension("a", "constraints"), Some(both.clone()));
+    assert_eq!(world.extension("a", "constraints"), Some(both));
     assert_eq!(world.dispatch("a"), Begun::Refused);
     assert_eq!(world.failure("a")[0], "node_type_denied");
     world.create(ROOT, &[child("b")]).expect("the second child");
@@ -97,7 +97,7 @@ fn a_node_that_is_handed_over_again_still_obeys_its_type() {
     world.types.remove(PLANNER);
     let Begun::Go { deadline: second, .. } = world.dispatch(ROOT) else { panic!("refused") };
     assert_eq!(second, deadline, "its time is up when it was");
-    assert_eq!(world.extension(ROOT, "constraints"), Some(limit.clone()));
+    assert_eq!(world.extension(ROOT, "constraints"), Some(limit));
 }
 
 #[test]

@@ -128,6 +128,7 @@ pub(crate) fn read<'de, D: Deserializer<'de>>(reader: D, bounds: &Bounds) -> Res
 }
 
 /// The rest of an object that began `depth` levels deep: its members.
+#[cfg(feature = "server")]
 pub(crate) fn members<'de, A: MapAccess<'de>>(
     members: A,
     bounds: &Bounds,

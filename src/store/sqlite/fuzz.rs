@@ -45,8 +45,8 @@ fn head_row(version: i64, state: String, wake: Option<WakeColumns>) -> HeadRow {
 }
 
 fn node_row(body: String, payload: Option<String>, version: i64, wake: Option<WakeColumns>) -> NodeRow {
-    let payloads = Payloads { inputs: payload.clone().map(Payload::Stored), ..Payloads::default() };
     let apart = i64::from(payload.is_some());
+    let payloads = Payloads { inputs: payload.map(Payload::Stored), ..Payloads::default() };
     NodeRow { head: head_row(version, "queued".into(), wake), body, apart, payloads }
 }
 
