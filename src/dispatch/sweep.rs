@@ -63,7 +63,7 @@ impl Dispatcher {
         };
         for wake in store.wakes_owned(queue.owner(), jobs, settled).await? {
             if !queue.has(&wake.node_run_id, wake.job) {
-                self.begin_again(&wake, settled).await?;
+                self.begin_again(&wake).await?;
             }
         }
         announced?;
@@ -71,19 +71,23 @@ impl Dispatcher {
     }
 
     /// Begins a job that is ours and that nobody is at.
-    async fn begin_again(&self, wake: &OwnedWake, settled: Timestamp) -> Result<(), StoreError> {
+    ///
+    /// The database has said so. The head may come from memory, and may be older
+    /// than that: it says what the job is about, not whether there is one. (A
+    /// job that was done meanwhile finds nothing to do.)
+    async fn begin_again(&self, owned: &OwnedWake) -> Result<(), StoreError> {
         let Parts { coordinator, store, clock, queue, .. } = &self.parts;
-        let ours = |head: &NodeHead| {
-            let of_us = |wake: &Wake| wake.owner.as_ref() == Some(queue.owner()) && wake.at <= settled;
-            head.wake.as_ref().is_some_and(of_us)
-        };
-        match store.head_fetch(&wake.node_run_id).await {
-            Ok(Some(head)) if ours(&head) => queue.push(&head, clock.now()),
-            // It was done meanwhile.
-            Ok(_) => {}
+        let now = clock.now();
+        match store.head_fetch(&owned.node_run_id).await {
+            Ok(Some(head)) => {
+                let owner = Some(queue.owner().clone());
+                let wake = Wake { job: owned.job, at: now, owner, tries: 0 };
+                queue.push(&NodeHead { wake: Some(wake), ..head }, now);
+            }
+            Ok(None) => {}
             // The others must not suffer for it.
             Err(damage @ StoreError::Damaged(_)) => {
-                _ = self.failed(&wake.into(), &coordinator.read_failed(damage)).await;
+                _ = self.failed(&owned.into(), &coordinator.read_failed(damage)).await;
             }
             Err(failure) => return Err(failure),
         }

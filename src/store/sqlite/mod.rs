@@ -400,7 +400,7 @@ impl Store for SqliteStore {
         // Whatever came of it: the claimed rows have changed.
         let claimed = claimed.inspect_err(|_| self.recent.forget_nodes())?;
         for row in &claimed {
-            self.recent.forget_node(&row.node_run_id);
+            self.recent.surpass_node(&row.node_run_id, rows::natural(row.version)?);
         }
         Ok(self.readable(claimed, now).await)
     }

@@ -46,7 +46,9 @@ pub(super) struct Recent {
 
 #[derive(Clone)]
 struct Remembered<T> {
-    record: Arc<T>,
+    version: u64,
+    /// `None`: nothing older than `version` is to be remembered.
+    record: Option<Arc<T>>,
     bytes: u64,
 }
 
@@ -92,29 +94,40 @@ impl Recent {
     }
 
     pub(super) fn run(&self, id: &RunId) -> Option<RunRecord> {
-        self.runs.get(id).map(|found| RunRecord::clone(&found.record))
+        self.runs.get(id)?.record.as_deref().cloned()
     }
 
     pub(super) fn node(&self, id: &NodeRunId) -> Option<NodeRecord> {
-        self.nodes.get(id).map(|found| NodeRecord::clone(&found.record))
+        self.nodes.get(id)?.record.as_deref().cloned()
     }
 
     pub(super) fn head(&self, id: &NodeRunId) -> Option<NodeHead> {
-        self.nodes.get(id).map(|found| found.record.head())
+        self.nodes.get(id)?.record.as_deref().map(NodeRecord::head)
     }
 
     /// A row was written: `record` has its new version.
     pub(super) fn remember_run(&self, record: RunRecord, bytes: usize) {
         let id = record.id().clone();
-        if self.runs.peek(&id).is_none_or(|known| known.record.version < record.version) {
-            self.runs.insert(id, Remembered { record: Arc::new(record), bytes: bytes as u64 });
+        let (version, bytes) = (record.version, bytes as u64);
+        if self.runs.peek(&id).is_none_or(|known| known.version < version) {
+            self.runs.insert(id, Remembered { version, record: Some(Arc::new(record)), bytes });
         }
     }
 
     pub(super) fn remember_node(&self, record: NodeRecord, bytes: usize) {
         let id = record.id().clone();
-        if self.nodes.peek(&id).is_none_or(|known| known.record.version < record.version) {
-            self.nodes.insert(id, Remembered { record: Arc::new(record), bytes: bytes as u64 });
+        let (version, bytes) = (record.version, bytes as u64);
+        if self.nodes.peek(&id).is_none_or(|known| known.version < version) {
+            self.nodes.insert(id, Remembered { version, record: Some(Arc::new(record)), bytes });
+        }
+    }
+
+    /// A row was changed without its record: it has this version now. A commit
+    /// that came before, and whose task goes on only now, must not bring back
+    /// what it wrote.
+    pub(super) fn surpass_node(&self, id: &NodeRunId, version: u64) {
+        if self.nodes.peek(id).is_none_or(|known| known.version <= version) {
+            self.nodes.insert(id.clone(), Remembered { version, record: None, bytes: 0 });
         }
     }
 

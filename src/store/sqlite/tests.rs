@@ -341,6 +341,30 @@ async fn somebody_elses_database_is_refused_and_left_alone() {
     open(directory.file("empty.db"));
 }
 
+/// A commit is durable before its task goes on. What happens to the row in
+/// between must not be forgotten over it.
+#[tokio::test]
+async fn a_commit_that_is_answered_late_does_not_bring_back_what_a_claim_has_changed() {
+    let directory = Directory::new();
+    let store = probe(open(directory.file("j.db")));
+    store.commit(start("a")).await;
+    let root = store.node("a", "1").await.expect("stored");
+    let mut late =
+        std::pin::pin!(store.0.commit(nodes("a", vec![NodeRecord { retries: 1, ..root.clone() }])));
+    assert!(futures::poll!(late.as_mut()).is_pending());
+    let claimed = loop {
+        // Once the commit is durable, which its task has not heard.
+        let claimed = store.claim(&"me".into(), 1000, 10).await;
+        match claimed.first() {
+            Some(head) if head.version == root.version + 2 => break head.clone(),
+            Some(_) => store.0.owner_release(&"me".into(), at(1000)).await.expect("released"),
+            None => {}
+        }
+    };
+    late.await.expect("committed");
+    assert_eq!(store.head("a", "1").await, Some(claimed));
+}
+
 #[tokio::test]
 async fn a_full_journal_refuses_what_does_not_fit_whole_and_goes_on() {
     let directory = Directory::new();
