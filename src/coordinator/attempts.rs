@@ -423,7 +423,11 @@ impl Coordinator {
             action: NODE_RUN_EXECUTE,
             node: &node.node,
             run_context: run.run.run_context.as_ref(),
-            constraints: engine::effective_constraints(run, node, facts).unwrap_or_default(),
+            // For a PDP to look at: the local postures do not.
+            constraints: match self.parts.policy.is_local() {
+                true => None,
+                false => engine::effective_constraints(run, node, facts).unwrap_or_default(),
+            },
             context,
         };
         self.parts.policy.decide(question).await

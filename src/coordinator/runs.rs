@@ -193,10 +193,13 @@ impl Coordinator {
             action: RUN_START,
             node: &root,
             run_context: request.run_context.as_ref(),
-            constraints: engine::constraints::merge([
-                request.constraints.as_ref(),
-                facts.constraints.as_ref(),
-            ]),
+            // For a PDP to look at: the local postures do not.
+            constraints: match self.parts.policy.is_local() {
+                true => None,
+                false => {
+                    engine::constraints::merge([request.constraints.as_ref(), facts.constraints.as_ref()])
+                }
+            },
             context,
         };
         // Held, it is no run yet: its caller is there to ask again.

@@ -91,7 +91,11 @@ pub fn run_start(
             executor_binding: None,
             evaluation_result: None,
             recovery_actions: None,
-            extensions: extensions(merged.as_ref()),
+            extensions: match merged == request.constraints {
+                // The same text, and shared: it may be large.
+                true => run.run.extensions.clone(),
+                false => extensions(merged.as_ref()),
+            },
         },
         version: 0,
         path: NodePath::root(),
