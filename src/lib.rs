@@ -54,6 +54,8 @@
 //! 5. An executor's answer counts only for the attempt that asked.
 //! 6. The cost of a request does not grow with the nodes of its run.
 //! 7. No request waits behind executor traffic.
+//! 8. Free-form data (`inputs`, `outputs`, extensions, …) is opaque: shared text
+//!    from the socket to the disk and back, never a tree (`model::json`).
 //!
 //! `cargo xtask tidy` checks who may import whom.
 //!
