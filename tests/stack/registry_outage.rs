@@ -56,7 +56,7 @@ async fn without_the_registry_nothing_unknown_begins_and_what_waits_goes_on_with
 
     t.set(Part::Coordinator, AUTO_DISPATCH, "true");
     t.start(Part::Coordinator);
-    t.logged("dispatch put off: the node registry does not answer");
+    t.logged("dispatch put off: nothing is known about the node's type");
     assert!(!t.coordinator.node(&waiting.root_node_run_id).await.state.is_terminal());
     t.set(Part::NodeRegistry, SEED, "true");
     t.start(Part::NodeRegistry);

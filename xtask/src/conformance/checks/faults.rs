@@ -80,6 +80,10 @@ fn error_of(b: &Bench, behaviour: Behaviour) -> Verdict<serde_json::Value> {
     if !matches!(behaviour, Busy | Html | Mesh) || executions == 0 {
         same("executions", &executions, &1)?;
     }
+    // One that goes well: an executor that only fails is left alone for longer
+    // and longer, and what waits for it does not fail before its deadline.
+    let well = b.atomic(Succeed)?;
+    equal("the next run's state", &b.run_ended(&well)?["state"], &json!("succeeded"))?;
     Ok(own(&root, "completion_error").clone())
 }
 
@@ -151,6 +155,9 @@ fn begin(b: &Bench) -> Verdict {
         let run = b.started(&b.composite_request(json!({"input": behaviour.inputs()})))?;
         equal("the run's state", &b.run_ended(&run)?["state"], &json!("failed"))?;
         equal("code", &own(&b.node(&run.root)?, "completion_error")["code"], &json!(code))?;
+        // One that takes a composite on: an executor that only fails is left
+        // alone for longer and longer.
+        b.composite(json!({}))?;
     }
     Ok(())
 }
