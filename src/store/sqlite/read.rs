@@ -80,13 +80,15 @@ pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<RunReco
 }
 
 pub(super) fn node(connection: &Connection, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+    node_row(connection, node)?.map(|row| row.decode()).transpose()
+}
+
+pub(super) fn node_row(connection: &Connection, node: &NodeRunId) -> Result<Option<NodeRow>, StoreError> {
     let (head, content) = (HeadRow::COLUMNS, NodeRow::CONTENT);
-    connection
+    Ok(connection
         .prepare_cached(&format!("SELECT {head}, {content} FROM node_runs WHERE node_run_id = ?"))?
         .query_row([node.as_str()], NodeRow::read)
-        .optional()?
-        .map(|row| row.decode())
-        .transpose()
+        .optional()?)
 }
 
 pub(super) fn node_bare(connection: &Connection, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {

@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::{Connection, Params, params, types::Value};
 
-use super::{JUNK, set_body};
+use super::JUNK;
 use crate::{
     ids::{NodeRunId, RunId},
     model::RunEvent,
@@ -256,12 +256,11 @@ fn read_node(
     node: &NodeRunId,
     undamaged: Option<&String>,
 ) -> Result<NodeRecord, StoreError> {
-    let read = || read::node(connection, node)?.ok_or_else(|| gone(node));
-    let Some(body) = undamaged else { return read() };
-    connection.execute_batch("SAVEPOINT repaired")?;
-    let repaired = set_body(connection, node, JUNK, body).and_then(|_| read());
-    connection.execute_batch("ROLLBACK TO repaired; RELEASE repaired")?;
-    repaired
+    let mut row = read::node_row(connection, node)?.ok_or_else(|| gone(node))?;
+    if let Some(body) = undamaged.filter(|_| row.body == JUNK) {
+        row.body.clone_from(body);
+    }
+    row.decode()
 }
 
 /// The events of a run after one of them, as they are stored.
