@@ -139,7 +139,7 @@ pub fn bytes(text: &str) -> Option<u64> {
     unsigned(digits.trim_end())?.checked_mul(unit)
 }
 
-/// A number of bytes as [`bytes`] reads it.
+/// A number of bytes as [`bytes()`] reads it.
 pub fn size(bytes: u64) -> String {
     let unit = [(30, "g"), (20, "m"), (10, "k")].into_iter().find(|(bits, _)| {
         let unit = 1u64 << bits;
