@@ -119,12 +119,11 @@ impl ObjectWriter {
     }
 }
 
-/// Reads one value: its text, and how deep it is nested.
-pub(crate) fn read<'de, D: Deserializer<'de>>(reader: D, bounds: &Bounds) -> Result<(String, u32), D::Error> {
+/// Reads one value.
+pub(crate) fn read<'de, D: Deserializer<'de>>(reader: D, bounds: &Bounds) -> Result<String, D::Error> {
     let mut text = Text::new(0, bounds);
     Place { text: &mut text, depth: 0 }.deserialize(reader)?;
-    let levels = text.deepest;
-    text.finish().map(|text| (text, levels)).ok_or_else(|| de::Error::custom("not text"))
+    text.finish().ok_or_else(|| de::Error::custom("not text"))
 }
 
 /// The rest of an object that began `depth` levels deep: its members.
@@ -142,13 +141,12 @@ pub(crate) fn members<'de, A: MapAccess<'de>>(
 /// What has been written so far.
 struct Text<'b> {
     out: Vec<u8>,
-    deepest: u32,
     bounds: &'b Bounds,
 }
 
 impl<'b> Text<'b> {
     fn new(capacity: usize, bounds: &'b Bounds) -> Self {
-        Self { out: Vec::with_capacity(capacity), deepest: 0, bounds }
+        Self { out: Vec::with_capacity(capacity), bounds }
     }
 
     fn finish(self) -> Option<String> {
@@ -218,7 +216,6 @@ impl<'de> Visitor<'de> for Place<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let Place { text, depth } = self;
         let depth = text.bounds.enter(depth)?;
-        text.deepest = text.deepest.max(depth);
         text.out.push(b'[');
         let mut first = true;
         loop {
@@ -239,7 +236,6 @@ impl<'de> Visitor<'de> for Place<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Place { text, depth } = self;
         let depth = text.bounds.enter(depth)?;
-        text.deepest = text.deepest.max(depth);
         let begin = text.out.len();
         text.out.push(b'{');
         let mut object = Members { sorted: true, spans: Vec::new() };
@@ -349,7 +345,7 @@ mod tests {
 
     fn canonical(text: &str) -> Result<String, serde_json::Error> {
         let mut reader = serde_json::Deserializer::from_str(text);
-        let (text, _) = read(&mut reader, &Bounds::levels(100))?;
+        let text = read(&mut reader, &Bounds::levels(100))?;
         reader.end().map(|()| text)
     }
 

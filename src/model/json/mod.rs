@@ -43,8 +43,6 @@ const LEVELS_MAX: u32 = 256;
 pub struct JsonObject {
     /// Canonical text.
     text: Arc<RawValue>,
-    /// How deep it is nested; 1 for an object of plain values.
-    levels: u32,
 }
 
 impl JsonObject {
@@ -62,15 +60,10 @@ impl JsonObject {
 
     /// `text` must be canonical, and an object.
     pub(crate) fn from_canonical(text: String) -> Self {
-        let levels = levels(text.as_bytes());
-        Self::with_levels(text, levels)
-    }
-
-    fn with_levels(text: String, levels: u32) -> Self {
         let text = RawValue::from_string(text)
             .or_else(|_| RawValue::from_string("{}".to_owned()))
             .expect("an empty object is JSON");
-        Self { text: text.into(), levels }
+        Self { text: text.into() }
     }
 
     /// As JSON: without spaces, members in order.
@@ -81,11 +74,6 @@ impl JsonObject {
     /// Length of its text.
     pub fn bytes(&self) -> usize {
         self.as_str().len()
-    }
-
-    /// How deep it is nested: 1 for an object of plain values.
-    pub fn levels(&self) -> u32 {
-        self.levels
     }
 
     pub fn is_empty(&self) -> bool {
@@ -247,8 +235,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<JsonObject, A::Error> {
         let bounds = Bounds::levels(LEVELS_MAX);
-        let (text, levels) = canonical::read(MapAccessDeserializer::new(members), &bounds)?;
-        Ok(JsonObject::with_levels(text, levels))
+        canonical::read(MapAccessDeserializer::new(members), &bounds).map(JsonObject::from_canonical)
     }
 
     /// Only from one who has made the text canonical: see [`CANONICAL_OBJECT`].
