@@ -5,9 +5,9 @@ use jarvis_run_coordinator::{
     ids::RunId,
     model::{NodeRunState, RunEvent, RunState},
 };
+use jarvis_stack::{Coordinator, Part, Profile};
 use reqwest::Method;
 use serde_json::{Value, json};
-use xtask::stack::{Coordinator, Part, Profile};
 
 use crate::{
     plans::TWO_STEPS,

@@ -11,6 +11,7 @@ use jarvis_run_coordinator::{
     model::{HealthStatus, NodeRun, RunState},
     time::SystemClock,
 };
+use jarvis_stack::{Part, Profile};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -18,7 +19,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use xtask::stack::{Part, Profile, process::PATIENCE};
+use xtask_support::process::PATIENCE;
 
 use crate::{
     runs::ATOMIC_RUN,

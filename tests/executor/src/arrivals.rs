@@ -3,15 +3,16 @@
 //!
 //! ```text
 //!   kernel:   request arrives ─────┬────────── our thread reads it, some time later
-//!   someone:                       │  is told something, at T ──▶ mark(T)
-//!                                  └────────────────────────────▶ it is there: it arrived by T
+//!   a client:                      │  gets an answer at T ──▶ mark(T)
+//!                                  └──────────────────────────▶ the request arrived by T
 //! ```
 //!
 //! A thread that reads a request may be late, by as much as the machine is busy:
-//! its clock does not tell what came first, the request or something that
-//! another thread was told. So whoever wants to know that asks for a *mark*: at
-//! once, every request whose first byte is there, read or not, accepted or not,
-//! is noted to have arrived by then. What is noted later has come later.
+//! its clock does not tell what came first, the request or an answer that
+//! another thread got. A client that needs to know asks for a *mark*: every
+//! request whose first byte is there at that moment, read or not, accepted or
+//! not, is noted to have arrived by then. A request that is noted later has come
+//! later.
 
 use std::{
     io::{self, ErrorKind},
@@ -25,16 +26,16 @@ use rustix::{
     net::{RecvFlags, recv},
 };
 
-/// The requests of some servers.
+/// The requests of a group of servers.
 #[derive(Default)]
 pub struct Arrivals {
     doors: Mutex<Vec<Weak<Door>>>,
     connections: Mutex<Vec<Weak<Connection>>>,
 }
 
-/// Where connections come in.
+/// Where connections are accepted.
 pub(super) struct Door {
-    /// Does not block: waiting is a thing of its own.
+    /// Does not block; [`Door::wait`] does.
     listener: TcpListener,
     arrivals: Arc<Arrivals>,
     serve: Box<dyn Fn(Arc<Connection>) + Send + Sync>,
@@ -47,11 +48,11 @@ pub(super) struct Connection {
 }
 
 impl Arrivals {
-    /// Whatever has arrived has done so by `at`, which is now.
+    /// Notes that all requests that are here arrived by `at`, which is now.
     pub fn mark(&self, at: Instant) {
         let doors: Vec<Arc<Door>> = lock(&self.doors).iter().filter_map(Weak::upgrade).collect();
         for door in doors {
-            // One that cannot accept has nobody there.
+            // A door that cannot accept has no connections to mark.
             let _ = door.accept_all();
         }
         let mut connections = lock(&self.connections);
@@ -78,19 +79,19 @@ impl Door {
         Ok(door)
     }
 
-    /// Waits until somebody comes.
+    /// Waits until there is a connection.
     pub(super) fn wait(&self) -> io::Result<()> {
         poll(&mut [PollFd::new(&self.listener, PollFlags::IN)], None)?;
         Ok(())
     }
 
-    /// Lets everybody in who is there.
+    /// Accepts all connections that are waiting.
     pub(super) fn accept_all(&self) -> io::Result<()> {
         loop {
             let stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                // It went before we looked.
+                // The client went away before it was accepted.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
                 Err(error) => return Err(error),
             };
@@ -103,15 +104,15 @@ impl Door {
 }
 
 impl Connection {
-    /// Waits for the first byte of the request: when it arrived. Nothing may be
-    /// read before.
+    /// Waits for the first byte of the request, and says when it arrived.
+    /// Nothing may be read before.
     pub(super) fn arrived(&self) -> io::Result<Instant> {
-        // Looked at, not taken: a mark must find it as well.
+        // The byte is not taken: a mark must find it as well.
         self.stream.peek(&mut [0])?;
         Ok(self.note(Instant::now()))
     }
 
-    /// The first time that is noted is the one that counts.
+    /// Only the first note counts.
     fn note(&self, at: Instant) -> Instant {
         *lock(&self.arrived).get_or_insert(at)
     }
@@ -132,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    /// A connection that is not accepted before somebody asks for a mark.
+    /// A connection that is not accepted before a mark is asked for.
     fn door(arrivals: &Arc<Arrivals>) -> (Arc<Door>, TcpStream, mpsc::Receiver<Arc<Connection>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -142,26 +143,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_at_a_mark_has_arrived_by_then_though_nobody_has_read_it() {
+    fn a_mark_notes_requests_that_no_thread_has_read() {
         let arrivals = Arc::new(Arrivals::default());
         let (_door, mut client, connections) = door(&arrivals);
         client.write_all(b"GET").unwrap();
         let mark = Instant::now();
         arrivals.mark(mark);
-        let connection = connections.try_recv().expect("it was let in");
+        let connection = connections.try_recv().expect("accepted");
         assert_eq!(connection.arrived().unwrap(), mark);
         arrivals.mark(mark + Duration::from_secs(1));
         assert_eq!(connection.arrived().unwrap(), mark, "the first time counts");
     }
 
     #[test]
-    fn what_comes_after_a_mark_has_arrived_later() {
+    fn requests_after_a_mark_have_arrived_later() {
         let arrivals = Arc::new(Arrivals::default());
         let (_door, mut client, connections) = door(&arrivals);
         let mark = Instant::now();
         arrivals.mark(mark);
         client.write_all(b"GET").unwrap();
-        let connection = connections.try_recv().expect("it was let in");
+        let connection = connections.try_recv().expect("accepted");
         assert!(connection.arrived().unwrap() > mark);
     }
 }

@@ -1,10 +1,10 @@
-//! A small HTTP server: whoever comes is answered on a thread of its own, once,
-//! however long that takes, or not at all. Enough for what a coordinator sends
-//! to executors.
+//! A small HTTP server: each request is answered once, on a thread of its own,
+//! however long that takes, or not at all. It understands what a coordinator
+//! sends to executors, and no more.
 //!
 //! ```text
-//!   connection ──▶ thread: head, body ──▶ answer(path, body) ──▶ response ──▶ closed
-//!                                                     └── none ──────────────────┘
+//!   connection ──▶ thread: head, body ──▶ answer(request) ──▶ response ──▶ closed
+//!                                                └── none ───────────────────┘
 //! ```
 
 use std::{
@@ -18,39 +18,33 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result};
-
-use super::arrivals::{Arrivals, Connection, Door};
+use crate::{
+    Reply,
+    arrivals::{Arrivals, Connection, Door},
+};
 
 /// The largest body that is read.
 const LARGEST: u64 = 64 << 20;
 
-/// What is answered: a status, a content type, a body.
 #[derive(Clone, Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub content_type: &'static str,
-    /// In so many seconds it may be asked again.
-    pub retry_after: Option<u64>,
-    pub body: String,
-}
-
-impl Reply {
-    pub fn json(status: u16, body: impl Into<String>) -> Self {
-        Self { status, content_type: "application/json", retry_after: None, body: body.into() }
-    }
-}
-
-/// What somebody asked for.
-pub struct Asked<'a> {
-    pub path: &'a str,
-    pub body: &'a [u8],
-    /// When the request arrived.
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    /// Names in lower case.
+    headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// When the first byte was there.
     pub arrived: Instant,
 }
 
-/// Serves until it is dropped: then its port is free. Who waits for an answer by
-/// then may still get one.
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Serves until it is dropped; then its port is free. A request that waits for
+/// its answer by then may still get one.
 pub struct Server {
     address: SocketAddr,
     over: Arc<AtomicBool>,
@@ -58,37 +52,34 @@ pub struct Server {
 }
 
 impl Server {
-    /// Answers each request by its path and body; with `None` it breaks the
-    /// connection off.
+    /// Answers each request; with `None` it breaks the connection off.
     pub fn start<R: Into<Option<Reply>>>(
         address: SocketAddr,
-        answer: impl Fn(&str, &[u8]) -> R + Send + Sync + 'static,
-    ) -> Result<Self> {
-        let answer = move |Asked { path, body, arrived: _ }: Asked<'_>| answer(path, body);
+        answer: impl Fn(&Request) -> R + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         Self::start_among(&Arc::default(), address, answer)
     }
 
-    /// The same among others, all of whose requests arrive in one order.
+    /// The same as one of several servers whose requests arrive in one order.
     pub fn start_among<R: Into<Option<Reply>>>(
         arrivals: &Arc<Arrivals>,
         address: SocketAddr,
-        answer: impl Fn(Asked<'_>) -> R + Send + Sync + 'static,
-    ) -> Result<Self> {
-        let listener = TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
-        let address = listener.local_addr().context("where we listen")?;
+        answer: impl Fn(&Request) -> R + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
         let answer = Arc::new(answer);
         let door = Door::open(listener, arrivals, move |connection| {
             let answer = Arc::clone(&answer);
-            // Who has asked may be gone before there is an answer.
+            // The client may be gone before there is an answer.
             thread::spawn(move || serve(&connection, &*answer).ok());
-        });
-        let door = door.context("wait for connections")?;
+        })?;
         let over = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&over);
         let accepting = thread::spawn(move || {
             while door.wait().is_ok() && !seen.load(Ordering::SeqCst) {
                 if door.accept_all().is_err() {
-                    // No room for more connections, for a moment.
+                    // There is no room for more connections at the moment.
                     thread::yield_now();
                 }
             }
@@ -108,55 +99,48 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
-        // It looks when somebody comes.
+        // The accepting thread looks at the flag when a connection comes.
         let woken = TcpStream::connect(self.address).is_ok();
         if let Some(accepting) = self.accepting.take().filter(|_| woken) {
-            // It has nothing to tell but that it is over.
+            // A panic there has been printed already.
             let _ = accepting.join();
         }
     }
 }
 
-fn serve<R: Into<Option<Reply>>>(
-    connection: &Connection,
-    answer: &impl Fn(Asked<'_>) -> R,
-) -> io::Result<()> {
+fn serve<R: Into<Option<Reply>>>(connection: &Connection, answer: &impl Fn(&Request) -> R) -> io::Result<()> {
     let arrived = connection.arrived()?;
     let stream = &connection.stream;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
-    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    let mut length = Some(0);
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let mut request = Request { method, path, headers: Vec::new(), body: Vec::new(), arrived };
     loop {
         line.clear();
         if reader.read_line(&mut line)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let Some((name, value)) = line.split_once(':') else { break };
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.trim().parse().ok(),
-            // Not worth the trouble: nobody here does that.
-            "transfer-encoding" => length = None,
-            _ => {}
-        }
+        request.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
+    // Chunked bodies are not understood: a coordinator sends none to executors.
+    let length = match request.header("transfer-encoding") {
+        Some(_) => None,
+        None => request.header("content-length").unwrap_or("0").parse().ok(),
+    };
     let reply = match length.filter(|length| *length <= LARGEST) {
         Some(length) => {
-            let mut body = Vec::new();
-            reader.take(length).read_to_end(&mut body)?;
-            answer(Asked { path: &path, body: &body, arrived }).into()
+            reader.take(length).read_to_end(&mut request.body)?;
+            answer(&request).into()
         }
-        None => Some(Reply {
-            status: 411,
-            content_type: "text/plain",
-            retry_after: None,
-            body: "say how long it is".into(),
-        }),
+        None => Some(Reply { content_type: "text/plain", ..Reply::json(411, "content-length is required") }),
     };
-    let Some(Reply { status, content_type, retry_after, body }) = reply else { return Ok(()) };
+    let Some(Reply { status, content_type, retry_after, body, broken }) = reply else { return Ok(()) };
     let retry_after = retry_after.map_or_else(String::new, |secs| format!("retry-after: {secs}\r\n"));
-    let length = if status == 204 { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    let promised = body.len() + usize::from(broken);
+    let length = if status == 204 { String::new() } else { format!("content-length: {promised}\r\n") };
     let head = format!(
         "HTTP/1.1 {status} -\r\ncontent-type: {content_type}\r\n{retry_after}{length}connection: close\r\n\r\n"
     );
@@ -169,18 +153,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_request_is_answered_and_those_of_unknown_length_are_refused() {
-        let answer = |path: &str, body: &[u8]| Reply {
-            status: 201,
-            content_type: "text/plain",
-            retry_after: None,
-            body: format!("{path} {}", String::from_utf8_lossy(body)),
+    fn requests_are_answered_unless_their_length_is_unknown() {
+        let answer = |request: &Request| {
+            let Request { method, path, body, .. } = request;
+            Reply::json(201, format!("{method} {path} {}", String::from_utf8_lossy(body)))
         };
         let server = Server::start(([127, 0, 0, 1], 0).into(), answer).expect("it listens");
         for (request, status, body) in [
-            ("POST /a HTTP/1.1\r\ncontent-length: 3\r\n\r\nxyz", "201", "/a xyz"),
-            ("GET /b HTTP/1.1\r\nhost: x\r\n\r\n", "201", "/b "),
-            ("POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "411", "say how long it is"),
+            ("POST /a HTTP/1.1\r\ncontent-length: 3\r\n\r\nxyz", "201", "POST /a xyz"),
+            ("GET /b HTTP/1.1\r\nhost: x\r\n\r\n", "201", "GET /b "),
+            ("POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "411", "content-length is required"),
         ] {
             let mut stream = TcpStream::connect(server.address).expect("a connection");
             stream.write_all(request.as_bytes()).expect("it is sent");
@@ -191,8 +173,8 @@ mod tests {
     }
 
     #[test]
-    fn without_an_answer_the_connection_breaks_off_and_a_dropped_server_frees_its_port() {
-        let server = Server::start(([127, 0, 0, 1], 0).into(), |_: &str, _: &[u8]| None).expect("it listens");
+    fn no_answer_breaks_the_connection_and_a_drop_frees_the_port() {
+        let server = Server::start(([127, 0, 0, 1], 0).into(), |_: &Request| None).expect("it listens");
         let mut stream = TcpStream::connect(server.address()).expect("a connection");
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("it is sent");
         let mut text = String::new();
@@ -200,7 +182,7 @@ mod tests {
         assert_eq!(text, "");
         let address = server.address();
         drop(server);
-        let busy = |_: &str, _: &[u8]| Reply { retry_after: Some(2), ..Reply::json(503, "{}") };
+        let busy = |_: &Request| Reply { retry_after: Some(2), ..Reply::json(503, "{}") };
         let server = Server::start(address, busy).expect("the same port");
         let mut stream = TcpStream::connect(server.address()).expect("a connection");
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("it is sent");

@@ -4,10 +4,11 @@ use jarvis_run_coordinator::{
     ids::RunId,
     model::{NodeRun, Run, RunEvent},
 };
+use jarvis_stack::Part;
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use xtask::stack::{Part, process::PATIENCE};
+use xtask_support::process::PATIENCE;
 
 use super::{Caller, TestStack};
 

@@ -11,8 +11,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::{
-    acts::{self, type_ref},
     ground::Ground,
+    node_types::{self, type_ref},
 };
 
 /// Nodes of the run, besides its root.
@@ -40,13 +40,13 @@ pub(super) fn measure(ground: &mut Ground) -> Result<String> {
         ensure!(answer.status == 200, "{path}: {}", answer.body);
         Ok(answer)
     };
-    let start = json!({"root_node_type_ref": type_ref(acts::IDLE), "input": {}});
+    let start = json!({"root_node_type_ref": type_ref(node_types::IDLE), "input": {}});
     let run = post("/v1/runs", &start)?;
     let text = |name: &str| run.text(name).map(str::to_owned).context("a Run");
     let (run, root) = (text("run_id")?, text("root_node_run_id")?);
     let begin = Instant::now();
     for _ in 0..NODES / BATCH {
-        let specs = vec![json!({"node_type_ref": type_ref(acts::DEAF), "inputs": {}}); BATCH];
+        let specs = vec![json!({"node_type_ref": type_ref(node_types::DEAF), "inputs": {}}); BATCH];
         let body = json!({"run_id": run, "parent_node_run_id": root, "node_runs": specs});
         post("/v1/node-runs", &body)?;
     }

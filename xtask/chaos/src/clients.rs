@@ -15,14 +15,13 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    acts::{self, type_ref},
     api::{Answer, Api},
     bell::Bells,
-    dice::Dice,
     history::{Followed, History},
+    node_types::{self, type_ref},
     plans::LEVELS,
 };
-use crate::conformance::arrivals::Arrivals;
+use scripted_executor::{Chance, arrivals::Arrivals};
 
 /// How long a call is repeated.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,8 +54,8 @@ impl Clients {
         let begin = |number: u64| {
             let clients = Arc::clone(&shared);
             thread::spawn(move || {
-                let dice = Dice::new(clients.seed, &format!("client {number}"));
-                Client { clients: &clients, number, dice }.work();
+                let chance = Chance::of_party(clients.seed, &format!("client {number}"));
+                Client { clients: &clients, number, chance }.work();
             })
         };
         (0..count).map(begin).collect()
@@ -92,17 +91,17 @@ impl Clients {
 struct Client<'c> {
     clients: &'c Arc<Clients>,
     number: u64,
-    dice: Dice,
+    chance: Chance,
 }
 
 impl Client<'_> {
     fn work(mut self) {
         let (mut count, mut follower) = (0, None::<JoinHandle<()>>);
-        while !self.clients.bells.quiet.rings_within(self.dice.millis(0, 700)) {
+        while !self.clients.bells.quiet.rings_within(self.chance.millis(0, 700)) {
             count += 1;
             let run = format!("chaos-{}-{}-{count}", self.clients.seed, self.number);
             self.clients.history.told().runs.insert(run.clone(), None);
-            let follows = self.dice.percent(60);
+            let follows = self.chance.percent(60);
             if follows && follower.as_ref().is_none_or(JoinHandle::is_finished) {
                 let (clients, run) = (Arc::clone(self.clients), run.clone());
                 follower = Some(thread::spawn(move || clients.follow(&run)));
@@ -118,23 +117,24 @@ impl Client<'_> {
 
     /// The run's root, if it was answered.
     fn start(&mut self, run: &str) -> Option<String> {
-        let root = self.dice.pick(&[
-            (18, acts::READ),
-            (16, acts::WRITE),
-            (12, acts::KEYED),
-            (6, acts::HANG),
-            (48, acts::PLAN),
+        let root = self.chance.pick_weighted(&[
+            (18, node_types::READ),
+            (16, node_types::WRITE),
+            (12, node_types::KEYED),
+            (6, node_types::HANG),
+            (48, node_types::PLAN),
         ]);
         let mut request = json!({
             "run_id": run,
             "root_node_type_ref": type_ref(root),
-            "input": {"of": run, LEVELS: self.dice.below(3)},
+            "input": {"of": run, LEVELS: self.chance.below(3)},
         });
-        if self.dice.percent(10) {
-            request["constraints"] = json!({"budgets": {"max_wall_time_ms": 1_000 + self.dice.below(4_000)}});
+        if self.chance.percent(10) {
+            request["constraints"] =
+                json!({"budgets": {"max_wall_time_ms": 1_000 + self.chance.below(4_000)}});
         }
         let Clients { api, history, .. } = &**self.clients;
-        let answer = match self.dice.percent(10) {
+        let answer = match self.chance.percent(10) {
             // Some do not care whether there is an answer.
             true => api.ask("/v1/runs", Some(&request), &[200]),
             false => api.insist("/v1/runs", Some(&request), &[200], PATIENCE),
@@ -150,14 +150,14 @@ impl Client<'_> {
     }
 
     fn go_on(&mut self, run: &str, root: &str) {
-        let then = self.dice.pick(&[
+        let then = self.chance.pick_weighted(&[
             (32, Then::Cancel),
             (7, Then::End),
             (7, Then::Judge),
             (20, Then::Look),
             (34, Then::Leave),
         ]);
-        let wait = self.dice.millis(0, 500);
+        let wait = self.chance.millis(0, 500);
         match then {
             Then::Leave => {}
             Then::Cancel => {
@@ -166,13 +166,13 @@ impl Client<'_> {
             }
             Then::End => {
                 self.clients.bells.quiet.rings_within(wait);
-                let state = self.dice.pick(&[(1, "succeeded"), (1, "failed"), (1, "canceled")]);
+                let state = self.chance.pick_weighted(&[(1, "succeeded"), (1, "failed"), (1, "canceled")]);
                 self.end(root, state);
             }
             Then::Judge => self.judge(run, root),
             Then::Look => {
                 for _ in 0..3 {
-                    self.clients.bells.quiet.rings_within(self.dice.millis(0, 400));
+                    self.clients.bells.quiet.rings_within(self.chance.millis(0, 400));
                     self.look(run, root);
                 }
             }

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{bell::Bells, disk::Disk, executors::Executors, history::History};
-use crate::stack::process::Process;
+use xtask_support::process::Process;
 
 /// How long it may take to end after SIGTERM, beyond what it was given for it.
 const DRAIN: Duration = Duration::from_secs(2);

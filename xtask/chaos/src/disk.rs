@@ -22,7 +22,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::stack::process;
+use xtask_support::process;
 
 const JOURNAL: &str = "journal.db";
 const BALLAST: &str = "ballast";

@@ -14,9 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use scripted_executor::Behaviour;
 use serde_json::Value;
 
-use super::acts::{Act, Kind};
+use super::node_types::Kind;
 
 /// A NodeRun that was handed to an executor.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ pub(super) struct Execution {
     pub(super) by: usize,
     /// When the call arrived.
     pub(super) at: Instant,
-    pub(super) act: Act,
+    pub(super) behaviour: Behaviour,
     /// The work was done: the effect is in the world. For a composite: its plan
     /// was begun.
     pub(super) worked: bool,
@@ -75,7 +76,14 @@ impl Ledger {
     }
 
     /// A NodeRun is asked for: the number of its entry.
-    pub(super) fn asked(&self, kind: Kind, by: usize, body: &Value, act: Act, at: Instant) -> usize {
+    pub(super) fn asked(
+        &self,
+        kind: Kind,
+        by: usize,
+        body: &Value,
+        behaviour: Behaviour,
+        at: Instant,
+    ) -> usize {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut book = self.book();
         book.executions.push(Execution {
@@ -85,7 +93,7 @@ impl Ledger {
             node_type: text(&body["node_type_ref"]["node_type_id"]),
             by,
             at,
-            act,
+            behaviour,
             worked: false,
             ended: None,
         });

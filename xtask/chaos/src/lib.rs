@@ -23,22 +23,21 @@
 //! | `nemesis` | what goes wrong |
 //! | `history`, `ledger` | what was answered; what was executed |
 //! | `rest`, `verdict`, `silence`, `report` | the end of it |
-//! | `dice`, `bell`, `ports` | chance, waiting, places to listen |
+//! | `chance`, `bell`, `ports` | chance, waiting, places to listen |
 //! | `cancel_bench` | a measurement on the same ground |
 
-mod acts;
 mod api;
 mod bell;
 mod cancel_bench;
 mod clients;
 mod coordinator;
-mod dice;
 mod disk;
 mod executors;
 mod ground;
 mod history;
 mod ledger;
 mod nemesis;
+mod node_types;
 mod plans;
 mod ports;
 mod report;
@@ -69,7 +68,7 @@ use self::{
     rest::Rest,
     verdict::Evidence,
 };
-use crate::workspace;
+use xtask_support::workspace;
 
 /// Of the run that is part of every check.
 const SEED: u64 = 1;

@@ -1,4 +1,4 @@
-//! What goes wrong, and when: one fault after the other, as the dice say; while
+//! What goes wrong, and when: one fault after the other, as the chance say; while
 //! the disk is full, others come on top.
 
 use std::{
@@ -9,7 +9,9 @@ use std::{
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::{acts::Kind, bell::Bells, coordinator::Coordinator, dice::Dice};
+use scripted_executor::Chance;
+
+use super::{bell::Bells, coordinator::Coordinator, node_types::Kind};
 
 /// The coordinator's exit code where its journal cannot be opened.
 const NO_JOURNAL: i32 = 3;
@@ -54,7 +56,7 @@ pub(super) struct Counts {
 }
 
 pub(super) struct Nemesis {
-    dice: Dice,
+    chance: Chance,
     bells: Arc<Bells>,
     pub(super) counts: Counts,
     /// Until when the disk is full.
@@ -63,14 +65,14 @@ pub(super) struct Nemesis {
 
 impl Nemesis {
     pub(super) fn new(seed: u64, bells: Arc<Bells>) -> Self {
-        Self { dice: Dice::new(seed, "nemesis"), bells, counts: Counts::default(), full_until: None }
+        Self { chance: Chance::of_party(seed, "nemesis"), bells, counts: Counts::default(), full_until: None }
     }
 
     /// Goes on for so long. Then the coordinator is up, and has room.
     pub(super) fn rage(&mut self, coordinator: &mut Coordinator, time: Duration) -> Result<()> {
         let begin = Instant::now();
         loop {
-            let pause = self.dice.millis(50, 1_300).min(time.saturating_sub(begin.elapsed()));
+            let pause = self.chance.millis(50, 1_300).min(time.saturating_sub(begin.elapsed()));
             if self.bells.over.rings_within(pause) || begin.elapsed() >= time {
                 break;
             }
@@ -78,7 +80,7 @@ impl Nemesis {
             if self.full_until.is_some_and(|until| until <= Instant::now()) {
                 self.make_room(coordinator)?;
             }
-            let fault = self.dice.pick(&FAULTS);
+            let fault = self.chance.pick_weighted(&FAULTS);
             self.strike(coordinator, fault).with_context(|| format!("{fault:?} at {:?}", begin.elapsed()))?;
         }
         self.make_room(coordinator)
@@ -91,10 +93,10 @@ impl Nemesis {
                 self.start(coordinator)
             }
             Fault::KillStarting => {
-                for _ in 0..2 + self.dice.below(3) {
+                for _ in 0..2 + self.chance.below(3) {
                     self.kill(coordinator);
                     coordinator.start()?;
-                    let lives_for = self.dice.millis(0, 300);
+                    let lives_for = self.chance.millis(0, 300);
                     self.bells.over.rings_within(lives_for);
                 }
                 self.kill(coordinator);
@@ -103,8 +105,8 @@ impl Nemesis {
             Fault::Stop => {
                 self.counts.stops += 1;
                 // Mostly short, now and then as long as a node has time.
-                let most = self.dice.pick(&[(3, 800), (1, 5_000)]);
-                let time = self.dice.millis(100, most);
+                let most = self.chance.pick_weighted(&[(3, 800), (1, 5_000)]);
+                let time = self.chance.millis(100, most);
                 coordinator.stop(time, &self.bells)
             }
             Fault::Drain => {
@@ -116,15 +118,15 @@ impl Nemesis {
             Fault::KillDraining => {
                 self.counts.drains += 1;
                 coordinator.signal_end()?;
-                let lives_for = self.dice.millis(0, 1_000);
+                let lives_for = self.chance.millis(0, 1_000);
                 self.bells.over.rings_within(lives_for);
                 self.kill(coordinator);
                 self.start(coordinator)
             }
             Fault::RestartExecutor => {
                 self.counts.executor_restarts += 1;
-                let kind = self.dice.pick(&[(1, Kind::Atomic), (1, Kind::Composite)]);
-                let gone = self.dice.millis(20, 1_500);
+                let kind = self.chance.pick_weighted(&[(1, Kind::Atomic), (1, Kind::Composite)]);
+                let gone = self.chance.millis(20, 1_500);
                 coordinator.place().executors.restart(kind, gone, &self.bells)
             }
             Fault::DiskFull => self.take_room(coordinator),
@@ -165,7 +167,7 @@ impl Nemesis {
             coordinator.max_bytes = Some(disk.journal_bytes().max(LEAST_JOURNAL));
             self.kill(coordinator);
         }
-        self.full_until = Some(Instant::now() + self.dice.millis(300, 3_000));
+        self.full_until = Some(Instant::now() + self.chance.millis(300, 3_000));
         if disk.is_own() { Ok(()) } else { self.start(coordinator) }
     }
 

@@ -21,12 +21,13 @@ use std::{
 
 use serde_json::{Value, json};
 
+use scripted_executor::Chance;
+
 use super::{
-    acts::{self, Kind, type_ref},
     api::Api,
-    dice::Dice,
     history::{History, is_terminal},
     ledger::{Ended, Ledger},
+    node_types::{self, Kind, type_ref},
 };
 
 /// How long one call is repeated.
@@ -58,7 +59,7 @@ struct Play<'p> {
     run: String,
     node: String,
     levels: u64,
-    dice: Dice,
+    chance: Chance,
 }
 
 /// Why a plan is not played to its end.
@@ -84,8 +85,8 @@ impl Planner {
         let levels = request["inputs"][LEVELS].as_u64().unwrap_or(DEPTH);
         let planner = Arc::clone(self);
         thread::spawn(move || {
-            let dice = Dice::new(planner.seed, &node);
-            Play { planner: &planner, life, run, node, levels, dice }.play();
+            let chance = Chance::of_party(planner.seed, &node);
+            Play { planner: &planner, life, run, node, levels, chance }.play();
         });
     }
 }
@@ -94,7 +95,7 @@ impl Play<'_> {
     fn play(mut self) {
         let end = match self.steps() {
             Ok(all_well) => {
-                if all_well || self.dice.percent(50) {
+                if all_well || self.chance.percent(50) {
                     "succeeded"
                 } else {
                     "failed"
@@ -116,8 +117,8 @@ impl Play<'_> {
     /// Whether all children succeeded.
     fn steps(&mut self) -> Result<bool, Stop> {
         let mut all_well = true;
-        for step in 0..1 + self.dice.below(4) {
-            if self.dice.percent(LEFT) {
+        for step in 0..1 + self.chance.below(4) {
+            if self.chance.percent(LEFT) {
                 return Err(Stop::Leave);
             }
             let children = self.create(step)?;
@@ -130,7 +131,7 @@ impl Play<'_> {
 
     /// One child, or a few at once.
     fn create(&mut self, step: u64) -> Result<Vec<String>, Stop> {
-        let count = self.dice.pick(&[(7, 1), (2, 2), (1, 5)]);
+        let count = self.chance.pick_weighted(&[(7, 1), (2, 2), (1, 5)]);
         let specs: Vec<Value> = (0..count).map(|number| self.child(step, number)).collect();
         let body = json!({"run_id": self.run, "parent_node_run_id": self.node, "node_runs": specs});
         let Planner { api, history, .. } = self.planner;
@@ -162,12 +163,12 @@ impl Play<'_> {
 
     fn child(&mut self, step: u64, number: u64) -> Value {
         let nested = if self.levels > 0 { 12 } else { 0 };
-        let node_type = self.dice.pick(&[
-            (35, acts::READ),
-            (28, acts::WRITE),
-            (20, acts::KEYED),
-            (3, acts::HANG),
-            (nested, acts::PLAN),
+        let node_type = self.chance.pick_weighted(&[
+            (35, node_types::READ),
+            (28, node_types::WRITE),
+            (20, node_types::KEYED),
+            (3, node_types::HANG),
+            (nested, node_types::PLAN),
         ]);
         json!({
             "node_type_ref": type_ref(node_type),

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use serde::Serialize;
 
 use super::{
-    acts::Kind,
     coordinator::Life,
     history::Violation,
     nemesis::Counts,
+    node_types::{Kind, is_fault},
     silence::Silent,
     verdict::{Evidence, retries},
 };
@@ -87,8 +87,8 @@ impl Report {
     ) -> Self {
         let (told, book) = (evidence.told, evidence.book);
         let mut executor_faults = BTreeMap::new();
-        for execution in book.executions.iter().filter(|execution| execution.act.is_fault()) {
-            *executor_faults.entry(execution.act.word()).or_default() += 1;
+        for execution in book.executions.iter().filter(|execution| is_fault(execution.behaviour)) {
+            *executor_faults.entry(execution.behaviour.name()).or_default() += 1;
         }
         let mut runs = BTreeMap::new();
         for stored in evidence.stored {

@@ -20,10 +20,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    acts::{Kind, NodeType},
     coordinator::Life,
     history::{Followed, Told, Violation, is_terminal},
     ledger::{Book, Execution},
+    node_types::{Kind, NodeType},
     rest::Stored,
 };
 
@@ -193,7 +193,7 @@ impl Found<'_> {
     }
 
     /// Exactly: whoever was told of the cancel has had it noted then what had
-    /// arrived already (see [`Arrivals`](crate::conformance::arrivals::Arrivals)).
+    /// arrived already (see [`Arrivals`](scripted_executor::arrivals::Arrivals)).
     fn after_cancel(&mut self, stored: &Stored, id: &str, node: &Value, executions: &[&Execution]) {
         let evidence = self.evidence;
         let Some(canceled) = evidence.told.canceled.get(&stored.id) else { return };
@@ -249,12 +249,13 @@ pub(super) fn retries(stored: &Stored, node: Option<&str>) -> usize {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use scripted_executor::Behaviour;
     use serde_json::json;
 
     use super::*;
-    use crate::chaos::{
-        acts::{self, Act},
+    use crate::{
         ledger::{Ended, Tell},
+        node_types,
     };
 
     /// A run of one node, all well.
@@ -299,7 +300,7 @@ mod tests {
                 node_type: node_type.into(),
                 by: 0,
                 at: start,
-                act: Act::Work,
+                behaviour: Behaviour::Echo,
                 worked: true,
                 ended: Some(Ended::Itself),
             };
@@ -321,7 +322,7 @@ mod tests {
     }
 
     fn write() -> Case {
-        Case::new(acts::WRITE, Kind::Atomic, "succeeded")
+        Case::new(node_types::WRITE, Kind::Atomic, "succeeded")
     }
 
     #[test]
@@ -357,7 +358,7 @@ mod tests {
 
     #[test]
     fn what_may_be_repeated_may_not_be_repeated_more_often_than_recorded() {
-        let mut case = Case::new(acts::READ, Kind::Atomic, "succeeded");
+        let mut case = Case::new(node_types::READ, Kind::Atomic, "succeeded");
         let retry = json!({"seq": 3, "type": "recovery_applied", "node_run_id": "n"});
         case.stored.events.insert(2, retry);
         case.stored.events[3]["seq"] = 4.into();
@@ -371,7 +372,7 @@ mod tests {
     #[test]
     fn after_a_cancel_was_answered_nothing_arrives_however_soon() {
         let canceled = |late: Duration| {
-            let mut case = Case::new(acts::WRITE, Kind::Atomic, "canceled");
+            let mut case = Case::new(node_types::WRITE, Kind::Atomic, "canceled");
             case.told.canceled.insert("r".into(), case.book.executions[0].at);
             case.book.executions[0].at += late;
             case.rules()
@@ -382,7 +383,7 @@ mod tests {
 
     #[test]
     fn an_accepted_composite_is_told_of_a_cancel() {
-        let mut case = Case::new(acts::PLAN, Kind::Composite, "canceled");
+        let mut case = Case::new(node_types::PLAN, Kind::Composite, "canceled");
         let later = case.book.executions[0].at + Duration::from_millis(5);
         case.told.canceled.insert("r".into(), later);
         assert_eq!(case.rules(), ["told"]);

@@ -3,9 +3,7 @@
 //! that the next one finds a quiet coordinator.
 
 use std::{
-    fmt,
     hash::{BuildHasher, RandomState},
-    str::FromStr,
     sync::{
         Barrier, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -14,60 +12,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use scripted_executor::{Behaviour, Call, Executors};
 use serde_json::{Value, json};
 
-use super::{
-    check::{Need, Stop, Verdict, ensure, fail},
-    executors::{Behaviour, Call, Executors},
+use crate::{
+    executors::inputs,
     http::{Answer, As, Http},
+    setup::{Setup, TypeName},
+    values::{is_over, nodes_of, only, text, with},
+    verdict::{Stop, Verdict, fail},
 };
 
 /// How often we look again for what nobody tells us.
 const PACE: Duration = Duration::from_millis(20);
-
-/// A node type, as `id@version`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TypeName {
-    pub id: String,
-    pub version: String,
-}
-
-impl TypeName {
-    pub fn new(id: &str, version: &str) -> Self {
-        Self { id: id.to_owned(), version: version.to_owned() }
-    }
-
-    /// A NodeTypeRef.
-    pub fn to_ref(&self) -> Value {
-        json!({"node_type_id": self.id, "version": self.version})
-    }
-}
-
-impl FromStr for TypeName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.rsplit_once('@') {
-            Some((id, version)) if !id.is_empty() && !version.is_empty() => Ok(Self::new(id, version)),
-            Some(_) | None => Err("a node type is given as id@version".into()),
-        }
-    }
-}
-
-/// What is known about the coordinator under test.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    pub url: String,
-    pub token: Option<String>,
-    /// Whose nodes are executed and succeed.
-    pub atomic_type: Option<TypeName>,
-    /// Whose nodes go to the suite's executors.
-    pub composite_type: Option<TypeName>,
-    pub denied_type: Option<TypeName>,
-    pub denied_tenant: Option<String>,
-    /// How long something that must happen may take.
-    pub patience: Duration,
-}
 
 pub struct Bench {
     pub setup: Setup,
@@ -109,14 +66,8 @@ impl Bench {
         Self { setup, http, executors, nonce, count: AtomicUsize::new(0), started: Mutex::default() }
     }
 
-    pub fn has(&self, need: Need) -> bool {
-        match need {
-            Need::Atomic => self.executors.is_some() || self.setup.atomic_type.is_some(),
-            Need::Executors => self.executors.is_some(),
-            Need::Token => self.setup.token.is_some(),
-            Need::DeniedType => self.setup.denied_type.is_some(),
-            Need::DeniedTenant => self.setup.denied_tenant.is_some(),
-        }
+    pub fn has_executors(&self) -> bool {
+        self.executors.is_some()
     }
 
     /// Those of the suite.
@@ -163,7 +114,7 @@ impl Bench {
 
     /// A request to start an atomic run, with further members.
     pub fn atomic_request(&self, behaviour: Behaviour, more: Value) -> Value {
-        with(json!({"root_node_type_ref": self.atomic_type(), "input": behaviour.inputs()}), more)
+        with(json!({"root_node_type_ref": self.atomic_type(), "input": inputs(behaviour)}), more)
     }
 
     pub fn composite_request(&self, more: Value) -> Value {
@@ -193,18 +144,24 @@ impl Bench {
 
     /// Waits until a node has come to the executors.
     pub fn work(&self, node: &str) -> Verdict<Call> {
-        let what = format!("work of {node}");
-        self.executors()?.called(&what, self.setup.patience, |call| call.is_work_of(node))
+        self.called(&format!("work of {node}"), |call| call.is_work_of(node))
     }
 
     /// Waits until the executors have been told to stop a node.
     pub fn cancel_call(&self, node: &str) -> Verdict<Call> {
-        let what = format!("the cancel of {node}");
-        self.executors()?.called(&what, self.setup.patience, |call| call.is_cancel_of(node))
+        self.called(&format!("the cancel of {node}"), |call| call.is_cancel_of(node))
+    }
+
+    fn called(&self, what: &str, wanted: impl Fn(&Call) -> bool) -> Verdict<Call> {
+        let patience = self.setup.patience;
+        match self.executors()?.called(patience, wanted) {
+            Some(call) => Ok(call),
+            None => fail(format!("{what}: the executors got no such call within {patience:?}")),
+        }
     }
 
     pub fn atomic_spec(&self, behaviour: Behaviour, more: Value) -> Value {
-        with(json!({"node_type_ref": self.atomic_type(), "inputs": behaviour.inputs()}), more)
+        with(json!({"node_type_ref": self.atomic_type(), "inputs": inputs(behaviour)}), more)
     }
 
     pub fn composite_spec(&self, more: Value) -> Value {
@@ -341,89 +298,6 @@ impl Bench {
     }
 }
 
-/// An object with one member.
-pub fn only(name: &str, value: Value) -> Value {
-    Value::Object([(name.to_owned(), value)].into_iter().collect())
-}
-
-/// An object with further members, which win.
-pub fn with(mut object: Value, more: Value) -> Value {
-    if let (Some(members), Value::Object(more)) = (object.as_object_mut(), more) {
-        members.extend(more);
-    }
-    object
-}
-
 fn run_of(body: Value) -> Verdict<Run> {
     Ok(Run { id: text(&body, "run_id")?, root: text(&body, "root_node_run_id")?, body })
-}
-
-/// What a create answers: at least one node.
-pub fn nodes_of(answer: &Answer) -> Verdict<Vec<Value>> {
-    match answer.ok()?["node_runs"].as_array() {
-        Some(nodes) if !nodes.is_empty() => Ok(nodes.clone()),
-        Some(_) | None => answer.wrong("has no node_runs"),
-    }
-}
-
-/// A member that must be a string.
-pub fn text(object: &Value, name: &str) -> Verdict<String> {
-    match object[name].as_str() {
-        Some(text) => Ok(text.to_owned()),
-        None => fail(format!("{name} is no string in {object}")),
-    }
-}
-
-pub fn id_of(node: &Value) -> Verdict<String> {
-    text(node, "node_run_id")
-}
-
-pub fn ids_of(nodes: &[Value]) -> Verdict<Vec<String>> {
-    nodes.iter().map(id_of).collect()
-}
-
-pub fn is_over(object: &Value) -> bool {
-    ["succeeded", "failed", "canceled"].iter().any(|state| object["state"] == *state)
-}
-
-/// One of the coordinator's own extensions (§12), in either spelling (D-01).
-pub fn own<'v>(object: &'v Value, key: &str) -> &'v Value {
-    let extensions = &object["extensions"];
-    if extensions[key].is_null() { &extensions[format!("jarvis.{key}").as_str()] } else { &extensions[key] }
-}
-
-/// The types of events, in order.
-pub fn types(events: &[Value]) -> Vec<&str> {
-    events.iter().map(|event| event["type"].as_str().unwrap_or_default()).collect()
-}
-
-pub fn count(events: &[Value], wanted: &str) -> usize {
-    types(events).iter().filter(|name| **name == wanted).count()
-}
-
-/// That a value is what it must be, to the last member.
-pub fn equal(what: &str, seen: &Value, wanted: &Value) -> Verdict {
-    ensure(seen == wanted, || format!("{what}: {seen}, not {wanted}"))
-}
-
-/// That two lists have the same in the same order.
-pub fn same_list<T: PartialEq + fmt::Debug>(what: &str, seen: &[T], wanted: &[T]) -> Verdict {
-    ensure(seen == wanted, || format!("{what}: {seen:?}, not {wanted:?}"))
-}
-
-/// The same, but for nulls, which count as absent: that they are not written
-/// has a check of its own.
-pub fn equal_but_nulls(what: &str, seen: &Value, wanted: &Value) -> Verdict {
-    equal(what, &without_nulls(seen), wanted)
-}
-
-fn without_nulls(value: &Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let kept = members.iter().filter(|(_, value)| !value.is_null());
-            Value::Object(kept.map(|(name, value)| (name.clone(), without_nulls(value))).collect())
-        }
-        Value::Array(items) => items.iter().map(without_nulls).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
-    }
 }

@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use super::bench::Bench;
+use crate::{
+    bench::Bench,
+    verdict::{Stop, Verdict},
+};
 
 /// What the official tool has names for but no checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -40,6 +43,17 @@ pub enum Need {
 }
 
 impl Need {
+    pub fn is_met_by(self, bench: &Bench) -> bool {
+        let setup = &bench.setup;
+        match self {
+            Self::Atomic => bench.has_executors() || setup.atomic_type.is_some(),
+            Self::Executors => bench.has_executors(),
+            Self::Token => setup.token.is_some(),
+            Self::DeniedType => setup.denied_type.is_some(),
+            Self::DeniedTenant => setup.denied_tenant.is_some(),
+        }
+    }
+
     /// The option that gives it.
     pub fn option(self) -> &'static str {
         match self {
@@ -97,36 +111,6 @@ impl fmt::Debug for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.id)
     }
-}
-
-/// What a check comes to: `Ok` if everything was as it must be.
-pub type Verdict<T = ()> = Result<T, Stop>;
-
-/// Why a check did not get to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// What was seen, and what should have been.
-    Failed(String),
-    /// Why it does not apply.
-    Skipped(String),
-}
-
-/// Ends a check: something is not as it must be.
-pub fn fail<T>(seen: impl Into<String>) -> Verdict<T> {
-    Err(Stop::Failed(seen.into()))
-}
-
-/// Ends a check: it does not apply.
-pub fn skip<T>(why: impl Into<String>) -> Verdict<T> {
-    Err(Stop::Skipped(why.into()))
-}
-
-pub fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Verdict {
-    if holds { Ok(()) } else { fail(otherwise()) }
-}
-
-pub fn same<T: PartialEq + fmt::Display>(what: &str, seen: &T, wanted: &T) -> Verdict {
-    ensure(seen == wanted, || format!("{what}: {seen}, not {wanted}"))
 }
 
 /// A check that was made, or was not.

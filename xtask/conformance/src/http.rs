@@ -13,7 +13,7 @@ use ureq::{
     http::{Request, Response},
 };
 
-use super::check::{Stop, Verdict, ensure, fail, same};
+use crate::verdict::{Stop, Verdict, ensure, fail, same};
 
 /// The most that is read of an answer.
 const LARGEST: u64 = 64 << 20;

@@ -18,30 +18,34 @@
 //! `--stack` starts the JARVIS services with a coordinator among them, arranged
 //! so that next to nothing is skipped.
 
-pub mod arrivals;
 pub mod bench;
 pub mod check;
 mod checks;
 pub mod executors;
 pub mod http;
 pub mod report;
-pub mod server;
+mod setup;
 pub mod staged;
 pub mod suite;
+pub mod values;
+pub mod verdict;
 
 use std::{fs, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
-pub use bench::{Setup, TypeName};
-pub use check::{Check, Outcome, Stop, Tier};
+pub use check::{Check, Outcome, Tier};
 pub use checks::all;
-pub use executors::Executors;
 pub use report::Report;
+pub use scripted_executor::Executors;
+pub use setup::{Setup, TypeName};
 pub use suite::Selection;
+pub use verdict::Stop;
+
+use jarvis_stack::Profile;
+use xtask_support::workspace;
 
 use self::staged::{Staged, Who};
-use crate::{stack::Profile, workspace};
 
 /// Where the comparison is kept.
 const README: &str = "README.md";
@@ -128,7 +132,7 @@ fn look_at(args: &Args, url: &str, patience: Duration) -> Result<Report> {
         denied_tenant: args.denied_tenant.clone(),
         patience,
     };
-    let executors = args.executors.map(Executors::listen).transpose()?;
+    let executors = args.executors.map(executors::listen).transpose().context("serve the executors")?;
     report_on(args, url, setup, executors)
 }
 
@@ -136,8 +140,8 @@ fn look_at(args: &Args, url: &str, patience: Duration) -> Result<Report> {
 fn stage(args: &Args, who: Who, patience: Duration) -> Result<Report> {
     // Taken away when we are through.
     let folder = tempfile::Builder::new().prefix("jarvis-conformance-").tempdir().context("make a folder")?;
-    let executors = Executors::listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    let staged = Staged::start(who, args.profile, &executors.url, folder.path())?;
+    let executors = executors::listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let staged = Staged::start(who, args.profile, executors.url(), folder.path())?;
     report_on(args, who.name(), staged.setup(patience)?, Some(executors))
 }
 

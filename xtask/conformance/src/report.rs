@@ -6,9 +6,10 @@ use std::fmt::Write;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{
-    check::{Check, Outcome, Stop, Tier},
+use crate::{
+    check::{Check, Outcome, Tier},
     checks,
+    verdict::Stop,
 };
 
 /// Of the part of the README that is ours to write.

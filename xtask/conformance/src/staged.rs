@@ -5,11 +5,10 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 
-use super::bench::{Setup, TypeName};
-use crate::{
-    stack::{Blueprint, Coordinator, Part, Profile, Stack},
-    venv, workspace,
-};
+use jarvis_stack::{Blueprint, Coordinator, Part, Profile, Stack};
+use xtask_support::{venv, workspace};
+
+use crate::setup::{Setup, TypeName};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Who {

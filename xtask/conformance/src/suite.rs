@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use super::{
-    bench::{Bench, Setup},
-    check::{Check, Need, Outcome, Stop, Tier},
-    executors::Executors,
+use crate::{
+    bench::Bench,
+    check::{Check, Need, Outcome, Tier},
+    setup::Setup,
+    verdict::Stop,
 };
+use scripted_executor::Executors;
 
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Selection {
@@ -52,7 +54,7 @@ pub fn run(
 fn make(bench: &Bench, check: &Check) -> Outcome {
     let start = Instant::now();
     let lacks: Vec<&str> =
-        check.needs.iter().filter(|need| !bench.has(**need)).copied().map(Need::option).collect();
+        check.needs.iter().filter(|need| !need.is_met_by(bench)).copied().map(Need::option).collect();
     let verdict = match lacks.as_slice() {
         [] => (check.run)(bench),
         lacks => Err(Stop::Skipped(format!("needs {}", lacks.join(" and ")))),
@@ -67,7 +69,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::conformance::checks;
+    use crate::checks;
 
     fn names(tier: Option<Tier>, only: &[&str]) -> Vec<&'static str> {
         let only = only.iter().map(|text| (*text).to_owned()).collect();

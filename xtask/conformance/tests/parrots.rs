@@ -3,12 +3,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use conformance::{Outcome, Selection, Setup, TypeName, all, executors, suite};
+use scripted_executor::{Reply, server::Server};
 use serde_json::json;
-use xtask::conformance::{
-    Executors, Outcome, Selection, Setup, TypeName,
-    server::{Reply, Server},
-    suite,
-};
 
 const ANYWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
@@ -18,7 +15,7 @@ struct Parrot(Server);
 impl Parrot {
     fn new(status: u16, content_type: &'static str, body: &str) -> Self {
         let reply = Reply { content_type, ..Reply::json(status, body) };
-        Self(Server::start(ANYWHERE.into(), move |_, _| reply.clone()).expect("it listens"))
+        Self(Server::start(ANYWHERE.into(), move |_| reply.clone()).expect("it listens"))
     }
 
     /// What becomes of all checks, none of which is skipped.
@@ -32,8 +29,8 @@ impl Parrot {
             denied_tenant: Some("denied".into()),
             patience: Duration::from_millis(50),
         };
-        let executors = Executors::listen(ANYWHERE.into()).expect("they listen");
-        let checks = Selection::default().of(xtask::conformance::all()).expect("there are checks");
+        let executors = executors::listen(ANYWHERE.into()).expect("they listen");
+        let checks = Selection::default().of(all()).expect("there are checks");
         suite::run(&checks, setup, Some(executors), |_| {})
     }
 }

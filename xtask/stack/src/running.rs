@@ -10,11 +10,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use xtask_support::process::{Log, Process};
 
-use super::{
-    blueprint::{self, Blueprint, Part, Profile, Turn},
-    process::{Log, Process},
-};
+use crate::blueprint::{self, Blueprint, Part, Profile, Turn};
 
 pub struct Stack {
     pub blueprint: Blueprint,

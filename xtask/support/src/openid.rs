@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    made::{ensure_made, silently},
+    pinned_folder::{ensure_made, silently},
     venv,
 };
 

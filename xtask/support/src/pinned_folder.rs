@@ -20,11 +20,11 @@ use anyhow::{Context, Result, ensure};
 
 /// The stamp of a folder that is finished: its own path, and what it was made
 /// from.
-pub(crate) const STAMP: &str = "made-from.txt";
+pub const STAMP: &str = "made-from.txt";
 
 /// Makes `folder`, if it is not there, not `sound`, or not made from this text.
 /// Several processes may ask at the same time.
-pub(crate) fn ensure_made(
+pub fn ensure_made(
     folder: &Path,
     made_from: &str,
     sound: impl Fn() -> bool,
@@ -61,7 +61,7 @@ pub(crate) fn ensure_made(
 }
 
 /// Runs a command, whose output is of interest only if it fails.
-pub(crate) fn silently(command: &mut Command) -> Result<()> {
+pub fn silently(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("run {program}"))?;
     let said = [output.stdout, output.stderr].concat();

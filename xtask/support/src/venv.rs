@@ -4,7 +4,7 @@
 //! The first brings Node as well, which no machine has to have either.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -12,11 +12,11 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    made::{ensure_made, silently},
+    pinned_folder::{STAMP, ensure_made, silently},
     workspace,
 };
 
-pub(crate) const REQUIREMENTS: &str = "tests/stack/requirements.txt";
+pub const REQUIREMENTS: &str = "tests/stack/requirements.txt";
 const SCRIPTS: &str = "tests/stack";
 
 /// An environment: what is in it, and where it is made.
@@ -34,16 +34,10 @@ const OLDEST: (u32, u32) = (3, 11);
 /// Where to look for it, in order. What the pins were made with comes first.
 const PYTHONS: [&str; 6] = ["python3.11", "python3", "python3.12", "python3.13", "python3.14", "python"];
 
-#[derive(clap::Args, Debug, Default)]
-pub struct Args {
-    /// Print the path of its python
-    #[arg(long)]
-    print: bool,
-}
-
-pub fn run(args: &Args) -> Result<()> {
+/// Makes sure of the environment, and prints the path of its python if asked to.
+pub fn run(print: bool) -> Result<()> {
     let venv = ensure(&workspace::root())?;
-    if args.print {
+    if print {
         println!("{}", venv.python().display());
     }
     Ok(())
@@ -58,19 +52,18 @@ pub struct Venv {
 }
 
 impl Venv {
-    #[cfg(test)]
-    pub(crate) fn at(root: &Path) -> Self {
+    /// The environment of the workspace at `root`, which may not exist. For
+    /// tests.
+    pub fn at(root: &Path) -> Self {
         Self { root: root.to_owned(), folder: root.join(STACK.folder) }
     }
 
-    /// As if it had been made from these requirements.
-    #[cfg(test)]
-    pub(crate) fn pretend(&self, requirements: &str) {
-        use crate::made::STAMP;
-        fs::create_dir_all(self.folder.join("bin")).expect("a folder");
-        fs::write(self.python(), "").expect("written");
+    /// Makes the environment look as if it had been made from these
+    /// requirements. For tests, which cannot wait for a real one.
+    pub fn pretend(&self, requirements: &str) -> io::Result<()> {
+        fs::create_dir_all(self.folder.join("bin"))?;
+        fs::write(self.python(), "")?;
         fs::write(self.folder.join(STAMP), format!("# {}\n{requirements}", self.folder.display()))
-            .expect("written");
     }
 
     pub fn python(&self) -> PathBuf {

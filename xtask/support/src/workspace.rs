@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -12,12 +12,13 @@ use serde_json::Value;
 /// The program of this project.
 const PROGRAM: &str = "jarvis-run-coordinator";
 
-/// The directory of the workspace. Asked at run time, because worktrees may
-/// share one build directory.
+/// The directory of the workspace: the one with the lock file. It is determined
+/// at run time, because worktrees may share one build directory.
 pub fn root() -> PathBuf {
     let package =
         env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-    package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
+    let root = package.ancestors().find(|folder| folder.join("Cargo.lock").exists());
+    root.unwrap_or(&package).to_owned()
 }
 
 /// The cargo that started us, to be run in the workspace.

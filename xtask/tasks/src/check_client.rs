@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use crate::workspace;
+use xtask_support::workspace;
 
 /// How others use it. Their own features come with each.
 const USES: [&[&str]; 2] = [&["--no-default-features"], &["--no-default-features", "--features", "client"]];
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn every_name_is_one_of_a_dependency() {
-        let lock = include_str!("../../Cargo.lock");
+        let lock = include_str!("../../../Cargo.lock");
         for name in SERVERS {
             assert!(lock.contains(&format!("name = \"{name}\"\n")), "{name}");
         }

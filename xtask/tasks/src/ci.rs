@@ -9,7 +9,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{chaos, check_client, check_spec, fuzz, tidy, workspace};
+use xtask_support::workspace;
+
+use crate::{check_client, check_spec, other_crates, schemathesis, tidy};
 
 /// The steps, in order: what is quick or fails often comes first.
 const STEPS: [Step; 9] = [
@@ -34,8 +36,11 @@ const STEPS: [Step; 9] = [
         name: "check-spec",
         action: Action::Own("check-spec", || check_spec::run(&check_spec::Args::default())),
     },
-    Step { name: "fuzz", action: Action::Own("fuzz", || fuzz::run(&fuzz::Args::default())) },
-    Step { name: "chaos", action: Action::Own("chaos", || chaos::run(&chaos::Args::default())) },
+    Step {
+        name: "schemathesis",
+        action: Action::Own("schemathesis", || schemathesis::run(&schemathesis::Args::default())),
+    },
+    Step { name: "chaos", action: Action::Own("chaos", || other_crates::CHAOS.run(&[])) },
     Step {
         name: "doc",
         action: Action::Cargo(&["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"]),

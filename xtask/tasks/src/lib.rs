@@ -1,27 +1,21 @@
 //! The project's own tools, as a library so that they can be tested.
 //!
-//! A command is a module with `Args` and `run`; `main.rs` lists them. What
-//! more than one of them needs stands beside: [`openapi`] (what a document
-//! means), [`sdk`] (the official ones), [`services`] (those of the real stores),
-//! [`workspace`] (where we are), `made` (folders made from pinned files). The
-//! tests of `tests/stack` build on [`stack`], [`venv`] and [`openid`] (their
-//! OpenID provider).
+//! ```text
+//!  xtask (this crate: `cargo xtask`) ──▶ jarvis-stack, specification ──▶ xtask-support
+//!    └── cargo run ──▶ chaos, conformance, jarvis-stack
+//! ```
+//!
+//! A command is a module with `Args` and `run`; `main.rs` lists them. Commands
+//! that need much code of their own are crates beside this one
+//! ([`other_crates`]). No crate of `xtask/` is a dependency of the server.
 
-pub mod chaos;
 pub mod check_client;
 pub mod check_spec;
 pub mod ci;
-pub mod conformance;
 pub mod dev;
-pub mod fuzz;
-mod made;
-pub mod openapi;
-pub mod openid;
-pub mod sdk;
+pub mod other_crates;
+pub mod schemathesis;
 pub mod services;
 pub mod sim;
-pub mod stack;
 pub mod tidy;
 pub mod upgrade_sdk;
-pub mod venv;
-pub mod workspace;

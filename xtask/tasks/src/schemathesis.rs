@@ -4,9 +4,9 @@
 //!
 //! ```text
 //!   jarvis-run-coordinator openapi ─┐
-//!   tests/fuzz/overlay.yaml ────────┴─▶ document ─┐
+//!   tests/schemathesis/overlay.yaml ────────┴─▶ document ─┐
 //!   STS, coordinator ─────────────────▶ address ──┼─▶ schemathesis ─▶ report ─▶ figures
-//!   tests/fuzz/{schemathesis.toml, hooks.py} ─────┘
+//!   tests/schemathesis/{schemathesis.toml, hooks.py} ─────┘
 //! ```
 //!
 //! This happens twice: where nobody asks for tokens, and where everybody must
@@ -26,15 +26,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use jarvis_stack::{Blueprint, Coordinator, Part, Profile, Stack};
 use serde_json::Value;
-
-use crate::{
-    stack::{Blueprint, Coordinator, Part, Profile, Stack, process},
+use xtask_support::{
+    process,
     venv::{self, Venv},
     workspace,
 };
 
-const FOLDER: &str = "tests/fuzz";
+const FOLDER: &str = "tests/schemathesis";
 const SPEC: &str = "openapi/run-coordinator.yaml";
 /// Of the run that is part of every check.
 const SEED: u64 = 1;

@@ -10,7 +10,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::{openapi::Document, venv::Venv};
+use specification::openapi::Document;
+use xtask_support::venv::Venv;
 
 /// The services, and their Python packages.
 pub const SERVICES: [(&str, &str); 3] = [

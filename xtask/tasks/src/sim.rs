@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use crate::workspace;
+use xtask_support::workspace;
 
 const TEST: &str = "whatever_goes_wrong_nothing_is_lost_nothing_twice_and_nothing_stuck";
 

@@ -1,9 +1,11 @@
 //! Who is let in (§19).
 
-use crate::conformance::{
-    bench::{Bench, text},
-    check::{Check, Need, Verdict, ensure},
+use crate::{
+    bench::Bench,
+    check::{Check, Need},
     http::{Answer, As},
+    values::text,
+    verdict::{Verdict, ensure},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 

@@ -2,12 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::conformance::{
-    bench::{Bench, count, equal, equal_but_nulls, id_of, ids_of, nodes_of, only, own, same_list},
-    check::{Check, Need, Verdict, ensure},
-    executors::Behaviour::{Hang, Succeed},
+use crate::{
+    bench::Bench,
+    check::{Check, Need},
+    executors::inputs,
     http::Answer,
+    values::{count, id_of, ids_of, nodes_of, only, own},
+    verdict::{Verdict, ensure, equal, equal_but_nulls, same_list},
 };
+use scripted_executor::Behaviour::{Echo, Hang};
 
 const EXECUTORS: &[Need] = &[Need::Executors];
 
@@ -78,7 +81,7 @@ fn child_as_asked(b: &Bench) -> Verdict {
         ("parent_node_run_id", json!(run.root)),
         ("kind", json!("atomic")),
         ("state", json!("queued")),
-        ("inputs", Hang.inputs()),
+        ("inputs", inputs(Hang)),
     ] {
         equal(member, &child[member], &wanted)?;
     }
@@ -107,7 +110,7 @@ fn order(b: &Bench) -> Verdict {
 fn echoed(b: &Bench) -> Verdict {
     let run = b.composite(json!({}))?;
     let body = json!({"run_id": run.id, "parent_node_run_id": run.root, "extensions": {"conformance.key": {"x": null}},
-        "node_runs": [b.atomic_spec(Succeed, json!({}))]});
+        "node_runs": [b.atomic_spec(Echo, json!({}))]});
     let answer = b.post("/v1/node-runs", &body)?;
     equal("extensions", &answer.ok()?["extensions"]["conformance.key"], &json!({"x": null}))
 }
@@ -119,7 +122,7 @@ fn at_least_one(b: &Bench) -> Verdict {
 
 /// What is created where nothing can be.
 fn create(b: &Bench, run: &str, parent: &str) -> Verdict<Answer> {
-    let specs = json!([b.atomic_spec(Succeed, json!({}))]);
+    let specs = json!([b.atomic_spec(Echo, json!({}))]);
     b.post("/v1/node-runs", &json!({"run_id": run, "parent_node_run_id": parent, "node_runs": specs}))
 }
 
@@ -173,7 +176,7 @@ fn violated(limit: &str) -> String {
 fn max_depth(b: &Bench) -> Verdict {
     let run = b.composite(structural(json!({"max_depth": 1})))?;
     let child = id_of(&b.children(&run, &[b.composite_spec(json!({}))])?[0])?;
-    let refused = b.create(&run, &child, &[b.atomic_spec(Succeed, json!({}))])?;
+    let refused = b.create(&run, &child, &[b.atomic_spec(Echo, json!({}))])?;
     refused.says(409, "constraint_violation", &violated("max_depth"))
 }
 
@@ -220,7 +223,7 @@ fn limits_in_order(b: &Bench) -> Verdict {
         "max_decomposition_rounds_per_node",
     ] {
         let run = b.composite(structural(limits.clone()))?;
-        let refused = b.create(&run, &run.root, &[b.atomic_spec(Succeed, json!({}))])?;
+        let refused = b.create(&run, &run.root, &[b.atomic_spec(Echo, json!({}))])?;
         refused.says(409, "constraint_violation", &violated(limit))?;
         limits[limit] = json!(9);
     }
@@ -255,7 +258,7 @@ fn binding(b: &Bench) -> Verdict {
         {"subtask_id": "S1", "chosen_node_type_ref": chosen, "candidate_set_id": set}})
     };
     for more in [chosen(b.composite_type(), "set"), chosen(b.atomic_type(), "another")] {
-        b.create(&run, &run.root, &[b.atomic_spec(Succeed, more)])?.refused(409, "binding_mismatch")?;
+        b.create(&run, &run.root, &[b.atomic_spec(Echo, more)])?.refused(409, "binding_mismatch")?;
     }
     Ok(())
 }

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::conformance::{
-    bench::{Bench, equal, id_of, only, own},
-    check::{Check, Need, Verdict, ensure},
-    executors::Behaviour::{Hang, Succeed},
+use crate::{
+    bench::Bench,
+    check::{Check, Need},
+    values::{id_of, only, own},
+    verdict::{Verdict, ensure, equal},
 };
+use scripted_executor::Behaviour::{Echo, Hang};
 
 const EXECUTORS: &[Need] = &[Need::Executors];
 
@@ -122,7 +124,7 @@ fn own_limits(b: &Bench) -> Verdict {
 fn fails(b: &Bench, candidates: &Value, code: &str) -> Verdict {
     let run = b.composite(json!({}))?;
     let more = json!({"constraints": {"candidates": candidates}});
-    let child = id_of(&b.children(&run, &[b.atomic_spec(Succeed, more)])?[0])?;
+    let child = id_of(&b.children(&run, &[b.atomic_spec(Echo, more)])?[0])?;
     never_ran(b, &child, code)
 }
 
@@ -156,7 +158,7 @@ fn deny_wins(b: &Bench) -> Verdict {
 fn root_denied(b: &Bench) -> Verdict {
     let id = &b.atomic_type()["node_type_id"];
     let more = json!({"constraints": {"candidates": {"denied_node_type_ids": [id]}}});
-    let run = b.started(&b.atomic_request(Succeed, more))?;
+    let run = b.started(&b.atomic_request(Echo, more))?;
     equal("the run's state", &b.run_ended(&run)?["state"], &json!("failed"))?;
     never_ran(b, &run.root, "node_type_denied")
 }

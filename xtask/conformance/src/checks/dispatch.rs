@@ -2,12 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::conformance::{
-    bench::{Bench, equal, equal_but_nulls, id_of, nodes_of, own, text},
-    check::{Check, Need, Verdict, ensure, skip},
-    executors::Behaviour::{Fail, Hang, Succeed},
+use crate::{
+    bench::Bench,
+    check::{Check, Need},
+    executors::inputs,
     http::As,
+    values::{id_of, nodes_of, own, text},
+    verdict::{Verdict, ensure, equal, equal_but_nulls, skip},
 };
+use scripted_executor::Behaviour::{Echo, Fail, Hang, Reject};
 
 const EXECUTORS: &[Need] = &[Need::Executors];
 
@@ -64,13 +67,13 @@ fn binding(b: &Bench) -> Verdict {
     let binding = &root["executor_binding"];
     equal("executor_instance_id", &binding["executor_instance_id"], &json!("arp-jarvis-atomic-executor"))?;
     let endpoint = text(binding, "endpoint")?;
-    let wanted = &b.executors()?.url;
+    let wanted = b.executors()?.url();
     ensure(endpoint.trim_end_matches('/') == wanted, || format!("endpoint {endpoint}, not {wanted}"))
 }
 
 fn execute(b: &Bench) -> Verdict {
     let inputs = json!({"a": [1, null, "x"], "b": {}});
-    let run = b.started(&b.atomic_request(Succeed, json!({ "input": inputs })))?;
+    let run = b.started(&b.atomic_request(Echo, json!({ "input": inputs })))?;
     let call = b.work(&run.root)?;
     equal("path", &json!(call.path), &json!("/v1/atomic-node-runs:execute"))?;
     equal("run_id", &call.body["run_id"], &json!(run.id))?;
@@ -84,7 +87,7 @@ fn execute(b: &Bench) -> Verdict {
 fn execute_in_full(b: &Bench) -> Verdict {
     let (context, constraints) = (json!({"tenant_id": "t"}), json!({"structural": {"max_depth": 4}}));
     let more = json!({"run_context": context, "constraints": constraints});
-    let run = b.started(&b.atomic_request(Succeed, more))?;
+    let run = b.started(&b.atomic_request(Echo, more))?;
     let call = b.work(&run.root)?;
     equal_but_nulls("run_context", &call.body["run_context"], &context)?;
     equal("max_depth", &call.body["constraints"]["structural"]["max_depth"], &json!(4))
@@ -92,7 +95,7 @@ fn execute_in_full(b: &Bench) -> Verdict {
 
 fn result(b: &Bench) -> Verdict {
     let inputs = json!({"kept": [null, 1.5, {"x": "y"}]});
-    let run = b.started(&b.atomic_request(Succeed, json!({ "input": inputs })))?;
+    let run = b.started(&b.atomic_request(Echo, json!({ "input": inputs })))?;
     b.run_ended(&run)?;
     let root = b.node(&run.root)?;
     equal("state", &root["state"], &json!("succeeded"))?;
@@ -133,7 +136,7 @@ fn begin(b: &Bench) -> Verdict {
 }
 
 fn rejected(b: &Bench) -> Verdict {
-    let run = b.started(&b.composite_request(json!({"input": Fail.inputs()})))?;
+    let run = b.started(&b.composite_request(json!({"input": inputs(Reject)})))?;
     equal("the run's state", &b.run_ended(&run)?["state"], &json!("failed"))?;
     let root = b.node(&run.root)?;
     let error = own(&root, "completion_error");
@@ -155,7 +158,7 @@ fn token(b: &Bench) -> Verdict {
         b.http.send("POST", path, calls, Some("application/json"), &body.to_string())
     };
     let create = json!({"run_id": run.id, "parent_node_run_id": run.root,
-        "node_runs": [b.atomic_spec(Succeed, json!({}))]});
+        "node_runs": [b.atomic_spec(Echo, json!({}))]});
     let child = nodes_of(&send("/v1/node-runs", create)?)?.remove(0);
     b.http.send("GET", &format!("/v1/node-runs/{}", id_of(&child)?), calls, None, "")?.ok()?;
     let report = json!({"evaluation_result": {"status": "success"}});

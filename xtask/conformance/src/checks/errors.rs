@@ -3,12 +3,14 @@
 
 use serde_json::{Value, json};
 
-use crate::conformance::{
-    bench::{Bench, equal, text},
-    check::{Check, Verdict, ensure, same},
-    executors::Behaviour::Succeed,
+use crate::{
+    bench::Bench,
+    check::Check,
     http::As,
+    values::text,
+    verdict::{Verdict, ensure, equal, same},
 };
+use scripted_executor::Behaviour::Echo;
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new(
@@ -77,7 +79,7 @@ fn unknown_run(b: &Bench) -> Verdict {
     let message = format!("Run '{id}' not found");
     b.get(&format!("/v1/runs/{id}"))?.says(404, "run_not_found", &message)?;
     b.post(&format!("/v1/runs/{id}:cancel"), &json!({}))?.says(404, "run_not_found", &message)?;
-    let specs = json!([b.atomic_spec(Succeed, json!({}))]);
+    let specs = json!([b.atomic_spec(Echo, json!({}))]);
     let create = json!({"run_id": id, "parent_node_run_id": "x", "node_runs": specs});
     b.post("/v1/node-runs", &create)?.says(404, "run_not_found", &message)
 }

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::conformance::{
-    bench::{Bench, Run, equal, equal_but_nulls, id_of, same_list, types},
-    check::{Check, Need, Verdict, ensure, fail},
-    executors::Behaviour::{Fail, Hang, Succeed},
+use crate::{
+    bench::{Bench, Run},
+    check::{Check, Need},
+    values::{id_of, types},
+    verdict::{Verdict, ensure, equal, equal_but_nulls, fail, same_list},
 };
+use scripted_executor::Behaviour::{Echo, Fail, Hang};
 
 const EXECUTORS: &[Need] = &[Need::Executors];
 
@@ -46,7 +48,7 @@ const ATOMIC_RUN: [&str; 7] = [
 ];
 
 fn atomic_run(b: &Bench) -> Verdict {
-    let run = b.atomic(Succeed)?;
+    let run = b.atomic(Echo)?;
     let events = b.ended_events(&run)?;
     same_list("the events", &types(&events), &ATOMIC_RUN)
 }
@@ -56,7 +58,7 @@ fn step(b: &Bench, run: &Run, name: &str) -> Verdict<String> {
     let binding = json!({"subtask_id": name, "candidate_set_id": format!("set {name}"),
         "chosen_node_type_ref": b.atomic_type()});
     let more = json!({"binding_decision": binding, "candidate_set_id": format!("set {name}")});
-    let child = id_of(&b.children(run, &[b.atomic_spec(Succeed, more)])?[0])?;
+    let child = id_of(&b.children(run, &[b.atomic_spec(Echo, more)])?[0])?;
     b.node_ended(&child)?;
     Ok(child)
 }
@@ -85,7 +87,7 @@ fn composite_run(b: &Bench) -> Verdict {
 }
 
 fn seq(b: &Bench) -> Verdict {
-    let run = b.atomic(Succeed)?;
+    let run = b.atomic(Echo)?;
     in_sequence(&b.ended_events(&run)?)
 }
 
@@ -127,7 +129,7 @@ fn data(b: &Bench) -> Verdict {
 }
 
 fn run_level(b: &Bench) -> Verdict {
-    let run = b.started(&b.atomic_request(Succeed, json!({})))?;
+    let run = b.started(&b.atomic_request(Echo, json!({})))?;
     let events = b.events(&run)?;
     let Some(first) = events.first() else { return fail("no events") };
     equal("the first event", &first["type"], &json!("run_started"))?;
@@ -153,7 +155,7 @@ fn one_end(b: &Bench) -> Verdict {
 fn bound(b: &Bench) -> Verdict {
     let run = b.composite(json!({}))?;
     let child = step(b, &run, "S1")?;
-    let loose = b.atomic_spec(Succeed, json!({"candidate_set_id": "set 2"}));
+    let loose = b.atomic_spec(Echo, json!({"candidate_set_id": "set 2"}));
     let other = id_of(&b.children(&run, &[loose])?[0])?;
     let events = b.events(&run)?;
     let binding = of(&events, "subtask_mapped", Some(&child))?;

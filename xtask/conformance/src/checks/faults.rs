@@ -2,10 +2,15 @@
 
 use serde_json::json;
 
-use crate::conformance::{
-    bench::{Bench, equal, id_of, own, types},
-    check::{Check, Need, Verdict, ensure, same},
-    executors::Behaviour::{self, Busy, Deaf, Garbage, Hang, Html, Mesh, Other, Running, Succeed, Unknown},
+use crate::{
+    bench::Bench,
+    check::{Check, Need},
+    executors::inputs,
+    values::{id_of, own, types},
+    verdict::{Verdict, ensure, equal, same},
+};
+use scripted_executor::Behaviour::{
+    self, Busy, Deaf, Echo, Full, Garbage, Hang, Mesh, Other, Proxy, Running,
 };
 
 const EXECUTORS: &[Need] = &[Need::Executors];
@@ -77,12 +82,12 @@ fn error_of(b: &Bench, behaviour: Behaviour) -> Verdict<serde_json::Value> {
     let executions = b.executors()?.executions(&run.root);
     // Whoever says "come back later" may be asked again, and so may one behind
     // a proxy, about a node that may be executed twice.
-    if !matches!(behaviour, Busy | Html | Mesh) || executions == 0 {
+    if !matches!(behaviour, Busy | Proxy | Mesh) || executions == 0 {
         same("executions", &executions, &1)?;
     }
     // One that goes well: an executor that only fails is left alone for longer
     // and longer, and what waits for it does not fail before its deadline.
-    let well = b.atomic(Succeed)?;
+    let well = b.atomic(Echo)?;
     equal("the next run's state", &b.run_ended(&well)?["state"], &json!("succeeded"))?;
     Ok(own(&root, "completion_error").clone())
 }
@@ -98,7 +103,7 @@ fn garbage(b: &Bench) -> Verdict {
 }
 
 fn html(b: &Bench) -> Verdict {
-    unavailable(b, Html)?;
+    unavailable(b, Proxy)?;
     unavailable(b, Mesh)
 }
 
@@ -118,9 +123,9 @@ fn other_node(b: &Bench) -> Verdict {
 }
 
 fn unknown_members(b: &Bench) -> Verdict {
-    let run = b.atomic(Unknown)?;
+    let run = b.atomic(Full)?;
     equal("the run's state", &b.run_ended(&run)?["state"], &json!("succeeded"))?;
-    equal("outputs", &b.node(&run.root)?["outputs"], &json!({"kept": null}))
+    equal("outputs", &b.node(&run.root)?["outputs"], &json!({"keep": null}))
 }
 
 fn deadline(b: &Bench) -> Verdict {
@@ -141,7 +146,7 @@ fn taken_off(b: &Bench) -> Verdict {
     b.complete(&run.root, "failed")?.no_content()?;
     b.cancel_call(&run.root)?;
     b.executors()?.release(&run.root);
-    let other = b.atomic(Succeed)?;
+    let other = b.atomic(Echo)?;
     b.run_ended(&other)?;
     equal("the root's state", &b.node(&run.root)?["state"], &json!("failed"))
 }
@@ -149,10 +154,10 @@ fn taken_off(b: &Bench) -> Verdict {
 fn begin(b: &Bench) -> Verdict {
     for (behaviour, code) in [
         (Busy, "busy"),
-        (Html, "composite_executor_unavailable"),
+        (Proxy, "composite_executor_unavailable"),
         (Garbage, "composite_executor_unavailable"),
     ] {
-        let run = b.started(&b.composite_request(json!({"input": behaviour.inputs()})))?;
+        let run = b.started(&b.composite_request(json!({"input": inputs(behaviour)})))?;
         equal("the run's state", &b.run_ended(&run)?["state"], &json!("failed"))?;
         equal("code", &own(&b.node(&run.root)?, "completion_error")["code"], &json!(code))?;
         // One that takes a composite on: an executor that only fails is left
@@ -176,8 +181,8 @@ fn alone(b: &Bench) -> Verdict {
 }
 
 fn no_addresses(b: &Bench) -> Verdict {
-    let url = &b.executors()?.url;
-    for behaviour in [Garbage, Html] {
+    let url = b.executors()?.url();
+    for behaviour in [Garbage, Proxy] {
         let error = error_of(b, behaviour)?.to_string();
         let address = url.trim_start_matches("http://");
         ensure(!error.contains(address), || format!("the executor's address is in {error}"))?;

@@ -4,11 +4,14 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::conformance::{
-    bench::{Bench, Run, count, equal, id_of, ids_of, own, same_list, with},
-    check::{Check, Need, Verdict, ensure, same},
-    executors::Behaviour::{Hang, Succeed},
+use crate::{
+    bench::{Bench, Run},
+    check::{Check, Need},
+    executors::inputs,
+    values::{count, id_of, ids_of, own, with},
+    verdict::{Verdict, ensure, equal, same, same_list},
 };
+use scripted_executor::Behaviour::{Echo, Hang};
 
 const EXECUTORS: &[Need] = &[Need::Executors];
 
@@ -97,13 +100,13 @@ fn costs_nothing(b: &Bench) -> Verdict {
 
 fn not_again(b: &Bench) -> Verdict {
     let run = b.composite(json!({}))?;
-    let spec = b.atomic_spec(Succeed, json!({"idempotency_key": run.id}));
+    let spec = b.atomic_spec(Echo, json!({"idempotency_key": run.id}));
     let first = id_of(&b.children(&run, std::slice::from_ref(&spec))?[0])?;
     b.node_ended(&first)?;
     let again = b.children(&run, &[spec])?.remove(0);
     equal("the state of the replay", &again["state"], &json!("succeeded"))?;
     // Another child, asked for later and through: so much for a second time.
-    let later = id_of(&b.children(&run, &[b.atomic_spec(Succeed, json!({}))])?[0])?;
+    let later = id_of(&b.children(&run, &[b.atomic_spec(Echo, json!({}))])?[0])?;
     b.node_ended(&later)?;
     same("executions", &b.executors()?.executions(&first), &1)
 }
@@ -154,7 +157,7 @@ fn conflicts(b: &Bench) -> Verdict {
 
 fn true_is_not_one(b: &Bench) -> Verdict {
     let run = b.composite(json!({}))?;
-    let inputs = |value: Value| json!({"inputs": with(Hang.inputs(), json!({ "x": value }))});
+    let inputs = |value: Value| json!({"inputs": with(inputs(Hang), json!({ "x": value }))});
     b.children(&run, &[keyed(b, &run.id, inputs(json!(1)))])?;
     let answer = b.create(&run, &run.root, &[keyed(b, &run.id, inputs(json!(true)))])?;
     answer.refused(409, "idempotency_conflict").map(|_| ())

@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 
 use super::events::in_sequence;
-use crate::conformance::{
-    bench::{Bench, count, equal, id_of, ids_of, is_over, nodes_of, own, same_list, types},
-    check::{Check, Need, Verdict, ensure, same},
-    executors::Behaviour::{Deaf, Hang, Succeed},
+use crate::{
+    bench::Bench,
+    check::{Check, Need},
+    values::{count, id_of, ids_of, is_over, nodes_of, own, types},
+    verdict::{Verdict, ensure, equal, same, same_list},
 };
+use scripted_executor::Behaviour::{Deaf, Echo, Hang};
 
 const EXECUTORS: &[Need] = &[Need::Executors];
 /// Callers at once.
@@ -115,7 +117,7 @@ fn ends(b: &Bench) -> Verdict {
 }
 
 fn starts(b: &Bench) -> Verdict {
-    let request = b.atomic_request(Succeed, json!({"run_id": b.fresh("many")}));
+    let request = b.atomic_request(Echo, json!({"run_id": b.fresh("many")}));
     let mut runs = b.at_once(MANY, |_| b.started(&request))?;
     let run = runs.remove(0);
     for other in runs {
@@ -167,7 +169,7 @@ fn late(b: &Bench) -> Verdict {
     b.executors()?.release(&nodes[0]);
     // What the coordinator makes of the answer shows, at the latest, when that
     // of a run begun after it is through.
-    let other = b.atomic(Succeed)?;
+    let other = b.atomic(Echo)?;
     b.run_ended(&other)?;
     equal("the node's state", &b.node(&nodes[0])?["state"], &json!("canceled"))?;
     same_list("the events", &types(&b.events(&run)?), &types(&events))
@@ -254,7 +256,7 @@ fn many_children(b: &Bench) -> Verdict {
 fn one_child(b: &Bench) -> Verdict {
     let run = b.composite(json!({}))?;
     let binding = json!({"subtask_id": "S1", "chosen_node_type_ref": b.atomic_type()});
-    let spec = b.atomic_spec(Succeed, json!({"idempotency_key": run.id, "binding_decision": binding}));
+    let spec = b.atomic_spec(Echo, json!({"idempotency_key": run.id, "binding_decision": binding}));
     let answers = b.at_once(MANY, |_| b.children(&run, std::slice::from_ref(&spec)))?;
     let id = id_of(&answers[0][0])?;
     for nodes in &answers {
@@ -314,7 +316,7 @@ fn nested(b: &Bench) -> Verdict {
         b.node_in(&child, "running")?;
         path.push(child);
     }
-    let leaf = id_of(&b.children_of(&run, &path[3], &[b.atomic_spec(Succeed, json!({}))])?[0])?;
+    let leaf = id_of(&b.children_of(&run, &path[3], &[b.atomic_spec(Echo, json!({}))])?[0])?;
     equal("the leaf's state", &b.node_ended(&leaf)?["state"], &json!("succeeded"))?;
     for node in path.iter().rev() {
         equal("the run's state", &b.run(&run)?["state"], &json!("running"))?;
@@ -329,7 +331,7 @@ fn load(b: &Bench) -> Verdict {
     let report = json!({"evaluation_result": {"status": "success"}});
     b.at_once(MANY, |_| {
         for _ in 0..3 {
-            let child = id_of(&b.children(&run, &[b.atomic_spec(Succeed, json!({}))])?[0])?;
+            let child = id_of(&b.children(&run, &[b.atomic_spec(Echo, json!({}))])?[0])?;
             b.post(&format!("{}:evaluation", run.root_path()), &report)?.no_content()?;
             b.node_ended(&child)?;
         }
@@ -343,7 +345,7 @@ fn load(b: &Bench) -> Verdict {
 
 fn within(b: &Bench) -> Verdict {
     let run = b.composite(json!({}))?;
-    let specs = vec![b.atomic_spec(Succeed, json!({})); 3];
+    let specs = vec![b.atomic_spec(Echo, json!({})); 3];
     let answers = b.at_once(MANY, |_| b.children(&run, &specs))?;
     let nodes = ids_of(&answers.concat())?;
     for node in &nodes {

@@ -3,11 +3,13 @@
 
 use serde_json::{Value, json};
 
-use crate::conformance::{
-    bench::{Bench, Run, equal, own, types},
-    check::{Check, Need, Verdict, ensure, fail},
-    executors::Behaviour::Succeed,
+use crate::{
+    bench::{Bench, Run},
+    check::{Check, Need},
+    values::{own, types},
+    verdict::{Verdict, ensure, equal, fail},
 };
+use scripted_executor::Behaviour::Echo;
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new(
@@ -41,7 +43,7 @@ fn same_decisions(run: &Run, events: &[Value], wanted: &[(&str, &str)]) -> Verdi
 }
 
 fn checkpoints(b: &Bench) -> Verdict {
-    let run = b.atomic(Succeed)?;
+    let run = b.atomic(Echo)?;
     let events = b.ended_events(&run)?;
     same_decisions(&run, &events, &[("run.start", "allow"), ("node.run.execute", "allow")])?;
     let about = events.iter().filter(|event| event["type"] == "policy_decided");
@@ -50,7 +52,7 @@ fn checkpoints(b: &Bench) -> Verdict {
 
 fn denied_start(b: &Bench) -> Verdict {
     let Some(tenant) = &b.setup.denied_tenant else { return fail("no tenant") };
-    let run = b.started(&b.atomic_request(Succeed, json!({"run_context": {"tenant_id": tenant}})))?;
+    let run = b.started(&b.atomic_request(Echo, json!({"run_context": {"tenant_id": tenant}})))?;
     equal("state", &run.body["state"], &json!("failed"))?;
     let events = b.events(&run)?;
     same_decisions(&run, &events, &[("run.start", "deny")])?;

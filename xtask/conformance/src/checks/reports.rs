@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::conformance::{
-    bench::{Bench, Run, count, equal, equal_but_nulls, id_of, own, same_list, types},
-    check::{Check, Need, Verdict, ensure},
-    executors::Behaviour::Hang,
+use crate::{
+    bench::{Bench, Run},
+    check::{Check, Need},
+    values::{count, id_of, own, types},
+    verdict::{Verdict, ensure, equal, equal_but_nulls, same_list},
 };
+use scripted_executor::Behaviour::Hang;
 
 const EXECUTORS: &[Need] = &[Need::Executors];
 

@@ -2,12 +2,14 @@
 
 use serde_json::json;
 
-use crate::conformance::{
-    bench::{Bench, equal, equal_but_nulls, is_over, own, same_list, text, types, with},
-    check::{Check, Need, Verdict, ensure},
-    executors::Behaviour::{Hang, Succeed},
+use crate::{
+    bench::Bench,
+    check::{Check, Need},
     http::As,
+    values::{is_over, own, text, types, with},
+    verdict::{Verdict, ensure, equal, equal_but_nulls, same_list},
 };
+use scripted_executor::Behaviour::{Echo, Hang};
 
 const EXECUTORS: &[Need] = &[Need::Executors];
 const ATOMIC: &[Need] = &[Need::Atomic];
@@ -115,7 +117,7 @@ fn made_ids(b: &Bench) -> Verdict {
             .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
     };
     for request in [json!({}), json!({"run_id": ""})] {
-        let run = b.started(&b.atomic_request(Succeed, request))?;
+        let run = b.started(&b.atomic_request(Echo, request))?;
         ensure(made(&run.id, "run_") && made(&run.root, "node_run_"), || run.body.to_string())?;
     }
     Ok(())
@@ -123,7 +125,7 @@ fn made_ids(b: &Bench) -> Verdict {
 
 fn root_as_asked(b: &Bench) -> Verdict {
     let inputs = json!({"a": [1, 2.5, "x", true], "b": {"c": {}}});
-    let run = b.started(&b.atomic_request(Succeed, json!({ "input": inputs })))?;
+    let run = b.started(&b.atomic_request(Echo, json!({ "input": inputs })))?;
     let root = b.node(&run.root)?;
     equal("inputs", &root["inputs"], &inputs)?;
     equal_but_nulls("node_type_ref", &root["node_type_ref"], &b.atomic_type())?;
@@ -135,7 +137,7 @@ fn root_as_asked(b: &Bench) -> Verdict {
 fn context_kept(b: &Bench) -> Verdict {
     let context = json!({"tenant_id": "t", "actor": {"type": "user", "id": "u"}, "identity": {"a": {"b": null}},
         "trace": {"trace_id": "x", "request_id": "y"}, "budgets": {"n": 1.5}});
-    let run = b.started(&b.atomic_request(Succeed, json!({ "run_context": context })))?;
+    let run = b.started(&b.atomic_request(Echo, json!({ "run_context": context })))?;
     equal_but_nulls("run_context", &b.run(&run)?["run_context"], &{
         let mut wanted = context;
         wanted["identity"] = json!({"a": {}});
@@ -146,7 +148,7 @@ fn context_kept(b: &Bench) -> Verdict {
 fn extensions(b: &Bench) -> Verdict {
     let value = json!({"list": [1, "x"]});
     let more = json!({"extensions": {"conformance.key": value}});
-    let run = b.started(&b.atomic_request(Succeed, more))?;
+    let run = b.started(&b.atomic_request(Echo, more))?;
     for object in [b.run(&run)?, b.node(&run.root)?] {
         equal("the extension", &object["extensions"]["conformance.key"], &value)?;
     }
@@ -170,7 +172,7 @@ fn constraints(b: &Bench) -> Verdict {
 fn metadata(b: &Bench) -> Verdict {
     let label = b.fresh("label");
     let more = json!({"metadata": {"labels": {"conformance": label}}});
-    let run = b.started(&b.atomic_request(Succeed, more))?;
+    let run = b.started(&b.atomic_request(Echo, more))?;
     let kept = [b.run(&run)?, b.node(&run.root)?].iter().any(|object| object.to_string().contains(&label));
     ensure(kept, || format!("neither run nor root has the label: {}", run.body))
 }
@@ -200,7 +202,7 @@ fn read_run(b: &Bench) -> Verdict {
 }
 
 fn ends_with_root(b: &Bench) -> Verdict {
-    let run = b.atomic(Succeed)?;
+    let run = b.atomic(Echo)?;
     let ended = b.run_ended(&run)?;
     equal("the run's state", &ended["state"], &json!("succeeded"))?;
     text(&ended, "ended_at")?;
@@ -237,7 +239,7 @@ fn cancel_twice(b: &Bench) -> Verdict {
 }
 
 fn cancel_late(b: &Bench) -> Verdict {
-    let run = b.atomic(Succeed)?;
+    let run = b.atomic(Echo)?;
     let events = b.ended_events(&run)?;
     let ended = b.run(&run)?;
     equal("the answer", &b.cancel(&run)?, &ended)?;

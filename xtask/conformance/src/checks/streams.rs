@@ -3,11 +3,13 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use serde_json::{Value, json};
 
-use crate::conformance::{
-    bench::{Bench, Run, id_of, same_list},
-    check::{Check, Need, Verdict, ensure, same, skip},
-    executors::Behaviour::{Hang, Succeed},
+use crate::{
+    bench::{Bench, Run},
+    check::{Check, Need},
+    values::id_of,
+    verdict::{Verdict, ensure, same, same_list, skip},
 };
+use scripted_executor::Behaviour::{Echo, Hang};
 
 const EXECUTORS: &[Need] = &[Need::Executors];
 
@@ -31,7 +33,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 fn ndjson(b: &Bench) -> Verdict {
-    let run = b.atomic(Succeed)?;
+    let run = b.atomic(Echo)?;
     b.ended_events(&run)?;
     let answer = b.get(&format!("{}/events", run.path()))?;
     if !answer.content_type.starts_with("application/x-ndjson") {
@@ -52,8 +54,8 @@ fn ndjson(b: &Bench) -> Verdict {
 fn node_stream(b: &Bench) -> Verdict {
     let run = b.composite(json!({}))?;
     let inner = id_of(&b.children(&run, &[b.composite_spec(json!({}))])?[0])?;
-    let deep = id_of(&b.children_of(&run, &inner, &[b.atomic_spec(Succeed, json!({}))])?[0])?;
-    let aside = id_of(&b.children(&run, &[b.atomic_spec(Succeed, json!({}))])?[0])?;
+    let deep = id_of(&b.children_of(&run, &inner, &[b.atomic_spec(Echo, json!({}))])?[0])?;
+    let aside = id_of(&b.children(&run, &[b.atomic_spec(Echo, json!({}))])?[0])?;
     for node in [&deep, &aside] {
         b.node_ended(node)?;
     }
@@ -104,7 +106,7 @@ fn seqs(events: &[Value]) -> Vec<u64> {
 }
 
 fn parts(b: &Bench) -> Verdict {
-    let run = b.atomic(Succeed)?;
+    let run = b.atomic(Echo)?;
     let all = seqs(&b.ended_events(&run)?);
     same("events", &all.len(), &7)?;
     offered(b, &run)?;

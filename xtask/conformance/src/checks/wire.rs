@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::conformance::{
-    bench::{Bench, equal, id_of, text, with},
-    check::{Check, Verdict, ensure},
-    executors::Behaviour::Succeed,
+use crate::{
+    bench::Bench,
+    check::Check,
     http::As,
+    values::{id_of, text, with},
+    verdict::{Verdict, ensure, equal},
 };
+use scripted_executor::Behaviour::Echo;
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new(
@@ -52,7 +54,7 @@ fn json_types(b: &Bench) -> Verdict {
     for content_type in ["application/json", "Application/JSON; charset=latin-1", "application/arp+json;v=1"]
     {
         let id = b.fresh("types");
-        let body = b.atomic_request(Succeed, json!({ "run_id": id })).to_string();
+        let body = b.atomic_request(Echo, json!({ "run_id": id })).to_string();
         let answer = b.http.send("POST", "/v1/runs", As::Caller, Some(content_type), &body)?;
         equal("run_id", &answer.ok()?["run_id"], &json!(id))?;
     }
@@ -60,7 +62,7 @@ fn json_types(b: &Bench) -> Verdict {
 }
 
 fn other_types(b: &Bench) -> Verdict {
-    let body = b.atomic_request(Succeed, json!({})).to_string();
+    let body = b.atomic_request(Echo, json!({})).to_string();
     for content_type in
         [Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("text/json"), None]
     {
@@ -71,7 +73,7 @@ fn other_types(b: &Bench) -> Verdict {
 
 fn refused(b: &Bench, requests: &[Value]) -> Verdict {
     for more in requests {
-        let answer = b.start(&b.atomic_request(Succeed, more.clone()))?;
+        let answer = b.start(&b.atomic_request(Echo, more.clone()))?;
         if answer.refused(400, "invalid_request").is_err() {
             return answer.wrong(&format!("is not 400 invalid_request, for {more}"));
         }
@@ -111,7 +113,7 @@ fn no_coercion(b: &Bench) -> Verdict {
     ];
     refused(b, &requests)?;
     // A number is what an integer may be.
-    let cost = b.started(&b.atomic_request(Succeed, json!({"constraints": {"budgets": {"max_cost": 5}}})))?;
+    let cost = b.started(&b.atomic_request(Echo, json!({"constraints": {"budgets": {"max_cost": 5}}})))?;
     ensure(cost.body["run_id"].is_string(), || "5 is a number".into())
 }
 
@@ -123,7 +125,7 @@ fn bounds(b: &Bench) -> Verdict {
         json!({"constraints": {"gates": {"side_effect_class": "Read"}}}),
     ];
     refused(b, &requests)?;
-    let run = b.started(&b.atomic_request(Succeed, json!({})))?;
+    let run = b.started(&b.atomic_request(Echo, json!({})))?;
     let path = format!("{}:evaluation", run.root_path());
     for report in [json!({"status": "success", "confidence": 1.5}), json!({"status": "maybe"})] {
         b.post(&path, &json!({ "evaluation_result": report }))?.refused(400, "invalid_request")?;
@@ -133,18 +135,18 @@ fn bounds(b: &Bench) -> Verdict {
 
 fn null_is_absence(b: &Bench) -> Verdict {
     for member in ["run_id", "run_context", "constraints", "metadata", "extensions"] {
-        let run = b.started(&b.atomic_request(Succeed, json!({ member: null })))?;
+        let run = b.started(&b.atomic_request(Echo, json!({ member: null })))?;
         for object in [&run.body["run_context"], &run.body["extensions"]] {
             ensure(object.is_null(), || format!("{member} was null: {}", run.body))?;
         }
     }
     let constraints = json!({"structural": null, "gates": {"require_approval": null}});
-    b.started(&b.atomic_request(Succeed, json!({ "constraints": constraints }))).map(|_| ())
+    b.started(&b.atomic_request(Echo, json!({ "constraints": constraints }))).map(|_| ())
 }
 
 fn duplicates(b: &Bench) -> Verdict {
     let [first, last] = [b.fresh("first"), b.fresh("last")];
-    let body = b.atomic_request(Succeed, json!({})).to_string();
+    let body = b.atomic_request(Echo, json!({})).to_string();
     let twice = body.replacen('{', &format!("{{\"run_id\":\"{first}\",\"run_id\":\"{last}\","), 1);
     equal("run_id", &b.start_text(&twice)?.ok()?["run_id"], &json!(last))
 }
@@ -171,7 +173,7 @@ fn uris(b: &Bench) -> Verdict {
         ("HTTP://Host.Example:80/a b", "http://host.example/a%20b"),
         ("urn:a:b", "urn:a:b"),
     ] {
-        let run = b.started(&b.atomic_request(Succeed, actor(given)))?;
+        let run = b.started(&b.atomic_request(Echo, actor(given)))?;
         equal(given, &run.body["run_context"]["actor"]["uri"], &json!(normal))?;
     }
     refused(b, &[actor("/a/path")])
@@ -182,7 +184,7 @@ const NODE: &str = "node_run_id run_id node_type_ref state kind parent_node_run_
     inputs outputs output_artifacts executor_binding evaluation_result recovery_actions extensions";
 
 fn members(b: &Bench) -> Verdict {
-    let run = b.started(&b.atomic_request(Succeed, json!({})))?;
+    let run = b.started(&b.atomic_request(Echo, json!({})))?;
     b.run_ended(&run)?;
     let objects = [
         ("/v1/health".to_owned(), "status time checks extensions"),
@@ -208,7 +210,7 @@ fn members(b: &Bench) -> Verdict {
 }
 
 fn omitted(b: &Bench) -> Verdict {
-    let run = b.started(&b.atomic_request(Succeed, json!({})))?;
+    let run = b.started(&b.atomic_request(Echo, json!({})))?;
     let node = b.node(&run.root)?;
     for object in [&run.body, &node] {
         for (name, value) in object.as_object().into_iter().flatten() {
@@ -226,14 +228,14 @@ fn omitted(b: &Bench) -> Verdict {
 fn nulls_in_maps(b: &Bench) -> Verdict {
     let inputs = json!({"keep": null, "deep": {"list": [null, {"too": null}]}});
     let more = json!({"input": inputs, "extensions": {"conformance.keep": {"x": null}}});
-    let run = b.started(&b.atomic_request(Succeed, more))?;
+    let run = b.started(&b.atomic_request(Echo, more))?;
     let node = b.node(&run.root)?;
     equal("inputs", &node["inputs"], &inputs)?;
     equal("an extension", &node["extensions"]["conformance.keep"], &json!({"x": null}))
 }
 
 fn times(b: &Bench) -> Verdict {
-    let run = b.started(&b.atomic_request(Succeed, json!({})))?;
+    let run = b.started(&b.atomic_request(Echo, json!({})))?;
     b.run_ended(&run)?;
     let (ended, node) = (b.run(&run)?, b.node(&run.root)?);
     let mut times = vec![text(&ended, "started_at")?, text(&ended, "ended_at")?, text(&node, "created_at")?];
@@ -273,7 +275,7 @@ fn last_colon(b: &Bench) -> Verdict {
 
 fn encoded_ids(b: &Bench) -> Verdict {
     let id = b.fresh("a~b@c");
-    let run = b.started(&b.atomic_request(Succeed, json!({ "run_id": id })))?;
+    let run = b.started(&b.atomic_request(Echo, json!({ "run_id": id })))?;
     let encoded = id.replace('~', "%7E").replace('@', "%40").replace('a', "%61");
     equal("GET by the encoded id", &b.get(&format!("/v1/runs/{encoded}"))?.ok()?["run_id"], &json!(run.id))?;
     let slashed = b.get(&format!("/v1/runs/{encoded}%2Fx"))?;
@@ -289,10 +291,10 @@ fn odd_ids(b: &Bench) -> Verdict {
 fn nesting(b: &Bench) -> Verdict {
     const DEPTH: usize = 100_000;
     let deep = format!("{}1{}", "[".repeat(DEPTH), "]".repeat(DEPTH));
-    let body = with(b.atomic_request(Succeed, json!({})), json!({"input": {"x": "HERE"}}));
+    let body = with(b.atomic_request(Echo, json!({})), json!({"input": {"x": "HERE"}}));
     let answer = b.start_text(&body.to_string().replace("\"HERE\"", &deep))?;
     answer.refused(400, "invalid_request")?;
-    let run = b.atomic(Succeed)?;
+    let run = b.atomic(Echo)?;
     id_of(&b.node(&run.root)?).map(|_| ())
 }
 

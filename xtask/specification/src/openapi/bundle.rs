@@ -52,7 +52,7 @@ fn titles(folder: &Path) -> Result<BTreeMap<PathBuf, String>> {
 }
 
 /// The files below a folder whose names end so.
-pub(crate) fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+pub fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let folder = fs::canonicalize(folder).with_context(|| format!("read {}", folder.display()))?;
     let mut found = Vec::new();
     let mut folders = vec![folder];

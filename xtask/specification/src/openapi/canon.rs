@@ -18,7 +18,7 @@ use super::document::{Document, Node, Operation, escaped};
 
 /// What an object of a document is, hence what its members mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(super) enum Kind {
     Operation,
     Parameter,
     RequestBody,
@@ -71,7 +71,7 @@ fn role(kind: Kind, key: &str, value: &Value) -> Role {
 }
 
 /// Whether a member of this name is for people.
-pub(crate) fn is_prose(key: &str) -> bool {
+pub fn is_prose(key: &str) -> bool {
     let prose = ["title", "summary", "description", "example", "examples", "externalDocs"];
     prose.contains(&key) || key.starts_with("x-")
 }
@@ -98,34 +98,34 @@ fn is_implied(kind: Kind, key: &str, value: &Value, object: &Value) -> bool {
 
 /// What one object says, one level deep.
 #[derive(Debug, Default)]
-pub(crate) struct Shape<'d> {
+pub(super) struct Shape<'d> {
     /// Where it says so, references followed.
-    pub(crate) at: String,
-    pub(crate) facts: BTreeMap<&'d str, Node<'d>>,
-    pub(crate) sets: BTreeMap<&'d str, Vec<Node<'d>>>,
+    pub at: String,
+    pub facts: BTreeMap<&'d str, Node<'d>>,
+    pub sets: BTreeMap<&'d str, Vec<Node<'d>>>,
     /// By the way to them: `items`, `properties/run_id`, `responses/200`.
-    pub(crate) parts: BTreeMap<String, Part<'d>>,
-    pub(crate) schemas: BTreeMap<&'d str, Vec<Node<'d>>>,
+    pub parts: BTreeMap<String, Part<'d>>,
+    pub schemas: BTreeMap<&'d str, Vec<Node<'d>>>,
 }
 
 /// An object within an object.
 #[derive(Clone, Debug)]
-pub(crate) struct Part<'d> {
-    pub(crate) kind: Kind,
-    pub(crate) node: Node<'d>,
+pub(super) struct Part<'d> {
+    pub kind: Kind,
+    pub node: Node<'d>,
     /// Whether null makes no difference. A member of an object that may be
     /// missing may be null as well: Python peers send null for "absent", and we
     /// accept both.
-    pub(crate) optional: bool,
+    pub optional: bool,
 }
 
 /// The shape of the object at `node`.
-pub(crate) fn shape<'d>(document: &'d Document, kind: Kind, node: &Node<'d>) -> Result<Shape<'d>> {
+pub(super) fn shape<'d>(document: &'d Document, kind: Kind, node: &Node<'d>) -> Result<Shape<'d>> {
     shape_beyond(document, kind, node, &mut Vec::new())
 }
 
 /// The shape of an operation, with what it inherits from path and document.
-pub(crate) fn operation<'d>(document: &'d Document, operation: &Operation<'d>) -> Result<Shape<'d>> {
+pub(super) fn operation<'d>(document: &'d Document, operation: &Operation<'d>) -> Result<Shape<'d>> {
     let mut shape = shape(document, Kind::Operation, &operation.node)?;
     if let Some(shared) = operation.item.child("parameters") {
         for (key, part) in parameters(document, &shared)? {

@@ -45,7 +45,7 @@ pub struct Comparison {
     pub skipped: Vec<String>,
     /// Where their named schemas are, and where ours that were compared with
     /// them.
-    pub(crate) counterparts: BTreeMap<String, String>,
+    pub counterparts: BTreeMap<String, String>,
 }
 
 /// Compares `theirs` with `ours`, a document of `openapi/`, by meaning.

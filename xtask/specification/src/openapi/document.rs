@@ -23,20 +23,20 @@ pub struct Document {
 
 /// A place in a document: the value, and the JSON pointer to it.
 #[derive(Clone, Debug)]
-pub(crate) struct Node<'d> {
-    pub(crate) at: String,
-    pub(crate) value: &'d Value,
+pub struct Node<'d> {
+    pub at: String,
+    pub value: &'d Value,
 }
 
 /// An operation and the path item that it is in.
-pub(crate) struct Operation<'d> {
+pub struct Operation<'d> {
     /// `GET /v1/runs/{run_id}`, for people.
-    pub(crate) name: String,
+    pub name: String,
     /// The same without the names of the parameters, which are not part of the
     /// identity of a path.
-    pub(crate) key: String,
-    pub(crate) item: Node<'d>,
-    pub(crate) node: Node<'d>,
+    pub key: String,
+    pub item: Node<'d>,
+    pub node: Node<'d>,
 }
 
 impl Document {
@@ -89,16 +89,16 @@ impl Document {
         &self.name
     }
 
-    pub(crate) fn json(&self) -> &Value {
+    pub fn json(&self) -> &Value {
         &self.json
     }
 
-    pub(crate) fn root(&self) -> Node<'_> {
+    pub fn root(&self) -> Node<'_> {
         Node { at: "#".into(), value: &self.json }
     }
 
     /// What the node says, after following references.
-    pub(crate) fn resolve<'d>(&'d self, node: &Node<'d>) -> Result<Node<'d>> {
+    pub fn resolve<'d>(&'d self, node: &Node<'d>) -> Result<Node<'d>> {
         let mut node = node.clone();
         let mut passed: Vec<String> = Vec::new();
         while let Some(target) = node.reference() {
@@ -116,7 +116,7 @@ impl Document {
         Ok(node)
     }
 
-    pub(crate) fn operations(&self) -> Result<Vec<Operation<'_>>> {
+    pub fn operations(&self) -> Result<Vec<Operation<'_>>> {
         let mut all = Vec::new();
         for (path, item) in self.root().under("paths") {
             let item = self.resolve(&item)?;
@@ -135,7 +135,7 @@ impl Document {
     }
 
     /// The named things of one kind: `schemas`, `securitySchemes`.
-    pub(crate) fn components(&self, kind: &str) -> Vec<(&str, Node<'_>)> {
+    pub fn components(&self, kind: &str) -> Vec<(&str, Node<'_>)> {
         self.root().child("components").map(|all| all.under(kind)).unwrap_or_default()
     }
 
@@ -151,13 +151,13 @@ impl Document {
 }
 
 impl<'d> Node<'d> {
-    pub(crate) fn child(&self, key: &str) -> Option<Self> {
+    pub fn child(&self, key: &str) -> Option<Self> {
         let value = self.value.get(key)?;
         Some(Node { at: format!("{}/{}", self.at, escaped(key)), value })
     }
 
     /// The members of an object; none of anything else.
-    pub(crate) fn entries(&self) -> Vec<(&'d str, Self)> {
+    pub fn entries(&self) -> Vec<(&'d str, Self)> {
         let members = self.value.as_object().into_iter().flatten();
         members
             .map(|(key, value)| (key.as_str(), Node { at: format!("{}/{}", self.at, escaped(key)), value }))
@@ -165,24 +165,24 @@ impl<'d> Node<'d> {
     }
 
     /// The members of the object at `key`.
-    pub(crate) fn under(&self, key: &str) -> Vec<(&'d str, Self)> {
+    pub fn under(&self, key: &str) -> Vec<(&'d str, Self)> {
         self.child(key).map(|child| child.entries()).unwrap_or_default()
     }
 
     /// The elements of an array; none of anything else.
-    pub(crate) fn items(&self) -> Vec<Self> {
+    pub fn items(&self) -> Vec<Self> {
         let items = self.value.as_array().into_iter().flatten().enumerate();
         items.map(|(index, value)| Node { at: format!("{}/{index}", self.at), value }).collect()
     }
 
     /// Where the node refers to, if it is a reference.
-    pub(crate) fn reference(&self) -> Option<&'d str> {
+    pub fn reference(&self) -> Option<&'d str> {
         self.value.get("$ref")?.as_str()
     }
 }
 
 /// A key as a segment of a JSON pointer (RFC 6901).
-pub(crate) fn escaped(key: &str) -> String {
+pub fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 

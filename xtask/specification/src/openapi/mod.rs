@@ -20,8 +20,8 @@ mod document;
 mod spelling;
 
 pub use bundle::bundle;
-pub(crate) use bundle::files;
-pub(crate) use canon::is_prose;
+pub use bundle::files;
+pub use canon::is_prose;
 pub use diff::{Comparison, Difference, compare};
 pub use document::Document;
-pub(crate) use document::{Node, escaped};
+pub use document::{Node, escaped};

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Against;
-use crate::openapi::Difference;
+use specification::openapi::Difference;
 
 pub(crate) const FILE: &str = "accepted-differences.yaml";
 /// In place of a value: whatever is said. In a pointer: any one segment.

@@ -3,11 +3,11 @@
 //!
 //! ```text
 //!   the program ◀──▶ openapi/run-coordinator.yaml ◀──┐
-//!                    openapi/pdp.yaml and its like ◀──┼─▶ the official ones (crate::sdk)
+//!                    openapi/pdp.yaml and its like ◀──┼─▶ the official ones (`specification::sdk`)
 //!                    openapi/run-store.yaml …      ◀────▶ what the real stores serve (crate::services)
 //! ```
 //!
-//! Compared is by meaning ([`crate::openapi`]), and all is told at once. Our
+//! Compared is by meaning (`specification::openapi`), and all is told at once. Our
 //! documents disagree with the official ones and with the stores' here and
 //! there on purpose: see [`Accepted`]. With the program they agree, or it is a
 //! failure.
@@ -23,11 +23,13 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 pub use self::accepted::Accepted;
-use crate::{
+use specification::{
     openapi::{Comparison, Difference, Document, compare},
     sdk::{self, Sdk},
-    services, venv, workspace,
 };
+use xtask_support::{venv, workspace};
+
+use crate::services;
 
 pub(crate) const DOCUMENTS: &str = "openapi";
 const OWN: &str = "run-coordinator";

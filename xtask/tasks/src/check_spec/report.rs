@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::{Checked, Report};
-use crate::openapi::{Comparison, Difference};
+use specification::openapi::{Comparison, Difference};
 
 /// Longer values are cut in the text; `--json` has all of them.
 const VALUE_LIMIT: usize = 160;

@@ -25,8 +25,9 @@ pub(super) fn make_if_missing(root: &Path) -> Result<Option<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use xtask_support::workspace;
+
     use super::*;
-    use crate::workspace;
 
     #[test]
     fn the_example_becomes_an_env_file_once() {

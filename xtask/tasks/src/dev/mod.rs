@@ -26,8 +26,9 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use xtask_support::workspace;
+
 use self::watch::Watch;
-use crate::workspace;
 
 const PROGRAM: &str = "jarvis-run-coordinator";
 const POLL: Duration = Duration::from_millis(300);

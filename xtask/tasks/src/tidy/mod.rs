@@ -19,7 +19,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::workspace;
+use xtask_support::workspace;
 
 #[derive(clap::Args, Debug, Default)]
 pub struct Args {}

@@ -19,8 +19,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-
-use crate::{
+use specification::{
     openapi::{self, Difference, Document, Node, compare},
     sdk::{SERVICES, Sdk},
 };

@@ -29,13 +29,13 @@ pub use self::{
     changes::{Change, Class, changes, table},
     rewrite::{Rewritten, rewrite},
 };
-use crate::{
-    check_spec::{self, Accepted, DOCUMENTS},
+use specification::{
     openapi::Difference,
     sdk::{self, SERVICES, Sdk},
-    venv::REQUIREMENTS,
-    workspace,
 };
+use xtask_support::{venv::REQUIREMENTS, workspace};
+
+use crate::check_spec::{self, Accepted, DOCUMENTS};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::workspace;
+use xtask_support::workspace;
 
 /// What there is to do, in words; nothing if all is well.
 pub(super) fn run() -> Result<Vec<String>> {

@@ -9,10 +9,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::text::Text;
-use crate::{
-    check_spec::{Accepted, Against},
-    openapi::{Comparison, Difference, Document, compare, is_prose},
-};
+use specification::openapi::{Comparison, Difference, Document, compare, is_prose};
+
+use crate::check_spec::{Accepted, Against};
 
 /// A document does not need more, or something goes in circles.
 const MOST: usize = 1000;

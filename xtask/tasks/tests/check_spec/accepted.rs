@@ -1,10 +1,8 @@
 //! What is accepted is accepted as it stands in the file, and nothing besides.
 
 use serde_json::json;
-use xtask::{
-    check_spec::{Accepted, Against, Pair, Report, check},
-    openapi::Document,
-};
+use specification::openapi::Document;
+use xtask::check_spec::{Accepted, Against, Pair, Report, check};
 
 fn documents() -> (Document, Document) {
     let document = |state: &str, more: &str| {

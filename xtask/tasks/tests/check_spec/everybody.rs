@@ -4,11 +4,9 @@
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
-use xtask::{
-    check_spec::{Accepted, Against, Args, Pair, check, pairs},
-    openapi::Document,
-    workspace,
-};
+use specification::openapi::Document;
+use xtask::check_spec::{Accepted, Against, Args, Pair, check, pairs};
+use xtask_support::workspace;
 
 use crate::edit::{set, take};
 

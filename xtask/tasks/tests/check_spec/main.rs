@@ -10,10 +10,8 @@ mod rewrites;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use xtask::{
-    check_spec::{Accepted, Against, Pair, Report, check},
-    openapi::{Comparison, Document, compare},
-};
+use specification::openapi::{Comparison, Document, compare};
+use xtask::check_spec::{Accepted, Against, Pair, Report, check};
 
 use crate::{
     edit::{at, set, take},
@@ -23,7 +21,7 @@ use crate::{
 
 /// The specification as JSON, to be changed.
 fn spec() -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi/run-coordinator.yaml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../openapi/run-coordinator.yaml");
     let text = std::fs::read_to_string(path).expect("the specification is there");
     serde_yaml_ng::from_str(&text).expect("the specification is YAML")
 }

@@ -6,14 +6,16 @@ use std::{fs, path::Path, process::Command};
 use expectorate::assert_contents;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use specification::{
+    openapi::{Document, compare},
+    sdk::Sdk,
+};
 use tempfile::TempDir;
 use xtask::{
     check_spec::Accepted,
-    openapi::{Document, compare},
-    sdk::Sdk,
     upgrade_sdk::{changes, plan, table, told},
-    workspace,
 };
+use xtask_support::workspace;
 
 /// What is different in a file.
 #[derive(Deserialize)]
