@@ -13,11 +13,10 @@ use jarvis_run_coordinator::{
         atomic_executor::types::{AtomicExecuteRequest, AtomicExecuteResult},
     },
     dispatch::AtomicExecutor,
-    ids::{NodeRunId, OwnerId, RunId},
-    model::{JsonObject, NodeRunState},
+    journal::sqlite::memory::Snapshot,
     record::Job,
-    store::sqlite::memory::Snapshot,
     time::Clock,
+    types::{JsonObject, NodeRunId, NodeRunState, RunId, WorkerId},
 };
 use scripted_executor::{Answer, Course, Work};
 use serde_json::json;
@@ -127,7 +126,7 @@ fn plan<'w>(world: &'w World, inputs: &JsonObject) -> &'w Plan {
 }
 
 /// An executor is called only for what is committed, current, and its own.
-fn check_call(world: &World, node: &NodeRunId, owner: &OwnerId) {
+fn check_call(world: &World, node: &NodeRunId, owner: &WorkerId) {
     let Some(record) = world.node(node) else {
         return world.violated("an executor is called for what is committed", format!("no node {node}"));
     };
@@ -213,11 +212,11 @@ fn count(world: &World, course: Course) {
 pub struct AtomicRole {
     world: Arc<World>,
     life: Arc<Life>,
-    owner: OwnerId,
+    owner: WorkerId,
 }
 
 impl AtomicRole {
-    pub fn new(world: &Arc<World>, life: &Arc<Life>, owner: &OwnerId) -> Self {
+    pub fn new(world: &Arc<World>, life: &Arc<Life>, owner: &WorkerId) -> Self {
         Self { world: Arc::clone(world), life: Arc::clone(life), owner: owner.clone() }
     }
 

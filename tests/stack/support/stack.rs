@@ -11,7 +11,7 @@ use std::{
 
 use jarvis_run_coordinator::{
     clients::{Peer, Service, node_registry},
-    ids::{NodeRunId, RunId},
+    types::{NodeRunId, RunId},
 };
 use jarvis_stack::{Blueprint, Coordinator, Part, Profile, Stack};
 use tempfile::TempDir;
