@@ -1,39 +1,32 @@
-//! What of our own a file names: every path that begins with `crate`, `super`
-//! or `self`, in a `use` or in the midst of code, written out from the root.
+//! What a file imports of its own crate: every path that begins with `crate`,
+//! `super` or `self`, in a `use` or inside code, and every `use` of a child
+//! module, written out from the root.
+
+use std::collections::HashSet;
 
 use super::tokens::Token;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Import {
     pub(super) line: usize,
-    /// `["store", "JournalError", "Conflict"]`
+    /// `["journal", "JournalError", "Conflict"]`
     pub(super) path: Vec<String>,
+    /// The name that a `use` gives to it in this module, from where others may
+    /// import it.
+    pub(super) name: Option<String>,
 }
 
-/// The module that a file of `src/` is: `src/server/journal/sqlite.rs` →
-/// `journal`, `sqlite`. None for other files. The crate root re-exports the
-/// rooms of `src/server`, which is a folder for the sake of one `cfg`.
-pub(super) fn module_of(path: &str) -> Option<Vec<String>> {
-    let path = path.strip_prefix("src/")?.strip_suffix(".rs")?;
-    let path = path.strip_prefix("server/").unwrap_or(path);
-    let mut module: Vec<String> = path.split('/').map(str::to_owned).collect();
-    let is_root = module.len() == 1 && module[0] == "lib";
-    if is_root || module.last().is_some_and(|last| last == "mod") {
-        module.pop();
-    }
-    Some(module)
-}
-
-/// What code outside of tests names, in a file that is `module`.
+/// The imports of code outside of tests, in a file that is `module`.
 pub(super) fn imports(module: &[String], tokens: &[Token]) -> Vec<Import> {
-    let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
-    let mut imports = Vec::new();
-    // The module that we are in, and the number of open braces at which it ends.
-    let (mut here, mut ends, mut depth) = (module.to_vec(), Vec::new(), 0_usize);
-    for (at, token) in tokens.iter().enumerate() {
-        match token.text {
-            "mod" if text(at + 2) == "{" => {
-                here.push(text(at + 1).to_owned());
+    let mut reader =
+        Reader { tokens, here: module.to_vec(), children: children(tokens), imports: Vec::new() };
+    // The number of open braces at which each inline module ends.
+    let (mut ends, mut depth, mut at) = (Vec::new(), 0_usize, 0);
+    while at < tokens.len() {
+        let mut next = at + 1;
+        match reader.text(at) {
+            "mod" if reader.text(at + 2) == "{" => {
+                reader.here.push(reader.text(at + 1).to_owned());
                 ends.push(depth);
             }
             "{" => depth += 1,
@@ -41,85 +34,138 @@ pub(super) fn imports(module: &[String], tokens: &[Token]) -> Vec<Import> {
                 depth = depth.saturating_sub(1);
                 if ends.last() == Some(&depth) {
                     ends.pop();
-                    here.pop();
+                    reader.here.pop();
                 }
             }
-            "crate" | "super" | "self"
-                if !token.test && text(at + 1) == "::" && (at == 0 || text(at - 1) != "::") =>
-            {
-                let base = match token.text {
-                    "crate" => Vec::new(),
-                    "self" => here.clone(),
-                    _ => parent(&here),
-                };
-                let mut paths = Vec::new();
-                tree(tokens, at + 2, base, &mut paths);
-                imports.extend(paths.into_iter().map(|path| Import { line: token.line, path }));
+            "use" => next = reader.used(at + 1),
+            "crate" | "super" | "self" if reader.text(at + 1) == "::" && !reader.is_after_path(at) => {
+                next = reader.path(at, false);
             }
             _ => {}
         }
+        at = next;
     }
-    for import in &mut imports {
-        // Visibility (`pub(in …)`) cannot go through the re-export.
-        if import.path.first().is_some_and(|first| first == "server") {
-            import.path.remove(0);
+    reader.imports
+}
+
+/// The modules that a file declares.
+fn children(tokens: &[Token]) -> HashSet<String> {
+    let declared = tokens.windows(3).filter(|window| window[0].text == "mod");
+    let is_module = |window: &&[Token]| matches!(window[2].text.as_str(), ";" | "{");
+    declared.filter(is_module).map(|window| window[1].text.clone()).collect()
+}
+
+struct Reader<'t> {
+    tokens: &'t [Token],
+    /// The module that the reader is in.
+    here: Vec<String>,
+    children: HashSet<String>,
+    imports: Vec<Import>,
+}
+
+impl Reader<'_> {
+    fn text(&self, at: usize) -> &str {
+        self.tokens.get(at).map_or("", |token| token.text.as_str())
+    }
+
+    fn is_after_path(&self, at: usize) -> bool {
+        at > 0 && self.text(at - 1) == "::"
+    }
+
+    /// Reads what follows `use`; returns where it ends.
+    fn used(&mut self, at: usize) -> usize {
+        if self.text(at) != "{" {
+            return self.path(at, true);
+        }
+        let mut at = at + 1;
+        while !matches!(self.text(at), "}" | "") {
+            at = self.path(at, true);
+            at += usize::from(self.text(at) == ",");
+        }
+        at + 1
+    }
+
+    /// Reads a path of ours, or skips one of another crate; returns where it
+    /// ends.
+    fn path(&mut self, at: usize, is_use: bool) -> usize {
+        let (base, from) = match self.text(at) {
+            // The folder `server` is no room of its own: see `Module::of_file`.
+            "crate" if self.text(at + 2) == "server" => (Vec::new(), at + 4),
+            "crate" => (Vec::new(), at + 2),
+            "self" => (self.here.clone(), at + 2),
+            "super" => (parent(&self.here), at + 2),
+            child if self.children.contains(child) => (self.here.clone(), at),
+            _ => return self.skip(at),
+        };
+        self.tree(from, base, is_use)
+    }
+
+    /// Where a path of another crate ends.
+    fn skip(&self, mut at: usize) -> usize {
+        let mut depth = 0_usize;
+        loop {
+            match self.text(at) {
+                "" => return at,
+                ";" | "," | "}" if depth == 0 => return at,
+                "{" => depth += 1,
+                "}" => depth -= 1,
+                _ => {}
+            }
+            at += 1;
         }
     }
-    imports
+
+    /// Reads what follows a `::`: a name, a path, `*` or `{…}`. Returns where it
+    /// ends.
+    fn tree(&mut self, at: usize, mut prefix: Vec<String>, is_use: bool) -> usize {
+        if self.text(at) == "{" {
+            let mut at = at + 1;
+            while !matches!(self.text(at), "}" | "") {
+                at = self.tree(at, prefix.clone(), is_use);
+                at += usize::from(self.text(at) == ",");
+            }
+            return at + 1;
+        }
+        match self.text(at) {
+            "super" => _ = prefix.pop(),
+            "self" => {}
+            name => prefix.push(name.to_owned()),
+        }
+        if self.text(at + 1) == "::" && self.text(at + 2) != "<" {
+            return self.tree(at + 2, prefix, is_use);
+        }
+        let is_renamed = is_use && self.text(at + 1) == "as";
+        let renamed = if is_renamed { Some(self.text(at + 2).to_owned()) } else { prefix.last().cloned() };
+        let name = renamed.filter(|_| is_use);
+        let token = &self.tokens[at];
+        if !token.test {
+            self.imports.push(Import { line: token.line, path: prefix, name });
+        }
+        at + if is_renamed { 3 } else { 1 }
+    }
 }
 
 fn parent(module: &[String]) -> Vec<String> {
     module.split_last().map(|(_, parent)| parent.to_vec()).unwrap_or_default()
 }
 
-/// Reads what follows a `::`: a name, a path, `*` or `{…}`. Returns where it
-/// ends.
-fn tree(tokens: &[Token], at: usize, mut prefix: Vec<String>, out: &mut Vec<Vec<String>>) -> usize {
-    let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
-    match text(at) {
-        "{" => {
-            let mut at = at + 1;
-            while at < tokens.len() && text(at) != "}" {
-                at = tree(tokens, at, prefix.clone(), out);
-                // `as` and its name.
-                while at < tokens.len() && !matches!(text(at), "," | "}") {
-                    at += 1;
-                }
-                if text(at) == "," {
-                    at += 1;
-                }
-            }
-            at + 1
-        }
-        name => {
-            match name {
-                "super" => _ = prefix.pop(),
-                "self" => {}
-                // The `r#` of a raw identifier.
-                "r#" => return tree(tokens, at + 1, prefix, out),
-                name => prefix.push(name.to_owned()),
-            }
-            let goes_on = text(at + 1) == "::" && text(at + 2) != "<";
-            if goes_on {
-                return tree(tokens, at + 2, prefix, out);
-            }
-            out.push(prefix);
-            at + 1
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{super::tokens::tokens, *};
+    use super::{
+        super::{modules::Module, tokens::tokens},
+        *,
+    };
+
+    fn found(file: &str, text: &str) -> Vec<Import> {
+        imports(&Module::of_file(file).unwrap().path, &tokens(file, text).unwrap())
+    }
 
     fn paths(file: &str, text: &str) -> Vec<String> {
-        let module = module_of(file).unwrap();
-        imports(&module, &tokens(file, text)).into_iter().map(|import| import.path.join("::")).collect()
+        found(file, text).into_iter().map(|import| import.path.join("::")).collect()
     }
 
     #[test]
-    fn a_path_is_found_in_whatever_way_it_is_written() {
+    fn paths_are_found_however_they_are_written() {
         for (text, expected) in [
             ("use crate::ids::RunId;", vec!["ids::RunId"]),
             (
@@ -136,9 +182,12 @@ mod tests {
             ("use super::super::app::Server;", vec!["app::Server"]),
             ("mod inner { use super::super::super::app; } use super::other;", vec!["app", "journal::other"]),
             ("use self::x::y;", vec!["journal::sqlite::x::y"]),
+            ("mod x; pub use x::y; use z::w;", vec!["journal::sqlite::x::y"]),
+            ("use {std::{fmt, io}, crate::api};", vec!["api"]),
             ("use crate::{\n    api,\n};", vec!["api"]),
-            ("#[cfg(test)] mod tests { use crate::server; }", vec![]),
-            ("/// [`crate::server`]\nfn f() { \"crate::server\"; self.x() }", vec![]),
+            ("pub(in crate::server::journal::sqlite) fn f() {}", vec!["journal::sqlite"]),
+            ("#[cfg(test)] mod tests { use crate::app; }", vec![]),
+            ("/// [`crate::app`]\nfn f() { \"crate::app\"; self.x() }", vec![]),
         ] {
             assert_eq!(paths("src/server/journal/sqlite.rs", text), expected, "{text}");
         }
@@ -146,16 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn files_are_modules() {
-        for (file, module) in [
-            ("src/lib.rs", ""),
-            ("src/types/ids.rs", "types::ids"),
-            ("src/server/journal/mod.rs", "journal"),
-            ("src/server/mod.rs", ""),
-            ("src/server/journal/sqlite.rs", "journal::sqlite"),
-        ] {
-            assert_eq!(module_of(file).unwrap().join("::"), module);
-        }
-        assert_eq!(module_of("tests/integration/main.rs"), None);
+    fn uses_name_what_they_import() {
+        let found =
+            found("src/server/api/mod.rs", "use crate::{time, ids::RunId as Id}; fn f(x: crate::X) {}");
+        let names: Vec<_> = found.iter().map(|import| import.name.as_deref()).collect();
+        assert_eq!(names, [Some("time"), Some("Id"), None]);
     }
 }

@@ -1,25 +1,23 @@
-//! Holds the files of `src/` against the tables of [`super::rules`].
+//! Checks the files of `src/` against the tables of [`super::rules`].
 
 use super::{
-    Report, Source,
-    imports::{imports, module_of},
+    Report,
+    imports::Import,
+    modules::Module,
     rules::{
         CHANGE_SET, CHANGE_SET_MAKERS, CHANGE_SET_TESTERS, COMMITTERS, EVERYTHING, LAYERS, Layer, Place,
-        WORDS,
+        TABLE, WORDS,
     },
     tokens::Token,
 };
 
-const TABLE: &str = "xtask/src/tidy/rules.rs";
-
-pub(super) fn check(source: &Source, tokens: &[Token], report: &mut Report<'_>) {
-    let Some(module) = module_of(&source.path) else { return };
+pub(super) fn check(module: &Module, imports: &[Import], tokens: &[Token], report: &mut Report<'_>) {
     // The root only lists modules, and the program may use all of the library.
-    let Some(top) = module.first().filter(|top| *top != "main") else { return };
-    let name = module.join("::");
+    let Some(top) = module.path.first().filter(|top| *top != "main") else { return };
+    let name = module.name();
     match row_of(&name) {
-        Some(layer) => check_imports(layer, &module, tokens, report),
-        None => report.error(0, format!("module `{top}` has no row: say in {TABLE} what it may import")),
+        Some(layer) => check_imports(layer, imports, report),
+        None => report.error(0, format!("module `{top}` has no row: state in {TABLE} what it may import")),
     }
     check_words(&name, tokens, report);
     check_change_sets(&name, tokens, report);
@@ -41,9 +39,9 @@ fn is_in_any(name: &str, scopes: &[&str]) -> bool {
     scopes.iter().any(|scope| is_in(name, scope))
 }
 
-fn check_imports(layer: &Layer, module: &[String], tokens: &[Token], report: &mut Report<'_>) {
+fn check_imports(layer: &Layer, imports: &[Import], report: &mut Report<'_>) {
     let Layer { module: own, may } = layer;
-    for import in imports(module, tokens) {
+    for import in imports {
         // Exported macros stand at the root, wherever they were written.
         let [first, rest @ ..] = import.path.as_slice() else { continue };
         if rest.is_empty() && row_of(first).is_none() {
@@ -57,8 +55,8 @@ fn check_imports(layer: &Layer, module: &[String], tokens: &[Token], report: &mu
         report.error(
             import.line,
             format!(
-                "`{own}` may not import `crate::{path}`, only: {may}. Move what both need further down, or have \
-                 it passed in behind a trait of `{own}` (the table: {TABLE})"
+                "`{own}` may not import `crate::{path}`, only: {may}. Move what both need further down, or \
+                 pass it in behind a trait of `{own}` (the table: {TABLE})"
             ),
         );
     }
@@ -80,10 +78,10 @@ fn check_words(name: &str, tokens: &[Token], report: &mut Report<'_>) {
     }
 }
 
-/// `x::rand`, `x.rand`: but `::rand` is the crate, and `.await` is the word
-/// itself.
+/// Whether the word is a name of something else: `x::rand`, `x.rand`. But
+/// `::rand` is the crate, and `.await` is the word itself.
 fn is_name_of_something_else(tokens: &[Token], at: usize) -> bool {
-    let before = |steps| at.checked_sub(steps).map_or("", |at: usize| tokens[at].text);
+    let before = |steps| at.checked_sub(steps).map_or("", |at: usize| tokens[at].text.as_str());
     let is_path =
         |text: &str| text != "use" && text.starts_with(|c: char| c.is_alphanumeric() || "_>".contains(c));
     match before(1) {
@@ -93,11 +91,12 @@ fn is_name_of_something_else(tokens: &[Token], at: usize) -> bool {
     }
 }
 
-/// A literal (`ChangeSet { … }`) or a constructor (`ChangeSet::new`). Taking one
-/// to pieces with `let` is for everyone.
+/// Finds literals (`ChangeSet { … }`) and constructors (`ChangeSet::new`). Any
+/// module may destructure one with `let`.
 fn check_change_sets(name: &str, tokens: &[Token], report: &mut Report<'_>) {
     for (at, token) in tokens.iter().enumerate().filter(|(_, token)| token.text == CHANGE_SET) {
-        let text = |at: Option<usize>| at.and_then(|at| tokens.get(at)).map_or("", |token| token.text);
+        let text =
+            |at: Option<usize>| at.and_then(|at| tokens.get(at)).map_or("", |token| token.text.as_str());
         // Declarations, patterns, and the result of a function before its body.
         let is_other = matches!(text(at.checked_sub(1)), "struct" | "impl" | "for" | "let" | ">");
         let is_made = matches!(text(Some(at + 1)), "{" | "::") && !is_other;
@@ -106,8 +105,8 @@ fn check_change_sets(name: &str, tokens: &[Token], report: &mut Report<'_>) {
             report.error(
                 token.line,
                 format!(
-                    "`{name}` makes a {CHANGE_SET}: only `engine` does, because what is decided is decided there. \
-                     Have the engine decide it (to take one to pieces, use `let`)"
+                    "`{name}` makes a {CHANGE_SET}: only `engine` does, because decisions are made there. \
+                     Have the engine decide it (to destructure one, use `let`)"
                 ),
             );
         }
@@ -117,7 +116,7 @@ fn check_change_sets(name: &str, tokens: &[Token], report: &mut Report<'_>) {
 fn check_commits(name: &str, tokens: &[Token], report: &mut Report<'_>) {
     let code: Vec<&Token> = tokens.iter().filter(|token| !token.test).collect();
     for window in code.windows(3) {
-        let is_commit = window.iter().map(|token| token.text).eq([".", "commit", "("]);
+        let is_commit = window.iter().map(|token| token.text.as_str()).eq([".", "commit", "("]);
         if is_commit && !is_in_any(name, &COMMITTERS) {
             report.error(
                 window[1].line,

@@ -1,6 +1,6 @@
 //! Documents that name tests as proof: between the marks `<!-- proofs -->` and
 //! `<!-- end of proofs -->`, each link `[name](file)` is to a word of a file of
-//! ours. A test that was renamed or taken out proves nothing.
+//! ours. A link to a test that was renamed or removed proves nothing.
 
 use super::{Report, Source, text::has_word};
 
@@ -17,10 +17,8 @@ pub(super) fn check(source: &Source, sources: &[Source], report: &mut Report<'_>
                 for (name, path) in links(row) {
                     let file = sources.iter().find(|source| source.path == path);
                     if !file.is_some_and(|file| file.text.lines().any(|line| has_word(line, name))) {
-                        report.error(
-                            index + 1,
-                            format!("`{name}` is not in {path}: name a test that is there"),
-                        );
+                        report
+                            .error(index + 1, format!("`{name}` is not in {path}: name a test that exists"));
                     }
                 }
             }
@@ -29,7 +27,7 @@ pub(super) fn check(source: &Source, sources: &[Source], report: &mut Report<'_>
     }
 }
 
-/// The links in a line of Markdown: what is shown, and where they go.
+/// The links in a line of Markdown: text and target.
 fn links(line: &str) -> impl Iterator<Item = (&str, &str)> {
     line.split('[').skip(1).filter_map(|rest| {
         let (name, rest) = rest.split_once("](")?;
