@@ -21,121 +21,9 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-
 use xtask_support::{process, venv::Venv};
 
-/// A process of the stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    Sts,
-    Model,
-    RunStore,
-    EventStream,
-    ArtifactStore,
-    NodeRegistry,
-    Pdp,
-    AtomicExecutor,
-    CompositeExecutor,
-    Selection,
-    Coordinator,
-    Gateway,
-}
-
-impl Part {
-    pub const ALL: [Self; 12] = [
-        Self::Sts,
-        Self::Model,
-        Self::RunStore,
-        Self::EventStream,
-        Self::ArtifactStore,
-        Self::NodeRegistry,
-        Self::Pdp,
-        Self::AtomicExecutor,
-        Self::CompositeExecutor,
-        Self::Selection,
-        Self::Coordinator,
-        Self::Gateway,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sts => "sts",
-            Self::Model => "model",
-            Self::RunStore => "run-store",
-            Self::EventStream => "event-stream",
-            Self::ArtifactStore => "artifact-store",
-            Self::NodeRegistry => "node-registry",
-            Self::Pdp => "pdp",
-            Self::AtomicExecutor => "atomic-executor",
-            Self::CompositeExecutor => "composite-executor",
-            Self::Selection => "selection",
-            Self::Coordinator => "coordinator",
-            Self::Gateway => "gateway",
-        }
-    }
-
-    /// Whom tokens for it are for: what its callers ask for by default.
-    pub fn audience(self) -> &'static str {
-        match self {
-            Self::Sts => "arp-sts",
-            Self::Model => "arp-model",
-            Self::RunStore => "arp-jarvis-runstore",
-            Self::EventStream => "arp-jarvis-eventstream",
-            Self::ArtifactStore => "arp-jarvis-artifactstore",
-            Self::NodeRegistry => "arp-jarvis-noderegistry",
-            Self::Pdp => "arp-jarvis-pdp",
-            Self::AtomicExecutor => "arp-jarvis-atomicexecutor",
-            Self::CompositeExecutor => "arp-jarvis-compositeexecutor",
-            Self::Selection => "arp-jarvis-selection",
-            Self::Coordinator => "arp-run-coordinator",
-            Self::Gateway => "arp-run-gateway",
-        }
-    }
-
-    /// When it is started. With tokens required, services read the STS's keys at
-    /// their start; and a coordinator says that what it calls is not there.
-    pub(super) fn turn(self) -> Turn {
-        match self {
-            Self::Sts => Turn::First,
-            Self::Coordinator => Turn::Last,
-            Self::Model
-            | Self::RunStore
-            | Self::EventStream
-            | Self::ArtifactStore
-            | Self::NodeRegistry
-            | Self::Pdp
-            | Self::AtomicExecutor
-            | Self::CompositeExecutor
-            | Self::Selection
-            | Self::Gateway => Turn::Then,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    First,
-    Then,
-    Last,
-}
-
-/// Whether callers have to say who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Profile {
-    /// Nobody asks for tokens.
-    DevInsecure,
-    /// Every service demands a token of the STS, for its own audience.
-    Jwt,
-}
-
-impl Profile {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::DevInsecure => "dev-insecure",
-            Self::Jwt => "jwt",
-        }
-    }
-}
+use crate::part::{Part, Profile, Var};
 
 /// What runs in the coordinator's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,16 +34,13 @@ pub enum Coordinator {
     Python,
 }
 
-/// A variable of the environment.
-pub type Var = (String, String);
-
 #[derive(Clone, Debug)]
 pub struct Blueprint {
     pub profile: Profile,
     pub coordinator: Coordinator,
     /// Of data and logs.
     pub folder: PathBuf,
-    venv: Venv,
+    pub(crate) venv: Venv,
     /// Of the stores, if they are of another version.
     stores: Option<Venv>,
     /// Of all parts.
@@ -163,7 +48,7 @@ pub struct Blueprint {
     /// Where others find a part, if not where it listens.
     detours: BTreeMap<Part, String>,
     /// What else its environment says.
-    further: BTreeMap<Part, Vec<Var>>,
+    pub(crate) further: BTreeMap<Part, Vec<Var>>,
     /// What is started; the rest is somebody else's.
     own: Vec<Part>,
 }
@@ -262,135 +147,6 @@ impl Blueprint {
         command
     }
 
-    /// What the `arp-jarvis` command line has to know.
-    pub fn client_variables(&self) -> Vec<Var> {
-        let mut vars = vec![
-            ("ARP_JARVIS_STACK_ROOT", self.folder.display().to_string()),
-            ("ARP_JARVIS_GATEWAY_URL", self.url(Part::Gateway)),
-            ("ARP_JARVIS_COORDINATOR_URL", self.url(Part::Coordinator)),
-        ];
-        vars.extend(match self.profile {
-            Profile::DevInsecure => vec![("ARP_AUTH_PROFILE", "dev-insecure".into())],
-            Profile::Jwt => {
-                vec![("ARP_AUTH_PROFILE", "enterprise".into()), ("ARP_AUTH_ISSUER", self.url(Part::Sts))]
-            }
-        });
-        owned(vars)
-    }
-
-    /// The environment of a part.
-    fn variables(&self, part: Part) -> Vec<Var> {
-        let url = |part: Part| self.url(part);
-        let database = |file: &str| format!("sqlite:///{}", self.folder.join(file).display());
-        let vars: Vec<(&str, String)> = match part {
-            Part::Sts | Part::Model => vec![("PYTHONDONTWRITEBYTECODE", "1".into())],
-            Part::RunStore => vec![("JARVIS_RUN_STORE_DB_URL", database("run-store.sqlite"))],
-            Part::EventStream => vec![("JARVIS_EVENT_STORE_DB_URL", database("event-stream.sqlite"))],
-            Part::ArtifactStore => {
-                vec![("JARVIS_ARTIFACT_DIR", self.folder.join("artifacts").display().to_string())]
-            }
-            Part::NodeRegistry => vec![
-                ("JARVIS_NODE_REGISTRY_DB_URL", database("node-registry.sqlite")),
-                ("JARVIS_NODE_REGISTRY_SEED", "true".into()),
-            ],
-            Part::Pdp => vec![
-                ("JARVIS_POLICY_PATH", self.venv.script(POLICY).display().to_string()),
-                ("JARVIS_NODE_REGISTRY_URL", url(Part::NodeRegistry)),
-                ("JARVIS_NODE_REGISTRY_AUDIENCE", Part::NodeRegistry.audience().into()),
-            ],
-            Part::AtomicExecutor => vec![],
-            Part::CompositeExecutor => {
-                let mut vars = vec![
-                    ("JARVIS_SELECTION_URL", url(Part::Selection)),
-                    ("JARVIS_SELECTION_AUDIENCE", Part::Selection.audience().into()),
-                    ("JARVIS_NODE_REGISTRY_URL", url(Part::NodeRegistry)),
-                    ("JARVIS_NODE_REGISTRY_AUDIENCE", Part::NodeRegistry.audience().into()),
-                    ("JARVIS_COMPOSITE_MAX_STEPS", "8".into()),
-                    ("JARVIS_COMPOSITE_MAX_DEPTH", "3".into()),
-                    // Its default of a second is most of a short run.
-                    ("JARVIS_COMPOSITE_POLL_INTERVAL_SEC", "0.05".into()),
-                ];
-                vars.extend(self.model());
-                vars
-            }
-            Part::Selection => {
-                let mut vars = vec![("JARVIS_NODE_REGISTRY_URL", url(Part::NodeRegistry))];
-                vars.extend(self.model());
-                vars
-            }
-            Part::Coordinator => self.coordinator_variables(),
-            Part::Gateway => vec![
-                ("JARVIS_RUN_COORDINATOR_URL", url(Part::Coordinator)),
-                ("JARVIS_RUN_COORDINATOR_AUDIENCE", Part::Coordinator.audience().into()),
-            ],
-        };
-        let mut all = owned(vars);
-        all.extend(owned(self.auth(part)));
-        all.extend(owned(vec![("PYTHONUNBUFFERED", "1".into())]));
-        all.extend(self.further.get(&part).cloned().unwrap_or_default());
-        all
-    }
-
-    /// The same for ours and for the Python one, but for what only ours has.
-    fn coordinator_variables(&self) -> Vec<(&'static str, String)> {
-        let mut vars: Vec<_> = [
-            ("JARVIS_RUN_STORE_URL", Part::RunStore),
-            ("JARVIS_EVENT_STREAM_URL", Part::EventStream),
-            ("JARVIS_ARTIFACT_STORE_URL", Part::ArtifactStore),
-            ("JARVIS_ATOMIC_EXECUTOR_URL", Part::AtomicExecutor),
-            ("JARVIS_COMPOSITE_EXECUTOR_URL", Part::CompositeExecutor),
-            ("JARVIS_NODE_REGISTRY_URL", Part::NodeRegistry),
-            ("JARVIS_PDP_URL", Part::Pdp),
-            ("JARVIS_SELECTION_URL", Part::Selection),
-            ("JARVIS_RUN_COORDINATOR_PUBLIC_URL", Part::Coordinator),
-        ]
-        .into_iter()
-        .map(|(name, part)| (name, self.url(part)))
-        .collect();
-        match self.coordinator {
-            Coordinator::Ours(_) => {
-                let journal = self.folder.join("journal.db").display().to_string();
-                vars.push(("JARVIS_RUN_COORDINATOR_JOURNAL", journal));
-                vars.push(("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "json".into()));
-            }
-            Coordinator::Python => {}
-        }
-        vars
-    }
-
-    fn model(&self) -> [(&'static str, String); 5] {
-        [
-            ("ARP_LLM_PROFILE", "openai".into()),
-            ("ARP_LLM_BASE_URL", self.url(Part::Model)),
-            ("ARP_LLM_CHAT_MODEL", "scripted".into()),
-            ("ARP_LLM_API_KEY", "none".into()),
-            ("ARP_LLM_MAX_RETRIES", "0".into()),
-        ]
-    }
-
-    /// Whom a part lets in, and how it shows who it is.
-    fn auth(&self, part: Part) -> Vec<(&'static str, String)> {
-        let client = client_of(part);
-        let secret = secret_of(&client);
-        let mut vars = vec![("ARP_AUTH_CLIENT_ID", client), ("ARP_AUTH_CLIENT_SECRET", secret)];
-        match self.profile {
-            Profile::DevInsecure => vars.extend([
-                ("ARP_AUTH_PROFILE", "dev-insecure".into()),
-                ("ARP_AUTH_TOKEN_ENDPOINT", self.token_endpoint()),
-            ]),
-            Profile::Jwt => vars.extend([
-                ("ARP_AUTH_PROFILE", "enterprise".into()),
-                ("ARP_AUTH_ISSUER", self.url(Part::Sts)),
-                ("ARP_AUTH_AUDIENCE", part.audience().into()),
-            ]),
-        }
-        if (self.profile, part) == (Profile::Jwt, Part::NodeRegistry) {
-            // Selection 0.3.8 sends it no token. Those of others are verified.
-            vars.push(("ARP_AUTH_MODE", "optional".into()));
-        }
-        vars
-    }
-
     fn program(&self, part: Part) -> PathBuf {
         let store = |name: &str| self.stores.as_ref().unwrap_or(&self.venv).program(name);
         let name = match part {
@@ -423,20 +179,6 @@ impl Blueprint {
     }
 }
 
-/// Who a part is to the STS.
-pub(super) fn client_of(part: Part) -> String {
-    format!("jarvis-{}", part.name())
-}
-
-/// What the STS knows a client by.
-pub(super) fn secret_of(client: &str) -> String {
-    format!("{client}-secret")
-}
-
-/// What the PDP allows: everything, but for what goes out to the network, and
-/// suspended tenants.
-const POLICY: &str = "policy.json";
-
 fn script(part: Part) -> Option<&'static str> {
     match part {
         Part::Sts => Some("sts.py"),
@@ -452,10 +194,6 @@ fn script(part: Part) -> Option<&'static str> {
         | Part::Coordinator
         | Part::Gateway => None,
     }
-}
-
-fn owned(vars: Vec<(&str, String)>) -> Vec<Var> {
-    vars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// A port that nobody listens on. Not one of those that systems give to

@@ -11,14 +11,17 @@
 //! ```
 
 mod blueprint;
+mod environment;
 mod measure;
+mod part;
 mod running;
 
 use std::{path::PathBuf, sync::mpsc, time::Duration};
 
 use anyhow::{Context, Result};
 
-pub use blueprint::{Blueprint, Coordinator, Part, Profile, Var};
+pub use blueprint::{Blueprint, Coordinator};
+pub use part::{Part, Profile, Var};
 pub use running::Stack;
 use xtask_support::{venv, workspace};
 

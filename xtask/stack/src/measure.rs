@@ -20,8 +20,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use xtask_support::process::PATIENCE;
 
-use super::{
-    blueprint::{Blueprint, Coordinator, Part, client_of, secret_of},
+use crate::{
+    blueprint::{Blueprint, Coordinator},
+    part::{Part, client_of, secret_of},
     running::Stack,
 };
 

@@ -12,7 +12,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use xtask_support::process::{Log, Process};
 
-use crate::blueprint::{self, Blueprint, Part, Profile, Turn};
+use crate::{
+    blueprint::{self, Blueprint},
+    part::{Part, Profile, Turn, secret_of},
+};
 
 pub struct Stack {
     pub blueprint: Blueprint,
@@ -80,7 +83,7 @@ impl Stack {
             Profile::DevInsecure => return Ok(None),
             Profile::Jwt => {}
         }
-        let secret = blueprint::secret_of(client);
+        let secret = secret_of(client);
         let form = [
             ("grant_type", "client_credentials"),
             ("client_id", client),

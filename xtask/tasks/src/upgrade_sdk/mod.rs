@@ -17,6 +17,7 @@ mod changes;
 mod rebuild;
 mod rewrite;
 mod text;
+mod yaml;
 
 use std::{
     fs,
