@@ -1,5 +1,5 @@
-//! The conformance suite finds fault with whoever deserves it: these
-//! coordinators are none.
+//! The conformance suite fails servers that are no coordinators: these give the same
+//! answer to every request.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,17 +9,17 @@ use serde_json::json;
 
 const ANYWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
-/// Somebody who answers the same to everything.
-struct Parrot(Server);
+/// A server that answers the same to everything.
+struct FixedAnswers(Server);
 
-impl Parrot {
+impl FixedAnswers {
     fn new(status: u16, content_type: &'static str, body: &str) -> Self {
         let reply = Reply { content_type, ..Reply::json(status, body) };
         Self(Server::start(ANYWHERE.into(), move |_| reply.clone()).expect("it listens"))
     }
 
-    /// What becomes of all checks, none of which is skipped.
-    fn looked_at(&self) -> Vec<Outcome> {
+    /// The outcomes of all checks, none of which is skipped.
+    fn outcomes(&self) -> Vec<Outcome> {
         let setup = Setup {
             url: self.0.url(),
             token: Some("e30.e30.e30".into()),
@@ -41,7 +41,7 @@ fn passed(outcomes: &[Outcome]) -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn who_talks_nonsense_passes_nothing() {
+fn nonsense_answers_pass_nothing() {
     for (status, content_type, body) in [
         (200, "application/json", "{}"),
         (204, "application/json", ""),
@@ -49,17 +49,17 @@ fn who_talks_nonsense_passes_nothing() {
         (500, "text/plain", "Internal Server Error"),
         (400, "application/json", "{\"error\": {\"code\": \"bad_request\", \"message\": \"no\"}}"),
     ] {
-        let outcomes = Parrot::new(status, content_type, body).looked_at();
+        let outcomes = FixedAnswers::new(status, content_type, body).outcomes();
         assert_eq!(passed(&outcomes), BTreeSet::new(), "{status} {body}");
         let failed = outcomes.iter().filter(|outcome| outcome.failed()).count();
         assert_eq!(failed, outcomes.len(), "nothing is skipped");
     }
 }
 
-/// One who refuses everything in the right words is right about what has to be
-/// refused, and one who agrees to everything about what must be let in.
+/// A server that refuses everything with a valid envelope passes the checks of
+/// refusals, and one that accepts everything those of acceptance.
 #[test]
-fn who_always_says_the_same_passes_little() {
+fn constant_answers_pass_little() {
     let no = json!({"error": {"code": "invalid_request", "message": "Request validation failed"}});
     let yes = json!({"run_id": "r", "root_node_run_id": "n", "node_run_id": "n", "state": "succeeded",
         "status": "ok", "time": "2026-01-01T00:00:00Z", "started_at": "2026-01-01T00:00:00Z",
@@ -67,11 +67,11 @@ fn who_always_says_the_same_passes_little() {
         "service_version": "1", "supported_api_versions": ["v1"], "node_runs": [{"node_run_id": "n"}]});
     let mut text = String::new();
     for (status, body) in [(400, no), (200, yes)] {
-        let outcomes = Parrot::new(status, "application/json", &body.to_string()).looked_at();
+        let outcomes = FixedAnswers::new(status, "application/json", &body.to_string()).outcomes();
         text += &format!("{status}\n");
         for id in passed(&outcomes) {
             text += &format!("  {id}\n");
         }
     }
-    expectorate::assert_contents("tests/output/conformance-parrots.txt", &text);
+    expectorate::assert_contents("tests/output/fixed-answers.txt", &text);
 }
