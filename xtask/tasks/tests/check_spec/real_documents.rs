@@ -1,5 +1,5 @@
-//! On the real documents of everybody: ours, the pinned SDK's, the installed
-//! services'. They agree; and a change to any of them is found.
+//! On the real documents: ours, the pinned SDK's, the installed services'. They agree,
+//! and a change to any of them is found.
 
 use std::{fs, path::Path};
 
@@ -20,7 +20,7 @@ fn all(documents: &Path) -> Vec<Pair> {
 }
 
 #[test]
-fn a_change_to_any_document_of_ours_is_found() {
+fn changes_to_our_documents_are_found() {
     const SCHEMA: &str = "/components/schemas";
     let mutations: [(&str, &str, Mutate, &str); 9] = [
         (
