@@ -24,12 +24,12 @@ mod connections;
 mod crowd;
 mod door;
 mod errors;
-#[cfg(test)]
-mod fuzz;
 mod health;
 mod nodelay;
 pub mod openapi;
 mod path;
+#[cfg(test)]
+mod proptests;
 mod shape;
 mod sockets;
 mod stream;
