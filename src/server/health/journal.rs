@@ -1,11 +1,11 @@
-//! What commits and reads have said about the journal, for health.
+//! The check `journal`: the outcome of the last commits and reads.
 //!
-//! | | health | until |
+//! | event | status | until |
 //! |---|---|---|
-//! | a commit failed, or did not fit | `down` | a commit succeeds (a failed one is tried from time to time) |
-//! | a read failed | `down` | a read succeeds (tried from time to time) |
-//! | no room for new work | `degraded` | there is room |
-//! | a record is damaged | `degraded` | it has not been met for a minute |
+//! | a commit failed, or the journal is full | `down` | a commit succeeds (after a failure the sweep probes) |
+//! | a read failed | `down` | a read succeeds (the sweep probes) |
+//! | only the reserve for running work is left | `degraded` | there is room |
+//! | a record is damaged | `degraded` | it has not been read for a minute |
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -18,92 +18,95 @@ use crate::{
     types::{HealthCheck, HealthStatus, NodeRunId},
 };
 
-/// How long health speaks of a damaged record. Everything else works, and what
-/// has to be decided about that record is parked, which health counts.
+/// How long a damaged record is reported. Everything else works, and the
+/// record's wake-ups are parked, which `work` counts.
 const REMEMBER: Duration = Duration::from_secs(60);
 
-/// Why nothing was written.
+/// Why a commit wrote nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unwritten {
+pub(crate) enum WriteFailure {
     Full,
     Failed,
 }
 
-/// What the last commits and reads said.
+/// The outcome of the last commits and reads.
 #[derive(Default)]
-pub struct StoreHealth {
-    said: Mutex<Said>,
+pub struct JournalStatus {
+    last: Mutex<Last>,
 }
 
 #[derive(Default)]
-struct Said {
-    unwritten: Option<(Unwritten, Timestamp)>,
+struct Last {
+    unwritten: Option<(WriteFailure, Timestamp)>,
     unread: Option<Timestamp>,
     damaged: Option<Timestamp>,
-    /// Commits were reported as failed that may be durable all the same: who
-    /// follows their runs has not been told. The nodes that they end.
+    /// The nodes ended by commits that were reported as failed but may be
+    /// durable: followers of their runs have not been notified.
     in_doubt: Option<Vec<NodeRunId>>,
 }
 
-impl StoreHealth {
-    fn said(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+impl JournalStatus {
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn written(&self) {
-        self.said().unwritten = None;
+    pub(crate) fn written(&self) {
+        self.last().unwritten = None;
     }
 
-    /// Whether that is new.
-    pub(super) fn not_written(&self, why: Unwritten, now: Timestamp) -> bool {
-        self.said().unwritten.replace((why, now)).map(|(why, _)| why) != Some(why)
+    /// Returns whether the failure is of another kind than the last one.
+    pub(crate) fn not_written(&self, why: WriteFailure, now: Timestamp) -> bool {
+        self.last().unwritten.replace((why, now)).map(|(why, _)| why) != Some(why)
     }
 
-    pub(super) fn read(&self) {
-        self.said().unread = None;
+    pub(crate) fn read(&self) {
+        self.last().unread = None;
     }
 
-    pub(super) fn not_read(&self, now: Timestamp) {
-        self.said().unread = Some(now);
+    pub(crate) fn not_read(&self, now: Timestamp) {
+        self.last().unread = Some(now);
     }
 
-    pub(super) fn damaged(&self, now: Timestamp) {
-        self.said().damaged = Some(now);
+    pub(crate) fn damaged(&self, now: Timestamp) {
+        self.last().damaged = Some(now);
     }
 
-    /// A commit that ends these nodes may be durable, though it was reported as
-    /// failed.
-    pub(super) fn doubt(&self, ended: Vec<NodeRunId>) {
-        self.said().in_doubt.get_or_insert_default().extend(ended);
+    /// Records that a commit which ends these nodes may be durable although it
+    /// was reported as failed.
+    pub(crate) fn doubt(&self, ended: Vec<NodeRunId>) {
+        self.last().in_doubt.get_or_insert_default().extend(ended);
     }
 
-    /// If there were such commits, the nodes that they end: from now on that is
-    /// the caller's to clear up.
-    pub(super) fn take_doubt(&self) -> Option<Vec<NodeRunId>> {
-        self.said().in_doubt.take()
+    /// Takes the nodes ended by commits in doubt, if there were any; the caller
+    /// resolves the doubt.
+    pub(crate) fn take_doubt(&self) -> Option<Vec<NodeRunId>> {
+        self.last().in_doubt.take()
     }
 
-    /// Since when it could not be written, but not for lack of room.
-    pub(super) fn unwritable_since(&self) -> Option<Timestamp> {
-        self.said().unwritten.filter(|(why, _)| *why == Unwritten::Failed).map(|(_, since)| since)
+    /// The time since which writing has failed other than for lack of room.
+    pub(crate) fn unwritable_since(&self) -> Option<Timestamp> {
+        self.last().unwritten.filter(|(why, _)| *why == WriteFailure::Failed).map(|(_, since)| since)
     }
 
-    pub(super) fn unreadable_since(&self) -> Option<Timestamp> {
-        self.said().unread
+    /// The time since which reading has failed.
+    pub(crate) fn unreadable_since(&self) -> Option<Timestamp> {
+        self.last().unread
     }
 
-    pub(super) fn check(&self, room: Room, now: Timestamp) -> HealthCheck {
-        let said = self.said();
-        let damaged = said.damaged.is_some_and(|last| now.since(last) < REMEMBER);
-        let (status, message) = match (said.unwritten, said.unread, room) {
-            (Some((Unwritten::Full, _)), ..) => {
-                (HealthStatus::Down, Some("The journal is full: nothing can be accepted"))
+    pub(crate) fn check(&self, room: Room, now: Timestamp) -> HealthCheck {
+        let last = self.last();
+        let damaged = last.damaged.is_some_and(|at| now.since(at) < REMEMBER);
+        let (status, message) = match (last.unwritten, last.unread, room) {
+            (Some((WriteFailure::Full, _)), ..) => {
+                (HealthStatus::Down, Some("The journal is full: nothing can be written"))
             }
-            (Some((Unwritten::Failed, _)), ..) => (HealthStatus::Down, Some("The journal cannot be written")),
+            (Some((WriteFailure::Failed, _)), ..) => {
+                (HealthStatus::Down, Some("The journal cannot be written"))
+            }
             (None, Some(_), _) => (HealthStatus::Down, Some("The journal cannot be read")),
             (None, None, Room::Reserve) => (
                 HealthStatus::Degraded,
-                Some("The journal is full: nothing new is accepted, what is under way can end"),
+                Some("The journal is nearly full: new work is refused, running work can finish"),
             ),
             (None, None, Room::Enough) if damaged => {
                 (HealthStatus::Degraded, Some("The journal has a damaged record: see `journal check`"))
@@ -119,42 +122,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_is_said_and_each_ends_for_itself() {
-        let health = StoreHealth::default();
+    fn journal_check_reports_the_worst_condition() {
+        let status = JournalStatus::default();
         let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
-        let said = |room| {
-            let check = health.check(room, at(100));
+        let reported = |room| {
+            let check = status.check(room, at(100));
             (check.status, check.message.unwrap_or_default())
         };
-        assert_eq!(said(Room::Enough), (HealthStatus::Ok, String::new()));
-        health.damaged(at(50));
-        assert_eq!(said(Room::Enough).0, HealthStatus::Degraded);
-        assert!(said(Room::Reserve).1.contains("full"));
-        health.not_read(at(60));
-        assert_eq!(said(Room::Reserve), (HealthStatus::Down, "The journal cannot be read".into()));
+        assert_eq!(reported(Room::Enough), (HealthStatus::Ok, String::new()));
+        status.damaged(at(50));
+        assert_eq!(reported(Room::Enough).0, HealthStatus::Degraded);
+        assert!(reported(Room::Reserve).1.contains("full"));
+        status.not_read(at(60));
+        assert_eq!(reported(Room::Reserve), (HealthStatus::Down, "The journal cannot be read".into()));
         assert_eq!(
-            [Unwritten::Full, Unwritten::Full, Unwritten::Failed].map(|why| health.not_written(why, at(70))),
+            [WriteFailure::Full, WriteFailure::Full, WriteFailure::Failed]
+                .map(|why| status.not_written(why, at(70))),
             [true, false, true]
         );
-        assert_eq!(said(Room::Enough), (HealthStatus::Down, "The journal cannot be written".into()));
-        assert_eq!((health.unwritable_since(), health.unreadable_since()), (Some(at(70)), Some(at(60))));
-        health.written();
-        assert_eq!(said(Room::Enough), (HealthStatus::Down, "The journal cannot be read".into()));
-        health.read();
-        assert_eq!(said(Room::Enough).0, HealthStatus::Degraded);
-        health.damaged(at(40));
-        assert_eq!(said(Room::Enough).0, HealthStatus::Ok, "that was a minute ago");
+        assert_eq!(reported(Room::Enough), (HealthStatus::Down, "The journal cannot be written".into()));
+        assert_eq!((status.unwritable_since(), status.unreadable_since()), (Some(at(70)), Some(at(60))));
+        status.written();
+        assert_eq!(reported(Room::Enough), (HealthStatus::Down, "The journal cannot be read".into()));
+        status.read();
+        assert_eq!(reported(Room::Enough).0, HealthStatus::Degraded);
+        status.damaged(at(40));
+        assert_eq!(reported(Room::Enough).0, HealthStatus::Ok, "that was a minute ago");
     }
 
     #[test]
-    fn what_is_in_doubt_is_given_once() {
-        let health = StoreHealth::default();
-        assert_eq!(health.take_doubt(), None);
-        health.doubt(Vec::new());
-        assert_eq!(health.take_doubt(), Some(Vec::new()), "who follows the run is told");
-        health.doubt(vec!["a".into()]);
-        health.doubt(vec!["b".into()]);
-        assert_eq!(health.take_doubt(), Some(vec!["a".into(), "b".into()]));
-        assert_eq!(health.take_doubt(), None);
+    fn commits_in_doubt_are_taken_once() {
+        let status = JournalStatus::default();
+        assert_eq!(status.take_doubt(), None);
+        status.doubt(Vec::new());
+        assert_eq!(status.take_doubt(), Some(Vec::new()), "the followers are still notified");
+        status.doubt(vec!["a".into()]);
+        status.doubt(vec!["b".into()]);
+        assert_eq!(status.take_doubt(), Some(vec!["a".into(), "b".into()]));
+        assert_eq!(status.take_doubt(), None);
     }
 }
