@@ -14,6 +14,7 @@ pub mod coordinator;
 pub mod dispatch;
 pub mod engine;
 pub mod events;
+pub mod health;
 pub mod journal;
 pub mod outbox;
 pub mod record;

@@ -53,7 +53,7 @@ mod remembered;
 mod verifier;
 
 #[cfg(test)]
-mod fuzz;
+mod proptests;
 #[cfg(test)]
 mod test_support;
 #[cfg(test)]

@@ -49,7 +49,8 @@ pub use executors::{AtomicExecutor, CompositeExecutor, Executor, Executors};
 use self::poison::{Failures, Item, is_damaged, is_poison};
 use crate::{
     auth::AssignmentTokens,
-    coordinator::{Coordinator, CoordinatorError, OWNED_FOREVER, Task, Vitals, WorkQueue},
+    coordinator::{Coordinator, CoordinatorError, OWNED_FOREVER, Task, WorkQueue},
+    health::DispatchStatus,
     journal::{Journal, JournalError, Parked},
     record::Job,
     runtime::tasks::{TaskSet, panic_message},
@@ -62,8 +63,8 @@ pub struct Parts {
     pub journal: Arc<dyn Journal>,
     pub clock: Arc<dyn Clock>,
     pub queue: Arc<WorkQueue>,
-    /// Where dispatch says how it is doing.
-    pub vitals: Arc<Vitals>,
+    /// Receives the sweep's report for the health check.
+    pub health: Arc<DispatchStatus>,
     pub executors: Executors,
     /// What composites call us back with; `None` where callers are not asked.
     pub assignment_tokens: Option<Arc<AssignmentTokens>>,
