@@ -17,5 +17,6 @@ pub mod events;
 pub mod journal;
 pub mod outbox;
 pub mod record;
+pub mod resilience;
 pub mod runtime;
 pub mod services;

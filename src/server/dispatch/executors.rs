@@ -11,10 +11,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{
-    breaker::{Breaker, Heard},
-    slots::Slots,
-};
+use super::slots::Slots;
 use crate::{
     clients::{
         CallError, Permit, Service,
@@ -27,6 +24,7 @@ use crate::{
             types::{CompositeBeginRequest, CompositeBeginResponse},
         },
     },
+    resilience::{Breaker, Heard},
     time::Timestamp,
     types::{Error, ExecutorBinding, NodeKind, NodeRunId, Uri},
 };

@@ -31,7 +31,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 const TAKEN: Duration = Duration::from_secs(6);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Breaker {
+pub enum Breaker {
     Closed { failures: u32 },
     Open { until: Timestamp, pauses: u32 },
     HalfOpen { since: Timestamp, pauses: u32 },
@@ -39,7 +39,7 @@ pub(super) enum Breaker {
 
 /// How a call went, as far as the executor's health is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub enum Heard {
     /// It lives.
     Answer,
     /// It cannot be reached, or cannot serve; with what it says about when it
@@ -48,12 +48,12 @@ pub(super) enum Heard {
 }
 
 impl Breaker {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self::Closed { failures: 0 }
     }
 
     /// Whether a call may go now; if not, when to ask again.
-    pub(super) fn admit(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+    pub fn admit(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         match *self {
             Self::Closed { .. } => Ok(()),
             Self::Open { until, .. } if now < until => Err(until),
@@ -69,7 +69,7 @@ impl Breaker {
         }
     }
 
-    pub(super) fn report(&mut self, heard: Heard, now: Timestamp) {
+    pub fn report(&mut self, heard: Heard, now: Timestamp) {
         let retry_after = match heard {
             Heard::Answer => {
                 *self = Self::new();
@@ -88,7 +88,7 @@ impl Breaker {
 
     /// A call was dropped. If it was the trial, it has shown nothing, and the next
     /// call is the trial. (If it was another, one more is.)
-    pub(super) fn dropped(&mut self, now: Timestamp) {
+    pub fn dropped(&mut self, now: Timestamp) {
         match *self {
             Self::HalfOpen { pauses, .. } => *self = Self::Open { until: now, pauses },
             Self::Closed { .. } | Self::Open { .. } => {}
@@ -102,7 +102,7 @@ impl Breaker {
     }
 
     /// For health: it is being left alone until then.
-    pub(super) fn open_until(self) -> Option<Timestamp> {
+    pub fn open_until(self) -> Option<Timestamp> {
         match self {
             Self::Open { until, .. } => Some(until),
             Self::HalfOpen { since, .. } => Some(since + TAKEN),
