@@ -1,35 +1,37 @@
-//! Leaving an executor alone that does not answer. Pure: the time comes in.
+//! Circuit breaker for executors. Pure: callers pass `now`.
 //!
 //! ```text
-//!            5 failures in a row              its pause is over: one call goes
+//!            5 consecutive failures           pause over: one trial call is sent
 //!   closed ──────────────────────▶ open ─────────────────────────────────▶ half open
 //!     ▲ ▲                           │ ▲                                       │  │
-//!     │ └── an earlier call is ─────┘ └──────── that call fails: a longer ────┘  │
-//!     │     answered after all                  pause                            │
-//!     └──────── it is answered, or has not failed for a while ───────────────────┘
+//!     │ └── an earlier call ────────┘ └──── the trial fails: longer pause ────┘  │
+//!     │     succeeds late                                                        │
+//!     └──── the trial succeeds, or has not failed within `TRIAL` ────────────────┘
 //! ```
 //!
-//! A failure is that nobody can be reached, that no answer comes, or that the
-//! executor (or what is in front of it) says that it cannot serve: 429, 502,
-//! 503, 504. Whatever else it answers, it lives.
+//! A failure means that the executor cannot be reached, that it does not answer,
+//! or that it (or a proxy before it) answers that it cannot serve: 429, 502, 503
+//! or 504. Any other answer shows that the executor is alive.
 //!
-//! A call lasts as long as the work, which may be hours. So a trial call that
-//! is still under way after a moment counts as taken. One that is dropped before
-//! that, because its node is over, has shown nothing: the next call is the trial.
+//! A call takes as long as the work, which may be hours. A trial call that is
+//! still pending after `TRIAL` therefore counts as a success. A trial that is
+//! dropped earlier because its node ended proves nothing: the next call is the
+//! trial.
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// So many failures in a row open it.
+/// Consecutive failures that open the breaker.
 const FAILURES: u32 = 5;
-/// The first pause; each further one is twice as long.
+/// The first pause; each further pause is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// A trial call that has not failed for so long was taken: longer than making
-/// a connection may take.
-const TAKEN: Duration = Duration::from_secs(6);
+/// A trial call that has not failed by then is a success. Longer than it takes
+/// to make a connection.
+const TRIAL: Duration = Duration::from_secs(6);
 
+/// The state of one breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breaker {
     Closed { failures: u32 },
@@ -37,22 +39,21 @@ pub enum Breaker {
     HalfOpen { since: Timestamp, pauses: u32 },
 }
 
-/// How a call went, as far as the executor's health is concerned.
+/// What the outcome of a call says about the health of the called service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// It lives.
-    Answer,
-    /// It cannot be reached, or cannot serve; with what it says about when it
-    /// might.
-    Failure { retry_after: Option<Duration> },
+pub enum CallHealth {
+    /// The service is alive.
+    Healthy,
+    /// The service cannot be reached or cannot serve; with its `Retry-After`.
+    Failed { retry_after: Option<Duration> },
 }
 
 impl Breaker {
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         Self::Closed { failures: 0 }
     }
 
-    /// Whether a call may go now; if not, when to ask again.
+    /// Admits a call, or returns when to ask again.
     pub fn admit(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         match *self {
             Self::Closed { .. } => Ok(()),
@@ -61,7 +62,7 @@ impl Breaker {
                 *self = Self::HalfOpen { since: now, pauses };
                 Ok(())
             }
-            Self::HalfOpen { since, .. } if now < since + TAKEN => Err(since + TAKEN),
+            Self::HalfOpen { since, .. } if now < since + TRIAL => Err(since + TRIAL),
             Self::HalfOpen { .. } => {
                 *self = Self::new();
                 Ok(())
@@ -69,25 +70,27 @@ impl Breaker {
         }
     }
 
-    pub fn report(&mut self, heard: Heard, now: Timestamp) {
-        let retry_after = match heard {
-            Heard::Answer => {
+    /// Records the outcome of a call.
+    pub fn report(&mut self, health: CallHealth, now: Timestamp) {
+        let retry_after = match health {
+            CallHealth::Healthy => {
                 *self = Self::new();
                 return;
             }
-            Heard::Failure { retry_after } => retry_after,
+            CallHealth::Failed { retry_after } => retry_after,
         };
         *self = match *self {
             Self::Closed { failures } if failures + 1 < FAILURES => Self::Closed { failures: failures + 1 },
             Self::Closed { .. } => Self::opened(0, retry_after, now),
             Self::HalfOpen { pauses, .. } => Self::opened(pauses, retry_after, now),
-            // Calls from before it opened.
+            // A late failure of a call that was sent before the breaker opened.
             open @ Self::Open { .. } => open,
         };
     }
 
-    /// A call was dropped. If it was the trial, it has shown nothing, and the next
-    /// call is the trial. (If it was another, one more is.)
+    /// Records that a call was dropped without an outcome. If it was the trial,
+    /// the next call is the trial. (Which call it was is not known: if it was
+    /// another one, there are two trials.)
     pub fn dropped(&mut self, now: Timestamp) {
         match *self {
             Self::HalfOpen { pauses, .. } => *self = Self::Open { until: now, pauses },
@@ -101,21 +104,29 @@ impl Breaker {
         Self::Open { until: now + pause, pauses: pauses.saturating_add(1) }
     }
 
-    /// For health: it is being left alone until then.
+    /// Until when calls are refused, if the breaker is not closed. For health.
     pub fn open_until(self) -> Option<Timestamp> {
         match self {
             Self::Open { until, .. } => Some(until),
-            Self::HalfOpen { since, .. } => Some(since + TAKEN),
+            Self::HalfOpen { since, .. } => Some(since + TRIAL),
             Self::Closed { .. } => None,
         }
     }
 }
 
+impl Default for Breaker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    const FAILURE: Heard = Heard::Failure { retry_after: None };
+    const FAILED: CallHealth = CallHealth::Failed { retry_after: None };
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_micros(seconds * 1_000_000)
@@ -125,34 +136,34 @@ mod tests {
         let mut breaker = Breaker::new();
         for _ in 0..FAILURES {
             assert_eq!(breaker.admit(at(0)), Ok(()));
-            breaker.report(FAILURE, at(0));
+            breaker.report(FAILED, at(0));
         }
         breaker
     }
 
     #[test]
-    fn failures_in_a_row_open_it_and_an_answer_in_between_does_not_let_them() {
+    fn only_consecutive_failures_open_the_breaker() {
         let mut breaker = Breaker::new();
         for _ in 0..3 {
-            (1..FAILURES).for_each(|_| breaker.report(FAILURE, at(0)));
-            breaker.report(Heard::Answer, at(0));
+            (1..FAILURES).for_each(|_| breaker.report(FAILED, at(0)));
+            breaker.report(CallHealth::Healthy, at(0));
         }
         assert_eq!((breaker.admit(at(0)), breaker.open_until()), (Ok(()), None));
         assert_eq!((opened().admit(at(0)), opened().open_until()), (Err(at(1)), Some(at(1))));
     }
 
     #[test]
-    fn after_the_pause_one_call_goes_and_decides() {
+    fn one_trial_call_after_the_pause_decides() {
         let mut breaker = opened();
         assert_eq!(breaker.admit(at(1)), Ok(()));
         assert_eq!(breaker.admit(at(1)), Err(at(7)), "one call at a time");
         let mut good = breaker;
-        good.report(Heard::Answer, at(2));
+        good.report(CallHealth::Healthy, at(2));
         assert_eq!(good, Breaker::new());
         // Each failed trial makes a longer pause, up to a limit.
         let mut now = at(1);
         for pause in [2, 4, 8, 16, 30, 30] {
-            breaker.report(FAILURE, now);
+            breaker.report(FAILED, now);
             assert_eq!(breaker.admit(now), Err(now + Duration::from_secs(pause)));
             now = now + Duration::from_secs(pause);
             assert_eq!(breaker.admit(now), Ok(()));
@@ -160,21 +171,21 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_that_takes_its_time_was_taken() {
+    fn pending_trial_counts_as_success() {
         let mut breaker = opened();
         assert_eq!(breaker.admit(at(1)), Ok(()));
-        assert_eq!(breaker.admit(at(1) + TAKEN), Ok(()));
+        assert_eq!(breaker.admit(at(1) + TRIAL), Ok(()));
         assert_eq!(breaker, Breaker::new());
     }
 
     #[test]
-    fn a_trial_that_was_dropped_has_shown_nothing() {
+    fn dropped_trial_proves_nothing() {
         let mut breaker = opened();
         assert_eq!(breaker.admit(at(1)), Ok(()));
         breaker.dropped(at(2));
-        assert_eq!(breaker.admit(at(2)), Ok(()), "the next is the trial");
+        assert_eq!(breaker.admit(at(2)), Ok(()), "the next call is the trial");
         assert_eq!(breaker.admit(at(2)), Err(at(8)));
-        breaker.report(FAILURE, at(3));
+        breaker.report(FAILED, at(3));
         assert_eq!(breaker.admit(at(3)), Err(at(5)), "the second pause");
         for (mut unmoved, open) in [(Breaker::new(), Ok(())), (opened(), Err(at(1)))] {
             unmoved.dropped(at(0));
@@ -183,22 +194,90 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_for_as_long_as_the_executor_asks_within_reason() {
+    fn retry_after_lengthens_the_pause_up_to_a_limit() {
         for (asked, pause) in [(0, 1), (20, 20), (86_400, 30)] {
             let mut breaker = Breaker::new();
-            let busy = Heard::Failure { retry_after: Some(Duration::from_secs(asked)) };
+            let busy = CallHealth::Failed { retry_after: Some(Duration::from_secs(asked)) };
             (0..FAILURES).for_each(|_| breaker.report(busy, at(0)));
             assert_eq!(breaker.admit(at(0)), Err(at(pause)));
         }
     }
 
     #[test]
-    fn calls_from_before_it_opened_close_it_if_they_are_answered_and_else_say_nothing() {
+    fn late_success_closes_late_failure_is_ignored() {
         let mut breaker = opened();
         let before = breaker;
-        breaker.report(FAILURE, at(0));
+        breaker.report(FAILED, at(0));
         assert_eq!(breaker, before);
-        breaker.report(Heard::Answer, at(0));
+        breaker.report(CallHealth::Healthy, at(0));
         assert_eq!(breaker, Breaker::new());
+    }
+
+    /// What happens to a breaker: a call asks to be sent, fails, succeeds or is
+    /// dropped; time passes.
+    #[derive(Clone, Copy, Debug)]
+    enum Event {
+        Admit,
+        Report(CallHealth),
+        Dropped,
+        Pass(u64),
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let retry_after = proptest::option::of((0..100_000u64).prop_map(Duration::from_secs));
+        proptest::collection::vec(
+            prop_oneof![
+                3 => Just(Event::Admit),
+                4 => retry_after.prop_map(|retry_after| Event::Report(CallHealth::Failed { retry_after })),
+                1 => Just(Event::Report(CallHealth::Healthy)),
+                1 => Just(Event::Dropped),
+                3 => (0..40u64).prop_map(Event::Pass),
+            ],
+            0..80,
+        )
+    }
+
+    proptest! {
+        /// A refused caller is told a later moment, at most the longest pause
+        /// away, and a call is admitted at that moment. A success always closes.
+        #[test]
+        fn refused_caller_is_admitted_when_told(events in events()) {
+            let (mut breaker, mut now) = (Breaker::new(), at(0));
+            for event in events {
+                match event {
+                    Event::Admit => {
+                        if let Err(until) = breaker.admit(now) {
+                            prop_assert!(now < until && until <= now + PAUSE_MAX);
+                            prop_assert_eq!(breaker.open_until(), Some(until));
+                            let mut later = breaker;
+                            prop_assert_eq!(later.admit(until), Ok(()));
+                        }
+                    }
+                    Event::Report(health) => {
+                        breaker.report(health, now);
+                        if health == CallHealth::Healthy {
+                            prop_assert_eq!(breaker, Breaker::new());
+                        }
+                    }
+                    Event::Dropped => breaker.dropped(now),
+                    Event::Pass(seconds) => now = now + Duration::from_secs(seconds),
+                }
+            }
+        }
+
+        /// Between two trials of an open breaker there is at least `TRIAL`, or
+        /// the outcome of the first.
+        #[test]
+        fn half_open_breaker_sends_one_call(waits in proptest::collection::vec(0..3u64, 1..10)) {
+            let mut breaker = opened();
+            let mut now = at(1);
+            prop_assert_eq!(breaker.admit(now), Ok(()));
+            let trial = now;
+            for wait in waits {
+                now = now + Duration::from_secs(wait);
+                let admitted = breaker.admit(now).is_ok();
+                prop_assert_eq!(admitted, now >= trial + TRIAL);
+            }
+        }
     }
 }
