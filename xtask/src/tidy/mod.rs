@@ -4,6 +4,7 @@
 //! ```text
 //!  tracked files ──▶ Source ──▶ text      size, docs, words, paths
 //!                       ├─ proofs    tests that documents name
+//!                       ├─ references  sections, decisions, links
 //!                       │
 //!                       └─ tokens ──▶ imports ──▶ layers ◀── rules
 //! ```
@@ -11,6 +12,7 @@
 mod imports;
 mod layers;
 mod proofs;
+mod references;
 pub mod rules;
 mod text;
 mod tokens;
@@ -69,9 +71,11 @@ pub fn run(_: &Args) -> Result<()> {
 /// Everything that is wrong with these files, file by file.
 pub fn check(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let targets = references::Targets::of(sources);
     for source in sources {
         let mut report = Report { path: &source.path, findings: &mut findings };
         text::check(source, &mut report);
+        references::check(source, &targets, &mut report);
         if source.path.ends_with(".md") {
             proofs::check(source, sources, &mut report);
         }
