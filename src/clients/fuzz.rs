@@ -8,7 +8,7 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
 use super::{CallError, Service, error::as_envelope};
-use crate::model::{
+use crate::types::{
     ErrorEnvelope, JSON_LEVELS_MAX,
     fuzz::{any_json, broken, nearly, requests},
     json::levels,

@@ -38,7 +38,7 @@ pub use run_events::RunEvents;
 #[cfg(feature = "server")]
 pub use tokens::{TokenSource, TokenSourceOptions};
 
-use crate::model::JSON_LEVELS_MAX;
+use crate::types::JSON_LEVELS_MAX;
 
 macro_rules! clients {
     ($($(#[$when:meta])? $name:ident)*) => { $(

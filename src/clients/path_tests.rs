@@ -75,11 +75,11 @@ macro_rules! operations {
 }
 
 fn operations() -> impl IntoIterator<Item = Operation> {
-    fn run(id: &str) -> crate::model::Run {
+    fn run(id: &str) -> crate::types::Run {
         serde_json::from_value(serde_json::json!({"run_id": id, "root_node_run_id": "n", "state": "running"}))
             .expect("a Run")
     }
-    fn node(id: &str) -> crate::model::NodeRun {
+    fn node(id: &str) -> crate::types::NodeRun {
         serde_json::from_value(serde_json::json!({"run_id": "r", "node_run_id": id, "state": "running",
             "node_type_ref": {"node_type_id": "t", "version": "1"}}))
         .expect("a NodeRun")

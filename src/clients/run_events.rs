@@ -18,9 +18,8 @@ use progenitor_client::{ClientInfo, Error};
 
 use super::{CallError, Service, path::encode_path, run_coordinator::Client, verbatim};
 use crate::{
-    ids::RunId,
-    model::{RunEvent, RunEventType},
     time::{Clock, backoff},
+    types::{RunEvent, RunEventType, RunId},
 };
 
 /// Waits between connections, and after how many in vain, in a row, it is given

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     clients::Peer,
-    model::fuzz::{any_json, broken, nearly},
     time::SystemClock,
+    types::fuzz::{any_json, broken, nearly},
 };
 
 /// It takes long to make, and is not used.

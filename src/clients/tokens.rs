@@ -28,9 +28,9 @@ use tokio::sync::watch;
 
 use super::{BEARER, bear, bounded};
 use crate::{
-    model::JSON_LEVELS_MAX,
-    tasks::TaskSet,
+    runtime::tasks::TaskSet,
     time::{Clock, Timestamp},
+    types::JSON_LEVELS_MAX,
 };
 
 /// Where tokens come from and who asks for them.

@@ -9,7 +9,10 @@ use std::{
 };
 
 use clap::Parser;
-use jarvis_run_coordinator::config::{Cli, Command, Flags, Settings, variables};
+use jarvis_run_coordinator::{
+    cli::{Cli, Command},
+    config::{Flags, Settings, variables},
+};
 use serde_json::Value;
 
 use crate::support::Program;

@@ -2,7 +2,7 @@
 //! what comes back, and what never gets that far.
 
 use futures::future::join_all;
-use jarvis_run_coordinator::model::{NodeRun, NodeRunState, RunState};
+use jarvis_run_coordinator::types::{NodeRun, NodeRunState, RunState};
 use serde_json::{Value, json};
 
 use crate::support::{NOBODY, TestServer};

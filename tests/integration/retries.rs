@@ -1,10 +1,10 @@
-//! Delivery to executors that fail (contract G29, design §4): what is tried
+//! Delivery to executors that fail (contract §9.2, G29): what is tried
 //! again, when, and what is on record of it; who is left alone; who waits for
 //! whom.
 
 use std::time::Duration;
 
-use jarvis_run_coordinator::model::{NodeRun, NodeRunState, RunState};
+use jarvis_run_coordinator::types::{NodeRun, NodeRunState, RunState};
 use serde_json::{Value, json};
 
 use crate::support::{FakeService, TestServer, soon};

@@ -13,11 +13,10 @@ use jarvis_run_coordinator::{
         atomic_executor::types::{AtomicExecuteRequest, AtomicExecuteResult},
     },
     dispatch::AtomicExecutor,
-    ids::{NodeRunId, OwnerId, RunId},
-    model::{JsonObject, NodeRunState},
+    journal::sqlite::memory::Snapshot,
     record::Job,
-    store::sqlite::memory::Snapshot,
     time::Clock,
+    types::{JsonObject, NodeRunId, NodeRunState, RunId, WorkerId},
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -126,7 +125,7 @@ fn plan<'w>(world: &'w World, inputs: &JsonObject) -> &'w Plan {
 }
 
 /// An executor is called only for what is committed, current, and its own.
-fn check_call(world: &World, node: &NodeRunId, owner: &OwnerId) {
+fn check_call(world: &World, node: &NodeRunId, owner: &WorkerId) {
     let Some(record) = world.node(node) else {
         return world.violated("an executor is called for what is committed", format!("no node {node}"));
     };
@@ -174,11 +173,11 @@ fn error(service: Service, status: Option<u16>) -> CallError {
 pub struct AtomicRole {
     world: Arc<World>,
     life: Arc<Life>,
-    owner: OwnerId,
+    owner: WorkerId,
 }
 
 impl AtomicRole {
-    pub fn new(world: &Arc<World>, life: &Arc<Life>, owner: &OwnerId) -> Self {
+    pub fn new(world: &Arc<World>, life: &Arc<Life>, owner: &WorkerId) -> Self {
         Self { world: Arc::clone(world), life: Arc::clone(life), owner: owner.clone() }
     }
 

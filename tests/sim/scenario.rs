@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use jarvis_run_coordinator::model::CompletionState;
+use jarvis_run_coordinator::types::CompletionState;
 
 use crate::chance::Chance;
 

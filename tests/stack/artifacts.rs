@@ -6,10 +6,9 @@ use std::{path::Path, sync::Arc};
 use bytes::Bytes;
 use jarvis_run_coordinator::{
     clients::{CallError, Peer, Service, artifact_store::Client},
-    ids::ArtifactId,
-    jarvis::{Artifact, ArtifactStore, Patience},
-    model::{HealthStatus, NodeRun, RunState},
+    services::{Artifact, ArtifactStore, Patience},
     time::SystemClock,
+    types::{ArtifactId, HealthStatus, NodeRun, RunState},
 };
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@
 
 use jarvis_run_coordinator::{
     clients::node_registry::types::NodeTypePublishRequest,
-    model::{NodeRunState, RunState},
+    types::{NodeRunState, RunState},
 };
 use serde_json::json;
 use xtask::stack::{Part, Profile};

@@ -1,6 +1,6 @@
 //! Atomic runs through the real Run Gateway.
 
-use jarvis_run_coordinator::model::{NodeRunState, RunState};
+use jarvis_run_coordinator::types::{NodeRunState, RunState};
 use reqwest::StatusCode;
 use serde_json::json;
 use xtask::stack::{Part, Profile};

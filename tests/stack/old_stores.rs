@@ -1,7 +1,7 @@
 //! Run Store, Event Stream and Artifact Store of 0.3.5: the same API, older
 //! models of what goes into it.
 
-use jarvis_run_coordinator::model::RunState;
+use jarvis_run_coordinator::types::RunState;
 use serde_json::json;
 use xtask::stack::{Part, Profile};
 

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use jarvis_run_coordinator::model::{NodeRun, Run, RunState};
+use jarvis_run_coordinator::types::{NodeRun, Run, RunState};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use xtask::stack::Part;

@@ -1,7 +1,7 @@
 //! The stores go away, refuse, or say nothing: runs go on, and in the end the
 //! stores have all of it, once.
 
-use jarvis_run_coordinator::model::{HealthStatus, Run, RunState};
+use jarvis_run_coordinator::types::{HealthStatus, Run, RunState};
 use serde_json::json;
 use xtask::stack::{Part, Profile};
 

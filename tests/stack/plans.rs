@@ -3,10 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use jarvis_run_coordinator::{
-    ids::RunId,
-    model::{NodeKind, NodeRunState, RunState},
-};
+use jarvis_run_coordinator::types::{NodeKind, NodeRunState, RunId, RunState};
 use serde_json::{Value, json};
 use xtask::stack::{Part, Profile};
 

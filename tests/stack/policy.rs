@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use jarvis_run_coordinator::model::{Run, RunEventType, RunState};
+use jarvis_run_coordinator::types::{Run, RunEventType, RunState};
 use serde_json::{Value, json};
 use xtask::stack::{Part, Profile};
 

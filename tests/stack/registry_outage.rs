@@ -1,6 +1,6 @@
 //! The Node Registry goes away and comes back: nobody guesses meanwhile (D-16).
 
-use jarvis_run_coordinator::model::{NodeRunState, RunState};
+use jarvis_run_coordinator::types::{NodeRunState, RunState};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use xtask::stack::{Part, Profile};

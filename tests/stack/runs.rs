@@ -1,6 +1,6 @@
 //! Runs of the node pack's types, and of types that it does not have.
 
-use jarvis_run_coordinator::model::{NodeKind, NodeRunState, RunState};
+use jarvis_run_coordinator::types::{NodeKind, NodeRunState, RunState};
 use serde_json::{Value, json};
 use xtask::stack::Part;
 

@@ -18,34 +18,34 @@ fn finding(path: &str, text: &str) -> Finding {
 #[test]
 fn an_import_against_the_table_is_found() {
     for (path, text) in [
-        ("src/ids.rs", "use crate::time::Timestamp;"),
-        ("src/time.rs", "use crate::ids::RunId;"),
-        ("src/tasks.rs", "use crate::telemetry::Metrics;"),
-        ("src/model/scalar.rs", "use crate::record::NodePath;"),
-        ("src/record.rs", "use crate::engine::Rejection;"),
-        ("src/record.rs", "use super::engine::Rejection;"),
-        ("src/audit/mod.rs", "use crate::engine::lifecycle;"),
-        ("src/engine/decide.rs", "use crate::{model::Run, store::Store};"),
-        ("src/engine/decide.rs", "fn f(x: &crate::coordinator::Coordinator) {}"),
-        ("src/store/sqlite.rs", "use crate::engine::decide;"),
-        ("src/store/sqlite/rows.rs", "use super::super::super::coordinator::X;"),
-        ("src/auth/mod.rs", "use crate::config::Config;"),
-        ("src/auth/mod.rs", "use crate::config::{self};"),
-        ("src/config/mod.rs", "use crate::clients::Peer;"),
+        ("src/types/ids.rs", "use crate::record::NodePath;"),
+        ("src/time.rs", "use crate::types::RunId;"),
+        ("src/server/runtime/tasks.rs", "use crate::runtime::log::Metrics;"),
+        ("src/types/scalar.rs", "use crate::record::NodePath;"),
+        ("src/server/record.rs", "use crate::engine::Rejection;"),
+        ("src/server/record.rs", "use super::engine::Rejection;"),
+        ("src/server/audit/mod.rs", "use crate::engine::lifecycle;"),
+        ("src/server/engine/decide.rs", "use crate::{types::Run, journal::Journal};"),
+        ("src/server/engine/decide.rs", "fn f(x: &crate::coordinator::Coordinator) {}"),
+        ("src/server/journal/sqlite.rs", "use crate::engine::decide;"),
+        ("src/server/journal/sqlite/rows.rs", "use super::super::super::coordinator::X;"),
+        ("src/server/auth/mod.rs", "use crate::coordinator::Coordinator;"),
+        ("src/server/auth/mod.rs", "use crate::journal::{self};"),
+        ("src/server/config/mod.rs", "use crate::clients::Peer;"),
         ("src/clients/mod.rs", "use crate::coordinator::Coordinator;"),
-        ("src/policy/mod.rs", "use crate::store::Store;"),
-        ("src/events/mod.rs", "use crate::coordinator::Coordinator;"),
-        ("src/coordinator/mod.rs", "use crate::dispatch::Dispatcher;"),
-        ("src/coordinator/mod.rs", "use crate::auth::Verifier;"),
-        ("src/coordinator/mod.rs", "use crate::api::errors;"),
-        ("src/dispatch/mod.rs", "use crate::api::errors;"),
-        ("src/dispatch/mod.rs", "use crate::engine::decide;"),
-        ("src/api/mod.rs", "use crate::store::Store;"),
-        ("src/api/mod.rs", "use crate::store::{StoreError as E, Store};"),
-        ("src/api/mod.rs", "use crate::dispatch::Dispatcher;"),
-        ("src/api/mod.rs", "use crate::server::Server;"),
-        ("src/telemetry/mod.rs", "use crate::server::Server;"),
-        ("src/demo/mod.rs", "use crate::store::Store;"),
+        ("src/server/services/policy/mod.rs", "use crate::journal::Journal;"),
+        ("src/server/events/mod.rs", "use crate::coordinator::Coordinator;"),
+        ("src/server/coordinator/mod.rs", "use crate::dispatch::Dispatcher;"),
+        ("src/server/coordinator/mod.rs", "use crate::auth::Verifier;"),
+        ("src/server/coordinator/mod.rs", "use crate::api::errors;"),
+        ("src/server/dispatch/mod.rs", "use crate::api::errors;"),
+        ("src/server/dispatch/mod.rs", "use crate::engine::decide;"),
+        ("src/server/api/mod.rs", "use crate::journal::Journal;"),
+        ("src/server/api/mod.rs", "use crate::journal::{JournalError as E, Journal};"),
+        ("src/server/api/mod.rs", "use crate::dispatch::Dispatcher;"),
+        ("src/server/api/mod.rs", "use crate::app::Server;"),
+        ("src/server/runtime/log/mod.rs", "use crate::app::Server;"),
+        ("src/server/cli/demo/mod.rs", "use crate::journal::Journal;"),
     ] {
         let finding = finding(path, text);
         assert_eq!((finding.level, finding.line), (Level::Error, 2), "{text}");
@@ -53,8 +53,8 @@ fn an_import_against_the_table_is_found() {
         assert!(finding.message.contains("xtask/src/tidy/rules.rs"), "{finding:?}");
     }
     assert_eq!(
-        finding("src/engine/mod.rs", "use crate::server::Server;").message,
-        "`engine` may not import `crate::server::Server`, only: ids, model, record, time. Move what both need \
+        finding("src/server/engine/mod.rs", "use crate::app::Server;").message,
+        "`engine` may not import `crate::app::Server`, only: record, time, types. Move what both need \
          further down, or have it passed in behind a trait of `engine` (the table: xtask/src/tidy/rules.rs)"
     );
 }
@@ -62,17 +62,17 @@ fn an_import_against_the_table_is_found() {
 #[test]
 fn an_import_in_line_with_the_table_passes() {
     for (path, text) in [
-        ("src/model/mod.rs", "use crate::{ids, time::Timestamp};"),
-        ("src/engine/decide.rs", "use crate::{engine::Rejection, model::*, record::ChangeSet};"),
-        ("src/engine/decide.rs", "use super::Rejection;"),
-        ("src/auth/mod.rs", "use crate::config::{Vars, vars::first};"),
-        ("src/coordinator/mod.rs", "use crate::{auth::Principal, engine, store::StoreError};"),
-        ("src/api/mod.rs", "use crate::{auth, store::StoreError};"),
-        ("src/demo/mod.rs", "use crate::server::Server;"),
-        ("src/server.rs", "use crate::{api, dispatch, store::sqlite::SqliteStore};"),
-        ("src/main.rs", "use jarvis_run_coordinator::server;"),
-        ("src/engine/mod.rs", "#[cfg(test)]\nmod tests {\n    use crate::server::Server;\n}"),
-        ("src/engine/tests.rs", "use crate::server::Server;"),
+        ("src/types/mod.rs", "use crate::time::{self, Timestamp};"),
+        ("src/server/engine/decide.rs", "use crate::{engine::Rejection, types::*, record::ChangeSet};"),
+        ("src/server/engine/decide.rs", "use super::Rejection;"),
+        ("src/server/auth/mod.rs", "use crate::config::{Vars, vars::first};"),
+        ("src/server/coordinator/mod.rs", "use crate::{auth::Principal, engine, journal::JournalError};"),
+        ("src/server/api/mod.rs", "use crate::{auth, journal::JournalError};"),
+        ("src/server/cli/demo/mod.rs", "use crate::app::Server;"),
+        ("src/server/app/mod.rs", "use crate::{api, dispatch, journal::sqlite::SqliteJournal};"),
+        ("src/main.rs", "use jarvis_run_coordinator::app;"),
+        ("src/server/engine/mod.rs", "#[cfg(test)]\nmod tests {\n    use crate::app::Server;\n}"),
+        ("src/server/engine/tests.rs", "use crate::app::Server;"),
         ("tests/integration/main.rs", "use crate::support;"),
     ] {
         assert_eq!(findings(path, text), [], "{text}");
@@ -88,31 +88,31 @@ fn a_module_without_a_row_is_found() {
 #[test]
 fn a_crate_named_where_it_does_not_belong_is_found() {
     for (path, text) in [
-        ("src/coordinator/error.rs", "use dropshot::HttpError;"),
-        ("src/config/mod.rs", "fn f(c: dropshot::ConfigDropshot) {}"),
-        ("src/dispatch/mod.rs", "use ::dropshot as d;"),
-        ("src/dispatch/mod.rs", "use reqwest::Client;"),
-        ("src/policy/mod.rs", "use {reqwest::Client, std::fmt};"),
-        ("src/store/mod.rs", "use rusqlite::Connection;"),
-        ("src/engine/mod.rs", "use tokio::sync::Mutex;"),
-        ("src/engine/mod.rs", "fn f(log: &slog::Logger) {}"),
-        ("src/engine/mod.rs", "use rand::Rng;"),
-        ("src/engine/mod.rs", "async fn f() {}"),
-        ("src/engine/mod.rs", "fn f() { g().await }"),
+        ("src/server/coordinator/error.rs", "use dropshot::HttpError;"),
+        ("src/server/config/mod.rs", "fn f(c: dropshot::ConfigDropshot) {}"),
+        ("src/server/dispatch/mod.rs", "use ::dropshot as d;"),
+        ("src/server/dispatch/mod.rs", "use reqwest::Client;"),
+        ("src/server/services/policy/mod.rs", "use {reqwest::Client, std::fmt};"),
+        ("src/server/journal/mod.rs", "use rusqlite::Connection;"),
+        ("src/server/engine/mod.rs", "use tokio::sync::Mutex;"),
+        ("src/server/engine/mod.rs", "fn f(log: &slog::Logger) {}"),
+        ("src/server/engine/mod.rs", "use rand::Rng;"),
+        ("src/server/engine/mod.rs", "async fn f() {}"),
+        ("src/server/engine/mod.rs", "fn f() { g().await }"),
     ] {
         let finding = finding(path, text);
         assert!(finding.message.contains(" may"), "{finding:?}");
     }
     for (path, text) in [
-        ("src/api/mod.rs", "use dropshot::endpoint;"),
-        ("src/telemetry/log.rs", "use dropshot::ConfigLogging;"),
+        ("src/server/api/mod.rs", "use dropshot::endpoint;"),
+        ("src/server/runtime/log/logger.rs", "use dropshot::ConfigLogging;"),
         ("src/clients/mod.rs", "use reqwest::Client;"),
-        ("src/auth/jwks.rs", "use reqwest::Client;"),
-        ("src/store/sqlite.rs", "use rusqlite::Connection;"),
-        ("src/store/sqlite/writer.rs", "use rusqlite::Connection;"),
-        ("src/coordinator/mod.rs", "async fn f() { tokio::spawn(g()).await }"),
-        ("src/engine/mod.rs", "/// Not in dropshot.\nfn f() { \"tokio\"; x.rand(); model::rand }"),
-        ("src/engine/mod.rs", "#[cfg(test)] mod tests { #[tokio::test] async fn f() {} }"),
+        ("src/server/auth/jwks.rs", "use reqwest::Client;"),
+        ("src/server/journal/sqlite.rs", "use rusqlite::Connection;"),
+        ("src/server/journal/sqlite/writer.rs", "use rusqlite::Connection;"),
+        ("src/server/coordinator/mod.rs", "async fn f() { tokio::spawn(g()).await }"),
+        ("src/server/engine/mod.rs", "/// Not in dropshot.\nfn f() { \"tokio\"; x.rand(); model::rand }"),
+        ("src/server/engine/mod.rs", "#[cfg(test)] mod tests { #[tokio::test] async fn f() {} }"),
     ] {
         assert_eq!(findings(path, text), [], "{text}");
     }
@@ -121,22 +121,22 @@ fn a_crate_named_where_it_does_not_belong_is_found() {
 #[test]
 fn a_change_set_made_outside_of_the_engine_is_found() {
     for (path, text) in [
-        ("src/coordinator/mod.rs", "fn f() { commit(ChangeSet { run_id }) }"),
-        ("src/record.rs", "fn f() -> ChangeSet { ChangeSet { run_id } }"),
-        ("src/dispatch/mod.rs", "fn f() { ChangeSet::default() }"),
-        ("src/store/sqlite.rs", "fn f() { let c = record::ChangeSet { run_id }; }"),
-        ("src/dispatch/mod.rs", "#[cfg(test)] mod tests { fn f() { g(ChangeSet { run_id }) } }"),
+        ("src/server/coordinator/mod.rs", "fn f() { commit(ChangeSet { run_id }) }"),
+        ("src/server/record.rs", "fn f() -> ChangeSet { ChangeSet { run_id } }"),
+        ("src/server/dispatch/mod.rs", "fn f() { ChangeSet::default() }"),
+        ("src/server/journal/sqlite.rs", "fn f() { let c = record::ChangeSet { run_id }; }"),
+        ("src/server/dispatch/mod.rs", "#[cfg(test)] mod tests { fn f() { g(ChangeSet { run_id }) } }"),
     ] {
         let finding = finding(path, text);
         assert!(finding.message.contains("makes a ChangeSet"), "{finding:?}");
     }
     for (path, text) in [
-        ("src/engine/change.rs", "fn f() { ChangeSet { run_id } }"),
-        ("src/store/conformance.rs", "fn f() { ChangeSet { run_id } }"),
-        ("src/store/sqlite.rs", "#[cfg(test)] mod tests { fn f() { g(ChangeSet { run_id }) } }"),
-        ("src/store/sqlite.rs", "fn f(c: ChangeSet) { let ChangeSet { run_id, .. } = c; }"),
-        ("src/record.rs", "pub struct ChangeSet { a: u8 } impl ChangeSet { fn f() {} }"),
-        ("src/coordinator/mod.rs", "fn f(s: &str) -> ChangeSet { decide(s) }"),
+        ("src/server/engine/change.rs", "fn f() { ChangeSet { run_id } }"),
+        ("src/server/journal/conformance.rs", "fn f() { ChangeSet { run_id } }"),
+        ("src/server/journal/sqlite.rs", "#[cfg(test)] mod tests { fn f() { g(ChangeSet { run_id }) } }"),
+        ("src/server/journal/sqlite.rs", "fn f(c: ChangeSet) { let ChangeSet { run_id, .. } = c; }"),
+        ("src/server/record.rs", "pub struct ChangeSet { a: u8 } impl ChangeSet { fn f() {} }"),
+        ("src/server/coordinator/mod.rs", "fn f(s: &str) -> ChangeSet { decide(s) }"),
     ] {
         assert_eq!(findings(path, text), [], "{text}");
     }
@@ -144,9 +144,9 @@ fn a_change_set_made_outside_of_the_engine_is_found() {
 
 #[test]
 fn a_commit_past_the_coordinator_is_found() {
-    let text = "async fn f() { self.store.commit(change).await }";
-    assert!(finding("src/dispatch/mod.rs", text).message.starts_with("`dispatch` commits"));
-    for path in ["src/coordinator/mod.rs", "src/store/faulty.rs"] {
+    let text = "async fn f() { self.journal.commit(change).await }";
+    assert!(finding("src/server/dispatch/mod.rs", text).message.starts_with("`dispatch` commits"));
+    for path in ["src/server/coordinator/mod.rs", "src/server/journal/faulty.rs"] {
         assert_eq!(findings(path, text), []);
     }
 }
@@ -154,14 +154,14 @@ fn a_commit_past_the_coordinator_is_found() {
 #[test]
 fn large_files_are_found_tests_aside() {
     let code = |lines: usize| "fn f() {}\n".repeat(lines);
-    assert_eq!(findings("src/ids.rs", &code(599)), []);
-    let warning = finding("src/ids.rs", &code(600));
+    assert_eq!(findings("src/types/ids.rs", &code(599)), []);
+    let warning = finding("src/types/ids.rs", &code(600));
     assert_eq!(warning.level, Level::Warning);
     assert!(warning.message.starts_with("601 lines"), "{warning:?}");
-    assert_eq!(finding("src/ids.rs", &code(999)).level, Level::Warning);
+    assert_eq!(finding("src/types/ids.rs", &code(999)).level, Level::Warning);
     assert_eq!(finding("xtask/src/ci.rs", &code(1000)).level, Level::Error);
     let tests = format!("{}#[cfg(test)]\nmod tests {{\n{}}}\n", code(500), code(900));
-    assert_eq!(findings("src/ids.rs", &tests), []);
+    assert_eq!(findings("src/types/ids.rs", &tests), []);
     assert_eq!(findings("tests/integration/main.rs", &code(2000)), []);
 }
 
@@ -169,7 +169,7 @@ fn large_files_are_found_tests_aside() {
 fn a_file_that_does_not_say_what_it_is_for_is_found() {
     let check = |path: &str, text: &str| check(&[Source { path: path.into(), text: text.into() }]);
     for text in ["", "use std::fmt;\n", "// A file.\n", "\n//! A file.\n"] {
-        assert!(check("src/ids.rs", text)[0].message.contains("`//!`"), "{text}");
+        assert!(check("src/types/ids.rs", text)[0].message.contains("`//!`"), "{text}");
     }
     assert_eq!(check("build.rs", "fn main() {}\n"), []);
 }
@@ -179,7 +179,7 @@ fn what_is_unfinished_or_ignored_is_found() {
     // In pieces, or this file would be found.
     for mark in [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX")] {
         for (path, text) in
-            [("src/ids.rs", format!("// {mark}: later")), ("README.md", format!("{mark} later"))]
+            [("src/types/ids.rs", format!("// {mark}: later")), ("README.md", format!("{mark} later"))]
         {
             let finding = finding(path, &text);
             assert_eq!(finding.line, 2);
@@ -189,11 +189,11 @@ fn what_is_unfinished_or_ignored_is_found() {
         assert_eq!(findings("Cargo.lock", mark), []);
     }
     for text in ["#[ignore]\nfn f() {}", "#[test]\n#[ignore = \"slow\"]\nfn f() {}"] {
-        for path in ["src/ids.rs", "tests/integration/main.rs"] {
+        for path in ["src/types/ids.rs", "tests/integration/main.rs"] {
             assert!(finding(path, text).message.starts_with("an ignored test"), "{text}");
         }
     }
-    assert_eq!(findings("src/ids.rs", "// #[ignore]"), []);
+    assert_eq!(findings("src/types/ids.rs", "// #[ignore]"), []);
 }
 
 #[test]

@@ -11,9 +11,8 @@ use jarvis_run_coordinator::{
         composite_executor::types::{CompositeBeginRequest, CompositeBeginResponse},
     },
     dispatch::CompositeExecutor,
-    ids::{NodeRunId, OwnerId, RunId},
-    model::{NodeRunState, NodeRunsCreateRequest},
     time::Clock,
+    types::{NodeRunId, NodeRunState, NodeRunsCreateRequest, RunId, WorkerId},
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -34,11 +33,11 @@ const LOOK: Duration = Duration::from_millis(700);
 pub struct CompositeRole {
     world: Arc<World>,
     life: Arc<Life>,
-    owner: OwnerId,
+    owner: WorkerId,
 }
 
 impl CompositeRole {
-    pub fn new(world: &Arc<World>, life: &Arc<Life>, owner: &OwnerId) -> Self {
+    pub fn new(world: &Arc<World>, life: &Arc<Life>, owner: &WorkerId) -> Self {
         Self { world: Arc::clone(world), life: Arc::clone(life), owner: owner.clone() }
     }
 

@@ -12,7 +12,7 @@ use std::{
 
 use jarvis_run_coordinator::{
     clients::{Peer, Service, node_registry},
-    ids::{NodeRunId, RunId},
+    types::{NodeRunId, RunId},
 };
 use tempfile::TempDir;
 use xtask::{

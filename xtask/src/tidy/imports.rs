@@ -6,14 +6,16 @@ use super::tokens::Token;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Import {
     pub(super) line: usize,
-    /// `["store", "StoreError", "Conflict"]`
+    /// `["store", "JournalError", "Conflict"]`
     pub(super) path: Vec<String>,
 }
 
-/// The module that a file of `src/` is: `src/store/sqlite.rs` → `store`,
-/// `sqlite`. None for other files.
+/// The module that a file of `src/` is: `src/server/journal/sqlite.rs` →
+/// `journal`, `sqlite`. None for other files. The crate root re-exports the
+/// rooms of `src/server`, which is a folder for the sake of one `cfg`.
 pub(super) fn module_of(path: &str) -> Option<Vec<String>> {
     let path = path.strip_prefix("src/")?.strip_suffix(".rs")?;
+    let path = path.strip_prefix("server/").unwrap_or(path);
     let mut module: Vec<String> = path.split('/').map(str::to_owned).collect();
     let is_root = module.len() == 1 && module[0] == "lib";
     if is_root || module.last().is_some_and(|last| last == "mod") {
@@ -55,6 +57,12 @@ pub(super) fn imports(module: &[String], tokens: &[Token]) -> Vec<Import> {
                 imports.extend(paths.into_iter().map(|path| Import { line: token.line, path }));
             }
             _ => {}
+        }
+    }
+    for import in &mut imports {
+        // Visibility (`pub(in …)`) cannot go through the re-export.
+        if import.path.first().is_some_and(|first| first == "server") {
+            import.path.remove(0);
         }
     }
     imports
@@ -118,35 +126,33 @@ mod tests {
                 "use crate::{ids::{NodeRunId as N, RunId}, time, model::*};",
                 vec!["ids::NodeRunId", "ids::RunId", "time", "model::*"],
             ),
-            ("use crate::store::{self, StoreError};", vec!["store", "store::StoreError"]),
+            ("use crate::journal::{self, JournalError};", vec!["journal", "journal::JournalError"]),
             (
-                "pub(crate) fn f() -> crate::store::StoreError { crate::api::f::<u8>() }",
-                vec!["store::StoreError", "api::f"],
+                "pub(crate) fn f() -> crate::journal::JournalError { crate::api::f::<u8>() }",
+                vec!["journal::JournalError", "api::f"],
             ),
-            ("macro_rules! m { () => { $crate::server::start() } }", vec!["server::start"]),
-            ("use super::sibling;", vec!["store::sibling"]),
-            ("use super::super::server::Server;", vec!["server::Server"]),
-            (
-                "mod inner { use super::super::super::server; } use super::other;",
-                vec!["server", "store::other"],
-            ),
-            ("use self::x::y;", vec!["store::sqlite::x::y"]),
+            ("macro_rules! m { () => { $crate::app::start() } }", vec!["app::start"]),
+            ("use super::sibling;", vec!["journal::sibling"]),
+            ("use super::super::app::Server;", vec!["app::Server"]),
+            ("mod inner { use super::super::super::app; } use super::other;", vec!["app", "journal::other"]),
+            ("use self::x::y;", vec!["journal::sqlite::x::y"]),
             ("use crate::{\n    api,\n};", vec!["api"]),
             ("#[cfg(test)] mod tests { use crate::server; }", vec![]),
             ("/// [`crate::server`]\nfn f() { \"crate::server\"; self.x() }", vec![]),
         ] {
-            assert_eq!(paths("src/store/sqlite.rs", text), expected, "{text}");
+            assert_eq!(paths("src/server/journal/sqlite.rs", text), expected, "{text}");
         }
-        assert_eq!(paths("src/record.rs", "use super::server::Server;"), ["server::Server"]);
+        assert_eq!(paths("src/server/record.rs", "use super::app::Server;"), ["app::Server"]);
     }
 
     #[test]
     fn files_are_modules() {
         for (file, module) in [
             ("src/lib.rs", ""),
-            ("src/ids.rs", "ids"),
-            ("src/store/mod.rs", "store"),
-            ("src/store/sqlite.rs", "store::sqlite"),
+            ("src/types/ids.rs", "types::ids"),
+            ("src/server/journal/mod.rs", "journal"),
+            ("src/server/mod.rs", ""),
+            ("src/server/journal/sqlite.rs", "journal::sqlite"),
         ] {
             assert_eq!(module_of(file).unwrap().join("::"), module);
         }

@@ -17,13 +17,18 @@ pub(super) fn check(source: &Source, tokens: &[Token], report: &mut Report<'_>) 
     // The root only lists modules, and the program may use all of the library.
     let Some(top) = module.first().filter(|top| *top != "main") else { return };
     let name = module.join("::");
-    match LAYERS.iter().find(|layer| layer.module == top) {
+    match row_of(&name) {
         Some(layer) => check_imports(layer, &module, tokens, report),
         None => report.error(0, format!("module `{top}` has no row: say in {TABLE} what it may import")),
     }
     check_words(&name, tokens, report);
     check_change_sets(&name, tokens, report);
     check_commits(&name, tokens, report);
+}
+
+/// The row for a module: its own, or that of the closest module around it.
+fn row_of(name: &str) -> Option<&'static Layer> {
+    LAYERS.iter().filter(|layer| is_in(name, layer.module)).max_by_key(|layer| layer.module.len())
 }
 
 /// `name` is `scope` or in it.
@@ -41,7 +46,7 @@ fn check_imports(layer: &Layer, module: &[String], tokens: &[Token], report: &mu
     for import in imports(module, tokens) {
         // Exported macros stand at the root, wherever they were written.
         let [first, rest @ ..] = import.path.as_slice() else { continue };
-        if rest.is_empty() && !LAYERS.iter().any(|layer| layer.module == first) {
+        if rest.is_empty() && row_of(first).is_none() {
             continue;
         }
         let path = import.path.join("::");

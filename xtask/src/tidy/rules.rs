@@ -1,24 +1,23 @@
 //! Who may import whom, and who may name which crate.
 //!
 //! ```text
-//!   main ─▶ server ─▶ everything          demo ─▶ server, clients
-//!                                         remote ─▶ clients     upkeep ─▶ store
-//!              │
-//!        ┌─────┴──────┬──────────────┐
-//!        ▼            ▼              ▼
-//!       api        dispatch      telemetry
-//!        │            │
-//!        └─────┬──────┘
-//!              ▼
-//!         coordinator ─▶ policy, node_types, jarvis ─▶ clients   config ◀──▶ auth
-//!              │      └──▶ events                               (settings of each
-//!         ┌────┴─────┐        │                                  other: vars only
-//!         ▼          ▼        ▼                                  one way)
-//!      engine      store ◀────┘
-//!      (pure)        ├──▶ audit (pure)
-//!         └────┬─────┘
-//!              ▼
-//!           record ─▶ model ─▶ ids, time
+//!   main ─▶ cli ─▶ app ─▶ everything
+//!                   │
+//!             ┌─────┴──────┬───────────┐
+//!             ▼            ▼           ▼
+//!            api        dispatch   runtime::log
+//!             │            │
+//!             └─────┬──────┘
+//!                   ▼
+//!              coordinator ─▶ outbox ─▶ services ─▶ clients
+//!                   │      └─▶ events                         auth ─▶ config
+//!              ┌────┴─────┐      │
+//!              ▼          ▼      ▼
+//!           engine     journal ◀─┘
+//!           (pure)        ├──▶ audit (pure)
+//!              └────┬─────┘
+//!                   ▼
+//!                record ─▶ types, time          runtime::tasks ─▶ time
 //! ```
 //!
 //! Arrows point at what is imported, and may be followed further down. So the
@@ -36,35 +35,29 @@ pub(super) struct Layer {
 pub(super) const EVERYTHING: &str = "*";
 
 pub(super) const LAYERS: &[Layer] = &[
-    Layer { module: "ids", may: &[] },
     Layer { module: "time", may: &[] },
-    Layer { module: "tasks", may: &["time"] },
-    Layer { module: "model", may: &["ids", "time"] },
-    Layer { module: "record", may: &["ids", "model", "time"] },
-    Layer { module: "engine", may: &["ids", "model", "record", "time"] },
-    // Not the engine: it would find right whatever that does.
-    Layer { module: "audit", may: &["ids", "model", "record"] },
-    // It audits what is in a journal, when asked to check it.
-    Layer {
-        module: "store",
-        may: &["audit", "ids", "model", "record", "tasks::Fatal", "tasks::panic_message", "time"],
-    },
-    Layer { module: "config", may: &["auth", "time"] },
+    Layer { module: "types", may: &["time"] },
+    Layer { module: "clients", may: &["config", "runtime::tasks", "time", "types"] },
+    Layer { module: "runtime::tasks", may: &["time"] },
+    Layer { module: "runtime::log", may: &["config"] },
+    // It lists its modules.
+    Layer { module: "runtime", may: &[] },
+    Layer { module: "record", may: &["time", "types"] },
+    Layer { module: "engine", may: &["record", "time", "types"] },
+    // Not the engine: the audit would find right whatever the engine does.
+    Layer { module: "audit", may: &["record", "types"] },
+    // The audit checks what is in a journal, when asked to.
+    Layer { module: "journal", may: &["audit", "record", "runtime::tasks", "time", "types"] },
+    Layer { module: "config", may: &["time"] },
     // Of the record: where a NodeRun stands, which its assignment token says.
-    Layer {
-        module: "auth",
-        may: &["config::vars", "config::Vars", "ids", "record::NodePath", "tasks", "time"],
-    },
-    Layer { module: "clients", may: &["config", "ids", "model", "tasks", "time"] },
-    Layer { module: "jarvis", may: &["clients", "ids", "model", "time"] },
-    // Both answer in the engine's terms: what it needs to know before deciding.
-    Layer { module: "node_types", may: &["clients", "engine", "model", "time"] },
-    Layer { module: "policy", may: &["clients", "engine", "ids", "model", "time"] },
-    Layer { module: "events", may: &["ids", "model", "record", "store", "tasks", "time"] },
-    Layer { module: "retention", may: &["store", "tasks", "time"] },
+    Layer { module: "auth", may: &["config", "record::NodePath", "runtime::tasks", "time", "types"] },
+    // The registry and the policy point answer in the engine's terms: what it
+    // needs to know before it decides.
+    Layer { module: "services", may: &["clients", "engine", "time", "types"] },
+    Layer { module: "events", may: &["journal", "record", "runtime::tasks", "time", "types"] },
     Layer {
         module: "outbox",
-        may: &["clients::CallError", "ids", "jarvis", "model", "store", "tasks", "time"],
+        may: &["clients::CallError", "journal", "runtime::tasks", "services", "time", "types"],
     },
     Layer {
         module: "coordinator",
@@ -75,21 +68,18 @@ pub(super) const LAYERS: &[Layer] = &[
             "clients",
             "engine",
             "events",
-            "ids",
-            "jarvis",
-            "model",
-            "node_types",
+            "journal",
             "outbox",
-            "policy",
             "record",
-            "store",
-            "tasks",
+            "runtime::tasks",
+            "services",
             "time",
+            "types",
         ],
     },
     Layer {
         module: "dispatch",
-        // Of the store: claims. That it does not commit is a rule of its own.
+        // Of the journal: claims. That dispatch does not commit is a rule of its own.
         may: &[
             "auth::AssignmentTokens",
             "auth::Subtree",
@@ -99,23 +89,25 @@ pub(super) const LAYERS: &[Layer] = &[
             "engine::AttemptResult",
             "engine::FailedCall",
             "engine::Work",
-            "ids",
-            "model",
+            "journal",
             "record",
-            "store",
-            "tasks",
+            "runtime::tasks",
             "time",
+            "types",
         ],
     },
     Layer {
         module: "api",
-        may: &["auth", "config", "coordinator", "ids", "model", "store::StoreError", "tasks", "time"],
+        may: &["auth", "config", "coordinator", "journal::JournalError", "runtime::tasks", "time", "types"],
     },
-    Layer { module: "telemetry", may: &["config", "ids", "model", "tasks", "time"] },
-    Layer { module: "demo", may: &["clients", "config", "ids", "model", "server", "tasks", "time"] },
-    Layer { module: "upkeep", may: &["config", "store", "time"] },
-    Layer { module: "remote", may: &["clients", "config", "model"] },
-    Layer { module: "server", may: &[EVERYTHING] },
+    Layer { module: "app", may: &[EVERYTHING] },
+    Layer { module: "cli::demo", may: &["app", "clients", "config", "runtime::tasks", "time", "types"] },
+    Layer { module: "cli::journal", may: &["cli", "config", "journal", "time"] },
+    Layer { module: "cli::remote", may: &["clients", "config", "types"] },
+    Layer {
+        module: "cli",
+        may: &["api::openapi", "app", "clients", "config", "journal", "runtime", "time", "types"],
+    },
 ];
 
 /// A word of Rust code that is not for everyone. Test code may say it.
@@ -136,18 +128,18 @@ const PURE_WHY: &str = "it decides and does nothing: ids, time and settings come
 pub(super) const WORDS: [Word; 10] = [
     Word {
         word: "dropshot",
-        place: Place::Only(&["api", "server", "demo", "telemetry"]),
+        place: Place::Only(&["api", "app", "cli::demo", "runtime::log"]),
         why: "how we are served is the business of the front door",
     },
     Word {
         word: "reqwest",
-        place: Place::Only(&["clients", "auth", "server", "demo"]),
+        place: Place::Only(&["clients", "auth", "app", "cli::demo"]),
         why: "other services are called through `clients`, which knows deadlines, tokens and envelopes",
     },
     Word {
         word: "rusqlite",
-        place: Place::Only(&["store::sqlite"]),
-        why: "ask the `store::Store` trait, so that every backend will do",
+        place: Place::Only(&["journal::sqlite"]),
+        why: "ask the `journal::Journal` trait, so that every backend will do",
     },
     Word { word: "tokio", place: PURE, why: PURE_WHY },
     Word { word: "slog", place: PURE, why: PURE_WHY },
@@ -161,12 +153,12 @@ pub(super) const WORDS: [Word; 10] = [
 /// Who may make a [`CHANGE_SET`]: the decision itself, and the tests of what
 /// stores do with one.
 pub(super) const CHANGE_SET: &str = "ChangeSet";
-pub(super) const CHANGE_SET_MAKERS: [&str; 2] = ["engine", "store::conformance"];
+pub(super) const CHANGE_SET_MAKERS: [&str; 2] = ["engine", "journal::conformance"];
 /// Whose tests may, too.
-pub(super) const CHANGE_SET_TESTERS: [&str; 1] = ["store"];
+pub(super) const CHANGE_SET_TESTERS: [&str; 1] = ["journal"];
 
 /// Who may call `.commit(…)`.
-pub(super) const COMMITTERS: [&str; 2] = ["coordinator", "store"];
+pub(super) const COMMITTERS: [&str; 2] = ["coordinator", "journal"];
 
 /// Lines of a file without its tests: from the first it is worth a thought,
 /// beyond the second it has more than one purpose.
