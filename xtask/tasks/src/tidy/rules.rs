@@ -55,6 +55,7 @@ pub(super) const LAYERS: &[Layer] = &[
     // The registry and the policy point answer in the engine's terms: what it
     // needs to know before it decides.
     Layer { module: "services", may: &["clients", "engine", "time", "types"] },
+    Layer { module: "health", may: &["auth::KeyStatus", "journal", "runtime::tasks", "time", "types"] },
     Layer { module: "events", may: &["journal", "record", "runtime::tasks", "time", "types"] },
     Layer {
         module: "outbox",
@@ -69,6 +70,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "clients",
             "engine",
             "events",
+            "health",
             "journal",
             "outbox",
             "record",
@@ -90,6 +92,8 @@ pub(super) const LAYERS: &[Layer] = &[
             "engine::AttemptResult",
             "engine::FailedCall",
             "engine::Work",
+            "health::DispatchStatus",
+            "health::ExecutorLoad",
             "journal",
             "record",
             "runtime::tasks",
@@ -99,7 +103,16 @@ pub(super) const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "api",
-        may: &["auth", "config", "coordinator", "journal::JournalError", "runtime::tasks", "time", "types"],
+        may: &[
+            "auth",
+            "config",
+            "coordinator",
+            "health::HealthReport",
+            "journal::JournalError",
+            "runtime::tasks",
+            "time",
+            "types",
+        ],
     },
     Layer { module: "app", may: &[EVERYTHING] },
     Layer { module: "cli::demo", may: &["app", "clients", "config", "runtime::tasks", "time", "types"] },

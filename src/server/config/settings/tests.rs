@@ -9,7 +9,7 @@ use std::{
 
 use slog::Level;
 
-use super::{
+use super::super::{
     Flags, Mode, PolicyPosture, Settings, Vars,
     error::ConfigError,
     settings::{Endpoint, OutboundAuth},
@@ -285,7 +285,7 @@ fn services_have_aliases_default_audiences_and_clean_urls() {
         }
     }
     for (name, get) in [
-        ("RUN_STORE", (|s| &s.run_store) as fn(&super::settings::Stores) -> &Endpoint),
+        ("RUN_STORE", (|s| &s.run_store) as fn(&super::Stores) -> &Endpoint),
         ("EVENT_STREAM", |s| &s.event_stream),
         ("ARTIFACT_STORE", |s| &s.artifact_store),
     ] {

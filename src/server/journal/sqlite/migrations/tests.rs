@@ -18,7 +18,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use rusqlite::{Connection, types::Value};
 
-use super::{
+use super::super::{
     tests::{Directory, open, raw, try_open},
     *,
 };
@@ -30,10 +30,10 @@ use crate::{
 
 /// Of schemas 1, 2 and so on.
 const JOURNALS: [&str; 4] = [
-    include_str!("../../../../tests/journals/schema-1.sql"),
-    include_str!("../../../../tests/journals/schema-2.sql"),
-    include_str!("../../../../tests/journals/schema-3.sql"),
-    include_str!("../../../../tests/journals/schema-4.sql"),
+    include_str!("../../../../../tests/journals/schema-1.sql"),
+    include_str!("../../../../../tests/journals/schema-2.sql"),
+    include_str!("../../../../../tests/journals/schema-3.sql"),
+    include_str!("../../../../../tests/journals/schema-4.sql"),
 ];
 
 const RUNS: [&str; 6] = ["at-executor", "canceled", "composite", "finished", "lost", "queued"];

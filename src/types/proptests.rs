@@ -1,10 +1,10 @@
-//! What is nearly right: requests and records with a few mistakes in them, for
-//! the fuzz targets of everything that reads JSON of others. (They are the
-//! modules called `fuzz`: `PROPTEST_CASES=20000 cargo test --lib fuzz`.)
+//! Generators of JSON that is valid but for a few mistakes, for the property
+//! tests of everything that parses foreign JSON. Those tests are in the modules
+//! called `proptests`: `PROPTEST_CASES=20000 cargo test --lib proptests`.
 //!
 //! ```text
-//!   good values ──▶ nearly: other values, members too few, too many, twice ──▶ text
-//!                                                      broken: other bytes ──▶ bytes
+//!   valid JSON ──▶ nearly: values replaced, members removed, added, repeated ──▶ text
+//!                                                      broken: bytes replaced ──▶ bytes
 //! ```
 
 use proptest::{

@@ -13,7 +13,7 @@ use crate::{
     types::{
         JSON_LEVELS_MAX, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunsCreateRequest,
         RunStartRequest,
-        fuzz::{any_json, broken, nearly, requests},
+        proptests::{any_json, broken, nearly, requests},
     },
 };
 

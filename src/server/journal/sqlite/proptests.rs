@@ -14,7 +14,7 @@ use crate::{
     time::Timestamp,
     types::{
         NodeRunState,
-        fuzz::{any_json, broken, nearly},
+        proptests::{any_json, broken, nearly},
     },
 };
 

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::{CallError, Service, error::as_envelope};
 use crate::types::{
     ErrorEnvelope, JSON_LEVELS_MAX,
-    fuzz::{any_json, broken, nearly, requests},
     json::levels,
+    proptests::{any_json, broken, nearly, requests},
 };
 
 fn good_envelope() -> Value {

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     clients::Peer,
     time::SystemClock,
-    types::fuzz::{any_json, broken, nearly},
+    types::proptests::{any_json, broken, nearly},
 };
 
 /// It takes long to make, and is not used.
