@@ -1,4 +1,4 @@
-//! Delivery to executors that fail (contract G29, design §4): what is tried
+//! Delivery to executors that fail (contract §9.2, G29): what is tried
 //! again, when, and what is on record of it; who is left alone; who waits for
 //! whom.
 

