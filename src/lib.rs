@@ -30,6 +30,7 @@
 //! | [`dispatch`] | gets nodes executed: claims, calls, cancels, sweeps |
 //! | [`engine`] | the rules, pure |
 //! | [`events`] | event streams, stored and live |
+//! | [`heap`] | what the allocator keeps |
 //! | [`jarvis`] | the JARVIS stores: Run Store, Event Stream, Artifact Store |
 //! | [`model`] | the ARP types, generated from `openapi/run-coordinator.yaml` |
 //! | [`node_types`], [`policy`] | what a node type is; what is allowed |
@@ -90,6 +91,8 @@ pub mod dispatch;
 pub mod engine;
 #[cfg(feature = "server")]
 pub mod events;
+#[cfg(feature = "server")]
+pub mod heap;
 #[cfg(feature = "server")]
 pub mod jarvis;
 #[cfg(feature = "server")]

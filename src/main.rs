@@ -14,7 +14,7 @@ use jarvis_run_coordinator::{
         Cli, Command, Exit, Flags, JournalCommand, JournalSettings, LayeredVars, Settings, Target,
         check_config, reload,
     },
-    demo,
+    demo, heap,
     remote::{self, Remote, RemoteError},
     server::{Broken, Server, StartError, Surroundings},
     store::{OpenError, sqlite::folder_exists},
@@ -26,6 +26,7 @@ use slog::{crit, info, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
+    heap::give_back_large_blocks();
     let cli = Cli::parse();
     let ended = match cli.chosen() {
         Command::Serve => serve(&cli.flags),

@@ -113,6 +113,7 @@ pub(super) const LAYERS: &[Layer] = &[
     },
     Layer { module: "telemetry", may: &["config", "ids", "model", "tasks", "time"] },
     Layer { module: "demo", may: &["clients", "config", "ids", "model", "server", "tasks", "time"] },
+    Layer { module: "heap", may: &[] },
     Layer { module: "upkeep", may: &["config", "store", "time"] },
     Layer { module: "remote", may: &["clients", "config", "model"] },
     Layer { module: "server", may: &[EVERYTHING] },
