@@ -30,10 +30,10 @@ const PEERS: [&str; 8] = [
 /// Schemas that are hand-written Rust types, because the generator would lose
 /// what they guarantee.
 const HAND_WRITTEN: [(&str, &str); 4] = [
-    ("EndpointLocator", "crate::model::Uri"),
-    ("Extensions", "crate::model::Extensions"),
-    ("NodeRunId", "crate::ids::NodeRunId"),
-    ("RunId", "crate::ids::RunId"),
+    ("EndpointLocator", "crate::types::Uri"),
+    ("Extensions", "crate::types::Extensions"),
+    ("NodeRunId", "crate::types::NodeRunId"),
+    ("RunId", "crate::types::RunId"),
 ];
 
 fn main() {
@@ -51,7 +51,7 @@ fn main() {
         let document = load(service);
         let mut client = settings();
         for name in shared.iter().filter(|name| !HAND_WRITTEN.iter().any(|(hand, _)| hand == **name)) {
-            client.with_replacement(name, format!("crate::model::{name}"), [].into_iter());
+            client.with_replacement(name, format!("crate::types::{name}"), [].into_iter());
         }
         client
             .with_interface(InterfaceStyle::Positional)
@@ -90,12 +90,12 @@ fn settings() -> GenerationSettings {
         ..Default::default()
     };
     for (schema, rust) in [
-        (string("uri"), "crate::model::Uri"),
+        (string("uri"), "crate::types::Uri"),
         (string("date-time"), "crate::time::Timestamp"),
-        (number(Some(1.0)), "crate::model::UnitInterval"),
-        (number(None), "crate::model::NonNegative"),
-        (non_empty(of(InstanceType::String)), "crate::model::NonEmpty<::std::string::String>"),
-        (non_empty(spec), "crate::model::NonEmpty<NodeRunCreateSpec>"),
+        (number(Some(1.0)), "crate::types::UnitInterval"),
+        (number(None), "crate::types::NonNegative"),
+        (non_empty(of(InstanceType::String)), "crate::types::NonEmpty<::std::string::String>"),
+        (non_empty(spec), "crate::types::NonEmpty<NodeRunCreateSpec>"),
     ] {
         settings.with_conversion(schema, rust, [].into_iter());
     }
@@ -119,7 +119,7 @@ fn generate(document: &OpenAPI, settings: &GenerationSettings, what: Generate) -
     let file = syn::parse2(tokens).unwrap_or_else(|e| panic!("{title}: {e}"));
     // Free-form objects are carried as text, not as trees.
     let tree = "::serde_json::Map<::std::string::String, ::serde_json::Value>";
-    prettyplease::unparse(&file).replace(tree, "crate::model::JsonObject")
+    prettyplease::unparse(&file).replace(tree, "crate::types::JsonObject")
 }
 
 /// Ids get into paths by our function: progenitor's leaves `\\` alone, and dot

@@ -18,8 +18,8 @@ use std::{
 
 use jarvis_run_coordinator::{
     clients::{self, CallError, RunEvents, Service},
-    model::{JsonObject, NodeTypeRef, RunStartRequest},
     time::SystemClock,
+    types::{JsonObject, NodeTypeRef, RunStartRequest},
 };
 
 #[tokio::main]

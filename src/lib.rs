@@ -10,38 +10,42 @@
 //!   HTTP ──▶ api ──▶ coordinator ──▶ engine (pure: view + command + now → change set | rejection)
 //!                        │ commit (one transaction)
 //!                        ▼
-//!             store: the journal ── runs · node runs (with their wake-ups) · events · attempts · outbox
+//!               journal ── runs · node runs (with their wake-ups) · events · attempts · outbox
 //!                 ▲                     ▲                      ▲
 //!                 │                     │                      │
-//!             dispatch               events ──▶ NDJSON       outbox ──▶ jarvis: Run Store, Event Stream
+//!             dispatch               events ──▶ NDJSON       outbox ──▶ Run Store, Event Stream
 //!                 │
-//!         clients ──▶ executors, policy, node_types
+//!                 └─▶ services (through clients): executors, policy point, registry, JARVIS stores
 //! ```
 //!
-//! | module | |
+//! For the server and for programs that call one:
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`clients`] | generated clients of the services around us, their tokens; following events |
+//! | [`time`] | clocks, timestamps, deadlines, backoff |
+//! | [`types`] | the ARP types, generated from `openapi/run-coordinator.yaml`, ids, shared JSON text |
+//!
+//! For the server alone, in `src/server/`:
+//!
+//! | module | purpose |
 //! |---|---|
 //! | [`api`] | the HTTP surface: endpoints, front door, strict bodies, envelopes |
+//! | [`app`] | starts, wires and stops a server |
 //! | [`audit`] | what is always true of a run, checked on its records |
-//! | [`auth`] | who is calling |
-//! | [`clients`] | generated clients of the services around us, their tokens; following events |
-//! | [`config`] | flags and variables to settings; `check-config`; `--help` |
+//! | [`auth`] | identifies the caller |
+//! | [`cli`] | the command line |
+//! | [`config`] | flags and variables to settings |
 //! | [`coordinator`] | the use cases: load, decide, commit, announce |
-//! | [`demo`] | a run to look at, with nothing else installed |
 //! | [`dispatch`] | gets nodes executed: claims, calls, cancels, sweeps |
 //! | [`engine`] | the rules, pure |
 //! | [`events`] | event streams, stored and live |
-//! | [`heap`] | what the allocator keeps |
-//! | [`jarvis`] | the JARVIS stores: Run Store, Event Stream, Artifact Store |
-//! | [`model`] | the ARP types, generated from `openapi/run-coordinator.yaml` |
-//! | [`node_types`], [`policy`] | what a node type is; what is allowed |
-//! | [`outbox`] | brings every change to the JARVIS stores |
+//! | [`health`] | the health report: one list of sources |
+//! | [`journal`] | the database: one trait, its implementation, their test suite, retention |
+//! | [`outbox`] | sends every change to the JARVIS stores |
 //! | [`record`] | what the journal holds, and change sets |
-//! | [`remote`] | commands that talk to a server which is up |
-//! | [`retention`] | forgets runs that have been finished for long |
-//! | [`server`] | puts it all together; starts and stops |
-//! | [`store`] | the journal: one trait, its implementations, their test suite |
-//! | [`upkeep`] | the command `journal`: backup, check, compact |
-//! | [`ids`], [`time`], [`tasks`], [`telemetry`] | what everybody uses |
+//! | [`runtime`] | supervised tasks, the log |
+//! | [`services`] | the services around us, one role a file: policy point, node registry, JARVIS stores |
 //!
 //! # Architecture invariants
 //!
@@ -56,64 +60,22 @@
 //! 6. The cost of a request does not grow with the nodes of its run.
 //! 7. No request waits behind executor traffic.
 //! 8. Free-form data (`inputs`, `outputs`, extensions, …) is opaque: shared text
-//!    from the socket to the disk and back, never a tree (`model::json`).
+//!    from the socket to the disk and back, never a tree (`types::json`).
 //!
 //! `cargo xtask tidy` checks who may import whom.
 //!
 //! # Features
 //!
 //! `server`, the default, is all of this. Programs that call a coordinator take
-//! `client` alone: [`clients`] of its own API, and [`ids`], [`model`], [`time`].
-//! Without any feature there are the last three.
-
-pub mod ids;
-pub mod model;
-pub mod time;
+//! `client` alone: [`clients`] of its own API, [`types`] and [`time`]. Without
+//! any feature there are the last two.
 
 #[cfg(feature = "client")]
 pub mod clients;
+pub mod time;
+pub mod types;
 
 #[cfg(feature = "server")]
-pub mod api;
+mod server;
 #[cfg(feature = "server")]
-pub mod audit;
-#[cfg(feature = "server")]
-pub mod auth;
-#[cfg(feature = "server")]
-pub mod config;
-#[cfg(feature = "server")]
-pub mod coordinator;
-#[cfg(feature = "server")]
-pub mod demo;
-#[cfg(feature = "server")]
-pub mod dispatch;
-#[cfg(feature = "server")]
-pub mod engine;
-#[cfg(feature = "server")]
-pub mod events;
-#[cfg(feature = "server")]
-pub mod heap;
-#[cfg(feature = "server")]
-pub mod jarvis;
-#[cfg(feature = "server")]
-pub mod node_types;
-#[cfg(feature = "server")]
-pub mod outbox;
-#[cfg(feature = "server")]
-pub mod policy;
-#[cfg(feature = "server")]
-pub mod record;
-#[cfg(feature = "server")]
-pub mod remote;
-#[cfg(feature = "server")]
-pub mod retention;
-#[cfg(feature = "server")]
-pub mod server;
-#[cfg(feature = "server")]
-pub mod store;
-#[cfg(feature = "server")]
-pub mod tasks;
-#[cfg(feature = "server")]
-pub mod telemetry;
-#[cfg(feature = "server")]
-pub mod upkeep;
+pub use server::*;

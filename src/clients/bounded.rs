@@ -18,7 +18,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http::header::CONTENT_LENGTH;
 
-use crate::model::json;
+use crate::types::json;
 
 /// What an answer had more of than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

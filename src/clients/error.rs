@@ -9,7 +9,7 @@ use super::{
     Service,
     bounded::{self, Limit},
 };
-use crate::model::{Error, ErrorEnvelope, JSON_LEVELS_MAX, JsonObject};
+use crate::types::{Error, ErrorEnvelope, JSON_LEVELS_MAX, JsonObject};
 
 /// A call to another service that did not give what was asked for.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

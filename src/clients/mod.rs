@@ -17,11 +17,11 @@
 
 mod bounded;
 mod error;
-#[cfg(test)]
-mod fuzz;
 pub(crate) mod path;
 #[cfg(feature = "server")]
 mod permit;
+#[cfg(test)]
+mod proptests;
 mod run_events;
 #[cfg(feature = "server")]
 mod tokens;
@@ -38,7 +38,7 @@ pub use run_events::RunEvents;
 #[cfg(feature = "server")]
 pub use tokens::{TokenSource, TokenSourceOptions};
 
-use crate::model::JSON_LEVELS_MAX;
+use crate::types::JSON_LEVELS_MAX;
 
 macro_rules! clients {
     ($($(#[$when:meta])? $name:ident)*) => { $(

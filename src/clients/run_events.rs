@@ -18,9 +18,8 @@ use progenitor_client::{ClientInfo, Error};
 
 use super::{CallError, Service, path::encode_path, run_coordinator::Client, verbatim};
 use crate::{
-    ids::RunId,
-    model::{RunEvent, RunEventType},
     time::{Clock, backoff},
+    types::{RunEvent, RunEventType, RunId},
 };
 
 /// Waits between connections, and after how many in vain, in a row, it is given
@@ -198,8 +197,7 @@ fn unavailable(reason: &str) -> CallError {
 }
 
 #[cfg(test)]
-#[path = "run_events_fuzz.rs"]
-mod fuzz;
+mod proptests;
 
 #[cfg(test)]
 mod tests {

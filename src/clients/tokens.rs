@@ -28,9 +28,9 @@ use tokio::sync::watch;
 
 use super::{BEARER, bear, bounded};
 use crate::{
-    model::JSON_LEVELS_MAX,
-    tasks::TaskSet,
+    runtime::tasks::TaskSet,
     time::{Clock, Timestamp},
+    types::JSON_LEVELS_MAX,
 };
 
 /// Where tokens come from and who asks for them.
@@ -318,5 +318,4 @@ fn seconds(value: &Value) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[path = "tokens_tests.rs"]
 mod tests;

@@ -6,7 +6,7 @@ use progenitor_client::{ClientHooks, ClientInfo, Error, OperationInfo, ResponseV
 use serde_json::Value;
 
 use super::{CallError, Service, run_coordinator::Client};
-use crate::model::ErrorEnvelope;
+use crate::types::ErrorEnvelope;
 
 /// `path` begins with a slash and is encoded.
 pub async fn get(client: &Client, path: &str, operation: &'static str) -> Result<Value, CallError> {

@@ -3,12 +3,12 @@
 
 use futures::future::join_all;
 use jarvis_run_coordinator::{
-    model::{NodeRunState, RunEvent, RunState},
     time::{Clock, SystemClock, Timestamp},
+    types::{NodeRunState, RunEvent, RunState},
 };
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Call, FakeStores, NOBODY, StoreFault, TestServer};
+use crate::support::{Answer, Call, FakeStores, JournalFault, NOBODY, TestServer};
 
 /// Not long ago: a run does not live for ever.
 fn began() -> String {
@@ -248,7 +248,7 @@ async fn a_store_that_fails_is_reported_and_nothing_is_half_adopted() {
         assert_eq!((answer.status, answer.body()), (502, json!({ "error": error })));
     };
     for status in [500, 401, 404, 422] {
-        stores.faults(move |call| call.ends_with("/events").then_some(StoreFault::Status(status)));
+        stores.faults(move |call| call.ends_with("/events").then_some(JournalFault::Status(status)));
         for path in ["/v1/runs/run_py", "/v1/node-runs/root"] {
             let answer = t.get(path).await;
             refused(&answer, "event_stream_unavailable", "Event Stream request failed");

@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use jarvis_run_coordinator::{
     clients::{CallError, Peer, Service, artifact_store::Client},
-    ids::ArtifactId,
-    jarvis::{Artifact, ArtifactStore, Patience},
+    services::{Artifact, ArtifactStore, Patience},
     time::SystemClock,
+    types::ArtifactId,
 };
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use jarvis_run_coordinator::{api::openapi, model::NodeRunState};
+use jarvis_run_coordinator::{api::openapi, types::NodeRunState};
 use serde_json::{Value, json};
 
 use crate::support::{

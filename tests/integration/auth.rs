@@ -1,6 +1,6 @@
 //! Who may come in (contract §19), and with what we go out (§20).
 
-use jarvis_run_coordinator::model::{NodeRunState, RunState};
+use jarvis_run_coordinator::types::{NodeRunState, RunState};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 

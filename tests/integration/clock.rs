@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use jarvis_run_coordinator::{
-    ids::NodeRunId,
-    model::{NodeRun, NodeRunState},
     time::Timestamp,
+    types::{NodeRun, NodeRunId, NodeRunState},
 };
 use serde_json::{Value, json};
 

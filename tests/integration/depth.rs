@@ -4,10 +4,7 @@
 
 use std::time::Duration;
 
-use jarvis_run_coordinator::{
-    ids::{NodeRunId, RunId},
-    model::{NodeRun, Run, RunState},
-};
+use jarvis_run_coordinator::types::{NodeRun, NodeRunId, Run, RunId, RunState};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, FakeStores, TestMachine, TestServer, soon};

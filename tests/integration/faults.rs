@@ -2,9 +2,8 @@
 //! are told, nothing is left half-done, nothing is done twice unrecorded.
 
 use jarvis_run_coordinator::{
-    ids::NodeRunId,
-    model::RunState,
-    store::faulty::{Chances, Fault, Faults},
+    journal::faulty::{Chances, Fault, Faults},
+    types::{NodeRunId, RunState},
 };
 use serde_json::{Value, json};
 

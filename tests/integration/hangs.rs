@@ -3,8 +3,8 @@
 
 use futures::future::join_all;
 use jarvis_run_coordinator::{
-    model::{NodeRunState, Run, RunState},
-    store::faulty::{Fault, Faults},
+    journal::faulty::{Fault, Faults},
+    types::{NodeRunState, Run, RunState},
 };
 use serde_json::{Value, json};
 

@@ -7,9 +7,9 @@ use std::{sync::Arc, time::Duration};
 
 use jarvis_run_coordinator::{
     clients::RunEvents,
-    model::{NodeKind, RunState},
-    store::faulty::{Chances, Faults},
+    journal::faulty::{Chances, Faults},
     time::SystemClock,
+    types::{NodeKind, RunState},
 };
 use serde_json::{Value, json};
 use tokio::{

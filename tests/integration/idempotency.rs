@@ -1,10 +1,7 @@
 //! Children under idempotency keys (contract §8, G02, G07).
 
 use futures::future::join_all;
-use jarvis_run_coordinator::{
-    ids::NodeRunId,
-    model::{NodeRunState, Run},
-};
+use jarvis_run_coordinator::types::{NodeRunId, NodeRunState, Run};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, TestServer};

@@ -7,9 +7,9 @@ use std::{
 };
 
 use jarvis_run_coordinator::{
-    ids::NodeRunId,
+    journal::Journal,
     record::{AttemptOutcome, AttemptRecord},
-    store::Store,
+    types::NodeRunId,
 };
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -292,7 +292,7 @@ async fn a_result_that_does_not_fit_is_not_lost_without_a_trace() {
     assert_eq!(process.node_run(root).await["outputs"], request["input"]);
     process.terminate().await;
     assert_eq!(executors.executions(root), 2);
-    let log = large.store().attempts_list(&NodeRunId::new(root)).await.expect("the attempt log");
+    let log = large.open_journal().attempts_list(&NodeRunId::new(root)).await.expect("the attempt log");
     assert!(matches!(log[..], [AttemptRecord { outcome: AttemptOutcome::Lost, .. }]), "{log:?}");
 }
 

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicU16, Ordering},
 };
 
-use jarvis_run_coordinator::model::{NodeKind, NodeRun, NodeRunState, Run};
+use jarvis_run_coordinator::types::{NodeKind, NodeRun, NodeRunState, Run};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, FakeService, NOBODY, TestServer};

@@ -2,10 +2,7 @@
 //! Repeated keys: `idempotency`.
 
 use futures::future::join_all;
-use jarvis_run_coordinator::{
-    ids::{NodeRunId, RunId},
-    model::{NodeKind, NodeRunState, Run, RunEventType, RunState},
-};
+use jarvis_run_coordinator::types::{NodeKind, NodeRunId, NodeRunState, Run, RunEventType, RunId, RunState};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, TestServer};

@@ -3,9 +3,8 @@
 
 use futures::future::join_all;
 use jarvis_run_coordinator::{
-    ids::NodeRunId,
-    model::{NodeRun, NodeRunState, RunState},
-    store::faulty::{Fault, Faults},
+    journal::faulty::{Fault, Faults},
+    types::{NodeRun, NodeRunId, NodeRunState, RunState},
 };
 use serde_json::{Value, json};
 

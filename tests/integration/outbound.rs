@@ -2,7 +2,7 @@
 //! endpoint on loopback.
 
 use futures::future::join_all;
-use jarvis_run_coordinator::model::{Run, RunState};
+use jarvis_run_coordinator::types::{Run, RunState};
 use serde_json::{Value, json};
 
 use crate::support::{FakeService, TestServer};

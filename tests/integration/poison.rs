@@ -2,8 +2,8 @@
 //! from going on.
 
 use jarvis_run_coordinator::{
-    model::{NodeRunState, RunState},
-    store::faulty::Faults,
+    journal::faulty::Faults,
+    types::{NodeRunState, RunState},
 };
 use serde_json::{Value, json};
 

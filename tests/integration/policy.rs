@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use jarvis_run_coordinator::{
-    ids::NodeRunId,
-    model::{NodeRunState, RunEvent, RunEventType, RunState},
-};
+use jarvis_run_coordinator::types::{NodeRunId, NodeRunState, RunEvent, RunEventType, RunState};
 use serde_json::{Value, json};
 
 use crate::support::{FakeService, NOBODY, TestMachine, TestServer, soon};

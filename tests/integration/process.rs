@@ -5,10 +5,9 @@ use std::{collections::BTreeMap, time::Instant};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use jarvis_run_coordinator::{
-    ids::NodeRunId,
-    model::RunState,
+    journal::Journal,
     record::{AttemptOutcome, AttemptRecord, NodeRecord},
-    store::Store,
+    types::{NodeRunId, RunState},
 };
 use serde_json::{Value, json};
 
@@ -21,11 +20,11 @@ use crate::support::{
 const SHUTDOWN_SECS: &str = "JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS";
 
 async fn attempts(program: &Program, node: &str) -> Vec<AttemptRecord> {
-    program.store().attempts_list(&NodeRunId::new(node)).await.expect("the attempt log")
+    program.open_journal().attempts_list(&NodeRunId::new(node)).await.expect("the attempt log")
 }
 
 async fn record(program: &Program, node: &str) -> NodeRecord {
-    program.store().node_fetch(&NodeRunId::new(node)).await.expect("the journal").expect("the node")
+    program.open_journal().node_fetch(&NodeRunId::new(node)).await.expect("the journal").expect("the node")
 }
 
 fn error_code(node: &Value) -> &str {
@@ -294,11 +293,11 @@ async fn killed_during_concurrent_starts_nothing_that_was_answered_is_lost() {
     }
     process.terminate().await;
     assert!(ends.len() >= answered.len());
-    let store = program.store();
+    let journal = program.open_journal();
     for root in ends.values() {
         let id = NodeRunId::new(root.as_str());
-        let node = store.node_fetch(&id).await.expect("the journal").expect("the node");
-        let lost = store.attempts_list(&id).await.expect("the attempt log").len();
+        let node = journal.node_fetch(&id).await.expect("the journal").expect("the node");
+        let lost = journal.attempts_list(&id).await.expect("the attempt log").len();
         assert!(node.is_terminal());
         assert!(executors.executions(root) <= 1 + lost, "{root}: {lost} on record");
         if node.node.state.to_string() == "succeeded" {
@@ -341,7 +340,7 @@ async fn a_signal_ends_streams_and_waits_for_work_no_longer_than_it_may() {
 }
 
 #[tokio::test]
-async fn told_twice_it_ends_at_once() {
+async fn a_second_signal_ends_the_process_at_once() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors).var(SHUTDOWN_SECS, "600");
     let process = program.start().await;
@@ -351,7 +350,7 @@ async fn told_twice_it_ends_at_once() {
     process.signal("TERM");
     let ended = process.ended().await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    assert!(ended.stdout.contains("told again"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("second signal"), "{}", ended.stdout);
 
     let process = program.start().await;
     assert_eq!(process.run_ended(&run.id).await, "failed");

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use jarvis_run_coordinator::model::{NodeRun, NodeRunState, RunState};
+use jarvis_run_coordinator::types::{NodeRun, NodeRunState, RunState};
 use serde_json::{Value, json};
 
 use crate::support::{FakeService, TestServer, soon};

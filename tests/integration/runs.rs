@@ -1,10 +1,7 @@
 //! Starting and cancelling runs (contract §6.3 to §6.5, D-07, D-15, D-21, G03).
 
 use futures::future::join_all;
-use jarvis_run_coordinator::{
-    ids::RunId,
-    model::{NodeRunState, RunEventType, RunState},
-};
+use jarvis_run_coordinator::types::{NodeRunState, RunEventType, RunId, RunState};
 use serde_json::{Value, json};
 
 use crate::support::{FakeService, TestServer, redacted, soon};

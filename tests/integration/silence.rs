@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use jarvis_run_coordinator::{
-    ids::NodeRunId,
-    model::{NodeRun, NodeRunState, Run, RunState},
     time::Timestamp,
+    types::{NodeRun, NodeRunId, NodeRunState, Run, RunState},
 };
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! One run from start to end.
 
-use jarvis_run_coordinator::model::RunState;
+use jarvis_run_coordinator::types::RunState;
 use serde_json::json;
 
 use crate::support::TestServer;

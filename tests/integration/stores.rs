@@ -12,22 +12,21 @@ use std::{
 
 use async_trait::async_trait;
 use jarvis_run_coordinator::{
+    app::{Server, StartError, Surroundings},
     config::{Flags, Settings},
-    ids::RunId,
-    model::{NodeRunState, Run, RunState},
-    record::{Adopted, ChangeSet},
-    server::{Server, StartError, Surroundings},
-    store::{
-        Store,
+    journal::{
+        Journal,
         faulty::{Chances, Fault, Faults},
     },
+    record::{Adopted, ChangeSet},
     time::{Clock, MachineClock, SystemClock, Timestamp},
+    types::{NodeRunState, Run, RunId, RunState},
 };
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 
 use crate::support::{
-    FakeExecutors, FakeStores, NOBODY, StoreFault, TestServer, process::start_request, soon,
+    FakeExecutors, FakeStores, JournalFault, NOBODY, TestServer, process::start_request, soon,
 };
 
 async fn start(stores: &FakeStores, more: &[(&str, &str)]) -> TestServer {
@@ -137,7 +136,7 @@ async fn a_run_costs_few_calls_and_its_events_come_after_what_they_tell() {
 async fn a_stream_that_is_down_holds_up_nobody_and_misses_nothing() {
     let stores = FakeStores::start();
     let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
-    stores.faults(|call| (call == "POST /v1/run-events").then_some(StoreFault::Status(503)));
+    stores.faults(|call| (call == "POST /v1/run-events").then_some(JournalFault::Status(503)));
     let mut runs = Vec::new();
     for number in 0..5 {
         let run = t.run_start("atomic.echo", json!({"number": number})).await;
@@ -179,7 +178,7 @@ async fn an_append_without_an_answer_is_not_there_twice() {
     let count = AtomicUsize::new(0);
     stores.faults(move |_| {
         let call = count.fetch_add(1, Ordering::SeqCst);
-        call.is_multiple_of(2).then_some(StoreFault::Unanswered)
+        call.is_multiple_of(2).then_some(JournalFault::Unanswered)
     });
     let mut runs = Vec::new();
     for number in 0..10 {
@@ -204,11 +203,11 @@ async fn whatever_the_stores_do_they_have_it_all_in_the_end() {
         // A fixed pattern of no evident period.
         let number = count.fetch_add(1, Ordering::SeqCst) as u64;
         match number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61 {
-            0 => Some(StoreFault::Status(500)),
-            1 => Some(StoreFault::Status(503)),
-            2 => Some(StoreFault::Unanswered),
+            0 => Some(JournalFault::Status(500)),
+            1 => Some(JournalFault::Status(503)),
+            2 => Some(JournalFault::Unanswered),
             // Of an event it would be a lie: it is there.
-            3 if call != "POST /v1/run-events" => Some(StoreFault::Status(409)),
+            3 if call != "POST /v1/run-events" => Some(JournalFault::Status(409)),
             _ => None,
         }
     });
@@ -240,7 +239,7 @@ async fn whatever_the_stores_do_they_have_it_all_in_the_end() {
 async fn a_full_run_store_keeps_no_event_back_and_gets_its_runs_later() {
     let stores = FakeStores::start();
     let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
-    stores.faults(|call| (call == "POST /v1/runs").then_some(StoreFault::Status(507)));
+    stores.faults(|call| (call == "POST /v1/runs").then_some(JournalFault::Status(507)));
     let run = t.run_start("atomic.echo", json!({"x": 1})).await;
     t.run_ended(&run.run_id).await;
     let last = t.events(&run.run_id).await.len() as u64;
@@ -261,7 +260,7 @@ async fn what_one_run_is_refused_does_not_hold_up_the_others() {
     let refused = format!("PUT /v1/runs/{}", poison.run_id);
     stores.faults({
         let refused = refused.clone();
-        move |call| (call == refused).then_some(StoreFault::Status(422))
+        move |call| (call == refused).then_some(JournalFault::Status(422))
     });
     t.cancel(&poison.run_id).await;
     stores.called(&refused, 2).await;
@@ -281,10 +280,10 @@ async fn what_is_owed_outlives_the_process_that_owes_it() {
     let wait = [("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")];
     let t = start(&stores, &wait).await;
     // Some of it has arrived, unknown to us.
-    stores.faults(|_| Some(StoreFault::Unanswered));
+    stores.faults(|_| Some(JournalFault::Unanswered));
     let first = t.run_start("atomic.echo", json!({"x": 1})).await;
     t.run_ended(&first.run_id).await;
-    stores.faults(|_| Some(StoreFault::Status(500)));
+    stores.faults(|_| Some(JournalFault::Status(500)));
     let second = t.run_start("atomic.echo", json!({"x": 2})).await;
     t.run_ended(&second.run_id).await;
     let events = t.events(&second.run_id).await.len() as u64;
@@ -314,7 +313,7 @@ async fn a_call_that_takes_effect_late_does_not_bring_an_old_state_back() {
     let first = AtomicBool::new(true);
     stores.faults({
         let put = put.clone();
-        move |call| (call == put && first.swap(false, Ordering::SeqCst)).then_some(StoreFault::Stalled)
+        move |call| (call == put && first.swap(false, Ordering::SeqCst)).then_some(JournalFault::Stalled)
     });
     // What is stalled is an evaluation; it gives up after (ten) seconds.
     let report = json!({"evaluation_result": {"status": "success"}});
@@ -344,7 +343,7 @@ async fn making_sure_may_fail_and_what_changes_then_arrives_all_the_same() {
         let put = put.clone();
         move |call| {
             let number = if call == put { count.fetch_add(1, Ordering::SeqCst) } else { 1 };
-            matches!(number, 0 | 2).then_some(StoreFault::Unanswered)
+            matches!(number, 0 | 2).then_some(JournalFault::Unanswered)
         }
     });
     let before = stores.calls().iter().filter(|call| **call == put).count();
@@ -426,12 +425,12 @@ async fn what_comes_into_the_outbox_without_a_word_is_found_there() {
     let stores = FakeStores::start();
     let mut vars = stores.vars().to_vec();
     vars.extend(TestServer::IDLE);
-    let journal = Arc::new(Mutex::new(None::<Arc<dyn Store>>));
+    let journal = Arc::new(Mutex::new(None::<Arc<dyn Journal>>));
     let seen = Arc::clone(&journal);
     let surroundings = Surroundings {
         clock: Arc::new(Hasty(SystemClock.now())),
         before_journal: Box::new(move |store| {
-            let store: Arc<dyn Store> = Arc::new(store);
+            let store: Arc<dyn Journal> = Arc::new(store);
             *seen.lock().expect("unpoisoned") = Some(Arc::clone(&store));
             store
         }),
@@ -464,7 +463,7 @@ async fn what_comes_into_the_outbox_without_a_word_is_found_there() {
 /// A server whose stores refused everything until it stopped, with the two runs
 /// that it owes.
 async fn two_runs_owed(stores: &FakeStores) -> ([Run; 2], tempfile::TempDir, FakeExecutors) {
-    stores.faults(|_| Some(StoreFault::Status(503)));
+    stores.faults(|_| Some(JournalFault::Status(503)));
     let t = start(stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
     let mut runs = Vec::new();
     for number in 0..2 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use jarvis_run_coordinator::{
     events::{EventHub, Events, StreamOptions},
-    model::{NodeRunState, RunEvent, RunEventType},
+    types::{NodeRunState, RunEvent, RunEventType},
 };
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ async fn a_node_stream_is_the_node_and_what_is_below_it() {
     t.complete(&deep, "succeeded").await;
     t.complete(root, "succeeded").await;
     let all = t.events(&run.run_id).await;
-    let of = |nodes: &[&jarvis_run_coordinator::ids::NodeRunId]| {
+    let of = |nodes: &[&jarvis_run_coordinator::types::NodeRunId]| {
         let about = |event: &&RunEvent| event.node_run_id.as_ref().is_some_and(|node| nodes.contains(&node));
         all.iter().filter(about).map(|event| event.seq).collect::<Vec<_>>()
     };
@@ -304,14 +304,15 @@ async fn the_hub_forgets_a_run_that_nobody_follows() {
     let t = TestServer::idle().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     let (journal, _executors) = t.stop().await;
-    let options = jarvis_run_coordinator::store::sqlite::SqliteOptions {
+    let options = jarvis_run_coordinator::journal::sqlite::SqliteOptions {
         path: journal.path().join("journal.db"),
         max_bytes: None,
         outbox: false,
     };
     let log = slog::Logger::root(slog::Discard, slog::o!());
-    let store = jarvis_run_coordinator::store::sqlite::SqliteStore::open(options, log).expect("the journal");
-    let events = Events { store: Arc::new(store), hub: Arc::new(EventHub::default()) };
+    let journal =
+        jarvis_run_coordinator::journal::sqlite::SqliteJournal::open(options, log).expect("the journal");
+    let events = Events { journal: Arc::new(journal), hub: Arc::new(EventHub::default()) };
     let stream = |follow| {
         events.stream(run.run_id.clone(), None, StreamOptions { follow, ..StreamOptions::default() })
     };

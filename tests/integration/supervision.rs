@@ -1,6 +1,6 @@
 //! Tasks that panic run again, and the process does not live on without them.
 
-use jarvis_run_coordinator::{model::RunState, store::faulty::Faults};
+use jarvis_run_coordinator::{journal::faulty::Faults, types::RunState};
 use serde_json::{Value, json};
 
 use crate::support::{FakeStores, TestServer, soon};

@@ -1,9 +1,9 @@
 //! The wire (contract §3): what every operation answers, how failures look,
 //! how ids travel. What is refused in bodies: `strict`.
 
-use jarvis_run_coordinator::{
-    ids::{NodeRunId, RunId},
-    model::{HealthStatus, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunState, RunState},
+use jarvis_run_coordinator::types::{
+    HealthStatus, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunId, NodeRunState, RunId,
+    RunState,
 };
 use serde_json::{Value, json};
 use tokio::{

@@ -6,9 +6,8 @@ use std::{sync::Arc, time::Duration};
 use futures::{FutureExt, TryStreamExt};
 use jarvis_run_coordinator::{
     coordinator::StreamOptions,
-    ids::{NodeRunId, RunId},
-    model::{CompletionState, NodeKind, NodeRunState, RunStartRequest},
     time::Clock,
+    types::{CompletionState, NodeKind, NodeRunId, NodeRunState, RunId, RunStartRequest},
 };
 use serde_json::{Value, json};
 

@@ -16,14 +16,14 @@ use std::{
 
 use async_trait::async_trait;
 use jarvis_run_coordinator::{
-    ids::{NodeRunId, OwnerId, RunId},
-    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
-    store::{
-        Counts, EventPage, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient, Store,
-        StoreError, Want,
-        sqlite::{SqliteStore, memory::FailPoints},
+    journal::{
+        Counts, EventPage, Journal, JournalError, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit,
+        Parked, Recipient, Want,
+        sqlite::{SqliteJournal, memory::FailPoints},
     },
+    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::{Clock, Timestamp},
+    types::{NodeRunId, RunId, WorkerId},
 };
 
 use crate::{
@@ -35,7 +35,7 @@ use crate::{
 pub struct SimJournal {
     world: Arc<World>,
     life: Arc<Life>,
-    inner: SqliteStore,
+    inner: SqliteJournal,
     /// What becomes of the next commit.
     next_commit: Arc<Mutex<Option<WriteFault>>>,
     /// For a sabotage: what was read once.
@@ -50,13 +50,13 @@ struct Commits {
 }
 
 impl Commits {
-    fn crash(&self, when: &'static str) -> Result<(), StoreError> {
+    fn crash(&self, when: &'static str) -> Result<(), JournalError> {
         self.world.count(when);
         self.life.end();
         Err(injected(when))
     }
 
-    fn fail(&self, how: &'static str) -> Result<(), StoreError> {
+    fn fail(&self, how: &'static str) -> Result<(), JournalError> {
         self.world.count(how);
         Err(injected(how))
     }
@@ -67,7 +67,7 @@ impl FailPoints for Commits {
         self.life.is_over()
     }
 
-    fn before_commit(&self) -> Result<(), StoreError> {
+    fn before_commit(&self) -> Result<(), JournalError> {
         let mut next = lock(&self.next);
         match next.take_if(|fault| matches!(fault, WriteFault::CrashInside | WriteFault::FailInside)) {
             Some(WriteFault::CrashInside) => self.crash("crash inside a transaction"),
@@ -76,7 +76,7 @@ impl FailPoints for Commits {
         }
     }
 
-    fn after_commit(&self) -> Result<(), StoreError> {
+    fn after_commit(&self) -> Result<(), JournalError> {
         match lock(&self.next).take() {
             Some(WriteFault::CrashAfter) => self.crash("crash after a write"),
             Some(WriteFault::FailAfter) => self.fail("write failed after"),
@@ -92,8 +92,8 @@ impl FailPoints for Commits {
     }
 }
 
-fn injected(what: &str) -> StoreError {
-    StoreError::Failed(format!("injected: {what}"))
+fn injected(what: &str) -> JournalError {
+    JournalError::Failed(format!("injected: {what}"))
 }
 
 impl SimJournal {
@@ -107,7 +107,7 @@ impl SimJournal {
         Ok(Self { world, life, inner, next_commit, old: Mutex::default() })
     }
 
-    async fn read<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    async fn read<T>(&self, work: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
         self.life.gate().await;
         if self.world.one_in(4) {
             self.world.lag().await;
@@ -122,11 +122,11 @@ impl SimJournal {
     }
 
     /// Does a write, with whatever is due to happen to it.
-    async fn write<T, F: Future<Output = Result<T, StoreError>>>(
+    async fn write<T, F: Future<Output = Result<T, JournalError>>>(
         &self,
         what: &str,
         work: impl Fn() -> F,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, JournalError> {
         let world = &self.world;
         self.life.gate().await;
         world.lag().await;
@@ -174,7 +174,7 @@ impl SimJournal {
             world.count("write repeated");
             let _again = work().await;
         }
-        if matches!(done, Err(StoreError::Full(_))) {
+        if matches!(done, Err(JournalError::Full(_))) {
             world.count("did not fit");
         }
         self.life.gate().await;
@@ -183,7 +183,7 @@ impl SimJournal {
         done
     }
 
-    async fn write_change(&self, change: &ChangeSet) -> Result<Option<OutboxId>, StoreError> {
+    async fn write_change(&self, change: &ChangeSet) -> Result<Option<OutboxId>, JournalError> {
         let world = &self.world;
         if world.is_sabotaged(Sabotage::AnswersBeforeItCommits) && world.one_in(20) {
             return Ok(None);
@@ -206,7 +206,7 @@ impl SimJournal {
         let written = change.clone();
         let done = self.inner.commit(change).await;
         world.tell(format_args!("commit {told}: {}", if done.is_ok() { "done" } else { "refused" }));
-        if done == Err(StoreError::Conflict) {
+        if done == Err(JournalError::Conflict) {
             world.count("conflict");
         }
         if done.is_ok() {
@@ -222,7 +222,7 @@ impl SimJournal {
     }
 
     /// As the store reads it, unless a sabotage has it from before.
-    async fn read_node(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+    async fn read_node(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
         if let Some(old) = self.old(node) {
             return Ok(Some(old));
         }
@@ -258,21 +258,21 @@ fn tell(change: &ChangeSet) -> String {
 }
 
 #[async_trait]
-impl Store for SimJournal {
-    async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, StoreError> {
+impl Journal for SimJournal {
+    async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, JournalError> {
         let what = tell(&change);
         self.write(&what, || self.write_change(&change)).await
     }
 
-    async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
+    async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
         self.read(self.inner.run_fetch(run)).await
     }
 
-    async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+    async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
         self.read(self.read_node(node)).await
     }
 
-    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, StoreError> {
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
         self.read(async {
             match self.old(node) {
                 Some(old) => Ok(Some(old)),
@@ -282,7 +282,7 @@ impl Store for SimJournal {
         .await
     }
 
-    async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, StoreError> {
+    async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, JournalError> {
         self.read(async {
             match self.old(node) {
                 Some(old) => Ok(Some(old.head())),
@@ -292,11 +292,11 @@ impl Store for SimJournal {
         .await
     }
 
-    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, StoreError> {
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, JournalError> {
         self.read(self.inner.nodes_live(run, under)).await
     }
 
-    async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Result<bool, StoreError> {
+    async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Result<bool, JournalError> {
         self.read(self.inner.node_has_live_below(run, node)).await
     }
 
@@ -306,20 +306,20 @@ impl Store for SimJournal {
         after: u64,
         within: Option<&NodePath>,
         limit: PageLimit,
-    ) -> Result<EventPage, StoreError> {
+    ) -> Result<EventPage, JournalError> {
         self.read(self.inner.events_after(run, after, within, limit)).await
     }
 
-    async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, StoreError> {
+    async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, JournalError> {
         self.read(self.inner.attempts_list(node)).await
     }
 
     async fn wakes_claim(
         &self,
-        owner: &OwnerId,
+        owner: &WorkerId,
         now: Timestamp,
         want: &Want,
-    ) -> Result<Vec<NodeHead>, StoreError> {
+    ) -> Result<Vec<NodeHead>, JournalError> {
         if self.inner.counts(now).await?.wakes_due == 0 {
             // As in the real one: where nothing is due, nothing is written.
             return self.read(self.inner.wakes_claim(owner, now, want)).await;
@@ -332,36 +332,36 @@ impl Store for SimJournal {
 
     async fn wakes_owned(
         &self,
-        owner: &OwnerId,
+        owner: &WorkerId,
         jobs: &[Job],
         since: Timestamp,
-    ) -> Result<Vec<OwnedWake>, StoreError> {
+    ) -> Result<Vec<OwnedWake>, JournalError> {
         self.read(self.inner.wakes_owned(owner, jobs, since)).await
     }
 
-    async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, JournalError> {
         self.read(self.inner.wake_next(after)).await
     }
 
-    async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {
+    async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, JournalError> {
         self.read(self.inner.runs_overdue(now, limit)).await
     }
 
-    async fn owner_renew(&self, owner: &OwnerId, until: Timestamp) -> Result<(), StoreError> {
+    async fn owner_renew(&self, owner: &WorkerId, until: Timestamp) -> Result<(), JournalError> {
         self.write("a sign of life", || self.inner.owner_renew(owner, until)).await
     }
 
-    async fn park(&self, item: Parked) -> Result<(), StoreError> {
+    async fn park(&self, item: Parked) -> Result<(), JournalError> {
         self.world.tell(format_args!("park {item:?}"));
         let item = &item;
         self.write("parking", || self.inner.park(item.clone())).await
     }
 
-    async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, StoreError> {
+    async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, JournalError> {
         self.read(self.inner.parked_list(limit)).await
     }
 
-    async fn owners_expire(&self, now: Timestamp) -> Result<u64, StoreError> {
+    async fn owners_expire(&self, now: Timestamp) -> Result<u64, JournalError> {
         if self.world.is_sabotaged(Sabotage::LeavesTheDeadTheirWork) {
             return Ok(0);
         }
@@ -372,23 +372,23 @@ impl Store for SimJournal {
         Ok(expired)
     }
 
-    async fn owner_release(&self, owner: &OwnerId, now: Timestamp) -> Result<(), StoreError> {
+    async fn owner_release(&self, owner: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
         self.write("a farewell", || self.inner.owner_release(owner, now)).await
     }
 
-    async fn time_newest(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn time_newest(&self) -> Result<Option<Timestamp>, JournalError> {
         self.read(self.inner.time_newest()).await
     }
 
-    async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, JournalError> {
         self.write("pruning", || self.inner.runs_prune(finished_before, limit)).await
     }
 
-    async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
+    async fn counts(&self, now: Timestamp) -> Result<Counts, JournalError> {
         self.read(self.inner.counts(now)).await
     }
 
-    async fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    async fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, JournalError> {
         self.write("a secret", || self.inner.secret(name, fresh.clone())).await
     }
 
@@ -397,11 +397,11 @@ impl Store for SimJournal {
         recipient: Recipient,
         after: OutboxId,
         limit: u32,
-    ) -> Result<OutboxPage, StoreError> {
+    ) -> Result<OutboxPage, JournalError> {
         self.read(self.inner.outbox_after(recipient, after, limit)).await
     }
 
-    async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), StoreError> {
+    async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), JournalError> {
         self.write("an acknowledgement", || self.inner.outbox_ack(ids)).await
     }
 }

@@ -20,18 +20,20 @@ use std::{
 
 use futures::FutureExt;
 use jarvis_run_coordinator::{
-    auth::{Admission, AuthSettings, Authenticator, Clocks, Principal},
-    coordinator::{self, Coordinator, Vitals, WorkQueue},
+    auth::{Admission, Authenticator, Clocks, Principal},
+    config::AuthSettings,
+    coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
     events::{EventHub, Events},
-    ids::{IdSource, OwnerId},
-    model::Uri,
-    node_types::{NodeTypes, Outage, RegistryOptions},
-    policy::{self, Policy},
-    store::Store,
-    tasks::TaskSet,
+    journal::Journal,
+    runtime::tasks::TaskSet,
+    services::{
+        node_registry::{NodeTypes, Outage, RegistryOptions},
+        policy::{self, Policy},
+    },
     time::{Clock, SteadyClock, SystemClock, within},
+    types::{IdSource, Uri, WorkerId},
 };
 use slog::{Logger, o};
 use tokio_util::sync::CancellationToken;
@@ -94,28 +96,28 @@ pub struct Process {
     pub clock: Arc<dyn Clock>,
     pub caller: Principal,
     pub up_since: Duration,
-    store: Arc<dyn Store>,
+    journal: Arc<dyn Journal>,
     tasks: TaskSet,
 }
 
 impl Process {
     /// `None` if it did not come up.
     async fn start(world: &Arc<World>, life: &Arc<Life>, tasks: &TaskSet) -> Option<Arc<Self>> {
-        let store: Arc<dyn Store> = Arc::new(SimJournal::open(world, life).expect("memory does not fail"));
+        let journal: Arc<dyn Journal> =
+            Arc::new(SimJournal::open(world, life).expect("memory does not fail"));
         let log = world.story.logger(&world.clock, "coordinator");
-        let floor = store.time_newest().await.ok()?;
+        let floor = journal.time_newest().await.ok()?;
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::begin(world.clock.clone(), floor, |_| {}));
-        let owner: OwnerId = world.ids.owner_id();
+        let owner: WorkerId = world.ids.owner_id();
         world.tell(format_args!("a process starts: {owner}"));
         let (queue, jobs) = WorkQueue::new(owner, IN_HAND);
         let services = Arc::new(Services::new(world));
-        let vitals = Arc::new(Vitals::default());
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
-            store: Arc::clone(&store),
+            journal: Arc::clone(&journal),
             stores: None,
             clock: Arc::clone(&clock),
             ids: world.ids.clone(),
-            events: Events { store: Arc::clone(&store), hub: Arc::new(EventHub::default()) },
+            events: Events { journal: Arc::clone(&journal), hub: Arc::new(EventHub::default()) },
             policy: Policy::Pdp {
                 pdp: services.clone(),
                 timeout: CALL_TIMEOUT,
@@ -134,7 +136,6 @@ impl Process {
             ),
             outbox: None,
             queue: Arc::clone(&queue),
-            vitals: Arc::clone(&vitals),
             rules: Rules {
                 dotted_keys: false,
                 max_retries: 4,
@@ -150,10 +151,10 @@ impl Process {
         let composite = CompositeRole::new(world, life, queue.owner());
         let dispatcher = Dispatcher::take_over(dispatch::Parts {
             coordinator: Arc::clone(&coordinator),
-            store: Arc::clone(&store),
+            journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
             queue: Arc::clone(&queue),
-            vitals,
+            health: Arc::default(),
             executors: Executors {
                 atomic: Some(Executor::atomic(atomic, endpoint("atomic"), SLOTS)),
                 composite: Some(Executor::composite(composite, endpoint("composite"), SLOTS)),
@@ -182,7 +183,7 @@ impl Process {
             clock,
             caller: caller(),
             up_since: world.clock.elapsed(),
-            store,
+            journal,
             tasks,
         }))
     }
@@ -199,7 +200,7 @@ impl Process {
         }
         // It may fail: then the next process finds what is left.
         let _ =
-            within(&*world.clock, CUT_OFF, self.store.owner_release(self.queue.owner(), self.clock.now()))
+            within(&*world.clock, CUT_OFF, self.journal.owner_release(self.queue.owner(), self.clock.now()))
                 .await;
         world.count(if stopped.is_some() { "drained" } else { "drained and cut off" });
         self.life.end();

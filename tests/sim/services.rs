@@ -9,8 +9,7 @@ use jarvis_run_coordinator::{
         node_registry::types::NodeType,
         pdp::types::{PolicyDecision, PolicyDecisionRequest},
     },
-    node_types::NodeRegistry,
-    policy::DecisionPoint,
+    services::{node_registry::NodeRegistry, policy::DecisionPoint},
 };
 use serde_json::json;
 

@@ -4,9 +4,8 @@
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use jarvis_run_coordinator::{
-    ids::NodeRunId,
-    model::{NodeKind, RunEvent, RunEventType},
     record::{Job, NodeRecord},
+    types::{NodeKind, NodeRunId, RunEvent, RunEventType},
 };
 
 use crate::{

@@ -6,9 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use jarvis_run_coordinator::{
     audit::{History, audit},
     engine::lifecycle,
-    ids::{NodeRunId, RunId},
-    model::{NodeRunState, RunEventType, RunState},
-    store::sqlite::memory::{Snapshot, Whole},
+    journal::sqlite::memory::{Snapshot, Whole},
+    types::{NodeRunId, NodeRunState, RunEventType, RunId, RunState},
 };
 
 /// Remembers what every run was.

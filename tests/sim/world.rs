@@ -11,19 +11,19 @@ use std::{
 use futures::future::BoxFuture;
 use jarvis_run_coordinator::{
     coordinator::{CoordinatorError, Lane},
-    ids::{IdSource, NodeRunId, RunId},
-    record::{AttemptOutcome, AttemptRecord, Job, NodeRecord},
-    store::{
-        StoreError,
+    journal::{
+        JournalError,
         sqlite::memory::{MemoryJournal, Snapshot},
     },
-    tasks::TaskSet,
+    record::{AttemptOutcome, AttemptRecord, Job, NodeRecord},
+    runtime::tasks::TaskSet,
     time::Clock,
+    types::{IdSource, NodeRunId, RunId},
 };
+use scripted_executor::Chance;
 use slog::{Drain, Level, Logger, o};
 
 use crate::{
-    chance::Chance,
     clock::SimClock,
     executors::Ledger,
     process::Process,
@@ -317,7 +317,7 @@ impl World {
         self.readable(self.journal.snapshot())
     }
 
-    fn readable(&self, snapshot: Result<Arc<Snapshot>, StoreError>) -> Arc<Snapshot> {
+    fn readable(&self, snapshot: Result<Arc<Snapshot>, JournalError>) -> Arc<Snapshot> {
         snapshot.unwrap_or_else(|failure| {
             self.violated("what is committed can be read", failure);
             Arc::default()

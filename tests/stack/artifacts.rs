@@ -6,11 +6,11 @@ use std::{path::Path, sync::Arc};
 use bytes::Bytes;
 use jarvis_run_coordinator::{
     clients::{CallError, Peer, Service, artifact_store::Client},
-    ids::ArtifactId,
-    jarvis::{Artifact, ArtifactStore, Patience},
-    model::{HealthStatus, NodeRun, RunState},
+    services::{Artifact, ArtifactStore, Patience},
     time::SystemClock,
+    types::{ArtifactId, HealthStatus, NodeRun, RunState},
 };
+use jarvis_stack::{Part, Profile};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -18,7 +18,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use xtask::stack::{Part, Profile, process::PATIENCE};
+use xtask_support::process::PATIENCE;
 
 use crate::{
     runs::ATOMIC_RUN,

@@ -6,10 +6,10 @@
 
 use jarvis_run_coordinator::{
     clients::node_registry::types::NodeTypePublishRequest,
-    model::{NodeRunState, RunState},
+    types::{NodeRunState, RunState},
 };
+use jarvis_stack::{Part, Profile};
 use serde_json::json;
-use xtask::stack::{Part, Profile};
 
 use crate::{
     plans::TWO_STEPS,

@@ -1,9 +1,9 @@
 //! Run Store, Event Stream and Artifact Store of 0.3.5: the same API, older
 //! models of what goes into it.
 
-use jarvis_run_coordinator::model::RunState;
+use jarvis_run_coordinator::types::RunState;
+use jarvis_stack::{Part, Profile};
 use serde_json::json;
-use xtask::stack::{Part, Profile};
 
 use crate::support::{TestStack, completion_error, echo_type, in_both_profiles, old_stores};
 

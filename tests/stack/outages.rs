@@ -1,9 +1,9 @@
 //! The stores go away, refuse, or say nothing: runs go on, and in the end the
 //! stores have all of it, once.
 
-use jarvis_run_coordinator::model::{HealthStatus, Run, RunState};
+use jarvis_run_coordinator::types::{HealthStatus, Run, RunState};
+use jarvis_stack::{Part, Profile};
 use serde_json::json;
-use xtask::stack::{Part, Profile};
 
 use crate::support::{Fault, Proxy, TestStack, echo_type, in_both_profiles, until};
 

@@ -1,4 +1,4 @@
-//! The official vectors of the ARP Standard (`xtask::sdk`), each a test of its
+//! The official vectors of the ARP Standard (`specification::sdk`), each a test of its
 //! own: a valid one becomes a value of our type and is, written again, the
 //! same; an invalid one is refused.
 //!
@@ -6,7 +6,7 @@
 //! tolerantly, in answers of others. What the door takes, both take alike; what
 //! is invalid, the door refuses.
 
-use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, fs, process::ExitCode};
 
 use jarvis_run_coordinator::{
     api::read_strictly,
@@ -14,16 +14,15 @@ use jarvis_run_coordinator::{
         atomic_executor::types as atomic_executor, composite_executor::types as composite_executor,
         node_registry::types as node_registry, pdp::types as pdp, selection::types as selection,
     },
-    model::{self, Uri},
     time::Timestamp,
+    types::{self, Uri},
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use xtask::sdk::{SERVICES, Sdk, Vector};
-
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use specification::sdk::{SERVICES, Sdk, Vector};
+use xtask_support::workspace;
 
 /// Reads a vector as a type, and writes it again. An error is a refusal.
 type Read = fn(&[u8]) -> Result<Value, String>;
@@ -54,15 +53,15 @@ fn types() -> BTreeMap<&'static str, Read> {
         ),
         ("atomic_executor/node_runs/atomic_execute_result", tolerant::<atomic_executor::AtomicExecuteResult>),
         ("common/endpoint_locator", strict::<Uri>),
-        ("common/error", strict::<model::ErrorEnvelope>),
-        ("common/error_cause", strict::<model::ErrorCause>),
-        ("common/error_detail", strict::<model::Error>),
-        ("common/extensions", strict::<model::Extensions>),
-        ("common/health", strict::<model::Health>),
-        ("common/metadata", strict::<model::Metadata>),
-        ("common/resource_ref", strict::<model::ResourceRef>),
-        ("common/status", strict::<model::HealthStatus>),
-        ("common/version_info", strict::<model::VersionInfo>),
+        ("common/error", strict::<types::ErrorEnvelope>),
+        ("common/error_cause", strict::<types::ErrorCause>),
+        ("common/error_detail", strict::<types::Error>),
+        ("common/extensions", strict::<types::Extensions>),
+        ("common/health", strict::<types::Health>),
+        ("common/metadata", strict::<types::Metadata>),
+        ("common/resource_ref", strict::<types::ResourceRef>),
+        ("common/status", strict::<types::HealthStatus>),
+        ("common/version_info", strict::<types::VersionInfo>),
         (
             "composite_executor/node_runs/composite_begin_request",
             tolerant::<composite_executor::CompositeBeginRequest>,
@@ -72,41 +71,41 @@ fn types() -> BTreeMap<&'static str, Read> {
             tolerant::<composite_executor::CompositeBeginResponse>,
         ),
         ("core/approval_ref", tolerant::<pdp::ApprovalRef>),
-        ("core/binding_decision", strict::<model::BindingDecision>),
+        ("core/binding_decision", strict::<types::BindingDecision>),
         ("core/candidate", tolerant::<selection::Candidate>),
         ("core/candidate_set", tolerant::<selection::CandidateSet>),
-        ("core/constraint_envelope", strict::<model::ConstraintEnvelope>),
-        ("core/evaluation_result", strict::<model::EvaluationResult>),
-        ("core/evaluation_status", strict::<model::EvaluationStatus>),
-        ("core/executor_binding", strict::<model::ExecutorBinding>),
-        ("core/node_kind", strict::<model::NodeKind>),
-        ("core/node_run", strict::<model::NodeRun>),
-        ("core/node_run_state", strict::<model::NodeRunState>),
+        ("core/constraint_envelope", strict::<types::ConstraintEnvelope>),
+        ("core/evaluation_result", strict::<types::EvaluationResult>),
+        ("core/evaluation_status", strict::<types::EvaluationStatus>),
+        ("core/executor_binding", strict::<types::ExecutorBinding>),
+        ("core/node_kind", strict::<types::NodeKind>),
+        ("core/node_run", strict::<types::NodeRun>),
+        ("core/node_run_state", strict::<types::NodeRunState>),
         ("core/node_type", tolerant::<node_registry::NodeType>),
-        ("core/node_type_ref", strict::<model::NodeTypeRef>),
+        ("core/node_type_ref", strict::<types::NodeTypeRef>),
         ("core/policy_decision", tolerant::<pdp::PolicyDecision>),
         ("core/policy_decision_outcome", tolerant::<pdp::PolicyDecisionOutcome>),
-        ("core/recovery_action", strict::<model::RecoveryAction>),
-        ("core/recovery_action_type", strict::<model::RecoveryActionType>),
-        ("core/run", strict::<model::Run>),
-        ("core/run_context", strict::<model::RunContext>),
-        ("core/run_event", strict::<model::RunEvent>),
-        ("core/run_event_type", strict::<model::RunEventType>),
-        ("core/run_state", strict::<model::RunState>),
+        ("core/recovery_action", strict::<types::RecoveryAction>),
+        ("core/recovery_action_type", strict::<types::RecoveryActionType>),
+        ("core/run", strict::<types::Run>),
+        ("core/run_context", strict::<types::RunContext>),
+        ("core/run_event", strict::<types::RunEvent>),
+        ("core/run_event_type", strict::<types::RunEventType>),
+        ("core/run_state", strict::<types::RunState>),
         ("core/subtask_spec", tolerant::<selection::SubtaskSpec>),
         (
             "node_registry/node_types/node_type_publish_request",
             tolerant::<node_registry::NodeTypePublishRequest>,
         ),
         ("pdp/policy/policy_decision_request", tolerant::<pdp::PolicyDecisionRequest>),
-        ("run_coordinator/node_runs/node_run_complete_request", strict::<model::NodeRunCompleteRequest>),
+        ("run_coordinator/node_runs/node_run_complete_request", strict::<types::NodeRunCompleteRequest>),
         (
             "run_coordinator/node_runs/node_run_evaluation_report_request",
-            strict::<model::NodeRunEvaluationReportRequest>,
+            strict::<types::NodeRunEvaluationReportRequest>,
         ),
-        ("run_coordinator/node_runs/node_runs_create_request", strict::<model::NodeRunsCreateRequest>),
-        ("run_coordinator/node_runs/node_runs_create_response", strict::<model::NodeRunsCreateResponse>),
-        ("run_gateway/runs/run_start_request", strict::<model::RunStartRequest>),
+        ("run_coordinator/node_runs/node_runs_create_request", strict::<types::NodeRunsCreateRequest>),
+        ("run_coordinator/node_runs/node_runs_create_response", strict::<types::NodeRunsCreateResponse>),
+        ("run_gateway/runs/run_start_request", strict::<types::RunStartRequest>),
         ("selection/candidate_sets/candidate_set_request", tolerant::<selection::CandidateSetRequest>),
     ])
 }
@@ -124,7 +123,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // The types are quick, and a list in order is easier to read.
     arguments.test_threads.get_or_insert(1);
-    let sdk = Sdk::pinned(Path::new(ROOT)).expect("the official specification");
+    let sdk = Sdk::pinned(&workspace::root()).expect("the official specification");
     let vectors = sdk.vectors().expect("its vectors");
     let types = types();
     let mut trials: Vec<Trial> = vectors
@@ -168,7 +167,7 @@ fn nobody_reads(name: &str) -> Result<(), Failed> {
     };
     // Our documents have what the official ones refer to: `cargo xtask check-spec`.
     for service in SERVICES {
-        let path = Path::new(ROOT).join(format!("openapi/{service}.yaml"));
+        let path = workspace::root().join(format!("openapi/{service}.yaml"));
         let document: Value = serde_yaml_ng::from_str(&fs::read_to_string(&path)?)?;
         if document["components"]["schemas"].get(title).is_some() {
             return Err(format!("{service} has {title} now: say which type it is").into());

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use jarvis_run_coordinator::{ids::NodeRunId, time::Timestamp};
+use jarvis_run_coordinator::{time::Timestamp, types::NodeRunId};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 

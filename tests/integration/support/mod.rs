@@ -20,7 +20,7 @@ pub use machine::TestMachine;
 pub use process::Program;
 pub use server::TestServer;
 pub use service::FakeService;
-pub use stores::{FakeStores, StoreFault};
+pub use stores::{FakeStores, JournalFault};
 pub use sts::{Signer, Sts};
 
 use std::{collections::BTreeMap, future::Future, time::Duration};

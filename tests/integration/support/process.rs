@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use jarvis_run_coordinator::store::sqlite::{SqliteOptions, SqliteStore};
+use jarvis_run_coordinator::journal::sqlite::{SqliteJournal, SqliteOptions};
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 use tokio::{process, sync::watch};
@@ -110,9 +110,9 @@ impl Program {
     }
 
     /// The journal as the program sees it. No process may have it open.
-    pub fn store(&self) -> SqliteStore {
+    pub fn open_journal(&self) -> SqliteJournal {
         let options = SqliteOptions { path: self.journal(), max_bytes: None, outbox: false };
-        SqliteStore::open(options, Logger::root(Discard, o!())).expect("the journal")
+        SqliteJournal::open(options, Logger::root(Discard, o!())).expect("the journal")
     }
 
     /// A new process, which may or may not come to listen.

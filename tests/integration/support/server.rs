@@ -4,13 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::TryStreamExt;
 use jarvis_run_coordinator::{
+    app::{Broken, Server, StartError, Surroundings},
     clients::{Peer, Service, run_coordinator::Client},
     config::{Flags, Settings},
-    ids::{NodeRunId, RunId},
-    model::{NodeRun, NodeRunState, Run, RunEvent, RunStartRequest},
-    server::{Broken, Server, StartError, Surroundings},
-    store::faulty::{Faults, FaultyStore},
+    journal::faulty::{Faults, FaultyJournal},
     time::MachineClock,
+    types::{NodeRun, NodeRunId, NodeRunState, Run, RunEvent, RunId, RunStartRequest},
 };
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
@@ -54,7 +53,7 @@ impl TestServer {
         let journal = tempfile::tempdir().expect("a folder for the journal");
         let faults = faults.clone();
         let surroundings = Surroundings {
-            before_journal: Box::new(move |journal| Arc::new(FaultyStore::new(journal, faults))),
+            before_journal: Box::new(move |journal| Arc::new(FaultyJournal::new(journal, faults))),
             ..Surroundings::default()
         };
         Self::start_in(surroundings, journal, FakeExecutors::start(), vars).await.expect("the server starts")

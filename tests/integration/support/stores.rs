@@ -17,7 +17,7 @@ use super::{loopback::serve, soon};
 
 /// How a call goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreFault {
+pub enum JournalFault {
     /// Refused with this status; nothing happens.
     Status(u16),
     /// It happens, but the answer is a 504 of a proxy.
@@ -26,7 +26,7 @@ pub enum StoreFault {
     Stalled,
 }
 
-type Fault = dyn Fn(&str) -> Option<StoreFault> + Send + Sync;
+type Fault = dyn Fn(&str) -> Option<JournalFault> + Send + Sync;
 
 /// One server for both stores.
 pub struct FakeStores {
@@ -73,7 +73,7 @@ impl FakeStores {
     }
 
     /// From now on, calls (`POST /v1/runs`, …) go wrong as this says.
-    pub fn faults(&self, fault: impl Fn(&str) -> Option<StoreFault> + Send + Sync + 'static) {
+    pub fn faults(&self, fault: impl Fn(&str) -> Option<JournalFault> + Send + Sync + 'static) {
         *self.state.fault.lock().expect("unpoisoned") = Box::new(fault);
     }
 
@@ -288,12 +288,12 @@ async fn any(state: &State, method: &str, path: &[String], body: Value) -> Respo
     let act = || state.content.lock().expect("unpoisoned").call(method, &path, &body);
     let (status, answer) = match fault {
         None => act(),
-        Some(StoreFault::Status(status)) => (status, json!({"detail": "a fault"})),
-        Some(StoreFault::Unanswered) => {
+        Some(JournalFault::Status(status)) => (status, json!({"detail": "a fault"})),
+        Some(JournalFault::Unanswered) => {
             act();
             (504, json!("a proxy"))
         }
-        Some(StoreFault::Stalled) => {
+        Some(JournalFault::Stalled) => {
             state.calls.send_modify(|calls| calls.push(format!("{call} stalled")));
             let mut stalled = state.stalled.subscribe();
             let _ = stalled.wait_for(|stalled| !stalled).await;

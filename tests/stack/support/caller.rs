@@ -3,8 +3,7 @@
 
 use jarvis_run_coordinator::{
     clients::{Peer, Service, run_coordinator::Client},
-    ids::{NodeRunId, RunId},
-    model::{NodeRun, Run, RunEvent},
+    types::{NodeRun, NodeRunId, Run, RunEvent, RunId},
 };
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};

@@ -1,0 +1,299 @@
+//! Bodies of requests: read within the limit, parsed strictly, checked
+//! against the schema of their type (contract §3.1, §3.2).
+//!
+//! ```text
+//! content type ──> bytes ──> tree ──> shape ──> T ──> endpoint
+//!     │ 400          │ 413    │ 400     │ 400    │ 400
+//! ```
+//!
+//! Bounded are the bytes, the levels of nesting, and the number of JSON values:
+//! what a small text makes of itself in memory is not small.
+//!
+//! Dropshot's own `TypedBody` stops at the first error, says it in serde's
+//! words, answers 400 to what is too large (having read it all), and overlooks
+//! bytes after the body.
+
+use std::{error::Error, sync::LazyLock};
+
+use async_trait::async_trait;
+use dropshot::{
+    ApiEndpointBodyContentType, Body, ExclusiveExtractor, ExtractorMetadata, HttpError, RequestContext,
+    ServerContext, TypedBody,
+};
+use http::{HeaderMap, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+
+use super::{errors::ApiError, shape::Shape, tree::Tree, visit};
+use crate::{
+    coordinator::{FieldError, Step},
+    types::{
+        JSON_LEVELS_MAX, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunsCreateRequest,
+        RunStartRequest,
+        json::canonical::{Bounds, Exceeded},
+    },
+};
+
+/// A type that requests have as their body.
+pub(super) trait RequestBody: DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    fn shape() -> &'static Shape;
+}
+
+macro_rules! request_bodies {
+    ($($body:ty),+ $(,)?) => {$(
+        impl RequestBody for $body {
+            fn shape() -> &'static Shape {
+                static SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<$body>);
+                &SHAPE
+            }
+        }
+    )+};
+}
+
+request_bodies! {
+    NodeRunCompleteRequest,
+    NodeRunEvaluationReportRequest,
+    NodeRunsCreateRequest,
+    RunStartRequest,
+}
+
+/// The body of a request, which is a good `T`.
+pub(super) struct Json<T>(pub(super) T);
+
+#[async_trait]
+impl<T: RequestBody> ExclusiveExtractor for Json<T> {
+    async fn from_request<C: ServerContext>(
+        rqctx: &RequestContext<C>,
+        request: hyper::Request<Body>,
+    ) -> Result<Self, HttpError> {
+        let limit = rqctx.request_body_max_bytes();
+        let values = visit::body_values_max();
+        let body = receive(request, limit).await.and_then(|bytes| parse(&bytes, values));
+        body.map(Self).map_err(|error| visit::refuse(&error))
+    }
+
+    fn metadata(content_type: ApiEndpointBodyContentType) -> ExtractorMetadata {
+        <TypedBody<T> as ExclusiveExtractor>::metadata(content_type)
+    }
+}
+
+/// The bytes of a body. They are put together as they come, so that they are
+/// never there twice.
+async fn receive(request: hyper::Request<Body>, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let (head, body) = request.into_parts();
+    if !is_json(&head.headers) {
+        let message = "Content-Type should be application/json or application/*+json";
+        return Err(invalid("content_type", &["header", "content-type"], message));
+    }
+    let body = async {
+        let mut body = Limited::new(body, limit);
+        // What a Content-Length promises; room for it is made when something
+        // comes.
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(limit).min(limit);
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(piece) = frame?.into_data() else { continue };
+            if bytes.is_empty() {
+                bytes.reserve_exact(announced);
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok::<_, Box<dyn Error + Send + Sync>>(bytes)
+    };
+    let body = match visit::patience() {
+        Some(patience) => patience.wait_for(body).await?,
+        None => body.await,
+    };
+    match body {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
+        // The connection is broken: nobody reads this.
+        Err(_) => Err(invalid("incomplete", &["body"], "The request body ended too early")),
+    }
+}
+
+/// `application/json` or `application/<x>+json`, with any parameters.
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let subtype = media_type.strip_prefix("application/").unwrap_or_default();
+    subtype == "json" || subtype.strip_suffix("+json").is_some_and(|prefix| !prefix.is_empty())
+}
+
+/// A body with at most so many JSON values.
+pub(super) fn parse<T: RequestBody>(bytes: &[u8], values_max: u64) -> Result<T, ApiError> {
+    parse_as(T::shape(), bytes, values_max)
+}
+
+/// A body of this type, as the door would read it if the API had such a body:
+/// for tests of the types.
+#[cfg(any(test, feature = "test-util"))]
+pub fn read_strictly<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, ApiError> {
+    parse_as(&Shape::of::<T>(), bytes, super::ListenConfig::DEFAULT_BODY_VALUES_MAX)
+}
+
+fn parse_as<T: DeserializeOwned>(shape: &Shape, bytes: &[u8], values_max: u64) -> Result<T, ApiError> {
+    if bytes.is_empty() {
+        return Err(invalid("missing", &["body"], "Field required"));
+    }
+    // serde_json refuses what is not JSON: NaN, 1e999, lone surrogates, bytes
+    // after the end.
+    let bounds = Bounds::new(JSON_LEVELS_MAX, values_max);
+    let mut value = Tree::read(shape, bytes, &bounds).map_err(|error| {
+        let location = vec!["body".into(), offset_of(bytes, error.line(), error.column()).into()];
+        let (kind, message) = match bounds.exceeded() {
+            None => ("json_invalid", "JSON decode error".to_owned()),
+            Some(Exceeded::Levels) => (
+                "json_too_deep",
+                format!("The request body is nested more than {JSON_LEVELS_MAX} levels deep"),
+            ),
+            Some(Exceeded::Values) => {
+                ("json_too_many_values", format!("The request body has more than {values_max} JSON values"))
+            }
+        };
+        ApiError::invalid(vec![FieldError { kind, location, message }])
+    })?;
+    let errors = shape.check(&mut value);
+    if !errors.is_empty() {
+        return Err(ApiError::invalid(errors));
+    }
+    // What has the right shape is a T; if a T is ever pickier, say so properly.
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let mut location = vec![Step::from("body")];
+        location.extend(error.path().iter().filter_map(|segment| match segment {
+            Segment::Seq { index } => Some((*index).into()),
+            Segment::Map { key: name } | Segment::Enum { variant: name } => Some(name.as_str().into()),
+            Segment::Unknown => None,
+        }));
+        let message = "Value is not acceptable".into();
+        ApiError::invalid(vec![FieldError { kind: "value_error", location, message }])
+    })
+}
+
+/// serde_json counts lines and columns from 1, pydantic bytes from 0.
+fn offset_of(bytes: &[u8], line: usize, column: usize) -> usize {
+    let before: usize =
+        bytes.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
+    (before + column.saturating_sub(1)).min(bytes.len())
+}
+
+/// One error, and it is this one.
+pub(super) fn invalid(kind: &'static str, location: &[&str], message: &str) -> ApiError {
+    let location = location.iter().map(|&step| step.into()).collect();
+    ApiError::invalid(vec![FieldError { kind, location, message: message.into() }])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const VALUES: u64 = 20;
+
+    const GOOD: &str = r#"{"root_node_type_ref": {"node_type_id": "n", "version": "1"}, "input": {}}"#;
+
+    fn refusal(bytes: &[u8]) -> Value {
+        let error = parse::<RunStartRequest>(bytes, VALUES).expect_err(&String::from_utf8_lossy(bytes));
+        let envelope = serde_json::to_value(error).unwrap();
+        assert_eq!(envelope["error"]["code"], "invalid_request");
+        envelope["error"]["details"]["errors"][0].clone()
+    }
+
+    #[test]
+    fn content_types_are_those_of_the_contract() {
+        for (content_type, good) in [
+            ("application/json", true),
+            ("Application/JSON", true),
+            ("application/json; charset=latin-1", true),
+            ("application/json;x", true),
+            ("application/problem+json", true),
+            ("application/+json", false),
+            ("application/jsonx", false),
+            ("text/json", false),
+            ("application/x-www-form-urlencoded", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
+            assert_eq!(is_json(&headers), good, "{content_type}");
+        }
+        assert!(!is_json(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused_with_its_offset() {
+        let input = |value: &str| GOOD.replace("\"input\": {}", &format!("\"input\": {{\"x\": {value}}}"));
+        for bytes in [
+            input("NaN"),
+            input("-Infinity"),
+            input("1e999"),
+            input(r#""\ud800""#),
+            input("01"),
+            input("'x'"),
+            format!("{GOOD} {{}}"),
+            format!("{GOOD}x"),
+            "{".into(),
+        ] {
+            let error = refusal(bytes.as_bytes());
+            assert_eq!(error["type"], "json_invalid", "{bytes}");
+            assert!(error["loc"][1].is_u64(), "{error}");
+        }
+        assert_eq!(refusal(b"{\n  \"a\": x}")["loc"], json!(["body", 9]));
+        assert_eq!(refusal(b"{\"a\": \"\xff\"}")["type"], "json_invalid");
+        assert_eq!(refusal(b"")["type"], "missing");
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_or_has_too_many_values_is_refused_with_the_limit() {
+        // The body, its input, and then these.
+        let nested = |levels: usize| {
+            let content = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+            GOOD.replace("\"input\": {}", &format!("\"input\": {{\"x\": {content}}}"))
+        };
+        let read = |text: &str, values| parse::<RunStartRequest>(text.as_bytes(), values);
+        assert!(read(&nested(98), 200).is_ok(), "100 levels");
+        for levels in [99, 125, 126, 127, 128, 100_000] {
+            let error = read(&nested(levels), 200_000).unwrap_err();
+            let envelope = serde_json::to_value(error).unwrap();
+            let error = &envelope["error"]["details"]["errors"][0];
+            assert_eq!(error["type"], "json_too_deep", "{levels}");
+            assert_eq!(error["msg"], "The request body is nested more than 100 levels deep");
+        }
+        // The body, the reference and its two members, the input, and these.
+        let many = |items: usize| GOOD.replace("{}}", &format!("{{\"x\": [{}0]}}}}", "0,".repeat(items - 1)));
+        assert!(read(&many(14), VALUES).is_ok());
+        let error = refusal(many(15).as_bytes());
+        assert_eq!(
+            (&error["type"], &error["msg"]),
+            (&json!("json_too_many_values"), &json!("The request body has more than 20 JSON values"))
+        );
+        // What no member is for counts as well.
+        let unknown = GOOD.replace("{}}", &format!("{{}}, \"surprise\": [{}0]}}", "0,".repeat(20)));
+        assert_eq!(refusal(unknown.as_bytes())["type"], "json_too_many_values");
+    }
+
+    #[test]
+    fn a_good_body_is_read_as_meant() {
+        let text = GOOD.replace(
+            "\"input\": {}",
+            r#""run_id": "first", "run_id": "last", "metadata": null,
+               "input": {"keep": null, "big": 123456789012345678901234567890},
+               "constraints": {"structural": {"max_depth": 123456789012345678901234567890}}"#,
+        );
+        let request: RunStartRequest = parse(text.as_bytes(), VALUES).unwrap();
+        assert_eq!(request.run_id.unwrap().as_str(), "last");
+        assert_eq!(request.metadata, None);
+        assert_eq!(request.input.as_str(), r#"{"big":1.2345678901234568e+29,"keep":null}"#);
+        assert_eq!(request.constraints.unwrap().structural.unwrap().max_depth, Some(u64::MAX));
+    }
+
+    #[test]
+    fn errors_do_not_echo_values() {
+        let text = GOOD.replace("\"input\": {}", r#""input": "secret", "run_id": {"secret": "secret"}"#);
+        let error = parse::<RunStartRequest>(text.as_bytes(), VALUES).unwrap_err();
+        assert!(!serde_json::to_string(&error).unwrap().contains("secret"));
+    }
+}

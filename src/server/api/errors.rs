@@ -1,0 +1,330 @@
+//! Every failure as the caller sees it: one envelope, whatever went wrong.
+//!
+//! ```text
+//! CoordinatorError ─┐
+//! AuthError        ─┼─> ApiError ──> status + headers + {"error": {code, message, …}}
+//! dropshot's own   ─┘        └─────> the log: the internal message
+//! ```
+//!
+//! **Invariant:** the internal message never leaves the process; nothing that
+//! the caller sent comes back to it but names of members.
+
+use std::{fmt, time::Duration};
+
+use dropshot::{Body, ErrorStatusCode, HttpError, HttpResponseError};
+use http::{
+    HeaderMap, HeaderValue, Response,
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use schemars::{JsonSchema, r#gen::SchemaGenerator, schema::Schema};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+use slog::{Logger, warn};
+
+use super::visit;
+use crate::{
+    auth::AuthError,
+    coordinator::{CoordinatorError, FieldError, Step},
+    journal::JournalError,
+    types::{Error, ErrorEnvelope},
+};
+
+const OVERLOADED: &str = "overloaded";
+
+/// A request that failed, with all that is said about it and to whom.
+#[derive(Clone, Debug)]
+pub struct ApiError(Box<Failure>);
+
+#[derive(Clone, Debug)]
+struct Failure {
+    status: ErrorStatusCode,
+    headers: HeaderMap,
+    envelope: ErrorEnvelope,
+    /// For the log only.
+    internal: Option<String>,
+    /// Whoever found it out has said so in the log, once for all.
+    is_known: bool,
+}
+
+impl ApiError {
+    fn new(status: ErrorStatusCode, code: &str, message: impl Into<String>, retryable: Option<bool>) -> Self {
+        let error = Error { retryable, ..Error::new(code, message) };
+        let envelope = ErrorEnvelope { error, extensions: None };
+        Self(Box::new(Failure {
+            status,
+            headers: HeaderMap::new(),
+            envelope,
+            internal: None,
+            is_known: false,
+        }))
+    }
+
+    /// Something that should not happen. `why` is for the log.
+    pub(super) fn internal(why: impl Into<String>) -> Self {
+        Self::new(ErrorStatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal server error", None)
+            .because(why)
+    }
+
+    /// The request itself is wrong, and here is where (contract §3.6).
+    pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
+        CoordinatorError::Invalid(errors).into()
+    }
+
+    pub(super) fn unauthorized(refusal: &AuthError) -> Self {
+        let AuthError { error, message } = refusal;
+        let challenge = format!("Bearer error=\"{error}\", error_description=\"{message}\"");
+        let mut api_error = Self::new(ErrorStatusCode::UNAUTHORIZED, "unauthorized", *message, None);
+        if let Ok(challenge) = HeaderValue::try_from(challenge) {
+            api_error.0.headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        api_error
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        let message = format!("The request body is larger than {limit} bytes");
+        Self::new(ErrorStatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message, Some(false))
+    }
+
+    /// The body takes too long to arrive. What is still to come of it would be
+    /// taken for the next request.
+    pub(super) fn body_too_slow(limit: Duration) -> Self {
+        let message = format!("The request body did not arrive within {} s", limit.as_secs_f64());
+        Self::new(ErrorStatusCode::REQUEST_TIMEOUT, "request_timeout", message, Some(true)).closing()
+    }
+
+    /// There are so many already, and no place for one more.
+    pub(super) fn overloaded(limit: usize, what: &str) -> Self {
+        let message = format!("There are {limit} {what}, which is the limit: try again later");
+        let mut error = Self::new(ErrorStatusCode::SERVICE_UNAVAILABLE, OVERLOADED, message, Some(true));
+        error.0.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        error
+    }
+
+    /// And the connection is closed after it.
+    pub(super) fn closing(mut self) -> Self {
+        self.0.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        self
+    }
+
+    pub(super) fn no_such_route() -> Self {
+        Self::new(ErrorStatusCode::NOT_FOUND, "http_error", "Not Found", Some(false))
+    }
+
+    /// If it is about the method: this one would have been fine, too.
+    pub(super) fn allowing(mut self, method: &'static str) -> Self {
+        if self.0.status == ErrorStatusCode::METHOD_NOT_ALLOWED {
+            self.0.headers.append(ALLOW, HeaderValue::from_static(method));
+        }
+        self
+    }
+
+    fn because(mut self, why: impl Into<String>) -> Self {
+        self.0.internal = Some(why.into());
+        self
+    }
+
+    /// Our own faults go to the log; those of callers are theirs to see.
+    pub(super) fn record(&self, log: &Logger) {
+        let Failure { status, envelope, is_known, .. } = &*self.0;
+        // A crowd must not fill the log, too: `crowd` tells of it.
+        let is_said = *is_known || envelope.error.code == OVERLOADED;
+        if status.as_status().is_server_error() && !is_said {
+            warn!(log, "request failed";
+                "status" => status.as_u16(), "code" => &envelope.error.code, "reason" => %self);
+        }
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let Failure { status, headers, envelope, internal: _, is_known: _ } = *self.0;
+        // The envelope is strings and JSON values: this cannot fail.
+        let body = serde_json::to_vec(&envelope).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status.as_status();
+        *response.headers_mut() = headers;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(dropshot::CONTENT_TYPE_JSON));
+        response
+    }
+}
+
+impl From<CoordinatorError> for ApiError {
+    fn from(error: CoordinatorError) -> Self {
+        let facts = error.facts();
+        let status =
+            ErrorStatusCode::from_u16(facts.status).unwrap_or(ErrorStatusCode::INTERNAL_SERVER_ERROR);
+        let mut api_error = Self::new(status, facts.code, error.to_string(), facts.retryable);
+        api_error.0.internal = error.internal();
+        api_error.0.is_known =
+            matches!(error, CoordinatorError::Journal(JournalError::Full(_) | JournalError::Reserved));
+        if let CoordinatorError::Invalid(errors) = &error {
+            let errors = errors.iter().map(field_error).collect();
+            api_error.0.envelope.error.details = Some([("errors", errors)].into());
+        }
+        api_error
+    }
+}
+
+/// As pydantic writes it, positions in lists as numbers, but without `input`.
+fn field_error(error: &FieldError) -> Value {
+    let step = |step: &Step| match step {
+        Step::Member(name) => json!(name),
+        Step::Index(index) => json!(index),
+    };
+    let location: Vec<Value> = error.location.iter().map(step).collect();
+    json!({ "type": error.kind, "loc": location, "msg": error.message })
+}
+
+/// What dropshot itself finds wrong. Its words are for the log: they speak of
+/// its inner life.
+impl From<HttpError> for ApiError {
+    fn from(error: HttpError) -> Self {
+        let status = error.status_code;
+        let mut api_error = if status == ErrorStatusCode::NOT_FOUND {
+            Self::no_such_route()
+        } else if status == ErrorStatusCode::METHOD_NOT_ALLOWED {
+            Self::new(status, "http_error", "Method Not Allowed", Some(false))
+        } else if status.as_status().is_client_error() {
+            Self::new(status, "invalid_request", "Request validation failed", Some(false))
+        } else {
+            Self::internal("")
+        };
+        if let Some(allow) = error.headers.as_ref().map(|headers| headers.get_all(ALLOW)) {
+            for method in allow {
+                api_error.0.headers.append(ALLOW, method.clone());
+            }
+        }
+        api_error.because(error.internal_message)
+    }
+}
+
+/// What goes to the log.
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.internal.as_deref().unwrap_or(&self.0.envelope.error.message))
+    }
+}
+
+/// Dropshot asks a failed endpoint's error for its status, then turns the
+/// error into a response of a type that it does not export. So the error
+/// leaves itself with the visit here, where the door finds it whole.
+impl HttpResponseError for ApiError {
+    fn status_code(&self) -> ErrorStatusCode {
+        visit::leave(self);
+        self.0.status
+    }
+}
+
+impl Serialize for ApiError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.envelope.serialize(serializer)
+    }
+}
+
+/// In the API document an error is its envelope.
+impl JsonSchema for ApiError {
+    fn schema_name() -> String {
+        ErrorEnvelope::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        ErrorEnvelope::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{engine::Rejection, types::RunId};
+
+    fn shown(error: &ApiError) -> (u16, Value) {
+        (error.0.status.as_u16(), serde_json::to_value(error).unwrap())
+    }
+
+    #[test]
+    fn each_failure_has_its_status_code_and_message() {
+        let unauthorized = AuthError { error: "invalid_token", message: "Token expired" };
+        let field =
+            |kind, location: Vec<Step>, message: &str| FieldError { kind, location, message: message.into() };
+        let table = [
+            (
+                ApiError::internal("a secret"),
+                500,
+                json!({"code": "internal_error", "message": "Internal server error"}),
+            ),
+            (
+                ApiError::unauthorized(&unauthorized),
+                401,
+                json!({"code": "unauthorized", "message": "Token expired"}),
+            ),
+            (
+                ApiError::too_large(10),
+                413,
+                json!({"code": "payload_too_large", "message": "The request body is larger than 10 bytes", "retryable": false}),
+            ),
+            (
+                CoordinatorError::RunNotFound(RunId::new("r")).into(),
+                404,
+                json!({"code": "run_not_found", "message": "Run 'r' not found", "retryable": false}),
+            ),
+            (
+                CoordinatorError::Forbidden("n".into()).into(),
+                403,
+                json!({"code": "forbidden", "message": "This token is good for NodeRun 'n' and what is below it only", "retryable": false}),
+            ),
+            (
+                CoordinatorError::Rejected(Rejection::RunAlreadyExists).into(),
+                409,
+                json!({"code": "run_already_exists", "message": "Run already exists.", "retryable": false}),
+            ),
+            (
+                CoordinatorError::NodeRegistryUnavailable { internal: "http://secret".into() }.into(),
+                503,
+                json!({"code": "node_registry_unavailable", "message": "Node Registry request failed", "retryable": true}),
+            ),
+            (
+                ApiError::invalid(vec![field(
+                    "missing",
+                    vec!["body".into(), "node_runs".into(), 0.into(), "inputs".into()],
+                    "Field required",
+                )]),
+                400,
+                json!({"code": "invalid_request", "message": "Request validation failed", "retryable": false, "details":
+                    {"errors": [{"type": "missing", "loc": ["body", "node_runs", 0, "inputs"], "msg": "Field required"}]}}),
+            ),
+            (
+                HttpError::for_bad_request(None, "bad path parameter: secret".into()).into(),
+                400,
+                json!({"code": "invalid_request", "message": "Request validation failed", "retryable": false}),
+            ),
+            (
+                HttpError::for_internal_error("a secret".into()).into(),
+                500,
+                json!({"code": "internal_error", "message": "Internal server error"}),
+            ),
+            (
+                HttpError::for_not_found(None, "no path in router".into()).into(),
+                404,
+                json!({"code": "http_error", "message": "Not Found", "retryable": false}),
+            ),
+        ];
+        for (error, status, expected) in table {
+            assert_eq!(shown(&error), (status, json!({ "error": expected })));
+        }
+    }
+
+    #[test]
+    fn the_log_gets_what_the_caller_does_not() {
+        let error = ApiError::from(CoordinatorError::NodeRegistryUnavailable { internal: "refused".into() });
+        assert_eq!(error.to_string(), "refused");
+        assert_eq!(ApiError::from(HttpError::for_internal_error("why".into())).to_string(), "why");
+    }
+
+    #[test]
+    fn a_challenge_says_what_was_wrong_with_the_token() {
+        let error = ApiError::unauthorized(&AuthError { error: "invalid_token", message: "Token expired" });
+        let response = error.into_response();
+        assert_eq!(
+            response.headers()[WWW_AUTHENTICATE],
+            "Bearer error=\"invalid_token\", error_description=\"Token expired\""
+        );
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+    }
+}

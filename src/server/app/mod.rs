@@ -1,0 +1,115 @@
+//! The composition root: builds a server from its settings, and stops it in
+//! order.
+//!
+//! ```text
+//!  start:  journal ─▶ coordinator ─▶ dispatcher takes over unfinished work ─▶ listen ─▶ dispatch
+//!  stop:   stop claiming, end streams ─▶ requests finish ─▶ jobs finish ─▶ outbox sent
+//!          ─▶ claims released ─▶ journal closed
+//! ```
+//!
+//! | module | purpose |
+//! |---|---|
+//! | `start` | the order in which the parts come up |
+//! | `stop` | the order in which they go down, within a time limit |
+//! | `peers` | wiring of the clients of other services |
+//! | `health` | wiring of the health report |
+//! | `clock` | the server's clock, from the journal's newest time on |
+//! | `assignment_key` | the signing key of assignment tokens |
+
+mod assignment_key;
+mod clock;
+mod health;
+mod peers;
+mod start;
+mod stop;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use slog::Logger;
+
+use crate::{
+    api,
+    journal::{Journal, JournalError, OpenError, sqlite::SqliteJournal},
+    runtime::tasks::{Fatal, TaskSet},
+    time::{Clock, MachineClock, SystemClock},
+    types::{IdSource, RandomIds, WorkerId},
+};
+
+/// The number of jobs in memory at once: waiting for a slot at an executor, or
+/// at the executor.
+const IN_HAND: usize = 8_192;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Journal(#[from] OpenError),
+    #[error("cannot take over the unfinished work in the journal: {0}")]
+    TakeUp(#[from] JournalError),
+    #[error("cannot store the signing key of assignment tokens: {0}")]
+    AssignmentKey(#[source] JournalError),
+    #[error("cannot listen on {address}: {reason}")]
+    Listen { address: String, reason: String },
+    #[error("{0}")]
+    Setup(String),
+}
+
+/// The surroundings of a server, which tests replace.
+pub struct Surroundings {
+    /// The machine's clocks. The server's own clock follows them by slewing.
+    pub clock: Arc<dyn MachineClock>,
+    pub ids: Arc<dyn IdSource>,
+    /// Decorates the journal.
+    pub before_journal: Box<dyn FnOnce(SqliteJournal) -> Arc<dyn Journal> + Send>,
+    /// The number of jobs in memory at once, of each kind.
+    pub in_hand: usize,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            before_journal: Box::new(|journal| Arc::new(journal)),
+            in_hand: IN_HAND,
+        }
+    }
+}
+
+/// A running server.
+pub struct Server {
+    http: api::Http,
+    tasks: TaskSet,
+    /// Stopped last: until then there may be something to send.
+    outbox_tasks: TaskSet,
+    journal: Arc<dyn Journal>,
+    journal_fatal: Fatal,
+    clock: Arc<dyn Clock>,
+    worker: WorkerId,
+    stop_within: Duration,
+    log: Logger,
+}
+
+/// Why the process must end.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    pub reason: String,
+    /// Whether work under way can still finish; without a journal it cannot.
+    pub may_stop: bool,
+}
+
+impl Server {
+    /// Waits until a part fails that the server cannot do without. The process
+    /// should end then: the next one resumes all of its work.
+    pub async fn broken(&self) -> Broken {
+        tokio::select! {
+            reason = self.journal_fatal.declared() => Broken { reason, may_stop: false },
+            reason = self.tasks.fatal().declared() => Broken { reason, may_stop: true },
+        }
+    }
+
+    /// The address that the server listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.http.local_addr()
+    }
+}

@@ -1,0 +1,309 @@
+//! Assignment tokens (contract §9.4): with one, the executor of a composite
+//! NodeRun calls us back, about that NodeRun and what is below it.
+//!
+//! A JWT like any other for whoever carries it. For us it says all that is
+//! needed to judge a call, so that nothing has to be looked up:
+//!
+//! ```text
+//! {"typ": "assignment+jwt", "alg": "HS256"}
+//! {"iss": "urn:jarvis:run-coordinator:assignment", "sub": node_run_id,
+//!  "run": run_id, "path": "1.4", "att": 1, "iat": …, "exp": the NodeRun's deadline}
+//! ```
+//!
+//! It is good for every attempt of its NodeRun: an executor that is told to
+//! begin once more goes on with the token that it had.
+
+use std::{borrow::Cow, time::Duration};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{
+    principal::{Principal, Subtree},
+    refusal::Refusal,
+    verifier::LIMIT_BYTES,
+};
+use crate::{
+    record::NodePath,
+    time::Timestamp,
+    types::{IdSource, NodeRunId, RunId},
+};
+
+const ISSUER: &str = "urn:jarvis:run-coordinator:assignment";
+
+/// Besides the issuer: whatever else this key may sign one day is no such
+/// token.
+const TYPE: &str = "assignment+jwt";
+
+/// As long as the hash: what RFC 7518 demands.
+pub const KEY_BYTES: usize = 32;
+
+/// Issues assignment tokens and knows them again.
+pub struct AssignmentTokens {
+    signing: EncodingKey,
+    verifying: DecodingKey,
+    skew: Duration,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    sub: NodeRunId,
+    run: RunId,
+    path: NodePath,
+    /// For people: the attempt that it was issued for.
+    att: u32,
+    iat: i64,
+    exp: i64,
+}
+
+impl AssignmentTokens {
+    pub fn new(key: &[u8; KEY_BYTES], clock_skew: Duration) -> Self {
+        Self {
+            signing: EncodingKey::from_secret(key),
+            verifying: DecodingKey::from_secret(key),
+            skew: clock_skew,
+        }
+    }
+
+    /// A key that nobody can guess: two random ids have 244 random bits.
+    pub fn fresh_key(ids: &dyn IdSource) -> [u8; KEY_BYTES] {
+        Sha256::digest([ids.fresh(), ids.fresh()].concat()).into()
+    }
+
+    /// A token for the executor of this NodeRun, good until `deadline`.
+    pub fn issue(&self, subtree: Subtree, attempt: u32, deadline: Timestamp, now: Timestamp) -> String {
+        let Subtree { node, run, path } = subtree;
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            sub: node,
+            run,
+            path,
+            att: attempt,
+            iat: now.as_micros().div_euclid(1_000_000),
+            // Rather a bit too long than too short.
+            exp: deadline.as_micros().div_euclid(1_000_000).saturating_add(1),
+        };
+        let header = Header { typ: Some(TYPE.to_owned()), ..Header::new(Algorithm::HS256) };
+        encode(&header, &claims, &self.signing).expect("texts and numbers become JSON, and any key will do")
+    }
+
+    /// Whether a token says that we have issued it. That is all it does.
+    pub(super) fn are_like(token: &str) -> bool {
+        #[derive(Deserialize)]
+        struct Issuer<'a> {
+            #[serde(borrow)]
+            iss: Cow<'a, str>,
+        }
+        if token.len() > LIMIT_BYTES {
+            return false;
+        }
+        let Some(payload) = token.split('.').nth(1) else { return false };
+        let Ok(payload) = BASE64_URL_SAFE_NO_PAD.decode(payload) else { return false };
+        serde_json::from_slice::<Issuer<'_>>(&payload).is_ok_and(|claims| claims.iss == ISSUER)
+    }
+
+    /// Whose token it is.
+    pub(super) fn verify(&self, token: &str, now: Timestamp) -> Result<Principal, Refusal> {
+        // The time is ours to check: the library would read the machine's
+        // clock.
+        let mut signature_only = Validation::new(Algorithm::HS256);
+        signature_only.required_spec_claims.clear();
+        signature_only.validate_exp = false;
+        signature_only.validate_aud = false;
+        let decoded = decode::<Claims>(token, &self.verifying, &signature_only)
+            .map_err(|_| Refusal::Invalid("not an assignment token of ours"))?;
+        let Claims { iss, sub, run, path, exp, .. } = decoded.claims;
+        if iss != ISSUER || decoded.header.typ.as_deref() != Some(TYPE) {
+            return Err(Refusal::Invalid("signed by us, but no assignment token"));
+        }
+        if Timestamp::from_micros(exp.saturating_mul(1_000_000)) + self.skew <= now {
+            return Err(Refusal::Expired);
+        }
+        Ok(Principal::assigned(ISSUER, Subtree { node: sub, run, path }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        auth::{
+            Scope,
+            test_support::{ASSIGNMENT_KEY, Harness, NOW, RSA},
+        },
+        types::RandomIds,
+    };
+
+    const SKEW: Duration = Duration::from_secs(60);
+    const INVALID: &str = "Invalid token";
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    fn subtree() -> Subtree {
+        let path = NodePath::root().child(4);
+        Subtree { node: "node_run_4".into(), run: "run_1".into(), path }
+    }
+
+    fn issued(key: &[u8; KEY_BYTES]) -> String {
+        AssignmentTokens::new(key, SKEW).issue(subtree(), 2, at(NOW + 300), at(NOW))
+    }
+
+    /// Claims that are good, with changes; null takes one away.
+    fn claims(changes: &Value) -> Value {
+        let mut claims = json!({"iss": ISSUER, "sub": "node_run_4", "run": "run_1", "path": "1.4", "att": 2,
+            "iat": NOW, "exp": NOW + 300});
+        let members = claims.as_object_mut().expect("an object");
+        members.extend(changes.as_object().expect("an object").clone());
+        members.retain(|_, value| !value.is_null());
+        claims
+    }
+
+    fn signed(algorithm: Algorithm, typ: Option<&str>, key: &[u8], claims: &Value) -> String {
+        let header = Header { typ: typ.map(str::to_owned), ..Header::new(algorithm) };
+        encode(&header, claims, &EncodingKey::from_secret(key)).expect("a token")
+    }
+
+    #[tokio::test]
+    async fn its_bearer_is_confined_to_the_subtree() {
+        let harness = Harness::start(&[]).await;
+        let token = issued(&ASSIGNMENT_KEY);
+        let principal = harness.call(&token).await.expect("a good token");
+        assert_eq!(principal.subject(), "node_run_4");
+        assert_eq!(principal.issuer(), Some(ISSUER));
+        assert_eq!(principal.scope(), &Scope::Subtree(subtree()));
+        assert_eq!(
+            harness.call(&harness.token(json!({}))).await.expect("a good token").scope(),
+            &Scope::Everything
+        );
+        // The same claims by hand: the tests below change them one by one.
+        let by_hand = signed(Algorithm::HS256, Some(TYPE), &ASSIGNMENT_KEY, &claims(&json!({})));
+        assert_eq!(harness.refusal(&by_hand).await, "welcome");
+    }
+
+    #[tokio::test]
+    async fn it_is_good_until_the_deadline_and_the_clock_skew_are_over() {
+        let tokens = AssignmentTokens::new(&ASSIGNMENT_KEY, SKEW);
+        let deadline = Timestamp::from_micros((NOW + 300) * 1_000_000 + 1);
+        let token = tokens.issue(subtree(), 1, deadline, at(NOW));
+        let verified = |now| tokens.verify(&token, now).map(|_| ());
+        // Clocks may go back, too.
+        for now in [at(0), at(NOW), deadline, deadline + SKEW] {
+            assert_eq!(verified(now), Ok(()), "{now}");
+        }
+        assert_eq!(verified(at(NOW + 361)), Err(Refusal::Expired));
+        let forever = tokens.issue(subtree(), 1, Timestamp::from_micros(i64::MAX), at(NOW));
+        assert!(tokens.verify(&forever, at(NOW)).is_ok());
+
+        let harness = Harness::start(&[]).await;
+        let token = issued(&ASSIGNMENT_KEY);
+        harness.clock.advance(Duration::from_secs(360));
+        assert_eq!(harness.refusal(&token).await, "welcome");
+        harness.clock.advance(Duration::from_secs(1));
+        assert_eq!(harness.refusal(&token).await, "Token expired");
+        assert_eq!(harness.sts.requests("/keys"), 0);
+    }
+
+    #[tokio::test]
+    async fn our_tokens_live_by_our_clock_and_those_of_others_by_the_wall() {
+        let harness = Harness::start(&[]).await;
+        let (ours, theirs) = (issued(&ASSIGNMENT_KEY), harness.token(json!({})));
+        for (wall_ahead, judged) in
+            [(0, "welcome"), (3_600, "Token expired"), (0, "welcome"), (-3_600, "welcome")]
+        {
+            harness.wall.set_ahead(wall_ahead);
+            assert_eq!(harness.refusal(&ours).await, "welcome", "{wall_ahead}");
+            assert_eq!(harness.refusal(&theirs).await, judged, "{wall_ahead}");
+        }
+        // Theirs was remembered. One that was not is from the future.
+        assert_eq!(harness.refusal(&harness.token(json!({"jti": "new"}))).await, INVALID);
+    }
+
+    #[tokio::test]
+    async fn forged_ones_are_refused_and_no_key_is_fetched_for_them() {
+        let harness = Harness::start(&[]).await;
+        let good = issued(&ASSIGNMENT_KEY);
+        let parts: Vec<&str> = good.split('.').collect();
+        let [head, payload, signature] = parts[..] else { panic!("three parts") };
+        let encoded = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let other_payload = encoded(claims(&json!({"path": "1"})));
+        let ours = |algorithm, typ, changes| signed(algorithm, typ, &ASSIGNMENT_KEY, &claims(&changes));
+        let mut forged = vec![
+            // Another key, of whatever kind.
+            issued(&[0; KEY_BYTES]),
+            signed(Algorithm::HS256, Some(TYPE), b"", &claims(&json!({}))),
+            RSA.sign("rsa", &claims(&json!({}))),
+            // Changed afterwards.
+            format!("{head}.{other_payload}.{signature}"),
+            format!("{head}.{payload}."),
+            format!("{head}.{payload}"),
+            format!("{good}."),
+            format!("{good}A"),
+            // Another algorithm.
+            format!("{}.{payload}.", encoded(json!({"typ": TYPE, "alg": "none"}))),
+            format!("{}.{payload}.{signature}", encoded(json!({"typ": TYPE, "alg": "none"}))),
+            format!("{}.{payload}.{signature}", encoded(json!({"typ": TYPE, "alg": "RS256", "kid": "rsa"}))),
+            ours(Algorithm::HS384, Some(TYPE), json!({})),
+            ours(Algorithm::HS512, Some(TYPE), json!({})),
+            // With our key, but no assignment token.
+            ours(Algorithm::HS256, Some("JWT"), json!({})),
+            ours(Algorithm::HS256, None, json!({})),
+        ];
+        for name in ["sub", "run", "path", "att", "iat", "exp"] {
+            forged.push(ours(Algorithm::HS256, Some(TYPE), json!({name: null})));
+            forged.push(ours(Algorithm::HS256, Some(TYPE), json!({name: {}})));
+        }
+        // Our public keys as HMAC secrets.
+        let jwk = RSA.jwk("rsa");
+        for secret in [jwk["n"].as_str().expect("n").to_owned(), jwk.to_string()] {
+            forged.push(signed(Algorithm::HS256, Some(TYPE), secret.as_bytes(), &claims(&json!({}))));
+        }
+        for token in &forged {
+            assert_eq!(harness.refusal(token).await, INVALID, "{token}");
+        }
+        assert_eq!(harness.sts.requests("/keys"), 0);
+    }
+
+    #[tokio::test]
+    async fn our_key_vouches_for_nothing_else() {
+        let harness = Harness::start(&[]).await;
+        // As if it came from the STS, which we know the keys of.
+        assert_eq!(harness.refusal(&harness.token(json!({}))).await, "welcome");
+        for kid in [Some("rsa"), None] {
+            let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::HS256) };
+            let key = EncodingKey::from_secret(&ASSIGNMENT_KEY);
+            let token = encode(&header, &harness.claims(), &key).expect("a token");
+            assert!([INVALID, "Unable to fetch JWKS"].contains(&harness.refusal(&token).await));
+        }
+        let tokens = AssignmentTokens::new(&ASSIGNMENT_KEY, SKEW);
+        let foreign = signed(Algorithm::HS256, Some(TYPE), &ASSIGNMENT_KEY, &claims(&json!({"iss": "x"})));
+        assert!(!AssignmentTokens::are_like(&foreign));
+        assert!(tokens.verify(&foreign, at(NOW)).is_err());
+    }
+
+    #[test]
+    fn what_is_no_token_is_not_like_one() {
+        let payload = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+        for token in ["", ".", "a.b.c", "..", "a.!.c"] {
+            assert!(!AssignmentTokens::are_like(token), "{token}");
+        }
+        for text in ["", "7", "[]", "{}", r#"{"iss": 7}"#, r#"{"iss": "x"}"#] {
+            assert!(!AssignmentTokens::are_like(&format!("a.{}.c", payload(text))), "{text}");
+        }
+        // Escaped in another way, it is still the same issuer.
+        let escaped = payload(r#"{"iss": "\u0075rn:jarvis:run-coordinator:assignment"}"#);
+        assert!(AssignmentTokens::are_like(&format!("a.{escaped}.c")));
+        assert!(!AssignmentTokens::are_like(&format!("a.{escaped}.{}", "c".repeat(LIMIT_BYTES))));
+    }
+
+    #[test]
+    fn keys_differ() {
+        assert_ne!(AssignmentTokens::fresh_key(&RandomIds), AssignmentTokens::fresh_key(&RandomIds));
+    }
+}

@@ -1,0 +1,237 @@
+//! The command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use super::Exit;
+use crate::config::{
+    Flags, HttpUrl, Secret, Vars, render,
+    settings::{DEFAULT_HOST, DEFAULT_PORT},
+    value::{self, loopback_url},
+    variable::Kind,
+    variables,
+};
+
+/// ARP Run Coordinator: starts runs, dispatches their nodes, enforces their
+/// limits, streams their events.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "jarvis-run-coordinator",
+    version,
+    after_help = "Configured by environment variables, also from .env.local and .env: --help lists them.",
+    after_long_help = render::after_help(&Exit::MEANINGS.map(|(exit, meaning)| (exit.code(), meaning))),
+    // A fixed width keeps the help the same everywhere, and testable.
+    term_width = render::WIDTH,
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+impl Cli {
+    /// The command; serving is what is done without one.
+    pub fn chosen(&self) -> Command {
+        self.command.clone().unwrap_or(Command::Serve)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the server (the default)
+    Serve,
+    /// Print the OpenAPI document of the server
+    Openapi,
+    /// Print the effective configuration and what is wrong with it
+    CheckConfig,
+    /// Run a built-in example from start to end, without any other service
+    Demo {
+        /// Leave its server up afterwards, to be tried with curl, and its journal
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Send a JSON file with a run or node runs to a server, and fetch one back
+    SendRequest {
+        /// What to send; examples/node-runs.json shows what it looks like
+        #[arg(long, value_name = "FILE")]
+        request: PathBuf,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Ask a server how it is
+    Health {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Look after a journal: copy it, check it, make it smaller
+    Journal {
+        #[command(subcommand)]
+        command: JournalCommand,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum JournalCommand {
+    /// Copy the journal to a new file, also while the server runs
+    Backup {
+        /// What must not exist yet; it will contain secrets, as the journal does
+        file: PathBuf,
+    },
+    /// Check a journal and all that is in it, also while the server runs
+    Check {
+        /// Another one than --journal, such as a backup
+        file: Option<PathBuf>,
+    },
+    /// Give what is free back to the disk; the server must not run
+    Compact {
+        /// First forget runs that have been finished for so long, such as 30d or 12h
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        finished_before: Option<Duration>,
+    },
+}
+
+/// The server that a command talks to.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Base URL of the server [default: where one with the same --host and --port is]
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    url: Option<HttpUrl>,
+    /// Bearer token; other processes can see it, unlike JARVIS_RUN_COORDINATOR_TOKEN
+    #[arg(long, value_name = "TOKEN", value_parser = secret)]
+    token: Option<Secret>,
+}
+
+impl Target {
+    pub fn url(&self, flags: &Flags) -> String {
+        self.url.as_ref().map_or_else(
+            || {
+                let host = flags.host.as_deref().unwrap_or(DEFAULT_HOST);
+                loopback_url(host, flags.port.unwrap_or(DEFAULT_PORT))
+            },
+            |url| url.as_str().to_owned(),
+        )
+    }
+
+    pub fn token(&self, vars: &dyn Vars) -> Option<Secret> {
+        self.token.clone().or_else(|| variables::TOKEN.text(vars).map(Secret::new))
+    }
+}
+
+fn base_url(text: &str) -> Result<HttpUrl, String> {
+    HttpUrl::base(text).ok_or_else(|| "not an http:// or https:// URL without a query".to_owned())
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    value::age(text).ok_or_else(|| format!("not {}", Kind::Age.expected()))
+}
+
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_before_or_after_the_command() {
+        let flags = Flags {
+            host: Some("0.0.0.0".into()),
+            port: Some(8082),
+            reload: true,
+            journal: Some("/data/j.db".into()),
+        };
+        let words = ["--host", "0.0.0.0", "--port", "8082", "--reload", "--journal", "/data/j.db"];
+        for command in [None, Some("serve")] {
+            for before in [true, false] {
+                let mut line = vec!["jarvis-run-coordinator"];
+                line.extend(before.then_some(&words).into_iter().flatten());
+                line.extend(command);
+                line.extend((!before).then_some(&words).into_iter().flatten());
+                let cli = Cli::try_parse_from(&line).expect("understood");
+                assert_eq!((cli.chosen(), &cli.flags), (Command::Serve, &flags), "{line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn commands_are_known_and_others_are_not() {
+        let command = |line: &str| {
+            Cli::try_parse_from(line.split(' ')).map(|cli| cli.chosen()).map_err(|error| error.exit_code())
+        };
+        assert_eq!(command("x"), Ok(Command::Serve));
+        assert_eq!(command("x openapi"), Ok(Command::Openapi));
+        assert_eq!(command("x check-config"), Ok(Command::CheckConfig));
+        assert_eq!(command("x demo"), Ok(Command::Demo { keep: false }));
+        assert_eq!(command("x demo --keep"), Ok(Command::Demo { keep: true }));
+        assert_eq!(command("x health"), Ok(Command::Health { target: Target::default() }));
+        let journal = |command| Ok(Command::Journal { command });
+        assert_eq!(command("x journal check"), journal(JournalCommand::Check { file: None }));
+        let backup = JournalCommand::Backup { file: "b.db".into() };
+        assert_eq!(command("x journal backup b.db"), journal(backup));
+        let month = Some(Duration::from_secs(30 * 24 * 3600));
+        let compact = JournalCommand::Compact { finished_before: month };
+        assert_eq!(command("x journal compact --finished-before 30d"), journal(compact));
+        let sent = Command::SendRequest { request: "a.json".into(), target: Target::default() };
+        assert_eq!(command("x send-request --request a.json"), Ok(sent));
+        let usage = i32::from(Exit::Usage.code());
+        for line in [
+            "x nothing",
+            "x --port high",
+            "x --port 65536",
+            "x --journal",
+            "x serve --keep",
+            "x send-request",
+            "x journal",
+            "x journal backup",
+            "x journal compact --finished-before long",
+        ] {
+            assert_eq!(command(line), Err(usage), "{line}");
+        }
+        assert_eq!(command("x --version"), Err(0));
+    }
+
+    #[test]
+    fn a_server_is_found_by_its_own_flags_or_by_a_url() {
+        let target = |line: &str| {
+            let cli = Cli::try_parse_from(line.split(' ')).expect("understood");
+            let Command::Health { target } = cli.chosen() else { panic!("{line}") };
+            (target.url(&cli.flags), target)
+        };
+        for (line, url) in [
+            ("x health", "http://127.0.0.1:8081"),
+            ("x health --host 0.0.0.0 --port 9000", "http://127.0.0.1:9000"),
+            ("x health --port 9000 --url https://host/arp/v1/", "https://host/arp"),
+        ] {
+            assert_eq!(target(line).0, url, "{line}");
+        }
+        let error = Cli::try_parse_from(["x", "health", "--url", "host:8081"]).expect_err("no URL");
+        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
+        assert!(error.to_string().contains("not an http:// or https:// URL"), "{error}");
+
+        let vars = std::collections::BTreeMap::from([(variables::TOKEN.name.to_owned(), " v ".to_owned())]);
+        for (line, token) in [("x health", "v"), ("x health --token flag", "flag")] {
+            assert_eq!(target(line).1.token(&vars), Some(Secret::new(token.into())), "{line}");
+        }
+        assert_eq!(Target::default().token(&std::collections::BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn help_is_as_checked_in() {
+        let long = Cli::command().render_long_help().to_string();
+        expectorate::assert_contents("tests/output/help.txt", &long);
+        assert!(long.contains(&format!("[default: {DEFAULT_HOST}]")));
+        assert!(long.contains(&format!("[default: {DEFAULT_PORT}]")));
+        let short = Cli::command().render_help().to_string();
+        expectorate::assert_contents("tests/output/help-short.txt", &short);
+    }
+}

@@ -1,0 +1,259 @@
+//! How the demo's composite executor works off a plan: it creates the node runs
+//! of a stage, follows them, judges what came, recovers where it can, and
+//! reports how it all ended. All of it through the coordinator's API, as
+//! anybody's composite executor would.
+//!
+//! ```text
+//!   create (one request, idempotency keys) ──▶ follow ──▶ judge ──▶ next stage … ──▶ evaluate, complete
+//!      ▲                                                   │ not good
+//!      └──── another try, or the next candidate ◀── report evaluation and recovery
+//! ```
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::story::{self, Plan, Subtask};
+use crate::{
+    clients::{
+        CallError, Service, composite_executor::types::CompositeBeginRequest, run_coordinator::Client,
+    },
+    time::Clock,
+    types::{
+        BindingDecision, CompletionState, Error, EvaluationResult, EvaluationStatus, JsonObject, NodeRun,
+        NodeRunCompleteRequest, NodeRunCreateSpec, NodeRunEvaluationReportRequest, NodeRunId, NodeRunState,
+        NodeRunsCreateRequest, NonEmpty, RecoveryAction, RecoveryActionType,
+    },
+};
+
+/// Between two looks at the node runs that are followed. (JARVIS looks every
+/// second.)
+const LOOK: Duration = Duration::from_millis(50);
+/// How often one candidate may try.
+const TRIES: u32 = 2;
+
+/// One assignment.
+pub(super) struct Composite<'a> {
+    pub(super) client: Client,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) begin: CompositeBeginRequest,
+    pub(super) plan: &'static Plan,
+}
+
+/// Who is to do a subtask now.
+#[derive(Clone, Copy)]
+struct Choice {
+    subtask: &'static Subtask,
+    candidate: usize,
+    try_: u32,
+}
+
+/// What is to be done about a node run that has ended.
+enum Verdict {
+    Good,
+    Recover { choice: Choice, evaluation: EvaluationResult, action: RecoveryAction },
+    Bad(CompletionState, Option<Error>),
+}
+
+/// How it all ended.
+type Outcome = Result<JsonObject, (CompletionState, Option<Error>)>;
+
+impl Composite<'_> {
+    /// Sees the assignment through. An error: the coordinator cannot be told.
+    pub(super) async fn conduct(&self) -> Result<(), CallError> {
+        let outcome = match self.stages().await {
+            Ok(outcome) => outcome,
+            // What the coordinator refuses ends the composite.
+            Err(error) => Err((CompletionState::Failed, Some(error.into_error()))),
+        };
+        let status = if outcome.is_ok() { EvaluationStatus::Success } else { EvaluationStatus::Fail };
+        let (state, outputs, error) = match outcome {
+            Ok(outputs) => (CompletionState::Succeeded, Some(outputs), None),
+            Err((state, error)) => (state, None, error),
+        };
+        let node = &self.begin.node_run_id;
+        self.report(node, evaluation(status, "composite_evaluation", None), None).await?;
+        let completion =
+            NodeRunCompleteRequest { state, outputs, error, output_artifacts: None, extensions: None };
+        self.client.complete_node_run(node, &completion).await.map_err(call_error)?;
+        Ok(())
+    }
+
+    /// The outputs of the last subtask are those of the whole.
+    async fn stages(&self) -> Result<Outcome, CallError> {
+        let mut known = self.begin.inputs.clone();
+        let mut last = JsonObject::new();
+        for stage in self.plan.stages {
+            let mut choices: Vec<_> =
+                stage.iter().map(|subtask| Choice { subtask, candidate: 0, try_: 1 }).collect();
+            while !choices.is_empty() {
+                let nodes = self.create(&choices, &known).await?;
+                let ended = self.follow(nodes).await?;
+                let mut again = Vec::new();
+                for choice in choices {
+                    let node = &ended[choice.subtask.id];
+                    match self.judge(choice, node) {
+                        Verdict::Good => {
+                            last = node.outputs.clone().unwrap_or_default();
+                            known = known.with(choice.subtask.name, &last);
+                        }
+                        Verdict::Recover { choice, evaluation, action } => {
+                            self.report(&node.node_run_id, evaluation, Some(action)).await?;
+                            again.push(choice);
+                        }
+                        Verdict::Bad(state, error) => return Ok(Err((state, error))),
+                    }
+                }
+                choices = again;
+            }
+        }
+        Ok(Ok(last))
+    }
+
+    /// Creates a node run for each choice, in one request. The keys make a
+    /// repetition of the request harmless.
+    async fn create(
+        &self,
+        choices: &[Choice],
+        known: &JsonObject,
+    ) -> Result<BTreeMap<&'static str, NodeRunId>, CallError> {
+        let specs = choices.iter().map(|choice| {
+            let Choice { subtask, candidate, try_ } = choice;
+            let chosen = &subtask.candidates[*candidate];
+            let set = (subtask.candidates.len() > 1).then(|| format!("{}-candidates", subtask.name));
+            let inputs = known.with("try", try_);
+            NodeRunCreateSpec {
+                node_type_ref: story::node_type(chosen.node_type),
+                inputs,
+                constraints: self.begin.constraints.clone(),
+                candidate_set_id: set.clone(),
+                binding_decision: Some(BindingDecision {
+                    subtask_id: subtask.id.into(),
+                    chosen_node_type_ref: story::node_type(chosen.node_type),
+                    candidate_set_id: set,
+                    rationale: Some(chosen.rationale.into()),
+                    extensions: None,
+                }),
+                idempotency_key: Some(format!("{}.{}.{try_}", subtask.id, candidate + 1)),
+                requested_executor_instance_id: None,
+                metadata: None,
+                extensions: None,
+            }
+        });
+        let request = NodeRunsCreateRequest {
+            run_id: self.begin.run_id.clone(),
+            parent_node_run_id: self.begin.node_run_id.clone(),
+            node_runs: NonEmpty::try_from(specs.collect::<Vec<_>>()).map_err(senseless)?,
+            extensions: None,
+        };
+        let created =
+            self.client.create_node_runs(&request).await.map_err(call_error)?.into_inner().node_runs;
+        // They come in the order of the request.
+        let ids = choices.iter().map(|choice| choice.subtask.id);
+        Ok(ids.zip(created.into_iter().map(|node| node.node_run_id)).collect())
+    }
+
+    /// Looks at the node runs until all have ended.
+    async fn follow(
+        &self,
+        mut live: BTreeMap<&'static str, NodeRunId>,
+    ) -> Result<BTreeMap<&'static str, NodeRun>, CallError> {
+        let mut ended = BTreeMap::new();
+        loop {
+            for (subtask, id) in std::mem::take(&mut live) {
+                let node = self.client.get_node_run(&id).await.map_err(call_error)?.into_inner();
+                if node.state.is_terminal() {
+                    ended.insert(subtask, node);
+                } else {
+                    live.insert(subtask, id);
+                }
+            }
+            if live.is_empty() {
+                return Ok(ended);
+            }
+            self.clock.sleep(LOOK).await;
+        }
+    }
+
+    fn judge(&self, choice: Choice, node: &NodeRun) -> Verdict {
+        let Choice { subtask, candidate, try_ } = choice;
+        match node.state {
+            NodeRunState::Succeeded => {
+                let Some(complaint) = story::complaint(&self.begin.inputs, node.outputs.as_ref()) else {
+                    return Verdict::Good;
+                };
+                let Some(next) = subtask.candidates.get(candidate + 1) else {
+                    let error = Error::new(complaint.reason_code, complaint.message);
+                    return Verdict::Bad(CompletionState::Failed, Some(error));
+                };
+                Verdict::Recover {
+                    choice: Choice { candidate: candidate + 1, try_: 1, ..choice },
+                    evaluation: evaluation(
+                        EvaluationStatus::Fail,
+                        complaint.reason_code,
+                        Some(complaint.message),
+                    ),
+                    action: RecoveryAction {
+                        type_: RecoveryActionType::Remap,
+                        target_node_run_id: None,
+                        target_node_type_ref: Some(story::node_type(next.node_type)),
+                        message: Some(next.rationale.into()),
+                        extensions: None,
+                    },
+                }
+            }
+            NodeRunState::Canceled => Verdict::Bad(CompletionState::Canceled, None),
+            NodeRunState::Failed if try_ < TRIES => Verdict::Recover {
+                choice: Choice { try_: try_ + 1, ..choice },
+                evaluation: {
+                    let error = super::completion_error(node);
+                    let code = error.as_ref().map_or("no_result", |error| error.code.as_str());
+                    evaluation(
+                        EvaluationStatus::Fail,
+                        code,
+                        error.as_ref().map(|error| error.message.clone()),
+                    )
+                },
+                action: RecoveryAction {
+                    type_: RecoveryActionType::Retry,
+                    target_node_run_id: Some(node.node_run_id.clone()),
+                    target_node_type_ref: None,
+                    message: Some(format!("try {} of {TRIES}", try_ + 1)),
+                    extensions: None,
+                },
+            },
+            NodeRunState::Failed | NodeRunState::Queued | NodeRunState::Assigned | NodeRunState::Running => {
+                let error = Error::new("child_failed", "One or more child NodeRuns failed");
+                Verdict::Bad(CompletionState::Failed, Some(error))
+            }
+        }
+    }
+
+    async fn report(
+        &self,
+        node: &NodeRunId,
+        evaluation_result: EvaluationResult,
+        recovery_action: Option<RecoveryAction>,
+    ) -> Result<(), CallError> {
+        let report = NodeRunEvaluationReportRequest { evaluation_result, recovery_action, extensions: None };
+        self.client.report_node_run_evaluation(node, &report).await.map_err(call_error)?;
+        Ok(())
+    }
+}
+
+fn evaluation(status: EvaluationStatus, reason_code: &str, message: Option<String>) -> EvaluationResult {
+    EvaluationResult {
+        status,
+        reason_code: Some(reason_code.into()),
+        message,
+        details: None,
+        confidence: None,
+        extensions: None,
+    }
+}
+
+fn call_error(error: progenitor_client::Error<crate::types::ErrorEnvelope>) -> CallError {
+    CallError::new(Service::RunCoordinator, error)
+}
+
+fn senseless(reason: &str) -> CallError {
+    CallError::unavailable(Service::RunCoordinator, reason)
+}

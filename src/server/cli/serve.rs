@@ -1,0 +1,109 @@
+//! `serve`: runs the server until a signal, a changed file or a failure ends it.
+//!
+//! ```text
+//!            signal                     ┌─ drained, or a second signal ─▶ exit 0
+//!   RUNNING ───────────▶ STOPPING ──────┤
+//!      │  file changed      ▲           ├─ file changed, no second signal ─▶ exec again
+//!      ├────────────────────┤           └─ part of the server failed ─▶ exit 4
+//!      │  part failed       │
+//!      └────────────────────┘  (the journal itself failed: exit 4 without stopping)
+//! ```
+
+use std::path::Path;
+
+use futures::FutureExt;
+use slog::{Logger, crit, info, warn};
+
+use super::{
+    Exit,
+    exit::Failure,
+    reload::{Program, Watch},
+    signals::Signals,
+};
+use crate::{
+    app::{Broken, Server, StartError, Surroundings},
+    config::{Flags, LayeredVars, Settings},
+    journal::OpenError,
+    runtime::log,
+    time::SystemClock,
+};
+
+/// Why the server stops.
+enum StopReason {
+    Signal,
+    FileChanged,
+    Broken(String),
+}
+
+/// What the process does once the server has stopped.
+enum Next {
+    End,
+    ExecAgain,
+}
+
+pub(super) fn serve(flags: &Flags) -> Result<Exit, Failure> {
+    let folder = Path::new(".");
+    let program = Program::this().map_err(Failure::config)?;
+    // Before the files are read, so that a change while they are read counts.
+    let watch = Watch::new(program.path(), LayeredVars::paths(folder));
+    let vars = LayeredVars::load(folder).map_err(Failure::config)?;
+    let settings = Settings::from_vars(&vars, flags).map_err(Failure::config)?;
+    let (log, log_written) = log::logger(settings.log.format, settings.log.level);
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::config)?;
+    let next = runtime.block_on(run(&settings, &watch, &log));
+    // What is unfinished is in the journal: there is no need to wait for it.
+    runtime.shutdown_background();
+    drop((log, log_written));
+    match next? {
+        Next::End => Ok(Exit::Ok),
+        Next::ExecAgain => Err(Failure::config(program.exec_again())),
+    }
+}
+
+async fn run(settings: &Settings, watch: &Watch, log: &Logger) -> Result<Next, Failure> {
+    // Before the start, so that a signal during it is not lost.
+    let mut signals = Signals::catch().map_err(Failure::config)?;
+    let server = Server::start(settings, Surroundings::default(), log)
+        .await
+        .map_err(|error| Failure::new(exit_code(&error), error))?;
+    let file_changed = async {
+        if settings.reload { watch.changed(&SystemClock).await } else { std::future::pending().await }
+    };
+    let reason = tokio::select! {
+        () = signals.received() => StopReason::Signal,
+        file = file_changed => {
+            info!(log, "restarting: a file changed"; "file" => %file.display());
+            StopReason::FileChanged
+        }
+        Broken { reason, may_stop } = server.broken() => {
+            crit!(log, "a part of the server failed for good, the process ends"; "error" => &reason);
+            if !may_stop {
+                return Err(Failure::new(Exit::Broken, reason));
+            }
+            StopReason::Broken(reason)
+        }
+    };
+    // A second signal ends the process at once. Whatever is cut off then is in
+    // the journal.
+    let second_signal = tokio::select! {
+        () = server.stop() => signals.received().now_or_never().is_some(),
+        () = signals.received() => {
+            warn!(log, "second signal received: exiting without draining");
+            true
+        }
+    };
+    match reason {
+        StopReason::Signal => Ok(Next::End),
+        StopReason::FileChanged if second_signal => Ok(Next::End),
+        StopReason::FileChanged => Ok(Next::ExecAgain),
+        StopReason::Broken(reason) => Err(Failure::new(Exit::Broken, reason)),
+    }
+}
+
+fn exit_code(error: &StartError) -> Exit {
+    match error {
+        StartError::Journal(OpenError::Owes { .. }) => Exit::Config,
+        StartError::Journal(_) | StartError::TakeUp(_) | StartError::AssignmentKey(_) => Exit::Journal,
+        StartError::Listen { .. } | StartError::Setup(_) => Exit::Config,
+    }
+}

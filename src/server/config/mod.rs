@@ -1,0 +1,40 @@
+//! Configuration: flags, the environment and env files, read once at start-up
+//! (contract §18 to §20).
+//!
+//! ```text
+//!  process environment ─┐
+//!  .env.local ──────────┼─▶ LayeredVars ─▶ Settings::from_vars ─▶ the server
+//!  .env ────────────────┘        │                │
+//!  flags ────────────────────────┼────────────────┘ ConfigError: the contract's
+//!                                │                  messages, in its order
+//!  variables::GROUPS (one table) ┴─▶ --help, check-config, .env.example, README
+//! ```
+//!
+//! **Architecture invariants**
+//! 1. Parsing is pure: nothing but [`env_file`] reads the process environment,
+//!    and nothing ever changes it.
+//! 2. Every variable that is read is in [`variables::GROUPS`], and the other
+//!    way round. A test records what is asked for and compares.
+//! 3. Literal defaults are parsed from the texts in the table, so that the
+//!    documentation cannot differ from the behaviour.
+//! 4. No message, report or `Debug` output contains a secret.
+
+mod auth;
+pub mod bounds;
+pub mod env_file;
+pub mod error;
+pub mod flags;
+pub mod render;
+pub mod settings;
+pub mod value;
+pub mod variable;
+pub mod variables;
+pub mod vars;
+
+pub use auth::{AuthSettings, KeySource, Mode, Profile};
+pub use env_file::LayeredVars;
+pub use error::ConfigError;
+pub use flags::Flags;
+pub use settings::{Endpoint, JournalSettings, PolicyPosture, Settings, Stores};
+pub use value::{HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores};
+pub use vars::Vars;

@@ -1,0 +1,284 @@
+//! The table of variables as documents: help, `.env.example`, README.
+
+use std::fmt::Write as _;
+
+use super::{
+    variable::{Fallback, Kind, Variable},
+    variables::{self, GROUPS},
+};
+
+/// The width of everything that is printed.
+pub const WIDTH: usize = 100;
+
+/// The end of `--help`: the variables, and the exit codes with their meaning.
+pub fn after_help(exits: &[(u8, &str)]) -> String {
+    let mut help = String::from(
+        "Environment variables, also read from .env.local and .env in the working directory.\n\
+         The environment wins over .env.local, which wins over .env. Blanks around a value are\n\
+         removed; an empty value counts as unset. No number of seconds may be more than ten years.\n",
+    );
+    for group in GROUPS {
+        let _ = write!(help, "\n{}:\n", group.title);
+        for variable in group.variables {
+            let _ = writeln!(help, "  {} [{}]", names(variable, " | "), default_words(variable));
+            for line in wrapped(&about(variable), WIDTH - 10) {
+                let _ = writeln!(help, "          {line}");
+            }
+        }
+    }
+    help.push_str("\nExit codes:\n");
+    for (code, meaning) in exits {
+        let _ = writeln!(help, "  {code}  {meaning}");
+    }
+    help.pop();
+    help
+}
+
+/// What `.env.example` sets, so that a server starts when it is copied: the rest
+/// is commented out.
+const STARTS_WITH: [&str; 2] = [variables::AUTH_PROFILE.name, variables::POLICY_PROFILE.name];
+
+/// The text of `.env.example`: every variable.
+pub fn env_example() -> String {
+    let mut file = String::from(
+        "# Settings of the JARVIS Run Coordinator. Copy to .env.local (or .env). The environment wins over\n\
+         # .env.local, which wins over .env. Write values with blanks, # or $ in single quotes.\n\
+         #\n\
+         # As it stands it is a server for development, alone: it asks nobody for a token and allows\n\
+         # everything. Remove the # of what else you want to set:\n\
+         # - an executor for atomic nodes: JARVIS_ATOMIC_EXECUTOR_URL.\n\
+         # - with the JARVIS services on this machine: all of \"JARVIS stores\" and \"Other services\", and\n\
+         #   JARVIS_RUN_COORDINATOR_PUBLIC_URL. The ports are the services' defaults.\n\
+         # - with tokens of the JARVIS Keycloak: besides, ARP_AUTH_PROFILE=dev-secure-keycloak, and\n\
+         #   ARP_AUTH_ISSUER, ARP_AUTH_AUDIENCE, ARP_AUTH_CLIENT_ID and ARP_AUTH_CLIENT_SECRET as they stand\n\
+         #   here. The audience of each service must be what that service takes for its own.\n\
+         # - in production: ARP_AUTH_PROFILE=enterprise with its issuer and audience, and JARVIS_PDP_URL in the\n\
+         #   place of JARVIS_POLICY_PROFILE.\n\
+         #\n\
+         # Written by a test from the table in src/server/config/variables.rs.\n",
+    );
+    for group in GROUPS {
+        let _ = write!(file, "\n# --- {} ---\n", group.title);
+        for variable in group.variables {
+            file.push('\n');
+            for line in wrapped(&about(variable), WIDTH - 2) {
+                let _ = writeln!(file, "# {line}");
+            }
+            if !variable.aliases.is_empty() {
+                let _ = writeln!(file, "# Also: {}", variable.aliases.join(", "));
+            }
+            if let Fallback::Words(words) = variable.fallback {
+                let _ = writeln!(file, "# When unset: {words}");
+            }
+            let off = if STARTS_WITH.contains(&variable.name) { "" } else { "#" };
+            let _ = writeln!(file, "{off}{}={}", variable.name, example(variable));
+        }
+    }
+    file
+}
+
+/// The table of the README, in Markdown.
+pub fn markdown() -> String {
+    let mut table = String::new();
+    for group in GROUPS {
+        if !table.is_empty() {
+            table.push('\n');
+        }
+        let _ = writeln!(table, "**{}**\n", group.title);
+        table.push_str("| variable | default | value | meaning | contract |\n|---|---|---|---|---|\n");
+        for variable in group.variables {
+            let default = match variable.fallback {
+                Fallback::Value(value) => format!("`{value}`"),
+                Fallback::Words(words) => words.to_owned(),
+            };
+            let _ = writeln!(
+                table,
+                "| `{}` | {default} | {} | {} | {} |",
+                names(variable, "`<br>`"),
+                variable.unit(),
+                variable.about,
+                variable.contract,
+            );
+        }
+    }
+    table
+}
+
+fn names(variable: &Variable, between: &str) -> String {
+    let mut names = variable.name.to_owned();
+    for alias in variable.aliases {
+        names.push_str(between);
+        names.push_str(alias);
+    }
+    names
+}
+
+/// What happens without a value, in brackets after the name.
+fn default_words(variable: &Variable) -> String {
+    match variable.fallback {
+        Fallback::Value(value) => format!("default: {value}"),
+        Fallback::Words(words) => format!("unset: {words}"),
+    }
+}
+
+/// The explanation, with the kind of value where the text does not show it.
+fn about(variable: &Variable) -> String {
+    let unit = match variable.kind {
+        Kind::Text | Kind::Secret | Kind::Path | Kind::BaseUrl | Kind::Url | Kind::Age | Kind::Switch => {
+            String::new()
+        }
+        Kind::Bytes | Kind::Seconds | Kind::SecondsOrNone => format!(" In {}.", variable.unit()),
+        Kind::Count | Kind::Number => match variable.bounds {
+            Some(bounds) => format!(" A number {}.", bounds.words(variable.kind)),
+            None => String::new(),
+        },
+        Kind::Choice(words) => format!(" One of {}.", words.join(", ")),
+    };
+    format!("{}{unit}", variable.about)
+}
+
+fn example(variable: &Variable) -> &'static str {
+    match variable.fallback {
+        Fallback::Value(value) => value,
+        Fallback::Words(_) => variable.example.unwrap_or_default(),
+    }
+}
+
+/// `text` in lines of at most `width` letters, broken at blanks.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::config::{Endpoint, Flags, LayeredVars, Mode, PolicyPosture, Settings};
+
+    #[test]
+    fn every_name_is_there_once_and_described() {
+        let mut names = BTreeSet::new();
+        for variable in variables::all() {
+            for name in std::iter::once(variable.name).chain(variable.aliases.iter().copied()) {
+                assert!(names.insert(name), "{name} twice");
+            }
+            assert!(variable.about.ends_with('.'), "{}", variable.name);
+            assert!(!example(variable).is_empty(), "{} has no example", variable.name);
+            if let (Kind::Choice(words), Fallback::Value(value)) = (variable.kind, variable.fallback) {
+                assert!(words.contains(&value), "{}", variable.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_env_example_is_up_to_date_and_loads() {
+        let file = env_example();
+        expectorate::assert_contents(".env.example", &file);
+
+        // As it stands it sets what a server needs to start, and nothing else.
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(".env");
+        std::fs::write(&path, &file).expect("written");
+        let vars = LayeredVars::load_files(directory.path()).expect("readable");
+        let set = variables::all().filter(|variable| vars.source(variable.name).is_some());
+        assert_eq!(set.map(|variable| variable.name).collect::<BTreeSet<_>>(), BTreeSet::from(STARTS_WITH));
+        let settings = Settings::from_vars(&vars, &Flags::default()).expect("usable");
+        assert_eq!((settings.inbound.mode, settings.policy), (Mode::Disabled, PolicyPosture::DevAllow));
+
+        // With every # removed it sets everything, to something that works.
+        let file = file.replace("\n#ARP_", "\nARP_").replace("\n#JARVIS_", "\nJARVIS_");
+        std::fs::write(&path, file.replace("\n#LOG_", "\nLOG_")).expect("written");
+        let vars = LayeredVars::load_files(directory.path()).expect("readable");
+        assert!(variables::all().all(|variable| vars.source(variable.name).is_some()));
+        let settings = Settings::from_vars(&vars, &Flags::default()).expect("usable");
+
+        // And the defaults in it are those that hold without it.
+        let none = BTreeMap::from([("ARP_AUTH_PROFILE".to_owned(), "dev-insecure".to_owned())]);
+        let default = Settings::from_vars(&none, &Flags::default()).expect("usable");
+        assert_eq!(settings.limits, default.limits);
+        assert_eq!(settings.deadlines, default.deadlines);
+        assert_eq!(settings.calls, default.calls);
+        assert_eq!(settings.log, default.log);
+        assert_eq!(settings.journal.path, default.journal.path);
+    }
+
+    /// What its head says to begin with.
+    #[test]
+    fn the_env_example_works_with_the_jarvis_services() {
+        let on = |names: &[&str]| {
+            let mut file = env_example();
+            for name in names {
+                let before = file.clone();
+                file = file.replace(&format!("\n#{name}="), &format!("\n{name}="));
+                assert_ne!(file, before, "{name}");
+            }
+            file
+        };
+        let settings = |file: &str| {
+            let directory = tempfile::tempdir().expect("a directory");
+            std::fs::write(directory.path().join(".env"), file).expect("written");
+            let vars = LayeredVars::load_files(directory.path()).expect("readable");
+            Settings::from_vars(&vars, &Flags::default()).expect("usable")
+        };
+        let services = GROUPS
+            .iter()
+            .filter(|group| group.title.starts_with("JARVIS stores") || group.title == "Other services");
+        let services = services.flat_map(|group| group.variables).map(|variable| variable.name);
+        let with_services: Vec<&str> = services.chain(["JARVIS_RUN_COORDINATOR_PUBLIC_URL"]).collect();
+        let all = settings(&on(&with_services));
+        let url = |endpoint: Option<Endpoint>| endpoint.expect("an endpoint").url.as_str().to_owned();
+        let stores = all.stores.expect("stores");
+        assert_eq!(stores.run_store.url.as_str(), "http://127.0.0.1:8091");
+        assert_eq!(stores.artifact_store.url.as_str(), "http://127.0.0.1:8092");
+        assert_eq!(stores.event_stream.url.as_str(), "http://127.0.0.1:8093");
+        assert_eq!(url(all.atomic_executor), "http://127.0.0.1:8082");
+        assert_eq!(url(all.composite_executor), "http://127.0.0.1:8083");
+        assert_eq!(url(all.node_registry), "http://127.0.0.1:8084");
+        assert_eq!(url(all.selection), "http://127.0.0.1:8085");
+        assert_eq!(url(all.pdp), "http://127.0.0.1:8086");
+        assert_eq!(all.public_url.expect("a URL").as_str(), "http://127.0.0.1:8081");
+        assert_eq!(all.outbound, None);
+
+        let credentials =
+            ["ARP_AUTH_ISSUER", "ARP_AUTH_AUDIENCE", "ARP_AUTH_CLIENT_ID", "ARP_AUTH_CLIENT_SECRET"];
+        let file = on(&[&with_services[..], &credentials].concat());
+        let file = file.replace("ARP_AUTH_PROFILE=dev-insecure", "ARP_AUTH_PROFILE=dev-secure-keycloak");
+        let secure = settings(&file);
+        assert_eq!(secure.inbound.mode, Mode::Required);
+        assert_eq!(secure.inbound.audience.as_deref(), Some("arp-run-coordinator"));
+        let endpoint = secure.outbound.expect("credentials").token_endpoint;
+        assert_eq!(endpoint.as_str(), "http://localhost:8080/realms/arp-dev/protocol/openid-connect/token");
+    }
+
+    #[test]
+    fn the_readme_has_the_table() {
+        let readme = include_str!("../../../README.md");
+        let after = |text: &'static str, mark: &str| {
+            let found = text.split_once(mark);
+            found.unwrap_or_else(|| panic!("README.md has no {mark:?}"))
+        };
+        let (before, rest) = after(readme, "<!-- config-table: ");
+        let (mark, rest) = after(rest, "-->\n");
+        let (_, rest) = after(rest, "<!-- end -->");
+        let wanted = format!("{before}<!-- config-table: {mark}-->\n{}<!-- end -->{rest}", markdown());
+        expectorate::assert_contents("README.md", &wanted);
+    }
+
+    #[test]
+    fn lines_break_at_blanks() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("unbreakable", 3), ["unbreakable"]);
+    }
+}

@@ -1,0 +1,155 @@
+//! Every way a call to the coordinator can fail, without a word about HTTP
+//! bodies: `api` makes an ARP envelope of the facts.
+
+use std::fmt;
+
+use crate::{
+    engine::Rejection,
+    journal::JournalError,
+    types::{NodeRunId, RunId},
+};
+
+/// Where in a request something is wrong, and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// A word for programs: `missing`, `string_type`, … (contract §3.6).
+    pub kind: &'static str,
+    /// The way to the place: `["body", "node_runs", 0, "inputs"]`.
+    pub location: Vec<Step>,
+    /// For people.
+    pub message: String,
+}
+
+/// One step of the way to a place in a request. A member may be called `0`, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    Member(String),
+    Index(usize),
+}
+
+impl From<&str> for Step {
+    fn from(member: &str) -> Self {
+        Self::Member(member.to_owned())
+    }
+}
+
+impl From<usize> for Step {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Member(name) => f.write_str(name),
+            Self::Index(index) => index.fmt(f),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CoordinatorError {
+    #[error("Request validation failed")]
+    Invalid(Vec<FieldError>),
+    #[error("Run '{0}' not found")]
+    RunNotFound(RunId),
+    #[error("NodeRun '{0}' not found")]
+    NodeRunNotFound(NodeRunId),
+    #[error("Parent NodeRun '{0}' not found")]
+    ParentNotFound(NodeRunId),
+    /// The caller's token is for this NodeRun, the request is not (D-19).
+    #[error("This token is good for NodeRun '{0}' and what is below it only")]
+    Forbidden(NodeRunId),
+    #[error("{}", .0.message())]
+    Rejected(Rejection),
+    /// The Node Registry is needed to decide, and does not answer (D-16).
+    #[error("Node Registry request failed")]
+    NodeRegistryUnavailable { internal: String },
+    /// The Node Registry is needed to decide, and does not let the coordinator
+    /// ask: its credentials are refused. Trying again helps nobody.
+    #[error("Node Registry refuses the coordinator's credentials")]
+    NodeRegistryForbidden { internal: String },
+    /// The policy point is needed to decide, does not answer, and is waited
+    /// for.
+    #[error("PDP request failed")]
+    PdpUnavailable { internal: String },
+    /// The journal does not know it, and the Run Store cannot be asked.
+    #[error("Run Store request failed")]
+    RunStoreUnavailable { internal: String },
+    /// The Run Store knows it, but its events cannot be had.
+    #[error("Event Stream request failed")]
+    EventStreamUnavailable { internal: String },
+    /// What the journal says is for the log: callers are told that it is
+    /// unavailable, or full, no more.
+    #[error("{}", journal_message(.0))]
+    Journal(#[from] JournalError),
+    #[error("The coordinator is shutting down")]
+    ShuttingDown,
+}
+
+fn journal_message(error: &JournalError) -> &'static str {
+    match error {
+        JournalError::Full(_) => "The journal is full",
+        JournalError::Reserved => "The journal is full: nothing new is accepted, what is under way can end",
+        JournalError::Conflict
+        | JournalError::Failed(_)
+        | JournalError::TooBig(_)
+        | JournalError::Damaged(_) => "The journal is unavailable",
+    }
+}
+
+/// What clients may rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorFacts {
+    pub status: u16,
+    pub code: &'static str,
+    /// The same request may succeed later. None: it depends.
+    pub retryable: Option<bool>,
+}
+
+impl CoordinatorError {
+    pub fn facts(&self) -> ErrorFacts {
+        let facts = |status, code, retryable| ErrorFacts { status, code, retryable: Some(retryable) };
+        match self {
+            Self::Invalid(_) => facts(400, "invalid_request", false),
+            Self::Forbidden(_) => facts(403, "forbidden", false),
+            Self::RunNotFound(_) => facts(404, "run_not_found", false),
+            Self::NodeRunNotFound(_) => facts(404, "node_run_not_found", false),
+            Self::ParentNotFound(_) => facts(404, "parent_node_run_not_found", false),
+            Self::Rejected(rejection) => facts(409, rejection.code(), false),
+            Self::NodeRegistryUnavailable { .. } => facts(503, "node_registry_unavailable", true),
+            Self::NodeRegistryForbidden { .. } => facts(503, "node_registry_unavailable", false),
+            Self::PdpUnavailable { .. } => facts(503, "pdp_unavailable", true),
+            Self::RunStoreUnavailable { .. } => facts(502, "run_store_unavailable", true),
+            Self::EventStreamUnavailable { .. } => facts(502, "event_stream_unavailable", true),
+            Self::Journal(_) => facts(503, "journal_unavailable", true),
+            Self::ShuttingDown => facts(503, "shutting_down", true),
+        }
+    }
+
+    /// What the log should say beyond the message.
+    pub fn internal(&self) -> Option<String> {
+        match self {
+            Self::NodeRegistryUnavailable { internal }
+            | Self::NodeRegistryForbidden { internal }
+            | Self::PdpUnavailable { internal }
+            | Self::RunStoreUnavailable { internal }
+            | Self::EventStreamUnavailable { internal } => Some(internal.clone()),
+            Self::Journal(error) => Some(error.to_string()),
+            Self::Invalid(_)
+            | Self::RunNotFound(_)
+            | Self::NodeRunNotFound(_)
+            | Self::ParentNotFound(_)
+            | Self::Forbidden(_)
+            | Self::Rejected(_)
+            | Self::ShuttingDown => None,
+        }
+    }
+}
+
+impl From<Rejection> for CoordinatorError {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}

@@ -1,0 +1,236 @@
+//! Taking turns at an executor: so many calls at once, and fair between runs.
+//!
+//! ```text
+//!   run a: ▢▢▢▢▢▢▢▢ ─┐
+//!   run b: ▢          ├─ one of each in turn ──▶ slot ──▶ call ──▶ slot is free
+//!   run c: ▢▢        ─┘                             ▲                    │
+//!                                                   └────────────────────┘
+//! ```
+//!
+//! Within a run the first comes first. However much a run has to do, it may
+//! hold no more than three quarters of the slots: long calls of one run leave
+//! room for those of others.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+use crate::types::RunId;
+
+pub(super) struct Slots {
+    per_run: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    free: usize,
+    held: HashMap<RunId, usize>,
+    waiting: HashMap<RunId, VecDeque<oneshot::Sender<()>>>,
+    /// The runs that wait, each once; the next to be served is in front.
+    rotation: VecDeque<RunId>,
+}
+
+/// A slot, until dropped.
+pub(super) struct Turn {
+    slots: Arc<Slots>,
+    run: RunId,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.slots.release(&self.run);
+    }
+}
+
+/// Somebody who waits. What was granted to one who has gone is given on.
+struct Waiting {
+    slots: Arc<Slots>,
+    run: RunId,
+    granted: oneshot::Receiver<()>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.granted.close();
+        if self.granted.try_recv().is_ok() {
+            self.slots.release(&self.run);
+        }
+    }
+}
+
+impl Slots {
+    pub(super) fn new(count: usize) -> Arc<Self> {
+        let state =
+            State { free: count, held: HashMap::new(), waiting: HashMap::new(), rotation: VecDeque::new() };
+        Arc::new(Self { per_run: (count - count / 4).max(1), state: Mutex::new(state) })
+    }
+
+    /// Waits for a slot for a job of this run.
+    pub(super) async fn turn(self: &Arc<Self>, run: &RunId) -> Turn {
+        if let Some(granted) = self.take_or_wait(run) {
+            let mut waiting = Waiting { slots: Arc::clone(self), run: run.clone(), granted };
+            // Whoever grants has not gone before: it is in `self`. Taken, it is
+            // nothing any more that `waiting` could give back.
+            let _granted = (&mut waiting.granted).await;
+        }
+        Turn { slots: Arc::clone(self), run: run.clone() }
+    }
+
+    /// Takes a slot; if none is to be had, says where it will be granted.
+    fn take_or_wait(&self, run: &RunId) -> Option<oneshot::Receiver<()>> {
+        let mut state = self.state();
+        let held = state.held.get(run).copied().unwrap_or_default();
+        // A slot is free only if nobody who waits may have it.
+        if state.free > 0 && held < self.per_run {
+            state.grant(run);
+            return None;
+        }
+        let (grant, granted) = oneshot::channel();
+        let queue = state.waiting.entry(run.clone()).or_default();
+        queue.push_back(grant);
+        if queue.len() == 1 {
+            state.rotation.push_back(run.clone());
+        }
+        Some(granted)
+    }
+
+    fn release(&self, run: &RunId) {
+        let mut state = self.state();
+        state.free += 1;
+        if let Some(held) = state.held.get_mut(run) {
+            *held -= 1;
+            if *held == 0 {
+                state.held.remove(run);
+            }
+        }
+        // Each run in the rotation is looked at once for each slot.
+        while state.free > 0 && state.serve_next(self.per_run) {}
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn grant(&mut self, run: &RunId) {
+        self.free -= 1;
+        *self.held.entry(run.clone()).or_default() += 1;
+    }
+
+    /// Gives a slot to the next run that may have one, if there is any.
+    fn serve_next(&mut self, per_run: usize) -> bool {
+        for _ in 0..self.rotation.len() {
+            let Some(run) = self.rotation.pop_front() else { return false };
+            let Some(queue) = self.waiting.get_mut(&run) else { continue };
+            if self.held.get(&run).is_some_and(|held| *held >= per_run) {
+                self.rotation.push_back(run);
+                continue;
+            }
+            let mut served = false;
+            while let Some(grant) = queue.pop_front() {
+                // Refused by one who has gone.
+                if grant.send(()).is_ok() {
+                    served = true;
+                    break;
+                }
+            }
+            match queue.is_empty() {
+                true => drop(self.waiting.remove(&run)),
+                false => self.rotation.push_back(run.clone()),
+            }
+            if served {
+                self.grant(&run);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures::{FutureExt, future::BoxFuture, poll};
+
+    use super::*;
+
+    fn wait(slots: &Arc<Slots>, run: &str) -> BoxFuture<'static, Turn> {
+        let (slots, run) = (Arc::clone(slots), RunId::new(run));
+        async move { slots.turn(&run).await }.boxed()
+    }
+
+    /// The free slots, and how many runs hold some or wait for any.
+    fn left(slots: &Slots) -> (usize, usize) {
+        let state = slots.state();
+        assert_eq!(state.waiting.len(), state.rotation.len());
+        (state.free, state.held.len() + state.waiting.len())
+    }
+
+    /// Polls each once, in this order: those that have got their turn.
+    async fn ready(waiting: &mut Vec<(&'static str, BoxFuture<'static, Turn>)>) -> Vec<(&'static str, Turn)> {
+        let mut ready = Vec::new();
+        let mut rest = Vec::new();
+        for (run, mut turn) in waiting.drain(..) {
+            match poll!(&mut turn) {
+                std::task::Poll::Ready(turn) => ready.push((run, turn)),
+                std::task::Poll::Pending => rest.push((run, turn)),
+            }
+        }
+        *waiting = rest;
+        ready
+    }
+
+    #[tokio::test]
+    async fn runs_take_turns_however_many_jobs_one_has() {
+        let slots = Slots::new(1);
+        let first = wait(&slots, "a").await;
+        let order = ["a", "a", "a", "a", "b", "c", "c"];
+        let mut waiting: Vec<_> = order.into_iter().map(|run| (run, wait(&slots, run))).collect();
+        assert!(ready(&mut waiting).await.is_empty());
+        drop(first);
+        let mut served = Vec::new();
+        while !waiting.is_empty() {
+            let mut got = ready(&mut waiting).await;
+            assert_eq!(got.len(), 1, "one slot, one turn");
+            served.push(got.remove(0).0);
+        }
+        assert_eq!(served, ["a", "b", "c", "a", "c", "a", "a"]);
+        assert_eq!(left(&slots), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn one_run_leaves_a_quarter_to_the_others() {
+        let slots = Slots::new(8);
+        let mut waiting: Vec<_> = (0..10).map(|_| ("a", wait(&slots, "a"))).collect();
+        let held = ready(&mut waiting).await;
+        assert_eq!((held.len(), left(&slots).0), (6, 2));
+        let other = wait(&slots, "b").await;
+        drop(held);
+        assert_eq!(ready(&mut waiting).await.len(), 4);
+        drop(other);
+        assert_eq!(left(&slots), (8, 0));
+    }
+
+    #[tokio::test]
+    async fn who_has_gone_takes_no_slot_along() {
+        let slots = Slots::new(1);
+        let first = wait(&slots, "a").await;
+        let (mut gone, mut granted) = (Box::pin(wait(&slots, "b")), Box::pin(wait(&slots, "c")));
+        let mut last = pin!(wait(&slots, "d"));
+        for waiting in [&mut gone, &mut granted] {
+            assert!(poll!(waiting).is_pending());
+        }
+        assert!(poll!(&mut last).is_pending());
+        // One goes before its turn, the next when it has it already.
+        drop(gone);
+        drop(first);
+        drop(granted);
+        assert!(poll!(&mut last).is_ready());
+        assert_eq!(left(&slots), (1, 0));
+    }
+}

@@ -1,0 +1,396 @@
+//! Taking over a run that the JARVIS stores have and the journal has not: one
+//! that another coordinator began, or whose journal was lost.
+//!
+//! ```text
+//!   as stored                                 as adopted
+//!   ─────────────────────────────────────────────────────────────────────────
+//!   terminal ───────────────────────────────▶ as it is
+//!   queued, assigned ───────────────────────▶ to be dispatched: it never was
+//!   running atomic ─────────────────────────▶ a lost attempt: whoever waited for
+//!                                             the answer is gone (see `attempt`)
+//!   running composite ──────────────────────▶ at its executor, which will report
+//!   alive, but nobody waits for it ─────────▶ canceled: under a node or in a run
+//!                                             that is over (D-17), or in no tree
+//! ```
+//!
+//! Somebody else wrote all of it, in several steps and perhaps not to the last,
+//! so nothing about it is certain but its types. What goes on is narrowed by the
+//! constraints of the run and of all above it first. Whatever it is, what is made
+//! of it here keeps our own rules from now on. Events keep the numbers by which
+//! their readers know them, gaps included; ours go on after the highest.
+
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    Decision, NodeTypeFacts, Rules,
+    attempt::effective_constraints,
+    constraints,
+    draft::{Draft, wake},
+    extensions::{CONSTRAINTS, DECOMPOSITION_ROUNDS, Writer, own},
+    silence,
+};
+use crate::{
+    record::{EventRecord, Job, NodePath, NodeRecord, RunRecord, Unread, Waits},
+    time::Timestamp,
+    types::{NodeKind, NodeRun, NodeRunId, NodeRunState, Run, RunEvent, RunEventType, RunId, RunState},
+};
+
+/// A number beyond this is no event's: ours could not go on after it.
+const SEQ_MAX: u64 = 1 << 53;
+
+/// No node has been decomposed more often.
+const ROUNDS_MAX: u64 = 1 << 32;
+
+/// In the place of a request's digest, which nobody knows: no request is the
+/// same as the one that started an adopted run (D-07).
+const NO_DIGEST: &str = "adopted";
+
+/// A run as the JARVIS stores have it.
+#[derive(Clone, Debug)]
+pub struct StoredRun {
+    pub run: Run,
+    /// In the order in which they were created.
+    pub nodes: Vec<StoredNode>,
+    pub events: Vec<RunEvent>,
+}
+
+#[derive(Clone, Debug)]
+pub struct StoredNode {
+    pub node: NodeRun,
+    /// What is known about its type; not asked for if it is over.
+    pub facts: NodeTypeFacts,
+}
+
+/// Brings all of a run into the journal. The stores are owed only what this
+/// changes.
+pub fn run_adopt(stored: StoredRun, rules: &Rules, now: Timestamp) -> Decision<()> {
+    let StoredRun { run: given, nodes, events } = stored;
+    let mut nodes = nodes_of(&given.run_id, nodes);
+    let theirs: Vec<NodeRun> = nodes.iter().map(|stored| stored.node.clone()).collect();
+    let events = events_of(&given.run_id, events);
+    let events_to = events.last().map_or(0, |event| event.seq);
+
+    let run = run_record(given.clone(), &nodes, &events, rules, now);
+    let (mut stay, mut unwanted) = (Vec::new(), Vec::new());
+    let mut paths = HashMap::new();
+    let tree = Tree::of(&run.run, &nodes);
+    let rounds = rounds(&events);
+    narrow(&run, &mut nodes, &tree, rules);
+    for ((stored, place), children) in nodes.into_iter().zip(tree.places).zip(tree.children) {
+        paths.insert(stored.node.node_run_id.clone(), place.path.clone());
+        let told = rounds.get(&stored.node.node_run_id).copied().unwrap_or_default();
+        let record = node_record(stored, place.path, children, told, &run, rules, now);
+        match record.is_terminal() || place.awaited {
+            true => stay.push(record),
+            false => unwanted.push(record),
+        }
+    }
+    let imported = events.iter().map(|event| EventRecord {
+        path: event.node_run_id.as_ref().and_then(|node| paths.get(node)).cloned(),
+        event: event.clone(),
+    });
+    let imported: Vec<EventRecord> = imported.collect();
+
+    let root = stay.iter().find(|node| *node.id() == run.run.root_node_run_id).cloned();
+    let mut draft = Draft::new(run, now);
+    if imported.is_empty() && paths.is_empty() && !draft.run.is_terminal() {
+        // Its start came no further than the Run itself.
+        draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(given.root_node_run_id))]);
+    }
+    unwanted.sort_by_key(|node| Reverse(node.path.depth()));
+    draft.cancel_new(rules, unwanted);
+    end_run(&mut draft, root.as_ref(), &events);
+    for node in stay {
+        draft.put(node);
+    }
+    let mut changes = draft.into_changes().adopted_from(&given, &theirs, events_to);
+    changes.events.splice(0..0, imported);
+    Decision { changes: Some(changes), answer: () }
+}
+
+/// The run ends if its root did, or if there is none; and a run that is over
+/// says so, if the story of it was written down at all.
+fn end_run(draft: &mut Draft, root: Option<&NodeRecord>, events: &[RunEvent]) {
+    let has = |type_: RunEventType| events.iter().any(|event| event.type_ == type_);
+    if draft.run.is_terminal() {
+        if has(RunEventType::RunStarted) && !has(RunEventType::RunCompleted) {
+            let state = draft.run.run.state;
+            // Canceled by request, it did not end with its root.
+            let root = root.filter(|_| state != RunState::Canceled);
+            draft.event(RunEventType::RunCompleted, root, [("state", json!(state))]);
+        }
+        return;
+    }
+    let place = root.map(|root| (root.id(), &root.path));
+    match root.map(|root| root.node.state) {
+        None => draft.end_run(RunState::Failed, None),
+        Some(NodeRunState::Succeeded) => draft.end_run(RunState::Succeeded, place),
+        Some(NodeRunState::Failed) => draft.end_run(RunState::Failed, place),
+        Some(NodeRunState::Canceled) => draft.end_run(RunState::Canceled, place),
+        Some(NodeRunState::Queued | NodeRunState::Assigned | NodeRunState::Running) => {}
+    }
+}
+
+/// The nodes that are of this run, each once.
+fn nodes_of(run: &RunId, mut nodes: Vec<StoredNode>) -> Vec<StoredNode> {
+    let mut seen = HashSet::new();
+    nodes.retain(|stored| stored.node.run_id == *run && seen.insert(stored.node.node_run_id.clone()));
+    nodes
+}
+
+/// The events that are of this run, each number once, in order.
+fn events_of(run: &RunId, mut events: Vec<RunEvent>) -> Vec<RunEvent> {
+    events.retain(|event| event.run_id == *run && (1..=SEQ_MAX).contains(&event.seq));
+    events.sort_by_key(|event| event.seq);
+    events.dedup_by_key(|event| event.seq);
+    events
+}
+
+/// How often each node was decomposed, as the events tell.
+fn rounds(events: &[RunEvent]) -> HashMap<NodeRunId, u64> {
+    let mut rounds = HashMap::new();
+    for event in events.iter().filter(|event| event.type_ == RunEventType::CompositeDecomposed) {
+        if let Some(node) = &event.node_run_id {
+            *rounds.entry(node.clone()).or_default() += 1;
+        }
+    }
+    rounds
+}
+
+fn run_record(
+    mut run: Run,
+    nodes: &[StoredNode],
+    events: &[RunEvent],
+    rules: &Rules,
+    now: Timestamp,
+) -> RunRecord {
+    // Told to be over, it is: nobody would believe a second end.
+    let over = events.iter().find(|event| event.type_ == RunEventType::RunCompleted);
+    match (run.state, over) {
+        (RunState::Queued | RunState::Running, Some(over)) => {
+            let state = over.data.as_ref().and_then(|data| data.get("state"));
+            let state = state
+                .as_ref()
+                .and_then(Value::as_str)
+                .and_then(|state| state.parse().ok())
+                .filter(|state: &RunState| state.is_terminal());
+            run.state = state.unwrap_or(RunState::Failed);
+            run.ended_at.get_or_insert(over.time);
+        }
+        (RunState::Queued, None) => run.state = RunState::Running,
+        (RunState::Running, None) | (RunState::Succeeded | RunState::Failed | RunState::Canceled, _) => {}
+    }
+    let constraints = constraints::stored(run.extensions.as_ref()).unwrap_or_default();
+    let time = constraints::wall_time(constraints.as_ref(), rules.run_timeout);
+    let deadline = (!run.state.is_terminal()).then(|| begun(run.started_at, now) + time);
+    RunRecord {
+        run,
+        version: 0,
+        last_seq: events.last().map_or(0, |event| event.seq),
+        nodes: nodes.len() as u64,
+        request_digest: NO_DIGEST.into(),
+        owner: None,
+        deadline,
+    }
+}
+
+fn node_record(
+    stored: StoredNode,
+    path: NodePath,
+    children: u64,
+    told_rounds: u64,
+    run: &RunRecord,
+    rules: &Rules,
+    now: Timestamp,
+) -> NodeRecord {
+    let StoredNode { node, facts } = stored;
+    // A request that was refused may have been told all the same, so whichever
+    // is more: then the limit was reached.
+    let counted = own(node.extensions.as_ref(), DECOMPOSITION_ROUNDS).and_then(|text| text.parse().ok());
+    let rounds = told_rounds.max(counted.unwrap_or_default()).min(ROUNDS_MAX);
+    let mut record = NodeRecord {
+        unread: Unread::default(),
+        version: 0,
+        path,
+        children,
+        rounds,
+        attempt: 0,
+        retries: 0,
+        astray: false,
+        side_effect: facts.side_effect,
+        idempotent: facts.idempotent,
+        type_constraints: facts.constraints.clone(),
+        deadline: run.deadline,
+        waits: Waits::default(),
+        wake: None,
+        node,
+    };
+    match record.node.state {
+        NodeRunState::Succeeded | NodeRunState::Failed | NodeRunState::Canceled => {
+            record.attempt = u32::from(record.node.started_at.is_some());
+        }
+        NodeRunState::Queued | NodeRunState::Assigned => record.wake = Some(wake(Job::Dispatch, now, &None)),
+        NodeRunState::Running => {
+            let constraints = effective_constraints(run, &record, &facts).unwrap_or_default();
+            let (default, is_at_it) = match record.node.kind {
+                Some(NodeKind::Composite) => (Duration::MAX, true),
+                Some(NodeKind::Atomic) | None => (rules.node_timeout, false),
+            };
+            let by_time =
+                begun(record.node.started_at, now) + constraints::wall_time(constraints.as_ref(), default);
+            record.attempt = 1;
+            // In a run that is over it has no time at all.
+            record.deadline = run.deadline.map(|of_run| of_run.min(by_time));
+            match record.deadline.filter(|_| is_at_it) {
+                Some(_) => silence::wait(&mut record, rules, &None, now),
+                // Nobody's and due before its time: that is a lost attempt.
+                None => record.wake = Some(wake(Job::Deadline, now, &None)),
+            }
+        }
+    }
+    record
+}
+
+/// Narrows what lives on by the run's constraints and by those of all above it
+/// (D-14), which the other coordinator may not have done. From the top, so that
+/// a parent's are the whole of what is above.
+///
+/// Below constraints that nobody can read nothing may be executed or created:
+/// they stand in for the node's own, and are refused where those would count.
+fn narrow(run: &RunRecord, nodes: &mut [StoredNode], tree: &Tree, rules: &Rules) {
+    let lives_on = |at: &usize| tree.places[*at].awaited && !nodes[*at].node.state.is_terminal();
+    let mut order: Vec<usize> = (0..nodes.len()).filter(lives_on).collect();
+    order.sort_by_key(|&at| tree.places[at].path.depth());
+    for at in order {
+        let above = match tree.parents[at] {
+            Some(parent) => nodes[parent].node.extensions.as_ref(),
+            None => run.run.extensions.as_ref(),
+        };
+        let StoredNode { node, facts } = &nodes[at];
+        let narrowed = match (constraints::stored(above), constraints::stored(node.extensions.as_ref())) {
+            (Ok(above), Ok(own)) => {
+                let narrowed = constraints::merge([above.as_ref(), own.as_ref(), facts.constraints.as_ref()]);
+                let already = constraints::merge([own.as_ref()]) == narrowed;
+                narrowed.filter(|_| !already).and_then(|envelope| serde_json::to_value(envelope).ok())
+            }
+            (Err(_), _) if tree.parents[at].is_some() => {
+                own(above, CONSTRAINTS).and_then(|text| serde_json::from_str::<Value>(text).ok())
+            }
+            // The run's are asked for each time; and its own are in its way.
+            (Err(_), _) | (Ok(_), Err(_)) => None,
+        };
+        let extensions = &mut nodes[at].node.extensions;
+        if narrowed.is_some() {
+            *extensions = Writer::update(rules, extensions.take()).own(CONSTRAINTS, narrowed.as_ref()).done();
+        }
+    }
+}
+
+/// When something began; not in the future, whoever says so.
+fn begun(at: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    at.map_or(now, |at| at.min(now))
+}
+
+/// The nodes of a run by their parents.
+struct Tree {
+    /// In the order of the nodes, as all of this.
+    places: Vec<Place>,
+    /// How many children each has.
+    children: Vec<u64>,
+    /// None: the root, and what hangs on nothing.
+    parents: Vec<Option<usize>>,
+}
+
+#[derive(Clone)]
+struct Place {
+    path: NodePath,
+    /// It belongs to the tree, and all above it lives, the run too.
+    awaited: bool,
+}
+
+impl Tree {
+    /// What hangs on no root (its parent is missing, or one of its own
+    /// descendants) is put below the root's place, so that it ends with the
+    /// root.
+    fn of(run: &Run, nodes: &[StoredNode]) -> Self {
+        let index: HashMap<&NodeRunId, usize> =
+            nodes.iter().enumerate().map(|(at, stored)| (&stored.node.node_run_id, at)).collect();
+        let root = index.get(&run.root_node_run_id).copied();
+        let parents: Vec<Option<usize>> = nodes
+            .iter()
+            .enumerate()
+            .map(|(at, stored)| match root == Some(at) {
+                true => None,
+                false => {
+                    stored.node.parent_node_run_id.as_ref().and_then(|parent| index.get(parent)).copied()
+                }
+            })
+            .collect();
+        let mut below: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
+        for (at, parent) in parents.iter().enumerate() {
+            if let Some(parent) = parent {
+                below[*parent].push(at);
+            }
+        }
+        let mut planter = Planter {
+            nodes,
+            below: &below,
+            ordinals: ordinals(nodes.len(), root),
+            places: vec![None; nodes.len()],
+        };
+        if let Some(root) = root {
+            planter.plant(root, NodePath::root(), !run.state.is_terminal());
+        }
+        let strays = (0..nodes.len()).filter(|&at| parents[at].is_none());
+        // What is still without a place then has ancestors in a circle.
+        for at in strays.chain(0..nodes.len()) {
+            planter.plant(at, NodePath::root().child(planter.ordinals[at]), false);
+        }
+        let children = below.iter().map(|below| below.len() as u64).collect();
+        Self { places: planter.places.into_iter().flatten().collect(), children, parents }
+    }
+}
+
+/// The root is the first, the others are counted as they were created.
+fn ordinals(count: usize, root: Option<usize>) -> Vec<u64> {
+    let mut next = 1;
+    let number = |at| {
+        if root == Some(at) {
+            return 1;
+        }
+        next += 1;
+        next
+    };
+    (0..count).map(number).collect()
+}
+
+struct Planter<'n> {
+    nodes: &'n [StoredNode],
+    below: &'n [Vec<usize>],
+    ordinals: Vec<u64>,
+    places: Vec<Option<Place>>,
+}
+
+impl Planter<'_> {
+    /// Gives a node and all below it their places, but for those that have one.
+    /// (With a list of its own: how deep a tree of others is, nobody knows.)
+    fn plant(&mut self, top: usize, path: NodePath, awaited: bool) {
+        let mut todo = vec![(top, Place { path, awaited })];
+        while let Some((at, place)) = todo.pop() {
+            if self.places[at].is_some() {
+                continue;
+            }
+            let awaited = place.awaited && !self.nodes[at].node.state.is_terminal();
+            for &child in &self.below[at] {
+                todo.push((child, Place { path: place.path.child(self.ordinals[child]), awaited }));
+            }
+            self.places[at] = Some(place);
+        }
+    }
+}

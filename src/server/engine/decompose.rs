@@ -1,0 +1,306 @@
+//! Creating the children of a composite (contract §6.6, §8): the checks in
+//! the contract's order, then one change with all new children in it.
+
+use serde_json::json;
+
+use super::{
+    Decision, Disagreement, Lease, Limit, NodeTypeFacts, Rejection, Rules, constraints,
+    draft::{Draft, wake},
+    extensions::{self, Writer, own},
+    learn::learn,
+    silence,
+};
+use crate::{
+    record::{Job, NodeRecord, RunRecord, Unread, Waits},
+    time::Timestamp,
+    types::{
+        ConstraintEnvelope, JsonObject, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunId, NodeRunState,
+        RunEventType, StructuralConstraints,
+        json::{canonical, same_json},
+    },
+};
+
+/// The command, with all that was found out beforehand.
+#[derive(Clone, Debug)]
+pub struct CreateChildren {
+    pub parent: NodeRecord,
+    /// What is known about the parent's type if its record does not say.
+    pub parent_facts: NodeTypeFacts,
+    /// One for each entry of the request, in its order.
+    pub children: Vec<ChildSpec>,
+}
+
+/// One child that is asked for.
+#[derive(Clone, Debug)]
+pub struct ChildSpec {
+    pub spec: NodeRunCreateSpec,
+    /// Derived from the idempotency key, or fresh.
+    pub id: NodeRunId,
+    /// What is stored under that id.
+    pub existing: Option<NodeRecord>,
+    pub facts: NodeTypeFacts,
+}
+
+/// Whether children may be created under `parent` at all (checks 2, 4 to 6).
+/// Asked before anything is found out about the children, and again with
+/// [`children_create`].
+pub fn parent_check(
+    run: &RunRecord,
+    parent: &NodeRecord,
+    parent_kind: Option<NodeKind>,
+) -> Result<(), Rejection> {
+    constraints::stored(run.run.extensions.as_ref())?;
+    if parent.node.run_id != run.run.run_id {
+        return Err(Rejection::ParentMismatch);
+    }
+    match parent_kind {
+        Some(NodeKind::Composite) => {}
+        Some(NodeKind::Atomic) | None => return Err(Rejection::ParentNotComposite),
+    }
+    if run.is_terminal() {
+        return Err(Rejection::RunTerminal(run.run.state));
+    }
+    if parent.is_terminal() {
+        return Err(Rejection::ParentTerminal(parent.node.state));
+    }
+    constraints::stored(parent.node.extensions.as_ref())?;
+    Ok(())
+}
+
+/// Decides on a create request. The answer has the NodeRuns in request order:
+/// new ones, and as stored those that the keys stood for already.
+pub fn children_create(
+    run: RunRecord,
+    command: CreateChildren,
+    rules: &Rules,
+    lease: &Lease,
+    now: Timestamp,
+) -> Result<Decision<Vec<NodeRun>>, Rejection> {
+    let CreateChildren { mut parent, parent_facts, children } = command;
+    parent_check(&run, &parent, parent.node.kind.or(parent_facts.kind))?;
+    let mut draft = Draft::new(run, now);
+    draft.loaded(&parent);
+    learn(&draft.run, &mut parent, &parent_facts, rules);
+    let of_run = constraints::stored(draft.run.run.extensions.as_ref())?;
+    let of_parent = constraints::stored(parent.node.extensions.as_ref())?;
+
+    let mut new: Vec<(NodeRecord, NodeRunCreateSpec)> = Vec::new();
+    let mut answer: Vec<NodeRun> = Vec::new();
+    for child in children {
+        let above = [of_run.as_ref(), of_parent.as_ref()];
+        let merged = merged(above, child.facts.constraints.as_ref(), &child.spec);
+        let twin = new.iter().map(|(node, _)| node).find(|node| *node.id() == child.id);
+        if let Some(known) = child.existing.as_ref().or(twin) {
+            if let Some(about) = disagreement(known, &parent, &child.spec, above, merged.as_ref()) {
+                return Err(Rejection::Idempotency(about));
+            }
+            answer.push(known.node.clone());
+            continue;
+        }
+        check_binding(&child.spec)?;
+        draft.run.nodes += 1;
+        let node =
+            record(child, &parent, merged.as_ref(), draft.run.nodes, draft.run.deadline, rules, lease, now);
+        answer.push(node.0.node.clone());
+        new.push(node);
+    }
+    let added = new.len() as u64;
+    let limits =
+        constraints::merge([of_run.as_ref(), of_parent.as_ref()]).and_then(|merged| merged.structural);
+    check_limits(&limits.unwrap_or_default(), &draft.run, &parent, added)?;
+    if added == 0 {
+        return Ok(Decision::unchanged(answer));
+    }
+
+    if parent.node.state == NodeRunState::Running {
+        // Its executor has begun its plan: it is only waited for, whoever dies.
+        silence::wait(&mut parent, rules, &None, now);
+    }
+    parent.children += added;
+    parent.rounds += 1;
+    parent.node.extensions = Writer::update(rules, parent.node.extensions.take())
+        .own(extensions::DECOMPOSITION_ROUNDS, Some(&parent.rounds))
+        .done();
+    draft.event(RunEventType::CompositeDecomposed, Some(&parent), [("node_run_count", added.into())]);
+    for (node, spec) in new {
+        draft.event(RunEventType::NodeRunAssigned, Some(&node), [("parent_node_run_id", json!(parent.id()))]);
+        let binding = spec.binding_decision.as_ref();
+        if let Some(binding) = binding {
+            draft.event(RunEventType::SubtaskMapped, Some(&node), JsonObject::of(binding));
+        }
+        if let Some(set) = candidate_set(&spec) {
+            let subtask = binding.map(|binding| binding.subtask_id.as_str());
+            let data = [("candidate_set_id", set.into()), ("subtask_id", subtask.into())];
+            draft.event(RunEventType::CandidateSetGenerated, Some(&node), data);
+        }
+        draft.put(node);
+    }
+    draft.put(parent);
+    Ok(Decision { changes: Some(draft.into_changes()), answer })
+}
+
+/// The constraints of a child as it is asked for.
+fn merged(
+    above: [Option<&ConstraintEnvelope>; 2],
+    of_type: Option<&ConstraintEnvelope>,
+    spec: &NodeRunCreateSpec,
+) -> Option<ConstraintEnvelope> {
+    constraints::merge(above.into_iter().chain([of_type, spec.constraints.as_ref()]))
+}
+
+/// Checks 8 to 11. The depth is checked even if nothing is new.
+fn check_limits(
+    limits: &StructuralConstraints,
+    run: &RunRecord,
+    parent: &NodeRecord,
+    added: u64,
+) -> Result<(), Rejection> {
+    let exceeds = |value: u64, limit: Option<u64>| limit.is_some_and(|limit| value > limit);
+    let broken = if exceeds(parent.path.depth() + 1, limits.max_depth) {
+        Limit::MaxDepth
+    } else if exceeds(parent.children + added, limits.max_children_per_composite) {
+        Limit::MaxChildrenPerComposite
+    } else if exceeds(run.nodes, limits.max_total_nodes_per_run) {
+        Limit::MaxTotalNodesPerRun
+    } else if added > 0 && exceeds(parent.rounds + 1, limits.max_decomposition_rounds_per_node) {
+        Limit::MaxDecompositionRoundsPerNode
+    } else {
+        return Ok(());
+    };
+    Err(Rejection::Limit(broken))
+}
+
+/// The binding decision must be about this child (G20).
+fn check_binding(spec: &NodeRunCreateSpec) -> Result<(), Rejection> {
+    let Some(binding) = &spec.binding_decision else { return Ok(()) };
+    let (chosen, own) = (&binding.chosen_node_type_ref, &spec.node_type_ref);
+    if (&chosen.node_type_id, &chosen.version) != (&own.node_type_id, &own.version) {
+        return Err(Rejection::BindingMismatch("node_type_ref"));
+    }
+    match (&binding.candidate_set_id, &spec.candidate_set_id) {
+        (Some(bound), Some(given)) if bound != given => Err(Rejection::BindingMismatch("candidate_set_id")),
+        (Some(_) | None, Some(_) | None) => Ok(()),
+    }
+}
+
+/// The spec's candidate set, else its binding decision's.
+fn candidate_set(spec: &NodeRunCreateSpec) -> Option<&str> {
+    let bound = spec.binding_decision.as_ref().and_then(|binding| binding.candidate_set_id.as_deref());
+    spec.candidate_set_id.as_deref().or(bound)
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is a different fact of the new record")]
+fn record(
+    child: ChildSpec,
+    parent: &NodeRecord,
+    merged: Option<&ConstraintEnvelope>,
+    ordinal: u64,
+    deadline: Option<Timestamp>,
+    rules: &Rules,
+    lease: &Lease,
+    now: Timestamp,
+) -> (NodeRecord, NodeRunCreateSpec) {
+    let ChildSpec { spec, id, existing: _, facts } = child;
+    let key = spec.idempotency_key.as_ref().filter(|key| !key.is_empty());
+    let extensions = Writer::from_caller(rules, spec.extensions.clone())
+        .metadata(spec.metadata.as_ref())
+        .requested_executor(spec.requested_executor_instance_id.as_deref())
+        .own(extensions::BINDING_DECISION, spec.binding_decision.as_ref())
+        .own(extensions::CANDIDATE_SET_ID, candidate_set(&spec).as_ref())
+        .own(extensions::IDEMPOTENCY_KEY, key)
+        .own(extensions::CONSTRAINTS, merged)
+        .done();
+    let node = NodeRecord {
+        unread: Unread::default(),
+        node: NodeRun {
+            node_run_id: id,
+            run_id: parent.node.run_id.clone(),
+            parent_node_run_id: Some(parent.id().clone()),
+            node_type_ref: spec.node_type_ref.clone(),
+            kind: facts.kind,
+            state: NodeRunState::Queued,
+            created_at: Some(now),
+            started_at: None,
+            ended_at: None,
+            inputs: Some(spec.inputs.clone()),
+            outputs: None,
+            output_artifacts: None,
+            executor_binding: None,
+            evaluation_result: None,
+            recovery_actions: None,
+            extensions,
+        },
+        version: 0,
+        path: parent.path.child(ordinal),
+        children: 0,
+        rounds: 0,
+        attempt: 0,
+        retries: 0,
+        astray: false,
+        side_effect: facts.side_effect,
+        idempotent: facts.idempotent,
+        type_constraints: facts.constraints,
+        deadline,
+        waits: Waits::default(),
+        wake: Some(wake(Job::Dispatch, now, lease)),
+    };
+    (node, spec)
+}
+
+/// What a repeated key disagrees about with the child that it made. What the
+/// repetition leaves out is not compared.
+fn disagreement(
+    known: &NodeRecord,
+    parent: &NodeRecord,
+    spec: &NodeRunCreateSpec,
+    above: [Option<&ConstraintEnvelope>; 2],
+    wanted: Option<&ConstraintEnvelope>,
+) -> Option<Disagreement> {
+    let stored = known.node.extensions.as_ref();
+    let differs = |key: &str, given: Option<String>| {
+        given.is_some_and(|given| !own(stored, key).is_some_and(|stored| same_json(stored, &given)))
+    };
+    let same_inputs = match &known.node.inputs {
+        Some(inputs) => inputs.same_as(&spec.inputs),
+        None => spec.inputs.is_empty(),
+    };
+    if known.node.run_id != parent.node.run_id || known.node.parent_node_run_id.as_ref() != Some(parent.id())
+    {
+        Some(Disagreement::Parent)
+    } else if known.node.node_type_ref != spec.node_type_ref {
+        Some(Disagreement::NodeType)
+    } else if !same_inputs {
+        Some(Disagreement::Inputs)
+    } else if differs(
+        extensions::BINDING_DECISION,
+        spec.binding_decision.as_ref().and_then(canonical::text_of),
+    ) {
+        Some(Disagreement::BindingDecision)
+    } else if differs(
+        extensions::CANDIDATE_SET_ID,
+        spec.candidate_set_id.as_ref().and_then(canonical::text_of),
+    ) {
+        Some(Disagreement::CandidateSet)
+    } else if constraints_differ(known, spec, above, wanted) {
+        Some(Disagreement::Constraints)
+    } else {
+        None
+    }
+}
+
+/// Whether a repetition asks for other constraints than the child has. What its
+/// type says may be known now and not then, or the other way round, so either
+/// will do: that, or what it said when the child was made. And a child that
+/// another coordinator made was not narrowed by what is above it.
+fn constraints_differ(
+    known: &NodeRecord,
+    spec: &NodeRunCreateSpec,
+    above: [Option<&ConstraintEnvelope>; 2],
+    wanted: Option<&ConstraintEnvelope>,
+) -> bool {
+    let Ok(own) = constraints::stored(known.node.extensions.as_ref()) else { return true };
+    let held = constraints::merge(above.into_iter().chain([own.as_ref()]));
+    let as_then = merged(above, known.type_constraints.as_ref(), spec);
+    let agrees = |wanted: Option<&ConstraintEnvelope>| wanted.is_none() || wanted == held.as_ref();
+    !agrees(wanted) && !agrees(as_then.as_ref())
+}

@@ -1,0 +1,114 @@
+//! The extension keys that belong to the coordinator (contract §12).
+//!
+//! Callers see them on Runs and NodeRuns. They are never taken from a caller
+//! (G13): what a request says under these names is dropped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::Rules;
+use crate::types::{Extensions, Metadata, json::canonical};
+
+pub(super) const CONSTRAINTS: &str = "constraints";
+pub(super) const DECOMPOSITION_ROUNDS: &str = "decomposition_rounds";
+pub(super) const COMPLETION_ERROR: &str = "completion_error";
+pub(super) const CANDIDATE_SET_ID: &str = "candidate_set_id";
+pub(super) const BINDING_DECISION: &str = "binding_decision";
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency_key";
+
+/// The keys that only the coordinator writes.
+pub(super) const OWN_KEYS: [&str; 6] = [
+    CONSTRAINTS,
+    DECOMPOSITION_ROUNDS,
+    COMPLETION_ERROR,
+    CANDIDATE_SET_ID,
+    BINDING_DECISION,
+    IDEMPOTENCY_KEY,
+];
+
+/// How many recovery actions a NodeRun no longer has, being the older ones.
+/// Ours as well, but under this name only: the contract knows no other.
+pub(super) const RECOVERY_ACTIONS_DROPPED: &str = "jarvis.recovery_actions_dropped";
+
+const METADATA: &str = "jarvis.metadata";
+pub(super) const REQUESTED_EXECUTOR: &str = "jarvis.requested_executor_instance_id";
+const DOTTED: &str = "jarvis.";
+
+/// Builds the extensions of a record: the caller's, then our own on top.
+#[derive(Clone)]
+pub(super) struct Writer<'r> {
+    rules: &'r Rules,
+    base: Extensions,
+    drops_own: bool,
+    /// Name and canonical text.
+    set: BTreeMap<String, String>,
+    dropped: BTreeSet<String>,
+}
+
+impl<'r> Writer<'r> {
+    /// Starts from what the caller sent, without what is ours.
+    pub(super) fn from_caller(rules: &'r Rules, given: Option<Extensions>) -> Self {
+        Self::on(rules, given, true)
+    }
+
+    /// Goes on from what is stored.
+    pub(super) fn update(rules: &'r Rules, stored: Option<Extensions>) -> Self {
+        Self::on(rules, stored, false)
+    }
+
+    fn on(rules: &'r Rules, base: Option<Extensions>, drops_own: bool) -> Self {
+        let base = base.unwrap_or_default();
+        Self { rules, base, drops_own, set: BTreeMap::new(), dropped: BTreeSet::new() }
+    }
+
+    pub(super) fn own<T: Serialize>(self, key: &'static str, value: Option<&T>) -> Self {
+        self.own_text(key, value.and_then(canonical::text_of))
+    }
+
+    /// The same with canonical text.
+    pub(super) fn own_text(mut self, key: &'static str, text: Option<String>) -> Self {
+        if let Some(text) = text {
+            let (name, other) = match self.rules.dotted_keys {
+                true => (format!("{DOTTED}{key}"), key.to_owned()),
+                false => (key.to_owned(), format!("{DOTTED}{key}")),
+            };
+            // Written under the other spelling before the switch was turned.
+            self.dropped.insert(other);
+            self.set.insert(name, text);
+        }
+        self
+    }
+
+    pub(super) fn metadata(mut self, metadata: Option<&Metadata>) -> Self {
+        if let Some(text) = metadata.and_then(canonical::text_of) {
+            self.set.insert(METADATA.into(), text);
+        }
+        self
+    }
+
+    pub(super) fn requested_executor(mut self, instance: Option<&str>) -> Self {
+        if let Some(text) = instance.and_then(|instance| canonical::text_of(&instance)) {
+            self.set.insert(REQUESTED_EXECUTOR.into(), text);
+        }
+        self
+    }
+
+    pub(super) fn done(self) -> Option<Extensions> {
+        let Self { rules: _, base, drops_own, set, dropped } = self;
+        let edited = base.edited(|key| dropped.contains(key) || (drops_own && is_own_key(key)), &set);
+        (!edited.is_empty()).then_some(edited)
+    }
+}
+
+/// The text of a value of ours, under either spelling (D-01: read both).
+pub(super) fn own<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&'m str> {
+    let extensions = extensions?;
+    extensions.raw(key).or_else(|| extensions.raw(&format!("{DOTTED}{key}")))
+}
+
+/// Which of the caller's keys are dropped: ours, under either spelling.
+pub fn is_own_key(key: &str) -> bool {
+    let bare = key.strip_prefix(DOTTED).unwrap_or(key);
+    OWN_KEYS.contains(&bare) || key == RECOVERY_ACTIONS_DROPPED
+}

@@ -1,0 +1,111 @@
+//! Every way in which a command can be refused, and what the caller is told.
+
+use crate::types::{NodeRunState, RunState};
+
+/// A structural limit (contract §6.6, checks 8 to 11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    MaxDepth,
+    MaxChildrenPerComposite,
+    MaxTotalNodesPerRun,
+    MaxDecompositionRoundsPerNode,
+}
+
+/// What a repeated idempotency key disagrees about (contract §8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disagreement {
+    Parent,
+    NodeType,
+    Inputs,
+    BindingDecision,
+    CandidateSet,
+    Constraints,
+}
+
+/// Why the engine refuses a command. Nothing is written then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// A run of this id exists, started by a different request (D-07).
+    RunAlreadyExists,
+    /// Constraints in a stored record cannot be read.
+    ConstraintInvalid,
+    /// The parent is a node of another run.
+    ParentMismatch,
+    /// The parent is not composite, or of unknown kind.
+    ParentNotComposite,
+    RunTerminal(RunState),
+    ParentTerminal(NodeRunState),
+    /// `binding_decision` names another node type or candidate set than its
+    /// spec does (G20).
+    BindingMismatch(&'static str),
+    Idempotency(Disagreement),
+    Limit(Limit),
+    /// The NodeRun has ended in another way (D-06).
+    NodeRunTerminal(NodeRunState),
+}
+
+impl Rejection {
+    /// The stable code. All of these are 409 and not retryable.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::RunAlreadyExists => "run_already_exists",
+            Self::ConstraintInvalid => "constraint_invalid",
+            Self::ParentMismatch => "parent_node_run_mismatch",
+            Self::ParentNotComposite => "parent_node_run_invalid",
+            Self::RunTerminal(_) => "run_terminal",
+            Self::ParentTerminal(_) => "parent_node_run_terminal",
+            Self::BindingMismatch(_) => "binding_mismatch",
+            Self::Idempotency(_) => "idempotency_conflict",
+            Self::Limit(_) => "constraint_violation",
+            Self::NodeRunTerminal(_) => "node_run_terminal",
+        }
+    }
+
+    /// The message, word for word that of the contract where it has one.
+    pub fn message(&self) -> String {
+        match self {
+            Self::RunAlreadyExists => "Run already exists.".into(),
+            Self::ConstraintInvalid => "Constraints payload is not valid".into(),
+            Self::ParentMismatch => "Parent NodeRun does not belong to the requested run".into(),
+            Self::ParentNotComposite => "Parent NodeRun must be composite to create child NodeRuns".into(),
+            Self::RunTerminal(state) => format!("Run is already {state}"),
+            Self::ParentTerminal(state) => format!("Parent NodeRun is already {state}"),
+            Self::BindingMismatch(member) => format!("binding_decision does not agree with {member}"),
+            Self::Idempotency(about) => format!("Idempotency key already used {}", about.words()),
+            Self::Limit(limit) => format!("{} constraint violated{}", limit.name(), limit.suffix()),
+            Self::NodeRunTerminal(state) => format!("NodeRun is already {state}"),
+        }
+    }
+}
+
+impl Limit {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MaxDepth => "max_depth",
+            Self::MaxChildrenPerComposite => "max_children_per_composite",
+            Self::MaxTotalNodesPerRun => "max_total_nodes_per_run",
+            Self::MaxDecompositionRoundsPerNode => "max_decomposition_rounds_per_node",
+        }
+    }
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::MaxDepth => " for child NodeRuns",
+            Self::MaxChildrenPerComposite
+            | Self::MaxTotalNodesPerRun
+            | Self::MaxDecompositionRoundsPerNode => "",
+        }
+    }
+}
+
+impl Disagreement {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Parent => "for a different parent/run",
+            Self::NodeType => "for a different NodeTypeRef",
+            Self::Inputs => "for different inputs",
+            Self::BindingDecision => "with different binding_decision",
+            Self::CandidateSet => "with different candidate_set_id",
+            Self::Constraints => "with different constraints",
+        }
+    }
+}

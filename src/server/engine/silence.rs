@@ -1,0 +1,181 @@
+//! Composites whose executor has gone without a word.
+//!
+//! A composite's executor reports by itself, and nothing calls it in between.
+//! One that has died, or given up, would leave its node to its deadline. So a
+//! node at such an executor has a second time in its record, `check_at`, and
+//! its wake-up is due at whichever comes first:
+//!
+//! ```text
+//!   begin, create ─▶ running, check in [`Rules::composite_silence`]
+//!                      │ due                                     ▲
+//!                      ▼                                         │ put off
+//!          heard since then, or a descendant lives? ──yes────────┘
+//!                      │ no
+//!                      ├─ no children, and never begun again ─▶ begun again (once)
+//!                      └─ otherwise ─▶ failed, `composite_executor_silent`; its executor is told
+//! ```
+//!
+//! What was heard is kept in memory by whoever asks here (a poll must not be a
+//! commit); only that the check was put off is recorded.
+//!
+//! A wake-up of this job that is due before both times means what it always
+//! has: the process that had it is gone ([`Due::Lost`]).
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{
+    Attempt, Decision, Lease, NodeView, Rules,
+    attempt::{awaits, node_only},
+    draft::{Draft, End, wake},
+    guard::NodeBefore,
+    recovery, retry,
+};
+use crate::{
+    record::{AttemptOutcome, Job, NodeRecord},
+    time::Timestamp,
+    types::{Error, JsonObject, NodeKind, RecoveryAction, RecoveryActionType, RunEventType},
+};
+
+/// The code of a composite's end by this.
+pub(super) const SILENT: &str = "composite_executor_silent";
+
+/// Why a node at its executor is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Its time is up.
+    Deadline,
+    /// It is time to ask whether its executor has been heard from.
+    Silence,
+    /// Neither: the process that was at its attempt is gone.
+    Lost,
+}
+
+/// What is known about the executor of a composite, beside the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The last sign of life.
+    pub at: Timestamp,
+    /// Some node below the composite is not over: its executor waits for that.
+    pub live_below: bool,
+}
+
+/// What came of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// There was nothing to ask about any more.
+    Stale,
+    /// To be asked again later.
+    PutOff,
+    BegunAgain,
+    Failed,
+}
+
+/// Why the wake-up of a node at its executor is due at `now`; what it is for,
+/// the caller knows.
+pub fn why_due(node: &NodeRecord, now: Timestamp) -> Due {
+    let at = node.wake.as_ref().map(|wake| wake.at);
+    match (node.deadline, node.waits.check_at) {
+        (Some(deadline), _) if deadline <= now => Due::Deadline,
+        // The wake-up of a dead process has been moved to when its death was
+        // noticed, which may be later than this.
+        (_, Some(check)) if check <= now && at == Some(check) => Due::Silence,
+        (Some(_) | None, Some(_) | None) => Due::Lost,
+    }
+}
+
+/// Lets a node wait at its executor, until its deadline or the next check.
+pub(super) fn wait(node: &mut NodeRecord, rules: &Rules, lease: &Lease, now: Timestamp) {
+    let silence = match node.node.kind {
+        Some(NodeKind::Composite) => rules.composite_silence,
+        Some(NodeKind::Atomic) | None => None,
+    };
+    wait_until(node, silence.map(|silence| now + silence), lease, now);
+}
+
+fn wait_until(node: &mut NodeRecord, check_at: Option<Timestamp>, lease: &Lease, now: Timestamp) {
+    let deadline = node.deadline.unwrap_or(now);
+    // Later than the deadline, nobody would come to it.
+    node.waits.check_at = check_at.filter(|check| *check < deadline);
+    node.wake = Some(wake(Job::Deadline, node.waits.check_at.unwrap_or(deadline), lease));
+}
+
+/// Decides what is to be done about a composite whose check is due. The view
+/// needs no live descendants: `heard` says whether there are any.
+pub fn silence_check(
+    view: NodeView,
+    heard: Heard,
+    rules: &Rules,
+    lease: &Lease,
+    now: Timestamp,
+) -> Decision<Checked> {
+    let NodeView { run, mut node, .. } = view;
+    if node.is_terminal() || !awaits(&node, Job::Deadline) || why_due(&node, now) != Due::Silence {
+        return Decision::unchanged(Checked::Stale);
+    }
+    let next = match rules.composite_silence {
+        // Switched off since.
+        None => Some(None),
+        Some(silence) if heard.live_below => Some(Some(now + silence)),
+        Some(silence) => Some(Some(heard.at + silence)).filter(|next| *next > Some(now)),
+    };
+    if let Some(check_at) = next {
+        // Without children it is lost with its process: see `attempt_lost`.
+        let lease = if node.children == 0 { lease } else { &None };
+        let before = NodeBefore::of(&node);
+        wait_until(&mut node, check_at, lease, now);
+        return Decision { changes: Some(node_only(&run, &before, node, now)), answer: Checked::PutOff };
+    }
+    let attempt = Attempt::current(&node, now);
+    let mut draft = Draft::new(run, now);
+    draft.loaded(&node);
+    if node.children == 0 && !node.waits.begun_again && rules.max_retries > 0 {
+        let error = silent(&node, heard.at, now);
+        let note = "The executor of the composite has not been heard from";
+        draft.attempt(&node, attempt, AttemptOutcome::Failed { error, retry_at: now, may_have_begun: true });
+        retry::note(&mut draft, &mut node, attempt, SILENT, note, now);
+        node.waits.begun_again = true;
+        // Whoever has room takes it: there may be as many as the executor had.
+        node.wake = Some(wake(Job::Dispatch, now, &None));
+        draft.put(node);
+        return Decision { changes: Some(draft.into_changes()), answer: Checked::BegunAgain };
+    }
+    let error = silent(&node, heard.at, now);
+    give_up(&mut draft, &mut node, &error);
+    draft.end(rules, node, Vec::new(), End { tell_executor: true, ..End::failed(error) }, lease);
+    Decision { changes: Some(draft.into_changes()), answer: Checked::Failed }
+}
+
+fn silent(node: &NodeRecord, heard_at: Timestamp, now: Timestamp) -> Error {
+    let silence: Duration = now.since(heard_at);
+    let details = [
+        ("attempt", json!(node.attempt)),
+        ("children", json!(node.children)),
+        ("heard_at", json!(heard_at)),
+        ("silent_for_seconds", json!(silence.as_secs())),
+    ];
+    Error {
+        details: Some(details.into()),
+        retryable: Some(false),
+        ..Error::new(
+            SILENT,
+            "The executor of the composite has not been heard from, and nothing of it is at work",
+        )
+    }
+}
+
+/// Writes on the NodeRun and into the events that it is not waited for any
+/// longer: a composite has no event of its own for its end.
+fn give_up(draft: &mut Draft, node: &mut NodeRecord, error: &Error) {
+    let facts = [("jarvis.attempt", json!(node.attempt)), ("jarvis.code", json!(error.code))];
+    let action = RecoveryAction {
+        type_: RecoveryActionType::Abort,
+        target_node_run_id: Some(node.id().clone()),
+        target_node_type_ref: None,
+        message: Some(error.message.clone()),
+        extensions: Some(facts.into()),
+    };
+    draft.event(RunEventType::RecoveryApplied, Some(node), JsonObject::of(&action));
+    recovery::add(node, action);
+}

@@ -1,0 +1,82 @@
+//! What is always true: of each run by itself, as `audit` has it; of every step
+//! that leads from one world to the next; and of all records together.
+
+use std::collections::BTreeMap;
+
+use super::support::World;
+use crate::{
+    audit::{History, audit},
+    engine::lifecycle,
+    record::{AttemptRecord, Job, NodeRecord},
+    types::{NodeRunState, RunEvent, RunId},
+};
+
+/// Checks a world, and the step that led to it from `before`.
+pub(super) fn check(before: &World, world: &World) {
+    audited(world);
+    assert!(world.events.is_sorted_by_key(|record| record.event.time), "in the order of time");
+    let waiting = world.nodes.values().filter_map(|node| Some((node, node.wake.as_ref()?)));
+    for (node, wake) in waiting.filter(|(_, wake)| wake.job == Job::Deadline) {
+        // The next check is always before the deadline.
+        assert_eq!(Some(wake.at), node.waits.check_at.or(node.deadline), "{node:?}");
+        assert!(Some(wake.at) <= node.deadline, "{node:?}");
+    }
+    transitions(before, world);
+    places(world);
+}
+
+/// Each run tells one story, and a possible one.
+pub(super) fn audited(world: &World) {
+    for run in world.runs.values() {
+        let of_run = |id: &RunId| id == run.id();
+        let nodes = world.nodes.values().filter(|node| of_run(&node.node.run_id));
+        let nodes: Vec<NodeRecord> = nodes.cloned().collect();
+        let events = world.events.iter().map(|record| &record.event).filter(|event| of_run(&event.run_id));
+        let events: Vec<RunEvent> = events.cloned().collect();
+        let attempts = newest(world.attempts.iter().filter(|attempt| of_run(&attempt.run_id)));
+        let violations = audit(&History { run, nodes: &nodes, events: &events, attempts: &attempts });
+        assert_eq!(violations, Vec::new());
+    }
+}
+
+/// What a store keeps of the attempts: the newest entry of each.
+fn newest<'w>(attempts: impl Iterator<Item = &'w AttemptRecord>) -> Vec<AttemptRecord> {
+    let mut kept = BTreeMap::new();
+    for attempt in attempts {
+        kept.insert((attempt.node_run_id.clone(), attempt.attempt), attempt.clone());
+    }
+    kept.into_values().collect()
+}
+
+fn transitions(before: &World, world: &World) {
+    for (id, node) in &world.nodes {
+        let Some(old) = before.nodes.get(id) else {
+            assert!([NodeRunState::Queued, NodeRunState::Failed].contains(&node.node.state), "new: {node:?}");
+            continue;
+        };
+        let (from, to) = (&old.node, &node.node);
+        assert!(lifecycle::node_run_may(from.state, to.state), "{id}: {} -> {}", from.state, to.state);
+        if old.is_terminal() {
+            assert_eq!((from.state, from.ended_at), (to.state, to.ended_at), "{id} is over");
+        }
+        assert!(node.attempt >= old.attempt && node.children >= old.children && node.rounds >= old.rounds);
+        assert_eq!((&old.path, &from.parent_node_run_id), (&node.path, &to.parent_node_run_id));
+    }
+    for (id, run) in &world.runs {
+        let Some(old) = before.runs.get(id) else { continue };
+        assert!(lifecycle::run_may(old.run.state, run.run.state), "{id}");
+        if old.is_terminal() {
+            assert_eq!(old.run, run.run, "{id} is over");
+        }
+    }
+    assert!(world.events.starts_with(&before.events), "what was told stays told");
+    assert!(world.nodes.len() >= before.nodes.len());
+}
+
+/// An event has the place of the node that it is about.
+fn places(world: &World) {
+    for record in &world.events {
+        let of_node = record.event.node_run_id.as_ref().map(|node| world.nodes[node].path.clone());
+        assert_eq!(record.path, of_node);
+    }
+}

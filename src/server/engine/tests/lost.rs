@@ -1,0 +1,241 @@
+//! Attempts whose process is gone, executors that must be told, and answers of
+//! attempts that are not the current one any more.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::support::{ROOT, RUN, World, answered, binding, call_failed, child};
+use crate::{
+    engine::{Applied, Begun, NodeTypeFacts, PolicyOutcome, Told, Work},
+    record::{AttemptOutcome, Job, Wake},
+    types::{NodeKind, NodeRunState, RunState, SideEffectClass},
+};
+
+/// A world with a child `a` of type `t`, at its executor.
+fn begun(facts: NodeTypeFacts) -> World {
+    let mut world = World::composite(&Value::Null);
+    world.types.insert("t".into(), facts);
+    world.create(ROOT, &[child("a").of("t")]).expect("a child");
+    world.begin("a");
+    world
+}
+
+fn facts(kind: NodeKind, side_effect: Option<SideEffectClass>, idempotent: bool) -> NodeTypeFacts {
+    NodeTypeFacts { kind: Some(kind), constraints: None, side_effect, idempotent }
+}
+
+fn read_only() -> NodeTypeFacts {
+    facts(NodeKind::Atomic, Some(SideEffectClass::Read), false)
+}
+
+#[test]
+fn a_lost_attempt_is_made_again_only_where_that_does_no_harm() {
+    use NodeKind::{Atomic, Composite};
+    use SideEffectClass::{Irreversible, Read, Write};
+    for (kind, side_effect, idempotent, again) in [
+        (Atomic, Some(Read), false, true),
+        (Atomic, Some(Read), true, true),
+        (Atomic, Some(Write), false, false),
+        (Atomic, Some(Write), true, true),
+        (Atomic, Some(Irreversible), false, false),
+        (Atomic, Some(Irreversible), true, true),
+        (Atomic, None, false, false),
+        (Atomic, None, true, true),
+        (Composite, None, false, true),
+        (Composite, Some(Irreversible), false, true),
+    ] {
+        let case = format!("{kind} {side_effect:?} {idempotent}");
+        let mut world = begun(facts(kind, side_effect, idempotent));
+        let mark = world.events.len();
+        world.lost("a");
+        let lost = world.attempts.last().expect("it is recorded");
+        assert_eq!((lost.attempt, &lost.outcome), (1, &AttemptOutcome::Lost), "{case}");
+        if again {
+            assert_eq!(
+                (world.state("a"), world.job("a")),
+                (NodeRunState::Running, Some(Job::Dispatch)),
+                "{case}"
+            );
+            let told = world.told_since(mark);
+            assert_eq!(
+                (told.len(), &told[0][0], &told[0][2]["type"]),
+                (1, &json!("recovery_applied"), &json!("retry"))
+            );
+            let Begun::Go { attempt, .. } = world.dispatch("a") else { panic!("{case}") };
+            assert_eq!((attempt.number, world.node("a").attempt), (2, 2));
+        } else {
+            assert_eq!(
+                (world.state("a"), world.job("a")),
+                (NodeRunState::Failed, Some(Job::CancelExecutor)),
+                "{case}"
+            );
+            assert_eq!(world.failure("a")[0], "executor_outcome_unknown");
+            assert_eq!(world.told_since(mark), [json!(["atomic_executed", "a", {"state": "failed"}])]);
+        }
+    }
+}
+
+#[test]
+fn lost_attempts_count_as_retries_and_are_not_made_again_for_ever() {
+    let mut world = begun(read_only());
+    for lost in 1..=world.rules.max_retries {
+        world.lost("a");
+        assert_eq!((world.job("a"), world.node("a").retries), (Some(Job::Dispatch), lost));
+        world.begin("a");
+    }
+    world.lost("a");
+    assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Failed, Some(Job::CancelExecutor)));
+    assert_eq!(world.failure("a")[0], "executor_outcome_unknown");
+    assert_eq!(world.attempts.last().map(|lost| lost.attempt), Some(world.rules.max_retries + 1));
+
+    // A composite is not failed over it: its executor may be at it.
+    let mut world = begun(facts(NodeKind::Composite, None, false));
+    world.rules.max_retries = 0;
+    let (mark, attempts) = (world.events.len(), world.attempts.len());
+    world.lost("a");
+    assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Running, Some(Job::Deadline)));
+    assert_eq!(world.node("a").wake.as_ref().and_then(|wake| wake.owner.clone()), None);
+    assert_eq!((world.events.len(), world.attempts.len()), (mark, attempts));
+}
+
+#[test]
+fn only_an_attempt_that_is_under_way_can_be_lost() {
+    let mut world = World::composite(&Value::Null);
+    world.types.insert("t".into(), read_only());
+    world.create(ROOT, &[child("a").of("t")]).expect("a child");
+    for step in ["queued", "assigned", "lost already", "over"] {
+        match step {
+            "assigned" => world.claim("a"),
+            "lost already" => {
+                world.begin("a");
+                world.lost("a");
+            }
+            "over" => world.complete("a", json!({"state": "canceled"})).expect("completed"),
+            _ => {}
+        }
+        let before = world.clone();
+        world.lost("a");
+        world.now = before.now;
+        assert_eq!(world, before, "{step}");
+    }
+}
+
+#[test]
+fn a_node_keeps_the_time_of_its_first_attempt() {
+    let mut world = begun(read_only());
+    let started_at = world.node("a").node.started_at;
+    world.lost("a");
+    world.wait(Duration::from_secs(5));
+    world.begin("a");
+    assert_eq!(world.node("a").node.started_at, started_at);
+    let began = started_at.expect("it began");
+    assert_eq!(world.node("a").deadline, Some(began + world.rules.node_timeout));
+}
+
+#[test]
+fn an_answer_of_an_earlier_attempt_is_recorded_and_not_applied() {
+    let mut world = begun(read_only());
+    world.lost("a");
+    world.begin("a");
+    let before = world.clone();
+    assert_eq!(world.finish("a", 1, answered(NodeRunState::Failed)), Applied::Late);
+    assert_eq!(world.attempts.last().map(|late| late.attempt), Some(1));
+    assert_eq!((&world.nodes, &world.events), (&before.nodes, &before.events));
+    assert_eq!(world.finish("a", 2, answered(NodeRunState::Succeeded)), Applied::Yes);
+    assert_eq!(world.state("a"), NodeRunState::Succeeded);
+}
+
+#[test]
+fn an_answer_after_all_of_an_attempt_taken_for_lost_counts_if_no_other_has_begun() {
+    let mut world = begun(read_only());
+    world.lost("a");
+    assert_eq!(world.finish("a", 1, answered(NodeRunState::Succeeded)), Applied::Yes);
+    assert_eq!(world.begin("a"), Begun::Stale, "it is not executed a second time");
+}
+
+#[test]
+fn a_lost_node_that_may_not_be_begun_again_is_called_off_at_its_executor() {
+    for outcome in [PolicyOutcome::Deny, PolicyOutcome::RequireApproval] {
+        let mut world = begun(facts(NodeKind::Composite, None, false));
+        world.lost("a");
+        assert_eq!(world.begin_with("a", outcome, Ok(binding())), Begun::Refused);
+        assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Failed, Some(Job::CancelExecutor)));
+    }
+}
+
+#[test]
+fn a_composite_is_assigned_again_as_long_as_it_has_no_children() {
+    let mut world = World::composite(&Value::Null);
+    let silence = world.rules.composite_silence.expect("it is asked about");
+    let wake = world.node(ROOT).wake.clone().expect("a wake-up");
+    let check_at = world.now + silence;
+    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, check_at, world.lease.clone()));
+
+    world.create(ROOT, &[child("a")]).expect("a child");
+    let waiting = world.node(ROOT).wake.clone().expect("a wake-up");
+    assert_eq!(
+        (waiting.job, waiting.at, &waiting.owner),
+        (Job::Deadline, world.now + silence, &None),
+        "nobody's"
+    );
+
+    // The one who had it was taken for dead all the same.
+    let told = world.attempts.len();
+    world.due(ROOT);
+    world.lost(ROOT);
+    let again = Wake { at: world.now + silence, ..waiting };
+    assert_eq!(world.node(ROOT).wake, Some(again), "the silence begins anew");
+    assert_eq!((world.state(ROOT), world.attempts.len()), (NodeRunState::Running, told));
+    assert_eq!(world.begin(ROOT), Begun::Stale);
+}
+
+#[test]
+fn a_lost_composite_whose_executor_shows_up_is_not_assigned_again() {
+    let mut world = World::composite(&Value::Null);
+    world.lost(ROOT);
+    assert_eq!(world.job(ROOT), Some(Job::Dispatch));
+    world.create(ROOT, &[child("a")]).expect("a child");
+    let wake = world.node(ROOT).wake.clone().expect("a wake-up");
+    assert_eq!((wake.job, Some(wake.at), wake.owner), (Job::Deadline, world.node(ROOT).waits.check_at, None));
+    assert_eq!(world.begin(ROOT), Begun::Stale);
+}
+
+#[test]
+fn an_executor_is_told_until_it_has_heard() {
+    let mut world = begun(read_only());
+    world.cancel(RUN);
+    for tries in 1..=3 {
+        world.told("a", Some(Duration::from_secs(2)));
+        let wake = world.node("a").wake.clone().expect("a wake-up");
+        let at = world.now + Duration::from_secs(2);
+        assert_eq!((wake.job, wake.at, wake.owner, wake.tries), (Job::CancelExecutor, at, None, tries));
+    }
+    world.told("a", None);
+    assert_eq!(world.node("a").wake, None);
+    let before = world.node("a").clone();
+    world.told("a", Some(Duration::from_secs(2)));
+    assert_eq!(*world.node("a"), before, "there is nothing to tell any more");
+    assert_eq!(world.run().run.state, RunState::Canceled);
+}
+
+#[test]
+fn an_executor_that_is_given_up_is_on_record() {
+    let mut world = begun(read_only());
+    world.cancel(RUN);
+    world.telling("a", Told::GivenUp);
+    assert_eq!((world.job("a"), world.state("a")), (None, NodeRunState::Canceled));
+    let entry = world.attempts.last().expect("an entry");
+    assert_eq!((entry.attempt, &entry.outcome), (1, &AttemptOutcome::Fenced));
+}
+
+#[test]
+fn a_live_node_has_nothing_to_tell() {
+    let mut world = begun(read_only());
+    let before = world.node("a").clone();
+    world.told("a", None);
+    assert_eq!(*world.node("a"), before);
+    world.finish("a", 1, call_failed(Work::Refused));
+    world.told("a", Some(Duration::ZERO));
+    assert_eq!(world.job("a"), None);
+}

@@ -1,0 +1,23 @@
+//! The engine against its contract: tables, sentences, a golden event log, and
+//! random commands against a small model.
+
+mod adopt;
+mod attempts;
+mod children;
+mod ending;
+mod evaluations;
+mod golden;
+mod guard;
+mod hold;
+mod idempotency;
+mod invariants;
+mod late_types;
+mod lost;
+mod model;
+mod outputs;
+mod own_keys;
+mod properties;
+mod retries;
+mod silence;
+mod start;
+mod support;

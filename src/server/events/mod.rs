@@ -1,0 +1,135 @@
+//! Event streams: what is stored, then what comes, from one source.
+//!
+//! ```text
+//!            ┌────────────── page of stored events ──────────────┐
+//!   after ──▶│ more stored? ──no──▶ follow and run not over?     │──no──▶ end
+//!            │      │yes                     │yes                │
+//!            │      ▼                        ▼                   │
+//!            └─ send as one chunk     wait for the hub ──────────┘
+//! ```
+//!
+//! A follower reads the journal like everybody else; the hub only tells it that
+//! there is something to read. So nothing can be missed between replay and
+//! live, and a slow reader holds back nobody but itself: it has one page in
+//! memory, at most [`PAGE`].
+
+mod hub;
+
+use std::{pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use futures::Stream;
+use sync_wrapper::SyncStream;
+
+pub use hub::EventHub;
+
+use crate::{
+    journal::{Journal, JournalError, PageLimit},
+    record::NodePath,
+    types::RunId,
+};
+
+/// How much of a stream is in memory at once.
+pub const PAGE: PageLimit = PageLimit { entries: 512, bytes: 64 * 1024 };
+
+/// The lines of an event stream, each with its line end, in chunks of whole
+/// lines. An error breaks the connection off, so that nobody takes a part for
+/// the whole. (`Sync`, because HTTP bodies have to be.)
+pub type EventLines = Pin<Box<dyn Stream<Item = Result<Bytes, JournalError>> + Send + Sync>>;
+
+/// What part of an event stream is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// Give the events after this `seq`.
+    pub after: u64,
+    /// End after so many lines.
+    pub limit: Option<u64>,
+    /// Wait for more, until the run is over.
+    pub follow: bool,
+}
+
+/// Where streams come from.
+#[derive(Clone)]
+pub struct Events {
+    pub journal: Arc<dyn Journal>,
+    pub hub: Arc<EventHub>,
+}
+
+impl Events {
+    /// The events of a run, or of one node and its descendants.
+    pub fn stream(&self, run: RunId, within: Option<NodePath>, options: StreamOptions) -> EventLines {
+        let reader = Reader {
+            // Before the first read: what is committed after it is announced.
+            news: options.follow.then(|| self.hub.subscribe(&run)),
+            events: self.clone(),
+            run,
+            within,
+            after: options.after,
+            looked_for: None,
+            left: options.limit.unwrap_or(u64::MAX),
+        };
+        Box::pin(SyncStream::new(futures::stream::try_unfold(reader, |mut reader| async move {
+            Ok(reader.next_chunk().await?.map(|chunk| (chunk, reader)))
+        })))
+    }
+}
+
+struct Reader {
+    events: Events,
+    run: RunId,
+    within: Option<NodePath>,
+    after: u64,
+    /// The newest `seq` for which the journal was read once more.
+    looked_for: Option<u64>,
+    left: u64,
+    news: Option<hub::Subscription>,
+}
+
+impl Reader {
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, JournalError> {
+        loop {
+            if self.left == 0 {
+                return Ok(None);
+            }
+            let journal = &self.events.journal;
+            let entries = u32::try_from(self.left).unwrap_or(u32::MAX).min(PAGE.entries);
+            let limit = PageLimit { entries, ..PAGE };
+            let page = journal.events_after(&self.run, self.after, self.within.as_ref(), limit).await?;
+            self.after = page.scanned_to.max(self.after);
+            if !page.events.is_empty() {
+                self.left = self.left.saturating_sub(page.events.len() as u64);
+                return Ok(Some(lines(page.events)));
+            }
+            if !page.at_end {
+                continue;
+            }
+            let Some(news) = &mut self.news else { return Ok(None) };
+            let Some(run) = journal.run_fetch(&self.run).await? else { return Ok(None) };
+            let newest = run.last_seq;
+            if newest > self.after {
+                // Committed since the page was read. If it is not there even
+                // now, the journal lacks it: looking on would go in a circle.
+                if self.looked_for.replace(newest) != Some(newest) {
+                    continue;
+                }
+                if run.is_terminal() {
+                    return Err(JournalError::Damaged(format!("run {}: events are missing", self.run)));
+                }
+            } else if run.is_terminal() {
+                return Ok(None);
+            }
+            // Not beyond `after`: a cursor may be beyond all events there are,
+            // made up or from the time before a restore.
+            news.wait_beyond(newest).await;
+        }
+    }
+}
+
+fn lines(events: Vec<(u64, String)>) -> Bytes {
+    let mut chunk = String::with_capacity(events.iter().map(|(_, event)| event.len() + 1).sum());
+    for (_, event) in events {
+        chunk.push_str(&event);
+        chunk.push('\n');
+    }
+    chunk.into()
+}

@@ -1,0 +1,134 @@
+//! What forgetting finished runs promises, and the time that it goes by.
+
+use super::{NO_LIMIT, Probe, Specimen, at, change, ended, event, node, nodes, run, run_ended, start, wake};
+use crate::{
+    journal::Parked,
+    record::{AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord},
+    types::{NodeRunId, RunId},
+};
+
+/// A run that is over, with a node, an event and an attempt, written at that
+/// time.
+fn finished(id: &str, micros: i64) -> ChangeSet {
+    let lost = AttemptRecord {
+        node_run_id: NodeRunId::new(format!("{id}/1")),
+        run_id: id.into(),
+        attempt: 1,
+        started_at: at(1),
+        ended_at: at(2),
+        outcome: AttemptOutcome::Lost,
+    };
+    ChangeSet {
+        at: at(micros),
+        run: Some(run_ended(run(id))),
+        nodes: vec![ended(node(id, "1"))],
+        attempts: vec![lost],
+        ..start(id)
+    }
+}
+
+async fn deliver_all(journal: &Probe) {
+    let ids: Vec<_> = journal.owed().await.iter().map(|entry| entry.id).collect();
+    journal.0.outbox_ack(&ids).await.expect("entries can be acknowledged");
+}
+
+async fn prune(journal: &Probe, before: i64, limit: u32) -> u64 {
+    journal.0.runs_prune(at(before), limit).await.expect("finished runs can be deleted")
+}
+
+/// Which of these are there; whatever is gone has left nothing behind.
+async fn there<'a>(journal: &Probe, ids: &[&'a str]) -> Vec<&'a str> {
+    let mut there = Vec::new();
+    for &id in ids {
+        let (run, root) = (journal.run(id).await, journal.node(id, "1").await);
+        let events = journal.seqs(id, None, NO_LIMIT).await.len();
+        let attempts =
+            journal.0.attempts_list(&NodeRunId::new(format!("{id}/1"))).await.expect("listed").len();
+        match run {
+            Some(_) => there.push(id),
+            None => assert_eq!((root, events, attempts), (None, 0, 0), "{id}"),
+        }
+    }
+    there
+}
+
+pub async fn finished_runs_are_forgotten_whole_oldest_first(specimen: Specimen) {
+    let journal = Probe(specimen.journal);
+    for (id, micros) in [("third", 30), ("first", 10), ("second", 20), ("fourth", 40)] {
+        journal.commit(finished(id, micros)).await;
+    }
+    journal.commit(ChangeSet { at: at(5), ..start("live") }).await;
+    deliver_all(&journal).await;
+    let all = ["first", "second", "third", "fourth", "live"];
+    assert_eq!(there(&journal, &all).await, all);
+    assert_eq!(prune(&journal, 10, 10).await, 0);
+    assert_eq!(there(&journal, &all).await, all);
+    assert_eq!(prune(&journal, 35, 1).await, 1);
+    assert_eq!(there(&journal, &all).await, all[1..]);
+    assert_eq!(prune(&journal, 35, 10).await, 2);
+    assert_eq!(prune(&journal, 35, 10).await, 0);
+    assert_eq!(there(&journal, &all).await, ["fourth", "live"]);
+    // As if it had never been: the same may be stored anew.
+    journal.commit(finished("first", 50)).await;
+    assert_eq!(journal.seqs("first", None, NO_LIMIT).await, [1]);
+}
+
+pub async fn a_run_that_is_owed_or_has_a_wake_up_is_not_forgotten(specimen: Specimen) {
+    let journal = Probe(specimen.journal);
+    journal.commit(finished("owed", 10)).await;
+    assert_eq!(prune(&journal, 100, 10).await, 0);
+    deliver_all(&journal).await;
+
+    let to_tell = NodeRecord { wake: Some(wake(Job::CancelExecutor, 99)), ..ended(node("telling", "1")) };
+    journal.commit(ChangeSet { nodes: vec![to_tell], ..finished("telling", 10) }).await;
+    journal.commit(finished("done", 20)).await;
+    let ids: Vec<_> = journal.owed().await.iter().map(|entry| entry.id).collect();
+    journal.0.outbox_ack(&ids[..ids.len() - 1]).await.expect("entries can be acknowledged");
+    assert_eq!(prune(&journal, 100, 10).await, 1);
+    let all = ["owed", "telling", "done"];
+    assert_eq!(there(&journal, &all).await, ["telling", "done"]);
+
+    deliver_all(&journal).await;
+    let told = journal.node("telling", "1").await.expect("stored");
+    journal.commit(nodes("telling", vec![ended(told)])).await;
+    assert_eq!(prune(&journal, 100, 10).await, 1);
+    assert_eq!(there(&journal, &all).await, ["telling"], "that is owed now");
+    deliver_all(&journal).await;
+    assert_eq!(prune(&journal, 100, 10).await, 1);
+}
+
+pub async fn a_forgotten_run_takes_along_what_was_parked_of_it(specimen: Specimen) {
+    let journal = Probe(specimen.journal);
+    let live = ChangeSet { nodes: vec![ended(node("a", "1"))], ..start("a") };
+    journal.commit(live).await;
+    journal.commit(ChangeSet { nodes: vec![node("a", "1.2")], ..change("a") }).await;
+    let item = |run: &RunId| Parked {
+        run_id: run.clone(),
+        node_run_id: None,
+        job: "run_deadline".into(),
+        error: "it failed".into(),
+        since: at(1),
+        until: at(2),
+    };
+    journal.0.park(item(&"a".into())).await.expect("it can be parked");
+    let (run, child) =
+        (journal.run("a").await.expect("stored"), journal.node("a", "1.2").await.expect("stored"));
+    let over = ChangeSet { run: Some(run_ended(run)), nodes: vec![ended(child)], ..change("a") };
+    journal.commit(over).await;
+    deliver_all(&journal).await;
+    assert_eq!(prune(&journal, 100, 10).await, 1);
+    assert_eq!(journal.0.parked_list(10).await, Ok(Vec::new()));
+    assert_eq!(journal.0.counts(at(0)).await, Ok(crate::journal::Counts::default()));
+}
+
+pub async fn the_newest_time_is_that_of_the_latest_commit_of_a_run(specimen: Specimen) {
+    let journal = Probe(specimen.journal);
+    assert_eq!(journal.0.time_newest().await, Ok(None));
+    journal.commit(finished("a", 30)).await;
+    assert_eq!(journal.0.time_newest().await, Ok(Some(at(30))));
+    journal.commit(ChangeSet { at: at(20), ..start("b") }).await;
+    assert_eq!(journal.0.time_newest().await, Ok(Some(at(30))));
+    let (run, told) = (journal.run("b").await, vec![event("b", 2, None)]);
+    journal.commit(ChangeSet { at: at(40), run, events: told, ..change("b") }).await;
+    assert_eq!(journal.0.time_newest().await, Ok(Some(at(40))));
+}

@@ -1,0 +1,244 @@
+//! Records to fill stores with, for these and for other tests.
+
+use std::sync::Arc;
+
+use crate::{
+    journal::{EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Recipient, Want},
+    record::{
+        Adopted, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord, Unread, Waits, Wake,
+    },
+    time::Timestamp,
+    types::{
+        NodeRun, NodeRunId, NodeRunState, NodeTypeRef, Run, RunEvent, RunEventType, RunId, RunState, WorkerId,
+    },
+};
+
+/// As much of a listing as there is.
+pub const NO_LIMIT: PageLimit = PageLimit { entries: u32::MAX, bytes: usize::MAX };
+
+/// `micros` after the beginning of time.
+pub fn at(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}
+
+/// A live run, not stored yet.
+pub fn run(id: &str) -> RunRecord {
+    RunRecord {
+        run: Run {
+            ended_at: None,
+            extensions: None,
+            root_node_run_id: NodeRunId::new(format!("{id}/1")),
+            run_context: None,
+            run_id: id.into(),
+            started_at: Some(at(1)),
+            state: RunState::Running,
+        },
+        version: 0,
+        last_seq: 0,
+        nodes: 1,
+        request_digest: "digest".into(),
+        owner: Some("somebody".into()),
+        deadline: Some(at(1_000_000)),
+    }
+}
+
+/// A live node of the run at `path`, not stored yet, that is to be dispatched
+/// at time 100. Its id is run and path.
+pub fn node(run: &str, path: &str) -> NodeRecord {
+    NodeRecord {
+        unread: Unread::default(),
+        node: NodeRun {
+            created_at: Some(at(1)),
+            ended_at: None,
+            evaluation_result: None,
+            executor_binding: None,
+            extensions: None,
+            inputs: None,
+            kind: None,
+            node_run_id: NodeRunId::new(format!("{run}/{path}")),
+            node_type_ref: NodeTypeRef {
+                extensions: None,
+                node_type_id: "type".into(),
+                version: "1.0.0".into(),
+            },
+            output_artifacts: None,
+            outputs: None,
+            parent_node_run_id: None,
+            recovery_actions: None,
+            run_id: run.into(),
+            started_at: None,
+            state: NodeRunState::Queued,
+        },
+        version: 0,
+        path: NodePath::from(path.to_owned()),
+        children: 0,
+        rounds: 0,
+        attempt: 0,
+        retries: 0,
+        astray: false,
+        side_effect: None,
+        idempotent: false,
+        type_constraints: None,
+        deadline: Some(at(500_000)),
+        waits: Waits::default(),
+        wake: Some(wake(Job::Dispatch, 100)),
+    }
+}
+
+/// A wake-up that nobody owns.
+pub fn wake(job: Job, micros: i64) -> Wake {
+    Wake { job, at: at(micros), owner: None, tries: 0 }
+}
+
+/// A node with a wake-up at that time.
+pub fn node_due(run: &str, path: &str, micros: i64) -> NodeRecord {
+    NodeRecord { wake: Some(wake(Job::Dispatch, micros)), ..node(run, path) }
+}
+
+/// A node whose wake-up somebody owns.
+pub fn node_owned(run: &str, path: &str, owner: &WorkerId) -> NodeRecord {
+    let wake = Wake { owner: Some(owner.clone()), ..wake(Job::Deadline, 400_000) };
+    NodeRecord { wake: Some(wake), ..node(run, path) }
+}
+
+/// The node, over and done with.
+pub fn ended(mut node: NodeRecord) -> NodeRecord {
+    node.node.state = NodeRunState::Succeeded;
+    NodeRecord { wake: None, ..node }
+}
+
+/// The run, over and done with.
+pub fn run_ended(mut run: RunRecord) -> RunRecord {
+    run.run.state = RunState::Succeeded;
+    RunRecord { deadline: None, ..run }
+}
+
+/// An event about the node at `path`, or about the run.
+pub fn event(run: &str, seq: u64, path: Option<&str>) -> EventRecord {
+    EventRecord {
+        event: RunEvent {
+            data: None,
+            extensions: None,
+            node_run_id: path.map(|path| NodeRunId::new(format!("{run}/{path}"))),
+            run_id: run.into(),
+            seq,
+            time: at(1),
+            type_: RunEventType::PolicyDecided,
+        },
+        path: path.map(|path| NodePath::from(path.to_owned())),
+    }
+}
+
+/// A change of nothing.
+pub fn change(run: &str) -> ChangeSet {
+    ChangeSet {
+        run_id: run.into(),
+        at: at(1),
+        run: None,
+        nodes: Vec::new(),
+        heads: Vec::new(),
+        events: Vec::new(),
+        attempts: Vec::new(),
+        adopted: Adopted::default(),
+    }
+}
+
+/// The first change of a run: the run, its root and one event.
+pub fn start(id: &str) -> ChangeSet {
+    ChangeSet {
+        run: Some(RunRecord { last_seq: 1, ..run(id) }),
+        nodes: vec![node(id, "1")],
+        events: vec![event(id, 1, None)],
+        ..change(id)
+    }
+}
+
+/// A change of these nodes only.
+pub fn nodes(run: &str, nodes: Vec<NodeRecord>) -> ChangeSet {
+    ChangeSet { nodes, ..change(run) }
+}
+
+/// A change of these heads only.
+pub fn heads(run: &str, heads: Vec<NodeHead>) -> ChangeSet {
+    ChangeSet { heads, ..change(run) }
+}
+
+/// A change of these events only.
+pub fn events(run: &str, events: Vec<EventRecord>) -> ChangeSet {
+    ChangeSet { events, ..change(run) }
+}
+
+/// Shorter words for what tests of stores do all the time. Whatever they do
+/// not expect is a panic.
+pub struct Probe(pub Arc<dyn Journal>);
+
+impl Probe {
+    pub async fn commit(&self, change: ChangeSet) {
+        self.0.commit(change).await.expect("the commit goes through");
+    }
+
+    pub async fn refused(&self, change: ChangeSet) -> JournalError {
+        self.0.commit(change).await.expect_err("the commit is refused")
+    }
+
+    pub async fn run(&self, id: &str) -> Option<RunRecord> {
+        self.0.run_fetch(&RunId::from(id)).await.expect("runs can be fetched")
+    }
+
+    pub async fn node(&self, run: &str, path: &str) -> Option<NodeRecord> {
+        let id = NodeRunId::new(format!("{run}/{path}"));
+        self.0.node_fetch(&id).await.expect("nodes can be fetched")
+    }
+
+    pub async fn head(&self, run: &str, path: &str) -> Option<NodeHead> {
+        let id = NodeRunId::new(format!("{run}/{path}"));
+        self.0.head_fetch(&id).await.expect("heads can be fetched")
+    }
+
+    pub async fn live(&self, run: &str, under: Option<&str>) -> Vec<String> {
+        let under = under.map(|path| NodePath::from(path.to_owned()));
+        let nodes = self.0.nodes_live(&run.into(), under.as_ref()).await.expect("live nodes can be listed");
+        if let Some(under) = &under {
+            let any = self.0.node_has_live_below(&run.into(), under).await;
+            assert_eq!(any, Ok(!nodes.is_empty()), "below {under}");
+        }
+        nodes.into_iter().map(|node| node.path.to_string()).collect()
+    }
+
+    pub async fn page(&self, run: &str, after: u64, within: Option<&str>, limit: PageLimit) -> EventPage {
+        let within = within.map(|path| NodePath::from(path.to_owned()));
+        self.0.events_after(&run.into(), after, within.as_ref(), limit).await.expect("events can be listed")
+    }
+
+    /// The numbers of all events, page by page.
+    pub async fn seqs(&self, run: &str, within: Option<&str>, limit: PageLimit) -> Vec<u64> {
+        let (mut seqs, mut after) = (Vec::new(), 0);
+        loop {
+            let page = self.page(run, after, within, limit).await;
+            seqs.extend(page.events.iter().map(|(seq, _)| *seq));
+            if page.at_end {
+                return seqs;
+            }
+            assert!(page.scanned_to > after, "a page that is not the last one gets on");
+            after = page.scanned_to;
+        }
+    }
+
+    /// Everything that is owed to anybody, in the order in which it was noted.
+    pub async fn owed(&self) -> Vec<OutboxEntry> {
+        let mut owed = Vec::new();
+        for recipient in Recipient::ALL {
+            let page = self.0.outbox_after(recipient, OutboxId::default(), u32::MAX).await;
+            owed.extend(page.expect("the outbox can be read").entries);
+        }
+        owed.sort_by_key(|entry| entry.id);
+        owed
+    }
+
+    pub async fn claim(&self, owner: &WorkerId, now: i64, limit: u32) -> Vec<NodeHead> {
+        self.0
+            .wakes_claim(owner, at(now), &Want { limit, ..Want::default() })
+            .await
+            .expect("wake-ups can be claimed")
+    }
+}

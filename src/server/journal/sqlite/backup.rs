@@ -1,0 +1,112 @@
+//! A copy of a journal, taken while a server works on it.
+//!
+//! ```text
+//!   journal ──one read transaction──▶ FILE.<pid>.partial ──checked, synced──▶ FILE
+//! ```
+//!
+//! Whatever goes wrong, there is no FILE, rather than one that is not whole.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    contents::{Contents, View},
+    schema::{self, At},
+};
+use crate::journal::OpenError;
+
+/// Copies the journal to `target`, which must not exist. What is in the copy,
+/// and its bytes.
+pub fn backup(journal: &Path, target: &Path) -> Result<(Contents, u64), OpenError> {
+    let at = At(target);
+    if target.symlink_metadata().is_ok() {
+        return Err(at.io(io::Error::other("it exists, and a backup does not replace anything")));
+    }
+    let view = View::open(journal)?;
+    let partial = Partial::make(target)?;
+    // It also leaves out what is free, so that the copy is as small as it can be.
+    view.connection
+        .execute(
+            "VACUUM INTO ?",
+            [partial.0.to_str().ok_or_else(|| at.io(io::Error::other("its name is not UTF-8")))?],
+        )
+        .map_err(|e| at.sqlite(&e))?;
+    let copy = View::open(&partial.0)?;
+    schema::quick_check(&copy.connection, at)?;
+    let contents = copy.contents()?;
+    drop(copy);
+    let bytes = partial.keep_as(target).map_err(|e| at.io(e))?;
+    Ok((contents, bytes))
+}
+
+/// The copy before it is whole. It goes away with this.
+struct Partial(PathBuf);
+
+impl Partial {
+    /// For its owner only: there are secrets in a journal.
+    fn make(target: &Path) -> Result<Self, OpenError> {
+        let mut name = target.as_os_str().to_owned();
+        name.push(format!(".{}.partial", std::process::id()));
+        let path = PathBuf::from(name);
+        schema::private(&path).map_err(|e| At(target).io(e))?;
+        Ok(Self(path))
+    }
+
+    /// Reported only when the disk has it, under its name. What was made there
+    /// in the meantime is not replaced, as a renaming would do.
+    fn keep_as(&self, target: &Path) -> io::Result<u64> {
+        let file = File::open(&self.0)?;
+        file.sync_all()?;
+        match fs::hard_link(&self.0, target) {
+            Ok(()) => {}
+            Err(failure) if failure.kind() == io::ErrorKind::AlreadyExists => return Err(failure),
+            // A file system without links: an empty file of our own takes the
+            // name first, and only that is replaced.
+            Err(_) => {
+                schema::private(target)?;
+                fs::rename(&self.0, target)?;
+            }
+        }
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(file.metadata()?.len())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // If it was kept, it has another name by now.
+        let _kept = fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_meanwhile_is_not_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("copy.db");
+        let partial = Partial::make(&target).expect("a file");
+        fs::write(&partial.0, "the copy").expect("written");
+        // After the check, and before the copy gets its name.
+        fs::write(&target, "precious").expect("written");
+        let kept = partial.keep_as(&target);
+        assert_eq!(fs::read_to_string(&target).expect("there"), "precious");
+        assert_eq!(kept.expect_err("refused").kind(), io::ErrorKind::AlreadyExists);
+        drop(partial);
+        fs::remove_file(&target).expect("there");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is left behind");
+
+        let partial = Partial::make(&target).expect("a file");
+        fs::write(&partial.0, "the copy").expect("written");
+        assert_eq!(partial.keep_as(&target).expect("kept"), 8);
+        drop(partial);
+        assert_eq!(fs::read_to_string(&target).expect("there"), "the copy");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
+}

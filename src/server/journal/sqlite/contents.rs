@@ -1,0 +1,74 @@
+//! Looking into a journal without touching it, also while a server has it: what
+//! `backup` and `check` begin with.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::schema::{self, At};
+use crate::journal::OpenError;
+
+/// A journal that is only looked at. All is seen as it was at one moment,
+/// whatever is committed meanwhile; until this is dropped, the server's
+/// write-ahead log can only grow.
+pub(super) struct View {
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    pub(super) schema: i64,
+}
+
+/// How much there is in a journal, of whatever schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contents {
+    pub runs_live: i64,
+    pub runs_over: i64,
+    pub node_runs: i64,
+    pub events: i64,
+}
+
+impl View {
+    /// Opens a file that must be a journal, and not of a newer program.
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let at = At(path);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|failure| {
+            // SQLite does not say what the matter is with a file that it cannot
+            // open. (If it can, it alone opens it: see `schema::Lock`.)
+            match fs::File::open(path) {
+                Err(e) => at.io(e),
+                Ok(_) => at.sqlite(&failure),
+            }
+        })?;
+        if schema::is_new(&connection, at)? {
+            return Err(at.corrupt("there is nothing in it".into()));
+        }
+        let schema =
+            connection.query_one("PRAGMA user_version", [], |row| row.get(0)).map_err(|e| at.sqlite(&e))?;
+        Ok(Self { connection, path: path.to_owned(), schema })
+    }
+
+    pub(super) fn at(&self) -> At<'_> {
+        At(&self.path)
+    }
+
+    pub(super) fn contents(&self) -> Result<Contents, OpenError> {
+        let count =
+            |sql| self.connection.query_one(sql, [], |row| row.get(0)).map_err(|e| self.at().sqlite(&e));
+        Ok(Contents {
+            runs_live: count("SELECT count(*) FROM runs WHERE terminal = 0")?,
+            runs_over: count("SELECT count(*) FROM runs WHERE terminal = 1")?,
+            node_runs: count("SELECT count(*) FROM node_runs")?,
+            events: count("SELECT count(*) FROM events")?,
+        })
+    }
+}
+
+impl fmt::Display for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runs_live, runs_over, node_runs, events } = self;
+        write!(f, "{runs_live} live and {runs_over} finished runs, {node_runs} node runs, {events} events")
+    }
+}

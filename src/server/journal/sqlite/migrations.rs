@@ -1,0 +1,235 @@
+//! What the journal looks like, and how it came to look like that: one step for
+//! each schema, from the first. They only go forward.
+//!
+//! The tests have journals as each schema's program left them.
+
+use rusqlite::Connection;
+
+/// `JRCJ`, the coordinator's journal: in the header of each of our files.
+pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
+
+/// What brings the schema from one version to the next; the first makes it.
+/// Never change one that was released: append another.
+const MIGRATIONS: [&str; 5] = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5];
+
+/// The schema that this program works with.
+pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
+
+/// The constraints make facts of what the coordinator relies on: whatever is
+/// not over has a time at which it is looked at again.
+const SCHEMA_1: &str = "
+    CREATE TABLE runs (
+        run_id      TEXT PRIMARY KEY NOT NULL,
+        version     INTEGER NOT NULL CHECK (version > 0),
+        terminal    INTEGER NOT NULL CHECK (terminal IN (0, 1)),
+        deadline    INTEGER,
+        body        TEXT NOT NULL,
+        CONSTRAINT a_live_run_has_a_deadline CHECK (terminal = 1 OR deadline IS NOT NULL)
+    ) STRICT;
+    CREATE INDEX runs_live ON runs (deadline) WHERE terminal = 0;
+
+    CREATE TABLE node_runs (
+        node_run_id TEXT PRIMARY KEY NOT NULL,
+        run_id      TEXT NOT NULL,
+        version     INTEGER NOT NULL CHECK (version > 0),
+        path        TEXT NOT NULL,
+        terminal    INTEGER NOT NULL CHECK (terminal IN (0, 1)),
+        wake_job    TEXT,
+        wake_at     INTEGER,
+        wake_owner  TEXT,
+        wake_tries  INTEGER,
+        body        TEXT NOT NULL,
+        CONSTRAINT a_live_node_run_has_a_wake_up CHECK (terminal = 1 OR wake_at IS NOT NULL),
+        CONSTRAINT a_wake_up_is_whole CHECK (
+            (wake_at IS NULL) = (wake_job IS NULL)
+            AND (wake_at IS NULL) = (wake_tries IS NULL)
+            AND (wake_owner IS NULL OR wake_at IS NOT NULL))
+    ) STRICT;
+    CREATE INDEX node_runs_live ON node_runs (run_id, path) WHERE terminal = 0;
+    CREATE INDEX wakes_free ON node_runs (wake_at) WHERE wake_owner IS NULL AND wake_at IS NOT NULL;
+    CREATE INDEX wakes_owned ON node_runs (wake_owner) WHERE wake_owner IS NOT NULL;
+
+    CREATE TABLE events (
+        run_id      TEXT NOT NULL,
+        seq         INTEGER NOT NULL CHECK (seq > 0),
+        path        TEXT,
+        body        TEXT NOT NULL,
+        PRIMARY KEY (run_id, seq)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE attempts (
+        node_run_id TEXT NOT NULL,
+        attempt     INTEGER NOT NULL CHECK (attempt > 0),
+        body        TEXT NOT NULL,
+        PRIMARY KEY (node_run_id, attempt)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE owners (
+        owner_id    TEXT PRIMARY KEY NOT NULL,
+        alive_until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE outbox (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id      TEXT NOT NULL,
+        what        TEXT NOT NULL CHECK (what IN ('run', 'node_run', 'event')),
+        key         TEXT NOT NULL
+    ) STRICT;
+";
+
+/// What the coordinator must know again after a restart and nobody else may
+/// know, by name. A reason why the file is for its owner only.
+const SCHEMA_2: &str = "
+    CREATE TABLE secrets (
+        name        TEXT PRIMARY KEY NOT NULL,
+        value       BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// The outbox that says what is new, and how long it has waited. The first one
+/// was always empty: no program that wrote to it has existed. A row is about
+/// events if it has their numbers, else about an object: the run if it names no
+/// node run.
+const SCHEMA_3: &str = "
+    DROP TABLE outbox;
+    CREATE TABLE outbox (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        decided_at  INTEGER NOT NULL,
+        run_id      TEXT NOT NULL,
+        node_run_id TEXT,
+        new         INTEGER CHECK (new IN (0, 1)),
+        first_seq   INTEGER,
+        last_seq    INTEGER,
+        CONSTRAINT events_or_an_object CHECK (
+            (first_seq IS NULL) = (last_seq IS NULL)
+            AND (first_seq IS NULL) <> (new IS NULL)
+            AND (node_run_id IS NULL OR new IS NOT NULL))
+    ) STRICT;
+";
+
+/// What parks, and what forgets.
+///
+/// - A run has the time of the last commit that wrote it. For those written
+///   before, that is the time of their newest event; 0 where that cannot be
+///   read, and such a run is never deleted. Only finished runs are indexed by
+///   it: for the others that would be a page more in every commit.
+/// - Free wake-ups are found without those of certain runs, from the index
+///   alone.
+/// - `parked` holds what fails again and again; an empty node run is the run
+///   as a whole.
+/// - The nodes of a run are found also when they are over. What the outbox owes
+///   of a run is found without an index, which would be three pages more in
+///   every commit (see `runs_prunable`).
+const SCHEMA_4: &str = "
+    ALTER TABLE runs ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0;
+    UPDATE runs SET changed_at = coalesce((
+        SELECT unixepoch(substr(time, 1, 19)) * 1000000 + CAST(substr(time, 21, 6) AS INTEGER)
+        FROM (SELECT CASE WHEN json_valid(body) THEN body ->> '$.time' END AS time
+              FROM events WHERE events.run_id = runs.run_id ORDER BY seq DESC LIMIT 1)), 0);
+    CREATE INDEX runs_over ON runs (changed_at) WHERE terminal = 1;
+
+    CREATE INDEX node_runs_of_run ON node_runs (run_id);
+    DROP INDEX wakes_free;
+    CREATE INDEX wakes_free ON node_runs (wake_at, wake_job, run_id)
+        WHERE wake_owner IS NULL AND wake_at IS NOT NULL;
+
+    CREATE TABLE parked (
+        run_id      TEXT NOT NULL,
+        node_run_id TEXT NOT NULL,
+        job         TEXT NOT NULL,
+        error       TEXT NOT NULL,
+        since       INTEGER NOT NULL,
+        until       INTEGER NOT NULL,
+        times       INTEGER NOT NULL CHECK (times > 0),
+        PRIMARY KEY (run_id, node_run_id)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Heads of node runs, and what they carry.
+///
+/// - What cascades, claims and sweeps need of a node run stands in columns, so
+///   that they read no bodies. `state` and `ended_at` are changed there alone:
+///   what the body says about them is as old as the body. Of a body that cannot
+///   be read, the head says what the wake-up tells; the columns that nothing
+///   tells stay empty.
+/// - Large inputs and outputs are rows of their own (`apart`: 1 inputs, 2
+///   outputs): what changes in a node run mostly leaves them as they are. Those
+///   of older schemas stay in their bodies until the node run is next written.
+/// - Free wake-ups are found for one job and one kind of nodes at a time, in
+///   their order, and still without those of certain runs from the index alone:
+///   what waits for an executor is in the way of nothing else.
+/// - The columns are added in place: to write the table anew would need as
+///   much room again, which a journal near its limit does not have.
+const SCHEMA_5: &str = "
+    ALTER TABLE node_runs ADD COLUMN kind TEXT CHECK (kind IN ('atomic', 'composite'));
+    ALTER TABLE node_runs ADD COLUMN state TEXT CONSTRAINT what_is_over_has_ended CHECK (
+        state IN ('queued', 'assigned', 'running', 'succeeded', 'failed', 'canceled')
+        AND (terminal = 1) = (state IN ('succeeded', 'failed', 'canceled')));
+    ALTER TABLE node_runs ADD COLUMN started_at INTEGER;
+    ALTER TABLE node_runs ADD COLUMN ended_at INTEGER;
+    ALTER TABLE node_runs ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0);
+    ALTER TABLE node_runs ADD COLUMN astray INTEGER NOT NULL DEFAULT 0 CHECK (astray IN (0, 1));
+    ALTER TABLE node_runs ADD COLUMN deadline INTEGER;
+    ALTER TABLE node_runs ADD COLUMN apart INTEGER NOT NULL DEFAULT 0 CHECK (apart BETWEEN 0 AND 3);
+
+    UPDATE node_runs SET
+        kind = CASE WHEN body ->> '$.node.kind' IN ('atomic', 'composite') THEN body ->> '$.node.kind' END,
+        state = CASE
+            WHEN terminal = 1 AND body ->> '$.node.state' IN ('succeeded', 'failed', 'canceled')
+              OR terminal = 0 AND body ->> '$.node.state' IN ('queued', 'assigned', 'running')
+            THEN body ->> '$.node.state' END,
+        started_at = unixepoch(substr(body ->> '$.node.started_at', 1, 19)) * 1000000
+                   + CAST(substr(body ->> '$.node.started_at', 21, 6) AS INTEGER),
+        ended_at = unixepoch(substr(body ->> '$.node.ended_at', 1, 19)) * 1000000
+                 + CAST(substr(body ->> '$.node.ended_at', 21, 6) AS INTEGER),
+        attempt = CASE WHEN json_type(body, '$.attempt') = 'integer'
+                        AND body ->> '$.attempt' BETWEEN 0 AND 4294967295
+                  THEN body ->> '$.attempt' ELSE 0 END,
+        astray = coalesce(json_type(body, '$.astray') = 'true', 0),
+        deadline = unixepoch(substr(body ->> '$.deadline', 1, 19)) * 1000000
+                 + CAST(substr(body ->> '$.deadline', 21, 6) AS INTEGER)
+    WHERE json_valid(body);
+    UPDATE node_runs
+    SET state = CASE WHEN terminal = 1 THEN 'failed' WHEN wake_job = 'deadline' THEN 'running' ELSE 'queued' END
+    WHERE state IS NULL;
+
+    DROP INDEX wakes_free;
+    CREATE INDEX wakes_free ON node_runs (wake_job, kind, wake_at, run_id)
+        WHERE wake_owner IS NULL AND wake_at IS NOT NULL;
+
+    CREATE TABLE node_payloads (
+        node_run_id TEXT NOT NULL,
+        member      TEXT NOT NULL CHECK (member IN ('inputs', 'outputs')),
+        content     TEXT NOT NULL,
+        PRIMARY KEY (node_run_id, member)
+    ) STRICT;
+";
+
+/// A step that failed. The file has the schema that it had before it.
+pub(super) struct NotMigrated {
+    pub(super) from: usize,
+    pub(super) error: rusqlite::Error,
+}
+
+/// Each step is one transaction, its number included: a step is done or not.
+pub(super) fn migrate(connection: &Connection) -> Result<(), NotMigrated> {
+    let done: u32 = connection
+        .query_one("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|error| NotMigrated { from: 0, error })?;
+    for (from, step) in MIGRATIONS.iter().enumerate().skip(done as usize) {
+        let version = from + 1;
+        let made = connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             PRAGMA application_id = {APPLICATION_ID};
+             {step}
+             PRAGMA user_version = {version};
+             COMMIT;"
+        ));
+        // What was begun is undone when the connection is closed.
+        made.map_err(|error| NotMigrated { from, error })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! What fails to be decided again and again is put aside, and shown.
+//!
+//! ```text
+//!   due ──claimed──▶ decided ────────────────▶ (not listed)
+//!    ▲                 │ fails again and again      ▲
+//!    └──── `until` ── parked ── a commit writes it ─┘
+//! ```
+//!
+//! Only columns are touched: the record itself may be what is damaged.
+
+use rusqlite::{Connection, params};
+
+use super::rows::HeadRow;
+use crate::{
+    journal::{JournalError, Parked},
+    time::Timestamp,
+    types::{NodeRunId, RunId},
+};
+
+/// Stands for the run as a whole, where a row has to name a node run.
+const WHOLE_RUN: &str = "";
+
+/// In the writer thread.
+pub(super) fn park(connection: &Connection, item: &Parked) -> Result<(), JournalError> {
+    let (run, until) = (item.run_id.as_str(), item.until.as_micros());
+    let moved = match &item.node_run_id {
+        Some(node) => connection
+            .prepare_cached(
+                "UPDATE node_runs SET wake_at = ?3, wake_owner = NULL, wake_tries = wake_tries + 1,
+                                      version = version + 1
+                 WHERE node_run_id = ?1 AND run_id = ?2
+                   AND (wake_job = 'cancel_executor') = (?4 = 'cancel_executor')",
+            )?
+            .execute(params![node.as_str(), run, until, item.job])?,
+        // The record keeps the real deadline, and the next commit of it puts
+        // that back into the column.
+        None => connection
+            .prepare_cached(
+                "UPDATE runs SET deadline = ?2, version = version + 1 WHERE run_id = ?1 AND terminal = 0",
+            )?
+            .execute(params![run, until])?,
+    };
+    if moved == 0 {
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO parked (run_id, node_run_id, job, error, since, until, times)
+             VALUES (?, ?, ?, ?, ?, ?, 1)
+             ON CONFLICT DO UPDATE SET job = excluded.job, error = excluded.error, until = excluded.until,
+                                       times = times + 1",
+        )?
+        .execute(params![
+            run,
+            item.node_run_id.as_ref().map_or(WHOLE_RUN, NodeRunId::as_str),
+            item.job,
+            item.error,
+            item.since.as_micros(),
+            until,
+        ])?;
+    Ok(())
+}
+
+/// In the writer thread: it was decided after all, unless it still waits for
+/// what it was parked until.
+pub(super) fn leave(
+    connection: &Connection,
+    run: &RunId,
+    node: Option<&NodeRunId>,
+    waits_until: Option<i64>,
+) -> Result<(), JournalError> {
+    connection
+        .prepare_cached("DELETE FROM parked WHERE run_id = ? AND node_run_id = ? AND until IS NOT ?")?
+        .execute(params![run.as_str(), node.map_or(WHOLE_RUN, NodeRunId::as_str), waits_until])?;
+    Ok(())
+}
+
+/// What is parked, and how often in a row it was.
+pub(super) fn list(connection: &Connection, limit: u32) -> Result<Vec<(Parked, u32)>, JournalError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT run_id, node_run_id, job, error, since, until, times FROM parked
+         ORDER BY since, run_id, node_run_id LIMIT ?",
+    )?;
+    let items = statement.query_map([limit], |row| {
+        let node: String = row.get(1)?;
+        let item = Parked {
+            run_id: RunId::new(row.get::<_, String>(0)?),
+            node_run_id: (node != WHOLE_RUN).then(|| NodeRunId::new(node)),
+            job: row.get(2)?,
+            error: row.get(3)?,
+            since: Timestamp::from_micros(row.get(4)?),
+            until: Timestamp::from_micros(row.get(5)?),
+        };
+        Ok((item, row.get(6)?))
+    })?;
+    Ok(items.collect::<Result<_, _>>()?)
+}
+
+/// A wake-up whose head cannot be read.
+pub(super) fn unreadable(row: &HeadRow, error: &JournalError, since: Timestamp, until: Timestamp) -> Parked {
+    Parked {
+        run_id: row.run_id.clone(),
+        node_run_id: Some(row.node_run_id.clone()),
+        job: row.wake.as_ref().map_or_else(String::new, |wake| wake.job.clone()),
+        error: error.to_string(),
+        since,
+        until,
+    }
+}

@@ -1,0 +1,23 @@
+//! The rooms of the coordinator, all behind the feature `server`.
+//!
+//! The crate root re-exports them, and that is where code names them:
+//! `crate::journal`, never `crate::server::journal`. The folder exists so that
+//! one `cfg` separates the server from what a client of it needs.
+
+pub mod api;
+pub mod app;
+pub mod audit;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod coordinator;
+pub mod dispatch;
+pub mod engine;
+pub mod events;
+pub mod health;
+pub mod journal;
+pub mod outbox;
+pub mod record;
+pub mod resilience;
+pub mod runtime;
+pub mod services;

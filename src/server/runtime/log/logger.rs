@@ -1,0 +1,166 @@
+//! The log: to standard output, a line a record, as text or as JSON.
+//!
+//! Messages are constant; what varies is in key-value pairs, tamed (`tame`): it
+//! may come from callers. A thread of its
+//! own writes, so that nobody waits for a slow terminal: if it cannot keep up,
+//! records are dropped and their number is logged.
+
+use std::io;
+
+use slog::{Drain, FnValue, Level, LevelFilter, Logger, PushFnValue, o};
+
+use super::tame::{OneLine, Short};
+use crate::config::LogFormat;
+
+/// So many records may wait to be written.
+const WAITING: usize = 4096;
+
+/// Writes what is left when dropped: keep it until the process ends.
+pub struct Shutdown {
+    _writer: slog_async::AsyncGuard,
+}
+
+/// The root logger.
+pub fn logger(format: LogFormat, level: Level) -> (Logger, Shutdown) {
+    logger_to(io::stdout(), format, level)
+}
+
+fn logger_to(out: impl io::Write + Send + 'static, format: LogFormat, level: Level) -> (Logger, Shutdown) {
+    match format {
+        LogFormat::Text => {
+            let line = OneLine(slog_term::PlainSyncDecorator::new(out));
+            let drain = slog_term::FullFormat::new(line)
+                .use_utc_timestamp()
+                .use_custom_header_print(print_header)
+                .build();
+            asynchronous(drain.ignore_res(), level)
+        }
+        LogFormat::Json => {
+            let drain = slog_json::Json::new(out)
+                .set_flush(true)
+                .add_key_value(o!(
+                    "time" => FnValue(|_| now()),
+                    "level" => FnValue(|record| record.level().as_str()),
+                    "msg" => PushFnValue(|record, ser| ser.emit(record.msg())),
+                ))
+                .build();
+            asynchronous(std::sync::Mutex::new(drain).ignore_res(), level)
+        }
+    }
+}
+
+fn asynchronous(
+    drain: impl Drain<Ok = (), Err = slog::Never> + Send + 'static,
+    level: Level,
+) -> (Logger, Shutdown) {
+    let (drain, writer) = slog_async::Async::new(drain)
+        .chan_size(WAITING)
+        .overflow_strategy(slog_async::OverflowStrategy::DropAndReport)
+        .build_with_guard();
+    let log = Logger::root(LevelFilter::new(Short(drain), level).ignore_res(), o!());
+    (log, Shutdown { _writer: writer })
+}
+
+/// `2026-11-22T12:22:49.078778Z INFO jarvis_run_coordinator::app: message`
+fn print_header(
+    _: &dyn slog_term::ThreadSafeTimestampFn<Output = io::Result<()>>,
+    mut line: &mut dyn slog_term::RecordDecorator,
+    record: &slog::Record<'_>,
+    _: bool,
+) -> io::Result<bool> {
+    use std::io::Write as _;
+    line.start_timestamp()?;
+    write!(line, "{}", now())?;
+    line.start_whitespace()?;
+    write!(line, " ")?;
+    line.start_level()?;
+    write!(line, "{}", record.level().as_str())?;
+    line.start_whitespace()?;
+    write!(line, " ")?;
+    line.start_msg()?;
+    let mut counted = slog_term::CountingWriter::new(&mut line);
+    write!(counted, "{}: {}", record.module(), record.msg())?;
+    Ok(counted.count() != 0)
+}
+
+/// When something was logged is no fact that a decision is made on, so it does
+/// not come from the injected clock.
+#[expect(clippy::disallowed_methods, reason = "a log line's own time")]
+fn now() -> String {
+    chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now())
+        .to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use slog::warn;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Out(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Out {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written when this is logged.
+    fn written(format: LogFormat, say: impl FnOnce(&Logger)) -> String {
+        let out = Out::default();
+        let (log, end) = logger_to(out.clone(), format, Level::Info);
+        say(&log);
+        drop((log, end));
+        let bytes = out.0.lock().unwrap().clone();
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    const FORGED: &str =
+        "x\n2026-01-01T00:00:00.000000Z CRIT server: all is lost\r\u{1b}[2J\u{85}\u{2028}\u{202e}";
+
+    #[test]
+    fn a_value_forges_no_line() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let text = written(format, |log| {
+                let log = log.new(o!("context" => FORGED));
+                warn!(log, "{}", FORGED; "value" => FORGED, "shown" => %FORGED, "debug" => ?FORGED, "count" => 7);
+                warn!(log, "the next");
+            });
+            assert_eq!(text.lines().count(), 2, "{text}");
+            let controls = |c: char| c.is_control() && c != '\n';
+            match format {
+                LogFormat::Text => {
+                    assert!(!text.contains(controls), "{text:?}");
+                    assert!(!text.contains(['\u{2028}', '\u{202e}']), "{text:?}");
+                    assert!(text.contains("value: x\\n2026-"), "{text}");
+                    assert!(text.contains(", count: 7"), "{text}");
+                }
+                LogFormat::Json => {
+                    let first: serde_json::Value =
+                        serde_json::from_str(text.lines().next().unwrap()).expect("JSON");
+                    assert_eq!((&first["value"], &first["count"]), (&FORGED.into(), &7.into()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_is_logged_up_to_a_length() {
+        let long = "ü".repeat(1 << 20);
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let text = written(format, |log| {
+                warn!(log, "m"; "text" => &long, "shown" => %long, "exact" => &long[..2_000]);
+            });
+            assert!(text.len() < 8_000, "{} bytes", text.len());
+            assert_eq!(text.matches("… (cut)").count(), 2, "{text}");
+            assert_eq!(text.matches('ü').count(), 3_000);
+        }
+    }
+}

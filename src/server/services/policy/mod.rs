@@ -1,0 +1,259 @@
+//! Asking for permission (contract §10): a Policy Decision Point, which is a
+//! role that HTTP is one way to fill, or, without one, the posture that the
+//! configuration gives.
+//!
+//! Whatever goes wrong, the answer is a decision, and it is *deny*; unless the
+//! configuration says that what cannot be asked is to wait (`outage`).
+
+mod outage;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+pub use outage::Outage;
+use serde_json::{Map, Value};
+use slog::{Logger, warn};
+
+use crate::{
+    clients::{
+        CallError, Service,
+        pdp::{
+            self,
+            types::{PolicyDecision, PolicyDecisionRequest},
+        },
+    },
+    engine::{PolicyDecided, PolicyOutcome},
+    time::{Clock, within},
+    types::{ConstraintEnvelope, HealthCheck, JsonObject, NodeRun, RunContext, json::canonical},
+};
+
+/// The checkpoint at which a run begins.
+pub const RUN_START: &str = "run.start";
+/// The checkpoint at which a node is handed to its executor.
+pub const NODE_RUN_EXECUTE: &str = "node.run.execute";
+
+/// What decides when no PDP is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Posture {
+    /// `JARVIS_POLICY_PROFILE=dev-allow` or `ARP_POLICY_MODE=allow_all`.
+    Allow,
+    Deny,
+}
+
+/// Who decides.
+pub enum Policy {
+    Local(Posture),
+    Pdp { pdp: Arc<dyn DecisionPoint>, timeout: Duration, outage: Outage, clock: Arc<dyn Clock>, log: Logger },
+}
+
+/// Nothing was decided: it is to be asked again. The reason is for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PdpUnavailable(pub String);
+
+/// A PDP, as we ask it.
+#[async_trait]
+pub trait DecisionPoint: Send + Sync + 'static {
+    async fn decide(&self, request: &PolicyDecisionRequest) -> Result<PolicyDecision, CallError>;
+}
+
+#[async_trait]
+impl DecisionPoint for pdp::Client {
+    async fn decide(&self, request: &PolicyDecisionRequest) -> Result<PolicyDecision, CallError> {
+        let answer = self.decide_policy(request).await;
+        answer
+            .map(progenitor_client::ResponseValue::into_inner)
+            .map_err(|error| CallError::new(Service::Pdp, error))
+    }
+}
+
+/// What is asked.
+pub struct Question<'q> {
+    pub action: &'static str,
+    pub node: &'q NodeRun,
+    pub run_context: Option<&'q RunContext>,
+    pub constraints: Option<ConstraintEnvelope>,
+    /// Further facts for the decision (G22).
+    pub context: Map<String, Value>,
+}
+
+impl Policy {
+    /// Decides without asking anybody.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::Pdp { .. } => false,
+        }
+    }
+
+    /// For health: how the PDP is doing, where nodes wait for it.
+    pub fn check(&self) -> Option<HealthCheck> {
+        match self {
+            Self::Local(_) => None,
+            Self::Pdp { outage, clock, .. } => outage.check(clock.now()),
+        }
+    }
+
+    pub async fn decide(&self, question: Question<'_>) -> Result<PolicyDecided, PdpUnavailable> {
+        let action = question.action;
+        Ok(match self {
+            Self::Local(Posture::Allow) => {
+                decided(action, PolicyOutcome::Allow, Some("policy_bypass".into()), None)
+            }
+            Self::Local(Posture::Deny) => decided(
+                action,
+                PolicyOutcome::Deny,
+                Some("policy_unconfigured".into()),
+                Some("No PDP configured for policy enforcement".into()),
+            ),
+            Self::Pdp { pdp, timeout, outage, clock, log } => {
+                let request = request(question);
+                let asked = async {
+                    match pdp.decide(&request).await {
+                        // The connection broke off, perhaps an old one. A question
+                        // changes nothing: it is asked once more.
+                        Err(error) if error.status.is_none() && !error.never_sent => {
+                            pdp.decide(&request).await
+                        }
+                        answer => answer,
+                    }
+                };
+                let answer = match within(&**clock, *timeout, asked).await {
+                    Some(answer) => answer,
+                    None => Err(CallError::unavailable(Service::Pdp, "no answer in time")),
+                };
+                match answer {
+                    Err(error) if outage.holds(&error) => {
+                        outage.silent(&error, clock.now(), log);
+                        return Err(PdpUnavailable(error.to_string()));
+                    }
+                    Ok(answer) => {
+                        outage.answered(clock.now(), log);
+                        from_pdp(action, answer)
+                    }
+                    Err(error) => {
+                        // The event says less: callers see it.
+                        warn!(log, "denied: the PDP did not decide"; "action" => action, "code" => &error.code,
+                            "status" => error.status, "reason" => error.details.text("error"));
+                        let message = Some(error.message);
+                        decided(action, PolicyOutcome::Deny, Some("pdp_unavailable".into()), message)
+                    }
+                }
+            }
+        })
+    }
+}
+
+fn request(question: Question<'_>) -> PolicyDecisionRequest {
+    let Question { action, node, run_context, constraints, context } = question;
+    PolicyDecisionRequest {
+        action: action.into(),
+        run_id: Some(node.run_id.clone()),
+        node_run_id: Some(node.node_run_id.clone()),
+        node_type_ref: Some(node.node_type_ref.clone()),
+        run_context: run_context.cloned(),
+        constraints,
+        context: Some(context.into()),
+        extensions: None,
+    }
+}
+
+fn from_pdp(action: &'static str, answer: PolicyDecision) -> PolicyDecided {
+    let outcome = match answer.decision {
+        pdp::types::PolicyDecisionOutcome::Allow => PolicyOutcome::Allow,
+        pdp::types::PolicyDecisionOutcome::Deny => PolicyOutcome::Deny,
+        pdp::types::PolicyDecisionOutcome::RequireApproval => PolicyOutcome::RequireApproval,
+    };
+    let mut evidence = BTreeMap::new();
+    if let Some(approval) = answer.approval_ref.as_ref().and_then(canonical::text_of) {
+        evidence.insert("approval_ref".to_owned(), approval);
+    }
+    for key in ["policy_hash", "policy_version"] {
+        let says = |key: &str| answer.extensions.as_ref().and_then(|extensions| extensions.raw(key));
+        // As the JARVIS PDP writes it, or as the schema demands (D-01).
+        if let Some(value) = says(key).or_else(|| says(&format!("jarvis.{key}"))) {
+            evidence.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    let evidence = JsonObject::new().edited(|_| false, &evidence);
+    PolicyDecided { evidence, ..decided(action, outcome, answer.reason_code, answer.message) }
+}
+
+fn decided(
+    action: &'static str,
+    outcome: PolicyOutcome,
+    reason_code: Option<String>,
+    message: Option<String>,
+) -> PolicyDecided {
+    PolicyDecided { action, outcome, reason_code, message, evidence: JsonObject::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_pdp_says_reaches_the_event_with_its_evidence() {
+        let answer = serde_json::from_value(json!({
+            "decision": "require_approval", "reason_code": "r", "message": null,
+            "approval_ref": {"approval_id": "a", "uri": "https://approvals.example/a"},
+            "extensions": {"policy_hash": "h", "jarvis.policy_version": 3, "other": true}
+        }))
+        .expect("a decision");
+        let decided = from_pdp(NODE_RUN_EXECUTE, answer);
+        assert_eq!(decided.outcome, PolicyOutcome::RequireApproval);
+        assert_eq!(
+            Value::from(decided.evidence),
+            json!({
+                "approval_ref": {"approval_id": "a", "uri": "https://approvals.example/a"},
+                "policy_hash": "h", "policy_version": 3
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn a_question_whose_connection_breaks_off_is_asked_once_more() {
+        use std::{io::Write, net::TcpListener};
+
+        let node: NodeRun = serde_json::from_value(json!({
+            "node_run_id": "n", "run_id": "r", "state": "queued",
+            "node_type_ref": {"node_type_id": "t", "version": "1.0.0"}
+        }))
+        .expect("a node run");
+        for (breaks, outcome) in [(1, PolicyOutcome::Allow), (2, PolicyOutcome::Deny)] {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("it listens");
+            let url = format!("http://{}", listener.local_addr().expect("an address"));
+            let pdp = std::thread::spawn(move || {
+                for asked in 0..2 {
+                    let (mut stream, _) = listener.accept().expect("a question");
+                    let read = std::io::Read::read(&mut stream, &mut [0; 4096]).expect("it is sent");
+                    assert_ne!(read, 0);
+                    if asked >= breaks {
+                        let body = r#"{"decision": "allow"}"#;
+                        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+                        write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+                            .expect("sent");
+                    }
+                }
+            });
+            let peer = crate::clients::Peer::anonymous(Service::Pdp);
+            let policy = Policy::Pdp {
+                pdp: Arc::new(pdp::Client::new_with_client(&url, reqwest::Client::new(), peer)),
+                timeout: std::time::Duration::from_secs(10),
+                outage: Outage::deny(),
+                clock: Arc::new(crate::time::SystemClock),
+                log: slog::Logger::root(slog::Discard, slog::o!()),
+            };
+            let question = Question {
+                action: NODE_RUN_EXECUTE,
+                node: &node,
+                run_context: None,
+                constraints: None,
+                context: Map::new(),
+            };
+            assert_eq!(policy.decide(question).await.map(|it| it.outcome), Ok(outcome), "{breaks} broken");
+            pdp.join().expect("it was asked twice");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The identities that the coordinator hands around. Never bare strings: a
+//! run id where a node run id belongs is a compile error.
+
+use std::fmt;
+
+use schemars::{JsonSchema, r#gen::SchemaGenerator, schema::Schema};
+use serde::{Deserialize, Serialize};
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn new(id: impl Into<String>) -> Self {
+                Self(id.into())
+            }
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+        impl From<&str> for $name {
+            fn from(id: &str) -> Self {
+                Self(id.into())
+            }
+        }
+        /// In the API document an id is the string that it is.
+        impl JsonSchema for $name {
+            fn is_referenceable() -> bool {
+                false
+            }
+            fn schema_name() -> String {
+                stringify!($name).into()
+            }
+            fn json_schema(g: &mut SchemaGenerator) -> Schema {
+                String::json_schema(g)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// Names a run. Chosen by whoever starts it, or `run_` + 32 hex digits.
+    RunId
+}
+text_id! {
+    /// Names a node run: `node_run_` + 32 hex digits (contract §8).
+    NodeRunId
+}
+text_id! {
+    /// Names an artifact in the Artifact Store, which chose it (contract §16).
+    ArtifactId
+}
+text_id! {
+    /// Names one life of one coordinator process: the holder of leases.
+    WorkerId
+}
+
+impl RunId {
+    /// The ids that a caller may choose (contract D-21): they survive every
+    /// URL of every service of the stack.
+    pub fn is_acceptable(&self) -> bool {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._:~@-".contains(c);
+        // A URL parser takes the dot segments away.
+        (1..=200).contains(&self.0.len())
+            && self.0.chars().all(allowed)
+            && !matches!(self.as_str(), "." | "..")
+    }
+}
+
+impl NodeRunId {
+    /// The id of the child that `key` stands for under this parent
+    /// (contract §8): the same words always give the same id.
+    pub fn derived(run: &RunId, parent: &NodeRunId, key: &str) -> Self {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(format!("{run}:{parent}:{key}"));
+        let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("node_run_{hex}"))
+    }
+}
+
+/// Where new ids come from. Injected, so that tests and the simulator can
+/// repeat a run.
+pub trait IdSource: Send + Sync + 'static {
+    /// 32 lower-case hex digits that nobody has seen before.
+    fn fresh(&self) -> String;
+
+    fn run_id(&self) -> RunId {
+        RunId(format!("run_{}", self.fresh()))
+    }
+    fn node_run_id(&self) -> NodeRunId {
+        NodeRunId(format!("node_run_{}", self.fresh()))
+    }
+    fn owner_id(&self) -> WorkerId {
+        WorkerId(format!("owner_{}", self.fresh()))
+    }
+}
+
+/// Random ids (UUID version 4).
+pub struct RandomIds;
+
+impl IdSource for RandomIds {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that draws ids")]
+    fn fresh(&self) -> String {
+        uuid::Uuid::new_v4().simple().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derived_ids_match_the_vectors_of_the_contract() {
+        for (run, parent, key, id) in [
+            ("run-1", "parent-1", "key", "node_run_e0600c2b8f4f5c35552bd70574d29249"),
+            ("run_é", "p", "k:1", "node_run_99dfb913e780f7b55c93fb5983694a75"),
+        ] {
+            assert_eq!(NodeRunId::derived(&run.into(), &parent.into(), key).as_str(), id);
+        }
+    }
+
+    #[test]
+    fn only_ids_that_survive_a_url_are_accepted() {
+        for good in ["run_1", "a:b", "a.b~c@d-e", &"x".repeat(200)] {
+            assert!(RunId::new(good).is_acceptable(), "{good}");
+        }
+        for bad in ["", ".", "..", "a/b", "a b", "ü", "a?b", "a#b", "a%b", &"x".repeat(201)] {
+            assert!(!RunId::new(bad).is_acceptable(), "{bad}");
+        }
+    }
+}

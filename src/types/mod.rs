@@ -1,0 +1,79 @@
+//! The ARP Standard's types as Rust has them: generated from
+//! `openapi/run-coordinator.yaml` (see `build.rs`), with the scalars that check
+//! themselves. No behaviour here; it changes only when the standard does.
+
+mod ids;
+pub mod json;
+#[cfg(test)]
+pub(crate) mod proptests;
+mod scalar;
+#[expect(clippy::all, unused_qualifications, reason = "generated code is not ours to format")]
+mod wire {
+    include!(concat!(env!("OUT_DIR"), "/wire.rs"));
+}
+
+pub use ids::{ArtifactId, IdSource, NodeRunId, RandomIds, RunId, WorkerId};
+pub use json::JsonObject;
+pub use scalar::{NonEmpty, NonNegative, UnitInterval, Uri};
+pub use wire::*;
+
+/// Requests, and answers of executors, may not be nested deeper: whatever we
+/// store of them is then within what any reader can read.
+pub const JSON_LEVELS_MAX: u32 = 100;
+
+/// Free-form additions to an object (contract §12).
+pub type Extensions = JsonObject;
+
+impl RunState {
+    /// Ended: nothing changes it any more (contract §5).
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Queued | Self::Running => false,
+            Self::Succeeded | Self::Failed | Self::Canceled => true,
+        }
+    }
+}
+
+impl NodeRunState {
+    /// Ended: nothing changes it any more (contract §5).
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Queued | Self::Assigned | Self::Running => false,
+            Self::Succeeded | Self::Failed | Self::Canceled => true,
+        }
+    }
+}
+
+impl From<CompletionState> for NodeRunState {
+    fn from(state: CompletionState) -> Self {
+        match state {
+            CompletionState::Succeeded => Self::Succeeded,
+            CompletionState::Failed => Self::Failed,
+            CompletionState::Canceled => Self::Canceled,
+        }
+    }
+}
+
+impl From<CompletionState> for RunState {
+    fn from(state: CompletionState) -> Self {
+        match state {
+            CompletionState::Succeeded => Self::Succeeded,
+            CompletionState::Failed => Self::Failed,
+            CompletionState::Canceled => Self::Canceled,
+        }
+    }
+}
+
+impl Error {
+    /// An error of a code and a message, as most are.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            details: None,
+            retryable: None,
+            cause: None,
+            extensions: None,
+        }
+    }
+}
