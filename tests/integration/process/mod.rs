@@ -1,0 +1,3 @@
+//! The real program in a process of its own: what a crash and a stop leave behind.
+
+mod crash;

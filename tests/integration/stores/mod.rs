@@ -1,0 +1,3 @@
+//! The outbox and the JARVIS stores (contract §14, §15).
+
+mod faults;
