@@ -8,7 +8,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Call, FakeStores, JournalFault, NOBODY, TestServer};
+use crate::support::{Answer, Call, FakeStores, JournalFault, NOBODY, TestServer, spec};
 
 /// Not long ago: a run does not live for ever.
 fn began() -> String {
@@ -122,7 +122,7 @@ async fn a_run_under_way_goes_on_and_nothing_is_executed_twice() {
     assert_eq!((t.executors.executions("executing"), t.executors.executions("done")), (0, 0));
 
     // What the composite does next is done to a run like any other.
-    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {}});
+    let spec = spec("atomic.echo");
     let next = &t.children(&"run_py".into(), &"root".into(), &[spec]).await[0];
     t.node_run_in(&next.node_run_id, NodeRunState::Succeeded).await;
     let evaluation = json!({"evaluation_result": {"status": "success"}});
@@ -156,7 +156,7 @@ async fn a_run_under_way_goes_on_and_nothing_is_executed_twice() {
 
 #[tokio::test]
 async fn each_way_to_ask_for_a_run_adopts_it() {
-    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {}});
+    let spec = spec("atomic.echo");
     let create = json!({"run_id": "run_py", "parent_node_run_id": "root", "node_runs": [spec]});
     let start = json!({"run_id": "run_py", "root_node_type_ref": spec["node_type_ref"], "input": {}});
     let evaluation = json!({"evaluation_result": {"status": "success"}});
@@ -221,7 +221,7 @@ async fn what_nobody_has_is_not_found() {
         assert_eq!((answer.status, &answer.body()["error"]["code"]), (404, &json!(code)), "{path}");
         assert_eq!(stores.reads().len() - asked, reads, "{path}");
     }
-    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {}});
+    let spec = spec("atomic.echo");
     let create = json!({"run_id": "nobody", "parent_node_run_id": "root", "node_runs": [spec]});
     assert_eq!(t.post("/v1/node-runs", &create).await.body()["error"]["code"], "run_not_found");
     assert_eq!(t.everything(), before);

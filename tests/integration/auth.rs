@@ -5,7 +5,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, NOBODY, Signer, Sts, TestServer, soon,
+    Answer, NOBODY, Signer, Sts, TestServer, soon, spec, start_of,
     sts::{AUDIENCE, ISSUER, claims, now},
 };
 
@@ -116,7 +116,7 @@ async fn tokens_are_refused_each_for_its_own_reason() {
         cases.push((encode(&header, &claims(&json!({})), &key).expect("a token"), INVALID));
     }
     let before = t.everything();
-    let start = json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}});
+    let start = start_of("atomic.echo");
     for (token, message) in &cases {
         let answer = Answer::of(t.request("POST", "/v1/runs").bearer_auth(token).json(&start)).await;
         refused(&answer, "invalid_token", message);
@@ -195,7 +195,7 @@ async fn exempt_paths_need_no_token_and_look_at_none() {
 async fn an_exempt_path_takes_the_caller_of_a_good_token_and_else_a_stranger() {
     let sts = Sts::start();
     let exempt = ("ARP_AUTH_EXEMPT_PATHS", "/v1/runs");
-    let start = json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}});
+    let start = start_of("atomic.echo");
     for (mode, stranger, known) in
         [("required", "anonymous", "alice"), ("optional", "anonymous", "alice"), ("disabled", "dev", "dev")]
     {
@@ -221,8 +221,7 @@ async fn the_subject_whose_token_started_a_run_is_on_record() {
         (json!({"sub": null, "azp": "gw"}), "client:gw"),
     ] {
         let client = t.client_with_token(&token(changes));
-        let request =
-            json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}});
+        let request = start_of("atomic.echo");
         let request = serde_json::from_value(request).expect("a request");
         let run = client.start_run(&request).await.expect("the run starts").into_inner();
         assert_eq!(t.owner_of(run.run_id.as_str()), owner);
@@ -256,8 +255,7 @@ async fn with_authentication_off_everybody_is_the_dev_subject() {
     for (vars, owner) in [(&[][..], "dev"), (&[("ARP_AUTH_DEV_SUBJECT", "me")], "me")] {
         let t = TestServer::start_with(vars).await;
         for header in ["", "Bearer garbage", "Basic YTpi"] {
-            let start =
-                json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}});
+            let start = start_of("atomic.echo");
             let request = t.request("POST", "/v1/runs").header("authorization", header).json(&start);
             let run = Answer::of(request).await.ok();
             assert_eq!(t.owner_of(run["run_id"].as_str().expect("an id")), owner);
@@ -296,7 +294,7 @@ async fn executors_are_called_with_a_token_for_their_audience() {
     )
     .await;
     let run = t.run_start("composite.accept", json!({})).await;
-    let spec = json!({"node_type_ref": {"node_type_id": "atomic.hang", "version": "1"}, "inputs": {}});
+    let spec = spec("atomic.hang");
     let child = t.children(&run.run_id, &run.root_node_run_id, &[spec]).await.remove(0);
     t.executors.called(":execute", 1).await;
     t.executors.called(":begin", 1).await;

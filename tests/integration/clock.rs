@@ -8,7 +8,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{TestMachine, TestServer};
+use crate::support::{TestMachine, TestServer, spec};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -95,7 +95,7 @@ async fn a_deadline_is_kept_across_a_restart_with_the_clock_set_back() {
         // With children they are waited for, and not begun again.
         for composite in [&half, &whole] {
             let run = t.node_run(composite).await.run_id;
-            let child = json!({"node_type_ref": {"node_type_id": "composite.accept", "version": "1.0.0"}, "inputs": {}});
+            let child = spec("composite.accept");
             t.children(&run, composite, &[child]).await;
         }
         let (journal, executors) = t.stop().await;

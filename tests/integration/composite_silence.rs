@@ -9,7 +9,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Sts, TestMachine, TestServer, soon};
+use crate::support::{Answer, Sts, TestMachine, TestServer, soon, spec};
 
 const SECOND: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ async fn composite(t: &TestServer) -> Run {
 }
 
 async fn child(t: &TestServer, run: &Run, node_type: &str) -> NodeRunId {
-    let spec = json!({"node_type_ref": {"node_type_id": node_type, "version": "1.0.0"}, "inputs": {}});
+    let spec = spec(node_type);
     t.children(&run.run_id, &run.root_node_run_id, &[spec]).await.remove(0).node_run_id
 }
 

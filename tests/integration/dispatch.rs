@@ -1,19 +1,18 @@
-//! Nodes at their executors (contract §9, §17): what is sent, what comes of
-//! what comes back, and what never gets that far.
+//! Nodes at their executors (contract §9, §17): what is sent, and what becomes of
+//! the node for each answer.
 
-use futures::future::join_all;
 use jarvis_run_coordinator::types::{NodeRun, NodeRunState, RunState};
 use serde_json::{Value, json};
 
-use crate::support::{NOBODY, TestServer};
+use crate::support::{ATOMIC_RUN, NOBODY, TestServer};
 
-fn spec(id: &str) -> Value {
+pub(crate) fn spec(id: &str) -> Value {
     json!({"node_type_ref": {"node_type_id": id, "version": "1.0.0"}, "inputs": {"x": 1}})
 }
 
 /// How a run of this type ended: the root, its error, and the events after
 /// those of the start.
-async fn ended(t: &TestServer, node_type: &str, more: Value) -> (NodeRun, Value, Vec<String>) {
+pub(crate) async fn ended(t: &TestServer, node_type: &str, more: Value) -> (NodeRun, Value, Vec<String>) {
     let run = t.run_start_with(node_type, json!({"x": 1}), more).await;
     let over = t.run_ended(&run.run_id).await;
     let root = t.node_run(&run.root_node_run_id).await;
@@ -26,7 +25,8 @@ async fn ended(t: &TestServer, node_type: &str, more: Value) -> (NodeRun, Value,
 /// Whatever comes of a call is the end of it.
 const NO_RETRIES: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "0");
 
-const EXECUTED: [&str; 4] = ["policy_decided", "node_evaluated", "atomic_executed", "run_completed"];
+/// The events after those of the start of a run whose root was executed.
+const EXECUTED: &[&str] = ATOMIC_RUN.split_at(3).1;
 const FAILED: [&str; 3] = ["policy_decided", "atomic_executed", "run_completed"];
 
 #[tokio::test]
@@ -35,13 +35,13 @@ async fn whatever_the_atomic_executor_answers_becomes_the_end_of_the_node() {
     let unavailable = || json!({"code": "atomic_executor_unavailable", "message": "Atomic Executor request failed", "retryable": false});
     let invalid = |message: &str| json!({"code": "atomic_executor_invalid_result", "message": message});
     for (node_type, state, expected, events) in [
-        ("atomic.echo", NodeRunState::Succeeded, Value::Null, &EXECUTED[..]),
-        ("atomic.full", NodeRunState::Succeeded, Value::Null, &EXECUTED),
+        ("atomic.echo", NodeRunState::Succeeded, Value::Null, EXECUTED),
+        ("atomic.full", NodeRunState::Succeeded, Value::Null, EXECUTED),
         (
             "atomic.fail",
             NodeRunState::Failed,
             json!({"code": "handler_error", "message": "it went wrong", "details": {"why": "on purpose"}}),
-            &EXECUTED,
+            EXECUTED,
         ),
         ("atomic.garbage", NodeRunState::Failed, unavailable(), &FAILED),
         (
@@ -276,122 +276,6 @@ async fn a_node_of_unknown_kind_fails() {
     }
     let (root, _, _) = ended(&t, "Atomic.Echo", json!({})).await;
     assert_eq!(root.kind.expect("a kind").to_string(), "atomic", "the prefix counts in any case");
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn what_constraints_forbid_is_not_executed_be_it_the_root() {
-    let t = TestServer::start().await;
-    let lists = |allowed: Value, denied: Value| json!({"candidates": {"allowed_node_type_ids": allowed, "denied_node_type_ids": denied}});
-    let not_allowed = ("node_type_not_allowed", "NodeType is not in the allowed candidate set");
-    let denied = ("node_type_denied", "NodeType is denied by candidate constraints");
-    let write =
-        ("side_effect_not_allowed", "NodeType may have irreversible effects; at most write is allowed");
-    let approval = ("approval_required", "NodeRun requires an approval that it does not have");
-    for (constraints, refused) in [
-        (lists(json!([]), json!(null)), Some(not_allowed)),
-        (lists(json!(["atomic.other"]), json!(["atomic.echo"])), Some(not_allowed)),
-        (lists(json!(["atomic.echo"]), json!(["atomic.echo"])), Some(denied)),
-        (lists(json!(null), json!(["atomic.echo"])), Some(denied)),
-        (lists(json!(["atomic.echo"]), json!(["atomic.ech", "Atomic.Echo"])), None),
-        (json!({"gates": {"side_effect_class": "write"}}), Some(write)),
-        (json!({"gates": {"side_effect_class": "irreversible"}}), None),
-        (json!({"gates": {"require_approval": true}}), Some(approval)),
-        (json!({"gates": {"require_approval": false}}), None),
-    ] {
-        let calls = t.executors.calls().len();
-        let (root, error, types) = ended(&t, "atomic.echo", json!({"constraints": constraints})).await;
-        match refused {
-            Some((code, message)) => {
-                assert_eq!(error, json!({"code": code, "message": message}), "{constraints}");
-                assert_eq!((root.state, root.started_at), (NodeRunState::Failed, None));
-                assert_eq!(types, ["atomic_executed", "run_completed"], "policy is not even asked");
-                assert_eq!(t.executors.calls().len(), calls);
-            }
-            None => assert_eq!(root.state, NodeRunState::Succeeded, "{constraints}: {error}"),
-        }
-    }
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn a_child_is_bound_by_what_its_run_forbids() {
-    let t = TestServer::start().await;
-    let constraints = json!({"candidates": {"allowed_node_type_ids": ["composite.accept", "atomic.echo"]}});
-    let run = t.run_start_with("composite.accept", json!({}), json!({"constraints": constraints})).await;
-    let mut own = spec("atomic.echo");
-    own["constraints"] = json!({"candidates": {"denied_node_type_ids": ["atomic.echo"]}});
-    let mut wider = spec("atomic.fail");
-    wider["constraints"] = json!({"candidates": {"allowed_node_type_ids": ["atomic.fail"]}});
-    let children = t.children(&run.run_id, &run.root_node_run_id, &[spec("atomic.echo"), own, wider]).await;
-    for (child, code) in children.iter().zip([None, Some("node_type_denied"), Some("node_type_not_allowed")])
-    {
-        let child = t.node_run_until(&child.node_run_id, |child| child.state.is_terminal()).await;
-        let extensions = child.extensions.expect("extensions");
-        assert_eq!(
-            extensions.get("completion_error").map(|error| error["code"].clone()),
-            code.map(|code| json!(code))
-        );
-    }
-    assert_eq!(t.run(&run.run_id).await.state, RunState::Running, "a failed child is the composite's affair");
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn a_node_that_takes_too_long_fails_and_its_executor_is_told() {
-    let t = TestServer::start().await;
-    let run = t.run_start("composite.accept", json!({})).await;
-    let mut slow = spec("atomic.deaf");
-    slow["constraints"] = json!({"budgets": {"max_wall_time_ms": 1}});
-    let slow = t.children(&run.run_id, &run.root_node_run_id, &[slow]).await.remove(0).node_run_id;
-    let node = t.node_run_in(&slow, NodeRunState::Failed).await;
-    let error = json!({"code": "deadline_exceeded", "message": "NodeRun exceeded its deadline"});
-    assert_eq!(node.extensions.expect("extensions").value("completion_error"), error);
-    let told = |path: &str| path == format!("/v1/atomic-node-runs/{slow}:cancel");
-    t.executors.calls_until("its cancel", |calls| calls.iter().any(|call| told(&call.path))).await;
-    assert_eq!(t.run(&run.run_id).await.state, RunState::Running);
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn slow_nodes_delay_neither_reads_nor_other_runs() {
-    let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "101")]).await;
-    let slow = join_all((0..100).map(|_| t.run_start("atomic.deaf", json!({})))).await;
-    t.executors.called(":execute", 100).await;
-    for run in &slow {
-        assert_eq!(t.run(&run.run_id).await.state, RunState::Running);
-        assert_eq!(t.node_run(&run.root_node_run_id).await.state, NodeRunState::Running);
-        assert_eq!(t.event_types(&run.run_id).await.len(), 4);
-    }
-    ended(&t, "atomic.echo", json!({})).await;
-    t.cancel(&slow[0].run_id).await;
-    for run in &slow[1..] {
-        t.executors.release(run.root_node_run_id.as_str());
-        assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
-    }
-    t.executors.release(slow[0].root_node_run_id.as_str());
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn nodes_wait_for_a_slot_at_their_executor_and_composites_have_their_own() {
-    let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "2")]).await;
-    let runs = join_all((0..5).map(|_| t.run_start("atomic.hang", json!({})))).await;
-    t.executors.called(":execute", 2).await;
-    let composite = t.run_start("composite.accept", json!({})).await;
-    t.node_run_in(&composite.root_node_run_id, NodeRunState::Running).await;
-    let mut queued = 0;
-    for run in &runs {
-        queued += usize::from(t.node_run(&run.root_node_run_id).await.state == NodeRunState::Queued);
-    }
-    assert_eq!(queued, 3);
-    for run in &runs {
-        t.executors.release(run.root_node_run_id.as_str());
-    }
-    for run in &runs {
-        assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
-        assert_eq!(t.executors.executions(run.root_node_run_id.as_str()), 1);
-    }
     t.stop().await;
 }
 

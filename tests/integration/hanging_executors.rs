@@ -8,16 +8,12 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{FakeExecutors, FakeService, TestServer, soon};
+use crate::support::{FakeExecutors, FakeService, TestServer, soon, spec};
 
 /// How many jobs of each sort are in hand, instead of thousands.
 const IN_HAND: usize = 16;
 const TWO_SLOTS: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "2");
 const FOUR_SLOTS: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "4");
-
-fn spec(id: &str) -> Value {
-    json!({"node_type_ref": {"node_type_id": id, "version": "1.0.0"}, "inputs": {}})
-}
 
 /// Runs of one node each, all of which hang.
 async fn hanging(t: &TestServer, count: usize) -> Vec<Run> {

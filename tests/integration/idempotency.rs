@@ -4,7 +4,7 @@ use futures::future::join_all;
 use jarvis_run_coordinator::types::{NodeRunId, NodeRunState, Run};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TestServer};
+use crate::support::{self, Answer, TestServer};
 
 /// A spec under the key `k`, with further members.
 fn spec(more: Value) -> Value {
@@ -95,7 +95,7 @@ async fn two_runs_may_share_a_key() {
 async fn two_parents_may_share_a_key() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
-    let inner = json!({"node_type_ref": {"node_type_id": "composite.accept", "version": "1"}, "inputs": {}});
+    let inner = support::spec("composite.accept");
     let inner = t.children(&run.run_id, &run.root_node_run_id, &[inner]).await.remove(0).node_run_id;
     let below_root = t.children(&run.run_id, &run.root_node_run_id, &[spec(json!({}))]).await.remove(0);
     let below_inner = t.children(&run.run_id, &inner, &[spec(json!({}))]).await.remove(0);

@@ -1,4 +1,4 @@
-//! The command `journal`, retention, and journals that older programs left.
+//! The `journal` command of the real program: backup and restore, check, compact.
 
 use std::{
     fmt::Write,
@@ -10,101 +10,13 @@ use std::{
 };
 
 use futures::future::{join, join_all};
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::{
-    FakeExecutors, FakeStores, Program, TestServer,
-    process::{Process, start_request},
+    FakeExecutors, FakeStores, Program,
+    process::{Process, edit_journal, start_request},
     soon,
 };
-
-/// What older programs left; see `migrations_tests` for what is in them.
-const JOURNALS: [&str; 4] = [
-    include_str!("../journals/schema-1.sql"),
-    include_str!("../journals/schema-2.sql"),
-    include_str!("../journals/schema-3.sql"),
-    include_str!("../journals/schema-4.sql"),
-];
-
-fn edit(program: &Program, sql: &str) {
-    let journal = Connection::open(program.journal()).expect("the journal");
-    journal.execute_batch(sql).expect("SQL");
-}
-
-fn schema(program: &Program) -> i64 {
-    let journal = Connection::open(program.journal()).expect("the journal");
-    journal.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number")
-}
-
-#[tokio::test]
-async fn journals_of_every_schema_go_on_where_they_stopped() {
-    for sql in JOURNALS {
-        let executors = FakeExecutors::start();
-        let stores = FakeStores::start();
-        let mut program = Program::with_executors(&executors);
-        for (name, value) in stores.vars() {
-            program = program.var(name, value);
-        }
-        edit(&program, sql);
-        let schema = schema(&program);
-        let process = program.start().await;
-        // The composite goes on when its child is over.
-        let composite = process.run_get("composite").await;
-        let root = composite["root_node_run_id"].as_str().expect("a Run").to_owned();
-        let children = soon("the child", async {
-            loop {
-                let nodes = executors.calls().into_iter().filter(|call| call.body["run_id"] == "composite");
-                let nodes: Vec<_> = nodes.map(|call| call.body["node_run_id"].clone()).collect();
-                if !nodes.is_empty() {
-                    return nodes;
-                }
-                tokio::task::yield_now().await;
-            }
-        });
-        let child = children.await[0].as_str().expect("an id").to_owned();
-        process.node_ended(&child).await;
-        assert_eq!(process.node_run(&child).await["state"], "succeeded", "schema {schema}");
-        let completion = json!({"state": "succeeded", "outputs": {}});
-        assert_eq!(process.post(&format!("/v1/node-runs/{root}:complete"), &completion).await.0, 204);
-        for (run, state) in [
-            ("finished", "succeeded"),
-            ("lost", "failed"),
-            ("at-executor", "failed"),
-            ("canceled", "canceled"),
-            ("queued", "succeeded"),
-            ("composite", "succeeded"),
-        ] {
-            assert_eq!(process.run_ended(run).await, state, "schema {schema}: {run}");
-        }
-        // Executors are told what the old program did not come to tell them.
-        for run in ["lost", "at-executor", "canceled"] {
-            let node = process.run_get(run).await["root_node_run_id"].clone();
-            executors.called(&format!("{}:cancel", node.as_str().expect("an id")), 1).await;
-        }
-        // Whatever was owed then arrives now.
-        if schema == 3 {
-            for call in ["POST /v1/runs", "POST /v1/node-runs"] {
-                stores.called(call, 6).await;
-            }
-        }
-        process.terminate().await;
-        let checked = program.command(&["journal", "check"]).await;
-        assert_eq!(checked.code, Some(0), "schema {schema}: {checked:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_journal_that_cannot_be_brought_up_to_date_is_refused_and_left_as_it_was() {
-    let program = Program::server().var("JARVIS_RUN_COORDINATOR_WITHOUT_STORES", "owe");
-    edit(&program, JOURNALS[2]);
-    edit(&program, "CREATE TABLE parked (x)");
-    let ended = program.run().await;
-    assert_eq!((ended.code, schema(&program)), (Some(3), 3));
-    edit(&program, "DROP TABLE parked");
-    program.start().await.terminate().await;
-    expectorate::assert_contents("tests/output/journal-not-migrated.txt", &ended.stderr);
-}
 
 #[tokio::test]
 async fn a_backup_under_load_has_every_run_that_was_answered_before() {
@@ -270,14 +182,14 @@ async fn check_finds_what_is_wrong_and_shows_what_is_parked() {
     check("as it should be, with the server up").await;
     process.kill().await;
 
-    edit(
+    edit_journal(
         &program,
         "INSERT INTO parked VALUES ('live', '', 'run_deadline', 'it went wrong', 1000000, 2000000, 3);
          INSERT INTO parked SELECT run_id, node_run_id, 'deadline', 'it went wrong, too', 0, 3000000, 1
          FROM node_runs WHERE run_id = 'live'",
     );
     check("with something parked").await;
-    edit(
+    edit_journal(
         &program,
         "UPDATE runs SET body = '{' WHERE run_id = 'unreadable';
          DELETE FROM events WHERE run_id = 'gap' AND seq = 3;
@@ -358,7 +270,7 @@ async fn compact_gives_back_what_forgotten_runs_took() {
     assert!(kept.stdout.starts_with("0 runs deleted"), "{kept:?}");
     let size = || fs::metadata(program.journal()).expect("the journal").len();
     let before = size();
-    edit(&program, "UPDATE runs SET changed_at = 1 WHERE terminal = 1");
+    edit_journal(&program, "UPDATE runs SET changed_at = 1 WHERE terminal = 1");
     let ended = program.command(&["journal", "compact", "--finished-before", "1d"]).await;
     assert!(ended.code == Some(0) && ended.stdout.starts_with("20 runs deleted"), "{ended:?}");
     assert!(size() * 3 < before, "{before} bytes before, {} after", size());
@@ -367,42 +279,4 @@ async fn compact_gives_back_what_forgotten_runs_took() {
     assert_eq!(process.get("/v1/runs/run-0").await.0, 404);
     assert_eq!(process.run_get("live").await["state"], "running");
     process.terminate().await;
-}
-
-#[tokio::test]
-async fn finished_runs_are_forgotten_when_their_time_is_up_and_may_be_started_anew() {
-    let executors = FakeExecutors::start();
-    let program = Program::with_executors(&executors).var("JARVIS_RUN_COORDINATOR_RETENTION", "1s");
-    let process = program.start().await;
-    let live = process.run_start("live", "composite.accept").await;
-    let first = process.run_start("old", "atomic.echo").await;
-    process.logged("finished runs forgotten", 1).await;
-    assert_eq!(process.get("/v1/runs/old").await.1["error"]["code"], "run_not_found");
-    assert_eq!(process.get("/v1/runs/old/events").await.0, 404);
-    assert_eq!(process.get(&format!("/v1/node-runs/{}", first.root)).await.0, 404);
-    // Nobody remembers the first: this is another run.
-    let again = process.run_start("old", "atomic.echo").await;
-    assert_ne!(again.root, first.root);
-    assert_eq!(process.run_get(&live.id).await["state"], "running");
-    process.terminate().await;
-}
-
-#[tokio::test]
-async fn a_forgotten_run_that_the_run_store_has_is_known_again_when_it_is_asked_for() {
-    let stores = FakeStores::start();
-    let vars = [&stores.vars()[..], &[("JARVIS_RUN_COORDINATOR_RETENTION", "1s")]].concat();
-    let t = TestServer::start_with(&vars).await;
-    let run = t.run_start("atomic.echo", json!({"of": "it"})).await;
-    let events = t.follow(&run.run_id).await;
-    let ended = t.run(&run.run_id).await;
-    soon("oblivion", async {
-        while t.everything().iter().any(|row| row.starts_with("runs\t")) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert!(t.everything().is_empty(), "{:?}", t.everything());
-    assert_eq!(t.run(&run.run_id).await, ended);
-    assert_eq!(t.events(&run.run_id).await, events);
-    assert_eq!(t.node_run(&run.root_node_run_id).await.node_run_id, run.root_node_run_id);
 }

@@ -9,7 +9,7 @@ use std::sync::{
 use jarvis_run_coordinator::types::{NodeKind, NodeRun, NodeRunState, Run};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, FakeService, NOBODY, TestServer};
+use crate::support::{Answer, FakeService, NOBODY, TestServer, spec};
 
 /// A registry that gives types with this status, and nonsense with any other;
 /// every type has the kind that is its id.
@@ -161,8 +161,6 @@ async fn a_type_that_the_registry_refuses_is_refused_and_nobody_guesses() {
             let message = &error["details"]["errors"][0]["msg"];
             assert_eq!(*message, "the Node Registry refuses the node type 'atomic.odd', version '1'");
 
-            let spec =
-                |id: &str| json!({"node_type_ref": {"node_type_id": id, "version": "1.0.0"}, "inputs": {}});
             let create = json!({"run_id": run.run_id, "parent_node_run_id": run.root_node_run_id,
                 "node_runs": [spec("composite"), spec("atomic.odd")]});
             let refused = t.post("/v1/node-runs", &create).await;

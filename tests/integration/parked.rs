@@ -7,7 +7,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{TestServer, soon};
+use crate::support::{TestServer, soon, spec};
 
 /// Waits until so much is parked, as health says: which is never `down` over it.
 async fn parked(t: &TestServer, count: u64) -> Value {
@@ -52,7 +52,7 @@ async fn a_record_that_cannot_be_read_is_parked_and_the_others_go_on() {
 async fn a_run_whose_node_runs_cannot_be_read_is_canceled_and_expires_all_the_same() {
     let vars = [TestServer::IDLE[0], ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "3")];
     let t = TestServer::start_with(&vars).await;
-    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {}});
+    let spec = spec("atomic.echo");
     let (mut runs, mut edits) = (Vec::new(), Vec::new());
     for _ in 0..2 {
         let run = t.run_start("composite.accept", json!({})).await;

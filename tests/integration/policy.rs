@@ -12,7 +12,7 @@ use std::{
 use jarvis_run_coordinator::types::{NodeRunId, NodeRunState, RunEvent, RunEventType, RunState};
 use serde_json::{Value, json};
 
-use crate::support::{FakeService, NOBODY, TestMachine, TestServer, soon};
+use crate::support::{FakeService, NOBODY, TestMachine, TestServer, soon, spec, start_of};
 
 fn decisions(events: &[RunEvent]) -> Vec<Value> {
     let decided = events.iter().filter(|event| event.type_ == RunEventType::PolicyDecided);
@@ -149,7 +149,7 @@ async fn with_hold_a_node_waits_until_the_pdp_answers() {
     t.at_rest().await;
 
     up.store(false, Ordering::SeqCst);
-    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "inputs": {}});
+    let spec = spec("atomic.echo");
     let child = t.children(&run.run_id, &run.root_node_run_id, &[spec]).await.remove(0).node_run_id;
     let about = |question: &Value| question["node_run_id"] == child.as_str();
     t.node_run_until(&child, |node| node.recovery_actions.is_some()).await;
@@ -170,8 +170,7 @@ async fn with_hold_a_node_waits_until_the_pdp_answers() {
     // A start has a caller who can ask again: it leaves no trace.
     let before =
         t.everything().iter().filter(|row| row.starts_with("runs") || row.starts_with("events")).count();
-    let start =
-        json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "input": {}});
+    let start = start_of("atomic.echo");
     let refused = t.post("/v1/runs", &start).await.refused(503, "pdp_unavailable");
     assert_eq!((&refused["message"], &refused["retryable"]), (&json!("PDP request failed"), &json!(true)));
     let after =
@@ -263,8 +262,7 @@ async fn with_hold_a_decision_is_obeyed_and_all_else_is_none() {
             move |_, _| (status, answer.clone())
         });
         let t = TestServer::start_with(&[HOLD, ("JARVIS_PDP_URL", pdp.url())]).await;
-        let start =
-            json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "input": {}});
+        let start = start_of("atomic.echo");
         let started = t.post("/v1/runs", &start).await;
         match decided {
             true => assert_eq!(started.ok()["state"], "failed", "{answer}"),
@@ -274,8 +272,7 @@ async fn with_hold_a_decision_is_obeyed_and_all_else_is_none() {
         t.stop().await;
     }
     let t = TestServer::start_with(&[HOLD, ("JARVIS_PDP_URL", NOBODY)]).await;
-    let start =
-        json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "input": {}});
+    let start = start_of("atomic.echo");
     t.post("/v1/runs", &start).await.refused(503, "pdp_unavailable");
     t.stop().await;
 }

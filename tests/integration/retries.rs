@@ -7,7 +7,7 @@ use std::time::Duration;
 use jarvis_run_coordinator::types::{NodeRun, NodeRunState, RunState};
 use serde_json::{Value, json};
 
-use crate::support::{FakeService, TestServer, soon};
+use crate::support::{FakeService, TestServer, soon, spec};
 
 const ONE_RETRY: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "1");
 
@@ -167,7 +167,7 @@ async fn an_executor_that_refuses_everything_is_left_alone_and_found_again() {
 async fn a_run_with_a_lot_to_do_leaves_room_for_others() {
     let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "4")]).await;
     let big = t.run_start("composite.accept", json!({})).await;
-    let spec = json!({"node_type_ref": {"node_type_id": "atomic.hang", "version": "1.0.0"}, "inputs": {}});
+    let spec = spec("atomic.hang");
     // More than one run may have in hand.
     for _ in 0..2 {
         t.children(&big.run_id, &big.root_node_run_id, &vec![spec.clone(); 1000]).await;

@@ -1,7 +1,8 @@
-//! Starting and cancelling runs (contract §6.3 to §6.5, D-07, D-15, D-21, G03).
+//! Starting runs (contract §6.3, D-07, D-15): repeated starts, ids, constraints,
+//! extensions and policy.
 
 use futures::future::join_all;
-use jarvis_run_coordinator::types::{NodeRunState, RunEventType, RunId, RunState};
+use jarvis_run_coordinator::types::{NodeRunState, RunId, RunState};
 use serde_json::{Value, json};
 
 use crate::support::{FakeService, TestServer, redacted, soon};
@@ -72,6 +73,35 @@ async fn ten_starts_at_once_under_one_id_make_one_run() {
 }
 
 #[tokio::test]
+async fn a_start_whose_caller_has_gone_is_done_all_the_same() {
+    let pdp = FakeService::pdp();
+    pdp.answer(false);
+    let t = TestServer::start_with(&[("JARVIS_PDP_URL", pdp.url())]).await;
+    let body = json!({"run_id": "abandoned", "root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}}).to_string();
+    let head = "POST /v1/runs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let address = t.url.strip_prefix("http://").expect("an address");
+    let mut caller = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    tokio::io::AsyncWriteExt::write_all(&mut caller, request.as_bytes()).await.expect("sent");
+    pdp.asked("the question", 1, |question| question["run_id"] == "abandoned").await;
+    drop(caller);
+    pdp.answer(true);
+    let run = soon("the run", async {
+        loop {
+            let answer = t.get("/v1/runs/abandoned").await;
+            if answer.status == 200 {
+                return answer.ok();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(t.run_ended(&"abandoned".into()).await.state, RunState::Succeeded);
+    assert_eq!(t.executors.executions(run["root_node_run_id"].as_str().expect("an id")), 1);
+    t.stop().await;
+}
+
+#[tokio::test]
 async fn ids_that_no_url_would_survive_are_refused() {
     let t = TestServer::idle().await;
     let before = t.everything();
@@ -99,6 +129,26 @@ async fn constraints_are_given_once_and_properly() {
     let hidden = json!({"extensions": {"constraints": "not even an object", "jarvis.constraints": {}}});
     let run = t.post("/v1/runs", &start("composite.accept", hidden)).await.ok();
     assert!(run.get("extensions").is_none(), "{run}");
+    t.stop().await;
+}
+
+/// A limit may be as large as its type can say; the coordinator's own is less.
+#[tokio::test]
+async fn the_longest_time_that_can_be_asked_for_is_the_deployments_own() {
+    let t = TestServer::idle().await;
+    let budget = |ms: u64| json!({"constraints": {"budgets": {"max_wall_time_ms": ms}}});
+    let run = t.run_start_with("composite.accept", json!({}), budget(u64::MAX)).await;
+    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {},
+        "constraints": budget(u64::MAX)["constraints"]});
+    let child = &t.children(&run.run_id, &run.root_node_run_id, &[spec]).await[0];
+    // With dispatch, where the time of a node is computed, and from the disk.
+    let (journal, executors) = t.stop().await;
+    let t = TestServer::try_start(journal, executors, &[]).await.expect("the server starts");
+    t.node_run_in(&child.node_run_id, NodeRunState::Succeeded).await;
+    let root = t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
+    let kept = &root.extensions.expect("constraints").value("constraints")["budgets"]["max_wall_time_ms"];
+    assert_eq!(*kept, json!(u64::MAX));
+    assert_eq!(t.cancel(&run.run_id).await.state, RunState::Canceled);
     t.stop().await;
 }
 
@@ -240,188 +290,5 @@ async fn the_older_name_of_dev_allow_works_too() {
     let events = t.events(&run.run_id).await;
     let decision = json!({"action": "run.start", "decision": "allow", "reason_code": "policy_bypass"});
     assert_eq!(json!(events[2].data), decision);
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn canceling_twice_is_canceling_once() {
-    let t = TestServer::start().await;
-    let run = t.run_start("atomic.hang", json!({})).await;
-    t.executors.called(":execute", 1).await;
-    let canceled = t.cancel(&run.run_id).await;
-    assert_eq!(canceled.state, RunState::Canceled);
-    assert!(canceled.ended_at.is_some());
-    let events = t.events(&run.run_id).await;
-    let last = events.last().expect("an event");
-    assert_eq!((last.type_, json!(last.data)), (RunEventType::RunCompleted, json!({"state": "canceled"})));
-    assert_eq!(last.node_run_id, None, "it was the request that ended it, not the root");
-    assert_eq!(t.cancel(&run.run_id).await, canceled);
-    assert_eq!(t.events(&run.run_id).await, events);
-
-    // One that is over for another reason stays as it is.
-    let run = t.run_start("atomic.echo", json!({})).await;
-    let ended = t.run_ended(&run.run_id).await;
-    assert_eq!(t.cancel(&run.run_id).await, ended);
-    assert_eq!(ended.state, RunState::Succeeded);
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn ten_cancels_at_once_end_the_run_once() {
-    let t = TestServer::start().await;
-    let run = t.run_start("atomic.hang", json!({})).await;
-    let canceled = join_all((0..10).map(|_| t.cancel(&run.run_id))).await;
-    assert!(canceled.iter().all(|run| *run == canceled[0] && run.state == RunState::Canceled));
-    let types = t.event_types(&run.run_id).await;
-    assert_eq!(types.iter().filter(|type_| *type_ == "run_completed").count(), 1);
-    assert_eq!(types.last().map(String::as_str), Some("run_completed"));
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn cancel_ends_the_whole_tree_deepest_first_and_tells_the_executors() {
-    let t = TestServer::start().await;
-    let spec = |id: &str| json!({"node_type_ref": {"node_type_id": id, "version": "1"}, "inputs": {}});
-    let run = t.run_start("composite.accept", json!({})).await;
-    let root = &run.root_node_run_id;
-    let below = t
-        .children(&run.run_id, root, &[spec("composite.accept"), spec("atomic.hang"), spec("atomic.echo")])
-        .await;
-    let [inner, hang, done] = [0, 1, 2].map(|index| below[index].node_run_id.clone());
-    let deep = t.children(&run.run_id, &inner, &[spec("atomic.hang")]).await.remove(0).node_run_id;
-    t.node_run_in(&done, NodeRunState::Succeeded).await;
-    t.executors.called(":begin", 2).await;
-    t.executors.called(":execute", 3).await;
-    let events_before = t.events(&run.run_id).await.len();
-
-    t.cancel(&run.run_id).await;
-    for node in [root, &inner, &hang, &deep] {
-        let node = t.node_run(node).await;
-        assert_eq!((node.state, node.ended_at.is_some()), (NodeRunState::Canceled, true));
-    }
-    assert_eq!(t.node_run(&done).await.state, NodeRunState::Succeeded);
-    let events = t.events(&run.run_id).await;
-    let ended: Vec<_> =
-        events[events_before..].iter().map(|event| (event.type_, event.node_run_id.clone())).collect();
-    assert_eq!(
-        ended,
-        [
-            (RunEventType::AtomicExecuted, Some(deep.clone())),
-            (RunEventType::AtomicExecuted, Some(hang.clone())),
-            (RunEventType::RunCompleted, None),
-        ]
-    );
-    t.at_rest().await;
-    let calls = t.executors.calls();
-    let mut told: Vec<&str> =
-        calls.iter().map(|call| &*call.path).filter(|path| path.ends_with(":cancel")).collect();
-    told.sort_unstable();
-    // Those whose calls have just been made hear of it twice.
-    told.dedup();
-    let mut expected = [
-        format!("/v1/atomic-node-runs/{deep}:cancel"),
-        format!("/v1/atomic-node-runs/{hang}:cancel"),
-        format!("/v1/composite-node-runs/{inner}:cancel"),
-        format!("/v1/composite-node-runs/{root}:cancel"),
-    ];
-    expected.sort();
-    assert_eq!(told, expected);
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn cancel_is_sticky() {
-    let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "1")]).await;
-    let spec = |id: &str| json!({"node_type_ref": {"node_type_id": id, "version": "1"}, "inputs": {"x": 1}});
-    let run = t.run_start("composite.accept", json!({})).await;
-    let root = &run.root_node_run_id;
-    let deaf = t.children(&run.run_id, root, &[spec("atomic.deaf")]).await.remove(0).node_run_id;
-    t.executors.called(":execute", 1).await;
-    // The executor has no slot for it.
-    let waiting = t.children(&run.run_id, root, &[spec("atomic.echo")]).await.remove(0).node_run_id;
-    let canceled = t.cancel(&run.run_id).await;
-    let (events, node) = (t.events(&run.run_id).await, t.node_run(&deaf).await);
-
-    // The result comes all the same, and nobody waits for it.
-    t.executors.release(deaf.as_str());
-    t.at_rest().await;
-    // Nobody can revive anything.
-    for (node, state, status) in [
-        (root, "succeeded", 409),
-        (root, "canceled", 204),
-        (&deaf, "failed", 409),
-        (&waiting, "succeeded", 409),
-    ] {
-        let answer = t.post(&format!("/v1/node-runs/{node}:complete"), &json!({"state": state})).await;
-        match status {
-            204 => answer.no_content(),
-            _ => {
-                let error = answer.refused(409, "node_run_terminal");
-                assert_eq!(error["message"], "NodeRun is already canceled");
-            }
-        }
-    }
-    let create =
-        json!({"run_id": run.run_id, "parent_node_run_id": root, "node_runs": [spec("atomic.echo")]});
-    let error = t.post("/v1/node-runs", &create).await.refused(409, "run_terminal");
-    assert_eq!(error["message"], "Run is already canceled");
-    // Another run needs the slot, so the node that waited has had its turn.
-    let other = t.run_start("atomic.echo", json!({})).await;
-    t.run_ended(&other.run_id).await;
-
-    assert_eq!(t.run(&run.run_id).await, canceled);
-    assert_eq!((t.events(&run.run_id).await, t.node_run(&deaf).await), (events, node));
-    assert_eq!(t.executors.executions(waiting.as_str()), 0);
-    let told = t.executors.calls().iter().filter(|call| call.path.contains(waiting.as_str())).count();
-    assert_eq!(told, 0, "who never got it need not be told");
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn a_start_whose_caller_has_gone_is_done_all_the_same() {
-    let pdp = FakeService::pdp();
-    pdp.answer(false);
-    let t = TestServer::start_with(&[("JARVIS_PDP_URL", pdp.url())]).await;
-    let body = json!({"run_id": "abandoned", "root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}}).to_string();
-    let head = "POST /v1/runs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
-    let address = t.url.strip_prefix("http://").expect("an address");
-    let mut caller = tokio::net::TcpStream::connect(address).await.expect("a connection");
-    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-    tokio::io::AsyncWriteExt::write_all(&mut caller, request.as_bytes()).await.expect("sent");
-    pdp.asked("the question", 1, |question| question["run_id"] == "abandoned").await;
-    drop(caller);
-    pdp.answer(true);
-    let run = soon("the run", async {
-        loop {
-            let answer = t.get("/v1/runs/abandoned").await;
-            if answer.status == 200 {
-                return answer.ok();
-            }
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert_eq!(t.run_ended(&"abandoned".into()).await.state, RunState::Succeeded);
-    assert_eq!(t.executors.executions(run["root_node_run_id"].as_str().expect("an id")), 1);
-    t.stop().await;
-}
-
-/// A limit may be as large as its type can say; the coordinator's own is less.
-#[tokio::test]
-async fn the_longest_time_that_can_be_asked_for_is_the_deployments_own() {
-    let t = TestServer::idle().await;
-    let budget = |ms: u64| json!({"constraints": {"budgets": {"max_wall_time_ms": ms}}});
-    let run = t.run_start_with("composite.accept", json!({}), budget(u64::MAX)).await;
-    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {},
-        "constraints": budget(u64::MAX)["constraints"]});
-    let child = &t.children(&run.run_id, &run.root_node_run_id, &[spec]).await[0];
-    // With dispatch, where the time of a node is computed, and from the disk.
-    let (journal, executors) = t.stop().await;
-    let t = TestServer::try_start(journal, executors, &[]).await.expect("the server starts");
-    t.node_run_in(&child.node_run_id, NodeRunState::Succeeded).await;
-    let root = t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
-    let kept = &root.extensions.expect("constraints").value("constraints")["budgets"]["max_wall_time_ms"];
-    assert_eq!(*kept, json!(u64::MAX));
-    assert_eq!(t.cancel(&run.run_id).await.state, RunState::Canceled);
     t.stop().await;
 }

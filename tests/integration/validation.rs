@@ -3,12 +3,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::TestServer;
+use crate::support::{TestServer, start_of};
 
 const JSON: &str = "application/json";
 
 fn start() -> Value {
-    json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}})
+    start_of("atomic.echo")
 }
 
 /// A good start request with one member changed, named by its path.

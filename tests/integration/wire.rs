@@ -11,7 +11,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Answer, TestServer, soon};
+use crate::support::{Answer, TestServer, soon, spec, start_of};
 
 fn from<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("a good request")
@@ -29,7 +29,7 @@ async fn the_generated_client_can_do_everything() {
 
     let run = t.run_start("composite.accept", json!({"goal": "g"})).await;
     assert_eq!((run.state, t.run(&run.run_id).await), (RunState::Running, run.clone()));
-    let child = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {}});
+    let child = spec("atomic.echo");
     let child = t.children(&run.run_id, &run.root_node_run_id, &[child]).await.remove(0);
     assert_eq!(t.node_run(&child.node_run_id).await, child);
     let report: NodeRunEvaluationReportRequest = from(json!({"evaluation_result": {"status": "success"}}));
@@ -122,7 +122,7 @@ async fn answers_have_the_members_of_the_standard_and_no_others() {
 #[tokio::test]
 async fn times_are_in_utc_with_microseconds() {
     let t = TestServer::idle().await;
-    let start = json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}});
+    let start = start_of("atomic.echo");
     let run = t.post("/v1/runs", &start).await.ok();
     let health = t.get("/v1/health").await.ok();
     for time in [&run["started_at"], &health["time"]] {
@@ -223,8 +223,7 @@ async fn bodies_beyond_the_limit_are_413_announced_or_not() {
     ])
     .await;
     let body = |size: usize| {
-        let start =
-            json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}});
+        let start = start_of("atomic.echo");
         let start = start.to_string();
         format!("{start}{}", " ".repeat(size - start.len()))
     };

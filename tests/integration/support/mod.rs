@@ -3,11 +3,13 @@
 
 mod artifacts;
 mod executors;
+mod expected;
 mod http;
 mod journal;
 mod loopback;
 mod machine;
 pub mod process;
+mod requests;
 mod server;
 mod service;
 mod stores;
@@ -15,9 +17,11 @@ pub mod sts;
 
 pub use artifacts::{FakeArtifacts, Mood};
 pub use executors::{Call, FakeExecutors};
+pub use expected::ATOMIC_RUN;
 pub use http::{Answer, nulls};
 pub use machine::TestMachine;
 pub use process::Program;
+pub use requests::{spec, start_of};
 pub use server::TestServer;
 pub use service::FakeService;
 pub use stores::{FakeStores, JournalFault};

@@ -12,6 +12,7 @@ use std::{
 };
 
 use jarvis_run_coordinator::journal::sqlite::{SqliteJournal, SqliteOptions};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 use tokio::{process, sync::watch};
@@ -358,6 +359,12 @@ pub fn assert_history(events: &[Value]) {
         let places: Vec<usize> = (0..events.len()).filter(|&at| events[at]["type"] == type_).collect();
         assert_eq!(places, [place], "{type_}");
     }
+}
+
+/// Changes the journal behind the program's back. No process may have it open.
+pub fn edit_journal(program: &Program, sql: &str) {
+    let journal = Connection::open(program.journal()).expect("the journal");
+    journal.execute_batch(sql).expect("SQL");
 }
 
 fn without_folder(text: &str, folder: &Path) -> String {

@@ -1,0 +1,43 @@
+//! Finished runs are deleted from the journal when their retention is over.
+
+use serde_json::json;
+
+use crate::support::{FakeExecutors, FakeStores, Program, TestServer, soon};
+
+#[tokio::test]
+async fn finished_runs_are_forgotten_when_their_time_is_up_and_may_be_started_anew() {
+    let executors = FakeExecutors::start();
+    let program = Program::with_executors(&executors).var("JARVIS_RUN_COORDINATOR_RETENTION", "1s");
+    let process = program.start().await;
+    let live = process.run_start("live", "composite.accept").await;
+    let first = process.run_start("old", "atomic.echo").await;
+    process.logged("finished runs forgotten", 1).await;
+    assert_eq!(process.get("/v1/runs/old").await.1["error"]["code"], "run_not_found");
+    assert_eq!(process.get("/v1/runs/old/events").await.0, 404);
+    assert_eq!(process.get(&format!("/v1/node-runs/{}", first.root)).await.0, 404);
+    // Nobody remembers the first: this is another run.
+    let again = process.run_start("old", "atomic.echo").await;
+    assert_ne!(again.root, first.root);
+    assert_eq!(process.run_get(&live.id).await["state"], "running");
+    process.terminate().await;
+}
+
+#[tokio::test]
+async fn a_forgotten_run_that_the_run_store_has_is_known_again_when_it_is_asked_for() {
+    let stores = FakeStores::start();
+    let vars = [&stores.vars()[..], &[("JARVIS_RUN_COORDINATOR_RETENTION", "1s")]].concat();
+    let t = TestServer::start_with(&vars).await;
+    let run = t.run_start("atomic.echo", json!({"of": "it"})).await;
+    let events = t.follow(&run.run_id).await;
+    let ended = t.run(&run.run_id).await;
+    soon("oblivion", async {
+        while t.everything().iter().any(|row| row.starts_with("runs\t")) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(t.everything().is_empty(), "{:?}", t.everything());
+    assert_eq!(t.run(&run.run_id).await, ended);
+    assert_eq!(t.events(&run.run_id).await, events);
+    assert_eq!(t.node_run(&run.root_node_run_id).await.node_run_id, run.root_node_run_id);
+}
