@@ -140,7 +140,7 @@ fn succeeded(node: &str, outputs: &str) -> String {
 
 /// Each fails its node, in words, and is asked for once.
 #[tokio::test]
-async fn what_an_executor_answers_costs_no_more_than_its_node() {
+async fn hostile_executor_answer_costs_only_its_node() {
     const KINDS: &[Kind] = &[
         ("atomic.endless-text", |_| endless("200 OK", "{\"outputs\": {\"x\": \"", "x")),
         ("atomic.endless-bombs", |_| endless("200 OK", "{\"outputs\": {\"x\": [", "{\"\":0},")),
@@ -175,7 +175,7 @@ fn deep(node: &str, levels: usize) -> Poison {
 
 /// Answers that fit and yet are too much: as deep as no body may be.
 #[tokio::test]
-async fn an_answer_has_the_levels_of_a_body() {
+async fn answer_nesting_is_limited_like_a_body() {
     const KINDS: &[Kind] = &[
         ("atomic.deep", |node| deep(node, 101)),
         // Around the parser's own limit, and far beyond.
@@ -207,7 +207,7 @@ async fn an_answer_has_the_levels_of_a_body() {
 
 /// What is made of an answer is as large as its text, whatever the text is.
 #[tokio::test]
-async fn an_answer_of_very_many_values_costs_what_its_bytes_cost() {
+async fn answer_of_many_values_costs_only_its_bytes() {
     const BOMBS: usize = 500_000;
     const KINDS: &[Kind] = &[("atomic.bombs", |node| {
         whole(succeeded(node, &format!("{{\"x\": [{}0]}}", "{\"\":0},".repeat(BOMBS))))
@@ -223,7 +223,7 @@ async fn an_answer_of_very_many_values_costs_what_its_bytes_cost() {
 
 /// Failures that are told without end are failures of their status.
 #[tokio::test]
-async fn a_failure_without_end_is_a_failure() {
+async fn endless_failure_answer_is_a_failure() {
     const KINDS: &[Kind] = &[
         ("atomic.refuses", |_| endless("404 Not Found", "{\"error\": {\"code\": \"", "x")),
         ("atomic.breaks-down", |_| endless("500 Internal Server Error", "", "x")),
@@ -242,7 +242,7 @@ async fn a_failure_without_end_is_a_failure() {
 /// Nothing is begun on the word of a registry that talks without end, or about
 /// another type; and it is asked for nothing but types.
 #[tokio::test]
-async fn a_registry_that_lies_begins_nothing() {
+async fn lying_registry_starts_no_run() {
     let evil = Evil::start(|line, _| match line {
         line if line.contains("/endless?") => endless("200 OK", "{\"x\": \"", "x"),
         line if line.contains("/endless-failure?") => endless("503 Service Unavailable", "", "x"),

@@ -33,7 +33,7 @@ fn digits(message: &Value) -> String {
 }
 
 #[tokio::test]
-async fn nesting_beyond_the_limit_is_refused_however_deep() {
+async fn nesting_beyond_the_limit_is_refused_at_any_depth() {
     let target = Target::start(&[]).await;
     // With the request and the input around them: 101 levels and more.
     for levels in [99, 110, 124, 125, 126, 127, 200, 100_000] {
@@ -52,7 +52,7 @@ async fn nesting_beyond_the_limit_is_refused_however_deep() {
 }
 
 #[tokio::test]
-async fn more_values_than_the_limit_are_refused_in_little_memory() {
+async fn too_many_values_are_refused_in_bounded_memory() {
     let target = Target::start(&[]).await;
     let most = (BODY_MIB << 20) as usize - 200;
     for piece in ["{\"\":0}", "[]", "0", "\"\"", "null", "{\"a\":[]}"] {
@@ -69,7 +69,7 @@ async fn more_values_than_the_limit_are_refused_in_little_memory() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_or_too_large_is_refused_in_little_memory() {
+async fn invalid_or_large_bodies_are_refused_in_bounded_memory() {
     let target = Target::start(&[]).await;
     let long = "1".repeat(1_000_000);
     let mut utf16 = vec![0xff, 0xfe];

@@ -33,7 +33,7 @@ fn assert_lines_are_ours(log: &str) {
 }
 
 #[tokio::test]
-async fn no_value_forges_a_line_or_fills_the_log() {
+async fn hostile_values_neither_forge_nor_flood_log_lines() {
     // A PDP whose words are logged, and a registry that nobody reaches, so that
     // types are guessed, and logged.
     let pdp =
@@ -60,7 +60,7 @@ async fn no_value_forges_a_line_or_fills_the_log() {
 }
 
 #[tokio::test]
-async fn a_request_that_says_much_that_is_not_taken_is_one_line() {
+async fn dropped_extension_keys_are_one_log_line_per_request() {
     let target = Target::start(&[("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off")]).await;
     let (_, run) = target.process.post("/v1/runs", &start("composite.x")).await;
     let own = json!({"constraints": 1, "jarvis.constraints": 1, "completion_error": 1, "idempotency_key": 1});

@@ -10,7 +10,7 @@ fn request(method: &str, target: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn odd_paths_mean_what_the_contract_says_or_nothing() {
+async fn unusual_paths_are_routed_as_the_contract_says() {
     let target = Target::start(&[]).await;
     let long = format!("/v1/runs/{}", "a".repeat(60_000));
     let longer = format!("/v1/runs/{}", "a".repeat(200_000));

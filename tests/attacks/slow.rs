@@ -54,7 +54,7 @@ async fn drip(mut connection: TcpStream, beginning: &[u8], byte: Option<&[u8]>) 
 }
 
 #[tokio::test]
-async fn whoever_is_slow_is_turned_away_and_disturbs_nobody() {
+async fn slow_clients_are_disconnected_and_delay_no_others() {
     let target = Target::start(&[TIMEOUT]).await;
     let body = b"POST /v1/runs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
         content-length: 8000000\r\n\r\n{";
@@ -95,7 +95,7 @@ async fn whoever_is_slow_is_turned_away_and_disturbs_nobody() {
 
 /// All places are taken by bodies that do not come.
 #[tokio::test]
-async fn a_crowd_of_slow_bodies_leaves_room_for_steering() {
+async fn slow_bodies_leave_room_for_health_and_cancels() {
     let vars =
         [("JARVIS_RUN_COORDINATOR_MAX_REQUESTS", "16"), ("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "600")];
     let target = Target::start(&vars).await;

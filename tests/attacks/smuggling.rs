@@ -18,7 +18,7 @@ const PEAK_MIB: u64 = AT_REST_MIB + 16;
 const HIDDEN: &str = "POST /v1/runs/victim:cancel HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
 
 #[tokio::test]
-async fn nothing_hides_behind_an_ambiguous_request() {
+async fn ambiguous_requests_smuggle_nothing() {
     let vars =
         [("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off"), ("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "1")];
     let target = Target::start(&vars).await;
@@ -69,7 +69,7 @@ async fn nothing_hides_behind_an_ambiguous_request() {
 /// Requests one after the other on a connection are fine, and so is one that
 /// looks like HTTP/2.
 #[tokio::test]
-async fn what_is_plain_is_answered_in_its_order() {
+async fn pipelined_requests_are_answered_in_order() {
     let target = Target::start(&[("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "1")]).await;
     let get = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\n{more}\r\n");
     let three =
@@ -79,7 +79,7 @@ async fn what_is_plain_is_answered_in_its_order() {
 }
 
 #[tokio::test]
-async fn heads_that_are_too_much_are_refused() {
+async fn oversized_or_malformed_heads_are_refused() {
     let target = Target::start(&[("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "1")]).await;
     let get =
         |headers: &str| format!("GET /v1/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");

@@ -34,7 +34,7 @@ fn start(headers: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn no_trick_gets_in() {
+async fn forged_credentials_are_refused() {
     let (sts, evil) = (Sts::start(), FakeService::start(|_, _| json!({"keys": [Signer::other().jwk()]})));
     let variables = sts.variables();
     let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, &**value)).collect();

@@ -81,7 +81,7 @@ fn events(values: &[Value]) -> Vec<RunEvent> {
 }
 
 #[tokio::test]
-async fn a_finished_run_is_answered_as_it_is_stored_and_fetched_once() {
+async fn adopted_finished_run_is_fetched_once_and_answered_unchanged() {
     let stores = FakeStores::start();
     let told = finished(&stores);
     let t = server(&stores).await;
@@ -105,7 +105,7 @@ async fn a_finished_run_is_answered_as_it_is_stored_and_fetched_once() {
 }
 
 #[tokio::test]
-async fn a_run_under_way_goes_on_and_nothing_is_executed_twice() {
+async fn adopted_live_run_continues_and_executes_nothing_twice() {
     let stores = FakeStores::start();
     under_way(&stores);
     let t = server(&stores).await;
@@ -155,7 +155,7 @@ async fn a_run_under_way_goes_on_and_nothing_is_executed_twice() {
 }
 
 #[tokio::test]
-async fn each_way_to_ask_for_a_run_adopts_it() {
+async fn every_operation_on_an_unknown_run_adopts_it() {
     let spec = spec("atomic.echo");
     let create = json!({"run_id": "run_py", "parent_node_run_id": "root", "node_runs": [spec]});
     let start = json!({"run_id": "run_py", "root_node_type_ref": spec["node_type_ref"], "input": {}});
@@ -191,7 +191,7 @@ async fn each_way_to_ask_for_a_run_adopts_it() {
 }
 
 #[tokio::test]
-async fn many_who_ask_at_once_find_one_run() {
+async fn concurrent_requests_adopt_a_run_once() {
     let stores = FakeStores::start();
     under_way(&stores);
     let t = server(&stores).await;
@@ -205,7 +205,7 @@ async fn many_who_ask_at_once_find_one_run() {
 }
 
 #[tokio::test]
-async fn what_nobody_has_is_not_found() {
+async fn ids_that_no_store_knows_are_not_found() {
     let stores = FakeStores::start();
     finished(&stores);
     let t = server(&stores).await;
@@ -238,7 +238,7 @@ async fn what_nobody_has_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_reported_and_nothing_is_half_adopted() {
+async fn store_failure_is_reported_and_adopts_nothing() {
     let stores = FakeStores::start();
     under_way(&stores);
     let t = server(&stores).await;
@@ -274,7 +274,7 @@ async fn a_store_that_fails_is_reported_and_nothing_is_half_adopted() {
 }
 
 #[tokio::test]
-async fn answers_that_make_no_sense_are_not_believed() {
+async fn invalid_store_answers_are_rejected() {
     let stores = FakeStores::start();
     let mut unknown = node("lost", None, "atomic.echo", "queued");
     unknown["run_id"] = json!("nobody");
@@ -289,7 +289,7 @@ async fn answers_that_make_no_sense_are_not_believed() {
 }
 
 #[tokio::test]
-async fn what_lives_in_a_run_that_is_over_is_ended() {
+async fn adoption_of_a_finished_run_ends_its_live_nodes() {
     let stores = FakeStores::start();
     let nodes = [
         node("root", None, "composite.accept", "running"),

@@ -33,7 +33,7 @@ fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, bool, bool) {
 }
 
 #[tokio::test]
-async fn bytes_and_their_type_come_back_as_they_went() {
+async fn artifact_bytes_and_content_type_round_trip() {
     let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let every_byte = (0..=255).cycle().take(100_000).collect::<Vec<u8>>();
@@ -56,7 +56,7 @@ async fn bytes_and_their_type_come_back_as_they_went() {
 }
 
 #[tokio::test]
-async fn a_reference_has_no_path_of_the_server() {
+async fn artifact_reference_omits_the_servers_path() {
     let stores = FakeArtifacts::start();
     let artifact = client(stores.url(), LONG).put("abc".into(), "text/plain").await.expect("it is stored");
     let reference = serde_json::to_value(artifact.reference()).expect("JSON");
@@ -71,7 +71,7 @@ async fn a_reference_has_no_path_of_the_server() {
 }
 
 #[tokio::test]
-async fn each_failure_has_its_code() {
+async fn artifact_failures_map_to_error_codes() {
     let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let artifact = store.put("abc".into(), "text/plain").await.expect("it is stored");
@@ -101,7 +101,7 @@ async fn each_failure_has_its_code() {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_is_unavailable() {
+async fn silent_artifact_store_is_unavailable() {
     let unavailable = || "artifact_store_unavailable".to_owned();
     let nobody = client(NOBODY, LONG);
     assert_eq!(facts(nobody.put("abc".into(), "text/plain").await), (unavailable(), None, true, false));
@@ -117,7 +117,7 @@ async fn a_store_that_does_not_answer_is_unavailable() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn missing_artifacts_are_not_found() {
     let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let artifact = store.put("abc".into(), "text/plain").await.expect("it is stored");
@@ -141,7 +141,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn other_bytes_than_promised_are_refused() {
+async fn artifact_bytes_with_another_checksum_are_refused() {
     let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let artifact = store.put("abc".into(), "text/plain").await.expect("it is stored");

@@ -98,7 +98,7 @@ fn forbidden(answer: &Answer, node: &str) {
 }
 
 #[tokio::test]
-async fn a_composite_does_its_work_with_the_token_of_its_assignment() {
+async fn assignment_token_allows_the_composites_own_work() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     let user = user(&t);
@@ -133,7 +133,7 @@ async fn a_composite_does_its_work_with_the_token_of_its_assignment() {
 /// What the journal does not know, others may have looked up elsewhere
 /// (`adoption`); whoever has such a token may not even find out that it exists.
 #[tokio::test]
-async fn nothing_is_adopted_for_the_token_of_an_assignment() {
+async fn assignment_token_does_not_trigger_adoption() {
     let (sts, stores) = (Sts::start(), FakeStores::start());
     let elsewhere = json!({"run_id": "elsewhere", "root_node_run_id": "root", "state": "canceled"});
     let root = json!({"run_id": "elsewhere", "node_run_id": "root", "state": "canceled",
@@ -204,7 +204,7 @@ async fn send(bearer: &Bearer<'_>, (operation, path, body): &Request) -> Answer 
 }
 
 #[tokio::test]
-async fn whatever_is_not_its_own_is_forbidden_and_leaves_no_trace() {
+async fn assignment_token_is_forbidden_outside_its_subtree() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     let user = user(&t);
@@ -287,7 +287,7 @@ async fn whatever_is_not_its_own_is_forbidden_and_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn a_token_outlives_the_server_and_needs_no_token_service() {
+async fn assignment_token_survives_a_restart_without_the_sts() {
     let sts = Sts::start();
     // Without an STS that answers, and without a user: anybody may start runs.
     let vars = [("ARP_AUTH_MODE", "optional"), ("ARP_AUTH_JWKS_URI", NOBODY)];
@@ -317,7 +317,7 @@ async fn a_token_outlives_the_server_and_needs_no_token_service() {
 }
 
 #[tokio::test]
-async fn a_token_ends_with_the_time_of_its_node() {
+async fn assignment_token_expires_at_its_nodes_deadline() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     let [_, root] = user(&t).start("composite.accept").await;
@@ -334,7 +334,7 @@ async fn a_token_ends_with_the_time_of_its_node() {
 }
 
 #[tokio::test]
-async fn where_callers_are_not_asked_there_is_no_token() {
+async fn no_assignment_token_is_issued_without_authentication() {
     let t = TestServer::start().await;
     t.run_start("composite.accept", json!({})).await;
     let call = t.executors.called(":begin", 1).await.remove(0);
@@ -343,7 +343,7 @@ async fn where_callers_are_not_asked_there_is_no_token() {
 }
 
 #[tokio::test]
-async fn after_a_restore_a_token_does_not_fit_the_node_that_has_its_place() {
+async fn assignment_token_of_a_lost_node_is_refused_after_a_restore() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     let [run, root] = user(&t).start("composite.accept").await;

@@ -40,7 +40,7 @@ fn token(changes: Value) -> String {
 }
 
 #[tokio::test]
-async fn headers_that_are_no_bearer_tokens_are_refused() {
+async fn malformed_authorization_headers_are_refused() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     let (missing, malformed) = ("Missing Authorization header", "Invalid Authorization header");
@@ -66,7 +66,7 @@ async fn headers_that_are_no_bearer_tokens_are_refused() {
 }
 
 #[tokio::test]
-async fn tokens_are_refused_each_for_its_own_reason() {
+async fn invalid_tokens_are_refused_with_their_reason() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     const INVALID: &str = "Invalid token";
@@ -138,7 +138,7 @@ async fn tokens_are_refused_each_for_its_own_reason() {
 }
 
 #[tokio::test]
-async fn strangers_learn_nothing() {
+async fn unauthenticated_requests_reveal_nothing() {
     let sts = Sts::start();
     let t = guarded(&sts, &[("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "100")]).await;
     let token = good();
@@ -174,7 +174,7 @@ async fn strangers_learn_nothing() {
 }
 
 #[tokio::test]
-async fn exempt_paths_need_no_token_and_look_at_none() {
+async fn exempt_paths_ignore_the_authorization_header() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     for path in ["/v1/health", "/v1/version", "/v1/health?x=y"] {
@@ -192,7 +192,7 @@ async fn exempt_paths_need_no_token_and_look_at_none() {
 
 /// Exempt is optional: who calls is known by a good token, or a stranger.
 #[tokio::test]
-async fn an_exempt_path_takes_the_caller_of_a_good_token_and_else_a_stranger() {
+async fn exempt_path_knows_the_caller_of_a_valid_token() {
     let sts = Sts::start();
     let exempt = ("ARP_AUTH_EXEMPT_PATHS", "/v1/runs");
     let start = start_of("atomic.echo");
@@ -212,7 +212,7 @@ async fn an_exempt_path_takes_the_caller_of_a_good_token_and_else_a_stranger() {
 }
 
 #[tokio::test]
-async fn the_subject_whose_token_started_a_run_is_on_record() {
+async fn run_records_the_subject_of_its_starter() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     for (changes, owner) in [
@@ -231,7 +231,7 @@ async fn the_subject_whose_token_started_a_run_is_on_record() {
 }
 
 #[tokio::test]
-async fn in_optional_mode_nobody_is_anonymous_and_a_bad_token_is_refused() {
+async fn optional_mode_accepts_no_token_and_refuses_a_bad_one() {
     let sts = Sts::start();
     for (vars, owner) in [(&[][..], "anonymous"), (&[("ARP_AUTH_ANONYMOUS_SUBJECT", "nemo")], "nemo")] {
         let mut vars = vars.to_vec();
@@ -251,7 +251,7 @@ async fn in_optional_mode_nobody_is_anonymous_and_a_bad_token_is_refused() {
 }
 
 #[tokio::test]
-async fn with_authentication_off_everybody_is_the_dev_subject() {
+async fn disabled_authentication_makes_callers_the_dev_subject() {
     for (vars, owner) in [(&[][..], "dev"), (&[("ARP_AUTH_DEV_SUBJECT", "me")], "me")] {
         let t = TestServer::start_with(vars).await;
         for header in ["", "Bearer garbage", "Basic YTpi"] {
@@ -265,7 +265,7 @@ async fn with_authentication_off_everybody_is_the_dev_subject() {
 }
 
 #[tokio::test]
-async fn without_keys_the_server_runs_and_lets_nobody_in() {
+async fn server_without_signing_keys_refuses_every_token() {
     let sts = Sts::start();
     let t = guarded(&sts, &[("ARP_AUTH_JWKS_URI", NOBODY)]).await;
     t.get("/v1/health").await.ok();
@@ -275,7 +275,7 @@ async fn without_keys_the_server_runs_and_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn without_an_audience_tokens_for_anybody_are_taken() {
+async fn tokens_for_any_audience_pass_if_none_is_configured() {
     let sts = Sts::start();
     let t = guarded(&sts, &[("ARP_AUTH_AUDIENCE", ""), ("ARP_AUTH_ISSUER", "")]).await;
     for changes in [json!({"aud": "somebody else"}), json!({"aud": null, "iss": null})] {
@@ -286,7 +286,7 @@ async fn without_an_audience_tokens_for_anybody_are_taken() {
 }
 
 #[tokio::test]
-async fn executors_are_called_with_a_token_for_their_audience() {
+async fn executor_calls_carry_a_token_for_their_audience() {
     let sts = Sts::start();
     let t = guarded(
         &sts,
@@ -311,7 +311,7 @@ async fn executors_are_called_with_a_token_for_their_audience() {
 }
 
 #[tokio::test]
-async fn without_a_token_of_our_own_nothing_is_executed() {
+async fn nothing_is_executed_without_an_outbound_token() {
     let sts = Sts::start();
     for (vars, retryable) in
         [([("ARP_AUTH_CLIENT_SECRET", "wrong")], true), ([("ARP_AUTH_TOKEN_ENDPOINT", NOBODY)], true)]
@@ -335,7 +335,7 @@ async fn without_a_token_of_our_own_nothing_is_executed() {
 }
 
 #[tokio::test]
-async fn health_says_how_the_signing_keys_are_and_needs_no_token() {
+async fn health_reports_signing_keys_without_a_token() {
     let sts = Sts::start();
     let jwks_down = format!("{NOBODY}/keys");
     for (more, expected) in [(vec![], "ok"), (vec![("ARP_AUTH_JWKS_URI", &*jwks_down)], "degraded")] {

@@ -23,7 +23,7 @@ async fn help_and_version_are_printed() {
 }
 
 #[tokio::test]
-async fn what_is_no_command_or_flag_is_refused() {
+async fn unknown_commands_and_flags_are_refused() {
     let mut all = String::new();
     for words in [&["--prot", "80"][..], &["--port", "80000"], &["openapi", "json"], &["dance"]] {
         let ended = Program::bare(words).run().await;
@@ -34,7 +34,7 @@ async fn what_is_no_command_or_flag_is_refused() {
 }
 
 #[tokio::test]
-async fn openapi_prints_the_document_of_the_library_whatever_is_configured() {
+async fn openapi_command_ignores_the_configuration() {
     let ended = Program::bare(&["openapi"]).var("ARP_AUTH_MODE", "nonsense").run().await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     let printed: Value = serde_json::from_str(&ended.stdout).expect("JSON");
@@ -43,7 +43,7 @@ async fn openapi_prints_the_document_of_the_library_whatever_is_configured() {
 }
 
 #[tokio::test]
-async fn check_config_says_where_values_are_from_and_hides_secrets() {
+async fn check_config_shows_sources_and_hides_secrets() {
     let program = Program::bare(&["check-config", "--port", "9000"])
         .var("ARP_AUTH_PROFILE", "dev-insecure")
         .var("ARP_AUTH_CLIENT_SECRET", "hush-environment");
@@ -72,7 +72,7 @@ async fn check_config_says_where_values_are_from_and_hides_secrets() {
 }
 
 #[tokio::test]
-async fn check_config_ends_with_the_error_that_a_start_ends_with() {
+async fn check_config_fails_with_the_error_of_a_start() {
     let wrong = |words: &[&str]| Program::bare(words).var("ARP_AUTH_PROFILE", "strict");
     let (checked, started) = (wrong(&["check-config"]).run().await, wrong(&["serve"]).run().await);
     assert_eq!((checked.code, started.code), (Some(1), Some(1)));
@@ -95,7 +95,7 @@ async fn check_config_ends_with_the_error_that_a_start_ends_with() {
 /// Each mistake is reported before those after it: all are made at first, and
 /// then repaired one after the other.
 #[tokio::test]
-async fn start_up_errors_come_in_the_order_of_the_contract() {
+async fn start_up_errors_follow_the_contracts_order() {
     let mistakes: &[(&str, Option<&str>, Option<&str>)] = &[
         // The variable, how it is wrong, how it is right.
         ("JARVIS_RUN_STORE_URL", None, Some("http://127.0.0.1:1")),
@@ -145,7 +145,7 @@ async fn start_up_errors_come_in_the_order_of_the_contract() {
 }
 
 #[tokio::test]
-async fn env_files_of_the_working_directory_are_layers_below_the_environment() {
+async fn env_files_are_overridden_by_the_environment() {
     const NAME: &str = "JARVIS_RUN_COORDINATOR_JOURNAL";
     let mut program = Program::server();
     for (file, journal) in [(".env", "file.db"), (".env.local", "local.db")] {
@@ -166,7 +166,7 @@ async fn env_files_of_the_working_directory_are_layers_below_the_environment() {
 }
 
 #[tokio::test]
-async fn reload_becomes_the_new_configuration_in_the_same_process() {
+async fn reload_applies_the_new_configuration_in_place() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors).words(&["--port", "0", "--reload"]);
     let limit =
@@ -201,7 +201,7 @@ async fn reload_becomes_the_new_configuration_in_the_same_process() {
 }
 
 #[tokio::test]
-async fn without_reload_a_changed_file_changes_nothing() {
+async fn changed_env_file_is_ignored_without_reload() {
     let program = Program::server();
     let process = program.start().await;
     program.write(".env.local", "JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES=1\n");
@@ -212,7 +212,7 @@ async fn without_reload_a_changed_file_changes_nothing() {
 
 /// As its first lines say: copied, under either name.
 #[tokio::test]
-async fn the_env_example_starts_a_server_when_it_is_copied() {
+async fn copied_env_example_starts_a_server() {
     const EXAMPLE: &str = include_str!("../../.env.example");
     for name in [".env", ".env.local"] {
         let program = Program::bare(&["--port", "0"]).var("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "json");
@@ -228,7 +228,7 @@ async fn the_env_example_starts_a_server_when_it_is_copied() {
 
 /// A path with a mistake in it must not become another, empty journal.
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_not_made_for_the_journal() {
+async fn missing_journal_folder_is_an_error_and_not_created() {
     let program = Program::server().words(&["--port", "0", "--journal", "no/such/j.db"]);
     let started = program.run().await;
     assert_eq!(started.code, Some(3), "{started:?}");

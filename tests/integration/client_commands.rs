@@ -21,7 +21,7 @@ fn answer(ended: &Ended) -> Value {
 }
 
 #[tokio::test]
-async fn the_example_file_starts_a_run_creates_a_child_and_fetches_it() {
+async fn send_request_sends_the_example_file() {
     let t = TestServer::idle().await;
     let first = answer(&send(t.url(), EXAMPLE).await);
     let golden = format!("{:#}\n", redacted(&first));
@@ -47,7 +47,7 @@ async fn the_example_file_starts_a_run_creates_a_child_and_fetches_it() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_and_the_exit_code_is_1() {
+async fn send_request_reports_errors_with_exit_code_1() {
     let t = TestServer::idle().await;
     let sts = Sts::start();
     let vars = sts.variables();
@@ -92,7 +92,7 @@ async fn what_is_wrong_is_said_and_the_exit_code_is_1() {
 }
 
 #[tokio::test]
-async fn health_is_printed_and_bad_when_nobody_answers() {
+async fn health_command_prints_health_or_fails() {
     let t = TestServer::start().await;
     let good = answer(&Program::bare(&["health", "--url", t.url()]).run().await);
     assert_eq!(good["status"], "ok");

@@ -52,7 +52,7 @@ async fn clock_check(t: &TestServer) -> Value {
 /// Whatever is done to the clock, a minute at an executor is over after a
 /// minute, give or take a sixteenth.
 #[tokio::test]
-async fn a_deadline_is_kept_when_the_clock_is_set() {
+async fn deadline_is_kept_when_the_wall_clock_is_stepped() {
     for set_by in [HOUR, -HOUR, DAY, -DAY] {
         let machine = TestMachine::default();
         let t = TestServer::start_with_clock(machine.clone(), &[]).await;
@@ -85,7 +85,7 @@ async fn a_deadline_is_kept_when_the_clock_is_set() {
 /// The clock was set back while the coordinator was not there: nothing waits
 /// for it to come back to where it was.
 #[tokio::test]
-async fn a_deadline_is_kept_across_a_restart_with_the_clock_set_back() {
+async fn deadline_survives_a_restart_with_the_clock_set_back() {
     for set_by in [-HOUR, -DAY] {
         let machine = TestMachine::default();
         let t = TestServer::start_with_clock(machine.clone(), &[]).await;

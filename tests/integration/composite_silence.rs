@@ -69,7 +69,7 @@ fn time(time: Option<Timestamp>) -> Timestamp {
 }
 
 #[tokio::test]
-async fn a_composite_whose_executor_has_gone_is_begun_again_once_and_then_fails() {
+async fn silent_childless_composite_is_begun_again_once() {
     let machine = TestMachine::default();
     let t = server(&machine).await;
     let run = composite(&t).await;
@@ -100,7 +100,7 @@ async fn a_composite_whose_executor_has_gone_is_begun_again_once_and_then_fails(
 }
 
 #[tokio::test]
-async fn a_silent_composite_with_children_is_not_begun_again() {
+async fn silent_composite_with_children_is_not_begun_again() {
     let machine = TestMachine::default();
     let t = server(&machine).await;
     let run = composite(&t).await;
@@ -119,7 +119,7 @@ async fn a_silent_composite_with_children_is_not_begun_again() {
 }
 
 #[tokio::test]
-async fn while_a_child_is_at_work_its_parent_is_waited_for() {
+async fn composite_is_not_silent_while_a_child_is_at_work() {
     let machine = TestMachine::default();
     let t = server(&machine).await;
     let run = composite(&t).await;
@@ -152,7 +152,7 @@ async fn while_a_child_is_at_work_its_parent_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_executor_that_asks_for_its_children_is_heard() {
+async fn executor_that_polls_its_children_is_not_silent() {
     let machine = TestMachine::default();
     let t = server(&machine).await;
     let run = composite(&t).await;
@@ -184,7 +184,7 @@ async fn an_executor_that_asks_for_its_children_is_heard() {
 }
 
 #[tokio::test]
-async fn after_a_restart_the_silence_begins_again() {
+async fn silence_period_restarts_with_the_coordinator() {
     let machine = TestMachine::default();
     let t = server(&machine).await;
     let run = composite(&t).await;
@@ -208,7 +208,7 @@ async fn after_a_restart_the_silence_begins_again() {
 }
 
 #[tokio::test]
-async fn switched_off_a_composite_is_waited_for_until_its_deadline() {
+async fn disabled_silence_check_waits_for_the_deadline() {
     let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_COMPOSITE_SILENCE_SECS", "0")]).await;
     let run = composite(&t).await;
     let root = run.root_node_run_id.as_str();
@@ -218,7 +218,7 @@ async fn switched_off_a_composite_is_waited_for_until_its_deadline() {
 
 /// Somebody else who asks for it is not its executor; whoever has its token is.
 #[tokio::test]
-async fn an_executor_that_asks_for_itself_with_its_token_is_heard() {
+async fn executor_that_polls_with_its_token_is_not_silent() {
     let sts = Sts::start();
     let vars = sts.variables();
     let mut vars: Vec<(&str, &str)> = vars.iter().map(|(name, value)| (*name, value.as_str())).collect();

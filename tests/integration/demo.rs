@@ -31,7 +31,7 @@ fn left_in(folder: &Path) -> usize {
 }
 
 #[test]
-fn the_demo_shows_a_run_and_leaves_nothing() {
+fn demo_shows_a_run_and_leaves_no_files() {
     let temp = tempfile::tempdir().expect("a folder");
     let output = demo(&["--port", "0"], temp.path()).output().expect("the program runs");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -77,7 +77,7 @@ fn the_demo_shows_a_run_and_leaves_nothing() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_said_so() {
+fn demo_reports_a_port_in_use() {
     let temp = tempfile::tempdir().expect("a folder");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("its address").port().to_string();
@@ -89,7 +89,7 @@ fn a_port_that_is_taken_is_said_so() {
 }
 
 #[tokio::test]
-async fn with_keep_the_printed_commands_work_until_it_is_told_to_stop() {
+async fn printed_commands_of_a_kept_demo_work() {
     let temp = tempfile::tempdir().expect("a folder");
     let mut kept = Going::start(&["--keep", "--port", "0"], temp.path());
     let text = kept.read_until("Ctrl-C ends the server.");
@@ -128,7 +128,7 @@ async fn with_keep_the_printed_commands_work_until_it_is_told_to_stop() {
 }
 
 #[test]
-fn an_interrupted_demo_ends_at_once_and_leaves_nothing() {
+fn interrupted_demo_ends_at_once_and_leaves_no_files() {
     let temp = tempfile::tempdir().expect("a folder");
     let mut demo = Going::start(&["--port", "0"], temp.path());
     demo.read_until("execute: allow");

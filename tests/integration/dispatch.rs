@@ -30,7 +30,7 @@ const EXECUTED: &[&str] = ATOMIC_RUN.split_at(3).1;
 const FAILED: [&str; 3] = ["policy_decided", "atomic_executed", "run_completed"];
 
 #[tokio::test]
-async fn whatever_the_atomic_executor_answers_becomes_the_end_of_the_node() {
+async fn atomic_executor_answer_decides_the_nodes_end() {
     let t = TestServer::start_with(&[NO_RETRIES]).await;
     let unavailable = || json!({"code": "atomic_executor_unavailable", "message": "Atomic Executor request failed", "retryable": false});
     let invalid = |message: &str| json!({"code": "atomic_executor_invalid_result", "message": message});
@@ -103,7 +103,7 @@ async fn whatever_the_atomic_executor_answers_becomes_the_end_of_the_node() {
 }
 
 #[tokio::test]
-async fn a_result_is_kept_with_everything_that_belongs_to_the_node() {
+async fn atomic_result_is_stored_with_all_its_members() {
     let t = TestServer::start().await;
     let (root, _, _) = ended(&t, "atomic.full", json!({})).await;
     let root = serde_json::to_value(root).expect("JSON");
@@ -127,7 +127,7 @@ async fn a_result_is_kept_with_everything_that_belongs_to_the_node() {
 }
 
 #[tokio::test]
-async fn an_executor_that_may_be_at_work_is_told_to_stop() {
+async fn executor_is_canceled_after_an_answer_broke_off() {
     let t = TestServer::start().await;
     let (root, _, _) = ended(&t, "atomic.break", json!({})).await;
     let cancel = format!("/v1/atomic-node-runs/{}:cancel", root.node_run_id);
@@ -137,7 +137,7 @@ async fn an_executor_that_may_be_at_work_is_told_to_stop() {
 }
 
 #[tokio::test]
-async fn an_executor_gets_all_that_is_known_about_its_node() {
+async fn executor_request_has_all_members_of_the_node() {
     let t = TestServer::start().await;
     let context = json!({"tenant_id": "t", "identity": {"keep": null}});
     let constraints = json!({"structural": {"max_depth": 3}, "candidates": {"denied_node_type_ids": ["z"]}});
@@ -187,7 +187,7 @@ async fn an_executor_gets_all_that_is_known_about_its_node() {
 }
 
 #[tokio::test]
-async fn a_composite_that_is_not_taken_fails() {
+async fn rejected_composite_fails() {
     let t = TestServer::start_with(&[NO_RETRIES]).await;
     for (node_type, code, message) in [
         ("composite.reject", "composite_rejected", "no room"),
@@ -204,7 +204,7 @@ async fn a_composite_that_is_not_taken_fails() {
 }
 
 #[tokio::test]
-async fn an_accepted_composite_runs_until_it_is_completed() {
+async fn accepted_composite_runs_until_it_is_completed() {
     let t = TestServer::start().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let root = t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
@@ -216,7 +216,7 @@ async fn an_accepted_composite_runs_until_it_is_completed() {
 }
 
 #[tokio::test]
-async fn executors_that_nobody_can_reach_fail_their_nodes() {
+async fn unreachable_executors_fail_their_nodes() {
     let t = TestServer::start_with(&[
         NO_RETRIES,
         ("JARVIS_ATOMIC_EXECUTOR_URL", NOBODY),
@@ -235,7 +235,7 @@ async fn executors_that_nobody_can_reach_fail_their_nodes() {
 }
 
 #[tokio::test]
-async fn executors_that_are_not_configured_fail_their_nodes() {
+async fn unconfigured_executors_fail_their_nodes() {
     for (unset, node_type, code, message) in [
         (
             "JARVIS_ATOMIC_EXECUTOR_URL",
@@ -267,7 +267,7 @@ async fn executors_that_are_not_configured_fail_their_nodes() {
 }
 
 #[tokio::test]
-async fn a_node_of_unknown_kind_fails() {
+async fn node_of_unknown_kind_fails() {
     let t = TestServer::start().await;
     for node_type in ["jarvis.core.echo", "atomic", "", "ATOMIC"] {
         let (root, error, types) = ended(&t, node_type, json!({})).await;
@@ -280,7 +280,7 @@ async fn a_node_of_unknown_kind_fails() {
 }
 
 #[tokio::test]
-async fn an_executor_behind_a_proxy_that_gave_up_is_told_to_stop() {
+async fn executor_is_canceled_after_a_proxy_gave_up() {
     let t = TestServer::start().await;
     let run = t.run_start("atomic.proxy", json!({})).await;
     assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Failed);

@@ -9,7 +9,7 @@ use super::dispatch::{ended, spec};
 use crate::support::TestServer;
 
 #[tokio::test]
-async fn what_constraints_forbid_is_not_executed_be_it_the_root() {
+async fn root_forbidden_by_constraints_is_not_executed() {
     let t = TestServer::start().await;
     let lists = |allowed: Value, denied: Value| json!({"candidates": {"allowed_node_type_ids": allowed, "denied_node_type_ids": denied}});
     let not_allowed = ("node_type_not_allowed", "NodeType is not in the allowed candidate set");
@@ -44,7 +44,7 @@ async fn what_constraints_forbid_is_not_executed_be_it_the_root() {
 }
 
 #[tokio::test]
-async fn a_child_is_bound_by_what_its_run_forbids() {
+async fn child_is_bound_by_the_runs_constraints() {
     let t = TestServer::start().await;
     let constraints = json!({"candidates": {"allowed_node_type_ids": ["composite.accept", "atomic.echo"]}});
     let run = t.run_start_with("composite.accept", json!({}), json!({"constraints": constraints})).await;
@@ -67,7 +67,7 @@ async fn a_child_is_bound_by_what_its_run_forbids() {
 }
 
 #[tokio::test]
-async fn a_node_that_takes_too_long_fails_and_its_executor_is_told() {
+async fn node_past_its_deadline_fails_and_cancels_its_executor() {
     let t = TestServer::start().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let mut slow = spec("atomic.deaf");
@@ -103,7 +103,7 @@ async fn slow_nodes_delay_neither_reads_nor_other_runs() {
 }
 
 #[tokio::test]
-async fn nodes_wait_for_a_slot_at_their_executor_and_composites_have_their_own() {
+async fn atomic_and_composite_nodes_wait_for_separate_slots() {
     let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "2")]).await;
     let runs = join_all((0..5).map(|_| t.run_start("atomic.hang", json!({})))).await;
     t.executors.called(":execute", 2).await;

@@ -9,7 +9,7 @@ use crate::support::{FakeExecutors, Program};
 mod start_and_follow;
 
 #[tokio::test]
-async fn the_example_starts_a_run_and_follows_it_to_its_end() {
+async fn example_starts_a_run_and_follows_it_to_its_end() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;

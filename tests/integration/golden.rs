@@ -14,7 +14,7 @@ fn pretty(value: &Value) -> String {
 
 /// One envelope of each kind.
 #[tokio::test]
-async fn error_envelopes() {
+async fn error_envelopes_match_the_golden_file() {
     let t = TestServer::start_with(&[
         ("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off"),
         ("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "2000"),
@@ -96,7 +96,7 @@ async fn error_envelopes() {
 
 /// A run of one atomic node: its events, then its Run and its NodeRun.
 #[tokio::test]
-async fn an_atomic_run() {
+async fn atomic_run_matches_the_golden_file() {
     let t = TestServer::start().await;
     let more = json!({"extensions": {"my.key": null}, "constraints": {"budgets": {"max_cost": 1}}});
     let run = t.run_start_with("atomic.echo", json!({"echo": "hello", "nothing": null}), more).await;

@@ -37,7 +37,7 @@ async fn work_until(t: &TestServer, done: impl Fn(&Value) -> bool) -> Value {
 }
 
 #[tokio::test]
-async fn an_atomic_executor_that_hangs_holds_up_neither_composites_nor_deadlines_nor_cancels() {
+async fn hanging_atomic_executor_delays_no_other_work() {
     let t = TestServer::start_with_room(IN_HAND, &[TWO_SLOTS]).await;
     let runs = hanging(&t, 2 * IN_HAND).await;
     t.executors.called(":execute", 2).await;
@@ -79,7 +79,7 @@ async fn an_atomic_executor_that_hangs_holds_up_neither_composites_nor_deadlines
 }
 
 #[tokio::test]
-async fn a_node_that_is_over_frees_its_slot_whatever_its_executor_does() {
+async fn terminal_node_releases_its_slot() {
     let t = TestServer::start_with(&[FOUR_SLOTS]).await;
     let runs = hanging(&t, 4).await;
     t.executors.called(":execute", 4).await;
@@ -106,7 +106,7 @@ async fn a_node_that_is_over_frees_its_slot_whatever_its_executor_does() {
 }
 
 #[tokio::test]
-async fn a_cancel_that_was_refused_and_is_durable_all_the_same_frees_the_slot() {
+async fn durable_cancel_with_an_error_answer_releases_the_slot() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "1")]).await;
     let run = hanging(&t, 1).await.remove(0);
@@ -120,7 +120,7 @@ async fn a_cancel_that_was_refused_and_is_durable_all_the_same_frees_the_slot() 
 }
 
 #[tokio::test]
-async fn a_call_that_waits_for_its_token_is_not_sent_after_the_cancel_was_answered() {
+async fn call_waiting_for_its_token_is_not_sent_after_a_cancel() {
     let sts = FakeService::start(|_, _| json!({"access_token": "t", "expires_in": 300}));
     sts.answer(false);
     let t = TestServer::start_with(&[
@@ -149,7 +149,7 @@ async fn a_call_that_waits_for_its_token_is_not_sent_after_the_cancel_was_answer
 }
 
 #[tokio::test]
-async fn attempts_that_are_lost_again_and_again_are_not_made_for_ever() {
+async fn repeatedly_lost_attempts_are_limited_by_max_retries() {
     let registry = FakeService::registry_of_atomics("read");
     let vars = [
         ("JARVIS_NODE_REGISTRY_URL", registry.url()),

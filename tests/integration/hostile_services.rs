@@ -48,7 +48,7 @@ async fn recorder() -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
 }
 
 #[tokio::test]
-async fn a_node_type_cannot_walk_through_the_registrys_paths() {
+async fn node_type_id_cannot_traverse_the_registrys_paths() {
     let (url, mut lines) = recorder().await;
     let vars = [TestServer::IDLE[0], ("JARVIS_NODE_REGISTRY_URL", &*url)];
     let t = TestServer::start_with(&vars).await;
@@ -80,7 +80,7 @@ async fn a_node_type_cannot_walk_through_the_registrys_paths() {
 
 /// The facts of another type must not become those of this one.
 #[tokio::test]
-async fn an_answer_about_another_node_type_is_refused() {
+async fn registry_answer_about_another_type_is_refused() {
     let lying = registry(Some("jarvis.core.echo"));
     let vars = [TestServer::IDLE[0], ("JARVIS_NODE_REGISTRY_URL", lying.url())];
     let t = TestServer::start_with(&vars).await;
@@ -130,7 +130,7 @@ async fn endless() -> (String, tokio::sync::watch::Receiver<(usize, usize)>) {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_fails_its_node_once_and_is_not_read_further() {
+async fn endless_answer_is_cut_off_and_fails_its_node_once() {
     let (url, taken) = endless().await;
     let vars = [("JARVIS_ATOMIC_EXECUTOR_URL", &*url), ("JARVIS_RUN_COORDINATOR_MAX_ANSWER_BYTES", "1m")];
     let t = TestServer::start_with(&vars).await;
@@ -148,7 +148,7 @@ async fn an_answer_without_end_fails_its_node_once_and_is_not_read_further() {
 }
 
 #[tokio::test]
-async fn credentials_of_an_executors_url_are_in_no_record() {
+async fn executor_url_credentials_are_not_recorded() {
     let t = TestServer::start().await;
     let url = t.executors.url().to_owned();
     let (journal, executors) = t.stop().await;
@@ -166,7 +166,7 @@ async fn credentials_of_an_executors_url_are_in_no_record() {
 }
 
 #[tokio::test]
-async fn credentials_of_the_token_services_urls_are_not_logged() {
+async fn token_service_url_credentials_are_not_logged() {
     let sts = Sts::start();
     let mut program = Program::server().without("ARP_AUTH_PROFILE");
     for (name, value) in sts.variables() {

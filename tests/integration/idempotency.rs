@@ -30,7 +30,7 @@ fn ids(answer: &Answer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn ten_creates_at_once_under_one_key_make_one_node() {
+async fn concurrent_creates_under_one_key_make_one_node() {
     let t = TestServer::start().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let binding = json!({"subtask_id": "S1", "candidate_set_id": "set",
@@ -76,7 +76,7 @@ async fn ten_creates_at_once_under_one_key_make_one_node() {
 }
 
 #[tokio::test]
-async fn two_runs_may_share_a_key() {
+async fn two_runs_may_use_the_same_key() {
     let t = TestServer::start().await;
     let mut nodes = Vec::new();
     for _ in 0..2 {
@@ -92,7 +92,7 @@ async fn two_runs_may_share_a_key() {
 }
 
 #[tokio::test]
-async fn two_parents_may_share_a_key() {
+async fn two_parents_may_use_the_same_key() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let inner = support::spec("composite.accept");
@@ -104,7 +104,7 @@ async fn two_parents_may_share_a_key() {
 }
 
 #[tokio::test]
-async fn a_replay_gives_the_node_as_it_is_now_and_changes_nothing() {
+async fn replayed_create_returns_the_node_and_changes_nothing() {
     let t = TestServer::idle().await;
     let tight = json!({"structural": {"max_children_per_composite": 1, "max_decomposition_rounds_per_node": 1,
         "max_total_nodes_per_run": 2, "max_depth": 1}, "candidates": {"denied_node_type_ids": ["b", "a"]}});
@@ -137,7 +137,7 @@ async fn a_replay_gives_the_node_as_it_is_now_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_that_stands_for_something_else_is_a_conflict() {
+async fn key_reused_for_another_spec_is_a_conflict() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let binding = |subtask: &str| json!({"subtask_id": subtask, "chosen_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}});
@@ -180,7 +180,7 @@ async fn a_key_that_stands_for_something_else_is_a_conflict() {
 
 /// `run_id:parent:key` can be cut in two ways if a run is named so.
 #[tokio::test]
-async fn a_derived_id_that_belongs_to_another_run_is_a_conflict() {
+async fn derived_id_of_another_runs_node_is_a_conflict() {
     let t = TestServer::idle().await;
     let victim = t.run_start_with("composite.accept", json!({}), json!({"run_id": "r"})).await;
     let name = format!("r:{}", victim.root_node_run_id);
@@ -196,7 +196,7 @@ async fn a_derived_id_that_belongs_to_another_run_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn conflicts_come_before_limits() {
+async fn key_conflicts_are_checked_before_limits() {
     let t = TestServer::idle().await;
     let tight = json!({"constraints": {"structural": {"max_children_per_composite": 1}}});
     let run = t.run_start_with("composite.accept", json!({}), tight).await;
@@ -209,7 +209,7 @@ async fn conflicts_come_before_limits() {
 }
 
 #[tokio::test]
-async fn one_request_may_repeat_itself_and_mix_old_and_new() {
+async fn request_may_repeat_keys_and_mix_old_and_new() {
     let t = TestServer::idle().await;
     let two = json!({"constraints": {"structural": {"max_children_per_composite": 3}}});
     let run = t.run_start_with("composite.accept", json!({}), two).await;
@@ -236,7 +236,7 @@ async fn one_request_may_repeat_itself_and_mix_old_and_new() {
 
 /// Inputs are stored and read in between: numbers must not drift.
 #[tokio::test]
-async fn a_replay_with_long_numbers_is_a_replay() {
+async fn replay_with_long_numbers_is_recognized() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let inputs = r#"{"x": [6.626070150000001e-34, 0.00012345678901234567, 100004059201495.82, 1.7976931348623157e308]}"#;

@@ -38,7 +38,7 @@ fn assert_refused(ended: &Ended, golden: &str) {
 }
 
 #[tokio::test]
-async fn a_damaged_journal_is_refused_and_left_alone() {
+async fn damaged_journal_is_refused_and_unchanged() {
     let program = with_journal().await;
     let mut file = File::options().read(true).write(true).open(program.journal()).expect("the journal");
     // Where SQLite says what tables there are.
@@ -51,7 +51,7 @@ async fn a_damaged_journal_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_text_file_is_refused_and_left_alone() {
+async fn text_file_as_journal_is_refused_and_unchanged() {
     let program = Program::server();
     let text = "dear diary, ".repeat(1_000);
     program.write("jarvis-run-coordinator.db", &text);
@@ -62,7 +62,7 @@ async fn a_text_file_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn the_database_of_another_program_is_refused_and_left_alone() {
+async fn foreign_database_is_refused_and_unchanged() {
     let program = Program::server();
     let other = Connection::open(program.journal()).expect("a database");
     other
@@ -75,7 +75,7 @@ async fn the_database_of_another_program_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_journal_of_a_newer_program_is_refused() {
+async fn journal_of_a_newer_program_is_refused() {
     let program = with_journal().await;
     let journal = Connection::open(program.journal()).expect("the journal");
     let known: i64 = journal.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number");
@@ -87,7 +87,7 @@ async fn a_journal_of_a_newer_program_is_refused() {
 }
 
 #[tokio::test]
-async fn a_journal_that_another_process_has_is_refused_until_that_one_is_gone() {
+async fn journal_in_use_is_refused_until_its_process_is_gone() {
     let program = with_journal().await;
     let process = program.start().await;
     assert_refused(&program.run().await, "locked");
@@ -100,7 +100,7 @@ async fn a_journal_that_another_process_has_is_refused_until_that_one_is_gone() 
 }
 
 #[tokio::test]
-async fn a_second_process_is_refused_whatever_path_leads_it_to_the_journal() {
+async fn journal_in_use_is_refused_by_any_path() {
     let program = with_journal().await;
     let process = program.start().await;
     let other = Program::server();
@@ -116,7 +116,7 @@ async fn a_second_process_is_refused_whatever_path_leads_it_to_the_journal() {
 }
 
 #[tokio::test]
-async fn a_folder_in_the_journals_place_is_refused() {
+async fn folder_as_journal_is_refused() {
     let program = Program::server();
     fs::create_dir(program.journal()).expect("a folder");
     assert_refused(&program.run().await, "folder");
@@ -127,7 +127,7 @@ fn checks(health: &Value) -> (&Value, &Value, &Value) {
 }
 
 #[tokio::test]
-async fn a_full_journal_refuses_what_does_not_fit_and_goes_on_with_more_room() {
+async fn full_journal_refuses_writes_until_it_has_room() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let small = program.var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "256k");
@@ -188,7 +188,7 @@ async fn a_full_journal_refuses_what_does_not_fit_and_goes_on_with_more_room() {
 }
 
 #[tokio::test]
-async fn a_full_journal_has_room_for_what_ends_work() {
+async fn full_journal_reserves_room_for_ending_work() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors)
         .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "4m")
@@ -263,7 +263,7 @@ async fn a_full_journal_has_room_for_what_ends_work() {
 }
 
 #[tokio::test]
-async fn a_result_that_does_not_fit_is_not_lost_without_a_trace() {
+async fn result_that_does_not_fit_is_a_lost_attempt() {
     let executors = FakeExecutors::start();
     let registry = FakeService::registry_of_atomics("read");
     let small = Program::with_executors(&executors)
@@ -297,7 +297,7 @@ async fn a_result_that_does_not_fit_is_not_lost_without_a_trace() {
 }
 
 #[tokio::test]
-async fn a_journal_filled_to_the_brim_keeps_what_it_answered() {
+async fn full_journal_keeps_every_answered_start() {
     let executors = FakeExecutors::start();
     let small = Program::with_executors(&executors)
         .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "192k")
@@ -335,7 +335,7 @@ async fn a_journal_filled_to_the_brim_keeps_what_it_answered() {
 }
 
 #[tokio::test]
-async fn after_an_orderly_stop_the_journal_is_one_file() {
+async fn orderly_stop_leaves_the_journal_in_one_file() {
     let program = with_journal().await;
     let mut files: Vec<_> = fs::read_dir(program.path("."))
         .expect("the folder")

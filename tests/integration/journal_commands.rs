@@ -19,7 +19,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_backup_under_load_has_every_run_that_was_answered_before() {
+async fn backup_under_load_has_every_run_answered_before_it() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;
@@ -84,7 +84,7 @@ async fn a_backup_under_load_has_every_run_that_was_answered_before() {
 
 /// What the README says of it: executors and stores do not go back.
 #[tokio::test]
-async fn a_restored_journal_goes_on_from_its_moment_and_only_it_goes_back() {
+async fn restored_journal_continues_from_its_backup() {
     let executors = FakeExecutors::start();
     let stores = FakeStores::start();
     let mut program = Program::with_executors(&executors);
@@ -159,7 +159,7 @@ async fn process_seqs(process: &Process, run: &str) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn check_finds_what_is_wrong_and_shows_what_is_parked() {
+async fn check_reports_problems_and_parked_work() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;
@@ -205,7 +205,7 @@ async fn check_finds_what_is_wrong_and_shows_what_is_parked() {
 }
 
 #[tokio::test]
-async fn a_file_whose_pages_are_damaged_is_not_sound() {
+async fn check_reports_damaged_pages() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;
@@ -224,7 +224,7 @@ async fn a_file_whose_pages_are_damaged_is_not_sound() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_to_a_journal_is_said_with_exit_code_3() {
+async fn journal_commands_fail_with_exit_code_3() {
     let program = Program::server();
     let process = program.start().await;
     program.write("there.db", "something");
@@ -253,7 +253,7 @@ async fn what_cannot_be_done_to_a_journal_is_said_with_exit_code_3() {
 }
 
 #[tokio::test]
-async fn compact_gives_back_what_forgotten_runs_took() {
+async fn compact_reclaims_the_space_of_deleted_runs() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;

@@ -56,7 +56,7 @@ async fn lost(t: &TestServer, node: &str) -> usize {
 }
 
 #[tokio::test]
-async fn each_commit_of_a_run_may_fail_and_the_run_still_ends() {
+async fn run_ends_if_any_one_commit_fails() {
     // The commits of a run: its start, its beginning, its end.
     let commits = [0, 1, 2].into_iter();
     let faults = [Fault::FailBefore, Fault::FailAfter, Fault::Twice];
@@ -84,7 +84,7 @@ async fn one_commit_fails(commit: usize, fault: Fault) {
 }
 
 #[tokio::test]
-async fn a_start_that_was_refused_can_be_repeated_and_makes_one_run() {
+async fn refused_start_can_be_repeated_and_makes_one_run() {
     for fault in [Fault::FailBefore, Fault::FailAfter] {
         let faults = Faults::none();
         let t = TestServer::start_with_faults(&faults, &[]).await;
@@ -101,7 +101,7 @@ async fn a_start_that_was_refused_can_be_repeated_and_makes_one_run() {
 }
 
 #[tokio::test]
-async fn health_recovers_although_nobody_comes() {
+async fn journal_health_recovers_without_requests() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &[]).await;
     faults.script_commit(Fault::FailBefore);
@@ -117,7 +117,7 @@ async fn health_recovers_although_nobody_comes() {
 }
 
 #[tokio::test]
-async fn a_cancel_that_was_refused_has_canceled_all_or_nothing() {
+async fn refused_cancel_has_canceled_all_or_nothing() {
     for (fault, state) in [(Fault::FailBefore, "running"), (Fault::FailAfter, "canceled")] {
         let faults = Faults::none();
         let t = TestServer::start_with_faults(&faults, &[]).await;
@@ -137,7 +137,7 @@ async fn a_cancel_that_was_refused_has_canceled_all_or_nothing() {
 }
 
 #[tokio::test]
-async fn with_faults_at_random_every_run_ends_and_nothing_is_repeated_unrecorded() {
+async fn random_journal_faults_lose_no_run_and_no_attempt() {
     const RUNS: usize = 60;
     for seed in [1, 2] {
         let chances =
@@ -166,7 +166,7 @@ async fn with_faults_at_random_every_run_ends_and_nothing_is_repeated_unrecorded
 }
 
 #[tokio::test]
-async fn a_read_that_fails_is_not_said_to_be_a_journal_that_cannot_be_written() {
+async fn health_tells_failed_reads_from_failed_writes() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &TestServer::IDLE).await;
     let run = t.run_start("atomic.echo", json!({})).await;

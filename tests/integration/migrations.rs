@@ -20,7 +20,7 @@ fn schema(program: &Program) -> i64 {
 }
 
 #[tokio::test]
-async fn journals_of_every_schema_go_on_where_they_stopped() {
+async fn journals_of_every_schema_continue_where_they_stopped() {
     for sql in JOURNALS {
         let executors = FakeExecutors::start();
         let stores = FakeStores::start();
@@ -77,7 +77,7 @@ async fn journals_of_every_schema_go_on_where_they_stopped() {
 }
 
 #[tokio::test]
-async fn a_journal_that_cannot_be_brought_up_to_date_is_refused_and_left_as_it_was() {
+async fn failed_migration_leaves_the_journal_unchanged() {
     let program = Program::server().var("JARVIS_RUN_COORDINATOR_WITHOUT_STORES", "owe");
     edit_journal(&program, JOURNALS[2]);
     edit_journal(&program, "CREATE TABLE parked (x)");

@@ -138,7 +138,7 @@ async fn is_well(t: &TestServer) {
 }
 
 #[tokio::test]
-async fn what_is_accepted_can_be_read_canceled_and_completed_also_after_a_restart() {
+async fn nested_content_can_be_read_and_ended_after_a_restart() {
     let t = TestServer::idle().await;
     let accepted = all_accepted(&t).await;
     for one in &accepted {
@@ -163,7 +163,7 @@ async fn what_is_accepted_can_be_read_canceled_and_completed_also_after_a_restar
 }
 
 #[tokio::test]
-async fn what_is_accepted_ends_when_its_time_is_up() {
+async fn nested_content_expires_at_its_deadline() {
     let machine = TestMachine::default();
     let t = TestServer::start_with_clock(machine.clone(), &TestServer::IDLE).await;
     let accepted = all_accepted(&t).await;
@@ -188,7 +188,7 @@ async fn what_is_accepted_ends_when_its_time_is_up() {
 /// Records are deeper than what they are made of. The stores answer with whole
 /// records, both to whoever saves them and to whoever adopts them.
 #[tokio::test]
-async fn what_is_accepted_gets_to_the_stores_and_can_be_adopted_from_there() {
+async fn nested_content_reaches_the_stores_and_is_adopted() {
     let stores = FakeStores::start();
     let vars: Vec<_> = TestServer::IDLE.into_iter().chain(stores.vars()).collect();
     let t = TestServer::start_with(&vars).await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{TestServer, spec};
 
 #[tokio::test]
-async fn evaluations_replace_each_other_and_recovery_actions_add_up() {
+async fn evaluation_is_replaced_and_recovery_actions_accumulate() {
     let t = TestServer::idle().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     let node = &run.root_node_run_id;
@@ -51,7 +51,7 @@ async fn evaluations_replace_each_other_and_recovery_actions_add_up() {
 }
 
 #[tokio::test]
-async fn a_completion_is_stored_once_and_for_all() {
+async fn completion_is_stored_once_and_is_final() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let path = format!("/v1/node-runs/{}", run.root_node_run_id);
@@ -87,7 +87,7 @@ async fn a_completion_is_stored_once_and_for_all() {
 }
 
 #[tokio::test]
-async fn ten_different_completions_at_once_are_one() {
+async fn concurrent_completions_end_the_node_once() {
     let t = TestServer::idle().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     let path = format!("/v1/node-runs/{}:complete", run.root_node_run_id);
@@ -126,7 +126,7 @@ async fn nested_composites_complete_from_the_bottom_up() {
 }
 
 #[tokio::test]
-async fn a_parent_that_completes_cancels_what_lives_below_it_and_nothing_else() {
+async fn completed_parent_cancels_only_its_live_descendants() {
     let t = TestServer::start().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let root = &run.root_node_run_id;
@@ -161,7 +161,7 @@ async fn a_parent_that_completes_cancels_what_lives_below_it_and_nothing_else() 
 }
 
 #[tokio::test]
-async fn an_atomic_node_that_somebody_else_ends_is_taken_off_its_executor() {
+async fn atomic_node_completed_by_a_caller_cancels_its_executor() {
     let t = TestServer::start().await;
     let run = t.run_start("atomic.deaf", json!({})).await;
     let node = &run.root_node_run_id;

@@ -23,7 +23,7 @@ async fn composite(t: &TestServer, constraints: Value) -> Run {
 /// Each check of the table, by a request that would fail many of the later
 /// ones too.
 #[tokio::test]
-async fn the_first_check_that_fails_answers() {
+async fn first_failing_check_decides_the_answer() {
     let t = TestServer::idle().await;
     let tight = json!({"structural": {"max_depth": 0, "max_children_per_composite": 0, "max_total_nodes_per_run": 1,
         "max_decomposition_rounds_per_node": 0}});
@@ -114,7 +114,7 @@ async fn the_first_check_that_fails_answers() {
 }
 
 #[tokio::test]
-async fn each_limit_refuses_with_its_own_message_and_in_order() {
+async fn limits_are_checked_in_order_with_their_messages() {
     let t = TestServer::idle().await;
     let mut limits = json!({"max_depth": 0, "max_children_per_composite": 1, "max_total_nodes_per_run": 2,
         "max_decomposition_rounds_per_node": 0});
@@ -139,7 +139,7 @@ async fn each_limit_refuses_with_its_own_message_and_in_order() {
 }
 
 #[tokio::test]
-async fn limits_count_over_requests_and_parents() {
+async fn limits_count_across_requests_and_parents() {
     let t = TestServer::idle().await;
     let run = composite(&t, json!({"structural": {"max_total_nodes_per_run": 4, "max_depth": 2}})).await;
     let child = t
@@ -178,7 +178,7 @@ async fn limits_count_over_requests_and_parents() {
 }
 
 #[tokio::test]
-async fn a_childs_own_limits_hold_for_its_children() {
+async fn childs_own_limits_bind_its_children() {
     let t = TestServer::idle().await;
     let run = composite(&t, json!({"structural": {"max_children_per_composite": 3}})).await;
     let mut narrow = spec("composite.accept");
@@ -201,7 +201,7 @@ async fn a_childs_own_limits_hold_for_its_children() {
 }
 
 #[tokio::test]
-async fn ten_creates_at_once_respect_the_limit_exactly() {
+async fn concurrent_creates_respect_the_limit_exactly() {
     let t = TestServer::start().await;
     let run = composite(&t, json!({"structural": {"max_children_per_composite": 3}})).await;
     let answers = join_all((0..10).map(|_| post(&t, &run, json!([spec("atomic.echo")])))).await;
@@ -226,7 +226,7 @@ async fn ten_creates_at_once_respect_the_limit_exactly() {
 }
 
 #[tokio::test]
-async fn children_are_answered_and_told_in_request_order_with_what_their_specs_say() {
+async fn children_and_their_events_follow_the_request_order() {
     let t = TestServer::idle().await;
     let run = composite(&t, json!({})).await;
     let chosen = json!({"node_type_id": "atomic.echo", "version": "1.0.0"});
@@ -273,7 +273,7 @@ async fn children_are_answered_and_told_in_request_order_with_what_their_specs_s
 }
 
 #[tokio::test]
-async fn a_binding_decision_is_about_its_own_spec() {
+async fn binding_decision_must_match_its_spec() {
     let t = TestServer::idle().await;
     let run = composite(&t, json!({})).await;
     let before = t.everything();

@@ -65,7 +65,7 @@ async fn kind(t: &TestServer, id: &str, version: &str) -> Option<NodeKind> {
 }
 
 #[tokio::test]
-async fn a_version_that_was_seen_is_known_for_good() {
+async fn node_type_version_is_cached() {
     let registry = Registry::start();
     let t = registry.server(&[]).await;
     for _ in 0..3 {
@@ -81,7 +81,7 @@ async fn a_version_that_was_seen_is_known_for_good() {
 }
 
 #[tokio::test]
-async fn the_highest_version_is_asked_for_each_time_and_remembered_for_bad_times() {
+async fn latest_version_is_asked_again_and_kept_for_outages() {
     let registry = Registry::start();
     let t = registry.server(&[]).await;
     start(&t, "atomic", "").await.ok();
@@ -94,7 +94,7 @@ async fn the_highest_version_is_asked_for_each_time_and_remembered_for_bad_times
 }
 
 #[tokio::test]
-async fn a_type_that_the_registry_does_not_know_may_be_published_later() {
+async fn unknown_node_type_may_be_published_later() {
     let registry = Registry::start();
     registry.answers(404);
     let t = registry.server(&[]).await;
@@ -106,7 +106,7 @@ async fn a_type_that_the_registry_does_not_know_may_be_published_later() {
 }
 
 #[tokio::test]
-async fn nobody_guesses_unless_the_configuration_says_so() {
+async fn node_kind_is_guessed_only_if_configured() {
     let registry = Registry::start();
     let (closed, open) = (registry.server(&[]).await, registry.server(&[OPEN]).await);
     assert_eq!(kind(&open, "composite", "1").await, Some(NodeKind::Composite));
@@ -126,7 +126,7 @@ async fn nobody_guesses_unless_the_configuration_says_so() {
 }
 
 #[tokio::test]
-async fn a_guess_is_dispatched_and_what_cannot_be_guessed_fails() {
+async fn guessed_kind_is_dispatched_and_unguessable_type_fails() {
     let t = TestServer::start_with(&[("JARVIS_NODE_REGISTRY_URL", NOBODY), OPEN]).await;
     for (id, outcome) in [("atomic.echo", Value::Null), ("jarvis.core.echo", json!("unknown_node_kind"))] {
         let run = t.run_start(id, json!({})).await;
@@ -141,7 +141,7 @@ async fn a_guess_is_dispatched_and_what_cannot_be_guessed_fails() {
 
 /// A 4xx is an answer: the registry is there, and refuses this question.
 #[tokio::test]
-async fn a_type_that_the_registry_refuses_is_refused_and_nobody_guesses() {
+async fn node_type_refused_by_the_registry_is_not_guessed() {
     let registry = Registry::start();
     let (closed, open) = (registry.server(&[]).await, registry.server(&[OPEN]).await);
     for t in [&closed, &open] {
@@ -179,7 +179,7 @@ async fn a_type_that_the_registry_refuses_is_refused_and_nobody_guesses() {
 /// The coordinator's credentials are wrong: that is no outage, in which one may
 /// guess, and the next try is no better.
 #[tokio::test]
-async fn a_registry_that_refuses_the_coordinator_is_no_outage() {
+async fn registry_refusing_our_credentials_is_not_an_outage() {
     let registry = Registry::start();
     let t = registry.server(&[OPEN]).await;
     start(&t, "atomic", "").await.ok();
@@ -204,7 +204,7 @@ async fn a_registry_that_refuses_the_coordinator_is_no_outage() {
 
 /// Started while nobody knew the type, and dispatched later.
 #[tokio::test]
-async fn a_queued_node_waits_for_credentials_and_fails_if_its_type_is_refused() {
+async fn queued_node_waits_for_credentials_and_fails_if_refused() {
     let registry = Registry::start();
     registry.answers(404);
     let mut t = registry.server(&[]).await;

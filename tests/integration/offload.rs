@@ -65,7 +65,7 @@ async fn health(t: &TestServer) -> String {
 }
 
 #[tokio::test]
-async fn large_results_go_to_the_store_and_small_ones_do_not() {
+async fn large_outputs_are_offloaded_and_small_ones_are_not() {
     let store = FakeArtifacts::start();
     let (t, stores) = server(&store, &[]).await;
     let small = echo(&t, json!({"answer": 42})).await;
@@ -92,7 +92,7 @@ async fn large_results_go_to_the_store_and_small_ones_do_not() {
 }
 
 #[tokio::test]
-async fn without_the_switch_outputs_stay_however_large() {
+async fn outputs_are_not_offloaded_unless_configured() {
     let store = FakeArtifacts::start();
     let (t, _stores) = server(&store, &[(LIMIT, "")]).await;
     assert_eq!(outputs(&echo(&t, large()).await), large());
@@ -108,7 +108,7 @@ async fn composite(t: &TestServer) -> NodeRunId {
 }
 
 #[tokio::test]
-async fn a_completion_is_stored_once_however_often_it_comes() {
+async fn repeated_completion_is_offloaded_once() {
     let store = FakeArtifacts::start();
     let (t, _stores) = server(&store, &[]).await;
     let node = composite(&t).await;
@@ -136,7 +136,7 @@ async fn a_completion_is_stored_once_however_often_it_comes() {
 }
 
 #[tokio::test]
-async fn what_the_store_does_not_take_stays_in_the_journal() {
+async fn outputs_the_store_refuses_stay_in_the_journal() {
     for mood in [Mood::Refuses(500), Mood::Refuses(401), Mood::Proxy, Mood::Garbage, Mood::WrongChecksum] {
         let store = FakeArtifacts::start();
         let (t, _stores) = server(&store, &[]).await;
@@ -152,7 +152,7 @@ async fn what_the_store_does_not_take_stays_in_the_journal() {
 }
 
 #[tokio::test]
-async fn outputs_too_large_for_the_store_are_not_its_failure() {
+async fn too_large_outputs_do_not_degrade_the_store() {
     let store = FakeArtifacts::start();
     let (t, _stores) = server(&store, &[]).await;
     store.mood(Mood::Refuses(413));
@@ -167,7 +167,7 @@ async fn outputs_too_large_for_the_store_are_not_its_failure() {
 }
 
 #[tokio::test]
-async fn a_silent_store_is_waited_for_as_long_as_a_call_may_take() {
+async fn silent_store_is_given_up_after_the_call_timeout() {
     let store = FakeArtifacts::start();
     store.mood(Mood::Silent);
     let (t, _stores) = server(&store, &[(CALL_TIMEOUT, "0.1")]).await;
@@ -177,7 +177,7 @@ async fn a_silent_store_is_waited_for_as_long_as_a_call_may_take() {
 }
 
 #[tokio::test]
-async fn a_silent_store_does_not_cost_a_node_its_deadline() {
+async fn silent_store_does_not_cost_a_node_its_deadline() {
     let store = FakeArtifacts::start();
     store.mood(Mood::Silent);
     let (t, _stores) = server(&store, &[(CALL_TIMEOUT, "600")]).await;
@@ -191,7 +191,7 @@ async fn a_silent_store_does_not_cost_a_node_its_deadline() {
 }
 
 #[tokio::test]
-async fn a_canceled_run_does_not_wait_for_the_store() {
+async fn canceled_run_does_not_wait_for_the_artifact_store() {
     let store = FakeArtifacts::start();
     store.mood(Mood::Silent);
     let (t, _stores) = server(&store, &[]).await;
@@ -208,7 +208,7 @@ async fn a_canceled_run_does_not_wait_for_the_store() {
 }
 
 #[tokio::test]
-async fn a_result_that_comes_too_late_is_not_stored() {
+async fn late_result_is_not_offloaded() {
     let store = FakeArtifacts::start();
     let (t, _stores) = server(&store, &[]).await;
     let run = t.run_start("atomic.hang", large()).await;
@@ -222,7 +222,7 @@ async fn a_result_that_comes_too_late_is_not_stored() {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_is_repeated_and_the_artifact_is_not() {
+async fn repeated_commit_does_not_repeat_the_artifact() {
     for fault in [Fault::FailBefore, Fault::FailAfter, Fault::Twice] {
         let (store, faults) = (FakeArtifacts::start(), Faults::none());
         let (t, _stores) = server_with_faults(&store, &faults, &[]).await;

@@ -32,7 +32,7 @@ async fn echo(t: &TestServer) -> Run {
 }
 
 #[tokio::test]
-async fn one_token_an_audience_serves_all_calls() {
+async fn one_token_per_audience_serves_all_calls() {
     let sts = sts(json!("300"));
     let t = server(sts.url()).await;
     let runs = join_all((0..16).map(|_| echo(&t))).await;
@@ -52,7 +52,7 @@ async fn one_token_an_audience_serves_all_calls() {
 }
 
 #[tokio::test]
-async fn a_registry_where_nobody_needs_a_token_is_asked_without_one() {
+async fn registry_without_an_audience_is_called_without_a_token() {
     let sts = sts(json!(300));
     let registry = FakeService::registry_of_atomics("read");
     let t = TestServer::start_with(&[
@@ -72,7 +72,7 @@ async fn a_registry_where_nobody_needs_a_token_is_asked_without_one() {
 }
 
 #[tokio::test]
-async fn a_token_that_has_expired_is_not_sent() {
+async fn expired_token_is_not_sent() {
     let sts = sts(json!(0));
     let t = server(sts.url()).await;
     for asked in 1..=3 {
@@ -83,7 +83,7 @@ async fn a_token_that_has_expired_is_not_sent() {
 }
 
 #[tokio::test]
-async fn without_a_token_nothing_is_called() {
+async fn no_executor_is_called_without_a_token() {
     let nonsense = FakeService::start(|_, _| json!({"access_token": ""}));
     for endpoint in ["http://127.0.0.1:1/token", nonsense.url()] {
         let t = server(endpoint).await;

@@ -19,7 +19,7 @@ use tokio::{
 use crate::support::{FakeStores, Program, TestServer, process::start_request, soon};
 
 #[tokio::test]
-async fn a_follower_with_a_cursor_beyond_the_end_ends_with_the_run() {
+async fn follower_beyond_the_last_event_ends_with_the_run() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
     // As after a restore: the client has seen more than there is.
@@ -37,7 +37,7 @@ async fn a_follower_with_a_cursor_beyond_the_end_ends_with_the_run() {
 }
 
 #[tokio::test]
-async fn own_keys_in_a_thousand_specs_are_one_line_in_the_log() {
+async fn dropped_extension_keys_are_logged_once_per_request() {
     let program = Program::server().var("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off");
     let process = program.start().await;
     let own: Value =
@@ -59,7 +59,7 @@ async fn own_keys_in_a_thousand_specs_are_one_line_in_the_log() {
 
 /// Anybody may ask for health, as often as they like.
 #[tokio::test]
-async fn health_reads_nothing_from_the_journal() {
+async fn health_does_not_read_the_journal() {
     let (stores, faults) = (FakeStores::start(), Faults::none());
     let t = TestServer::start_with_faults(&faults, &stores.vars()).await;
     t.run_start("atomic.hang", json!({})).await;
@@ -101,7 +101,7 @@ async fn answer(connection: &mut TcpStream) -> (u16, String, Value) {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_in_time_is_refused_and_its_connection_closed() {
+async fn late_body_is_refused_and_its_connection_closed() {
     let vars = [TestServer::IDLE[0], ("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "0.2")];
     let t = TestServer::start_with(&vars).await;
     for path in ["/v1/runs", "/v1/node-runs", "/v1/node-runs/x:complete", "/v1/node-runs/x:evaluation"] {
@@ -123,7 +123,7 @@ async fn a_body_that_does_not_come_in_time_is_refused_and_its_connection_closed(
 }
 
 #[tokio::test]
-async fn connections_that_send_nothing_are_closed() {
+async fn silent_connections_are_closed() {
     let vars = [("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "0.2")];
     let t = TestServer::start_with(&vars).await;
     let run = t.run_start("atomic.deaf", json!({})).await;
@@ -152,7 +152,7 @@ async fn connections_that_send_nothing_are_closed() {
 }
 
 #[tokio::test]
-async fn an_overloaded_server_says_so_and_can_still_be_steered() {
+async fn overloaded_server_still_serves_health_and_cancels() {
     let vars =
         [("JARVIS_RUN_COORDINATOR_MAX_REQUESTS", "4"), ("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "600")];
     let t = TestServer::start_with(&vars).await;
@@ -193,7 +193,7 @@ async fn an_overloaded_server_says_so_and_can_still_be_steered() {
 }
 
 #[tokio::test]
-async fn followers_are_bounded_and_a_place_is_free_when_one_leaves() {
+async fn followers_are_bounded_and_a_dropped_one_frees_its_place() {
     let vars = [TestServer::IDLE[0], ("JARVIS_RUN_COORDINATOR_MAX_STREAMS", "2")];
     let t = TestServer::start_with(&vars).await;
     let run = t.run_start("atomic.echo", json!({})).await;
@@ -218,7 +218,7 @@ async fn followers_are_bounded_and_a_place_is_free_when_one_leaves() {
 /// Neither bodies nor heads that never come hold up a stop, nor what comes
 /// after it.
 #[tokio::test]
-async fn a_stop_does_not_wait_for_stalled_connections() {
+async fn stop_does_not_wait_for_stalled_connections() {
     let limit = Duration::from_secs(60);
     let vars = [("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "60")];
     let t = TestServer::start_with(&vars).await;

@@ -27,7 +27,7 @@ async fn parked(t: &TestServer, count: u64) -> Value {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_is_parked_and_the_others_go_on() {
+async fn unreadable_record_is_parked_and_other_runs_continue() {
     let t = TestServer::idle().await;
     let (bad, good) =
         (t.run_start("atomic.echo", json!({})).await, t.run_start("atomic.echo", json!({})).await);
@@ -49,7 +49,7 @@ async fn a_record_that_cannot_be_read_is_parked_and_the_others_go_on() {
 
 /// A cancel and the run's deadline need no more of a node run than its columns.
 #[tokio::test]
-async fn a_run_whose_node_runs_cannot_be_read_is_canceled_and_expires_all_the_same() {
+async fn run_with_unreadable_nodes_can_be_canceled_and_expires() {
     let vars = [TestServer::IDLE[0], ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "3")];
     let t = TestServer::start_with(&vars).await;
     let spec = spec("atomic.echo");
@@ -79,7 +79,7 @@ async fn a_run_whose_node_runs_cannot_be_read_is_canceled_and_expires_all_the_sa
 }
 
 #[tokio::test]
-async fn a_run_that_makes_a_rule_panic_is_parked_and_goes_on_when_it_no_longer_does() {
+async fn run_that_panics_a_rule_is_parked_until_repaired() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &[("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "0")]).await;
     let bad = t.run_start("atomic.hang", json!({})).await;
@@ -99,7 +99,7 @@ async fn a_run_that_makes_a_rule_panic_is_parked_and_goes_on_when_it_no_longer_d
 }
 
 #[tokio::test]
-async fn a_result_for_a_record_that_cannot_be_read_is_given_up_and_the_node_is_parked() {
+async fn result_for_an_unreadable_record_is_dropped_and_parked() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &[]).await;
     let bad = t.run_start("atomic.hang", json!({})).await;
@@ -120,7 +120,7 @@ async fn a_result_for_a_record_that_cannot_be_read_is_given_up_and_the_node_is_p
 /// Something has ended the run behind the coordinator's back, and its root
 /// lives: the rules would end the run a second time.
 #[tokio::test]
-async fn a_run_that_would_end_twice_is_parked_and_stands_in_nobodys_way() {
+async fn run_that_would_end_twice_is_parked_alone() {
     let t = TestServer::idle().await;
     let (bad, good) =
         (t.run_start("atomic.echo", json!({})).await, t.run_start("atomic.echo", json!({})).await);

@@ -20,7 +20,7 @@ fn decisions(events: &[RunEvent]) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_pdp_is_told_what_it_must_know_and_its_evidence_is_kept() {
+async fn pdp_request_is_complete_and_its_evidence_is_kept() {
     let pdp = FakeService::start(|_, _| {
         json!({
             "decision": "allow", "reason_code": "explicit_allow", "message": "statement-1",
@@ -82,7 +82,7 @@ async fn a_pdp_is_told_what_it_must_know_and_its_evidence_is_kept() {
 }
 
 #[tokio::test]
-async fn whatever_is_no_allow_is_a_no() {
+async fn pdp_answers_other_than_allow_deny() {
     // A PDP that is configured decides: the profile that allows everything is on.
     for (answer, decision, reason) in [
         (json!({"decision": "deny", "reason_code": "r", "message": "m"}), "deny", "r"),
@@ -138,7 +138,7 @@ async fn holds(t: &TestServer, node: &NodeRunId) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn with_hold_a_node_waits_until_the_pdp_answers() {
+async fn held_node_waits_until_the_pdp_answers() {
     let (up, machine) = (Arc::new(AtomicBool::new(true)), TestMachine::default());
     let pdp = pdp(&up, "");
     let vars = [HOLD, ("JARVIS_PDP_URL", pdp.url()), ("JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS", "80000")];
@@ -198,7 +198,7 @@ async fn with_hold_a_node_waits_until_the_pdp_answers() {
 }
 
 #[tokio::test]
-async fn held_until_its_deadline_a_node_says_what_it_waited_for() {
+async fn held_node_fails_at_its_deadline_with_the_reason() {
     let (up, machine) = (Arc::new(AtomicBool::new(false)), TestMachine::default());
     let pdp = pdp(&up, "run.start");
     let t = TestServer::start_with_clock(machine.clone(), &[HOLD, ("JARVIS_PDP_URL", pdp.url())]).await;
@@ -228,7 +228,7 @@ async fn held_until_its_deadline_a_node_says_what_it_waited_for() {
 }
 
 #[tokio::test]
-async fn what_is_held_outlives_the_server_and_goes_on_with_the_pdp() {
+async fn held_node_survives_a_restart_and_continues_with_the_pdp() {
     let up = Arc::new(AtomicBool::new(false));
     let pdp = pdp(&up, "run.start");
     let t = TestServer::start_with(&[HOLD, ("JARVIS_PDP_URL", pdp.url())]).await;
@@ -246,7 +246,7 @@ async fn what_is_held_outlives_the_server_and_goes_on_with_the_pdp() {
 }
 
 #[tokio::test]
-async fn with_hold_a_decision_is_obeyed_and_all_else_is_none() {
+async fn hold_obeys_decisions_and_treats_the_rest_as_outage() {
     for (status, answer, decided) in [
         (200, json!({"decision": "deny", "reason_code": "r"}), true),
         (200, json!({"decision": "require_approval"}), true),

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{FakeExecutors, FakeStores, Program, TestServer, soon};
 
 #[tokio::test]
-async fn finished_runs_are_forgotten_when_their_time_is_up_and_may_be_started_anew() {
+async fn expired_run_is_deleted_and_its_id_may_be_used_again() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors).var("JARVIS_RUN_COORDINATOR_RETENTION", "1s");
     let process = program.start().await;
@@ -23,7 +23,7 @@ async fn finished_runs_are_forgotten_when_their_time_is_up_and_may_be_started_an
 }
 
 #[tokio::test]
-async fn a_forgotten_run_that_the_run_store_has_is_known_again_when_it_is_asked_for() {
+async fn deleted_run_is_adopted_again_from_the_run_store() {
     let stores = FakeStores::start();
     let vars = [&stores.vars()[..], &[("JARVIS_RUN_COORDINATOR_RETENTION", "1s")]].concat();
     let t = TestServer::start_with(&vars).await;

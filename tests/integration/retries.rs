@@ -58,7 +58,7 @@ async fn health_is(t: &TestServer, check: &str, status: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_executor_that_is_busy_is_asked_again_when_it_says_whatever_the_node_does() {
+async fn busy_executor_is_retried_after_its_retry_after() {
     let (t, _registry) = server("irreversible").await;
     let (root, events) = ended(&t, "atomic.busy-once").await;
     assert_eq!((root.state, t.executors.executions(root.node_run_id.as_str())), (NodeRunState::Succeeded, 2));
@@ -84,7 +84,7 @@ async fn an_executor_that_is_busy_is_asked_again_when_it_says_whatever_the_node_
 }
 
 #[tokio::test]
-async fn after_an_answer_that_broke_off_only_what_does_no_harm_is_executed_again() {
+async fn broken_answer_is_retried_only_for_harmless_nodes() {
     for (side_effect, state, executions) in [
         ("read", NodeRunState::Succeeded, 2),
         ("write", NodeRunState::Failed, 1),
@@ -103,7 +103,7 @@ async fn after_an_answer_that_broke_off_only_what_does_no_harm_is_executed_again
 }
 
 #[tokio::test]
-async fn a_node_fails_with_its_executors_words_when_it_was_tried_often_enough() {
+async fn node_fails_with_the_executors_error_after_max_retries() {
     let (t, _registry) = server("read").await;
     let (root, events) = ended(&t, "atomic.busy").await;
     assert_eq!((root.state, error_code(&root).as_str()), (NodeRunState::Failed, "busy"));
@@ -113,7 +113,7 @@ async fn a_node_fails_with_its_executors_words_when_it_was_tried_often_enough() 
 }
 
 #[tokio::test]
-async fn a_begin_whose_answer_was_lost_is_repeated_and_the_composite_goes_on() {
+async fn begin_with_a_lost_answer_is_repeated() {
     let t = TestServer::start().await;
     let run = t.run_start("composite.lost", json!({})).await;
     t.executors.called(":begin", 2).await;
@@ -125,7 +125,7 @@ async fn a_begin_whose_answer_was_lost_is_repeated_and_the_composite_goes_on() {
 }
 
 #[tokio::test]
-async fn a_cancel_does_not_wait_for_the_next_try() {
+async fn cancel_does_not_wait_for_the_next_attempt() {
     let t = TestServer::start().await;
     t.executors.overload(true);
     let run = t.run_start("atomic.echo", json!({})).await;
@@ -142,7 +142,7 @@ async fn a_cancel_does_not_wait_for_the_next_try() {
 }
 
 #[tokio::test]
-async fn an_executor_that_refuses_everything_is_left_alone_and_found_again() {
+async fn breaker_opens_for_a_refusing_executor_and_closes_again() {
     let t = TestServer::start().await;
     assert_eq!(health(&t, "atomic_executor").await["status"], "ok");
     t.executors.overload(true);
@@ -164,7 +164,7 @@ async fn an_executor_that_refuses_everything_is_left_alone_and_found_again() {
 }
 
 #[tokio::test]
-async fn a_run_with_a_lot_to_do_leaves_room_for_others() {
+async fn large_run_leaves_slots_for_other_runs() {
     let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "4")]).await;
     let big = t.run_start("composite.accept", json!({})).await;
     let spec = spec("atomic.hang");
@@ -187,7 +187,7 @@ async fn a_run_with_a_lot_to_do_leaves_room_for_others() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_is_not_the_executors_own_says_nothing_about_the_work() {
+async fn refusal_by_a_proxy_leaves_the_outcome_unknown() {
     let (t, _registry) = server("irreversible").await;
     for node_type in ["atomic.mesh", "atomic.mesh-429"] {
         let (root, _) = ended(&t, node_type).await;
@@ -212,7 +212,7 @@ async fn a_refusal_that_is_not_the_executors_own_says_nothing_about_the_work() {
 }
 
 #[tokio::test]
-async fn nodes_that_are_not_even_sent_wait_for_their_executor_and_spend_no_retries() {
+async fn nodes_held_by_an_open_breaker_spend_no_retries() {
     let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "0")]).await;
     t.executors.overload(true);
     for _ in 0..5 {

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{TestServer, spec};
 
 #[tokio::test]
-async fn canceling_twice_is_canceling_once() {
+async fn repeated_cancel_changes_nothing() {
     let t = TestServer::start().await;
     let run = t.run_start("atomic.hang", json!({})).await;
     t.executors.called(":execute", 1).await;
@@ -30,7 +30,7 @@ async fn canceling_twice_is_canceling_once() {
 }
 
 #[tokio::test]
-async fn ten_cancels_at_once_end_the_run_once() {
+async fn concurrent_cancels_end_the_run_once() {
     let t = TestServer::start().await;
     let run = t.run_start("atomic.hang", json!({})).await;
     let canceled = join_all((0..10).map(|_| t.cancel(&run.run_id))).await;
@@ -42,7 +42,7 @@ async fn ten_cancels_at_once_end_the_run_once() {
 }
 
 #[tokio::test]
-async fn cancel_ends_the_whole_tree_deepest_first_and_tells_the_executors() {
+async fn cancel_ends_the_tree_deepest_first_and_stops_executors() {
     let t = TestServer::start().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let root = &run.root_node_run_id;
@@ -92,7 +92,7 @@ async fn cancel_ends_the_whole_tree_deepest_first_and_tells_the_executors() {
 }
 
 #[tokio::test]
-async fn cancel_is_sticky() {
+async fn canceled_run_cannot_be_revived() {
     let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "1")]).await;
     let run = t.run_start("composite.accept", json!({})).await;
     let root = &run.root_node_run_id;

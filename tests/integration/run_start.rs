@@ -16,7 +16,7 @@ fn start(node_type: &str, more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_same_start_again_gives_the_run_that_there_is() {
+async fn repeated_start_returns_the_existing_run() {
     let t = TestServer::start().await;
     let request = start("atomic.echo", json!({"run_id": "r", "metadata": {"labels": {"a": "b", "c": "d"}}}));
     let first = t.post("/v1/runs", &request).await.ok();
@@ -35,7 +35,7 @@ async fn the_same_start_again_gives_the_run_that_there_is() {
 }
 
 #[tokio::test]
-async fn another_start_under_a_known_id_is_refused() {
+async fn different_start_under_a_known_id_is_refused() {
     let t = TestServer::idle().await;
     t.post("/v1/runs", &start("atomic.echo", json!({"run_id": "r"}))).await.ok();
     let before = t.everything();
@@ -57,7 +57,7 @@ async fn another_start_under_a_known_id_is_refused() {
 }
 
 #[tokio::test]
-async fn ten_starts_at_once_under_one_id_make_one_run() {
+async fn concurrent_starts_under_one_id_make_one_run() {
     let t = TestServer::start().await;
     let request = start("atomic.echo", json!({"run_id": "r"}));
     let answers = join_all((0..10).map(|_| t.post("/v1/runs", &request))).await;
@@ -73,7 +73,7 @@ async fn ten_starts_at_once_under_one_id_make_one_run() {
 }
 
 #[tokio::test]
-async fn a_start_whose_caller_has_gone_is_done_all_the_same() {
+async fn start_completes_although_its_caller_disconnected() {
     let pdp = FakeService::pdp();
     pdp.answer(false);
     let t = TestServer::start_with(&[("JARVIS_PDP_URL", pdp.url())]).await;
@@ -102,7 +102,7 @@ async fn a_start_whose_caller_has_gone_is_done_all_the_same() {
 }
 
 #[tokio::test]
-async fn ids_that_no_url_would_survive_are_refused() {
+async fn run_ids_that_do_not_fit_into_urls_are_refused() {
     let t = TestServer::idle().await;
     let before = t.everything();
     let long = "x".repeat(201);
@@ -115,7 +115,7 @@ async fn ids_that_no_url_would_survive_are_refused() {
 }
 
 #[tokio::test]
-async fn constraints_are_given_once_and_properly() {
+async fn constraints_in_extensions_are_refused_or_dropped() {
     let t = TestServer::idle().await;
     let before = t.everything();
     for key in ["constraints", "jarvis.constraints"] {
@@ -134,7 +134,7 @@ async fn constraints_are_given_once_and_properly() {
 
 /// A limit may be as large as its type can say; the coordinator's own is less.
 #[tokio::test]
-async fn the_longest_time_that_can_be_asked_for_is_the_deployments_own() {
+async fn largest_wall_time_budget_is_accepted() {
     let t = TestServer::idle().await;
     let budget = |ms: u64| json!({"constraints": {"budgets": {"max_wall_time_ms": ms}}});
     let run = t.run_start_with("composite.accept", json!({}), budget(u64::MAX)).await;
@@ -153,7 +153,7 @@ async fn the_longest_time_that_can_be_asked_for_is_the_deployments_own() {
 }
 
 #[tokio::test]
-async fn our_extension_keys_are_never_taken_from_a_caller() {
+async fn reserved_extension_keys_of_callers_are_dropped() {
     let t = TestServer::idle().await;
     let mut extensions = json!({"my.key": {"kept": null}, "undotted": [1], "jarvis.own": "kept"});
     for key in [
@@ -189,7 +189,7 @@ async fn our_extension_keys_are_never_taken_from_a_caller() {
 }
 
 #[tokio::test]
-async fn strict_extension_keys_have_their_dot() {
+async fn strict_extension_keys_are_dotted() {
     let t = TestServer::start_with(&[
         ("JARVIS_RUN_COORDINATOR_STRICT_EXTENSION_KEYS", "true"),
         ("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off"),
@@ -214,7 +214,7 @@ async fn strict_extension_keys_have_their_dot() {
 }
 
 #[tokio::test]
-async fn metadata_and_context_are_kept() {
+async fn metadata_and_run_context_are_kept() {
     let t = TestServer::idle().await;
     let metadata = json!({"labels": {"team": "a"}, "annotations": {"note": "b"}});
     let context = json!({"tenant_id": "t", "actor": {"type": "user", "id": "u"}, "budgets": {"x": null},
@@ -228,7 +228,7 @@ async fn metadata_and_context_are_kept() {
 }
 
 #[tokio::test]
-async fn without_auto_dispatch_nodes_stay_queued_until_somebody_ends_them() {
+async fn nodes_stay_queued_without_auto_dispatch() {
     let t = TestServer::idle().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     assert_eq!(t.node_run(&run.root_node_run_id).await.state, NodeRunState::Queued);
@@ -243,7 +243,7 @@ async fn without_auto_dispatch_nodes_stay_queued_until_somebody_ends_them() {
 
 /// What policy denies is a run all the same: 200, failed, and told in full.
 #[tokio::test]
-async fn without_a_policy_every_run_is_denied() {
+async fn every_run_is_denied_without_a_policy() {
     let t = TestServer::start_with(&[("JARVIS_POLICY_PROFILE", "")]).await;
     let decision = json!({"action": "run.start", "decision": "deny", "reason_code": "policy_unconfigured",
         "message": "No PDP configured for policy enforcement"});
@@ -282,7 +282,7 @@ async fn without_a_policy_every_run_is_denied() {
 }
 
 #[tokio::test]
-async fn the_older_name_of_dev_allow_works_too() {
+async fn older_name_of_the_dev_allow_profile_works() {
     let t =
         TestServer::start_with(&[("JARVIS_POLICY_PROFILE", ""), ("ARP_POLICY_MODE", " Allow_All ")]).await;
     let run = t.run_start("atomic.echo", json!({})).await;

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{ATOMIC_RUN, TestServer};
 
 #[tokio::test]
-async fn an_atomic_run_succeeds_with_the_executors_outputs() {
+async fn atomic_run_succeeds_with_the_executors_outputs() {
     let t = TestServer::start().await;
     let run = t.run_start("atomic.echo", json!({"echo": "hello"})).await;
     assert_eq!(run.state, RunState::Running);

@@ -71,7 +71,7 @@ impl Followed {
 }
 
 #[tokio::test]
-async fn a_stream_is_lines_of_json_in_the_order_of_seq() {
+async fn run_stream_is_ndjson_ordered_by_seq() {
     let t = TestServer::start().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     t.run_ended(&run.run_id).await;
@@ -90,7 +90,7 @@ async fn a_stream_is_lines_of_json_in_the_order_of_seq() {
 }
 
 #[tokio::test]
-async fn a_node_stream_is_the_node_and_what_is_below_it() {
+async fn node_stream_covers_the_node_and_its_descendants() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let root = &run.root_node_run_id;
@@ -131,7 +131,7 @@ fn cursor(seq: u64) -> String {
 }
 
 #[tokio::test]
-async fn cursor_and_limit_give_parts() {
+async fn cursor_and_limit_select_a_part_of_the_stream() {
     let t = TestServer::start().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     t.run_ended(&run.run_id).await;
@@ -173,7 +173,7 @@ async fn cursor_and_limit_give_parts() {
 }
 
 #[tokio::test]
-async fn streams_of_nothing_are_404_even_if_followed() {
+async fn stream_of_an_unknown_id_is_404_even_if_followed() {
     let t = TestServer::idle().await;
     for query in ["", "?follow=1", "?cursor=MQ==&limit=1"] {
         t.get(&format!("/v1/runs/nowhere/events{query}")).await.refused(404, "run_not_found");
@@ -184,7 +184,7 @@ async fn streams_of_nothing_are_404_even_if_followed() {
 
 /// The gateway and the SDK read to the end, with no time limit.
 #[tokio::test]
-async fn a_stream_of_a_live_run_ends_unless_it_is_followed() {
+async fn stream_of_a_live_run_ends_unless_followed() {
     let t = TestServer::idle().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     assert_eq!(seqs(&read(&t, &format!("/v1/runs/{}/events", run.run_id)).await), [1, 2, 3]);
@@ -193,7 +193,7 @@ async fn a_stream_of_a_live_run_ends_unless_it_is_followed() {
 }
 
 #[tokio::test]
-async fn a_followed_stream_tells_what_comes_and_ends_with_the_run() {
+async fn followed_stream_delivers_new_events_and_ends_with_the_run() {
     use RunEventType::{
         AtomicExecuted, CompositeDecomposed, NodeEvaluated, NodeRunAssigned, PolicyDecided, RunCompleted,
         RunStarted,
@@ -263,7 +263,7 @@ async fn followers_see_every_event_once() {
 }
 
 #[tokio::test]
-async fn a_follower_who_leaves_is_forgotten() {
+async fn disconnected_follower_releases_its_tasks() {
     let t = TestServer::idle().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     let address = t.url.strip_prefix("http://").expect("an address").to_owned();
@@ -296,7 +296,7 @@ async fn a_follower_who_leaves_is_forgotten() {
 
 /// The same from within: the hub knows runs that are followed, no others.
 #[tokio::test]
-async fn the_hub_forgets_a_run_that_nobody_follows() {
+async fn hub_drops_a_run_without_followers() {
     let t = TestServer::idle().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     let (journal, _executors) = t.stop().await;
@@ -325,7 +325,7 @@ async fn the_hub_forgets_a_run_that_nobody_follows() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_followed_streams_and_waits_for_nobody_for_long() {
+async fn stop_ends_followed_streams_and_bounds_its_wait() {
     let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "0.5")]).await;
     // A node whose executor never answers, and a follower of its run.
     let run = t.run_start("atomic.deaf", json!({})).await;

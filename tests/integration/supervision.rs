@@ -13,7 +13,7 @@ async fn tasks(t: &TestServer) -> Value {
 }
 
 #[tokio::test]
-async fn a_task_that_panics_is_begun_again_and_health_counts_it() {
+async fn panicking_task_is_restarted_and_counted_in_health() {
     let (stores, faults) = (FakeStores::start(), Faults::none());
     let mut vars = stores.vars().to_vec();
     vars.push(("JARVIS_RUN_COORDINATOR_RETENTION", "1s"));
@@ -53,7 +53,7 @@ async fn a_task_that_panics_is_begun_again_and_health_counts_it() {
 }
 
 #[tokio::test]
-async fn a_server_does_not_live_on_with_a_task_that_panics_again_and_again() {
+async fn server_ends_after_repeated_panics_of_a_task() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &[]).await;
     faults.panic_in("wakes_claim", u32::MAX);

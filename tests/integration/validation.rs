@@ -192,7 +192,7 @@ fn rows() -> Vec<(&'static str, Value, &'static str, &'static str)> {
 }
 
 #[tokio::test]
-async fn each_mistake_has_its_word_and_its_place_and_leaves_no_trace() {
+async fn each_body_error_has_its_type_and_location() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let here =
@@ -208,7 +208,7 @@ async fn each_mistake_has_its_word_and_its_place_and_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn all_mistakes_are_told_at_once_and_nothing_of_the_input() {
+async fn all_body_errors_are_reported_without_the_input() {
     let t = TestServer::idle().await;
     let body = json!({"input": "a secret", "run_id": ["a secret"], "zeta": "a secret", "alpha": 1});
     let answer = t.post("/v1/runs", &body).await;
@@ -229,7 +229,7 @@ async fn all_mistakes_are_told_at_once_and_nothing_of_the_input() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_refused_with_its_offset() {
+async fn invalid_json_is_refused_with_its_offset() {
     let t = TestServer::idle().await;
     let before = t.everything();
     let input =
@@ -295,7 +295,7 @@ async fn only_json_content_types_are_read() {
 }
 
 #[tokio::test]
-async fn odd_but_sound_bodies_are_read_as_meant() {
+async fn unusual_valid_bodies_are_read_as_meant() {
     let t = TestServer::idle().await;
     let text = start().to_string();
     // Of duplicate keys the last one counts.
@@ -329,7 +329,7 @@ async fn odd_but_sound_bodies_are_read_as_meant() {
 
 /// Numbers in maps come back as they went in, however often they are stored.
 #[tokio::test]
-async fn numbers_in_maps_survive() {
+async fn numbers_in_maps_round_trip() {
     let t = TestServer::idle().await;
     let numbers = "[0,-1,18446744073709551615,-9223372036854775808,9007199254740993,0.1,1.0,-0.0,5e-324,\
         2.638344616030823e-256,3.141592653589793,6.626070150000001e-34,0.00012345678901234567,100004059201495.83]";
@@ -347,7 +347,7 @@ async fn numbers_in_maps_survive() {
 }
 
 #[tokio::test]
-async fn uris_come_back_in_normal_form() {
+async fn uris_are_returned_in_normal_form() {
     let t = TestServer::idle().await;
     for (given, normal) in [
         ("http://h:8081", "http://h:8081/"),

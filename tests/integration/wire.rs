@@ -18,7 +18,7 @@ fn from<T: serde::de::DeserializeOwned>(value: Value) -> T {
 }
 
 #[tokio::test]
-async fn the_generated_client_can_do_everything() {
+async fn generated_client_covers_every_operation() {
     let t = TestServer::idle().await;
     let health = t.client.health().await.expect("health").into_inner();
     assert_eq!(health.status, HealthStatus::Ok);
@@ -54,7 +54,7 @@ async fn the_generated_client_can_do_everything() {
 /// The members of each answer, to the last one: clients refuse what they do
 /// not know (§3.3), and nulls are not there (§3.4, checked by `Answer`).
 #[tokio::test]
-async fn answers_have_the_members_of_the_standard_and_no_others() {
+async fn answers_have_exactly_the_members_of_the_standard() {
     let t = TestServer::start().await;
     let members = |object: &Value| {
         object.as_object().expect("an object").keys().map(String::as_str).collect::<Vec<_>>().join(" ")
@@ -133,7 +133,7 @@ async fn times_are_in_utc_with_microseconds() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_an_envelope() {
+async fn unknown_paths_and_ids_are_error_envelopes() {
     let t = TestServer::idle().await;
     for (method, path, code, message) in [
         ("GET", "/", "http_error", "Not Found"),
@@ -167,7 +167,7 @@ async fn what_is_not_there_is_an_envelope() {
 }
 
 #[tokio::test]
-async fn the_wrong_method_is_told_the_right_one() {
+async fn wrong_method_is_405_with_an_allow_header() {
     let t = TestServer::idle().await;
     for (method, path, allow) in [
         ("PUT", "/v1/runs", "POST"),
@@ -193,7 +193,7 @@ async fn the_wrong_method_is_told_the_right_one() {
 }
 
 #[tokio::test]
-async fn head_is_refused_without_a_body() {
+async fn head_requests_are_refused_without_a_body() {
     let t = TestServer::idle().await;
     for path in ["/v1/health", "/v1/runs/a"] {
         let answer = Answer::of(t.request("HEAD", path)).await;
@@ -216,7 +216,7 @@ async fn exchange(t: &TestServer, request: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn bodies_beyond_the_limit_are_413_announced_or_not() {
+async fn bodies_beyond_the_limit_are_413() {
     let t = TestServer::start_with(&[
         ("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "1000"),
         ("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off"),
@@ -249,7 +249,7 @@ async fn bodies_beyond_the_limit_are_413_announced_or_not() {
 }
 
 #[tokio::test]
-async fn what_never_becomes_a_request_does_no_harm() {
+async fn malformed_requests_do_no_harm() {
     let t = TestServer::idle().await;
     for (request, status) in [
         (&b"GET /v1/runs/%FF HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"[..], "400"),
@@ -265,7 +265,7 @@ async fn what_never_becomes_a_request_does_no_harm() {
 }
 
 #[tokio::test]
-async fn odd_ids_travel_in_every_spelling() {
+async fn unusual_ids_work_in_every_encoding() {
     let t = TestServer::idle().await;
     let long = "x".repeat(200);
     for id in ["a:b", "a:cancel", ":cancel", "a:cancel:cancel", "a.b~c@d-e_f", "...", &long] {
@@ -299,7 +299,7 @@ async fn odd_ids_travel_in_every_spelling() {
 }
 
 #[tokio::test]
-async fn cancel_needs_no_body_and_takes_any() {
+async fn cancel_accepts_any_body_or_none() {
     let t = TestServer::idle().await;
     for (content_type, body) in [("", ""), ("application/json", "{}"), ("text/plain", "not JSON")] {
         let run = t.run_start("atomic.echo", json!({})).await;

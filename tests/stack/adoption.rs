@@ -12,8 +12,8 @@ use crate::{
 };
 
 in_both_profiles! {
-    finished_runs_are_answered_as_before
-    a_step_at_its_executor_is_a_lost_attempt
+    adopted_finished_run_is_answered_as_before
+    adopted_step_at_its_executor_is_a_lost_attempt
 }
 
 /// A stack with the Python coordinator in it.
@@ -38,7 +38,7 @@ async fn stored(t: &TestStack, run: &RunId) -> (Value, Vec<RunEvent>) {
     (run_store["run"]["state"].clone(), events)
 }
 
-async fn finished_runs_are_answered_as_before(profile: Profile) {
+async fn adopted_finished_run_is_answered_as_before(profile: Profile) {
     let mut t = python(profile);
     let run = t.coordinator.run_start(&echo_type(), json!({"echo": "hello"})).await;
     let before = until("the end of the run", async || {
@@ -58,7 +58,7 @@ async fn finished_runs_are_answered_as_before(profile: Profile) {
     assert_eq!((status.as_u16(), &answer["error"]["code"]), (409, &json!("run_already_exists")));
 }
 
-async fn a_step_at_its_executor_is_a_lost_attempt(profile: Profile) {
+async fn adopted_step_at_its_executor_is_a_lost_attempt(profile: Profile) {
     let mut t = python(profile);
     let run = t.coordinator.run_start(&sleep_type(), json!({"seconds": 2, "duration_seconds": null})).await;
     t.executor_has(&run.root_node_run_id);
@@ -79,7 +79,7 @@ async fn a_step_at_its_executor_is_a_lost_attempt(profile: Profile) {
 /// Without tokens only: the Python coordinator gives the Composite Executor
 /// none, so where they are required no plan gets anywhere.
 #[tokio::test]
-async fn a_plan_under_way_is_taken_over_by_the_polls_of_its_executor() {
+async fn plan_under_way_is_adopted_by_its_executors_polls() {
     let mut t = python(Profile::DevInsecure);
     let run = t.coordinator.plan("echo one; sleep 2").await;
     let step = t.executes(&run.run_id, "jarvis.core.sleep");

@@ -27,8 +27,8 @@ use crate::{
 const MEBIBYTE: usize = 1 << 20;
 
 in_both_profiles! {
-    large_outputs_are_in_the_store_and_a_reference_in_the_run
-    without_the_store_results_stay_in_the_journal
+    large_outputs_are_in_the_store_and_referenced_in_the_run
+    outputs_stay_in_the_journal_without_the_store
 }
 
 /// A store of its own that takes artifacts of up to a mebibyte into this
@@ -58,7 +58,7 @@ fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, String) {
 }
 
 #[tokio::test]
-async fn bytes_and_their_type_come_back_as_they_went() {
+async fn artifact_bytes_and_content_type_round_trip() {
     let folder = folder();
     let (_t, store) = store(folder.path());
     let every_byte: Vec<u8> = (0..=255).cycle().take(MEBIBYTE).collect();
@@ -83,7 +83,7 @@ async fn bytes_and_their_type_come_back_as_they_went() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_or_not_there_is_refused() {
+async fn artifact_that_is_too_large_or_missing_is_refused() {
     let folder = folder();
     let (t, store) = store(folder.path());
     let too_large = store.put(vec![0; MEBIBYTE + 1].into(), "application/octet-stream").await;
@@ -149,7 +149,7 @@ async fn echo(t: &TestStack, input: Value) -> NodeRun {
     root
 }
 
-async fn large_outputs_are_in_the_store_and_a_reference_in_the_run(profile: Profile) {
+async fn large_outputs_are_in_the_store_and_referenced_in_the_run(profile: Profile) {
     let t = offloading(profile, &[Part::Coordinator]);
     let small = echo(&t, json!({"echo": "hello"})).await;
     assert_eq!((json!(small.outputs), small.output_artifacts), (json!({"echo": "hello"}), None));
@@ -175,7 +175,7 @@ async fn large_outputs_are_in_the_store_and_a_reference_in_the_run(profile: Prof
     assert_eq!(copy.await["node_run"]["outputs"], json!(root.outputs));
 }
 
-async fn without_the_store_results_stay_in_the_journal(profile: Profile) {
+async fn outputs_stay_in_the_journal_without_the_store(profile: Profile) {
     let t = offloading(profile, &[Part::Coordinator, Part::ArtifactStore]);
     t.stop(Part::ArtifactStore);
     let root = echo(&t, large()).await;

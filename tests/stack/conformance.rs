@@ -6,14 +6,14 @@ use serde_json::Value;
 use crate::support::{TestStack, output_of, python};
 
 #[tokio::test]
-async fn conforms_at_tier_smoke() {
+async fn official_checker_passes_tier_smoke() {
     let t = TestStack::embedded();
     // Health and version.
     check(&t, "smoke", 2).await;
 }
 
 #[tokio::test]
-async fn conforms_at_tier_surface() {
+async fn official_checker_passes_tier_surface() {
     let t = TestStack::embedded();
     // Those of smoke, and once each of the nine required endpoints.
     check(&t, "surface", 11).await;

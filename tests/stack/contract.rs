@@ -11,7 +11,7 @@ use xtask::{
 use crate::support::TestStack;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ours_does_what_the_contract_says_among_the_jarvis_services() {
+async fn contract_suite_passes_among_the_jarvis_services() {
     let executors = listening();
     let t = TestStack::beside(Profile::Jwt, &[Part::Coordinator], |blueprint| {
         let blueprint = blueprint.detour(Part::AtomicExecutor, &executors.url);
@@ -30,7 +30,7 @@ async fn ours_does_what_the_contract_says_among_the_jarvis_services() {
 /// Alone, with nothing but executors and a registry that knows none of the
 /// suite's types.
 #[tokio::test(flavor = "multi_thread")]
-async fn ours_does_what_the_contract_says_on_its_journal_alone() {
+async fn contract_suite_passes_on_the_journal_alone() {
     let executors = listening();
     let t = TestStack::embedded_with(&[Part::Coordinator], |blueprint| {
         let blueprint = blueprint.with(Part::Coordinator, "JARVIS_COMPOSITE_EXECUTOR_URL", &executors.url);

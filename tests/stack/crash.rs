@@ -17,10 +17,10 @@ use crate::{
 };
 
 in_both_profiles! {
-    a_plan_goes_on_after_a_crash_in_the_middle
+    plan_continues_after_a_crash_in_the_middle
 }
 
-async fn a_plan_goes_on_after_a_crash_in_the_middle(profile: Profile) {
+async fn plan_continues_after_a_crash_in_the_middle(profile: Profile) {
     let t = TestStack::beside(profile, &[Part::Coordinator], |same| same);
     let run = t.coordinator.plan("echo one; sleep 1").await;
     let step = t.executes(&run.run_id, "jarvis.core.sleep");
@@ -42,7 +42,7 @@ async fn a_plan_goes_on_after_a_crash_in_the_middle(profile: Profile) {
 }
 
 #[tokio::test]
-async fn what_only_reads_is_executed_again_after_a_crash() {
+async fn reading_node_is_executed_again_after_a_crash() {
     let t = TestStack::embedded();
     let seconds = 3.0;
     let inputs = json!({"seconds": seconds, "duration_seconds": null});
@@ -62,7 +62,7 @@ async fn what_only_reads_is_executed_again_after_a_crash() {
 }
 
 #[tokio::test]
-async fn what_writes_is_never_executed_twice_and_the_executor_is_told_to_stop() {
+async fn writing_node_is_not_executed_twice_after_a_crash() {
     let t = TestStack::embedded();
     // The same handler under a version that says otherwise; not the newest one.
     let registry = t.registry();

@@ -8,10 +8,10 @@ use xtask::stack::{Part, Profile};
 use crate::support::{TestStack, completion_error, echo_type, in_both_profiles, old_stores};
 
 in_both_profiles! {
-    stores_of_0_3_5_get_all_that_newer_ones_get
+    stores_of_0_3_5_receive_every_change
 }
 
-async fn stores_of_0_3_5_get_all_that_newer_ones_get(profile: Profile) {
+async fn stores_of_0_3_5_receive_every_change(profile: Profile) {
     let own = [Part::RunStore, Part::EventStream, Part::ArtifactStore, Part::Coordinator];
     let t = TestStack::beside(profile, &own, |blueprint| blueprint.with_stores(old_stores()));
     for part in [Part::RunStore, Part::EventStream, Part::ArtifactStore] {

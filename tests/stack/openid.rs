@@ -82,7 +82,7 @@ fn assert_echoed((run, root): &(Run, NodeRun)) {
 }
 
 #[tokio::test]
-async fn its_tokens_for_us_are_good_and_no_others() {
+async fn provider_tokens_for_our_audience_are_accepted() {
     let (provider, other) = (Provider::start("first", 300), Provider::start("first", 300));
     let t = coordinator(&provider, &[]);
     let good = provider.token(US).await;
@@ -100,7 +100,7 @@ async fn its_tokens_for_us_are_good_and_no_others() {
 }
 
 #[tokio::test]
-async fn its_tokens_expire() {
+async fn provider_tokens_expire() {
     let provider = Provider::start("first", 1);
     let t = coordinator(&provider, &[("ARP_AUTH_CLOCK_SKEW_SECONDS", "0")]);
     let token = provider.token(US).await;
@@ -118,7 +118,7 @@ async fn its_tokens_expire() {
 }
 
 #[tokio::test]
-async fn its_keys_change_and_nobody_here_is_restarted() {
+async fn provider_key_rotation_needs_no_restart() {
     let provider = Provider::start("first", 300);
     let t = coordinator(&provider, &[]);
     let of_first = provider.token(US).await;
@@ -144,7 +144,7 @@ async fn its_keys_change_and_nobody_here_is_restarted() {
 }
 
 #[tokio::test]
-async fn a_run_from_a_token_to_a_token() {
+async fn run_uses_provider_tokens_inbound_and_outbound() {
     let provider = Provider::start("first", 300);
     let t = with_executor(&provider, EXECUTOR, &[("ARP_AUTH_SCOPE", "runs")]);
     let token = provider.token(US).await;
@@ -169,7 +169,7 @@ async fn a_run_from_a_token_to_a_token() {
 }
 
 #[tokio::test]
-async fn audiences_may_be_asked_for_as_resources() {
+async fn audience_may_be_requested_as_a_resource() {
     let provider = Provider::start("first", 300);
     let audience = "urn:arp:atomic-executor";
     let vars = [
@@ -183,7 +183,7 @@ async fn audiences_may_be_asked_for_as_resources() {
 }
 
 #[tokio::test]
-async fn whom_the_provider_does_not_know_gets_no_token() {
+async fn client_unknown_to_the_provider_gets_no_token() {
     let provider = Provider::start("first", 300);
     let vars = [("JARVIS_NODE_REGISTRY_URL", ""), ("ARP_AUTH_CLIENT_SECRET", "somebody else's")];
     let t = with_executor(&provider, EXECUTOR, &vars);

@@ -8,13 +8,13 @@ use xtask::stack::{Part, Profile};
 use crate::support::{Fault, Proxy, TestStack, echo_type, in_both_profiles, until};
 
 in_both_profiles! {
-    the_event_stream_is_stopped_in_the_middle_of_a_plan
-    what_is_owed_to_a_stopped_event_stream_survives_a_crash
-    the_run_store_fails_and_is_full
-    the_run_store_does_what_it_is_told_but_never_says_so
+    event_stream_outage_during_a_plan_loses_no_event
+    outbox_for_a_stopped_event_stream_survives_a_crash
+    failing_and_full_run_store_catches_up
+    run_store_that_never_answers_gets_each_change_once
 }
 
-async fn the_event_stream_is_stopped_in_the_middle_of_a_plan(profile: Profile) {
+async fn event_stream_outage_during_a_plan_loses_no_event(profile: Profile) {
     let t = TestStack::beside(profile, &[Part::EventStream, Part::Coordinator], |same| same);
     let plan = t.coordinator.plan("echo one; sleep 0.5; echo three").await;
     t.executes(&plan.run_id, "jarvis.core.sleep");
@@ -33,7 +33,7 @@ async fn the_event_stream_is_stopped_in_the_middle_of_a_plan(profile: Profile) {
     health_is(&t, HealthStatus::Ok, "event_stream").await;
 }
 
-async fn what_is_owed_to_a_stopped_event_stream_survives_a_crash(profile: Profile) {
+async fn outbox_for_a_stopped_event_stream_survives_a_crash(profile: Profile) {
     let t = TestStack::beside(profile, &[Part::EventStream, Part::Coordinator], |same| same);
     let before = t.coordinator.run_start(&echo_type(), json!({"echo": "before"})).await;
     succeeds(&t, &before).await;
@@ -49,7 +49,7 @@ async fn what_is_owed_to_a_stopped_event_stream_survives_a_crash(profile: Profil
     }
 }
 
-async fn the_run_store_fails_and_is_full(profile: Profile) {
+async fn failing_and_full_run_store_catches_up(profile: Profile) {
     let (t, proxy) = behind_a_proxy(profile);
     for status in [500, 507] {
         proxy.set(Fault::Status(status));
@@ -64,7 +64,7 @@ async fn the_run_store_fails_and_is_full(profile: Profile) {
     health_is(&t, HealthStatus::Ok, "run_store").await;
 }
 
-async fn the_run_store_does_what_it_is_told_but_never_says_so(profile: Profile) {
+async fn run_store_that_never_answers_gets_each_change_once(profile: Profile) {
     let (t, proxy) = behind_a_proxy(profile);
     proxy.set(Fault::Silence);
     let plan = t.coordinator.plan("echo one; echo two").await;

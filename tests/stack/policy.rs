@@ -9,11 +9,11 @@ use xtask::stack::{Part, Profile};
 use crate::support::{TestStack, completion_error, echo_type, in_both_profiles, sleep_type};
 
 in_both_profiles! {
-    what_the_policy_denies_is_not_begun
-    what_the_policy_denies_is_not_executed
+    run_denied_by_policy_is_not_begun
+    node_denied_by_policy_is_not_executed
 }
 
-async fn what_the_policy_denies_is_not_begun(profile: Profile) {
+async fn run_denied_by_policy_is_not_begun(profile: Profile) {
     let t = TestStack::shared(profile);
     let context = json!({"run_context": {"tenant_id": "suspended"}});
     let run = t.gateway.run_start_with(&echo_type(), json!({"echo": "hello"}), context).await;
@@ -28,7 +28,7 @@ async fn what_the_policy_denies_is_not_begun(profile: Profile) {
     t.executed(&run.root_node_run_id, 0);
 }
 
-async fn what_the_policy_denies_is_not_executed(profile: Profile) {
+async fn node_denied_by_policy_is_not_executed(profile: Profile) {
     let t = TestStack::shared(profile);
     let fetch = json!({"node_type_id": "jarvis.web.fetch", "version": "0.3.8"});
     let run = t.gateway.run_start(&fetch, json!({"url": "http://127.0.0.1/"})).await;
@@ -45,7 +45,7 @@ async fn what_the_policy_denies_is_not_executed(profile: Profile) {
 }
 
 #[tokio::test]
-async fn the_pdp_decides_and_its_absence_is_a_no() {
+async fn pdp_decides_and_its_absence_denies() {
     // Our own profile allows everything, but counts only without a PDP.
     let mut t = TestStack::embedded_with(&[Part::Pdp, Part::Coordinator], |blueprint| {
         let url = blueprint.url(Part::Pdp);
@@ -77,7 +77,7 @@ async fn the_pdp_decides_and_its_absence_is_a_no() {
 }
 
 #[tokio::test]
-async fn a_policy_sees_who_asks_for_what_and_its_hash_is_in_the_events() {
+async fn policy_sees_the_principal_and_its_hash_is_in_the_events() {
     let statements = json!([
         {"Sid": "all", "Effect": "Allow", "Action": "*", "Resource": "*"},
         {

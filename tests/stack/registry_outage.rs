@@ -12,10 +12,10 @@ const PLANNER: &str = "jarvis.composite.planner.general";
 const SEED: &str = "JARVIS_NODE_REGISTRY_SEED";
 
 in_both_profiles! {
-    without_the_registry_nothing_unknown_begins_and_what_waits_goes_on_with_it
+    registry_outage_refuses_new_types_and_holds_queued_nodes
 }
 
-async fn without_the_registry_nothing_unknown_begins_and_what_waits_goes_on_with_it(profile: Profile) {
+async fn registry_outage_refuses_new_types_and_holds_queued_nodes(profile: Profile) {
     let own = [Part::NodeRegistry, Part::Coordinator, Part::Gateway];
     let mut t = TestStack::beside(profile, &own, |blueprint| {
         // It knows no types at first. With its types it would tell the kind at
@@ -66,7 +66,7 @@ async fn without_the_registry_nothing_unknown_begins_and_what_waits_goes_on_with
 }
 
 #[tokio::test]
-async fn what_is_known_already_needs_no_registry() {
+async fn known_node_type_needs_no_registry() {
     let mut t = TestStack::embedded_with(&[Part::NodeRegistry, Part::Coordinator], |blueprint| {
         blueprint.with(Part::Coordinator, AUTO_DISPATCH, "false")
     });

@@ -18,7 +18,7 @@ pub const ATOMIC_RUN: [&str; 7] = [
 ];
 
 #[tokio::test]
-async fn an_echo_succeeds_with_the_executors_outputs() {
+async fn echo_run_succeeds_with_the_executors_outputs() {
     let t = TestStack::embedded();
     let registry = t.registry();
     // Without a version: the newest.
@@ -36,7 +36,7 @@ async fn an_echo_succeeds_with_the_executors_outputs() {
 }
 
 #[tokio::test]
-async fn what_nobody_can_execute_fails_with_the_reason() {
+async fn unexecutable_node_fails_with_the_reason() {
     let t = TestStack::embedded();
     let cases = [
         // Neither the registry knows it nor its prefix says.
@@ -64,7 +64,7 @@ async fn what_nobody_can_execute_fails_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_handler_that_fails_fails_the_run_with_the_executors_error() {
+async fn failing_handler_fails_the_run_with_its_error() {
     let t = TestStack::embedded();
     let run = t.coordinator.run_start(&echo_type(), json!({"echo": 5})).await;
     let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
@@ -76,7 +76,7 @@ async fn a_handler_that_fails_fails_the_run_with_the_executors_error() {
 }
 
 #[tokio::test]
-async fn a_cancel_stops_the_node_at_the_executor() {
+async fn cancel_stops_the_node_at_the_executor() {
     let t = TestStack::embedded();
     let inputs = json!({"seconds": 600, "duration_seconds": null});
     let run = t.coordinator.run_start(&sleep_type(), inputs).await;
@@ -93,7 +93,7 @@ async fn a_cancel_stops_the_node_at_the_executor() {
 }
 
 #[tokio::test]
-async fn a_type_that_is_not_allowed_never_gets_to_the_executor() {
+async fn disallowed_node_type_never_reaches_the_executor() {
     let t = TestStack::embedded();
     let candidates = |list: &str| json!({"constraints": {"candidates": {list: ["jarvis.core.uuid4"]}}});
     let start = async |node_type: &Value, more: Value| {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{TestStack, VERSION, output_of, python};
 
 #[tokio::test]
-async fn the_official_sdk_runs_reads_streams_and_cancels() {
+async fn official_sdk_runs_reads_streams_and_cancels() {
     let t = TestStack::embedded();
     let mut script = python("sdk_run.py");
     script.args([&t.coordinator.url, VERSION]);

@@ -27,7 +27,7 @@ async fn record(program: &Program, node: &str) -> NodeRecord {
 }
 
 #[tokio::test]
-async fn killed_at_the_executor_an_unknown_effect_is_not_repeated() {
+async fn crash_does_not_repeat_an_unknown_effect() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;
@@ -49,7 +49,7 @@ async fn killed_at_the_executor_an_unknown_effect_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn killed_at_the_executor_a_read_is_executed_again_and_the_lost_attempt_is_on_record() {
+async fn crash_repeats_a_read_and_records_the_lost_attempt() {
     let executors = FakeExecutors::start();
     let registry = FakeService::registry_of_atomics("read");
     let program = Program::with_executors(&executors).var("JARVIS_NODE_REGISTRY_URL", registry.url());
@@ -73,7 +73,7 @@ async fn killed_at_the_executor_a_read_is_executed_again_and_the_lost_attempt_is
 }
 
 #[tokio::test]
-async fn killed_while_a_node_waits_for_a_full_executor_it_is_executed_once() {
+async fn crash_of_a_node_waiting_for_a_slot_executes_it_once() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors).var("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "1");
     let process = program.start().await;
@@ -92,7 +92,7 @@ async fn killed_while_a_node_waits_for_a_full_executor_it_is_executed_once() {
 }
 
 #[tokio::test]
-async fn killed_while_policy_is_asked_a_node_is_executed_once() {
+async fn crash_while_policy_is_asked_executes_the_node_once() {
     let executors = FakeExecutors::start();
     let pdp = FakeService::pdp();
     let program = Program::with_executors(&executors).var("JARVIS_PDP_URL", pdp.url());
@@ -116,7 +116,7 @@ async fn killed_while_policy_is_asked_a_node_is_executed_once() {
 }
 
 #[tokio::test]
-async fn killed_with_an_accepted_composite_its_executor_goes_on_where_it_was() {
+async fn crash_lets_an_accepted_composite_continue() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;
@@ -141,7 +141,7 @@ async fn killed_with_an_accepted_composite_its_executor_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn killed_with_a_composite_that_has_no_children_it_is_assigned_again() {
+async fn crash_assigns_a_childless_composite_again() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;
@@ -172,7 +172,7 @@ async fn killed_with_a_composite_that_has_no_children_it_is_assigned_again() {
 }
 
 #[tokio::test]
-async fn killed_before_the_executor_was_told_of_a_cancel_it_is_told_by_the_next_process() {
+async fn cancel_is_delivered_by_the_next_process_after_a_crash() {
     // Killed at the first try, and after it is known to have failed.
     for tries in [1, 2] {
         let executors = FakeExecutors::start();
@@ -198,7 +198,7 @@ async fn killed_before_the_executor_was_told_of_a_cancel_it_is_told_by_the_next_
 }
 
 #[tokio::test]
-async fn an_executor_is_told_once_more_of_a_cancel_that_may_have_overtaken_its_call() {
+async fn cancel_that_may_overtake_its_call_is_sent_twice() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;
@@ -218,7 +218,7 @@ async fn an_executor_is_told_once_more_of_a_cancel_that_may_have_overtaken_its_c
 /// Every start that was answered is there and comes to an end, whenever the
 /// process dies; and what is executed twice is on record.
 #[tokio::test]
-async fn killed_during_concurrent_starts_nothing_that_was_answered_is_lost() {
+async fn crash_during_concurrent_starts_loses_no_answered_run() {
     const STARTS: usize = 50;
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);

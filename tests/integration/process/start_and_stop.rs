@@ -18,7 +18,7 @@ use crate::support::{FakeExecutors, FakeService, FakeStores, Program, TestServer
 const SHUTDOWN_SECS: &str = "JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS";
 
 #[tokio::test]
-async fn a_signal_ends_streams_and_waits_for_work_no_longer_than_it_may() {
+async fn signal_ends_streams_and_bounds_the_wait_for_work() {
     for signal in ["TERM", "INT"] {
         let executors = FakeExecutors::start();
         let program = Program::with_executors(&executors).var(SHUTDOWN_SECS, "0.5");
@@ -50,7 +50,7 @@ async fn a_signal_ends_streams_and_waits_for_work_no_longer_than_it_may() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_the_process_at_once() {
+async fn second_signal_ends_the_process_at_once() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors).var(SHUTDOWN_SECS, "600");
     let process = program.start().await;
@@ -69,7 +69,7 @@ async fn a_second_signal_ends_the_process_at_once() {
 }
 
 #[tokio::test]
-async fn a_shutdown_lets_requests_and_executors_finish() {
+async fn shutdown_lets_requests_and_executors_finish() {
     let executors = FakeExecutors::start();
     let pdp = FakeService::pdp();
     let program = Program::with_executors(&executors)
@@ -104,7 +104,7 @@ async fn a_shutdown_lets_requests_and_executors_finish() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_with_work_under_way_gives_the_journal_back() {
+async fn stop_with_work_under_way_releases_the_journal() {
     let vars = [(SHUTDOWN_SECS, "0.2")];
     let t = TestServer::start_with(&vars).await;
     let run = t.run_start("atomic.deaf", json!({})).await;
@@ -118,7 +118,7 @@ async fn a_server_that_stops_with_work_under_way_gives_the_journal_back() {
 }
 
 #[tokio::test]
-async fn a_process_that_cannot_listen_has_begun_nothing() {
+async fn process_that_cannot_listen_dispatches_nothing() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors).var("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "no");
     let process = program.start().await;
@@ -142,7 +142,7 @@ async fn a_process_that_cannot_listen_has_begun_nothing() {
 }
 
 #[tokio::test]
-async fn a_start_that_fails_leaves_nobody_at_the_journal() {
+async fn failed_start_releases_the_journal() {
     let stores = FakeStores::start();
     let journal = tempfile::tempdir().expect("a folder for the journal");
     let path = journal.path().join("journal.db").display().to_string();

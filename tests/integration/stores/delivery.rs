@@ -7,7 +7,7 @@ use super::{check, events, start};
 use crate::support::{FakeStores, JournalFault, NOBODY, TestServer, soon};
 
 #[tokio::test]
-async fn an_answer_comes_when_the_stores_have_what_it_says() {
+async fn answer_waits_until_the_stores_have_the_change() {
     let stores = FakeStores::start();
     // Longer than the test: that is not what ends the waiting.
     let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "600")]).await;
@@ -25,7 +25,7 @@ async fn an_answer_comes_when_the_stores_have_what_it_says() {
 }
 
 #[tokio::test]
-async fn health_knows_of_a_store_that_is_not_there_before_it_is_needed() {
+async fn health_probes_a_missing_store_before_it_is_needed() {
     let stores = FakeStores::start();
     let vars = [("JARVIS_ARTIFACT_STORE_URL", NOBODY)];
     let t = start(&stores, &vars).await;
@@ -50,7 +50,7 @@ async fn health_knows_of_a_store_that_is_not_there_before_it_is_needed() {
 }
 
 #[tokio::test]
-async fn a_run_costs_few_calls_and_its_events_come_after_what_they_tell() {
+async fn run_costs_few_store_calls_and_events_follow_objects() {
     let stores = FakeStores::start();
     let t = start(&stores, &[]).await;
     let run = t.run_start("atomic.echo", json!({"x": 1})).await;
@@ -72,7 +72,7 @@ async fn a_run_costs_few_calls_and_its_events_come_after_what_they_tell() {
 }
 
 #[tokio::test]
-async fn what_is_owed_outlives_the_process_that_owes_it() {
+async fn outbox_entries_survive_a_restart() {
     let stores = FakeStores::start();
     let wait = [("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")];
     let t = start(&stores, &wait).await;

@@ -16,7 +16,7 @@ use super::{Hasty, check, events, start};
 use crate::support::{FakeStores, JournalFault, TestServer, soon};
 
 #[tokio::test]
-async fn a_stream_that_is_down_holds_up_nobody_and_misses_nothing() {
+async fn event_stream_outage_delays_no_run_and_loses_no_event() {
     let stores = FakeStores::start();
     let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
     stores.faults(|call| (call == "POST /v1/run-events").then_some(JournalFault::Status(503)));
@@ -54,7 +54,7 @@ async fn a_stream_that_is_down_holds_up_nobody_and_misses_nothing() {
 }
 
 #[tokio::test]
-async fn an_append_without_an_answer_is_not_there_twice() {
+async fn unanswered_append_is_not_stored_twice() {
     let stores = FakeStores::start();
     let t = TestServer::start_with_clock(Hasty(SystemClock.now()), &stores.vars()).await;
     // Each call takes effect and is not answered, every other time.
@@ -78,7 +78,7 @@ async fn an_append_without_an_answer_is_not_there_twice() {
 }
 
 #[tokio::test]
-async fn whatever_the_stores_do_they_have_it_all_in_the_end() {
+async fn faulty_stores_have_everything_in_the_end() {
     let stores = FakeStores::start();
     let t = TestServer::start_with_clock(Hasty(SystemClock.now()), &stores.vars()).await;
     let count = AtomicUsize::new(0);
@@ -119,7 +119,7 @@ async fn whatever_the_stores_do_they_have_it_all_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_full_run_store_keeps_no_event_back_and_gets_its_runs_later() {
+async fn full_run_store_delays_no_event_and_catches_up() {
     let stores = FakeStores::start();
     let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
     stores.faults(|call| (call == "POST /v1/runs").then_some(JournalFault::Status(507)));
@@ -135,7 +135,7 @@ async fn a_full_run_store_keeps_no_event_back_and_gets_its_runs_later() {
 }
 
 #[tokio::test]
-async fn what_one_run_is_refused_does_not_hold_up_the_others() {
+async fn refused_entry_of_one_run_does_not_delay_others() {
     let stores = FakeStores::start();
     let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
     let poison = t.run_start("atomic.hang", json!({"x": 1})).await;
@@ -158,7 +158,7 @@ async fn what_one_run_is_refused_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
-async fn a_call_that_takes_effect_late_does_not_bring_an_old_state_back() {
+async fn late_store_call_does_not_restore_an_old_state() {
     let stores = FakeStores::start();
     let t = TestServer::start_with_clock(Hasty(SystemClock.now()), &stores.vars()).await;
     let run = t.run_start("atomic.hang", json!({"x": 1})).await;
@@ -185,7 +185,7 @@ async fn a_call_that_takes_effect_late_does_not_bring_an_old_state_back() {
 }
 
 #[tokio::test]
-async fn making_sure_may_fail_and_what_changes_then_arrives_all_the_same() {
+async fn failed_confirming_write_does_not_lose_later_changes() {
     let stores = FakeStores::start();
     let t = TestServer::start_with_clock(Hasty(SystemClock.now()), &stores.vars()).await;
     let run = t.run_start("atomic.hang", json!({"x": 1})).await;

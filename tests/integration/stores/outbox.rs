@@ -19,7 +19,7 @@ use super::{Hasty, check, two_runs_owed};
 use crate::support::{FakeStores, TestServer, process::start_request, soon};
 
 #[tokio::test]
-async fn an_outbox_that_cannot_be_read_is_read_again_although_nobody_comes() {
+async fn failed_outbox_read_is_retried_without_requests() {
     let (stores, faults) = (FakeStores::start(), Faults::none());
     // An answer comes only when all is read and sent.
     let mut vars = vec![("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "600")];
@@ -40,7 +40,7 @@ async fn an_outbox_that_cannot_be_read_is_read_again_although_nobody_comes() {
 }
 
 #[tokio::test]
-async fn a_commit_that_was_said_to_have_failed_reaches_the_stores_although_nobody_comes() {
+async fn durable_commit_with_an_error_answer_reaches_the_stores() {
     let (stores, faults) = (FakeStores::start(), Faults::none());
     let mut vars = stores.vars().to_vec();
     vars.extend(TestServer::IDLE);
@@ -57,7 +57,7 @@ async fn a_commit_that_was_said_to_have_failed_reaches_the_stores_although_nobod
 }
 
 #[tokio::test]
-async fn what_comes_into_the_outbox_without_a_word_is_found_there() {
+async fn outbox_entry_without_a_notification_is_found() {
     let stores = FakeStores::start();
     let mut vars = stores.vars().to_vec();
     vars.extend(TestServer::IDLE);
@@ -105,7 +105,7 @@ fn damage(journal: &tempfile::TempDir, sql: &str) {
 const FOR_EVER: (&str, &str) = ("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "600");
 
 #[tokio::test]
-async fn an_object_that_cannot_be_read_holds_back_no_event_and_no_stop() {
+async fn unreadable_object_delays_no_event_and_no_stop() {
     let stores = FakeStores::start();
     let ([damaged, sound], journal, executors) = two_runs_owed(&stores).await;
     let root = &damaged.root_node_run_id;
@@ -128,7 +128,7 @@ async fn an_object_that_cannot_be_read_holds_back_no_event_and_no_stop() {
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_sent_holds_back_no_other_run_and_no_stop() {
+async fn unsendable_event_delays_no_other_run_and_no_stop() {
     for damaged_body in ["{", "null"] {
         let stores = FakeStores::start();
         let ([damaged, sound], journal, executors) = two_runs_owed(&stores).await;

@@ -39,7 +39,7 @@ async fn start_without(journal: &tempfile::TempDir, vars: &[(&str, &str)]) -> Re
 }
 
 #[tokio::test]
-async fn a_journal_that_owes_is_not_used_without_the_stores() {
+async fn journal_with_outbox_entries_needs_the_stores() {
     let stores = FakeStores::start();
     let (_, journal, _) = one_run_under_way(&stores).await;
     // Nothing is left to send; what is decided next would be owed.
@@ -55,7 +55,7 @@ async fn a_journal_that_owes_is_not_used_without_the_stores() {
 }
 
 #[tokio::test]
-async fn what_was_decided_without_the_stores_gets_there_if_it_was_owed() {
+async fn changes_made_without_the_stores_reach_them_later() {
     let stores = FakeStores::start();
     let (run, journal, executors) = one_run_under_way(&stores).await;
     let t = TestServer::try_start(journal, executors, &[(WITHOUT_STORES, "owe")]).await.expect("it starts");
@@ -86,7 +86,7 @@ async fn what_was_decided_without_the_stores_gets_there_if_it_was_owed() {
 }
 
 #[tokio::test]
-async fn a_debt_that_is_forgotten_is_gone_for_good() {
+async fn dropped_outbox_entries_are_never_sent() {
     let stores = FakeStores::start();
     let ([run, _], journal, executors) = two_runs_owed(&stores).await;
     let t =
