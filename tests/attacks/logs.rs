@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    support::{FakeService, NOBODY},
+    support::{FakeService, UNREACHABLE},
     target::{AT_REST_MIB, Target},
 };
 
@@ -41,7 +41,7 @@ async fn hostile_values_neither_forge_nor_flood_log_lines() {
     let vars = [
         ("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "text"),
         ("JARVIS_RUN_COORDINATOR_REGISTRY_OUTAGE", "open"),
-        ("JARVIS_NODE_REGISTRY_URL", NOBODY),
+        ("JARVIS_NODE_REGISTRY_URL", UNREACHABLE),
         ("JARVIS_PDP_URL", pdp.url()),
         ("LOG_LEVEL", "DEBUG"),
     ];

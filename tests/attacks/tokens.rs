@@ -106,7 +106,7 @@ async fn forged_credentials_are_refused() {
         }
         assert!(!reply.body.contains(&good) && reply.body.len() < 1_000, "{what}: {reply:?}");
     }
-    assert_eq!(evil.questions(), Vec::<Value>::new(), "no key is fetched from where a token says");
+    assert_eq!(evil.requests(), Vec::<Value>::new(), "no key is fetched from where a token says");
     // The same with the good one gets in, so it was not for another reason.
     let written = target.written();
     assert!(written.iter().all(|(_, rows)| *rows == 0), "{written:?}");

@@ -8,7 +8,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Call, FakeStores, JournalFault, NOBODY, TestServer, spec};
+use crate::support::{Answer, Call, FakeStores, StoreFault, TestServer, UNREACHABLE, spec};
 
 /// Not long ago: a run does not live for ever.
 fn began() -> String {
@@ -99,7 +99,7 @@ async fn adopted_finished_run_is_fetched_once_and_answered_unchanged() {
     assert_eq!(node_events.text.lines().count(), 3);
     assert_eq!(t.cancel(&"run_py".into()).await.state, RunState::Succeeded);
     assert_eq!(stores.reads(), reads, "from now on it is ours");
-    assert!(!t.everything().iter().any(|row| row.starts_with("outbox")), "the stores have all of it");
+    assert!(!t.journal_rows().iter().any(|row| row.starts_with("outbox")), "the stores have all of it");
     assert_eq!(stores.writes(), [] as [&str; 0]);
     t.stop().await;
 }
@@ -209,7 +209,7 @@ async fn ids_that_no_store_knows_are_not_found() {
     let stores = FakeStores::start();
     finished(&stores);
     let t = server(&stores).await;
-    let before = t.everything();
+    let before = t.journal_rows();
     for (path, code, reads) in [
         ("/v1/runs/nobody", "run_not_found", 1),
         ("/v1/node-runs/nobody", "node_run_not_found", 1),
@@ -224,7 +224,7 @@ async fn ids_that_no_store_knows_are_not_found() {
     let spec = spec("atomic.echo");
     let create = json!({"run_id": "nobody", "parent_node_run_id": "root", "node_runs": [spec]});
     assert_eq!(t.post("/v1/node-runs", &create).await.body()["error"]["code"], "run_not_found");
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
 
     // An id that is free everywhere may be chosen, and costs one look.
     let asked = stores.reads().len();
@@ -242,26 +242,26 @@ async fn store_failure_is_reported_and_adopts_nothing() {
     let stores = FakeStores::start();
     under_way(&stores);
     let t = server(&stores).await;
-    let before = t.everything();
+    let before = t.journal_rows();
     let refused = |answer: &Answer, code: &str, message: &str| {
         let error = json!({"code": code, "message": message, "retryable": true});
         assert_eq!((answer.status, answer.body()), (502, json!({ "error": error })));
     };
     for status in [500, 401, 404, 422] {
-        stores.faults(move |call| call.ends_with("/events").then_some(JournalFault::Status(status)));
+        stores.faults(move |call| call.ends_with("/events").then_some(StoreFault::Status(status)));
         for path in ["/v1/runs/run_py", "/v1/node-runs/root"] {
             let answer = t.get(path).await;
             refused(&answer, "event_stream_unavailable", "Event Stream request failed");
         }
     }
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
     stores.no_faults();
     t.get("/v1/runs/run_py").await.ok();
     let (journal, executors) = t.stop().await;
 
     // Nobody is there at all: what the journal has does not need them.
     let [_, events, artifacts] = stores.vars();
-    let vars = [("JARVIS_RUN_STORE_URL", NOBODY), events, artifacts];
+    let vars = [("JARVIS_RUN_STORE_URL", UNREACHABLE), events, artifacts];
     let t = TestServer::try_start(journal, executors, &vars).await.expect("the server starts");
     t.get("/v1/runs/run_py").await.ok();
     for path in ["/v1/runs/nobody", "/v1/node-runs/nobody"] {
@@ -280,11 +280,11 @@ async fn invalid_store_answers_are_rejected() {
     unknown["run_id"] = json!("nobody");
     stores.put(&run("thinking"), &[node("root", None, "atomic.echo", "queued"), unknown], &[]);
     let t = server(&stores).await;
-    let before = t.everything();
+    let before = t.journal_rows();
     let error = t.get("/v1/runs/run_py").await;
     assert_eq!((error.status, &error.body()["error"]["code"]), (502, &json!("run_store_unavailable")));
     assert_eq!(t.get("/v1/node-runs/lost").await.status, 404, "a node without a run");
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
     t.stop().await;
 }
 

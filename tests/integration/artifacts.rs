@@ -12,7 +12,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::json;
 
-use crate::support::{FakeArtifacts, Mood, NOBODY};
+use crate::support::{ArtifactBehaviour, FakeArtifacts, UNREACHABLE};
 
 /// Long enough for an answer.
 const LONG: Duration = Duration::from_secs(30);
@@ -76,38 +76,38 @@ async fn artifact_failures_map_to_error_codes() {
     let store = client(stores.url(), LONG);
     let artifact = store.put("abc".into(), "text/plain").await.expect("it is stored");
     for (mood, code, status, retryable) in [
-        (Mood::Refuses(413), "artifact_store_error", 413, false),
-        (Mood::Refuses(401), "artifact_store_error", 401, false),
-        (Mood::Refuses(500), "artifact_store_error", 500, false),
-        (Mood::Refuses(503), "artifact_store_error", 503, true),
-        (Mood::Proxy, "artifact_store_error", 502, true),
-        (Mood::Garbage, "artifact_store_error", 200, false),
-        (Mood::WrongSize, "artifact_store_error", 200, false),
-        (Mood::WrongChecksum, "artifact_store_error", 200, false),
+        (ArtifactBehaviour::Refuses(413), "artifact_store_error", 413, false),
+        (ArtifactBehaviour::Refuses(401), "artifact_store_error", 401, false),
+        (ArtifactBehaviour::Refuses(500), "artifact_store_error", 500, false),
+        (ArtifactBehaviour::Refuses(503), "artifact_store_error", 503, true),
+        (ArtifactBehaviour::Proxy, "artifact_store_error", 502, true),
+        (ArtifactBehaviour::Garbage, "artifact_store_error", 200, false),
+        (ArtifactBehaviour::WrongSize, "artifact_store_error", 200, false),
+        (ArtifactBehaviour::WrongChecksum, "artifact_store_error", 200, false),
     ] {
-        stores.mood(mood);
+        stores.behave(mood);
         let put = store.put("abc".into(), "text/plain").await;
         assert_eq!(facts(put), (code.into(), Some(status), retryable, true), "{mood:?}");
         // What is asked about an artifact fails in the same way, as far as it can.
-        if matches!(mood, Mood::Refuses(_) | Mood::Proxy) {
+        if matches!(mood, ArtifactBehaviour::Refuses(_) | ArtifactBehaviour::Proxy) {
             let expected = || (code.to_owned(), Some(status), retryable, true);
             assert_eq!(facts(store.metadata(&artifact.id).await), expected(), "{mood:?}");
             assert_eq!(facts(store.head(&artifact.id).await), expected(), "{mood:?}");
             assert_eq!(facts(store.get(&artifact).await), expected(), "{mood:?}");
         }
     }
-    stores.mood(Mood::NoChecksum);
+    stores.behave(ArtifactBehaviour::NoChecksum);
     assert_eq!(store.put("abc".into(), "text/plain").await.expect("it is stored").sha256, None);
 }
 
 #[tokio::test]
 async fn silent_artifact_store_is_unavailable() {
     let unavailable = || "artifact_store_unavailable".to_owned();
-    let nobody = client(NOBODY, LONG);
+    let nobody = client(UNREACHABLE, LONG);
     assert_eq!(facts(nobody.put("abc".into(), "text/plain").await), (unavailable(), None, true, false));
     let stores = FakeArtifacts::start();
     let artifact = client(stores.url(), LONG).put("abc".into(), "text/plain").await.expect("it is stored");
-    stores.mood(Mood::Silent);
+    stores.behave(ArtifactBehaviour::Silent);
     let store = client(stores.url(), SHORT);
     let expected = || (unavailable(), None, true, true);
     assert_eq!(facts(store.put("abc".into(), "text/plain").await), expected());

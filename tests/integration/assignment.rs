@@ -7,7 +7,7 @@ use jarvis_run_coordinator::{api::openapi, types::NodeRunState};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, FakeExecutors, FakeStores, NOBODY, Signer, Sts, TestServer, soon,
+    Answer, FakeExecutors, FakeStores, Signer, Sts, TestServer, UNREACHABLE, soon,
     sts::{claims, now},
 };
 
@@ -238,12 +238,12 @@ async fn assignment_token_is_forbidden_outside_its_subtree() {
         requests.push((("post", "/v1/runs"), "/v1/runs".into(), start));
     }
 
-    let before = t.everything();
+    let before = t.journal_rows();
     let calls = t.executors.calls().len();
     for request in &requests {
         forbidden(&send(&bearer, request).await, &own.node);
     }
-    assert_eq!(t.everything(), before, "what is forbidden leaves no trace");
+    assert_eq!(t.journal_rows(), before, "what is forbidden leaves no trace");
     assert_eq!(t.executors.calls().len(), calls);
 
     // Nothing was left out: the document knows what else there is to ask for.
@@ -290,7 +290,7 @@ async fn assignment_token_is_forbidden_outside_its_subtree() {
 async fn assignment_token_survives_a_restart_without_the_sts() {
     let sts = Sts::start();
     // Without an STS that answers, and without a user: anybody may start runs.
-    let vars = [("ARP_AUTH_MODE", "optional"), ("ARP_AUTH_JWKS_URI", NOBODY)];
+    let vars = [("ARP_AUTH_MODE", "optional"), ("ARP_AUTH_JWKS_URI", UNREACHABLE)];
     let t = guarded(&sts, &vars).await;
     let run = t.run_start("composite.accept", json!({})).await;
     let root = run.root_node_run_id.as_str();

@@ -5,7 +5,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, NOBODY, Signer, Sts, TestServer, soon, spec, start_of,
+    Answer, Signer, Sts, TestServer, UNREACHABLE, soon, spec, start_of,
     sts::{AUDIENCE, ISSUER, claims, now},
 };
 
@@ -115,14 +115,14 @@ async fn invalid_tokens_are_refused_with_their_reason() {
         let key = EncodingKey::from_secret(secret.as_bytes());
         cases.push((encode(&header, &claims(&json!({})), &key).expect("a token"), INVALID));
     }
-    let before = t.everything();
+    let before = t.journal_rows();
     let start = start_of("atomic.echo");
     for (token, message) in &cases {
         let answer = Answer::of(t.request("POST", "/v1/runs").bearer_auth(token).json(&start)).await;
         refused(&answer, "invalid_token", message);
         assert!(!answer.text.contains(token.as_str()), "tokens are not repeated");
     }
-    assert_eq!(t.everything(), before, "strangers leave no trace");
+    assert_eq!(t.journal_rows(), before, "strangers leave no trace");
     assert!(t.executors.calls().is_empty());
     for changes in [
         json!({}),
@@ -267,7 +267,7 @@ async fn disabled_authentication_makes_callers_the_dev_subject() {
 #[tokio::test]
 async fn server_without_signing_keys_refuses_every_token() {
     let sts = Sts::start();
-    let t = guarded(&sts, &[("ARP_AUTH_JWKS_URI", NOBODY)]).await;
+    let t = guarded(&sts, &[("ARP_AUTH_JWKS_URI", UNREACHABLE)]).await;
     t.get("/v1/health").await.ok();
     let answer = with(&t, "GET", "/v1/runs/a", &format!("Bearer {}", good())).await;
     refused(&answer, "invalid_token", "Unable to fetch JWKS");
@@ -314,7 +314,7 @@ async fn executor_calls_carry_a_token_for_their_audience() {
 async fn nothing_is_executed_without_an_outbound_token() {
     let sts = Sts::start();
     for (vars, retryable) in
-        [([("ARP_AUTH_CLIENT_SECRET", "wrong")], true), ([("ARP_AUTH_TOKEN_ENDPOINT", NOBODY)], true)]
+        [([("ARP_AUTH_CLIENT_SECRET", "wrong")], true), ([("ARP_AUTH_TOKEN_ENDPOINT", UNREACHABLE)], true)]
     {
         let mut vars = vars.to_vec();
         vars.push(("ARP_AUTH_MODE", "optional"));
@@ -337,7 +337,7 @@ async fn nothing_is_executed_without_an_outbound_token() {
 #[tokio::test]
 async fn health_reports_signing_keys_without_a_token() {
     let sts = Sts::start();
-    let jwks_down = format!("{NOBODY}/keys");
+    let jwks_down = format!("{UNREACHABLE}/keys");
     for (more, expected) in [(vec![], "ok"), (vec![("ARP_AUTH_JWKS_URI", &*jwks_down)], "degraded")] {
         let t = guarded(&sts, &more).await;
         soon("news of the keys", async {

@@ -159,7 +159,7 @@ async fn env_files_are_overridden_by_the_environment() {
     let process = program.start().await;
     assert_eq!(process.listening(1).await.0["journal"], "environment.db");
     process.terminate().await;
-    let program = program.words(&["--port", "0", "--journal", "flag.db"]);
+    let program = program.with_arguments(&["--port", "0", "--journal", "flag.db"]);
     let process = program.start().await;
     assert_eq!(process.listening(1).await.0["journal"], "flag.db");
     process.terminate().await;
@@ -168,7 +168,7 @@ async fn env_files_are_overridden_by_the_environment() {
 #[tokio::test]
 async fn reload_applies_the_new_configuration_in_place() {
     let executors = FakeExecutors::start();
-    let program = Program::with_executors(&executors).words(&["--port", "0", "--reload"]);
+    let program = Program::with_executors(&executors).with_arguments(&["--port", "0", "--reload"]);
     let limit =
         |bytes: u32| program.write(".env.local", format!("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES={bytes}\n"));
     limit(400);
@@ -229,7 +229,7 @@ async fn copied_env_example_starts_a_server() {
 /// A path with a mistake in it must not become another, empty journal.
 #[tokio::test]
 async fn missing_journal_folder_is_an_error_and_not_created() {
-    let program = Program::server().words(&["--port", "0", "--journal", "no/such/j.db"]);
+    let program = Program::server().with_arguments(&["--port", "0", "--journal", "no/such/j.db"]);
     let started = program.run().await;
     assert_eq!(started.code, Some(3), "{started:?}");
     let message = "no/such/j.db: the folder no/such does not exist: make it, or correct --journal or \

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::support::{NOBODY, Program, Signer, Sts, TestServer, process::Ended, redacted, sts::claims};
+use crate::support::{Program, Signer, Sts, TestServer, UNREACHABLE, process::Ended, redacted, sts::claims};
 
 const EXAMPLE: &str = include_str!("../../examples/node-runs.json");
 
@@ -61,10 +61,10 @@ async fn send_request_reports_errors_with_exit_code_1() {
         writeln!(golden, "{what}:\n{}", ended.stderr.replace(url, "URL")).expect("text");
     };
     for (what, url, file) in [
-        ("not JSON", NOBODY, "{\"node_runs\": [}"),
-        ("no object", NOBODY, "[]"),
-        ("nothing to send", NOBODY, "{\"root_node_type_ref\": {}}"),
-        ("nobody listens", NOBODY, EXAMPLE),
+        ("not JSON", UNREACHABLE, "{\"node_runs\": [}"),
+        ("no object", UNREACHABLE, "[]"),
+        ("nothing to send", UNREACHABLE, "{\"root_node_type_ref\": {}}"),
+        ("nobody listens", UNREACHABLE, EXAMPLE),
         ("members that are wrong", t.url(), "{\"node_runs\": [], \"nodes\": 1}"),
         ("an unknown run", t.url(), unknown),
         ("a parent that is not composite", t.url(), atomic),
@@ -72,7 +72,7 @@ async fn send_request_reports_errors_with_exit_code_1() {
     ] {
         note(what, url, send(url, file).await);
     }
-    note("no file", NOBODY, Program::bare(&["send-request", "--request", "nowhere.json"]).run().await);
+    note("no file", UNREACHABLE, Program::bare(&["send-request", "--request", "nowhere.json"]).run().await);
     expectorate::assert_contents("tests/output/send-request-errors.txt", &golden);
 
     let token = Signer::known().sign(&claims(&json!({})));
@@ -97,7 +97,7 @@ async fn health_command_prints_health_or_fails() {
     let good = answer(&Program::bare(&["health", "--url", t.url()]).run().await);
     assert_eq!(good["status"], "ok");
     t.stop().await;
-    let ended = Program::bare(&["health", "--url", NOBODY]).run().await;
+    let ended = Program::bare(&["health", "--url", UNREACHABLE]).run().await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
     assert!(ended.stderr.contains("Is the server running?"), "{}", ended.stderr);
 }

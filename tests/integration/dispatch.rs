@@ -4,7 +4,7 @@
 use jarvis_run_coordinator::types::{NodeRun, NodeRunState, RunState};
 use serde_json::{Value, json};
 
-use crate::support::{ATOMIC_RUN, NOBODY, TestServer};
+use crate::support::{ATOMIC_RUN, TestServer, UNREACHABLE};
 
 pub(crate) fn spec(id: &str) -> Value {
     json!({"node_type_ref": {"node_type_id": id, "version": "1.0.0"}, "inputs": {"x": 1}})
@@ -153,7 +153,7 @@ async fn executor_request_has_all_members_of_the_node() {
         json!({
             "node_run_id": run.root_node_run_id, "run_id": run.run_id, "inputs": {"goal": null},
             "node_type_ref": {"node_type_id": "composite.accept", "version": "1.0.0"},
-            "run_context": context, "constraints": constraints, "coordinator_endpoint": format!("{NOBODY}/"),
+            "run_context": context, "constraints": constraints, "coordinator_endpoint": format!("{UNREACHABLE}/"),
             "extensions": {"my.key": null, "constraints": constraints},
         })
     );
@@ -219,8 +219,8 @@ async fn accepted_composite_runs_until_it_is_completed() {
 async fn unreachable_executors_fail_their_nodes() {
     let t = TestServer::start_with(&[
         NO_RETRIES,
-        ("JARVIS_ATOMIC_EXECUTOR_URL", NOBODY),
-        ("JARVIS_COMPOSITE_EXECUTOR_URL", NOBODY),
+        ("JARVIS_ATOMIC_EXECUTOR_URL", UNREACHABLE),
+        ("JARVIS_COMPOSITE_EXECUTOR_URL", UNREACHABLE),
     ])
     .await;
     for (node_type, code, message) in [

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, NOBODY, Sts, TestServer, redacted};
+use crate::support::{Answer, Sts, TestServer, UNREACHABLE, redacted};
 
 fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).expect("JSON")
@@ -20,7 +20,7 @@ async fn error_envelopes_match_the_golden_file() {
         ("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "2000"),
     ])
     .await;
-    let without_registry = TestServer::start_with(&[("JARVIS_NODE_REGISTRY_URL", NOBODY)]).await;
+    let without_registry = TestServer::start_with(&[("JARVIS_NODE_REGISTRY_URL", UNREACHABLE)]).await;
     let sts = Sts::start();
     let vars = sts.variables();
     let vars: Vec<(&str, &str)> = vars.iter().map(|(name, value)| (*name, value.as_str())).collect();

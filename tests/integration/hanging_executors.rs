@@ -122,7 +122,7 @@ async fn durable_cancel_with_an_error_answer_releases_the_slot() {
 #[tokio::test]
 async fn call_waiting_for_its_token_is_not_sent_after_a_cancel() {
     let sts = FakeService::start(|_, _| json!({"access_token": "t", "expires_in": 300}));
-    sts.answer(false);
+    sts.set_answering(false);
     let t = TestServer::start_with(&[
         ("ARP_AUTH_CLIENT_ID", "run coordinator"),
         ("ARP_AUTH_CLIENT_SECRET", "hush"),
@@ -132,9 +132,9 @@ async fn call_waiting_for_its_token_is_not_sent_after_a_cancel() {
     for (asked, node_type) in [(1, "atomic.echo"), (2, "composite.accept")] {
         let run = t.run_start(node_type, json!({})).await;
         t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
-        sts.asked("a token", asked, |_| true).await;
+        sts.received("a token", asked, |_| true).await;
         assert_eq!(t.cancel(&run.run_id).await.state, RunState::Canceled);
-        sts.answer(true);
+        sts.set_answering(true);
         // The executor is told with the same token; and who comes later is sent.
         t.executors.called(&format!("{}:cancel", run.root_node_run_id), 1).await;
         let later = t.run_start("atomic.echo", json!({})).await;
@@ -142,9 +142,9 @@ async fn call_waiting_for_its_token_is_not_sent_after_a_cancel() {
         let sent =
             t.executors.calls().iter().filter(|call| call.body["run_id"] == *run.run_id.as_str()).count();
         assert_eq!(sent, 0, "{node_type}: it was begun after its cancel");
-        sts.answer(false);
+        sts.set_answering(false);
     }
-    sts.answer(true);
+    sts.set_answering(true);
     t.stop().await;
 }
 

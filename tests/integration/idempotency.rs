@@ -117,7 +117,7 @@ async fn replayed_create_returns_the_node_and_changes_nothing() {
     let first = post(&t, &run, json!([full])).await;
     let id = ids(&first).remove(0);
     t.complete(&id.as_str().into(), "succeeded").await;
-    let before = t.everything();
+    let before = t.journal_rows();
     // What the replay leaves out is not compared, nor are these three. The
     // limits are used up, which is none of a replay's business.
     let sparse = spec(json!({"constraints": {"budgets": {"max_steps": 3}}}));
@@ -131,7 +131,7 @@ async fn replayed_create_returns_the_node_and_changes_nothing() {
         let now = t.get(&format!("/v1/node-runs/{id}")).await.ok();
         assert_eq!(answer["node_runs"], json!([now]), "{replay}");
         assert_eq!(now["state"], "succeeded");
-        assert_eq!(t.everything(), before, "{replay}");
+        assert_eq!(t.journal_rows(), before, "{replay}");
     }
     t.stop().await;
 }
@@ -144,7 +144,7 @@ async fn key_reused_for_another_spec_is_a_conflict() {
     let own = json!({"binding_decision": binding("S1"), "candidate_set_id": "set",
         "constraints": {"budgets": {"max_steps": 3}}});
     post(&t, &run, json!([spec(own.clone())])).await.ok();
-    let before = t.everything();
+    let before = t.journal_rows();
     let type_of = |id: &str, version: &str| json!({"node_type_id": id, "version": version});
     let extended = json!({"node_type_id": "atomic.echo", "version": "1", "extensions": {"a.b": 1}});
     for (different, message) in [
@@ -173,7 +173,7 @@ async fn key_reused_for_another_spec_is_a_conflict() {
         let fresh = spec(json!({"idempotency_key": null}));
         let error = post(&t, &run, json!([fresh, again])).await.refused(409, "idempotency_conflict");
         assert_eq!(error["message"], format!("Idempotency key already used {message}"), "{different}");
-        assert_eq!(t.everything(), before, "{different}");
+        assert_eq!(t.journal_rows(), before, "{different}");
     }
     t.stop().await;
 }
@@ -187,11 +187,11 @@ async fn derived_id_of_another_runs_node_is_a_conflict() {
     let other = t.run_start_with("composite.accept", json!({}), json!({"run_id": name})).await;
     let key = format!("{}:k", other.root_node_run_id);
     let node = post(&t, &victim, json!([spec(json!({"idempotency_key": key}))])).await;
-    let before = t.everything();
+    let before = t.journal_rows();
     let error = post(&t, &other, json!([spec(json!({}))])).await.refused(409, "idempotency_conflict");
     assert_eq!(error["message"], "Idempotency key already used for a different parent/run");
     assert_eq!(NodeRunId::derived(&other.run_id, &other.root_node_run_id, "k").as_str(), ids(&node)[0]);
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
     t.stop().await;
 }
 

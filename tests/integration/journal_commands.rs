@@ -96,7 +96,7 @@ async fn restored_journal_continues_from_its_backup() {
     let process = program.start().await;
     let queued = process.run_start("queued", "atomic.echo").await;
     process.terminate().await;
-    program = program.without(dispatching).words(&["--port", "0"]);
+    program = program.without(dispatching).with_arguments(&["--port", "0"]);
     let begin = async |program: &Program| {
         let process = program.start().await;
         assert_eq!(process.run_ended("queued").await, "succeeded");

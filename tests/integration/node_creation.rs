@@ -49,7 +49,7 @@ async fn first_failing_check_decides_the_answer() {
     t.complete(&parent_over, "failed").await;
 
     let nobody: NodeRunId = "nobody".into();
-    let before = t.everything();
+    let before = t.journal_rows();
     for (run, parent, status, code, message) in [
         (&"nowhere".into(), &nobody, 404, "run_not_found", "Run 'nowhere' not found"),
         (&bad_run.run_id, &nobody, 409, "constraint_invalid", "Constraints payload is not valid"),
@@ -108,7 +108,7 @@ async fn first_failing_check_decides_the_answer() {
         let answer = t.post("/v1/node-runs", &create(run, parent, json!([spec("atomic.echo")]))).await;
         let error = answer.refused(status, code);
         assert_eq!((&error["message"], &error["retryable"]), (&json!(message), &json!(false)));
-        assert_eq!(t.everything(), before, "{code}: refused means nothing happened");
+        assert_eq!(t.journal_rows(), before, "{code}: refused means nothing happened");
     }
     t.stop().await;
 }
@@ -126,10 +126,10 @@ async fn limits_are_checked_in_order_with_their_messages() {
         ("max_decomposition_rounds_per_node", "max_decomposition_rounds_per_node constraint violated"),
     ] {
         let run = composite(&t, json!({ "structural": limits })).await;
-        let before = t.everything();
+        let before = t.journal_rows();
         let answer = post(&t, &run, json!([spec("atomic.echo"), spec("atomic.echo")])).await;
         assert_eq!(answer.refused(409, "constraint_violation")["message"], message);
-        assert_eq!(t.everything(), before, "no event and no counter of a refused request");
+        assert_eq!(t.journal_rows(), before, "no event and no counter of a refused request");
         limits[limit] = json!(2 + usize::from(limit == "max_total_nodes_per_run"));
     }
     // At the limits, not beyond them.
@@ -276,7 +276,7 @@ async fn children_and_their_events_follow_the_request_order() {
 async fn binding_decision_must_match_its_spec() {
     let t = TestServer::idle().await;
     let run = composite(&t, json!({})).await;
-    let before = t.everything();
+    let before = t.journal_rows();
     let chosen = |id: &str, version: &str| json!({"node_type_id": id, "version": version});
     for (chosen, bound_set, member) in [
         (chosen("atomic.fail", "1.0.0"), "set", "node_type_ref"),
@@ -289,7 +289,7 @@ async fn binding_decision_must_match_its_spec() {
             json!({"subtask_id": "S1", "chosen_node_type_ref": chosen, "candidate_set_id": bound_set});
         let error = post(&t, &run, json!([spec("atomic.echo"), bad])).await.refused(409, "binding_mismatch");
         assert_eq!(error["message"], format!("binding_decision does not agree with {member}"));
-        assert_eq!(t.everything(), before, "all children or none");
+        assert_eq!(t.journal_rows(), before, "all children or none");
     }
     t.stop().await;
 }

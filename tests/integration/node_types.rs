@@ -9,7 +9,7 @@ use std::sync::{
 use jarvis_run_coordinator::types::{NodeKind, NodeRun, NodeRunState, Run};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, FakeService, NOBODY, TestServer, spec};
+use crate::support::{Answer, FakeService, TestServer, UNREACHABLE, spec};
 
 /// A registry that gives types with this status, and nonsense with any other;
 /// every type has the kind that is its id.
@@ -40,7 +40,7 @@ impl Registry {
     }
 
     fn asked(&self) -> usize {
-        self.service.questions().len()
+        self.service.requests().len()
     }
 
     async fn server(&self, vars: &[(&str, &str)]) -> TestServer {
@@ -127,7 +127,7 @@ async fn node_kind_is_guessed_only_if_configured() {
 
 #[tokio::test]
 async fn guessed_kind_is_dispatched_and_unguessable_type_fails() {
-    let t = TestServer::start_with(&[("JARVIS_NODE_REGISTRY_URL", NOBODY), OPEN]).await;
+    let t = TestServer::start_with(&[("JARVIS_NODE_REGISTRY_URL", UNREACHABLE), OPEN]).await;
     for (id, outcome) in [("atomic.echo", Value::Null), ("jarvis.core.echo", json!("unknown_node_kind"))] {
         let run = t.run_start(id, json!({})).await;
         let run = t.run_ended(&run.run_id).await;
@@ -147,7 +147,7 @@ async fn node_type_refused_by_the_registry_is_not_guessed() {
     for t in [&closed, &open] {
         registry.answers(200);
         let run = t.run_start("composite", json!({})).await;
-        let before = t.everything();
+        let before = t.journal_rows();
         for status in [400, 410, 422] {
             registry.answers(status);
             let refused = start(t, "atomic.odd", "1").await;
@@ -167,7 +167,7 @@ async fn node_type_refused_by_the_registry_is_not_guessed() {
             let place = "body.node_runs.1.node_type_ref";
             assert_eq!(refused.complaints(), [("node_type_refused".to_owned(), place.to_owned())]);
         }
-        assert_eq!(t.everything(), before, "nothing is written");
+        assert_eq!(t.journal_rows(), before, "nothing is written");
         // It was never left alone: the next question is asked.
         registry.answers(200);
         assert_eq!(kind(t, "atomic", "5").await, Some(NodeKind::Atomic));
@@ -217,7 +217,7 @@ async fn queued_node_waits_for_credentials_and_fails_if_refused() {
         let again = TestServer::try_start(journal, executors, &vars).await.expect("the server starts");
         let before = registry.asked();
         match code {
-            None => registry.service.asked("it asks again and again", before + 3, |_| true).await,
+            None => registry.service.received("it asks again and again", before + 3, |_| true).await,
             Some(code) => {
                 let root = again.node_run_in(&run.root_node_run_id, NodeRunState::Failed).await;
                 let extensions = serde_json::to_value(&root.extensions).expect("JSON");

@@ -8,7 +8,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{FakeArtifacts, FakeStores, Mood, TestServer};
+use crate::support::{ArtifactBehaviour, FakeArtifacts, FakeStores, TestServer};
 
 const LIMIT: &str = "JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES";
 const CALL_TIMEOUT: &str = "JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS";
@@ -137,10 +137,16 @@ async fn repeated_completion_is_offloaded_once() {
 
 #[tokio::test]
 async fn outputs_the_store_refuses_stay_in_the_journal() {
-    for mood in [Mood::Refuses(500), Mood::Refuses(401), Mood::Proxy, Mood::Garbage, Mood::WrongChecksum] {
+    for mood in [
+        ArtifactBehaviour::Refuses(500),
+        ArtifactBehaviour::Refuses(401),
+        ArtifactBehaviour::Proxy,
+        ArtifactBehaviour::Garbage,
+        ArtifactBehaviour::WrongChecksum,
+    ] {
         let store = FakeArtifacts::start();
         let (t, _stores) = server(&store, &[]).await;
-        store.mood(mood);
+        store.behave(mood);
         for _ in 0..3 {
             let root = echo(&t, large()).await;
             assert_eq!((outputs(&root), root.output_artifacts), (large(), None), "{mood:?}");
@@ -155,13 +161,13 @@ async fn outputs_the_store_refuses_stay_in_the_journal() {
 async fn too_large_outputs_do_not_degrade_the_store() {
     let store = FakeArtifacts::start();
     let (t, _stores) = server(&store, &[]).await;
-    store.mood(Mood::Refuses(413));
+    store.behave(ArtifactBehaviour::Refuses(413));
     for asked in 1..=2 {
         assert_eq!(outputs(&echo(&t, large()).await), large());
         assert_eq!(store.calls().len(), asked);
     }
     assert_eq!(health(&t).await, "ok");
-    store.mood(Mood::Sound);
+    store.behave(ArtifactBehaviour::Sound);
     assert_ne!(outputs(&echo(&t, large()).await), large());
     t.stop().await;
 }
@@ -169,7 +175,7 @@ async fn too_large_outputs_do_not_degrade_the_store() {
 #[tokio::test]
 async fn silent_store_is_given_up_after_the_call_timeout() {
     let store = FakeArtifacts::start();
-    store.mood(Mood::Silent);
+    store.behave(ArtifactBehaviour::Silent);
     let (t, _stores) = server(&store, &[(CALL_TIMEOUT, "0.1")]).await;
     assert_eq!(outputs(&echo(&t, large()).await), large());
     assert_eq!(store.calls().len(), 1);
@@ -179,7 +185,7 @@ async fn silent_store_is_given_up_after_the_call_timeout() {
 #[tokio::test]
 async fn silent_store_does_not_cost_a_node_its_deadline() {
     let store = FakeArtifacts::start();
-    store.mood(Mood::Silent);
+    store.behave(ArtifactBehaviour::Silent);
     let (t, _stores) = server(&store, &[(CALL_TIMEOUT, "600")]).await;
     let constraints = json!({"constraints": {"budgets": {"max_wall_time_ms": 2000}}});
     let run = t.run_start_with("atomic.echo", large(), constraints).await;
@@ -193,12 +199,12 @@ async fn silent_store_does_not_cost_a_node_its_deadline() {
 #[tokio::test]
 async fn canceled_run_does_not_wait_for_the_artifact_store() {
     let store = FakeArtifacts::start();
-    store.mood(Mood::Silent);
+    store.behave(ArtifactBehaviour::Silent);
     let (t, _stores) = server(&store, &[]).await;
     let run = t.run_start("atomic.echo", large()).await;
     store.called(1).await;
     assert_eq!(t.cancel(&run.run_id).await.state, RunState::Canceled);
-    store.mood(Mood::Sound);
+    store.behave(ArtifactBehaviour::Sound);
     // The result is too late.
     let late = t.attempts_until(&run.root_node_run_id, 1).await;
     assert_eq!(late[0]["outcome"]["late"]["state"], "succeeded", "{late:?}");

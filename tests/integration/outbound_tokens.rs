@@ -47,7 +47,7 @@ async fn one_token_per_audience_serves_all_calls() {
         let form = "grant_type=client_credentials&client_id=run+coordinator&client_secret=hush%26hush";
         json!(format!("{form}&audience={audience}"))
     });
-    assert_eq!(sts.questions(), forms, "16 runs at once ask once, and each audience for itself");
+    assert_eq!(sts.requests(), forms, "16 runs at once ask once, and each audience for itself");
     t.stop().await;
 }
 
@@ -64,10 +64,10 @@ async fn registry_without_an_audience_is_called_without_a_token() {
     ])
     .await;
     assert_eq!(echo(&t).await.state, RunState::Succeeded);
-    assert_eq!(registry.questions().len(), 1);
+    assert_eq!(registry.requests().len(), 1);
     let form = "grant_type=client_credentials&client_id=run+coordinator&client_secret=hush%26hush\
                 &audience=arp-jarvis-atomicexecutor&scope=runs";
-    assert_eq!(sts.questions(), [json!(form)], "for the executor only");
+    assert_eq!(sts.requests(), [json!(form)], "for the executor only");
     t.stop().await;
 }
 
@@ -77,7 +77,7 @@ async fn expired_token_is_not_sent() {
     let t = server(sts.url()).await;
     for asked in 1..=3 {
         assert_eq!(echo(&t).await.state, RunState::Succeeded);
-        assert_eq!(sts.questions().len(), asked);
+        assert_eq!(sts.requests().len(), asked);
     }
     t.stop().await;
 }

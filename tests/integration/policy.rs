@@ -12,7 +12,7 @@ use std::{
 use jarvis_run_coordinator::types::{NodeRunId, NodeRunState, RunEvent, RunEventType, RunState};
 use serde_json::{Value, json};
 
-use crate::support::{FakeService, NOBODY, TestMachine, TestServer, soon, spec, start_of};
+use crate::support::{FakeService, TestMachine, TestServer, UNREACHABLE, soon, spec, start_of};
 
 fn decisions(events: &[RunEvent]) -> Vec<Value> {
     let decided = events.iter().filter(|event| event.type_ == RunEventType::PolicyDecided);
@@ -47,7 +47,7 @@ async fn pdp_request_is_complete_and_its_evidence_is_kept() {
     let run = t.run_start_with("jarvis.echo", json!({"secret": "s", "b": [1], "a": null}), more).await;
     let events = t.follow(&run.run_id).await;
 
-    let mut questions = pdp.questions();
+    let mut questions = pdp.requests();
     for question in &mut questions {
         // Of {"a":null,"b":[1],"secret":"s"}.
         let digest = question["context"]["inputs_sha256"].take();
@@ -156,7 +156,7 @@ async fn held_node_waits_until_the_pdp_answers() {
     assert_eq!(pdp_check(&t).await, "degraded");
     for tries in 2..6 {
         soon("the next question", async {
-            while pdp.questions().iter().filter(|question| about(question)).count() < tries {
+            while pdp.requests().iter().filter(|question| about(question)).count() < tries {
                 machine.pass(Duration::from_millis(200));
                 tokio::task::yield_now().await;
             }
@@ -169,12 +169,12 @@ async fn held_node_waits_until_the_pdp_answers() {
 
     // A start has a caller who can ask again: it leaves no trace.
     let before =
-        t.everything().iter().filter(|row| row.starts_with("runs") || row.starts_with("events")).count();
+        t.journal_rows().iter().filter(|row| row.starts_with("runs") || row.starts_with("events")).count();
     let start = start_of("atomic.echo");
     let refused = t.post("/v1/runs", &start).await.refused(503, "pdp_unavailable");
     assert_eq!((&refused["message"], &refused["retryable"]), (&json!("PDP request failed"), &json!(true)));
     let after =
-        t.everything().iter().filter(|row| row.starts_with("runs") || row.starts_with("events")).count();
+        t.journal_rows().iter().filter(|row| row.starts_with("runs") || row.starts_with("events")).count();
     assert_eq!(before, after);
 
     up.store(true, Ordering::SeqCst);
@@ -271,7 +271,7 @@ async fn hold_obeys_decisions_and_treats_the_rest_as_outage() {
         assert!(t.executors.calls().is_empty());
         t.stop().await;
     }
-    let t = TestServer::start_with(&[HOLD, ("JARVIS_PDP_URL", NOBODY)]).await;
+    let t = TestServer::start_with(&[HOLD, ("JARVIS_PDP_URL", UNREACHABLE)]).await;
     let start = start_of("atomic.echo");
     t.post("/v1/runs", &start).await.refused(503, "pdp_unavailable");
     t.stop().await;

@@ -22,14 +22,14 @@ async fn repeated_start_returns_the_existing_run() {
     let first = t.post("/v1/runs", &request).await.ok();
     let ended = t.run_ended(&"r".into()).await;
     assert_eq!(ended.state, RunState::Succeeded);
-    let before = t.everything();
+    let before = t.journal_rows();
     // As it is now; the order of members does not matter, nor do nulls.
     let reordered = r#"{"metadata": {"labels": {"c": "d", "a": "b"}, "annotations": null}, "run_id": "r",
         "input": {"a": 1}, "root_node_type_ref": {"version": "1", "node_type_id": "atomic.echo"}}"#;
     let again = t.post_raw("/v1/runs", "application/json", reordered).await.ok();
     assert_eq!(again, serde_json::to_value(&ended).expect("JSON"));
     assert_eq!(again["root_node_run_id"], first["root_node_run_id"]);
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
     assert_eq!(t.executors.executions(ended.root_node_run_id.as_str()), 1);
     t.stop().await;
 }
@@ -38,7 +38,7 @@ async fn repeated_start_returns_the_existing_run() {
 async fn different_start_under_a_known_id_is_refused() {
     let t = TestServer::idle().await;
     t.post("/v1/runs", &start("atomic.echo", json!({"run_id": "r"}))).await.ok();
-    let before = t.everything();
+    let before = t.journal_rows();
     for other in [
         json!({"run_id": "r", "input": {"a": 2}}),
         json!({"run_id": "r", "input": {"a": true}}),
@@ -51,7 +51,7 @@ async fn different_start_under_a_known_id_is_refused() {
         let answer = t.post("/v1/runs", &start("atomic.echo", other.clone())).await;
         let error = answer.refused(409, "run_already_exists");
         assert_eq!(error["message"], "Run already exists.", "{other}");
-        assert_eq!(t.everything(), before, "{other}");
+        assert_eq!(t.journal_rows(), before, "{other}");
     }
     t.stop().await;
 }
@@ -75,7 +75,7 @@ async fn concurrent_starts_under_one_id_make_one_run() {
 #[tokio::test]
 async fn start_completes_although_its_caller_disconnected() {
     let pdp = FakeService::pdp();
-    pdp.answer(false);
+    pdp.set_answering(false);
     let t = TestServer::start_with(&[("JARVIS_PDP_URL", pdp.url())]).await;
     let body = json!({"run_id": "abandoned", "root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}}).to_string();
     let head = "POST /v1/runs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
@@ -83,9 +83,9 @@ async fn start_completes_although_its_caller_disconnected() {
     let mut caller = tokio::net::TcpStream::connect(address).await.expect("a connection");
     let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
     tokio::io::AsyncWriteExt::write_all(&mut caller, request.as_bytes()).await.expect("sent");
-    pdp.asked("the question", 1, |question| question["run_id"] == "abandoned").await;
+    pdp.received("the question", 1, |question| question["run_id"] == "abandoned").await;
     drop(caller);
-    pdp.answer(true);
+    pdp.set_answering(true);
     let run = soon("the run", async {
         loop {
             let answer = t.get("/v1/runs/abandoned").await;
@@ -104,27 +104,27 @@ async fn start_completes_although_its_caller_disconnected() {
 #[tokio::test]
 async fn run_ids_that_do_not_fit_into_urls_are_refused() {
     let t = TestServer::idle().await;
-    let before = t.everything();
+    let before = t.journal_rows();
     let long = "x".repeat(201);
     for id in ["a/b", "a b", "a?b", "a#b", "a%b", "ü", "a\nb", "\u{0}", ".", "..", "a,b", "{id}", &long] {
         let complaints = t.post("/v1/runs", &start("atomic.echo", json!({"run_id": id}))).await.complaints();
         assert_eq!(complaints, [("string_pattern_mismatch".into(), "body.run_id".into())], "{id:?}");
     }
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
     t.stop().await;
 }
 
 #[tokio::test]
 async fn constraints_in_extensions_are_refused_or_dropped() {
     let t = TestServer::idle().await;
-    let before = t.everything();
+    let before = t.journal_rows();
     for key in ["constraints", "jarvis.constraints"] {
         let constraints = json!({"structural": {"max_depth": 1}});
         let twice = json!({"constraints": constraints, "extensions": {key: constraints}});
         let complaints = t.post("/v1/runs", &start("atomic.echo", twice)).await.complaints();
         assert_eq!(complaints, [("extra_forbidden".into(), format!("body.extensions.{key}"))]);
     }
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
     // Hidden in the extensions alone they are dropped, as all our keys.
     let hidden = json!({"extensions": {"constraints": "not even an object", "jarvis.constraints": {}}});
     let run = t.post("/v1/runs", &start("composite.accept", hidden)).await.ok();

@@ -197,11 +197,11 @@ async fn each_body_error_has_its_type_and_location() {
     let run = t.run_start("composite.accept", json!({})).await;
     let here =
         |text: &str| text.replace("ROOT", run.root_node_run_id.as_str()).replace("RUN", run.run_id.as_str());
-    let before = t.everything();
+    let before = t.journal_rows();
     for (path, body, word, place) in rows() {
         let answer = t.post_raw(&here(path), JSON, here(&body.to_string())).await;
         assert_eq!(answer.complaints(), [(word.to_owned(), place.to_owned())], "{body}");
-        assert_eq!(t.everything(), before, "{body}");
+        assert_eq!(t.journal_rows(), before, "{body}");
     }
     assert!(t.executors.calls().is_empty());
     t.stop().await;
@@ -231,7 +231,7 @@ async fn all_body_errors_are_reported_without_the_input() {
 #[tokio::test]
 async fn invalid_json_is_refused_with_its_offset() {
     let t = TestServer::idle().await;
-    let before = t.everything();
+    let before = t.journal_rows();
     let input =
         |value: &str| start().to_string().replace("\"input\":{}", &format!("\"input\":{{\"x\":{value}}}"));
     for body in [
@@ -262,7 +262,7 @@ async fn invalid_json_is_refused_with_its_offset() {
     let complaints = t.post_raw("/v1/runs", JSON, "{\n  \"a\": x}").await.complaints();
     assert_eq!(complaints, [("json_invalid".into(), "body.9".into())]);
     assert_eq!(t.post_raw("/v1/runs", JSON, "").await.complaints(), [("missing".into(), "body".into())]);
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
     t.stop().await;
 }
 
@@ -277,7 +277,7 @@ async fn only_json_content_types_are_read() {
     ] {
         t.post_raw("/v1/runs", good, start().to_string()).await.ok();
     }
-    let before = t.everything();
+    let before = t.journal_rows();
     for bad in [
         "text/plain",
         "text/json",
@@ -290,7 +290,7 @@ async fn only_json_content_types_are_read() {
     }
     let none = crate::support::Answer::of(t.request("POST", "/v1/runs").body(start().to_string())).await;
     assert_eq!(none.complaints(), [("content_type".into(), "header.content-type".into())]);
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
     t.stop().await;
 }
 

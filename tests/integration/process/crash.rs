@@ -58,7 +58,7 @@ async fn crash_repeats_a_read_and_records_the_lost_attempt() {
     process.kill().await;
 
     // Nothing of this needs the registry again.
-    registry.answer(false);
+    registry.set_answering(false);
     let process = program.start().await;
     executors.called(":execute", 2).await;
     executors.release(&run.root);
@@ -100,13 +100,13 @@ async fn crash_while_policy_is_asked_executes_the_node_once() {
     // A composite's child is asked about once: at its dispatch.
     let parent = process.run_start("asked", "composite.accept").await;
     executors.called(":begin", 1).await;
-    pdp.answer(false);
+    pdp.set_answering(false);
     let child = process.child(&parent, "atomic.echo").await;
-    pdp.asked("the question", 1, |question| question["node_run_id"] == child).await;
+    pdp.received("the question", 1, |question| question["node_run_id"] == child).await;
     assert_eq!(process.node_run(&child).await["state"], "assigned");
     process.kill().await;
 
-    pdp.answer(true);
+    pdp.set_answering(true);
     let process = program.start().await;
     process.node_ended(&child).await;
     assert_eq!(process.node_run(&child).await["state"], "succeeded");

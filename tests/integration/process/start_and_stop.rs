@@ -79,13 +79,13 @@ async fn shutdown_lets_requests_and_executors_finish() {
     let process = program.start().await;
     let at_work = hanging(&process, &executors).await;
     let waiting = process.run_start("waiting", "atomic.echo").await;
-    pdp.answer(false);
+    pdp.set_answering(false);
     let starting = process.run_start("starting", "atomic.echo");
     let meanwhile = async {
-        pdp.asked("the start's question", 1, |question| question["run_id"] == "starting").await;
+        pdp.received("the start's question", 1, |question| question["run_id"] == "starting").await;
         process.signal("TERM");
         process.logged("stopping", 1).await;
-        pdp.answer(true);
+        pdp.set_answering(true);
     };
     let (starting, ()) = tokio::join!(starting, meanwhile);
     executors.release(&at_work.root);
@@ -128,7 +128,7 @@ async fn process_that_cannot_listen_dispatches_nothing() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
     let program = program.without("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH");
-    let on_taken_port = program.words(&["--port", &port]);
+    let on_taken_port = program.with_arguments(&["--port", &port]);
     let ended = on_taken_port.run().await;
     let message = format!("cannot listen on 127.0.0.1:{port}: Address already in use (os error 98)\n");
     assert_eq!((ended.code, ended.stderr), (Some(1), message));

@@ -4,7 +4,7 @@ use jarvis_run_coordinator::types::RunState;
 use serde_json::json;
 
 use super::{check, events, start};
-use crate::support::{FakeStores, JournalFault, NOBODY, TestServer, soon};
+use crate::support::{FakeStores, StoreFault, TestServer, UNREACHABLE, soon};
 
 #[tokio::test]
 async fn answer_waits_until_the_stores_have_the_change() {
@@ -27,7 +27,7 @@ async fn answer_waits_until_the_stores_have_the_change() {
 #[tokio::test]
 async fn health_probes_a_missing_store_before_it_is_needed() {
     let stores = FakeStores::start();
-    let vars = [("JARVIS_ARTIFACT_STORE_URL", NOBODY)];
+    let vars = [("JARVIS_ARTIFACT_STORE_URL", UNREACHABLE)];
     let t = start(&stores, &vars).await;
     let artifacts = soon("the artifact store is missed", async {
         loop {
@@ -77,10 +77,10 @@ async fn outbox_entries_survive_a_restart() {
     let wait = [("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")];
     let t = start(&stores, &wait).await;
     // Some of it has arrived, unknown to us.
-    stores.faults(|_| Some(JournalFault::Unanswered));
+    stores.faults(|_| Some(StoreFault::Unanswered));
     let first = t.run_start("atomic.echo", json!({"x": 1})).await;
     t.run_ended(&first.run_id).await;
-    stores.faults(|_| Some(JournalFault::Status(500)));
+    stores.faults(|_| Some(StoreFault::Status(500)));
     let second = t.run_start("atomic.echo", json!({"x": 2})).await;
     t.run_ended(&second.run_id).await;
     let events = t.events(&second.run_id).await.len() as u64;

@@ -13,13 +13,13 @@ use jarvis_run_coordinator::{
 use serde_json::json;
 
 use super::{Hasty, check, events, start};
-use crate::support::{FakeStores, JournalFault, TestServer, soon};
+use crate::support::{FakeStores, StoreFault, TestServer, soon};
 
 #[tokio::test]
 async fn event_stream_outage_delays_no_run_and_loses_no_event() {
     let stores = FakeStores::start();
     let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
-    stores.faults(|call| (call == "POST /v1/run-events").then_some(JournalFault::Status(503)));
+    stores.faults(|call| (call == "POST /v1/run-events").then_some(StoreFault::Status(503)));
     let mut runs = Vec::new();
     for number in 0..5 {
         let run = t.run_start("atomic.echo", json!({"number": number})).await;
@@ -61,7 +61,7 @@ async fn unanswered_append_is_not_stored_twice() {
     let count = AtomicUsize::new(0);
     stores.faults(move |_| {
         let call = count.fetch_add(1, Ordering::SeqCst);
-        call.is_multiple_of(2).then_some(JournalFault::Unanswered)
+        call.is_multiple_of(2).then_some(StoreFault::Unanswered)
     });
     let mut runs = Vec::new();
     for number in 0..10 {
@@ -86,11 +86,11 @@ async fn faulty_stores_have_everything_in_the_end() {
         // A fixed pattern of no evident period.
         let number = count.fetch_add(1, Ordering::SeqCst) as u64;
         match number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61 {
-            0 => Some(JournalFault::Status(500)),
-            1 => Some(JournalFault::Status(503)),
-            2 => Some(JournalFault::Unanswered),
+            0 => Some(StoreFault::Status(500)),
+            1 => Some(StoreFault::Status(503)),
+            2 => Some(StoreFault::Unanswered),
             // Of an event it would be a lie: it is there.
-            3 if call != "POST /v1/run-events" => Some(JournalFault::Status(409)),
+            3 if call != "POST /v1/run-events" => Some(StoreFault::Status(409)),
             _ => None,
         }
     });
@@ -122,7 +122,7 @@ async fn faulty_stores_have_everything_in_the_end() {
 async fn full_run_store_delays_no_event_and_catches_up() {
     let stores = FakeStores::start();
     let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
-    stores.faults(|call| (call == "POST /v1/runs").then_some(JournalFault::Status(507)));
+    stores.faults(|call| (call == "POST /v1/runs").then_some(StoreFault::Status(507)));
     let run = t.run_start("atomic.echo", json!({"x": 1})).await;
     t.run_ended(&run.run_id).await;
     let last = t.events(&run.run_id).await.len() as u64;
@@ -143,7 +143,7 @@ async fn refused_entry_of_one_run_does_not_delay_others() {
     let refused = format!("PUT /v1/runs/{}", poison.run_id);
     stores.faults({
         let refused = refused.clone();
-        move |call| (call == refused).then_some(JournalFault::Status(422))
+        move |call| (call == refused).then_some(StoreFault::Status(422))
     });
     t.cancel(&poison.run_id).await;
     stores.called(&refused, 2).await;
@@ -169,7 +169,7 @@ async fn late_store_call_does_not_restore_an_old_state() {
     let first = AtomicBool::new(true);
     stores.faults({
         let put = put.clone();
-        move |call| (call == put && first.swap(false, Ordering::SeqCst)).then_some(JournalFault::Stalled)
+        move |call| (call == put && first.swap(false, Ordering::SeqCst)).then_some(StoreFault::Stalled)
     });
     // What is stalled is an evaluation; it gives up after (ten) seconds.
     let report = json!({"evaluation_result": {"status": "success"}});
@@ -199,7 +199,7 @@ async fn failed_confirming_write_does_not_lose_later_changes() {
         let put = put.clone();
         move |call| {
             let number = if call == put { count.fetch_add(1, Ordering::SeqCst) } else { 1 };
-            matches!(number, 0 | 2).then_some(JournalFault::Unanswered)
+            matches!(number, 0 | 2).then_some(StoreFault::Unanswered)
         }
     });
     let before = stores.calls().iter().filter(|call| **call == put).count();

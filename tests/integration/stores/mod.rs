@@ -29,7 +29,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{FakeExecutors, FakeStores, JournalFault, TestServer};
+use crate::support::{FakeExecutors, FakeStores, StoreFault, TestServer};
 
 async fn start(stores: &FakeStores, more: &[(&str, &str)]) -> TestServer {
     let mut vars = stores.vars().to_vec();
@@ -72,7 +72,7 @@ async fn check(t: &TestServer, name: &str) -> Value {
 /// A server whose stores refused everything until it stopped, with the two runs
 /// that it owes.
 async fn two_runs_owed(stores: &FakeStores) -> ([Run; 2], tempfile::TempDir, FakeExecutors) {
-    stores.faults(|_| Some(JournalFault::Status(503)));
+    stores.faults(|_| Some(StoreFault::Status(503)));
     let t = start(stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
     let mut runs = Vec::new();
     for number in 0..2 {

@@ -1,4 +1,4 @@
-//! What many tests expect.
+//! Results that many tests expect.
 
 /// The types of the events of a run whose root is atomic and is executed once, in
 /// their order, whether it succeeds or its executor reports a failure.
