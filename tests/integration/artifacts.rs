@@ -1,5 +1,5 @@
-//! The Artifact Store's client (contract §16): what goes over the wire, and
-//! what each failure is called.
+//! The client of the Artifact Store (contract §16): what it sends and reads, and the
+//! error code of each failure.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,9 +14,9 @@ use serde_json::json;
 
 use crate::support::{ArtifactBehaviour, FakeArtifacts, UNREACHABLE};
 
-/// Long enough for an answer.
+/// The time limit of calls that are answered.
 const LONG: Duration = Duration::from_secs(30);
-/// Nobody needs to wait longer for somebody who is silent.
+/// The time limit of calls that are not answered.
 const SHORT: Duration = Duration::from_millis(50);
 
 fn client(url: &str, limit: Duration) -> ArtifactStore {
@@ -25,7 +25,7 @@ fn client(url: &str, limit: Duration) -> ArtifactStore {
     ArtifactStore::new(client, Patience { clock: Arc::new(SystemClock), limit })
 }
 
-/// Code, status, whether to try again, whether anything was sent.
+/// The code and status of an error, whether to retry, and whether anything was sent.
 fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, bool, bool) {
     let error = answer.err().expect("a failure");
     assert!(!format!("{error:?}").contains("127.0.0.1"), "no topology: {error:?}");
@@ -75,7 +75,7 @@ async fn artifact_failures_map_to_error_codes() {
     let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let artifact = store.put("abc".into(), "text/plain").await.expect("it is stored");
-    for (mood, code, status, retryable) in [
+    for (behaviour, code, status, retryable) in [
         (ArtifactBehaviour::Refuses(413), "artifact_store_error", 413, false),
         (ArtifactBehaviour::Refuses(401), "artifact_store_error", 401, false),
         (ArtifactBehaviour::Refuses(500), "artifact_store_error", 500, false),
@@ -85,15 +85,15 @@ async fn artifact_failures_map_to_error_codes() {
         (ArtifactBehaviour::WrongSize, "artifact_store_error", 200, false),
         (ArtifactBehaviour::WrongChecksum, "artifact_store_error", 200, false),
     ] {
-        stores.behave(mood);
+        stores.behave(behaviour);
         let put = store.put("abc".into(), "text/plain").await;
-        assert_eq!(facts(put), (code.into(), Some(status), retryable, true), "{mood:?}");
-        // What is asked about an artifact fails in the same way, as far as it can.
-        if matches!(mood, ArtifactBehaviour::Refuses(_) | ArtifactBehaviour::Proxy) {
+        assert_eq!(facts(put), (code.into(), Some(status), retryable, true), "{behaviour:?}");
+        // Reads fail in the same way, unless the behaviour concerns only uploads.
+        if matches!(behaviour, ArtifactBehaviour::Refuses(_) | ArtifactBehaviour::Proxy) {
             let expected = || (code.to_owned(), Some(status), retryable, true);
-            assert_eq!(facts(store.metadata(&artifact.id).await), expected(), "{mood:?}");
-            assert_eq!(facts(store.head(&artifact.id).await), expected(), "{mood:?}");
-            assert_eq!(facts(store.get(&artifact).await), expected(), "{mood:?}");
+            assert_eq!(facts(store.metadata(&artifact.id).await), expected(), "{behaviour:?}");
+            assert_eq!(facts(store.head(&artifact.id).await), expected(), "{behaviour:?}");
+            assert_eq!(facts(store.get(&artifact).await), expected(), "{behaviour:?}");
         }
     }
     stores.behave(ArtifactBehaviour::NoChecksum);
@@ -103,8 +103,8 @@ async fn artifact_failures_map_to_error_codes() {
 #[tokio::test]
 async fn silent_artifact_store_is_unavailable() {
     let unavailable = || "artifact_store_unavailable".to_owned();
-    let nobody = client(UNREACHABLE, LONG);
-    assert_eq!(facts(nobody.put("abc".into(), "text/plain").await), (unavailable(), None, true, false));
+    let unreachable = client(UNREACHABLE, LONG);
+    assert_eq!(facts(unreachable.put("abc".into(), "text/plain").await), (unavailable(), None, true, false));
     let stores = FakeArtifacts::start();
     let artifact = client(stores.url(), LONG).put("abc".into(), "text/plain").await.expect("it is stored");
     stores.behave(ArtifactBehaviour::Silent);
@@ -128,7 +128,7 @@ async fn missing_artifacts_are_not_found() {
         assert_eq!(facts(store.head(&id).await), expected(), "{id}");
         assert_eq!(facts(store.get(&Artifact { id, ..artifact.clone() }).await), expected());
     }
-    // On the way to the store these would become another question.
+    // In a URL these ids would become another path: the call is not sent.
     let calls = stores.calls().len();
     for id in ["", ".", ".."] {
         let id = ArtifactId::from(id);

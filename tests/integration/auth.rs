@@ -1,4 +1,4 @@
-//! Who may come in (contract §19), and with what we go out (§20).
+//! Authentication of callers (contract §19), and the tokens of our own calls (§20).
 
 use jarvis_run_coordinator::types::{NodeRunState, RunState};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -9,7 +9,7 @@ use crate::support::{
     sts::{AUDIENCE, ISSUER, claims, now},
 };
 
-/// A server that demands tokens of this service.
+/// A server that requires tokens of this token service.
 async fn guarded(sts: &Sts, more: &[(&str, &str)]) -> TestServer {
     let vars = sts.variables();
     let mut vars: Vec<(&str, &str)> = vars.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -25,7 +25,7 @@ async fn with(t: &TestServer, method: &str, path: &str, authorization: &str) -> 
     Answer::of(t.request(method, path).header("authorization", authorization)).await
 }
 
-/// Asserts that an answer is this 401, to the letter.
+/// Asserts that an answer is exactly this 401.
 #[track_caller]
 fn refused(answer: &Answer, error: &str, message: &str) {
     let envelope = answer.refused(401, "unauthorized");
@@ -34,7 +34,7 @@ fn refused(answer: &Answer, error: &str, message: &str) {
     assert_eq!(answer.header("www-authenticate"), Some(&*challenge));
 }
 
-/// The good claims with some changed.
+/// A token with valid claims, some of them changed.
 fn token(changes: Value) -> String {
     Signer::known().sign(&claims(&changes))
 }
@@ -83,11 +83,11 @@ async fn invalid_tokens_are_refused_with_their_reason() {
     let mut cases = vec![
         (token(json!({"exp": now - 120})), "Token expired"),
         (token(json!({"exp": 0})), "Token expired"),
-        (token(json!({"aud": "somebody else"})), "Invalid token audience"),
-        (token(json!({"aud": ["somebody else"]})), "Invalid token audience"),
+        (token(json!({"aud": "another-audience"})), "Invalid token audience"),
+        (token(json!({"aud": ["another-audience"]})), "Invalid token audience"),
         (token(json!({"iss": "https://evil.example"})), "Invalid token issuer"),
         (token(json!({"iss": format!("{ISSUER}/")})), "Invalid token issuer"),
-        (known.sign_as(Algorithm::RS256, Some("unheard of"), &claims(&json!({}))), NO_KEY),
+        (known.sign_as(Algorithm::RS256, Some("unknown"), &claims(&json!({}))), NO_KEY),
         (known.sign_as(Algorithm::RS256, None, &claims(&json!({}))), NO_KEY),
         (Signer::other().sign(&claims(&json!({}))), INVALID),
         (known.sign_as(Algorithm::RS512, Some("known"), &claims(&json!({}))), INVALID),
@@ -108,7 +108,7 @@ async fn invalid_tokens_are_refused_with_their_reason() {
         (format!("{none}.{payload}."), INVALID),
         (format!("{none}.{payload}.{signature}"), INVALID),
     ];
-    // The public key as an HMAC secret.
+    // The public key, used as an HMAC secret.
     let secrets = [known.jwk()["n"].as_str().expect("n").to_owned(), known.jwk().to_string(), String::new()];
     for secret in &secrets {
         let header = Header { kid: Some("known".into()), ..Header::new(Algorithm::HS256) };
@@ -120,15 +120,15 @@ async fn invalid_tokens_are_refused_with_their_reason() {
     for (token, message) in &cases {
         let answer = Answer::of(t.request("POST", "/v1/runs").bearer_auth(token).json(&start)).await;
         refused(&answer, "invalid_token", message);
-        assert!(!answer.text.contains(token.as_str()), "tokens are not repeated");
+        assert!(!answer.text.contains(token.as_str()), "the answer does not repeat the token");
     }
-    assert_eq!(t.journal_rows(), before, "strangers leave no trace");
+    assert_eq!(t.journal_rows(), before, "a refused request writes nothing");
     assert!(t.executors.calls().is_empty());
     for changes in [
         json!({}),
         json!({"exp": now - 30}),
         json!({"nbf": now + 30, "iat": now + 30}),
-        json!({"aud": ["somebody else", AUDIENCE]}),
+        json!({"aud": ["another-audience", AUDIENCE]}),
         json!({"sub": null, "azp": "gateway"}),
     ] {
         let answer = with(&t, "GET", "/v1/runs/a", &format!("Bearer {}", token(changes.clone()))).await;
@@ -163,7 +163,7 @@ async fn unauthenticated_requests_reveal_nothing() {
         let request =
             || t.request(method, path).header("content-type", "application/json").body(body.to_owned());
         if path == "/v1/health" {
-            // The path is exempt, whatever the method.
+            // The path is exempt for every method.
             assert_eq!(Answer::of(request()).await.status, status);
         } else {
             refused(&Answer::of(request()).await, "invalid_request", "Missing Authorization header");
@@ -190,7 +190,8 @@ async fn exempt_paths_ignore_the_authorization_header() {
     t.stop().await;
 }
 
-/// Exempt is optional: who calls is known by a good token, or a stranger.
+/// On an exempt path a valid token identifies the caller; without one the caller is
+/// anonymous.
 #[tokio::test]
 async fn exempt_path_knows_the_caller_of_a_valid_token() {
     let sts = Sts::start();
@@ -278,7 +279,7 @@ async fn server_without_signing_keys_refuses_every_token() {
 async fn tokens_for_any_audience_pass_if_none_is_configured() {
     let sts = Sts::start();
     let t = guarded(&sts, &[("ARP_AUTH_AUDIENCE", ""), ("ARP_AUTH_ISSUER", "")]).await;
-    for changes in [json!({"aud": "somebody else"}), json!({"aud": null, "iss": null})] {
+    for changes in [json!({"aud": "another-audience"}), json!({"aud": null, "iss": null})] {
         let header = format!("Bearer {}", token(changes));
         with(&t, "GET", "/v1/runs/a", &header).await.refused(404, "run_not_found");
     }
@@ -340,7 +341,7 @@ async fn health_reports_signing_keys_without_a_token() {
     let jwks_down = format!("{UNREACHABLE}/keys");
     for (more, expected) in [(vec![], "ok"), (vec![("ARP_AUTH_JWKS_URI", &*jwks_down)], "degraded")] {
         let t = guarded(&sts, &more).await;
-        soon("news of the keys", async {
+        soon("the check of the signing keys", async {
             loop {
                 let health = t.get("/v1/health").await.ok();
                 let checks = health["checks"].as_array().expect("checks");

@@ -10,19 +10,19 @@ pub(crate) fn spec(id: &str) -> Value {
     json!({"node_type_ref": {"node_type_id": id, "version": "1.0.0"}, "inputs": {"x": 1}})
 }
 
-/// How a run of this type ended: the root, its error, and the events after
-/// those of the start.
+/// Runs a node of this type to its end; returns the root, its error, and the events
+/// after those of the start.
 pub(crate) async fn ended(t: &TestServer, node_type: &str, more: Value) -> (NodeRun, Value, Vec<String>) {
     let run = t.run_start_with(node_type, json!({"x": 1}), more).await;
     let over = t.run_ended(&run.run_id).await;
     let root = t.node_run(&run.root_node_run_id).await;
-    assert_eq!(over.state.to_string(), root.state.to_string(), "a run ends as its root");
+    assert_eq!(over.state.to_string(), root.state.to_string(), "a run ends in the state of its root");
     let error = root.extensions.as_ref().and_then(|extensions| extensions.get("completion_error"));
     let types = t.event_types(&run.run_id).await.split_off(3);
     (root, error.unwrap_or_default(), types)
 }
 
-/// Whatever comes of a call is the end of it.
+/// The first failure of a call is final.
 const NO_RETRIES: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "0");
 
 /// The events after those of the start of a run whose root was executed.
@@ -93,11 +93,7 @@ async fn atomic_executor_answer_decides_the_nodes_end() {
         }
         assert_eq!(error, expected, "{node_type}");
         assert_eq!(types, events, "{node_type}");
-        assert_eq!(
-            t.executors.executions(root.node_run_id.as_str()),
-            1,
-            "{node_type}: nothing is sent twice"
-        );
+        assert_eq!(t.executors.executions(root.node_run_id.as_str()), 1, "{node_type}: no call is repeated");
     }
     t.stop().await;
 }
@@ -117,7 +113,7 @@ async fn atomic_result_is_stored_with_all_its_members() {
     assert_eq!(root["executor_binding"], binding);
     assert!(
         root["started_at"].as_str().expect("a time") > "2026-01-01T00:00:01",
-        "our own times, not the executor's"
+        "the coordinator's own times"
     );
     assert!(root["started_at"].as_str() <= root["ended_at"].as_str());
     let (root, _, _) = ended(&t, "atomic.fail", json!({})).await;
@@ -146,7 +142,7 @@ async fn executor_request_has_all_members_of_the_node() {
     let call = t.executors.called(":begin", 1).await.remove(0);
     assert_eq!((&*call.path, call.authorization), ("/v1/composite-node-runs:begin", None));
     let mut begin = call.body;
-    // What it may call us with: not needed where callers are not asked.
+    // There is none without authentication.
     begin.as_object_mut().expect("an object").remove("assignment_token");
     assert_eq!(
         begin,
@@ -177,7 +173,7 @@ async fn executor_request_has_all_members_of_the_node() {
             "extensions": {"idempotency_key": "k", "constraints": merged},
         })
     );
-    // A bare run sends no members that say nothing.
+    // A run without optional members sends none of them.
     let bare = t.run_start("atomic.echo", json!({})).await;
     let call = t.executors.called(":execute", 2).await.pop().expect("a call");
     let members: Vec<&String> = call.body.as_object().expect("an object").keys().collect();
@@ -260,7 +256,7 @@ async fn unconfigured_executors_fail_their_nodes() {
         let (root, error, types) = ended(&t, node_type, json!({})).await;
         assert_eq!(error, json!({"code": code, "message": message}));
         assert_eq!((root.started_at, root.executor_binding), (None, None));
-        assert_eq!(types[0], "policy_decided", "policy is asked before the executor is looked for");
+        assert_eq!(types[0], "policy_decided", "policy is asked before the executor is chosen");
         assert!(t.executors.calls().is_empty());
         t.stop().await;
     }

@@ -34,7 +34,7 @@ async fn root_forbidden_by_constraints_is_not_executed() {
             Some((code, message)) => {
                 assert_eq!(error, json!({"code": code, "message": message}), "{constraints}");
                 assert_eq!((root.state, root.started_at), (NodeRunState::Failed, None));
-                assert_eq!(types, ["atomic_executed", "run_completed"], "policy is not even asked");
+                assert_eq!(types, ["atomic_executed", "run_completed"], "policy is not asked");
                 assert_eq!(t.executors.calls().len(), calls);
             }
             None => assert_eq!(root.state, NodeRunState::Succeeded, "{constraints}: {error}"),
@@ -62,7 +62,7 @@ async fn child_is_bound_by_the_runs_constraints() {
             code.map(|code| json!(code))
         );
     }
-    assert_eq!(t.run(&run.run_id).await.state, RunState::Running, "a failed child is the composite's affair");
+    assert_eq!(t.run(&run.run_id).await.state, RunState::Running, "a failed child does not end its run");
     t.stop().await;
 }
 
@@ -76,8 +76,8 @@ async fn node_past_its_deadline_fails_and_cancels_its_executor() {
     let node = t.node_run_in(&slow, NodeRunState::Failed).await;
     let error = json!({"code": "deadline_exceeded", "message": "NodeRun exceeded its deadline"});
     assert_eq!(node.extensions.expect("extensions").value("completion_error"), error);
-    let told = |path: &str| path == format!("/v1/atomic-node-runs/{slow}:cancel");
-    t.executors.calls_until("its cancel", |calls| calls.iter().any(|call| told(&call.path))).await;
+    let is_cancel = |path: &str| path == format!("/v1/atomic-node-runs/{slow}:cancel");
+    t.executors.calls_until("its cancel", |calls| calls.iter().any(|call| is_cancel(&call.path))).await;
     assert_eq!(t.run(&run.run_id).await.state, RunState::Running);
     t.stop().await;
 }

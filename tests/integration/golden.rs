@@ -1,5 +1,5 @@
-//! Golden files: what goes over the wire, to the letter. After a change that is
-//! meant, `EXPECTORATE=overwrite cargo test --test integration golden`.
+//! Golden files of answers. After an intended change, rewrite them with
+//! `EXPECTORATE=overwrite cargo test --test integration golden`.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).expect("JSON")
 }
 
-/// One envelope of each kind.
+/// One error envelope of each code.
 #[tokio::test]
 async fn error_envelopes_match_the_golden_file() {
     let t = TestServer::start_with(&[
@@ -94,7 +94,7 @@ async fn error_envelopes_match_the_golden_file() {
     }
 }
 
-/// A run of one atomic node: its events, then its Run and its NodeRun.
+/// A run of one atomic node: its events, then the Run and the NodeRun.
 #[tokio::test]
 async fn atomic_run_matches_the_golden_file() {
     let t = TestServer::start().await;

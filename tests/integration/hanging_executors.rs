@@ -1,5 +1,5 @@
-//! Executors that hang, and services that take their time: what must not wait
-//! for them, and what must not come of it when the node is over meanwhile.
+//! Executors and token services that hang: other work does not wait for them, and a
+//! node that ends meanwhile releases its slot.
 
 use futures::future::join_all;
 use jarvis_run_coordinator::{
@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 
 use crate::support::{FakeExecutors, FakeService, TestServer, soon, spec};
 
-/// How many jobs of each sort are in hand, instead of thousands.
+/// The bound on jobs of each kind in memory, instead of thousands.
 const IN_HAND: usize = 16;
 const TWO_SLOTS: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "2");
 const FOUR_SLOTS: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "4");
 
-/// Runs of one node each, all of which hang.
+/// Starts runs of one node each, all of which hang.
 async fn hanging(t: &TestServer, count: usize) -> Vec<Run> {
     join_all((0..count).map(|_| t.run_start("atomic.deaf", json!({})))).await
 }
 
-/// Waits until health says this of work.
+/// Waits until `done` holds for the health check `work`; returns the check.
 async fn work_until(t: &TestServer, done: impl Fn(&Value) -> bool) -> Value {
-    soon("the work", async {
+    soon("the check of the work", async {
         loop {
             let health = t.get("/v1/health").await.ok();
             let checks = health["checks"].as_array().expect("checks").clone();
@@ -42,7 +42,7 @@ async fn hanging_atomic_executor_delays_no_other_work() {
     let runs = hanging(&t, 2 * IN_HAND).await;
     t.executors.called(":execute", 2).await;
 
-    // Composites begin, and what they wait for by themselves comes in time.
+    // Composites begin, and their deadlines are kept.
     let composite = t.run_start("composite.accept", json!({})).await;
     t.node_run_in(&composite.root_node_run_id, NodeRunState::Running).await;
     let mut short = spec("composite.accept");
@@ -54,16 +54,16 @@ async fn hanging_atomic_executor_delays_no_other_work() {
     let error = &short.extensions.expect("extensions").value("completion_error");
     assert_eq!(error["code"], "deadline_exceeded");
 
-    // An executor that did not hear of a cancel is told again.
+    // A cancel that failed is sent again.
     t.executors.refuse_cancels(true);
     let at_executor = t.executors.calls()[0].body["run_id"].as_str().expect("a run").into();
     assert_eq!(t.cancel(&at_executor).await.state, RunState::Canceled);
-    let told =
+    let cancels =
         t.executors.called(":cancel", 1).await.iter().filter(|call| call.path.ends_with(":cancel")).count();
     t.executors.refuse_cancels(false);
-    t.executors.called(":cancel", told + 1).await;
+    t.executors.called(":cancel", cancels + 1).await;
 
-    // Whoever looks sees what is full.
+    // Health reports which executor has no room.
     let work = work_until(&t, |work| work["status"] == "degraded").await;
     let of = |executor: &str| work["details"]["executors"][executor].clone();
     assert!(of("atomic_executor")["in_hand"].as_u64() >= Some(IN_HAND as u64), "{work}");
@@ -83,7 +83,7 @@ async fn terminal_node_releases_its_slot() {
     let t = TestServer::start_with(&[FOUR_SLOTS]).await;
     let runs = hanging(&t, 4).await;
     t.executors.called(":execute", 4).await;
-    // Canceled, completed by somebody else, or gone with what is above it.
+    // The node is canceled, completed by a caller, or canceled with its parent.
     t.cancel(&runs[0].run_id).await;
     t.cancel(&runs[1].run_id).await;
     for run in &runs[2..] {
@@ -135,13 +135,13 @@ async fn call_waiting_for_its_token_is_not_sent_after_a_cancel() {
         sts.received("a token", asked, |_| true).await;
         assert_eq!(t.cancel(&run.run_id).await.state, RunState::Canceled);
         sts.set_answering(true);
-        // The executor is told with the same token; and who comes later is sent.
+        // The cancel is sent with the same token, and later nodes are dispatched.
         t.executors.called(&format!("{}:cancel", run.root_node_run_id), 1).await;
         let later = t.run_start("atomic.echo", json!({})).await;
         assert_eq!(t.run_ended(&later.run_id).await.state, RunState::Succeeded);
         let sent =
             t.executors.calls().iter().filter(|call| call.body["run_id"] == *run.run_id.as_str()).count();
-        assert_eq!(sent, 0, "{node_type}: it was begun after its cancel");
+        assert_eq!(sent, 0, "{node_type}: the call was sent after the cancel");
         sts.set_answering(false);
     }
     sts.set_answering(true);
