@@ -12,17 +12,17 @@ use tokio::{
 
 use crate::support::{FakeService, Program, Sts, TestServer, process::start_request, soon};
 
-/// A registry that says of every type that it is atomic and reads only, and
-/// calls it `id` (or by what it was asked for).
+/// A registry in which every type is atomic and only reads. Its answers name the type
+/// `id`, or the requested one.
 fn registry(id: Option<&'static str>) -> FakeService {
     FakeService::start(move |path, _| {
-        let asked = path.rsplit('/').next().unwrap_or_default();
-        json!({"node_type_id": id.unwrap_or(asked), "version": "1.0.0", "kind": "atomic",
+        let requested = path.rsplit('/').next().unwrap_or_default();
+        json!({"node_type_id": id.unwrap_or(requested), "version": "1.0.0", "kind": "atomic",
             "extensions": {"jarvis.side_effect": "read"}})
     })
 }
 
-/// A listener that notes the request line of each request, and answers 404.
+/// A listener that records the request line of each request, and answers 404.
 async fn recorder() -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -58,16 +58,16 @@ async fn node_type_id_cannot_traverse_the_registrys_paths() {
         ("x\ny", Some("x%0Ay")),
         (r"..\..\admin", Some("..%5C..%5Cadmin")),
         ("%2e%2e", Some("%252e%252e")),
-        // No path can carry these: nothing is asked.
+        // No path can carry these ids: no request is made.
         (".", None),
         ("..", None),
     ] {
         let run = t.post("/v1/runs", &start_request(&format!("run-{}", id.len()), id)).await;
-        // It is not known there, so it is taken by its prefix, and has none.
+        // The type is unknown to the registry, and its prefix names no kind.
         run.ok();
         match path {
             Some(path) => {
-                let line = soon("the question", lines.recv()).await.expect("a request line");
+                let line = soon("the request", lines.recv()).await.expect("a request line");
                 assert_eq!(line, format!("GET /v1/node-types/{path}?version=1.0.0 HTTP/1.1"), "{id}");
             }
             None => assert!(lines.try_recv().is_err(), "{id}"),
@@ -78,7 +78,7 @@ async fn node_type_id_cannot_traverse_the_registrys_paths() {
     t.stop().await;
 }
 
-/// The facts of another type must not become those of this one.
+/// The properties of another type must not be taken for those of this one.
 #[tokio::test]
 async fn registry_answer_about_another_type_is_refused() {
     let lying = registry(Some("jarvis.core.echo"));
@@ -96,8 +96,8 @@ async fn registry_answer_about_another_type_is_refused() {
     t.stop().await;
 }
 
-/// What an executor answers in pieces of 64 KiB, for ever; and how much of it
-/// was taken.
+/// An executor that answers without an end, in chunks of 64 KiB; and the number of
+/// calls and of bytes that were read.
 async fn endless() -> (String, tokio::sync::watch::Receiver<(usize, usize)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -114,13 +114,13 @@ async fn endless() -> (String, tokio::sync::watch::Receiver<(usize, usize)>) {
                 continue;
             }
             sender.send_modify(|(calls, _)| *calls += 1);
-            let piece = vec![b'x'; 64 << 10];
-            // Not quite for ever: the test is to fail, not to eat the machine.
+            let chunk = vec![b'x'; 64 << 10];
+            // The answer is finite, so that a failing test does not exhaust the machine.
             for _ in 0..1024 {
-                if socket.write_all(&piece).await.is_err() {
+                if socket.write_all(&chunk).await.is_err() {
                     break;
                 }
-                sender.send_modify(|(_, bytes)| *bytes += piece.len());
+                sender.send_modify(|(_, bytes)| *bytes += chunk.len());
             }
         }
     };
@@ -142,7 +142,7 @@ async fn endless_answer_is_cut_off_and_fails_its_node_once() {
     assert_eq!(error["message"], "Atomic Executor answered with more than 1048576 bytes");
     let (calls, bytes) = *taken.borrow();
     assert_eq!(calls, 1);
-    // What is on its way in the kernel's buffers is not ours to bound.
+    // The bound includes what the kernel buffers.
     assert!(bytes < 16 << 20, "{bytes}");
     t.stop().await;
 }

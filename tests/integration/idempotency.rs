@@ -1,4 +1,5 @@
-//! Children under idempotency keys (contract §8, G02, G07).
+//! Creating children under idempotency keys (contract §8, G02, G07): a repeated create
+//! returns the node that exists, and a key stands for one spec.
 
 use futures::future::join_all;
 use jarvis_run_coordinator::types::{NodeRunId, NodeRunState, Run};
@@ -45,7 +46,7 @@ async fn concurrent_creates_under_one_key_make_one_node() {
     t.complete(&run.root_node_run_id, "succeeded").await;
     assert_eq!(t.executors.executions(id.as_str()), 1);
     let mut types: Vec<_> = t.follow(&run.run_id).await.iter().map(|event| event.type_.to_string()).collect();
-    // The root's own dispatch is free to come in between.
+    // The events of the root's own dispatch may stand anywhere among them.
     types.sort();
     assert_eq!(
         types,
@@ -118,8 +119,8 @@ async fn replayed_create_returns_the_node_and_changes_nothing() {
     let id = ids(&first).remove(0);
     t.complete(&id.as_str().into(), "succeeded").await;
     let before = t.journal_rows();
-    // What the replay leaves out is not compared, nor are these three. The
-    // limits are used up, which is none of a replay's business.
+    // Members that the replay omits are not compared, nor are metadata, extensions and
+    // the requested executor. A replay is not subject to limits.
     let sparse = spec(json!({"constraints": {"budgets": {"max_steps": 3}}}));
     let other =
         spec(json!({"constraints": {"budgets": {"max_steps": 3}}, "metadata": {"labels": {"other": "x"}},
@@ -164,12 +165,12 @@ async fn key_reused_for_another_spec_is_a_conflict() {
         (json!({"binding_decision": binding("S2")}), "with different binding_decision"),
         (json!({"candidate_set_id": "another"}), "with different candidate_set_id"),
         (json!({"constraints": {"budgets": {"max_steps": 4}}}), "with different constraints"),
-        // Of two differences the first in the contract's order.
+        // Of two differences the first one in the contract's order is reported.
         (json!({"inputs": {}, "candidate_set_id": "another"}), "for different inputs"),
     ] {
         let mut again = spec(own.clone());
         again.as_object_mut().expect("an object").extend(different.as_object().expect("an object").clone());
-        // One of these is new, and must not be made either.
+        // The new child of the same request must not be created either.
         let fresh = spec(json!({"idempotency_key": null}));
         let error = post(&t, &run, json!([fresh, again])).await.refused(409, "idempotency_conflict");
         assert_eq!(error["message"], format!("Idempotency key already used {message}"), "{different}");
@@ -178,7 +179,7 @@ async fn key_reused_for_another_spec_is_a_conflict() {
     t.stop().await;
 }
 
-/// `run_id:parent:key` can be cut in two ways if a run is named so.
+/// A run id with a colon makes `run_id:parent:key` ambiguous.
 #[tokio::test]
 async fn derived_id_of_another_runs_node_is_a_conflict() {
     let t = TestServer::idle().await;
@@ -224,17 +225,17 @@ async fn request_may_repeat_keys_and_mix_old_and_new() {
         events.iter().filter(|event| event.type_.to_string() == "composite_decomposed").collect();
     let counts: Vec<Value> = decomposed.iter().map(|event| json!(event.data)).collect();
     assert_eq!(counts, [json!({"node_run_count": 1}), json!({"node_run_count": 2})], "new ones only");
-    // Within one request, too, a key stands for one thing.
+    // Within one request, too, a key stands for one spec.
     let twins = json!([key("d"), spec(json!({"idempotency_key": "d", "inputs": {}}))]);
     post(&t, &run, twins).await.refused(409, "idempotency_conflict");
-    // An empty key is none.
+    // An empty key is no key.
     let run = t.run_start("composite.accept", json!({})).await;
     let fresh = ids(&post(&t, &run, json!([key(""), key("")])).await);
     assert_ne!(fresh[0], fresh[1]);
     t.stop().await;
 }
 
-/// Inputs are stored and read in between: numbers must not drift.
+/// Inputs are stored and read again before they are compared: numbers must not change.
 #[tokio::test]
 async fn replay_with_long_numbers_is_recognized() {
     let t = TestServer::idle().await;

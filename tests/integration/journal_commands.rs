@@ -58,7 +58,7 @@ async fn backup_under_load_has_every_run_answered_before_it() {
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = fs::metadata(program.path("backup.db")).expect("a file").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "there are secrets in it");
+        assert_eq!(mode & 0o777, 0o600, "the journal has secrets");
     }
     let files = fs::read_dir(program.path(".")).expect("the folder");
     let names = files.map(|file| file.expect("a file").file_name().into_string().expect("a name"));
@@ -71,8 +71,8 @@ async fn backup_under_load_has_every_run_answered_before_it() {
     let process = restored.start().await;
     for run in &before {
         assert_eq!(process.run_get(run).await["run_id"], **run);
-        // One that was at the executor when the copy was taken may not be
-        // executed again: whether it was is not known.
+        // A node that was at its executor when the copy was taken may not be executed
+        // again: its outcome is unknown.
         let state = process.run_ended(run).await;
         assert!(state == "succeeded" || state == "failed", "{run}: {state}");
     }
@@ -82,7 +82,7 @@ async fn backup_under_load_has_every_run_answered_before_it() {
     assert!(checked.code == Some(0) && checked.stdout.ends_with("\nsound\n"), "{checked:?}");
 }
 
-/// What the README says of it: executors and stores do not go back.
+/// Executors and stores do not go back with the journal; the documentation says so.
 #[tokio::test]
 async fn restored_journal_continues_from_its_backup() {
     let executors = FakeExecutors::start();
@@ -102,7 +102,7 @@ async fn restored_journal_continues_from_its_backup() {
         assert_eq!(process.run_ended("queued").await, "succeeded");
         process
     };
-    // The backup of a server that has not begun the one, and is at the other.
+    // One backup before the first run is dispatched, one while the second is running.
     let backup = async |file: &str| {
         let ended = program.command(&["journal", "backup", file]).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -116,7 +116,7 @@ async fn restored_journal_continues_from_its_backup() {
     assert_eq!(process.post(&complete, &json!({"state": "succeeded", "outputs": {}})).await.0, 204);
     stores.have_state("runs/composite", "succeeded").await;
     stores.have_events("composite", *process_seqs(&process, "composite").await.last().expect("events")).await;
-    let told = stores.events("composite");
+    let first_events = stores.events("composite");
     process.kill().await;
 
     let restore = |file: &str| {
@@ -136,9 +136,10 @@ async fn restored_journal_continues_from_its_backup() {
         while !process.get("/v1/health").await.1.to_string().contains("\"entries\":0") {}
     })
     .await;
-    // There the first story stays; what is longer in the second comes after it.
+    // The stream keeps the events of the first history, and appends later ones of the
+    // second.
     let events = stores.events("composite");
-    assert_eq!(events[..told.len()], told);
+    assert_eq!(events[..first_events.len()], first_events);
     let seqs = process_seqs(&process, "composite").await;
     assert_eq!(stores.seqs("composite"), seqs, "{events:?}");
     process.kill().await;
@@ -146,7 +147,7 @@ async fn restored_journal_continues_from_its_backup() {
     restore("queued.db");
     let process = begin(&program).await;
     assert_eq!(executors.executions(&queued.root), 2);
-    // Another run that was started since is adopted.
+    // The run that was started after that backup is adopted.
     assert_eq!(process.run_get("composite").await["state"], "failed");
     process.terminate().await;
 }
@@ -170,14 +171,15 @@ async fn check_reports_problems_and_parked_work() {
     }
     runs.push(process.run_start("live", "atomic.hang").await);
     executors.called(":execute", 8).await;
-    // While the server has it, too.
-    let mut said = String::new();
+    // The check also works while a server uses the journal.
+    let mut printed = String::new();
     let mut check = async |what: &str| {
         let mut ended = program.command(&["journal", "check"]).await;
         for run in &runs {
             ended.stdout = ended.stdout.replace(&run.root, &format!("NODE-OF-{}", run.id));
         }
-        writeln!(said, "{what}: exit code {:?}\n{}{}", ended.code, ended.stdout, ended.stderr).expect("text");
+        writeln!(printed, "{what}: exit code {:?}\n{}{}", ended.code, ended.stdout, ended.stderr)
+            .expect("text");
     };
     check("as it should be, with the server up").await;
     process.kill().await;
@@ -201,7 +203,7 @@ async fn check_reports_problems_and_parked_work() {
          INSERT INTO outbox (run_id, decided_at, new) VALUES ('nowhere', 1, 1)",
     );
     check("with damage").await;
-    expectorate::assert_contents("tests/output/journal-check.txt", &said);
+    expectorate::assert_contents("tests/output/journal-check.txt", &printed);
 }
 
 #[tokio::test]
@@ -229,7 +231,7 @@ async fn journal_commands_fail_with_exit_code_3() {
     let process = program.start().await;
     program.write("there.db", "something");
     program.write("empty.db", "");
-    let mut said = String::new();
+    let mut printed = String::new();
     for words in [
         &["backup", "there.db"][..],
         &["backup", "no/such/folder/b.db"],
@@ -243,12 +245,12 @@ async fn journal_commands_fail_with_exit_code_3() {
     ] {
         let ended = program.command(&[&["journal"], words].concat()).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(3), ""), "{words:?}");
-        writeln!(said, "$ jarvis-run-coordinator journal {}\n{}", words.join(" "), ended.stderr)
+        writeln!(printed, "$ jarvis-run-coordinator journal {}\n{}", words.join(" "), ended.stderr)
             .expect("text");
     }
     assert!(!program.path("b.db").exists() && !program.path("missing.db").exists());
     assert_eq!(fs::read_to_string(program.path("there.db")).expect("a file"), "something");
-    expectorate::assert_contents("tests/output/journal-errors.txt", &said);
+    expectorate::assert_contents("tests/output/journal-errors.txt", &printed);
     process.terminate().await;
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{FakeExecutors, FakeStores, Program, process::edit_journal, soon};
 
-/// What older programs left; see `migrations_tests` for what is in them.
+/// The journals of older programs. `src/server/journal/sqlite` describes their content.
 const JOURNALS: [&str; 4] = [
     include_str!("../journals/schema-1.sql"),
     include_str!("../journals/schema-2.sql"),
@@ -31,7 +31,7 @@ async fn journals_of_every_schema_continue_where_they_stopped() {
         edit_journal(&program, sql);
         let schema = schema(&program);
         let process = program.start().await;
-        // The composite goes on when its child is over.
+        // The composite continues when its child is terminal.
         let composite = process.run_get("composite").await;
         let root = composite["root_node_run_id"].as_str().expect("a Run").to_owned();
         let children = soon("the child", async {
@@ -59,12 +59,12 @@ async fn journals_of_every_schema_continue_where_they_stopped() {
         ] {
             assert_eq!(process.run_ended(run).await, state, "schema {schema}: {run}");
         }
-        // Executors are told what the old program did not come to tell them.
+        // Cancels that the old program had not sent are sent.
         for run in ["lost", "at-executor", "canceled"] {
             let node = process.run_get(run).await["root_node_run_id"].clone();
             executors.called(&format!("{}:cancel", node.as_str().expect("an id")), 1).await;
         }
-        // Whatever was owed then arrives now.
+        // Outbox entries of the old program are sent.
         if schema == 3 {
             for call in ["POST /v1/runs", "POST /v1/node-runs"] {
                 stores.called(call, 6).await;

@@ -21,7 +21,7 @@ async fn evaluation_is_replaced_and_recovery_actions_accumulate() {
         .await
         .no_content();
     t.complete(node, "succeeded").await;
-    // Any state will do, and none changes.
+    // An evaluation is accepted in every state, and changes none.
     t.post(&path, &json!({"evaluation_result": {"status": "success"}, "recovery_action": abort}))
         .await
         .no_content();
@@ -30,7 +30,7 @@ async fn evaluation_is_replaced_and_recovery_actions_accumulate() {
     assert_eq!(stored["recovery_actions"], json!([retry, abort]));
     assert_eq!(stored["state"], "succeeded");
 
-    let told: Vec<Value> = t.events(&run.run_id).await[3..]
+    let seen: Vec<Value> = t.events(&run.run_id).await[3..]
         .iter()
         .filter(|event| matches!(event.type_, RunEventType::NodeEvaluated | RunEventType::RecoveryApplied))
         .map(|event| json!([event.type_, event.data]))
@@ -38,7 +38,7 @@ async fn evaluation_is_replaced_and_recovery_actions_accumulate() {
     let mut first = first;
     first["confidence"] = json!(1.0);
     assert_eq!(
-        told,
+        seen,
         [
             json!(["node_evaluated", first]),
             json!(["recovery_applied", retry]),
@@ -169,7 +169,7 @@ async fn atomic_node_completed_by_a_caller_cancels_its_executor() {
     t.complete(node, "failed").await;
     let calls = t.executors.called(":cancel", 1).await;
     assert_eq!(calls[1].path, format!("/v1/atomic-node-runs/{node}:cancel"));
-    // What it answers now, nobody waits for.
+    // The executor's answer is ignored now.
     t.executors.release(node.as_str());
     t.at_rest().await;
     assert_eq!(t.node_run(node).await.state, NodeRunState::Failed);

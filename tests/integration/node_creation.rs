@@ -15,13 +15,12 @@ async fn post(t: &TestServer, run: &Run, specs: Value) -> Answer {
     t.post("/v1/node-runs", &create(&run.run_id, &run.root_node_run_id, specs)).await
 }
 
-/// A run of a composite under these constraints.
+/// Starts a run of a composite with these constraints.
 async fn composite(t: &TestServer, constraints: Value) -> Run {
     t.run_start_with("composite.accept", json!({}), json!({ "constraints": constraints })).await
 }
 
-/// Each check of the table, by a request that would fail many of the later
-/// ones too.
+/// Each check of the table answers a request that would fail many later checks too.
 #[tokio::test]
 async fn first_failing_check_decides_the_answer() {
     let t = TestServer::idle().await;
@@ -48,12 +47,12 @@ async fn first_failing_check_decides_the_answer() {
     let parent_over = parent_over[0].node_run_id.clone();
     t.complete(&parent_over, "failed").await;
 
-    let nobody: NodeRunId = "nobody".into();
+    let missing: NodeRunId = "missing".into();
     let before = t.journal_rows();
     for (run, parent, status, code, message) in [
-        (&"nowhere".into(), &nobody, 404, "run_not_found", "Run 'nowhere' not found"),
-        (&bad_run.run_id, &nobody, 409, "constraint_invalid", "Constraints payload is not valid"),
-        (&over.run_id, &nobody, 404, "parent_node_run_not_found", "Parent NodeRun 'nobody' not found"),
+        (&"nowhere".into(), &missing, 404, "run_not_found", "Run 'nowhere' not found"),
+        (&bad_run.run_id, &missing, 409, "constraint_invalid", "Constraints payload is not valid"),
+        (&over.run_id, &missing, 404, "parent_node_run_not_found", "Parent NodeRun 'missing' not found"),
         (
             &other.run_id,
             &atomic_over.root_node_run_id,
@@ -108,7 +107,7 @@ async fn first_failing_check_decides_the_answer() {
         let answer = t.post("/v1/node-runs", &create(run, parent, json!([spec("atomic.echo")]))).await;
         let error = answer.refused(status, code);
         assert_eq!((&error["message"], &error["retryable"]), (&json!(message), &json!(false)));
-        assert_eq!(t.journal_rows(), before, "{code}: refused means nothing happened");
+        assert_eq!(t.journal_rows(), before, "{code}: a refused request writes nothing");
     }
     t.stop().await;
 }
@@ -118,7 +117,7 @@ async fn limits_are_checked_in_order_with_their_messages() {
     let t = TestServer::idle().await;
     let mut limits = json!({"max_depth": 0, "max_children_per_composite": 1, "max_total_nodes_per_run": 2,
         "max_decomposition_rounds_per_node": 0});
-    // Each round lifts the limit that answered before.
+    // Each round raises the limit that refused the round before.
     for (limit, message) in [
         ("max_depth", "max_depth constraint violated for child NodeRuns"),
         ("max_children_per_composite", "max_children_per_composite constraint violated"),
@@ -129,10 +128,10 @@ async fn limits_are_checked_in_order_with_their_messages() {
         let before = t.journal_rows();
         let answer = post(&t, &run, json!([spec("atomic.echo"), spec("atomic.echo")])).await;
         assert_eq!(answer.refused(409, "constraint_violation")["message"], message);
-        assert_eq!(t.journal_rows(), before, "no event and no counter of a refused request");
+        assert_eq!(t.journal_rows(), before, "a refused request writes no event and no counter");
         limits[limit] = json!(2 + usize::from(limit == "max_total_nodes_per_run"));
     }
-    // At the limits, not beyond them.
+    // A request that reaches the limits exactly is accepted.
     let run = composite(&t, json!({ "structural": limits })).await;
     post(&t, &run, json!([spec("composite.accept"), spec("atomic.echo")])).await.ok();
     t.stop().await;
@@ -170,7 +169,7 @@ async fn limits_count_across_requests_and_parents() {
         assert_eq!(
             extensions.value("decomposition_rounds"),
             rounds,
-            "a round is a request, however many children"
+            "a round is one request with any number of children"
         );
     }
     post(&t, &run, json!([spec("atomic.echo")])).await.refused(409, "constraint_violation");
@@ -194,7 +193,7 @@ async fn childs_own_limits_bind_its_children() {
     let two = json!([spec("composite.accept"), spec("composite.accept")]);
     let refused = t.post("/v1/node-runs", &create(&run.run_id, &children[0].node_run_id, two)).await;
     refused.refused(409, "constraint_violation");
-    // Grandchildren inherit (D-14).
+    // Grandchildren inherit the constraints (D-14).
     let deep = t.children(&run.run_id, &children[0].node_run_id, &[spec("composite.accept")]).await;
     assert_eq!(deep[0].extensions.clone().expect("extensions").value("constraints"), own(0));
     t.stop().await;
@@ -249,7 +248,7 @@ async fn children_and_their_events_follow_the_request_order() {
     assert_eq!(extensions, [Value::Null, of_bound, of_offered]);
 
     let events = t.events(&run.run_id).await;
-    let told: Vec<Value> =
+    let seen: Vec<Value> =
         events[3..].iter().map(|event| json!([event.type_, event.node_run_id, event.data])).collect();
     let root = &run.root_node_run_id;
     let assigned = |index: usize| json!(["node_run_assigned", children[index].node_run_id, {"parent_node_run_id": root}]);
@@ -258,7 +257,7 @@ async fn children_and_their_events_follow_the_request_order() {
         json!(["candidate_set_generated", children[index].node_run_id, data])
     };
     assert_eq!(
-        told,
+        seen,
         [
             json!(["composite_decomposed", root, {"node_run_count": 3}]),
             assigned(0),

@@ -1,5 +1,5 @@
-//! The tokens that we call other services with (contract §20), from a token
-//! endpoint on loopback.
+//! The tokens of our own calls to other services (contract §20), from a token endpoint
+//! on loopback.
 
 use futures::future::join_all;
 use jarvis_run_coordinator::types::{Run, RunState};
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::support::{FakeService, TestServer};
 
-/// A token endpoint: the token names the audience that it is for.
+/// A token endpoint whose tokens name their audience.
 fn sts(expires_in: Value) -> FakeService {
     FakeService::start(move |_, form| {
         let form = form.as_str().unwrap_or_default();
-        let audience = form.split('&').find_map(|field| field.strip_prefix("audience=")).unwrap_or("nobody");
+        let audience = form.split('&').find_map(|field| field.strip_prefix("audience=")).unwrap_or("none");
         json!({"access_token": format!("for-{audience}"), "token_type": "Bearer", "expires_in": expires_in})
     })
 }
@@ -47,7 +47,7 @@ async fn one_token_per_audience_serves_all_calls() {
         let form = "grant_type=client_credentials&client_id=run+coordinator&client_secret=hush%26hush";
         json!(format!("{form}&audience={audience}"))
     });
-    assert_eq!(sts.requests(), forms, "16 runs at once ask once, and each audience for itself");
+    assert_eq!(sts.requests(), forms, "16 concurrent runs make one request per audience");
     t.stop().await;
 }
 
@@ -67,7 +67,7 @@ async fn registry_without_an_audience_is_called_without_a_token() {
     assert_eq!(registry.requests().len(), 1);
     let form = "grant_type=client_credentials&client_id=run+coordinator&client_secret=hush%26hush\
                 &audience=arp-jarvis-atomicexecutor&scope=runs";
-    assert_eq!(sts.requests(), [json!(form)], "for the executor only");
+    assert_eq!(sts.requests(), [json!(form)], "a token for the executor only");
     t.stop().await;
 }
 
@@ -75,9 +75,9 @@ async fn registry_without_an_audience_is_called_without_a_token() {
 async fn expired_token_is_not_sent() {
     let sts = sts(json!(0));
     let t = server(sts.url()).await;
-    for asked in 1..=3 {
+    for requests in 1..=3 {
         assert_eq!(echo(&t).await.state, RunState::Succeeded);
-        assert_eq!(sts.requests().len(), asked);
+        assert_eq!(sts.requests().len(), requests);
     }
     t.stop().await;
 }

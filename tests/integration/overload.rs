@@ -22,11 +22,11 @@ use crate::support::{FakeStores, Program, TestServer, process::start_request, so
 async fn follower_beyond_the_last_event_ends_with_the_run() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
-    // As after a restore: the client has seen more than there is.
+    // As after a restore: the client's cursor is beyond the last event.
     let mut follower =
         RunEvents::follow(t.client.clone(), run.run_id.clone(), Arc::new(SystemClock)).after(999_999);
     let end = async {
-        // It has begun to wait when an honest follower, who came later, has.
+        // It waits once a later follower with a valid cursor waits.
         let honest = t.follow(&run.run_id);
         let (events, ()) = tokio::join!(honest, t.complete(&run.root_node_run_id, "succeeded"));
         assert_eq!(events.last().map(|event| event.seq), Some(4));
@@ -57,13 +57,13 @@ async fn dropped_extension_keys_are_logged_once_per_request() {
     assert_eq!(lines, 1, "{}", ended.stdout);
 }
 
-/// Anybody may ask for health, as often as they like.
+/// Health is public and may be requested at any rate.
 #[tokio::test]
 async fn health_does_not_read_the_journal() {
     let (stores, faults) = (FakeStores::start(), Faults::none());
     let t = TestServer::start_with_faults(&faults, &stores.vars()).await;
     t.run_start("atomic.hang", json!({})).await;
-    // From now on whoever reads fails.
+    // From now on every read fails.
     faults.set_chances(Chances { fail_read: 1.0, ..Chances::default() });
     for _ in 0..20 {
         let health = t.get("/v1/health").await.ok();
@@ -75,7 +75,7 @@ async fn health_does_not_read_the_journal() {
     t.stop().await;
 }
 
-/// A connection to the server, for requests that no client sends.
+/// Opens a connection to the server, for requests that no client sends.
 async fn connect(t: &TestServer) -> TcpStream {
     TcpStream::connect(t.url.strip_prefix("http://").expect("an address")).await.expect("a connection")
 }
@@ -90,7 +90,7 @@ async fn stall(t: &TestServer, path: &str) -> TcpStream {
     connection
 }
 
-/// All that comes until the server closes the connection: status, head, body.
+/// Reads until the server closes the connection; returns status, head and body.
 async fn answer(connection: &mut TcpStream) -> (u16, String, Value) {
     let mut bytes = Vec::new();
     let _ = soon("the end of the connection", connection.read_to_end(&mut bytes)).await;
@@ -110,7 +110,7 @@ async fn late_body_is_refused_and_its_connection_closed() {
         assert_eq!(body["error"]["message"], "The request body did not arrive within 0.2 s");
         assert!(head.contains("connection: close"), "{head}");
     }
-    // One that drips: what counts is the whole.
+    // A body that drips: the timeout is for the whole body.
     let mut connection = stall(&t, "/v1/runs").await;
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     soon("an end to the dripping", async {
@@ -127,7 +127,7 @@ async fn silent_connections_are_closed() {
     let vars = [("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "0.2")];
     let t = TestServer::start_with(&vars).await;
     let run = t.run_start("atomic.deaf", json!({})).await;
-    // Whoever follows says nothing either, and is not to be disturbed.
+    // A follower sends nothing either, and must not be disconnected.
     let mut follower = connect(&t).await;
     let request = format!("GET /v1/runs/{}/events?follow=1 HTTP/1.1\r\nhost: x\r\n\r\n", run.run_id);
     follower.write_all(request.as_bytes()).await.expect("sent");
@@ -177,7 +177,7 @@ async fn overloaded_server_still_serves_health_and_cancels() {
     assert!(error["message"].as_str().is_some_and(|message| message.contains("4 requests")), "{error}");
     assert_eq!(refused.header("retry-after"), Some("1"));
     t.post("/v1/runs", &start_request("x", "atomic.echo")).await.refused(503, "overloaded");
-    // What makes room, and what tells of it, goes on.
+    // Requests that end work, and health, are still served.
     for _ in 0..20 {
         t.get("/v1/health").await.ok();
         t.get("/v1/version").await.ok();
@@ -186,7 +186,7 @@ async fn overloaded_server_still_serves_health_and_cancels() {
     t.post(&format!("/v1/node-runs/{}:evaluation", run.root_node_run_id), &evaluation).await.no_content();
     t.complete(&run.root_node_run_id, "succeeded").await;
     assert_eq!(t.cancel(&other.run_id).await.state, RunState::Canceled);
-    // When the others have gone there is room again.
+    // When the stalled connections are dropped there is room again.
     drop(stalled);
     soon("room again", async { while t.get(&path).await.status != 200 {} }).await;
     t.stop().await;
@@ -215,8 +215,7 @@ async fn followers_are_bounded_and_a_dropped_one_frees_its_place() {
     t.stop().await;
 }
 
-/// Neither bodies nor heads that never come hold up a stop, nor what comes
-/// after it.
+/// Neither bodies nor heads that never arrive delay a stop.
 #[tokio::test]
 async fn stop_does_not_wait_for_stalled_connections() {
     let limit = Duration::from_secs(60);
@@ -227,9 +226,9 @@ async fn stop_does_not_wait_for_stalled_connections() {
     head.write_all(b"GET /v1/health HTTP/1.1\r\nhost:").await.expect("sent");
     let silent = connect(&t).await;
     t.get("/v1/health").await.ok();
-    let begun = std::time::Instant::now();
+    let stop_began = std::time::Instant::now();
     let (_, (status, head_of_answer, refusal)) = tokio::join!(t.stop(), answer(&mut body));
-    assert!(begun.elapsed() < limit / 6, "{:?}", begun.elapsed());
+    assert!(stop_began.elapsed() < limit / 6, "{:?}", stop_began.elapsed());
     assert_eq!((status, &refusal["error"]["code"]), (503, &json!("shutting_down")));
     assert!(head_of_answer.contains("connection: close"), "{head_of_answer}");
     drop((head, silent));

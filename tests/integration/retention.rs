@@ -15,7 +15,7 @@ async fn expired_run_is_deleted_and_its_id_may_be_used_again() {
     assert_eq!(process.get("/v1/runs/old").await.1["error"]["code"], "run_not_found");
     assert_eq!(process.get("/v1/runs/old/events").await.0, 404);
     assert_eq!(process.get(&format!("/v1/node-runs/{}", first.root)).await.0, 404);
-    // Nobody remembers the first: this is another run.
+    // The first run is deleted: this is another run under the same id.
     let again = process.run_start("old", "atomic.echo").await;
     assert_ne!(again.root, first.root);
     assert_eq!(process.run_get(&live.id).await["state"], "running");
@@ -30,7 +30,7 @@ async fn deleted_run_is_adopted_again_from_the_run_store() {
     let run = t.run_start("atomic.echo", json!({"of": "it"})).await;
     let events = t.follow(&run.run_id).await;
     let ended = t.run(&run.run_id).await;
-    soon("oblivion", async {
+    soon("the deletion of the run", async {
         while t.journal_rows().iter().any(|row| row.starts_with("runs\t")) {
             tokio::task::yield_now().await;
         }

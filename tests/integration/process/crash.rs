@@ -38,7 +38,7 @@ async fn crash_does_not_repeat_an_unknown_effect() {
     assert_eq!(process.run_ended(&run.id).await, "failed");
     let node = process.node_run(&run.root).await;
     assert_eq!((&node["state"], error_code(&node)), (&json!("failed"), "executor_outcome_unknown"));
-    // Whatever it is doing, it is told to stop.
+    // The executor is told to stop.
     executors.called(&format!("{}:cancel", run.root), 1).await;
     process.terminate().await;
 
@@ -57,7 +57,7 @@ async fn crash_repeats_a_read_and_records_the_lost_attempt() {
     let run = hanging(&process, &executors).await;
     process.kill().await;
 
-    // Nothing of this needs the registry again.
+    // The restart does not need the registry.
     registry.set_answering(false);
     let process = program.start().await;
     executors.called(":execute", 2).await;
@@ -97,12 +97,12 @@ async fn crash_while_policy_is_asked_executes_the_node_once() {
     let pdp = FakeService::pdp();
     let program = Program::with_executors(&executors).var("JARVIS_PDP_URL", pdp.url());
     let process = program.start().await;
-    // A composite's child is asked about once: at its dispatch.
+    // Policy is asked about a child once: at its dispatch.
     let parent = process.run_start("asked", "composite.accept").await;
     executors.called(":begin", 1).await;
     pdp.set_answering(false);
     let child = process.child(&parent, "atomic.echo").await;
-    pdp.received("the question", 1, |question| question["node_run_id"] == child).await;
+    pdp.received("the request", 1, |request| request["node_run_id"] == child).await;
     assert_eq!(process.node_run(&child).await["state"], "assigned");
     process.kill().await;
 
@@ -160,10 +160,11 @@ async fn crash_assigns_a_childless_composite_again() {
         assert_eq!(process.run_ended(&run.id).await, "succeeded");
     }
     process.terminate().await;
-    let begun = executors.called(":begin", 3).await;
+    let calls = executors.called(":begin", 3).await;
     let assigned = |run: &StartedRun| {
-        let to_it = |call: &&Call| call.path.ends_with(":begin") && call.body["node_run_id"] == *run.root;
-        begun.iter().filter(to_it).count()
+        let is_begin_of_it =
+            |call: &&Call| call.path.ends_with(":begin") && call.body["node_run_id"] == *run.root;
+        calls.iter().filter(is_begin_of_it).count()
     };
     assert_eq!((assigned(&idle), assigned(&at_it)), (2, 1));
     let lost = attempts(&program, &idle.root).await;
@@ -173,7 +174,7 @@ async fn crash_assigns_a_childless_composite_again() {
 
 #[tokio::test]
 async fn cancel_is_delivered_by_the_next_process_after_a_crash() {
-    // Killed at the first try, and after it is known to have failed.
+    // The process is killed at the first try of the cancel, and after it has failed.
     for tries in [1, 2] {
         let executors = FakeExecutors::start();
         let program = Program::with_executors(&executors);
@@ -193,7 +194,7 @@ async fn cancel_is_delivered_by_the_next_process_after_a_crash() {
         assert_eq!(process.run_ended(&run.id).await, "canceled");
         process.terminate().await;
         assert_eq!(executors.executions(&run.root), 1);
-        assert_eq!(record(&program, &run.root).await.wake, None, "nothing is left to do");
+        assert_eq!(record(&program, &run.root).await.wake, None, "no job is left");
     }
 }
 
@@ -206,17 +207,17 @@ async fn cancel_that_may_overtake_its_call_is_sent_twice() {
     executors.called(":execute", 1).await;
     assert_eq!(process.post(&format!("/v1/runs/{}:cancel", run.id), &json!({})).await.0, 200);
     process.logged("executor told to stop", 1).await;
-    assert_eq!(executors.called(":cancel", 2).await.len(), 3, "the call, and twice that it is over");
+    assert_eq!(executors.called(":cancel", 2).await.len(), 3, "the call, and two cancels");
     executors.release(&run.root);
     assert_eq!(process.run_ended(&run.id).await, "canceled");
     process.terminate().await;
     assert_eq!(record(&program, &run.root).await.wake, None);
-    // The call was dropped when its node was over: what it brings is not heard.
+    // The call was dropped with the cancel: its result is ignored.
     assert_eq!(attempts(&program, &run.root).await, []);
 }
 
-/// Every start that was answered is there and comes to an end, whenever the
-/// process dies; and what is executed twice is on record.
+/// The process is killed after each of several numbers of answers. Every answered run
+/// exists and ends, and repeated executions are in the attempt log.
 #[tokio::test]
 async fn crash_during_concurrent_starts_loses_no_answered_run() {
     const STARTS: usize = 50;

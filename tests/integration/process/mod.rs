@@ -21,13 +21,13 @@ fn error_code(node: &Value) -> &str {
     node["extensions"]["completion_error"]["code"].as_str().unwrap_or("none")
 }
 
-/// A run whose node is at the executor, which does not answer.
+/// Starts a run; returns it when its node is at the executor, which does not answer.
 async fn hanging(process: &Process, executors: &FakeExecutors) -> StartedRun {
     let run = process.run_start("hanging", "atomic.hang").await;
     let root = &run.root;
-    let at_it = |calls: &[Call]| {
+    let is_execution = |calls: &[Call]| {
         calls.iter().any(|call| call.path.ends_with(":execute") && call.body["node_run_id"] == **root)
     };
-    executors.calls_until("the execution", at_it).await;
+    executors.calls_until("the execution", is_execution).await;
     run
 }

@@ -29,7 +29,7 @@ async fn signal_ends_streams_and_bounds_the_wait_for_work() {
         let first = soon("the first events", stream.next()).await.expect("a chunk").expect("lines");
         assert!(first.starts_with(b"{"));
 
-        let asked = Instant::now();
+        let signaled = Instant::now();
         process.signal(signal);
         let rest: Vec<_> = soon("the end of the stream", stream.collect()).await;
         for chunk in rest {
@@ -37,7 +37,7 @@ async fn signal_ends_streams_and_bounds_the_wait_for_work() {
             assert!(!String::from_utf8_lossy(&lines).contains("run_completed"));
         }
         let ended = process.ended().await;
-        assert!(asked.elapsed() < PROMPT, "{signal}");
+        assert!(signaled.elapsed() < PROMPT, "{signal}");
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{signal}");
         assert!(ended.stdout.contains("stopped with work under way"), "{signal}");
 
@@ -82,7 +82,7 @@ async fn shutdown_lets_requests_and_executors_finish() {
     pdp.set_answering(false);
     let starting = process.run_start("starting", "atomic.echo");
     let meanwhile = async {
-        pdp.received("the start's question", 1, |question| question["run_id"] == "starting").await;
+        pdp.received("the request of the start", 1, |request| request["run_id"] == "starting").await;
         process.signal("TERM");
         process.logged("stopping", 1).await;
         pdp.set_answering(true);
@@ -92,7 +92,7 @@ async fn shutdown_lets_requests_and_executors_finish() {
     let ended = process.ended().await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     assert!(!ended.stdout.contains("work under way"), "{}", ended.stdout);
-    // What was not begun by then was not begun any more.
+    // The waiting node was not dispatched any more.
     assert_eq!(executors.called(":execute", 1).await.len(), 1);
 
     let process = program.start().await;
@@ -158,5 +158,5 @@ async fn failed_start_releases_the_journal() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let refused = start(taken.local_addr().expect("an address").port()).await;
     assert!(matches!(refused, Err(StartError::Listen { .. })));
-    start(0).await.expect("it can be tried again").stop().await;
+    start(0).await.expect("the second start succeeds").stop().await;
 }
