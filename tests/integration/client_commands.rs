@@ -1,4 +1,4 @@
-//! `send-request` and `health`: the real program against the real server.
+//! The commands `send-request` and `health` of the real program, against a server.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use crate::support::{Program, Signer, Sts, TestServer, UNREACHABLE, process::End
 
 const EXAMPLE: &str = include_str!("../../examples/node-runs.json");
 
-/// Sends this file to this server.
+/// Runs `send-request` with this file and this server.
 async fn send(url: &str, file: &str) -> Ended {
     let program = Program::bare(&["send-request", "--request", "request.json", "--url", url]);
     program.write("request.json", file);
@@ -27,7 +27,7 @@ async fn send_request_sends_the_example_file() {
     let golden = format!("{:#}\n", redacted(&first));
     expectorate::assert_contents("tests/output/send-request.json", &golden);
 
-    // The same children again, of the run that is there now; and no run at all.
+    // The same children again, in the run that exists now, without starting a run.
     let (run, root) = (&first["run"]["run_id"], &first["run"]["root_node_run_id"]);
     let mut children: Value = serde_json::from_str(EXAMPLE).expect("JSON");
     children.as_object_mut().expect("an object").remove("run");
@@ -76,11 +76,11 @@ async fn send_request_reports_errors_with_exit_code_1() {
     expectorate::assert_contents("tests/output/send-request-errors.txt", &golden);
 
     let token = Signer::known().sign(&claims(&json!({})));
-    let words = ["send-request", "--request", "request.json", "--url", guarded.url()];
-    // With one it works, wherever it is from.
+    let arguments = ["send-request", "--request", "request.json", "--url", guarded.url()];
+    // A token is accepted from the environment and from the command line.
     for program in [
-        Program::bare(&words).var("JARVIS_RUN_COORDINATOR_TOKEN", &token),
-        Program::bare(&[&words[..], &["--token", &token]].concat())
+        Program::bare(&arguments).var("JARVIS_RUN_COORDINATOR_TOKEN", &token),
+        Program::bare(&[&arguments[..], &["--token", &token]].concat())
             .var("JARVIS_RUN_COORDINATOR_TOKEN", "stale"),
     ] {
         program.write("request.json", EXAMPLE);

@@ -1,6 +1,5 @@
-//! Delivery to executors that fail (contract G29, design §4): what is tried
-//! again, when, and what is on record of it; who is left alone; who waits for
-//! whom.
+//! Delivery to executors that fail (contract G29): which calls are retried, when, and
+//! with what record; the circuit breaker; and fairness between runs.
 
 use std::time::Duration;
 
@@ -11,14 +10,14 @@ use crate::support::{FakeService, TestServer, soon, spec};
 
 const ONE_RETRY: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "1");
 
-/// A server whose registry says of each type that it is atomic and does this.
+/// Starts a server whose registry gives every type this side effect.
 async fn server(side_effect: &'static str) -> (TestServer, FakeService) {
     let registry = FakeService::registry_of_atomics(side_effect);
     let t = TestServer::start_with(&[ONE_RETRY, ("JARVIS_NODE_REGISTRY_URL", registry.url())]).await;
     (t, registry)
 }
 
-/// The root of a run of this type when it is over, and the events between the
+/// Runs a node of this type to its end; returns the root, and the events between the
 /// first permission to execute it and the end of the run.
 async fn ended(t: &TestServer, node_type: &str) -> (NodeRun, Vec<Value>) {
     let run = t.run_start(node_type, json!({})).await;
@@ -43,9 +42,9 @@ async fn health(t: &TestServer, check: &str) -> Value {
         .clone()
 }
 
-/// Waits until a check of health has this status.
+/// Waits until a health check has this status; returns the check.
 async fn health_is(t: &TestServer, check: &str, status: &str) -> Value {
-    soon("the health", async {
+    soon("the health check", async {
         loop {
             let check = health(t, check).await;
             if check["status"] == status {
@@ -65,8 +64,8 @@ async fn busy_executor_is_retried_after_its_retry_after() {
     let types: Vec<&Value> = events.iter().map(|event| &event["type"]).collect();
     assert_eq!(types, ["recovery_applied", "policy_decided", "node_evaluated", "atomic_executed"]);
     assert_eq!(events[3]["data"], json!({"state": "succeeded", "attempts": 2}));
-    // On record with the NodeRun as in the event, and not before the time that
-    // the executor named.
+    // The NodeRun records the retry as the event does, and the retry is not before the
+    // time that the executor named.
     let action = &events[0]["data"];
     assert_eq!(json!(root.recovery_actions), json!([action]));
     assert_eq!((&action["type"], &action["message"]), (&json!("retry"), &json!("come back later")));
@@ -137,7 +136,7 @@ async fn cancel_does_not_wait_for_the_next_attempt() {
     assert_eq!(node.state, NodeRunState::Canceled);
     let calls = t.executors.executions(run.root_node_run_id.as_str());
     let permissions = events.iter().filter(|event| event.type_.to_string() == "policy_decided").count() - 1;
-    assert_eq!(calls, permissions, "nothing was begun after the cancel");
+    assert_eq!(calls, permissions, "nothing was sent after the cancel");
     t.stop().await;
 }
 
@@ -156,10 +155,10 @@ async fn breaker_opens_for_a_refusing_executor_and_closes_again() {
         assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
     }
     health_is(&t, "atomic_executor", "ok").await;
-    // Each of them was refused once or twice at most: the others were not even
-    // sent while it was down.
+    // Each node was refused at most once or twice: with the breaker open, nodes are not
+    // sent.
     let refused = t.executors.calls().len() - runs.len();
-    assert!(refused < 2 * runs.len(), "{refused} calls for nothing");
+    assert!(refused < 2 * runs.len(), "{refused} calls were refused");
     t.stop().await;
 }
 
@@ -168,7 +167,7 @@ async fn large_run_leaves_slots_for_other_runs() {
     let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "4")]).await;
     let big = t.run_start("composite.accept", json!({})).await;
     let spec = spec("atomic.hang");
-    // More than one run may have in hand.
+    // These are more jobs than one run may have in memory.
     for _ in 0..2 {
         t.children(&big.run_id, &big.root_node_run_id, &vec![spec.clone(); 1000]).await;
     }
@@ -194,20 +193,20 @@ async fn refusal_by_a_proxy_leaves_the_outcome_unknown() {
         assert_eq!(
             t.executors.executions(root.node_run_id.as_str()),
             1,
-            "{node_type}: it may have been done"
+            "{node_type}: the node may have been executed"
         );
         assert_eq!((root.state, &*error_code(&root)), (NodeRunState::Failed, "atomic_executor_unavailable"));
         let error = &root.extensions.as_ref().expect("extensions").value("completion_error");
         assert_eq!((&error["details"]["outcome"], &error["retryable"]), (&json!("unknown"), &json!(false)));
         t.executors.called(&format!("{}:cancel", root.node_run_id), 1).await;
     }
-    // One that says when to come back has not begun.
+    // A refusal with `Retry-After` means that the node was not executed.
     let (root, _) = ended(&t, "atomic.mesh-wait").await;
     assert_eq!((root.state, t.executors.executions(root.node_run_id.as_str())), (NodeRunState::Succeeded, 2));
     t.stop().await;
     let (t, _registry) = server("read").await;
     let (root, _) = ended(&t, "atomic.mesh").await;
-    assert_eq!(t.executors.executions(root.node_run_id.as_str()), 2, "to read twice does no harm");
+    assert_eq!(t.executors.executions(root.node_run_id.as_str()), 2, "a read may be repeated");
     t.stop().await;
 }
 
@@ -219,7 +218,7 @@ async fn nodes_held_by_an_open_breaker_spend_no_retries() {
         let run = t.run_start("atomic.echo", json!({})).await;
         assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Failed);
     }
-    // It is left alone from now on, for a moment: who comes is not sent.
+    // The breaker is open for a moment: further nodes are not sent.
     t.executors.overload(false);
     let sent = t.executors.calls().len();
     let mut runs = Vec::new();

@@ -17,11 +17,11 @@ async fn repeated_cancel_changes_nothing() {
     let events = t.events(&run.run_id).await;
     let last = events.last().expect("an event");
     assert_eq!((last.type_, json!(last.data)), (RunEventType::RunCompleted, json!({"state": "canceled"})));
-    assert_eq!(last.node_run_id, None, "it was the request that ended it, not the root");
+    assert_eq!(last.node_run_id, None, "the request ended the run, not its root");
     assert_eq!(t.cancel(&run.run_id).await, canceled);
     assert_eq!(t.events(&run.run_id).await, events);
 
-    // One that is over for another reason stays as it is.
+    // A run that ended otherwise is unchanged.
     let run = t.run_start("atomic.echo", json!({})).await;
     let ended = t.run_ended(&run.run_id).await;
     assert_eq!(t.cancel(&run.run_id).await, ended);
@@ -75,11 +75,11 @@ async fn cancel_ends_the_tree_deepest_first_and_stops_executors() {
     );
     t.at_rest().await;
     let calls = t.executors.calls();
-    let mut told: Vec<&str> =
+    let mut cancels: Vec<&str> =
         calls.iter().map(|call| &*call.path).filter(|path| path.ends_with(":cancel")).collect();
-    told.sort_unstable();
-    // Those whose calls have just been made hear of it twice.
-    told.dedup();
+    cancels.sort_unstable();
+    // Executors whose calls have just been sent receive the cancel twice.
+    cancels.dedup();
     let mut expected = [
         format!("/v1/atomic-node-runs/{deep}:cancel"),
         format!("/v1/atomic-node-runs/{hang}:cancel"),
@@ -87,7 +87,7 @@ async fn cancel_ends_the_tree_deepest_first_and_stops_executors() {
         format!("/v1/composite-node-runs/{root}:cancel"),
     ];
     expected.sort();
-    assert_eq!(told, expected);
+    assert_eq!(cancels, expected);
     t.stop().await;
 }
 
@@ -98,15 +98,15 @@ async fn canceled_run_cannot_be_revived() {
     let root = &run.root_node_run_id;
     let deaf = t.children(&run.run_id, root, &[spec("atomic.deaf")]).await.remove(0).node_run_id;
     t.executors.called(":execute", 1).await;
-    // The executor has no slot for it.
+    // The executor has no free slot for this node.
     let waiting = t.children(&run.run_id, root, &[spec("atomic.echo")]).await.remove(0).node_run_id;
     let canceled = t.cancel(&run.run_id).await;
     let (events, node) = (t.events(&run.run_id).await, t.node_run(&deaf).await);
 
-    // The result comes all the same, and nobody waits for it.
+    // The result arrives after the cancel, and is ignored.
     t.executors.release(deaf.as_str());
     t.at_rest().await;
-    // Nobody can revive anything.
+    // No request changes a canceled node or run.
     for (node, state, status) in [
         (root, "succeeded", 409),
         (root, "canceled", 204),
@@ -126,14 +126,14 @@ async fn canceled_run_cannot_be_revived() {
         json!({"run_id": run.run_id, "parent_node_run_id": root, "node_runs": [spec("atomic.echo")]});
     let error = t.post("/v1/node-runs", &create).await.refused(409, "run_terminal");
     assert_eq!(error["message"], "Run is already canceled");
-    // Another run needs the slot, so the node that waited has had its turn.
+    // Another run gets the slot, so the node that waited has been passed over.
     let other = t.run_start("atomic.echo", json!({})).await;
     t.run_ended(&other.run_id).await;
 
     assert_eq!(t.run(&run.run_id).await, canceled);
     assert_eq!((t.events(&run.run_id).await, t.node_run(&deaf).await), (events, node));
     assert_eq!(t.executors.executions(waiting.as_str()), 0);
-    let told = t.executors.calls().iter().filter(|call| call.path.contains(waiting.as_str())).count();
-    assert_eq!(told, 0, "who never got it need not be told");
+    let calls = t.executors.calls().iter().filter(|call| call.path.contains(waiting.as_str())).count();
+    assert_eq!(calls, 0, "an executor without the node receives no cancel");
     t.stop().await;
 }

@@ -23,7 +23,7 @@ async fn repeated_start_returns_the_existing_run() {
     let ended = t.run_ended(&"r".into()).await;
     assert_eq!(ended.state, RunState::Succeeded);
     let before = t.journal_rows();
-    // As it is now; the order of members does not matter, nor do nulls.
+    // The answer has the present state. The order of members and nulls do not matter.
     let reordered = r#"{"metadata": {"labels": {"c": "d", "a": "b"}, "annotations": null}, "run_id": "r",
         "input": {"a": 1}, "root_node_type_ref": {"version": "1", "node_type_id": "atomic.echo"}}"#;
     let again = t.post_raw("/v1/runs", "application/json", reordered).await.ok();
@@ -68,7 +68,7 @@ async fn concurrent_starts_under_one_id_make_one_run() {
     assert_eq!(t.event_types(&"r".into()).await.iter().filter(|type_| *type_ == "run_started").count(), 1);
     let fresh = start("atomic.echo", json!({}));
     let (one, other) = tokio::join!(t.post("/v1/runs", &fresh), t.post("/v1/runs", &fresh));
-    assert_ne!(one.ok()["run_id"], other.ok()["run_id"], "without an id each start is a run of its own");
+    assert_ne!(one.ok()["run_id"], other.ok()["run_id"], "without an id each start makes a run");
     t.stop().await;
 }
 
@@ -83,7 +83,7 @@ async fn start_completes_although_its_caller_disconnected() {
     let mut caller = tokio::net::TcpStream::connect(address).await.expect("a connection");
     let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
     tokio::io::AsyncWriteExt::write_all(&mut caller, request.as_bytes()).await.expect("sent");
-    pdp.received("the question", 1, |question| question["run_id"] == "abandoned").await;
+    pdp.received("the request", 1, |request| request["run_id"] == "abandoned").await;
     drop(caller);
     pdp.set_answering(true);
     let run = soon("the run", async {
@@ -125,14 +125,14 @@ async fn constraints_in_extensions_are_refused_or_dropped() {
         assert_eq!(complaints, [("extra_forbidden".into(), format!("body.extensions.{key}"))]);
     }
     assert_eq!(t.journal_rows(), before);
-    // Hidden in the extensions alone they are dropped, as all our keys.
+    // In the extensions alone they are dropped, as all reserved keys.
     let hidden = json!({"extensions": {"constraints": "not even an object", "jarvis.constraints": {}}});
     let run = t.post("/v1/runs", &start("composite.accept", hidden)).await.ok();
     assert!(run.get("extensions").is_none(), "{run}");
     t.stop().await;
 }
 
-/// A limit may be as large as its type can say; the coordinator's own is less.
+/// A budget may be as large as its type allows; the coordinator's own limit is less.
 #[tokio::test]
 async fn largest_wall_time_budget_is_accepted() {
     let t = TestServer::idle().await;
@@ -141,7 +141,7 @@ async fn largest_wall_time_budget_is_accepted() {
     let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {},
         "constraints": budget(u64::MAX)["constraints"]});
     let child = &t.children(&run.run_id, &run.root_node_run_id, &[spec]).await[0];
-    // With dispatch, where the time of a node is computed, and from the disk.
+    // A restart with dispatch reads the budget again and computes the deadlines.
     let (journal, executors) = t.stop().await;
     let t = TestServer::try_start(journal, executors, &[]).await.expect("the server starts");
     t.node_run_in(&child.node_run_id, NodeRunState::Succeeded).await;
@@ -182,7 +182,7 @@ async fn reserved_extension_keys_of_callers_are_dropped() {
         .children(&run["run_id"].as_str().expect("an id").into(), &root.into(), std::slice::from_ref(&spec))
         .await;
     assert_eq!(serde_json::to_value(&child[0].extensions).expect("JSON"), expected);
-    // `decomposition_rounds: -5` buys no further round.
+    // `decomposition_rounds: -5` grants no further round.
     let create = json!({"run_id": run["run_id"], "parent_node_run_id": root, "node_runs": [spec]});
     t.post("/v1/node-runs", &create).await.refused(409, "constraint_violation");
     t.stop().await;
@@ -207,7 +207,7 @@ async fn strict_extension_keys_are_dotted() {
         child["node_runs"][0]["extensions"],
         json!({"jarvis.constraints": constraints, "jarvis.idempotency_key": "k"})
     );
-    assert_eq!(t.post("/v1/node-runs", &create).await.ok(), child, "read back under the same keys");
+    assert_eq!(t.post("/v1/node-runs", &create).await.ok(), child, "the replay returns the same keys");
     let parent = t.get(&format!("/v1/node-runs/{root}")).await.ok();
     assert_eq!(parent["extensions"]["jarvis.decomposition_rounds"], 1);
     t.stop().await;
@@ -241,7 +241,7 @@ async fn nodes_stay_queued_without_auto_dispatch() {
     t.stop().await;
 }
 
-/// What policy denies is a run all the same: 200, failed, and told in full.
+/// A denied start makes a run: 200, failed, with all its events.
 #[tokio::test]
 async fn every_run_is_denied_without_a_policy() {
     let t = TestServer::start_with(&[("JARVIS_POLICY_PROFILE", "")]).await;

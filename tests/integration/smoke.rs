@@ -1,4 +1,4 @@
-//! One run from start to end.
+//! One run from its start to its end.
 
 use jarvis_run_coordinator::types::RunState;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! Bodies that are not as they should be (contract §3.1, §3.2). Whatever is
-//! refused leaves no trace.
+//! Validation of request bodies (contract §3.1, §3.2). A refused request writes
+//! nothing.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ fn start() -> Value {
     start_of("atomic.echo")
 }
 
-/// A good start request with one member changed, named by its path.
+/// A valid start request with one member, named by its path, changed.
 fn start_with(path: &[&str], value: Value) -> Value {
     let mut body = start();
     let mut place = &mut body;
@@ -22,8 +22,8 @@ fn start_with(path: &[&str], value: Value) -> Value {
     body
 }
 
-/// The bodies of the four operations that take one, each wrong in one way; the
-/// word and the place of the complaint.
+/// Bodies of the four operations that take one, each with one error; the type and the
+/// location of that error.
 fn rows() -> Vec<(&'static str, Value, &'static str, &'static str)> {
     const RUNS: &str = "/v1/runs";
     const NODES: &str = "/v1/node-runs";
@@ -298,28 +298,28 @@ async fn only_json_content_types_are_read() {
 async fn unusual_valid_bodies_are_read_as_meant() {
     let t = TestServer::idle().await;
     let text = start().to_string();
-    // Of duplicate keys the last one counts.
+    // The last one of duplicate keys counts.
     let twice = text.replacen('{', r#"{"run_id":"first","run_id":"last","#, 1);
     assert_eq!(t.post_raw("/v1/runs", JSON, twice).await.ok()["run_id"], "last");
     // An empty id is no id.
     let fresh = t.post("/v1/runs", &start_with(&["run_id"], json!(""))).await.ok();
     assert!(fresh["run_id"].as_str().expect("an id").starts_with("run_"));
-    // Null is absence, for each optional member.
+    // For each optional member null means absence.
     for member in ["run_id", "run_context", "constraints", "metadata", "extensions"] {
         let run = t.post("/v1/runs", &start_with(&[member], json!(null))).await.ok();
         assert!(run.get("run_context").is_none() && run.get("extensions").is_none(), "{run}");
     }
-    // Integers of any size are integers.
+    // Integers may have any size.
     let huge =
         text.replacen('{', r#"{"constraints":{"structural":{"max_depth":1234567890123456789012345}},"#, 1);
     let run = t.post_raw("/v1/runs", JSON, huge).await.ok();
     assert_eq!(run["extensions"]["constraints"]["structural"]["max_depth"], json!(u64::MAX));
     let big = text.replacen("\"input\":{}", r#""input":{"big":123456789012345678901234567890}"#, 1);
     t.post_raw("/v1/runs", JSON, big).await.ok();
-    // Empty strings are strings.
+    // Empty strings are valid.
     let empty = start_with(&["root_node_type_ref", "version"], json!(""));
     t.post("/v1/runs", &empty).await.ok();
-    // Strings are kept to the letter.
+    // Strings are kept unchanged.
     let odd = json!({"": "\u{0}\u{1f600}\u{7f}\"\\/", "\n": ["\u{2028}", {}]});
     let run = t.post("/v1/runs", &start_with(&["input"], odd.clone())).await.ok();
     let root = run["root_node_run_id"].as_str().expect("an id");
@@ -327,7 +327,7 @@ async fn unusual_valid_bodies_are_read_as_meant() {
     t.stop().await;
 }
 
-/// Numbers in maps come back as they went in, however often they are stored.
+/// Numbers in maps are returned as they were sent, after any number of writes.
 #[tokio::test]
 async fn numbers_in_maps_round_trip() {
     let t = TestServer::idle().await;

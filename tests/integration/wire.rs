@@ -1,5 +1,5 @@
-//! The wire (contract §3): what every operation answers, how failures look,
-//! how ids travel. What is refused in bodies: `strict`.
+//! The wire format (contract §3): the answers of every operation, errors, and ids in
+//! paths. Validation of bodies: `validation`.
 
 use jarvis_run_coordinator::types::{
     HealthStatus, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunId, NodeRunState, RunId,
@@ -51,8 +51,8 @@ async fn generated_client_covers_every_operation() {
     t.stop().await;
 }
 
-/// The members of each answer, to the last one: clients refuse what they do
-/// not know (§3.3), and nulls are not there (§3.4, checked by `Answer`).
+/// Answers have exactly these members: clients refuse unknown ones (§3.3), and nulls
+/// are omitted (§3.4, checked by `Answer`).
 #[tokio::test]
 async fn answers_have_exactly_the_members_of_the_standard() {
     let t = TestServer::start().await;
@@ -80,7 +80,7 @@ async fn answers_have_exactly_the_members_of_the_standard() {
     assert_eq!(
         run["run_context"],
         json!({"tenant_id": "t", "identity": {"keep": null}, "trace": {"trace_id": "x"}}),
-        "nulls stay in maps and go elsewhere"
+        "nulls are kept in maps and dropped elsewhere"
     );
     assert_eq!(run["extensions"]["a.b"], Value::Null);
     assert_eq!(run["extensions"]["constraints"], json!({"budgets": {"max_cost": 5.0}}));
@@ -100,7 +100,7 @@ async fn answers_have_exactly_the_members_of_the_standard() {
         "extensions": {"x.y": null}});
     let created = t.post("/v1/node-runs", &create).await.ok();
     assert_eq!(members(&created), "extensions node_runs");
-    assert_eq!(created["extensions"], json!({"x.y": null}), "the request's own, echoed");
+    assert_eq!(created["extensions"], json!({"x.y": null}), "the extensions of the request");
     let child = created["node_runs"][0]["node_run_id"].as_str().expect("an id").to_owned();
     t.node_run_in(&child.as_str().into(), NodeRunState::Failed).await;
     let child = t.get(&format!("/v1/node-runs/{child}")).await.ok();
@@ -179,7 +179,7 @@ async fn wrong_method_is_405_with_an_allow_header() {
         ("POST", "/v1/health", "GET"),
         ("PATCH", "/v1/node-runs/a", "GET"),
         ("OPTIONS", "/v1/node-runs/a", "GET"),
-        // GET fetches the run `a:cancel`.
+        // GET reads the run `a:cancel`.
         ("OPTIONS", "/v1/runs/a:cancel", "GET, POST"),
         ("PUT", "/v1/node-runs/a:complete", "GET, POST"),
         ("DELETE", "/v1/node-runs/a%3Aevaluation", "GET, POST"),
@@ -200,12 +200,12 @@ async fn head_requests_are_refused_without_a_body() {
         assert_eq!((answer.status, answer.header("allow"), answer.text.as_str()), (405, Some("GET"), ""));
     }
     assert_eq!(Answer::of(t.request("HEAD", "/nothing")).await.status, 404);
-    // The connection is still good for the next request.
+    // The connection can be used for the next request.
     t.get("/v1/health").await.ok();
     t.stop().await;
 }
 
-/// What comes back to these bytes, up to the end of the connection.
+/// Sends these bytes; returns what is received until the end of the connection.
 async fn exchange(t: &TestServer, request: &[u8]) -> String {
     let address = t.url.strip_prefix("http://").expect("an address");
     let mut connection = TcpStream::connect(address).await.expect("a connection");
@@ -238,7 +238,7 @@ async fn bodies_beyond_the_limit_are_413() {
         reqwest::Body::wrap_stream(futures::stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>)))
     };
     t.post_raw("/v1/runs", "application/json", chunks(1001)).await.refused(413, "payload_too_large");
-    // None of what is announced here is ever sent.
+    // The announced body is never sent.
     let head = "POST /v1/runs HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
     let answer = exchange(&t, format!("{head}content-length: 99999999999\r\n\r\n").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("payload_too_large"), "{answer}");
@@ -286,7 +286,7 @@ async fn unusual_ids_work_in_every_encoding() {
     assert_eq!(t.cancel(&"a:b".into()).await.state, RunState::Canceled, "through the generated client");
     assert_eq!(t.run(&bystander.run_id).await.state, RunState::Running);
     assert_eq!(t.run(&"a:cancel:cancel".into()).await.state, RunState::Running);
-    // Ids that no run can have are simply not found.
+    // Ids that no run can have are not found.
     for (segment, id) in
         [("a%20b", "a b"), ("q%3Fx%23y", "q?x#y"), ("%C3%BC", "ü"), ("a%25b", "a%b"), ("'", "'")]
     {

@@ -9,7 +9,7 @@ use crate::support::{FakeStores, StoreFault, TestServer, UNREACHABLE, soon};
 #[tokio::test]
 async fn answer_waits_until_the_stores_have_the_change() {
     let stores = FakeStores::start();
-    // Longer than the test: that is not what ends the waiting.
+    // The limit is longer than the test: it does not end the wait.
     let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "600")]).await;
     let run = t.run_start("atomic.hang", json!({"x": 1})).await;
     let root = &run.root_node_run_id;
@@ -29,7 +29,7 @@ async fn health_probes_a_missing_store_before_it_is_needed() {
     let stores = FakeStores::start();
     let vars = [("JARVIS_ARTIFACT_STORE_URL", UNREACHABLE)];
     let t = start(&stores, &vars).await;
-    let artifacts = soon("the artifact store is missed", async {
+    let artifacts = soon("the failed probe of the artifact store", async {
         loop {
             let artifacts = check(&t, "artifact_store").await;
             if artifacts["status"] == "degraded" {
@@ -44,7 +44,7 @@ async fn health_probes_a_missing_store_before_it_is_needed() {
         assert_eq!(check(&t, there).await["status"], "ok");
     }
     assert_eq!(t.get("/v1/health").await.ok()["status"], "degraded");
-    // Nothing else is the worse for it.
+    // Runs are not affected.
     let run = t.run_start("atomic.echo", json!({"x": 1})).await;
     assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
 }
@@ -65,10 +65,11 @@ async fn run_costs_few_store_calls_and_events_follow_objects() {
     let first = |call: &str| calls.iter().position(|made| made.starts_with(call)).expect(call);
     assert!(first("POST /v1/run-events") > first("POST /v1/runs"), "{calls:?}");
     assert!(first("POST /v1/run-events") > first("POST /v1/node-runs"), "{calls:?}");
-    // Created, perhaps running, ended; for each at most one append.
+    // The objects are created, perhaps updated, and ended; events need at most one
+    // append for each.
     assert!((2..=8).contains(&calls.len()), "{calls:?}");
     let puts = |key: &str| calls.iter().filter(|call| **call == format!("PUT /v1/{key}")).count();
-    assert!(puts(&run_key) <= 1, "the run changed once: {calls:?}");
+    assert!(puts(&run_key) <= 1, "the run changes once: {calls:?}");
 }
 
 #[tokio::test]
@@ -76,7 +77,7 @@ async fn outbox_entries_survive_a_restart() {
     let stores = FakeStores::start();
     let wait = [("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")];
     let t = start(&stores, &wait).await;
-    // Some of it has arrived, unknown to us.
+    // These calls take effect although the coordinator gets no answer.
     stores.faults(|_| Some(StoreFault::Unanswered));
     let first = t.run_start("atomic.echo", json!({"x": 1})).await;
     t.run_ended(&first.run_id).await;

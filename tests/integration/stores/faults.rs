@@ -12,7 +12,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::json;
 
-use super::{Hasty, check, events, start};
+use super::{FastClock, check, events, start};
 use crate::support::{FakeStores, StoreFault, TestServer, soon};
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn event_stream_outage_delays_no_run_and_loses_no_event() {
     let message = stream["message"].as_str().expect("a message");
     assert!(message.contains("a fault (503)") && !message.contains("http"), "{message}");
     assert_eq!(check(&t, "run_store").await["status"], "ok");
-    let outbox = soon("the outbox lags", async {
+    let outbox = soon("the degraded outbox", async {
         loop {
             let outbox = check(&t, "outbox").await;
             if outbox["status"] == "degraded" {
@@ -50,14 +50,14 @@ async fn event_stream_outage_delays_no_run_and_loses_no_event() {
         stores.have_events(run, ours[ours.len() - 1]).await;
         assert_eq!(stores.seqs(run.as_str()), ours);
     }
-    soon("health", async { while t.get("/v1/health").await.ok()["status"] != "ok" {} }).await;
+    soon("good health", async { while t.get("/v1/health").await.ok()["status"] != "ok" {} }).await;
 }
 
 #[tokio::test]
 async fn unanswered_append_is_not_stored_twice() {
     let stores = FakeStores::start();
-    let t = TestServer::start_with_clock(Hasty(SystemClock.now()), &stores.vars()).await;
-    // Each call takes effect and is not answered, every other time.
+    let t = TestServer::start_with_clock(FastClock(SystemClock.now()), &stores.vars()).await;
+    // Every other call takes effect and is not answered.
     let count = AtomicUsize::new(0);
     stores.faults(move |_| {
         let call = count.fetch_add(1, Ordering::SeqCst);
@@ -71,7 +71,7 @@ async fn unanswered_append_is_not_stored_twice() {
         t.run_ended(&run.run_id).await;
         let ours = events(&t, &run.run_id).await;
         stores.have_events(&run.run_id, ours.len() as u64).await;
-        assert_eq!(stores.events(run.run_id.as_str()), ours, "each once, as it is");
+        assert_eq!(stores.events(run.run_id.as_str()), ours, "each event once and unchanged");
         stores.have_state(&format!("runs/{}", run.run_id), "succeeded").await;
         stores.have_state(&format!("node-runs/{}", run.root_node_run_id), "succeeded").await;
     }
@@ -80,16 +80,16 @@ async fn unanswered_append_is_not_stored_twice() {
 #[tokio::test]
 async fn faulty_stores_have_everything_in_the_end() {
     let stores = FakeStores::start();
-    let t = TestServer::start_with_clock(Hasty(SystemClock.now()), &stores.vars()).await;
+    let t = TestServer::start_with_clock(FastClock(SystemClock.now()), &stores.vars()).await;
     let count = AtomicUsize::new(0);
     stores.faults(move |call| {
-        // A fixed pattern of no evident period.
+        // A fixed pattern without an evident period.
         let number = count.fetch_add(1, Ordering::SeqCst) as u64;
         match number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61 {
             0 => Some(StoreFault::Status(500)),
             1 => Some(StoreFault::Status(503)),
             2 => Some(StoreFault::Unanswered),
-            // Of an event it would be a lie: it is there.
+            // For an event 409 would be wrong: it means that the event is stored.
             3 if call != "POST /v1/run-events" => Some(StoreFault::Status(409)),
             _ => None,
         }
@@ -160,7 +160,7 @@ async fn refused_entry_of_one_run_does_not_delay_others() {
 #[tokio::test]
 async fn late_store_call_does_not_restore_an_old_state() {
     let stores = FakeStores::start();
-    let t = TestServer::start_with_clock(Hasty(SystemClock.now()), &stores.vars()).await;
+    let t = TestServer::start_with_clock(FastClock(SystemClock.now()), &stores.vars()).await;
     let run = t.run_start("atomic.hang", json!({"x": 1})).await;
     let root = format!("node-runs/{}", run.root_node_run_id);
     t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
@@ -171,7 +171,7 @@ async fn late_store_call_does_not_restore_an_old_state() {
         let put = put.clone();
         move |call| (call == put && first.swap(false, Ordering::SeqCst)).then_some(StoreFault::Stalled)
     });
-    // What is stalled is an evaluation; it gives up after (ten) seconds.
+    // The stalled call is an evaluation, which is given up after (ten) seconds.
     let report = json!({"evaluation_result": {"status": "success"}});
     t.post(&format!("/v1/{root}:evaluation"), &report).await.no_content();
     stores.called(&format!("{put} stalled"), 1).await;
@@ -187,13 +187,13 @@ async fn late_store_call_does_not_restore_an_old_state() {
 #[tokio::test]
 async fn failed_confirming_write_does_not_lose_later_changes() {
     let stores = FakeStores::start();
-    let t = TestServer::start_with_clock(Hasty(SystemClock.now()), &stores.vars()).await;
+    let t = TestServer::start_with_clock(FastClock(SystemClock.now()), &stores.vars()).await;
     let run = t.run_start("atomic.hang", json!({"x": 1})).await;
     let root = format!("node-runs/{}", run.root_node_run_id);
     t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
     stores.have_state(&root, "running").await;
     let put = format!("PUT /v1/{root}");
-    // The first is in doubt, the second settles it, the third is to make sure.
+    // The first write is in doubt, the second repeats it, the third confirms it.
     let count = AtomicUsize::new(0);
     stores.faults({
         let put = put.clone();
@@ -206,7 +206,7 @@ async fn failed_confirming_write_does_not_lose_later_changes() {
     let report = json!({"evaluation_result": {"status": "success"}});
     t.post(&format!("/v1/{root}:evaluation"), &report).await.no_content();
     stores.called(&put, before + 3).await;
-    // That has failed, and whatever would be tried again at once has been.
+    // The confirming write has failed, and immediate retries have been made.
     let failed = SystemClock.now();
     while SystemClock.now().since(failed) < Duration::from_millis(100) {
         let other = t.run_start("atomic.echo", json!({"x": 2})).await;

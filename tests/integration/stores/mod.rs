@@ -37,11 +37,11 @@ async fn start(stores: &FakeStores, more: &[(&str, &str)]) -> TestServer {
     TestServer::start_with(&vars).await
 }
 
-/// A machine on which ten seconds pass in one.
-struct Hasty(Timestamp);
+/// A clock on which ten seconds pass in one.
+struct FastClock(Timestamp);
 
 #[async_trait]
-impl Clock for Hasty {
+impl Clock for FastClock {
     fn now(&self) -> Timestamp {
         self.0 + SystemClock.now().since(self.0) * 10
     }
@@ -50,18 +50,18 @@ impl Clock for Hasty {
     }
 }
 
-impl MachineClock for Hasty {
+impl MachineClock for FastClock {
     fn monotonic(&self) -> Duration {
         SystemClock.monotonic() * 10
     }
 }
 
-/// What the coordinator itself says of a run's events.
+/// The events of a run, as the coordinator answers them.
 async fn events(t: &TestServer, run: &RunId) -> Vec<Value> {
     t.events(run).await.iter().map(|event| serde_json::to_value(event).expect("JSON")).collect()
 }
 
-/// The checks of health by name.
+/// The health check of this name.
 async fn check(t: &TestServer, name: &str) -> Value {
     let health: Value = t.get("/v1/health").await.ok();
     let checks = health["checks"].as_array().expect("checks");
@@ -69,9 +69,9 @@ async fn check(t: &TestServer, name: &str) -> Value {
     check.unwrap_or_else(|| panic!("no check {name} in {health}")).clone()
 }
 
-/// A server whose stores refused everything until it stopped, with the two runs
-/// that it owes.
-async fn two_runs_owed(stores: &FakeStores) -> ([Run; 2], tempfile::TempDir, FakeExecutors) {
+/// Runs two runs to their ends on a server whose stores refuse everything; returns the
+/// runs, and the journal with their outbox entries.
+async fn two_unsent_runs(stores: &FakeStores) -> ([Run; 2], tempfile::TempDir, FakeExecutors) {
     stores.faults(|_| Some(StoreFault::Status(503)));
     let t = start(stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "0.05")]).await;
     let mut runs = Vec::new();

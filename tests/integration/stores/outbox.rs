@@ -15,13 +15,13 @@ use jarvis_run_coordinator::{
 };
 use serde_json::json;
 
-use super::{Hasty, check, two_runs_owed};
+use super::{FastClock, check, two_unsent_runs};
 use crate::support::{FakeStores, TestServer, process::start_request, soon};
 
 #[tokio::test]
 async fn failed_outbox_read_is_retried_without_requests() {
     let (stores, faults) = (FakeStores::start(), Faults::none());
-    // An answer comes only when all is read and sent.
+    // An answer comes only when every entry has been read and sent.
     let mut vars = vec![("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "600")];
     vars.extend(stores.vars());
     vars.extend(TestServer::IDLE);
@@ -64,11 +64,11 @@ async fn outbox_entry_without_a_notification_is_found() {
     let journal = Arc::new(Mutex::new(None::<Arc<dyn Journal>>));
     let seen = Arc::clone(&journal);
     let surroundings = Surroundings {
-        clock: Arc::new(Hasty(SystemClock.now())),
-        before_journal: Box::new(move |store| {
-            let store: Arc<dyn Journal> = Arc::new(store);
-            *seen.lock().expect("unpoisoned") = Some(Arc::clone(&store));
-            store
+        clock: Arc::new(FastClock(SystemClock.now())),
+        before_journal: Box::new(move |journal| {
+            let journal: Arc<dyn Journal> = Arc::new(journal);
+            *seen.lock().expect("unpoisoned") = Some(Arc::clone(&journal));
+            journal
         }),
         ..Surroundings::default()
     };
@@ -76,7 +76,7 @@ async fn outbox_entry_without_a_notification_is_found() {
     let run = t.run_start("atomic.echo", json!({})).await;
     let root = format!("node-runs/{}", run.root_node_run_id);
     stores.have_state(&root, "queued").await;
-    // Behind the coordinator's back.
+    // A commit that does not notify the outbox pump.
     let journal = journal.lock().expect("unpoisoned").take().expect("a journal");
     let mut record = journal.node_fetch(&run.root_node_run_id).await.expect("readable").expect("there");
     record.node.state = NodeRunState::Assigned;
@@ -101,27 +101,27 @@ fn damage(journal: &tempfile::TempDir, sql: &str) {
     assert!(file.execute(sql, []).expect("SQL") > 0);
 }
 
-/// So long that a test does not wait for it.
-const FOR_EVER: (&str, &str) = ("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "600");
+/// A shutdown timeout longer than a test.
+const LONG_SHUTDOWN: (&str, &str) = ("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "600");
 
 #[tokio::test]
 async fn unreadable_object_delays_no_event_and_no_stop() {
     let stores = FakeStores::start();
-    let ([damaged, sound], journal, executors) = two_runs_owed(&stores).await;
+    let ([damaged, sound], journal, executors) = two_unsent_runs(&stores).await;
     let root = &damaged.root_node_run_id;
     damage(&journal, &format!("UPDATE node_runs SET body = '{{' WHERE node_run_id = '{root}'"));
 
     let mut vars = stores.vars().to_vec();
-    vars.push(FOR_EVER);
+    vars.push(LONG_SHUTDOWN);
     let t = TestServer::try_start(journal, executors, &vars).await.expect("it starts again");
     for run in [&sound, &damaged] {
         stores.have_state(&format!("runs/{}", run.run_id), "succeeded").await;
         stores.have_events(&run.run_id, t.events(&run.run_id).await.len() as u64).await;
     }
     assert!(stores.object(&format!("node-runs/{root}")).is_none());
-    let told = check(&t, "run_store").await;
-    assert_eq!(told["status"], "degraded");
-    let message = told["message"].as_str().expect("a message");
+    let reported = check(&t, "run_store").await;
+    assert_eq!(reported["status"], "degraded");
+    let message = reported["message"].as_str().expect("a message");
     assert!(message.contains("of 1 runs") && message.contains("cannot be read"), "{message}");
     assert_eq!(check(&t, "event_stream").await["status"], "ok");
     t.stop().await;
@@ -131,7 +131,7 @@ async fn unreadable_object_delays_no_event_and_no_stop() {
 async fn unsendable_event_delays_no_other_run_and_no_stop() {
     for damaged_body in ["{", "null"] {
         let stores = FakeStores::start();
-        let ([damaged, sound], journal, executors) = two_runs_owed(&stores).await;
+        let ([damaged, sound], journal, executors) = two_unsent_runs(&stores).await;
         let run = &damaged.run_id;
         damage(
             &journal,
@@ -139,22 +139,22 @@ async fn unsendable_event_delays_no_other_run_and_no_stop() {
         );
 
         let mut vars = stores.vars().to_vec();
-        vars.push(FOR_EVER);
+        vars.push(LONG_SHUTDOWN);
         let t = TestServer::try_start(journal, executors, &vars).await.expect("it starts again");
         for run in [&sound, &damaged] {
             stores.have_state(&format!("runs/{}", run.run_id), "succeeded").await;
         }
         stores.have_events(&sound.run_id, t.events(&sound.run_id).await.len() as u64).await;
-        let told = soon("the event stream's trouble", async {
+        let reported = soon("the degraded event stream", async {
             loop {
-                let told = check(&t, "event_stream").await;
-                if told["status"] == "degraded" {
-                    return told;
+                let reported = check(&t, "event_stream").await;
+                if reported["status"] == "degraded" {
+                    return reported;
                 }
             }
         });
-        let message = told.await["message"].as_str().expect("a message").to_owned();
-        assert!(message.contains("of 1 runs"), "others are not concerned: {message}");
+        let message = reported.await["message"].as_str().expect("a message").to_owned();
+        assert!(message.contains("of 1 runs"), "only one run is affected: {message}");
         assert_eq!(check(&t, "run_store").await["status"], "ok");
         let next = t.run_start("atomic.echo", json!({})).await;
         t.run_ended(&next.run_id).await;

@@ -11,10 +11,11 @@ use jarvis_run_coordinator::{
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 
-use super::{check, events, start, two_runs_owed};
+use super::{check, events, start, two_unsent_runs};
 use crate::support::{FakeExecutors, FakeStores, TestServer, soon};
 
-/// A run of a server with stores that is under way when that stops.
+/// Starts a run on a server with stores; returns it when the server has stopped with
+/// the run under way.
 async fn one_run_under_way(stores: &FakeStores) -> (Run, tempfile::TempDir, FakeExecutors) {
     let t = start(stores, &[]).await;
     let run = t.run_start("composite.accept", json!({})).await;
@@ -27,7 +28,7 @@ async fn one_run_under_way(stores: &FakeStores) -> (Run, tempfile::TempDir, Fake
 
 const WITHOUT_STORES: &str = "JARVIS_RUN_COORDINATOR_WITHOUT_STORES";
 
-/// The same settings as a server in `journal` has, without stores.
+/// Starts a server on this journal, without stores.
 async fn start_without(journal: &tempfile::TempDir, vars: &[(&str, &str)]) -> Result<Server, StartError> {
     let path = journal.path().join("journal.db").display().to_string();
     let all = [("ARP_AUTH_PROFILE", "dev-insecure"), ("JARVIS_RUN_COORDINATOR_JOURNAL", &*path)];
@@ -42,14 +43,14 @@ async fn start_without(journal: &tempfile::TempDir, vars: &[(&str, &str)]) -> Re
 async fn journal_with_outbox_entries_needs_the_stores() {
     let stores = FakeStores::start();
     let (_, journal, _) = one_run_under_way(&stores).await;
-    // Nothing is left to send; what is decided next would be owed.
+    // The outbox is empty, but the next change would be for the stores.
     for vars in [&[][..], &[(WITHOUT_STORES, "refuse")]] {
         let refused = start_without(&journal, vars).await.err().expect("refused").to_string();
         for word in ["owes the JARVIS stores", "JARVIS_RUN_STORE_URL", WITHOUT_STORES] {
             assert!(refused.contains(word), "{refused}");
         }
     }
-    // One that never had any is.
+    // A journal that was never used with stores needs none.
     let other = tempfile::tempdir().expect("a folder");
     start_without(&other, &[]).await.expect("it starts").stop().await;
 }
@@ -59,7 +60,7 @@ async fn changes_made_without_the_stores_reach_them_later() {
     let stores = FakeStores::start();
     let (run, journal, executors) = one_run_under_way(&stores).await;
     let t = TestServer::try_start(journal, executors, &[(WITHOUT_STORES, "owe")]).await.expect("it starts");
-    let outbox = soon("the debts", async {
+    let outbox = soon("outbox entries", async {
         loop {
             let outbox = check(&t, "outbox").await;
             if outbox["details"]["entries"].as_u64() > Some(0) {
@@ -88,14 +89,14 @@ async fn changes_made_without_the_stores_reach_them_later() {
 #[tokio::test]
 async fn dropped_outbox_entries_are_never_sent() {
     let stores = FakeStores::start();
-    let ([run, _], journal, executors) = two_runs_owed(&stores).await;
+    let ([run, _], journal, executors) = two_unsent_runs(&stores).await;
     let t =
         TestServer::try_start(journal, executors, &[(WITHOUT_STORES, "forget")]).await.expect("it starts");
     assert_eq!(t.run(&run.run_id).await.state, RunState::Succeeded);
     let health: Value = t.get("/v1/health").await.ok();
     assert!(!health.to_string().contains("outbox"), "{health}");
     let (journal, executors) = t.stop().await;
-    // It need not be said again.
+    // The setting is not needed again.
     let t = TestServer::try_start(journal, executors, &[]).await.expect("it starts");
     let (journal, executors) = t.stop().await;
     let calls = stores.calls().len();
