@@ -53,7 +53,7 @@ async fn send_request_reports_errors_with_exit_code_1() {
     let vars = sts.variables();
     let vars: Vec<(&str, &str)> = vars.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let guarded = TestServer::start_with(&[&vars[..], &TestServer::IDLE].concat()).await;
-    let unknown = r#"{"run_id": "nowhere", "parent_node_run_id": "nobody", "node_runs": [{"inputs": {}, "node_type_ref": {"node_type_id": "x", "version": "1"}}]}"#;
+    let unknown = r#"{"run_id": "nowhere", "parent_node_run_id": "missing", "node_runs": [{"inputs": {}, "node_type_ref": {"node_type_id": "x", "version": "1"}}]}"#;
     let atomic = r#"{"run": {"run_id": "r", "root_node_type_ref": {"node_type_id": "atomic.x", "version": "1"}, "input": {}}, "node_runs": [{"inputs": {}, "node_type_ref": {"node_type_id": "x", "version": "1"}}]}"#;
     let mut golden = String::new();
     let mut note = |what: &str, url: &str, ended: Ended| {
@@ -64,7 +64,7 @@ async fn send_request_reports_errors_with_exit_code_1() {
         ("not JSON", UNREACHABLE, "{\"node_runs\": [}"),
         ("no object", UNREACHABLE, "[]"),
         ("nothing to send", UNREACHABLE, "{\"root_node_type_ref\": {}}"),
-        ("nobody listens", UNREACHABLE, EXAMPLE),
+        ("an unreachable server", UNREACHABLE, EXAMPLE),
         ("members that are wrong", t.url(), "{\"node_runs\": [], \"nodes\": 1}"),
         ("an unknown run", t.url(), unknown),
         ("a parent that is not composite", t.url(), atomic),

@@ -199,7 +199,7 @@ async fn check_reports_problems_and_parked_work() {
          UPDATE node_runs SET path = '1.7' WHERE run_id = 'column';
          UPDATE node_runs SET body = json_set(body, '$.attempt', 7) WHERE run_id = 'node';
          UPDATE node_runs SET apart = 1 WHERE run_id = 'apart';
-         INSERT INTO node_payloads VALUES ('nobody', 'inputs', '{}');
+         INSERT INTO node_payloads VALUES ('missing', 'inputs', '{}');
          INSERT INTO outbox (run_id, decided_at, new) VALUES ('nowhere', 1, 1)",
     );
     check("with damage").await;
