@@ -65,7 +65,7 @@ async fn error_envelopes_match_the_golden_file() {
         ("a body that is not JSON", json_of("{\"input\": nope}")),
         ("no body", json_of("")),
         (
-            "a body with mistakes",
+            "a body with errors",
             post("/v1/runs", start(json!({"input": [], "odd": "a secret", "run_id": 1}))),
         ),
         ("a run id that does not fit into a URL", post("/v1/runs", start(json!({"run_id": "a/b"})))),
@@ -77,10 +77,16 @@ async fn error_envelopes_match_the_golden_file() {
         ("a parent of another run", post("/v1/node-runs", create("live", over.as_str(), fresh.clone()))),
         ("a terminal run", post("/v1/node-runs", create("over", over.as_str(), fresh.clone()))),
         ("a terminal parent", post("/v1/node-runs", create("live", child.as_str(), fresh.clone()))),
-        ("a different child under a known key", post("/v1/node-runs", create("live", root, json!([different])))),
+        (
+            "a different child under a known key",
+            post("/v1/node-runs", create("live", root, json!([different]))),
+        ),
         ("a binding to another type", post("/v1/node-runs", create("live", root, json!([bound])))),
         ("a limit", post("/v1/node-runs", create("live", root, fresh))),
-        ("a different completion", post(&format!("/v1/node-runs/{child}:complete"), json!({"state": "succeeded"}))),
+        (
+            "a different completion",
+            post(&format!("/v1/node-runs/{child}:complete"), json!({"state": "succeeded"})),
+        ),
         ("no registry", without_registry.request("POST", "/v1/runs").json(&start(json!({})))),
     ];
     let mut golden = String::new();

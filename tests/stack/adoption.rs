@@ -1,5 +1,5 @@
-//! Ours in the place of the Python coordinator, with runs under way: the same
-//! stores, the same port, an empty journal.
+//! Our program replaces the Python coordinator while runs are under way: it has the same
+//! stores and the same port, and an empty journal.
 
 use jarvis_run_coordinator::types::{NodeRunState, RunEvent, RunId, RunState};
 use reqwest::Method;
@@ -16,7 +16,7 @@ in_both_profiles! {
     adopted_step_at_its_executor_is_a_lost_attempt
 }
 
-/// A stack with the Python coordinator in it.
+/// A stack with the Python coordinator.
 fn python(profile: Profile) -> TestStack {
     TestStack::beside(profile, &[Part::Coordinator, Part::Gateway], |mut blueprint| {
         blueprint.coordinator = Coordinator::Python;
@@ -24,8 +24,7 @@ fn python(profile: Profile) -> TestStack {
     })
 }
 
-/// What the Run Store says about a run's state, and the Event Stream about its
-/// events.
+/// The state of a run in the Run Store, and its events in the Event Stream.
 async fn stored(t: &TestStack, run: &RunId) -> (Value, Vec<RunEvent>) {
     let get = async |part, path: String| {
         let answer = t.caller(part).request(Method::GET, &path).send().await.expect("an answer");
@@ -67,7 +66,7 @@ async fn adopted_step_at_its_executor_is_a_lost_attempt(profile: Profile) {
     assert_eq!(t.coordinator.run(&run.run_id).await.state, RunState::Running);
     let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
     assert_eq!((run.state, root.state), (RunState::Succeeded, NodeRunState::Succeeded));
-    // Its type only reads, says the registry: it may be executed again.
+    // According to the registry its type only reads: it may be executed again.
     t.executed(&root.node_run_id, 2);
     let types = types(&events);
     for once in ["run_started", "node_evaluated", "atomic_executed", "run_completed"] {
@@ -76,8 +75,8 @@ async fn adopted_step_at_its_executor_is_a_lost_attempt(profile: Profile) {
     t.copies_agree(&run.run_id).await;
 }
 
-/// Without tokens only: the Python coordinator gives the Composite Executor
-/// none, so where they are required no plan gets anywhere.
+/// In the profile without tokens only: the Python coordinator gives the Composite
+/// Executor no token, so a plan fails where tokens are required.
 #[tokio::test]
 async fn plan_under_way_is_adopted_by_its_executors_polls() {
     let mut t = python(Profile::DevInsecure);
@@ -85,17 +84,17 @@ async fn plan_under_way_is_adopted_by_its_executors_polls() {
     let step = t.executes(&run.run_id, "jarvis.core.sleep");
     t.said(Part::CompositeExecutor, "HTTP Request: GET", &step);
 
-    // Nobody but the Composite Executor asks for anything.
+    // Only the Composite Executor makes requests.
     t.replace_coordinator();
     t.logged("run adopted from the Run Store");
     let (run, root, events) = soon("the plan", t.coordinator.run_ended(&run.run_id)).await;
     assert_eq!((run.state, root.state), (RunState::Succeeded, NodeRunState::Succeeded));
     let mut expected = TWO_STEPS.to_vec();
-    // Whoever was at the second step is gone.
+    // The attempt at the second step is lost.
     let again = expected.len() - 4;
     expected.splice(again..again, ["recovery_applied", "policy_decided"]);
     assert_eq!(types(&events), expected);
-    // Its type only reads.
+    // The type of the step only reads.
     t.executed(&step, 2);
     t.copies_agree(&run.run_id).await;
 }

@@ -46,7 +46,7 @@ async fn requests_without_a_valid_token_are_refused() {
     for caller in [&t.gateway, &t.coordinator] {
         let (status, refusal) = caller.anonymous().post("/v1/runs", &request).await;
         assert_eq!((status, &refusal["error"]["code"]), (StatusCode::UNAUTHORIZED, &json!("unauthorized")));
-        // One for somebody else is no better.
+        // A token for another audience is refused, too.
         let other = t.caller(Part::RunStore).at(&caller.url);
         let (status, refusal) = other.post("/v1/runs", &request).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED);

@@ -1,5 +1,5 @@
-//! The stores go away, refuse, or say nothing: runs go on, and in the end the
-//! stores have all of it, once.
+//! Outages of the stores: they are down, refuse, or do not answer. Runs continue, and in
+//! the end the stores have every change once.
 
 use jarvis_run_coordinator::types::{HealthStatus, Run, RunState};
 use serde_json::json;
@@ -21,7 +21,7 @@ async fn event_stream_outage_during_a_plan_loses_no_event(profile: Profile) {
     t.stop(Part::EventStream);
 
     succeeds(&t, &plan).await;
-    // What begins without it is as good.
+    // A run that starts during the outage succeeds, too.
     let run = t.coordinator.run_start(&echo_type(), json!({"echo": "hello"})).await;
     succeeds(&t, &run).await;
     health_is(&t, HealthStatus::Degraded, "event_stream").await;
@@ -55,7 +55,7 @@ async fn failing_and_full_run_store_catches_up(profile: Profile) {
         proxy.set(Fault::Status(status));
         let plan = t.coordinator.plan("echo one; echo two").await;
         succeeds(&t, &plan).await;
-        // It is tried again.
+        // The refused call is retried.
         proxy.met(3);
         health_is(&t, HealthStatus::Degraded, "run_store").await;
         proxy.set(Fault::None);
@@ -69,7 +69,7 @@ async fn run_store_that_never_answers_gets_each_change_once(profile: Profile) {
     proxy.set(Fault::Silence);
     let plan = t.coordinator.plan("echo one; echo two").await;
     succeeds(&t, &plan).await;
-    // Given up, and sent again: what it has already.
+    // The call is given up and sent again, although the store has it already.
     proxy.met(2);
     health_is(&t, HealthStatus::Degraded, "run_store").await;
     proxy.set(Fault::None);
@@ -77,17 +77,17 @@ async fn run_store_that_never_answers_gets_each_change_once(profile: Profile) {
     health_is(&t, HealthStatus::Ok, "run_store").await;
 }
 
-/// A coordinator that gets to its Run Store through a proxy only.
+/// A stack whose coordinator reaches its Run Store through a proxy.
 fn behind_a_proxy(profile: Profile) -> (TestStack, Proxy) {
     let mut proxy = None;
     let own = [Part::RunStore, Part::Coordinator];
     let t = TestStack::beside(profile, &own, |blueprint| {
         let proxy = proxy.insert(Proxy::before(&blueprint.direct_url(Part::RunStore)));
         let blueprint = blueprint.detour(Part::RunStore, &proxy.url);
-        // Of a store that says nothing.
+        // The time limit of calls to a silent store.
         blueprint.with(Part::Coordinator, "JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS", "1")
     });
-    (t, proxy.expect("it was made"))
+    (t, proxy.expect("the proxy"))
 }
 
 async fn succeeds(t: &TestStack, run: &Run) {
@@ -95,10 +95,9 @@ async fn succeeds(t: &TestStack, run: &Run) {
     assert_eq!(run.state, RunState::Succeeded, "{run:?}");
 }
 
-/// Waits until our health has this check in this status. Bad, it
-/// makes the whole so.
+/// Waits until a health check has this status. A degraded check degrades the whole.
 async fn health_is(t: &TestStack, status: HealthStatus, check: &str) {
-    until("the health", async || {
+    until("the health check", async || {
         let health = t.coordinator.client.health().await.expect("it answers").into_inner();
         let checks = health.checks.unwrap_or_default();
         let own = checks.iter().find(|known| known.name == check)?;

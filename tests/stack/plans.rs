@@ -1,5 +1,5 @@
-//! Composites: the real Composite Executor plans, selects and calls back, with
-//! the token of its assignment where tokens are required.
+//! Composites: the real Composite Executor plans, selects, and calls the coordinator,
+//! with its assignment token where tokens are required.
 
 use std::collections::BTreeSet;
 
@@ -16,13 +16,13 @@ in_both_profiles! {
     canceled_plan_stops_at_both_executors
 }
 
-/// Contract §2.
+/// The events of a plan of two steps (contract §2).
 pub const TWO_STEPS: [&str; 20] = [
     "run_started",
     "node_run_assigned",
     "policy_decided",
     "policy_decided",
-    // One step …
+    // The first step.
     "composite_decomposed",
     "node_run_assigned",
     "subtask_mapped",
@@ -30,7 +30,7 @@ pub const TWO_STEPS: [&str; 20] = [
     "policy_decided",
     "node_evaluated",
     "atomic_executed",
-    // … and the other.
+    // The second step.
     "composite_decomposed",
     "node_run_assigned",
     "subtask_mapped",
@@ -109,7 +109,7 @@ async fn canceled_plan_stops_at_both_executors(profile: Profile) {
     t.copies_agree(&run.run_id).await;
 }
 
-/// State and outputs of each step, as the Composite Executor sums them up.
+/// The state and outputs of each step, in the summary of the Composite Executor.
 fn steps<T: serde::Serialize>(outputs: &T) -> Vec<(String, Value)> {
     let outputs = serde_json::to_value(outputs).expect("JSON");
     let steps = outputs["child_node_runs"].as_array().cloned().unwrap_or_default();

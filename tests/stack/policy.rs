@@ -1,4 +1,4 @@
-//! The real Policy Decision Point decides, and nobody in its place.
+//! The real Policy Decision Point decides, and nothing replaces it during an outage.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ async fn run_denied_by_policy_is_not_begun(profile: Profile) {
     let t = TestStack::shared(profile);
     let context = json!({"run_context": {"tenant_id": "suspended"}});
     let run = t.gateway.run_start_with(&echo_type(), json!({"echo": "hello"}), context).await;
-    // As it is with everything that the policy decides: not an error, but how it ends.
+    // A denied start is not an error, but a failed run.
     assert_eq!(run.state, RunState::Failed);
     let (error, decisions) = decided(&t, &run).await;
     assert_eq!(
@@ -46,7 +46,7 @@ async fn node_denied_by_policy_is_not_executed(profile: Profile) {
 
 #[tokio::test]
 async fn pdp_decides_and_its_absence_denies() {
-    // Our own profile allows everything, but counts only without a PDP.
+    // Our own profile allows everything, but is used only without a PDP.
     let mut t = TestStack::embedded_with(&[Part::Pdp, Part::Coordinator], |blueprint| {
         let url = blueprint.url(Part::Pdp);
         let blueprint = blueprint.with(Part::Coordinator, "JARVIS_PDP_URL", &url);
@@ -117,8 +117,8 @@ async fn policy_sees_the_principal_and_its_hash_is_in_the_events() {
     decided(&t, &run).await;
 }
 
-/// Waits for the end of a run: the error of its root, and the policy decisions
-/// on its way. Failed, if and only if the policy says no.
+/// Follows a run to its end; returns the error of its root and the policy decisions.
+/// The run must have failed if and only if a decision denies.
 async fn decided(t: &TestStack, run: &Run) -> (Value, Vec<String>) {
     let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
     let decisions: Vec<String> = events
