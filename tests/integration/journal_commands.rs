@@ -1,4 +1,4 @@
-//! The command `journal`, retention, and journals that older programs left.
+//! The `journal` command of the real program: backup and restore, check, compact.
 
 use std::{
     fmt::Write,
@@ -10,104 +10,16 @@ use std::{
 };
 
 use futures::future::{join, join_all};
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::{
-    FakeExecutors, FakeStores, Program, TestServer,
-    process::{Process, start_request},
+    FakeExecutors, FakeStores, Program,
+    process::{Process, edit_journal, start_request},
     soon,
 };
 
-/// What older programs left; see `journal::sqlite::migrations::tests` for what is in them.
-const JOURNALS: [&str; 4] = [
-    include_str!("../journals/schema-1.sql"),
-    include_str!("../journals/schema-2.sql"),
-    include_str!("../journals/schema-3.sql"),
-    include_str!("../journals/schema-4.sql"),
-];
-
-fn edit(program: &Program, sql: &str) {
-    let journal = Connection::open(program.journal()).expect("the journal");
-    journal.execute_batch(sql).expect("SQL");
-}
-
-fn schema(program: &Program) -> i64 {
-    let journal = Connection::open(program.journal()).expect("the journal");
-    journal.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number")
-}
-
 #[tokio::test]
-async fn journals_of_every_schema_go_on_where_they_stopped() {
-    for sql in JOURNALS {
-        let executors = FakeExecutors::start();
-        let stores = FakeStores::start();
-        let mut program = Program::with_executors(&executors);
-        for (name, value) in stores.vars() {
-            program = program.var(name, value);
-        }
-        edit(&program, sql);
-        let schema = schema(&program);
-        let process = program.start().await;
-        // The composite goes on when its child is over.
-        let composite = process.run_get("composite").await;
-        let root = composite["root_node_run_id"].as_str().expect("a Run").to_owned();
-        let children = soon("the child", async {
-            loop {
-                let nodes = executors.calls().into_iter().filter(|call| call.body["run_id"] == "composite");
-                let nodes: Vec<_> = nodes.map(|call| call.body["node_run_id"].clone()).collect();
-                if !nodes.is_empty() {
-                    return nodes;
-                }
-                tokio::task::yield_now().await;
-            }
-        });
-        let child = children.await[0].as_str().expect("an id").to_owned();
-        process.node_ended(&child).await;
-        assert_eq!(process.node_run(&child).await["state"], "succeeded", "schema {schema}");
-        let completion = json!({"state": "succeeded", "outputs": {}});
-        assert_eq!(process.post(&format!("/v1/node-runs/{root}:complete"), &completion).await.0, 204);
-        for (run, state) in [
-            ("finished", "succeeded"),
-            ("lost", "failed"),
-            ("at-executor", "failed"),
-            ("canceled", "canceled"),
-            ("queued", "succeeded"),
-            ("composite", "succeeded"),
-        ] {
-            assert_eq!(process.run_ended(run).await, state, "schema {schema}: {run}");
-        }
-        // Executors are told what the old program did not come to tell them.
-        for run in ["lost", "at-executor", "canceled"] {
-            let node = process.run_get(run).await["root_node_run_id"].clone();
-            executors.called(&format!("{}:cancel", node.as_str().expect("an id")), 1).await;
-        }
-        // Whatever was owed then arrives now.
-        if schema == 3 {
-            for call in ["POST /v1/runs", "POST /v1/node-runs"] {
-                stores.called(call, 6).await;
-            }
-        }
-        process.terminate().await;
-        let checked = program.command(&["journal", "check"]).await;
-        assert_eq!(checked.code, Some(0), "schema {schema}: {checked:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_journal_that_cannot_be_brought_up_to_date_is_refused_and_left_as_it_was() {
-    let program = Program::server().var("JARVIS_RUN_COORDINATOR_WITHOUT_STORES", "owe");
-    edit(&program, JOURNALS[2]);
-    edit(&program, "CREATE TABLE parked (x)");
-    let ended = program.run().await;
-    assert_eq!((ended.code, schema(&program)), (Some(3), 3));
-    edit(&program, "DROP TABLE parked");
-    program.start().await.terminate().await;
-    expectorate::assert_contents("tests/output/journal-not-migrated.txt", &ended.stderr);
-}
-
-#[tokio::test]
-async fn a_backup_under_load_has_every_run_that_was_answered_before() {
+async fn backup_under_load_has_every_run_answered_before_it() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;
@@ -146,7 +58,7 @@ async fn a_backup_under_load_has_every_run_that_was_answered_before() {
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = fs::metadata(program.path("backup.db")).expect("a file").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "there are secrets in it");
+        assert_eq!(mode & 0o777, 0o600, "the journal has secrets");
     }
     let files = fs::read_dir(program.path(".")).expect("the folder");
     let names = files.map(|file| file.expect("a file").file_name().into_string().expect("a name"));
@@ -159,8 +71,8 @@ async fn a_backup_under_load_has_every_run_that_was_answered_before() {
     let process = restored.start().await;
     for run in &before {
         assert_eq!(process.run_get(run).await["run_id"], **run);
-        // One that was at the executor when the copy was taken may not be
-        // executed again: whether it was is not known.
+        // A node that was at its executor when the copy was taken may not be executed
+        // again: its outcome is unknown.
         let state = process.run_ended(run).await;
         assert!(state == "succeeded" || state == "failed", "{run}: {state}");
     }
@@ -170,9 +82,9 @@ async fn a_backup_under_load_has_every_run_that_was_answered_before() {
     assert!(checked.code == Some(0) && checked.stdout.ends_with("\nsound\n"), "{checked:?}");
 }
 
-/// What the README says of it: executors and stores do not go back.
+/// Executors and stores do not go back with the journal; the documentation says so.
 #[tokio::test]
-async fn a_restored_journal_goes_on_from_its_moment_and_only_it_goes_back() {
+async fn restored_journal_continues_from_its_backup() {
     let executors = FakeExecutors::start();
     let stores = FakeStores::start();
     let mut program = Program::with_executors(&executors);
@@ -184,13 +96,13 @@ async fn a_restored_journal_goes_on_from_its_moment_and_only_it_goes_back() {
     let process = program.start().await;
     let queued = process.run_start("queued", "atomic.echo").await;
     process.terminate().await;
-    program = program.without(dispatching).words(&["--port", "0"]);
+    program = program.without(dispatching).with_arguments(&["--port", "0"]);
     let begin = async |program: &Program| {
         let process = program.start().await;
         assert_eq!(process.run_ended("queued").await, "succeeded");
         process
     };
-    // The backup of a server that has not begun the one, and is at the other.
+    // One backup before the first run is dispatched, one while the second is running.
     let backup = async |file: &str| {
         let ended = program.command(&["journal", "backup", file]).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -204,7 +116,7 @@ async fn a_restored_journal_goes_on_from_its_moment_and_only_it_goes_back() {
     assert_eq!(process.post(&complete, &json!({"state": "succeeded", "outputs": {}})).await.0, 204);
     stores.have_state("runs/composite", "succeeded").await;
     stores.have_events("composite", *process_seqs(&process, "composite").await.last().expect("events")).await;
-    let told = stores.events("composite");
+    let first_events = stores.events("composite");
     process.kill().await;
 
     let restore = |file: &str| {
@@ -224,9 +136,10 @@ async fn a_restored_journal_goes_on_from_its_moment_and_only_it_goes_back() {
         while !process.get("/v1/health").await.1.to_string().contains("\"entries\":0") {}
     })
     .await;
-    // There the first story stays; what is longer in the second comes after it.
+    // The stream keeps the events of the first history, and appends later ones of the
+    // second.
     let events = stores.events("composite");
-    assert_eq!(events[..told.len()], told);
+    assert_eq!(events[..first_events.len()], first_events);
     let seqs = process_seqs(&process, "composite").await;
     assert_eq!(stores.seqs("composite"), seqs, "{events:?}");
     process.kill().await;
@@ -234,7 +147,7 @@ async fn a_restored_journal_goes_on_from_its_moment_and_only_it_goes_back() {
     restore("queued.db");
     let process = begin(&program).await;
     assert_eq!(executors.executions(&queued.root), 2);
-    // Another run that was started since is adopted.
+    // The run that was started after that backup is adopted.
     assert_eq!(process.run_get("composite").await["state"], "failed");
     process.terminate().await;
 }
@@ -247,7 +160,7 @@ async fn process_seqs(process: &Process, run: &str) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn check_finds_what_is_wrong_and_shows_what_is_parked() {
+async fn check_reports_problems_and_parked_work() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;
@@ -258,26 +171,27 @@ async fn check_finds_what_is_wrong_and_shows_what_is_parked() {
     }
     runs.push(process.run_start("live", "atomic.hang").await);
     executors.called(":execute", 8).await;
-    // While the server has it, too.
-    let mut said = String::new();
+    // The check also works while a server uses the journal.
+    let mut printed = String::new();
     let mut check = async |what: &str| {
         let mut ended = program.command(&["journal", "check"]).await;
         for run in &runs {
             ended.stdout = ended.stdout.replace(&run.root, &format!("NODE-OF-{}", run.id));
         }
-        writeln!(said, "{what}: exit code {:?}\n{}{}", ended.code, ended.stdout, ended.stderr).expect("text");
+        writeln!(printed, "{what}: exit code {:?}\n{}{}", ended.code, ended.stdout, ended.stderr)
+            .expect("text");
     };
     check("as it should be, with the server up").await;
     process.kill().await;
 
-    edit(
+    edit_journal(
         &program,
         "INSERT INTO parked VALUES ('live', '', 'run_deadline', 'it went wrong', 1000000, 2000000, 3);
          INSERT INTO parked SELECT run_id, node_run_id, 'deadline', 'it went wrong, too', 0, 3000000, 1
          FROM node_runs WHERE run_id = 'live'",
     );
     check("with something parked").await;
-    edit(
+    edit_journal(
         &program,
         "UPDATE runs SET body = '{' WHERE run_id = 'unreadable';
          DELETE FROM events WHERE run_id = 'gap' AND seq = 3;
@@ -285,15 +199,15 @@ async fn check_finds_what_is_wrong_and_shows_what_is_parked() {
          UPDATE node_runs SET path = '1.7' WHERE run_id = 'column';
          UPDATE node_runs SET body = json_set(body, '$.attempt', 7) WHERE run_id = 'node';
          UPDATE node_runs SET apart = 1 WHERE run_id = 'apart';
-         INSERT INTO node_payloads VALUES ('nobody', 'inputs', '{}');
+         INSERT INTO node_payloads VALUES ('missing', 'inputs', '{}');
          INSERT INTO outbox (run_id, decided_at, new) VALUES ('nowhere', 1, 1)",
     );
     check("with damage").await;
-    expectorate::assert_contents("tests/output/journal-check.txt", &said);
+    expectorate::assert_contents("tests/output/journal-check.txt", &printed);
 }
 
 #[tokio::test]
-async fn a_file_whose_pages_are_damaged_is_not_sound() {
+async fn check_reports_damaged_pages() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;
@@ -312,12 +226,12 @@ async fn a_file_whose_pages_are_damaged_is_not_sound() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_to_a_journal_is_said_with_exit_code_3() {
+async fn journal_commands_fail_with_exit_code_3() {
     let program = Program::server();
     let process = program.start().await;
     program.write("there.db", "something");
     program.write("empty.db", "");
-    let mut said = String::new();
+    let mut printed = String::new();
     for words in [
         &["backup", "there.db"][..],
         &["backup", "no/such/folder/b.db"],
@@ -331,17 +245,17 @@ async fn what_cannot_be_done_to_a_journal_is_said_with_exit_code_3() {
     ] {
         let ended = program.command(&[&["journal"], words].concat()).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(3), ""), "{words:?}");
-        writeln!(said, "$ jarvis-run-coordinator journal {}\n{}", words.join(" "), ended.stderr)
+        writeln!(printed, "$ jarvis-run-coordinator journal {}\n{}", words.join(" "), ended.stderr)
             .expect("text");
     }
     assert!(!program.path("b.db").exists() && !program.path("missing.db").exists());
     assert_eq!(fs::read_to_string(program.path("there.db")).expect("a file"), "something");
-    expectorate::assert_contents("tests/output/journal-errors.txt", &said);
+    expectorate::assert_contents("tests/output/journal-errors.txt", &printed);
     process.terminate().await;
 }
 
 #[tokio::test]
-async fn compact_gives_back_what_forgotten_runs_took() {
+async fn compact_reclaims_the_space_of_deleted_runs() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;
@@ -358,7 +272,7 @@ async fn compact_gives_back_what_forgotten_runs_took() {
     assert!(kept.stdout.starts_with("0 runs deleted"), "{kept:?}");
     let size = || fs::metadata(program.journal()).expect("the journal").len();
     let before = size();
-    edit(&program, "UPDATE runs SET changed_at = 1 WHERE terminal = 1");
+    edit_journal(&program, "UPDATE runs SET changed_at = 1 WHERE terminal = 1");
     let ended = program.command(&["journal", "compact", "--finished-before", "1d"]).await;
     assert!(ended.code == Some(0) && ended.stdout.starts_with("20 runs deleted"), "{ended:?}");
     assert!(size() * 3 < before, "{before} bytes before, {} after", size());
@@ -367,42 +281,4 @@ async fn compact_gives_back_what_forgotten_runs_took() {
     assert_eq!(process.get("/v1/runs/run-0").await.0, 404);
     assert_eq!(process.run_get("live").await["state"], "running");
     process.terminate().await;
-}
-
-#[tokio::test]
-async fn finished_runs_are_forgotten_when_their_time_is_up_and_may_be_started_anew() {
-    let executors = FakeExecutors::start();
-    let program = Program::with_executors(&executors).var("JARVIS_RUN_COORDINATOR_RETENTION", "1s");
-    let process = program.start().await;
-    let live = process.run_start("live", "composite.accept").await;
-    let first = process.run_start("old", "atomic.echo").await;
-    process.logged("finished runs forgotten", 1).await;
-    assert_eq!(process.get("/v1/runs/old").await.1["error"]["code"], "run_not_found");
-    assert_eq!(process.get("/v1/runs/old/events").await.0, 404);
-    assert_eq!(process.get(&format!("/v1/node-runs/{}", first.root)).await.0, 404);
-    // Nobody remembers the first: this is another run.
-    let again = process.run_start("old", "atomic.echo").await;
-    assert_ne!(again.root, first.root);
-    assert_eq!(process.run_get(&live.id).await["state"], "running");
-    process.terminate().await;
-}
-
-#[tokio::test]
-async fn a_forgotten_run_that_the_run_store_has_is_known_again_when_it_is_asked_for() {
-    let stores = FakeStores::start();
-    let vars = [&stores.vars()[..], &[("JARVIS_RUN_COORDINATOR_RETENTION", "1s")]].concat();
-    let t = TestServer::start_with(&vars).await;
-    let run = t.run_start("atomic.echo", json!({"of": "it"})).await;
-    let events = t.follow(&run.run_id).await;
-    let ended = t.run(&run.run_id).await;
-    soon("oblivion", async {
-        while t.everything().iter().any(|row| row.starts_with("runs\t")) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert!(t.everything().is_empty(), "{:?}", t.everything());
-    assert_eq!(t.run(&run.run_id).await, ended);
-    assert_eq!(t.events(&run.run_id).await, events);
-    assert_eq!(t.node_run(&run.root_node_run_id).await.node_run_id, run.root_node_run_id);
 }

@@ -1,17 +1,17 @@
-//! Bodies that are not as they should be (contract §3.1, §3.2). Whatever is
-//! refused leaves no trace.
+//! Validation of request bodies (contract §3.1, §3.2). A refused request writes
+//! nothing.
 
 use serde_json::{Value, json};
 
-use crate::support::TestServer;
+use crate::support::{TestServer, start_of};
 
 const JSON: &str = "application/json";
 
 fn start() -> Value {
-    json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}})
+    start_of("atomic.echo")
 }
 
-/// A good start request with one member changed, named by its path.
+/// A valid start request with one member, named by its path, changed.
 fn start_with(path: &[&str], value: Value) -> Value {
     let mut body = start();
     let mut place = &mut body;
@@ -22,8 +22,8 @@ fn start_with(path: &[&str], value: Value) -> Value {
     body
 }
 
-/// The bodies of the four operations that take one, each wrong in one way; the
-/// word and the place of the complaint.
+/// Bodies of the four operations that take one, each with one error; the type and the
+/// location of that error.
 fn rows() -> Vec<(&'static str, Value, &'static str, &'static str)> {
     const RUNS: &str = "/v1/runs";
     const NODES: &str = "/v1/node-runs";
@@ -192,23 +192,23 @@ fn rows() -> Vec<(&'static str, Value, &'static str, &'static str)> {
 }
 
 #[tokio::test]
-async fn each_mistake_has_its_word_and_its_place_and_leaves_no_trace() {
+async fn each_body_error_has_its_type_and_location() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let here =
         |text: &str| text.replace("ROOT", run.root_node_run_id.as_str()).replace("RUN", run.run_id.as_str());
-    let before = t.everything();
+    let before = t.journal_rows();
     for (path, body, word, place) in rows() {
         let answer = t.post_raw(&here(path), JSON, here(&body.to_string())).await;
         assert_eq!(answer.complaints(), [(word.to_owned(), place.to_owned())], "{body}");
-        assert_eq!(t.everything(), before, "{body}");
+        assert_eq!(t.journal_rows(), before, "{body}");
     }
     assert!(t.executors.calls().is_empty());
     t.stop().await;
 }
 
 #[tokio::test]
-async fn all_mistakes_are_told_at_once_and_nothing_of_the_input() {
+async fn all_body_errors_are_reported_without_the_input() {
     let t = TestServer::idle().await;
     let body = json!({"input": "a secret", "run_id": ["a secret"], "zeta": "a secret", "alpha": 1});
     let answer = t.post("/v1/runs", &body).await;
@@ -229,9 +229,9 @@ async fn all_mistakes_are_told_at_once_and_nothing_of_the_input() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_refused_with_its_offset() {
+async fn invalid_json_is_refused_with_its_offset() {
     let t = TestServer::idle().await;
-    let before = t.everything();
+    let before = t.journal_rows();
     let input =
         |value: &str| start().to_string().replace("\"input\":{}", &format!("\"input\":{{\"x\":{value}}}"));
     for body in [
@@ -262,7 +262,7 @@ async fn what_is_not_json_is_refused_with_its_offset() {
     let complaints = t.post_raw("/v1/runs", JSON, "{\n  \"a\": x}").await.complaints();
     assert_eq!(complaints, [("json_invalid".into(), "body.9".into())]);
     assert_eq!(t.post_raw("/v1/runs", JSON, "").await.complaints(), [("missing".into(), "body".into())]);
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
     t.stop().await;
 }
 
@@ -277,7 +277,7 @@ async fn only_json_content_types_are_read() {
     ] {
         t.post_raw("/v1/runs", good, start().to_string()).await.ok();
     }
-    let before = t.everything();
+    let before = t.journal_rows();
     for bad in [
         "text/plain",
         "text/json",
@@ -290,36 +290,36 @@ async fn only_json_content_types_are_read() {
     }
     let none = crate::support::Answer::of(t.request("POST", "/v1/runs").body(start().to_string())).await;
     assert_eq!(none.complaints(), [("content_type".into(), "header.content-type".into())]);
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
     t.stop().await;
 }
 
 #[tokio::test]
-async fn odd_but_sound_bodies_are_read_as_meant() {
+async fn unusual_valid_bodies_are_read_as_meant() {
     let t = TestServer::idle().await;
     let text = start().to_string();
-    // Of duplicate keys the last one counts.
+    // The last one of duplicate keys counts.
     let twice = text.replacen('{', r#"{"run_id":"first","run_id":"last","#, 1);
     assert_eq!(t.post_raw("/v1/runs", JSON, twice).await.ok()["run_id"], "last");
     // An empty id is no id.
     let fresh = t.post("/v1/runs", &start_with(&["run_id"], json!(""))).await.ok();
     assert!(fresh["run_id"].as_str().expect("an id").starts_with("run_"));
-    // Null is absence, for each optional member.
+    // For each optional member null means absence.
     for member in ["run_id", "run_context", "constraints", "metadata", "extensions"] {
         let run = t.post("/v1/runs", &start_with(&[member], json!(null))).await.ok();
         assert!(run.get("run_context").is_none() && run.get("extensions").is_none(), "{run}");
     }
-    // Integers of any size are integers.
+    // Integers may have any size.
     let huge =
         text.replacen('{', r#"{"constraints":{"structural":{"max_depth":1234567890123456789012345}},"#, 1);
     let run = t.post_raw("/v1/runs", JSON, huge).await.ok();
     assert_eq!(run["extensions"]["constraints"]["structural"]["max_depth"], json!(u64::MAX));
     let big = text.replacen("\"input\":{}", r#""input":{"big":123456789012345678901234567890}"#, 1);
     t.post_raw("/v1/runs", JSON, big).await.ok();
-    // Empty strings are strings.
+    // Empty strings are valid.
     let empty = start_with(&["root_node_type_ref", "version"], json!(""));
     t.post("/v1/runs", &empty).await.ok();
-    // Strings are kept to the letter.
+    // Strings are kept unchanged.
     let odd = json!({"": "\u{0}\u{1f600}\u{7f}\"\\/", "\n": ["\u{2028}", {}]});
     let run = t.post("/v1/runs", &start_with(&["input"], odd.clone())).await.ok();
     let root = run["root_node_run_id"].as_str().expect("an id");
@@ -327,9 +327,9 @@ async fn odd_but_sound_bodies_are_read_as_meant() {
     t.stop().await;
 }
 
-/// Numbers in maps come back as they went in, however often they are stored.
+/// Numbers in maps are returned as they were sent, after any number of writes.
 #[tokio::test]
-async fn numbers_in_maps_survive() {
+async fn numbers_in_maps_round_trip() {
     let t = TestServer::idle().await;
     let numbers = "[0,-1,18446744073709551615,-9223372036854775808,9007199254740993,0.1,1.0,-0.0,5e-324,\
         2.638344616030823e-256,3.141592653589793,6.626070150000001e-34,0.00012345678901234567,100004059201495.83]";
@@ -347,7 +347,7 @@ async fn numbers_in_maps_survive() {
 }
 
 #[tokio::test]
-async fn uris_come_back_in_normal_form() {
+async fn uris_are_returned_in_normal_form() {
     let t = TestServer::idle().await;
     for (given, normal) in [
         ("http://h:8081", "http://h:8081/"),

@@ -1,5 +1,6 @@
-//! A journal that fails, at each commit of a run in turn and at random: callers
-//! are told, nothing is left half-done, nothing is done twice unrecorded.
+//! A journal that fails, at each commit of a run in turn and at random: callers get
+//! an error that they can retry, a change is complete or absent, and a repeated
+//! execution is in the attempt log.
 
 use jarvis_run_coordinator::{
     journal::faulty::{Chances, Fault, Faults},
@@ -13,8 +14,8 @@ use crate::support::{
     soon,
 };
 
-/// Starts a run, again for as long as the journal is said to be unavailable.
-async fn insist(t: &TestServer, request: &Value) -> Value {
+/// Starts a run, and repeats the request while the answer is `journal_unavailable`.
+async fn start_until_accepted(t: &TestServer, request: &Value) -> Value {
     soon("an accepted start", async {
         loop {
             let answer = t.post("/v1/runs", request).await;
@@ -28,9 +29,9 @@ async fn insist(t: &TestServer, request: &Value) -> Value {
     .await
 }
 
-/// The run's end, with its history in order.
+/// Follows a run to its end; returns it. Its history must be complete.
 async fn ended(t: &TestServer, run: &str) -> Value {
-    // A failing read breaks a stream off: then it is asked for again.
+    // A failed read breaks the stream off: then it is requested again.
     soon("the end of the run", async {
         loop {
             let lines = t.get(&format!("/v1/runs/{run}/events?follow=1")).await.text;
@@ -49,15 +50,15 @@ fn root(run: &Value) -> &str {
     run["root_node_run_id"].as_str().expect("a Run")
 }
 
-/// How many attempts on record nobody knows the outcome of.
+/// The number of recorded attempts whose outcome is unknown.
 async fn lost(t: &TestServer, node: &str) -> usize {
     let log = t.attempts_until(&NodeRunId::new(node), 0).await;
     log.iter().filter(|attempt| attempt["outcome"] == "lost").count()
 }
 
 #[tokio::test]
-async fn each_commit_of_a_run_may_fail_and_the_run_still_ends() {
-    // The commits of a run: its start, its beginning, its end.
+async fn run_ends_if_any_one_commit_fails() {
+    // The commits of a run: its start, the beginning of the attempt, its end.
     let commits = [0, 1, 2].into_iter();
     let faults = [Fault::FailBefore, Fault::FailAfter, Fault::Twice];
     let cases = commits.flat_map(|commit| faults.map(|fault| one_commit_fails(commit, fault)));
@@ -70,12 +71,12 @@ async fn one_commit_fails(commit: usize, fault: Fault) {
     let t = TestServer::start_with_faults(&faults, &[]).await;
     (0..commit).for_each(|_| faults.script_commit(None));
     faults.script_commit(fault);
-    let run = insist(&t, &start_request("run", "atomic.echo")).await;
+    let run = start_until_accepted(&t, &start_request("run", "atomic.echo")).await;
     let run = ended(&t, run["run_id"].as_str().expect("a Run")).await;
     assert_eq!(faults.injected(), 1, "{case}");
     let (executions, lost) = (t.executors.executions(root(&run)), lost(&t, root(&run)).await);
     let expected = match (commit, fault) {
-        // It was begun, but nobody knew: it may not be sent again.
+        // The attempt was recorded but reported as failed: it may not be repeated.
         (1, Fault::FailAfter) => ("failed", 0, 1),
         _ => ("succeeded", 1, 0),
     };
@@ -84,7 +85,7 @@ async fn one_commit_fails(commit: usize, fault: Fault) {
 }
 
 #[tokio::test]
-async fn a_start_that_was_refused_can_be_repeated_and_makes_one_run() {
+async fn refused_start_can_be_repeated_and_makes_one_run() {
     for fault in [Fault::FailBefore, Fault::FailAfter] {
         let faults = Faults::none();
         let t = TestServer::start_with_faults(&faults, &[]).await;
@@ -101,7 +102,7 @@ async fn a_start_that_was_refused_can_be_repeated_and_makes_one_run() {
 }
 
 #[tokio::test]
-async fn health_recovers_although_nobody_comes() {
+async fn journal_health_recovers_without_requests() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &[]).await;
     faults.script_commit(Fault::FailBefore);
@@ -117,7 +118,7 @@ async fn health_recovers_although_nobody_comes() {
 }
 
 #[tokio::test]
-async fn a_cancel_that_was_refused_has_canceled_all_or_nothing() {
+async fn refused_cancel_has_canceled_all_or_nothing() {
     for (fault, state) in [(Fault::FailBefore, "running"), (Fault::FailAfter, "canceled")] {
         let faults = Faults::none();
         let t = TestServer::start_with_faults(&faults, &[]).await;
@@ -129,7 +130,7 @@ async fn a_cancel_that_was_refused_has_canceled_all_or_nothing() {
         let (run_now, node) = (t.run(&run.run_id).await, t.node_run(&run.root_node_run_id).await);
         assert_eq!((run_now.state.to_string(), node.state.to_string()), (state.into(), state.into()));
         assert_eq!(t.post(&path, &json!({})).await.ok()["state"], "canceled");
-        // However the cancel came to be: the executor hears of it.
+        // In both cases the executor receives the cancel.
         t.executors.called(":cancel", 1).await;
         assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Canceled);
         t.stop().await;
@@ -137,7 +138,7 @@ async fn a_cancel_that_was_refused_has_canceled_all_or_nothing() {
 }
 
 #[tokio::test]
-async fn with_faults_at_random_every_run_ends_and_nothing_is_repeated_unrecorded() {
+async fn random_journal_faults_lose_no_run_and_no_attempt() {
     const RUNS: usize = 60;
     for seed in [1, 2] {
         let chances =
@@ -149,7 +150,8 @@ async fn with_faults_at_random_every_run_ends_and_nothing_is_repeated_unrecorded
         let requests: Vec<Value> = (0..RUNS)
             .map(|number| start_request(&format!("run-{number}"), types[number % types.len()]))
             .collect();
-        let runs = futures::future::join_all(requests.iter().map(|request| insist(&t, request))).await;
+        let runs =
+            futures::future::join_all(requests.iter().map(|request| start_until_accepted(&t, request))).await;
         for run in &runs {
             let run = ended(&t, run["run_id"].as_str().expect("a Run")).await;
             let (executions, lost) = (t.executors.executions(root(&run)), lost(&t, root(&run)).await);
@@ -166,7 +168,7 @@ async fn with_faults_at_random_every_run_ends_and_nothing_is_repeated_unrecorded
 }
 
 #[tokio::test]
-async fn a_read_that_fails_is_not_said_to_be_a_journal_that_cannot_be_written() {
+async fn health_tells_failed_reads_from_failed_writes() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &TestServer::IDLE).await;
     let run = t.run_start("atomic.echo", json!({})).await;
@@ -175,7 +177,7 @@ async fn a_read_that_fails_is_not_said_to_be_a_journal_that_cannot_be_written() 
     let journal = t.get("/v1/health").await.ok()["checks"][0].clone();
     assert_eq!((&journal["name"], &journal["status"]), (&json!("journal"), &json!("down")));
     assert_eq!(journal["message"], "The journal cannot be read");
-    // It is well again as soon as it can be read, although nothing is committed.
+    // Health recovers with the next read that succeeds, without any commit.
     faults.set_chances(Chances::default());
     t.get(&format!("/v1/runs/{}", run.run_id)).await.ok();
     soon("good health", async {

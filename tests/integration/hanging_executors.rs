@@ -1,5 +1,5 @@
-//! Executors that hang, and services that take their time: what must not wait
-//! for them, and what must not come of it when the node is over meanwhile.
+//! Executors and token services that hang: other work does not wait for them, and a
+//! node that ends meanwhile releases its slot.
 
 use futures::future::join_all;
 use jarvis_run_coordinator::{
@@ -8,25 +8,21 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{FakeExecutors, FakeService, TestServer, soon};
+use crate::support::{FakeExecutors, FakeService, TestServer, soon, spec};
 
-/// How many jobs of each sort are in hand, instead of thousands.
+/// The bound on jobs of each kind in memory, instead of thousands.
 const IN_HAND: usize = 16;
 const TWO_SLOTS: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "2");
 const FOUR_SLOTS: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "4");
 
-fn spec(id: &str) -> Value {
-    json!({"node_type_ref": {"node_type_id": id, "version": "1.0.0"}, "inputs": {}})
-}
-
-/// Runs of one node each, all of which hang.
+/// Starts runs of one node each, all of which hang.
 async fn hanging(t: &TestServer, count: usize) -> Vec<Run> {
     join_all((0..count).map(|_| t.run_start("atomic.deaf", json!({})))).await
 }
 
-/// Waits until health says this of work.
+/// Waits until `done` holds for the health check `work`; returns the check.
 async fn work_until(t: &TestServer, done: impl Fn(&Value) -> bool) -> Value {
-    soon("the work", async {
+    soon("the check of the work", async {
         loop {
             let health = t.get("/v1/health").await.ok();
             let checks = health["checks"].as_array().expect("checks").clone();
@@ -41,12 +37,12 @@ async fn work_until(t: &TestServer, done: impl Fn(&Value) -> bool) -> Value {
 }
 
 #[tokio::test]
-async fn an_atomic_executor_that_hangs_holds_up_neither_composites_nor_deadlines_nor_cancels() {
+async fn hanging_atomic_executor_delays_no_other_work() {
     let t = TestServer::start_with_room(IN_HAND, &[TWO_SLOTS]).await;
     let runs = hanging(&t, 2 * IN_HAND).await;
     t.executors.called(":execute", 2).await;
 
-    // Composites begin, and what they wait for by themselves comes in time.
+    // Composites begin, and their deadlines are kept.
     let composite = t.run_start("composite.accept", json!({})).await;
     t.node_run_in(&composite.root_node_run_id, NodeRunState::Running).await;
     let mut short = spec("composite.accept");
@@ -58,16 +54,16 @@ async fn an_atomic_executor_that_hangs_holds_up_neither_composites_nor_deadlines
     let error = &short.extensions.expect("extensions").value("completion_error");
     assert_eq!(error["code"], "deadline_exceeded");
 
-    // An executor that did not hear of a cancel is told again.
+    // A cancel that failed is sent again.
     t.executors.refuse_cancels(true);
     let at_executor = t.executors.calls()[0].body["run_id"].as_str().expect("a run").into();
     assert_eq!(t.cancel(&at_executor).await.state, RunState::Canceled);
-    let told =
+    let cancels =
         t.executors.called(":cancel", 1).await.iter().filter(|call| call.path.ends_with(":cancel")).count();
     t.executors.refuse_cancels(false);
-    t.executors.called(":cancel", told + 1).await;
+    t.executors.called(":cancel", cancels + 1).await;
 
-    // Whoever looks sees what is full.
+    // Health reports which executor has no room.
     let work = work_until(&t, |work| work["status"] == "degraded").await;
     let of = |executor: &str| work["details"]["executors"][executor].clone();
     assert!(of("atomic_executor")["in_hand"].as_u64() >= Some(IN_HAND as u64), "{work}");
@@ -83,11 +79,11 @@ async fn an_atomic_executor_that_hangs_holds_up_neither_composites_nor_deadlines
 }
 
 #[tokio::test]
-async fn a_node_that_is_over_frees_its_slot_whatever_its_executor_does() {
+async fn terminal_node_releases_its_slot() {
     let t = TestServer::start_with(&[FOUR_SLOTS]).await;
     let runs = hanging(&t, 4).await;
     t.executors.called(":execute", 4).await;
-    // Canceled, completed by somebody else, or gone with what is above it.
+    // The node is canceled, completed by a caller, or canceled with its parent.
     t.cancel(&runs[0].run_id).await;
     t.cancel(&runs[1].run_id).await;
     for run in &runs[2..] {
@@ -110,7 +106,7 @@ async fn a_node_that_is_over_frees_its_slot_whatever_its_executor_does() {
 }
 
 #[tokio::test]
-async fn a_cancel_that_was_refused_and_is_durable_all_the_same_frees_the_slot() {
+async fn durable_cancel_with_an_error_answer_releases_the_slot() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "1")]).await;
     let run = hanging(&t, 1).await.remove(0);
@@ -124,9 +120,9 @@ async fn a_cancel_that_was_refused_and_is_durable_all_the_same_frees_the_slot() 
 }
 
 #[tokio::test]
-async fn a_call_that_waits_for_its_token_is_not_sent_after_the_cancel_was_answered() {
+async fn call_waiting_for_its_token_is_not_sent_after_a_cancel() {
     let sts = FakeService::start(|_, _| json!({"access_token": "t", "expires_in": 300}));
-    sts.answer(false);
+    sts.set_answering(false);
     let t = TestServer::start_with(&[
         ("ARP_AUTH_CLIENT_ID", "run coordinator"),
         ("ARP_AUTH_CLIENT_SECRET", "hush"),
@@ -136,24 +132,24 @@ async fn a_call_that_waits_for_its_token_is_not_sent_after_the_cancel_was_answer
     for (asked, node_type) in [(1, "atomic.echo"), (2, "composite.accept")] {
         let run = t.run_start(node_type, json!({})).await;
         t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
-        sts.asked("a token", asked, |_| true).await;
+        sts.received("a token", asked, |_| true).await;
         assert_eq!(t.cancel(&run.run_id).await.state, RunState::Canceled);
-        sts.answer(true);
-        // The executor is told with the same token; and who comes later is sent.
+        sts.set_answering(true);
+        // The cancel is sent with the same token, and later nodes are dispatched.
         t.executors.called(&format!("{}:cancel", run.root_node_run_id), 1).await;
         let later = t.run_start("atomic.echo", json!({})).await;
         assert_eq!(t.run_ended(&later.run_id).await.state, RunState::Succeeded);
         let sent =
             t.executors.calls().iter().filter(|call| call.body["run_id"] == *run.run_id.as_str()).count();
-        assert_eq!(sent, 0, "{node_type}: it was begun after its cancel");
-        sts.answer(false);
+        assert_eq!(sent, 0, "{node_type}: the call was sent after the cancel");
+        sts.set_answering(false);
     }
-    sts.answer(true);
+    sts.set_answering(true);
     t.stop().await;
 }
 
 #[tokio::test]
-async fn attempts_that_are_lost_again_and_again_are_not_made_for_ever() {
+async fn repeatedly_lost_attempts_are_limited_by_max_retries() {
     let registry = FakeService::registry_of_atomics("read");
     let vars = [
         ("JARVIS_NODE_REGISTRY_URL", registry.url()),

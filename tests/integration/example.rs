@@ -1,15 +1,15 @@
-//! The example of the README, with the real program.
+//! The example `start_and_follow`, against the real program.
 
 use serde_json::json;
 
 use crate::support::{FakeExecutors, Program};
 
-#[expect(dead_code, reason = "it is a program, and we are not its command line")]
+#[expect(dead_code, reason = "the example's own main is not called")]
 #[path = "../../examples/start_and_follow.rs"]
 mod start_and_follow;
 
 #[tokio::test]
-async fn the_example_starts_a_run_and_follows_it_to_its_end() {
+async fn example_starts_a_run_and_follows_it_to_its_end() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let process = program.start().await;
@@ -26,7 +26,7 @@ async fn the_example_starts_a_run_and_follows_it_to_its_end() {
     assert_eq!(words[6], ["7", "run_completed"]);
     assert_eq!(lines[8..], [format!("{run} has succeeded: {}", json!({"echo": "hello"}))]);
 
-    // What the coordinator has against it, and what the type of the input has.
+    // Errors of the input's type, and errors of the coordinator.
     let mut nothing = Vec::new();
     let error = start_and_follow::run(process.url(), None, "atomic.echo", "[]", &mut nothing).await;
     assert!(error.expect_err("an array is no input").to_string().contains("expected a map"));

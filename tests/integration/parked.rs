@@ -1,5 +1,4 @@
-//! Work that cannot be decided: it is parked and shown, and keeps nobody else
-//! from going on.
+//! Work that cannot be processed: it is parked and reported, and other runs continue.
 
 use jarvis_run_coordinator::{
     journal::faulty::Faults,
@@ -7,9 +6,10 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{TestServer, soon};
+use crate::support::{TestServer, soon, spec};
 
-/// Waits until so much is parked, as health says: which is never `down` over it.
+/// Waits until health reports `count` parked records; returns its check `work`.
+/// Parked work alone must not make health `down`.
 async fn parked(t: &TestServer, count: u64) -> Value {
     soon("parked work", async {
         loop {
@@ -27,7 +27,7 @@ async fn parked(t: &TestServer, count: u64) -> Value {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_is_parked_and_the_others_go_on() {
+async fn unreadable_record_is_parked_and_other_runs_continue() {
     let t = TestServer::idle().await;
     let (bad, good) =
         (t.run_start("atomic.echo", json!({})).await, t.run_start("atomic.echo", json!({})).await);
@@ -37,7 +37,7 @@ async fn a_record_that_cannot_be_read_is_parked_and_the_others_go_on() {
     let work = parked(&t, 1).await;
     assert_eq!((&work["status"], &work["details"]["without_wake_up"]), (&json!("degraded"), &json!(0)));
     t.get(&format!("/v1/node-runs/{}", bad.root_node_run_id)).await.refused(503, "journal_unavailable");
-    // That somebody has asked for it does not take the server down.
+    // A request for the record does not make health `down`.
     let health = t.get("/v1/health").await.ok();
     assert_eq!(health["status"], "degraded", "{health}");
     let journal = &health["checks"][0];
@@ -47,12 +47,12 @@ async fn a_record_that_cannot_be_read_is_parked_and_the_others_go_on() {
     t.stop().await;
 }
 
-/// A cancel and the run's deadline need no more of a node run than its columns.
+/// A cancel and the run's deadline need only the columns of a node run.
 #[tokio::test]
-async fn a_run_whose_node_runs_cannot_be_read_is_canceled_and_expires_all_the_same() {
+async fn run_with_unreadable_nodes_can_be_canceled_and_expires() {
     let vars = [TestServer::IDLE[0], ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "3")];
     let t = TestServer::start_with(&vars).await;
-    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {}});
+    let spec = spec("atomic.echo");
     let (mut runs, mut edits) = (Vec::new(), Vec::new());
     for _ in 0..2 {
         let run = t.run_start("composite.accept", json!({})).await;
@@ -79,7 +79,7 @@ async fn a_run_whose_node_runs_cannot_be_read_is_canceled_and_expires_all_the_sa
 }
 
 #[tokio::test]
-async fn a_run_that_makes_a_rule_panic_is_parked_and_goes_on_when_it_no_longer_does() {
+async fn run_that_panics_a_rule_is_parked_until_repaired() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &[("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "0")]).await;
     let bad = t.run_start("atomic.hang", json!({})).await;
@@ -91,7 +91,7 @@ async fn a_run_that_makes_a_rule_panic_is_parked_and_goes_on_when_it_no_longer_d
     parked(&t, 1).await;
     t.get(&format!("/v1/runs/{}", bad.run_id)).await.refused(500, "internal_error");
 
-    // Mended, anything that can be decided about it takes it off the list.
+    // Once it is repaired, the next decision about the run ends its parking.
     faults.poison(None);
     assert_eq!(t.cancel(&bad.run_id).await.state, RunState::Canceled);
     parked(&t, 0).await;
@@ -99,7 +99,7 @@ async fn a_run_that_makes_a_rule_panic_is_parked_and_goes_on_when_it_no_longer_d
 }
 
 #[tokio::test]
-async fn a_result_for_a_record_that_cannot_be_read_is_given_up_and_the_node_is_parked() {
+async fn result_for_an_unreadable_record_is_dropped_and_parked() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &[]).await;
     let bad = t.run_start("atomic.hang", json!({})).await;
@@ -109,7 +109,7 @@ async fn a_result_for_a_record_that_cannot_be_read_is_given_up_and_the_node_is_p
     let work = parked(&t, 1).await;
     assert_eq!(work["details"]["in_hand"], 0, "{work}");
 
-    // Mended, it can be decided again.
+    // Once it is repaired, it can be decided again.
     faults.damage(None);
     assert_eq!(t.cancel(&bad.run_id).await.state, RunState::Canceled);
     parked(&t, 0).await;
@@ -117,10 +117,10 @@ async fn a_result_for_a_record_that_cannot_be_read_is_given_up_and_the_node_is_p
     t.stop().await;
 }
 
-/// Something has ended the run behind the coordinator's back, and its root
-/// lives: the rules would end the run a second time.
+/// The record of the run was changed to terminal while its root lives: the rules would
+/// end the run a second time.
 #[tokio::test]
-async fn a_run_that_would_end_twice_is_parked_and_stands_in_nobodys_way() {
+async fn run_that_would_end_twice_is_parked_alone() {
     let t = TestServer::idle().await;
     let (bad, good) =
         (t.run_start("atomic.echo", json!({})).await, t.run_start("atomic.echo", json!({})).await);
@@ -128,13 +128,12 @@ async fn a_run_that_would_end_twice_is_parked_and_stands_in_nobodys_way() {
                  '$.run.ended_at', '2026-01-01T00:00:00.000000Z') WHERE run_id = ?";
     let t = t.tampered(&[], &[(ended, bad.run_id.as_str())]).await;
     assert_eq!(t.run_ended(&good.run_id).await.state, RunState::Succeeded);
-    // A job that trips over it is put aside; a request is refused. Neither keeps
-    // the run's turn.
+    // Its job is parked, and a request is refused. Neither keeps the lock of the run.
     parked(&t, 1).await;
     let complete = format!("/v1/node-runs/{}:complete", bad.root_node_run_id);
     for state in ["succeeded", "failed"] {
         let error = t.post(&complete, &json!({"state": state})).await.refused(500, "internal_error");
-        assert_eq!(error["message"], "Internal server error", "nothing of the inside");
+        assert_eq!(error["message"], "Internal server error", "no internal detail");
     }
     let run = t.run(&bad.run_id).await;
     assert_eq!(
@@ -142,7 +141,7 @@ async fn a_run_that_would_end_twice_is_parked_and_stands_in_nobodys_way() {
         (RunState::Succeeded, Some("2026-01-01T00:00:00.000000Z".into()))
     );
     assert!(!t.event_types(&bad.run_id).await.contains(&"run_completed".to_owned()), "nothing is committed");
-    // What the rules do allow is done.
+    // A change that the rules allow is made.
     let report = json!({"evaluation_result": {"status": "unknown"}});
     t.post(&format!("/v1/node-runs/{}:evaluation", bad.root_node_run_id), &report).await.no_content();
     t.stop().await;

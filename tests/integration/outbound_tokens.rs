@@ -1,5 +1,5 @@
-//! The tokens that we call other services with (contract §20), from a token
-//! endpoint on loopback.
+//! The tokens of our own calls to other services (contract §20), from a token endpoint
+//! on loopback.
 
 use futures::future::join_all;
 use jarvis_run_coordinator::types::{Run, RunState};
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::support::{FakeService, TestServer};
 
-/// A token endpoint: the token names the audience that it is for.
+/// A token endpoint whose tokens name their audience.
 fn sts(expires_in: Value) -> FakeService {
     FakeService::start(move |_, form| {
         let form = form.as_str().unwrap_or_default();
-        let audience = form.split('&').find_map(|field| field.strip_prefix("audience=")).unwrap_or("nobody");
+        let audience = form.split('&').find_map(|field| field.strip_prefix("audience=")).unwrap_or("none");
         json!({"access_token": format!("for-{audience}"), "token_type": "Bearer", "expires_in": expires_in})
     })
 }
@@ -32,7 +32,7 @@ async fn echo(t: &TestServer) -> Run {
 }
 
 #[tokio::test]
-async fn one_token_an_audience_serves_all_calls() {
+async fn one_token_per_audience_serves_all_calls() {
     let sts = sts(json!("300"));
     let t = server(sts.url()).await;
     let runs = join_all((0..16).map(|_| echo(&t))).await;
@@ -47,12 +47,12 @@ async fn one_token_an_audience_serves_all_calls() {
         let form = "grant_type=client_credentials&client_id=run+coordinator&client_secret=hush%26hush";
         json!(format!("{form}&audience={audience}"))
     });
-    assert_eq!(sts.questions(), forms, "16 runs at once ask once, and each audience for itself");
+    assert_eq!(sts.requests(), forms, "16 concurrent runs make one request per audience");
     t.stop().await;
 }
 
 #[tokio::test]
-async fn a_registry_where_nobody_needs_a_token_is_asked_without_one() {
+async fn registry_without_an_audience_is_called_without_a_token() {
     let sts = sts(json!(300));
     let registry = FakeService::registry_of_atomics("read");
     let t = TestServer::start_with(&[
@@ -64,26 +64,26 @@ async fn a_registry_where_nobody_needs_a_token_is_asked_without_one() {
     ])
     .await;
     assert_eq!(echo(&t).await.state, RunState::Succeeded);
-    assert_eq!(registry.questions().len(), 1);
+    assert_eq!(registry.requests().len(), 1);
     let form = "grant_type=client_credentials&client_id=run+coordinator&client_secret=hush%26hush\
                 &audience=arp-jarvis-atomicexecutor&scope=runs";
-    assert_eq!(sts.questions(), [json!(form)], "for the executor only");
+    assert_eq!(sts.requests(), [json!(form)], "a token for the executor only");
     t.stop().await;
 }
 
 #[tokio::test]
-async fn a_token_that_has_expired_is_not_sent() {
+async fn expired_token_is_not_sent() {
     let sts = sts(json!(0));
     let t = server(sts.url()).await;
-    for asked in 1..=3 {
+    for requests in 1..=3 {
         assert_eq!(echo(&t).await.state, RunState::Succeeded);
-        assert_eq!(sts.questions().len(), asked);
+        assert_eq!(sts.requests().len(), requests);
     }
     t.stop().await;
 }
 
 #[tokio::test]
-async fn without_a_token_nothing_is_called() {
+async fn no_executor_is_called_without_a_token() {
     let nonsense = FakeService::start(|_, _| json!({"access_token": ""}));
     for endpoint in ["http://127.0.0.1:1/token", nonsense.url()] {
         let t = server(endpoint).await;

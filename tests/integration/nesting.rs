@@ -1,6 +1,6 @@
-//! Whatever the API accepts can be read back, canceled, completed and expired,
-//! however deep it is nested, also after a restart. What is too deep is refused
-//! with the limit and leaves no trace.
+//! Nested content: everything that the API accepts can be read back, canceled,
+//! completed and expired at any accepted depth, also after a restart. Content beyond
+//! the limit is refused, and the error names the limit.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, FakeStores, TestMachine, TestServer, soon};
 
-/// Around the limit, around the parser's own, and far beyond.
+/// Levels below and around the limit, and around the parser's own limit.
 const LEVELS: [usize; 9] = [5, 99, 100, 101, 124, 125, 126, 127, 128];
 
-/// Every place for free-form content: the request, and where in its body.
+/// Every place for free-form content: the request, and the path in its body.
 const PLACES: [(&str, &str); 12] = [
     ("start", "/input"),
     ("start", "/extensions"),
@@ -28,7 +28,7 @@ const PLACES: [(&str, &str); 12] = [
     ("complete", "/error/details"),
 ];
 
-/// A run that is as it was accepted: it, its root, and a child.
+/// An accepted run, with its root and a child.
 struct Accepted {
     what: String,
     run: RunId,
@@ -51,7 +51,8 @@ fn deep(mut body: Value, place: &str, levels: usize) -> String {
     body.to_string().replace("\"HERE\"", &format!("{}1{}", "[".repeat(inner), "]".repeat(inner)))
 }
 
-/// A composite run with a child; the request of this kind is as deep as that.
+/// Makes a composite run with a child; the request of this kind has this depth.
+/// Returns nothing if the start is refused.
 async fn accepted(t: &TestServer, (kind, place): (&str, &str), levels: usize) -> Option<Accepted> {
     let node_type = json!({"node_type_id": "composite.plan", "version": "1.0.0"});
     let send = async |kind_of: &str, path: String, body: Value| {
@@ -116,7 +117,7 @@ async fn all_accepted(t: &TestServer) -> Vec<Accepted> {
             all.extend(accepted(t, place, levels).await);
         }
     }
-    assert!(all.len() >= PLACES.len() * 3, "what is within the limit is accepted");
+    assert!(all.len() >= PLACES.len() * 3, "content within the limit is accepted");
     all
 }
 
@@ -138,7 +139,7 @@ async fn is_well(t: &TestServer) {
 }
 
 #[tokio::test]
-async fn what_is_accepted_can_be_read_canceled_and_completed_also_after_a_restart() {
+async fn nested_content_can_be_read_and_ended_after_a_restart() {
     let t = TestServer::idle().await;
     let accepted = all_accepted(&t).await;
     for one in &accepted {
@@ -163,13 +164,13 @@ async fn what_is_accepted_can_be_read_canceled_and_completed_also_after_a_restar
 }
 
 #[tokio::test]
-async fn what_is_accepted_ends_when_its_time_is_up() {
+async fn nested_content_expires_at_its_deadline() {
     let machine = TestMachine::default();
     let t = TestServer::start_with_clock(machine.clone(), &TestServer::IDLE).await;
     let accepted = all_accepted(&t).await;
     machine.pass(Duration::from_secs(25 * 3_600));
     for one in &accepted {
-        // A sweep ends so many at once, and the next one is seconds later.
+        // A sweep ends a limited number of runs, and the next one is seconds later.
         let ended = soon("the end of the run", async {
             loop {
                 let run = t.run(&one.run).await;
@@ -185,10 +186,10 @@ async fn what_is_accepted_ends_when_its_time_is_up() {
     t.stop().await;
 }
 
-/// Records are deeper than what they are made of. The stores answer with whole
-/// records, both to whoever saves them and to whoever adopts them.
+/// Records are deeper than the content that they hold. The stores answer with whole
+/// records when they are saved and when they are adopted.
 #[tokio::test]
-async fn what_is_accepted_gets_to_the_stores_and_can_be_adopted_from_there() {
+async fn nested_content_reaches_the_stores_and_is_adopted() {
     let stores = FakeStores::start();
     let vars: Vec<_> = TestServer::IDLE.into_iter().chain(stores.vars()).collect();
     let t = TestServer::start_with(&vars).await;
@@ -209,7 +210,7 @@ async fn what_is_accepted_gets_to_the_stores_and_can_be_adopted_from_there() {
     let checks = checks.await;
     assert!(checks.iter().all(|check| check["status"] == "ok"), "{checks:?}");
     t.stop().await;
-    // Another journal, which has never heard of them.
+    // A new journal, to which the runs are unknown.
     let t = TestServer::start_with(&vars).await;
     for one in &all {
         is_read_back(&t, one).await;

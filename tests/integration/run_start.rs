@@ -1,7 +1,8 @@
-//! Starting and cancelling runs (contract §6.3 to §6.5, D-07, D-15, D-21, G03).
+//! Starting runs (contract §6.3, D-07, D-15): repeated starts, ids, constraints,
+//! extensions and policy.
 
 use futures::future::join_all;
-use jarvis_run_coordinator::types::{NodeRunState, RunEventType, RunId, RunState};
+use jarvis_run_coordinator::types::{NodeRunState, RunId, RunState};
 use serde_json::{Value, json};
 
 use crate::support::{FakeService, TestServer, redacted, soon};
@@ -15,29 +16,29 @@ fn start(node_type: &str, more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_same_start_again_gives_the_run_that_there_is() {
+async fn repeated_start_returns_the_existing_run() {
     let t = TestServer::start().await;
     let request = start("atomic.echo", json!({"run_id": "r", "metadata": {"labels": {"a": "b", "c": "d"}}}));
     let first = t.post("/v1/runs", &request).await.ok();
     let ended = t.run_ended(&"r".into()).await;
     assert_eq!(ended.state, RunState::Succeeded);
-    let before = t.everything();
-    // As it is now; the order of members does not matter, nor do nulls.
+    let before = t.journal_rows();
+    // The answer has the present state. The order of members and nulls do not matter.
     let reordered = r#"{"metadata": {"labels": {"c": "d", "a": "b"}, "annotations": null}, "run_id": "r",
         "input": {"a": 1}, "root_node_type_ref": {"version": "1", "node_type_id": "atomic.echo"}}"#;
     let again = t.post_raw("/v1/runs", "application/json", reordered).await.ok();
     assert_eq!(again, serde_json::to_value(&ended).expect("JSON"));
     assert_eq!(again["root_node_run_id"], first["root_node_run_id"]);
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
     assert_eq!(t.executors.executions(ended.root_node_run_id.as_str()), 1);
     t.stop().await;
 }
 
 #[tokio::test]
-async fn another_start_under_a_known_id_is_refused() {
+async fn different_start_under_a_known_id_is_refused() {
     let t = TestServer::idle().await;
     t.post("/v1/runs", &start("atomic.echo", json!({"run_id": "r"}))).await.ok();
-    let before = t.everything();
+    let before = t.journal_rows();
     for other in [
         json!({"run_id": "r", "input": {"a": 2}}),
         json!({"run_id": "r", "input": {"a": true}}),
@@ -50,13 +51,13 @@ async fn another_start_under_a_known_id_is_refused() {
         let answer = t.post("/v1/runs", &start("atomic.echo", other.clone())).await;
         let error = answer.refused(409, "run_already_exists");
         assert_eq!(error["message"], "Run already exists.", "{other}");
-        assert_eq!(t.everything(), before, "{other}");
+        assert_eq!(t.journal_rows(), before, "{other}");
     }
     t.stop().await;
 }
 
 #[tokio::test]
-async fn ten_starts_at_once_under_one_id_make_one_run() {
+async fn concurrent_starts_under_one_id_make_one_run() {
     let t = TestServer::start().await;
     let request = start("atomic.echo", json!({"run_id": "r"}));
     let answers = join_all((0..10).map(|_| t.post("/v1/runs", &request))).await;
@@ -67,43 +68,92 @@ async fn ten_starts_at_once_under_one_id_make_one_run() {
     assert_eq!(t.event_types(&"r".into()).await.iter().filter(|type_| *type_ == "run_started").count(), 1);
     let fresh = start("atomic.echo", json!({}));
     let (one, other) = tokio::join!(t.post("/v1/runs", &fresh), t.post("/v1/runs", &fresh));
-    assert_ne!(one.ok()["run_id"], other.ok()["run_id"], "without an id each start is a run of its own");
+    assert_ne!(one.ok()["run_id"], other.ok()["run_id"], "without an id each start makes a run");
     t.stop().await;
 }
 
 #[tokio::test]
-async fn ids_that_no_url_would_survive_are_refused() {
+async fn start_completes_although_its_caller_disconnected() {
+    let pdp = FakeService::pdp();
+    pdp.set_answering(false);
+    let t = TestServer::start_with(&[("JARVIS_PDP_URL", pdp.url())]).await;
+    let body = json!({"run_id": "abandoned", "root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}}).to_string();
+    let head = "POST /v1/runs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let address = t.url.strip_prefix("http://").expect("an address");
+    let mut caller = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    tokio::io::AsyncWriteExt::write_all(&mut caller, request.as_bytes()).await.expect("sent");
+    pdp.received("the request", 1, |request| request["run_id"] == "abandoned").await;
+    drop(caller);
+    pdp.set_answering(true);
+    let run = soon("the run", async {
+        loop {
+            let answer = t.get("/v1/runs/abandoned").await;
+            if answer.status == 200 {
+                return answer.ok();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(t.run_ended(&"abandoned".into()).await.state, RunState::Succeeded);
+    assert_eq!(t.executors.executions(run["root_node_run_id"].as_str().expect("an id")), 1);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn run_ids_that_do_not_fit_into_urls_are_refused() {
     let t = TestServer::idle().await;
-    let before = t.everything();
+    let before = t.journal_rows();
     let long = "x".repeat(201);
     for id in ["a/b", "a b", "a?b", "a#b", "a%b", "ü", "a\nb", "\u{0}", ".", "..", "a,b", "{id}", &long] {
         let complaints = t.post("/v1/runs", &start("atomic.echo", json!({"run_id": id}))).await.complaints();
         assert_eq!(complaints, [("string_pattern_mismatch".into(), "body.run_id".into())], "{id:?}");
     }
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
     t.stop().await;
 }
 
 #[tokio::test]
-async fn constraints_are_given_once_and_properly() {
+async fn constraints_in_extensions_are_refused_or_dropped() {
     let t = TestServer::idle().await;
-    let before = t.everything();
+    let before = t.journal_rows();
     for key in ["constraints", "jarvis.constraints"] {
         let constraints = json!({"structural": {"max_depth": 1}});
         let twice = json!({"constraints": constraints, "extensions": {key: constraints}});
         let complaints = t.post("/v1/runs", &start("atomic.echo", twice)).await.complaints();
         assert_eq!(complaints, [("extra_forbidden".into(), format!("body.extensions.{key}"))]);
     }
-    assert_eq!(t.everything(), before);
-    // Hidden in the extensions alone they are dropped, as all our keys.
+    assert_eq!(t.journal_rows(), before);
+    // In the extensions alone they are dropped, as all reserved keys.
     let hidden = json!({"extensions": {"constraints": "not even an object", "jarvis.constraints": {}}});
     let run = t.post("/v1/runs", &start("composite.accept", hidden)).await.ok();
     assert!(run.get("extensions").is_none(), "{run}");
     t.stop().await;
 }
 
+/// A budget may be as large as its type allows; the coordinator's own limit is less.
 #[tokio::test]
-async fn our_extension_keys_are_never_taken_from_a_caller() {
+async fn largest_wall_time_budget_is_accepted() {
+    let t = TestServer::idle().await;
+    let budget = |ms: u64| json!({"constraints": {"budgets": {"max_wall_time_ms": ms}}});
+    let run = t.run_start_with("composite.accept", json!({}), budget(u64::MAX)).await;
+    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {},
+        "constraints": budget(u64::MAX)["constraints"]});
+    let child = &t.children(&run.run_id, &run.root_node_run_id, &[spec]).await[0];
+    // A restart with dispatch reads the budget again and computes the deadlines.
+    let (journal, executors) = t.stop().await;
+    let t = TestServer::try_start(journal, executors, &[]).await.expect("the server starts");
+    t.node_run_in(&child.node_run_id, NodeRunState::Succeeded).await;
+    let root = t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
+    let kept = &root.extensions.expect("constraints").value("constraints")["budgets"]["max_wall_time_ms"];
+    assert_eq!(*kept, json!(u64::MAX));
+    assert_eq!(t.cancel(&run.run_id).await.state, RunState::Canceled);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn reserved_extension_keys_of_callers_are_dropped() {
     let t = TestServer::idle().await;
     let mut extensions = json!({"my.key": {"kept": null}, "undotted": [1], "jarvis.own": "kept"});
     for key in [
@@ -132,14 +182,14 @@ async fn our_extension_keys_are_never_taken_from_a_caller() {
         .children(&run["run_id"].as_str().expect("an id").into(), &root.into(), std::slice::from_ref(&spec))
         .await;
     assert_eq!(serde_json::to_value(&child[0].extensions).expect("JSON"), expected);
-    // `decomposition_rounds: -5` buys no further round.
+    // `decomposition_rounds: -5` grants no further round.
     let create = json!({"run_id": run["run_id"], "parent_node_run_id": root, "node_runs": [spec]});
     t.post("/v1/node-runs", &create).await.refused(409, "constraint_violation");
     t.stop().await;
 }
 
 #[tokio::test]
-async fn strict_extension_keys_have_their_dot() {
+async fn strict_extension_keys_are_dotted() {
     let t = TestServer::start_with(&[
         ("JARVIS_RUN_COORDINATOR_STRICT_EXTENSION_KEYS", "true"),
         ("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off"),
@@ -157,14 +207,14 @@ async fn strict_extension_keys_have_their_dot() {
         child["node_runs"][0]["extensions"],
         json!({"jarvis.constraints": constraints, "jarvis.idempotency_key": "k"})
     );
-    assert_eq!(t.post("/v1/node-runs", &create).await.ok(), child, "read back under the same keys");
+    assert_eq!(t.post("/v1/node-runs", &create).await.ok(), child, "the replay returns the same keys");
     let parent = t.get(&format!("/v1/node-runs/{root}")).await.ok();
     assert_eq!(parent["extensions"]["jarvis.decomposition_rounds"], 1);
     t.stop().await;
 }
 
 #[tokio::test]
-async fn metadata_and_context_are_kept() {
+async fn metadata_and_run_context_are_kept() {
     let t = TestServer::idle().await;
     let metadata = json!({"labels": {"team": "a"}, "annotations": {"note": "b"}});
     let context = json!({"tenant_id": "t", "actor": {"type": "user", "id": "u"}, "budgets": {"x": null},
@@ -178,7 +228,7 @@ async fn metadata_and_context_are_kept() {
 }
 
 #[tokio::test]
-async fn without_auto_dispatch_nodes_stay_queued_until_somebody_ends_them() {
+async fn nodes_stay_queued_without_auto_dispatch() {
     let t = TestServer::idle().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     assert_eq!(t.node_run(&run.root_node_run_id).await.state, NodeRunState::Queued);
@@ -191,9 +241,9 @@ async fn without_auto_dispatch_nodes_stay_queued_until_somebody_ends_them() {
     t.stop().await;
 }
 
-/// What policy denies is a run all the same: 200, failed, and told in full.
+/// A denied start makes a run: 200, failed, with all its events.
 #[tokio::test]
-async fn without_a_policy_every_run_is_denied() {
+async fn every_run_is_denied_without_a_policy() {
     let t = TestServer::start_with(&[("JARVIS_POLICY_PROFILE", "")]).await;
     let decision = json!({"action": "run.start", "decision": "deny", "reason_code": "policy_unconfigured",
         "message": "No PDP configured for policy enforcement"});
@@ -232,7 +282,7 @@ async fn without_a_policy_every_run_is_denied() {
 }
 
 #[tokio::test]
-async fn the_older_name_of_dev_allow_works_too() {
+async fn older_name_of_the_dev_allow_profile_works() {
     let t =
         TestServer::start_with(&[("JARVIS_POLICY_PROFILE", ""), ("ARP_POLICY_MODE", " Allow_All ")]).await;
     let run = t.run_start("atomic.echo", json!({})).await;
@@ -240,188 +290,5 @@ async fn the_older_name_of_dev_allow_works_too() {
     let events = t.events(&run.run_id).await;
     let decision = json!({"action": "run.start", "decision": "allow", "reason_code": "policy_bypass"});
     assert_eq!(json!(events[2].data), decision);
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn canceling_twice_is_canceling_once() {
-    let t = TestServer::start().await;
-    let run = t.run_start("atomic.hang", json!({})).await;
-    t.executors.called(":execute", 1).await;
-    let canceled = t.cancel(&run.run_id).await;
-    assert_eq!(canceled.state, RunState::Canceled);
-    assert!(canceled.ended_at.is_some());
-    let events = t.events(&run.run_id).await;
-    let last = events.last().expect("an event");
-    assert_eq!((last.type_, json!(last.data)), (RunEventType::RunCompleted, json!({"state": "canceled"})));
-    assert_eq!(last.node_run_id, None, "it was the request that ended it, not the root");
-    assert_eq!(t.cancel(&run.run_id).await, canceled);
-    assert_eq!(t.events(&run.run_id).await, events);
-
-    // One that is over for another reason stays as it is.
-    let run = t.run_start("atomic.echo", json!({})).await;
-    let ended = t.run_ended(&run.run_id).await;
-    assert_eq!(t.cancel(&run.run_id).await, ended);
-    assert_eq!(ended.state, RunState::Succeeded);
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn ten_cancels_at_once_end_the_run_once() {
-    let t = TestServer::start().await;
-    let run = t.run_start("atomic.hang", json!({})).await;
-    let canceled = join_all((0..10).map(|_| t.cancel(&run.run_id))).await;
-    assert!(canceled.iter().all(|run| *run == canceled[0] && run.state == RunState::Canceled));
-    let types = t.event_types(&run.run_id).await;
-    assert_eq!(types.iter().filter(|type_| *type_ == "run_completed").count(), 1);
-    assert_eq!(types.last().map(String::as_str), Some("run_completed"));
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn cancel_ends_the_whole_tree_deepest_first_and_tells_the_executors() {
-    let t = TestServer::start().await;
-    let spec = |id: &str| json!({"node_type_ref": {"node_type_id": id, "version": "1"}, "inputs": {}});
-    let run = t.run_start("composite.accept", json!({})).await;
-    let root = &run.root_node_run_id;
-    let below = t
-        .children(&run.run_id, root, &[spec("composite.accept"), spec("atomic.hang"), spec("atomic.echo")])
-        .await;
-    let [inner, hang, done] = [0, 1, 2].map(|index| below[index].node_run_id.clone());
-    let deep = t.children(&run.run_id, &inner, &[spec("atomic.hang")]).await.remove(0).node_run_id;
-    t.node_run_in(&done, NodeRunState::Succeeded).await;
-    t.executors.called(":begin", 2).await;
-    t.executors.called(":execute", 3).await;
-    let events_before = t.events(&run.run_id).await.len();
-
-    t.cancel(&run.run_id).await;
-    for node in [root, &inner, &hang, &deep] {
-        let node = t.node_run(node).await;
-        assert_eq!((node.state, node.ended_at.is_some()), (NodeRunState::Canceled, true));
-    }
-    assert_eq!(t.node_run(&done).await.state, NodeRunState::Succeeded);
-    let events = t.events(&run.run_id).await;
-    let ended: Vec<_> =
-        events[events_before..].iter().map(|event| (event.type_, event.node_run_id.clone())).collect();
-    assert_eq!(
-        ended,
-        [
-            (RunEventType::AtomicExecuted, Some(deep.clone())),
-            (RunEventType::AtomicExecuted, Some(hang.clone())),
-            (RunEventType::RunCompleted, None),
-        ]
-    );
-    t.at_rest().await;
-    let calls = t.executors.calls();
-    let mut told: Vec<&str> =
-        calls.iter().map(|call| &*call.path).filter(|path| path.ends_with(":cancel")).collect();
-    told.sort_unstable();
-    // Those whose calls have just been made hear of it twice.
-    told.dedup();
-    let mut expected = [
-        format!("/v1/atomic-node-runs/{deep}:cancel"),
-        format!("/v1/atomic-node-runs/{hang}:cancel"),
-        format!("/v1/composite-node-runs/{inner}:cancel"),
-        format!("/v1/composite-node-runs/{root}:cancel"),
-    ];
-    expected.sort();
-    assert_eq!(told, expected);
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn cancel_is_sticky() {
-    let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "1")]).await;
-    let spec = |id: &str| json!({"node_type_ref": {"node_type_id": id, "version": "1"}, "inputs": {"x": 1}});
-    let run = t.run_start("composite.accept", json!({})).await;
-    let root = &run.root_node_run_id;
-    let deaf = t.children(&run.run_id, root, &[spec("atomic.deaf")]).await.remove(0).node_run_id;
-    t.executors.called(":execute", 1).await;
-    // The executor has no slot for it.
-    let waiting = t.children(&run.run_id, root, &[spec("atomic.echo")]).await.remove(0).node_run_id;
-    let canceled = t.cancel(&run.run_id).await;
-    let (events, node) = (t.events(&run.run_id).await, t.node_run(&deaf).await);
-
-    // The result comes all the same, and nobody waits for it.
-    t.executors.release(deaf.as_str());
-    t.at_rest().await;
-    // Nobody can revive anything.
-    for (node, state, status) in [
-        (root, "succeeded", 409),
-        (root, "canceled", 204),
-        (&deaf, "failed", 409),
-        (&waiting, "succeeded", 409),
-    ] {
-        let answer = t.post(&format!("/v1/node-runs/{node}:complete"), &json!({"state": state})).await;
-        match status {
-            204 => answer.no_content(),
-            _ => {
-                let error = answer.refused(409, "node_run_terminal");
-                assert_eq!(error["message"], "NodeRun is already canceled");
-            }
-        }
-    }
-    let create =
-        json!({"run_id": run.run_id, "parent_node_run_id": root, "node_runs": [spec("atomic.echo")]});
-    let error = t.post("/v1/node-runs", &create).await.refused(409, "run_terminal");
-    assert_eq!(error["message"], "Run is already canceled");
-    // Another run needs the slot, so the node that waited has had its turn.
-    let other = t.run_start("atomic.echo", json!({})).await;
-    t.run_ended(&other.run_id).await;
-
-    assert_eq!(t.run(&run.run_id).await, canceled);
-    assert_eq!((t.events(&run.run_id).await, t.node_run(&deaf).await), (events, node));
-    assert_eq!(t.executors.executions(waiting.as_str()), 0);
-    let told = t.executors.calls().iter().filter(|call| call.path.contains(waiting.as_str())).count();
-    assert_eq!(told, 0, "who never got it need not be told");
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn a_start_whose_caller_has_gone_is_done_all_the_same() {
-    let pdp = FakeService::pdp();
-    pdp.answer(false);
-    let t = TestServer::start_with(&[("JARVIS_PDP_URL", pdp.url())]).await;
-    let body = json!({"run_id": "abandoned", "root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}}).to_string();
-    let head = "POST /v1/runs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
-    let address = t.url.strip_prefix("http://").expect("an address");
-    let mut caller = tokio::net::TcpStream::connect(address).await.expect("a connection");
-    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-    tokio::io::AsyncWriteExt::write_all(&mut caller, request.as_bytes()).await.expect("sent");
-    pdp.asked("the question", 1, |question| question["run_id"] == "abandoned").await;
-    drop(caller);
-    pdp.answer(true);
-    let run = soon("the run", async {
-        loop {
-            let answer = t.get("/v1/runs/abandoned").await;
-            if answer.status == 200 {
-                return answer.ok();
-            }
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert_eq!(t.run_ended(&"abandoned".into()).await.state, RunState::Succeeded);
-    assert_eq!(t.executors.executions(run["root_node_run_id"].as_str().expect("an id")), 1);
-    t.stop().await;
-}
-
-/// A limit may be as large as its type can say; the coordinator's own is less.
-#[tokio::test]
-async fn the_longest_time_that_can_be_asked_for_is_the_deployments_own() {
-    let t = TestServer::idle().await;
-    let budget = |ms: u64| json!({"constraints": {"budgets": {"max_wall_time_ms": ms}}});
-    let run = t.run_start_with("composite.accept", json!({}), budget(u64::MAX)).await;
-    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {},
-        "constraints": budget(u64::MAX)["constraints"]});
-    let child = &t.children(&run.run_id, &run.root_node_run_id, &[spec]).await[0];
-    // With dispatch, where the time of a node is computed, and from the disk.
-    let (journal, executors) = t.stop().await;
-    let t = TestServer::try_start(journal, executors, &[]).await.expect("the server starts");
-    t.node_run_in(&child.node_run_id, NodeRunState::Succeeded).await;
-    let root = t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
-    let kept = &root.extensions.expect("constraints").value("constraints")["budgets"]["max_wall_time_ms"];
-    assert_eq!(*kept, json!(u64::MAX));
-    assert_eq!(t.cancel(&run.run_id).await.state, RunState::Canceled);
     t.stop().await;
 }
