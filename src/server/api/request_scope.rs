@@ -1,112 +1,90 @@
-//! What an endpoint and the door know about one request beyond what dropshot
-//! carries between them.
+//! The scope of one request: what the door and an endpoint pass to each other
+//! beyond what dropshot carries.
 //!
 //! ```text
-//! door ── caller ──> [ visit ] ── Caller ───> endpoint
-//! door <── ApiError ─ [ visit ] <─ leave() ── endpoint or extractor that failed
+//! door ── caller, limits ──▶ [ request scope ] ── Caller ──▶ endpoint
+//! door ◀── ApiError ──────── [ request scope ] ◀─ report ─── endpoint or extractor that failed
 //! ```
 //!
-//! Dropshot hands neither extra data to an endpoint nor the endpoint's own
-//! error back, so both travel in a task-local that lives exactly as long as
-//! the endpoint's future: requests cannot get at each other's.
+//! **How errors leave dropshot.** Dropshot turns an endpoint's error into its
+//! own type before the door sees it, and that type has no room for our headers
+//! and details. But it first asks the error for its status. So
+//! [`HttpResponseError::status_code`] has a side effect here: the error reports
+//! a copy of itself to the request scope, and the door takes it from there
+//! instead of dropshot's answer. Extractors, which must fail with dropshot's
+//! error, report theirs with [`refuse`].
+//!
+//! The scope is a task-local that lives as long as the endpoint's future, so
+//! concurrent requests cannot see each other's.
 
-use std::{cell::Cell, future::Future, time::Duration};
+use std::{cell::Cell, future::Future};
 
 use async_trait::async_trait;
 use dropshot::{
-    ApiEndpointBodyContentType, ErrorStatusCode, ExtractorMetadata, Header, HttpError, RequestContext,
-    ServerContext, SharedExtractor,
+    ApiEndpointBodyContentType, ErrorStatusCode, ExtractorMetadata, Header, HttpError, HttpResponseError,
+    RequestContext, ServerContext, SharedExtractor,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio_util::sync::CancellationToken;
 
-use super::{ListenConfig, errors::ApiError};
-use crate::{
-    auth::{AuthError, Principal},
-    coordinator::CoordinatorError,
-};
+use super::{body_timeout::BodyTimeout, errors::ApiError};
+use crate::auth::{AuthError, Principal};
 
-struct Visit {
+/// The limits for the body of a request.
+#[derive(Clone)]
+pub(super) struct BodyLimits {
+    /// The maximum number of JSON values.
+    pub(super) values_max: u64,
+    pub(super) timeout: BodyTimeout,
+}
+
+struct RequestScope {
     caller: Cell<Option<Principal>>,
-    body_values_max: u64,
-    patience: Patience,
+    body_limits: BodyLimits,
     failure: Cell<Option<ApiError>>,
 }
 
-/// How long a request may take to arrive. In real time, whatever the clock of
-/// the server says: the network knows no other.
-#[derive(Clone)]
-pub(super) struct Patience {
-    pub(super) body: Duration,
-    pub(super) stopping: CancellationToken,
-}
-
-impl Patience {
-    /// When the server stops, a body has so long to be there.
-    pub(super) const AT_A_STOP: Duration = Duration::from_secs(1);
-
-    /// What `body` gives, unless it takes too long.
-    pub(super) async fn wait_for<T>(&self, body: impl Future<Output = T>) -> Result<T, ApiError> {
-        let last_moment = async {
-            self.stopping.cancelled().await;
-            let _ = tokio::time::timeout(Self::AT_A_STOP, std::future::pending::<()>()).await;
-        };
-        tokio::select! {
-            biased;
-            read = tokio::time::timeout(self.body, body) => read.map_err(|_| ApiError::body_too_slow(self.body)),
-            () = last_moment => Err(ApiError::from(CoordinatorError::ShuttingDown).closing()),
-        }
-    }
-}
-
 tokio::task_local! {
-    static VISIT: Visit;
+    static SCOPE: RequestScope;
 }
 
-/// Lets `endpoint` work for `caller`, on a body of at most so many JSON values
-/// that comes in time. If it fails, the error is the one that it (or its
-/// extractors) left, not what dropshot made of that.
-pub(super) async fn conduct<T, E>(
+/// Runs `endpoint` for `caller`. If it fails, returns the error that it (or an
+/// extractor) reported, not dropshot's version of it.
+pub(super) async fn run<T, E>(
     caller: Option<Principal>,
-    body_values_max: u64,
-    patience: Patience,
+    body_limits: BodyLimits,
     endpoint: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ApiError> {
-    let visit = Visit { caller: Cell::new(caller), body_values_max, patience, failure: Cell::new(None) };
+    let scope = RequestScope { caller: Cell::new(caller), body_limits, failure: Cell::new(None) };
     let answered = async {
         let answer = endpoint.await;
-        answer.map_err(|_| VISIT.with(|visit| visit.failure.take()))
+        answer.map_err(|_| SCOPE.with(|scope| scope.failure.take()))
     };
-    let answer = VISIT.scope(visit, answered).await;
-    answer.map_err(|left| left.unwrap_or_else(|| ApiError::internal("an endpoint failed and left no error")))
+    let answer = SCOPE.scope(scope, answered).await;
+    answer.map_err(|reported| {
+        reported.unwrap_or_else(|| ApiError::internal("an endpoint failed without reporting an error"))
+    })
 }
 
-/// How many JSON values the body of this request may have.
-pub(super) fn body_values_max() -> u64 {
-    VISIT.try_with(|visit| visit.body_values_max).unwrap_or(ListenConfig::DEFAULT_BODY_VALUES_MAX)
+/// The limits for the body of this request; `None` outside of a request.
+pub(super) fn body_limits() -> Option<BodyLimits> {
+    SCOPE.try_with(|scope| scope.body_limits.clone()).ok()
 }
 
-/// Leaves `error` for the door. The first one counts: dropshot converts it on,
-/// and each conversion knows less.
-pub(super) fn leave(error: &ApiError) {
-    // Outside of a visit there is nobody to leave it for: a test, or the door
-    // itself.
-    let _ = VISIT.try_with(|visit| {
-        let first = visit.failure.take().unwrap_or_else(|| error.clone());
-        visit.failure.set(Some(first));
+/// Reports `error` to the door. The first report counts: dropshot converts
+/// errors repeatedly, and each conversion loses something.
+fn report(error: &ApiError) {
+    // Fails outside of a request, where no door waits for it: in a test, or in
+    // the door itself.
+    let _ = SCOPE.try_with(|scope| {
+        let first = scope.failure.take().unwrap_or_else(|| error.clone());
+        scope.failure.set(Some(first));
     });
 }
 
-/// How long the body of this request is waited for; `None` outside of a visit.
-pub(super) fn patience() -> Option<Patience> {
-    VISIT.try_with(|visit| visit.patience.clone()).ok()
-}
-
-/// How our extractors fail: dropshot wants its own error from them, which can
-/// tell less than ours.
+/// Reports the error of an extractor, and makes the one that dropshot expects.
 pub(super) fn refuse(error: &ApiError) -> HttpError {
-    leave(error);
+    report(error);
     HttpError {
         status_code: ErrorStatusCode::BAD_REQUEST,
         error_code: None,
@@ -116,12 +94,20 @@ pub(super) fn refuse(error: &ApiError) -> HttpError {
     }
 }
 
-/// The verified caller. An endpoint that asks for it cannot run without one;
-/// one that does not ask is public, and `openapi` says so.
+/// The side effect is described in the documentation of this module.
+impl HttpResponseError for ApiError {
+    fn status_code(&self) -> ErrorStatusCode {
+        report(self);
+        self.status()
+    }
+}
+
+/// The authenticated caller. An endpoint that takes one cannot run without; an
+/// endpoint that does not is public, and `openapi` documents it so.
 pub(super) struct Caller(pub(super) Principal);
 
-/// How an endpoint that needs a [`Caller`] shows in dropshot's document. Each
-/// such operation is listed as secured there (see `openapi`).
+/// How an endpoint that takes a [`Caller`] appears in dropshot's document, which
+/// `openapi` turns into a security requirement.
 #[derive(Deserialize, JsonSchema)]
 struct Credentials {
     #[serde(rename = "Authorization")]
@@ -132,9 +118,9 @@ struct Credentials {
 #[async_trait]
 impl SharedExtractor for Caller {
     async fn from_request<C: ServerContext>(_: &RequestContext<C>) -> Result<Self, HttpError> {
-        let caller = VISIT.try_with(|visit| visit.caller.take()).ok().flatten();
-        // The door gives a caller to every endpoint but the public ones, which
-        // do not ask.
+        let caller = SCOPE.try_with(|scope| scope.caller.take()).ok().flatten();
+        // The door provides a caller to every endpoint but the public ones,
+        // which do not take one.
         caller.map(Self).ok_or_else(|| {
             let refusal = AuthError { error: "invalid_request", message: "Missing Authorization header" };
             refuse(&ApiError::unauthorized(&refusal))
