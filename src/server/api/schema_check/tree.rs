@@ -1,10 +1,9 @@
-//! A body on its way from text to a type: a tree as far as the type's
-//! [`Shape`] looks into it, canonical text where the content is free-form, and
-//! nothing of what cannot be right anyway. So its size in memory is bounded by
-//! the text's, whatever the text is.
+//! A body between text and type: a tree of what the [`BodySchema`] checks,
+//! canonical text where the content is free-form, and nothing of what is
+//! refused anyway. So its size in memory is bounded by the size of the text.
 //!
 //! ```text
-//!   text ──Planting(shape, bounds)──▶ Tree ──shape.check──▶ Tree ──Deserializer──▶ T
+//!   text ──TreeReader(schema, bounds)──▶ Tree ──schema.check──▶ Tree ──Deserializer──▶ T
 //! ```
 
 use std::fmt;
@@ -19,38 +18,42 @@ use serde::{
 };
 use serde_json::Number;
 
-use super::shape::{MAX_SCALARS, Shape};
+use super::schema::{BodySchema, MAX_SCALARS};
 use crate::types::json::{
     CANONICAL_OBJECT,
     canonical::{self, Bounds},
 };
 
-/// Of members without a name of their own in the shape, so many are kept: more
-/// than there may be.
+/// The number of members kept whose names the schema does not declare: one more
+/// than allowed, so that the excess is noticed.
 const MEMBERS_KEPT: usize = MAX_SCALARS + 1;
 
-/// A JSON value, as far as somebody looks into it.
+/// A JSON value, as far as its schema looks into it.
 #[derive(Debug, PartialEq)]
-pub(super) enum Tree {
+pub(in crate::server::api) enum Tree {
     Null,
     Boolean(bool),
     Number(Number),
     Text(String),
-    /// The first items, and how many there are.
+    /// The first items, and the number of all items.
     List(Vec<Tree>, usize),
-    /// Sorted by name; of members with one name, the last.
+    /// Sorted by name; of members with the same name, the last.
     Object(Vec<(String, Tree)>),
     /// A free-form object: canonical text.
     Free(String),
-    /// An object or a list where the shape wants neither.
+    /// An object or a list where the schema allows neither.
     Misplaced,
 }
 
 impl Tree {
     /// Reads a whole body.
-    pub(super) fn read(shape: &Shape, text: &[u8], bounds: &Bounds) -> Result<Self, serde_json::Error> {
+    pub(in crate::server::api) fn read(
+        schema: &BodySchema,
+        text: &[u8],
+        bounds: &Bounds,
+    ) -> Result<Self, serde_json::Error> {
         let mut reader = serde_json::Deserializer::from_slice(text);
-        let tree = Planting { shape: Some(shape), bounds, depth: 0 }.deserialize(&mut reader)?;
+        let tree = TreeReader { schema: Some(schema), bounds, depth: 0 }.deserialize(&mut reader)?;
         reader.end()?;
         Ok(tree)
     }
@@ -73,14 +76,14 @@ impl Tree {
     }
 }
 
-/// Reads a value that should have this shape; `None`: it is not looked at.
-struct Planting<'s> {
-    shape: Option<&'s Shape>,
+/// Reads a value that should have this schema; without one it is skipped.
+struct TreeReader<'s> {
+    schema: Option<&'s BodySchema>,
     bounds: &'s Bounds,
     depth: u32,
 }
 
-impl<'de> DeserializeSeed<'de> for Planting<'_> {
+impl<'de> DeserializeSeed<'de> for TreeReader<'_> {
     type Value = Tree;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Tree, D::Error> {
@@ -89,7 +92,7 @@ impl<'de> DeserializeSeed<'de> for Planting<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Planting<'_> {
+impl<'de> Visitor<'de> for TreeReader<'_> {
     type Value = Tree;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,18 +122,18 @@ impl<'de> Visitor<'de> for Planting<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
-        let Self { shape, bounds, depth } = self;
+        let Self { schema, bounds, depth } = self;
         let depth = bounds.enter(depth)?;
-        let (items_like, kept) = match shape.and_then(Shape::items) {
-            Some((shape, most)) => (Some(shape), most),
+        let (items_like, kept) = match schema.and_then(BodySchema::items) {
+            Some((schema, most)) => (Some(schema), most),
             None => (None, 0),
         };
         let (mut list, mut length) = (Vec::new(), 0);
         loop {
-            // What is beyond the limit of the list is only counted.
-            let shape = items_like.filter(|_| length < kept);
-            let Some(item) = items.next_element_seed(Planting { shape, bounds, depth })? else { break };
-            if shape.is_some() {
+            // Items beyond the limit are only counted.
+            let schema = items_like.filter(|_| length < kept);
+            let Some(item) = items.next_element_seed(TreeReader { schema, bounds, depth })? else { break };
+            if schema.is_some() {
                 list.push(item);
             }
             length += 1;
@@ -139,18 +142,18 @@ impl<'de> Visitor<'de> for Planting<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut given: A) -> Result<Tree, A::Error> {
-        let Self { shape, bounds, depth } = self;
-        if shape.is_some_and(Shape::is_free_form) {
+        let Self { schema, bounds, depth } = self;
+        if schema.is_some_and(BodySchema::is_free_form) {
             return canonical::members(given, bounds, depth).map(Tree::Free);
         }
         let depth = bounds.enter(depth)?;
-        let wants_members = shape.is_some_and(Shape::has_members);
-        let is_known = |name: &str| shape.is_some_and(|shape| shape.names(name));
+        let wants_members = schema.is_some_and(BodySchema::has_members);
+        let is_known = |name: &str| schema.is_some_and(|schema| schema.declares(name));
         let mut members = Vec::new();
         while let Some(name) = given.next_key::<String>()? {
-            let member = shape.and_then(|shape| shape.member(&name));
-            let value = given.next_value_seed(Planting { shape: member, bounds, depth })?;
-            // What is refused anyway is not kept.
+            let member = schema.and_then(|schema| schema.member(&name));
+            let value = given.next_value_seed(TreeReader { schema: member, bounds, depth })?;
+            // Members that are refused anyway are not kept.
             if wants_members && (members.len() <= MEMBERS_KEPT || is_known(&name)) {
                 members.push((name, value));
             }
@@ -158,7 +161,7 @@ impl<'de> Visitor<'de> for Planting<'_> {
         if !wants_members {
             return Ok(Tree::Misplaced);
         }
-        // Stable, so the last of a name is the last here, too: it counts.
+        // The sort is stable: of members with the same name the last is kept.
         members.sort_by(|(a, _), (b, _)| a.cmp(b));
         members.reverse();
         members.dedup_by(|(later, _), (earlier, _)| later == earlier);
@@ -185,13 +188,13 @@ impl<'de> Deserializer<'de> for Tree {
                 (Some(value), ..) => visitor.visit_u64(value),
                 (None, Some(value), _) => visitor.visit_i64(value),
                 (None, None, Some(value)) => visitor.visit_f64(value),
-                (None, None, None) => Err(de::Error::custom("not a number of ours")),
+                (None, None, None) => Err(de::Error::custom("not a supported number")),
             },
             Self::Text(text) => visitor.visit_string(text),
             Self::List(items, _) => SeqDeserializer::new(items.into_iter()).deserialize_any(visitor),
             Self::Object(members) => MapDeserializer::new(members.into_iter()).deserialize_any(visitor),
             Self::Free(text) => visitor.visit_string(text),
-            Self::Misplaced => Err(de::Error::custom("not looked at")),
+            Self::Misplaced => Err(de::Error::custom("skipped")),
         }
     }
 
@@ -233,8 +236,10 @@ impl<'de> Deserializer<'de> for Tree {
         visitor: V,
     ) -> Result<V::Value, Error> {
         match self.as_text() {
-            Some(word) => visitor.visit_enum(IntoDeserializer::<Error>::into_deserializer(word)),
-            None => Err(de::Error::custom(format_args!("not one of {} words of {name}", variants.len()))),
+            Some(text) => visitor.visit_enum(IntoDeserializer::<Error>::into_deserializer(text)),
+            None => {
+                Err(de::Error::custom(format_args!("not one of the {} values of {name}", variants.len())))
+            }
         }
     }
 
