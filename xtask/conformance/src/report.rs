@@ -1,5 +1,4 @@
-//! What is shown: a line a check, totals, JSON, and a table in which
-//! coordinators stand side by side.
+//! Output: one line a check, totals, JSON, and a table that compares coordinators.
 
 use std::fmt::Write;
 
@@ -21,10 +20,10 @@ pub const DOCUMENT_MARKS: [&str; 2] = [
     "<!-- end of conformance -->",
 ];
 
-/// The most that is shown of what went wrong.
+/// The maximum length of the reason of a failure.
 const SHOWN: usize = 600;
 
-/// All that was seen of one coordinator.
+/// The outcomes of all checks of one coordinator.
 pub struct Report {
     pub name: String,
     pub outcomes: Vec<Outcome>,
@@ -35,7 +34,7 @@ impl Report {
         self.outcomes.iter().filter(|outcome| outcome.failed()).count()
     }
 
-    /// How many checks of a tier came to what.
+    /// The number of checks of each tier that passed, failed and were skipped.
     pub fn totals(&self) -> String {
         let mut lines = format!("\n{}\n{:>14}{:>6}{:>6}\n", self.name, "pass", "fail", "skip");
         for tier in Tier::ALL {
@@ -65,7 +64,7 @@ impl Report {
         json!({"coordinator": self.name, "failed": self.failed(), "checks": checks.collect::<Vec<_>>()})
     }
 
-    /// A table row a section, and one for all: checks, and how many passed.
+    /// One table row a section and one for all: the checks, and how many passed.
     pub fn rows(&self) -> Vec<String> {
         let mut sections: Vec<&str> = self.outcomes.iter().map(|outcome| outcome.check.section()).collect();
         sections.sort_by_key(|section| checks::place(section));
@@ -90,7 +89,7 @@ fn cited(section: &str) -> String {
     format!("[§{section}](contract.md#section-{})", section.replace('.', "-"))
 }
 
-/// What a check came to, and what was seen if that was not what must be.
+/// The outcome of a check, with the reason if it failed.
 pub fn line(outcome: &Outcome) -> String {
     let Outcome { check, verdict, .. } = outcome;
     let mut text = String::new();
@@ -119,7 +118,7 @@ pub fn line(outcome: &Outcome) -> String {
     text
 }
 
-/// The checks, by name.
+/// The list of checks.
 pub fn list(checks: &[Check]) -> String {
     let line = |check: &Check| {
         let needs: Vec<&str> = check.needs.iter().map(|need| need.option()).collect();
@@ -129,7 +128,7 @@ pub fn list(checks: &[Check]) -> String {
     checks.iter().map(line).collect()
 }
 
-/// Coordinators side by side, in Markdown: by section, and then the checks that
+/// A comparison of coordinators in Markdown: by section, and then the checks that
 /// not all of them pass.
 pub fn comparison(reports: &[Report]) -> String {
     let Some(first) = reports.first() else { return String::new() };
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_a_line_a_check_and_more_where_something_is_wrong() {
+    fn report_has_a_line_a_check_and_reasons_of_failures() {
         let mut text = String::new();
         for report in &reports() {
             text += &report.outcomes.iter().map(line).collect::<String>();
@@ -237,7 +236,10 @@ mod tests {
             let row = format!("\n| {} | {} |", cited(section), counted(section));
             assert!(document.contains(&row), "it does not say {row:?}; see {}", DOCUMENT_MARKS[0]);
         }
-        assert!(document.contains(&format!("| **all** | **{}** |", all.len())), "nor how many there are");
+        assert!(
+            document.contains(&format!("| **all** | **{}** |", all.len())),
+            "the number of all checks is wrong"
+        );
         let written =
             document.split(DOCUMENT_MARKS[0]).nth(1).and_then(|rest| rest.split(DOCUMENT_MARKS[1]).next());
         let lines = written.expect("there is a place").lines();

@@ -1,6 +1,5 @@
-//! `cargo xtask ci`: everything that must hold before a change is in. One
-//! command for people and for the machine (`.ci/run`); it stops at the first
-//! step that fails.
+//! `cargo xtask ci`: all checks that a change must pass, in one command for people and
+//! for CI (`.ci/run`). The first step that fails ends it.
 
 use std::{
     fmt,
@@ -13,7 +12,7 @@ use xtask_support::workspace;
 
 use crate::{check_client, check_spec, deny, other_crates, schemathesis, tidy};
 
-/// The steps, in order: what is quick or fails often comes first.
+/// The steps in order: those that are quick or fail often come first.
 const STEPS: [Step; 10] = [
     Step { name: "format", action: Action::Cargo(&["fmt", "--all", "--check"]) },
     Step { name: "tidy", action: Action::Own("tidy", || tidy::run(&tidy::Args::default())) },
@@ -59,11 +58,11 @@ struct Step {
 enum Action {
     /// Cargo with these arguments.
     Cargo(&'static [&'static str]),
-    /// A command of xtask, called directly.
+    /// A command of xtask.
     Own(&'static str, fn() -> Result<()>),
 }
 
-/// As it is typed, to repeat a step by itself.
+/// The command that repeats a step by itself.
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -122,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_step_that_fails_is_named_and_is_the_last() {
+    fn first_failing_step_is_named_and_ends_the_run() {
         static RUN: AtomicUsize = AtomicUsize::new(0);
         fn pass() -> Result<()> {
             RUN.fetch_add(1, Ordering::Relaxed);
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_cargo_is_a_failing_step() {
+    fn failing_cargo_is_a_failing_step() {
         let step = Step { name: "nonsense", action: Action::Cargo(&["--no-such-flag"]) };
         assert!(run_steps(&[step]).is_err());
     }
