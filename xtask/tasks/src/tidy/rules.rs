@@ -78,11 +78,8 @@ pub(super) const LAYERS: &[Layer] = &[
             "journal",
             "outbox",
             "record",
-<<<<<<< HEAD
             "resilience",
-=======
             "runtime::heap",
->>>>>>> mem
             "runtime::tasks",
             "services",
             "time",
