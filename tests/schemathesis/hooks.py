@@ -1,5 +1,5 @@
 """What the document cannot say about answers, and a little help with requests,
-for `cargo xtask fuzz`.
+for `cargo xtask schemathesis`.
 """
 
 import base64

@@ -190,14 +190,12 @@ pub(super) const LONGEST_FILE: usize = 400;
 
 /// Files that are longer, and are still to be split. The list only gets shorter.
 pub(super) const LONG_FILES: &[&str] = &[
-    "src/server/api/shape.rs",
-    "src/server/api/tests.rs",
     "src/server/auth/tests.rs",
     "src/server/cli/demo/screen.rs",
-    "src/server/config/auth.rs",
-    "src/server/config/settings.rs",
+    "src/server/config/auth/mod.rs",
+    "src/server/config/settings/mod.rs",
     "src/server/config/settings/tests.rs",
-    "src/server/config/value.rs",
+    "src/server/config/value/mod.rs",
     "src/server/coordinator/attempts.rs",
     "src/server/coordinator/queue.rs",
     "src/server/engine/attempt.rs",
@@ -218,7 +216,6 @@ pub(super) const LONG_FILES: &[&str] = &[
 /// The first file of each circle that is still to be removed. The list only gets
 /// shorter.
 pub(super) const CIRCLES: &[&str] = &[
-    "src/server/api/shape.rs",
     "src/server/config/bounds.rs",
     "src/server/engine/attempt.rs",
     "src/server/journal/sqlite/access.rs",
