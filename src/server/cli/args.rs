@@ -6,11 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::Exit;
 use crate::config::{
-    Flags, HttpUrl, Secret, Vars, render,
-    settings::{DEFAULT_HOST, DEFAULT_PORT},
+    Flags, HttpUrl, Kind, Secret, Vars, render,
+    settings::{DEFAULT_HOST, DEFAULT_PORT, client_token},
     value::{self, loopback_url},
-    variable::Kind,
-    variables,
 };
 
 /// ARP Run Coordinator: starts runs, dispatches their nodes, enforces their
@@ -115,7 +113,7 @@ impl Target {
     }
 
     pub fn token(&self, vars: &dyn Vars) -> Option<Secret> {
-        self.token.clone().or_else(|| variables::TOKEN.text(vars).map(Secret::new))
+        self.token.clone().or_else(|| client_token(vars))
     }
 }
 
@@ -136,6 +134,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::config::variables;
 
     #[test]
     fn the_command_line_is_sound() {

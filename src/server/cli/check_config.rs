@@ -87,7 +87,7 @@ fn described(variable: &Variable, vars: &LayeredVars, flags: &Flags) -> (String,
             (variable.shown(&given.text), source.collect::<Vec<_>>().join(", as "))
         }
         (None, Fallback::Value(value)) => (variable.shown(value), "default".to_owned()),
-        (None, Fallback::Words(words)) => (format!("({words})"), "default".to_owned()),
+        (None, Fallback::Description(text)) => (format!("({text})"), "default".to_owned()),
     }
 }
 
