@@ -18,5 +18,6 @@ pub mod health;
 pub mod journal;
 pub mod outbox;
 pub mod record;
+pub mod resilience;
 pub mod runtime;
 pub mod services;

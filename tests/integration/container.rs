@@ -45,7 +45,7 @@ fn words(instruction: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_container_starts_a_server_and_finds_it_healthy() {
+fn container_commands_start_the_server_and_check_health() {
     let started = words(&the("CMD"));
     assert_eq!(started[0], "arp-jarvis-run-coordinator", "as in the Python image");
     let server = Cli::try_parse_from(&started).expect("understood");
@@ -67,7 +67,7 @@ fn the_container_starts_a_server_and_finds_it_healthy() {
 }
 
 #[test]
-fn the_journal_is_in_the_volume() {
+fn container_journal_lies_in_the_volume() {
     let volume = words(&the("VOLUME")).remove(0);
     let variable = the("ENV");
     let (name, journal) = variable.split_once('=').expect("a value");
@@ -91,7 +91,7 @@ fn the_journal_is_in_the_volume() {
 }
 
 #[test]
-fn what_is_copied_is_there_and_not_ignored() {
+fn copied_paths_exist_and_are_not_ignored() {
     let ignored = file(".dockerignore");
     let let_in: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
     assert!(ignored.lines().any(|line| line == "*"), "nothing else is let in");
@@ -110,9 +110,10 @@ fn what_is_copied_is_there_and_not_ignored() {
     }
 }
 
-/// Cargo refuses to build the dependencies if a target's file is missing.
+/// Cargo refuses to build the dependencies if the manifest of a package is
+/// missing, or the file of a target that a manifest names.
 #[test]
-fn every_target_has_its_empty_file() {
+fn dockerfile_has_a_stub_for_every_manifest_and_target() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Process::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"])
@@ -121,25 +122,45 @@ fn every_target_has_its_empty_file() {
         .expect("cargo runs");
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let packages = metadata["packages"].as_array().expect("packages");
-    let own: BTreeSet<PathBuf> = packages
+    let relative = |path: &Value| {
+        let path = Path::new(path.as_str().expect("a path"));
+        path.strip_prefix(root).expect("in the workspace").to_owned()
+    };
+    let manifests: BTreeSet<PathBuf> =
+        packages.iter().map(|package| relative(&package["manifest_path"])).collect();
+    let copied: BTreeSet<PathBuf> = instructions()
         .iter()
+        .filter(|(word, _)| word == "COPY")
+        .flat_map(|(_, rest)| rest.split_whitespace())
+        .filter(|path| path.ends_with("Cargo.toml"))
+        .map(PathBuf::from)
+        .collect();
+    assert_eq!(copied, manifests);
+
+    let named: BTreeSet<PathBuf> = packages
+        .iter()
+        .filter(|package| !relative(&package["manifest_path"]).starts_with("xtask"))
         .flat_map(|package| package["targets"].as_array().expect("targets"))
-        .map(|target| Path::new(target["src_path"].as_str().expect("a path")))
-        .map(|path| path.strip_prefix(root).expect("in the workspace").to_owned())
-        // Those that cargo finds by itself, it does not miss.
-        .filter(|path| !["xtask/tests", "examples"].iter().any(|found| path.starts_with(found)))
+        .map(|target| relative(&target["src_path"]))
+        .map(|path| path.components().filter(|part| part.as_os_str() != "..").collect::<PathBuf>())
+        .filter(|path| !path.ends_with("src/lib.rs") && !path.starts_with("examples"))
+        .map(|path| path.to_str().expect("UTF-8").replace("tests/stack/vectors", "tests/vectors").into())
         .collect();
     let (_, first_build) =
         instructions().into_iter().find(|(word, _)| word == "RUN").expect("the dependencies are built");
     let empty: BTreeSet<PathBuf> =
         first_build.split([' ', ';']).filter(|word| word.ends_with(".rs")).map(PathBuf::from).collect();
-    assert_eq!(empty, own);
+    assert_eq!(empty, named);
+    // The loop over packages makes the libraries.
+    for package in ["tests/executor", "xtask/*"] {
+        assert!(first_build.contains(package), "{package}");
+    }
 }
 
 /// What the compose file of the JARVIS release gives its coordinator, and what
 /// it comes to.
 #[tokio::test]
-async fn the_environment_of_the_jarvis_stack_is_understood() {
+async fn jarvis_stack_environment_is_accepted() {
     const SERVICE: [(&str, &str); 21] = [
         ("ARP_AUTH_SERVICE_ID", "arp-run-coordinator"),
         ("ARP_AUTH_CLIENT_ID", "arp-run-coordinator"),

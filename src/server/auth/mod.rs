@@ -49,7 +49,7 @@ mod jwks;
 mod keys;
 mod principal;
 mod refusal;
-mod remembered;
+mod token_cache;
 mod verifier;
 
 #[cfg(test)]

@@ -14,8 +14,8 @@
 //! else is begun again. What fails again and again is parked.
 //!
 //! - `claim`: takes what is due.
-//! - `execute`, `cancel`: the jobs; `delivery`: what came of a call.
-//! - `executors`: who is called; `slots`, `breaker`: how many at once, and
+//! - `execute`, `cancel`: the jobs; `outcome`: what came of a call.
+//! - `executors`: who is called; `slots`: how many at once, and
 //!   whether at all.
 //! - `sweep`, `poison`: what went wrong.
 //!
@@ -25,12 +25,11 @@
 //! slot, a token, a connection, or the answer). No request of a caller waits
 //! here. Nothing waits for an executor but what is to be done at it.
 
-mod breaker;
 mod cancel;
 mod claim;
-mod delivery;
 mod execute;
 mod executors;
+mod outcome;
 mod poison;
 mod slots;
 mod sweep;

@@ -15,11 +15,9 @@
 //! writers of one row finished out of order; a newer version is never replaced
 //! by an older one, and a conflict forgets what led to it. Bounded by bytes.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
 
+use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
@@ -50,6 +48,17 @@ struct Remembered<T> {
     /// `None`: nothing older than `version` is to be remembered.
     record: Option<Arc<T>>,
     bytes: u64,
+}
+
+impl<T> Remembered<T> {
+    /// One of more than `most` bytes is not remembered: it would cost all others
+    /// their place.
+    fn of(record: T, version: u64, bytes: u64, most: u64) -> Self {
+        match bytes <= most {
+            true => Self { version, record: Some(Arc::new(record)), bytes },
+            false => Self { version, record: None, bytes: 0 },
+        }
+    }
 }
 
 /// The newest events of a run, without gaps.
@@ -110,7 +119,7 @@ impl Recent {
         let id = record.id().clone();
         let (version, bytes) = (record.version, bytes as u64);
         if self.runs.peek(&id).is_none_or(|known| known.version < version) {
-            self.runs.insert(id, Remembered { version, record: Some(Arc::new(record)), bytes });
+            self.runs.insert(id, Remembered::of(record, version, bytes, RUNS_BYTES / 2));
         }
     }
 
@@ -118,7 +127,7 @@ impl Recent {
         let id = record.id().clone();
         let (version, bytes) = (record.version, bytes as u64);
         if self.nodes.peek(&id).is_none_or(|known| known.version < version) {
-            self.nodes.insert(id, Remembered { version, record: Some(Arc::new(record)), bytes });
+            self.nodes.insert(id, Remembered::of(record, version, bytes, NODES_BYTES / 2));
         }
     }
 
@@ -134,7 +143,7 @@ impl Recent {
     /// Before events of this run are committed.
     pub(super) fn expect_events(&self, run: &RunId) {
         if let Some(tail) = self.events.peek(run) {
-            tail.lock().unwrap_or_else(PoisonError::into_inner).grows = true;
+            tail.lock().grows = true;
         }
     }
 
@@ -148,7 +157,7 @@ impl Recent {
                 tail
             }
         };
-        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tail = tail.lock();
         let next = tail.events.back().map(|newest| newest.seq + 1);
         if next.is_some_and(|next| next != first) {
             *tail = Tail::default();
@@ -175,7 +184,7 @@ impl Recent {
         limit: PageLimit,
     ) -> Option<EventPage> {
         let tail = self.events.get(run)?;
-        let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let tail = tail.lock();
         if tail.events.front()?.seq > after.saturating_add(1) {
             return None;
         }

@@ -6,9 +6,9 @@ use std::{
     fs::{self, File, TryLockError},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use super::{
@@ -23,8 +23,10 @@ use crate::journal::OpenError;
 /// the greater evil, and damage elsewhere is reported when it is read.
 const CHECK_WHOLE_UP_TO: u64 = 64 << 20;
 
-/// Of the writer's connection, in KiB: the inner pages of all indexes.
-const CACHE_KIB: i64 = 16 << 10;
+/// Of the writer's connection, in KiB: the inner pages of all indexes. The body
+/// of a large record fills it, so it is no larger than such a body; what is not
+/// in it, the system mostly has in memory.
+const CACHE_KIB: i64 = 8 << 10;
 
 /// A file that is ours, sound and up to date.
 pub(super) struct Opened {
@@ -143,7 +145,7 @@ type FileId = (u64, u64);
 static HELD: Mutex<BTreeSet<FileId>> = Mutex::new(BTreeSet::new());
 
 fn held() -> MutexGuard<'static, BTreeSet<FileId>> {
-    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+    HELD.lock()
 }
 
 fn id_of(file: &fs::Metadata) -> FileId {

@@ -1,0 +1,394 @@
+//! The verdict: whether the final state of the coordinator agrees with its answers
+//! and with what its executors have seen.
+//!
+//! | rule | |
+//! |---|---|
+//! | `lost` | everything that was answered exists |
+//! | `stuck` | every run and NodeRun is over |
+//! | `resurrected` | terminal states that were seen have not changed |
+//! | `events` | numbered from 1, one start, one end; followers got the same |
+//! | `unexecuted` | nodes that succeeded were executed |
+//! | `twice` | nodes that must not be executed twice were not |
+//! | `unrecorded` | no node was dispatched more often than the events say |
+//! | `cancel` | after a cancel was answered no call for the run arrived at an executor |
+//! | `uncanceled` | executors got a cancel call for work that is over |
+//!
+//! These are rules, not exact states: the final state of a node depends on timing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{
+    coordinator::Life,
+    history::{Answers, Followed, Violation, is_terminal},
+    ledger::{Book, Execution},
+    node_types::{Kind, NodeType},
+    rest::Stored,
+};
+
+pub(super) struct Evidence<'e> {
+    pub(super) answers: &'e Answers,
+    pub(super) book: &'e Book,
+    pub(super) lives: &'e [Life],
+    pub(super) stored: &'e [Stored],
+}
+
+/// All violations.
+pub(super) fn violations(evidence: &Evidence<'_>) -> Vec<Violation> {
+    let mut followed: BTreeMap<&str, Vec<&Followed>> = BTreeMap::new();
+    for follower in &evidence.answers.followed {
+        followed.entry(&follower.run).or_default().push(follower);
+    }
+    let cancel_calls = evidence.book.cancel_calls.iter().map(|call| &*call.node).collect();
+    let mut found =
+        Found { evidence, followed, cancel_calls, violations: evidence.answers.violations.clone() };
+    let mut executions: BTreeMap<&str, Vec<&Execution>> = BTreeMap::new();
+    for execution in &evidence.book.executions {
+        executions.entry(&execution.node).or_default().push(execution);
+    }
+    for stored in evidence.stored {
+        found.run(stored);
+        found.events(stored);
+        found.followers(stored);
+        for (id, node) in &stored.nodes {
+            let executions = executions.get(&**id).map_or(&[][..], Vec::as_slice);
+            found.node(stored, id, node);
+            found.executions(stored, id, node, executions);
+            found.after_cancel(stored, id, node, executions);
+        }
+    }
+    found.promises();
+    found.at_work();
+    found.violations
+}
+
+struct Found<'e> {
+    evidence: &'e Evidence<'e>,
+    /// The events of followers, by run.
+    followed: BTreeMap<&'e str, Vec<&'e Followed>>,
+    /// The NodeRuns that executors got a cancel call for.
+    cancel_calls: BTreeSet<&'e str>,
+    violations: Vec<Violation>,
+}
+
+impl Found<'_> {
+    fn add(&mut self, rule: &'static str, subject: &str, what: String) {
+        self.violations.push(Violation { rule, subject: subject.to_owned(), what });
+    }
+
+    fn run(&mut self, stored: &Stored) {
+        let answered = self.evidence.answers.runs.get(&stored.id).cloned().flatten();
+        match (&stored.run, answered) {
+            (None, Some(_)) => self.add("lost", &stored.id, "the run was started and does not exist".into()),
+            (Some(run), Some(root)) if run["root_node_run_id"] != *root => {
+                self.add(
+                    "lost",
+                    &stored.id,
+                    format!("the root was {root} and is {}", run["root_node_run_id"]),
+                );
+            }
+            _ => {}
+        }
+        if let Some(run) = &stored.run {
+            self.over(&stored.id, run);
+        }
+    }
+
+    fn node(&mut self, stored: &Stored, id: &str, node: &Value) {
+        if node["run_id"] != *stored.id {
+            self.add("lost", id, format!("the NodeRun belongs to {}, not to {}", node["run_id"], stored.id));
+        }
+        self.over(id, node);
+    }
+
+    /// Checks that it is over, and in the state that was seen.
+    fn over(&mut self, id: &str, object: &Value) {
+        let state = object["state"].as_str().unwrap_or("none");
+        if !is_terminal(state) {
+            self.add("stuck", id, format!("the state is {state}: {object}"));
+        }
+        if let Some(seen) = self.evidence.answers.ends.get(id).filter(|seen| *seen != state) {
+            self.add("resurrected", id, format!("was seen {seen} and is {state}"));
+        }
+    }
+
+    fn events(&mut self, stored: &Stored) {
+        let Some(run) = &stored.run else { return };
+        let events = &stored.events;
+        if let Some((place, event)) =
+            events.iter().enumerate().find(|(place, event)| event["seq"] != *place + 1)
+        {
+            self.add("events", &stored.id, format!("at position {} is {event}", place + 1));
+        }
+        // A run that is over may still be evaluated.
+        let judged =
+            |event: &&Value| event["type"] == "node_evaluated" || event["type"] == "recovery_applied";
+        let end = events.len() - events.iter().rev().take_while(judged).count();
+        for (type_, place) in [("run_started", 0), ("run_completed", end.saturating_sub(1))] {
+            let places: Vec<usize> =
+                (0..events.len()).filter(|place| events[*place]["type"] == type_).collect();
+            if places != [place] {
+                let what = format!("{type_} at {places:?} of {}, not at {place}", events.len());
+                self.add("events", &stored.id, what);
+            }
+        }
+        let end = events.iter().find(|event| event["type"] == "run_completed");
+        if let Some(end) = end.filter(|end| end["data"]["state"] != run["state"]) {
+            self.add("events", &stored.id, format!("the run is {}, its end {end}", run["state"]));
+        }
+        let mut assigned = BTreeSet::new();
+        for event in events.iter().filter(|event| event["type"] == "node_run_assigned") {
+            let id = event["node_run_id"].as_str().unwrap_or_default();
+            if !assigned.insert(id) {
+                self.add("twice", id, "the events say that the NodeRun was created twice".into());
+            }
+            if !stored.nodes.contains_key(id) {
+                self.add("lost", id, "there is an event for it, but no NodeRun".into());
+            }
+        }
+    }
+
+    /// Checks that each follower got the events from the first on, and all of them
+    /// unless it had to stop.
+    fn followers(&mut self, stored: &Stored) {
+        for Followed { events: got, in_vain, .. } in self.followed.remove(&*stored.id).unwrap_or_default() {
+            let same = stored.events.starts_with(got);
+            // A run that was never started has no events.
+            if *in_vain && same && stored.run.is_some() {
+                let what = format!("a follower waited in vain for the event after position {}", got.len());
+                self.add("events", &stored.id, what);
+            }
+            if !same {
+                let pairs = got.iter().zip(&stored.events);
+                let place = pairs.take_while(|(got, stored)| got == stored).count();
+                let what = format!(
+                    "a follower got {} at position {}, stored is {}",
+                    got.get(place).unwrap_or(&Value::Null),
+                    place + 1,
+                    stored.events.get(place).unwrap_or(&Value::Null)
+                );
+                self.add("events", &stored.id, what);
+            }
+        }
+    }
+
+    fn executions(&mut self, stored: &Stored, id: &str, node: &Value, executions: &[&Execution]) {
+        let worked = executions.iter().filter(|execution| execution.worked).count();
+        let by_others = self.evidence.answers.completed_by_others.contains(id);
+        if node["state"] == "succeeded" && node["kind"] == "atomic" && worked == 0 && !by_others {
+            self.add("unexecuted", id, format!("succeeded without being executed, in {}", stored.id));
+        }
+        let node_type = node["node_type_ref"]["node_type_id"].as_str().and_then(NodeType::find);
+        if worked > 1 && node_type.is_some_and(NodeType::is_once_only) {
+            self.add("twice", id, format!("executed {worked} times: {executions:?}"));
+        }
+        let (calls, retries) = (executions.len(), retries(stored, Some(id)));
+        if calls > 1 + retries {
+            self.add("unrecorded", id, format!("dispatched {calls} times, with {retries} retries on record"));
+        }
+    }
+
+    /// Checks exactly what happened after a cancel: when the cancel is answered,
+    /// the client marks the calls that have arrived (see
+    /// [`Arrivals`](scripted_executor::arrivals::Arrivals)).
+    fn after_cancel(&mut self, stored: &Stored, id: &str, node: &Value, executions: &[&Execution]) {
+        let evidence = self.evidence;
+        let Some(canceled) = evidence.answers.canceled.get(&stored.id) else { return };
+        for execution in executions.iter().filter(|execution| execution.at > *canceled) {
+            let late = execution.at.duration_since(*canceled);
+            self.add("cancel", id, format!("dispatched {late:?} after the cancel was answered"));
+        }
+        let accepted = executions.iter().any(|execution| {
+            execution.kind == Kind::Composite && execution.worked && execution.at < *canceled
+        });
+        if accepted && node["state"] == "canceled" && !self.cancel_calls.contains(id) {
+            self.add("uncanceled", id, "the executor got no cancel call".into());
+        }
+    }
+
+    /// Checks the answers about nodes.
+    fn promises(&mut self) {
+        let evidence = self.evidence;
+        let all: BTreeMap<&str, &Stored> =
+            evidence.stored.iter().map(|stored| (&*stored.id, stored)).collect();
+        for (child, run) in &evidence.answers.children {
+            if all.get(&**run).is_none_or(|stored| !stored.nodes.contains_key(child)) {
+                self.add("lost", child, format!("created in {run} and does not exist"));
+            }
+        }
+        for (reason, run) in &evidence.answers.evaluations {
+            let is_it = |event: &Value| event["data"]["reason_code"] == **reason;
+            if !all.get(&**run).is_some_and(|stored| stored.events.iter().any(is_it)) {
+                self.add("lost", run, format!("the evaluation {reason} was accepted and does not exist"));
+            }
+        }
+    }
+
+    /// Checks that no executor is at work when all is over.
+    fn at_work(&mut self) {
+        for execution in self.evidence.book.at_work() {
+            let Execution { node, run, node_type, by, .. } = execution;
+            let what = format!("the executor still works on it ({node_type} of {run}, by process {by})");
+            self.add("uncanceled", node, what);
+        }
+    }
+}
+
+/// The number of retries in the events, of one node or of all.
+pub(super) fn retries(stored: &Stored, node: Option<&str>) -> usize {
+    let of_it = |event: &&Value| {
+        event["type"] == "recovery_applied" && node.is_none_or(|node| event["node_run_id"] == *node)
+    };
+    stored.events.iter().filter(of_it).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use scripted_executor::Behaviour;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        ledger::{CancelCall, Ended},
+        node_types,
+    };
+
+    /// A run of one node without violations.
+    struct Case {
+        answers: Answers,
+        book: Book,
+        lives: Vec<Life>,
+        stored: Stored,
+    }
+
+    impl Case {
+        fn new(node_type: &str, kind: Kind, state: &str) -> Self {
+            let kind_name = if kind == Kind::Atomic { "atomic" } else { "composite" };
+            let node = json!({"run_id": "r", "state": state, "kind": kind_name, "started_at": "then",
+                "node_type_ref": {"node_type_id": node_type}});
+            let stored = Stored {
+                id: "r".into(),
+                run: Some(json!({"state": state, "root_node_run_id": "n"})),
+                events: vec![
+                    json!({"seq": 1, "type": "run_started"}),
+                    json!({"seq": 2, "type": "node_run_assigned", "node_run_id": "n"}),
+                    json!({"seq": 3, "type": "run_completed", "data": {"state": state}}),
+                ],
+                nodes: BTreeMap::from([("n".into(), node)]),
+            };
+            let answers = Answers {
+                runs: BTreeMap::from([("r".into(), Some("n".into()))]),
+                ends: BTreeMap::from([("r".into(), state.into())]),
+                followed: [2, 3]
+                    .map(|count| {
+                        let events = stored.events[..count].to_vec();
+                        Followed { run: "r".into(), events, in_vain: false }
+                    })
+                    .into(),
+                ..Answers::default()
+            };
+            let start = Instant::now();
+            let execution = Execution {
+                kind,
+                node: "n".into(),
+                run: "r".into(),
+                node_type: node_type.into(),
+                by: 0,
+                at: start,
+                behaviour: Behaviour::Echo,
+                worked: true,
+                ended: Some(Ended::ByItself),
+            };
+            let mut book = Book::default();
+            book.executions.push(execution);
+            let lives = vec![Life { started: start, after_kill: false, listened: None }];
+            Self { answers, book, lives, stored }
+        }
+
+        fn rules(&self) -> Vec<&'static str> {
+            let stored = std::slice::from_ref(&self.stored);
+            let evidence = Evidence { answers: &self.answers, book: &self.book, lives: &self.lives, stored };
+            violations(&evidence).into_iter().map(|violation| violation.rule).collect()
+        }
+
+        fn node(&mut self) -> &mut Value {
+            self.stored.nodes.get_mut("n").unwrap()
+        }
+    }
+
+    fn write() -> Case {
+        Case::new(node_types::WRITE, Kind::Atomic, "succeeded")
+    }
+
+    #[test]
+    fn correct_evidence_has_no_violations() {
+        assert_eq!(write().rules(), [""; 0]);
+    }
+
+    #[test]
+    fn each_rule_finds_its_violation() {
+        let broken = |change: &dyn Fn(&mut Case)| {
+            let mut case = write();
+            change(&mut case);
+            case.rules()
+        };
+        let lost = broken(&|case| case.stored = Stored { id: "r".into(), ..Stored::default() });
+        assert_eq!(lost, ["lost", "events", "events"]);
+        assert_eq!(broken(&|case| _ = case.answers.children.insert("c".into(), "r".into())), ["lost"]);
+        assert_eq!(broken(&|case| _ = case.answers.evaluations.insert("e".into(), "r".into())), ["lost"]);
+        assert_eq!(broken(&|case| case.node()["state"] = "running".into()), ["stuck"]);
+        assert_eq!(
+            broken(&|case| _ = case.answers.ends.insert("n".into(), "failed".into())),
+            ["resurrected"]
+        );
+        assert_eq!(broken(&|case| case.answers.followed[0].events[1]["seq"] = 3.into()), ["events"]);
+        assert_eq!(broken(&|case| case.answers.followed[0].in_vain = true), ["events"]);
+        assert_eq!(broken(&|case| case.book.executions[0].worked = false), ["unexecuted"]);
+        let again = |case: &mut Case| case.book.executions.push(case.book.executions[0].clone());
+        assert_eq!(broken(&again), ["twice", "unrecorded"]);
+        assert_eq!(broken(&|case| case.book.executions[0].ended = None), ["uncanceled"]);
+        let gap = broken(&|case| {
+            case.stored.events.remove(1);
+            case.answers.followed.clear();
+        });
+        assert_eq!(gap, ["events"]);
+    }
+
+    #[test]
+    fn repeated_executions_need_recorded_retries() {
+        let mut case = Case::new(node_types::READ, Kind::Atomic, "succeeded");
+        let retry = json!({"seq": 3, "type": "recovery_applied", "node_run_id": "n"});
+        case.stored.events.insert(2, retry);
+        case.stored.events[3]["seq"] = 4.into();
+        case.answers.followed.clear();
+        case.book.executions.push(case.book.executions[0].clone());
+        assert_eq!(case.rules(), [""; 0]);
+        case.book.executions.push(case.book.executions[0].clone());
+        assert_eq!(case.rules(), ["unrecorded"]);
+    }
+
+    #[test]
+    fn calls_after_an_answered_cancel_are_violations() {
+        let canceled = |late: Duration| {
+            let mut case = Case::new(node_types::WRITE, Kind::Atomic, "canceled");
+            case.answers.canceled.insert("r".into(), case.book.executions[0].at);
+            case.book.executions[0].at += late;
+            case.rules()
+        };
+        assert_eq!(canceled(Duration::ZERO), [""; 0], "the call was there when the cancel was answered");
+        assert_eq!(canceled(Duration::from_nanos(1)), ["cancel"]);
+    }
+
+    #[test]
+    fn accepted_composites_get_a_cancel_call() {
+        let mut case = Case::new(node_types::PLAN, Kind::Composite, "canceled");
+        let later = case.book.executions[0].at + Duration::from_millis(5);
+        case.answers.canceled.insert("r".into(), later);
+        assert_eq!(case.rules(), ["uncanceled"]);
+        case.book.cancel_calls.push(CancelCall { node: "n".into(), at: later });
+        assert_eq!(case.rules(), [""; 0]);
+    }
+}
