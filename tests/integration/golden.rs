@@ -64,10 +64,7 @@ async fn error_envelopes_match_the_golden_file() {
         ("a content type that is not JSON", t.request("POST", "/v1/runs").body("{}")),
         ("a body that is not JSON", json_of("{\"input\": nope}")),
         ("no body", json_of("")),
-        (
-            "a body with errors",
-            post("/v1/runs", start(json!({"input": [], "odd": "a secret", "run_id": 1}))),
-        ),
+        ("a body with errors", post("/v1/runs", start(json!({"input": [], "odd": "a secret", "run_id": 1})))),
         ("a run id that does not fit into a URL", post("/v1/runs", start(json!({"run_id": "a/b"})))),
         ("a bad query", t.request("GET", "/v1/runs/live/events?limit=0")),
         ("an unknown run", t.request("GET", "/v1/runs/nowhere")),
