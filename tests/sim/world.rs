@@ -1,5 +1,5 @@
-//! What everybody in the simulation shares: time, the journal, whichever process
-//! is up, what was seen and said, and what must be true.
+//! The state that the simulation shares: the clock, the journal, the running process,
+//! the faults, the story of what happened, and the rules.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,18 +27,18 @@ use crate::{
     clock::SimClock,
     executors::Ledger,
     process::Process,
-    scenario::{CALM_AT, QuestionFault, Sabotage, Scenario, WriteFault},
+    scenario::{CALM_AT, Sabotage, Scenario, ServiceFault, WriteFault},
     watch::{Promise, Watch},
 };
 
-/// What is due is begun within this, if nothing is in the way.
-const SOON: Duration = Duration::from_secs(10);
+/// The time within which due work is taken up, if nothing prevents it.
+const DUE_LIMIT: Duration = Duration::from_secs(10);
 
 pub struct World {
     pub scenario: Scenario,
     pub clock: Arc<SimClock>,
     pub journal: MemoryJournal,
-    /// Of everybody but the process: callers, executors, whoever starts it.
+    /// The tasks outside the process: callers, executors, and the one that starts it.
     pub tasks: TaskSet,
     pub ids: Arc<SimIds>,
     pub story: Arc<Story>,
@@ -48,22 +48,22 @@ pub struct World {
     chance: Mutex<Chance>,
     counters: Mutex<Counters>,
     troubles: Mutex<Troubles>,
-    /// What is due and not in hand, and since when.
+    /// The due work that no worker has taken up, and since when.
     waiting: Mutex<BTreeMap<(NodeRunId, Job), Duration>>,
 }
 
-/// What is wrong for a while.
+/// The faults that last for some time.
 #[derive(Default)]
 struct Troubles {
     journal_down_until: Duration,
     journal_full_until: Option<Duration>,
     executors_down_until: Duration,
     pdp_down_until: Duration,
-    /// Whose records could not be read, for a while or until now.
+    /// The nodes whose records were or are unreadable.
     damaged: BTreeSet<NodeRunId>,
 }
 
-/// How often something that faults are counted by has happened.
+/// The indexes by which the scenario names writes, reads, calls and requests.
 #[derive(Default)]
 struct Counters {
     writes: u32,
@@ -72,18 +72,18 @@ struct Counters {
     questions: u32,
 }
 
-/// Why a call to the coordinator has no answer that can be used.
+/// Why a call to the coordinator failed.
 #[derive(Debug)]
 pub enum CallFailure {
-    /// Nobody is there.
+    /// No process is running.
     Unreachable,
-    /// The connection broke. Whether it was done, who knows.
+    /// The connection broke, and the outcome is unknown.
     Lost,
     Refused(CoordinatorError),
 }
 
 impl CallFailure {
-    /// The same call may succeed later.
+    /// Whether the same call may succeed later.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable | Self::Lost => true,
@@ -113,26 +113,26 @@ impl World {
         })
     }
 
-    // ---- what is told ----
+    // ---- the story ----
 
-    pub fn tell(&self, what: impl Display) {
-        self.story.tell(&self.clock, what);
+    pub fn trace(&self, what: impl Display) {
+        self.story.trace(&self.clock, what);
     }
 
-    /// Something of a kind happened that the simulation is there to make happen.
+    /// Counts an occurrence of a kind that the simulation must produce.
     pub fn count(&self, kind: &'static str) {
         *lock(&self.story.counts).entry(kind).or_default() += 1;
     }
 
-    /// A rule is broken: the simulation ends with this.
+    /// Records the violation of a rule, which ends the simulation.
     pub fn violated(&self, rule: &str, what: impl Display) {
-        self.tell(format!("VIOLATED {rule}: {what}"));
+        self.trace(format!("VIOLATED {rule}: {what}"));
         lock(&self.story.violations).push((rule.to_owned(), what.to_string()));
     }
 
     // ---- faults ----
 
-    /// Nothing goes wrong any more.
+    /// Whether faults have stopped.
     pub fn is_calm(&self) -> bool {
         self.clock.elapsed() >= CALM_AT
     }
@@ -148,7 +148,7 @@ impl World {
         self.scenario.reads.contains(&nth) && !self.is_calm()
     }
 
-    /// No write comes through for so long.
+    /// Makes every write fail for this time.
     pub fn journal_down(&self, time: Duration) {
         lock(&self.troubles).journal_down_until = self.clock.elapsed() + time;
     }
@@ -157,13 +157,13 @@ impl World {
         self.clock.elapsed() < lock(&self.troubles).journal_down_until && !self.is_calm()
     }
 
-    /// The journal cannot grow for so long.
+    /// Keeps the journal from growing for this time.
     pub fn journal_full(&self, time: Duration) {
         self.journal.fill(true).expect("memory does not fail");
         lock(&self.troubles).journal_full_until = Some(self.clock.elapsed() + time);
     }
 
-    /// No call of an executor comes through for so long.
+    /// Makes the executors unreachable for this time.
     pub fn executors_down(&self, time: Duration) {
         lock(&self.troubles).executors_down_until = self.clock.elapsed() + time;
     }
@@ -172,7 +172,7 @@ impl World {
         self.clock.elapsed() < lock(&self.troubles).executors_down_until && !self.is_calm()
     }
 
-    /// No question of the PDP is answered for so long.
+    /// Makes the PDP unreachable for this time.
     pub fn pdp_down(&self, time: Duration) {
         lock(&self.troubles).pdp_down_until = self.clock.elapsed() + time;
     }
@@ -181,14 +181,14 @@ impl World {
         self.clock.elapsed() < lock(&self.troubles).pdp_down_until && !self.is_calm()
     }
 
-    /// The record of this node cannot be read from now on.
+    /// Makes the record of a node unreadable.
     pub fn damage(&self, node: &NodeRunId) {
         self.journal.damage(node).expect("memory does not fail");
         lock(&self.troubles).damaged.insert(node.clone());
     }
 
-    /// Ends what lasts until its time, or until it is calm.
-    pub fn mend(&self) {
+    /// Ends the faults whose time is over, and all of them in the calm.
+    pub fn end_faults(&self) {
         let over = |until: &mut Duration| *until <= self.clock.elapsed() || self.is_calm();
         if lock(&self.troubles).journal_full_until.take_if(over).is_some() {
             self.journal.fill(false).expect("memory does not fail");
@@ -198,12 +198,12 @@ impl World {
         }
     }
 
-    /// Its record could not be read, for a while or until now.
+    /// Whether the record of a node was ever unreadable.
     pub fn was_damaged(&self, node: &NodeRunId) -> bool {
         lock(&self.troubles).damaged.contains(node)
     }
 
-    pub fn question_fault(&self) -> Option<QuestionFault> {
+    pub fn service_fault(&self) -> Option<ServiceFault> {
         let nth = bump(&mut lock(&self.counters).questions);
         let planned = self.scenario.questions.iter().find(|(at, _)| *at == nth);
         planned.map(|(_, fault)| *fault).filter(|_| !self.is_calm())
@@ -217,8 +217,7 @@ impl World {
         lock(&self.chance).one_in(many)
     }
 
-    /// Waits as long as a journal may take for a piece of work, so that others
-    /// get in between.
+    /// Waits for a random time, as a journal does, so that other tasks run in between.
     pub async fn lag(&self) {
         if !self.scenario.laggy {
             return;
@@ -249,7 +248,7 @@ impl World {
         *lock(&self.up) = process;
     }
 
-    /// Calls the coordinator, as somebody on the network does.
+    /// Calls the coordinator, as a caller on the network does.
     pub async fn call<T>(
         &self,
         work: impl FnOnce(Arc<Process>) -> BoxFuture<'static, Result<T, CoordinatorError>> + Send,
@@ -263,14 +262,14 @@ impl World {
             answer = work(Arc::clone(&process)) => answer,
         };
         if self.scenario.answers_lost.contains(&nth) && !self.is_calm() {
-            self.tell("the answer is lost");
+            self.trace("the answer is lost");
             self.count("answer to a caller lost");
             return Err(CallFailure::Lost);
         }
         answer.map_err(CallFailure::Refused)
     }
 
-    /// As [`World::call`], until there is an answer that counts.
+    /// Repeats [`World::call`] until the answer is final.
     pub async fn call_until<T>(
         &self,
         mut work: impl FnMut(Arc<Process>) -> BoxFuture<'static, Result<T, CoordinatorError>> + Send,
@@ -291,10 +290,10 @@ impl World {
         }
     }
 
-    // ---- what must be true ----
+    // ---- the rules ----
 
-    /// Whether a valid answer about an attempt that was heard by a process has
-    /// left its mark.
+    /// Whether a valid answer of an executor is recorded, in the node or as a late
+    /// attempt.
     pub fn is_recorded(&self, node: &NodeRunId, attempt: u32, said: &str) -> bool {
         let Some(record) = self.node(node) else { return false };
         let applied = record.node.outputs.as_ref().and_then(|outputs| outputs.get("execution"));
@@ -312,7 +311,7 @@ impl World {
         lock(&self.ledger)
     }
 
-    /// What is committed.
+    /// The committed content of the journal.
     pub fn committed(&self) -> Arc<Snapshot> {
         self.readable(self.journal.snapshot())
     }
@@ -324,7 +323,7 @@ impl World {
         })
     }
 
-    /// Looks at whatever was committed since the last time.
+    /// Checks what was committed since the last check.
     pub fn look(&self) {
         let (journal, mut watch) = (self.committed(), lock(&self.watch));
         for (rule, what) in watch.look(&journal) {
@@ -337,15 +336,15 @@ impl World {
         watch.parked = parked;
     }
 
-    /// Somebody was told this. It is true now, and for ever.
-    pub fn promised(&self, promise: Promise) {
+    /// Records an answer that a caller got. It must be true now and later.
+    pub fn record_promise(&self, promise: Promise) {
         if let Err(broken) = promise.holds(&self.committed()) {
             self.violated("what is answered is durable", broken);
         }
         lock(&self.watch).promises.push(promise);
     }
 
-    /// Somebody was told that this node is over, or its run.
+    /// Whether a caller was answered that this node or its run is over.
     pub fn is_promised_over(&self, run: &RunId, node: &NodeRunId) -> bool {
         lock(&self.watch).promises.iter().any(|promise| match promise {
             Promise::RunOver { run: over, state: _ } => over == run,
@@ -357,9 +356,9 @@ impl World {
         })
     }
 
-    /// Every live node has somebody who will look at it in time. (What is
-    /// parked has been given up for a while.)
-    pub fn nobody_is_forgotten(&self) {
+    /// Checks that due work is taken up in time, and that dead workers hold no claims.
+    /// Parked work is exempt.
+    pub fn check_due_work(&self) {
         let Some(process) = self.process() else { return };
         let now = process.clock.now();
         let journal = self.committed();
@@ -379,7 +378,7 @@ impl World {
                 let ours = wake.owner.as_ref() == Some(process.queue.owner());
                 let in_hand = match ours {
                     true => process.queue.has(node.id(), wake.job),
-                    // Others of its sort may have to be first, and nobody else.
+                    // Other work of its lane may have to be first.
                     false => {
                         let lane = Lane::of(wake.job, node.node.kind);
                         process.queue.room(lane) == 0
@@ -390,21 +389,21 @@ impl World {
                     let key = (node.id().clone(), wake.job);
                     let since = waiting.remove(&key).filter(|since| *since >= process.up_since);
                     let since = since.unwrap_or(self.clock.elapsed());
-                    if self.clock.elapsed() - since > SOON {
-                        self.violated("what is due is soon in hand", format!("{wake:?} of {}", node.id()));
+                    if self.clock.elapsed() - since > DUE_LIMIT {
+                        self.violated("due work is taken up in time", format!("{wake:?} of {}", node.id()));
                     }
                     still.insert(key, since);
                 }
                 if wake.owner.is_some() && !ours {
                     let what = format!("{wake:?} of {}", node.id());
-                    self.violated("no wake-up is left with the dead", what);
+                    self.violated("dead workers hold no claims", what);
                 }
             }
         }
         *lock(&self.waiting) = still;
     }
 
-    /// What is still to be done, if anything.
+    /// The first unfinished piece of work, if there is any.
     pub fn unfinished(&self) -> Option<String> {
         for whole in self.committed().runs() {
             let run = &whole.run;
@@ -415,14 +414,14 @@ impl World {
                 return Some(format!("node {} still has {:?}", node.id(), node.wake));
             }
         }
-        // One of them is whoever starts the process.
-        (self.tasks.len() > 1).then(|| format!("{} callers and executors are at it", self.tasks.len() - 1))
+        // One of the tasks starts the process.
+        (self.tasks.len() > 1).then(|| format!("{} callers and executors are at work", self.tasks.len() - 1))
     }
 
-    /// When all is over.
-    pub fn last_look(&self) {
+    /// The checks at the end of the simulation.
+    pub fn final_check(&self) {
         self.look();
-        // Nothing that was only seen, but all as it is stored.
+        // The second check reads everything from the database again.
         let journal = self.readable(self.journal.snapshot_afresh());
         self.look();
         for promise in &lock(&self.watch).promises {
@@ -445,12 +444,12 @@ impl World {
         self.committed().node(node).cloned()
     }
 
-    /// The how-manieth node of a run there is.
+    /// The node of a run at an index, which wraps around.
     pub fn pick(&self, run: &RunId, nth: u32) -> Option<NodeRecord> {
         self.pick_of(run, nth, |_| true)
     }
 
-    /// The same of those that still have a wake-up.
+    /// The same among the nodes that have a wake-up.
     pub fn pick_waiting(&self, run: &RunId, nth: u32) -> Option<NodeRecord> {
         self.pick_of(run, nth, |node| node.wake.is_some())
     }
@@ -473,7 +472,7 @@ fn bump(counter: &mut u32) -> u32 {
     *counter
 }
 
-/// Ids from the seed.
+/// Ids that are drawn from the seed.
 pub struct SimIds(Mutex<Chance>);
 
 impl IdSource for SimIds {
@@ -483,17 +482,17 @@ impl IdSource for SimIds {
     }
 }
 
-/// What happened, in order.
+/// What happened, in order, and the counts of each kind.
 #[derive(Default)]
 pub struct Story {
     pub lines: Mutex<Vec<String>>,
     pub counts: Mutex<BTreeMap<&'static str, u64>>,
-    /// Rule and place.
+    /// The violated rules, and where.
     pub violations: Mutex<Vec<(String, String)>>,
 }
 
 impl Story {
-    pub fn tell(&self, clock: &SimClock, what: impl Display) {
+    pub fn trace(&self, clock: &SimClock, what: impl Display) {
         lock(&self.lines).push(format!("{:>11.6}  {what}", clock.elapsed().as_secs_f64()));
     }
 
@@ -501,29 +500,29 @@ impl Story {
         !lock(&self.violations).is_empty()
     }
 
-    /// A log that goes into the story.
+    /// A logger that writes warnings into the story.
     pub fn logger(self: &Arc<Self>, clock: &Arc<SimClock>, who: &'static str) -> Logger {
-        Logger::root(Teller { story: Arc::clone(self), clock: Arc::clone(clock), who }.fuse(), o!())
+        Logger::root(StoryDrain { story: Arc::clone(self), clock: Arc::clone(clock), who }.fuse(), o!())
     }
 }
 
-struct Teller {
+struct StoryDrain {
     story: Arc<Story>,
     clock: Arc<SimClock>,
     who: &'static str,
 }
 
-impl Drain for Teller {
+impl Drain for StoryDrain {
     type Ok = ();
     type Err = slog::Never;
 
     fn log(&self, record: &slog::Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
         if record.level().is_at_least(Level::Warning) {
-            self.story.tell(&self.clock, format!("{} says: {}", self.who, record.msg()));
+            self.story.trace(&self.clock, format!("{} says: {}", self.who, record.msg()));
         }
         if record.msg().to_string().contains("panicked") {
             let what = format!("{}: {}", self.who, record.msg());
-            lock(&self.story.violations).push(("nobody panics".into(), what));
+            lock(&self.story.violations).push(("no task panics".into(), what));
         }
         Ok(())
     }
