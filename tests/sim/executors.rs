@@ -1,9 +1,15 @@
 //! The executors, which outlive every process: they do what the plan of a node says, and
 //! keep a ledger of the work that was really done.
+//!
+//! ```text
+//!   process ──▶ AtomicRole ─────▶ work, for its time or until a cancel ──▶ Ledger
+//!           ──▶ CompositeRole ──▶ PlanRunner ──▶ calls of the coordinator ──▶ Ledger
+//! ```
 
 mod composite;
+mod ledger;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use composite::{CompositeRole, create_request};
@@ -13,111 +19,19 @@ use jarvis_run_coordinator::{
         atomic_executor::types::{AtomicExecuteRequest, AtomicExecuteResult},
     },
     dispatch::AtomicExecutor,
-    journal::sqlite::memory::Snapshot,
     record::Job,
     time::Clock,
     types::{JsonObject, NodeRunId, NodeRunState, RunId, WorkerId},
 };
+pub use ledger::Ledger;
 use scripted_executor::{Answer, Course, Work};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     process::Life,
     scenario::{CALM_AT, Execution, Plan, Sabotage},
     world::World,
 };
-
-/// The calls to the executors, and the work that they have done.
-#[derive(Default)]
-pub struct Ledger {
-    nodes: BTreeMap<NodeRunId, Entry>,
-    numbered: u64,
-}
-
-#[derive(Default)]
-struct Entry {
-    /// The calls to execute or begin the node.
-    calls: usize,
-    /// The number of times that work on it has begun.
-    begun: u32,
-    /// The work that is under way.
-    open: Option<(u64, CancellationToken)>,
-    /// The answers that were given.
-    answers: Vec<String>,
-}
-
-impl Ledger {
-    /// Counts a call about this node; returns its index.
-    fn called(&mut self, node: &NodeRunId) -> usize {
-        let entry = self.nodes.entry(node.clone()).or_default();
-        entry.calls += 1;
-        entry.calls - 1
-    }
-
-    /// Begins work on a node. Earlier work on it is stopped.
-    fn begin(&mut self, node: &NodeRunId) -> (u64, CancellationToken, u32) {
-        self.numbered += 1;
-        let (number, stop) = (self.numbered, CancellationToken::new());
-        let entry = self.nodes.entry(node.clone()).or_default();
-        entry.begun += 1;
-        if let Some((_, before)) = entry.open.replace((number, stop.clone())) {
-            before.cancel();
-        }
-        (number, stop, entry.begun)
-    }
-
-    fn close(&mut self, node: &NodeRunId, number: u64) {
-        if let Some(entry) = self.nodes.get_mut(node)
-            && entry.open.as_ref().is_some_and(|(open, _)| *open == number)
-        {
-            entry.open = None;
-        }
-    }
-
-    pub fn is_open(&self, node: &NodeRunId) -> bool {
-        self.nodes.get(node).is_some_and(|entry| entry.open.is_some())
-    }
-
-    /// Stops the work on a node; returns whether there was any.
-    fn stop(&mut self, node: &NodeRunId) -> bool {
-        let open = self.nodes.get_mut(node).and_then(|entry| entry.open.take());
-        open.is_some_and(|(_, stop)| {
-            stop.cancel();
-            true
-        })
-    }
-
-    /// Restarts the composite executor, which loses all its state.
-    pub fn forget(&mut self, is_composite: impl Fn(&NodeRunId) -> bool) {
-        for (_, entry) in self.nodes.iter_mut().filter(|(node, _)| is_composite(node)) {
-            if let Some((_, stop)) = entry.open.take() {
-                stop.cancel();
-            }
-        }
-    }
-
-    /// Compares the journal with the work that was really done, at the end.
-    pub fn settled(&self, journal: &Snapshot) -> Vec<(&'static str, String)> {
-        let mut broken = Vec::new();
-        for (node, entry) in &self.nodes {
-            let Some(record) = journal.node(node) else {
-                broken.push(("what is executed is in the journal", node.to_string()));
-                continue;
-            };
-            let said = record.node.outputs.as_ref().and_then(|outputs| outputs.text("execution"));
-            if let Some(said) = said
-                && !entry.answers.contains(&said)
-            {
-                broken.push(("outputs are those that its executor gave", format!("{node}: {said}")));
-            }
-            if entry.open.is_some() {
-                broken.push(("executors receive the cancel of a node that is over", node.to_string()));
-            }
-        }
-        broken
-    }
-}
 
 /// The plan that a node's inputs name.
 fn plan<'w>(world: &'w World, inputs: &JsonObject) -> &'w Plan {
@@ -258,9 +172,7 @@ impl AtomicRole {
             {
                 let mut ledger = world.ledger();
                 ledger.close(&node, number);
-                if let Some(entry) = ledger.nodes.get_mut(&node) {
-                    entry.answers.push(said.clone());
-                }
+                ledger.answered(&node, &said);
             }
             // The caller may have gone.
             let _ = done.send((state, said));

@@ -8,6 +8,8 @@
 //!               └ Slow, Outage, Full           (all of the group is undone)
 //! ```
 
+mod fail_points;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -18,14 +20,14 @@ use async_trait::async_trait;
 use jarvis_run_coordinator::{
     journal::{
         Counts, EventPage, Journal, JournalError, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit,
-        Parked, Recipient, Want,
-        sqlite::{SqliteJournal, memory::FailPoints},
+        Parked, Recipient, Want, sqlite::SqliteJournal,
     },
     record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::{Clock, Timestamp},
     types::{NodeRunId, RunId, WorkerId},
 };
 
+use self::fail_points::Commits;
 use crate::{
     process::Life,
     scenario::{Sabotage, WriteFault},
@@ -40,56 +42,6 @@ pub struct SimJournal {
     next_commit: Arc<Mutex<Option<WriteFault>>>,
     /// The records that were read, for the sabotage of a stale cache.
     old: Mutex<BTreeMap<NodeRunId, NodeRecord>>,
-}
-
-/// The faults inside the SQLite journal.
-struct Commits {
-    world: Arc<World>,
-    life: Arc<Life>,
-    next: Arc<Mutex<Option<WriteFault>>>,
-}
-
-impl Commits {
-    fn crash(&self, when: &'static str) -> Result<(), JournalError> {
-        self.world.count(when);
-        self.life.end();
-        Err(injected(when))
-    }
-
-    fn fail(&self, how: &'static str) -> Result<(), JournalError> {
-        self.world.count(how);
-        Err(injected(how))
-    }
-}
-
-impl FailPoints for Commits {
-    fn is_dead(&self) -> bool {
-        self.life.is_over()
-    }
-
-    fn before_commit(&self) -> Result<(), JournalError> {
-        let mut next = lock(&self.next);
-        match next.take_if(|fault| matches!(fault, WriteFault::CrashInside | WriteFault::FailInside)) {
-            Some(WriteFault::CrashInside) => self.crash("crash inside a transaction"),
-            Some(_) => self.fail("transaction undone"),
-            None => Ok(()),
-        }
-    }
-
-    fn after_commit(&self) -> Result<(), JournalError> {
-        match lock(&self.next).take() {
-            Some(WriteFault::CrashAfter) => self.crash("crash after a write"),
-            Some(WriteFault::FailAfter) => self.fail("write failed after"),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn served(&self, pieces: usize) {
-        if pieces > 1 {
-            self.world.count("several writes in one transaction");
-        }
-        self.world.look();
-    }
 }
 
 fn injected(what: &str) -> JournalError {

@@ -1,8 +1,12 @@
 //! The state that the simulation shares: the clock, the journal, the running process,
 //! the faults, the story of what happened, and the rules.
 
+mod faults;
+mod rules;
+mod story;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt::Display,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,30 +14,18 @@ use std::{
 
 use futures::future::BoxFuture;
 use jarvis_run_coordinator::{
-    coordinator::{CoordinatorError, Lane},
-    journal::{
-        JournalError,
-        sqlite::memory::{MemoryJournal, Snapshot},
-    },
-    record::{AttemptOutcome, AttemptRecord, Job, NodeRecord},
-    runtime::tasks::TaskSet,
-    time::Clock,
-    types::{IdSource, NodeRunId, RunId},
+    coordinator::CoordinatorError, journal::sqlite::memory::MemoryJournal, record::Job,
+    runtime::tasks::TaskSet, time::Clock, types::NodeRunId,
 };
 use scripted_executor::Chance;
-use slog::{Drain, Level, Logger, o};
 
-use crate::{
-    clock::SimClock,
-    executors::Ledger,
-    process::Process,
-    scenario::{CALM_AT, Sabotage, Scenario, ServiceFault, WriteFault},
-    watch::{Promise, Watch},
+use self::{
+    faults::{Counters, Troubles},
+    story::{SimIds, Story},
 };
+use crate::{clock::SimClock, executors::Ledger, process::Process, scenario::Scenario, watch::Watch};
 
-/// The time within which due work is taken up, if nothing prevents it.
-const DUE_LIMIT: Duration = Duration::from_secs(10);
-
+/// The shared state of one simulation.
 pub struct World {
     pub scenario: Scenario,
     pub clock: Arc<SimClock>,
@@ -50,26 +42,6 @@ pub struct World {
     troubles: Mutex<Troubles>,
     /// The due work that no worker has taken up, and since when.
     waiting: Mutex<BTreeMap<(NodeRunId, Job), Duration>>,
-}
-
-/// The faults that last for some time.
-#[derive(Default)]
-struct Troubles {
-    journal_down_until: Duration,
-    journal_full_until: Option<Duration>,
-    executors_down_until: Duration,
-    pdp_down_until: Duration,
-    /// The nodes whose records were or are unreadable.
-    damaged: BTreeSet<NodeRunId>,
-}
-
-/// The indexes by which the scenario names writes, reads, calls and requests.
-#[derive(Default)]
-struct Counters {
-    writes: u32,
-    reads: u32,
-    calls: u32,
-    questions: u32,
 }
 
 /// Why a call to the coordinator failed.
@@ -98,7 +70,7 @@ impl World {
         let log = story.logger(&clock, "world");
         Arc::new(Self {
             chance: Mutex::new(Chance::new(scenario.seed ^ 0x7a61_6c67_6f21)),
-            ids: Arc::new(SimIds(Mutex::new(Chance::new(scenario.seed)))),
+            ids: Arc::new(SimIds::new(scenario.seed)),
             scenario,
             clock,
             journal: MemoryJournal::new().expect("memory"),
@@ -130,114 +102,6 @@ impl World {
         lock(&self.story.violations).push((rule.to_owned(), what.to_string()));
     }
 
-    // ---- faults ----
-
-    /// Whether faults have stopped.
-    pub fn is_calm(&self) -> bool {
-        self.clock.elapsed() >= CALM_AT
-    }
-
-    pub fn write_fault(&self) -> Option<WriteFault> {
-        let nth = bump(&mut lock(&self.counters).writes);
-        let planned = self.scenario.writes.iter().find(|(at, _)| *at == nth);
-        planned.map(|(_, fault)| *fault).filter(|_| !self.is_calm())
-    }
-
-    pub fn read_fails(&self) -> bool {
-        let nth = bump(&mut lock(&self.counters).reads);
-        self.scenario.reads.contains(&nth) && !self.is_calm()
-    }
-
-    /// Makes every write fail for this time.
-    pub fn journal_down(&self, time: Duration) {
-        lock(&self.troubles).journal_down_until = self.clock.elapsed() + time;
-    }
-
-    pub fn is_journal_down(&self) -> bool {
-        self.clock.elapsed() < lock(&self.troubles).journal_down_until && !self.is_calm()
-    }
-
-    /// Keeps the journal from growing for this time.
-    pub fn journal_full(&self, time: Duration) {
-        self.journal.fill(true).expect("memory does not fail");
-        lock(&self.troubles).journal_full_until = Some(self.clock.elapsed() + time);
-    }
-
-    /// Makes the executors unreachable for this time.
-    pub fn executors_down(&self, time: Duration) {
-        lock(&self.troubles).executors_down_until = self.clock.elapsed() + time;
-    }
-
-    pub fn are_executors_down(&self) -> bool {
-        self.clock.elapsed() < lock(&self.troubles).executors_down_until && !self.is_calm()
-    }
-
-    /// Makes the PDP unreachable for this time.
-    pub fn pdp_down(&self, time: Duration) {
-        lock(&self.troubles).pdp_down_until = self.clock.elapsed() + time;
-    }
-
-    pub fn is_pdp_down(&self) -> bool {
-        self.clock.elapsed() < lock(&self.troubles).pdp_down_until && !self.is_calm()
-    }
-
-    /// Makes the record of a node unreadable.
-    pub fn damage(&self, node: &NodeRunId) {
-        self.journal.damage(node).expect("memory does not fail");
-        lock(&self.troubles).damaged.insert(node.clone());
-    }
-
-    /// Ends the faults whose time is over, and all of them in the calm.
-    pub fn end_faults(&self) {
-        let over = |until: &mut Duration| *until <= self.clock.elapsed() || self.is_calm();
-        if lock(&self.troubles).journal_full_until.take_if(over).is_some() {
-            self.journal.fill(false).expect("memory does not fail");
-        }
-        if self.is_calm() {
-            self.journal.repair().expect("memory does not fail");
-        }
-    }
-
-    /// Whether the record of a node was ever unreadable.
-    pub fn was_damaged(&self, node: &NodeRunId) -> bool {
-        lock(&self.troubles).damaged.contains(node)
-    }
-
-    pub fn service_fault(&self) -> Option<ServiceFault> {
-        let nth = bump(&mut lock(&self.counters).questions);
-        let planned = self.scenario.questions.iter().find(|(at, _)| *at == nth);
-        planned.map(|(_, fault)| *fault).filter(|_| !self.is_calm())
-    }
-
-    pub fn is_sabotaged(&self, sabotage: Sabotage) -> bool {
-        self.scenario.sabotage == Some(sabotage)
-    }
-
-    pub fn one_in(&self, many: u64) -> bool {
-        lock(&self.chance).one_in(many)
-    }
-
-    /// Waits for a random time, as a journal does, so that other tasks run in between.
-    pub async fn lag(&self) {
-        if !self.scenario.laggy {
-            return;
-        }
-        let (yields, sleep) = {
-            let mut chance = lock(&self.chance);
-            match chance.below(6) {
-                0 => (1 + chance.below(6), None),
-                1 | 2 => (0, Some(Duration::from_micros(100 + chance.below(60_000)))),
-                _ => (0, None),
-            }
-        };
-        for _ in 0..yields {
-            tokio::task::yield_now().await;
-        }
-        if let Some(time) = sleep {
-            self.clock.sleep(time).await;
-        }
-    }
-
     // ---- the process ----
 
     pub fn process(&self) -> Option<Arc<Process>> {
@@ -254,7 +118,7 @@ impl World {
         work: impl FnOnce(Arc<Process>) -> BoxFuture<'static, Result<T, CoordinatorError>> + Send,
     ) -> Result<T, CallFailure> {
         let Some(process) = self.process() else { return Err(CallFailure::Unreachable) };
-        let nth = bump(&mut lock(&self.counters).calls);
+        let nth = faults::bump(&mut lock(&self.counters).calls);
         let died = process.life.died();
         let answer = tokio::select! {
             biased;
@@ -289,241 +153,8 @@ impl World {
             }
         }
     }
-
-    // ---- the rules ----
-
-    /// Whether a valid answer of an executor is recorded, in the node or as a late
-    /// attempt.
-    pub fn is_recorded(&self, node: &NodeRunId, attempt: u32, said: &str) -> bool {
-        let Some(record) = self.node(node) else { return false };
-        let applied = record.node.outputs.as_ref().and_then(|outputs| outputs.get("execution"));
-        let journal = self.committed();
-        let whole = journal.run(&record.node.run_id);
-        let late = |kept: &AttemptRecord| match kept.outcome {
-            AttemptOutcome::Late { .. } => kept.node_run_id == *node && kept.attempt == attempt,
-            AttemptOutcome::Lost | AttemptOutcome::Failed { .. } | AttemptOutcome::Fenced => false,
-        };
-        applied.is_some_and(|applied| applied == said)
-            || whole.is_some_and(|whole| whole.attempts.iter().any(late))
-    }
-
-    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        lock(&self.ledger)
-    }
-
-    /// The committed content of the journal.
-    pub fn committed(&self) -> Arc<Snapshot> {
-        self.readable(self.journal.snapshot())
-    }
-
-    fn readable(&self, snapshot: Result<Arc<Snapshot>, JournalError>) -> Arc<Snapshot> {
-        snapshot.unwrap_or_else(|failure| {
-            self.violated("what is committed can be read", failure);
-            Arc::default()
-        })
-    }
-
-    /// Checks what was committed since the last check.
-    pub fn look(&self) {
-        let (journal, mut watch) = (self.committed(), lock(&self.watch));
-        for (rule, what) in watch.look(&journal) {
-            self.violated(&rule, what);
-        }
-        let parked = journal.parked().len();
-        if parked > watch.parked {
-            self.count("parked");
-        }
-        watch.parked = parked;
-    }
-
-    /// Records an answer that a caller got. It must be true now and later.
-    pub fn record_promise(&self, promise: Promise) {
-        if let Err(broken) = promise.holds(&self.committed()) {
-            self.violated("what is answered is durable", broken);
-        }
-        lock(&self.watch).promises.push(promise);
-    }
-
-    /// Whether a caller was answered that this node or its run is over.
-    pub fn is_promised_over(&self, run: &RunId, node: &NodeRunId) -> bool {
-        lock(&self.watch).promises.iter().any(|promise| match promise {
-            Promise::RunOver { run: over, state: _ } => over == run,
-            Promise::NodeOver { node: over, state: _ } => over == node,
-            Promise::Run { .. }
-            | Promise::Children { .. }
-            | Promise::Evaluated { .. }
-            | Promise::Events { .. } => false,
-        })
-    }
-
-    /// Checks that due work is taken up in time, and that dead workers hold no claims.
-    /// Parked work is exempt.
-    pub fn check_due_work(&self) {
-        let Some(process) = self.process() else { return };
-        let now = process.clock.now();
-        let journal = self.committed();
-        let parked = journal.parked();
-        let (mut waiting, mut still) = (std::mem::take(&mut *lock(&self.waiting)), BTreeMap::new());
-        for whole in journal.runs() {
-            for node in &whole.nodes {
-                let Some(wake) = &node.wake else { continue };
-                let late = node.deadline.is_some_and(|deadline| wake.at > deadline.max(now));
-                let parked = parked.iter().any(|item| item.node_run_id.as_ref() == Some(node.id()));
-                if late && !parked && !node.is_terminal() {
-                    self.violated(
-                        "a wake-up is not later than the deadline",
-                        format!("{wake:?} of {}", node.id()),
-                    );
-                }
-                let ours = wake.owner.as_ref() == Some(process.queue.owner());
-                let in_hand = match ours {
-                    true => process.queue.has(node.id(), wake.job),
-                    // Other work of its lane may have to be first.
-                    false => {
-                        let lane = Lane::of(wake.job, node.node.kind);
-                        process.queue.room(lane) == 0
-                            || process.queue.full_runs(lane).contains(whole.run.id())
-                    }
-                };
-                if self.is_calm() && !in_hand && wake.at <= now {
-                    let key = (node.id().clone(), wake.job);
-                    let since = waiting.remove(&key).filter(|since| *since >= process.up_since);
-                    let since = since.unwrap_or(self.clock.elapsed());
-                    if self.clock.elapsed() - since > DUE_LIMIT {
-                        self.violated("due work is taken up in time", format!("{wake:?} of {}", node.id()));
-                    }
-                    still.insert(key, since);
-                }
-                if wake.owner.is_some() && !ours {
-                    let what = format!("{wake:?} of {}", node.id());
-                    self.violated("dead workers hold no claims", what);
-                }
-            }
-        }
-        *lock(&self.waiting) = still;
-    }
-
-    /// The first unfinished piece of work, if there is any.
-    pub fn unfinished(&self) -> Option<String> {
-        for whole in self.committed().runs() {
-            let run = &whole.run;
-            if !run.is_terminal() {
-                return Some(format!("run {} is {}", run.id(), run.run.state));
-            }
-            if let Some(node) = whole.nodes.iter().find(|node| node.wake.is_some()) {
-                return Some(format!("node {} still has {:?}", node.id(), node.wake));
-            }
-        }
-        // One of the tasks starts the process.
-        (self.tasks.len() > 1).then(|| format!("{} callers and executors are at work", self.tasks.len() - 1))
-    }
-
-    /// The checks at the end of the simulation.
-    pub fn final_check(&self) {
-        self.look();
-        // The second check reads everything from the database again.
-        let journal = self.readable(self.journal.snapshot_afresh());
-        self.look();
-        for promise in &lock(&self.watch).promises {
-            if let Err(broken) = promise.holds(&journal) {
-                self.violated("what was answered stays true", broken);
-            }
-        }
-        for (rule, what) in self.ledger().settled(&journal) {
-            self.violated(rule, what);
-        }
-        if !journal.parked().is_empty() {
-            self.violated("nothing is parked for ever", format!("{:?}", journal.parked()));
-        }
-        for problem in self.journal.check().words {
-            self.violated("the journal is sound", problem);
-        }
-    }
-
-    pub fn node(&self, node: &NodeRunId) -> Option<NodeRecord> {
-        self.committed().node(node).cloned()
-    }
-
-    /// The node of a run at an index, which wraps around.
-    pub fn pick(&self, run: &RunId, nth: u32) -> Option<NodeRecord> {
-        self.pick_of(run, nth, |_| true)
-    }
-
-    /// The same among the nodes that have a wake-up.
-    pub fn pick_waiting(&self, run: &RunId, nth: u32) -> Option<NodeRecord> {
-        self.pick_of(run, nth, |node| node.wake.is_some())
-    }
-
-    fn pick_of(&self, run: &RunId, nth: u32, which: impl Fn(&NodeRecord) -> bool) -> Option<NodeRecord> {
-        let mut nodes = self.committed().run(run)?.nodes.clone();
-        nodes.retain(which);
-        nodes.sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
-        let at = nth as usize % nodes.len().max(1);
-        nodes.into_iter().nth(at)
-    }
 }
 
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn bump(counter: &mut u32) -> u32 {
-    *counter += 1;
-    *counter
-}
-
-/// Ids that are drawn from the seed.
-pub struct SimIds(Mutex<Chance>);
-
-impl IdSource for SimIds {
-    fn fresh(&self) -> String {
-        let mut chance = lock(&self.0);
-        format!("{:016x}{:016x}", chance.draw(), chance.draw())
-    }
-}
-
-/// What happened, in order, and the counts of each kind.
-#[derive(Default)]
-pub struct Story {
-    pub lines: Mutex<Vec<String>>,
-    pub counts: Mutex<BTreeMap<&'static str, u64>>,
-    /// The violated rules, and where.
-    pub violations: Mutex<Vec<(String, String)>>,
-}
-
-impl Story {
-    pub fn trace(&self, clock: &SimClock, what: impl Display) {
-        lock(&self.lines).push(format!("{:>11.6}  {what}", clock.elapsed().as_secs_f64()));
-    }
-
-    pub fn is_violated(&self) -> bool {
-        !lock(&self.violations).is_empty()
-    }
-
-    /// A logger that writes warnings into the story.
-    pub fn logger(self: &Arc<Self>, clock: &Arc<SimClock>, who: &'static str) -> Logger {
-        Logger::root(StoryDrain { story: Arc::clone(self), clock: Arc::clone(clock), who }.fuse(), o!())
-    }
-}
-
-struct StoryDrain {
-    story: Arc<Story>,
-    clock: Arc<SimClock>,
-    who: &'static str,
-}
-
-impl Drain for StoryDrain {
-    type Ok = ();
-    type Err = slog::Never;
-
-    fn log(&self, record: &slog::Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
-        if record.level().is_at_least(Level::Warning) {
-            self.story.trace(&self.clock, format!("{} says: {}", self.who, record.msg()));
-        }
-        if record.msg().to_string().contains("panicked") {
-            let what = format!("{}: {}", self.who, record.msg());
-            lock(&self.story.violations).push(("no task panics".into(), what));
-        }
-        Ok(())
-    }
 }
