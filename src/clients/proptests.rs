@@ -7,7 +7,7 @@ use http::{
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
-use super::{CallError, Service, error::as_envelope};
+use super::{CallError, envelope, service::Service};
 use crate::types::{
     ErrorEnvelope, JSON_LEVELS_MAX,
     json::levels,
@@ -41,13 +41,13 @@ fn answer(status: u16, body: Vec<u8>) -> http::Response<Vec<u8>> {
 /// What the generated client makes of a failure.
 fn failed(answer: http::Response<Vec<u8>>) -> CallError {
     futures::executor::block_on(async {
-        let answer = as_envelope(answer.into()).await.unwrap();
+        let answer = envelope::of_failure(answer.into()).await.unwrap();
         let error = match progenitor_client::ResponseValue::<ErrorEnvelope>::from_response::<()>(answer).await
         {
             Ok(envelope) => progenitor_client::Error::ErrorResponse(envelope),
             Err(error) => panic!("no envelope: {error:?}"),
         };
-        CallError::new(Service::RunStore, error)
+        CallError::from_client(Service::RunStore, error)
     })
 }
 
@@ -62,19 +62,19 @@ proptest! {
             _ => None,
         };
         let error = failed(answer(status, body));
-        prop_assert_eq!(error.status, Some(status));
+        prop_assert_eq!(error.status(), Some(status));
         let code = own.map(|envelope| envelope.error.code).filter(|code| !code.is_empty());
-        prop_assert_eq!(&error.code, code.as_deref().unwrap_or("run_store_unavailable"));
+        prop_assert_eq!(&*error.code(), code.as_deref().unwrap_or("run_store_unavailable"));
         // As it is recorded, and as people read it.
         let recorded = serde_json::to_value(error.clone().into_error()).unwrap();
-        prop_assert_eq!(recorded["code"].as_str(), Some(&*error.code));
+        prop_assert_eq!(recorded["code"].as_str(), Some(&*error.code()));
         prop_assert!(error.to_string().starts_with(&status.to_string()));
     }
 
     #[test]
     fn a_success_is_left_as_it_is(status in 200..300u16, body in vec(any::<u8>(), 0..64)) {
         let same = futures::executor::block_on(async {
-            as_envelope(answer(status, body.clone()).into()).await.unwrap().bytes().await.unwrap()
+            envelope::of_failure(answer(status, body.clone()).into()).await.unwrap().bytes().await.unwrap()
         });
         prop_assert_eq!(&*same, &*body);
     }
@@ -99,7 +99,7 @@ proptest! {
                 answer.headers_mut().insert(name, value);
             }
         }
-        let waits = failed(answer).retry_after;
+        let waits = failed(answer).retry_after();
         let text = std::str::from_utf8(&after).unwrap_or_default().trim();
         if HeaderValue::from_bytes(&after).is_ok() && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             prop_assert_eq!(waits.map(|time| time.as_secs()), text.parse().ok());

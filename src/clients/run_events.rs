@@ -16,7 +16,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, stream};
 use progenitor_client::{ClientInfo, Error};
 
-use super::{CallError, Service, path::encode_path, run_coordinator::Client, verbatim};
+use super::{CallError, path::encode_path, run_coordinator::Client, service::Service, verbatim};
 use crate::{
     time::{Clock, backoff},
     types::{RunEvent, RunEventType, RunId},
@@ -87,7 +87,7 @@ impl RunEvents {
         while !self.ended {
             if let Some(line) = self.line() {
                 let event: RunEvent =
-                    serde_json::from_slice(&line).map_err(|error| self.senseless(&error))?;
+                    serde_json::from_slice(&line).map_err(|error| self.unreadable(&error))?;
                 if event.seq <= self.after {
                     continue;
                 }
@@ -141,11 +141,14 @@ impl RunEvents {
                     // What was committed in the meantime, and that is all.
                     self.follow = false;
                 } else {
-                    return Err(unavailable("the stream ended before its run"));
+                    return Err(CallError::no_response(
+                        Service::RunCoordinator,
+                        "the stream ended before its run",
+                    ));
                 }
             }
             Err(error) => {
-                return Err(CallError::new(Service::RunCoordinator, Error::ResponseBodyError(error)));
+                return Err(self.client.failed(Error::ResponseBodyError(error)));
             }
         }
         Ok(())
@@ -165,14 +168,11 @@ impl RunEvents {
 
     /// Its last event may have been given before, by another reader.
     async fn run_is_over(&self) -> Result<bool, CallError> {
-        match self.client.get_run(&self.run).await {
-            Ok(run) => Ok(run.state.is_terminal()),
-            Err(error) => Err(CallError::new(Service::RunCoordinator, error)),
-        }
+        Ok(self.client.call(self.client.get_run(&self.run)).await?.state.is_terminal())
     }
 
     async fn wait_after(&mut self, error: CallError) -> Result<(), CallError> {
-        if !error.retryable || self.failures >= TRIES {
+        if !error.retryable() || self.failures >= TRIES {
             self.failures = 0;
             return Err(error);
         }
@@ -181,19 +181,15 @@ impl RunEvents {
         Ok(())
     }
 
-    fn senseless(&self, error: &serde_json::Error) -> CallError {
-        let reason = format!("the line after event {} makes no sense: {error}", self.after);
-        CallError { retryable: false, ..unavailable(&reason) }
+    fn unreadable(&self, error: &serde_json::Error) -> CallError {
+        let reason = format!("the line after event {} cannot be read: {error}", self.after);
+        CallError::malformed(Service::RunCoordinator, &reason)
     }
 }
 
 /// How a request names the last event that was seen.
 fn cursor(seq: u64) -> String {
     URL_SAFE.encode(seq.to_string())
-}
-
-fn unavailable(reason: &str) -> CallError {
-    CallError::unavailable(Service::RunCoordinator, reason)
 }
 
 #[cfg(test)]
@@ -315,8 +311,8 @@ mod tests {
     async fn what_cannot_get_better_is_an_error_at_once() {
         let unknown = "HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
         let (seqs, _) = given(vec![unknown.into()], |events| events).await;
-        assert_eq!(seqs.map_err(|error| error.status), Err(Some(404)));
+        assert_eq!(seqs.map_err(|error| error.status()), Err(Some(404)));
         let (seqs, _) = given(vec![body("no JSON\n", true)], |events| events).await;
-        assert_eq!(seqs.map_err(|error| error.retryable), Err(false));
+        assert_eq!(seqs.map_err(|error| error.retryable()), Err(false));
     }
 }

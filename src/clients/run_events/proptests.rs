@@ -86,7 +86,7 @@ proptest! {
             }
             Err(_) => {
                 let error = error.expect("an error");
-                prop_assert!(!error.retryable);
+                prop_assert!(!error.retryable());
             }
         }
         prop_assert_eq!(given, events);

@@ -10,10 +10,14 @@ use slog::{Discard, Drain, o};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 use super::*;
-use crate::clients::{CallError, Peer, Service, pdp};
+use crate::{
+    clients::{CallError, Failure, Peer, Service, pdp},
+    time::Timestamp,
+};
 
 struct ManualClock(AtomicI64);
 
@@ -97,8 +101,8 @@ impl World {
         .await
     }
 
-    async fn token(&self) -> Outcome {
-        self.tokens.token(&"urn:the:service".into()).await
+    async fn token(&self) -> Result<Arc<str>, String> {
+        self.tokens.audience("urn:the:service").get().await
     }
 
     fn advance(&self, seconds: i64) {
@@ -126,11 +130,10 @@ impl World {
     /// Asks the service for a decision: whether it gave one, or with what code
     /// it did not.
     async fn call(&self) -> Result<(), CallError> {
-        let peer = Peer::with_audience(Service::Pdp, Arc::clone(&self.tokens), "pdp");
+        let peer = Peer::with_audience(Service::Pdp, &self.tokens, "pdp");
         let client = pdp::Client::new_with_client(&self.url, reqwest::Client::new(), peer);
         let request = serde_json::from_value(json!({"action": "run.start"})).unwrap();
-        let answer = client.decide_policy(&request).await;
-        answer.map(|_| ()).map_err(|error| CallError::new(Service::Pdp, error))
+        client.call(client.decide_policy(&request)).await.map(drop)
     }
 
     /// The tokens that the service was called with.
@@ -265,9 +268,7 @@ async fn an_old_token_serves_while_the_endpoint_fails() {
     assert_eq!(world.token().await.as_deref(), Ok("token-1"));
     world.requested(2).await;
     // It has failed: for a while it is left alone.
-    while world.tokens.audiences().values().any(|slot| slot.failed_at.is_none()) {
-        tokio::task::yield_now().await;
-    }
+    world.tokens.audience("urn:the:service").0.landed().await;
     assert_eq!(world.token().await.as_deref(), Ok("token-1"));
     assert_eq!(world.requests(), 2);
     world.advance(5);
@@ -289,10 +290,11 @@ async fn why_there_is_no_token_is_said() {
     ] {
         let world = World::new(move |_| (status, body.clone())).await;
         let error = world.call().await.expect_err("no token, no call");
-        assert_eq!(error.code, "token_request_failed");
-        assert_eq!(error.message, "PDP token request failed");
-        assert_eq!(Value::from(error.details), json!({"error": reason}));
-        assert_eq!((error.status, error.never_sent, error.retryable), (None, true, true));
+        assert_eq!(error.code(), "token_request_failed");
+        assert_eq!(error.message(), "PDP token request failed");
+        assert_eq!(Value::from(error.details()), json!({"error": reason}));
+        assert_eq!((error.status(), error.retryable()), (None, true));
+        assert!(matches!(error.failure, Failure::NotSent(_)), "{error:?}");
         assert!(world.borne().is_empty());
     }
 }
@@ -354,7 +356,7 @@ async fn a_service_that_refuses_every_token_does_not_cost_a_token_request_a_call
     let world = picky("none").await;
     for _ in 0..4 {
         let error = world.call().await.expect_err("refused");
-        assert_eq!((error.code.as_str(), error.status), ("unauthorized", Some(401)));
+        assert_eq!((&*error.code(), error.status()), ("unauthorized", Some(401)));
     }
     assert_eq!(world.borne(), ["token-1", "token-2", "token-2", "token-2", "token-2"]);
     assert_eq!(world.requests(), 2);
@@ -366,7 +368,7 @@ async fn a_service_that_refuses_every_token_does_not_cost_a_token_request_a_call
 #[tokio::test]
 async fn calls_that_are_refused_together_share_the_next_token() {
     let world = picky("token-2").await;
-    world.tokens.token(&"pdp".into()).await.expect("token-1");
+    world.tokens.audience("pdp").get().await.expect("token-1");
     for outcome in join_all((0..8).map(|_| world.call())).await {
         outcome.expect("a decision");
     }
@@ -388,7 +390,7 @@ async fn without_another_token_the_refusal_stands() {
         })
         .await;
         let error = world.call().await.expect_err("refused");
-        assert_eq!((error.code.as_str(), error.status), ("unauthorized", Some(401)));
+        assert_eq!((&*error.code(), error.status()), ("unauthorized", Some(401)));
         assert_eq!((world.borne().len(), world.requests()), (1, 2));
     }
 }

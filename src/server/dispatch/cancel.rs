@@ -6,7 +6,7 @@ use slog::{info, warn};
 
 use super::Dispatcher;
 use crate::{
-    clients::{CallError, Service},
+    clients::{CallError, call_within},
     coordinator::{CoordinatorError, Task, Telling},
     record::NodeHead,
     time::{backoff, within},
@@ -37,7 +37,7 @@ impl Dispatcher {
         let log = &self.parts.log;
         let heard = match self.call_cancel(&node).await {
             // It does not know the node (yet, or any more).
-            Err(error) if error.status == Some(404) => Ok(()),
+            Err(error) if error.status() == Some(404) => Ok(()),
             heard => heard,
         };
         let told = match heard {
@@ -49,40 +49,34 @@ impl Dispatcher {
             Err(error) => {
                 let tries = node.wake.as_ref().map_or(0, |wake| wake.tries);
                 let wait = backoff(tries, BASE, CAP, task.node.as_str());
-                let wait = wait.max(error.retry_after.unwrap_or_default().min(CAP));
+                let wait = wait.max(error.retry_after().unwrap_or_default().min(CAP));
                 let given_up = tries >= TRIES;
                 warn!(log, "executor not told to stop"; "run_id" => %task.run, "node_run_id" => %task.node,
-                    "code" => error.code, "tries" => tries, "given_up" => given_up);
+                    "error" => %error, "tries" => tries, "given_up" => given_up);
                 if given_up { Telling::GivenUp } else { Telling::Again { after: wait } }
             }
         };
         coordinator.executor_told(&task.run, &task.node, told).await
     }
 
+    /// Sends the cancel call.
     async fn call_cancel(&self, node: &NodeHead) -> Result<(), CallError> {
         let executors = &self.parts.executors;
-        let (clock, timeout) = (&*self.parts.clock, executors.call_timeout);
-        let (service, answer) = match node.kind {
+        let (clock, timeout, node_id) = (&*self.parts.clock, executors.call_timeout, &node.node_run_id);
+        match node.kind {
             Some(NodeKind::Composite) => {
                 let Some(executor) = &executors.composite else { return Ok(()) };
                 if let Some(atomic) = &executors.atomic {
-                    within(clock, DESCENDANTS_FIRST, atomic.gate.telling()).await;
+                    within(clock, DESCENDANTS_FIRST, atomic.gate.cancel_permit()).await;
                 }
-                let _turn = executor.gate.telling().await;
-                (
-                    Service::CompositeExecutor,
-                    within(clock, timeout, executor.role.cancel(&node.node_run_id)).await,
-                )
+                let _permit = executor.gate.cancel_permit().await;
+                call_within(clock, timeout, executor.gate.service, executor.role.cancel(node_id)).await
             }
             Some(NodeKind::Atomic) | None => {
                 let Some(executor) = &executors.atomic else { return Ok(()) };
-                let _turn = executor.gate.telling().await;
-                (
-                    Service::AtomicExecutor,
-                    within(clock, timeout, executor.role.cancel(&node.node_run_id)).await,
-                )
+                let _permit = executor.gate.cancel_permit().await;
+                call_within(clock, timeout, executor.gate.service, executor.role.cancel(node_id)).await
             }
-        };
-        answer.unwrap_or_else(|| Err(CallError::unavailable(service, "no answer in time")))
+        }
     }
 }

@@ -169,7 +169,7 @@ fn begin(state: &Arc<State>, request: CompositeBeginRequest) -> Result<Response<
             () = state.unwanted(&node) => Ok(()),
         };
         if let Err(error) = conducted {
-            warn!(state.log, "composite not completed"; "node_run_id" => %node, "code" => error.code);
+            warn!(state.log, "composite not completed"; "node_run_id" => %node, "error" => %error);
         }
     });
     json(StatusCode::OK, &CompositeBeginResponse { accepted: true, message: None, extensions: None })

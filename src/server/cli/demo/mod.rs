@@ -56,7 +56,7 @@ pub enum DemoError {
     Setup(String),
     #[error("demo: {0}")]
     Start(#[from] StartError),
-    #[error("demo: {}: {}", .0.code, .0.message)]
+    #[error("demo: {}: {}", .0.code(), .0.message())]
     Call(CallError),
     #[error("demo: cannot write: {0}")]
     Output(#[from] io::Error),
@@ -127,7 +127,7 @@ pub async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> R
 async fn show(client: &Client, run: RunId, clock: &Arc<dyn Clock>, intro: &str) -> Result<(), DemoError> {
     say(intro)?;
     let request = start_request(run.clone());
-    client.start_run(&request).await.map_err(|error| CallError::new(Service::RunCoordinator, error))?;
+    client.call(client.start_run(&request)).await?;
     let picture = watch::watch(client, run, clock, watch::look()).await?;
     say(&format!("\n{}\n", picture.summary()))?;
     match picture.end() {

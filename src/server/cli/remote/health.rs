@@ -2,19 +2,13 @@
 //! containers, which have no other program to ask with.
 
 use super::{Remote, RemoteError, pretty};
-use crate::{
-    clients::{CallError, Service},
-    types::HealthStatus,
-};
+use crate::types::HealthStatus;
 
 /// The report, and whether it is good enough to go on: a degraded server works,
 /// and another start would not mend what it waits for.
 pub async fn health(remote: &Remote) -> Result<(String, bool), RemoteError> {
-    let asked = async {
-        let answer = remote.client.health().await;
-        answer.map_err(|error| CallError::new(Service::RunCoordinator, error))
-    };
-    let report = remote.answer("GET /v1/health", asked).await?.into_inner();
+    let call = remote.client.call(remote.client.health());
+    let report = remote.answer("GET /v1/health", call).await?;
     let good = match report.status {
         HealthStatus::Ok | HealthStatus::Degraded => true,
         HealthStatus::Down => false,
