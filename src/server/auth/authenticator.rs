@@ -64,7 +64,7 @@ struct Checker {
     assignments: Option<Arc<AssignmentTokens>>,
     verifier: Verifier,
     /// Never none with settings that were read; without, no token is good.
-    keys: Option<Arc<JwksCache>>,
+    keys: Option<JwksCache>,
     remembered: RememberedTokens,
     clocks: Clocks,
 }
@@ -151,7 +151,7 @@ impl Authenticator {
         self.keys().map_or(KeyStatus::NotNeeded, |keys| keys.status())
     }
 
-    fn keys(&self) -> Option<&Arc<JwksCache>> {
+    fn keys(&self) -> Option<&JwksCache> {
         match &self.gate {
             Gate::Open(_) => None,
             Gate::Tokens { checker, .. } => checker.keys.as_ref(),
