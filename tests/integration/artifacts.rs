@@ -1,5 +1,5 @@
-//! The Artifact Store's client (contract §16): what goes over the wire, and
-//! what each failure is called.
+//! The client of the Artifact Store (contract §16): what it sends and reads, and the
+//! error code of each failure.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,11 +11,11 @@ use jarvis_run_coordinator::{
 };
 use serde_json::json;
 
-use crate::support::{FakeArtifacts, Mood, NOBODY};
+use crate::support::{ArtifactBehaviour, FakeArtifacts, UNREACHABLE};
 
-/// Long enough for an answer.
+/// The time limit of calls that are answered.
 const LONG: Duration = Duration::from_secs(30);
-/// Long enough to find that no answer comes.
+/// The time limit of calls that are not answered.
 const SHORT: Duration = Duration::from_millis(50);
 
 fn client(url: &str, limit: Duration) -> ArtifactStore {
@@ -24,7 +24,7 @@ fn client(url: &str, limit: Duration) -> ArtifactStore {
     ArtifactStore::new(client, CallTimeout { clock: Arc::new(SystemClock), limit })
 }
 
-/// Code, status, whether to try again, whether anything was sent.
+/// The code and status of an error, whether to retry, and whether anything was sent.
 fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, bool, bool) {
     let error = answer.err().expect("a failure");
     assert!(!format!("{error:?}").contains("127.0.0.1"), "no topology: {error:?}");
@@ -33,7 +33,7 @@ fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, bool, bool) {
 }
 
 #[tokio::test]
-async fn store_keeps_bytes_and_their_type() {
+async fn artifact_bytes_and_content_type_round_trip() {
     let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let every_byte = (0..=255).cycle().take(100_000).collect::<Vec<u8>>();
@@ -52,7 +52,7 @@ async fn store_keeps_bytes_and_their_type() {
 }
 
 #[tokio::test]
-async fn reference_has_no_path_of_the_server() {
+async fn artifact_reference_omits_the_servers_path() {
     let stores = FakeArtifacts::start();
     let artifact = client(stores.url(), LONG).put("abc".into(), "text/plain").await.expect("it is stored");
     let reference = serde_json::to_value(artifact.reference()).expect("JSON");
@@ -67,34 +67,34 @@ async fn reference_has_no_path_of_the_server() {
 }
 
 #[tokio::test]
-async fn each_failure_has_its_code() {
+async fn artifact_failures_map_to_error_codes() {
     let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
-    for (mood, code, status, retryable) in [
-        (Mood::Refuses(413), "artifact_store_error", 413, false),
-        (Mood::Refuses(401), "artifact_store_error", 401, false),
-        (Mood::Refuses(500), "artifact_store_error", 500, false),
-        (Mood::Refuses(503), "artifact_store_error", 503, true),
-        (Mood::Proxy, "artifact_store_error", 502, true),
-        (Mood::Garbage, "artifact_store_error", 200, false),
-        (Mood::WrongSize, "artifact_store_error", 200, false),
-        (Mood::WrongChecksum, "artifact_store_error", 200, false),
+    for (behaviour, code, status, retryable) in [
+        (ArtifactBehaviour::Refuses(413), "artifact_store_error", 413, false),
+        (ArtifactBehaviour::Refuses(401), "artifact_store_error", 401, false),
+        (ArtifactBehaviour::Refuses(500), "artifact_store_error", 500, false),
+        (ArtifactBehaviour::Refuses(503), "artifact_store_error", 503, true),
+        (ArtifactBehaviour::Proxy, "artifact_store_error", 502, true),
+        (ArtifactBehaviour::Garbage, "artifact_store_error", 200, false),
+        (ArtifactBehaviour::WrongSize, "artifact_store_error", 200, false),
+        (ArtifactBehaviour::WrongChecksum, "artifact_store_error", 200, false),
     ] {
-        stores.mood(mood);
+        stores.behave(behaviour);
         let put = store.put("abc".into(), "text/plain").await;
-        assert_eq!(facts(put), (code.into(), Some(status), retryable, true), "{mood:?}");
+        assert_eq!(facts(put), (code.into(), Some(status), retryable, true), "{behaviour:?}");
     }
-    stores.mood(Mood::NoChecksum);
+    stores.behave(ArtifactBehaviour::NoChecksum);
     assert_eq!(store.put("abc".into(), "text/plain").await.expect("it is stored").sha256, None);
 }
 
 #[tokio::test]
-async fn store_without_an_answer_is_unavailable() {
+async fn silent_artifact_store_is_unavailable() {
     let unavailable = || "artifact_store_unavailable".to_owned();
-    let nobody = client(NOBODY, LONG);
-    assert_eq!(facts(nobody.put("abc".into(), "text/plain").await), (unavailable(), None, true, false));
+    let unreachable = client(UNREACHABLE, LONG);
+    assert_eq!(facts(unreachable.put("abc".into(), "text/plain").await), (unavailable(), None, true, false));
     let stores = FakeArtifacts::start();
-    stores.mood(Mood::Silent);
+    stores.behave(ArtifactBehaviour::Silent);
     let put = client(stores.url(), SHORT).put("abc".into(), "text/plain").await;
     assert_eq!(facts(put), (unavailable(), None, true, true));
 }

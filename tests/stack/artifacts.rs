@@ -1,5 +1,5 @@
-//! The real Artifact Store keeps what it is given, and large outputs of runs
-//! where that is switched on.
+//! The real Artifact Store: our client of it, and the offloading of large outputs if it
+//! is configured.
 
 use std::{path::Path, sync::Arc};
 
@@ -24,12 +24,12 @@ use crate::{
 const MEBIBYTE: usize = 1 << 20;
 
 in_both_profiles! {
-    large_outputs_are_in_the_store_and_a_reference_in_the_run
-    without_the_store_results_stay_in_the_journal
+    large_outputs_are_in_the_store_and_referenced_in_the_run
+    outputs_stay_in_the_journal_without_the_store
 }
 
-/// A store of its own that takes artifacts of up to a mebibyte into this
-/// folder, and a client.
+/// Starts a store of the test's own, with artifacts of up to a mebibyte in this folder;
+/// returns it and a client.
 fn store(folder: &Path) -> (TestStack, ArtifactStore) {
     let folder = folder.display().to_string();
     let t = TestStack::beside(Profile::DevInsecure, &[Part::ArtifactStore], |blueprint| {
@@ -55,7 +55,7 @@ fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, String) {
 }
 
 #[tokio::test]
-async fn store_keeps_bytes_and_their_type() {
+async fn artifact_bytes_and_content_type_round_trip() {
     let folder = folder();
     let (_t, store) = store(folder.path());
     let every_byte: Vec<u8> = (0..=255).cycle().take(MEBIBYTE).collect();
@@ -67,7 +67,7 @@ async fn store_keeps_bytes_and_their_type() {
     ] {
         let artifact = store.put(bytes.clone(), content_type).await.expect("it is stored");
         assert_eq!(artifact.content_type.as_deref(), Some(content_type));
-        assert!(artifact.sha256.is_some(), "so put has compared it");
+        assert!(artifact.sha256.is_some(), "put has compared the checksum");
         let on_disk = std::fs::read(folder.path().join(artifact.id.as_str())).expect("its file");
         assert_eq!(on_disk, bytes);
         let again = store.put(bytes, content_type).await.expect("it is stored");
@@ -84,7 +84,7 @@ async fn artifact_that_is_too_large_is_refused() {
     assert_eq!(facts(too_large), ("artifact_store_error".to_owned(), Some(413), message));
 }
 
-/// A coordinator that puts outputs of more than 64 KiB into the store.
+/// A stack whose coordinator offloads outputs of more than 64 KiB.
 fn offloading(profile: Profile, own: &[Part]) -> TestStack {
     TestStack::beside(profile, own, |blueprint| {
         blueprint.with(Part::Coordinator, "JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "64k")
@@ -95,16 +95,16 @@ fn large() -> Value {
     json!({"echo": "ü".repeat(MEBIBYTE / 2)})
 }
 
-/// The root of a run of the echo node, once that is over.
+/// Runs the echo node to its end; returns the root.
 async fn echo(t: &TestStack, input: Value) -> NodeRun {
     let run = t.coordinator.run_start(&echo_type(), input).await;
     let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
     assert_eq!(run.state, RunState::Succeeded);
-    assert_eq!(types(&events), ATOMIC_RUN, "the same events as ever");
+    assert_eq!(types(&events), ATOMIC_RUN, "offloading adds no event");
     root
 }
 
-async fn large_outputs_are_in_the_store_and_a_reference_in_the_run(profile: Profile) {
+async fn large_outputs_are_in_the_store_and_referenced_in_the_run(profile: Profile) {
     let t = offloading(profile, &[Part::Coordinator]);
     let small = echo(&t, json!({"echo": "hello"})).await;
     assert_eq!((json!(small.outputs), small.output_artifacts), (json!({"echo": "hello"}), None));
@@ -120,7 +120,7 @@ async fn large_outputs_are_in_the_store_and_a_reference_in_the_run(profile: Prof
     let bytes = answer.bytes().await.expect("the bytes");
     assert_eq!(serde_json::from_slice::<Value>(&bytes).expect("JSON"), large());
     assert_eq!(json!(artifacts[0].extensions)["jarvis.size_bytes"], bytes.len());
-    // The Run Store has what we have.
+    // The Run Store has the same node run.
     let path = format!("/v1/node-runs/{}", root.node_run_id);
     let copy = until("the copy", async || {
         let answer = t.caller(Part::RunStore).request(Method::GET, &path).send().await.expect("an answer");
@@ -130,7 +130,7 @@ async fn large_outputs_are_in_the_store_and_a_reference_in_the_run(profile: Prof
     assert_eq!(copy.await["node_run"]["outputs"], json!(root.outputs));
 }
 
-async fn without_the_store_results_stay_in_the_journal(profile: Profile) {
+async fn outputs_stay_in_the_journal_without_the_store(profile: Profile) {
     let t = offloading(profile, &[Part::Coordinator, Part::ArtifactStore]);
     t.stop(Part::ArtifactStore);
     let root = echo(&t, large()).await;
@@ -139,7 +139,7 @@ async fn without_the_store_results_stay_in_the_journal(profile: Profile) {
     let health = t.coordinator.client.health().await.expect("it answers").into_inner();
     let check = health.checks.expect("checks").into_iter().find(|check| check.name == "artifact_store");
     assert_eq!(check.map(|check| check.status), Some(HealthStatus::Degraded));
-    // It is asked again a little after it is back.
+    // After the cool-down the store is used again.
     t.start(Part::ArtifactStore);
     until("an artifact", async || echo(&t, large()).await.output_artifacts).await;
 }
