@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::FutureExt;
+
 use super::{CallError, Service};
 use crate::time::{Clock, within};
 
@@ -14,25 +16,23 @@ pub struct CallTimeout {
 
 impl CallTimeout {
     /// Awaits a call, as [`call_within`] with this limit.
-    pub async fn call<T>(
+    pub fn call<T>(
         &self,
         service: Service,
         call: impl Future<Output = Result<T, CallError>>,
-    ) -> Result<T, CallError> {
-        call_within(&*self.clock, self.limit, service, call).await
+    ) -> impl Future<Output = Result<T, CallError>> {
+        call_within(&*self.clock, self.limit, service, call)
     }
 }
 
 /// Awaits a call. One that takes longer than `limit` is dropped and has got no
 /// response.
-pub async fn call_within<T>(
+pub fn call_within<T>(
     clock: &dyn Clock,
     limit: Duration,
     service: Service,
     call: impl Future<Output = Result<T, CallError>>,
-) -> Result<T, CallError> {
-    match within(clock, limit, call).await {
-        Some(answer) => answer,
-        None => Err(CallError::no_response(service, "no answer in time")),
-    }
+) -> impl Future<Output = Result<T, CallError>> {
+    let late = move || Err(CallError::no_response(service, "no answer in time"));
+    within(clock, limit, call).map(move |answer| answer.unwrap_or_else(late))
 }

@@ -1,4 +1,4 @@
-//! Failures as ARP error envelopes, whatever their body is.
+//! Failures as ARP error envelopes, also those with another body.
 
 use serde::Deserialize;
 use serde_json::json;

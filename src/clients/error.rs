@@ -136,7 +136,7 @@ impl CallError {
     pub fn details(&self) -> JsonObject {
         match (&self.failure, self.service) {
             (Failure::Envelope { details, .. }, _) => details.clone(),
-            // The message says it all.
+            // The message has all there is to say.
             (Failure::TooLarge { .. }, Service::AtomicExecutor) => JsonObject::new(),
             (
                 Failure::NotSent(_)
@@ -149,7 +149,7 @@ impl CallError {
         }
     }
 
-    /// Why it failed, in a few words that name no address.
+    /// The reason in a few words, without an address.
     pub fn reason(&self) -> Cow<'_, str> {
         match &self.failure {
             Failure::NotSent(NotSent::NoConnection) => "the connection could not be made".into(),
@@ -177,7 +177,7 @@ impl CallError {
     /// Whether the same call may succeed later.
     pub fn retryable(&self) -> bool {
         match self.failure {
-            // None of these is the fault of the request.
+            // The request is not at fault.
             Failure::NotSent(NotSent::NoConnection | NotSent::NoToken { .. })
             | Failure::NoResponse { .. } => true,
             Failure::HttpStatus { status, .. } => match status {
@@ -203,7 +203,7 @@ impl CallError {
         }
     }
 
-    /// As it is recorded with a NodeRun.
+    /// The error as a NodeRun records it.
     pub fn into_error(self) -> Error {
         let details = self.details();
         Error {
@@ -213,7 +213,7 @@ impl CallError {
         }
     }
 
-    /// For a person who knows what was asked of which service.
+    /// One line for logs and people.
     fn in_a_line(&self) -> String {
         let (code, message) = (self.code(), self.message());
         let status = self.status().map_or(String::new(), |status| format!("{status} "));

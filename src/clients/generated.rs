@@ -8,6 +8,8 @@ macro_rules! clients {
         pub mod $name {
             include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
 
+            use futures::FutureExt;
+
             use crate::clients::{CallError, envelope, path};
 
             impl ClientHooks<crate::clients::Peer> for Client {
@@ -26,11 +28,14 @@ macro_rules! clients {
 
             impl Client {
                 /// Makes a call of this client. Returns the body of the answer.
-                pub async fn call<T>(
+                //
+                // Not an async function, nor are those around it: a future that awaits
+                // another holds it twice, and these are large.
+                pub fn call<T>(
                     &self,
                     call: impl Future<Output = Result<ResponseValue<T>, Error<crate::types::ErrorEnvelope>>>,
-                ) -> Result<T, CallError> {
-                    call.await.map(ResponseValue::into_inner).map_err(|error| self.failed(error))
+                ) -> impl Future<Output = Result<T, CallError>> {
+                    call.map(|answer| answer.map(ResponseValue::into_inner).map_err(|error| self.failed(error)))
                 }
 
                 /// A failure of a call of this client.

@@ -105,7 +105,7 @@ impl Peer {
     /// How deep the answer may be nested; `None`: it need not be JSON.
     fn levels_max(&self, request: &reqwest::Request) -> Option<u32> {
         match self.service {
-            // An artifact is any bytes; what is said about artifacts is JSON.
+            // An artifact is any bytes; answers about artifacts are JSON.
             Service::ArtifactStore => request.headers().contains_key(ACCEPT).then_some(JSON_LEVELS_MAX),
             Service::AtomicExecutor
             | Service::CompositeExecutor

@@ -9,9 +9,9 @@
 //!      └───────────────┴─────── the service answers 401 ─────┘
 //! ```
 //!
-//! [`Refreshed`] sees to it that one request for an audience is under way at
-//! most, and that all who wait share its outcome. A caller waits only while no
-//! valid token is at hand.
+//! [`Refreshed`] ensures that at most one request per audience is under way, and
+//! that all waiting callers share its outcome. A caller waits only while no valid
+//! token is at hand.
 
 use std::{
     collections::HashMap,
@@ -95,7 +95,7 @@ impl TokenSource {
         Arc::new(Self { endpoint, tasks, audiences: Mutex::default() })
     }
 
-    /// The token for `audience`, the same for all who ask for it.
+    /// The token for `audience`, shared by all of its peers.
     pub(super) fn audience(&self, audience: &str) -> AudienceToken {
         let name: Arc<str> = audience.into();
         let mut audiences = self.audiences.lock().unwrap_or_else(PoisonError::into_inner);

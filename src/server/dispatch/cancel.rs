@@ -1,4 +1,12 @@
-//! Telling an executor that a node is over (contract §17.1, G03).
+//! Cancels the work on a node that has ended, at its executor (contract §17.1,
+//! G03).
+//!
+//! ```text
+//!   node ended ──▶ cancel call ──▶ 2xx, 404 ──▶ once more, if it may have overtaken
+//!                      ▲   │                    the call to execute; else done
+//!                      │   └─ failed ─▶ backoff ─▶ given up after 15 tries
+//!                      └────────────────────┘
+//! ```
 
 use std::time::Duration;
 
@@ -13,21 +21,21 @@ use crate::{
     types::NodeKind,
 };
 
-/// Waits between tries.
+/// Backoff between tries.
 const BASE: Duration = Duration::from_millis(500);
 const CAP: Duration = Duration::from_secs(60);
-/// After so many tries in vain (about ten minutes) the executor is given up: its
-/// answer, should one come, is fenced off anyway.
+/// The tries before the cancel is given up, after about ten minutes. A late answer
+/// of the executor is fenced off anyway.
 const TRIES: u32 = 15;
-/// When an executor is told once more if the cancel may have overtaken the call
-/// to execute the node: it would have shrugged at the cancel, and then begun the
-/// work. The call was dropped when the node ended, so that it was not sent after
-/// that; this is about what was on the wire by then.
+/// When the cancel is repeated if it may have overtaken the call to execute the
+/// node: the executor would have ignored the cancel, and then begun the work. The
+/// call was dropped when the node ended, so nothing is sent after that; this is
+/// about a request that was on the wire by then.
 const ONCE_MORE: Duration = Duration::from_millis(500);
 
-/// So long the executor of a composite is told only after those of nodes that
-/// ended before it, which are below it: longer it would suffer for an executor
-/// that does not answer.
+/// How long the cancel of a composite waits for the cancels of its descendants,
+/// which ended before it. A longer wait would let it suffer for an executor that
+/// does not answer.
 const DESCENDANTS_FIRST: Duration = Duration::from_secs(1);
 
 impl Dispatcher {

@@ -67,9 +67,8 @@ fn work(failure: &Failure) -> Work {
         Failure::NotSent(NotSent::NoConnection | NotSent::NoToken { .. }) => Work::NotBegun,
         Failure::NotSent(NotSent::Invalid { .. }) => Work::Refused,
         Failure::NoResponse { .. } => Work::Unanswered,
-        // The gateway, or whatever answered, was sure enough to say when to come
-        // back: the executor is too busy. (Without that, a proxy answers 503 as
-        // well when a call has broken off at work.)
+        // The gateway says when to come back: the executor is too busy. (Without
+        // `Retry-After`, a proxy also answers 503 when a call breaks off at work.)
         Failure::HttpStatus { status: 429 | 503, retry_after: Some(_), .. } => Work::NotBegun,
         // From something in between, or from an executor that broke down over the
         // work: how far the call got is unknown.

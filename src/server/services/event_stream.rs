@@ -92,11 +92,11 @@ impl EventStream {
             .map_err(|error| malformed(&format!("an event cannot be read: {error}")))
     }
 
-    async fn call<T>(
+    fn call<T>(
         &self,
         call: impl Future<Output = Result<ResponseValue<T>, Error<ErrorEnvelope>>>,
-    ) -> Result<T, CallError> {
-        self.timeout.call(Service::EventStream, self.client.call(call)).await
+    ) -> impl Future<Output = Result<T, CallError>> {
+        self.timeout.call(Service::EventStream, self.client.call(call))
     }
 }
 

@@ -7,11 +7,12 @@
 //! ```
 //!
 //! The idempotency key of a create is the object's own id: a repeated create
-//! answers with what is stored, whatever was sent. So an answer that differs
-//! from what was sent has not saved it.
+//! answers with the stored object, even if another one was sent. So an answer that
+//! differs from the sent object means that it was not saved.
 
 use std::collections::HashSet;
 
+use futures::FutureExt;
 use progenitor_client::{Error, ResponseValue};
 
 use crate::{
@@ -104,23 +105,23 @@ impl RunStore {
         }
     }
 
-    async fn call<T>(
+    fn call<T>(
         &self,
         call: impl Future<Output = Result<ResponseValue<T>, Error<ErrorEnvelope>>>,
-    ) -> Result<T, CallError> {
-        self.timeout.call(Service::RunStore, self.client.call(call)).await
+    ) -> impl Future<Output = Result<T, CallError>> {
+        self.timeout.call(Service::RunStore, self.client.call(call))
     }
 
     /// As [`Self::call`]; `None` if the store does not have the object.
-    async fn call_found<T>(
+    fn call_found<T>(
         &self,
         call: impl Future<Output = Result<ResponseValue<T>, Error<ErrorEnvelope>>>,
-    ) -> Result<Option<T>, CallError> {
-        match self.call(call).await {
+    ) -> impl Future<Output = Result<Option<T>, CallError>> {
+        self.call(call).map(|answer| match answer {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
-        }
+        })
     }
 }
 

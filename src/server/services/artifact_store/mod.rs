@@ -66,11 +66,11 @@ impl ArtifactStore {
         Ok(artifact)
     }
 
-    async fn call<T>(
+    fn call<T>(
         &self,
         call: impl Future<Output = Result<ResponseValue<T>, Error<ErrorEnvelope>>>,
-    ) -> Result<T, CallError> {
-        self.timeout.call(Service::ArtifactStore, self.client.call(call)).await
+    ) -> impl Future<Output = Result<T, CallError>> {
+        self.timeout.call(Service::ArtifactStore, self.client.call(call))
     }
 }
 

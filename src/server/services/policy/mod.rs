@@ -7,7 +7,7 @@
 //!                    └─▶ no decision ──▶ `outage` ▶ deny, or held: asked again later
 //! ```
 //!
-//! **Invariant.** Whatever goes wrong, nothing is allowed by it.
+//! **Invariant.** No failure allows anything.
 
 mod outage;
 
@@ -123,7 +123,7 @@ impl Policy {
                     }
                     Err(error) => {
                         // The event has less: callers see it.
-                        warn!(log, "denied: the PDP made no decision"; "action" => action, "error" => %error);
+                        warn!(log, "denied: the PDP did not decide"; "action" => action, "error" => %error);
                         let message = Some(error.message().into_owned());
                         decided(action, PolicyOutcome::Deny, Some("pdp_unavailable".into()), message)
                     }
