@@ -1,5 +1,5 @@
 """Checks of answers that the API document cannot express, and requests about live
-runs, for `cargo xtask fuzz`.
+runs, for `cargo xtask schemathesis`.
 """
 
 import base64
