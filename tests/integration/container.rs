@@ -113,7 +113,7 @@ fn copied_paths_exist_and_are_not_ignored() {
 /// Cargo refuses to build the dependencies if the manifest of a package is
 /// missing, or the file of a target that a manifest names.
 #[test]
-fn dockerfile_creates_a_stub_for_every_target() {
+fn dockerfile_has_a_stub_for_every_manifest_and_target() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Process::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"])

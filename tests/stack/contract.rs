@@ -4,7 +4,10 @@
 use std::net::SocketAddr;
 
 use conformance::{
-    Executors, Outcome, Report, Selection, Setup, all, executors, report::line, staged::setup_in, suite,
+    Executors, Outcome, Report, Selection, Setup, all, executors,
+    report::{DOCUMENT, line},
+    staged::setup_in,
+    suite,
 };
 use jarvis_stack::{Part, Profile};
 use xtask_support::process::PATIENCE;
@@ -22,9 +25,9 @@ async fn contract_suite_passes_among_the_jarvis_services() {
     let report = Report { name: "ours".into(), outcomes: made(setup, executors) };
     // The policy of the stack allows only registered types.
     assert_eq!(skipped(&report.outcomes), ["core/9.1/unknown-kind"]);
-    let readme = std::fs::read_to_string("README.md").expect("the README");
+    let document = std::fs::read_to_string(DOCUMENT).expect("the document");
     for row in report.rows() {
-        assert!(readme.contains(&format!("\n{row}")), "the README does not say {row:?}");
+        assert!(document.contains(&format!("\n{row}")), "{DOCUMENT} does not say {row:?}");
     }
 }
 

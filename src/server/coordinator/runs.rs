@@ -8,8 +8,9 @@ use slog::{debug, error, info, warn};
 use super::{Coordinator, CoordinatorError, FieldError, Step, access};
 use crate::{
     auth::Principal,
-    engine::{self, NodeTypeFacts, PolicyDecided, StartRun},
+    engine::{self, Asked, NodeTypeFacts, PolicyDecided, StartRun},
     journal::JournalError,
+    runtime::heap,
     services::{
         node_registry::NoFacts,
         policy::{PdpUnavailable, Question, RUN_START},
@@ -19,6 +20,9 @@ use crate::{
         json::canonical,
     },
 };
+
+/// Bytes of extensions and constraints that no usual request has.
+const LARGE: usize = 1 << 20;
 
 impl Coordinator {
     /// Starts a run: its Run, root NodeRun, events and policy decision are
@@ -48,8 +52,13 @@ impl Coordinator {
         let place = ["body".into(), "root_node_type_ref".into()];
         let facts = self.facts_for(&request.root_node_type_ref, &place).await?;
         let decided = self.decide_start(caller, &request, &run_id, &root_id, &facts).await?;
+        let asked = Asked::of(request, &facts, &self.parts.rules);
+        if asked.extension_bytes() >= LARGE {
+            // The commit needs a multiple of that at once.
+            heap::return_free_pages();
+        }
         let command = StartRun {
-            request,
+            asked,
             run_id: run_id.clone(),
             root_id,
             digest,

@@ -1,0 +1,161 @@
+//! The settings of a server.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | `parse` | variables and flags to settings |
+//! | `outbound` | credentials for other services |
+//! | `warnings` | settings that work but are probably unintended |
+
+mod outbound;
+mod parse;
+#[cfg(test)]
+mod tests;
+mod warnings;
+
+use std::{path::PathBuf, time::Duration};
+
+pub use parse::client_token;
+
+use super::{
+    AuthSettings,
+    value::{AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores},
+};
+
+pub const DEFAULT_HOST: &str = "127.0.0.1";
+pub const DEFAULT_PORT: u16 = 8081;
+
+/// All settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub listen: Listen,
+    /// Restart when the binary or an env file changes.
+    pub reload: bool,
+    pub log: LogSettings,
+    pub journal: JournalSettings,
+    /// `None`: embedded, the journal is the only record.
+    pub stores: Option<Stores>,
+    /// What happens to the outbox of a journal if there are no stores.
+    pub without_stores: WithoutStores,
+    /// Larger outputs, in bytes of JSON, go to the Artifact Store. `None`: none do.
+    pub offload_outputs_bytes: Option<usize>,
+    pub atomic_executor: Option<Endpoint>,
+    pub composite_executor: Option<Endpoint>,
+    pub node_registry: Option<Endpoint>,
+    pub registry_outage: RegistryOutage,
+    pub pdp: Option<Endpoint>,
+    pub pdp_outage: PdpOutage,
+    /// Accepted, never called.
+    pub selection: Option<Endpoint>,
+    /// The URL by which composite executors reach this coordinator.
+    pub public_url: Option<HttpUrl>,
+    /// If off, nodes stay queued.
+    pub auto_dispatch: bool,
+    pub policy: PolicyPosture,
+    /// Write extension keys as `jarvis.<key>` (contract D-01).
+    pub dotted_keys: bool,
+    /// `None`: calls to other services carry no token.
+    pub outbound: Option<OutboundAuth>,
+    pub inbound: AuthSettings,
+    pub limits: Limits,
+    pub deadlines: Deadlines,
+    pub calls: CallLimits,
+    /// The time limit of a shutdown.
+    pub shutdown_timeout: Duration,
+    /// Settings that work but are probably unintended, one line each.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// A name or an address.
+    pub host: String,
+    pub port: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    pub level: slog::Level,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalSettings {
+    pub path: PathBuf,
+    pub max_bytes: Option<u64>,
+    /// How long finished runs are kept. `None`: without limit.
+    pub retention: Option<Duration>,
+}
+
+/// Another service: its URL, and the audience of tokens for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub url: HttpUrl,
+    pub audience: String,
+}
+
+/// The JARVIS stores: all three or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stores {
+    pub run_store: Endpoint,
+    pub event_stream: Endpoint,
+    pub artifact_store: Endpoint,
+    /// How long an answer waits until they have accepted it.
+    pub wait: Duration,
+}
+
+/// The decision when no PDP is configured (contract §10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyPosture {
+    /// Allow, reason `policy_bypass`.
+    DevAllow,
+    /// Deny, reason `policy_unconfigured`.
+    DenyUnconfigured,
+}
+
+/// How tokens for other services are requested (contract §20).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundAuth {
+    pub client_id: String,
+    pub client_secret: Secret,
+    pub token_endpoint: HttpUrl,
+    pub timeout: Duration,
+    pub scope: Option<String>,
+    pub audience_field: AudienceField,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub body_bytes: usize,
+    /// The maximum number of JSON values in a request body.
+    pub body_values: u64,
+    /// The time limit for a request body to arrive.
+    pub body_timeout: Duration,
+    /// The maximum number of concurrent requests.
+    pub requests: usize,
+    /// The maximum number of open event streams.
+    pub streams: usize,
+    /// The maximum size of an answer of another service.
+    pub answer_bytes: usize,
+}
+
+/// Maximum durations. Constraints and node types may lower them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    pub node: Duration,
+    pub run: Duration,
+    /// The silence after which a composite's executor is considered lost. `None`:
+    /// not before the deadline.
+    pub composite_silence: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallLimits {
+    /// The maximum number of concurrent calls to one executor.
+    pub max_in_flight: usize,
+    /// The maximum number of retries of a dispatch.
+    pub max_retries: u32,
+    pub connect_timeout: Duration,
+    /// The time limit of calls to the PDP, the Node Registry and the stores, and
+    /// of begin and cancel. Atomic nodes have until their deadline.
+    pub call_timeout: Duration,
+}

@@ -1,0 +1,15 @@
+//! The types of settings, and how they are parsed from text.
+
+mod choice;
+mod http_url;
+mod number;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+pub use choice::{
+    AudienceField, LogFormat, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores, log_level, switch,
+};
+pub use http_url::{HttpUrl, loopback_url};
+pub use number::{TEN_YEARS, age, bytes, count, number, seconds, seconds_or_none, size};
+pub use secret::{MASK, Secret, masked_url, one_line};
