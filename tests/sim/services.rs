@@ -1,4 +1,4 @@
-//! The Node Registry and the PDP, as far as they answer.
+//! The Node Registry and the PDP, with the faults of the scenario.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::json;
 
-use crate::{scenario::QuestionFault, world::World};
+use crate::{scenario::ServiceFault, world::World};
 
 pub struct Services {
     world: Arc<World>,
@@ -26,18 +26,18 @@ impl Services {
 
     async fn suffer(&self, service: Service) -> Result<(), CallError> {
         self.world.lag().await;
-        match self.world.question_fault() {
+        match self.world.service_fault() {
             None => Ok(()),
             Some(fault) => {
-                self.world.tell(format_args!("{service:?} {fault:?}"));
+                self.world.trace(format_args!("{service:?} {fault:?}"));
                 self.world.count("registry or PDP failed");
                 match fault {
-                    QuestionFault::Fails => {
+                    ServiceFault::Fails => {
                         let reason = "injected".into();
                         let failure = Failure::HttpStatus { status: 503, reason, retry_after: None };
                         Err(CallError::new(service, failure))
                     }
-                    QuestionFault::Hangs => std::future::pending().await,
+                    ServiceFault::Hangs => std::future::pending().await,
                 }
             }
         }
