@@ -150,7 +150,7 @@ async fn full_journal_refuses_writes_until_it_has_room() {
     assert_eq!((status, &refused), (503, &unavailable));
     let (status, health) = process.get("/v1/health").await;
     assert_eq!((status, checks(&health)), (200, (&json!("down"), &json!("journal"), &json!("down"))));
-    assert_eq!(health["checks"][0]["message"], "The journal is full: nothing can be accepted");
+    assert_eq!(health["checks"][0]["message"], "The journal is full: nothing can be written");
 
     // Committed data can be read, and refused writes have left nothing.
     assert_eq!(process.run_get("early").await["state"], "succeeded");
