@@ -214,7 +214,7 @@ async fn full_journal_reserves_room_for_ending_work() {
     };
     let full = json!({"error": {
         "code": "journal_unavailable", "retryable": true,
-        "message": "The journal is full: nothing new is accepted, what is under way can end",
+        "message": "The journal is nearly full: new work is refused, running work can finish",
     }});
     assert_eq!(refused, (503, full.clone()));
     assert!(fillers.len() > 30, "three quarters of 4 MiB are for new work: {}", fillers.len());

@@ -36,7 +36,7 @@ use super::{
     read, unread_cap,
 };
 use crate::{
-    clients::CallError,
+    clients::{CallError, Failure},
     journal::{Journal, JournalError, OutboxEntry, OutboxId, Owed, Recipient},
     runtime::tasks::panic_message,
     services::RunStore,
@@ -387,5 +387,5 @@ fn hash(object: &impl Serialize) -> u64 {
 
 /// The call may be at the store still, or at a proxy before it.
 fn may_take_effect(error: &CallError) -> bool {
-    !error.never_sent && matches!(error.status, None | Some(502 | 504))
+    matches!(error.failure, Failure::NoResponse { .. }) || matches!(error.status(), Some(502 | 504))
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    clients::CallError,
+    clients::{CallError, Failure, NotSent},
     time::{Timestamp, backoff},
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -72,15 +72,15 @@ impl Pace {
 /// The store is well and does not want this, or it could not even be written
 /// down for sending: others need not wait.
 pub(super) fn is_about_content(error: &CallError) -> bool {
-    matches!(error.status, Some(400 | 409 | 413 | 422)) || error.never_sent && !error.retryable
+    matches!(error.status(), Some(400 | 409 | 413 | 422))
+        || matches!(error.failure, Failure::NotSent(NotSent::Invalid { .. }))
 }
 
 /// What a store said, in a line that names no address.
 pub(super) fn reason(error: &CallError) -> String {
-    let said = error.details.text("error").unwrap_or_else(|| error.message.clone());
-    match error.status {
-        Some(status) => format!("{said} ({status})"),
-        None => said,
+    match error.status() {
+        Some(status) => format!("{} ({status})", error.reason()),
+        None => error.reason().into_owned(),
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn pauses_grow_with_failures_in_a_row_and_end_with_a_success() {
         let pace = Pace::default();
-        let error = CallError::unavailable(Service::RunStore, "no answer in time");
+        let error = CallError::no_response(Service::RunStore, "no answer in time");
         let now = Timestamp::from_micros(1_000_000);
         assert_eq!((pace.in_trouble(), pace.paused_until(now)), (false, None));
         let mut last = Duration::ZERO;

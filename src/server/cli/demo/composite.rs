@@ -72,7 +72,7 @@ impl Composite<'_> {
         self.report(node, evaluation(status, "composite_evaluation", None), None).await?;
         let completion =
             NodeRunCompleteRequest { state, outputs, error, output_artifacts: None, extensions: None };
-        self.client.complete_node_run(node, &completion).await.map_err(call_error)?;
+        self.client.call(self.client.complete_node_run(node, &completion)).await?;
         Ok(())
     }
 
@@ -140,11 +140,10 @@ impl Composite<'_> {
         let request = NodeRunsCreateRequest {
             run_id: self.begin.run_id.clone(),
             parent_node_run_id: self.begin.node_run_id.clone(),
-            node_runs: NonEmpty::try_from(specs.collect::<Vec<_>>()).map_err(invalid_plan)?,
+            node_runs: NonEmpty::try_from(specs.collect::<Vec<_>>()).map_err(malformed)?,
             extensions: None,
         };
-        let created =
-            self.client.create_node_runs(&request).await.map_err(call_error)?.into_inner().node_runs;
+        let created = self.client.call(self.client.create_node_runs(&request)).await?.node_runs;
         // In the order of the request.
         let ids = choices.iter().map(|choice| choice.subtask.id);
         Ok(ids.zip(created.into_iter().map(|node| node.node_run_id)).collect())
@@ -158,7 +157,7 @@ impl Composite<'_> {
         let mut ended = BTreeMap::new();
         loop {
             for (subtask, id) in std::mem::take(&mut live) {
-                let node = self.client.get_node_run(&id).await.map_err(call_error)?.into_inner();
+                let node = self.client.call(self.client.get_node_run(&id)).await?;
                 if node.state.is_terminal() {
                     ended.insert(subtask, node);
                 } else {
@@ -233,7 +232,7 @@ impl Composite<'_> {
         recovery_action: Option<RecoveryAction>,
     ) -> Result<(), CallError> {
         let report = NodeRunEvaluationReportRequest { evaluation_result, recovery_action, extensions: None };
-        self.client.report_node_run_evaluation(node, &report).await.map_err(call_error)?;
+        self.client.call(self.client.report_node_run_evaluation(node, &report)).await?;
         Ok(())
     }
 }
@@ -249,10 +248,6 @@ fn evaluation(status: EvaluationStatus, reason_code: &str, message: Option<Strin
     }
 }
 
-fn call_error(error: progenitor_client::Error<crate::types::ErrorEnvelope>) -> CallError {
-    CallError::new(Service::RunCoordinator, error)
-}
-
-fn invalid_plan(reason: &str) -> CallError {
-    CallError::unavailable(Service::RunCoordinator, reason)
+fn malformed(reason: &str) -> CallError {
+    CallError::malformed(Service::RunCoordinator, reason)
 }
