@@ -20,8 +20,8 @@ async fn a_task_that_panics_is_begun_again_and_health_counts_it() {
     let t = TestServer::start_with_faults(&faults, &vars).await;
     assert_eq!(tasks(&t).await, json!({"name": "tasks", "status": "ok", "details": {"panics": {}}}));
     for (call, name) in [
-        ("wakes_claim", "claim"),
-        ("owners_expire", "sweep"),
+        ("claim_due", "claim"),
+        ("reap_dead_workers", "sweep"),
         ("runs_prune", "retention"),
         ("outbox_after", "outbox to the"),
     ] {
@@ -56,9 +56,9 @@ async fn a_task_that_panics_is_begun_again_and_health_counts_it() {
 async fn a_server_does_not_live_on_with_a_task_that_panics_again_and_again() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &[]).await;
-    faults.panic_in("wakes_claim", u32::MAX);
+    faults.panic_in("claim_due", u32::MAX);
     let broken = t.broken().await;
-    assert_eq!(broken.reason, "the task 'claim' panics again and again: injected: wakes_claim panics");
+    assert_eq!(broken.reason, "the task 'claim' panics again and again: injected: claim_due panics");
     assert!(broken.may_stop);
     t.stop().await;
 }

@@ -17,8 +17,8 @@ use std::{
 use async_trait::async_trait;
 use jarvis_run_coordinator::{
     journal::{
-        Counts, EventPage, Journal, JournalError, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit,
-        Parked, Recipient, Want,
+        ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError, OpenError, OutboxId, OutboxPage,
+        PageLimit, Parked, Recipient,
         sqlite::{SqliteJournal, memory::FailPoints},
     },
     record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
@@ -314,29 +314,29 @@ impl Journal for SimJournal {
         self.read(self.inner.attempts_list(node)).await
     }
 
-    async fn wakes_claim(
+    async fn claim_due(
         &self,
         owner: &WorkerId,
         now: Timestamp,
-        want: &Want,
+        want: &ClaimFilter,
     ) -> Result<Vec<NodeHead>, JournalError> {
         if self.inner.counts(now).await?.wakes_due == 0 {
             // As in the real one: where nothing is due, nothing is written.
-            return self.read(self.inner.wakes_claim(owner, now, want)).await;
+            return self.read(self.inner.claim_due(owner, now, want)).await;
         }
-        let claim = || self.inner.wakes_claim(owner, now, want);
+        let claim = || self.inner.claim_due(owner, now, want);
         let claimed = self.write("a claim", claim).await?;
         self.world.tell(format_args!("claimed {}", claimed.len()));
         Ok(claimed)
     }
 
-    async fn wakes_owned(
+    async fn claims_held(
         &self,
         owner: &WorkerId,
         jobs: &[Job],
         since: Timestamp,
-    ) -> Result<Vec<OwnedWake>, JournalError> {
-        self.read(self.inner.wakes_owned(owner, jobs, since)).await
+    ) -> Result<Vec<ClaimedWake>, JournalError> {
+        self.read(self.inner.claims_held(owner, jobs, since)).await
     }
 
     async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, JournalError> {
@@ -347,8 +347,8 @@ impl Journal for SimJournal {
         self.read(self.inner.runs_overdue(now, limit)).await
     }
 
-    async fn owner_renew(&self, owner: &WorkerId, until: Timestamp) -> Result<(), JournalError> {
-        self.write("a sign of life", || self.inner.owner_renew(owner, until)).await
+    async fn renew_worker(&self, owner: &WorkerId, until: Timestamp) -> Result<(), JournalError> {
+        self.write("a sign of life", || self.inner.renew_worker(owner, until)).await
     }
 
     async fn park(&self, item: Parked) -> Result<(), JournalError> {
@@ -361,23 +361,23 @@ impl Journal for SimJournal {
         self.read(self.inner.parked_list(limit)).await
     }
 
-    async fn owners_expire(&self, now: Timestamp) -> Result<u64, JournalError> {
+    async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError> {
         if self.world.is_sabotaged(Sabotage::LeavesTheDeadTheirWork) {
             return Ok(0);
         }
-        let expired = self.write("an end of owners", || self.inner.owners_expire(now)).await?;
+        let expired = self.write("an end of owners", || self.inner.reap_dead_workers(now)).await?;
         if expired > 0 {
             self.world.tell(format_args!("took {expired} wake-ups from the dead"));
         }
         Ok(expired)
     }
 
-    async fn owner_release(&self, owner: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
-        self.write("a farewell", || self.inner.owner_release(owner, now)).await
+    async fn release_claims(&self, owner: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
+        self.write("a farewell", || self.inner.release_claims(owner, now)).await
     }
 
-    async fn time_newest(&self) -> Result<Option<Timestamp>, JournalError> {
-        self.read(self.inner.time_newest()).await
+    async fn latest_commit_time(&self) -> Result<Option<Timestamp>, JournalError> {
+        self.read(self.inner.latest_commit_time()).await
     }
 
     async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, JournalError> {

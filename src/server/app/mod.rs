@@ -144,7 +144,7 @@ impl Server {
         let owing = owing(settings, &mut journal, log).await?;
         let journal_fatal = journal.fatal().clone();
         let journal = before_journal(journal);
-        let floor = journal.time_newest().await?;
+        let floor = journal.latest_commit_time().await?;
         let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
@@ -292,7 +292,7 @@ impl Server {
             }
         }
         let closed = within(&*clock, CUT_OFF, async {
-            if let Err(failure) = journal.owner_release(&owner, clock.now()).await {
+            if let Err(failure) = journal.release_claims(&owner, clock.now()).await {
                 warn!(log, "work not handed back: the next start finds it all the same"; "error" => %failure);
             }
             // Closing it waits for its thread, which may wait for the disk.

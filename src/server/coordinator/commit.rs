@@ -114,11 +114,11 @@ impl Coordinator {
     fn to_begin(&self, changes: &ChangeSet, now: Timestamp) -> (Vec<NodeHead>, bool) {
         let (mut ours, mut unclaimed) = (Vec::new(), false);
         let mut is_ours = |wake: &Option<Wake>| match wake {
-            Some(Wake { at, owner: None, .. }) => {
+            Some(Wake { at, claimed_by: None, .. }) => {
                 unclaimed |= *at < now + CLAIM_WITHIN;
                 false
             }
-            Some(wake) => wake.owner.as_ref() == Some(self.parts.queue.owner()) && is_due(wake, now),
+            Some(wake) => wake.claimed_by.as_ref() == Some(self.parts.queue.owner()) && is_due(wake, now),
             None => false,
         };
         ours.extend(changes.nodes.iter().filter(|node| is_ours(&node.wake)).map(NodeRecord::head));
@@ -143,7 +143,7 @@ impl Coordinator {
         let (health, journal) = (&self.store_health, &self.parts.journal);
         let is_over = |since| self.parts.clock.now().since(since) >= PROBE_AFTER;
         if health.unwritable_since().is_some_and(is_over)
-            && journal.owner_renew(self.parts.queue.owner(), OWNED_FOREVER).await.is_ok()
+            && journal.renew_worker(self.parts.queue.owner(), OWNED_FOREVER).await.is_ok()
         {
             health.written();
         }

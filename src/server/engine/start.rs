@@ -9,11 +9,10 @@ use super::{
     extensions::{self, Writer},
 };
 use crate::{
-    record::{Job, NodePath, NodeRecord, RunRecord, Unread, Waits},
+    record::{Job, NodePath, NodeRecord, Origin, RunRecord},
     time::Timestamp,
     types::{
-        ConstraintEnvelope, Error, NodeRun, NodeRunId, NodeRunState, Run, RunEventType, RunId,
-        RunStartRequest, RunState,
+        ConstraintEnvelope, Error, NodeRun, NodeRunId, Run, RunEventType, RunId, RunStartRequest, RunState,
     },
 };
 
@@ -43,9 +42,10 @@ pub fn run_start(
     now: Timestamp,
 ) -> Result<Decision<Run>, Rejection> {
     if let Some(existing) = existing {
-        return match existing.request_digest == command.digest {
-            true => Ok(Decision::unchanged(existing.run.clone())),
-            false => Err(Rejection::RunAlreadyExists),
+        return if existing.origin.is_request(&command.digest) {
+            Ok(Decision::unchanged(existing.run.clone()))
+        } else {
+            Err(Rejection::RunAlreadyExists)
         };
     }
     let StartRun { request, run_id, root_id, digest, owner, facts, decided } = command;
@@ -71,47 +71,28 @@ pub fn run_start(
         version: 0,
         last_seq: 0,
         nodes: 1,
-        request_digest: digest.clone(),
+        origin: Origin::Request { digest: digest.clone() },
         owner: Some(owner.clone()),
         deadline: Some(deadline),
     };
-    let root = NodeRecord {
-        unread: Unread::default(),
-        node: NodeRun {
-            node_run_id: root_id,
-            run_id,
-            parent_node_run_id: None,
-            node_type_ref: request.root_node_type_ref.clone(),
-            kind: facts.kind,
-            state: NodeRunState::Queued,
-            created_at: Some(now),
-            started_at: None,
-            ended_at: None,
-            inputs: Some(request.input.clone()),
-            outputs: None,
-            output_artifacts: None,
-            executor_binding: None,
-            evaluation_result: None,
-            recovery_actions: None,
-            extensions: match merged == request.constraints {
-                // The same text, and shared: it may be large.
-                true => run.run.extensions.clone(),
-                false => extensions(merged.as_ref()),
-            },
+    let root = NodeRun {
+        created_at: Some(now),
+        inputs: Some(request.input.clone()),
+        // Shares the run's text if it is the same: it may be large.
+        extensions: if merged == request.constraints {
+            run.run.extensions.clone()
+        } else {
+            extensions(merged.as_ref())
         },
-        version: 0,
-        path: NodePath::root(),
-        children: 0,
-        rounds: 0,
-        attempt: 0,
-        retries: 0,
-        astray: false,
+        ..NodeRun::queued(run_id, root_id, request.root_node_type_ref.clone(), facts.kind)
+    };
+    let root = NodeRecord {
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         type_constraints: facts.constraints.clone(),
         deadline: Some(deadline),
-        waits: Waits::default(),
         wake: Some(wake(Job::Dispatch, now, lease)),
+        ..NodeRecord::new(root, NodePath::root())
     };
 
     let mut draft = Draft::new(run, now);

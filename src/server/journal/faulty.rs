@@ -22,8 +22,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::{
-    Counts, EventPage, Journal, JournalError, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient,
-    Room, Want,
+    ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit,
+    Parked, Recipient, Room,
 };
 use crate::{
     record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
@@ -317,24 +317,24 @@ impl<S: Journal> Journal for FaultyJournal<S> {
         self.inner.attempts_list(node).await
     }
 
-    async fn wakes_claim(
+    async fn claim_due(
         &self,
         owner: &WorkerId,
         now: Timestamp,
-        want: &Want,
+        want: &ClaimFilter,
     ) -> Result<Vec<NodeHead>, JournalError> {
-        self.faults.perhaps_panic("wakes_claim");
-        self.write(async || self.inner.wakes_claim(owner, now, want).await).await
+        self.faults.perhaps_panic("claim_due");
+        self.write(async || self.inner.claim_due(owner, now, want).await).await
     }
 
-    async fn wakes_owned(
+    async fn claims_held(
         &self,
         owner: &WorkerId,
         jobs: &[Job],
         since: Timestamp,
-    ) -> Result<Vec<OwnedWake>, JournalError> {
+    ) -> Result<Vec<ClaimedWake>, JournalError> {
         self.faults.for_read().await?;
-        self.inner.wakes_owned(owner, jobs, since).await
+        self.inner.claims_held(owner, jobs, since).await
     }
 
     async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, JournalError> {
@@ -347,17 +347,17 @@ impl<S: Journal> Journal for FaultyJournal<S> {
         self.inner.runs_overdue(now, limit).await
     }
 
-    async fn owner_renew(&self, owner: &WorkerId, until: Timestamp) -> Result<(), JournalError> {
-        self.write(async || self.inner.owner_renew(owner, until).await).await
+    async fn renew_worker(&self, owner: &WorkerId, until: Timestamp) -> Result<(), JournalError> {
+        self.write(async || self.inner.renew_worker(owner, until).await).await
     }
 
-    async fn owners_expire(&self, now: Timestamp) -> Result<u64, JournalError> {
-        self.faults.perhaps_panic("owners_expire");
-        self.write(async || self.inner.owners_expire(now).await).await
+    async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError> {
+        self.faults.perhaps_panic("reap_dead_workers");
+        self.write(async || self.inner.reap_dead_workers(now).await).await
     }
 
-    async fn owner_release(&self, owner: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
-        self.write(async || self.inner.owner_release(owner, now).await).await
+    async fn release_claims(&self, owner: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
+        self.write(async || self.inner.release_claims(owner, now).await).await
     }
 
     async fn park(&self, item: Parked) -> Result<(), JournalError> {
@@ -369,9 +369,9 @@ impl<S: Journal> Journal for FaultyJournal<S> {
         self.inner.parked_list(limit).await
     }
 
-    async fn time_newest(&self) -> Result<Option<Timestamp>, JournalError> {
+    async fn latest_commit_time(&self) -> Result<Option<Timestamp>, JournalError> {
         self.faults.for_read().await?;
-        self.inner.time_newest().await
+        self.inner.latest_commit_time().await
     }
 
     async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, JournalError> {
@@ -408,7 +408,9 @@ impl<S: Journal> Journal for FaultyJournal<S> {
 mod tests {
     use super::*;
     use crate::journal::{
-        conformance::{Probe, Specimen, at, change, ended, event, node, nodes, run, run_ended, start},
+        conformance::{
+            JournalUnderTest, Probe, at, change, ended, event, node, nodes, run, run_ended, start,
+        },
         sqlite::tests::{Directory, open},
     };
 
@@ -425,7 +427,7 @@ mod tests {
         crate::conformance_tests!(async || {
             let faults = Faults::seeded(7, Chances { delay: 0.5, ..Chances::default() });
             let (journal, directory) = faulty(faults);
-            Specimen { journal, reopen: None, guard: Box::new(directory) }
+            JournalUnderTest { journal, reopen: None, guard: Box::new(directory) }
         });
     }
 
@@ -436,7 +438,7 @@ mod tests {
         crate::conformance_tests!(async || {
             let faults = Faults::seeded(7, Chances { twice: 1.0, ..Chances::default() });
             let (journal, directory) = faulty(faults);
-            Specimen { journal, reopen: None, guard: Box::new(directory) }
+            JournalUnderTest { journal, reopen: None, guard: Box::new(directory) }
         });
     }
 
@@ -444,7 +446,7 @@ mod tests {
     async fn the_whole_suite_can_be_run_at_once() {
         crate::journal::conformance::all(async || {
             let (journal, directory) = faulty(Faults::none());
-            Specimen { journal, reopen: None, guard: Box::new(directory) }
+            JournalUnderTest { journal, reopen: None, guard: Box::new(directory) }
         })
         .await;
     }
@@ -482,10 +484,14 @@ mod tests {
         let owner = "me".into();
         let claim = probe
             .0
-            .wakes_claim(&owner, Timestamp::from_micros(1000), &Want { limit: 10, ..Want::default() })
+            .claim_due(
+                &owner,
+                Timestamp::from_micros(1000),
+                &ClaimFilter { limit: 10, ..ClaimFilter::default() },
+            )
             .await;
         assert!(claim.is_err());
-        let owned = probe.node("a", "1").await.and_then(|node| node.wake).and_then(|wake| wake.owner);
+        let owned = probe.node("a", "1").await.and_then(|node| node.wake).and_then(|wake| wake.claimed_by);
         assert_eq!(owned, Some(owner));
     }
 
@@ -518,7 +524,7 @@ mod tests {
         probe.0.park(parked(600)).await.expect("it can be parked");
         assert_eq!(probe.0.parked_list(10).await, Ok(vec![parked(600)]));
         faults.set_chances(Chances { fail_read: 1.0, ..Chances::default() });
-        assert!(probe.0.parked_list(10).await.is_err() && probe.0.time_newest().await.is_err());
+        assert!(probe.0.parked_list(10).await.is_err() && probe.0.latest_commit_time().await.is_err());
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 
+pub use crate::record::{OutboxItem, Recipient};
 use crate::{
     record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
@@ -91,22 +92,22 @@ pub trait Journal: Send + Sync + 'static {
     /// Do not drop the future before it is ready: what was taken would be
     /// owned by one who does not know of it, until that owner is released or
     /// expires. After an error the same is possible, though rare.
-    async fn wakes_claim(
+    async fn claim_due(
         &self,
         owner: &WorkerId,
         now: Timestamp,
-        want: &Want,
+        want: &ClaimFilter,
     ) -> Result<Vec<NodeHead>, JournalError>;
 
     /// The wake-ups for these jobs that `owner` has had since before `since`,
     /// but for deadlines that have not come: what it should be at, or have
     /// done.
-    async fn wakes_owned(
+    async fn claims_held(
         &self,
         owner: &WorkerId,
         jobs: &[Job],
         since: Timestamp,
-    ) -> Result<Vec<OwnedWake>, JournalError>;
+    ) -> Result<Vec<ClaimedWake>, JournalError>;
 
     /// When the earliest wake-up that nobody owns is due, of those that are due
     /// later than `after`.
@@ -117,7 +118,7 @@ pub trait Journal: Send + Sync + 'static {
     async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, JournalError>;
 
     /// `owner` lives at least until `until`. Its first renewal registers it.
-    async fn owner_renew(&self, owner: &WorkerId, until: Timestamp) -> Result<(), JournalError>;
+    async fn renew_worker(&self, owner: &WorkerId, until: Timestamp) -> Result<(), JournalError>;
 
     /// Puts aside what fails to be decided again and again: it is due again
     /// at `until`, nobody's, tried once more, and listed with its error until
@@ -134,16 +135,16 @@ pub trait Journal: Send + Sync + 'static {
     async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, JournalError>;
 
     /// Takes the wake-ups of owners that are dead at `now` (or that gave up,
-    /// see [`Journal::owner_release`]) away from them and makes them due at
+    /// see [`Journal::release_claims`]) away from them and makes them due at
     /// once. Returns how many.
-    async fn owners_expire(&self, now: Timestamp) -> Result<u64, JournalError>;
+    async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError>;
 
     /// `owner` is leaving: everything it owns is due at once, for anybody.
-    async fn owner_release(&self, owner: &WorkerId, now: Timestamp) -> Result<(), JournalError>;
+    async fn release_claims(&self, owner: &WorkerId, now: Timestamp) -> Result<(), JournalError>;
 
     /// When the latest commit that is stored was decided, of those that wrote
     /// a Run: the time cannot be earlier than that.
-    async fn time_newest(&self) -> Result<Option<Timestamp>, JournalError>;
+    async fn latest_commit_time(&self) -> Result<Option<Timestamp>, JournalError>;
 
     /// Deletes Runs that were over before `finished_before` with all that is
     /// theirs, those that ended first before others, at most `limit`, and
@@ -176,7 +177,7 @@ pub trait Journal: Send + Sync + 'static {
 
 /// Which wake-ups to take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Want {
+pub struct ClaimFilter {
     /// Only for this; `None`: for whatever.
     pub job: Option<Job>,
     /// Only of nodes of this kind. Those of unknown kind go with the atomic
@@ -218,7 +219,7 @@ pub struct EventPage {
 /// A wake-up that somebody has: only its name, since most of them are in hand
 /// and need nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnedWake {
+pub struct ClaimedWake {
     pub run_id: RunId,
     pub node_run_id: NodeRunId,
     pub job: Job,
@@ -267,35 +268,7 @@ pub struct OutboxId(pub u64);
 pub struct OutboxEntry {
     pub id: OutboxId,
     pub run_id: RunId,
-    pub what: Owed,
-}
-
-/// What is owed. `new`: the store has never been told of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owed {
-    Run { new: bool },
-    NodeRun { node_run_id: NodeRunId, new: bool },
-    Events { first: u64, last: u64 },
-}
-
-impl Owed {
-    pub fn recipient(&self) -> Recipient {
-        match self {
-            Self::Run { .. } | Self::NodeRun { .. } => Recipient::RunStore,
-            Self::Events { .. } => Recipient::EventStream,
-        }
-    }
-}
-
-/// Who is owed something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Recipient {
-    RunStore,
-    EventStream,
-}
-
-impl Recipient {
-    pub const ALL: [Self; 2] = [Self::RunStore, Self::EventStream];
+    pub item: OutboxItem,
 }
 
 /// A piece of what is owed to one recipient.

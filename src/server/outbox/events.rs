@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{
     clients::CallError,
-    journal::{Journal, JournalError, OutboxId, Owed, PageLimit, Recipient},
+    journal::{Journal, JournalError, OutboxId, OutboxItem, PageLimit, Recipient},
     services::{Appended, EventStream},
     time::{Clock, Timestamp, backoff},
     types::RunId,
@@ -182,12 +182,12 @@ impl Lane {
         let (entries, came) =
             read(&*self.journal, Recipient::EventStream, ledger, &*self.clock, &self.log).await;
         for entry in entries {
-            match entry.what {
-                Owed::Events { first, last } => {
+            match entry.item {
+                OutboxItem::Events { first, last } => {
                     hand.take_in(entry.run_id, Range { id: entry.id, first, last });
                 }
                 // Not for the Event Stream.
-                Owed::Run { .. } | Owed::NodeRun { .. } => {}
+                OutboxItem::Run { .. } | OutboxItem::NodeRun { .. } => {}
             }
         }
         came

@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{
     clients::CallError,
-    journal::{Journal, JournalError, OutboxEntry, OutboxId, Owed, Recipient},
+    journal::{Journal, JournalError, OutboxEntry, OutboxId, OutboxItem, Recipient},
     runtime::tasks::panic_message,
     services::RunStore,
     time::{Clock, Timestamp, backoff},
@@ -306,12 +306,12 @@ impl Object {
 
 impl Hand {
     fn take_in(&mut self, entry: OutboxEntry) {
-        let OutboxEntry { id, run_id, what } = entry;
-        let (key, is_new) = match what {
-            Owed::Run { new } => (Key::Run(run_id.clone()), new),
-            Owed::NodeRun { node_run_id, new } => (Key::Node(node_run_id), new),
+        let OutboxEntry { id, run_id, item } = entry;
+        let (key, is_new) = match item {
+            OutboxItem::Run { new } => (Key::Run(run_id.clone()), new),
+            OutboxItem::NodeRun { node_run_id, new } => (Key::Node(node_run_id), new),
             // Not for the Run Store.
-            Owed::Events { .. } => return,
+            OutboxItem::Events { .. } => return,
         };
         let object = self.objects.entry(key.clone()).or_insert_with(|| Object {
             run: run_id,

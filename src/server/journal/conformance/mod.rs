@@ -1,15 +1,15 @@
 //! The suite that every [`Journal`] must pass.
 //!
-//! Each property is a function that takes a [`Specimen`] with nothing in it
+//! Each property is a function that takes a [`JournalUnderTest`] with nothing in it
 //! and panics if the property does not hold. [`all`] runs them one after the
 //! other; [`conformance_tests!`](crate::conformance_tests) makes a test of
 //! each, so that a failure has a name:
 //!
 //! ```text
-//! conformance_tests!(async || Specimen::new(MyStore::empty().await));
+//! conformance_tests!(async || JournalUnderTest::new(MyStore::empty().await));
 //! ```
 //!
-//! The specimen must keep an outbox.
+//! The subject must keep an outbox.
 
 mod adopted;
 mod commits;
@@ -30,7 +30,7 @@ use super::Journal;
 pub type Reopen = Box<dyn FnOnce() -> BoxFuture<'static, Arc<dyn Journal>> + Send>;
 
 /// A store under test, with nothing in it yet.
-pub struct Specimen {
+pub struct JournalUnderTest {
     pub journal: Arc<dyn Journal>,
     /// How to close and open it again, if that can be done.
     pub reopen: Option<Reopen>,
@@ -38,7 +38,7 @@ pub struct Specimen {
     pub guard: Box<dyn Send>,
 }
 
-impl Specimen {
+impl JournalUnderTest {
     pub fn new(journal: impl Journal) -> Self {
         Self { journal: Arc::new(journal), reopen: None, guard: Box::new(()) }
     }
@@ -112,7 +112,7 @@ macro_rules! run_store_properties {
     };
 }
 
-/// A test of each property. The argument is an `AsyncFn() -> Specimen`.
+/// A test of each property. The argument is an `AsyncFn() -> JournalUnderTest`.
 #[macro_export]
 macro_rules! conformance_tests {
     ($make:expr) => {
@@ -133,7 +133,7 @@ macro_rules! store_property_tests {
     };
 }
 
-/// Every property, each with a specimen of its own.
-pub async fn all(make: impl AsyncFn() -> Specimen) {
+/// Every property, each with a subject of its own.
+pub async fn all(make: impl AsyncFn() -> JournalUnderTest) {
     for_each_store_property!(run_store_properties, make());
 }

@@ -38,7 +38,7 @@ fn head_row(version: i64, state: String, wake: Option<WakeColumns>) -> HeadRow {
         started_at: None,
         ended_at: Some(7),
         attempt: 0,
-        astray: false,
+        superseded_attempt_may_run: false,
         deadline: None,
         wake,
     }
@@ -109,13 +109,13 @@ proptest! {
         columns in columns(),
     ) {
         let wake =
-            columns.clone().map(|(job, at, owner, tries)| WakeColumns { job, at, owner, tries });
+            columns.clone().map(|(job, at, claimed_by, tries)| WakeColumns { job, at, claimed_by, tries });
         let read = node_row(body, payload, version, wake).decode();
-        if let (Ok(node), Some((job, at, owner, tries))) = (&read, columns) {
+        if let (Ok(node), Some((job, at, claimed_by, tries))) = (&read, columns) {
             let wake = node.wake.as_ref().unwrap();
             let at = Timestamp::from_micros(at);
             prop_assert_eq!((wake.job.as_str(), wake.at, i64::from(wake.tries)), (&*job, at, tries));
-            prop_assert_eq!(wake.owner.as_ref().map(|owner| owner.as_str()), owner.as_deref());
+            prop_assert_eq!(wake.claimed_by.as_ref().map(|worker| worker.as_str()), claimed_by.as_deref());
         }
         // What the columns say counts, whatever the body says.
         if let Ok(node) = &read {
@@ -132,7 +132,7 @@ proptest! {
         attempt in any::<i64>(),
         columns in columns(),
     ) {
-        let wake = columns.map(|(job, at, owner, tries)| WakeColumns { job, at, owner, tries });
+        let wake = columns.map(|(job, at, claimed_by, tries)| WakeColumns { job, at, claimed_by, tries });
         let row = HeadRow { kind: kind.clone(), attempt, ..head_row(version, state.clone(), wake) };
         match row.decode() {
             Ok(head) => {

@@ -116,7 +116,7 @@ async fn journals_of_every_schema_come_up_to_date_with_all_that_is_in_them() {
         let counts = journal.counts(at(i64::MAX)).await.expect("readable");
         assert_eq!((counts.runs_live, counts.nodes_live, counts.parked), (3, 4, 0), "schema {schema}");
         assert_eq!(counts.outbox > 0, schema >= 3, "schema {schema}");
-        let newest = journal.time_newest().await.expect("readable");
+        let newest = journal.latest_commit_time().await.expect("readable");
         drop(journal);
 
         assert_eq!(everything(&path, schema), before, "schema {schema}");
@@ -187,7 +187,7 @@ async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_mi
         };
         // Whatever it is, it can be ended, and told.
         let claimed = journal
-            .wakes_claim(&"me".into(), at(i64::MAX), &Want { limit: 10, ..Want::default() })
+            .claim_due(&"me".into(), at(i64::MAX), &ClaimFilter { limit: 10, ..ClaimFilter::default() })
             .await
             .expect("claimed");
         assert_eq!(claimed.len(), 3, "{damage}: {claimed:?}");

@@ -67,7 +67,7 @@ use self::{
     access::{Reads, Writes},
     read::Readers,
     recent::Recent,
-    rows::{ChangeRows, HeadRow, WantRow},
+    rows::{ChangeRows, ClaimFilterRow, HeadRow},
     schema::Lock,
     space::Space,
     writer::{Care, Writer},
@@ -81,8 +81,8 @@ pub use self::{
     schema::folder_exists,
 };
 use super::{
-    Counts, EventPage, Journal, JournalError, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked,
-    Recipient, Room, Want,
+    ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError, OpenError, OutboxId, OutboxPage,
+    PageLimit, Parked, Recipient, Room,
 };
 use crate::{
     record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
@@ -217,7 +217,7 @@ impl SqliteJournal {
 
     /// After a commit: what it wrote.
     fn remember(&self, change: ChangeSet, rows: &ChangeRows) {
-        let ChangeSet { run_id, at: _, run, nodes, heads, events, attempts: _, adopted: _ } = change;
+        let ChangeSet { run_id, at: _, run, nodes, heads, events, attempts: _, outbox: _ } = change;
         if let (Some(mut run), Some(row)) = (run, &rows.run) {
             run.version += 1;
             self.recent.remember_run(run, row.body.len());
@@ -296,15 +296,18 @@ fn is_new_work(change: &ChangeSet) -> bool {
 #[async_trait]
 impl Journal for SqliteJournal {
     async fn commit(&self, mut change: ChangeSet) -> Result<Option<OutboxId>, JournalError> {
+        if !self.outbox {
+            change.outbox.clear();
+        }
         let rows = Arc::new(ChangeRows::encode(&mut change)?);
         self.forget(&change);
-        let (written, outbox) = (Arc::clone(&rows), self.outbox);
+        let written = Arc::clone(&rows);
         let space = self.space.clone().filter(|_| is_new_work(&change));
         let work = move |connection: &_| match &space {
-            None => write::commit(connection, &written, outbox),
+            None => write::commit(connection, &written),
             Some(space) => {
                 let before = space::pages_used(connection)?;
-                let committed = write::commit(connection, &written, outbox)?;
+                let committed = write::commit(connection, &written)?;
                 space.admit(connection, before)?;
                 Ok(committed)
             }
@@ -383,20 +386,20 @@ impl Journal for SqliteJournal {
         self.readers.with(|connection| read::attempts(connection, node))
     }
 
-    async fn wakes_claim(
+    async fn claim_due(
         &self,
         owner: &WorkerId,
         now: Timestamp,
-        want: &Want,
+        want: &ClaimFilter,
     ) -> Result<Vec<NodeHead>, JournalError> {
-        let want = WantRow::encode(want)?;
+        let want = ClaimFilterRow::encode(want)?;
         // Mostly nothing is due, and then nobody has to wait for the writer.
         if !self.readers.with(|connection| read::wake_is_due(connection, now, &want))? {
             return Ok(Vec::new());
         }
         let owner = owner.clone();
         let claimed =
-            self.writer.run(move |connection| write::wakes_claim(connection, &owner, now, &want)).await;
+            self.writer.run(move |connection| write::claim_due(connection, &owner, now, &want)).await;
         // Whatever came of it: the claimed rows have changed.
         let claimed = claimed.inspect_err(|_| self.recent.forget_nodes())?;
         for row in &claimed {
@@ -405,15 +408,15 @@ impl Journal for SqliteJournal {
         Ok(self.readable(claimed, now).await)
     }
 
-    async fn wakes_owned(
+    async fn claims_held(
         &self,
         owner: &WorkerId,
         jobs: &[Job],
         since: Timestamp,
-    ) -> Result<Vec<OwnedWake>, JournalError> {
+    ) -> Result<Vec<ClaimedWake>, JournalError> {
         let jobs = rows::to_json(&jobs.iter().map(|job| job.as_str()).collect::<Vec<_>>())?;
         let owner = owner.clone();
-        self.read_aside(move |connection| read::wakes_owned(connection, &owner, &jobs, since)).await
+        self.read_aside(move |connection| read::claims_held(connection, &owner, &jobs, since)).await
     }
 
     async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, JournalError> {
@@ -436,28 +439,29 @@ impl Journal for SqliteJournal {
         Ok(parked.into_iter().map(|(item, _times)| item).collect())
     }
 
-    async fn owner_renew(&self, owner: &WorkerId, until: Timestamp) -> Result<(), JournalError> {
+    async fn renew_worker(&self, owner: &WorkerId, until: Timestamp) -> Result<(), JournalError> {
         let owner = owner.clone();
-        self.writer.run(move |connection| write::owner_renew(connection, &owner, until)).await
+        self.writer.run(move |connection| write::renew_worker(connection, &owner, until)).await
     }
 
-    async fn owners_expire(&self, now: Timestamp) -> Result<u64, JournalError> {
-        let freed = self.writer.run(move |connection| write::owners_expire(connection, now)).await;
+    async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError> {
+        let freed = self.writer.run(move |connection| write::reap_dead_workers(connection, now)).await;
         if freed != Ok(0) {
             self.recent.forget_nodes();
         }
         freed
     }
 
-    async fn owner_release(&self, owner: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
+    async fn release_claims(&self, owner: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
         let owner = owner.clone();
-        let released = self.writer.run(move |connection| write::owner_release(connection, &owner, now)).await;
+        let released =
+            self.writer.run(move |connection| write::release_claims(connection, &owner, now)).await;
         self.recent.forget_nodes();
         released
     }
 
-    async fn time_newest(&self) -> Result<Option<Timestamp>, JournalError> {
-        self.read_aside(read::time_newest).await
+    async fn latest_commit_time(&self) -> Result<Option<Timestamp>, JournalError> {
+        self.read_aside(read::latest_commit_time).await
     }
 
     async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, JournalError> {

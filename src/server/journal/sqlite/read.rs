@@ -7,13 +7,13 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Statement, params};
 
 use super::{
-    rows::{self, HeadRow, NodeRow, RunRow, WantRow, from_json, integer, natural},
+    rows::{self, ClaimFilterRow, HeadRow, NodeRow, RunRow, from_json, integer, natural},
     schema,
 };
 use crate::{
     journal::{
-        Counts, EventPage, JournalError, OutboxEntry, OutboxId, OutboxPage, Owed, OwnedWake, PageLimit,
-        Recipient,
+        ClaimedWake, Counts, EventPage, JournalError, OutboxEntry, OutboxId, OutboxItem, OutboxPage,
+        PageLimit, Recipient,
     },
     record::{AttemptRecord, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
@@ -201,12 +201,12 @@ pub(super) fn attempts(
 }
 
 /// `jobs` is a list of their names in JSON.
-pub(super) fn wakes_owned(
+pub(super) fn claims_held(
     connection: &Connection,
     owner: &WorkerId,
     jobs: &str,
     since: Timestamp,
-) -> Result<Vec<OwnedWake>, JournalError> {
+) -> Result<Vec<ClaimedWake>, JournalError> {
     let mut statement = connection.prepare_cached(
         "SELECT wake_job, run_id, node_run_id FROM node_runs
          WHERE wake_owner = ? AND wake_at <= ? AND wake_job IN (SELECT value FROM json_each(?))",
@@ -217,7 +217,7 @@ pub(super) fn wakes_owned(
         let name = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
         if let Some(job) = rows::job(name) {
             let (run_id, node_run_id) = (RunId::new(row.get::<_, String>(1)?), row.get::<_, String>(2)?);
-            owned.push(OwnedWake { run_id, node_run_id: NodeRunId::new(node_run_id), job });
+            owned.push(ClaimedWake { run_id, node_run_id: NodeRunId::new(node_run_id), job });
         }
     }
     Ok(owned)
@@ -240,7 +240,7 @@ pub(super) struct Lane {
 }
 
 /// The lanes of the free wake-ups that are wanted.
-pub(super) fn lanes(connection: &Connection, want: &WantRow) -> Result<Vec<Lane>, JournalError> {
+pub(super) fn lanes(connection: &Connection, want: &ClaimFilterRow) -> Result<Vec<Lane>, JournalError> {
     let mut statement = connection.prepare_cached(JOBS)?;
     let jobs = statement.query_map([], |row| row.get::<_, String>(0))?;
     let mut lanes = Vec::new();
@@ -300,7 +300,7 @@ pub(super) const DUE: &str = "wake_owner IS NULL AND wake_at IS NOT NULL
 pub(super) fn wake_is_due(
     connection: &Connection,
     now: Timestamp,
-    want: &WantRow,
+    want: &ClaimFilterRow,
 ) -> Result<bool, JournalError> {
     let mut is_due =
         connection.prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM node_runs WHERE {DUE})"))?;
@@ -313,7 +313,7 @@ pub(super) fn wake_is_due(
     Ok(false)
 }
 
-pub(super) fn time_newest(connection: &Connection) -> Result<Option<Timestamp>, JournalError> {
+pub(super) fn latest_commit_time(connection: &Connection) -> Result<Option<Timestamp>, JournalError> {
     // Two halves: of the finished runs an index knows, the others are few.
     let newest: Option<i64> = connection
         .prepare_cached(
@@ -403,15 +403,15 @@ pub(super) fn outbox(
     let entries = rows
         .map(|row| {
             let (id, run_id, owed) = row?;
-            let what = match owed {
-                (None, Some(new), ..) => Owed::Run { new },
-                (Some(node), Some(new), ..) => Owed::NodeRun { node_run_id: NodeRunId::new(node), new },
+            let item = match owed {
+                (None, Some(new), ..) => OutboxItem::Run { new },
+                (Some(node), Some(new), ..) => OutboxItem::NodeRun { node_run_id: NodeRunId::new(node), new },
                 (_, None, Some(first), Some(last)) => {
-                    Owed::Events { first: natural(first)?, last: natural(last)? }
+                    OutboxItem::Events { first: natural(first)?, last: natural(last)? }
                 }
                 (_, None, ..) => return Err(JournalError::Damaged(format!("outbox entry {id}"))),
             };
-            Ok(OutboxEntry { id: OutboxId(natural(id)?), run_id: RunId::new(run_id), what })
+            Ok(OutboxEntry { id: OutboxId(natural(id)?), run_id: RunId::new(run_id), item })
         })
         .collect::<Result<Vec<_>, JournalError>>()?;
     let scanned_to = match entries.last() {

@@ -20,9 +20,9 @@ use rusqlite::Row;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    journal::{JournalError, Want},
+    journal::{ClaimFilter, JournalError},
     record::{
-        Adopted, AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord,
+        AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, OutboxItem, RunRecord,
         Unread, Wake,
     },
     time::Timestamp,
@@ -43,7 +43,7 @@ pub(super) struct ChangeRows {
     pub(super) heads: Vec<HeadRow>,
     pub(super) events: Vec<EventRow>,
     pub(super) attempts: Vec<AttemptRow>,
-    pub(super) adopted: Adopted,
+    pub(super) outbox: Vec<OutboxItem>,
 }
 
 impl ChangeRows {
@@ -58,24 +58,8 @@ impl ChangeRows {
             heads: change.heads.iter().map(HeadRow::encode).collect::<Result<_, _>>()?,
             events: change.events.iter().map(EventRow::encode).collect::<Result<_, _>>()?,
             attempts: change.attempts.iter().map(AttemptRow::encode).collect::<Result<_, _>>()?,
-            adopted: change.adopted.clone(),
+            outbox: std::mem::take(&mut change.outbox),
         })
-    }
-}
-
-/// What is owed to the JARVIS stores: all but what they gave us.
-impl ChangeRows {
-    pub(super) fn owed_run(&self) -> Option<&RunRow> {
-        self.run.as_ref().filter(|_| !self.adopted.has_run())
-    }
-    pub(super) fn owed_nodes(&self) -> impl Iterator<Item = &HeadRow> {
-        let heads = self.nodes.iter().map(|node| &node.head).chain(&self.heads);
-        heads.filter(|head| !self.adopted.has_node(&head.node_run_id))
-    }
-    pub(super) fn owed_events(&self) -> impl Iterator<Item = &EventRow> {
-        self.events
-            .iter()
-            .filter(|event| !u64::try_from(event.seq).is_ok_and(|seq| self.adopted.has_event(seq)))
     }
 }
 
@@ -129,7 +113,7 @@ pub(super) struct HeadRow {
     pub(super) started_at: Option<i64>,
     pub(super) ended_at: Option<i64>,
     pub(super) attempt: i64,
-    pub(super) astray: bool,
+    pub(super) superseded_attempt_may_run: bool,
     pub(super) deadline: Option<i64>,
     pub(super) wake: Option<WakeColumns>,
 }
@@ -138,7 +122,7 @@ pub(super) struct HeadRow {
 pub(super) struct WakeColumns {
     pub(super) job: String,
     pub(super) at: i64,
-    pub(super) owner: Option<String>,
+    pub(super) claimed_by: Option<String>,
     pub(super) tries: i64,
 }
 
@@ -152,7 +136,7 @@ impl HeadRow {
         let wake = head.wake.as_ref().map(|wake| WakeColumns {
             job: wake.job.as_str().to_owned(),
             at: wake.at.as_micros(),
-            owner: wake.owner.as_ref().map(|owner| owner.as_str().to_owned()),
+            claimed_by: wake.claimed_by.as_ref().map(|worker| worker.as_str().to_owned()),
             tries: wake.tries.into(),
         });
         Ok(Self {
@@ -166,7 +150,7 @@ impl HeadRow {
             started_at: head.started_at.map(Timestamp::as_micros),
             ended_at: head.ended_at.map(Timestamp::as_micros),
             attempt: head.attempt.into(),
-            astray: head.astray,
+            superseded_attempt_may_run: head.superseded_attempt_may_run,
             deadline: head.deadline.map(Timestamp::as_micros),
             wake,
         })
@@ -176,7 +160,7 @@ impl HeadRow {
         let wake = match row.get::<_, Option<String>>(12)? {
             None => None,
             Some(job) => {
-                Some(WakeColumns { job, at: row.get(13)?, owner: row.get(14)?, tries: row.get(15)? })
+                Some(WakeColumns { job, at: row.get(13)?, claimed_by: row.get(14)?, tries: row.get(15)? })
             }
         };
         Ok(Self {
@@ -190,7 +174,7 @@ impl HeadRow {
             started_at: row.get(7)?,
             ended_at: row.get(8)?,
             attempt: row.get(9)?,
-            astray: row.get(10)?,
+            superseded_attempt_may_run: row.get(10)?,
             deadline: row.get(11)?,
             wake,
         })
@@ -219,7 +203,7 @@ impl HeadRow {
             started_at: self.started_at.map(Timestamp::from_micros),
             ended_at: self.ended_at.map(Timestamp::from_micros),
             attempt: u32::try_from(self.attempt).map_err(|_| damaged("attempt", &self.attempt))?,
-            astray: self.astray,
+            superseded_attempt_may_run: self.superseded_attempt_may_run,
             deadline: self.deadline.map(Timestamp::from_micros),
             wake: self.wake.as_ref().map(|wake| wake.decode(&self.node_run_id)).transpose()?,
         })
@@ -368,7 +352,7 @@ impl WakeColumns {
         Ok(Wake {
             job: job(&self.job).ok_or_else(|| damaged(format!("job {:?}", self.job)))?,
             at: Timestamp::from_micros(self.at),
-            owner: self.owner.clone().map(WorkerId::new),
+            claimed_by: self.claimed_by.clone().map(WorkerId::new),
             tries: u32::try_from(self.tries)
                 .map_err(|_| damaged(format!("number of tries {}", self.tries)))?,
         })
@@ -380,8 +364,8 @@ pub(super) fn job(name: &str) -> Option<Job> {
     Job::ALL.into_iter().find(|job| job.as_str() == name)
 }
 
-/// A [`Want`] as SQL sees it.
-pub(super) struct WantRow {
+/// A [`ClaimFilter`] as SQL sees it.
+pub(super) struct ClaimFilterRow {
     pub(super) job: Option<Job>,
     /// Kinds as in the column; `None`: unknown.
     pub(super) kinds: &'static [Option<&'static str>],
@@ -390,11 +374,11 @@ pub(super) struct WantRow {
     pub(super) limit: u32,
 }
 
-impl WantRow {
+impl ClaimFilterRow {
     /// Whatever the column may say.
     const ALL: [Option<&'static str>; 3] = [None, Some("atomic"), Some("composite")];
 
-    pub(super) fn encode(want: &Want) -> Result<Self, JournalError> {
+    pub(super) fn encode(want: &ClaimFilter) -> Result<Self, JournalError> {
         let kinds: &[_] = match want.kind {
             None => &Self::ALL,
             Some(NodeKind::Atomic) => &[None, Some("atomic")],

@@ -15,7 +15,8 @@ use slog::Discard;
 use super::*;
 use crate::{
     journal::conformance::{
-        NO_LIMIT, Probe, Specimen, at, change, ended, event, node, node_due, nodes, run, run_ended, start,
+        JournalUnderTest, NO_LIMIT, Probe, at, change, ended, event, node, node_due, nodes, run, run_ended,
+        start,
     },
     record::NodeRecord,
     types::NodeRunState,
@@ -63,7 +64,7 @@ mod conforms {
         let path = directory.file("j.db");
         let journal = Arc::new(open(path.clone()));
         let reopen = || async move { Arc::new(open(path)) as Arc<dyn Journal> }.boxed();
-        Specimen { journal, reopen: Some(Box::new(reopen)), guard: Box::new(directory) }
+        JournalUnderTest { journal, reopen: Some(Box::new(reopen)), guard: Box::new(directory) }
     });
 }
 
@@ -357,7 +358,7 @@ async fn a_commit_that_is_answered_late_does_not_bring_back_what_a_claim_has_cha
         let claimed = journal.claim(&"me".into(), 1000, 10).await;
         match claimed.first() {
             Some(head) if head.version == root.version + 2 => break head.clone(),
-            Some(_) => journal.0.owner_release(&"me".into(), at(1000)).await.expect("released"),
+            Some(_) => journal.0.release_claims(&"me".into(), at(1000)).await.expect("released"),
             None => {}
         }
     };
@@ -383,7 +384,7 @@ async fn a_full_journal_refuses_what_does_not_fit_whole_and_goes_on() {
     // Together with small ones, of which each gets its own answer.
     let mut group: Vec<_> = (0..20).map(|number| start(&format!("small-{number}"))).collect();
     group.insert(10, big("b", 300_000));
-    let outcomes = join_all(group.into_iter().map(|change| journal.0.commit(change))).await;
+    let outcomes = join_all(group.into_iter().map(|change| journal.0.commit(change.owing_all()))).await;
     for (index, outcome) in outcomes.into_iter().enumerate() {
         match outcome {
             Ok(_) => assert_ne!(index, 10),
@@ -421,7 +422,7 @@ async fn an_error_that_undoes_the_whole_group_is_only_for_the_one_who_met_it() {
     let commits = |numbers: std::ops::Range<u32>| {
         join_all(numbers.map(|number| {
             let (journal, id) = (&journal, format!("run-{number}"));
-            async move { journal.commit(start(&id)).await }
+            async move { journal.commit(start(&id).owing_all()).await }
         }))
     };
     // The writer is busy with the first: the others meet in one group.
@@ -438,7 +439,7 @@ async fn acknowledging_the_outbox_makes_room_in_a_full_journal() {
     let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(200_000), outbox: true };
     let journal = probe(open_with(options).expect("the journal opens"));
     let mut number = 0;
-    while journal.0.commit(start(&format!("run-{number}"))).await.is_ok() {
+    while journal.0.commit(start(&format!("run-{number}")).owing_all()).await.is_ok() {
         number += 1;
     }
     let owed = journal.owed().await;
@@ -459,7 +460,7 @@ async fn what_was_answered_survives_a_crash() {
     .await;
     let claimed = journal
         .0
-        .wakes_claim(&"me".into(), at(1000), &Want { limit: 10, ..Want::default() })
+        .claim_due(&"me".into(), at(1000), &ClaimFilter { limit: 10, ..ClaimFilter::default() })
         .await
         .expect("claimed");
 
@@ -617,8 +618,8 @@ async fn ten_thousand_wakes_of_an_excepted_run_are_passed_over_in_the_index() {
     let crowd = (0..10_000).map(|number| node("big", &format!("1.{number}")));
     journal.commit(nodes("big", crowd.collect())).await.expect("committed");
     journal.commit(nodes("small", vec![node_due("small", "1", 200)])).await.expect("committed");
-    let want = Want { except: vec!["big".into()], limit: 256, ..Want::default() };
-    let claimed = journal.wakes_claim(&"me".into(), at(1000), &want).await.expect("claimed");
+    let want = ClaimFilter { except: vec!["big".into()], limit: 256, ..ClaimFilter::default() };
+    let claimed = journal.claim_due(&"me".into(), at(1000), &want).await.expect("claimed");
     assert_eq!(claimed.len(), 1);
 
     // How SQLite does it: a row of the table is only looked at once the list of
@@ -679,14 +680,14 @@ async fn a_run_that_comes_to_be_owed_while_they_are_looked_for_stays() {
     let directory = Directory::new();
     let journal = open(directory.file("j.db"));
     let over = ChangeSet { run: Some(run_ended(run("a"))), nodes: vec![ended(node("a", "1"))], ..start("a") };
-    journal.commit(over).await.expect("committed");
+    journal.commit(over.owing_all()).await.expect("committed");
     let ids: Vec<_> = (1..=3).map(OutboxId).collect();
     journal.outbox_ack(&ids).await.expect("acknowledged");
     let look = |connection: &_| prune::prunable(connection, at(100), 10);
     let seen = journal.readers.with(look).expect("readable");
     assert_eq!((seen.runs.as_slice(), seen.outbox_seen), (["a".into()].as_slice(), 3));
     let root = journal.node_fetch(&"a/1".into()).await.expect("readable").expect("there");
-    journal.commit(nodes("a", vec![root])).await.expect("committed");
+    journal.commit(nodes("a", vec![root]).owing_all()).await.expect("committed");
     let prune = journal.writer.run(move |connection| {
         prune::run_prune(connection, &"a".into(), at(100), 3).map(|gone| gone.is_some())
     });

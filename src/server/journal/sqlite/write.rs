@@ -6,16 +6,14 @@ use rusqlite::{Connection, params};
 use super::{
     parking,
     read::{self, DUE},
-    rows::{AttemptRow, ChangeRows, EventRow, HeadRow, NodeRow, RunRow, WakeColumns, WantRow},
+    rows::{
+        AttemptRow, ChangeRows, ClaimFilterRow, EventRow, HeadRow, NodeRow, RunRow, WakeColumns, integer,
+    },
 };
-use crate::{journal::JournalError, time::Timestamp, types::WorkerId};
+use crate::{journal::JournalError, record::OutboxItem, time::Timestamp, types::WorkerId};
 
-/// Writes a change; with `outbox`, says what its last entry there is.
-pub(super) fn commit(
-    connection: &Connection,
-    change: &ChangeRows,
-    outbox: bool,
-) -> Result<Option<i64>, JournalError> {
+/// Writes a change, and returns the id of its last outbox entry.
+pub(super) fn commit(connection: &Connection, change: &ChangeRows) -> Result<Option<i64>, JournalError> {
     if let Some(run) = &change.run {
         run_put(connection, run, change.at)?;
     }
@@ -31,7 +29,7 @@ pub(super) fn commit(
     for attempt in &change.attempts {
         attempt_put(connection, attempt)?;
     }
-    if outbox { owe(connection, change) } else { Ok(None) }
+    outbox_put(connection, change)
 }
 
 /// A statement that must hit exactly one row; if it does not, somebody else
@@ -90,12 +88,12 @@ fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), JournalError> 
         head.ended_at,
         wake.job,
         wake.at,
-        wake.owner,
+        wake.claimed_by,
         wake.tries,
         head.kind,
         head.started_at,
         head.attempt,
-        head.astray,
+        head.superseded_attempt_may_run,
         head.deadline,
         body,
         apart,
@@ -154,7 +152,7 @@ fn head_put(connection: &Connection, head: &HeadRow) -> Result<(), JournalError>
             head.ended_at,
             wake.job,
             wake.at,
-            wake.owner,
+            wake.claimed_by,
             wake.tries,
         ])?;
     one_row(changed)?;
@@ -165,7 +163,7 @@ fn head_put(connection: &Connection, head: &HeadRow) -> Result<(), JournalError>
 struct Waking<'r> {
     job: Option<&'r str>,
     at: Option<i64>,
-    owner: Option<&'r str>,
+    claimed_by: Option<&'r str>,
     tries: Option<i64>,
 }
 
@@ -174,7 +172,7 @@ impl<'r> Waking<'r> {
         Self {
             job: wake.map(|wake| wake.job.as_str()),
             at: wake.map(|wake| wake.at),
-            owner: wake.and_then(|wake| wake.owner.as_deref()),
+            claimed_by: wake.and_then(|wake| wake.claimed_by.as_deref()),
             tries: wake.map(|wake| wake.tries),
         }
     }
@@ -199,38 +197,33 @@ fn attempt_put(connection: &Connection, row: &AttemptRow) -> Result<(), JournalE
     Ok(())
 }
 
-/// Notes what of this the JARVIS stores have to hear: the last entry made.
-fn owe(connection: &Connection, change: &ChangeRows) -> Result<Option<i64>, JournalError> {
-    let mut object = connection.prepare_cached(
-        "INSERT INTO outbox (decided_at, run_id, node_run_id, new) VALUES (?, ?, ?, ?) RETURNING id",
+/// Adds the change's outbox entries, and returns the id of the last one.
+fn outbox_put(connection: &Connection, change: &ChangeRows) -> Result<Option<i64>, JournalError> {
+    if change.outbox.is_empty() {
+        return Ok(None);
+    }
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO outbox (decided_at, run_id, node_run_id, new, first_seq, last_seq)
+         VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
     )?;
+    let run = change.run_id.as_str();
     let mut last = None;
-    if let Some(run) = change.owed_run() {
-        let new = run.version == 0;
-        last =
-            object.query_one(params![change.at, run.run_id.as_str(), None::<&str>, new], |row| row.get(0))?;
-    }
-    for node in change.owed_nodes() {
-        let new = node.version == 0;
-        let (run, node) = (node.run_id.as_str(), node.node_run_id.as_str());
-        last = object.query_one(params![change.at, run, node, new], |row| row.get(0))?;
-    }
-    let seqs = || change.owed_events().map(|event| event.seq);
-    if let (Some(first), Some(newest)) = (seqs().min(), seqs().max()) {
-        last = connection
-            .prepare_cached(
-                "INSERT INTO outbox (decided_at, run_id, first_seq, last_seq) VALUES (?, ?, ?, ?) RETURNING id",
-            )?
-            .query_one(params![change.at, change.run_id.as_str(), first, newest], |row| row.get(0))?;
+    for item in &change.outbox {
+        let (node, new, first, newest) = match item {
+            OutboxItem::Run { new } => (None, Some(*new), None, None),
+            OutboxItem::NodeRun { node_run_id, new } => (Some(node_run_id.as_str()), Some(*new), None, None),
+            OutboxItem::Events { first, last } => (None, None, Some(integer(*first)?), Some(integer(*last)?)),
+        };
+        last = insert.query_one(params![change.at, run, node, new, first, newest], |row| row.get(0))?;
     }
     Ok(last)
 }
 
-pub(super) fn wakes_claim(
+pub(super) fn claim_due(
     connection: &Connection,
     owner: &WorkerId,
     now: Timestamp,
-    want: &WantRow,
+    want: &ClaimFilterRow,
 ) -> Result<Vec<HeadRow>, JournalError> {
     let columns = HeadRow::COLUMNS;
     let mut select = connection
@@ -250,13 +243,13 @@ pub(super) fn wakes_claim(
     for row in &mut due {
         row.version = claim.query_one(params![owner.as_str(), row.node_run_id.as_str()], |row| row.get(0))?;
         if let Some(wake) = &mut row.wake {
-            wake.owner = Some(owner.as_str().to_owned());
+            wake.claimed_by = Some(owner.as_str().to_owned());
         }
     }
     Ok(due)
 }
 
-pub(super) fn owner_renew(
+pub(super) fn renew_worker(
     connection: &Connection,
     owner: &WorkerId,
     until: Timestamp,
@@ -272,7 +265,7 @@ pub(super) fn owner_renew(
 
 /// The job stays what it was: whoever gets a deadline before its time knows
 /// that the one who had it is gone.
-pub(super) fn owners_expire(connection: &Connection, now: Timestamp) -> Result<u64, JournalError> {
+pub(super) fn reap_dead_workers(connection: &Connection, now: Timestamp) -> Result<u64, JournalError> {
     let lost = connection
         .prepare_cached(
             "UPDATE node_runs SET wake_owner = NULL, wake_at = ?1, version = version + 1
@@ -284,7 +277,7 @@ pub(super) fn owners_expire(connection: &Connection, now: Timestamp) -> Result<u
     Ok(lost as u64)
 }
 
-pub(super) fn owner_release(
+pub(super) fn release_claims(
     connection: &Connection,
     owner: &WorkerId,
     now: Timestamp,

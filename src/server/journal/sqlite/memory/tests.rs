@@ -13,7 +13,7 @@ use super::*;
 use crate::{
     journal::{
         Parked,
-        conformance::{Probe, Specimen, at, change, ended, event, nodes, start},
+        conformance::{JournalUnderTest, Probe, at, change, ended, event, nodes, start},
     },
     record::{ChangeSet, Job},
 };
@@ -37,7 +37,7 @@ mod conforms {
         let memory = memory();
         let journal = open(&memory, ()).0;
         let reopen = || async move { open(&memory, ()).0 }.boxed();
-        Specimen { journal, reopen: Some(Box::new(reopen)), guard: Box::new(()) }
+        JournalUnderTest { journal, reopen: Some(Box::new(reopen)), guard: Box::new(()) }
     });
 }
 

@@ -1,0 +1,36 @@
+//! The vocabulary of the journal: each wire object with the coordinator's own
+//! bookkeeping beside it, and the [`ChangeSet`] that one decision writes.
+//!
+//! ```text
+//!   RunRecord  ── the Run, its counters and its deadline
+//!   NodeRecord ── the NodeRun, its place in the tree, its attempts and its Wake
+//!      └─ NodeHead ── what of it stands in columns: no inputs, no outputs
+//!   ChangeSet  ── records + events + attempts + outbox entries, in one transaction
+//! ```
+//!
+//! - `run`: the Run's record and its origin.
+//! - `node`: the NodeRun's record and its head.
+//! - `wake`: wake-ups, which are the work queue.
+//! - `path`: a node's place in its run's tree.
+//! - `change_set`: the result of a decision, with events and attempts.
+//! - `outbox`: the entries by which the JARVIS stores hear of a change.
+//!
+//! **Architecture invariants.** Only `engine` makes a [`ChangeSet`], and only
+//! `journal` applies one. A record that is not terminal has a [`Wake`], which is
+//! a constraint of the database.
+
+mod change_set;
+mod node;
+mod outbox;
+mod path;
+mod run;
+mod wake;
+
+pub use self::{
+    change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
+    node::{NodeHead, NodeRecord, Unread, Waits},
+    outbox::{OutboxItem, Recipient},
+    path::NodePath,
+    run::{Origin, RunRecord},
+    wake::{Job, Wake},
+};
