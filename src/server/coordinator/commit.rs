@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use slog::{debug, error, warn};
 
-use super::{Coordinator, CoordinatorError, heard::Ended, store_health::Unwritten};
+use super::{Coordinator, CoordinatorError, heard::Ended};
 use crate::{
     engine::Decision,
+    health::WriteFailure,
     journal::{JournalError, OutboxId, Room},
     record::{ChangeSet, Job, NodeHead, NodeRecord, RunRecord, Wake},
     time::Timestamp,
@@ -84,7 +85,7 @@ impl Coordinator {
             let ended: Vec<NodeRunId> = changes.ended().cloned().collect();
             match self.parts.journal.commit(changes).await {
                 Ok(owed) => {
-                    self.store_health.written();
+                    self.journal_status.written();
                     self.heard.ended(run, &topmost, now);
                     if let Some(outbox) = &self.parts.outbox {
                         outbox.news();
@@ -140,7 +141,7 @@ impl Coordinator {
     /// come to find out. (A full one is known to have room only when something
     /// that needs room is written.)
     pub(crate) async fn journal_probe(&self) {
-        let (health, journal) = (&self.store_health, &self.parts.journal);
+        let (health, journal) = (&self.journal_status, &self.parts.journal);
         let is_over = |since| self.parts.clock.now().since(since) >= PROBE_AFTER;
         if health.unwritable_since().is_some_and(is_over)
             && journal.renew_worker(self.parts.queue.owner(), OWNED_FOREVER).await.is_ok()
@@ -156,7 +157,7 @@ impl Coordinator {
 
     /// Notes that something was written, if not by a command.
     pub(crate) fn journal_writes(&self) {
-        self.store_health.written();
+        self.journal_status.written();
     }
 
     /// Notes what a failed commit, which would have ended these nodes, says
@@ -168,13 +169,13 @@ impl Coordinator {
             JournalError::Conflict | JournalError::Reserved => (false, false),
             // Nothing was written, and the trouble is that record's alone.
             JournalError::TooBig(_) => (true, false),
-            JournalError::Full(_) => (self.store_health.not_written(Unwritten::Full, now), true),
+            JournalError::Full(_) => (self.journal_status.not_written(WriteFailure::Full, now), true),
             JournalError::Failed(_) => {
-                self.store_health.not_written(Unwritten::Failed, now);
+                self.journal_status.not_written(WriteFailure::Failed, now);
                 (true, true)
             }
             JournalError::Damaged(_) => {
-                self.store_health.damaged(now);
+                self.journal_status.damaged(now);
                 (true, true)
             }
         };
@@ -184,7 +185,7 @@ impl Coordinator {
             debug!(self.parts.log, "the journal refused a change"; "error" => %failure);
         }
         if doubt {
-            self.store_health.doubt(ended);
+            self.journal_status.doubt(ended);
         }
         failure.into()
     }
@@ -194,8 +195,8 @@ impl Coordinator {
         let now = self.parts.clock.now();
         error!(self.parts.log, "the journal could not be read"; "error" => %failure);
         match &failure {
-            JournalError::Damaged(_) => self.store_health.damaged(now),
-            JournalError::Failed(_) => self.store_health.not_read(now),
+            JournalError::Damaged(_) => self.journal_status.damaged(now),
+            JournalError::Failed(_) => self.journal_status.not_read(now),
             // No reading ends like this.
             JournalError::Conflict
             | JournalError::Full(_)
@@ -209,7 +210,7 @@ impl Coordinator {
     /// the last time was in doubt: it may have been the last of its run. And
     /// drops the calls of those nodes that it has ended.
     pub(crate) async fn announce_again(&self) -> Result<(), JournalError> {
-        let Some(ended) = self.store_health.take_doubt() else { return Ok(()) };
+        let Some(ended) = self.journal_status.take_doubt() else { return Ok(()) };
         if let Some(outbox) = &self.parts.outbox {
             outbox.news();
         }
@@ -218,7 +219,7 @@ impl Coordinator {
                 Ok(Some(found)) if found.is_terminal() => self.parts.queue.node_over(node),
                 Ok(_) | Err(JournalError::Damaged(_)) => {}
                 Err(failure) => {
-                    self.store_health.doubt(ended[at..].to_vec());
+                    self.journal_status.doubt(ended[at..].to_vec());
                     return Err(failure);
                 }
             }
@@ -228,7 +229,7 @@ impl Coordinator {
             match self.parts.journal.run_fetch(&run).await {
                 Ok(found) => events.hub.publish(&run, found.map_or(0, |run| run.last_seq)),
                 Err(failure) => {
-                    self.store_health.doubt(Vec::new());
+                    self.journal_status.doubt(Vec::new());
                     return Err(failure);
                 }
             }

@@ -28,8 +28,6 @@ mod nodes;
 mod offload;
 mod queue;
 mod runs;
-mod store_health;
-mod vitals;
 
 use std::sync::Arc;
 
@@ -40,20 +38,18 @@ pub(crate) use commit::{CLAIM_WITHIN, OWNED_FOREVER};
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
 pub use queue::{Lane, Task, WorkQueue};
-pub use store_health::StoreHealth;
-pub(crate) use vitals::Room;
-pub use vitals::Vitals;
 
 pub use crate::events::{EventLines, StreamOptions};
 use crate::{
     auth::Principal,
     engine::Rules,
     events::Events,
+    health::{self, JournalStatus},
     journal::Journal,
     outbox::{ARTIFACT_STORE, Outbox},
     services::{Stores, node_registry::NodeTypes, policy::Policy},
-    time::Clock,
-    types::{Health, HealthStatus, IdSource, NodeRunId, RunId},
+    time::{Clock, Timestamp},
+    types::{HealthCheck, IdSource, NodeRunId, RunId},
 };
 
 /// What a coordinator is made of.
@@ -69,7 +65,6 @@ pub struct Parts {
     /// None: embedded, the journal is the record.
     pub outbox: Option<Arc<Outbox>>,
     pub queue: Arc<WorkQueue>,
-    pub vitals: Arc<Vitals>,
     pub rules: Rules,
     /// `None`: outputs are kept whole, however large.
     pub offload: Option<Offload>,
@@ -84,35 +79,31 @@ pub struct Coordinator {
     /// holds the run's lock.
     adoptions: locks::Locks<RunId>,
     heard: heard::Heard,
-    store_health: StoreHealth,
+    journal_status: JournalStatus,
 }
 
 impl Coordinator {
     pub fn new(parts: Parts) -> Self {
         let (locks, adoptions) = (locks::Locks::default(), locks::Locks::default());
         let heard = heard::Heard::new(parts.rules.composite_silence, parts.clock.now());
-        Self { parts, locks, adoptions, heard, store_health: StoreHealth::default() }
+        Self { parts, locks, adoptions, heard, journal_status: JournalStatus::default() }
     }
 
-    /// How the coordinator and what it depends on are doing. Never fails, and
-    /// never waits for anybody else.
-    pub fn health(&self) -> Health {
-        let now = self.parts.clock.now();
-        let mut checks = vec![self.store_health.check(self.parts.journal.room(), now)];
-        checks.extend(self.parts.vitals.checks(now));
-        checks.extend(self.parts.policy.check());
-        if let Some(outbox) = &self.parts.outbox {
-            checks.extend(outbox.checks(self.parts.vitals.counts().as_ref()));
-        }
-        let artifacts = checks.iter_mut().find(|check| check.name == ARTIFACT_STORE);
-        if let (Some(check), Some(offload)) = (artifacts, &self.parts.offload)
-            && let (HealthStatus::Ok, Some(trouble)) = (check.status, offload.trouble())
-        {
-            check.status = HealthStatus::Degraded;
-            check.message = Some(trouble.into());
-        }
-        let status = checks.iter().map(|check| check.status).max().unwrap_or(HealthStatus::Ok);
-        Health { status, time: now, checks: Some(checks), extensions: None }
+    /// The health check of the journal, as commits and reads find it.
+    pub fn journal_check(&self, now: Timestamp) -> HealthCheck {
+        self.journal_status.check(self.parts.journal.room(), now)
+    }
+
+    /// The health check of the policy point, where nodes are held during its
+    /// outages.
+    pub fn policy_check(&self) -> Option<HealthCheck> {
+        self.parts.policy.check()
+    }
+
+    /// The health check of the Artifact Store, as offloading outputs finds it.
+    pub fn offload_check(&self) -> Option<HealthCheck> {
+        let trouble = self.parts.offload.as_ref()?.trouble();
+        Some(health::check(ARTIFACT_STORE, trouble.map(str::to_owned), None))
     }
 
     /// The events of a run (contract §13).

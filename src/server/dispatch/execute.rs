@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use slog::{info, warn};
 
-use super::{Dispatcher, delivery, executors::Gate, slots::Turn};
+use super::{Dispatcher, executors::Gate, outcome, slots::Turn};
 use crate::{
     auth::Subtree,
     clients::{
@@ -121,7 +121,7 @@ impl Dispatcher {
             return Called::OutOfTime;
         };
         executor.gate.report(&answer, clock.now());
-        Called::Result(delivery::executed(&request.node_run_id, answer))
+        Called::Result(outcome::executed(&request.node_run_id, answer))
     }
 
     async fn begin_composite(&self, assignment: Assignment, permit: &Permit) -> Called {
@@ -152,7 +152,7 @@ impl Dispatcher {
         let silent = || Err(CallError::unavailable(Service::CompositeExecutor, "no answer in time"));
         let answer = answer.unwrap_or_else(silent);
         executor.gate.report(&answer, clock.now());
-        delivery::begun(answer).map_or(Called::TakenOn, Called::Result)
+        outcome::begun(answer).map_or(Called::TakenOn, Called::Result)
     }
 
     /// Commits a result, however often that takes: it exists nowhere else. But

@@ -24,7 +24,7 @@
 //! | `constraints` | merging and testing constraints (contract §7) |
 //! | `extensions` | the coordinator's own extension keys (contract §12) |
 //! | `recovery` | which recovery actions a NodeRun keeps |
-//! | `offload` | what is kept of outputs that are too large |
+//! | `outputs` | what is kept of outputs that are too large |
 //! | `draft` | collects what a decision changes |
 //! | `guard` | asserts, in every build, that a change is one that may be made |
 //!
@@ -46,7 +46,7 @@ mod guard;
 mod hold;
 mod learn;
 pub mod lifecycle;
-mod offload;
+mod outputs;
 mod recovery;
 mod rejection;
 mod retry;
@@ -68,7 +68,7 @@ pub use complete::{node_complete, node_evaluate};
 pub use decompose::{ChildSpec, CreateChildren, children_create, parent_check};
 pub use extensions::is_own_key;
 pub use hold::attempt_hold;
-pub use offload::{abridge, oversized};
+pub use outputs::{abridge, oversized};
 pub use rejection::{Disagreement, Limit, Rejection};
 pub use retry::{FailedCall, Work};
 pub use silence::{Checked, Due, Heard, silence_check, why_due};
