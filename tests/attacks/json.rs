@@ -11,6 +11,9 @@ const BODY_MIB: u64 = 8;
 /// for the worst 8 MiB body ≤ 6 x the body").
 const PEAK_MIB: u64 = AT_REST_MIB + 6 * BODY_MIB;
 
+/// What one body may cost beyond what the process had before.
+const ONE_BODY_MIB: u64 = 6 * BODY_MIB;
+
 /// A start request with this as its input.
 fn start(input: &str) -> Vec<u8> {
     let head = r#"{"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": "#;
@@ -109,4 +112,64 @@ async fn what_is_no_json_or_too_large_is_refused_in_little_memory() {
     chunks.extend(b"0\r\n\r\n");
     target.send(&chunks).await.only().refused(413, "payload_too_large");
     target.unharmed(PEAK_MIB).await;
+}
+
+/// A start request of nearly the largest size, with these members.
+fn start_with(members: &str) -> Vec<u8> {
+    let body = format!(
+        r#"{{"run_id": "big", "root_node_type_ref": {{"node_type_id": "composite.plan", "version": "1"}},
+            "input": {{}}, {members}}}"#
+    );
+    let most = (BODY_MIB << 20) as usize;
+    assert!((most / 8 * 7..=most).contains(&body.len()), "{} bytes", body.len());
+    body.into_bytes()
+}
+
+/// A list of type ids, each of 400 bytes, which begin with these numbers.
+fn type_ids(numbers: impl Iterator<Item = usize>) -> String {
+    let pad = "p".repeat(394);
+    let ids: Vec<String> = numbers.map(|number| format!("\"{number:06}{pad}\"")).collect();
+    format!("[{}]", ids.join(","))
+}
+
+fn extensions(numbers: impl Iterator<Item = usize>) -> String {
+    let pad = "p".repeat(25);
+    let members: Vec<String> = numbers.map(|number| format!("\"a.{number:06}{pad}\":0")).collect();
+    format!("\"extensions\": {{{}}}", members.join(","))
+}
+
+fn candidates(allowed: &str, denied: &str) -> String {
+    format!(
+        r#""constraints": {{"candidates": {{"allowed_node_type_ids": {allowed}, "denied_node_type_ids": {denied}}}}}"#
+    )
+}
+
+/// What is kept of a run besides its inputs stands in two records, and is looked
+/// into.
+#[tokio::test]
+async fn what_is_kept_of_a_large_body_takes_little_memory() {
+    let (many, some) = (199_000, 10_000);
+    for (what, members) in [
+        ("extensions", extensions(0..many)),
+        ("extensions in the wrong order", extensions((0..many).rev())),
+        ("type ids", candidates(&type_ids(0..some), &type_ids(some..2 * some))),
+        ("type ids in the wrong order", candidates(&type_ids((0..some).rev()), &type_ids(some..2 * some))),
+    ] {
+        // Nothing is dispatched: this is about what the body itself costs.
+        let target = Target::start(&[("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off")]).await;
+        let small = start("{}");
+        assert_eq!(target.post("/v1/runs", &small).await.status, 200);
+        let at_rest = target.peak_mib();
+        let body = start_with(&members);
+        drop(members);
+        let run = target.post("/v1/runs", &body).await;
+        assert_eq!(run.status, 200, "{what}: {:.300}", run.body);
+        let started = target.peak_mib() - at_rest;
+        let run = target.post("/v1/runs/big:cancel", b"").await;
+        assert_eq!(run.status, 200, "{what}: {:.300}", run.body);
+        let canceled = target.peak_mib() - at_rest;
+        println!("{what}: {} bytes cost {started} MiB, with the cancel {canceled} MiB", body.len());
+        assert!(started <= ONE_BODY_MIB && canceled <= ONE_BODY_MIB, "{what}: {started}, {canceled} MiB");
+        target.alive(PEAK_MIB).await;
+    }
 }

@@ -8,7 +8,7 @@ use slog::{debug, error, info, warn};
 use super::{Coordinator, CoordinatorError, FieldError, Step, access};
 use crate::{
     auth::Principal,
-    engine::{self, NodeTypeFacts, PolicyDecided, StartRun},
+    engine::{self, Asked, NodeTypeFacts, PolicyDecided, StartRun},
     journal::JournalError,
     services::{
         node_registry::NoFacts,
@@ -47,7 +47,7 @@ impl Coordinator {
         let facts = self.facts_for(&request.root_node_type_ref, &place).await?;
         let decided = self.decide_start(caller, &request, &run_id, &root_id, &facts).await?;
         let command = StartRun {
-            request,
+            asked: Asked::of(request, &facts, &self.parts.rules),
             run_id: run_id.clone(),
             root_id,
             digest,

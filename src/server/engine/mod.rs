@@ -72,7 +72,7 @@ pub use outputs::{abridge, oversized};
 pub use rejection::{Disagreement, Limit, Rejection};
 pub use retry::{FailedCall, Work};
 pub use silence::{Checked, Due, Heard, silence_check, why_due};
-pub use start::{StartRun, run_start};
+pub use start::{Asked, StartRun, run_start};
 
 use crate::{
     record::{ChangeSet, NodeHead, NodeRecord, RunRecord},

@@ -1,25 +1,28 @@
 //! Starting a run (contract §6.3): the Run, its root NodeRun, their events and
 //! the policy decision are one change. A run that exists has all of it.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{
     Decision, Lease, NodeTypeFacts, PolicyDecided, PolicyOutcome, Rejection, Rules, constraints,
     draft::{Draft, End, wake},
-    extensions::{self, Writer},
+    extensions::{CONSTRAINTS, Writer},
 };
 use crate::{
     record::{Job, NodePath, NodeRecord, Origin, RunRecord},
     time::Timestamp,
     types::{
-        ConstraintEnvelope, Error, NodeRun, NodeRunId, Run, RunEventType, RunId, RunStartRequest, RunState,
+        Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext,
+        RunEventType, RunId, RunStartRequest, RunState, json::canonical,
     },
 };
 
 /// The command, with all that was found out beforehand.
 #[derive(Clone, Debug)]
 pub struct StartRun {
-    pub request: RunStartRequest,
+    pub asked: Asked,
     /// The request's own id, or a fresh one.
     pub run_id: RunId,
     pub root_id: NodeRunId,
@@ -30,6 +33,44 @@ pub struct StartRun {
     pub facts: NodeTypeFacts,
     /// The decision at the checkpoint `run.start`.
     pub decided: PolicyDecided,
+}
+
+/// What a start request comes to, before anything is decided. Its constraints,
+/// which may be as large as the request, are text by then, like all else in it
+/// that may be large: the records share it.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    node_type_ref: NodeTypeRef,
+    input: JsonObject,
+    run_context: Option<RunContext>,
+    wall_time: Duration,
+    run_extensions: Option<Extensions>,
+    root_extensions: Option<Extensions>,
+}
+
+impl Asked {
+    pub fn of(request: RunStartRequest, facts: &NodeTypeFacts, rules: &Rules) -> Self {
+        let RunStartRequest {
+            run_id: _,
+            root_node_type_ref: node_type_ref,
+            input,
+            constraints,
+            run_context,
+            metadata,
+            extensions,
+        } = request;
+        let wall_time = constraints::wall_time(constraints.as_ref(), rules.run_timeout);
+        let of_run = constraints.as_ref().and_then(canonical::text_of);
+        let of_root = constraints::narrowed(constraints, facts.constraints.as_ref());
+        let of_root = of_root.as_ref().and_then(canonical::text_of);
+        let base = Writer::from_caller(rules, extensions).metadata(metadata.as_ref());
+        let differs = of_root != of_run;
+        let root_extensions = differs.then(|| base.clone().own_text(CONSTRAINTS, of_root).done());
+        let run_extensions = base.own_text(CONSTRAINTS, of_run).done();
+        // Mostly they are the same, and then they share their text.
+        let root_extensions = root_extensions.unwrap_or_else(|| run_extensions.clone());
+        Self { node_type_ref, input, run_context, wall_time, run_extensions, root_extensions }
+    }
 }
 
 /// Decides on a start. A repetition of the same request gets the run that the
@@ -48,25 +89,18 @@ pub fn run_start(
             Err(Rejection::RunAlreadyExists)
         };
     }
-    let StartRun { request, run_id, root_id, digest, owner, facts, decided } = command;
+    let StartRun { asked, run_id, root_id, digest, owner, facts, decided } = command;
     let (run_id, root_id) = (run_id.clone(), root_id.clone());
-    let merged = constraints::merge([request.constraints.as_ref(), facts.constraints.as_ref()]);
-    let extensions = |constraints: Option<&ConstraintEnvelope>| {
-        Writer::from_caller(rules, request.extensions.as_ref())
-            .metadata(request.metadata.as_ref())
-            .own(extensions::CONSTRAINTS, constraints)
-            .done()
-    };
-    let deadline = now + constraints::wall_time(request.constraints.as_ref(), rules.run_timeout);
+    let deadline = now + asked.wall_time;
     let run = RunRecord {
         run: Run {
             run_id: run_id.clone(),
             state: RunState::Running,
             root_node_run_id: root_id.clone(),
-            run_context: request.run_context.clone(),
+            run_context: asked.run_context.clone(),
             started_at: Some(now),
             ended_at: None,
-            extensions: extensions(request.constraints.as_ref()),
+            extensions: asked.run_extensions.clone(),
         },
         version: 0,
         last_seq: 0,
@@ -77,14 +111,9 @@ pub fn run_start(
     };
     let root = NodeRun {
         created_at: Some(now),
-        inputs: Some(request.input.clone()),
-        // Shares the run's text if it is the same: it may be large.
-        extensions: if merged == request.constraints {
-            run.run.extensions.clone()
-        } else {
-            extensions(merged.as_ref())
-        },
-        ..NodeRun::queued(run_id, root_id, request.root_node_type_ref.clone(), facts.kind)
+        inputs: Some(asked.input.clone()),
+        extensions: asked.root_extensions.clone(),
+        ..NodeRun::queued(run_id, root_id, asked.node_type_ref.clone(), facts.kind)
     };
     let root = NodeRecord {
         side_effect: facts.side_effect,

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, Checked, ChildSpec, CreateChildren,
-        Decision, FailedCall, Heard, Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rejection,
-        Rules, StartRun, Told, Work, lifecycle,
+        self, Applied, Asked, Attempt, AttemptResult, BeginAttempt, Begun, Checked, ChildSpec,
+        CreateChildren, Decision, FailedCall, Heard, Lease, NodeTypeFacts, NodeView, PolicyDecided,
+        PolicyOutcome, Rejection, Rules, StartRun, Told, Work, lifecycle,
     },
     record::{AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
@@ -90,14 +90,15 @@ impl World {
         let base = json!({"root_node_type_ref": node_type("composite.plan"), "input": {"goal": "g"}});
         let request: RunStartRequest = parse(overlaid(base, members));
         let existing = self.runs.get(&RunId::new(run)).cloned();
+        let facts = self.facts(&request.root_node_type_ref.node_type_id);
         let command = StartRun {
             run_id: run.into(),
             root_id: root.into(),
             digest: parse::<Value>(json!(request)).to_string(),
             owner: "somebody".into(),
-            facts: self.facts(&request.root_node_type_ref.node_type_id),
             decided: decided("run.start", outcome),
-            request,
+            asked: Asked::of(request, &facts, &self.rules),
+            facts,
         };
         let now = self.tick();
         let decision = engine::run_start(existing.as_ref(), &command, &self.rules, &self.lease, now);
