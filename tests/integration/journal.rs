@@ -7,7 +7,7 @@ use std::{
 };
 
 use jarvis_run_coordinator::{
-    journal::Journal,
+    journal::{Journal, inspect::Inspect},
     record::{AttemptOutcome, AttemptRecord},
     types::NodeRunId,
 };

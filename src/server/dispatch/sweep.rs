@@ -11,7 +11,7 @@ use super::{Dispatcher, Parts, poison::Item};
 use crate::{
     coordinator::Lane,
     health::ExecutorLoad,
-    journal::{JournalError, ClaimedWake},
+    journal::{ClaimedWake, JournalError},
     record::{Job, NodeHead, Wake},
     runtime::tasks::panic_message,
     time::Timestamp,

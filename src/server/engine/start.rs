@@ -14,8 +14,8 @@ use crate::{
     record::{Job, NodePath, NodeRecord, Origin, RunRecord},
     time::Timestamp,
     types::{
-        Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext,
-        RunEventType, RunId, RunStartRequest, RunState, json::canonical,
+        Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
+        RunStartRequest, RunState, json::canonical,
     },
 };
 

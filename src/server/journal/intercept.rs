@@ -54,19 +54,19 @@ pub trait Interceptor: Send + Sync + 'static {
     }
 
     fn run_fetch(&self, run: &RunId) -> impl Future<Output = Answer<Option<RunRecord>>> + Send {
-        self.read("run_fetch", self.journal().run_fetch(run))
+        async move { self.read("run_fetch", self.journal().run_fetch(run)).await }
     }
 
     fn node_fetch(&self, node: &NodeRunId) -> impl Future<Output = Answer<Option<NodeRecord>>> + Send {
-        self.read("node_fetch", self.journal().node_fetch(node))
+        async move { self.read("node_fetch", self.journal().node_fetch(node)).await }
     }
 
     fn node_fetch_bare(&self, node: &NodeRunId) -> impl Future<Output = Answer<Option<NodeRecord>>> + Send {
-        self.read("node_fetch_bare", self.journal().node_fetch_bare(node))
+        async move { self.read("node_fetch_bare", self.journal().node_fetch_bare(node)).await }
     }
 
     fn head_fetch(&self, node: &NodeRunId) -> impl Future<Output = Answer<Option<NodeHead>>> + Send {
-        self.read("head_fetch", self.journal().head_fetch(node))
+        async move { self.read("head_fetch", self.journal().head_fetch(node)).await }
     }
 
     fn claim_due(
@@ -75,11 +75,11 @@ pub trait Interceptor: Send + Sync + 'static {
         now: Timestamp,
         filter: &ClaimFilter,
     ) -> impl Future<Output = Answer<Vec<NodeHead>>> + Send {
-        self.write("claim_due", move || self.journal().claim_due(worker, now, filter))
+        async move { self.write("claim_due", || self.journal().claim_due(worker, now, filter)).await }
     }
 
     fn reap_dead_workers(&self, now: Timestamp) -> impl Future<Output = Answer<u64>> + Send {
-        self.write("reap_dead_workers", move || self.journal().reap_dead_workers(now))
+        async move { self.write("reap_dead_workers", || self.journal().reap_dead_workers(now)).await }
     }
 
     fn park(&self, item: Parked) -> impl Future<Output = Answer<()>> + Send {

@@ -6,7 +6,7 @@ use crate::{
     record::{ChangeSet, RunRecord},
 };
 
-pub async fn what_came_from_the_jarvis_stores_is_written_but_not_owed(subject: JournalUnderTest) {
+pub async fn outbox_has_exactly_the_entries_of_the_change_set(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let owed = async || journal.owed().await.into_iter().map(|entry| entry.item).collect::<Vec<_>>();
     let node_owed = |id: &str| OutboxItem::NodeRun { node_run_id: id.into(), new: true };
@@ -30,7 +30,7 @@ pub async fn what_came_from_the_jarvis_stores_is_written_but_not_owed(subject: J
     assert_eq!(owed().await[2..], more);
 }
 
-pub async fn events_that_were_adopted_may_have_gaps(subject: JournalUnderTest) {
+pub async fn adopted_events_may_have_gaps(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let old = vec![event("a", 3, None), event("a", 7, Some("1")), event("a", 9, Some("1.2"))];
     let adopted = ChangeSet { run: Some(RunRecord { last_seq: 9, ..run("a") }), events: old, ..start("a") };

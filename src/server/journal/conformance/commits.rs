@@ -12,7 +12,7 @@ use crate::{
     types::{Error, JsonObject, NodeKind, NodeRunState},
 };
 
-pub async fn a_commit_is_all_or_nothing(subject: JournalUnderTest) {
+pub async fn commit_is_all_or_nothing(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     let run = journal.run("a").await.expect("stored");
@@ -46,7 +46,7 @@ pub async fn a_commit_is_all_or_nothing(subject: JournalUnderTest) {
     assert_eq!(journal.0.attempts_list(&"a/1".into()).await, Ok(vec![attempt]));
 }
 
-pub async fn a_conflict_leaves_its_neighbours_alone(subject: JournalUnderTest) {
+pub async fn conflict_does_not_affect_other_commits(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     journal.commit(start("taken")).await;
     // Sent at once, so that a store that groups commits groups these.
@@ -62,7 +62,7 @@ pub async fn a_conflict_leaves_its_neighbours_alone(subject: JournalUnderTest) {
     }
 }
 
-pub async fn versions_count_up_and_old_ones_conflict(subject: JournalUnderTest) {
+pub async fn versions_count_up_and_stale_ones_conflict(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     let (run, node) =
@@ -83,7 +83,7 @@ pub async fn versions_count_up_and_old_ones_conflict(subject: JournalUnderTest) 
     assert_eq!(journal.run("a").await.map(|run| run.version), Some(2));
 }
 
-pub async fn what_is_new_must_not_exist(subject: JournalUnderTest) {
+pub async fn new_record_must_not_exist(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     assert_eq!(journal.refused(start("a")).await, JournalError::Conflict);
@@ -96,7 +96,7 @@ pub async fn what_is_new_must_not_exist(subject: JournalUnderTest) {
     assert_eq!(journal.refused(ghost).await, JournalError::Conflict);
 }
 
-pub async fn records_come_back_as_they_were_stored(subject: JournalUnderTest) {
+pub async fn records_are_read_as_they_were_stored(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let mut root = node("a", "1");
     root.node.inputs =
@@ -118,7 +118,7 @@ pub async fn records_come_back_as_they_were_stored(subject: JournalUnderTest) {
     assert_eq!(journal.0.nodes_live(&"a".into(), None).await, Ok(vec![root.head()]));
 }
 
-pub async fn what_does_not_exist_is_not_found(subject: JournalUnderTest) {
+pub async fn missing_records_are_not_found(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     assert_eq!((journal.run("no").await, journal.node("no", "1").await), (None, None));
     assert_eq!(journal.0.attempts_list(&"no".into()).await, Ok(Vec::new()));
@@ -143,7 +143,7 @@ pub async fn attempts_are_replaced_by_number_and_listed_in_order(subject: Journa
     assert_eq!(journal.0.attempts_list(&"a/1".into()).await, Ok(closed));
 }
 
-pub async fn live_nodes_come_deepest_first_and_by_subtree(subject: JournalUnderTest) {
+pub async fn live_nodes_are_listed_deepest_first_and_by_subtree(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let live = ["1", "1.2", "1.3", "1.2.4", "1.20", "1.20.5", "1.2.4.6"];
     journal.commit(nodes("a", live.map(|path| node("a", path)).into())).await;
@@ -164,7 +164,7 @@ pub async fn live_nodes_come_deepest_first_and_by_subtree(subject: JournalUnderT
 }
 
 /// What is listed of live nodes and claimed is the head of the record.
-pub async fn heads_say_what_records_say(subject: JournalUnderTest) {
+pub async fn heads_agree_with_records(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let mut running = node("a", "1.2");
     running.node.kind = Some(NodeKind::Atomic);
@@ -190,7 +190,7 @@ pub async fn heads_say_what_records_say(subject: JournalUnderTest) {
     assert_eq!(journal.0.head_fetch(&"a/9".into()).await, Ok(None));
 }
 
-pub async fn a_change_of_a_head_leaves_all_else_as_it_is(subject: JournalUnderTest) {
+pub async fn head_commit_changes_only_state_end_and_wake(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let mut rich = node("a", "1");
     rich.node.kind = Some(NodeKind::Atomic);
@@ -246,7 +246,7 @@ pub async fn a_change_of_a_head_leaves_all_else_as_it_is(subject: JournalUnderTe
 }
 
 /// However large they are, and however they change from one to the other.
-pub async fn inputs_and_outputs_of_any_size_come_back_whole(subject: JournalUnderTest) {
+pub async fn inputs_and_outputs_of_any_size_are_read_whole(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let map = |bytes: usize| Some(JsonObject::from([("text", "é".repeat(bytes / 2).into())]));
     let sizes = [None, Some(0), Some(1000), Some(1012), Some(1014), Some(1100), Some(100_000)];
@@ -270,7 +270,7 @@ pub async fn inputs_and_outputs_of_any_size_come_back_whole(subject: JournalUnde
 }
 
 /// A record that was read without them may be changed and written.
-pub async fn inputs_and_outputs_that_were_not_read_stay_as_they_are(subject: JournalUnderTest) {
+pub async fn unread_inputs_and_outputs_stay_stored(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let map = |bytes: usize| Some(JsonObject::from([("text", "x".repeat(bytes).into())]));
     for (run, inputs, outputs) in [("a", 5000, 10), ("b", 10, 5000), ("c", 5000, 5000), ("d", 10, 10)] {
@@ -302,7 +302,7 @@ pub async fn inputs_and_outputs_that_were_not_read_stay_as_they_are(subject: Jou
 }
 
 /// The rule that nothing can get stuck is the database's, not a hope.
-pub async fn live_things_need_a_time_to_be_looked_at(subject: JournalUnderTest) {
+pub async fn live_records_need_a_wake_up_or_deadline(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let sleeper = NodeRecord { wake: None, ..node("a", "1") };
     let error = journal.refused(ChangeSet { nodes: vec![sleeper], ..start("a") }).await;
@@ -321,7 +321,7 @@ pub async fn live_things_need_a_time_to_be_looked_at(subject: JournalUnderTest) 
     journal.commit(over).await;
 }
 
-pub async fn odd_ids_are_just_ids(subject: JournalUnderTest) {
+pub async fn ids_with_special_characters_are_opaque(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let ids =
         ["'; DROP TABLE runs; --", "\"", "%", "_", "a%", "a_", "ü\u{301}🦀", "A", "a", "\\", "x\ny", ""];
@@ -346,7 +346,7 @@ pub async fn odd_ids_are_just_ids(subject: JournalUnderTest) {
     }
 }
 
-pub async fn big_bodies_come_back_whole(subject: JournalUnderTest) {
+pub async fn big_bodies_are_read_whole(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let text: String = "0123456789abcdé".repeat(200_000);
     let mut root = node("a", "1");
@@ -359,7 +359,7 @@ pub async fn big_bodies_come_back_whole(subject: JournalUnderTest) {
     assert!(page.events[0].1.contains(&text));
 }
 
-pub async fn sixty_four_committers_at_once_are_all_durable(subject: JournalUnderTest) {
+pub async fn concurrent_commits_are_all_durable(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     join_all((0..64).map(|number| {
         let (journal, id) = (&journal, format!("run-{number}"));
@@ -396,7 +396,7 @@ pub async fn racing_commits_have_one_winner(subject: JournalUnderTest) {
     assert_eq!(journal.run("a").await.map(|run| run.version), Some(11));
 }
 
-pub async fn everything_is_there_after_reopening(subject: JournalUnderTest) {
+pub async fn reopened_journal_has_everything(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     let attempts = vec![attempt("a/1", 1, AttemptOutcome::Lost)];
@@ -414,7 +414,7 @@ pub async fn everything_is_there_after_reopening(subject: JournalUnderTest) {
     assert_eq!(journal.0.reap_dead_workers(at(2001)).await, Ok(1), "leases end, reopened or not");
 }
 
-pub async fn a_secret_is_whatever_was_kept_first(subject: JournalUnderTest) {
+pub async fn first_secret_of_a_name_is_kept(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let odd = vec![0, 255, b'\'', 0];
     assert_eq!(journal.0.secret("one", odd.clone()).await, Ok(odd.clone()));

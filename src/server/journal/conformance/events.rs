@@ -9,7 +9,7 @@ use crate::{
     types::NodeRunId,
 };
 
-pub async fn events_come_in_order_without_gaps(subject: JournalUnderTest) {
+pub async fn events_are_listed_in_order_without_gaps(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     // Several in one commit, given in the wrong order; another run between.
     journal.commit(events("a", vec![event("a", 2, None), event("a", 1, None)])).await;
@@ -27,7 +27,7 @@ pub async fn events_come_in_order_without_gaps(subject: JournalUnderTest) {
     assert!(!rest.events[0].1.contains('\n'));
 }
 
-pub async fn a_page_of_events_keeps_both_limits(subject: JournalUnderTest) {
+pub async fn event_page_keeps_both_limits(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     journal.commit(events("a", (1..=9).map(|seq| event("a", seq, None)).collect())).await;
     let size = journal.page("a", 0, None, NO_LIMIT).await.events[0].1.len();
@@ -47,7 +47,7 @@ pub async fn a_page_of_events_keeps_both_limits(subject: JournalUnderTest) {
     }
 }
 
-pub async fn events_within_a_subtree_are_found_across_sparse_pages(subject: JournalUnderTest) {
+pub async fn subtree_events_are_found_across_sparse_pages(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     // Far more than any store should look at for one page, and three that count.
     let about = |seq: u64| match seq {
@@ -68,7 +68,7 @@ pub async fn events_within_a_subtree_are_found_across_sparse_pages(subject: Jour
     assert!(journal.seqs("a", Some("1.3"), NO_LIMIT).await.is_empty());
 }
 
-pub async fn a_page_that_ends_with_the_last_event_says_so(subject: JournalUnderTest) {
+pub async fn event_page_reports_the_last_event(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     journal.commit(events("a", (1..=3).map(|seq| event("a", seq, Some("1"))).collect())).await;
     let exactly = PageLimit { entries: 3, ..NO_LIMIT };
@@ -83,7 +83,7 @@ pub async fn a_page_that_ends_with_the_last_event_says_so(subject: JournalUnderT
     assert_eq!((page.events.len(), page.scanned_to, page.at_end), (1, 4, true));
 }
 
-pub async fn the_outbox_lists_what_changed_in_order_until_acknowledged(subject: JournalUnderTest) {
+pub async fn outbox_lists_entries_in_order_until_acknowledged(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let two = ChangeSet { events: vec![event("a", 1, None), event("a", 2, None)], ..start("a") };
     let first = journal.0.commit(two.owing_all()).await.expect("committed");
@@ -121,7 +121,7 @@ pub async fn the_outbox_lists_what_changed_in_order_until_acknowledged(subject: 
     assert_eq!(nothing, None, "what changes nothing owes nothing");
 }
 
-pub async fn what_the_outbox_names_can_be_read(subject: JournalUnderTest) {
+pub async fn listed_outbox_entries_can_be_read(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     journal.commit(events("a", vec![event("a", 2, None)])).await;
@@ -149,7 +149,7 @@ pub async fn what_the_outbox_names_can_be_read(subject: JournalUnderTest) {
     assert_eq!(journal.seqs("a", None, NO_LIMIT).await, [1, 2, 3, 4]);
 }
 
-pub async fn a_page_of_the_outbox_is_for_one_recipient_and_says_how_far_it_looked(subject: JournalUnderTest) {
+pub async fn outbox_page_is_for_one_recipient_and_reports_its_end(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let page = async |recipient, after, limit| {
         journal.0.outbox_after(recipient, after, limit).await.expect("the outbox can be read")

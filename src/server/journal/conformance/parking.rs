@@ -29,7 +29,7 @@ async fn park(journal: &Probe, item: &Parked) {
     journal.0.park(item.clone()).await.expect("it can be parked");
 }
 
-pub async fn a_parked_wake_is_nobodys_until_its_time_comes(subject: JournalUnderTest) {
+pub async fn parked_wake_is_unclaimed_until_its_time(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     journal.commit(nodes("a", vec![node_due("a", "1.1", 10), node_due("a", "1.2", 20)])).await;
     let me = "me".into();
@@ -49,7 +49,7 @@ pub async fn a_parked_wake_is_nobodys_until_its_time_comes(subject: JournalUnder
     assert_eq!(listed(&journal).await.len(), 1, "to be tried again is not to be decided");
 }
 
-pub async fn a_parked_run_is_not_overdue_until_its_time_comes(subject: JournalUnderTest) {
+pub async fn parked_run_is_not_overdue_until_its_time(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let mut first = start("a");
     first.run = first.run.map(|run| RunRecord { deadline: Some(at(20)), ..run });
@@ -64,7 +64,7 @@ pub async fn a_parked_run_is_not_overdue_until_its_time_comes(subject: JournalUn
     assert_eq!(journal.0.runs_overdue(at(20), 10).await, Ok(vec!["a".into()]));
 }
 
-pub async fn what_is_decided_after_all_is_no_longer_parked(subject: JournalUnderTest) {
+pub async fn decided_items_are_no_longer_parked(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     journal.commit(nodes("a", vec![node_due("a", "1.2", 10), node_due("a", "1.3", 10)])).await;
@@ -88,7 +88,7 @@ pub async fn what_is_decided_after_all_is_no_longer_parked(subject: JournalUnder
     assert_eq!(listed(&journal).await, [other]);
 }
 
-pub async fn what_waits_as_before_is_still_parked(subject: JournalUnderTest) {
+pub async fn item_with_an_unchanged_wake_stays_parked(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     let item = failing(Some("1"), 30, 500);
@@ -103,7 +103,7 @@ pub async fn what_waits_as_before_is_still_parked(subject: JournalUnderTest) {
     assert_eq!(listed(&journal).await, []);
 }
 
-pub async fn parking_again_keeps_when_it_began(subject: JournalUnderTest) {
+pub async fn parking_again_keeps_the_first_time(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let mut over = ended(node_due("a", "1.2", 10));
     over.wake = Some(wake(Job::CancelExecutor, 10));
@@ -120,7 +120,7 @@ pub async fn parking_again_keeps_when_it_began(subject: JournalUnderTest) {
     assert_eq!(tries, Some(2));
 }
 
-pub async fn what_needs_nothing_cannot_be_parked(subject: JournalUnderTest) {
+pub async fn items_without_a_wake_up_cannot_be_parked(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let over =
         ChangeSet { run: Some(run_ended(run("a"))), nodes: vec![ended(super::node("a", "1"))], ..start("a") };

@@ -54,7 +54,7 @@ async fn there<'a>(journal: &Probe, ids: &[&'a str]) -> Vec<&'a str> {
     there
 }
 
-pub async fn finished_runs_are_forgotten_whole_oldest_first(subject: JournalUnderTest) {
+pub async fn finished_runs_are_pruned_whole_oldest_first(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     for (id, micros) in [("third", 30), ("first", 10), ("second", 20), ("fourth", 40)] {
         journal.commit(finished(id, micros)).await;
@@ -75,7 +75,7 @@ pub async fn finished_runs_are_forgotten_whole_oldest_first(subject: JournalUnde
     assert_eq!(journal.seqs("first", None, NO_LIMIT).await, [1]);
 }
 
-pub async fn a_run_that_is_owed_or_has_a_wake_up_is_not_forgotten(subject: JournalUnderTest) {
+pub async fn run_with_outbox_entries_or_wake_ups_is_not_pruned(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     journal.commit(finished("owed", 10)).await;
     assert_eq!(prune(&journal, 100, 10).await, 0);
@@ -99,7 +99,7 @@ pub async fn a_run_that_is_owed_or_has_a_wake_up_is_not_forgotten(subject: Journ
     assert_eq!(prune(&journal, 100, 10).await, 1);
 }
 
-pub async fn a_forgotten_run_takes_along_what_was_parked_of_it(subject: JournalUnderTest) {
+pub async fn pruned_run_loses_its_parked_items(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let live = ChangeSet { nodes: vec![ended(node("a", "1"))], ..start("a") };
     journal.commit(live).await;
@@ -123,7 +123,7 @@ pub async fn a_forgotten_run_takes_along_what_was_parked_of_it(subject: JournalU
     assert_eq!(journal.0.counts(at(0)).await, Ok(crate::journal::Counts::default()));
 }
 
-pub async fn the_newest_time_is_that_of_the_latest_commit_of_a_run(subject: JournalUnderTest) {
+pub async fn latest_commit_time_is_that_of_a_run(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     assert_eq!(journal.0.latest_commit_time().await, Ok(None));
     journal.commit(finished("a", 30)).await;

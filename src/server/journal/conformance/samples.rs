@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    journal::{ClaimFilter, EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit},
+    journal::{ClaimFilter, EventPage, JournalError, OutboxEntry, OutboxId, PageLimit, inspect::Inspect},
     record::{
         ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, Origin, Recipient, RunRecord, Wake,
     },
@@ -131,7 +131,7 @@ pub fn events(run: &str, events: Vec<EventRecord>) -> ChangeSet {
 
 /// Shorter words for what tests of stores do all the time. Whatever they do
 /// not expect is a panic.
-pub struct Probe(pub Arc<dyn Journal>);
+pub struct Probe(pub Arc<dyn Inspect>);
 
 impl Probe {
     pub async fn commit(&self, change: ChangeSet) {

@@ -19,7 +19,7 @@ fn paths(claimed: &[NodeHead]) -> Vec<&str> {
     claimed.iter().map(|node| node.path.as_str()).collect()
 }
 
-pub async fn wakes_are_claimed_when_due_in_order_and_once(subject: JournalUnderTest) {
+pub async fn due_wakes_are_claimed_in_order_and_once(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let mut over = ended(node("a", "1.5"));
     over.wake = Some(wake(Job::CancelExecutor, 15));
@@ -42,7 +42,7 @@ pub async fn wakes_are_claimed_when_due_in_order_and_once(subject: JournalUnderT
     assert_eq!(paths(&journal.claim(&me(), 41, 10).await), ["1.4"]);
 }
 
-pub async fn owned_wakes_are_named_by_job_once_they_should_be_done(subject: JournalUnderTest) {
+pub async fn held_claims_are_listed_by_job_once_due(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let mine = |path: &str, job, micros| {
         let wake = Wake { claimed_by: Some(me()), ..wake(job, micros) };
@@ -70,7 +70,7 @@ pub async fn owned_wakes_are_named_by_job_once_they_should_be_done(subject: Jour
     assert_eq!(named(&[], 400).await, []);
 }
 
-pub async fn two_owners_never_claim_the_same_wake(subject: JournalUnderTest) {
+pub async fn two_workers_never_claim_the_same_wake(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let all = (0..200).map(|number| node("a", &format!("1.{number}")));
     journal.commit(nodes("a", all.collect())).await;
@@ -87,7 +87,7 @@ pub async fn two_owners_never_claim_the_same_wake(subject: JournalUnderTest) {
     assert_eq!(journal.claim(&me(), 0, 1000).await.len(), 200, "each had exactly one owner");
 }
 
-pub async fn wakes_of_excepted_runs_are_left_alone(subject: JournalUnderTest) {
+pub async fn dispatches_of_excepted_runs_are_not_claimed(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     // The names are those of other things where they are written down.
     for (run, micros) in [("big", 10), ("big\"]", 11), ("small", 20), ("other", 30)] {
@@ -150,7 +150,7 @@ pub async fn wakes_are_claimed_by_job_and_kind(subject: JournalUnderTest) {
     assert_eq!(claim(Job::CancelExecutor, None).await, ["1.5"]);
 }
 
-pub async fn a_claim_outdates_what_was_read_before(subject: JournalUnderTest) {
+pub async fn claim_makes_earlier_reads_stale(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     let before = journal.node("a", "1").await.expect("stored");
@@ -170,7 +170,7 @@ pub async fn a_claim_outdates_what_was_read_before(subject: JournalUnderTest) {
     assert_eq!(ending.is_ok(), claimed.is_empty());
 }
 
-pub async fn wakes_of_dead_and_unknown_owners_become_due_at_once(subject: JournalUnderTest) {
+pub async fn claims_of_dead_workers_become_due_immediately(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let [dead, alive, unknown]: [WorkerId; 3] = ["dead".into(), "alive".into(), "never heard of".into()];
     journal.0.renew_worker(&dead, at(1)).await.expect("owners can be renewed");
@@ -198,7 +198,7 @@ pub async fn wakes_of_dead_and_unknown_owners_become_due_at_once(subject: Journa
     assert_eq!(journal.0.reap_dead_workers(at(1001)).await, Ok(3));
 }
 
-pub async fn released_wakes_become_due_at_once(subject: JournalUnderTest) {
+pub async fn released_claims_become_due_immediately(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let you: WorkerId = "you".into();
     for owner in [&me(), &you] {
@@ -218,7 +218,7 @@ pub async fn released_wakes_become_due_at_once(subject: JournalUnderTest) {
     journal.0.release_claims(&"stranger".into(), at(7)).await.expect("leaving without having come is fine");
 }
 
-pub async fn the_next_wake_is_the_earliest_free_one(subject: JournalUnderTest) {
+pub async fn next_wake_is_the_earliest_unclaimed_one(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     assert_eq!(journal.0.wake_next(at(0)).await, Ok(None));
     journal.commit(nodes("a", vec![node_due("a", "1.1", 30), node_due("a", "1.2", 20)])).await;
@@ -233,7 +233,7 @@ pub async fn the_next_wake_is_the_earliest_free_one(subject: JournalUnderTest) {
     assert_eq!(journal.0.wake_next(at(5)).await, Ok(None), "only what is later");
 }
 
-pub async fn overdue_runs_are_listed_until_they_are_over(subject: JournalUnderTest) {
+pub async fn overdue_runs_are_listed_until_they_end(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     for (id, deadline) in [("late", 20), ("later", 30), ("in time", 99)] {
         let mut first = start(id);
@@ -252,7 +252,7 @@ pub async fn overdue_runs_are_listed_until_they_are_over(subject: JournalUnderTe
     assert_eq!(overdue(50, 10).await, ["later"]);
 }
 
-pub async fn counts_follow_what_is_stored(subject: JournalUnderTest) {
+pub async fn counts_follow_the_stored_records(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
     let counts = async |now| journal.0.counts(at(now)).await.expect("things can be counted");
     assert_eq!(counts(0).await, Counts::default());

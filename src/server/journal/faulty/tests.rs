@@ -2,9 +2,7 @@
 
 use super::*;
 use crate::journal::{
-    conformance::{
-        JournalUnderTest, Probe, at, change, ended, event, node, nodes, run, run_ended, start,
-    },
+    conformance::{JournalUnderTest, Probe, at, change, ended, event, node, nodes, run, run_ended, start},
     sqlite::tests::{Directory, open},
 };
 
@@ -37,7 +35,7 @@ mod repeated_commits_are_transparent {
 }
 
 #[tokio::test]
-async fn the_whole_suite_can_be_run_at_once() {
+async fn whole_suite_runs_at_once() {
     crate::journal::conformance::all(async || {
         let (journal, directory) = faulty(Faults::none());
         JournalUnderTest { journal, reopen: None, guard: Box::new(directory) }
@@ -46,7 +44,7 @@ async fn the_whole_suite_can_be_run_at_once() {
 }
 
 #[tokio::test]
-async fn a_failure_before_leaves_nothing() {
+async fn failure_before_a_write_leaves_nothing() {
     let faults = Faults::none();
     let (journal, _directory) = faulty(faults.clone());
     let probe = Probe(journal);
@@ -61,7 +59,7 @@ async fn a_failure_before_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_failure_after_leaves_everything() {
+async fn failure_after_a_write_leaves_everything() {
     let faults = Faults::none();
     let (journal, _directory) = faulty(faults.clone());
     let probe = Probe(journal);
@@ -78,11 +76,7 @@ async fn a_failure_after_leaves_everything() {
     let owner = "me".into();
     let claim = probe
         .0
-        .claim_due(
-            &owner,
-            Timestamp::from_micros(1000),
-            &ClaimFilter { limit: 10, ..ClaimFilter::default() },
-        )
+        .claim_due(&owner, Timestamp::from_micros(1000), &ClaimFilter { limit: 10, ..ClaimFilter::default() })
         .await;
     assert!(claim.is_err());
     let owned = probe.node("a", "1").await.and_then(|node| node.wake).and_then(|wake| wake.claimed_by);
@@ -101,7 +95,7 @@ fn parked(until: i64) -> Parked {
 }
 
 #[tokio::test]
-async fn parking_that_fails_has_parked_or_not_and_can_be_repeated() {
+async fn failed_parking_is_whole_or_nothing_and_repeatable() {
     let faults = Faults::none();
     let (journal, _directory) = faulty(faults.clone());
     let probe = Probe(journal);
@@ -122,12 +116,11 @@ async fn parking_that_fails_has_parked_or_not_and_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn forgetting_that_fails_has_forgotten_whole_runs_or_nothing() {
+async fn failed_pruning_deletes_whole_runs_or_nothing() {
     let faults = Faults::none();
     let (journal, _directory) = faulty(faults.clone());
     let probe = Probe(journal);
-    let over =
-        ChangeSet { run: Some(run_ended(run("a"))), nodes: vec![ended(node("a", "1"))], ..start("a") };
+    let over = ChangeSet { run: Some(run_ended(run("a"))), nodes: vec![ended(node("a", "1"))], ..start("a") };
     probe.commit(over).await;
     let owed: Vec<_> = probe.owed().await.iter().map(|entry| entry.id).collect();
     probe.0.outbox_ack(&owed).await.expect("acknowledged");
@@ -141,7 +134,7 @@ async fn forgetting_that_fails_has_forgotten_whole_runs_or_nothing() {
 }
 
 #[tokio::test]
-async fn a_commit_that_arrives_twice_counts_once() {
+async fn repeated_commit_counts_once() {
     let faults = Faults::none();
     let (journal, _directory) = faulty(faults.clone());
     let probe = Probe(journal);
@@ -158,9 +151,8 @@ async fn a_commit_that_arrives_twice_counts_once() {
 }
 
 #[tokio::test]
-async fn a_seed_gives_the_same_faults_again() {
-    let chances =
-        Chances { fail_before: 0.2, fail_after: 0.2, twice: 0.2, delay: 0.2, ..Default::default() };
+async fn same_seed_gives_the_same_faults() {
+    let chances = Chances { fail_before: 0.2, fail_after: 0.2, twice: 0.2, delay: 0.2, ..Default::default() };
     let draw = |seed| {
         let faults = Faults::seeded(seed, chances);
         (0..200).map(|_| faults.for_write()).collect::<Vec<_>>()
@@ -170,7 +162,6 @@ async fn a_seed_gives_the_same_faults_again() {
     for wanted in [None, Some(Fault::FailBefore), Some(Fault::FailAfter), Some(Fault::Twice)] {
         assert!(draw(1).contains(&wanted), "{wanted:?} never came");
     }
-    let (journal, _directory) =
-        faulty(Faults::seeded(1, Chances { fail_read: 1.0, ..Default::default() }));
+    let (journal, _directory) = faulty(Faults::seeded(1, Chances { fail_read: 1.0, ..Default::default() }));
     assert!(journal.wake_next(Timestamp::from_micros(0)).await.is_err());
 }

@@ -4,7 +4,10 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::rows::{HeadRow, NodeRow, Payload, Payloads, RunRow, WakeColumns, from_json};
+use super::{
+    encoding::from_json,
+    rows::{HeadRow, NodeRow, Payload, Payloads, RunRow, WakeColumns},
+};
 use crate::{
     journal::{
         JournalError,
@@ -97,12 +100,12 @@ where
 
 proptest! {
     #[test]
-    fn a_run_row_is_a_run_or_damaged(body in bodies(), version in any::<i64>()) {
+    fn run_row_decodes_or_is_damaged(body in bodies(), version in any::<i64>()) {
         check::<RunRecord>(run_row(body, version).decode(), |body| run_row(body, version).decode())?;
     }
 
     #[test]
-    fn a_node_row_is_a_node_or_damaged(
+    fn node_row_decodes_or_is_damaged(
         body in bodies(),
         payload in proptest::option::of(bodies()),
         version in any::<i64>(),
@@ -126,7 +129,7 @@ proptest! {
     }
 
     #[test]
-    fn a_head_row_is_a_head_or_damaged(
+    fn head_row_decodes_or_is_damaged(
         version in any::<i64>(),
         (state, kind) in ("queued|running|failed|.{0,8}", proptest::option::of("atomic|composite|.{0,8}")),
         attempt in any::<i64>(),
@@ -146,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn an_attempt_is_an_attempt_or_damaged(body in bodies()) {
+    fn attempt_decodes_or_is_damaged(body in bodies()) {
         check::<AttemptRecord>(from_json("n", &body), |body| from_json("n", &body))?;
     }
 }

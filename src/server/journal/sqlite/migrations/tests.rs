@@ -91,7 +91,7 @@ fn shape(path: &Path) -> (Vec<Vec<Value>>, BTreeSet<String>) {
 }
 
 #[tokio::test]
-async fn journals_of_every_schema_come_up_to_date_with_all_that_is_in_them() {
+async fn journals_of_every_schema_migrate_with_all_content() {
     let directory = Directory::new();
     let new = directory.file("new.db");
     drop(open(new.clone()));
@@ -146,7 +146,7 @@ async fn journals_of_every_schema_come_up_to_date_with_all_that_is_in_them() {
 }
 
 #[tokio::test]
-async fn a_run_whose_events_cannot_be_read_does_not_stop_a_migration() {
+async fn unreadable_events_do_not_stop_a_migration() {
     let directory = Directory::new();
     let path = directory.file("j.db");
     load(&path, JOURNALS[2]);
@@ -161,7 +161,7 @@ async fn a_run_whose_events_cannot_be_read_does_not_stop_a_migration() {
 /// Bodies that are no JSON, or say something that cannot be: their nodes have
 /// heads all the same, by what their columns tell.
 #[tokio::test]
-async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_migration() {
+async fn unreadable_body_gets_a_head_in_a_migration() {
     let directory = Directory::new();
     let damages = [
         "'{'",
@@ -211,7 +211,7 @@ async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_mi
 }
 
 #[tokio::test]
-async fn a_step_that_fails_half_way_leaves_the_journal_as_it_was() {
+async fn failed_migration_leaves_the_journal_unchanged() {
     let directory = Directory::new();
     let path = directory.file("j.db");
     load(&path, JOURNALS[3]);

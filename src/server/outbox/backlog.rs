@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_settled_up_to_its_first_debt_and_not_beyond_what_was_read() {
+    fn run_is_settled_up_to_its_first_owed_entry() {
         let (a, b) = (RunId::from("a"), RunId::from("b"));
         let ledger = Ledger::default();
         let id = OutboxId;
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_takes_no_room_from_the_others() {
+    fn refused_entries_take_no_room_from_other_runs() {
         let (poison, sound) = (RunId::from("poison"), RunId::from("sound"));
         let ledger = Ledger::default();
         let read = |run: &RunId, ids: std::ops::Range<u64>| {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_woken_by_reading_and_by_settling() {
+    fn waiters_wake_when_entries_are_read_or_settled() {
         let run = RunId::from("a");
         let ledger = Ledger::default();
         let mut waits = Box::pin(ledger.settled(&run, OutboxId(2)));

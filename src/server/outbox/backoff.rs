@@ -90,7 +90,7 @@ mod tests {
     use crate::clients::Service;
 
     #[test]
-    fn pauses_grow_with_failures_in_a_row_and_end_with_a_success() {
+    fn pauses_grow_with_consecutive_failures() {
         let pace = Pace::default();
         let error = CallError::unavailable(Service::RunStore, "no answer in time");
         let now = Timestamp::from_micros(1_000_000);
