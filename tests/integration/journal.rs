@@ -7,7 +7,7 @@ use std::{
 };
 
 use jarvis_run_coordinator::{
-    journal::{Journal, inspect::Inspect},
+    journal::inspect::Inspect,
     record::{AttemptOutcome, AttemptRecord},
     types::NodeRunId,
 };

@@ -23,7 +23,7 @@ async fn a_task_that_panics_is_begun_again_and_health_counts_it() {
         ("claim_due", "claim"),
         ("reap_dead_workers", "sweep"),
         ("runs_prune", "retention"),
-        ("outbox_after", "outbox to the"),
+        ("outbox_after", "outbox pump to the"),
     ] {
         // The second time it is the task that was begun again.
         for times in 1..=2 {

@@ -88,7 +88,7 @@ impl Coordinator {
                     self.journal_status.written();
                     self.heard.ended(run, &topmost, now);
                     if let Some(outbox) = &self.parts.outbox {
-                        outbox.news();
+                        outbox.entries_added();
                     }
                     if let Some(seq) = newest {
                         self.parts.events.hub.publish(run, seq);
@@ -212,7 +212,7 @@ impl Coordinator {
     pub(crate) async fn announce_again(&self) -> Result<(), JournalError> {
         let Some(ended) = self.journal_status.take_doubt() else { return Ok(()) };
         if let Some(outbox) = &self.parts.outbox {
-            outbox.news();
+            outbox.entries_added();
         }
         for (at, node) in ended.iter().enumerate() {
             match self.parts.journal.head_fetch(node).await {

@@ -1,143 +1,139 @@
-//! What is still owed to one store, run by run: who waits for a run to be
-//! accepted asks here.
+//! The backlog of one store: the entries that have been read and not been
+//! accepted, by run. Answers wait here for the entries of their run.
 //!
-//! An entry is *settled* when the store has accepted it. Until the outbox has
-//! been read as far as an entry, it counts as not settled.
+//! An entry is *settled* when the store has accepted it. Until the outbox has been
+//! read as far as an entry, it counts as not settled.
 
 use std::collections::{BTreeSet, HashMap};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{journal::OutboxId, types::RunId};
 
-/// Entries of one store in memory at most, but for those of runs of which
-/// something was refused: they may stay for long, and the others must not wait
-/// for that.
-const IN_MEMORY: usize = 20_000;
-/// With those.
-const IN_MEMORY_WITH_REFUSED: usize = 100_000;
+/// The maximum number of entries in memory, without those of runs that have a
+/// refused entry: they may stay for a long time, and others must not wait for
+/// that.
+const ENTRIES_MAX: usize = 20_000;
+/// The maximum including those.
+const ENTRIES_MAX_WITH_REFUSED: usize = 100_000;
 
 #[derive(Default)]
-pub(super) struct Ledger {
-    debts: Mutex<Debts>,
-    /// Something was settled, or read.
+pub(super) struct Backlog {
+    owed: Mutex<Owed>,
+    /// Notified when entries are settled or read.
     progress: Notify,
 }
 
 #[derive(Default)]
-struct Debts {
+struct Owed {
     /// The outbox was read up to here.
     read_to: OutboxId,
     entries: usize,
-    /// Those of them that are of runs of which something was refused.
+    /// The entries among them of runs that have a refused one.
     refused: usize,
-    runs: HashMap<RunId, Debt>,
+    runs: HashMap<RunId, RunOwed>,
 }
 
 #[derive(Default)]
-struct Debt {
+struct RunOwed {
     ids: BTreeSet<OutboxId>,
-    /// Why the store did not want something of this run. It is tried again.
+    /// Why an entry of this run was refused. It is retried.
     refused: Option<String>,
 }
 
-impl Ledger {
-    fn debts(&self) -> MutexGuard<'_, Debts> {
-        self.debts.lock()
-    }
-
-    /// There may be more in memory.
+impl Backlog {
+    /// Whether more entries may be read.
     pub(super) fn has_room(&self) -> bool {
-        let debts = self.debts();
-        debts.entries - debts.refused < IN_MEMORY && debts.entries < IN_MEMORY_WITH_REFUSED
+        let owed = self.owed.lock();
+        owed.entries - owed.refused < ENTRIES_MAX && owed.entries < ENTRIES_MAX_WITH_REFUSED
     }
 
-    /// Nothing is known, and nothing was read: for a lane that begins, or
-    /// begins again.
-    pub(super) fn begin(&self) {
-        *self.debts() = Debts::default();
+    /// Forgets everything, for a pump that starts or restarts.
+    pub(super) fn reset(&self) {
+        *self.owed.lock() = Owed::default();
     }
 
     pub(super) fn read_to(&self) -> OutboxId {
-        self.debts().read_to
+        self.owed.lock().read_to
     }
 
-    /// Entries that are owed, as far as the outbox was read.
+    /// The number of entries that have been read and not been settled.
     pub(super) fn entries(&self) -> usize {
-        self.debts().entries
+        self.owed.lock().entries
     }
 
-    /// Runs of which something was refused and is still owed: how many, and
-    /// why one of them.
+    /// The number of runs with a refused entry, and the reason of one of them.
     pub(super) fn refused(&self) -> Option<(usize, String)> {
-        let debts = self.debts();
-        let mut reasons = debts.runs.values().filter_map(|debt| debt.refused.as_ref());
+        let owed = self.owed.lock();
+        let mut reasons = owed.runs.values().filter_map(|of_run| of_run.refused.as_ref());
         let reason = reasons.next()?.clone();
         Some((1 + reasons.count(), reason))
     }
 
-    /// These were read, and with them the outbox up to `read_to`.
+    /// Adds entries that were read, and with them the outbox up to `read_to`.
     pub(super) fn read<'a>(&self, entries: impl Iterator<Item = (&'a RunId, OutboxId)>, read_to: OutboxId) {
         {
-            let debts = &mut *self.debts();
+            let owed = &mut *self.owed.lock();
             for (run, id) in entries {
-                let debt = debts.runs.entry(run.clone()).or_default();
-                if debt.ids.insert(id) {
-                    debts.refused += usize::from(debt.refused.is_some());
-                    debts.entries += 1;
+                let of_run = owed.runs.entry(run.clone()).or_default();
+                if of_run.ids.insert(id) {
+                    owed.refused += usize::from(of_run.refused.is_some());
+                    owed.entries += 1;
                 }
             }
-            debts.read_to = read_to;
+            owed.read_to = read_to;
         }
         self.progress.notify_waiters();
     }
 
+    /// Removes entries that were accepted.
     pub(super) fn settle(&self, run: &RunId, ids: &[OutboxId]) {
         {
-            let debts = &mut *self.debts();
-            if let Some(debt) = debts.runs.get_mut(run) {
-                let settled = ids.iter().filter(|id| debt.ids.remove(id)).count();
-                debts.entries -= settled;
-                if debt.refused.is_some() {
-                    debts.refused -= settled;
+            let owed = &mut *self.owed.lock();
+            if let Some(of_run) = owed.runs.get_mut(run) {
+                let settled = ids.iter().filter(|id| of_run.ids.remove(id)).count();
+                owed.entries -= settled;
+                if of_run.refused.is_some() {
+                    owed.refused -= settled;
                 }
-                if debt.ids.is_empty() {
-                    debts.runs.remove(run);
+                if of_run.ids.is_empty() {
+                    owed.runs.remove(run);
                 }
             }
         }
         self.progress.notify_waiters();
     }
 
+    /// Notes that an entry of this run was refused.
     pub(super) fn refuse(&self, run: &RunId, reason: &str) {
         {
-            let debts = &mut *self.debts();
-            if let Some(debt) = debts.runs.get_mut(run)
-                && debt.refused.replace(reason.into()).is_none()
+            let owed = &mut *self.owed.lock();
+            if let Some(of_run) = owed.runs.get_mut(run)
+                && of_run.refused.replace(reason.into()).is_none()
             {
-                debts.refused += debt.ids.len();
+                owed.refused += of_run.ids.len();
             }
         }
         self.progress.notify_waiters();
     }
 
-    /// Nothing of this run up to `id` is owed any more.
+    /// Whether everything of this run up to `id` is settled.
     pub(super) fn is_settled(&self, run: &RunId, id: OutboxId) -> bool {
-        let debts = self.debts();
-        let owed = debts.runs.get(run).and_then(|debt| debt.ids.first());
-        debts.read_to >= id && owed.is_none_or(|&first| first > id)
+        let owed = self.owed.lock();
+        let first = owed.runs.get(run).and_then(|of_run| of_run.ids.first());
+        owed.read_to >= id && first.is_none_or(|&first| first > id)
     }
 
-    /// Something of this run was refused and is still owed.
+    /// Whether the run has a refused entry.
     pub(super) fn is_refused(&self, run: &RunId) -> bool {
-        self.debts().runs.get(run).is_some_and(|debt| debt.refused.is_some())
+        self.owed.lock().runs.get(run).is_some_and(|of_run| of_run.refused.is_some())
     }
 
-    /// Waits until nothing of this run up to `id` is owed any more.
+    /// Waits until everything of this run up to `id` is settled.
     pub(super) async fn settled(&self, run: &RunId, id: OutboxId) {
         loop {
-            // Before looking: what happens after that wakes us.
+            // Registered before the check, so that no change is missed.
             let progress = self.progress.notified();
             tokio::pin!(progress);
             progress.as_mut().enable();
@@ -158,67 +154,67 @@ mod tests {
     #[test]
     fn run_is_settled_up_to_its_first_owed_entry() {
         let (a, b) = (RunId::from("a"), RunId::from("b"));
-        let ledger = Ledger::default();
+        let backlog = Backlog::default();
         let id = OutboxId;
-        assert!(ledger.is_settled(&a, id(0)) && !ledger.is_settled(&a, id(1)));
+        assert!(backlog.is_settled(&a, id(0)) && !backlog.is_settled(&a, id(1)));
 
-        ledger.read([(&a, id(2)), (&a, id(4)), (&b, id(5))].into_iter(), id(7));
+        backlog.read([(&a, id(2)), (&a, id(4)), (&b, id(5))].into_iter(), id(7));
         for (run, upto, settled) in
             [(&a, 1, true), (&a, 2, false), (&a, 7, false), (&b, 4, true), (&b, 5, false), (&b, 8, false)]
         {
-            assert_eq!(ledger.is_settled(run, id(upto)), settled, "{run} {upto}");
+            assert_eq!(backlog.is_settled(run, id(upto)), settled, "{run} {upto}");
         }
-        assert_eq!((ledger.entries(), ledger.read_to()), (3, id(7)));
+        assert_eq!((backlog.entries(), backlog.read_to()), (3, id(7)));
 
-        ledger.settle(&a, &[id(2), id(2), id(9)]);
-        assert!(ledger.is_settled(&a, id(3)) && !ledger.is_settled(&a, id(4)));
-        ledger.refuse(&a, "no room");
-        assert_eq!(ledger.refused(), Some((1, "no room".into())));
-        assert_eq!((ledger.is_refused(&a), ledger.is_refused(&b)), (true, false));
-        ledger.settle(&a, &[id(4)]);
-        assert_eq!((ledger.entries(), ledger.refused()), (1, None));
+        backlog.settle(&a, &[id(2), id(2), id(9)]);
+        assert!(backlog.is_settled(&a, id(3)) && !backlog.is_settled(&a, id(4)));
+        backlog.refuse(&a, "no room");
+        assert_eq!(backlog.refused(), Some((1, "no room".into())));
+        assert_eq!((backlog.is_refused(&a), backlog.is_refused(&b)), (true, false));
+        backlog.settle(&a, &[id(4)]);
+        assert_eq!((backlog.entries(), backlog.refused()), (1, None));
     }
 
     #[test]
     fn refused_entries_take_no_room_from_other_runs() {
         let (poison, sound) = (RunId::from("poison"), RunId::from("sound"));
-        let ledger = Ledger::default();
+        let backlog = Backlog::default();
         let read = |run: &RunId, ids: std::ops::Range<u64>| {
             let end = OutboxId(ids.end);
-            ledger.read(ids.map(|id| (run, OutboxId(id))), end);
+            backlog.read(ids.map(|id| (run, OutboxId(id))), end);
         };
-        let many = IN_MEMORY as u64;
+        let many = ENTRIES_MAX as u64;
         read(&poison, 0..many);
-        assert!(!ledger.has_room());
-        ledger.refuse(&poison, "damaged");
-        ledger.refuse(&poison, "damaged");
-        assert!(ledger.has_room());
-        // What comes of it now, or is settled, is counted right.
+        assert!(!backlog.has_room());
+        backlog.refuse(&poison, "damaged");
+        backlog.refuse(&poison, "damaged");
+        assert!(backlog.has_room());
+        // Later entries of the run, and settled ones, are counted correctly.
         read(&poison, many..2 * many);
-        ledger.settle(&poison, &[OutboxId(0), OutboxId(0)]);
+        backlog.settle(&poison, &[OutboxId(0), OutboxId(0)]);
         read(&sound, 2 * many..3 * many - 1);
-        assert!(ledger.has_room());
+        assert!(backlog.has_room());
         read(&sound, 3 * many..3 * many + 1);
-        assert!(!ledger.has_room());
-        // But that has an end, too.
-        ledger.refuse(&sound, "damaged");
+        assert!(!backlog.has_room());
+        // Refused entries are bounded too.
+        backlog.refuse(&sound, "damaged");
         read(&poison, 4 * many..6 * many);
-        assert_eq!((ledger.entries(), ledger.has_room()), (5 * IN_MEMORY - 1, true));
+        assert_eq!((backlog.entries(), backlog.has_room()), (5 * ENTRIES_MAX - 1, true));
         read(&poison, 6 * many..6 * many + 1);
-        assert!(!ledger.has_room());
-        ledger.begin();
-        assert_eq!((ledger.entries(), ledger.has_room(), ledger.refused()), (0, true, None));
+        assert!(!backlog.has_room());
+        backlog.reset();
+        assert_eq!((backlog.entries(), backlog.has_room(), backlog.refused()), (0, true, None));
     }
 
     #[test]
     fn waiters_wake_when_entries_are_read_or_settled() {
         let run = RunId::from("a");
-        let ledger = Ledger::default();
-        let mut waits = Box::pin(ledger.settled(&run, OutboxId(2)));
+        let backlog = Backlog::default();
+        let mut waits = Box::pin(backlog.settled(&run, OutboxId(2)));
         assert!(waits.as_mut().now_or_never().is_none(), "it has not been read");
-        ledger.read([(&run, OutboxId(1))].into_iter(), OutboxId(2));
+        backlog.read([(&run, OutboxId(1))].into_iter(), OutboxId(2));
         assert!(waits.as_mut().now_or_never().is_none(), "it is owed");
-        ledger.settle(&run, &[OutboxId(1)]);
+        backlog.settle(&run, &[OutboxId(1)]);
         assert!(waits.now_or_never().is_some());
     }
 }

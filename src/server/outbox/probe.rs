@@ -1,57 +1,58 @@
-//! Asks the stores from time to time whether they are there, so that health
-//! knows before anybody needs them.
+//! Probes the stores periodically, so that health knows that one is unreachable
+//! before it is needed.
 
 use std::{sync::Arc, time::Duration};
 
-use super::pace::reason;
-use crate::{clients::CallError, runtime::tasks::TaskSet, services::Stores, time::Clock};
 use parking_lot::Mutex;
 
-const EVERY: Duration = Duration::from_secs(10);
+use super::call_error::reason;
+use crate::{clients::CallError, runtime::tasks::TaskSet, services::Stores, time::Clock};
 
-/// What is wrong with each store, if anything.
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+
+/// The failure of each store's last probe, if it failed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found {
+pub(super) struct Unreachable {
     pub(super) run_store: Option<String>,
     pub(super) event_stream: Option<String>,
     pub(super) artifact_store: Option<String>,
 }
 
 #[derive(Default)]
-pub(super) struct Watch(Mutex<Found>);
+pub(super) struct Probe(Mutex<Unreachable>);
 
-impl Watch {
-    pub(super) fn begin(stores: Stores, clock: Arc<dyn Clock>, tasks: &TaskSet) -> Arc<Self> {
-        let watch = Arc::new(Self::default());
-        let (watching, stopping) = (Arc::clone(&watch), tasks.stopping().clone());
-        tasks.supervise("watch over the stores", Arc::clone(&clock), move || {
-            let (watching, stores) = (Arc::clone(&watching), stores.clone());
+impl Probe {
+    pub(super) fn start(stores: Stores, clock: Arc<dyn Clock>, tasks: &TaskSet) -> Arc<Self> {
+        let probe = Arc::new(Self::default());
+        let (probing, stopping) = (Arc::clone(&probe), tasks.stopping().clone());
+        tasks.supervise("probe of the stores", Arc::clone(&clock), move || {
+            let (probing, stores) = (Arc::clone(&probing), stores.clone());
             let (clock, stopping) = (Arc::clone(&clock), stopping.clone());
             async move {
                 let work = async {
                     loop {
-                        watching.look(&stores).await;
-                        clock.sleep(EVERY).await;
+                        probing.run(&stores).await;
+                        clock.sleep(PROBE_EVERY).await;
                     }
                 };
                 stopping.run_until_cancelled(work).await;
             }
         });
-        watch
+        probe
     }
 
-    pub(super) fn found(&self) -> Found {
+    pub(super) fn unreachable(&self) -> Unreachable {
         self.0.lock().clone()
     }
 
-    async fn look(&self, stores: &Stores) {
+    async fn run(&self, stores: &Stores) {
         let (runs, events, artifacts) =
             tokio::join!(stores.runs.reach(), stores.events.reach(), stores.artifacts.reach());
-        let trouble = |reached: Result<(), CallError>| reached.err().map(|error| reason(&error));
-        *self.0.lock() = Found {
-            run_store: trouble(runs),
-            event_stream: trouble(events),
-            artifact_store: trouble(artifacts),
+        let failure = |reached: Result<(), CallError>| reached.err().map(|error| reason(&error));
+        *self.0.lock() = Unreachable {
+            run_store: failure(runs),
+            event_stream: failure(events),
+            artifact_store: failure(artifacts),
         };
     }
 }
