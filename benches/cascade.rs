@@ -149,5 +149,7 @@ fn prepare(journal: &Path, expires: bool) -> u64 {
     if expires {
         journal.execute_batch(edit).expect("edited");
     }
-    journal.query_one("SELECT max(seq) FROM events", [], |row| row.get(0)).expect("its events")
+    let newest: i64 =
+        journal.query_one("SELECT max(seq) FROM events", [], |row| row.get(0)).expect("its events");
+    u64::try_from(newest).expect("seq counts from 1")
 }

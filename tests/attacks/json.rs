@@ -1,4 +1,4 @@
-//! Bodies that are small to send and large to read.
+//! JSON bodies that are cheap to send and expensive to read.
 
 use serde_json::Value;
 
@@ -7,8 +7,7 @@ use crate::target::{AT_REST_MIB, Target};
 /// The largest body that is read.
 const BODY_MIB: u64 = 8;
 
-/// One body at a time, and each may cost six times its size (issue: "peak memory
-/// for the worst 8 MiB body ≤ 6 x the body").
+/// There is one body at a time, and each may cost six times its size.
 const PEAK_MIB: u64 = AT_REST_MIB + 6 * BODY_MIB;
 
 /// What one body may cost beyond what the process had before.
@@ -20,8 +19,7 @@ fn start(input: &str) -> Vec<u8> {
     format!("{head}{input}}}").into_bytes()
 }
 
-/// `levels` of arrays, or of objects, in the input, which is the first level
-/// below the request.
+/// A start request with `levels` of arrays or objects in its input.
 fn nested(levels: usize, open: &str, close: &str) -> Vec<u8> {
     start(&format!("{{\"x\": {}1{}}}", open.repeat(levels), close.repeat(levels)))
 }
@@ -30,15 +28,15 @@ fn first_error(reply: &crate::target::Reply) -> Value {
     reply.refused(400, "invalid_request")["details"]["errors"][0].clone()
 }
 
-/// Numbers as people write them.
+/// The digits of a message, without separators.
 fn digits(message: &Value) -> String {
     message.as_str().unwrap_or_default().chars().filter(|c| !matches!(c, ',' | '_' | ' ' | '\'')).collect()
 }
 
 #[tokio::test]
-async fn nesting_beyond_the_limit_is_refused_however_deep() {
+async fn nesting_beyond_the_limit_is_refused_at_any_depth() {
     let target = Target::start(&[]).await;
-    // With the request and the input around them: 101 levels and more.
+    // With the request and the input, these are 101 levels and more.
     for levels in [99, 110, 124, 125, 126, 127, 200, 100_000] {
         for (open, close) in [("[", "]"), ("{\"\":", "}")] {
             let error = first_error(&target.post("/v1/runs", &nested(levels, open, close)).await);
@@ -46,7 +44,7 @@ async fn nesting_beyond_the_limit_is_refused_however_deep() {
             assert!(digits(&error["msg"]).contains("100"), "{error}");
         }
     }
-    // What is never closed is no better.
+    // Nesting that is never closed.
     for open in ["[", "{\"a\":", "[{\"a\":["] {
         let error = first_error(&target.post("/v1/runs", open.repeat(1_000_000).as_bytes()).await);
         assert_eq!(error["type"], "json_too_deep", "{open}: {error}");
@@ -55,7 +53,7 @@ async fn nesting_beyond_the_limit_is_refused_however_deep() {
 }
 
 #[tokio::test]
-async fn more_values_than_the_limit_are_refused_in_little_memory() {
+async fn too_many_values_are_refused_in_bounded_memory() {
     let target = Target::start(&[]).await;
     let most = (BODY_MIB << 20) as usize - 200;
     for piece in ["{\"\":0}", "[]", "0", "\"\"", "null", "{\"a\":[]}"] {
@@ -64,7 +62,7 @@ async fn more_values_than_the_limit_are_refused_in_little_memory() {
         assert_eq!(error["type"], "json_too_many_values", "{piece}: {error}");
         assert!(digits(&error["msg"]).contains("200000"), "{error}");
     }
-    // As members, too.
+    // The limit counts members of objects, too.
     let members: Vec<String> = (0..most / 14).map(|number| format!("\"{number:07}\":0")).collect();
     let error = first_error(&target.post("/v1/runs", &start(&format!("{{{}}}", members.join(",")))).await);
     assert_eq!(error["type"], "json_too_many_values", "{error}");
@@ -72,7 +70,7 @@ async fn more_values_than_the_limit_are_refused_in_little_memory() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_or_too_large_is_refused_in_little_memory() {
+async fn invalid_or_large_bodies_are_refused_in_bounded_memory() {
     let target = Target::start(&[]).await;
     let long = "1".repeat(1_000_000);
     let mut utf16 = vec![0xff, 0xfe];
@@ -90,7 +88,7 @@ async fn what_is_no_json_or_too_large_is_refused_in_little_memory() {
         ("UTF-16", utf16),
         ("something after the end", [start("{}"), b"{}".to_vec()].concat()),
         ("nothing", Vec::new()),
-        // A million escapes, in a member that there is not.
+        // A million escapes in an unknown member.
         ("escapes", format!("{{\"x\": \"{}\"}}", "\\u0041".repeat(1_300_000)).into_bytes()),
         ("blanks", " ".repeat(8_000_000).into_bytes()),
         ("a long name", format!("{{\"{}\": 0}}", "n".repeat(8_000_000)).into_bytes()),
@@ -102,7 +100,7 @@ async fn what_is_no_json_or_too_large_is_refused_in_little_memory() {
     }
     let large = vec![b' '; (BODY_MIB << 20) as usize + 1];
     target.post("/v1/runs", &large).await.refused(413, "payload_too_large");
-    // In chunks, it does not say beforehand how large it is.
+    // A chunked body does not announce its size.
     let mut chunks = b"POST /v1/runs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
         connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
         .to_vec();

@@ -10,12 +10,16 @@ use crate::{
     auth::Principal,
     engine::{self, Asked, NodeTypeFacts, PolicyDecided, StartRun},
     journal::JournalError,
+    runtime::heap,
     services::{
         node_registry::NoFacts,
         policy::{PdpUnavailable, Question, RUN_START},
     },
     types::{Extensions, NodeRun, NodeRunId, NodeTypeRef, Run, RunId, RunStartRequest, json::canonical},
 };
+
+/// Bytes of extensions and constraints that no usual request has.
+const LARGE: usize = 1 << 20;
 
 impl Coordinator {
     /// Starts a run: its Run, root NodeRun, events and policy decision are
@@ -46,8 +50,13 @@ impl Coordinator {
         let place = ["body".into(), "root_node_type_ref".into()];
         let facts = self.facts_for(&request.root_node_type_ref, &place).await?;
         let decided = self.decide_start(caller, &request, &run_id, &root_id, &facts).await?;
+        let asked = Asked::of(request, &facts, &self.parts.rules);
+        if asked.extension_bytes() >= LARGE {
+            // The commit needs a multiple of that at once.
+            heap::return_free_pages();
+        }
         let command = StartRun {
-            asked: Asked::of(request, &facts, &self.parts.rules),
+            asked,
             run_id: run_id.clone(),
             root_id,
             digest,

@@ -71,6 +71,11 @@ impl Asked {
         let root_extensions = root_extensions.unwrap_or_else(|| run_extensions.clone());
         Self { node_type_ref, input, run_context, wall_time, run_extensions, root_extensions }
     }
+
+    /// Length of the text beside the input, which was a tree of values before.
+    pub fn extension_bytes(&self) -> usize {
+        self.run_extensions.as_ref().map_or(0, Extensions::bytes)
+    }
 }
 
 /// Decides on a start. A repetition of the same request gets the run that the

@@ -1,5 +1,5 @@
-//! Sends every change to the JARVIS stores: at-least-once, ordered per run, and
-//! idempotent by object id and event `seq`.
+//! Sends every committed change to the JARVIS stores (contract §14, §15):
+//! at-least-once, ordered per run, and idempotent by object id and event `seq`.
 //!
 //! ```text
 //!   commit ──▶ journal: outbox ──▶ pump to the Run Store      Runs and NodeRuns, one call each

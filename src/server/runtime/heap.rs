@@ -15,6 +15,17 @@ const LARGE: libc::c_int = 1 << 20;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const SPARE: libc::c_int = 2 << 20;
 
+/// Returns what is free inside the heaps of all threads: many small blocks that
+/// were one large value. This takes some milliseconds, so it is for what is rare.
+pub fn return_free_pages() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: malloc_trim touches free memory only, and locks the heaps for it.
+    #[expect(unsafe_code, reason = "the allocator has no safe interface")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Fixes the threshold, before anything large is allocated.
 pub fn return_large_blocks() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -1,9 +1,15 @@
 //! Each fault does what it says, and no more.
 
 use super::*;
-use crate::journal::{
-    conformance::{JournalUnderTest, Probe, at, change, ended, event, node, nodes, run, run_ended, start},
-    sqlite::tests::{Directory, open},
+use crate::{
+    journal::{
+        ClaimFilter, Parked,
+        conformance::{
+            JournalUnderTest, Probe, at, change, ended, event, node, nodes, run, run_ended, start,
+        },
+        sqlite::tests::{Directory, open},
+    },
+    time::Timestamp,
 };
 
 /// A store that works, with faults in front of it.

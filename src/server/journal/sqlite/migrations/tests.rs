@@ -19,12 +19,13 @@ use std::{collections::BTreeSet, path::Path};
 use rusqlite::{Connection, types::Value};
 
 use super::super::{
+    check::{Problems, check},
     tests::{Directory, open, raw, try_open},
-    *,
 };
 use crate::{
-    journal::conformance::at,
-    record::NodeRecord,
+    journal::{ClaimFilter, Journal, OutboxId, conformance::at},
+    record::{ChangeSet, NodeHead, NodeRecord},
+    time::Timestamp,
     types::{NodeRunState, RunEvent},
 };
 
