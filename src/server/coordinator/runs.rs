@@ -35,7 +35,7 @@ impl Coordinator {
         self.warn_of_own_keys([request.extensions.as_ref()].into_iter());
         let digest = digest(&request);
         if let Some(id) = &chosen
-            && let Some(existing) = self.run_seek(caller, id).await?
+            && let Some(existing) = self.run_find_or_adopt(caller, id).await?
         {
             // Spares a repetition the questions to registry and policy.
             return if existing.origin.is_request(&digest) {
