@@ -128,10 +128,10 @@ impl SimJournal {
             self.inner.commit(change.clone()).await?;
             (change.run, change.events, change.nodes) = (run, events, Vec::new());
         }
-        let told = tell(&change);
+        let line = one_line(&change);
         let written = change.clone();
         let done = self.inner.commit(change).await;
-        world.tell(format_args!("commit {told}: {}", if done.is_ok() { "done" } else { "refused" }));
+        world.tell(format_args!("commit {line}: {}", if done.is_ok() { "done" } else { "refused" }));
         if done == Err(JournalError::Conflict) {
             world.count("conflict");
         }
@@ -163,7 +163,7 @@ impl SimJournal {
 }
 
 /// A change in one line.
-fn tell(change: &ChangeSet) -> String {
+fn one_line(change: &ChangeSet) -> String {
     use std::fmt::Write;
     let mut line = format!("of {}", change.run_id);
     let whole = change.nodes.iter().map(NodeRecord::head);
@@ -270,7 +270,7 @@ impl Interceptor for SimJournal {
     }
 
     async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, JournalError> {
-        self.write(&tell(&change), || self.write_change(&change)).await
+        self.write(&one_line(&change), || self.write_change(&change)).await
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {

@@ -73,8 +73,8 @@ fn attempts(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
         of_node().map(|attempt| (attempt.attempt, &attempt.outcome)).collect();
     let what = || format!("{logged:?} of {}", about(node));
     findings.rule("an attempt is logged once", logged.len() == of_node().count(), what);
-    let begun = logged.keys().all(|number| (1..=node.attempt).contains(number));
-    findings.rule("only attempts that were made are logged", begun, what);
+    let made = logged.keys().all(|number| (1..=node.attempt).contains(number));
+    findings.rule("only attempts that were made are logged", made, what);
     let explained = (1..node.attempt).all(|number| logged.contains_key(&number));
     findings.rule("every superseded attempt is logged", explained, what);
     if !scene.adopted {
@@ -83,11 +83,15 @@ fn attempts(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
         let may_repeat = node.idempotent
             || node.side_effect == Some(SideEffectClass::Read)
             || node.node.kind == Some(NodeKind::Composite);
-        let begun_before = logged.range(..node.attempt).any(|(_, outcome)| match outcome {
+        let may_have_begun_before = logged.range(..node.attempt).any(|(_, outcome)| match outcome {
             AttemptOutcome::Failed { may_have_begun, .. } => *may_have_begun,
             AttemptOutcome::Late { .. } | AttemptOutcome::Lost | AttemptOutcome::Fenced => true,
         });
-        findings.rule("a node that must not be executed twice is not", may_repeat || !begun_before, what);
+        findings.rule(
+            "a node that must not be executed twice is not",
+            may_repeat || !may_have_begun_before,
+            what,
+        );
         let started = node.node.started_at.is_some();
         findings.same("exactly attempted nodes have a start time", &node.id(), &(node.attempt > 0), &started);
     }

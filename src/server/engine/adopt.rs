@@ -201,7 +201,7 @@ fn run_record(
     }
     let constraints = constraints::stored(run.extensions.as_ref()).unwrap_or_default();
     let time = constraints::wall_time(constraints.as_ref(), rules.run_timeout);
-    let deadline = (!run.state.is_terminal()).then(|| begun(run.started_at, now) + time);
+    let deadline = (!run.state.is_terminal()).then(|| began(run.started_at, now) + time);
     RunRecord {
         run,
         version: 0,
@@ -248,7 +248,7 @@ fn node_record(
                 Some(NodeKind::Atomic) | None => (rules.node_timeout, false),
             };
             let by_time =
-                begun(record.node.started_at, now) + constraints::wall_time(constraints.as_ref(), default);
+                began(record.node.started_at, now) + constraints::wall_time(constraints.as_ref(), default);
             record.attempt = 1;
             // In a terminal run it has no time at all.
             record.deadline = run.deadline.map(|of_run| of_run.min(by_time));
@@ -298,7 +298,7 @@ fn narrow(run: &RunRecord, nodes: &mut [StoredNode], tree: &Tree, rules: &Rules)
 }
 
 /// When something began, but never in the future.
-fn begun(at: Option<Timestamp>, now: Timestamp) -> Timestamp {
+fn began(at: Option<Timestamp>, now: Timestamp) -> Timestamp {
     at.map_or(now, |at| at.min(now))
 }
 

@@ -199,8 +199,8 @@ pub async fn ids_with_special_characters_are_opaque(subject: JournalUnderTest) {
     {
         journal.commit(nodes(run, others.map(|path| node(run, path)).into())).await;
         let about = [path, others[0], others[1], "1"].map(Some);
-        let told = (2..).zip(about).map(|(seq, path)| event(run, seq, path));
-        journal.commit(events(run, told.collect())).await;
+        let of_nodes = (2..).zip(about).map(|(seq, path)| event(run, seq, path));
+        journal.commit(events(run, of_nodes.collect())).await;
         assert_eq!(journal.live(run, Some(path)).await, [others[0]]);
         assert_eq!(journal.seqs(run, Some(path), NO_LIMIT).await, [2, 3]);
     }

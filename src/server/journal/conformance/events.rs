@@ -54,8 +54,8 @@ pub async fn subtree_events_are_found_across_sparse_pages(subject: JournalUnderT
         _ => "1",
     };
     for chunk in 0..10 {
-        let told = (chunk * 1000 + 1..=(chunk + 1) * 1000).map(|seq| event("a", seq, Some(about(seq))));
-        journal.commit(events("a", told.collect())).await;
+        let chunk = (chunk * 1000 + 1..=(chunk + 1) * 1000).map(|seq| event("a", seq, Some(about(seq))));
+        journal.commit(events("a", chunk.collect())).await;
     }
     journal.commit(events("a", vec![event("a", 10_001, None)])).await;
     for limit in [NO_LIMIT, PageLimit { entries: 1, ..NO_LIMIT }, PageLimit { bytes: 1, ..NO_LIMIT }] {

@@ -82,8 +82,8 @@ pub async fn head_commit_changes_only_state_end_and_wake(subject: JournalUnderTe
     let stale = ChangeSet { nodes: vec![ended(child.clone())], ..heads("a", vec![over.clone()]) };
     assert_eq!(journal.refused(stale).await, JournalError::Conflict);
     assert_eq!(journal.node("a", "1.2").await.as_ref(), Some(&child));
-    let told = NodeHead { version: 2, wake: None, ..over };
-    journal.commit(ChangeSet { nodes: vec![ended(child)], ..heads("a", vec![told]) }).await;
+    let notified = NodeHead { version: 2, wake: None, ..over };
+    journal.commit(ChangeSet { nodes: vec![ended(child)], ..heads("a", vec![notified]) }).await;
     assert_eq!(journal.node("a", "1").await, Some(NodeRecord { version: 3, wake: None, ..rich }));
     assert!(journal.live("a", None).await.is_empty());
 

@@ -75,8 +75,8 @@ pub async fn listed_outbox_entries_can_be_read(subject: JournalUnderTest) {
     journal.commit(start("a")).await;
     journal.commit(events("a", vec![event("a", 2, None)])).await;
     // The commit is not answered yet, and not polled for a while.
-    let told = events("a", vec![event("a", 3, None), event("a", 4, None)]);
-    let mut commit = journal.0.commit(told.owing_all());
+    let two = events("a", vec![event("a", 3, None), event("a", 4, None)]);
+    let mut commit = journal.0.commit(two.owing_all());
     let mut answer = None;
     let named = |entry: &OutboxEntry| entry.item == OutboxItem::Events { first: 3, last: 4 };
     for look in 0.. {

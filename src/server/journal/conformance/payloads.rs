@@ -69,9 +69,9 @@ pub async fn big_bodies_are_read_whole(subject: JournalUnderTest) {
     let text: String = "0123456789abcdé".repeat(200_000);
     let mut root = node("a", "1");
     root.node.inputs = json!({ "text": text }).as_object().cloned().map(Into::into);
-    let mut told = event("a", 1, Some("1"));
-    told.event.data = json!({ "text": text }).as_object().cloned().map(Into::into);
-    journal.commit(ChangeSet { nodes: vec![root.clone()], events: vec![told], ..start("a") }).await;
+    let mut big = event("a", 1, Some("1"));
+    big.event.data = json!({ "text": text }).as_object().cloned().map(Into::into);
+    journal.commit(ChangeSet { nodes: vec![root.clone()], events: vec![big], ..start("a") }).await;
     assert_eq!(journal.node("a", "1").await, Some(NodeRecord { version: 1, ..root }));
     let page = journal.page("a", 0, None, NO_LIMIT).await;
     assert!(page.events[0].1.contains(&text));

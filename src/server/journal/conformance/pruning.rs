@@ -80,20 +80,20 @@ pub async fn run_with_outbox_entries_or_wake_ups_is_not_pruned(subject: JournalU
     assert_eq!(prune(&journal, 100, 10).await, 0);
     deliver_all(&journal).await;
 
-    let to_tell = NodeRecord { wake: Some(wake(Job::CancelExecutor, 99)), ..ended(node("telling", "1")) };
-    journal.commit(ChangeSet { nodes: vec![to_tell], ..finished("telling", 10) }).await;
+    let to_notify = NodeRecord { wake: Some(wake(Job::CancelExecutor, 99)), ..ended(node("canceling", "1")) };
+    journal.commit(ChangeSet { nodes: vec![to_notify], ..finished("canceling", 10) }).await;
     journal.commit(finished("done", 20)).await;
     let ids: Vec<_> = journal.owed().await.iter().map(|entry| entry.id).collect();
     journal.0.outbox_ack(&ids[..ids.len() - 1]).await.expect("entries can be acknowledged");
     assert_eq!(prune(&journal, 100, 10).await, 1);
-    let all = ["owed", "telling", "done"];
-    assert_eq!(existing(&journal, &all).await, ["telling", "done"]);
+    let all = ["owed", "canceling", "done"];
+    assert_eq!(existing(&journal, &all).await, ["canceling", "done"]);
 
     deliver_all(&journal).await;
-    let told = journal.node("telling", "1").await.expect("stored");
-    journal.commit(nodes("telling", vec![ended(told)])).await;
+    let notified = journal.node("canceling", "1").await.expect("stored");
+    journal.commit(nodes("canceling", vec![ended(notified)])).await;
     assert_eq!(prune(&journal, 100, 10).await, 1);
-    assert_eq!(existing(&journal, &all).await, ["telling"], "its last change is owed now");
+    assert_eq!(existing(&journal, &all).await, ["canceling"], "its last change is owed now");
     deliver_all(&journal).await;
     assert_eq!(prune(&journal, 100, 10).await, 1);
 }
@@ -129,7 +129,7 @@ pub async fn latest_commit_time_is_that_of_a_run(subject: JournalUnderTest) {
     assert_eq!(journal.0.latest_commit_time().await, Ok(Some(at(30))));
     journal.commit(ChangeSet { at: at(20), ..start("b") }).await;
     assert_eq!(journal.0.latest_commit_time().await, Ok(Some(at(30))));
-    let (run, told) = (journal.run("b").await, vec![event("b", 2, None)]);
-    journal.commit(ChangeSet { at: at(40), run, events: told, ..change("b") }).await;
+    let (run, events) = (journal.run("b").await, vec![event("b", 2, None)]);
+    journal.commit(ChangeSet { at: at(40), run, events, ..change("b") }).await;
     assert_eq!(journal.0.latest_commit_time().await, Ok(Some(at(40))));
 }

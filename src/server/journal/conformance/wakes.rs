@@ -106,9 +106,9 @@ pub async fn dispatches_of_excepted_runs_are_not_claimed(subject: JournalUnderTe
     assert_eq!(claim(25, &["big\"]"]).await, ["big"], "it kept its place in the queue");
     assert_eq!(claim(35, &[]).await, ["big\"]", "other"]);
     // Only dispatches: cancel notifications and deadlines are claimed.
-    let mut told = ended(node("big", "1.2"));
-    told.wake = Some(wake(Job::CancelExecutor, 40));
-    journal.commit(nodes("big", vec![told, node_due("big", "1.3", 41)])).await;
+    let mut over = ended(node("big", "1.2"));
+    over.wake = Some(wake(Job::CancelExecutor, 40));
+    journal.commit(nodes("big", vec![over, node_due("big", "1.3", 41)])).await;
     assert_eq!(claim(45, &["big"]).await, ["big"]);
     assert!(claim(45, &["big"]).await.is_empty());
 }
@@ -173,7 +173,7 @@ pub async fn claim_makes_earlier_reads_stale(subject: JournalUnderTest) {
 
 pub async fn claims_of_dead_workers_become_due_immediately(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
-    let [dead, alive, unknown]: [WorkerId; 3] = ["dead".into(), "alive".into(), "never heard of".into()];
+    let [dead, alive, unknown]: [WorkerId; 3] = ["dead".into(), "alive".into(), "unknown".into()];
     journal.0.renew_worker(&dead, at(1)).await.expect("workers can be renewed");
     journal.0.renew_worker(&dead, at(10)).await.expect("workers can be renewed");
     journal.0.renew_worker(&alive, at(100)).await.expect("workers can be renewed");

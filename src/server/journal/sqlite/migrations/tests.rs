@@ -126,18 +126,18 @@ async fn journals_of_every_schema_migrate_with_all_content() {
         // The time of the last write is that of the newest event.
         let times = rows(&raw(&path), "runs", "run_id, changed_at");
         let events = rows(&raw(&path), "events", "run_id, seq, body");
-        let mut told: Vec<Vec<Value>> = Vec::new();
+        let mut expected: Vec<Vec<Value>> = Vec::new();
         for event in events {
             let [Value::Text(run), _, Value::Text(body)] = event.as_slice() else { panic!("{event:?}") };
             let event: RunEvent = serde_json::from_str(body).expect("an event");
             let time = vec![Value::Text(run.clone()), Value::Integer(event.time.as_micros())];
-            match told.last_mut() {
+            match expected.last_mut() {
                 Some(last) if last[0] == time[0] => *last = time,
-                Some(_) | None => told.push(time),
+                Some(_) | None => expected.push(time),
             }
         }
-        assert_eq!(times, told, "schema {schema}");
-        let last = told.iter().filter_map(|time| match time[1] {
+        assert_eq!(times, expected, "schema {schema}");
+        let last = expected.iter().filter_map(|time| match time[1] {
             Value::Integer(time) => Some(time),
             Value::Null | Value::Real(_) | Value::Text(_) | Value::Blob(_) => None,
         });

@@ -129,9 +129,9 @@ async fn big_run_is_pruned_in_a_call_of_its_own() {
             over.node.inputs = large.and_then(|large| large.as_object().cloned().map(Into::into));
             over
         });
-        let told = (1..=2 * u64::from(nodes)).map(|seq| event(id, seq, None));
+        let events = (1..=2 * u64::from(nodes)).map(|seq| event(id, seq, None));
         let over = run_ended(run(id));
-        ChangeSet { run: Some(over), nodes: crowd.collect(), events: told.collect(), ..change(id) }
+        ChangeSet { run: Some(over), nodes: crowd.collect(), events: events.collect(), ..change(id) }
     };
     journal.commit(whole("big", 10_000)).await.expect("committed");
     journal.commit(whole("small", 1)).await.expect("committed");
