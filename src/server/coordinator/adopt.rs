@@ -84,7 +84,7 @@ impl Coordinator {
     async fn run_adopt(&self, stores: &Stores, run: &RunId) -> Result<(), CoordinatorError> {
         self.room_for_new_work()?;
         let Some(_turn) = within(&*self.parts.clock, TURN, self.adoptions.lock(run)).await else {
-            let waited = CallError::unavailable(
+            let waited = CallError::no_response(
                 Service::RunStore,
                 "timed out waiting for another adoption of this run",
             );
@@ -117,7 +117,7 @@ impl Coordinator {
         let (nodes, events) = tokio::join!(stores.runs.node_runs_list(id), stores.events.run_events(id));
         let nodes = self.stored_nodes(nodes.map_err(|error| unavailable(&error))?).await?;
         let events = events.map_err(|error| CoordinatorError::EventStreamUnavailable {
-            internal: format!("{}: {:?}", error.code, error.details),
+            internal: format!("{}: {}", error.code(), error.reason()),
         })?;
         Ok(Some(StoredRun { run, nodes, events }))
     }
@@ -151,14 +151,11 @@ fn goes_into_a_path(id: &str) -> bool {
 
 /// The Run Store answered with a different object than it was asked for.
 fn another(what: &str) -> CoordinatorError {
-    unavailable(&CallError::unavailable(
-        Service::RunStore,
-        &format!("the store answered with another {what}"),
-    ))
+    unavailable(&CallError::malformed(Service::RunStore, &format!("the answer is about another {what}")))
 }
 
 fn unavailable(error: &CallError) -> CoordinatorError {
-    CoordinatorError::RunStoreUnavailable { internal: format!("{}: {:?}", error.code, error.details) }
+    CoordinatorError::RunStoreUnavailable { internal: format!("{}: {}", error.code(), error.reason()) }
 }
 
 #[cfg(test)]

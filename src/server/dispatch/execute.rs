@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use slog::{info, warn};
 
-use super::{Dispatcher, executors::Gate, outcome, slots::Turn};
+use super::{Dispatcher, gate::Gate, outcome, slots::Turn};
 use crate::{
     auth::Subtree,
     clients::{
@@ -149,7 +149,7 @@ impl Dispatcher {
         };
         let time = deadline.since(clock.now()).min(executors.call_timeout);
         let answer = within(&**clock, time, executor.role.begin(&request, permit)).await;
-        let silent = || Err(CallError::unavailable(Service::CompositeExecutor, "no answer in time"));
+        let silent = || Err(CallError::no_response(Service::CompositeExecutor, "no answer in time"));
         let answer = answer.unwrap_or_else(silent);
         executor.gate.report(&answer, clock.now());
         outcome::begun(answer).map_or(Called::TakenOn, Called::Result)

@@ -1,14 +1,14 @@
-//! Outputs that are too large to be kept whole (FIX G34, opt-in).
+//! Outputs that are too large for the journal (FIX G34, opt-in).
 //!
 //! ```text
-//!   outputs ──▶ oversized ──▶ bytes ──▶ artifact: the outputs whole, as JSON
-//!      └──────────────────────────────────▶ abridge ──▶ what is kept
+//!   outputs ──▶ oversized ──▶ bytes ──▶ artifact: the complete outputs, as JSON
+//!      └──────────────────────────────────▶ abridge ──▶ abridged outputs in the journal
 //! ```
 //!
-//! In what is kept a stub, `{"jarvis.artifact": {"type": …, "id": …}}`, stands
-//! for what is in its place in the artifact. The largest members are replaced
-//! first, and no more of them than necessary: whoever reads a small member
-//! finds it where it was. If that is not enough, the stub stands for all.
+//! In the abridged outputs a stub, `{"jarvis.artifact": {"type": …, "id": …}}`,
+//! stands for a member that is in the artifact. The largest members are replaced
+//! first, and no more of them than necessary, so that readers find small members
+//! in their place. If that is not enough, one stub stands for all members.
 
 use std::collections::BTreeMap;
 
@@ -19,12 +19,12 @@ use crate::types::{JsonObject, ResourceRef};
 /// The only member of a stub.
 const STUB: &str = "jarvis.artifact";
 
-/// The outputs as bytes, if those are more than `limit`.
+/// Returns the outputs as bytes if they are larger than `limit`.
 pub fn oversized(outputs: &JsonObject, limit: usize) -> Option<Vec<u8>> {
     (outputs.bytes() > limit).then(|| outputs.as_str().into())
 }
 
-/// What is kept of outputs that `artifact` has whole.
+/// Abridges outputs that `artifact` has in full.
 pub fn abridge(outputs: &JsonObject, limit: usize, artifact: &ResourceRef) -> JsonObject {
     let stub = JsonObject::from([(STUB, json!({"type": artifact.type_, "id": artifact.id}))]);
     let mut members: Vec<(usize, String)> =

@@ -1,0 +1,138 @@
+//! A running server, as the commands `send-request` and `health` call it.
+//!
+//! ```text
+//!   flags, variables ──▶ Remote ──HTTP──▶ server
+//!                          ▲
+//!            send_request ─┴─ health   format the answers as JSON
+//! ```
+//!
+//! An error names the request and the server.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{
+    clients::{self, CallError, Failure, run_coordinator::Client},
+    config::{Secret, value::masked_url},
+};
+
+/// The time limit of a request; longer than answers wait for the JARVIS stores.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// A server, and its client.
+pub struct Remote {
+    /// For messages: without user and password.
+    url: String,
+    pub(super) client: Client,
+}
+
+/// Why a command has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    #[error("{0}")]
+    Setup(String),
+    #[error("{0}")]
+    File(String),
+    #[error("{}", no_answer(.asked, .url, .error))]
+    Call { asked: String, url: String, error: CallError },
+    #[error("{asked} at {url}: no answer within {} s", ANSWER_WITHIN.as_secs())]
+    Late { asked: String, url: String },
+    #[error("run {run} was started, but a later request failed:\n{error}")]
+    AfterStart { run: String, error: Box<RemoteError> },
+}
+
+impl Remote {
+    pub fn new(url: &str, token: Option<&Secret>) -> Result<Self, RemoteError> {
+        let client = clients::coordinator(url, token.map(Secret::expose)).map_err(RemoteError::Setup)?;
+        Ok(Self { url: masked_url(url), client })
+    }
+
+    /// Waits for an answer, within the time limit. `asked` names the request.
+    pub(super) async fn answer<T>(
+        &self,
+        asked: &str,
+        answer: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, RemoteError> {
+        let (asked, url) = (asked.to_owned(), self.url.clone());
+        match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+            Ok(answer) => answer.map_err(|error| RemoteError::Call { asked, url, error }),
+            Err(_) => Err(RemoteError::Late { asked, url }),
+        }
+    }
+}
+
+/// Describes a failed request, and suggests a remedy.
+fn no_answer(asked: &str, url: &str, error: &CallError) -> String {
+    let reason = error.reason();
+    match (&error.failure, error.status()) {
+        (Failure::NotSent(_), _) => {
+            format!(
+                "{asked} at {url}: {reason}\nIs the server running? Its address is given by --url, or by --host and --port."
+            )
+        }
+        (_, None) => format!("{asked} at {url}: {reason}"),
+        (_, Some(status)) => {
+            let (code, message, details) = (error.code(), error.message(), error.details());
+            let mut text = format!("{asked} at {url} was refused: {status} {code}: {message}");
+            if status == 401 {
+                text.push_str("\nProvide a token with JARVIS_RUN_COORDINATOR_TOKEN or --token.");
+            }
+            if !details.is_empty() {
+                text = format!("{text}\n{}", pretty(&details));
+            }
+            text
+        }
+    }
+}
+
+/// Formats a value for people.
+pub(super) fn pretty(value: &impl Serialize) -> String {
+    // Through a tree: free-form objects, carried as text, would stay on one line.
+    let tree = serde_json::to_value(value).unwrap_or_default();
+    serde_json::to_string_pretty(&tree).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::clients::{NotSent, Service};
+
+    fn refused(status: u16, details: serde_json::Value) -> CallError {
+        let serde_json::Value::Object(details) = details else { panic!("an object") };
+        let failure = Failure::Envelope {
+            status,
+            code: "some_code".into(),
+            message: "Some message".into(),
+            details: details.into(),
+            retryable: false,
+            retry_after: None,
+        };
+        CallError::new(Service::RunCoordinator, failure)
+    }
+
+    #[test]
+    fn error_names_request_server_and_remedy() {
+        let message = |error: &CallError| no_answer("GET /v1/x", "http://h", error);
+        assert_eq!(
+            message(&refused(409, json!({}))),
+            "GET /v1/x at http://h was refused: 409 some_code: Some message"
+        );
+        assert_eq!(
+            message(&refused(401, json!({"a": 1}))),
+            "GET /v1/x at http://h was refused: 401 some_code: Some message\n\
+             Provide a token with JARVIS_RUN_COORDINATOR_TOKEN or --token.\n{\n  \"a\": 1\n}"
+        );
+        let broken = CallError::no_response(Service::RunCoordinator, "the connection broke off");
+        assert_eq!(message(&broken), "GET /v1/x at http://h: the connection broke off");
+        let not_sent =
+            message(&CallError::new(Service::RunCoordinator, Failure::NotSent(NotSent::NoConnection)));
+        assert!(
+            not_sent
+                .ends_with("Is the server running? Its address is given by --url, or by --host and --port."),
+            "{not_sent}"
+        );
+    }
+}
