@@ -149,10 +149,10 @@ impl Process {
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");
-        let atomic = AtomicRole::new(world, life, queue.owner());
-        let composite = CompositeRole::new(world, life, queue.owner());
+        let atomic = AtomicRole::new(world, life, queue.worker());
+        let composite = CompositeRole::new(world, life, queue.worker());
         let dispatcher = Dispatcher::take_over(dispatch::Parts {
-            coordinator: Arc::clone(&coordinator),
+            attempts: coordinator.attempts(),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
             queue: Arc::clone(&queue),
@@ -202,7 +202,7 @@ impl Process {
         }
         // It may fail: then the next process finds what is left.
         let _ =
-            within(&*world.clock, CUT_OFF, self.journal.owner_release(self.queue.owner(), self.clock.now()))
+            within(&*world.clock, CUT_OFF, self.journal.owner_release(self.queue.worker(), self.clock.now()))
                 .await;
         world.count(if stopped.is_some() { "drained" } else { "drained and cut off" });
         self.life.end();

@@ -376,7 +376,7 @@ impl World {
                         format!("{wake:?} of {}", node.id()),
                     );
                 }
-                let ours = wake.owner.as_ref() == Some(process.queue.owner());
+                let ours = wake.owner.as_ref() == Some(process.queue.worker());
                 let in_hand = match ours {
                     true => process.queue.has(node.id(), wake.job),
                     // Others of its sort may have to be first, and nobody else.

@@ -172,7 +172,7 @@ impl Server {
             })
         });
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
-        let owner = queue.owner().clone();
+        let owner = queue.worker().clone();
         let vitals = Arc::<Vitals>::default();
         vitals.watch(tasks.panics().clone());
         if owing == Owing::Everything {
@@ -200,7 +200,7 @@ impl Server {
             log: log.new(o!("component" => "coordinator")),
         }));
         let dispatcher = Dispatcher::take_over(dispatch::Parts {
-            coordinator: Arc::clone(&coordinator),
+            attempts: coordinator.attempts(),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
             queue,

@@ -8,25 +8,25 @@ use std::{
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// Locks by key. An unused key costs nothing.
-pub(super) struct Locks<K> {
+/// KeyedLocks by key. An unused key costs nothing.
+pub(super) struct KeyedLocks<K> {
     held: Mutex<HashMap<K, Arc<AsyncMutex<()>>>>,
 }
 
 /// A turn, waited for or had: until dropped.
 pub(super) struct Held<'l, K: Hash + Eq> {
-    locks: &'l Locks<K>,
+    locks: &'l KeyedLocks<K>,
     key: K,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
-impl<K> Default for Locks<K> {
+impl<K> Default for KeyedLocks<K> {
     fn default() -> Self {
         Self { held: Mutex::default() }
     }
 }
 
-impl<K: Hash + Eq + Clone> Locks<K> {
+impl<K: Hash + Eq + Clone> KeyedLocks<K> {
     /// Waits for its turn; turns come in the order of asking.
     pub(super) async fn lock(&self, key: &K) -> Held<'_, K> {
         // Made before waiting: one who gives up takes its entry along. (The
@@ -58,7 +58,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_is_held_by_one_and_forgotten_when_free() {
-        let locks = Locks::default();
+        let locks = KeyedLocks::default();
         let first = locks.lock(&"a").await;
         let _other = locks.lock(&"b").await;
         assert!(futures::poll!(std::pin::pin!(locks.lock(&"a"))).is_pending());
@@ -71,7 +71,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiter_that_gives_up_leaves_no_entry_behind() {
-        let locks = Locks::default();
+        let locks = KeyedLocks::default();
         let entries = || locks.held.lock().expect("not poisoned").len();
         for holder_goes_first in [true, false] {
             let holder = locks.lock(&"a").await;

@@ -18,15 +18,18 @@
 //! Nothing is answered, announced or queued before its commit is durable.
 
 mod access;
+mod admission;
 mod adopt;
 mod attempts;
-mod commit;
+mod commit_failures;
+mod committer;
 mod error;
-mod heard;
+mod liveness;
 mod locks;
 mod nodes;
 mod offload;
 mod queue;
+mod reads;
 mod runs;
 mod store_health;
 mod vitals;
@@ -35,15 +38,20 @@ use std::sync::Arc;
 
 use slog::Logger;
 
-pub(crate) use attempts::{Assignment, Telling};
-pub(crate) use commit::{CLAIM_WITHIN, OWNED_FOREVER};
+pub use attempts::Attempts;
+pub(crate) use attempts::{Assignment, Choice};
+pub(crate) use commit_failures::ALIVE_FOREVER;
+pub(crate) use committer::CLAIM_WITHIN;
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
-pub use queue::{Lane, Task, WorkQueue};
+pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use store_health::StoreHealth;
 pub(crate) use vitals::Room;
 pub use vitals::Vitals;
 
+use self::{
+    admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
+};
 pub use crate::events::{EventLines, StreamOptions};
 use crate::{
     auth::Principal,
@@ -76,36 +84,64 @@ pub struct Parts {
     pub log: Logger,
 }
 
-/// The run authority.
+/// The run authority: the use cases of its callers.
 pub struct Coordinator {
-    parts: Parts,
-    locks: locks::Locks<RunId>,
-    /// Of those who look for a run in other stores. Never wanted by one who
-    /// holds the run's lock.
-    adoptions: locks::Locks<RunId>,
-    heard: heard::Heard,
-    store_health: StoreHealth,
+    committer: Arc<Committer>,
+    admission: Arc<Admission>,
+    outputs: Arc<Outputs>,
+    attempts: Arc<Attempts>,
+    /// Where to look for what the journal does not know.
+    stores: Option<Stores>,
+    ids: Arc<dyn IdSource>,
+    vitals: Arc<Vitals>,
+    /// One adoption of a run at a time. Never locked by a holder of the run's own
+    /// lock.
+    adoptions: KeyedLocks<RunId>,
 }
 
 impl Coordinator {
     pub fn new(parts: Parts) -> Self {
-        let (locks, adoptions) = (locks::Locks::default(), locks::Locks::default());
-        let heard = heard::Heard::new(parts.rules.composite_silence, parts.clock.now());
-        Self { parts, locks, adoptions, heard, store_health: StoreHealth::default() }
+        let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
+        let Parts { outbox, queue, vitals, rules, offload, log, .. } = parts;
+        let committer = Arc::new(Committer {
+            liveness: Liveness::new(rules.composite_silence, clock.now()),
+            health: StoreHealth::default(),
+            locks: KeyedLocks::default(),
+            journal,
+            clock,
+            queue,
+            outbox,
+            events,
+            rules,
+            log: log.clone(),
+        });
+        let admission = Arc::new(Admission { node_types, policy, log });
+        let outputs = Arc::new(Outputs { offload, committer: Arc::clone(&committer) });
+        let (committers, asks, reports) =
+            (Arc::clone(&committer), Arc::clone(&admission), Arc::clone(&outputs));
+        let attempts = Arc::new(Attempts::new(committers, asks, reports));
+        let adoptions = KeyedLocks::default();
+        Self { committer, admission, outputs, attempts, stores, ids, vitals, adoptions }
     }
 
-    /// How the coordinator and what it depends on are doing. Never fails, and
-    /// never waits for anybody else.
+    /// For dispatch: the attempts to execute this coordinator's nodes.
+    pub fn attempts(&self) -> Arc<Attempts> {
+        Arc::clone(&self.attempts)
+    }
+
+    /// The health of the coordinator and of what it depends on. Never fails, and
+    /// waits for nothing.
     pub fn health(&self) -> Health {
-        let now = self.parts.clock.now();
-        let mut checks = vec![self.store_health.check(self.parts.journal.room(), now)];
-        checks.extend(self.parts.vitals.checks(now));
-        checks.extend(self.parts.policy.check());
-        if let Some(outbox) = &self.parts.outbox {
-            checks.extend(outbox.checks(self.parts.vitals.counts().as_ref()));
+        let committer = &*self.committer;
+        let now = committer.clock.now();
+        let mut checks = vec![committer.health.check(committer.journal.room(), now)];
+        checks.extend(self.vitals.checks(now));
+        checks.extend(self.admission.policy.check());
+        if let Some(outbox) = &committer.outbox {
+            checks.extend(outbox.checks(self.vitals.counts().as_ref()));
         }
         let artifacts = checks.iter_mut().find(|check| check.name == ARTIFACT_STORE);
-        if let (Some(check), Some(offload)) = (artifacts, &self.parts.offload)
+        if let (Some(check), Some(offload)) = (artifacts, &self.outputs.offload)
             && let (HealthStatus::Ok, Some(trouble)) = (check.status, offload.trouble())
         {
             check.status = HealthStatus::Degraded;
@@ -122,8 +158,8 @@ impl Coordinator {
         run: &RunId,
         options: StreamOptions,
     ) -> Result<EventLines, CoordinatorError> {
-        self.whole_run_for(caller, run).await?;
-        Ok(self.parts.events.stream(run.clone(), None, options))
+        self.run_authorize_whole(caller, run).await?;
+        Ok(self.committer.events.stream(run.clone(), None, options))
     }
 
     /// The events of a NodeRun and its descendants.
@@ -133,7 +169,7 @@ impl Coordinator {
         node: &NodeRunId,
         options: StreamOptions,
     ) -> Result<EventLines, CoordinatorError> {
-        let node = self.node_for(caller, node, heard::To::Ask).await?;
-        Ok(self.parts.events.stream(node.node.run_id, Some(node.path), options))
+        let node = self.node_authorize(caller, node, liveness::Use::Read).await?;
+        Ok(self.committer.events.stream(node.node.run_id, Some(node.path), options))
     }
 }

@@ -19,8 +19,8 @@ use std::{
 use slog::{debug, warn};
 
 use super::{
-    Coordinator,
-    locks::{Held, Locks},
+    committer::Committer,
+    locks::{Held, KeyedLocks},
 };
 use crate::{
     clients::CallError,
@@ -48,14 +48,14 @@ pub struct Offload {
     clock: Arc<dyn Clock>,
     /// One report on a node at a time, so that a repeated one finds the first
     /// one's end and does not make another artifact.
-    turns: Locks<NodeRunId>,
+    turns: KeyedLocks<NodeRunId>,
     /// When the store last failed, if it has not worked since.
     failed_at: Mutex<Option<Timestamp>>,
 }
 
 impl Offload {
     pub fn new(store: ArtifactStore, limit: usize, clock: Arc<dyn Clock>) -> Self {
-        Self { store, limit, clock, turns: Locks::default(), failed_at: Mutex::default() }
+        Self { store, limit, clock, turns: KeyedLocks::default(), failed_at: Mutex::default() }
     }
 
     /// What the store did to large outputs lately.
@@ -115,7 +115,14 @@ fn reason(error: &CallError) -> String {
     error.details.text("error").unwrap_or_else(|| error.message.clone())
 }
 
-impl Coordinator {
+/// The outputs of nodes on their way into the journal.
+pub(super) struct Outputs {
+    /// `None`: outputs are kept whole, however large.
+    pub(super) offload: Option<Offload>,
+    pub(super) committer: Arc<Committer>,
+}
+
+impl Outputs {
     /// A completion as it is to be stored. To be kept until it is stored: the
     /// node's turn.
     pub(super) async fn completion_offload(
@@ -129,7 +136,7 @@ impl Coordinator {
     }
 
     /// The result of an attempt as it is to be stored.
-    pub(crate) async fn result_offload(
+    pub(super) async fn result_offload(
         &self,
         node: &NodeRunId,
         attempt: Attempt,
@@ -151,26 +158,26 @@ impl Coordinator {
         outputs: &mut Option<JsonObject>,
         output_artifacts: &mut Option<Vec<ResourceRef>>,
     ) -> Option<Held<'_, NodeRunId>> {
-        let offload = self.parts.offload.as_ref()?;
+        let offload = self.offload.as_ref()?;
         let given = outputs.as_ref()?;
         let whole = engine::oversized(given, offload.limit)?;
         let turn = offload.turns.lock(node).await;
         // A report on a node that is over, or on to another attempt, is not
         // stored; if the journal cannot say, neither is an artifact.
-        let record = self.head_find(node).await.ok().flatten()?;
+        let record = self.committer.head_find(node).await.ok().flatten()?;
         if record.is_terminal() || attempt.is_some_and(|attempt| attempt.number != record.attempt) {
             return Some(turn);
         }
         let size = whole.len();
         match offload.put(&record, whole).await {
             Ok(artifact) => {
-                debug!(self.parts.log, "outputs put into the artifact store"; "node_run_id" => %node,
+                debug!(self.committer.log, "outputs put into the artifact store"; "node_run_id" => %node,
                     "artifact_id" => &artifact.id, "bytes" => size);
                 *outputs = outputs.take().map(|given| engine::abridge(&given, offload.limit, &artifact));
                 output_artifacts.get_or_insert_default().push(artifact);
             }
             Err(kept) => {
-                warn!(self.parts.log, "large outputs kept in the journal"; "node_run_id" => %node,
+                warn!(self.committer.log, "large outputs kept in the journal"; "node_run_id" => %node,
                     "bytes" => size, "reason" => %kept);
             }
         }

@@ -29,7 +29,7 @@ impl Dispatcher {
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
-                () = queue.poked() => {}
+                () = queue.unclaimed() => {}
                 () = clock.sleep(wait) => {}
             }
         }
@@ -72,7 +72,7 @@ impl Dispatcher {
             except: queue.full_runs(lane),
             limit: u32::try_from(room).unwrap_or(u32::MAX),
         };
-        let claimed = journal.wakes_claim(queue.owner(), now, &want).await?;
+        let claimed = journal.wakes_claim(queue.worker(), now, &want).await?;
         claimed.iter().for_each(|node| queue.push(node, now));
         Ok(claimed.len() == room)
     }

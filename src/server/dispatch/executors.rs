@@ -28,7 +28,7 @@ use crate::{
         },
     },
     time::Timestamp,
-    types::{Error, ExecutorBinding, NodeKind, NodeRunId, Uri},
+    types::{ExecutorBinding, NodeKind, NodeRunId, Uri},
 };
 
 /// Does the work of atomic nodes.
@@ -101,7 +101,7 @@ const TELLING: usize = 64;
 /// One executor: who it is, how a NodeRun names it, and the way to it.
 pub struct Executor<E: ?Sized> {
     pub role: Arc<E>,
-    binding: ExecutorBinding,
+    pub(super) binding: ExecutorBinding,
     pub(super) gate: Gate,
 }
 
@@ -199,36 +199,6 @@ pub struct Executors {
 }
 
 impl Executors {
-    /// Who executes nodes of this kind, or why nobody does (contract §9.2 step
-    /// 6).
-    pub(super) fn binding(&self, kind: NodeKind) -> Result<ExecutorBinding, Error> {
-        match kind {
-            NodeKind::Atomic => match &self.atomic {
-                Some(executor) => Ok(executor.binding.clone()),
-                None => Err(Error::new("atomic_executor_unconfigured", "Atomic Executor is not configured")),
-            },
-            NodeKind::Composite => match (&self.composite, &self.coordinator_url) {
-                (Some(executor), Some(_)) => Ok(executor.binding.clone()),
-                (None, _) => {
-                    Err(Error::new("composite_executor_unconfigured", "Composite Executor is not configured"))
-                }
-                (Some(_), None) => Err(Error::new(
-                    "coordinator_url_unconfigured",
-                    "Coordinator URL is required to dispatch composites",
-                )),
-            },
-        }
-    }
-
-    /// The way of a node of this kind. Those of unknown kind wait with the
-    /// atomic ones.
-    pub(super) fn gate(&self, kind: Option<NodeKind>) -> Option<&Gate> {
-        match kind {
-            Some(NodeKind::Composite) => self.composite.as_ref().map(|executor| &executor.gate),
-            Some(NodeKind::Atomic) | None => self.atomic.as_ref().map(|executor| &executor.gate),
-        }
-    }
-
     /// All there are, by the kind of their nodes.
     pub(super) fn gates(&self) -> impl Iterator<Item = (NodeKind, &Gate)> {
         let atomic = self.atomic.as_ref().map(|executor| (NodeKind::Atomic, &executor.gate));

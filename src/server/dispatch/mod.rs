@@ -34,6 +34,7 @@ mod executors;
 mod poison;
 mod slots;
 mod sweep;
+mod target;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -49,7 +50,7 @@ pub use executors::{AtomicExecutor, CompositeExecutor, Executor, Executors};
 use self::poison::{Failures, Item, is_damaged, is_poison};
 use crate::{
     auth::AssignmentTokens,
-    coordinator::{Coordinator, CoordinatorError, OWNED_FOREVER, Task, Vitals, WorkQueue},
+    coordinator::{ALIVE_FOREVER, Attempts, ClaimedJob, CoordinatorError, Vitals, WorkQueue},
     journal::{Journal, JournalError, Parked},
     record::Job,
     runtime::tasks::{TaskSet, panic_message},
@@ -58,7 +59,7 @@ use crate::{
 
 /// What dispatch is made of.
 pub struct Parts {
-    pub coordinator: Arc<Coordinator>,
+    pub attempts: Arc<Attempts>,
     pub journal: Arc<dyn Journal>,
     pub clock: Arc<dyn Clock>,
     pub queue: Arc<WorkQueue>,
@@ -77,7 +78,7 @@ pub struct Parts {
 pub struct Dispatcher {
     parts: Parts,
     /// Jobs that came to no end, for the sweep.
-    left: Mutex<Vec<Task>>,
+    left: Mutex<Vec<ClaimedJob>>,
     failures: Failures,
 }
 
@@ -85,12 +86,12 @@ pub struct Dispatcher {
 /// sweep.
 struct UnderWay<'d> {
     dispatcher: &'d Dispatcher,
-    task: Option<Task>,
+    job: Option<ClaimedJob>,
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.dispatcher.left().extend(self.task.take());
+        self.dispatcher.left().extend(self.job.take());
     }
 }
 
@@ -99,7 +100,7 @@ impl Dispatcher {
     /// left. Nothing is begun before [`Dispatcher::begin`].
     pub async fn take_over(parts: Parts) -> Result<Arc<Self>, JournalError> {
         let Parts { journal, clock, queue, log, .. } = &parts;
-        journal.owner_renew(queue.owner(), OWNED_FOREVER).await?;
+        journal.owner_renew(queue.worker(), ALIVE_FOREVER).await?;
         let taken_over = journal.owners_expire(clock.now()).await?;
         if taken_over > 0 {
             info!(log, "taking over what the last process left"; "jobs" => taken_over);
@@ -110,14 +111,14 @@ impl Dispatcher {
     }
 
     /// Begins to work: from here on executors are called.
-    pub fn begin(self: &Arc<Self>, tasks_in: mpsc::UnboundedReceiver<Task>) {
+    pub fn begin(self: &Arc<Self>, jobs: mpsc::UnboundedReceiver<ClaimedJob>) {
         let Parts { tasks, clock, .. } = &self.parts;
         // What was not begun before a panic is still in it.
-        let tasks_in = Arc::new(tokio::sync::Mutex::new(tasks_in));
+        let jobs = Arc::new(tokio::sync::Mutex::new(jobs));
         let dispatcher = Arc::clone(self);
         tasks.supervise("dispatch", Arc::clone(clock), move || {
-            let (dispatcher, tasks_in) = (Arc::clone(&dispatcher), Arc::clone(&tasks_in));
-            async move { dispatcher.work(&mut *tasks_in.lock().await).await }
+            let (dispatcher, jobs) = (Arc::clone(&dispatcher), Arc::clone(&jobs));
+            async move { dispatcher.work(&mut *jobs.lock().await).await }
         });
         let dispatcher = Arc::clone(self);
         tasks.supervise("claim", Arc::clone(clock), move || Arc::clone(&dispatcher).claim());
@@ -126,42 +127,42 @@ impl Dispatcher {
     }
 
     /// Begins each job that comes, in a task of its own.
-    async fn work(self: Arc<Self>, tasks_in: &mut mpsc::UnboundedReceiver<Task>) {
+    async fn work(self: Arc<Self>, jobs: &mut mpsc::UnboundedReceiver<ClaimedJob>) {
         let stopping = self.parts.tasks.stopping().clone();
         loop {
-            let task = tokio::select! {
+            let job = tokio::select! {
                 biased;
                 () = stopping.cancelled() => None,
-                task = tasks_in.recv() => task,
+                job = jobs.recv() => job,
             };
-            let Some(task) = task else { return };
+            let Some(job) = job else { return };
             let dispatcher = Arc::clone(&self);
-            self.parts.tasks.spawn("job", async move { dispatcher.run_job(task).await });
+            self.parts.tasks.spawn("job", async move { dispatcher.run_job(job).await });
         }
     }
 
-    async fn run_job(&self, task: Task) {
-        let mut job = UnderWay { dispatcher: self, task: Some(task) };
-        let Some(task) = &job.task else { return };
-        let done = match AssertUnwindSafe(self.job(task)).catch_unwind().await {
+    async fn run_job(&self, job: ClaimedJob) {
+        let mut under_way = UnderWay { dispatcher: self, job: Some(job) };
+        let Some(job) = &under_way.job else { return };
+        let done = match AssertUnwindSafe(self.job(job)).catch_unwind().await {
             Ok(Ok(())) => {
-                self.failures.forget(&task.into());
+                self.failures.forget(&job.into());
                 true
             }
-            Ok(Err(failure)) => self.failed(&task.into(), &failure).await,
-            Err(panic) => self.panicked(&task.into(), panic_message(&*panic)).await,
+            Ok(Err(failure)) => self.failed(&job.into(), &failure).await,
+            Err(panic) => self.panicked(&job.into(), panic_message(&*panic)).await,
         };
         if done {
-            job.task = None;
+            under_way.job = None;
         }
     }
 
-    async fn job(&self, task: &Task) -> Result<(), CoordinatorError> {
-        match task.job {
-            Job::Dispatch if self.parts.auto_dispatch => self.dispatch(task).await,
+    async fn job(&self, job: &ClaimedJob) -> Result<(), CoordinatorError> {
+        match job.job {
+            Job::Dispatch if self.parts.auto_dispatch => self.dispatch(job).await,
             Job::Dispatch => Ok(()),
-            Job::Deadline => self.parts.coordinator.node_deadline(&task.run, &task.node, task.attempt).await,
-            Job::CancelExecutor => self.cancel_executor(task).await,
+            Job::Deadline => self.parts.attempts.deadline_due(job, job.attempt).await,
+            Job::CancelExecutor => self.cancel_executor(job).await,
         }
     }
 
@@ -171,9 +172,10 @@ impl Dispatcher {
         let cause = failure.internal().unwrap_or_default();
         error!(self.parts.log, "not done, it will be begun again"; item, "error" => %failure, "cause" => &cause);
         let error = format!("{failure}: {cause}");
-        match is_damaged(failure) {
-            true => self.park(item.parked(error, self.parts.clock.now()), item).await,
-            false => is_poison(failure) && self.count_failure(item, error).await,
+        if is_damaged(failure) {
+            self.park(item.parked(error, self.parts.clock.now()), item).await
+        } else {
+            is_poison(failure) && self.count_failure(item, error).await
         }
     }
 
@@ -190,12 +192,12 @@ impl Dispatcher {
     }
 
     async fn park(&self, parked: Parked, item: &Item) -> bool {
-        let Parts { coordinator, journal, log, .. } = &self.parts;
+        let Parts { attempts, journal, log, .. } = &self.parts;
         error!(log, "parked: it cannot be decided"; item, "until" => %parked.until);
         match journal.park(parked).await {
             Ok(()) => {
                 // From here on health shows it among the work.
-                coordinator.journal_writes();
+                attempts.committer().journal_written();
                 true
             }
             Err(failure) => {
@@ -205,7 +207,7 @@ impl Dispatcher {
         }
     }
 
-    fn left(&self) -> MutexGuard<'_, Vec<Task>> {
+    fn left(&self) -> MutexGuard<'_, Vec<ClaimedJob>> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    coordinator::{CoordinatorError, Task},
+    coordinator::{ClaimedJob, CoordinatorError},
     journal::{JournalError, OwnedWake, Parked},
     record::Job,
     time::Timestamp,
@@ -52,9 +52,9 @@ impl From<&OwnedWake> for Item {
     }
 }
 
-impl From<&Task> for Item {
-    fn from(task: &Task) -> Self {
-        Self { run: task.run.clone(), node: Some((task.node.clone(), task.job)) }
+impl From<&ClaimedJob> for Item {
+    fn from(job: &ClaimedJob) -> Self {
+        Self { run: job.run.clone(), node: Some((job.node.clone(), job.job)) }
     }
 }
 

@@ -34,12 +34,12 @@ struct State {
 }
 
 /// A slot, until dropped.
-pub(super) struct Turn {
+pub(super) struct Slot {
     slots: Arc<Slots>,
     run: RunId,
 }
 
-impl Drop for Turn {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.slots.release(&self.run);
     }
@@ -69,14 +69,14 @@ impl Slots {
     }
 
     /// Waits for a slot for a job of this run.
-    pub(super) async fn turn(self: &Arc<Self>, run: &RunId) -> Turn {
+    pub(super) async fn acquire(self: &Arc<Self>, run: &RunId) -> Slot {
         if let Some(granted) = self.take_or_wait(run) {
             let mut waiting = Waiting { slots: Arc::clone(self), run: run.clone(), granted };
             // Whoever grants has not gone before: it is in `self`. Taken, it is
             // nothing any more that `waiting` could give back.
             let _granted = (&mut waiting.granted).await;
         }
-        Turn { slots: Arc::clone(self), run: run.clone() }
+        Slot { slots: Arc::clone(self), run: run.clone() }
     }
 
     /// Takes a slot; if none is to be had, says where it will be granted.
@@ -159,9 +159,9 @@ mod tests {
 
     use super::*;
 
-    fn wait(slots: &Arc<Slots>, run: &str) -> BoxFuture<'static, Turn> {
+    fn wait(slots: &Arc<Slots>, run: &str) -> BoxFuture<'static, Slot> {
         let (slots, run) = (Arc::clone(slots), RunId::new(run));
-        async move { slots.turn(&run).await }.boxed()
+        async move { slots.acquire(&run).await }.boxed()
     }
 
     /// The free slots, and how many runs hold some or wait for any.
@@ -172,7 +172,7 @@ mod tests {
     }
 
     /// Polls each once, in this order: those that have got their turn.
-    async fn ready(waiting: &mut Vec<(&'static str, BoxFuture<'static, Turn>)>) -> Vec<(&'static str, Turn)> {
+    async fn ready(waiting: &mut Vec<(&'static str, BoxFuture<'static, Slot>)>) -> Vec<(&'static str, Slot)> {
         let mut ready = Vec::new();
         let mut rest = Vec::new();
         for (run, mut turn) in waiting.drain(..) {

@@ -42,26 +42,23 @@ impl Dispatcher {
     }
 
     async fn sweep_once(&self) -> Result<(), JournalError> {
-        let Parts { coordinator, journal, clock, queue, .. } = &self.parts;
+        let Parts { attempts, journal, clock, queue, .. } = &self.parts;
         journal.owners_expire(clock.now()).await?;
         for run in journal.runs_overdue(clock.now(), OVERDUE).await? {
             self.run_overdue(&run).await;
         }
         self.take_back().await;
         self.failures.forget_old(clock.now());
-        coordinator.journal_probe().await;
-        let announced = coordinator.announce_again().await;
+        attempts.committer().journal_probe().await;
+        let announced = attempts.committer().announce_doubtful().await;
         // Ours in the journal, but nobody is at it: its task failed, or the
         // commit that made it ours was reported as failed.
         let settled =
             Timestamp::from_micros(clock.now().as_micros() - i64::try_from(SWEEP.as_micros()).unwrap_or(0));
         // Where nothing is dispatched, all that waits is ours for good: it is
         // not looked at. Of the others most are in hand.
-        let jobs: &[Job] = match self.parts.auto_dispatch {
-            true => &Job::ALL,
-            false => &[Job::Deadline, Job::CancelExecutor],
-        };
-        for wake in journal.wakes_owned(queue.owner(), jobs, settled).await? {
+        let jobs: &[Job] = if self.parts.auto_dispatch { &Job::ALL } else { &[Job::Deadline, Job::CancelExecutor] };
+        for wake in journal.wakes_owned(queue.worker(), jobs, settled).await? {
             if !queue.has(&wake.node_run_id, wake.job) {
                 self.begin_again(&wake).await?;
             }
@@ -76,18 +73,18 @@ impl Dispatcher {
     /// than that: it says what the job is about, not whether there is one. (A
     /// job that was done meanwhile finds nothing to do.)
     async fn begin_again(&self, owned: &OwnedWake) -> Result<(), JournalError> {
-        let Parts { coordinator, journal, clock, queue, .. } = &self.parts;
+        let Parts { attempts, journal, clock, queue, .. } = &self.parts;
         let now = clock.now();
         match journal.head_fetch(&owned.node_run_id).await {
             Ok(Some(head)) => {
-                let owner = Some(queue.owner().clone());
+                let owner = Some(queue.worker().clone());
                 let wake = Wake { job: owned.job, at: now, owner, tries: 0 };
                 queue.push(&NodeHead { wake: Some(wake), ..head }, now);
             }
             Ok(None) => {}
             // The others must not suffer for it.
             Err(damage @ JournalError::Damaged(_)) => {
-                _ = self.failed(&owned.into(), &coordinator.read_failed(damage)).await;
+                _ = self.failed(&owned.into(), &attempts.committer().read_failed(damage)).await;
             }
             Err(failure) => return Err(failure),
         }
@@ -98,7 +95,7 @@ impl Dispatcher {
     /// others from it.
     async fn run_overdue(&self, run: &RunId) {
         let item = Item::of_run(run);
-        let ended = AssertUnwindSafe(self.parts.coordinator.run_expire(run)).catch_unwind().await;
+        let ended = AssertUnwindSafe(self.parts.attempts.run_expire(run)).catch_unwind().await;
         match ended {
             Ok(Ok(())) => self.failures.forget(&item),
             Ok(Err(failure)) => _ = self.failed(&item, &failure).await,
@@ -110,22 +107,22 @@ impl Dispatcher {
     /// hand, so nobody else is at their nodes.
     async fn take_back(&self) {
         let left = std::mem::take(&mut *self.left());
-        for task in left {
-            let looked = match task.job {
+        for job in left {
+            let looked = match job.job {
                 // If its attempt was begun, nobody waits for the answer now.
                 Job::Dispatch => {
-                    let lost = self.parts.coordinator.node_deadline(&task.run, &task.node, task.attempt + 1);
+                    let lost = self.parts.attempts.deadline_due(&job, job.attempt + 1);
                     AssertUnwindSafe(lost).catch_unwind().await
                 }
                 Job::Deadline | Job::CancelExecutor => Ok(Ok(())),
             };
             let settled = match looked {
                 Ok(Ok(())) => true,
-                Ok(Err(failure)) => self.failed(&(&task).into(), &failure).await,
-                Err(panic) => self.panicked(&(&task).into(), panic_message(&*panic)).await,
+                Ok(Err(failure)) => self.failed(&(&job).into(), &failure).await,
+                Err(panic) => self.panicked(&(&job).into(), panic_message(&*panic)).await,
             };
             if !settled {
-                self.left().push(task);
+                self.left().push(job);
             }
         }
     }

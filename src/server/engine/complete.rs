@@ -1,13 +1,13 @@
 //! Evaluations and completions that arrive over the API (contract §6.8, §6.9).
 
 use super::{
-    Decision, Lease, NodeView, Rejection, Rules,
+    command::{Cx, Decision, NodeView},
     draft::{Draft, End, is_at_executor},
     recovery,
+    rejection::Rejection,
 };
 use crate::{
     record::{NodeRecord, RunRecord},
-    time::Timestamp,
     types::{
         JsonObject, NodeKind, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunState,
         RunEventType,
@@ -19,10 +19,9 @@ pub fn node_evaluate(
     run: RunRecord,
     mut node: NodeRecord,
     report: NodeRunEvaluationReportRequest,
-    now: Timestamp,
+    cx: Cx<'_>,
 ) -> Decision<()> {
-    let mut draft = Draft::new(run, now);
-    draft.loaded(&node);
+    let mut draft = Draft::of(run, &node, cx);
     draft.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&report.evaluation_result));
     node.node.evaluation_result = Some(report.evaluation_result);
     if let Some(action) = report.recovery_action {
@@ -31,7 +30,7 @@ pub fn node_evaluate(
         recovery::add(&mut node, action);
     }
     draft.put(node);
-    Decision { changes: Some(draft.into_changes()), answer: () }
+    Decision::commit(draft.into_changes(), ())
 }
 
 /// Ends a node as its executor, or whoever stands in for it, reports. The same
@@ -39,16 +38,15 @@ pub fn node_evaluate(
 pub fn node_complete(
     view: NodeView,
     completion: NodeRunCompleteRequest,
-    rules: &Rules,
-    lease: &Lease,
-    now: Timestamp,
+    cx: Cx<'_>,
 ) -> Result<Decision<()>, Rejection> {
     let NodeView { run, node, live_below } = view;
     let state = NodeRunState::from(completion.state);
     if node.is_terminal() {
-        return match node.node.state == state {
-            true => Ok(Decision::unchanged(())),
-            false => Err(Rejection::NodeRunTerminal(node.node.state)),
+        return if node.node.state == state {
+            Ok(Decision::unchanged(()))
+        } else {
+            Err(Rejection::NodeRunTerminal(node.node.state))
         };
     }
     // A composite's executor reports for itself. An atomic node at its executor
@@ -64,8 +62,7 @@ pub fn node_complete(
         error: completion.error,
         tell_executor,
     };
-    let mut draft = Draft::new(run, now);
-    draft.loaded(&node);
-    draft.end(rules, node, live_below, end, lease);
-    Ok(Decision { changes: Some(draft.into_changes()), answer: () })
+    let mut draft = Draft::of(run, &node, cx);
+    draft.end(node, live_below, end);
+    Ok(Decision::commit(draft.into_changes(), ()))
 }

@@ -7,12 +7,16 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    Rejection,
+    command::NodeTypeFacts,
     extensions::{self, CONSTRAINTS},
+    rejection::Rejection,
 };
-use crate::types::{
-    BudgetConstraints, CandidateConstraints, ConstraintEnvelope, Error, Extensions, GateConstraints,
-    NodeKind, NodeTypeRef, SideEffectClass, StructuralConstraints,
+use crate::{
+    record::{NodeRecord, RunRecord},
+    types::{
+        BudgetConstraints, CandidateConstraints, ConstraintEnvelope, Error, Extensions, GateConstraints,
+        NodeKind, NodeTypeRef, SideEffectClass, StructuralConstraints,
+    },
 };
 
 /// The constraints stored with a record.
@@ -41,6 +45,22 @@ pub fn merge<'e>(
         || merged.budgets.is_some()
         || merged.gates.is_some();
     says_something.then_some(merged)
+}
+
+/// The constraints that hold for a node at dispatch (contract §7.2): those of
+/// its run, its own, and those of its type, which may not have been known when
+/// the node was made. The node's own include its ancestors'; the run's are
+/// merged again because another coordinator may have written the record.
+/// Narrowing twice changes nothing.
+pub fn effective_constraints(
+    run: &RunRecord,
+    node: &NodeRecord,
+    facts: &NodeTypeFacts,
+) -> Result<Option<ConstraintEnvelope>, Error> {
+    let invalid = |_| Error::new("constraint_invalid", "Constraints payload is not valid");
+    let of_run = stored(run.run.extensions.as_ref()).map_err(invalid)?;
+    let own = stored(node.node.extensions.as_ref()).map_err(invalid)?;
+    Ok(merge([of_run.as_ref(), own.as_ref(), facts.constraints.as_ref()]))
 }
 
 /// A part is there if any envelope has it, be it empty.

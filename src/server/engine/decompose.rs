@@ -4,15 +4,17 @@
 use serde_json::json;
 
 use super::{
-    Decision, Disagreement, Lease, Limit, NodeTypeFacts, Rejection, Rules, constraints,
-    draft::{Draft, wake},
+    command::{Cx, Decision, NodeTypeFacts},
+    constraints,
+    draft::Draft,
     extensions::{self, Writer, own},
     learn::learn,
+    new_node::{queued_node_run, queued_record},
+    rejection::{Disagreement, Limit, Rejection},
     silence,
 };
 use crate::{
-    record::{Job, NodeRecord, RunRecord, Unread, Waits},
-    time::Timestamp,
+    record::{NodeRecord, RunRecord},
     types::{
         ConstraintEnvelope, JsonObject, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunId, NodeRunState,
         RunEventType, StructuralConstraints,
@@ -72,15 +74,12 @@ pub fn parent_check(
 pub fn children_create(
     run: RunRecord,
     command: CreateChildren,
-    rules: &Rules,
-    lease: &Lease,
-    now: Timestamp,
+    cx: Cx<'_>,
 ) -> Result<Decision<Vec<NodeRun>>, Rejection> {
     let CreateChildren { mut parent, parent_facts, children } = command;
     parent_check(&run, &parent, parent.node.kind.or(parent_facts.kind))?;
-    let mut draft = Draft::new(run, now);
-    draft.loaded(&parent);
-    learn(&draft.run, &mut parent, &parent_facts, rules);
+    let mut draft = Draft::of(run, &parent, cx);
+    learn(&draft.run, &mut parent, &parent_facts, cx.rules);
     let of_run = constraints::stored(draft.run.run.extensions.as_ref())?;
     let of_parent = constraints::stored(parent.node.extensions.as_ref())?;
 
@@ -99,8 +98,7 @@ pub fn children_create(
         }
         check_binding(&child.spec)?;
         draft.run.nodes += 1;
-        let node =
-            record(child, &parent, merged.as_ref(), draft.run.nodes, draft.run.deadline, rules, lease, now);
+        let node = record(child, &parent, merged.as_ref(), &draft);
         answer.push(node.0.node.clone());
         new.push(node);
     }
@@ -114,11 +112,11 @@ pub fn children_create(
 
     if parent.node.state == NodeRunState::Running {
         // Its executor has begun its plan: it is only waited for, whoever dies.
-        silence::wait(&mut parent, rules, &None, now);
+        silence::wait(&mut parent, cx.unclaimed());
     }
     parent.children += added;
     parent.rounds += 1;
-    parent.node.extensions = Writer::update(rules, parent.node.extensions.take())
+    parent.node.extensions = Writer::update(cx.rules, parent.node.extensions.take())
         .own(extensions::DECOMPOSITION_ROUNDS, Some(&parent.rounds))
         .done();
     draft.event(RunEventType::CompositeDecomposed, Some(&parent), [("node_run_count", added.into())]);
@@ -136,7 +134,7 @@ pub fn children_create(
         draft.put(node);
     }
     draft.put(parent);
-    Ok(Decision { changes: Some(draft.into_changes()), answer })
+    Ok(Decision::commit(draft.into_changes(), answer))
 }
 
 /// The constraints of a child as it is asked for.
@@ -189,20 +187,16 @@ fn candidate_set(spec: &NodeRunCreateSpec) -> Option<&str> {
     spec.candidate_set_id.as_deref().or(bound)
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is a different fact of the new record")]
+/// The record of a child, which is the newest node of the run.
 fn record(
     child: ChildSpec,
     parent: &NodeRecord,
     merged: Option<&ConstraintEnvelope>,
-    ordinal: u64,
-    deadline: Option<Timestamp>,
-    rules: &Rules,
-    lease: &Lease,
-    now: Timestamp,
+    draft: &Draft<'_>,
 ) -> (NodeRecord, NodeRunCreateSpec) {
     let ChildSpec { spec, id, existing: _, facts } = child;
     let key = spec.idempotency_key.as_ref().filter(|key| !key.is_empty());
-    let extensions = Writer::from_caller(rules, spec.extensions.as_ref())
+    let extensions = Writer::from_caller(draft.cx.rules, spec.extensions.as_ref())
         .metadata(spec.metadata.as_ref())
         .requested_executor(spec.requested_executor_instance_id.as_deref())
         .own(extensions::BINDING_DECISION, spec.binding_decision.as_ref())
@@ -210,41 +204,15 @@ fn record(
         .own(extensions::IDEMPOTENCY_KEY, key)
         .own(extensions::CONSTRAINTS, merged)
         .done();
-    let node = NodeRecord {
-        unread: Unread::default(),
-        node: NodeRun {
-            node_run_id: id,
-            run_id: parent.node.run_id.clone(),
-            parent_node_run_id: Some(parent.id().clone()),
-            node_type_ref: spec.node_type_ref.clone(),
-            kind: facts.kind,
-            state: NodeRunState::Queued,
-            created_at: Some(now),
-            started_at: None,
-            ended_at: None,
-            inputs: Some(spec.inputs.clone()),
-            outputs: None,
-            output_artifacts: None,
-            executor_binding: None,
-            evaluation_result: None,
-            recovery_actions: None,
-            extensions,
-        },
-        version: 0,
-        path: parent.path.child(ordinal),
-        children: 0,
-        rounds: 0,
-        attempt: 0,
-        retries: 0,
-        astray: false,
-        side_effect: facts.side_effect,
-        idempotent: facts.idempotent,
-        type_constraints: facts.constraints,
-        deadline,
-        waits: Waits::default(),
-        wake: Some(wake(Job::Dispatch, now, lease)),
+    let node = NodeRun {
+        parent_node_run_id: Some(parent.id().clone()),
+        created_at: Some(draft.cx.now),
+        inputs: Some(spec.inputs.clone()),
+        extensions,
+        ..queued_node_run(id, parent.node.run_id.clone(), spec.node_type_ref.clone(), facts.kind)
     };
-    (node, spec)
+    let path = parent.path.child(draft.run.nodes);
+    (queued_record(node, path, facts, draft.run.deadline, draft.cx), spec)
 }
 
 /// What a repeated key disagrees about with the child that it made. What the

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::{
-    Attempt, Lease, PolicyDecided, Rules, extensions,
+    attempt::Attempt,
+    command::{Claim, Cx, PolicyDecided},
+    extensions,
     guard::{self, NodeBefore, RunBefore},
 };
 use crate::{
@@ -24,8 +26,8 @@ use crate::{
 /// when the decision stands. A record that is stored already is noted with
 /// [`Draft::loaded`] before anything changes it: what becomes of it is checked
 /// against that (`guard`).
-pub(super) struct Draft {
-    pub(super) now: Timestamp,
+pub(super) struct Draft<'c> {
+    pub(super) cx: Cx<'c>,
     pub(super) run: RunRecord,
     run_before: RunBefore,
     nodes_before: HashMap<NodeRunId, Before>,
@@ -64,10 +66,10 @@ impl End {
     }
 }
 
-impl Draft {
-    pub(super) fn new(run: RunRecord, now: Timestamp) -> Self {
+impl<'c> Draft<'c> {
+    pub(super) fn new(run: RunRecord, cx: Cx<'c>) -> Self {
         Self {
-            now,
+            cx,
             run_before: RunBefore::of(&run),
             run,
             nodes_before: HashMap::new(),
@@ -76,6 +78,13 @@ impl Draft {
             events: Vec::new(),
             attempts: Vec::new(),
         }
+    }
+
+    /// A draft of a command that changes this stored node.
+    pub(super) fn of(run: RunRecord, node: &NodeRecord, cx: Cx<'c>) -> Self {
+        let mut draft = Self::new(run, cx);
+        draft.loaded(node);
+        draft
     }
 
     /// Notes a stored record as it is before the command changes it.
@@ -106,7 +115,7 @@ impl Draft {
                 run_id: self.run.run.run_id.clone(),
                 seq: self.run.last_seq,
                 type_,
-                time: self.now,
+                time: self.cx.now,
                 node_run_id: node.map(|(id, _)| id.clone()),
                 data: Some(data.into()),
                 extensions: None,
@@ -144,21 +153,14 @@ impl Draft {
 
     /// Notes an attempt that did not become the node's end.
     pub(super) fn attempt(&mut self, node: &NodeRecord, attempt: Attempt, outcome: AttemptOutcome) {
-        self.attempts.push(attempt.record(node.id(), &node.node.run_id, outcome, self.now));
+        self.attempts.push(attempt.record(node.id(), &node.node.run_id, outcome, self.cx.now));
     }
 
     /// Ends a node: its live descendants first, deepest first (D-17), then
     /// the node, then, if it is the root, the run.
-    pub(super) fn end(
-        &mut self,
-        rules: &Rules,
-        node: NodeRecord,
-        live_below: Vec<NodeHead>,
-        end: End,
-        lease: &Lease,
-    ) -> NodeRecord {
-        self.cancel_all(live_below, lease);
-        let node = self.end_one(rules, node, end, lease);
+    pub(super) fn end(&mut self, node: NodeRecord, live_below: Vec<NodeHead>, end: End) {
+        self.cancel_all(live_below);
+        let node = self.end_one(node, end, self.cx.claim);
         if self.run.run.root_node_run_id == *node.id() {
             let state = match node.node.state {
                 NodeRunState::Succeeded => RunState::Succeeded,
@@ -170,19 +172,18 @@ impl Draft {
             };
             self.end_run(state, Some((node.id(), &node.path)));
         }
-        self.put(node.clone());
-        node
+        self.put(node);
     }
 
     /// Cancels nodes that are alive, in the order given.
-    pub(super) fn cancel_all(&mut self, live: Vec<NodeHead>, lease: &Lease) {
+    pub(super) fn cancel_all(&mut self, live: Vec<NodeHead>) {
         for head in live {
-            self.end_head(head, NodeRunState::Canceled, lease);
+            self.end_head(head, NodeRunState::Canceled);
         }
     }
 
     /// Cancels nodes that come to the journal only now, in the order given.
-    pub(super) fn cancel_new(&mut self, rules: &Rules, live: Vec<NodeRecord>) {
+    pub(super) fn cancel_new(&mut self, live: Vec<NodeRecord>) {
         for node in live {
             let tell_executor = is_at_executor(&node);
             self.loaded(&node);
@@ -193,41 +194,47 @@ impl Draft {
                 error: None,
                 tell_executor,
             };
-            let node = self.end_one(rules, node, end, &None);
+            let node = self.end_one(node, end, None);
             self.put(node);
         }
     }
 
     /// Ends a node of which nothing but its head is known.
-    pub(super) fn end_head(&mut self, mut head: NodeHead, state: NodeRunState, lease: &Lease) {
+    pub(super) fn end_head(&mut self, mut head: NodeHead, state: NodeRunState) {
         let tell_executor = state_is_at_executor(head.state);
-        self.over(&mut head, state, tell_executor, lease);
+        self.over(&mut head, state, tell_executor, self.cx.claim);
         let before = self.nodes_before.insert(head.node_run_id.clone(), Before::Put);
         let name = head.node_run_id.as_str().escape_debug();
         assert!(before.is_none(), "node run {name}: one decision would store it twice");
         self.heads.push(head);
     }
 
-    fn end_one(&mut self, rules: &Rules, mut node: NodeRecord, end: End, lease: &Lease) -> NodeRecord {
+    fn end_one(&mut self, mut node: NodeRecord, end: End, claim: Claim<'_>) -> NodeRecord {
         let mut head = node.head();
-        self.over(&mut head, end.state, end.tell_executor, lease);
+        self.over(&mut head, end.state, end.tell_executor, claim);
         (node.node.state, node.node.ended_at, node.wake) = (head.state, head.ended_at, head.wake);
         node.node.outputs = end.outputs;
         node.unread.outputs = false;
         node.node.output_artifacts = end.output_artifacts;
-        node.node.extensions = extensions::Writer::update(rules, node.node.extensions.take())
+        node.node.extensions = extensions::Writer::update(self.cx.rules, node.node.extensions.take())
             .own(extensions::COMPLETION_ERROR, end.error.as_ref())
             .done();
         node
     }
 
     /// What the end of any node is, whatever it carries.
-    fn over(&mut self, head: &mut NodeHead, state: NodeRunState, tell_executor: bool, lease: &Lease) {
+    fn over(
+        &mut self,
+        head: &mut NodeHead,
+        state: NodeRunState,
+        tell_executor: bool,
+        claim: Claim<'_>,
+    ) {
         guard::node_ends(&head.node_run_id, head.state, state);
         head.state = state;
-        head.ended_at = Some(self.now);
+        head.ended_at = Some(self.cx.now);
         let tell_executor = tell_executor || head.astray;
-        head.wake = tell_executor.then(|| wake(Job::CancelExecutor, self.now, lease));
+        head.wake = tell_executor.then(|| wake(Job::CancelExecutor, self.cx.now, claim));
         match head.kind {
             Some(NodeKind::Atomic) => {
                 let mut data = Map::from_iter([("state".to_owned(), Value::from(state.to_string()))]);
@@ -249,7 +256,7 @@ impl Draft {
     pub(super) fn end_run(&mut self, state: RunState, root: Option<(&NodeRunId, &NodePath)>) {
         guard::run_ends(self.run.id(), self.run.run.state, state);
         self.run.run.state = state;
-        self.run.run.ended_at = Some(self.now);
+        self.run.run.ended_at = Some(self.cx.now);
         self.run.deadline = None;
         self.event_at(RunEventType::RunCompleted, root, [("state", state.to_string().into())]);
     }
@@ -259,7 +266,7 @@ impl Draft {
         let run_changed = !self.events.is_empty() || self.run.version == 0;
         ChangeSet {
             run_id: self.run.run.run_id.clone(),
-            at: self.now,
+            at: self.cx.now,
             run: run_changed.then_some(self.run),
             nodes: self.nodes,
             heads: self.heads,
@@ -270,9 +277,9 @@ impl Draft {
     }
 }
 
-/// A wake-up that begins a job, taken by `lease` if that can act at once.
-pub(super) fn wake(job: Job, at: Timestamp, lease: &Lease) -> Wake {
-    Wake { job, at, owner: lease.clone(), tries: 0 }
+/// Makes a wake-up for a job that was not tried yet.
+pub(super) fn wake(job: Job, at: Timestamp, claim: Claim<'_>) -> Wake {
+    Wake { job, at, owner: claim.cloned(), tries: 0 }
 }
 
 /// An executor may be working on it.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::Rules;
+use super::command::Rules;
 use crate::types::{Extensions, Metadata, json::canonical};
 
 pub(super) const CONSTRAINTS: &str = "constraints";

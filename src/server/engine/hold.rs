@@ -13,9 +13,15 @@
 
 use serde_json::json;
 
-use super::{Decision, attempt::node_only, draft::Draft, guard::NodeBefore, recovery};
+use super::{
+    bookkeeping::{node_only, put_back},
+    command::{Cx, Decision},
+    draft::Draft,
+    guard::NodeBefore,
+    recovery,
+};
 use crate::{
-    record::{Job, NodeRecord, RunRecord, Wake},
+    record::{NodeRecord, RunRecord},
     time::Timestamp,
     types::{JsonObject, RecoveryAction, RecoveryActionType, RunEventType},
 };
@@ -25,24 +31,18 @@ pub(super) const PDP_UNAVAILABLE: &str = "pdp_unavailable";
 
 /// Puts a node back to ask the policy point about it again at `at`. The answer:
 /// it was not held before.
-pub fn attempt_hold(run: RunRecord, mut node: NodeRecord, at: Timestamp, now: Timestamp) -> Decision<bool> {
-    // One that has been begun in between must not be begun again.
-    let Some(Wake { job: Job::Dispatch, tries, .. }) = node.wake else {
-        return Decision::unchanged(false);
-    };
+pub fn attempt_hold(run: RunRecord, mut node: NodeRecord, at: Timestamp, cx: Cx<'_>) -> Decision<bool> {
     let before = NodeBefore::of(&node);
-    let at = node.deadline.map_or(at, |deadline| deadline.min(at));
-    node.wake = Some(Wake { job: Job::Dispatch, at, owner: None, tries: tries.saturating_add(1) });
+    let Some(at) = put_back(&mut node, at) else { return Decision::unchanged(false) };
     if node.waits.held_since.is_some() {
-        return Decision { changes: Some(node_only(&run, &before, node, now)), answer: false };
+        return Decision::commit(node_only(&run, &before, node, cx), false);
     }
-    let mut draft = Draft::new(run, now);
-    draft.loaded(&node);
-    node.waits.held_since = Some(now);
+    let mut draft = Draft::of(run, &node, cx);
+    node.waits.held_since = Some(cx.now);
     let facts = [
         ("jarvis.attempt", json!(node.attempt + 1)),
         ("jarvis.code", json!(PDP_UNAVAILABLE)),
-        ("jarvis.held_since", json!(now)),
+        ("jarvis.held_since", json!(cx.now)),
         ("jarvis.retry_at", json!(at)),
     ];
     let action = RecoveryAction {
@@ -55,7 +55,7 @@ pub fn attempt_hold(run: RunRecord, mut node: NodeRecord, at: Timestamp, now: Ti
     draft.event(RunEventType::RecoveryApplied, Some(&node), JsonObject::of(&action));
     recovery::add(&mut node, action);
     draft.put(node);
-    Decision { changes: Some(draft.into_changes()), answer: true }
+    Decision::commit(draft.into_changes(), true)
 }
 
 /// What the error of a node says whose time is up while it is held.

@@ -6,8 +6,8 @@
 //! whatever the registry says by that time (contract §7, D-14).
 
 use super::{
-    NodeTypeFacts, Rules,
-    attempt::effective_constraints,
+    command::{NodeTypeFacts, Rules},
+    constraints::effective_constraints,
     extensions::{CONSTRAINTS, Writer},
 };
 use crate::record::{NodeRecord, RunRecord};

@@ -27,7 +27,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    Attempt, Rules,
+    attempt::{Attempt, FailedCall, Work},
+    command::Cx,
     draft::{Draft, End, wake},
     recovery,
 };
@@ -40,30 +41,6 @@ use crate::{
 /// Waits between tries, if the executor does not say.
 const BASE: Duration = Duration::from_millis(250);
 const CAP: Duration = Duration::from_secs(30);
-
-/// A call that gave no result.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FailedCall {
-    /// What the node fails with, if it does.
-    pub error: Error,
-    pub work: Work,
-    /// The executor does not want to be asked again sooner.
-    pub retry_after: Option<Duration>,
-}
-
-/// What a failed call says about the work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// It has surely not begun.
-    NotBegun,
-    /// The executor was asked, and nothing came back.
-    Unanswered,
-    /// Something in between answered for the executor, or it broke down over
-    /// the work.
-    Doubtful,
-    /// The executor has spoken: asking again changes nothing.
-    Refused,
-}
 
 /// Executing it twice does no harm. (A composite's executor ignores what it
 /// has already.)
@@ -89,25 +66,24 @@ pub(super) fn has_begun(node: &NodeRecord, failed: &FailedCall) -> bool {
 pub(super) fn again_at(
     node: &NodeRecord,
     failed: &FailedCall,
-    rules: &Rules,
-    now: Timestamp,
+    cx: Cx<'_>,
 ) -> Option<Timestamp> {
     let may = match failed.work {
         Work::NotBegun => true,
         Work::Unanswered | Work::Doubtful => may_repeat(node),
         Work::Refused => false,
     };
-    if !may || node.retries >= rules.max_retries {
+    if !may || node.retries >= cx.rules.max_retries {
         return None;
     }
     let wait =
         backoff(node.retries, BASE, CAP, node.id().as_str()).max(failed.retry_after.unwrap_or_default());
-    Some(now + wait).filter(|at| node.deadline.is_none_or(|deadline| *at < deadline))
+    Some(cx.now + wait).filter(|at| node.deadline.is_none_or(|deadline| *at < deadline))
 }
 
 /// The node is to be handed over again at `at`, after this attempt.
 pub(super) fn put_again(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     mut node: NodeRecord,
     attempt: Attempt,
     failed: &FailedCall,
@@ -121,23 +97,23 @@ pub(super) fn put_again(
     draft.attempt(&node, attempt, outcome);
     node.retries += 1;
     if may_have_begun {
-        go_astray(&mut node);
+        supersede(&mut node);
     }
-    node.wake = Some(wake(Job::Dispatch, at, &None));
+    node.wake = Some(wake(Job::Dispatch, at, None));
     note(draft, &mut node, attempt, &failed.error.code, &failed.error.message, at);
     draft.put(node);
 }
 
 /// Another attempt will be made although this one may still be at its executor.
 /// (A composite's executor knows only one.)
-pub(super) fn go_astray(node: &mut NodeRecord) {
+pub(super) fn supersede(node: &mut NodeRecord) {
     node.astray = node.node.kind != Some(NodeKind::Composite);
 }
 
 /// Writes on the NodeRun and into the events that an attempt came to nothing
 /// and that there will be another.
 pub(super) fn note(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     node: &mut NodeRecord,
     attempt: Attempt,
     code: &str,

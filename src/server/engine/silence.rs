@@ -19,15 +19,16 @@
 //! commit); only that the check was put off is recorded.
 //!
 //! A wake-up of this job that is due before both times means what it always
-//! has: the process that had it is gone ([`Due::Lost`]).
+//! has: the process that had it is gone ([`DueReason::Lost`]).
 
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::{
-    Attempt, Decision, Lease, NodeView, Rules,
-    attempt::{awaits, node_only},
+    attempt::Attempt,
+    bookkeeping::{awaits, node_only},
+    command::{Cx, Decision, NodeView},
     draft::{Draft, End, wake},
     guard::NodeBefore,
     recovery, retry,
@@ -43,7 +44,7 @@ pub(super) const SILENT: &str = "composite_executor_silent";
 
 /// Why a node at its executor is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub enum DueReason {
     /// Its time is up.
     Deadline,
     /// It is time to ask whether its executor has been heard from.
@@ -54,97 +55,98 @@ pub enum Due {
 
 /// What is known about the executor of a composite, beside the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
-    /// The last sign of life.
-    pub at: Timestamp,
+pub struct Contact {
+    /// The last request that only the executor, or a node below the composite,
+    /// can have caused.
+    pub last: Timestamp,
     /// Some node below the composite is not over: its executor waits for that.
     pub live_below: bool,
 }
 
 /// What came of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checked {
-    /// There was nothing to ask about any more.
-    Stale,
-    /// To be asked again later.
-    PutOff,
-    BegunAgain,
+pub enum SilenceOutcome {
+    /// The check was not due any more.
+    Superseded,
+    /// The executor lives, or has time left: the next check comes later.
+    Postponed,
+    /// The composite is handed to its executor once more.
+    Restarted,
+    /// The composite has failed.
     Failed,
 }
 
 /// Why the wake-up of a node at its executor is due at `now`; what it is for,
 /// the caller knows.
-pub fn why_due(node: &NodeRecord, now: Timestamp) -> Due {
+pub fn due_reason(node: &NodeRecord, now: Timestamp) -> DueReason {
     let at = node.wake.as_ref().map(|wake| wake.at);
     match (node.deadline, node.waits.check_at) {
-        (Some(deadline), _) if deadline <= now => Due::Deadline,
+        (Some(deadline), _) if deadline <= now => DueReason::Deadline,
         // The wake-up of a dead process has been moved to when its death was
         // noticed, which may be later than this.
-        (_, Some(check)) if check <= now && at == Some(check) => Due::Silence,
-        (Some(_) | None, Some(_) | None) => Due::Lost,
+        (_, Some(check)) if check <= now && at == Some(check) => DueReason::Silence,
+        (Some(_) | None, Some(_) | None) => DueReason::Lost,
     }
 }
 
 /// Lets a node wait at its executor, until its deadline or the next check.
-pub(super) fn wait(node: &mut NodeRecord, rules: &Rules, lease: &Lease, now: Timestamp) {
+pub(super) fn wait(node: &mut NodeRecord, cx: Cx<'_>) {
     let silence = match node.node.kind {
-        Some(NodeKind::Composite) => rules.composite_silence,
+        Some(NodeKind::Composite) => cx.rules.composite_silence,
         Some(NodeKind::Atomic) | None => None,
     };
-    wait_until(node, silence.map(|silence| now + silence), lease, now);
+    wait_until(node, silence.map(|silence| cx.now + silence), cx);
 }
 
-fn wait_until(node: &mut NodeRecord, check_at: Option<Timestamp>, lease: &Lease, now: Timestamp) {
-    let deadline = node.deadline.unwrap_or(now);
+fn wait_until(node: &mut NodeRecord, check_at: Option<Timestamp>, cx: Cx<'_>) {
+    let deadline = node.deadline.unwrap_or(cx.now);
     // Later than the deadline, nobody would come to it.
     node.waits.check_at = check_at.filter(|check| *check < deadline);
-    node.wake = Some(wake(Job::Deadline, node.waits.check_at.unwrap_or(deadline), lease));
+    node.wake = Some(wake(Job::Deadline, node.waits.check_at.unwrap_or(deadline), cx.claim));
 }
 
 /// Decides what is to be done about a composite whose check is due. The view
 /// needs no live descendants: `heard` says whether there are any.
 pub fn silence_check(
     view: NodeView,
-    heard: Heard,
-    rules: &Rules,
-    lease: &Lease,
-    now: Timestamp,
-) -> Decision<Checked> {
+    contact: Contact,
+    cx: Cx<'_>,
+) -> Decision<SilenceOutcome> {
     let NodeView { run, mut node, .. } = view;
-    if node.is_terminal() || !awaits(&node, Job::Deadline) || why_due(&node, now) != Due::Silence {
-        return Decision::unchanged(Checked::Stale);
+    if node.is_terminal() || !awaits(&node, Job::Deadline) || due_reason(&node, cx.now) != DueReason::Silence {
+        return Decision::unchanged(SilenceOutcome::Superseded);
     }
-    let next = match rules.composite_silence {
+    let next = match cx.rules.composite_silence {
         // Switched off since.
         None => Some(None),
-        Some(silence) if heard.live_below => Some(Some(now + silence)),
-        Some(silence) => Some(Some(heard.at + silence)).filter(|next| *next > Some(now)),
+        Some(silence) if contact.live_below => Some(Some(cx.now + silence)),
+        Some(silence) => Some(Some(contact.last + silence)).filter(|next| *next > Some(cx.now)),
     };
     if let Some(check_at) = next {
         // Without children it is lost with its process: see `attempt_lost`.
-        let lease = if node.children == 0 { lease } else { &None };
+        let waiting = if node.children == 0 { cx } else { cx.unclaimed() };
         let before = NodeBefore::of(&node);
-        wait_until(&mut node, check_at, lease, now);
-        return Decision { changes: Some(node_only(&run, &before, node, now)), answer: Checked::PutOff };
+        wait_until(&mut node, check_at, waiting);
+        return Decision::commit(node_only(&run, &before, node, cx), SilenceOutcome::Postponed);
     }
-    let attempt = Attempt::current(&node, now);
-    let mut draft = Draft::new(run, now);
-    draft.loaded(&node);
-    if node.children == 0 && !node.waits.begun_again && rules.max_retries > 0 {
-        let error = silent(&node, heard.at, now);
+    let now = cx.now;
+    let attempt = Attempt::of(&node, now);
+    let mut draft = Draft::of(run, &node, cx);
+    if node.children == 0 && !node.waits.begun_again && cx.rules.max_retries > 0 {
+        let error = silent(&node, contact.last, now);
         let note = "The executor of the composite has not been heard from";
         draft.attempt(&node, attempt, AttemptOutcome::Failed { error, retry_at: now, may_have_begun: true });
         retry::note(&mut draft, &mut node, attempt, SILENT, note, now);
         node.waits.begun_again = true;
         // Whoever has room takes it: there may be as many as the executor had.
-        node.wake = Some(wake(Job::Dispatch, now, &None));
+        node.wake = Some(wake(Job::Dispatch, now, None));
         draft.put(node);
-        return Decision { changes: Some(draft.into_changes()), answer: Checked::BegunAgain };
+        return Decision::commit(draft.into_changes(), SilenceOutcome::Restarted);
     }
-    let error = silent(&node, heard.at, now);
+    let error = silent(&node, contact.last, now);
     give_up(&mut draft, &mut node, &error);
-    draft.end(rules, node, Vec::new(), End { tell_executor: true, ..End::failed(error) }, lease);
-    Decision { changes: Some(draft.into_changes()), answer: Checked::Failed }
+    draft.end(node, Vec::new(), End { tell_executor: true, ..End::failed(error) });
+    Decision::commit(draft.into_changes(), SilenceOutcome::Failed)
 }
 
 fn silent(node: &NodeRecord, heard_at: Timestamp, now: Timestamp) -> Error {
@@ -167,7 +169,7 @@ fn silent(node: &NodeRecord, heard_at: Timestamp, now: Timestamp) -> Error {
 
 /// Writes on the NodeRun and into the events that it is not waited for any
 /// longer: a composite has no event of its own for its end.
-fn give_up(draft: &mut Draft, node: &mut NodeRecord, error: &Error) {
+fn give_up(draft: &mut Draft<'_>, node: &mut NodeRecord, error: &Error) {
     let facts = [("jarvis.attempt", json!(node.attempt)), ("jarvis.code", json!(error.code))];
     let action = RecoveryAction {
         type_: RecoveryActionType::Abort,

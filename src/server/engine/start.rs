@@ -4,16 +4,17 @@
 use serde_json::json;
 
 use super::{
-    Decision, Lease, NodeTypeFacts, PolicyDecided, PolicyOutcome, Rejection, Rules, constraints,
-    draft::{Draft, End, wake},
+    command::{Cx, Decision, NodeTypeFacts, PolicyDecided, PolicyOutcome},
+    constraints,
+    draft::{Draft, End},
     extensions::{self, Writer},
+    new_node::{queued_node_run, queued_record},
+    rejection::Rejection,
 };
 use crate::{
-    record::{Job, NodePath, NodeRecord, RunRecord, Unread, Waits},
-    time::Timestamp,
+    record::{NodePath, RunRecord},
     types::{
-        ConstraintEnvelope, Error, NodeRun, NodeRunId, NodeRunState, Run, RunEventType, RunId,
-        RunStartRequest, RunState,
+        ConstraintEnvelope, Error, NodeRun, NodeRunId, Run, RunEventType, RunId, RunStartRequest, RunState,
     },
 };
 
@@ -24,47 +25,48 @@ pub struct StartRun {
     /// The request's own id, or a fresh one.
     pub run_id: RunId,
     pub root_id: NodeRunId,
-    /// Of the request, to know a repetition.
+    /// Digest of the request, which identifies a repetition.
     pub digest: String,
     /// Subject of the caller's token.
-    pub owner: String,
+    pub started_by: String,
     pub facts: NodeTypeFacts,
+    /// The request's constraints narrowed by those of the root's type.
+    pub constraints: Option<ConstraintEnvelope>,
     /// The decision at the checkpoint `run.start`.
     pub decided: PolicyDecided,
 }
 
-/// Decides on a start. A repetition of the same request gets the run that the
-/// first one made (D-07).
+/// Answers a start whose run exists: a repetition of the same request gets the
+/// run that the first one made (D-07).
+pub fn run_repeated(existing: RunRecord, digest: &str) -> Result<Run, Rejection> {
+    if existing.request_digest == digest { Ok(existing.run) } else { Err(Rejection::RunAlreadyExists) }
+}
+
+/// Decides on a start. `existing` is the run of this id, if there is one.
 pub fn run_start(
-    existing: Option<&RunRecord>,
+    existing: Option<RunRecord>,
     command: &StartRun,
-    rules: &Rules,
-    lease: &Lease,
-    now: Timestamp,
+    cx: Cx<'_>,
 ) -> Result<Decision<Run>, Rejection> {
     if let Some(existing) = existing {
-        return match existing.request_digest == command.digest {
-            true => Ok(Decision::unchanged(existing.run.clone())),
-            false => Err(Rejection::RunAlreadyExists),
-        };
+        return run_repeated(existing, &command.digest).map(Decision::unchanged);
     }
-    let StartRun { request, run_id, root_id, digest, owner, facts, decided } = command;
-    let (run_id, root_id) = (run_id.clone(), root_id.clone());
-    let merged = constraints::merge([request.constraints.as_ref(), facts.constraints.as_ref()]);
+    let StartRun { request, run_id, root_id, digest, started_by, facts, constraints: merged, decided } =
+        command;
     let extensions = |constraints: Option<&ConstraintEnvelope>| {
-        Writer::from_caller(rules, request.extensions.as_ref())
+        Writer::from_caller(cx.rules, request.extensions.as_ref())
             .metadata(request.metadata.as_ref())
             .own(extensions::CONSTRAINTS, constraints)
             .done()
     };
-    let deadline = now + constraints::wall_time(request.constraints.as_ref(), rules.run_timeout);
+    let deadline = cx.now + constraints::wall_time(request.constraints.as_ref(), cx.rules.run_timeout);
     let run = RunRecord {
         run: Run {
             run_id: run_id.clone(),
             state: RunState::Running,
             root_node_run_id: root_id.clone(),
             run_context: request.run_context.clone(),
-            started_at: Some(now),
+            started_at: Some(cx.now),
             ended_at: None,
             extensions: extensions(request.constraints.as_ref()),
         },
@@ -72,49 +74,23 @@ pub fn run_start(
         last_seq: 0,
         nodes: 1,
         request_digest: digest.clone(),
-        owner: Some(owner.clone()),
+        owner: Some(started_by.clone()),
         deadline: Some(deadline),
     };
-    let root = NodeRecord {
-        unread: Unread::default(),
-        node: NodeRun {
-            node_run_id: root_id,
-            run_id,
-            parent_node_run_id: None,
-            node_type_ref: request.root_node_type_ref.clone(),
-            kind: facts.kind,
-            state: NodeRunState::Queued,
-            created_at: Some(now),
-            started_at: None,
-            ended_at: None,
-            inputs: Some(request.input.clone()),
-            outputs: None,
-            output_artifacts: None,
-            executor_binding: None,
-            evaluation_result: None,
-            recovery_actions: None,
-            extensions: match merged == request.constraints {
-                // The same text, and shared: it may be large.
-                true => run.run.extensions.clone(),
-                false => extensions(merged.as_ref()),
-            },
+    let root = NodeRun {
+        created_at: Some(cx.now),
+        inputs: Some(request.input.clone()),
+        extensions: if *merged == request.constraints {
+            // The same text, and shared: it may be large.
+            run.run.extensions.clone()
+        } else {
+            extensions(merged.as_ref())
         },
-        version: 0,
-        path: NodePath::root(),
-        children: 0,
-        rounds: 0,
-        attempt: 0,
-        retries: 0,
-        astray: false,
-        side_effect: facts.side_effect,
-        idempotent: facts.idempotent,
-        type_constraints: facts.constraints.clone(),
-        deadline: Some(deadline),
-        waits: Waits::default(),
-        wake: Some(wake(Job::Dispatch, now, lease)),
+        ..queued_node_run(root_id.clone(), run_id.clone(), request.root_node_type_ref.clone(), facts.kind)
     };
+    let root = queued_record(root, NodePath::root(), facts.clone(), Some(deadline), cx);
 
-    let mut draft = Draft::new(run, now);
+    let mut draft = Draft::new(run, cx);
     draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(root.id()))]);
     draft.event(RunEventType::NodeRunAssigned, Some(&root), [("root", true.into())]);
     draft.policy_decided(&root, decided);
@@ -122,11 +98,11 @@ pub fn run_start(
         PolicyOutcome::Allow => draft.put(root),
         PolicyOutcome::Deny | PolicyOutcome::RequireApproval => {
             let error = denied(decided, "Run start denied by policy");
-            draft.end(rules, root, Vec::new(), End::failed(error), lease);
+            draft.end(root, Vec::new(), End::failed(error));
         }
     }
     let answer = draft.run.run.clone();
-    Ok(Decision { changes: Some(draft.into_changes()), answer })
+    Ok(Decision::commit(draft.into_changes(), answer))
 }
 
 /// The error of a node that policy did not let through.

@@ -37,7 +37,7 @@ use crate::{
 /// Beyond so many entries, old ones are looked for.
 const TIDY_FROM: usize = 1024;
 
-pub(super) struct Heard {
+pub(super) struct Liveness {
     /// None: nobody asks.
     silence: Option<Duration>,
     /// Of this process.
@@ -54,34 +54,33 @@ struct Last {
     tidy_at: usize,
 }
 
-impl Heard {
+impl Liveness {
     pub(super) fn new(silence: Option<Duration>, start: Timestamp) -> Self {
         Self { silence, start, last: Mutex::default() }
     }
 
     /// A caller has named this node.
-    pub(super) fn named(&self, caller: &Principal, node: &NodeRecord, to: To, now: Timestamp) {
+    pub(super) fn node_used(&self, caller: &Principal, node: &NodeRecord, to: Use, now: Timestamp) {
         let Some(silence) = self.silence else { return };
         let run = &node.node.run_id;
         let mut last = self.last();
-        match node.is_terminal() {
-            true => last.renew(run, &node.path, now),
-            false => {
+        if node.is_terminal() {
+            last.renew(run, &node.path, now);
+        } else {
                 match to {
-                    To::Ask => {}
-                    To::Act => last.note(run, node.path.as_str(), now),
+                    Use::Read => {}
+                    Use::Report => last.note(run, node.path.as_str(), now),
                 }
                 if let Some(parent) = node.path.above().next() {
                     last.note(run, parent, now);
                 }
             }
-        }
         last.note_bearer(caller, now);
         last.tidy(silence, now);
     }
 
     /// A caller has asked for something that is no node.
-    pub(super) fn asked(&self, caller: &Principal, now: Timestamp) {
+    pub(super) fn run_used(&self, caller: &Principal, now: Timestamp) {
         let Some(silence) = self.silence else { return };
         let Scope::Subtree(_) = caller.scope() else { return };
         let mut last = self.last();
@@ -105,7 +104,7 @@ impl Heard {
     }
 
     /// The last sign of life of the executor of the composite at this place.
-    pub(super) fn last_of(&self, run: &RunId, path: &NodePath) -> Timestamp {
+    pub(super) fn last_contact(&self, run: &RunId, path: &NodePath) -> Timestamp {
         let last = self.last();
         let noted = last.runs.get(run).and_then(|places| places.get(path.as_str())).copied();
         noted.map_or(self.start, |noted| noted.max(self.start))
@@ -118,10 +117,10 @@ impl Heard {
 
 /// What a node is named for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum To {
-    Ask,
+pub(super) enum Use {
+    Read,
     /// As its executor does.
-    Act,
+    Report,
 }
 
 /// What a change ends.
@@ -213,16 +212,16 @@ mod tests {
     const SILENCE: Duration = Duration::from_secs(10);
     const START: i64 = 1_000_000;
 
-    fn heard() -> Heard {
-        Heard::new(Some(SILENCE), at(START))
+    fn heard() -> Liveness {
+        Liveness::new(Some(SILENCE), at(START))
     }
 
     fn user() -> Principal {
         Principal::for_test("somebody")
     }
 
-    fn last(heard: &Heard, path: &str) -> i64 {
-        heard.last_of(&"r".into(), &NodePath::from(path.to_owned())).as_micros()
+    fn last(heard: &Liveness, path: &str) -> i64 {
+        heard.last_contact(&"r".into(), &NodePath::from(path.to_owned())).as_micros()
     }
 
     fn over(path: &str) -> NodeRecord {
@@ -233,9 +232,9 @@ mod tests {
 
     #[test]
     fn a_node_that_lives_is_a_sign_of_its_parent_and_of_it_if_something_is_done_to_it() {
-        for (to, own) in [(To::Ask, 0), (To::Act, 5)] {
+        for (to, own) in [(Use::Read, 0), (Use::Report, 5)] {
             let heard = heard();
-            heard.named(&user(), &node("r", "1.4.9"), to, at(START + 5));
+            heard.node_used(&user(), &node("r", "1.4.9"), to, at(START + 5));
             let places = ["1", "1.4", "1.4.9", "1.40"].map(|path| last(&heard, path) - START);
             assert_eq!(places, [0, 5, own, 0]);
         }
@@ -244,10 +243,10 @@ mod tests {
     #[test]
     fn a_node_that_is_over_renews_what_is_known_of_its_ancestors_and_adds_nothing() {
         let heard = heard();
-        heard.named(&user(), &over("1.4.9"), To::Act, at(START + 5));
+        heard.node_used(&user(), &over("1.4.9"), Use::Report, at(START + 5));
         assert_eq!(heard.last().entries, 0);
-        heard.named(&user(), &node("r", "1"), To::Act, at(START + 6));
-        heard.named(&user(), &over("1.4.9"), To::Ask, at(START + 7));
+        heard.node_used(&user(), &node("r", "1"), Use::Report, at(START + 6));
+        heard.node_used(&user(), &over("1.4.9"), Use::Read, at(START + 7));
         assert_eq!([last(&heard, "1"), last(&heard, "1.4")], [START + 7, START]);
     }
 
@@ -265,18 +264,18 @@ mod tests {
     fn what_is_old_is_dropped_and_says_the_same_as_before() {
         let heard = heard();
         for number in 0..TIDY_FROM - 1 {
-            heard.named(&user(), &node("r", &format!("9{number}")), To::Act, at(START + 1));
+            heard.node_used(&user(), &node("r", &format!("9{number}")), Use::Report, at(START + 1));
         }
         let later = at(START) + SILENCE + SILENCE;
-        heard.named(&user(), &node("r", "1"), To::Act, later);
+        heard.node_used(&user(), &node("r", "1"), Use::Report, later);
         let last = heard.last();
         assert_eq!((last.entries, last.runs.values().map(HashMap::len).sum::<usize>()), (1, 1));
     }
 
     #[test]
     fn where_nobody_asks_nothing_is_kept() {
-        let heard = Heard::new(None, at(START));
-        heard.named(&user(), &node("r", "1.4"), To::Act, at(START + 5));
+        let heard = Liveness::new(None, at(START));
+        heard.node_used(&user(), &node("r", "1.4"), Use::Report, at(START + 5));
         heard.ended(&"r".into(), &Ended::Node { parent: "1".into() }, at(START + 5));
         assert_eq!(heard.last().entries, 0);
     }
