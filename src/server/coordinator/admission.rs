@@ -20,9 +20,7 @@ use crate::{
         node_registry::{NoFacts, NodeTypes},
         policy::{NODE_RUN_EXECUTE, PdpUnavailable, Policy, Question, RUN_START},
     },
-    types::{
-        ConstraintEnvelope, Error, NodeRunId, NodeTypeRef, RunId, RunStartRequest, json::canonical,
-    },
+    types::{ConstraintEnvelope, Error, NodeRunId, NodeTypeRef, RunId, RunStartRequest, json::canonical},
 };
 
 /// Asks the Node Registry and the policy decision point.
@@ -82,7 +80,10 @@ impl Admission {
 
     /// The facts about a node's type, if its record does not say what kind of
     /// node it is (§9.1). A rejected type leaves the kind unknown.
-    pub(super) async fn facts_if_unknown(&self, node: &NodeRecord) -> Result<NodeTypeFacts, CoordinatorError> {
+    pub(super) async fn facts_if_unknown(
+        &self,
+        node: &NodeRecord,
+    ) -> Result<NodeTypeFacts, CoordinatorError> {
         match node.node.kind {
             Some(_) => Ok(NodeTypeFacts::default()),
             None => Ok(self.facts(&node.node.node_type_ref).await?.unwrap_or_default()),

@@ -93,13 +93,14 @@ impl Coordinator {
         }
         let Some(stored) = self.stored_run(stores, run).await? else { return Ok(()) };
         let stored = &stored;
-        self.committer.command(run, |cx| async move {
-            Ok(match self.committer.run_find(run).await? {
-                Some(_) => Decision { changes: None, answer: () },
-                None => engine::run_adopt(stored.clone(), cx),
+        self.committer
+            .command(run, |cx| async move {
+                Ok(match self.committer.run_find(run).await? {
+                    Some(_) => Decision { changes: None, answer: () },
+                    None => engine::run_adopt(stored.clone(), cx),
+                })
             })
-        })
-        .await?;
+            .await?;
         info!(self.committer.log, "run adopted from the Run Store"; "run_id" => %run, "state" => %stored.run.state,
             "node_runs" => stored.nodes.len(), "events" => stored.events.len());
         Ok(())

@@ -61,8 +61,7 @@ impl Committer {
         {
             health.written();
         }
-        if health.unreadable_since().is_some_and(is_over)
-            && journal.wake_next(self.clock.now()).await.is_ok()
+        if health.unreadable_since().is_some_and(is_over) && journal.wake_next(self.clock.now()).await.is_ok()
         {
             health.read();
         }

@@ -67,14 +67,14 @@ impl Liveness {
         if node.is_terminal() {
             last.renew(run, &node.path, now);
         } else {
-                match to {
-                    Use::Read => {}
-                    Use::Report => last.note(run, node.path.as_str(), now),
-                }
-                if let Some(parent) = node.path.above().next() {
-                    last.note(run, parent, now);
-                }
+            match to {
+                Use::Read => {}
+                Use::Report => last.note(run, node.path.as_str(), now),
             }
+            if let Some(parent) = node.path.above().next() {
+                last.note(run, parent, now);
+            }
+        }
         last.note_bearer(caller, now);
         last.tidy(silence, now);
     }

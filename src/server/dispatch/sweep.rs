@@ -57,7 +57,8 @@ impl Dispatcher {
             Timestamp::from_micros(clock.now().as_micros() - i64::try_from(SWEEP.as_micros()).unwrap_or(0));
         // Where nothing is dispatched, all that waits is ours for good: it is
         // not looked at. Of the others most are in hand.
-        let jobs: &[Job] = if self.parts.auto_dispatch { &Job::ALL } else { &[Job::Deadline, Job::CancelExecutor] };
+        let jobs: &[Job] =
+            if self.parts.auto_dispatch { &Job::ALL } else { &[Job::Deadline, Job::CancelExecutor] };
         for wake in journal.wakes_owned(queue.worker(), jobs, settled).await? {
             if !queue.has(&wake.node_run_id, wake.job) {
                 self.begin_again(&wake).await?;

@@ -223,13 +223,7 @@ impl<'c> Draft<'c> {
     }
 
     /// What the end of any node is, whatever it carries.
-    fn over(
-        &mut self,
-        head: &mut NodeHead,
-        state: NodeRunState,
-        tell_executor: bool,
-        claim: Claim<'_>,
-    ) {
+    fn over(&mut self, head: &mut NodeHead, state: NodeRunState, tell_executor: bool, claim: Claim<'_>) {
         guard::node_ends(&head.node_run_id, head.state, state);
         head.state = state;
         head.ended_at = Some(self.cx.now);

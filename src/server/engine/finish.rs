@@ -19,9 +19,7 @@ use super::{
 };
 use crate::{
     record::{AttemptOutcome, Job},
-    types::{
-        Error, EvaluationResult, EvaluationStatus, JsonObject, NodeKind, NodeRunState, RunEventType,
-    },
+    types::{Error, EvaluationResult, EvaluationStatus, JsonObject, NodeKind, NodeRunState, RunEventType},
 };
 
 /// Applies the result of a node's attempt (contract §9.3, §9.4), or records it

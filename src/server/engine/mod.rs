@@ -63,7 +63,8 @@ mod tests;
 pub use adopt::{StoredNode, StoredRun, run_adopt};
 pub use attempt::{Applied, Attempt, AttemptResult, FailedCall, Work};
 pub use begin::{
-    BeginAttempt, BeginOutcome, attempt_begin, attempt_claim, attempt_defer, attempt_postpone, attempt_refusal,
+    BeginAttempt, BeginOutcome, attempt_begin, attempt_claim, attempt_defer, attempt_postpone,
+    attempt_refusal,
 };
 pub use cancel::{CancelNotification, cancel_notified, node_expire, run_cancel, run_expire};
 pub use command::{Claim, Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules};

@@ -11,12 +11,7 @@ use crate::{
 };
 
 /// A queued NodeRun with its identity only.
-pub fn queued_node_run(
-    id: NodeRunId,
-    run: RunId,
-    node_type: NodeTypeRef,
-    kind: Option<NodeKind>,
-) -> NodeRun {
+pub fn queued_node_run(id: NodeRunId, run: RunId, node_type: NodeTypeRef, kind: Option<NodeKind>) -> NodeRun {
     NodeRun {
         node_run_id: id,
         run_id: run,

@@ -63,11 +63,7 @@ pub(super) fn has_begun(node: &NodeRecord, failed: &FailedCall) -> bool {
 }
 
 /// When the node is to be handed over again, if it is.
-pub(super) fn again_at(
-    node: &NodeRecord,
-    failed: &FailedCall,
-    cx: Cx<'_>,
-) -> Option<Timestamp> {
+pub(super) fn again_at(node: &NodeRecord, failed: &FailedCall, cx: Cx<'_>) -> Option<Timestamp> {
     let may = match failed.work {
         Work::NotBegun => true,
         Work::Unanswered | Work::Doubtful => may_repeat(node),

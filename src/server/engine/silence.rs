@@ -107,13 +107,10 @@ fn wait_until(node: &mut NodeRecord, check_at: Option<Timestamp>, cx: Cx<'_>) {
 
 /// Decides what is to be done about a composite whose check is due. The view
 /// needs no live descendants: `heard` says whether there are any.
-pub fn silence_check(
-    view: NodeView,
-    contact: Contact,
-    cx: Cx<'_>,
-) -> Decision<SilenceOutcome> {
+pub fn silence_check(view: NodeView, contact: Contact, cx: Cx<'_>) -> Decision<SilenceOutcome> {
     let NodeView { run, mut node, .. } = view;
-    if node.is_terminal() || !awaits(&node, Job::Deadline) || due_reason(&node, cx.now) != DueReason::Silence {
+    if node.is_terminal() || !awaits(&node, Job::Deadline) || due_reason(&node, cx.now) != DueReason::Silence
+    {
         return Decision::unchanged(SilenceOutcome::Superseded);
     }
     let next = match cx.rules.composite_silence {

@@ -162,9 +162,7 @@ impl Attempts {
         let view = committer
             .command(&job.run, |cx| async move {
                 Ok(match due(committer.node_view(&job.node).await?, cx) {
-                    Ok(view) => {
-                        engine::attempt_claim(&view.run, view.node.clone(), cx).answering(Some(view))
-                    }
+                    Ok(view) => engine::attempt_claim(&view.run, view.node.clone(), cx).answering(Some(view)),
                     Err(decision) => decision,
                 })
             })

@@ -145,10 +145,7 @@ impl Attempts {
     }
 
     /// A node that has ended and whose executor has yet to be notified.
-    pub(crate) async fn cancel_target(
-        &self,
-        node: &NodeRunId,
-    ) -> Result<Option<NodeHead>, CoordinatorError> {
+    pub(crate) async fn cancel_target(&self, node: &NodeRunId) -> Result<Option<NodeHead>, CoordinatorError> {
         let node = self.committer.head_find(node).await?;
         Ok(node.filter(|node| node.job() == Some(Job::CancelExecutor)))
     }

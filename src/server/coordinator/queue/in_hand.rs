@@ -57,7 +57,8 @@ impl InHand {
 
     /// The dispatches of a run.
     pub(super) fn dispatches<'h>(&'h self, run: &'h RunId) -> impl Iterator<Item = &'h Held> {
-        let of_run = self.jobs.iter().filter(move |((_, job), held)| *job == Job::Dispatch && held.run == *run);
+        let of_run =
+            self.jobs.iter().filter(move |((_, job), held)| *job == Job::Dispatch && held.run == *run);
         of_run.map(|(_, held)| held)
     }
 

@@ -203,8 +203,8 @@ impl WorkQueue {
             return;
         }
         let sent = in_hand.get(&id, Job::Dispatch).and_then(|held| held.started_at.get());
-        let may_overtake = job == Job::CancelExecutor
-            && sent.is_some_and(|started_at| now.since(*started_at) < ON_THE_WIRE);
+        let may_overtake =
+            job == Job::CancelExecutor && sent.is_some_and(|started_at| now.since(*started_at) < ON_THE_WIRE);
         let held = Held {
             run: run.clone(),
             lane: Lane::of(job, node.kind),
@@ -243,7 +243,8 @@ impl WorkQueue {
     /// one.
     fn freed(&self, left: &Left) {
         let is_mark = |left: usize, room: usize| left == room - (room / 4).max(1);
-        if is_mark(left.of_lane, self.capacity) || left.of_run.is_some_and(|left| is_mark(left, self.per_run)) {
+        if is_mark(left.of_lane, self.capacity) || left.of_run.is_some_and(|left| is_mark(left, self.per_run))
+        {
             self.notify_unclaimed();
         }
     }

@@ -9,8 +9,8 @@ use super::support::{
 };
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, FailedCall, NodeTypeFacts, PolicyDecided,
-        PolicyOutcome, Work,
+        self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, FailedCall, NodeTypeFacts,
+        PolicyDecided, PolicyOutcome, Work,
     },
     record::{AttemptOutcome, Job},
     types::{Error, JsonObject, NodeKind, NodeRunState, RunEventType, RunState, SideEffectClass},
@@ -31,7 +31,9 @@ fn executed(state: &str) -> Value {
 fn a_node_that_may_be_executed_goes_to_its_executor() {
     let mut world = with_child(&Value::Null);
     let mark = world.events.len();
-    let Begun::Go { attempt, deadline } = world.dispatch("a") else { panic!("it may be executed") };
+    let BeginOutcome::Started { attempt, deadline } = world.dispatch("a") else {
+        panic!("it may be executed")
+    };
     assert_eq!(attempt, Attempt { number: 1, started_at: world.now });
     assert_eq!(deadline, world.now + world.rules.node_timeout);
     let node = world.node("a");
@@ -39,9 +41,9 @@ fn a_node_that_may_be_executed_goes_to_its_executor() {
     assert_eq!(node.node.executor_binding, Some(binding()));
     assert_eq!((node.attempt, node.deadline), (1, Some(deadline)));
     let wake = node.wake.as_ref().expect("a wake-up");
-    assert_eq!((wake.job, wake.at, &wake.owner), (Job::Deadline, deadline, &world.lease));
+    assert_eq!((wake.job, wake.at, &wake.owner), (Job::Deadline, deadline, &world.worker));
     let event = json!(["policy_decided", "a", {"action": "node.run.execute", "decision": "allow"}]);
-    assert_eq!(world.told_since(mark), [event]);
+    assert_eq!(world.events_since(mark), [event]);
 }
 
 #[test]
@@ -58,7 +60,7 @@ fn a_type_that_becomes_known_only_at_dispatch_brings_its_constraints() {
             ..NodeTypeFacts::default()
         };
         world.types.insert("later".into(), facts);
-        assert_eq!(world.dispatch("a"), Begun::Refused);
+        assert_eq!(world.dispatch("a"), BeginOutcome::Failed);
         assert_eq!(world.failure("a")[0], "node_type_denied", "{of_run}");
     }
 }
@@ -100,11 +102,11 @@ fn a_node_that_must_not_be_executed_fails_with_the_reason() {
         let mut world = World::composite(&Value::Null);
         world.create(ROOT, &[child("a").with("constraints", constraints)]).expect("a child");
         let mark = world.events.len();
-        assert_eq!(world.dispatch("a"), Begun::Refused);
+        assert_eq!(world.dispatch("a"), BeginOutcome::Failed);
         assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Failed, None), "{code}");
         assert_eq!(world.failure("a"), json!([code, message]));
         let never_ran = json!(["atomic_executed", "a", {"state": "failed", "executed": false}]);
-        assert_eq!(world.told_since(mark), [never_ran], "{code}");
+        assert_eq!(world.events_since(mark), [never_ran], "{code}");
         assert_eq!(world.run().run.state, RunState::Running, "its parent decides what that means");
     }
 }
@@ -115,8 +117,8 @@ fn the_root_is_tested_as_every_node_is() {
     let allowed = json!({"candidates": {"allowed_node_type_ids": ["atomic.echo"]}});
     world.start(json!({ "constraints": allowed })).expect("a start");
     let mark = world.events.len();
-    assert_eq!(world.dispatch(ROOT), Begun::Refused);
-    assert_eq!(world.told_since(mark), [json!(["run_completed", ROOT, {"state": "failed"}])]);
+    assert_eq!(world.dispatch(ROOT), BeginOutcome::Failed);
+    assert_eq!(world.events_since(mark), [json!(["run_completed", ROOT, {"state": "failed"}])]);
     assert_eq!(world.run().run.state, RunState::Failed);
 }
 
@@ -143,13 +145,13 @@ fn without_an_executor_the_node_fails_after_policy_has_been_asked() {
     let mut world = with_child(&Value::Null);
     let mark = world.events.len();
     let unconfigured = Error::new("atomic_executor_unconfigured", "Atomic Executor is not configured");
-    assert_eq!(world.begin_with("a", PolicyOutcome::Allow, Err(unconfigured)), Begun::Refused);
+    assert_eq!(world.begin_with("a", PolicyOutcome::Allow, Err(unconfigured)), BeginOutcome::Failed);
     assert_eq!(
         world.failure("a"),
         json!(["atomic_executor_unconfigured", "Atomic Executor is not configured"])
     );
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [
             json!(["policy_decided", "a", {"action": "node.run.execute", "decision": "allow"}]),
             json!(["atomic_executed", "a", {"state": "failed", "executed": false}]),
@@ -172,11 +174,12 @@ fn a_node_that_policy_denies_fails_and_the_event_has_the_evidence() {
             message: Some("m".into()),
             evidence,
         };
-        let command = BeginAttempt { facts: NodeTypeFacts::default(), decided, executor: Ok(binding()) };
-        let decision = engine::attempt_begin(world.view("a"), command, &world.rules, &world.lease, world.now);
-        assert_eq!(world.apply(decision), Begun::Refused);
+        let command =
+            BeginAttempt { facts: NodeTypeFacts::default(), verdict: Ok(decided), executor: Ok(binding()) };
+        let decision = engine::attempt_begin(world.view("a"), command, world.cx());
+        assert_eq!(world.apply(decision), BeginOutcome::Failed);
         assert_eq!(
-            world.told_since(mark),
+            world.events_since(mark),
             [
                 json!(["policy_decided", "a", {"action": "node.run.execute", "decision": outcome.as_str(),
                     "reason_code": "r", "message": "m", "approval_ref": approval, "policy_hash": "h"}]),
@@ -198,13 +201,12 @@ fn a_node_that_policy_denies_fails_and_the_event_has_the_evidence() {
 #[test]
 fn a_kind_that_is_found_late_is_stored_even_if_the_node_is_refused() {
     let mut world = World::composite(&json!({"gates": {"side_effect_class": "read"}}));
-    world
-        .create(ROOT, &[child("a").of("t"), child("b").of("t"), child("c").of("t")])
-        .expect("of unknown kind");
+    world.create(ROOT, &["a", "b", "c", "d"].map(|id| child(id).of("t"))).expect("of unknown kind");
     world.dispatch("a");
     assert_eq!(world.failure("a"), json!(["unknown_node_kind", "Unable to resolve node kind"]));
     assert_eq!(count(&world, RunEventType::AtomicExecuted), 0, "nobody knows that it is atomic");
-    assert_eq!(world.begin("b"), Begun::Stale, "nobody knows where it should go");
+    assert_eq!(world.begin("d"), BeginOutcome::Failed, "there is no executor for it");
+    assert_eq!(world.failure("d"), world.failure("a"));
 
     let facts = NodeTypeFacts {
         kind: Some(NodeKind::Atomic),
@@ -226,7 +228,7 @@ fn a_kind_that_is_found_late_is_stored_even_if_the_node_is_refused() {
         (Some("side_effect_not_allowed"), Some(NodeKind::Atomic))
     );
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [json!(["atomic_executed", "c", {"state": "failed", "executed": false}])]
     );
 }
@@ -269,7 +271,7 @@ fn what_an_executor_answers_is_evaluated_and_then_the_end() {
         assert_eq!(world.finish("a", 1, result), Applied::Yes);
         let evaluation = json!({"status": status, "reason_code": "atomic_completed"});
         let expected = [json!(["node_evaluated", "a", evaluation]), executed(&state.to_string())];
-        assert_eq!(world.told_since(mark), expected);
+        assert_eq!(world.events_since(mark), expected);
         let node = &world.node("a").node;
         assert_eq!((node.state, node.ended_at), (state, Some(world.now)));
         assert_eq!(
@@ -305,7 +307,7 @@ fn an_atomic_root_ends_its_run() {
                 "run_completed"
             ]
         );
-        let last = world.told_since(6);
+        let last = world.events_since(6);
         assert_eq!(last, [json!(["run_completed", ROOT, {"state": run_state.to_string()}])]);
         assert_eq!((world.run().run.state, world.run().run.ended_at), (run_state, Some(world.now)));
         assert_eq!(world.run().deadline, None);
@@ -319,7 +321,7 @@ fn a_call_that_was_refused_fails_the_node_without_an_evaluation() {
         world.begin("a");
         let mark = world.events.len();
         assert_eq!(world.finish("a", 1, call_failed(work)), Applied::Yes);
-        assert_eq!(world.told_since(mark), [executed("failed")]);
+        assert_eq!(world.events_since(mark), [executed("failed")]);
         assert_eq!(world.failure("a"), json!(["atomic_executor_unavailable", "no answer"]));
         assert_eq!(world.job("a"), tell.then_some(Job::CancelExecutor), "it may be at work all the same");
         assert_eq!(world.node("a").node.evaluation_result, None);
@@ -369,14 +371,14 @@ fn a_begun_node_is_not_begun_again() {
     let mut world = with_child(&Value::Null);
     world.begin("a");
     let before = world.node("a").clone();
-    assert_eq!(world.begin("a"), Begun::Stale);
+    assert_eq!(world.begin("a"), BeginOutcome::Superseded);
     world.retry("a", Duration::from_secs(1));
     assert_eq!(*world.node("a"), before, "a put-off that comes too late");
-    assert_eq!(world.begin_with("a", PolicyOutcome::Deny, Ok(binding())), Begun::Stale);
+    assert_eq!(world.begin_with("a", PolicyOutcome::Deny, Ok(binding())), BeginOutcome::Superseded);
     assert_eq!(*world.node("a"), before);
     world.answer("a", NodeRunState::Succeeded);
     let before = world.clone();
-    assert_eq!((world.begin("a"), world.dispatch("a")), (Begun::Stale, Begun::Stale));
+    assert_eq!((world.begin("a"), world.dispatch("a")), (BeginOutcome::Superseded, BeginOutcome::Superseded));
     world.retry("a", Duration::from_secs(1));
     assert_eq!((&world.nodes, &world.events), (&before.nodes, &before.events));
 }
@@ -386,10 +388,10 @@ fn a_refusal_that_comes_too_late_changes_nothing() {
     let mut world = with_child(&Value::Null);
     world.begin("a");
     let refusal = Error::new("unknown_node_kind", "Unable to resolve node kind");
-    let facts = NodeTypeFacts::default();
-    let decision =
-        engine::attempt_refuse(world.view("a"), &facts, refusal, &world.rules, &world.lease, world.now);
-    assert_eq!(decision.changes, None);
+    let command =
+        BeginAttempt { facts: NodeTypeFacts::default(), verdict: Err(refusal), executor: Ok(binding()) };
+    let decision = engine::attempt_begin(world.view("a"), command, world.cx());
+    assert_eq!((decision.changes, decision.answer), (None, BeginOutcome::Superseded));
 }
 
 #[test]
@@ -401,7 +403,7 @@ fn after_a_cancel_nothing_of_the_run_is_dispatched() {
     let before = world.clone();
     for node in ["a", "b", ROOT] {
         world.claim(node);
-        assert_eq!(world.begin(node), Begun::Stale);
+        assert_eq!(world.begin(node), BeginOutcome::Superseded);
     }
     assert!(world.create(ROOT, &[child("c")]).is_err());
     assert_eq!((&world.nodes, &world.events), (&before.nodes, &before.events));

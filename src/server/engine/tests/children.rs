@@ -245,7 +245,7 @@ fn a_round_is_told_in_the_order_of_the_request() {
     let answer = world.create(ROOT, &children).expect("three children");
     assert_eq!(answer.iter().map(|node| node.node_run_id.as_str()).collect::<Vec<_>>(), ["z", "a", "m"]);
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [
             json!(["composite_decomposed", ROOT, {"node_run_count": 3}]),
             json!(["node_run_assigned", "z", {"parent_node_run_id": ROOT}]),
@@ -282,7 +282,7 @@ fn a_new_child_is_queued_and_due_at_once() {
         })
     );
     let wake = stored.wake.as_ref().expect("a wake-up");
-    assert_eq!((wake.job, wake.at, &wake.owner, wake.tries), (Job::Dispatch, world.now, &world.lease, 0));
+    assert_eq!((wake.job, wake.at, &wake.owner, wake.tries), (Job::Dispatch, world.now, &world.worker, 0));
     assert_eq!((stored.path.clone(), stored.deadline), (NodePath::root().child(2), world.run().deadline));
 }
 

@@ -61,7 +61,7 @@ fn a_canceled_run_takes_everything_alive_with_it_deepest_first() {
         [Canceled, Canceled, Canceled, Canceled, Canceled, Canceled, Succeeded, Canceled]
     );
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [
             called_off("leaf", false),
             called_off("busy", true),
@@ -75,7 +75,7 @@ fn a_canceled_run_takes_everything_alive_with_it_deepest_first() {
     assert_eq!(told, ["busy", "plan", ROOT]);
     for node in told {
         let wake = world.node(node).wake.as_ref().expect("a wake-up");
-        assert_eq!((wake.job, wake.at, &wake.owner), (Job::CancelExecutor, world.now, &world.lease));
+        assert_eq!((wake.job, wake.at, &wake.owner), (Job::CancelExecutor, world.now, &world.worker));
     }
     assert_eq!(world.run().deadline, None);
 }
@@ -101,7 +101,7 @@ fn a_completed_parent_takes_its_live_descendants_with_it_and_nobody_else() {
         [Running, Succeeded, Canceled, Canceled, Canceled, Canceled, Succeeded, Queued]
     );
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [called_off("leaf", false), called_off("busy", true), called_off("taken", false)]
     );
     assert_eq!(
@@ -116,7 +116,7 @@ fn a_completed_parent_takes_its_live_descendants_with_it_and_nobody_else() {
     world
         .complete(ROOT, json!({"state": "failed", "error": {"code": "child_failed", "message": "m"}}))
         .expect("done");
-    assert_eq!(world.told_since(mark), [json!(["run_completed", ROOT, {"state": "failed"}])]);
+    assert_eq!(world.events_since(mark), [json!(["run_completed", ROOT, {"state": "failed"}])]);
     assert_eq!((world.state("odd"), world.run().run.state), (Canceled, RunState::Failed));
     assert_eq!(world.failure(ROOT), json!(["child_failed", "m"]));
 }
@@ -170,7 +170,7 @@ fn an_atomic_node_completed_by_somebody_else_is_called_off_at_its_executor() {
     assert_eq!(world.job("taken"), None, "nobody is at it");
     world.complete("odd", json!({"state": "failed"})).expect("completed");
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [
             json!(["atomic_executed", "busy", {"state": "failed"}]),
             json!(["atomic_executed", "taken", {"state": "failed", "executed": false}]),
@@ -212,7 +212,7 @@ fn evaluations_are_told_and_recovery_actions_kept_in_every_state() {
     let abort = json!({"type": "abort", "message": "enough"});
     world.evaluate("plan", json!({"evaluation_result": {"status": "unknown"}, "recovery_action": abort}));
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [
             json!(["node_evaluated", "plan", judged]),
             json!(["recovery_applied", "plan", retry]),
@@ -248,7 +248,7 @@ fn a_run_whose_time_is_up_fails_with_its_root_and_cancels_the_rest() {
         [Failed, Canceled, Canceled, Canceled, Canceled, Canceled, Succeeded, Canceled]
     );
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [
             called_off("leaf", false),
             called_off("busy", true),
@@ -278,7 +278,7 @@ fn a_run_whose_root_cannot_be_read_ends_at_its_deadline_like_any_other() {
             false => world.expire_run_without_root(RUN),
         }
     }
-    assert_eq!((world.told_since(mark), world.run()), (whole.told_since(mark), whole.run()));
+    assert_eq!((world.events_since(mark), world.run()), (whole.events_since(mark), whole.run()));
     assert_eq!(world.extension(ROOT, "completion_error"), None);
     for (id, node) in &whole.nodes {
         assert_eq!(world.nodes[id].head(), node.head());
@@ -296,7 +296,7 @@ fn a_node_whose_time_is_up_fails_with_everything_below_it() {
     world.wait(world.rules.node_timeout);
     let mark = world.events.len();
     world.expire_node("busy");
-    assert_eq!(world.told_since(mark), [json!(["atomic_executed", "busy", {"state": "failed"}])]);
+    assert_eq!(world.events_since(mark), [json!(["atomic_executed", "busy", {"state": "failed"}])]);
     assert_eq!(world.failure("busy"), json!(["deadline_exceeded", "NodeRun exceeded its deadline"]));
     assert_eq!(world.job("busy"), Some(Job::CancelExecutor));
 
@@ -317,7 +317,7 @@ fn a_run_that_has_lost_its_root_still_ends() {
     world.expire_run(RUN);
     assert_eq!((world.run().run.state, world.state("plan")), (RunState::Failed, Canceled));
     assert_eq!(
-        world.told_since(world.events.len() - 1),
+        world.events_since(world.events.len() - 1),
         [json!(["run_completed", null, {"state": "failed"}])]
     );
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{ROOT, World, child, count};
 use crate::{
-    engine::{Begun, PolicyOutcome},
+    engine::{BeginOutcome, PolicyOutcome},
     record::Job,
     types::{NodeRunState, RunEventType},
 };
@@ -36,7 +36,7 @@ fn a_held_node_waits_without_spending_retries_and_says_so_once() {
     let node = world.node("a").clone();
     assert_eq!((node.node.state, node.retries, node.attempt), (NodeRunState::Assigned, 0, 0));
     assert_eq!(node.waits.held_since, Some(since));
-    let told = world.told_since(mark);
+    let told = world.events_since(mark);
     assert_eq!(
         (told.len(), &told[0][0], &told[0][2]["type"]),
         (1, &json!("recovery_applied"), &json!("retry"))
@@ -49,12 +49,15 @@ fn a_held_node_waits_without_spending_retries_and_says_so_once() {
 fn once_decided_it_is_held_no_longer_and_a_later_outage_is_told_again() {
     let mut world = queued();
     assert!(world.hold("a", WAIT));
-    let Begun::Go { attempt, .. } = world.begin("a") else { panic!("it is begun") };
+    let BeginOutcome::Started { attempt, .. } = world.begin("a") else { panic!("it is begun") };
     assert_eq!((attempt.number, world.node("a").waits.held_since), (1, None));
 
     let mut world = queued();
     assert!(world.hold("a", WAIT));
-    assert_eq!(world.begin_with("a", PolicyOutcome::Deny, Ok(super::support::binding())), Begun::Refused);
+    assert_eq!(
+        world.begin_with("a", PolicyOutcome::Deny, Ok(super::support::binding())),
+        BeginOutcome::Failed
+    );
     assert_eq!(world.failure("a")[0], "policy_denied");
 
     // At its executor, to be handed over again: that is asked about as well.

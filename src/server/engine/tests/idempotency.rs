@@ -170,7 +170,7 @@ fn the_answer_has_one_entry_for_each_spec_in_their_order() {
     assert_eq!(ids, ["b", &old, &new, "a", &new]);
     let assigned = |id: &str| json!(["node_run_assigned", id, {"parent_node_run_id": ROOT}]);
     let decomposed = json!(["composite_decomposed", ROOT, {"node_run_count": 3}]);
-    assert_eq!(world.told_since(mark), [decomposed, assigned("b"), assigned(&new), assigned("a")]);
+    assert_eq!(world.events_since(mark), [decomposed, assigned("b"), assigned(&new), assigned("a")]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{ROOT, World, child, keyed, node_type, parse};
 use crate::{
-    engine::{Begun, Disagreement, Limit, NodeTypeFacts, Rejection},
+    engine::{BeginOutcome, Disagreement, Limit, NodeTypeFacts, Rejection},
     types::NodeKind,
 };
 
@@ -46,7 +46,7 @@ fn narrowed(world: &mut World) {
     world.types.remove(PLANNER);
     world.create(ROOT, &[child("a").of("atomic.evil")]).expect("a child");
     assert_eq!(world.extension("a", "constraints"), Some(both));
-    assert_eq!(world.dispatch("a"), Begun::Refused);
+    assert_eq!(world.dispatch("a"), BeginOutcome::Failed);
     assert_eq!(world.failure("a")[0], "node_type_denied");
     world.create(ROOT, &[child("b")]).expect("the second child");
     let children = Rejection::Limit(Limit::MaxChildrenPerComposite);
@@ -57,7 +57,7 @@ fn narrowed(world: &mut World) {
 fn a_type_that_is_learned_at_dispatch_narrows_the_node_and_its_children() {
     let mut world = unknown_root();
     world.types.insert(PLANNER.into(), facts(NodeKind::Composite, &of_planner()));
-    assert!(matches!(world.dispatch(ROOT), Begun::Go { .. }));
+    assert!(matches!(world.dispatch(ROOT), BeginOutcome::Started { .. }));
     narrowed(&mut world);
 }
 
@@ -82,7 +82,7 @@ fn a_type_that_is_learned_by_a_create_narrows_the_node_and_its_children() {
     world.types.insert(PLANNER.into(), facts(NodeKind::Composite, &of_planner()));
     world.create(ROOT, &[child("first").of("atomic.evil")]).expect("a child");
     assert_eq!(world.node(ROOT).node.kind, Some(NodeKind::Composite), "and is kept");
-    assert_eq!(world.dispatch("first"), Begun::Refused);
+    assert_eq!(world.dispatch("first"), BeginOutcome::Failed);
     assert_eq!(world.failure("first")[0], "node_type_denied");
 }
 
@@ -92,10 +92,10 @@ fn a_node_that_is_handed_over_again_still_obeys_its_type() {
     world.start(json!({"root_node_type_ref": node_type(PLANNER)})).expect("a start");
     let limit = json!({"budgets": {"max_wall_time_ms": 5000}});
     world.types.insert(PLANNER.into(), facts(NodeKind::Composite, &limit));
-    let Begun::Go { deadline, .. } = world.dispatch(ROOT) else { panic!("refused") };
+    let BeginOutcome::Started { deadline, .. } = world.dispatch(ROOT) else { panic!("refused") };
     world.lost(ROOT);
     world.types.remove(PLANNER);
-    let Begun::Go { deadline: second, .. } = world.dispatch(ROOT) else { panic!("refused") };
+    let BeginOutcome::Started { deadline: second, .. } = world.dispatch(ROOT) else { panic!("refused") };
     assert_eq!(second, deadline, "its time is up when it was");
     assert_eq!(world.extension(ROOT, "constraints"), Some(limit));
 }
@@ -133,7 +133,7 @@ fn a_repetition_finds_a_child_whose_type_was_learned_at_dispatch() {
     world.create(ROOT, &[wanted()]).expect("the original");
     world.types.insert(PLANNER.into(), facts(NodeKind::Composite, &of_planner()));
     let id = keyed(ROOT, "k");
-    assert!(matches!(world.dispatch(&id), Begun::Go { .. }));
+    assert!(matches!(world.dispatch(&id), BeginOutcome::Started { .. }));
     for now in [facts(NodeKind::Composite, &of_planner()), facts(NodeKind::Composite, &Value::Null)] {
         world.types.insert(PLANNER.into(), now);
         let found = world.create(ROOT, &[wanted()]).expect("a repetition");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::support::{ROOT, RUN, World, answered, binding, call_failed, child};
 use crate::{
-    engine::{Applied, Begun, NodeTypeFacts, PolicyOutcome, Told, Work},
+    engine::{Applied, BeginOutcome, CancelNotification, NodeTypeFacts, PolicyOutcome, Work},
     record::{AttemptOutcome, Job, Wake},
     types::{NodeKind, NodeRunState, RunState, SideEffectClass},
 };
@@ -57,12 +57,12 @@ fn a_lost_attempt_is_made_again_only_where_that_does_no_harm() {
                 (NodeRunState::Running, Some(Job::Dispatch)),
                 "{case}"
             );
-            let told = world.told_since(mark);
+            let told = world.events_since(mark);
             assert_eq!(
                 (told.len(), &told[0][0], &told[0][2]["type"]),
                 (1, &json!("recovery_applied"), &json!("retry"))
             );
-            let Begun::Go { attempt, .. } = world.dispatch("a") else { panic!("{case}") };
+            let BeginOutcome::Started { attempt, .. } = world.dispatch("a") else { panic!("{case}") };
             assert_eq!((attempt.number, world.node("a").attempt), (2, 2));
         } else {
             assert_eq!(
@@ -71,7 +71,7 @@ fn a_lost_attempt_is_made_again_only_where_that_does_no_harm() {
                 "{case}"
             );
             assert_eq!(world.failure("a")[0], "executor_outcome_unknown");
-            assert_eq!(world.told_since(mark), [json!(["atomic_executed", "a", {"state": "failed"}])]);
+            assert_eq!(world.events_since(mark), [json!(["atomic_executed", "a", {"state": "failed"}])]);
         }
     }
 }
@@ -151,7 +151,7 @@ fn an_answer_after_all_of_an_attempt_taken_for_lost_counts_if_no_other_has_begun
     let mut world = begun(read_only());
     world.lost("a");
     assert_eq!(world.finish("a", 1, answered(NodeRunState::Succeeded)), Applied::Yes);
-    assert_eq!(world.begin("a"), Begun::Stale, "it is not executed a second time");
+    assert_eq!(world.begin("a"), BeginOutcome::Superseded, "it is not executed a second time");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_lost_node_that_may_not_be_begun_again_is_called_off_at_its_executor() {
     for outcome in [PolicyOutcome::Deny, PolicyOutcome::RequireApproval] {
         let mut world = begun(facts(NodeKind::Composite, None, false));
         world.lost("a");
-        assert_eq!(world.begin_with("a", outcome, Ok(binding())), Begun::Refused);
+        assert_eq!(world.begin_with("a", outcome, Ok(binding())), BeginOutcome::Failed);
         assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Failed, Some(Job::CancelExecutor)));
     }
 }
@@ -170,7 +170,7 @@ fn a_composite_is_assigned_again_as_long_as_it_has_no_children() {
     let silence = world.rules.composite_silence.expect("it is asked about");
     let wake = world.node(ROOT).wake.clone().expect("a wake-up");
     let check_at = world.now + silence;
-    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, check_at, world.lease.clone()));
+    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, check_at, world.worker.clone()));
 
     world.create(ROOT, &[child("a")]).expect("a child");
     let waiting = world.node(ROOT).wake.clone().expect("a wake-up");
@@ -187,7 +187,7 @@ fn a_composite_is_assigned_again_as_long_as_it_has_no_children() {
     let again = Wake { at: world.now + silence, ..waiting };
     assert_eq!(world.node(ROOT).wake, Some(again), "the silence begins anew");
     assert_eq!((world.state(ROOT), world.attempts.len()), (NodeRunState::Running, told));
-    assert_eq!(world.begin(ROOT), Begun::Stale);
+    assert_eq!(world.begin(ROOT), BeginOutcome::Superseded);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_lost_composite_whose_executor_shows_up_is_not_assigned_again() {
     world.create(ROOT, &[child("a")]).expect("a child");
     let wake = world.node(ROOT).wake.clone().expect("a wake-up");
     assert_eq!((wake.job, Some(wake.at), wake.owner), (Job::Deadline, world.node(ROOT).waits.check_at, None));
-    assert_eq!(world.begin(ROOT), Begun::Stale);
+    assert_eq!(world.begin(ROOT), BeginOutcome::Superseded);
 }
 
 #[test]
@@ -206,15 +206,15 @@ fn an_executor_is_told_until_it_has_heard() {
     let mut world = begun(read_only());
     world.cancel(RUN);
     for tries in 1..=3 {
-        world.told("a", Some(Duration::from_secs(2)));
+        world.notify("a", Some(Duration::from_secs(2)));
         let wake = world.node("a").wake.clone().expect("a wake-up");
         let at = world.now + Duration::from_secs(2);
         assert_eq!((wake.job, wake.at, wake.owner, wake.tries), (Job::CancelExecutor, at, None, tries));
     }
-    world.told("a", None);
+    world.notify("a", None);
     assert_eq!(world.node("a").wake, None);
     let before = world.node("a").clone();
-    world.told("a", Some(Duration::from_secs(2)));
+    world.notify("a", Some(Duration::from_secs(2)));
     assert_eq!(*world.node("a"), before, "there is nothing to tell any more");
     assert_eq!(world.run().run.state, RunState::Canceled);
 }
@@ -223,7 +223,7 @@ fn an_executor_is_told_until_it_has_heard() {
 fn an_executor_that_is_given_up_is_on_record() {
     let mut world = begun(read_only());
     world.cancel(RUN);
-    world.telling("a", Told::GivenUp);
+    world.notified("a", CancelNotification::Abandoned);
     assert_eq!((world.job("a"), world.state("a")), (None, NodeRunState::Canceled));
     let entry = world.attempts.last().expect("an entry");
     assert_eq!((entry.attempt, &entry.outcome), (1, &AttemptOutcome::Fenced));
@@ -233,9 +233,9 @@ fn an_executor_that_is_given_up_is_on_record() {
 fn a_live_node_has_nothing_to_tell() {
     let mut world = begun(read_only());
     let before = world.node("a").clone();
-    world.told("a", None);
+    world.notify("a", None);
     assert_eq!(*world.node("a"), before);
     world.finish("a", 1, call_failed(Work::Refused));
-    world.told("a", Some(Duration::ZERO));
+    world.notify("a", Some(Duration::ZERO));
     assert_eq!(world.job("a"), None);
 }

@@ -12,7 +12,7 @@ use super::{
     support::{Child, ROOT, RUN, World, answered, binding, call_failed, child, keyed, node_type},
 };
 use crate::{
-    engine::{Applied, Heard, NodeTypeFacts, PolicyOutcome, Work},
+    engine::{Applied, Contact, NodeTypeFacts, PolicyOutcome, Work},
     record::{AttemptOutcome, AttemptRecord, Job},
     time::backoff,
     types::{Error, NodeKind, NodeRunState, SideEffectClass},
@@ -169,7 +169,7 @@ impl Pair {
             Step::Check(at, ago) => {
                 let live_below = !world.view(&node(at)).live_below.is_empty();
                 let asked = world.now + Duration::from_millis(1);
-                world.check(&node(at), Heard { at: asked - Duration::from_secs(ago), live_below });
+                world.check(&node(at), Contact { last: asked - Duration::from_secs(ago), live_below });
             }
             Step::Hold(at) => _ = world.hold(&node(at), Duration::from_secs(1)),
             Step::Complete(at, state) => {
@@ -181,7 +181,7 @@ impl Pair {
                 let report = json!({"evaluation_result": {"status": "unknown"}, "recovery_action": action});
                 world.evaluate(&node(at), report);
             }
-            Step::Told(at, again) => world.told(&node(at), again.then_some(Duration::from_secs(1))),
+            Step::Told(at, again) => world.notify(&node(at), again.then_some(Duration::from_secs(1))),
             Step::Cancel => _ = world.cancel(RUN),
             Step::ExpireRun => world.expire_run(RUN),
             Step::ExpireNode(at) => world.expire_node(&node(at)),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{ROOT, RUN, World, call_failed, child, failed_call};
 use crate::{
-    engine::{Applied, AttemptResult, Begun, FailedCall, NodeTypeFacts, Work},
+    engine::{Applied, AttemptResult, BeginOutcome, FailedCall, NodeTypeFacts, Work},
     record::{AttemptOutcome, Job},
     types::{Error, NodeKind, NodeRunState, RunState, SideEffectClass},
 };
@@ -94,14 +94,14 @@ fn a_failed_attempt_is_on_record_in_the_log_the_events_and_the_node() {
             "jarvis.retry_at": at,
         },
     });
-    assert_eq!(world.told_since(mark), [json!(["recovery_applied", "a", &told])]);
+    assert_eq!(world.events_since(mark), [json!(["recovery_applied", "a", &told])]);
     assert_eq!(attempts(&world, "a"), json!([told]));
 
     // The next attempt ends it: the event of the end says how many there were.
-    let Begun::Go { attempt, .. } = world.dispatch("a") else { panic!("it is begun again") };
+    let BeginOutcome::Started { attempt, .. } = world.dispatch("a") else { panic!("it is begun again") };
     assert_eq!(attempt.number, 2);
     world.answer("a", NodeRunState::Succeeded);
-    let end = world.told_since(mark).pop().expect("an event");
+    let end = world.events_since(mark).pop().expect("an event");
     assert_eq!(end, json!(["atomic_executed", "a", {"state": "succeeded", "attempts": 2}]));
     assert_eq!(attempts(&world, "a"), json!([told]));
 }
@@ -193,7 +193,7 @@ fn cancel_beats_backoff() {
     assert_eq!((world.state("a"), world.run().run.state), (NodeRunState::Canceled, RunState::Canceled));
     // An executor that said nothing may be at it.
     assert_eq!(world.job("a"), Some(Job::CancelExecutor));
-    assert_eq!(world.begin("a"), Begun::Stale);
+    assert_eq!(world.begin("a"), BeginOutcome::Superseded);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{ROOT, RUN, World, call_failed, child};
 use crate::{
-    engine::{Begun, Checked, Due, Heard, Work, why_due},
+    engine::{BeginOutcome, Contact, DueReason, SilenceOutcome, Work, due_reason},
     record::{AttemptOutcome, Job, Wake},
     time::Timestamp,
     types::{NodeRunState, RunState},
@@ -25,8 +25,8 @@ fn until_due(world: &mut World, node: &str) {
 }
 
 /// The check of the root, whose executor was last heard so long ago.
-fn check(world: &mut World, ago: Duration, live_below: bool) -> Checked {
-    let heard = Heard { at: world.now - ago, live_below };
+fn check(world: &mut World, ago: Duration, live_below: bool) -> SilenceOutcome {
+    let heard = Contact { last: world.now - ago, live_below };
     world.check(ROOT, heard)
 }
 
@@ -44,7 +44,7 @@ fn a_composite_at_its_executor_is_looked_at_when_that_may_have_been_silent() {
     let check_at = world.now + SILENCE;
     assert_eq!(world.node(ROOT).waits.check_at, Some(check_at));
     let wake = wake_of(&world, ROOT);
-    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, check_at, world.lease));
+    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, check_at, world.worker));
 
     // A create is a sign of life, and whoever dies, it is waited for.
     let mut world = with_a_child_that_is_over();
@@ -91,16 +91,16 @@ fn why_a_wake_up_is_due_the_record_says() {
         (wake.at, wake.owner) = (to, None);
         node
     };
-    assert_eq!(why_due(&node, check), Due::Silence);
-    assert_eq!(why_due(&node, check + SILENCE), Due::Silence, "claimed late");
-    assert_eq!(why_due(&node, deadline), Due::Deadline);
+    assert_eq!(due_reason(&node, check), DueReason::Silence);
+    assert_eq!(due_reason(&node, check + SILENCE), DueReason::Silence, "claimed late");
+    assert_eq!(due_reason(&node, deadline), DueReason::Deadline);
     // A dead process' wake-up is moved to when its death was noticed.
-    assert_eq!(why_due(&moved(now), now), Due::Lost);
+    assert_eq!(due_reason(&moved(now), now), DueReason::Lost);
     let noticed_late = check + Duration::from_secs(1);
-    assert_eq!(why_due(&moved(noticed_late), noticed_late), Due::Lost);
-    assert_eq!(why_due(&moved(deadline), deadline), Due::Deadline);
+    assert_eq!(due_reason(&moved(noticed_late), noticed_late), DueReason::Lost);
+    assert_eq!(due_reason(&moved(deadline), deadline), DueReason::Deadline);
     // The attempt of this process that came to no end.
-    assert_eq!(why_due(&node, now), Due::Lost);
+    assert_eq!(due_reason(&node, now), DueReason::Lost);
 }
 
 #[test]
@@ -113,12 +113,12 @@ fn what_was_heard_in_time_puts_the_check_off_until_that_is_old() {
         until_due(&mut world, ROOT);
         let mark = world.events.len();
         let heard = world.now - Duration::from_secs(10);
-        assert_eq!(check(&mut world, Duration::from_secs(10), false), Checked::PutOff);
+        assert_eq!(check(&mut world, Duration::from_secs(10), false), SilenceOutcome::Postponed);
         let wake = wake_of(&world, ROOT);
         assert_eq!((wake.job, wake.at), (Job::Deadline, heard + SILENCE));
         // Without children it is lost with the process that has it.
-        assert_eq!(wake.owner, world.lease.clone().filter(|_| !children));
-        assert_eq!((world.told_since(mark).len(), world.attempts.len()), (0, 0));
+        assert_eq!(wake.owner, world.worker.clone().filter(|_| !children));
+        assert_eq!((world.events_since(mark).len(), world.attempts.len()), (0, 0));
     }
 }
 
@@ -127,7 +127,7 @@ fn while_something_below_it_lives_nothing_need_be_heard() {
     let mut world = World::composite(&Value::Null);
     world.create(ROOT, &[child("a")]).expect("a child");
     until_due(&mut world, ROOT);
-    assert_eq!(check(&mut world, SILENCE * 3, true), Checked::PutOff);
+    assert_eq!(check(&mut world, SILENCE * 3, true), SilenceOutcome::Postponed);
     assert_eq!(wake_of(&world, ROOT).at, world.now + SILENCE);
 }
 
@@ -136,13 +136,13 @@ fn a_silent_composite_without_children_is_begun_again_once_and_then_fails() {
     let mut world = World::composite(&Value::Null);
     until_due(&mut world, ROOT);
     let mark = world.events.len();
-    assert_eq!(check(&mut world, SILENCE, false), Checked::BegunAgain);
+    assert_eq!(check(&mut world, SILENCE, false), SilenceOutcome::Restarted);
     let wake = wake_of(&world, ROOT);
     assert_eq!((wake.job, wake.owner, world.state(ROOT)), (Job::Dispatch, None, NodeRunState::Running));
     let attempt = world.attempts.last().expect("it is recorded");
     let AttemptOutcome::Failed { error, .. } = &attempt.outcome else { panic!("{attempt:?}") };
     assert_eq!((attempt.attempt, &*error.code), (1, "composite_executor_silent"));
-    let told = world.told_since(mark);
+    let told = world.events_since(mark);
     assert_eq!(
         (told.len(), &told[0][0], &told[0][2]["type"]),
         (1, &json!("recovery_applied"), &json!("retry"))
@@ -150,15 +150,15 @@ fn a_silent_composite_without_children_is_begun_again_once_and_then_fails() {
     assert_eq!(told[0][2]["extensions"]["jarvis.code"], "composite_executor_silent");
     assert_eq!(world.node(ROOT).retries, 0, "what a busy executor may cost is not spent");
 
-    let Begun::Go { attempt, .. } = world.begin(ROOT) else { panic!("it is begun again") };
+    let BeginOutcome::Started { attempt, .. } = world.begin(ROOT) else { panic!("it is begun again") };
     assert_eq!(attempt.number, 2);
     until_due(&mut world, ROOT);
     let mark = world.events.len();
-    assert_eq!(check(&mut world, SILENCE, false), Checked::Failed);
+    assert_eq!(check(&mut world, SILENCE, false), SilenceOutcome::Failed);
     assert_eq!((world.state(ROOT), world.job(ROOT)), (NodeRunState::Failed, Some(Job::CancelExecutor)));
     assert_eq!(world.failure(ROOT)[0], "composite_executor_silent");
     assert_eq!(world.run().run.state, RunState::Failed);
-    let told = world.told_since(mark);
+    let told = world.events_since(mark);
     assert_eq!([&told[0][2]["type"], &told[1][0]], [&json!("abort"), &json!("run_completed")]);
     assert_eq!(json!(world.node(ROOT).node.recovery_actions)[1], told[0][2]);
     let details = &world.extension(ROOT, "completion_error").expect("an error")["details"];
@@ -173,7 +173,7 @@ fn a_silent_composite_that_may_not_be_begun_again_fails_at_once() {
     without_retries.rules.max_retries = 0;
     for world in [&mut with_children, &mut without_retries] {
         until_due(world, ROOT);
-        assert_eq!(check(world, SILENCE, false), Checked::Failed);
+        assert_eq!(check(world, SILENCE, false), SilenceOutcome::Failed);
         assert_eq!((world.state(ROOT), world.job(ROOT)), (NodeRunState::Failed, Some(Job::CancelExecutor)));
         assert_eq!(world.attempts.len(), 0);
     }
@@ -183,10 +183,10 @@ fn a_silent_composite_that_may_not_be_begun_again_fails_at_once() {
 fn one_whose_executor_shows_up_while_it_waits_to_be_begun_again_is_waited_for() {
     let mut world = World::composite(&Value::Null);
     until_due(&mut world, ROOT);
-    assert_eq!(check(&mut world, SILENCE, false), Checked::BegunAgain);
+    assert_eq!(check(&mut world, SILENCE, false), SilenceOutcome::Restarted);
     world.create(ROOT, &[child("a")]).expect("a child");
     assert_eq!((world.job(ROOT), wake_of(&world, ROOT).at), (Some(Job::Deadline), world.now + SILENCE));
-    assert_eq!(world.begin(ROOT), Begun::Stale);
+    assert_eq!(world.begin(ROOT), BeginOutcome::Superseded);
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_lost_process_begins_the_silence_anew_and_is_no_silence() {
     let mut world = with_a_child_that_is_over();
     until_due(&mut world, ROOT);
     world.due(ROOT);
-    assert_eq!(check(&mut world, SILENCE * 3, false), Checked::Stale, "its owner died");
+    assert_eq!(check(&mut world, SILENCE * 3, false), SilenceOutcome::Superseded, "its owner died");
     world.lost(ROOT);
     let wake = wake_of(&world, ROOT);
     assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, world.now + SILENCE, None));
@@ -205,9 +205,9 @@ fn switched_off_it_waits_for_its_deadline() {
     let mut world = World::composite(&Value::Null);
     until_due(&mut world, ROOT);
     world.rules.composite_silence = None;
-    assert_eq!(check(&mut world, SILENCE * 3, false), Checked::PutOff);
+    assert_eq!(check(&mut world, SILENCE * 3, false), SilenceOutcome::Postponed);
     assert_eq!(Some(wake_of(&world, ROOT).at), world.node(ROOT).deadline);
-    assert_eq!(wake_of(&world, ROOT).owner, world.lease);
+    assert_eq!(wake_of(&world, ROOT).owner, world.worker);
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn what_is_not_due_or_not_waited_for_is_left_alone() {
             _ => {}
         }
         let before = world.clone();
-        assert_eq!(check(&mut world, SILENCE * 3, false), Checked::Stale, "{step}");
+        assert_eq!(check(&mut world, SILENCE * 3, false), SilenceOutcome::Superseded, "{step}");
         world.now = before.now;
         assert_eq!(world, before, "{step}");
     }

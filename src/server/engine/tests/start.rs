@@ -41,7 +41,7 @@ fn an_allowed_run_is_running_and_its_root_is_due() {
         })
     );
     assert_eq!(
-        world.told_since(0),
+        world.events_since(0),
         [
             json!(["run_started", null, {"root_node_run_id": ROOT}]),
             json!(["node_run_assigned", ROOT, {"root": true}]),
@@ -50,7 +50,7 @@ fn an_allowed_run_is_running_and_its_root_is_due() {
     );
     assert_eq!(world.job(ROOT), Some(Job::Dispatch));
     let record = world.run();
-    assert_eq!((record.nodes, record.owner.as_deref()), (1, Some("somebody")));
+    assert_eq!((record.nodes, record.owner.as_deref()), (1, Some("caller")));
     assert_eq!(record.deadline, Some(world.now + world.rules.run_timeout));
 }
 
@@ -74,7 +74,7 @@ fn a_denied_run_has_failed_when_it_is_answered() {
             expected.push(json!(["atomic_executed", ROOT, {"state": "failed", "executed": false}]));
         }
         expected.push(json!(["run_completed", ROOT, {"state": "failed"}]));
-        assert_eq!(world.told_since(0), expected);
+        assert_eq!(world.events_since(0), expected);
         assert_eq!((world.state(ROOT), world.job(ROOT)), (NodeRunState::Failed, None));
         assert_eq!(world.failure(ROOT), json!(["policy_denied", "Run start denied by policy"]));
         let details = &world.extension(ROOT, "completion_error").expect("an error")["details"]["code"];

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, Begun, Checked, ChildSpec, CreateChildren,
-        Decision, FailedCall, Heard, Lease, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rejection,
-        Rules, StartRun, Told, Work, lifecycle,
+        self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, CancelNotification, ChildSpec,
+        Contact, CreateChildren, Cx, Decision, FailedCall, NodeTypeFacts, NodeView, PolicyDecided,
+        PolicyOutcome, Rejection, Rules, SilenceOutcome, StartRun, Work, constraints, lifecycle,
     },
     record::{AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
@@ -27,7 +27,7 @@ pub(super) const ROOT: &str = "root";
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct World {
     pub(super) rules: Rules,
-    pub(super) lease: Lease,
+    pub(super) worker: Option<WorkerId>,
     pub(super) now: Timestamp,
     /// What the registry would say; types not named here go by their prefix.
     pub(super) types: BTreeMap<String, NodeTypeFacts>,
@@ -47,7 +47,7 @@ impl World {
                 run_timeout: Duration::from_secs(3600),
                 composite_silence: Some(Duration::from_secs(600)),
             },
-            lease: Some(WorkerId::new("owner-1")),
+            worker: Some(WorkerId::new("worker-1")),
             now: Timestamp::from_micros(1_800_000_000_000_000),
             types: BTreeMap::new(),
             runs: BTreeMap::new(),
@@ -73,6 +73,11 @@ impl World {
         world
     }
 
+    /// What the next decision depends on.
+    pub(super) fn cx(&self) -> Cx<'_> {
+        Cx { rules: &self.rules, claim: self.worker.as_ref(), now: self.now }
+    }
+
     // ---- commands ----
 
     /// Starts `run-1` with a composite root, but for the members given.
@@ -90,17 +95,19 @@ impl World {
         let base = json!({"root_node_type_ref": node_type("composite.plan"), "input": {"goal": "g"}});
         let request: RunStartRequest = parse(overlaid(base, members));
         let existing = self.runs.get(&RunId::new(run)).cloned();
+        let facts = self.facts(&request.root_node_type_ref.node_type_id);
         let command = StartRun {
             run_id: run.into(),
             root_id: root.into(),
             digest: parse::<Value>(json!(request)).to_string(),
-            owner: "somebody".into(),
-            facts: self.facts(&request.root_node_type_ref.node_type_id),
+            started_by: "caller".into(),
+            constraints: constraints::merge([request.constraints.as_ref(), facts.constraints.as_ref()]),
+            facts,
             decided: decided("run.start", outcome),
             request,
         };
-        let now = self.tick();
-        let decision = engine::run_start(existing.as_ref(), &command, &self.rules, &self.lease, now);
+        self.tick();
+        let decision = engine::run_start(existing, &command, self.cx());
         self.commit(decision)
     }
 
@@ -121,8 +128,8 @@ impl World {
         let parent_facts = self.asked(&parent);
         let children = children.iter().map(|child| self.wanted(child, &run, &parent)).collect();
         let command = CreateChildren { parent, parent_facts, children };
-        let now = self.tick();
-        let decision = engine::children_create(run, command, &self.rules, &self.lease, now);
+        self.tick();
+        let decision = engine::children_create(run, command, self.cx());
         self.commit(decision)
     }
 
@@ -142,11 +149,11 @@ impl World {
     pub(super) fn claim(&mut self, node: &str) {
         let NodeView { run, node, .. } = self.view(node);
         self.tick();
-        self.apply(engine::attempt_claim(&run, node, &self.lease, self.now));
+        self.apply(engine::attempt_claim(&run, node, self.cx()));
     }
 
     /// Policy allows, an executor is there.
-    pub(super) fn begin(&mut self, node: &str) -> Begun {
+    pub(super) fn begin(&mut self, node: &str) -> BeginOutcome {
         self.begin_with(node, PolicyOutcome::Allow, Ok(binding()))
     }
 
@@ -155,24 +162,24 @@ impl World {
         node: &str,
         outcome: PolicyOutcome,
         executor: Result<ExecutorBinding, Error>,
-    ) -> Begun {
+    ) -> BeginOutcome {
         let view = self.view(node);
         let facts = self.asked(&view.node);
-        let command = BeginAttempt { facts, decided: decided("node.run.execute", outcome), executor };
-        let now = self.tick();
-        self.apply(engine::attempt_begin(view, command, &self.rules, &self.lease, now))
+        let command = BeginAttempt { facts, verdict: Ok(decided("node.run.execute", outcome)), executor };
+        self.tick();
+        self.apply(engine::attempt_begin(view, command, self.cx()))
     }
 
     /// What a dispatcher does: refuse what may not be executed, else begin.
-    pub(super) fn dispatch(&mut self, node: &str) -> Begun {
+    pub(super) fn dispatch(&mut self, node: &str) -> BeginOutcome {
         let view = self.view(node);
         let facts = self.asked(&view.node);
         match engine::attempt_refusal(&view.run, &view.node, &facts) {
             None => self.begin(node),
             Some(error) => {
-                let now = self.tick();
-                self.apply(engine::attempt_refuse(view, &facts, error, &self.rules, &self.lease, now));
-                Begun::Refused
+                self.tick();
+                let command = BeginAttempt { facts, verdict: Err(error), executor: Ok(binding()) };
+                self.apply(engine::attempt_begin(view, command, self.cx()))
             }
         }
     }
@@ -181,8 +188,8 @@ impl World {
         let view = self.view(node);
         let started_at = view.node.node.started_at.unwrap_or(self.now);
         let attempt = Attempt { number: attempt, started_at };
-        let now = self.tick();
-        self.apply(engine::attempt_finish(view, attempt, result, &self.rules, &self.lease, now))
+        self.tick();
+        self.apply(engine::attempt_finish(view, attempt, result, self.cx()))
     }
 
     /// Its executor answers the current attempt.
@@ -194,7 +201,7 @@ impl World {
     pub(super) fn retry(&mut self, node: &str, wait: Duration) {
         let NodeView { run, node, .. } = self.view(node);
         let at = self.tick() + wait;
-        self.apply(engine::attempt_retry(&run, node, at, self.now));
+        self.apply(engine::attempt_postpone(&run, node, at, self.cx()));
     }
 
     /// Its wake-up is due at once and nobody's, as if its owner had died.
@@ -206,78 +213,84 @@ impl World {
     }
 
     pub(super) fn lost(&mut self, node: &str) {
-        let (view, now) = (self.view(node), self.tick());
-        self.apply(engine::attempt_lost(view, &self.rules, &self.lease, now));
+        let view = self.view(node);
+        self.tick();
+        self.apply(engine::attempt_lost(view, self.cx()));
     }
 
     /// Asks whether its executor is still there.
-    pub(super) fn check(&mut self, node: &str, heard: Heard) -> Checked {
-        let (view, now) = (self.view(node), self.tick());
-        let view = NodeView { live_below: Vec::new(), ..view };
-        self.apply(engine::silence_check(view, heard, &self.rules, &self.lease, now))
+    pub(super) fn check(&mut self, node: &str, contact: Contact) -> SilenceOutcome {
+        let view = NodeView { live_below: Vec::new(), ..self.view(node) };
+        self.tick();
+        self.apply(engine::silence_check(view, contact, self.cx()))
     }
 
     /// The policy point cannot be asked about it. Whether that is new.
     pub(super) fn hold(&mut self, node: &str, wait: Duration) -> bool {
         let (NodeView { run, node, .. }, now) = (self.view(node), self.tick());
-        self.apply(engine::attempt_hold(run, node, now + wait, now))
+        self.apply(engine::attempt_hold(run, node, now + wait, self.cx()))
     }
 
     /// Its executor was told, or is to be told again after that time.
-    pub(super) fn told(&mut self, node: &str, again_in: Option<Duration>) {
+    pub(super) fn notify(&mut self, node: &str, again_in: Option<Duration>) {
         let now = self.tick();
-        self.telling(node, again_in.map_or(Told::Yes, |wait| Told::Again(now + wait)));
+        let retry = |wait| CancelNotification::RetryAt(now + wait);
+        self.notified(node, again_in.map_or(CancelNotification::Acknowledged, retry));
     }
 
-    pub(super) fn telling(&mut self, node: &str, told: Told) {
+    pub(super) fn notified(&mut self, node: &str, result: CancelNotification) {
         let head = self.node(node).head();
-        self.apply(engine::executor_told(head, told, self.now));
+        self.apply(engine::cancel_notified(head, result, self.cx()));
     }
 
     /// It is not handed over, since its executor is known to be down.
     pub(super) fn defer(&mut self, node: &str, wait: Duration) {
         let (view, now) = (self.view(node), self.tick());
-        self.apply(engine::attempt_defer(view, now + wait, &self.rules, &self.lease, now));
+        self.apply(engine::attempt_defer(view, now + wait, self.cx()));
     }
 
     pub(super) fn complete(&mut self, node: &str, completion: Value) -> Result<(), Rejection> {
-        let (view, now) = (self.view(node), self.tick());
-        let decision = engine::node_complete(view, parse(completion), &self.rules, &self.lease, now);
+        let view = self.view(node);
+        self.tick();
+        let decision = engine::node_complete(view, parse(completion), self.cx());
         self.commit(decision)
     }
 
     pub(super) fn evaluate(&mut self, node: &str, report: Value) {
         let NodeView { run, node, .. } = self.view(node);
-        let now = self.tick();
-        self.apply(engine::node_evaluate(run, node, parse(report), now));
+        self.tick();
+        self.apply(engine::node_evaluate(run, node, parse(report), self.cx()));
     }
 
     pub(super) fn cancel(&mut self, run: &str) -> Run {
-        let (run, now) = (self.runs[&RunId::new(run)].clone(), self.tick());
+        let run = self.runs[&RunId::new(run)].clone();
+        self.tick();
         let live = self.live(run.id(), None);
-        self.apply(engine::run_cancel(run, live, &self.lease, now))
+        self.apply(engine::run_cancel(run, live, self.cx()))
     }
 
     pub(super) fn expire_run(&mut self, run: &str) {
-        let (run, now) = (self.runs[&RunId::new(run)].clone(), self.tick());
+        let run = self.runs[&RunId::new(run)].clone();
         let root = self.nodes.get(&run.run.root_node_run_id).cloned();
-        self.expire_run_with(run, root, now);
+        self.expire_run_with(run, root);
     }
 
     /// The same where the record of the root cannot be read.
     pub(super) fn expire_run_without_root(&mut self, run: &str) {
-        let (run, now) = (self.runs[&RunId::new(run)].clone(), self.tick());
-        self.expire_run_with(run, None, now);
+        let run = self.runs[&RunId::new(run)].clone();
+        self.expire_run_with(run, None);
     }
 
-    fn expire_run_with(&mut self, run: RunRecord, root: Option<NodeRecord>, now: Timestamp) {
+    fn expire_run_with(&mut self, run: RunRecord, root: Option<NodeRecord>) {
+        self.tick();
         let live = self.live(run.id(), None);
-        self.apply(engine::run_expire(run, root, live, &self.rules, &self.lease, now));
+        self.apply(engine::run_expire(run, root, live, self.cx()));
     }
 
     pub(super) fn expire_node(&mut self, node: &str) {
-        let (view, now) = (self.view(node), self.tick());
-        self.apply(engine::node_expire(view, &self.rules, &self.lease, now));
+        let view = self.view(node);
+        self.tick();
+        self.apply(engine::node_expire(view, self.cx()));
     }
 
     // ---- looking ----
@@ -311,7 +324,7 @@ impl World {
     }
 
     /// Events as `[type, node_run_id, data]`, after the first `skip`.
-    pub(super) fn told_since(&self, skip: usize) -> Vec<Value> {
+    pub(super) fn events_since(&self, skip: usize) -> Vec<Value> {
         let short = |record: &EventRecord| {
             let event = &record.event;
             json!([event.type_, event.node_run_id, event.data])
