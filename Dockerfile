@@ -7,16 +7,24 @@
 FROM rust:1.95-slim-trixie AS build
 WORKDIR /build
 
-# First the dependencies, with nothing of ours but what names them: this layer is
-# made anew when they change, and not with every line of code. Cargo wants to see
-# each target of the workspace; empty ones will do.
+# First the dependencies, with nothing of ours but the manifests: this layer is
+# rebuilt when they change, and not with every line of code. Cargo wants to see
+# each target that a manifest names, and one target of each other package; empty
+# files will do.
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
-COPY xtask/Cargo.toml xtask/
-RUN mkdir -p src benches tests/attacks tests/integration tests/sim tests/stack tests/vectors xtask/src \
-    && for main in build.rs src/main.rs benches/cascade.rs benches/load.rs tests/attacks/main.rs tests/integration/main.rs tests/sim/main.rs tests/stack/main.rs \
-        tests/vectors/main.rs xtask/src/main.rs; do echo 'fn main() {}' > "$main"; done \
-    && touch src/lib.rs xtask/src/lib.rs \
+COPY tests/executor/Cargo.toml tests/executor/
+COPY tests/stack/Cargo.toml tests/stack/
+COPY xtask/chaos/Cargo.toml xtask/chaos/
+COPY xtask/conformance/Cargo.toml xtask/conformance/
+COPY xtask/specification/Cargo.toml xtask/specification/
+COPY xtask/stack/Cargo.toml xtask/stack/
+COPY xtask/support/Cargo.toml xtask/support/
+COPY xtask/tasks/Cargo.toml xtask/tasks/
+RUN for main in build.rs src/main.rs benches/cascade.rs benches/load.rs tests/attacks/main.rs tests/integration/main.rs \
+        tests/sim/main.rs tests/stack/main.rs tests/vectors/main.rs; do \
+        mkdir -p "$(dirname "$main")" && echo 'fn main() {}' > "$main"; done \
+    && for package in . tests/executor xtask/*; do mkdir -p "$package/src" && touch "$package/src/lib.rs"; done \
     && cargo build --release --locked --package jarvis-run-coordinator
 
 # Newer than the empty files, so that cargo sees the difference.

@@ -40,6 +40,7 @@
 //! | [`dispatch`] | gets nodes executed: claims, calls, cancels, sweeps |
 //! | [`engine`] | the rules, pure |
 //! | [`events`] | event streams, stored and live |
+//! | [`health`] | the health report: one list of sources |
 //! | [`journal`] | the database: one trait, its implementation, their test suite, retention |
 //! | [`outbox`] | sends every change to the JARVIS stores |
 //! | [`record`] | what the journal holds, and change sets |

@@ -17,11 +17,11 @@
 
 mod bounded;
 mod error;
-#[cfg(test)]
-mod fuzz;
 pub(crate) mod path;
 #[cfg(feature = "server")]
 mod permit;
+#[cfg(test)]
+mod proptests;
 mod run_events;
 #[cfg(feature = "server")]
 mod tokens;

@@ -50,5 +50,4 @@ pub(super) fn refuse_marked(request: &reqwest::Request) -> Result<(), String> {
 }
 
 #[cfg(test)]
-#[path = "path_tests.rs"]
 mod tests;

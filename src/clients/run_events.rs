@@ -197,8 +197,7 @@ fn unavailable(reason: &str) -> CallError {
 }
 
 #[cfg(test)]
-#[path = "run_events_fuzz.rs"]
-mod fuzz;
+mod proptests;
 
 #[cfg(test)]
 mod tests {

@@ -318,5 +318,4 @@ fn seconds(value: &Value) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[path = "tokens_tests.rs"]
 mod tests;

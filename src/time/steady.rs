@@ -158,5 +158,4 @@ fn seconds(nanos: i128) -> f64 {
 }
 
 #[cfg(test)]
-#[path = "steady_tests.rs"]
 mod tests;

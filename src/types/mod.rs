@@ -2,10 +2,10 @@
 //! `openapi/run-coordinator.yaml` (see `build.rs`), with the scalars that check
 //! themselves. No behaviour here; it changes only when the standard does.
 
-#[cfg(test)]
-pub(crate) mod fuzz;
 mod ids;
 pub mod json;
+#[cfg(test)]
+pub(crate) mod proptests;
 mod scalar;
 #[expect(clippy::all, unused_qualifications, reason = "generated code is not ours to format")]
 mod wire {

@@ -187,7 +187,7 @@ async fn reload_becomes_the_new_configuration_in_the_same_process() {
     let process = process.listening_again(2).await;
     assert_ne!(process.url(), first);
     assert_eq!(process.id(), pid);
-    assert!(process.has_logged("starting anew"));
+    assert!(process.has_logged("restarting: a file changed"));
     assert_eq!(process.post("/v1/runs", &long).await.0, 200);
     assert_eq!(process.run_ended("long").await, "succeeded");
     assert_eq!(process.run_get("short").await["state"], "succeeded", "the journal is the same");
@@ -207,7 +207,7 @@ async fn without_reload_a_changed_file_changes_nothing() {
     program.write(".env.local", "JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES=1\n");
     assert_eq!(process.get("/v1/health").await.0, 200);
     let ended = process.terminate().await;
-    assert!(!ended.stdout.contains("starting anew"));
+    assert!(!ended.stdout.contains("restarting: a file changed"));
 }
 
 /// As its first lines say: copied, under either name.

@@ -110,9 +110,10 @@ fn what_is_copied_is_there_and_not_ignored() {
     }
 }
 
-/// Cargo refuses to build the dependencies if a target's file is missing.
+/// Cargo refuses to build the dependencies if the manifest of a package is
+/// missing, or the file of a target that a manifest names.
 #[test]
-fn every_target_has_its_empty_file() {
+fn every_package_and_target_has_its_empty_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Process::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"])
@@ -121,19 +122,39 @@ fn every_target_has_its_empty_file() {
         .expect("cargo runs");
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let packages = metadata["packages"].as_array().expect("packages");
-    let own: BTreeSet<PathBuf> = packages
+    let relative = |path: &Value| {
+        let path = Path::new(path.as_str().expect("a path"));
+        path.strip_prefix(root).expect("in the workspace").to_owned()
+    };
+    let manifests: BTreeSet<PathBuf> =
+        packages.iter().map(|package| relative(&package["manifest_path"])).collect();
+    let copied: BTreeSet<PathBuf> = instructions()
         .iter()
+        .filter(|(word, _)| word == "COPY")
+        .flat_map(|(_, rest)| rest.split_whitespace())
+        .filter(|path| path.ends_with("Cargo.toml"))
+        .map(PathBuf::from)
+        .collect();
+    assert_eq!(copied, manifests);
+
+    let named: BTreeSet<PathBuf> = packages
+        .iter()
+        .filter(|package| !relative(&package["manifest_path"]).starts_with("xtask"))
         .flat_map(|package| package["targets"].as_array().expect("targets"))
-        .map(|target| Path::new(target["src_path"].as_str().expect("a path")))
-        .map(|path| path.strip_prefix(root).expect("in the workspace").to_owned())
-        // Those that cargo finds by itself, it does not miss.
-        .filter(|path| !["xtask/tests", "examples"].iter().any(|found| path.starts_with(found)))
+        .map(|target| relative(&target["src_path"]))
+        .map(|path| path.components().filter(|part| part.as_os_str() != "..").collect::<PathBuf>())
+        .filter(|path| !path.ends_with("src/lib.rs") && !path.starts_with("examples"))
+        .map(|path| path.to_str().expect("UTF-8").replace("tests/stack/vectors", "tests/vectors").into())
         .collect();
     let (_, first_build) =
         instructions().into_iter().find(|(word, _)| word == "RUN").expect("the dependencies are built");
     let empty: BTreeSet<PathBuf> =
         first_build.split([' ', ';']).filter(|word| word.ends_with(".rs")).map(PathBuf::from).collect();
-    assert_eq!(empty, own);
+    assert_eq!(empty, named);
+    // The loop over packages makes the libraries.
+    for package in ["tests/executor", "xtask/*"] {
+        assert!(first_build.contains(package), "{package}");
+    }
 }
 
 /// What the compose file of the JARVIS release gives its coordinator, and what

@@ -50,6 +50,17 @@ async fn whatever_the_atomic_executor_answers_becomes_the_end_of_the_node() {
             json!({
                 "code": "executor_outcome_unknown", "retryable": false,
                 "message": "The executor was asked and gave no answer, and the node may not be executed twice",
+                "details": {"attempt": 1, "error": "the answer broke off"},
+            }),
+            &FAILED,
+        ),
+        ("atomic.proxy", NodeRunState::Failed, unavailable(), &FAILED),
+        (
+            "atomic.break-after",
+            NodeRunState::Failed,
+            json!({
+                "code": "executor_outcome_unknown", "retryable": false,
+                "message": "The executor was asked and gave no answer, and the node may not be executed twice",
                 "details": {"attempt": 1, "error": "the connection broke off"},
             }),
             &FAILED,
@@ -70,7 +81,7 @@ async fn whatever_the_atomic_executor_answers_becomes_the_end_of_the_node() {
         (
             "atomic.busy",
             NodeRunState::Failed,
-            json!({"code": "busy", "message": "come back later", "retryable": true}),
+            json!({"code": "busy", "message": "come back later", "details": {"queue": 7}, "retryable": true}),
             &FAILED,
         ),
         (

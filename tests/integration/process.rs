@@ -340,7 +340,7 @@ async fn a_signal_ends_streams_and_waits_for_work_no_longer_than_it_may() {
 }
 
 #[tokio::test]
-async fn told_twice_it_ends_at_once() {
+async fn a_second_signal_ends_the_process_at_once() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors).var(SHUTDOWN_SECS, "600");
     let process = program.start().await;
@@ -350,7 +350,7 @@ async fn told_twice_it_ends_at_once() {
     process.signal("TERM");
     let ended = process.ended().await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    assert!(ended.stdout.contains("told again"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("second signal"), "{}", ended.stdout);
 
     let process = program.start().await;
     assert_eq!(process.run_ended(&run.id).await, "failed");

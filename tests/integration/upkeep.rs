@@ -19,7 +19,7 @@ use crate::support::{
     soon,
 };
 
-/// What older programs left; see `migrations_tests` for what is in them.
+/// What older programs left; see `journal::sqlite::migrations::tests` for what is in them.
 const JOURNALS: [&str; 4] = [
     include_str!("../journals/schema-1.sql"),
     include_str!("../journals/schema-2.sql"),

@@ -18,6 +18,7 @@ use jarvis_run_coordinator::{
     time::Clock,
     types::{JsonObject, NodeRunId, NodeRunState, RunId, WorkerId},
 };
+use scripted_executor::{Answer, Course, Work};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -168,6 +169,44 @@ fn error(service: Service, status: Option<u16>) -> CallError {
     CallError { status, retry_after: wait, ..error }
 }
 
+/// The call error that an answer comes to; none if the executor has answered
+/// for the node.
+fn call_error(service: Service, answer: Answer) -> Option<CallError> {
+    match answer {
+        Answer::ConnectionRefused => Some(CallError { never_sent: true, ..error(service, None) }),
+        Answer::ConnectionBroken | Answer::AnswerBroken | Answer::NotJson => Some(error(service, None)),
+        Answer::Envelope { status, .. } => Some(busy(service, status)),
+        Answer::Intermediary { status, .. } => {
+            Some(CallError { retry_after: None, ..error(service, Some(status)) })
+        }
+        Answer::Result
+        | Answer::ResultOfAnotherNode
+        | Answer::ResultNotTerminal
+        | Answer::ResultWithEveryMember
+        | Answer::Accepted
+        | Answer::Rejected { .. } => None,
+    }
+}
+
+/// Counts what a call meets, so that the simulation can show that it did.
+fn count(world: &World, course: Course) {
+    let met = match (course.work, course.answer) {
+        (Work::DoneOnceArrived, _) => "request arrives late",
+        (Work::UntilCanceledOrReleased | Work::UntilReleased, _) => "execution hangs",
+        (Work::NotStarted, Answer::ConnectionBroken) => "request lost",
+        (_, Answer::ConnectionBroken | Answer::AnswerBroken) => "answer lost",
+        (_, Answer::ConnectionRefused) => "connection refused",
+        (_, Answer::Envelope { .. }) => "executor busy",
+        (_, Answer::Intermediary { .. }) => "proxy answered for it",
+        (_, Answer::ResultOfAnotherNode | Answer::ResultNotTerminal | Answer::NotJson) => {
+            "answer makes no sense"
+        }
+        (_, Answer::Rejected { .. }) => "composite rejected",
+        (_, Answer::Result | Answer::ResultWithEveryMember | Answer::Accepted) => return,
+    };
+    world.count(met);
+}
+
 /// The atomic executor, as one process reaches it.
 #[derive(Clone)]
 pub struct AtomicRole {
@@ -261,64 +300,62 @@ impl AtomicRole {
         });
     }
 
-    async fn suffer(
+    /// Carries out what the scenario has for this call.
+    async fn carry_out(
         &self,
         request: &AtomicExecuteRequest,
         execution: Execution,
     ) -> Result<AtomicExecuteResult, CallError> {
-        let (service, clock) = (Service::AtomicExecutor, &self.world.clock);
+        let Execution { behaviour, after } = execution;
+        let course = behaviour.course(true);
+        count(&self.world, course);
+        let result = match course.work {
+            Work::NotStarted => None,
+            Work::Done | Work::DoneAfterAWhile => Some(self.work(request, Some(after), true).await),
+            Work::Fails => Some(self.work(request, Some(after), false).await),
+            Work::DoneOnceArrived => Some(self.work_once_arrived(request, after).await),
+            Work::UntilCanceledOrReleased | Work::UntilReleased => Some(self.work(request, None, true).await),
+        };
+        if (course.work, course.answer) == (Work::NotStarted, Answer::ConnectionBroken) {
+            self.world.clock.sleep(Duration::from_millis(300)).await;
+        }
+        if let Some(error) = call_error(Service::AtomicExecutor, course.answer) {
+            return Err(error);
+        }
+        let result = result.expect("a result is of work that was done");
+        Ok(match course.answer {
+            Answer::ResultNotTerminal => AtomicExecuteResult { state: NodeRunState::Running, ..result },
+            Answer::ResultOfAnotherNode => AtomicExecuteResult { node_run_id: "another".into(), ..result },
+            Answer::Result
+            | Answer::ResultWithEveryMember
+            | Answer::NotJson
+            | Answer::Accepted
+            | Answer::Rejected { .. }
+            | Answer::Envelope { .. }
+            | Answer::Intermediary { .. }
+            | Answer::ConnectionRefused
+            | Answer::ConnectionBroken
+            | Answer::AnswerBroken => result,
+        })
+    }
+
+    /// A request that was sent arrives and is worked on, whether or not its
+    /// caller still waits.
+    async fn work_once_arrived(
+        &self,
+        request: &AtomicExecuteRequest,
+        travel: Duration,
+    ) -> AtomicExecuteResult {
         let soon = Some(Duration::from_millis(50));
-        match execution {
-            Execution::Answers { after, well } => Ok(self.work(request, Some(after), well).await),
-            Execution::ArrivesLate { travel } => {
-                self.world.count("request arrives late");
-                // What is on the wire arrives, whether or not anybody waits.
-                let (role, request) = (self.clone(), request.clone());
-                let (done, answer) = tokio::sync::oneshot::channel();
-                self.world.clone().tasks.spawn("request under way", async move {
-                    role.world.clock.sleep(travel).await;
-                    let _ = done.send(role.work(&request, soon, true).await);
-                });
-                match answer.await {
-                    Ok(answer) => Ok(answer),
-                    Err(_) => std::future::pending().await,
-                }
-            }
-            Execution::Hangs => {
-                self.world.count("execution hangs");
-                Ok(self.work(request, None, true).await)
-            }
-            Execution::RequestLost => {
-                self.world.count("request lost");
-                clock.sleep(Duration::from_millis(300)).await;
-                Err(error(service, None))
-            }
-            Execution::AnswerLost { after } => {
-                self.world.count("answer lost");
-                self.work(request, Some(after), true).await;
-                Err(error(service, None))
-            }
-            Execution::Refuses => {
-                self.world.count("connection refused");
-                Err(CallError { never_sent: true, ..error(service, None) })
-            }
-            Execution::Busy { status } => {
-                self.world.count("executor busy");
-                Err(busy(service, status))
-            }
-            Execution::ProxyAnswers { after, status } => {
-                self.world.count("proxy answered for it");
-                self.work(request, Some(after), true).await;
-                Err(CallError { retry_after: None, ..error(service, Some(status)) })
-            }
-            Execution::Garbage { state } => {
-                self.world.count("answer makes no sense");
-                let answer = self.work(request, soon, true).await;
-                Ok(match state {
-                    true => AtomicExecuteResult { state: NodeRunState::Running, ..answer },
-                    false => AtomicExecuteResult { node_run_id: "another".into(), ..answer },
-                })
-            }
+        let (role, request) = (self.clone(), request.clone());
+        let (done, answer) = tokio::sync::oneshot::channel();
+        self.world.clone().tasks.spawn("request under way", async move {
+            role.world.clock.sleep(travel).await;
+            let _ = done.send(role.work(&request, soon, true).await);
+        });
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => std::future::pending().await,
         }
     }
 }
@@ -339,11 +376,10 @@ impl AtomicExecutor for AtomicRole {
         let nth = world.ledger().called(&request.node_run_id);
         world.count(if nth == 0 { "executed" } else { "executed again" });
         let planned = plan(world, &request.inputs).executions.get(nth).copied();
-        let well = Execution::Answers { after: Duration::from_millis(20), well: true };
-        let execution = planned.unwrap_or(well);
+        let execution = planned.unwrap_or(Execution::WELL);
         world.tell(format_args!("execute {}: {execution:?}", request.node_run_id));
         let attempt = world.node(&request.node_run_id).map_or(0, |node| node.attempt);
-        let answer = self.suffer(request, execution).await;
+        let answer = self.carry_out(request, execution).await;
         self.life.gate().await;
         if let Ok(answer) = &answer {
             self.must_be_recorded(request, attempt, answer);

@@ -30,7 +30,6 @@
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod callers;
-mod chance;
 mod clock;
 mod executors;
 mod journal;

@@ -22,7 +22,7 @@ use futures::FutureExt;
 use jarvis_run_coordinator::{
     auth::{Admission, Authenticator, Clocks, Principal},
     config::AuthSettings,
-    coordinator::{self, Coordinator, Vitals, WorkQueue},
+    coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
     events::{EventHub, Events},
@@ -112,7 +112,6 @@ impl Process {
         world.tell(format_args!("a process starts: {owner}"));
         let (queue, jobs) = WorkQueue::new(owner, IN_HAND);
         let services = Arc::new(Services::new(world));
-        let vitals = Arc::new(Vitals::default());
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             journal: Arc::clone(&journal),
             stores: None,
@@ -137,7 +136,6 @@ impl Process {
             ),
             outbox: None,
             queue: Arc::clone(&queue),
-            vitals: Arc::clone(&vitals),
             rules: Rules {
                 dotted_keys: false,
                 max_retries: 4,
@@ -156,7 +154,7 @@ impl Process {
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
             queue: Arc::clone(&queue),
-            vitals,
+            health: Arc::default(),
             executors: Executors {
                 atomic: Some(Executor::atomic(atomic, endpoint("atomic"), SLOTS)),
                 composite: Some(Executor::composite(composite, endpoint("composite"), SLOTS)),

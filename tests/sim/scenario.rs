@@ -4,8 +4,7 @@
 use std::{collections::BTreeSet, fmt, time::Duration};
 
 use jarvis_run_coordinator::types::CompletionState;
-
-use crate::chance::Chance;
+use scripted_executor::{Behaviour, Chance};
 
 /// Everything that chance has a say in.
 #[derive(Clone, Debug)]
@@ -62,46 +61,23 @@ pub struct Plan {
     /// What becomes of each call to execute it; beyond them it is done well.
     pub executions: Vec<Execution>,
     /// What becomes of each call to begin it; beyond them it is taken on.
-    pub begins: Vec<Begin>,
+    pub begins: Vec<Behaviour>,
     /// The plans of the children, round by round.
     pub rounds: Vec<Vec<usize>>,
     pub manners: Manners,
 }
 
+/// One call to execute a node.
 #[derive(Clone, Copy, Debug)]
-pub enum Execution {
-    Answers {
-        after: Duration,
-        well: bool,
-    },
-    /// The request is under way for long.
-    ArrivesLate {
-        travel: Duration,
-    },
-    /// It is worked on, and never answered.
-    Hangs,
-    /// The request never arrives; the connection breaks.
-    RequestLost,
-    /// It is done, and nobody hears of it.
-    AnswerLost {
-        after: Duration,
-    },
-    /// The connection is not made.
-    Refuses,
-    /// Not now, it says.
-    Busy {
-        status: u16,
-    },
-    /// It is done; but its connection broke, and something in between answers for
-    /// it, in no words of the executor's.
-    ProxyAnswers {
-        after: Duration,
-        status: u16,
-    },
-    /// The answer is about another node, or none.
-    Garbage {
-        state: bool,
-    },
+pub struct Execution {
+    pub behaviour: Behaviour,
+    /// How long the work takes, or how long a late request travels.
+    pub after: Duration,
+}
+
+impl Execution {
+    /// An execution that goes well at once.
+    pub const WELL: Self = Self { behaviour: Behaviour::Echo, after: Duration::from_millis(20) };
 }
 
 /// How the executor of a composite goes about it.
@@ -115,16 +91,6 @@ pub struct Manners {
     /// None: it gives up without a word.
     pub completes: Option<CompletionState>,
     pub patience: Duration,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub enum Begin {
-    Rejects,
-    RequestLost,
-    AnswerLost,
-    Refuses,
-    Busy { status: u16 },
-    Hangs,
 }
 
 #[derive(Clone, Debug)]
@@ -413,17 +379,23 @@ impl Draw {
     fn execution(&mut self) -> Execution {
         let chance = &mut self.chance;
         let after = if chance.one_in(8) { chance.millis(5_000, 30_000) } else { chance.millis(0, 1_500) };
-        match chance.below(16) {
-            0..=5 => Execution::Answers { after, well: !chance.one_in(5) },
-            6 => Execution::ArrivesLate { travel: chance.millis(100, 4_000) },
-            7 | 8 => Execution::Hangs,
-            9 => Execution::RequestLost,
-            10 | 11 => Execution::AnswerLost { after },
-            12 => Execution::Refuses,
-            13 => Execution::Busy { status: if chance.one_in(2) { 429 } else { 503 } },
-            14 => Execution::ProxyAnswers { after, status: *chance.pick(&[429, 502, 503]) },
-            _ => Execution::Garbage { state: chance.one_in(2) },
-        }
+        let soon = Duration::from_millis(50);
+        let (behaviour, after) = match chance.below(16) {
+            0..=5 => (if chance.one_in(5) { Behaviour::Fail } else { Behaviour::Echo }, after),
+            6 => (Behaviour::Late, chance.millis(100, 4_000)),
+            7 | 8 => (Behaviour::Hang, soon),
+            9 => (Behaviour::BreakBefore, soon),
+            10 | 11 => (Behaviour::BreakAfter, after),
+            12 => (Behaviour::Refuse, soon),
+            13 => (self.busy(), soon),
+            14 => (*chance.pick(&[Behaviour::Mesh429, Behaviour::Proxy, Behaviour::Mesh]), after),
+            _ => (if chance.one_in(2) { Behaviour::Running } else { Behaviour::Other }, soon),
+        };
+        Execution { behaviour, after }
+    }
+
+    fn busy(&mut self) -> Behaviour {
+        if self.chance.one_in(2) { Behaviour::Throttled } else { Behaviour::Busy }
     }
 
     fn manners(&mut self) -> Manners {
@@ -437,14 +409,14 @@ impl Draw {
         }
     }
 
-    fn begin(&mut self) -> Begin {
+    fn begin(&mut self) -> Behaviour {
         match self.chance.below(14) {
-            0 => Begin::Rejects,
-            1 | 2 => Begin::RequestLost,
-            3 | 4 => Begin::AnswerLost,
-            5..=7 => Begin::Refuses,
-            8..=12 => Begin::Busy { status: if self.chance.one_in(2) { 429 } else { 503 } },
-            _ => Begin::Hangs,
+            0 => Behaviour::Silent,
+            1 | 2 => Behaviour::BreakBefore,
+            3 | 4 => Behaviour::BreakAfter,
+            5..=7 => Behaviour::Refuse,
+            8..=12 => self.busy(),
+            _ => Behaviour::Deaf,
         }
     }
 }

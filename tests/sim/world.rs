@@ -20,10 +20,10 @@ use jarvis_run_coordinator::{
     time::Clock,
     types::{IdSource, NodeRunId, RunId},
 };
+use scripted_executor::Chance;
 use slog::{Drain, Level, Logger, o};
 
 use crate::{
-    chance::Chance,
     clock::SimClock,
     executors::Ledger,
     process::Process,

@@ -2,9 +2,9 @@
 //! stores, the same port, an empty journal.
 
 use jarvis_run_coordinator::types::{NodeRunState, RunEvent, RunId, RunState};
+use jarvis_stack::{Coordinator, Part, Profile};
 use reqwest::Method;
 use serde_json::{Value, json};
-use xtask::stack::{Coordinator, Part, Profile};
 
 use crate::{
     plans::TWO_STEPS,

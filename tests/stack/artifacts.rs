@@ -10,6 +10,7 @@ use jarvis_run_coordinator::{
     time::SystemClock,
     types::{ArtifactId, HealthStatus, NodeRun, RunState},
 };
+use jarvis_stack::{Part, Profile};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -17,7 +18,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use xtask::stack::{Part, Profile, process::PATIENCE};
+use xtask_support::process::PATIENCE;
 
 use crate::{
     runs::ATOMIC_RUN,

@@ -3,10 +3,11 @@
 
 use std::net::SocketAddr;
 
-use xtask::{
-    conformance::{Executors, Outcome, Report, Selection, Setup, all, report::line, staged::setup_in, suite},
-    stack::{Part, Profile, process::PATIENCE},
+use conformance::{
+    Executors, Outcome, Report, Selection, Setup, all, executors, report::line, staged::setup_in, suite,
 };
+use jarvis_stack::{Part, Profile};
+use xtask_support::process::PATIENCE;
 
 use crate::support::TestStack;
 
@@ -14,8 +15,8 @@ use crate::support::TestStack;
 async fn ours_does_what_the_contract_says_among_the_jarvis_services() {
     let executors = listening();
     let t = TestStack::beside(Profile::Jwt, &[Part::Coordinator], |blueprint| {
-        let blueprint = blueprint.detour(Part::AtomicExecutor, &executors.url);
-        blueprint.detour(Part::CompositeExecutor, &executors.url)
+        let blueprint = blueprint.detour(Part::AtomicExecutor, executors.url());
+        blueprint.detour(Part::CompositeExecutor, executors.url())
     });
     let setup = setup_in(t.coordinator.url.clone(), t.token(Part::Coordinator), PATIENCE);
     let report = Report { name: "ours".into(), outcomes: made(setup, executors) };
@@ -33,8 +34,8 @@ async fn ours_does_what_the_contract_says_among_the_jarvis_services() {
 async fn ours_does_what_the_contract_says_on_its_journal_alone() {
     let executors = listening();
     let t = TestStack::embedded_with(&[Part::Coordinator], |blueprint| {
-        let blueprint = blueprint.with(Part::Coordinator, "JARVIS_COMPOSITE_EXECUTOR_URL", &executors.url);
-        blueprint.with(Part::Coordinator, "JARVIS_ATOMIC_EXECUTOR_URL", &executors.url)
+        let blueprint = blueprint.with(Part::Coordinator, "JARVIS_COMPOSITE_EXECUTOR_URL", executors.url());
+        blueprint.with(Part::Coordinator, "JARVIS_ATOMIC_EXECUTOR_URL", executors.url())
     });
     let setup = Setup {
         url: t.coordinator.url.clone(),
@@ -53,7 +54,7 @@ async fn ours_does_what_the_contract_says_on_its_journal_alone() {
 }
 
 fn listening() -> Executors {
-    Executors::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("they listen")
+    executors::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("they listen")
 }
 
 /// All checks, none of which fails.

@@ -8,8 +8,8 @@ use jarvis_run_coordinator::{
     clients::node_registry::types::NodeTypePublishRequest,
     types::{NodeRunState, RunState},
 };
+use jarvis_stack::{Part, Profile};
 use serde_json::json;
-use xtask::stack::{Part, Profile};
 
 use crate::{
     plans::TWO_STEPS,

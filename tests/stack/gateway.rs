@@ -1,9 +1,9 @@
 //! Atomic runs through the real Run Gateway.
 
 use jarvis_run_coordinator::types::{NodeRunState, RunState};
+use jarvis_stack::{Part, Profile};
 use reqwest::StatusCode;
 use serde_json::json;
-use xtask::stack::{Part, Profile};
 
 use crate::support::{TestStack, echo_type, in_both_profiles, sleep_type, types};
 

@@ -2,8 +2,8 @@
 //! models of what goes into it.
 
 use jarvis_run_coordinator::types::RunState;
+use jarvis_stack::{Part, Profile};
 use serde_json::json;
-use xtask::stack::{Part, Profile};
 
 use crate::support::{TestStack, completion_error, echo_type, in_both_profiles, old_stores};
 

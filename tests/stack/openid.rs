@@ -11,9 +11,9 @@
 use std::time::Duration;
 
 use jarvis_run_coordinator::types::{NodeRun, Run, RunState};
+use jarvis_stack::Part;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use xtask::stack::Part;
 
 use crate::support::{Caller, Provider, TestStack, completion_error, echo_type, soon};
 

@@ -2,8 +2,8 @@
 //! stores have all of it, once.
 
 use jarvis_run_coordinator::types::{HealthStatus, Run, RunState};
+use jarvis_stack::{Part, Profile};
 use serde_json::json;
-use xtask::stack::{Part, Profile};
 
 use crate::support::{Fault, Proxy, TestStack, echo_type, in_both_profiles, until};
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use jarvis_run_coordinator::types::{NodeKind, NodeRunState, RunId, RunState};
+use jarvis_stack::{Part, Profile};
 use serde_json::{Value, json};
-use xtask::stack::{Part, Profile};
 
 use crate::support::{TestStack, in_both_profiles, types};
 

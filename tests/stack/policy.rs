@@ -3,8 +3,8 @@
 use std::fs;
 
 use jarvis_run_coordinator::types::{Run, RunEventType, RunState};
+use jarvis_stack::{Part, Profile};
 use serde_json::{Value, json};
-use xtask::stack::{Part, Profile};
 
 use crate::support::{TestStack, completion_error, echo_type, in_both_profiles, sleep_type};
 

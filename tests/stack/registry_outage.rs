@@ -1,9 +1,9 @@
 //! The Node Registry goes away and comes back: nobody guesses meanwhile (D-16).
 
 use jarvis_run_coordinator::types::{NodeRunState, RunState};
+use jarvis_stack::{Part, Profile};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use xtask::stack::{Part, Profile};
 
 use crate::support::{TestStack, echo_type, in_both_profiles, sleep_type};
 

@@ -1,8 +1,8 @@
 //! Runs of the node pack's types, and of types that it does not have.
 
 use jarvis_run_coordinator::types::{NodeKind, NodeRunState, RunState};
+use jarvis_stack::Part;
 use serde_json::{Value, json};
-use xtask::stack::Part;
 
 use crate::support::{TestStack, completion_error, echo_type, sleep_type, types};
 

@@ -1,4 +1,4 @@
-//! The official vectors of the ARP Standard (`xtask::sdk`), each a test of its
+//! The official vectors of the ARP Standard (`specification::sdk`), each a test of its
 //! own: a valid one becomes a value of our type and is, written again, the
 //! same; an invalid one is refused.
 //!
@@ -6,7 +6,7 @@
 //! tolerantly, in answers of others. What the door takes, both take alike; what
 //! is invalid, the door refuses.
 
-use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, fs, process::ExitCode};
 
 use jarvis_run_coordinator::{
     api::read_strictly,
@@ -21,9 +21,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use xtask::sdk::{SERVICES, Sdk, Vector};
-
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use specification::sdk::{SERVICES, Sdk, Vector};
+use xtask_support::workspace;
 
 /// Reads a vector as a type, and writes it again. An error is a refusal.
 type Read = fn(&[u8]) -> Result<Value, String>;
@@ -124,7 +123,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // The types are quick, and a list in order is easier to read.
     arguments.test_threads.get_or_insert(1);
-    let sdk = Sdk::pinned(Path::new(ROOT)).expect("the official specification");
+    let sdk = Sdk::pinned(&workspace::root()).expect("the official specification");
     let vectors = sdk.vectors().expect("its vectors");
     let types = types();
     let mut trials: Vec<Trial> = vectors
@@ -168,7 +167,7 @@ fn nobody_reads(name: &str) -> Result<(), Failed> {
     };
     // Our documents have what the official ones refer to: `cargo xtask check-spec`.
     for service in SERVICES {
-        let path = Path::new(ROOT).join(format!("openapi/{service}.yaml"));
+        let path = workspace::root().join(format!("openapi/{service}.yaml"));
         let document: Value = serde_yaml_ng::from_str(&fs::read_to_string(&path)?)?;
         if document["components"]["schemas"].get(title).is_some() {
             return Err(format!("{service} has {title} now: say which type it is").into());

@@ -11,7 +11,7 @@ use super::{
     jwks::{JwksCache, KeyStatus},
     principal::Principal,
     refusal::{AuthError, Refusal},
-    remembered::{Remembered, RememberedTokens, TokenHash},
+    token_cache::{Remembered, RememberedTokens, TokenHash},
     verifier::Verifier,
 };
 use crate::{

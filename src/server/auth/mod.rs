@@ -49,11 +49,11 @@ mod jwks;
 mod keys;
 mod principal;
 mod refusal;
-mod remembered;
+mod token_cache;
 mod verifier;
 
 #[cfg(test)]
-mod fuzz;
+mod proptests;
 #[cfg(test)]
 mod test_support;
 #[cfg(test)]

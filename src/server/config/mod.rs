@@ -31,9 +31,6 @@ pub mod variable;
 pub mod variables;
 pub mod vars;
 
-#[cfg(test)]
-mod settings_tests;
-
 pub use auth::{AuthSettings, KeySource, Mode, Profile};
 pub use env_file::LayeredVars;
 pub use error::ConfigError;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use slog::{debug, error};
 
-use super::{committer::Committer, error::CoordinatorError, store_health::Unwritten};
-use crate::{journal::JournalError, time::Timestamp, types::NodeRunId};
+use super::{committer::Committer, error::CoordinatorError};
+use crate::{health::WriteFailure, journal::JournalError, time::Timestamp, types::NodeRunId};
 
 /// The embedded journal has one process at a time: its worker is alive until the
 /// next process opens the journal.
@@ -29,9 +29,9 @@ impl Committer {
             JournalError::Conflict | JournalError::Reserved => (false, false),
             // Nothing was written, and only this record is affected.
             JournalError::TooBig(_) => (true, false),
-            JournalError::Full(_) => (self.health.not_written(Unwritten::Full, now), true),
+            JournalError::Full(_) => (self.health.not_written(WriteFailure::Full, now), true),
             JournalError::Failed(_) => {
-                self.health.not_written(Unwritten::Failed, now);
+                self.health.not_written(WriteFailure::Failed, now);
                 (true, true)
             }
             JournalError::Damaged(_) => {

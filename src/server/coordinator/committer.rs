@@ -20,11 +20,11 @@ use super::{
     liveness::{Ended, Liveness},
     locks::KeyedLocks,
     queue::WorkQueue,
-    store_health::StoreHealth,
 };
 use crate::{
     engine::{Cx, Decision, Rules},
     events::Events,
+    health::JournalStatus,
     journal::{Journal, JournalError, OutboxId, Room},
     outbox::Outbox,
     record::{ChangeSet, Job, NodeHead, NodeRecord, Wake},
@@ -51,7 +51,7 @@ pub(crate) struct Committer {
     pub(super) events: Events,
     pub(super) rules: Rules,
     pub(super) liveness: Liveness,
-    pub(super) health: StoreHealth,
+    pub(super) health: JournalStatus,
     pub(super) locks: KeyedLocks<RunId>,
     pub(super) log: Logger,
 }

@@ -31,8 +31,6 @@ mod offload;
 mod queue;
 mod reads;
 mod runs;
-mod store_health;
-mod vitals;
 
 use std::sync::Arc;
 
@@ -45,9 +43,6 @@ pub(crate) use committer::CLAIM_WITHIN;
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
-pub use store_health::StoreHealth;
-pub(crate) use vitals::Room;
-pub use vitals::Vitals;
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
@@ -57,11 +52,12 @@ use crate::{
     auth::Principal,
     engine::Rules,
     events::Events,
+    health::{self, JournalStatus},
     journal::Journal,
     outbox::{ARTIFACT_STORE, Outbox},
     services::{Stores, node_registry::NodeTypes, policy::Policy},
-    time::Clock,
-    types::{Health, HealthStatus, IdSource, NodeRunId, RunId},
+    time::{Clock, Timestamp},
+    types::{HealthCheck, IdSource, NodeRunId, RunId},
 };
 
 /// What a coordinator is made of.
@@ -77,7 +73,6 @@ pub struct Parts {
     /// None: embedded, the journal is the record.
     pub outbox: Option<Arc<Outbox>>,
     pub queue: Arc<WorkQueue>,
-    pub vitals: Arc<Vitals>,
     pub rules: Rules,
     /// `None`: outputs are kept whole, however large.
     pub offload: Option<Offload>,
@@ -93,7 +88,6 @@ pub struct Coordinator {
     /// Where to look for what the journal does not know.
     stores: Option<Stores>,
     ids: Arc<dyn IdSource>,
-    vitals: Arc<Vitals>,
     /// One adoption of a run at a time. Never locked by a holder of the run's own
     /// lock.
     adoptions: KeyedLocks<RunId>,
@@ -102,10 +96,10 @@ pub struct Coordinator {
 impl Coordinator {
     pub fn new(parts: Parts) -> Self {
         let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
-        let Parts { outbox, queue, vitals, rules, offload, log, .. } = parts;
+        let Parts { outbox, queue, rules, offload, log, .. } = parts;
         let committer = Arc::new(Committer {
             liveness: Liveness::new(rules.composite_silence, clock.now()),
-            health: StoreHealth::default(),
+            health: JournalStatus::default(),
             locks: KeyedLocks::default(),
             journal,
             clock,
@@ -121,7 +115,7 @@ impl Coordinator {
             (Arc::clone(&committer), Arc::clone(&admission), Arc::clone(&outputs));
         let attempts = Arc::new(Attempts::new(committers, asks, reports));
         let adoptions = KeyedLocks::default();
-        Self { committer, admission, outputs, attempts, stores, ids, vitals, adoptions }
+        Self { committer, admission, outputs, attempts, stores, ids, adoptions }
     }
 
     /// For dispatch: the attempts to execute this coordinator's nodes.
@@ -129,26 +123,21 @@ impl Coordinator {
         Arc::clone(&self.attempts)
     }
 
-    /// The health of the coordinator and of what it depends on. Never fails, and
-    /// waits for nothing.
-    pub fn health(&self) -> Health {
-        let committer = &*self.committer;
-        let now = committer.clock.now();
-        let mut checks = vec![committer.health.check(committer.journal.room(), now)];
-        checks.extend(self.vitals.checks(now));
-        checks.extend(self.admission.policy.check());
-        if let Some(outbox) = &committer.outbox {
-            checks.extend(outbox.checks(self.vitals.counts().as_ref()));
-        }
-        let artifacts = checks.iter_mut().find(|check| check.name == ARTIFACT_STORE);
-        if let (Some(check), Some(offload)) = (artifacts, &self.outputs.offload)
-            && let (HealthStatus::Ok, Some(trouble)) = (check.status, offload.trouble())
-        {
-            check.status = HealthStatus::Degraded;
-            check.message = Some(trouble.into());
-        }
-        let status = checks.iter().map(|check| check.status).max().unwrap_or(HealthStatus::Ok);
-        Health { status, time: now, checks: Some(checks), extensions: None }
+    /// The health check of the journal, as commits and reads find it.
+    pub fn journal_check(&self, now: Timestamp) -> HealthCheck {
+        self.committer.health.check(self.committer.journal.room(), now)
+    }
+
+    /// The health check of the policy point, where nodes are held during its
+    /// outages.
+    pub fn policy_check(&self) -> Option<HealthCheck> {
+        self.admission.policy.check()
+    }
+
+    /// The health check of the Artifact Store, as offloading outputs finds it.
+    pub fn offload_check(&self) -> Option<HealthCheck> {
+        let trouble = self.outputs.offload.as_ref()?.trouble();
+        Some(health::check(ARTIFACT_STORE, trouble.map(str::to_owned), None))
     }
 
     /// The events of a run (contract §13).

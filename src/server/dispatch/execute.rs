@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use slog::{info, warn};
 
-use super::{Dispatcher, delivery, executors::Gate, slots::Slot, target::Target};
+use super::{Dispatcher, executors::Gate, outcome, slots::Slot, target::Target};
 use crate::{
     auth::Subtree,
     clients::{
@@ -122,7 +122,7 @@ impl Dispatcher {
                     return CallOutcome::Expired;
                 };
                 executor.gate.report(&answer, clock.now());
-                CallOutcome::Result(delivery::executed(&request.node_run_id, answer))
+                CallOutcome::Result(outcome::executed(&request.node_run_id, answer))
             }
             Target::Composite { executor, coordinator_url, call_timeout } => {
                 let time = assignment.deadline.since(clock.now()).min(call_timeout);
@@ -131,7 +131,7 @@ impl Dispatcher {
                 let silent = || Err(CallError::unavailable(Service::CompositeExecutor, "no answer in time"));
                 let answer = answer.unwrap_or_else(silent);
                 executor.gate.report(&answer, clock.now());
-                delivery::begun(answer).map_or(CallOutcome::Accepted, CallOutcome::Result)
+                outcome::begun(answer).map_or(CallOutcome::Accepted, CallOutcome::Result)
             }
         }
     }

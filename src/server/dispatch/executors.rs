@@ -11,10 +11,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{
-    breaker::{Breaker, Heard},
-    slots::Slots,
-};
+use super::slots::Slots;
 use crate::{
     clients::{
         CallError, Permit, Service,
@@ -27,6 +24,7 @@ use crate::{
             types::{CompositeBeginRequest, CompositeBeginResponse},
         },
     },
+    resilience::{Breaker, CallHealth},
     time::Timestamp,
     types::{ExecutorBinding, NodeKind, NodeRunId, Uri},
 };
@@ -131,15 +129,15 @@ impl Gate {
 
     /// How a call went.
     pub(super) fn report<T>(&self, answer: &Result<T, CallError>, now: Timestamp) {
-        let heard = match answer {
-            Ok(_) => Heard::Answer,
+        let health = match answer {
+            Ok(_) => CallHealth::Healthy,
             Err(error) if !error.is_about_the_service() => return,
             Err(error) => match error.status {
-                None | Some(429 | 502..=504) => Heard::Failure { retry_after: error.retry_after },
-                Some(_) => Heard::Answer,
+                None | Some(429 | 502..=504) => CallHealth::Failed { retry_after: error.retry_after },
+                Some(_) => CallHealth::Healthy,
             },
         };
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner).report(heard, now);
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner).report(health, now);
     }
 
     /// A call was dropped before it came to anything.

@@ -14,8 +14,8 @@
 //! else is begun again. What fails again and again is parked.
 //!
 //! - `claim`: takes what is due.
-//! - `execute`, `cancel`: the jobs; `delivery`: what came of a call.
-//! - `executors`: who is called; `slots`, `breaker`: how many at once, and
+//! - `execute`, `cancel`: the jobs; `outcome`: what came of a call.
+//! - `executors`: who is called; `slots`: how many at once, and
 //!   whether at all.
 //! - `sweep`, `poison`: what went wrong.
 //!
@@ -25,12 +25,11 @@
 //! slot, a token, a connection, or the answer). No request of a caller waits
 //! here. Nothing waits for an executor but what is to be done at it.
 
-mod breaker;
 mod cancel;
 mod claim;
-mod delivery;
 mod execute;
 mod executors;
+mod outcome;
 mod poison;
 mod slots;
 mod sweep;
@@ -50,7 +49,8 @@ pub use executors::{AtomicExecutor, CompositeExecutor, Executor, Executors};
 use self::poison::{Failures, Item, is_damaged, is_poison};
 use crate::{
     auth::AssignmentTokens,
-    coordinator::{ALIVE_FOREVER, Attempts, ClaimedJob, CoordinatorError, Vitals, WorkQueue},
+    coordinator::{ALIVE_FOREVER, Attempts, ClaimedJob, CoordinatorError, WorkQueue},
+    health::DispatchStatus,
     journal::{Journal, JournalError, Parked},
     record::Job,
     runtime::tasks::{TaskSet, panic_message},
@@ -63,8 +63,8 @@ pub struct Parts {
     pub journal: Arc<dyn Journal>,
     pub clock: Arc<dyn Clock>,
     pub queue: Arc<WorkQueue>,
-    /// Where dispatch says how it is doing.
-    pub vitals: Arc<Vitals>,
+    /// Receives the sweep's report for the health check.
+    pub health: Arc<DispatchStatus>,
     pub executors: Executors,
     /// What composites call us back with; `None` where callers are not asked.
     pub assignment_tokens: Option<Arc<AssignmentTokens>>,

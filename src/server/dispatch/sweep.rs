@@ -9,7 +9,8 @@ use slog::error;
 
 use super::{Dispatcher, Parts, poison::Item};
 use crate::{
-    coordinator::{Lane, Room},
+    coordinator::Lane,
+    health::ExecutorLoad,
     journal::{JournalError, OwnedWake},
     record::{Job, NodeHead, Wake},
     runtime::tasks::panic_message,
@@ -130,16 +131,16 @@ impl Dispatcher {
 
     /// Says for health how the executors are, and how much there is to do.
     pub(super) async fn say_how_it_goes(&self) -> Result<(), JournalError> {
-        let Parts { journal, clock, queue, vitals, executors, .. } = &self.parts;
-        let mut rooms = Vec::new();
+        let Parts { journal, clock, queue, health, executors, .. } = &self.parts;
+        let mut loads = Vec::new();
         for (kind, gate) in executors.gates() {
             let left_alone = gate.open_until().filter(|until| clock.now() < *until + REMEMBER);
-            vitals.executor(gate.service.name(), left_alone);
+            health.set_executor(gate.service.name(), left_alone);
             let lane = Lane::Dispatches(kind);
             let (in_hand, room) = (queue.in_lane(lane), queue.room(lane));
-            rooms.push(Room { executor: gate.service.name(), in_hand, room });
+            loads.push(ExecutorLoad { executor: gate.service.name(), in_hand, room });
         }
-        vitals.work(journal.counts(clock.now()).await?, queue.len(), rooms);
+        health.set_work(journal.counts(clock.now()).await?, queue.len(), loads);
         Ok(())
     }
 }

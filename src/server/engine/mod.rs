@@ -24,7 +24,7 @@
 //! | `constraints` | merging and testing constraints (contract §7) |
 //! | `extensions` | the coordinator's own extension keys (contract §12) |
 //! | `recovery` | which recovery actions a NodeRun keeps |
-//! | `offload` | what is kept of outputs that are too large |
+//! | `outputs` | what is kept of outputs that are too large |
 //! | `draft` | collects what a decision changes |
 //! | `guard` | asserts, in every build, that a change is one that may be made |
 //!
@@ -51,7 +51,7 @@ mod hold;
 mod learn;
 pub mod lifecycle;
 mod new_node;
-mod offload;
+mod outputs;
 mod recovery;
 mod rejection;
 mod retry;
@@ -75,7 +75,7 @@ pub use extensions::is_own_key;
 pub use finish::{attempt_finish, attempt_lost};
 pub use hold::attempt_hold;
 pub use new_node::queued_node_run;
-pub use offload::{abridge, oversized};
+pub use outputs::{abridge, oversized};
 pub use rejection::{Disagreement, Limit, Rejection};
 pub use silence::{Contact, DueReason, SilenceOutcome, due_reason, silence_check};
 pub use start::{StartRun, run_repeated, run_start};

@@ -15,10 +15,11 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use super::{
     Counts, EventPage, Journal, JournalError, OutboxId, OutboxPage, OwnedWake, PageLimit, Parked, Recipient,
@@ -131,7 +132,7 @@ impl Faults {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.0.lock())
     }
 
     fn for_commit(&self) -> Option<Fault> {

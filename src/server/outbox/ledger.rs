@@ -4,11 +4,9 @@
 //! An entry is *settled* when the store has accepted it. Until the outbox has
 //! been read as far as an entry, it counts as not settled.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::{BTreeSet, HashMap};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::{journal::OutboxId, types::RunId};
@@ -46,7 +44,7 @@ struct Debt {
 
 impl Ledger {
     fn debts(&self) -> MutexGuard<'_, Debts> {
-        self.debts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.debts.lock()
     }
 
     /// There may be more in memory.

@@ -1,15 +1,13 @@
 //! How fast a store is called: at once while it accepts, slower and slower
 //! while it does not.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use crate::{
     clients::CallError,
     time::{Timestamp, backoff},
 };
+use parking_lot::{Mutex, MutexGuard};
 
 /// Pauses of all calls after failures in a row.
 const BASE: Duration = Duration::from_millis(50);
@@ -35,7 +33,7 @@ pub(super) struct Trouble {
 
 impl Pace {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// What is wrong, if the last call failed.

@@ -1,13 +1,11 @@
 //! Asks the stores from time to time whether they are there, so that health
 //! knows before anybody needs them.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use super::pace::reason;
 use crate::{clients::CallError, runtime::tasks::TaskSet, services::Stores, time::Clock};
+use parking_lot::Mutex;
 
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -43,14 +41,14 @@ impl Watch {
     }
 
     pub(super) fn found(&self) -> Found {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     async fn look(&self, stores: &Stores) {
         let (runs, events, artifacts) =
             tokio::join!(stores.runs.reach(), stores.events.reach(), stores.artifacts.reach());
         let trouble = |reached: Result<(), CallError>| reached.err().map(|error| reason(&error));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Found {
+        *self.0.lock() = Found {
             run_store: trouble(runs),
             event_stream: trouble(events),
             artifact_store: trouble(artifacts),

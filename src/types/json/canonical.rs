@@ -341,7 +341,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::types::fuzz;
+    use crate::types::proptests;
 
     fn canonical(text: &str) -> Result<String, serde_json::Error> {
         let mut reader = serde_json::Deserializer::from_str(text);
@@ -392,7 +392,7 @@ mod tests {
     proptest! {
         /// What serde_json's own tree would be written as.
         #[test]
-        fn the_text_is_that_of_a_sorted_tree(value in fuzz::any_json()) {
+        fn the_text_is_that_of_a_sorted_tree(value in proptests::any_json()) {
             let text = canonical(&value.to_string()).expect("JSON");
             prop_assert_eq!(&text, &value.to_string());
             prop_assert_eq!(text_of(&value), Some(text));

@@ -14,14 +14,15 @@ use jarvis_run_coordinator::{
     time::Clock,
     types::{NodeRunId, NodeRunState, NodeRunsCreateRequest, RunId, WorkerId},
 };
+use scripted_executor::{Answer, Behaviour, Work};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{before_it_is_sent, busy, check_call, error, plan, reachable, told_to_stop};
+use super::{before_it_is_sent, call_error, check_call, count, plan, reachable, told_to_stop};
 use crate::{
     callers,
     process::Life,
-    scenario::{Begin, Plan},
+    scenario::Plan,
     watch::Promise,
     world::{CallFailure, World},
 };
@@ -79,33 +80,20 @@ impl CompositeExecutor for CompositeRole {
         let answer = |accepted| CompositeBeginResponse { accepted, message: None, extensions: None };
         world.lag().await;
         self.life.gate().await;
-        let answer = match planned {
-            None => {
+        let course = planned.unwrap_or(Behaviour::Accept).course(true);
+        match course.work {
+            Work::NotStarted => count(world, course),
+            Work::Done | Work::DoneAfterAWhile | Work::DoneOnceArrived | Work::Fails => {
+                count(world, course);
                 self.take_on(request, plan);
-                Ok(answer(true))
             }
-            Some(Begin::Rejects) => {
-                world.count("composite rejected");
-                Ok(answer(false))
-            }
-            Some(Begin::AnswerLost) => {
-                world.count("answer lost");
-                self.take_on(request, plan);
-                Err(error(service, None))
-            }
-            Some(Begin::RequestLost) => {
-                world.count("request lost");
-                Err(error(service, None))
-            }
-            Some(Begin::Refuses) => {
-                world.count("connection refused");
-                Err(CallError { never_sent: true, ..error(service, None) })
-            }
-            Some(Begin::Busy { status }) => {
-                world.count("executor busy");
-                Err(busy(service, status))
-            }
-            Some(Begin::Hangs) => std::future::pending().await,
+            // The call itself hangs.
+            Work::UntilCanceledOrReleased | Work::UntilReleased => std::future::pending().await,
+        }
+        let is_accepted = !matches!(course.answer, Answer::Rejected { .. });
+        let answer = match call_error(service, course.answer) {
+            Some(error) => Err(error),
+            None => Ok(answer(is_accepted)),
         };
         world.lag().await;
         self.life.gate().await;

@@ -1,10 +1,11 @@
 //! What the JARVIS stores have of a run, beside what our program says of it.
 
 use jarvis_run_coordinator::types::{NodeRun, Run, RunEvent, RunId};
+use jarvis_stack::Part;
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use xtask::stack::{Part, process::PATIENCE};
+use xtask_support::process::PATIENCE;
 
 use super::{Caller, TestStack};
 

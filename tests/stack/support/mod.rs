@@ -15,7 +15,7 @@ pub use stack::{TestStack, VERSION, old_stores, output_of, python};
 
 use std::future::Future;
 
-use xtask::stack::process::PATIENCE;
+use xtask_support::process::PATIENCE;
 
 /// What `work` gives; fails the test if that takes unreasonably long.
 pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
@@ -46,13 +46,13 @@ macro_rules! in_both_profiles {
         mod dev_insecure { $(
             #[tokio::test]
             async fn $test() {
-                super::$test(xtask::stack::Profile::DevInsecure).await;
+                super::$test(jarvis_stack::Profile::DevInsecure).await;
             }
         )* }
         mod jwt { $(
             #[tokio::test]
             async fn $test() {
-                super::$test(xtask::stack::Profile::Jwt).await;
+                super::$test(jarvis_stack::Profile::Jwt).await;
             }
         )* }
     };

@@ -1,17 +1,16 @@
 //! A certified OpenID provider, as a process (see `openid/provider.js`).
 
+use jarvis_stack::{Blueprint, Part};
 use reqwest::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::{
+use xtask_support::{
     openid,
-    stack::{
-        Blueprint, Part,
-        process::{Process, attended},
-    },
+    process::{Process, attended},
+    workspace,
 };
 
-use super::stack::{root, venv};
+use super::stack::venv;
 
 const CLIENT: [(&str, &str); 2] = [("client_id", "the-client"), ("client_secret", "its secret")];
 
@@ -39,7 +38,7 @@ impl Provider {
     }
 
     fn start_at(port: &str, keys: TempDir, names: &[&str], life: u32) -> Self {
-        let installed = openid::ensure(&root()).unwrap_or_else(|error| panic!("{error:#}"));
+        let installed = openid::ensure(&workspace::root()).unwrap_or_else(|error| panic!("{error:#}"));
         let vars = [
             ("OPENID_PORT", port),
             ("OPENID_KEYS", &names.join(",")),

@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-use xtask::stack::process::PATIENCE;
+use xtask_support::process::PATIENCE;
 
 /// What happens to requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 
 use std::{
     cell::Cell,
-    env,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     sync::{Arc, OnceLock},
     thread,
@@ -14,13 +13,12 @@ use jarvis_run_coordinator::{
     clients::{Peer, Service, node_registry},
     types::{NodeRunId, RunId},
 };
+use jarvis_stack::{Blueprint, Coordinator, Part, Profile, Stack};
 use tempfile::TempDir;
-use xtask::{
-    stack::{
-        Blueprint, Coordinator, Part, Profile, Stack,
-        process::{self, Log},
-    },
+use xtask_support::{
+    process::{self, Log},
     venv::{self, Venv},
+    workspace,
 };
 
 use super::{Caller, soon};
@@ -240,8 +238,11 @@ fn shared(profile: Profile) -> &'static Stack {
     &of_profile.get_or_init(start).0
 }
 
+/// Our program, built by the first test that asks for it.
 fn ours() -> Coordinator {
-    Coordinator::Ours(env!("CARGO_BIN_EXE_jarvis-run-coordinator").into())
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let build = || workspace::build_program(false).unwrap_or_else(|error| panic!("{error:#}"));
+    Coordinator::Ours(PROGRAM.get_or_init(build).clone())
 }
 
 /// The venv's python with a script of this folder.
@@ -264,17 +265,11 @@ pub async fn output_of(what: &str, command: Command) -> (String, bool) {
 /// Made by the first who asks; what was wrong then is wrong for all.
 pub(super) fn venv() -> &'static Venv {
     static VENV: OnceLock<Result<Venv, String>> = OnceLock::new();
-    let venv = VENV.get_or_init(|| venv::ensure(&root()).map_err(|error| format!("{error:#}")));
+    let venv = VENV.get_or_init(|| venv::ensure(&workspace::root()).map_err(|error| format!("{error:#}")));
     venv.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// With the stores of 0.3.5.
 pub fn old_stores() -> Venv {
-    venv::ensure_old_stores(&root()).expect("an environment")
-}
-
-/// Asked at run time, because worktrees may share one build directory.
-pub(super) fn root() -> PathBuf {
-    env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).into(), PathBuf::from)
+    venv::ensure_old_stores(&workspace::root()).expect("an environment")
 }

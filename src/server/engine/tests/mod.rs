@@ -14,7 +14,7 @@ mod invariants;
 mod late_types;
 mod lost;
 mod model;
-mod offload;
+mod outputs;
 mod own_keys;
 mod properties;
 mod retries;

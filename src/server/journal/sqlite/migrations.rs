@@ -230,3 +230,6 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), NotMigrated> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

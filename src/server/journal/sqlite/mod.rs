@@ -38,14 +38,12 @@ mod compact;
 mod contents;
 mod debts;
 mod error;
-#[cfg(test)]
-mod fuzz;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 mod migrations;
-#[cfg(test)]
-mod migrations_tests;
 mod parking;
+#[cfg(test)]
+mod proptests;
 mod prune;
 mod read;
 mod recent;

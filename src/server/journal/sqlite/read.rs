@@ -1,12 +1,9 @@
 //! What is read from the database, through a pool of connections that cannot
 //! write. In WAL mode they see the last commit and wait for nobody.
 
-use std::{
-    cmp::Reverse,
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-};
+use std::{cmp::Reverse, path::PathBuf};
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Statement, params};
 
 use super::{
@@ -48,13 +45,13 @@ impl Readers {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle.lock().pop();
         let connection = match idle {
             Some(connection) => connection,
             None => self.connect()?,
         };
         let result = read(&connection)?;
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         if idle.len() < IDLE_MAX {
             idle.push(connection);
         }

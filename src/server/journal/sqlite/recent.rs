@@ -15,11 +15,9 @@
 //! writers of one row finished out of order; a newer version is never replaced
 //! by an older one, and a conflict forgets what led to it. Bounded by bytes.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
 
+use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
@@ -134,7 +132,7 @@ impl Recent {
     /// Before events of this run are committed.
     pub(super) fn expect_events(&self, run: &RunId) {
         if let Some(tail) = self.events.peek(run) {
-            tail.lock().unwrap_or_else(PoisonError::into_inner).grows = true;
+            tail.lock().grows = true;
         }
     }
 
@@ -148,7 +146,7 @@ impl Recent {
                 tail
             }
         };
-        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tail = tail.lock();
         let next = tail.events.back().map(|newest| newest.seq + 1);
         if next.is_some_and(|next| next != first) {
             *tail = Tail::default();
@@ -175,7 +173,7 @@ impl Recent {
         limit: PageLimit,
     ) -> Option<EventPage> {
         let tail = self.events.get(run)?;
-        let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let tail = tail.lock();
         if tail.events.front()?.seq > after.saturating_add(1) {
             return None;
         }

@@ -21,12 +21,9 @@ mod snapshot;
 mod tests;
 mod writer;
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 use slog::{Logger, o};
 
@@ -66,7 +63,7 @@ pub(super) struct Shared(Arc<Mutex<Connection>>);
 
 impl Shared {
     pub(super) fn with<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
-        work(&lock(&self.0))
+        work(&self.0.lock())
     }
 }
 
@@ -114,13 +111,13 @@ impl MemoryJournal {
     /// All that is committed. What has not changed since the last time is not
     /// decoded again.
     pub fn snapshot(&self) -> Result<Arc<Snapshot>, JournalError> {
-        let damaged = lock(&self.damaged);
-        self.shared.with(|connection| lock(&self.seen).look(connection, &damaged))
+        let damaged = self.damaged.lock();
+        self.shared.with(|connection| self.seen.lock().look(connection, &damaged))
     }
 
     /// As [`MemoryJournal::snapshot`], with everything read and decoded again.
     pub fn snapshot_afresh(&self) -> Result<Arc<Snapshot>, JournalError> {
-        *lock(&self.seen) = snapshot::Seen::default();
+        *self.seen.lock() = snapshot::Seen::default();
         self.snapshot()
     }
 
@@ -132,7 +129,7 @@ impl MemoryJournal {
     /// The record of a node run turns into junk, until it is repaired or
     /// written again. Its columns are as they were.
     pub fn damage(&self, node: &NodeRunId) -> Result<(), JournalError> {
-        let mut damaged = lock(&self.damaged);
+        let mut damaged = self.damaged.lock();
         self.shared.with(|connection| {
             let body: Option<String> = connection
                 .prepare_cached("SELECT body FROM node_runs WHERE node_run_id = ?")?
@@ -148,7 +145,7 @@ impl MemoryJournal {
 
     /// What is still damaged becomes what it was.
     pub fn repair(&self) -> Result<(), JournalError> {
-        let damaged = std::mem::take(&mut *lock(&self.damaged));
+        let damaged = std::mem::take(&mut *self.damaged.lock());
         self.shared.with(|connection| {
             for (node, body) in damaged {
                 set_body(connection, &node, JUNK, &body)?;
@@ -173,8 +170,4 @@ fn set_body(connection: &Connection, node: &NodeRunId, from: &str, to: &str) -> 
     Ok(connection
         .prepare_cached("UPDATE node_runs SET body = ?3 WHERE node_run_id = ?1 AND body = ?2")?
         .execute(params![node.as_str(), from, to])?)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,12 +10,11 @@
 //! that goes away before its piece is served serves it as it goes, since the
 //! thread would have.
 
-use std::sync::Mutex;
-
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use slog::Logger;
 
-use super::{Shared, lock};
+use super::Shared;
 use crate::journal::{
     JournalError,
     sqlite::writer::{Piece, commit, ended, finish, piece},
@@ -66,7 +65,7 @@ impl CallersWriter {
         work: impl FnMut(&Connection) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
         let (piece, answer) = piece(work);
-        lock(&self.queue).push(piece);
+        self.queue.lock().push(piece);
         let serves = ServesWhenDropped(self);
         tokio::task::yield_now().await;
         drop(serves);
@@ -74,7 +73,7 @@ impl CallersWriter {
     }
 
     fn serve(&self) {
-        let mut group = std::mem::take(&mut *lock(&self.queue));
+        let mut group = std::mem::take(&mut *self.queue.lock());
         if group.is_empty() || self.fail_points.is_dead() {
             return;
         }

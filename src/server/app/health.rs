@@ -1,0 +1,44 @@
+//! Wiring: the sources of the health report, in the order of their checks.
+
+use std::sync::Arc;
+
+use crate::{
+    auth::Authenticator,
+    coordinator::Coordinator,
+    health::{DispatchStatus, HealthReport, Source, clock_check, signing_keys_check, tasks_check},
+    outbox::Outbox,
+    runtime::tasks::Panics,
+    time::SteadyClock,
+};
+
+/// The parts of a server that report on themselves.
+pub(super) struct Reporters {
+    pub(super) coordinator: Arc<Coordinator>,
+    pub(super) dispatch: Arc<DispatchStatus>,
+    pub(super) panics: Panics,
+    pub(super) outbox: Option<Arc<Outbox>>,
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) clock: Arc<SteadyClock>,
+}
+
+impl Reporters {
+    pub(super) fn report(self) -> HealthReport {
+        let Self { coordinator, dispatch, panics, outbox, authenticator, clock } = self;
+        let report_clock = Arc::clone(&clock);
+        let (policy, offload) = (Arc::clone(&coordinator), Arc::clone(&coordinator));
+        let counted = Arc::clone(&dispatch);
+        let mut sources: Vec<Source> = vec![
+            Box::new(move |now| vec![coordinator.journal_check(now)]),
+            Box::new(move |_| dispatch.checks()),
+            Box::new(move |now| vec![tasks_check(&panics, now)]),
+            Box::new(move |_| policy.policy_check().into_iter().collect()),
+        ];
+        if let Some(outbox) = outbox {
+            sources.push(Box::new(move |_| outbox.checks(counted.counts().as_ref())));
+            sources.push(Box::new(move |_| offload.offload_check().into_iter().collect()));
+        }
+        sources.push(Box::new(move |_| signing_keys_check(&authenticator.status()).into_iter().collect()));
+        sources.push(Box::new(move |_| vec![clock_check(clock.ahead_seconds())]));
+        HealthReport::new(report_clock, sources)
+    }
+}

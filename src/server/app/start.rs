@@ -1,0 +1,238 @@
+//! Starts a server: opens the journal, takes over unfinished work, listens,
+//! dispatches.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use slog::{Logger, info, o, warn};
+
+use super::{
+    Server, StartError, Surroundings, assignment_key::assignment_tokens, clock::steady_clock,
+    health::Reporters, peers::Peers,
+};
+use crate::{
+    api::{self, Front, FrontLimits, ListenConfig, ServerContext},
+    auth::{Authenticator, Clocks},
+    clients,
+    config::{self, Settings},
+    coordinator::{self, Coordinator, WorkQueue},
+    dispatch::{self, Dispatcher},
+    engine::Rules,
+    events::{EventHub, Events},
+    health::DispatchStatus,
+    journal::{
+        retention::Retention,
+        sqlite::{Owing, SqliteJournal, SqliteOptions, WithoutStores},
+    },
+    outbox::{self, Outbox},
+    runtime::tasks::TaskSet,
+    time::Clock,
+};
+
+impl Server {
+    /// Opens the journal, takes over the unfinished work in it, and listens. If
+    /// that fails, nothing is left behind: the journal can be opened again.
+    pub async fn start(
+        settings: &Settings,
+        surroundings: Surroundings,
+        log: &Logger,
+    ) -> Result<Self, StartError> {
+        let tasks = TaskSet::new(log.new(o!("component" => "tasks")));
+        let outbox_tasks = tasks.beside(log.new(o!("component" => "outbox")));
+        let startup = Startup { settings, tasks: &tasks, outbox_tasks: &outbox_tasks, log };
+        let started = startup.run(surroundings).await;
+        if started.is_err() {
+            tokio::join!(tasks.cut_off(), outbox_tasks.cut_off());
+        }
+        started
+    }
+}
+
+/// A start under way.
+struct Startup<'s> {
+    settings: &'s Settings,
+    tasks: &'s TaskSet,
+    outbox_tasks: &'s TaskSet,
+    log: &'s Logger,
+}
+
+impl Startup<'_> {
+    async fn run(&self, surroundings: Surroundings) -> Result<Server, StartError> {
+        let Self { settings, tasks, outbox_tasks, log } = *self;
+        for warning in &settings.warnings {
+            warn!(log, "{}", warning);
+        }
+        let Surroundings { clock: machine, ids, before_journal, in_hand } = surroundings;
+        let (journal, owing) = self.open_journal().await?;
+        let journal_fatal = journal.fatal().clone();
+        let journal = before_journal(journal);
+        let floor = journal.time_newest().await?;
+        let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
+        let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
+        let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
+        let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, log);
+        let assignment_tokens = assignment_tokens(settings, &*journal, &*ids).await?;
+        let authenticator = Arc::new(Authenticator::new(
+            settings.inbound.clone(),
+            assignment_tokens.clone(),
+            http,
+            Clocks { steady: Arc::clone(&clock), wall: machine },
+            tasks.clone(),
+            self.component("auth"),
+        ));
+        authenticator.warm_up();
+
+        let stores = settings.stores.as_ref().map(|stores| peers.stores(stores, settings.calls.call_timeout));
+        let outbox = settings.stores.as_ref().zip(stores.clone()).map(|(settings, stores)| {
+            Outbox::begin(outbox::Parts {
+                journal: Arc::clone(&journal),
+                stores,
+                clock: Arc::clone(&clock),
+                wait: settings.wait,
+                tasks: outbox_tasks.clone(),
+                log: self.component("outbox"),
+            })
+        });
+        let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
+        let worker = queue.worker().clone();
+        let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
+            journal: Arc::clone(&journal),
+            stores,
+            clock: Arc::clone(&clock),
+            ids,
+            events: Events { journal: Arc::clone(&journal), hub: Arc::new(EventHub::default()) },
+            policy: peers.policy(settings),
+            node_types: peers.node_types(settings),
+            outbox: outbox.clone(),
+            queue: Arc::clone(&queue),
+            rules: Rules {
+                dotted_keys: settings.dotted_keys,
+                max_retries: settings.calls.max_retries,
+                node_timeout: settings.deadlines.node,
+                run_timeout: settings.deadlines.run,
+                composite_silence: settings.deadlines.composite_silence,
+            },
+            offload: peers.offload(settings),
+            log: self.component("coordinator"),
+        }));
+        let dispatch_status = Arc::new(DispatchStatus::default());
+        if owing == Owing::Everything {
+            dispatch_status.set_outbox_without_stores();
+        }
+        let dispatcher = Dispatcher::take_over(dispatch::Parts {
+            attempts: coordinator.attempts(),
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+            queue,
+            health: Arc::clone(&dispatch_status),
+            executors: peers.executors(settings)?,
+            assignment_tokens,
+            auto_dispatch: settings.auto_dispatch,
+            tasks: tasks.clone(),
+            log: self.component("dispatch"),
+        })
+        .await?;
+
+        let stopping = tasks.stopping().clone();
+        let reporters = Reporters {
+            coordinator: Arc::clone(&coordinator),
+            dispatch: dispatch_status,
+            panics: tasks.panics().clone(),
+            outbox,
+            authenticator: Arc::clone(&authenticator),
+            clock: steady,
+        };
+        let context = ServerContext {
+            coordinator,
+            authenticator,
+            health: reporters.report(),
+            body_values_max: settings.limits.body_values,
+            front: Front::new(self.front_limits(), &stopping),
+            stopping,
+        };
+        let http = self.listen(context).await?;
+        // Not earlier: a process that cannot listen must not have called an
+        // executor, and executors may call back at once.
+        dispatcher.begin(jobs);
+        if let Some(keep) = settings.journal.retention {
+            let (journal, clock) = (Arc::clone(&journal), Arc::clone(&clock));
+            Retention { journal, clock, keep, log: self.component("retention") }.begin(tasks);
+        }
+        info!(log, "listening"; "address" => %http.local_addr(),
+            "journal" => %settings.journal.path.display(), "version" => env!("CARGO_PKG_VERSION"));
+        Ok(Server {
+            http,
+            tasks: tasks.clone(),
+            outbox_tasks: outbox_tasks.clone(),
+            journal,
+            journal_fatal,
+            clock,
+            worker,
+            stop_within: settings.shutdown_timeout,
+            log: log.clone(),
+        })
+    }
+
+    fn component(&self, name: &'static str) -> Logger {
+        self.log.new(o!("component" => name))
+    }
+
+    /// Opens the journal and settles what happens to outbox entries for JARVIS
+    /// stores that are not configured.
+    async fn open_journal(&self) -> Result<(SqliteJournal, Owing), StartError> {
+        let Self { settings, log, .. } = *self;
+        let options = SqliteOptions {
+            path: settings.journal.path.clone(),
+            max_bytes: settings.journal.max_bytes,
+            outbox: settings.stores.is_some(),
+        };
+        let mut journal = SqliteJournal::open(options, self.component("journal"))?;
+        if settings.stores.is_some() {
+            journal.with_stores().await.map_err(StartError::TakeUp)?;
+            return Ok((journal, Owing::Nothing));
+        }
+        let owing = journal
+            .without_stores(match settings.without_stores {
+                config::WithoutStores::Refuse => WithoutStores::Refuse,
+                config::WithoutStores::Owe => WithoutStores::Owe,
+                config::WithoutStores::Forget => WithoutStores::Forget,
+            })
+            .await?;
+        match owing {
+            Owing::Nothing => {}
+            Owing::Everything => {
+                warn!(log, "JARVIS stores are not configured: keeping outbox entries");
+            }
+            Owing::Forgotten(entries) => {
+                warn!(log, "JARVIS stores are not configured: discarded outbox entries";
+                    "entries" => entries);
+            }
+        }
+        Ok((journal, owing))
+    }
+
+    fn front_limits(&self) -> FrontLimits {
+        let limits = &self.settings.limits;
+        FrontLimits { requests: limits.requests, streams: limits.streams, body_timeout: limits.body_timeout }
+    }
+
+    async fn listen(&self, context: ServerContext) -> Result<api::Http, StartError> {
+        let Self { settings, tasks, .. } = *self;
+        let address = format!("{}:{}", settings.listen.host, settings.listen.port);
+        let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
+        let mut addresses =
+            tokio::net::lookup_host(&address).await.map_err(|error| cannot(error.to_string()))?;
+        let bind_address: SocketAddr =
+            addresses.next().ok_or_else(|| cannot("the name has no address".into()))?;
+        let listen = ListenConfig { bind_address, body_limit_bytes: settings.limits.body_bytes };
+        api::serve(&listen, context, tasks, &self.component("http"))
+            .map_err(|error| cannot(root_cause(&error)))
+    }
+}
+
+/// The innermost cause of an error.
+fn root_cause(mut error: &dyn std::error::Error) -> String {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
+}

@@ -1,0 +1,62 @@
+//! Stops a server in order.
+//!
+//! ```text
+//!   stop claiming, end streams ─▶ requests finish ─▶ jobs finish ─▶ outbox sent ─▶ claims released ─▶ journal closed
+//! ```
+//!
+//! The whole has a time limit; requests have half of it, so that a slow caller
+//! leaves time for the stores. Work that is cut off is in the journal, and the
+//! next process resumes it.
+
+use std::time::Duration;
+
+use slog::{info, warn};
+
+use super::Server;
+use crate::time::within;
+
+/// The time limit for tasks that were cut off, and for closing the journal: its
+/// disk may hang.
+const CUT_OFF: Duration = Duration::from_secs(1);
+
+impl Server {
+    /// Stops: takes no new work, ends streams, and lets requests and jobs finish
+    /// within the time limit of the settings.
+    pub async fn stop(self) {
+        let Self { http, tasks, outbox_tasks, journal, journal_fatal: _, clock, worker, stop_within, log } =
+            self;
+        info!(log, "stopping"; "within_seconds" => stop_within.as_secs_f64());
+        // Ends streams and dispatch; running jobs continue.
+        tasks.stopping().cancel();
+        let drained = within(&*clock, stop_within, async {
+            if let Err(failure) = http.close(stop_within / 2).await {
+                warn!(log, "HTTP server did not stop cleanly"; "error" => failure);
+            }
+            tasks.stop().await;
+            outbox_tasks.stop().await;
+        });
+        match drained.await {
+            Some(()) => info!(log, "stopped"),
+            None => {
+                let unfinished = tasks.len() + outbox_tasks.len();
+                warn!(log, "stopped with unfinished work: the next start resumes it"; "tasks" => unfinished);
+                // The tasks hold the journal.
+                within(&*clock, CUT_OFF, async { tokio::join!(tasks.cut_off(), outbox_tasks.cut_off()) })
+                    .await;
+            }
+        }
+        let closed = within(&*clock, CUT_OFF, async {
+            if let Err(failure) = journal.owner_release(&worker, clock.now()).await {
+                warn!(log, "could not release claims: the next start takes them over"; "error" => %failure);
+            }
+            // Closing joins the journal's thread, which may wait for the disk.
+            let closing = tokio::task::spawn_blocking(move || drop(journal));
+            if let Err(failure) = closing.await {
+                warn!(log, "could not close the journal"; "error" => %failure);
+            }
+        });
+        if closed.await.is_none() {
+            warn!(log, "could not close the journal in time");
+        }
+    }
+}

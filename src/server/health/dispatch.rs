@@ -1,0 +1,179 @@
+//! The checks of dispatch: one per executor, `work`, and `outbox` if the
+//! JARVIS stores are not configured.
+//!
+//! ```text
+//!   sweep ── set_executor, set_work ──▶ DispatchStatus ── checks ──▶ report
+//! ```
+//!
+//! The sweep reports from time to time, and health repeats it: counting reads
+//! much of the journal, and anyone may ask for health.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use serde_json::{Value, json};
+
+use super::check;
+use crate::{
+    journal::Counts,
+    time::Timestamp,
+    types::{HealthCheck, JsonObject},
+};
+
+/// The latest report of the sweep.
+#[derive(Default)]
+pub struct DispatchStatus(Mutex<Reported>);
+
+#[derive(Default)]
+struct Reported {
+    /// By name of the executor: until when its circuit breaker is open, if it is.
+    executors: BTreeMap<&'static str, Option<Timestamp>>,
+    work: Option<Work>,
+    /// The outbox has entries for JARVIS stores that are not configured.
+    outbox_without_stores: bool,
+}
+
+/// The work in the journal, the part of it that is in memory, and that part by
+/// executor.
+struct Work {
+    counts: Counts,
+    in_hand: usize,
+    loads: Vec<ExecutorLoad>,
+}
+
+/// The nodes of one executor that are in memory, and how many more fit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExecutorLoad {
+    pub(crate) executor: &'static str,
+    pub(crate) in_hand: usize,
+    pub(crate) room: usize,
+}
+
+impl DispatchStatus {
+    pub(crate) fn set_executor(&self, name: &'static str, breaker_open_until: Option<Timestamp>) {
+        self.reported().executors.insert(name, breaker_open_until);
+    }
+
+    pub(crate) fn set_work(&self, counts: Counts, in_hand: usize, loads: Vec<ExecutorLoad>) {
+        self.reported().work = Some(Work { counts, in_hand, loads });
+    }
+
+    /// Records that outbox entries are kept although no store is configured.
+    pub fn set_outbox_without_stores(&self) {
+        self.reported().outbox_without_stores = true;
+    }
+
+    /// The latest counts of the journal; `None` before the first.
+    pub fn counts(&self) -> Option<Counts> {
+        self.reported().work.as_ref().map(|work| work.counts)
+    }
+
+    pub fn checks(&self) -> Vec<HealthCheck> {
+        let reported = self.reported();
+        let executors = reported.executors.iter().map(|(name, open_until)| {
+            let message = "The circuit breaker is open: nodes are queued or fail";
+            check(name, open_until.map(|_| message.into()), None)
+        });
+        let work = reported.work.iter().map(Work::check);
+        let outbox = reported.work.iter().filter(|_| reported.outbox_without_stores);
+        executors.chain(work).chain(outbox.map(|work| kept_outbox_check(&work.counts))).collect()
+    }
+
+    fn reported(&self) -> MutexGuard<'_, Reported> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Work {
+    /// The check has numbers only; `journal check` names the records.
+    fn check(&self) -> HealthCheck {
+        let Self { counts, in_hand, loads } = self;
+        let Counts { runs_live, nodes_live, wakes_due, parked, without_wake_up, outbox: _, outbox_oldest: _ } =
+            *counts;
+        let full = loads.iter().find(|load| load.room == 0);
+        let trouble = match (without_wake_up, parked, full) {
+            (0, 0, None) => None,
+            (0, 0, Some(full)) => {
+                let ExecutorLoad { executor, in_hand, room: _ } = full;
+                Some(format!(
+                    "The queue of {executor} is full with {in_hand} nodes: further nodes stay in the journal"
+                ))
+            }
+            (0, parked, _) => {
+                Some(format!("{parked} wake-ups cannot be processed and are parked: see `journal check`"))
+            }
+            (stuck, ..) => Some(format!("{stuck} records have no wake-up: see `journal check`")),
+        };
+        let of_executors: BTreeMap<&str, Value> = loads
+            .iter()
+            .map(|ExecutorLoad { executor, in_hand, room }| {
+                (*executor, json!({"in_hand": in_hand, "room": room}))
+            })
+            .collect();
+        let details = json!({
+            "runs_live": runs_live, "node_runs_live": nodes_live, "in_hand": in_hand, "due": wakes_due,
+            "parked": parked, "without_wake_up": without_wake_up, "executors": of_executors,
+        });
+        check("work", trouble, Some(JsonObject::of(&details)))
+    }
+}
+
+/// Has the name of the outbox's own check, which exists only with stores.
+fn kept_outbox_check(counts: &Counts) -> HealthCheck {
+    let trouble = "The JARVIS stores are not configured: outbox entries are kept until they are";
+    let details = json!({ "entries": counts.outbox });
+    check("outbox", Some(trouble.into()), Some(JsonObject::of(&details)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::HealthStatus;
+
+    #[test]
+    fn dispatch_status_repeats_the_last_report() {
+        let status = DispatchStatus::default();
+        assert_eq!(status.checks(), []);
+        let summary = |status: &DispatchStatus| {
+            let checks = status.checks();
+            checks.into_iter().map(|check| (check.name, check.status, check.message)).collect::<Vec<_>>()
+        };
+        status.set_executor("atomic_executor", None);
+        let load = |room| ExecutorLoad { executor: "atomic_executor", in_hand: 8, room };
+        status.set_work(Counts { runs_live: 2, ..Counts::default() }, 1, vec![load(1)]);
+        let well = [("atomic_executor", HealthStatus::Ok), ("work", HealthStatus::Ok)];
+        assert_eq!(summary(&status), well.map(|(name, status)| (name.to_owned(), status, None)));
+        let details = status.checks().pop().and_then(|check| check.details).expect("details");
+        assert_eq!((details.value("runs_live"), details.value("in_hand")), (json!(2), json!(1)));
+        assert_eq!(details.value("executors"), json!({"atomic_executor": {"in_hand": 8, "room": 1}}));
+    }
+
+    #[test]
+    fn trouble_of_dispatch_degrades() {
+        let status = DispatchStatus::default();
+        let load = ExecutorLoad { executor: "atomic_executor", in_hand: 8, room: 0 };
+        let degraded = |status: &DispatchStatus| {
+            status
+                .checks()
+                .into_iter()
+                .map(|check| {
+                    assert_eq!(check.status, HealthStatus::Degraded, "{check:?}");
+                    check.message.expect("a message")
+                })
+                .collect::<Vec<_>>()
+                .join("; ")
+        };
+        status.set_work(Counts::default(), 8, vec![load]);
+        assert!(degraded(&status).contains("atomic_executor is full with 8 nodes"));
+        status.set_work(Counts { without_wake_up: 1, ..Counts::default() }, 0, Vec::new());
+        assert!(degraded(&status).contains("1 records have no wake-up"));
+        status.set_executor("atomic_executor", Some(Timestamp::from_micros(1)));
+        status.set_work(Counts { parked: 3, ..Counts::default() }, 0, Vec::new());
+        let messages = degraded(&status);
+        assert!(messages.contains("breaker is open") && messages.contains("3 wake-ups"), "{messages}");
+        status.set_outbox_without_stores();
+        assert!(degraded(&status).contains("stores are not configured"));
+    }
+}

@@ -1,0 +1,234 @@
+//! Journals of every schema that was ever released, as the programs of their
+//! time left them when they were killed. In each:
+//!
+//! | run | |
+//! |---|---|
+//! | `finished` | succeeded |
+//! | `lost` | failed: the process died while its node was at the executor |
+//! | `at-executor` | its node is at the executor, for the process that died |
+//! | `canceled` | its executor has yet to be told |
+//! | `queued` | its node waits for room at the executor |
+//! | `composite` | its composite is at work, with a child that is queued |
+//!
+//! From schema 2 on there is a secret; from 3 on all is owed to the JARVIS
+//! stores.
+//! Time limits are a hundred years, so that nothing is overdue.
+
+use std::{collections::BTreeSet, path::Path};
+
+use rusqlite::{Connection, types::Value};
+
+use super::super::{
+    tests::{Directory, open, raw, try_open},
+    *,
+};
+use crate::{
+    journal::conformance::at,
+    record::NodeRecord,
+    types::{NodeRunState, RunEvent},
+};
+
+/// Of schemas 1, 2 and so on.
+const JOURNALS: [&str; 4] = [
+    include_str!("../../../../../tests/journals/schema-1.sql"),
+    include_str!("../../../../../tests/journals/schema-2.sql"),
+    include_str!("../../../../../tests/journals/schema-3.sql"),
+    include_str!("../../../../../tests/journals/schema-4.sql"),
+];
+
+const RUNS: [&str; 6] = ["at-executor", "canceled", "composite", "finished", "lost", "queued"];
+
+/// Writes the journal of that schema.
+fn load(path: &Path, sql: &str) {
+    raw(path).execute_batch(sql).expect("a dump");
+}
+
+/// All rows of a table, by these columns.
+fn rows(connection: &Connection, table: &str, columns: &str) -> Vec<Vec<Value>> {
+    let sql = format!("SELECT {columns} FROM {table} ORDER BY 1, 2");
+    let mut statement = connection.prepare(&sql).expect("a table");
+    let count = statement.column_count();
+    let row = |row: &rusqlite::Row<'_>| (0..count).map(|column| row.get(column)).collect();
+    statement.query_map([], row).expect("rows").collect::<Result<_, _>>().expect("rows")
+}
+
+/// What must not get lost, whatever the schema.
+fn everything(path: &Path, schema: usize) -> Vec<Vec<Vec<Value>>> {
+    let connection = raw(path);
+    let mut tables = vec![
+        ("runs", "run_id, version, terminal, deadline, body"),
+        (
+            "node_runs",
+            "node_run_id, run_id, version, path, terminal, wake_job, wake_at, wake_owner, wake_tries, body",
+        ),
+        ("events", "run_id, seq, path, body"),
+        ("attempts", "node_run_id, attempt, body"),
+    ];
+    if schema >= 2 {
+        tables.push(("secrets", "name, value"));
+    }
+    if schema >= 3 {
+        tables.push(("outbox", "id, run_id, decided_at, node_run_id, new, first_seq, last_seq"));
+    }
+    tables.into_iter().map(|(table, columns)| rows(&connection, table, columns)).collect()
+}
+
+/// What a file looks like: its columns and its indexes.
+fn shape(path: &Path) -> (Vec<Vec<Value>>, BTreeSet<String>) {
+    let connection = raw(path);
+    let columns = rows(
+        &connection,
+        "sqlite_schema AS s, pragma_table_info(s.name) AS c",
+        "s.name, c.cid, c.name, c.type, c.\"notnull\", c.pk",
+    );
+    let mut statement =
+        connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'index'").expect("SQL");
+    let words =
+        |sql: Option<String>| sql.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let indexes =
+        statement.query_map([], |row| row.get(0)).expect("rows").map(|sql| words(sql.expect("SQL")));
+    (columns, indexes.collect())
+}
+
+#[tokio::test]
+async fn journals_of_every_schema_come_up_to_date_with_all_that_is_in_them() {
+    let directory = Directory::new();
+    let new = directory.file("new.db");
+    drop(open(new.clone()));
+    for (schema, sql) in (1..).zip(JOURNALS) {
+        let path = directory.file(&format!("{schema}.db"));
+        load(&path, sql);
+        let before = everything(&path, schema);
+        let journal = open(path.clone());
+        for run in RUNS {
+            let record = journal.run_fetch(&run.into()).await.expect("readable").expect("there");
+            let root = record.run.root_node_run_id;
+            assert!(journal.node_fetch(&root).await.expect("readable").is_some(), "{schema}: {run}");
+        }
+        // Each head says what its record said, before there were heads.
+        for row in rows(&raw(&path), "node_runs", "node_run_id, body") {
+            let [Value::Text(id), Value::Text(body)] = row.as_slice() else { panic!("{row:?}") };
+            let said: NodeRecord = serde_json::from_str(body).expect("a record");
+            let head = journal.head_fetch(&id.as_str().into()).await.expect("readable").expect("there");
+            let said = NodeHead { version: head.version, wake: head.wake.clone(), ..said.head() };
+            assert_eq!(head, said, "schema {schema}");
+        }
+        let counts = journal.counts(at(i64::MAX)).await.expect("readable");
+        assert_eq!((counts.runs_live, counts.nodes_live, counts.parked), (3, 4, 0), "schema {schema}");
+        assert_eq!(counts.outbox > 0, schema >= 3, "schema {schema}");
+        let newest = journal.time_newest().await.expect("readable");
+        drop(journal);
+
+        assert_eq!(everything(&path, schema), before, "schema {schema}");
+        assert_eq!(shape(&path), shape(&new), "schema {schema}");
+        let report = check(&path).expect("it can be checked");
+        assert_eq!(report.problems, Problems::default(), "schema {schema}");
+        // When a run was last written is as its events say.
+        let times = rows(&raw(&path), "runs", "run_id, changed_at");
+        let events = rows(&raw(&path), "events", "run_id, seq, body");
+        let mut told: Vec<Vec<Value>> = Vec::new();
+        for event in events {
+            let [Value::Text(run), _, Value::Text(body)] = event.as_slice() else { panic!("{event:?}") };
+            let event: RunEvent = serde_json::from_str(body).expect("an event");
+            let time = vec![Value::Text(run.clone()), Value::Integer(event.time.as_micros())];
+            match told.last_mut() {
+                Some(last) if last[0] == time[0] => *last = time,
+                Some(_) | None => told.push(time),
+            }
+        }
+        assert_eq!(times, told, "schema {schema}");
+        let last = told.iter().filter_map(|time| match time[1] {
+            Value::Integer(time) => Some(time),
+            Value::Null | Value::Real(_) | Value::Text(_) | Value::Blob(_) => None,
+        });
+        assert_eq!(newest, last.max().map(Timestamp::from_micros), "schema {schema}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_events_cannot_be_read_does_not_stop_a_migration() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    load(&path, JOURNALS[2]);
+    raw(&path).execute_batch("UPDATE events SET body = '{' WHERE run_id = 'finished'").expect("damaged");
+    let journal = open(path);
+    journal.outbox_ack(&(1..=1000).map(OutboxId).collect::<Vec<_>>()).await.expect("acknowledged");
+    // Nobody knows how old it is.
+    assert_eq!(journal.runs_prune(at(i64::MAX), 10).await, Ok(0));
+    assert!(journal.run_fetch(&"finished".into()).await.expect("readable").is_some());
+}
+
+/// Bodies that are no JSON, or say something that cannot be: their nodes have
+/// heads all the same, by what their columns tell.
+#[tokio::test]
+async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_migration() {
+    let directory = Directory::new();
+    let damages = [
+        "'{'",
+        "'[]'",
+        "'{\"node\":{\"state\":\"ended\",\"kind\":7,\"started_at\":[],\"ended_at\":\"never\"},\"attempt\":\"x\"}'",
+        "json_set(body, '$.attempt', 1e300, '$.astray', 'no', '$.deadline', '+33658-09-27T01:46:40.000000Z')",
+        "json_set(body, '$.attempt', -1, '$.node.kind', json('{}'), '$.node.state', 'succeeded')",
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        let path = directory.file(&format!("{number}.db"));
+        load(&path, JOURNALS[3]);
+        raw(&path)
+            .execute_batch(&format!(
+                "PRAGMA ignore_check_constraints = on; UPDATE node_runs SET body = {damage}"
+            ))
+            .expect("damaged");
+        let journal = open(path.clone());
+        let live = journal.nodes_live(&"composite".into(), None).await.expect("readable");
+        let states: Vec<_> = live.iter().map(|head| (head.path.as_str(), head.state, head.attempt)).collect();
+        let [("1.2", NodeRunState::Queued, 0), ("1", NodeRunState::Running, 0 | 1)] = states.as_slice()
+        else {
+            panic!("{damage}: {states:?}")
+        };
+        // Whatever it is, it can be ended, and told.
+        let claimed = journal
+            .wakes_claim(&"me".into(), at(i64::MAX), &Want { limit: 10, ..Want::default() })
+            .await
+            .expect("claimed");
+        assert_eq!(claimed.len(), 3, "{damage}: {claimed:?}");
+        let run = journal.run_fetch(&"composite".into()).await.expect("readable").expect("there");
+        let live = journal.nodes_live(&"composite".into(), None).await.expect("readable");
+        let over = live.into_iter().map(|head| NodeHead {
+            state: NodeRunState::Canceled,
+            ended_at: Some(at(7)),
+            wake: None,
+            ..head
+        });
+        journal
+            .commit(ChangeSet {
+                heads: over.collect(),
+                ..crate::journal::conformance::change(run.id().as_str())
+            })
+            .await
+            .expect("ended");
+        assert_eq!(journal.nodes_live(&"composite".into(), None).await, Ok(Vec::new()));
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_fails_half_way_leaves_the_journal_as_it_was() {
+    let directory = Directory::new();
+    let path = directory.file("j.db");
+    load(&path, JOURNALS[3]);
+    // What the last step makes at its end is there already.
+    raw(&path).execute_batch("CREATE TABLE node_payloads (x)").expect("a table");
+    let (before, looked) = (everything(&path, 4), shape(&path));
+    for _ in 0..2 {
+        let error = try_open(path.clone()).err().expect("it fails");
+        let text = error.to_string();
+        assert!(
+            text.contains("it has schema 4 and cannot be given the next") && text.contains("node_payloads"),
+            "{text}"
+        );
+        assert_eq!((everything(&path, 4), shape(&path)), (before.clone(), looked.clone()));
+        assert_eq!(rows(&raw(&path), "pragma_user_version", "user_version, 0")[0][0], Value::Integer(4));
+    }
+    raw(&path).execute_batch("DROP TABLE node_payloads").expect("taken away");
+    drop(open(path.clone()));
+    assert_eq!(everything(&path, 4), before);
+}

@@ -1,0 +1,22 @@
+//! What the coordinator does about services that fail: one mechanism a purpose.
+//!
+//! | mechanism | question that it answers | used for |
+//! |---|---|---|
+//! | [`Breaker`] | may this call be sent at all? | executors |
+//! | [`CoolDown`] | has it been left alone for long enough since its last failure? | node registry, policy point, artifact store, outbox pumps |
+//! | [`Refreshed`] | what is the current value, and who fetches the next one? | signing keys, outbound tokens |
+//!
+//! The pause between two attempts is `time::backoff`; the time limit of a call
+//! is `clients::CallTimeout`, which knows how a call reports that it ran out.
+//!
+//! **Invariants.** Nothing here reads a clock of its own: a [`Breaker`] and a
+//! [`CoolDown`] are plain values whose methods take `now`, and [`Refreshed`] is
+//! given its clock. Nothing here knows what it protects.
+
+mod breaker;
+mod cool_down;
+mod refreshed;
+
+pub use breaker::{Breaker, CallHealth};
+pub use cool_down::CoolDown;
+pub use refreshed::{Fetched, Pauses, RefreshOptions, Refreshed, Source, Status};

@@ -1,0 +1,82 @@
+//! `cargo xtask chaos --cancel-bench`: how long it takes to cancel a run with
+//! many nodes at work, until the last executor has been told, and in what order
+//! they are.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use super::{
+    ground::Ground,
+    node_types::{self, type_ref},
+};
+
+/// Nodes of the run, besides its root.
+pub(super) const NODES: usize = 1_000;
+/// So that all of them may be at work: a run gets three quarters of this.
+pub(super) const IN_FLIGHT: usize = NODES * 4 / 3 + 1;
+/// However long it takes on a busy machine, no node's time is up before it is
+/// canceled.
+pub(super) const VARS: &[(&str, &str)] = &[
+    ("JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS", "600"),
+    ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "600"),
+];
+/// Children that are created at once.
+const BATCH: usize = 100;
+/// For each step.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One run: a composite, and its children, which hang.
+pub(super) fn measure(ground: &mut Ground) -> Result<String> {
+    let (api, ledger) = (Arc::clone(&ground.api), Arc::clone(&ground.ledger));
+    ground.coordinator.start()?;
+    ground.coordinator.wait_up()?;
+    let post = |path: &str, body: &serde_json::Value| {
+        let answer = api.insist(path, Some(body), &[200], PATIENCE).context("no answer")?;
+        ensure!(answer.status == 200, "{path}: {}", answer.body);
+        Ok(answer)
+    };
+    let start = json!({"root_node_type_ref": type_ref(node_types::IDLE), "input": {}});
+    let run = post("/v1/runs", &start)?;
+    let text = |name: &str| run.text(name).map(str::to_owned).context("a Run");
+    let (run, root) = (text("run_id")?, text("root_node_run_id")?);
+    let begin = Instant::now();
+    for _ in 0..NODES / BATCH {
+        let specs = vec![json!({"node_type_ref": type_ref(node_types::DEAF), "inputs": {}}); BATCH];
+        let body = json!({"run_id": run, "parent_node_run_id": root, "node_runs": specs});
+        post("/v1/node-runs", &body)?;
+    }
+    let at_work = ledger.says(PATIENCE, |book| book.at_work().count() == NODES);
+    ensure!(at_work, "not all {NODES} nodes are at work: {}", ledger.book().at_work().count());
+    let begun = begin.elapsed();
+
+    let asked = Instant::now();
+    let answer = post(&format!("/v1/runs/{run}:cancel"), &json!({}))?;
+    let answered = asked.elapsed();
+    ensure!(answer.text("state") == Some("canceled"), "not canceled: {}", answer.body);
+    let all_told = ledger.says(PATIENCE, |book| {
+        let mut nodes: Vec<&str> = book.tells.iter().map(|tell| &*tell.node).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes.len() > NODES
+    });
+    ensure!(all_told, "not all executors are told after {PATIENCE:?}");
+    let book = ledger.book();
+    let times: Vec<(bool, Duration)> =
+        book.tells.iter().map(|tell| (tell.node == root, tell.at.duration_since(asked))).collect();
+    let of = |is_root: bool| times.iter().filter(move |(root, _)| *root == is_root).map(|(_, time)| *time);
+    let (first, last) = (of(false).min().unwrap_or_default(), of(false).max().unwrap_or_default());
+    let root_told = of(true).min().unwrap_or_default();
+    let before_root = of(false).filter(|time| *time < root_told).count();
+    Ok(format!(
+        "cancel of a run with {NODES} nodes at their executor (all of them there {begun:.2?} after the first was \
+         created):\n  answered         {answered:.2?}\n  executors told   the first after {first:.2?}, the last after \
+         {last:.2?}\n  order            {before_root} of {NODES} children were told before the composite above \
+         them, which was after {root_told:.2?}\n  calls            {}",
+        times.len()
+    ))
+}

@@ -1,0 +1,185 @@
+//! What happened, in figures, for people and for machines.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    coordinator::Life,
+    history::Violation,
+    nemesis::Counts,
+    node_types::{Kind, is_fault},
+    silence::Silent,
+    verdict::{Evidence, retries},
+};
+
+/// So many violations are printed; the others are in the JSON.
+const SHOWN: usize = 20;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) seed: u64,
+    /// Of faults.
+    pub(super) seconds: f64,
+    /// How long it took to come to rest, if it did.
+    pub(super) rest_seconds: Option<f64>,
+    /// The disk of the journal was one of our own.
+    pub(super) own_disk: bool,
+    /// The program has checked its journal.
+    pub(super) journal_checked: bool,
+    pub(super) faults: Counts,
+    /// What executors did other than working.
+    pub(super) executor_faults: BTreeMap<&'static str, usize>,
+    /// Runs by their end; those that nobody was answered for may be nowhere.
+    pub(super) runs: BTreeMap<String, usize>,
+    pub(super) nodes: usize,
+    pub(super) cancels: usize,
+    pub(super) followers: usize,
+    /// Calls of the API with the answer 503 or 429, and without any.
+    pub(super) busy: u64,
+    pub(super) unanswered: u64,
+    /// Calls to execute or begin a node.
+    pub(super) executions: usize,
+    pub(super) composites: usize,
+    pub(super) tells: usize,
+    /// As the events tell.
+    pub(super) retries: usize,
+    /// Composites whose executor had gone.
+    pub(super) silent: Silent,
+    /// From the start of a process after a kill.
+    pub(super) until_listening: Times,
+    pub(super) until_first_execution: Times,
+    pub(super) violations: Vec<Violation>,
+}
+
+/// Milliseconds.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Times {
+    pub(super) count: usize,
+    pub(super) least: f64,
+    pub(super) median: f64,
+    pub(super) most: f64,
+}
+
+impl Times {
+    pub(super) fn of(times: impl IntoIterator<Item = Duration>) -> Self {
+        let mut millis: Vec<f64> = times.into_iter().map(|time| time.as_secs_f64() * 1_000.0).collect();
+        millis.sort_by(f64::total_cmp);
+        let at = |place: usize| millis.get(place).copied().unwrap_or_default();
+        let count = millis.len();
+        Self { count, least: at(0), median: at(count / 2), most: at(count.saturating_sub(1)) }
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count, least, median, most } = self;
+        write!(f, "{least:.0} / {median:.0} / {most:.0} ms (of {count})")
+    }
+}
+
+impl Report {
+    pub(super) fn new(
+        seed: u64,
+        evidence: &Evidence<'_>,
+        faults: Counts,
+        violations: Vec<Violation>,
+    ) -> Self {
+        let (told, book) = (evidence.told, evidence.book);
+        let mut executor_faults = BTreeMap::new();
+        for execution in book.executions.iter().filter(|execution| is_fault(execution.behaviour)) {
+            *executor_faults.entry(execution.behaviour.name()).or_default() += 1;
+        }
+        let mut runs = BTreeMap::new();
+        for stored in evidence.stored {
+            let state = stored.run.as_ref().map_or("nowhere", |run| run["state"].as_str().unwrap_or("none"));
+            *runs.entry(state.to_owned()).or_default() += 1;
+        }
+        let after_kill = || evidence.lives.iter().enumerate().filter(|(_, life)| life.after_kill);
+        let until_listening =
+            after_kill().filter_map(|(_, life)| Some(life.listened?.duration_since(life.started)));
+        let first_execution = |(number, life): (usize, &Life)| {
+            let first =
+                book.executions.iter().filter(|execution| execution.by == number).map(|it| it.at).min();
+            Some(first?.duration_since(life.started))
+        };
+        Self {
+            seed,
+            seconds: 0.0,
+            rest_seconds: None,
+            own_disk: false,
+            journal_checked: false,
+            faults,
+            executor_faults,
+            runs,
+            nodes: evidence.stored.iter().map(|stored| stored.nodes.len()).sum(),
+            cancels: told.canceled.len(),
+            followers: told.followed.len(),
+            busy: told.busy,
+            unanswered: told.unanswered,
+            executions: book.executions.len(),
+            composites: book.executions.iter().filter(|it| it.kind == Kind::Composite).count(),
+            tells: book.tells.len(),
+            retries: evidence.stored.iter().map(|stored| retries(stored, None)).sum(),
+            silent: Silent::default(),
+            until_listening: Times::of(until_listening),
+            until_first_execution: Times::of(after_kill().filter_map(first_execution)),
+            violations,
+        }
+    }
+}
+
+fn list<K: fmt::Display>(counts: &BTreeMap<K, usize>) -> String {
+    let words: Vec<String> = counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
+    words.join(", ")
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts {
+            kills,
+            stops,
+            drains,
+            executor_restarts,
+            disk_full,
+            journal_limits,
+            starts_without_room,
+        } = self.faults;
+        let rest = self.rest_seconds.map_or("never".into(), |seconds| format!("after {seconds:.1} s"));
+        writeln!(f, "  at rest          {rest}")?;
+        writeln!(f, "  kills, stops     {kills} x kill -9, {stops} x SIGSTOP, {drains} x SIGTERM")?;
+        let how =
+            if journal_limits > 0 { "a limit to the journal: no mount permitted" } else { "its own disk" };
+        writeln!(f, "  disk full        {disk_full} ({how}); {starts_without_room} starts failed for it")?;
+        writeln!(f, "  executors        {executor_restarts} restarts; {}", list(&self.executor_faults))?;
+        writeln!(f, "  runs             {}; {} nodes", list(&self.runs), self.nodes)?;
+        let Self { executions, composites, tells, retries, cancels, followers, busy, unanswered, .. } = self;
+        writeln!(f, "  executions       {executions} ({composites} composites), {retries} retries recorded")?;
+        writeln!(f, "  gone executors   {}", self.silent)?;
+        writeln!(f, "  cancels          {cancels} answered; executors told {tells} times")?;
+        writeln!(f, "  callers          {busy} x 503, {unanswered} x no answer; {followers} followers")?;
+        writeln!(f, "  after a kill     listens within {}", self.until_listening)?;
+        writeln!(f, "                   first execution within {}", self.until_first_execution)?;
+        let checked = if self.journal_checked { "checked" } else { "not checked, for want of a command" };
+        writeln!(f, "  journal          {checked}")?;
+        for Violation { rule, subject, what } in self.violations.iter().take(SHOWN) {
+            writeln!(f, "VIOLATION {rule}: {subject}: {what}")?;
+        }
+        match self.violations.len() {
+            0 => write!(f, "  violations       none"),
+            count => write!(f, "  violations       {count}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_least_median_and_most() {
+        let times = Times::of([30, 10, 20].map(Duration::from_millis));
+        assert_eq!(times.to_string(), "10 / 20 / 30 ms (of 3)");
+        assert_eq!(Times::of([]).to_string(), "0 / 0 / 0 ms (of 0)");
+    }
+}

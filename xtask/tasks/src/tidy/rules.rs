@@ -1,0 +1,228 @@
+//! Which module may import which, which crates each may name, and the limits of
+//! files.
+//!
+//! ```text
+//!   main ─▶ cli ─▶ app ─▶ everything
+//!                   │
+//!             ┌─────┴──────┬───────────┐
+//!             ▼            ▼           ▼
+//!            api        dispatch   runtime::log
+//!             │            │
+//!             └─────┬──────┘
+//!                   ▼
+//!              coordinator ─▶ outbox ─▶ services ─▶ clients
+//!                   │      └─▶ events                         auth ─▶ config
+//!              ┌────┴─────┐      │
+//!              ▼          ▼      ▼
+//!           engine     journal ◀─┘
+//!           (pure)        ├──▶ audit (pure)
+//!              └────┬─────┘
+//!                   ▼
+//!                record ─▶ types, time          runtime::tasks ─▶ time
+//! ```
+//!
+//! Arrows point at what is imported, and may be followed further down. The
+//! coordinator does not know about `dispatch`: it puts work into its queue, which
+//! `dispatch` empties.
+
+/// A module, and what it may import of this crate besides itself. A name stands
+/// for everything below it.
+pub(super) struct Layer {
+    pub(super) module: &'static str,
+    pub(super) may: &'static [&'static str],
+}
+
+/// In `may`: no limits.
+pub(super) const EVERYTHING: &str = "*";
+
+pub(super) const LAYERS: &[Layer] = &[
+    Layer { module: "time", may: &[] },
+    Layer { module: "types", may: &["time"] },
+    Layer { module: "clients", may: &["config", "runtime::tasks", "time", "types"] },
+    Layer { module: "runtime::tasks", may: &["time"] },
+    Layer { module: "runtime::log", may: &["config"] },
+    // It lists its modules.
+    Layer { module: "runtime", may: &[] },
+    Layer { module: "record", may: &["time", "types"] },
+    Layer { module: "engine", may: &["record", "time", "types"] },
+    // Not the engine: the audit would find right whatever the engine does.
+    Layer { module: "audit", may: &["record", "types"] },
+    // The audit checks what is in a journal, when asked to.
+    Layer { module: "journal", may: &["audit", "record", "runtime::tasks", "time", "types"] },
+    Layer { module: "config", may: &["time"] },
+    // Of the record: where a NodeRun stands, which its assignment token says.
+    Layer { module: "auth", may: &["config", "record::NodePath", "runtime::tasks", "time", "types"] },
+    // The registry and the policy point answer in the engine's terms: what it
+    // needs to know before it decides.
+    Layer { module: "services", may: &["clients", "engine", "time", "types"] },
+    Layer { module: "health", may: &["auth::KeyStatus", "journal", "runtime::tasks", "time", "types"] },
+    Layer { module: "events", may: &["journal", "record", "runtime::tasks", "time", "types"] },
+    Layer {
+        module: "outbox",
+        may: &["clients::CallError", "journal", "runtime::tasks", "services", "time", "types"],
+    },
+    Layer {
+        module: "coordinator",
+        may: &[
+            "auth::Principal",
+            "auth::Scope",
+            "auth::Subtree",
+            "clients",
+            "engine",
+            "events",
+            "health",
+            "journal",
+            "outbox",
+            "record",
+            "runtime::tasks",
+            "services",
+            "time",
+            "types",
+        ],
+    },
+    Layer {
+        module: "dispatch",
+        // Of the journal: claims. That dispatch does not commit is a rule of its own.
+        may: &[
+            "auth::AssignmentTokens",
+            "auth::Subtree",
+            "clients",
+            "coordinator",
+            "engine::Attempt",
+            "engine::AttemptResult",
+            "engine::FailedCall",
+            "engine::Work",
+            "health::DispatchStatus",
+            "health::ExecutorLoad",
+            "journal",
+            "record",
+            "runtime::tasks",
+            "time",
+            "types",
+        ],
+    },
+    Layer {
+        module: "api",
+        may: &[
+            "auth",
+            "config",
+            "coordinator",
+            "health::HealthReport",
+            "journal::JournalError",
+            "runtime::tasks",
+            "time",
+            "types",
+        ],
+    },
+    Layer { module: "app", may: &[EVERYTHING] },
+    Layer { module: "cli::demo", may: &["app", "clients", "config", "runtime::tasks", "time", "types"] },
+    Layer { module: "cli::journal", may: &["cli", "config", "journal", "time"] },
+    Layer { module: "cli::remote", may: &["clients", "config", "types"] },
+    Layer {
+        module: "cli",
+        may: &["api::openapi", "app", "clients", "config", "journal", "runtime", "time", "types"],
+    },
+];
+
+/// An identifier restricted to certain modules; test code is exempt.
+pub(super) struct Word {
+    pub(super) word: &'static str,
+    pub(super) place: Place,
+    pub(super) why: &'static str,
+}
+
+pub(super) enum Place {
+    Only(&'static [&'static str]),
+    Never(&'static [&'static str]),
+}
+
+const PURE: Place = Place::Never(&["engine"]);
+const PURE_WHY: &str =
+    "the engine decides and does nothing else: ids, time and settings come in with the command";
+
+pub(super) const WORDS: [Word; 10] = [
+    Word {
+        word: "dropshot",
+        place: Place::Only(&["api", "app", "cli::demo", "runtime::log"]),
+        why: "how requests are served is the concern of the front door",
+    },
+    Word {
+        word: "reqwest",
+        place: Place::Only(&["clients", "auth", "app", "cli::demo"]),
+        why: "other services are called through `clients`, which knows deadlines, tokens and envelopes",
+    },
+    Word {
+        word: "rusqlite",
+        place: Place::Only(&["journal::sqlite"]),
+        why: "ask the `journal::Journal` trait, so that every backend will do",
+    },
+    Word { word: "tokio", place: PURE, why: PURE_WHY },
+    Word { word: "slog", place: PURE, why: PURE_WHY },
+    Word { word: "rand", place: PURE, why: PURE_WHY },
+    Word { word: "async", place: PURE, why: PURE_WHY },
+    Word { word: "await", place: PURE, why: PURE_WHY },
+    Word { word: "async_trait", place: PURE, why: PURE_WHY },
+    Word { word: "futures", place: PURE, why: PURE_WHY },
+];
+
+/// The modules that may make a [`CHANGE_SET`]: the engine, which decides, and
+/// the conformance suite of journals.
+pub(super) const CHANGE_SET: &str = "ChangeSet";
+pub(super) const CHANGE_SET_MAKERS: [&str; 2] = ["engine", "journal::conformance"];
+/// Modules whose tests may make one as well.
+pub(super) const CHANGE_SET_TESTERS: [&str; 1] = ["journal"];
+
+/// The modules that may call `.commit(…)`.
+pub(super) const COMMITTERS: [&str; 2] = ["coordinator", "journal"];
+
+/// Where these tables are, for messages.
+pub(super) const TABLE: &str = "xtask/tasks/src/tidy/rules.rs";
+
+/// The most lines of a file in `src/` or of a tool, its tests included.
+pub(super) const LONGEST_FILE: usize = 400;
+
+/// Files that are longer, and are still to be split. The list only gets shorter.
+pub(super) const LONG_FILES: &[&str] = &[
+    "src/server/api/shape.rs",
+    "src/server/api/tests.rs",
+    "src/server/app/mod.rs",
+    "src/server/auth/tests.rs",
+    "src/server/cli/demo/screen.rs",
+    "src/server/config/auth.rs",
+    "src/server/config/settings.rs",
+    "src/server/config/settings_tests.rs",
+    "src/server/config/value.rs",
+    "src/server/coordinator/attempts.rs",
+    "src/server/coordinator/queue.rs",
+    "src/server/engine/attempt.rs",
+    "src/server/engine/tests/adopt.rs",
+    "src/server/engine/tests/attempts.rs",
+    "src/server/engine/tests/model.rs",
+    "src/server/engine/tests/support.rs",
+    "src/server/journal/conformance/commits.rs",
+    "src/server/journal/faulty.rs",
+    "src/server/journal/sqlite/mod.rs",
+    "src/server/journal/sqlite/read.rs",
+    "src/server/journal/sqlite/rows.rs",
+    "src/server/journal/sqlite/tests.rs",
+    "src/server/outbox/events.rs",
+    "src/server/record/mod.rs",
+    "src/types/json/canonical.rs",
+];
+
+/// The first file of each circle that is still to be removed. The list only gets
+/// shorter.
+pub(super) const CIRCLES: &[&str] = &[
+    "src/server/api/shape.rs",
+    "src/server/config/bounds.rs",
+    "src/server/engine/attempt.rs",
+    "src/server/journal/sqlite/access.rs",
+    "src/server/journal/sqlite/checkpoint.rs",
+];
+
+/// Where banned words are still to be replaced.
+pub(super) const FOLDERS_WITH_OLD_WORDS: &[&str] =
+    &["README.md", "benches/", "docs/", "examples/", "src/", "tests/", "xtask/"];
+
+/// Where tests are still to be renamed.
+pub(super) const FOLDERS_WITH_OLD_NAMES: &[&str] = &["src/", "tests/", "xtask/"];
