@@ -1,5 +1,6 @@
 # The Run Coordinator in a container, in the place of the Python one: same port,
-# same command, same variables. README.md says how to put it into the JARVIS stack.
+# same command, same variables. docs/operations.md says how to run it, and
+# docs/migrating-from-python.md how to put it into the JARVIS stack.
 #
 #   docker build -t jarvis-run-coordinator .
 #   docker run --env-file .env.local -p 8081:8081 -v run-coordinator-journal:/data jarvis-run-coordinator

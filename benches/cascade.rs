@@ -21,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE};
 use serde_json::{Value, json};
 
 use self::process::Coordinator;
@@ -60,9 +61,7 @@ async fn measure(nodes: usize, kib: usize) {
     for (way, request) in ways {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on the disk");
         copy(made.path(), folder.path());
-        if request.is_none() {
-            expire(&folder.path().join("journal.db"));
-        }
+        let seen = prepare(&folder.path().join("journal.db"), request.is_none());
         let coordinator = Coordinator::start(folder.path(), &VARS);
         let (mut idle, mut idle_cpu) = (coordinator.resident_mib(), f64::NAN);
         if request.is_some() {
@@ -78,7 +77,7 @@ async fn measure(nodes: usize, kib: usize) {
             let answer = http.post(format!("{}{path}", coordinator.url)).json(&body).send().await;
             assert!(answer.expect("an answer").status().is_success(), "{way}");
         }
-        until_over(&http, &coordinator.url).await;
+        until_over(&http, &coordinator.url, seen).await;
         println!(
             "{way:<16} {idle:>8.1}   {:>8.1}   {:>9.1}   {idle_cpu:>10.1}   {:>7.2}   {:>11.1}",
             coordinator.peak_mib(),
@@ -112,26 +111,26 @@ async fn post(http: &reqwest::Client, url: &str, body: &Value) -> Value {
     answer.error_for_status().expect("accepted").json().await.expect("JSON")
 }
 
+/// Asks health, because no event says it.
 async fn until_none_is_due(http: &reqwest::Client, url: &str) {
-    let no_work_is_due = |health: &Value| {
-        let checks = health["checks"].as_array().expect("checks");
-        checks.iter().any(|check| check["details"]["due"] == 0)
-    };
-    until(http, &format!("{url}/v1/health"), no_work_is_due).await;
-}
-
-async fn until_over(http: &reqwest::Client, url: &str) {
-    until(http, &format!("{url}/v1/runs/big"), |run| !run["ended_at"].is_null()).await;
-}
-
-async fn until(http: &reqwest::Client, url: &str, done: impl Fn(&Value) -> bool) {
     loop {
-        let answer = http.get(url).send().await.expect("an answer");
-        if done(&answer.json().await.expect("JSON")) {
+        let health = http.get(format!("{url}/v1/health")).send().await.expect("an answer");
+        let health: Value = health.json().await.expect("JSON");
+        let checks = health["checks"].as_array().expect("checks");
+        if checks.iter().any(|check| check["details"]["due"] == 0) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Follows the events after the one with this `seq`: they end with the run.
+async fn until_over(http: &reqwest::Client, url: &str, seen: u64) {
+    let cursor = URL_SAFE.encode(seen.to_string());
+    let events = format!("{url}/v1/runs/big/events?follow=1&cursor={cursor}");
+    let events = http.get(events).send().await.expect("a stream").error_for_status().expect("a stream");
+    let events = events.text().await.expect("its lines");
+    assert!(events.trim_end().ends_with(r#""type":"run_completed"}"#), "the run is over");
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -142,10 +141,15 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The run's time is up.
-fn expire(journal: &Path) {
+/// Says what the last event is; if `expires`, the run's time is up.
+fn prepare(journal: &Path, expires: bool) -> u64 {
     let journal = rusqlite::Connection::open(journal).expect("the journal");
     let edit =
         "UPDATE runs SET deadline = 1, body = json_set(body, '$.deadline', '2020-01-01T00:00:00.000000Z')";
-    journal.execute_batch(edit).expect("edited");
+    if expires {
+        journal.execute_batch(edit).expect("edited");
+    }
+    let newest: i64 =
+        journal.query_one("SELECT max(seq) FROM events", [], |row| row.get(0)).expect("its events");
+    u64::try_from(newest).expect("seq counts from 1")
 }

@@ -1,14 +1,14 @@
-//! One-node runs, from start to `succeeded`, on the real binary with a durable
-//! journal and a fast executor on loopback.
+//! The load bench: runs of one node, from the start to `succeeded`, on the real binary
+//! with a durable journal and a fast executor on loopback.
 //!
 //! ```text
-//!   cargo bench --bench load            all loads
+//!   cargo bench --bench load            each number of clients for 8 seconds
 //!   cargo bench --bench load -- 5       each for 5 seconds
 //! ```
 //!
-//! Disks and machines differ by an order of magnitude from one hour to the
-//! next, so the rate of bare `fdatasync` calls is measured in the same minute
-//! and every figure is also given as a ratio to it. Nothing here asserts.
+//! The speed of disks and machines varies by an order of magnitude, so the rate of
+//! bare `fdatasync` calls is measured in the same minute, and the rate of runs is also
+//! given as a ratio to it. The bench asserts no figure.
 
 mod process;
 
@@ -62,10 +62,10 @@ async fn measure(each: Duration) {
             http: http.clone(),
             done: AtomicU64::new(0),
         });
-        let (cpu, begun) = (coordinator.cpu(), Instant::now());
-        let clients_at_work = (0..clients).map(|_| Arc::clone(&load).client(begun + each));
+        let (cpu, began) = (coordinator.cpu(), Instant::now());
+        let clients_at_work = (0..clients).map(|_| Arc::clone(&load).client(began + each));
         let mut times = futures::future::join_all(clients_at_work).await.concat();
-        let elapsed = begun.elapsed().as_secs_f64();
+        let elapsed = began.elapsed().as_secs_f64();
         times.sort();
         let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
         let runs = load.done.load(Ordering::Relaxed) as f64;
@@ -89,13 +89,13 @@ struct Load {
 }
 
 impl Load {
-    /// Run after run, until it is time to stop.
+    /// Makes one run after the other until `until`; returns their times.
     async fn client(self: Arc<Self>, until: Instant) -> Vec<Duration> {
         let mut times = Vec::new();
         while Instant::now() < until {
-            let begun = Instant::now();
+            let began = Instant::now();
             run_to_end(&self.http, &self.coordinator).await;
-            times.push(begun.elapsed());
+            times.push(began.elapsed());
             self.done.fetch_add(1, Ordering::Relaxed);
         }
         times
@@ -115,16 +115,16 @@ async fn run_to_end(http: &reqwest::Client, url: &str) {
     assert!(events.contains(r#"{"state":"succeeded"}"#), "{events}");
 }
 
-/// How many times a second one writer can append and wait for the disk.
+/// The rate at which one writer can append to a file and wait for the disk.
 fn fdatasync_rate(folder: &std::path::Path) -> f64 {
     let mut file = File::create(folder.join("fsync")).expect("a file");
-    let (begun, mut times) = (Instant::now(), 0);
-    while begun.elapsed() < Duration::from_secs(1) {
+    let (began, mut times) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_secs(1) {
         file.write_all(&[7; 4096]).expect("written");
         file.sync_data().expect("synced");
         times += 1;
     }
-    f64::from(times) / begun.elapsed().as_secs_f64()
+    f64::from(times) / began.elapsed().as_secs_f64()
 }
 
 fn fast_executor() -> HttpServer<()> {

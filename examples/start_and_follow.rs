@@ -1,12 +1,12 @@
-//! Starts a run at a coordinator, shows its events as they happen, and what
-//! came out of it.
+//! Starts a run at a coordinator, prints its events as they happen, and then its
+//! outputs.
 //!
 //! ```sh
 //! cargo run -- demo --keep    # a coordinator with small executors, in another terminal
 //! cargo run --example start_and_follow -- http://127.0.0.1:8081 atomic.nap '{"seconds": 2}'
 //! ```
 //!
-//! A token goes into `JARVIS_RUN_COORDINATOR_TOKEN`.
+//! The variable `JARVIS_RUN_COORDINATOR_TOKEN` may hold a bearer token.
 
 use std::{
     env,
@@ -47,7 +47,7 @@ pub async fn run(
     out: &mut impl Write,
 ) -> Result<(), Box<dyn Error>> {
     let client = clients::coordinator(url, token)?;
-    // Whatever was answered, or was not: a code, a message, whether to try again.
+    // Every failed call becomes one error type: code, message, whether to retry.
     let failed = |error| CallError::new(Service::RunCoordinator, error);
 
     let input: JsonObject = serde_json::from_str(input)?;
@@ -65,7 +65,7 @@ pub async fn run(
     let run = client.start_run(&request).await.map_err(failed)?.into_inner();
     writeln!(out, "{} is {}", run.run_id, run.state)?;
 
-    // Until the run is over. A connection that breaks is made anew, where it was.
+    // Follows the run to its end. A broken stream is resumed after the last event.
     let mut events = RunEvents::follow(client.clone(), run.run_id.clone(), Arc::new(SystemClock));
     while let Some(event) = events.next().await? {
         let node = event.node_run_id.as_ref().map_or("", |node| node.as_str());

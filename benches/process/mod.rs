@@ -1,6 +1,7 @@
-//! The coordinator in a process of its own, and what the system says of it.
+//! The coordinator in a process of its own, and its processor time, memory and output
+//! as the system counts them.
 
-#![allow(dead_code, reason = "each bench measures something else")]
+#![allow(dead_code, reason = "no bench uses all of it")]
 
 use std::{
     io::{BufRead, BufReader},
@@ -9,15 +10,15 @@ use std::{
     time::Duration,
 };
 
-/// The binary that is measured. Dropped, it is killed.
+/// The measured process. It is killed when dropped.
 pub(crate) struct Coordinator {
     process: Child,
     pub(crate) url: String,
 }
 
 impl Coordinator {
-    /// With its journal in that folder. `COORDINATOR` may name another binary,
-    /// to compare with.
+    /// Starts it with its journal in this folder. The variable `COORDINATOR` may name
+    /// another binary to compare with.
     pub(crate) fn start(folder: &Path, vars: &[(&str, &str)]) -> Self {
         let binary = std::env::var("COORDINATOR");
         let mut process =
@@ -40,12 +41,12 @@ impl Coordinator {
                 break format!("http://{address}");
             }
         };
-        // What it goes on to log is read, so that it never waits for us.
+        // The rest of the log is read, so that the process never blocks on it.
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         Self { process, url }
     }
 
-    /// Processor time used so far, all threads.
+    /// The processor time so far of all threads.
     pub(crate) fn cpu(&self) -> Duration {
         let stat = self.procfs("stat");
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -59,12 +60,12 @@ impl Coordinator {
         self.number("status", "VmRSS:") / 1024.0
     }
 
-    /// The most that was ever resident.
+    /// The peak of resident memory.
     pub(crate) fn peak_mib(&self) -> f64 {
         self.number("status", "VmHWM:") / 1024.0
     }
 
-    /// All that it wrote to files and sockets so far.
+    /// The amount that was written to files and sockets so far.
     pub(crate) fn written_mib(&self) -> f64 {
         self.number("io", "wchar:") / 1_048_576.0
     }

@@ -1,4 +1,4 @@
-//! Bodies that are small to send and large to read.
+//! JSON bodies that are cheap to send and expensive to read.
 
 use serde_json::Value;
 
@@ -7,9 +7,11 @@ use crate::target::{AT_REST_MIB, Target};
 /// The largest body that is read.
 const BODY_MIB: u64 = 8;
 
-/// One body at a time, and each may cost six times its size (issue: "peak memory
-/// for the worst 8 MiB body ≤ 6 x the body").
+/// There is one body at a time, and each may cost six times its size.
 const PEAK_MIB: u64 = AT_REST_MIB + 6 * BODY_MIB;
+
+/// What one body may cost beyond what the process had before.
+const ONE_BODY_MIB: u64 = 6 * BODY_MIB;
 
 /// A start request with this as its input.
 fn start(input: &str) -> Vec<u8> {
@@ -17,8 +19,7 @@ fn start(input: &str) -> Vec<u8> {
     format!("{head}{input}}}").into_bytes()
 }
 
-/// `levels` of arrays, or of objects, in the input, which is the first level
-/// below the request.
+/// A start request with `levels` of arrays or objects in its input.
 fn nested(levels: usize, open: &str, close: &str) -> Vec<u8> {
     start(&format!("{{\"x\": {}1{}}}", open.repeat(levels), close.repeat(levels)))
 }
@@ -27,15 +28,15 @@ fn first_error(reply: &crate::target::Reply) -> Value {
     reply.refused(400, "invalid_request")["details"]["errors"][0].clone()
 }
 
-/// Numbers as people write them.
+/// The digits of a message, without separators.
 fn digits(message: &Value) -> String {
     message.as_str().unwrap_or_default().chars().filter(|c| !matches!(c, ',' | '_' | ' ' | '\'')).collect()
 }
 
 #[tokio::test]
-async fn nesting_beyond_the_limit_is_refused_however_deep() {
+async fn nesting_beyond_the_limit_is_refused_at_any_depth() {
     let target = Target::start(&[]).await;
-    // With the request and the input around them: 101 levels and more.
+    // With the request and the input, these are 101 levels and more.
     for levels in [99, 110, 124, 125, 126, 127, 200, 100_000] {
         for (open, close) in [("[", "]"), ("{\"\":", "}")] {
             let error = first_error(&target.post("/v1/runs", &nested(levels, open, close)).await);
@@ -43,7 +44,7 @@ async fn nesting_beyond_the_limit_is_refused_however_deep() {
             assert!(digits(&error["msg"]).contains("100"), "{error}");
         }
     }
-    // What is never closed is no better.
+    // Nesting that is never closed.
     for open in ["[", "{\"a\":", "[{\"a\":["] {
         let error = first_error(&target.post("/v1/runs", open.repeat(1_000_000).as_bytes()).await);
         assert_eq!(error["type"], "json_too_deep", "{open}: {error}");
@@ -52,7 +53,7 @@ async fn nesting_beyond_the_limit_is_refused_however_deep() {
 }
 
 #[tokio::test]
-async fn more_values_than_the_limit_are_refused_in_little_memory() {
+async fn too_many_values_are_refused_in_bounded_memory() {
     let target = Target::start(&[]).await;
     let most = (BODY_MIB << 20) as usize - 200;
     for piece in ["{\"\":0}", "[]", "0", "\"\"", "null", "{\"a\":[]}"] {
@@ -61,7 +62,7 @@ async fn more_values_than_the_limit_are_refused_in_little_memory() {
         assert_eq!(error["type"], "json_too_many_values", "{piece}: {error}");
         assert!(digits(&error["msg"]).contains("200000"), "{error}");
     }
-    // As members, too.
+    // The limit counts members of objects, too.
     let members: Vec<String> = (0..most / 14).map(|number| format!("\"{number:07}\":0")).collect();
     let error = first_error(&target.post("/v1/runs", &start(&format!("{{{}}}", members.join(",")))).await);
     assert_eq!(error["type"], "json_too_many_values", "{error}");
@@ -69,7 +70,7 @@ async fn more_values_than_the_limit_are_refused_in_little_memory() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_or_too_large_is_refused_in_little_memory() {
+async fn invalid_or_large_bodies_are_refused_in_bounded_memory() {
     let target = Target::start(&[]).await;
     let long = "1".repeat(1_000_000);
     let mut utf16 = vec![0xff, 0xfe];
@@ -87,7 +88,7 @@ async fn what_is_no_json_or_too_large_is_refused_in_little_memory() {
         ("UTF-16", utf16),
         ("something after the end", [start("{}"), b"{}".to_vec()].concat()),
         ("nothing", Vec::new()),
-        // A million escapes, in a member that there is not.
+        // A million escapes in an unknown member.
         ("escapes", format!("{{\"x\": \"{}\"}}", "\\u0041".repeat(1_300_000)).into_bytes()),
         ("blanks", " ".repeat(8_000_000).into_bytes()),
         ("a long name", format!("{{\"{}\": 0}}", "n".repeat(8_000_000)).into_bytes()),
@@ -99,7 +100,7 @@ async fn what_is_no_json_or_too_large_is_refused_in_little_memory() {
     }
     let large = vec![b' '; (BODY_MIB << 20) as usize + 1];
     target.post("/v1/runs", &large).await.refused(413, "payload_too_large");
-    // In chunks, it does not say beforehand how large it is.
+    // A chunked body does not announce its size.
     let mut chunks = b"POST /v1/runs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
         connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
         .to_vec();
@@ -109,4 +110,64 @@ async fn what_is_no_json_or_too_large_is_refused_in_little_memory() {
     chunks.extend(b"0\r\n\r\n");
     target.send(&chunks).await.only().refused(413, "payload_too_large");
     target.unharmed(PEAK_MIB).await;
+}
+
+/// A start request of nearly the largest size, with these members.
+fn start_with(members: &str) -> Vec<u8> {
+    let body = format!(
+        r#"{{"run_id": "big", "root_node_type_ref": {{"node_type_id": "composite.plan", "version": "1"}},
+            "input": {{}}, {members}}}"#
+    );
+    let most = (BODY_MIB << 20) as usize;
+    assert!((most / 8 * 7..=most).contains(&body.len()), "{} bytes", body.len());
+    body.into_bytes()
+}
+
+/// A list of type ids, each of 400 bytes, which begin with these numbers.
+fn type_ids(numbers: impl Iterator<Item = usize>) -> String {
+    let pad = "p".repeat(394);
+    let ids: Vec<String> = numbers.map(|number| format!("\"{number:06}{pad}\"")).collect();
+    format!("[{}]", ids.join(","))
+}
+
+fn extensions(numbers: impl Iterator<Item = usize>) -> String {
+    let pad = "p".repeat(25);
+    let members: Vec<String> = numbers.map(|number| format!("\"a.{number:06}{pad}\":0")).collect();
+    format!("\"extensions\": {{{}}}", members.join(","))
+}
+
+fn candidates(allowed: &str, denied: &str) -> String {
+    format!(
+        r#""constraints": {{"candidates": {{"allowed_node_type_ids": {allowed}, "denied_node_type_ids": {denied}}}}}"#
+    )
+}
+
+/// What is kept of a run besides its inputs stands in two records, and is looked
+/// into.
+#[tokio::test]
+async fn what_is_kept_of_a_large_body_takes_little_memory() {
+    let (many, some) = (199_000, 10_000);
+    for (what, members) in [
+        ("extensions", extensions(0..many)),
+        ("extensions in the wrong order", extensions((0..many).rev())),
+        ("type ids", candidates(&type_ids(0..some), &type_ids(some..2 * some))),
+        ("type ids in the wrong order", candidates(&type_ids((0..some).rev()), &type_ids(some..2 * some))),
+    ] {
+        // Nothing is dispatched: this is about what the body itself costs.
+        let target = Target::start(&[("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off")]).await;
+        let small = start("{}");
+        assert_eq!(target.post("/v1/runs", &small).await.status, 200);
+        let at_rest = target.peak_mib();
+        let body = start_with(&members);
+        drop(members);
+        let run = target.post("/v1/runs", &body).await;
+        assert_eq!(run.status, 200, "{what}: {:.300}", run.body);
+        let started = target.peak_mib() - at_rest;
+        let run = target.post("/v1/runs/big:cancel", b"").await;
+        assert_eq!(run.status, 200, "{what}: {:.300}", run.body);
+        let canceled = target.peak_mib() - at_rest;
+        println!("{what}: {} bytes cost {started} MiB, with the cancel {canceled} MiB", body.len());
+        assert!(started <= ONE_BODY_MIB && canceled <= ONE_BODY_MIB, "{what}: {started}, {canceled} MiB");
+        target.alive(PEAK_MIB).await;
+    }
 }

@@ -1,14 +1,14 @@
-//! Lines that were never logged, and lines without end.
+//! Values that would forge log lines, and requests that would flood the log.
 
 use serde_json::{Value, json};
 
 use crate::{
-    support::{FakeService, NOBODY},
+    support::{FakeService, UNREACHABLE},
     target::{AT_REST_MIB, Target},
 };
 
-/// Names of a mebibyte, of which each run has some copies; what is logged of them
-/// waits in a queue of some thousand lines of a kilobyte.
+/// Names have a mebibyte, and each run holds some copies of its name. The log's queue
+/// holds some thousand lines of a kilobyte.
 const PEAK_MIB: u64 = AT_REST_MIB + 64;
 
 const FORGED: &str = "x\n2026-01-01T00:00:00.000000Z CRIT forged::line: all is lost\r\n\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{2028}";
@@ -17,7 +17,8 @@ fn start(node_type: &str) -> Value {
     json!({"root_node_type_ref": {"node_type_id": node_type, "version": "1"}, "input": {}})
 }
 
-/// Each line has a time, a level and a module of ours, and no control characters.
+/// Asserts that each line has a time, a level and a module of ours, and no control
+/// characters.
 fn assert_lines_are_ours(log: &str) {
     for line in log.lines() {
         let words: Vec<&str> = line.splitn(4, ' ').collect();
@@ -33,15 +34,15 @@ fn assert_lines_are_ours(log: &str) {
 }
 
 #[tokio::test]
-async fn no_value_forges_a_line_or_fills_the_log() {
-    // A PDP whose words are logged, and a registry that nobody reaches, so that
-    // types are guessed, and logged.
+async fn hostile_values_neither_forge_nor_flood_log_lines() {
+    // The errors of this PDP are logged. The registry is unreachable, so that node types
+    // are guessed, and logged.
     let pdp =
         FakeService::start_with_status(|_, _| (500, json!({"error": {"code": FORGED, "message": FORGED}})));
     let vars = [
         ("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "text"),
         ("JARVIS_RUN_COORDINATOR_REGISTRY_OUTAGE", "open"),
-        ("JARVIS_NODE_REGISTRY_URL", NOBODY),
+        ("JARVIS_NODE_REGISTRY_URL", UNREACHABLE),
         ("JARVIS_PDP_URL", pdp.url()),
         ("LOG_LEVEL", "DEBUG"),
     ];
@@ -60,7 +61,7 @@ async fn no_value_forges_a_line_or_fills_the_log() {
 }
 
 #[tokio::test]
-async fn a_request_that_says_much_that_is_not_taken_is_one_line() {
+async fn dropped_extension_keys_are_one_log_line_per_request() {
     let target = Target::start(&[("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off")]).await;
     let (_, run) = target.process.post("/v1/runs", &start("composite.x")).await;
     let own = json!({"constraints": 1, "jarvis.constraints": 1, "completion_error": 1, "idempotency_key": 1});

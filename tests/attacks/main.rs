@@ -1,5 +1,5 @@
-//! Attacks on the real program, over raw sockets: each with the answer that is
-//! due, and afterwards the program is as it was.
+//! Attacks on the real program over raw sockets. Each attack gets the answer that the
+//! contract demands, and leaves the program healthy and its memory bounded.
 //!
 //! ```text
 //!   test ──▶ Target: the program in a process of its own, its executors, its journal
@@ -10,15 +10,16 @@
 //!
 //! | | |
 //! |---|---|
-//! | `json` | nesting, numbers of values, long numbers, escapes, sizes |
-//! | `slow` | bodies and heads that never come, connections that say nothing |
-//! | `paths` | dot segments, slashes, backslashes, bytes that are no UTF-8 |
-//! | `smuggling` | two lengths, lengths and chunks, folded and too many headers |
-//! | `tokens` | forged, confused, huge and doubled credentials |
-//! | `logs` | forged lines, floods |
-//! | `answers` | executors and a registry that answer without end, or about something else |
+//! | `json` | nesting, many values, long numbers, escapes, large bodies |
+//! | `slow` | bodies and heads that never arrive, silent connections |
+//! | `paths` | dot segments, slashes, backslashes, bytes that are not UTF-8 |
+//! | `smuggling` | ambiguous lengths and chunks, folded headers, oversized heads |
+//! | `tokens` | forged, confused, huge and repeated credentials |
+//! | `logs` | forged log lines, floods of log lines |
+//! | `answers` | executors and a registry whose answers are endless, deep, or about something else |
 //!
-//! Every process has one group of attacks, so its peak memory is that group's.
+//! Each test starts a process of its own, so that the peak of memory is that of one
+//! group of attacks.
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]

@@ -1,4 +1,4 @@
-//! Request targets that mean something else than they look like.
+//! Request targets that look like other paths than they are.
 
 use crate::target::{AT_REST_MIB, Target};
 
@@ -10,12 +10,12 @@ fn request(method: &str, target: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn odd_paths_mean_what_the_contract_says_or_nothing() {
+async fn unusual_paths_are_routed_as_the_contract_says() {
     let target = Target::start(&[]).await;
     let long = format!("/v1/runs/{}", "a".repeat(60_000));
     let longer = format!("/v1/runs/{}", "a".repeat(200_000));
     for (method, path, status) in [
-        // What is meant, as a yardstick.
+        // Plain paths, for comparison.
         ("GET", b"/v1/health".as_slice(), 200),
         ("GET", b"/v1/runs/a", 404),
         // Dot segments.
@@ -25,9 +25,9 @@ async fn odd_paths_mean_what_the_contract_says_or_nothing() {
         ("GET", b"/v1/runs/.%2E/health", 404),
         ("GET", b"/v1/runs/..", 400),
         ("GET", b"/v1/runs/%2e", 404),
-        // A segment of three dots is one.
+        // Three dots are an ordinary segment.
         ("GET", b"/v1/runs/...", 404),
-        // Slashes and what is taken for one.
+        // Slashes, and characters that are taken for slashes.
         ("GET", b"/v1//health", 404),
         ("GET", b"//v1/health", 404),
         ("GET", b"/v1/health/", 404),
@@ -42,7 +42,7 @@ async fn odd_paths_mean_what_the_contract_says_or_nothing() {
         ("GET", b"/v1/health%20", 404),
         ("GET", b"/v1/health%00", 404),
         ("GET", b"/V1/HEALTH", 404),
-        // Bytes.
+        // Bytes that are not text.
         ("GET", b"/v1/runs/%00", 404),
         ("GET", b"/v1/runs/a\0b", 400),
         ("GET", b"/v1/runs/%C0%AF", 400),
@@ -59,7 +59,7 @@ async fn odd_paths_mean_what_the_contract_says_or_nothing() {
         ("POST", b"/v1/runs/a:cancel/", 404),
         ("GET", b"/v1/runs/a:cancel", 404),
         ("POST", b"/v1/runs/..:cancel", 405),
-        // Whole URLs are for proxies, and name us by any name; what counts is the path.
+        // Absolute URLs are for proxies. Only their path counts.
         ("GET", b"http://other.example/v1/health", 200),
         ("GET", b"http://other.example/v1/runs/../health", 400),
         ("GET", b"other.example:80", 404),

@@ -1,4 +1,4 @@
-//! What never comes: bodies, heads, anything at all.
+//! Slow clients: bodies and heads that never arrive, and silent connections.
 
 use std::time::{Duration, Instant};
 
@@ -12,21 +12,21 @@ use crate::{
     target::{AT_REST_MIB, Target},
 };
 
-/// So many of each kind at once.
+/// The concurrent connections of each kind.
 const CONNECTIONS: usize = 50;
 
-/// A connection costs its buffers and two tasks, less than 100 KiB; a body that
-/// is announced and does not come costs nothing.
+/// A connection costs its buffers and two tasks, less than 100 KiB. A body that is
+/// announced and does not arrive costs nothing.
 const PEAK_MIB: u64 = AT_REST_MIB + 3 * CONNECTIONS as u64 / 10;
 
-/// What is sent at first, what is sent again and again, and whether there is a
-/// request to answer.
+/// The first bytes, the bytes that are sent repeatedly, and whether the request gets an
+/// answer.
 type Kind = (&'static [u8], Option<&'static [u8]>, bool);
 
 const TIMEOUT: (&str, &str) = ("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "1");
 
-/// Sends `beginning`, then one byte after another for as long as anybody listens:
-/// all that comes back.
+/// Sends `beginning`, and then one byte after the other until the connection is closed;
+/// returns what was received.
 async fn drip(mut connection: TcpStream, beginning: &[u8], byte: Option<&[u8]>) -> String {
     connection.write_all(beginning).await.expect("sent");
     let (mut reader, mut writer) = connection.into_split();
@@ -54,7 +54,7 @@ async fn drip(mut connection: TcpStream, beginning: &[u8], byte: Option<&[u8]>) 
 }
 
 #[tokio::test]
-async fn whoever_is_slow_is_turned_away_and_disturbs_nobody() {
+async fn slow_clients_are_disconnected_and_delay_no_others() {
     let target = Target::start(&[TIMEOUT]).await;
     let body = b"POST /v1/runs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
         content-length: 8000000\r\n\r\n{";
@@ -93,9 +93,9 @@ async fn whoever_is_slow_is_turned_away_and_disturbs_nobody() {
     target.unharmed(PEAK_MIB).await;
 }
 
-/// All places are taken by bodies that do not come.
+/// Slow bodies hold every place for requests.
 #[tokio::test]
-async fn a_crowd_of_slow_bodies_leaves_room_for_steering() {
+async fn slow_bodies_leave_room_for_health_and_cancels() {
     let vars =
         [("JARVIS_RUN_COORDINATOR_MAX_REQUESTS", "16"), ("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "600")];
     let target = Target::start(&vars).await;
@@ -113,10 +113,10 @@ async fn a_crowd_of_slow_bodies_leaves_room_for_steering() {
     }
     let cancel = target.process.post("/v1/runs/x:cancel", &serde_json::json!({})).await;
     assert_eq!((cancel.0, &cancel.1["error"]["code"]), (404, &"run_not_found".into()), "{cancel:?}");
-    // A stop waits for none of them, although each has ten minutes.
-    let asked = Instant::now();
+    // A stop does not wait for the bodies, although each has ten minutes.
+    let stop_began = Instant::now();
     let log = target.unharmed(PEAK_MIB).await;
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert!(stop_began.elapsed() < Duration::from_secs(5), "{:?}", stop_began.elapsed());
     let overloaded = log.lines().filter(|line| line.contains("overloaded: requests are refused")).count();
     assert_eq!(overloaded, 1, "{log}");
     drop(stalled);

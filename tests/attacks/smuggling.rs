@@ -1,9 +1,9 @@
-//! Requests whose end two readers could see at different places, and heads that
-//! are too much.
+//! Request smuggling: requests whose end two readers could see at different places; and
+//! oversized or malformed heads.
 //!
-//! Behind each ambiguous request hides a cancel of a run. Whoever takes it for a
-//! request of its own would let callers of a proxy in front of us speak for
-//! others: so the run must live, and the connection must not.
+//! Each ambiguous request hides a cancel of a run in what may be its body. A server that
+//! reads it as a second request lets callers of a proxy speak for others. So the run
+//! must live, and the connection must be closed.
 
 use serde_json::json;
 
@@ -14,11 +14,11 @@ use crate::{
 
 const PEAK_MIB: u64 = AT_REST_MIB + 16;
 
-/// Long enough that `Content-Length: 4` and the like end in front of it.
+/// The hidden request. The short lengths of the table end in front of it.
 const HIDDEN: &str = "POST /v1/runs/victim:cancel HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
 
 #[tokio::test]
-async fn nothing_hides_behind_an_ambiguous_request() {
+async fn ambiguous_requests_smuggle_nothing() {
     let vars =
         [("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off"), ("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "1")];
     let target = Target::start(&vars).await;
@@ -66,10 +66,9 @@ async fn nothing_hides_behind_an_ambiguous_request() {
     target.alive(PEAK_MIB).await;
 }
 
-/// Requests one after the other on a connection are fine, and so is one that
-/// looks like HTTP/2.
+/// Plain requests in sequence on one connection.
 #[tokio::test]
-async fn what_is_plain_is_answered_in_its_order() {
+async fn pipelined_requests_are_answered_in_order() {
     let target = Target::start(&[("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "1")]).await;
     let get = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\n{more}\r\n");
     let three =
@@ -79,7 +78,7 @@ async fn what_is_plain_is_answered_in_its_order() {
 }
 
 #[tokio::test]
-async fn heads_that_are_too_much_are_refused() {
+async fn oversized_or_malformed_heads_are_refused() {
     let target = Target::start(&[("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", "1")]).await;
     let get =
         |headers: &str| format!("GET /v1/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");

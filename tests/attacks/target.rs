@@ -1,4 +1,4 @@
-//! The program that is attacked, and what has to hold afterwards.
+//! The program under attack, and what must hold after the attack.
 
 use std::{fs, net::SocketAddr};
 
@@ -11,9 +11,9 @@ use tokio::{
 
 use crate::support::{FakeExecutors, Program, process::Process, soon};
 
-/// What the program has in memory when nothing is in work: some 27 MiB in a debug
-/// build, most of it code, and the buffers of the small requests of a test. The
-/// rest is for allocators that give nothing back.
+/// The memory of the idle program: some 27 MiB in a debug build, most of it code, and
+/// the buffers of a test's small requests. The rest allows for allocators that do not
+/// return memory.
 pub const AT_REST_MIB: u64 = 48;
 
 /// A program under attack.
@@ -23,10 +23,11 @@ pub struct Target {
     program: Program,
 }
 
-/// What came back on a connection, whole answers in their order.
+/// The answers on one connection, in their order.
 #[derive(Debug)]
 pub struct Replies(pub Vec<Reply>);
 
+/// One answer.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -34,7 +35,7 @@ pub struct Reply {
 }
 
 impl Target {
-    /// With executors, and these variables.
+    /// Starts the program with executors and these variables.
     pub async fn start(vars: &[(&str, &str)]) -> Self {
         let executors = FakeExecutors::start();
         let program = Program::with_executors(&executors);
@@ -42,7 +43,7 @@ impl Target {
         Self { process: program.start().await, executors, program }
     }
 
-    /// The same with a log that is text.
+    /// [`Target::start`] with a log that is text.
     pub async fn start_in_text(vars: &[(&str, &str)]) -> Self {
         let executors = FakeExecutors::start();
         let program = Program::with_executors(&executors).var("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "text");
@@ -56,10 +57,10 @@ impl Target {
         TcpStream::connect(address).await.expect("a connection")
     }
 
-    /// What comes back to these bytes until the connection is closed.
+    /// Sends these bytes; returns the answers until the connection is closed.
     pub async fn send(&self, bytes: &[u8]) -> Replies {
         let (mut reader, mut writer) = self.connect().await.into_split();
-        // The answer may come, and the connection be closed, before all is sent.
+        // The server may answer and close the connection before everything is sent.
         let write = async {
             let _ = writer.write_all(bytes).await;
             writer
@@ -73,7 +74,7 @@ impl Target {
         Replies::read(&answer)
     }
 
-    /// A JSON body, and the one answer to it.
+    /// Posts a JSON body; returns the only answer.
     pub async fn post(&self, path: &str, body: &[u8]) -> Reply {
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n\
@@ -83,7 +84,7 @@ impl Target {
         self.send(&[head.as_bytes(), body].concat()).await.only()
     }
 
-    /// The most memory that the process has had, in MiB.
+    /// The peak memory of the process, in MiB.
     pub fn peak_mib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("its status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak");
@@ -91,7 +92,7 @@ impl Target {
         kib / 1024
     }
 
-    /// Rows of the journal that tell of anything at all.
+    /// The number of rows in each table of the journal.
     pub fn written(&self) -> Vec<(&'static str, i64)> {
         let file = Connection::open_with_flags(self.program.journal(), OpenFlags::SQLITE_OPEN_READ_ONLY);
         let file = file.expect("the journal");
@@ -102,8 +103,8 @@ impl Target {
         ["runs", "node_runs", "events", "attempts", "outbox"].map(count).into()
     }
 
-    /// It is as it was: healthy, with nothing written and nothing called, and
-    /// never had more memory than this. Returns its log.
+    /// Asserts that the program is healthy, has written and called nothing, and never
+    /// had more memory than this. Stops it; returns its log.
     pub async fn unharmed(self, peak_mib: u64) -> String {
         let written = self.written();
         assert!(written.iter().all(|(_, rows)| *rows == 0), "{written:?}");
@@ -113,8 +114,8 @@ impl Target {
         self.alive(peak_mib).await
     }
 
-    /// It lives, never had more memory than this, and stops when asked to. But
-    /// something may have been written and called, and others may be ill.
+    /// Asserts that the program lives, never had more memory than this, and stops on a
+    /// signal. It may have written and called something, and health may be `degraded`.
     pub async fn alive(self, peak_mib: u64) -> String {
         let (status, health) = self.process.get("/v1/health").await;
         assert_eq!(status, 200, "{health}");
@@ -147,7 +148,7 @@ impl Replies {
         self.0.iter().map(|reply| reply.status).collect()
     }
 
-    /// The one answer that there was.
+    /// Asserts that there was one answer, and returns it.
     #[track_caller]
     pub fn only(mut self) -> Reply {
         assert_eq!(self.0.len(), 1, "{self:?}");
@@ -160,7 +161,7 @@ impl Reply {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
-    /// It is an envelope of this status and code: its error.
+    /// Asserts an error envelope of this status and code, and returns its error.
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str) -> Value {
         let error = self.json()["error"].clone();

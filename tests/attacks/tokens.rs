@@ -1,4 +1,4 @@
-//! Credentials that are forged, confused, huge or doubled.
+//! Forged, confused, huge and repeated credentials.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -11,7 +11,7 @@ use crate::{
 
 const PEAK_MIB: u64 = AT_REST_MIB + 16;
 
-/// A token with this header and the claims of alice, which nobody has signed.
+/// A token with this header, valid claims, and a signature that is not one.
 fn unsigned(header: &Value, signature: &str) -> String {
     let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
     format!("{}.{}.{signature}", part(header), part(&claims(&json!({}))))
@@ -22,7 +22,7 @@ fn hmac(secret: &[u8]) -> String {
     encode(&header, &claims(&json!({})), &EncodingKey::from_secret(secret)).expect("a token")
 }
 
-/// A request to start a run, with these lines in its head.
+/// A request to start a run, with these header lines.
 fn start(headers: &[u8]) -> Vec<u8> {
     let body = start_request("run", "atomic.echo").to_string();
     let head = format!(
@@ -34,8 +34,8 @@ fn start(headers: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn no_trick_gets_in() {
-    let (sts, evil) = (Sts::start(), FakeService::start(|_, _| json!({"keys": [Signer::other().jwk()]})));
+async fn forged_credentials_are_refused() {
+    let (sts, hostile) = (Sts::start(), FakeService::start(|_, _| json!({"keys": [Signer::other().jwk()]})));
     let variables = sts.variables();
     let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, &**value)).collect();
     let target = Target::start(&variables).await;
@@ -44,7 +44,7 @@ async fn no_trick_gets_in() {
     let (payload, signature) = rest.split_once('.').expect("a token");
     let jwk = Signer::known().jwk();
     let keys_at =
-        |member: &str| json!({"alg": "RS256", "kid": "other", member: format!("{}/keys", evil.url())});
+        |member: &str| json!({"alg": "RS256", "kid": "other", member: format!("{}/keys", hostile.url())});
     let mut attacks: Vec<(String, Vec<u8>)> = Vec::new();
     let mut bearer = |what: &str, token: &str| {
         attacks.push((what.into(), format!("authorization: Bearer {token}\r\n").into_bytes()));
@@ -99,15 +99,15 @@ async fn no_trick_gets_in() {
     }
     for (what, headers) in &attacks {
         let reply = target.send(&start(headers)).await.only();
-        // What is too large for a head is not looked at.
+        // A head beyond the limit is refused before its token is read.
         match headers.len() > 250_000 {
             true => assert!([401, 431].contains(&reply.status), "{what}: {reply:?}"),
             false => _ = reply.refused(401, "unauthorized"),
         }
         assert!(!reply.body.contains(&good) && reply.body.len() < 1_000, "{what}: {reply:?}");
     }
-    assert_eq!(evil.questions(), Vec::<Value>::new(), "no key is fetched from where a token says");
-    // The same with the good one gets in, so it was not for another reason.
+    assert_eq!(hostile.requests(), Vec::<Value>::new(), "no key is fetched from a URL in a token");
+    // The same request with the valid token is accepted: only the credentials were refused.
     let written = target.written();
     assert!(written.iter().all(|(_, rows)| *rows == 0), "{written:?}");
     assert!(target.executors.calls().is_empty());

@@ -1,5 +1,5 @@
-//! The Artifact Store's client (contract §16): what goes over the wire, and
-//! what each failure is called.
+//! The client of the Artifact Store (contract §16): what it sends and reads, and the
+//! error code of each failure.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,11 +12,11 @@ use jarvis_run_coordinator::{
 };
 use serde_json::json;
 
-use crate::support::{FakeArtifacts, Mood, NOBODY};
+use crate::support::{ArtifactBehaviour, FakeArtifacts, UNREACHABLE};
 
-/// Long enough for an answer.
+/// The time limit of calls that are answered.
 const LONG: Duration = Duration::from_secs(30);
-/// Nobody needs to wait longer for somebody who is silent.
+/// The time limit of calls that are not answered.
 const SHORT: Duration = Duration::from_millis(50);
 
 fn client(url: &str, limit: Duration) -> ArtifactStore {
@@ -25,7 +25,7 @@ fn client(url: &str, limit: Duration) -> ArtifactStore {
     ArtifactStore::new(client, Patience { clock: Arc::new(SystemClock), limit })
 }
 
-/// Code, status, whether to try again, whether anything was sent.
+/// The code and status of an error, whether to retry, and whether anything was sent.
 fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, bool, bool) {
     let error = answer.err().expect("a failure");
     assert!(!format!("{error:?}").contains("127.0.0.1"), "no topology: {error:?}");
@@ -33,7 +33,7 @@ fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, bool, bool) {
 }
 
 #[tokio::test]
-async fn bytes_and_their_type_come_back_as_they_went() {
+async fn artifact_bytes_and_content_type_round_trip() {
     let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let every_byte = (0..=255).cycle().take(100_000).collect::<Vec<u8>>();
@@ -56,7 +56,7 @@ async fn bytes_and_their_type_come_back_as_they_went() {
 }
 
 #[tokio::test]
-async fn a_reference_has_no_path_of_the_server() {
+async fn artifact_reference_omits_the_servers_path() {
     let stores = FakeArtifacts::start();
     let artifact = client(stores.url(), LONG).put("abc".into(), "text/plain").await.expect("it is stored");
     let reference = serde_json::to_value(artifact.reference()).expect("JSON");
@@ -71,43 +71,43 @@ async fn a_reference_has_no_path_of_the_server() {
 }
 
 #[tokio::test]
-async fn each_failure_has_its_code() {
+async fn artifact_failures_map_to_error_codes() {
     let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let artifact = store.put("abc".into(), "text/plain").await.expect("it is stored");
-    for (mood, code, status, retryable) in [
-        (Mood::Refuses(413), "artifact_store_error", 413, false),
-        (Mood::Refuses(401), "artifact_store_error", 401, false),
-        (Mood::Refuses(500), "artifact_store_error", 500, false),
-        (Mood::Refuses(503), "artifact_store_error", 503, true),
-        (Mood::Proxy, "artifact_store_error", 502, true),
-        (Mood::Garbage, "artifact_store_error", 200, false),
-        (Mood::WrongSize, "artifact_store_error", 200, false),
-        (Mood::WrongChecksum, "artifact_store_error", 200, false),
+    for (behaviour, code, status, retryable) in [
+        (ArtifactBehaviour::Refuses(413), "artifact_store_error", 413, false),
+        (ArtifactBehaviour::Refuses(401), "artifact_store_error", 401, false),
+        (ArtifactBehaviour::Refuses(500), "artifact_store_error", 500, false),
+        (ArtifactBehaviour::Refuses(503), "artifact_store_error", 503, true),
+        (ArtifactBehaviour::Proxy, "artifact_store_error", 502, true),
+        (ArtifactBehaviour::Garbage, "artifact_store_error", 200, false),
+        (ArtifactBehaviour::WrongSize, "artifact_store_error", 200, false),
+        (ArtifactBehaviour::WrongChecksum, "artifact_store_error", 200, false),
     ] {
-        stores.mood(mood);
+        stores.behave(behaviour);
         let put = store.put("abc".into(), "text/plain").await;
-        assert_eq!(facts(put), (code.into(), Some(status), retryable, true), "{mood:?}");
-        // What is asked about an artifact fails in the same way, as far as it can.
-        if matches!(mood, Mood::Refuses(_) | Mood::Proxy) {
+        assert_eq!(facts(put), (code.into(), Some(status), retryable, true), "{behaviour:?}");
+        // Reads fail in the same way, unless the behaviour concerns only uploads.
+        if matches!(behaviour, ArtifactBehaviour::Refuses(_) | ArtifactBehaviour::Proxy) {
             let expected = || (code.to_owned(), Some(status), retryable, true);
-            assert_eq!(facts(store.metadata(&artifact.id).await), expected(), "{mood:?}");
-            assert_eq!(facts(store.head(&artifact.id).await), expected(), "{mood:?}");
-            assert_eq!(facts(store.get(&artifact).await), expected(), "{mood:?}");
+            assert_eq!(facts(store.metadata(&artifact.id).await), expected(), "{behaviour:?}");
+            assert_eq!(facts(store.head(&artifact.id).await), expected(), "{behaviour:?}");
+            assert_eq!(facts(store.get(&artifact).await), expected(), "{behaviour:?}");
         }
     }
-    stores.mood(Mood::NoChecksum);
+    stores.behave(ArtifactBehaviour::NoChecksum);
     assert_eq!(store.put("abc".into(), "text/plain").await.expect("it is stored").sha256, None);
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_is_unavailable() {
+async fn silent_artifact_store_is_unavailable() {
     let unavailable = || "artifact_store_unavailable".to_owned();
-    let nobody = client(NOBODY, LONG);
-    assert_eq!(facts(nobody.put("abc".into(), "text/plain").await), (unavailable(), None, true, false));
+    let unreachable = client(UNREACHABLE, LONG);
+    assert_eq!(facts(unreachable.put("abc".into(), "text/plain").await), (unavailable(), None, true, false));
     let stores = FakeArtifacts::start();
     let artifact = client(stores.url(), LONG).put("abc".into(), "text/plain").await.expect("it is stored");
-    stores.mood(Mood::Silent);
+    stores.behave(ArtifactBehaviour::Silent);
     let store = client(stores.url(), SHORT);
     let expected = || (unavailable(), None, true, true);
     assert_eq!(facts(store.put("abc".into(), "text/plain").await), expected());
@@ -117,7 +117,7 @@ async fn a_store_that_does_not_answer_is_unavailable() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn missing_artifacts_are_not_found() {
     let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let artifact = store.put("abc".into(), "text/plain").await.expect("it is stored");
@@ -128,7 +128,7 @@ async fn what_is_not_there_is_not_found() {
         assert_eq!(facts(store.head(&id).await), expected(), "{id}");
         assert_eq!(facts(store.get(&Artifact { id, ..artifact.clone() }).await), expected());
     }
-    // On the way to the store these would become another question.
+    // In a URL these ids would become another path: the call is not sent.
     let calls = stores.calls().len();
     for id in ["", ".", ".."] {
         let id = ArtifactId::from(id);
@@ -141,7 +141,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn other_bytes_than_promised_are_refused() {
+async fn artifact_bytes_with_another_checksum_are_refused() {
     let stores = FakeArtifacts::start();
     let store = client(stores.url(), LONG);
     let artifact = store.put("abc".into(), "text/plain").await.expect("it is stored");

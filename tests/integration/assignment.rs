@@ -1,5 +1,10 @@
-//! Assignment tokens (contract §9.4, D-19): with one a composite does all that
-//! its work needs, and nothing else.
+//! Assignment tokens (contract §9.4, D-19): a composite executor may do with its
+//! token what its work needs, within its subtree, and nothing else.
+//!
+//! ```text
+//!   root ─┬─ node ── below     the token of `node` is valid for `node` and `below`,
+//!         └─ sibling           and for reading the run
+//! ```
 
 use std::collections::BTreeSet;
 
@@ -7,7 +12,7 @@ use jarvis_run_coordinator::{api::openapi, types::NodeRunState};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, FakeExecutors, FakeStores, NOBODY, Signer, Sts, TestServer, soon,
+    Answer, FakeExecutors, FakeStores, Signer, Sts, TestServer, UNREACHABLE, soon,
     sts::{claims, now},
 };
 
@@ -15,7 +20,7 @@ fn spec(id: &str) -> Value {
     json!({"node_type_ref": {"node_type_id": id, "version": "1.0.0"}, "inputs": {"x": 1}})
 }
 
-/// A bearer of a token.
+/// A caller with a bearer token.
 struct Bearer<'t> {
     t: &'t TestServer,
     token: String,
@@ -34,24 +39,24 @@ impl<'t> Bearer<'t> {
         Answer::of(self.t.request("POST", path).bearer_auth(&self.token).json(body)).await
     }
 
-    /// Starts a run; its id and its root's.
+    /// Starts a run; returns its id and that of its root.
     async fn start(&self, node_type: &str) -> [String; 2] {
         let request = json!({"root_node_type_ref": spec(node_type)["node_type_ref"], "input": {}});
         let run = self.post("/v1/runs", &request).await.ok();
         ["run_id", "root_node_run_id"].map(|name| run[name].as_str().expect("an id").to_owned())
     }
 
-    /// Creates a child; its id.
+    /// Creates a child; returns its id.
     async fn create(&self, run: &str, parent: &str, node_type: &str) -> String {
         let request = json!({"run_id": run, "parent_node_run_id": parent, "node_runs": [spec(node_type)]});
         let created = self.post("/v1/node-runs", &request).await.ok();
         created["node_runs"][0]["node_run_id"].as_str().expect("an id").to_owned()
     }
 
-    /// Asks until a node has succeeded.
+    /// Polls until a node has succeeded.
     async fn succeeded(&self, node: &str) {
         let state = NodeRunState::Succeeded.to_string();
-        soon("the node's end", async {
+        soon("the end of the node", async {
             while self.get(&format!("/v1/node-runs/{node}")).await.ok()["state"] != state {
                 tokio::task::yield_now().await;
             }
@@ -81,12 +86,13 @@ fn user(t: &TestServer) -> Bearer<'_> {
     Bearer::new(t, Signer::known().sign(&claims(&json!({}))))
 }
 
-/// The token that the executor of a composite got.
+/// The assignment token that the executor of a composite received.
 async fn assigned(t: &TestServer, node: &str) -> String {
-    let begun =
+    let is_assignment =
         |call: &&crate::support::Call| call.path.ends_with(":begin") && call.body["node_run_id"] == node;
-    let calls = t.executors.calls_until("the assignment", |calls| calls.iter().any(|c| begun(&c))).await;
-    let call = calls.iter().find(begun).expect("the assignment");
+    let calls =
+        t.executors.calls_until("the assignment", |calls| calls.iter().any(|c| is_assignment(&c))).await;
+    let call = calls.iter().find(is_assignment).expect("the assignment");
     call.body["assignment_token"].as_str().expect("a token").to_owned()
 }
 
@@ -98,7 +104,7 @@ fn forbidden(answer: &Answer, node: &str) {
 }
 
 #[tokio::test]
-async fn a_composite_does_its_work_with_the_token_of_its_assignment() {
+async fn assignment_token_allows_the_composites_own_work() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     let user = user(&t);
@@ -108,7 +114,7 @@ async fn a_composite_does_its_work_with_the_token_of_its_assignment() {
     let before = t.post("/v1/node-runs", &create).await.refused(401, "unauthorized");
     assert_eq!(before["message"], "Missing Authorization header");
 
-    // One atomic child, and one composite that does the same on its own.
+    // One atomic child, and a nested composite that does the same with its own token.
     let child = composite.create(&run, &root, "atomic.echo").await;
     composite.succeeded(&child).await;
     let inner = composite.create(&run, &root, "composite.accept").await;
@@ -130,10 +136,10 @@ async fn a_composite_does_its_work_with_the_token_of_its_assignment() {
     t.stop().await;
 }
 
-/// What the journal does not know, others may have looked up elsewhere
-/// (`adoption`); whoever has such a token may not even find out that it exists.
+/// A run that is unknown to the journal is looked up for a user (`adoption`), but not
+/// for an assignment token, whose bearer may not learn that the run exists.
 #[tokio::test]
-async fn nothing_is_adopted_for_the_token_of_an_assignment() {
+async fn assignment_token_does_not_trigger_adoption() {
     let (sts, stores) = (Sts::start(), FakeStores::start());
     let elsewhere = json!({"run_id": "elsewhere", "root_node_run_id": "root", "state": "canceled"});
     let root = json!({"run_id": "elsewhere", "node_run_id": "root", "state": "canceled",
@@ -155,8 +161,8 @@ async fn nothing_is_adopted_for_the_token_of_an_assignment() {
     t.stop().await;
 }
 
-/// A run in which everything is at rest: a root with two composites below it,
-/// and another one below the first of these.
+/// A run at rest: a root with two composites below it, and one below the first of
+/// them.
 struct Tree {
     run: String,
     root: String,
@@ -175,10 +181,10 @@ impl Tree {
     }
 }
 
-/// A request: the operation as the API document has it, the path, the body.
+/// A request: the operation in the API document, the path, and the body.
 type Request = ((&'static str, &'static str), String, Value);
 
-/// All that can be asked about a node of a run.
+/// The requests of all operations on a node of a run.
 fn about_node(run: &str, node: &str) -> Vec<Request> {
     let path = format!("/v1/node-runs/{node}");
     let evaluation = json!({"evaluation_result": {"status": "fail"}});
@@ -204,7 +210,7 @@ async fn send(bearer: &Bearer<'_>, (operation, path, body): &Request) -> Answer 
 }
 
 #[tokio::test]
-async fn whatever_is_not_its_own_is_forbidden_and_leaves_no_trace() {
+async fn assignment_token_is_forbidden_outside_its_subtree() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     let user = user(&t);
@@ -227,7 +233,7 @@ async fn whatever_is_not_its_own_is_forbidden_and_leaves_no_trace() {
     requests.push(((method, operation), path, Value::Null));
     requests.extend(about_node(&other.run, &other.node));
     requests.extend(about_node(&other.run, &other.below));
-    // Its own node in another run, and another's in its own.
+    // Its own node with the id of another run, and the reverse.
     requests.push(about_node(&other.run, &own.node).remove(3));
     requests.push(about_node(&own.run, &other.node).remove(3));
     for id in [json!(null), json!("mine"), json!(own.run)] {
@@ -238,15 +244,15 @@ async fn whatever_is_not_its_own_is_forbidden_and_leaves_no_trace() {
         requests.push((("post", "/v1/runs"), "/v1/runs".into(), start));
     }
 
-    let before = t.everything();
+    let before = t.journal_rows();
     let calls = t.executors.calls().len();
     for request in &requests {
         forbidden(&send(&bearer, request).await, &own.node);
     }
-    assert_eq!(t.everything(), before, "what is forbidden leaves no trace");
+    assert_eq!(t.journal_rows(), before, "a forbidden request writes nothing");
     assert_eq!(t.executors.calls().len(), calls);
 
-    // Nothing was left out: the document knows what else there is to ask for.
+    // Every secured operation of the API document was tried.
     let tried: BTreeSet<String> =
         requests.iter().map(|((method, path), ..)| format!("{method} {path}")).collect();
     let document = openapi::document();
@@ -260,7 +266,7 @@ async fn whatever_is_not_its_own_is_forbidden_and_leaves_no_trace() {
     }
     assert_eq!(tried, secured);
 
-    // What does not exist is nobody's.
+    // Unknown ids are not found, as for any caller.
     bearer.get("/v1/runs/nothing").await.refused(404, "run_not_found");
     bearer.post("/v1/runs/nothing:cancel", &json!({})).await.refused(404, "run_not_found");
     bearer.get("/v1/node-runs/nothing").await.refused(404, "node_run_not_found");
@@ -269,7 +275,7 @@ async fn whatever_is_not_its_own_is_forbidden_and_leaves_no_trace() {
     let create = about_node(&own.run, "nothing").remove(3);
     send(&bearer, &create).await.refused(404, "parent_node_run_not_found");
 
-    // And its own is its own, down to the bottom.
+    // Its own subtree is allowed, down to the last descendant.
     bearer.get(&format!("/v1/runs/{}", own.run)).await.ok();
     for node in [&own.below, &own.node] {
         for request in about_node(&own.run, node) {
@@ -277,7 +283,7 @@ async fn whatever_is_not_its_own_is_forbidden_and_leaves_no_trace() {
             assert!([200, 204].contains(&answer.status), "{request:?}: {}", answer.text);
         }
     }
-    // Users may do all of it.
+    // A user may read all of it.
     for request in requests.iter().filter(|(operation, ..)| operation.0 == "get") {
         if !request.1.contains("follow") {
             assert_eq!(send(&user, request).await.status, 200, "{request:?}");
@@ -287,10 +293,10 @@ async fn whatever_is_not_its_own_is_forbidden_and_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn a_token_outlives_the_server_and_needs_no_token_service() {
+async fn assignment_token_survives_a_restart_without_the_sts() {
     let sts = Sts::start();
-    // Without an STS that answers, and without a user: anybody may start runs.
-    let vars = [("ARP_AUTH_MODE", "optional"), ("ARP_AUTH_JWKS_URI", NOBODY)];
+    // The signing keys are unreachable; anonymous callers may start runs.
+    let vars = [("ARP_AUTH_MODE", "optional"), ("ARP_AUTH_JWKS_URI", UNREACHABLE)];
     let t = guarded(&sts, &vars).await;
     let run = t.run_start("composite.accept", json!({})).await;
     let root = run.root_node_run_id.as_str();
@@ -309,7 +315,7 @@ async fn a_token_outlives_the_server_and_needs_no_token_service() {
     assert_eq!(t.run_ended(&run.run_id).await.state.to_string(), "succeeded");
     t.stop().await;
 
-    // On another journal there is another key.
+    // Another journal has another signing key.
     let t = guarded(&sts, &vars).await;
     let stranger = Bearer::new(&t, token).get("/v1/runs/a").await.refused(401, "unauthorized");
     assert_eq!(stranger["message"], "Invalid token");
@@ -317,7 +323,7 @@ async fn a_token_outlives_the_server_and_needs_no_token_service() {
 }
 
 #[tokio::test]
-async fn a_token_ends_with_the_time_of_its_node() {
+async fn assignment_token_expires_at_its_nodes_deadline() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     let [_, root] = user(&t).start("composite.accept").await;
@@ -334,7 +340,7 @@ async fn a_token_ends_with_the_time_of_its_node() {
 }
 
 #[tokio::test]
-async fn where_callers_are_not_asked_there_is_no_token() {
+async fn no_assignment_token_is_issued_without_authentication() {
     let t = TestServer::start().await;
     t.run_start("composite.accept", json!({})).await;
     let call = t.executors.called(":begin", 1).await.remove(0);
@@ -343,7 +349,7 @@ async fn where_callers_are_not_asked_there_is_no_token() {
 }
 
 #[tokio::test]
-async fn after_a_restore_a_token_does_not_fit_the_node_that_has_its_place() {
+async fn assignment_token_of_a_lost_node_is_refused_after_a_restore() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     let [run, root] = user(&t).start("composite.accept").await;

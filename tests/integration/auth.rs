@@ -1,15 +1,15 @@
-//! Who may come in (contract §19), and with what we go out (§20).
+//! Authentication of callers (contract §19), and the tokens of our own calls (§20).
 
 use jarvis_run_coordinator::types::{NodeRunState, RunState};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, NOBODY, Signer, Sts, TestServer, soon,
+    Answer, Signer, Sts, TestServer, UNREACHABLE, soon, spec, start_of,
     sts::{AUDIENCE, ISSUER, claims, now},
 };
 
-/// A server that demands tokens of this service.
+/// A server that requires tokens of this token service.
 async fn guarded(sts: &Sts, more: &[(&str, &str)]) -> TestServer {
     let vars = sts.variables();
     let mut vars: Vec<(&str, &str)> = vars.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -25,7 +25,7 @@ async fn with(t: &TestServer, method: &str, path: &str, authorization: &str) -> 
     Answer::of(t.request(method, path).header("authorization", authorization)).await
 }
 
-/// Asserts that an answer is this 401, to the letter.
+/// Asserts that an answer is exactly this 401.
 #[track_caller]
 fn refused(answer: &Answer, error: &str, message: &str) {
     let envelope = answer.refused(401, "unauthorized");
@@ -34,13 +34,13 @@ fn refused(answer: &Answer, error: &str, message: &str) {
     assert_eq!(answer.header("www-authenticate"), Some(&*challenge));
 }
 
-/// The good claims with some changed.
+/// A token with valid claims, some of them changed.
 fn token(changes: Value) -> String {
     Signer::known().sign(&claims(&changes))
 }
 
 #[tokio::test]
-async fn headers_that_are_no_bearer_tokens_are_refused() {
+async fn malformed_authorization_headers_are_refused() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     let (missing, malformed) = ("Missing Authorization header", "Invalid Authorization header");
@@ -66,7 +66,7 @@ async fn headers_that_are_no_bearer_tokens_are_refused() {
 }
 
 #[tokio::test]
-async fn tokens_are_refused_each_for_its_own_reason() {
+async fn invalid_tokens_are_refused_with_their_reason() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     const INVALID: &str = "Invalid token";
@@ -83,11 +83,11 @@ async fn tokens_are_refused_each_for_its_own_reason() {
     let mut cases = vec![
         (token(json!({"exp": now - 120})), "Token expired"),
         (token(json!({"exp": 0})), "Token expired"),
-        (token(json!({"aud": "somebody else"})), "Invalid token audience"),
-        (token(json!({"aud": ["somebody else"]})), "Invalid token audience"),
+        (token(json!({"aud": "another-audience"})), "Invalid token audience"),
+        (token(json!({"aud": ["another-audience"]})), "Invalid token audience"),
         (token(json!({"iss": "https://evil.example"})), "Invalid token issuer"),
         (token(json!({"iss": format!("{ISSUER}/")})), "Invalid token issuer"),
-        (known.sign_as(Algorithm::RS256, Some("unheard of"), &claims(&json!({}))), NO_KEY),
+        (known.sign_as(Algorithm::RS256, Some("unknown"), &claims(&json!({}))), NO_KEY),
         (known.sign_as(Algorithm::RS256, None, &claims(&json!({}))), NO_KEY),
         (Signer::other().sign(&claims(&json!({}))), INVALID),
         (known.sign_as(Algorithm::RS512, Some("known"), &claims(&json!({}))), INVALID),
@@ -108,27 +108,27 @@ async fn tokens_are_refused_each_for_its_own_reason() {
         (format!("{none}.{payload}."), INVALID),
         (format!("{none}.{payload}.{signature}"), INVALID),
     ];
-    // The public key as an HMAC secret.
+    // The public key, used as an HMAC secret.
     let secrets = [known.jwk()["n"].as_str().expect("n").to_owned(), known.jwk().to_string(), String::new()];
     for secret in &secrets {
         let header = Header { kid: Some("known".into()), ..Header::new(Algorithm::HS256) };
         let key = EncodingKey::from_secret(secret.as_bytes());
         cases.push((encode(&header, &claims(&json!({})), &key).expect("a token"), INVALID));
     }
-    let before = t.everything();
-    let start = json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}});
+    let before = t.journal_rows();
+    let start = start_of("atomic.echo");
     for (token, message) in &cases {
         let answer = Answer::of(t.request("POST", "/v1/runs").bearer_auth(token).json(&start)).await;
         refused(&answer, "invalid_token", message);
-        assert!(!answer.text.contains(token.as_str()), "tokens are not repeated");
+        assert!(!answer.text.contains(token.as_str()), "the answer does not repeat the token");
     }
-    assert_eq!(t.everything(), before, "strangers leave no trace");
+    assert_eq!(t.journal_rows(), before, "a refused request writes nothing");
     assert!(t.executors.calls().is_empty());
     for changes in [
         json!({}),
         json!({"exp": now - 30}),
         json!({"nbf": now + 30, "iat": now + 30}),
-        json!({"aud": ["somebody else", AUDIENCE]}),
+        json!({"aud": ["another-audience", AUDIENCE]}),
         json!({"sub": null, "azp": "gateway"}),
     ] {
         let answer = with(&t, "GET", "/v1/runs/a", &format!("Bearer {}", token(changes.clone()))).await;
@@ -138,7 +138,7 @@ async fn tokens_are_refused_each_for_its_own_reason() {
 }
 
 #[tokio::test]
-async fn strangers_learn_nothing() {
+async fn unauthenticated_requests_reveal_nothing() {
     let sts = Sts::start();
     let t = guarded(&sts, &[("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "100")]).await;
     let token = good();
@@ -163,7 +163,7 @@ async fn strangers_learn_nothing() {
         let request =
             || t.request(method, path).header("content-type", "application/json").body(body.to_owned());
         if path == "/v1/health" {
-            // The path is exempt, whatever the method.
+            // The path is exempt for every method.
             assert_eq!(Answer::of(request()).await.status, status);
         } else {
             refused(&Answer::of(request()).await, "invalid_request", "Missing Authorization header");
@@ -174,7 +174,7 @@ async fn strangers_learn_nothing() {
 }
 
 #[tokio::test]
-async fn exempt_paths_need_no_token_and_look_at_none() {
+async fn exempt_paths_ignore_the_authorization_header() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     for path in ["/v1/health", "/v1/version", "/v1/health?x=y"] {
@@ -190,12 +190,13 @@ async fn exempt_paths_need_no_token_and_look_at_none() {
     t.stop().await;
 }
 
-/// Exempt is optional: who calls is known by a good token, or a stranger.
+/// On an exempt path a valid token identifies the caller; without one the caller is
+/// anonymous.
 #[tokio::test]
-async fn an_exempt_path_takes_the_caller_of_a_good_token_and_else_a_stranger() {
+async fn exempt_path_knows_the_caller_of_a_valid_token() {
     let sts = Sts::start();
     let exempt = ("ARP_AUTH_EXEMPT_PATHS", "/v1/runs");
-    let start = json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}});
+    let start = start_of("atomic.echo");
     for (mode, stranger, known) in
         [("required", "anonymous", "alice"), ("optional", "anonymous", "alice"), ("disabled", "dev", "dev")]
     {
@@ -212,7 +213,7 @@ async fn an_exempt_path_takes_the_caller_of_a_good_token_and_else_a_stranger() {
 }
 
 #[tokio::test]
-async fn the_subject_whose_token_started_a_run_is_on_record() {
+async fn run_records_the_subject_of_its_starter() {
     let sts = Sts::start();
     let t = guarded(&sts, &[]).await;
     for (changes, owner) in [
@@ -221,8 +222,7 @@ async fn the_subject_whose_token_started_a_run_is_on_record() {
         (json!({"sub": null, "azp": "gw"}), "client:gw"),
     ] {
         let client = t.client_with_token(&token(changes));
-        let request =
-            json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}});
+        let request = start_of("atomic.echo");
         let request = serde_json::from_value(request).expect("a request");
         let run = client.start_run(&request).await.expect("the run starts").into_inner();
         assert_eq!(t.owner_of(run.run_id.as_str()), owner);
@@ -232,7 +232,7 @@ async fn the_subject_whose_token_started_a_run_is_on_record() {
 }
 
 #[tokio::test]
-async fn in_optional_mode_nobody_is_anonymous_and_a_bad_token_is_refused() {
+async fn optional_mode_accepts_no_token_and_refuses_a_bad_one() {
     let sts = Sts::start();
     for (vars, owner) in [(&[][..], "anonymous"), (&[("ARP_AUTH_ANONYMOUS_SUBJECT", "nemo")], "nemo")] {
         let mut vars = vars.to_vec();
@@ -252,12 +252,11 @@ async fn in_optional_mode_nobody_is_anonymous_and_a_bad_token_is_refused() {
 }
 
 #[tokio::test]
-async fn with_authentication_off_everybody_is_the_dev_subject() {
+async fn disabled_authentication_makes_callers_the_dev_subject() {
     for (vars, owner) in [(&[][..], "dev"), (&[("ARP_AUTH_DEV_SUBJECT", "me")], "me")] {
         let t = TestServer::start_with(vars).await;
         for header in ["", "Bearer garbage", "Basic YTpi"] {
-            let start =
-                json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}});
+            let start = start_of("atomic.echo");
             let request = t.request("POST", "/v1/runs").header("authorization", header).json(&start);
             let run = Answer::of(request).await.ok();
             assert_eq!(t.owner_of(run["run_id"].as_str().expect("an id")), owner);
@@ -267,9 +266,9 @@ async fn with_authentication_off_everybody_is_the_dev_subject() {
 }
 
 #[tokio::test]
-async fn without_keys_the_server_runs_and_lets_nobody_in() {
+async fn server_without_signing_keys_refuses_every_token() {
     let sts = Sts::start();
-    let t = guarded(&sts, &[("ARP_AUTH_JWKS_URI", NOBODY)]).await;
+    let t = guarded(&sts, &[("ARP_AUTH_JWKS_URI", UNREACHABLE)]).await;
     t.get("/v1/health").await.ok();
     let answer = with(&t, "GET", "/v1/runs/a", &format!("Bearer {}", good())).await;
     refused(&answer, "invalid_token", "Unable to fetch JWKS");
@@ -277,10 +276,10 @@ async fn without_keys_the_server_runs_and_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn without_an_audience_tokens_for_anybody_are_taken() {
+async fn tokens_for_any_audience_pass_if_none_is_configured() {
     let sts = Sts::start();
     let t = guarded(&sts, &[("ARP_AUTH_AUDIENCE", ""), ("ARP_AUTH_ISSUER", "")]).await;
-    for changes in [json!({"aud": "somebody else"}), json!({"aud": null, "iss": null})] {
+    for changes in [json!({"aud": "another-audience"}), json!({"aud": null, "iss": null})] {
         let header = format!("Bearer {}", token(changes));
         with(&t, "GET", "/v1/runs/a", &header).await.refused(404, "run_not_found");
     }
@@ -288,7 +287,7 @@ async fn without_an_audience_tokens_for_anybody_are_taken() {
 }
 
 #[tokio::test]
-async fn executors_are_called_with_a_token_for_their_audience() {
+async fn executor_calls_carry_a_token_for_their_audience() {
     let sts = Sts::start();
     let t = guarded(
         &sts,
@@ -296,7 +295,7 @@ async fn executors_are_called_with_a_token_for_their_audience() {
     )
     .await;
     let run = t.run_start("composite.accept", json!({})).await;
-    let spec = json!({"node_type_ref": {"node_type_id": "atomic.hang", "version": "1"}, "inputs": {}});
+    let spec = spec("atomic.hang");
     let child = t.children(&run.run_id, &run.root_node_run_id, &[spec]).await.remove(0);
     t.executors.called(":execute", 1).await;
     t.executors.called(":begin", 1).await;
@@ -313,10 +312,10 @@ async fn executors_are_called_with_a_token_for_their_audience() {
 }
 
 #[tokio::test]
-async fn without_a_token_of_our_own_nothing_is_executed() {
+async fn nothing_is_executed_without_an_outbound_token() {
     let sts = Sts::start();
     for (vars, retryable) in
-        [([("ARP_AUTH_CLIENT_SECRET", "wrong")], true), ([("ARP_AUTH_TOKEN_ENDPOINT", NOBODY)], true)]
+        [([("ARP_AUTH_CLIENT_SECRET", "wrong")], true), ([("ARP_AUTH_TOKEN_ENDPOINT", UNREACHABLE)], true)]
     {
         let mut vars = vars.to_vec();
         vars.push(("ARP_AUTH_MODE", "optional"));
@@ -337,12 +336,12 @@ async fn without_a_token_of_our_own_nothing_is_executed() {
 }
 
 #[tokio::test]
-async fn health_says_how_the_signing_keys_are_and_needs_no_token() {
+async fn health_reports_signing_keys_without_a_token() {
     let sts = Sts::start();
-    let jwks_down = format!("{NOBODY}/keys");
+    let jwks_down = format!("{UNREACHABLE}/keys");
     for (more, expected) in [(vec![], "ok"), (vec![("ARP_AUTH_JWKS_URI", &*jwks_down)], "degraded")] {
         let t = guarded(&sts, &more).await;
-        soon("news of the keys", async {
+        soon("the check of the signing keys", async {
             loop {
                 let health = t.get("/v1/health").await.ok();
                 let checks = health["checks"].as_array().expect("checks");

@@ -1,4 +1,5 @@
-//! The real program's command line, configuration and what it says about them.
+//! The command line and the configuration of the real program, and its messages about
+//! them.
 
 use std::fmt::Write;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{FakeExecutors, Program, process::Ended};
 
-fn said(stdout: &str) -> Ended {
+fn printed(stdout: &str) -> Ended {
     Ended { code: Some(0), stdout: stdout.into(), stderr: String::new() }
 }
 
@@ -19,22 +20,22 @@ async fn help_and_version_are_printed() {
         expectorate::assert_contents(format!("tests/output/{golden}.txt"), &ended.stdout);
     }
     let version = concat!("jarvis-run-coordinator ", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!(Program::bare(&["--version"]).run().await, said(version));
+    assert_eq!(Program::bare(&["--version"]).run().await, printed(version));
 }
 
 #[tokio::test]
-async fn what_is_no_command_or_flag_is_refused() {
+async fn unknown_commands_and_flags_are_refused() {
     let mut all = String::new();
-    for words in [&["--prot", "80"][..], &["--port", "80000"], &["openapi", "json"], &["dance"]] {
-        let ended = Program::bare(words).run().await;
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{words:?}");
-        writeln!(all, "$ jarvis-run-coordinator {}\n{}", words.join(" "), ended.stderr).expect("text");
+    for arguments in [&["--prot", "80"][..], &["--port", "80000"], &["openapi", "json"], &["dance"]] {
+        let ended = Program::bare(arguments).run().await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        writeln!(all, "$ jarvis-run-coordinator {}\n{}", arguments.join(" "), ended.stderr).expect("text");
     }
     expectorate::assert_contents("tests/output/cli-usage.txt", &all);
 }
 
 #[tokio::test]
-async fn openapi_prints_the_document_of_the_library_whatever_is_configured() {
+async fn openapi_command_ignores_the_configuration() {
     let ended = Program::bare(&["openapi"]).var("ARP_AUTH_MODE", "nonsense").run().await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     let printed: Value = serde_json::from_str(&ended.stdout).expect("JSON");
@@ -43,7 +44,7 @@ async fn openapi_prints_the_document_of_the_library_whatever_is_configured() {
 }
 
 #[tokio::test]
-async fn check_config_says_where_values_are_from_and_hides_secrets() {
+async fn check_config_shows_sources_and_hides_secrets() {
     let program = Program::bare(&["check-config", "--port", "9000"])
         .var("ARP_AUTH_PROFILE", "dev-insecure")
         .var("ARP_AUTH_CLIENT_SECRET", "hush-environment");
@@ -51,7 +52,7 @@ async fn check_config_says_where_values_are_from_and_hides_secrets() {
         ".env.local",
         "ARP_AUTH_CLIENT_ID=me\nARP_AUTH_TOKEN_ENDPOINT=http://u:hush-local@sts/token\n",
     );
-    program.write(".env", "JARVIS_PDP_URL='http://u:hush-file@pdp'\nARP_AUTH_CLIENT_ID=somebody\n");
+    program.write(".env", "JARVIS_PDP_URL='http://u:hush-file@pdp'\nARP_AUTH_CLIENT_ID=other\n");
     let ended = program.run().await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     assert!(!ended.stdout.contains("hush"), "{}", ended.stdout);
@@ -68,12 +69,12 @@ async fn check_config_says_where_values_are_from_and_hides_secrets() {
     }
     let last = ended.stdout.lines().last().expect("a summary");
     assert!(last.starts_with("configuration ok: embedded; policy by the PDP;"), "{last}");
-    assert!(!program.journal().exists(), "it only looks");
+    assert!(!program.journal().exists(), "the command creates nothing");
 }
 
 #[tokio::test]
-async fn check_config_ends_with_the_error_that_a_start_ends_with() {
-    let wrong = |words: &[&str]| Program::bare(words).var("ARP_AUTH_PROFILE", "strict");
+async fn check_config_fails_with_the_error_of_a_start() {
+    let wrong = |arguments: &[&str]| Program::bare(arguments).var("ARP_AUTH_PROFILE", "strict");
     let (checked, started) = (wrong(&["check-config"]).run().await, wrong(&["serve"]).run().await);
     assert_eq!((checked.code, started.code), (Some(1), Some(1)));
     assert_eq!(
@@ -82,8 +83,8 @@ async fn check_config_ends_with_the_error_that_a_start_ends_with() {
     );
     assert_eq!(checked.stdout.lines().last(), Some("error: Invalid ARP_AUTH_PROFILE: 'strict'"));
 
-    for words in [&["check-config"][..], &[]] {
-        let broken = Program::bare(words);
+    for arguments in [&["check-config"][..], &[]] {
+        let broken = Program::bare(arguments);
         broken.write(".env", "A=1\nSECRET='hush\n");
         let ended = broken.run().await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
@@ -92,12 +93,12 @@ async fn check_config_ends_with_the_error_that_a_start_ends_with() {
     }
 }
 
-/// Each mistake is reported before those after it: all are made at first, and
-/// then repaired one after the other.
+/// Each error is reported before the later ones of the table: all are made at first,
+/// and then corrected one by one.
 #[tokio::test]
-async fn start_up_errors_come_in_the_order_of_the_contract() {
+async fn start_up_errors_follow_the_contracts_order() {
     let mistakes: &[(&str, Option<&str>, Option<&str>)] = &[
-        // The variable, how it is wrong, how it is right.
+        // The variable, a wrong value, a right value.
         ("JARVIS_RUN_STORE_URL", None, Some("http://127.0.0.1:1")),
         ("JARVIS_EVENT_STREAM_URL", Some("  "), Some("http://127.0.0.1:1")),
         ("JARVIS_ARTIFACT_STORE_URL", Some("http://127.0.0.1:1"), Some("http://127.0.0.1:1")),
@@ -121,7 +122,7 @@ async fn start_up_errors_come_in_the_order_of_the_contract() {
             }
         }
         if repaired == mistakes.len() {
-            // It starts, although nobody answers at the issuer (FIX G18).
+            // The server starts although the issuer is unreachable (FIX G18).
             let program = program
                 .var("JARVIS_ATOMIC_EXECUTOR_URL", "http://127.0.0.1:1")
                 .var("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "json");
@@ -133,11 +134,11 @@ async fn start_up_errors_come_in_the_order_of_the_contract() {
         let ended = program.run().await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{repaired} repaired");
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
-        assert!(!program.journal().exists(), "nothing is begun");
+        assert!(!program.journal().exists(), "no journal is created");
         let last = repaired.checked_sub(1).map_or("nothing", |last| mistakes[last].0);
         writeln!(all, "{last} repaired:\n    {}", ended.stderr.trim_end()).expect("text");
     }
-    // Without a profile there is one more.
+    // With nothing set, the missing profile is the error.
     let ended = Program::bare(&[]).run().await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
     writeln!(all, "nothing set at all:\n    {}", ended.stderr.trim_end()).expect("text");
@@ -145,7 +146,7 @@ async fn start_up_errors_come_in_the_order_of_the_contract() {
 }
 
 #[tokio::test]
-async fn env_files_of_the_working_directory_are_layers_below_the_environment() {
+async fn env_files_are_overridden_by_the_environment() {
     const NAME: &str = "JARVIS_RUN_COORDINATOR_JOURNAL";
     let mut program = Program::server();
     for (file, journal) in [(".env", "file.db"), (".env.local", "local.db")] {
@@ -159,16 +160,16 @@ async fn env_files_of_the_working_directory_are_layers_below_the_environment() {
     let process = program.start().await;
     assert_eq!(process.listening(1).await.0["journal"], "environment.db");
     process.terminate().await;
-    let program = program.words(&["--port", "0", "--journal", "flag.db"]);
+    let program = program.with_arguments(&["--port", "0", "--journal", "flag.db"]);
     let process = program.start().await;
     assert_eq!(process.listening(1).await.0["journal"], "flag.db");
     process.terminate().await;
 }
 
 #[tokio::test]
-async fn reload_becomes_the_new_configuration_in_the_same_process() {
+async fn reload_applies_the_new_configuration_in_place() {
     let executors = FakeExecutors::start();
-    let program = Program::with_executors(&executors).words(&["--port", "0", "--reload"]);
+    let program = Program::with_executors(&executors).with_arguments(&["--port", "0", "--reload"]);
     let limit =
         |bytes: u32| program.write(".env.local", format!("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES={bytes}\n"));
     limit(400);
@@ -193,7 +194,7 @@ async fn reload_becomes_the_new_configuration_in_the_same_process() {
     assert_eq!(process.run_get("short").await["state"], "succeeded", "the journal is the same");
     assert_eq!(executors.executions(&short.root), 1);
 
-    // A configuration that cannot be used ends it, and says so.
+    // An invalid configuration ends the process with an error.
     program.write(".env.local", "JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES=plenty\n");
     let ended = process.ended().await;
     assert_eq!(ended.code, Some(1));
@@ -201,7 +202,7 @@ async fn reload_becomes_the_new_configuration_in_the_same_process() {
 }
 
 #[tokio::test]
-async fn without_reload_a_changed_file_changes_nothing() {
+async fn changed_env_file_is_ignored_without_reload() {
     let program = Program::server();
     let process = program.start().await;
     program.write(".env.local", "JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES=1\n");
@@ -210,9 +211,9 @@ async fn without_reload_a_changed_file_changes_nothing() {
     assert!(!ended.stdout.contains("restarting: a file changed"));
 }
 
-/// As its first lines say: copied, under either name.
+/// Its first lines promise this for both names.
 #[tokio::test]
-async fn the_env_example_starts_a_server_when_it_is_copied() {
+async fn copied_env_example_starts_a_server() {
     const EXAMPLE: &str = include_str!("../../.env.example");
     for name in [".env", ".env.local"] {
         let program = Program::bare(&["--port", "0"]).var("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "json");
@@ -221,26 +222,26 @@ async fn the_env_example_starts_a_server_when_it_is_copied() {
         let (status, health) = process.get("/v1/health").await;
         assert_eq!((status, &health["status"]), (200, &json!("ok")), "{health}");
         let run = process.run_start("first", "atomic.echo").await;
-        assert_eq!(process.run_get(&run.id).await["run_id"], "first", "nobody asks for a token or a PDP");
+        assert_eq!(process.run_get(&run.id).await["run_id"], "first", "neither a token nor a PDP is needed");
         process.terminate().await;
     }
 }
 
-/// A path with a mistake in it must not become another, empty journal.
+/// A mistyped path must not create a new, empty journal.
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_not_made_for_the_journal() {
-    let program = Program::server().words(&["--port", "0", "--journal", "no/such/j.db"]);
+async fn missing_journal_folder_is_an_error_and_not_created() {
+    let program = Program::server().with_arguments(&["--port", "0", "--journal", "no/such/j.db"]);
     let started = program.run().await;
     assert_eq!(started.code, Some(3), "{started:?}");
     let message = "no/such/j.db: the folder no/such does not exist: make it, or correct --journal or \
                    JARVIS_RUN_COORDINATOR_JOURNAL";
     assert_eq!(started.stderr, format!("{message}\n"));
     assert!(!program.path("no").exists());
-    for words in [&["journal", "check"][..], &["journal", "compact"]] {
-        let words: Vec<_> = words.iter().chain(&["--journal", "no/such/j.db"]).copied().collect();
-        let ended = program.command(&words).await;
+    for arguments in [&["journal", "check"][..], &["journal", "compact"]] {
+        let arguments: Vec<_> = arguments.iter().chain(&["--journal", "no/such/j.db"]).copied().collect();
+        let ended = program.command(&arguments).await;
         assert_eq!(ended.code, Some(3), "{ended:?}");
-        assert!(!program.path("no").exists(), "{words:?}");
+        assert!(!program.path("no").exists(), "{arguments:?}");
     }
     let checked = program.command(&["check-config", "--journal", "no/such/j.db"]).await;
     assert_eq!(checked.code, Some(3), "{checked:?}");

@@ -1,4 +1,5 @@
-//! The machine's clock is set while the coordinator waits.
+//! Deadlines while the wall clock is stepped: the coordinator slews towards it, and
+//! waits by the monotonic clock.
 
 use std::time::Duration;
 
@@ -8,21 +9,21 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{TestMachine, TestServer};
+use crate::support::{TestMachine, TestServer, spec};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A run that may take so long, and its root.
+/// Starts a run with this wall-time budget; returns its root.
 async fn run_start(t: &TestServer, node_type: &str, time: Duration) -> NodeRunId {
-    let time = u64::try_from(time.as_millis()).expect("not so long");
+    let time = u64::try_from(time.as_millis()).expect("a time that fits");
     let constraints = json!({"constraints": {"budgets": {"max_wall_time_ms": time}}});
     t.run_start_with(node_type, json!({}), constraints).await.root_node_run_id
 }
 
-/// Waits until a node has failed because its time was over.
+/// Waits until a node has failed because its deadline passed.
 async fn exceeded(t: &TestServer, node: &NodeRunId) -> NodeRun {
     let node = t.node_run_in(node, NodeRunState::Failed).await;
     assert_eq!(
@@ -32,9 +33,9 @@ async fn exceeded(t: &TestServer, node: &NodeRunId) -> NodeRun {
     node
 }
 
-/// How long a node took, as it says itself.
+/// The time that a node took according to its record.
 fn took(node: &NodeRun) -> Duration {
-    let time = |time: Option<Timestamp>| time.expect("it began and ended");
+    let time = |time: Option<Timestamp>| time.expect("a start and an end");
     time(node.ended_at).since(time(node.started_at))
 }
 
@@ -46,13 +47,13 @@ async fn clock_check(t: &TestServer) -> Value {
         .iter()
         .find(|check| check["name"] == "clock")
         .cloned()
-        .expect("it")
+        .expect("the check")
 }
 
-/// Whatever is done to the clock, a minute at an executor is over after a
-/// minute, give or take a sixteenth.
+/// However the clock is stepped, a deadline of a minute passes after a minute, within
+/// the slew rate of a sixteenth.
 #[tokio::test]
-async fn a_deadline_is_kept_when_the_clock_is_set() {
+async fn deadline_is_kept_when_the_wall_clock_is_stepped() {
     for set_by in [HOUR, -HOUR, DAY, -DAY] {
         let machine = TestMachine::default();
         let t = TestServer::start_with_clock(machine.clone(), &[]).await;
@@ -75,27 +76,27 @@ async fn a_deadline_is_kept_when_the_clock_is_set() {
         assert!(took(&half) >= 30 * SECOND && took(&whole) >= 60 * SECOND, "set by {set_by} s");
         assert!(took(&whole) <= 68 * SECOND, "set by {set_by} s");
 
-        // It is made up for in 17 times its length.
+        // A step is slewed away in 17 times its length.
         machine.pass(17 * Duration::from_secs(set_by.unsigned_abs()));
         assert_eq!(clock_check(&t).await["status"], "ok");
         t.stop().await;
     }
 }
 
-/// The clock was set back while the coordinator was not there: nothing waits
-/// for it to come back to where it was.
+/// The clock is set back while no coordinator runs: deadlines do not wait until it
+/// has reached its old time again.
 #[tokio::test]
-async fn a_deadline_is_kept_across_a_restart_with_the_clock_set_back() {
+async fn deadline_survives_a_restart_with_the_clock_set_back() {
     for set_by in [-HOUR, -DAY] {
         let machine = TestMachine::default();
         let t = TestServer::start_with_clock(machine.clone(), &[]).await;
         let half = run_start(&t, "composite.accept", 30 * SECOND).await;
         let whole = run_start(&t, "composite.accept", 60 * SECOND).await;
         t.executors.called(":begin", 2).await;
-        // With children they are waited for, and not begun again.
+        // A composite with children is not begun again after a restart.
         for composite in [&half, &whole] {
             let run = t.node_run(composite).await.run_id;
-            let child = json!({"node_type_ref": {"node_type_id": "composite.accept", "version": "1.0.0"}, "inputs": {}});
+            let child = spec("composite.accept");
             t.children(&run, composite, &[child]).await;
         }
         let (journal, executors) = t.stop().await;

@@ -45,7 +45,7 @@ fn words(instruction: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_container_starts_a_server_and_finds_it_healthy() {
+fn container_commands_start_the_server_and_check_health() {
     let started = words(&the("CMD"));
     assert_eq!(started[0], "arp-jarvis-run-coordinator", "as in the Python image");
     let server = Cli::try_parse_from(&started).expect("understood");
@@ -67,7 +67,7 @@ fn the_container_starts_a_server_and_finds_it_healthy() {
 }
 
 #[test]
-fn the_journal_is_in_the_volume() {
+fn container_journal_lies_in_the_volume() {
     let volume = words(&the("VOLUME")).remove(0);
     let variable = the("ENV");
     let (name, journal) = variable.split_once('=').expect("a value");
@@ -91,7 +91,7 @@ fn the_journal_is_in_the_volume() {
 }
 
 #[test]
-fn what_is_copied_is_there_and_not_ignored() {
+fn copied_paths_exist_and_are_not_ignored() {
     let ignored = file(".dockerignore");
     let let_in: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
     assert!(ignored.lines().any(|line| line == "*"), "nothing else is let in");
@@ -113,7 +113,7 @@ fn what_is_copied_is_there_and_not_ignored() {
 /// Cargo refuses to build the dependencies if the manifest of a package is
 /// missing, or the file of a target that a manifest names.
 #[test]
-fn every_package_and_target_has_its_empty_file() {
+fn dockerfile_has_a_stub_for_every_manifest_and_target() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Process::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"])
@@ -160,7 +160,7 @@ fn every_package_and_target_has_its_empty_file() {
 /// What the compose file of the JARVIS release gives its coordinator, and what
 /// it comes to.
 #[tokio::test]
-async fn the_environment_of_the_jarvis_stack_is_understood() {
+async fn jarvis_stack_environment_is_accepted() {
     const SERVICE: [(&str, &str); 21] = [
         ("ARP_AUTH_SERVICE_ID", "arp-run-coordinator"),
         ("ARP_AUTH_CLIENT_ID", "arp-run-coordinator"),

@@ -1,4 +1,4 @@
-//! `jarvis-run-coordinator demo`, the program itself.
+//! The `demo` command of the real program.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::soon;
 
-/// The program in an environment that has nothing good to say.
+/// The command in an environment whose variables would break a server.
 fn demo(words: &[&str], temp: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jarvis-run-coordinator"));
     command.arg("demo").args(words).current_dir(temp).env_clear().env("TMPDIR", temp);
@@ -31,7 +31,7 @@ fn left_in(folder: &Path) -> usize {
 }
 
 #[test]
-fn the_demo_shows_a_run_and_leaves_nothing() {
+fn demo_shows_a_run_and_leaves_no_files() {
     let temp = tempfile::tempdir().expect("a folder");
     let output = demo(&["--port", "0"], temp.path()).output().expect("the program runs");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -77,7 +77,7 @@ fn the_demo_shows_a_run_and_leaves_nothing() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_said_so() {
+fn demo_reports_a_port_in_use() {
     let temp = tempfile::tempdir().expect("a folder");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("its address").port().to_string();
@@ -89,9 +89,9 @@ fn a_port_that_is_taken_is_said_so() {
 }
 
 #[tokio::test]
-async fn with_keep_the_printed_commands_work_until_it_is_told_to_stop() {
+async fn printed_commands_of_a_kept_demo_work() {
     let temp = tempfile::tempdir().expect("a folder");
-    let mut kept = Going::start(&["--keep", "--port", "0"], temp.path());
+    let mut kept = RunningDemo::start(&["--keep", "--port", "0"], temp.path());
     let text = kept.read_until("Ctrl-C ends the server.");
     let mut answers = Vec::new();
     for command in commands(&text) {
@@ -105,14 +105,14 @@ async fn with_keep_the_printed_commands_work_until_it_is_told_to_stop() {
     assert_eq!(json("/v1/health")["status"], "ok");
     let run = text.split("/v1/runs/").nth(1).and_then(|rest| rest.lines().next()).expect("the run");
     assert_eq!(json(run)["state"], "succeeded");
-    // The budget was too small.
+    // Its budget was too small.
     let events = answer("/v1/runs/weekend-2/events?follow=1");
     let last: Value = serde_json::from_str(events.lines().last().expect("events")).expect("JSON");
     assert_eq!((&last["type"], &last["data"]["state"]), (&"run_completed".into(), &"failed".into()));
     assert_eq!(json("/v1/runs/nap-1:cancel")["state"], "canceled");
     assert_eq!(answers.len(), 6);
 
-    // The example file is made for it.
+    // The example file works with the demo's server.
     let mut example = Command::new(env!("CARGO_BIN_EXE_jarvis-run-coordinator"));
     example.args(["send-request", "--request", "examples/node-runs.json", "--url"]);
     let url = text.lines().find_map(|line| Some(line[line.find("http://")?..].trim())).expect("its address");
@@ -128,9 +128,9 @@ async fn with_keep_the_printed_commands_work_until_it_is_told_to_stop() {
 }
 
 #[test]
-fn an_interrupted_demo_ends_at_once_and_leaves_nothing() {
+fn interrupted_demo_ends_at_once_and_leaves_no_files() {
     let temp = tempfile::tempdir().expect("a folder");
-    let mut demo = Going::start(&["--port", "0"], temp.path());
+    let mut demo = RunningDemo::start(&["--port", "0"], temp.path());
     demo.read_until("execute: allow");
     demo.terminate();
     let rest = demo.read_to_end();
@@ -139,13 +139,13 @@ fn an_interrupted_demo_ends_at_once_and_leaves_nothing() {
     assert_eq!(left_in(temp.path()), 0);
 }
 
-/// A demo that is going on; killed when a test fails.
-struct Going {
+/// A running demo. It is killed when dropped.
+struct RunningDemo {
     process: Child,
     output: BufReader<ChildStdout>,
 }
 
-impl Going {
+impl RunningDemo {
     fn start(words: &[&str], temp: &Path) -> Self {
         let mut command = demo(words, temp);
         let mut process =
@@ -174,15 +174,15 @@ impl Going {
     }
 }
 
-impl Drop for Going {
+impl Drop for RunningDemo {
     fn drop(&mut self) {
-        // It has usually ended already.
+        // It has usually ended by itself.
         let _killed = self.process.kill();
         let _reaped = self.process.wait();
     }
 }
 
-/// The words of each `curl …` command in a text, as a shell would take them.
+/// The arguments of each `curl …` command in a text, split as a shell does.
 fn commands(text: &str) -> Vec<Vec<String>> {
     let mut commands: Vec<Vec<String>> = Vec::new();
     for part in text.split("\n  curl ").skip(1) {
@@ -190,7 +190,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
         for (at, piece) in part.split('\'').enumerate() {
             match at % 2 {
                 1 => words.push(piece.to_owned()),
-                // Up to the end of the command.
+                // The rest of the command, up to the end of its line.
                 _ => {
                     let line = piece.lines().next().unwrap_or_default();
                     words.extend(line.split_whitespace().map(str::to_owned));
@@ -205,7 +205,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     commands
 }
 
-/// What `curl` would do with the words that the demo uses.
+/// Sends the request that `curl` would send for these arguments.
 async fn curl(words: &[String]) -> String {
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
     let (mut url, mut method, mut content_type, mut body) = (None, None, None, None);

@@ -1,47 +1,47 @@
-//! Nodes at their executors (contract §9, §17): what is sent, what comes of
-//! what comes back, and what never gets that far.
+//! Nodes at their executors (contract §9, §17): what is sent, and what becomes of
+//! the node for each answer.
 
-use futures::future::join_all;
 use jarvis_run_coordinator::types::{NodeRun, NodeRunState, RunState};
 use serde_json::{Value, json};
 
-use crate::support::{NOBODY, TestServer};
+use crate::support::{ATOMIC_RUN, TestServer, UNREACHABLE};
 
-fn spec(id: &str) -> Value {
+pub(crate) fn spec(id: &str) -> Value {
     json!({"node_type_ref": {"node_type_id": id, "version": "1.0.0"}, "inputs": {"x": 1}})
 }
 
-/// How a run of this type ended: the root, its error, and the events after
-/// those of the start.
-async fn ended(t: &TestServer, node_type: &str, more: Value) -> (NodeRun, Value, Vec<String>) {
+/// Runs a node of this type to its end; returns the root, its error, and the events
+/// after those of the start.
+pub(crate) async fn ended(t: &TestServer, node_type: &str, more: Value) -> (NodeRun, Value, Vec<String>) {
     let run = t.run_start_with(node_type, json!({"x": 1}), more).await;
     let over = t.run_ended(&run.run_id).await;
     let root = t.node_run(&run.root_node_run_id).await;
-    assert_eq!(over.state.to_string(), root.state.to_string(), "a run ends as its root");
+    assert_eq!(over.state.to_string(), root.state.to_string(), "a run ends in the state of its root");
     let error = root.extensions.as_ref().and_then(|extensions| extensions.get("completion_error"));
     let types = t.event_types(&run.run_id).await.split_off(3);
     (root, error.unwrap_or_default(), types)
 }
 
-/// Whatever comes of a call is the end of it.
+/// The first failure of a call is final.
 const NO_RETRIES: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "0");
 
-const EXECUTED: [&str; 4] = ["policy_decided", "node_evaluated", "atomic_executed", "run_completed"];
+/// The events after those of the start of a run whose root was executed.
+const EXECUTED: &[&str] = ATOMIC_RUN.split_at(3).1;
 const FAILED: [&str; 3] = ["policy_decided", "atomic_executed", "run_completed"];
 
 #[tokio::test]
-async fn whatever_the_atomic_executor_answers_becomes_the_end_of_the_node() {
+async fn atomic_executor_answer_decides_the_nodes_end() {
     let t = TestServer::start_with(&[NO_RETRIES]).await;
     let unavailable = || json!({"code": "atomic_executor_unavailable", "message": "Atomic Executor request failed", "retryable": false});
     let invalid = |message: &str| json!({"code": "atomic_executor_invalid_result", "message": message});
     for (node_type, state, expected, events) in [
-        ("atomic.echo", NodeRunState::Succeeded, Value::Null, &EXECUTED[..]),
-        ("atomic.full", NodeRunState::Succeeded, Value::Null, &EXECUTED),
+        ("atomic.echo", NodeRunState::Succeeded, Value::Null, EXECUTED),
+        ("atomic.full", NodeRunState::Succeeded, Value::Null, EXECUTED),
         (
             "atomic.fail",
             NodeRunState::Failed,
             json!({"code": "handler_error", "message": "it went wrong", "details": {"why": "on purpose"}}),
-            &EXECUTED,
+            EXECUTED,
         ),
         ("atomic.garbage", NodeRunState::Failed, unavailable(), &FAILED),
         (
@@ -104,17 +104,13 @@ async fn whatever_the_atomic_executor_answers_becomes_the_end_of_the_node() {
         }
         assert_eq!(error, expected, "{node_type}");
         assert_eq!(types, events, "{node_type}");
-        assert_eq!(
-            t.executors.executions(root.node_run_id.as_str()),
-            1,
-            "{node_type}: nothing is sent twice"
-        );
+        assert_eq!(t.executors.executions(root.node_run_id.as_str()), 1, "{node_type}: no call is repeated");
     }
     t.stop().await;
 }
 
 #[tokio::test]
-async fn a_result_is_kept_with_everything_that_belongs_to_the_node() {
+async fn atomic_result_is_stored_with_all_its_members() {
     let t = TestServer::start().await;
     let (root, _, _) = ended(&t, "atomic.full", json!({})).await;
     let root = serde_json::to_value(root).expect("JSON");
@@ -128,7 +124,7 @@ async fn a_result_is_kept_with_everything_that_belongs_to_the_node() {
     assert_eq!(root["executor_binding"], binding);
     assert!(
         root["started_at"].as_str().expect("a time") > "2026-01-01T00:00:01",
-        "our own times, not the executor's"
+        "the coordinator's own times"
     );
     assert!(root["started_at"].as_str() <= root["ended_at"].as_str());
     let (root, _, _) = ended(&t, "atomic.fail", json!({})).await;
@@ -138,7 +134,7 @@ async fn a_result_is_kept_with_everything_that_belongs_to_the_node() {
 }
 
 #[tokio::test]
-async fn an_executor_that_may_be_at_work_is_told_to_stop() {
+async fn executor_is_canceled_after_an_answer_broke_off() {
     let t = TestServer::start().await;
     let (root, _, _) = ended(&t, "atomic.break", json!({})).await;
     let cancel = format!("/v1/atomic-node-runs/{}:cancel", root.node_run_id);
@@ -148,7 +144,7 @@ async fn an_executor_that_may_be_at_work_is_told_to_stop() {
 }
 
 #[tokio::test]
-async fn an_executor_gets_all_that_is_known_about_its_node() {
+async fn executor_request_has_all_members_of_the_node() {
     let t = TestServer::start().await;
     let context = json!({"tenant_id": "t", "identity": {"keep": null}});
     let constraints = json!({"structural": {"max_depth": 3}, "candidates": {"denied_node_type_ids": ["z"]}});
@@ -157,14 +153,14 @@ async fn an_executor_gets_all_that_is_known_about_its_node() {
     let call = t.executors.called(":begin", 1).await.remove(0);
     assert_eq!((&*call.path, call.authorization), ("/v1/composite-node-runs:begin", None));
     let mut begin = call.body;
-    // What it may call us with: not needed where callers are not asked.
+    // There is none without authentication.
     begin.as_object_mut().expect("an object").remove("assignment_token");
     assert_eq!(
         begin,
         json!({
             "node_run_id": run.root_node_run_id, "run_id": run.run_id, "inputs": {"goal": null},
             "node_type_ref": {"node_type_id": "composite.accept", "version": "1.0.0"},
-            "run_context": context, "constraints": constraints, "coordinator_endpoint": format!("{NOBODY}/"),
+            "run_context": context, "constraints": constraints, "coordinator_endpoint": format!("{UNREACHABLE}/"),
             "extensions": {"my.key": null, "constraints": constraints},
         })
     );
@@ -188,7 +184,7 @@ async fn an_executor_gets_all_that_is_known_about_its_node() {
             "extensions": {"idempotency_key": "k", "constraints": merged},
         })
     );
-    // A bare run sends no members that say nothing.
+    // A run without optional members sends none of them.
     let bare = t.run_start("atomic.echo", json!({})).await;
     let call = t.executors.called(":execute", 2).await.pop().expect("a call");
     let members: Vec<&String> = call.body.as_object().expect("an object").keys().collect();
@@ -198,7 +194,7 @@ async fn an_executor_gets_all_that_is_known_about_its_node() {
 }
 
 #[tokio::test]
-async fn a_composite_that_is_not_taken_fails() {
+async fn rejected_composite_fails() {
     let t = TestServer::start_with(&[NO_RETRIES]).await;
     for (node_type, code, message) in [
         ("composite.reject", "composite_rejected", "no room"),
@@ -215,7 +211,7 @@ async fn a_composite_that_is_not_taken_fails() {
 }
 
 #[tokio::test]
-async fn an_accepted_composite_runs_until_it_is_completed() {
+async fn accepted_composite_runs_until_it_is_completed() {
     let t = TestServer::start().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let root = t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
@@ -227,11 +223,11 @@ async fn an_accepted_composite_runs_until_it_is_completed() {
 }
 
 #[tokio::test]
-async fn executors_that_nobody_can_reach_fail_their_nodes() {
+async fn unreachable_executors_fail_their_nodes() {
     let t = TestServer::start_with(&[
         NO_RETRIES,
-        ("JARVIS_ATOMIC_EXECUTOR_URL", NOBODY),
-        ("JARVIS_COMPOSITE_EXECUTOR_URL", NOBODY),
+        ("JARVIS_ATOMIC_EXECUTOR_URL", UNREACHABLE),
+        ("JARVIS_COMPOSITE_EXECUTOR_URL", UNREACHABLE),
     ])
     .await;
     for (node_type, code, message) in [
@@ -246,7 +242,7 @@ async fn executors_that_nobody_can_reach_fail_their_nodes() {
 }
 
 #[tokio::test]
-async fn executors_that_are_not_configured_fail_their_nodes() {
+async fn unconfigured_executors_fail_their_nodes() {
     for (unset, node_type, code, message) in [
         (
             "JARVIS_ATOMIC_EXECUTOR_URL",
@@ -271,14 +267,14 @@ async fn executors_that_are_not_configured_fail_their_nodes() {
         let (root, error, types) = ended(&t, node_type, json!({})).await;
         assert_eq!(error, json!({"code": code, "message": message}));
         assert_eq!((root.started_at, root.executor_binding), (None, None));
-        assert_eq!(types[0], "policy_decided", "policy is asked before the executor is looked for");
+        assert_eq!(types[0], "policy_decided", "policy is asked before the executor is chosen");
         assert!(t.executors.calls().is_empty());
         t.stop().await;
     }
 }
 
 #[tokio::test]
-async fn a_node_of_unknown_kind_fails() {
+async fn node_of_unknown_kind_fails() {
     let t = TestServer::start().await;
     for node_type in ["jarvis.core.echo", "atomic", "", "ATOMIC"] {
         let (root, error, types) = ended(&t, node_type, json!({})).await;
@@ -291,123 +287,7 @@ async fn a_node_of_unknown_kind_fails() {
 }
 
 #[tokio::test]
-async fn what_constraints_forbid_is_not_executed_be_it_the_root() {
-    let t = TestServer::start().await;
-    let lists = |allowed: Value, denied: Value| json!({"candidates": {"allowed_node_type_ids": allowed, "denied_node_type_ids": denied}});
-    let not_allowed = ("node_type_not_allowed", "NodeType is not in the allowed candidate set");
-    let denied = ("node_type_denied", "NodeType is denied by candidate constraints");
-    let write =
-        ("side_effect_not_allowed", "NodeType may have irreversible effects; at most write is allowed");
-    let approval = ("approval_required", "NodeRun requires an approval that it does not have");
-    for (constraints, refused) in [
-        (lists(json!([]), json!(null)), Some(not_allowed)),
-        (lists(json!(["atomic.other"]), json!(["atomic.echo"])), Some(not_allowed)),
-        (lists(json!(["atomic.echo"]), json!(["atomic.echo"])), Some(denied)),
-        (lists(json!(null), json!(["atomic.echo"])), Some(denied)),
-        (lists(json!(["atomic.echo"]), json!(["atomic.ech", "Atomic.Echo"])), None),
-        (json!({"gates": {"side_effect_class": "write"}}), Some(write)),
-        (json!({"gates": {"side_effect_class": "irreversible"}}), None),
-        (json!({"gates": {"require_approval": true}}), Some(approval)),
-        (json!({"gates": {"require_approval": false}}), None),
-    ] {
-        let calls = t.executors.calls().len();
-        let (root, error, types) = ended(&t, "atomic.echo", json!({"constraints": constraints})).await;
-        match refused {
-            Some((code, message)) => {
-                assert_eq!(error, json!({"code": code, "message": message}), "{constraints}");
-                assert_eq!((root.state, root.started_at), (NodeRunState::Failed, None));
-                assert_eq!(types, ["atomic_executed", "run_completed"], "policy is not even asked");
-                assert_eq!(t.executors.calls().len(), calls);
-            }
-            None => assert_eq!(root.state, NodeRunState::Succeeded, "{constraints}: {error}"),
-        }
-    }
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn a_child_is_bound_by_what_its_run_forbids() {
-    let t = TestServer::start().await;
-    let constraints = json!({"candidates": {"allowed_node_type_ids": ["composite.accept", "atomic.echo"]}});
-    let run = t.run_start_with("composite.accept", json!({}), json!({"constraints": constraints})).await;
-    let mut own = spec("atomic.echo");
-    own["constraints"] = json!({"candidates": {"denied_node_type_ids": ["atomic.echo"]}});
-    let mut wider = spec("atomic.fail");
-    wider["constraints"] = json!({"candidates": {"allowed_node_type_ids": ["atomic.fail"]}});
-    let children = t.children(&run.run_id, &run.root_node_run_id, &[spec("atomic.echo"), own, wider]).await;
-    for (child, code) in children.iter().zip([None, Some("node_type_denied"), Some("node_type_not_allowed")])
-    {
-        let child = t.node_run_until(&child.node_run_id, |child| child.state.is_terminal()).await;
-        let extensions = child.extensions.expect("extensions");
-        assert_eq!(
-            extensions.get("completion_error").map(|error| error["code"].clone()),
-            code.map(|code| json!(code))
-        );
-    }
-    assert_eq!(t.run(&run.run_id).await.state, RunState::Running, "a failed child is the composite's affair");
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn a_node_that_takes_too_long_fails_and_its_executor_is_told() {
-    let t = TestServer::start().await;
-    let run = t.run_start("composite.accept", json!({})).await;
-    let mut slow = spec("atomic.deaf");
-    slow["constraints"] = json!({"budgets": {"max_wall_time_ms": 1}});
-    let slow = t.children(&run.run_id, &run.root_node_run_id, &[slow]).await.remove(0).node_run_id;
-    let node = t.node_run_in(&slow, NodeRunState::Failed).await;
-    let error = json!({"code": "deadline_exceeded", "message": "NodeRun exceeded its deadline"});
-    assert_eq!(node.extensions.expect("extensions").value("completion_error"), error);
-    let told = |path: &str| path == format!("/v1/atomic-node-runs/{slow}:cancel");
-    t.executors.calls_until("its cancel", |calls| calls.iter().any(|call| told(&call.path))).await;
-    assert_eq!(t.run(&run.run_id).await.state, RunState::Running);
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn slow_nodes_delay_neither_reads_nor_other_runs() {
-    let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "101")]).await;
-    let slow = join_all((0..100).map(|_| t.run_start("atomic.deaf", json!({})))).await;
-    t.executors.called(":execute", 100).await;
-    for run in &slow {
-        assert_eq!(t.run(&run.run_id).await.state, RunState::Running);
-        assert_eq!(t.node_run(&run.root_node_run_id).await.state, NodeRunState::Running);
-        assert_eq!(t.event_types(&run.run_id).await.len(), 4);
-    }
-    ended(&t, "atomic.echo", json!({})).await;
-    t.cancel(&slow[0].run_id).await;
-    for run in &slow[1..] {
-        t.executors.release(run.root_node_run_id.as_str());
-        assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
-    }
-    t.executors.release(slow[0].root_node_run_id.as_str());
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn nodes_wait_for_a_slot_at_their_executor_and_composites_have_their_own() {
-    let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "2")]).await;
-    let runs = join_all((0..5).map(|_| t.run_start("atomic.hang", json!({})))).await;
-    t.executors.called(":execute", 2).await;
-    let composite = t.run_start("composite.accept", json!({})).await;
-    t.node_run_in(&composite.root_node_run_id, NodeRunState::Running).await;
-    let mut queued = 0;
-    for run in &runs {
-        queued += usize::from(t.node_run(&run.root_node_run_id).await.state == NodeRunState::Queued);
-    }
-    assert_eq!(queued, 3);
-    for run in &runs {
-        t.executors.release(run.root_node_run_id.as_str());
-    }
-    for run in &runs {
-        assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
-        assert_eq!(t.executors.executions(run.root_node_run_id.as_str()), 1);
-    }
-    t.stop().await;
-}
-
-#[tokio::test]
-async fn an_executor_behind_a_proxy_that_gave_up_is_told_to_stop() {
+async fn executor_is_canceled_after_a_proxy_gave_up() {
     let t = TestServer::start().await;
     let run = t.run_start("atomic.proxy", json!({})).await;
     assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Failed);

@@ -1,26 +1,26 @@
-//! Golden files: what goes over the wire, to the letter. After a change that is
-//! meant, `EXPECTORATE=overwrite cargo test --test integration golden`.
+//! Golden files of answers. After an intended change, rewrite them with
+//! `EXPECTORATE=overwrite cargo test --test integration golden`.
 
 use std::fmt::Write as _;
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, NOBODY, Sts, TestServer, redacted};
+use crate::support::{Answer, Sts, TestServer, UNREACHABLE, redacted};
 
 fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).expect("JSON")
 }
 
-/// One envelope of each kind.
+/// One error envelope of each code.
 #[tokio::test]
-async fn error_envelopes() {
+async fn error_envelopes_match_the_golden_file() {
     let t = TestServer::start_with(&[
         ("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off"),
         ("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "2000"),
     ])
     .await;
-    let without_registry = TestServer::start_with(&[("JARVIS_NODE_REGISTRY_URL", NOBODY)]).await;
+    let without_registry = TestServer::start_with(&[("JARVIS_NODE_REGISTRY_URL", UNREACHABLE)]).await;
     let sts = Sts::start();
     let vars = sts.variables();
     let vars: Vec<(&str, &str)> = vars.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -64,23 +64,26 @@ async fn error_envelopes() {
         ("a content type that is not JSON", t.request("POST", "/v1/runs").body("{}")),
         ("a body that is not JSON", json_of("{\"input\": nope}")),
         ("no body", json_of("")),
-        (
-            "a body with mistakes",
-            post("/v1/runs", start(json!({"input": [], "odd": "a secret", "run_id": 1}))),
-        ),
-        ("a run id that no URL survives", post("/v1/runs", start(json!({"run_id": "a/b"})))),
+        ("a body with errors", post("/v1/runs", start(json!({"input": [], "odd": "a secret", "run_id": 1})))),
+        ("a run id that does not fit into a URL", post("/v1/runs", start(json!({"run_id": "a/b"})))),
         ("a bad query", t.request("GET", "/v1/runs/live/events?limit=0")),
         ("an unknown run", t.request("GET", "/v1/runs/nowhere")),
-        ("an unknown node run", t.request("GET", "/v1/node-runs/nobody")),
-        ("an unknown parent", post("/v1/node-runs", create("live", "nobody", fresh.clone()))),
-        ("another start under a known id", post("/v1/runs", start(json!({"run_id": "live"})))),
+        ("an unknown node run", t.request("GET", "/v1/node-runs/missing")),
+        ("an unknown parent", post("/v1/node-runs", create("live", "missing", fresh.clone()))),
+        ("a different start under a known id", post("/v1/runs", start(json!({"run_id": "live"})))),
         ("a parent of another run", post("/v1/node-runs", create("live", over.as_str(), fresh.clone()))),
-        ("a run that is over", post("/v1/node-runs", create("over", over.as_str(), fresh.clone()))),
-        ("a parent that is over", post("/v1/node-runs", create("live", child.as_str(), fresh.clone()))),
-        ("another child under a known key", post("/v1/node-runs", create("live", root, json!([different])))),
+        ("a terminal run", post("/v1/node-runs", create("over", over.as_str(), fresh.clone()))),
+        ("a terminal parent", post("/v1/node-runs", create("live", child.as_str(), fresh.clone()))),
+        (
+            "a different child under a known key",
+            post("/v1/node-runs", create("live", root, json!([different]))),
+        ),
         ("a binding to another type", post("/v1/node-runs", create("live", root, json!([bound])))),
         ("a limit", post("/v1/node-runs", create("live", root, fresh))),
-        ("another end", post(&format!("/v1/node-runs/{child}:complete"), json!({"state": "succeeded"}))),
+        (
+            "a different completion",
+            post(&format!("/v1/node-runs/{child}:complete"), json!({"state": "succeeded"})),
+        ),
         ("no registry", without_registry.request("POST", "/v1/runs").json(&start(json!({})))),
     ];
     let mut golden = String::new();
@@ -94,9 +97,9 @@ async fn error_envelopes() {
     }
 }
 
-/// A run of one atomic node: its events, then its Run and its NodeRun.
+/// A run of one atomic node: its events, then the Run and the NodeRun.
 #[tokio::test]
-async fn an_atomic_run() {
+async fn atomic_run_matches_the_golden_file() {
     let t = TestServer::start().await;
     let more = json!({"extensions": {"my.key": null}, "constraints": {"budgets": {"max_cost": 1}}});
     let run = t.run_start_with("atomic.echo", json!({"echo": "hello", "nothing": null}), more).await;

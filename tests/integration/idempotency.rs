@@ -1,10 +1,11 @@
-//! Children under idempotency keys (contract §8, G02, G07).
+//! Creating children under idempotency keys (contract §8, G02, G07): a repeated create
+//! returns the node that exists, and a key stands for one spec.
 
 use futures::future::join_all;
 use jarvis_run_coordinator::types::{NodeRunId, NodeRunState, Run};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TestServer};
+use crate::support::{self, Answer, TestServer};
 
 /// A spec under the key `k`, with further members.
 fn spec(more: Value) -> Value {
@@ -30,7 +31,7 @@ fn ids(answer: &Answer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn ten_creates_at_once_under_one_key_make_one_node() {
+async fn concurrent_creates_under_one_key_make_one_node() {
     let t = TestServer::start().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let binding = json!({"subtask_id": "S1", "candidate_set_id": "set",
@@ -45,7 +46,7 @@ async fn ten_creates_at_once_under_one_key_make_one_node() {
     t.complete(&run.root_node_run_id, "succeeded").await;
     assert_eq!(t.executors.executions(id.as_str()), 1);
     let mut types: Vec<_> = t.follow(&run.run_id).await.iter().map(|event| event.type_.to_string()).collect();
-    // The root's own dispatch is free to come in between.
+    // The events of the root's own dispatch may stand anywhere among them.
     types.sort();
     assert_eq!(
         types,
@@ -76,7 +77,7 @@ async fn ten_creates_at_once_under_one_key_make_one_node() {
 }
 
 #[tokio::test]
-async fn two_runs_may_share_a_key() {
+async fn two_runs_may_use_the_same_key() {
     let t = TestServer::start().await;
     let mut nodes = Vec::new();
     for _ in 0..2 {
@@ -92,10 +93,10 @@ async fn two_runs_may_share_a_key() {
 }
 
 #[tokio::test]
-async fn two_parents_may_share_a_key() {
+async fn two_parents_may_use_the_same_key() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
-    let inner = json!({"node_type_ref": {"node_type_id": "composite.accept", "version": "1"}, "inputs": {}});
+    let inner = support::spec("composite.accept");
     let inner = t.children(&run.run_id, &run.root_node_run_id, &[inner]).await.remove(0).node_run_id;
     let below_root = t.children(&run.run_id, &run.root_node_run_id, &[spec(json!({}))]).await.remove(0);
     let below_inner = t.children(&run.run_id, &inner, &[spec(json!({}))]).await.remove(0);
@@ -104,7 +105,7 @@ async fn two_parents_may_share_a_key() {
 }
 
 #[tokio::test]
-async fn a_replay_gives_the_node_as_it_is_now_and_changes_nothing() {
+async fn replayed_create_returns_the_node_and_changes_nothing() {
     let t = TestServer::idle().await;
     let tight = json!({"structural": {"max_children_per_composite": 1, "max_decomposition_rounds_per_node": 1,
         "max_total_nodes_per_run": 2, "max_depth": 1}, "candidates": {"denied_node_type_ids": ["b", "a"]}});
@@ -117,9 +118,9 @@ async fn a_replay_gives_the_node_as_it_is_now_and_changes_nothing() {
     let first = post(&t, &run, json!([full])).await;
     let id = ids(&first).remove(0);
     t.complete(&id.as_str().into(), "succeeded").await;
-    let before = t.everything();
-    // What the replay leaves out is not compared, nor are these three. The
-    // limits are used up, which is none of a replay's business.
+    let before = t.journal_rows();
+    // Members that the replay omits are not compared, nor are metadata, extensions and
+    // the requested executor. A replay is not subject to limits.
     let sparse = spec(json!({"constraints": {"budgets": {"max_steps": 3}}}));
     let other =
         spec(json!({"constraints": {"budgets": {"max_steps": 3}}, "metadata": {"labels": {"other": "x"}},
@@ -131,20 +132,20 @@ async fn a_replay_gives_the_node_as_it_is_now_and_changes_nothing() {
         let now = t.get(&format!("/v1/node-runs/{id}")).await.ok();
         assert_eq!(answer["node_runs"], json!([now]), "{replay}");
         assert_eq!(now["state"], "succeeded");
-        assert_eq!(t.everything(), before, "{replay}");
+        assert_eq!(t.journal_rows(), before, "{replay}");
     }
     t.stop().await;
 }
 
 #[tokio::test]
-async fn a_key_that_stands_for_something_else_is_a_conflict() {
+async fn key_reused_for_another_spec_is_a_conflict() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let binding = |subtask: &str| json!({"subtask_id": subtask, "chosen_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}});
     let own = json!({"binding_decision": binding("S1"), "candidate_set_id": "set",
         "constraints": {"budgets": {"max_steps": 3}}});
     post(&t, &run, json!([spec(own.clone())])).await.ok();
-    let before = t.everything();
+    let before = t.journal_rows();
     let type_of = |id: &str, version: &str| json!({"node_type_id": id, "version": version});
     let extended = json!({"node_type_id": "atomic.echo", "version": "1", "extensions": {"a.b": 1}});
     for (different, message) in [
@@ -164,39 +165,39 @@ async fn a_key_that_stands_for_something_else_is_a_conflict() {
         (json!({"binding_decision": binding("S2")}), "with different binding_decision"),
         (json!({"candidate_set_id": "another"}), "with different candidate_set_id"),
         (json!({"constraints": {"budgets": {"max_steps": 4}}}), "with different constraints"),
-        // Of two differences the first in the contract's order.
+        // Of two differences the first one in the contract's order is reported.
         (json!({"inputs": {}, "candidate_set_id": "another"}), "for different inputs"),
     ] {
         let mut again = spec(own.clone());
         again.as_object_mut().expect("an object").extend(different.as_object().expect("an object").clone());
-        // One of these is new, and must not be made either.
+        // The new child of the same request must not be created either.
         let fresh = spec(json!({"idempotency_key": null}));
         let error = post(&t, &run, json!([fresh, again])).await.refused(409, "idempotency_conflict");
         assert_eq!(error["message"], format!("Idempotency key already used {message}"), "{different}");
-        assert_eq!(t.everything(), before, "{different}");
+        assert_eq!(t.journal_rows(), before, "{different}");
     }
     t.stop().await;
 }
 
-/// `run_id:parent:key` can be cut in two ways if a run is named so.
+/// A run id with a colon makes `run_id:parent:key` ambiguous.
 #[tokio::test]
-async fn a_derived_id_that_belongs_to_another_run_is_a_conflict() {
+async fn derived_id_of_another_runs_node_is_a_conflict() {
     let t = TestServer::idle().await;
     let victim = t.run_start_with("composite.accept", json!({}), json!({"run_id": "r"})).await;
     let name = format!("r:{}", victim.root_node_run_id);
     let other = t.run_start_with("composite.accept", json!({}), json!({"run_id": name})).await;
     let key = format!("{}:k", other.root_node_run_id);
     let node = post(&t, &victim, json!([spec(json!({"idempotency_key": key}))])).await;
-    let before = t.everything();
+    let before = t.journal_rows();
     let error = post(&t, &other, json!([spec(json!({}))])).await.refused(409, "idempotency_conflict");
     assert_eq!(error["message"], "Idempotency key already used for a different parent/run");
     assert_eq!(NodeRunId::derived(&other.run_id, &other.root_node_run_id, "k").as_str(), ids(&node)[0]);
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
     t.stop().await;
 }
 
 #[tokio::test]
-async fn conflicts_come_before_limits() {
+async fn key_conflicts_are_checked_before_limits() {
     let t = TestServer::idle().await;
     let tight = json!({"constraints": {"structural": {"max_children_per_composite": 1}}});
     let run = t.run_start_with("composite.accept", json!({}), tight).await;
@@ -209,7 +210,7 @@ async fn conflicts_come_before_limits() {
 }
 
 #[tokio::test]
-async fn one_request_may_repeat_itself_and_mix_old_and_new() {
+async fn request_may_repeat_keys_and_mix_old_and_new() {
     let t = TestServer::idle().await;
     let two = json!({"constraints": {"structural": {"max_children_per_composite": 3}}});
     let run = t.run_start_with("composite.accept", json!({}), two).await;
@@ -224,19 +225,19 @@ async fn one_request_may_repeat_itself_and_mix_old_and_new() {
         events.iter().filter(|event| event.type_.to_string() == "composite_decomposed").collect();
     let counts: Vec<Value> = decomposed.iter().map(|event| json!(event.data)).collect();
     assert_eq!(counts, [json!({"node_run_count": 1}), json!({"node_run_count": 2})], "new ones only");
-    // Within one request, too, a key stands for one thing.
+    // Within one request, too, a key stands for one spec.
     let twins = json!([key("d"), spec(json!({"idempotency_key": "d", "inputs": {}}))]);
     post(&t, &run, twins).await.refused(409, "idempotency_conflict");
-    // An empty key is none.
+    // An empty key is no key.
     let run = t.run_start("composite.accept", json!({})).await;
     let fresh = ids(&post(&t, &run, json!([key(""), key("")])).await);
     assert_ne!(fresh[0], fresh[1]);
     t.stop().await;
 }
 
-/// Inputs are stored and read in between: numbers must not drift.
+/// Inputs are stored and read again before they are compared: numbers must not change.
 #[tokio::test]
-async fn a_replay_with_long_numbers_is_a_replay() {
+async fn replay_with_long_numbers_is_recognized() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let inputs = r#"{"x": [6.626070150000001e-34, 0.00012345678901234567, 100004059201495.82, 1.7976931348623157e308]}"#;

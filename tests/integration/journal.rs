@@ -1,5 +1,4 @@
-//! What the real program does about a journal that it cannot use, and about one
-//! that is full.
+//! The real program with a journal that it cannot use, and with one that is full.
 
 use std::{
     fs::{self, File},
@@ -19,7 +18,7 @@ use crate::support::{
     process::{Ended, start_request},
 };
 
-/// A program with a journal in which something is.
+/// A program whose journal has a finished run.
 async fn with_journal() -> Program {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
@@ -30,7 +29,7 @@ async fn with_journal() -> Program {
     program
 }
 
-/// It ends by itself with exit code 3, and says why and nothing more.
+/// Asserts that the program ended with exit code 3 and printed only the reason.
 fn assert_refused(ended: &Ended, golden: &str) {
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(!ended.stdout.contains("listening"), "{}", ended.stdout);
@@ -38,10 +37,10 @@ fn assert_refused(ended: &Ended, golden: &str) {
 }
 
 #[tokio::test]
-async fn a_damaged_journal_is_refused_and_left_alone() {
+async fn damaged_journal_is_refused_and_unchanged() {
     let program = with_journal().await;
     let mut file = File::options().read(true).write(true).open(program.journal()).expect("the journal");
-    // Where SQLite says what tables there are.
+    // The first page of SQLite's schema table.
     file.seek(SeekFrom::Start(100)).expect("a place");
     file.write_all(&[0xFF; 600]).expect("damage");
     drop(file);
@@ -51,7 +50,7 @@ async fn a_damaged_journal_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_text_file_is_refused_and_left_alone() {
+async fn text_file_as_journal_is_refused_and_unchanged() {
     let program = Program::server();
     let text = "dear diary, ".repeat(1_000);
     program.write("jarvis-run-coordinator.db", &text);
@@ -62,7 +61,7 @@ async fn a_text_file_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn the_database_of_another_program_is_refused_and_left_alone() {
+async fn foreign_database_is_refused_and_unchanged() {
     let program = Program::server();
     let other = Connection::open(program.journal()).expect("a database");
     other
@@ -75,7 +74,7 @@ async fn the_database_of_another_program_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_journal_of_a_newer_program_is_refused() {
+async fn journal_of_a_newer_program_is_refused() {
     let program = with_journal().await;
     let journal = Connection::open(program.journal()).expect("the journal");
     let known: i64 = journal.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number");
@@ -87,11 +86,11 @@ async fn a_journal_of_a_newer_program_is_refused() {
 }
 
 #[tokio::test]
-async fn a_journal_that_another_process_has_is_refused_until_that_one_is_gone() {
+async fn journal_in_use_is_refused_until_its_process_is_gone() {
     let program = with_journal().await;
     let process = program.start().await;
     assert_refused(&program.run().await, "locked");
-    // The other one does not suffer.
+    // The first process is not affected.
     assert_eq!(process.run_get("earlier").await["state"], "succeeded");
     process.kill().await;
     let process = program.start().await;
@@ -100,7 +99,7 @@ async fn a_journal_that_another_process_has_is_refused_until_that_one_is_gone() 
 }
 
 #[tokio::test]
-async fn a_second_process_is_refused_whatever_path_leads_it_to_the_journal() {
+async fn journal_in_use_is_refused_by_any_path() {
     let program = with_journal().await;
     let process = program.start().await;
     let other = Program::server();
@@ -108,15 +107,15 @@ async fn a_second_process_is_refused_whatever_path_leads_it_to_the_journal() {
     fs::hard_link(program.journal(), other.path("link.db")).expect("a hard link");
     for name in ["symlink.db", "link.db"] {
         let ended = other.command(&["--port", "0", "--journal", name]).await;
-        let said = format!("./{name}: another coordinator is using this journal\n");
-        assert_eq!((ended.code, ended.stderr.trim_start_matches("./")), (Some(3), &said[2..]), "{name}");
+        let message = format!("./{name}: another coordinator is using this journal\n");
+        assert_eq!((ended.code, ended.stderr.trim_start_matches("./")), (Some(3), &message[2..]), "{name}");
     }
     assert_eq!(process.run_get("earlier").await["state"], "succeeded");
     process.terminate().await;
 }
 
 #[tokio::test]
-async fn a_folder_in_the_journals_place_is_refused() {
+async fn folder_as_journal_is_refused() {
     let program = Program::server();
     fs::create_dir(program.journal()).expect("a folder");
     assert_refused(&program.run().await, "folder");
@@ -127,7 +126,7 @@ fn checks(health: &Value) -> (&Value, &Value, &Value) {
 }
 
 #[tokio::test]
-async fn a_full_journal_refuses_what_does_not_fit_and_goes_on_with_more_room() {
+async fn full_journal_refuses_writes_until_it_has_room() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
     let small = program.var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "256k");
@@ -138,7 +137,7 @@ async fn a_full_journal_refuses_what_does_not_fit_and_goes_on_with_more_room() {
     assert_eq!(process.run_ended(&early.id).await, "succeeded");
     assert_eq!(checks(&process.get("/v1/health").await.1), (&json!("ok"), &json!("journal"), &json!("ok")));
 
-    // Nothing else is going on: what fails now fails because it does not fit.
+    // No other work is under way: writes fail only because they do not fit.
     let big = |run: &str, kib: usize| {
         let mut request = start_request(run, "composite.reject");
         request["input"]["ballast"] = "x".repeat(kib << 10).into();
@@ -153,7 +152,7 @@ async fn a_full_journal_refuses_what_does_not_fit_and_goes_on_with_more_room() {
     assert_eq!((status, checks(&health)), (200, (&json!("down"), &json!("journal"), &json!("down"))));
     assert_eq!(health["checks"][0]["message"], "The journal is full: nothing can be accepted");
 
-    // What is there is there, and of what was refused there is nothing.
+    // Committed data can be read, and refused writes have left nothing.
     assert_eq!(process.run_get("early").await["state"], "succeeded");
     let events = process.get("/v1/runs/early/events").await;
     assert_eq!(events.0, 200);
@@ -167,7 +166,7 @@ async fn a_full_journal_refuses_what_does_not_fit_and_goes_on_with_more_room() {
     let seqs = process.get("/v1/runs/composite/events").await.1;
     assert!(!seqs.to_string().contains("run_completed"), "{seqs}");
 
-    // What fits is accepted, and then the journal is well.
+    // A write that fits is accepted, and health recovers.
     let fits = process.run_start("fits", "atomic.echo").await;
     assert_eq!(process.run_ended(&fits.id).await, "succeeded");
     assert_eq!(checks(&process.get("/v1/health").await.1), (&json!("ok"), &json!("journal"), &json!("ok")));
@@ -188,7 +187,7 @@ async fn a_full_journal_refuses_what_does_not_fit_and_goes_on_with_more_room() {
 }
 
 #[tokio::test]
-async fn a_full_journal_has_room_for_what_ends_work() {
+async fn full_journal_reserves_room_for_ending_work() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors)
         .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "4m")
@@ -211,14 +210,14 @@ async fn a_full_journal_has_room_for_what_ends_work() {
             (200, _) => fillers.push(run),
             refused => break refused,
         }
-        assert!(fillers.len() < 64, "4 MiB have no room for so many runs");
+        assert!(fillers.len() < 64, "4 MiB cannot hold this many runs");
     };
     let full = json!({"error": {
         "code": "journal_unavailable", "retryable": true,
         "message": "The journal is full: nothing new is accepted, what is under way can end",
     }});
     assert_eq!(refused, (503, full.clone()));
-    assert!(fillers.len() > 30, "three quarters of 4 MiB are for them: {}", fillers.len());
+    assert!(fillers.len() > 30, "three quarters of 4 MiB are for new work: {}", fillers.len());
     let root = format!("/v1/node-runs/{}", composite.root);
     let children = json!({"run_id": "composite", "parent_node_run_id": composite.root, "node_runs": [
         {"node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "inputs": {}}]});
@@ -230,13 +229,13 @@ async fn a_full_journal_has_room_for_what_ends_work() {
     ] {
         assert_eq!(process.post(path, body).await, (503, full.clone()), "{path}");
     }
-    // The same start again is no new work.
+    // A repeated start is not new work.
     assert_eq!(process.post("/v1/runs", &start_request("hanging", "atomic.hang")).await.0, 200);
     let (status, health) = process.get("/v1/health").await;
     assert_eq!((status, checks(&health)), (200, (&json!("degraded"), &json!("journal"), &json!("degraded"))));
     assert_eq!(health["checks"][0]["message"], full["error"]["message"]);
 
-    // A deadline, a result, a completion, cancels: all of them fit.
+    // A deadline, a result, a completion and cancels fit into the reserve.
     assert_eq!(process.run_get("late").await["state"], "running");
     executors.release(&hanging.root);
     assert_eq!(process.run_ended("hanging").await, "succeeded");
@@ -246,13 +245,13 @@ async fn a_full_journal_has_room_for_what_ends_work() {
         let (status, canceled) = process.post(&format!("/v1/runs/{run}:cancel"), &json!({})).await;
         assert_eq!((status, &canceled["state"]), (200, &json!("canceled")), "{run}");
     }
-    // They are forgotten, and then there is room.
+    // Retention deletes them, which makes room.
     process.logged("the journal has room for new work again", 1).await;
     let next = process.run_start("next", "atomic.echo").await;
     assert_eq!(process.run_ended(&next.id).await, "succeeded");
     assert_eq!(checks(&process.get("/v1/health").await.1).0, "ok");
 
-    // Said once, to those who can do something about it.
+    // It is logged once, with what an operator needs.
     let ended = process.terminate().await;
     let lines: Vec<&str> = ended.stdout.lines().filter(|line| line.contains("full")).collect();
     let [line] = lines[..] else { panic!("{lines:?}") };
@@ -263,7 +262,7 @@ async fn a_full_journal_has_room_for_what_ends_work() {
 }
 
 #[tokio::test]
-async fn a_result_that_does_not_fit_is_not_lost_without_a_trace() {
+async fn result_that_does_not_fit_is_a_lost_attempt() {
     let executors = FakeExecutors::start();
     let registry = FakeService::registry_of_atomics("read");
     let small = Program::with_executors(&executors)
@@ -272,8 +271,7 @@ async fn a_result_that_does_not_fit_is_not_lost_without_a_trace() {
         .var("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "0.2");
     let process = small.start().await;
     let mut request = start_request("big", "atomic.hang");
-    // The executor gives it back: there is room for the ballast, but not for
-    // twice as much.
+    // The executor returns the ballast: it fits into the journal once, and not twice.
     request["input"]["ballast"] = "x".repeat(150 << 10).into();
     let (status, run) = process.post("/v1/runs", &request).await;
     assert_eq!(status, 200, "{run}");
@@ -297,7 +295,7 @@ async fn a_result_that_does_not_fit_is_not_lost_without_a_trace() {
 }
 
 #[tokio::test]
-async fn a_journal_filled_to_the_brim_keeps_what_it_answered() {
+async fn full_journal_keeps_every_answered_start() {
     let executors = FakeExecutors::start();
     let small = Program::with_executors(&executors)
         .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "192k")
@@ -311,7 +309,7 @@ async fn a_journal_filled_to_the_brim_keeps_what_it_answered() {
             200 => started.push((run, answer)),
             status => break (run, status, answer["error"]["code"].clone()),
         }
-        assert!(started.len() < 10_000, "a journal of 192 KiB has no room for so many runs");
+        assert!(started.len() < 10_000, "192 KiB cannot hold this many runs");
     };
     assert!(started.len() > 5, "{}", started.len());
     assert_eq!((refused.1, &refused.2), (503, &json!("journal_unavailable")));
@@ -335,7 +333,7 @@ async fn a_journal_filled_to_the_brim_keeps_what_it_answered() {
 }
 
 #[tokio::test]
-async fn after_an_orderly_stop_the_journal_is_one_file() {
+async fn orderly_stop_leaves_the_journal_in_one_file() {
     let program = with_journal().await;
     let mut files: Vec<_> = fs::read_dir(program.path("."))
         .expect("the folder")

@@ -1,5 +1,15 @@
-//! The server as its callers see it: real HTTP, the generated client, the real
-//! journal, executors on loopback.
+//! Integration tests: the server as its callers and the services around it see it,
+//! over real HTTP, with the real journal and with fake services on loopback
+//! (`support`).
+//!
+//! | subject | modules |
+//! |---|---|
+//! | the API | `wire`, `validation`, `nesting`, `run_start`, `run_cancel`, `node_creation`, `node_completion`, `idempotency`, `streams`, `auth`, `assignment`, `golden` |
+//! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `hanging_executors`, `composite_silence`, `policy`, `node_types`, `outbound_tokens` |
+//! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
+//! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked` |
+//! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process` |
+//! | the program | `cli`, `client_commands`, `demo`, `example`, `container` |
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]
@@ -9,34 +19,40 @@ mod artifacts;
 mod assignment;
 mod auth;
 mod cli;
-mod client;
+mod client_commands;
 mod clock;
+mod composite_silence;
 mod container;
 mod demo;
-mod depth;
 mod dispatch;
-mod faults;
+mod dispatch_limits;
+mod example;
 mod golden;
-mod hangs;
-mod hostile;
+mod hanging_executors;
+mod hostile_services;
 mod idempotency;
 mod journal;
+mod journal_commands;
+mod journal_faults;
+mod migrations;
+mod nesting;
+mod node_completion;
+mod node_creation;
 mod node_types;
-mod nodes;
 mod offload;
-mod outbound;
-mod poison;
+mod outbound_tokens;
+mod overload;
+mod parked;
 mod policy;
 mod process;
-mod remote;
+mod retention;
 mod retries;
-mod runs;
-mod silence;
+mod run_cancel;
+mod run_start;
 mod smoke;
 mod stores;
 mod streams;
-mod strict;
 mod supervision;
 mod support;
-mod upkeep;
+mod validation;
 mod wire;

@@ -1,5 +1,5 @@
-//! What the Node Registry is asked, what is remembered of its answers, and what
-//! happens while it does not answer (contract §9.1, D-16).
+//! Node types (contract §9.1, D-16): the requests to the Node Registry, the cache of
+//! its answers, and the behaviour during an outage.
 
 use std::sync::{
     Arc,
@@ -9,10 +9,10 @@ use std::sync::{
 use jarvis_run_coordinator::types::{NodeKind, NodeRun, NodeRunState, Run};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, FakeService, NOBODY, TestServer};
+use crate::support::{Answer, FakeService, TestServer, UNREACHABLE, spec};
 
-/// A registry that gives types with this status, and nonsense with any other;
-/// every type has the kind that is its id.
+/// A registry that answers with a chosen status. With 200 it knows every type, whose
+/// kind is its id.
 struct Registry {
     service: FakeService,
     status: Arc<AtomicU16>,
@@ -39,8 +39,8 @@ impl Registry {
         self.status.store(status, Ordering::SeqCst);
     }
 
-    fn asked(&self) -> usize {
-        self.service.questions().len()
+    fn request_count(&self) -> usize {
+        self.service.requests().len()
     }
 
     async fn server(&self, vars: &[(&str, &str)]) -> TestServer {
@@ -58,43 +58,43 @@ async fn start(t: &TestServer, id: &str, version: &str) -> Answer {
     t.post("/v1/runs", &json!({"root_node_type_ref": node_type, "input": {}})).await
 }
 
-/// The kind of the root of a run that starts.
+/// Starts a run; returns the kind of its root.
 async fn kind(t: &TestServer, id: &str, version: &str) -> Option<NodeKind> {
     let run: Run = serde_json::from_value(start(t, id, version).await.ok()).expect("a run");
     t.node_run(&run.root_node_run_id).await.kind
 }
 
 #[tokio::test]
-async fn a_version_that_was_seen_is_known_for_good() {
+async fn node_type_version_is_cached() {
     let registry = Registry::start();
     let t = registry.server(&[]).await;
     for _ in 0..3 {
         assert_eq!(kind(&t, "composite", "1").await, Some(NodeKind::Composite));
     }
-    assert_eq!(registry.asked(), 1);
+    assert_eq!(registry.request_count(), 1);
     registry.answers(503);
     assert_eq!(kind(&t, "composite", "1").await, Some(NodeKind::Composite));
-    assert_eq!(registry.asked(), 1);
-    // Not a word about the version next to it.
+    assert_eq!(registry.request_count(), 1);
+    // Nothing is known about another version.
     start(&t, "composite", "2").await.refused(503, "node_registry_unavailable");
     t.stop().await;
 }
 
 #[tokio::test]
-async fn the_highest_version_is_asked_for_each_time_and_remembered_for_bad_times() {
+async fn latest_version_is_asked_again_and_kept_for_outages() {
     let registry = Registry::start();
     let t = registry.server(&[]).await;
     start(&t, "atomic", "").await.ok();
     assert_eq!(kind(&t, "atomic", "").await, Some(NodeKind::Atomic));
-    assert_eq!(registry.asked(), 2);
+    assert_eq!(registry.request_count(), 2);
     registry.answers(500);
     assert_eq!(kind(&t, "atomic", "").await, Some(NodeKind::Atomic));
-    assert_eq!(registry.asked(), 3);
+    assert_eq!(registry.request_count(), 3);
     t.stop().await;
 }
 
 #[tokio::test]
-async fn a_type_that_the_registry_does_not_know_may_be_published_later() {
+async fn unknown_node_type_may_be_published_later() {
     let registry = Registry::start();
     registry.answers(404);
     let t = registry.server(&[]).await;
@@ -106,7 +106,7 @@ async fn a_type_that_the_registry_does_not_know_may_be_published_later() {
 }
 
 #[tokio::test]
-async fn nobody_guesses_unless_the_configuration_says_so() {
+async fn node_kind_is_guessed_only_if_configured() {
     let registry = Registry::start();
     let (closed, open) = (registry.server(&[]).await, registry.server(&[OPEN]).await);
     assert_eq!(kind(&open, "composite", "1").await, Some(NodeKind::Composite));
@@ -114,20 +114,20 @@ async fn nobody_guesses_unless_the_configuration_says_so() {
         registry.answers(status);
         start(&closed, "atomic.echo", "1").await.refused(503, "node_registry_unavailable");
     }
-    let before = registry.asked();
+    let before = registry.request_count();
     assert_eq!(kind(&open, "atomic.echo", "1").await, Some(NodeKind::Atomic));
     assert_eq!(kind(&open, "Composite.plan", "1").await, Some(NodeKind::Composite));
     assert_eq!(kind(&open, "jarvis.core.echo", "1").await, None);
-    assert_eq!(registry.asked(), before + 1, "it is left alone for a while");
-    // What it has said before counts for more.
+    assert_eq!(registry.request_count(), before + 1, "no request is made during the cool-down");
+    // A cached answer takes precedence over a guess.
     assert_eq!(kind(&open, "composite", "1").await, Some(NodeKind::Composite));
     closed.stop().await;
     open.stop().await;
 }
 
 #[tokio::test]
-async fn a_guess_is_dispatched_and_what_cannot_be_guessed_fails() {
-    let t = TestServer::start_with(&[("JARVIS_NODE_REGISTRY_URL", NOBODY), OPEN]).await;
+async fn guessed_kind_is_dispatched_and_unguessable_type_fails() {
+    let t = TestServer::start_with(&[("JARVIS_NODE_REGISTRY_URL", UNREACHABLE), OPEN]).await;
     for (id, outcome) in [("atomic.echo", Value::Null), ("jarvis.core.echo", json!("unknown_node_kind"))] {
         let run = t.run_start(id, json!({})).await;
         let run = t.run_ended(&run.run_id).await;
@@ -139,15 +139,15 @@ async fn a_guess_is_dispatched_and_what_cannot_be_guessed_fails() {
     t.stop().await;
 }
 
-/// A 4xx is an answer: the registry is there, and refuses this question.
+/// A 4xx is an answer: the registry works, and refuses this node type.
 #[tokio::test]
-async fn a_type_that_the_registry_refuses_is_refused_and_nobody_guesses() {
+async fn node_type_refused_by_the_registry_is_not_guessed() {
     let registry = Registry::start();
     let (closed, open) = (registry.server(&[]).await, registry.server(&[OPEN]).await);
     for t in [&closed, &open] {
         registry.answers(200);
         let run = t.run_start("composite", json!({})).await;
-        let before = t.everything();
+        let before = t.journal_rows();
         for status in [400, 410, 422] {
             registry.answers(status);
             let refused = start(t, "atomic.odd", "1").await;
@@ -161,16 +161,14 @@ async fn a_type_that_the_registry_refuses_is_refused_and_nobody_guesses() {
             let message = &error["details"]["errors"][0]["msg"];
             assert_eq!(*message, "the Node Registry refuses the node type 'atomic.odd', version '1'");
 
-            let spec =
-                |id: &str| json!({"node_type_ref": {"node_type_id": id, "version": "1.0.0"}, "inputs": {}});
             let create = json!({"run_id": run.run_id, "parent_node_run_id": run.root_node_run_id,
                 "node_runs": [spec("composite"), spec("atomic.odd")]});
             let refused = t.post("/v1/node-runs", &create).await;
             let place = "body.node_runs.1.node_type_ref";
             assert_eq!(refused.complaints(), [("node_type_refused".to_owned(), place.to_owned())]);
         }
-        assert_eq!(t.everything(), before, "nothing is written");
-        // It was never left alone: the next question is asked.
+        assert_eq!(t.journal_rows(), before, "a refused request writes nothing");
+        // There is no cool-down: the next request is made.
         registry.answers(200);
         assert_eq!(kind(t, "atomic", "5").await, Some(NodeKind::Atomic));
     }
@@ -178,10 +176,10 @@ async fn a_type_that_the_registry_refuses_is_refused_and_nobody_guesses() {
     open.stop().await;
 }
 
-/// The coordinator's credentials are wrong: that is no outage, in which one may
-/// guess, and the next try is no better.
+/// Wrong credentials of the coordinator are not an outage: the kind is not guessed,
+/// and a retry does not help.
 #[tokio::test]
-async fn a_registry_that_refuses_the_coordinator_is_no_outage() {
+async fn registry_refusing_our_credentials_is_not_an_outage() {
     let registry = Registry::start();
     let t = registry.server(&[OPEN]).await;
     start(&t, "atomic", "").await.ok();
@@ -190,13 +188,13 @@ async fn a_registry_that_refuses_the_coordinator_is_no_outage() {
         let error = start(&t, "atomic.echo", "1").await.refused(503, "node_registry_unavailable");
         assert_eq!(error["retryable"], false, "{error}");
         assert_eq!(error["message"], "Node Registry refuses the coordinator's credentials");
-        // What it has said before still holds.
+        // A cached answer remains valid.
         assert_eq!(kind(&t, "atomic", "").await, Some(NodeKind::Atomic));
         registry.answers(200);
         assert_eq!(
             kind(&t, "composite", &status.to_string()).await,
             Some(NodeKind::Composite),
-            "asked at once"
+            "there is no cool-down"
         );
     }
     registry.answers(429);
@@ -204,9 +202,9 @@ async fn a_registry_that_refuses_the_coordinator_is_no_outage() {
     t.stop().await;
 }
 
-/// Started while nobody knew the type, and dispatched later.
+/// The node is created while its type is unknown, and dispatched later.
 #[tokio::test]
-async fn a_queued_node_waits_for_credentials_and_fails_if_its_type_is_refused() {
+async fn queued_node_waits_for_credentials_and_fails_if_refused() {
     let registry = Registry::start();
     registry.answers(404);
     let mut t = registry.server(&[]).await;
@@ -217,9 +215,9 @@ async fn a_queued_node_waits_for_credentials_and_fails_if_its_type_is_refused() 
         let (journal, executors) = t.stop().await;
         let vars = [("JARVIS_NODE_REGISTRY_URL", registry.service.url())];
         let again = TestServer::try_start(journal, executors, &vars).await.expect("the server starts");
-        let before = registry.asked();
+        let before = registry.request_count();
         match code {
-            None => registry.service.asked("it asks again and again", before + 3, |_| true).await,
+            None => registry.service.received("repeated requests", before + 3, |_| true).await,
             Some(code) => {
                 let root = again.node_run_in(&run.root_node_run_id, NodeRunState::Failed).await;
                 let extensions = serde_json::to_value(&root.extensions).expect("JSON");

@@ -1,5 +1,5 @@
-//! Large outputs go to the Artifact Store, where that is switched on (FIX G34);
-//! and whatever the store does, no result is lost, held up or stored twice.
+//! Offloading large outputs to the Artifact Store, if it is configured (FIX G34): a
+//! failing store loses, delays and duplicates no result.
 
 use futures::future::join_all;
 use jarvis_run_coordinator::{
@@ -8,13 +8,13 @@ use jarvis_run_coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{FakeArtifacts, FakeStores, Mood, TestServer};
+use crate::support::{ArtifactBehaviour, FakeArtifacts, FakeStores, TestServer};
 
 const LIMIT: &str = "JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES";
 const CALL_TIMEOUT: &str = "JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS";
 
-/// A server that puts outputs of more than 2 KiB into the store, and the other
-/// stores, which have to be there.
+/// Starts a server that offloads outputs of more than 2 KiB, and the other stores
+/// that it needs.
 async fn server(artifacts: &FakeArtifacts, vars: &[(&str, &str)]) -> (TestServer, FakeStores) {
     server_with_faults(artifacts, &Faults::none(), vars).await
 }
@@ -36,7 +36,7 @@ fn large() -> Value {
     json!({"answer": 42, "report": "ü".repeat(10_000), "title": "a report"})
 }
 
-/// The same as they are kept beside this artifact.
+/// The outputs that remain in the node run beside this artifact.
 fn abridged(id: &str) -> Value {
     let stub = json!({"jarvis.artifact": {"type": "artifact", "id": id}});
     json!({"answer": 42, "report": stub, "title": "a report"})
@@ -46,14 +46,14 @@ fn outputs(node: &NodeRun) -> Value {
     json!(node.outputs)
 }
 
-/// The root of a run of `atomic.echo`, once that is over.
+/// Runs `atomic.echo` to its end; returns the root.
 async fn echo(t: &TestServer, input: Value) -> NodeRun {
     let run = t.run_start("atomic.echo", input).await;
     assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
     t.node_run(&run.root_node_run_id).await
 }
 
-/// How the coordinator says that the Artifact Store is doing.
+/// The health status of the Artifact Store.
 async fn health(t: &TestServer) -> String {
     let health = t.get("/v1/health").await.ok();
     let checks = health["checks"].as_array().expect("checks");
@@ -65,7 +65,7 @@ async fn health(t: &TestServer) -> String {
 }
 
 #[tokio::test]
-async fn large_results_go_to_the_store_and_small_ones_do_not() {
+async fn large_outputs_are_offloaded_and_small_ones_are_not() {
     let store = FakeArtifacts::start();
     let (t, stores) = server(&store, &[]).await;
     let small = echo(&t, json!({"answer": 42})).await;
@@ -79,12 +79,12 @@ async fn large_results_go_to_the_store_and_small_ones_do_not() {
     assert_eq!(outputs(&root), abridged(id));
     let key = format!("node-runs/{}", root.node_run_id);
     stores.have_state(&key, "succeeded").await;
-    assert_eq!(stores.object(&key), Some(json!(root)), "the Run Store has it so, too");
+    assert_eq!(stores.object(&key), Some(json!(root)), "the Run Store has the same node run");
     let references = json!(root.output_artifacts);
     assert_eq!(references.as_array().map(Vec::len), Some(1));
     assert_eq!(references[0]["type"], "artifact");
     assert_eq!(references[0]["id"], **id);
-    assert_eq!(references[0]["uri"], Value::Null, "the store's is a path of its machine");
+    assert_eq!(references[0]["uri"], Value::Null, "the store's URI is a path of its machine");
     assert_eq!(references[0]["extensions"]["jarvis.size_bytes"], artifact.bytes.len());
     assert_eq!(store.calls(), ["POST /v1/artifacts"]);
     assert_eq!(health(&t).await, "ok");
@@ -92,7 +92,7 @@ async fn large_results_go_to_the_store_and_small_ones_do_not() {
 }
 
 #[tokio::test]
-async fn without_the_switch_outputs_stay_however_large() {
+async fn outputs_are_not_offloaded_unless_configured() {
     let store = FakeArtifacts::start();
     let (t, _stores) = server(&store, &[(LIMIT, "")]).await;
     assert_eq!(outputs(&echo(&t, large()).await), large());
@@ -100,7 +100,7 @@ async fn without_the_switch_outputs_stay_however_large() {
     t.stop().await;
 }
 
-/// A composite that waits for its completion.
+/// Starts a composite; returns it when it is running.
 async fn composite(t: &TestServer) -> NodeRunId {
     let run = t.run_start("composite.accept", json!({})).await;
     t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
@@ -108,14 +108,14 @@ async fn composite(t: &TestServer) -> NodeRunId {
 }
 
 #[tokio::test]
-async fn a_completion_is_stored_once_however_often_it_comes() {
+async fn repeated_completion_is_offloaded_once() {
     let store = FakeArtifacts::start();
     let (t, _stores) = server(&store, &[]).await;
     let node = composite(&t).await;
     let path = format!("/v1/node-runs/{node}:complete");
     let own = json!({"type": "picture", "id": "p"});
     let completion = json!({"state": "succeeded", "outputs": large(), "output_artifacts": [own]});
-    // At once, and again.
+    // Concurrently, and then once more.
     for _ in 0..2 {
         for answer in join_all((0..8).map(|_| t.post(&path, &completion))).await {
             answer.no_content();
@@ -136,40 +136,46 @@ async fn a_completion_is_stored_once_however_often_it_comes() {
 }
 
 #[tokio::test]
-async fn what_the_store_does_not_take_stays_in_the_journal() {
-    for mood in [Mood::Refuses(500), Mood::Refuses(401), Mood::Proxy, Mood::Garbage, Mood::WrongChecksum] {
+async fn outputs_the_store_refuses_stay_in_the_journal() {
+    for behaviour in [
+        ArtifactBehaviour::Refuses(500),
+        ArtifactBehaviour::Refuses(401),
+        ArtifactBehaviour::Proxy,
+        ArtifactBehaviour::Garbage,
+        ArtifactBehaviour::WrongChecksum,
+    ] {
         let store = FakeArtifacts::start();
         let (t, _stores) = server(&store, &[]).await;
-        store.mood(mood);
+        store.behave(behaviour);
         for _ in 0..3 {
             let root = echo(&t, large()).await;
-            assert_eq!((outputs(&root), root.output_artifacts), (large(), None), "{mood:?}");
+            assert_eq!((outputs(&root), root.output_artifacts), (large(), None), "{behaviour:?}");
         }
-        assert_eq!(store.calls().len(), 1, "{mood:?}: it is left alone for a while");
-        assert_eq!(health(&t).await, "degraded", "{mood:?}");
+        assert_eq!(store.calls().len(), 1, "{behaviour:?}: later outputs fall into the cool-down");
+        assert_eq!(health(&t).await, "degraded", "{behaviour:?}");
         t.stop().await;
     }
 }
 
 #[tokio::test]
-async fn outputs_too_large_for_the_store_are_not_its_failure() {
+async fn too_large_outputs_do_not_degrade_the_store() {
     let store = FakeArtifacts::start();
     let (t, _stores) = server(&store, &[]).await;
-    store.mood(Mood::Refuses(413));
-    for asked in 1..=2 {
+    store.behave(ArtifactBehaviour::Refuses(413));
+    for calls in 1..=2 {
         assert_eq!(outputs(&echo(&t, large()).await), large());
-        assert_eq!(store.calls().len(), asked);
+        assert_eq!(store.calls().len(), calls);
     }
     assert_eq!(health(&t).await, "ok");
-    store.mood(Mood::Sound);
+    store.behave(ArtifactBehaviour::Sound);
     assert_ne!(outputs(&echo(&t, large()).await), large());
     t.stop().await;
 }
 
 #[tokio::test]
-async fn a_silent_store_is_waited_for_as_long_as_a_call_may_take() {
+async fn silent_store_is_given_up_after_the_call_timeout() {
     let store = FakeArtifacts::start();
-    store.mood(Mood::Silent);
+    store.behave(ArtifactBehaviour::Silent);
     let (t, _stores) = server(&store, &[(CALL_TIMEOUT, "0.1")]).await;
     assert_eq!(outputs(&echo(&t, large()).await), large());
     assert_eq!(store.calls().len(), 1);
@@ -177,9 +183,9 @@ async fn a_silent_store_is_waited_for_as_long_as_a_call_may_take() {
 }
 
 #[tokio::test]
-async fn a_silent_store_does_not_cost_a_node_its_deadline() {
+async fn silent_store_does_not_cost_a_node_its_deadline() {
     let store = FakeArtifacts::start();
-    store.mood(Mood::Silent);
+    store.behave(ArtifactBehaviour::Silent);
     let (t, _stores) = server(&store, &[(CALL_TIMEOUT, "600")]).await;
     let constraints = json!({"constraints": {"budgets": {"max_wall_time_ms": 2000}}});
     let run = t.run_start_with("atomic.echo", large(), constraints).await;
@@ -191,15 +197,15 @@ async fn a_silent_store_does_not_cost_a_node_its_deadline() {
 }
 
 #[tokio::test]
-async fn a_canceled_run_does_not_wait_for_the_store() {
+async fn canceled_run_does_not_wait_for_the_artifact_store() {
     let store = FakeArtifacts::start();
-    store.mood(Mood::Silent);
+    store.behave(ArtifactBehaviour::Silent);
     let (t, _stores) = server(&store, &[]).await;
     let run = t.run_start("atomic.echo", large()).await;
     store.called(1).await;
     assert_eq!(t.cancel(&run.run_id).await.state, RunState::Canceled);
-    store.mood(Mood::Sound);
-    // The result is too late.
+    store.behave(ArtifactBehaviour::Sound);
+    // The result arrives after the cancel.
     let late = t.attempts_until(&run.root_node_run_id, 1).await;
     assert_eq!(late[0]["outcome"]["late"]["state"], "succeeded", "{late:?}");
     let root = t.node_run(&run.root_node_run_id).await;
@@ -208,13 +214,13 @@ async fn a_canceled_run_does_not_wait_for_the_store() {
 }
 
 #[tokio::test]
-async fn a_result_that_comes_too_late_is_not_stored() {
+async fn late_result_is_not_offloaded() {
     let store = FakeArtifacts::start();
     let (t, _stores) = server(&store, &[]).await;
     let run = t.run_start("atomic.hang", large()).await;
     t.executors.called(":execute", 1).await;
     t.cancel(&run.run_id).await;
-    // Canceled, it answers with its large outputs: nobody waits for them.
+    // The canceled executor answers with its large outputs, which are ignored.
     t.executors.called(":cancel", 1).await;
     t.at_rest().await;
     assert_eq!(store.calls().len(), 0);
@@ -222,11 +228,11 @@ async fn a_result_that_comes_too_late_is_not_stored() {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_is_repeated_and_the_artifact_is_not() {
+async fn repeated_commit_does_not_repeat_the_artifact() {
     for fault in [Fault::FailBefore, Fault::FailAfter, Fault::Twice] {
         let (store, faults) = (FakeArtifacts::start(), Faults::none());
         let (t, _stores) = server_with_faults(&store, &faults, &[]).await;
-        // The commits of a run: its start, its beginning, its end.
+        // The commits of a run: its start, the beginning of the attempt, its end.
         (0..2).for_each(|_| faults.script_commit(None));
         faults.script_commit(fault);
         let root = echo(&t, large()).await;

@@ -1,5 +1,5 @@
-//! What a Policy Decision Point is asked, and what comes of its answers
-//! (contract §10, G22).
+//! Policy (contract §10, G22): the requests to the Policy Decision Point, its answers,
+//! and the behaviour during an outage.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use std::{
 use jarvis_run_coordinator::types::{NodeRunId, NodeRunState, RunEvent, RunEventType, RunState};
 use serde_json::{Value, json};
 
-use crate::support::{FakeService, NOBODY, TestMachine, TestServer, soon};
+use crate::support::{FakeService, TestMachine, TestServer, UNREACHABLE, soon, spec, start_of};
 
 fn decisions(events: &[RunEvent]) -> Vec<Value> {
     let decided = events.iter().filter(|event| event.type_ == RunEventType::PolicyDecided);
@@ -20,7 +20,7 @@ fn decisions(events: &[RunEvent]) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_pdp_is_told_what_it_must_know_and_its_evidence_is_kept() {
+async fn pdp_request_is_complete_and_its_evidence_is_kept() {
     let pdp = FakeService::start(|_, _| {
         json!({
             "decision": "allow", "reason_code": "explicit_allow", "message": "statement-1",
@@ -47,13 +47,13 @@ async fn a_pdp_is_told_what_it_must_know_and_its_evidence_is_kept() {
     let run = t.run_start_with("jarvis.echo", json!({"secret": "s", "b": [1], "a": null}), more).await;
     let events = t.follow(&run.run_id).await;
 
-    let mut questions = pdp.questions();
-    for question in &mut questions {
+    let mut requests = pdp.requests();
+    for request in &mut requests {
         // Of {"a":null,"b":[1],"secret":"s"}.
-        let digest = question["context"]["inputs_sha256"].take();
+        let digest = request["context"]["inputs_sha256"].take();
         assert_eq!(digest, "f4af62eb22e6199ebc191336b11fbbff582a9cdd3e05fd5b28e944ddd76868d2");
     }
-    let asked = |action: &str, more: Value| {
+    let expected_request = |action: &str, more: Value| {
         let mut context = json!({
             "principal": "alice", "tenant_id": "acme", "kind": "atomic", "depth": 0, "side_effect": "write",
             "inputs_sha256": null,
@@ -67,9 +67,12 @@ async fn a_pdp_is_told_what_it_must_know_and_its_evidence_is_kept() {
             "context": context,
         })
     };
-    assert_eq!(questions[0], asked("run.start", json!({})));
-    assert_eq!(questions[1], asked("node.run.execute", json!({"parent_node_run_id": null, "attempt": 1})));
-    assert_eq!(questions.len(), 2);
+    assert_eq!(requests[0], expected_request("run.start", json!({})));
+    assert_eq!(
+        requests[1],
+        expected_request("node.run.execute", json!({"parent_node_run_id": null, "attempt": 1}))
+    );
+    assert_eq!(requests.len(), 2);
 
     let decided = |action: &str| {
         json!({
@@ -82,8 +85,8 @@ async fn a_pdp_is_told_what_it_must_know_and_its_evidence_is_kept() {
 }
 
 #[tokio::test]
-async fn whatever_is_no_allow_is_a_no() {
-    // A PDP that is configured decides: the profile that allows everything is on.
+async fn pdp_answers_other_than_allow_deny() {
+    // A configured PDP decides, although the profile that allows everything is set.
     for (answer, decision, reason) in [
         (json!({"decision": "deny", "reason_code": "r", "message": "m"}), "deny", "r"),
         (json!({"decision": "require_approval", "reason_code": "r"}), "require_approval", "r"),
@@ -113,12 +116,12 @@ async fn whatever_is_no_allow_is_a_no() {
 
 const HOLD: (&str, &str) = ("JARVIS_RUN_COORDINATOR_PDP_OUTAGE", "hold");
 
-/// A PDP that allows everything while it is up, and answers 503 while not; what
-/// is asked about `always` it always answers.
+/// A PDP that allows everything while it is up, and answers 503 while it is not. The
+/// action `always` is always allowed.
 fn pdp(up: &Arc<AtomicBool>, always: &'static str) -> FakeService {
     let up = Arc::clone(up);
-    FakeService::start_with_status(move |_, question| {
-        match up.load(Ordering::SeqCst) || question["action"] == always {
+    FakeService::start_with_status(move |_, request| {
+        match up.load(Ordering::SeqCst) || request["action"] == always {
             true => (200, json!({"decision": "allow"})),
             false => (503, json!("<html>no upstream</html>")),
         }
@@ -131,14 +134,14 @@ async fn pdp_check(t: &TestServer) -> Value {
     checks.iter().find(|check| check["name"] == "pdp").unwrap_or_else(|| panic!("{health}"))["status"].clone()
 }
 
-/// What is on record of being held.
+/// The recorded holds of a node.
 async fn holds(t: &TestServer, node: &NodeRunId) -> Vec<Value> {
     let actions = t.node_run(node).await.recovery_actions.unwrap_or_default();
     actions.iter().map(|action| serde_json::to_value(action).expect("JSON")).collect()
 }
 
 #[tokio::test]
-async fn with_hold_a_node_waits_until_the_pdp_answers() {
+async fn held_node_waits_until_the_pdp_answers() {
     let (up, machine) = (Arc::new(AtomicBool::new(true)), TestMachine::default());
     let pdp = pdp(&up, "");
     let vars = [HOLD, ("JARVIS_PDP_URL", pdp.url()), ("JARVIS_RUN_COORDINATOR_CALL_TIMEOUT_SECS", "80000")];
@@ -149,14 +152,14 @@ async fn with_hold_a_node_waits_until_the_pdp_answers() {
     t.at_rest().await;
 
     up.store(false, Ordering::SeqCst);
-    let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "inputs": {}});
+    let spec = spec("atomic.echo");
     let child = t.children(&run.run_id, &run.root_node_run_id, &[spec]).await.remove(0).node_run_id;
-    let about = |question: &Value| question["node_run_id"] == child.as_str();
+    let about = |request: &Value| request["node_run_id"] == child.as_str();
     t.node_run_until(&child, |node| node.recovery_actions.is_some()).await;
     assert_eq!(pdp_check(&t).await, "degraded");
     for tries in 2..6 {
-        soon("the next question", async {
-            while pdp.questions().iter().filter(|question| about(question)).count() < tries {
+        soon("the next request", async {
+            while pdp.requests().iter().filter(|request| about(request)).count() < tries {
                 machine.pass(Duration::from_millis(200));
                 tokio::task::yield_now().await;
             }
@@ -167,15 +170,14 @@ async fn with_hold_a_node_waits_until_the_pdp_answers() {
     assert_eq!((held.len(), &held[0]["extensions"]["jarvis.code"]), (1, &json!("pdp_unavailable")));
     assert_eq!(t.node_run(&child).await.state, NodeRunState::Assigned);
 
-    // A start has a caller who can ask again: it leaves no trace.
+    // A refused start writes nothing: its caller can repeat it.
     let before =
-        t.everything().iter().filter(|row| row.starts_with("runs") || row.starts_with("events")).count();
-    let start =
-        json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "input": {}});
+        t.journal_rows().iter().filter(|row| row.starts_with("runs") || row.starts_with("events")).count();
+    let start = start_of("atomic.echo");
     let refused = t.post("/v1/runs", &start).await.refused(503, "pdp_unavailable");
     assert_eq!((&refused["message"], &refused["retryable"]), (&json!("PDP request failed"), &json!(true)));
     let after =
-        t.everything().iter().filter(|row| row.starts_with("runs") || row.starts_with("events")).count();
+        t.journal_rows().iter().filter(|row| row.starts_with("runs") || row.starts_with("events")).count();
     assert_eq!(before, after);
 
     up.store(true, Ordering::SeqCst);
@@ -186,20 +188,20 @@ async fn with_hold_a_node_waits_until_the_pdp_answers() {
     })
     .await;
     assert_eq!(t.node_run(&child).await.state, NodeRunState::Succeeded);
-    assert_eq!(holds(&t, &child).await.len(), 1, "no more than once");
+    assert_eq!(holds(&t, &child).await.len(), 1, "a hold is recorded once");
     assert_eq!(pdp_check(&t).await, "ok");
     let of_child = |event: &RunEvent| event.node_run_id.as_ref() == Some(&child);
-    let told = t.events(&run.run_id).await;
-    let told: Vec<String> =
-        told.iter().filter(|it| of_child(it)).map(|event| event.type_.to_string()).collect();
+    let seen = t.events(&run.run_id).await;
+    let seen: Vec<String> =
+        seen.iter().filter(|event| of_child(event)).map(|event| event.type_.to_string()).collect();
     let expected =
         ["node_run_assigned", "recovery_applied", "policy_decided", "node_evaluated", "atomic_executed"];
-    assert_eq!(told, expected);
+    assert_eq!(seen, expected);
     t.stop().await;
 }
 
 #[tokio::test]
-async fn held_until_its_deadline_a_node_says_what_it_waited_for() {
+async fn held_node_fails_at_its_deadline_with_the_reason() {
     let (up, machine) = (Arc::new(AtomicBool::new(false)), TestMachine::default());
     let pdp = pdp(&up, "run.start");
     let t = TestServer::start_with_clock(machine.clone(), &[HOLD, ("JARVIS_PDP_URL", pdp.url())]).await;
@@ -229,7 +231,7 @@ async fn held_until_its_deadline_a_node_says_what_it_waited_for() {
 }
 
 #[tokio::test]
-async fn what_is_held_outlives_the_server_and_goes_on_with_the_pdp() {
+async fn held_node_survives_a_restart_and_continues_with_the_pdp() {
     let up = Arc::new(AtomicBool::new(false));
     let pdp = pdp(&up, "run.start");
     let t = TestServer::start_with(&[HOLD, ("JARVIS_PDP_URL", pdp.url())]).await;
@@ -247,7 +249,7 @@ async fn what_is_held_outlives_the_server_and_goes_on_with_the_pdp() {
 }
 
 #[tokio::test]
-async fn with_hold_a_decision_is_obeyed_and_all_else_is_none() {
+async fn hold_obeys_decisions_and_treats_the_rest_as_outage() {
     for (status, answer, decided) in [
         (200, json!({"decision": "deny", "reason_code": "r"}), true),
         (200, json!({"decision": "require_approval"}), true),
@@ -263,8 +265,7 @@ async fn with_hold_a_decision_is_obeyed_and_all_else_is_none() {
             move |_, _| (status, answer.clone())
         });
         let t = TestServer::start_with(&[HOLD, ("JARVIS_PDP_URL", pdp.url())]).await;
-        let start =
-            json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "input": {}});
+        let start = start_of("atomic.echo");
         let started = t.post("/v1/runs", &start).await;
         match decided {
             true => assert_eq!(started.ok()["state"], "failed", "{answer}"),
@@ -273,9 +274,8 @@ async fn with_hold_a_decision_is_obeyed_and_all_else_is_none() {
         assert!(t.executors.calls().is_empty());
         t.stop().await;
     }
-    let t = TestServer::start_with(&[HOLD, ("JARVIS_PDP_URL", NOBODY)]).await;
-    let start =
-        json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "input": {}});
+    let t = TestServer::start_with(&[HOLD, ("JARVIS_PDP_URL", UNREACHABLE)]).await;
+    let start = start_of("atomic.echo");
     t.post("/v1/runs", &start).await.refused(503, "pdp_unavailable");
     t.stop().await;
 }

@@ -1,24 +1,23 @@
-//! Delivery to executors that fail (contract G29, design §4): what is tried
-//! again, when, and what is on record of it; who is left alone; who waits for
-//! whom.
+//! Delivery to executors that fail (contract G29): which calls are retried, when, and
+//! with what record; the circuit breaker; and fairness between runs.
 
 use std::time::Duration;
 
 use jarvis_run_coordinator::types::{NodeRun, NodeRunState, RunState};
 use serde_json::{Value, json};
 
-use crate::support::{FakeService, TestServer, soon};
+use crate::support::{FakeService, TestServer, soon, spec};
 
 const ONE_RETRY: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "1");
 
-/// A server whose registry says of each type that it is atomic and does this.
+/// Starts a server whose registry gives every type this side effect.
 async fn server(side_effect: &'static str) -> (TestServer, FakeService) {
     let registry = FakeService::registry_of_atomics(side_effect);
     let t = TestServer::start_with(&[ONE_RETRY, ("JARVIS_NODE_REGISTRY_URL", registry.url())]).await;
     (t, registry)
 }
 
-/// The root of a run of this type when it is over, and the events between the
+/// Runs a node of this type to its end; returns the root, and the events between the
 /// first permission to execute it and the end of the run.
 async fn ended(t: &TestServer, node_type: &str) -> (NodeRun, Vec<Value>) {
     let run = t.run_start(node_type, json!({})).await;
@@ -43,9 +42,9 @@ async fn health(t: &TestServer, check: &str) -> Value {
         .clone()
 }
 
-/// Waits until a check of health has this status.
+/// Waits until a health check has this status; returns the check.
 async fn health_is(t: &TestServer, check: &str, status: &str) -> Value {
-    soon("the health", async {
+    soon("the health check", async {
         loop {
             let check = health(t, check).await;
             if check["status"] == status {
@@ -58,15 +57,15 @@ async fn health_is(t: &TestServer, check: &str, status: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_executor_that_is_busy_is_asked_again_when_it_says_whatever_the_node_does() {
+async fn busy_executor_is_retried_after_its_retry_after() {
     let (t, _registry) = server("irreversible").await;
     let (root, events) = ended(&t, "atomic.busy-once").await;
     assert_eq!((root.state, t.executors.executions(root.node_run_id.as_str())), (NodeRunState::Succeeded, 2));
     let types: Vec<&Value> = events.iter().map(|event| &event["type"]).collect();
     assert_eq!(types, ["recovery_applied", "policy_decided", "node_evaluated", "atomic_executed"]);
     assert_eq!(events[3]["data"], json!({"state": "succeeded", "attempts": 2}));
-    // On record with the NodeRun as in the event, and not before the time that
-    // the executor named.
+    // The NodeRun records the retry as the event does, and the retry is not before the
+    // time that the executor named.
     let action = &events[0]["data"];
     assert_eq!(json!(root.recovery_actions), json!([action]));
     assert_eq!((&action["type"], &action["message"]), (&json!("retry"), &json!("come back later")));
@@ -84,7 +83,7 @@ async fn an_executor_that_is_busy_is_asked_again_when_it_says_whatever_the_node_
 }
 
 #[tokio::test]
-async fn after_an_answer_that_broke_off_only_what_does_no_harm_is_executed_again() {
+async fn broken_answer_is_retried_only_for_harmless_nodes() {
     for (side_effect, state, executions) in [
         ("read", NodeRunState::Succeeded, 2),
         ("write", NodeRunState::Failed, 1),
@@ -103,7 +102,7 @@ async fn after_an_answer_that_broke_off_only_what_does_no_harm_is_executed_again
 }
 
 #[tokio::test]
-async fn a_node_fails_with_its_executors_words_when_it_was_tried_often_enough() {
+async fn node_fails_with_the_executors_error_after_max_retries() {
     let (t, _registry) = server("read").await;
     let (root, events) = ended(&t, "atomic.busy").await;
     assert_eq!((root.state, error_code(&root).as_str()), (NodeRunState::Failed, "busy"));
@@ -113,7 +112,7 @@ async fn a_node_fails_with_its_executors_words_when_it_was_tried_often_enough() 
 }
 
 #[tokio::test]
-async fn a_begin_whose_answer_was_lost_is_repeated_and_the_composite_goes_on() {
+async fn begin_with_a_lost_answer_is_repeated() {
     let t = TestServer::start().await;
     let run = t.run_start("composite.lost", json!({})).await;
     t.executors.called(":begin", 2).await;
@@ -125,7 +124,7 @@ async fn a_begin_whose_answer_was_lost_is_repeated_and_the_composite_goes_on() {
 }
 
 #[tokio::test]
-async fn a_cancel_does_not_wait_for_the_next_try() {
+async fn cancel_does_not_wait_for_the_next_attempt() {
     let t = TestServer::start().await;
     t.executors.overload(true);
     let run = t.run_start("atomic.echo", json!({})).await;
@@ -137,12 +136,12 @@ async fn a_cancel_does_not_wait_for_the_next_try() {
     assert_eq!(node.state, NodeRunState::Canceled);
     let calls = t.executors.executions(run.root_node_run_id.as_str());
     let permissions = events.iter().filter(|event| event.type_.to_string() == "policy_decided").count() - 1;
-    assert_eq!(calls, permissions, "nothing was begun after the cancel");
+    assert_eq!(calls, permissions, "nothing was sent after the cancel");
     t.stop().await;
 }
 
 #[tokio::test]
-async fn an_executor_that_refuses_everything_is_left_alone_and_found_again() {
+async fn breaker_opens_for_a_refusing_executor_and_closes_again() {
     let t = TestServer::start().await;
     assert_eq!(health(&t, "atomic_executor").await["status"], "ok");
     t.executors.overload(true);
@@ -156,19 +155,19 @@ async fn an_executor_that_refuses_everything_is_left_alone_and_found_again() {
         assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded);
     }
     health_is(&t, "atomic_executor", "ok").await;
-    // Each of them was refused once or twice at most: the others were not even
-    // sent while it was down.
+    // Each node was refused at most once or twice: with the breaker open, nodes are not
+    // sent.
     let refused = t.executors.calls().len() - runs.len();
-    assert!(refused < 2 * runs.len(), "{refused} calls for nothing");
+    assert!(refused < 2 * runs.len(), "{refused} calls were refused");
     t.stop().await;
 }
 
 #[tokio::test]
-async fn a_run_with_a_lot_to_do_leaves_room_for_others() {
+async fn large_run_leaves_slots_for_other_runs() {
     let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "4")]).await;
     let big = t.run_start("composite.accept", json!({})).await;
-    let spec = json!({"node_type_ref": {"node_type_id": "atomic.hang", "version": "1.0.0"}, "inputs": {}});
-    // More than one run may have in hand.
+    let spec = spec("atomic.hang");
+    // These are more jobs than one run may have in memory.
     for _ in 0..2 {
         t.children(&big.run_id, &big.root_node_run_id, &vec![spec.clone(); 1000]).await;
     }
@@ -187,39 +186,39 @@ async fn a_run_with_a_lot_to_do_leaves_room_for_others() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_is_not_the_executors_own_says_nothing_about_the_work() {
+async fn refusal_by_a_proxy_leaves_the_outcome_unknown() {
     let (t, _registry) = server("irreversible").await;
     for node_type in ["atomic.mesh", "atomic.mesh-429"] {
         let (root, _) = ended(&t, node_type).await;
         assert_eq!(
             t.executors.executions(root.node_run_id.as_str()),
             1,
-            "{node_type}: it may have been done"
+            "{node_type}: the node may have been executed"
         );
         assert_eq!((root.state, &*error_code(&root)), (NodeRunState::Failed, "atomic_executor_unavailable"));
         let error = &root.extensions.as_ref().expect("extensions").value("completion_error");
         assert_eq!((&error["details"]["outcome"], &error["retryable"]), (&json!("unknown"), &json!(false)));
         t.executors.called(&format!("{}:cancel", root.node_run_id), 1).await;
     }
-    // One that says when to come back has not begun.
+    // A refusal with `Retry-After` means that the node was not executed.
     let (root, _) = ended(&t, "atomic.mesh-wait").await;
     assert_eq!((root.state, t.executors.executions(root.node_run_id.as_str())), (NodeRunState::Succeeded, 2));
     t.stop().await;
     let (t, _registry) = server("read").await;
     let (root, _) = ended(&t, "atomic.mesh").await;
-    assert_eq!(t.executors.executions(root.node_run_id.as_str()), 2, "to read twice does no harm");
+    assert_eq!(t.executors.executions(root.node_run_id.as_str()), 2, "a read may be repeated");
     t.stop().await;
 }
 
 #[tokio::test]
-async fn nodes_that_are_not_even_sent_wait_for_their_executor_and_spend_no_retries() {
+async fn nodes_held_by_an_open_breaker_spend_no_retries() {
     let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_RETRIES", "0")]).await;
     t.executors.overload(true);
     for _ in 0..5 {
         let run = t.run_start("atomic.echo", json!({})).await;
         assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Failed);
     }
-    // It is left alone from now on, for a moment: who comes is not sent.
+    // The breaker is open for a moment: further nodes are not sent.
     t.executors.overload(false);
     let sent = t.executors.calls().len();
     let mut runs = Vec::new();

@@ -1,12 +1,12 @@
-//! One run from start to end.
+//! One run from its start to its end.
 
 use jarvis_run_coordinator::types::RunState;
 use serde_json::json;
 
-use crate::support::TestServer;
+use crate::support::{ATOMIC_RUN, TestServer};
 
 #[tokio::test]
-async fn an_atomic_run_succeeds_with_the_executors_outputs() {
+async fn atomic_run_succeeds_with_the_executors_outputs() {
     let t = TestServer::start().await;
     let run = t.run_start("atomic.echo", json!({"echo": "hello"})).await;
     assert_eq!(run.state, RunState::Running);
@@ -15,19 +15,6 @@ async fn an_atomic_run_succeeds_with_the_executors_outputs() {
     assert_eq!(run.state, RunState::Succeeded);
     let root = t.client.get_node_run(&run.root_node_run_id).await.expect("the root").into_inner();
     assert_eq!(serde_json::to_value(root.outputs).expect("JSON"), json!({"echo": "hello"}));
-    let types: Vec<String> =
-        t.events(&run.run_id).await.iter().map(|event| event.type_.to_string()).collect();
-    assert_eq!(
-        types,
-        [
-            "run_started",
-            "node_run_assigned",
-            "policy_decided",
-            "policy_decided",
-            "node_evaluated",
-            "atomic_executed",
-            "run_completed"
-        ]
-    );
+    assert_eq!(t.event_types(&run.run_id).await, ATOMIC_RUN);
     t.stop().await;
 }

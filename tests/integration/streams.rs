@@ -1,4 +1,4 @@
-//! Event streams (contract §13, §15): their form, their parts, and following.
+//! Event streams (contract §13, §15): their format, cursors and limits, and following.
 
 use std::sync::Arc;
 
@@ -14,11 +14,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{TestServer, nulls, soon};
-
-fn spec(id: &str) -> Value {
-    json!({"node_type_ref": {"node_type_id": id, "version": "1"}, "inputs": {}})
-}
+use crate::support::{ATOMIC_RUN, TestServer, nulls, soon, spec};
 
 fn seqs(text: &str) -> Vec<u64> {
     let event = |line: &str| serde_json::from_str::<RunEvent>(line).expect("a RunEvent a line").seq;
@@ -31,7 +27,7 @@ async fn read(t: &TestServer, path: &str) -> String {
     answer.text
 }
 
-/// A stream that is being followed, line by line.
+/// A followed stream, read line by line.
 struct Followed {
     response: Response,
     rest: String,
@@ -47,7 +43,7 @@ impl Followed {
         Self { response, rest: String::new() }
     }
 
-    /// The next event; none at the end.
+    /// The next event; `None` at the end of the stream.
     async fn next(&mut self) -> Option<RunEvent> {
         loop {
             if let Some((line, rest)) = self.rest.split_once('\n') {
@@ -75,12 +71,12 @@ impl Followed {
 }
 
 #[tokio::test]
-async fn a_stream_is_lines_of_json_in_the_order_of_seq() {
+async fn run_stream_is_ndjson_ordered_by_seq() {
     let t = TestServer::start().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     t.run_ended(&run.run_id).await;
     let text = read(&t, &format!("/v1/runs/{}/events", run.run_id)).await;
-    assert!(text.ends_with('\n') && !text.contains("\n\n"), "each line has its end");
+    assert!(text.ends_with('\n') && !text.contains("\n\n"), "each line ends with a line feed");
     assert_eq!(seqs(&text), [1, 2, 3, 4, 5, 6, 7]);
     for line in text.lines() {
         let event: Value = serde_json::from_str(line).expect("JSON");
@@ -94,11 +90,11 @@ async fn a_stream_is_lines_of_json_in_the_order_of_seq() {
 }
 
 #[tokio::test]
-async fn a_node_stream_is_the_node_and_what_is_below_it() {
+async fn node_stream_covers_the_node_and_its_descendants() {
     let t = TestServer::idle().await;
     let run = t.run_start("composite.accept", json!({})).await;
     let root = &run.root_node_run_id;
-    // The run's second node; the digits of the twentieth's path begin like its.
+    // The path of the twentieth child begins with the digits of the second one's.
     let children = t.children(&run.run_id, root, &vec![spec("composite.accept"); 20]).await;
     let second = &children[0].node_run_id;
     let inner = t.children(&run.run_id, second, &[spec("composite.accept")]).await.remove(0).node_run_id;
@@ -120,7 +116,7 @@ async fn a_node_stream_is_the_node_and_what_is_below_it() {
         assert_eq!(seqs(&text), of(&within));
         assert!(!text.is_empty());
     }
-    // Of the root: everything but what is about the run as a whole.
+    // The root's stream has every event but those about the run as a whole.
     let text = read(&t, &format!("/v1/node-runs/{root}/events")).await;
     assert_eq!(seqs(&text), (2..=all.len() as u64).collect::<Vec<_>>());
     let last = format!("/v1/node-runs/{root}/events?cursor={}", cursor(all.len() as u64 - 1));
@@ -135,7 +131,7 @@ fn cursor(seq: u64) -> String {
 }
 
 #[tokio::test]
-async fn cursor_and_limit_give_parts() {
+async fn cursor_and_limit_select_a_part_of_the_stream() {
     let t = TestServer::start().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     t.run_ended(&run.run_id).await;
@@ -155,7 +151,7 @@ async fn cursor_and_limit_give_parts() {
     ] {
         assert_eq!(seqs(&read(&t, &format!("{base}?{query}")).await), expected, "{query}");
     }
-    // The limit counts lines of the node, not those that were looked at.
+    // The limit counts events of the node, not the events that were read.
     let node = format!("/v1/node-runs/{}/events?limit=2", run.root_node_run_id);
     assert_eq!(seqs(&read(&t, &node).await), [2, 3]);
     for (query, name, word) in [
@@ -177,18 +173,18 @@ async fn cursor_and_limit_give_parts() {
 }
 
 #[tokio::test]
-async fn streams_of_nothing_are_404_even_if_followed() {
+async fn stream_of_an_unknown_id_is_404_even_if_followed() {
     let t = TestServer::idle().await;
     for query in ["", "?follow=1", "?cursor=MQ==&limit=1"] {
         t.get(&format!("/v1/runs/nowhere/events{query}")).await.refused(404, "run_not_found");
-        t.get(&format!("/v1/node-runs/nobody/events{query}")).await.refused(404, "node_run_not_found");
+        t.get(&format!("/v1/node-runs/unknown/events{query}")).await.refused(404, "node_run_not_found");
     }
     t.stop().await;
 }
 
-/// The gateway and the SDK read to the end, with no time limit.
+/// The gateway and the SDK read a stream to its end, without a time limit.
 #[tokio::test]
-async fn a_stream_of_a_live_run_ends_unless_it_is_followed() {
+async fn stream_of_a_live_run_ends_unless_followed() {
     let t = TestServer::idle().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     assert_eq!(seqs(&read(&t, &format!("/v1/runs/{}/events", run.run_id)).await), [1, 2, 3]);
@@ -197,7 +193,7 @@ async fn a_stream_of_a_live_run_ends_unless_it_is_followed() {
 }
 
 #[tokio::test]
-async fn a_followed_stream_tells_what_comes_and_ends_with_the_run() {
+async fn followed_stream_delivers_new_events_and_ends_with_the_run() {
     use RunEventType::{
         AtomicExecuted, CompositeDecomposed, NodeEvaluated, NodeRunAssigned, PolicyDecided, RunCompleted,
         RunStarted,
@@ -212,7 +208,7 @@ async fn a_followed_stream_tells_what_comes_and_ends_with_the_run() {
         Followed::start(&t, &format!("/v1/node-runs/{}/events?follow=1", run.root_node_run_id)).await;
     assert_eq!(whole.take(3).await, [RunStarted, NodeRunAssigned, PolicyDecided]);
     assert_eq!(root.take(2).await, [NodeRunAssigned, PolicyDecided]);
-    // None of this was there when the streams began.
+    // The following events are newer than the streams.
     let child = t.children(&run.run_id, &run.root_node_run_id, &[spec("atomic.echo")]).await.remove(0);
     let mut below =
         Followed::start(&t, &format!("/v1/node-runs/{}/events?follow=1", child.node_run_id)).await;
@@ -230,16 +226,16 @@ async fn a_followed_stream_tells_what_comes_and_ends_with_the_run() {
         assert_eq!(stream.take(1).await, [RunCompleted]);
         assert!(stream.next().await.is_none());
     }
-    // The child's stream ends with the run too: nothing more can come.
+    // The child's stream ends with the run, too.
     assert_eq!(below.take(3).await, [NodeRunAssigned, NodeEvaluated, AtomicExecuted]);
     assert!(below.next().await.is_none());
-    // One that is over is not waited for.
+    // The stream of a finished run ends at once.
     let text = read(&t, &format!("/v1/runs/{}/events?follow=1&cursor={}", run.run_id, cursor(99))).await;
     assert_eq!(text, "");
     t.stop().await;
 }
 
-/// Many followers of runs under full steam miss nothing and see nothing twice.
+/// Followers of a busy run miss no event and see none twice.
 #[tokio::test]
 async fn followers_see_every_event_once() {
     let t = TestServer::start().await;
@@ -267,7 +263,7 @@ async fn followers_see_every_event_once() {
 }
 
 #[tokio::test]
-async fn a_follower_who_leaves_is_forgotten() {
+async fn disconnected_follower_releases_its_tasks() {
     let t = TestServer::idle().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     let address = t.url.strip_prefix("http://").expect("an address").to_owned();
@@ -286,10 +282,10 @@ async fn a_follower_who_leaves_is_forgotten() {
         }
         followers.push(connection);
     }
-    assert!(tasks() >= before + 5, "the server is at them");
+    assert!(tasks() >= before + 5, "the server has a task for each follower");
     drop(followers);
-    // What served them ends, although the run says nothing more.
-    soon("the end of what served them", async {
+    // Their tasks end although the run has no further event.
+    soon("the end of the followers' tasks", async {
         while tasks() > before {
             tokio::task::yield_now().await;
         }
@@ -298,9 +294,9 @@ async fn a_follower_who_leaves_is_forgotten() {
     t.stop().await;
 }
 
-/// The same from within: the hub knows runs that are followed, no others.
+/// The hub has an entry only for runs that are followed.
 #[tokio::test]
-async fn the_hub_forgets_a_run_that_nobody_follows() {
+async fn hub_drops_a_run_without_followers() {
     let t = TestServer::idle().await;
     let run = t.run_start("atomic.echo", json!({})).await;
     let (journal, _executors) = t.stop().await;
@@ -329,7 +325,7 @@ async fn the_hub_forgets_a_run_that_nobody_follows() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_followed_streams_and_waits_for_nobody_for_long() {
+async fn stop_ends_followed_streams_and_bounds_its_wait() {
     let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "0.5")]).await;
     // A node whose executor never answers, and a follower of its run.
     let run = t.run_start("atomic.deaf", json!({})).await;
@@ -337,14 +333,11 @@ async fn a_stop_ends_followed_streams_and_waits_for_nobody_for_long() {
     stream.take(4).await;
     let url = t.url.clone();
     let (journal, executors) = t.stop().await;
-    assert!(stream.next().await.is_none(), "ended, not broken off");
-    assert!(reqwest::get(format!("{url}/v1/health")).await.is_err(), "nobody listens any more");
+    assert!(stream.next().await.is_none(), "the stream ended in order");
+    assert!(reqwest::get(format!("{url}/v1/health")).await.is_err(), "the port is closed");
 
-    // The journal is free for the next one, which knows everything.
+    // The next server opens the journal and has the events.
     let t = TestServer::try_start(journal, executors, &[]).await.expect("the next server");
-    assert_eq!(
-        t.event_types(&run.run_id).await[..4],
-        ["run_started", "node_run_assigned", "policy_decided", "policy_decided"]
-    );
+    assert_eq!(t.event_types(&run.run_id).await[..4], ATOMIC_RUN[..4]);
     t.stop().await;
 }

@@ -1,11 +1,12 @@
-//! Tasks that panic run again, and the process does not live on without them.
+//! Supervision of tasks: a task that panics is restarted, and the process ends if it
+//! panics repeatedly.
 
 use jarvis_run_coordinator::{journal::faulty::Faults, types::RunState};
 use serde_json::{Value, json};
 
 use crate::support::{FakeStores, TestServer, soon};
 
-/// The check of health that speaks of tasks.
+/// The health check `tasks`.
 async fn tasks(t: &TestServer) -> Value {
     let health: Value = t.get("/v1/health").await.ok();
     let checks = health["checks"].as_array().expect("checks");
@@ -13,7 +14,7 @@ async fn tasks(t: &TestServer) -> Value {
 }
 
 #[tokio::test]
-async fn a_task_that_panics_is_begun_again_and_health_counts_it() {
+async fn panicking_task_is_restarted_and_counted_in_health() {
     let (stores, faults) = (FakeStores::start(), Faults::none());
     let mut vars = stores.vars().to_vec();
     vars.push(("JARVIS_RUN_COORDINATOR_RETENTION", "1s"));
@@ -25,27 +26,27 @@ async fn a_task_that_panics_is_begun_again_and_health_counts_it() {
         ("runs_prune", "retention"),
         ("outbox_after", "outbox to the"),
     ] {
-        // The second time it is the task that was begun again.
+        // The second panic is one of the restarted task.
         for times in 1..=2 {
             faults.panic_in(call, 1);
-            // A run, so that every task has something to do.
+            // A run gives every task work.
             let run = t.run_start("atomic.echo", json!({})).await;
             assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Succeeded, "{name}");
-            let told = soon(name, async {
+            let check = soon(name, async {
                 loop {
-                    let told = tasks(&t).await;
-                    let panics = told["details"]["panics"].as_object().expect("counts");
+                    let check = tasks(&t).await;
+                    let panics = check["details"]["panics"].as_object().expect("counts");
                     let of_this = panics.iter().filter(|(task, _)| task.starts_with(name));
                     if of_this.filter_map(|(_, count)| count.as_u64()).sum::<u64>() == times {
-                        return told;
+                        return check;
                     }
                     tokio::task::yield_now().await;
                 }
             })
             .await;
-            assert_eq!(told["status"], "degraded");
-            assert!(told["message"].as_str().is_some_and(|message| message.contains(name)), "{told}");
-            // What was not done for the panic is done.
+            assert_eq!(check["status"], "degraded");
+            assert!(check["message"].as_str().is_some_and(|message| message.contains(name)), "{check}");
+            // The work that the panic interrupted is done.
             stores.have_state(&format!("runs/{}", run.run_id), "succeeded").await;
         }
     }
@@ -53,7 +54,7 @@ async fn a_task_that_panics_is_begun_again_and_health_counts_it() {
 }
 
 #[tokio::test]
-async fn a_server_does_not_live_on_with_a_task_that_panics_again_and_again() {
+async fn server_ends_after_repeated_panics_of_a_task() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &[]).await;
     faults.panic_in("wakes_claim", u32::MAX);

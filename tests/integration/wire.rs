@@ -1,5 +1,5 @@
-//! The wire (contract §3): what every operation answers, how failures look,
-//! how ids travel. What is refused in bodies: `strict`.
+//! The wire format (contract §3): the answers of every operation, errors, and ids in
+//! paths. Validation of bodies: `validation`.
 
 use jarvis_run_coordinator::types::{
     HealthStatus, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunId, NodeRunState, RunId,
@@ -11,14 +11,14 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Answer, TestServer, soon};
+use crate::support::{Answer, TestServer, soon, spec, start_of};
 
 fn from<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("a good request")
 }
 
 #[tokio::test]
-async fn the_generated_client_can_do_everything() {
+async fn generated_client_covers_every_operation() {
     let t = TestServer::idle().await;
     let health = t.client.health().await.expect("health").into_inner();
     assert_eq!(health.status, HealthStatus::Ok);
@@ -29,7 +29,7 @@ async fn the_generated_client_can_do_everything() {
 
     let run = t.run_start("composite.accept", json!({"goal": "g"})).await;
     assert_eq!((run.state, t.run(&run.run_id).await), (RunState::Running, run.clone()));
-    let child = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {}});
+    let child = spec("atomic.echo");
     let child = t.children(&run.run_id, &run.root_node_run_id, &[child]).await.remove(0);
     assert_eq!(t.node_run(&child.node_run_id).await, child);
     let report: NodeRunEvaluationReportRequest = from(json!({"evaluation_result": {"status": "success"}}));
@@ -51,10 +51,10 @@ async fn the_generated_client_can_do_everything() {
     t.stop().await;
 }
 
-/// The members of each answer, to the last one: clients refuse what they do
-/// not know (§3.3), and nulls are not there (§3.4, checked by `Answer`).
+/// Answers have exactly these members: clients refuse unknown ones (§3.3), and nulls
+/// are omitted (§3.4, checked by `Answer`).
 #[tokio::test]
-async fn answers_have_the_members_of_the_standard_and_no_others() {
+async fn answers_have_exactly_the_members_of_the_standard() {
     let t = TestServer::start().await;
     let members = |object: &Value| {
         object.as_object().expect("an object").keys().map(String::as_str).collect::<Vec<_>>().join(" ")
@@ -80,7 +80,7 @@ async fn answers_have_the_members_of_the_standard_and_no_others() {
     assert_eq!(
         run["run_context"],
         json!({"tenant_id": "t", "identity": {"keep": null}, "trace": {"trace_id": "x"}}),
-        "nulls stay in maps and go elsewhere"
+        "nulls are kept in maps and dropped elsewhere"
     );
     assert_eq!(run["extensions"]["a.b"], Value::Null);
     assert_eq!(run["extensions"]["constraints"], json!({"budgets": {"max_cost": 5.0}}));
@@ -100,7 +100,7 @@ async fn answers_have_the_members_of_the_standard_and_no_others() {
         "extensions": {"x.y": null}});
     let created = t.post("/v1/node-runs", &create).await.ok();
     assert_eq!(members(&created), "extensions node_runs");
-    assert_eq!(created["extensions"], json!({"x.y": null}), "the request's own, echoed");
+    assert_eq!(created["extensions"], json!({"x.y": null}), "the extensions of the request");
     let child = created["node_runs"][0]["node_run_id"].as_str().expect("an id").to_owned();
     t.node_run_in(&child.as_str().into(), NodeRunState::Failed).await;
     let child = t.get(&format!("/v1/node-runs/{child}")).await.ok();
@@ -122,7 +122,7 @@ async fn answers_have_the_members_of_the_standard_and_no_others() {
 #[tokio::test]
 async fn times_are_in_utc_with_microseconds() {
     let t = TestServer::idle().await;
-    let start = json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}});
+    let start = start_of("atomic.echo");
     let run = t.post("/v1/runs", &start).await.ok();
     let health = t.get("/v1/health").await.ok();
     for time in [&run["started_at"], &health["time"]] {
@@ -133,7 +133,7 @@ async fn times_are_in_utc_with_microseconds() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_an_envelope() {
+async fn unknown_paths_and_ids_are_error_envelopes() {
     let t = TestServer::idle().await;
     for (method, path, code, message) in [
         ("GET", "/", "http_error", "Not Found"),
@@ -167,7 +167,7 @@ async fn what_is_not_there_is_an_envelope() {
 }
 
 #[tokio::test]
-async fn the_wrong_method_is_told_the_right_one() {
+async fn wrong_method_is_405_with_an_allow_header() {
     let t = TestServer::idle().await;
     for (method, path, allow) in [
         ("PUT", "/v1/runs", "POST"),
@@ -179,7 +179,7 @@ async fn the_wrong_method_is_told_the_right_one() {
         ("POST", "/v1/health", "GET"),
         ("PATCH", "/v1/node-runs/a", "GET"),
         ("OPTIONS", "/v1/node-runs/a", "GET"),
-        // GET fetches the run `a:cancel`.
+        // GET reads the run `a:cancel`.
         ("OPTIONS", "/v1/runs/a:cancel", "GET, POST"),
         ("PUT", "/v1/node-runs/a:complete", "GET, POST"),
         ("DELETE", "/v1/node-runs/a%3Aevaluation", "GET, POST"),
@@ -193,19 +193,19 @@ async fn the_wrong_method_is_told_the_right_one() {
 }
 
 #[tokio::test]
-async fn head_is_refused_without_a_body() {
+async fn head_requests_are_refused_without_a_body() {
     let t = TestServer::idle().await;
     for path in ["/v1/health", "/v1/runs/a"] {
         let answer = Answer::of(t.request("HEAD", path)).await;
         assert_eq!((answer.status, answer.header("allow"), answer.text.as_str()), (405, Some("GET"), ""));
     }
     assert_eq!(Answer::of(t.request("HEAD", "/nothing")).await.status, 404);
-    // The connection is still good for the next request.
+    // The connection can be used for the next request.
     t.get("/v1/health").await.ok();
     t.stop().await;
 }
 
-/// What comes back to these bytes, up to the end of the connection.
+/// Sends these bytes; returns what is received until the end of the connection.
 async fn exchange(t: &TestServer, request: &[u8]) -> String {
     let address = t.url.strip_prefix("http://").expect("an address");
     let mut connection = TcpStream::connect(address).await.expect("a connection");
@@ -216,20 +216,19 @@ async fn exchange(t: &TestServer, request: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn bodies_beyond_the_limit_are_413_announced_or_not() {
+async fn bodies_beyond_the_limit_are_413() {
     let t = TestServer::start_with(&[
         ("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "1000"),
         ("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off"),
     ])
     .await;
     let body = |size: usize| {
-        let start =
-            json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "input": {}});
+        let start = start_of("atomic.echo");
         let start = start.to_string();
         format!("{start}{}", " ".repeat(size - start.len()))
     };
     t.post_raw("/v1/runs", "application/json", body(1000)).await.ok();
-    let before = t.everything();
+    let before = t.journal_rows();
     let error =
         t.post_raw("/v1/runs", "application/json", body(1001)).await.refused(413, "payload_too_large");
     assert_eq!(error["message"], "The request body is larger than 1000 bytes");
@@ -239,18 +238,18 @@ async fn bodies_beyond_the_limit_are_413_announced_or_not() {
         reqwest::Body::wrap_stream(futures::stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>)))
     };
     t.post_raw("/v1/runs", "application/json", chunks(1001)).await.refused(413, "payload_too_large");
-    // None of what is announced here is ever sent.
+    // The announced body is never sent.
     let head = "POST /v1/runs HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
     let answer = exchange(&t, format!("{head}content-length: 99999999999\r\n\r\n").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("payload_too_large"), "{answer}");
-    assert_eq!(t.everything(), before);
+    assert_eq!(t.journal_rows(), before);
 
     t.post_raw("/v1/runs", "application/json", chunks(1000)).await.ok();
     t.stop().await;
 }
 
 #[tokio::test]
-async fn what_never_becomes_a_request_does_no_harm() {
+async fn malformed_requests_do_no_harm() {
     let t = TestServer::idle().await;
     for (request, status) in [
         (&b"GET /v1/runs/%FF HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"[..], "400"),
@@ -266,7 +265,7 @@ async fn what_never_becomes_a_request_does_no_harm() {
 }
 
 #[tokio::test]
-async fn odd_ids_travel_in_every_spelling() {
+async fn unusual_ids_work_in_every_encoding() {
     let t = TestServer::idle().await;
     let long = "x".repeat(200);
     for id in ["a:b", "a:cancel", ":cancel", "a:cancel:cancel", "a.b~c@d-e_f", "...", &long] {
@@ -287,7 +286,7 @@ async fn odd_ids_travel_in_every_spelling() {
     assert_eq!(t.cancel(&"a:b".into()).await.state, RunState::Canceled, "through the generated client");
     assert_eq!(t.run(&bystander.run_id).await.state, RunState::Running);
     assert_eq!(t.run(&"a:cancel:cancel".into()).await.state, RunState::Running);
-    // Ids that no run can have are simply not found.
+    // Ids that no run can have are not found.
     for (segment, id) in
         [("a%20b", "a b"), ("q%3Fx%23y", "q?x#y"), ("%C3%BC", "ü"), ("a%25b", "a%b"), ("'", "'")]
     {
@@ -300,7 +299,7 @@ async fn odd_ids_travel_in_every_spelling() {
 }
 
 #[tokio::test]
-async fn cancel_needs_no_body_and_takes_any() {
+async fn cancel_accepts_any_body_or_none() {
     let t = TestServer::idle().await;
     for (content_type, body) in [("", ""), ("application/json", "{}"), ("text/plain", "not JSON")] {
         let run = t.run_start("atomic.echo", json!({})).await;

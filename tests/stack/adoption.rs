@@ -1,5 +1,5 @@
-//! Ours in the place of the Python coordinator, with runs under way: the same
-//! stores, the same port, an empty journal.
+//! Our program replaces the Python coordinator while runs are under way: it has the same
+//! stores and the same port, and an empty journal.
 
 use jarvis_run_coordinator::types::{NodeRunState, RunEvent, RunId, RunState};
 use jarvis_stack::{Coordinator, Part, Profile};
@@ -12,11 +12,11 @@ use crate::{
 };
 
 in_both_profiles! {
-    finished_runs_are_answered_as_before
-    a_step_at_its_executor_is_a_lost_attempt
+    adopted_finished_run_is_answered_as_before
+    adopted_step_at_its_executor_is_a_lost_attempt
 }
 
-/// A stack with the Python coordinator in it.
+/// A stack with the Python coordinator.
 fn python(profile: Profile) -> TestStack {
     TestStack::beside(profile, &[Part::Coordinator, Part::Gateway], |mut blueprint| {
         blueprint.coordinator = Coordinator::Python;
@@ -24,8 +24,7 @@ fn python(profile: Profile) -> TestStack {
     })
 }
 
-/// What the Run Store says about a run's state, and the Event Stream about its
-/// events.
+/// The state of a run in the Run Store, and its events in the Event Stream.
 async fn stored(t: &TestStack, run: &RunId) -> (Value, Vec<RunEvent>) {
     let get = async |part, path: String| {
         let answer = t.caller(part).request(Method::GET, &path).send().await.expect("an answer");
@@ -38,7 +37,7 @@ async fn stored(t: &TestStack, run: &RunId) -> (Value, Vec<RunEvent>) {
     (run_store["run"]["state"].clone(), events)
 }
 
-async fn finished_runs_are_answered_as_before(profile: Profile) {
+async fn adopted_finished_run_is_answered_as_before(profile: Profile) {
     let mut t = python(profile);
     let run = t.coordinator.run_start(&echo_type(), json!({"echo": "hello"})).await;
     let before = until("the end of the run", async || {
@@ -58,7 +57,7 @@ async fn finished_runs_are_answered_as_before(profile: Profile) {
     assert_eq!((status.as_u16(), &answer["error"]["code"]), (409, &json!("run_already_exists")));
 }
 
-async fn a_step_at_its_executor_is_a_lost_attempt(profile: Profile) {
+async fn adopted_step_at_its_executor_is_a_lost_attempt(profile: Profile) {
     let mut t = python(profile);
     let run = t.coordinator.run_start(&sleep_type(), json!({"seconds": 2, "duration_seconds": null})).await;
     t.executor_has(&run.root_node_run_id);
@@ -67,7 +66,7 @@ async fn a_step_at_its_executor_is_a_lost_attempt(profile: Profile) {
     assert_eq!(t.coordinator.run(&run.run_id).await.state, RunState::Running);
     let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
     assert_eq!((run.state, root.state), (RunState::Succeeded, NodeRunState::Succeeded));
-    // Its type only reads, says the registry: it may be executed again.
+    // According to the registry its type only reads: it may be executed again.
     t.executed(&root.node_run_id, 2);
     let types = types(&events);
     for once in ["run_started", "node_evaluated", "atomic_executed", "run_completed"] {
@@ -76,26 +75,26 @@ async fn a_step_at_its_executor_is_a_lost_attempt(profile: Profile) {
     t.copies_agree(&run.run_id).await;
 }
 
-/// Without tokens only: the Python coordinator gives the Composite Executor
-/// none, so where they are required no plan gets anywhere.
+/// In the profile without tokens only: the Python coordinator gives the Composite
+/// Executor no token, so a plan fails where tokens are required.
 #[tokio::test]
-async fn a_plan_under_way_is_taken_over_by_the_polls_of_its_executor() {
+async fn plan_under_way_is_adopted_by_its_executors_polls() {
     let mut t = python(Profile::DevInsecure);
     let run = t.coordinator.plan("echo one; sleep 2").await;
     let step = t.executes(&run.run_id, "jarvis.core.sleep");
     t.said(Part::CompositeExecutor, "HTTP Request: GET", &step);
 
-    // Nobody but the Composite Executor asks for anything.
+    // Only the Composite Executor makes requests.
     t.replace_coordinator();
     t.logged("run adopted from the Run Store");
     let (run, root, events) = soon("the plan", t.coordinator.run_ended(&run.run_id)).await;
     assert_eq!((run.state, root.state), (RunState::Succeeded, NodeRunState::Succeeded));
     let mut expected = TWO_STEPS.to_vec();
-    // Whoever was at the second step is gone.
+    // The attempt at the second step is lost.
     let again = expected.len() - 4;
     expected.splice(again..again, ["recovery_applied", "policy_decided"]);
     assert_eq!(types(&events), expected);
-    // Its type only reads.
+    // The type of the step only reads.
     t.executed(&step, 2);
     t.copies_agree(&run.run_id).await;
 }

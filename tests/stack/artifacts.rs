@@ -1,5 +1,5 @@
-//! The real Artifact Store keeps what it is given, and large outputs of runs
-//! where that is switched on.
+//! The real Artifact Store: our client of it, and the offloading of large outputs if it
+//! is configured.
 
 use std::{path::Path, sync::Arc};
 
@@ -28,12 +28,12 @@ use crate::{
 const MEBIBYTE: usize = 1 << 20;
 
 in_both_profiles! {
-    large_outputs_are_in_the_store_and_a_reference_in_the_run
-    without_the_store_results_stay_in_the_journal
+    large_outputs_are_in_the_store_and_referenced_in_the_run
+    outputs_stay_in_the_journal_without_the_store
 }
 
-/// A store of its own that takes artifacts of up to a mebibyte into this
-/// folder, and a client.
+/// Starts a store of the test's own, with artifacts of up to a mebibyte in this folder;
+/// returns it and a client.
 fn store(folder: &Path) -> (TestStack, ArtifactStore) {
     let folder = folder.display().to_string();
     let t = TestStack::beside(Profile::DevInsecure, &[Part::ArtifactStore], |blueprint| {
@@ -59,7 +59,7 @@ fn facts<T>(answer: Result<T, CallError>) -> (String, Option<u16>, String) {
 }
 
 #[tokio::test]
-async fn bytes_and_their_type_come_back_as_they_went() {
+async fn artifact_bytes_and_content_type_round_trip() {
     let folder = folder();
     let (_t, store) = store(folder.path());
     let every_byte: Vec<u8> = (0..=255).cycle().take(MEBIBYTE).collect();
@@ -71,7 +71,7 @@ async fn bytes_and_their_type_come_back_as_they_went() {
     ] {
         let artifact = store.put(bytes.clone(), content_type).await.expect("it is stored");
         assert_eq!(artifact.content_type.as_deref(), Some(content_type));
-        assert!(artifact.sha256.is_some(), "so put has compared it");
+        assert!(artifact.sha256.is_some(), "put has compared the checksum");
         let on_disk = std::fs::read(folder.path().join(artifact.id.as_str())).expect("its file");
         assert_eq!(on_disk, bytes);
         assert_eq!(store.metadata(&artifact.id).await.as_ref(), Ok(&artifact));
@@ -84,7 +84,7 @@ async fn bytes_and_their_type_come_back_as_they_went() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_or_not_there_is_refused() {
+async fn artifact_that_is_too_large_or_missing_is_refused() {
     let folder = folder();
     let (t, store) = store(folder.path());
     let too_large = store.put(vec![0; MEBIBYTE + 1].into(), "application/octet-stream").await;
@@ -96,11 +96,11 @@ async fn what_is_too_large_or_not_there_is_refused() {
     for (id, message) in [("nothing", "Artifact not found."), ("a/b", "Not Found")] {
         let id = ArtifactId::from(id);
         assert_eq!(facts(store.metadata(&id).await), not_found(message));
-        // A HEAD has no body to say more.
+        // A HEAD has no body with a message.
         assert_eq!(facts(store.head(&id).await), not_found("HTTP status 404"));
         assert_eq!(facts(store.get(&Artifact { id, ..artifact.clone() }).await), not_found(message));
     }
-    // The only id that it calls wrong gets to it in no well-made request.
+    // The store calls one id invalid, which a well-formed request cannot carry.
     let url = t.caller(Part::ArtifactStore).url;
     for path in ["/v1/artifacts/.", "/v1/artifacts/./metadata"] {
         let answer = raw_get(&url, path).await;
@@ -110,7 +110,7 @@ async fn what_is_too_large_or_not_there_is_refused() {
     let never_sent = store.metadata(&ArtifactId::from(".")).await;
     assert_eq!(facts(never_sent), (code(), Some(422), "this is no artifact id".into()));
 
-    // Its file is lost; what is known about it is not.
+    // The file is changed and then lost, but the metadata remain.
     let file = folder.path().join(artifact.id.as_str());
     std::fs::write(&file, "abd").expect("its file");
     assert_eq!(facts(store.get(&artifact).await), (code(), Some(200), "it has another checksum".into()));
@@ -119,7 +119,7 @@ async fn what_is_too_large_or_not_there_is_refused() {
     assert_eq!(facts(store.get(&artifact).await), not_found("Artifact content missing."));
 }
 
-/// The answer to a request whose path is sent as it is.
+/// Sends a request with an unnormalized path; returns the answer.
 async fn raw_get(url: &str, path: &str) -> String {
     let address = url.strip_prefix("http://").expect("a URL");
     let mut socket = TcpStream::connect(address).await.expect("a connection");
@@ -130,7 +130,7 @@ async fn raw_get(url: &str, path: &str) -> String {
     answer
 }
 
-/// A coordinator that puts outputs of more than 64 KiB into the store.
+/// A stack whose coordinator offloads outputs of more than 64 KiB.
 fn offloading(profile: Profile, own: &[Part]) -> TestStack {
     TestStack::beside(profile, own, |blueprint| {
         blueprint.with(Part::Coordinator, "JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "64k")
@@ -141,16 +141,16 @@ fn large() -> Value {
     json!({"echo": "ü".repeat(MEBIBYTE / 2)})
 }
 
-/// The root of a run of the echo node, once that is over.
+/// Runs the echo node to its end; returns the root.
 async fn echo(t: &TestStack, input: Value) -> NodeRun {
     let run = t.coordinator.run_start(&echo_type(), input).await;
     let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
     assert_eq!(run.state, RunState::Succeeded);
-    assert_eq!(types(&events), ATOMIC_RUN, "the same events as ever");
+    assert_eq!(types(&events), ATOMIC_RUN, "offloading adds no event");
     root
 }
 
-async fn large_outputs_are_in_the_store_and_a_reference_in_the_run(profile: Profile) {
+async fn large_outputs_are_in_the_store_and_referenced_in_the_run(profile: Profile) {
     let t = offloading(profile, &[Part::Coordinator]);
     let small = echo(&t, json!({"echo": "hello"})).await;
     assert_eq!((json!(small.outputs), small.output_artifacts), (json!({"echo": "hello"}), None));
@@ -166,7 +166,7 @@ async fn large_outputs_are_in_the_store_and_a_reference_in_the_run(profile: Prof
     let bytes = answer.bytes().await.expect("the bytes");
     assert_eq!(serde_json::from_slice::<Value>(&bytes).expect("JSON"), large());
     assert_eq!(json!(artifacts[0].extensions)["jarvis.size_bytes"], bytes.len());
-    // The Run Store has what we have.
+    // The Run Store has the same node run.
     let path = format!("/v1/node-runs/{}", root.node_run_id);
     let copy = until("the copy", async || {
         let answer = t.caller(Part::RunStore).request(Method::GET, &path).send().await.expect("an answer");
@@ -176,7 +176,7 @@ async fn large_outputs_are_in_the_store_and_a_reference_in_the_run(profile: Prof
     assert_eq!(copy.await["node_run"]["outputs"], json!(root.outputs));
 }
 
-async fn without_the_store_results_stay_in_the_journal(profile: Profile) {
+async fn outputs_stay_in_the_journal_without_the_store(profile: Profile) {
     let t = offloading(profile, &[Part::Coordinator, Part::ArtifactStore]);
     t.stop(Part::ArtifactStore);
     let root = echo(&t, large()).await;
@@ -185,7 +185,7 @@ async fn without_the_store_results_stay_in_the_journal(profile: Profile) {
     let health = t.coordinator.client.health().await.expect("it answers").into_inner();
     let check = health.checks.expect("checks").into_iter().find(|check| check.name == "artifact_store");
     assert_eq!(check.map(|check| check.status), Some(HealthStatus::Degraded));
-    // It is asked again a little after it is back.
+    // After the cool-down the store is used again.
     t.start(Part::ArtifactStore);
     until("an artifact", async || echo(&t, large()).await.output_artifacts).await;
 }

@@ -1,10 +1,9 @@
-"""Becomes a program that lives for as long as somebody holds our stdin open.
+"""Runs a program that lives only while its standard input is held open.
 
     python attended.py <program> <arguments>...
 
-A test ends its processes when it is over. Those that tests share, and all of
-them if the tests are killed, have nobody to do that; but the system closes the
-pipe.
+A test ends its own processes. The processes that tests share, and all processes if the
+tests are killed, end because the system closes the pipe.
 """
 
 import os
@@ -14,13 +13,13 @@ import sys
 program = os.getpid()
 null = os.open(os.devnull, os.O_RDWR)
 if os.fork() == 0:
-    # Holds the pipe that it watches, and nothing else.
+    # The child holds only the pipe that it watches.
     os.dup2(null, 1)
     os.dup2(null, 2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while os.read(0, 1024):
         pass
-    # Not somebody else who has got its number since.
+    # The process id may belong to another process by now.
     if os.getppid() == program:
         os.kill(program, signal.SIGKILL)
     os._exit(0)

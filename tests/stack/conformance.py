@@ -1,9 +1,9 @@
-"""The official checker, whose arguments are ours.
+"""Runs the official conformance checker with the given arguments.
 
     python conformance.py check run-coordinator --url <url> --tier surface
 
-As shipped it fails on every server: its schemas refer to each other relative to
-`arp://`, and Python resolves relative references for schemes that it knows only.
+As shipped it fails for every server: its schemas refer to each other relative to
+`arp://`, and Python resolves relative references only for schemes that it knows.
 """
 
 import sys

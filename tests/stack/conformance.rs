@@ -1,25 +1,24 @@
-//! The official conformance checker. It knows no tier for Run Coordinators
-//! beyond these two.
+//! The official conformance checker. It has no further tiers for Run Coordinators.
 
 use serde_json::Value;
 
 use crate::support::{TestStack, output_of, python};
 
 #[tokio::test]
-async fn conforms_at_tier_smoke() {
+async fn official_checker_passes_tier_smoke() {
     let t = TestStack::embedded();
-    // Health and version.
+    // The tier checks health and version.
     check(&t, "smoke", 2).await;
 }
 
 #[tokio::test]
-async fn conforms_at_tier_surface() {
+async fn official_checker_passes_tier_surface() {
     let t = TestStack::embedded();
-    // Those of smoke, and once each of the nine required endpoints.
+    // The tier checks what smoke does, and each of the nine required endpoints once.
     check(&t, "surface", 11).await;
 }
 
-/// Every one of `checks` passes: none fails, warns or is skipped.
+/// Asserts that all checks of the tier pass: none fails, warns or is skipped.
 async fn check(t: &TestStack, tier: &str, checks: usize) {
     let mut checker = python("conformance.py");
     checker.args([
@@ -45,5 +44,5 @@ async fn check(t: &TestStack, tier: &str, checks: usize) {
     }
     let passed = results.iter().filter(|result| result["status"] == "PASS").count();
     assert_eq!((passed, results.len()), (checks, checks), "passed, made");
-    assert!(succeeded, "the checker says so in its own way");
+    assert!(succeeded, "the checker reports failure");
 }

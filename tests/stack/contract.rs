@@ -1,10 +1,13 @@
-//! The contract, section by section: the suite of `cargo xtask conformance`,
-//! which needs to be the executors itself.
+//! The contract, section by section: the suite of `cargo xtask conformance`, which
+//! plays the executors itself.
 
 use std::net::SocketAddr;
 
 use conformance::{
-    Executors, Outcome, Report, Selection, Setup, all, executors, report::line, staged::setup_in, suite,
+    Executors, Outcome, Report, Selection, Setup, all, executors,
+    report::{DOCUMENT, line},
+    staged::setup_in,
+    suite,
 };
 use jarvis_stack::{Part, Profile};
 use xtask_support::process::PATIENCE;
@@ -12,7 +15,7 @@ use xtask_support::process::PATIENCE;
 use crate::support::TestStack;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ours_does_what_the_contract_says_among_the_jarvis_services() {
+async fn contract_suite_passes_among_the_jarvis_services() {
     let executors = listening();
     let t = TestStack::beside(Profile::Jwt, &[Part::Coordinator], |blueprint| {
         let blueprint = blueprint.detour(Part::AtomicExecutor, executors.url());
@@ -20,18 +23,18 @@ async fn ours_does_what_the_contract_says_among_the_jarvis_services() {
     });
     let setup = setup_in(t.coordinator.url.clone(), t.token(Part::Coordinator), PATIENCE);
     let report = Report { name: "ours".into(), outcomes: made(setup, executors) };
-    // The policy of the stack knows no type that is not registered.
+    // The policy of the stack allows only registered types.
     assert_eq!(skipped(&report.outcomes), ["core/9.1/unknown-kind"]);
-    let readme = std::fs::read_to_string("README.md").expect("the README");
+    let document = std::fs::read_to_string(DOCUMENT).expect("the document");
     for row in report.rows() {
-        assert!(readme.contains(&format!("\n{row}")), "the README does not say {row:?}");
+        assert!(document.contains(&format!("\n{row}")), "{DOCUMENT} does not say {row:?}");
     }
 }
 
-/// Alone, with nothing but executors and a registry that knows none of the
-/// suite's types.
+/// Without stores, policy and authentication; the registry has none of the suite's
+/// types.
 #[tokio::test(flavor = "multi_thread")]
-async fn ours_does_what_the_contract_says_on_its_journal_alone() {
+async fn contract_suite_passes_on_the_journal_alone() {
     let executors = listening();
     let t = TestStack::embedded_with(&[Part::Coordinator], |blueprint| {
         let blueprint = blueprint.with(Part::Coordinator, "JARVIS_COMPOSITE_EXECUTOR_URL", executors.url());
@@ -57,7 +60,7 @@ fn listening() -> Executors {
     executors::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("they listen")
 }
 
-/// All checks, none of which fails.
+/// Runs all checks; asserts that none fails.
 fn made(setup: Setup, executors: Executors) -> Vec<Outcome> {
     let checks = Selection::default().of(all()).expect("there are checks");
     let outcomes = tokio::task::block_in_place(|| suite::run(&checks, setup, Some(executors), |_| {}));

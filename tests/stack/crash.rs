@@ -1,8 +1,8 @@
-//! kill -9 while a node is at the executor. Whether it may run twice, its type
-//! says in the registry.
+//! The coordinator is killed while a node is at its executor. The node's type in the
+//! registry says whether the node may be executed twice.
 //!
-//! The Composite Executor 0.3.8 repeats nothing but its polls: a crash while a step
-//! is at work is all that it survives.
+//! The Composite Executor 0.3.8 repeats only its polls, so a plan survives only a crash
+//! that happens while a step is at work.
 
 use jarvis_run_coordinator::{
     clients::node_registry::types::NodeTypePublishRequest,
@@ -17,32 +17,32 @@ use crate::{
 };
 
 in_both_profiles! {
-    a_plan_goes_on_after_a_crash_in_the_middle
+    plan_continues_after_a_crash_in_the_middle
 }
 
-async fn a_plan_goes_on_after_a_crash_in_the_middle(profile: Profile) {
+async fn plan_continues_after_a_crash_in_the_middle(profile: Profile) {
     let t = TestStack::beside(profile, &[Part::Coordinator], |same| same);
     let run = t.coordinator.plan("echo one; sleep 1").await;
     let step = t.executes(&run.run_id, "jarvis.core.sleep");
-    // It never asks twice for a step. That it has it shows when it polls it.
+    // It creates a step only once. Its first poll shows that it has the answer.
     t.said(Part::CompositeExecutor, "HTTP Request: GET", &step);
 
     t.start(Part::Coordinator);
     let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
     assert_eq!((run.state, root.state), (RunState::Succeeded, NodeRunState::Succeeded));
     let mut expected = TWO_STEPS.to_vec();
-    // The attempt was lost, and the policy is asked again, before the second
-    // step is executed again. The step that ends it tells of two attempts.
+    // The attempt is lost, and policy is asked again before the second step is executed
+    // again.
     let again = expected.len() - 4;
     expected.splice(again..again, ["recovery_applied", "policy_decided"]);
     assert_eq!(types(&events), expected);
-    // The type only reads, and the result of the first time had nobody to go to.
+    // The type only reads, and the result of the first execution was lost.
     t.executed(&step, 2);
     t.copies_agree(&run.run_id).await;
 }
 
 #[tokio::test]
-async fn what_only_reads_is_executed_again_after_a_crash() {
+async fn reading_node_is_executed_again_after_a_crash() {
     let t = TestStack::embedded();
     let seconds = 3.0;
     let inputs = json!({"seconds": seconds, "duration_seconds": null});
@@ -62,9 +62,9 @@ async fn what_only_reads_is_executed_again_after_a_crash() {
 }
 
 #[tokio::test]
-async fn what_writes_is_never_executed_twice_and_the_executor_is_told_to_stop() {
+async fn writing_node_is_not_executed_twice_after_a_crash() {
     let t = TestStack::embedded();
-    // The same handler under a version that says otherwise; not the newest one.
+    // The same handler under an older version, which declares that it writes.
     let registry = t.registry();
     let sleeper = registry.get_node_type("jarvis.core.sleep", None).await.expect("a type").into_inner();
     let mut writer = serde_json::to_value(sleeper).expect("JSON");

@@ -8,11 +8,11 @@ use serde_json::json;
 use crate::support::{TestStack, echo_type, in_both_profiles, sleep_type, types};
 
 in_both_profiles! {
-    an_atomic_run_succeeds
-    a_cancel_stops_the_node_at_the_executor
+    atomic_run_succeeds_through_the_gateway
+    cancel_through_the_gateway_stops_the_executor
 }
 
-async fn an_atomic_run_succeeds(profile: Profile) {
+async fn atomic_run_succeeds_through_the_gateway(profile: Profile) {
     let t = TestStack::shared(profile);
     let run = t.gateway.run_start(&echo_type(), json!({"echo": "hello"})).await;
     let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
@@ -24,7 +24,7 @@ async fn an_atomic_run_succeeds(profile: Profile) {
     t.copies_agree(&run.run_id).await;
 }
 
-async fn a_cancel_stops_the_node_at_the_executor(profile: Profile) {
+async fn cancel_through_the_gateway_stops_the_executor(profile: Profile) {
     let t = TestStack::shared(profile);
     let run = t.gateway.run_start(&sleep_type(), json!({"seconds": 600, "duration_seconds": null})).await;
     let root = run.root_node_run_id.clone();
@@ -40,13 +40,13 @@ async fn a_cancel_stops_the_node_at_the_executor(profile: Profile) {
 }
 
 #[tokio::test]
-async fn without_a_token_nobody_gets_in_where_tokens_are_required() {
+async fn requests_without_a_valid_token_are_refused() {
     let t = TestStack::shared(Profile::Jwt);
     let request = json!({"root_node_type_ref": echo_type(), "input": {"echo": "hello"}});
     for caller in [&t.gateway, &t.coordinator] {
         let (status, refusal) = caller.anonymous().post("/v1/runs", &request).await;
         assert_eq!((status, &refusal["error"]["code"]), (StatusCode::UNAUTHORIZED, &json!("unauthorized")));
-        // One for somebody else is no better.
+        // A token for another audience is refused, too.
         let other = t.caller(Part::RunStore).at(&caller.url);
         let (status, refusal) = other.post("/v1/runs", &request).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED);

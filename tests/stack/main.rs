@@ -1,15 +1,18 @@
-//! The program among the real JARVIS services, all of them: those of
-//! `cargo xtask stack`, with whose modules the tests start theirs.
+//! Tests of our program among the real JARVIS services, which start as in
+//! `cargo xtask stack`.
 //!
 //! ```text
-//!   a test ──▶ gateway ──▶ our program ──▶ all the others     one whole stack a profile, for all
-//!   arp-jarvis ──▶ ┘           ▲                              tests, and beside it what a test
-//!   a test, SDK, checker ──────┘                              breaks or stops, of its own
+//!   test ───────▶ gateway ──▶ our program ──▶ all other services
+//!   arp-jarvis ─────┘              ▲
+//!   test, SDK, official checker ───┘
 //! ```
 //!
-//! All Python comes from the `requirements*.txt` (see `cargo xtask venv`, which the
-//! tests call by themselves). Every process listens on a free port, and ends
-//! with its test or, at the latest, with this process (see `attended.py`).
+//! All tests of a profile share one complete stack. A part that a test breaks, stops or
+//! configures is started for that test alone, beside the shared stack.
+//!
+//! The Python services come from `requirements*.txt` (see `cargo xtask venv`, which the
+//! tests run by themselves). Every process listens on a free port, and ends with its
+//! test or, at the latest, with the process of the tests (see `attended.py`).
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 

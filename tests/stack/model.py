@@ -1,13 +1,13 @@
 """The language model of `cargo xtask stack`: the part of the OpenAI Responses API
-that the JARVIS services call, with a script in the place of a model. It
-understands goals like these:
+that the JARVIS services call, with a script in the place of a model. It understands
+goals like these:
 
     echo hello; sleep 0.2                 two steps, one after the other
     echo one; echo two and echo three     the second step is a plan of its own
 
 A step is the last part of a type's name (`jarvis.core.echo`) and its input.
-Which of the three questions is asked, the members of the JSON in the last
-message say: a plan for a goal, an action for a step, inputs for an action.
+There are three questions: a plan for a goal, an action for a step, inputs for an
+action. The members of the JSON in the last message say which one is asked.
 """
 
 import json

@@ -1,5 +1,5 @@
-//! Run Store, Event Stream and Artifact Store of 0.3.5: the same API, older
-//! models of what goes into it.
+//! The Run Store, Event Stream and Artifact Store of 0.3.5: the same API, with older
+//! models of its content.
 
 use jarvis_run_coordinator::types::RunState;
 use jarvis_stack::{Part, Profile};
@@ -8,10 +8,10 @@ use serde_json::json;
 use crate::support::{TestStack, completion_error, echo_type, in_both_profiles, old_stores};
 
 in_both_profiles! {
-    stores_of_0_3_5_get_all_that_newer_ones_get
+    stores_of_0_3_5_receive_every_change
 }
 
-async fn stores_of_0_3_5_get_all_that_newer_ones_get(profile: Profile) {
+async fn stores_of_0_3_5_receive_every_change(profile: Profile) {
     let own = [Part::RunStore, Part::EventStream, Part::ArtifactStore, Part::Coordinator];
     let t = TestStack::beside(profile, &own, |blueprint| blueprint.with_stores(old_stores()));
     for part in [Part::RunStore, Part::EventStream, Part::ArtifactStore] {
@@ -20,7 +20,7 @@ async fn stores_of_0_3_5_get_all_that_newer_ones_get(profile: Profile) {
     }
     let plan = t.coordinator.plan("echo one; echo two").await;
     let echo = t.coordinator.run_start(&echo_type(), json!({"echo": "hello"})).await;
-    // An end with an error, which is in the extensions of its node.
+    // A failed run has its error in the extensions of its node.
     let failing = t.coordinator.run_start(&echo_type(), json!({"echo": 5})).await;
     for (run, state) in
         [(&plan, RunState::Succeeded), (&echo, RunState::Succeeded), (&failing, RunState::Failed)]

@@ -1,5 +1,5 @@
-//! Tokens of a certified OpenID provider: those that callers come with, found
-//! good by discovery, and those that we come to other services with.
+//! Tokens of a certified OpenID provider: those of callers, verified by discovery, and
+//! those of our own calls to other services.
 //!
 //! ```text
 //!                     ┌────────── OpenID provider ◀──────────┐
@@ -20,7 +20,7 @@ use crate::support::{Caller, Provider, TestStack, completion_error, echo_type, s
 const US: &str = "arp-run-coordinator";
 const EXECUTOR: &str = "arp-atomic-executor";
 
-/// Our program, told of nothing but the issuer, and asking it for tokens.
+/// Our program, configured with the issuer alone, from which it requests its tokens.
 fn coordinator(provider: &Provider, vars: &[(&str, &str)]) -> TestStack {
     TestStack::embedded_with(&[Part::Coordinator], |mut blueprint| {
         blueprint = provider.guard(blueprint, Part::Coordinator, US);
@@ -31,7 +31,7 @@ fn coordinator(provider: &Provider, vars: &[(&str, &str)]) -> TestStack {
     })
 }
 
-/// The same with an Atomic Executor that demands tokens for `audience`.
+/// The same with an Atomic Executor that requires tokens for `audience`.
 fn with_executor(provider: &Provider, audience: &str, vars: &[(&str, &str)]) -> TestStack {
     TestStack::embedded_with(&[Part::AtomicExecutor, Part::Coordinator], |mut blueprint| {
         blueprint = provider.guard(blueprint, Part::Coordinator, US);
@@ -48,9 +48,9 @@ fn caller(t: &TestStack, token: &str) -> Caller {
     Caller::new(&t.coordinator.url, Some(token.to_owned()))
 }
 
-/// What a caller with this token is told: "welcome", or why not.
-async fn told(t: &TestStack, token: &str) -> String {
-    let answer = caller(t, token).request(Method::GET, "/v1/runs/nobody").send().await.expect("an answer");
+/// The answer to a caller with this token: "welcome", or the message of the refusal.
+async fn answer_to(t: &TestStack, token: &str) -> String {
+    let answer = caller(t, token).request(Method::GET, "/v1/runs/unknown").send().await.expect("an answer");
     let (status, challenge) = (answer.status(), answer.headers().get("www-authenticate").cloned());
     let body: Value = answer.json().await.expect("JSON");
     let message = body["error"]["message"].as_str().expect("a message").to_owned();
@@ -64,7 +64,7 @@ async fn told(t: &TestStack, token: &str) -> String {
     message
 }
 
-/// A run of a caller with this token, once it is over, and its root.
+/// Runs the echo node for a caller with this token; returns the run and its root.
 async fn echo(t: &TestStack, token: &str) -> (Run, NodeRun) {
     run(t, token, &echo_type()).await
 }
@@ -82,25 +82,25 @@ fn assert_echoed((run, root): &(Run, NodeRun)) {
 }
 
 #[tokio::test]
-async fn its_tokens_for_us_are_good_and_no_others() {
+async fn provider_tokens_for_our_audience_are_accepted() {
     let (provider, other) = (Provider::start("first", 300), Provider::start("first", 300));
     let t = coordinator(&provider, &[]);
     let good = provider.token(US).await;
-    assert_eq!(told(&t, &good).await, "welcome");
-    assert_eq!(told(&t, &provider.token("arp-run-gateway").await).await, "Invalid token audience");
-    // A key of the same name, but not the same.
-    assert_eq!(told(&t, &other.token(US).await).await, "Invalid token");
+    assert_eq!(answer_to(&t, &good).await, "welcome");
+    assert_eq!(answer_to(&t, &provider.token("arp-run-gateway").await).await, "Invalid token audience");
+    // Another key under the same name.
+    assert_eq!(answer_to(&t, &other.token(US).await).await, "Invalid token");
     let unsigned = good.rsplit_once('.').expect("a signature").0;
     for garbage in [unsigned, &format!("{unsigned}."), &format!("{unsigned}.AAAA"), "garbage", "a.b.c"] {
-        assert_eq!(told(&t, garbage).await, "Invalid token", "{garbage}");
+        assert_eq!(answer_to(&t, garbage).await, "Invalid token", "{garbage}");
     }
     let stranger = Provider::start("stranger", 300);
-    assert_eq!(told(&t, &stranger.token(US).await).await, "Unable to fetch JWKS");
-    assert_eq!(told(&t, &good).await, "welcome");
+    assert_eq!(answer_to(&t, &stranger.token(US).await).await, "Unable to fetch JWKS");
+    assert_eq!(answer_to(&t, &good).await, "welcome");
 }
 
 #[tokio::test]
-async fn its_tokens_expire() {
+async fn provider_tokens_expire() {
     let provider = Provider::start("first", 1);
     let t = coordinator(&provider, &[("ARP_AUTH_CLOCK_SKEW_SECONDS", "0")]);
     let token = provider.token(US).await;
@@ -108,43 +108,43 @@ async fn its_tokens_expire() {
         let mut often = tokio::time::interval(Duration::from_millis(50));
         loop {
             often.tick().await;
-            let told = told(&t, &token).await;
-            if told != "welcome" {
-                return told;
+            let answer = answer_to(&t, &token).await;
+            if answer != "welcome" {
+                return answer;
             }
         }
     };
-    assert_eq!(soon("its end", expired).await, "Token expired");
+    assert_eq!(soon("the end of the token", expired).await, "Token expired");
 }
 
 #[tokio::test]
-async fn its_keys_change_and_nobody_here_is_restarted() {
+async fn provider_key_rotation_needs_no_restart() {
     let provider = Provider::start("first", 300);
     let t = coordinator(&provider, &[]);
     let of_first = provider.token(US).await;
-    assert_eq!(told(&t, &of_first).await, "welcome");
+    assert_eq!(answer_to(&t, &of_first).await, "welcome");
 
-    // The second one signs, the first one is still published.
+    // The second key signs, and the first one is still published.
     let provider = provider.with_keys(&["second", "first"]);
     let of_second = provider.token(US).await;
-    assert_eq!(told(&t, &of_second).await, "welcome");
-    assert_eq!(told(&t, &of_first).await, "welcome");
+    assert_eq!(answer_to(&t, &of_second).await, "welcome");
+    assert_eq!(answer_to(&t, &of_first).await, "welcome");
 
-    // Another one of us, because for ten seconds no further unknown key makes
-    // the first one ask.
+    // A new coordinator, because the first one fetches keys for a further unknown key
+    // only after ten seconds.
     let t = coordinator(&provider, &[]);
-    assert_eq!(told(&t, &of_first).await, "welcome");
-    assert_eq!(told(&t, &of_second).await, "welcome");
+    assert_eq!(answer_to(&t, &of_first).await, "welcome");
+    assert_eq!(answer_to(&t, &of_second).await, "welcome");
     let provider = provider.with_keys(&["third"]);
     let of_third = provider.token(US).await;
-    assert_eq!(told(&t, &of_third).await, "welcome");
+    assert_eq!(answer_to(&t, &of_third).await, "welcome");
     for old in [&of_first, &of_second] {
-        assert_eq!(told(&t, old).await, "Unable to fetch JWKS");
+        assert_eq!(answer_to(&t, old).await, "Unable to fetch JWKS");
     }
 }
 
 #[tokio::test]
-async fn a_run_from_a_token_to_a_token() {
+async fn run_uses_provider_tokens_inbound_and_outbound() {
     let provider = Provider::start("first", 300);
     let t = with_executor(&provider, EXECUTOR, &[("ARP_AUTH_SCOPE", "runs")]);
     let token = provider.token(US).await;
@@ -156,8 +156,7 @@ async fn a_run_from_a_token_to_a_token() {
         assert_eq!(provider.granted(&[&form]), 1, "one token serves all calls of {audience}");
     }
 
-    // The executor comes back, knowing new keys only: it refuses the token that
-    // we hold.
+    // The executor restarts and knows only new keys: it refuses our cached token.
     t.stop(Part::AtomicExecutor);
     let provider = provider.with_keys(&["second"]);
     t.start(Part::AtomicExecutor);
@@ -169,7 +168,7 @@ async fn a_run_from_a_token_to_a_token() {
 }
 
 #[tokio::test]
-async fn audiences_may_be_asked_for_as_resources() {
+async fn audience_may_be_requested_as_a_resource() {
     let provider = Provider::start("first", 300);
     let audience = "urn:arp:atomic-executor";
     let vars = [
@@ -183,9 +182,9 @@ async fn audiences_may_be_asked_for_as_resources() {
 }
 
 #[tokio::test]
-async fn whom_the_provider_does_not_know_gets_no_token() {
+async fn client_unknown_to_the_provider_gets_no_token() {
     let provider = Provider::start("first", 300);
-    let vars = [("JARVIS_NODE_REGISTRY_URL", ""), ("ARP_AUTH_CLIENT_SECRET", "somebody else's")];
+    let vars = [("JARVIS_NODE_REGISTRY_URL", ""), ("ARP_AUTH_CLIENT_SECRET", "another secret")];
     let t = with_executor(&provider, EXECUTOR, &vars);
     let token = provider.token(US).await;
     let atomic = json!({"node_type_id": "atomic.echo", "version": "1"});

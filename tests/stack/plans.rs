@@ -1,5 +1,5 @@
-//! Composites: the real Composite Executor plans, selects and calls back, with
-//! the token of its assignment where tokens are required.
+//! Composites: the real Composite Executor plans, selects, and calls the coordinator,
+//! with its assignment token where tokens are required.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 use crate::support::{TestStack, in_both_profiles, types};
 
 in_both_profiles! {
-    a_plan_of_two_steps_succeeds
-    a_step_may_be_a_plan_of_its_own
-    the_command_line_starts_a_plan_and_prints_each_event_once
-    a_canceled_plan_stops_at_both_executors
+    plan_of_two_steps_succeeds
+    step_may_be_a_plan_of_its_own
+    arp_jarvis_starts_a_plan_and_prints_each_event_once
+    canceled_plan_stops_at_both_executors
 }
 
-/// Contract §2.
+/// The events of a plan of two steps (contract §2).
 pub const TWO_STEPS: [&str; 20] = [
     "run_started",
     "node_run_assigned",
     "policy_decided",
     "policy_decided",
-    // One step …
+    // The first step.
     "composite_decomposed",
     "node_run_assigned",
     "subtask_mapped",
@@ -30,7 +30,7 @@ pub const TWO_STEPS: [&str; 20] = [
     "policy_decided",
     "node_evaluated",
     "atomic_executed",
-    // … and the other.
+    // The second step.
     "composite_decomposed",
     "node_run_assigned",
     "subtask_mapped",
@@ -42,7 +42,7 @@ pub const TWO_STEPS: [&str; 20] = [
     "run_completed",
 ];
 
-async fn a_plan_of_two_steps_succeeds(profile: Profile) {
+async fn plan_of_two_steps_succeeds(profile: Profile) {
     let t = TestStack::shared(profile);
     let run = t.gateway.plan("echo one; echo two").await;
     assert_eq!(run.state, RunState::Running);
@@ -59,7 +59,7 @@ async fn a_plan_of_two_steps_succeeds(profile: Profile) {
     t.copies_agree(&run.run_id).await;
 }
 
-async fn a_step_may_be_a_plan_of_its_own(profile: Profile) {
+async fn step_may_be_a_plan_of_its_own(profile: Profile) {
     let t = TestStack::shared(profile);
     let run = t.gateway.plan("echo one; echo two and echo three").await;
     let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
@@ -72,7 +72,7 @@ async fn a_step_may_be_a_plan_of_its_own(profile: Profile) {
     t.copies_agree(&run.run_id).await;
 }
 
-async fn the_command_line_starts_a_plan_and_prints_each_event_once(profile: Profile) {
+async fn arp_jarvis_starts_a_plan_and_prints_each_event_once(profile: Profile) {
     let t = TestStack::shared(profile);
     let started = t.cli(&["--json", "runs", "start", "--goal", "echo one; echo two"]).await;
     let started: Value = serde_json::from_str(&started).expect("JSON");
@@ -89,7 +89,7 @@ async fn the_command_line_starts_a_plan_and_prints_each_event_once(profile: Prof
     assert!(got.contains("state: succeeded"), "{got}");
 }
 
-async fn a_canceled_plan_stops_at_both_executors(profile: Profile) {
+async fn canceled_plan_stops_at_both_executors(profile: Profile) {
     let t = TestStack::shared(profile);
     let run = t.gateway.plan("sleep 600; echo never").await;
     let root = run.root_node_run_id.clone();
@@ -109,7 +109,7 @@ async fn a_canceled_plan_stops_at_both_executors(profile: Profile) {
     t.copies_agree(&run.run_id).await;
 }
 
-/// State and outputs of each step, as the Composite Executor sums them up.
+/// The state and outputs of each step, in the summary of the Composite Executor.
 fn steps<T: serde::Serialize>(outputs: &T) -> Vec<(String, Value)> {
     let outputs = serde_json::to_value(outputs).expect("JSON");
     let steps = outputs["child_node_runs"].as_array().cloned().unwrap_or_default();

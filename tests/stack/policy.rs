@@ -1,4 +1,4 @@
-//! The real Policy Decision Point decides, and nobody in its place.
+//! The real Policy Decision Point decides, and nothing replaces it during an outage.
 
 use std::fs;
 
@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 use crate::support::{TestStack, completion_error, echo_type, in_both_profiles, sleep_type};
 
 in_both_profiles! {
-    what_the_policy_denies_is_not_begun
-    what_the_policy_denies_is_not_executed
+    run_denied_by_policy_is_not_begun
+    node_denied_by_policy_is_not_executed
 }
 
-async fn what_the_policy_denies_is_not_begun(profile: Profile) {
+async fn run_denied_by_policy_is_not_begun(profile: Profile) {
     let t = TestStack::shared(profile);
     let context = json!({"run_context": {"tenant_id": "suspended"}});
     let run = t.gateway.run_start_with(&echo_type(), json!({"echo": "hello"}), context).await;
-    // As it is with everything that the policy decides: not an error, but how it ends.
+    // A denied start is not an error, but a failed run.
     assert_eq!(run.state, RunState::Failed);
     let (error, decisions) = decided(&t, &run).await;
     assert_eq!(
@@ -28,7 +28,7 @@ async fn what_the_policy_denies_is_not_begun(profile: Profile) {
     t.executed(&run.root_node_run_id, 0);
 }
 
-async fn what_the_policy_denies_is_not_executed(profile: Profile) {
+async fn node_denied_by_policy_is_not_executed(profile: Profile) {
     let t = TestStack::shared(profile);
     let fetch = json!({"node_type_id": "jarvis.web.fetch", "version": "0.3.8"});
     let run = t.gateway.run_start(&fetch, json!({"url": "http://127.0.0.1/"})).await;
@@ -45,8 +45,8 @@ async fn what_the_policy_denies_is_not_executed(profile: Profile) {
 }
 
 #[tokio::test]
-async fn the_pdp_decides_and_its_absence_is_a_no() {
-    // Our own profile allows everything, but counts only without a PDP.
+async fn pdp_decides_and_its_absence_denies() {
+    // Our own profile allows everything, but is used only without a PDP.
     let mut t = TestStack::embedded_with(&[Part::Pdp, Part::Coordinator], |blueprint| {
         let url = blueprint.url(Part::Pdp);
         let blueprint = blueprint.with(Part::Coordinator, "JARVIS_PDP_URL", &url);
@@ -77,7 +77,7 @@ async fn the_pdp_decides_and_its_absence_is_a_no() {
 }
 
 #[tokio::test]
-async fn a_policy_sees_who_asks_for_what_and_its_hash_is_in_the_events() {
+async fn policy_sees_the_principal_and_its_hash_is_in_the_events() {
     let statements = json!([
         {"Sid": "all", "Effect": "Allow", "Action": "*", "Resource": "*"},
         {
@@ -117,8 +117,8 @@ async fn a_policy_sees_who_asks_for_what_and_its_hash_is_in_the_events() {
     decided(&t, &run).await;
 }
 
-/// Waits for the end of a run: the error of its root, and the policy decisions
-/// on its way. Failed, if and only if the policy says no.
+/// Follows a run to its end; returns the error of its root and the policy decisions.
+/// The run must have failed if and only if a decision denies.
 async fn decided(t: &TestStack, run: &Run) -> (Value, Vec<String>) {
     let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
     let decisions: Vec<String> = events

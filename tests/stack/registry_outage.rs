@@ -1,4 +1,4 @@
-//! The Node Registry goes away and comes back: nobody guesses meanwhile (D-16).
+//! An outage of the Node Registry, during which node kinds are not guessed (D-16).
 
 use jarvis_run_coordinator::types::{NodeRunState, RunState};
 use jarvis_stack::{Part, Profile};
@@ -12,14 +12,14 @@ const PLANNER: &str = "jarvis.composite.planner.general";
 const SEED: &str = "JARVIS_NODE_REGISTRY_SEED";
 
 in_both_profiles! {
-    without_the_registry_nothing_unknown_begins_and_what_waits_goes_on_with_it
+    registry_outage_refuses_new_types_and_holds_queued_nodes
 }
 
-async fn without_the_registry_nothing_unknown_begins_and_what_waits_goes_on_with_it(profile: Profile) {
+async fn registry_outage_refuses_new_types_and_holds_queued_nodes(profile: Profile) {
     let own = [Part::NodeRegistry, Part::Coordinator, Part::Gateway];
     let mut t = TestStack::beside(profile, &own, |blueprint| {
-        // It knows no types at first. With its types it would tell the kind at
-        // the start of the run, and dispatch had nothing to ask.
+        // The registry has no types at first. Otherwise the start would learn the kind,
+        // and dispatch would make no request.
         let blueprint = blueprint.with(Part::NodeRegistry, SEED, "false");
         blueprint.with(Part::Coordinator, AUTO_DISPATCH, "false")
     });
@@ -38,7 +38,7 @@ async fn without_the_registry_nothing_unknown_begins_and_what_waits_goes_on_with
 
     t.stop(Part::NodeRegistry);
     let request = json!({"root_node_type_ref": sleep_type(), "input": {}});
-    // The gateway passes on what we say: the code, but not whether to try again.
+    // The gateway passes on our code, but not whether to retry.
     let (status, refusal) = t.gateway.post("/v1/runs", &request).await;
     assert_eq!(
         (status, &refusal["error"]["code"]),
@@ -66,15 +66,15 @@ async fn without_the_registry_nothing_unknown_begins_and_what_waits_goes_on_with
 }
 
 #[tokio::test]
-async fn what_is_known_already_needs_no_registry() {
+async fn known_node_type_needs_no_registry() {
     let mut t = TestStack::embedded_with(&[Part::NodeRegistry, Part::Coordinator], |blueprint| {
         blueprint.with(Part::Coordinator, AUTO_DISPATCH, "false")
     });
     let first = t.coordinator.run_start(&echo_type(), json!({"echo": "one"})).await;
     t.stop(Part::NodeRegistry);
-    // The type is remembered.
+    // The type is in the cache.
     let second = t.coordinator.run_start(&echo_type(), json!({"echo": "two"})).await;
-    // It is forgotten in a crash, but the records say what dispatch must know.
+    // A crash empties the cache, but the records have what dispatch needs.
     t.set(Part::Coordinator, AUTO_DISPATCH, "true");
     t.start(Part::Coordinator);
     for run in [first, second] {
@@ -88,6 +88,6 @@ fn assert_unavailable(status: StatusCode, refusal: &Value) {
     let error = &refusal["error"];
     assert_eq!(error["code"], "node_registry_unavailable", "{refusal}");
     assert_eq!(error["retryable"], true, "{refusal}");
-    // Where our services are is nobody's business (G45).
+    // Errors do not reveal the addresses of services (G45).
     assert!(!refusal.to_string().contains("127.0.0.1"), "{refusal}");
 }

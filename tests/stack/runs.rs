@@ -1,4 +1,4 @@
-//! Runs of the node pack's types, and of types that it does not have.
+//! Runs of node types that the JARVIS node pack has, and of types that it does not have.
 
 use jarvis_run_coordinator::types::{NodeKind, NodeRunState, RunState};
 use jarvis_stack::Part;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestStack, completion_error, echo_type, sleep_type, types};
 
-/// A run that ends at its atomic root, however it ends.
+/// The events of a run whose atomic root was executed.
 pub const ATOMIC_RUN: [&str; 7] = [
     "run_started",
     "node_run_assigned",
@@ -18,10 +18,10 @@ pub const ATOMIC_RUN: [&str; 7] = [
 ];
 
 #[tokio::test]
-async fn an_echo_succeeds_with_the_executors_outputs() {
+async fn echo_run_succeeds_with_the_executors_outputs() {
     let t = TestStack::embedded();
     let registry = t.registry();
-    // Without a version: the newest.
+    // Without a version, the newest one is meant.
     let node_type = registry.get_node_type("jarvis.core.echo", None).await.expect("a type").into_inner();
     let node_type = json!({"node_type_id": node_type.node_type_id, "version": node_type.version});
 
@@ -29,21 +29,21 @@ async fn an_echo_succeeds_with_the_executors_outputs() {
     assert_eq!(run.state, RunState::Running);
     let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
     assert_eq!((run.state, root.state), (RunState::Succeeded, NodeRunState::Succeeded));
-    assert_eq!(root.kind, Some(NodeKind::Atomic), "as the registry says: no prefix would");
+    assert_eq!(root.kind, Some(NodeKind::Atomic), "the registry says so; the id has no prefix");
     assert_eq!(serde_json::to_value(&root.outputs).expect("JSON"), json!({"echo": "hello"}));
     assert_eq!(types(&events), ATOMIC_RUN);
     t.executed(&root.node_run_id, 1);
 }
 
 #[tokio::test]
-async fn what_nobody_can_execute_fails_with_the_reason() {
+async fn unexecutable_node_fails_with_the_reason() {
     let t = TestStack::embedded();
     let cases = [
-        // Neither the registry knows it nor its prefix says.
+        // The registry does not know the type, and its prefix names no kind.
         ("jarvis.core.nothing", "unknown_node_kind", "Unable to resolve node kind", 0),
-        // The prefix says; the executor has no handler.
+        // The prefix names the kind; the executor has no handler.
         ("atomic.nothing", "unknown_node_type", "Unknown node_type_id: atomic.nothing", 1),
-        // Only the registry knows that it is a composite.
+        // The registry says that the type is a composite.
         (
             "jarvis.composite.planner.general",
             "composite_executor_unconfigured",
@@ -64,7 +64,7 @@ async fn what_nobody_can_execute_fails_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_handler_that_fails_fails_the_run_with_the_executors_error() {
+async fn failing_handler_fails_the_run_with_its_error() {
     let t = TestStack::embedded();
     let run = t.coordinator.run_start(&echo_type(), json!({"echo": 5})).await;
     let (run, root, events) = t.coordinator.run_ended(&run.run_id).await;
@@ -76,7 +76,7 @@ async fn a_handler_that_fails_fails_the_run_with_the_executors_error() {
 }
 
 #[tokio::test]
-async fn a_cancel_stops_the_node_at_the_executor() {
+async fn cancel_stops_the_node_at_the_executor() {
     let t = TestStack::embedded();
     let inputs = json!({"seconds": 600, "duration_seconds": null});
     let run = t.coordinator.run_start(&sleep_type(), inputs).await;
@@ -93,7 +93,7 @@ async fn a_cancel_stops_the_node_at_the_executor() {
 }
 
 #[tokio::test]
-async fn a_type_that_is_not_allowed_never_gets_to_the_executor() {
+async fn disallowed_node_type_never_reaches_the_executor() {
     let t = TestStack::embedded();
     let candidates = |list: &str| json!({"constraints": {"candidates": {list: ["jarvis.core.uuid4"]}}});
     let start = async |node_type: &Value, more: Value| {
@@ -110,8 +110,8 @@ async fn a_type_that_is_not_allowed_never_gets_to_the_executor() {
     assert_eq!(run.state, RunState::Failed);
     assert_eq!(completion_error(&denied)["code"], "node_type_denied");
 
-    // The same lists let others through; and what the executor did before is
-    // in its output by then.
+    // The same lists allow other types. By their end, the log of the executor has all
+    // earlier executions.
     let (run, ..) = start(&uuid, candidates("allowed_node_type_ids")).await;
     assert_eq!(run.state, RunState::Succeeded);
     let (run, other, _) = start(&echo_type(), candidates("denied_node_type_ids")).await;

@@ -1,4 +1,4 @@
-"""A run from start to end, and one that is canceled, with the official SDK.
+"""Runs a node to its end and cancels another run, with the official SDK.
 
     python sdk_run.py <coordinator url> <version of jarvis.core.echo and .sleep>
 

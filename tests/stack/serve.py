@@ -1,11 +1,11 @@
-"""What `sts.py` and `model.py` have in common: JSON over HTTP, on loopback, from
-the standard library alone (it starts at once).
+"""JSON over HTTP on loopback, for `sts.py` and `model.py`. It needs only the standard
+library, so that it starts at once.
 
     python <script> --port <port>
 
-A route is a method and a path, and a function of the request's body (bytes)
-that gives a status and what to answer as JSON. Once it can be called it says
-so: `listening on http://…`.
+A route is a method and a path, and a function of the request's body (bytes) that
+returns a status and the answer for JSON. When the server is ready it prints
+`listening on http://…`.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 def main(routes_at):
-    """Serves `routes_at(url)`, for ever."""
+    """Serves `routes_at(url)` until the process ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
@@ -33,12 +33,12 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    # Connections stay open, as those of real services do.
+    # Connections are kept open, as real services do.
     protocol_version = "HTTP/1.1"
 
     def setup(self):
         super().setup()
-        # Head and body are two writes: without this they wait for each other.
+        # Head and body are two writes, which Nagle's algorithm would delay.
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def answer(self):

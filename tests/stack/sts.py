@@ -1,15 +1,15 @@
 """A small security token service for `cargo xtask stack`. Its endpoints have
-the paths of Keycloak's, below an issuer that is its own address.
+the paths of Keycloak's, below an issuer that is the service's own address.
 
 | grant | |
 |---|---|
 | client_credentials | for the `audience` that is asked for |
 | token exchange (RFC 8693) | the same subject, for another audience |
-| device code (RFC 8628) | granted at once: nobody has to be asked |
+| device code (RFC 8628) | granted at once, without a user |
 
-Any client exists. Its secret is `<client id>-secret`; the client of the
-`arp-jarvis` command line has none, and gets device codes only. Tokens are
-RS256, good for an hour. `GET /counts` tells who has asked for what how often.
+Every client exists. Its secret is `<client id>-secret`; the client of the `arp-jarvis`
+command line has none, and gets device codes only. Tokens are RS256 and valid for an
+hour. `GET /counts` returns the number of requests by grant, client and audience.
 """
 
 import base64
@@ -26,8 +26,8 @@ import serve
 
 LIFETIME_SECONDS = 3600
 PUBLIC_CLIENT = "arp-dev-cli"
-# Whom a device code stands for.
-USER = "somebody"
+# The subject of a device code.
+USER = "a-user"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
@@ -52,7 +52,7 @@ class Sts:
             ("GET", f"{oidc}/certs"): self.keys,
             ("POST", f"{oidc}/token"): self.token,
             ("POST", f"{oidc}/auth/device"): self.device,
-            ("GET", "/counts"): self.told,
+            ("GET", "/counts"): self.count_requests,
         }
 
     def discovery(self, _):
@@ -73,13 +73,13 @@ class Sts:
     def device(self, _):
         return 200, {
             "device_code": uuid.uuid4().hex,
-            "user_code": "NOBODY-ASKS",
+            "user_code": "NOT-NEEDED",
             "verification_uri": self.issuer,
             "expires_in": 600,
             "interval": 1,
         }
 
-    def told(self, _):
+    def count_requests(self, _):
         with self.lock:
             counted = [
                 {"grant": grant, "client": client, "audience": audience, "count": count}
@@ -105,7 +105,7 @@ class Sts:
         return 200, answer | ({"issued_token_type": ACCESS_TOKEN} if grant == EXCHANGE else {})
 
     def claims(self, grant, client, form):
-        """Whom the token is about, if the client may have it."""
+        """The subject claims of the token, if the client may have it."""
         if grant == DEVICE and client == PUBLIC_CLIENT:
             return {"sub": USER}
         if not client or form.get("client_secret") != f"{client}-secret":

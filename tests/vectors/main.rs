@@ -1,10 +1,10 @@
-//! The official vectors of the ARP Standard (`specification::sdk`), each a test of its
-//! own: a valid one becomes a value of our type and is, written again, the
-//! same; an invalid one is refused.
+//! The official test vectors of the ARP Standard (`specification::sdk`), each a test of
+//! its own. A valid vector is read as our type, and is the same when it is written
+//! again; an invalid vector is refused.
 //!
-//! The types of our own API are read in two ways: strictly, at the door, and
-//! tolerantly, in answers of others. What the door takes, both take alike; what
-//! is invalid, the door refuses.
+//! The types of our own API are read in two ways: strictly in requests, and tolerantly
+//! in answers of other services. Both must read a valid vector alike; the strict reader
+//! must refuse an invalid one.
 
 use std::{collections::BTreeMap, fs, process::ExitCode};
 
@@ -24,18 +24,18 @@ use serde_json::Value;
 use specification::sdk::{SERVICES, Sdk, Vector};
 use xtask_support::workspace;
 
-/// Reads a vector as a type, and writes it again. An error is a refusal.
+/// Reads a vector as a type, and writes it again. An error means that it was refused.
 type Read = fn(&[u8]) -> Result<Value, String>;
 
-/// A type of our API.
+/// Reads a type of our own API.
 fn strict<T: DeserializeOwned + JsonSchema + Serialize>(bytes: &[u8]) -> Result<Value, String> {
     let value = read_strictly::<T>(bytes).map_err(|error| format!("{error:?}"))?;
     let (value, other) = (written(&value), tolerant::<T>(bytes));
-    assert_eq!(other.as_ref(), Ok(&value), "read differently at the door");
+    assert_eq!(other.as_ref(), Ok(&value), "the strict and the tolerant reader differ");
     Ok(value)
 }
 
-/// A type of others' APIs.
+/// Reads a type of another service's API.
 fn tolerant<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<Value, String> {
     serde_json::from_slice::<T>(bytes).map(|value| written(&value)).map_err(|error| error.to_string())
 }
@@ -44,7 +44,7 @@ fn written<T: Serialize>(value: &T) -> Value {
     serde_json::to_value(value).expect("our types are JSON")
 }
 
-/// The type of each schema. The vectors of a schema that is missing here fail.
+/// The type of each schema. Vectors of a schema that is missing here fail.
 fn types() -> BTreeMap<&'static str, Read> {
     BTreeMap::from([
         (
@@ -110,9 +110,8 @@ fn types() -> BTreeMap<&'static str, Read> {
     ])
 }
 
-/// Schemas that no operation of any service refers to, by their titles: there
-/// is nothing that would be read as one, so we have no type. That nobody refers
-/// to them is what their vectors test.
+/// The titles of schemas that no operation of any service refers to, so that we have no
+/// types for them. Their vectors test that they are still unused.
 const UNUSED: [(&str, &str); 3] = [
     ("common/pagination", "Pagination"),
     ("core/executor_instance", "ExecutorInstance"),
@@ -121,7 +120,7 @@ const UNUSED: [(&str, &str); 3] = [
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // The types are quick, and a list in order is easier to read.
+    // The trials are fast, and a list in order is easier to read.
     arguments.test_threads.get_or_insert(1);
     let sdk = Sdk::pinned(&workspace::root()).expect("the official specification");
     let vectors = sdk.vectors().expect("its vectors");
@@ -148,7 +147,7 @@ fn main() -> ExitCode {
 }
 
 fn try_vector(Vector { name, valid, file }: &Vector, read: Option<Read>) -> Result<(), Failed> {
-    let Some(read) = read else { return nobody_reads(name) };
+    let Some(read) = read else { return check_unused(name) };
     let bytes = fs::read(file)?;
     match (read(&bytes), valid) {
         (Ok(written), true) => {
@@ -161,23 +160,24 @@ fn try_vector(Vector { name, valid, file }: &Vector, read: Option<Read>) -> Resu
     }
 }
 
-fn nobody_reads(name: &str) -> Result<(), Failed> {
+fn check_unused(name: &str) -> Result<(), Failed> {
     let Some((_, title)) = UNUSED.iter().find(|(unused, _)| *unused == name) else {
-        return Err("no type of ours is known to be of this schema".into());
+        return Err("no type is listed for this schema".into());
     };
-    // Our documents have what the official ones refer to: `cargo xtask check-spec`.
+    // Our documents have every schema that the official ones refer to; `cargo xtask
+    // check-spec` compares them.
     for service in SERVICES {
         let path = workspace::root().join(format!("openapi/{service}.yaml"));
         let document: Value = serde_yaml_ng::from_str(&fs::read_to_string(&path)?)?;
         if document["components"]["schemas"].get(title).is_some() {
-            return Err(format!("{service} has {title} now: say which type it is").into());
+            return Err(format!("{service} has {title} now: list its type").into());
         }
     }
     Ok(())
 }
 
-/// Nothing is lost. URIs are written in normal form and times with microseconds
-/// (contract §3.2, §3.5).
+/// Whether nothing was lost. URIs are written in normal form, and times with
+/// microseconds (contract §3.2, §3.5).
 fn same(given: &Value, written: &Value) -> bool {
     match (given, written) {
         (Value::Object(a), Value::Object(b)) => {

@@ -1,17 +1,17 @@
-//! Bodies of requests: read within the limit, parsed strictly, checked
-//! against the schema of their type (contract §3.1, §3.2).
+//! Reads the body of a request: within limits, strictly, and checked against the
+//! schema of its type (contract §3.1, §3.2).
 //!
 //! ```text
-//! content type ──> bytes ──> tree ──> shape ──> T ──> endpoint
-//!     │ 400          │ 413    │ 400     │ 400    │ 400
+//! content type ──▶ bytes ──▶ Tree ──▶ BodySchema ──▶ T ──▶ endpoint
+//!     │ 400          │ 413    │ 400        │ 400     │ 400
 //! ```
 //!
-//! Bounded are the bytes, the levels of nesting, and the number of JSON values:
-//! what a small text makes of itself in memory is not small.
+//! The size, the levels of nesting and the number of JSON values are limited: a
+//! small text can take much memory once it is parsed.
 //!
-//! Dropshot's own `TypedBody` stops at the first error, says it in serde's
-//! words, answers 400 to what is too large (having read it all), and overlooks
-//! bytes after the body.
+//! Dropshot's own `TypedBody` stops at the first error, reports it in serde's
+//! words, answers 400 to bodies that are too large (after reading them), and
+//! ignores bytes after the body.
 
 use std::{error::Error, sync::LazyLock};
 
@@ -27,7 +27,12 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
-use super::{errors::ApiError, shape::Shape, tree::Tree, visit};
+use super::{
+    body_timeout::BodyTimeout,
+    errors::ApiError,
+    request_scope,
+    schema_check::{BodySchema, Tree},
+};
 use crate::{
     coordinator::{FieldError, Step},
     types::{
@@ -37,17 +42,20 @@ use crate::{
     },
 };
 
-/// A type that requests have as their body.
+/// The maximum number of JSON values in a body outside of a server: in tests.
+const VALUES_MAX: u64 = 200_000;
+
+/// A type that is the body of a request.
 pub(super) trait RequestBody: DeserializeOwned + JsonSchema + Send + Sync + 'static {
-    fn shape() -> &'static Shape;
+    fn schema() -> &'static BodySchema;
 }
 
 macro_rules! request_bodies {
     ($($body:ty),+ $(,)?) => {$(
         impl RequestBody for $body {
-            fn shape() -> &'static Shape {
-                static SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<$body>);
-                &SHAPE
+            fn schema() -> &'static BodySchema {
+                static SCHEMA: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<$body>);
+                &SCHEMA
             }
         }
     )+};
@@ -60,7 +68,7 @@ request_bodies! {
     RunStartRequest,
 }
 
-/// The body of a request, which is a good `T`.
+/// The body of a request, which is a valid `T`.
 pub(super) struct Json<T>(pub(super) T);
 
 #[async_trait]
@@ -70,9 +78,12 @@ impl<T: RequestBody> ExclusiveExtractor for Json<T> {
         request: hyper::Request<Body>,
     ) -> Result<Self, HttpError> {
         let limit = rqctx.request_body_max_bytes();
-        let values = visit::body_values_max();
-        let body = receive(request, limit).await.and_then(|bytes| parse(&bytes, values));
-        body.map(Self).map_err(|error| visit::refuse(&error))
+        let limits = request_scope::body_limits();
+        let values_max = limits.as_ref().map_or(VALUES_MAX, |limits| limits.values_max);
+        let timeout = limits.map(|limits| limits.timeout);
+        let bytes = receive(request, limit, timeout).await;
+        let body = bytes.and_then(|bytes| parse(&bytes, values_max));
+        body.map(Self).map_err(|error| request_scope::refuse(&error))
     }
 
     fn metadata(content_type: ApiEndpointBodyContentType) -> ExtractorMetadata {
@@ -80,9 +91,12 @@ impl<T: RequestBody> ExclusiveExtractor for Json<T> {
     }
 }
 
-/// The bytes of a body. They are put together as they come, so that they are
-/// never there twice.
-async fn receive(request: hyper::Request<Body>, limit: usize) -> Result<Vec<u8>, ApiError> {
+/// Receives the bytes of a body, into one buffer as they arrive.
+async fn receive(
+    request: hyper::Request<Body>,
+    limit: usize,
+    timeout: Option<BodyTimeout>,
+) -> Result<Vec<u8>, ApiError> {
     let (head, body) = request.into_parts();
     if !is_json(&head.headers) {
         let message = "Content-Type should be application/json or application/*+json";
@@ -90,8 +104,7 @@ async fn receive(request: hyper::Request<Body>, limit: usize) -> Result<Vec<u8>,
     }
     let body = async {
         let mut body = Limited::new(body, limit);
-        // What a Content-Length promises; room for it is made when something
-        // comes.
+        // The Content-Length; memory for it is reserved once bytes arrive.
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(limit).min(limit);
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
@@ -103,19 +116,20 @@ async fn receive(request: hyper::Request<Body>, limit: usize) -> Result<Vec<u8>,
         }
         Ok::<_, Box<dyn Error + Send + Sync>>(bytes)
     };
-    let body = match visit::patience() {
-        Some(patience) => patience.wait_for(body).await?,
+    let body = match timeout {
+        Some(timeout) => timeout.wait_for(body).await?,
         None => body.await,
     };
     match body {
         Ok(bytes) => Ok(bytes),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
-        // The connection is broken: nobody reads this.
+        // The connection is broken: this answer will not arrive.
         Err(_) => Err(invalid("incomplete", &["body"], "The request body ended too early")),
     }
 }
 
-/// `application/json` or `application/<x>+json`, with any parameters.
+/// Whether the content type is `application/json` or `application/<x>+json`,
+/// with any parameters.
 fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -123,26 +137,24 @@ fn is_json(headers: &HeaderMap) -> bool {
     subtype == "json" || subtype.strip_suffix("+json").is_some_and(|prefix| !prefix.is_empty())
 }
 
-/// A body with at most so many JSON values.
+/// Parses a body of at most `values_max` JSON values.
 pub(super) fn parse<T: RequestBody>(bytes: &[u8], values_max: u64) -> Result<T, ApiError> {
-    parse_as(T::shape(), bytes, values_max)
+    parse_as(T::schema(), bytes, values_max)
 }
 
-/// A body of this type, as the door would read it if the API had such a body:
-/// for tests of the types.
+/// Parses any type as the API parses its bodies, for tests of the types.
 #[cfg(any(test, feature = "test-util"))]
 pub fn read_strictly<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, ApiError> {
-    parse_as(&Shape::of::<T>(), bytes, super::ListenConfig::DEFAULT_BODY_VALUES_MAX)
+    parse_as(&BodySchema::of::<T>(), bytes, VALUES_MAX)
 }
 
-fn parse_as<T: DeserializeOwned>(shape: &Shape, bytes: &[u8], values_max: u64) -> Result<T, ApiError> {
+fn parse_as<T: DeserializeOwned>(schema: &BodySchema, bytes: &[u8], values_max: u64) -> Result<T, ApiError> {
     if bytes.is_empty() {
         return Err(invalid("missing", &["body"], "Field required"));
     }
-    // serde_json refuses what is not JSON: NaN, 1e999, lone surrogates, bytes
-    // after the end.
+    // serde_json refuses NaN, 1e999, lone surrogates, and bytes after the end.
     let bounds = Bounds::new(JSON_LEVELS_MAX, values_max);
-    let mut value = Tree::read(shape, bytes, &bounds).map_err(|error| {
+    let mut value = Tree::read(schema, bytes, &bounds).map_err(|error| {
         let location = vec!["body".into(), offset_of(bytes, error.line(), error.column()).into()];
         let (kind, message) = match bounds.exceeded() {
             None => ("json_invalid", "JSON decode error".to_owned()),
@@ -156,11 +168,11 @@ fn parse_as<T: DeserializeOwned>(shape: &Shape, bytes: &[u8], values_max: u64) -
         };
         ApiError::invalid(vec![FieldError { kind, location, message }])
     })?;
-    let errors = shape.check(&mut value);
+    let errors = schema.check(&mut value);
     if !errors.is_empty() {
         return Err(ApiError::invalid(errors));
     }
-    // What has the right shape is a T; if a T is ever pickier, say so properly.
+    // A body that matches the schema is a T; this covers a T that checks more.
     serde_path_to_error::deserialize(value).map_err(|error| {
         let mut location = vec![Step::from("body")];
         location.extend(error.path().iter().filter_map(|segment| match segment {
@@ -173,14 +185,14 @@ fn parse_as<T: DeserializeOwned>(shape: &Shape, bytes: &[u8], values_max: u64) -
     })
 }
 
-/// serde_json counts lines and columns from 1, pydantic bytes from 0.
+/// Converts serde_json's line and column, from 1, to pydantic's offset, from 0.
 fn offset_of(bytes: &[u8], line: usize, column: usize) -> usize {
     let before: usize =
         bytes.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     (before + column.saturating_sub(1)).min(bytes.len())
 }
 
-/// One error, and it is this one.
+/// Makes a 400 with a single error.
 pub(super) fn invalid(kind: &'static str, location: &[&str], message: &str) -> ApiError {
     let location = location.iter().map(|&step| step.into()).collect();
     ApiError::invalid(vec![FieldError { kind, location, message: message.into() }])
@@ -204,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn content_types_are_those_of_the_contract() {
+    fn json_content_types_are_accepted() {
         for (content_type, good) in [
             ("application/json", true),
             ("Application/JSON", true),
@@ -224,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused_with_its_offset() {
+    fn invalid_json_is_refused_with_its_offset() {
         let input = |value: &str| GOOD.replace("\"input\": {}", &format!("\"input\": {{\"x\": {value}}}"));
         for bytes in [
             input("NaN"),
@@ -247,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_too_deeply_or_has_too_many_values_is_refused_with_the_limit() {
+    fn nesting_and_number_of_values_are_limited() {
         // The body, its input, and then these.
         let nested = |levels: usize| {
             let content = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
@@ -270,13 +282,13 @@ mod tests {
             (&error["type"], &error["msg"]),
             (&json!("json_too_many_values"), &json!("The request body has more than 20 JSON values"))
         );
-        // What no member is for counts as well.
+        // Values of unknown members count as well.
         let unknown = GOOD.replace("{}}", &format!("{{}}, \"surprise\": [{}0]}}", "0,".repeat(20)));
         assert_eq!(refusal(unknown.as_bytes())["type"], "json_too_many_values");
     }
 
     #[test]
-    fn a_good_body_is_read_as_meant() {
+    fn valid_body_is_parsed() {
         let text = GOOD.replace(
             "\"input\": {}",
             r#""run_id": "first", "run_id": "last", "metadata": null,

@@ -1,19 +1,19 @@
-//! Connections on which nothing happens are closed.
+//! Closes idle connections.
 //!
 //! ```text
-//!   accepted ──▶ idle ──── the door lets a request in ────▶ in work
-//!                │  ▲                                          │
-//!                │  └──── its answer was handed over ──────────┘
-//!                └─▶ idle for too long, or the server stops ─▶ no more is read from it: hyper closes it
+//!   accepted ──▶ idle ──── a request passes the door ─────▶ busy
+//!                │  ▲                                         │
+//!                │  └──── its answer was sent ────────────────┘
+//!                └─▶ idle for too long, or the server stops ─▶ shut down for reading: hyper closes it
 //! ```
 //!
-//! Hyper gives a request 30 s for its headers. But it first waits for the bytes
-//! that tell HTTP/1 from HTTP/2, for ever, and keeps connections of HTTP/2 that
-//! nobody uses. Dropshot keeps both to itself, so they are found by their address
-//! (`sockets`).
+//! Hyper gives a request 30 s for its headers. But before that it waits without
+//! limit for the bytes that distinguish HTTP/1 from HTTP/2, and it keeps idle
+//! connections of HTTP/2. Dropshot does not expose its connections, so they are
+//! found by their address (`sockets`).
 //!
-//! A stop waits for open connections. It need not wait for those that are idle,
-//! whatever they have sent of a head; the others it cuts off when its time is up.
+//! A stop waits for open connections, but not for idle ones, even if they have
+//! sent part of a request's head. It cuts off the others when its time is up.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,37 +30,39 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use slog::{Logger, debug, warn};
 use tokio_util::sync::CancellationToken;
 
-use super::{Front, sockets, visit::Patience};
+use super::{body_timeout::BodyTimeout, sockets};
 
-/// Between two looks at connections that are to be closed by a stop.
-const LOOK: Duration = Duration::from_millis(250);
+/// The time between two scans for idle connections during a stop.
+const SCAN_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The connections of one server.
 pub(super) struct Connections {
-    /// Known once it listens.
+    /// Set once the server listens.
     listening_at: OnceLock<SocketAddr>,
     by_peer: Mutex<HashMap<SocketAddr, Connection>>,
 }
 
 struct Connection {
-    in_work: usize,
-    /// When it was first seen, or its last answer was handed over.
+    /// Requests in progress.
+    requests: usize,
+    /// The time when it was first seen, or when its last answer was sent.
     idle_since: Instant,
-    /// It had been idle for too long already at the last look. It is closed at
-    /// the second: a peer may have closed it and come again by the same address.
-    doomed: bool,
+    /// Whether it had been idle for too long at the last scan already. It is
+    /// closed at the second such scan: a peer may have closed it and connected
+    /// again from the same address.
+    expired: bool,
 }
 
-/// A request in work on a connection, until dropped.
-pub(super) struct InWork {
+/// Marks a connection as busy, until dropped.
+pub(super) struct InProgress {
     connections: Arc<Connections>,
     peer: SocketAddr,
 }
 
-/// Which connections are closed.
+/// The connections to close.
 #[derive(Clone, Copy)]
 enum Close {
-    /// Those that have been idle for so long.
+    /// Connections that have been idle for at least this time.
     Idle(Duration),
     All,
 }
@@ -70,63 +72,64 @@ impl Connections {
         Arc::new(Self { listening_at: OnceLock::new(), by_peer: Mutex::default() })
     }
 
-    /// A request has come in from `peer`.
-    pub(super) fn enter(self: &Arc<Self>, peer: SocketAddr) -> InWork {
+    /// Records a request from `peer`.
+    pub(super) fn enter(self: &Arc<Self>, peer: SocketAddr) -> InProgress {
         let mut by_peer = self.by_peer();
         let connection = by_peer.entry(peer).or_insert_with(Connection::new);
-        connection.in_work += 1;
-        connection.doomed = false;
-        InWork { connections: Arc::clone(self), peer }
+        connection.requests += 1;
+        connection.expired = false;
+        InProgress { connections: Arc::clone(self), peer }
     }
 
-    /// Closes what has been idle for so long, until the server stops, and then
-    /// whatever is idle.
+    /// Closes connections that have been idle for too long until the server
+    /// stops, and from then on all that are idle.
     pub(super) fn watch(
         self: Arc<Self>,
         listening_at: SocketAddr,
-        front: &Front,
+        timeout: BodyTimeout,
+        closed: CancellationToken,
         log: Logger,
     ) -> impl Future<Output = ()> + Send + 'static {
         let _ = self.listening_at.set(listening_at);
-        let (Patience { body: idle, stopping }, closed) = (front.patience.clone(), front.closed.clone());
+        let BodyTimeout { limit: idle, stopping } = timeout;
         async move {
-            if self.while_it_serves(idle, &stopping, &log).await.is_ok() {
-                self.while_it_stops(&closed).await;
+            if self.watch_until_stopping(idle, &stopping, &log).await.is_ok() {
+                self.watch_until_closed(&closed).await;
             }
         }
     }
 
-    async fn while_it_serves(
+    async fn watch_until_stopping(
         self: &Arc<Self>,
         idle: Duration,
         stopping: &CancellationToken,
         log: &Logger,
     ) -> std::io::Result<()> {
-        let mut looks = tokio::time::interval((idle / 4).max(LOOK / 10));
+        let mut scans = tokio::time::interval((idle / 4).max(SCAN_INTERVAL / 10));
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
-                _ = looks.tick() => {}
+                _ = scans.tick() => {}
             }
             match self.close_in_background(Close::Idle(idle)).await {
                 Ok(0) => {}
-                Ok(closed) => debug!(log, "idle connections closed"; "count" => closed),
+                Ok(closed) => debug!(log, "closed idle connections"; "count" => closed),
                 Err(error) => {
-                    warn!(log, "idle connections cannot be found: they stay open"; "error" => %error);
+                    warn!(log, "could not find idle connections: they stay open"; "error" => %error);
                     return Err(error);
                 }
             }
         }
     }
 
-    async fn while_it_stops(self: &Arc<Self>, closed: &CancellationToken) {
-        // What was just coming in may still become a request.
-        let first = tokio::time::Instant::now() + Patience::AT_A_STOP;
-        let mut looks = tokio::time::interval_at(first, LOOK);
+    async fn watch_until_closed(self: &Arc<Self>, closed: &CancellationToken) {
+        // Bytes that are arriving may still become a request.
+        let first = tokio::time::Instant::now() + BodyTimeout::WHEN_STOPPING;
+        let mut scans = tokio::time::interval_at(first, SCAN_INTERVAL);
         loop {
             tokio::select! {
                 () = closed.cancelled() => return,
-                _ = looks.tick() => {}
+                _ = scans.tick() => {}
             }
             if self.close_in_background(Close::Idle(Duration::ZERO)).await.is_err() {
                 return;
@@ -134,7 +137,7 @@ impl Connections {
         }
     }
 
-    /// Closes all of them, whatever they are about.
+    /// Closes all connections, idle or not.
     pub(super) async fn cut_off(self: &Arc<Self>) {
         let _ = self.close_in_background(Close::All).await;
     }
@@ -158,23 +161,24 @@ impl Connections {
                     let mut by_peer = self.by_peer();
                     let connection = by_peer.entry(peer).or_insert_with(Connection::new);
                     let idle = now.saturating_duration_since(connection.idle_since);
-                    if connection.in_work > 0 || idle < limit {
+                    if connection.requests > 0 || idle < limit {
                         continue;
                     }
-                    if !std::mem::replace(&mut connection.doomed, true) && !limit.is_zero() {
+                    if !std::mem::replace(&mut connection.expired, true) && !limit.is_zero() {
                         continue;
                     }
-                    // What is still to be written is written.
+                    // Pending writes still complete.
                     Shutdown::Read
                 }
             };
             closed += usize::from(socket.shutdown(how).is_ok());
         }
-        self.by_peer().retain(|peer, connection| connection.in_work > 0 || open.contains(peer));
+        self.by_peer().retain(|peer, connection| connection.requests > 0 || open.contains(peer));
         Ok(closed)
     }
 
-    /// Every change is a single assignment: what a panic left behind is sound.
+    /// Ignores poisoning: each change is a single assignment, so the map is
+    /// consistent after a panic.
     fn by_peer(&self) -> MutexGuard<'_, HashMap<SocketAddr, Connection>> {
         self.by_peer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,26 +186,26 @@ impl Connections {
 
 impl Connection {
     fn new() -> Self {
-        Self { in_work: 0, idle_since: Instant::now(), doomed: false }
+        Self { requests: 0, idle_since: Instant::now(), expired: false }
     }
 }
 
-impl Drop for InWork {
+impl Drop for InProgress {
     fn drop(&mut self) {
         let mut by_peer = self.connections.by_peer();
         if let Some(connection) = by_peer.get_mut(&self.peer) {
-            connection.in_work = connection.in_work.saturating_sub(1);
+            connection.requests = connection.requests.saturating_sub(1);
             connection.idle_since = Instant::now();
         }
     }
 }
 
-/// The body of an answer; its connection is in work until all of it has been
-/// handed over, or is given up.
-pub(super) fn until_handed_over(body: Body, in_work: InWork) -> Body {
+/// Wraps the body of an answer, so that its connection is busy until all of it
+/// has been sent, or is given up.
+pub(super) fn until_sent(body: Body, in_progress: InProgress) -> Body {
     struct Guarded {
         body: Body,
-        _in_work: InWork,
+        _in_progress: InProgress,
     }
     impl HttpBody for Guarded {
         type Data = Bytes;
@@ -219,5 +223,5 @@ pub(super) fn until_handed_over(body: Body, in_work: InWork) -> Body {
             self.body.size_hint()
         }
     }
-    Body::wrap(Guarded { body, _in_work: in_work })
+    Body::wrap(Guarded { body, _in_progress: in_progress })
 }

@@ -1,36 +1,35 @@
-//! The front door: the one route that dropshot serves, and through which
+//! The front door: the single route that dropshot serves, and through which
 //! every request passes.
 //!
-//! Dropshot has no middleware, refuses `{id}:verb` paths, has its own words
-//! for unknown routes, and cannot put headers on an endpoint's error. So the
+//! Dropshot has no middleware, refuses `{id}:verb` paths, has its own answers
+//! for unknown routes, and cannot set headers on an endpoint's error. So the
 //! API that dropshot serves is a wildcard, the door; the endpoints are in an
-//! *inner* API, which is never served, only looked up in:
+//! *inner* API, which is not served but only used to look up routes:
 //!
 //! ```text
-//! request ──> dropshot ──> door                                    inner API
-//!                           │ 1. look the route up  ── path.rs ──>  router
+//! request ──▶ dropshot ──▶ door                                          inner API
+//!                           │ 1. look up the route  ── path ───────────▶  router
 //!                           │ 2. authenticate          401
-//!                           │ 3. no such route?        404, 405
-//!                           │ 4. no place?             503 ── crowd.rs
+//!                           │ 3. unknown route?        404, 405
+//!                           │ 4. too many requests?    503 ── concurrency
 //!                           │ 5. body too large?       413
-//!                           │ 6. call the endpoint  ── visit.rs ──> extractors ──> endpoint
-//!                           │ 7. it failed or panicked? an envelope
-//! response <── dropshot <───┘
+//!                           │ 6. call the endpoint  ── request_scope ──▶  extractors ──▶ endpoint
+//!                           │ 7. error or panic?       an envelope
+//! response ◀── dropshot ◀───┘
 //! ```
 //!
-//! **Invariants.** Without an admission nothing but the route is looked at, and
-//! strangers do not learn which routes exist: 401 comes before 404. Every
-//! answer that leaves through the door is what an endpoint returned or an ARP
+//! **Invariants.** Of a request that is not admitted, only the route is looked
+//! at, and its sender does not learn which routes exist: 401 comes before 404.
+//! Every answer that leaves through the door is an endpoint's or an ARP
 //! envelope.
 //!
-//! What does not come through the door, and is answered by dropshot or hyper
-//! in their words: paths with a dot segment (`/v1/../x`) or with bytes that
-//! are not UTF-8 (`%FF`), which are 400; methods that nobody has ever heard
-//! of, which are 405; requests that are not HTTP.
+//! These do not reach the door, and dropshot or hyper answers them: paths with a
+//! dot segment (`/v1/../x`) or with bytes that are not UTF-8 (`%FF`), with 400;
+//! unregistered methods, with 405; requests that are not HTTP.
 //!
-//! The router's and its routes' types are public in dropshot but not exported,
-//! so they can be used but not named. Hence the closure, and the exact version
-//! in `Cargo.toml`: an upgrade that takes them away breaks the build.
+//! The types of the router and its routes are public in dropshot but not
+//! exported, so they can be used but not named. Hence the closure, and the exact
+//! version in `Cargo.toml`: an upgrade that removes them breaks the build.
 
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 
@@ -46,52 +45,57 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use slog::debug;
 
-use super::{Front, connections::until_handed_over, errors::ApiError, path, visit};
+use super::{
+    connections::until_sent,
+    errors::ApiError,
+    front::Front,
+    path,
+    request_scope::{self, BodyLimits},
+};
 use crate::{
     auth::{Admission, AuthError, Principal},
     runtime::tasks::panic_message,
 };
 
-/// All methods of the IANA registry: each gets an ARP answer.
+/// The methods of the IANA registry. Each gets an ARP answer.
 const METHODS: &str = "ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK \
     MERGE MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST PRI PROPFIND \
     PROPPATCH PUT QUERY REBIND REPORT SEARCH TRACE UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF \
     VERSION-CONTROL";
 
-/// Who stands at the door. The server's context is one.
-pub(super) trait Doorkeeper: ServerContext {
+/// Decides who is admitted, and within which limits. The server's context does.
+pub(super) trait Admitter: ServerContext {
     fn admit(
         &self,
         path: &str,
         headers: &HeaderMap,
     ) -> impl Future<Output = Result<Admission, AuthError>> + Send;
 
-    /// How many JSON values a body may have.
+    /// The maximum number of JSON values in a body.
     fn body_values_max(&self) -> u64;
 
-    /// What holds crowds and laggards off.
+    /// The limits for requests and connections.
     fn front(&self) -> &Front;
 
-    /// Who came by an exempt path, to an operation that has to know.
-    fn visitor(&self, headers: &HeaderMap) -> impl Future<Output = Principal> + Send;
+    /// The caller of an operation that needs one, on an exempt path.
+    fn exempt_caller(&self, headers: &HeaderMap) -> impl Future<Output = Principal> + Send;
 }
 
-/// What these do does not depend on who calls, and must not wait for somebody
-/// to be identified. (The document says of the same ones that they need no
-/// token.)
+/// The operations that do not depend on the caller, and do not wait for
+/// authentication. (The API document lists the same as public.)
 const PUBLIC: [&str; 2] = ["health", "version"];
 
-/// The API to serve: `inner`, behind a door.
-pub(super) fn behind_door<C: Doorkeeper>(inner: ApiDescription<C>) -> ApiDescription<C> {
+/// Makes the API to serve: `inner`, behind the door.
+pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescription<C> {
     let router = Arc::new(inner.into_router());
     let mut outer = ApiDescription::new();
     for method in METHODS.split_ascii_whitespace() {
         let router = Arc::clone(&router);
-        let enter = move |mut rqctx: RequestContext<C>, Visitor(request)| {
+        let enter = move |mut rqctx: RequestContext<C>, RawRequest(request)| {
             let router = Arc::clone(&router);
             async move {
                 let (log, front) = (rqctx.log.clone(), rqctx.context().front().clone());
-                let in_work = front.connections.enter(rqctx.request.remote_addr());
+                let in_progress = front.connections.enter(rqctx.request.remote_addr());
                 let served = async move {
                     let (method, path) = (request.method(), request.uri().path());
                     let route = path::locate(method, path, |method, path| {
@@ -101,58 +105,56 @@ pub(super) fn behind_door<C: Doorkeeper>(inner: ApiDescription<C>) -> ApiDescrip
                     let route = route?;
                     let operation = &*route.endpoint.operation_id;
                     let is_public = PUBLIC.contains(&operation);
-                    let _place = match is_public {
-                        true => None,
-                        false => Some(front.crowd.place(operation, &rqctx.log)?),
+                    let _permit = if is_public {
+                        None
+                    } else {
+                        Some(front.concurrency.request(operation, &rqctx.log)?)
                     };
                     let caller = match admission {
                         Admission::Caller(principal) => Some(principal),
                         Admission::Exempt if is_public => None,
-                        Admission::Exempt => Some(rqctx.context().visitor(request.headers()).await),
+                        Admission::Exempt => Some(rqctx.context().exempt_caller(request.headers()).await),
                     };
                     debug!(rqctx.log, "admitted";
                         "operation" => &route.endpoint.operation_id,
                         "caller" => caller.as_ref().map(Principal::subject));
                     rqctx.endpoint = route.endpoint;
                     limit_size(&request, rqctx.request_body_max_bytes())?;
-                    let values = rqctx.context().body_values_max();
-                    visit::conduct(
-                        caller,
-                        values,
-                        front.patience,
-                        route.handler.handle_request(rqctx, request),
-                    )
-                    .await
+                    let limits = BodyLimits {
+                        values_max: rqctx.context().body_values_max(),
+                        timeout: front.body_timeout,
+                    };
+                    request_scope::run(caller, limits, route.handler.handle_request(rqctx, request)).await
                 };
-                // Dropshot would break the connection off.
+                // At a panic, dropshot would close the connection.
                 let served = AssertUnwindSafe(served).catch_unwind().await;
                 let answer = served.unwrap_or_else(|panic| {
                     Err(ApiError::internal(format!("panicked: {}", panic_message(&*panic))))
                 });
-                // Never an error for dropshot: it would lose the headers.
+                // Never an error of dropshot, which would lose the headers.
                 let answer = answer.unwrap_or_else(|error| {
                     error.record(&log);
                     error.into_response()
                 });
-                Ok::<_, ApiError>(answer.map(|body| until_handed_over(body, in_work)))
+                Ok::<_, ApiError>(answer.map(|body| until_sent(body, in_progress)))
             }
         };
         let method: Method = method.parse().expect("a registered method is a token");
         let name = format!("door_{method}");
         let route =
             ApiEndpoint::new(name, enter, method, CONTENT_TYPE_JSON, "/{path:.*}", ApiEndpointVersions::All);
-        outer.register(route.visible(false)).expect("the wildcard is registered once a method");
+        outer.register(route.visible(false)).expect("the wildcard is registered once per method");
     }
     outer
 }
 
-async fn admit<C: Doorkeeper>(keeper: &C, request: &Request<Body>) -> Result<Admission, ApiError> {
-    let admission = keeper.admit(request.uri().path(), request.headers()).await;
+async fn admit<C: Admitter>(admitter: &C, request: &Request<Body>) -> Result<Admission, ApiError> {
+    let admission = admitter.admit(request.uri().path(), request.headers()).await;
     admission.map_err(|refusal| ApiError::unauthorized(&refusal))
 }
 
-/// Refuses what says itself that it is too large, before any of it is read.
-/// What does not say is counted while it is read (see `body`).
+/// Refuses a body whose announced length is too large before any of it is read.
+/// A body without an announced length is counted while it is read (see `body`).
 fn limit_size(request: &Request<Body>, limit: usize) -> Result<(), ApiError> {
     let announced = request.body().size_hint().lower();
     if usize::try_from(announced).is_ok_and(|announced| announced <= limit) {
@@ -162,18 +164,18 @@ fn limit_size(request: &Request<Body>, limit: usize) -> Result<(), ApiError> {
     }
 }
 
-/// The whole request. Unlike dropshot's `RawRequest` it owns up to the
-/// variable in the wildcard's path, on which dropshot insists.
-struct Visitor(Request<Body>);
+/// The whole request. Unlike dropshot's type of this name, it declares the
+/// variable in the wildcard's path, which dropshot requires.
+struct RawRequest(Request<Body>);
 
 #[derive(Deserialize, JsonSchema)]
 struct Wildcard {
-    #[expect(dead_code, reason = "the door reads the path itself")]
+    #[expect(dead_code, reason = "the door parses the path itself")]
     path: Vec<String>,
 }
 
 #[async_trait]
-impl ExclusiveExtractor for Visitor {
+impl ExclusiveExtractor for RawRequest {
     async fn from_request<C: ServerContext>(
         _: &RequestContext<C>,
         request: Request<Body>,

@@ -1,4 +1,4 @@
-//! Every failure as the caller sees it: one envelope, whatever went wrong.
+//! Every failure as the caller sees it: one envelope, whatever its cause.
 //!
 //! ```text
 //! CoordinatorError ─┐
@@ -6,12 +6,14 @@
 //! dropshot's own   ─┘        └─────> the log: the internal message
 //! ```
 //!
-//! **Invariant:** the internal message never leaves the process; nothing that
-//! the caller sent comes back to it but names of members.
+//! **Invariant:** the internal message never leaves the process; of the
+//! caller's input, only names of members are echoed.
+//!
+//! How an endpoint's error passes dropshot unharmed: see `request_scope`.
 
 use std::{fmt, time::Duration};
 
-use dropshot::{Body, ErrorStatusCode, HttpError, HttpResponseError};
+use dropshot::{Body, ErrorStatusCode, HttpError};
 use http::{
     HeaderMap, HeaderValue, Response,
     header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
@@ -21,7 +23,6 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use slog::{Logger, warn};
 
-use super::visit;
 use crate::{
     auth::AuthError,
     coordinator::{CoordinatorError, FieldError, Step},
@@ -31,7 +32,8 @@ use crate::{
 
 const OVERLOADED: &str = "overloaded";
 
-/// A request that failed, with all that is said about it and to whom.
+/// A failed request: status, headers and envelope for the caller, and a message
+/// for the log.
 #[derive(Clone, Debug)]
 pub struct ApiError(Box<Failure>);
 
@@ -42,8 +44,8 @@ struct Failure {
     envelope: ErrorEnvelope,
     /// For the log only.
     internal: Option<String>,
-    /// Whoever found it out has said so in the log, once for all.
-    is_known: bool,
+    /// The cause has been logged where it was found.
+    is_logged: bool,
 }
 
 impl ApiError {
@@ -55,17 +57,18 @@ impl ApiError {
             headers: HeaderMap::new(),
             envelope,
             internal: None,
-            is_known: false,
+            is_logged: false,
         }))
     }
 
-    /// Something that should not happen. `why` is for the log.
+    /// Makes a 500. `why` is for the log.
     pub(super) fn internal(why: impl Into<String>) -> Self {
         Self::new(ErrorStatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal server error", None)
-            .because(why)
+            .with_internal(why)
     }
 
-    /// The request itself is wrong, and here is where (contract §3.6).
+    /// Makes a 400 that lists what is wrong with the request, and where (contract
+    /// §3.6).
     pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
         CoordinatorError::Invalid(errors).into()
     }
@@ -85,22 +88,22 @@ impl ApiError {
         Self::new(ErrorStatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message, Some(false))
     }
 
-    /// The body takes too long to arrive. What is still to come of it would be
-    /// taken for the next request.
+    /// Makes a 408. The connection is closed, because the rest of the body would
+    /// be taken for the next request.
     pub(super) fn body_too_slow(limit: Duration) -> Self {
         let message = format!("The request body did not arrive within {} s", limit.as_secs_f64());
         Self::new(ErrorStatusCode::REQUEST_TIMEOUT, "request_timeout", message, Some(true)).closing()
     }
 
-    /// There are so many already, and no place for one more.
+    /// Makes a 503: `limit` of `what` are in use.
     pub(super) fn overloaded(limit: usize, what: &str) -> Self {
-        let message = format!("There are {limit} {what}, which is the limit: try again later");
+        let message = format!("The limit of {limit} {what} is reached: try again later");
         let mut error = Self::new(ErrorStatusCode::SERVICE_UNAVAILABLE, OVERLOADED, message, Some(true));
         error.0.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         error
     }
 
-    /// And the connection is closed after it.
+    /// Closes the connection after this answer.
     pub(super) fn closing(mut self) -> Self {
         self.0.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         self
@@ -110,7 +113,7 @@ impl ApiError {
         Self::new(ErrorStatusCode::NOT_FOUND, "http_error", "Not Found", Some(false))
     }
 
-    /// If it is about the method: this one would have been fine, too.
+    /// Adds `method` to the `Allow` header of a 405.
     pub(super) fn allowing(mut self, method: &'static str) -> Self {
         if self.0.status == ErrorStatusCode::METHOD_NOT_ALLOWED {
             self.0.headers.append(ALLOW, HeaderValue::from_static(method));
@@ -118,24 +121,28 @@ impl ApiError {
         self
     }
 
-    fn because(mut self, why: impl Into<String>) -> Self {
+    fn with_internal(mut self, why: impl Into<String>) -> Self {
         self.0.internal = Some(why.into());
         self
     }
 
-    /// Our own faults go to the log; those of callers are theirs to see.
+    /// Logs the coordinator's own failures, not those of callers.
     pub(super) fn record(&self, log: &Logger) {
-        let Failure { status, envelope, is_known, .. } = &*self.0;
-        // A crowd must not fill the log, too: `crowd` tells of it.
-        let is_said = *is_known || envelope.error.code == OVERLOADED;
-        if status.as_status().is_server_error() && !is_said {
+        let Failure { status, envelope, is_logged, .. } = &*self.0;
+        // `concurrency` logs overload, at a bounded rate.
+        let is_logged = *is_logged || envelope.error.code == OVERLOADED;
+        if status.as_status().is_server_error() && !is_logged {
             warn!(log, "request failed";
-                "status" => status.as_u16(), "code" => &envelope.error.code, "reason" => %self);
+                "status" => status.as_u16(), "code" => &envelope.error.code, "error" => %self);
         }
     }
 
+    pub(super) fn status(&self) -> ErrorStatusCode {
+        self.0.status
+    }
+
     pub(super) fn into_response(self) -> Response<Body> {
-        let Failure { status, headers, envelope, internal: _, is_known: _ } = *self.0;
+        let Failure { status, headers, envelope, internal: _, is_logged: _ } = *self.0;
         // The envelope is strings and JSON values: this cannot fail.
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
@@ -153,7 +160,7 @@ impl From<CoordinatorError> for ApiError {
             ErrorStatusCode::from_u16(facts.status).unwrap_or(ErrorStatusCode::INTERNAL_SERVER_ERROR);
         let mut api_error = Self::new(status, facts.code, error.to_string(), facts.retryable);
         api_error.0.internal = error.internal();
-        api_error.0.is_known =
+        api_error.0.is_logged =
             matches!(error, CoordinatorError::Journal(JournalError::Full(_) | JournalError::Reserved));
         if let CoordinatorError::Invalid(errors) = &error {
             let errors = errors.iter().map(field_error).collect();
@@ -163,7 +170,7 @@ impl From<CoordinatorError> for ApiError {
     }
 }
 
-/// As pydantic writes it, positions in lists as numbers, but without `input`.
+/// Writes an error as pydantic does, but without `input`.
 fn field_error(error: &FieldError) -> Value {
     let step = |step: &Step| match step {
         Step::Member(name) => json!(name),
@@ -173,8 +180,8 @@ fn field_error(error: &FieldError) -> Value {
     json!({ "type": error.kind, "loc": location, "msg": error.message })
 }
 
-/// What dropshot itself finds wrong. Its words are for the log: they speak of
-/// its inner life.
+/// Dropshot's own failures. Their messages are for the log, because they
+/// describe its internals.
 impl From<HttpError> for ApiError {
     fn from(error: HttpError) -> Self {
         let status = error.status_code;
@@ -192,24 +199,14 @@ impl From<HttpError> for ApiError {
                 api_error.0.headers.append(ALLOW, method.clone());
             }
         }
-        api_error.because(error.internal_message)
+        api_error.with_internal(error.internal_message)
     }
 }
 
-/// What goes to the log.
+/// The message for the log.
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.internal.as_deref().unwrap_or(&self.0.envelope.error.message))
-    }
-}
-
-/// Dropshot asks a failed endpoint's error for its status, then turns the
-/// error into a response of a type that it does not export. So the error
-/// leaves itself with the visit here, where the door finds it whole.
-impl HttpResponseError for ApiError {
-    fn status_code(&self) -> ErrorStatusCode {
-        visit::leave(self);
-        self.0.status
     }
 }
 
@@ -239,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_has_its_status_code_and_message() {
+    fn failures_map_to_status_code_and_message() {
         let unauthorized = AuthError { error: "invalid_token", message: "Token expired" };
         let field =
             |kind, location: Vec<Step>, message: &str| FieldError { kind, location, message: message.into() };
@@ -311,14 +308,14 @@ mod tests {
     }
 
     #[test]
-    fn the_log_gets_what_the_caller_does_not() {
+    fn internal_message_goes_to_the_log_only() {
         let error = ApiError::from(CoordinatorError::NodeRegistryUnavailable { internal: "refused".into() });
         assert_eq!(error.to_string(), "refused");
         assert_eq!(ApiError::from(HttpError::for_internal_error("why".into())).to_string(), "why");
     }
 
     #[test]
-    fn a_challenge_says_what_was_wrong_with_the_token() {
+    fn challenge_says_what_is_wrong_with_the_token() {
         let error = ApiError::unauthorized(&AuthError { error: "invalid_token", message: "Token expired" });
         let response = error.into_response();
         assert_eq!(

@@ -1,9 +1,9 @@
-//! `TCP_NODELAY` for a listener that somebody else made.
+//! Sets `TCP_NODELAY` on dropshot's listener.
 //!
-//! Dropshot never sets it. Without it, the second small piece of an answer
-//! waits for the first to be acknowledged, which the other side puts off for 40
-//! ms: every line of an event stream would. On Linux, connections inherit
-//! the option from their listener, which is found by its address (`sockets`).
+//! Dropshot does not set it. Without it, a small write waits for the previous
+//! one to be acknowledged, which the peer delays by up to 40 ms; that would
+//! affect every line of an event stream. On Linux, connections inherit the
+//! option from their listener, which is found by its address (`sockets`).
 
 use std::{io, net::SocketAddr};
 
@@ -23,7 +23,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn connections_of_the_listener_do_not_delay() {
+    fn accepted_connections_inherit_nodelay() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
         let address = listener.local_addr().expect("its address");
         super::set(address).expect("it is found");

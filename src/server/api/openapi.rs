@@ -1,10 +1,10 @@
-//! The API as an OpenAPI document: what dropshot says about the endpoints, and
-//! what dropshot has no way to say.
+//! The API as an OpenAPI document: dropshot's description of the endpoints,
+//! completed with what dropshot cannot express.
 //!
-//! Added here, each from what also makes the behaviour:
-//! - security: an endpoint with a `Caller` needs a token, one without does not;
-//! - the failures, which the door answers alike for all operations;
-//! - `application/x-ndjson` for answers of lines;
+//! Added here, each from the source of the behaviour itself:
+//! - security: an endpoint that takes a `Caller` requires a token;
+//! - the failures, which are the same for all operations;
+//! - `application/x-ndjson` for answers that consist of lines;
 //! - `{id}:verb`, which the endpoints spell `{id}/:verb`.
 //!
 //! `cargo xtask check-spec` compares it with `openapi/run-coordinator.yaml`.
@@ -12,15 +12,17 @@
 use dropshot::{CONTENT_TYPE_JSON, CONTENT_TYPE_NDJSON, semver};
 use serde_json::{Map, Value, json};
 
+use super::endpoints::{API_VERSION, endpoints};
+
 const TITLE: &str = "ARP Run Coordinator API";
 const SCHEME: &str = "ArpBearerJWT";
 
-/// The document of what this server serves.
+/// Makes the document of the API that this server serves.
 pub fn document() -> Value {
-    let definition = super::endpoints();
+    let definition = endpoints();
     let definition = definition.openapi(TITLE, semver::Version::new(1, 0, 0));
     let mut document = definition.json().expect("dropshot writes JSON");
-    document["info"]["version"] = json!(super::API_VERSION);
+    document["info"]["version"] = json!(API_VERSION);
     document["security"] = json!([{ SCHEME: [] }]);
     document["paths"] = object(&mut document["paths"])
         .iter_mut()
@@ -44,21 +46,21 @@ pub fn document() -> Value {
 fn complete(operation: &mut Value) {
     let secured = take_credentials(operation);
     let responses = object(&mut operation["responses"]);
-    // Dropshot lists its own idea of a failure as 4XX and 5XX.
+    // Dropshot documents its own failures as 4XX and 5XX.
     responses.retain(|status, _| status.parse::<u16>().is_ok());
     responses.values_mut().for_each(name_lines);
     if secured {
         responses.insert("401".into(), json!({ "$ref": "#/components/responses/UnauthorizedError" }));
         responses.insert("403".into(), json!({ "$ref": "#/components/responses/ForbiddenError" }));
     }
-    responses.insert("default".into(), failure("What went wrong"));
+    responses.insert("default".into(), failure("The request failed"));
     if !secured {
         operation["security"] = json!([]);
     }
 }
 
-/// Takes the header away by which a `Caller` shows, and tells whether it was
-/// there: the document says the same by security.
+/// Removes the header that stands for a `Caller`, and returns whether it was
+/// there: the document expresses the same as a security requirement.
 fn take_credentials(operation: &mut Value) -> bool {
     let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else {
         return false;
@@ -113,10 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn how_endpoints_are_marked_inside_does_not_show() {
+    fn internal_markers_are_not_in_the_document() {
         let text = document().to_string();
-        for inside in ["Ndjson\"", "\"Authorization\"", "/:", "4XX", "cursor"] {
-            assert!(!text.contains(inside), "{inside}");
+        for marker in ["Ndjson\"", "\"Authorization\"", "/:", "4XX", "cursor"] {
+            assert!(!text.contains(marker), "{marker}");
         }
     }
 }

@@ -1,32 +1,30 @@
-//! How paths are read: `/v1/runs/{run_id}:cancel` and its traps (contract
-//! §3.7).
+//! Resolves paths such as `/v1/runs/{run_id}:cancel` (contract §3.7).
 //!
-//! Dropshot's router knows literal and variable segments only, so *inside* a
-//! verb is a segment of its own, and *outside* that spelling does not exist:
+//! Dropshot's router has literal and variable segments only, so *inside* a verb
+//! is a segment of its own; *outside* that spelling does not exist:
 //!
 //! ```text
 //!              outside                           inside
-//! POST /v1/runs/a:cancel            ──> /v1/runs/a/:cancel         run `a`
-//! POST /v1/runs/a:cancel:cancel     ──> /v1/runs/a:cancel/:cancel  run `a:cancel`
-//! POST /v1/runs/a%3Ab:cancel        ──> /v1/runs/a%3Ab/:cancel     run `a:b`
-//! POST /v1/runs/a%3Acancel          ──> /v1/runs/a/:cancel         run `a`
-//! GET  /v1/runs/a:cancel            ──> as it is                   run `a:cancel`
-//! PUT  /v1/runs/a:cancel            ──> 405, Allow: GET, POST
-//! POST /v1/runs/a/:cancel           ──> 404
-//! any  …%2F…, //, trailing /        ──> 404
+//! POST /v1/runs/a:cancel            ──▶ /v1/runs/a/:cancel         run `a`
+//! POST /v1/runs/a:cancel:cancel     ──▶ /v1/runs/a:cancel/:cancel  run `a:cancel`
+//! POST /v1/runs/a%3Ab:cancel        ──▶ /v1/runs/a%3Ab/:cancel     run `a:b`
+//! POST /v1/runs/a%3Acancel          ──▶ /v1/runs/a/:cancel         run `a`
+//! GET  /v1/runs/a:cancel            ──▶ unchanged                  run `a:cancel`
+//! PUT  /v1/runs/a:cancel            ──▶ 405, Allow: GET, POST
+//! POST /v1/runs/a/:cancel           ──▶ 404
+//! any  …%2F…, //, trailing /        ──▶ 404
 //! ```
 //!
-//! The path is split before it is decoded. An encoded colon is data (RFC 3986
-//! calls it reserved), unless there is no literal one: some clients encode the
-//! whole segment.
+//! The path is split before it is decoded. An encoded colon is data (it is
+//! reserved in RFC 3986) unless there is no literal one: some clients encode
+//! the whole segment.
 
 use dropshot::HttpError;
 use http::Method;
 
 use super::errors::ApiError;
 
-/// Finds what `method path` means outside with `find`, which looks it up
-/// inside.
+/// Resolves the outside `method path` with `find`, which looks up inside paths.
 pub(super) fn locate<R>(
     method: &Method,
     path: &str,
@@ -35,8 +33,8 @@ pub(super) fn locate<R>(
     if !is_canonical(path) {
         return Err(ApiError::no_such_route());
     }
-    // `get` is another method than GET (RFC 9110 §9.1), but the router would
-    // not see the difference. Nothing has this one:
+    // `get` is not GET (RFC 9110 §9.1), but the router ignores case. No route
+    // has TRACE.
     let is_known = !method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
     let method = if is_known { method } else { &Method::TRACE };
     if method == Method::POST
@@ -45,13 +43,13 @@ pub(super) fn locate<R>(
     {
         return Ok(route);
     }
-    // Only verbs are POSTed to a segment with a colon in front.
+    // A segment that begins with a colon is a verb in its inside spelling.
     if begins_with_colon(last_segment(path)) && find(&Method::POST, path).is_ok() {
         return Err(ApiError::no_such_route());
     }
     find(method, path).map_err(|error| {
         let error = ApiError::from(error);
-        // What GET fetches by this name is not what POST does something to.
+        // GET reads the whole segment as an id, POST has a verb in it.
         match with_verb_apart(path) {
             Some(inside) if find(&Method::POST, &inside).is_ok() => error.allowing("POST"),
             Some(_) | None => error,
@@ -59,15 +57,15 @@ pub(super) fn locate<R>(
     })
 }
 
-/// Dropshot's router would overlook empty segments, and would take `a%2Fb` for
-/// one segment.
+/// Whether dropshot's router may see the path: it ignores empty segments, and
+/// takes `a%2Fb` for one segment.
 fn is_canonical(path: &str) -> bool {
     let encoded_slash = || path.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2F"));
     path.starts_with('/') && !path.ends_with('/') && !path.contains("//") && !encoded_slash()
 }
 
-/// `…/{id}:verb` as `…/{id}/:verb`, split at the last colon. None if there is
-/// no id or no colon.
+/// Rewrites `…/{id}:verb` to `…/{id}/:verb`, split at the last colon. `None` if
+/// there is no id or no colon.
 fn with_verb_apart(path: &str) -> Option<String> {
     let last = last_segment(path);
     let literal = last.rfind(':').map(|at| (at, ":".len()));
@@ -121,7 +119,7 @@ pub(super) mod tests {
         Ok(HttpResponseUpdatedNoContent())
     }
 
-    /// What a request means: the operation and the id, or the status.
+    /// Resolves a request to the operation and the id, or to a status.
     pub(in crate::server::api) fn reader() -> impl Fn(&Method, &str) -> Result<(String, String), u16> {
         let mut api = ApiDescription::new();
         api.register(get).unwrap();
@@ -132,7 +130,7 @@ pub(super) mod tests {
         move |method, path| {
             let found = locate(method, path, |method, path| router.lookup_route(method, path.into(), None));
             found.map_err(|error| error.into_response().status().as_u16()).map(|route| {
-                // The value's type is not exported: read what it shows.
+                // The value's type is not exported: compare its debug output.
                 let id = route.endpoint.variables.values().map(|value| format!("{value:?}")).collect();
                 (route.endpoint.operation_id, id)
             })
@@ -144,7 +142,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn paths_mean_what_the_contract_says() {
+    fn paths_resolve_as_the_contract_says() {
         let read = reader();
         for (method, path, operation, id) in [
             ("GET", "/v1/runs/a", "get", "a"),

@@ -1,17 +1,16 @@
-//! The sockets behind an address that dropshot listens at: it gives neither its
-//! listener away nor the connections that it accepts. On Linux they are among
-//! the open files of the process, and known by their own address.
+//! Finds dropshot's sockets by their address. Dropshot exposes neither its
+//! listener nor the connections that it accepts; on Linux they are among the
+//! open files of the process.
 //!
-//! What is given out is a descriptor of its own for the same socket. So whatever
-//! becomes of dropshot's meanwhile, nobody acts on a stranger that has got its
-//! number.
+//! The descriptors returned are duplicates. So if dropshot closes its own and the
+//! number is reused, no foreign socket is affected.
 
 use std::{io, net::SocketAddr};
 
 use socket2::Socket;
 
-/// Every open socket of this process whose own address is `at`: the listener,
-/// and what it has accepted.
+/// Returns every open socket of this process whose local address is `at`: the
+/// listener and the connections that it accepted.
 #[cfg(target_os = "linux")]
 pub(super) fn at(at: SocketAddr) -> io::Result<Vec<Socket>> {
     use std::{
@@ -27,15 +26,16 @@ pub(super) fn at(at: SocketAddr) -> io::Result<Vec<Socket>> {
     for entry in fs::read_dir("/proc/self/fd")? {
         let name = entry?.file_name();
         let Some(fd) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        // SAFETY: it is asked for its address, which files that are no sockets
-        // refuse, and copied. If another thread closes it meanwhile, the system
-        // says so; nothing is read, written or closed through it.
-        #[expect(unsafe_code, reason = "dropshot does not give its sockets away")]
+        // SAFETY: the descriptor is only asked for its address, which fails for
+        // files that are not sockets, and duplicated. If another thread closes
+        // it meanwhile, both calls fail; nothing is read, written or closed
+        // through it.
+        #[expect(unsafe_code, reason = "dropshot does not expose its sockets")]
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
         if !is_there(&socket2::SockRef::from(&borrowed)) {
             continue;
         }
-        // It may have been closed and its number given to another since then.
+        // The number may have been reused since the first check.
         let Ok(socket) = borrowed.as_fd().try_clone_to_owned().map(Socket::from) else { continue };
         if is_there(&socket2::SockRef::from(&socket)) {
             sockets.push(socket);
@@ -46,5 +46,5 @@ pub(super) fn at(at: SocketAddr) -> io::Result<Vec<Socket>> {
 
 #[cfg(not(target_os = "linux"))]
 pub(super) fn at(_: SocketAddr) -> io::Result<Vec<Socket>> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "known for Linux only"))
+    Err(io::Error::new(io::ErrorKind::Unsupported, "supported on Linux only"))
 }

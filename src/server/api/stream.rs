@@ -1,8 +1,7 @@
-//! Event streams: newline-delimited JSON, as long as the reader likes
-//! (contract §13).
+//! Event streams: newline-delimited JSON (contract §13).
 //!
-//! A line is taken from the coordinator when the connection has room for it,
-//! so a slow reader costs a few lines of memory, not a backlog. Dropping the
+//! A line is taken from the coordinator when the connection has room for it, so
+//! a slow reader costs a few lines of memory, not a backlog. Closing the
 //! connection drops the stream.
 
 use async_trait::async_trait;
@@ -23,22 +22,22 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{body::invalid, crowd::Place, errors::ApiError, visit};
+use super::{body::invalid, concurrency::Permit, errors::ApiError, request_scope};
 use crate::coordinator::{EventLines, StreamOptions};
 
-/// An answer of lines.
+/// An answer that consists of lines.
 pub(super) struct Ndjson(Body);
 
 impl Ndjson {
     /// A stream that follows ends when the server begins to stop, because the
-    /// server waits for open connections; its readers know that this is not
-    /// the end, since there was no `run_completed`. Any other stream ends by
-    /// itself, and is not cut short: who reads it takes it for the whole.
+    /// server waits for open connections; its reader sees that the run has not
+    /// ended, since there was no `run_completed`. Any other stream ends by itself
+    /// and is not cut short: its reader takes it for complete.
     ///
-    /// It keeps its place until its reader has all of it, or has gone.
-    pub(super) fn new(lines: EventLines, follow: bool, stopping: &CancellationToken, place: Place) -> Self {
+    /// The permit is held until the reader has received everything or is gone.
+    pub(super) fn new(lines: EventLines, follow: bool, stopping: &CancellationToken, permit: Permit) -> Self {
         let frames = lines.map(move |line| {
-            let _kept = &place;
+            let _held = &permit;
             line.map(Frame::data)
         });
         Self(if follow {
@@ -49,8 +48,8 @@ impl Ndjson {
     }
 }
 
-/// Dropshot documents every body as JSON. This schema marks those that are
-/// lines, for `openapi` to find.
+/// Dropshot documents every body as JSON. This schema marks the bodies that are
+/// lines; `openapi` replaces it.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Ndjson")]
 struct Lines(String);
@@ -72,16 +71,16 @@ impl HttpResponse for Ndjson {
     }
 }
 
-/// What part of a stream is wanted: the query parameters of the JARVIS Event
-/// Stream (contract §15). The standard knows none, so they are not in the
-/// document; parameters that we do not know are ignored.
+/// The part of a stream that is requested, in the query parameters of the JARVIS
+/// Event Stream (contract §15). The standard has none, so they are not in the
+/// document; unknown parameters are ignored.
 pub(super) struct StreamQuery(pub(super) StreamOptions);
 
 #[async_trait]
 impl SharedExtractor for StreamQuery {
     async fn from_request<C: ServerContext>(rqctx: &RequestContext<C>) -> Result<Self, HttpError> {
         let query = rqctx.request.uri().query().unwrap_or_default();
-        read(query).map(Self).map_err(|error| visit::refuse(&error))
+        read(query).map(Self).map_err(|error| request_scope::refuse(&error))
     }
 
     fn metadata(_: ApiEndpointBodyContentType) -> ExtractorMetadata {
@@ -89,7 +88,7 @@ impl SharedExtractor for StreamQuery {
     }
 }
 
-/// Python pads, others do not.
+/// Accepts padded (as Python writes it) and unpadded cursors.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -129,7 +128,7 @@ pub(super) fn read(query: &str) -> Result<StreamOptions, ApiError> {
     Ok(options)
 }
 
-/// A cursor is the decimal `seq` of the last event seen, in base64.
+/// Decodes a cursor: the decimal `seq` of the last event seen, in base64.
 fn read_cursor(text: &str) -> Option<u64> {
     let decimal = String::from_utf8(BASE64.decode(text).ok()?).ok()?;
     decimal.bytes().all(|byte| byte.is_ascii_digit()).then(|| decimal.parse().ok())?
@@ -140,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_read() {
+    fn query_parameters_are_parsed() {
         for (query, after, limit, follow) in [
             ("", 0, None, false),
             ("cursor=MTI=", 12, None, false),
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_parameters_are_named() {
+    fn invalid_query_parameters_are_named() {
         for (query, name, word) in [
             ("cursor=12", "cursor", "value_error"),
             ("cursor=", "cursor", "value_error"),

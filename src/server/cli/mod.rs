@@ -41,11 +41,13 @@ use crate::{
     api::openapi,
     config::{Flags, JournalSettings, LayeredVars},
     journal::sqlite::folder_exists,
+    runtime::heap,
     time::{Clock, SystemClock},
 };
 
 /// Runs the command and reports its failure.
 pub fn run(cli: &Cli) -> ExitCode {
+    heap::return_large_blocks();
     let flags = &cli.flags;
     let ended = match cli.chosen() {
         Command::Serve => serve::serve(flags),

@@ -7,7 +7,7 @@
 //!  .env ────────────────┘        │                │
 //!  flags ────────────────────────┼────────────────┘ ConfigError: the contract's
 //!                                │                  messages, in its order
-//!  variables::GROUPS (one table) ┴─▶ --help, check-config, .env.example, README
+//!  variables::GROUPS (one table) ┴─▶ --help, check-config, .env.example, docs
 //! ```
 //!
 //! **Architecture invariants**

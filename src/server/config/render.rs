@@ -1,4 +1,5 @@
-//! The table of variables as documents: help, `.env.example`, README.
+//! The table of variables as documents: help, `.env.example`,
+//! `docs/configuration.md`.
 
 use std::fmt::Write as _;
 
@@ -55,7 +56,7 @@ pub fn env_example() -> String {
          # - in production: ARP_AUTH_PROFILE=enterprise with its issuer and audience, and JARVIS_PDP_URL in the\n\
          #   place of JARVIS_POLICY_PROFILE.\n\
          #\n\
-         # Written by a test from the table in src/server/config/variables.rs.\n",
+         # More about each in docs/configuration.md. Written by a test from src/server/config/variables.rs.\n",
     );
     for group in GROUPS {
         let _ = write!(file, "\n# --- {} ---\n", group.title);
@@ -77,14 +78,14 @@ pub fn env_example() -> String {
     file
 }
 
-/// The table of the README, in Markdown.
+/// The tables of `docs/configuration.md`.
 pub fn markdown() -> String {
     let mut table = String::new();
     for group in GROUPS {
         if !table.is_empty() {
             table.push('\n');
         }
-        let _ = writeln!(table, "**{}**\n", group.title);
+        let _ = writeln!(table, "### {}\n", group.title);
         table.push_str("| variable | default | value | meaning | contract |\n|---|---|---|---|---|\n");
         for variable in group.variables {
             let default = match variable.fallback {
@@ -97,11 +98,18 @@ pub fn markdown() -> String {
                 names(variable, "`<br>`"),
                 variable.unit(),
                 variable.about,
-                variable.contract,
+                cited(variable.contract),
             );
         }
     }
     table
+}
+
+/// `§1, §18` as links into the contract; nothing for what is our own.
+fn cited(sections: &str) -> String {
+    let link = |section: &str| format!("[§{section}](contract.md#section-{})", section.replace('.', "-"));
+    let cited = sections.split(", ").filter_map(|section| section.strip_prefix('§'));
+    cited.map(link).collect::<Vec<_>>().join(", ")
 }
 
 fn names(variable: &Variable, between: &str) -> String {
@@ -263,17 +271,18 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_the_table() {
-        let readme = include_str!("../../../README.md");
-        let after = |text: &'static str, mark: &str| {
-            let found = text.split_once(mark);
-            found.unwrap_or_else(|| panic!("README.md has no {mark:?}"))
+    fn the_document_of_the_configuration_has_the_table() {
+        const PATH: &str = "docs/configuration.md";
+        let document = std::fs::read_to_string(PATH).expect("the document");
+        let after = |text: &str, mark: &str| {
+            let found = text.split_once(mark).map(|(before, after)| (before.to_owned(), after.to_owned()));
+            found.unwrap_or_else(|| panic!("{PATH} has no {mark:?}"))
         };
-        let (before, rest) = after(readme, "<!-- config-table: ");
-        let (mark, rest) = after(rest, "-->\n");
-        let (_, rest) = after(rest, "<!-- end -->");
+        let (before, rest) = after(&document, "<!-- config-table: ");
+        let (mark, rest) = after(&rest, "-->\n");
+        let (_, rest) = after(&rest, "<!-- end -->");
         let wanted = format!("{before}<!-- config-table: {mark}-->\n{}<!-- end -->{rest}", markdown());
-        expectorate::assert_contents("README.md", &wanted);
+        expectorate::assert_contents(PATH, &wanted);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Every variable there is: the one table behind parsing, `--help`,
-//! `check-config`, `.env.example` and the README.
+//! `check-config`, `.env.example` and `docs/configuration.md`.
 //!
 //! To add one: an entry here, its reading in [`super::settings`], and
 //! `EXPECTORATE=overwrite cargo test --lib config::` for the documents.

@@ -20,7 +20,7 @@ use crate::{
         node_registry::{NoFacts, NodeTypes},
         policy::{NODE_RUN_EXECUTE, PdpUnavailable, Policy, Question, RUN_START},
     },
-    types::{ConstraintEnvelope, Error, NodeRunId, NodeTypeRef, RunId, RunStartRequest, json::canonical},
+    types::{Error, NodeRunId, NodeTypeRef, RunId, RunStartRequest, json::canonical},
 };
 
 /// Asks the Node Registry and the policy decision point.
@@ -36,7 +36,6 @@ pub(super) struct Start<'s> {
     pub(super) run_id: &'s RunId,
     pub(super) root_id: &'s NodeRunId,
     pub(super) facts: &'s NodeTypeFacts,
-    pub(super) constraints: Option<&'s ConstraintEnvelope>,
 }
 
 impl Admission {
@@ -96,7 +95,7 @@ impl Admission {
         caller: &Principal,
         start: Start<'_>,
     ) -> Result<PolicyDecided, CoordinatorError> {
-        let Start { request, run_id, root_id, facts, constraints } = start;
+        let Start { request, run_id, root_id, facts } = start;
         let node_type = request.root_node_type_ref.clone();
         let root = engine::queued_node_run(root_id.clone(), run_id.clone(), node_type, facts.kind);
         let tenant = request.run_context.as_ref().and_then(|context| context.tenant_id.as_deref());
@@ -110,11 +109,13 @@ impl Admission {
                 (INPUTS_DIGEST, digest(&request.input).into()),
             ]
         };
+        let constraints =
+            || engine::constraints::merge([request.constraints.as_ref(), facts.constraints.as_ref()]);
         let question = Question {
             action: RUN_START,
             node: &root,
             run_context: request.run_context.as_ref(),
-            constraints: self.for_pdp(|| constraints.cloned()).flatten(),
+            constraints: self.for_pdp(constraints).flatten(),
             context: self.for_pdp(|| named(context())).unwrap_or_default(),
         };
         // Without a decision there is no run yet: its caller can ask again.

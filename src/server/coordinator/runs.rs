@@ -11,9 +11,13 @@ use super::{
 };
 use crate::{
     auth::Principal,
-    engine::{self, StartRun},
+    engine::{self, PreparedStart, StartRun},
+    runtime::heap,
     types::{Extensions, Run, RunId, RunStartRequest},
 };
+
+/// Size of extensions and constraints, in bytes, that no usual request exceeds.
+const LARGE: usize = 1 << 20;
 
 impl Coordinator {
     /// Starts a run: its Run, root NodeRun, events and policy decision are
@@ -40,25 +44,20 @@ impl Coordinator {
         let root_id = self.ids.node_run_id();
         let place = ["body".into(), "root_node_type_ref".into()];
         let facts = self.admission.facts_at(&request.root_node_type_ref, &place).await?;
-        let constraints =
-            engine::constraints::merge([request.constraints.as_ref(), facts.constraints.as_ref()]);
-        let start = Start {
-            request: &request,
-            run_id: &run_id,
-            root_id: &root_id,
-            facts: &facts,
-            constraints: constraints.as_ref(),
-        };
+        let start = Start { request: &request, run_id: &run_id, root_id: &root_id, facts: &facts };
         let decided = self.admission.decide_start(caller, start).await?;
-        let started_by = caller.subject().into();
+        let prepared = PreparedStart::of(request, &facts, &committer.rules);
+        if prepared.extension_bytes() >= LARGE {
+            // The commit needs a multiple of that at once.
+            heap::return_free_pages();
+        }
         let command = &StartRun {
-            request,
+            prepared,
             run_id: run_id.clone(),
             root_id,
             digest,
-            started_by,
+            started_by: caller.subject().into(),
             facts,
-            constraints,
             decided,
         };
         // The run did not exist a moment ago, or its id is fresh: only after a

@@ -1,5 +1,5 @@
-//! What came of a call to an executor, in the engine's terms (contract §17.1,
-//! design §4). Whether the node is handed over again, the engine decides.
+//! What came of a call to an executor, in the engine's terms (contract §9.2,
+//! §17.1). Whether the node is handed over again, the engine decides.
 
 use std::time::Duration;
 

@@ -40,11 +40,34 @@ pub fn merge<'e>(
         gates: part(&given, |e| e.gates.as_ref(), gates),
         extensions: None,
     };
-    let says_something = merged.structural.is_some()
-        || merged.candidates.is_some()
-        || merged.budgets.is_some()
-        || merged.gates.is_some();
-    says_something.then_some(merged)
+    says_something(&merged).then_some(merged)
+}
+
+/// [`merge`] of an envelope with that of a type. Where there is no other, the
+/// lists of the one, which may be long, are put in order rather than copied.
+pub(super) fn narrowed(
+    envelope: Option<ConstraintEnvelope>,
+    of_type: Option<&ConstraintEnvelope>,
+) -> Option<ConstraintEnvelope> {
+    if of_type.is_some() {
+        return merge([envelope.as_ref(), of_type]);
+    }
+    let mut only = envelope?;
+    let candidates = only
+        .candidates
+        .as_mut()
+        .map(|part| [&mut part.allowed_node_type_ids, &mut part.denied_node_type_ids]);
+    for list in candidates.into_iter().flatten().flatten() {
+        list.sort_unstable();
+        list.dedup();
+    }
+    only.extensions = None;
+    says_something(&only).then_some(only)
+}
+
+fn says_something(envelope: &ConstraintEnvelope) -> bool {
+    let ConstraintEnvelope { structural, candidates, budgets, gates, extensions: _ } = envelope;
+    structural.is_some() || candidates.is_some() || budgets.is_some() || gates.is_some()
 }
 
 /// The constraints that hold for a node at dispatch (contract §7.2): those of
@@ -94,18 +117,17 @@ fn budgets(parts: &[&BudgetConstraints]) -> BudgetConstraints {
     }
 }
 
-fn candidates(parts: &[&CandidateConstraints]) -> CandidateConstraints {
-    let set = |ids: &Vec<String>| ids.iter().cloned().collect::<BTreeSet<_>>();
+fn candidates<'e>(parts: &[&'e CandidateConstraints]) -> CandidateConstraints {
+    // Of references: the lists may be long, and only one is made of them.
+    let set = |ids: &'e Vec<String>| ids.iter().collect::<BTreeSet<_>>();
+    let list = |ids: BTreeSet<&String>| ids.into_iter().cloned().collect();
     let allowed = parts.iter().filter_map(|part| part.allowed_node_type_ids.as_ref()).map(set);
-    let denied: Vec<_> =
-        parts.iter().filter_map(|part| part.denied_node_type_ids.as_ref()).map(set).collect();
+    let denied = parts.iter().filter_map(|part| part.denied_node_type_ids.as_ref()).flatten();
+    let denies = parts.iter().any(|part| part.denied_node_type_ids.is_some());
     CandidateConstraints {
         max_candidates_per_subtask: parts.iter().filter_map(|part| part.max_candidates_per_subtask).min(),
-        allowed_node_type_ids: allowed
-            .reduce(|a, b| a.intersection(&b).cloned().collect())
-            .map(|ids| ids.into_iter().collect()),
-        denied_node_type_ids: (!denied.is_empty())
-            .then(|| denied.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect()),
+        allowed_node_type_ids: allowed.reduce(|a, b| a.intersection(&b).copied().collect()).map(list),
+        denied_node_type_ids: denies.then(|| list(denied.collect())),
     }
 }
 
@@ -176,12 +198,13 @@ mod tests {
 
     use super::*;
 
+    fn parsed(envelope: &Value) -> ConstraintEnvelope {
+        serde_json::from_value(envelope.clone()).expect("an envelope")
+    }
+
     fn merged(envelopes: &[Value]) -> Value {
-        let parsed: Vec<ConstraintEnvelope> = envelopes
-            .iter()
-            .map(|value| serde_json::from_value(value.clone()).expect("an envelope"))
-            .collect();
-        serde_json::to_value(merge(parsed.iter().map(Some))).expect("serializes")
+        let envelopes: Vec<_> = envelopes.iter().map(parsed).collect();
+        serde_json::to_value(merge(envelopes.iter().map(Some))).expect("serializes")
     }
 
     #[test]
@@ -201,6 +224,12 @@ mod tests {
             (
                 vec![json!({"candidates": {"allowed_node_type_ids": ["b", "a", "a"]}})],
                 json!({"candidates": {"allowed_node_type_ids": ["a", "b"]}}),
+            ),
+            (
+                vec![
+                    json!({"candidates": {"denied_node_type_ids": ["b", "a", "b"]}, "extensions": {"a.b": 1}}),
+                ],
+                json!({"candidates": {"denied_node_type_ids": ["a", "b"]}}),
             ),
             (
                 vec![
@@ -240,6 +269,9 @@ mod tests {
             ),
         ] {
             assert_eq!(merged(&given), expected, "{given:?}");
+            let of_type = given.get(1).map(parsed);
+            let narrowed = narrowed(given.first().map(parsed), of_type.as_ref());
+            assert_eq!(serde_json::to_value(narrowed).expect("serializes"), expected, "{given:?}");
         }
     }
 

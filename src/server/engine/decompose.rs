@@ -196,7 +196,7 @@ fn record(
 ) -> (NodeRecord, NodeRunCreateSpec) {
     let ChildSpec { spec, id, existing: _, facts } = child;
     let key = spec.idempotency_key.as_ref().filter(|key| !key.is_empty());
-    let extensions = Writer::from_caller(draft.cx.rules, spec.extensions.as_ref())
+    let extensions = Writer::from_caller(draft.cx.rules, spec.extensions.clone())
         .metadata(spec.metadata.as_ref())
         .requested_executor(spec.requested_executor_instance_id.as_deref())
         .own(extensions::BINDING_DECISION, spec.binding_decision.as_ref())

@@ -36,6 +36,7 @@ pub(super) const REQUESTED_EXECUTOR: &str = "jarvis.requested_executor_instance_
 const DOTTED: &str = "jarvis.";
 
 /// Builds the extensions of a record: the caller's, then our own on top.
+#[derive(Clone)]
 pub(super) struct Writer<'r> {
     rules: &'r Rules,
     base: Extensions,
@@ -47,8 +48,8 @@ pub(super) struct Writer<'r> {
 
 impl<'r> Writer<'r> {
     /// Starts from what the caller sent, without what is ours.
-    pub(super) fn from_caller(rules: &'r Rules, given: Option<&Extensions>) -> Self {
-        Self::on(rules, given.cloned(), true)
+    pub(super) fn from_caller(rules: &'r Rules, given: Option<Extensions>) -> Self {
+        Self::on(rules, given, true)
     }
 
     /// Goes on from what is stored.
@@ -61,8 +62,13 @@ impl<'r> Writer<'r> {
         Self { rules, base, drops_own, set: BTreeMap::new(), dropped: BTreeSet::new() }
     }
 
-    pub(super) fn own<T: Serialize>(mut self, key: &'static str, value: Option<&T>) -> Self {
-        if let Some(text) = value.and_then(canonical::text_of) {
+    pub(super) fn own<T: Serialize>(self, key: &'static str, value: Option<&T>) -> Self {
+        self.own_text(key, value.and_then(canonical::text_of))
+    }
+
+    /// The same with canonical text.
+    pub(super) fn own_text(mut self, key: &'static str, text: Option<String>) -> Self {
+        if let Some(text) = text {
             let (name, other) = match self.rules.dotted_keys {
                 true => (format!("{DOTTED}{key}"), key.to_owned()),
                 false => (key.to_owned(), format!("{DOTTED}{key}")),

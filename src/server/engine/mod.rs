@@ -78,4 +78,4 @@ pub use new_node::queued_node_run;
 pub use outputs::{abridge, oversized};
 pub use rejection::{Disagreement, Limit, Rejection};
 pub use silence::{Contact, DueReason, SilenceOutcome, due_reason, silence_check};
-pub use start::{StartRun, run_repeated, run_start};
+pub use start::{PreparedStart, StartRun, run_repeated, run_start};

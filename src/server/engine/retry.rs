@@ -1,5 +1,5 @@
-//! Handing a node over again after a try that came to nothing (contract G29,
-//! design §4): whether, and when.
+//! Handing a node over again after a try that came to nothing (contract §9.2,
+//! G29): whether, and when.
 //!
 //! ```text
 //!   the executor             │ read, idempotent, composite │ anything else

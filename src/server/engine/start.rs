@@ -1,27 +1,30 @@
 //! Starting a run (contract §6.3): the Run, its root NodeRun, their events and
 //! the policy decision are one change. A run that exists has all of it.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{
-    command::{Cx, Decision, NodeTypeFacts, PolicyDecided, PolicyOutcome},
+    command::{Cx, Decision, NodeTypeFacts, PolicyDecided, PolicyOutcome, Rules},
     constraints,
     draft::{Draft, End},
-    extensions::{self, Writer},
+    extensions::{CONSTRAINTS, Writer},
     new_node::{queued_node_run, queued_record},
     rejection::Rejection,
 };
 use crate::{
     record::{NodePath, RunRecord},
     types::{
-        ConstraintEnvelope, Error, NodeRun, NodeRunId, Run, RunEventType, RunId, RunStartRequest, RunState,
+        Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
+        RunStartRequest, RunState, json::canonical,
     },
 };
 
 /// The command, with all that was found out beforehand.
 #[derive(Clone, Debug)]
 pub struct StartRun {
-    pub request: RunStartRequest,
+    pub prepared: PreparedStart,
     /// The request's own id, or a fresh one.
     pub run_id: RunId,
     pub root_id: NodeRunId,
@@ -30,10 +33,52 @@ pub struct StartRun {
     /// Subject of the caller's token.
     pub started_by: String,
     pub facts: NodeTypeFacts,
-    /// The request's constraints narrowed by those of the root's type.
-    pub constraints: Option<ConstraintEnvelope>,
     /// The decision at the checkpoint `run.start`.
     pub decided: PolicyDecided,
+}
+
+/// A start request in the form in which it is stored. Its constraints, which may
+/// be as large as the request, are text here, and so is everything else in it
+/// that may be large: the records share that text.
+#[derive(Clone, Debug)]
+pub struct PreparedStart {
+    node_type_ref: NodeTypeRef,
+    input: JsonObject,
+    run_context: Option<RunContext>,
+    wall_time: Duration,
+    run_extensions: Option<Extensions>,
+    root_extensions: Option<Extensions>,
+}
+
+impl PreparedStart {
+    pub fn of(request: RunStartRequest, facts: &NodeTypeFacts, rules: &Rules) -> Self {
+        let RunStartRequest {
+            run_id: _,
+            root_node_type_ref: node_type_ref,
+            input,
+            constraints,
+            run_context,
+            metadata,
+            extensions,
+        } = request;
+        let wall_time = constraints::wall_time(constraints.as_ref(), rules.run_timeout);
+        let of_run = constraints.as_ref().and_then(canonical::text_of);
+        let of_root = constraints::narrowed(constraints, facts.constraints.as_ref());
+        let of_root = of_root.as_ref().and_then(canonical::text_of);
+        let base = Writer::from_caller(rules, extensions).metadata(metadata.as_ref());
+        let differs = of_root != of_run;
+        let root_extensions = differs.then(|| base.clone().own_text(CONSTRAINTS, of_root).done());
+        let run_extensions = base.own_text(CONSTRAINTS, of_run).done();
+        // In most runs the two are the same, and then they share their text.
+        let root_extensions = root_extensions.unwrap_or_else(|| run_extensions.clone());
+        Self { node_type_ref, input, run_context, wall_time, run_extensions, root_extensions }
+    }
+
+    /// Length of the run's extensions as text. The request had them as a tree of
+    /// values.
+    pub fn extension_bytes(&self) -> usize {
+        self.run_extensions.as_ref().map_or(0, Extensions::bytes)
+    }
 }
 
 /// Answers a start whose run exists: a repetition of the same request gets the
@@ -51,24 +96,17 @@ pub fn run_start(
     if let Some(existing) = existing {
         return run_repeated(existing, &command.digest).map(Decision::unchanged);
     }
-    let StartRun { request, run_id, root_id, digest, started_by, facts, constraints: merged, decided } =
-        command;
-    let extensions = |constraints: Option<&ConstraintEnvelope>| {
-        Writer::from_caller(cx.rules, request.extensions.as_ref())
-            .metadata(request.metadata.as_ref())
-            .own(extensions::CONSTRAINTS, constraints)
-            .done()
-    };
-    let deadline = cx.now + constraints::wall_time(request.constraints.as_ref(), cx.rules.run_timeout);
+    let StartRun { prepared, run_id, root_id, digest, started_by, facts, decided } = command;
+    let deadline = cx.now + prepared.wall_time;
     let run = RunRecord {
         run: Run {
             run_id: run_id.clone(),
             state: RunState::Running,
             root_node_run_id: root_id.clone(),
-            run_context: request.run_context.clone(),
+            run_context: prepared.run_context.clone(),
             started_at: Some(cx.now),
             ended_at: None,
-            extensions: extensions(request.constraints.as_ref()),
+            extensions: prepared.run_extensions.clone(),
         },
         version: 0,
         last_seq: 0,
@@ -79,14 +117,9 @@ pub fn run_start(
     };
     let root = NodeRun {
         created_at: Some(cx.now),
-        inputs: Some(request.input.clone()),
-        extensions: if *merged == request.constraints {
-            // The same text, and shared: it may be large.
-            run.run.extensions.clone()
-        } else {
-            extensions(merged.as_ref())
-        },
-        ..queued_node_run(root_id.clone(), run_id.clone(), request.root_node_type_ref.clone(), facts.kind)
+        inputs: Some(prepared.input.clone()),
+        extensions: prepared.root_extensions.clone(),
+        ..queued_node_run(root_id.clone(), run_id.clone(), prepared.node_type_ref.clone(), facts.kind)
     };
     let root = queued_record(root, NodePath::root(), facts.clone(), Some(deadline), cx);
 

@@ -1,5 +1,6 @@
-//! Brings what was decided to the JARVIS stores (design §2): everything, in
-//! order for each run, nothing twice, until it is accepted.
+//! Brings every committed change to the JARVIS stores (contract §14, §15): at
+//! least once, in order for each run, made idempotent by object ids and event
+//! numbers.
 //!
 //! ```text
 //!   commit ──▶ journal: outbox ──▶ objects ──▶ Run Store       one call an object at a time

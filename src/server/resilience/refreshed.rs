@@ -88,7 +88,9 @@ pub struct Refreshed<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status<T> {
     /// No value. The error is that of the last fetch, if there was one.
-    Empty { error: Option<String> },
+    Empty {
+        error: Option<String>,
+    },
     Fresh {
         value: T,
     },

@@ -1,4 +1,5 @@
-//! What the process is made of: supervised background tasks and the log.
+//! What the process is made of: supervised background tasks, the log, the heap.
 
+pub mod heap;
 pub mod log;
 pub mod tasks;

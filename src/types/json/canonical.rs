@@ -5,7 +5,7 @@
 //!
 //! It is made in one pass over whatever is read, within [`Bounds`].
 
-use std::{cell::Cell, fmt};
+use std::{cell::Cell, fmt, ops::Range};
 
 use serde::{
     Deserializer, Serialize,
@@ -238,23 +238,27 @@ impl<'de> Visitor<'de> for Place<'_, '_> {
         let depth = text.bounds.enter(depth)?;
         let begin = text.out.len();
         text.out.push(b'{');
-        let mut object = Members { sorted: true, spans: Vec::new() };
+        let (mut sorted, mut last) = (true, None::<Range<usize>>);
         loop {
-            if !object.spans.is_empty() {
+            let before = text.out.len();
+            if last.is_some() {
                 text.out.push(b',');
             }
             let key = text.out.len();
             if members.next_key_seed(Name { out: &mut text.out })?.is_none() {
-                text.out.truncate(key - usize::from(!object.spans.is_empty()));
+                text.out.truncate(before);
                 break;
             }
-            let value = text.out.len();
+            // Without its quotes.
+            let name = key + 1..text.out.len() - 1;
+            if let Some(last) = last.replace(name.clone()) {
+                sorted &= scan::compare_names(&text.out[last], &text.out[name]).is_lt();
+            }
             text.out.push(b':');
             members.next_value_seed(Place { text: &mut *text, depth })?;
-            object.add(Span { key, value, end: text.out.len() }, &text.out);
         }
-        if !object.sorted {
-            object.sort(&mut text.out, begin + 1);
+        if !sorted {
+            sort(&mut text.out, begin);
         }
         text.out.push(b'}');
         Ok(())
@@ -284,53 +288,27 @@ impl Visitor<'_> for Name<'_> {
     }
 }
 
-/// Where a member is: its quoted name, then a colon and its value.
-#[derive(Clone, Copy)]
-struct Span {
-    key: usize,
-    value: usize,
-    end: usize,
-}
-
-impl Span {
-    fn name(self, out: &[u8]) -> &[u8] {
-        &out[self.key + 1..self.value - 1]
-    }
-}
-
-/// The members of an object that is being written.
-struct Members {
-    sorted: bool,
-    spans: Vec<Span>,
-}
-
-impl Members {
-    fn add(&mut self, span: Span, out: &[u8]) {
-        if let Some(last) = self.spans.last() {
-            self.sorted &= scan::compare_names(last.name(out), span.name(out)).is_lt();
+/// Puts the members of an object that was written from `begin` on, but for its
+/// end, in order. Of those with one name the last stays.
+fn sort(out: &mut Vec<u8>, begin: usize) {
+    let mut written = out.split_off(begin);
+    written.push(b'}');
+    // Names and values are written from text, so this is text.
+    let object = std::str::from_utf8(&written).unwrap_or("{}");
+    let mut members: Vec<(&str, &str)> = scan::members(object).collect();
+    // Stable: the last of a name is the last of them here, too.
+    members.sort_by(|(a, _), (b, _)| scan::compare_names(a.as_bytes(), b.as_bytes()));
+    out.reserve_exact(written.len());
+    out.push(b'{');
+    for (at, (name, value)) in members.iter().enumerate() {
+        if members.get(at + 1).is_some_and(|(next, _)| next == name) {
+            continue;
         }
-        self.spans.push(span);
-    }
-
-    /// Puts the members, which begin at `begin`, in order. Of those with one
-    /// name the last stays.
-    fn sort(mut self, out: &mut Vec<u8>, begin: usize) {
-        let written = out.split_off(begin);
-        let span_of =
-            |span: Span| Span { key: span.key - begin, value: span.value - begin, end: span.end - begin };
-        self.spans.iter_mut().for_each(|span| *span = span_of(*span));
-        // Stable: the last of a name is the last of them here, too.
-        self.spans.sort_by(|a, b| scan::compare_names(a.name(&written), b.name(&written)));
-        out.reserve_exact(written.len());
-        for (at, span) in self.spans.iter().enumerate() {
-            let next = self.spans.get(at + 1);
-            if next.is_some_and(|next| next.name(&written) == span.name(&written)) {
-                continue;
-            }
-            if out.len() > begin {
-                out.push(b',');
-            }
-            out.extend_from_slice(&written[span.key..span.end]);
+        if out.len() > begin + 1 {
+            out.push(b',');
+        }
+        for part in ["\"", name, "\":", value] {
+            out.extend_from_slice(part.as_bytes());
         }
     }
 }

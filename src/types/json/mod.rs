@@ -41,8 +41,8 @@ const LEVELS_MAX: u32 = 256;
 /// A JSON object that is passed on, not looked into. Cloning it is cheap.
 #[derive(Clone)]
 pub struct JsonObject {
-    /// Canonical text.
-    text: Arc<RawValue>,
+    /// Canonical text. (In a box, so that it need not be copied to be shared.)
+    text: Arc<Box<RawValue>>,
 }
 
 impl JsonObject {
@@ -63,7 +63,7 @@ impl JsonObject {
         let text = RawValue::from_string(text)
             .or_else(|_| RawValue::from_string("{}".to_owned()))
             .expect("an empty object is JSON");
-        Self { text: text.into() }
+        Self { text: Arc::new(text) }
     }
 
     /// As JSON: without spaces, members in order.

@@ -1,5 +1,5 @@
-//! The JARVIS Artifact Store in memory, behaving as contract §16 says, or as
-//! the test wants it to.
+//! The JARVIS Artifact Store in memory: it behaves as contract §16 says, or fails in
+//! a way that the test chooses.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -16,28 +16,28 @@ use tokio::sync::watch;
 
 use super::{loopback::serve, soon};
 
-/// What the store does with calls.
+/// How the store answers calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
-    /// As the real one.
+pub enum ArtifactBehaviour {
+    /// As the real store does.
     Sound,
-    /// This status and a `detail`.
+    /// Refuses with this status and a `detail`.
     Refuses(u16),
-    /// 502 and a page of HTML, as a proxy.
+    /// 502 and a page of HTML, as a proxy answers.
     Proxy,
-    /// 200 and no JSON.
+    /// 200 and a body that is not JSON.
     Garbage,
-    /// 200 and another size than that of the bytes.
+    /// 200 and a size that is not that of the bytes.
     WrongSize,
     /// 200 and the checksum of other bytes.
     WrongChecksum,
     /// 200 and an artifact without a checksum.
     NoChecksum,
-    /// Keeps callers waiting until there is another mood.
+    /// Does not answer until the test chooses another behaviour.
     Silent,
 }
 
-/// An artifact as it came.
+/// An artifact as the store received it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     pub content_type: Option<String>,
@@ -51,6 +51,7 @@ impl Stored {
     }
 }
 
+/// The store, and its URL.
 pub struct FakeArtifacts {
     state: Arc<State>,
     url: String,
@@ -58,16 +59,16 @@ pub struct FakeArtifacts {
 }
 
 struct State {
-    mood: watch::Sender<Mood>,
+    behaviour: watch::Sender<ArtifactBehaviour>,
     artifacts: watch::Sender<BTreeMap<String, Stored>>,
-    /// Method and path.
+    /// The method and path of each call.
     calls: watch::Sender<Vec<String>>,
 }
 
 impl FakeArtifacts {
     pub fn start() -> Self {
         let state = Arc::new(State {
-            mood: watch::Sender::new(Mood::Sound),
+            behaviour: watch::Sender::new(ArtifactBehaviour::Sound),
             artifacts: watch::Sender::default(),
             calls: watch::Sender::default(),
         });
@@ -83,11 +84,11 @@ impl FakeArtifacts {
         &self.url
     }
 
-    pub fn mood(&self, mood: Mood) {
-        self.state.mood.send_replace(mood);
+    pub fn behave(&self, behaviour: ArtifactBehaviour) {
+        self.state.behaviour.send_replace(behaviour);
     }
 
-    /// The artifacts by id, which count up.
+    /// The stored artifacts by id. Ids count up from 1.
     pub fn artifacts(&self) -> BTreeMap<String, Stored> {
         self.state.artifacts.borrow().clone()
     }
@@ -102,12 +103,12 @@ impl FakeArtifacts {
         });
     }
 
-    /// Calls so far.
+    /// The calls so far, in order.
     pub fn calls(&self) -> Vec<String> {
         self.state.calls.borrow().clone()
     }
 
-    /// Waits until so many calls have come.
+    /// Waits until there have been `count` calls.
     pub async fn called(&self, count: usize) {
         let mut calls = self.state.calls.subscribe();
         let _calls = soon("calls of the Artifact Store", calls.wait_for(|calls| calls.len() >= count)).await;
@@ -141,20 +142,31 @@ async fn any(rq: &Rq, path: &[String], body: &[u8]) -> Response<Body> {
     let method = rq.request.method();
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     if path == ["v1", "health"] {
-        // In any mood, and not what tests count.
+        // The health probe is always answered, and is not counted.
         return json_answer(StatusCode::OK, &json!({"status": "ok", "time": "2026-01-01T00:00:00Z"}));
     }
     state.calls.send_modify(|calls| calls.push(format!("{method} /{}", path.join("/"))));
-    let mut moods = state.mood.subscribe();
-    let mood = *moods.wait_for(|mood| *mood != Mood::Silent).await.expect("the store lives");
-    match mood {
-        Mood::Refuses(status) => {
+    let mut behaviours = state.behaviour.subscribe();
+    let behaviour = *behaviours
+        .wait_for(|behaviour| *behaviour != ArtifactBehaviour::Silent)
+        .await
+        .expect("the store lives");
+    match behaviour {
+        ArtifactBehaviour::Refuses(status) => {
             let status = StatusCode::from_u16(status).expect("a status");
-            return json_answer(status, &json!({"detail": "Not in this mood."}));
+            return json_answer(status, &json!({"detail": "Refused, as the test demands."}));
         }
-        Mood::Proxy => return answer(StatusCode::BAD_GATEWAY, "text/html", b"<html>bad gateway</html>"),
-        Mood::Garbage => return answer(StatusCode::OK, "application/json", b"{\"artifact_id\": "),
-        Mood::Sound | Mood::WrongSize | Mood::WrongChecksum | Mood::NoChecksum | Mood::Silent => {}
+        ArtifactBehaviour::Proxy => {
+            return answer(StatusCode::BAD_GATEWAY, "text/html", b"<html>bad gateway</html>");
+        }
+        ArtifactBehaviour::Garbage => {
+            return answer(StatusCode::OK, "application/json", b"{\"artifact_id\": ");
+        }
+        ArtifactBehaviour::Sound
+        | ArtifactBehaviour::WrongSize
+        | ArtifactBehaviour::WrongChecksum
+        | ArtifactBehaviour::NoChecksum
+        | ArtifactBehaviour::Silent => {}
     }
     let header =
         |name| rq.request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -168,14 +180,14 @@ async fn any(rq: &Rq, path: &[String], body: &[u8]) -> Response<Body> {
                 bytes: body.to_vec(),
             };
             let id = format!("{:032x}", state.artifacts.borrow().len() + 1);
-            let description = describe(&id, &artifact, mood);
+            let description = describe(&id, &artifact, behaviour);
             state.artifacts.send_modify(|artifacts| {
                 artifacts.insert(id, artifact);
             });
             json_answer(StatusCode::OK, &description)
         }
         (&Method::GET, ["v1", "artifacts", id, "metadata"]) => match known(id) {
-            Some(artifact) => json_answer(StatusCode::OK, &describe(id, &artifact, mood)),
+            Some(artifact) => json_answer(StatusCode::OK, &describe(id, &artifact, behaviour)),
             None => missing(),
         },
         (&Method::GET, ["v1", "artifacts", id]) => match known(&format!("bytes of {id}"))
@@ -199,14 +211,17 @@ async fn any(rq: &Rq, path: &[String], body: &[u8]) -> Response<Body> {
     }
 }
 
-fn describe(id: &str, artifact: &Stored, mood: Mood) -> Value {
-    let size = artifact.bytes.len() + usize::from(mood == Mood::WrongSize);
-    let checksum = match mood {
-        Mood::WrongChecksum => sha256(b"other bytes").into(),
-        Mood::NoChecksum => Value::Null,
-        Mood::Sound | Mood::Refuses(_) | Mood::Proxy | Mood::Garbage | Mood::WrongSize | Mood::Silent => {
-            sha256(&artifact.bytes).into()
-        }
+fn describe(id: &str, artifact: &Stored, behaviour: ArtifactBehaviour) -> Value {
+    let size = artifact.bytes.len() + usize::from(behaviour == ArtifactBehaviour::WrongSize);
+    let checksum = match behaviour {
+        ArtifactBehaviour::WrongChecksum => sha256(b"other bytes").into(),
+        ArtifactBehaviour::NoChecksum => Value::Null,
+        ArtifactBehaviour::Sound
+        | ArtifactBehaviour::Refuses(_)
+        | ArtifactBehaviour::Proxy
+        | ArtifactBehaviour::Garbage
+        | ArtifactBehaviour::WrongSize
+        | ArtifactBehaviour::Silent => sha256(&artifact.bytes).into(),
     };
     json!({
         "artifact_id": id, "uri": format!("/var/artifacts/{id}"), "content_type": artifact.content_type,

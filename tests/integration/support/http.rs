@@ -1,5 +1,5 @@
-//! Requests as no well-behaved client sends them, and a close look at what
-//! comes back.
+//! Requests that the generated client does not send, and assertions about complete
+//! answers.
 
 use reqwest::{
     Method, RequestBuilder,
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{TestServer, soon};
 
-/// What came back.
+/// A complete answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -31,15 +31,15 @@ impl TestServer {
         Answer::of(self.request("POST", path).json(body)).await
     }
 
-    /// Sends these bytes as this content type.
+    /// Posts these bytes with this content type.
     pub async fn post_raw(&self, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Answer {
         Answer::of(self.request("POST", path).header(CONTENT_TYPE, content_type).body(body)).await
     }
 }
 
 impl Answer {
-    /// Sends the request, reads the whole answer, and if that is JSON makes
-    /// sure that nulls are only where callers may put anything.
+    /// Sends the request and reads the whole answer. A JSON answer must have nulls
+    /// only in free-form maps.
     pub async fn of(request: RequestBuilder) -> Self {
         soon("an answer", async {
             let response = request.send().await.expect("an answer");
@@ -58,7 +58,7 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().expect("a header of ASCII"))
     }
 
-    /// What a header says that may come in several lines.
+    /// The values of a header that may stand in several lines.
     pub fn header_list(&self, name: &str) -> String {
         let lines = self.headers.get_all(name).iter();
         lines.map(|value| value.to_str().expect("a header of ASCII")).collect::<Vec<_>>().join(", ")
@@ -68,7 +68,7 @@ impl Answer {
         serde_json::from_str(&self.text).expect("JSON")
     }
 
-    /// The body of a success.
+    /// Asserts a success, and returns its body.
     #[track_caller]
     pub fn ok(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
@@ -76,13 +76,14 @@ impl Answer {
         self.body()
     }
 
+    /// Asserts a 204.
     #[track_caller]
     pub fn no_content(&self) {
         assert_eq!((self.status, self.text.as_str()), (204, ""));
     }
 
-    /// The error of an envelope that has this status and code, and nothing
-    /// that does not belong there.
+    /// Asserts an error envelope with this status and code and no unknown members,
+    /// and returns its error.
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
@@ -98,7 +99,7 @@ impl Answer {
         error
     }
 
-    /// What a validation error complains about: the word and the place.
+    /// Asserts a validation error, and returns the type and location of each entry.
     #[track_caller]
     pub fn complaints(&self) -> Vec<(String, String)> {
         let error = self.refused(400, "invalid_request");
@@ -115,15 +116,15 @@ impl Answer {
     }
 }
 
-/// Where a JSON answer has nulls that the schemas do not allow. In free-form
-/// maps they are data (contract §3.4).
+/// The places of a JSON answer with nulls that the schemas do not allow. In
+/// free-form maps nulls are data (contract §3.4).
 pub fn nulls(body: &Value) -> Vec<String> {
     let mut found = Vec::new();
     walk(body, "", "", &mut found);
     found
 }
 
-/// The coordinator's own extensions: typed, so no nulls in them.
+/// The coordinator's own extension keys. Their values are typed and have no nulls.
 const OWN: [&str; 6] = [
     "constraints",
     "decomposition_rounds",

@@ -1,4 +1,4 @@
-//! A look into the journal of a running server, behind its back.
+//! Reads the journal of a running server directly, and edits that of a stopped one.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ impl TestServer {
         self.journal.path().join("journal.db")
     }
 
-    /// Rows as text, their cells separated by tabs.
+    /// The rows of a query as text, with their cells separated by tabs.
     fn query(&self, sql: &str, parameters: impl rusqlite::Params) -> Vec<String> {
         let file = Connection::open_with_flags(self.journal_file(), OpenFlags::SQLITE_OPEN_READ_ONLY);
         let file = file.expect("the journal");
@@ -29,16 +29,16 @@ impl TestServer {
         query.query_map(parameters, row).expect("rows").collect::<Result<_, _>>().expect("rows")
     }
 
-    /// Everything that is in the journal. What leaves no trace leaves this as
-    /// it is.
-    pub fn everything(&self) -> Vec<String> {
+    /// All rows of the journal. Two equal results mean that nothing was written in
+    /// between.
+    pub fn journal_rows(&self) -> Vec<String> {
         ["runs", "node_runs", "events", "attempts", "outbox"]
             .iter()
             .flat_map(|table| self.query(&format!("SELECT '{table}', * FROM {table}"), []))
             .collect()
     }
 
-    /// Waits until a node's attempt log has so many entries.
+    /// Waits until a node's attempt log has at least `count` entries.
     pub async fn attempts_until(&self, node: &NodeRunId, count: usize) -> Vec<Value> {
         let sql = "SELECT body FROM attempts WHERE node_run_id = ? ORDER BY attempt";
         soon("the attempt log", async {
@@ -53,24 +53,25 @@ impl TestServer {
         .await
     }
 
-    /// Who started a run, as recorded.
+    /// The recorded subject that started a run.
     pub fn owner_of(&self, run: &str) -> String {
         self.query("SELECT body ->> '$.owner' FROM runs WHERE run_id = ?", [run]).concat()
     }
 
-    /// When a node's time is up, in microseconds.
+    /// The deadline of a node, in microseconds.
     pub fn deadline_of(&self, node: &str) -> i64 {
         let sql = "SELECT body ->> '$.deadline' FROM node_runs WHERE node_run_id = ?";
         self.query(sql, [node]).concat().parse::<Timestamp>().expect("a time").as_micros()
     }
 
-    /// When a node at its executor is looked at, in microseconds.
+    /// The wake-up time of a node that is at its executor, in microseconds.
     pub fn wake_of(&self, node: &str) -> i64 {
         let sql = "SELECT wake_at || '' FROM node_runs WHERE node_run_id = ? AND wake_job = 'deadline'";
         self.query(sql, [node]).concat().parse().expect("a time")
     }
 
-    /// Waits until nothing is to be begun: all that lives is at executors.
+    /// Waits until no job is pending except deadlines: every live node is at its
+    /// executor.
     pub async fn at_rest(&self) {
         let sql = "SELECT node_run_id FROM node_runs WHERE wake_job <> 'deadline'";
         soon("rest", async {
@@ -81,8 +82,8 @@ impl TestServer {
         .await;
     }
 
-    /// Damages rows as no request could, while the server is down: a server
-    /// that runs does not expect anybody to write its journal.
+    /// Stops the server, changes rows of its journal in ways that no request could,
+    /// and starts it again.
     pub async fn tampered(self, vars: &[(&str, &str)], edits: &[(&str, &str)]) -> Self {
         let path = self.journal_file();
         let (journal, executors) = self.stop().await;

@@ -1,11 +1,11 @@
-//! Listening as one of the services around the coordinator.
+//! HTTP servers on loopback for the services around the coordinator.
 
 use std::sync::Arc;
 
 use dropshot::{ApiDescription, ConfigDropshot, HttpServer, ServerBuilder};
 use slog::{Discard, Logger, o};
 
-/// A server on loopback and a free port, and its URL.
+/// Starts a server on a free port of loopback; returns it and its URL.
 pub fn serve<S: Send + Sync + 'static>(
     api: ApiDescription<Arc<S>>,
     state: &Arc<S>,

@@ -1,39 +1,53 @@
-//! What the tests share: a server of their own each, executors whose behaviour
-//! the node type's name chooses, and waiting for conditions.
+//! The set-up that the tests share. Each test starts a server of its own, in this
+//! process or as the real program, and the services around it on loopback.
+//!
+//! ```text
+//!   test ──▶ TestServer (this process)  ─┬─▶ FakeExecutors   the node type chooses the behaviour
+//!     │      Program ─▶ Process (its own) ├─▶ FakeStores      Run Store and Event Stream, with faults
+//!     │                   │               ├─▶ FakeArtifacts   Artifact Store
+//!     │                   ▼               ├─▶ FakeService     Node Registry, PDP, any other JSON service
+//!     └──── reads ──▶  journal            └─▶ Sts             signing keys and access tokens
+//! ```
+//!
+//! Tests wait for conditions (`soon`), never for a length of time.
 
 mod artifacts;
 mod executors;
+mod expected;
 mod http;
 mod journal;
 mod loopback;
 mod machine;
 pub mod process;
+mod requests;
 mod server;
 mod service;
 mod stores;
 pub mod sts;
 
-pub use artifacts::{FakeArtifacts, Mood};
+pub use artifacts::{ArtifactBehaviour, FakeArtifacts};
 pub use executors::{Call, FakeExecutors};
+pub use expected::ATOMIC_RUN;
 pub use http::{Answer, nulls};
 pub use machine::TestMachine;
 pub use process::Program;
+pub use requests::{spec, start_of};
 pub use server::TestServer;
 pub use service::FakeService;
-pub use stores::{FakeStores, JournalFault};
+pub use stores::{FakeStores, StoreFault};
 pub use sts::{Signer, Sts};
 
 use std::{collections::BTreeMap, future::Future, time::Duration};
 
 use serde_json::Value;
 
-/// The longest that a test waits for something that must happen.
+/// The upper bound on each wait of a test. Only a failing test waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where nothing listens.
-pub const NOBODY: &str = "http://127.0.0.1:1";
+/// A URL at which nothing listens.
+pub const UNREACHABLE: &str = "http://127.0.0.1:1";
 
-/// What `work` gives; fails the test if that takes unreasonably long.
+/// Awaits `work`; fails the test if it takes longer than [`PATIENCE`].
 pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(result) => result,
@@ -41,8 +55,8 @@ pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
     }
 }
 
-/// The same with what no two runs have in common replaced: fresh ids by their
-/// order of appearance, times by `TIME`.
+/// Replaces what differs from run to run: generated ids by numbers in their order of
+/// appearance, times by `TIME`.
 pub fn redacted(value: &Value) -> Value {
     redact(value, "", &mut BTreeMap::new())
 }

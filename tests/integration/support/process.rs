@@ -1,5 +1,11 @@
-//! The real program in a process of its own, in an empty folder, with nothing
-//! in its environment but what the test says. What it logs, the test reads.
+//! The real program in a process of its own: in an empty folder, with an environment
+//! that has only what the test sets. The test reads its log.
+//!
+//! ```text
+//!   Program (folder, variables, arguments) ──start──▶ Process ──terminate · kill──▶ Ended
+//!        ▲                                               │
+//!        └──────── the folder, with the journal ─────────┘ stays for the next start
+//! ```
 
 use std::{
     collections::BTreeMap,
@@ -12,6 +18,7 @@ use std::{
 };
 
 use jarvis_run_coordinator::journal::sqlite::{SqliteJournal, SqliteOptions};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 use tokio::{process, sync::watch};
@@ -21,15 +28,15 @@ use super::{FakeExecutors, soon};
 const BINARY: &str = env!("CARGO_BIN_EXE_jarvis-run-coordinator");
 const STDERR: &str = "stderr.txt";
 
-/// How to start the program. The folder stays when the process has ended, so
-/// that another can go on.
+/// The folder, environment and arguments to start the program with. The folder
+/// outlives each process, so that the next one continues with its journal.
 pub struct Program {
     folder: tempfile::TempDir,
     vars: BTreeMap<String, String>,
-    words: Vec<String>,
+    arguments: Vec<String>,
 }
 
-/// The program while it runs; killed when dropped.
+/// A running process. It is killed when dropped.
 pub struct Process {
     child: process::Child,
     log: watch::Receiver<Log>,
@@ -41,14 +48,14 @@ pub struct Process {
 /// A process that has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// None: a signal ended it.
+    /// `None` if a signal ended it.
     pub code: Option<i32>,
     pub stdout: String,
-    /// Without the path of the folder.
+    /// The standard error, without the path of the folder.
     pub stderr: String,
 }
 
-/// What has been written to stdout so far.
+/// The lines that were written to stdout so far.
 #[derive(Default)]
 struct Log {
     lines: Vec<String>,
@@ -56,15 +63,15 @@ struct Log {
 }
 
 impl Program {
-    /// The program with nothing set and these words on its command line.
-    pub fn bare(words: &[&str]) -> Self {
+    /// The program with these arguments and an empty environment.
+    pub fn bare(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let words = words.iter().map(|&word| word.to_owned()).collect();
-        Self { folder, vars: BTreeMap::new(), words }
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Self { folder, vars: BTreeMap::new(), arguments }
     }
 
-    /// A server that lets everybody do everything, on any free port, with a
-    /// journal in its folder.
+    /// A server without authentication that allows everything, on a free port, with
+    /// a journal in its folder.
     pub fn server() -> Self {
         Self::bare(&["--port", "0"])
             .var("ARP_AUTH_PROFILE", "dev-insecure")
@@ -72,7 +79,7 @@ impl Program {
             .var("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "json")
     }
 
-    /// The same with both executors.
+    /// [`Program::server`] with both executors.
     pub fn with_executors(executors: &FakeExecutors) -> Self {
         Self::server()
             .var("JARVIS_ATOMIC_EXECUTOR_URL", executors.url())
@@ -90,9 +97,9 @@ impl Program {
         self
     }
 
-    /// With these words on its command line instead.
-    pub fn words(mut self, words: &[&str]) -> Self {
-        self.words = words.iter().map(|&word| word.to_owned()).collect();
+    /// Replaces the arguments.
+    pub fn with_arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         self
     }
 
@@ -104,23 +111,23 @@ impl Program {
         fs::write(self.path(name), content).expect("written");
     }
 
-    /// Where the journal is, unless the test says otherwise.
+    /// The default path of the journal.
     pub fn journal(&self) -> PathBuf {
         self.path("jarvis-run-coordinator.db")
     }
 
-    /// The journal as the program sees it. No process may have it open.
+    /// Opens the journal as the program does. No process may have it open.
     pub fn open_journal(&self) -> SqliteJournal {
         let options = SqliteOptions { path: self.journal(), max_bytes: None, outbox: false };
         SqliteJournal::open(options, Logger::root(Discard, o!())).expect("the journal")
     }
 
-    /// A new process, which may or may not come to listen.
+    /// Starts a process without waiting until it listens.
     fn spawn(&self) -> Process {
         let (stdout, writer) = io::pipe().expect("a pipe");
         let stderr = File::create(self.path(STDERR)).expect("a file");
         let child = process::Command::new(BINARY)
-            .args(&self.words)
+            .args(&self.arguments)
             .current_dir(self.folder.path())
             .env_clear()
             .envs(&self.vars)
@@ -142,14 +149,14 @@ impl Program {
         Process { child, log, folder, url: String::new(), http: reqwest::Client::new() }
     }
 
-    /// A server that listens.
+    /// Starts a server, and waits until it listens.
     pub async fn start(&self) -> Process {
         let mut process = self.spawn();
         process.url = process.listening(1).await.1;
         process
     }
 
-    /// The same, when its log is text.
+    /// [`Program::start`] for a log that is text.
     #[allow(dead_code, reason = "only the attacks read text")]
     pub async fn start_in_text(&self) -> Process {
         let mut process = self.spawn();
@@ -165,18 +172,23 @@ impl Program {
         process
     }
 
-    /// Runs it with other words, beside whatever else runs in its folder, until
-    /// it ends by itself.
-    pub async fn command(&self, words: &[&str]) -> Ended {
+    /// Runs the program to its end with other arguments, beside the process that may
+    /// be running in its folder.
+    pub async fn command(&self, arguments: &[&str]) -> Ended {
         let mut command = process::Command::new(BINARY);
-        command.args(words).current_dir(self.folder.path()).env_clear().envs(&self.vars).stdin(Stdio::null());
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .envs(&self.vars)
+            .stdin(Stdio::null());
         let output = soon("the end of the command", command.output()).await.expect("the program starts");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         let stderr = without_folder(&text(output.stderr), self.folder.path());
         Ended { code: output.status.code(), stdout: text(output.stdout), stderr }
     }
 
-    /// Runs until it ends by itself.
+    /// Runs the program to its end.
     pub async fn run(&self) -> Ended {
         self.spawn().ended().await
     }
@@ -191,21 +203,21 @@ impl Process {
         &self.url
     }
 
-    /// Waits until it listens for the `count`th time: what it says then, and
-    /// where it listens.
+    /// Waits until it listens for the `count`th time; returns that log line and the
+    /// URL.
     pub async fn listening(&self, count: usize) -> (Value, String) {
         let line = self.logged("listening", count).await;
         let url = format!("http://{}", line["address"].as_str().expect("an address"));
         (line, url)
     }
 
-    /// The same process where it listens after it has started anew.
+    /// The same process at the URL where it listens for the `count`th time.
     pub async fn listening_again(mut self, count: usize) -> Self {
         self.url = self.listening(count).await.1;
         self
     }
 
-    /// Waits until something has been logged `count` times (as JSON).
+    /// Waits until a message was logged `count` times; returns that line (of JSON).
     pub async fn logged(&self, message: &str, count: usize) -> Value {
         let seen = |log: &Log| {
             let lines = log.lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -223,12 +235,12 @@ impl Process {
         self.log.borrow().lines.iter().any(|line| line.contains(message))
     }
 
-    /// kill -9: no time for anything.
+    /// Kills the process with SIGKILL, and waits for its end.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("killed");
     }
 
-    /// The same without waiting for the end.
+    /// Sends SIGKILL without waiting for the end.
     pub fn start_kill(&mut self) {
         self.child.start_kill().expect("killed");
     }
@@ -244,7 +256,7 @@ impl Process {
     pub async fn ended(mut self) -> Ended {
         let status = soon("the end of the process", self.child.wait()).await.expect("a status");
         let log = soon("the end of its log", self.log.wait_for(|log| log.ended)).await.expect("a log");
-        let stderr = fs::read_to_string(self.folder.join(STDERR)).expect("what it complained about");
+        let stderr = fs::read_to_string(self.folder.join(STDERR)).expect("its standard error");
         Ended {
             code: status.code(),
             stdout: log.lines.iter().flat_map(|line| [line, "\n"]).collect(),
@@ -252,7 +264,7 @@ impl Process {
         }
     }
 
-    /// Asks it to end, and waits until it has: in order.
+    /// Sends SIGTERM, and waits for an orderly end.
     pub async fn terminate(self) -> Ended {
         self.signal("TERM");
         let ended = self.ended().await;
@@ -268,7 +280,7 @@ impl Process {
         self.try_post(path, body).await.expect("an answer")
     }
 
-    /// The same, but the process may die over it.
+    /// [`Process::post`] for a process that may die meanwhile.
     pub async fn try_post(&self, path: &str, body: &Value) -> reqwest::Result<(u16, Value)> {
         self.try_request(self.http.post(self.at(path)).json(body)).await
     }
@@ -286,7 +298,7 @@ impl Process {
         format!("{}{path}", self.url)
     }
 
-    /// Starts a run with a root of this type.
+    /// Starts a run with a root of this node type.
     pub async fn run_start(&self, run: &str, node_type: &str) -> StartedRun {
         let (status, answer) = self.post("/v1/runs", &start_request(run, node_type)).await;
         assert_eq!(status, 200, "{answer}");
@@ -306,7 +318,7 @@ impl Process {
         answer
     }
 
-    /// Creates a child of this type under the run's root: its id.
+    /// Creates a child of this node type below the run's root; returns its id.
     pub async fn child(&self, parent: &StartedRun, node_type: &str) -> String {
         let spec = json!({"node_type_ref": {"node_type_id": node_type, "version": "1.0.0"}, "inputs": {}});
         let request = json!({"run_id": parent.id, "parent_node_run_id": parent.root, "node_runs": [spec]});
@@ -315,12 +327,12 @@ impl Process {
         answer["node_runs"][0]["node_run_id"].as_str().expect("a NodeRun").to_owned()
     }
 
-    /// Waits until a node is over: asks again, since its stream goes on.
+    /// Waits until a node is terminal, by polling: its stream ends only with the run.
     pub async fn node_ended(&self, node: &str) {
         soon("the end of the node", async { while self.node_run(node).await["ended_at"].is_null() {} }).await;
     }
 
-    /// Waits until a run is over: its state. Its history must be in order.
+    /// Waits until a run is terminal; returns its state. Its history must be complete.
     pub async fn run_ended(&self, run: &str) -> String {
         let events = self.get(&format!("/v1/runs/{run}/events?follow=1")).await.1;
         let lines = events.as_str().unwrap_or_else(|| panic!("no events of {run}: {events}")).lines();
@@ -333,13 +345,13 @@ impl Process {
     }
 }
 
-/// A run that was started.
+/// The ids of a run that was started, and of its root.
 pub struct StartedRun {
     pub id: String,
     pub root: String,
 }
 
-/// A request to start a run.
+/// A request to start a run under this id.
 pub fn start_request(run: &str, node_type: &str) -> Value {
     json!({
         "run_id": run,
@@ -348,8 +360,8 @@ pub fn start_request(run: &str, node_type: &str) -> Value {
     })
 }
 
-/// The events of a run that is over count from 1 without a gap, begin with its
-/// start and end with its end, of which there is one each.
+/// Asserts that the events of a terminal run count from 1 without a gap, begin with
+/// its only `run_started` and end with its only `run_completed`.
 #[track_caller]
 pub fn assert_history(events: &[Value]) {
     let seqs: Vec<u64> = events.iter().map(|event| event["seq"].as_u64().expect("a seq")).collect();
@@ -360,11 +372,17 @@ pub fn assert_history(events: &[Value]) {
     }
 }
 
+/// Changes the journal with SQL. No process may have it open.
+pub fn edit_journal(program: &Program, sql: &str) {
+    let journal = Connection::open(program.journal()).expect("the journal");
+    journal.execute_batch(sql).expect("SQL");
+}
+
 fn without_folder(text: &str, folder: &Path) -> String {
     let folder = fs::canonicalize(folder).unwrap_or(folder.to_owned());
     text.replace(&format!("{}/", folder.display()), "./")
 }
 
-/// Enough for what is expected to take no time, too little for what waits for a
-/// time limit of its own.
+/// An upper bound for what must not wait for a timeout: shorter than those timeouts,
+/// and long enough for a slow machine.
 pub const PROMPT: Duration = Duration::from_secs(20);

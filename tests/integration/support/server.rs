@@ -1,4 +1,4 @@
-//! A coordinator in this process, on a journal of its own and a free port.
+//! A coordinator in this process, with a journal of its own and a free port.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -16,10 +16,10 @@ use slog::{Discard, Logger, o};
 
 use super::{FakeExecutors, soon};
 
-/// A server, the client generated from its document, and its executors.
+/// A server, the client that is generated from its API document, and its executors.
 pub struct TestServer {
     pub client: Client,
-    /// For what the generated client would not send.
+    /// For requests that the generated client does not send.
     pub http: reqwest::Client,
     pub url: String,
     pub executors: FakeExecutors,
@@ -28,27 +28,27 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// Nothing is dispatched.
+    /// The variables that switch dispatch off.
     pub const IDLE: [(&str, &str); 1] = [("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off")];
 
-    /// A server without authentication, that allows everything.
+    /// Starts a server without authentication that allows everything.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// The same, but nothing is dispatched: nodes stay queued, and the journal
-    /// changes by requests only.
+    /// Starts a server that dispatches nothing: nodes stay queued, and only requests
+    /// change the journal.
     pub async fn idle() -> Self {
         Self::start_with(&Self::IDLE).await
     }
 
-    /// The same with further variables.
+    /// Starts a server with further variables.
     pub async fn start_with(vars: &[(&str, &str)]) -> Self {
         let journal = tempfile::tempdir().expect("a folder for the journal");
         Self::try_start(journal, FakeExecutors::start(), vars).await.expect("the server starts")
     }
 
-    /// A server whose journal has faults.
+    /// Starts a server whose journal fails as `faults` says.
     pub async fn start_with_faults(faults: &Faults, vars: &[(&str, &str)]) -> Self {
         let journal = tempfile::tempdir().expect("a folder for the journal");
         let faults = faults.clone();
@@ -59,18 +59,18 @@ impl TestServer {
         Self::start_in(surroundings, journal, FakeExecutors::start(), vars).await.expect("the server starts")
     }
 
-    /// A server that has so few jobs of each sort in hand.
+    /// Starts a server with this bound on the jobs of each kind in memory.
     pub async fn start_with_room(in_hand: usize, vars: &[(&str, &str)]) -> Self {
         Self::start_among(Surroundings { in_hand, ..Surroundings::default() }, vars).await
     }
 
-    /// A server among something else than the real thing.
+    /// Starts a server with other surroundings: clock, journal, bounds.
     pub async fn start_among(surroundings: Surroundings, vars: &[(&str, &str)]) -> Self {
         let journal = tempfile::tempdir().expect("a folder for the journal");
         Self::start_in(surroundings, journal, FakeExecutors::start(), vars).await.expect("the server starts")
     }
 
-    /// A server whose clock is not the machine's.
+    /// Starts a server with this clock.
     pub async fn start_with_clock(clock: impl MachineClock, vars: &[(&str, &str)]) -> Self {
         let journal = tempfile::tempdir().expect("a folder for the journal");
         Self::try_start_with_clock(clock, journal, FakeExecutors::start(), vars)
@@ -78,7 +78,7 @@ impl TestServer {
             .expect("the server starts")
     }
 
-    /// The same on a journal that exists already.
+    /// Starts a server with this clock on an existing journal.
     pub async fn try_start_with_clock(
         clock: impl MachineClock,
         journal: tempfile::TempDir,
@@ -89,7 +89,7 @@ impl TestServer {
         Self::start_in(surroundings, journal, executors, vars).await
     }
 
-    /// A server on a journal that exists already.
+    /// Starts a server on an existing journal.
     pub async fn try_start(
         journal: tempfile::TempDir,
         executors: FakeExecutors,
@@ -132,7 +132,7 @@ impl TestServer {
         &self.url
     }
 
-    /// The same server with a bearer token in its client.
+    /// A client of this server that sends a bearer token.
     pub fn client_with_token(&self, token: &str) -> Client {
         Client::new_with_client(
             &self.url,
@@ -157,20 +157,20 @@ impl TestServer {
         self.client.start_run(&request).await.expect("the run starts").into_inner()
     }
 
-    /// Creates children from specs of type and inputs.
+    /// Creates children from these specs.
     pub async fn children(&self, run: &RunId, parent: &NodeRunId, specs: &[Value]) -> Vec<NodeRun> {
         let request = json!({"run_id": run, "parent_node_run_id": parent, "node_runs": specs});
         let request = serde_json::from_value(request).expect("a create request");
         self.client.create_node_runs(&request).await.expect("the children are created").into_inner().node_runs
     }
 
-    /// Waits until a run is over.
+    /// Waits until a run is terminal; returns it.
     pub async fn run_ended(&self, run: &RunId) -> Run {
         self.follow(run).await;
         self.client.get_run(run).await.expect("the run").into_inner()
     }
 
-    /// All events of a run, once it is over.
+    /// Follows a run to its end; returns all its events.
     pub async fn follow(&self, run: &RunId) -> Vec<RunEvent> {
         let url = format!("{}/v1/runs/{run}/events?follow=1", self.url);
         let lines = soon("the end of the run", async {
@@ -179,7 +179,7 @@ impl TestServer {
         parse(&lines.await)
     }
 
-    /// The events of a run so far.
+    /// The events of a run so far, without following it.
     pub async fn events(&self, run: &RunId) -> Vec<RunEvent> {
         let stream = self.client.stream_run_events(run).await.expect("a stream").into_inner().into_inner();
         let chunks: Vec<bytes::Bytes> = stream.try_collect().await.expect("its lines");
@@ -204,7 +204,7 @@ impl TestServer {
         self.node_run_until(node, |node| node.state == state).await
     }
 
-    /// Ends a node as its executor would.
+    /// Completes a node as its executor would.
     pub async fn complete(&self, node: &NodeRunId, state: &str) {
         self.post(&format!("/v1/node-runs/{node}:complete"), &json!({"state": state})).await.no_content();
     }
@@ -213,7 +213,7 @@ impl TestServer {
         self.client.cancel_run(run).await.expect("the run").into_inner()
     }
 
-    /// Asks again until `done` says so. For what no stream tells.
+    /// Polls a node until `done` holds, for conditions that are in no event.
     pub async fn node_run_until(&self, node: &NodeRunId, done: impl Fn(&NodeRun) -> bool) -> NodeRun {
         soon("the node run", async {
             loop {
@@ -227,13 +227,13 @@ impl TestServer {
         .await
     }
 
-    /// Waits until the server says that it must not live on.
+    /// Waits until the server reports that it must end.
     pub async fn broken(&self) -> Broken {
-        soon("the server's trouble", self.server.as_ref().expect("it runs").broken()).await
+        soon("the report that the server must end", self.server.as_ref().expect("it runs").broken()).await
     }
 
-    /// Stops the server and gives what is needed to start another on its
-    /// journal.
+    /// Stops the server; returns the journal and the executors to start the next one
+    /// with.
     pub async fn stop(mut self) -> (tempfile::TempDir, FakeExecutors) {
         if let Some(server) = self.server.take() {
             soon("the server's stop", server.stop()).await;

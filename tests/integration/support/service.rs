@@ -1,4 +1,5 @@
-//! Another service of the stack on loopback HTTP, as the test wants it to be.
+//! A JSON service on loopback whose answers the test computes: Node Registry, PDP,
+//! token service.
 
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use super::{loopback::serve, soon};
 
 type Answers = dyn Fn(&str, &Value) -> (u16, Value) + Send + Sync;
 
-/// Answers with what a function makes of the path and the body; on request it
-/// does not answer for a while.
+/// A service that answers with what a function makes of the path and the body of a
+/// request. The test may hold its answers back.
 pub struct FakeService {
     state: Arc<State>,
     url: String,
@@ -24,20 +25,21 @@ pub struct FakeService {
 struct State {
     answers: Box<Answers>,
     open: watch::Sender<bool>,
-    asked: watch::Sender<Vec<Value>>,
+    received: watch::Sender<Vec<Value>>,
 }
 
 impl FakeService {
-    /// With 200 and what the function says.
+    /// Starts a service that answers 200 with what the function returns.
     pub fn start(answers: impl Fn(&str, &Value) -> Value + Send + Sync + 'static) -> Self {
         Self::start_with_status(move |path, body| (200, answers(path, body)))
     }
 
+    /// Starts a service that answers with the status and body that the function returns.
     pub fn start_with_status(answers: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static) -> Self {
         let state = Arc::new(State {
             answers: Box::new(answers),
             open: watch::Sender::new(true),
-            asked: watch::Sender::default(),
+            received: watch::Sender::default(),
         });
         let mut api = ApiDescription::new();
         api.register(get_any).expect("a sound API");
@@ -66,22 +68,21 @@ impl FakeService {
         &self.url
     }
 
-    /// Keeps those who ask waiting, or lets them go on.
-    pub fn answer(&self, open: bool) {
+    /// Answers requests, the waiting ones too, or holds all answers back.
+    pub fn set_answering(&self, open: bool) {
         self.state.open.send_replace(open);
     }
 
-    /// What has been asked so far.
-    pub fn questions(&self) -> Vec<Value> {
-        self.state.asked.borrow().clone()
+    /// The bodies of the requests so far, in order.
+    pub fn requests(&self) -> Vec<Value> {
+        self.state.received.borrow().clone()
     }
 
-    /// Waits until a question for which this holds has been asked `count`
-    /// times.
-    pub async fn asked(&self, what: &str, count: usize, which: impl Fn(&Value) -> bool) {
-        let mut asked = self.state.asked.subscribe();
-        let enough = |asked: &Vec<Value>| asked.iter().filter(|body| which(body)).count() >= count;
-        let _asked = soon(what, asked.wait_for(enough)).await.expect("the service lives");
+    /// Waits until there have been `count` requests for which `which` holds.
+    pub async fn received(&self, what: &str, count: usize, which: impl Fn(&Value) -> bool) {
+        let mut received = self.state.received.subscribe();
+        let enough = |received: &Vec<Value>| received.iter().filter(|body| which(body)).count() >= count;
+        let _received = soon(what, received.wait_for(enough)).await.expect("the service lives");
     }
 }
 
@@ -101,7 +102,7 @@ async fn post_any(
     path: Path<AnyPath>,
     body: UntypedBody,
 ) -> Result<Response<Body>, HttpError> {
-    // What is no JSON (a form) is kept as the text that it is.
+    // A body that is not JSON (a form) is kept as text.
     let text = || String::from_utf8_lossy(body.as_bytes()).into_owned().into();
     let body = serde_json::from_slice(body.as_bytes()).unwrap_or_else(|_| text());
     Ok(any(rq.context(), &path.into_inner().path, body).await)
@@ -109,7 +110,7 @@ async fn post_any(
 
 async fn any(state: &State, path: &[String], body: Value) -> Response<Body> {
     let (status, answer) = (state.answers)(&format!("/{}", path.join("/")), &body);
-    state.asked.send_modify(|asked| asked.push(body));
+    state.received.send_modify(|received| received.push(body));
     let mut open = state.open.subscribe();
     let _ = open.wait_for(|open| *open).await;
     Response::builder()

@@ -1,5 +1,5 @@
-//! The JARVIS Run Store and Event Stream in memory, behaving as contract §14
-//! and §15 say, with faults when the test wants them.
+//! The JARVIS Run Store and Event Stream in memory: they behave as contract §14 and
+//! §15 say, with the faults that the test injects.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,18 +15,18 @@ use tokio::sync::watch;
 
 use super::{loopback::serve, soon};
 
-/// How a call goes wrong.
+/// A fault of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JournalFault {
-    /// Refused with this status; nothing happens.
+pub enum StoreFault {
+    /// The call is refused with this status and has no effect.
     Status(u16),
-    /// It happens, but the answer is a 504 of a proxy.
+    /// The call takes effect, but its answer is the 504 of a proxy.
     Unanswered,
-    /// No answer, and it happens only when the test says so.
+    /// The call is not answered, and takes effect only after `unstall`.
     Stalled,
 }
 
-type Fault = dyn Fn(&str) -> Option<JournalFault> + Send + Sync;
+type Fault = dyn Fn(&str) -> Option<StoreFault> + Send + Sync;
 
 /// One server for both stores.
 pub struct FakeStores {
@@ -66,14 +66,14 @@ impl FakeStores {
         Self { state, url, _server: server }
     }
 
-    /// The variables that make a coordinator use them.
+    /// The variables that configure a coordinator to use the stores.
     pub fn vars(&self) -> [(&'static str, &str); 3] {
         ["JARVIS_RUN_STORE_URL", "JARVIS_EVENT_STREAM_URL", "JARVIS_ARTIFACT_STORE_URL"]
             .map(|name| (name, self.url.as_str()))
     }
 
-    /// From now on, calls (`POST /v1/runs`, …) go wrong as this says.
-    pub fn faults(&self, fault: impl Fn(&str) -> Option<JournalFault> + Send + Sync + 'static) {
+    /// Injects faults from now on: `fault` decides for each call (`POST /v1/runs`, …).
+    pub fn faults(&self, fault: impl Fn(&str) -> Option<StoreFault> + Send + Sync + 'static) {
         *self.state.fault.lock().expect("unpoisoned") = Box::new(fault);
     }
 
@@ -81,7 +81,7 @@ impl FakeStores {
         self.faults(|_| None);
     }
 
-    /// Puts a run there, as another coordinator left it.
+    /// Stores a run as another coordinator left it.
     pub fn put(&self, run: &Value, nodes: &[Value], events: &[Value]) {
         let mut content = self.state.content.lock().expect("unpoisoned");
         let runs = std::iter::once(("runs", &run["run_id"], run));
@@ -94,19 +94,19 @@ impl FakeStores {
         content.append(&json!({ "events": events }));
     }
 
-    /// What was asked for so far, in order.
+    /// The paths that were read so far, in order.
     pub fn reads(&self) -> Vec<String> {
         let calls = self.calls();
         let reads = calls.iter().filter_map(|call| call.strip_prefix("GET "));
         reads.filter(|path| !path.ends_with("/health")).map(str::to_owned).collect()
     }
 
-    /// What was asked of them that changes something.
+    /// The calls so far that change something, in order.
     pub fn writes(&self) -> Vec<String> {
         self.calls().into_iter().filter(|call| !call.starts_with("GET ")).collect()
     }
 
-    /// What was stalled happens now.
+    /// Lets the stalled calls take effect.
     pub fn unstall(&self) {
         self.state.stalled.send_replace(false);
     }
@@ -116,13 +116,13 @@ impl FakeStores {
         self.state.calls.borrow().clone()
     }
 
-    /// Waits until `count` calls begin with this.
+    /// Waits until there have been `count` calls that begin with `call`.
     pub async fn called(&self, call: &str, count: usize) {
         self.until(call, |_, calls| calls.iter().filter(|made| made.starts_with(call)).count() >= count)
             .await;
     }
 
-    /// Waits until the stores have this of a run.
+    /// Waits until the Event Stream has a run's events up to this one.
     pub async fn have_events(&self, run: impl ToString, upto: u64) {
         let run = run.to_string();
         self.until("events", |stores, _| stores.seqs(&run).last() == Some(&upto)).await;
@@ -150,13 +150,13 @@ impl FakeStores {
         self.state.content.lock().expect("unpoisoned").objects.get(key).map(|(key, _)| key.clone())
     }
 
-    /// The numbers of a run's events.
+    /// The `seq` of each stored event of a run.
     pub fn seqs(&self, run: &str) -> Vec<u64> {
         let content = self.state.content.lock().expect("unpoisoned");
         content.events.get(run).map_or_else(Vec::new, |events| events.keys().copied().collect())
     }
 
-    /// A run's events.
+    /// The stored events of a run.
     pub fn events(&self, run: &str) -> Vec<Value> {
         let content = self.state.content.lock().expect("unpoisoned");
         content.events.get(run).map_or_else(Vec::new, |events| events.values().cloned().collect())
@@ -174,7 +174,7 @@ impl Content {
             ("GET", ["runs", id]) => self.get(&format!("runs/{id}"), "run"),
             ("GET", ["node-runs", id]) => self.get(&format!("node-runs/{id}"), "node_run"),
             ("GET", ["runs", id, "node-runs"]) => self.list(id),
-            ("GET", ["runs", id, "events"]) => (200, self.told(id)),
+            ("GET", ["runs", id, "events"]) => (200, self.event_lines(id)),
             ("POST", ["run-events"]) => self.append(body),
             _ => (404, json!({"detail": "Not Found"})),
         }
@@ -211,7 +211,7 @@ impl Content {
         }
     }
 
-    /// In the order in which they were created.
+    /// The node runs of a run, in the order of their creation.
     fn list(&self, run: &str) -> (u16, Value) {
         let of_run = |(place, object): (&String, &(String, Value))| {
             (place.starts_with("node-runs/") && object.1["run_id"] == run).then(|| object.1.clone())
@@ -221,8 +221,8 @@ impl Content {
         (200, json!({"items": items, "next_token": null}))
     }
 
-    /// Lines, not JSON.
-    fn told(&self, run: &str) -> Value {
+    /// The events of a run as lines of NDJSON.
+    fn event_lines(&self, run: &str) -> Value {
         let lines = self.events.get(run).into_iter().flat_map(BTreeMap::values);
         lines.map(|event| format!("{event}\n")).collect::<String>().into()
     }
@@ -288,12 +288,12 @@ async fn any(state: &State, method: &str, path: &[String], body: Value) -> Respo
     let act = || state.content.lock().expect("unpoisoned").call(method, &path, &body);
     let (status, answer) = match fault {
         None => act(),
-        Some(JournalFault::Status(status)) => (status, json!({"detail": "a fault"})),
-        Some(JournalFault::Unanswered) => {
+        Some(StoreFault::Status(status)) => (status, json!({"detail": "a fault"})),
+        Some(StoreFault::Unanswered) => {
             act();
             (504, json!("a proxy"))
         }
-        Some(JournalFault::Stalled) => {
+        Some(StoreFault::Stalled) => {
             state.calls.send_modify(|calls| calls.push(format!("{call} stalled")));
             let mut stalled = state.stalled.subscribe();
             let _ = stalled.wait_for(|stalled| !stalled).await;
@@ -302,7 +302,7 @@ async fn any(state: &State, method: &str, path: &[String], body: Value) -> Respo
             (status, answer)
         }
     };
-    // Noted when it has happened, so that who waits for it finds it.
+    // Recorded after the effect, so that a test that waits for the call sees it.
     state.calls.send_modify(|calls| calls.push(call));
     respond(status, &answer)
 }

@@ -1,5 +1,5 @@
-//! A token service on loopback: its keys at `/keys`, and tokens for the
-//! coordinator's own calls at `/token`.
+//! A security token service on loopback: it publishes its signing keys at `/keys`,
+//! and issues tokens for the coordinator's own calls at `/token`.
 
 use std::sync::LazyLock;
 
@@ -25,7 +25,7 @@ pub struct Signer {
     public: Value,
 }
 
-/// The key that is published as `known`, and one that nobody publishes.
+/// The key that is published as `known`, and a key that is not published.
 static KNOWN: LazyLock<Signer> = LazyLock::new(Signer::new);
 static OTHER: LazyLock<Signer> = LazyLock::new(Signer::new);
 
@@ -33,8 +33,8 @@ impl Signer {
     fn new() -> Self {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
         let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).expect("DER");
-        // jsonwebtoken wants the PKCS#1 key, which PKCS#8 wraps in a header of
-        // fixed length.
+        // jsonwebtoken expects the PKCS#1 key, which PKCS#8 wraps in a header of fixed
+        // length.
         let private = EncodingKey::from_rsa_der(&pkcs8.as_ref()[26..]);
         let public = Jwk::from_encoding_key(&private, Algorithm::RS256).expect("a public key");
         let mut public = serde_json::to_value(public).expect("JSON");
@@ -55,7 +55,7 @@ impl Signer {
         &self.public
     }
 
-    /// A token that says it was signed with the key `known`.
+    /// A token whose header names the key `known`.
     pub fn sign(&self, claims: &Value) -> String {
         self.sign_as(Algorithm::RS256, Some("known"), claims)
     }
@@ -66,7 +66,7 @@ impl Signer {
     }
 }
 
-/// Claims that are good for five minutes, with changes; null takes one away.
+/// Claims that are valid for five minutes, with changes. Null removes a claim.
 pub fn claims(changes: &Value) -> Value {
     let now = now();
     let mut claims = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 300});
@@ -78,12 +78,12 @@ pub fn claims(changes: &Value) -> Value {
     claims
 }
 
-/// In seconds.
+/// The present time, in seconds.
 pub fn now() -> i64 {
     SystemClock.now().as_micros() / 1_000_000
 }
 
-/// The service.
+/// The running service.
 pub struct Sts {
     url: String,
     _server: HttpServer<()>,
@@ -103,8 +103,8 @@ impl Sts {
         Self { url: format!("http://{}", server.local_addr()), _server: server }
     }
 
-    /// What a coordinator must know to demand tokens of this service, and to
-    /// ask it for its own.
+    /// The variables that make a coordinator require tokens of this service, and
+    /// request its own from it.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("ARP_AUTH_MODE", "required".into()),
@@ -125,7 +125,7 @@ async fn keys(_: Rq) -> Result<HttpResponseOk<Value>, HttpError> {
     Ok(HttpResponseOk(json!({"keys": [Signer::known().jwk()]})))
 }
 
-/// A token that says for whom it is.
+/// Issues a token that names its audience.
 #[endpoint { method = POST, path = "/token" }]
 async fn token(_: Rq, form: UntypedBody) -> Result<HttpResponseOk<Value>, HttpError> {
     let form: Vec<(String, String)> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();

@@ -2,17 +2,16 @@
 //
 //   node provider.js
 //
-// The package is a certified OpenID provider. As it is configured here, it
-// issues RFC 9068 access tokens for client credentials, to the audience that is
-// named in the form field `resource`, as RFC 8707 has it, or in `audience`, as
-// Auth0 has it.
+// The package is a certified OpenID provider. In this configuration it issues RFC 9068
+// access tokens for client credentials. The audience is named in the form field
+// `resource` (RFC 8707) or `audience` (as at Auth0).
 //
 // | variable | |
 // |---|---|
-// | OPENID_PORT | where to listen; 0: anywhere |
-// | OPENID_KEYS | the kids of the keys that it publishes; the first one signs |
-// | OPENID_FOLDER | where keys are kept, made when they are first named |
-// | OPENID_LIFE | of tokens, in seconds |
+// | OPENID_PORT | the port; 0: any free port |
+// | OPENID_KEYS | the ids of the published keys; the first one signs |
+// | OPENID_FOLDER | the folder of the keys, which are generated when they are first named |
+// | OPENID_LIFE | the lifetime of tokens, in seconds |
 
 import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -51,7 +50,7 @@ server.listen(Number(process.env.OPENID_PORT), '127.0.0.1', () => {
       devInteractions: { enabled: false },
       resourceIndicators: {
         enabled: true,
-        // The package knows resources only, and they are URIs.
+        // The package knows only resources, which are URIs.
         defaultResource: (ctx) => ctx.oidc.body?.audience && `audience:${ctx.oidc.body.audience}`,
         getResourceServerInfo: (ctx, resource) => ({
           accessTokenFormat: 'jwt',
@@ -65,7 +64,7 @@ server.listen(Number(process.env.OPENID_PORT), '127.0.0.1', () => {
   });
   server.on('request', provider.callback());
   console.log(`issuer ${issuer}`);
-  // What was asked for, for the tests to count.
+  // The requests, which the tests count.
   provider.on('grant.success', ({ oidc }) => {
     const { audience, resource, scope } = oidc.body;
     console.log(`granted ${JSON.stringify({ audience, resource, scope })}`);

@@ -1,5 +1,5 @@
-//! Somebody who calls the coordinator, or the gateway in front of it: they have
-//! most of their API in common.
+//! A caller of the coordinator, or of the gateway in front of it: most of their API is
+//! the same.
 
 use jarvis_run_coordinator::{
     clients::{Peer, Service, run_coordinator::Client},
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{VERSION, soon};
 
+/// A client, with or without a token.
 pub struct Caller {
     pub client: Client,
     pub url: String,
@@ -18,9 +19,9 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// One with a token, or without any.
+    /// A caller with a token, or without one.
     pub fn new(url: &str, token: Option<String>) -> Self {
-        // Each request on a connection of its own: who is called may be killed.
+        // Each request has a connection of its own, because the server may be killed.
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client");
         let peer = match &token {
             Some(token) => Peer::with_token(Service::RunCoordinator, token),
@@ -30,12 +31,12 @@ impl Caller {
         Self { client, url: url.to_owned(), http, token }
     }
 
-    /// The same place, without a token.
+    /// A caller of the same URL without a token.
     pub fn anonymous(&self) -> Self {
         Self::new(&self.url, None)
     }
 
-    /// Another place, with the same token.
+    /// A caller of another URL with the same token.
     pub fn at(&self, url: &str) -> Self {
         Self::new(url, self.token.clone())
     }
@@ -56,7 +57,7 @@ impl Caller {
         started.expect("the run starts").into_inner()
     }
 
-    /// Has a goal achieved by the planner.
+    /// Starts a run of the planner with this goal.
     pub async fn plan(&self, goal: &str) -> Run {
         self.run_start(&planner_type(), json!({"goal": goal})).await
     }
@@ -69,7 +70,7 @@ impl Caller {
         }
     }
 
-    /// A body as it is, and the answer as it is.
+    /// Posts a body; returns the status and the body of the answer.
     pub async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
         let answer = self.request(Method::POST, path).json(body).send();
         let answer = soon("an answer", answer).await.expect("an answer");
@@ -88,8 +89,8 @@ impl Caller {
         self.client.cancel_run(run).await.expect("it is canceled").into_inner()
     }
 
-    /// Waits until a run is over: the run, its root, and all events. Of the
-    /// coordinator only.
+    /// Follows a run to its end; returns the run, its root, and all events. Only for the
+    /// coordinator itself.
     pub async fn run_ended(&self, run: &RunId) -> (Run, NodeRun, Vec<RunEvent>) {
         let path = format!("/v1/runs/{run}/events?follow=1");
         let lines = async {
@@ -125,7 +126,7 @@ pub fn completion_error(node: &NodeRun) -> Value {
     node.extensions.as_ref().and_then(|extensions| extensions.get("completion_error")).unwrap_or_default()
 }
 
-/// The names of events, in order.
+/// The types of events, in order.
 pub fn types(events: &[RunEvent]) -> Vec<String> {
     events.iter().map(|event| event.type_.to_string()).collect()
 }

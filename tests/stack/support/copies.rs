@@ -1,4 +1,4 @@
-//! What the JARVIS stores have of a run, beside what our program says of it.
+//! Compares a run in the JARVIS stores with the run in our program.
 
 use jarvis_run_coordinator::types::{NodeRun, Run, RunEvent, RunId};
 use jarvis_stack::Part;
@@ -10,8 +10,8 @@ use xtask_support::process::PATIENCE;
 use super::{Caller, TestStack};
 
 impl TestStack {
-    /// Waits until Run Store and Event Stream have of a run that is over what we
-    /// have of it: no less and no more.
+    /// Waits until the Run Store and the Event Stream have exactly what our program has of
+    /// a finished run.
     pub async fn copies_agree(&self, run: &RunId) {
         let (run_store, event_stream) = (self.caller(Part::RunStore), self.caller(Part::EventStream));
         let ours = self.originals(run).await;
@@ -30,7 +30,7 @@ impl TestStack {
         }
     }
 
-    /// The run, its nodes and its events, as we have them.
+    /// The run, its nodes and its events in our program.
     async fn originals(&self, run: &RunId) -> Value {
         let caller = &self.coordinator;
         let (run, root, events) = caller.run_ended(run).await;
@@ -44,7 +44,7 @@ impl TestStack {
     }
 }
 
-/// The same as the stores have them, if they have the run at all.
+/// The run, its nodes and its events in the stores, if they have the run.
 async fn copies(run_store: &Caller, event_stream: &Caller, run: &RunId) -> Option<Value> {
     let record = ask(run_store, &format!("/v1/runs/{run}")).await?;
     let record: Run = of(&json(&record)["run"]);
@@ -66,7 +66,7 @@ async fn ask(store: &Caller, path: &str) -> Option<String> {
     }
 }
 
-/// With the nodes in an order of our own: the store lists them as it got them.
+/// Makes one value of them, with the nodes sorted: the store lists them as they arrived.
 fn put_together(run: &Run, mut nodes: Vec<NodeRun>, events: &[RunEvent]) -> Value {
     nodes.sort_by(|one, other| one.node_run_id.as_str().cmp(other.node_run_id.as_str()));
     json!({"run": run, "nodes": nodes, "events": events})

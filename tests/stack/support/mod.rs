@@ -1,6 +1,6 @@
-//! What the tests share: stacks, whose parts are those of `cargo xtask stack`;
-//! callers of the gateway and the coordinator; what the stores have to say; and
-//! waiting for conditions.
+//! The set-up that the tests share: stacks whose parts are those of `cargo xtask stack`,
+//! callers of the gateway and the coordinator, comparison with the stores, and waiting
+//! for conditions.
 
 mod caller;
 mod copies;
@@ -17,7 +17,7 @@ use std::future::Future;
 
 use xtask_support::process::PATIENCE;
 
-/// What `work` gives; fails the test if that takes unreasonably long.
+/// Awaits `work`; fails the test if it takes longer than [`PATIENCE`].
 pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(result) => result,
@@ -25,8 +25,7 @@ pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
     }
 }
 
-/// Looks again and again, until there is something to see. For what nobody
-/// tells us about.
+/// Polls until `look` returns a value, for conditions without a notification.
 pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let mut again = tokio::time::interval(std::time::Duration::from_millis(100));
     soon(what, async {
@@ -40,7 +39,7 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
     .await
 }
 
-/// Makes two tests of a function: one in each profile.
+/// Makes two tests of a function, one in each profile.
 macro_rules! in_both_profiles {
     ($($test:ident)*) => {
         mod dev_insecure { $(

@@ -1,4 +1,4 @@
-//! A certified OpenID provider, as a process (see `openid/provider.js`).
+//! A certified OpenID provider in a process of its own (see `openid/provider.js`).
 
 use jarvis_stack::{Blueprint, Part};
 use reqwest::StatusCode;
@@ -22,14 +22,14 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// One with a key of this name, whose tokens live for so many seconds.
+    /// Starts a provider with a key of this name, whose tokens live `life` seconds.
     pub fn start(key: &str, life: u32) -> Self {
         let keys = tempfile::tempdir().expect("a folder for its keys");
         Self::start_at("0", keys, &[key], life)
     }
 
-    /// The same issuer, started again with these keys, of which the first one
-    /// signs. One that it had before is the same.
+    /// Restarts the issuer with these keys, of which the first one signs. A name that it
+    /// had before stands for the same key.
     pub fn with_keys(self, names: &[&str]) -> Self {
         let Self { mut process, issuer, keys } = self;
         process.kill();
@@ -57,7 +57,7 @@ impl Provider {
         format!("{}/token", self.issuer)
     }
 
-    /// A token for this audience, by client credentials.
+    /// Requests a token for this audience with client credentials.
     pub async fn token(&self, audience: &str) -> String {
         let form = [CLIENT[0], CLIENT[1], ("grant_type", "client_credentials"), ("audience", audience)];
         let request = reqwest::Client::new().post(self.token_endpoint()).form(&form);
@@ -67,8 +67,8 @@ impl Provider {
         answer["access_token"].as_str().expect("a token").to_owned()
     }
 
-    /// The part demands tokens of this issuer for `audience`, and asks it for
-    /// its own.
+    /// Configures a part to require tokens of this issuer for `audience`, and to request
+    /// its own from it.
     pub fn guard(&self, mut blueprint: Blueprint, part: Part, audience: &str) -> Blueprint {
         let [(_, id), (_, secret)] = CLIENT;
         let vars = [
@@ -85,7 +85,7 @@ impl Provider {
         blueprint
     }
 
-    /// How many tokens it has issued to those who asked in these words.
+    /// The number of tokens issued for requests that contain these words.
     pub fn granted(&self, words: &[&str]) -> usize {
         let all: Vec<_> = ["granted "].iter().chain(words).copied().collect();
         self.process.log().count(&all)

@@ -1,4 +1,4 @@
-//! What stands in front of a service and spoils its answers.
+//! A proxy in front of a service, which injects faults into its answers.
 //!
 //! ```text
 //!   coordinator ──▶ Proxy ──▶ service
@@ -14,17 +14,18 @@ use std::{
 
 use xtask_support::process::PATIENCE;
 
-/// What happens to requests.
+/// The fault of all requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     None,
-    /// They never get there: this status, and words that are no JSON.
+    /// The request is not forwarded; the answer is this status and a text.
     Status(u16),
-    /// They get there and are done, but the answer never comes: not before the
-    /// fault is over, and then the connection is closed instead.
+    /// The request is forwarded, but not answered. When the fault ends, the connection is
+    /// closed.
     Silence,
 }
 
+/// A running proxy.
 pub struct Proxy {
     pub url: String,
     shared: Arc<Shared>,
@@ -43,7 +44,7 @@ struct State {
 }
 
 impl Proxy {
-    /// In front of the service at this URL.
+    /// Starts a proxy in front of the service at this URL.
     pub fn before(url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let own = format!("http://{}", listener.local_addr().expect("an address"));
@@ -51,24 +52,24 @@ impl Proxy {
         let state = Mutex::new(State { fault: Fault::None, met: 0 });
         let shared = Arc::new(Shared { upstream, state, changed: Condvar::new() });
         let serving = Arc::clone(&shared);
-        // Ends with the process; nobody knows its address any more before that.
+        // The thread ends with the process.
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let serving = Arc::clone(&serving);
-                // Broken connections are what it is for.
+                // A broken connection is what the proxy is for.
                 thread::spawn(move || serving.serve(client).ok());
             }
         });
         Self { url: own, shared }
     }
 
-    /// From now on.
+    /// Sets the fault of further requests.
     pub fn set(&self, fault: Fault) {
         *self.shared.state() = State { fault, met: 0 };
         self.shared.changed.notify_all();
     }
 
-    /// Waits until so many requests have met the present fault.
+    /// Waits until `count` requests have met the present fault.
     pub fn met(&self, count: usize) {
         let waiting = |state: &mut State| state.met < count;
         let waited = self.shared.changed.wait_timeout_while(self.shared.state(), PATIENCE, waiting);
@@ -79,13 +80,13 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // Nobody is to wait in silence for ever.
+        // Releases the threads of unanswered requests.
         self.set(Fault::None);
     }
 }
 
 impl Shared {
-    /// One request a connection.
+    /// Serves one request; each has a connection of its own.
     fn serve(&self, mut client: TcpStream) -> Result<()> {
         let request = read_request(&client)?;
         let fault = {
@@ -97,7 +98,7 @@ impl Shared {
         match fault {
             Fault::None => client.write_all(&self.forward(&request)?),
             Fault::Status(status) => {
-                let words = "no, as a test wants it";
+                let words = "refused, as the test demands";
                 let length = words.len();
                 write!(
                     client,
@@ -118,7 +119,7 @@ impl Shared {
         let mut upstream = TcpStream::connect(&self.upstream)?;
         upstream.write_all(request)?;
         let mut answer = Vec::new();
-        // It closes the connection, as the request says.
+        // The service closes the connection, as the request demands.
         upstream.read_to_end(&mut answer)?;
         Ok(answer)
     }
@@ -128,7 +129,7 @@ impl Shared {
     }
 }
 
-/// A request whose length its head says, as one of a connection of its own.
+/// Reads a request with a content length, and makes it close its connection.
 fn read_request(client: &TcpStream) -> Result<Vec<u8>> {
     let mut reader = BufReader::new(client);
     let (mut request, mut length) = (Vec::new(), 0);

@@ -1,5 +1,5 @@
-//! Stacks for tests: one whole stack a profile, which all tests share, and
-//! beside it what a test is going to break, of its own.
+//! Stacks for tests: one complete stack per profile, which all tests share, and parts of
+//! a test's own beside it.
 
 use std::{
     cell::Cell,
@@ -23,51 +23,52 @@ use xtask_support::{
 
 use super::{Caller, soon};
 
-/// Of the services and of the node types that they bring, as pinned.
+/// The pinned version of the services and of their node types.
 pub const VERSION: &str = "0.3.8";
 
-/// How many of the last lines of a part that is shared a failed test prints.
+/// The number of log lines of each shared part that a failed test prints.
 const LAST_LINES: usize = 200;
 
+/// The shared stack of a profile, with parts of the test's own.
 pub struct TestStack {
     shared: &'static Stack,
     own: Option<Own>,
-    /// Calls our program directly.
+    /// A caller of our program.
     pub coordinator: Caller,
-    /// Calls it as users do.
+    /// A caller of the gateway, as users call it.
     pub gateway: Caller,
 }
 
-/// What a test has of its own.
+/// The parts of a test's own.
 struct Own {
     stack: Stack,
     _folder: TempDir,
 }
 
 impl TestStack {
-    /// The whole stack that all tests of a profile share: for those who disturb
-    /// nobody.
+    /// The complete stack of a profile, for tests that do not disturb others.
     pub fn shared(profile: Profile) -> Self {
         Self::of(shared(profile), None)
     }
 
-    /// The shared stack, but with these parts of its own, changed like this.
+    /// The shared stack with these parts of the test's own, with a changed blueprint.
     pub fn beside(profile: Profile, own: &[Part], change: impl FnOnce(Blueprint) -> Blueprint) -> Self {
         let shared = shared(profile);
         let folder = tempfile::tempdir().expect("a folder");
         let blueprint = shared.blueprint.beside(own, folder.path().to_owned()).expect("free ports");
-        let stack = Stack::start(change(blueprint)).expect("it starts");
+        let stack = Stack::start(change(blueprint)).expect("the stack starts");
         Self::of(shared, Some(Own { stack, _folder: folder }))
     }
 
-    /// Our program on its journal alone: without stores, without authentication,
-    /// allowing everything; of the services it knows the Node Registry and the
+    /// Our program with its journal alone: without stores and authentication, and with a
+    /// policy that allows everything. Of the services it uses the Node Registry and the
     /// Atomic Executor.
     pub fn embedded() -> Self {
         Self::embedded_with(&[Part::Coordinator], |blueprint| blueprint)
     }
 
-    /// The same with further parts of its own, changed like this.
+    /// [`TestStack::embedded`] with further parts of the test's own, with a changed
+    /// blueprint.
     pub fn embedded_with(own: &[Part], change: impl FnOnce(Blueprint) -> Blueprint) -> Self {
         let without = [
             "JARVIS_RUN_STORE_URL",
@@ -93,12 +94,12 @@ impl TestStack {
         Self { shared, own, coordinator, gateway }
     }
 
-    /// One who calls a part directly.
+    /// A caller of a part.
     pub fn caller(&self, part: Part) -> Caller {
         caller(self.stack(part), part)
     }
 
-    /// A token for calling a part, if it demands any.
+    /// A token for a part, if it requires one.
     pub fn token(&self, part: Part) -> Option<String> {
         self.stack(part).token("a-test", part).expect("a token")
     }
@@ -117,24 +118,24 @@ impl TestStack {
         own.unwrap_or_else(|| panic!("the {} is not this test's own", part.name()))
     }
 
-    /// kill -9.
+    /// Kills a part with SIGKILL.
     pub fn stop(&self, part: Part) {
         self.own(part).stop(part);
     }
 
-    /// Starts a part again, where it was and with its data.
+    /// Starts a part again, on the same port and with the same data.
     pub fn start(&self, part: Part) {
-        self.own(part).start_parts(&[part]).expect("it starts again");
+        self.own(part).start_parts(&[part]).expect("the part starts again");
     }
 
-    /// Ends the coordinator and starts our program in its place.
+    /// Ends the coordinator, and starts our program in its place.
     pub fn replace_coordinator(&mut self) {
         let own = self.own.as_mut().expect("parts of its own");
         own.stack.blueprint.coordinator = ours();
         self.start(Part::Coordinator);
     }
 
-    /// For when it is started again.
+    /// Sets a variable of a part for its next start.
     pub fn set(&mut self, part: Part, name: &str, value: &str) {
         let own = self.own.as_mut().expect("parts of its own");
         own.stack.blueprint = own.stack.blueprint.clone().with(part, name, value);
@@ -144,7 +145,7 @@ impl TestStack {
         self.stack(part).log(part)
     }
 
-    /// The `arp-jarvis` command line with these arguments: what it prints.
+    /// Runs the `arp-jarvis` command line with these arguments; returns its output.
     pub async fn cli(&self, args: &[&str]) -> String {
         let mut command = self.own.as_ref().map_or(self.shared, |own| &own.stack).blueprint.cli();
         command.args(args);
@@ -153,25 +154,26 @@ impl TestStack {
         printed
     }
 
-    /// A client of the registry, which lets in whoever comes without a token.
+    /// A client of the registry, which needs no token.
     pub fn registry(&self) -> node_registry::Client {
         let url = self.stack(Part::NodeRegistry).url(Part::NodeRegistry);
         let peer = Peer::anonymous(Service::NodeRegistry);
         node_registry::Client::new_with_client(&url, reqwest::Client::new(), peer)
     }
 
-    /// Waits until a part says this about a node.
+    /// Waits until a part has logged `what` about a node.
     pub fn said(&self, part: Part, what: &str, node: &NodeRunId) {
         let find = |line: &str| (line.contains(what) && line.contains(node.as_str())).then_some(());
-        self.log(part).line(what, find).expect("it says so");
+        self.log(part).line(what, find).expect("the log line");
     }
 
-    /// Waits until the Atomic Executor has begun a node.
+    /// Waits until the Atomic Executor has received a node.
     pub fn executor_has(&self, node: &NodeRunId) {
         self.said(Part::AtomicExecutor, "Atomic execute requested", node);
     }
 
-    /// Waits until the Atomic Executor has begun a node of this type for a run.
+    /// Waits until the Atomic Executor has received a node of this type of a run; returns
+    /// its id.
     pub fn executes(&self, run: &RunId, node_type: &str) -> NodeRunId {
         let words = ["Atomic execute requested", run.as_str(), node_type];
         let find = |line: &str| {
@@ -179,10 +181,11 @@ impl TestStack {
                 line.split_once("node_run_id=").filter(|_| words.iter().all(|word| line.contains(word)))?;
             Some(NodeRunId::from(id.split(',').next()?))
         };
-        self.log(Part::AtomicExecutor).line(node_type, find).expect("it begins it")
+        self.log(Part::AtomicExecutor).line(node_type, find).expect("the execution")
     }
 
-    /// It has begun a node so often, and no more. Waits until it says so.
+    /// Waits until the Atomic Executor has received a node `times` times; asserts that it
+    /// was not more often.
     pub fn executed(&self, node: &NodeRunId, times: usize) {
         let words = ["Atomic execute requested", node.as_str()];
         let log = self.log(Part::AtomicExecutor);
@@ -192,22 +195,22 @@ impl TestStack {
                 seen.set(seen.get() + usize::from(words.iter().all(|word| line.contains(word))));
                 (seen.get() == times).then_some(())
             };
-            log.line(&format!("{times} executions of {node}"), find).expect("it begins it");
+            log.line(&format!("{times} executions of {node}"), find).expect("the execution");
         }
         assert_eq!(log.count(&words), times, "executions of {node}");
     }
 
-    /// Waits until our program has logged this.
+    /// Waits until our program has logged a message.
     pub fn logged(&self, message: &str) {
         let find = |line: &str| line.contains(message).then_some(());
-        self.log(Part::Coordinator).line(message, find).expect("it logs that");
+        self.log(Part::Coordinator).line(message, find).expect("the log line");
     }
 }
 
 impl Drop for TestStack {
     fn drop(&mut self) {
         if thread::panicking() {
-            // Each part of its own prints everything when it ends.
+            // Parts of the test's own print their whole logs when they end.
             for part in Part::ALL {
                 if self.own.as_ref().is_none_or(|own| !own.stack.blueprint.own().contains(&part)) {
                     self.shared.log(part).print_last(LAST_LINES);
@@ -222,7 +225,8 @@ fn caller(stack: &Stack, part: Part) -> Caller {
     Caller::new(&stack.blueprint.direct_url(part), token)
 }
 
-/// Started by the first who asks. It ends with this process: see `attended.py`.
+/// The shared stack of a profile, started by the first test that needs it. It ends with
+/// this process: see `attended.py`.
 fn shared(profile: Profile) -> &'static Stack {
     static DEV_INSECURE: OnceLock<(Stack, TempDir)> = OnceLock::new();
     static JWT: OnceLock<(Stack, TempDir)> = OnceLock::new();
@@ -233,7 +237,7 @@ fn shared(profile: Profile) -> &'static Stack {
     let start = || {
         let folder = tempfile::tempdir().expect("a folder");
         let blueprint = Blueprint::new(venv().clone(), profile, ours(), folder.path().to_owned());
-        (Stack::start(blueprint.expect("free ports")).expect("it starts"), folder)
+        (Stack::start(blueprint.expect("free ports")).expect("the stack starts"), folder)
     };
     &of_profile.get_or_init(start).0
 }
@@ -245,15 +249,15 @@ fn ours() -> Coordinator {
     Coordinator::Ours(PROGRAM.get_or_init(build).clone())
 }
 
-/// The venv's python with a script of this folder.
+/// A command that runs a script of this folder with the Python of the environment.
 pub fn python(script: &str) -> Command {
     let mut command = process::command(venv().python(), [("PYTHONDONTWRITEBYTECODE", "1")]);
     command.arg(venv().script(script));
     command
 }
 
-/// Runs a command to its end: its output, and whether it succeeded. What it
-/// writes to stderr is printed.
+/// Runs a command to its end; returns its output and whether it succeeded. Its standard
+/// error is printed.
 pub async fn output_of(what: &str, command: Command) -> (String, bool) {
     let mut command = tokio::process::Command::from(command);
     let output = soon(what, command.stdin(Stdio::null()).kill_on_drop(true).output()).await;
@@ -262,14 +266,15 @@ pub async fn output_of(what: &str, command: Command) -> (String, bool) {
     (String::from_utf8(output.stdout).expect("UTF-8"), output.status.success())
 }
 
-/// Made by the first who asks; what was wrong then is wrong for all.
+/// The Python environment, made by the first test that needs it. A failure fails all
+/// tests.
 pub(super) fn venv() -> &'static Venv {
     static VENV: OnceLock<Result<Venv, String>> = OnceLock::new();
     let venv = VENV.get_or_init(|| venv::ensure(&workspace::root()).map_err(|error| format!("{error:#}")));
     venv.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// With the stores of 0.3.5.
+/// The Python environment with the stores of 0.3.5.
 pub fn old_stores() -> Venv {
     venv::ensure_old_stores(&workspace::root()).expect("an environment")
 }

@@ -1,5 +1,5 @@
-//! The coordinator's API, for callers who know that it may be killed at any
-//! moment: no answer is an answer, and a decent caller asks again.
+//! The coordinator's API, for callers that expect it to be killed at any moment:
+//! a missing answer is normal, and a well-behaved caller repeats its call.
 
 use std::{
     io::{BufRead, BufReader},
@@ -14,11 +14,11 @@ use ureq::{
     http::{Request, Response},
 };
 
-use super::{bell::Bells, history::History};
+use super::{history::History, signal::Signals};
 
-/// Longer than the coordinator is ever stopped.
+/// The time limit of a call, longer than any stop of the coordinator.
 const ANSWER: Duration = Duration::from_secs(10);
-/// Waits between tries.
+/// Waits between calls.
 const AGAIN: [Duration; 4] = [
     Duration::from_millis(20),
     Duration::from_millis(100),
@@ -29,11 +29,11 @@ const AGAIN: [Duration; 4] = [
 pub(super) struct Api {
     agent: Agent,
     url: String,
-    bells: Arc<Bells>,
+    signals: Arc<Signals>,
     history: Arc<History>,
 }
 
-/// What was answered.
+/// An answer of the coordinator.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -41,7 +41,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// "Not now": the caller may ask again.
+    /// Whether the caller may repeat the call later.
     fn is_busy(&self) -> bool {
         matches!(self.status, 429 | 503)
     }
@@ -52,17 +52,17 @@ impl Answer {
 }
 
 impl Api {
-    pub(super) fn new(url: &str, bells: Arc<Bells>, history: Arc<History>) -> Self {
+    pub(super) fn new(url: &str, signals: Arc<Signals>, history: Arc<History>) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .timeout_global(Some(ANSWER))
             .build();
-        Self { agent: config.into(), url: url.to_owned(), bells, history }
+        Self { agent: config.into(), url: url.to_owned(), signals, history }
     }
 
-    /// Asks once. `None`: no answer came. One with a status that nobody may
-    /// expect here is a violation.
+    /// Calls once; `None` if there was no answer. A status that is not expected
+    /// here is a violation.
     pub(super) fn ask(&self, path: &str, body: Option<&Value>, expected: &[u16]) -> Option<Answer> {
         let answer = self.send(path, body).and_then(|mut response| {
             let text = response.body_mut().read_to_string().ok()?;
@@ -70,8 +70,8 @@ impl Api {
             Some(Answer { status: response.status().as_u16(), body })
         });
         match &answer {
-            None => self.history.told().unanswered += 1,
-            Some(answer) if answer.is_busy() => self.history.told().busy += 1,
+            None => self.history.answers().unanswered += 1,
+            Some(answer) if answer.is_busy() => self.history.answers().busy += 1,
             Some(Answer { status, .. }) if expected.contains(status) => {}
             Some(Answer { status, body }) => {
                 self.history.violation("answers", path, format!("unexpected {status}: {body}"));
@@ -80,8 +80,8 @@ impl Api {
         answer
     }
 
-    /// Asks until there is an answer other than "not now", or `patience` is at
-    /// its end.
+    /// Repeats the call until there is an answer other than "busy", for at most
+    /// `patience`.
     pub(super) fn insist(
         &self,
         path: &str,
@@ -96,14 +96,14 @@ impl Api {
                 return Some(answer);
             }
             let wait = waits.next().unwrap_or(ANSWER);
-            if begin.elapsed() + wait > patience || self.bells.over.rings_within(wait) {
+            if begin.elapsed() + wait > patience || self.signals.over.raised_within(wait) {
                 return None;
             }
         }
     }
 
-    /// The events of a run after `seq`, as they come, until the stream ends or
-    /// breaks. The status, if there was an answer.
+    /// Follows the events of a run after `seq` until the stream ends or breaks.
+    /// Returns the status, if there was an answer.
     pub(super) fn follow(&self, run: &str, seq: u64, mut each: impl FnMut(Value)) -> Option<u16> {
         let mut path = format!("/v1/runs/{run}/events?follow=1");
         if seq > 0 {
@@ -116,7 +116,7 @@ impl Api {
         }
         let mut reader = BufReader::new(response.into_body().into_reader());
         let mut line = String::new();
-        // Half a line is no event: the connection broke off in it.
+        // A line without its end is no event: the connection broke off.
         while reader.read_line(&mut line).is_ok_and(|_| line.ends_with('\n')) {
             match serde_json::from_str(&line) {
                 Ok(event) => each(event),

@@ -1,8 +1,8 @@
-//! Callers: they start runs, watch them, cancel some, and end or judge a node
-//! now and then. What they are answered goes into the history.
+//! Callers: they start runs, watch them, cancel some, and sometimes end or
+//! evaluate a node. The answers go into the history.
 //!
 //! ```text
-//!   start (again, until there is an answer) ──▶ cancel | end the root | judge it | look | leave
+//!   start (again, until there is an answer) ──▶ cancel | end the root | evaluate it | look | leave
 //!                         └──▶ follower: every event once, in order, across broken connections
 //! ```
 
@@ -16,16 +16,16 @@ use serde_json::{Value, json};
 
 use super::{
     api::{Answer, Api},
-    bell::Bells,
     history::{Followed, History},
     node_types::{self, type_ref},
     plans::LEVELS,
+    signal::Signals,
 };
 use scripted_executor::{Chance, arrivals::Arrivals};
 
 /// How long a call is repeated.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a follower looks for the end of its run.
+/// How long a follower waits for the end of its run.
 const FOLLOW: Duration = Duration::from_secs(60);
 
 /// What each client does next.
@@ -41,14 +41,14 @@ enum Then {
 pub(super) struct Clients {
     pub(super) api: Arc<Api>,
     pub(super) history: Arc<History>,
-    pub(super) bells: Arc<Bells>,
-    /// Of the calls that executors get.
+    pub(super) signals: Arc<Signals>,
+    /// The arrivals of calls at the executors.
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) seed: u64,
 }
 
 impl Clients {
-    /// Begins `count` clients, which go on until all is quiet.
+    /// Starts `count` clients, which work until `quiet` is raised.
     pub(super) fn begin(self, count: u64) -> Vec<JoinHandle<()>> {
         let shared = Arc::new(self);
         let begin = |number: u64| {
@@ -61,30 +61,30 @@ impl Clients {
         (0..count).map(begin).collect()
     }
 
-    /// Gets all events of a run, connection after connection.
+    /// Follows all events of a run, over several connections if need be.
     fn follow(&self, run: &str) {
         let (begin, mut events) = (Instant::now(), Vec::<Value>::new());
         let mut over = false;
-        while !over && begin.elapsed() < FOLLOW && !self.bells.over.has_rung() {
+        while !over && begin.elapsed() < FOLLOW && !self.signals.over.is_raised() {
             let last = events.last().and_then(|event| event["seq"].as_u64()).unwrap_or(0);
             let status = self.api.follow(run, last, |event| {
                 over |= event["type"] == "run_completed";
                 events.push(event);
             });
             match status {
-                // What broke off is asked for again at once.
+                // A stream that broke off is resumed at once.
                 Some(200) => {}
-                // It was never started, and will not be.
-                Some(404) if self.bells.quiet.has_rung() => return,
-                Some(_) | None => _ = self.bells.over.rings_within(Duration::from_millis(100)),
+                // The run was never started, and will not be.
+                Some(404) if self.signals.quiet.is_raised() => return,
+                Some(_) | None => _ = self.signals.over.raised_within(Duration::from_millis(100)),
             }
         }
         let end = events.iter().find(|event| event["type"] == "run_completed");
         if let Some(state) = end.and_then(|end| end["data"]["state"].as_str()) {
             self.history.ended(run, state);
         }
-        let in_vain = !over && !self.bells.over.has_rung();
-        self.history.told().followed.push(Followed { run: run.to_owned(), events, in_vain });
+        let in_vain = !over && !self.signals.over.is_raised();
+        self.history.answers().followed.push(Followed { run: run.to_owned(), events, in_vain });
     }
 }
 
@@ -97,10 +97,10 @@ struct Client<'c> {
 impl Client<'_> {
     fn work(mut self) {
         let (mut count, mut follower) = (0, None::<JoinHandle<()>>);
-        while !self.clients.bells.quiet.rings_within(self.chance.millis(0, 700)) {
+        while !self.clients.signals.quiet.raised_within(self.chance.millis(0, 700)) {
             count += 1;
             let run = format!("chaos-{}-{}-{count}", self.clients.seed, self.number);
-            self.clients.history.told().runs.insert(run.clone(), None);
+            self.clients.history.answers().runs.insert(run.clone(), None);
             let follows = self.chance.percent(60);
             if follows && follower.as_ref().is_none_or(JoinHandle::is_finished) {
                 let (clients, run) = (Arc::clone(self.clients), run.clone());
@@ -115,7 +115,7 @@ impl Client<'_> {
         }
     }
 
-    /// The run's root, if it was answered.
+    /// Starts a run; returns its root, if there was an answer.
     fn start(&mut self, run: &str) -> Option<String> {
         let root = self.chance.pick_weighted(&[
             (18, node_types::READ),
@@ -135,7 +135,7 @@ impl Client<'_> {
         }
         let Clients { api, history, .. } = &**self.clients;
         let answer = match self.chance.percent(10) {
-            // Some do not care whether there is an answer.
+            // Some clients do not wait for an answer.
             true => api.ask("/v1/runs", Some(&request), &[200]),
             false => api.insist("/v1/runs", Some(&request), &[200], PATIENCE),
         };
@@ -145,7 +145,7 @@ impl Client<'_> {
         if answer.text("run_id") != Some(run) || root.is_empty() {
             history.violation("answers", run, format!("another run is answered: {}", answer.body));
         }
-        history.told().runs.insert(run.to_owned(), Some(root.clone()));
+        history.answers().runs.insert(run.to_owned(), Some(root.clone()));
         Some(root)
     }
 
@@ -161,18 +161,18 @@ impl Client<'_> {
         match then {
             Then::Leave => {}
             Then::Cancel => {
-                self.clients.bells.quiet.rings_within(wait);
+                self.clients.signals.quiet.raised_within(wait);
                 self.cancel(run);
             }
             Then::End => {
-                self.clients.bells.quiet.rings_within(wait);
+                self.clients.signals.quiet.raised_within(wait);
                 let state = self.chance.pick_weighted(&[(1, "succeeded"), (1, "failed"), (1, "canceled")]);
                 self.end(root, state);
             }
             Then::Judge => self.judge(run, root),
             Then::Look => {
                 for _ in 0..3 {
-                    self.clients.bells.quiet.rings_within(self.chance.millis(0, 400));
+                    self.clients.signals.quiet.raised_within(self.chance.millis(0, 400));
                     self.look(run, root);
                 }
             }
@@ -197,11 +197,11 @@ impl Client<'_> {
         history.seen(run, &answer.body);
         match answer.text("state") {
             Some("canceled") => {
-                // What is at the executors now was sent before; nothing is sent
-                // any more.
+                // Calls that have arrived by now were sent before the cancel;
+                // from now on none is sent.
                 let at = Instant::now();
                 arrivals.mark(at);
-                history.told().canceled.entry(run.to_owned()).or_insert(at);
+                history.answers().canceled.entry(run.to_owned()).or_insert(at);
             }
             Some("succeeded" | "failed") => {}
             Some(_) | None => {
@@ -210,10 +210,10 @@ impl Client<'_> {
         }
     }
 
-    /// Ends a node, though it is at its executor.
+    /// Completes a node that its executor works on.
     fn end(&self, node: &str, state: &str) {
         let Clients { api, history, .. } = &**self.clients;
-        history.told().completed_by_others.insert(node.to_owned());
+        history.answers().completed_by_others.insert(node.to_owned());
         let path = format!("/v1/node-runs/{node}:complete");
         let body = json!({"state": state, "outputs": {"by": "a client"}});
         let answer = api.insist(&path, Some(&body), &[204, 409], PATIENCE);
@@ -229,7 +229,7 @@ impl Client<'_> {
         let path = format!("/v1/node-runs/{node}:evaluation");
         let answer = api.insist(&path, Some(&body), &[204], PATIENCE);
         if answer.is_some_and(|answer| answer.status == 204) {
-            history.told().evaluations.insert(reason, run.to_owned());
+            history.answers().evaluations.insert(reason, run.to_owned());
         }
     }
 }

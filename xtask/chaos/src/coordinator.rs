@@ -15,16 +15,17 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{bell::Bells, disk::Disk, executors::Executors, history::History};
+use super::{disk::Disk, executors::Executors, history::History, signal::Signals};
 use xtask_support::process::Process;
 
-/// How long it may take to end after SIGTERM, beyond what it was given for it.
+/// How long the process may take to end after SIGTERM, beyond its shutdown
+/// timeout.
 const DRAIN: Duration = Duration::from_secs(2);
 const DRAIN_GRACE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What makes everything happen soon. Not so soon that a coordinator that is
-/// stopped for a while has no time left for its nodes.
+/// Settings that make everything happen soon, but leave a coordinator that is
+/// stopped for a while enough time for its nodes.
 const VARS: [(&str, &str); 10] = [
     ("ARP_AUTH_PROFILE", "dev-insecure"),
     ("JARVIS_POLICY_PROFILE", "dev-allow"),
@@ -38,24 +39,24 @@ const VARS: [(&str, &str); 10] = [
     ("RUST_BACKTRACE", "1"),
 ];
 
-/// One process of it.
+/// One process of the coordinator.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Life {
     pub(super) started: Instant,
-    /// The one before was killed, rather than asked to end.
+    /// The process before it was killed rather than asked to end.
     pub(super) after_kill: bool,
     pub(super) listened: Option<Instant>,
 }
 
-/// What stays the same, whichever process it is.
+/// What stays the same for all processes.
 pub(super) struct Place {
     pub(super) program: PathBuf,
     pub(super) address: SocketAddr,
     pub(super) disk: Arc<Disk>,
     pub(super) logs: PathBuf,
-    /// Calls to one executor at the same time.
+    /// The maximum number of concurrent calls to one executor.
     pub(super) in_flight: usize,
-    /// Instead of the usual ones.
+    /// Variables that replace the usual ones.
     pub(super) vars: &'static [(&'static str, &'static str)],
     pub(super) executors: Arc<Executors>,
     pub(super) history: Arc<History>,
@@ -66,7 +67,7 @@ pub(super) struct Coordinator {
     process: Option<Process>,
     lives: Mutex<Vec<Life>>,
     killed: bool,
-    /// The most that its journal may have, from the next process on.
+    /// The size limit of the journal, from the next process on.
     pub(super) max_bytes: Option<u64>,
 }
 
@@ -83,12 +84,12 @@ impl Coordinator {
         format!("http://{}", self.place.address)
     }
 
-    /// Its processes so far, the first has the number 0.
+    /// The processes so far; the first has the number 0.
     pub(super) fn lives(&self) -> MutexGuard<'_, Vec<Life>> {
         self.lives.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a process. It does not listen yet.
+    /// Starts a process, which does not listen yet.
     pub(super) fn start(&mut self) -> Result<()> {
         let number = self.lives().len();
         let Place { program, address, disk, logs, in_flight, executors, .. } = &self.place;
@@ -120,7 +121,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// kill -9.
+    /// Kills the process with SIGKILL.
     pub(super) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill();
@@ -129,40 +130,40 @@ impl Coordinator {
         }
     }
 
-    /// SIGSTOP for so long.
-    pub(super) fn stop(&self, time: Duration, bells: &Bells) -> Result<()> {
+    /// Stops the process with SIGSTOP for this time.
+    pub(super) fn stop(&self, time: Duration, signals: &Signals) -> Result<()> {
         let process = self.process.as_ref().context("the coordinator is not running")?;
         process.signal("STOP")?;
-        bells.over.rings_within(time);
+        signals.over.raised_within(time);
         process.signal("CONT")
     }
 
-    /// Asks it to end, without waiting for it.
+    /// Asks the process to end, without waiting for it.
     pub(super) fn signal_end(&self) -> Result<()> {
         self.process.as_ref().context("the coordinator is not running")?.signal("TERM")
     }
 
-    /// Waits until it has ended, as it was asked to.
+    /// Waits until the process has ended after `signal_end`.
     pub(super) fn wait_end(&mut self) -> Result<()> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
-        let status = end_of(&mut process, DRAIN + DRAIN_GRACE)?.context("it does not end after SIGTERM")?;
+        let status = end_of(&mut process, DRAIN + DRAIN_GRACE)?
+            .context("the coordinator does not end after SIGTERM")?;
         self.look_for_panics(&process);
-        ensure!(status.success(), "after SIGTERM it ended with {status}");
+        ensure!(status.success(), "after SIGTERM the coordinator ended with {status}");
         Ok(())
     }
 
-    /// Fails if it has ended, though nobody wanted that.
+    /// Fails if the process has ended by itself.
     pub(super) fn check(&mut self) -> Result<()> {
         if let Some(process) = &mut self.process
             && let Some(status) = process.ended()?
         {
-            bail!("it ended by itself: {status}");
+            bail!("the coordinator ended by itself: {status}");
         }
         Ok(())
     }
 
-    /// Whether its newest process, which says no more, has ended with this
-    /// code.
+    /// Whether the newest process ends with this code soon.
     pub(super) fn has_exited(&mut self, code: i32) -> bool {
         let Some(process) = &mut self.process else { return false };
         end_of(process, DRAIN).ok().flatten().is_some_and(|status| status.code() == Some(code))
@@ -178,7 +179,7 @@ impl Coordinator {
     }
 }
 
-/// How a process ends, if it does so within this time.
+/// The exit status of a process that ends within this time.
 fn end_of(process: &mut Process, time: Duration) -> Result<Option<ExitStatus>> {
     let begin = Instant::now();
     loop {

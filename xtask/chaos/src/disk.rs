@@ -1,10 +1,10 @@
 //! The disk of the journal, which can be full.
 //!
-//! It is a small file system in memory, which the coordinator alone sees: a
-//! keeper process holds it in a mount namespace of its own. The keeper lives as
-//! long as we do, and with it (and the coordinator) the disk is gone, however
-//! we end. Where that is not permitted the journal is in a folder like any
-//! other, and a limit to its size has to do.
+//! The disk is a small file system in memory that only the coordinator sees: a
+//! keeper process holds it in a mount namespace of its own. The keeper ends with
+//! this process, however it ends, and the disk is gone with it. Where mounting is
+//! not permitted the journal is in an ordinary folder, and a limit to its size
+//! takes the place of a full disk.
 //!
 //! ```text
 //!   we ── stdin ──▶ unshare --mount: mount tmpfs; cat      (the keeper)
@@ -26,7 +26,7 @@ use xtask_support::process;
 
 const JOURNAL: &str = "journal.db";
 const BALLAST: &str = "ballast";
-/// What a database of that name may consist of.
+/// The suffixes of the files of a database.
 const PARTS: [&str; 3] = ["", "-wal", "-shm"];
 const MOUNT: &str = r#"mount -t tmpfs -o "size=$1,mode=700" chaos "$2" && echo mounted && exec cat"#;
 
@@ -35,7 +35,7 @@ pub(super) struct Disk {
     keeper: Option<Keeper>,
 }
 
-/// Holds the namespace. It ends when its stdin does.
+/// The keeper of the namespace; it ends when its stdin does.
 struct Keeper {
     child: Child,
     enter: &'static [&'static str],
@@ -43,19 +43,19 @@ struct Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        // It has nothing to do but to be there.
+        // The keeper has nothing else to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 impl Disk {
-    /// A disk of so many bytes in a new folder there, or, for want of one, the
-    /// folder.
+    /// Makes a disk of this size in a new folder in `parent`, or just the folder
+    /// if mounting is not permitted.
     pub(super) fn new(parent: &Path, bytes: u64) -> Result<Self> {
         let folder = parent.join("disk");
         fs::create_dir(&folder).with_context(|| format!("create {}", folder.display()))?;
-        // As root, or as somebody who may be root in a world of his own.
+        // As root, or as root of a user namespace.
         let ways: [(&[&str], &'static [&'static str]); 2] = [
             (&["--mount"], &["--mount"]),
             (&["--map-root-user", "--mount"], &["--user", "--preserve-credentials", "--mount"]),
@@ -67,17 +67,18 @@ impl Disk {
         Ok(Self { folder, keeper })
     }
 
-    /// It can be filled. (Otherwise the journal can be limited.)
+    /// Whether the disk can be filled; otherwise the journal can be limited.
     pub(super) fn is_own(&self) -> bool {
         self.keeper.is_some()
     }
 
-    /// As the coordinator sees it.
+    /// The path of the journal, as the coordinator sees it.
     pub(super) fn journal(&self) -> PathBuf {
         self.folder.join(JOURNAL)
     }
 
-    /// A command that sees the disk, in this folder and with these variables.
+    /// A command that sees the disk, with this working directory and these
+    /// variables.
     pub(super) fn command(&self, program: &Path, folder: &Path, vars: Vec<(&str, String)>) -> Command {
         match &self.keeper {
             Some(keeper) => {
@@ -94,14 +95,14 @@ impl Disk {
         }
     }
 
-    /// Until there is not a byte left.
+    /// Fills the disk to the last byte.
     pub(super) fn fill(&self) -> Result<()> {
         ensure!(self.is_own(), "this is not a disk of our own");
         let mut ballast = File::create(self.seen_from_here(BALLAST)).context("create the ballast")?;
         let mut chunk = vec![0_u8; 1 << 20];
         while !chunk.is_empty() {
             if ballast.write_all(&chunk).is_err() {
-                // What of it there was room for is written.
+                // Whatever had room is written.
                 chunk.truncate(chunk.len() / 2);
             }
         }
@@ -112,7 +113,7 @@ impl Disk {
         fs::remove_file(self.seen_from_here(BALLAST)).context("remove the ballast")
     }
 
-    /// What the journal takes, all of its files.
+    /// The size of all files of the journal.
     pub(super) fn journal_bytes(&self) -> u64 {
         let size = |part: &&str| {
             let file = self.seen_from_here(&format!("{JOURNAL}{part}"));
@@ -121,7 +122,7 @@ impl Disk {
         PARTS.iter().map(size).sum()
     }
 
-    /// Saves the journal from the end of its disk.
+    /// Copies the journal from the disk before the disk is gone.
     pub(super) fn copy_journal(&self, to: &Path) -> Result<()> {
         for part in PARTS {
             let name = format!("{JOURNAL}{part}");
@@ -145,8 +146,8 @@ impl Disk {
     }
 }
 
-/// A process in a mount namespace with a file system in this folder; `None`
-/// where that is not permitted.
+/// Starts a keeper: a process in a mount namespace with a file system in this
+/// folder. `None` where mounting is not permitted.
 fn keep(unshare: &[&str], folder: &Path, bytes: u64) -> Option<Child> {
     let mut child = Command::new("unshare")
         .args(unshare)
@@ -162,7 +163,7 @@ fn keep(unshare: &[&str], folder: &Path, bytes: u64) -> Option<Child> {
     if read.is_some_and(|read| read.is_ok()) && said.trim() == "mounted" {
         return Some(child);
     }
-    // It has ended, or soon will: there is nothing to mount.
+    // The process has ended or soon will: mounting is not permitted.
     drop(child.stdin.take());
     let _ = child.wait();
     None
@@ -182,7 +183,7 @@ mod tests {
         }
         let journal = disk.seen_from_here(JOURNAL);
         fs::write(&journal, [1; 1000]).unwrap();
-        assert!(!disk.journal().exists(), "nobody else sees it");
+        assert!(!disk.journal().exists(), "other processes do not see it");
         disk.fill().unwrap();
         assert!(fs::write(disk.seen_from_here("more"), [1; 100_000]).is_err());
         disk.free().unwrap();

@@ -23,17 +23,17 @@ use scripted_executor::{
 use serde_json::{Value, json};
 
 use super::{
-    bell::Bells,
     ledger::{Ended, Ledger},
     node_types::{Kind, NodeType},
     plans::Planner,
     ports::Ports,
+    signal::Signals,
 };
 
-/// Longer than any node has.
+/// Longer than the time limit of any node.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many token requests of a hundred take their time.
+/// The percentage of token requests that take a while.
 const SLOW_TOKENS: u64 = 40;
 
 /// Both executors, the registry and the token service.
@@ -53,7 +53,7 @@ struct Executor {
     shared: Arc<Shared>,
 }
 
-/// What the threads of an executor need.
+/// What the threads of an executor share.
 struct Shared {
     ledger: Arc<Ledger>,
     planner: Arc<Planner>,
@@ -89,12 +89,12 @@ impl Executors {
         })
     }
 
-    /// Of the calls that they get.
+    /// The arrivals of the calls that executors get.
     pub(super) fn arrivals(&self) -> Arc<Arrivals> {
         Arc::clone(&self.arrivals)
     }
 
-    /// Where the coordinator's process of this number finds everything.
+    /// The addresses for the coordinator's process of this number.
     pub(super) fn variables(&self, process: usize) -> [(&'static str, String); 6] {
         [
             ("JARVIS_ATOMIC_EXECUTOR_URL", format!("http://{}/{process}", self.atomic.address)),
@@ -102,19 +102,19 @@ impl Executors {
             ("JARVIS_NODE_REGISTRY_URL", self.registry.url()),
             ("ARP_AUTH_TOKEN_ENDPOINT", self.tokens.url()),
             ("ARP_AUTH_CLIENT_ID", "chaos".into()),
-            ("ARP_AUTH_CLIENT_SECRET", "known to all".into()),
+            ("ARP_AUTH_CLIENT_SECRET", "not a secret".into()),
         ]
     }
 
-    /// An executor dies, and comes back after a while.
-    pub(super) fn restart(&self, kind: Kind, gone: Duration, bells: &Bells) -> Result<()> {
+    /// Stops an executor, and starts it again after a while.
+    pub(super) fn restart(&self, kind: Kind, gone: Duration, signals: &Signals) -> Result<()> {
         let executor = match kind {
             Kind::Atomic => &self.atomic,
             Kind::Composite => &self.composite,
         };
         executor.stop();
         executor.shared.ledger.restarted(kind);
-        bells.over.rings_within(gone);
+        signals.over.raised_within(gone);
         executor.serve()
     }
 }
@@ -138,7 +138,7 @@ impl Shared {
     fn answer(&self, kind: Kind, life: u64, request: &Request) -> Option<Reply> {
         let path = request.path.as_str();
         if let Some(node) = path.strip_suffix(":cancel") {
-            self.ledger.told(node.rsplit('/').next().unwrap_or_default());
+            self.ledger.canceled(node.rsplit('/').next().unwrap_or_default());
             return Some(Reply::json(204, ""));
         }
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
@@ -154,7 +154,7 @@ impl Shared {
         let entry = self.ledger.asked(kind, by, &body, behaviour, request.arrived);
         let (reply, ended) = match kind {
             Kind::Atomic => self.execute(entry, life, behaviour, time, &body),
-            Kind::Composite => (self.begin(entry, life, behaviour, &body), Ended::Itself),
+            Kind::Composite => (self.begin(entry, life, behaviour, &body), Ended::ByItself),
         };
         self.ledger.ended(entry, ended);
         reply
@@ -177,19 +177,19 @@ impl Shared {
         };
         let node = body["node_run_id"].as_str().unwrap_or_default();
         match self.ledger.stops(Kind::Atomic, life, node, wait) {
-            Some(Ended::Told) => return (Answer::Result.reply(body, "canceled"), Ended::Told),
-            Some(ended @ (Ended::Forgotten | Ended::Itself)) => return (None, ended),
+            Some(Ended::Canceled) => return (Answer::Result.reply(body, "canceled"), Ended::Canceled),
+            Some(ended @ (Ended::Forgotten | Ended::ByItself)) => return (None, ended),
             None => {}
         }
         if course.work != Work::NotStarted {
             self.ledger.worked(entry);
         }
         let state = if course.work == Work::Fails { "failed" } else { "succeeded" };
-        (course.answer.reply(body, state), Ended::Itself)
+        (course.answer.reply(body, state), Ended::ByItself)
     }
 
     /// Accepts a composite, whose plan is played from then on. A composite that
-    /// is being played already is not begun again.
+    /// is being played already is not started again.
     fn begin(&self, entry: usize, life: u64, behaviour: Behaviour, body: &Value) -> Option<Reply> {
         let course = behaviour.course(true);
         match course.work {
@@ -206,7 +206,7 @@ impl Shared {
     }
 }
 
-/// The token service: whoever asks gets a token, now or later.
+/// The token service: each request gets a token, some after a while.
 fn tokens(ports: &mut Ports, seed: u64) -> Result<Server> {
     let chance = Mutex::new(Chance::of_party(seed, "token service"));
     let server = Server::start(ports.free()?, move |_: &Request| {
@@ -220,7 +220,7 @@ fn tokens(ports: &mut Ports, seed: u64) -> Result<Server> {
     Ok(server)
 }
 
-/// The answer of the Node Registry.
+/// The answer of the Node Registry to this path.
 fn registered(path: &str) -> Reply {
     let id = path.split('?').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
     match NodeType::find(id) {

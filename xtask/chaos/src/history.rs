@@ -1,8 +1,8 @@
-//! What the coordinator has said to anybody, and what it may be held to.
+//! The answers of the coordinator to all callers, and what they promise.
 //!
-//! An answer is a promise: a run that was started is there, a NodeRun that was
-//! created is there, what was seen to be over stays so, an end that was accepted
-//! is the end. What got no answer may have happened or not.
+//! A run or NodeRun that was created exists; a terminal state that was seen does
+//! not change; a completion that was accepted is the end. A call without an answer
+//! may have happened or not.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,77 +13,76 @@ use std::{
 use serde::Serialize;
 use serde_json::Value;
 
-/// Something that must not be.
+/// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Violation {
-    /// The rule that is broken.
+    /// The broken rule.
     pub(super) rule: &'static str,
-    /// The run or the NodeRun.
+    /// The id of the run or NodeRun.
     pub(super) subject: String,
     pub(super) what: String,
 }
 
 #[derive(Default)]
 pub(super) struct History {
-    told: Mutex<Told>,
+    answers: Mutex<Answers>,
 }
 
-/// All that was said.
+/// All answers so far.
 #[derive(Clone, Default)]
-pub(super) struct Told {
-    /// The runs that somebody tried to start, with their root if there was an
-    /// answer.
+pub(super) struct Answers {
+    /// The runs that were asked for, with their root if there was an answer.
     pub(super) runs: BTreeMap<String, Option<String>>,
-    /// Children that were answered, and their run.
+    /// The children that were created, with their run.
     pub(super) children: BTreeMap<String, String>,
-    /// When a run's cancel was answered first, with `canceled`.
+    /// When the first cancel of a run was answered with `canceled`.
     pub(super) canceled: BTreeMap<String, Instant>,
-    /// The terminal states that were seen, of runs and NodeRuns.
+    /// The terminal states of runs and NodeRuns that were seen.
     pub(super) ends: BTreeMap<String, String>,
-    /// NodeRuns that somebody other than an atomic executor tried to end.
+    /// The NodeRuns that a caller other than an atomic executor tried to complete.
     pub(super) completed_by_others: BTreeSet<String>,
-    /// Reason codes of evaluations that were accepted, with their run.
+    /// The reason codes of accepted evaluations, with their run.
     pub(super) evaluations: BTreeMap<String, String>,
-    /// What each follower has got.
+    /// The events of each follower.
     pub(super) followed: Vec<Followed>,
-    /// How often the answer was "not now".
+    /// The number of answers 429 and 503.
     pub(super) busy: u64,
-    /// How often there was none.
+    /// The number of calls without an answer.
     pub(super) unanswered: u64,
-    /// What was wrong when it was said.
+    /// Violations that were seen when the answer came.
     pub(super) violations: Vec<Violation>,
 }
 
-/// What somebody who followed a run has got.
+/// The events that a follower of a run got.
 #[derive(Clone, Debug)]
 pub(super) struct Followed {
     pub(super) run: String,
     pub(super) events: Vec<Value>,
-    /// It waited for more, until it had no patience left.
+    /// The follower waited for more until its time was up.
     pub(super) in_vain: bool,
 }
 
 impl History {
-    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn violation(&self, rule: &'static str, subject: &str, what: String) {
-        self.told().violations.push(Violation { rule, subject: subject.to_owned(), what });
+        self.answers().violations.push(Violation { rule, subject: subject.to_owned(), what });
     }
 
-    /// A Run or a NodeRun as it was answered.
+    /// Notes a Run or NodeRun as it was answered.
     pub(super) fn seen(&self, id: &str, object: &Value) {
         if let Some(state) = object["state"].as_str().filter(|state| is_terminal(state)) {
             self.ended(id, state);
         }
     }
 
-    /// Somebody was told that this is over.
+    /// Notes that an answer said that this is over.
     pub(super) fn ended(&self, id: &str, state: &str) {
-        let mut told = self.told();
-        let before = told.ends.entry(id.to_owned()).or_insert_with(|| state.to_owned()).clone();
-        drop(told);
+        let mut answers = self.answers();
+        let before = answers.ends.entry(id.to_owned()).or_insert_with(|| state.to_owned()).clone();
+        drop(answers);
         if before != state {
             self.violation("resurrected", id, format!("was {before}, and then {state}"));
         }
@@ -106,8 +105,8 @@ mod tests {
         for state in ["running", "failed", "failed"] {
             history.seen("run", &json!({ "state": state }));
         }
-        assert_eq!(history.told().violations, []);
+        assert_eq!(history.answers().violations, []);
         history.seen("run", &json!({"state": "succeeded"}));
-        assert_eq!(history.told().violations[0].what, "was failed, and then succeeded");
+        assert_eq!(history.answers().violations[0].what, "was failed, and then succeeded");
     }
 }

@@ -1,12 +1,12 @@
-//! What the executors have seen and done: theirs, so it outlives the
-//! coordinator's death and their own.
+//! What the executors have been asked and have done. The ledger outlives the
+//! coordinator's processes and restarts of executors.
 //!
 //! ```text
-//!   asked ──▶ (worked) ──▶ answered | broken off | told to stop | forgotten (the executor was restarted)
+//!   asked ──▶ (worked) ──▶ answered | broken off | canceled | forgotten (the executor was restarted)
 //! ```
 //!
-//! Each process of the coordinator is given another address of the executors,
-//! with its number in the path: so each call says who made it.
+//! Each process of the coordinator gets addresses of the executors with its
+//! number in the path, so that each call shows which process made it.
 
 use std::{
     collections::BTreeSet,
@@ -19,36 +19,36 @@ use serde_json::Value;
 
 use super::node_types::Kind;
 
-/// A NodeRun that was handed to an executor.
+/// A call to execute or begin a NodeRun.
 #[derive(Clone, Debug)]
 pub(super) struct Execution {
     pub(super) kind: Kind,
     pub(super) node: String,
     pub(super) run: String,
     pub(super) node_type: String,
-    /// The number of the process that asked.
+    /// The number of the process that called.
     pub(super) by: usize,
     /// When the call arrived.
     pub(super) at: Instant,
     pub(super) behaviour: Behaviour,
-    /// The work was done: the effect is in the world. For a composite: its plan
-    /// was begun.
+    /// The work was done, so its effect exists. For a composite: its plan was
+    /// started.
     pub(super) worked: bool,
     pub(super) ended: Option<Ended>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// With an answer, or by breaking off.
-    Itself,
-    Told,
+    /// The executor answered or broke off.
+    ByItself,
+    Canceled,
     /// The executor was restarted.
     Forgotten,
 }
 
-/// An executor was told that a NodeRun is over.
+/// A call to cancel a NodeRun.
 #[derive(Clone, Debug)]
-pub(super) struct Tell {
+pub(super) struct CancelCall {
     pub(super) node: String,
     pub(super) at: Instant,
 }
@@ -62,9 +62,9 @@ pub(super) struct Ledger {
 #[derive(Clone, Default)]
 pub(super) struct Book {
     pub(super) executions: Vec<Execution>,
-    pub(super) tells: Vec<Tell>,
-    /// The NodeRuns of the tells: one that comes late is not begun any more.
-    told: BTreeSet<String>,
+    pub(super) cancel_calls: Vec<CancelCall>,
+    /// The NodeRuns of the cancel calls; they are not started any more.
+    canceled: BTreeSet<String>,
     /// How often each executor was restarted.
     restarts: [u64; 2],
     over: bool,
@@ -75,7 +75,7 @@ impl Ledger {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A NodeRun is asked for: the number of its entry.
+    /// Notes a call; returns the number of its entry.
     pub(super) fn asked(
         &self,
         kind: Kind,
@@ -112,10 +112,10 @@ impl Ledger {
         self.changed.notify_all();
     }
 
-    pub(super) fn told(&self, node: &str) {
+    pub(super) fn canceled(&self, node: &str) {
         let mut book = self.book();
-        book.tells.push(Tell { node: node.to_owned(), at: Instant::now() });
-        book.told.insert(node.to_owned());
+        book.cancel_calls.push(CancelCall { node: node.to_owned(), at: Instant::now() });
+        book.canceled.insert(node.to_owned());
         drop(book);
         self.changed.notify_all();
     }
@@ -126,45 +126,45 @@ impl Ledger {
         self.changed.notify_all();
     }
 
-    /// Nobody need wait for anything any more.
+    /// Ends all waiting.
     pub(super) fn over(&self) {
         self.book().over = true;
         self.changed.notify_all();
     }
 
-    /// Which life of an executor this is.
+    /// The number of restarts of an executor so far.
     pub(super) fn life(&self, kind: Kind) -> u64 {
         self.book().restarts[kind as usize]
     }
 
-    /// Waits until the executor is told to leave this NodeRun alone, or its
-    /// life is over: why. `None`: the time is up.
+    /// Waits until the NodeRun is canceled or the executor is restarted; returns
+    /// which, or `None` if the time is up.
     pub(super) fn stops(&self, kind: Kind, life: u64, node: &str, time: Duration) -> Option<Ended> {
         let why = |book: &Book| match () {
             () if book.over || book.restarts[kind as usize] != life => Some(Ended::Forgotten),
-            () if book.told.contains(node) => Some(Ended::Told),
+            () if book.canceled.contains(node) => Some(Ended::Canceled),
             () => None,
         };
         let waited = self.changed.wait_timeout_while(self.book(), time, |book| why(book).is_none());
         why(&waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 
-    /// Waits until the book says so: whether it does.
-    pub(super) fn says(&self, time: Duration, so: impl Fn(&Book) -> bool) -> bool {
+    /// Waits until the condition holds for the book; returns whether it does.
+    pub(super) fn until(&self, time: Duration, so: impl Fn(&Book) -> bool) -> bool {
         let waited = self.changed.wait_timeout_while(self.book(), time, |book| !so(book));
         so(&waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 }
 
 impl Book {
-    /// What executors are at, and will be until they are told. Not what a lost
-    /// attempt left behind, if a later one has been answered: the executor has
-    /// spoken for that NodeRun.
+    /// The executions that last until they are canceled. An execution that a lost
+    /// attempt left behind does not count if a later one was answered: the
+    /// executor has answered for that NodeRun.
     pub(super) fn at_work(&self) -> impl Iterator<Item = &Execution> {
         let mut answered = BTreeSet::new();
         let newest_first = self.executions.iter().rev();
         newest_first.filter(move |execution| {
-            if execution.ended == Some(Ended::Itself) {
+            if execution.ended == Some(Ended::ByItself) {
                 answered.insert(&*execution.node);
             }
             execution.ended.is_none() && !answered.contains(&*execution.node)

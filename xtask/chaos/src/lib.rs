@@ -1,6 +1,6 @@
-//! `cargo xtask chaos`: the real binary among random callers and executors,
-//! killed, stopped, starved and started again; and then the question whether
-//! anything was lost, done twice, stuck, or back from the dead.
+//! `cargo xtask chaos`: the real binary among random callers and executors is
+//! killed, stopped, starved and restarted. Afterwards the tool checks that nothing
+//! was lost, executed twice, stuck or resurrected.
 //!
 //! ```text
 //!   clients ──▶ coordinator ──▶ executors ──▶ ledger ────┐
@@ -9,31 +9,29 @@
 //!     │              │ full disk                         ▼
 //!     └──▶ history   nemesis                          verdict ──▶ report
 //!             └──────────────────────────────────────────▲
-//!   faults (--minutes) ──▶ quiet: all comes to rest ──▶ over: everything is asked for, and compared
+//!   faults (--minutes) ──▶ quiet: all comes to rest ──▶ over: everything is read and compared
 //! ```
 //!
-//! Executors live in this process and outlive the coordinator's. A seed gives
-//! the same faults, plans and callers again, though not the same order of
-//! events: that is up to the machine.
+//! Executors live in this process and outlive the coordinator's. A seed repeats
+//! the same faults, plans and callers, but not the order of events, which depends
+//! on the machine.
 //!
 //! | module | |
 //! |---|---|
-//! | `ground` | puts it together: `coordinator` on its `disk`, `executors` with the node types and manners of `acts` |
-//! | `clients`, `plans` | who calls the coordinator (`api`): callers, and composites at work |
-//! | `nemesis` | what goes wrong |
-//! | `history`, `ledger` | what was answered; what was executed |
-//! | `rest`, `verdict`, `silence`, `report` | the end of it |
-//! | `chance`, `bell`, `ports` | chance, waiting, places to listen |
-//! | `cancel_bench` | a measurement on the same ground |
+//! | `testbed` | wires it: `coordinator` on its `disk`, `executors` with the behaviours of `node_types` |
+//! | `clients`, `plans` | the callers of the coordinator (`api`), and composites at work |
+//! | `nemesis` | injects faults |
+//! | `history`, `ledger` | what the coordinator answered; what the executors did |
+//! | `rest`, `verdict`, `silence`, `report` | reads the final state, checks and reports it |
+//! | `signal`, `ports` | waiting, addresses |
+//! | `cancel_bench` | a measurement on the same testbed |
 
 mod api;
-mod bell;
 mod cancel_bench;
 mod clients;
 mod coordinator;
 mod disk;
 mod executors;
-mod ground;
 mod history;
 mod ledger;
 mod nemesis;
@@ -42,7 +40,9 @@ mod plans;
 mod ports;
 mod report;
 mod rest;
+mod signal;
 mod silence;
+mod testbed;
 mod verdict;
 
 use std::{
@@ -58,24 +58,24 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use self::{
-    bell::Bells,
     clients::Clients,
-    ground::{Ground, Settings},
     history::Violation,
     ledger::Execution,
     nemesis::Nemesis,
     report::Report,
     rest::Rest,
+    signal::Signals,
+    testbed::{Settings, Testbed},
     verdict::Evidence,
 };
 use xtask_support::workspace;
 
-/// Of the run that is part of every check.
+/// The seed of `cargo xtask ci`.
 const SEED: u64 = 1;
 const SHORT: Duration = Duration::from_secs(25);
 /// How long everything may take to come to rest.
 const REST: Duration = Duration::from_secs(90);
-/// How long a process that has nothing to do is watched: over two sweeps.
+/// How long an idle process is watched: more than two sweeps.
 const IDLE: Duration = Duration::from_millis(4_500);
 const CLIENTS: u64 = 4;
 const DISK_BYTES: u64 = 48 << 20;
@@ -84,19 +84,19 @@ const IN_FLIGHT: usize = 64;
 
 #[derive(clap::Args, Debug, Default)]
 pub struct Args {
-    /// Go on with faults for so long [default: 25 seconds]
+    /// Inject faults for this time [default: 25 seconds]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=60))]
     minutes: Option<u64>,
-    /// What faults and calls are drawn with [default: always the same; another each time with --minutes]
+    /// The seed of faults and calls [default: a fixed one; random with --minutes]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Write the report there as well
+    /// Write the report to this file as well
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// With the release build
+    /// Use the release build
     #[arg(long)]
     release: bool,
-    /// With this program, built already
+    /// Use this program, which is built already
     #[arg(long, value_name = "FILE", conflicts_with = "release")]
     program: Option<PathBuf>,
     /// Measure instead how long it takes to cancel a run with 1,000 nodes at work
@@ -109,18 +109,18 @@ pub fn run(args: &Args) -> Result<()> {
         Some(program) => path::absolute(program).context("where the program is")?,
         None => workspace::build_program(args.release)?,
     };
-    let bells = Arc::new(Bells::default());
-    let stop = Arc::clone(&bells);
+    let signals = Arc::new(Signals::default());
+    let stop = Arc::clone(&signals);
     ctrlc::set_handler(move || {
-        stop.quiet.ring();
-        stop.over.ring();
+        stop.quiet.raise();
+        stop.over.raise();
     })
     .context("listen for ctrl-C")?;
     if args.cancel_bench {
         let in_flight = cancel_bench::IN_FLIGHT;
         let settings =
             Settings { program, seed: SEED, disk_bytes: DISK_BYTES, in_flight, vars: cancel_bench::VARS };
-        println!("{}", cancel_bench::measure(&mut Ground::new(settings, bells)?)?);
+        println!("{}", cancel_bench::measure(&mut Testbed::new(settings, signals)?)?);
         return Ok(());
     }
     let seed = args.seed.unwrap_or_else(|| match args.minutes {
@@ -130,13 +130,13 @@ pub fn run(args: &Args) -> Result<()> {
     let time = args.minutes.map_or(SHORT, |minutes| Duration::from_secs(60 * minutes));
     let disk_bytes = DISK_BYTES + DISK_BYTES_A_MINUTE * args.minutes.unwrap_or(0);
     let settings = Settings { program, seed, disk_bytes, in_flight: IN_FLIGHT, vars: &[] };
-    let mut ground = Ground::new(settings, bells)?;
+    let mut testbed = Testbed::new(settings, signals)?;
     println!("chaos: seed {seed}, {} s of faults", time.as_secs());
-    let report = match chaos(&mut ground, seed, time) {
+    let report = match chaos(&mut testbed, seed, time) {
         Ok(report) => report,
-        Err(_) if ground.bells.over.has_rung() => bail!("interrupted"),
+        Err(_) if testbed.signals.over.is_raised() => bail!("interrupted"),
         Err(error) => {
-            let kept = ground.keep()?;
+            let kept = testbed.keep()?;
             return Err(error.context(format!("seed {seed}; journal and logs are in {}", kept.display())));
         }
     };
@@ -146,7 +146,7 @@ pub fn run(args: &Args) -> Result<()> {
         fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
     }
     if !report.violations.is_empty() {
-        let kept = ground.keep()?;
+        let kept = testbed.keep()?;
         bail!(
             "{} violations; to repeat it: --seed {seed}; journal and logs are in {}",
             report.violations.len(),
@@ -156,40 +156,40 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Faults, rest, verdict.
-fn chaos(ground: &mut Ground, seed: u64, time: Duration) -> Result<Report> {
-    ground.coordinator.start()?;
-    ground.coordinator.wait_up()?;
-    let (api, bells) = (Arc::clone(&ground.api), Arc::clone(&ground.bells));
-    let history = Arc::clone(&ground.history);
-    let arrivals = ground.coordinator.place().executors.arrivals();
-    let clients = Clients { api, history, bells: Arc::clone(&bells), arrivals, seed }.begin(CLIENTS);
+/// Injects faults, waits for rest, and checks.
+fn chaos(testbed: &mut Testbed, seed: u64, time: Duration) -> Result<Report> {
+    testbed.coordinator.start()?;
+    testbed.coordinator.wait_up()?;
+    let (api, signals) = (Arc::clone(&testbed.api), Arc::clone(&testbed.signals));
+    let history = Arc::clone(&testbed.history);
+    let arrivals = testbed.coordinator.place().executors.arrivals();
+    let clients = Clients { api, history, signals: Arc::clone(&signals), arrivals, seed }.begin(CLIENTS);
 
-    let mut nemesis = Nemesis::new(seed, Arc::clone(&bells));
+    let mut nemesis = Nemesis::new(seed, Arc::clone(&signals));
     let begin = Instant::now();
-    nemesis.rage(&mut ground.coordinator, time).context("the coordinator is not well")?;
+    nemesis.rage(&mut testbed.coordinator, time).context("the coordinator is not healthy")?;
     let raged = begin.elapsed();
-    bells.quiet.ring();
+    signals.quiet.raise();
     let quiet = Instant::now();
-    let runs: Vec<String> = ground.history.told().runs.keys().cloned().collect();
-    let rest = Rest { api: &ground.api, bells: &bells, ledger: &ground.ledger };
+    let runs: Vec<String> = testbed.history.answers().runs.keys().cloned().collect();
+    let rest = Rest { api: &testbed.api, signals: &signals, ledger: &testbed.ledger };
     join(clients)?;
     let rested = rest.wait(&runs, REST).map(|_| quiet.elapsed());
-    ensure!(!bells.over.has_rung(), "interrupted");
-    ground.coordinator.check()?;
+    ensure!(!signals.over.is_raised(), "interrupted");
+    testbed.coordinator.check()?;
     let stored = rest.collect(&runs);
-    let health = ground.api.ask("/v1/health", None, &[200]);
+    let health = testbed.api.ask("/v1/health", None, &[200]);
     if health.as_ref().and_then(|health| health.text("status")) != Some("ok") {
-        ground.history.violation("coordinator", "health", format!("after the faults: {health:?}"));
+        testbed.history.violation("coordinator", "health", format!("after the faults: {health:?}"));
     }
-    ground.coordinator.signal_end()?;
-    ground.coordinator.wait_end()?;
-    start_at_rest(ground)?;
-    let journal = check_journal(ground)?;
+    testbed.coordinator.signal_end()?;
+    testbed.coordinator.wait_end()?;
+    start_at_rest(testbed)?;
+    let journal = check_journal(testbed)?;
 
-    let (told, book) = (ground.history.told().clone(), ground.ledger.book().clone());
-    let lives = ground.coordinator.lives().clone();
-    let evidence = Evidence { told: &told, book: &book, lives: &lives, stored: &stored };
+    let (answers, book) = (testbed.history.answers().clone(), testbed.ledger.book().clone());
+    let lives = testbed.coordinator.lives().clone();
+    let evidence = Evidence { answers: &answers, book: &book, lives: &lives, stored: &stored };
     let mut violations = verdict::violations(&evidence);
     let (silent, disorder) = silence::look(&stored);
     violations.extend(disorder);
@@ -198,26 +198,26 @@ fn chaos(ground: &mut Ground, seed: u64, time: Duration) -> Result<Report> {
     Ok(Report {
         seconds: raged.as_secs_f64(),
         rest_seconds: rested.map(|rested| rested.as_secs_f64()),
-        own_disk: ground.disk.is_own(),
+        own_disk: testbed.disk.is_own(),
         journal_checked,
         silent,
         ..Report::new(seed, &evidence, nemesis.counts, violations)
     })
 }
 
-/// Where all is over, another process finds nothing to do.
-fn start_at_rest(ground: &mut Ground) -> Result<()> {
-    let before = ground.ledger.book().executions.len();
-    ground.coordinator.start()?;
-    ground.coordinator.wait_up()?;
-    if ground.ledger.says(IDLE, |book| book.executions.len() > before) {
-        let book = ground.ledger.book();
+/// Checks that a process that starts when all runs are over dispatches nothing.
+fn start_at_rest(testbed: &mut Testbed) -> Result<()> {
+    let before = testbed.ledger.book().executions.len();
+    testbed.coordinator.start()?;
+    testbed.coordinator.wait_up()?;
+    if testbed.ledger.until(IDLE, |book| book.executions.len() > before) {
+        let book = testbed.ledger.book();
         let Execution { node, run, .. } = &book.executions[before];
-        let what = format!("it was handed over by a process that was started when all was over, for {run}");
-        ground.history.violation("resurrected", node, what);
+        let what = format!("executed for {run} by a process that started when all runs were over");
+        testbed.history.violation("resurrected", node, what);
     }
-    ground.coordinator.signal_end()?;
-    ground.coordinator.wait_end()
+    testbed.coordinator.signal_end()?;
+    testbed.coordinator.wait_end()
 }
 
 fn join(threads: Vec<JoinHandle<()>>) -> Result<()> {
@@ -225,16 +225,15 @@ fn join(threads: Vec<JoinHandle<()>>) -> Result<()> {
     all.map(|_| ()).map_err(|_| anyhow::anyhow!("a client has panicked"))
 }
 
-/// What the program itself finds wrong with its journal. `None`: it has no such
-/// command.
-fn check_journal(ground: &Ground) -> Result<Option<Option<Violation>>> {
-    let program = &ground.coordinator.place().program;
+/// The findings of `journal check`. `None`: the program has no such command.
+fn check_journal(testbed: &Testbed) -> Result<Option<Option<Violation>>> {
+    let program = &testbed.coordinator.place().program;
     let knows = Command::new(program).args(["journal", "check", "--help"]).stdin(Stdio::null()).output();
     if !knows.is_ok_and(|output| output.status.success()) {
         return Ok(None);
     }
-    let mut command = ground.disk.command(program, ground.folder(), Vec::new());
-    let output = command.args(["journal", "check"]).arg(ground.disk.journal()).output();
+    let mut command = testbed.disk.command(program, testbed.folder(), Vec::new());
+    let output = command.args(["journal", "check"]).arg(testbed.disk.journal()).output();
     let output = output.context("check the journal")?;
     let said = [output.stdout, output.stderr].concat();
     Ok(Some((!output.status.success()).then(|| Violation {

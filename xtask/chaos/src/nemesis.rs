@@ -1,5 +1,5 @@
-//! What goes wrong, and when: one fault after the other, as the chance say; while
-//! the disk is full, others come on top.
+//! Injects faults, one after the other, drawn by chance. While the disk is full,
+//! other faults are injected as well.
 
 use std::{
     sync::Arc,
@@ -11,21 +11,21 @@ use serde::Serialize;
 
 use scripted_executor::Chance;
 
-use super::{bell::Bells, coordinator::Coordinator, node_types::Kind};
+use super::{coordinator::Coordinator, node_types::Kind, signal::Signals};
 
-/// The coordinator's exit code where its journal cannot be opened.
+/// The exit code of a coordinator that cannot open its journal.
 const NO_JOURNAL: i32 = 3;
-/// Less than this the journal cannot do with.
+/// The smallest limit to the size of the journal.
 const LEAST_JOURNAL: u64 = 256 << 10;
 
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     Kill,
-    /// Again and again, while it starts.
+    /// SIGKILL several times, during the start.
     KillStarting,
     Stop,
     Drain,
-    /// kill -9 while it drains.
+    /// SIGKILL during the drain.
     KillDraining,
     RestartExecutor,
     DiskFull,
@@ -41,7 +41,7 @@ const FAULTS: [(u64, Fault); 7] = [
     (14, Fault::DiskFull),
 ];
 
-/// How often what went wrong.
+/// The number of faults of each kind.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(super) struct Counts {
     pub(super) kills: u64,
@@ -49,31 +49,37 @@ pub(super) struct Counts {
     pub(super) drains: u64,
     pub(super) executor_restarts: u64,
     pub(super) disk_full: u64,
-    /// Of those, by a limit to the journal's size.
+    /// Those of them that were a limit to the journal's size.
     pub(super) journal_limits: u64,
-    /// Starts that failed for want of room.
+    /// Starts that failed because the disk was full.
     pub(super) starts_without_room: u64,
 }
 
 pub(super) struct Nemesis {
     chance: Chance,
-    bells: Arc<Bells>,
+    signals: Arc<Signals>,
     pub(super) counts: Counts,
     /// Until when the disk is full.
     full_until: Option<Instant>,
 }
 
 impl Nemesis {
-    pub(super) fn new(seed: u64, bells: Arc<Bells>) -> Self {
-        Self { chance: Chance::of_party(seed, "nemesis"), bells, counts: Counts::default(), full_until: None }
+    pub(super) fn new(seed: u64, signals: Arc<Signals>) -> Self {
+        Self {
+            chance: Chance::of_party(seed, "nemesis"),
+            signals,
+            counts: Counts::default(),
+            full_until: None,
+        }
     }
 
-    /// Goes on for so long. Then the coordinator is up, and has room.
+    /// Injects faults for this time. Afterwards the coordinator is up and has
+    /// room on its disk.
     pub(super) fn rage(&mut self, coordinator: &mut Coordinator, time: Duration) -> Result<()> {
         let begin = Instant::now();
         loop {
             let pause = self.chance.millis(50, 1_300).min(time.saturating_sub(begin.elapsed()));
-            if self.bells.over.rings_within(pause) || begin.elapsed() >= time {
+            if self.signals.over.raised_within(pause) || begin.elapsed() >= time {
                 break;
             }
             coordinator.check()?;
@@ -97,17 +103,17 @@ impl Nemesis {
                     self.kill(coordinator);
                     coordinator.start()?;
                     let lives_for = self.chance.millis(0, 300);
-                    self.bells.over.rings_within(lives_for);
+                    self.signals.over.raised_within(lives_for);
                 }
                 self.kill(coordinator);
                 self.start(coordinator)
             }
             Fault::Stop => {
                 self.counts.stops += 1;
-                // Mostly short, now and then as long as a node has time.
+                // Mostly short, sometimes as long as the time limit of a node.
                 let most = self.chance.pick_weighted(&[(3, 800), (1, 5_000)]);
                 let time = self.chance.millis(100, most);
-                coordinator.stop(time, &self.bells)
+                coordinator.stop(time, &self.signals)
             }
             Fault::Drain => {
                 self.counts.drains += 1;
@@ -119,7 +125,7 @@ impl Nemesis {
                 self.counts.drains += 1;
                 coordinator.signal_end()?;
                 let lives_for = self.chance.millis(0, 1_000);
-                self.bells.over.rings_within(lives_for);
+                self.signals.over.raised_within(lives_for);
                 self.kill(coordinator);
                 self.start(coordinator)
             }
@@ -127,7 +133,7 @@ impl Nemesis {
                 self.counts.executor_restarts += 1;
                 let kind = self.chance.pick_weighted(&[(1, Kind::Atomic), (1, Kind::Composite)]);
                 let gone = self.chance.millis(20, 1_500);
-                coordinator.place().executors.restart(kind, gone, &self.bells)
+                coordinator.place().executors.restart(kind, gone, &self.signals)
             }
             Fault::DiskFull => self.take_room(coordinator),
         }
@@ -138,8 +144,8 @@ impl Nemesis {
         coordinator.kill();
     }
 
-    /// Starts it, and waits until it is up. It need not come up without room
-    /// for its journal, if it says so.
+    /// Starts the coordinator and waits until it is up. Without room for its
+    /// journal it may end with the exit code for that.
     fn start(&mut self, coordinator: &mut Coordinator) -> Result<()> {
         coordinator.start()?;
         match coordinator.wait_up() {
@@ -163,7 +169,7 @@ impl Nemesis {
             disk.fill()?;
         } else {
             self.counts.journal_limits += 1;
-            // What it has, and not a page more.
+            // The present size, and not a page more.
             coordinator.max_bytes = Some(disk.journal_bytes().max(LEAST_JOURNAL));
             self.kill(coordinator);
         }

@@ -1,16 +1,16 @@
-//! Composites: small random plans that are played over the coordinator's API,
-//! as a Composite Executor would.
+//! Composites: small random plans that are executed over the coordinator's API, as
+//! a Composite Executor would.
 //!
 //! ```text
 //!   begin ──▶ create a child ──▶ ask until it is over ──┬─▶ … ──▶ complete
 //!                │ refused: it is over already          │
 //!                ▼                                      ▼
-//!              leave it            told to stop: complete as canceled
+//!              leave it                 canceled: complete as canceled
 //! ```
 //!
-//! Calls are repeated while there is no answer, or "not now"; children have
-//! keys, so that a repeated one is the same. Sometimes a plan is left alone in
-//! the middle, as if its executor had given up.
+//! Calls are repeated while there is no answer or the coordinator is busy;
+//! children have idempotency keys. Sometimes a plan is abandoned in the middle, as
+//! if its executor had given up.
 
 use std::{
     collections::BTreeSet,
@@ -32,15 +32,15 @@ use super::{
 
 /// How long one call is repeated.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a child is waited for.
+/// How long a plan waits for a child.
 const CHILD: Duration = Duration::from_secs(20);
-/// How often it is asked for.
+/// How often a plan looks at a child.
 const LOOK: Duration = Duration::from_millis(100);
-/// Of a hundred steps, before so many a plan is left alone.
+/// The percentage of steps before which a plan is abandoned.
 const LEFT: u64 = 5;
-/// Plans within plans.
+/// The maximum depth of plans within plans.
 const DEPTH: u64 = 2;
-/// In the inputs of a composite: how many levels there may be below it.
+/// The member of a composite's inputs with the number of levels below it.
 pub(super) const LEVELS: &str = "levels";
 
 pub(super) struct Planner {
@@ -48,11 +48,11 @@ pub(super) struct Planner {
     pub(super) ledger: Arc<Ledger>,
     pub(super) history: Arc<History>,
     pub(super) seed: u64,
-    /// What is being played, and in which life of the executor.
+    /// The plans in execution, by the number of restarts of the executor.
     playing: Mutex<BTreeSet<(u64, String)>>,
 }
 
-/// A composite that is being played.
+/// A plan in execution.
 struct Play<'p> {
     planner: &'p Planner,
     life: u64,
@@ -62,11 +62,11 @@ struct Play<'p> {
     chance: Chance,
 }
 
-/// Why a plan is not played to its end.
+/// The reason for which a plan ends early.
 enum Stop {
-    /// The NodeRun is over, or must be left alone.
+    /// The NodeRun is over or canceled, or the plan is abandoned.
     Leave,
-    Told,
+    Answers,
 }
 
 impl Planner {
@@ -74,7 +74,7 @@ impl Planner {
         Self { api, ledger, history, seed, playing: Mutex::default() }
     }
 
-    /// Plays a composite's plan, unless that is being done.
+    /// Executes a composite's plan, unless it is in execution already.
     pub(super) fn begin(self: &Arc<Self>, life: u64, request: &Value) {
         let text = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
         let (run, node) = (text("run_id"), text("node_run_id"));
@@ -101,11 +101,11 @@ impl Play<'_> {
                     "failed"
                 }
             }
-            Err(Stop::Told) => "canceled",
+            Err(Stop::Answers) => "canceled",
             Err(Stop::Leave) => return,
         };
         let Planner { api, history, .. } = self.planner;
-        history.told().completed_by_others.insert(self.node.clone());
+        history.answers().completed_by_others.insert(self.node.clone());
         let path = format!("/v1/node-runs/{}:complete", self.node);
         let body = json!({"state": end, "outputs": {"by": "the plan"}});
         let answer = api.insist(&path, Some(&body), &[204, 409], PATIENCE);
@@ -129,7 +129,7 @@ impl Play<'_> {
         Ok(all_well)
     }
 
-    /// One child, or a few at once.
+    /// Creates one child, or a few at once.
     fn create(&mut self, step: u64) -> Result<Vec<String>, Stop> {
         let count = self.chance.pick_weighted(&[(7, 1), (2, 2), (1, 5)]);
         let specs: Vec<Value> = (0..count).map(|number| self.child(step, number)).collect();
@@ -144,9 +144,9 @@ impl Play<'_> {
         let created = answer.body["node_runs"].as_array().into_iter().flatten();
         let ids: Vec<String> =
             created.filter_map(|node| node["node_run_id"].as_str().map(str::to_owned)).collect();
-        let mut told = history.told();
-        told.children.extend(ids.iter().map(|id| (id.clone(), self.run.clone())));
-        drop(told);
+        let mut answers = history.answers();
+        answers.children.extend(ids.iter().map(|id| (id.clone(), self.run.clone())));
+        drop(answers);
         if ids.len() != specs.len() {
             history.violation("answers", &self.node, format!("{} children of {count} asked for", ids.len()));
         }
@@ -177,11 +177,11 @@ impl Play<'_> {
         })
     }
 
-    /// Asks for a child until it is over: whether it succeeded.
+    /// Looks at a child until it is over; returns whether it succeeded.
     fn wait_for(&self, child: &str) -> Result<bool, Stop> {
         let (path, begin) = (format!("/v1/node-runs/{child}"), Instant::now());
         while begin.elapsed() < CHILD {
-            // An answer that does not come is as good as none: we ask again.
+            // A missing answer is like a child that is not over: look again.
             if let Some(answer) = self.planner.api.ask(&path, None, &[200]).filter(|it| it.status == 200) {
                 self.planner.history.seen(child, &answer.body);
                 match answer.text("state") {
@@ -194,11 +194,11 @@ impl Play<'_> {
         Ok(false)
     }
 
-    /// Waits, and notices that it is not to go on.
+    /// Waits; fails if the plan is canceled or its executor restarted.
     fn go_on(&self, wait: Duration) -> Result<(), Stop> {
         match self.planner.ledger.stops(Kind::Composite, self.life, &self.node, wait) {
-            Some(Ended::Told) => Err(Stop::Told),
-            Some(Ended::Forgotten | Ended::Itself) => Err(Stop::Leave),
+            Some(Ended::Canceled) => Err(Stop::Answers),
+            Some(Ended::Forgotten | Ended::ByItself) => Err(Stop::Leave),
             None => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! Ports that stay ours while nobody listens there.
+//! Ports that stay free for us while no server listens there.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 
 use scripted_executor::Chance;
 
-/// Below those that the system gives to whoever connects: a connection must not
-/// get the port of a server that is being restarted.
+/// Below the ephemeral ports: a connection must not get the port of a server that
+/// is being restarted.
 const FIRST: u64 = 20_000;
 const LAST: u64 = 32_000;
 const TRIES: u32 = 200;
@@ -17,13 +17,12 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Not those of another chaos on this machine: they are tried from another
-    /// place each time.
+    /// Two instances on one machine try the ports in different orders.
     pub(super) fn new() -> Self {
         Self { chance: Chance::of_party(u64::from(std::process::id()), "ports") }
     }
 
-    /// A place on loopback where nobody listens.
+    /// A loopback address that is not in use.
     pub(super) fn free(&mut self) -> Result<SocketAddr> {
         for _ in 0..TRIES {
             let port = FIRST + self.chance.below(LAST - FIRST);

@@ -1,4 +1,4 @@
-//! What happened, in figures, for people and for machines.
+//! The results in figures, for people and as JSON.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -13,40 +13,40 @@ use super::{
     verdict::{Evidence, retries},
 };
 
-/// So many violations are printed; the others are in the JSON.
+/// The maximum number of violations in the text; the JSON has all.
 const SHOWN: usize = 20;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) seed: u64,
-    /// Of faults.
+    /// How long faults were injected.
     pub(super) seconds: f64,
-    /// How long it took to come to rest, if it did.
+    /// How long it took until all was at rest; `None` if it never was.
     pub(super) rest_seconds: Option<f64>,
-    /// The disk of the journal was one of our own.
+    /// The journal was on a disk of its own.
     pub(super) own_disk: bool,
-    /// The program has checked its journal.
+    /// `journal check` was run.
     pub(super) journal_checked: bool,
     pub(super) faults: Counts,
-    /// What executors did other than working.
+    /// The number of calls of each faulty behaviour of executors.
     pub(super) executor_faults: BTreeMap<&'static str, usize>,
-    /// Runs by their end; those that nobody was answered for may be nowhere.
+    /// Runs by their final state; those that were never answered may not exist.
     pub(super) runs: BTreeMap<String, usize>,
     pub(super) nodes: usize,
     pub(super) cancels: usize,
     pub(super) followers: usize,
-    /// Calls of the API with the answer 503 or 429, and without any.
+    /// API calls with the answer 503 or 429.
     pub(super) busy: u64,
     pub(super) unanswered: u64,
     /// Calls to execute or begin a node.
     pub(super) executions: usize,
     pub(super) composites: usize,
-    pub(super) tells: usize,
-    /// As the events tell.
+    pub(super) cancel_calls: usize,
+    /// The number of retries in the events.
     pub(super) retries: usize,
-    /// Composites whose executor had gone.
+    /// Composites whose executor was silent.
     pub(super) silent: Silent,
-    /// From the start of a process after a kill.
+    /// The time from the start of a process after SIGKILL.
     pub(super) until_listening: Times,
     pub(super) until_first_execution: Times,
     pub(super) violations: Vec<Violation>,
@@ -85,7 +85,7 @@ impl Report {
         faults: Counts,
         violations: Vec<Violation>,
     ) -> Self {
-        let (told, book) = (evidence.told, evidence.book);
+        let (answers, book) = (evidence.answers, evidence.book);
         let mut executor_faults = BTreeMap::new();
         for execution in book.executions.iter().filter(|execution| is_fault(execution.behaviour)) {
             *executor_faults.entry(execution.behaviour.name()).or_default() += 1;
@@ -113,13 +113,13 @@ impl Report {
             executor_faults,
             runs,
             nodes: evidence.stored.iter().map(|stored| stored.nodes.len()).sum(),
-            cancels: told.canceled.len(),
-            followers: told.followed.len(),
-            busy: told.busy,
-            unanswered: told.unanswered,
+            cancels: answers.canceled.len(),
+            followers: answers.followed.len(),
+            busy: answers.busy,
+            unanswered: answers.unanswered,
             executions: book.executions.len(),
             composites: book.executions.iter().filter(|it| it.kind == Kind::Composite).count(),
-            tells: book.tells.len(),
+            cancel_calls: book.cancel_calls.len(),
             retries: evidence.stored.iter().map(|stored| retries(stored, None)).sum(),
             silent: Silent::default(),
             until_listening: Times::of(until_listening),
@@ -148,19 +148,25 @@ impl fmt::Display for Report {
         let rest = self.rest_seconds.map_or("never".into(), |seconds| format!("after {seconds:.1} s"));
         writeln!(f, "  at rest          {rest}")?;
         writeln!(f, "  kills, stops     {kills} x kill -9, {stops} x SIGSTOP, {drains} x SIGTERM")?;
-        let how =
-            if journal_limits > 0 { "a limit to the journal: no mount permitted" } else { "its own disk" };
+        let how = if journal_limits > 0 {
+            "a limit to the journal, because mounting is not permitted"
+        } else {
+            "its own disk"
+        };
         writeln!(f, "  disk full        {disk_full} ({how}); {starts_without_room} starts failed for it")?;
         writeln!(f, "  executors        {executor_restarts} restarts; {}", list(&self.executor_faults))?;
         writeln!(f, "  runs             {}; {} nodes", list(&self.runs), self.nodes)?;
-        let Self { executions, composites, tells, retries, cancels, followers, busy, unanswered, .. } = self;
+        let Self {
+            executions, composites, cancel_calls, retries, cancels, followers, busy, unanswered, ..
+        } = self;
         writeln!(f, "  executions       {executions} ({composites} composites), {retries} retries recorded")?;
         writeln!(f, "  gone executors   {}", self.silent)?;
-        writeln!(f, "  cancels          {cancels} answered; executors told {tells} times")?;
+        writeln!(f, "  cancels          {cancels} answered; {cancel_calls} cancel calls at executors")?;
         writeln!(f, "  callers          {busy} x 503, {unanswered} x no answer; {followers} followers")?;
         writeln!(f, "  after a kill     listens within {}", self.until_listening)?;
         writeln!(f, "                   first execution within {}", self.until_first_execution)?;
-        let checked = if self.journal_checked { "checked" } else { "not checked, for want of a command" };
+        let checked =
+            if self.journal_checked { "checked" } else { "not checked: the program has no such command" };
         writeln!(f, "  journal          {checked}")?;
         for Violation { rule, subject, what } in self.violations.iter().take(SHOWN) {
             writeln!(f, "VIOLATION {rule}: {subject}: {what}")?;

@@ -1,5 +1,5 @@
-//! After the faults: everything has time to come to rest, and then the
-//! coordinator is asked for all that it has.
+//! After the faults: waits until everything is at rest, and then reads the final
+//! state from the coordinator.
 
 use std::{
     collections::BTreeMap,
@@ -8,18 +8,18 @@ use std::{
 
 use serde_json::Value;
 
-use super::{api::Api, bell::Bells, history::is_terminal, ledger::Ledger};
+use super::{api::Api, history::is_terminal, ledger::Ledger, signal::Signals};
 
-/// How often we look whether all is over.
+/// How often the runs are looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a question may be repeated.
+/// How long a call may be repeated.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A run as the coordinator has it in the end.
+/// The final state of a run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stored {
     pub(super) id: String,
-    /// `None`: it knows nothing of it.
+    /// `None`: the coordinator does not know the run.
     pub(super) run: Option<Value>,
     pub(super) events: Vec<Value>,
     /// The NodeRuns that the events name.
@@ -28,35 +28,35 @@ pub(super) struct Stored {
 
 pub(super) struct Rest<'r> {
     pub(super) api: &'r Api,
-    pub(super) bells: &'r Bells,
+    pub(super) signals: &'r Signals,
     pub(super) ledger: &'r Ledger,
 }
 
 impl Rest<'_> {
-    /// Waits until these runs are over and no executor is at work, at most for
-    /// so long: how long it took, if it did come to rest.
+    /// Waits until these runs are over and no executor is at work, for at most
+    /// this time. Returns how long it took, or `None`.
     pub(super) fn wait(&self, runs: &[String], most: Duration) -> Option<Duration> {
         let begin = Instant::now();
         let mut left = runs.to_vec();
         while begin.elapsed() < most {
             left.retain(|run| !self.is_over(run));
-            if left.is_empty() && self.ledger.says(LOOK, |book| book.at_work().next().is_none()) {
+            if left.is_empty() && self.ledger.until(LOOK, |book| book.at_work().next().is_none()) {
                 return Some(begin.elapsed());
             }
-            if self.bells.over.rings_within(LOOK) {
+            if self.signals.over.raised_within(LOOK) {
                 break;
             }
         }
         None
     }
 
-    /// Over, or never begun.
+    /// Whether the run is over or was never started.
     fn is_over(&self, run: &str) -> bool {
         let answer = self.api.ask(&format!("/v1/runs/{run}"), None, &[200, 404]);
         answer.is_some_and(|answer| answer.status == 404 || answer.text("state").is_some_and(is_terminal))
     }
 
-    /// All that there is of these runs.
+    /// Reads everything about these runs.
     pub(super) fn collect(&self, runs: &[String]) -> Vec<Stored> {
         runs.iter().map(|run| self.stored(run)).collect()
     }
@@ -75,7 +75,7 @@ impl Rest<'_> {
             Some(Value::String(lines)) => {
                 lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
             }
-            // A single line is JSON as it is.
+            // A single line is JSON by itself.
             Some(event) => vec![event],
             None => Vec::new(),
         };

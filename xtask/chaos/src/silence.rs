@@ -1,9 +1,9 @@
-//! Composites whose executor has gone: their plan was left alone, or they were
-//! accepted and no more. What the events tell of them, and that it is in order:
-//! begun again once at most, and only before there were children.
+//! Composites whose executor is silent: their plan was abandoned, or they were
+//! accepted and that was all. Counts them by their events, and checks that each was
+//! restarted at most once, and only before it had children.
 //!
-//! That each of them ends in time, the simulator proves; here processes die so
-//! often that their silence begins again and again.
+//! The simulator proves that each of them ends in time; here the processes are
+//! killed too often for that, because the silence is counted from the start.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -14,27 +14,27 @@ use super::{history::Violation, rest::Stored};
 
 const SILENT: &str = "composite_executor_silent";
 
-/// How many there were.
+/// The number of silent composites.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Silent {
-    pub(super) begun_again: usize,
+    pub(super) restarted: usize,
     pub(super) given_up: usize,
 }
 
 impl fmt::Display for Silent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} begun again, {} given up", self.begun_again, self.given_up)
+        write!(f, "{} restarted, {} given up", self.restarted, self.given_up)
     }
 }
 
-/// What became of a composite so far.
+/// The state of a composite so far.
 #[derive(Default)]
 struct Seen {
-    begun_again: usize,
+    restarted: usize,
     has_children: bool,
 }
 
-/// Looks through all events.
+/// Reads all events.
 pub(super) fn look(stored: &[Stored]) -> (Silent, Vec<Violation>) {
     let (mut silent, mut violations) = (Silent::default(), Vec::new());
     for run in stored {
@@ -52,19 +52,19 @@ pub(super) fn look(stored: &[Stored]) -> (Silent, Vec<Violation>) {
             match (event["type"].as_str(), action(event)) {
                 (Some("composite_decomposed"), _) => seen.has_children = true,
                 (_, Some("retry")) => {
-                    silent.begun_again += 1;
-                    seen.begun_again += 1;
-                    if seen.begun_again > 1 {
-                        broken("it was begun again more than once");
+                    silent.restarted += 1;
+                    seen.restarted += 1;
+                    if seen.restarted > 1 {
+                        broken("the composite was restarted more than once");
                     }
                     if seen.has_children {
-                        broken("it was begun again although it has children");
+                        broken("the composite was restarted although it has children");
                     }
                 }
                 (_, Some("abort")) => {
                     silent.given_up += 1;
                     if run.nodes.get(id).is_some_and(|node| node["state"] != "failed") {
-                        broken("it was given up, and has not failed");
+                        broken("the composite was given up and has not failed");
                     }
                 }
                 _ => {}
@@ -74,7 +74,7 @@ pub(super) fn look(stored: &[Stored]) -> (Silent, Vec<Violation>) {
     (silent, violations)
 }
 
-/// What was done, if it was for silence.
+/// The recovery action of an event, if silence was its reason.
 fn action(event: &Value) -> Option<&str> {
     let data = &event["data"];
     (event["type"] == "recovery_applied" && data["extensions"]["jarvis.code"] == SILENT)
@@ -102,10 +102,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_silent_is_begun_again_once_before_it_has_children() {
+    fn silent_composites_restart_once_before_they_have_children() {
         let (retry, abort) = (|| event("recovery_applied", "retry"), || event("recovery_applied", "abort"));
         let children = || event("composite_decomposed", "");
-        let silent = |begun_again, given_up| Silent { begun_again, given_up };
+        let silent = |restarted, given_up| Silent { restarted, given_up };
         assert_eq!(looked(vec![retry(), abort()], "failed"), (silent(1, 1), 0));
         assert_eq!(looked(vec![retry(), children()], "succeeded"), (silent(1, 0), 0));
         assert_eq!(looked(vec![retry(), retry()], "failed"), (silent(2, 0), 1));

@@ -1,19 +1,19 @@
-//! The verdict: whether what the coordinator has in the end agrees with what it
-//! has told anybody, and with what its executors have seen.
+//! The verdict: whether the final state of the coordinator agrees with its answers
+//! and with what its executors have seen.
 //!
 //! | rule | |
 //! |---|---|
-//! | `lost` | what was answered is there |
-//! | `stuck` | everything is over |
-//! | `resurrected` | what was seen to be over is as it was |
-//! | `events` | numbered from 1, one start, one end; followers have got the same |
-//! | `unexecuted` | what succeeded was executed |
-//! | `twice` | what must not be done twice was not |
-//! | `unrecorded` | nothing was handed over more often than the events say |
+//! | `lost` | everything that was answered exists |
+//! | `stuck` | every run and NodeRun is over |
+//! | `resurrected` | terminal states that were seen have not changed |
+//! | `events` | numbered from 1, one start, one end; followers got the same |
+//! | `unexecuted` | nodes that succeeded were executed |
+//! | `twice` | nodes that must not be executed twice were not |
+//! | `unrecorded` | no node was dispatched more often than the events say |
 //! | `cancel` | after a cancel was answered no call for the run arrived at an executor |
-//! | `told` | executors know that what they were at is over |
+//! | `uncanceled` | executors got a cancel call for work that is over |
 //!
-//! Rules, not exact states: what a node ends in depends on who was quicker.
+//! These are rules, not exact states: the final state of a node depends on timing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,27 +21,28 @@ use serde_json::Value;
 
 use super::{
     coordinator::Life,
-    history::{Followed, Told, Violation, is_terminal},
+    history::{Answers, Followed, Violation, is_terminal},
     ledger::{Book, Execution},
     node_types::{Kind, NodeType},
     rest::Stored,
 };
 
 pub(super) struct Evidence<'e> {
-    pub(super) told: &'e Told,
+    pub(super) answers: &'e Answers,
     pub(super) book: &'e Book,
     pub(super) lives: &'e [Life],
     pub(super) stored: &'e [Stored],
 }
 
-/// What is wrong, all of it.
+/// All violations.
 pub(super) fn violations(evidence: &Evidence<'_>) -> Vec<Violation> {
     let mut followed: BTreeMap<&str, Vec<&Followed>> = BTreeMap::new();
-    for follower in &evidence.told.followed {
+    for follower in &evidence.answers.followed {
         followed.entry(&follower.run).or_default().push(follower);
     }
-    let tells = evidence.book.tells.iter().map(|tell| &*tell.node).collect();
-    let mut found = Found { evidence, followed, tells, violations: evidence.told.violations.clone() };
+    let cancel_calls = evidence.book.cancel_calls.iter().map(|call| &*call.node).collect();
+    let mut found =
+        Found { evidence, followed, cancel_calls, violations: evidence.answers.violations.clone() };
     let mut executions: BTreeMap<&str, Vec<&Execution>> = BTreeMap::new();
     for execution in &evidence.book.executions {
         executions.entry(&execution.node).or_default().push(execution);
@@ -64,10 +65,10 @@ pub(super) fn violations(evidence: &Evidence<'_>) -> Vec<Violation> {
 
 struct Found<'e> {
     evidence: &'e Evidence<'e>,
-    /// What followers have got, by run.
+    /// The events of followers, by run.
     followed: BTreeMap<&'e str, Vec<&'e Followed>>,
-    /// The NodeRuns that executors were told to leave alone.
-    tells: BTreeSet<&'e str>,
+    /// The NodeRuns that executors got a cancel call for.
+    cancel_calls: BTreeSet<&'e str>,
     violations: Vec<Violation>,
 }
 
@@ -77,14 +78,14 @@ impl Found<'_> {
     }
 
     fn run(&mut self, stored: &Stored) {
-        let answered = self.evidence.told.runs.get(&stored.id).cloned().flatten();
+        let answered = self.evidence.answers.runs.get(&stored.id).cloned().flatten();
         match (&stored.run, answered) {
-            (None, Some(_)) => self.add("lost", &stored.id, "it was started, and is not there".into()),
+            (None, Some(_)) => self.add("lost", &stored.id, "the run was started and does not exist".into()),
             (Some(run), Some(root)) if run["root_node_run_id"] != *root => {
                 self.add(
                     "lost",
                     &stored.id,
-                    format!("its root was {root}, and is {}", run["root_node_run_id"]),
+                    format!("the root was {root} and is {}", run["root_node_run_id"]),
                 );
             }
             _ => {}
@@ -96,19 +97,19 @@ impl Found<'_> {
 
     fn node(&mut self, stored: &Stored, id: &str, node: &Value) {
         if node["run_id"] != *stored.id {
-            self.add("lost", id, format!("it is of {}, not of {}", node["run_id"], stored.id));
+            self.add("lost", id, format!("the NodeRun belongs to {}, not to {}", node["run_id"], stored.id));
         }
         self.over(id, node);
     }
 
-    /// It is, and as it was when it was seen.
+    /// Checks that it is over, and in the state that was seen.
     fn over(&mut self, id: &str, object: &Value) {
         let state = object["state"].as_str().unwrap_or("none");
         if !is_terminal(state) {
-            self.add("stuck", id, format!("it is {state}: {object}"));
+            self.add("stuck", id, format!("the state is {state}: {object}"));
         }
-        if let Some(seen) = self.evidence.told.ends.get(id).filter(|seen| *seen != state) {
-            self.add("resurrected", id, format!("it was seen {seen}, and is {state}"));
+        if let Some(seen) = self.evidence.answers.ends.get(id).filter(|seen| *seen != state) {
+            self.add("resurrected", id, format!("was seen {seen} and is {state}"));
         }
     }
 
@@ -118,9 +119,9 @@ impl Found<'_> {
         if let Some((place, event)) =
             events.iter().enumerate().find(|(place, event)| event["seq"] != *place + 1)
         {
-            self.add("events", &stored.id, format!("at place {} is {event}", place + 1));
+            self.add("events", &stored.id, format!("at position {} is {event}", place + 1));
         }
-        // What is over may be judged all the same.
+        // A run that is over may still be evaluated.
         let judged =
             |event: &&Value| event["type"] == "node_evaluated" || event["type"] == "recovery_applied";
         let end = events.len() - events.iter().rev().take_while(judged).count();
@@ -140,29 +141,29 @@ impl Found<'_> {
         for event in events.iter().filter(|event| event["type"] == "node_run_assigned") {
             let id = event["node_run_id"].as_str().unwrap_or_default();
             if !assigned.insert(id) {
-                self.add("twice", id, "it was created twice, say the events".into());
+                self.add("twice", id, "the events say that the NodeRun was created twice".into());
             }
             if !stored.nodes.contains_key(id) {
-                self.add("lost", id, "there is an event of it, but no NodeRun".into());
+                self.add("lost", id, "there is an event for it, but no NodeRun".into());
             }
         }
     }
 
-    /// Each follower has got the events from the first on, all of them unless
-    /// it had to stop.
+    /// Checks that each follower got the events from the first on, and all of them
+    /// unless it had to stop.
     fn followers(&mut self, stored: &Stored) {
         for Followed { events: got, in_vain, .. } in self.followed.remove(&*stored.id).unwrap_or_default() {
             let same = stored.events.starts_with(got);
-            // For a run that was never started there is nothing to wait for.
+            // A run that was never started has no events.
             if *in_vain && same && stored.run.is_some() {
-                let what = format!("a follower waited in vain for what comes after place {}", got.len());
+                let what = format!("a follower waited in vain for the event after position {}", got.len());
                 self.add("events", &stored.id, what);
             }
             if !same {
                 let pairs = got.iter().zip(&stored.events);
                 let place = pairs.take_while(|(got, stored)| got == stored).count();
                 let what = format!(
-                    "a follower has got {} at place {}, stored is {}",
+                    "a follower got {} at position {}, stored is {}",
                     got.get(place).unwrap_or(&Value::Null),
                     place + 1,
                     stored.events.get(place).unwrap_or(&Value::Null)
@@ -174,70 +175,67 @@ impl Found<'_> {
 
     fn executions(&mut self, stored: &Stored, id: &str, node: &Value, executions: &[&Execution]) {
         let worked = executions.iter().filter(|execution| execution.worked).count();
-        let by_others = self.evidence.told.completed_by_others.contains(id);
+        let by_others = self.evidence.answers.completed_by_others.contains(id);
         if node["state"] == "succeeded" && node["kind"] == "atomic" && worked == 0 && !by_others {
-            self.add("unexecuted", id, format!("it succeeded without being executed, in {}", stored.id));
+            self.add("unexecuted", id, format!("succeeded without being executed, in {}", stored.id));
         }
         let node_type = node["node_type_ref"]["node_type_id"].as_str().and_then(NodeType::find);
         if worked > 1 && node_type.is_some_and(NodeType::is_once_only) {
-            self.add("twice", id, format!("its work was done {worked} times: {executions:?}"));
+            self.add("twice", id, format!("executed {worked} times: {executions:?}"));
         }
         let (calls, retries) = (executions.len(), retries(stored, Some(id)));
         if calls > 1 + retries {
-            self.add(
-                "unrecorded",
-                id,
-                format!("handed over {calls} times, with {retries} retries on record"),
-            );
+            self.add("unrecorded", id, format!("dispatched {calls} times, with {retries} retries on record"));
         }
     }
 
-    /// Exactly: whoever was told of the cancel has had it noted then what had
-    /// arrived already (see [`Arrivals`](scripted_executor::arrivals::Arrivals)).
+    /// Checks exactly what happened after a cancel: when the cancel is answered,
+    /// the client marks the calls that have arrived (see
+    /// [`Arrivals`](scripted_executor::arrivals::Arrivals)).
     fn after_cancel(&mut self, stored: &Stored, id: &str, node: &Value, executions: &[&Execution]) {
         let evidence = self.evidence;
-        let Some(canceled) = evidence.told.canceled.get(&stored.id) else { return };
+        let Some(canceled) = evidence.answers.canceled.get(&stored.id) else { return };
         for execution in executions.iter().filter(|execution| execution.at > *canceled) {
             let late = execution.at.duration_since(*canceled);
-            self.add("cancel", id, format!("handed over {late:?} after the cancel was answered"));
+            self.add("cancel", id, format!("dispatched {late:?} after the cancel was answered"));
         }
         let accepted = executions.iter().any(|execution| {
             execution.kind == Kind::Composite && execution.worked && execution.at < *canceled
         });
-        if accepted && node["state"] == "canceled" && !self.tells.contains(id) {
-            self.add("told", id, "its executor was not told of the cancel".into());
+        if accepted && node["state"] == "canceled" && !self.cancel_calls.contains(id) {
+            self.add("uncanceled", id, "the executor got no cancel call".into());
         }
     }
 
-    /// What was answered about nodes.
+    /// Checks the answers about nodes.
     fn promises(&mut self) {
         let evidence = self.evidence;
         let all: BTreeMap<&str, &Stored> =
             evidence.stored.iter().map(|stored| (&*stored.id, stored)).collect();
-        for (child, run) in &evidence.told.children {
+        for (child, run) in &evidence.answers.children {
             if all.get(&**run).is_none_or(|stored| !stored.nodes.contains_key(child)) {
-                self.add("lost", child, format!("it was created in {run}, and is not there"));
+                self.add("lost", child, format!("created in {run} and does not exist"));
             }
         }
-        for (reason, run) in &evidence.told.evaluations {
+        for (reason, run) in &evidence.answers.evaluations {
             let is_it = |event: &Value| event["data"]["reason_code"] == **reason;
             if !all.get(&**run).is_some_and(|stored| stored.events.iter().any(is_it)) {
-                self.add("lost", run, format!("the evaluation {reason} was accepted, and is not there"));
+                self.add("lost", run, format!("the evaluation {reason} was accepted and does not exist"));
             }
         }
     }
 
-    /// All is over: so nobody should be at anything.
+    /// Checks that no executor is at work when all is over.
     fn at_work(&mut self) {
         for execution in self.evidence.book.at_work() {
             let Execution { node, run, node_type, by, .. } = execution;
-            let what = format!("its executor is still at it ({node_type} of {run}, by process {by})");
-            self.add("told", node, what);
+            let what = format!("the executor still works on it ({node_type} of {run}, by process {by})");
+            self.add("uncanceled", node, what);
         }
     }
 }
 
-/// The retries that the events tell of, of a node or of all.
+/// The number of retries in the events, of one node or of all.
 pub(super) fn retries(stored: &Stored, node: Option<&str>) -> usize {
     let of_it = |event: &&Value| {
         event["type"] == "recovery_applied" && node.is_none_or(|node| event["node_run_id"] == *node)
@@ -254,13 +252,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        ledger::{Ended, Tell},
+        ledger::{CancelCall, Ended},
         node_types,
     };
 
-    /// A run of one node, all well.
+    /// A run of one node without violations.
     struct Case {
-        told: Told,
+        answers: Answers,
         book: Book,
         lives: Vec<Life>,
         stored: Stored,
@@ -281,7 +279,7 @@ mod tests {
                 ],
                 nodes: BTreeMap::from([("n".into(), node)]),
             };
-            let told = Told {
+            let answers = Answers {
                 runs: BTreeMap::from([("r".into(), Some("n".into()))]),
                 ends: BTreeMap::from([("r".into(), state.into())]),
                 followed: [2, 3]
@@ -290,7 +288,7 @@ mod tests {
                         Followed { run: "r".into(), events, in_vain: false }
                     })
                     .into(),
-                ..Told::default()
+                ..Answers::default()
             };
             let start = Instant::now();
             let execution = Execution {
@@ -302,17 +300,17 @@ mod tests {
                 at: start,
                 behaviour: Behaviour::Echo,
                 worked: true,
-                ended: Some(Ended::Itself),
+                ended: Some(Ended::ByItself),
             };
             let mut book = Book::default();
             book.executions.push(execution);
             let lives = vec![Life { started: start, after_kill: false, listened: None }];
-            Self { told, book, lives, stored }
+            Self { answers, book, lives, stored }
         }
 
         fn rules(&self) -> Vec<&'static str> {
             let stored = std::slice::from_ref(&self.stored);
-            let evidence = Evidence { told: &self.told, book: &self.book, lives: &self.lives, stored };
+            let evidence = Evidence { answers: &self.answers, book: &self.book, lives: &self.lives, stored };
             violations(&evidence).into_iter().map(|violation| violation.rule).collect()
         }
 
@@ -326,12 +324,12 @@ mod tests {
     }
 
     #[test]
-    fn where_all_is_well_there_is_nothing_to_say() {
+    fn correct_evidence_has_no_violations() {
         assert_eq!(write().rules(), [""; 0]);
     }
 
     #[test]
-    fn each_rule_finds_what_breaks_it() {
+    fn each_rule_finds_its_violation() {
         let broken = |change: &dyn Fn(&mut Case)| {
             let mut case = write();
             change(&mut case);
@@ -339,30 +337,33 @@ mod tests {
         };
         let lost = broken(&|case| case.stored = Stored { id: "r".into(), ..Stored::default() });
         assert_eq!(lost, ["lost", "events", "events"]);
-        assert_eq!(broken(&|case| _ = case.told.children.insert("c".into(), "r".into())), ["lost"]);
-        assert_eq!(broken(&|case| _ = case.told.evaluations.insert("e".into(), "r".into())), ["lost"]);
+        assert_eq!(broken(&|case| _ = case.answers.children.insert("c".into(), "r".into())), ["lost"]);
+        assert_eq!(broken(&|case| _ = case.answers.evaluations.insert("e".into(), "r".into())), ["lost"]);
         assert_eq!(broken(&|case| case.node()["state"] = "running".into()), ["stuck"]);
-        assert_eq!(broken(&|case| _ = case.told.ends.insert("n".into(), "failed".into())), ["resurrected"]);
-        assert_eq!(broken(&|case| case.told.followed[0].events[1]["seq"] = 3.into()), ["events"]);
-        assert_eq!(broken(&|case| case.told.followed[0].in_vain = true), ["events"]);
+        assert_eq!(
+            broken(&|case| _ = case.answers.ends.insert("n".into(), "failed".into())),
+            ["resurrected"]
+        );
+        assert_eq!(broken(&|case| case.answers.followed[0].events[1]["seq"] = 3.into()), ["events"]);
+        assert_eq!(broken(&|case| case.answers.followed[0].in_vain = true), ["events"]);
         assert_eq!(broken(&|case| case.book.executions[0].worked = false), ["unexecuted"]);
         let again = |case: &mut Case| case.book.executions.push(case.book.executions[0].clone());
         assert_eq!(broken(&again), ["twice", "unrecorded"]);
-        assert_eq!(broken(&|case| case.book.executions[0].ended = None), ["told"]);
+        assert_eq!(broken(&|case| case.book.executions[0].ended = None), ["uncanceled"]);
         let gap = broken(&|case| {
             case.stored.events.remove(1);
-            case.told.followed.clear();
+            case.answers.followed.clear();
         });
         assert_eq!(gap, ["events"]);
     }
 
     #[test]
-    fn what_may_be_repeated_may_not_be_repeated_more_often_than_recorded() {
+    fn repeated_executions_need_recorded_retries() {
         let mut case = Case::new(node_types::READ, Kind::Atomic, "succeeded");
         let retry = json!({"seq": 3, "type": "recovery_applied", "node_run_id": "n"});
         case.stored.events.insert(2, retry);
         case.stored.events[3]["seq"] = 4.into();
-        case.told.followed.clear();
+        case.answers.followed.clear();
         case.book.executions.push(case.book.executions[0].clone());
         assert_eq!(case.rules(), [""; 0]);
         case.book.executions.push(case.book.executions[0].clone());
@@ -370,24 +371,24 @@ mod tests {
     }
 
     #[test]
-    fn after_a_cancel_was_answered_nothing_arrives_however_soon() {
+    fn calls_after_an_answered_cancel_are_violations() {
         let canceled = |late: Duration| {
             let mut case = Case::new(node_types::WRITE, Kind::Atomic, "canceled");
-            case.told.canceled.insert("r".into(), case.book.executions[0].at);
+            case.answers.canceled.insert("r".into(), case.book.executions[0].at);
             case.book.executions[0].at += late;
             case.rules()
         };
-        assert_eq!(canceled(Duration::ZERO), [""; 0], "it was there when the cancel was answered");
+        assert_eq!(canceled(Duration::ZERO), [""; 0], "the call was there when the cancel was answered");
         assert_eq!(canceled(Duration::from_nanos(1)), ["cancel"]);
     }
 
     #[test]
-    fn an_accepted_composite_is_told_of_a_cancel() {
+    fn accepted_composites_get_a_cancel_call() {
         let mut case = Case::new(node_types::PLAN, Kind::Composite, "canceled");
         let later = case.book.executions[0].at + Duration::from_millis(5);
-        case.told.canceled.insert("r".into(), later);
-        assert_eq!(case.rules(), ["told"]);
-        case.book.tells.push(Tell { node: "n".into(), at: later });
+        case.answers.canceled.insert("r".into(), later);
+        assert_eq!(case.rules(), ["uncanceled"]);
+        case.book.cancel_calls.push(CancelCall { node: "n".into(), at: later });
         assert_eq!(case.rules(), [""; 0]);
     }
 }

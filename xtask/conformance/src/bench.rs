@@ -1,6 +1,6 @@
-//! What a check works with: the coordinator, the executors if there are any,
-//! and the verbs of the API. What a check starts, the bench ends after it, so
-//! that the next one finds a quiet coordinator.
+//! The bench that a check works with: the coordinator, the executors if there are
+//! any, and the operations of the API. After a check the bench ends the runs that
+//! the check has started, so that the next one finds an idle coordinator.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -23,14 +23,14 @@ use crate::{
     verdict::{Stop, Verdict, fail},
 };
 
-/// How often we look again for what nobody tells us.
+/// The polling interval for states that no event announces.
 const PACE: Duration = Duration::from_millis(20);
 
 pub struct Bench {
     pub setup: Setup,
     pub http: Http,
     executors: Option<Executors>,
-    /// Tells the ids of this process from those of others.
+    /// Distinguishes the ids of this process from those of others.
     nonce: String,
     count: AtomicUsize,
     started: Mutex<Vec<String>>,
@@ -41,7 +41,7 @@ pub struct Bench {
 pub struct Run {
     pub id: String,
     pub root: String,
-    /// As it was answered.
+    /// The Run as it was answered.
     pub body: Value,
 }
 
@@ -70,12 +70,12 @@ impl Bench {
         self.executors.is_some()
     }
 
-    /// Those of the suite.
+    /// The executors of the suite.
     pub fn executors(&self) -> Verdict<&Executors> {
         self.executors.as_ref().ok_or_else(|| Stop::Skipped("there are no executors".into()))
     }
 
-    /// Something that was never said before.
+    /// An id that was never used before.
     pub fn fresh(&self, what: &str) -> String {
         format!("{what}-{}-{}", self.nonce, self.count.fetch_add(1, Ordering::Relaxed))
     }
@@ -103,7 +103,7 @@ impl Bench {
         self.start_text(&request.to_string())
     }
 
-    /// The same, to the letter.
+    /// Sends exactly this text to start a run.
     pub fn start_text(&self, request: &str) -> Verdict<Answer> {
         let answer = self.http.send("POST", "/v1/runs", As::Caller, Some("application/json"), request)?;
         if let Some(id) = answer.json().ok().as_ref().and_then(|run| run["run_id"].as_str()) {
@@ -129,8 +129,8 @@ impl Bench {
         self.started(&self.atomic_request(behaviour, json!({})))
     }
 
-    /// A run of a composite that is with the executors, under these
-    /// constraints.
+    /// A run of a composite with these constraints, which the executors have
+    /// accepted.
     pub fn composite(&self, constraints: Value) -> Verdict<Run> {
         self.composite_with(only("constraints", constraints))
     }
@@ -142,12 +142,12 @@ impl Bench {
         Ok(run)
     }
 
-    /// Waits until a node has come to the executors.
+    /// Waits until the executors are called for a node.
     pub fn work(&self, node: &str) -> Verdict<Call> {
         self.called(&format!("work of {node}"), |call| call.is_work_of(node))
     }
 
-    /// Waits until the executors have been told to stop a node.
+    /// Waits until the executors are called to cancel a node.
     pub fn cancel_call(&self, node: &str) -> Verdict<Call> {
         self.called(&format!("the cancel of {node}"), |call| call.is_cancel_of(node))
     }
@@ -206,7 +206,7 @@ impl Bench {
         self.until(&node_path(id), &format!("is {state}"), |node| node["state"] == state)
     }
 
-    /// Waits until a node is over, in whatever way.
+    /// Waits until a node is in a terminal state.
     pub fn node_ended(&self, id: &str) -> Verdict<Value> {
         self.until(&node_path(id), "is over", is_over)
     }
@@ -215,7 +215,7 @@ impl Bench {
         self.until(&run.path(), "is over", is_over)
     }
 
-    /// Asks again and again, until what is there is as it must become.
+    /// Polls a resource until the condition holds.
     pub fn until(&self, path: &str, what: &str, done: impl Fn(&Value) -> bool) -> Verdict<Value> {
         let deadline = Instant::now() + self.setup.patience;
         loop {
@@ -230,8 +230,8 @@ impl Bench {
         }
     }
 
-    /// The events of a run so far. In whatever way they are written: that they
-    /// are NDJSON has a check of its own.
+    /// The events of a run so far, in any format: a check of its own demands
+    /// NDJSON.
     pub fn events(&self, run: &Run) -> Verdict<Vec<Value>> {
         self.events_at(&format!("{}/events", run.path()))
     }
@@ -260,7 +260,7 @@ impl Bench {
         }
     }
 
-    /// Many callers at the same time.
+    /// Calls from many threads at the same time.
     pub fn at_once<T: Send>(
         &self,
         count: usize,
@@ -284,8 +284,7 @@ impl Bench {
         })
     }
 
-    /// Ends what the check before has left: whether that works is no concern of
-    /// anybody's.
+    /// Ends the runs that the check before has left. A failure does not matter.
     pub fn clean_up(&self) {
         let started = std::mem::take(&mut *self.started.lock().unwrap_or_else(PoisonError::into_inner));
         for id in started {

@@ -1,4 +1,4 @@
-//! What a check is, and what becomes of it.
+//! Checks, what they need, and their outcome.
 
 use std::{fmt, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::{
     verdict::{Stop, Verdict},
 };
 
-/// What the official tool has names for but no checks.
+/// The tiers that the official tool names but has no checks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Tier {
     /// The whole life of runs and nodes, one caller at a time.
@@ -27,18 +27,18 @@ impl Tier {
     }
 }
 
-/// What a check cannot do without, besides a coordinator.
+/// A precondition of a check, besides a coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// A type whose nodes are executed and succeed.
     Atomic,
-    /// The suite's own executors, which do as they are told.
+    /// The suite's own executors, whose behaviour the check chooses.
     Executors,
-    /// A token: the coordinator demands one.
+    /// A token, because the coordinator demands one.
     Token,
-    /// A type that the policy allows nobody to execute.
+    /// A type whose execution the policy denies.
     DeniedType,
-    /// A tenant for whom the policy lets nobody start anything.
+    /// A tenant whose runs the policy denies.
     DeniedTenant,
 }
 
@@ -54,7 +54,7 @@ impl Need {
         }
     }
 
-    /// The option that gives it.
+    /// The option that provides it.
     pub fn option(self) -> &'static str {
         match self {
             Self::Atomic => "--executors or --atomic-type",
@@ -66,16 +66,16 @@ impl Need {
     }
 }
 
-/// One thing that a coordinator must do.
+/// One requirement for a coordinator.
 #[derive(Clone, Copy)]
 pub struct Check {
-    /// Tier, section of the contract, and its own name: `core/6.6/children-in-request-order`.
+    /// The tier, the section of the contract, and a name: `core/6.6/children-in-request-order`.
     pub id: &'static str,
-    /// What holds if it passes, in one line.
+    /// The requirement, in one line.
     pub proves: &'static str,
     pub needs: &'static [Need],
-    /// The fix or decision of the contract (§22, §24) because of which the
-    /// Python reference is known to do something else.
+    /// The fix or decision of the contract (§22, §24) in which the Python
+    /// reference is known to differ.
     pub differs: Option<&'static str>,
     pub run: fn(&Bench) -> Verdict,
 }
@@ -97,7 +97,7 @@ impl Check {
         Tier::ALL.into_iter().find(|tier| self.part(0) == tier.name())
     }
 
-    /// Of the contract.
+    /// The section of the contract.
     pub fn section(&self) -> &'static str {
         self.part(1)
     }
@@ -113,13 +113,13 @@ impl fmt::Debug for Check {
     }
 }
 
-/// A check that was made, or was not.
+/// The outcome of a check.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub check: Check,
     pub verdict: Verdict,
     pub took: Duration,
-    /// The requests that were made, and the status of each answer.
+    /// The requests of the check, with the status of each answer.
     pub exchanges: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! The suite's executors: what becomes of a node, its inputs say, in the member
-//! [`DO`], by the name of a [`Behaviour`]. Atomic and composite nodes come to one
+//! The suite's executors. The inputs of a node choose the behaviour, by the name of
+//! a [`Behaviour`] in the member [`DO`]. Atomic and composite nodes come to one
 //! address, which the coordinator under test must know as its executors.
 //!
 //! Without the member an atomic node succeeds, and a composite is accepted and
@@ -10,7 +10,7 @@ use std::{io, net::SocketAddr};
 use scripted_executor::{Behaviour, Call, Executors};
 use serde_json::{Value, json};
 
-/// The member of a node's inputs that says what becomes of it.
+/// The member of a node's inputs that names the behaviour.
 pub const DO: &str = "conformance";
 
 /// Inputs that ask for a behaviour.

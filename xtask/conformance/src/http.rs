@@ -1,5 +1,5 @@
-//! Plain HTTP to the coordinator under test, with nothing of our own types in
-//! between, and a close look at what comes back.
+//! Plain HTTP to the coordinator under test, without our own types in between, and
+//! strict assertions about answers.
 
 use std::{
     io::{BufRead, BufReader},
@@ -15,9 +15,9 @@ use ureq::{
 
 use crate::verdict::{Stop, Verdict, ensure, fail, same};
 
-/// The most that is read of an answer.
+/// The largest answer that is read.
 const LARGEST: u64 = 64 << 20;
-/// Of a body, in a report.
+/// The maximum length of a body in a report.
 const SHOWN: usize = 400;
 
 pub struct Http {
@@ -27,10 +27,10 @@ pub struct Http {
     exchanges: Mutex<Vec<String>>,
 }
 
-/// What came back.
+/// An answer of the coordinator.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// What was asked, for reports.
+    /// The request, for reports.
     what: String,
     pub status: u16,
     pub content_type: String,
@@ -38,17 +38,18 @@ pub struct Answer {
     pub text: String,
 }
 
-/// The least that an answer may take, however impatient the suite is with what
-/// must happen: a busy machine is no fault of the coordinator's.
+/// The minimum time limit of a request, whatever the patience of the suite: a busy
+/// machine is not the fault of the coordinator.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Who asks.
+/// The credentials of a request.
 #[derive(Clone, Copy, Debug)]
 pub enum As<'t> {
     /// With the suite's token, if it has one.
     Caller,
-    Nobody,
-    /// The whole of an Authorization header.
+    /// Without a token.
+    Anonymous,
+    /// With this Authorization header.
     Header(&'t str),
 }
 
@@ -63,7 +64,7 @@ impl Http {
         Self { agent: config.into(), url, token, exchanges: Mutex::default() }
     }
 
-    /// What has been asked since this was last called.
+    /// Takes the requests since the last call.
     pub fn exchanges(&self) -> Vec<String> {
         std::mem::take(&mut *self.exchanges.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -76,7 +77,7 @@ impl Http {
         self.send("POST", path, As::Caller, Some("application/json"), &body.to_string())
     }
 
-    /// Sends these bytes as this content type, if any.
+    /// Sends this body with this content type, if any.
     pub fn send(
         &self,
         method: &str,
@@ -99,7 +100,7 @@ impl Http {
         }
     }
 
-    /// The lines of an answer as they come, until `enough` or the end.
+    /// Reads the lines of an answer as they come, until `enough` or the end.
     pub fn lines(&self, path: &str, mut enough: impl FnMut(&str) -> bool) -> Verdict<Vec<String>> {
         let response = self.begin("GET", path, As::Caller, None, "")?;
         same(&format!("GET {path}: status"), &response.status().as_u16(), &200)?;
@@ -128,7 +129,7 @@ impl Http {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         let authorization = match who {
             As::Caller => self.token.as_ref().map(|token| format!("Bearer {token}")),
-            As::Nobody => None,
+            As::Anonymous => None,
             As::Header(value) => Some(value.to_owned()),
         };
         if let Some(value) = authorization {
@@ -184,7 +185,7 @@ impl Answer {
         Ok(error)
     }
 
-    /// The same, with this message.
+    /// The same, with this message as well.
     pub fn says(&self, status: u16, code: &str, message: &str) -> Verdict {
         let error = self.refused(status, code)?;
         ensure(error["message"] == message, || {
@@ -192,7 +193,7 @@ impl Answer {
         })
     }
 
-    /// The error of a sound envelope.
+    /// The error of a valid envelope.
     pub fn envelope(&self) -> Verdict<Value> {
         let body = self.json().or_else(|_| self.wrong("is not an envelope"))?;
         let error = &body["error"];

@@ -1,22 +1,21 @@
-//! `cargo xtask conformance`: our black-box suite for coordinators, ours or any
-//! other, of the tiers that the official `arp-conformance` leaves empty.
+//! `cargo xtask conformance`: a black-box suite for coordinators, ours or any
+//! other, for the tiers that the official `arp-conformance` leaves empty.
 //!
 //! ```text
 //!   suite ── one check after the other ──▶ Bench ──▶ HTTP ──▶ the coordinator at --url
 //!     │                                      │                      │ executes nodes
-//!     ▼                                      └── told what to do ──▶ the suite's executors
+//!     ▼                                      └─── behaviours ─────▶ the suite's executors
 //!   report: a table, JSON, or two coordinators side by side             at --executors
 //! ```
 //!
-//! A coordinator is all that it takes. What nodes do is a matter of executors:
-//! a check that needs nothing but a node that succeeds uses `--atomic-type`, and
-//! the many that need a node to hang, or an executor to talk nonsense, need the
-//! suite to be the executor: it listens at `--executors`, where the coordinator
-//! under test has been told to find both of its executors. A check whose needs
-//! are not met is skipped, and says what it lacks.
+//! The suite needs a coordinator and nothing else. A check that needs a node that
+//! succeeds uses `--atomic-type`. The many checks that need a node to hang, or an
+//! executor to answer nonsense, need the suite to be the executor: it listens at
+//! `--executors`, where the coordinator under test must look for both of its
+//! executors. A check whose needs are not met is skipped and names what it lacks.
 //!
-//! `--stack` starts the JARVIS services with a coordinator among them, arranged
-//! so that next to nothing is skipped.
+//! `--stack` starts the JARVIS services with a coordinator among them, configured
+//! so that hardly any check is skipped.
 
 pub mod bench;
 pub mod check;
@@ -45,25 +44,22 @@ pub use verdict::Stop;
 use jarvis_stack::Profile;
 use xtask_support::workspace;
 
-use self::staged::{Staged, Who};
-
-/// Where the comparison is kept.
-const README: &str = "README.md";
+use self::staged::{Candidate, Staged};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The coordinator to look at
+    /// The coordinator to check
     #[arg(long, required_unless_present_any = ["stack", "list"], conflicts_with = "stack")]
     url: Option<String>,
-    /// Start the JARVIS services with this coordinator among them, and look at that; may be given twice, to compare
+    /// Start the JARVIS services with this coordinator among them, and check that; may be given twice, to compare
     #[arg(long, value_enum, value_name = "COORDINATOR")]
-    stack: Vec<Who>,
+    stack: Vec<Candidate>,
     /// With --stack: whether services demand tokens
     #[arg(long, value_enum, default_value_t = Profile::Jwt, requires = "stack")]
     profile: Profile,
-    /// With --stack: write the comparison into README.md
+    /// With --stack: write the comparison into docs/conformance.md
     #[arg(long, requires = "stack")]
-    readme: bool,
+    document: bool,
     /// Send this bearer token
     #[arg(long, requires = "url")]
     token: Option<String>,
@@ -73,24 +69,24 @@ pub struct Args {
     /// An atomic type whose nodes are executed and succeed with any inputs
     #[arg(long, value_name = "ID@VERSION", requires = "url")]
     atomic_type: Option<TypeName>,
-    /// The composite type to use with --executors, where not any will do
+    /// The composite type to use with --executors, if the coordinator does not accept any
     #[arg(long, value_name = "ID@VERSION", requires = "url")]
     composite_type: Option<TypeName>,
-    /// A type that the policy does not let anybody execute
+    /// A type whose execution the policy denies
     #[arg(long, value_name = "ID@VERSION", requires = "url")]
     denied_type: Option<TypeName>,
-    /// A tenant for whom the policy does not let anybody start anything
+    /// A tenant whose runs the policy denies
     #[arg(long, requires = "url")]
     denied_tenant: Option<String>,
     #[command(flatten)]
     selection: Selection,
-    /// How long something that must happen may take
+    /// The time limit for anything that must happen
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     patience: u64,
-    /// Print everything as JSON, with the requests that were made
+    /// Print everything as JSON, with the requests
     #[arg(long)]
     json: bool,
-    /// Name the checks, and do nothing
+    /// List the checks and end
     #[arg(long)]
     list: bool,
 }
@@ -102,27 +98,29 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let patience = Duration::from_secs(args.patience);
     let reports = match &args.url {
-        Some(url) => vec![look_at(args, url, patience)?],
-        None => args.stack.iter().map(|who| stage(args, *who, patience)).collect::<Result<_>>()?,
+        Some(url) => vec![check_at(args, url, patience)?],
+        None => {
+            args.stack.iter().map(|candidate| stage(args, *candidate, patience)).collect::<Result<_>>()?
+        }
     };
     if args.json {
         let all: Vec<_> = reports.iter().map(Report::to_json).collect();
         println!("{}", serde_json::to_string_pretty(&all).context("write JSON")?);
     }
-    if args.readme {
-        let path = workspace::root().join(README);
-        let text = fs::read_to_string(&path).context("read the README")?;
-        fs::write(&path, report::readme_with(&text, &report::comparison(&reports))?)
-            .context("write the README")?;
+    if args.document {
+        let path = workspace::root().join(report::DOCUMENT);
+        let text = fs::read_to_string(&path).with_context(|| format!("read {}", report::DOCUMENT))?;
+        fs::write(&path, report::document_with(&text, &report::comparison(&reports))?)
+            .with_context(|| format!("write {}", report::DOCUMENT))?;
     }
     let failed: usize = reports.iter().map(Report::failed).sum();
-    // A comparison is not the place to demand something of everybody.
-    ensure!(failed == 0 || reports.len() > 1, "conformance: {failed} checks have failed");
+    // A comparison reports failures of both and is no failure itself.
+    ensure!(failed == 0 || reports.len() > 1, "conformance: {failed} checks failed");
     Ok(())
 }
 
-/// A coordinator that is there already.
-fn look_at(args: &Args, url: &str, patience: Duration) -> Result<Report> {
+/// Checks a coordinator that is running already.
+fn check_at(args: &Args, url: &str, patience: Duration) -> Result<Report> {
     let setup = Setup {
         url: url.to_owned(),
         token: args.token.clone(),
@@ -136,13 +134,13 @@ fn look_at(args: &Args, url: &str, patience: Duration) -> Result<Report> {
     report_on(args, url, setup, executors)
 }
 
-/// A coordinator of our own, among the JARVIS services.
-fn stage(args: &Args, who: Who, patience: Duration) -> Result<Report> {
-    // Taken away when we are through.
+/// Starts a coordinator among the JARVIS services, and checks it.
+fn stage(args: &Args, candidate: Candidate, patience: Duration) -> Result<Report> {
+    // Removed at the end.
     let folder = tempfile::Builder::new().prefix("jarvis-conformance-").tempdir().context("make a folder")?;
     let executors = executors::listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    let staged = Staged::start(who, args.profile, executors.url(), folder.path())?;
-    report_on(args, who.name(), staged.setup(patience)?, Some(executors))
+    let staged = Staged::start(candidate, args.profile, executors.url(), folder.path())?;
+    report_on(args, candidate.name(), staged.setup(patience)?, Some(executors))
 }
 
 fn report_on(args: &Args, name: &str, setup: Setup, executors: Option<Executors>) -> Result<Report> {

@@ -1,5 +1,4 @@
-//! What is shown: a line a check, totals, JSON, and a table in which
-//! coordinators stand side by side.
+//! Output: one line a check, totals, JSON, and a table that compares coordinators.
 
 use std::fmt::Write;
 
@@ -12,16 +11,19 @@ use crate::{
     verdict::Stop,
 };
 
-/// Of the part of the README that is ours to write.
-pub const README_MARKS: [&str; 2] = [
-    "<!-- conformance: written by `cargo xtask conformance --stack ours --stack python --readme` -->",
+/// Where the comparison is kept.
+pub const DOCUMENT: &str = "docs/conformance.md";
+
+/// Of its part that is ours to write.
+pub const DOCUMENT_MARKS: [&str; 2] = [
+    "<!-- conformance: written by `cargo xtask conformance --stack ours --stack python --document` -->",
     "<!-- end of conformance -->",
 ];
 
-/// The most that is shown of what went wrong.
+/// The maximum length of the reason of a failure.
 const SHOWN: usize = 600;
 
-/// All that was seen of one coordinator.
+/// The outcomes of all checks of one coordinator.
 pub struct Report {
     pub name: String,
     pub outcomes: Vec<Outcome>,
@@ -32,7 +34,7 @@ impl Report {
         self.outcomes.iter().filter(|outcome| outcome.failed()).count()
     }
 
-    /// How many checks of a tier came to what.
+    /// The number of checks of each tier that passed, failed and were skipped.
     pub fn totals(&self) -> String {
         let mut lines = format!("\n{}\n{:>14}{:>6}{:>6}\n", self.name, "pass", "fail", "skip");
         for tier in Tier::ALL {
@@ -62,7 +64,7 @@ impl Report {
         json!({"coordinator": self.name, "failed": self.failed(), "checks": checks.collect::<Vec<_>>()})
     }
 
-    /// A table row a section, and one for all: checks, and how many passed.
+    /// One table row a section and one for all: the checks, and how many passed.
     pub fn rows(&self) -> Vec<String> {
         let mut sections: Vec<&str> = self.outcomes.iter().map(|outcome| outcome.check.section()).collect();
         sections.sort_by_key(|section| checks::place(section));
@@ -73,7 +75,7 @@ impl Report {
         };
         let row = |section: &&str| {
             let (made, passed) = count(&|outcome| outcome.check.section() == *section);
-            format!("| §{section} | {made} | {passed} |")
+            format!("| {} | {made} | {passed} |", cited(section))
         };
         let mut rows: Vec<String> = sections.iter().map(row).collect();
         let (made, passed) = count(&|_| true);
@@ -82,7 +84,12 @@ impl Report {
     }
 }
 
-/// What a check came to, and what was seen if that was not what must be.
+/// A section as a link into the contract.
+fn cited(section: &str) -> String {
+    format!("[§{section}](contract.md#section-{})", section.replace('.', "-"))
+}
+
+/// The outcome of a check, with the reason if it failed.
 pub fn line(outcome: &Outcome) -> String {
     let Outcome { check, verdict, .. } = outcome;
     let mut text = String::new();
@@ -111,7 +118,7 @@ pub fn line(outcome: &Outcome) -> String {
     text
 }
 
-/// The checks, by name.
+/// The list of checks.
 pub fn list(checks: &[Check]) -> String {
     let line = |check: &Check| {
         let needs: Vec<&str> = check.needs.iter().map(|need| need.option()).collect();
@@ -121,7 +128,7 @@ pub fn list(checks: &[Check]) -> String {
     checks.iter().map(line).collect()
 }
 
-/// Coordinators side by side, in Markdown: by section, and then the checks that
+/// A comparison of coordinators in Markdown: by section, and then the checks that
 /// not all of them pass.
 pub fn comparison(reports: &[Report]) -> String {
     let Some(first) = reports.first() else { return String::new() };
@@ -157,20 +164,21 @@ fn not_passed(outcome: &Outcome) -> Option<String> {
     Some(format!("| `{}` | {} | {why} |\n", check.id, check.proves.replace('|', "\\|")))
 }
 
-/// The README with this between the marks.
-pub fn readme_with(readme: &str, written: &str) -> Result<String> {
-    let [begin, end] = README_MARKS;
-    let (before, rest) = readme.split_once(begin).context("the README has no place for it")?;
-    let (_, after) = rest.split_once(end).context("the place in the README has no end")?;
-    ensure!(!after.contains(begin), "the README has two places for it");
+/// The document with this between the marks.
+pub fn document_with(document: &str, written: &str) -> Result<String> {
+    let [begin, end] = DOCUMENT_MARKS;
+    let (before, rest) = document.split_once(begin).context("the document has no place for it")?;
+    let (_, after) = rest.split_once(end).context("the place in the document has no end")?;
+    ensure!(!after.contains(begin), "the document has two places for it");
     Ok(format!("{before}{begin}\n{written}{end}{after}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path, time::Duration};
+    use std::{fs, time::Duration};
 
     use super::*;
+    use crate::workspace;
 
     fn outcome(id: &'static str, verdict: Result<(), Stop>) -> Outcome {
         let check = Check::new(id, "What it proves", |_| Ok(())).differs("G01");
@@ -195,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_a_line_a_check_and_more_where_something_is_wrong() {
+    fn report_has_a_line_a_check_and_reasons_of_failures() {
         let mut text = String::new();
         for report in &reports() {
             text += &report.outcomes.iter().map(line).collect::<String>();
@@ -207,31 +215,33 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_is_written_between_its_marks_and_nowhere_else() {
-        let [begin, end] = README_MARKS;
-        let readme = format!("before\n{begin}\nold\n{end}\nafter\n");
-        let written = readme_with(&readme, "new\n").expect("there is a place");
+    fn the_document_is_written_between_its_marks_only() {
+        let [begin, end] = DOCUMENT_MARKS;
+        let document = format!("before\n{begin}\nold\n{end}\nafter\n");
+        let written = document_with(&document, "new\n").expect("there is a place");
         assert_eq!(written, format!("before\n{begin}\nnew\n{end}\nafter\n"));
-        assert!(readme_with("nothing", "new").is_err());
-        assert!(readme_with(&format!("{begin} no end"), "new").is_err());
+        assert!(document_with("nothing", "new").is_err());
+        assert!(document_with(&format!("{begin} no end"), "new").is_err());
     }
 
     /// What it says of ours, `tests/stack` proves; what it says of the Python
     /// one was true when it was written. That it knows all checks is seen here.
     #[test]
-    fn the_readme_counts_the_checks_that_there_are() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-        let readme = fs::read_to_string(path).expect("the README");
+    fn the_document_counts_the_checks_that_there_are() {
+        let document = fs::read_to_string(workspace::root().join(DOCUMENT)).expect("the document");
         let all = checks::all();
         let counted = |section: &str| all.iter().filter(|check| check.section() == section).count();
         for check in &all {
             let section = check.section();
-            let row = format!("\n| §{section} | {} |", counted(section));
-            assert!(readme.contains(&row), "it does not say {row:?}; see {}", README_MARKS[0]);
+            let row = format!("\n| {} | {} |", cited(section), counted(section));
+            assert!(document.contains(&row), "it does not say {row:?}; see {}", DOCUMENT_MARKS[0]);
         }
-        assert!(readme.contains(&format!("| **all** | **{}** |", all.len())), "nor how many there are");
+        assert!(
+            document.contains(&format!("| **all** | **{}** |", all.len())),
+            "the number of all checks is wrong"
+        );
         let written =
-            readme.split(README_MARKS[0]).nth(1).and_then(|rest| rest.split(README_MARKS[1]).next());
+            document.split(DOCUMENT_MARKS[0]).nth(1).and_then(|rest| rest.split(DOCUMENT_MARKS[1]).next());
         let lines = written.expect("there is a place").lines();
         let named: Vec<&str> = lines.filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
         assert!(!named.is_empty());

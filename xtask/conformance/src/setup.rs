@@ -1,4 +1,4 @@
-//! What is known about the coordinator under test.
+//! What the suite knows about the coordinator under test.
 
 use std::{str::FromStr, time::Duration};
 
@@ -33,17 +33,17 @@ impl FromStr for TypeName {
     }
 }
 
-/// What is known about the coordinator under test.
+/// The coordinator under test.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub url: String,
     pub token: Option<String>,
-    /// Whose nodes are executed and succeed.
+    /// A type whose nodes are executed and succeed.
     pub atomic_type: Option<TypeName>,
-    /// Whose nodes go to the suite's executors.
+    /// A type whose nodes go to the suite's executors.
     pub composite_type: Option<TypeName>,
     pub denied_type: Option<TypeName>,
     pub denied_tenant: Option<String>,
-    /// How long something that must happen may take.
+    /// The time limit for anything that must happen.
     pub patience: Duration,
 }

@@ -1,5 +1,5 @@
-//! A coordinator among the JARVIS services, arranged for the suite: its
-//! executors are the suite's, and everything else is as in `cargo xtask stack`.
+//! A coordinator among the JARVIS services, configured for the suite: its executors
+//! are those of the suite, and everything else is as in `cargo xtask stack`.
 
 use std::{path::Path, time::Duration};
 
@@ -11,14 +11,15 @@ use xtask_support::{venv, workspace};
 use crate::setup::{Setup, TypeName};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Who {
-    /// This project's
+/// The coordinator in the stack.
+pub enum Candidate {
+    /// The coordinator of this project
     Ours,
     /// arp-jarvis-run-coordinator
     Python,
 }
 
-impl Who {
+impl Candidate {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
@@ -27,7 +28,7 @@ impl Who {
     }
 }
 
-/// What there is of the stack: the parts that a coordinator calls.
+/// The parts of the stack: those that a coordinator calls.
 const PARTS: [Part; 7] = [
     Part::Sts,
     Part::RunStore,
@@ -43,11 +44,11 @@ pub struct Staged {
 }
 
 impl Staged {
-    pub fn start(who: Who, profile: Profile, executors: &str, folder: &Path) -> Result<Self> {
+    pub fn start(candidate: Candidate, profile: Profile, executors: &str, folder: &Path) -> Result<Self> {
         let venv = venv::ensure(&workspace::root())?;
-        let coordinator = match who {
-            Who::Ours => Coordinator::Ours(workspace::build_program(false)?),
-            Who::Python => Coordinator::Python,
+        let coordinator = match candidate {
+            Candidate::Ours => Coordinator::Ours(workspace::build_program(false)?),
+            Candidate::Python => Coordinator::Python,
         };
         let blueprint = Blueprint::new(venv, profile, coordinator, folder.to_owned())?;
         let blueprint = blueprint.beside(&PARTS, folder.to_owned())?;
@@ -63,8 +64,8 @@ impl Staged {
     }
 }
 
-/// What is known of any coordinator in a stack: its registry has these types,
-/// its policy denies these (`tests/stack/policy.json`).
+/// The setup for any coordinator in a stack: its registry has these types, and its
+/// policy denies these (`tests/stack/policy.json`).
 pub fn setup_in(url: String, token: Option<String>, patience: Duration) -> Setup {
     const VERSION: &str = "0.3.8";
     Setup {

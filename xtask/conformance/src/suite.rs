@@ -1,5 +1,5 @@
-//! Which checks are made, and making them: one after the other, since each may
-//! want to keep the coordinator busy.
+//! Selects checks and runs them, one after the other, since each may keep the
+//! coordinator busy.
 
 use std::time::Instant;
 
@@ -15,16 +15,16 @@ use scripted_executor::Executors;
 
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Selection {
-    /// Make the checks of this tier only
+    /// Run the checks of this tier only
     #[arg(long, value_enum)]
     pub tier: Option<Tier>,
-    /// Make the checks only whose name has this in it; may be given several times
+    /// Run only the checks whose name contains this; may be given several times
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
 }
 
 impl Selection {
-    /// What it leaves of these checks, which must not be nothing.
+    /// The selected checks; an error if there are none.
     pub fn of(&self, mut checks: Vec<Check>) -> Result<Vec<Check>> {
         checks.retain(|check| {
             self.tier.is_none_or(|tier| check.tier() == Some(tier))
@@ -35,7 +35,7 @@ impl Selection {
     }
 }
 
-/// Makes the checks, and shows each outcome at once.
+/// Runs the checks, and shows each outcome at once.
 pub fn run(
     checks: &[Check],
     setup: Setup,
@@ -43,15 +43,15 @@ pub fn run(
     mut show: impl FnMut(&Outcome),
 ) -> Vec<Outcome> {
     let bench = Bench::new(setup, executors);
-    let make = |check: &Check| {
-        let outcome = make(&bench, check);
+    let run = |check: &Check| {
+        let outcome = run_one(&bench, check);
         show(&outcome);
         outcome
     };
-    checks.iter().map(make).collect()
+    checks.iter().map(run).collect()
 }
 
-fn make(bench: &Bench, check: &Check) -> Outcome {
+fn run_one(bench: &Bench, check: &Check) -> Outcome {
     let start = Instant::now();
     let lacks: Vec<&str> =
         check.needs.iter().filter(|need| !need.is_met_by(bench)).copied().map(Need::option).collect();
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn checks_are_selected_by_tier_and_by_parts_of_their_names() {
+    fn selection_is_by_tier_and_by_parts_of_names() {
         assert_eq!(names(None, &[]).len(), checks::all().len());
         assert!(names(Some(Tier::Deep), &[]).iter().all(|name| name.starts_with("deep/")));
         let several = names(None, &["/6.5/cancel-twice", "/3.5/"]);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_that_lacks_something_is_skipped_and_says_what() {
+    fn checks_with_unmet_needs_are_skipped_with_a_reason() {
         let setup = Setup {
             url: "http://127.0.0.1:1".into(),
             token: None,
@@ -101,7 +101,7 @@ mod tests {
         let checks = Selection { only, tier: None }.of(checks::all()).expect("there are such");
         let outcomes = run(&checks, setup, None, |_| {});
         let [version, token] = outcomes.as_slice() else { panic!("{outcomes:?}") };
-        assert!(version.failed() && version.exchanges.len() == 1, "nobody listens: {version:?}");
+        assert!(version.failed() && version.exchanges.len() == 1, "no server listens: {version:?}");
         assert_eq!(token.verdict, Err(Stop::Skipped("needs --executors and --token".into())));
         assert!(token.exchanges.is_empty());
     }

@@ -1,4 +1,4 @@
-//! Reading and making the JSON that checks work with.
+//! Helpers for the JSON that checks read and write.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ pub fn only(name: &str, value: Value) -> Value {
     Value::Object([(name.to_owned(), value)].into_iter().collect())
 }
 
-/// An object with further members, which win.
+/// An object with further members, which take precedence.
 pub fn with(mut object: Value, more: Value) -> Value {
     if let (Some(members), Value::Object(more)) = (object.as_object_mut(), more) {
         members.extend(more);
@@ -20,7 +20,7 @@ pub fn with(mut object: Value, more: Value) -> Value {
     object
 }
 
-/// What a create answers: at least one node.
+/// The nodes of an answer to a create: at least one.
 pub fn nodes_of(answer: &Answer) -> Verdict<Vec<Value>> {
     match answer.ok()?["node_runs"].as_array() {
         Some(nodes) if !nodes.is_empty() => Ok(nodes.clone()),

@@ -1,27 +1,27 @@
-//! What a check comes to, and the assertions that end one.
+//! The verdict of a check, and the assertions that end one.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// What a check comes to: `Ok` if everything was as it must be.
+/// The verdict: `Ok` if the requirement holds.
 pub type Verdict<T = ()> = Result<T, Stop>;
 
-/// Why a check did not get to its end.
+/// The reason for which a check ended early.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// What was seen, and what should have been.
+    /// The requirement does not hold: what was seen, and what was expected.
     Failed(String),
-    /// Why it does not apply.
+    /// The check does not apply, and why.
     Skipped(String),
 }
 
-/// Ends a check: something is not as it must be.
+/// Ends a check as failed.
 pub fn fail<T>(seen: impl Into<String>) -> Verdict<T> {
     Err(Stop::Failed(seen.into()))
 }
 
-/// Ends a check: it does not apply.
+/// Ends a check as skipped.
 pub fn skip<T>(why: impl Into<String>) -> Verdict<T> {
     Err(Stop::Skipped(why.into()))
 }
@@ -34,18 +34,18 @@ pub fn same<T: PartialEq + fmt::Display>(what: &str, seen: &T, wanted: &T) -> Ve
     ensure(seen == wanted, || format!("{what}: {seen}, not {wanted}"))
 }
 
-/// That a value is what it must be, to the last member.
+/// Asserts that two values are equal, to the last member.
 pub fn equal(what: &str, seen: &Value, wanted: &Value) -> Verdict {
     ensure(seen == wanted, || format!("{what}: {seen}, not {wanted}"))
 }
 
-/// That two lists have the same in the same order.
+/// Asserts that two lists have the same items in the same order.
 pub fn same_list<T: PartialEq + fmt::Debug>(what: &str, seen: &[T], wanted: &[T]) -> Verdict {
     ensure(seen == wanted, || format!("{what}: {seen:?}, not {wanted:?}"))
 }
 
-/// The same, but for nulls, which count as absent: that they are not written
-/// has a check of its own.
+/// The same, but nulls count as absent: a check of its own demands that they are
+/// not written.
 pub fn equal_but_nulls(what: &str, seen: &Value, wanted: &Value) -> Verdict {
     equal(what, &without_nulls(seen), wanted)
 }

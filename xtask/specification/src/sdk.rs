@@ -8,8 +8,8 @@
 //!  PyPI ── pip download, once ──▶ target/sdk/*.whl ── hash ──▶ a folder of its own
 //! ```
 //!
-//! The hash is looked at each time, so it does not matter what else writes to
-//! `target`; a wheel that is there is not asked for again.
+//! The hash is verified each time, so other writers to `target` do no harm; a wheel
+//! that exists is not downloaded again.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ use crate::openapi::{self, Document};
 pub const PACKAGE: &str = "arp-conformance";
 pub const PIN: &str = "openapi/arp-conformance.sha256";
 const WHEELS: &str = "target/sdk";
-/// Where the specification is in the package, and in a folder that has it.
+/// The places of the specification in the package, and in a folder of it.
 const PLACES: [&str; 3] = ["_spec/v1", "arp_conformance/_spec/v1", ""];
 
 /// The services whose official documents we have in `openapi/`.
@@ -40,10 +40,10 @@ pub const SERVICES: [&str; 6] =
 /// A specification of some version.
 #[derive(Debug)]
 pub struct Sdk {
-    /// What messages call it.
+    /// The name in messages.
     name: String,
     folder: PathBuf,
-    /// Of an unpacked wheel; gone when this is.
+    /// The folder of an unpacked wheel, removed on drop.
     _unpacked: Option<TempDir>,
 }
 
@@ -57,7 +57,7 @@ pub struct Vector {
 }
 
 impl Sdk {
-    /// The pinned one.
+    /// The pinned specification.
     pub fn pinned(root: &Path) -> Result<Self> {
         let version = pinned_version(root)?;
         let wheel = root.join(WHEELS).join(wheel_name(&version));
@@ -82,7 +82,7 @@ impl Sdk {
         Self::unpack(&venv, &wheel, &version)
     }
 
-    /// Some other version, from PyPI, whatever its bytes are; and their hash.
+    /// Another version from PyPI, unverified, and the hash of its wheel.
     pub fn of_version(root: &Path, version: &str) -> Result<(Self, String)> {
         ensure!(
             !version.is_empty() && version.chars().all(|c| c.is_ascii_alphanumeric() || ".+!".contains(c)),
@@ -96,8 +96,8 @@ impl Sdk {
         Ok((Self::unpack(&venv, &wheel, version)?, sha256(&wheel)?))
     }
 
-    /// The one in a folder: of the specification itself, of the package, or of
-    /// an environment's packages. Nothing is known about where it is from.
+    /// The specification in a folder: of the specification itself, of the package,
+    /// or of an environment's packages. Its origin is not verified.
     pub fn local(folder: &Path) -> Result<Self> {
         let Some(spec) = PLACES.iter().map(|place| folder.join(place)).find(|spec| is_spec(spec)) else {
             bail!("{}: there is no specification (openapi/, schemas/) in it", folder.display());
@@ -119,18 +119,18 @@ impl Sdk {
         &self.name
     }
 
-    /// Where it is.
+    /// The folder of the specification.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// What it says about a service.
+    /// The document of a service.
     pub fn document(&self, service: &str) -> Result<Document> {
         let file = self.folder.join("openapi").join(format!("{service}.openapi.yaml"));
         openapi::bundle(&format!("{} ({service})", self.name), &file, &self.folder.join("schemas"))
     }
 
-    /// Everything that must, or must not, be of a certain schema.
+    /// All vectors: examples that are, or are not, valid for their schema.
     pub fn vectors(&self) -> Result<Vec<Vector>> {
         let mut all = Vec::new();
         for (folder, valid) in [("json_vectors", true), ("json_vectors_invalid", false)] {
@@ -149,7 +149,7 @@ fn is_spec(folder: &Path) -> bool {
     folder.join("openapi").is_dir() && folder.join("schemas").is_dir()
 }
 
-/// What `requirements.txt` says.
+/// The version in `requirements.txt`.
 pub fn pinned_version(root: &Path) -> Result<String> {
     let requirements =
         fs::read_to_string(root.join(REQUIREMENTS)).with_context(|| format!("read {REQUIREMENTS}"))?;
@@ -161,7 +161,7 @@ pub fn wheel_name(version: &str) -> String {
     format!("{}-{version}-py3-none-any.whl", PACKAGE.replace('-', "_"))
 }
 
-/// Fetches a wheel, which is then there as a whole or not at all.
+/// Downloads a wheel atomically.
 fn download(venv: &Venv, version: &str, wheel: &Path) -> Result<()> {
     let folder = wheel.parent().context("a wheel is in a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
@@ -185,9 +185,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wheel_of_other_bytes_is_refused() {
+    fn wheels_with_another_hash_are_refused() {
         let root = xtask_support::workspace::root();
-        // A venv of its own would take minutes: everything but the wheel is ours.
+        // A real environment would take minutes to make.
         let version = pinned_version(&root).expect("pinned");
         let folder = tempfile::tempdir().expect("a folder");
         for part in ["tests/stack", "openapi", WHEELS] {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_a_specification_is_none() {
+    fn folders_without_a_specification_are_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let error = Sdk::local(folder.path()).expect_err("empty").to_string();
         assert!(error.contains("there is no specification"), "{error}");

@@ -1,4 +1,4 @@
-//! What belongs to a stack, where each part is, and how it is started.
+//! The plan of a stack: its parts, their addresses, and how each is started.
 //!
 //! ```text
 //!   arp-jarvis (CLI) ──▶ gateway ──▶ COORDINATOR ──▶ run store, event stream, artifact store
@@ -6,11 +6,11 @@
 //!                                     ▼    │
 //!                           composite executor ──▶ selection ──▶ node registry
 //!                                     └────────────────┴──▶ model (scripted)
-//!                       everybody ──▶ STS
+//!                       all parts ──▶ STS
 //! ```
 //!
-//! All addresses are known before anything is started: so parts may be started
-//! in any order, each by itself, and again at the same place.
+//! All addresses are known before anything is started, so parts may be started in
+//! any order, each by itself, and again at the same address.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +25,7 @@ use xtask_support::{process, venv::Venv};
 
 use crate::part::{Part, Profile, Var};
 
-/// What runs in the coordinator's place.
+/// The program that runs as the coordinator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Coordinator {
     /// Our program, at this path.
@@ -38,18 +38,18 @@ pub enum Coordinator {
 pub struct Blueprint {
     pub profile: Profile,
     pub coordinator: Coordinator,
-    /// Of data and logs.
+    /// The folder of data and logs.
     pub folder: PathBuf,
     pub(crate) venv: Venv,
-    /// Of the stores, if they are of another version.
+    /// The environment of the stores, if they are of another version.
     stores: Option<Venv>,
-    /// Of all parts.
+    /// The ports of all parts.
     ports: BTreeMap<Part, u16>,
-    /// Where others find a part, if not where it listens.
+    /// The URLs at which others find a part, if not where it listens.
     detours: BTreeMap<Part, String>,
-    /// What else its environment says.
+    /// Additional variables of parts.
     pub(crate) further: BTreeMap<Part, Vec<Var>>,
-    /// What is started; the rest is somebody else's.
+    /// The parts that are started; the others belong to another stack.
     own: Vec<Part>,
 }
 
@@ -71,8 +71,7 @@ impl Blueprint {
         Ok(blueprint)
     }
 
-    /// A stack that has these parts of its own, and shares the others with this
-    /// one.
+    /// A stack with these parts of its own, which shares the others with this one.
     pub fn beside(&self, own: &[Part], folder: PathBuf) -> Result<Self> {
         let mut blueprint = Self { folder, own: own.to_vec(), ..self.clone() };
         for part in own {
@@ -91,14 +90,14 @@ impl Blueprint {
         self
     }
 
-    /// A further variable for a part, which wins.
+    /// An additional variable for a part, which takes precedence.
     #[must_use]
     pub fn with(mut self, part: Part, name: &str, value: &str) -> Self {
         self.further.entry(part).or_default().push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// The three stores are those of this environment.
+    /// Takes the three stores from this environment.
     #[must_use]
     pub fn with_stores(mut self, venv: Venv) -> Self {
         self.stores = Some(venv);
@@ -109,12 +108,12 @@ impl Blueprint {
         &self.own
     }
 
-    /// Where others find the part.
+    /// The URL at which others find the part.
     pub fn url(&self, part: Part) -> String {
         self.detours.get(&part).cloned().unwrap_or_else(|| self.direct_url(part))
     }
 
-    /// Where the part listens.
+    /// The URL at which the part listens.
     pub fn direct_url(&self, part: Part) -> String {
         format!("http://127.0.0.1:{}", self.ports[&part])
     }
@@ -123,19 +122,19 @@ impl Blueprint {
         self.folder.join(format!("{}.log", part.name()))
     }
 
-    /// Tokens come from here.
+    /// The token endpoint of the STS.
     pub fn token_endpoint(&self) -> String {
         format!("{}/protocol/openid-connect/token", self.url(Part::Sts))
     }
 
-    /// How to start a part.
+    /// The command that starts a part.
     pub fn command(&self, part: Part) -> Command {
         let mut command = process::attended(&self.venv, &self.program(part), self.variables(part));
         if let Some(script) = script(part) {
             command.arg(self.venv.script(script));
         }
         let port = self.ports[&part].to_string();
-        // Not where somebody's `.env` is.
+        // Away from any `.env` of the user.
         command.args(["--host", "127.0.0.1", "--port", &port]).current_dir(&self.folder);
         command
     }
@@ -196,8 +195,8 @@ fn script(part: Part) -> Option<&'static str> {
     }
 }
 
-/// A port that nobody listens on. Not one of those that systems give to
-/// connections: while a part is stopped, nobody comes by its port by accident.
+/// A port that is not in use, and not an ephemeral one: while a part is stopped, no
+/// connection gets its port by accident.
 fn free_port(taken: &BTreeMap<Part, u16>) -> Result<u16> {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
@@ -214,8 +213,8 @@ fn free_port(taken: &BTreeMap<Part, u16>) -> Result<u16> {
     bail!("there is no free port from {FIRST} on")
 }
 
-/// What the command line of `arp-jarvis` reads in its stack's folder: which
-/// version of the planner `runs start` asks for.
+/// The file that the command line of `arp-jarvis` reads in its stack's folder: the
+/// version of the planner that `runs start` asks for.
 pub(super) fn lock_file(folder: &Path) -> (PathBuf, &'static str) {
     (folder.join("stack.lock.json"), "{\"stack_version\": \"0.3.8\"}\n")
 }
@@ -235,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_python_coordinator_gets_what_ours_gets_but_for_what_only_ours_has() {
+    fn both_coordinators_get_the_same_common_variables() {
         for profile in [Profile::DevInsecure, Profile::Jwt] {
             let ours = blueprint(profile, Coordinator::Ours("ours".into()));
             let mut python = ours.clone();
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_beside_another_shares_what_it_does_not_have() {
+    fn stack_beside_another_shares_the_other_parts() {
         let whole = blueprint(Profile::Jwt, Coordinator::Python).with(Part::Gateway, "X", "1");
         let own = [Part::EventStream, Part::Coordinator, Part::Gateway];
         let beside = whole.beside(&own, "other".into()).expect("there are ports");
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detour_is_for_others_and_a_further_variable_wins() {
+    fn detours_are_for_others_and_additional_variables_win() {
         let blueprint = blueprint(Profile::DevInsecure, Coordinator::Python)
             .detour(Part::RunStore, "http://elsewhere")
             .with(Part::Coordinator, "JARVIS_PDP_URL", "");
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn with_tokens_required_only_the_registry_lets_others_in() {
+    fn only_the_registry_accepts_calls_without_tokens() {
         let blueprint = blueprint(Profile::Jwt, Coordinator::Python);
         for part in Part::ALL {
             let mode = variable(&blueprint, part, "ARP_AUTH_MODE");

@@ -5,12 +5,12 @@ use crate::{
     part::{Part, Profile, Var, client_of, secret_of},
 };
 
-/// What the PDP allows: everything, but for what goes out to the network, and
-/// suspended tenants.
+/// The policy of the PDP: it denies types that use the network, and suspended
+/// tenants.
 const POLICY: &str = "policy.json";
 
 impl Blueprint {
-    /// What the `arp-jarvis` command line has to know.
+    /// The variables of the `arp-jarvis` command line.
     pub fn client_variables(&self) -> Vec<Var> {
         let mut vars = vec![
             ("ARP_JARVIS_STACK_ROOT", self.folder.display().to_string()),
@@ -55,7 +55,7 @@ impl Blueprint {
                     ("JARVIS_NODE_REGISTRY_AUDIENCE", Part::NodeRegistry.audience().into()),
                     ("JARVIS_COMPOSITE_MAX_STEPS", "8".into()),
                     ("JARVIS_COMPOSITE_MAX_DEPTH", "3".into()),
-                    // Its default of a second is most of a short run.
+                    // The default of one second is most of a short run.
                     ("JARVIS_COMPOSITE_POLL_INTERVAL_SEC", "0.05".into()),
                 ];
                 vars.extend(self.model());
@@ -79,7 +79,7 @@ impl Blueprint {
         all
     }
 
-    /// The same for ours and for the Python one, but for what only ours has.
+    /// The variables of the coordinator; a few exist for ours only.
     fn coordinator_variables(&self) -> Vec<(&'static str, String)> {
         let mut vars: Vec<_> = [
             ("JARVIS_RUN_STORE_URL", Part::RunStore),
@@ -116,7 +116,7 @@ impl Blueprint {
         ]
     }
 
-    /// Whom a part lets in, and how it shows who it is.
+    /// How a part authenticates its callers and itself.
     fn auth(&self, part: Part) -> Vec<(&'static str, String)> {
         let client = client_of(part);
         let secret = secret_of(&client);
@@ -133,7 +133,7 @@ impl Blueprint {
             ]),
         }
         if (self.profile, part) == (Profile::Jwt, Part::NodeRegistry) {
-            // Selection 0.3.8 sends it no token. Those of others are verified.
+            // Selection 0.3.8 sends no token. Tokens of others are verified.
             vars.push(("ARP_AUTH_MODE", "optional".into()));
         }
         vars

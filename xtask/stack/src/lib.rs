@@ -1,13 +1,13 @@
-//! `cargo xtask stack`: the whole real JARVIS stack on loopback, with our
-//! coordinator in the middle, for people. The end-to-end tests in `tests/stack`
-//! start theirs with the same modules.
+//! `cargo xtask stack`: the whole real JARVIS stack on loopback, with our coordinator
+//! in the middle, for interactive use. The end-to-end tests in `tests/stack` start
+//! their stacks with the same modules.
 //!
 //! ```text
-//!  Blueprint   what belongs to it, addresses, environment   (nothing runs yet)
+//!  Blueprint   parts, addresses, environment   (nothing runs yet)
 //!      ▼
 //!  Stack       the processes: start, stop, start again
 //!      ▼
-//!  Process     one of them: its log, its end with ours
+//!  Process     one of them, with its log (in `xtask_support`)
 //! ```
 
 mod blueprint;
@@ -25,7 +25,7 @@ pub use part::{Part, Profile, Var};
 pub use running::Stack;
 use xtask_support::{venv, workspace};
 
-/// How often we look whether a part has ended by itself.
+/// How often the parts are checked for having ended by themselves.
 const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args, Debug)]
@@ -33,16 +33,16 @@ pub struct Args {
     /// Whether services demand tokens
     #[arg(long, value_enum, default_value_t = Profile::DevInsecure)]
     profile: Profile,
-    /// Put the Python coordinator in the place of ours
+    /// Run the Python coordinator instead of ours
     #[arg(long, conflicts_with = "release")]
     python_coordinator: bool,
     /// Build ours with optimisations
     #[arg(long)]
     release: bool,
-    /// Take Run Store, Event Stream and Artifact Store of 0.3.5
+    /// Use Run Store, Event Stream and Artifact Store of 0.3.5
     #[arg(long)]
     old_stores: bool,
-    /// Keep data and logs in this folder, and go on with what is there
+    /// Keep data and logs in this folder, and use the data that is there
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// Measure ours beside the Python coordinator, on the same services, and end
@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         Coordinator::Ours(workspace::build_program(args.release)?)
     };
-    // Taken away when we are through.
+    // Removed at the end.
     let temporary = tempfile::Builder::new().prefix("jarvis-stack-").tempdir().context("make a folder")?;
     let folder = match &args.data {
         Some(folder) => std::path::absolute(folder).context("where the data is")?,
@@ -74,9 +74,9 @@ pub fn run(args: &Args) -> Result<()> {
         print!("{}", measure::measure(blueprint, args.runs)?);
         return Ok(());
     }
-    // Before anything is started: from now on ctrl-C is for us.
+    // Ctrl-C is handled here before any child process is started.
     let (sender, interrupted) = mpsc::channel();
-    // A second one, when nobody listens any more, has nothing to add.
+    // The second Ctrl-C finds no receiver and needs none.
     ctrlc::set_handler(move || _ = sender.send(())).context("listen for ctrl-C")?;
 
     let stack = Stack::start(blueprint)?;
@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What a person needs to know to use the stack.
+/// The description of the stack for its user.
 fn description(stack: &Stack) -> Result<String> {
     let blueprint = &stack.blueprint;
     let who = match blueprint.coordinator {
@@ -106,9 +106,10 @@ fn description(stack: &Stack) -> Result<String> {
     lines.extend(Part::ALL.iter().map(|part| format!("  {:<20}{}", part.name(), stack.url(*part))));
     lines.push(String::new());
     let mut vars = blueprint.client_variables();
-    // For curl: the one for the gateway, the other for what only the coordinator has.
+    // Tokens for curl, for the gateway and for the endpoints that only the
+    // coordinator has.
     for (name, part) in [("TOKEN", Part::Gateway), ("COORDINATOR_TOKEN", Part::Coordinator)] {
-        if let Some(token) = stack.token("somebody", part)? {
+        if let Some(token) = stack.token("a-user", part)? {
             vars.push((name.to_owned(), token));
         }
     }
@@ -126,7 +127,7 @@ fn description(stack: &Stack) -> Result<String> {
         format!("  {cli} runs events <run_id>"),
         format!("  curl -s{authorization} $ARP_JARVIS_GATEWAY_URL/v1/runs/<run_id>"),
         String::new(),
-        "ctrl-C stops all of it.".into(),
+        "Ctrl-C stops the stack.".into(),
     ]);
     Ok(lines.join("\n") + "\n")
 }

@@ -1,11 +1,11 @@
-//! `cargo xtask stack --measure`: what an atomic run costs, of ours and of the
-//! Python coordinator, with the same services in the same minute.
+//! `cargo xtask stack --measure`: the cost of an atomic run with our coordinator and
+//! with the Python one, with the same services in the same minute.
 //!
 //! ```text
 //!   one stack ── ours ───┐
 //!            └── Python ─┴─▶ the same STS, stores, registry, PDP, executor
 //!
-//!   counts      a run each, when nothing else goes on
+//!   counts      one run each on an idle stack
 //!   latencies   ours, Python, ours, Python, …: each run is over before the next
 //! ```
 
@@ -26,33 +26,33 @@ use crate::{
     running::Stack,
 };
 
-/// So often we look whether a run is over.
+/// The polling interval for the end of a run.
 const LOOK: Duration = Duration::from_millis(5);
-/// In the query of our own requests, which are not counted.
+/// The query of our own requests, which are not counted.
 const OURS_TO_ASK: &str = "measure=1";
 const HEALTH: &str = "/v1/health";
 const PYTHON_CLIENT: &str = "python-coordinator";
-/// Events of an atomic run.
+/// The number of events of an atomic run.
 const EVENTS: usize = 7;
 
-/// A coordinator that is measured.
+/// A coordinator under measurement.
 struct Subject<'s> {
     name: &'static str,
     stack: &'s Stack,
     client: String,
-    /// Of ours, for whom we ask.
+    /// The tokens of the caller.
     tokens: BTreeMap<Part, String>,
     agent: ureq::Agent,
 }
 
-/// What one run costs.
+/// The cost of one run.
 struct Counts {
     tokens: u64,
     run_store: usize,
     appends: usize,
 }
 
-/// Starts both coordinators, measures, and says what came of it.
+/// Starts both coordinators, measures them, and returns the report.
 pub(super) fn measure(blueprint: Blueprint, runs: usize) -> Result<String> {
     let folder = blueprint.folder.clone();
     let ours = Stack::start(blueprint)?;
@@ -63,8 +63,8 @@ pub(super) fn measure(blueprint: Blueprint, runs: usize) -> Result<String> {
     ];
     let mut counts = Vec::new();
     for subject in &subjects {
-        // The first also fetches what is remembered from then on; some of it
-        // already when the coordinator starts.
+        // The first run also fills caches; some are filled at the start of the
+        // coordinator.
         let mut first = subject.counts(&ours)?;
         first.tokens = ours.token_requests(Some(&subject.client))?;
         counts.push([first, subject.counts(&ours)?]);
@@ -78,7 +78,7 @@ pub(super) fn measure(blueprint: Blueprint, runs: usize) -> Result<String> {
     Ok(report(&subjects, &counts, &mut latencies))
 }
 
-/// The Python coordinator with all that the other one has, but its place.
+/// The Python coordinator with the same settings at another address.
 fn python_beside(ours: &Blueprint, folder: &Path) -> Result<Blueprint> {
     let mut python = ours.beside(&[Part::Coordinator], folder.join("python"))?;
     python.coordinator = Coordinator::Python;
@@ -93,13 +93,13 @@ impl<'s> Subject<'s> {
     fn new(name: &'static str, stack: &'s Stack, client: &str) -> Result<Self> {
         let mut tokens = BTreeMap::new();
         for part in [Part::Coordinator, Part::RunStore, Part::EventStream] {
-            tokens.extend(stack.token("somebody", part)?.map(|token| (part, token)));
+            tokens.extend(stack.token("a-user", part)?.map(|token| (part, token)));
         }
         let agent = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().into();
         Ok(Self { name, stack, client: client.to_owned(), tokens, agent })
     }
 
-    /// An atomic run, from its start to its end, and how long the start took.
+    /// Runs an atomic run to its end; returns how long start and run took.
     fn run(&self) -> Result<(String, Duration)> {
         let request = json!({
             "root_node_type_ref": {"node_type_id": "jarvis.core.echo", "version": "0.3.8"},
@@ -113,7 +113,7 @@ impl<'s> Subject<'s> {
         let run: Value = start.send_json(&request)?.body_mut().read_json()?;
         let latency = begin.elapsed();
         let run = run["run_id"].as_str().context("an answer without a run_id")?.to_owned();
-        // The coordinator is left alone meanwhile: each question costs it calls.
+        // The coordinator is not polled meanwhile: each poll costs it calls.
         wait_until("the end of a run in the Run Store", || {
             let run: Value = serde_json::from_str(&self.ask(Part::RunStore, &format!("/v1/runs/{run}"))?)?;
             let state = &run["run"]["state"];
@@ -123,12 +123,12 @@ impl<'s> Subject<'s> {
         Ok((run, latency))
     }
 
-    /// What one run costs, until the stores have all of it.
+    /// Counts the calls of one run, until the stores have everything.
     fn counts(&self, services: &Stack) -> Result<Counts> {
         let calls = |part: Part, route: &str| {
             let log = services.log(part);
             let all = log.count(&["uvicorn.access", route]);
-            // Nor is the pulse, which ours takes now and then, part of any run.
+            // The periodic health probes of ours do not belong to a run.
             [OURS_TO_ASK, HEALTH]
                 .iter()
                 .fold(all, |some, word| some - log.count(&["uvicorn.access", route, word]))
@@ -191,7 +191,7 @@ fn report(subjects: &[Subject<'_>], counts: &[[Counts; 2]], latencies: &mut [Vec
     text + "\n"
 }
 
-/// Of what is in order.
+/// The percentile of sorted values.
 fn percentile(all: &[Duration], percent: usize) -> Duration {
     let rank = (all.len() * percent).div_ceil(100).max(1);
     all.get(rank - 1).copied().unwrap_or_default()
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_of_what_was_measured() {
+    fn percentiles_are_measured_values() {
         let all: Vec<_> = (1..=200).map(Duration::from_millis).collect();
         assert_eq!(percentile(&all, 50), Duration::from_millis(100));
         assert_eq!(percentile(&all, 99), Duration::from_millis(198));

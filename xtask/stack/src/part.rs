@@ -50,7 +50,7 @@ impl Part {
         }
     }
 
-    /// Whom tokens for it are for: what its callers ask for by default.
+    /// The audience of its tokens, as its callers ask for by default.
     pub fn audience(self) -> &'static str {
         match self {
             Self::Sts => "arp-sts",
@@ -68,8 +68,8 @@ impl Part {
         }
     }
 
-    /// When it is started. With tokens required, services read the STS's keys at
-    /// their start; and a coordinator says that what it calls is not there.
+    /// The turn in which it is started: services read the STS's keys at their start,
+    /// and a coordinator logs errors if the services that it calls are missing.
     pub(super) fn turn(self) -> Turn {
         match self {
             Self::Sts => Turn::First,
@@ -95,10 +95,10 @@ pub(super) enum Turn {
     Last,
 }
 
-/// Whether callers have to say who they are.
+/// Whether callers must authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Profile {
-    /// Nobody asks for tokens.
+    /// No service demands tokens.
     DevInsecure,
     /// Every service demands a token of the STS, for its own audience.
     Jwt,
@@ -116,12 +116,12 @@ impl Profile {
 /// A variable of the environment.
 pub type Var = (String, String);
 
-/// Who a part is to the STS.
+/// The client id of a part.
 pub(super) fn client_of(part: Part) -> String {
     format!("jarvis-{}", part.name())
 }
 
-/// What the STS knows a client by.
+/// The secret of a client.
 pub(super) fn secret_of(client: &str) -> String {
     format!("{client}-secret")
 }

@@ -1,5 +1,5 @@
-//! The parts of a stack as processes: each may be stopped, and started again
-//! where it was.
+//! The parts of a stack as processes: each may be stopped, and started again at the
+//! same address.
 
 use std::{
     collections::BTreeMap,
@@ -23,8 +23,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts all that the blueprint has of its own, and waits until it can be
-    /// called.
+    /// Starts all own parts of the blueprint, and waits until they listen.
     pub fn start(blueprint: Blueprint) -> Result<Self> {
         let stack = Self::at_rest(blueprint)?;
         for turn in [Turn::First, Turn::Then, Turn::Last] {
@@ -34,7 +33,7 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Nothing is started yet.
+    /// A stack of which nothing is started yet.
     pub fn at_rest(blueprint: Blueprint) -> Result<Self> {
         let folder = &blueprint.folder;
         fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
@@ -61,12 +60,12 @@ impl Stack {
         Ok(())
     }
 
-    /// kill -9.
+    /// Stops a part with SIGKILL.
     pub fn stop(&self, part: Part) {
         self.running().remove(&part);
     }
 
-    /// What a part has said since it was last started.
+    /// The log of a part since its last start.
     pub fn log(&self, part: Part) -> Arc<Log> {
         let running = self.running();
         let process = running.get(&part).unwrap_or_else(|| panic!("the {} is not running", part.name()));
@@ -97,7 +96,7 @@ impl Stack {
         Ok(Some(token.to_owned()))
     }
 
-    /// How often tokens were asked for so far, by one client or by all.
+    /// The number of token requests so far, of one client or of all.
     pub fn token_requests(&self, client: Option<&str>) -> Result<u64> {
         let url = format!("{}/counts", self.url(Part::Sts));
         let answer: Value = ureq::get(url).call()?.body_mut().read_json()?;
@@ -127,7 +126,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // In a failed test each process prints what it has said.
+        // In a failed test each process prints its log.
         if thread::panicking() {
             println!("=== the stack of the failed test, in {}", self.blueprint.folder.display());
         }

@@ -37,7 +37,7 @@ pub fn ensure(root: &Path) -> Result<Provider> {
         let path = sources.join(name);
         made_from += &fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
     }
-    // The script stands beside its packages: that is where Node looks for them.
+    // The script is placed beside its packages, where Node looks for them.
     let script = folder.join(SCRIPT);
     ensure_made(
         &folder,

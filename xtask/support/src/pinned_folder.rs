@@ -1,13 +1,12 @@
-//! Folders below `target/` that are made from pinned files: what tests need and
-//! the machine does not bring.
+//! Folders below `target/` that are made from pinned files, with programs that tests
+//! need and the machine may not have.
 //!
 //! ```text
-//!  what it is made from ──┬─ as in the stamp ──▶ up to date
-//!                         └─ else ─ lock ─▶ removed, made anew ─▶ stamp
+//!  the pinned files ──┬─ as in the stamp ──▶ up to date
+//!                     └─ else ─ lock ─▶ removed and made again ─▶ stamp
 //! ```
 //!
-//! The stamp is written last: a folder without one is not finished, and is made
-//! anew.
+//! The stamp is written last: a folder without one is incomplete and is made again.
 
 use std::{
     fs::{self, File},
@@ -30,7 +29,7 @@ pub fn ensure_made(
     sound: impl Fn() -> bool,
     make: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    // What is inside names its path: a folder that was moved is no good.
+    // Files inside contain its path, so a folder that was moved is not usable.
     let wanted = format!("# {}\n{made_from}", folder.display());
     let stamp = folder.join(STAMP);
     let is_made = || match fs::read_to_string(&stamp) {
@@ -44,7 +43,7 @@ pub fn ensure_made(
     let parent = folder.parent().context("it is in a folder")?;
     fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
     let lock = folder.with_extension("lock");
-    // Unlocked when it is closed, however this ends.
+    // The lock is released when the file is closed.
     let file = File::create(&lock).with_context(|| format!("create {}", lock.display()))?;
     file.lock().with_context(|| format!("lock {}", lock.display()))?;
     if is_made()? {
@@ -60,7 +59,7 @@ pub fn ensure_made(
     fs::write(&stamp, wanted).with_context(|| format!("mark {} as made", folder.display()))
 }
 
-/// Runs a command, whose output is of interest only if it fails.
+/// Runs a command; its output appears only in the error if it fails.
 pub fn silently(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("run {program}"))?;
@@ -81,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_failing_command_says_is_in_the_error() {
+    fn errors_contain_the_output_of_the_command() {
         let mut command = Command::new("sh");
         let error = silently(command.args(["-c", "echo one; echo two >&2; exit 3"])).expect_err("it fails");
         let error = error.to_string();
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_made_once_for_what_it_is_made_from() {
+    fn folder_is_made_once_for_each_content() {
         let folder = env::temp_dir().join(format!("xtask-made-{}", process::id())).join("it");
         let (made, sound) = (Cell::new(0), Cell::new(true));
         let ensure = |made_from: &str, works: bool| {

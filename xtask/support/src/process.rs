@@ -1,4 +1,4 @@
-//! A process whose output is kept, and which does not outlive its owner.
+//! A child process whose output is kept, and which does not outlive its owner.
 
 use std::{
     env,
@@ -16,14 +16,14 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::venv::Venv;
 
-/// The longest that we wait for something that must happen.
+/// The time limit for anything that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What processes inherit of our environment. Not what configures them, so that
-/// they behave the same everywhere.
+/// The variables that processes inherit. Variables that configure them are not
+/// among them, so that they behave the same everywhere.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"];
 
-/// A command in an environment of nothing but these variables.
+/// A command with no other environment than these variables.
 pub fn command<K: AsRef<OsStr>, V: AsRef<OsStr>>(
     program: impl AsRef<OsStr>,
     vars: impl IntoIterator<Item = (K, V)>,
@@ -41,7 +41,7 @@ pub fn attended<K: AsRef<OsStr>, V: AsRef<OsStr>>(
     vars: impl IntoIterator<Item = (K, V)>,
 ) -> Command {
     let mut command = command(venv.python(), vars);
-    // Isolated and without packages: it starts quickly.
+    // Isolated and without packages, Python starts quickly.
     command.args(["-I", "-S"]).arg(venv.script("attended.py")).arg(program);
     command
 }
@@ -52,8 +52,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a command made by [`attended`]. What it writes also goes to this
-    /// file.
+    /// Starts a command made by [`attended`]. Its output also goes to this file.
     pub fn start(name: &str, mut command: Command, file: Option<&Path>) -> Result<Self> {
         let file = file.map(|path| File::options().create(true).append(true).open(path)).transpose();
         let file = Arc::new(Mutex::new(file.with_context(|| format!("open the log of the {name}"))?));
@@ -79,7 +78,7 @@ impl Process {
         &self.log
     }
 
-    /// How it has ended, if it has.
+    /// The exit status, if the process has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context("ask for a process")
     }
@@ -93,9 +92,9 @@ impl Process {
         Ok(())
     }
 
-    /// Ends it without warning (SIGKILL).
+    /// Kills the process with SIGKILL.
     pub fn kill(&mut self) {
-        // Fails if it has ended, which is what we want.
+        // Fails only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -110,7 +109,7 @@ impl Drop for Process {
     }
 }
 
-/// What a process has written, to stdout or stderr.
+/// The output of a process, of stdout and stderr.
 pub struct Log {
     name: String,
     written: Mutex<Written>,
@@ -119,13 +118,12 @@ pub struct Log {
 
 struct Written {
     lines: Vec<String>,
-    /// Streams that have not ended.
+    /// The number of streams that have not ended.
     open: usize,
 }
 
 impl Log {
-    /// Waits for a line in which `find` finds something. One that has been
-    /// written already will do.
+    /// Waits for a line in which `find` finds something. Earlier lines count.
     pub fn line<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> Result<T> {
         let mut read = 0;
         let mut found = None;
@@ -146,25 +144,28 @@ impl Log {
                 .take(20)
                 .rev()
                 .fold(String::new(), |all, line| all + "\n  " + line);
-            let how =
-                if waited.timed_out() { format!("not within {PATIENCE:?}") } else { "it has ended".into() };
-            bail!("{what}, by the {}: {how}; its last words:{last}", self.name);
+            let how = if waited.timed_out() {
+                format!("not within {PATIENCE:?}")
+            } else {
+                "the process has ended".into()
+            };
+            bail!("{what}, by the {}: {how}; its last lines:{last}", self.name);
         };
         Ok(found)
     }
 
-    /// How many lines so far have all of `words`.
+    /// The number of lines so far that contain all of `words`.
     pub fn count(&self, words: &[&str]) -> usize {
         let has_all = |line: &&String| words.iter().all(|word| line.contains(word));
         self.written().lines.iter().filter(has_all).count()
     }
 
-    /// For the report of a test that has failed.
+    /// Prints the log, for the report of a failed test.
     pub fn print(&self) {
         self.print_last(usize::MAX);
     }
 
-    /// The same of a process that other tests use, too.
+    /// Prints the last lines, for a process that several tests share.
     pub fn print_last(&self, count: usize) {
         println!("--- output of the {}:", self.name);
         let written = self.written();
@@ -178,7 +179,7 @@ impl Log {
         for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).into_owned();
             if let Some(file) = &mut *file.lock().unwrap_or_else(PoisonError::into_inner) {
-                // Nobody to tell, and we have it.
+                // The lines are kept in memory even if the file cannot be written.
                 let _ = writeln!(file, "{line}");
             }
             self.written().lines.push(line);

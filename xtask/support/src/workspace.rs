@@ -1,4 +1,4 @@
-//! The workspace that is worked on: where it is, its files, its cargo.
+//! The workspace: its directory, its files, its cargo.
 
 use std::{
     env,
@@ -21,14 +21,14 @@ pub fn root() -> PathBuf {
     root.unwrap_or(&package).to_owned()
 }
 
-/// The cargo that started us, to be run in the workspace.
+/// The cargo that started this process, to run in the workspace.
 pub fn cargo<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root());
     command
 }
 
-/// Builds our program: where it is.
+/// Builds our program and returns its path.
 pub fn build_program(release: bool) -> Result<PathBuf> {
     let mut args = vec!["build", "--bin", PROGRAM, "--message-format", "json-render-diagnostics"];
     args.extend(release.then_some("--release"));
@@ -42,8 +42,8 @@ pub fn build_program(release: bool) -> Result<PathBuf> {
     program.context("cargo does not say where the program is")
 }
 
-/// What git tracks, or would if it were asked to: a new file is looked at
-/// before it is committed. Relative to the root.
+/// The files that git tracks or would track, relative to the root: new files are
+/// checked before they are committed.
 pub fn tracked_files() -> Result<Vec<String>> {
     let git = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let output = Command::new("git").args(git).current_dir(root()).output().context("run git ls-files")?;

@@ -1,16 +1,16 @@
 //! `cargo xtask check-client`: the library as others use it, with the feature
-//! `client` or without any. It must be good by itself (features add up, so no
-//! other check would notice), and must not bring what only the server needs.
+//! `client` or without any. The library must compile by itself (features add up, so
+//! no other check would notice), and must not depend on what only the server needs.
 
 use anyhow::{Context, Result, ensure};
 
 use xtask_support::workspace;
 
-/// How others use it. Their own features come with each.
+/// The feature sets in use.
 const USES: [&[&str]; 2] = [&["--no-default-features"], &["--no-default-features", "--features", "client"]];
 
-/// What serves, keeps, logs, and reads a command line: enough to notice when one
-/// of the server's dependencies is no longer optional.
+/// Dependencies that only the server needs: enough to notice when one of them is no
+/// longer optional.
 const SERVERS: [&str; 10] = [
     "clap",
     "dotenvy",
@@ -44,15 +44,15 @@ pub fn run() -> Result<()> {
         let brought = of_the_server(&tree);
         ensure!(
             brought.is_empty(),
-            "the library with {words} brings what is for the server: {}",
+            "the library with {words} depends on what only the server needs: {}",
             brought.join(", ")
         );
-        println!("{words}: good, {} packages, none of the server's", packages(&tree).len());
+        println!("{words}: {} packages, none that only the server needs", packages(&tree).len());
     }
     Ok(())
 }
 
-/// The names in what `cargo tree` says, in their order, each once.
+/// The names in the output of `cargo tree`, sorted, each once.
 fn packages(tree: &str) -> Vec<&str> {
     let mut names: Vec<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
     names.sort_unstable();
@@ -69,14 +69,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_for_the_server_is_found_in_a_tree() {
+    fn server_dependencies_are_found_in_a_tree() {
         let tree = "ours v0.1.0 (/ours)\nbytes v1.0.0\nslog v2.8.2\nrusqlite v0.41.1\nslog v2.8.2 (*)\n\nslogan v1.0.0\n";
         assert_eq!(of_the_server(tree), ["rusqlite", "slog"]);
         assert_eq!(packages(tree).len(), 5);
     }
 
     #[test]
-    fn every_name_is_one_of_a_dependency() {
+    fn every_name_is_a_dependency() {
         let lock = include_str!("../../../Cargo.lock");
         for name in SERVERS {
             assert!(lock.contains(&format!("name = \"{name}\"\n")), "{name}");

@@ -1,6 +1,5 @@
-//! `cargo xtask ci`: everything that must hold before a change is in. One
-//! command for people and for the machine (`.ci/run`); it stops at the first
-//! step that fails.
+//! `cargo xtask ci`: all checks that a change must pass, in one command for people and
+//! for CI (`.ci/run`). The first step that fails ends it.
 
 use std::{
     fmt,
@@ -11,10 +10,10 @@ use anyhow::{Context, Result, ensure};
 
 use xtask_support::workspace;
 
-use crate::{check_client, check_spec, other_crates, schemathesis, tidy};
+use crate::{check_client, check_spec, deny, other_crates, schemathesis, tidy};
 
-/// The steps, in order: what is quick or fails often comes first.
-const STEPS: [Step; 9] = [
+/// The steps in order: those that are quick or fail often come first.
+const STEPS: [Step; 10] = [
     Step { name: "format", action: Action::Cargo(&["fmt", "--all", "--check"]) },
     Step { name: "tidy", action: Action::Own("tidy", || tidy::run(&tidy::Args::default())) },
     Step {
@@ -30,6 +29,7 @@ const STEPS: [Step; 9] = [
             "warnings",
         ]),
     },
+    Step { name: "deny", action: Action::Own("deny", || deny::run(&deny::Args::default())) },
     Step { name: "client", action: Action::Own("check-client", check_client::run) },
     Step { name: "test", action: Action::Cargo(&["test", "--workspace", "--all-features", "--locked"]) },
     Step {
@@ -58,11 +58,11 @@ struct Step {
 enum Action {
     /// Cargo with these arguments.
     Cargo(&'static [&'static str]),
-    /// A command of xtask, called directly.
+    /// A command of xtask.
     Own(&'static str, fn() -> Result<()>),
 }
 
-/// As it is typed, to repeat a step by itself.
+/// The command that repeats a step by itself.
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_step_that_fails_is_named_and_is_the_last() {
+    fn first_failing_step_is_named_and_ends_the_run() {
         static RUN: AtomicUsize = AtomicUsize::new(0);
         fn pass() -> Result<()> {
             RUN.fetch_add(1, Ordering::Relaxed);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_cargo_is_a_failing_step() {
+    fn failing_cargo_is_a_failing_step() {
         let step = Step { name: "nonsense", action: Action::Cargo(&["--no-such-flag"]) };
         assert!(run_steps(&[step]).is_err());
     }

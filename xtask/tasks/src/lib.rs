@@ -12,6 +12,7 @@
 pub mod check_client;
 pub mod check_spec;
 pub mod ci;
+pub mod deny;
 pub mod dev;
 pub mod other_crates;
 pub mod schemathesis;

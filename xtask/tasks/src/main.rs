@@ -5,7 +5,7 @@
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
-use xtask::{check_client, check_spec, ci, dev, other_crates, schemathesis, sim, tidy, upgrade_sdk};
+use xtask::{check_client, check_spec, ci, deny, dev, other_crates, schemathesis, sim, tidy, upgrade_sdk};
 use xtask_support::venv;
 
 /// The project's own tools.
@@ -24,6 +24,8 @@ enum Command {
     /// Check a coordinator, this one or any other, against the contract.
     #[command(disable_help_flag = true)]
     Conformance(Forwarded),
+    /// Check licences, bans and sources of dependencies (deny.toml).
+    Deny(deny::Args),
     /// Start the server for development; rebuild and restart it as files change.
     Dev(dev::Args),
     /// Send our server requests that its document allows, and many that it does not.
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::CheckSpec(args) => check_spec::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Conformance(Forwarded { args }) => other_crates::CONFORMANCE.run(&args),
+        Command::Deny(args) => deny::run(&args),
         Command::Dev(args) => dev::run(&args),
         Command::Schemathesis(args) => schemathesis::run(&args),
         Command::Sim(args) => sim::run(&args),

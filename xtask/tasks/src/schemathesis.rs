@@ -1,20 +1,20 @@
-//! `cargo xtask fuzz`: schemathesis asks our server everything that its own
-//! document allows, and much that it does not; each answer must be one that the
-//! document has.
+//! `cargo xtask schemathesis`: schemathesis sends our server requests that its own
+//! document allows, and many that it does not; each answer must conform to the
+//! document.
 //!
 //! ```text
-//!   jarvis-run-coordinator openapi ─┐
-//!   tests/schemathesis/overlay.yaml ────────┴─▶ document ─┐
-//!   STS, coordinator ─────────────────▶ address ──┼─▶ schemathesis ─▶ report ─▶ figures
-//!   tests/schemathesis/{schemathesis.toml, hooks.py} ─────┘
+//!   jarvis-run-coordinator openapi ───┐
+//!   tests/schemathesis/overlay.yaml ──┴───▶ document ─┐
+//!   STS, coordinator ─────────────────────▶ address ──┼─▶ schemathesis ─▶ report ─▶ figures
+//!   tests/schemathesis/{schemathesis.toml, hooks.py} ─┘
 //! ```
 //!
-//! This happens twice: where nobody asks for tokens, and where everybody must
-//! have one. The server has a journal of its own, no other service, and leaves
-//! nodes queued: so runs live until a request ends them.
+//! There are two halves: without tokens, and with tokens required. The server has a
+//! journal and no other service, and leaves nodes queued, so runs live until a
+//! request ends them.
 //!
-//! A seed gives the same requests again, but for the order in which scenarios
-//! follow links: schemathesis leaves that to chance.
+//! A seed repeats the same requests, except for the order in which scenarios follow
+//! links, which schemathesis does not make reproducible.
 
 use std::{
     fmt,
@@ -36,12 +36,13 @@ use xtask_support::{
 
 const FOLDER: &str = "tests/schemathesis";
 const SPEC: &str = "openapi/run-coordinator.yaml";
-/// Of the run that is part of every check.
+/// The seed of `cargo xtask ci`.
 const SEED: u64 = 1;
-/// A token of the STS is good for an hour, and each half has one.
+/// The maximum number of minutes: a token of the STS is valid for an hour, and each
+/// half has one.
 const LONGEST: u64 = 110;
 
-/// What makes the coordinator live for itself.
+/// Settings of a coordinator without other services.
 const ALONE: [(&str, &str); 11] = [
     ("JARVIS_RUN_STORE_URL", ""),
     ("JARVIS_EVENT_STREAM_URL", ""),
@@ -58,10 +59,10 @@ const ALONE: [(&str, &str); 11] = [
 
 #[derive(clap::Args, Debug, Default)]
 pub struct Args {
-    /// Go on for so long [default: once through, about a minute]
+    /// Run for this time [default: once through, about a minute]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=LONGEST))]
     minutes: Option<u64>,
-    /// What the requests are drawn with [default: always the same; another each time with --minutes]
+    /// The seed of the requests [default: a fixed one; random with --minutes]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
@@ -73,7 +74,8 @@ pub fn run(args: &Args) -> Result<()> {
     });
     let venv = venv::ensure(&workspace::root())?;
     let program = workspace::build_program(false)?;
-    let temporary = tempfile::Builder::new().prefix("jarvis-fuzz-").tempdir().context("make a folder")?;
+    let temporary =
+        tempfile::Builder::new().prefix("jarvis-schemathesis-").tempdir().context("make a folder")?;
     let mut figures = Vec::new();
     for profile in [Profile::DevInsecure, Profile::Jwt] {
         let half = Half { profile, seed, minutes: args.minutes, venv: &venv, program: &program };
@@ -81,19 +83,19 @@ pub fn run(args: &Args) -> Result<()> {
     }
     println!();
     for (profile, figures) in &figures {
-        println!("fuzz: {}, seed {seed}: {figures}", profile.name());
+        println!("schemathesis: {}, seed {seed}: {figures}", profile.name());
     }
     if figures.iter().any(|(_, figures)| !figures.is_good()) {
         let kept = temporary.keep();
         bail!(
-            "not all answers were right; what it takes to repeat them is above, logs in {}",
+            "some answers do not conform; the commands to repeat them are above, logs in {}",
             kept.display()
         );
     }
     Ok(())
 }
 
-/// One of the two times.
+/// One of the two halves.
 struct Half<'a> {
     profile: Profile,
     seed: u64,
@@ -105,7 +107,7 @@ struct Half<'a> {
 impl Half<'_> {
     fn run(&self, folder: &Path) -> Result<Figures> {
         let stack = self.start(folder)?;
-        let token = stack.token("somebody", Part::Coordinator)?;
+        let token = stack.token("a-user", Part::Coordinator)?;
         let document = folder.join("document.json");
         let document_text = format!("{:#}", document_for(self.program, self.profile)?);
         fs::write(&document, document_text).context("write the document")?;
@@ -116,11 +118,11 @@ impl Half<'_> {
         schemathesis.arg("run").arg(&document).args(["--url", &stack.url(Part::Coordinator)]);
         schemathesis.args(["--seed", &self.seed.to_string()]);
         if let Some(minutes) = self.minutes {
-            // Half of it for each.
+            // Each half gets half of the time.
             schemathesis.args(["--max-time", &(minutes * 30).to_string()]);
         }
         schemathesis.args(["--report", "json", "--report-json-path"]).arg(&report);
-        // Commands that can be repeated; their token is of an STS that is no more.
+        // The commands to repeat; their token is of an STS that has ended.
         schemathesis.args(["--output-sanitize", "false"]);
         let status = schemathesis.status().context("run schemathesis")?;
 
@@ -129,7 +131,7 @@ impl Half<'_> {
         let report: Value = serde_json::from_reader(BufReader::new(report)).context("read the report")?;
         let mut figures = Figures::of(&report)?;
         figures.passed &= status.success();
-        // Those that a check overlooks, or that nobody waited for.
+        // Panics that no check noticed.
         figures.server_errors = stack.log(Part::Coordinator).count(&["request failed"]);
         Ok(figures)
     }
@@ -154,7 +156,7 @@ impl Half<'_> {
             ("PYTHONDONTWRITEBYTECODE", "1".into()),
         ];
         let mut command = process::command(self.venv.program("schemathesis"), vars);
-        // What it keeps for itself, it keeps there.
+        // schemathesis keeps its own files there.
         command.current_dir(folder).stdin(Stdio::null());
         command.arg("--config-file").arg(own.join("schemathesis.toml"));
         command
@@ -165,19 +167,19 @@ fn own_folder() -> PathBuf {
     workspace::root().join(FOLDER)
 }
 
-/// What the program says of itself, with what is needed for asking.
+/// The document of the program, with the overlay.
 fn document_for(program: &Path, profile: Profile) -> Result<Value> {
     let output = Command::new(program).arg("openapi").output().context("run `openapi`")?;
     ensure!(output.status.success(), "`openapi`: {}", output.status);
     let mut document: Value = serde_json::from_slice(&output.stdout).context("read the emitted document")?;
     let schemas = |document: &mut Value| document["components"]["schemas"].take();
-    // What no operation names, such as the lines of a stream.
+    // Schemas that no operation names, such as the lines of a stream.
     let mut all = schemas(&mut yaml(&workspace::root().join(SPEC))?);
     overwrite(&mut all, schemas(&mut document));
     document["components"]["schemas"] = all;
     add(&mut document, yaml(&own_folder().join("overlay.yaml"))?, "")?;
     match profile {
-        // The document is of a server that asks for tokens.
+        // The document describes a server that demands tokens.
         Profile::DevInsecure => _ = document.as_object_mut().and_then(|all| all.remove("security")),
         Profile::Jwt => {}
     }
@@ -195,9 +197,8 @@ fn overwrite(all: &mut Value, these: Value) {
     }
 }
 
-/// Adds the overlay's members to those of the document, and what its lists have
-/// to those of the document. Objects that it adds to must be there: an overlay
-/// for something else is a mistake.
+/// Adds the overlay's members and list items to those of the document. The objects
+/// that it extends must exist: anything else is a mistake in the overlay.
 fn add(document: &mut Value, overlay: Value, place: &str) -> Result<()> {
     match (document, overlay) {
         (Value::Object(all), Value::Object(members)) => {
@@ -219,15 +220,15 @@ fn add(document: &mut Value, overlay: Value, place: &str) -> Result<()> {
     Ok(())
 }
 
-/// What came out of it.
+/// The figures of one half.
 #[derive(Debug, PartialEq)]
 struct Figures {
     operations: u64,
     cases: u64,
     failures: u64,
-    /// Operations to which nothing but 404 was ever answered.
+    /// The operations that never got another answer than 404.
     unreached: Vec<String>,
-    /// What the server's log has.
+    /// The number of panics in the server's log.
     server_errors: usize,
     passed: bool,
 }
@@ -282,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_overlay_adds_to_what_is_there_and_to_nothing_else() {
+    fn overlay_extends_existing_objects_only() {
         let mut document = json!({"paths": {"/a": {"get": {"x": [1], "responses": {"200": {"x": 1}}}}}});
         let links = json!({"Again": {"operationId": "a"}});
         let to = |path: &str| json!({"paths": {path: {"get": {"responses": {"200": {"links": links}}}}}});
@@ -304,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_good_when_it_is_whole_and_found_nothing() {
+    fn complete_runs_without_failures_are_good() {
         let report = |generated: u64, unique: u64, tested: u64, unreached: &[&str]| {
             json!({
                 "operations": {"total": 11, "tested": tested}, "complete": true, "errors": [],

@@ -1,6 +1,6 @@
-//! What the JARVIS stores say of themselves: the documents that the real
-//! services of the pinned version serve at `/openapi.json`. They are asked
-//! without being started, since FastAPI makes the document of the program.
+//! The documents of the JARVIS stores: those that the real services of the pinned
+//! version serve at `/openapi.json`. The services need not be started, because
+//! FastAPI generates the document from the program.
 
 use std::{
     path::Path,
@@ -29,7 +29,7 @@ for package in sys.argv[1:]:
 
 /// The documents of [`SERVICES`], in that order, from the installed packages.
 pub fn ask(venv: &Venv) -> Result<Vec<Document>> {
-    // They make their databases where they are.
+    // The services create their databases in the working directory.
     let folder = tempfile::tempdir().context("make a folder for the services")?;
     let output = Command::new(venv.python())
         .args(["-c", ASK])
@@ -40,9 +40,9 @@ pub fn ask(venv: &Venv) -> Result<Vec<Document>> {
         .env("LOG_LEVEL", "ERROR")
         .stdin(Stdio::null())
         .output()
-        .context("ask the services for their documents")?;
+        .context("read the documents of the services")?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "the services do not say what they serve:\n{}", said.trim_end());
+    ensure!(output.status.success(), "the services do not give their documents:\n{}", said.trim_end());
     let text = String::from_utf8(output.stdout).context("JSON is UTF-8")?;
     let documents: Vec<&str> = text.lines().collect();
     ensure!(documents.len() == SERVICES.len(), "a document a line was expected, and not:\n{text}");
@@ -66,8 +66,8 @@ fn document(service: &str, text: &str) -> Result<Document> {
     Document::new(&format!("{service} {version}"), json)
 }
 
-/// FastAPI makes an operation's id of its function's name, path and method;
-/// the name is what somebody has chosen.
+/// FastAPI makes an operation's id from its function's name, path and method; the
+/// name alone was chosen by its author.
 fn name_operations(document: &mut Value) {
     for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
         let path: String = path.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operations_are_called_like_their_functions() {
+    fn operations_are_named_after_their_functions() {
         let mut document = json!({"paths": {"/v1/runs/{run_id}": {
             "get": {"operationId": "get_run_v1_runs__run_id__get"},
             "put": {"operationId": "chosen"},

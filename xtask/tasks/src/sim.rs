@@ -1,21 +1,22 @@
-//! `cargo xtask sim`: the simulator over many seeds, or one of them with all
-//! that happens.
+//! `cargo xtask sim`: runs the simulator over many seeds, or over one with a trace of
+//! all events.
 
 use anyhow::{Context, Result, ensure};
 
 use xtask_support::workspace;
 
+/// The test that runs the simulator.
 const TEST: &str = "whatever_goes_wrong_nothing_is_lost_nothing_twice_and_nothing_stuck";
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// How many seeds.
+    /// The number of seeds
     #[arg(long, default_value_t = 200)]
     seeds: u64,
-    /// The first of them.
+    /// The first seed
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// This seed alone, with its story.
+    /// Run this seed only, with its trace
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
 }
@@ -29,4 +30,17 @@ pub fn run(args: &Args) -> Result<()> {
     let status = command.status().context("cargo cannot be started")?;
     ensure!(status.success(), "the simulator found something");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn simulator_has_the_test_of_this_name() {
+        let source = fs::read_to_string(workspace::root().join("tests/sim/main.rs")).expect("the simulator");
+        assert!(source.contains(&format!("fn {TEST}()")), "{TEST}");
+    }
 }

@@ -218,15 +218,18 @@ fn documents_that_name_missing_tests_are_found() {
     let test = file("tests/a.rs", "fn it_works() {}");
     let row = "| it works | [it_works](tests/a.rs), [it_works_well](tests/a.rs); [it_works](tests/b.rs) |";
     let marked =
-        format!("[nothing](nowhere)\n<!-- proofs -->\n{row}\n<!-- end of proofs -->\n[nothing](nowhere)");
-    let findings = check(&[test.clone(), file("README.md", &marked)]);
+        format!("[nothing](tests)\n<!-- proofs -->\n{row}\n<!-- end of proofs -->\n[nothing](tests)");
+    let other = file("tests/b.rs", "fn it_waits() {}");
+    let findings = check(&[test.clone(), other.clone(), file("README.md", &marked)]);
     let found: Vec<_> = findings.iter().map(|finding| (finding.line, finding.message.as_str())).collect();
     let wrong = [
         (3, "`it_works_well` is not in tests/a.rs: name a test that exists"),
         (3, "`it_works` is not in tests/b.rs: name a test that exists"),
     ];
     assert_eq!(found, wrong);
-    assert_eq!(check(&[test, file("README.md", row)]), [], "only between the marks");
+    let nested = marked.replace("](tests", "](../tests");
+    assert_eq!(check(&[test.clone(), other.clone(), file("docs/a.md", &nested)]).len(), 2, "from its folder");
+    assert_eq!(check(&[test, other, file("README.md", row)]), [], "only between the marks");
 }
 
 #[test]

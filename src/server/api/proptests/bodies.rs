@@ -1,4 +1,4 @@
-//! Any body, against what our document says.
+//! Arbitrary bodies, against the API document.
 
 use proptest::prelude::*;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The body as it was understood.
+/// Parses a body, and writes the result as JSON again.
 fn read(schema: &str, bytes: &[u8]) -> Result<Value, ApiError> {
     fn as_a<T: RequestBody + Serialize>(bytes: &[u8]) -> Result<Value, ApiError> {
         body::parse::<T>(bytes, 10_000).map(|body| serde_json::to_value(body).unwrap())
@@ -27,18 +27,19 @@ fn read(schema: &str, bytes: &[u8]) -> Result<Value, ApiError> {
         "NodeRunsCreateRequest" => as_a::<NodeRunsCreateRequest>(bytes),
         "NodeRunEvaluationReportRequest" => as_a::<NodeRunEvaluationReportRequest>(bytes),
         "NodeRunCompleteRequest" => as_a::<NodeRunCompleteRequest>(bytes),
-        other => panic!("{other} is no request"),
+        other => panic!("{other} is not a request"),
     }
 }
 
-/// A kind of request and texts that are nearly one.
+/// A kind of request, and a text that is nearly one.
 fn request() -> impl Strategy<Value = (&'static str, String)> {
     proptest::sample::select(requests().to_vec())
         .prop_flat_map(|(schema, good)| (Just(schema), nearly(vec![good])))
 }
 
-/// It is taken if and only if the document says so. What was taken is taken
-/// again, and is the same; what was not has an error at each wrong place.
+/// A body is accepted if and only if the document allows it. An accepted body
+/// reads the same when written and read again; a refused body has an error for
+/// each location that is wrong.
 fn check(schema: &str, bytes: &[u8]) -> Result<(), TestCaseError> {
     let value: Option<Value> = serde_json::from_slice(bytes).ok();
     let good = value
@@ -46,7 +47,7 @@ fn check(schema: &str, bytes: &[u8]) -> Result<(), TestCaseError> {
         .is_some_and(|value| levels(value) <= JSON_LEVELS_MAX && document::allows(schema, value));
     match read(schema, bytes) {
         Ok(understood) => {
-            prop_assert!(good, "taken");
+            prop_assert!(good, "accepted");
             let again = read(schema, understood.to_string().as_bytes());
             prop_assert_eq!(again.ok(), Some(understood));
         }
@@ -72,7 +73,7 @@ fn levels(value: &Value) -> u32 {
     }
 }
 
-/// An error is where something is, or is missing from something that is.
+/// The location of an error exists, or is missing from an object that exists.
 fn check_place(error: &Value, body: Option<&Value>, length: usize) -> Result<(), TestCaseError> {
     let (kind, place) = (error["type"].as_str().unwrap(), error["loc"].as_array().unwrap());
     prop_assert_eq!(&place[0], "body");
@@ -94,7 +95,7 @@ fn check_place(error: &Value, body: Option<&Value>, length: usize) -> Result<(),
                 items.get(usize::try_from(index.as_u64().unwrap()).unwrap())
             }
             (Value::Object(members), Value::String(name)) => members.get(name).or_else(|| {
-                // One that is longer was cut off.
+                // A longer name was truncated.
                 let is_cut = name.chars().count() == 100;
                 members.iter().find(|(whole, _)| is_cut && whole.starts_with(&**name)).map(|(_, value)| value)
             }),
@@ -112,7 +113,7 @@ fn check_place(error: &Value, body: Option<&Value>, length: usize) -> Result<(),
 }
 
 #[test]
-fn whole_requests_are_good() {
+fn complete_requests_are_accepted() {
     for (schema, good) in requests() {
         assert!(document::allows(schema, &good), "{schema}");
         assert!(read(schema, good.to_string().as_bytes()).is_ok(), "{schema}");
@@ -121,19 +122,19 @@ fn whole_requests_are_good() {
 
 proptest! {
     #[test]
-    fn a_body_is_taken_if_and_only_if_the_document_says_so((schema, text) in request()) {
+    fn nearly_valid_bodies_agree_with_the_document((schema, text) in request()) {
         check(schema, text.as_bytes())?;
     }
 
     #[test]
-    fn so_it_is_with_bytes_that_are_nearly_a_body(
+    fn corrupted_bodies_agree_with_the_document(
         (schema, bytes) in request().prop_flat_map(|(schema, text)| (Just(schema), broken(Just(text)))),
     ) {
         check(schema, &bytes)?;
     }
 
     #[test]
-    fn and_with_anything_at_all(
+    fn arbitrary_bytes_agree_with_the_document(
         bytes in prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..64),
             any_json().prop_map(|value| value.to_string().into_bytes()),

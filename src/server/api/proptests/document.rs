@@ -1,6 +1,6 @@
-//! Whether a value is what our document says, read from the document itself:
-//! another way than the one that bodies take, by the generated types and their
-//! schemas. Knows what the document uses, and fails on anything else.
+//! An independent oracle for bodies: validates values against the API document
+//! itself, where the API uses the generated types and their schemas. Supports
+//! what the document uses, and fails on anything else.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ static SCHEMAS: LazyLock<Value> = LazyLock::new(|| {
     document["components"]["schemas"].clone()
 });
 
-/// Whether `value` is a `name`.
+/// Whether the document allows `value` as a `name`.
 pub(super) fn allows(name: &str, value: &Value) -> bool {
     is(&SCHEMAS[name], value)
 }
@@ -39,7 +39,7 @@ fn is(schema: &Value, value: &Value) -> bool {
             "enum",
             "format",
         ];
-        assert!(known.contains(&word.as_str()), "{word} is not read here");
+        assert!(known.contains(&word.as_str()), "{word} is not supported");
     }
     match schema["type"].as_str().unwrap() {
         "object" => value.as_object().is_some_and(|members| is_object(schema, members)),
@@ -49,8 +49,8 @@ fn is(schema: &Value, value: &Value) -> bool {
         }),
         "string" => value.as_str().is_some_and(|text| is_text(schema, text)),
         "boolean" => value.is_boolean(),
-        // Beyond 64 bits the parser knows floating point numbers only, and
-        // those have no fractions.
+        // Beyond 64 bits the parser has only floating point numbers, which
+        // have no fractions there.
         "integer" => value.as_f64().is_some_and(|number| {
             number >= schema["minimum"].as_f64().unwrap() && (value.is_u64() || number >= 2f64.powi(64))
         }),
@@ -60,7 +60,7 @@ fn is(schema: &Value, value: &Value) -> bool {
             };
             number >= bound("minimum", f64::NEG_INFINITY) && number <= bound("maximum", f64::INFINITY)
         }),
-        other => panic!("the type {other} is not read here"),
+        other => panic!("the type {other} is not supported"),
     }
 }
 
@@ -72,7 +72,7 @@ fn is_object(schema: &Map<String, Value>, members: &Map<String, Value>) -> bool 
     let others = &schema["additionalProperties"];
     required.iter().all(|name| members.contains_key(*name))
         && members.iter().all(|(name, value)| match schema.get("properties").and_then(|all| all.get(name)) {
-            // Null stands for absence (contract §3.2).
+            // Null counts as absent (contract §3.2).
             Some(member) => is(member, value) || value.is_null() && !required.contains(&name.as_str()),
             None => others.as_bool().unwrap_or_else(|| is(others, value)),
         })
@@ -85,6 +85,6 @@ fn is_text(schema: &Map<String, Value>, text: &str) -> bool {
         None => true,
         Some("uri") => url::Url::parse(text).is_ok(),
         Some("date-time") => text.parse::<Timestamp>().is_ok(),
-        Some(other) => panic!("the format {other} is not read here"),
+        Some(other) => panic!("the format {other} is not supported"),
     }
 }

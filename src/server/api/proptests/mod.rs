@@ -1,4 +1,4 @@
-//! Whatever comes in: any path, any query, any body.
+//! Arbitrary paths, queries and bodies.
 
 mod bodies;
 mod document;
@@ -10,7 +10,7 @@ use super::stream::read;
 
 proptest! {
     #[test]
-    fn a_cursor_names_the_event_that_it_was_made_of(seq in any::<u64>(), limit in 1..=10_000u64, padded: bool) {
+    fn encoded_cursor_is_decoded(seq in any::<u64>(), limit in 1..=10_000u64, padded: bool) {
         use base64::{Engine, engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD}};
         let engine = if padded { URL_SAFE } else { URL_SAFE_NO_PAD };
         let cursor = engine.encode(seq.to_string());
@@ -19,7 +19,7 @@ proptest! {
     }
 
     #[test]
-    fn any_query_is_read_or_refused_with_the_parameter_named(
+    fn any_query_is_parsed_or_its_parameter_is_named(
         query in "((cursor|limit|follow|other|%63ursor|=)=?(MTI=?|[A-Za-z0-9_+/%=-]{0,12}|1|true|\\PC{0,6})&?){0,4}",
     ) {
         match read(&query) {
@@ -35,9 +35,9 @@ proptest! {
         }
     }
 
-    /// What is taken for a cursor is digits in base64, and nothing else is.
+    /// Only digits in base64 are a cursor.
     #[test]
-    fn a_cursor_that_is_taken_is_the_number_that_it_says(text in "[A-Za-z0-9_=-]{0,16}|[MNO][DTjzyQwgA-Z0-9]{1,15}") {
+    fn accepted_cursor_has_the_value_of_its_digits(text in "[A-Za-z0-9_=-]{0,16}|[MNO][DTjzyQwgA-Z0-9]{1,15}") {
         let Ok(options) = read(&format!("cursor={text}")) else { return Ok(()) };
         let digits = by_hand(&text);
         prop_assert_eq!(digits.trim_start_matches('0').parse().unwrap_or(0), options.after, "{}", digits);
@@ -45,7 +45,7 @@ proptest! {
     }
 }
 
-/// Base64, decoded six bits at a time.
+/// Decodes base64, six bits at a time.
 fn by_hand(text: &str) -> String {
     const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut bits = Vec::new();

@@ -1,4 +1,4 @@
-//! Any path, against another way of reading it: piece by piece, by the table in
+//! Arbitrary paths, against a second implementation of the table in
 //! [`crate::api::path`].
 
 use http::Method;
@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use crate::api::path::tests::{reader, shown};
 
-/// The operation and the id that a request is for.
-fn meant(method: &Method, path: &str) -> Option<(&'static str, String)> {
+/// The operation and the id that a request should resolve to.
+fn expected(method: &Method, path: &str) -> Option<(&'static str, String)> {
     let pieces: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     if pieces.iter().any(|piece| piece.is_empty() || piece.to_uppercase().contains("%2F")) {
         return None;
@@ -31,7 +31,7 @@ fn meant(method: &Method, path: &str) -> Option<(&'static str, String)> {
     }
 }
 
-/// None for what no piece of a path can be.
+/// Decodes a segment; `None` if it cannot be one.
 fn decode(piece: &str) -> Option<String> {
     let text = percent_decode_str(piece).decode_utf8().ok()?.into_owned();
     (text != "." && text != "..").then_some(text)
@@ -39,7 +39,7 @@ fn decode(piece: &str) -> Option<String> {
 
 proptest! {
     #[test]
-    fn any_id_survives_encoding_rewriting_and_routing(id in "[^/]{1,40}") {
+    fn encoded_ids_survive_routing(id in "[^/]{1,40}") {
         prop_assume!(id != "." && id != "..");
         let read = reader();
         let encoded = utf8_percent_encode(&id, NON_ALPHANUMERIC);
@@ -50,12 +50,12 @@ proptest! {
     }
 
     #[test]
-    fn a_path_means_what_the_table_says_or_nothing(
+    fn paths_resolve_as_expected_or_are_refused(
         method in "GET|POST|PUT|DELETE|HEAD|OPTIONS|PATCH|get|X",
         path in "/?(v1|v%31)?/(runs|r%75ns|run)(/|:|%3A|%3a|%2F|%2f|%|%4|%80|%00|\\.|\\.\\.|a|ü|%C3%BC|cancel|canc%65l|events|e%76ents|\\PC){0,6}",
     ) {
         let method: Method = method.parse().unwrap();
-        match (reader()(&method, &path), meant(&method, &path)) {
+        match (reader()(&method, &path), expected(&method, &path)) {
             (Ok((operation, id)), Some((expected, of))) => {
                 let of = if expected == "start" { String::new() } else { shown(&of) };
                 prop_assert_eq!((&*operation, id), (expected, of));
@@ -66,7 +66,7 @@ proptest! {
     }
 
     #[test]
-    fn no_path_makes_reading_panic(path in "(/|:|%3A|%2F|%|v1|runs|cancel|ü|\\PC){0,24}|.{0,40}") {
+    fn resolving_a_path_never_panics(path in "(/|:|%3A|%2F|%|v1|runs|cancel|ü|\\PC){0,24}|.{0,40}") {
         let read = reader();
         let _ = (read(&Method::GET, &path), read(&Method::POST, &path));
     }

@@ -10,7 +10,7 @@ use crate::{
     engine::{
         self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, CancelNotification, ChildSpec,
         Contact, CreateChildren, Cx, Decision, FailedCall, NodeTypeFacts, NodeView, PolicyDecided,
-        PolicyOutcome, Rejection, Rules, SilenceOutcome, StartRun, Work, constraints, lifecycle,
+        PolicyOutcome, PreparedStart, Rejection, Rules, SilenceOutcome, StartRun, Work, lifecycle,
     },
     record::{AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
@@ -101,10 +101,9 @@ impl World {
             root_id: root.into(),
             digest: parse::<Value>(json!(request)).to_string(),
             started_by: "caller".into(),
-            constraints: constraints::merge([request.constraints.as_ref(), facts.constraints.as_ref()]),
-            facts,
             decided: decided("run.start", outcome),
-            request,
+            prepared: PreparedStart::of(request, &facts, &self.rules),
+            facts,
         };
         self.tick();
         let decision = engine::run_start(existing, &command, self.cx());

@@ -13,7 +13,7 @@
 //! - `memory`: a journal in memory, for simulations: the same schema,
 //!   statements, groups and memory of what is recent, without threads.
 //! - `migrations`: what it looks like, and how it came to look like that.
-//! - `rows`: records to rows and back, in the caller's task.
+//! - `rows`, `body`: records to rows and back, in the caller's task.
 //! - `writer`: the one thread that writes, and its groups.
 //! - `write`: the statements of one piece of a group.
 //! - `checkpoint`: keeps the write-ahead log short, off the commit path.
@@ -32,6 +32,7 @@
 
 mod access;
 mod backup;
+mod body;
 mod check;
 mod checkpoint;
 mod compact;
@@ -218,7 +219,7 @@ impl SqliteJournal {
         let ChangeSet { run_id, at: _, run, nodes, heads, events, attempts: _, adopted: _ } = change;
         if let (Some(mut run), Some(row)) = (run, &rows.run) {
             run.version += 1;
-            self.recent.remember_run(run, row.body.len());
+            self.recent.remember_run(run, row.body.bytes());
         }
         for (mut node, row) in nodes.into_iter().zip(&rows.nodes) {
             if node.unread.any() {
@@ -226,7 +227,7 @@ impl SqliteJournal {
                 continue;
             }
             node.version += 1;
-            self.recent.remember_node(node, row.body.len() + row.payloads.bytes());
+            self.recent.remember_node(node, row.body.bytes() + row.payloads.bytes());
         }
         // Of these only the head is known.
         for head in heads {

@@ -23,7 +23,7 @@ fn body(record: &impl serde::Serialize) -> Value {
 }
 
 fn run_row(body: String, version: i64) -> RunRow {
-    RunRow { run_id: "r".into(), version, terminal: false, deadline: None, body }
+    RunRow { run_id: "r".into(), version, terminal: false, deadline: None, body: body.into() }
 }
 
 fn head_row(version: i64, state: String, wake: Option<WakeColumns>) -> HeadRow {
@@ -47,7 +47,7 @@ fn head_row(version: i64, state: String, wake: Option<WakeColumns>) -> HeadRow {
 fn node_row(body: String, payload: Option<String>, version: i64, wake: Option<WakeColumns>) -> NodeRow {
     let apart = i64::from(payload.is_some());
     let payloads = Payloads { inputs: payload.map(Payload::Stored), ..Payloads::default() };
-    NodeRow { head: head_row(version, "queued".into(), wake), body, apart, payloads }
+    NodeRow { head: head_row(version, "queued".into(), wake), body: body.into(), apart, payloads }
 }
 
 fn attempt() -> AttemptRecord {

@@ -50,6 +50,17 @@ struct Remembered<T> {
     bytes: u64,
 }
 
+impl<T> Remembered<T> {
+    /// One of more than `most` bytes is not remembered: it would cost all others
+    /// their place.
+    fn of(record: T, version: u64, bytes: u64, most: u64) -> Self {
+        match bytes <= most {
+            true => Self { version, record: Some(Arc::new(record)), bytes },
+            false => Self { version, record: None, bytes: 0 },
+        }
+    }
+}
+
 /// The newest events of a run, without gaps.
 #[derive(Default)]
 struct Tail {
@@ -108,7 +119,7 @@ impl Recent {
         let id = record.id().clone();
         let (version, bytes) = (record.version, bytes as u64);
         if self.runs.peek(&id).is_none_or(|known| known.version < version) {
-            self.runs.insert(id, Remembered { version, record: Some(Arc::new(record)), bytes });
+            self.runs.insert(id, Remembered::of(record, version, bytes, RUNS_BYTES / 2));
         }
     }
 
@@ -116,7 +127,7 @@ impl Recent {
         let id = record.id().clone();
         let (version, bytes) = (record.version, bytes as u64);
         if self.nodes.peek(&id).is_none_or(|known| known.version < version) {
-            self.nodes.insert(id, Remembered { version, record: Some(Arc::new(record)), bytes });
+            self.nodes.insert(id, Remembered::of(record, version, bytes, NODES_BYTES / 2));
         }
     }
 

@@ -12,13 +12,14 @@
 //! ```
 //!
 //! All of this runs in the caller's task: the writer thread, of which there is
-//! only one, gets finished rows.
+//! only one, gets finished rows. (Long bodies are the exception: see `body`.)
 
 use std::sync::Arc;
 
 use rusqlite::Row;
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::body::Body;
 use crate::{
     journal::{JournalError, Want},
     record::{
@@ -84,7 +85,7 @@ pub(super) struct RunRow {
     pub(super) version: i64,
     pub(super) terminal: bool,
     pub(super) deadline: Option<i64>,
-    pub(super) body: String,
+    pub(super) body: Body<RunRecord>,
 }
 
 impl RunRow {
@@ -96,7 +97,7 @@ impl RunRow {
             version: integer(record.version)?,
             terminal: record.is_terminal(),
             deadline: record.deadline.map(Timestamp::as_micros),
-            body: to_json(record)?,
+            body: Body::of(record)?,
             run_id: record.run.run_id.clone(),
         })
     }
@@ -112,7 +113,7 @@ impl RunRow {
     }
 
     pub(super) fn decode(self) -> Result<RunRecord, JournalError> {
-        let record: RunRecord = from_json(self.run_id.as_str(), &self.body)?;
+        let record: RunRecord = from_json(self.run_id.as_str(), &self.body.text()?)?;
         Ok(RunRecord { version: natural(self.version)?, ..record })
     }
 }
@@ -229,7 +230,7 @@ impl HeadRow {
 /// A whole NodeRun.
 pub(super) struct NodeRow {
     pub(super) head: HeadRow,
-    pub(super) body: String,
+    pub(super) body: Body<NodeRecord>,
     /// Which members are not in the body but apart: see [`Payloads::apart`].
     pub(super) apart: i64,
     pub(super) payloads: Payloads,
@@ -308,7 +309,7 @@ impl NodeRow {
         };
         let inputs = record.node.inputs.take_if(|_| payloads.inputs.is_some());
         let outputs = record.node.outputs.take_if(|_| payloads.outputs.is_some());
-        let body = to_json(&*record);
+        let body = Body::of(&*record);
         if inputs.is_some() {
             record.node.inputs = inputs;
         }
@@ -338,7 +339,7 @@ impl NodeRow {
 
     pub(super) fn decode(&self) -> Result<NodeRecord, JournalError> {
         let head = self.head.decode()?;
-        let mut record: NodeRecord = from_json(head.node_run_id.as_str(), &self.body)?;
+        let mut record: NodeRecord = from_json(head.node_run_id.as_str(), &self.body.text()?)?;
         if self.payloads.apart() != self.apart {
             return Err(JournalError::Damaged(format!(
                 "{}: its inputs or outputs are missing",

@@ -23,8 +23,10 @@ use crate::journal::OpenError;
 /// the greater evil, and damage elsewhere is reported when it is read.
 const CHECK_WHOLE_UP_TO: u64 = 64 << 20;
 
-/// Of the writer's connection, in KiB: the inner pages of all indexes.
-const CACHE_KIB: i64 = 16 << 10;
+/// Of the writer's connection, in KiB: the inner pages of all indexes. The body
+/// of a large record fills it, so it is no larger than such a body; what is not
+/// in it, the system mostly has in memory.
+const CACHE_KIB: i64 = 8 << 10;
 
 /// A file that is ours, sound and up to date.
 pub(super) struct Opened {

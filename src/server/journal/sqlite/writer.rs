@@ -5,10 +5,11 @@
 //! transaction of it and answers after the commit: many callers share one
 //! fsync, and a lone caller does not wait for company.
 //!
-//! Each piece has a savepoint, so a conflict undoes that piece only. Some
-//! errors (no room, failing disk) make SQLite undo the whole transaction: then
-//! the piece that met the error gets it, and the others are done again without
-//! it. If the commit itself fails, all of them get the error.
+//! Each piece has a savepoint, so a conflict undoes that piece only. (A piece that
+//! is alone needs none.) Some errors (no room, failing disk) make SQLite undo the
+//! whole transaction: then the piece that met the error gets it, and the others
+//! are done again without it. If the commit itself fails, all of them get the
+//! error.
 //!
 //! **Architecture invariant:** a failure ends with the group that met it.
 //! Nothing is remembered, the next group begins afresh. A panic does not: what
@@ -248,6 +249,17 @@ fn transact(
 ) -> Result<(), Failure> {
     let run = |sql| connection.prepare_cached(sql)?.execute([]).map(|_| ());
     run("BEGIN IMMEDIATE")?;
+    // Alone, the transaction is all that has to be undone: SQLite need not keep
+    // a copy of every page that changes.
+    if let [piece] = &mut *group {
+        if let Err(error) = piece.apply(connection) {
+            if connection.is_autocommit() {
+                return Err(Failure { culprit: Some(0), error });
+            }
+            return Ok(run("ROLLBACK")?);
+        }
+        return commit(connection).map_err(|error| Failure { culprit: None, error });
+    }
     for (index, piece) in group.iter_mut().enumerate() {
         run("SAVEPOINT piece")?;
         if let Err(error) = piece.apply(connection) {

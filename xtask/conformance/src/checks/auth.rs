@@ -1,4 +1,4 @@
-//! Who is let in (§19).
+//! Authentication (§19).
 
 use crate::{
     bench::Bench,
@@ -22,7 +22,7 @@ pub(super) const CHECKS: &[Check] = &[
     .needs(TOKEN),
     Check::new("core/19/bearer-in-any-case", "The word bearer may be written in any case", any_case)
         .needs(TOKEN),
-    Check::new("core/19/forged-token", "A token that nobody has signed, or somebody else, is 401", forged)
+    Check::new("core/19/forged-token", "A token without a signature, or of another issuer, is 401", forged)
         .needs(TOKEN),
     Check::new("core/19/unknown-route", "Without a token an unknown route is 401 first", unknown_route)
         .needs(TOKEN),
@@ -48,7 +48,7 @@ fn none(b: &Bench) -> Verdict {
         ("POST", "/v1/node-runs/a:evaluation"),
         ("GET", "/v1/node-runs/a/events"),
     ] {
-        let answer = b.http.send(method, path, As::Nobody, Some("application/json"), "{}")?;
+        let answer = b.http.send(method, path, As::Anonymous, Some("application/json"), "{}")?;
         refused(&answer, "invalid_request", "Missing Authorization header")?;
     }
     Ok(())
@@ -87,7 +87,7 @@ fn forged(b: &Bench) -> Verdict {
         let header = format!("Bearer {forged}");
         let answer = b.http.send("GET", "/v1/runs/a", As::Header(&header), None, "")?;
         let error = answer.refused(401, "unauthorized")?;
-        // Which of the two depends on what is looked at first.
+        // Both codes are right: it depends on what is verified first.
         let message = error["message"].as_str().unwrap_or_default();
         ensure(["Invalid token", "Unable to fetch JWKS"].contains(&message), || message.to_owned())?;
         refused(&answer, "invalid_token", message)?;
@@ -96,13 +96,13 @@ fn forged(b: &Bench) -> Verdict {
 }
 
 fn unknown_route(b: &Bench) -> Verdict {
-    let answer = b.http.send("GET", "/v1/nothing", As::Nobody, None, "")?;
+    let answer = b.http.send("GET", "/v1/nothing", As::Anonymous, None, "")?;
     refused(&answer, "invalid_request", "Missing Authorization header")
 }
 
 fn open(b: &Bench) -> Verdict {
     for (path, member) in [("/v1/health", "status"), ("/v1/version", "service_name")] {
-        for who in [As::Nobody, As::Header("Bearer garbage")] {
+        for who in [As::Anonymous, As::Header("Bearer garbage")] {
             text(&b.http.send("GET", path, who, None, "")?.ok()?, member)?;
         }
     }

@@ -120,7 +120,7 @@ fn at_least_one(b: &Bench) -> Verdict {
     b.post("/v1/node-runs", &body)?.refused(400, "invalid_request").map(|_| ())
 }
 
-/// What is created where nothing can be.
+/// Creates a child where none can be created.
 fn create(b: &Bench, run: &str, parent: &str) -> Verdict<Answer> {
     let specs = json!([b.atomic_spec(Echo, json!({}))]);
     b.post("/v1/node-runs", &json!({"run_id": run, "parent_node_run_id": parent, "node_runs": specs}))
@@ -128,12 +128,12 @@ fn create(b: &Bench, run: &str, parent: &str) -> Verdict<Answer> {
 
 fn run_first(b: &Bench) -> Verdict {
     let id = b.fresh("nowhere");
-    create(b, &id, "nobody")?.says(404, "run_not_found", &format!("Run '{id}' not found"))
+    create(b, &id, "unknown")?.says(404, "run_not_found", &format!("Run '{id}' not found"))
 }
 
 fn parent_exists(b: &Bench) -> Verdict {
     let run = b.started(&b.composite_request(json!({})))?;
-    let id = b.fresh("nobody");
+    let id = b.fresh("unknown");
     let message = format!("Parent NodeRun '{id}' not found");
     create(b, &run.id, &id)?.says(404, "parent_node_run_not_found", &message)
 }
@@ -215,7 +215,7 @@ fn max_rounds(b: &Bench) -> Verdict {
 fn limits_in_order(b: &Bench) -> Verdict {
     let mut limits = json!({"max_depth": 0, "max_children_per_composite": 0, "max_total_nodes_per_run": 1,
         "max_decomposition_rounds_per_node": 0});
-    // Each time the limit that answered before is lifted.
+    // Each step lifts the limit that answered before.
     for limit in [
         "max_depth",
         "max_children_per_composite",
@@ -246,8 +246,8 @@ fn no_trace(b: &Bench) -> Verdict {
     b.children(&run, std::slice::from_ref(&spec))?;
     b.create(&run, &run.root, &[spec])?.refused(409, "constraint_violation")?;
     let events = b.events(&run)?;
-    let told = count(&events, "composite_decomposed");
-    ensure(told == 1, || format!("{told} times composite_decomposed after one accepted create"))?;
+    let seen = count(&events, "composite_decomposed");
+    ensure(seen == 1, || format!("{seen} times composite_decomposed after one accepted create"))?;
     equal("decomposition_rounds", own(&b.node(&run.root)?, "decomposition_rounds"), &json!(1))
 }
 

@@ -1,4 +1,4 @@
-//! What limits what (§7): merging, and the lists that dispatch looks at.
+//! Constraints (§7): merging, and the lists that dispatch checks.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
         lists,
     )
     .needs(EXECUTORS),
-    Check::new("core/7.1/approval", "An approval that anybody requires is required", approval)
+    Check::new("core/7.1/approval", "An approval that one level requires is required", approval)
         .needs(EXECUTORS),
     Check::new("core/7.1/side-effects", "Of side-effect ceilings the lowest holds (D-04)", side_effects)
         .needs(EXECUTORS)
@@ -47,7 +47,7 @@ pub(super) const CHECKS: &[Check] = &[
         .needs(EXECUTORS),
 ];
 
-/// What is recorded on a child with these constraints, in a run with those.
+/// The recorded constraints of a child with these, in a run with those.
 fn merged(b: &Bench, run: &Value, child: Value) -> Verdict<Value> {
     let run = b.composite(run.clone())?;
     let node = b.children(&run, &[b.atomic_spec(Hang, only("constraints", child))])?.remove(0);
@@ -119,8 +119,8 @@ fn own_limits(b: &Bench) -> Verdict {
     b.children_of(&run, &parent, &[spec]).map(|_| ())
 }
 
-/// A child under these candidate constraints fails with this code, and its
-/// executor hears nothing of it.
+/// Checks that a child with these candidate constraints fails with this code and
+/// is not dispatched.
 fn fails(b: &Bench, candidates: &Value, code: &str) -> Verdict {
     let run = b.composite(json!({}))?;
     let more = json!({"constraints": {"candidates": candidates}});

@@ -1,4 +1,4 @@
-//! What executors are sent and what becomes of what they answer (§9).
+//! Requests to executors, and their answers (§9).
 
 use serde_json::{Value, json};
 
@@ -15,11 +15,7 @@ use scripted_executor::Behaviour::{Echo, Fail, Hang, Reject};
 const EXECUTORS: &[Need] = &[Need::Executors];
 
 pub(super) const CHECKS: &[Check] = &[
-    Check::new(
-        "core/9.1/unknown-kind",
-        "A node of whose kind nobody knows anything fails, in words",
-        unknown_kind,
-    ),
+    Check::new("core/9.1/unknown-kind", "A node of unknown kind fails with a message", unknown_kind),
     Check::new("core/9.2/running-with-binding", "A node at its executor is running, and says where", binding)
         .needs(EXECUTORS),
     Check::new(

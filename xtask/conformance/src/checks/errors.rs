@@ -1,4 +1,4 @@
-//! How failures look (§3.6), and the two endpoints that are open to all (§6.1,
+//! Error envelopes (§3.6), and the two endpoints without authentication (§6.1,
 //! §6.2).
 
 use serde_json::{Value, json};
@@ -34,10 +34,14 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("core/3.6/unknown-route", "A route that is not there is 404 in an envelope", unknown_route)
         .differs("G44"),
     Check::new("core/3.6/wrong-method", "A wrong method is 405 in an envelope", wrong_method).differs("G44"),
-    Check::new("core/6.1/health", "Health is 200 for anybody, with a status and a time", health),
+    Check::new("core/6.1/health", "Health is 200 without a token, with a status and a time", health),
     Check::new("core/6.1/health-checks", "Health has a check for each dependency", health_checks)
         .differs("G38"),
-    Check::new("core/6.2/version", "Version is 200 for anybody, by name, and speaks v1", version),
+    Check::new(
+        "core/6.2/version",
+        "Version is 200 without a token, names the service, and lists v1",
+        version,
+    ),
 ];
 
 fn places(b: &Bench) -> Verdict {
@@ -51,8 +55,8 @@ fn places(b: &Bench) -> Verdict {
         ("string_type", json!(["body", "run_id"])),
         ("extra_forbidden", json!(["body", "alpha"])),
     ] {
-        let told = errors.iter().any(|error| error["type"] == kind && error["loc"] == place);
-        ensure(told, || format!("no {kind} at {place} in {error}"))?;
+        let seen = errors.iter().any(|error| error["type"] == kind && error["loc"] == place);
+        ensure(seen, || format!("no {kind} at {place} in {error}"))?;
     }
     Ok(())
 }
@@ -85,7 +89,7 @@ fn unknown_run(b: &Bench) -> Verdict {
 }
 
 fn unknown_node(b: &Bench) -> Verdict {
-    let id = b.fresh("nobody");
+    let id = b.fresh("unknown");
     let message = format!("NodeRun '{id}' not found");
     let path = format!("/v1/node-runs/{id}");
     b.get(&path)?.says(404, "node_run_not_found", &message)?;
@@ -111,7 +115,7 @@ fn wrong_method(b: &Bench) -> Verdict {
 }
 
 fn health(b: &Bench) -> Verdict {
-    let health = b.http.send("GET", "/v1/health", As::Nobody, None, "")?.ok()?;
+    let health = b.http.send("GET", "/v1/health", As::Anonymous, None, "")?.ok()?;
     text(&health, "time")?;
     let status = text(&health, "status")?;
     ensure(["ok", "degraded", "down"].contains(&status.as_str()), || format!("status {status}"))
@@ -125,7 +129,7 @@ fn health_checks(b: &Bench) -> Verdict {
 }
 
 fn version(b: &Bench) -> Verdict {
-    let version = b.http.send("GET", "/v1/version", As::Nobody, None, "")?.ok()?;
+    let version = b.http.send("GET", "/v1/version", As::Anonymous, None, "")?.ok()?;
     same("service_name", &text(&version, "service_name")?, &"arp-jarvis-run-coordinator".to_owned())?;
     text(&version, "service_version")?;
     let spoken = version["supported_api_versions"].as_array().cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is told of a run, and in which order (§11).
+//! The events of a run, and their order (§11).
 
 use serde_json::{Value, json};
 
@@ -13,11 +13,11 @@ use scripted_executor::Behaviour::{Echo, Fail, Hang};
 const EXECUTORS: &[Need] = &[Need::Executors];
 
 pub(super) const CHECKS: &[Check] = &[
-    Check::new("core/11/atomic-run", "An atomic run is told by seven events, in order", atomic_run)
+    Check::new("core/11/atomic-run", "An atomic run has seven events, in order", atomic_run)
         .needs(&[Need::Atomic]),
     Check::new(
         "core/11/composite-run",
-        "A two-step composite run is told by twenty events, in order",
+        "A two-step composite run has twenty events, in order",
         composite_run,
     )
     .needs(EXECUTORS),
@@ -33,8 +33,12 @@ pub(super) const CHECKS: &[Check] = &[
     )
     .needs(EXECUTORS)
     .differs("G04"),
-    Check::new("core/11/binding-is-told", "A bound child is told with its decision and its set", bound)
-        .needs(EXECUTORS),
+    Check::new(
+        "core/11/binding-in-events",
+        "The events of a bound child have its decision and its set",
+        bound,
+    )
+    .needs(EXECUTORS),
 ];
 
 const ATOMIC_RUN: [&str; 7] = [
@@ -97,7 +101,7 @@ pub(super) fn in_sequence(events: &[Value]) -> Verdict {
     same_list("seq", &seqs, &wanted)
 }
 
-/// What the first event of this type, about this node if any, has to say.
+/// The data of the first event of this type, about this node if given.
 fn of(events: &[Value], name: &str, node: Option<&str>) -> Verdict<Value> {
     let found = events
         .iter()
@@ -141,7 +145,7 @@ fn one_end(b: &Bench) -> Verdict {
     let child = id_of(&b.children(&run, &[b.atomic_spec(Hang, json!({}))])?[0])?;
     b.work(&child)?;
     b.cancel(&run)?;
-    // All that comes too late.
+    // All of these come too late.
     b.executors()?.release(&child);
     b.complete(&child, "failed")?;
     b.complete(&run.root, "succeeded")?;

@@ -1,4 +1,4 @@
-//! Executors that do not do what they should (§9.3, §9.4, §17.1).
+//! Faults of executors (§9.3, §9.4, §17.1).
 
 use serde_json::json;
 
@@ -40,14 +40,14 @@ pub(super) const CHECKS: &[Check] = &[
     .differs("G27"),
     Check::new(
         "deep/9.3/deadline",
-        "A run beyond its max_wall_time_ms ends, and its executor is told",
+        "A run beyond its max_wall_time_ms ends, and its executor gets a cancel",
         deadline,
     )
     .needs(EXECUTORS)
     .differs("G09"),
     Check::new(
         "deep/9.3/completed-by-another",
-        "A node that somebody else ends is taken off its executor",
+        "A node that another caller completes is canceled at its executor",
         taken_off,
     )
     .needs(EXECUTORS)
@@ -80,13 +80,13 @@ fn error_of(b: &Bench, behaviour: Behaviour) -> Verdict<serde_json::Value> {
     let root = b.node(&run.root)?;
     equal("the root's state", &root["state"], &json!("failed"))?;
     let executions = b.executors()?.executions(&run.root);
-    // Whoever says "come back later" may be asked again, and so may one behind
-    // a proxy, about a node that may be executed twice.
+    // An executor that is busy may be called again, and so may one behind a proxy
+    // for a node that may be executed twice.
     if !matches!(behaviour, Busy | Proxy | Mesh) || executions == 0 {
         same("executions", &executions, &1)?;
     }
-    // One that goes well: an executor that only fails is left alone for longer
-    // and longer, and what waits for it does not fail before its deadline.
+    // One success closes the circuit breaker: while it is open, nodes wait for
+    // their executor until their deadline.
     let well = b.atomic(Echo)?;
     equal("the next run's state", &b.run_ended(&well)?["state"], &json!("succeeded"))?;
     Ok(own(&root, "completion_error").clone())
@@ -160,8 +160,7 @@ fn begin(b: &Bench) -> Verdict {
         let run = b.started(&b.composite_request(json!({"input": inputs(behaviour)})))?;
         equal("the run's state", &b.run_ended(&run)?["state"], &json!("failed"))?;
         equal("code", &own(&b.node(&run.root)?, "completion_error")["code"], &json!(code))?;
-        // One that takes a composite on: an executor that only fails is left
-        // alone for longer and longer.
+        // One accepted composite closes the circuit breaker.
         b.composite(json!({}))?;
     }
     Ok(())

@@ -1,5 +1,4 @@
-//! Idempotent children (§8), and extension keys that are the coordinator's own
-//! (§12).
+//! Idempotent children (§8), and the extension keys of the coordinator (§12).
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -56,8 +55,8 @@ pub(super) const CHECKS: &[Check] = &[
         .differs("G13, D-15"),
 ];
 
-/// A spec under a key. The checks take the id of their run, which is nobody
-/// else's key.
+/// A spec with a key. The checks use the id of their run as the key, which is
+/// unique.
 fn keyed(b: &Bench, key: &str, more: Value) -> Value {
     b.atomic_spec(Hang, with(json!({ "idempotency_key": key }), more))
 }
@@ -105,13 +104,13 @@ fn not_again(b: &Bench) -> Verdict {
     b.node_ended(&first)?;
     let again = b.children(&run, &[spec])?.remove(0);
     equal("the state of the replay", &again["state"], &json!("succeeded"))?;
-    // Another child, asked for later and through: so much for a second time.
+    // A child that was created later is over: a second execution would have come.
     let later = id_of(&b.children(&run, &[b.atomic_spec(Echo, json!({}))])?[0])?;
     b.node_ended(&later)?;
     same("executions", &b.executors()?.executions(&first), &1)
 }
 
-/// A child with everything that is compared.
+/// A child with all members that are compared.
 fn full(b: &Bench, key: &str) -> Value {
     let more = json!({
         "binding_decision": {"subtask_id": "S1", "chosen_node_type_ref": b.atomic_type()},
@@ -184,8 +183,8 @@ fn twice(b: &Bench) -> Verdict {
     let ids = ids_of(&b.children(&run, &[spec.clone(), spec])?)?;
     ensure(ids.len() == 2 && ids[0] == ids[1], || format!("{ids:?}"))?;
     b.work(&ids[0])?;
-    let told = count(&b.events(&run)?, "node_run_assigned");
-    same("times node_run_assigned, with the root's", &told, &2)?;
+    let seen = count(&b.events(&run)?, "node_run_assigned");
+    same("times node_run_assigned, with the root's", &seen, &2)?;
     same("executions", &b.executors()?.executions(&ids[0]), &1)
 }
 

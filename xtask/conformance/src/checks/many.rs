@@ -1,4 +1,4 @@
-//! Many callers at once, and many nodes.
+//! Concurrent callers, and many nodes.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::{
 use scripted_executor::Behaviour::{Deaf, Echo, Hang};
 
 const EXECUTORS: &[Need] = &[Need::Executors];
-/// Callers at once.
+/// The number of concurrent callers.
 const MANY: usize = 10;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -31,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
         .differs("G04"),
     Check::new(
         "deep/6.5/cancel-reaches-executors",
-        "Cancelling a run tells the executors of all that lives",
+        "Cancelling a run sends cancels for all live nodes",
         reach,
     )
     .needs(EXECUTORS)
@@ -167,8 +167,8 @@ fn late(b: &Bench) -> Verdict {
     let (state, events) = (b.node(&nodes[0])?["state"].clone(), b.events(&run)?);
     equal("the node's state", &state, &json!("canceled"))?;
     b.executors()?.release(&nodes[0]);
-    // What the coordinator makes of the answer shows, at the latest, when that
-    // of a run begun after it is through.
+    // The answer has been processed at the latest when a run that was started
+    // after it is over.
     let other = b.atomic(Echo)?;
     b.run_ended(&other)?;
     equal("the node's state", &b.node(&nodes[0])?["state"], &json!("canceled"))?;
@@ -187,7 +187,7 @@ fn race(b: &Bench) -> Verdict {
         if answer.status == 200 {
             b.node_in(&id_of(&nodes_of(answer)?[0])?, "canceled")?;
         } else {
-            // Over is over: which of the two is seen first, nobody can say.
+            // Both ends are right: either may be seen first.
             let over = answer.refused(409, "run_terminal");
             over.or_else(|_| answer.refused(409, "parent_node_run_terminal"))?;
         }

@@ -1,5 +1,5 @@
-//! The checks, by what they are about. They know the contract and the bench,
-//! and nothing of how our coordinator is built.
+//! The checks by subject. They depend on the contract and the bench, and not on how
+//! our coordinator is built.
 
 mod auth;
 mod children;
@@ -18,7 +18,7 @@ mod wire;
 
 use super::check::Check;
 
-/// All of them, in the order of tiers and sections.
+/// All checks, in the order of tiers and sections.
 pub fn all() -> Vec<Check> {
     let parts = [
         wire::CHECKS,
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_tier_section_and_words_and_no_two_are_the_same() {
+    fn names_are_unique_and_have_tier_section_and_words() {
         let checks = all();
         let names: BTreeSet<&str> = checks.iter().map(|check| check.id).collect();
         assert_eq!(names.len(), checks.len());

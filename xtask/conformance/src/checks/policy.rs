@@ -1,5 +1,4 @@
-//! What is allowed (§10). That a policy denies something has to be arranged:
-//! see the options.
+//! Policy (§10). The options name what the policy denies.
 
 use serde_json::{Value, json};
 
@@ -14,13 +13,13 @@ use scripted_executor::Behaviour::Echo;
 pub(super) const CHECKS: &[Check] = &[
     Check::new(
         "core/10/both-checkpoints",
-        "Start and execution are decided, each told by an event",
+        "Start and execution are decided, each with an event",
         checkpoints,
     )
     .needs(&[Need::Atomic]),
     Check::new(
         "core/10/denied-start",
-        "A denied start is 200 and a failed run, told to the end",
+        "A denied start is 200 and a failed run with all its events",
         denied_start,
     )
     .needs(&[Need::DeniedTenant]),
@@ -30,7 +29,7 @@ pub(super) const CHECKS: &[Check] = &[
         .needs(&[Need::DeniedType, Need::Executors]),
 ];
 
-/// What was decided: action and decision, in order.
+/// The policy decisions: action and decision, in order.
 fn decided(events: &[Value]) -> Vec<(Value, Value)> {
     let decisions = events.iter().filter(|event| event["type"] == "policy_decided");
     decisions.map(|event| (event["data"]["action"].clone(), event["data"]["decision"].clone())).collect()
@@ -66,7 +65,7 @@ fn denied_start(b: &Bench) -> Verdict {
     equal("message", &error["message"], &json!("Run start denied by policy"))
 }
 
-/// A run of the type that is denied, when it is over.
+/// A run of the denied type, after it is over.
 fn denied_run(b: &Bench) -> Verdict<Run> {
     let Some(denied) = &b.setup.denied_type else { return fail("no type") };
     let run = b.started(&json!({"root_node_type_ref": denied.to_ref(), "input": {}}))?;

@@ -13,8 +13,12 @@ use scripted_executor::Behaviour::Hang;
 const EXECUTORS: &[Need] = &[Need::Executors];
 
 pub(super) const CHECKS: &[Check] = &[
-    Check::new("core/6.8/evaluation", "An evaluation is 204, stored, told, and changes no state", evaluation)
-        .needs(EXECUTORS),
+    Check::new(
+        "core/6.8/evaluation",
+        "An evaluation is 204, stored, an event, and changes no state",
+        evaluation,
+    )
+    .needs(EXECUTORS),
     Check::new(
         "core/6.8/last-evaluation-counts",
         "A later evaluation takes the place of the one before",
@@ -81,9 +85,9 @@ fn evaluation(b: &Bench) -> Verdict {
     }
     equal("state", &root["state"], &json!("running"))?;
     let events = b.events(&run)?;
-    let told = events.iter().find(|event| event["type"] == "node_evaluated");
-    let told = told.map(|event| event["data"].clone()).unwrap_or_default();
-    equal("the event's status", &told["status"], &json!("fail"))
+    let seen = events.iter().find(|event| event["type"] == "node_evaluated");
+    let seen = seen.map(|event| event["data"].clone()).unwrap_or_default();
+    equal("the event's status", &seen["status"], &json!("fail"))
 }
 
 fn replaced(b: &Bench) -> Verdict {
@@ -102,8 +106,8 @@ fn recovery(b: &Bench) -> Verdict {
     report(b, &run.root, &json!({ "evaluation_result": success }))?;
     report(b, &run.root, &json!({"evaluation_result": success, "recovery_action": abort}))?;
     equal_but_nulls("recovery_actions", &b.node(&run.root)?["recovery_actions"], &json!([retry, abort]))?;
-    let told = count(&b.events(&run)?, "recovery_applied");
-    ensure(told == 2, || format!("{told} times recovery_applied"))
+    let seen = count(&b.events(&run)?, "recovery_applied");
+    ensure(seen == 2, || format!("{seen} times recovery_applied"))
 }
 
 fn complete(b: &Bench) -> Verdict {

@@ -89,7 +89,7 @@ pub(super) const CHECKS: &[Check] = &[
 fn sticky(b: &Bench) -> Verdict {
     let run = b.composite(json!({}))?;
     b.cancel(&run)?;
-    // Refused or not: the run is canceled.
+    // Whether the request is refused or not, the run is canceled.
     b.complete(&run.root, "succeeded")?;
     equal("the run's state", &b.run(&run)?["state"], &json!("canceled"))
 }
@@ -97,7 +97,7 @@ fn sticky(b: &Bench) -> Verdict {
 fn early_end(b: &Bench) -> Verdict {
     let run = b.composite(json!({}))?;
     let child = b.children(&run, &[b.composite_spec(json!({}))])?.remove(0);
-    // Nobody has waited for the child to be with its executor.
+    // The check has not waited until the child is at its executor.
     let id = text(&child, "node_run_id")?;
     b.complete(&id, "succeeded")?.no_content()?;
     equal("the child's state", &b.node(&id)?["state"], &json!("succeeded"))

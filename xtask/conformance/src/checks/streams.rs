@@ -1,4 +1,4 @@
-//! How events are read (§13).
+//! Reading events (§13).
 
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
         .needs(&[Need::Atomic]),
     Check::new(
         "deep/13/follow",
-        "A followed stream tells what comes and ends with its run, if offered",
+        "A followed stream has new events and ends with its run, if offered",
         follow,
     )
     .needs(EXECUTORS),
@@ -93,7 +93,7 @@ fn cursor(seq: u64) -> String {
     URL_SAFE.encode(seq.to_string())
 }
 
-/// Streams take parameters, or the check ends: they are extras.
+/// Skips the check if streams take no parameters: these are optional.
 fn offered(b: &Bench, run: &Run) -> Verdict {
     match b.events_at(&format!("{}/events?limit=1", run.path()))?.len() {
         1 => Ok(()),
@@ -131,7 +131,7 @@ fn follow(b: &Bench) -> Verdict {
     let before = b.events(&run)?.len();
     let followed = format!("{}/events?follow=1", run.path());
     let read = b.at_once(2, |index| match index {
-        // Ends by itself, or not at all.
+        // The stream ends by itself.
         0 => b.http.lines(&followed, |_| false),
         _ => {
             let child = id_of(&b.children(&run, &[b.atomic_spec(Hang, json!({}))])?[0])?;

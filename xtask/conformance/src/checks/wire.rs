@@ -1,4 +1,4 @@
-//! What goes over the wire: bodies, members, nulls, times, paths (§3).
+//! The wire format: bodies, members, nulls, times, paths (§3).
 
 use serde_json::{Value, json};
 
@@ -112,7 +112,7 @@ fn no_coercion(b: &Bench) -> Verdict {
         json!({"metadata": {"labels": {"a": 1}}}),
     ];
     refused(b, &requests)?;
-    // A number is what an integer may be.
+    // Integers may be written as numbers.
     let cost = b.started(&b.atomic_request(Echo, json!({"constraints": {"budgets": {"max_cost": 5}}})))?;
     ensure(cost.body["run_id"].is_string(), || "5 is a number".into())
 }
@@ -303,7 +303,7 @@ mod tests {
     use super::is_time;
 
     #[test]
-    fn times_are_told_from_what_only_looks_like_them() {
+    fn times_are_recognized() {
         for good in ["2026-11-22T12:22:49Z", "2026-11-22T12:22:49.078778Z", "2026-11-22T12:22:49.1+00:00"] {
             assert!(is_time(good), "{good}");
         }

@@ -1,5 +1,5 @@
-//! The official documents leave their schemas to JSON files beside them: read
-//! as one document, with nothing outside.
+//! Reads an official document and the JSON files with its schemas as one document
+//! without outside references.
 //!
 //! Every schema file becomes the component that its `title` says, also those
 //! that no operation refers to: the lines of event streams are such.
@@ -166,7 +166,7 @@ paths:
     }
 
     #[test]
-    fn what_is_missing_or_ambiguous_is_told() {
+    fn missing_and_ambiguous_schemas_are_reported() {
         let leaf = ("schemas/leaf.schema.json", r#"{"title": "Leaf"}"#);
         let api = ("openapi/a.yaml", API);
         for (files, message) in [

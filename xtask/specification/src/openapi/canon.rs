@@ -1,5 +1,5 @@
-//! The canonical form: one object of a document as a [`Shape`] that holds what
-//! it says, and not how it is put.
+//! The canonical form: one object of a document as a [`Shape`], which has its meaning
+//! but not its spelling.
 //!
 //! Gone in a shape are: prose and `x-` members; references (the shape is that
 //! of the target); `allOf` of one; keywords that say what holds anyway
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::document::{Document, Node, Operation, escaped};
 
-/// What an object of a document is, hence what its members mean.
+/// The kind of an object of a document, which determines what its members mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Operation,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
 
 /// How a member takes part in a comparison.
 enum Role {
-    /// For people: not at all.
+    /// Prose, which is not compared.
     Prose,
     /// A value that counts as it is.
     Fact,
@@ -48,12 +48,12 @@ enum Role {
     Parameters,
 }
 
-/// The whole of what is known about documents' members.
+/// The role of each known member of documents.
 fn role(kind: Kind, key: &str, value: &Value) -> Role {
     use Kind::{Header, MediaType, Operation, Parameter, RequestBody, Response, Schema};
     match (kind, key) {
         (_, key) if is_prose(key) => Role::Prose,
-        // Where a service stands is not part of what it says.
+        // The address of a service is not part of its contract.
         (Operation, "servers") => Role::Prose,
         (Operation, "parameters") => Role::Parameters,
         (Operation, "requestBody") => Role::Part(RequestBody),
@@ -70,13 +70,13 @@ fn role(kind: Kind, key: &str, value: &Value) -> Role {
     }
 }
 
-/// Whether a member of this name is for people.
+/// Whether a member of this name is prose.
 pub fn is_prose(key: &str) -> bool {
     let prose = ["title", "summary", "description", "example", "examples", "externalDocs"];
     prose.contains(&key) || key.starts_with("x-")
 }
 
-/// The member says what holds without it.
+/// Whether the member states a default.
 fn is_implied(kind: Kind, key: &str, value: &Value, object: &Value) -> bool {
     let style = match object["in"].as_str() {
         Some("query" | "cookie") => "form",
@@ -96,10 +96,10 @@ fn is_implied(kind: Kind, key: &str, value: &Value, object: &Value) -> bool {
     }
 }
 
-/// What one object says, one level deep.
+/// The meaning of one object, one level deep.
 #[derive(Debug, Default)]
 pub(super) struct Shape<'d> {
-    /// Where it says so, references followed.
+    /// The pointer of the object, references followed.
     pub at: String,
     pub facts: BTreeMap<&'d str, Node<'d>>,
     pub sets: BTreeMap<&'d str, Vec<Node<'d>>>,
@@ -250,12 +250,12 @@ fn merge_only_part<'d>(
     Ok(merged)
 }
 
-/// What can only be said about a schema when all of it is there.
+/// Simplifies a schema after all its parts are merged.
 fn settle(shape: &mut Shape) {
     let fact = |key: &str| shape.facts.get(key).map(|fact| fact.value);
     let nullable = fact("nullable").is_some();
     if let (true, Some(values)) = (nullable, shape.sets.get_mut("enum")) {
-        // Some write the null into the list as well.
+        // Some documents list null as well.
         values.retain(|value| !value.value.is_null());
     }
     let required = shape.sets.get("required").map(Vec::as_slice).unwrap_or_default();

@@ -8,7 +8,7 @@
 //!   place where it would stand), references followed. So a schema that is
 //!   used everywhere is reported once, with the operations that it is part of.
 //! - A named schema that no operation refers to is compared if both documents
-//!   have one of that name. If only one has it, nobody can meet it on the
+//!   have one of that name. If only one has it, it never appears on the
 //!   wire, so it is no difference; [`Comparison::skipped`] names it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,19 +21,19 @@ use super::{
     document::{Document, Node, Operation},
 };
 
-/// Something that the two documents do not agree on.
+/// A place where the two documents disagree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// JSON pointer into our document.
     pub pointer: String,
-    /// What it says there; none = nothing.
+    /// The value there; `None` if there is nothing.
     pub ours: Option<Value>,
     pub theirs: Option<Value>,
-    /// What it is part of: operations by name, or `component X`.
+    /// The places that it is part of: operations by name, or `component X`.
     pub places: Vec<String>,
 }
 
-/// What a comparison has found.
+/// The result of a comparison.
 #[derive(Debug)]
 pub struct Comparison {
     pub differences: Vec<Difference>,
@@ -115,15 +115,15 @@ type Pair = (String, String, bool);
 struct Walk<'d> {
     ours: &'d Document,
     theirs: &'d Document,
-    /// Only the question is asked whether there is any difference.
+    /// The walk only determines whether there is any difference.
     trial: bool,
-    /// Where it began.
+    /// The place where the walk started.
     place: String,
-    /// What was compared since then.
+    /// The pairs compared since then.
     met: BTreeSet<Pair>,
-    /// What is being compared.
+    /// The pairs being compared.
     under_way: BTreeSet<Pair>,
-    /// All that was ever met in our document.
+    /// All schemas of our document that were reached.
     reached: BTreeSet<String>,
     counterparts: BTreeMap<String, String>,
     /// By what makes two of them one: pointer and both texts.

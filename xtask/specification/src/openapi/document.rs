@@ -1,4 +1,4 @@
-//! OpenAPI documents: reading them, and finding one's way in them.
+//! OpenAPI documents: reading and navigating them.
 
 use std::{fs, path::Path};
 
@@ -13,8 +13,8 @@ const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "
 const DATA: [&str; 4] = ["default", "enum", "example", "examples"];
 
 /// An OpenAPI document all of whose references lead somewhere. One of version
-/// 3.1 is rewritten into 3.0's spelling on the way in, so that nothing else has
-/// to know.
+/// 3.1 is rewritten into 3.0's spelling on the way in, so that no other module
+/// needs to know.
 #[derive(Clone, Debug)]
 pub struct Document {
     name: String,
@@ -78,8 +78,8 @@ impl Document {
         Self::new(&self.name, self.json)
     }
 
-    /// The same, as the program means it: how Rust stores a number is nobody
-    /// else's business.
+    /// The same, as the program means it: the format of a number is how Rust
+    /// stores it, and does not matter to others.
     pub fn of_rust(mut self) -> Self {
         spelling::no_number_formats(&mut self.json);
         self

@@ -1,9 +1,8 @@
-//! `openapi/accepted-differences.yaml`: where our documents disagree with
-//! somebody else's on purpose, each with the reason. What the program says of
-//! itself has no such list.
+//! `openapi/accepted-differences.yaml`: intended differences between our documents and
+//! those of others, each with its reason. Differences from our own program are never
+//! accepted.
 //!
-//! An entry that accepts nothing any more is an error, so that the file says
-//! what is true.
+//! An entry that accepts no difference is an error, so the file stays true.
 
 use std::{fs, path::Path};
 
@@ -15,7 +14,7 @@ use super::Against;
 use specification::openapi::Difference;
 
 pub(crate) const FILE: &str = "accepted-differences.yaml";
-/// In place of a value: whatever is said. In a pointer: any one segment.
+/// In place of a value: any value. In a pointer: any one segment.
 const ANYTHING: &str = "*";
 
 #[derive(Debug, Default, Deserialize)]
@@ -24,7 +23,7 @@ pub struct Accepted {
     /// From the documents of the SDK.
     #[serde(default)]
     official: Vec<Entry>,
-    /// From what the real services serve.
+    /// From the documents of the real services.
     #[serde(default)]
     services: Vec<Entry>,
 }
@@ -35,7 +34,7 @@ struct Entry {
     documents: Vec<String>,
     /// Into our document.
     pointers: Vec<String>,
-    /// Left out: nothing is said there.
+    /// Absent: there is no value.
     ours: Option<Value>,
     theirs: Option<Value>,
     reason: String,
@@ -70,25 +69,24 @@ impl Accepted {
         }
     }
 
-    /// Whether this is on purpose.
+    /// The reason, if this difference is intended.
     pub(crate) fn accepts(&self, against: Against, document: &str, found: &Difference) -> bool {
         self.book().reason(against, document, found).is_some()
     }
 
-    /// To be asked about each difference.
+    /// The list, ready to be applied to differences.
     pub(super) fn book(&self) -> Book<'_> {
         Book { accepted: self, used: Vec::new() }
     }
 }
 
-/// The list, and which of it has been of use.
+/// The list, and which of its entries have been used.
 pub(super) struct Book<'a> {
     accepted: &'a Accepted,
     used: Vec<Line<'a>>,
 }
 
-/// One pointer of one document: what an entry accepts at least once, or is
-/// wrong.
+/// One pointer of one document, which an entry must accept at least once.
 #[derive(Clone, Copy, PartialEq)]
 struct Line<'a> {
     against: Against,
@@ -99,7 +97,7 @@ struct Line<'a> {
 }
 
 impl<'a> Book<'a> {
-    /// Why this is no difference, if it is none.
+    /// The reason for which this difference is accepted, if it is.
     pub(super) fn reason(&mut self, against: Against, document: &str, found: &Difference) -> Option<&'a str> {
         let mut reason = None;
         for line in self.lines().into_iter().filter(|line| line.against == against) {
@@ -116,7 +114,7 @@ impl<'a> Book<'a> {
         reason
     }
 
-    /// What is in the list for nothing.
+    /// The entries that accepted nothing.
     pub(super) fn unused(&self) -> Vec<String> {
         let unused = self.lines().into_iter().filter(|line| !self.used.contains(line));
         unused.map(|line| format!("{}: {} ({})", line.document, line.pointer, line.against.name())).collect()

@@ -1,5 +1,5 @@
-//! `cargo xtask check-spec`: do our documents, our program and everybody else
-//! say the same?
+//! `cargo xtask check-spec`: compares our documents with our program, the official
+//! specification and the real stores.
 //!
 //! ```text
 //!   the program ◀──▶ openapi/run-coordinator.yaml ◀──┐
@@ -7,10 +7,9 @@
 //!                    openapi/run-store.yaml …      ◀────▶ what the real stores serve (crate::services)
 //! ```
 //!
-//! Compared is by meaning (`specification::openapi`), and all is told at once. Our
-//! documents disagree with the official ones and with the stores' here and
-//! there on purpose: see [`Accepted`]. With the program they agree, or it is a
-//! failure.
+//! Documents are compared by meaning (`specification::openapi`), and all differences
+//! are reported at once. Some differences from the official documents and from those
+//! of the stores are intended: see [`Accepted`]. None from the program is.
 
 mod accepted;
 mod report;
@@ -54,7 +53,7 @@ pub struct Args {
     pub json: bool,
 }
 
-/// With whom a document of ours is compared.
+/// The other side of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Against {
     Program,
@@ -72,7 +71,7 @@ impl Against {
     }
 }
 
-/// Two documents that are to say the same.
+/// Two documents that must agree.
 #[derive(Clone, Debug)]
 pub struct Pair {
     pub against: Against,
@@ -82,13 +81,13 @@ pub struct Pair {
     pub theirs: Document,
 }
 
-/// What a pair of documents disagrees on.
+/// The differences of a pair of documents.
 #[derive(Debug)]
 pub struct Checked {
     pub against: Against,
     pub ours: String,
     pub theirs: String,
-    /// Without what is accepted.
+    /// Without the accepted differences.
     pub comparison: Comparison,
     pub accepted: Vec<(Difference, String)>,
 }
@@ -96,7 +95,7 @@ pub struct Checked {
 #[derive(Debug)]
 pub struct Report {
     pub checked: Vec<Checked>,
-    /// What is accepted, but no difference.
+    /// Entries that accept nothing.
     pub unused: Vec<String>,
 }
 
@@ -116,7 +115,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// All that is to be compared.
+/// All pairs to compare.
 pub fn pairs(args: &Args, documents: &Path) -> Result<Vec<Pair>> {
     let root = workspace::root();
     let emitted = match &args.emitted {
@@ -169,7 +168,7 @@ fn our_document(documents: &Path, service: &str) -> Result<Document> {
     Document::parse(&format!("{DOCUMENTS}/{file}"), &text)
 }
 
-/// Compares them all.
+/// Compares all pairs.
 pub fn check(pairs: &[Pair], accepted: &Accepted) -> Result<Report> {
     let mut book = accepted.book();
     let mut checked = Vec::new();
@@ -187,7 +186,7 @@ pub fn check(pairs: &[Pair], accepted: &Accepted) -> Result<Report> {
     Ok(Report { checked, unused: book.unused() })
 }
 
-/// What the program says.
+/// The document that the program emits.
 pub fn emit() -> Result<Document> {
     let name = format!("`{PROGRAM} openapi`");
     let output = workspace::cargo(["run", "--quiet", "--locked", "--package", PROGRAM, "--", "openapi"])

@@ -1,4 +1,4 @@
-//! What `check-spec` found, for people and for machines.
+//! The report of `check-spec`, as text and as JSON.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ const VALUE_LIMIT: usize = 160;
 const PLACE_LIMIT: usize = 2;
 
 impl Report {
-    /// Whether there is nothing to complain about.
+    /// Whether there are no differences and no unused entries.
     pub fn agrees(&self) -> bool {
         self.differences() == 0 && self.unused.is_empty()
     }
@@ -22,7 +22,7 @@ impl Report {
         self.checked.iter().map(|checked| checked.comparison.differences.len()).sum()
     }
 
-    /// The result for people.
+    /// The report as text.
     pub fn as_text(&self) -> String {
         let mut out = String::new();
         for checked in &self.checked {
@@ -42,7 +42,7 @@ impl Report {
         out
     }
 
-    /// The result for machines.
+    /// The report as JSON.
     pub fn as_json(&self) -> Value {
         let comparisons: Vec<Value> = self.checked.iter().map(json_of).collect();
         json!({"agrees": self.agrees(), "comparisons": comparisons, "unused": self.unused})
@@ -119,8 +119,7 @@ fn json_of(checked: &Checked) -> Value {
     })
 }
 
-/// A member is left out where a document says nothing: null would be
-/// something.
+/// A member is left out where a document has no value: null would be one.
 fn json_difference(difference: &Difference) -> Value {
     let Difference { pointer, ours, theirs, places } = difference;
     let mut entry = json!({ "pointer": pointer, "places": places });

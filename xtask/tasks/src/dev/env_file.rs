@@ -1,4 +1,4 @@
-//! The env file of a developer who has none yet.
+//! Makes an env file for a developer who has none.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ pub(super) fn make_if_missing(root: &Path) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let text = fs::read_to_string(root.join(".env.example")).context("read .env.example")?;
-    // There will be secrets in it.
+    // The file will contain secrets.
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     file.write_all(text.as_bytes()).with_context(|| format!("write {}", path.display()))?;
     Ok(Some(path))
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_becomes_an_env_file_once() {
+    fn env_file_is_made_from_the_example_once() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         fs::copy(workspace::root().join(".env.example"), root.join(".env.example")).unwrap();

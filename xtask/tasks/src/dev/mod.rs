@@ -1,15 +1,15 @@
-//! `cargo xtask dev`: the server for development, built and started anew as
-//! files change.
+//! `cargo xtask dev`: the server for development, rebuilt and restarted as files
+//! change.
 //!
 //! ```text
 //!   sources, env files ──▶ Watch ──▶ cargo build ──▶ binary ──▶ server --reload
-//!                                                      └──── notices it itself ──┘
+//!                                                      └─ noticed by the server ─┘
 //! ```
 //!
-//! The running server becomes the new binary, and reads changed env files, by
-//! itself (`--reload`). What is left to do here: build, and start a server
-//! where none is running, because the first build failed or because it ended
-//! over a configuration that it could not use.
+//! With `--reload` the running server replaces itself with the new binary and reads
+//! changed env files. This command builds, and starts a server when none is running,
+//! because the first build failed or because the server ended with an unusable
+//! configuration.
 
 mod env_file;
 mod watch;
@@ -43,12 +43,12 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let root = workspace::root();
     if let Some(made) = env_file::make_if_missing(&root)? {
-        say(&format!("{} is made, for development: look into it for what can be set", made.display()));
+        say(&format!("created {} for development; it lists all settings", made.display()));
     }
     let (sender, events) = mpsc::channel();
     let stop = sender.clone();
     ctrlc::set_handler(move || {
-        // An error: nobody waits for it any more.
+        // The receiver is gone when the session has ended.
         let _ended = stop.send(Event::Stop);
     })
     .context("catch signals")?;
@@ -68,24 +68,24 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 enum Event {
-    /// Somebody wants us to end.
+    /// Ctrl-C or SIGTERM.
     Stop,
     ServerEnded(ExitStatus),
 }
 
-/// What it takes to keep a server up.
+/// Keeps a server running.
 struct Session<'a> {
     watch: Watch,
-    /// How long between looks at the files.
+    /// The polling interval of files.
     poll: Duration,
-    /// Gives the program, or nothing if it could not be built.
+    /// Builds the program; `None` if that failed.
     build: &'a mut dyn FnMut() -> Result<Option<PathBuf>>,
     start: &'a mut dyn FnMut(&Path) -> Result<Child>,
     sender: Sender<Event>,
     events: Receiver<Event>,
 }
 
-/// The process id of a server that has not been seen to end.
+/// The process id of the running server, if there is one.
 type Server = Option<u32>;
 
 impl Session<'_> {
@@ -97,8 +97,8 @@ impl Session<'_> {
             match (built, server) {
                 (Some(program), None) => server = Some(self.start(&program)?),
                 (Some(_), Some(_)) => {}
-                (None, Some(_)) => say("not built: the server goes on as it is"),
-                (None, None) => say("not built: there is no server until it is"),
+                (None, Some(_)) => say("build failed: the running server stays"),
+                (None, None) => say("build failed: no server is running"),
             }
             if !self.wait(&mut server)? {
                 return Ok(());
@@ -106,7 +106,7 @@ impl Session<'_> {
         }
     }
 
-    /// Waits until there is something to build; false: or to end.
+    /// Waits until there is something to build; `false` if the session ends.
     fn wait(&mut self, server: &mut Server) -> Result<bool> {
         loop {
             match self.events.recv_timeout(self.poll) {
@@ -114,11 +114,11 @@ impl Session<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(false),
                 Ok(Event::Stop) => return self.stop(*server).map(|()| false),
-                // It was told to end, by somebody else.
+                // Another process asked the server to end.
                 Ok(Event::ServerEnded(status)) if status.success() => return Ok(false),
                 Ok(Event::ServerEnded(status)) => {
                     *server = None;
-                    say(&format!("the server has ended ({status}): another is started when a file changes"));
+                    say(&format!("the server ended ({status}); the next change of a file starts another"));
                 }
             }
         }
@@ -129,24 +129,25 @@ impl Session<'_> {
         let (id, sender) = (child.id(), self.sender.clone());
         thread::spawn(move || {
             if let Ok(status) = child.wait() {
-                // An error: nobody waits for it any more.
+                // The receiver is gone when the session has ended.
                 let _ended = sender.send(Event::ServerEnded(status));
             }
         });
         Ok(id)
     }
 
-    /// Lets the server drain. Ctrl-C in a terminal tells it, too; twice is fine.
+    /// Lets the server drain. Ctrl-C in a terminal reaches the server as well; a
+    /// second signal does no harm.
     fn stop(&self, server: Server) -> Result<()> {
         let Some(id) = server else { return Ok(()) };
         Command::new("kill").arg(id.to_string()).stderr(Stdio::null()).status().context("run kill")?;
-        // Those that press Ctrl-C again are told again, and wait on.
+        // Further Ctrl-C reach the server; this loop waits until it has ended.
         while let Ok(Event::Stop) = self.events.recv() {}
         Ok(())
     }
 }
 
-/// Builds the program; what is wrong with it, cargo says.
+/// Builds the program; cargo prints the errors.
 fn build() -> Result<Option<PathBuf>> {
     let words =
         ["build", "--package", PROGRAM, "--bin", PROGRAM, "--message-format", "json-render-diagnostics"];
@@ -158,7 +159,7 @@ fn build() -> Result<Option<PathBuf>> {
     program.context("cargo build does not say where the program is").map(Some)
 }
 
-/// Where the program is, by cargo's messages.
+/// The path of the program in cargo's messages.
 fn executable(messages: &str) -> Option<PathBuf> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_is_where_cargo_says() {
+    fn program_path_comes_from_cargo() {
         let messages = format!(
             "{{\"reason\":\"compiler-artifact\",\"executable\":null}}\nno JSON\n\
              {{\"executable\":\"/t/build-script\"}}\n{{\"executable\":\"/t/debug/{PROGRAM}\"}}\n"
@@ -185,9 +186,9 @@ mod tests {
         assert_eq!(executable(""), None);
     }
 
-    /// What happens is in the builds: they are what a change leads to.
+    /// The fake builds drive the session: each change leads to one.
     #[test]
-    fn a_server_is_kept_up_until_somebody_says_stop() {
+    fn session_keeps_a_server_running_until_stopped() {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("build.rs");
         let (sender, events) = mpsc::channel();
@@ -195,12 +196,12 @@ mod tests {
         let (mut builds, started) = (0, RefCell::new(Vec::new()));
         let mut build = || {
             builds += 1;
-            // So that there is a next one.
+            // The change leads to the next build.
             fs::write(&source, "x".repeat(builds)).unwrap();
             match (builds, started.borrow().len()) {
                 (1, _) => Ok(None),
                 (_, 0) => Ok(Some("exit 3".into())),
-                // As often as it takes to see that the first one has ended.
+                // Repeated until the session has seen that the first server ended.
                 (_, 1) => Ok(Some("exec sleep 600".into())),
                 _ => {
                     stop.send(Event::Stop).unwrap();
@@ -227,6 +228,6 @@ mod tests {
         .unwrap();
         assert_eq!(*started.borrow(), [Path::new("exit 3"), Path::new("exec sleep 600")]);
         let alive = Command::new("kill").args(["-0", &last.to_string()]).stderr(Stdio::null()).status();
-        assert!(!alive.unwrap().success(), "it was waited for");
+        assert!(!alive.unwrap().success(), "the session waited for the server");
     }
 }

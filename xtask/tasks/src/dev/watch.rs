@@ -1,7 +1,7 @@
-//! Notices that a file has changed which the server is made of, or reads.
+//! Notices changes of files that the server is built from or reads.
 //!
-//! Files are looked at, as `--reload` does: some two hundred look-ups a few
-//! times a second cost nothing, and work on every file system.
+//! Files are polled, as `--reload` does: some two hundred look-ups a few times a
+//! second are cheap, and work on every file system.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use std::{
 const WATCHED: [&str; 8] =
     ["Cargo.lock", "Cargo.toml", "build.rs", ".cargo", "openapi", "src", ".env.local", ".env"];
 
-/// What is there, and what tells one state of it from another.
+/// The state of all watched files: time of modification and size.
 type Look = BTreeMap<PathBuf, (SystemTime, u64)>;
 
 pub(super) struct Watch {
@@ -29,14 +29,14 @@ impl Watch {
         Self { root: root.to_owned(), remembered: now.clone(), last: now }
     }
 
-    /// What is there now is what counts as unchanged.
+    /// Takes the present state as unchanged.
     pub(super) fn remember(&mut self) {
         self.remembered = look(&self.root);
         self.last.clone_from(&self.remembered);
     }
 
-    /// Whether something is different, and has been the same for two looks: an
-    /// editor is done with it.
+    /// Whether the state has changed and then stayed the same for two polls, so that
+    /// the editor has finished.
     pub(super) fn changed(&mut self) -> bool {
         let now = look(&self.root);
         let settled = now == self.last;
@@ -49,7 +49,7 @@ fn look(root: &Path) -> Look {
     let mut found = Look::new();
     let mut paths: Vec<PathBuf> = WATCHED.iter().map(|name| root.join(name)).collect();
     while let Some(path) = paths.pop() {
-        // What cannot be looked at is not there, or not any more.
+        // A file that cannot be read counts as missing.
         let Ok(metadata) = fs::metadata(&path) else { continue };
         if metadata.is_dir() {
             let entries = fs::read_dir(&path).into_iter().flatten().flatten();
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_counts_once_it_has_settled_and_until_it_is_remembered() {
+    fn settled_changes_count_until_they_are_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         fs::create_dir_all(root.join("src/deep")).unwrap();

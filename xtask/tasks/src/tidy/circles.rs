@@ -5,9 +5,9 @@
 //!                  (through re-exports)
 //! ```
 //!
-//! A file and the modules around it are not told apart: a `mod.rs` lists its
-//! files, and they share what it defines. A re-export counts as an import of the
-//! file that it is from.
+//! Imports between a file and the modules around it do not count: a `mod.rs`
+//! lists its files, and they share what it defines. An import of a re-export counts
+//! as one of the file that it is from.
 
 use std::collections::{HashMap, VecDeque};
 

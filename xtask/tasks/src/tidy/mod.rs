@@ -5,6 +5,7 @@
 //!  tracked files ──▶ Source ─┬─▶ text      size, documentation, paths, unfinished work
 //!                            ├─▶ words     banned words, names of tests
 //!                            ├─▶ proofs    tests that documents name
+//!                            ├─▶ references  sections, decisions, links, quotes
 //!                            │
 //!                            └─▶ tokens ─▶ imports ─┬─▶ layers  ◀── rules
 //!                                                   └─▶ circles
@@ -15,6 +16,7 @@ mod imports;
 mod layers;
 mod modules;
 mod proofs;
+mod references;
 pub mod rules;
 mod text;
 mod tokens;
@@ -92,9 +94,11 @@ fn stale_exceptions(sources: &[Source]) -> Vec<Finding> {
 
 fn findings_and_circles(sources: &[Source]) -> (Vec<Finding>, Vec<Finding>) {
     let (mut findings, mut files) = (Vec::new(), Vec::new());
+    let targets = references::Targets::of(sources);
     for source in sources {
         let mut report = Report { path: &source.path, findings: &mut findings };
         text::check(source, &mut report);
+        references::check(source, &targets, &mut report);
         words::check(source, &mut report);
         if source.path.ends_with(".md") {
             proofs::check(source, sources, &mut report);

@@ -2,7 +2,7 @@
 //! `<!-- end of proofs -->`, each link `[name](file)` is to a word of a file of
 //! ours. A link to a test that was renamed or removed proves nothing.
 
-use super::{Report, Source, text::has_word};
+use super::{Report, Source, references::resolve, text::has_word};
 
 const BEGIN: &str = "<!-- proofs -->";
 const END: &str = "<!-- end of proofs -->";
@@ -14,7 +14,8 @@ pub(super) fn check(source: &Source, sources: &[Source], report: &mut Report<'_>
             BEGIN => inside = true,
             END => inside = false,
             row if inside => {
-                for (name, path) in links(row) {
+                for (name, target) in links(row) {
+                    let path = resolve(&source.path, target).unwrap_or_default();
                     let file = sources.iter().find(|source| source.path == path);
                     if !file.is_some_and(|file| file.text.lines().any(|line| has_word(line, name))) {
                         report

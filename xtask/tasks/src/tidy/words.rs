@@ -8,27 +8,28 @@ use super::{
     tokens::Token,
 };
 
-/// In pieces, so that this file does not break its own rule.
+/// The banned words. This file is exempt from its own rule.
 const BANNED: [&str; 18] = [
-    concat!("no", "body"),
-    concat!("some", "body"),
-    concat!("who", "ever"),
-    concat!("every", "body"),
-    concat!("any", "body"),
-    concat!("one", " who"),
-    concat!("an", "ew"),
-    concat!("so", " many"),
-    concat!("so", " long"),
-    concat!("so", " often"),
-    concat!("as", " ever"),
-    concat!("for", " long"),
-    concat!("to be", " mended"),
-    concat!("to", "ld"),
-    concat!("tell", "ing"),
-    concat!("a", "stray"),
-    concat!("how-", "manieth"),
-    concat!("its last", " words"),
+    "nobody",
+    "somebody",
+    "whoever",
+    "everybody",
+    "anybody",
+    "one who",
+    "anew",
+    "so many",
+    "so long",
+    "so often",
+    "as ever",
+    "for long",
+    "to be mended",
+    "told",
+    "telling",
+    "astray",
+    "how-manieth",
+    "its last words",
 ];
+const OWN_FILE: &str = "xtask/tasks/src/tidy/words.rs";
 
 /// The first words of names that have no subject.
 const NO_SUBJECT: [&str; 8] = ["it", "they", "who", "what", "whatever", "one", "those", "this"];
@@ -36,7 +37,7 @@ const LONGEST_NAME: usize = 60;
 
 pub(super) fn check(source: &Source, report: &mut Report<'_>) {
     let is_text = source.path.ends_with(".rs") || source.path.ends_with(".md");
-    if !is_text || is_in_any(&source.path, FOLDERS_WITH_OLD_WORDS) {
+    if !is_text || source.path == OWN_FILE || is_in_any(&source.path, FOLDERS_WITH_OLD_WORDS) {
         return;
     }
     for (index, line) in source.text.lines().enumerate() {
@@ -104,12 +105,7 @@ mod tests {
 
     #[test]
     fn banned_words_are_found_as_whole_words() {
-        for line in [
-            concat!("/// No", "body waits."),
-            concat!("fn no", "body_waits() {}"),
-            concat!("waits so ", "long"),
-            concat!("a_wait_for_", "long"),
-        ] {
+        for line in ["/// Nobody waits.", "fn nobody_waits() {}", "waits so long", "a_wait_for_long"] {
             assert_eq!(banned(line).count(), 1, "{line}");
         }
         for line in ["as long as it takes", "for longer", "a toldness", "renewal"] {

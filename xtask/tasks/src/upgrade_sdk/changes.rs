@@ -1,14 +1,13 @@
-//! What one version of the official specification says differently from
-//! another, as a table.
+//! The differences between two versions of the official specification, as a table.
 //!
 //! | class | |
 //! |---|---|
-//! | breaking | what is right in the old version may be wrong in the new one; or those who read answers may meet a value that they do not know |
-//! | additive | the rest: a member that may be left out is no harm to those who leave it out |
+//! | breaking | values that are valid in the old version may be invalid in the new one, or readers of answers may meet an unknown value |
+//! | additive | the rest, such as a new optional member |
 //! | prose | for people |
 //!
-//! So a word more in an enum is nothing to those who send it: what is answered
-//! is told apart. Events, which no operation names, are answers.
+//! A new value of an enum is breaking in answers only, so requests and answers are
+//! distinguished. Events, which no operation names, are answers.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -34,7 +33,7 @@ pub enum Class {
     Prose,
 }
 
-/// A row of the table. What several documents share is one.
+/// A row of the table. A change that several documents share is one row.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
     pub class: Class,
@@ -46,7 +45,7 @@ pub struct Change {
     pub services: BTreeSet<&'static str>,
 }
 
-/// All that is different in `new`.
+/// All changes in `new`.
 pub fn changes(old: &Sdk, new: &Sdk) -> Result<Vec<Change>> {
     let mut all = Vec::new();
     for service in SERVICES {
@@ -55,9 +54,9 @@ pub fn changes(old: &Sdk, new: &Sdk) -> Result<Vec<Change>> {
         all.extend(prose(service, &old, &new));
     }
     all.extend(files(old.folder(), new.folder())?);
-    // Those of no service come last: what a service does with it is known better.
+    // Changes of no service come last, because a service gives the better class.
     all.sort_by_key(|change| change.services.is_empty());
-    // By what makes two of them one.
+    // Changes with the same key are one row.
     let mut rows: BTreeMap<[String; 3], Change> = BTreeMap::new();
     for change in all {
         let key = [&change.place, &change.before, &change.after].map(Clone::clone);
@@ -65,7 +64,7 @@ pub fn changes(old: &Sdk, new: &Sdk) -> Result<Vec<Change>> {
             Entry::Vacant(row) => _ = row.insert(change),
             Entry::Occupied(row) if !change.services.is_empty() => {
                 let row = row.into_mut();
-                // What one service only answers, another may ask.
+                // One service may have it in answers, another in requests.
                 if change.class < row.class {
                     (row.class, row.what) = (change.class, change.what);
                 }
@@ -79,7 +78,7 @@ pub fn changes(old: &Sdk, new: &Sdk) -> Result<Vec<Change>> {
     Ok(rows)
 }
 
-/// The table, or the word that there is nothing in it.
+/// The table, or the statement that there are no changes.
 pub fn table(rows: &[Change]) -> String {
     let mut lines = vec![["class", "what", "where", "before", "after", "in"].map(str::to_owned)];
     for Change { class, what, place, before, after, services } in rows {
@@ -112,7 +111,7 @@ pub fn table(rows: &[Change]) -> String {
     out
 }
 
-/// What programs notice.
+/// The structural changes, which programs notice.
 fn structure(service: &'static str, old: &Document, new: &Document) -> Result<Vec<Change>> {
     let (mut asked, mut answered) = (BTreeSet::new(), BTreeSet::new());
     for document in [old, new] {
@@ -147,15 +146,15 @@ fn structure(service: &'static str, old: &Document, new: &Document) -> Result<Ve
             continue;
         }
         let (class, what) = classify(difference, is_answered(&difference.pointer), &required);
-        // A schema that no operation of this service refers to is another's.
-        let nobodys = difference.places.iter().all(|place| place.starts_with("component "));
+        // A schema that no operation of this service refers to belongs to another.
+        let is_unused = difference.places.iter().all(|place| place.starts_with("component "));
         changes.push(Change {
             class,
             what: what.into(),
             place: difference.pointer.clone(),
             before: brief(difference.ours.as_ref()),
             after: brief(difference.theirs.as_ref()),
-            services: if nobodys { BTreeSet::new() } else { BTreeSet::from([service]) },
+            services: if is_unused { BTreeSet::new() } else { BTreeSet::from([service]) },
         });
     }
     Ok(changes)
@@ -168,7 +167,7 @@ fn newly_required(difference: &Difference) -> Option<String> {
     Some(format!("{schema}/properties/{}", openapi::escaped(name)))
 }
 
-/// Collects all that the node refers to.
+/// Collects all schemas that the node refers to.
 fn follow(document: &Document, node: &Node<'_>, met: &mut BTreeSet<String>) -> Result<()> {
     if let Some(target) = node.reference() {
         if !met.insert(target.to_owned()) {
@@ -182,7 +181,7 @@ fn follow(document: &Document, node: &Node<'_>, met: &mut BTreeSet<String>) -> R
     node.items().iter().try_for_each(|item| follow(document, item, met))
 }
 
-/// What kind of change this is.
+/// The class of a change, and its description.
 fn classify(difference: &Difference, answered: bool, required: &BTreeSet<String>) -> (Class, &'static str) {
     use Class::{Additive, Breaking, Prose};
     let Difference { pointer, ours: before, theirs: after, .. } = difference;
@@ -224,8 +223,7 @@ fn classify(difference: &Difference, answered: bool, required: &BTreeSet<String>
     }
 }
 
-/// Whether fewer values are right than before, if it is a bound and one can
-/// tell.
+/// Whether fewer values are valid than before, if the keyword is a bound.
 fn tightened(bound: &str, before: Option<&Value>, after: Option<&Value>) -> Option<bool> {
     let number = |value: Option<&Value>| value.and_then(Value::as_f64);
     match bound {
@@ -242,7 +240,7 @@ fn tightened(bound: &str, before: Option<&Value>, after: Option<&Value>) -> Opti
     }
 }
 
-/// What only people notice.
+/// The changes of prose.
 fn prose(service: &'static str, old: &Document, new: &Document) -> Vec<Change> {
     let mut found = Vec::new();
     words(old.json(), new.json(), "#", &mut found);
@@ -257,7 +255,7 @@ fn prose(service: &'static str, old: &Document, new: &Document) -> Vec<Change> {
     found.into_iter().map(change).collect()
 }
 
-/// What is said for people, where both say something.
+/// Collects the differences of prose.
 fn words(old: &Value, new: &Value, at: &str, found: &mut Vec<(String, String, String)>) {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {
@@ -266,7 +264,7 @@ fn words(old: &Value, new: &Value, at: &str, found: &mut Vec<(String, String, St
                 let at = format!("{at}/{}", openapi::escaped(key));
                 match (old.get(key), new.get(key)) {
                     (before, after) if openapi::is_prose(key) && before != after => {
-                        // A member may be called like that, too.
+                        // A member may have such a name as well.
                         let objects = [before, after].into_iter().flatten().any(Value::is_object);
                         if !objects {
                             found.push((at, brief(before), brief(after)));
@@ -286,7 +284,7 @@ fn words(old: &Value, new: &Value, at: &str, found: &mut Vec<(String, String, St
     }
 }
 
-/// What comes with the documents: text for people, and vectors.
+/// The changes of other files: text and vectors.
 fn files(old: &Path, new: &Path) -> Result<Vec<Change>> {
     let read = |folder: &Path| -> Result<BTreeMap<String, String>> {
         let folder = fs::canonicalize(folder)?;
@@ -301,7 +299,7 @@ fn files(old: &Path, new: &Path) -> Result<Vec<Change>> {
     };
     let (old, new) = (read(old)?, read(new)?);
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    // Lines that are only in the first.
+    // The number of lines that are only in the first.
     let lines = |text: Option<&String>, other: Option<&String>| {
         let Some(text) = text else { return "nothing".to_owned() };
         let known: BTreeSet<&str> = other.map(|other| other.lines().collect()).unwrap_or_default();

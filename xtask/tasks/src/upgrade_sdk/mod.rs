@@ -1,5 +1,5 @@
-//! `cargo xtask upgrade-sdk VERSION`: another version of the official
-//! specification, in one command and one diff to review.
+//! `cargo xtask upgrade-sdk VERSION`: moves to another version of the official
+//! specification, in one command and with one diff to review.
 //!
 //! ```text
 //!   pinned ─┬─▶ changes: what is different, as a table
@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The documents of the stores stay: they follow the services, which are pinned
-//! apart. `check-spec` tells what the program does not do yet.
+//! apart. `check-spec` reports what the program does not do yet.
 
 mod changes;
 mod rebuild;
@@ -40,9 +40,9 @@ use crate::check_spec::{self, Accepted, DOCUMENTS};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The version of arp-conformance to go to
+    /// The version of arp-conformance to move to
     version: String,
-    /// Say what is different and what would be done, and do nothing
+    /// Print the changes and the edits, and do nothing
     #[arg(long)]
     dry_run: bool,
     /// A copy of the new specification, instead of the one from PyPI: the pin stays then
@@ -69,7 +69,7 @@ pub fn run(args: &Args) -> Result<()> {
 
     let documents = root.join(DOCUMENTS);
     let plan = plan(&documents, &new, &Accepted::load(&documents)?)?;
-    print!("\n{}", told(&plan));
+    print!("\n{}", summary(&plan));
     if args.dry_run {
         println!("\nnothing was written (--dry-run)");
         return Ok(());
@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Result<()> {
     finish(by_hand)
 }
 
-/// What our documents would be.
+/// The edits to our documents.
 pub fn plan(documents: &Path, new: &Sdk, accepted: &Accepted) -> Result<Vec<(&'static str, Rewritten)>> {
     let plan = |service| {
         let path = documents.join(format!("{service}.yaml"));
@@ -95,8 +95,8 @@ pub fn plan(documents: &Path, new: &Sdk, accepted: &Accepted) -> Result<Vec<(&'s
     SERVICES.into_iter().map(plan).collect()
 }
 
-/// What is done to our documents, for people.
-pub fn told(plan: &[(&'static str, Rewritten)]) -> String {
+/// A summary of the edits to our documents.
+pub fn summary(plan: &[(&'static str, Rewritten)]) -> String {
     let mut out = String::new();
     let mut line = |text: String| out.extend([text.as_str(), "\n"]);
     for (service, Rewritten { edits, undescribed, left, .. }) in plan {
@@ -116,7 +116,7 @@ pub fn told(plan: &[(&'static str, Rewritten)]) -> String {
     out
 }
 
-/// Writes the new version and its hash where the old ones are.
+/// Replaces the pinned version and its hash.
 fn pin(root: &Path, old: &str, new: &str, hash: &str) -> Result<()> {
     let requirements = root.join(REQUIREMENTS);
     let text = fs::read_to_string(&requirements).with_context(|| format!("read {REQUIREMENTS}"))?;
@@ -131,12 +131,12 @@ fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
-/// Everything that is still to be done.
+/// The list of what is still to do.
 fn finish(by_hand: usize) -> Result<()> {
     println!();
     let mut todo = rebuild::run()?;
     if todo.is_empty() {
-        // Whether the program does what the documents say now.
+        // Whether the program agrees with the changed documents.
         let check = check_spec::run(&check_spec::Args::default());
         todo.extend(check.err().map(|error| format!("cargo xtask check-spec: {error:#}")));
     }
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pin_is_version_and_hash() {
+    fn pin_is_version_and_hash() {
         let folder = tempfile::tempdir().expect("a folder");
         for name in [REQUIREMENTS, sdk::PIN] {
             let path = folder.path().join(name);

@@ -1,5 +1,5 @@
-//! What of our code does not fit changed documents: the clients are generated
-//! by `build.rs`, so the compiler knows, and then the tests.
+//! Finds the code that does not fit changed documents: by the compiler, because
+//! `build.rs` generates the clients from them, and then by the tests.
 
 use std::{
     collections::BTreeSet,
@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use xtask_support::workspace;
 
-/// What there is to do, in words; nothing if all is well.
+/// The list of what is to do; empty if everything builds and passes.
 pub(super) fn run() -> Result<Vec<String>> {
-    println!("building everything anew");
+    println!("rebuilding everything");
     let errors = compile()?;
     if !errors.is_empty() {
         return Ok(errors);
@@ -22,14 +22,14 @@ pub(super) fn run() -> Result<Vec<String>> {
     tests()
 }
 
-/// The errors of the compiler, each where it is.
+/// The errors of the compiler, with their places.
 fn compile() -> Result<Vec<String>> {
     let check =
         ["check", "--workspace", "--all-targets", "--all-features", "--keep-going", "--message-format"];
     let (said, succeeded) = said(workspace::cargo(check).arg("json"))?;
     let errors: BTreeSet<String> = said.lines().filter_map(compiler_error).collect();
     Ok(match (errors.is_empty(), succeeded) {
-        // Such as a document that nothing can be generated from.
+        // For example a document from which no client can be generated.
         (true, false) => vec!["cargo check fails: see above".into()],
         (_, _) => errors.into_iter().collect(),
     })
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_the_compiler_are_told_by_their_place() {
+    fn compiler_errors_are_listed_with_their_place() {
         let line = r#"{"reason": "compiler-message", "message": {"level": "error", "message": "missing field `a`",
             "spans": [{"is_primary": false, "file_name": "b.rs", "line_start": 1},
                       {"is_primary": true, "file_name": "src/a.rs", "line_start": 7}]}}"#;
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_that_fail_are_told_by_their_name() {
+    fn failing_tests_are_listed_by_name() {
         assert_eq!(failed_test("test api::says_so ... FAILED"), Some("api::says_so"));
         assert_eq!(failed_test("test [no type] valid/a           ... FAILED"), Some("[no type] valid/a"));
         assert_eq!(failed_test("test api::says_so ... ok"), None);

@@ -1,9 +1,9 @@
-//! A document of ours, made to agree with a new official one. What the two do
-//! not agree on ([`compare`]) says what to change and where; our descriptions,
+//! Rewrites a document of ours so that it agrees with a new official one. The
+//! differences ([`compare`]) determine what to change and where; our descriptions,
 //! names and splits stay, because nothing else is touched.
 //!
-//! One difference at a time is taken, and the documents are compared anew: a
-//! change may show or settle others. What cannot be settled is left for people.
+//! Each step settles one difference and compares the documents again, because a
+//! change may reveal or settle others. The rest is left for people.
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use specification::openapi::{Comparison, Difference, Document, compare, is_prose
 
 use crate::check_spec::{Accepted, Against};
 
-/// A document does not need more, or something goes in circles.
+/// The maximum number of steps: more would be an endless loop.
 const MOST: usize = 1000;
 /// Keywords whose values have no order: a difference is one value more or less.
 const SETS: [&str; 4] = ["required", "enum", "tags", "security"];
@@ -22,11 +22,11 @@ const SCHEMAS: &str = "#/components/schemas/";
 #[derive(Debug)]
 pub struct Rewritten {
     pub yaml: String,
-    /// What was done, in order: a sign and a pointer.
+    /// The edits in order: a sign and a pointer.
     pub edits: Vec<String>,
-    /// What is new and has no description yet.
+    /// New members without a description.
     pub undescribed: Vec<String>,
-    /// What is still different.
+    /// The remaining differences.
     pub left: Vec<Difference>,
 }
 
@@ -46,7 +46,8 @@ pub fn rewrite(service: &str, yaml: &str, theirs: &Document, accepted: &Accepted
             !accepted.accepts(Against::Official, service, difference) && !left.iter().any(same)
         };
         let Some(difference) = comparison.differences.iter().find(open).cloned() else {
-            // What could not be done may have been settled by something else.
+            // A difference that could not be settled may have been settled by another
+            // edit.
             left.retain(|difference| comparison.differences.contains(difference));
             edits.dedup();
             return Ok(Rewritten { yaml: text.yaml(), edits, undescribed, left });
@@ -65,7 +66,7 @@ pub fn rewrite(service: &str, yaml: &str, theirs: &Document, accepted: &Accepted
     bail!("{service}: no end to its differences")
 }
 
-/// Settling one difference.
+/// Settles one difference.
 struct Step<'a> {
     text: Text,
     theirs: &'a Document,
@@ -160,8 +161,8 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// What is theirs in our terms: our names of schemas, no titles. Schemas
-    /// that we do not have are added.
+    /// Translates their value: with our names of schemas, without titles. Schemas that
+    /// we do not have are added.
     fn translated(&mut self, value: &Value) -> Result<Value> {
         Ok(match value {
             Value::Object(members) => {
@@ -194,7 +195,7 @@ impl Step<'_> {
         let pointer = target.strip_prefix('#').context("a reference inside")?;
         if self.text.json().pointer(pointer).is_none() {
             let value = self.theirs.json().pointer(pointer).context("their references lead somewhere")?;
-            // First the name, then what is in it: it may refer to itself.
+            // The name comes first, because the schema may refer to itself.
             self.set(pointer, json!({}))?;
             let value = self.translated(value)?;
             self.note_undescribed(pointer, &value);
@@ -203,7 +204,7 @@ impl Step<'_> {
         Ok(target.to_owned())
     }
 
-    /// Notes what of this has no words of its own.
+    /// Notes the members of this without a description.
     fn note_undescribed(&mut self, pointer: &str, value: &Value) {
         let is_described = value.as_object().is_some_and(|members| {
             members.contains_key("$ref")

@@ -1,17 +1,17 @@
-//! Changing a YAML text at a JSON pointer, and nothing else in it: comments,
-//! order and line breaks stay as somebody has written them.
+//! Changes a YAML text at a JSON pointer and nowhere else: comments, order and line
+//! breaks stay as their author wrote them.
 //!
-//! It knows the YAML of `openapi/`: blocks indented by two, with lists of words
-//! in brackets. Where a place is not found in the lines, the nearest one around
-//! it is written anew; and whatever was done, the text must in the end say what
-//! was to be said, or it is an error.
+//! The module understands the YAML of `openapi/`: blocks indented by two, with lists
+//! of words in brackets. Where a place is not found in the lines, the nearest one
+//! around it is rewritten. The result is parsed and must have the intended value, or
+//! the edit is an error.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value};
 
 use super::yaml::{LAST, element, member};
 
-/// A text and what it says.
+/// A text and its value.
 #[derive(Clone, Debug)]
 pub(super) struct Text {
     lines: Vec<String>,
@@ -40,7 +40,7 @@ impl Text {
         self.lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
-    /// Makes the member at the pointer (without `#`) say this.
+    /// Sets the member at the pointer (without `#`).
     pub(super) fn set(&self, pointer: &str, value: Value) -> Result<Self> {
         let mut json = self.json.clone();
         put(&mut json, &segments(pointer), value);
@@ -72,7 +72,7 @@ impl Text {
         let (parent, key) = pointer.rsplit_once('/').context("the whole document stays")?;
         let members = json.pointer_mut(parent).and_then(Value::as_object_mut);
         let removed = members.and_then(|members| members.remove(&unescaped(key)));
-        removed.with_context(|| format!("there is no {pointer}"))?;
+        removed.with_context(|| format!("{pointer} does not exist"))?;
         self.rewritten(pointer, json)
     }
 
@@ -84,7 +84,7 @@ impl Text {
             if edit(&mut lines, &place, value_at(&json, &place)) && says(&lines, &json) {
                 return Ok(Self { lines, json });
             }
-            // Not in lines of its own: what is around it is written anew.
+            // The place has no lines of its own: rewrite what is around it.
             place.pop();
             ensure!(!place.is_empty(), "{pointer}: cannot be changed in the text");
         }
@@ -129,8 +129,8 @@ fn put(json: &mut Value, place: &[String], value: Value) {
     put(&mut json[key], rest, value);
 }
 
-/// Writes the value of a member, or takes the member away. False: the place is
-/// not in the lines.
+/// Writes the value of a member, or removes the member. Returns `false` if the place
+/// is not in the lines.
 fn edit(lines: &mut Vec<String>, place: &[String], value: Option<&Value>) -> bool {
     let Some((key, parents)) = place.split_last() else { return false };
     match (find(lines, place), value) {
@@ -139,7 +139,7 @@ fn edit(lines: &mut Vec<String>, place: &[String], value: Option<&Value>) -> boo
             lines.splice(span.start..span.end, fresh);
         }
         (Some(mut span), None) => {
-            // What is said about it goes with it.
+            // The comments above the member go with it.
             let is_remark = |line: &String| indent_of(line) == span.indent && line.trim().starts_with('#');
             while span.start > 0 && is_remark(&lines[span.start - 1]) {
                 span.start -= 1;
@@ -155,10 +155,10 @@ fn edit(lines: &mut Vec<String>, place: &[String], value: Option<&Value>) -> boo
     true
 }
 
-/// Where a new member of a block goes, and how far in.
+/// The line and the indentation of a new member of a block.
 fn room(lines: &[String], parent: &[String]) -> Option<(usize, usize)> {
     let span = find(lines, parent)?;
-    // Something behind the colon: no block.
+    // Text behind the colon means that this is no block.
     let opens = lines[span.start].trim_end().ends_with(':');
     let first = (span.start + 1..span.end).find(|index| is_content(&lines[*index]))?;
     let indent = indent_of(&lines[first]);
@@ -191,7 +191,7 @@ fn find(lines: &[String], place: &[String]) -> Option<Span> {
         let start = (scope.start..scope.end).find(is_it)?;
         let beyond = |index: &usize| is_content(&lines[*index]) && indent_of(&lines[*index]) <= scope.indent;
         let mut end = (start + 1..scope.end).find(beyond).unwrap_or(scope.end);
-        // Remarks and gaps before the next member are not of this one.
+        // Comments and gaps before the next member do not belong to this one.
         while end > start + 1 && !is_content(&lines[end - 1]) {
             end -= 1;
         }
@@ -261,13 +261,13 @@ components:
         Text::new(YAML).expect("YAML")
     }
 
-    /// The lines that are only in the second.
+    /// The lines that are new in this text.
     fn news(text: &Text) -> Vec<String> {
         text.yaml().lines().filter(|line| !YAML.lines().any(|old| old == *line)).map(str::to_owned).collect()
     }
 
     #[test]
-    fn a_new_member_is_all_that_is_new() {
+    fn new_member_is_the_only_change() {
         let at = "/components/schemas/A/properties/two";
         let changed = text().set(at, json!({"type": "integer", "minimum": 0})).expect("changed");
         assert_eq!(news(&changed), ["        two:", "          type: integer", "          minimum: 0"]);
@@ -288,7 +288,7 @@ components:
     }
 
     #[test]
-    fn an_element_more_leaves_the_others_alone() {
+    fn appending_leaves_other_elements_alone() {
         let yaml = "a:\n  # First.\n  - name: b\n    is: 1\n  - name: c\n\nd: [1]\n";
         let list = Text::new(yaml).expect("YAML");
         let longer = list.append("/a", &json!({"name": "e", "is": 2})).expect("changed");
@@ -298,7 +298,7 @@ components:
     }
 
     #[test]
-    fn what_is_removed_takes_its_remark_along() {
+    fn removal_includes_the_comments_above() {
         let changed = text().remove("/components/schemas/A/properties/one").expect("changed");
         assert!(!changed.yaml().contains("# The first.") && changed.yaml().contains("# The rest."));
         assert!(text().remove("/components/schemas/C").is_err());
@@ -307,7 +307,7 @@ components:
     }
 
     #[test]
-    fn what_has_no_lines_of_its_own_is_written_anew_around_it() {
+    fn places_without_lines_are_rewritten_with_their_block() {
         let at = "/paths/~1v1~1a~1{id}:stop/post/responses/200/content";
         let changed = text().set(at, json!({"a/b": {"schema": {"type": "string"}}})).expect("changed");
         assert_eq!(
@@ -324,7 +324,7 @@ components:
     }
 
     #[test]
-    fn all_kinds_of_values_say_what_they_should() {
+    fn all_kinds_of_values_are_written_correctly() {
         for value in [
             json!({"a": [], "b": {}, "c": [1, "2", true, null], "d": "no", "e": "1", "f": "x: y", "g": ""}),
             json!([{"name": "a", "schema": {"$ref": "#/b"}}, {"name": "b"}]),

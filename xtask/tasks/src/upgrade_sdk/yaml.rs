@@ -56,7 +56,7 @@ pub(super) fn element(item: &Value, indent: usize) -> Vec<String> {
     lines
 }
 
-/// As people would write them; the parser does not keep the order.
+/// The members in the usual order, because the parser does not keep it.
 fn in_order(members: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
     const FIRST: [&str; 22] = [
         "name",
@@ -114,20 +114,20 @@ fn word(value: &Value) -> String {
     spelled(value, |text| format!("[{text}]"), |read| &read[0])
 }
 
-/// The same behind a key and a colon, where more is allowed without quotes.
+/// A scalar behind a key and a colon, where more is allowed without quotes.
 fn scalar(value: &Value) -> String {
     spelled(value, |text| format!("k: {text}"), |read| &read["k"])
 }
 
-/// A text stands as it is where that is read as the same text.
+/// Writes a text without quotes where it is read as the same text.
 fn spelled(value: &Value, place: fn(&str) -> String, take: fn(&Value) -> &Value) -> String {
-    /// Not for all who read YAML.
+    /// Words that some parsers read as booleans.
     const FLAGS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
     let Value::String(text) = value else { return value.to_string() };
     let is_plain = text.starts_with(|c: char| c.is_alphabetic() || c == '/' || c == '$')
         && !FLAGS.contains(&text.to_lowercase().as_str())
         && is_one_line(text)
         && serde_yaml_ng::from_str::<Value>(&place(text)).is_ok_and(|read| take(&read) == value);
-    // JSON's strings are YAML's, too.
+    // A JSON string is a YAML string as well.
     if is_plain { text.clone() } else { value.to_string() }
 }

@@ -1,4 +1,4 @@
-//! What is accepted is accepted as it stands in the file, and nothing besides.
+//! Differences are accepted exactly as the file lists them, and no others.
 
 use serde_json::json;
 use specification::openapi::Document;
@@ -46,7 +46,7 @@ services:
 ";
 
 #[test]
-fn what_is_in_the_list_is_no_difference_and_keeps_its_reason() {
+fn listed_differences_are_accepted_with_their_reason() {
     let report = report(Against::Service, ALL);
     assert!(report.agrees(), "{}", report.as_text());
     let accepted = &report.as_json()["comparisons"][0]["accepted"];
@@ -56,7 +56,7 @@ fn what_is_in_the_list_is_no_difference_and_keeps_its_reason() {
 }
 
 #[test]
-fn an_entry_accepts_only_what_it_says() {
+fn entry_accepts_exactly_its_difference() {
     for (from, to) in [
         ("ours: 'off'", "ours: 'on'"),
         ("ours: 'off'", "theirs: 'off'"),
@@ -76,7 +76,7 @@ fn an_entry_accepts_only_what_it_says() {
 }
 
 #[test]
-fn an_entry_that_accepts_nothing_is_an_error() {
+fn unused_entry_is_an_error() {
     let more = "
   - documents: [store]
     pointers: ['#/paths/~1a/get/responses/409', '#/paths/~1b/get/responses/409']
@@ -90,13 +90,13 @@ fn an_entry_that_accepts_nothing_is_an_error() {
 }
 
 #[test]
-fn what_the_program_says_is_never_accepted() {
+fn differences_from_the_program_are_never_accepted() {
     let report = report(Against::Program, ALL);
     assert_eq!((report.checked[0].comparison.differences.len(), report.unused.len()), (3, 3));
 }
 
 #[test]
-fn a_list_that_makes_no_sense_is_refused() {
+fn invalid_lists_are_refused() {
     for (text, message) in [
         ("services: [{documents: [a], pointers: ['#/a'], reason: ' '}]", "no reason for #/a"),
         ("services: [{documents: [], pointers: ['#/a'], reason: b}]", "without documents or pointers"),

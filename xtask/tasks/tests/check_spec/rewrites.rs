@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::edit::set;
 
-/// Another way to say the same.
+/// Another spelling of the same document.
 pub(crate) type Rewrite = (&'static str, fn(&mut Value));
 
 pub(crate) const REWRITES: &[Rewrite] = &[
@@ -13,7 +13,7 @@ pub(crate) const REWRITES: &[Rewrite] = &[
     ("references wrapped in allOf", wrap),
     ("components renamed", rename_components),
     ("lists without order reversed", reverse),
-    ("prose added", |d| describe(d, "Written by somebody else.")),
+    ("prose added", |d| describe(d, "Written by another author.")),
     ("prose removed", undescribe),
     ("bounds as floats", floats),
     ("optional members may be null", nullable),

@@ -1,5 +1,5 @@
-//! `upgrade-sdk` to a version that nobody has published (`future.yaml`): what
-//! it says about it, and what becomes of our documents.
+//! `upgrade-sdk` to a version that does not exist (`future.yaml`): its table of
+//! changes, and the edits to our documents.
 
 use std::{fs, path::Path, process::Command};
 
@@ -13,11 +13,11 @@ use specification::{
 use tempfile::TempDir;
 use xtask::{
     check_spec::Accepted,
-    upgrade_sdk::{changes, plan, table, told},
+    upgrade_sdk::{changes, plan, summary, table},
 };
 use xtask_support::workspace;
 
-/// What is different in a file.
+/// The edits in a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Edit {
@@ -80,7 +80,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn the_table_says_what_is_different_and_how_bad_it_is() {
+fn table_lists_changes_by_class() {
     let pinned = pinned();
     let (_folder, future) = future(&pinned);
     let rows = changes(&pinned, &future).expect("comparable");
@@ -88,7 +88,7 @@ fn the_table_says_what_is_different_and_how_bad_it_is() {
 }
 
 #[test]
-fn nothing_is_different_in_the_same_version() {
+fn same_version_has_no_changes() {
     let pinned = pinned();
     assert_eq!(
         table(&changes(&pinned, &pinned).expect("comparable")),
@@ -103,12 +103,12 @@ fn nothing_is_different_in_the_same_version() {
 }
 
 #[test]
-fn our_documents_follow_and_keep_our_words() {
+fn our_documents_follow_and_keep_our_prose() {
     let (_folder, future) = future(&pinned());
     let documents = workspace::root().join("openapi");
     let accepted = Accepted::load(&documents).expect("the list");
     let plan = plan(&documents, &future, &accepted).expect("a plan");
-    assert_contents("tests/upgrade_sdk/edits.txt", &told(&plan));
+    assert_contents("tests/upgrade_sdk/edits.txt", &summary(&plan));
     let mut all = String::new();
     for (service, rewritten) in plan {
         assert!(rewritten.left.is_empty(), "{service}: {:#?}", rewritten.left);
@@ -125,7 +125,7 @@ fn our_documents_follow_and_keep_our_words() {
     assert_contents("tests/upgrade_sdk/documents.diff", &all);
 }
 
-/// The lines that go and those that come.
+/// The lines that are removed and added.
 fn diff(old: &Path, new: &str) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("new.yaml");

@@ -256,8 +256,8 @@ fn read_node(
     undamaged: Option<&String>,
 ) -> Result<NodeRecord, JournalError> {
     let mut row = read::node_row(connection, node)?.ok_or_else(|| gone(node))?;
-    if let Some(body) = undamaged.filter(|_| row.body == JUNK) {
-        row.body.clone_from(body);
+    if let Some(body) = undamaged.filter(|_| row.body.text().is_ok_and(|text| text == JUNK)) {
+        row.body = body.clone().into();
     }
     row.decode()
 }

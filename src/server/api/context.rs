@@ -1,0 +1,44 @@
+//! What endpoints and the door work with.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tokio_util::sync::CancellationToken;
+
+use super::{door::Admitter, front::Front};
+use crate::{
+    auth::{Admission, AuthError, Authenticator, Principal},
+    coordinator::Coordinator,
+    health::HealthReport,
+};
+
+/// The context of every endpoint.
+pub struct ServerContext {
+    pub coordinator: Arc<Coordinator>,
+    pub authenticator: Arc<Authenticator>,
+    pub health: HealthReport,
+    /// The maximum number of JSON values in a request body.
+    pub body_values_max: u64,
+    /// Cancelled when the server begins to stop. Streams that wait for more
+    /// events end then, because closing waits for them.
+    pub stopping: CancellationToken,
+    pub front: Front,
+}
+
+impl Admitter for ServerContext {
+    async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admission, AuthError> {
+        self.authenticator.authenticate(path, headers).await
+    }
+
+    fn body_values_max(&self) -> u64 {
+        self.body_values_max
+    }
+
+    fn front(&self) -> &Front {
+        &self.front
+    }
+
+    async fn exempt_caller(&self, headers: &HeaderMap) -> Principal {
+        self.authenticator.visitor(headers).await
+    }
+}

@@ -1,0 +1,182 @@
+//! The endpoints: each takes the request apart, calls the coordinator, and wraps
+//! the answer.
+
+use dropshot::{
+    ApiDescription, HttpResponseOk, HttpResponseUpdatedNoContent, Path, RequestContext, endpoint,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    body::Json,
+    context::ServerContext,
+    errors::ApiError,
+    request_scope::Caller,
+    stream::{Ndjson, StreamQuery},
+};
+use crate::types::{
+    Health, NodeRun, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunId,
+    NodeRunsCreateRequest, NodeRunsCreateResponse, NonEmpty, Run, RunId, RunStartRequest, VersionInfo,
+};
+
+const SERVICE_NAME: &str = "arp-jarvis-run-coordinator";
+pub(super) const API_VERSION: &str = "v1";
+
+/// Makes the inner API, which spells `:verb` as `/:verb` (see `path`).
+pub(super) fn endpoints() -> ApiDescription<ServerContext> {
+    let mut api = ApiDescription::new();
+    let mut register = || {
+        api.register(health_get)?;
+        api.register(version_get)?;
+        api.register(run_start)?;
+        api.register(run_get)?;
+        api.register(run_cancel)?;
+        api.register(run_events)?;
+        api.register(node_runs_create)?;
+        api.register(node_run_get)?;
+        api.register(node_run_events)?;
+        api.register(node_run_evaluate)?;
+        api.register(node_run_complete)
+    };
+    register().expect("the endpoints do not contradict each other");
+    api
+}
+
+type Rq = RequestContext<ServerContext>;
+type Answer<T> = Result<T, ApiError>;
+
+#[derive(Deserialize, JsonSchema)]
+struct RunPath {
+    run_id: RunId,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct NodeRunPath {
+    node_run_id: NodeRunId,
+}
+
+/// Report how the service is doing
+#[endpoint { method = GET, path = "/v1/health", operation_id = "health", tags = ["health"] }]
+async fn health_get(rq: Rq) -> Answer<HttpResponseOk<Health>> {
+    // A server that is taken out of service for want of keys would otherwise
+    // never fetch them.
+    rq.context().authenticator.warm_up();
+    Ok(HttpResponseOk(rq.context().health.now()))
+}
+
+/// Tell which build is running
+#[endpoint { method = GET, path = "/v1/version", operation_id = "version", tags = ["version"] }]
+async fn version_get(_: Rq) -> Answer<HttpResponseOk<VersionInfo>> {
+    Ok(HttpResponseOk(VersionInfo {
+        service_name: SERVICE_NAME.into(),
+        service_version: env!("CARGO_PKG_VERSION").into(),
+        supported_api_versions: NonEmpty::from(API_VERSION.to_owned()),
+        build: None,
+        extensions: None,
+    }))
+}
+
+/// Begin a run
+#[endpoint { method = POST, path = "/v1/runs", operation_id = "start_run", tags = ["runs"] }]
+async fn run_start(rq: Rq, caller: Caller, body: Json<RunStartRequest>) -> Answer<HttpResponseOk<Run>> {
+    let run = rq.context().coordinator.run_start(&caller.0, body.0).await?;
+    Ok(HttpResponseOk(run))
+}
+
+/// Read a run
+#[endpoint { method = GET, path = "/v1/runs/{run_id}", operation_id = "get_run", tags = ["runs"] }]
+async fn run_get(rq: Rq, caller: Caller, path: Path<RunPath>) -> Answer<HttpResponseOk<Run>> {
+    let run = rq.context().coordinator.run_get(&caller.0, &path.into_inner().run_id).await?;
+    Ok(HttpResponseOk(run))
+}
+
+/// Stop a run
+#[endpoint { method = POST, path = "/v1/runs/{run_id}/:cancel", operation_id = "cancel_run", tags = ["runs"] }]
+async fn run_cancel(rq: Rq, caller: Caller, path: Path<RunPath>) -> Answer<HttpResponseOk<Run>> {
+    let run = rq.context().coordinator.run_cancel(&caller.0, &path.into_inner().run_id).await?;
+    Ok(HttpResponseOk(run))
+}
+
+/// Read the events of a run
+#[endpoint { method = GET, path = "/v1/runs/{run_id}/events", operation_id = "stream_run_events", tags = ["runs"] }]
+async fn run_events(rq: Rq, caller: Caller, path: Path<RunPath>, query: StreamQuery) -> Answer<Ndjson> {
+    let (run, options) = (path.into_inner().run_id, query.0);
+    let follow = options.follow;
+    let permit = rq.context().front.concurrency.stream(&rq.log)?;
+    let lines = rq.context().coordinator.run_events(&caller.0, &run, options).await?;
+    Ok(Ndjson::new(lines, follow, &rq.context().stopping, permit))
+}
+
+/// Add child node runs under a composite
+#[endpoint { method = POST, path = "/v1/node-runs", operation_id = "create_node_runs", tags = ["node_runs"] }]
+async fn node_runs_create(
+    rq: Rq,
+    caller: Caller,
+    body: Json<NodeRunsCreateRequest>,
+) -> Answer<HttpResponseOk<NodeRunsCreateResponse>> {
+    let created = rq.context().coordinator.node_runs_create(&caller.0, body.0).await?;
+    Ok(HttpResponseOk(created))
+}
+
+/// Read a node run
+#[endpoint { method = GET, path = "/v1/node-runs/{node_run_id}", operation_id = "get_node_run", tags = ["node_runs"] }]
+async fn node_run_get(rq: Rq, caller: Caller, path: Path<NodeRunPath>) -> Answer<HttpResponseOk<NodeRun>> {
+    let node = rq.context().coordinator.node_run_get(&caller.0, &path.into_inner().node_run_id).await?;
+    Ok(HttpResponseOk(node))
+}
+
+/// Read the events of a node run and everything below it
+#[endpoint {
+    method = GET,
+    path = "/v1/node-runs/{node_run_id}/events",
+    operation_id = "stream_node_run_events",
+    tags = ["node_runs"],
+}]
+async fn node_run_events(
+    rq: Rq,
+    caller: Caller,
+    path: Path<NodeRunPath>,
+    query: StreamQuery,
+) -> Answer<Ndjson> {
+    let (node, options) = (path.into_inner().node_run_id, query.0);
+    let follow = options.follow;
+    let permit = rq.context().front.concurrency.stream(&rq.log)?;
+    let lines = rq.context().coordinator.node_run_events(&caller.0, &node, options).await?;
+    Ok(Ndjson::new(lines, follow, &rq.context().stopping, permit))
+}
+
+/// Record how well a node run did
+#[endpoint {
+    method = POST,
+    path = "/v1/node-runs/{node_run_id}/:evaluation",
+    operation_id = "report_node_run_evaluation",
+    tags = ["node_runs"],
+}]
+async fn node_run_evaluate(
+    rq: Rq,
+    caller: Caller,
+    path: Path<NodeRunPath>,
+    body: Json<NodeRunEvaluationReportRequest>,
+) -> Answer<HttpResponseUpdatedNoContent> {
+    let node = path.into_inner().node_run_id;
+    rq.context().coordinator.node_run_evaluate(&caller.0, &node, body.0).await?;
+    Ok(HttpResponseUpdatedNoContent())
+}
+
+/// End a node run
+#[endpoint {
+    method = POST,
+    path = "/v1/node-runs/{node_run_id}/:complete",
+    operation_id = "complete_node_run",
+    tags = ["node_runs"],
+}]
+async fn node_run_complete(
+    rq: Rq,
+    caller: Caller,
+    path: Path<NodeRunPath>,
+    body: Json<NodeRunCompleteRequest>,
+) -> Answer<HttpResponseUpdatedNoContent> {
+    let node = path.into_inner().node_run_id;
+    rq.context().coordinator.node_run_complete(&caller.0, &node, body.0).await?;
+    Ok(HttpResponseUpdatedNoContent())
+}

@@ -1,0 +1,94 @@
+//! Listens, and serves the API until it is closed.
+
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use dropshot::{BuildError, ConfigDropshot, HandlerTaskMode, HttpServer, ServerBuilder};
+use slog::{Drain, LevelFilter, Logger, o, warn};
+
+use super::{context::ServerContext, door::behind_door, endpoints::endpoints, front::Front, nodelay};
+use crate::runtime::tasks::TaskSet;
+
+/// The time limit for connections to end that are cut off.
+const CUT_OFF: Duration = Duration::from_millis(250);
+
+/// Where and how to listen.
+#[derive(Clone, Debug)]
+pub struct ListenConfig {
+    /// Port 0 takes any free port.
+    pub bind_address: SocketAddr,
+    /// Larger request bodies are answered with 413.
+    pub body_limit_bytes: usize,
+}
+
+/// A server that listens.
+pub struct Http {
+    server: HttpServer<ServerContext>,
+    front: Front,
+}
+
+impl Http {
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Lets requests finish within `limit`. Connections that are open then are
+    /// cut off, which is an error.
+    pub async fn close(self, limit: Duration) -> Result<(), String> {
+        let Self { server, front } = self;
+        let mut closing = pin!(server.close());
+        let closed = tokio::time::timeout(limit, &mut closing).await;
+        let closed = match closed {
+            Ok(closed) => closed,
+            Err(_) => {
+                front.connections.cut_off().await;
+                // Handlers continue: what they do is completed, or is in the
+                // journal.
+                let _ = tokio::time::timeout(CUT_OFF, &mut closing).await;
+                Err(format!("requests were cut off after {} s", limit.as_secs_f64()))
+            }
+        };
+        front.closed.cancel();
+        closed
+    }
+}
+
+/// Listens, and serves until [`Http::close`].
+pub fn serve(
+    config: &ListenConfig,
+    context: ServerContext,
+    tasks: &TaskSet,
+    log: &Logger,
+) -> Result<Http, BuildError> {
+    let config = dropshot_config(config);
+    let front = context.front.clone();
+    let server = ServerBuilder::new(behind_door(endpoints()), context, without_requests(log))
+        .config(config)
+        .start()?;
+    let (timeout, closed) = (front.body_timeout.clone(), front.closed.clone());
+    let watch = Arc::clone(&front.connections).watch(server.local_addr(), timeout, closed, log.clone());
+    tasks.spawn("idle connections", watch);
+    if let Err(error) = nodelay::set(server.local_addr()) {
+        warn!(log, "could not set TCP_NODELAY: events may arrive up to 40 ms late"; "error" => %error);
+    }
+    Ok(Http { server, front })
+}
+
+pub(super) fn dropshot_config(config: &ListenConfig) -> ConfigDropshot {
+    ConfigDropshot {
+        bind_address: config.bind_address,
+        default_request_body_max_bytes: config.body_limit_bytes,
+        // A request is completed even if its caller disconnects.
+        default_handler_task_mode: HandlerTaskMode::Detached,
+        ..ConfigDropshot::default()
+    }
+}
+
+/// Removes dropshot's messages about each connection and request, unless
+/// debugging: they take longer than many an endpoint.
+pub(super) fn without_requests(log: &Logger) -> Logger {
+    if log.is_debug_enabled() {
+        log.clone()
+    } else {
+        Logger::root(LevelFilter::new(log.clone(), slog::Level::Warning).ignore_res(), o!())
+    }
+}
