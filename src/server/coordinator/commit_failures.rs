@@ -10,7 +10,7 @@ use std::time::Duration;
 use slog::{debug, error};
 
 use super::{committer::Committer, error::CoordinatorError};
-use crate::{health::WriteFailure, journal::JournalError, time::Timestamp, types::NodeRunId};
+use crate::{events::Newest, health::WriteFailure, journal::JournalError, time::Timestamp, types::NodeRunId};
 
 /// The embedded journal has one process at a time: its worker is alive until the
 /// next process opens the journal.
@@ -93,7 +93,8 @@ impl Committer {
         let hub = &self.events.hub;
         for run in hub.followed_runs() {
             match self.journal.run_fetch(&run).await {
-                Ok(found) => hub.publish(&run, found.map_or(0, |run| run.last_seq)),
+                Ok(Some(found)) => hub.publish(&run, Newest::from(&found)),
+                Ok(None) => {}
                 Err(failure) => {
                     self.health.doubt(Vec::new());
                     return Err(failure);

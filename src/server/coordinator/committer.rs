@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     engine::{Cx, Decision, Rules},
-    events::Events,
+    events::{Events, Newest},
     health::JournalStatus,
     journal::{Journal, JournalError, OutboxId, Room},
     outbox::Outbox,
@@ -136,7 +136,7 @@ impl Committer {
         claimed.extend(changes.nodes.iter().filter(|node| is_ours(&node.wake)).map(NodeRecord::head));
         claimed.extend(changes.heads.iter().filter(|head| is_ours(&head.wake)).cloned());
         Announcement {
-            last_seq: changes.events.last().map(|event| event.event.seq),
+            newest: changes.run.as_ref().map(Newest::from),
             claimed,
             unclaimed,
             topmost: Ended::by(changes),
@@ -145,14 +145,14 @@ impl Committer {
     }
 
     fn announce(&self, run: &RunId, announcement: &Announcement, now: Timestamp) {
-        let Announcement { last_seq, claimed, unclaimed, topmost, ended } = announcement;
+        let Announcement { newest, claimed, unclaimed, topmost, ended } = announcement;
         self.health.written();
         self.liveness.ended(run, topmost, now);
         if let Some(outbox) = &self.outbox {
             outbox.news();
         }
-        if let Some(seq) = last_seq {
-            self.events.hub.publish(run, *seq);
+        if let Some(newest) = newest {
+            self.events.hub.publish(run, *newest);
         }
         // Cancels first, while the calls that they may overtake are known.
         claimed.iter().for_each(|node| self.queue.push(node, now));
@@ -174,7 +174,8 @@ impl Committer {
 
 /// What is to be announced once a change set is durable.
 struct Announcement {
-    last_seq: Option<u64>,
+    /// For followers, if there are new events.
+    newest: Option<Newest>,
     /// Nodes whose job this worker has claimed and begins now.
     claimed: Vec<NodeHead>,
     /// Whether the claim loop has to look before its next poll.

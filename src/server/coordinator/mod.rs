@@ -1,20 +1,28 @@
-//! The use cases: load what is stored, let the engine decide, commit, tell
-//! whoever waits.
+//! The use cases: load records, let the engine decide, commit, and announce the
+//! result.
 //!
 //! ```text
-//!   api, dispatch ──▶ Coordinator ──▶ engine (pure) ──▶ commit ──▶ hub (followers)
-//!                        │  ▲                             │  ├────▶ queue (dispatch)
-//!                        │  │                             │  └────▶ outbox (JARVIS stores)
-//!                        ▼  │ again, on conflict          ▼
-//!                       store ◀──────────────────── one transaction
+//!   api ───────▶ Coordinator ─┐
+//!                             ├─▶ Committer ──▶ engine (pure) ──▶ commit ──▶ hub (followers)
+//!   dispatch ──▶ Attempts ────┘      │  ▲                          │  ├────▶ queue (dispatch)
+//!                                    │  │ again, on conflict       │  └────▶ outbox (JARVIS stores)
+//!                                    ▼  │                          ▼
+//!                                  journal ◀─────────────── one transaction
 //! ```
+//!
+//! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do.
+//! - `attempts`: what dispatch does.
+//! - `committer`, `reads`, `commit_failures`: decide, commit, announce.
+//! - `admission`: questions to the Node Registry and the PDP.
+//! - `queue`: the jobs that this worker has claimed.
+//! - `liveness`: signs of life of composite executors; `offload`: large outputs.
 //!
 //! Commands on one run are decided one after the other: each holds the run's
 //! lock from reading until its commit is durable. Other runs do not wait.
 //!
-//! **Architecture invariants.** Every public method that acts for a caller asks
-//! for a [`Principal`]: what is not authenticated cannot be called. It gets the
-//! records that the caller names from `access`, which knows who may do what.
+//! **Architecture invariants.** Every public method that acts for a caller takes
+//! a [`Principal`], so that an unauthenticated caller cannot call it. It gets the
+//! records that the caller names from `access`, which authorizes the request.
 //! Nothing is answered, announced or queued before its commit is durable.
 
 mod access;
@@ -60,7 +68,7 @@ use crate::{
     types::{HealthCheck, IdSource, NodeRunId, RunId},
 };
 
-/// What a coordinator is made of.
+/// The parts of a coordinator.
 pub struct Parts {
     pub journal: Arc<dyn Journal>,
     /// Where to look for what the journal does not know.
@@ -70,7 +78,7 @@ pub struct Parts {
     pub events: Events,
     pub policy: Policy,
     pub node_types: NodeTypes,
-    /// None: embedded, the journal is the record.
+    /// `None`: embedded, the journal is the only record.
     pub outbox: Option<Arc<Outbox>>,
     pub queue: Arc<WorkQueue>,
     pub rules: Rules,

@@ -22,8 +22,8 @@ impl Coordinator {
         request: NodeRunsCreateRequest,
     ) -> Result<NodeRunsCreateResponse, CoordinatorError> {
         let NodeRunsCreateRequest { run_id, parent_node_run_id, node_runs, extensions } = request;
-        // What is wrong with the parent is reported before the registry is asked
-        // about the children.
+        // Errors of the parent are reported before the registry is asked about the
+        // children.
         let run = self.run_authorize_read(caller, &run_id).await?;
         engine::constraints::stored(run.run.extensions.as_ref())?;
         let parent = self.parent_authorize(caller, &parent_node_run_id).await?;
@@ -82,7 +82,7 @@ impl Coordinator {
         Ok(self.node_authorize(caller, node, Use::Read).await?.node)
     }
 
-    /// Records an evaluation, and the recovery that was chosen.
+    /// Records an evaluation and the recovery action that was chosen.
     pub async fn node_run_evaluate(
         &self,
         caller: &Principal,

@@ -106,19 +106,19 @@ impl Coordinator {
         Ok(canceled)
     }
 
-    /// What a caller says under our own keys is dropped (D-15). One line a
-    /// request: the log is for everybody.
+    /// Logs that a caller's values under our own keys are dropped (D-15): one line
+    /// per request.
     pub(super) fn warn_of_own_keys<'e>(&self, given: impl Iterator<Item = Option<&'e Extensions>>) {
         let keys = given.flatten().flat_map(|extensions| extensions.keys());
         let mut own = keys.filter(|key| engine::is_own_key(key));
         if let Some(first) = own.next() {
-            warn!(self.committer.log, "dropped extensions that only the coordinator writes";
+            warn!(self.committer.log, "dropped extensions with reserved keys";
                 "key" => first, "more" => own.count());
         }
     }
 }
 
-/// What the schema cannot say about a start request.
+/// Checks what the schema cannot express about a start request.
 fn check_start(request: &RunStartRequest, chosen: Option<&RunId>) -> Result<(), CoordinatorError> {
     let field = |kind, path: &[&str], message: &str| FieldError {
         kind,

@@ -35,12 +35,10 @@ mod slots;
 mod sweep;
 mod target;
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt;
+use parking_lot::{Mutex, MutexGuard};
 use slog::{Logger, error, info};
 use tokio::sync::mpsc;
 
@@ -208,6 +206,6 @@ impl Dispatcher {
     }
 
     fn left(&self) -> MutexGuard<'_, Vec<ClaimedJob>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+        self.left.lock()
     }
 }

@@ -53,7 +53,7 @@ fn invalid(message: &str) -> AttemptResult {
 }
 
 fn refused(error: Error) -> AttemptResult {
-    AttemptResult::Failed(FailedCall { error, work: Work::Refused, retry_after: None })
+    AttemptResult::Failed(FailedCall { error, work: Work::Rejected, retry_after: None })
 }
 
 fn failed(error: CallError) -> FailedCall {
@@ -62,21 +62,21 @@ fn failed(error: CallError) -> FailedCall {
 }
 
 fn work(error: &CallError) -> Work {
-    let not_now = if error.retryable { Work::NotBegun } else { Work::Refused };
+    let not_now = if error.retryable { Work::NotStarted } else { Work::Rejected };
     match error.status {
         _ if error.never_sent => not_now,
         None => Work::Unanswered,
         // It is there, and too busy: so it says itself, or whoever keeps callers
         // off it. (A proxy says 503 as well when a call has broken off at work.)
         Some(429 | 503) if error.spoken || error.retry_after.is_some() => not_now,
-        Some(429 | 503) => Work::Doubtful,
+        Some(429 | 503) => Work::Uncertain,
         // The words of something in between: who knows how far the call got.
-        Some(408 | 502 | 504) => Work::Doubtful,
+        Some(408 | 502 | 504) => Work::Uncertain,
         // Its own words: it says itself whether to come back.
         Some(_) if error.spoken => not_now,
         // It broke down over the work.
-        Some(500..) => Work::Doubtful,
-        Some(_) => Work::Refused,
+        Some(500..) => Work::Uncertain,
+        Some(_) => Work::Rejected,
     }
 }
 
@@ -96,25 +96,25 @@ mod tests {
             ..unavailable()
         };
         for (error, expected) in [
-            (CallError { never_sent: true, ..unavailable() }, Work::NotBegun),
-            (CallError { never_sent: true, retryable: false, ..unavailable() }, Work::Refused),
+            (CallError { never_sent: true, ..unavailable() }, Work::NotStarted),
+            (CallError { never_sent: true, retryable: false, ..unavailable() }, Work::Rejected),
             (unavailable(), Work::Unanswered),
-            (answered(429, false, true), Work::Doubtful),
-            (answered(503, false, true), Work::Doubtful),
-            (CallError { retry_after: wait, ..answered(429, false, true) }, Work::NotBegun),
-            (CallError { retry_after: wait, ..answered(503, false, true) }, Work::NotBegun),
-            (answered(429, true, true), Work::NotBegun),
-            (answered(503, true, true), Work::NotBegun),
-            (answered(503, true, false), Work::Refused),
-            (answered(502, false, true), Work::Doubtful),
-            (answered(504, true, true), Work::Doubtful),
-            (answered(500, false, false), Work::Doubtful),
-            (answered(500, true, false), Work::Refused),
-            (answered(500, true, true), Work::NotBegun),
-            (answered(404, true, false), Work::Refused),
-            (answered(404, false, false), Work::Refused),
+            (answered(429, false, true), Work::Uncertain),
+            (answered(503, false, true), Work::Uncertain),
+            (CallError { retry_after: wait, ..answered(429, false, true) }, Work::NotStarted),
+            (CallError { retry_after: wait, ..answered(503, false, true) }, Work::NotStarted),
+            (answered(429, true, true), Work::NotStarted),
+            (answered(503, true, true), Work::NotStarted),
+            (answered(503, true, false), Work::Rejected),
+            (answered(502, false, true), Work::Uncertain),
+            (answered(504, true, true), Work::Uncertain),
+            (answered(500, false, false), Work::Uncertain),
+            (answered(500, true, false), Work::Rejected),
+            (answered(500, true, true), Work::NotStarted),
+            (answered(404, true, false), Work::Rejected),
+            (answered(404, false, false), Work::Rejected),
             // An answer that makes no sense.
-            (answered(200, false, false), Work::Refused),
+            (answered(200, false, false), Work::Rejected),
         ] {
             assert_eq!(work(&error), expected, "{error:?}");
         }

@@ -6,11 +6,7 @@
 //! A journal or a service that fails is nobody's fault: that is only tried
 //! again.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use crate::{
     coordinator::{ClaimedJob, CoordinatorError},
@@ -19,6 +15,7 @@ use crate::{
     time::Timestamp,
     types::{NodeRunId, RunId},
 };
+use parking_lot::Mutex;
 
 /// So many failures in a row are enough.
 const FAILURES: u32 = 5;
@@ -78,19 +75,19 @@ pub(super) struct Failures(Mutex<HashMap<Item, (u32, Timestamp)>>);
 
 impl Failures {
     pub(super) fn forget(&self, item: &Item) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(item);
+        self.0.lock().remove(item);
     }
 
     /// Forgets what failed so long ago that it was not a row. Perhaps it is never
     /// tried again: somebody else has done it.
     pub(super) fn forget_old(&self, now: Timestamp) {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.0.lock();
         failures.retain(|_, (_, last)| now.since(*last) < A_ROW);
     }
 
     /// Counts a failure. The last of too many makes it an item to be parked.
     pub(super) fn count(&self, item: &Item, error: String, now: Timestamp) -> Option<Parked> {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.0.lock();
         let (count, last) = failures.entry(item.clone()).or_insert((0, now));
         (*count, *last) = (*count + 1, now);
         if *count < FAILURES {
@@ -176,12 +173,12 @@ mod tests {
         let item = Item::of_run(&"run-7".into());
         failures.count(&item, "why".into(), at(1));
         failures.forget_old(at(600));
-        assert_eq!(failures.0.lock().expect("not poisoned").len(), 1);
+        assert_eq!(failures.0.lock().len(), 1);
         for _ in 3..FAILURES {
             assert_eq!(failures.count(&item, "why".into(), at(600)), None);
         }
         assert!(failures.count(&item, "why".into(), at(600)).is_some(), "what is left counts on");
         failures.forget_old(at(5000));
-        assert!(failures.0.lock().expect("not poisoned").is_empty());
+        assert!(failures.0.lock().is_empty());
     }
 }

@@ -248,7 +248,7 @@ fn node_record(
             // In a run that is over it has no time at all.
             record.deadline = run.deadline.map(|of_run| of_run.min(by_time));
             match record.deadline.filter(|_| is_at_it) {
-                Some(_) => silence::wait(&mut record, Cx { rules, claim: None, now }),
+                Some(_) => silence::await_executor(&mut record, Cx { rules, claim: None, now }),
                 // Nobody's and due before its time: that is a lost attempt.
                 None => record.wake = Some(wake(Job::Deadline, now, None)),
             }

@@ -77,14 +77,14 @@ pub struct FailedCall {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// The executor has certainly not started.
-    NotBegun,
+    NotStarted,
     /// The request was sent, and no response arrived.
     Unanswered,
     /// An intermediary answered for the executor, or the executor broke down
     /// over the work.
-    Doubtful,
+    Uncertain,
     /// The executor has rejected the work: a further call would change nothing.
-    Refused,
+    Rejected,
 }
 
 /// What was done with a result.

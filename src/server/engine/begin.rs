@@ -106,7 +106,7 @@ pub fn attempt_begin(view: NodeView, command: BeginAttempt, cx: Cx<'_>) -> Decis
         }
         Err(error) => {
             // An earlier attempt, lost, may still be at the executor.
-            let end = End { tell_executor: is_at_executor(&node), ..End::failed(error) };
+            let end = End { notify_executor: is_at_executor(&node), ..End::failed(error) };
             draft.end(node, live_below, end);
             Decision::commit(draft.into_changes(), BeginOutcome::Failed)
         }
@@ -161,7 +161,7 @@ fn hand_over(
     node.node.executor_binding = Some(binding);
     node.deadline = Some(deadline);
     node.waits.held_since = None;
-    silence::wait(&mut node, draft.cx);
+    silence::await_executor(&mut node, draft.cx);
     let attempt = Attempt { number: node.attempt, started_at: now };
     draft.put(node);
     (attempt, deadline)

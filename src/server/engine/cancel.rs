@@ -1,12 +1,13 @@
-//! Stopping what is alive: a run by request, a run or a node whose time is up.
+//! Ending what is live: a run by request, a run or a node by its deadline; and
+//! notifying the executors.
 //!
-//! Cancel is sticky (G03). In one change the run is over and so is every live
-//! node in it, deepest first; nodes that are at an executor get a wake-up to
-//! tell it. Nothing of the run can be dispatched after that commit, and what
-//! executors still answer is recorded as late.
+//! A cancel is final (G03). One change ends the run and every live node in it,
+//! deepest first; nodes at an executor get a wake-up to notify it. No node of the
+//! run can be dispatched after that commit, and late answers of executors go into
+//! the attempt log.
 //!
-//! All of it is decided on heads, and changes no more than those: what the nodes
-//! carry may be as large as it likes, or damaged.
+//! These decisions read and change heads only, so that the size of nodes, or
+//! damage to them, does not matter.
 
 use super::{
     attempt::Attempt,
@@ -22,7 +23,7 @@ use crate::{
     types::{Error, NodeRunState, Run, RunState},
 };
 
-/// Cancels a run with all its live nodes (deepest first). One that is over
+/// Cancels a run with all its live nodes (deepest first). A run that has ended
 /// stays as it is.
 pub fn run_cancel(run: RunRecord, live: Vec<NodeHead>, cx: Cx<'_>) -> Decision<Run> {
     if run.is_terminal() {
@@ -35,9 +36,9 @@ pub fn run_cancel(run: RunRecord, live: Vec<NodeHead>, cx: Cx<'_>) -> Decision<R
     Decision::commit(draft.into_changes(), answer)
 }
 
-/// Ends a run whose time is up: its root fails, everything below is canceled.
-/// `root` is its record, which is to say why; without it, since it cannot be
-/// read, the run ends all the same.
+/// Ends a run whose deadline has passed: its root fails, and everything below is
+/// canceled. `root` is the record that gets the error; if it cannot be read, the
+/// run ends without it.
 pub fn run_expire(
     run: RunRecord,
     root: Option<NodeRecord>,
@@ -53,7 +54,7 @@ pub fn run_expire(
     let mut draft = Draft::new(run, cx);
     match (head, root) {
         (Some(_), Some(root)) => {
-            draft.loaded(&root);
+            draft.note_loaded(&root);
             let end = deadline_exceeded(&root, "Run exceeded its deadline");
             draft.end(root, live, end);
         }
@@ -63,8 +64,8 @@ pub fn run_expire(
             draft.end_head(head, NodeRunState::Failed);
             draft.end_run(RunState::Failed, Some((&id, &path)));
         }
-        // A run ends with its root, so a live run has a live root. Should that
-        // ever fail to hold, the run must still end.
+        // A run ends with its root, so a live run has a live root. If that is ever
+        // violated, the run must still end.
         (None, _) => {
             draft.cancel_all(live);
             draft.end_run(RunState::Failed, None);
@@ -73,7 +74,7 @@ pub fn run_expire(
     Decision::commit(draft.into_changes(), ())
 }
 
-/// Fails a node whose time is up, with everything below it.
+/// Fails a node whose deadline has passed, and cancels everything below it.
 pub fn node_expire(view: NodeView, cx: Cx<'_>) -> Decision<()> {
     let NodeView { run, node, live_below } = view;
     let expired = node.deadline.is_some_and(|deadline| deadline <= cx.now);
@@ -88,7 +89,7 @@ pub fn node_expire(view: NodeView, cx: Cx<'_>) -> Decision<()> {
 
 fn deadline_exceeded(node: &NodeRecord, message: &str) -> End {
     let error = Error { details: hold::details(node), ..Error::new("deadline_exceeded", message) };
-    End { state: NodeRunState::Failed, tell_executor: is_at_executor(node), ..End::failed(error) }
+    End { state: NodeRunState::Failed, notify_executor: is_at_executor(node), ..End::failed(error) }
 }
 
 /// The result of telling an executor that one of its nodes has ended.

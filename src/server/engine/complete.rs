@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Records an evaluation. Any state will do, and none changes.
+/// Records an evaluation, in any state of the node, and changes no state.
 pub fn node_evaluate(
     run: RunRecord,
     mut node: NodeRecord,
@@ -33,8 +33,8 @@ pub fn node_evaluate(
     Decision::commit(draft.into_changes(), ())
 }
 
-/// Ends a node as its executor, or whoever stands in for it, reports. The same
-/// end again is no news; another one is refused (D-06).
+/// Ends a node as its executor (or a caller on its behalf) reports. The same end
+/// again changes nothing; a different one is rejected (D-06).
 pub fn node_complete(
     view: NodeView,
     completion: NodeRunCompleteRequest,
@@ -50,8 +50,8 @@ pub fn node_complete(
         };
     }
     // A composite's executor reports for itself. An atomic node at its executor
-    // was ended by somebody else: its work has become pointless.
-    let tell_executor = match node.node.kind {
+    // was ended by another caller: its work has become pointless.
+    let notify_executor = match node.node.kind {
         Some(NodeKind::Atomic) => is_at_executor(&node),
         Some(NodeKind::Composite) | None => false,
     };
@@ -60,7 +60,7 @@ pub fn node_complete(
         outputs: completion.outputs,
         output_artifacts: completion.output_artifacts,
         error: completion.error,
-        tell_executor,
+        notify_executor,
     };
     let mut draft = Draft::of(run, &node, cx);
     draft.end(node, live_below, end);

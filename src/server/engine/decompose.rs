@@ -1,5 +1,5 @@
-//! Creating the children of a composite (contract §6.6, §8): the checks in
-//! the contract's order, then one change with all new children in it.
+//! Creating the children of a composite (contract §6.6, §8): the checks in the
+//! contract's order, then one change with all new children.
 
 use serde_json::json;
 
@@ -26,25 +26,25 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct CreateChildren {
     pub parent: NodeRecord,
-    /// What is known about the parent's type if its record does not say.
+    /// Facts about the parent's type, if its record does not have its kind.
     pub parent_facts: NodeTypeFacts,
-    /// One for each entry of the request, in its order.
+    /// One for each entry of the request, in order.
     pub children: Vec<ChildSpec>,
 }
 
-/// One child that is asked for.
+/// One child that the request asks for.
 #[derive(Clone, Debug)]
 pub struct ChildSpec {
     pub spec: NodeRunCreateSpec,
     /// Derived from the idempotency key, or fresh.
     pub id: NodeRunId,
-    /// What is stored under that id.
+    /// The stored node with that id.
     pub existing: Option<NodeRecord>,
     pub facts: NodeTypeFacts,
 }
 
-/// Whether children may be created under `parent` at all (checks 2, 4 to 6).
-/// Asked before anything is found out about the children, and again with
+/// Checks whether children may be created under `parent` at all (checks 2, 4 to
+/// 6): before any question about the children goes out, and again in
 /// [`children_create`].
 pub fn parent_check(
     run: &RunRecord,
@@ -69,8 +69,8 @@ pub fn parent_check(
     Ok(())
 }
 
-/// Decides on a create request. The answer has the NodeRuns in request order:
-/// new ones, and as stored those that the keys stood for already.
+/// Decides about a create request. The answer has the NodeRuns in request order:
+/// the new ones, and the stored ones that repeated keys stand for.
 pub fn children_create(
     run: RunRecord,
     command: CreateChildren,
@@ -111,8 +111,8 @@ pub fn children_create(
     }
 
     if parent.node.state == NodeRunState::Running {
-        // Its executor has begun its plan: it is only waited for, whoever dies.
-        silence::wait(&mut parent, cx.unclaimed());
+        // Its executor has started its plan, so a lost worker restarts nothing.
+        silence::await_executor(&mut parent, cx.unclaimed());
     }
     parent.children += added;
     parent.rounds += 1;
@@ -137,7 +137,7 @@ pub fn children_create(
     Ok(Decision::commit(draft.into_changes(), answer))
 }
 
-/// The constraints of a child as it is asked for.
+/// The constraints of a child as the request asks for it.
 fn merged(
     above: [Option<&ConstraintEnvelope>; 2],
     of_type: Option<&ConstraintEnvelope>,
@@ -168,7 +168,7 @@ fn check_limits(
     Err(Rejection::Limit(broken))
 }
 
-/// The binding decision must be about this child (G20).
+/// Checks that the binding decision is about this child (G20).
 fn check_binding(spec: &NodeRunCreateSpec) -> Result<(), Rejection> {
     let Some(binding) = &spec.binding_decision else { return Ok(()) };
     let (chosen, own) = (&binding.chosen_node_type_ref, &spec.node_type_ref);
@@ -181,7 +181,7 @@ fn check_binding(spec: &NodeRunCreateSpec) -> Result<(), Rejection> {
     }
 }
 
-/// The spec's candidate set, else its binding decision's.
+/// The candidate set of the spec, or else of its binding decision.
 fn candidate_set(spec: &NodeRunCreateSpec) -> Option<&str> {
     let bound = spec.binding_decision.as_ref().and_then(|binding| binding.candidate_set_id.as_deref());
     spec.candidate_set_id.as_deref().or(bound)
@@ -215,8 +215,8 @@ fn record(
     (queued_record(node, path, facts, draft.run.deadline, draft.cx), spec)
 }
 
-/// What a repeated key disagrees about with the child that it made. What the
-/// repetition leaves out is not compared.
+/// What a repeated key asks for that differs from the child that it made. Members
+/// that the repetition leaves out are not compared.
 fn disagreement(
     known: &NodeRecord,
     parent: &NodeRecord,
@@ -256,10 +256,10 @@ fn disagreement(
     }
 }
 
-/// Whether a repetition asks for other constraints than the child has. What its
-/// type says may be known now and not then, or the other way round, so either
-/// will do: that, or what it said when the child was made. And a child that
-/// another coordinator made was not narrowed by what is above it.
+/// Whether a repetition asks for other constraints than the child has. The facts
+/// about its type may be known now and not then, or vice versa, so the repetition
+/// may agree with either. A child that another coordinator made was not narrowed
+/// by the constraints above it.
 fn constraints_differ(
     known: &NodeRecord,
     spec: &NodeRunCreateSpec,

@@ -1,4 +1,4 @@
-//! What a decision is going to change, while it is being made.
+//! The changes of a decision while it is being made.
 
 use std::collections::HashMap;
 
@@ -22,10 +22,9 @@ use crate::{
     },
 };
 
-/// Collects changed records and numbers events. Turned into a [`ChangeSet`]
-/// when the decision stands. A record that is stored already is noted with
-/// [`Draft::loaded`] before anything changes it: what becomes of it is checked
-/// against that (`guard`).
+/// Collects changed records and numbers events, and becomes a [`ChangeSet`] at
+/// the end. A stored record is noted with [`Draft::note_loaded`] before the command
+/// changes it, so that `guard` can check the change.
 pub(super) struct Draft<'c> {
     pub(super) cx: Cx<'c>,
     pub(super) run: RunRecord,
@@ -37,21 +36,21 @@ pub(super) struct Draft<'c> {
     attempts: Vec<AttemptRecord>,
 }
 
-/// Where a node of the draft comes from.
+/// What is known about a node before the decision.
 enum Before {
     Stored(Box<NodeBefore>),
-    /// It is in the draft: once is enough.
+    /// It is in the draft, and must not be put twice.
     Put,
 }
 
-/// How a node ends.
+/// The end of a node.
 pub(super) struct End {
     pub(super) state: NodeRunState,
     pub(super) outputs: Option<JsonObject>,
     pub(super) output_artifacts: Option<Vec<ResourceRef>>,
     pub(super) error: Option<Error>,
-    /// Its executor is still at it and must be told to stop.
-    pub(super) tell_executor: bool,
+    /// Its executor may still be at work and must be notified.
+    pub(super) notify_executor: bool,
 }
 
 impl End {
@@ -61,7 +60,7 @@ impl End {
             outputs: None,
             output_artifacts: None,
             error: Some(error),
-            tell_executor: false,
+            notify_executor: false,
         }
     }
 }
@@ -83,12 +82,12 @@ impl<'c> Draft<'c> {
     /// A draft of a command that changes this stored node.
     pub(super) fn of(run: RunRecord, node: &NodeRecord, cx: Cx<'c>) -> Self {
         let mut draft = Self::new(run, cx);
-        draft.loaded(node);
+        draft.note_loaded(node);
         draft
     }
 
     /// Notes a stored record as it is before the command changes it.
-    pub(super) fn loaded(&mut self, node: &NodeRecord) {
+    pub(super) fn note_loaded(&mut self, node: &NodeRecord) {
         self.nodes_before.insert(node.id().clone(), Before::Stored(Box::new(NodeBefore::of(node))));
     }
 
@@ -102,7 +101,7 @@ impl<'c> Draft<'c> {
         self.event_at(type_, node.map(|node| (node.id(), &node.path)), data);
     }
 
-    /// The same, about the node of that name and place.
+    /// The same, with the node's id and path.
     fn event_at(
         &mut self,
         type_: RunEventType,
@@ -137,21 +136,21 @@ impl<'c> Draft<'c> {
         self.event(RunEventType::PolicyDecided, Some(node), data);
     }
 
-    /// Stores a node, new or changed. Each node at most once a decision.
+    /// Stores a node, new or changed; each node at most once per decision.
     pub(super) fn put(&mut self, node: NodeRecord) {
         let name = node.id().as_str().escape_debug();
         match self.nodes_before.insert(node.id().clone(), Before::Put) {
             Some(Before::Stored(before)) => before.may_become(&node),
             Some(Before::Put) => panic!("node run {name}: one decision would store it twice"),
             None => {
-                assert!(node.version == 0, "node run {name}: it was not noted as it was loaded");
+                assert!(node.version == 0, "node run {name}: it was changed without having been noted");
                 guard::wakes(&node);
             }
         }
         self.nodes.push(node);
     }
 
-    /// Notes an attempt that did not become the node's end.
+    /// Adds an attempt that did not end the node to the attempt log.
     pub(super) fn attempt(&mut self, node: &NodeRecord, attempt: Attempt, outcome: AttemptOutcome) {
         self.attempts.push(attempt.record(node.id(), &node.node.run_id, outcome, self.cx.now));
     }
@@ -175,34 +174,34 @@ impl<'c> Draft<'c> {
         self.put(node);
     }
 
-    /// Cancels nodes that are alive, in the order given.
+    /// Cancels live nodes, in the order given.
     pub(super) fn cancel_all(&mut self, live: Vec<NodeHead>) {
         for head in live {
             self.end_head(head, NodeRunState::Canceled);
         }
     }
 
-    /// Cancels nodes that come to the journal only now, in the order given.
+    /// Cancels nodes that are new to the journal, in the order given.
     pub(super) fn cancel_new(&mut self, live: Vec<NodeRecord>) {
         for node in live {
-            let tell_executor = is_at_executor(&node);
-            self.loaded(&node);
+            let notify_executor = is_at_executor(&node);
+            self.note_loaded(&node);
             let end = End {
                 state: NodeRunState::Canceled,
                 outputs: None,
                 output_artifacts: None,
                 error: None,
-                tell_executor,
+                notify_executor,
             };
             let node = self.end_one(node, end, None);
             self.put(node);
         }
     }
 
-    /// Ends a node of which nothing but its head is known.
+    /// Ends a node of which only the head was read.
     pub(super) fn end_head(&mut self, mut head: NodeHead, state: NodeRunState) {
-        let tell_executor = state_is_at_executor(head.state);
-        self.over(&mut head, state, tell_executor, self.cx.claim);
+        let notify_executor = state_is_at_executor(head.state);
+        self.end_of(&mut head, state, notify_executor, self.cx.claim);
         let before = self.nodes_before.insert(head.node_run_id.clone(), Before::Put);
         let name = head.node_run_id.as_str().escape_debug();
         assert!(before.is_none(), "node run {name}: one decision would store it twice");
@@ -211,7 +210,7 @@ impl<'c> Draft<'c> {
 
     fn end_one(&mut self, mut node: NodeRecord, end: End, claim: Claim<'_>) -> NodeRecord {
         let mut head = node.head();
-        self.over(&mut head, end.state, end.tell_executor, claim);
+        self.end_of(&mut head, end.state, end.notify_executor, claim);
         (node.node.state, node.node.ended_at, node.wake) = (head.state, head.ended_at, head.wake);
         node.node.outputs = end.outputs;
         node.unread.outputs = false;
@@ -222,13 +221,13 @@ impl<'c> Draft<'c> {
         node
     }
 
-    /// What the end of any node is, whatever it carries.
-    fn over(&mut self, head: &mut NodeHead, state: NodeRunState, tell_executor: bool, claim: Claim<'_>) {
+    /// Ends a head, with the event if there is one.
+    fn end_of(&mut self, head: &mut NodeHead, state: NodeRunState, notify_executor: bool, claim: Claim<'_>) {
         guard::node_ends(&head.node_run_id, head.state, state);
         head.state = state;
         head.ended_at = Some(self.cx.now);
-        let tell_executor = tell_executor || head.astray;
-        head.wake = tell_executor.then(|| wake(Job::CancelExecutor, self.cx.now, claim));
+        let notify_executor = notify_executor || head.astray;
+        head.wake = notify_executor.then(|| wake(Job::CancelExecutor, self.cx.now, claim));
         match head.kind {
             Some(NodeKind::Atomic) => {
                 let mut data = Map::from_iter([("state".to_owned(), Value::from(state.to_string()))]);
@@ -246,7 +245,7 @@ impl<'c> Draft<'c> {
         }
     }
 
-    /// Ends the run; `root` if it ends because its root did.
+    /// Ends the run. `root`: the root, if the run ends with it.
     pub(super) fn end_run(&mut self, state: RunState, root: Option<(&NodeRunId, &NodePath)>) {
         guard::run_ends(self.run.id(), self.run.run.state, state);
         self.run.run.state = state;
@@ -276,7 +275,7 @@ pub(super) fn wake(job: Job, at: Timestamp, claim: Claim<'_>) -> Wake {
     Wake { job, at, owner: claim.cloned(), tries: 0 }
 }
 
-/// An executor may be working on it.
+/// Whether an executor may be working on the node.
 pub(super) fn is_at_executor(node: &NodeRecord) -> bool {
     state_is_at_executor(node.node.state)
 }

@@ -49,7 +49,7 @@ pub fn attempt_finish(
             if node.node.evaluation_result.as_ref().is_none_or(is_automatic) {
                 node.node.evaluation_result = Some(evaluation);
             }
-            End { state, outputs, output_artifacts, error, tell_executor: false }
+            End { state, outputs, output_artifacts, error, notify_executor: false }
         }
         // Recorded before, by a commit whose response was lost, or the attempt
         // has been declared lost: its dispatch is due again already.
@@ -57,15 +57,15 @@ pub fn attempt_finish(
             return Decision::unchanged(Applied::Yes);
         }
         // The executor has started although the call failed, and will report.
-        AttemptResult::Failed(failed) if retry::has_begun(&node, &failed) => {
+        AttemptResult::Failed(failed) if retry::has_started(&node, &failed) => {
             return Decision::unchanged(Applied::Yes);
         }
-        AttemptResult::Failed(failed) => match retry::again_at(&node, &failed, cx) {
+        AttemptResult::Failed(failed) => match retry::retry_at(&node, &failed, cx) {
             Some(at) => {
-                retry::put_again(&mut draft, node, attempt, &failed, at);
+                retry::schedule(&mut draft, node, attempt, &failed, at);
                 return Decision::commit(draft.into_changes(), Applied::Yes);
             }
-            None => retry::given_up(&node, failed),
+            None => retry::final_failure(&node, failed),
         },
     };
     draft.end(node, live_below, end);
@@ -93,7 +93,7 @@ pub fn attempt_lost(view: NodeView, cx: Cx<'_>) -> Decision<()> {
     let only_waits = node.children > 0 || (!again && node.node.kind == Some(NodeKind::Composite));
     if only_waits {
         let before = NodeBefore::of(&node);
-        silence::wait(&mut node, cx.unclaimed());
+        silence::await_executor(&mut node, cx.unclaimed());
         return Decision::commit(node_only(&run, &before, node, cx), ());
     }
     let attempt = Attempt::of(&node, cx.now);
@@ -102,8 +102,8 @@ pub fn attempt_lost(view: NodeView, cx: Cx<'_>) -> Decision<()> {
     if again {
         node.retries += 1;
         let lost = "The coordinator stopped while the node was at its executor";
-        retry::note(&mut draft, &mut node, attempt, "attempt_lost", lost, cx.now);
-        retry::supersede(&mut node);
+        retry::record(&mut draft, &mut node, attempt, "attempt_lost", lost, cx.now);
+        retry::supersede_running_attempt(&mut node);
         node.wake = Some(wake(Job::Dispatch, cx.now, cx.claim));
         draft.put(node);
     } else {
@@ -115,7 +115,7 @@ pub fn attempt_lost(view: NodeView, cx: Cx<'_>) -> Decision<()> {
         let message = format!("The coordinator stopped while the node was at its executor, {why}");
         let mut error = Error::new("executor_outcome_unknown", message);
         error.details = Some([("attempt", attempt.number.into())].into());
-        draft.end(node, live_below, End { tell_executor: true, ..End::failed(error) });
+        draft.end(node, live_below, End { notify_executor: true, ..End::failed(error) });
     }
     Decision::commit(draft.into_changes(), ())
 }

@@ -1,15 +1,15 @@
-//! Nodes that are held because the policy point cannot be asked.
+//! Nodes that are held while the policy decision point (PDP) is unavailable.
 //!
 //! ```text
-//!   queued | assigned | to be handed over again
-//!        │ policy is asked ──▶ a decision: begun, or denied (`attempt_begin`)
-//!        │   ▲           └───▶ no decision: held ─┐
-//!        │   └──── a while later ◀────────────────┘
-//!        └─ its time is up ──▶ failed, `deadline_exceeded`, with since when it was held
+//!   queued | assigned | running, waits for a retry
+//!        │ PDP is asked ──▶ a decision: started, or denied (`attempt_begin`)
+//!        │   ▲        └───▶ no decision: held ─┐
+//!        │   └──── backoff ◀───────────────────┘
+//!        └─ deadline passed ──▶ failed, `deadline_exceeded`, with the time since when it was held
 //! ```
 //!
 //! Being held costs no retries. The first time is an event and a recovery
-//! action; that it goes on is in the log and in health.
+//! action; later times are in the log and in the health only.
 
 use serde_json::json;
 
@@ -26,11 +26,11 @@ use crate::{
     types::{JsonObject, RecoveryAction, RecoveryActionType, RunEventType},
 };
 
-/// Why it is held, wherever that is said.
+/// The reason code of a node that is held.
 pub(super) const PDP_UNAVAILABLE: &str = "pdp_unavailable";
 
-/// Puts a node back to ask the policy point about it again at `at`. The answer:
-/// it was not held before.
+/// Puts a node back to ask the PDP about it again at `at`. Answers whether the
+/// node was not held before.
 pub fn attempt_hold(run: RunRecord, mut node: NodeRecord, at: Timestamp, cx: Cx<'_>) -> Decision<bool> {
     let before = NodeBefore::of(&node);
     let Some(at) = put_back(&mut node, at) else { return Decision::unchanged(false) };
@@ -58,7 +58,7 @@ pub fn attempt_hold(run: RunRecord, mut node: NodeRecord, at: Timestamp, cx: Cx<
     Decision::commit(draft.into_changes(), true)
 }
 
-/// What the error of a node says whose time is up while it is held.
+/// The error details of a node whose deadline has passed while it was held.
 pub(super) fn details(node: &NodeRecord) -> Option<JsonObject> {
     let since = node.waits.held_since?;
     let facts = [

@@ -1,38 +1,45 @@
-//! The rules of the coordinator, and nothing else: no async, no I/O, no clock,
+//! The rules of the coordinator, as pure functions: no async, no I/O, no clock,
 //! no randomness. Each command is a function
 //!
 //! ```text
-//! view of the stored records + command + now  ──▶  Decision | Rejection
+//! view of the stored records + command + context (Cx)  ──▶  Decision | Rejection
 //! ```
 //!
 //! The caller loads the view, commits the [`Decision`]'s change set in one
-//! transaction, and only then answers or acts. If a record moved in between,
-//! the commit is refused and the command is decided again on what is there now.
+//! transaction, and only then answers or acts. If a record has changed in the
+//! meantime, the commit conflicts, and the command is decided again on the new
+//! records.
 //!
-//! | module | commands |
+//! | module | purpose |
 //! |---|---|
 //! | `start` | start a run |
 //! | `adopt` | take over a run that only the JARVIS stores have |
 //! | `decompose` | create the children of a composite, idempotently, within limits |
-//! | `attempt` | claim, begin, retry, finish: one try to execute a node |
-//! | `silence` | composites whose executor has gone |
-//! | `hold` | nodes about which the policy point cannot be asked |
+//! | `begin` | hand a node to its executor, or put it back |
+//! | `finish` | apply the result of an attempt; decide about a lost attempt |
+//! | `retry` | whether and when a failed attempt is repeated |
+//! | `silence` | decide about composites whose executor is silent |
+//! | `hold` | hold nodes while the PDP is unavailable |
 //! | `complete` | evaluate and complete a node |
-//! | `learn` | what is found out about a node's type after the node was made |
-//! | `cancel` | cancel a run; a deadline that passed |
+//! | `cancel` | cancel a run; end what has passed its deadline; notify executors |
+//! | `learn` | add facts about a node's type that arrive after its creation |
+//! | `command` | what every command takes and returns |
+//! | `attempt` | an attempt and its result |
 //! | `lifecycle` | the tables of allowed transitions (contract §5) |
-//! | `constraints` | merging and testing constraints (contract §7) |
+//! | `constraints` | merge constraints and test against them (contract §7) |
 //! | `extensions` | the coordinator's own extension keys (contract §12) |
 //! | `recovery` | which recovery actions a NodeRun keeps |
-//! | `outputs` | what is kept of outputs that are too large |
-//! | `draft` | collects what a decision changes |
-//! | `guard` | asserts, in every build, that a change is one that may be made |
+//! | `outputs` | abridge large outputs |
+//! | `new_node` | records of new nodes |
+//! | `draft` | collect the changes of a decision |
+//! | `bookkeeping` | changes without an event |
+//! | `guard` | assert, in every build, that a change is allowed |
 //!
 //! **Architecture invariants.** Only this module makes a `ChangeSet`. A
 //! terminal record never changes its state. Events are numbered here, without
-//! gaps; those of an adopted run keep theirs. Cost does not depend on the number
-//! of nodes in a run, but for an adoption, and for a cascade, which costs by
-//! the nodes that are still alive.
+//! gaps; those of an adopted run keep their numbers. The cost of a command does
+//! not depend on the number of nodes in the run. Exceptions: an adoption, and a
+//! cascade, whose cost grows with the number of live nodes.
 
 mod adopt;
 mod attempt;

@@ -1,14 +1,15 @@
-//! Outputs that are too large to be kept whole (FIX G34, opt-in).
+//! Outputs that are too large for the journal (FIX G34, opt-in).
 //!
 //! ```text
 //!   outputs ──▶ oversized ──▶ bytes ──▶ artifact: the outputs whole, as JSON
-//!      └──────────────────────────────────▶ abridge ──▶ what is kept
+//!      └──────────────────────────────────▶ abridge ──▶ what the journal keeps
 //! ```
 //!
-//! In what is kept a stub, `{"jarvis.artifact": {"type": …, "id": …}}`, stands
-//! for what is in its place in the artifact. The largest members are replaced
-//! first, and no more of them than necessary: whoever reads a small member
-//! finds it where it was. If that is not enough, the stub stands for all.
+//! In abridged outputs a stub, `{"jarvis.artifact": {"type": …, "id": …}}`,
+//! replaces a member, which is in the artifact. The largest members are replaced
+//! first, and no more of them than necessary, so that a reader of a small member
+//! finds it in its place. If that is not enough, the stub replaces the outputs as
+//! a whole.
 
 use std::collections::BTreeMap;
 
@@ -19,12 +20,12 @@ use crate::types::{JsonObject, ResourceRef};
 /// The only member of a stub.
 const STUB: &str = "jarvis.artifact";
 
-/// The outputs as bytes, if those are more than `limit`.
+/// The outputs as bytes, if there are more than `limit` of them.
 pub fn oversized(outputs: &JsonObject, limit: usize) -> Option<Vec<u8>> {
     (outputs.bytes() > limit).then(|| outputs.as_str().into())
 }
 
-/// What is kept of outputs that `artifact` has whole.
+/// The abridged form of outputs that `artifact` has whole.
 pub fn abridge(outputs: &JsonObject, limit: usize, artifact: &ResourceRef) -> JsonObject {
     let stub = JsonObject::from([(STUB, json!({"type": artifact.type_, "id": artifact.id}))]);
     let mut members: Vec<(usize, String)> =

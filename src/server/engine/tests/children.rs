@@ -315,5 +315,5 @@ fn a_queued_composite_may_have_children_before_its_executor_has_it() {
         (world.state(ROOT), world.state(&keyed(ROOT, "k"))),
         (NodeRunState::Queued, NodeRunState::Queued)
     );
-    assert_eq!(super::support::count(&world, RunEventType::CompositeDecomposed), 1);
+    assert_eq!(world.count(RunEventType::CompositeDecomposed), 1);
 }

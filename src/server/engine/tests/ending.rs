@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::{ROOT, RUN, World, child, count};
+use super::support::{ROOT, RUN, World, child};
 use crate::{
     engine::Rejection,
     record::Job,
@@ -197,7 +197,7 @@ fn a_late_completion_in_a_canceled_run_is_refused() {
     );
     assert_eq!(world.complete(ROOT, json!({"state": "canceled"})), Ok(()));
     assert_eq!(world.run().run.state, RunState::Canceled);
-    assert_eq!(count(&world, RunEventType::RunCompleted), 1);
+    assert_eq!(world.count(RunEventType::RunCompleted), 1);
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn a_node_whose_time_is_up_fails_with_everything_below_it() {
     world.expire_node("odd");
     assert_eq!((world.state("odd"), world.job("odd")), (Failed, None), "one that nobody ever took");
     world.expire_node(ROOT);
-    assert_eq!((world.run().run.state, count(&world, RunEventType::RunCompleted)), (RunState::Failed, 1));
+    assert_eq!((world.run().run.state, world.count(RunEventType::RunCompleted)), (RunState::Failed, 1));
 }
 
 #[test]

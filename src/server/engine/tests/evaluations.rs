@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::support::{ROOT, World, call_failed, count};
+use super::support::{ROOT, World, call_failed};
 use crate::{
     engine::{NodeTypeFacts, Work},
     types::{NodeKind, NodeRunState, RunEventType, SideEffectClass},
@@ -44,7 +44,7 @@ fn a_node_keeps_its_newest_recovery_actions_and_says_how_many_it_dropped() {
     }
     assert_eq!(messages(&world), newest(250));
     assert_eq!(world.extension(ROOT, DROPPED), Some(json!(150)));
-    assert_eq!(count(&world, RunEventType::RecoveryApplied), 250, "the events have all");
+    assert_eq!(world.count(RunEventType::RecoveryApplied), 250, "the events have all");
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn own_retries_are_bounded_with_the_rest() {
     let mut world = World::atomic();
     world.rules.max_retries = 300;
     for attempt in 1..=150 {
-        world.finish(ROOT, attempt, call_failed(Work::NotBegun));
+        world.finish(ROOT, attempt, call_failed(Work::NotStarted));
         world.wait(std::time::Duration::from_secs(0));
         world.begin(ROOT);
     }
@@ -98,7 +98,7 @@ fn the_verdict_of_an_evaluator_stands_when_the_result_arrives() {
     world.answer(ROOT, NodeRunState::Succeeded);
     assert_eq!(json!(world.node(ROOT).node.evaluation_result), verdict);
     // The coordinator's own is on record as an event, as ever.
-    assert_eq!(count(&world, RunEventType::NodeEvaluated), 2);
+    assert_eq!(world.count(RunEventType::NodeEvaluated), 2);
 
     // A later one replaces it, as in any state.
     world.evaluate(ROOT, json!({"evaluation_result": {"status": "success"}}));

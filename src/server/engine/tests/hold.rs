@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::{ROOT, World, child, count};
+use super::support::{ROOT, World, child};
 use crate::{
     engine::{BeginOutcome, PolicyOutcome},
     record::Job,
@@ -67,7 +67,7 @@ fn once_decided_it_is_held_no_longer_and_a_later_outage_is_told_again() {
     world.begin(ROOT);
     world.lost(ROOT);
     assert!(world.hold(ROOT, WAIT));
-    assert_eq!(count(&world, RunEventType::RecoveryApplied), 4);
+    assert_eq!(world.count(RunEventType::RecoveryApplied), 4);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::support::{Child, ROOT, RUN, World, child, count, keyed, node_type};
+use super::support::{Child, ROOT, RUN, World, child, keyed, node_type};
 use crate::{
     engine::{Disagreement, Limit, PolicyOutcome, Rejection},
     record::NodePath,
@@ -179,7 +179,7 @@ fn the_same_key_twice_in_one_request_makes_one_node() {
     let answer = world.create(ROOT, &[child("").key("k"), child("").key("k")]).expect("one child");
     assert_eq!(answer[0], answer[1]);
     assert_eq!((world.nodes.len(), world.node(ROOT).children), (2, 1));
-    assert_eq!(count(&world, RunEventType::NodeRunAssigned), 2, "the root's and the child's");
+    assert_eq!(world.count(RunEventType::NodeRunAssigned), 2, "the root's and the child's");
 
     let mut world = World::composite(&Value::Null);
     let differing = [child("").key("k"), child("").key("k").with("inputs", json!({"x": 1}))];

@@ -235,7 +235,7 @@ fn a_live_node_has_nothing_to_tell() {
     let before = world.node("a").clone();
     world.notify("a", None);
     assert_eq!(*world.node("a"), before);
-    world.finish("a", 1, call_failed(Work::Refused));
+    world.finish("a", 1, call_failed(Work::Rejected));
     world.notify("a", Some(Duration::ZERO));
     assert_eq!(world.job("a"), None);
 }

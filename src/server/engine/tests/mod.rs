@@ -2,10 +2,11 @@
 //! random commands against a small model.
 
 mod adopt;
-mod attempts;
+mod begin;
 mod children;
 mod ending;
 mod evaluations;
+mod finish;
 mod golden;
 mod guard;
 mod hold;

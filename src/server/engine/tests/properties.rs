@@ -79,7 +79,7 @@ impl Pair {
                 let attempt = self.model.nodes[at].attempt;
                 let outcome = match (self.model.nodes[at].sort, outcome) {
                     // A composite's executor answers over the API.
-                    (Sort::Composite, Outcome::Answered(_)) => Outcome::CallFailed(Work::Refused),
+                    (Sort::Composite, Outcome::Answered(_)) => Outcome::CallFailed(Work::Rejected),
                     (Sort::Composite | Sort::Reader | Sort::Writer | Sort::Odd, given) => given,
                 };
                 match attempt {
@@ -260,7 +260,7 @@ fn sorts() -> impl Strategy<Value = Sort> {
 }
 
 fn works() -> impl Strategy<Value = Work> {
-    prop_oneof![Just(Work::NotBegun), Just(Work::Unanswered), Just(Work::Doubtful), Just(Work::Refused)]
+    prop_oneof![Just(Work::NotStarted), Just(Work::Unanswered), Just(Work::Uncertain), Just(Work::Rejected)]
 }
 
 fn policies() -> impl Strategy<Value = Policy> {

@@ -34,22 +34,22 @@ fn attempts(world: &World, node: &str) -> Value {
 #[test]
 fn what_happens_after_a_failed_call_depends_on_what_is_known_and_on_what_the_node_does() {
     use SideEffectClass::{Irreversible, Read, Write};
-    use Work::{Doubtful, NotBegun, Refused, Unanswered};
+    use Work::{NotStarted, Rejected, Unanswered, Uncertain};
     let unknown = Some("executor_outcome_unknown");
     let unavailable = Some("atomic_executor_unavailable");
     for (side_effect, idempotent, work, fails_with) in [
-        (Read, false, NotBegun, None),
+        (Read, false, NotStarted, None),
         (Read, false, Unanswered, None),
-        (Read, false, Doubtful, None),
-        (Read, false, Refused, unavailable),
+        (Read, false, Uncertain, None),
+        (Read, false, Rejected, unavailable),
         (Write, true, Unanswered, None),
-        (Write, false, NotBegun, None),
+        (Write, false, NotStarted, None),
         (Write, false, Unanswered, unknown),
-        (Write, false, Doubtful, unavailable),
-        (Irreversible, false, NotBegun, None),
+        (Write, false, Uncertain, unavailable),
+        (Irreversible, false, NotStarted, None),
         (Irreversible, false, Unanswered, unknown),
-        (Irreversible, true, Doubtful, None),
-        (Irreversible, true, Refused, unavailable),
+        (Irreversible, true, Uncertain, None),
+        (Irreversible, true, Rejected, unavailable),
     ] {
         let case = format!("{side_effect} {idempotent} {work:?}");
         let mut world = begun(side_effect, idempotent);
@@ -67,7 +67,7 @@ fn what_happens_after_a_failed_call_depends_on_what_is_known_and_on_what_the_nod
                 assert_eq!(world.state("a"), NodeRunState::Failed, "{case}");
                 assert_eq!(world.failure("a")[0], code, "{case}");
                 // It may be at work all the same.
-                let tell = work != Refused;
+                let tell = work != Rejected;
                 assert_eq!(world.job("a"), tell.then_some(Job::CancelExecutor), "{case}");
             }
         }
@@ -111,7 +111,7 @@ fn a_failed_call_that_is_told_twice_counts_once() {
     let mut world = begun(SideEffectClass::Read, false);
     world.finish("a", 1, call_failed(Work::Unanswered));
     let before = world.clone();
-    for work in [Work::Unanswered, Work::Refused] {
+    for work in [Work::Unanswered, Work::Rejected] {
         assert_eq!(world.finish("a", 1, call_failed(work)), Applied::Yes);
         assert_eq!(
             (&world.nodes, &world.events, &world.attempts),
@@ -124,11 +124,11 @@ fn a_failed_call_that_is_told_twice_counts_once() {
 fn a_node_is_handed_over_again_only_so_often_and_then_fails_with_what_came_last() {
     let mut world = begun(SideEffectClass::Write, false);
     for attempt in 1..=world.rules.max_retries {
-        world.finish("a", attempt, call_failed(Work::NotBegun));
+        world.finish("a", attempt, call_failed(Work::NotStarted));
         assert_eq!(world.job("a"), Some(Job::Dispatch));
         world.begin("a");
     }
-    world.finish("a", 3, call_failed(Work::NotBegun));
+    world.finish("a", 3, call_failed(Work::NotStarted));
     assert_eq!(
         (world.state("a"), world.failure("a")[0].clone()),
         (NodeRunState::Failed, json!("atomic_executor_unavailable"))
@@ -137,7 +137,7 @@ fn a_node_is_handed_over_again_only_so_often_and_then_fails_with_what_came_last(
 
     let mut world = begun(SideEffectClass::Read, false);
     world.rules.max_retries = 0;
-    world.finish("a", 1, call_failed(Work::NotBegun));
+    world.finish("a", 1, call_failed(Work::NotStarted));
     assert_eq!(world.state("a"), NodeRunState::Failed, "never, if that is what the settings say");
 }
 
@@ -147,14 +147,14 @@ fn waits_grow_and_an_executor_may_ask_for_longer_ones() {
     world.rules.max_retries = 10;
     let mut longest = Duration::ZERO;
     for attempt in 1..=5 {
-        world.finish("a", attempt, call_failed(Work::NotBegun));
+        world.finish("a", attempt, call_failed(Work::NotStarted));
         let wait = world.node("a").wake.as_ref().expect("a wake-up").at.since(world.now);
         let full = Duration::from_millis(250 << (attempt - 1));
         assert!(wait >= full / 2 && wait <= full, "{attempt}: {wait:?}");
         longest = longest.max(wait);
         world.begin("a");
     }
-    let asked = FailedCall { retry_after: Some(Duration::from_secs(20)), ..failed_call(Work::NotBegun) };
+    let asked = FailedCall { retry_after: Some(Duration::from_secs(20)), ..failed_call(Work::NotStarted) };
     world.finish("a", 6, AttemptResult::Failed(asked));
     let wait = world.node("a").wake.as_ref().expect("a wake-up").at.since(world.now);
     assert_eq!(wait, Duration::from_secs(20));
@@ -164,7 +164,7 @@ fn waits_grow_and_an_executor_may_ask_for_longer_ones() {
 fn a_node_whose_time_is_up_before_the_next_try_fails_now() {
     let mut world = begun(SideEffectClass::Read, false);
     let beyond = world.rules.node_timeout;
-    let asked = FailedCall { retry_after: Some(beyond), ..failed_call(Work::NotBegun) };
+    let asked = FailedCall { retry_after: Some(beyond), ..failed_call(Work::NotStarted) };
     world.finish("a", 1, AttemptResult::Failed(asked));
     assert_eq!(
         (world.state("a"), world.failure("a")[0].clone()),
@@ -174,7 +174,7 @@ fn a_node_whose_time_is_up_before_the_next_try_fails_now() {
 
 #[test]
 fn an_attempt_that_went_astray_is_called_off_when_another_has_ended_the_node() {
-    for (work, told) in [(Work::Unanswered, true), (Work::Doubtful, true), (Work::NotBegun, false)] {
+    for (work, told) in [(Work::Unanswered, true), (Work::Uncertain, true), (Work::NotStarted, false)] {
         let mut world = begun(SideEffectClass::Read, false);
         world.finish("a", 1, call_failed(work));
         world.begin("a");
@@ -198,15 +198,18 @@ fn cancel_beats_backoff() {
 
 #[test]
 fn a_composite_whose_begin_failed_is_waited_for_if_its_children_show_that_it_has_begun() {
-    for (work, waited_for) in
-        [(Work::Unanswered, true), (Work::Doubtful, true), (Work::NotBegun, false), (Work::Refused, false)]
-    {
+    for (work, waited_for) in [
+        (Work::Unanswered, true),
+        (Work::Uncertain, true),
+        (Work::NotStarted, false),
+        (Work::Rejected, false),
+    ] {
         let mut world = World::composite(&Value::Null);
         world.create(ROOT, &[child("a")]).expect("a child");
         let before = world.node(ROOT).clone();
         assert_eq!(world.finish(ROOT, 1, call_failed(work)), Applied::Yes);
         assert_eq!(*world.node(ROOT) == before, waited_for, "{work:?}");
-        assert_eq!(world.run().is_terminal(), work == Work::Refused, "{work:?}");
+        assert_eq!(world.run().is_terminal(), work == Work::Rejected, "{work:?}");
     }
 }
 

@@ -216,7 +216,7 @@ fn what_is_not_due_or_not_waited_for_is_left_alone() {
     for step in ["too early", "to be handed over again", "past its deadline", "over"] {
         match step {
             "to be handed over again" => {
-                _ = world.finish(ROOT, 1, call_failed(Work::NotBegun));
+                _ = world.finish(ROOT, 1, call_failed(Work::NotStarted));
                 world.wait(SILENCE);
             }
             "past its deadline" => {

@@ -1,87 +1,20 @@
-//! What the engine is compared with: the rules of a run once more, small, and
-//! without records, views or events.
+//! The model that the engine is compared with: the rules of a run written down
+//! once more, small, and without records, views or events.
+
+mod steps;
 
 use std::{collections::BTreeMap, time::Duration};
 
+pub(super) use self::steps::{Limits, Outcome, Policy, Sort, Step};
 use crate::{
     engine::Work,
     record::Job,
     time::Timestamp,
-    types::{NodeRunState, RunState},
+    types::{
+        NodeRunState::{self, Assigned, Canceled, Failed, Queued, Running, Succeeded},
+        RunState,
+    },
 };
-
-use NodeRunState::{Assigned, Canceled, Failed, Queued, Running, Succeeded};
-
-/// What a node is, as far as it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sort {
-    Composite,
-    /// May be executed twice.
-    Reader,
-    /// May not.
-    Writer,
-    /// Of unknown kind.
-    Odd,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Policy {
-    Allow,
-    Deny,
-    RequireApproval,
-    /// Allowed, but there is nobody to execute it.
-    Unconfigured,
-}
-
-/// How an attempt comes out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Answered(NodeRunState),
-    CallFailed(Work),
-}
-
-/// Limits of the run; depth, children, total, rounds.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Limits {
-    pub(super) depth: Option<u64>,
-    pub(super) children: Option<u64>,
-    pub(super) total: Option<u64>,
-    pub(super) rounds: Option<u64>,
-}
-
-/// Nodes are named by their place in [`Model::nodes`], which is the order in
-/// which they were made.
-#[derive(Clone, Debug)]
-pub(super) enum Step {
-    Create {
-        parent: usize,
-        specs: Vec<(Option<u8>, Sort)>,
-    },
-    Claim(usize),
-    Begin(usize, Policy),
-    /// Of the attempt that was so many before the current one.
-    Finish(usize, u32, Outcome),
-    Retry(usize),
-    /// Its executor is known to be down.
-    Defer(usize),
-    Lost(usize),
-    /// Its executor has not been heard from for so many seconds.
-    Check(usize, u64),
-    /// The policy point cannot be asked.
-    Hold(usize),
-    Complete(usize, NodeRunState),
-    Evaluate(usize, bool),
-    Told(usize, bool),
-    Cancel,
-    ExpireRun,
-    ExpireNode(usize),
-    /// Nothing happens for so many seconds.
-    Wait(u64),
-    /// The same start again, or another one under the same id.
-    StartAgain {
-        same: bool,
-    },
-}
 
 #[derive(Clone, Debug)]
 pub(super) struct Node {
@@ -314,13 +247,13 @@ impl Model {
         if node.job != Some(Job::Deadline) {
             return;
         }
-        let unclear = matches!(work, Work::Unanswered | Work::Doubtful);
+        let unclear = matches!(work, Work::Unanswered | Work::Uncertain);
         let earlier = node.attempt > 1;
-        if node.children > 0 && (unclear || earlier && work == Work::NotBegun) {
+        if node.children > 0 && (unclear || earlier && work == Work::NotStarted) {
             return;
         }
         let harmless = matches!(node.sort, Sort::Composite | Sort::Reader);
-        let worth_it = work == Work::NotBegun || unclear && harmless;
+        let worth_it = work == Work::NotStarted || unclear && harmless;
         if worth_it && node.retries < self.max_retries && again < node.deadline {
             node.retries += 1;
             node.astray |= unclear && node.sort != Sort::Composite;

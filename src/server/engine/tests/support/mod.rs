@@ -1,22 +1,28 @@
 //! A world in memory: it loads views, calls the engine, and commits what that
-//! decides, as a store does. Time passes by a millisecond a command.
+//! decides, as a journal does. Time passes by a millisecond a command.
+//!
+//! - here: the commands; `queries`: what there is now; `commit`: the journal.
+//! - `values`: children, answers and errors for tests.
+
+mod commit;
+mod queries;
+mod values;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+pub(super) use self::values::*;
 use crate::{
     engine::{
         self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, CancelNotification, ChildSpec,
-        Contact, CreateChildren, Cx, Decision, FailedCall, NodeTypeFacts, NodeView, PolicyDecided,
-        PolicyOutcome, PreparedStart, Rejection, Rules, SilenceOutcome, StartRun, Work, lifecycle,
+        Contact, CreateChildren, Cx, NodeTypeFacts, NodeView, PolicyOutcome, PreparedStart, Rejection, Rules,
+        SilenceOutcome, StartRun,
     },
-    record::{AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord},
+    record::{AttemptRecord, EventRecord, NodeRecord, RunRecord},
     time::Timestamp,
     types::{
-        Error, ExecutorBinding, JsonObject, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunId, NodeRunState,
-        Run, RunEventType, RunId, RunStartRequest, WorkerId,
+        Error, ExecutorBinding, NodeRun, NodeRunId, NodeRunState, Run, RunId, RunStartRequest, WorkerId,
     },
 };
 
@@ -73,12 +79,17 @@ impl World {
         world
     }
 
+    /// A world with one run, whose composite root has an atomic child `a`.
+    pub(super) fn with_child(constraints: &Value) -> Self {
+        let mut world = Self::composite(constraints);
+        world.create(ROOT, &[child("a")]).expect("a child");
+        world
+    }
+
     /// What the next decision depends on.
     pub(super) fn cx(&self) -> Cx<'_> {
         Cx { rules: &self.rules, claim: self.worker.as_ref(), now: self.now }
     }
-
-    // ---- commands ----
 
     /// Starts `run-1` with a composite root, but for the members given.
     pub(super) fn start(&mut self, members: Value) -> Result<Run, Rejection> {
@@ -291,255 +302,4 @@ impl World {
         self.tick();
         self.apply(engine::node_expire(view, self.cx()));
     }
-
-    // ---- looking ----
-
-    pub(super) fn node(&self, node: &str) -> &NodeRecord {
-        &self.nodes[&NodeRunId::new(node)]
-    }
-
-    pub(super) fn run(&self) -> &RunRecord {
-        &self.runs[&RunId::new(RUN)]
-    }
-
-    pub(super) fn state(&self, node: &str) -> NodeRunState {
-        self.node(node).node.state
-    }
-
-    /// What the node still has to do.
-    pub(super) fn job(&self, node: &str) -> Option<Job> {
-        self.node(node).wake.as_ref().map(|wake| wake.job)
-    }
-
-    /// An extension of a node.
-    pub(super) fn extension(&self, node: &str, key: &str) -> Option<Value> {
-        self.node(node).node.extensions.as_ref()?.get(key)
-    }
-
-    /// The code and message of a node's completion error.
-    pub(super) fn failure(&self, node: &str) -> Value {
-        let error = self.extension(node, "completion_error").unwrap_or_default();
-        json!([error["code"], error["message"]])
-    }
-
-    /// Events as `[type, node_run_id, data]`, after the first `skip`.
-    pub(super) fn events_since(&self, skip: usize) -> Vec<Value> {
-        let short = |record: &EventRecord| {
-            let event = &record.event;
-            json!([event.type_, event.node_run_id, event.data])
-        };
-        self.events.iter().skip(skip).map(short).collect()
-    }
-
-    pub(super) fn view(&self, node: &str) -> NodeView {
-        let node = self.node(node).clone();
-        let run = self.runs[&node.node.run_id].clone();
-        let live_below = self.live(run.id(), Some(&node.path));
-        NodeView { run, node, live_below }
-    }
-
-    /// Live nodes, deepest first, as the store lists them.
-    fn live(&self, run: &RunId, under: Option<&NodePath>) -> Vec<NodeHead> {
-        let below =
-            |node: &NodeRecord| under.is_none_or(|path| path != &node.path && path.contains(&node.path));
-        let of_run = self.nodes.values().filter(|node| node.node.run_id == *run);
-        let mut live: Vec<NodeHead> =
-            of_run.filter(|node| !node.is_terminal() && below(node)).map(NodeRecord::head).collect();
-        live.sort_by_key(|node| std::cmp::Reverse(node.path.depth()));
-        live
-    }
-
-    /// What is found out about a node's type: nothing, once its kind is known.
-    fn asked(&self, node: &NodeRecord) -> NodeTypeFacts {
-        match node.node.kind {
-            Some(_) => NodeTypeFacts::default(),
-            None => self.facts(&node.node.node_type_ref.node_type_id),
-        }
-    }
-
-    fn facts(&self, node_type: &str) -> NodeTypeFacts {
-        let by_prefix = || {
-            let kind = match node_type.split('.').next() {
-                Some("atomic") => Some(NodeKind::Atomic),
-                Some("composite") => Some(NodeKind::Composite),
-                Some(_) | None => None,
-            };
-            NodeTypeFacts { kind, ..NodeTypeFacts::default() }
-        };
-        self.types.get(node_type).cloned().unwrap_or_else(by_prefix)
-    }
-
-    // ---- committing ----
-
-    fn tick(&mut self) -> Timestamp {
-        self.wait(Duration::from_millis(1))
-    }
-
-    pub(super) fn wait(&mut self, time: Duration) -> Timestamp {
-        self.now = self.now + time;
-        self.now
-    }
-
-    fn commit<T>(&mut self, decision: Result<Decision<T>, Rejection>) -> Result<T, Rejection> {
-        decision.map(|decision| self.apply(decision))
-    }
-
-    pub(super) fn apply<T>(&mut self, decision: Decision<T>) -> T {
-        if let Some(changes) = decision.changes {
-            self.store(changes);
-        }
-        decision.answer
-    }
-
-    /// Writes an adopted run, which brings events with numbers of their own.
-    pub(super) fn import(&mut self, changes: ChangeSet) {
-        let ChangeSet { run_id, at: _, run, nodes, heads, events, attempts, adopted: _ } = changes;
-        assert!(attempts.is_empty() && heads.is_empty());
-        let run = run.expect("a whole run");
-        self.runs.insert(run_id, RunRecord { version: 1, ..run });
-        self.nodes
-            .extend(nodes.into_iter().map(|node| (node.id().clone(), NodeRecord { version: 1, ..node })));
-        self.events.extend(events);
-    }
-
-    /// Writes all of a change set, after the checks that a store makes, and
-    /// those of the lifecycle tables.
-    fn store(&mut self, changes: ChangeSet) {
-        let ChangeSet { run_id, at: _, run, mut nodes, heads, events, attempts, adopted: _ } = changes;
-        // Of a head counts what a cascade changes; the rest is as it was read.
-        for head in heads {
-            let mut node = self.nodes[&head.node_run_id].clone();
-            assert!(nodes.iter().all(|other| other.id() != node.id()), "a node changes once in a decision");
-            let NodeHead { version, state, ended_at, ref wake, .. } = head;
-            (node.node.state, node.node.ended_at, node.wake) = (state, ended_at, wake.clone());
-            node.version = version;
-            assert_eq!(node.head(), head, "nothing else of a head changes");
-            nodes.push(node);
-        }
-        let seq_before = self.runs.get(&run_id).map_or(0, |run| run.last_seq);
-        for (event, seq) in events.iter().zip(seq_before + 1..) {
-            assert_eq!(
-                (&event.event.run_id, event.event.seq),
-                (&run_id, seq),
-                "events are numbered without gaps"
-            );
-            assert_eq!(event.event.time, self.now);
-        }
-        match &run {
-            Some(run) => {
-                assert_eq!(run.last_seq, seq_before + events.len() as u64, "the run counts its events")
-            }
-            None => assert!(events.is_empty(), "events change the run"),
-        }
-        if let Some(mut run) = run {
-            assert_eq!(*run.id(), run_id);
-            let stored = self.runs.get(&run_id);
-            assert_eq!(run.version, stored.map_or(0, |stored| stored.version), "the version that was read");
-            if let Some(stored) = stored {
-                assert!(lifecycle::run_may(stored.run.state, run.run.state), "{stored:?} -> {run:?}");
-                assert!(!stored.is_terminal() || stored.run == run.run, "a run that is over never changes");
-            }
-            run.version += 1;
-            self.runs.insert(run_id.clone(), run);
-        }
-        for mut node in nodes {
-            assert_eq!(node.node.run_id, run_id);
-            let stored = self.nodes.get(node.id());
-            assert_eq!(node.version, stored.map_or(0, |stored| stored.version), "the version that was read");
-            if let Some(stored) = stored {
-                let (from, to) = (&stored.node, &node.node);
-                assert!(lifecycle::node_run_may(from.state, to.state), "{from:?} -> {to:?}");
-                let end = |node: &NodeRun| {
-                    let mut extensions = node.extensions.clone();
-                    // The one that counts on: it may be evaluated still.
-                    extensions.iter_mut().for_each(|map| map.remove("jarvis.recovery_actions_dropped"));
-                    (
-                        node.state,
-                        node.ended_at,
-                        node.outputs.clone(),
-                        extensions.filter(|map| !map.is_empty()),
-                    )
-                };
-                assert!(!stored.is_terminal() || end(from) == end(to), "a node that is over never changes");
-            }
-            node.version += 1;
-            self.nodes.insert(node.id().clone(), node);
-        }
-        self.events.extend(events);
-        self.attempts.extend(attempts);
-    }
-}
-
-/// A child that a test asks for.
-#[derive(Clone, Debug)]
-pub(super) struct Child {
-    id: NodeRunId,
-    spec: NodeRunCreateSpec,
-}
-
-/// A child of that id (unless it gets a key), of type `atomic.echo`.
-pub(super) fn child(id: &str) -> Child {
-    Child { id: id.into(), spec: parse(json!({"node_type_ref": node_type("atomic.echo"), "inputs": {}})) }
-}
-
-impl Child {
-    pub(super) fn of(self, type_id: &str) -> Self {
-        self.with("node_type_ref", node_type(type_id))
-    }
-    pub(super) fn key(self, key: &str) -> Self {
-        self.with("idempotency_key", json!(key))
-    }
-    pub(super) fn with(mut self, member: &str, value: Value) -> Self {
-        let spec = serde_json::to_value(&self.spec).expect("serializes");
-        self.spec = parse(overlaid(spec, JsonObject::from([(member, value)]).into()));
-        self
-    }
-}
-
-/// The id of the child of `parent` in `run-1` that `key` stands for.
-pub(super) fn keyed(parent: &str, key: &str) -> String {
-    NodeRunId::derived(&RUN.into(), &parent.into(), key).to_string()
-}
-
-pub(super) fn node_type(id: &str) -> Value {
-    json!({"node_type_id": id, "version": "1"})
-}
-
-pub(super) fn binding() -> ExecutorBinding {
-    parse(json!({"executor_instance_id": "executor-1", "endpoint": "http://executor:8082"}))
-}
-
-pub(super) fn decided(action: &'static str, outcome: PolicyOutcome) -> PolicyDecided {
-    PolicyDecided { action, outcome, reason_code: None, message: None, evidence: JsonObject::new() }
-}
-
-pub(super) fn answered(state: NodeRunState) -> AttemptResult {
-    let outputs = JsonObject::from([("answer", json!(42))]);
-    AttemptResult::Answered { state, outputs: Some(outputs), output_artifacts: None, error: None }
-}
-
-pub(super) fn call_failed(work: Work) -> AttemptResult {
-    AttemptResult::Failed(failed_call(work))
-}
-
-pub(super) fn failed_call(work: Work) -> FailedCall {
-    let error = Error::new("atomic_executor_unavailable", "no answer");
-    FailedCall { error, work, retry_after: None }
-}
-
-pub(super) fn parse<T: DeserializeOwned>(value: Value) -> T {
-    serde_json::from_value(value).expect("a value of the type")
-}
-
-/// `base` with the members of `over`, but for nulls.
-fn overlaid(mut base: Value, over: Value) -> Value {
-    if let (Value::Object(base), Value::Object(over)) = (&mut base, over) {
-        base.extend(over.into_iter().filter(|(_, value)| !value.is_null()));
-    }
-    base
-}
-
-/// How often an event of this type is in the log.
-pub(super) fn count(world: &World, type_: RunEventType) -> usize {
-    world.events.iter().filter(|record| record.event.type_ == type_).count()
 }
