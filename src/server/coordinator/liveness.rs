@@ -134,7 +134,7 @@ pub(super) enum Ended {
 
 impl Ended {
     /// Finds the topmost node that ends. Nodes that are canceled with it are heads,
-    /// which need not be looked at: a node ends by its head alone only with its run.
+    /// which need not be checked: a node ends by its head alone only with its run.
     pub(super) fn by(changes: &ChangeSet) -> Self {
         if changes.run.as_ref().is_some_and(|run| run.is_terminal()) {
             return Self::Run;

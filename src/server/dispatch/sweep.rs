@@ -56,8 +56,8 @@ impl Dispatcher {
         // that claimed it was reported as failed.
         let settled =
             Timestamp::from_micros(clock.now().as_micros() - i64::try_from(SWEEP.as_micros()).unwrap_or(0));
-        // With dispatch off, all waiting dispatches stay claimed: they are not
-        // looked at. Most other jobs are in hand.
+        // With dispatch off, all waiting dispatches stay claimed: they are skipped.
+        // Most other jobs are in hand.
         let jobs: &[Job] =
             if self.parts.auto_dispatch { &Job::ALL } else { &[Job::Deadline, Job::CancelExecutor] };
         for wake in journal.wakes_owned(queue.worker(), jobs, settled).await? {

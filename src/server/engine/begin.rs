@@ -40,7 +40,7 @@ use crate::{
 pub struct BeginAttempt {
     pub facts: NodeTypeFacts,
     /// The decision at the checkpoint `node.run.execute`, or the reason why the
-    /// node must not be executed whatever policy says.
+    /// node must not be executed even if policy allows it.
     pub verdict: Result<PolicyDecided, Error>,
     /// The executor that will be called, or why there is none.
     pub executor: Result<ExecutorBinding, Error>,

@@ -92,7 +92,7 @@ fn deadline_exceeded(node: &NodeRecord, message: &str) -> End {
     End { state: NodeRunState::Failed, notify_executor: is_at_executor(node), ..End::failed(error) }
 }
 
-/// The result of telling an executor that one of its nodes has ended.
+/// The result of notifying an executor that one of its nodes has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelNotification {
     /// The executor has acknowledged it.

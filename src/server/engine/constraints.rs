@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_allow_list_is_tested_before_the_deny_list_and_deny_beats_allow() {
+    fn allow_list_is_tested_first_and_deny_beats_allow() {
         let node_type: NodeTypeRef =
             serde_json::from_value(json!({"node_type_id": "t", "version": "1"})).expect("a reference");
         let code = |envelope: Value, kind, effect| {

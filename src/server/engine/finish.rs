@@ -108,7 +108,7 @@ pub fn attempt_lost(view: NodeView, cx: Cx<'_>) -> Decision<()> {
         draft.put(node);
     } else {
         let why = if retry::may_repeat(&node) {
-            "as often as a node may be handed over"
+            "and no retry is left"
         } else {
             "and it may not be executed twice"
         };

@@ -49,7 +49,7 @@ pub fn attempt_hold(run: RunRecord, mut node: NodeRecord, at: Timestamp, cx: Cx<
         type_: RecoveryActionType::Retry,
         target_node_run_id: Some(node.id().clone()),
         target_node_type_ref: None,
-        message: Some("The policy decision point cannot be asked: the node is held until it can".into()),
+        message: Some("The policy decision point is unavailable: the node is held until it decides".into()),
         extensions: Some(facts.into()),
     };
     draft.event(RunEventType::RecoveryApplied, Some(&node), JsonObject::of(&action));
@@ -64,7 +64,7 @@ pub(super) fn details(node: &NodeRecord) -> Option<JsonObject> {
     let facts = [
         ("code", json!(PDP_UNAVAILABLE)),
         ("held_since", json!(since)),
-        ("reason", json!("the policy decision point could not be asked")),
+        ("reason", json!("the policy decision point was unavailable")),
     ];
     Some(facts.into())
 }

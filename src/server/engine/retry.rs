@@ -151,7 +151,7 @@ fn unknown(cause: Error, attempt: u32) -> Error {
         retryable: Some(false),
         ..Error::new(
             "executor_outcome_unknown",
-            "The executor was asked and gave no answer, and the node may not be executed twice",
+            "The executor gave no response, and the node may not be executed twice",
         )
     }
 }

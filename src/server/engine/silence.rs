@@ -8,7 +8,7 @@
 //! ```text
 //!   begin, create ─▶ running, check in [`Rules::composite_silence`]
 //!                      │ due                                     ▲
-//!                      ▼                                         │ put off
+//!                      ▼                                         │ postponed
 //!          contact since then, or a live descendant? ──yes───────┘
 //!                      │ no
 //!                      ├─ no children, and never restarted ─▶ restarted (once)
@@ -70,7 +70,7 @@ pub enum SilenceOutcome {
     Superseded,
     /// The executor lives, or has time left: the next check comes later.
     Postponed,
-    /// The composite is handed to its executor once more.
+    /// The composite is handed to its executor again.
     Restarted,
     /// The composite has failed.
     Failed,
@@ -131,7 +131,7 @@ pub fn silence_check(view: NodeView, contact: Contact, cx: Cx<'_>) -> Decision<S
     let mut draft = Draft::of(run, &node, cx);
     if node.children == 0 && !node.waits.begun_again && cx.rules.max_retries > 0 {
         let error = silent(&node, contact.last, now);
-        let message = "The executor of the composite has not been heard from";
+        let message = "The executor of the composite is silent";
         draft.attempt(&node, attempt, AttemptOutcome::Failed { error, retry_at: now, may_have_begun: true });
         retry::record(&mut draft, &mut node, attempt, SILENT, message, now);
         node.waits.begun_again = true;
@@ -159,7 +159,7 @@ fn silent(node: &NodeRecord, last_contact: Timestamp, now: Timestamp) -> Error {
         retryable: Some(false),
         ..Error::new(
             SILENT,
-            "The executor of the composite has not been heard from, and nothing of it is at work",
+            "The executor of the composite is silent, and no node below the composite is live",
         )
     }
 }

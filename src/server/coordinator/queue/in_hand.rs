@@ -21,7 +21,7 @@ pub(super) struct InHand {
     jobs: HashMap<(NodeRunId, Job), Held>,
     lanes: [usize; Lane::ALL.len()],
     /// The number of dispatches of each run. Other jobs are not counted here:
-    /// telling an executor to stop must not wait behind calls to it.
+    /// notifying an executor must not wait behind calls to it.
     runs: HashMap<(NodeKind, RunId), usize>,
 }
 

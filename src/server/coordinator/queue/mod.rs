@@ -5,7 +5,7 @@
 //!   commit with a claim ──┐                    ┌─ deadlines
 //!                         ├──▶ push ──▶ lane ──┼─ cancels of each executor     ──▶ dispatcher ──▶ ClaimedJob … drop
 //!   claimed when due    ──┘      │             └─ dispatches to each executor
-//!                                └─ a job in hand is not begun a second time
+//!                                └─ a job in hand is not started a second time
 //! ```
 //!
 //! The journal is the work queue; this is the bounded part of it that is in hand.
@@ -63,7 +63,7 @@ pub struct WorkQueue {
 }
 
 /// A job that this worker has claimed. As long as it exists, it is in hand and
-/// is not begun a second time.
+/// is not started a second time.
 pub struct ClaimedJob {
     queue: Arc<WorkQueue>,
     pub run: RunId,
@@ -144,8 +144,8 @@ impl WorkQueue {
         room.then_some(&self.worker)
     }
 
-    /// Claims wake-ups whether there is room or not: telling executors to stop
-    /// may be what makes room. There are at most as many as nodes at executors.
+    /// Claims wake-ups whether there is room or not: notifying executors may be
+    /// what frees slots. There are at most as many as nodes at executors.
     pub fn claim_unbounded(&self) -> Claim<'_> {
         Some(&self.worker)
     }

@@ -29,7 +29,7 @@ fn one_run_gets_an_eighth_of_the_room() {
     // It may have as much again of the other executor's lane.
     let composite = [Some(NodeKind::Composite)];
     assert_eq!((queue.claim(&big, composite), queue.full_runs(COMPOSITE)), (Some(&"worker".into()), vec![]));
-    // A job in hand is not begun twice.
+    // A job in hand is not started twice.
     queue.push(&due("big", 1), NOW);
     assert_eq!(queue.len(), 2);
 

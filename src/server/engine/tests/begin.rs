@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[test]
-fn a_node_that_may_be_executed_goes_to_its_executor() {
+fn allowed_node_goes_to_its_executor() {
     let mut world = World::with_child(&Value::Null);
     let mark = world.events.len();
     let BeginOutcome::Started { attempt, deadline } = world.dispatch("a") else {
@@ -31,7 +31,7 @@ fn a_node_that_may_be_executed_goes_to_its_executor() {
 }
 
 #[test]
-fn a_type_that_becomes_known_only_at_dispatch_brings_its_constraints() {
+fn type_learned_at_dispatch_brings_its_constraints() {
     // With and without constraints that the node has from its run.
     for of_run in [json!({"budgets": {"max_steps": 5}}), Value::Null] {
         let mut world = World::composite(&of_run);
@@ -50,7 +50,7 @@ fn a_type_that_becomes_known_only_at_dispatch_brings_its_constraints() {
 }
 
 #[test]
-fn a_node_that_must_not_be_executed_fails_with_the_reason() {
+fn forbidden_node_fails_with_the_reason() {
     let gates = |gates: Value| json!({ "gates": gates });
     let candidates = |candidates: Value| json!({ "candidates": candidates });
     for (constraints, code, message) in [
@@ -96,7 +96,7 @@ fn a_node_that_must_not_be_executed_fails_with_the_reason() {
 }
 
 #[test]
-fn the_root_is_tested_as_every_node_is() {
+fn root_is_tested_like_any_node() {
     let mut world = World::new();
     let allowed = json!({"candidates": {"allowed_node_type_ids": ["atomic.echo"]}});
     world.start(json!({ "constraints": allowed })).expect("a start");
@@ -107,7 +107,7 @@ fn the_root_is_tested_as_every_node_is() {
 }
 
 #[test]
-fn a_type_may_do_what_the_ceiling_allows() {
+fn type_may_have_effects_up_to_the_ceiling() {
     for (class, code) in [
         (SideEffectClass::Read, None),
         (SideEffectClass::Write, None),
@@ -125,7 +125,7 @@ fn a_type_may_do_what_the_ceiling_allows() {
 }
 
 #[test]
-fn without_an_executor_the_node_fails_after_policy_has_been_asked() {
+fn node_without_an_executor_fails_after_the_policy_decision() {
     let mut world = World::with_child(&Value::Null);
     let mark = world.events.len();
     let unconfigured = Error::new("atomic_executor_unconfigured", "Atomic Executor is not configured");
@@ -145,7 +145,7 @@ fn without_an_executor_the_node_fails_after_policy_has_been_asked() {
 }
 
 #[test]
-fn a_node_that_policy_denies_fails_and_the_event_has_the_evidence() {
+fn denied_node_fails_and_the_event_has_the_evidence() {
     for outcome in [PolicyOutcome::Deny, PolicyOutcome::RequireApproval] {
         let mut world = World::with_child(&Value::Null);
         let mark = world.events.len();
@@ -183,12 +183,12 @@ fn a_node_that_policy_denies_fails_and_the_event_has_the_evidence() {
 }
 
 #[test]
-fn a_kind_that_is_found_late_is_stored_even_if_the_node_is_refused() {
+fn kind_found_late_is_stored_even_if_the_node_is_refused() {
     let mut world = World::composite(&json!({"gates": {"side_effect_class": "read"}}));
     world.create(ROOT, &["a", "b", "c", "d"].map(|id| child(id).of("t"))).expect("of unknown kind");
     world.dispatch("a");
     assert_eq!(world.failure("a"), json!(["unknown_node_kind", "Unable to resolve node kind"]));
-    assert_eq!(world.count(RunEventType::AtomicExecuted), 0, "nobody knows that it is atomic");
+    assert_eq!(world.count(RunEventType::AtomicExecuted), 0, "its kind is unknown");
     assert_eq!(world.begin("d"), BeginOutcome::Failed, "there is no executor for it");
     assert_eq!(world.failure("d"), world.failure("a"));
 
@@ -218,16 +218,12 @@ fn a_kind_that_is_found_late_is_stored_even_if_the_node_is_refused() {
 }
 
 #[test]
-fn a_claimed_node_is_assigned_until_it_is_begun() {
+fn claimed_node_is_assigned_until_its_attempt_starts() {
     let mut world = World::with_child(&Value::Null);
     let (mark, run_version) = (world.events.len(), world.run().version);
     world.claim("a");
     assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Assigned, Some(Job::Dispatch)));
-    assert_eq!(
-        (world.events.len(), world.run().version),
-        (mark, run_version),
-        "a claim is nobody's business"
-    );
+    assert_eq!((world.events.len(), world.run().version), (mark, run_version), "a claim makes no event");
     let before = world.node("a").clone();
     world.claim("a");
     assert_eq!(*world.node("a"), before);
@@ -238,7 +234,7 @@ fn a_claimed_node_is_assigned_until_it_is_begun() {
 }
 
 #[test]
-fn a_begun_node_is_not_begun_again() {
+fn started_node_is_not_started_again() {
     let mut world = World::with_child(&Value::Null);
     world.begin("a");
     let before = world.node("a").clone();
@@ -255,7 +251,7 @@ fn a_begun_node_is_not_begun_again() {
 }
 
 #[test]
-fn a_refusal_that_comes_too_late_changes_nothing() {
+fn late_refusal_changes_nothing() {
     let mut world = World::with_child(&Value::Null);
     world.begin("a");
     let refusal = Error::new("unknown_node_kind", "Unable to resolve node kind");
@@ -266,7 +262,7 @@ fn a_refusal_that_comes_too_late_changes_nothing() {
 }
 
 #[test]
-fn after_a_cancel_nothing_of_the_run_is_dispatched() {
+fn cancelled_run_dispatches_nothing() {
     let mut world = World::with_child(&Value::Null);
     world.create(ROOT, &[child("b")]).expect("another child");
     world.claim("b");
@@ -281,7 +277,7 @@ fn after_a_cancel_nothing_of_the_run_is_dispatched() {
 }
 
 #[test]
-fn a_node_that_is_put_off_is_nobodys_until_then_but_not_beyond_its_deadline() {
+fn postponed_node_is_unclaimed_and_due_by_its_deadline() {
     let mut world = World::with_child(&Value::Null);
     world.claim("a");
     for tries in 1..=2 {
@@ -299,7 +295,7 @@ fn a_node_that_is_put_off_is_nobodys_until_then_but_not_beyond_its_deadline() {
 }
 
 #[test]
-fn a_nodes_deadline_is_the_shortest_of_all_that_hold() {
+fn node_deadline_is_the_shortest_of_all_limits() {
     // (run budget, node budget, kind) -> from the beginning of the attempt
     for (of_run, of_node, kind, expected_ms) in [
         (None, None, "atomic.echo", 60_000),

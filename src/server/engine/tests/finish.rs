@@ -14,7 +14,7 @@ fn executed(state: &str) -> Value {
 }
 
 #[test]
-fn what_an_executor_answers_is_evaluated_and_then_the_end() {
+fn answer_is_evaluated_before_the_node_ends() {
     for (state, status) in [
         (NodeRunState::Succeeded, "success"),
         (NodeRunState::Failed, "fail"),
@@ -46,7 +46,7 @@ fn what_an_executor_answers_is_evaluated_and_then_the_end() {
 }
 
 #[test]
-fn an_atomic_root_ends_its_run() {
+fn atomic_root_ends_its_run() {
     for (state, run_state) in [
         (NodeRunState::Succeeded, RunState::Succeeded),
         (NodeRunState::Failed, RunState::Failed),
@@ -75,7 +75,7 @@ fn an_atomic_root_ends_its_run() {
 }
 
 #[test]
-fn a_call_that_was_refused_fails_the_node_without_an_evaluation() {
+fn rejected_call_fails_the_node_without_an_evaluation() {
     for (work, tell) in [(Work::Rejected, false), (Work::Uncertain, true)] {
         let mut world = World::with_child(&Value::Null);
         world.begin("a");
@@ -89,7 +89,7 @@ fn a_call_that_was_refused_fails_the_node_without_an_evaluation() {
 }
 
 #[test]
-fn a_composite_that_its_executor_rejects_takes_its_children_along() {
+fn rejected_composite_cancels_its_children() {
     let mut world = World::with_child(&Value::Null);
     let rejected = Error::new("composite_rejected", "Composite assignment rejected");
     let rejected = FailedCall { error: rejected, ..failed_call(Work::Rejected) };
@@ -99,7 +99,7 @@ fn a_composite_that_its_executor_rejects_takes_its_children_along() {
 }
 
 #[test]
-fn the_newest_evaluation_stands_and_the_events_have_all() {
+fn newest_evaluation_stands_and_events_have_all() {
     let mut world = World::with_child(&Value::Null);
     world.begin("a");
     world.answer("a", NodeRunState::Succeeded);
@@ -109,7 +109,7 @@ fn the_newest_evaluation_stands_and_the_events_have_all() {
 }
 
 #[test]
-fn a_result_that_comes_when_the_node_is_over_is_kept_as_evidence_only() {
+fn late_result_is_kept_in_the_attempt_log_only() {
     let mut world = World::with_child(&Value::Null);
     world.begin("a");
     world.cancel(RUN);

@@ -47,7 +47,7 @@ fn a_repetition_that_disagrees_is_told_about_what() {
         (original().with("binding_decision", binding("T")), "with different binding_decision"),
         (original().with("candidate_set_id", json!("other")), "with different candidate_set_id"),
         (original().with("constraints", json!({"budgets": {"max_cost": 3}})), "with different constraints"),
-        // Of several, the first in the order of the table is told.
+        // Of several, the first in the order of the table is reported.
         (original().of("atomic.other").with("inputs", json!({})), "for a different NodeTypeRef"),
         (original().with("inputs", json!({})).with("binding_decision", binding("T")), "for different inputs"),
         (
@@ -70,7 +70,7 @@ fn a_repetition_that_disagrees_is_told_about_what() {
 }
 
 #[test]
-fn a_key_that_stands_for_a_child_of_another_parent_is_a_conflict() {
+fn key_of_a_child_of_another_parent_is_a_conflict() {
     // `run-1:a:` + `b:k` and `run-1:a:b:` + `k` are the same words.
     let mut world = World::composite(&Value::Null);
     let composites = [child("a").of("composite.plan"), child("a:b").of("composite.plan")];
@@ -81,7 +81,7 @@ fn a_key_that_stands_for_a_child_of_another_parent_is_a_conflict() {
 }
 
 #[test]
-fn what_a_repetition_leaves_out_or_says_beside_the_point_is_not_compared() {
+fn repetition_compares_only_the_members_that_matter() {
     for repetition in [
         original(),
         child("").key("k").with("inputs", json!({"n": 1, "deep": {"list": [1, {"x": null}]}})),

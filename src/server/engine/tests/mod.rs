@@ -1,4 +1,4 @@
-//! The engine against its contract: tables, sentences, a golden event log, and
+//! The engine against its contract: tables, single rules, a golden event log, and
 //! random commands against a small model.
 
 mod adopt;

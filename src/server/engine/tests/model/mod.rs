@@ -1,5 +1,5 @@
-//! The model that the engine is compared with: the rules of a run written down
-//! once more, small, and without records, views or events.
+//! The model that the engine is compared with: a second, small implementation of
+//! the rules of a run, without records, views or events.
 
 mod steps;
 
@@ -26,7 +26,7 @@ pub(super) struct Node {
     pub(super) rounds: u64,
     pub(super) attempt: u32,
     pub(super) retries: u32,
-    pub(super) astray: bool,
+    pub(super) superseded_may_run: bool,
     pub(super) began: Option<Timestamp>,
     pub(super) deadline: Timestamp,
     pub(super) job: Option<Job>,
@@ -81,8 +81,8 @@ impl Model {
         model
     }
 
-    /// What is answered, and what is so afterwards. `wait`: how long a node
-    /// waits before it is handed over again after so many retries.
+    /// Takes a step and returns the answer. `wait`: the backoff of a node after that
+    /// number of retries.
     pub(super) fn step(
         &mut self,
         step: &Step,
@@ -110,7 +110,7 @@ impl Model {
             Step::Lost(at) => self.lost(at, now),
             Step::Check(at, ago) => self.check(at, ago, now),
             Step::Complete(at, state) => return self.complete(at, state, now),
-            Step::Told(at, again) => {
+            Step::Notify(at, again) => {
                 if self.nodes[at].job == Some(Job::CancelExecutor) && !again {
                     self.nodes[at].job = None;
                 }
@@ -135,7 +135,7 @@ impl Model {
                 }
             }
             Step::StartAgain { same } => return if same { Ok(()) } else { Err("run_already_exists") },
-            // These change when somebody looks, or what is told, no more.
+            // These change times and events only.
             Step::Retry(_) | Step::Hold(_) | Step::Evaluate(..) | Step::Wait(_) => {}
         }
         Ok(())
@@ -197,7 +197,7 @@ impl Model {
             rounds: 0,
             attempt: 0,
             retries: 0,
-            astray: false,
+            superseded_may_run: false,
             began: None,
             deadline: self.deadline,
             job: Some(Job::Dispatch),
@@ -256,7 +256,7 @@ impl Model {
         let worth_it = work == Work::NotStarted || unclear && harmless;
         if worth_it && node.retries < self.max_retries && again < node.deadline {
             node.retries += 1;
-            node.astray |= unclear && node.sort != Sort::Composite;
+            node.superseded_may_run |= unclear && node.sort != Sort::Composite;
             node.job = Some(Job::Dispatch);
             self.logged += 1;
         } else {
@@ -280,7 +280,7 @@ impl Model {
             let node = &mut self.nodes[at];
             node.retries += 1;
             node.job = Some(Job::Dispatch);
-            node.astray |= node.sort == Sort::Reader;
+            node.superseded_may_run |= node.sort == Sort::Reader;
         } else {
             self.end(at, Failed, true, now);
         }
@@ -338,7 +338,7 @@ impl Model {
         let node = &mut self.nodes[at];
         node.state = state;
         node.ended_at = Some(now);
-        node.job = (tell || node.astray).then_some(Job::CancelExecutor);
+        node.job = (tell || node.superseded_may_run).then_some(Job::CancelExecutor);
         if at == 0 {
             let run = match state {
                 Succeeded => RunState::Succeeded,

@@ -2,15 +2,15 @@
 
 use crate::{engine::Work, types::NodeRunState};
 
-/// What a node is, as far as it matters.
+/// The sort of a node, as far as the rules depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sort {
     Composite,
-    /// May be executed twice.
+    /// An atomic node that may be executed twice.
     Reader,
-    /// May not.
+    /// An atomic node that may not.
     Writer,
-    /// Of unknown kind.
+    /// A node of unknown kind.
     Odd,
 }
 
@@ -19,11 +19,11 @@ pub(crate) enum Policy {
     Allow,
     Deny,
     RequireApproval,
-    /// Allowed, but there is nobody to execute it.
+    /// Allowed, but there is no executor.
     Unconfigured,
 }
 
-/// How an attempt comes out.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Answered(NodeRunState),
@@ -49,25 +49,25 @@ pub(crate) enum Step {
     },
     Claim(usize),
     Begin(usize, Policy),
-    /// Of the attempt that was so many before the current one.
+    /// Finishes the attempt that was that many before the current one.
     Finish(usize, u32, Outcome),
     Retry(usize),
-    /// Its executor is known to be down.
+    /// The circuit breaker of its executor is open.
     Defer(usize),
     Lost(usize),
-    /// Its executor has not been heard from for so many seconds.
+    /// The last contact with its executor was that many seconds ago.
     Check(usize, u64),
-    /// The policy point cannot be asked.
+    /// The PDP is unavailable.
     Hold(usize),
     Complete(usize, NodeRunState),
     Evaluate(usize, bool),
-    Told(usize, bool),
+    Notify(usize, bool),
     Cancel,
     ExpireRun,
     ExpireNode(usize),
-    /// Nothing happens for so many seconds.
+    /// Nothing happens for that many seconds.
     Wait(u64),
-    /// The same start again, or another one under the same id.
+    /// Repeats the start, or sends another one with the same id.
     StartAgain {
         same: bool,
     },

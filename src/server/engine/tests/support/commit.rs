@@ -77,7 +77,7 @@ impl World {
             assert_eq!(run.version, stored.map_or(0, |stored| stored.version), "the version that was read");
             if let Some(stored) = stored {
                 assert!(lifecycle::run_may(stored.run.state, run.run.state), "{stored:?} -> {run:?}");
-                assert!(!stored.is_terminal() || stored.run == run.run, "a run that is over never changes");
+                assert!(!stored.is_terminal() || stored.run == run.run, "an ended run never changes");
             }
             run.version += 1;
             self.runs.insert(run_id.clone(), run);
@@ -91,7 +91,7 @@ impl World {
                 assert!(lifecycle::node_run_may(from.state, to.state), "{from:?} -> {to:?}");
                 let end = |node: &NodeRun| {
                     let mut extensions = node.extensions.clone();
-                    // The one that counts on: it may be evaluated still.
+                    // It may still be evaluated, which changes this count.
                     extensions.iter_mut().for_each(|map| map.remove("jarvis.recovery_actions_dropped"));
                     (
                         node.state,
@@ -100,7 +100,7 @@ impl World {
                         extensions.filter(|map| !map.is_empty()),
                     )
                 };
-                assert!(!stored.is_terminal() || end(from) == end(to), "a node that is over never changes");
+                assert!(!stored.is_terminal() || end(from) == end(to), "an ended node never changes");
             }
             node.version += 1;
             self.nodes.insert(node.id().clone(), node);

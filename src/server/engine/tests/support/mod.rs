@@ -214,7 +214,7 @@ impl World {
         self.apply(engine::attempt_postpone(&run, node, at, self.cx()));
     }
 
-    /// Its wake-up is due at once and nobody's, as if its owner had died.
+    /// Its wake-up is due at once and unclaimed, as if its worker had died.
     pub(super) fn due(&mut self, node: &str) {
         let now = self.tick();
         let record = self.nodes.get_mut(&NodeRunId::new(node)).expect("a node");
@@ -241,7 +241,7 @@ impl World {
         self.apply(engine::attempt_hold(run, node, now + wait, self.cx()))
     }
 
-    /// Its executor was told, or is to be told again after that time.
+    /// Its executor was notified, or is to be notified again after that time.
     pub(super) fn notify(&mut self, node: &str, again_in: Option<Duration>) {
         let now = self.tick();
         let retry = |wait| CancelNotification::RetryAt(now + wait);
@@ -253,7 +253,7 @@ impl World {
         self.apply(engine::cancel_notified(head, result, self.cx()));
     }
 
-    /// It is not handed over, since its executor is known to be down.
+    /// It is not dispatched, because the circuit breaker of its executor is open.
     pub(super) fn defer(&mut self, node: &str, wait: Duration) {
         let (view, now) = (self.view(node), self.tick());
         self.apply(engine::attempt_defer(view, now + wait, self.cx()));
