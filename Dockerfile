@@ -26,14 +26,14 @@ RUN for main in build.rs src/main.rs benches/cascade.rs benches/load.rs tests/at
         tests/sim/main.rs tests/stack/main.rs tests/vectors/main.rs; do \
         mkdir -p "$(dirname "$main")" && echo 'fn main() {}' > "$main"; done \
     && for package in . tests/executor xtask/*; do mkdir -p "$package/src" && touch "$package/src/lib.rs"; done \
-    && cargo build --release --locked --package jarvis-run-coordinator
+    && cargo build --release --locked --package jarvis-run-coordinator --no-default-features --features server
 
 # Newer than the empty files, so that cargo sees the difference.
 COPY build.rs ./
 COPY openapi openapi
 COPY src src
 RUN touch build.rs src/lib.rs src/main.rs \
-    && cargo build --release --locked --package jarvis-run-coordinator \
+    && cargo build --release --locked --package jarvis-run-coordinator --no-default-features --features server \
     && mkdir -p /out/bin /out/data \
     && cp target/release/jarvis-run-coordinator /out/bin/ \
     && ln -s jarvis-run-coordinator /out/bin/arp-jarvis-run-coordinator

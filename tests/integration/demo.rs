@@ -41,7 +41,7 @@ fn demo_shows_a_run_and_leaves_no_files() {
     let (events, end) = text.split_once("\n\n  ✓ weekend").expect("the events, then the tree");
     for event in [
         "policy_decided           weekend    start: allow (policy_bypass)",
-        "recovery_applied         trains     retry: try 2 of 2",
+        "recovery_applied         trains     retry: attempt 2 of 2",
         "candidate_set_generated  lakeside   room-candidates",
         "node_evaluated           lakeside   fail (over_budget): 420 of 300 CHF",
         "recovery_applied         lakeside   remap to old_mill: ten minutes from the station",

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::support::{FakeExecutors, FakeStores, Program, process::edit_journal, soon};
 
-/// The journals of older programs. `src/server/journal/sqlite` describes their content.
+/// The journals of older programs. `journal::sqlite::migrations::tests` describes
+/// their content.
 const JOURNALS: [&str; 4] = [
     include_str!("../journals/schema-1.sql"),
     include_str!("../journals/schema-2.sql"),

@@ -1,5 +1,5 @@
-"""What the document cannot say about answers, and a little help with requests,
-for `cargo xtask fuzz`.
+"""Checks of answers that the API document cannot express, and requests about live
+runs, for `cargo xtask schemathesis`.
 """
 
 import base64
@@ -20,10 +20,9 @@ TURN = itertools.count()
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Every other request is about a run of its own, which is not over and whose
-    root can have children: the ids that come out of a schema are nobody's, or
-    always the same one, and the answer to everything would be 404 or 409.
-    Scenarios have their links instead."""
+    """Makes every other request be about a live run of its own, whose root may have
+    children. The ids that a schema generates are unknown, or always the same one, and
+    the answer to every request would be 404 or 409. Scenarios use links instead."""
     phase = case.meta.phase.name.value if case.meta else None
     if phase not in ("coverage", "fuzzing") or next(TURN) % 2:
         return
@@ -39,7 +38,7 @@ def before_call(context, case, kwargs):
     for name in names:
         case.path_parameters[name] = ids[name]
     for member, name in (("run_id", "run_id"), ("parent_node_run_id", "node_run_id")):
-        # What is missing, or is no text, is wrong on purpose.
+        # A member that is missing or is not a string is wrong on purpose.
         if isinstance(body.get(member), str):
             body[member] = ids[name]
 
@@ -53,8 +52,8 @@ def start_run(url):
 
 
 def validator(case, name):
-    """Of one schema of the document. What is `nullable` there is not here: in
-    answers, what is absent is left out."""
+    """The validator of one schema of the document. Here `nullable` does not allow null:
+    answers omit absent members."""
     if name not in VALIDATORS:
         components = case.operation.schema.raw_schema["components"]
         reference = {"$ref": f"#/components/schemas/{name}", "components": components}
@@ -73,7 +72,7 @@ def media_type(response):
 
 @schemathesis.check
 def failures_are_envelopes(ctx, response, case):
-    """Whatever was asked for, and however."""
+    """Every failure is an error envelope, for any request."""
     if 200 <= response.status_code < 300 or response.request.method == "HEAD":
         return
     assert response.status_code >= 400, f"{response.status_code} is neither success nor failure"
@@ -83,7 +82,7 @@ def failures_are_envelopes(ctx, response, case):
 
 @schemathesis.check
 def successes_are_200_or_204(ctx, response, case):
-    """All that the official client takes for a success."""
+    """The official client accepts only these as success."""
     if 200 <= response.status_code < 300:
         empty = not response.content and media_type(response) != NDJSON
         assert response.status_code == (204 if empty else 200), f"{response.status_code}, empty: {empty}"
@@ -91,8 +90,8 @@ def successes_are_200_or_204(ctx, response, case):
 
 @schemathesis.check
 def answers_have_no_nulls(ctx, response, case):
-    """The members of a standard object are there or they are not; `nullable` in
-    the document is about requests (contract §3.4)."""
+    """Answers omit absent members of standard objects; `nullable` in the document is for
+    requests (contract §3.4)."""
     if response.status_code != 200 or media_type(response) != "application/json":
         return
     schema = case.operation.definition.raw["responses"]["200"]["content"]["application/json"]["schema"]
@@ -101,8 +100,8 @@ def answers_have_no_nulls(ctx, response, case):
 
 @schemathesis.check
 def lines_are_events(ctx, response, case):
-    """Of one run, in their order, no more than were asked for; and those of a
-    run without gaps."""
+    """The lines are events of one run, in order, and not more than the limit; the stream
+    of a run has no gaps."""
     if response.status_code != 200 or media_type(response) != NDJSON:
         return
     assert not response.content or response.content.endswith(b"\n"), "the last line has no end"

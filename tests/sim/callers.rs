@@ -1,5 +1,5 @@
-//! Whoever calls the coordinator: starts runs and meddles with them, and holds
-//! it to what it was answered.
+//! The callers of the coordinator: they start, change and follow runs, and record what
+//! they were answered, which must stay true.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,47 +13,47 @@ use serde_json::{Value, json};
 
 use crate::{
     executors::create_request,
-    scenario::What,
+    scenario::ActionKind,
     watch::Promise,
     world::{CallFailure, World},
 };
 
-/// Does what an action says, or has it done.
-pub fn act(world: &Arc<World>, what: &What) {
-    world.tell(format_args!("{what:?}"));
+/// Performs an action, or spawns a caller that performs it.
+pub fn act(world: &Arc<World>, what: &ActionKind) {
+    world.trace(format_args!("{what:?}"));
     match what.clone() {
-        What::Start { run, plan, narrow, twice } => {
+        ActionKind::Start { run, plan, narrow, twice } => {
             for _ in 0..=u32::from(twice) {
                 spawn(world, start(Arc::clone(world), run, plan, narrow));
             }
         }
-        What::StartOther { run, plan } => spawn(world, start(Arc::clone(world), run, plan, false)),
-        What::Cancel { run } => spawn(world, cancel(Arc::clone(world), run_id(world, run))),
-        What::Evaluate { run, node } => {
+        ActionKind::StartOther { run, plan } => spawn(world, start(Arc::clone(world), run, plan, false)),
+        ActionKind::Cancel { run } => spawn(world, cancel(Arc::clone(world), run_id(world, run))),
+        ActionKind::Evaluate { run, node } => {
             let (shared, run) = (Arc::clone(world), run_id(world, run));
             let Some(node) = world.pick(&run, node) else { return };
             let reason = format!("said-{}", world.clock.now());
             spawn(world, async move { evaluate(&shared, &run, node.id(), &reason).await });
         }
-        What::Complete { run, node, state } => {
+        ActionKind::Complete { run, node, state } => {
             let (shared, run) = (Arc::clone(world), run_id(world, run));
             let Some(node) = world.pick(&run, node) else { return };
             spawn(world, async move { complete(&shared, node.id(), state).await });
         }
-        What::Create { run, node, plan } => {
+        ActionKind::Create { run, node, plan } => {
             let (shared, run) = (Arc::clone(world), run_id(world, run));
             let Some(node) = world.pick(&run, node) else { return };
             let spec = node_spec(world, plan);
             spawn(world, async move { create(&shared, &run, node.id(), vec![spec]).await });
         }
-        What::Follow { run } => spawn(world, follow(Arc::clone(world), run_id(world, run))),
-        What::Crash => {
+        ActionKind::Follow { run } => spawn(world, follow(Arc::clone(world), run_id(world, run))),
+        ActionKind::Crash => {
             if let Some(process) = world.process() {
                 world.count("crash at rest");
                 process.life.end();
             }
         }
-        What::Drain => {
+        ActionKind::Drain => {
             if let Some(process) = world.process() {
                 let shared = Arc::clone(world);
                 spawn(world, async move {
@@ -62,25 +62,25 @@ pub fn act(world: &Arc<World>, what: &What) {
                 });
             }
         }
-        What::ClockSet(by_millis) => {
+        ActionKind::ClockSet(by_millis) => {
             world.count(if by_millis < 0 { "clock set back" } else { "clock set forward" });
             world.clock.set(by_millis);
         }
-        What::ExecutorsDown(time) => {
+        ActionKind::ExecutorsDown(time) => {
             world.count("executors down");
             world.executors_down(time);
         }
-        What::PdpDown(time) => {
+        ActionKind::PdpDown(time) => {
             world.count("PDP down");
             world.pdp_down(time);
         }
-        What::Damage { run, node } => {
+        ActionKind::Damage { run, node } => {
             if let Some(node) = world.pick_waiting(&run_id(world, run), node) {
                 world.count("record damaged");
                 world.damage(node.id());
             }
         }
-        What::ExecutorRestart => {
+        ActionKind::ExecutorRestart => {
             world.count("executor restarted");
             world.ledger().forget(|node| {
                 let kind = world.node(node).and_then(|node| node.node.kind);
@@ -91,25 +91,25 @@ pub fn act(world: &Arc<World>, what: &What) {
 }
 
 fn spawn<T>(world: &Arc<World>, work: impl Future<Output = Result<T, CallFailure>> + Send + 'static) {
-    let told = Arc::clone(world);
+    let shared = Arc::clone(world);
     world.tasks.spawn("caller", async move {
         match work.await.map(drop) {
             Ok(()) => {}
             Err(CallFailure::Refused(error)) => {
-                told.count("caller refused");
-                told.tell(format_args!("refused: {error}"));
+                shared.count("caller refused");
+                shared.trace(format_args!("refused: {error}"));
             }
-            Err(failure) => told.tell(format_args!("a caller gives up: {failure:?}")),
+            Err(failure) => shared.trace(format_args!("a caller gives up: {failure:?}")),
         }
     });
 }
 
-/// Names of runs differ from seed to seed.
+/// The id of a run, which differs from seed to seed.
 fn run_id(world: &World, run: u32) -> RunId {
     RunId::new(format!("run-{}-{run}", world.scenario.seed))
 }
 
-/// A node of that plan, as one asks for it.
+/// The spec of a node with this plan.
 pub fn node_spec(world: &World, plan: usize) -> Value {
     let node_type = world.scenario.plans[plan].node_type;
     json!({"node_type_ref": {"node_type_id": node_type, "version": "1"}, "inputs": {"plan": plan}})
@@ -128,11 +128,11 @@ async fn start(world: Arc<World>, run: u32, plan: usize, narrow: bool) -> Result
     let started = world
         .call_until(|process| {
             let request = request.clone();
-            let told = Arc::clone(&world);
+            let shared = Arc::clone(&world);
             async move {
                 let started = process.coordinator.run_start(&process.caller, request).await;
                 if started.as_ref().is_err_and(|error| error.facts().code == "pdp_unavailable") {
-                    told.count("start refused without the PDP");
+                    shared.count("start refused without the PDP");
                 }
                 started
             }
@@ -140,9 +140,9 @@ async fn start(world: Arc<World>, run: u32, plan: usize, narrow: bool) -> Result
         })
         .await?;
     world.count("run started");
-    world.promised(Promise::Run { run: id.clone(), root: started.root_node_run_id });
+    world.record_promise(Promise::Run { run: id.clone(), root: started.root_node_run_id });
     if started.state.is_terminal() {
-        world.promised(Promise::RunOver { run: id, state: started.state });
+        world.record_promise(Promise::RunOver { run: id, state: started.state });
     }
     Ok(())
 }
@@ -155,11 +155,11 @@ async fn cancel(world: Arc<World>, run: RunId) -> Result<(), CallFailure> {
         })
         .await?;
     world.count("run canceled");
-    world.promised(Promise::RunOver { run, state: canceled.state });
+    world.record_promise(Promise::RunOver { run, state: canceled.state });
     Ok(())
 }
 
-/// Judges a node, once.
+/// Evaluates a node, once.
 pub async fn evaluate(
     world: &Arc<World>,
     run: &RunId,
@@ -178,7 +178,7 @@ pub async fn evaluate(
         })
         .await?;
     world.count("node evaluated");
-    world.promised(Promise::Evaluated { run: run.clone(), reason: reason.into() });
+    world.record_promise(Promise::Evaluated { run: run.clone(), reason: reason.into() });
     Ok(())
 }
 
@@ -200,11 +200,11 @@ pub async fn complete(
         })
         .await?;
     world.count("node completed");
-    world.promised(Promise::NodeOver { node: node.clone(), state: NodeRunState::from(state) });
+    world.record_promise(Promise::NodeOver { node: node.clone(), state: NodeRunState::from(state) });
     Ok(())
 }
 
-/// Creates children, and says which they are.
+/// Creates children; returns their ids.
 pub async fn create(
     world: &Arc<World>,
     run: &RunId,
@@ -220,11 +220,11 @@ pub async fn create(
         .await?;
     world.count("children created");
     let children: Vec<_> = created.node_runs.into_iter().map(|node| node.node_run_id).collect();
-    world.promised(Promise::Children { parent: parent.clone(), children: children.clone() });
+    world.record_promise(Promise::Children { parent: parent.clone(), children: children.clone() });
     Ok(children)
 }
 
-/// Follows a run to its end, over every process that comes and goes.
+/// Follows a run to its end, across restarts of the process.
 async fn follow(world: Arc<World>, run: RunId) -> Result<(), CallFailure> {
     let mut lines: Vec<String> = Vec::new();
     for _ in 0..200 {
@@ -250,7 +250,7 @@ async fn follow(world: Arc<World>, run: RunId) -> Result<(), CallFailure> {
                 let Ok(Some(chunk)) = next else { break };
                 let text = String::from_utf8(chunk.to_vec()).expect("text");
                 lines.extend(text.lines().map(str::to_owned));
-                world.promised(Promise::Events { run: run.clone(), lines: lines.clone() });
+                world.record_promise(Promise::Events { run: run.clone(), lines: lines.clone() });
             }
         }
         let over = world

@@ -1,5 +1,5 @@
-//! Time under control: it stands still while anything can be done, and jumps to
-//! the next sleeper when nothing can.
+//! Virtual time: it stands still while any task can run, and jumps to the next sleeper's
+//! time when none can.
 
 use std::{
     collections::BTreeMap,
@@ -15,15 +15,15 @@ use jarvis_run_coordinator::time::{Clock, MachineClock, Timestamp};
 
 const START: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
-/// The clock of everybody in the simulation.
+/// The one clock of the simulation.
 #[derive(Default)]
 pub struct SimClock(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Since the start; what sleepers go by.
+    /// The time since the start, by which sleepers wait.
     elapsed: Duration,
-    /// By how many microseconds the wall clock was set.
+    /// The sum of all steps of the wall clock, in microseconds.
     ahead: i64,
     sleepers: BTreeMap<(Duration, u64), Waker>,
     slept: u64,
@@ -34,7 +34,7 @@ impl SimClock {
         self.state().elapsed
     }
 
-    /// When the next sleeper wants to be woken.
+    /// The time of the next sleeper.
     pub fn next(&self) -> Option<Duration> {
         self.state().sleepers.first_key_value().map(|((due, _), _)| *due)
     }
@@ -49,7 +49,7 @@ impl SimClock {
         due.into_iter().for_each(Waker::wake);
     }
 
-    /// Somebody sets the wall clock. Nobody sleeps shorter for that.
+    /// Steps the wall clock. Sleepers are not affected.
     pub fn set(&self, by_millis: i64) {
         self.state().ahead += by_millis * 1_000;
     }
@@ -70,7 +70,7 @@ impl Clock for SimClock {
         let place = {
             let mut state = self.state();
             state.slept += 1;
-            // Time has to pass, or one who tries again at once never lets it.
+            // A sleep of zero takes a microsecond, so that immediate retries advance time.
             (state.elapsed.saturating_add(time.max(Duration::from_micros(1))), state.slept)
         };
         Sleep { clock: self, place }.await;
@@ -106,7 +106,7 @@ impl Drop for Sleep<'_> {
     }
 }
 
-/// Tells the driver that no task can get on.
+/// Signals the driver that no task can run.
 #[derive(Clone, Default)]
 pub struct Idle(Arc<Mutex<(bool, Option<Waker>)>>);
 

@@ -1,9 +1,15 @@
-//! The executors, which outlive every process: they do what the plan of a node
-//! says, and keep a ledger of what they have really done.
+//! The executors, which outlive every process: they do what the plan of a node says, and
+//! keep a ledger of the work that was really done.
+//!
+//! ```text
+//!   process ──▶ AtomicRole ─────▶ work, for its time or until a cancel ──▶ Ledger
+//!           ──▶ CompositeRole ──▶ PlanRunner ──▶ calls of the coordinator ──▶ Ledger
+//! ```
 
 mod composite;
+mod ledger;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use composite::{CompositeRole, create_request};
@@ -13,14 +19,13 @@ use jarvis_run_coordinator::{
         atomic_executor::types::{AtomicExecuteRequest, AtomicExecuteResult},
     },
     dispatch::AtomicExecutor,
-    journal::sqlite::memory::Snapshot,
     record::Job,
     time::Clock,
     types::{JsonObject, NodeRunId, NodeRunState, RunId, WorkerId},
 };
+pub use ledger::Ledger;
 use scripted_executor::{Answer, Course, Work};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     process::Life,
@@ -28,104 +33,13 @@ use crate::{
     world::World,
 };
 
-/// What executors have been asked, and have done.
-#[derive(Default)]
-pub struct Ledger {
-    nodes: BTreeMap<NodeRunId, Entry>,
-    numbered: u64,
-}
-
-#[derive(Default)]
-struct Entry {
-    /// Calls to execute or begin it.
-    calls: usize,
-    /// How often work on it has begun.
-    begun: u32,
-    /// The work that is under way.
-    open: Option<(u64, CancellationToken)>,
-    /// What was answered to whoever asked.
-    answers: Vec<String>,
-}
-
-impl Ledger {
-    /// The how-manieth call about this node it is.
-    fn called(&mut self, node: &NodeRunId) -> usize {
-        let entry = self.nodes.entry(node.clone()).or_default();
-        entry.calls += 1;
-        entry.calls - 1
-    }
-
-    /// Work begins. What was under way before is left.
-    fn begin(&mut self, node: &NodeRunId) -> (u64, CancellationToken, u32) {
-        self.numbered += 1;
-        let (number, stop) = (self.numbered, CancellationToken::new());
-        let entry = self.nodes.entry(node.clone()).or_default();
-        entry.begun += 1;
-        if let Some((_, before)) = entry.open.replace((number, stop.clone())) {
-            before.cancel();
-        }
-        (number, stop, entry.begun)
-    }
-
-    fn close(&mut self, node: &NodeRunId, number: u64) {
-        if let Some(entry) = self.nodes.get_mut(node)
-            && entry.open.as_ref().is_some_and(|(open, _)| *open == number)
-        {
-            entry.open = None;
-        }
-    }
-
-    pub fn is_open(&self, node: &NodeRunId) -> bool {
-        self.nodes.get(node).is_some_and(|entry| entry.open.is_some())
-    }
-
-    /// Whether there was something to stop.
-    fn stop(&mut self, node: &NodeRunId) -> bool {
-        let open = self.nodes.get_mut(node).and_then(|entry| entry.open.take());
-        open.is_some_and(|(_, stop)| {
-            stop.cancel();
-            true
-        })
-    }
-
-    /// The composite executor is started anew, and knows nothing.
-    pub fn forget(&mut self, is_composite: impl Fn(&NodeRunId) -> bool) {
-        for (_, entry) in self.nodes.iter_mut().filter(|(node, _)| is_composite(node)) {
-            if let Some((_, stop)) = entry.open.take() {
-                stop.cancel();
-            }
-        }
-    }
-
-    /// When all is over: what the journal says of the work was really done.
-    pub fn settled(&self, journal: &Snapshot) -> Vec<(&'static str, String)> {
-        let mut broken = Vec::new();
-        for (node, entry) in &self.nodes {
-            let Some(record) = journal.node(node) else {
-                broken.push(("what is executed is in the journal", node.to_string()));
-                continue;
-            };
-            let said = record.node.outputs.as_ref().and_then(|outputs| outputs.text("execution"));
-            if let Some(said) = said
-                && !entry.answers.contains(&said)
-            {
-                broken.push(("outputs are those that its executor gave", format!("{node}: {said}")));
-            }
-            if entry.open.is_some() {
-                broken.push(("executors are told when a node is over", node.to_string()));
-            }
-        }
-        broken
-    }
-}
-
-/// The plan that a node names in its inputs.
+/// The plan that a node's inputs name.
 fn plan<'w>(world: &'w World, inputs: &JsonObject) -> &'w Plan {
     let at = inputs.get("plan").and_then(|plan| plan.as_u64()).expect("a node with a plan");
     &world.scenario.plans[at as usize]
 }
 
-/// An executor is called only for what is committed, current, and its own.
+/// Checks that a call is for a committed, current attempt that the caller has claimed.
 fn check_call(world: &World, node: &NodeRunId, owner: &WorkerId) {
     let Some(record) = world.node(node) else {
         return world.violated("an executor is called for what is committed", format!("no node {node}"));
@@ -138,19 +52,19 @@ fn check_call(world: &World, node: &NodeRunId, owner: &WorkerId) {
     }
 }
 
-/// A token, a connection: it takes its time until a request is sent. By then
-/// nobody has been told that its node is over.
-async fn before_it_is_sent(world: &World, run: &RunId, node: &NodeRunId) {
+/// Delays a call, as a token request or a connection does. When the call is sent, no
+/// caller may have been answered that its node is over.
+async fn delay_before_sending(world: &World, run: &RunId, node: &NodeRunId) {
     if !world.is_calm() && world.one_in(6) {
         world.count("call waits for its token");
         world.clock.sleep(Duration::from_millis(1_500)).await;
     }
     if world.is_promised_over(run, node) {
-        world.violated("nothing is sent once its end was answered", node);
+        world.violated("no call is sent after the end of its node was answered", node);
     }
 }
 
-/// Whether the network lets a call through.
+/// Whether the network delivers a call.
 fn reachable(world: &World, service: Service) -> Result<(), CallError> {
     match world.are_executors_down() {
         true => Err(CallError { never_sent: true, ..error(service, None) }),
@@ -158,7 +72,7 @@ fn reachable(world: &World, service: Service) -> Result<(), CallError> {
     }
 }
 
-/// It says itself that it does not want to.
+/// The executor refuses in its own envelope.
 fn busy(service: Service, status: u16) -> CallError {
     CallError { spoken: true, ..error(service, Some(status)) }
 }
@@ -220,8 +134,8 @@ impl AtomicRole {
         Self { world: Arc::clone(world), life: Arc::clone(life), owner: owner.clone() }
     }
 
-    /// Does the work, for `after` or until told to stop, whether or not
-    /// anybody waits for it.
+    /// Works for the time `after` or until the work is stopped, whether or not the caller
+    /// still waits.
     async fn work(
         &self,
         request: &AtomicExecuteRequest,
@@ -231,13 +145,13 @@ impl AtomicRole {
         let world = Arc::clone(&self.world);
         let node = request.node_run_id.clone();
         let (number, stop, begun) = world.ledger().begin(&node);
-        world.tell(format_args!("execution {number} of {node} begins"));
+        world.trace(format_args!("execution {number} of {node} begins"));
         let type_id = request.node_type_ref.node_type_id.as_str();
         if begun > 1 && !["sim.read", "sim.idempotent"].contains(&type_id) {
             world.violated("what may not be executed twice is not", format!("{node}, a {type_id}"));
         }
         if world.is_sabotaged(Sabotage::ExecutesTwice) && begun == 1 && world.one_in(4) {
-            world.tell("and again");
+            world.trace("executed twice on purpose");
             return Box::pin(self.work(request, after, well)).await;
         }
         let (done, answer) = tokio::sync::oneshot::channel();
@@ -254,15 +168,13 @@ impl AtomicRole {
                 () = worked => if well { NodeRunState::Succeeded } else { NodeRunState::Failed },
             };
             let said = format!("{node}/{number}");
-            world.tell(format_args!("execution {number} of {node} ends: {state}"));
+            world.trace(format_args!("execution {number} of {node} ends: {state}"));
             {
                 let mut ledger = world.ledger();
                 ledger.close(&node, number);
-                if let Some(entry) = ledger.nodes.get_mut(&node) {
-                    entry.answers.push(said.clone());
-                }
+                ledger.answered(&node, &said);
             }
-            // Perhaps nobody waits any more.
+            // The caller may have gone.
             let _ = done.send((state, said));
         });
         let (state, said) = match answer.await {
@@ -282,8 +194,8 @@ impl AtomicRole {
         }
     }
 
-    /// A valid answer that a process has heard is recorded in time, unless the
-    /// process dies over it.
+    /// Checks that a valid answer which a process received is recorded in time, unless the
+    /// process dies before that.
     fn must_be_recorded(&self, request: &AtomicExecuteRequest, attempt: u32, answer: &AtomicExecuteResult) {
         let valid = answer.node_run_id == request.node_run_id && answer.state.is_terminal();
         let said = answer.outputs.as_ref().and_then(|outputs| outputs.text("execution"));
@@ -291,11 +203,11 @@ impl AtomicRole {
         let (world, life, node) =
             (Arc::clone(&self.world), Arc::clone(&self.life), request.node_run_id.clone());
         let by = world.clock.elapsed().max(CALM_AT) + Duration::from_secs(30);
-        world.clone().tasks.spawn("looks after an answer", async move {
+        world.clone().tasks.spawn("checks that an answer is recorded", async move {
             world.clock.sleep(by - world.clock.elapsed()).await;
-            // One whose record cannot be read has no place for it.
+            // An unreadable record cannot store it.
             if !life.is_over() && !world.was_damaged(&node) && !world.is_recorded(&node, attempt, &said) {
-                world.violated("an answer that was heard is recorded", said);
+                world.violated("a received answer is recorded", said);
             }
         });
     }
@@ -370,14 +282,14 @@ impl AtomicExecutor for AtomicRole {
         self.life.gate().await;
         let world = &self.world;
         check_call(world, &request.node_run_id, &self.owner);
-        before_it_is_sent(world, &request.run_id, &request.node_run_id).await;
+        delay_before_sending(world, &request.run_id, &request.node_run_id).await;
         self.life.gate().await;
         reachable(world, Service::AtomicExecutor)?;
         let nth = world.ledger().called(&request.node_run_id);
         world.count(if nth == 0 { "executed" } else { "executed again" });
         let planned = plan(world, &request.inputs).executions.get(nth).copied();
         let execution = planned.unwrap_or(Execution::WELL);
-        world.tell(format_args!("execute {}: {execution:?}", request.node_run_id));
+        world.trace(format_args!("execute {}: {execution:?}", request.node_run_id));
         let attempt = world.node(&request.node_run_id).map_or(0, |node| node.attempt);
         let answer = self.carry_out(request, execution).await;
         self.life.gate().await;
@@ -389,15 +301,15 @@ impl AtomicExecutor for AtomicRole {
 
     async fn cancel(&self, node: &NodeRunId) -> Result<(), CallError> {
         self.life.gate().await;
-        told_to_stop(&self.world, Service::AtomicExecutor, node).await
+        deliver_cancel(&self.world, Service::AtomicExecutor, node).await
     }
 }
 
-/// An executor is told that a node is over.
-async fn told_to_stop(world: &World, service: Service, node: &NodeRunId) -> Result<(), CallError> {
+/// Delivers the cancel of a node to an executor.
+async fn deliver_cancel(world: &World, service: Service, node: &NodeRunId) -> Result<(), CallError> {
     world.lag().await;
     reachable(world, service)?;
-    if world.is_sabotaged(Sabotage::TellsNobody) {
+    if world.is_sabotaged(Sabotage::SkipsCancels) {
         return Ok(());
     }
     if !world.is_calm() && world.one_in(5) {
@@ -405,7 +317,7 @@ async fn told_to_stop(world: &World, service: Service, node: &NodeRunId) -> Resu
         return Err(error(service, Some(503)));
     }
     let stopped = world.ledger().stop(node);
-    world.tell(format_args!("cancel {node}: {}", if stopped { "it stops" } else { "nothing to stop" }));
+    world.trace(format_args!("cancel {node}: {}", if stopped { "stopped" } else { "nothing to stop" }));
     if stopped {
         world.count("executor stopped");
         return Ok(());

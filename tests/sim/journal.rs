@@ -1,5 +1,5 @@
-//! The journal as one process has it: the SQLite store, in memory. It takes time,
-//! fails, and dies with its process; what is behind it stays.
+//! The journal of one process: the SQLite journal on a database in memory, with delays
+//! and faults. It dies with its process; the database stays.
 //!
 //! ```text
 //!   call ─ lag ─┬─▶ queue ─▶ BEGIN · pieces ─┬─▶ COMMIT ─┬─▶ answer ─ lag ─▶ caller
@@ -7,6 +7,8 @@
 //!               ├ FailBefore                 └ FailInside    FailAfter
 //!               └ Slow, Outage, Full           (all of the group is undone)
 //! ```
+
+mod fail_points;
 
 use std::{
     collections::BTreeMap,
@@ -18,14 +20,14 @@ use async_trait::async_trait;
 use jarvis_run_coordinator::{
     journal::{
         Counts, EventPage, Journal, JournalError, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit,
-        Parked, Recipient, Want,
-        sqlite::{SqliteJournal, memory::FailPoints},
+        Parked, Recipient, Want, sqlite::SqliteJournal,
     },
     record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::{Clock, Timestamp},
     types::{NodeRunId, RunId, WorkerId},
 };
 
+use self::fail_points::Commits;
 use crate::{
     process::Life,
     scenario::{Sabotage, WriteFault},
@@ -36,60 +38,10 @@ pub struct SimJournal {
     world: Arc<World>,
     life: Arc<Life>,
     inner: SqliteJournal,
-    /// What becomes of the next commit.
+    /// The fault of the next commit.
     next_commit: Arc<Mutex<Option<WriteFault>>>,
-    /// For a sabotage: what was read once.
+    /// The records that were read, for the sabotage of a stale cache.
     old: Mutex<BTreeMap<NodeRunId, NodeRecord>>,
-}
-
-/// What goes wrong inside the store.
-struct Commits {
-    world: Arc<World>,
-    life: Arc<Life>,
-    next: Arc<Mutex<Option<WriteFault>>>,
-}
-
-impl Commits {
-    fn crash(&self, when: &'static str) -> Result<(), JournalError> {
-        self.world.count(when);
-        self.life.end();
-        Err(injected(when))
-    }
-
-    fn fail(&self, how: &'static str) -> Result<(), JournalError> {
-        self.world.count(how);
-        Err(injected(how))
-    }
-}
-
-impl FailPoints for Commits {
-    fn is_dead(&self) -> bool {
-        self.life.is_over()
-    }
-
-    fn before_commit(&self) -> Result<(), JournalError> {
-        let mut next = lock(&self.next);
-        match next.take_if(|fault| matches!(fault, WriteFault::CrashInside | WriteFault::FailInside)) {
-            Some(WriteFault::CrashInside) => self.crash("crash inside a transaction"),
-            Some(_) => self.fail("transaction undone"),
-            None => Ok(()),
-        }
-    }
-
-    fn after_commit(&self) -> Result<(), JournalError> {
-        match lock(&self.next).take() {
-            Some(WriteFault::CrashAfter) => self.crash("crash after a write"),
-            Some(WriteFault::FailAfter) => self.fail("write failed after"),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn served(&self, pieces: usize) {
-        if pieces > 1 {
-            self.world.count("several writes in one transaction");
-        }
-        self.world.look();
-    }
 }
 
 fn injected(what: &str) -> JournalError {
@@ -114,14 +66,14 @@ impl SimJournal {
         }
         self.life.gate().await;
         if self.world.read_fails() {
-            self.world.tell("a read fails");
+            self.world.trace("a read fails");
             self.world.count("read failed");
             return Err(injected("the read failed"));
         }
         work.await
     }
 
-    /// Does a write, with whatever is due to happen to it.
+    /// Makes a write, with the fault that the scenario has for it.
     async fn write<T, F: Future<Output = Result<T, JournalError>>>(
         &self,
         what: &str,
@@ -133,7 +85,7 @@ impl SimJournal {
         self.life.gate().await;
         let fault = world.write_fault();
         if let Some(fault) = fault {
-            world.tell(format_args!("{fault:?} at {what}"));
+            world.trace(format_args!("{fault:?} at {what}"));
         }
         match fault {
             Some(WriteFault::CrashBefore) => {
@@ -185,27 +137,27 @@ impl SimJournal {
 
     async fn write_change(&self, change: &ChangeSet) -> Result<Option<OutboxId>, JournalError> {
         let world = &self.world;
-        if world.is_sabotaged(Sabotage::AnswersBeforeItCommits) && world.one_in(20) {
+        if world.is_sabotaged(Sabotage::AnswersWithoutCommit) && world.one_in(20) {
             return Ok(None);
         }
         let mut change = change.clone();
         if world.is_sabotaged(Sabotage::LosesEvents) && world.one_in(20) {
             change.events.pop();
         }
-        if world.is_sabotaged(Sabotage::OversleepsWakes) && world.one_in(10) {
+        if world.is_sabotaged(Sabotage::DelaysWakeUps) && world.one_in(10) {
             let whole = change.nodes.iter_mut().filter_map(|node| node.wake.as_mut());
             let wakes = whole.chain(change.heads.iter_mut().filter_map(|head| head.wake.as_mut()));
             wakes.for_each(|wake| wake.at = wake.at + Duration::from_secs(86_400));
         }
-        if world.is_sabotaged(Sabotage::TwoTransactions) && world.one_in(20) && !change.nodes.is_empty() {
+        if world.is_sabotaged(Sabotage::SplitsCommits) && world.one_in(20) && !change.nodes.is_empty() {
             let (run, events) = (change.run.take(), std::mem::take(&mut change.events));
             self.inner.commit(change.clone()).await?;
             (change.run, change.events, change.nodes) = (run, events, Vec::new());
         }
-        let told = tell(&change);
+        let description = describe(&change);
         let written = change.clone();
         let done = self.inner.commit(change).await;
-        world.tell(format_args!("commit {told}: {}", if done.is_ok() { "done" } else { "refused" }));
+        world.trace(format_args!("commit {description}: {}", if done.is_ok() { "done" } else { "refused" }));
         if done == Err(JournalError::Conflict) {
             world.count("conflict");
         }
@@ -216,18 +168,18 @@ impl SimJournal {
         done
     }
 
-    /// What a sabotage has of it from before.
+    /// The old record of a node, under the sabotage of a stale cache.
     fn old(&self, node: &NodeRunId) -> Option<NodeRecord> {
         lock(&self.old).get(node).cloned()
     }
 
-    /// As the store reads it, unless a sabotage has it from before.
+    /// Reads a node, from the stale cache if that sabotage is on.
     async fn read_node(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
         if let Some(old) = self.old(node) {
             return Ok(Some(old));
         }
         let found = self.inner.node_fetch(node).await?;
-        if self.world.is_sabotaged(Sabotage::ForgetsNothing)
+        if self.world.is_sabotaged(Sabotage::StaleCache)
             && let Some(found) = &found
         {
             lock(&self.old).insert(node.clone(), found.clone());
@@ -236,8 +188,8 @@ impl SimJournal {
     }
 }
 
-/// A change in one line.
-fn tell(change: &ChangeSet) -> String {
+/// Describes a change in one line.
+fn describe(change: &ChangeSet) -> String {
     use std::fmt::Write;
     let mut line = format!("of {}", change.run_id);
     let whole = change.nodes.iter().map(NodeRecord::head);
@@ -260,7 +212,7 @@ fn tell(change: &ChangeSet) -> String {
 #[async_trait]
 impl Journal for SimJournal {
     async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, JournalError> {
-        let what = tell(&change);
+        let what = describe(&change);
         self.write(&what, || self.write_change(&change)).await
     }
 
@@ -321,12 +273,12 @@ impl Journal for SimJournal {
         want: &Want,
     ) -> Result<Vec<NodeHead>, JournalError> {
         if self.inner.counts(now).await?.wakes_due == 0 {
-            // As in the real one: where nothing is due, nothing is written.
+            // As in the real journal: if nothing is due, nothing is written.
             return self.read(self.inner.wakes_claim(owner, now, want)).await;
         }
         let claim = || self.inner.wakes_claim(owner, now, want);
         let claimed = self.write("a claim", claim).await?;
-        self.world.tell(format_args!("claimed {}", claimed.len()));
+        self.world.trace(format_args!("claimed {}", claimed.len()));
         Ok(claimed)
     }
 
@@ -348,11 +300,11 @@ impl Journal for SimJournal {
     }
 
     async fn owner_renew(&self, owner: &WorkerId, until: Timestamp) -> Result<(), JournalError> {
-        self.write("a sign of life", || self.inner.owner_renew(owner, until)).await
+        self.write("a renewal", || self.inner.owner_renew(owner, until)).await
     }
 
     async fn park(&self, item: Parked) -> Result<(), JournalError> {
-        self.world.tell(format_args!("park {item:?}"));
+        self.world.trace(format_args!("park {item:?}"));
         let item = &item;
         self.write("parking", || self.inner.park(item.clone())).await
     }
@@ -362,18 +314,18 @@ impl Journal for SimJournal {
     }
 
     async fn owners_expire(&self, now: Timestamp) -> Result<u64, JournalError> {
-        if self.world.is_sabotaged(Sabotage::LeavesTheDeadTheirWork) {
+        if self.world.is_sabotaged(Sabotage::KeepsClaimsOfDeadWorkers) {
             return Ok(0);
         }
-        let expired = self.write("an end of owners", || self.inner.owners_expire(now)).await?;
+        let expired = self.write("a reaping of dead workers", || self.inner.owners_expire(now)).await?;
         if expired > 0 {
-            self.world.tell(format_args!("took {expired} wake-ups from the dead"));
+            self.world.trace(format_args!("took {expired} wake-ups of dead workers"));
         }
         Ok(expired)
     }
 
     async fn owner_release(&self, owner: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
-        self.write("a farewell", || self.inner.owner_release(owner, now)).await
+        self.write("a release", || self.inner.owner_release(owner, now)).await
     }
 
     async fn time_newest(&self) -> Result<Option<Timestamp>, JournalError> {

@@ -1,31 +1,30 @@
-//! The simulator: coordinator, dispatch and journal as they are, in a world
-//! where everything that can go wrong does, and where the same seed gives the
-//! same story.
+//! The simulator: the real coordinator, dispatch and journal in a deterministic world
+//! that injects every kind of fault. The same seed gives the same sequence of events.
 //!
-//! The journal is the SQLite store with its schema, statements, transactions,
-//! groups and cache, on a database in memory. What it is without: a file, the
-//! write-ahead log and its fsync, the writer's thread and the readers' own
-//! connections. Those are for the tests of the store, and for chaos.
+//! The journal is the SQLite journal with its schema, statements, transactions, commit
+//! groups and cache, on a database in memory. Not simulated are the file, the
+//! write-ahead log and its fsync, the writer's thread, and the readers' connections: the
+//! tests of the journal and the chaos runs cover them.
 //!
 //! ```text
-//!   seed ─▶ scenario ─▶ run ──────────────▶ nothing violated ─▶ counts of what has happened
-//!             ▲          │                        │
-//!             └─ shrink ◀┘ violated ─▶ the smallest that still is, its story, how to replay it
+//!   seed ─▶ scenario ─▶ run ──────────────▶ no rule violated ─▶ counts of the faults that occurred
+//!             ▲          │
+//!             └─ shrink ◀┘ violated ─▶ the smallest failing scenario, its story, how to replay it
 //!
 //!   callers ──▶ process ──▶ executors         process:   the coordinator and its dispatch
 //!                 │  ▲                        journal:   outlives each process; the cache does not
-//!                 ▼  │ (killed, and again)    clock:     jumps when all are idle
-//!               journal ──▶ watch             watch:     audit, and what was before and promised
+//!                 ▼  │ (killed, restarted)    clock:     jumps when all tasks are idle
+//!               journal ──▶ watch             watch:     audit, earlier states, promises
 //! ```
 //!
-//! One thread and no other input: no time but the clock's, no ids but the
-//! seed's. So a seed that fails fails again.
+//! A simulation has one thread and no other input: time comes from the virtual clock,
+//! ids come from the seed. So a failing seed fails again.
 //!
 //! | environment | |
 //! |---|---|
-//! | `SIM_SEEDS` | how many seeds (200) |
-//! | `SIM_FROM` | the first of them (1) |
-//! | `SIM_SEED` | this one alone, with its story |
+//! | `SIM_SEEDS` | the number of seeds (200) |
+//! | `SIM_FROM` | the first seed (1) |
+//! | `SIM_SEED` | this seed alone, with its story |
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
@@ -54,7 +53,7 @@ use std::{
 use run::{Outcome, run};
 use scenario::{Sabotage, Scenario};
 
-/// What a simulation without these would prove nothing about.
+/// What must occur in 200 seeds, so that the simulation proves something about it.
 const MUST_OCCUR: [&str; 57] = [
     "answer lost",
     "answer makes no sense",
@@ -121,7 +120,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn whatever_goes_wrong_nothing_is_lost_nothing_twice_and_nothing_stuck() {
+fn random_faults_lose_repeat_and_block_nothing() {
     if let Some(seed) = setting("SIM_SEED") {
         let outcome = run(Scenario::of(seed));
         outcome.story.iter().for_each(|line| println!("{line}"));
@@ -139,29 +138,29 @@ fn whatever_goes_wrong_nothing_is_lost_nothing_twice_and_nothing_stuck() {
 }
 
 #[test]
-fn a_seed_gives_the_same_story_again() {
+fn seed_reproduces_its_story() {
     for seed in 1..=12 {
         let (one, other) = (run(Scenario::of(seed)), run(Scenario::of(seed)));
         for (line, again) in one.story.iter().zip(&other.story) {
             assert_eq!(line, again, "seed {seed}");
         }
         assert_eq!(one.story.len(), other.story.len(), "seed {seed}");
-        assert!(one.story.len() > 10, "seed {seed} has something to tell");
+        assert!(one.story.len() > 10, "the story of seed {seed} has lines");
     }
 }
 
 #[test]
-fn each_mistake_that_is_made_on_purpose_is_found() {
+fn every_sabotage_is_found() {
     for sabotage in [
-        Sabotage::AnswersBeforeItCommits,
+        Sabotage::AnswersWithoutCommit,
         Sabotage::ExecutesTwice,
         Sabotage::LosesEvents,
-        Sabotage::LeavesTheDeadTheirWork,
-        Sabotage::OversleepsWakes,
-        Sabotage::TellsNobody,
-        Sabotage::TwoTransactions,
-        Sabotage::ForgetsNothing,
-        Sabotage::WaitsForTheGone,
+        Sabotage::KeepsClaimsOfDeadWorkers,
+        Sabotage::DelaysWakeUps,
+        Sabotage::SkipsCancels,
+        Sabotage::SplitsCommits,
+        Sabotage::StaleCache,
+        Sabotage::IgnoresSilence,
     ] {
         let found = all(1..201, Some(sabotage));
         assert!(found.is_err(), "{sabotage:?} is not found");
@@ -169,10 +168,10 @@ fn each_mistake_that_is_made_on_purpose_is_found() {
 }
 
 #[test]
-fn what_fails_is_made_smaller_and_still_fails() {
-    let sabotage = Some(Sabotage::TellsNobody);
-    let Err((seed, outcome)) = all(1..201, sabotage) else { panic!("it is found") };
-    let (rule, _) = outcome.violation.expect("it is found");
+fn failing_scenario_is_shrunk_and_still_fails() {
+    let sabotage = Some(Sabotage::SkipsCancels);
+    let Err((seed, outcome)) = all(1..201, sabotage) else { panic!("the sabotage is not found") };
+    let (rule, _) = outcome.violation.expect("a violation");
     let whole = Scenario { sabotage, ..Scenario::of(seed) };
     let small = shrink::shrunk(whole.clone(), &rule);
     assert!(small.size() < whole.size() / 2, "{small:#?}");
@@ -198,7 +197,7 @@ fn all(
                 *world::lock(&counts).entry(*kind).or_default() += count;
             }
             if outcome.violation.is_some() {
-                // The first, whoever is faster.
+                // The lowest failing seed counts, whichever thread is faster.
                 let mut failed = world::lock(&failed);
                 if failed.as_ref().is_none_or(|(other, _)| seed < *other) {
                     *failed = Some((seed, outcome));
@@ -216,7 +215,7 @@ fn all(
     }
 }
 
-/// Says what fails, as small as it can be made, and how to have it again.
+/// Reports a failing seed: the smallest scenario that fails, and how to replay it.
 fn report(seed: u64, outcome: Outcome) -> ! {
     let (rule, what) = outcome.violation.expect("a violation");
     let small = shrink::shrunk(Scenario::of(seed), &rule);

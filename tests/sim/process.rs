@@ -1,13 +1,13 @@
-//! One life of the coordinator: built from its parts as the server builds it,
-//! without HTTP. It ends by being killed, at any wait, or by being told to.
+//! One process of the coordinator: built from its parts as the server builds it, without
+//! HTTP. It ends when it is killed, at any await point, or when it is drained.
 //!
 //! ```text
 //!   start ─▶ takes over ─▶ up ──crash──▶ gone ─▶ (a while later) start …
 //!                           └──drain──▶ jobs finish, or are cut off ─▶ gone
 //! ```
 //!
-//! What a dead process still holds can do nothing: its journal and its
-//! executors never answer it again, and its tasks are cut off.
+//! A dead process has no further effect: its journal and its executors never answer it
+//! again, and its tasks are cut off.
 
 use std::{
     collections::BTreeMap,
@@ -46,18 +46,18 @@ use crate::{
     world::World,
 };
 
-/// So many calls of each executor may be under way.
+/// The concurrency limit of each executor.
 const SLOTS: usize = 3;
-/// So many jobs may be in hand.
+/// The bound on jobs in memory.
 const IN_HAND: usize = 16;
-/// How long a process that is told to stop may take.
+/// The time limit of a drain.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
-/// How long it may take to hand its work back.
+/// The time limit of releasing its claims.
 const CUT_OFF: Duration = Duration::from_secs(1);
 const NODE_TIMEOUT: Duration = Duration::from_secs(15);
 const RUN_TIMEOUT: Duration = Duration::from_secs(90);
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a composite's executor may be silent.
+/// The silence after which a composite's executor counts as gone.
 pub const SILENCE: Duration = Duration::from_secs(8);
 
 /// Whether a process lives.
@@ -81,7 +81,7 @@ impl Life {
         self.died.cancelled().await;
     }
 
-    /// Lets the living pass.
+    /// Returns at once while the process lives, and never afterwards.
     pub async fn gate(&self) {
         if self.is_over() {
             std::future::pending().await
@@ -101,7 +101,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// `None` if it did not come up.
+    /// Starts a process; `None` if the start failed.
     async fn start(world: &Arc<World>, life: &Arc<Life>, tasks: &TaskSet) -> Option<Arc<Self>> {
         let journal: Arc<dyn Journal> =
             Arc::new(SimJournal::open(world, life).expect("memory does not fail"));
@@ -109,7 +109,7 @@ impl Process {
         let floor = journal.time_newest().await.ok()?;
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::begin(world.clock.clone(), floor, |_| {}));
         let owner: WorkerId = world.ids.owner_id();
-        world.tell(format_args!("a process starts: {owner}"));
+        world.trace(format_args!("a process starts: {owner}"));
         let (queue, jobs) = WorkQueue::new(owner, IN_HAND);
         let services = Arc::new(Services::new(world));
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
@@ -141,7 +141,7 @@ impl Process {
                 max_retries: 4,
                 node_timeout: NODE_TIMEOUT,
                 run_timeout: RUN_TIMEOUT,
-                composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::WaitsForTheGone)),
+                composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::IgnoresSilence)),
             },
             offload: None,
             log: log.clone(),
@@ -170,7 +170,7 @@ impl Process {
         match dispatcher {
             Ok(dispatcher) => dispatcher.begin(jobs),
             Err(failure) => {
-                world.tell(format_args!("it does not come up: {failure}"));
+                world.trace(format_args!("the start failed: {failure}"));
                 world.count("start failed");
                 return None;
             }
@@ -188,17 +188,17 @@ impl Process {
         }))
     }
 
-    /// Takes no new work, and ends when what is under way is done, or its time
-    /// is up.
+    /// Takes no new work, and ends when the work under way is done or the time limit is
+    /// over.
     pub async fn drain(self: &Arc<Self>, world: &Arc<World>) {
-        world.tell("told to stop");
+        world.trace("the process is drained");
         world.set_process(None);
         self.tasks.stopping().cancel();
         let stopped = within(&*world.clock, STOP_WITHIN, self.tasks.stop()).await;
         if stopped.is_none() {
             self.tasks.cut_off().await;
         }
-        // It may fail: then the next process finds what is left.
+        // If this fails, the next process takes over what is left.
         let _ =
             within(&*world.clock, CUT_OFF, self.journal.owner_release(self.queue.worker(), self.clock.now()))
                 .await;
@@ -223,16 +223,16 @@ pub async fn keep_up(world: Arc<World>) {
             world.set_process(None);
         }
         life.end();
-        world.tell("the process is gone");
+        world.trace("the process is gone");
         tasks.cut_off().await;
-        // Whoever starts it takes a moment to notice.
+        // A restart takes a moment.
         let pause = if world.one_in(5) { 3_000 } else { 50 };
         world.clock.sleep(Duration::from_millis(pause)).await;
     }
 }
 
-/// The caller who may do everything, as a coordinator without authentication
-/// knows all of them.
+/// A caller that may do everything, as every caller of a coordinator without
+/// authentication.
 fn caller() -> Principal {
     static CALLER: OnceLock<Principal> = OnceLock::new();
     let made = || {
@@ -250,7 +250,7 @@ fn caller() -> Principal {
         let admission = authenticator.authenticate("/v1/runs", &headers).now_or_never();
         match admission {
             Some(Ok(Admission::Caller(caller))) => caller,
-            other => panic!("nobody is asked who he is: {other:?}"),
+            other => panic!("authentication is disabled: {other:?}"),
         }
     };
     CALLER.get_or_init(made).clone()

@@ -1,7 +1,7 @@
-//! Plays one scenario to its end, on one thread, in no time at all.
+//! Runs one scenario to its end, on one thread and in virtual time.
 //!
 //! ```text
-//!   tasks run ──until none can──▶ idle ──▶ checks ──▶ the next action, or the next sleeper's time
+//!   tasks run ──until none can──▶ idle ──▶ checks ──▶ the next action, or the time of the next sleeper
 //!      ▲                                                          │
 //!      └──────────────────────────────────────────────────────────┘
 //! ```
@@ -17,16 +17,17 @@ use crate::{
     world::{World, lock},
 };
 
-/// Everything has a deadline, and retries end: by then all must be over.
+/// The time at which everything must be over: every node has a deadline, and retries
+/// are limited.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// What is parked is tried again after an hour.
+/// The retry interval of parked work.
 const PARKED: Duration = Duration::from_secs(3_600);
-/// Enough for any scenario; one that needs more runs in a circle.
+/// The bound on steps. A scenario that needs more runs in a loop.
 const STEPS: u32 = 60_000;
 
-/// What came of a scenario.
+/// The outcome of a scenario.
 pub struct Outcome {
-    /// The first rule that was broken, and where.
+    /// The first rule that was violated, and where.
     pub violation: Option<(String, String)>,
     pub story: Vec<String>,
     pub counts: BTreeMap<&'static str, u64>,
@@ -42,7 +43,7 @@ pub fn run(scenario: Scenario) -> Outcome {
     let story = runtime.block_on(async {
         let world = World::new(scenario);
         play(&world, &idle).await;
-        // The process knows the world, which knows the process.
+        // Breaks the reference cycle of world and process.
         world.set_process(None);
         Arc::clone(&world.story)
     });
@@ -62,8 +63,8 @@ async fn play(world: &Arc<World>, idle: &Idle) {
         if world.story.is_violated() {
             return;
         }
-        world.nobody_is_forgotten();
-        world.nobody_waits_for_the_gone(&abandoned);
+        world.check_due_work();
+        world.check_silent_composites(&abandoned);
         let elapsed = world.clock.elapsed();
         if let Some(action) = actions.next_if(|action| action.at <= elapsed) {
             callers::act(world, &action.what);
@@ -71,7 +72,7 @@ async fn play(world: &Arc<World>, idle: &Idle) {
         }
         if elapsed > CALM_AT {
             match world.unfinished() {
-                None => return world.last_look(),
+                None => return world.final_check(),
                 Some(what) => {
                     let parked = if world.committed().parked().is_empty() { Duration::ZERO } else { PARKED };
                     if elapsed > PATIENCE + parked {
@@ -84,10 +85,10 @@ async fn play(world: &Arc<World>, idle: &Idle) {
         match due {
             Some(due) => {
                 world.clock.advance(due);
-                world.mend();
+                world.end_faults();
             }
-            None => return world.violated("somebody waits for something", "nobody sleeps"),
+            None => return world.violated("a waiting task has a wake-up time", "no task sleeps"),
         }
     }
-    world.violated("nothing runs in a circle", format!("{} steps", STEPS));
+    world.violated("nothing runs in a loop", format!("{} steps", STEPS));
 }

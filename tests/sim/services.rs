@@ -1,4 +1,4 @@
-//! The Node Registry and the PDP, as far as they answer.
+//! The Node Registry and the PDP, with the faults of the scenario.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use jarvis_run_coordinator::{
 };
 use serde_json::json;
 
-use crate::{scenario::QuestionFault, world::World};
+use crate::{scenario::ServiceFault, world::World};
 
 pub struct Services {
     world: Arc<World>,
@@ -26,17 +26,17 @@ impl Services {
 
     async fn suffer(&self, service: Service) -> Result<(), CallError> {
         self.world.lag().await;
-        match self.world.question_fault() {
+        match self.world.service_fault() {
             None => Ok(()),
             Some(fault) => {
-                self.world.tell(format_args!("{service:?} {fault:?}"));
+                self.world.trace(format_args!("{service:?} {fault:?}"));
                 self.world.count("registry or PDP failed");
                 match fault {
-                    QuestionFault::Fails => {
+                    ServiceFault::Fails => {
                         let failed = CallError::unavailable(service, "injected");
                         Err(CallError { status: Some(503), ..failed })
                     }
-                    QuestionFault::Hangs => std::future::pending().await,
+                    ServiceFault::Hangs => std::future::pending().await,
                 }
             }
         }

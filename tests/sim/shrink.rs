@@ -1,9 +1,9 @@
-//! Makes a scenario that fails smaller, as long as it fails in the same way:
-//! what is left is what it takes.
+//! Shrinks a failing scenario while it violates the same rule, so that only the causes are
+//! left.
 
 use crate::{run::run, scenario::Scenario};
 
-/// So many tries at most: every one is a whole run.
+/// The bound on attempts: each is a complete run.
 const TRIES: u32 = 400;
 
 pub fn shrunk(scenario: Scenario, rule: &str) -> Scenario {
@@ -32,7 +32,7 @@ struct Shrinker<'r> {
 }
 
 impl Shrinker<'_> {
-    /// Keeps a change, if it makes less of the scenario and it still fails.
+    /// Keeps a change if the scenario becomes smaller and still fails.
     fn attempt(&mut self, change: impl FnOnce(&mut Scenario)) -> bool {
         let mut smaller = self.best.clone();
         change(&mut smaller);
@@ -47,7 +47,7 @@ impl Shrinker<'_> {
         fails
     }
 
-    /// Takes things out of a list: the half of it, a quarter, … one by one.
+    /// Removes elements of a list: in halves, in quarters, … one by one.
     fn fewer<T>(&mut self, list: impl Fn(&mut Scenario) -> &mut Vec<T>) {
         let mut piece = list(&mut self.best).len();
         while piece > 0 {

@@ -1,5 +1,5 @@
-//! Composites whose executor has gone, and nodes that wait for the PDP: what
-//! must be true of them, and what is counted.
+//! Silent composites, and nodes that are held during an outage of the PDP: their rules,
+//! and their counts.
 
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
@@ -13,18 +13,18 @@ use crate::{
     world::{World, lock},
 };
 
-/// A composite that nobody is at is over, or begun again, within this: the
-/// silence, once more since a process may just have started, and the time to
-/// notice. Runs have several times as long.
+/// The time within which a composite without an executor is begun again or ended: the
+/// silence period, once more because a process may just have started, and the time to
+/// notice it. The deadlines of runs are several times longer.
 const ABANDONED: Duration = Duration::from_secs(2 * SILENCE.as_secs() + 10);
 
-/// The composites that nobody is at, and since when.
+/// The composites without an executor, and since when.
 #[derive(Default)]
 pub struct Abandoned(Mutex<BTreeMap<NodeRunId, Duration>>);
 
 impl World {
-    /// No composite waits for an executor that has gone without a word.
-    pub fn nobody_waits_for_the_gone(&self, abandoned: &Abandoned) {
+    /// Checks that no composite waits for an executor that has gone.
+    pub fn check_silent_composites(&self, abandoned: &Abandoned) {
         let Some(process) = self.process() else { return };
         let now = self.clock.elapsed();
         let (mut before, mut still) = (std::mem::take(&mut *lock(&abandoned.0)), BTreeMap::new());
@@ -56,8 +56,8 @@ impl World {
         *lock(&abandoned.0) = still;
     }
 
-    /// Counts what an event says of waiting, and looks that nobody is denied
-    /// what should wait.
+    /// Counts events about waiting, and checks that a decision that is to be held is not
+    /// denied.
     pub fn count_waiting(&self, event: &RunEvent) {
         let member = |key: &str| event.data.as_ref().map(|data| data.value(key)).unwrap_or_default();
         let says = |key: &str| member(key).as_str().unwrap_or_default().to_owned();
@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    /// Nodes whose time was up while they were held say so.
+    /// Counts the nodes whose deadline passed while they were held.
     pub fn count_held_to_the_end(&self, node: &NodeRecord) {
         let error = node.node.extensions.as_ref().map(|all| all.value("completion_error"));
         let code = &error.unwrap_or_default()["details"]["code"];

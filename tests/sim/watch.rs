@@ -1,5 +1,5 @@
-//! What is checked: each run after each commit, by itself and against what it
-//! was before; and whatever anybody was told.
+//! The checks: each run after each commit, by itself and against its earlier state; and
+//! every answer that a caller got.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,21 +10,20 @@ use jarvis_run_coordinator::{
     types::{NodeRunId, NodeRunState, RunEventType, RunId, RunState},
 };
 
-/// Remembers what every run was.
+/// The last seen state of every run, and all promises.
 #[derive(Default)]
 pub struct Watch {
     runs: BTreeMap<RunId, Arc<Whole>>,
     pub promises: Vec<Promise>,
-    /// How much was parked.
+    /// The number of parked items at the last check.
     pub parked: usize,
 }
 
-/// A rule that is broken, and where.
+/// A violated rule, and where.
 pub type Broken = (String, String);
 
 impl Watch {
-    /// Everything that is wrong with runs that have changed, and with what has
-    /// become of them.
+    /// The violations of the runs that have changed since the last check.
     pub fn look(&mut self, journal: &Snapshot) -> Vec<Broken> {
         let mut broken = Vec::new();
         for id in self.runs.keys().filter(|id| journal.run(id).is_none()) {
@@ -43,14 +42,14 @@ impl Watch {
                 broken.push(("events are in the order of time".into(), id.to_string()));
             }
             if let Some(seen) = seen {
-                broken.extend(became(&seen, whole));
+                broken.extend(check_transition(&seen, whole));
             }
         }
         broken
     }
 }
 
-fn became(seen: &Whole, whole: &Whole) -> Vec<Broken> {
+fn check_transition(seen: &Whole, whole: &Whole) -> Vec<Broken> {
     let mut broken = Vec::new();
     let mut rule = |rule: &str, holds: bool, what: &dyn Fn() -> String| {
         if !holds {
@@ -85,7 +84,7 @@ fn became(seen: &Whole, whole: &Whole) -> Vec<Broken> {
     broken
 }
 
-/// What somebody was told.
+/// An answer that a caller got, and that must stay true.
 #[derive(Clone, Debug)]
 pub enum Promise {
     /// The run was started, with that root.
@@ -105,12 +104,12 @@ pub enum Promise {
         parent: NodeRunId,
         children: Vec<NodeRunId>,
     },
-    /// An evaluation that says this was recorded.
+    /// An evaluation with this reason was recorded.
     Evaluated {
         run: RunId,
         reason: String,
     },
-    /// Of a run, these events in this order, from the first on.
+    /// The first events of a run, as lines.
     Events {
         run: RunId,
         lines: Vec<String>,

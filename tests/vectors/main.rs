@@ -1,6 +1,6 @@
 //! The official test vectors of the ARP Standard (`specification::sdk`), each a test of
-//! its own. A valid vector is read as our type, and is the same when it is written
-//! again; an invalid vector is refused.
+//! its own. A valid vector is read as our type, and is the same when it is written again;
+//! an invalid vector is refused.
 //!
 //! The types of our own API are read in two ways: strictly in requests, and tolerantly
 //! in answers of other services. Both must read a valid vector alike; the strict reader

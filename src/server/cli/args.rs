@@ -4,13 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use super::Exit;
+use super::exit::Exit;
 use crate::config::{
-    Flags, HttpUrl, Secret, Vars, render,
-    settings::{DEFAULT_HOST, DEFAULT_PORT},
+    Flags, HttpUrl, Kind, Secret, Vars, render,
+    settings::{DEFAULT_HOST, DEFAULT_PORT, client_token},
     value::{self, loopback_url},
-    variable::Kind,
-    variables,
 };
 
 /// ARP Run Coordinator: starts runs, dispatches their nodes, enforces their
@@ -32,7 +30,7 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The command; serving is what is done without one.
+    /// The command, by default serving.
     pub fn chosen(&self) -> Command {
         self.command.clone().unwrap_or(Command::Serve)
     }
@@ -48,24 +46,24 @@ pub enum Command {
     CheckConfig,
     /// Run a built-in example from start to end, without any other service
     Demo {
-        /// Leave its server up afterwards, to be tried with curl, and its journal
+        /// Keep the server running afterwards, to be tried with curl, and keep its journal
         #[arg(long)]
         keep: bool,
     },
     /// Send a JSON file with a run or node runs to a server, and fetch one back
     SendRequest {
-        /// What to send; examples/node-runs.json shows what it looks like
+        /// The file to send; examples/node-runs.json is an example
         #[arg(long, value_name = "FILE")]
         request: PathBuf,
         #[command(flatten)]
         target: Target,
     },
-    /// Ask a server how it is
+    /// Query the health of a server
     Health {
         #[command(flatten)]
         target: Target,
     },
-    /// Look after a journal: copy it, check it, make it smaller
+    /// Maintain a journal: back it up, check it, compact it
     Journal {
         #[command(subcommand)]
         command: JournalCommand,
@@ -74,31 +72,31 @@ pub enum Command {
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum JournalCommand {
-    /// Copy the journal to a new file, also while the server runs
+    /// Copy the journal to a new file; the server may run
     Backup {
-        /// What must not exist yet; it will contain secrets, as the journal does
+        /// Destination; must not exist. It contains secrets, as the journal does
         file: PathBuf,
     },
-    /// Check a journal and all that is in it, also while the server runs
+    /// Check the integrity of a journal and its records; the server may run
     Check {
-        /// Another one than --journal, such as a backup
+        /// The journal to check, such as a backup, instead of --journal
         file: Option<PathBuf>,
     },
-    /// Give what is free back to the disk; the server must not run
+    /// Reclaim free space (VACUUM); the server must not run
     Compact {
-        /// First forget runs that have been finished for so long, such as 30d or 12h
+        /// First delete runs that finished longer ago than this, such as 30d or 12h
         #[arg(long, value_name = "AGE", value_parser = age)]
         finished_before: Option<Duration>,
     },
 }
 
-/// The server that a command talks to.
+/// The server that a command calls.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// Base URL of the server [default: where one with the same --host and --port is]
+    /// Base URL of the server [default: derived from --host and --port]
     #[arg(long, value_name = "URL", value_parser = base_url)]
     url: Option<HttpUrl>,
-    /// Bearer token; other processes can see it, unlike JARVIS_RUN_COORDINATOR_TOKEN
+    /// Bearer token; visible to other processes, unlike JARVIS_RUN_COORDINATOR_TOKEN
     #[arg(long, value_name = "TOKEN", value_parser = secret)]
     token: Option<Secret>,
 }
@@ -115,7 +113,7 @@ impl Target {
     }
 
     pub fn token(&self, vars: &dyn Vars) -> Option<Secret> {
-        self.token.clone().or_else(|| variables::TOKEN.text(vars).map(Secret::new))
+        self.token.clone().or_else(|| client_token(vars))
     }
 }
 
@@ -136,27 +134,28 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::config::variables;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn flags_stand_before_or_after_the_command() {
+    fn flags_are_accepted_before_and_after_the_command() {
         let flags = Flags {
             host: Some("0.0.0.0".into()),
             port: Some(8082),
             reload: true,
             journal: Some("/data/j.db".into()),
         };
-        let words = ["--host", "0.0.0.0", "--port", "8082", "--reload", "--journal", "/data/j.db"];
+        let given = ["--host", "0.0.0.0", "--port", "8082", "--reload", "--journal", "/data/j.db"];
         for command in [None, Some("serve")] {
             for before in [true, false] {
                 let mut line = vec!["jarvis-run-coordinator"];
-                line.extend(before.then_some(&words).into_iter().flatten());
+                line.extend(before.then_some(&given).into_iter().flatten());
                 line.extend(command);
-                line.extend((!before).then_some(&words).into_iter().flatten());
+                line.extend((!before).then_some(&given).into_iter().flatten());
                 let cli = Cli::try_parse_from(&line).expect("understood");
                 assert_eq!((cli.chosen(), &cli.flags), (Command::Serve, &flags), "{line:?}");
             }
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_known_and_others_are_not() {
+    fn only_known_commands_are_accepted() {
         let command = |line: &str| {
             Cli::try_parse_from(line.split(' ')).map(|cli| cli.chosen()).map_err(|error| error.exit_code())
         };
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_found_by_its_own_flags_or_by_a_url() {
+    fn target_is_derived_from_flags_or_a_url() {
         let target = |line: &str| {
             let cli = Cli::try_parse_from(line.split(' ')).expect("understood");
             let Command::Health { target } = cli.chosen() else { panic!("{line}") };
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn help_is_as_checked_in() {
+    fn help_matches_the_golden_files() {
         let long = Cli::command().render_long_help().to_string();
         expectorate::assert_contents("tests/output/help.txt", &long);
         assert!(long.contains(&format!("[default: {DEFAULT_HOST}]")));

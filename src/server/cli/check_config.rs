@@ -1,13 +1,12 @@
-//! `check-config`: what the configuration comes to, where each value is from,
-//! and what is wrong with it. It is safe to paste into a ticket: secrets are
-//! masked.
+//! `check-config`: prints the effective configuration, the source of each value,
+//! and errors. Secrets are masked, so that the output can be shared.
 
 use std::{
     io::{self, Write},
     path::Path,
 };
 
-use super::Exit;
+use super::exit::Exit;
 use crate::config::{
     Flags, Mode,
     env_file::LayeredVars,
@@ -17,9 +16,9 @@ use crate::config::{
     variables::{self, GROUPS},
 };
 
-/// Prints the configuration to `out`. The exit code and the problem are those
-/// that a start of the server would end with, as far as can be seen without
-/// one: `journal` says why there cannot be a journal at a path.
+/// Prints the configuration to `out`. The error and the exit code are those of a
+/// start of the server, as far as they can be determined without one: `journal`
+/// returns why there cannot be a journal at a path.
 pub fn check_config(
     vars: &LayeredVars,
     flags: &Flags,
@@ -72,7 +71,7 @@ fn flag_source(given: bool) -> &'static str {
     if given { "flag" } else { "default" }
 }
 
-/// The value of `variable` that counts, and where it is from.
+/// The effective value of `variable`, and its source.
 fn described(variable: &Variable, vars: &LayeredVars, flags: &Flags) -> (String, String) {
     if variable.name == variables::JOURNAL.name
         && let Some(path) = &flags.journal
@@ -83,15 +82,15 @@ fn described(variable: &Variable, vars: &LayeredVars, flags: &Flags) -> (String,
         (Some(given), _) => {
             let layer = vars.source(given.name).map_or_else(String::new, |source| source.to_string());
             let alias = if given.name == variable.name { "" } else { given.name };
-            let source = [layer.as_str(), alias].into_iter().filter(|word| !word.is_empty());
+            let source = [layer.as_str(), alias].into_iter().filter(|part| !part.is_empty());
             (variable.shown(&given.text), source.collect::<Vec<_>>().join(", as "))
         }
         (None, Fallback::Value(value)) => (variable.shown(value), "default".to_owned()),
-        (None, Fallback::Words(words)) => (format!("({words})"), "default".to_owned()),
+        (None, Fallback::Description(text)) => (format!("({text})"), "default".to_owned()),
     }
 }
 
-/// What an unset variable comes to where other variables decide.
+/// The value of an unset variable that other variables determine.
 fn derived(variable: &Variable, settings: &Settings) -> Option<String> {
     if variable.name == variables::AUTH_MODE.name {
         Some(mode_name(settings.inbound.mode).to_owned())
@@ -112,7 +111,7 @@ fn mode_name(mode: Mode) -> &'static str {
     }
 }
 
-/// What kind of server this is, in a line.
+/// Summarizes the configuration in one line.
 fn summary(settings: &Settings) -> String {
     let stores = if settings.stores.is_some() { "JARVIS stores" } else { "embedded" };
     let policy = match (&settings.pdp, settings.policy) {
@@ -122,7 +121,7 @@ fn summary(settings: &Settings) -> String {
     };
     let outbound = if settings.outbound.is_some() { "with tokens" } else { "without tokens" };
     format!(
-        "configuration ok: {stores}; policy {policy}; inbound authentication {}; calls go out {outbound}",
+        "configuration ok: {stores}; policy {policy}; inbound authentication {}; outbound calls {outbound}",
         mode_name(settings.inbound.mode),
     )
 }
@@ -144,7 +143,7 @@ mod tests {
         (exit, String::from_utf8(out).expect("text"))
     }
 
-    /// Every source, an alias, a URL with a password.
+    /// Variables of every source, an alias, and a URL with a password.
     fn full() -> LayeredVars {
         LayeredVars::new(vec![
             (
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_has_a_source_and_no_secret_is_shown() {
+    fn report_has_sources_and_no_secrets() {
         let flags = Flags { port: Some(9000), journal: Some("/data/j.db".into()), ..Flags::default() };
         let (exit, text) = report(&full(), &flags);
         assert_eq!(exit, Exit::Ok);
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_embedded_server_needs_no_more_than_a_profile() {
+    fn embedded_server_needs_only_a_profile() {
         let vars = LayeredVars::new(vec![(Source::EnvFile, layer(&[("ARP_AUTH_PROFILE", "dev-insecure")]))]);
         let flags = Flags { host: Some("0.0.0.0".into()), ..Flags::default() };
         let (exit, text) = report(&vars, &flags);
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_is_the_one_that_a_start_would_have() {
+    fn reported_error_is_that_of_a_start() {
         let vars = LayeredVars::new(vec![(
             Source::Environment,
             layer(&[

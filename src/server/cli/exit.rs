@@ -1,9 +1,8 @@
-//! Exit codes: the one place that says what each of them means.
+//! Exit codes and their meaning.
 
 use std::{fmt, process::ExitCode};
 
-/// A command that could not do its work: its exit code, and the message for
-/// stderr.
+/// The failure of a command: its exit code, and the message for stderr.
 pub(super) struct Failure {
     pub(super) exit: Exit,
     pub(super) message: String,
@@ -14,7 +13,7 @@ impl Failure {
         Self { exit, message: error.to_string() }
     }
 
-    /// The configuration, or the machine that it is for, does not allow a start.
+    /// Makes a failure of the configuration, or of the machine.
     pub(super) fn config(error: impl fmt::Display) -> Self {
         Self::new(Exit::Config, error)
     }
@@ -24,7 +23,7 @@ impl Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Ok,
-    /// The configuration cannot be used.
+    /// The configuration is invalid.
     Config,
     /// The demo's run did not succeed.
     Demo,
@@ -32,22 +31,25 @@ pub enum Exit {
     Remote,
     /// The command line is wrong. clap exits with this code itself.
     Usage,
-    /// The journal cannot be opened, or is not sound.
+    /// The journal cannot be opened, or is damaged.
     Journal,
-    /// A part that the server cannot do without has failed for good.
+    /// An essential part of the server failed permanently.
     Broken,
 }
 
 impl Exit {
-    /// All of them, with their meaning for the help text.
+    /// All exit codes, with their meaning for the help text.
     pub const MEANINGS: [(Self, &str); 7] = [
-        (Self::Ok, "ended as asked"),
+        (Self::Ok, "success"),
         (Self::Config, "configuration error"),
         (Self::Demo, "the demo did not succeed"),
         (Self::Remote, "the server refused a request, is down, or did not answer"),
-        (Self::Usage, "unknown flag or command"),
-        (Self::Journal, "the journal cannot be opened, copied or compacted, or is not sound"),
-        (Self::Broken, "a part of the server failed for good (a panic): start it again, it goes on"),
+        (Self::Usage, "invalid command line"),
+        (Self::Journal, "the journal cannot be opened, copied or compacted, or is damaged"),
+        (
+            Self::Broken,
+            "an essential part of the server failed permanently (panic); a restart resumes all work",
+        ),
     ];
 
     pub const fn code(self) -> u8 {

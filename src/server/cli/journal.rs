@@ -1,41 +1,41 @@
-//! The command `journal`: copies, checks and compacts a journal, and says in
-//! words what came of it.
+//! The command `journal`: backs up, checks and compacts a journal, and prints the
+//! result.
 //!
-//! | | server | it writes |
+//! | subcommand | server | writes |
 //! |---|---|---|
 //! | `backup` | may run | a new file |
 //! | `check` | may run | nothing |
 //! | `compact` | must not run | the journal |
 //!
-//! How it is done is the business of [`crate::journal::sqlite`].
+//! [`crate::journal::sqlite`] does the work.
 
 use std::{
     io::{self, Write},
     path::Path,
 };
 
-use super::JournalCommand;
+use super::args::JournalCommand;
 use crate::{
     journal::{OpenError, Parked, sqlite},
     time::Timestamp,
 };
 
-/// Why it could not be done.
+/// Why a subcommand failed.
 #[derive(Debug, thiserror::Error)]
-pub enum UpkeepError {
+pub enum MaintenanceError {
     #[error("{0}")]
     Journal(#[from] OpenError),
     #[error("cannot write the report: {0}")]
     Report(#[from] io::Error),
 }
 
-/// Whether all is well.
+/// Runs the subcommand, and returns whether the journal is sound.
 pub fn run(
     command: &JournalCommand,
     journal: &Path,
     now: Timestamp,
     out: &mut dyn Write,
-) -> Result<bool, UpkeepError> {
+) -> Result<bool, MaintenanceError> {
     match command {
         JournalCommand::Backup { file } => backup(journal, file, out),
         JournalCommand::Check { file } => check(file.as_deref().unwrap_or(journal), out),
@@ -46,21 +46,21 @@ pub fn run(
     }
 }
 
-fn backup(journal: &Path, file: &Path, out: &mut dyn Write) -> Result<bool, UpkeepError> {
+fn backup(journal: &Path, file: &Path, out: &mut dyn Write) -> Result<bool, MaintenanceError> {
     let (contents, bytes) = sqlite::backup(journal, file)?;
     writeln!(out, "{}: {contents}, {bytes} bytes", file.display())?;
     Ok(true)
 }
 
-fn check(file: &Path, out: &mut dyn Write) -> Result<bool, UpkeepError> {
+fn check(file: &Path, out: &mut dyn Write) -> Result<bool, MaintenanceError> {
     let sqlite::Report { schema, contents, outbox, parked, problems } = sqlite::check(file)?;
-    writeln!(out, "{}: schema {schema}, {contents}, {outbox} owed to the JARVIS stores", file.display())?;
+    writeln!(out, "{}: schema {schema}, {contents}, {outbox} outbox entries", file.display())?;
     for (item, times) in &parked {
         let Parked { run_id, node_run_id, job, error, since, until } = item;
         let node = node_run_id.as_ref().map(|node| format!(", node run {node}")).unwrap_or_default();
         writeln!(
             out,
-            "parked: run {run_id}{node}: {job} fails since {since} ({times} times), next at {until}: {error}"
+            "parked: run {run_id}{node}: {job} has failed {times} times since {since}, next attempt at {until}: {error}"
         )?;
     }
     for problem in &problems.words {
@@ -75,10 +75,10 @@ fn check(file: &Path, out: &mut dyn Write) -> Result<bool, UpkeepError> {
     Ok(problems.count == 0)
 }
 
-fn compact(journal: &Path, before: Option<Timestamp>, out: &mut dyn Write) -> Result<bool, UpkeepError> {
+fn compact(journal: &Path, before: Option<Timestamp>, out: &mut dyn Write) -> Result<bool, MaintenanceError> {
     let sqlite::Compacted { runs_pruned, bytes_before, bytes_after } = sqlite::compact(journal, before)?;
     if let Some(before) = before {
-        writeln!(out, "{runs_pruned} runs deleted that were finished before {before}")?;
+        writeln!(out, "deleted {runs_pruned} runs that finished before {before}")?;
     }
     writeln!(out, "{}: {bytes_before} bytes before, {bytes_after} after", journal.display())?;
     Ok(true)

@@ -1,23 +1,26 @@
-//! The command line: one module a command.
+//! The command line: one module per command.
 //!
 //! ```text
-//!   main ──▶ run ──┬─▶ serve ──────────▶ app (signals, --reload)
-//!                  ├─▶ check_config ───▶ config
-//!                  ├─▶ demo ───────────▶ app, clients
-//!                  ├─▶ remote ─────────▶ clients     send-request, health: they talk to a running server
-//!                  └─▶ journal ────────▶ journal     backup, check, compact: they open the file
+//!   main ──▶ run ──┬─▶ serve ──────────────────▶ app           until a signal (reload: or a changed file)
+//!                  ├─▶ check_config ───────────▶ config
+//!                  ├─▶ demo ───────────────────▶ app, clients
+//!                  ├─▶ send_request, health ───▶ remote        call a running server
+//!                  └─▶ journal ────────────────▶ journal       backup, check, compact: open the file
 //! ```
 //!
-//! A command writes its result to stdout. What fails goes to stderr as one
-//! message, and [`Exit`] says what kind of failure it was.
+//! A command writes its result to stdout. A failure goes to stderr as one
+//! message, and [`Exit`] tells its kind.
 
 pub mod args;
 pub mod check_config;
-pub mod demo;
+#[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
+mod demo;
 mod exit;
+mod health;
 pub mod journal;
 pub mod reload;
-pub mod remote;
+mod remote;
+mod send_request;
 mod serve;
 mod signals;
 
@@ -27,15 +30,14 @@ use std::{
     process::ExitCode,
 };
 
+use self::exit::Failure;
 pub use self::{
     args::{Cli, Command, JournalCommand, Target},
     check_config::check_config,
     exit::Exit,
-};
-use self::{
-    exit::Failure,
+    health::health,
     remote::{Remote, RemoteError},
-    signals::Signals,
+    send_request::send_request,
 };
 use crate::{
     api::openapi,
@@ -52,16 +54,16 @@ pub fn run(cli: &Cli) -> ExitCode {
     let ended = match cli.chosen() {
         Command::Serve => serve::serve(flags),
         Command::Openapi => print_openapi(),
-        Command::CheckConfig => check(flags),
-        Command::Demo { keep } => demo(keep, flags),
+        Command::CheckConfig => print_config(flags),
+        Command::Demo { keep } => demo::command(keep, flags),
         Command::SendRequest { request, target } => {
-            ask(&target, flags, async |remote| Ok((remote::send_request(remote, &request).await?, Exit::Ok)))
+            call(&target, flags, async |remote| Ok((send_request(remote, &request).await?, Exit::Ok)))
         }
-        Command::Health { target } => ask(&target, flags, async |remote| {
-            let (report, good) = remote::health(remote).await?;
+        Command::Health { target } => call(&target, flags, async |remote| {
+            let (report, good) = health(remote).await?;
             Ok((report, if good { Exit::Ok } else { Exit::Remote }))
         }),
-        Command::Journal { command } => journal(&command, flags),
+        Command::Journal { command } => maintain_journal(&command, flags),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -77,23 +79,13 @@ fn print_openapi() -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn check(flags: &Flags) -> Result<Exit, Failure> {
+fn print_config(flags: &Flags) -> Result<Exit, Failure> {
     let vars = LayeredVars::load(Path::new(".")).map_err(Failure::config)?;
     let journal = |path: &Path| folder_exists(path).map_err(|error| error.to_string());
     check_config(&vars, flags, &journal, &mut io::stdout()).map_err(Failure::config)
 }
 
-fn demo(keep: bool, flags: &Flags) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::new(Exit::Demo, error))?;
-    let ended = runtime.block_on(async {
-        let mut signals = Signals::catch().map_err(|error| Failure::new(Exit::Demo, error))?;
-        demo::run(keep, flags, signals.received()).await.map_err(|error| Failure::new(Exit::Demo, error))
-    });
-    runtime.shutdown_background();
-    ended.map(|()| Exit::Ok)
-}
-
-fn journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Failure> {
+fn maintain_journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Failure> {
     let vars = LayeredVars::load(Path::new(".")).map_err(Failure::config)?;
     let path = JournalSettings::path(&vars, flags).map_err(Failure::config)?;
     let sound = journal::run(command, &path, SystemClock.now(), &mut io::stdout())
@@ -102,7 +94,7 @@ fn journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Failure> {
 }
 
 /// Sends a request to a running server, and prints the answer.
-fn ask(
+fn call(
     target: &Target,
     flags: &Flags,
     request: impl AsyncFnOnce(&Remote) -> Result<(String, Exit), RemoteError>,

@@ -1,8 +1,8 @@
-//! `--reload`: notice that the binary or an env file has changed, and become
-//! the new binary. The server drains in between.
+//! `--reload`: notices that the binary or an env file has changed, and executes
+//! the new binary once the server has drained.
 //!
-//! Files are polled: two or three look-ups a few times a second cost nothing,
-//! work on every file system, and need no further crate.
+//! Files are polled: a few look-ups per second are cheap, work on every file
+//! system, and need no further crate.
 
 use std::{
     ffi::OsString,
@@ -15,52 +15,52 @@ use std::{
 
 use crate::time::Clock;
 
-const POLL: Duration = Duration::from_millis(300);
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 /// This program, as it was started.
 #[derive(Clone, Debug)]
 pub struct Program {
     path: PathBuf,
-    words: Vec<OsString>,
+    arguments: Vec<OsString>,
 }
 
 impl Program {
-    /// To be called at start-up: once the file has been replaced, the system
-    /// no longer knows the path of what is running.
+    /// Must be called at start-up: after the file has been replaced, the system no
+    /// longer knows the path of the running program.
     pub fn this() -> io::Result<Self> {
-        Ok(Self { path: std::env::current_exe()?, words: std::env::args_os().collect() })
+        Ok(Self { path: std::env::current_exe()?, arguments: std::env::args_os().collect() })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Replaces this process by the program as it now is on disk, with the same
-    /// words and environment. Returns only if that fails. Nothing is unwound:
-    /// what must be flushed or closed comes before.
+    /// Replaces this process by the program now on disk, with the same arguments
+    /// and environment. Returns only on failure. Nothing is unwound: the caller
+    /// flushes and closes before.
     pub fn exec_again(&self) -> io::Error {
         self.command().exec()
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
-        if let Some((name, words)) = self.words.split_first() {
-            command.arg0(name).args(words);
+        if let Some((name, arguments)) = self.arguments.split_first() {
+            command.arg0(name).args(arguments);
         }
         command
     }
 }
 
-/// What tells one state of a file from another; `None` if there is no file.
+/// Identifies the state of a file; `None` if there is no file.
 type Stamp = Option<(SystemTime, u64)>;
 
 /// Whether a file may be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Absence {
-    /// That it is gone is a change as any other.
-    Counts,
-    /// It is being replaced: wait for what comes.
-    IsPassing,
+    /// Its absence is a change.
+    IsChange,
+    /// It is being replaced: wait for the new file.
+    IsTransient,
 }
 
 #[derive(Clone, Debug)]
@@ -70,32 +70,32 @@ struct Watched {
     at_start: Stamp,
 }
 
-/// The files whose change means a new start.
+/// The files whose change causes a restart.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
     files: Vec<Watched>,
 }
 
 impl Watch {
-    /// Remembers what `program` and `env_files` look like now.
+    /// Records the present state of `program` and `env_files`.
     pub fn new(program: &Path, env_files: Vec<PathBuf>) -> Self {
         let watched = |path: PathBuf, absence| Watched { at_start: stamp(&path, absence), path, absence };
-        let program = watched(program.to_owned(), Absence::IsPassing);
-        let env_files = env_files.into_iter().map(|path| watched(path, Absence::Counts));
+        let program = watched(program.to_owned(), Absence::IsTransient);
+        let env_files = env_files.into_iter().map(|path| watched(path, Absence::IsChange));
         Self { files: std::iter::once(program).chain(env_files).collect() }
     }
 
-    /// Waits until a file differs from what it was at the start, and has been
-    /// the same for one more look, so that it is complete. Returns its path.
+    /// Waits until a file differs from its state at the start and has not changed
+    /// since the last poll, so that it is complete. Returns its path.
     pub async fn changed(&self, clock: &dyn Clock) -> PathBuf {
-        let mut before: Vec<Stamp> = self.look();
+        let mut before: Vec<Stamp> = self.stamps();
         loop {
-            clock.sleep(POLL).await;
-            let now = self.look();
+            clock.sleep(POLL_INTERVAL).await;
+            let now = self.stamps();
             let settled = self.files.iter().zip(before.iter().zip(&now)).find(|(file, (before, now))| {
                 let counts = match file.absence {
-                    Absence::Counts => true,
-                    Absence::IsPassing => now.is_some(),
+                    Absence::IsChange => true,
+                    Absence::IsTransient => now.is_some(),
                 };
                 counts && before == now && **now != file.at_start
             });
@@ -106,18 +106,18 @@ impl Watch {
         }
     }
 
-    fn look(&self) -> Vec<Stamp> {
+    fn stamps(&self) -> Vec<Stamp> {
         self.files.iter().map(|file| stamp(&file.path, file.absence)).collect()
     }
 }
 
-/// Blocking, but no more than a look at what the kernel has in memory.
+/// Blocks, but only for metadata that the kernel has in memory.
 fn stamp(path: &Path, absence: Absence) -> Stamp {
     let data = fs::metadata(path).ok()?;
-    // An empty program is one that is about to be written.
-    let passing = absence == Absence::IsPassing && data.len() == 0;
+    // An empty program is about to be written.
+    let transient = absence == Absence::IsTransient && data.len() == 0;
     let stamp = (data.modified().ok()?, data.len());
-    (!passing).then_some(stamp)
+    (!transient).then_some(stamp)
 }
 
 #[cfg(test)]
@@ -129,8 +129,8 @@ mod tests {
     use super::*;
     use crate::time::Timestamp;
 
-    /// A clock on which each sleep lets the next thing happen. That nothing is
-    /// left to happen ends the test: the watch has missed something.
+    /// A clock on which each sleep runs the next step. Fails if no step is left:
+    /// the watch has missed a change.
     struct Script(Mutex<VecDeque<Box<dyn FnOnce() + Send>>>);
 
     #[async_trait]
@@ -139,7 +139,7 @@ mod tests {
             Timestamp::from_micros(0)
         }
         async fn sleep(&self, time: Duration) {
-            assert_eq!(time, POLL);
+            assert_eq!(time, POLL_INTERVAL);
             let step = self.0.lock().expect("unpoisoned").pop_front();
             step.expect("the change is noticed by now")();
         }
@@ -162,7 +162,7 @@ mod tests {
         fn watch(&self) -> Watch {
             Watch::new(&self.path("program"), vec![self.path(".env.local"), self.path(".env")])
         }
-        /// Which file is found changed, and how many steps are then left.
+        /// The file that is found changed, and the number of steps then left.
         async fn changed(&self, steps: Vec<Step>) -> (String, usize) {
             let watch = self.watch();
             let steps = steps.into_iter().map(|step| {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_new_binary_counts_once_it_is_complete() {
+    async fn new_binary_is_noticed_once_complete() {
         let found = Files::new()
             .changed(vec![
                 Step::Nothing,
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn env_files_count_when_they_appear_change_or_disappear() {
+    async fn env_files_that_appear_change_or_disappear_are_noticed() {
         let steps = |step| vec![Step::Nothing, step, Step::Nothing, Step::Nothing];
         for (step, name) in [
             (Step::Write(".env.local", "A=2", 2), ".env.local"),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_becomes_as_it_was_is_no_change() {
+    async fn restored_file_is_not_a_change() {
         let found = Files::new()
             .changed(vec![
                 Step::Remove(".env"),
@@ -244,14 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn the_program_is_started_with_its_own_words() {
+    fn program_is_executed_with_its_own_arguments() {
         let program =
-            Program { path: "/bin/echo".into(), words: vec!["name".into(), "a".into(), "b c".into()] };
+            Program { path: "/bin/echo".into(), arguments: vec!["name".into(), "a".into(), "b c".into()] };
         let output = program.command().output().expect("started");
         assert_eq!(output.stdout, b"a b c\n");
         let this = Program::this().expect("this test");
         assert!(this.path().is_absolute());
-        let gone = Program { path: "/nowhere/at/all".into(), words: Vec::new() };
+        let gone = Program { path: "/nowhere/at/all".into(), arguments: Vec::new() };
         assert_eq!(gone.exec_again().kind(), io::ErrorKind::NotFound);
     }
 }

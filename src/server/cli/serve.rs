@@ -15,8 +15,7 @@ use futures::FutureExt;
 use slog::{Logger, crit, info, warn};
 
 use super::{
-    Exit,
-    exit::Failure,
+    exit::{Exit, Failure},
     reload::{Program, Watch},
     signals::Signals,
 };
@@ -76,7 +75,7 @@ async fn run(settings: &Settings, watch: &Watch, log: &Logger) -> Result<Next, F
             StopReason::FileChanged
         }
         Broken { reason, may_stop } = server.broken() => {
-            crit!(log, "a part of the server failed for good, the process ends"; "error" => &reason);
+            crit!(log, "essential part of the server failed: exiting"; "error" => &reason);
             if !may_stop {
                 return Err(Failure::new(Exit::Broken, reason));
             }

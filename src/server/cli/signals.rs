@@ -1,10 +1,10 @@
-//! SIGTERM and SIGINT, which ask the process to end.
+//! SIGTERM and SIGINT, which end the process.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// While a value of this type lives, neither signal ends the process by itself.
+/// Catches both signals: while it exists, neither ends the process by itself.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,

@@ -1,26 +1,26 @@
-//! Between what a number may lie, where its variable says so.
+//! The bounds of numeric variables.
 
 use super::{
+    kind::Kind,
     value::{self, size},
-    variable::Kind,
 };
 
-/// The least and the most that a variable takes, in its own unit.
+/// The bounds of a variable, in its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    pub least: u64,
-    pub most: u64,
-    /// Why not less, if that is not plain.
+    pub min: u64,
+    pub max: u64,
+    /// Explains the lower bound where it is not obvious.
     pub because: Option<&'static str>,
 }
 
 impl Bounds {
-    /// Whether `text`, which can be read as a value of this kind, lies between.
-    pub fn hold(&self, kind: Kind, text: &str) -> bool {
+    /// Whether `text`, a value of this kind, is within the bounds.
+    pub fn contain(&self, kind: Kind, text: &str) -> bool {
         let amount = match kind {
             Kind::Bytes => value::bytes(text),
             Kind::Count | Kind::Number => text.trim().parse().ok(),
-            // Times have bounds of their own; the others are no numbers.
+            // Times have fixed bounds; the others are not numbers.
             Kind::Seconds
             | Kind::SecondsOrNone
             | Kind::Age
@@ -32,13 +32,13 @@ impl Bounds {
             | Kind::Switch
             | Kind::Choice(_) => None,
         };
-        amount.is_none_or(|amount| (self.least..=self.most).contains(&amount))
+        amount.is_none_or(|amount| (self.min..=self.max).contains(&amount))
     }
 
-    /// As it is written: `from 1k (a reason) to 8g`.
-    pub fn words(&self, kind: Kind) -> String {
+    /// Describes the bounds: `from 1k (a reason) to 8g`.
+    pub fn describe(&self, kind: Kind) -> String {
         let shown = |amount| if kind == Kind::Bytes { size(amount) } else { amount.to_string() };
         let because = self.because.map(|because| format!(" ({because})")).unwrap_or_default();
-        format!("from {}{because} to {}", shown(self.least), shown(self.most))
+        format!("from {}{because} to {}", shown(self.min), shown(self.max))
     }
 }

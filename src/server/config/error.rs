@@ -2,9 +2,9 @@
 
 use super::value::one_line;
 
-/// The first thing wrong with the configuration. Its `Display` is the one line
-/// that goes to stderr before the process exits with 1; the first five are
-/// the contract's words (§18).
+/// The first error of the configuration. Its `Display` is the line that goes to
+/// stderr before the process exits with 1; the contract fixes the first five
+/// messages (contract §18).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     #[error("{0} is required to start the Run Coordinator")]
@@ -15,17 +15,17 @@ pub enum ConfigError {
     TimeoutNotANumber,
     #[error("Invalid ARP_AUTH_* token exchange config: issuer or token_endpoint is required")]
     TokenEndpointMissing,
-    /// What the inbound authentication settings have to say (contract §19).
+    /// An error of the inbound authentication settings (contract §19).
     #[error("{0}")]
     Inbound(String),
-    /// A value that its variable does not take. `name` is the name it was
-    /// given by, which may be an alias.
+    /// An invalid value of a variable. `name` is the name that was used, which may
+    /// be an alias.
     #[error("{name} must be {expected}, not '{value}'")]
     Invalid { name: &'static str, expected: String, value: String },
 }
 
 impl ConfigError {
-    /// A message of the inbound settings, which may quote what the user wrote.
+    /// Makes an error of the inbound settings; the message may quote input.
     pub(super) fn inbound(message: &str) -> Self {
         Self::Inbound(one_line(message))
     }

@@ -1,10 +1,10 @@
-//! The flags that every command takes. A flag is stronger than its variable.
+//! The flags that every command takes. A flag overrides its variable.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// What can be said on the command line only, or more strongly there.
+/// Settings that are given on the command line.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     /// Address or name to listen on [default: 127.0.0.1]
@@ -13,7 +13,7 @@ pub struct Flags {
     /// Port to listen on [default: 8081]
     #[arg(long, global = true, value_name = "PORT")]
     pub port: Option<u16>,
-    /// Start anew when the binary or an env file changes (for development)
+    /// Restart when the binary or an env file changes (for development)
     #[arg(long, global = true)]
     pub reload: bool,
     /// Journal database [default: ./jarvis-run-coordinator.db]

@@ -11,11 +11,11 @@
 //! ```
 //!
 //! **Architecture invariants**
-//! 1. Parsing is pure: nothing but [`env_file`] reads the process environment,
-//!    and nothing ever changes it.
-//! 2. Every variable that is read is in [`variables::GROUPS`], and the other
-//!    way round. A test records what is asked for and compares.
-//! 3. Literal defaults are parsed from the texts in the table, so that the
+//! 1. Parsing is pure: only [`env_file`] reads the process environment, and
+//!    nothing changes it.
+//! 2. The variables that are read are those in [`variables::GROUPS`]. A test
+//!    records which names are read, and compares.
+//! 3. Default values are parsed from the texts in the table, so that the
 //!    documentation cannot differ from the behaviour.
 //! 4. No message, report or `Debug` output contains a secret.
 
@@ -24,6 +24,7 @@ pub mod bounds;
 pub mod env_file;
 pub mod error;
 pub mod flags;
+mod kind;
 pub mod render;
 pub mod settings;
 pub mod value;
@@ -35,6 +36,7 @@ pub use auth::{AuthSettings, KeySource, Mode, Profile};
 pub use env_file::LayeredVars;
 pub use error::ConfigError;
 pub use flags::Flags;
+pub use kind::Kind;
 pub use settings::{Endpoint, JournalSettings, PolicyPosture, Settings, Stores};
 pub use value::{HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores};
 pub use vars::Vars;

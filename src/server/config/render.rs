@@ -1,27 +1,28 @@
-//! The table of variables as documents: help, `.env.example`,
+//! Writes the table of variables as documents: help, `.env.example`,
 //! `docs/configuration.md`.
 
 use std::fmt::Write as _;
 
 use super::{
-    variable::{Fallback, Kind, Variable},
+    kind::Kind,
+    variable::{Fallback, Variable},
     variables::{self, GROUPS},
 };
 
 /// The width of everything that is printed.
 pub const WIDTH: usize = 100;
 
-/// The end of `--help`: the variables, and the exit codes with their meaning.
+/// The end of `--help`: the variables and the exit codes.
 pub fn after_help(exits: &[(u8, &str)]) -> String {
     let mut help = String::from(
         "Environment variables, also read from .env.local and .env in the working directory.\n\
          The environment wins over .env.local, which wins over .env. Blanks around a value are\n\
-         removed; an empty value counts as unset. No number of seconds may be more than ten years.\n",
+         removed; an empty value counts as unset. The maximum of every number of seconds is ten years.\n",
     );
     for group in GROUPS {
         let _ = write!(help, "\n{}:\n", group.title);
         for variable in group.variables {
-            let _ = writeln!(help, "  {} [{}]", names(variable, " | "), default_words(variable));
+            let _ = writeln!(help, "  {} [{}]", names(variable, " | "), default_text(variable));
             for line in wrapped(&about(variable), WIDTH - 10) {
                 let _ = writeln!(help, "          {line}");
             }
@@ -35,8 +36,8 @@ pub fn after_help(exits: &[(u8, &str)]) -> String {
     help
 }
 
-/// What `.env.example` sets, so that a server starts when it is copied: the rest
-/// is commented out.
+/// The variables that `.env.example` sets, so that a copy starts a server; the
+/// others are commented out.
 const STARTS_WITH: [&str; 2] = [variables::AUTH_PROFILE.name, variables::POLICY_PROFILE.name];
 
 /// The text of `.env.example`: every variable.
@@ -45,16 +46,16 @@ pub fn env_example() -> String {
         "# Settings of the JARVIS Run Coordinator. Copy to .env.local (or .env). The environment wins over\n\
          # .env.local, which wins over .env. Write values with blanks, # or $ in single quotes.\n\
          #\n\
-         # As it stands it is a server for development, alone: it asks nobody for a token and allows\n\
+         # Unchanged, this starts a stand-alone server for development: it requires no token and allows\n\
          # everything. Remove the # of what else you want to set:\n\
-         # - an executor for atomic nodes: JARVIS_ATOMIC_EXECUTOR_URL.\n\
-         # - with the JARVIS services on this machine: all of \"JARVIS stores\" and \"Other services\", and\n\
+         # - for an executor of atomic nodes: JARVIS_ATOMIC_EXECUTOR_URL.\n\
+         # - for the JARVIS services on this machine: all of \"JARVIS stores\" and \"Other services\", and\n\
          #   JARVIS_RUN_COORDINATOR_PUBLIC_URL. The ports are the services' defaults.\n\
-         # - with tokens of the JARVIS Keycloak: besides, ARP_AUTH_PROFILE=dev-secure-keycloak, and\n\
-         #   ARP_AUTH_ISSUER, ARP_AUTH_AUDIENCE, ARP_AUTH_CLIENT_ID and ARP_AUTH_CLIENT_SECRET as they stand\n\
-         #   here. The audience of each service must be what that service takes for its own.\n\
-         # - in production: ARP_AUTH_PROFILE=enterprise with its issuer and audience, and JARVIS_PDP_URL in the\n\
-         #   place of JARVIS_POLICY_PROFILE.\n\
+         # - for tokens of the JARVIS Keycloak, also: ARP_AUTH_PROFILE=dev-secure-keycloak, and\n\
+         #   ARP_AUTH_ISSUER, ARP_AUTH_AUDIENCE, ARP_AUTH_CLIENT_ID and ARP_AUTH_CLIENT_SECRET as given\n\
+         #   here. The audience of each service must be the one that the service itself requires.\n\
+         # - for production: ARP_AUTH_PROFILE=enterprise with its issuer and audience, and JARVIS_PDP_URL\n\
+         #   instead of JARVIS_POLICY_PROFILE.\n\
          #\n\
          # More about each in docs/configuration.md. Written by a test from src/server/config/variables.rs.\n",
     );
@@ -68,8 +69,8 @@ pub fn env_example() -> String {
             if !variable.aliases.is_empty() {
                 let _ = writeln!(file, "# Also: {}", variable.aliases.join(", "));
             }
-            if let Fallback::Words(words) = variable.fallback {
-                let _ = writeln!(file, "# When unset: {words}");
+            if let Fallback::Description(text) = variable.fallback {
+                let _ = writeln!(file, "# If unset: {text}");
             }
             let off = if STARTS_WITH.contains(&variable.name) { "" } else { "#" };
             let _ = writeln!(file, "{off}{}={}", variable.name, example(variable));
@@ -90,7 +91,7 @@ pub fn markdown() -> String {
         for variable in group.variables {
             let default = match variable.fallback {
                 Fallback::Value(value) => format!("`{value}`"),
-                Fallback::Words(words) => words.to_owned(),
+                Fallback::Description(text) => text.to_owned(),
             };
             let _ = writeln!(
                 table,
@@ -98,38 +99,38 @@ pub fn markdown() -> String {
                 names(variable, "`<br>`"),
                 variable.unit(),
                 variable.about,
-                cited(variable.contract),
+                contract_links(variable.contract),
             );
         }
     }
     table
 }
 
-/// `§1, §18` as links into the contract; nothing for what is our own.
-fn cited(sections: &str) -> String {
+/// Formats `§1, §18` as links into the contract; "own" has none.
+fn contract_links(sections: &str) -> String {
     let link = |section: &str| format!("[§{section}](contract.md#section-{})", section.replace('.', "-"));
     let cited = sections.split(", ").filter_map(|section| section.strip_prefix('§'));
     cited.map(link).collect::<Vec<_>>().join(", ")
 }
 
-fn names(variable: &Variable, between: &str) -> String {
+fn names(variable: &Variable, separator: &str) -> String {
     let mut names = variable.name.to_owned();
     for alias in variable.aliases {
-        names.push_str(between);
+        names.push_str(separator);
         names.push_str(alias);
     }
     names
 }
 
-/// What happens without a value, in brackets after the name.
-fn default_words(variable: &Variable) -> String {
+/// The default, in brackets after the name.
+fn default_text(variable: &Variable) -> String {
     match variable.fallback {
         Fallback::Value(value) => format!("default: {value}"),
-        Fallback::Words(words) => format!("unset: {words}"),
+        Fallback::Description(text) => format!("unset: {text}"),
     }
 }
 
-/// The explanation, with the kind of value where the text does not show it.
+/// The description, with the unit where the text does not show it.
 fn about(variable: &Variable) -> String {
     let unit = match variable.kind {
         Kind::Text | Kind::Secret | Kind::Path | Kind::BaseUrl | Kind::Url | Kind::Age | Kind::Switch => {
@@ -137,10 +138,10 @@ fn about(variable: &Variable) -> String {
         }
         Kind::Bytes | Kind::Seconds | Kind::SecondsOrNone => format!(" In {}.", variable.unit()),
         Kind::Count | Kind::Number => match variable.bounds {
-            Some(bounds) => format!(" A number {}.", bounds.words(variable.kind)),
+            Some(bounds) => format!(" A number {}.", bounds.describe(variable.kind)),
             None => String::new(),
         },
-        Kind::Choice(words) => format!(" One of {}.", words.join(", ")),
+        Kind::Choice(values) => format!(" One of {}.", values.join(", ")),
     };
     format!("{}{unit}", variable.about)
 }
@@ -148,11 +149,11 @@ fn about(variable: &Variable) -> String {
 fn example(variable: &Variable) -> &'static str {
     match variable.fallback {
         Fallback::Value(value) => value,
-        Fallback::Words(_) => variable.example.unwrap_or_default(),
+        Fallback::Description(_) => variable.example.unwrap_or_default(),
     }
 }
 
-/// `text` in lines of at most `width` letters, broken at blanks.
+/// Wraps `text` at blanks into lines of at most `width` characters.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -176,7 +177,7 @@ mod tests {
     use crate::config::{Endpoint, Flags, LayeredVars, Mode, PolicyPosture, Settings};
 
     #[test]
-    fn every_name_is_there_once_and_described() {
+    fn variables_have_unique_names_and_descriptions() {
         let mut names = BTreeSet::new();
         for variable in variables::all() {
             for name in std::iter::once(variable.name).chain(variable.aliases.iter().copied()) {
@@ -184,18 +185,18 @@ mod tests {
             }
             assert!(variable.about.ends_with('.'), "{}", variable.name);
             assert!(!example(variable).is_empty(), "{} has no example", variable.name);
-            if let (Kind::Choice(words), Fallback::Value(value)) = (variable.kind, variable.fallback) {
-                assert!(words.contains(&value), "{}", variable.name);
+            if let (Kind::Choice(values), Fallback::Value(value)) = (variable.kind, variable.fallback) {
+                assert!(values.contains(&value), "{}", variable.name);
             }
         }
     }
 
     #[test]
-    fn the_env_example_is_up_to_date_and_loads() {
+    fn env_example_is_up_to_date_and_loads() {
         let file = env_example();
         expectorate::assert_contents(".env.example", &file);
 
-        // As it stands it sets what a server needs to start, and nothing else.
+        // Unchanged, it sets what a server needs to start, and nothing else.
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join(".env");
         std::fs::write(&path, &file).expect("written");
@@ -205,14 +206,14 @@ mod tests {
         let settings = Settings::from_vars(&vars, &Flags::default()).expect("usable");
         assert_eq!((settings.inbound.mode, settings.policy), (Mode::Disabled, PolicyPosture::DevAllow));
 
-        // With every # removed it sets everything, to something that works.
+        // With every # removed, it sets everything to a working value.
         let file = file.replace("\n#ARP_", "\nARP_").replace("\n#JARVIS_", "\nJARVIS_");
         std::fs::write(&path, file.replace("\n#LOG_", "\nLOG_")).expect("written");
         let vars = LayeredVars::load_files(directory.path()).expect("readable");
         assert!(variables::all().all(|variable| vars.source(variable.name).is_some()));
         let settings = Settings::from_vars(&vars, &Flags::default()).expect("usable");
 
-        // And the defaults in it are those that hold without it.
+        // Its defaults are those of a server without it.
         let none = BTreeMap::from([("ARP_AUTH_PROFILE".to_owned(), "dev-insecure".to_owned())]);
         let default = Settings::from_vars(&none, &Flags::default()).expect("usable");
         assert_eq!(settings.limits, default.limits);
@@ -222,9 +223,9 @@ mod tests {
         assert_eq!(settings.journal.path, default.journal.path);
     }
 
-    /// What its head says to begin with.
+    /// Follows the advice in its head.
     #[test]
-    fn the_env_example_works_with_the_jarvis_services() {
+    fn env_example_works_with_the_jarvis_services() {
         let on = |names: &[&str]| {
             let mut file = env_example();
             for name in names {
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_of_the_configuration_has_the_table() {
+    fn configuration_document_has_the_table() {
         const PATH: &str = "docs/configuration.md";
         let document = std::fs::read_to_string(PATH).expect("the document");
         let after = |text: &str, mark: &str| {
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_break_at_blanks() {
+    fn wrapping_breaks_at_blanks() {
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("unbreakable", 3), ["unbreakable"]);
     }

@@ -1,61 +1,38 @@
-//! What is to be known about a variable, and reading one.
-
-use std::borrow::Cow;
+//! One environment variable: its description, and how it is read.
 
 use super::{
     bounds::Bounds,
     error::ConfigError,
-    value::{HttpUrl, MASK, TEN_YEARS, masked_url, one_line},
-    vars::{SWITCH_WORDS, Vars, switch},
+    kind::Kind,
+    value::{HttpUrl, MASK, masked_url, one_line, switch},
+    vars::Vars,
 };
 
-/// One variable: everything that the documentation says about it, and the
-/// names that parsing asks for.
+/// A variable: everything that the documentation says about it, and the names
+/// under which it is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
     pub name: &'static str,
-    /// Asked for in this order when `name` is unset or empty.
+    /// Read in this order if `name` is unset or empty.
     pub aliases: &'static [&'static str],
     pub kind: Kind,
     pub fallback: Fallback,
-    /// Of a size or a number; times have bounds of their own.
+    /// The bounds of a size or a number; times have fixed bounds.
     pub bounds: Option<Bounds>,
-    /// A value for `.env.example` where the fallback is not one.
+    /// The value in `.env.example` if there is no default.
     pub example: Option<&'static str>,
     pub about: &'static str,
-    /// The section of the contract that it comes from; "own" for ours.
+    /// The section of the contract that defines it; "own" if none does.
     pub contract: &'static str,
 }
 
-/// What the value of a variable looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Text,
-    Secret,
-    /// A base URL, normalised as contract §18 says.
-    BaseUrl,
-    /// A URL that is called as it is.
-    Url,
-    Path,
-    Bytes,
-    Seconds,
-    /// Seconds that may be 0, for not at all.
-    SecondsOrNone,
-    Age,
-    Count,
-    /// A count that may be 0.
-    Number,
-    Switch,
-    Choice(&'static [&'static str]),
-}
-
-/// What an unset variable means.
+/// The meaning of an unset variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
-    /// The same as this value, which is read as if it had been given.
+    /// The default value, parsed as if it had been given.
     Value(&'static str),
-    /// What these words say.
-    Words(&'static str),
+    /// A description of what happens.
+    Description(&'static str),
 }
 
 /// A group of variables, in the order of the documentation.
@@ -71,7 +48,7 @@ impl Variable {
             name,
             aliases: &[],
             kind,
-            fallback: Fallback::Words("none"),
+            fallback: Fallback::Description("none"),
             bounds: None,
             example: None,
             about,
@@ -82,25 +59,25 @@ impl Variable {
         self.aliases = aliases;
         self
     }
-    /// The value that counts when none is given.
+    /// Sets the default value.
     pub const fn default(mut self, value: &'static str) -> Self {
         self.fallback = Fallback::Value(value);
         self
     }
-    /// What happens when none is given, where that is not a value.
-    pub const fn unset(mut self, words: &'static str) -> Self {
-        self.fallback = Fallback::Words(words);
+    /// Describes what happens if it is unset, where that is not a default value.
+    pub const fn unset(mut self, description: &'static str) -> Self {
+        self.fallback = Fallback::Description(description);
         self
     }
-    /// The least and the most that it takes, in its unit.
-    pub const fn between(mut self, least: u64, most: u64) -> Self {
-        self.bounds = Some(Bounds { least, most, because: None });
+    /// Sets the bounds, in its unit.
+    pub const fn between(mut self, min: u64, max: u64) -> Self {
+        self.bounds = Some(Bounds { min, max, because: None });
         self
     }
-    /// Why it takes no less.
-    pub const fn because(mut self, words: &'static str) -> Self {
+    /// Explains the lower bound.
+    pub const fn because(mut self, reason: &'static str) -> Self {
         if let Some(bounds) = &mut self.bounds {
-            bounds.because = Some(words);
+            bounds.because = Some(reason);
         }
         self
     }
@@ -118,45 +95,44 @@ impl Variable {
         self.kind == Kind::Secret
     }
 
-    /// The first of its names that is set to something.
+    /// The value given, under the first of its names that is set.
     pub fn given(&self, vars: &dyn Vars) -> Option<Given> {
         std::iter::once(self.name)
             .chain(self.aliases.iter().copied())
             .find_map(|name| vars.trimmed(name).map(|text| Given { name, text }))
     }
 
-    /// The text that counts: given, or the default.
+    /// The effective value: the one given, or the default.
     pub fn text(&self, vars: &dyn Vars) -> Option<String> {
         self.effective(vars).map(|given| given.text)
     }
 
-    /// Reads the text that counts; `None` if there is none.
+    /// Parses the effective value; `None` if there is none.
     pub(super) fn read<T>(
         &self,
         vars: &dyn Vars,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
         let Some(given) = self.effective(vars) else { return Ok(None) };
-        let within = self.bounds.is_none_or(|bounds| bounds.hold(self.kind, &given.text));
+        let within = self.bounds.is_none_or(|bounds| bounds.contain(self.kind, &given.text));
         let value = parse(&given.text).filter(|_| within);
         value.map(Some).ok_or_else(|| self.invalid(&given))
     }
 
-    /// As [`Variable::read`], for a variable that has a default value.
+    /// As [`Variable::read`], for a variable with a default value.
     pub(super) fn read_required<T>(
         &self,
         vars: &dyn Vars,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, ConfigError> {
-        // Without a value and a default it is invalid; a test of the settings
-        // with nothing set reads every default.
+        // A variable with neither is an error; a test reads every default.
         self.read(vars, parse)?.ok_or_else(|| self.invalid(&Given { name: self.name, text: String::new() }))
     }
 
     fn effective(&self, vars: &dyn Vars) -> Option<Given> {
         self.given(vars).or(match self.fallback {
             Fallback::Value(value) => Some(Given { name: self.name, text: value.to_owned() }),
-            Fallback::Words(_) => None,
+            Fallback::Description(_) => None,
         })
     }
 
@@ -164,24 +140,24 @@ impl Variable {
         ConfigError::Invalid { name: given.name, expected: self.expected(), value: self.shown(&given.text) }
     }
 
-    /// Finishes the sentence "it must be".
+    /// Completes "must be …".
     fn expected(&self) -> String {
         match self.bounds {
-            Some(bounds) => format!("{} {}", self.kind.bare(), bounds.words(self.kind)),
+            Some(bounds) => format!("{} {}", self.kind.bare(), bounds.describe(self.kind)),
             None => self.kind.expected().into_owned(),
         }
     }
 
-    /// For tables: what the value looks like.
+    /// The unit and the bounds, for tables.
     pub fn unit(&self) -> String {
         match self.bounds {
-            Some(bounds) => format!("{}, {}", self.kind.unit(), bounds.words(self.kind)),
+            Some(bounds) => format!("{}, {}", self.kind.unit(), bounds.describe(self.kind)),
             None => self.kind.unit().into_owned(),
         }
     }
 
-    /// A value of this variable as it may be shown: one line, no secrets, base
-    /// URLs as they are used.
+    /// Formats a value of this variable for people: on one line, without secrets,
+    /// base URLs as they are used.
     pub fn shown(&self, text: &str) -> String {
         match self.kind {
             Kind::Secret => MASK.to_owned(),
@@ -204,65 +180,7 @@ impl Variable {
     }
 }
 
-impl Kind {
-    /// Finishes the sentence "it must be".
-    pub fn expected(self) -> Cow<'static, str> {
-        match self {
-            Self::Text | Self::Secret => "a text".into(),
-            Self::BaseUrl => "an http:// or https:// URL without a query".into(),
-            Self::Url => "an http:// or https:// URL".into(),
-            Self::Path => "a path".into(),
-            Self::Bytes => "a number of bytes above 0 (suffixes k, m, g)".into(),
-            Self::Seconds => format!("a number of seconds above 0, {}", at_most_ten_years()).into(),
-            Self::SecondsOrNone => format!("a number of seconds, {}", at_most_ten_years()).into(),
-            Self::Age => "a whole number above 0 and its unit (s, m, h, d), at most 36500d".into(),
-            Self::Count => "a whole number above 0".into(),
-            Self::Number => "a whole number".into(),
-            Self::Switch => SWITCH_WORDS.into(),
-            Self::Choice(words) => format!("one of {}", words.join(", ")).into(),
-        }
-    }
-
-    /// The same before the words of bounds.
-    fn bare(self) -> Cow<'static, str> {
-        match self {
-            Self::Bytes => "a number of bytes (suffixes k, m, g)".into(),
-            Self::Count | Self::Number => "a whole number".into(),
-            Self::Text
-            | Self::Secret
-            | Self::BaseUrl
-            | Self::Url
-            | Self::Path
-            | Self::Seconds
-            | Self::SecondsOrNone
-            | Self::Age
-            | Self::Switch
-            | Self::Choice(_) => self.expected(),
-        }
-    }
-
-    /// A short word for tables.
-    pub fn unit(self) -> Cow<'static, str> {
-        match self {
-            Self::Text => "text".into(),
-            Self::Secret => "secret".into(),
-            Self::BaseUrl | Self::Url => "URL".into(),
-            Self::Path => "path".into(),
-            Self::Bytes => "bytes (k, m, g)".into(),
-            Self::Seconds | Self::SecondsOrNone => "seconds".into(),
-            Self::Age => "s, m, h, d".into(),
-            Self::Count | Self::Number => "number".into(),
-            Self::Switch => "true/false".into(),
-            Self::Choice(words) => words.join("/").into(),
-        }
-    }
-}
-
-fn at_most_ten_years() -> String {
-    format!("at most {} (ten years)", TEN_YEARS.as_secs())
-}
-
-/// A value, and the name that it was given by.
+/// A value, and the name under which it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
     pub name: &'static str,

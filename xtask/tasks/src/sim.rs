@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use xtask_support::workspace;
 
 /// The test that runs the simulator.
-const TEST: &str = "whatever_goes_wrong_nothing_is_lost_nothing_twice_and_nothing_stuck";
+const TEST: &str = "random_faults_lose_repeat_and_block_nothing";
 
 #[derive(clap::Args, Debug)]
 pub struct Args {

@@ -1,12 +1,12 @@
-//! How the demo's composite executor works off a plan: it creates the node runs
-//! of a stage, follows them, judges what came, recovers where it can, and
-//! reports how it all ended. All of it through the coordinator's API, as
-//! anybody's composite executor would.
+//! The demo's composite executor: it creates the node runs of a stage, follows
+//! them, evaluates their results, recovers where it can, and reports how its
+//! composite ended. It uses the coordinator's API like any other composite
+//! executor.
 //!
 //! ```text
-//!   create (one request, idempotency keys) ──▶ follow ──▶ judge ──▶ next stage … ──▶ evaluate, complete
-//!      ▲                                                   │ not good
-//!      └──── another try, or the next candidate ◀── report evaluation and recovery
+//!   create (one request, idempotency keys) ──▶ follow ──▶ evaluate ──▶ next stage … ──▶ report, complete
+//!      ▲                                                   │ rejected
+//!      └──── retry, or the next candidate ◀── report evaluation and recovery
 //! ```
 
 use std::{collections::BTreeMap, time::Duration};
@@ -24,11 +24,10 @@ use crate::{
     },
 };
 
-/// Between two looks at the node runs that are followed. (JARVIS looks every
-/// second.)
-const LOOK: Duration = Duration::from_millis(50);
-/// How often one candidate may try.
-const TRIES: u32 = 2;
+/// The polling interval. (The JARVIS executor polls every second.)
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The number of attempts per candidate.
+const ATTEMPTS: u32 = 2;
 
 /// One assignment.
 pub(super) struct Composite<'a> {
@@ -38,30 +37,30 @@ pub(super) struct Composite<'a> {
     pub(super) plan: &'static Plan,
 }
 
-/// Who is to do a subtask now.
+/// The candidate for a subtask, and its attempt.
 #[derive(Clone, Copy)]
 struct Choice {
     subtask: &'static Subtask,
     candidate: usize,
-    try_: u32,
+    attempt: u32,
 }
 
-/// What is to be done about a node run that has ended.
+/// The evaluation of a node run that has ended.
 enum Verdict {
     Good,
     Recover { choice: Choice, evaluation: EvaluationResult, action: RecoveryAction },
     Bad(CompletionState, Option<Error>),
 }
 
-/// How it all ended.
+/// How the composite ended.
 type Outcome = Result<JsonObject, (CompletionState, Option<Error>)>;
 
 impl Composite<'_> {
-    /// Sees the assignment through. An error: the coordinator cannot be told.
-    pub(super) async fn conduct(&self) -> Result<(), CallError> {
+    /// Executes the assignment. Fails if the coordinator does not take the result.
+    pub(super) async fn execute(&self) -> Result<(), CallError> {
         let outcome = match self.stages().await {
             Ok(outcome) => outcome,
-            // What the coordinator refuses ends the composite.
+            // An error of the coordinator ends the composite.
             Err(error) => Err((CompletionState::Failed, Some(error.into_error()))),
         };
         let status = if outcome.is_ok() { EvaluationStatus::Success } else { EvaluationStatus::Fail };
@@ -77,20 +76,20 @@ impl Composite<'_> {
         Ok(())
     }
 
-    /// The outputs of the last subtask are those of the whole.
+    /// Runs the stages. The outputs of the last subtask are the composite's.
     async fn stages(&self) -> Result<Outcome, CallError> {
         let mut known = self.begin.inputs.clone();
         let mut last = JsonObject::new();
         for stage in self.plan.stages {
             let mut choices: Vec<_> =
-                stage.iter().map(|subtask| Choice { subtask, candidate: 0, try_: 1 }).collect();
+                stage.iter().map(|subtask| Choice { subtask, candidate: 0, attempt: 1 }).collect();
             while !choices.is_empty() {
                 let nodes = self.create(&choices, &known).await?;
                 let ended = self.follow(nodes).await?;
                 let mut again = Vec::new();
                 for choice in choices {
                     let node = &ended[choice.subtask.id];
-                    match self.judge(choice, node) {
+                    match self.evaluate(choice, node) {
                         Verdict::Good => {
                             last = node.outputs.clone().unwrap_or_default();
                             known = known.with(choice.subtask.name, &last);
@@ -108,18 +107,18 @@ impl Composite<'_> {
         Ok(Ok(last))
     }
 
-    /// Creates a node run for each choice, in one request. The keys make a
-    /// repetition of the request harmless.
+    /// Creates a node run for each choice, in one request. Idempotency keys make
+    /// the request safe to repeat.
     async fn create(
         &self,
         choices: &[Choice],
         known: &JsonObject,
     ) -> Result<BTreeMap<&'static str, NodeRunId>, CallError> {
         let specs = choices.iter().map(|choice| {
-            let Choice { subtask, candidate, try_ } = choice;
+            let Choice { subtask, candidate, attempt } = choice;
             let chosen = &subtask.candidates[*candidate];
             let set = (subtask.candidates.len() > 1).then(|| format!("{}-candidates", subtask.name));
-            let inputs = known.with("try", try_);
+            let inputs = known.with("try", attempt);
             NodeRunCreateSpec {
                 node_type_ref: story::node_type(chosen.node_type),
                 inputs,
@@ -132,7 +131,7 @@ impl Composite<'_> {
                     rationale: Some(chosen.rationale.into()),
                     extensions: None,
                 }),
-                idempotency_key: Some(format!("{}.{}.{try_}", subtask.id, candidate + 1)),
+                idempotency_key: Some(format!("{}.{}.{attempt}", subtask.id, candidate + 1)),
                 requested_executor_instance_id: None,
                 metadata: None,
                 extensions: None,
@@ -141,17 +140,17 @@ impl Composite<'_> {
         let request = NodeRunsCreateRequest {
             run_id: self.begin.run_id.clone(),
             parent_node_run_id: self.begin.node_run_id.clone(),
-            node_runs: NonEmpty::try_from(specs.collect::<Vec<_>>()).map_err(senseless)?,
+            node_runs: NonEmpty::try_from(specs.collect::<Vec<_>>()).map_err(invalid_plan)?,
             extensions: None,
         };
         let created =
             self.client.create_node_runs(&request).await.map_err(call_error)?.into_inner().node_runs;
-        // They come in the order of the request.
+        // In the order of the request.
         let ids = choices.iter().map(|choice| choice.subtask.id);
         Ok(ids.zip(created.into_iter().map(|node| node.node_run_id)).collect())
     }
 
-    /// Looks at the node runs until all have ended.
+    /// Polls the node runs until all have ended.
     async fn follow(
         &self,
         mut live: BTreeMap<&'static str, NodeRunId>,
@@ -169,12 +168,12 @@ impl Composite<'_> {
             if live.is_empty() {
                 return Ok(ended);
             }
-            self.clock.sleep(LOOK).await;
+            self.clock.sleep(POLL_INTERVAL).await;
         }
     }
 
-    fn judge(&self, choice: Choice, node: &NodeRun) -> Verdict {
-        let Choice { subtask, candidate, try_ } = choice;
+    fn evaluate(&self, choice: Choice, node: &NodeRun) -> Verdict {
+        let Choice { subtask, candidate, attempt } = choice;
         match node.state {
             NodeRunState::Succeeded => {
                 let Some(complaint) = story::complaint(&self.begin.inputs, node.outputs.as_ref()) else {
@@ -185,7 +184,7 @@ impl Composite<'_> {
                     return Verdict::Bad(CompletionState::Failed, Some(error));
                 };
                 Verdict::Recover {
-                    choice: Choice { candidate: candidate + 1, try_: 1, ..choice },
+                    choice: Choice { candidate: candidate + 1, attempt: 1, ..choice },
                     evaluation: evaluation(
                         EvaluationStatus::Fail,
                         complaint.reason_code,
@@ -201,10 +200,10 @@ impl Composite<'_> {
                 }
             }
             NodeRunState::Canceled => Verdict::Bad(CompletionState::Canceled, None),
-            NodeRunState::Failed if try_ < TRIES => Verdict::Recover {
-                choice: Choice { try_: try_ + 1, ..choice },
+            NodeRunState::Failed if attempt < ATTEMPTS => Verdict::Recover {
+                choice: Choice { attempt: attempt + 1, ..choice },
                 evaluation: {
-                    let error = super::completion_error(node);
+                    let error = story::completion_error(node);
                     let code = error.as_ref().map_or("no_result", |error| error.code.as_str());
                     evaluation(
                         EvaluationStatus::Fail,
@@ -216,7 +215,7 @@ impl Composite<'_> {
                     type_: RecoveryActionType::Retry,
                     target_node_run_id: Some(node.node_run_id.clone()),
                     target_node_type_ref: None,
-                    message: Some(format!("try {} of {TRIES}", try_ + 1)),
+                    message: Some(format!("attempt {} of {ATTEMPTS}", attempt + 1)),
                     extensions: None,
                 },
             },
@@ -254,6 +253,6 @@ fn call_error(error: progenitor_client::Error<crate::types::ErrorEnvelope>) -> C
     CallError::new(Service::RunCoordinator, error)
 }
 
-fn senseless(reason: &str) -> CallError {
+fn invalid_plan(reason: &str) -> CallError {
     CallError::unavailable(Service::RunCoordinator, reason)
 }

@@ -1,5 +1,5 @@
-//! The demo's atomic and composite executors: a server of their own on
-//! loopback, that the coordinator calls as it would call any other.
+//! The demo's atomic and composite executors: a server on loopback that the
+//! coordinator calls like any other.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -26,7 +26,7 @@ use crate::{
     types::{Error, ErrorEnvelope, NodeRunId, NodeRunState},
 };
 
-/// Both executors, listening.
+/// Both executors, as one server.
 pub(super) struct Executors {
     http: HttpServer<Arc<State>>,
     tasks: TaskSet,
@@ -36,13 +36,13 @@ struct State {
     clock: Arc<dyn Clock>,
     client: reqwest::Client,
     tasks: TaskSet,
-    /// The nodes that the coordinator has no use for any more.
+    /// The nodes that the coordinator has canceled.
     canceled: watch::Sender<HashSet<NodeRunId>>,
     log: Logger,
 }
 
 impl Executors {
-    /// Listens on any free port of the loopback address.
+    /// Starts the server on a free port of the loopback address.
     pub(super) fn start(
         clock: Arc<dyn Clock>,
         client: reqwest::Client,
@@ -67,14 +67,14 @@ impl Executors {
         format!("http://{}", self.http.local_addr())
     }
 
-    /// Lets go of all work, so that the coordinator need not wait for it.
-    pub(super) fn give_up(&self) {
+    /// Cancels all work, so that the coordinator does not wait for it.
+    pub(super) fn cancel_all(&self) {
         self.tasks.stopping().cancel();
     }
 
     pub(super) async fn stop(self) {
         self.tasks.stop().await;
-        // It has nothing to save.
+        // The executors have no state to save.
         let _closed = self.http.close().await;
     }
 }
@@ -84,7 +84,7 @@ struct AnyPath {
     path: Vec<String>,
 }
 
-/// One endpoint for all: dropshot has no verbs after a colon.
+/// A single endpoint: dropshot does not support verbs after a colon.
 #[endpoint { method = POST, path = "/{path:.*}", unpublished = true }]
 async fn any(
     rq: RequestContext<Arc<State>>,
@@ -115,7 +115,7 @@ async fn any(
     }
 }
 
-/// Answers when the work is done, or not wanted any more.
+/// Answers when the work is done or canceled.
 async fn execute(state: &State, request: AtomicExecuteRequest) -> Result<Response<Body>, HttpError> {
     let AtomicExecuteRequest { node_run_id, node_type_ref, inputs, .. } = request;
     let Some(act) = story::act(&node_type_ref.node_type_id, &inputs) else {
@@ -123,8 +123,8 @@ async fn execute(state: &State, request: AtomicExecuteRequest) -> Result<Respons
     };
     let started_at = state.clock.now();
     let done = tokio::select! {
-        () = state.clock.sleep(act.takes) => Some(act.outcome),
-        () = state.unwanted(&node_run_id) => None,
+        () = state.clock.sleep(act.duration) => Some(act.outcome),
+        () = state.canceled(&node_run_id) => None,
     };
     let (node_state, outputs, error) = match done {
         Some(Ok(outputs)) => (NodeRunState::Succeeded, Some(outputs), None),
@@ -146,7 +146,7 @@ async fn execute(state: &State, request: AtomicExecuteRequest) -> Result<Respons
     )
 }
 
-/// Accepts at once; the work goes on behind.
+/// Accepts at once, and works in the background.
 fn begin(state: &Arc<State>, request: CompositeBeginRequest) -> Result<Response<Body>, HttpError> {
     let node_type = &request.node_type_ref.node_type_id;
     let Some(plan) = story::plan(node_type) else {
@@ -164,23 +164,23 @@ fn begin(state: &Arc<State>, request: CompositeBeginRequest) -> Result<Response<
     state.tasks.clone().spawn("composite", async move {
         let node = request.node_run_id.clone();
         let composite = Composite { client, clock: &*state.clock, begin: request, plan };
-        let conducted = tokio::select! {
-            conducted = composite.conduct() => conducted,
-            () = state.unwanted(&node) => Ok(()),
+        let executed = tokio::select! {
+            executed = composite.execute() => executed,
+            () = state.canceled(&node) => Ok(()),
         };
-        if let Err(error) = conducted {
-            warn!(state.log, "composite not completed"; "node_run_id" => %node, "code" => error.code);
+        if let Err(error) = executed {
+            warn!(state.log, "could not complete composite"; "node_run_id" => %node, "code" => error.code);
         }
     });
     json(StatusCode::OK, &CompositeBeginResponse { accepted: true, message: None, extensions: None })
 }
 
 impl State {
-    /// Waits until nobody wants this node, or all of us, to go on.
-    async fn unwanted(&self, node: &NodeRunId) {
+    /// Waits until this node is canceled, or all work is.
+    async fn canceled(&self, node: &NodeRunId) {
         let mut canceled = self.canceled.subscribe();
         tokio::select! {
-            // An error: the executors are gone.
+            // Fails only if the executors are gone.
             _ = canceled.wait_for(|nodes| nodes.contains(node)) => {}
             () = self.tasks.stopping().cancelled() => {}
         }

@@ -1,21 +1,24 @@
-//! `jarvis-run-coordinator demo`: a run to look at, with nothing else installed.
+//! `jarvis-run-coordinator demo`: shows a complete run without any other service.
 //!
 //! ```text
-//!   story ──▶ executors ◀──HTTP──▶ a coordinator like any other ──HTTP──▶ watch ──▶ screen
-//!             (atomic, composite)   (journal in a folder of its own)
+//!   story ──▶ executors ◀──HTTP──▶ a regular coordinator ──HTTP──▶ watch ──▶ screen
+//!             (atomic, composite)   (journal in a temporary folder)
 //! ```
 //!
-//! Everything is in this process, and yet goes over HTTP on loopback, so that
-//! what one sees is what one gets. The environment has no say: neither is a
-//! development machine's configuration disturbed by the demo, nor the demo by
-//! it.
+//! All parts are in this process, but talk over HTTP on loopback, so the demo
+//! shows the behaviour of a real deployment. It ignores the environment, so the
+//! configuration of a development machine and the demo do not affect each
+//! other.
+//!
+//! Built with the cargo feature `demo`, which is on by default.
 
 mod composite;
+mod error;
 mod executors;
 mod screen;
 mod story;
+mod text;
 mod watch;
-mod words;
 
 use std::{
     collections::BTreeMap,
@@ -31,9 +34,13 @@ use std::{
 
 use slog::{Discard, Logger, o};
 
-use self::executors::Executors;
+use self::{error::DemoError, executors::Executors};
+use super::{
+    exit::{Exit, Failure},
+    signals::Signals,
+};
 use crate::{
-    app::{Server, StartError, Surroundings},
+    app::{Server, Surroundings},
     clients::{self, CallError, Peer, Service, run_coordinator::Client},
     config::{
         Flags, Settings,
@@ -42,39 +49,27 @@ use crate::{
     },
     time::{Clock, SystemClock},
     types::{
-        BudgetConstraints, ConstraintEnvelope, Error, IdSource, NodeRun, RandomIds, RunId, RunStartRequest,
-        RunState, StructuralConstraints,
+        BudgetConstraints, ConstraintEnvelope, IdSource, RandomIds, RunId, RunStartRequest, RunState,
+        StructuralConstraints,
     },
 };
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
-/// Why the demo did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum DemoError {
-    #[error("demo: {0}")]
-    Setup(String),
-    #[error("demo: {0}")]
-    Start(#[from] StartError),
-    #[error("demo: {}: {}", .0.code, .0.message)]
-    Call(CallError),
-    #[error("demo: cannot write: {0}")]
-    Output(#[from] io::Error),
-    #[error("demo: the run {0}")]
-    Run(RunState),
-    #[error("demo: interrupted")]
-    Interrupted,
+/// The command: runs the demo until it ends or a signal arrives.
+pub(super) fn command(keep: bool, flags: &Flags) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::new(Exit::Demo, error))?;
+    let ended = runtime.block_on(async {
+        let mut signals = Signals::catch().map_err(|error| Failure::new(Exit::Demo, error))?;
+        run(keep, flags, signals.received()).await.map_err(|error| Failure::new(Exit::Demo, error))
+    });
+    runtime.shutdown_background();
+    ended.map(|()| Exit::Ok)
 }
 
-impl From<CallError> for DemoError {
-    fn from(error: CallError) -> Self {
-        Self::Call(error)
-    }
-}
-
-/// Runs the demo. With `keep`, its server is left up until `stop` is ready.
-pub async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> Result<(), DemoError> {
-    // Short, because people will type it.
+/// Runs the demo. With `keep`, its server runs until `stop` is ready.
+async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> Result<(), DemoError> {
+    // Short, because people type it.
     let id: String = RandomIds.fresh().chars().take(6).collect();
     let run = RunId::new(format!("weekend-{id}"));
     let folder = match &flags.journal {
@@ -98,46 +93,45 @@ pub async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> R
     let server = Server::start(&settings, Surroundings::default(), &log).await?;
     let client = Client::new_with_client(&url, http, Peer::anonymous(Service::RunCoordinator));
 
-    let intro = words::intro(&words::Places {
+    let intro = text::intro(&text::Places {
         url: &url,
         executors: &executors_url,
         journal: &journal,
-        journal_stays: keep || folder.is_none(),
+        journal_kept: keep || folder.is_none(),
     });
     let mut stop = pin!(stop);
     let shown = tokio::select! {
         shown = show(&client, run.clone(), &clock, &intro) => shown,
         () = &mut stop => Err(DemoError::Interrupted),
     };
-    let said = match (&shown, keep) {
-        (Ok(()), true) => say(&words::next_steps(&url, &run)),
-        (Ok(()), false) => say(words::GOODBYE),
+    let printed = match (&shown, keep) {
+        (Ok(()), true) => print(&text::next_steps(&url, &run)),
+        (Ok(()), false) => print(text::GOODBYE),
         (Err(_), _) => Ok(()),
     };
-    if keep && shown.is_ok() && said.is_ok() {
+    if keep && shown.is_ok() && printed.is_ok() {
         stop.await;
     }
-    executors.give_up();
+    executors.cancel_all();
     server.stop().await;
     executors.stop().await;
-    shown.and(said)
+    shown.and(printed)
 }
 
-/// Starts the run and shows it until it is over.
+/// Starts the run and shows it until it ends.
 async fn show(client: &Client, run: RunId, clock: &Arc<dyn Clock>, intro: &str) -> Result<(), DemoError> {
-    say(intro)?;
+    print(intro)?;
     let request = start_request(run.clone());
     client.start_run(&request).await.map_err(|error| CallError::new(Service::RunCoordinator, error))?;
-    let picture = watch::watch(client, run, clock, watch::look()).await?;
-    say(&format!("\n{}\n", picture.summary()))?;
+    let picture = watch::watch(client, run, clock, watch::output_style()).await?;
+    print(&format!("\n{}\n", picture.summary()))?;
     match picture.end() {
         Some(RunState::Succeeded) => Ok(()),
         end => Err(DemoError::Run(end.unwrap_or(RunState::Running))),
     }
 }
 
-/// The limits are there to be seen in the run, and because nobody should start
-/// one without.
+/// Makes a request with limits, as every request should.
 fn start_request(run: RunId) -> RunStartRequest {
     let constraints = ConstraintEnvelope {
         structural: Some(StructuralConstraints {
@@ -159,7 +153,7 @@ fn start_request(run: RunId) -> RunStartRequest {
     }
 }
 
-/// Settings for development, from nothing but what is said here.
+/// Settings for development, independent of the environment.
 fn settings(
     host: &str,
     port: u16,
@@ -185,8 +179,8 @@ fn settings(
     Settings::from_vars(&vars, &flags).map_err(|error| DemoError::Setup(error.to_string()))
 }
 
-/// The port that was asked for, else the usual one, or any if that is taken.
-/// (The executors must know it before the server listens on it.)
+/// Chooses the requested port, else the default port, else any free one. (The
+/// executors must know it before the server listens.)
 fn choose_port(host: &str, wanted: Option<u16>) -> Result<u16, DemoError> {
     let free = |port| TcpListener::bind((host, port)).and_then(|listener| listener.local_addr());
     let chosen = match wanted {
@@ -198,24 +192,24 @@ fn choose_port(host: &str, wanted: Option<u16>) -> Result<u16, DemoError> {
     chosen.map(|address| address.port()).map_err(cannot)
 }
 
-/// A folder for the journal, removed in the end unless it is to stay.
+/// A folder for the journal, removed at the end unless it is kept.
 struct Folder {
     path: PathBuf,
-    stays: bool,
+    kept: bool,
 }
 
 impl Folder {
-    fn make(id: &str, stays: bool) -> Result<Self, DemoError> {
+    fn make(id: &str, kept: bool) -> Result<Self, DemoError> {
         let path = env::temp_dir().join(format!("jarvis-demo-{id}"));
         let cannot = |error| DemoError::Setup(format!("cannot make the folder {}: {error}", path.display()));
         fs::DirBuilder::new().mode(0o700).create(&path).map_err(cannot)?;
-        Ok(Self { path, stays })
+        Ok(Self { path, kept })
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if !self.stays
+        if !self.kept
             && let Err(error) = fs::remove_dir_all(&self.path)
         {
             eprintln!("demo: cannot remove {}: {error}", self.path.display());
@@ -223,13 +217,7 @@ impl Drop for Folder {
     }
 }
 
-/// With what error a node was completed (contract §12).
-fn completion_error(node: &NodeRun) -> Option<Error> {
-    let error = node.extensions.as_ref()?.get("completion_error")?;
-    serde_json::from_value(error).ok()
-}
-
-fn say(text: &str) -> Result<(), DemoError> {
+fn print(text: &str) -> Result<(), DemoError> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
@@ -240,11 +228,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_taken_port_is_avoided_unless_it_was_asked_for() {
+    fn port_in_use_is_avoided_unless_requested() {
         let taken = TcpListener::bind((DEFAULT_HOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         assert_eq!(choose_port(DEFAULT_HOST, Some(port)).unwrap(), port);
-        // Whoever has the usual port, there is one.
+        // A free port is found even if the default one is in use.
         assert_ne!(choose_port(DEFAULT_HOST, None).unwrap(), 0);
         assert_ne!(choose_port(DEFAULT_HOST, Some(0)).unwrap(), port);
     }

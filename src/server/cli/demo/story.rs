@@ -1,10 +1,10 @@
-//! What happens in the demo: a weekend is planned. Data and rules only; who
-//! acts on them is in `executors` and `composite`.
+//! The script of the demo: a weekend is planned. Data and rules only; `executors`
+//! and `composite` act on them.
 //!
 //! ```text
-//!   weekend ─┬─ weather          at the same time as
-//!            ├─ trains           which do not answer the first time: retry
-//!            ├─ hotel ─┬─ lakeside    costs more than the budget: remap
+//!   weekend ─┬─ weather          concurrent with
+//!            ├─ trains           fails the first time: retry
+//!            ├─ hotel ─┬─ lakeside    exceeds the budget: remap
 //!            │         └─ old_mill
 //!            └─ summary
 //! ```
@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::types::{Error, JsonObject, NodeTypeRef};
+use crate::types::{Error, JsonObject, NodeRun, NodeTypeRef};
 
 /// The node type of the run that the demo starts.
 pub(super) const WEEKEND: &str = "composite.weekend";
-/// The node type of a run that takes long enough to be canceled by hand.
+/// A node type that takes long enough to be canceled by hand.
 pub(super) const NAP: &str = "atomic.nap";
 
 const VERSION: &str = "1.0.0";
@@ -26,22 +26,22 @@ pub(super) fn node_type(id: &str) -> NodeTypeRef {
     NodeTypeRef { node_type_id: id.into(), version: VERSION.into(), extensions: None }
 }
 
-/// The input of that run.
+/// The input of the run that the demo starts.
 pub(super) fn input() -> JsonObject {
     JsonObject::of(&json!({"from": "Zurich", "to": "Lugano", "nights": 2, "budget": 300}))
 }
 
-/// What a composite does: its stages one after the other, the subtasks of a
-/// stage at the same time.
+/// The plan of a composite: stages run one after the other, the subtasks of a
+/// stage concurrently.
 pub(super) struct Plan {
     pub(super) stages: &'static [&'static [Subtask]],
 }
 
 pub(super) struct Subtask {
     pub(super) id: &'static str,
-    /// Under this name later subtasks find its outputs.
+    /// The name of its outputs in the inputs of later subtasks.
     pub(super) name: &'static str,
-    /// Who could do it, the favourite first. Several are a candidate set.
+    /// The candidates in order of preference. Several form a candidate set.
     pub(super) candidates: &'static [Candidate],
 }
 
@@ -76,7 +76,7 @@ const HOTEL_PLAN: Plan = Plan {
     }]],
 };
 
-/// What a composite of this type does.
+/// The plan of a composite of this type.
 pub(super) fn plan(node_type: &str) -> Option<&'static Plan> {
     match node_type {
         WEEKEND => Some(&WEEKEND_PLAN),
@@ -85,16 +85,16 @@ pub(super) fn plan(node_type: &str) -> Option<&'static Plan> {
     }
 }
 
-/// What an atomic node does: it takes its time, and then this comes of it.
+/// The behaviour of an atomic node: its duration and its outcome.
 pub(super) struct Act {
-    pub(super) takes: Duration,
+    pub(super) duration: Duration,
     pub(super) outcome: Result<JsonObject, Error>,
 }
 
-/// What an atomic node of this type does with its inputs.
+/// The behaviour of an atomic node of this type with these inputs.
 pub(super) fn act(node_type: &str, inputs: &JsonObject) -> Option<Act> {
     let act = |millis, outputs: Value| Act {
-        takes: Duration::from_millis(millis),
+        duration: Duration::from_millis(millis),
         outcome: Ok(JsonObject::of(&outputs)),
     };
     let text = |member: &Value| member.as_str().unwrap_or("somewhere").to_owned();
@@ -102,7 +102,7 @@ pub(super) fn act(node_type: &str, inputs: &JsonObject) -> Option<Act> {
     Some(match node_type {
         "atomic.weather" => act(900, json!({"summary": "sunny, 23 °C"})),
         "atomic.trains" if inputs["try"] == 1 => Act {
-            takes: Duration::from_millis(600),
+            duration: Duration::from_millis(600),
             outcome: Err(Error {
                 retryable: Some(true),
                 ..Error::new("timetable_timeout", "no answer from the timetable")
@@ -124,13 +124,13 @@ pub(super) fn act(node_type: &str, inputs: &JsonObject) -> Option<Act> {
     })
 }
 
-/// Why a result that came is not good enough.
+/// Why a result is rejected.
 pub(super) struct Complaint {
     pub(super) reason_code: &'static str,
     pub(super) message: String,
 }
 
-/// Nothing may cost more than the budget.
+/// Rejects results that exceed the budget.
 pub(super) fn complaint(inputs: &JsonObject, outputs: Option<&JsonObject>) -> Option<Complaint> {
     let budget = inputs.get("budget")?.as_u64()?;
     let price = outputs?.get("price")?.as_u64()?;
@@ -138,20 +138,27 @@ pub(super) fn complaint(inputs: &JsonObject, outputs: Option<&JsonObject>) -> Op
         .then(|| Complaint { reason_code: "over_budget", message: format!("{price} of {budget} CHF") })
 }
 
+/// The error with which a node was completed (contract §12).
+pub(super) fn completion_error(node: &NodeRun) -> Option<Error> {
+    let error = node.extensions.as_ref()?.get("completion_error")?;
+    serde_json::from_value(error).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_subtask_has_somebody_who_does_it() {
+    fn every_subtask_has_an_executor() {
         let mut todo = vec![WEEKEND];
         let mut atomics = Vec::new();
         while let Some(composite) = todo.pop() {
             for subtask in plan(composite).expect(composite).stages.iter().copied().flatten() {
                 for candidate in subtask.candidates {
-                    match candidate.node_type.starts_with("composite.") {
-                        true => todo.push(candidate.node_type),
-                        false => atomics.push(candidate.node_type),
+                    if candidate.node_type.starts_with("composite.") {
+                        todo.push(candidate.node_type);
+                    } else {
+                        atomics.push(candidate.node_type);
                     }
                 }
             }
@@ -163,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_hotel_is_over_budget_and_the_second_is_not() {
+    fn only_the_first_hotel_is_over_budget() {
         let complaint = |node_type| {
             let outputs = act(node_type, &input()).unwrap().outcome.unwrap();
             complaint(&input(), Some(&outputs)).map(|complaint| complaint.reason_code)

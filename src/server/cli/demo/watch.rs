@@ -1,5 +1,5 @@
-//! Shows a run while it goes on: redrawn in place on a terminal, else a line an
-//! event.
+//! Follows a run and shows it: redrawn in place on a terminal, otherwise one line
+//! per event.
 
 use std::{
     env,
@@ -9,11 +9,12 @@ use std::{
     time::Duration,
 };
 
+use anstream::{AutoStream, ColorChoice};
 use futures::TryStreamExt;
 
 use super::{
-    DemoError,
-    screen::{Look, Picture},
+    error::DemoError,
+    screen::{OutputStyle, RunPicture},
 };
 use crate::{
     clients::{CallError, RunEvents, Service, run_coordinator::Client},
@@ -21,50 +22,56 @@ use crate::{
     types::{NodeRunId, RunEventType, RunId},
 };
 
-/// A terminal is redrawn so often even if nothing happens.
+/// The maximum time between two frames.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What can be done on standard output.
-pub(super) fn look() -> Look {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-    let live = io::stdout().is_terminal() && set("TERM").is_some_and(|term| term != "dumb");
-    Look { live, colour: live && set("NO_COLOR").is_none() }
+/// The capabilities of standard output. Colours follow `NO_COLOR`, `CLICOLOR` and
+/// `CLICOLOR_FORCE`.
+pub(super) fn output_style() -> OutputStyle {
+    let stdout = io::stdout();
+    let term = env::var_os("TERM").unwrap_or_default();
+    let live = stdout.is_terminal() && !term.is_empty() && term != "dumb";
+    let colour = match AutoStream::choice(&stdout) {
+        ColorChoice::Never => false,
+        ColorChoice::Auto | ColorChoice::Always | ColorChoice::AlwaysAnsi => true,
+    };
+    OutputStyle { live, colour }
 }
 
-/// Shows a run until it is over, and gives what it looked like then.
+/// Shows a run until it ends, and returns its final picture.
 pub(super) async fn watch(
     client: &Client,
     run: RunId,
     clock: &Arc<dyn Clock>,
-    look: Look,
-) -> Result<Picture, DemoError> {
-    let mut picture = Picture::new(run.clone());
+    output: OutputStyle,
+) -> Result<RunPicture, DemoError> {
+    let mut picture = RunPicture::new(run.clone());
     let events = RunEvents::follow(client.clone(), run, Arc::clone(clock)).into_stream();
     let mut events = pin!(events);
-    let mut terminal = if look.live { Some(Terminal::open()?) } else { None };
+    let mut terminal = if output.live { Some(Terminal::open()?) } else { None };
     loop {
         let event = tokio::select! {
             event = events.try_next() => Some(event?),
-            () = clock.sleep(TICK), if look.live => None,
+            () = clock.sleep(TICK), if output.live => None,
         };
         match event {
             Some(Some(event)) => {
-                // Whose name is shown has to be known.
+                // The node's name is needed for its events.
                 match &event.node_run_id {
-                    Some(node) if look.live || event.type_ == RunEventType::NodeRunAssigned => {
+                    Some(node) if output.live || event.type_ == RunEventType::NodeRunAssigned => {
                         refresh(client, &mut picture, [node.clone()]).await?;
                     }
                     Some(_) | None => {}
                 }
-                if !look.live {
-                    let mut line = picture.event_line(&event, look);
+                if !output.live {
+                    let mut line = picture.event_line(&event, output);
                     line.push('\n');
                     io::stdout().write_all(line.as_bytes())?;
                 }
                 picture.add_event(event);
             }
             Some(None) => break,
-            // That a composite ends is no event.
+            // A composite that ends causes no event of its own.
             None => {
                 let live = picture.nodes().iter().filter(|node| !node.state.is_terminal());
                 let live: Vec<_> = live.map(|node| node.node_run_id.clone()).collect();
@@ -72,15 +79,15 @@ pub(super) async fn watch(
             }
         }
         if let Some(terminal) = &mut terminal {
-            terminal.draw(&picture.frame(clock.now(), look))?;
+            terminal.draw(&picture.frame(clock.now(), output))?;
         }
     }
     let all: Vec<_> = picture.nodes().iter().map(|node| node.node_run_id.clone()).collect();
     refresh(client, &mut picture, all).await?;
     match &mut terminal {
-        Some(terminal) => terminal.draw(&picture.frame(clock.now(), look))?,
+        Some(terminal) => terminal.draw(&picture.frame(clock.now(), output))?,
         None => {
-            let tree = picture.tree(clock.now(), look).join("\n");
+            let tree = picture.tree(clock.now(), output).join("\n");
             writeln!(io::stdout(), "\n{tree}")?;
         }
     }
@@ -89,7 +96,7 @@ pub(super) async fn watch(
 
 async fn refresh(
     client: &Client,
-    picture: &mut Picture,
+    picture: &mut RunPicture,
     nodes: impl IntoIterator<Item = NodeRunId>,
 ) -> Result<(), DemoError> {
     for node in nodes {
@@ -99,24 +106,23 @@ async fn refresh(
     Ok(())
 }
 
-const HIDE_CURSOR_AND_CUT_LINES: &str = "\x1b[?25l\x1b[?7l";
+const HIDE_CURSOR_AND_TRUNCATE_LINES: &str = "\x1b[?25l\x1b[?7l";
 const WRAP_LINES_AND_SHOW_CURSOR: &str = "\x1b[?7h\x1b[?25h";
 const CLEAR_TO_LINE_END: &str = "\x1b[K";
 const CLEAR_BELOW: &str = "\x1b[J";
-/// Terminals that know it show all of a frame at once; others ignore it.
+/// Synchronized output: terminals that support it show a frame at once.
 const BEGIN_FRAME: &str = "\x1b[?2026h";
 const END_FRAME: &str = "\x1b[?2026l";
 
-/// A terminal whose last lines are drawn again and again. Dropping it gives it
-/// back as it was.
+/// A terminal whose last lines are redrawn. Dropping it restores the terminal.
 struct Terminal {
-    /// In the last frame.
+    /// The number of lines of the last frame.
     lines: usize,
 }
 
 impl Terminal {
     fn open() -> io::Result<Self> {
-        io::stdout().write_all(HIDE_CURSOR_AND_CUT_LINES.as_bytes())?;
+        io::stdout().write_all(HIDE_CURSOR_AND_TRUNCATE_LINES.as_bytes())?;
         Ok(Self { lines: 0 })
     }
 
@@ -140,7 +146,7 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         let mut out = io::stdout().lock();
-        // If it is gone there is nothing to give back.
+        // Fails if the terminal is gone, and then there is nothing to restore.
         let _written = out.write_all(WRAP_LINES_AND_SHOW_CURSOR.as_bytes()).and_then(|()| out.flush());
     }
 }

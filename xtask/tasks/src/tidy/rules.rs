@@ -125,7 +125,9 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "app", may: &[EVERYTHING] },
     Layer { module: "cli::demo", may: &["app", "clients", "config", "runtime::tasks", "time", "types"] },
     Layer { module: "cli::journal", may: &["cli", "config", "journal", "time"] },
-    Layer { module: "cli::remote", may: &["clients", "config", "types"] },
+    Layer { module: "cli::remote", may: &["clients", "config"] },
+    Layer { module: "cli::send_request", may: &["cli::remote", "clients"] },
+    Layer { module: "cli::health", may: &["cli::remote", "clients", "types"] },
     Layer {
         module: "cli",
         may: &["api::openapi", "app", "clients", "config", "journal", "runtime", "time", "types"],
@@ -191,14 +193,7 @@ pub(super) const LONGEST_FILE: usize = 400;
 
 /// Files that are longer, and are still to be split. The list only gets shorter.
 pub(super) const LONG_FILES: &[&str] = &[
-    "src/server/api/shape.rs",
-    "src/server/api/tests.rs",
     "src/server/auth/tests.rs",
-    "src/server/cli/demo/screen.rs",
-    "src/server/config/auth.rs",
-    "src/server/config/settings.rs",
-    "src/server/config/settings/tests.rs",
-    "src/server/config/value.rs",
     "src/server/coordinator/attempts.rs",
     "src/server/coordinator/queue.rs",
     "src/server/engine/attempt.rs",
@@ -219,7 +214,6 @@ pub(super) const LONG_FILES: &[&str] = &[
 /// The first file of each circle that is still to be removed. The list only gets
 /// shorter.
 pub(super) const CIRCLES: &[&str] = &[
-    "src/server/api/shape.rs",
     "src/server/config/bounds.rs",
     "src/server/engine/attempt.rs",
     "src/server/journal/sqlite/access.rs",

@@ -1,24 +1,24 @@
-//! What the demo says before and after.
+//! The texts before and after the demo.
 
 use std::path::Path;
 
 use super::story;
 use crate::types::RunId;
 
-/// Where everything is.
+/// The addresses of the parts.
 pub(super) struct Places<'p> {
     pub(super) url: &'p str,
     pub(super) executors: &'p str,
     pub(super) journal: &'p Path,
-    /// The journal is left when the demo ends.
-    pub(super) journal_stays: bool,
+    /// Whether the journal is kept when the demo ends.
+    pub(super) journal_kept: bool,
 }
 
 pub(super) fn intro(places: &Places<'_>) -> String {
-    let Places { url, executors, journal, journal_stays } = places;
-    let removed = if *journal_stays { "" } else { "  (removed at the end)" };
+    let Places { url, executors, journal, journal_kept } = places;
+    let removed = if *journal_kept { "" } else { "  (removed at the end)" };
     format!(
-        "JARVIS Run Coordinator {}: a demo, all of it in this one process
+        "JARVIS Run Coordinator {}: a demo in a single process
 
   coordinator  {url}
   executors    {executors}  (atomic and composite, scripted)
@@ -32,11 +32,11 @@ pub(super) fn intro(places: &Places<'_>) -> String {
 
 /// Without `--keep`.
 pub(super) const GOODBYE: &str = "
-Now try it yourself: `jarvis-run-coordinator demo --keep` leaves the server up
-and tells you what to ask it.
+To try it yourself, run `jarvis-run-coordinator demo --keep`: it keeps the
+server running and prints commands for it.
 ";
 
-/// With `--keep`: commands that work as they stand.
+/// With `--keep`: commands that work unchanged.
 pub(super) fn next_steps(url: &str, run: &RunId) -> String {
     let start = |run: &str, node_type: &str, input: &str| {
         format!(
@@ -51,23 +51,23 @@ pub(super) fn next_steps(url: &str, run: &RunId) -> String {
     let nap = start("nap-1", story::NAP, r#"{"seconds": 120}"#);
     format!(
         "
-The server stays up. In another terminal:
+The server keeps running. In another terminal:
 
-  # How is it?
+  # The health report
   curl {url}/v1/health
 
-  # The run that you have just seen
+  # The run shown above
   curl {url}/v1/runs/{run}
 
-  # The same on a budget that is too small, and its events as they happen
+  # The same run with too small a budget, and its events as they happen
   {poor}
   curl -N '{url}/v1/runs/weekend-2/events?follow=1'
 
-  # A run that takes long, and its cancellation
+  # A long run, and its cancellation
   {nap}
   curl -X POST {url}/v1/runs/nap-1:cancel
 
-Ctrl-C ends the server.
+Ctrl-C stops the server.
 "
     )
 }
@@ -77,18 +77,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_are_as_checked_in() {
+    fn texts_match_the_golden_file() {
         let url = "http://127.0.0.1:8081";
-        let mut words = String::new();
-        for journal_stays in [false, true] {
+        let mut text = String::new();
+        for journal_kept in [false, true] {
             let journal = Path::new("/tmp/jarvis-demo-3fa9c1/journal.db");
-            words += &intro(&Places { url, executors: "http://127.0.0.1:40123", journal, journal_stays });
+            text += &intro(&Places { url, executors: "http://127.0.0.1:40123", journal, journal_kept });
         }
-        words += GOODBYE;
-        words += &next_steps(url, &"weekend-3fa9c1".into());
-        for line in words.lines() {
+        text += GOODBYE;
+        text += &next_steps(url, &"weekend-3fa9c1".into());
+        for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }
-        expectorate::assert_contents("tests/output/demo-words.txt", &words);
+        expectorate::assert_contents("tests/output/demo-text.txt", &text);
     }
 }

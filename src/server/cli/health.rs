@@ -1,14 +1,14 @@
-//! `health`: what a server says of itself. Made for the health check of
-//! containers, which have no other program to ask with.
+//! `health`: prints the health report of a server. Made for the health check of
+//! containers, which have no other HTTP client.
 
-use super::{Remote, RemoteError, pretty};
+use super::remote::{Remote, RemoteError, pretty};
 use crate::{
     clients::{CallError, Service},
     types::HealthStatus,
 };
 
-/// The report, and whether it is good enough to go on: a degraded server works,
-/// and another start would not mend what it waits for.
+/// Returns the report, and whether the server may keep running: a degraded server
+/// works, and a restart would not remove the cause.
 pub async fn health(remote: &Remote) -> Result<(String, bool), RemoteError> {
     let asked = async {
         let answer = remote.client.health().await;
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_a_server_that_is_down_is_bad() {
+    async fn only_a_server_that_is_down_is_unhealthy() {
         for (status, good) in [("ok", true), ("degraded", true), ("down", false)] {
             let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let remote = Remote::new(&format!("http://{}", server.local_addr().unwrap()), None).unwrap();
@@ -44,8 +44,8 @@ mod tests {
                 socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
             };
             let (report, ()) = tokio::join!(health(&remote), answer);
-            let (report, said) = report.unwrap();
-            assert_eq!(said, good, "{report}");
+            let (report, healthy) = report.unwrap();
+            assert_eq!(healthy, good, "{report}");
             assert!(report.contains(&format!("\"status\": \"{status}\"")), "{report}");
         }
     }

@@ -1,16 +1,12 @@
-//! Commands that talk to a server which is up: `send-request`, `health`.
+//! A running server, as the commands `send-request` and `health` call it.
 //!
 //! ```text
-//!   flags, variables ──▶ Remote ──HTTP──▶ the server
+//!   flags, variables ──▶ Remote ──HTTP──▶ server
 //!                          ▲
-//!            send_request ─┴─ health   what is said of the answers
+//!            send_request ─┴─ health   format the answers as JSON
 //! ```
 //!
-//! They print answers on stdout, as JSON. What goes wrong is an error that
-//! says what was asked of whom.
-
-mod health;
-mod send_request;
+//! An error names the request and the server.
 
 use std::time::Duration;
 
@@ -21,20 +17,17 @@ use crate::{
     config::{Secret, value::masked_url},
 };
 
-pub use health::health;
-pub use send_request::send_request;
-
-/// More than an answer takes that waits for the JARVIS stores.
+/// The time limit of a request; longer than answers wait for the JARVIS stores.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// A server, and how we call it.
+/// A server, and its client.
 pub struct Remote {
-    /// As messages have it: without user and password.
+    /// For messages: without user and password.
     url: String,
-    client: Client,
+    pub(super) client: Client,
 }
 
-/// Why a command has no good answer.
+/// Why a command has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     #[error("{0}")]
@@ -45,7 +38,7 @@ pub enum RemoteError {
     Call { asked: String, url: String, error: CallError },
     #[error("{asked} at {url}: no answer within {} s", ANSWER_WITHIN.as_secs())]
     Late { asked: String, url: String },
-    #[error("the run {run} has been started, but then:\n{error}")]
+    #[error("run {run} was started, but a later request failed:\n{error}")]
     AfterStart { run: String, error: Box<RemoteError> },
 }
 
@@ -55,8 +48,8 @@ impl Remote {
         Ok(Self { url: masked_url(url), client })
     }
 
-    /// Waits for an answer, but not for ever. `asked` is what a person calls it.
-    async fn answer<T>(
+    /// Waits for an answer, within the time limit. `asked` names the request.
+    pub(super) async fn answer<T>(
         &self,
         asked: &str,
         answer: impl Future<Output = Result<T, CallError>>,
@@ -69,12 +62,12 @@ impl Remote {
     }
 }
 
-/// What went wrong, and what may help.
+/// Describes a failed request, and suggests a remedy.
 fn no_answer(asked: &str, url: &str, error: &CallError) -> String {
     let reason = || error.details.text("error").unwrap_or_else(|| error.message.clone());
     match error.status {
         None if error.never_sent => format!(
-            "{asked} at {url}: {}\nIs the server running? --url, or --host and --port, say where.",
+            "{asked} at {url}: {}\nIs the server running? Its address is given by --url, or by --host and --port.",
             reason()
         ),
         None => format!("{asked} at {url}: {}", reason()),
@@ -82,7 +75,7 @@ fn no_answer(asked: &str, url: &str, error: &CallError) -> String {
             let CallError { code, message, details, .. } = error;
             let mut text = format!("{asked} at {url} was refused: {status} {code}: {message}");
             if status == 401 {
-                text.push_str("\nA token goes into JARVIS_RUN_COORDINATOR_TOKEN, or --token.");
+                text.push_str("\nProvide a token with JARVIS_RUN_COORDINATOR_TOKEN or --token.");
             }
             if !details.is_empty() {
                 text = format!("{text}\n{}", pretty(details));
@@ -92,9 +85,9 @@ fn no_answer(asked: &str, url: &str, error: &CallError) -> String {
     }
 }
 
-/// As it is printed. A value that is no JSON cannot come from JSON.
-fn pretty(value: &impl Serialize) -> String {
-    // As a tree first: what is carried as text would stay in one line.
+/// Formats a value for people.
+pub(super) fn pretty(value: &impl Serialize) -> String {
+    // Through a tree: free-form objects, carried as text, would stay on one line.
     let tree = serde_json::to_value(value).unwrap_or_default();
     serde_json::to_string_pretty(&tree).unwrap_or_default()
 }
@@ -121,23 +114,24 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_was_asked_of_whom_and_what_may_help() {
-        let said = |error: &CallError| no_answer("GET /v1/x", "http://h", error);
+    fn error_names_request_server_and_remedy() {
+        let message = |error: &CallError| no_answer("GET /v1/x", "http://h", error);
         assert_eq!(
-            said(&refused(409, json!({}))),
+            message(&refused(409, json!({}))),
             "GET /v1/x at http://h was refused: 409 some_code: Some message"
         );
         assert_eq!(
-            said(&refused(401, json!({"a": 1}))),
+            message(&refused(401, json!({"a": 1}))),
             "GET /v1/x at http://h was refused: 401 some_code: Some message\n\
-             A token goes into JARVIS_RUN_COORDINATOR_TOKEN, or --token.\n{\n  \"a\": 1\n}"
+             Provide a token with JARVIS_RUN_COORDINATOR_TOKEN or --token.\n{\n  \"a\": 1\n}"
         );
         let broken = CallError::unavailable(Service::RunCoordinator, "the connection broke off");
-        assert_eq!(said(&broken), "GET /v1/x at http://h: the connection broke off");
-        let nobody = said(&CallError { never_sent: true, ..broken });
+        assert_eq!(message(&broken), "GET /v1/x at http://h: the connection broke off");
+        let not_sent = message(&CallError { never_sent: true, ..broken });
         assert!(
-            nobody.ends_with("Is the server running? --url, or --host and --port, say where."),
-            "{nobody}"
+            not_sent
+                .ends_with("Is the server running? Its address is given by --url, or by --host and --port."),
+            "{not_sent}"
         );
     }
 }

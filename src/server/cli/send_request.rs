@@ -1,8 +1,8 @@
-//! `send-request`: sends what a file says, and fetches a node run back.
+//! `send-request`: sends the requests in a file, and fetches a node run.
 //!
-//! The file is the body of `POST /v1/node-runs`. That needs a run and a parent,
-//! so it may bring its own: with a member `run`, the body of `POST /v1/runs`,
-//! that run is started first, and the node runs become children of its root.
+//! The file is the body of `POST /v1/node-runs`, which needs a run and a parent.
+//! A member `run`, the body of `POST /v1/runs`, starts a run first, and the node
+//! runs become children of its root.
 //!
 //! ```text
 //!   {"run": {…}, "node_runs": […]}                                start, create, fetch
@@ -10,20 +10,20 @@
 //!   {"run_id": …, "parent_node_run_id": …, "node_runs": […]}      create, fetch
 //! ```
 //!
-//! Nothing is checked here that the server checks: people send requests to see
-//! what it says to them.
+//! The content is not checked here: people send requests to see the server's
+//! answers.
 
 use std::{fs, path::Path};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Remote, RemoteError, pretty};
+use super::remote::{Remote, RemoteError, pretty};
 use crate::clients::{path::encode_path, verbatim};
 
-/// What came of a file.
+/// The answers to the requests in a file.
 #[derive(Debug, Serialize)]
-struct Sent {
+struct Answers {
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,25 +31,25 @@ struct Sent {
     fetched: Value,
 }
 
-/// What a file asks for.
+/// The requests in a file.
 #[derive(Debug, PartialEq)]
-struct Wanted {
+struct Requests {
     /// The body of `POST /v1/runs`.
     run: Option<Value>,
     /// The body of `POST /v1/node-runs`, which may lack the run and the parent.
     create: Option<Map<String, Value>>,
 }
 
-/// Sends the file's requests: all answers, as JSON.
+/// Sends the requests in a file, and returns all answers as JSON.
 pub async fn send_request(remote: &Remote, file: &Path) -> Result<String, RemoteError> {
     let name = file.display();
     let text = fs::read_to_string(file)
         .map_err(|error| RemoteError::File(format!("cannot read {name}: {error}")))?;
-    let Wanted { run, create } =
-        wanted(&text).map_err(|reason| RemoteError::File(format!("{name}: {reason}")))?;
+    let Requests { run, create } =
+        parse(&text).map_err(|reason| RemoteError::File(format!("{name}: {reason}")))?;
     let Some(start) = run else {
         let (created, fetched) = remote.create_and_fetch(create.unwrap_or_default()).await?;
-        return Ok(pretty(&Sent { run: None, created: Some(created), fetched }));
+        return Ok(pretty(&Answers { run: None, created: Some(created), fetched }));
     };
     let run = remote.post("/v1/runs", "start_run", &start).await?;
     let then = async {
@@ -62,7 +62,7 @@ pub async fn send_request(remote: &Remote, file: &Path) -> Result<String, Remote
         Ok((Some(created), fetched))
     };
     match then.await {
-        Ok((created, fetched)) => Ok(pretty(&Sent { run: Some(run), created, fetched })),
+        Ok((created, fetched)) => Ok(pretty(&Answers { run: Some(run), created, fetched })),
         Err(error) => {
             let run = run["run_id"].as_str().unwrap_or_default().to_owned();
             Err(RemoteError::AfterStart { run, error: Box::new(error) })
@@ -70,17 +70,16 @@ pub async fn send_request(remote: &Remote, file: &Path) -> Result<String, Remote
     }
 }
 
-/// What this text asks for, or why it cannot be told.
-fn wanted(text: &str) -> Result<Wanted, String> {
+/// Parses the text of a file.
+fn parse(text: &str) -> Result<Requests, String> {
     let json: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
     let Value::Object(mut members) = json else { return Err("not a JSON object".into()) };
     let run = members.remove("run");
     if run.is_none() && !members.contains_key("node_runs") {
-        return Err("there is neither `node_runs` (children to create: the body of POST /v1/node-runs) \
-                    nor `run` (a run to start: the body of POST /v1/runs)"
+        return Err("it has neither `node_runs` (the body of POST /v1/node-runs) nor `run` (the body of POST /v1/runs)"
             .into());
     }
-    Ok(Wanted { run, create: (!members.is_empty()).then_some(members) })
+    Ok(Requests { run, create: (!members.is_empty()).then_some(members) })
 }
 
 impl Remote {
@@ -104,7 +103,7 @@ impl Remote {
 
 fn member<'a>(answer: &'a Value, name: &str) -> Result<&'a str, RemoteError> {
     let text = answer[name].as_str();
-    text.ok_or_else(|| RemoteError::Setup(format!("the answer makes no sense, it has no {name}: {answer}")))
+    text.ok_or_else(|| RemoteError::Setup(format!("unexpected answer without {name}: {answer}")))
 }
 
 #[cfg(test)]
@@ -118,27 +117,27 @@ mod tests {
     }
 
     #[test]
-    fn a_file_starts_a_run_or_creates_node_runs_or_both() {
+    fn file_starts_a_run_or_creates_node_runs_or_both() {
         let children = json!({"run_id": "r", "parent_node_run_id": "p", "node_runs": []});
         for (file, run, create) in [
             (children.clone(), None, object(&children)),
             (json!({"run": {"a": 1}}), Some(json!({"a": 1})), None),
             (json!({"run": {}, "node_runs": 1}), Some(json!({})), object(&json!({"node_runs": 1}))),
-            // Whatever it is, it is sent: the server says what is wrong.
+            // Sent as it is: the server reports what is wrong.
             (json!({"run": 1, "nodes": 1}), Some(json!(1)), object(&json!({"nodes": 1}))),
         ] {
-            assert_eq!(wanted(&file.to_string()), Ok(Wanted { run, create }), "{file}");
+            assert_eq!(parse(&file.to_string()), Ok(Requests { run, create }), "{file}");
         }
     }
 
     #[test]
-    fn a_file_that_asks_for_nothing_is_refused() {
+    fn file_without_requests_is_refused() {
         for (text, reason) in [
             ("", "not JSON: EOF while parsing a value at line 1 column 0"),
             ("[]", "not a JSON object"),
-            ("{\"root_node_type_ref\": {}}", "there is neither `node_runs` "),
+            ("{\"root_node_type_ref\": {}}", "it has neither `node_runs` "),
         ] {
-            let error = wanted(text).expect_err(text);
+            let error = parse(text).expect_err(text);
             assert!(error.starts_with(reason), "{error}");
         }
     }

@@ -1,0 +1,130 @@
+//! One line of the terminal: colours, and widths in columns.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Lines of a terminal are truncated to this width. Of 80 columns the last stays
+/// free: a full line would lose its end when the rest of it is cleared.
+pub(super) const TERMINAL_WIDTH: usize = 79;
+
+/// The capabilities of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct OutputStyle {
+    pub(in super::super) colour: bool,
+    /// Whether frames are redrawn in place.
+    pub(in super::super) live: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paint {
+    Plain,
+    Bold,
+    Dim,
+    Red,
+    Green,
+    Yellow,
+    Cyan,
+}
+
+impl Paint {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Bold => "\x1b[1m",
+            Self::Dim => "\x1b[2m",
+            Self::Red => "\x1b[31m",
+            Self::Green => "\x1b[32m",
+            Self::Yellow => "\x1b[33m",
+            Self::Cyan => "\x1b[36m",
+        }
+    }
+}
+
+/// A line that is truncated to the width of the terminal.
+pub(super) struct Line {
+    text: String,
+    /// The columns that are left.
+    room: usize,
+    colour: bool,
+}
+
+impl Line {
+    pub(super) fn new(output: OutputStyle) -> Self {
+        let room = if output.live { TERMINAL_WIDTH } else { usize::MAX };
+        Self { text: String::new(), room, colour: output.colour }
+    }
+
+    /// Appends `text`, truncated to the columns that are left.
+    pub(super) fn put(&mut self, paint: Paint, text: &str) -> &mut Self {
+        let width = text.width();
+        let truncated: String;
+        let text = if width <= self.room {
+            self.room -= width;
+            text
+        } else {
+            truncated = truncate(text, self.room);
+            self.room = 0;
+            &truncated
+        };
+        let code = if self.colour { paint.code() } else { "" };
+        let end = if code.is_empty() { "" } else { "\x1b[0m" };
+        if text.trim().is_empty() {
+            self.text.push_str(text);
+        } else {
+            self.text.extend([code, text, end]);
+        }
+        self
+    }
+
+    pub(super) fn done(self) -> String {
+        match self.text.trim_end() {
+            trimmed if trimmed.len() == self.text.len() => self.text,
+            trimmed => trimmed.to_owned(),
+        }
+    }
+}
+
+/// Pads `text` with blanks to `width` columns.
+pub(super) fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+/// Truncates `text` to `width` columns, the last of which is an ellipsis.
+fn truncate(text: &str, width: usize) -> String {
+    let Some(mut room) = width.checked_sub(1) else { return String::new() };
+    let mut truncated = String::new();
+    for letter in text.chars() {
+        let columns = letter.width().unwrap_or(0);
+        if columns > room {
+            break;
+        }
+        room -= columns;
+        truncated.push(letter);
+    }
+    truncated.push('…');
+    truncated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        assert_eq!(pad("東京", 6), "東京  ");
+        assert_eq!(pad("🚆", 3), "🚆 ");
+        assert_eq!(pad("Lugano", 3), "Lugano");
+        for (width, text) in [(0, ""), (1, "…"), (2, "…"), (3, "東…"), (4, "東…"), (5, "東京…")]
+        {
+            assert_eq!(truncate("東京駅", width), text, "{width}");
+        }
+    }
+
+    #[test]
+    fn live_line_is_truncated_to_the_terminal() {
+        let mut line = Line::new(OutputStyle { colour: false, live: true });
+        let line = line.put(Paint::Plain, &"東".repeat(100)).put(Paint::Bold, "more");
+        assert_eq!(line.text.width(), TERMINAL_WIDTH);
+        let mut line = Line::new(OutputStyle { colour: false, live: false });
+        assert_eq!(line.put(Paint::Plain, &"x".repeat(100)).text.len(), 100);
+    }
+}

@@ -1,0 +1,85 @@
+//! The types of variables, as messages and documents describe them.
+
+use std::borrow::Cow;
+
+use super::value::{SWITCH_VALUES, TEN_YEARS};
+
+/// The type of a variable's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Secret,
+    /// A base URL, normalised as contract §18 says.
+    BaseUrl,
+    /// A URL that is used unchanged.
+    Url,
+    Path,
+    Bytes,
+    Seconds,
+    /// Seconds, or 0 for none.
+    SecondsOrNone,
+    Age,
+    Count,
+    /// A count that may be 0.
+    Number,
+    Switch,
+    Choice(&'static [&'static str]),
+}
+
+impl Kind {
+    /// Completes "must be …".
+    pub fn expected(self) -> Cow<'static, str> {
+        match self {
+            Self::Text | Self::Secret => "text".into(),
+            Self::BaseUrl => "an http:// or https:// URL without a query".into(),
+            Self::Url => "an http:// or https:// URL".into(),
+            Self::Path => "a path".into(),
+            Self::Bytes => "a number of bytes above 0 (suffixes k, m, g)".into(),
+            Self::Seconds => format!("a number of seconds above 0, {}", at_most_ten_years()).into(),
+            Self::SecondsOrNone => format!("a number of seconds, {}", at_most_ten_years()).into(),
+            Self::Age => "an integer above 0 with a unit (s, m, h, d), at most 36500d".into(),
+            Self::Count => "an integer above 0".into(),
+            Self::Number => "an integer".into(),
+            Self::Switch => SWITCH_VALUES.into(),
+            Self::Choice(values) => format!("one of {}", values.join(", ")).into(),
+        }
+    }
+
+    /// Completes "must be …" in front of bounds.
+    pub(super) fn bare(self) -> Cow<'static, str> {
+        match self {
+            Self::Bytes => "a number of bytes (suffixes k, m, g)".into(),
+            Self::Count | Self::Number => "an integer".into(),
+            Self::Text
+            | Self::Secret
+            | Self::BaseUrl
+            | Self::Url
+            | Self::Path
+            | Self::Seconds
+            | Self::SecondsOrNone
+            | Self::Age
+            | Self::Switch
+            | Self::Choice(_) => self.expected(),
+        }
+    }
+
+    /// A short description for tables.
+    pub fn unit(self) -> Cow<'static, str> {
+        match self {
+            Self::Text => "text".into(),
+            Self::Secret => "secret".into(),
+            Self::BaseUrl | Self::Url => "URL".into(),
+            Self::Path => "path".into(),
+            Self::Bytes => "bytes (k, m, g)".into(),
+            Self::Seconds | Self::SecondsOrNone => "seconds".into(),
+            Self::Age => "s, m, h, d".into(),
+            Self::Count | Self::Number => "number".into(),
+            Self::Switch => "true/false".into(),
+            Self::Choice(values) => values.join("/").into(),
+        }
+    }
+}
+
+fn at_most_ten_years() -> String {
+    format!("at most {} (ten years)", TEN_YEARS.as_secs())
+}

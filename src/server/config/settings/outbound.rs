@@ -1,0 +1,65 @@
+//! Credentials for other services.
+
+use super::OutboundAuth;
+use crate::config::{
+    AuthSettings, Mode,
+    error::ConfigError,
+    value::{self, AudienceField, HttpUrl, Secret},
+    variables as v,
+    vars::Vars,
+};
+
+/// Start-up failures 2 and 3: credentials for the services that are called.
+///
+/// They are optional if no service is called, or if callers need no token either
+/// (FIX G43). One without the other is always an error. `inbound` is `None` if
+/// its settings are invalid: that is failure 4, and is reported after these.
+pub(super) fn outbound(
+    vars: &dyn Vars,
+    inbound: Option<&AuthSettings>,
+) -> Result<Option<OutboundAuth>, ConfigError> {
+    let (client_id, client_secret) = match (v::AUTH_CLIENT_ID.text(vars), v::AUTH_CLIENT_SECRET.text(vars)) {
+        (Some(id), Some(secret)) => (id, Secret::new(secret)),
+        (None, None) if !credentials_needed(vars, inbound) => return Ok(None),
+        _ => return Err(ConfigError::CredentialsMissing),
+    };
+    // The reference reads the timeout first, so its error comes first.
+    let timeout = v::AUTH_TIMEOUT_SECS.text(vars).unwrap_or_default();
+    if timeout.parse::<f64>().is_err() {
+        return Err(ConfigError::TimeoutNotANumber);
+    }
+    let token_endpoint = match (v::AUTH_TOKEN_ENDPOINT.given(vars), v::AUTH_ISSUER.given(vars)) {
+        (Some(endpoint), _) => {
+            HttpUrl::exact(&endpoint.text).ok_or_else(|| v::AUTH_TOKEN_ENDPOINT.invalid(&endpoint))?
+        }
+        (None, Some(issuer)) => {
+            let base = issuer.text.trim_end_matches('/');
+            HttpUrl::exact(&format!("{base}/protocol/openid-connect/token"))
+                .ok_or_else(|| v::AUTH_ISSUER.invalid(&issuer))?
+        }
+        (None, None) => return Err(ConfigError::TokenEndpointMissing),
+    };
+    Ok(Some(OutboundAuth {
+        client_id,
+        client_secret,
+        token_endpoint,
+        timeout: v::AUTH_TIMEOUT_SECS.read_required(vars, value::seconds)?,
+        scope: v::AUTH_SCOPE.text(vars),
+        audience_field: v::TOKEN_AUDIENCE_FIELD.read_required(vars, AudienceField::parse)?,
+    }))
+}
+
+fn credentials_needed(vars: &dyn Vars, inbound: Option<&AuthSettings>) -> bool {
+    let services = [
+        v::RUN_STORE_URL,
+        v::EVENT_STREAM_URL,
+        v::ARTIFACT_STORE_URL,
+        v::ATOMIC_EXECUTOR_URL,
+        v::COMPOSITE_EXECUTOR_URL,
+        v::NODE_REGISTRY_URL,
+        v::PDP_URL,
+        v::SELECTION_URL,
+    ];
+    let disabled = inbound.is_some_and(|inbound| inbound.mode == Mode::Disabled);
+    !disabled && services.iter().any(|url| url.given(vars).is_some())
+}

@@ -1,0 +1,150 @@
+//! Variables and flags to settings. Pure: the same input gives the same settings
+//! or the same error.
+
+use std::path::PathBuf;
+
+use super::{
+    CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, JournalSettings, Limits, Listen,
+    LogSettings, PolicyPosture, Settings, Stores, outbound::outbound,
+};
+use crate::config::{
+    AuthSettings,
+    error::ConfigError,
+    flags::Flags,
+    value::{self, HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores, switch},
+    variable::Variable,
+    variables as v,
+    vars::Vars,
+};
+
+impl Settings {
+    /// Reads everything. The start-up failures that the contract names are
+    /// reported first, in its order (contract §18).
+    pub fn from_vars(vars: &dyn Vars, flags: &Flags) -> Result<Self, ConfigError> {
+        check_store_urls(vars)?;
+        let inbound = AuthSettings::from_vars(vars);
+        let outbound = outbound(vars, inbound.as_ref().ok())?;
+        let inbound = inbound?;
+
+        let endpoint = |url: &Variable, audience: &Variable| endpoint(vars, url, audience);
+        let mut settings = Self {
+            listen: Listen {
+                host: flags.host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned()),
+                port: flags.port.unwrap_or(DEFAULT_PORT),
+            },
+            reload: flags.reload,
+            stores: stores(vars)?,
+            without_stores: v::WITHOUT_STORES.read_required(vars, WithoutStores::parse)?,
+            offload_outputs_bytes: v::OFFLOAD_OUTPUTS_BYTES.read(vars, offload_bytes)?,
+            atomic_executor: endpoint(&v::ATOMIC_EXECUTOR_URL, &v::ATOMIC_EXECUTOR_AUDIENCE)?,
+            composite_executor: endpoint(&v::COMPOSITE_EXECUTOR_URL, &v::COMPOSITE_EXECUTOR_AUDIENCE)?,
+            node_registry: endpoint(&v::NODE_REGISTRY_URL, &v::NODE_REGISTRY_AUDIENCE)?,
+            registry_outage: v::REGISTRY_OUTAGE.read_required(vars, RegistryOutage::parse)?,
+            pdp: endpoint(&v::PDP_URL, &v::PDP_AUDIENCE)?,
+            pdp_outage: v::PDP_OUTAGE.read_required(vars, PdpOutage::parse)?,
+            selection: endpoint(&v::SELECTION_URL, &v::SELECTION_AUDIENCE)?,
+            public_url: v::PUBLIC_URL.read(vars, HttpUrl::base)?,
+            auto_dispatch: v::AUTO_DISPATCH.read_required(vars, switch)?,
+            policy: policy(vars),
+            dotted_keys: v::STRICT_EXTENSION_KEYS.read_required(vars, switch)?,
+            log: LogSettings {
+                level: v::LOG_LEVEL.read_required(vars, value::log_level)?,
+                format: v::LOG_FORMAT.read_required(vars, LogFormat::parse)?,
+            },
+            journal: JournalSettings {
+                path: JournalSettings::path(vars, flags)?,
+                max_bytes: v::JOURNAL_MAX_BYTES.read(vars, value::bytes)?,
+                retention: v::RETENTION.read(vars, value::age)?,
+            },
+            limits: Limits {
+                body_bytes: v::MAX_BODY_BYTES
+                    .read_required(vars, |text| usize::try_from(value::bytes(text)?).ok())?,
+                body_values: v::MAX_BODY_VALUES.read_required(vars, value::count)? as u64,
+                body_timeout: v::BODY_TIMEOUT_SECS.read_required(vars, value::seconds)?,
+                requests: v::MAX_REQUESTS.read_required(vars, value::count)?,
+                streams: v::MAX_STREAMS.read_required(vars, value::count)?,
+                answer_bytes: v::MAX_ANSWER_BYTES
+                    .read_required(vars, |text| usize::try_from(value::bytes(text)?).ok())?,
+            },
+            deadlines: Deadlines {
+                node: v::NODE_TIMEOUT_SECS.read_required(vars, value::seconds)?,
+                run: v::RUN_TIMEOUT_SECS.read_required(vars, value::seconds)?,
+                composite_silence: Some(
+                    v::COMPOSITE_SILENCE_SECS.read_required(vars, value::seconds_or_none)?,
+                )
+                .filter(|silence| !silence.is_zero()),
+            },
+            calls: CallLimits {
+                max_in_flight: v::MAX_IN_FLIGHT.read_required(vars, value::count)?,
+                max_retries: v::MAX_RETRIES.read_required(vars, value::number)?,
+                connect_timeout: v::CONNECT_TIMEOUT_SECS.read_required(vars, value::seconds)?,
+                call_timeout: v::CALL_TIMEOUT_SECS.read_required(vars, value::seconds)?,
+            },
+            shutdown_timeout: v::SHUTDOWN_TIMEOUT_SECS.read_required(vars, value::seconds)?,
+            outbound,
+            inbound,
+            warnings: Vec::new(),
+        };
+        settings.warnings = settings.warnings(vars);
+        Ok(settings)
+    }
+}
+
+impl JournalSettings {
+    /// The path of the journal, for commands that need no other setting.
+    pub fn path(vars: &dyn Vars, flags: &Flags) -> Result<PathBuf, ConfigError> {
+        match &flags.journal {
+            Some(path) => Ok(path.clone()),
+            None => v::JOURNAL.read_required(vars, |text| Some(PathBuf::from(text))),
+        }
+    }
+}
+
+/// The bearer token of commands that call a server.
+pub fn client_token(vars: &dyn Vars) -> Option<Secret> {
+    v::TOKEN.text(vars).map(Secret::new)
+}
+
+/// Start-up failure 1: some of the stores, but not all. Without any, the
+/// coordinator runs embedded.
+fn check_store_urls(vars: &dyn Vars) -> Result<(), ConfigError> {
+    let urls = [v::RUN_STORE_URL, v::EVENT_STREAM_URL, v::ARTIFACT_STORE_URL];
+    let missing: Vec<_> = urls.iter().filter(|url| url.given(vars).is_none()).collect();
+    match missing.first() {
+        Some(first) if missing.len() < urls.len() => Err(ConfigError::StoreUrlMissing(first.name)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The stores, after [`check_store_urls`].
+fn stores(vars: &dyn Vars) -> Result<Option<Stores>, ConfigError> {
+    let run_store = endpoint(vars, &v::RUN_STORE_URL, &v::RUN_STORE_AUDIENCE)?;
+    let event_stream = endpoint(vars, &v::EVENT_STREAM_URL, &v::EVENT_STREAM_AUDIENCE)?;
+    let artifact_store = endpoint(vars, &v::ARTIFACT_STORE_URL, &v::ARTIFACT_STORE_AUDIENCE)?;
+    let wait = v::STORE_WAIT_SECS.read_required(vars, value::seconds_or_none)?;
+    Ok(run_store.zip(event_stream).zip(artifact_store).map(|((run_store, event_stream), artifact_store)| {
+        Stores { run_store, event_stream, artifact_store, wait }
+    }))
+}
+
+/// At least 1 KiB: a reference must be smaller than what it replaces.
+fn offload_bytes(text: &str) -> Option<usize> {
+    usize::try_from(value::bytes(text)?).ok().map(|bytes| bytes.max(1024))
+}
+
+fn endpoint(vars: &dyn Vars, url: &Variable, audience: &Variable) -> Result<Option<Endpoint>, ConfigError> {
+    let Some(url) = url.read(vars, HttpUrl::base)? else { return Ok(None) };
+    let audience = audience.read_required(vars, |text| Some(text.to_owned()))?;
+    Ok(Some(Endpoint { url, audience }))
+}
+
+fn policy(vars: &dyn Vars) -> PolicyPosture {
+    let is = |variable: &Variable, value: &str| {
+        variable.text(vars).is_some_and(|text| text.eq_ignore_ascii_case(value))
+    };
+    if is(&v::POLICY_PROFILE, "dev-allow") || is(&v::POLICY_MODE, "allow_all") {
+        PolicyPosture::DevAllow
+    } else {
+        PolicyPosture::DenyUnconfigured
+    }
+}

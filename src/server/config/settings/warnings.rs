@@ -1,0 +1,92 @@
+//! Settings that work but are probably unintended.
+
+use super::{PolicyPosture, Settings};
+use crate::config::{
+    Mode,
+    value::{PdpOutage, RegistryOutage},
+    variables as v,
+    vars::Vars,
+};
+
+impl Settings {
+    /// Lists the settings that work but are probably unintended.
+    pub(super) fn warnings(&self, vars: &dyn Vars) -> Vec<String> {
+        let mut warnings = self.inbound.warnings.clone();
+        let mut warn_if = |holds: bool, text: &str| {
+            if holds {
+                warnings.push(text.to_owned());
+            }
+        };
+        let dev_allow = self.policy == PolicyPosture::DevAllow;
+        warn_if(
+            self.stores.is_none(),
+            "no JARVIS store is configured: the journal is the only record of runs and events",
+        );
+        warn_if(
+            self.stores.is_none() && self.offload_outputs_bytes.is_some(),
+            "JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES has no effect: no Artifact Store is configured",
+        );
+        warn_if(
+            self.pdp.is_none() && !dev_allow,
+            "no PDP is configured: every run is denied (set JARVIS_PDP_URL, or \
+             JARVIS_POLICY_PROFILE=dev-allow for development)",
+        );
+        warn_if(
+            self.pdp.is_none() && dev_allow,
+            "no PDP is configured and everything is allowed: use this for development only",
+        );
+        warn_if(self.pdp.is_some() && dev_allow, "dev-allow has no effect: the PDP decides");
+        warn_if(
+            !dev_allow && v::POLICY_PROFILE.given(vars).is_some(),
+            "JARVIS_POLICY_PROFILE has no effect: its only value is dev-allow",
+        );
+        warn_if(
+            !dev_allow && v::POLICY_MODE.given(vars).is_some(),
+            "ARP_POLICY_MODE has no effect: its only value is allow_all",
+        );
+        warn_if(
+            self.node_registry.is_some() && self.registry_outage == RegistryOutage::Open,
+            "the constraints of node types are ignored during outages of the Node Registry",
+        );
+        warn_if(
+            self.pdp.is_none() && self.pdp_outage == PdpOutage::Hold,
+            "JARVIS_RUN_COORDINATOR_PDP_OUTAGE has no effect: no PDP is configured",
+        );
+        warn_if(!self.auto_dispatch, "auto-dispatch is off: nodes stay queued");
+        warn_if(
+            self.auto_dispatch && self.atomic_executor.is_none(),
+            "no Atomic Executor is configured: atomic nodes fail",
+        );
+        warn_if(
+            self.auto_dispatch && self.composite_executor.is_none(),
+            "no Composite Executor is configured: composite nodes fail",
+        );
+        warn_if(
+            self.auto_dispatch && self.composite_executor.is_some() && self.public_url.is_none(),
+            "composite nodes fail: JARVIS_RUN_COORDINATOR_PUBLIC_URL is not set",
+        );
+        warn_if(
+            self.inbound.mode == Mode::Disabled && !is_loopback(&self.listen.host),
+            "inbound authentication is disabled, and the address is reachable from other machines",
+        );
+        warn_if(
+            self.deadlines.node > self.deadlines.run,
+            "JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS has no effect: \
+             JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS is shorter and also ends the nodes of a run",
+        );
+        // A misspelled name would leave the default in effect.
+        let unknown = |name: &String| name.starts_with(v::PREFIX) && !v::is_known(name);
+        warnings.extend(
+            vars.names()
+                .iter()
+                .filter(|name| unknown(name))
+                .map(|name| format!("{name} is not a variable of this program")),
+        );
+        warnings
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
