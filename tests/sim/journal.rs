@@ -1,12 +1,15 @@
-//! The journal of one process: the SQLite journal on a database in memory, with delays
-//! and faults. It dies with its process; the database stays.
+//! The journal as one process sees it: the SQLite journal, in memory. It takes
+//! time, fails, and dies with its process; what it has committed stays.
 //!
 //! ```text
-//!   call ─ lag ─┬─▶ queue ─▶ BEGIN · pieces ─┬─▶ COMMIT ─┬─▶ answer ─ lag ─▶ caller
-//!               ├ CrashBefore                ├ CrashInside └ CrashAfter
-//!               ├ FailBefore                 └ FailInside    FailAfter
-//!               └ Slow, Outage, Full           (all of the group is undone)
+//!   call ─ lag ─┬─▶ queue ─▶ BEGIN · op · op ─┬─▶ COMMIT ─┬─▶ answer ─ lag ─▶ caller
+//!               ├ CrashBefore                 ├ CrashInside └ CrashAfter
+//!               ├ FailBefore                  └ FailInside    FailAfter
+//!               └ Slow, Outage, Full            (the whole group is undone)
 //! ```
+//!
+//! It is an interceptor before the journal that the server uses; the forwarding of
+//! the trait is `Intercepted`'s.
 
 mod fail_points;
 
@@ -16,15 +19,15 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use jarvis_run_coordinator::{
     journal::{
-        Counts, EventPage, Journal, JournalError, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit,
-        Parked, Recipient, Want, sqlite::SqliteJournal,
+        ClaimFilter, Journal, JournalError, OpenError, OutboxId, Parked,
+        intercept::{Intercepted, Interceptor},
+        sqlite::{SqliteJournal, memory::FailPoints},
     },
-    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
+    record::{ChangeSet, Job, NodeHead, NodeRecord},
     time::{Clock, Timestamp},
-    types::{NodeRunId, RunId, WorkerId},
+    types::{NodeRunId, WorkerId},
 };
 
 use self::fail_points::Commits;
@@ -40,8 +43,58 @@ pub struct SimJournal {
     inner: SqliteJournal,
     /// The fault of the next commit.
     next_commit: Arc<Mutex<Option<WriteFault>>>,
-    /// The records that were read, for the sabotage of a stale cache.
+    /// For a sabotage: records as they were first read.
     old: Mutex<BTreeMap<NodeRunId, NodeRecord>>,
+}
+
+/// Faults inside a transaction.
+struct Commits {
+    world: Arc<World>,
+    life: Arc<Life>,
+    next: Arc<Mutex<Option<WriteFault>>>,
+}
+
+impl Commits {
+    fn crash(&self, when: &'static str) -> Result<(), JournalError> {
+        self.world.count(when);
+        self.life.end();
+        Err(injected(when))
+    }
+
+    fn fail(&self, how: &'static str) -> Result<(), JournalError> {
+        self.world.count(how);
+        Err(injected(how))
+    }
+}
+
+impl FailPoints for Commits {
+    fn is_dead(&self) -> bool {
+        self.life.is_over()
+    }
+
+    fn before_commit(&self) -> Result<(), JournalError> {
+        let mut next = lock(&self.next);
+        match next.take_if(|fault| matches!(fault, WriteFault::CrashInside | WriteFault::FailInside)) {
+            Some(WriteFault::CrashInside) => self.crash("crash inside a transaction"),
+            Some(_) => self.fail("transaction undone"),
+            None => Ok(()),
+        }
+    }
+
+    fn after_commit(&self) -> Result<(), JournalError> {
+        match lock(&self.next).take() {
+            Some(WriteFault::CrashAfter) => self.crash("crash after a write"),
+            Some(WriteFault::FailAfter) => self.fail("write failed after"),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn served(&self, operations: usize) {
+        if operations > 1 {
+            self.world.count("several writes in one transaction");
+        }
+        self.world.look();
+    }
 }
 
 fn injected(what: &str) -> JournalError {
@@ -49,17 +102,102 @@ fn injected(what: &str) -> JournalError {
 }
 
 impl SimJournal {
-    pub fn open(world: &Arc<World>, life: &Arc<Life>) -> Result<Self, OpenError> {
+    pub fn open(world: &Arc<World>, life: &Arc<Life>) -> Result<Intercepted<Self>, OpenError> {
         let next_commit = Arc::<Mutex<Option<WriteFault>>>::default();
         let (world, life) = (Arc::clone(world), Arc::clone(life));
         let commits =
             Commits { world: Arc::clone(&world), life: Arc::clone(&life), next: Arc::clone(&next_commit) };
         let log = world.story.logger(&world.clock, "journal");
         let inner = world.journal.open(false, commits, &log)?;
-        Ok(Self { world, life, inner, next_commit, old: Mutex::default() })
+        Ok(Intercepted(Self { world, life, inner, next_commit, old: Mutex::default() }))
     }
 
-    async fn read<T>(&self, work: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
+    async fn write_change(&self, change: &ChangeSet) -> Result<Option<OutboxId>, JournalError> {
+        let world = &self.world;
+        if world.is_sabotaged(Sabotage::AnswersBeforeItCommits) && world.one_in(20) {
+            return Ok(None);
+        }
+        let mut change = change.clone();
+        if world.is_sabotaged(Sabotage::LosesEvents) && world.one_in(20) {
+            change.events.pop();
+        }
+        if world.is_sabotaged(Sabotage::OversleepsWakes) && world.one_in(10) {
+            let whole = change.nodes.iter_mut().filter_map(|node| node.wake.as_mut());
+            let wakes = whole.chain(change.heads.iter_mut().filter_map(|head| head.wake.as_mut()));
+            wakes.for_each(|wake| wake.at = wake.at + Duration::from_secs(86_400));
+        }
+        if world.is_sabotaged(Sabotage::TwoTransactions) && world.one_in(20) && !change.nodes.is_empty() {
+            let (run, events) = (change.run.take(), std::mem::take(&mut change.events));
+            self.inner.commit(change.clone()).await?;
+            (change.run, change.events, change.nodes) = (run, events, Vec::new());
+        }
+        let told = tell(&change);
+        let written = change.clone();
+        let done = self.inner.commit(change).await;
+        world.tell(format_args!("commit {told}: {}", if done.is_ok() { "done" } else { "refused" }));
+        if done == Err(JournalError::Conflict) {
+            world.count("conflict");
+        }
+        if done.is_ok() {
+            written.events.iter().for_each(|record| world.count_waiting(&record.event));
+            written.nodes.iter().for_each(|node| world.count_held_to_the_end(node));
+        }
+        done
+    }
+
+    /// The record as a sabotage first read it.
+    fn old(&self, node: &NodeRunId) -> Option<NodeRecord> {
+        lock(&self.old).get(node).cloned()
+    }
+
+    /// The record as the journal has it, unless a sabotage has an old one.
+    async fn read_node(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
+        if let Some(old) = self.old(node) {
+            return Ok(Some(old));
+        }
+        let found = self.inner.node_fetch(node).await?;
+        if self.world.is_sabotaged(Sabotage::ForgetsNothing)
+            && let Some(found) = &found
+        {
+            lock(&self.old).insert(node.clone(), found.clone());
+        }
+        Ok(found)
+    }
+}
+
+/// A change in one line.
+fn tell(change: &ChangeSet) -> String {
+    use std::fmt::Write;
+    let mut line = format!("of {}", change.run_id);
+    let whole = change.nodes.iter().map(NodeRecord::head);
+    for head in whole.chain(change.heads.iter().cloned()) {
+        let wake = head.job().map_or("-", Job::as_str);
+        let _ = write!(line, ", {} {} attempt {} wake {wake}", head.path, head.state, head.attempt);
+    }
+    if let Some(run) = &change.run {
+        let _ = write!(line, ", run {}", run.run.state);
+    }
+    for event in &change.events {
+        let _ = write!(line, ", {}:{}", event.event.seq, event.event.type_);
+    }
+    for attempt in &change.attempts {
+        let _ = write!(line, ", attempt {}: {:?}", attempt.attempt, attempt.outcome);
+    }
+    line
+}
+
+impl Interceptor for SimJournal {
+    type Inner = SqliteJournal;
+
+    fn journal(&self) -> &SqliteJournal {
+        &self.inner
+    }
+
+    async fn read<T: Send>(
+        &self,
+        _call: &str,
+        work: impl Future<Output = Result<T, JournalError>> + Send,
+    ) -> Result<T, JournalError> {
         self.life.gate().await;
         if self.world.one_in(4) {
             self.world.lag().await;
@@ -73,11 +211,10 @@ impl SimJournal {
         work.await
     }
 
-    /// Makes a write, with the fault that the scenario has for it.
-    async fn write<T, F: Future<Output = Result<T, JournalError>>>(
+    async fn write<T: Send, F: Future<Output = Result<T, JournalError>> + Send>(
         &self,
-        what: &str,
-        work: impl Fn() -> F,
+        call: &str,
+        work: impl Fn() -> F + Send + Sync,
     ) -> Result<T, JournalError> {
         let world = &self.world;
         self.life.gate().await;
@@ -85,7 +222,7 @@ impl SimJournal {
         self.life.gate().await;
         let fault = world.write_fault();
         if let Some(fault) = fault {
-            world.trace(format_args!("{fault:?} at {what}"));
+            world.tell(format_args!("{fault:?} at {call}"));
         }
         match fault {
             Some(WriteFault::CrashBefore) => {
@@ -135,225 +272,63 @@ impl SimJournal {
         done
     }
 
-    async fn write_change(&self, change: &ChangeSet) -> Result<Option<OutboxId>, JournalError> {
-        let world = &self.world;
-        if world.is_sabotaged(Sabotage::AnswersWithoutCommit) && world.one_in(20) {
-            return Ok(None);
-        }
-        let mut change = change.clone();
-        if world.is_sabotaged(Sabotage::LosesEvents) && world.one_in(20) {
-            change.events.pop();
-        }
-        if world.is_sabotaged(Sabotage::DelaysWakeUps) && world.one_in(10) {
-            let whole = change.nodes.iter_mut().filter_map(|node| node.wake.as_mut());
-            let wakes = whole.chain(change.heads.iter_mut().filter_map(|head| head.wake.as_mut()));
-            wakes.for_each(|wake| wake.at = wake.at + Duration::from_secs(86_400));
-        }
-        if world.is_sabotaged(Sabotage::SplitsCommits) && world.one_in(20) && !change.nodes.is_empty() {
-            let (run, events) = (change.run.take(), std::mem::take(&mut change.events));
-            self.inner.commit(change.clone()).await?;
-            (change.run, change.events, change.nodes) = (run, events, Vec::new());
-        }
-        let description = describe(&change);
-        let written = change.clone();
-        let done = self.inner.commit(change).await;
-        world.trace(format_args!("commit {description}: {}", if done.is_ok() { "done" } else { "refused" }));
-        if done == Err(JournalError::Conflict) {
-            world.count("conflict");
-        }
-        if done.is_ok() {
-            written.events.iter().for_each(|record| world.count_waiting(&record.event));
-            written.nodes.iter().for_each(|node| world.count_held_to_the_end(node));
-        }
-        done
-    }
-
-    /// The old record of a node, under the sabotage of a stale cache.
-    fn old(&self, node: &NodeRunId) -> Option<NodeRecord> {
-        lock(&self.old).get(node).cloned()
-    }
-
-    /// Reads a node, from the stale cache if that sabotage is on.
-    async fn read_node(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
-        if let Some(old) = self.old(node) {
-            return Ok(Some(old));
-        }
-        let found = self.inner.node_fetch(node).await?;
-        if self.world.is_sabotaged(Sabotage::StaleCache)
-            && let Some(found) = &found
-        {
-            lock(&self.old).insert(node.clone(), found.clone());
-        }
-        Ok(found)
-    }
-}
-
-/// Describes a change in one line.
-fn describe(change: &ChangeSet) -> String {
-    use std::fmt::Write;
-    let mut line = format!("of {}", change.run_id);
-    let whole = change.nodes.iter().map(NodeRecord::head);
-    for head in whole.chain(change.heads.iter().cloned()) {
-        let wake = head.job().map_or("-", Job::as_str);
-        let _ = write!(line, ", {} {} attempt {} wake {wake}", head.path, head.state, head.attempt);
-    }
-    if let Some(run) = &change.run {
-        let _ = write!(line, ", run {}", run.run.state);
-    }
-    for event in &change.events {
-        let _ = write!(line, ", {}:{}", event.event.seq, event.event.type_);
-    }
-    for attempt in &change.attempts {
-        let _ = write!(line, ", attempt {}: {:?}", attempt.attempt, attempt.outcome);
-    }
-    line
-}
-
-#[async_trait]
-impl Journal for SimJournal {
     async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, JournalError> {
-        let what = describe(&change);
-        self.write(&what, || self.write_change(&change)).await
-    }
-
-    async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
-        self.read(self.inner.run_fetch(run)).await
+        self.write(&tell(&change), || self.write_change(&change)).await
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
-        self.read(self.read_node(node)).await
+        self.read("node_fetch", self.read_node(node)).await
     }
 
     async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
-        self.read(async {
+        let read = async {
             match self.old(node) {
                 Some(old) => Ok(Some(old)),
                 None => self.inner.node_fetch_bare(node).await,
             }
-        })
-        .await
+        };
+        self.read("node_fetch_bare", read).await
     }
 
     async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, JournalError> {
-        self.read(async {
+        let read = async {
             match self.old(node) {
                 Some(old) => Ok(Some(old.head())),
                 None => self.inner.head_fetch(node).await,
             }
-        })
-        .await
+        };
+        self.read("head_fetch", read).await
     }
 
-    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, JournalError> {
-        self.read(self.inner.nodes_live(run, under)).await
-    }
-
-    async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Result<bool, JournalError> {
-        self.read(self.inner.node_has_live_below(run, node)).await
-    }
-
-    async fn events_after(
+    async fn claim_due(
         &self,
-        run: &RunId,
-        after: u64,
-        within: Option<&NodePath>,
-        limit: PageLimit,
-    ) -> Result<EventPage, JournalError> {
-        self.read(self.inner.events_after(run, after, within, limit)).await
-    }
-
-    async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, JournalError> {
-        self.read(self.inner.attempts_list(node)).await
-    }
-
-    async fn wakes_claim(
-        &self,
-        owner: &WorkerId,
+        worker: &WorkerId,
         now: Timestamp,
-        want: &Want,
+        filter: &ClaimFilter,
     ) -> Result<Vec<NodeHead>, JournalError> {
+        let claim = || self.inner.claim_due(worker, now, filter);
         if self.inner.counts(now).await?.wakes_due == 0 {
-            // As in the real journal: if nothing is due, nothing is written.
-            return self.read(self.inner.wakes_claim(owner, now, want)).await;
+            // As in the file: if nothing is due, nothing is written.
+            return self.read("claim_due", claim()).await;
         }
-        let claim = || self.inner.wakes_claim(owner, now, want);
-        let claimed = self.write("a claim", claim).await?;
-        self.world.trace(format_args!("claimed {}", claimed.len()));
+        let claimed = self.write("claim_due", claim).await?;
+        self.world.tell(format_args!("claimed {}", claimed.len()));
         Ok(claimed)
     }
 
-    async fn wakes_owned(
-        &self,
-        owner: &WorkerId,
-        jobs: &[Job],
-        since: Timestamp,
-    ) -> Result<Vec<OwnedWake>, JournalError> {
-        self.read(self.inner.wakes_owned(owner, jobs, since)).await
-    }
-
-    async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, JournalError> {
-        self.read(self.inner.wake_next(after)).await
-    }
-
-    async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, JournalError> {
-        self.read(self.inner.runs_overdue(now, limit)).await
-    }
-
-    async fn owner_renew(&self, owner: &WorkerId, until: Timestamp) -> Result<(), JournalError> {
-        self.write("a renewal", || self.inner.owner_renew(owner, until)).await
-    }
-
     async fn park(&self, item: Parked) -> Result<(), JournalError> {
-        self.world.trace(format_args!("park {item:?}"));
-        let item = &item;
-        self.write("parking", || self.inner.park(item.clone())).await
+        self.world.tell(format_args!("park {item:?}"));
+        self.write("park", || self.inner.park(item.clone())).await
     }
 
-    async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, JournalError> {
-        self.read(self.inner.parked_list(limit)).await
-    }
-
-    async fn owners_expire(&self, now: Timestamp) -> Result<u64, JournalError> {
-        if self.world.is_sabotaged(Sabotage::KeepsClaimsOfDeadWorkers) {
+    async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError> {
+        if self.world.is_sabotaged(Sabotage::LeavesTheDeadTheirWork) {
             return Ok(0);
         }
-        let expired = self.write("a reaping of dead workers", || self.inner.owners_expire(now)).await?;
-        if expired > 0 {
-            self.world.trace(format_args!("took {expired} wake-ups of dead workers"));
+        let reaped = self.write("reap_dead_workers", || self.inner.reap_dead_workers(now)).await?;
+        if reaped > 0 {
+            self.world.tell(format_args!("took {reaped} wake-ups from the dead"));
         }
-        Ok(expired)
-    }
-
-    async fn owner_release(&self, owner: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
-        self.write("a release", || self.inner.owner_release(owner, now)).await
-    }
-
-    async fn time_newest(&self) -> Result<Option<Timestamp>, JournalError> {
-        self.read(self.inner.time_newest()).await
-    }
-
-    async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, JournalError> {
-        self.write("pruning", || self.inner.runs_prune(finished_before, limit)).await
-    }
-
-    async fn counts(&self, now: Timestamp) -> Result<Counts, JournalError> {
-        self.read(self.inner.counts(now)).await
-    }
-
-    async fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, JournalError> {
-        self.write("a secret", || self.inner.secret(name, fresh.clone())).await
-    }
-
-    async fn outbox_after(
-        &self,
-        recipient: Recipient,
-        after: OutboxId,
-        limit: u32,
-    ) -> Result<OutboxPage, JournalError> {
-        self.read(self.inner.outbox_after(recipient, after, limit)).await
-    }
-
-    async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), JournalError> {
-        self.write("an acknowledgement", || self.inner.outbox_ack(ids)).await
+        Ok(reaped)
     }
 }

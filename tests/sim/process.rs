@@ -106,7 +106,7 @@ impl Process {
         let journal: Arc<dyn Journal> =
             Arc::new(SimJournal::open(world, life).expect("memory does not fail"));
         let log = world.story.logger(&world.clock, "coordinator");
-        let floor = journal.time_newest().await.ok()?;
+        let floor = journal.latest_commit_time().await.ok()?;
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::begin(world.clock.clone(), floor, |_| {}));
         let owner: WorkerId = world.ids.owner_id();
         world.trace(format_args!("a process starts: {owner}"));

@@ -22,7 +22,7 @@ mod story;
 use std::{collections::BTreeMap, fmt};
 
 use crate::{
-    record::{AttemptRecord, NodeRecord, RunRecord},
+    record::{AttemptRecord, NodeRecord, Origin, RunRecord},
     types::{NodeRunId, RunEvent},
 };
 
@@ -87,7 +87,7 @@ impl<'h> Scene<'h> {
             children,
             events,
             attempts,
-            adopted: run.request_digest == "adopted",
+            adopted: run.origin == Origin::Adopted,
         }
     }
 

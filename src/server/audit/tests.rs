@@ -27,7 +27,7 @@ impl Told {
         root.node.state = NodeRunState::Running;
         root.node.started_at = Some(at(2));
         root.attempt = 1;
-        root.wake = Some(Wake { job: Job::Deadline, at: at(9), owner: None, tries: 0 });
+        root.wake = Some(Wake { job: Job::Deadline, at: at(9), claimed_by: None, tries: 0 });
         let told = |seq, type_, path, data: serde_json::Value| {
             let mut told = event("a", seq, path).event;
             told.type_ = type_;
@@ -142,7 +142,7 @@ fn each_lie_is_found() {
 fn an_adopted_run_may_have_gaps_but_no_sleepers() {
     let mut told = Told::truth();
     told.events.remove(0);
-    told.run.request_digest = "adopted".into();
+    told.run.origin = Origin::Adopted;
     assert_eq!(told.rules(), Vec::<&str>::new());
     told.nodes[0].wake = None;
     assert_eq!(told.rules(), ["a live node has a wake-up"]);

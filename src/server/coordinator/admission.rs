@@ -20,7 +20,7 @@ use crate::{
         node_registry::{NoFacts, NodeTypes},
         policy::{NODE_RUN_EXECUTE, PdpUnavailable, Policy, Question, RUN_START},
     },
-    types::{Error, NodeRunId, NodeTypeRef, RunId, RunStartRequest, json::canonical},
+    types::{Error, NodeRun, NodeRunId, NodeTypeRef, RunId, RunStartRequest, json::canonical},
 };
 
 /// Asks the Node Registry and the policy decision point.
@@ -97,7 +97,7 @@ impl Admission {
     ) -> Result<PolicyDecided, CoordinatorError> {
         let Start { request, run_id, root_id, facts } = start;
         let node_type = request.root_node_type_ref.clone();
-        let root = engine::queued_node_run(root_id.clone(), run_id.clone(), node_type, facts.kind);
+        let root = NodeRun::queued(run_id.clone(), root_id.clone(), node_type, facts.kind);
         let tenant = request.run_context.as_ref().and_then(|context| context.tenant_id.as_deref());
         let context = || {
             [
@@ -137,7 +137,7 @@ impl Admission {
         let run_context = run.run.run_context.as_ref();
         let context = || {
             [
-                ("principal", json!(run.owner)),
+                ("principal", json!(run.started_by)),
                 ("tenant_id", json!(run_context.and_then(|context| context.tenant_id.as_ref()))),
                 ("kind", json!(node.node.kind.or(facts.kind))),
                 ("depth", json!(node.path.depth())),

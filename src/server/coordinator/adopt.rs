@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_that_no_path_can_carry_are_not_asked_for() {
+    fn ids_that_do_not_fit_a_url_path_are_not_requested() {
         for id in ["run_1", "with space", "ü", "a?b#c%2F", "..."] {
             assert!(goes_into_a_path(id), "{id}");
         }

@@ -57,7 +57,7 @@ impl Committer {
         let (health, journal) = (&self.health, &self.journal);
         let is_over = |since| self.clock.now().since(since) >= PROBE_AFTER;
         if health.unwritable_since().is_some_and(is_over)
-            && journal.owner_renew(self.queue.worker(), ALIVE_FOREVER).await.is_ok()
+            && journal.renew_worker(self.queue.worker(), ALIVE_FOREVER).await.is_ok()
         {
             health.written();
         }
@@ -78,7 +78,7 @@ impl Committer {
     pub(crate) async fn announce_doubtful(&self) -> Result<(), JournalError> {
         let Some(ended) = self.health.take_doubt() else { return Ok(()) };
         if let Some(outbox) = &self.outbox {
-            outbox.news();
+            outbox.entries_added();
         }
         for (at, node) in ended.iter().enumerate() {
             match self.journal.head_fetch(node).await {

@@ -126,11 +126,11 @@ impl Committer {
     fn announcement(&self, changes: &ChangeSet, now: Timestamp) -> Announcement {
         let (mut claimed, mut unclaimed) = (Vec::new(), false);
         let mut is_ours = |wake: &Option<Wake>| match wake {
-            Some(Wake { at, owner: None, .. }) => {
+            Some(Wake { at, claimed_by: None, .. }) => {
                 unclaimed |= *at < now + CLAIM_WITHIN;
                 false
             }
-            Some(wake) => wake.owner.as_ref() == Some(self.queue.worker()) && begins_now(wake, now),
+            Some(wake) => wake.claimed_by.as_ref() == Some(self.queue.worker()) && begins_now(wake, now),
             None => false,
         };
         claimed.extend(changes.nodes.iter().filter(|node| is_ours(&node.wake)).map(NodeRecord::head));
@@ -149,7 +149,7 @@ impl Committer {
         self.health.written();
         self.liveness.ended(run, topmost, now);
         if let Some(outbox) = &self.outbox {
-            outbox.news();
+            outbox.entries_added();
         }
         if let Some(newest) = newest {
             self.events.hub.publish(run, *newest);

@@ -9,7 +9,7 @@ use slog::error;
 use super::{Dispatcher, Parts};
 use crate::{
     coordinator::{CLAIM_WITHIN, Lane},
-    journal::{JournalError, Want},
+    journal::{ClaimFilter, JournalError},
     time::Timestamp,
 };
 
@@ -64,14 +64,14 @@ impl Dispatcher {
             // The queue notifies when enough jobs have ended.
             return Ok(false);
         }
-        let want = Want {
+        let want = ClaimFilter {
             job: Some(lane.job()),
             kind: lane.kind(),
             // Runs without room come later. The queue notifies for them as well.
             except: queue.full_runs(lane),
             limit: u32::try_from(room).unwrap_or(u32::MAX),
         };
-        let claimed = journal.wakes_claim(queue.worker(), now, &want).await?;
+        let claimed = journal.claim_due(queue.worker(), now, &want).await?;
         claimed.iter().for_each(|node| queue.push(node, now));
         Ok(claimed.len() == room)
     }

@@ -99,8 +99,8 @@ impl Dispatcher {
     /// workers. No job starts before [`Dispatcher::begin`].
     pub async fn take_over(parts: Parts) -> Result<Arc<Self>, JournalError> {
         let Parts { journal, clock, queue, log, .. } = &parts;
-        journal.owner_renew(queue.worker(), ALIVE_FOREVER).await?;
-        let taken_over = journal.owners_expire(clock.now()).await?;
+        journal.renew_worker(queue.worker(), ALIVE_FOREVER).await?;
+        let taken_over = journal.reap_dead_workers(clock.now()).await?;
         if taken_over > 0 {
             info!(log, "taking over jobs of a dead worker"; "jobs" => taken_over);
         }

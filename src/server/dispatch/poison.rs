@@ -9,7 +9,7 @@ use std::{collections::HashMap, time::Duration};
 
 use crate::{
     coordinator::{ClaimedJob, CoordinatorError},
-    journal::{JournalError, OwnedWake, Parked},
+    journal::{ClaimedWake, JournalError, Parked},
     record::Job,
     time::Timestamp,
     types::{NodeRunId, RunId},
@@ -42,8 +42,8 @@ impl Item {
     }
 }
 
-impl From<&OwnedWake> for Item {
-    fn from(wake: &OwnedWake) -> Self {
+impl From<&ClaimedWake> for Item {
+    fn from(wake: &ClaimedWake) -> Self {
         Self { run: wake.run_id.clone(), node: Some((wake.node_run_id.clone(), wake.job)) }
     }
 }

@@ -11,7 +11,7 @@ use super::{Dispatcher, Parts, poison::Item};
 use crate::{
     coordinator::Lane,
     health::ExecutorLoad,
-    journal::{JournalError, OwnedWake},
+    journal::{ClaimedWake, JournalError},
     record::{Job, NodeHead, Wake},
     runtime::tasks::panic_message,
     time::Timestamp,
@@ -44,7 +44,7 @@ impl Dispatcher {
 
     async fn sweep_once(&self) -> Result<(), JournalError> {
         let Parts { attempts, journal, clock, queue, .. } = &self.parts;
-        journal.owners_expire(clock.now()).await?;
+        journal.reap_dead_workers(clock.now()).await?;
         for run in journal.runs_overdue(clock.now(), OVERDUE).await? {
             self.run_overdue(&run).await;
         }
@@ -60,7 +60,7 @@ impl Dispatcher {
         // Most other jobs are in hand.
         let jobs: &[Job] =
             if self.parts.auto_dispatch { &Job::ALL } else { &[Job::Deadline, Job::CancelExecutor] };
-        for wake in journal.wakes_owned(queue.worker(), jobs, settled).await? {
+        for wake in journal.claims_held(queue.worker(), jobs, settled).await? {
             if !queue.has(&wake.node_run_id, wake.job) {
                 self.run_again(&wake).await?;
             }
@@ -74,13 +74,13 @@ impl Dispatcher {
     /// The journal says that there is such a job. The head may come from a cache
     /// and be older: it says what the job is about, not whether there is one. (A
     /// job that was done in the meantime finds nothing to do.)
-    async fn run_again(&self, owned: &OwnedWake) -> Result<(), JournalError> {
+    async fn run_again(&self, owned: &ClaimedWake) -> Result<(), JournalError> {
         let Parts { attempts, journal, clock, queue, .. } = &self.parts;
         let now = clock.now();
         match journal.head_fetch(&owned.node_run_id).await {
             Ok(Some(head)) => {
-                let owner = Some(queue.worker().clone());
-                let wake = Wake { job: owned.job, at: now, owner, tries: 0 };
+                let claimed_by = Some(queue.worker().clone());
+                let wake = Wake { job: owned.job, at: now, claimed_by, tries: 0 };
                 queue.push(&NodeHead { wake: Some(wake), ..head }, now);
             }
             Ok(None) => {}

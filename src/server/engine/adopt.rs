@@ -35,7 +35,7 @@ use super::{
     silence,
 };
 use crate::{
-    record::{EventRecord, Job, NodePath, NodeRecord, RunRecord, Unread, Waits},
+    record::{ChangeSet, EventRecord, Job, NodePath, NodeRecord, Origin, OutboxItem, RunRecord},
     time::Timestamp,
     types::{NodeKind, NodeRun, NodeRunId, NodeRunState, Run, RunEvent, RunEventType, RunId, RunState},
 };
@@ -45,10 +45,6 @@ const SEQ_MAX: u64 = 1 << 53;
 
 /// No node has been decomposed more often.
 const ROUNDS_MAX: u64 = 1 << 32;
-
-/// In the place of a request's digest, which nobody knows: no request is the
-/// same as the one that started an adopted run (D-07).
-const NO_DIGEST: &str = "adopted";
 
 /// A run as the JARVIS stores have it.
 #[derive(Clone, Debug)]
@@ -74,7 +70,6 @@ pub fn run_adopt(stored: StoredRun, cx: Cx<'_>) -> Decision<()> {
     let mut nodes = nodes_of(&given.run_id, nodes);
     let theirs: Vec<NodeRun> = nodes.iter().map(|stored| stored.node.clone()).collect();
     let events = events_of(&given.run_id, events);
-    let events_to = events.last().map_or(0, |event| event.seq);
 
     let run = run_record(given.clone(), &nodes, &events, rules, now);
     let (mut stay, mut unwanted) = (Vec::new(), Vec::new());
@@ -109,9 +104,26 @@ pub fn run_adopt(stored: StoredRun, cx: Cx<'_>) -> Decision<()> {
     for node in stay {
         draft.put(node);
     }
-    let mut changes = draft.into_changes().adopted_from(&given, &theirs, events_to);
+    let mut changes = draft.into_changes();
+    // The imported events are not in the outbox, and come before our own.
     changes.events.splice(0..0, imported);
+    without_known(&mut changes, &given, &theirs);
     Decision { changes: Some(changes), answer: () }
+}
+
+/// Takes the outbox entries of records that the JARVIS stores have word for
+/// word. If the comparison misses one, that costs a call and loses nothing.
+fn without_known(changes: &mut ChangeSet, run: &Run, nodes: &[NodeRun]) {
+    let stored: HashMap<&NodeRunId, &NodeRun> = nodes.iter().map(|node| (&node.node_run_id, node)).collect();
+    let is_known = |node: &NodeRecord| stored.get(node.id()) == Some(&&node.node);
+    let known: HashSet<&NodeRunId> =
+        changes.nodes.iter().filter(|node| is_known(node)).map(NodeRecord::id).collect();
+    let run_is_known = changes.run.as_ref().is_some_and(|record| record.run == *run);
+    changes.outbox.retain(|item| match item {
+        OutboxItem::Run { .. } => !run_is_known,
+        OutboxItem::NodeRun { node_run_id, .. } => !known.contains(node_run_id),
+        OutboxItem::Events { .. } => true,
+    });
 }
 
 /// The run ends if its root did, or if there is none; and a run that is over
@@ -194,8 +206,8 @@ fn run_record(
         version: 0,
         last_seq: events.last().map_or(0, |event| event.seq),
         nodes: nodes.len() as u64,
-        request_digest: NO_DIGEST.into(),
-        owner: None,
+        origin: Origin::Adopted,
+        started_by: None,
         deadline,
     }
 }
@@ -215,21 +227,13 @@ fn node_record(
     let counted = own(node.extensions.as_ref(), DECOMPOSITION_ROUNDS).and_then(|text| text.parse().ok());
     let rounds = told_rounds.max(counted.unwrap_or_default()).min(ROUNDS_MAX);
     let mut record = NodeRecord {
-        unread: Unread::default(),
-        version: 0,
-        path,
         children,
         rounds,
-        attempt: 0,
-        retries: 0,
-        astray: false,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         type_constraints: facts.constraints.clone(),
         deadline: run.deadline,
-        waits: Waits::default(),
-        wake: None,
-        node,
+        ..NodeRecord::new(node, path)
     };
     match record.node.state {
         NodeRunState::Succeeded | NodeRunState::Failed | NodeRunState::Canceled => {

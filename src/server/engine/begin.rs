@@ -64,7 +64,7 @@ pub fn attempt_claim(run: &RunRecord, mut node: NodeRecord, cx: Cx<'_>) -> Decis
         NodeRunState::Queued => {
             node.node.state = NodeRunState::Assigned;
             if let Some(wake) = &mut node.wake {
-                wake.owner = cx.claim.cloned();
+                wake.claimed_by = cx.claim.cloned();
             }
             Decision::commit(node_only(run, &before, node, cx), ())
         }

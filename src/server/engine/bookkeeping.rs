@@ -6,7 +6,7 @@ use super::{
     guard::{HeadBefore, NodeBefore},
 };
 use crate::{
-    record::{Adopted, AttemptRecord, ChangeSet, Job, NodeHead, NodeRecord, RunRecord, Wake},
+    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodeRecord, RunRecord, Wake},
     time::Timestamp,
     types::RunId,
 };
@@ -23,14 +23,14 @@ pub(super) fn awaits(node: &NodeRecord, job: Job) -> bool {
 pub(super) fn put_back(node: &mut NodeRecord, at: Timestamp) -> Option<Timestamp> {
     let Some(Wake { job: Job::Dispatch, tries, .. }) = node.wake else { return None };
     let at = node.deadline.map_or(at, |deadline| deadline.min(at));
-    node.wake = Some(Wake { job: Job::Dispatch, at, owner: None, tries: tries.saturating_add(1) });
+    node.wake = Some(Wake { job: Job::Dispatch, at, claimed_by: None, tries: tries.saturating_add(1) });
     Some(at)
 }
 
 /// Changes one node.
 pub(super) fn node_only(run: &RunRecord, before: &NodeBefore, node: NodeRecord, cx: Cx<'_>) -> ChangeSet {
     before.may_become(&node);
-    ChangeSet { nodes: vec![node], ..nothing(run.id(), cx) }
+    ChangeSet { nodes: vec![node], ..ChangeSet::new(run.id().clone(), cx.now) }.owing_all()
 }
 
 /// Changes the head of one node, and adds to the attempt log.
@@ -41,24 +41,11 @@ pub(super) fn head_only(
     cx: Cx<'_>,
 ) -> ChangeSet {
     before.may_become(&head);
-    let unchanged = nothing(&head.run_id, cx);
-    ChangeSet { heads: vec![head], attempts, ..unchanged }
+    let empty = ChangeSet::new(head.run_id.clone(), cx.now);
+    ChangeSet { heads: vec![head], attempts, ..empty }.owing_all()
 }
 
 /// Adds to the attempt log.
 pub(super) fn attempt_only(run: &RunId, attempt: AttemptRecord, cx: Cx<'_>) -> ChangeSet {
-    ChangeSet { attempts: vec![attempt], ..nothing(run, cx) }
-}
-
-fn nothing(run: &RunId, cx: Cx<'_>) -> ChangeSet {
-    ChangeSet {
-        run_id: run.clone(),
-        at: cx.now,
-        run: None,
-        nodes: Vec::new(),
-        heads: Vec::new(),
-        events: Vec::new(),
-        attempts: Vec::new(),
-        adopted: Adopted::default(),
-    }
+    ChangeSet { attempts: vec![attempt], ..ChangeSet::new(run.clone(), cx.now) }
 }

@@ -113,7 +113,7 @@ pub fn cancel_notified(mut node: NodeHead, result: CancelNotification, cx: Cx<'_
     node.wake = match result {
         CancelNotification::Acknowledged => None,
         CancelNotification::RetryAt(at) => {
-            Some(Wake { job: Job::CancelExecutor, at, owner: None, tries: tries.saturating_add(1) })
+            Some(Wake { job: Job::CancelExecutor, at, claimed_by: None, tries: tries.saturating_add(1) })
         }
         CancelNotification::Abandoned => {
             let attempt = Attempt::of_head(&node, cx.now);

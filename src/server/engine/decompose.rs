@@ -9,7 +9,7 @@ use super::{
     draft::Draft,
     extensions::{self, Writer, own},
     learn::learn,
-    new_node::{queued_node_run, queued_record},
+    new_node::queued_record,
     rejection::{Disagreement, Limit, Rejection},
     silence,
 };
@@ -209,7 +209,7 @@ fn record(
         created_at: Some(draft.cx.now),
         inputs: Some(spec.inputs.clone()),
         extensions,
-        ..queued_node_run(id, parent.node.run_id.clone(), spec.node_type_ref.clone(), facts.kind)
+        ..NodeRun::queued(parent.node.run_id.clone(), id, spec.node_type_ref.clone(), facts.kind)
     };
     let path = parent.path.child(draft.run.nodes);
     (queued_record(node, path, facts, draft.run.deadline, draft.cx), spec)

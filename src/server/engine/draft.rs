@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     record::{
-        Adopted, AttemptOutcome, AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord,
+        AttemptOutcome, AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord,
         RunRecord, Wake,
     },
     time::Timestamp,
@@ -226,7 +226,7 @@ impl<'c> Draft<'c> {
         guard::node_ends(&head.node_run_id, head.state, state);
         head.state = state;
         head.ended_at = Some(self.cx.now);
-        let notify_executor = notify_executor || head.astray;
+        let notify_executor = notify_executor || head.superseded_attempt_may_run;
         head.wake = notify_executor.then(|| wake(Job::CancelExecutor, self.cx.now, claim));
         match head.kind {
             Some(NodeKind::Atomic) => {
@@ -257,22 +257,23 @@ impl<'c> Draft<'c> {
     pub(super) fn into_changes(self) -> ChangeSet {
         self.run_before.may_become(&self.run, self.events.len());
         let run_changed = !self.events.is_empty() || self.run.version == 0;
+        let empty = ChangeSet::new(self.run.id().clone(), self.cx.now);
+        let empty = ChangeSet::new(self.run.id().clone(), self.cx.now);
         ChangeSet {
-            run_id: self.run.run.run_id.clone(),
-            at: self.cx.now,
             run: run_changed.then_some(self.run),
             nodes: self.nodes,
             heads: self.heads,
             events: self.events,
             attempts: self.attempts,
-            adopted: Adopted::default(),
+            ..empty
         }
+        .owing_all()
     }
 }
 
 /// Makes a wake-up for a job that was not tried yet.
 pub(super) fn wake(job: Job, at: Timestamp, claim: Claim<'_>) -> Wake {
-    Wake { job, at, owner: claim.cloned(), tries: 0 }
+    Wake { job, at, claimed_by: claim.cloned(), tries: 0 }
 }
 
 /// Whether an executor may be working on the node.

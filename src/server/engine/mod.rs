@@ -81,7 +81,6 @@ pub use decompose::{ChildSpec, CreateChildren, children_create, parent_check};
 pub use extensions::is_own_key;
 pub use finish::{attempt_finish, attempt_lost};
 pub use hold::attempt_hold;
-pub use new_node::queued_node_run;
 pub use outputs::{abridge, oversized};
 pub use rejection::{Disagreement, Limit, Rejection};
 pub use silence::{Contact, DueReason, SilenceOutcome, due_reason, silence_check};

@@ -102,7 +102,7 @@ pub(super) fn schedule(
 /// Notes that another attempt is made while this one may still be at its
 /// executor. (A composite executor has one attempt at a time.)
 pub(super) fn supersede_running_attempt(node: &mut NodeRecord) {
-    node.astray = node.node.kind != Some(NodeKind::Composite);
+    node.superseded_attempt_may_run = node.node.kind != Some(NodeKind::Composite);
 }
 
 /// Records on the NodeRun and in an event that an attempt has failed and that

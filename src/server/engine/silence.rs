@@ -129,12 +129,12 @@ pub fn silence_check(view: NodeView, contact: Contact, cx: Cx<'_>) -> Decision<S
     let now = cx.now;
     let attempt = Attempt::of(&node, now);
     let mut draft = Draft::of(run, &node, cx);
-    if node.children == 0 && !node.waits.begun_again && cx.rules.max_retries > 0 {
+    if node.children == 0 && !node.waits.restarted && cx.rules.max_retries > 0 {
         let error = silent(&node, contact.last, now);
         let message = "The executor of the composite is silent";
         draft.attempt(&node, attempt, AttemptOutcome::Failed { error, retry_at: now, may_have_begun: true });
         retry::record(&mut draft, &mut node, attempt, SILENT, message, now);
-        node.waits.begun_again = true;
+        node.waits.restarted = true;
         // Unclaimed: there may be as many of them as the executor had.
         node.wake = Some(wake(Job::Dispatch, now, None));
         draft.put(node);

@@ -10,11 +10,11 @@ use super::{
     constraints,
     draft::{Draft, End},
     extensions::{CONSTRAINTS, Writer},
-    new_node::{queued_node_run, queued_record},
+    new_node::queued_record,
     rejection::Rejection,
 };
 use crate::{
-    record::{NodePath, RunRecord},
+    record::{NodePath, Origin, RunRecord},
     types::{
         Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
         RunStartRequest, RunState, json::canonical,
@@ -84,7 +84,7 @@ impl PreparedStart {
 /// Answers a start whose run exists: a repetition of the same request gets the
 /// run that the first one made (D-07).
 pub fn run_repeated(existing: RunRecord, digest: &str) -> Result<Run, Rejection> {
-    if existing.request_digest == digest { Ok(existing.run) } else { Err(Rejection::RunAlreadyExists) }
+    if existing.origin.is_request(digest) { Ok(existing.run) } else { Err(Rejection::RunAlreadyExists) }
 }
 
 /// Decides on a start. `existing` is the run of this id, if there is one.
@@ -111,15 +111,15 @@ pub fn run_start(
         version: 0,
         last_seq: 0,
         nodes: 1,
-        request_digest: digest.clone(),
-        owner: Some(started_by.clone()),
+        origin: Origin::Request { digest: digest.clone() },
+        started_by: Some(started_by.clone()),
         deadline: Some(deadline),
     };
     let root = NodeRun {
         created_at: Some(cx.now),
         inputs: Some(prepared.input.clone()),
         extensions: prepared.root_extensions.clone(),
-        ..queued_node_run(root_id.clone(), run_id.clone(), prepared.node_type_ref.clone(), facts.kind)
+        ..NodeRun::queued(run_id.clone(), root_id.clone(), prepared.node_type_ref.clone(), facts.kind)
     };
     let root = queued_record(root, NodePath::root(), facts.clone(), Some(deadline), cx);
 

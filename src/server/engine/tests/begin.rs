@@ -25,7 +25,7 @@ fn allowed_node_goes_to_its_executor() {
     assert_eq!(node.node.executor_binding, Some(binding()));
     assert_eq!((node.attempt, node.deadline), (1, Some(deadline)));
     let wake = node.wake.as_ref().expect("a wake-up");
-    assert_eq!((wake.job, wake.at, &wake.owner), (Job::Deadline, deadline, &world.worker));
+    assert_eq!((wake.job, wake.at, &wake.claimed_by), (Job::Deadline, deadline, &world.worker));
     let event = json!(["policy_decided", "a", {"action": "node.run.execute", "decision": "allow"}]);
     assert_eq!(world.events_since(mark), [event]);
 }
@@ -284,7 +284,7 @@ fn postponed_node_is_unclaimed_and_due_by_its_deadline() {
         world.retry("a", Duration::from_secs(5));
         let wake = world.node("a").wake.clone().expect("a wake-up");
         assert_eq!(
-            (wake.job, wake.at, wake.owner, wake.tries),
+            (wake.job, wake.at, wake.claimed_by, wake.tries),
             (Job::Dispatch, world.now + Duration::from_secs(5), None, tries)
         );
     }

@@ -33,8 +33,12 @@ fn node_goes_forward_only_and_the_panic_names_only_the_node() {
         (|_| {}, None),
         (
             |node| {
-                node.wake =
-                    Some(Wake { job: Job::Dispatch, at: Timestamp::from_micros(7), owner: None, tries: 1 })
+                node.wake = Some(Wake {
+                    job: Job::Dispatch,
+                    at: Timestamp::from_micros(7),
+                    claimed_by: None,
+                    tries: 1,
+                })
             },
             None,
         ),

@@ -30,7 +30,7 @@ fn held_node_spends_no_retries_and_is_reported_once() {
         world.wait(WAIT);
         assert!(!world.hold("a", WAIT), "it is held already");
         let wake = world.node("a").wake.clone().expect("a wake-up");
-        assert_eq!((wake.job, wake.owner, wake.tries), (Job::Dispatch, None, tries));
+        assert_eq!((wake.job, wake.claimed_by, wake.tries), (Job::Dispatch, None, tries));
         assert_eq!(wake.at, world.now + WAIT);
     }
     let node = world.node("a").clone();

@@ -218,7 +218,7 @@ impl Pair {
             if expected.job == Some(Job::Deadline) {
                 assert_eq!(node.waits.check_at, expected.check_at, "{node:?}");
             }
-            assert_eq!(node.waits.begun_again, expected.begun_again, "{node:?}");
+            assert_eq!(node.waits.restarted, expected.restarted, "{node:?}");
             assert_eq!(node.path.depth(), model.depth(at));
             let parent = expected.parent.map(|parent| self.ids[parent].as_str());
             assert_eq!(node.node.parent_node_run_id.as_ref().map(|parent| parent.as_str()), parent);

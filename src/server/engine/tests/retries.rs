@@ -222,7 +222,7 @@ fn deferred_node_spends_no_retries_until_its_deadline() {
         world.defer("a", Duration::from_secs(3));
         let wake = world.node("a").wake.clone().expect("a wake-up");
         assert_eq!(
-            (wake.job, wake.at, wake.owner, wake.tries),
+            (wake.job, wake.at, wake.claimed_by, wake.tries),
             (Job::Dispatch, world.now + Duration::from_secs(3), None, tries)
         );
         assert_eq!((world.state("a"), world.node("a").retries), (NodeRunState::Queued, 0));

@@ -50,7 +50,7 @@ fn allowed_run_is_running_and_its_root_is_due() {
     );
     assert_eq!(world.job(ROOT), Some(Job::Dispatch));
     let record = world.run();
-    assert_eq!((record.nodes, record.owner.as_deref()), (1, Some("caller")));
+    assert_eq!((record.nodes, record.started_by.as_deref()), (1, Some("caller")));
     assert_eq!(record.deadline, Some(world.now + world.rules.run_timeout));
 }
 

@@ -1,17 +1,16 @@
 //! What adopted runs ask of a store.
 
-use super::{NO_LIMIT, Probe, Specimen, change, ended, event, node, run, run_ended, start};
+use super::{JournalUnderTest, NO_LIMIT, Probe, change, ended, event, node, run, run_ended, start};
 use crate::{
-    journal::Owed,
+    journal::OutboxItem,
     record::{ChangeSet, RunRecord},
 };
 
-pub async fn what_came_from_the_jarvis_stores_is_written_but_not_owed(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
-    let owed = async || journal.owed().await.into_iter().map(|entry| entry.what).collect::<Vec<_>>();
-    let node_owed = |id: &str| Owed::NodeRun { node_run_id: id.into(), new: true };
+pub async fn outbox_has_exactly_the_entries_of_the_change_set(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
+    let owed = async || journal.owed().await.into_iter().map(|entry| entry.item).collect::<Vec<_>>();
+    let node_owed = |id: &str| OutboxItem::NodeRun { node_run_id: id.into(), new: true };
     let (same, changed) = (ended(node("a", "1")), ended(node("a", "1.2")));
-    let theirs = [same.node.clone(), node("a", "1.2").node];
     let whole = ChangeSet {
         run: Some(RunRecord { last_seq: 8, ..run_ended(run("a")) }),
         nodes: vec![same, changed],
@@ -19,20 +18,20 @@ pub async fn what_came_from_the_jarvis_stores_is_written_but_not_owed(specimen: 
         ..change("a")
     };
 
-    let as_stored = whole.clone().adopted_from(&run_ended(run("a")).run, &theirs, 7);
-    journal.commit(as_stored).await;
-    assert_eq!(owed().await, [node_owed("a/1.2"), Owed::Events { first: 8, last: 8 }]);
+    let outbox = vec![node_owed("a/1.2"), OutboxItem::Events { first: 8, last: 8 }];
+    journal.0.commit(ChangeSet { outbox: outbox.clone(), ..whole }).await.expect("committed");
+    assert_eq!(owed().await, outbox);
     assert!(journal.run("a").await.is_some() && journal.node("a", "1").await.is_some());
     assert_eq!(journal.seqs("a", None, NO_LIMIT).await, [3, 7, 8]);
 
-    journal.commit(start("b").adopted_from(&run_ended(run("b")).run, &[], 0)).await;
-    let all = owed().await;
-    let everything = [Owed::Run { new: true }, node_owed("b/1"), Owed::Events { first: 1, last: 1 }];
-    assert_eq!(all[2..], everything, "theirs are others");
+    // In the order given, whatever it is.
+    let more = vec![node_owed("b/1"), OutboxItem::Run { new: true }];
+    journal.0.commit(ChangeSet { outbox: more.clone(), ..start("b") }).await.expect("committed");
+    assert_eq!(owed().await[2..], more);
 }
 
-pub async fn events_that_were_adopted_may_have_gaps(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn adopted_events_may_have_gaps(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let old = vec![event("a", 3, None), event("a", 7, Some("1")), event("a", 9, Some("1.2"))];
     let adopted = ChangeSet { run: Some(RunRecord { last_seq: 9, ..run("a") }), events: old, ..start("a") };
     journal.commit(adopted).await;

@@ -2,15 +2,15 @@
 
 use futures::FutureExt;
 
-use super::{Specimen, samples::*};
+use super::{JournalUnderTest, samples::*};
 use crate::{
-    journal::{OutboxEntry, OutboxId, OutboxPage, Owed, PageLimit, Recipient},
+    journal::{OutboxEntry, OutboxId, OutboxItem, OutboxPage, PageLimit, Recipient},
     record::{ChangeSet, RunRecord},
     types::NodeRunId,
 };
 
-pub async fn events_come_in_order_without_gaps(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn events_are_listed_in_order_without_gaps(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     // Several in one commit, given in the wrong order; another run between.
     journal.commit(events("a", vec![event("a", 2, None), event("a", 1, None)])).await;
     journal.commit(events("b", vec![event("b", 1, None)])).await;
@@ -27,8 +27,8 @@ pub async fn events_come_in_order_without_gaps(specimen: Specimen) {
     assert!(!rest.events[0].1.contains('\n'));
 }
 
-pub async fn a_page_of_events_keeps_both_limits(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn event_page_keeps_both_limits(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(events("a", (1..=9).map(|seq| event("a", seq, None)).collect())).await;
     let size = journal.page("a", 0, None, NO_LIMIT).await.events[0].1.len();
     for (entries, bytes, expected) in [
@@ -47,8 +47,8 @@ pub async fn a_page_of_events_keeps_both_limits(specimen: Specimen) {
     }
 }
 
-pub async fn events_within_a_subtree_are_found_across_sparse_pages(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn subtree_events_are_found_across_sparse_pages(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     // Far more than any store should look at for one page, and three that count.
     let about = |seq: u64| match seq {
         1 | 7000 => "1.2",
@@ -68,8 +68,8 @@ pub async fn events_within_a_subtree_are_found_across_sparse_pages(specimen: Spe
     assert!(journal.seqs("a", Some("1.3"), NO_LIMIT).await.is_empty());
 }
 
-pub async fn a_page_that_ends_with_the_last_event_says_so(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn event_page_reports_the_last_event(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(events("a", (1..=3).map(|seq| event("a", seq, Some("1"))).collect())).await;
     let exactly = PageLimit { entries: 3, ..NO_LIMIT };
     let page = journal.page("a", 0, None, exactly).await;
@@ -83,22 +83,23 @@ pub async fn a_page_that_ends_with_the_last_event_says_so(specimen: Specimen) {
     assert_eq!((page.events.len(), page.scanned_to, page.at_end), (1, 4, true));
 }
 
-pub async fn the_outbox_lists_what_changed_in_order_until_acknowledged(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn outbox_lists_entries_in_order_until_acknowledged(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let two = ChangeSet { events: vec![event("a", 1, None), event("a", 2, None)], ..start("a") };
-    let first = journal.0.commit(two).await.expect("committed");
+    let first = journal.0.commit(two.owing_all()).await.expect("committed");
     let run = RunRecord { version: 1, ..run("a") };
     let both = ChangeSet { run: Some(run), nodes: vec![node("a", "1.2")], ..change("a") };
-    let second = journal.0.commit(both).await.expect("committed");
+    let second = journal.0.commit(both.owing_all()).await.expect("committed");
 
     let owed = journal.owed().await;
-    let what: Vec<_> = owed.iter().map(|entry| entry.what.clone()).collect();
-    let node = |path: &str| Owed::NodeRun { node_run_id: NodeRunId::new(format!("a/{path}")), new: true };
+    let what: Vec<_> = owed.iter().map(|entry| entry.item.clone()).collect();
+    let node =
+        |path: &str| OutboxItem::NodeRun { node_run_id: NodeRunId::new(format!("a/{path}")), new: true };
     let expected = [
-        Owed::Run { new: true },
+        OutboxItem::Run { new: true },
         node("1"),
-        Owed::Events { first: 1, last: 2 },
-        Owed::Run { new: false },
+        OutboxItem::Events { first: 1, last: 2 },
+        OutboxItem::Run { new: false },
         node("1.2"),
     ];
     assert_eq!(what, expected);
@@ -120,14 +121,15 @@ pub async fn the_outbox_lists_what_changed_in_order_until_acknowledged(specimen:
     assert_eq!(nothing, None, "what changes nothing owes nothing");
 }
 
-pub async fn what_the_outbox_names_can_be_read(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn listed_outbox_entries_can_be_read(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     journal.commit(events("a", vec![event("a", 2, None)])).await;
     // Whoever commits has not been answered yet, and will not be for a while.
-    let mut commit = journal.0.commit(events("a", vec![event("a", 3, None), event("a", 4, None)]));
+    let told = events("a", vec![event("a", 3, None), event("a", 4, None)]);
+    let mut commit = journal.0.commit(told.owing_all());
     let mut answer = None;
-    let named = |entry: &OutboxEntry| entry.what == Owed::Events { first: 3, last: 4 };
+    let named = |entry: &OutboxEntry| entry.item == OutboxItem::Events { first: 3, last: 4 };
     for look in 0.. {
         // Mostly once is enough to have it queued.
         if look % 1000 == 0 && answer.is_none() {
@@ -147,8 +149,8 @@ pub async fn what_the_outbox_names_can_be_read(specimen: Specimen) {
     assert_eq!(journal.seqs("a", None, NO_LIMIT).await, [1, 2, 3, 4]);
 }
 
-pub async fn a_page_of_the_outbox_is_for_one_recipient_and_says_how_far_it_looked(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn outbox_page_is_for_one_recipient_and_reports_its_end(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let page = async |recipient, after, limit| {
         journal.0.outbox_after(recipient, after, limit).await.expect("the outbox can be read")
     };

@@ -1,6 +1,8 @@
 //! What parking promises.
 
-use super::{Probe, Specimen, at, change, ended, node_due, node_owned, nodes, run, run_ended, start, wake};
+use super::{
+    JournalUnderTest, Probe, at, change, ended, node_due, node_owned, nodes, run, run_ended, start, wake,
+};
 use crate::{
     journal::Parked,
     record::{ChangeSet, Job, RunRecord, Wake},
@@ -27,8 +29,8 @@ async fn park(journal: &Probe, item: &Parked) {
     journal.0.park(item.clone()).await.expect("it can be parked");
 }
 
-pub async fn a_parked_wake_is_nobodys_until_its_time_comes(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn parked_wake_is_unclaimed_until_its_time(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(nodes("a", vec![node_due("a", "1.1", 10), node_due("a", "1.2", 20)])).await;
     let me = "me".into();
     let claimed = journal.claim(&me, 20, 10).await;
@@ -47,8 +49,8 @@ pub async fn a_parked_wake_is_nobodys_until_its_time_comes(specimen: Specimen) {
     assert_eq!(listed(&journal).await.len(), 1, "to be tried again is not to be decided");
 }
 
-pub async fn a_parked_run_is_not_overdue_until_its_time_comes(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn parked_run_is_not_overdue_until_its_time(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let mut first = start("a");
     first.run = first.run.map(|run| RunRecord { deadline: Some(at(20)), ..run });
     journal.commit(first).await;
@@ -62,8 +64,8 @@ pub async fn a_parked_run_is_not_overdue_until_its_time_comes(specimen: Specimen
     assert_eq!(journal.0.runs_overdue(at(20), 10).await, Ok(vec!["a".into()]));
 }
 
-pub async fn what_is_decided_after_all_is_no_longer_parked(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn decided_items_are_no_longer_parked(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     journal.commit(nodes("a", vec![node_due("a", "1.2", 10), node_due("a", "1.3", 10)])).await;
     let [run, root, other] =
@@ -86,8 +88,8 @@ pub async fn what_is_decided_after_all_is_no_longer_parked(specimen: Specimen) {
     assert_eq!(listed(&journal).await, [other]);
 }
 
-pub async fn what_waits_as_before_is_still_parked(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn item_with_an_unchanged_wake_stays_parked(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     let item = failing(Some("1"), 30, 500);
     park(&journal, &item).await;
@@ -101,8 +103,8 @@ pub async fn what_waits_as_before_is_still_parked(specimen: Specimen) {
     assert_eq!(listed(&journal).await, []);
 }
 
-pub async fn parking_again_keeps_when_it_began(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn parking_again_keeps_the_first_time(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let mut over = ended(node_due("a", "1.2", 10));
     over.wake = Some(wake(Job::CancelExecutor, 10));
     journal.commit(nodes("a", vec![node_owned("a", "1.1", &"me".into()), over])).await;
@@ -118,8 +120,8 @@ pub async fn parking_again_keeps_when_it_began(specimen: Specimen) {
     assert_eq!(tries, Some(2));
 }
 
-pub async fn what_needs_nothing_cannot_be_parked(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn items_without_a_wake_up_cannot_be_parked(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let over =
         ChangeSet { run: Some(run_ended(run("a"))), nodes: vec![ended(super::node("a", "1"))], ..start("a") };
     journal.commit(over).await;

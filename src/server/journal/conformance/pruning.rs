@@ -1,6 +1,8 @@
 //! What forgetting finished runs promises, and the time that it goes by.
 
-use super::{NO_LIMIT, Probe, Specimen, at, change, ended, event, node, nodes, run, run_ended, start, wake};
+use super::{
+    JournalUnderTest, NO_LIMIT, Probe, at, change, ended, event, node, nodes, run, run_ended, start, wake,
+};
 use crate::{
     journal::Parked,
     record::{AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord},
@@ -52,8 +54,8 @@ async fn there<'a>(journal: &Probe, ids: &[&'a str]) -> Vec<&'a str> {
     there
 }
 
-pub async fn finished_runs_are_forgotten_whole_oldest_first(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn finished_runs_are_pruned_whole_oldest_first(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     for (id, micros) in [("third", 30), ("first", 10), ("second", 20), ("fourth", 40)] {
         journal.commit(finished(id, micros)).await;
     }
@@ -73,8 +75,8 @@ pub async fn finished_runs_are_forgotten_whole_oldest_first(specimen: Specimen) 
     assert_eq!(journal.seqs("first", None, NO_LIMIT).await, [1]);
 }
 
-pub async fn a_run_that_is_owed_or_has_a_wake_up_is_not_forgotten(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn run_with_outbox_entries_or_wake_ups_is_not_pruned(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(finished("owed", 10)).await;
     assert_eq!(prune(&journal, 100, 10).await, 0);
     deliver_all(&journal).await;
@@ -97,8 +99,8 @@ pub async fn a_run_that_is_owed_or_has_a_wake_up_is_not_forgotten(specimen: Spec
     assert_eq!(prune(&journal, 100, 10).await, 1);
 }
 
-pub async fn a_forgotten_run_takes_along_what_was_parked_of_it(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn pruned_run_loses_its_parked_items(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let live = ChangeSet { nodes: vec![ended(node("a", "1"))], ..start("a") };
     journal.commit(live).await;
     journal.commit(ChangeSet { nodes: vec![node("a", "1.2")], ..change("a") }).await;
@@ -121,14 +123,14 @@ pub async fn a_forgotten_run_takes_along_what_was_parked_of_it(specimen: Specime
     assert_eq!(journal.0.counts(at(0)).await, Ok(crate::journal::Counts::default()));
 }
 
-pub async fn the_newest_time_is_that_of_the_latest_commit_of_a_run(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
-    assert_eq!(journal.0.time_newest().await, Ok(None));
+pub async fn latest_commit_time_is_that_of_a_run(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
+    assert_eq!(journal.0.latest_commit_time().await, Ok(None));
     journal.commit(finished("a", 30)).await;
-    assert_eq!(journal.0.time_newest().await, Ok(Some(at(30))));
+    assert_eq!(journal.0.latest_commit_time().await, Ok(Some(at(30))));
     journal.commit(ChangeSet { at: at(20), ..start("b") }).await;
-    assert_eq!(journal.0.time_newest().await, Ok(Some(at(30))));
+    assert_eq!(journal.0.latest_commit_time().await, Ok(Some(at(30))));
     let (run, told) = (journal.run("b").await, vec![event("b", 2, None)]);
     journal.commit(ChangeSet { at: at(40), run, events: told, ..change("b") }).await;
-    assert_eq!(journal.0.time_newest().await, Ok(Some(at(40))));
+    assert_eq!(journal.0.latest_commit_time().await, Ok(Some(at(40))));
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    journal::{EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Recipient, Want},
+    journal::{ClaimFilter, EventPage, JournalError, OutboxEntry, OutboxId, PageLimit, inspect::Inspect},
     record::{
-        Adopted, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord, Unread, Waits, Wake,
+        ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, Origin, Recipient, RunRecord, Wake,
     },
     time::Timestamp,
     types::{
@@ -36,8 +36,8 @@ pub fn run(id: &str) -> RunRecord {
         version: 0,
         last_seq: 0,
         nodes: 1,
-        request_digest: "digest".into(),
-        owner: Some("somebody".into()),
+        origin: Origin::Request { digest: "digest".into() },
+        started_by: Some("caller".into()),
         deadline: Some(at(1_000_000)),
     }
 }
@@ -45,49 +45,19 @@ pub fn run(id: &str) -> RunRecord {
 /// A live node of the run at `path`, not stored yet, that is to be dispatched
 /// at time 100. Its id is run and path.
 pub fn node(run: &str, path: &str) -> NodeRecord {
+    let type_ref = NodeTypeRef { extensions: None, node_type_id: "type".into(), version: "1.0.0".into() };
+    let id = NodeRunId::new(format!("{run}/{path}"));
+    let queued = NodeRun { created_at: Some(at(1)), ..NodeRun::queued(run.into(), id, type_ref, None) };
     NodeRecord {
-        unread: Unread::default(),
-        node: NodeRun {
-            created_at: Some(at(1)),
-            ended_at: None,
-            evaluation_result: None,
-            executor_binding: None,
-            extensions: None,
-            inputs: None,
-            kind: None,
-            node_run_id: NodeRunId::new(format!("{run}/{path}")),
-            node_type_ref: NodeTypeRef {
-                extensions: None,
-                node_type_id: "type".into(),
-                version: "1.0.0".into(),
-            },
-            output_artifacts: None,
-            outputs: None,
-            parent_node_run_id: None,
-            recovery_actions: None,
-            run_id: run.into(),
-            started_at: None,
-            state: NodeRunState::Queued,
-        },
-        version: 0,
-        path: NodePath::from(path.to_owned()),
-        children: 0,
-        rounds: 0,
-        attempt: 0,
-        retries: 0,
-        astray: false,
-        side_effect: None,
-        idempotent: false,
-        type_constraints: None,
         deadline: Some(at(500_000)),
-        waits: Waits::default(),
         wake: Some(wake(Job::Dispatch, 100)),
+        ..NodeRecord::new(queued, NodePath::from(path.to_owned()))
     }
 }
 
 /// A wake-up that nobody owns.
 pub fn wake(job: Job, micros: i64) -> Wake {
-    Wake { job, at: at(micros), owner: None, tries: 0 }
+    Wake { job, at: at(micros), claimed_by: None, tries: 0 }
 }
 
 /// A node with a wake-up at that time.
@@ -97,7 +67,7 @@ pub fn node_due(run: &str, path: &str, micros: i64) -> NodeRecord {
 
 /// A node whose wake-up somebody owns.
 pub fn node_owned(run: &str, path: &str, owner: &WorkerId) -> NodeRecord {
-    let wake = Wake { owner: Some(owner.clone()), ..wake(Job::Deadline, 400_000) };
+    let wake = Wake { claimed_by: Some(owner.clone()), ..wake(Job::Deadline, 400_000) };
     NodeRecord { wake: Some(wake), ..node(run, path) }
 }
 
@@ -131,16 +101,7 @@ pub fn event(run: &str, seq: u64, path: Option<&str>) -> EventRecord {
 
 /// A change of nothing.
 pub fn change(run: &str) -> ChangeSet {
-    ChangeSet {
-        run_id: run.into(),
-        at: at(1),
-        run: None,
-        nodes: Vec::new(),
-        heads: Vec::new(),
-        events: Vec::new(),
-        attempts: Vec::new(),
-        adopted: Adopted::default(),
-    }
+    ChangeSet::new(run.into(), at(1))
 }
 
 /// The first change of a run: the run, its root and one event.
@@ -170,15 +131,15 @@ pub fn events(run: &str, events: Vec<EventRecord>) -> ChangeSet {
 
 /// Shorter words for what tests of stores do all the time. Whatever they do
 /// not expect is a panic.
-pub struct Probe(pub Arc<dyn Journal>);
+pub struct Probe(pub Arc<dyn Inspect>);
 
 impl Probe {
     pub async fn commit(&self, change: ChangeSet) {
-        self.0.commit(change).await.expect("the commit goes through");
+        self.0.commit(change.owing_all()).await.expect("the commit goes through");
     }
 
     pub async fn refused(&self, change: ChangeSet) -> JournalError {
-        self.0.commit(change).await.expect_err("the commit is refused")
+        self.0.commit(change.owing_all()).await.expect_err("the commit is refused")
     }
 
     pub async fn run(&self, id: &str) -> Option<RunRecord> {
@@ -237,7 +198,7 @@ impl Probe {
 
     pub async fn claim(&self, owner: &WorkerId, now: i64, limit: u32) -> Vec<NodeHead> {
         self.0
-            .wakes_claim(owner, at(now), &Want { limit, ..Want::default() })
+            .claim_due(owner, at(now), &ClaimFilter { limit, ..ClaimFilter::default() })
             .await
             .expect("wake-ups can be claimed")
     }

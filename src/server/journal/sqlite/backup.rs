@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_made_meanwhile_is_not_replaced() {
+    fn backup_does_not_replace_a_file_made_meanwhile() {
         let folder = tempfile::tempdir().expect("a folder");
         let target = folder.path().join("copy.db");
         let partial = Partial::make(&target).expect("a file");

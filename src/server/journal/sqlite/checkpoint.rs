@@ -16,7 +16,7 @@ use std::{
 use rusqlite::Connection;
 use slog::{Logger, warn};
 
-use super::writer::Care;
+use super::threads::ThreadParts;
 
 /// Pages (of 4 KiB) that wait to be copied before the thread is told.
 const COPY_AT: i64 = 1000;
@@ -68,10 +68,10 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(super) fn start(connection: Connection, care: &Care) -> io::Result<Self> {
+    pub(super) fn start(connection: Connection, parts: &ThreadParts) -> io::Result<Self> {
         let (nudge, nudges) = mpsc::sync_channel(1);
-        let (log, thread_log) = (care.log.clone(), care.log.clone());
-        let thread = care.thread("journal-checkpoints", move || {
+        let (log, thread_log) = (parts.log.clone(), parts.log.clone());
+        let thread = parts.spawn("journal-checkpoints", move || {
             for () in nudges {
                 if let Err(e) = copy(&connection) {
                     warn!(thread_log, "cannot checkpoint the journal"; "error" => %e);

@@ -14,7 +14,7 @@
 
 use rusqlite::Connection;
 
-use super::{read, write};
+use super::secrets;
 use crate::journal::JournalError;
 
 const NAME: &str = "owes_jarvis_stores";
@@ -38,19 +38,19 @@ pub enum Owing {
 }
 
 /// From now on every change is owed.
-pub(super) fn remember(connection: &Connection) -> Result<(), JournalError> {
-    if read::secret(connection, NAME)?.is_none() {
-        write::secret(connection, NAME, b"every change")?;
+pub(super) fn record(connection: &Connection) -> Result<(), JournalError> {
+    if secrets::get(connection, NAME)?.is_none() {
+        secrets::get_or_put(connection, NAME, b"every change")?;
     }
     Ok(())
 }
 
 /// How many changes have yet to be sent, if the stores are owed anything. (An
 /// older program has owed and not remembered it.)
-pub(super) fn owed(connection: &Connection) -> Result<Option<u64>, JournalError> {
+pub(super) fn entries(connection: &Connection) -> Result<Option<u64>, JournalError> {
     let entries: i64 =
         connection.prepare_cached("SELECT count(*) FROM outbox")?.query_one([], |row| row.get(0))?;
-    let remembered = read::secret(connection, NAME)?.is_some();
+    let remembered = secrets::get(connection, NAME)?.is_some();
     Ok((remembered || entries > 0).then_some(u64::try_from(entries).unwrap_or(0)))
 }
 

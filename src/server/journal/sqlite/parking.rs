@@ -63,7 +63,7 @@ pub(super) fn park(connection: &Connection, item: &Parked) -> Result<(), Journal
 
 /// In the writer thread: it was decided after all, unless it still waits for
 /// what it was parked until.
-pub(super) fn leave(
+pub(super) fn remove(
     connection: &Connection,
     run: &RunId,
     node: Option<&NodeRunId>,

@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::read;
+use super::outbox;
 use crate::{
     journal::JournalError,
     time::Timestamp,
@@ -32,7 +32,7 @@ pub(super) fn prunable(
     limit: u32,
 ) -> Result<Prunable, JournalError> {
     // First: what is added from here on is either seen below or comes after.
-    let outbox_seen = read::outbox_newest(connection)?;
+    let outbox_seen = outbox::newest_id(connection)?;
     let runs = connection
         .prepare_cached(
             "SELECT run_id FROM runs

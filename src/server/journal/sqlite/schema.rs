@@ -58,7 +58,7 @@ pub(super) fn take_over(connection: &Connection, at: At<'_>) -> Result<(), OpenE
     migrate(connection).map_err(|failed| at.not_migrated(&failed))?;
     // Only one process has the file at a time, and that is this one: whoever
     // is registered in it is dead. What they had is free as soon as somebody
-    // asks (`owners_expire`), not when their leases run out.
+    // asks (`reap_dead_workers`), not when their leases run out.
     connection.execute("DELETE FROM owners", []).map_err(|e| at.sqlite(&e))?;
     Ok(())
 }

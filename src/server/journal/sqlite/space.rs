@@ -107,7 +107,7 @@ impl Space {
     }
 
     /// Looks whether there is room again.
-    pub(super) fn look(&self, connection: &Connection) {
+    pub(super) fn check(&self, connection: &Connection) {
         if !self.short.load(Ordering::Acquire) {
             return;
         }

@@ -31,7 +31,7 @@ pub(super) struct Node {
     pub(super) deadline: Timestamp,
     pub(super) job: Option<Job>,
     pub(super) check_at: Option<Timestamp>,
-    pub(super) begun_again: bool,
+    pub(super) restarted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -202,7 +202,7 @@ impl Model {
             deadline: self.deadline,
             job: Some(Job::Dispatch),
             check_at: None,
-            begun_again: false,
+            restarted: false,
         });
         self.nodes.len() - 1
     }
@@ -305,9 +305,9 @@ impl Model {
             self.watch(at, now);
         } else if heard + self.silence > now {
             self.watch(at, heard);
-        } else if node.children == 0 && !node.begun_again && self.max_retries > 0 {
+        } else if node.children == 0 && !node.restarted && self.max_retries > 0 {
             self.logged += 1;
-            self.nodes[at].begun_again = true;
+            self.nodes[at].restarted = true;
             self.nodes[at].job = Some(Job::Dispatch);
         } else {
             self.end(at, Failed, true, now);

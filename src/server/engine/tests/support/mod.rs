@@ -219,7 +219,7 @@ impl World {
         let now = self.tick();
         let record = self.nodes.get_mut(&NodeRunId::new(node)).expect("a node");
         let wake = record.wake.as_mut().expect("a wake-up");
-        (wake.at, wake.owner) = (now, None);
+        (wake.at, wake.claimed_by) = (now, None);
     }
 
     pub(super) fn lost(&mut self, node: &str) {

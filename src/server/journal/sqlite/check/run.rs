@@ -8,7 +8,10 @@ use crate::{
     audit::{History, audit},
     journal::{
         JournalError,
-        sqlite::rows::{HeadRow, NodeRow, RunRow, from_json},
+        sqlite::{
+            encoding::from_json,
+            rows::{HeadRow, NodeRow, RunRow},
+        },
     },
     record::{AttemptRecord, NodeRecord},
     types::RunEvent,

@@ -25,7 +25,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
-use slog::{Logger, o};
+use slog::Logger;
 
 pub(super) use self::writer::CallersWriter;
 pub use self::{
@@ -36,7 +36,7 @@ use super::{
     SqliteJournal,
     access::{Reads, Writes},
     check,
-    recent::Recent,
+    read_cache::ReadCache,
     schema::{self, At},
 };
 use crate::{
@@ -93,17 +93,16 @@ impl MemoryJournal {
         fail_points: impl FailPoints,
         log: &Logger,
     ) -> Result<SqliteJournal, OpenError> {
-        let log = log.new(o!("component" => "store"));
         self.shared.with(|connection| schema::take_over(connection, At(Path::new("memory"))))?;
         Ok(SqliteJournal {
-            readers: Reads::Shared(self.shared.clone()),
-            writer: Writes::Callers(CallersWriter::new(self.shared.clone(), fail_points, log.clone())),
-            recent: Recent::new(),
+            reads: Reads::Shared(self.shared.clone()),
+            writes: Writes::Callers(CallersWriter::new(self.shared.clone(), fail_points, log.clone())),
+            cache: ReadCache::new(),
             outbox,
             space: None,
             fatal: Fatal::default(),
             path: "memory".into(),
-            log,
+            log: log.clone(),
             _lock: None,
         })
     }

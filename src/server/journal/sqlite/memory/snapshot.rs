@@ -12,7 +12,7 @@ use super::JUNK;
 use crate::{
     journal::{
         JournalError, Parked,
-        sqlite::{parking, read, rows::from_json},
+        sqlite::{encoding::from_json, parking, read},
     },
     record::{AttemptRecord, NodeRecord, RunRecord},
     types::{NodeRunId, RunEvent, RunId},

@@ -7,13 +7,13 @@ use std::sync::{
 };
 
 use futures::{FutureExt, future::join_all};
-use slog::Discard;
+use slog::{Discard, o};
 
 use super::*;
 use crate::{
     journal::{
         Parked,
-        conformance::{Probe, Specimen, at, change, ended, event, nodes, start},
+        conformance::{JournalUnderTest, Probe, at, change, ended, event, nodes, start},
     },
     record::{ChangeSet, Job},
 };
@@ -37,7 +37,7 @@ mod conforms {
         let memory = memory();
         let journal = open(&memory, ()).0;
         let reopen = || async move { open(&memory, ()).0 }.boxed();
-        Specimen { journal, reopen: Some(Box::new(reopen)), guard: Box::new(()) }
+        JournalUnderTest { journal, reopen: Some(Box::new(reopen)), guard: Box::new(()) }
     });
 }
 
@@ -60,7 +60,7 @@ impl FailPoints for Fails {
 }
 
 #[tokio::test]
-async fn a_group_whose_commit_fails_is_undone_for_all_of_them() {
+async fn failed_group_commit_is_undone_for_every_caller() {
     let (memory, pieces) = (memory(), Arc::<AtomicU32>::default());
     let journal = open(&memory, Fails { after: false, pieces: Arc::clone(&pieces) });
     let outcomes = join_all(["a", "b", "c"].map(|id| journal.0.commit(start(id)))).await;
@@ -72,7 +72,7 @@ async fn a_group_whose_commit_fails_is_undone_for_all_of_them() {
 }
 
 #[tokio::test]
-async fn what_was_committed_and_is_answered_with_an_error_is_not_remembered_as_it_was() {
+async fn cache_drops_records_of_a_commit_with_a_lost_answer() {
     let memory = memory();
     open(&memory, ()).commit(start("a")).await;
     let journal = open(&memory, Fails { after: true, pieces: Arc::default() });
@@ -94,7 +94,7 @@ impl FailPoints for Dies {
 }
 
 #[tokio::test]
-async fn who_goes_away_is_served_and_the_dead_are_not() {
+async fn dropped_caller_is_executed_and_dead_process_is_not() {
     let (memory, dead) = (memory(), Arc::<AtomicBool>::default());
     let journal = open(&memory, Dies(Arc::clone(&dead)));
     for id in ["a", "b"] {
@@ -108,7 +108,7 @@ async fn who_goes_away_is_served_and_the_dead_are_not() {
 }
 
 #[tokio::test]
-async fn a_damaged_record_keeps_what_its_columns_say_and_is_whole_when_it_is_repaired() {
+async fn damaged_record_keeps_its_columns_and_can_be_repaired() {
     let memory = memory();
     open(&memory, ()).commit(start("a")).await;
     let node = memory.snapshot().expect("readable").runs().next().expect("a run").nodes[0].clone();
@@ -139,7 +139,7 @@ async fn a_damaged_record_keeps_what_its_columns_say_and_is_whole_when_it_is_rep
 }
 
 #[tokio::test]
-async fn a_journal_without_room_refuses_what_does_not_fit_and_goes_on_when_it_has() {
+async fn memory_journal_without_room_refuses_and_continues() {
     let memory = memory();
     let journal = open(&memory, ());
     journal.commit(start("a")).await;

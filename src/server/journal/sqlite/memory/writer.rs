@@ -17,7 +17,7 @@ use slog::Logger;
 use super::Shared;
 use crate::journal::{
     JournalError,
-    sqlite::writer::{Piece, commit, ended, finish, piece},
+    sqlite::writer::{WriteOp, commit, commit_group, ended, write_op},
 };
 
 /// Where a simulation gets in. Those around the commit have the database
@@ -50,7 +50,7 @@ impl FailPoints for () {}
 
 pub(in crate::server::journal::sqlite) struct CallersWriter {
     shared: Shared,
-    queue: Mutex<Vec<Box<dyn Piece>>>,
+    queue: Mutex<Vec<Box<dyn WriteOp>>>,
     fail_points: Box<dyn FailPoints>,
     log: Logger,
 }
@@ -64,8 +64,8 @@ impl CallersWriter {
         &self,
         work: impl FnMut(&Connection) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
-        let (piece, answer) = piece(work);
-        self.queue.lock().push(piece);
+        let (op, answer) = write_op(work);
+        self.queue.lock().push(op);
         let serves = ServesWhenDropped(self);
         tokio::task::yield_now().await;
         drop(serves);
@@ -84,7 +84,8 @@ impl CallersWriter {
             self.fail_points.after_commit()
         };
         // There is no log to be copied, so being short of room changes nothing.
-        let _room = self.shared.with(|connection| finish(connection, &mut group, &interrupted, &self.log));
+        let _room =
+            self.shared.with(|connection| commit_group(connection, &mut group, &interrupted, &self.log));
         self.fail_points.served(pieces);
     }
 }

@@ -19,12 +19,13 @@ use std::{collections::BTreeSet, path::Path};
 use rusqlite::{Connection, types::Value};
 
 use super::super::{
+    check::{Problems, check},
     tests::{Directory, open, raw, try_open},
-    *,
 };
 use crate::{
-    journal::conformance::at,
-    record::NodeRecord,
+    journal::{ClaimFilter, Journal, OutboxId, conformance::at},
+    record::{ChangeSet, NodeHead, NodeRecord},
+    time::Timestamp,
     types::{NodeRunState, RunEvent},
 };
 
@@ -91,7 +92,7 @@ fn shape(path: &Path) -> (Vec<Vec<Value>>, BTreeSet<String>) {
 }
 
 #[tokio::test]
-async fn journals_of_every_schema_come_up_to_date_with_all_that_is_in_them() {
+async fn journals_of_every_schema_migrate_with_all_content() {
     let directory = Directory::new();
     let new = directory.file("new.db");
     drop(open(new.clone()));
@@ -116,7 +117,7 @@ async fn journals_of_every_schema_come_up_to_date_with_all_that_is_in_them() {
         let counts = journal.counts(at(i64::MAX)).await.expect("readable");
         assert_eq!((counts.runs_live, counts.nodes_live, counts.parked), (3, 4, 0), "schema {schema}");
         assert_eq!(counts.outbox > 0, schema >= 3, "schema {schema}");
-        let newest = journal.time_newest().await.expect("readable");
+        let newest = journal.latest_commit_time().await.expect("readable");
         drop(journal);
 
         assert_eq!(everything(&path, schema), before, "schema {schema}");
@@ -146,7 +147,7 @@ async fn journals_of_every_schema_come_up_to_date_with_all_that_is_in_them() {
 }
 
 #[tokio::test]
-async fn a_run_whose_events_cannot_be_read_does_not_stop_a_migration() {
+async fn unreadable_events_do_not_stop_a_migration() {
     let directory = Directory::new();
     let path = directory.file("j.db");
     load(&path, JOURNALS[2]);
@@ -161,7 +162,7 @@ async fn a_run_whose_events_cannot_be_read_does_not_stop_a_migration() {
 /// Bodies that are no JSON, or say something that cannot be: their nodes have
 /// heads all the same, by what their columns tell.
 #[tokio::test]
-async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_migration() {
+async fn unreadable_body_gets_a_head_in_a_migration() {
     let directory = Directory::new();
     let damages = [
         "'{'",
@@ -187,7 +188,7 @@ async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_mi
         };
         // Whatever it is, it can be ended, and told.
         let claimed = journal
-            .wakes_claim(&"me".into(), at(i64::MAX), &Want { limit: 10, ..Want::default() })
+            .claim_due(&"me".into(), at(i64::MAX), &ClaimFilter { limit: 10, ..ClaimFilter::default() })
             .await
             .expect("claimed");
         assert_eq!(claimed.len(), 3, "{damage}: {claimed:?}");
@@ -211,7 +212,7 @@ async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_mi
 }
 
 #[tokio::test]
-async fn a_step_that_fails_half_way_leaves_the_journal_as_it_was() {
+async fn failed_migration_leaves_the_journal_unchanged() {
     let directory = Directory::new();
     let path = directory.file("j.db");
     load(&path, JOURNALS[3]);
