@@ -17,7 +17,7 @@ use std::{
 };
 
 use jarvis_run_coordinator::{
-    clients::{self, CallError, RunEvents, Service},
+    clients::{self, RunEvents},
     time::SystemClock,
     types::{JsonObject, NodeTypeRef, RunStartRequest},
 };
@@ -47,9 +47,6 @@ pub async fn run(
     out: &mut impl Write,
 ) -> Result<(), Box<dyn Error>> {
     let client = clients::coordinator(url, token)?;
-    // Every failed call becomes one error type: code, message, whether to retry.
-    let failed = |error| CallError::new(Service::RunCoordinator, error);
-
     let input: JsonObject = serde_json::from_str(input)?;
     let root_node_type_ref =
         NodeTypeRef { node_type_id: node_type.into(), version: "1.0.0".into(), extensions: None };
@@ -62,7 +59,7 @@ pub async fn run(
         metadata: None,
         extensions: None,
     };
-    let run = client.start_run(&request).await.map_err(failed)?.into_inner();
+    let run = client.call(client.start_run(&request)).await?;
     writeln!(out, "{} is {}", run.run_id, run.state)?;
 
     // Follows the run to its end. A broken stream is resumed after the last event.
@@ -72,8 +69,8 @@ pub async fn run(
         writeln!(out, "{:>4} {:<24} {node}", event.seq, event.type_.to_string())?;
     }
 
-    let run = client.get_run(&run.run_id).await.map_err(failed)?.into_inner();
-    let root = client.get_node_run(&run.root_node_run_id).await.map_err(failed)?.into_inner();
+    let run = client.call(client.get_run(&run.run_id)).await?;
+    let root = client.call(client.get_node_run(&run.root_node_run_id)).await?;
     let outputs = serde_json::to_string(&root.outputs.unwrap_or_default())?;
     writeln!(out, "{} has {}: {outputs}", run.run_id, run.state)?;
     Ok(())

@@ -1,16 +1,16 @@
 //! Answers that are read up to a limit, and no further.
 //!
 //! ```text
-//!   Peer::execute ──▶ reqwest::Response ──▶ body(…, bytes)         ──▶ whoever reads it, in pieces
-//!                                           json(…, bytes, levels) ──▶ whoever reads it, whole
+//!   Peer::execute ──▶ reqwest::Response ──▶ body(…, bytes)         ──▶ the reader, in pieces
+//!                                           json(…, bytes, levels) ──▶ the reader, whole
 //!                                                │ beyond a limit
 //!                                                └──▶ an error; the connection is dropped
 //! ```
 //!
-//! The generated clients read answers whole before they look at them, and then
-//! leave it to their parser how deep is too deep. So the limits are under them,
-//! in the body itself; what a `Content-Length` promises is believed only if it
-//! is too much. A body that nobody asks for is not read.
+//! The generated clients read an answer whole before they parse it, and leave the
+//! depth to their parser. So the limits are below them, in the body itself. A
+//! `Content-Length` is believed only if it is too large. A body that is not asked
+//! for is not read.
 
 use std::{error::Error, fmt};
 
@@ -20,9 +20,9 @@ use http::header::CONTENT_LENGTH;
 
 use crate::types::json;
 
-/// What an answer had more of than it may.
+/// The limit that an answer exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Limit {
+pub enum Limit {
     Bytes(usize),
     /// Of nesting.
     Levels(u32),
@@ -41,8 +41,7 @@ impl Error for Limit {}
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// The same answer, whose body fails when more than `limit` bytes of it have
-/// come.
+/// The same answer, whose body fails beyond `limit` bytes.
 pub(super) fn body(answer: reqwest::Response, limit: usize) -> reqwest::Response {
     let is_too_large = announced(&answer).is_some_and(|announced| announced > limit as u64);
     let head = head(&answer);
@@ -58,9 +57,9 @@ pub(super) fn body(answer: reqwest::Response, limit: usize) -> reqwest::Response
     head.map(|()| reqwest::Body::wrap_stream(pieces)).into()
 }
 
-/// The same answer, whose body comes in one piece, and fails when that has more
-/// than `limit` bytes, or is nested more than `levels` deep. The pieces are put
-/// together as they come, so that they are never there twice.
+/// The same answer, whose body comes in one piece and fails beyond `limit` bytes
+/// or `levels` levels of nesting. The pieces are joined as they come, so that
+/// they are never in memory twice.
 pub(super) fn json(answer: reqwest::Response, limit: usize, levels: u32) -> reqwest::Response {
     let announced = announced(&answer).and_then(|announced| announced.try_into().ok()).unwrap_or_default();
     let head = head(&answer);
@@ -93,7 +92,7 @@ fn head(answer: &reqwest::Response) -> http::Response<()> {
     head
 }
 
-/// The limit, if it was that at which reading has failed.
+/// The limit that made reading fail, if one did.
 pub(super) fn limit_broken(error: &(dyn Error + 'static)) -> Option<Limit> {
     let mut cause = Some(error);
     while let Some(error) = cause {

@@ -1,24 +1,24 @@
-//! Ids in the paths of calls: one segment that decodes to exactly the id, or no
-//! call at all.
+//! Ids in the paths of calls: each is one segment that decodes to exactly the id,
+//! or the call is not sent.
 //!
 //! ```text
-//!   id ──▶ encode_path ──▶ everything but unreserved characters as %XX ──▶ the URL
+//!   id ──▶ encode_path ──▶ all but unreserved characters as %XX ──▶ the URL
 //!              └ "", ".", ".." ─▶ a mark ──▶ refuse_marked: nothing is sent
 //! ```
 //!
-//! The generated clients call [`encode_path`] (`build.rs` sees to that) and not
-//! progenitor's function of that name, which leaves `\` alone: URL parsers read
-//! it as `/`, so an id could walk to any other path of the service, with our
-//! token. An empty segment and dot segments cannot be encoded, since `%2E%2E` is
-//! a dot segment too.
+//! `build.rs` makes the generated clients call [`encode_path`] instead of the
+//! function of that name in progenitor, which does not encode `\`. URL parsers read
+//! `\` as `/`, so an id could reach any other path of the service, with our token.
+//! An empty segment and dot segments cannot be encoded: `%2E%2E` is a dot segment
+//! as well.
 
 use std::fmt::Write as _;
 
-/// Stands for a segment that no path can carry. No id is encoded as this: `!`
+/// Marks a segment that no path can carry. No id is encoded as this, because `!`
 /// is not an unreserved character.
 const MARK: &str = "!";
 
-/// `id` as one segment of a path.
+/// Encodes an id as one segment of a path.
 pub(crate) fn encode_path(id: &str) -> String {
     if !fits_into_a_path(id) {
         return MARK.to_owned();
@@ -33,7 +33,7 @@ pub(crate) fn encode_path(id: &str) -> String {
     segment
 }
 
-/// Whether the path of a URL can carry this as a segment.
+/// Whether the path of a URL can carry the id as a segment.
 pub(crate) fn fits_into_a_path(id: &str) -> bool {
     !matches!(id, "" | "." | "..")
 }
@@ -43,10 +43,10 @@ pub(super) fn refuse_marked(request: &reqwest::Request) -> Result<(), String> {
     let marked = |segment: &str| {
         segment.strip_prefix(MARK).is_some_and(|verb| verb.is_empty() || verb.starts_with(':'))
     };
-    match request.url().path_segments().is_some_and(|mut segments| segments.any(marked)) {
-        true => Err("this id cannot be a part of a path".into()),
-        false => Ok(()),
+    if request.url().path_segments().is_some_and(|mut segments| segments.any(marked)) {
+        return Err("this id cannot be a part of a path".into());
     }
+    Ok(())
 }
 
 #[cfg(test)]

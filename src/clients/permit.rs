@@ -1,19 +1,19 @@
-//! Leave to send one request, which can be withdrawn.
+//! A permit to send one request, which can be withdrawn.
 //!
 //! ```text
-//!   token of the callee ──▶ connection ──▶ head, body ──▶ on the wire
-//!          ▲                                   ▲               ▲
-//!          └── withdrawn: not sent ────────────┘               └── withdrawn: too late
+//!   service's token ──▶ connection ──▶ head, body ──▶ on the wire
+//!          ▲                               ▲               ▲
+//!          └── withdrawn: not sent ────────┘               └── withdrawn: too late
 //! ```
 //!
-//! Whoever waits for an answer may simply drop the call; but the request may be
-//! in the hands of the connection's own task by then, and leave a moment later.
-//! So its body asks for leave at the moment in which it is handed to the
-//! connection's buffer. A request whose body has not come is no request: the
+//! A caller that no longer wants an answer drops the call. But the task of the
+//! connection may have the request by then, and send it a moment later. So the
+//! body of the request checks the permit at the moment when it is moved into the
+//! buffer of the connection. A request without its body is not a request: the
 //! connection breaks off.
 //!
-//! What is left are bytes that are on the wire, or between that buffer and the
-//! system call that is made next without waiting for anything.
+//! The permit cannot stop bytes that are on the wire, or between that buffer and
+//! the system call that follows without waiting.
 
 use std::{
     error::Error,
@@ -25,27 +25,27 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 
-/// Leave to send a request.
+/// A permit to send a request.
 #[derive(Clone, Debug)]
 pub struct Permit(CancellationToken);
 
-/// Why nothing is sent.
+/// The permit was withdrawn: nothing is sent.
 #[derive(Debug, thiserror::Error)]
 #[error("the call is no longer wanted")]
 pub(super) struct Withdrawn;
 
 impl Permit {
-    /// Until `withdrawn` is cancelled.
+    /// A permit that stands until `withdrawn` is cancelled.
     pub fn until(withdrawn: CancellationToken) -> Self {
         Self(withdrawn)
     }
 
-    /// Whether it still stands.
+    /// Checks that the permit still stands.
     pub(super) fn check(&self) -> Result<(), Withdrawn> {
         if self.0.is_cancelled() { Err(Withdrawn) } else { Ok(()) }
     }
 
-    /// The same request, whose body asks for leave before it goes.
+    /// The same request, whose body checks the permit before it is sent.
     pub(super) fn bind(&self, mut request: reqwest::Request) -> reqwest::Request {
         if let Some(body) = request.body_mut().take() {
             *request.body_mut() = Some(reqwest::Body::wrap(Guarded { permit: self.clone(), body }));
@@ -54,7 +54,7 @@ impl Permit {
     }
 }
 
-/// A body that is not given without leave.
+/// A body that is only given while the permit stands.
 struct Guarded {
     permit: Permit,
     body: reqwest::Body,
@@ -93,8 +93,8 @@ mod tests {
 
     use super::*;
 
-    /// What a service gets of a request whose permit is withdrawn before it is
-    /// handed over, or not.
+    /// What a service receives of a request whose permit is, or is not, withdrawn
+    /// before it is sent.
     async fn received(withdrawn: bool) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/x", listener.local_addr().unwrap());
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_goes_as_it_is_or_without_the_work() {
+    async fn withdrawn_permit_keeps_the_body_back() {
         let whole = received(false).await;
         assert!(whole.contains("content-length: 8\r\n") && whole.ends_with("\r\n\r\nthe work"), "{whole}");
         let nothing = received(true).await;

@@ -1,4 +1,4 @@
-//! Whatever a service answers.
+//! Answers of services: random ones, and nearly right ones.
 
 use http::{
     HeaderValue,
@@ -7,7 +7,7 @@ use http::{
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
-use super::{CallError, Service, error::as_envelope};
+use super::{CallError, envelope, service::Service};
 use crate::types::{
     ErrorEnvelope, JSON_LEVELS_MAX,
     json::levels,
@@ -19,7 +19,7 @@ fn good_envelope() -> Value {
     json!({"error": complete["error"], "extensions": {"a.b": null}})
 }
 
-/// What services, proxies and broken ones say on failure.
+/// Bodies of failures: from services, from proxies, and damaged ones.
 fn failure_body() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         broken(nearly(vec![good_envelope()])),
@@ -38,49 +38,49 @@ fn answer(status: u16, body: Vec<u8>) -> http::Response<Vec<u8>> {
     answer
 }
 
-/// What the generated client makes of a failure.
+/// The error that a generated client makes of a failure.
 fn failed(answer: http::Response<Vec<u8>>) -> CallError {
     futures::executor::block_on(async {
-        let answer = as_envelope(answer.into()).await.unwrap();
+        let answer = envelope::of_failure(answer.into()).await.unwrap();
         let error = match progenitor_client::ResponseValue::<ErrorEnvelope>::from_response::<()>(answer).await
         {
             Ok(envelope) => progenitor_client::Error::ErrorResponse(envelope),
             Err(error) => panic!("no envelope: {error:?}"),
         };
-        CallError::new(Service::RunStore, error)
+        CallError::from_client(Service::RunStore, error)
     })
 }
 
 proptest! {
-    /// The status is kept, and there is always a code that is the service's own
-    /// or says that it is unavailable.
+    /// The status is kept, and the code is the service's own or that of an
+    /// unavailable service.
     #[test]
-    fn any_failure_becomes_an_envelope_with_its_status(status in 400..600u16, body in failure_body()) {
-        // Of one that is nested too deeply, the status has to do.
+    fn failure_becomes_an_envelope_with_its_status(status in 400..600u16, body in failure_body()) {
+        // A body that is nested too deeply is not looked into.
         let own: Option<ErrorEnvelope> = match levels(&body) {
             0..=JSON_LEVELS_MAX => serde_json::from_slice(&body).ok(),
             _ => None,
         };
         let error = failed(answer(status, body));
-        prop_assert_eq!(error.status, Some(status));
+        prop_assert_eq!(error.status(), Some(status));
         let code = own.map(|envelope| envelope.error.code).filter(|code| !code.is_empty());
-        prop_assert_eq!(&error.code, code.as_deref().unwrap_or("run_store_unavailable"));
-        // As it is recorded, and as people read it.
+        prop_assert_eq!(&*error.code(), code.as_deref().unwrap_or("run_store_unavailable"));
+        // The recorded error, and the line for people.
         let recorded = serde_json::to_value(error.clone().into_error()).unwrap();
-        prop_assert_eq!(recorded["code"].as_str(), Some(&*error.code));
+        prop_assert_eq!(recorded["code"].as_str(), Some(&*error.code()));
         prop_assert!(error.to_string().starts_with(&status.to_string()));
     }
 
     #[test]
-    fn a_success_is_left_as_it_is(status in 200..300u16, body in vec(any::<u8>(), 0..64)) {
+    fn success_passes_unchanged(status in 200..300u16, body in vec(any::<u8>(), 0..64)) {
         let same = futures::executor::block_on(async {
-            as_envelope(answer(status, body.clone()).into()).await.unwrap().bytes().await.unwrap()
+            envelope::of_failure(answer(status, body.clone()).into()).await.unwrap().bytes().await.unwrap()
         });
         prop_assert_eq!(&*same, &*body);
     }
 }
 
-/// Seconds, dates, what is nearly one, and anything.
+/// Seconds, dates, near dates, and any bytes.
 fn time_of_answer() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         "[0-9]{1,22}".prop_map(String::into_bytes),
@@ -92,14 +92,14 @@ fn time_of_answer() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_retry_after_is_a_time_or_ignored(after in time_of_answer(), date in time_of_answer()) {
+    fn retry_after_is_a_wait_or_is_ignored(after in time_of_answer(), date in time_of_answer()) {
         let mut answer = answer(503, Vec::new());
         for (name, value) in [(RETRY_AFTER, &after), (DATE, &date)] {
             if let Ok(value) = HeaderValue::from_bytes(value) {
                 answer.headers_mut().insert(name, value);
             }
         }
-        let waits = failed(answer).retry_after;
+        let waits = failed(answer).retry_after();
         let text = std::str::from_utf8(&after).unwrap_or_default().trim();
         if HeaderValue::from_bytes(&after).is_ok() && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             prop_assert_eq!(waits.map(|time| time.as_secs()), text.parse().ok());
@@ -109,10 +109,10 @@ proptest! {
 
 #[cfg(feature = "server")]
 proptest! {
-    /// What an executor answers is read whole or not at all: what was read and
-    /// is written down says the same when it is read again.
+    /// An executor's answer is read whole or not at all: what was read and is
+    /// written reads the same again.
     #[test]
-    fn an_executors_answer_is_read_or_refused(
+    fn executors_answer_is_read_whole_or_refused(
         body in broken(nearly(vec![
             json!({"node_run_id": "n", "state": "succeeded", "outputs": {"keep": null}, "output_artifacts":
                 [{"type": "artifact", "id": "a", "uri": "HTTP://Host.Example/a"}], "error": good_envelope()["error"],
@@ -127,9 +127,9 @@ proptest! {
             prop_assert_eq!(serde_json::to_value(same).unwrap(), again);
         }
         if let Ok(answer) = serde_json::from_slice::<CompositeBeginResponse>(&body) {
-            // What is skipped need not be JSON in every detail.
+            // Skipped parts need not be valid in every detail.
             if let Ok(value) = serde_json::from_slice::<Value>(&body) {
-                // A list of its members in their order is taken for it, too.
+                // A list of the members in their order is accepted as well.
                 let accepted = value.get("accepted").or_else(|| value.get(0)).and_then(Value::as_bool);
                 prop_assert_eq!(accepted, Some(answer.accepted));
             }

@@ -3,11 +3,11 @@
 //! ```text
 //!   connect after `seq` ──▶ line ──▶ RunEvent, seq + 1 … ──▶ end
 //!        ▲                   │ broken off, or ended before its run
-//!        └── wait a little ◀─┘
+//!        └──── backoff ◀─────┘
 //! ```
 //!
-//! A cursor names the last event that was given, so nothing is given twice and
-//! nothing is missed, however often the connection is made anew.
+//! A cursor names the last event that was returned. So no event is returned twice
+//! and none is missed, however often the connection is made again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,39 +16,39 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, stream};
 use progenitor_client::{ClientInfo, Error};
 
-use super::{CallError, Service, path::encode_path, run_coordinator::Client, verbatim};
+use super::{CallError, path::encode_path, run_coordinator::Client, service::Service, verbatim};
 use crate::{
     time::{Clock, backoff},
     types::{RunEvent, RunEventType, RunId},
 };
 
-/// Waits between connections, and after how many in vain, in a row, it is given
-/// up: about a quarter of a minute.
+/// Backoff between connections, and how many may fail in a row before the reader
+/// gives up: after about a quarter of a minute.
 const BASE: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(5);
 const TRIES: u32 = 8;
 
-/// Gives the events of one run, in the order of their `seq`.
+/// Reads the events of one run, in the order of their `seq`.
 pub struct RunEvents {
     client: Client,
     clock: Arc<dyn Clock>,
     run: RunId,
-    /// Wait for more, until the run is over.
+    /// Wait for more events until the run ends.
     follow: bool,
-    /// `seq` of the last event given.
+    /// `seq` of the last event that was returned.
     after: u64,
-    /// `run_completed` was given.
+    /// `run_completed` was returned.
     completed: bool,
     ended: bool,
     connection: Option<reqwest::Response>,
-    /// What has come and was not given yet.
+    /// Bytes that have arrived and were not returned yet.
     buffer: BytesMut,
-    /// Connections in vain since the last event.
+    /// Connections that failed since the last event.
     failures: u32,
 }
 
 impl RunEvents {
-    /// The events so far.
+    /// Reads the events so far.
     pub fn read(client: Client, run: RunId, clock: Arc<dyn Clock>) -> Self {
         Self {
             client,
@@ -64,30 +64,30 @@ impl RunEvents {
         }
     }
 
-    /// The events so far and those to come, until the run is over.
+    /// Reads the events so far and those to come, until the run ends.
     pub fn follow(client: Client, run: RunId, clock: Arc<dyn Clock>) -> Self {
         Self { follow: true, ..Self::read(client, run, clock) }
     }
 
-    /// Only those after this `seq`: where an earlier reader stopped.
+    /// Skips the events up to this `seq`, where an earlier reader stopped.
     #[must_use]
     pub fn after(mut self, seq: u64) -> Self {
         self.after = seq;
         self
     }
 
-    /// `seq` of the last event given: where to go on.
+    /// `seq` of the last event that was returned: where to continue.
     pub fn last_seq(&self) -> u64 {
         self.after
     }
 
-    /// The next event; `None` at the end. After an error, asking again tries
-    /// again.
+    /// Returns the next event; `None` at the end. After an error, the next call
+    /// tries again.
     pub async fn next(&mut self) -> Result<Option<RunEvent>, CallError> {
         while !self.ended {
             if let Some(line) = self.line() {
                 let event: RunEvent =
-                    serde_json::from_slice(&line).map_err(|error| self.senseless(&error))?;
+                    serde_json::from_slice(&line).map_err(|error| self.unreadable(&error))?;
                 if event.seq <= self.after {
                     continue;
                 }
@@ -104,7 +104,7 @@ impl RunEvents {
         Ok(None)
     }
 
-    /// The same as a stream, which ends at the first error.
+    /// The events as a stream, which ends at the first error.
     pub fn into_stream(self) -> impl Stream<Item = Result<RunEvent, CallError>> + Send {
         stream::try_unfold(
             self,
@@ -112,7 +112,7 @@ impl RunEvents {
         )
     }
 
-    /// A whole line, if there is one.
+    /// Takes a complete line, if there is one.
     fn line(&mut self) -> Option<Bytes> {
         let end = self.buffer.iter().position(|&byte| byte == b'\n')?;
         let line = self.buffer.split_to(end).freeze();
@@ -120,13 +120,13 @@ impl RunEvents {
         Some(line)
     }
 
-    /// Takes in more of the stream, or finds that it has ended.
+    /// Reads more of the stream, or finds that it has ended.
     async fn more(&mut self) -> Result<(), CallError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             None => {
                 let connection = self.connect().await?;
-                // A part of a line comes again as a whole.
+                // An incomplete line is sent again in full.
                 self.buffer.clear();
                 self.connection.insert(connection)
             }
@@ -138,21 +138,24 @@ impl RunEvents {
                 if !self.follow || self.completed {
                     self.ended = true;
                 } else if self.run_is_over().await? {
-                    // What was committed in the meantime, and that is all.
+                    // Reads what was committed in the meantime, and ends.
                     self.follow = false;
                 } else {
-                    return Err(unavailable("the stream ended before its run"));
+                    return Err(CallError::no_response(
+                        Service::RunCoordinator,
+                        "the stream ended before its run",
+                    ));
                 }
             }
             Err(error) => {
-                return Err(CallError::new(Service::RunCoordinator, Error::ResponseBodyError(error)));
+                return Err(self.client.failed(Error::ResponseBodyError(error)));
             }
         }
         Ok(())
     }
 
-    /// What the generated client does for `stream_run_events`, with the query
-    /// parameters that the standard does not have.
+    /// The generated `stream_run_events`, with query parameters that the standard
+    /// does not have.
     async fn connect(&self) -> Result<reqwest::Response, CallError> {
         let client = &self.client;
         let run = encode_path(self.run.as_str());
@@ -163,16 +166,13 @@ impl RunEvents {
         verbatim::send(client, client.client().get(url), "stream_run_events").await
     }
 
-    /// Its last event may have been given before, by another reader.
+    /// Whether the run is over: another reader may have returned its last event.
     async fn run_is_over(&self) -> Result<bool, CallError> {
-        match self.client.get_run(&self.run).await {
-            Ok(run) => Ok(run.state.is_terminal()),
-            Err(error) => Err(CallError::new(Service::RunCoordinator, error)),
-        }
+        Ok(self.client.call(self.client.get_run(&self.run)).await?.state.is_terminal())
     }
 
     async fn wait_after(&mut self, error: CallError) -> Result<(), CallError> {
-        if !error.retryable || self.failures >= TRIES {
+        if !error.retryable() || self.failures >= TRIES {
             self.failures = 0;
             return Err(error);
         }
@@ -181,19 +181,15 @@ impl RunEvents {
         Ok(())
     }
 
-    fn senseless(&self, error: &serde_json::Error) -> CallError {
-        let reason = format!("the line after event {} makes no sense: {error}", self.after);
-        CallError { retryable: false, ..unavailable(&reason) }
+    fn unreadable(&self, error: &serde_json::Error) -> CallError {
+        let reason = format!("the line after event {} cannot be read: {error}", self.after);
+        CallError::malformed(Service::RunCoordinator, &reason)
     }
 }
 
-/// How a request names the last event that was seen.
+/// The cursor for the last event that was returned.
 fn cursor(seq: u64) -> String {
     URL_SAFE.encode(seq.to_string())
-}
-
-fn unavailable(reason: &str) -> CallError {
-    CallError::unavailable(Service::RunCoordinator, reason)
 }
 
 #[cfg(test)]
@@ -210,7 +206,7 @@ mod tests {
     use super::*;
     use crate::{clients::Peer, time::Timestamp};
 
-    /// Does not wait.
+    /// A clock that does not wait.
     struct Hasty;
 
     #[async_trait]
@@ -225,13 +221,13 @@ mod tests {
         format!("{{\"run_id\":\"r\",\"seq\":{seq},\"type\":\"{type_}\",\"time\":\"2026-11-22T00:00:00Z\"}}\n")
     }
 
-    /// A body that says that it goes on, or that it is whole.
+    /// A response whose body is complete, or breaks off.
     fn body(text: &str, whole: bool) -> String {
         let length = if whole { text.len() } else { text.len() + 1 };
         format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{text}")
     }
 
-    /// Gives one answer a connection. Returns what was asked for.
+    /// Sends one answer per connection. Returns the paths that were requested.
     async fn answer(listener: TcpListener, answers: Vec<String>) -> Vec<String> {
         let mut asked = Vec::new();
         for answer in answers {
@@ -247,7 +243,7 @@ mod tests {
         asked
     }
 
-    /// The `seq`s that a reader gives, and what it asked for.
+    /// The `seq`s that a reader returns, and the paths that it requests.
     async fn given(
         answers: Vec<String>,
         reader: impl FnOnce(RunEvents) -> RunEvents,
@@ -268,12 +264,12 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_the_seq_in_base64() {
+    fn cursor_is_the_seq_in_base64() {
         assert_eq!((cursor(12), cursor(1)), ("MTI=".into(), "MQ==".into()));
     }
 
     #[tokio::test]
-    async fn a_broken_connection_is_made_anew_after_the_last_event() {
+    async fn reader_reconnects_after_the_last_event() {
         let (one, two, end) = (line(1, "run_started"), line(2, "policy_decided"), line(3, "run_completed"));
         let part = &two[..20];
         let (seqs, asked) = given(
@@ -291,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_ends_before_its_run_is_followed_further() {
+    async fn reader_goes_on_if_the_stream_ends_before_its_run() {
         let run = |state| {
             body(&format!("{{\"run_id\":\"r\",\"root_node_run_id\":\"n\",\"state\":\"{state}\"}}"), true)
         };
@@ -312,11 +308,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_get_better_is_an_error_at_once() {
+    async fn permanent_failure_is_an_error_at_once() {
         let unknown = "HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
         let (seqs, _) = given(vec![unknown.into()], |events| events).await;
-        assert_eq!(seqs.map_err(|error| error.status), Err(Some(404)));
+        assert_eq!(seqs.map_err(|error| error.status()), Err(Some(404)));
         let (seqs, _) = given(vec![body("no JSON\n", true)], |events| events).await;
-        assert_eq!(seqs.map_err(|error| error.retryable), Err(false));
+        assert_eq!(seqs.map_err(|error| error.retryable()), Err(false));
     }
 }

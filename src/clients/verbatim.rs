@@ -1,17 +1,17 @@
-//! Calls of a coordinator with JSON as somebody wrote it, and the answer as it
-//! came. The generated methods know only what the standard knows: they drop
-//! every other member without a word, and have no parameters of our own.
+//! Calls of a coordinator with JSON as it was written, and the answer as it came.
+//! The generated methods know only what the standard has: they drop every other
+//! member silently, and lack the parameters that are our own.
 
 use progenitor_client::{ClientHooks, ClientInfo, Error, OperationInfo, ResponseValue};
 use serde_json::Value;
 
-use super::{CallError, Service, run_coordinator::Client};
+use super::{CallError, run_coordinator::Client};
 use crate::types::ErrorEnvelope;
 
 /// `path` begins with a slash and is encoded.
 pub async fn get(client: &Client, path: &str, operation: &'static str) -> Result<Value, CallError> {
     let request = client.client().get(format!("{}{path}", client.baseurl()));
-    body(send(client, request, operation).await?).await
+    body(client, send(client, request, operation).await?).await
 }
 
 /// `path` begins with a slash and is encoded.
@@ -22,10 +22,10 @@ pub async fn post(
     json: &Value,
 ) -> Result<Value, CallError> {
     let request = client.client().post(format!("{}{path}", client.baseurl())).json(json);
-    body(send(client, request, operation).await?).await
+    body(client, send(client, request, operation).await?).await
 }
 
-/// What every generated method does with its request.
+/// Sends a request as every generated method does.
 pub(super) async fn send(
     client: &Client,
     request: reqwest::RequestBuilder,
@@ -43,10 +43,9 @@ pub(super) async fn send(
         }
     }
     .await;
-    answered.map_err(|error| CallError::new(Service::RunCoordinator, error))
+    answered.map_err(|error| client.failed(error))
 }
 
-async fn body(answer: reqwest::Response) -> Result<Value, CallError> {
-    let read: Result<ResponseValue<Value>, Error<ErrorEnvelope>> = ResponseValue::from_response(answer).await;
-    read.map(ResponseValue::into_inner).map_err(|error| CallError::new(Service::RunCoordinator, error))
+async fn body(client: &Client, answer: reqwest::Response) -> Result<Value, CallError> {
+    client.call(ResponseValue::from_response(answer)).await
 }

@@ -10,7 +10,7 @@ const BODY_MIB: u64 = 8;
 /// There is one body at a time, and each may cost six times its size.
 const PEAK_MIB: u64 = AT_REST_MIB + 6 * BODY_MIB;
 
-/// What one body may cost beyond what the process had before.
+/// The bound on the memory of one body, beyond that of the process before it.
 const ONE_BODY_MIB: u64 = 6 * BODY_MIB;
 
 /// A start request with this as its input.
@@ -142,10 +142,10 @@ fn candidates(allowed: &str, denied: &str) -> String {
     )
 }
 
-/// What is kept of a run besides its inputs stands in two records, and is looked
-/// into.
+/// Constraints and extensions of a run are stored in two records, and are read again by
+/// later requests.
 #[tokio::test]
-async fn what_is_kept_of_a_large_body_takes_little_memory() {
+async fn large_bodies_are_stored_in_bounded_memory() {
     let (many, some) = (199_000, 10_000);
     for (what, members) in [
         ("extensions", extensions(0..many)),
@@ -153,7 +153,7 @@ async fn what_is_kept_of_a_large_body_takes_little_memory() {
         ("type ids", candidates(&type_ids(0..some), &type_ids(some..2 * some))),
         ("type ids in the wrong order", candidates(&type_ids((0..some).rev()), &type_ids(some..2 * some))),
     ] {
-        // Nothing is dispatched: this is about what the body itself costs.
+        // Without dispatch, only the cost of the body is measured.
         let target = Target::start(&[("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off")]).await;
         let small = start("{}");
         assert_eq!(target.post("/v1/runs", &small).await.status, 200);

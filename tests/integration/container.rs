@@ -1,5 +1,5 @@
-//! `Dockerfile`, `.dockerignore` and `compose.jarvis.yaml` against the program:
-//! no container is started, but what they say must be so.
+//! `Dockerfile`, `.dockerignore` and `compose.jarvis.yaml` against the program. No
+//! container is started; the files must agree with the program and with each other.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,8 +21,7 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect(name)
 }
 
-/// The instructions of the Dockerfile: the word, and what comes after it, on
-/// one line.
+/// The instructions of the Dockerfile: the keyword, and the rest on one line.
 fn instructions() -> Vec<(String, String)> {
     let text = file("Dockerfile").replace("\\\n", " ");
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -30,7 +29,7 @@ fn instructions() -> Vec<(String, String)> {
     parts.map(|(word, rest)| (word.to_owned(), rest.trim().to_owned())).collect()
 }
 
-/// What the one instruction of this name says.
+/// The rest of the only instruction with this keyword.
 fn the(word: &str) -> String {
     let mut all: Vec<String> =
         instructions().into_iter().filter(|(other, _)| other == word).map(|(_, rest)| rest).collect();
@@ -38,8 +37,8 @@ fn the(word: &str) -> String {
     all.remove(0)
 }
 
-/// The words of an instruction that starts a program, in the form without a
-/// shell: so signals reach the program itself.
+/// The arguments of an instruction that starts a program without a shell, so that signals
+/// reach the program.
 fn words(instruction: &str) -> Vec<String> {
     serde_json::from_str(instruction).unwrap_or_else(|error| panic!("{instruction}: {error}"))
 }
@@ -60,7 +59,7 @@ fn container_commands_start_the_server_and_check_health() {
     let Command::Health { target } = asker.chosen() else { panic!("{check}") };
     assert_eq!(target.url(&asker.flags), format!("http://127.0.0.1:{port}"));
 
-    // SIGTERM is what the program drains on.
+    // The program drains on SIGTERM.
     assert_eq!(the("STOPSIGNAL"), "SIGTERM");
     let user = the("USER");
     assert!(!user.starts_with("0") && !user.starts_with("root"), "{user}");
@@ -76,7 +75,7 @@ fn container_journal_lies_in_the_volume() {
 
     let compose: Value = serde_yaml_ng::from_str(&file("compose.jarvis.yaml")).expect("YAML");
     let services = compose["services"].as_object().expect("services");
-    assert_eq!(services.keys().collect::<Vec<_>>(), ["run-coordinator"], "nothing else is changed");
+    assert_eq!(services.keys().collect::<Vec<_>>(), ["run-coordinator"], "no other service is changed");
     let service = &services["run-coordinator"];
     let mounted = service["volumes"][0].as_str().expect("a volume");
     let (name, place) = mounted.split_once(':').expect("a place");
@@ -94,7 +93,7 @@ fn container_journal_lies_in_the_volume() {
 fn copied_paths_exist_and_are_not_ignored() {
     let ignored = file(".dockerignore");
     let let_in: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
-    assert!(ignored.lines().any(|line| line == "*"), "nothing else is let in");
+    assert!(ignored.lines().any(|line| line == "*"), "everything else is ignored");
     let mut copied = BTreeSet::new();
     for (word, rest) in instructions() {
         if word != "COPY" || rest.starts_with("--from") {
@@ -157,8 +156,8 @@ fn dockerfile_has_a_stub_for_every_manifest_and_target() {
     }
 }
 
-/// What the compose file of the JARVIS release gives its coordinator, and what
-/// it comes to.
+/// The variables that the compose file of the JARVIS release sets, and the configuration
+/// that results.
 #[tokio::test]
 async fn jarvis_stack_environment_is_accepted() {
     const SERVICE: [(&str, &str); 21] = [

@@ -75,7 +75,7 @@ async fn atomic_executor_answer_decides_the_nodes_end() {
         (
             "atomic.running",
             NodeRunState::Failed,
-            invalid("Atomic Executor answered with a state that is not an end"),
+            invalid("Atomic Executor answered with a state that is not terminal"),
             &FAILED,
         ),
         (

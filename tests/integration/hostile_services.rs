@@ -177,7 +177,7 @@ async fn token_service_url_credentials_are_not_logged() {
     let good = format!("{}?key=hush-2", good.replace("http://", "http://me:hush-1@"));
     for (url, message) in [
         (&*good, "signing keys fetched"),
-        ("http://me:hush-1@127.0.0.1:1/keys?key=hush-2", "signing keys could not be fetched"),
+        ("http://me:hush-1@127.0.0.1:1/keys?key=hush-2", "could not fetch signing keys"),
     ] {
         program = keys(program, url);
         let process = program.start().await;

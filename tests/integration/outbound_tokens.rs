@@ -32,7 +32,7 @@ async fn echo(t: &TestServer) -> Run {
 }
 
 #[tokio::test]
-async fn one_token_per_audience_serves_all_calls() {
+async fn token_per_audience_serves_all_calls() {
     let sts = sts(json!("300"));
     let t = server(sts.url()).await;
     let runs = join_all((0..16).map(|_| echo(&t))).await;

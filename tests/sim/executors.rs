@@ -15,11 +15,11 @@ use async_trait::async_trait;
 pub use composite::{CompositeRole, create_request};
 use jarvis_run_coordinator::{
     clients::{
-        CallError, Permit, Service,
+        CallError, Failure, NotSent, Permit, Service,
         atomic_executor::types::{AtomicExecuteRequest, AtomicExecuteResult},
     },
-    dispatch::AtomicExecutor,
     record::Job,
+    services::executors::AtomicExecutor,
     time::Clock,
     types::{JsonObject, NodeRunId, NodeRunState, RunId, WorkerId},
 };
@@ -67,32 +67,45 @@ async fn delay_before_sending(world: &World, run: &RunId, node: &NodeRunId) {
 /// Whether the network delivers a call.
 fn reachable(world: &World, service: Service) -> Result<(), CallError> {
     match world.are_executors_down() {
-        true => Err(CallError { never_sent: true, ..error(service, None) }),
+        true => Err(no_connection(service)),
         false => Ok(()),
     }
 }
 
 /// The executor refuses in its own envelope.
 fn busy(service: Service, status: u16) -> CallError {
-    CallError { spoken: true, ..error(service, Some(status)) }
+    let failure = Failure::Envelope {
+        status,
+        code: "busy".into(),
+        message: "injected".into(),
+        details: JsonObject::new(),
+        retryable: true,
+        retry_after: (status == 429).then_some(Duration::from_secs(2)),
+    };
+    CallError::new(service, failure)
 }
 
-fn error(service: Service, status: Option<u16>) -> CallError {
-    let error = CallError::unavailable(service, "injected");
-    let wait = (status == Some(429)).then_some(Duration::from_secs(2));
-    CallError { status, retry_after: wait, ..error }
+/// A status without an envelope, as a proxy answers.
+fn without_envelope(service: Service, status: u16) -> CallError {
+    CallError::new(service, Failure::HttpStatus { status, reason: "injected".into(), retry_after: None })
+}
+
+fn no_connection(service: Service) -> CallError {
+    CallError::new(service, Failure::NotSent(NotSent::NoConnection))
+}
+
+fn no_answer(service: Service) -> CallError {
+    CallError::no_response(service, "injected")
 }
 
 /// The call error that an answer comes to; none if the executor has answered
 /// for the node.
 fn call_error(service: Service, answer: Answer) -> Option<CallError> {
     match answer {
-        Answer::ConnectionRefused => Some(CallError { never_sent: true, ..error(service, None) }),
-        Answer::ConnectionBroken | Answer::AnswerBroken | Answer::NotJson => Some(error(service, None)),
+        Answer::ConnectionRefused => Some(no_connection(service)),
+        Answer::ConnectionBroken | Answer::AnswerBroken | Answer::NotJson => Some(no_answer(service)),
         Answer::Envelope { status, .. } => Some(busy(service, status)),
-        Answer::Intermediary { status, .. } => {
-            Some(CallError { retry_after: None, ..error(service, Some(status)) })
-        }
+        Answer::Intermediary { status, .. } => Some(without_envelope(service, status)),
         Answer::Result
         | Answer::ResultOfAnotherNode
         | Answer::ResultNotTerminal
@@ -314,7 +327,7 @@ async fn deliver_cancel(world: &World, service: Service, node: &NodeRunId) -> Re
     }
     if !world.is_calm() && world.one_in(5) {
         world.count("cancel failed");
-        return Err(error(service, Some(503)));
+        return Err(without_envelope(service, 503));
     }
     let stopped = world.ledger().stop(node);
     world.trace(format_args!("cancel {node}: {}", if stopped { "stopped" } else { "nothing to stop" }));
@@ -322,5 +335,5 @@ async fn deliver_cancel(world: &World, service: Service, node: &NodeRunId) -> Re
         world.count("executor stopped");
         return Ok(());
     }
-    Err(CallError { status: Some(404), retryable: false, ..error(service, None) })
+    Err(without_envelope(service, 404))
 }

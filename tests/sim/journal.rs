@@ -23,7 +23,7 @@ use jarvis_run_coordinator::{
     journal::{
         ClaimFilter, Journal, JournalError, OpenError, OutboxId, Parked,
         intercept::{Intercepted, Interceptor},
-        sqlite::{SqliteJournal, memory::FailPoints},
+        sqlite::SqliteJournal,
     },
     record::{ChangeSet, Job, NodeHead, NodeRecord},
     time::{Clock, Timestamp},
@@ -47,56 +47,6 @@ pub struct SimJournal {
     old: Mutex<BTreeMap<NodeRunId, NodeRecord>>,
 }
 
-/// Faults inside a transaction.
-struct Commits {
-    world: Arc<World>,
-    life: Arc<Life>,
-    next: Arc<Mutex<Option<WriteFault>>>,
-}
-
-impl Commits {
-    fn crash(&self, when: &'static str) -> Result<(), JournalError> {
-        self.world.count(when);
-        self.life.end();
-        Err(injected(when))
-    }
-
-    fn fail(&self, how: &'static str) -> Result<(), JournalError> {
-        self.world.count(how);
-        Err(injected(how))
-    }
-}
-
-impl FailPoints for Commits {
-    fn is_dead(&self) -> bool {
-        self.life.is_over()
-    }
-
-    fn before_commit(&self) -> Result<(), JournalError> {
-        let mut next = lock(&self.next);
-        match next.take_if(|fault| matches!(fault, WriteFault::CrashInside | WriteFault::FailInside)) {
-            Some(WriteFault::CrashInside) => self.crash("crash inside a transaction"),
-            Some(_) => self.fail("transaction undone"),
-            None => Ok(()),
-        }
-    }
-
-    fn after_commit(&self) -> Result<(), JournalError> {
-        match lock(&self.next).take() {
-            Some(WriteFault::CrashAfter) => self.crash("crash after a write"),
-            Some(WriteFault::FailAfter) => self.fail("write failed after"),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn served(&self, operations: usize) {
-        if operations > 1 {
-            self.world.count("several writes in one transaction");
-        }
-        self.world.look();
-    }
-}
-
 fn injected(what: &str) -> JournalError {
     JournalError::Failed(format!("injected: {what}"))
 }
@@ -114,27 +64,27 @@ impl SimJournal {
 
     async fn write_change(&self, change: &ChangeSet) -> Result<Option<OutboxId>, JournalError> {
         let world = &self.world;
-        if world.is_sabotaged(Sabotage::AnswersBeforeItCommits) && world.one_in(20) {
+        if world.is_sabotaged(Sabotage::AnswersWithoutCommit) && world.one_in(20) {
             return Ok(None);
         }
         let mut change = change.clone();
         if world.is_sabotaged(Sabotage::LosesEvents) && world.one_in(20) {
             change.events.pop();
         }
-        if world.is_sabotaged(Sabotage::OversleepsWakes) && world.one_in(10) {
+        if world.is_sabotaged(Sabotage::DelaysWakeUps) && world.one_in(10) {
             let whole = change.nodes.iter_mut().filter_map(|node| node.wake.as_mut());
             let wakes = whole.chain(change.heads.iter_mut().filter_map(|head| head.wake.as_mut()));
             wakes.for_each(|wake| wake.at = wake.at + Duration::from_secs(86_400));
         }
-        if world.is_sabotaged(Sabotage::TwoTransactions) && world.one_in(20) && !change.nodes.is_empty() {
+        if world.is_sabotaged(Sabotage::SplitsCommits) && world.one_in(20) && !change.nodes.is_empty() {
             let (run, events) = (change.run.take(), std::mem::take(&mut change.events));
             self.inner.commit(change.clone()).await?;
             (change.run, change.events, change.nodes) = (run, events, Vec::new());
         }
-        let told = tell(&change);
+        let description = describe(&change);
         let written = change.clone();
         let done = self.inner.commit(change).await;
-        world.tell(format_args!("commit {told}: {}", if done.is_ok() { "done" } else { "refused" }));
+        world.trace(format_args!("commit {description}: {}", if done.is_ok() { "done" } else { "refused" }));
         if done == Err(JournalError::Conflict) {
             world.count("conflict");
         }
@@ -156,7 +106,7 @@ impl SimJournal {
             return Ok(Some(old));
         }
         let found = self.inner.node_fetch(node).await?;
-        if self.world.is_sabotaged(Sabotage::ForgetsNothing)
+        if self.world.is_sabotaged(Sabotage::StaleCache)
             && let Some(found) = &found
         {
             lock(&self.old).insert(node.clone(), found.clone());
@@ -165,8 +115,8 @@ impl SimJournal {
     }
 }
 
-/// A change in one line.
-fn tell(change: &ChangeSet) -> String {
+/// Describes a change in one line.
+fn describe(change: &ChangeSet) -> String {
     use std::fmt::Write;
     let mut line = format!("of {}", change.run_id);
     let whole = change.nodes.iter().map(NodeRecord::head);
@@ -222,7 +172,7 @@ impl Interceptor for SimJournal {
         self.life.gate().await;
         let fault = world.write_fault();
         if let Some(fault) = fault {
-            world.tell(format_args!("{fault:?} at {call}"));
+            world.trace(format_args!("{fault:?} at {call}"));
         }
         match fault {
             Some(WriteFault::CrashBefore) => {
@@ -273,7 +223,7 @@ impl Interceptor for SimJournal {
     }
 
     async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, JournalError> {
-        self.write(&tell(&change), || self.write_change(&change)).await
+        self.write(&describe(&change), || self.write_change(&change)).await
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
@@ -312,22 +262,22 @@ impl Interceptor for SimJournal {
             return self.read("claim_due", claim()).await;
         }
         let claimed = self.write("claim_due", claim).await?;
-        self.world.tell(format_args!("claimed {}", claimed.len()));
+        self.world.trace(format_args!("claimed {}", claimed.len()));
         Ok(claimed)
     }
 
     async fn park(&self, item: Parked) -> Result<(), JournalError> {
-        self.world.tell(format_args!("park {item:?}"));
+        self.world.trace(format_args!("park {item:?}"));
         self.write("park", || self.inner.park(item.clone())).await
     }
 
     async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError> {
-        if self.world.is_sabotaged(Sabotage::LeavesTheDeadTheirWork) {
+        if self.world.is_sabotaged(Sabotage::KeepsClaimsOfDeadWorkers) {
             return Ok(0);
         }
         let reaped = self.write("reap_dead_workers", || self.inner.reap_dead_workers(now)).await?;
         if reaped > 0 {
-            self.world.tell(format_args!("took {reaped} wake-ups from the dead"));
+            self.world.trace(format_args!("took {reaped} wake-ups of dead workers"));
         }
         Ok(reaped)
     }

@@ -21,7 +21,7 @@ use std::{
 use futures::FutureExt;
 use jarvis_run_coordinator::{
     auth::{Admission, Authenticator, Clocks, Principal},
-    config::AuthSettings,
+    config::{AuthSettings, PdpOutage, RegistryOutage},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
@@ -29,7 +29,7 @@ use jarvis_run_coordinator::{
     journal::Journal,
     runtime::tasks::TaskSet,
     services::{
-        node_registry::{NodeTypes, Outage, RegistryOptions},
+        node_registry::{NodeTypes, RegistryOptions},
         policy::{self, Policy},
     },
     time::{Clock, SteadyClock, SystemClock, within},
@@ -122,15 +122,15 @@ impl Process {
                 pdp: services.clone(),
                 timeout: CALL_TIMEOUT,
                 outage: if world.scenario.pdp_holds {
-                    policy::Outage::hold()
+                    policy::Outage::new(PdpOutage::Hold)
                 } else {
-                    policy::Outage::deny()
+                    policy::Outage::new(PdpOutage::Deny)
                 },
                 clock: Arc::clone(&clock),
                 log: log.clone(),
             },
             node_types: NodeTypes::from_registry(
-                RegistryOptions { registry: services, timeout: CALL_TIMEOUT, outage: Outage::Closed },
+                RegistryOptions { registry: services, timeout: CALL_TIMEOUT, outage: RegistryOutage::Closed },
                 Arc::clone(&clock),
                 log.clone(),
             ),
@@ -199,9 +199,12 @@ impl Process {
             self.tasks.cut_off().await;
         }
         // If this fails, the next process takes over what is left.
-        let _ =
-            within(&*world.clock, CUT_OFF, self.journal.owner_release(self.queue.worker(), self.clock.now()))
-                .await;
+        let _ = within(
+            &*world.clock,
+            CUT_OFF,
+            self.journal.release_claims(self.queue.worker(), self.clock.now()),
+        )
+        .await;
         world.count(if stopped.is_some() { "drained" } else { "drained and cut off" });
         self.life.end();
     }

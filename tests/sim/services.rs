@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jarvis_run_coordinator::{
     clients::{
-        CallError, Service,
+        CallError, Failure, NotSent, Service,
         node_registry::types::NodeType,
         pdp::types::{PolicyDecision, PolicyDecisionRequest},
     },
@@ -33,8 +33,9 @@ impl Services {
                 self.world.count("registry or PDP failed");
                 match fault {
                     ServiceFault::Fails => {
-                        let failed = CallError::unavailable(service, "injected");
-                        Err(CallError { status: Some(503), ..failed })
+                        let reason = "injected".into();
+                        let failure = Failure::HttpStatus { status: 503, reason, retry_after: None };
+                        Err(CallError::new(service, failure))
                     }
                     ServiceFault::Hangs => std::future::pending().await,
                 }
@@ -45,20 +46,17 @@ impl Services {
 
 #[async_trait]
 impl NodeRegistry for Services {
-    async fn node_type(&self, id: &str, _: Option<&str>) -> Result<NodeType, CallError> {
+    async fn node_type(&self, id: &str, _: Option<&str>) -> Result<Option<NodeType>, CallError> {
         self.suffer(Service::NodeRegistry).await?;
         let (kind, extensions) = match id {
             "sim.plan" => ("composite", json!({})),
             "sim.read" => ("atomic", json!({"jarvis.side_effect": "read"})),
             "sim.idempotent" => ("atomic", json!({"jarvis.side_effect": "write", "jarvis.idempotent": true})),
             "sim.write" | "sim.denied" => ("atomic", json!({"jarvis.side_effect": "write"})),
-            _ => {
-                let unknown = CallError::unavailable(Service::NodeRegistry, "not listed");
-                return Err(CallError { status: Some(404), retryable: false, ..unknown });
-            }
+            _ => return Ok(None),
         };
         let about = json!({"node_type_id": id, "version": "1", "kind": kind, "extensions": extensions});
-        Ok(serde_json::from_value(about).expect("a node type"))
+        Ok(Some(serde_json::from_value(about).expect("a node type")))
     }
 }
 
@@ -67,8 +65,7 @@ impl DecisionPoint for Services {
     async fn decide(&self, request: &PolicyDecisionRequest) -> Result<PolicyDecision, CallError> {
         self.suffer(Service::Pdp).await?;
         if self.world.is_pdp_down() {
-            let down = CallError::unavailable(Service::Pdp, "injected: it is down");
-            return Err(CallError { never_sent: true, ..down });
+            return Err(CallError::new(Service::Pdp, Failure::NotSent(NotSent::NoConnection)));
         }
         let denied = request.node_type_ref.as_ref().is_some_and(|node| node.node_type_id == "sim.denied");
         let decision = if denied { "deny" } else { "allow" };

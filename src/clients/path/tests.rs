@@ -1,5 +1,5 @@
 //! Every operation of every client that takes an id in its path, with hostile
-//! ids, against a server that notes what arrives.
+//! ids, against a server that records the requests.
 
 use std::{future::Future, pin::Pin, sync::LazyLock};
 
@@ -15,7 +15,7 @@ use crate::clients::{
     run_coordinator, run_store, verbatim,
 };
 
-/// Ids that callers, other coordinators and services may come with.
+/// Ids that callers, other coordinators and services may use.
 const HOSTILE: [&str; 22] = [
     "plain",
     "a:b",
@@ -41,17 +41,16 @@ const HOSTILE: [&str; 22] = [
     "{}[]|^`<>\"'@$&+,=*()",
 ];
 
-/// No path can carry these.
+/// Ids that no path can carry.
 const IMPOSSIBLE: [&str; 3] = ["", ".", ".."];
 
-/// One for all: to make one takes longer than all that it sends.
+/// Shared, because making it takes longer than all of its calls.
 static HTTP: LazyLock<reqwest::Client> =
     LazyLock::new(|| reqwest::Client::builder().no_proxy().build().expect("a client"));
 
 type Call = Pin<Box<dyn Future<Output = ()>>>;
 
-/// An operation: what stands before and behind the id, and how it is called at
-/// a URL.
+/// An operation: the path before and behind the id, and the call at a URL.
 struct Operation {
     method: &'static str,
     before: &'static str,
@@ -124,14 +123,14 @@ fn operations() -> impl IntoIterator<Item = Operation> {
             let body = run_store::types::UpdateNodeRunRequest { node_run: node(&id) };
             client.update_node_run(&id.as_str().into(), &body).await
         };
-        // As `send-request` does it.
+        // The call of `send-request`.
         "GET" "/v1/node-runs/" "" RunCoordinator run_coordinator |client, id| async move {
             verbatim::get(&client, &format!("/v1/node-runs/{}", encode_path(&id)), "get_node_run").await
         };
     }
 }
 
-/// A server that notes method and path of each request, and answers 404.
+/// A server that records method and path of each request, and answers 404.
 async fn recorder() -> (String, UnboundedReceiver<(String, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -161,13 +160,13 @@ fn decoded(segment: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn what_arrives_is_one_segment_that_decodes_to_the_id_or_nothing() {
+async fn encoded_id_arrives_as_one_segment_or_is_not_sent() {
     let (url, mut arrived) = recorder().await;
     for Operation { method, before, behind, call } in operations() {
         for id in HOSTILE {
             call(url.clone(), id.into()).await;
             let (seen, path) =
-                arrived.try_recv().unwrap_or_else(|_| panic!("{before}{id:?}{behind}: nothing came"));
+                arrived.try_recv().unwrap_or_else(|_| panic!("{before}{id:?}{behind}: no request"));
             assert_eq!(seen, method, "{before}{id:?}{behind}");
             let path = path.split('?').next().unwrap_or_default();
             let segment = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(behind));
@@ -182,10 +181,10 @@ async fn what_arrives_is_one_segment_that_decodes_to_the_id_or_nothing() {
     }
 }
 
-/// Every place where a generated client puts an id into a path is in the table
-/// above, and uses our function.
+/// The table above has every place where a generated client puts an id into a
+/// path, and each uses our function.
 #[test]
-fn no_operation_is_left_out_of_the_table() {
+fn table_has_every_operation_with_an_id() {
     macro_rules! generated {
         ($($name:literal)*) => { [$(include_str!(concat!(env!("OUT_DIR"), "/", $name, ".rs"))),*] };
     }
@@ -196,6 +195,6 @@ fn no_operation_is_left_out_of_the_table() {
         places += code.matches("encode_path(&").count();
         assert!(!code.contains("progenitor_client::{encode_path"));
     }
-    // `send-request` is no generated client.
+    // `send-request` does not use a generated method.
     assert_eq!(places, operations().into_iter().count() - 1);
 }

@@ -1,4 +1,4 @@
-//! A stream in pieces, and with broken lines.
+//! Event streams in any pieces, and with damaged lines.
 
 use std::sync::LazyLock;
 
@@ -12,11 +12,11 @@ use crate::{
     types::proptests::{any_json, broken, nearly},
 };
 
-/// It takes long to make, and is not used.
+/// Shared, because it takes long to make, and is not used.
 static HTTP: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
 
-/// Reads what comes in these pieces, and then no more. The events until the end
-/// or the first error.
+/// Reads a stream that comes in these pieces and then ends. Returns the events
+/// before the end or the first error.
 fn read(pieces: Vec<Bytes>) -> (Vec<Value>, Option<CallError>) {
     let client =
         Client::new_with_client("http://127.0.0.1:1", HTTP.clone(), Peer::anonymous(Service::RunCoordinator));
@@ -35,7 +35,7 @@ fn read(pieces: Vec<Bytes>) -> (Vec<Value>, Option<CallError>) {
     })
 }
 
-/// Cut at these places.
+/// Cuts a text at these places.
 fn cut(text: &[u8], places: &[Index]) -> Vec<Bytes> {
     let mut places: Vec<usize> = places.iter().map(|place| place.index(text.len() + 1)).collect();
     places.extend([0, text.len()]);
@@ -47,22 +47,23 @@ fn event(seq: u64, data: &Value) -> Value {
     json!({"run_id": "r", "seq": seq, "type": "policy_decided", "time": "2026-11-22T00:00:00.000000Z", "data": data})
 }
 
-/// The data of events: objects of anything.
+/// Data of events: objects with any content.
 fn data() -> impl Strategy<Value = Vec<Value>> {
     vec(any_json().prop_map(|value| json!({"ü\n": value})), 0..6)
 }
 
 proptest! {
     #[test]
-    fn however_a_stream_is_cut_its_events_are_the_same(data in data(), places in vec(any::<Index>(), 0..12)) {
+    fn pieces_of_a_stream_do_not_change_its_events(data in data(), places in vec(any::<Index>(), 0..12)) {
         let events: Vec<Value> = (1..).zip(&data).map(|(seq, data)| event(seq, data)).collect();
         let text: String = events.iter().map(|event| format!("{event}\n")).collect();
         prop_assert_eq!(read(cut(text.as_bytes(), &places)), (events, None));
     }
 
-    /// An error at the first line that is none, and all events before it.
+    /// The first line that is not an event is an error, after all events before
+    /// it.
     #[test]
-    fn a_broken_line_is_an_error_after_all_that_came_before(
+    fn damaged_line_is_an_error_after_the_events_before_it(
         data in data(),
         line in prop_oneof![
             broken(nearly(vec![event(9, &json!({"a": 1}))])),
@@ -86,7 +87,7 @@ proptest! {
             }
             Err(_) => {
                 let error = error.expect("an error");
-                prop_assert!(!error.retryable);
+                prop_assert!(!error.retryable());
             }
         }
         prop_assert_eq!(given, events);

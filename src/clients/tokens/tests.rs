@@ -1,5 +1,5 @@
-//! Tokens from an endpoint on loopback, under a clock that stands still, and a
-//! service (a PDP) that takes them or does not.
+//! Tokens from an endpoint on loopback, with a clock that the test moves, and a
+//! service (a PDP) that accepts or refuses them.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -10,10 +10,14 @@ use slog::{Discard, Drain, o};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 use super::*;
-use crate::clients::{CallError, Peer, Service, pdp};
+use crate::{
+    clients::{CallError, Failure, Peer, Service, pdp},
+    time::Timestamp,
+};
 
 struct ManualClock(AtomicI64);
 
@@ -23,11 +27,11 @@ impl Clock for ManualClock {
         Timestamp::from_micros(self.0.load(Ordering::SeqCst))
     }
     async fn sleep(&self, _: Duration) {
-        std::future::pending().await // Nothing here sleeps.
+        std::future::pending().await // Time limits do not pass here.
     }
 }
 
-/// What somebody has sent.
+/// A request that was received.
 #[derive(Clone)]
 struct Asked {
     path: String,
@@ -37,8 +41,8 @@ struct Asked {
 
 type Answers = dyn FnMut(&Asked) -> (u16, Value) + Send;
 
-/// Everything on one address: the token endpoint at `/token`, the service at
-/// all other paths.
+/// All on one address: the token endpoint at `/token`, the service at every other
+/// path.
 struct World {
     url: String,
     tokens: Arc<TokenSource>,
@@ -87,7 +91,7 @@ impl World {
         world
     }
 
-    /// Every token is another one, and lives so long.
+    /// Every token is a new one, with this `expires_in`.
     async fn with_lives(expires_in: Value) -> Self {
         let mut count = 0;
         Self::new(move |_| {
@@ -97,8 +101,8 @@ impl World {
         .await
     }
 
-    async fn token(&self) -> Outcome {
-        self.tokens.token(&"urn:the:service".into()).await
+    async fn token(&self) -> Result<Arc<str>, String> {
+        self.tokens.audience("urn:the:service").get().await
     }
 
     fn advance(&self, seconds: i64) {
@@ -116,24 +120,22 @@ impl World {
         asked.wait_for(enough).await.unwrap();
     }
 
-    /// Waits until the token is this one.
+    /// Waits for this token.
     async fn becomes(&self, token: &str) {
         while self.token().await.as_deref() != Ok(token) {
             tokio::task::yield_now().await;
         }
     }
 
-    /// Asks the service for a decision: whether it gave one, or with what code
-    /// it did not.
+    /// Asks the service for a decision.
     async fn call(&self) -> Result<(), CallError> {
-        let peer = Peer::with_audience(Service::Pdp, Arc::clone(&self.tokens), "pdp");
+        let peer = Peer::with_audience(Service::Pdp, &self.tokens, "pdp");
         let client = pdp::Client::new_with_client(&self.url, reqwest::Client::new(), peer);
         let request = serde_json::from_value(json!({"action": "run.start"})).unwrap();
-        let answer = client.decide_policy(&request).await;
-        answer.map(|_| ()).map_err(|error| CallError::new(Service::Pdp, error))
+        client.call(client.decide_policy(&request)).await.map(drop)
     }
 
-    /// The tokens that the service was called with.
+    /// The tokens that the service has received.
     fn borne(&self) -> Vec<String> {
         let asked = self.asked.borrow();
         asked.iter().filter(|asked| asked.path != "/token").map(|asked| asked.token.clone()).collect()
@@ -175,12 +177,12 @@ async fn serve(
     let (status, body) = (answers.lock().unwrap())(&this);
     let body = body.to_string();
     let head = format!("HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
-    // Who asked may be gone.
+    // The client may have gone.
     let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
 }
 
 #[tokio::test]
-async fn a_token_is_fetched_once_refreshed_early_in_the_background_and_not_used_when_it_has_expired() {
+async fn token_is_shared_refreshed_early_and_dropped_when_expired() {
     let world = World::with_lives(json!(100)).await;
     assert_eq!(world.token().await.as_deref(), Ok("token-1"));
     let form = "grant_type=client_credentials&client_id=me&client_secret=hush&resource=urn%3Athe%3Aservice\
@@ -190,7 +192,7 @@ async fn a_token_is_fetched_once_refreshed_early_in_the_background_and_not_used_
     assert_eq!(world.token().await.as_deref(), Ok("token-1"));
     assert_eq!(world.requests(), 1);
 
-    // Nobody waits for an endpoint that is slow today.
+    // Callers do not wait for a slow endpoint.
     world.open.send_replace(false);
     world.advance(1);
     for _ in 0..3 {
@@ -206,7 +208,7 @@ async fn a_token_is_fetched_once_refreshed_early_in_the_background_and_not_used_
 }
 
 #[tokio::test]
-async fn who_waits_for_the_same_token_shares_what_comes_of_it() {
+async fn waiting_callers_share_the_outcome_of_one_request() {
     for (status, expires_in) in [(200, json!(0)), (200, json!(-5)), (200, json!(60)), (500, json!(null))] {
         let world =
             World::new(move |_| (status, json!({"access_token": "t", "expires_in": expires_in}))).await;
@@ -224,8 +226,8 @@ async fn who_waits_for_the_same_token_shares_what_comes_of_it() {
 }
 
 #[tokio::test]
-async fn odd_lives_do_no_harm() {
-    // Of what was said, and after how many seconds the token is asked for anew.
+async fn unusual_lifetimes_are_bounded() {
+    // `expires_in`, and the seconds after which the token is fetched again.
     for (expires_in, asked_again_at) in [
         (json!(u64::MAX), 86_400),
         (json!(1e300), 86_400),
@@ -252,7 +254,7 @@ async fn odd_lives_do_no_harm() {
 }
 
 #[tokio::test]
-async fn an_old_token_serves_while_the_endpoint_fails() {
+async fn old_token_is_used_while_the_endpoint_fails() {
     let mut count = 0;
     let world = World::new(move |_| {
         count += 1;
@@ -264,10 +266,8 @@ async fn an_old_token_serves_while_the_endpoint_fails() {
     world.advance(80);
     assert_eq!(world.token().await.as_deref(), Ok("token-1"));
     world.requested(2).await;
-    // It has failed: for a while it is left alone.
-    while world.tokens.audiences().values().any(|slot| slot.failed_at.is_none()) {
-        tokio::task::yield_now().await;
-    }
+    // The request has failed: the endpoint is left alone for a while.
+    world.tokens.audience("urn:the:service").0.landed().await;
     assert_eq!(world.token().await.as_deref(), Ok("token-1"));
     assert_eq!(world.requests(), 2);
     world.advance(5);
@@ -275,7 +275,7 @@ async fn an_old_token_serves_while_the_endpoint_fails() {
 }
 
 #[tokio::test]
-async fn why_there_is_no_token_is_said() {
+async fn call_without_a_token_says_why() {
     let oauth = json!({"error": "invalid_client", "error_description": "client authentication failed"});
     for (status, body, reason) in [
         (401, oauth, "the token endpoint answered 401: invalid_client"),
@@ -288,16 +288,17 @@ async fn why_there_is_no_token_is_said() {
         (200, json!({"access_token": "a\nb"}), "the token has characters that no header may have"),
     ] {
         let world = World::new(move |_| (status, body.clone())).await;
-        let error = world.call().await.expect_err("no token, no call");
-        assert_eq!(error.code, "token_request_failed");
-        assert_eq!(error.message, "PDP token request failed");
-        assert_eq!(Value::from(error.details), json!({"error": reason}));
-        assert_eq!((error.status, error.never_sent, error.retryable), (None, true, true));
+        let error = world.call().await.expect_err("a call without a token");
+        assert_eq!(error.code(), "token_request_failed");
+        assert_eq!(error.message(), "PDP token request failed");
+        assert_eq!(Value::from(error.details()), json!({"error": reason}));
+        assert_eq!((error.status(), error.retryable()), (None, true));
+        assert!(matches!(error.failure, Failure::NotSent(_)), "{error:?}");
         assert!(world.borne().is_empty());
     }
 }
 
-/// What is logged.
+/// The log that was written.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -311,19 +312,19 @@ impl std::io::Write for Written {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_nothing_but_a_token_is_not_logged() {
+async fn answer_with_a_token_is_not_logged() {
     for answer in [json!("token-x"), json!(["token-x"]), json!({"access_token": ["token-x"]})] {
         let written = Written::default();
         let drain = Mutex::new(slog_json::Json::default(written.clone())).fuse();
         let world = World::with_log(Logger::root(drain, o!()), move |_| (200, answer.clone())).await;
-        world.call().await.expect_err("no token, no call");
+        world.call().await.expect_err("a call without a token");
         let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         assert!(log.contains("the token endpoint") && !log.contains("token-x"), "{log}");
     }
 }
 
-/// The service takes this token only.
-async fn picky(good: &'static str) -> World {
+/// A service that accepts only this token.
+async fn accepting(good: &'static str) -> World {
     let mut count = 0;
     World::new(move |asked| {
         if asked.path == "/token" {
@@ -339,22 +340,22 @@ async fn picky(good: &'static str) -> World {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_dropped_and_the_call_repeated_once() {
-    let world = picky("token-2").await;
+async fn refused_token_is_replaced_and_the_call_repeated_once() {
+    let world = accepting("token-2").await;
     world.call().await.expect("a decision");
     world.call().await.expect("a decision");
     assert_eq!(world.borne(), ["token-1", "token-2", "token-2"]);
     let bodies: Vec<_> = world.asked.borrow().iter().map(|asked| asked.body.clone()).collect();
-    assert_eq!(bodies[1], bodies[3], "the same question again");
+    assert_eq!(bodies[1], bodies[3], "the same request again");
     assert_eq!(world.requests(), 2);
 }
 
 #[tokio::test]
-async fn a_service_that_refuses_every_token_does_not_cost_a_token_request_a_call() {
-    let world = picky("none").await;
+async fn service_that_refuses_all_tokens_costs_few_requests() {
+    let world = accepting("none").await;
     for _ in 0..4 {
         let error = world.call().await.expect_err("refused");
-        assert_eq!((error.code.as_str(), error.status), ("unauthorized", Some(401)));
+        assert_eq!((&*error.code(), error.status()), ("unauthorized", Some(401)));
     }
     assert_eq!(world.borne(), ["token-1", "token-2", "token-2", "token-2", "token-2"]);
     assert_eq!(world.requests(), 2);
@@ -364,9 +365,9 @@ async fn a_service_that_refuses_every_token_does_not_cost_a_token_request_a_call
 }
 
 #[tokio::test]
-async fn calls_that_are_refused_together_share_the_next_token() {
-    let world = picky("token-2").await;
-    world.tokens.token(&"pdp".into()).await.expect("token-1");
+async fn calls_refused_together_share_the_next_token() {
+    let world = accepting("token-2").await;
+    world.tokens.audience("pdp").get().await.expect("token-1");
     for outcome in join_all((0..8).map(|_| world.call())).await {
         outcome.expect("a decision");
     }
@@ -374,7 +375,7 @@ async fn calls_that_are_refused_together_share_the_next_token() {
 }
 
 #[tokio::test]
-async fn without_another_token_the_refusal_stands() {
+async fn refusal_stands_without_another_token() {
     // The endpoint gives the same token again, or none.
     for again in [200, 500] {
         let mut count = 0;
@@ -388,7 +389,7 @@ async fn without_another_token_the_refusal_stands() {
         })
         .await;
         let error = world.call().await.expect_err("refused");
-        assert_eq!((error.code.as_str(), error.status), ("unauthorized", Some(401)));
+        assert_eq!((&*error.code(), error.status()), ("unauthorized", Some(401)));
         assert_eq!((world.borne().len(), world.requests()), (1, 2));
     }
 }

@@ -6,15 +6,15 @@ use slog::{Logger, o};
 
 use super::StartError;
 use crate::{
-    clients::{self, Peer, Service, TokenSource, TokenSourceOptions},
-    config::{self, Endpoint, HttpUrl, Mode, PdpOutage, PolicyPosture, RegistryOutage, Settings},
+    clients::{self, CallTimeout, Peer, Service, TokenSource, TokenSourceOptions},
+    config::{self, Endpoint, HttpUrl, Mode, Settings},
     coordinator::Offload,
     dispatch::{Executor, Executors},
     runtime::tasks::TaskSet,
     services::{
         self,
-        node_registry::{NodeTypes, Outage, RegistryOptions},
-        policy::{self, Policy, Posture},
+        node_registry::{NodeTypes, RegistryOptions},
+        policy::{self, Policy},
     },
     time::Clock,
     types::Uri,
@@ -55,14 +55,14 @@ impl Peers {
 
     fn peer(&self, service: Service, endpoint: &Endpoint) -> Peer {
         let peer = match &self.tokens {
-            Some(tokens) => Peer::with_audience(service, Arc::clone(tokens), &endpoint.audience),
+            Some(tokens) => Peer::with_audience(service, tokens, &endpoint.audience),
             None => Peer::anonymous(service),
         };
         peer.answers_within(self.max_answer_bytes)
     }
 
     pub(super) fn stores(&self, stores: &config::Stores, limit: Duration) -> services::Stores {
-        let patience = services::Patience { clock: Arc::clone(&self.clock), limit };
+        let timeout = CallTimeout { clock: Arc::clone(&self.clock), limit };
         let runs = clients::run_store::Client::new_with_client(
             stores.run_store.url.as_str(),
             self.http.clone(),
@@ -79,9 +79,9 @@ impl Peers {
             self.peer(Service::ArtifactStore, &stores.artifact_store),
         );
         services::Stores {
-            runs: services::RunStore::new(runs, patience.clone()),
-            events: services::EventStream::new(events, patience.clone()),
-            artifacts: services::ArtifactStore::new(artifacts, patience),
+            runs: services::RunStore::new(runs, timeout.clone()),
+            events: services::EventStream::new(events, timeout.clone()),
+            artifacts: services::ArtifactStore::new(artifacts, timeout),
         }
     }
 
@@ -94,15 +94,11 @@ impl Peers {
                     self.peer(Service::Pdp, pdp),
                 )),
                 timeout: settings.calls.call_timeout,
-                outage: match settings.pdp_outage {
-                    PdpOutage::Deny => policy::Outage::deny(),
-                    PdpOutage::Hold => policy::Outage::hold(),
-                },
+                outage: policy::Outage::new(settings.pdp_outage),
                 clock: Arc::clone(&self.clock),
                 log: self.log.clone(),
             },
-            (None, PolicyPosture::DevAllow) => Policy::Local(Posture::Allow),
-            (None, PolicyPosture::DenyUnconfigured) => Policy::Local(Posture::Deny),
+            (None, posture) => Policy::Local(posture),
         }
     }
 
@@ -121,10 +117,7 @@ impl Peers {
                 peer,
             )),
             timeout: settings.calls.call_timeout,
-            outage: match settings.registry_outage {
-                RegistryOutage::Closed => Outage::Closed,
-                RegistryOutage::Open => Outage::Open,
-            },
+            outage: settings.registry_outage,
         };
         NodeTypes::from_registry(options, Arc::clone(&self.clock), self.log.clone())
     }

@@ -1,8 +1,8 @@
-//! Assignment tokens (contract §9.4): with one, the executor of a composite
-//! NodeRun calls us back, about that NodeRun and what is below it.
+//! Assignment tokens (contract §9.4): the executor of a composite NodeRun uses one
+//! to call us back, about that NodeRun and its descendants.
 //!
-//! A JWT like any other for whoever carries it. For us it says all that is
-//! needed to judge a call, so that nothing has to be looked up:
+//! For its bearer it is an opaque JWT. For us it has all that is needed to
+//! authorize a call, without a lookup:
 //!
 //! ```text
 //! {"typ": "assignment+jwt", "alg": "HS256"}
@@ -10,8 +10,8 @@
 //!  "run": run_id, "path": "1.4", "att": 1, "iat": …, "exp": the NodeRun's deadline}
 //! ```
 //!
-//! It is good for every attempt of its NodeRun: an executor that is told to
-//! begin once more goes on with the token that it had.
+//! It is valid for every attempt of its NodeRun: an executor that is asked to begin
+//! again continues with the token that it has.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -33,14 +33,14 @@ use crate::{
 
 const ISSUER: &str = "urn:jarvis:run-coordinator:assignment";
 
-/// Besides the issuer: whatever else this key may sign one day is no such
-/// token.
+/// Checked as well as the issuer: anything else that this key may sign one day is
+/// not an assignment token.
 const TYPE: &str = "assignment+jwt";
 
-/// As long as the hash: what RFC 7518 demands.
+/// The length of the hash, as RFC 7518 requires.
 pub const KEY_BYTES: usize = 32;
 
-/// Issues assignment tokens and knows them again.
+/// Issues and verifies assignment tokens.
 pub struct AssignmentTokens {
     signing: EncodingKey,
     verifying: DecodingKey,
@@ -53,7 +53,7 @@ struct Claims {
     sub: NodeRunId,
     run: RunId,
     path: NodePath,
-    /// For people: the attempt that it was issued for.
+    /// The attempt that it was issued for. For people.
     att: u32,
     iat: i64,
     exp: i64,
@@ -68,12 +68,12 @@ impl AssignmentTokens {
         }
     }
 
-    /// A key that nobody can guess: two random ids have 244 random bits.
+    /// Makes a random key: two random ids have 244 random bits.
     pub fn fresh_key(ids: &dyn IdSource) -> [u8; KEY_BYTES] {
         Sha256::digest([ids.fresh(), ids.fresh()].concat()).into()
     }
 
-    /// A token for the executor of this NodeRun, good until `deadline`.
+    /// Issues a token for the executor of this NodeRun, valid until `deadline`.
     pub fn issue(&self, subtree: Subtree, attempt: u32, deadline: Timestamp, now: Timestamp) -> String {
         let Subtree { node, run, path } = subtree;
         let claims = Claims {
@@ -83,14 +83,14 @@ impl AssignmentTokens {
             path,
             att: attempt,
             iat: now.as_micros().div_euclid(1_000_000),
-            // Rather a bit too long than too short.
+            // Rounded up.
             exp: deadline.as_micros().div_euclid(1_000_000).saturating_add(1),
         };
         let header = Header { typ: Some(TYPE.to_owned()), ..Header::new(Algorithm::HS256) };
-        encode(&header, &claims, &self.signing).expect("texts and numbers become JSON, and any key will do")
+        encode(&header, &claims, &self.signing).expect("claims are JSON, and any key works")
     }
 
-    /// Whether a token says that we have issued it. That is all it does.
+    /// Whether a token claims to be ours. Does not verify it.
     pub(super) fn are_like(token: &str) -> bool {
         #[derive(Deserialize)]
         struct Issuer<'a> {
@@ -105,19 +105,18 @@ impl AssignmentTokens {
         serde_json::from_slice::<Issuer<'_>>(&payload).is_ok_and(|claims| claims.iss == ISSUER)
     }
 
-    /// Whose token it is.
+    /// Verifies a token. Returns its principal.
     pub(super) fn verify(&self, token: &str, now: Timestamp) -> Result<Principal, Refusal> {
-        // The time is ours to check: the library would read the machine's
-        // clock.
+        // The library would check times by the machine's clock.
         let mut signature_only = Validation::new(Algorithm::HS256);
         signature_only.required_spec_claims.clear();
         signature_only.validate_exp = false;
         signature_only.validate_aud = false;
         let decoded = decode::<Claims>(token, &self.verifying, &signature_only)
-            .map_err(|_| Refusal::Invalid("not an assignment token of ours"))?;
+            .map_err(|_| Refusal::Invalid("not signed by this coordinator"))?;
         let Claims { iss, sub, run, path, exp, .. } = decoded.claims;
         if iss != ISSUER || decoded.header.typ.as_deref() != Some(TYPE) {
-            return Err(Refusal::Invalid("signed by us, but no assignment token"));
+            return Err(Refusal::Invalid("signed by this coordinator, but not an assignment token"));
         }
         if Timestamp::from_micros(exp.saturating_mul(1_000_000)) + self.skew <= now {
             return Err(Refusal::Expired);
@@ -155,7 +154,7 @@ mod tests {
         AssignmentTokens::new(key, SKEW).issue(subtree(), 2, at(NOW + 300), at(NOW))
     }
 
-    /// Claims that are good, with changes; null takes one away.
+    /// Valid claims with changes; null removes one.
     fn claims(changes: &Value) -> Value {
         let mut claims = json!({"iss": ISSUER, "sub": "node_run_4", "run": "run_1", "path": "1.4", "att": 2,
             "iat": NOW, "exp": NOW + 300});
@@ -171,15 +170,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn its_bearer_is_confined_to_the_subtree() {
+    async fn assignment_token_is_scoped_to_its_subtree() {
         let harness = Harness::start(&[]).await;
         let token = issued(&ASSIGNMENT_KEY);
-        let principal = harness.call(&token).await.expect("a good token");
+        let principal = harness.call(&token).await.expect("a valid token");
         assert_eq!(principal.subject(), "node_run_4");
         assert_eq!(principal.issuer(), Some(ISSUER));
         assert_eq!(principal.scope(), &Scope::Subtree(subtree()));
         assert_eq!(
-            harness.call(&harness.token(json!({}))).await.expect("a good token").scope(),
+            harness.call(&harness.token(json!({}))).await.expect("a valid token").scope(),
             &Scope::Everything
         );
         // The same claims by hand: the tests below change them one by one.
@@ -188,12 +187,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_good_until_the_deadline_and_the_clock_skew_are_over() {
+    async fn assignment_token_expires_after_deadline_and_clock_skew() {
         let tokens = AssignmentTokens::new(&ASSIGNMENT_KEY, SKEW);
         let deadline = Timestamp::from_micros((NOW + 300) * 1_000_000 + 1);
         let token = tokens.issue(subtree(), 1, deadline, at(NOW));
         let verified = |now| tokens.verify(&token, now).map(|_| ());
-        // Clocks may go back, too.
+        // Also after the clock went back.
         for now in [at(0), at(NOW), deadline, deadline + SKEW] {
             assert_eq!(verified(now), Ok(()), "{now}");
         }
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn our_tokens_live_by_our_clock_and_those_of_others_by_the_wall() {
+    async fn assignment_tokens_expire_by_the_steady_clock() {
         let harness = Harness::start(&[]).await;
         let (ours, theirs) = (issued(&ASSIGNMENT_KEY), harness.token(json!({})));
         for (wall_ahead, judged) in
@@ -221,12 +220,12 @@ mod tests {
             assert_eq!(harness.refusal(&ours).await, "welcome", "{wall_ahead}");
             assert_eq!(harness.refusal(&theirs).await, judged, "{wall_ahead}");
         }
-        // Theirs was remembered. One that was not is from the future.
+        // Theirs was cached. A new one would be from the future.
         assert_eq!(harness.refusal(&harness.token(json!({"jti": "new"}))).await, INVALID);
     }
 
     #[tokio::test]
-    async fn forged_ones_are_refused_and_no_key_is_fetched_for_them() {
+    async fn forged_assignment_tokens_are_refused_without_a_fetch() {
         let harness = Harness::start(&[]).await;
         let good = issued(&ASSIGNMENT_KEY);
         let parts: Vec<&str> = good.split('.').collect();
@@ -235,11 +234,11 @@ mod tests {
         let other_payload = encoded(claims(&json!({"path": "1"})));
         let ours = |algorithm, typ, changes| signed(algorithm, typ, &ASSIGNMENT_KEY, &claims(&changes));
         let mut forged = vec![
-            // Another key, of whatever kind.
+            // Signed with another key.
             issued(&[0; KEY_BYTES]),
             signed(Algorithm::HS256, Some(TYPE), b"", &claims(&json!({}))),
             RSA.sign("rsa", &claims(&json!({}))),
-            // Changed afterwards.
+            // Changed after signing.
             format!("{head}.{other_payload}.{signature}"),
             format!("{head}.{payload}."),
             format!("{head}.{payload}"),
@@ -251,7 +250,7 @@ mod tests {
             format!("{}.{payload}.{signature}", encoded(json!({"typ": TYPE, "alg": "RS256", "kid": "rsa"}))),
             ours(Algorithm::HS384, Some(TYPE), json!({})),
             ours(Algorithm::HS512, Some(TYPE), json!({})),
-            // With our key, but no assignment token.
+            // Signed with our key, but not an assignment token.
             ours(Algorithm::HS256, Some("JWT"), json!({})),
             ours(Algorithm::HS256, None, json!({})),
         ];
@@ -271,9 +270,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn our_key_vouches_for_nothing_else() {
+    async fn assignment_key_verifies_only_assignment_tokens() {
         let harness = Harness::start(&[]).await;
-        // As if it came from the STS, which we know the keys of.
+        // As if it came from the STS, whose keys are known.
         assert_eq!(harness.refusal(&harness.token(json!({}))).await, "welcome");
         for kid in [Some("rsa"), None] {
             let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::HS256) };
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_not_like_one() {
+    fn malformed_token_does_not_claim_to_be_ours() {
         let payload = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
         for token in ["", ".", "a.b.c", "..", "a.!.c"] {
             assert!(!AssignmentTokens::are_like(token), "{token}");
@@ -296,14 +295,14 @@ mod tests {
         for text in ["", "7", "[]", "{}", r#"{"iss": 7}"#, r#"{"iss": "x"}"#] {
             assert!(!AssignmentTokens::are_like(&format!("a.{}.c", payload(text))), "{text}");
         }
-        // Escaped in another way, it is still the same issuer.
+        // An escaped issuer is the same issuer.
         let escaped = payload(r#"{"iss": "\u0075rn:jarvis:run-coordinator:assignment"}"#);
         assert!(AssignmentTokens::are_like(&format!("a.{escaped}.c")));
         assert!(!AssignmentTokens::are_like(&format!("a.{escaped}.{}", "c".repeat(LIMIT_BYTES))));
     }
 
     #[test]
-    fn keys_differ() {
+    fn fresh_keys_differ() {
         assert_ne!(AssignmentTokens::fresh_key(&RandomIds), AssignmentTokens::fresh_key(&RandomIds));
     }
 }

@@ -1,4 +1,4 @@
-//! The order of the checks (contract §19).
+//! The authenticator: the order of the checks (contract §19).
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{
     jwks::{JwksCache, KeyStatus},
     principal::Principal,
     refusal::{AuthError, Refusal},
-    token_cache::{Remembered, RememberedTokens, TokenHash},
+    token_cache::{CachedToken, TokenCache, TokenHash},
     verifier::Verifier,
 };
 use crate::{
@@ -20,57 +20,57 @@ use crate::{
     time::Clock,
 };
 
-/// At some 500 bytes each, a few megabytes.
-const REMEMBERED_TOKENS: usize = 10_000;
+/// A few megabytes, at about 500 bytes each.
+const CACHED_TOKENS: usize = 10_000;
 
-/// What times are compared with.
+/// The clocks that times are compared with.
 pub struct Clocks {
-    /// For times of our own: of our tokens, and how old keys are.
+    /// For our own times: of assignment tokens, and the age of keys.
     pub steady: Arc<dyn Clock>,
-    /// For times that other machines wrote into tokens.
+    /// For times in tokens of the STS.
     pub wall: Arc<dyn Clock>,
 }
 
-/// The way in.
+/// How a request is admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Anybody may ask for this path; nobody was identified yet. Where it has
-    /// to be known who calls, [`Authenticator::visitor`] says.
+    /// The path is exempt, and the caller has not been identified. Where the caller
+    /// matters, [`Authenticator::visitor`] identifies it.
     Exempt,
     Caller(Principal),
 }
 
-/// Tells who is calling. One per server.
+/// Identifies callers. One per server.
 pub struct Authenticator {
     exempt_paths: Vec<String>,
-    /// Who comes to an exempt path without a good token.
-    stranger: Principal,
+    /// The caller of an exempt path without a valid token.
+    unidentified: Principal,
     gate: Gate,
     log: Logger,
 }
 
 enum Gate {
-    /// Mode disabled: everyone is this subject.
+    /// Mode disabled: every caller is this subject.
     Open(Principal),
     Tokens {
-        /// Who comes without a token, if one may.
+        /// The caller without a token, if that is allowed.
         anonymous: Option<Principal>,
         checker: Checker,
     },
 }
 
 struct Checker {
-    /// Tokens of our own, if any are issued.
+    /// Assignment tokens, if they are issued.
     assignments: Option<Arc<AssignmentTokens>>,
     verifier: Verifier,
-    /// Never none with settings that were read; without, no token is good.
-    keys: Option<Arc<JwksCache>>,
-    remembered: RememberedTokens,
+    /// Never `None` with valid settings; without, every token is refused.
+    keys: Option<JwksCache>,
+    cache: TokenCache,
     clocks: Clocks,
 }
 
 impl Authenticator {
-    /// Fetches nothing yet: see [`Authenticator::warm_up`].
+    /// Does not fetch keys: see [`Authenticator::warm_up`].
     pub fn new(
         settings: AuthSettings,
         assignments: Option<Arc<AssignmentTokens>>,
@@ -79,27 +79,27 @@ impl Authenticator {
         tasks: TaskSet,
         log: Logger,
     ) -> Self {
-        let stranger = Principal::configured(&settings.anonymous_subject);
+        let unidentified = Principal::configured(&settings.anonymous_subject);
         let anonymous = match settings.mode {
             Mode::Required => None,
-            Mode::Optional => Some(stranger.clone()),
+            Mode::Optional => Some(unidentified.clone()),
             Mode::Disabled => {
-                let stranger = Principal::configured(&settings.dev_subject);
-                let gate = Gate::Open(stranger.clone());
-                return Self { exempt_paths: settings.exempt_paths, stranger, gate, log };
+                let unidentified = Principal::configured(&settings.dev_subject);
+                let gate = Gate::Open(unidentified.clone());
+                return Self { exempt_paths: settings.exempt_paths, unidentified, gate, log };
             }
         };
         let verifier = Verifier::new(&settings);
         let keys = settings
             .keys
             .map(|source| JwksCache::new(source, http, Arc::clone(&clocks.steady), tasks, log.clone()));
-        let remembered = RememberedTokens::new(REMEMBERED_TOKENS);
+        let cache = TokenCache::new(CACHED_TOKENS);
         let gate =
-            Gate::Tokens { anonymous, checker: Checker { assignments, verifier, keys, remembered, clocks } };
-        Self { exempt_paths: settings.exempt_paths, stranger, gate, log }
+            Gate::Tokens { anonymous, checker: Checker { assignments, verifier, keys, cache, clocks } };
+        Self { exempt_paths: settings.exempt_paths, unidentified, gate, log }
     }
 
-    /// Who sent the request for `path` with these headers.
+    /// Identifies the sender of a request for `path` with these headers.
     pub async fn authenticate(&self, path: &str, headers: &HeaderMap) -> Result<Admission, AuthError> {
         if self.exempt_paths.iter().any(|exempt| exempt == path) {
             return Ok(Admission::Exempt);
@@ -113,21 +113,21 @@ impl Authenticator {
         }
     }
 
-    /// Who sent a request for an exempt path: the bearer of a good token, or
-    /// whoever strangers are by configuration. Nobody is turned away.
+    /// Identifies the sender of a request for an exempt path: the bearer of a valid
+    /// token, or else the configured subject. Never refuses.
     pub async fn visitor(&self, headers: &HeaderMap) -> Principal {
         match self.caller(headers).await {
             Ok(principal) => principal,
             Err(refusal) => {
-                debug!(self.log, "caller taken for a stranger"; "reason" => refusal.reason());
-                self.stranger.clone()
+                debug!(self.log, "no valid token on an exempt path"; "reason" => refusal.reason());
+                self.unidentified.clone()
             }
         }
     }
 
     async fn caller(&self, headers: &HeaderMap) -> Result<Principal, Refusal> {
         match &self.gate {
-            Gate::Open(everyone) => Ok(everyone.clone()),
+            Gate::Open(principal) => Ok(principal.clone()),
             Gate::Tokens { anonymous, checker } => match bearer_token(headers)? {
                 Some(token) => checker.principal(token).await,
                 None => anonymous.clone().ok_or(Refusal::MissingHeader),
@@ -135,23 +135,23 @@ impl Authenticator {
         }
     }
 
-    /// Fetches the signing keys in the background if they are missing or old.
-    /// Call it at start, so that the first caller need not wait, and from the
-    /// health check, because one who gets no requests as long as he is not
-    /// ready would otherwise never become so. Does not hammer the STS, however
-    /// often it is called.
+    /// Fetches the signing keys in the background if they are missing or stale.
+    /// Called at start, so that the first caller need not wait, and by the health
+    /// check: a server that gets no requests until it is ready would otherwise
+    /// never become ready. Cool-downs limit the fetches, however often it is
+    /// called.
     pub fn warm_up(&self) {
         if let Some(keys) = self.keys() {
             keys.revalidate();
         }
     }
 
-    /// How the signing keys are doing.
+    /// The state of the signing keys.
     pub fn status(&self) -> KeyStatus {
         self.keys().map_or(KeyStatus::NotNeeded, |keys| keys.status())
     }
 
-    fn keys(&self) -> Option<&Arc<JwksCache>> {
+    fn keys(&self) -> Option<&JwksCache> {
         match &self.gate {
             Gate::Open(_) => None,
             Gate::Tokens { checker, .. } => checker.keys.as_ref(),
@@ -170,13 +170,13 @@ impl Authenticator {
 impl Checker {
     async fn principal(&self, token: &str) -> Result<Principal, Refusal> {
         if let Some(assignments) = self.assignments.as_ref().filter(|_| AssignmentTokens::are_like(token)) {
-            // Whatever becomes of it, the STS has nothing to say about it.
+            // Valid or not, the STS cannot say more about it.
             return assignments.verify(token, self.clocks.steady.now());
         }
         let Some(keys) = &self.keys else { return Err(Refusal::NoKey("no source of signing keys")) };
         let hash = TokenHash::of(token);
-        if let Some(principal) = self.remembered.get(&hash, self.clocks.wall.now()) {
-            // Or a key that was withdrawn would never be missed.
+        if let Some(principal) = self.cache.get(&hash, self.clocks.wall.now()) {
+            // Otherwise a withdrawn key would go unnoticed.
             keys.revalidate();
             return Ok(principal);
         }
@@ -184,8 +184,8 @@ impl Checker {
         let key = keys.key(&head.kid).await?;
         let verified = self.verifier.verify(token, &head, &key, self.clocks.wall.now())?;
         let principal = verified.principal.clone();
-        self.remembered
-            .insert(hash, Remembered { principal: verified.principal, key, expires: verified.expires });
+        self.cache
+            .insert(hash, CachedToken { principal: verified.principal, key, expires: verified.expires });
         Ok(principal)
     }
 }

@@ -1,15 +1,15 @@
-//! Reading the `Authorization` header.
+//! The `Authorization` header.
 
 use http::{HeaderMap, header::AUTHORIZATION};
 
 use super::refusal::Refusal;
 
-/// The token of the request, or none if the header is absent or empty.
+/// The bearer token of a request; `None` if the header is absent or empty.
 pub(super) fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        // Whoever stands before us may have looked at the other one.
+        // A proxy before us may have checked the other one.
         return Err(Refusal::MalformedHeader);
     }
     let text = value.to_str().map_err(|_| Refusal::MalformedHeader)?;
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_words_of_which_the_first_is_bearer() {
+    fn bearer_header_is_a_scheme_and_a_token() {
         let malformed = Err(Refusal::MalformedHeader);
         for (header, expected) in [
             ("", Ok(None)),

@@ -1,32 +1,37 @@
-//! Asking the STS for its keys: discovery if need be, then the JWKS.
+//! One fetch of signing keys from the STS: OIDC discovery if needed, then the
+//! JWKS.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use http::header::ACCEPT;
 use serde::Deserialize;
 use url::Url;
 
 use super::keys::KeySet;
-use crate::config::KeySource;
+use crate::{clients::with_causes, config::KeySource};
 
 /// For each of the two requests, headers and body together.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// For a whole fetch. A little more than two requests may take, so that the
+/// error names the request that took too long.
+pub(super) const FETCH_LIMIT: Duration = Duration::from_secs(11);
+
 /// Real documents have a few kilobytes.
 const LIMIT_BYTES: usize = 1024 * 1024;
 
-pub(super) struct Fetched {
+pub(super) struct FoundKeys {
     pub(super) keys: KeySet,
-    /// Where they were, so that the next fetch need not discover it again.
+    /// Where they were found: the next fetch needs no discovery.
     pub(super) jwks_uri: Url,
 }
 
-/// One attempt. `known` is where the keys were last time.
+/// Fetches the keys once. `known` is where they were found last time.
 pub(super) async fn fetch_keys(
     http: &reqwest::Client,
     source: &KeySource,
     known: Option<Url>,
-) -> Result<Fetched, String> {
+) -> Result<FoundKeys, String> {
     let jwks_uri = match (source, known) {
         (KeySource::Jwks(uri), _) => uri.clone(),
         (KeySource::Discovery(_), Some(uri)) => uri,
@@ -34,7 +39,7 @@ pub(super) async fn fetch_keys(
     };
     let document = get(http, &jwks_uri).await?;
     let keys = KeySet::parse(&document).map_err(|error| format!("{}: {error}", shown(&jwks_uri)))?;
-    Ok(Fetched { keys, jwks_uri })
+    Ok(FoundKeys { keys, jwks_uri })
 }
 
 async fn discover(http: &reqwest::Client, url: &Url) -> Result<Url, String> {
@@ -53,7 +58,7 @@ async fn discover(http: &reqwest::Client, url: &Url) -> Result<Url, String> {
     Url::parse(&uri).map_err(|error| format!("{url}: its jwks_uri is no URL: {error}"))
 }
 
-/// An address as logs may have it: without user, password and query.
+/// A URL as it may appear in logs: without user, password and query.
 pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     // Both can fail only for URLs without a host.
@@ -79,16 +84,4 @@ async fn get(http: &reqwest::Client, url: &Url) -> Result<Vec<u8>, String> {
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-/// reqwest's own message leaves out what matters: "connection refused".
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

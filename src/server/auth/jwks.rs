@@ -1,97 +1,76 @@
-//! The signing keys at hand, and when to ask for them again. The states are
-//! drawn in the [module documentation](super).
+//! The cache of signing keys: fetched from the STS when first needed, refreshed
+//! in the background. Its states are those of [`Refreshed`], with the times that
+//! the [module documentation](super) draws.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use async_trait::async_trait;
 use slog::{Logger, info, warn};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    fetch::{Fetched, fetch_keys, shown},
+    fetch::{FETCH_LIMIT, FoundKeys, fetch_keys, shown},
     keys::{KeySet, VerifyingKey},
     refusal::Refusal,
 };
 use crate::{
     config::KeySource,
+    resilience::{Fetched, Pauses, RefreshOptions, Refreshed, Source, Status},
     runtime::tasks::TaskSet,
-    time::{Clock, Timestamp},
+    time::Clock,
 };
 
-/// How long keys are used without asking again.
+/// How long keys are used before they are refreshed.
 pub(super) const FRESH: Duration = Duration::from_secs(5 * 60);
 
-/// The pause after a failure without any keys: short, callers are locked out.
+/// The pause after a failure without keys: short, because callers are refused
+/// meanwhile.
 pub(super) const RETRY_EMPTY: Duration = Duration::from_secs(1);
 
 /// The pause after a failure with old keys at hand.
 pub(super) const RETRY_STALE: Duration = Duration::from_secs(10);
 
-/// The pause between fetches that an unknown `kid` asked for.
+/// The pause between fetches that an unknown `kid` causes.
 pub(super) const RETRY_UNKNOWN: Duration = Duration::from_secs(10);
 
-/// How the signing keys are doing, for the health check.
+/// The state of the signing keys, for the health check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyStatus {
-    /// Tokens are not looked at.
+    /// Tokens are not verified.
     NotNeeded,
-    /// Nobody needed them yet.
+    /// No token has been verified yet.
     NotFetched,
     Fresh {
         keys: usize,
     },
-    /// In use, although older than they should be. Without an error a refresh
-    /// is due or under way.
+    /// In use, although a refresh is due. Without an error, none has failed yet.
     Stale {
         keys: usize,
         age: Duration,
         error: Option<String>,
     },
-    /// There are none, and the last attempt to get some failed.
+    /// There are none, and the last fetch failed.
     Unavailable {
         error: String,
     },
 }
 
-pub(super) struct JwksCache {
+pub(super) struct JwksCache(Arc<Refreshed<Arc<KeySet>>>);
+
+/// The STS, as a source of keys.
+struct Sts {
     source: KeySource,
     http: reqwest::Client,
     clock: Arc<dyn Clock>,
-    tasks: TaskSet,
+    stopping: CancellationToken,
     log: Logger,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    held: Option<Held>,
-    /// Cancelled when the fetch under way has landed, however it ended.
-    in_flight: Option<CancellationToken>,
-    failure: Option<Failure>,
-    /// When an unknown `kid` last started a fetch.
-    unknown_at: Option<Timestamp>,
-    /// What discovery said. Forgotten when a fetch fails: it may have moved.
-    jwks_uri: Option<Url>,
-}
-
-struct Held {
-    keys: KeySet,
-    fetched_at: Timestamp,
-}
-
-/// The last attempt, if it failed.
-struct Failure {
-    at: Timestamp,
-    error: String,
-}
-
-enum Lookup {
-    Found(Arc<VerifyingKey>),
-    Wait(CancellationToken),
-    Refused(Refusal),
+    /// Where discovery found the keys. Dropped when a fetch fails: they may have
+    /// moved.
+    jwks_uri: Mutex<Option<Url>>,
 }
 
 impl JwksCache {
@@ -101,146 +80,83 @@ impl JwksCache {
         clock: Arc<dyn Clock>,
         tasks: TaskSet,
         log: Logger,
-    ) -> Arc<Self> {
-        Arc::new(Self { source, http, clock, tasks, log, state: Mutex::default() })
+    ) -> Self {
+        let sts = Sts {
+            source,
+            http,
+            clock: Arc::clone(&clock),
+            stopping: tasks.stopping().clone(),
+            log,
+            jwks_uri: Mutex::default(),
+        };
+        let pauses = Pauses { empty: RETRY_EMPTY, stale: RETRY_STALE, unfit: RETRY_UNKNOWN };
+        let options = RefreshOptions { task: "jwks_fetch", limit: FETCH_LIMIT, pauses };
+        Self(Refreshed::new(options, sts, clock, tasks))
     }
 
-    /// The key named `kid`. Waits for at most one fetch, and only if the key
-    /// is not at hand.
-    pub(super) async fn key(self: &Arc<Self>, kid: &str) -> Result<Arc<VerifyingKey>, Refusal> {
-        match self.look_up(kid) {
-            Lookup::Found(key) => Ok(key),
-            Lookup::Refused(refusal) => Err(refusal),
-            Lookup::Wait(landing) => {
-                landing.cancelled().await;
-                // Not a second time round: one fetch has answered already.
-                match &self.state().held {
-                    Some(held) => held.keys.get(kid).ok_or(Refusal::NoKey("unknown signing key")),
-                    None => Err(Refusal::NoKey("signing keys unavailable")),
-                }
-            }
+    /// The key named `kid`. Waits for at most one fetch, and only if the key is
+    /// not at hand.
+    pub(super) async fn key(&self, kid: &str) -> Result<Arc<VerifyingKey>, Refusal> {
+        match self.0.find(|keys| keys.get(kid)).await {
+            Ok(Some(key)) => Ok(key),
+            Ok(None) => Err(Refusal::NoKey("unknown signing key")),
+            Err(_) => Err(Refusal::NoKey("signing keys unavailable")),
         }
-    }
-
-    fn look_up(self: &Arc<Self>, kid: &str) -> Lookup {
-        let now = self.clock.now();
-        let mut state = self.state();
-        self.refresh_if_due(&mut state, now);
-        if let Some(key) = state.held.as_ref().and_then(|held| held.keys.get(kid)) {
-            return Lookup::Found(key);
-        }
-        if let Some(landing) = state.landing() {
-            return Lookup::Wait(landing);
-        }
-        if state.held.is_none() {
-            return Lookup::Refused(Refusal::NoKey("signing keys unavailable"));
-        }
-        if !is_over(state.unknown_at, RETRY_UNKNOWN, now) {
-            return Lookup::Refused(Refusal::NoKey("unknown signing key"));
-        }
-        state.unknown_at = Some(now);
-        Lookup::Wait(self.fetch(&mut state))
     }
 
     /// Starts a refresh in the background if one is due; never waits.
-    pub(super) fn revalidate(self: &Arc<Self>) {
-        let now = self.clock.now();
-        self.refresh_if_due(&mut self.state(), now);
-    }
-
-    fn refresh_if_due(self: &Arc<Self>, state: &mut State, now: Timestamp) {
-        let failed_at = state.failure.as_ref().map(|failure| failure.at);
-        let due = match &state.held {
-            None => is_over(failed_at, RETRY_EMPTY, now),
-            Some(held) => is_over(Some(held.fetched_at), FRESH, now) && is_over(failed_at, RETRY_STALE, now),
-        };
-        if due && state.landing().is_none() {
-            self.fetch(state);
-        }
-    }
-
-    /// Starts a fetch in a task of its own, so that a caller who hangs up does
-    /// not take it away from the others who wait.
-    fn fetch(self: &Arc<Self>, state: &mut State) -> CancellationToken {
-        let landing = CancellationToken::new();
-        state.in_flight = Some(landing.clone());
-        let known = state.jwks_uri.clone();
-        let cache = Arc::clone(self);
-        // Wakes the waiters last, and also if the task panics or is dropped.
-        let landed = landing.clone().drop_guard();
-        self.tasks.spawn("jwks_fetch", async move {
-            let _landed = landed;
-            tokio::select! {
-                () = cache.tasks.stopping().cancelled() => {}
-                fetched = fetch_keys(&cache.http, &cache.source, known) => cache.land(fetched),
-            }
-        });
-        landing
-    }
-
-    fn land(&self, fetched: Result<Fetched, String>) {
-        let now = self.clock.now();
-        let mut state = self.state();
-        state.in_flight = None;
-        match fetched {
-            Ok(Fetched { keys, jwks_uri }) => {
-                let keys = match &state.held {
-                    Some(held) => keys.replacing(&held.keys),
-                    None => keys,
-                };
-                info!(self.log, "signing keys fetched"; "keys" => keys.len(), "from" => shown(&jwks_uri));
-                state.held = Some(Held { keys, fetched_at: now });
-                state.jwks_uri = Some(jwks_uri);
-                state.failure = None;
-            }
-            Err(error) => {
-                let held = state.held.as_ref().map_or(0, |held| held.keys.len());
-                warn!(self.log, "signing keys could not be fetched"; "error" => &error, "old_keys" => held);
-                state.jwks_uri = None;
-                state.failure = Some(Failure { at: now, error });
-            }
-        }
+    pub(super) fn revalidate(&self) {
+        self.0.revalidate();
     }
 
     pub(super) fn status(&self) -> KeyStatus {
-        let now = self.clock.now();
-        let state = self.state();
-        let error = state.failure.as_ref().map(|failure| failure.error.clone());
-        match (&state.held, error) {
-            (None, None) => KeyStatus::NotFetched,
-            (None, Some(error)) => KeyStatus::Unavailable { error },
-            (Some(held), error) => {
-                let (keys, age) = (held.keys.len(), now.since(held.fetched_at));
-                if age < FRESH { KeyStatus::Fresh { keys } } else { KeyStatus::Stale { keys, age, error } }
-            }
+        match self.0.status() {
+            Status::Empty { error: None } => KeyStatus::NotFetched,
+            Status::Empty { error: Some(error) } => KeyStatus::Unavailable { error },
+            Status::Fresh { value } => KeyStatus::Fresh { keys: value.len() },
+            Status::Stale { value, age, error } => KeyStatus::Stale { keys: value.len(), age, error },
         }
-    }
-
-    /// Every change of the state is a single assignment, so what a panic left
-    /// behind is still sound.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until no fetch is under way.
     #[cfg(test)]
     pub(super) async fn landed(&self) {
-        let landing = self.state().landing();
-        if let Some(landing) = landing {
-            landing.cancelled().await;
+        self.0.landed().await;
+    }
+}
+
+#[async_trait]
+impl Source<Arc<KeySet>> for Sts {
+    async fn fetch(&self, held: Option<Arc<KeySet>>) -> Result<Fetched<Arc<KeySet>>, String> {
+        let known = self.jwks_uri().clone();
+        let found = tokio::select! {
+            () = self.stopping.cancelled() => return Err("the server is stopping".to_owned()),
+            found = fetch_keys(&self.http, &self.source, known) => found,
+        };
+        match found {
+            Ok(FoundKeys { keys, jwks_uri }) => {
+                let keys = match &held {
+                    Some(old) => keys.replacing(old),
+                    None => keys,
+                };
+                info!(self.log, "signing keys fetched"; "keys" => keys.len(), "from" => shown(&jwks_uri));
+                *self.jwks_uri() = Some(jwks_uri);
+                let stale_at = self.clock.now() + FRESH;
+                Ok(Fetched { value: Arc::new(keys), stale_at, expires_at: None })
+            }
+            Err(error) => {
+                let old_keys = held.map_or(0, |keys| keys.len());
+                warn!(self.log, "could not fetch signing keys"; "error" => &error, "old_keys" => old_keys);
+                *self.jwks_uri() = None;
+                Err(error)
+            }
         }
     }
 }
 
-impl State {
-    fn landing(&self) -> Option<CancellationToken> {
-        self.in_flight.clone().filter(|landing| !landing.is_cancelled())
+impl Sts {
+    /// A single assignment changes it, so what a panic leaves behind is sound.
+    fn jwks_uri(&self) -> MutexGuard<'_, Option<Url>> {
+        self.jwks_uri.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether the `pause` since `last` is over. So it is if the clock was set
-/// back: otherwise a wrong clock, once corrected, could lock everyone out for
-/// as long as it was wrong.
-fn is_over(last: Option<Timestamp>, pause: Duration, now: Timestamp) -> bool {
-    last.is_none_or(|last| now < last || now.since(last) >= pause)
 }

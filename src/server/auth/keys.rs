@@ -1,4 +1,4 @@
-//! The public keys that tokens are signed with, as read from a JWKS.
+//! The public keys that verify tokens, as read from a JWKS.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ const RSA: &[Algorithm] = &[
     Algorithm::PS512,
 ];
 
-/// One public key. Kept as long as a remembered token was verified with it.
+/// One public key. It lives as long as a cached token was verified with it.
 pub(super) struct VerifyingKey {
     jwk: Jwk,
     decoding: DecodingKey,
@@ -33,8 +33,8 @@ pub(super) struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// None if the key is not for verifying signatures, or of a kind that we
-    /// do not know: a JWKS may hold keys that are nothing to us.
+    /// `None` if the key is not for verifying signatures, or of an unknown kind: a
+    /// JWKS may have keys for other purposes.
     fn from_jwk(jwk: Jwk) -> Option<Self> {
         match &jwk.common.public_key_use {
             None | Some(PublicKeyUse::Signature) => {}
@@ -60,7 +60,7 @@ impl VerifyingKey {
         &self.decoding
     }
 
-    /// Whether the key's own type and `alg` go with `algorithm`.
+    /// Whether the key's own type and `alg` permit `algorithm`.
     pub(super) fn suits(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
     }
@@ -71,7 +71,7 @@ impl VerifyingKey {
     }
 }
 
-/// The algorithms that a key of this type can verify; none for symmetric and
+/// The algorithms that a key of this type can verify: none for symmetric and
 /// unknown types.
 fn algorithms_of(parameters: &AlgorithmParameters) -> &'static [Algorithm] {
     if let AlgorithmParameters::RSA(_) = parameters {
@@ -98,10 +98,10 @@ fn algorithms_of(parameters: &AlgorithmParameters) -> &'static [Algorithm] {
 pub(super) struct KeySet(HashMap<String, Arc<VerifyingKey>>);
 
 impl KeySet {
-    /// Reads a JWKS. One without any usable key is an error: it is more likely
-    /// a mishap of the STS than the wish to lock everyone out.
+    /// Reads a JWKS. A set without a usable key is an error: a fault of the STS is
+    /// more likely than the wish to refuse all callers.
     pub(super) fn parse(document: &[u8]) -> Result<Self, String> {
-        // Key by key, because one that we cannot read must not spoil the rest.
+        // One by one, because a key that cannot be read must not spoil the others.
         #[derive(Deserialize)]
         struct Document {
             keys: Vec<Value>,
@@ -119,8 +119,9 @@ impl KeySet {
         if keys.is_empty() { Err("the JWKS has no usable key".to_owned()) } else { Ok(Self(keys)) }
     }
 
-    /// This set after `old`: keys in both stay the same object, and those that
-    /// are gone are marked, so that tokens they vouched for are forgotten.
+    /// This set as the successor of `old`. Keys that are in both stay the same
+    /// object; keys that are gone are marked as withdrawn, so that the cache drops
+    /// the tokens that they verified.
     pub(super) fn replacing(mut self, old: &Self) -> Self {
         for (kid, old) in &old.0 {
             match self.0.get_mut(kid) {
@@ -152,9 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn only_signing_keys_with_a_kid_are_taken() {
+    fn key_set_has_only_signing_keys_with_a_kid() {
         let rsa = || RSA_SIGNER.jwk("good");
-        let mut odd: Vec<Value> = vec![
+        let mut unusable: Vec<Value> = vec![
             json!(7),
             json!({"kty": "oct", "kid": "x", "k": "c2VjcmV0", "alg": "HS256"}),
             json!({"kty": "EC", "kid": "x", "crv": "secp256k1", "x": "AA", "y": "AA"}),
@@ -173,17 +174,17 @@ mod tests {
         ] {
             let mut key = RSA_SIGNER.jwk("x");
             key[member] = value;
-            odd.push(key);
+            unusable.push(key);
         }
-        for key in &odd {
+        for key in &unusable {
             assert_eq!(
                 parse(std::slice::from_ref(key)).err().as_deref(),
                 Some("the JWKS has no usable key"),
                 "{key}"
             );
         }
-        odd.push(rsa());
-        let set = parse(&odd).expect("one good key is enough");
+        unusable.push(rsa());
+        let set = parse(&unusable).expect("one usable key is enough");
         assert_eq!(set.len(), 1);
         assert!(set.get("good").is_some());
         assert!(KeySet::parse(b"<html>").is_err());
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_suits_the_algorithms_of_its_type_and_no_other() {
+    fn key_suits_only_the_algorithms_of_its_type() {
         let mut any_rsa = RSA_SIGNER.jwk("any");
         any_rsa.as_object_mut().expect("an object").remove("alg");
         let set = parse(&[RSA_SIGNER.jwk("rsa"), EC.jwk("ec"), ED.jwk("ed"), any_rsa]).expect("keys");
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_or_missing_key_is_withdrawn() {
+    fn replaced_or_missing_key_is_withdrawn() {
         let old = parse(&[RSA_SIGNER.jwk("stays"), RSA_SIGNER.jwk("changes"), EC.jwk("goes")]).expect("keys");
         let new = parse(&[RSA_SIGNER.jwk("stays"), EC.jwk("changes"), EC.jwk("comes")]).expect("keys");
         let new = new.replacing(&old);

@@ -1,45 +1,45 @@
-//! Who is calling (contract §19): bearer JWTs, checked against the signing
-//! keys of the token service (STS).
+//! Inbound authentication (contract §19): who sends a request. Callers send bearer
+//! JWTs, which are verified with the signing keys of the token service (STS).
 //!
-//! A request goes through [`Authenticator::authenticate`] in this order:
+//! [`Authenticator::authenticate`] handles a request in this order:
 //!
 //! ```text
-//! exempt path ──────────────────────────────────────────────▶ Exempt: [`Authenticator::visitor`] takes a good
+//! exempt path ──────────────────────────────────────────────▶ Exempt: [`Authenticator::visitor`] uses a valid
 //!                                                             token, else the anonymous (or dev) subject
 //! mode disabled ────────────────────────────────────────────▶ the dev subject
 //! no header ────────▶ optional: the anonymous subject │ required: 401
 //! not `Bearer <token>` ─────────────────────────────────────▶ 401
-//! remembered token, not expired, its key not withdrawn ─────▶ its principal
-//! says that we issued it ───▶ our HMAC and its `exp`: a NodeRun's executor │ 401
-//! header, `kid`, `alg` ▶ key ▶ signature ▶ times ▶ iss ▶ aud ▶ sub ▶ remembered
+//! cached token, not expired, its key not withdrawn ─────────▶ its principal
+//! `iss` is ours ───▶ our HMAC and `exp`: the executor of a NodeRun │ 401
+//! header, `kid`, `alg` ▶ key ▶ signature ▶ times ▶ iss ▶ aud ▶ sub ▶ cached
 //! ```
 //!
-//! The signing keys are fetched when first needed, so the coordinator starts
-//! without the STS. The life of the key cache:
+//! The signing keys are fetched when they are first needed, so the coordinator
+//! starts without the STS. The cache of keys:
 //!
 //! ```text
-//!            first token                 landed
+//!            first token                 fetched
 //!   EMPTY ───────────────▶ FETCHING ───────────────▶ FRESH ◀──────────────┐
 //!     ▲                       │ (all wait for           │ 5 min           │
-//!     │ 1 s                   │  the one fetch)         ▼                 │ landed
+//!     │ 1 s                   │  this one fetch)        ▼                 │ fetched
 //!     └── FAILED ◀────────────┘                       STALE ─▶ REFRESHING ┘
 //!         (401 at once,         failed                  ▲  (requests use the
-//!          nobody is asked)                             │   old keys) │ failed
+//!          no request is sent)                          │   old keys) │ failed
 //!                                                       └── 10 s ◀────┘
 //! ```
 //!
-//! In every state at most one fetch is under way. An unknown `kid` starts one
-//! at most every 10 s and waits for no more than the one under way, so that a
-//! rotated key is picked up and a flood of invented ones costs nothing.
+//! In every state at most one fetch is under way. An unknown `kid` starts a fetch
+//! at most every 10 s, and waits for one fetch at most: a rotated key is picked up,
+//! and a flood of invented key ids costs nothing.
 //!
-//! Tokens of our own are the `assignment`'s: HMACs with a key that nobody else
-//! has. They cause no fetch and are not remembered: an HMAC takes no time.
+//! Assignment tokens are our own (`assignment`): HMACs with a key that only the
+//! coordinator has. They cause no fetch and are not cached: an HMAC is fast.
 //!
-//! **Invariants.** Only this module makes a [`Principal`]. Of others' tokens a
-//! symmetric algorithm is never accepted, and a key only verifies the algorithms of its
-//! own type, so a public key cannot be used as an HMAC secret. A token without
-//! `exp` is refused. No token is kept: memory holds its SHA-256. A token is
-//! remembered no longer than it or its key is valid.
+//! **Invariants.** Only this module makes a [`Principal`]. For tokens of the STS a
+//! symmetric algorithm is never accepted, and a key verifies only the algorithms of
+//! its own type, so a public key cannot be used as an HMAC secret. A token without
+//! `exp` is refused. No token is kept: the cache holds its SHA-256. A token stays in
+//! the cache no longer than the token and its key are valid.
 
 mod assignment;
 mod authenticator;

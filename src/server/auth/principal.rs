@@ -7,14 +7,15 @@ use crate::{
     types::{NodeRunId, RunId},
 };
 
-/// The verified caller. Only authentication makes one, and every call of the
-/// coordinator asks for one: what is not authenticated cannot be called.
+/// The verified caller. Only authentication makes one, and every method of the
+/// coordinator that acts for a caller takes one: a caller that is not
+/// authenticated cannot act.
 ///
 /// Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal(Arc<Identity>);
 
-/// What a token says about its bearer.
+/// The claims of a token about its bearer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) subject: String,
@@ -24,21 +25,21 @@ pub(super) struct Identity {
     pub(super) scope: Scope,
 }
 
-/// On what a caller may act, whoever it is.
+/// The part of all runs that a token is good for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Users and services.
+    /// All runs: the token of a user or a service.
     Everything,
-    /// Whoever has an assignment token.
+    /// One subtree: an assignment token.
     Subtree(Subtree),
 }
 
-/// A NodeRun and what is below it.
+/// A NodeRun and its descendants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subtree {
     pub node: NodeRunId,
     pub run: RunId,
-    /// Where `node` stands in `run`.
+    /// The path of `node` in `run`.
     pub path: NodePath,
 }
 
@@ -47,7 +48,7 @@ impl Principal {
         Self(Arc::new(identity))
     }
 
-    /// A caller that is known by configuration, not by a token.
+    /// A caller that the configuration names, without a token.
     pub(super) fn configured(subject: &str) -> Self {
         Self::new(Identity {
             subject: subject.to_owned(),
@@ -58,7 +59,7 @@ impl Principal {
         })
     }
 
-    /// The executor of a NodeRun, known by the token that it was given for it.
+    /// The executor of a NodeRun, with its assignment token.
     pub(super) fn assigned(issuer: &str, subtree: Subtree) -> Self {
         Self::new(Identity {
             subject: subtree.node.to_string(),
@@ -74,26 +75,36 @@ impl Principal {
         Self::configured(subject)
     }
 
-    /// Who it is. Unique only together with [`Principal::issuer`].
+    /// The subject (`sub`). Unique only together with [`Principal::issuer`].
     pub fn subject(&self) -> &str {
         &self.0.subject
     }
 
-    /// Who vouches for the subject. None: our own configuration.
+    /// The issuer of the token (`iss`); `None` for a configured subject.
+    ///
+    /// For authority over runs: the owner of a run is a subject of an issuer, not
+    /// a subject alone.
     pub fn issuer(&self) -> Option<&str> {
         self.0.issuer.as_deref()
     }
 
-    /// The program that the token was given to.
+    /// The client that the token was issued to (`azp`, `client_id`).
+    ///
+    /// For authority over runs: service clients are listed by this id (D-19).
     pub fn client_id(&self) -> Option<&str> {
         self.0.client_id.as_deref()
     }
 
+    /// The tenant of the subject, if the token names one.
+    ///
+    /// For authority over runs: a tenant's runs are not visible to others. Until
+    /// then no decision uses it. The `tenant_id` that a PDP is asked with is that
+    /// of the run context, which the caller wrote.
     pub fn tenant(&self) -> Option<&str> {
         self.0.tenant.as_deref()
     }
 
-    /// On what it may act.
+    /// The part of all runs that the caller may act on.
     pub fn scope(&self) -> &Scope {
         &self.0.scope
     }

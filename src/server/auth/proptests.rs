@@ -1,4 +1,4 @@
-//! Whatever stands in the header: nobody is let in whose token was not signed.
+//! Any `Authorization` header: only signed tokens are accepted.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{auth::AssignmentTokens, record::NodePath, time::Timestamp};
 
-/// An authenticator that knows its keys, and good tokens of each sort.
+/// An authenticator that has its keys, and valid tokens of each kind.
 struct World {
     runtime: Runtime,
     harness: Harness,
@@ -41,7 +41,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 });
 
 impl World {
-    /// With this `Authorization`. None for what no header can have.
+    /// Whether a request with this `Authorization` is admitted. The error is `None`
+    /// for what no header can have.
     fn admits(&self, header: &[u8]) -> Result<(), Option<AuthError>> {
         let value = HeaderValue::from_bytes(header).map_err(|_| None)?;
         let headers = http::HeaderMap::from_iter([(http::header::AUTHORIZATION, value)]);
@@ -61,7 +62,7 @@ fn part(json: &Value) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(json.to_string())
 }
 
-/// The head of a token, as a forger would like it.
+/// The header of a forged token.
 fn head() -> impl Strategy<Value = Value> {
     let algorithm = select(vec![
         json!("none"),
@@ -88,7 +89,7 @@ fn head() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Claims that would be good if they were signed.
+/// Claims that would be valid if they were signed.
 fn claims() -> impl Strategy<Value = Value> {
     let ours = json!({"iss": "urn:jarvis:run-coordinator:assignment", "sub": "n", "run": "r", "path": "1", "att": 1,
         "iat": NOW, "exp": NOW + 300});
@@ -98,7 +99,7 @@ fn claims() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Nobody's, that of another token, or one made with what everybody knows.
+/// Random, taken from another token, or near.
 fn signature() -> impl Strategy<Value = String> {
     let stolen = good().prop_map(|good| good.rsplit('.').next().unwrap().to_owned());
     let random = vec(any::<u8>(), 0..300).prop_map(|bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes));
@@ -119,7 +120,7 @@ fn known_secret() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn a_good_token_with_other_bytes_is_refused(
+    fn changed_token_is_refused(
         good in good(), edits in vec((any::<Index>(), 0..=255u8), 1..4),
     ) {
         let mut token = good.clone().into_bytes();
@@ -133,7 +134,7 @@ proptest! {
     }
 
     #[test]
-    fn a_part_of_a_token_or_more_than_one_is_refused(
+    fn part_of_a_token_or_more_than_one_is_refused(
         good in good(), from in any::<Index>(), to in any::<Index>(), more in "[A-Za-z0-9_=.-]{0,8}",
     ) {
         let (from, to) = (from.index(good.len() + 1), to.index(good.len() + 1));
@@ -145,7 +146,7 @@ proptest! {
     }
 
     #[test]
-    fn any_header_is_refused(header in prop_oneof![
+    fn header_without_a_signed_token_is_refused(header in prop_oneof![
         vec(any::<u8>(), 0..80),
         "(Bearer|bearer|Basic|DPoP|) ?[\\PC\t]{0,40}".prop_map(String::into_bytes),
         "Bearer [A-Za-z0-9_-]{0,40}(\\.[A-Za-z0-9_=-]{0,40}){0,4}".prop_map(String::into_bytes),
@@ -153,7 +154,7 @@ proptest! {
         if let Err(Some(refusal)) = WORLD.admits(&header) {
             prop_assert!(["invalid_request", "invalid_token"].contains(&refusal.error), "{:?}", refusal);
         } else {
-            prop_assert!(HeaderValue::from_bytes(&header).is_err(), "somebody is let in");
+            prop_assert!(HeaderValue::from_bytes(&header).is_err(), "a caller was admitted");
         }
     }
 
@@ -165,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn tokens_signed_with_what_everybody_knows_are_refused(
+    fn tokens_signed_with_public_values_are_refused(
         secret in known_secret(), kid in select(vec![None, Some("rsa"), Some("ec")]), claims in claims(),
     ) {
         let header = jsonwebtoken::Header {

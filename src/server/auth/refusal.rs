@@ -1,11 +1,11 @@
-//! Why a caller is turned away: what the caller is told, and what the log says.
+//! Refusals of callers: the answer, and the reason for the log.
 
-/// What a refused caller is told, always with status 401 and code
+/// The answer to a refused caller, always with status 401 and code
 /// `unauthorized`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct AuthError {
-    /// The word of RFC 6750: `invalid_request` or `invalid_token`.
+    /// The error code of RFC 6750: `invalid_request` or `invalid_token`.
     pub error: &'static str,
     pub message: &'static str,
 }
@@ -17,7 +17,7 @@ impl AuthError {
     }
 }
 
-/// Why, in more words than a caller gets: the texts inside are for the log.
+/// The reason of a refusal. The texts inside are for the log, callers get less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     MissingHeader,
@@ -35,8 +35,8 @@ impl Refusal {
             Self::MissingHeader => "no Authorization header",
             Self::MalformedHeader => "malformed Authorization header",
             Self::Expired => "token expired",
-            Self::Audience => "token for another audience",
-            Self::Issuer => "token of another issuer",
+            Self::Audience => "token is for another audience",
+            Self::Issuer => "token is from another issuer",
             Self::NoKey(reason) | Self::Invalid(reason) => reason,
         }
     }

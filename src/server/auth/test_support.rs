@@ -1,5 +1,5 @@
-//! What the tests of this module need: signing keys, a clock that stands
-//! still, and a token service on loopback that can fail in all the usual ways.
+//! Fixtures for the tests of authentication: signing keys, a clock that the test
+//! moves, and a token service on loopback that can fail in the usual ways.
 
 use std::{
     collections::BTreeMap,
@@ -49,7 +49,7 @@ impl Signer {
     fn rsa() -> Self {
         let pair = aws_lc_rs::rsa::KeyPair::generate(KeySize::Rsa2048).expect("a key");
         let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).expect("DER");
-        // jsonwebtoken wants the PKCS#1 key, which PKCS#8 wraps in a header of
+        // jsonwebtoken needs the PKCS#1 key, which PKCS#8 wraps in a header of
         // fixed length.
         Self::new(Algorithm::RS256, EncodingKey::from_rsa_der(&pkcs8.as_ref()[26..]))
     }
@@ -90,7 +90,7 @@ pub(super) static OTHER_RSA: LazyLock<Signer> = LazyLock::new(Signer::rsa);
 pub(super) static EC: LazyLock<Signer> = LazyLock::new(Signer::ec);
 pub(super) static ED: LazyLock<Signer> = LazyLock::new(Signer::ed);
 
-/// A clock that moves when told to.
+/// A clock that moves when the test moves it.
 pub(super) struct ManualClock(AtomicI64);
 
 impl ManualClock {
@@ -105,11 +105,11 @@ impl Clock for ManualClock {
         Timestamp::from_micros(self.0.load(Ordering::SeqCst))
     }
     async fn sleep(&self, _: Duration) {
-        std::future::pending().await // Authentication never sleeps.
+        std::future::pending().await // Time limits do not pass here.
     }
 }
 
-/// The machine's clock: as [`ManualClock`], until it is set.
+/// The wall clock: [`ManualClock`], until the test sets it.
 pub(super) struct Wall {
     clock: Arc<ManualClock>,
     ahead_micros: AtomicI64,
@@ -182,7 +182,7 @@ impl Sts {
         self.answer("/keys", Answer::Json(json!({ "keys": keys })));
     }
 
-    /// From now on answers wait for [`Sts::release`].
+    /// Delays answers until [`Sts::release`].
     pub(super) fn hold(&self) {
         self.open.send_replace(false);
     }
@@ -195,7 +195,7 @@ impl Sts {
         self.requests.borrow().get(path).copied().unwrap_or(0)
     }
 
-    /// Waits until `path` was asked for so often.
+    /// Waits for this number of requests for `path`.
     pub(super) async fn requested(&self, path: &str, times: usize) {
         let mut requests = self.requests.subscribe();
         requests.wait_for(|requests| requests.get(path) >= Some(&times)).await.expect("open");
@@ -222,7 +222,7 @@ impl Sts {
         let length = body.len();
         let text =
             format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
-        // The client may have hung up: it does if the answer is too long.
+        // The client hangs up if the answer is too long.
         if stream.write_all(text.as_bytes()).await.is_err() {
             return;
         }
@@ -242,14 +242,15 @@ pub(super) struct Harness {
 pub(super) const ISSUER: &str = "https://sts.example/realm/";
 pub(super) const AUDIENCE: &str = "arp-run-coordinator";
 
-/// What our own tokens are signed with.
+/// The key of assignment tokens.
 pub(super) const ASSIGNMENT_KEY: [u8; KEY_BYTES] = [7; KEY_BYTES];
 
 /// In seconds.
 pub(super) const NOW: i64 = 1_800_000_000;
 
 impl Harness {
-    /// Keys at `/keys`, algorithms RS256, ES256 and EdDSA; `vars` are added.
+    /// Starts with keys at `/keys` and the algorithms RS256, ES256 and EdDSA; `vars`
+    /// are added.
     pub(super) async fn start(vars: &[(&str, &str)]) -> Self {
         let log = Logger::root(Discard, o!());
         let tasks = TaskSet::new(log.clone());
@@ -277,13 +278,13 @@ impl Harness {
         Self { auth, sts, clock, wall, tasks }
     }
 
-    /// Claims that are good for five minutes.
+    /// Claims that are valid for five minutes.
     pub(super) fn claims(&self) -> Value {
         let now = self.clock.now().as_micros() / 1_000_000;
         json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 300})
     }
 
-    /// A token with these claims changed; null takes one away.
+    /// A token with changed claims; null removes one.
     pub(super) fn token(&self, changes: Value) -> String {
         RSA.sign("rsa", &self.changed(changes))
     }

@@ -1,4 +1,4 @@
-//! Is this token good? Pure: the key and the time are given.
+//! The checks of a token. Pure: callers pass the key and `now`.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{config::AuthSettings, time::Timestamp};
 
-/// Longer ones are not looked at. Real ones have one or two kilobytes.
+/// The longest token that is looked at. Real ones have one or two kilobytes.
 pub(super) const LIMIT_BYTES: usize = 16 * 1024;
 
-/// Where a token may name the tenant, the most usual first.
+/// The claims that may name the tenant, the most common first.
 const TENANT_CLAIMS: [&str; 3] = ["tenant_id", "tenant", "tid"];
 
 type Claims = Map<String, Value>;
@@ -27,14 +27,14 @@ pub(super) struct Verifier {
     skew: Duration,
 }
 
-/// What a token claims about its signature.
+/// The header of a token: what it claims about its signature.
 #[derive(Debug)]
 pub(super) struct TokenHead {
     pub(super) kid: String,
     algorithm: Algorithm,
 }
 
-/// A good token.
+/// A valid token.
 pub(super) struct Verified {
     pub(super) principal: Principal,
     /// `exp` plus the clock skew.
@@ -51,20 +51,21 @@ impl Verifier {
         }
     }
 
-    /// Everything that can be refused before a key is looked for. So a token
-    /// that could never be good does not cause a fetch.
+    /// Checks all that needs no key, so that a token that cannot be valid does not
+    /// cause a fetch.
     pub(super) fn head(&self, token: &str) -> Result<TokenHead, Refusal> {
         if token.len() > LIMIT_BYTES {
             return Err(Refusal::Invalid("token too long"));
         }
-        // `none` and every algorithm we never heard of end here.
+        // `none` and unknown algorithms are refused here.
         let header = decode_header(token).map_err(|_| Refusal::Invalid("unreadable token header"))?;
         let kid = header.kid.ok_or(Refusal::NoKey("token names no signing key"))?;
         if !self.algorithms.contains(&header.alg) {
             return Err(Refusal::Invalid("algorithm not allowed"));
         }
         if header.crit.is_some() {
-            // Whatever it demands, we do not know it (RFC 7515 §4.1.11).
+            // The extensions that it requires are unknown here (RFC 7515
+            // §4.1.11).
             return Err(Refusal::Invalid("token has critical headers"));
         }
         Ok(TokenHead { kid, algorithm: header.alg })
@@ -78,11 +79,11 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<Verified, Refusal> {
         if !key.suits(head.algorithm) {
-            return Err(Refusal::Invalid("algorithm does not go with the key"));
+            return Err(Refusal::Invalid("algorithm does not match the key"));
         }
-        // The library checks the signature. The claims we check ourselves: it
-        // would read the machine's clock, and tell a missing claim from a
-        // wrong one in another way than the contract does.
+        // The library checks the signature only. It would check the claims by the
+        // machine's clock, and would distinguish a missing claim from a wrong one
+        // differently from the contract.
         let mut signature_only = Validation::new(head.algorithm);
         signature_only.required_spec_claims.clear();
         signature_only.validate_exp = false;
@@ -144,8 +145,8 @@ fn principal(claims: &Claims) -> Result<Principal, Refusal> {
     if claims.get("sub").is_some_and(|sub| !sub.is_string()) {
         return Err(Refusal::Invalid("sub is not a string"));
     }
-    // Some STS leave `sub` out of a program's own token. The prefix keeps a
-    // person who calls himself like a program from being taken for it.
+    // Some token services leave `sub` out of the token of a client. The prefix
+    // prevents a user with the name of a client from being taken for it.
     let subject = text("sub")
         .or_else(|| client_id.as_ref().map(|id| format!("client:{id}")))
         .ok_or(Refusal::Invalid("token names neither subject nor client"))?;
@@ -153,8 +154,8 @@ fn principal(claims: &Claims) -> Result<Principal, Refusal> {
     Ok(Principal::new(Identity { subject, issuer: text("iss"), client_id, tenant, scope: Scope::Everything }))
 }
 
-/// A NumericDate, to the whole second. Absurd ones end up at either end of
-/// time.
+/// A NumericDate, to the whole second. One out of range becomes the first or last
+/// instant.
 fn instant(value: &Value) -> Option<Timestamp> {
     let seconds = value.as_f64()?.trunc();
     // The cast saturates.

@@ -2,19 +2,13 @@
 //! containers, which have no other HTTP client.
 
 use super::remote::{Remote, RemoteError, pretty};
-use crate::{
-    clients::{CallError, Service},
-    types::HealthStatus,
-};
+use crate::types::HealthStatus;
 
 /// Returns the report, and whether the server may keep running: a degraded server
 /// works, and a restart would not remove the cause.
 pub async fn health(remote: &Remote) -> Result<(String, bool), RemoteError> {
-    let asked = async {
-        let answer = remote.client.health().await;
-        answer.map_err(|error| CallError::new(Service::RunCoordinator, error))
-    };
-    let report = remote.answer("GET /v1/health", asked).await?.into_inner();
+    let call = remote.client.call(remote.client.health());
+    let report = remote.answer("GET /v1/health", call).await?;
     let good = match report.status {
         HealthStatus::Ok | HealthStatus::Degraded => true,
         HealthStatus::Down => false,

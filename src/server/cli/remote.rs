@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    clients::{self, CallError, run_coordinator::Client},
+    clients::{self, CallError, Failure, run_coordinator::Client},
     config::{Secret, value::masked_url},
 };
 
@@ -64,21 +64,20 @@ impl Remote {
 
 /// Describes a failed request, and suggests a remedy.
 fn no_answer(asked: &str, url: &str, error: &CallError) -> String {
-    let reason = || error.details.text("error").unwrap_or_else(|| error.message.clone());
-    match error.status {
-        None if error.never_sent => format!(
-            "{asked} at {url}: {}\nIs the server running? Its address is given by --url, or by --host and --port.",
-            reason()
+    let reason = error.reason();
+    match (&error.failure, error.status()) {
+        (Failure::NotSent(_), _) => format!(
+            "{asked} at {url}: {reason}\nIs the server running? Its address is given by --url, or by --host and --port."
         ),
-        None => format!("{asked} at {url}: {}", reason()),
-        Some(status) => {
-            let CallError { code, message, details, .. } = error;
+        (_, None) => format!("{asked} at {url}: {reason}"),
+        (_, Some(status)) => {
+            let (code, message, details) = (error.code(), error.message(), error.details());
             let mut text = format!("{asked} at {url} was refused: {status} {code}: {message}");
             if status == 401 {
                 text.push_str("\nProvide a token with JARVIS_RUN_COORDINATOR_TOKEN or --token.");
             }
             if !details.is_empty() {
-                text = format!("{text}\n{}", pretty(details));
+                text = format!("{text}\n{}", pretty(&details));
             }
             text
         }
@@ -97,20 +96,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::clients::Service;
+    use crate::clients::{NotSent, Service};
 
     fn refused(status: u16, details: serde_json::Value) -> CallError {
         let serde_json::Value::Object(details) = details else { panic!("an object") };
-        CallError {
+        let failure = Failure::Envelope {
+            status,
             code: "some_code".into(),
             message: "Some message".into(),
             details: details.into(),
-            status: Some(status),
-            never_sent: false,
-            spoken: true,
             retryable: false,
             retry_after: None,
-        }
+        };
+        CallError::new(Service::RunCoordinator, failure)
     }
 
     #[test]
@@ -125,9 +123,10 @@ mod tests {
             "GET /v1/x at http://h was refused: 401 some_code: Some message\n\
              Provide a token with JARVIS_RUN_COORDINATOR_TOKEN or --token.\n{\n  \"a\": 1\n}"
         );
-        let broken = CallError::unavailable(Service::RunCoordinator, "the connection broke off");
+        let broken = CallError::no_response(Service::RunCoordinator, "the connection broke off");
         assert_eq!(message(&broken), "GET /v1/x at http://h: the connection broke off");
-        let not_sent = message(&CallError { never_sent: true, ..broken });
+        let no_connection = Failure::NotSent(NotSent::NoConnection);
+        let not_sent = message(&CallError::new(Service::RunCoordinator, no_connection));
         assert!(
             not_sent
                 .ends_with("Is the server running? Its address is given by --url, or by --host and --port."),

@@ -85,7 +85,10 @@ impl Coordinator {
     async fn run_adopt(&self, stores: &Stores, run: &RunId) -> Result<(), CoordinatorError> {
         self.committer.room_for_new_work()?;
         let Some(_turn) = within(&*self.committer.clock, TURN, self.adoptions.lock(run)).await else {
-            let waited = CallError::unavailable(Service::RunStore, "it has been asked for this run for long");
+            let waited = CallError::no_response(
+                Service::RunStore,
+                "timed out waiting for another adoption of this run",
+            );
             return Err(unavailable(&waited));
         };
         if self.committer.run_find(run).await?.is_some() {
@@ -116,7 +119,7 @@ impl Coordinator {
         let (nodes, events) = tokio::join!(stores.runs.node_runs_list(id), stores.events.run_events(id));
         let nodes = self.stored_nodes(nodes.map_err(|error| unavailable(&error))?).await?;
         let events = events.map_err(|error| CoordinatorError::EventStreamUnavailable {
-            internal: format!("{}: {:?}", error.code, error.details),
+            internal: format!("{}: {}", error.code(), error.reason()),
         })?;
         Ok(Some(StoredRun { run, nodes, events }))
     }
@@ -150,11 +153,11 @@ fn goes_into_a_path(id: &str) -> bool {
 
 /// The Run Store answered about something else than it was asked for.
 fn another(what: &str) -> CoordinatorError {
-    unavailable(&CallError::unavailable(Service::RunStore, &format!("it answered with another {what}")))
+    unavailable(&CallError::malformed(Service::RunStore, &format!("the answer is about another {what}")))
 }
 
 fn unavailable(error: &CallError) -> CoordinatorError {
-    CoordinatorError::RunStoreUnavailable { internal: format!("{}: {:?}", error.code, error.details) }
+    CoordinatorError::RunStoreUnavailable { internal: format!("{}: {}", error.code(), error.reason()) }
 }
 
 #[cfg(test)]

@@ -6,15 +6,12 @@
 //!                              └─ no ────────────────────────┴─▶ decide and commit, as reported
 //! ```
 //!
-//! The artifact is there before anything refers to it. If the process dies in
-//! between, or the end of the node is refused, the artifact is one that nobody
-//! refers to, and no more. The store is never needed: what it does not take in
-//! time stays in the journal.
+//! The artifact is stored before a record refers to it. If the process dies in
+//! between, or the end of the node is refused, the artifact stays without a
+//! reference. The store is optional: outputs that it does not take in time stay in
+//! the journal.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use slog::{debug, warn};
 
@@ -23,96 +20,45 @@ use super::{
     locks::{Held, KeyedLocks},
 };
 use crate::{
-    clients::CallError,
     engine::{self, Attempt, AttemptResult},
     record::NodeHead,
-    services::ArtifactStore,
-    time::{Clock, Timestamp, within},
+    services::{
+        ArtifactStore,
+        artifact_store::{OffloadSkipped, OutputOffload},
+    },
+    time::Clock,
     types::{JsonObject, NodeRunCompleteRequest, NodeRunId, ResourceRef},
 };
 
-/// How long a store that did not answer is left alone: results are not to wait
-/// for it one after the other.
-const REST: Duration = Duration::from_secs(5);
-
-/// How long health speaks of a failure. Whether the store is back, only the
-/// next large outputs will tell.
-const REMEMBER: Duration = Duration::from_secs(60);
-
-const JSON: &str = "application/json";
-
 /// Where outputs of more than `limit` bytes of JSON go.
 pub struct Offload {
-    store: ArtifactStore,
+    store: OutputOffload,
     limit: usize,
     clock: Arc<dyn Clock>,
-    /// One report on a node at a time, so that a repeated one finds the first
-    /// one's end and does not make another artifact.
+    /// One report on a node at a time, so that a repeated report finds the end
+    /// that the first one made, and does not store another artifact.
     turns: KeyedLocks<NodeRunId>,
-    /// When the store last failed, if it has not worked since.
-    failed_at: Mutex<Option<Timestamp>>,
 }
 
 impl Offload {
     pub fn new(store: ArtifactStore, limit: usize, clock: Arc<dyn Clock>) -> Self {
-        Self { store, limit, clock, turns: KeyedLocks::default(), failed_at: Mutex::default() }
+        let store = OutputOffload::new(store, Arc::clone(&clock));
+        Self { store, limit, clock, turns: KeyedLocks::default() }
     }
 
-    /// What the store did to large outputs lately.
+    /// What health says if the store has failed recently.
     pub(super) fn trouble(&self) -> Option<&'static str> {
-        let failed = self.failed_within(REMEMBER);
-        failed.then_some("Large outputs stay in the journal: the store did not take them")
+        let message = "Large outputs stay in the journal: the store did not take them";
+        self.store.has_failed_recently().then_some(message)
     }
 
-    fn failed_within(&self, time: Duration) -> bool {
-        let failed = self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.is_some_and(|failed| self.clock.now() < failed + time)
-    }
-
-    fn note(&self, failed_at: Option<Timestamp>) {
-        *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = failed_at;
-    }
-
-    /// Stores the outputs of a node, in half of the time that the node has
-    /// left: the other half is for its end.
-    async fn put(&self, node: &NodeHead, outputs: Vec<u8>) -> Result<ResourceRef, Kept> {
-        if self.failed_within(REST) {
-            return Err(Kept::Resting);
-        }
+    /// Stores the outputs of a node, in half of the time that the node has left:
+    /// the other half is for its end.
+    async fn put(&self, node: &NodeHead, outputs: Vec<u8>) -> Result<ResourceRef, OffloadSkipped> {
         let now = self.clock.now();
-        let time = node.deadline.map_or(Duration::MAX, |deadline| deadline.since(now) / 2);
-        let stored = within(&*self.clock, time, self.store.put(outputs.into(), JSON)).await;
-        let failed = match stored {
-            Some(Ok(artifact)) => {
-                self.note(None);
-                return Ok(artifact.reference());
-            }
-            Some(Err(error)) => Kept::Failed(error),
-            None => Kept::NoTime,
-        };
-        match &failed {
-            // It has answered: these outputs are too large for it.
-            Kept::Failed(error) if error.status == Some(413) => {}
-            Kept::Failed(_) => self.note(Some(self.clock.now())),
-            Kept::Resting | Kept::NoTime => {}
-        }
-        Err(failed)
+        let limit = node.deadline.map_or(Duration::MAX, |deadline| deadline.since(now) / 2);
+        self.store.put(outputs, limit).await
     }
-}
-
-/// Why outputs stay where they are.
-#[derive(Debug, thiserror::Error)]
-enum Kept {
-    #[error("the store failed a moment ago")]
-    Resting,
-    #[error("the node's time is almost up")]
-    NoTime,
-    #[error("{}: {}", .0.code, reason(.0))]
-    Failed(CallError),
-}
-
-fn reason(error: &CallError) -> String {
-    error.details.text("error").unwrap_or_else(|| error.message.clone())
 }
 
 /// The outputs of nodes on their way into the journal.
@@ -123,8 +69,8 @@ pub(super) struct Outputs {
 }
 
 impl Outputs {
-    /// A completion as it is to be stored. To be kept until it is stored: the
-    /// node's turn.
+    /// The completion as it is to be stored. The node's turn is to be held until
+    /// then.
     pub(super) async fn completion_offload(
         &self,
         node: &NodeRunId,
@@ -162,8 +108,8 @@ impl Outputs {
         let given = outputs.as_ref()?;
         let whole = engine::oversized(given, offload.limit)?;
         let turn = offload.turns.lock(node).await;
-        // A report on a node that is over, or on to another attempt, is not
-        // stored; if the journal cannot say, neither is an artifact.
+        // A report on a node that has ended, or that has another attempt, is not
+        // stored. If the journal cannot be read, no artifact is stored either.
         let record = self.committer.head_find(node).await.ok().flatten()?;
         if record.is_terminal() || attempt.is_some_and(|attempt| attempt.number != record.attempt) {
             return Some(turn);
@@ -171,14 +117,14 @@ impl Outputs {
         let size = whole.len();
         match offload.put(&record, whole).await {
             Ok(artifact) => {
-                debug!(self.committer.log, "outputs put into the artifact store"; "node_run_id" => %node,
+                debug!(self.committer.log, "large outputs put into the artifact store"; "node_run_id" => %node,
                     "artifact_id" => &artifact.id, "bytes" => size);
                 *outputs = outputs.take().map(|given| engine::abridge(&given, offload.limit, &artifact));
                 output_artifacts.get_or_insert_default().push(artifact);
             }
-            Err(kept) => {
+            Err(skipped) => {
                 warn!(self.committer.log, "large outputs kept in the journal"; "node_run_id" => %node,
-                    "bytes" => size, "reason" => %kept);
+                    "bytes" => size, "error" => %skipped);
             }
         }
         Some(turn)

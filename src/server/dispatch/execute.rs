@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use slog::{info, warn};
 
-use super::{Dispatcher, executors::Gate, outcome, slots::Slot, target::Target};
+use super::{Dispatcher, gate::Gate, outcome, slots::Slot, target::Target};
 use crate::{
     auth::Subtree,
     clients::{
-        CallError, Permit, Service, atomic_executor::types::AtomicExecuteRequest,
+        Permit, atomic_executor::types::AtomicExecuteRequest, call_within,
         composite_executor::types::CompositeBeginRequest,
     },
     coordinator::{Assignment, Choice, ClaimedJob, CoordinatorError},
@@ -127,11 +127,10 @@ impl Dispatcher {
             Target::Composite { executor, coordinator_url, call_timeout } => {
                 let time = assignment.deadline.since(clock.now()).min(call_timeout);
                 let request = self.composite_request(assignment, coordinator_url);
-                let answer = within(clock, time, executor.role.begin(&request, permit)).await;
-                let silent = || Err(CallError::unavailable(Service::CompositeExecutor, "no answer in time"));
-                let answer = answer.unwrap_or_else(silent);
+                let call = executor.role.begin(&request, permit);
+                let answer = call_within(clock, time, executor.gate.service, call).await;
                 executor.gate.report(&answer, clock.now());
-                outcome::begun(answer).map_or(CallOutcome::Accepted, CallOutcome::Result)
+                outcome::accepted(answer).map_or(CallOutcome::Accepted, CallOutcome::Result)
             }
         }
     }

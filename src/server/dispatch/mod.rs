@@ -29,6 +29,7 @@ mod cancel;
 mod claim;
 mod execute;
 mod executors;
+mod gate;
 mod outcome;
 mod poison;
 mod slots;
@@ -42,7 +43,7 @@ use parking_lot::{Mutex, MutexGuard};
 use slog::{Logger, error, info};
 use tokio::sync::mpsc;
 
-pub use executors::{AtomicExecutor, CompositeExecutor, Executor, Executors};
+pub use executors::{Executor, Executors};
 
 use self::poison::{Failures, Item, is_damaged, is_poison};
 use crate::{

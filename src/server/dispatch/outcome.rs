@@ -1,22 +1,22 @@
-//! What came of a call to an executor, in the engine's terms (contract §9.2,
+//! The outcome of a call to an executor, in the engine's terms (contract §9.2,
 //! §17.1). Whether the node is handed over again, the engine decides.
 
 use std::time::Duration;
 
 use crate::{
     clients::{
-        CallError, atomic_executor::types::AtomicExecuteResult,
+        CallError, Failure, NotSent, atomic_executor::types::AtomicExecuteResult,
         composite_executor::types::CompositeBeginResponse,
     },
     engine::{AttemptResult, FailedCall, Work},
     types::{Error, NodeRunId},
 };
 
-/// However long an executor wants to be left alone: a node is not to be
-/// forgotten over it.
+/// The longest `Retry-After` that is granted: a node must not be forgotten over
+/// it.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
-/// What an atomic executor answered about `node`.
+/// The result of an atomic executor's answer about `node`.
 pub(super) fn executed(node: &NodeRunId, answer: Result<AtomicExecuteResult, CallError>) -> AttemptResult {
     let answer = match answer {
         Ok(answer) => answer,
@@ -26,7 +26,7 @@ pub(super) fn executed(node: &NodeRunId, answer: Result<AtomicExecuteResult, Cal
         return invalid("Atomic Executor answered for another NodeRun");
     }
     if !answer.state.is_terminal() {
-        return invalid("Atomic Executor answered with a state that is not an end");
+        return invalid("Atomic Executor answered with a state that is not terminal");
     }
     AttemptResult::Answered {
         state: answer.state,
@@ -36,8 +36,8 @@ pub(super) fn executed(node: &NodeRunId, answer: Result<AtomicExecuteResult, Cal
     }
 }
 
-/// What a composite executor answered; `None` if it has taken the node on.
-pub(super) fn begun(answer: Result<CompositeBeginResponse, CallError>) -> Option<AttemptResult> {
+/// The result of a composite executor's answer; `None` if it accepted the node.
+pub(super) fn accepted(answer: Result<CompositeBeginResponse, CallError>) -> Option<AttemptResult> {
     match answer {
         Ok(answer) if answer.accepted => None,
         Ok(answer) => {
@@ -57,76 +57,88 @@ fn refused(error: Error) -> AttemptResult {
 }
 
 fn failed(error: CallError) -> FailedCall {
-    let retry_after = error.retry_after.map(|wait| wait.min(RETRY_AFTER_MAX));
-    FailedCall { work: work(&error), retry_after, error: error.into_error() }
+    let retry_after = error.retry_after().map(|wait| wait.min(RETRY_AFTER_MAX));
+    FailedCall { work: work(&error.failure), retry_after, error: error.into_error() }
 }
 
-fn work(error: &CallError) -> Work {
-    let not_now = if error.retryable { Work::NotStarted } else { Work::Rejected };
-    match error.status {
-        _ if error.never_sent => not_now,
-        None => Work::Unanswered,
-        // It is there, and too busy: so it says itself, or whoever keeps callers
-        // off it. (A proxy says 503 as well when a call has broken off at work.)
-        Some(429 | 503) if error.spoken || error.retry_after.is_some() => not_now,
-        Some(429 | 503) => Work::Uncertain,
-        // The words of something in between: who knows how far the call got.
-        Some(408 | 502 | 504) => Work::Uncertain,
-        // Its own words: it says itself whether to come back.
-        Some(_) if error.spoken => not_now,
-        // It broke down over the work.
-        Some(500..) => Work::Uncertain,
-        Some(_) => Work::Rejected,
+/// What a failed call says about the work.
+fn work(failure: &Failure) -> Work {
+    match *failure {
+        Failure::NotSent(NotSent::NoConnection | NotSent::NoToken { .. }) => Work::NotStarted,
+        Failure::NotSent(NotSent::Invalid { .. }) => Work::Rejected,
+        Failure::NoResponse { .. } => Work::Unanswered,
+        // The gateway says when to come back: the executor is too busy. (Without
+        // `Retry-After`, a proxy also answers 503 when a call breaks off at work.)
+        Failure::HttpStatus { status: 429 | 503, retry_after: Some(_), .. } => Work::NotStarted,
+        // From something in between, or from an executor that broke down over the
+        // work: how far the call got is unknown.
+        Failure::HttpStatus { status: 408 | 429 | 500.., .. } => Work::Uncertain,
+        Failure::HttpStatus { .. } => Work::Rejected,
+        // A gateway that speaks ARP: how far the call got is unknown.
+        Failure::Envelope { status: 408 | 502 | 504, .. } => Work::Uncertain,
+        // The service's own error envelope: trust its `retryable`.
+        Failure::Envelope { retryable: true, .. } => Work::NotStarted,
+        Failure::Envelope { retryable: false, .. } | Failure::Malformed { .. } | Failure::TooLarge { .. } => {
+            Work::Rejected
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::Service;
+    use crate::{clients::Service, types::JsonObject};
 
-    #[test]
-    fn what_a_failed_call_says_about_the_work() {
-        let unavailable = || CallError::unavailable(Service::AtomicExecutor, "why");
-        let wait = Some(Duration::from_secs(1));
-        let answered = |status, spoken, retryable| CallError {
-            status: Some(status),
-            spoken,
+    fn status(status: u16, retry_after: Option<u64>) -> Failure {
+        let retry_after = retry_after.map(Duration::from_secs);
+        Failure::HttpStatus { status, reason: "why".into(), retry_after }
+    }
+
+    fn envelope(status: u16, retryable: bool) -> Failure {
+        Failure::Envelope {
+            status,
+            code: "code".into(),
+            message: "Message".into(),
+            details: JsonObject::new(),
             retryable,
-            ..unavailable()
-        };
-        for (error, expected) in [
-            (CallError { never_sent: true, ..unavailable() }, Work::NotStarted),
-            (CallError { never_sent: true, retryable: false, ..unavailable() }, Work::Rejected),
-            (unavailable(), Work::Unanswered),
-            (answered(429, false, true), Work::Uncertain),
-            (answered(503, false, true), Work::Uncertain),
-            (CallError { retry_after: wait, ..answered(429, false, true) }, Work::NotStarted),
-            (CallError { retry_after: wait, ..answered(503, false, true) }, Work::NotStarted),
-            (answered(429, true, true), Work::NotStarted),
-            (answered(503, true, true), Work::NotStarted),
-            (answered(503, true, false), Work::Rejected),
-            (answered(502, false, true), Work::Uncertain),
-            (answered(504, true, true), Work::Uncertain),
-            (answered(500, false, false), Work::Uncertain),
-            (answered(500, true, false), Work::Rejected),
-            (answered(500, true, true), Work::NotStarted),
-            (answered(404, true, false), Work::Rejected),
-            (answered(404, false, false), Work::Rejected),
-            // An answer that makes no sense.
-            (answered(200, false, false), Work::Rejected),
-        ] {
-            assert_eq!(work(&error), expected, "{error:?}");
+            retry_after: None,
         }
     }
 
     #[test]
-    fn an_executor_is_left_alone_for_as_long_as_it_asks_within_reason() {
-        let busy = |seconds| CallError {
-            status: Some(503),
-            retry_after: Some(Duration::from_secs(seconds)),
-            ..CallError::unavailable(Service::AtomicExecutor, "busy")
-        };
+    fn failed_call_tells_whether_the_work_began() {
+        for (failure, expected) in [
+            (Failure::NotSent(NotSent::NoConnection), Work::NotStarted),
+            (Failure::NotSent(NotSent::NoToken { reason: "why".into() }), Work::NotStarted),
+            (Failure::NotSent(NotSent::Invalid { reason: "why".into() }), Work::Rejected),
+            (Failure::NoResponse { reason: "why".into() }, Work::Unanswered),
+            (status(408, None), Work::Uncertain),
+            (status(429, None), Work::Uncertain),
+            (status(503, None), Work::Uncertain),
+            (status(429, Some(1)), Work::NotStarted),
+            (status(503, Some(1)), Work::NotStarted),
+            (status(502, None), Work::Uncertain),
+            (status(502, Some(1)), Work::Uncertain),
+            (status(500, None), Work::Uncertain),
+            (status(404, None), Work::Rejected),
+            (status(302, None), Work::Rejected),
+            (envelope(429, true), Work::NotStarted),
+            (envelope(503, true), Work::NotStarted),
+            (envelope(503, false), Work::Rejected),
+            (envelope(504, true), Work::Uncertain),
+            (envelope(408, false), Work::Uncertain),
+            (envelope(500, false), Work::Rejected),
+            (envelope(500, true), Work::NotStarted),
+            (envelope(404, false), Work::Rejected),
+            (Failure::Malformed { reason: "why".into() }, Work::Rejected),
+        ] {
+            assert_eq!(work(&failure), expected, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_granted_up_to_a_limit() {
+        let busy = |seconds| CallError::new(Service::AtomicExecutor, status(503, Some(seconds)));
         assert_eq!(failed(busy(7)).retry_after, Some(Duration::from_secs(7)));
         assert_eq!(failed(busy(86_400)).retry_after, Some(RETRY_AFTER_MAX));
     }

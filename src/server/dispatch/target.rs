@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-use super::executors::{AtomicExecutor, CompositeExecutor, Executor, Executors, Gate};
-use crate::types::{Error, ExecutorBinding, NodeKind, Uri};
+use super::{
+    executors::{Executor, Executors},
+    gate::Gate,
+};
+use crate::{
+    services::executors::{AtomicExecutor, CompositeExecutor},
+    types::{Error, ExecutorBinding, NodeKind, Uri},
+};
 
 /// An executor that is configured, with all that a call to it needs.
 #[derive(Clone, Copy)]

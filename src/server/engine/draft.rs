@@ -258,7 +258,6 @@ impl<'c> Draft<'c> {
         self.run_before.may_become(&self.run, self.events.len());
         let run_changed = !self.events.is_empty() || self.run.version == 0;
         let empty = ChangeSet::new(self.run.id().clone(), self.cx.now);
-        let empty = ChangeSet::new(self.run.id().clone(), self.cx.now);
         ChangeSet {
             run: run_changed.then_some(self.run),
             nodes: self.nodes,

@@ -1,15 +1,14 @@
 //! Outputs that are too large for the journal (FIX G34, opt-in).
 //!
 //! ```text
-//!   outputs ──▶ oversized ──▶ bytes ──▶ artifact: the outputs whole, as JSON
-//!      └──────────────────────────────────▶ abridge ──▶ what the journal keeps
+//!   outputs ──▶ oversized ──▶ bytes ──▶ artifact: the complete outputs, as JSON
+//!      └──────────────────────────────────▶ abridge ──▶ abridged outputs in the journal
 //! ```
 //!
-//! In abridged outputs a stub, `{"jarvis.artifact": {"type": …, "id": …}}`,
-//! replaces a member, which is in the artifact. The largest members are replaced
-//! first, and no more of them than necessary, so that a reader of a small member
-//! finds it in its place. If that is not enough, the stub replaces the outputs as
-//! a whole.
+//! In the abridged outputs a stub, `{"jarvis.artifact": {"type": …, "id": …}}`,
+//! stands for a member that is in the artifact. The largest members are replaced
+//! first, and no more of them than necessary, so that readers find small members
+//! in their place. If that is not enough, one stub stands for all members.
 
 use std::collections::BTreeMap;
 
@@ -20,12 +19,12 @@ use crate::types::{JsonObject, ResourceRef};
 /// The only member of a stub.
 const STUB: &str = "jarvis.artifact";
 
-/// The outputs as bytes, if there are more than `limit` of them.
+/// Returns the outputs as bytes if they are larger than `limit`.
 pub fn oversized(outputs: &JsonObject, limit: usize) -> Option<Vec<u8>> {
     (outputs.bytes() > limit).then(|| outputs.as_str().into())
 }
 
-/// The abridged form of outputs that `artifact` has whole.
+/// Abridges outputs that `artifact` has in full.
 pub fn abridge(outputs: &JsonObject, limit: usize, artifact: &ResourceRef) -> JsonObject {
     let stub = JsonObject::from([(STUB, json!({"type": artifact.type_, "id": artifact.id}))]);
     let mut members: Vec<(usize, String)> =

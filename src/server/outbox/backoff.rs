@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn pauses_grow_with_consecutive_failures() {
         let backoff = Backoff::default();
-        let error = CallError::unavailable(Service::RunStore, "no answer in time");
+        let error = CallError::no_response(Service::RunStore, "no answer in time");
         let now = Timestamp::from_micros(1_000_000);
         assert_eq!((backoff.is_failing(), backoff.paused_until(now)), (false, None));
         let mut last = Duration::ZERO;

@@ -238,10 +238,10 @@ mod tests {
     }
 
     proptest! {
-        /// A refused caller is told a later moment, at most the longest pause
-        /// away, and a call is admitted at that moment. A success always closes.
+        /// A refusal names a later moment, at most the longest pause away, and a call
+        /// is admitted at that moment. A success always closes.
         #[test]
-        fn refused_caller_is_admitted_when_told(events in events()) {
+        fn refused_call_is_admitted_at_the_named_moment(events in events()) {
             let (mut breaker, mut now) = (Breaker::new(), at(0));
             for event in events {
                 match event {

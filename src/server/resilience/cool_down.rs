@@ -11,12 +11,11 @@
 //!
 //! The pause is given with each question, because it may depend on what else is
 //! known (a caller with an old value at hand can wait longer than one without).
-//! A [`CoolDown`] also remembers since when a service has failed, which is what
-//! health reports and logs say.
+//! A [`CoolDown`] also has the time of the first failure, for health and logs.
 //!
 //! A `now` before the last failure means that the clock was set back. The pause
 //! counts as over then: otherwise a clock that was wrong and is corrected would
-//! prolong the pause by as much as it was wrong.
+//! prolong the pause by its error.
 
 use std::time::Duration;
 

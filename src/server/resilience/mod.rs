@@ -1,9 +1,9 @@
 //! What the coordinator does about services that fail: one mechanism a purpose.
 //!
-//! | mechanism | question that it answers | used for |
+//! | mechanism | question that it answers | users |
 //! |---|---|---|
 //! | [`Breaker`] | may this call be sent at all? | executors |
-//! | [`CoolDown`] | has it been left alone for long enough since its last failure? | node registry, policy point, artifact store, outbox pumps |
+//! | [`CoolDown`] | is the pause since the last failure over? | node registry, policy point, artifact store, outbox pumps |
 //! | [`Refreshed`] | what is the current value, and who fetches the next one? | signing keys, outbound tokens |
 //!
 //! The pause between two attempts is `time::backoff`; the time limit of a call

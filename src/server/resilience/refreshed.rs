@@ -11,10 +11,9 @@
 //!     └── discard ──────────────────────────┘
 //! ```
 //!
-//! **Invariants.** At most one fetch is under way (single flight), whatever
-//! callers do. A caller waits only if the value at hand does not answer its
+//! **Invariants.** At most one fetch is under way (single flight). A caller waits only if the value at hand does not answer its
 //! question, and for one fetch at most, which ends after
-//! [`RefreshOptions::limit`]. All who wait for a fetch share its outcome. A
+//! [`RefreshOptions::limit`]. All callers that wait for a fetch share its outcome. A
 //! fetch is a task of its own: a caller that gives up does not take it away from
 //! the others.
 //!
@@ -84,7 +83,7 @@ pub struct Refreshed<T> {
     state: Mutex<State<T>>,
 }
 
-/// What is at hand, for health.
+/// The state of a value, for health.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status<T> {
     /// No value. The error is that of the last fetch, if there was one.
@@ -124,7 +123,7 @@ type Landing<T> = watch::Receiver<Option<Outcome<T>>>;
 enum Lookup<T, U> {
     Found(U),
     Wait(Landing<T>),
-    /// There is a value, and it does not have what is looked for.
+    /// There is a value, and `pick` finds nothing in it.
     Missing,
     Failed(String),
 }

@@ -1,49 +1,49 @@
-//! The Event Stream: events of runs by number.
+//! The Event Stream: the events of runs, by number (contract §15).
 //!
-//! Its numbers are ours: an event that is sent again is refused as a duplicate,
-//! and so nothing is there twice.
+//! The numbers are ours: the stream refuses an event that is sent again as a
+//! duplicate, so no event is in it twice.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use futures::TryStreamExt;
+use progenitor_client::{Error, ResponseValue};
 
-use super::{Patience, nonsense};
 use crate::{
     clients::{
-        CallError, Service,
+        CallError, CallTimeout, Failure, NotSent, Service,
         event_stream::{Client, types::AppendEventsRequest},
     },
-    types::{JsonObject, RunEvent, RunId},
+    types::{ErrorEnvelope, JsonObject, RunEvent, RunId},
 };
 
-/// Events a page when reading.
+/// Events per page of reading.
 const PAGE: u64 = 1000;
-/// Events of a run that are read at most.
+/// The most events that are read of a run.
 const EVENTS_MAX: usize = 500_000;
 
-/// The Event Stream, as its callers want it.
+/// A client of the Event Stream.
 #[derive(Clone)]
 pub struct EventStream {
     client: Client,
-    patience: Patience,
+    timeout: CallTimeout,
 }
 
-/// What became of an append.
+/// The outcome of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// All of it.
+    /// All events were appended.
     All,
-    /// Nothing: at least one of the events is there already.
+    /// None was appended: at least one of them is in the stream already.
     Duplicate,
 }
 
 impl EventStream {
-    pub fn new(client: Client, patience: Patience) -> Self {
-        Self { client, patience }
+    pub fn new(client: Client, timeout: CallTimeout) -> Self {
+        Self { client, timeout }
     }
 
-    /// Whether it answers at all.
+    /// Checks that the stream answers.
     pub async fn reach(&self) -> Result<(), CallError> {
-        self.patience.call(Service::EventStream, self.client.health()).await.map(drop)
+        self.call(self.client.health()).await.map(drop)
     }
 
     /// Appends events of any runs, each a JSON object with its `run_id` and
@@ -51,20 +51,19 @@ impl EventStream {
     pub async fn append(&self, events: &[String]) -> Result<Appended, CallError> {
         let events: Result<Vec<JsonObject>, _> =
             events.iter().map(|event| serde_json::from_str(event)).collect();
-        let events = events.map_err(|error| CallError {
-            never_sent: true,
-            retryable: false,
-            ..CallError::unavailable(Service::EventStream, &format!("an event cannot be sent: {error}"))
+        let events = events.map_err(|error| {
+            let reason = format!("an event is not a JSON object: {error}");
+            CallError::new(Service::EventStream, Failure::NotSent(NotSent::Invalid { reason }))
         })?;
         let body = AppendEventsRequest { events };
-        match self.patience.call(Service::EventStream, self.client.append_events(&body)).await {
+        match self.call(self.client.append_events(&body)).await {
             Ok(_) => Ok(Appended::All),
-            Err(error) if error.status == Some(409) => Ok(Appended::Duplicate),
+            Err(error) if error.status() == Some(409) => Ok(Appended::Duplicate),
             Err(error) => Err(error),
         }
     }
 
-    /// All events of a run that are there, in order.
+    /// Reads all events of a run, in order.
     pub async fn run_events(&self, run: &RunId) -> Result<Vec<RunEvent>, CallError> {
         let mut history = History::default();
         loop {
@@ -80,23 +79,32 @@ impl EventStream {
 
     async fn page(&self, run: &RunId, cursor: Option<&str>) -> Result<Vec<RunEvent>, CallError> {
         let read = async {
-            let answer = self.client.stream_run_events(run, cursor, None, PAGE.try_into().ok()).await?;
-            let chunks: Vec<bytes::Bytes> = answer
-                .into_inner_stream()
-                .try_collect()
-                .await
-                .map_err(progenitor_client::Error::ResponseBodyError)?;
-            Ok(chunks.concat())
+            let call = self.client.stream_run_events(run, cursor, None, PAGE.try_into().ok());
+            let stream = self.client.call(call).await?.into_inner();
+            let chunks: Result<Vec<bytes::Bytes>, _> = stream.try_collect().await;
+            chunks.map_err(|error| self.client.failed(Error::ResponseBodyError(error)))
         };
-        let body = self.patience.call(Service::EventStream, read).await?;
+        let body = self.timeout.call(Service::EventStream, read).await?.concat();
         let lines = body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-        lines.map(serde_json::from_slice).collect::<Result<_, _>>().map_err(|error| {
-            CallError::unavailable(Service::EventStream, &format!("an event makes no sense: {error}"))
-        })
+        lines
+            .map(serde_json::from_slice)
+            .collect::<Result<_, _>>()
+            .map_err(|error| malformed(&format!("an event cannot be read: {error}")))
+    }
+
+    fn call<T>(
+        &self,
+        call: impl Future<Output = Result<ResponseValue<T>, Error<ErrorEnvelope>>>,
+    ) -> impl Future<Output = Result<T, CallError>> {
+        self.timeout.call(Service::EventStream, self.client.call(call))
     }
 }
 
-/// What the pages of a run's stream have brought so far.
+fn malformed(reason: &str) -> CallError {
+    CallError::malformed(Service::EventStream, reason)
+}
+
+/// The events that the pages of a run's stream have brought so far.
 #[derive(Default)]
 struct History {
     events: Vec<RunEvent>,
@@ -107,16 +115,16 @@ impl History {
         self.events.last().map(|event| event.seq)
     }
 
-    /// Adds a page, which must go beyond the last: a store that gives the same
-    /// again and again would be followed for ever.
+    /// Adds a page, which must go beyond the last one: a store that returns the
+    /// same page again would be read endlessly.
     fn add(&mut self, page: Vec<RunEvent>) -> Result<(), CallError> {
         let after = self.last().unwrap_or(0);
         if page.last().is_some_and(|last| last.seq <= after) {
-            return Err(nonsense(Service::EventStream, "a page of events does not go beyond its cursor"));
+            return Err(malformed("a page of events does not go beyond its cursor"));
         }
         self.events.extend(page);
         if self.events.len() > EVENTS_MAX {
-            return Err(nonsense(Service::EventStream, &format!("a run has more than {EVENTS_MAX} events")));
+            return Err(malformed(&format!("a run has more than {EVENTS_MAX} events")));
         }
         Ok(())
     }
@@ -135,17 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_read_to_its_end() {
+    fn history_takes_pages_to_the_end_of_the_stream() {
         let mut history = History::default();
         for page in [1..=1000, 1001..=2000, 2002..=2500] {
-            history.add(page.map(event).collect()).expect("it gets on");
+            history.add(page.map(event).collect()).expect("progress");
         }
         history.add(Vec::new()).expect("the last page may be empty");
         assert_eq!((history.events.len(), history.last()), (2499, Some(2500)));
     }
 
     #[test]
-    fn a_stream_that_does_not_get_on_is_refused() {
+    fn history_refuses_a_stream_without_progress() {
         type Page = fn(u64) -> Vec<RunEvent>;
         let cases: [(&str, Page); 3] = [
             ("the same page again", |_| (1..=PAGE).map(event).collect()),
@@ -155,8 +163,8 @@ mod tests {
         for (case, answer) in cases {
             let mut history = History::default();
             let refused = (0..1000).find_map(|_| history.add(answer(history.last().unwrap_or(0))).err());
-            let error = refused.unwrap_or_else(|| panic!("{case}: it goes on for ever"));
-            assert!(!error.retryable && error.status == Some(200), "{case}: {error:?}");
+            let error = refused.unwrap_or_else(|| panic!("{case}: read endlessly"));
+            assert!(matches!(error.failure, Failure::Malformed { .. }), "{case}: {error:?}");
         }
     }
 }

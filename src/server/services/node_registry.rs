@@ -1,28 +1,29 @@
-//! What is known about a node type (contract §9.1): from the Node Registry if
-//! one is configured, else from the prefix of its id.
+//! Facts about node types (contract §9.1): from the Node Registry if one is
+//! configured, else from the prefix of the node type's id.
 //!
 //! ```text
-//!   remembered ──▶ the answer            the registry: 200 ──▶ remember, the answer
-//!   not ──▶ ask ───────────────────────────────▶       404 ──▶ by prefix (not remembered:
-//!                                                              it may be published any time)
-//!                                  401, 403, 407 ──▶ what is remembered, else an error:
-//!                                                    the configuration is wrong, here or there
-//!                                      other 4xx ──▶ an error: it refuses this type
-//!                                      no answer ──▶ what is remembered, else
-//!                                                    closed: an error (D-16)
-//!                                                    open:   by prefix
+//!   cached? ──yes──▶ the facts
+//!      │ no
+//!      ▼
+//!   the registry answers
+//!      200            ──▶ cache, the facts
+//!      404            ──▶ by prefix (not cached: the type may be published any time)
+//!      401, 403, 407  ──▶ cached facts, else an error: the configuration is wrong, here or there
+//!      another 4xx    ──▶ an error: the registry refuses this type
+//!      no answer      ──▶ cached facts, else closed: an error (D-16)
+//!                                            open:   by prefix
 //! ```
 //!
-//! No answer is whatever comes from a registry that is out: a 5xx, 408, 425, 429,
-//! nonsense, nothing at all. A registry that refuses has answered: to guess then
-//! would drop what a type was published with because of a mistake.
+//! A 5xx, 408, 425, 429, a malformed answer and no answer at all mean that the
+//! registry is out. A registry that refuses has answered: a guess would then drop
+//! the constraints of a type because of a mistake.
 //!
-//! A version of a node type never changes, so an answer is remembered. Without
-//! a version the registry answers for the highest, which may be another one
-//! tomorrow: such an answer counts only while the registry does not answer.
+//! A version of a node type never changes, so its facts are cached. Without a
+//! version the registry answers for the highest one, which may change: such facts
+//! are used only while the registry does not answer.
 //!
-//! A guess could drop constraints that the type is published with. So nobody
-//! guesses unless the configuration says so.
+//! A guess may drop constraints that the type is published with. So nothing is
+//! guessed unless the configuration says so.
 
 use std::{
     collections::HashMap,
@@ -35,77 +36,71 @@ use slog::{Logger, warn};
 
 use crate::{
     clients::{
-        CallError, Service,
+        CallError, Service, call_within,
         node_registry::{self, types::NodeType},
         path::fits_into_a_path,
     },
+    config::RegistryOutage,
     engine::NodeTypeFacts,
-    time::{Clock, Timestamp, within},
+    resilience::CoolDown,
+    time::Clock,
     types::{NodeKind, NodeTypeRef},
 };
 
-/// So many types are remembered; beyond that the memory starts afresh.
-const REMEMBERED: usize = 10_000;
+/// The most types that are cached; the cache is emptied when it is full.
+const CACHED: usize = 10_000;
 
-/// Where a guess will do, a registry that does not answer is left alone for so
-/// long: a caller should not wait for it once a node.
-const LEFT_ALONE: Duration = Duration::from_secs(5);
+/// How long a registry that did not answer is left alone where a guess will do:
+/// a caller should not wait for it once per node.
+const COOL_DOWN: Duration = Duration::from_secs(5);
 
-/// Why nothing can be said about a type. The texts are for the log.
+/// Why there are no facts about a node type. The texts are for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoFacts {
-    /// The Node Registry is configured and does not answer. It may later.
+    /// The registry does not answer. It may later.
     #[error("the node registry does not answer: {0}")]
     Unavailable(String),
-    /// It does not let the coordinator ask. Somebody has to set that right.
+    /// The registry does not let the coordinator ask: an operator has to act.
     #[error("the node registry refuses the coordinator's credentials: {0}")]
     Forbidden(String),
-    /// It has looked at the question, and refuses to answer it.
+    /// The registry has read the question, and refuses to answer it.
     #[error("the node registry refuses the node type: {0}")]
     Refused(String),
 }
 
-/// What a registry that does not answer leads to (D-16).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outage {
-    /// What needs it is not done.
-    Closed,
-    /// The prefix tells the kind, and there are no constraints.
-    Open,
-}
-
-/// Looks node types up.
+/// Looks up node types.
 pub struct NodeTypes {
     registry: Option<Registry>,
 }
 
-/// A registry, as we ask it.
+/// The registry of node types.
 #[async_trait]
 pub trait NodeRegistry: Send + Sync + 'static {
-    /// What it says about a type; without a version, about the highest.
-    async fn node_type(&self, id: &str, version: Option<&str>) -> Result<NodeType, CallError>;
+    /// Fetches a node type, of the highest version if none is given. `None` if
+    /// the registry does not have it.
+    async fn node_type(&self, id: &str, version: Option<&str>) -> Result<Option<NodeType>, CallError>;
 }
 
 #[async_trait]
 impl NodeRegistry for node_registry::Client {
-    async fn node_type(&self, id: &str, version: Option<&str>) -> Result<NodeType, CallError> {
+    async fn node_type(&self, id: &str, version: Option<&str>) -> Result<Option<NodeType>, CallError> {
         if !fits_into_a_path(id) {
-            // It cannot be asked for, so it cannot be there.
-            let unknown = CallError::unavailable(Service::NodeRegistry, "no path can carry this id");
-            return Err(CallError { status: Some(404), never_sent: true, retryable: false, ..unknown });
+            // What cannot be asked for cannot have been published.
+            return Ok(None);
         }
-        let answer = self.get_node_type(id, version).await;
-        answer
-            .map(progenitor_client::ResponseValue::into_inner)
-            .map_err(|error| CallError::new(Service::NodeRegistry, error))
+        match self.call(self.get_node_type(id, version)).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
-/// How a registry is asked.
+/// How the registry is asked.
 pub struct RegistryOptions {
     pub registry: Arc<dyn NodeRegistry>,
     pub timeout: Duration,
-    pub outage: Outage,
+    pub outage: RegistryOutage,
 }
 
 struct Registry {
@@ -118,13 +113,12 @@ struct Registry {
 #[derive(Default)]
 struct State {
     /// By id and version; the version is empty if none was asked for.
-    known: HashMap<(String, String), Arc<NodeTypeFacts>>,
-    /// When it last did not answer, unless it has answered since.
-    failed_at: Option<Timestamp>,
+    cached: HashMap<(String, String), Arc<NodeTypeFacts>>,
+    cool_down: CoolDown,
 }
 
 impl NodeTypes {
-    /// Without a registry: prefixes only.
+    /// Facts from prefixes only, without a registry.
     pub fn by_prefix() -> Self {
         Self { registry: None }
     }
@@ -133,7 +127,7 @@ impl NodeTypes {
         Self { registry: Some(Registry { options, clock, log, state: Mutex::default() }) }
     }
 
-    /// The answer needs no other service.
+    /// Whether facts need no other service.
     pub fn is_local(&self) -> bool {
         self.registry.is_none()
     }
@@ -149,74 +143,69 @@ impl NodeTypes {
 impl Registry {
     async fn facts(&self, node_type: &NodeTypeRef) -> Result<NodeTypeFacts, NoFacts> {
         let key = (node_type.node_type_id.clone(), node_type.version.clone());
-        let remembered = self.state().known.get(&key).cloned();
-        if let Some(facts) = remembered.as_deref().filter(|_| !key.1.is_empty()) {
+        let cached = self.state().cached.get(&key).cloned();
+        if let Some(facts) = cached.as_deref().filter(|_| !key.1.is_empty()) {
             return Ok(facts.clone());
         }
-        let asked = match self.is_left_alone() {
-            true => Err(NoFacts::Unavailable("no answer a moment ago".to_owned())),
-            false => self.ask(&key).await,
+        let asked = if self.is_cooling_down() {
+            Err(NoFacts::Unavailable("no answer a moment ago".to_owned()))
+        } else {
+            self.ask(&key).await
         };
-        match (asked, remembered, self.options.outage) {
+        match (asked, cached, self.options.outage) {
             (Ok(Some(facts)), ..) => Ok(facts),
-            // The registry has spoken: it does not know the type.
+            // The registry has answered: it does not have the type.
             (Ok(None), ..) => Ok(by_prefix(node_type)),
             (Err(refused @ NoFacts::Refused(_)), ..) => Err(refused),
             (Err(NoFacts::Unavailable(_) | NoFacts::Forbidden(_)), Some(facts), _) => {
                 Ok(NodeTypeFacts::clone(&facts))
             }
             (Err(forbidden @ NoFacts::Forbidden(_)), None, _) => Err(forbidden),
-            (Err(out @ NoFacts::Unavailable(_)), None, Outage::Closed) => Err(out),
-            (Err(NoFacts::Unavailable(reason)), None, Outage::Open) => {
+            (Err(out @ NoFacts::Unavailable(_)), None, RegistryOutage::Closed) => Err(out),
+            (Err(NoFacts::Unavailable(reason)), None, RegistryOutage::Open) => {
                 warn!(self.log, "node type guessed: the node registry does not answer";
-                    "node_type_id" => key.0, "reason" => reason);
+                    "node_type_id" => key.0, "error" => reason);
                 Ok(by_prefix(node_type))
             }
         }
     }
 
-    /// What the registry says, which is remembered; `None` if it does not know
-    /// the type.
+    /// Asks the registry, and caches its answer. `None` if it does not have the
+    /// type.
     async fn ask(&self, key: &(String, String)) -> Result<Option<NodeTypeFacts>, NoFacts> {
         let RegistryOptions { registry, timeout, outage: _ } = &self.options;
         let (id, version) = key;
         let call = registry.node_type(id, (!version.is_empty()).then_some(&**version));
-        let answer = within(&*self.clock, *timeout, call)
-            .await
-            .unwrap_or_else(|| Err(CallError::unavailable(Service::NodeRegistry, "no answer in time")));
+        let answer = call_within(&*self.clock, *timeout, Service::NodeRegistry, call).await;
         let mut state = self.state();
         let answered = match answer {
             // Its facts must not become those of the type that was asked for.
-            Ok(answer) if answer.node_type_id != *id => {
-                let reason = "node_registry_unavailable: it answered with another node type";
+            Ok(Some(answer)) if answer.node_type_id != *id => {
+                let reason = "node_registry_unavailable: the answer is about another node type";
                 Err(NoFacts::Unavailable(reason.to_owned()))
             }
-            Ok(answer) => Ok(Some(from_registry(answer))),
-            Err(error) if error.status == Some(404) => Ok(None),
-            Err(error) => {
-                let reason = error.details.text("error").unwrap_or(error.message);
-                Err(no_facts(error.status, format!("{}: {reason}", error.code)))
-            }
+            Ok(answer) => Ok(answer.map(from_registry)),
+            Err(error) => Err(no_facts(error.status(), format!("{}: {}", error.code(), error.reason()))),
         };
-        // One that refuses has answered: it is not left alone.
-        let out = matches!(answered, Err(NoFacts::Unavailable(_)));
-        state.failed_at = out.then(|| self.clock.now());
+        // A registry that refuses has answered: it is not left alone.
+        if matches!(answered, Err(NoFacts::Unavailable(_))) {
+            state.cool_down.failed(self.clock.now());
+        } else {
+            state.cool_down.succeeded();
+        }
         if let Ok(Some(facts)) = &answered {
-            if state.known.len() >= REMEMBERED {
-                state.known.clear();
+            if state.cached.len() >= CACHED {
+                state.cached.clear();
             }
-            state.known.insert(key.clone(), Arc::new(facts.clone()));
+            state.cached.insert(key.clone(), Arc::new(facts.clone()));
         }
         answered
     }
 
-    fn is_left_alone(&self) -> bool {
+    fn is_cooling_down(&self) -> bool {
         match self.options.outage {
-            Outage::Closed => false,
-            Outage::Open => {
-                let (failed_at, now) = (self.state().failed_at, self.clock.now());
-                failed_at.is_some_and(|at| at <= now && now.since(at) < LEFT_ALONE)
-            }
+            RegistryOutage::Closed => false,
+            RegistryOutage::Open => !self.state().cool_down.is_over(COOL_DOWN, self.clock.now()),
         }
     }
 
@@ -225,7 +214,8 @@ impl Registry {
     }
 }
 
-/// What a failure is, by its status: whose fault, and whether it will pass.
+/// Classifies a failure by its status: whose fault it is, and whether it will
+/// pass.
 fn no_facts(status: Option<u16>, reason: String) -> NoFacts {
     match status {
         Some(401 | 403 | 407) => NoFacts::Forbidden(reason),
@@ -265,7 +255,7 @@ mod tests {
     use crate::types::SideEffectClass;
 
     #[test]
-    fn prefixes_tell_the_kind_in_any_case() {
+    fn prefix_gives_the_kind_in_any_case() {
         for (id, kind) in [
             ("atomic.echo", Some(NodeKind::Atomic)),
             ("Composite.Plan", Some(NodeKind::Composite)),
@@ -279,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn the_registry_says_what_a_type_does_to_the_world() {
+    fn registry_answer_gives_kind_and_side_effect() {
         let facts = from_registry(
             serde_json::from_value(json!({
                 "node_type_id": "t", "version": "1", "kind": "atomic", "unknown member": 1, "description": null,

@@ -38,7 +38,7 @@ async fn crash_does_not_repeat_an_unknown_effect() {
     assert_eq!(process.run_ended(&run.id).await, "failed");
     let node = process.node_run(&run.root).await;
     assert_eq!((&node["state"], error_code(&node)), (&json!("failed"), "executor_outcome_unknown"));
-    // The executor is told to stop.
+    // The executor receives a cancel.
     executors.called(&format!("{}:cancel", run.root), 1).await;
     process.terminate().await;
 

@@ -1,13 +1,10 @@
-//! The JARVIS Artifact Store in memory: it behaves as contract §16 says, or fails in
-//! a way that the test chooses.
+//! The JARVIS Artifact Store in memory, as far as the coordinator calls it: it
+//! behaves as contract §16 says, or fails in a way that the test chooses.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use dropshot::{ApiDescription, Body, HttpError, HttpServer, Path, RequestContext, UntypedBody, endpoint};
-use http::{
-    Method, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG},
-};
+use http::{Method, Response, StatusCode, header::CONTENT_TYPE};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -74,7 +71,6 @@ impl FakeArtifacts {
         });
         let mut api = ApiDescription::new();
         api.register(get_any).expect("a sound API");
-        api.register(head_any).expect("a sound API");
         api.register(post_any).expect("a sound API");
         let (server, url) = serve(api, &state);
         Self { state, url, _server: server }
@@ -91,16 +87,6 @@ impl FakeArtifacts {
     /// The stored artifacts by id. Ids count up from 1.
     pub fn artifacts(&self) -> BTreeMap<String, Stored> {
         self.state.artifacts.borrow().clone()
-    }
-
-    /// Replaces the bytes of an artifact; its metadata stay as they are.
-    pub fn tamper(&self, id: &str, bytes: &[u8]) {
-        self.state.artifacts.send_modify(|artifacts| {
-            artifacts.insert(
-                format!("bytes of {id}"),
-                Stored { content_type: None, authorization: None, bytes: bytes.to_vec() },
-            );
-        });
     }
 
     /// The calls so far, in order.
@@ -124,11 +110,6 @@ type Rq = RequestContext<Arc<State>>;
 
 #[endpoint { method = GET, path = "/{path:.*}", unpublished = true }]
 async fn get_any(rq: Rq, path: Path<AnyPath>) -> Result<Response<Body>, HttpError> {
-    Ok(any(&rq, &path.into_inner().path, &[]).await)
-}
-
-#[endpoint { method = HEAD, path = "/{path:.*}", unpublished = true }]
-async fn head_any(rq: Rq, path: Path<AnyPath>) -> Result<Response<Body>, HttpError> {
     Ok(any(&rq, &path.into_inner().path, &[]).await)
 }
 
@@ -170,8 +151,6 @@ async fn any(rq: &Rq, path: &[String], body: &[u8]) -> Response<Body> {
     }
     let header =
         |name| rq.request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let known = |id: &str| state.artifacts.borrow().get(id).cloned();
-    let missing = || json_answer(StatusCode::NOT_FOUND, &json!({"detail": "Artifact not found."}));
     match (method, &*path) {
         (&Method::POST, ["v1", "artifacts"]) => {
             let artifact = Stored {
@@ -186,27 +165,6 @@ async fn any(rq: &Rq, path: &[String], body: &[u8]) -> Response<Body> {
             });
             json_answer(StatusCode::OK, &description)
         }
-        (&Method::GET, ["v1", "artifacts", id, "metadata"]) => match known(id) {
-            Some(artifact) => json_answer(StatusCode::OK, &describe(id, &artifact, behaviour)),
-            None => missing(),
-        },
-        (&Method::GET, ["v1", "artifacts", id]) => match known(&format!("bytes of {id}"))
-            .or_else(|| known(id))
-        {
-            Some(artifact) => {
-                answer(StatusCode::OK, artifact.content_type.as_deref().unwrap_or_default(), &artifact.bytes)
-            }
-            None => missing(),
-        },
-        (&Method::HEAD, ["v1", "artifacts", id]) => match known(id) {
-            Some(artifact) => Response::builder()
-                .header(CONTENT_LENGTH, artifact.bytes.len())
-                .header(CONTENT_TYPE, artifact.content_type.as_deref().unwrap_or_default())
-                .header(ETAG, sha256(&artifact.bytes))
-                .body(Body::empty())
-                .expect("a response"),
-            None => missing(),
-        },
         _ => json_answer(StatusCode::NOT_FOUND, &json!({"detail": "Not Found"})),
     }
 }

@@ -10,7 +10,7 @@ use jarvis_run_coordinator::{
         CallError, Permit, Service,
         composite_executor::types::{CompositeBeginRequest, CompositeBeginResponse},
     },
-    dispatch::CompositeExecutor,
+    services::executors::CompositeExecutor,
     time::Clock,
     types::{NodeRunId, NodeRunState, NodeRunsCreateRequest, RunId, WorkerId},
 };

@@ -14,7 +14,8 @@ use std::{collections::BTreeMap, time::Duration};
 use super::story::{self, Plan, Subtask};
 use crate::{
     clients::{
-        CallError, Service, composite_executor::types::CompositeBeginRequest, run_coordinator::Client,
+        CallError, Failure, NotSent, Service, composite_executor::types::CompositeBeginRequest,
+        run_coordinator::Client,
     },
     time::Clock,
     types::{
@@ -72,7 +73,7 @@ impl Composite<'_> {
         self.report(node, evaluation(status, "composite_evaluation", None), None).await?;
         let completion =
             NodeRunCompleteRequest { state, outputs, error, output_artifacts: None, extensions: None };
-        self.client.complete_node_run(node, &completion).await.map_err(call_error)?;
+        self.client.call(self.client.complete_node_run(node, &completion)).await?;
         Ok(())
     }
 
@@ -143,8 +144,7 @@ impl Composite<'_> {
             node_runs: NonEmpty::try_from(specs.collect::<Vec<_>>()).map_err(invalid_plan)?,
             extensions: None,
         };
-        let created =
-            self.client.create_node_runs(&request).await.map_err(call_error)?.into_inner().node_runs;
+        let created = self.client.call(self.client.create_node_runs(&request)).await?.node_runs;
         // In the order of the request.
         let ids = choices.iter().map(|choice| choice.subtask.id);
         Ok(ids.zip(created.into_iter().map(|node| node.node_run_id)).collect())
@@ -158,7 +158,7 @@ impl Composite<'_> {
         let mut ended = BTreeMap::new();
         loop {
             for (subtask, id) in std::mem::take(&mut live) {
-                let node = self.client.get_node_run(&id).await.map_err(call_error)?.into_inner();
+                let node = self.client.call(self.client.get_node_run(&id)).await?;
                 if node.state.is_terminal() {
                     ended.insert(subtask, node);
                 } else {
@@ -233,7 +233,7 @@ impl Composite<'_> {
         recovery_action: Option<RecoveryAction>,
     ) -> Result<(), CallError> {
         let report = NodeRunEvaluationReportRequest { evaluation_result, recovery_action, extensions: None };
-        self.client.report_node_run_evaluation(node, &report).await.map_err(call_error)?;
+        self.client.call(self.client.report_node_run_evaluation(node, &report)).await?;
         Ok(())
     }
 }
@@ -249,10 +249,7 @@ fn evaluation(status: EvaluationStatus, reason_code: &str, message: Option<Strin
     }
 }
 
-fn call_error(error: progenitor_client::Error<crate::types::ErrorEnvelope>) -> CallError {
-    CallError::new(Service::RunCoordinator, error)
-}
-
 fn invalid_plan(reason: &str) -> CallError {
-    CallError::unavailable(Service::RunCoordinator, reason)
+    let reason = reason.to_owned();
+    CallError::new(Service::RunCoordinator, Failure::NotSent(NotSent::Invalid { reason }))
 }

@@ -11,7 +11,7 @@ pub(super) enum DemoError {
     Setup(String),
     #[error("demo: {0}")]
     Start(#[from] StartError),
-    #[error("demo: {}: {}", .0.code, .0.message)]
+    #[error("demo: {}: {}", .0.code(), .0.message())]
     Call(CallError),
     #[error("demo: cannot write to stdout: {0}")]
     Output(#[from] io::Error),

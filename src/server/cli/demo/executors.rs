@@ -169,7 +169,7 @@ fn begin(state: &Arc<State>, request: CompositeBeginRequest) -> Result<Response<
             () = state.canceled(&node) => Ok(()),
         };
         if let Err(error) = executed {
-            warn!(state.log, "could not complete composite"; "node_run_id" => %node, "code" => error.code);
+            warn!(state.log, "could not complete composite"; "node_run_id" => %node, "error" => %error);
         }
     });
     json(StatusCode::OK, &CompositeBeginResponse { accepted: true, message: None, extensions: None })

@@ -41,7 +41,7 @@ use super::{
 };
 use crate::{
     app::{Server, Surroundings},
-    clients::{self, CallError, Peer, Service, run_coordinator::Client},
+    clients::{self, Peer, Service, run_coordinator::Client},
     config::{
         Flags, Settings,
         settings::{DEFAULT_HOST, DEFAULT_PORT},
@@ -122,7 +122,7 @@ async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> Resul
 async fn show(client: &Client, run: RunId, clock: &Arc<dyn Clock>, intro: &str) -> Result<(), DemoError> {
     print(intro)?;
     let request = start_request(run.clone());
-    client.start_run(&request).await.map_err(|error| CallError::new(Service::RunCoordinator, error))?;
+    client.call(client.start_run(&request)).await?;
     let picture = watch::watch(client, run, clock, watch::output_style()).await?;
     print(&format!("\n{}\n", picture.summary()))?;
     match picture.end() {

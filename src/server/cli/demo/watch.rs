@@ -17,7 +17,7 @@ use super::{
     screen::{OutputStyle, RunPicture},
 };
 use crate::{
-    clients::{CallError, RunEvents, Service, run_coordinator::Client},
+    clients::{RunEvents, run_coordinator::Client},
     time::Clock,
     types::{NodeRunId, RunEventType, RunId},
 };
@@ -100,8 +100,7 @@ async fn refresh(
     nodes: impl IntoIterator<Item = NodeRunId>,
 ) -> Result<(), DemoError> {
     for node in nodes {
-        let node = client.get_node_run(&node).await;
-        picture.put_node(node.map_err(|error| CallError::new(Service::RunCoordinator, error))?.into_inner());
+        picture.put_node(client.call(client.get_node_run(&node)).await?);
     }
     Ok(())
 }

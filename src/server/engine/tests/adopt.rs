@@ -14,7 +14,7 @@ use super::{
     support::{ROOT, RUN, World, answered, child, keyed, parse},
 };
 use crate::{
-    engine::{self, Applied, Begun, Decision, NodeTypeFacts, StoredNode, StoredRun},
+    engine::{self, Applied, BeginOutcome, Decision, NodeTypeFacts, StoredNode, StoredRun},
     record::{ChangeSet, Job, NodePath, NodeRecord, Origin, OutboxItem},
     time::Timestamp,
     types::{NodeKind, NodeRun, NodeRunId, NodeRunState, RunEvent, RunEventType, RunState, SideEffectClass},

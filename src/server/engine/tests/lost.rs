@@ -197,7 +197,10 @@ fn lost_composite_is_not_assigned_again_once_it_has_children() {
     assert_eq!(world.job(ROOT), Some(Job::Dispatch));
     world.create(ROOT, &[child("a")]).expect("a child");
     let wake = world.node(ROOT).wake.clone().expect("a wake-up");
-    assert_eq!((wake.job, Some(wake.at), wake.claimed_by), (Job::Deadline, world.node(ROOT).waits.check_at, None));
+    assert_eq!(
+        (wake.job, Some(wake.at), wake.claimed_by),
+        (Job::Deadline, world.node(ROOT).waits.check_at, None)
+    );
     assert_eq!(world.begin(ROOT), BeginOutcome::Superseded);
 }
 

@@ -25,7 +25,7 @@ fn seconds(seconds: i64) -> Duration {
     Duration::from_secs(seconds.try_into().unwrap())
 }
 
-/// A clock that the test moves. Whoever sleeps wakes when the time has come.
+/// A clock that the test moves. Sleepers wake when their time has come.
 struct ManualClock {
     micros: AtomicI64,
     moved: watch::Sender<()>,
@@ -277,8 +277,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever happens: one fetch at most is under way, a usable value is
-    /// given without waiting, and one that has expired is not given.
+    /// At most one fetch is under way, a usable value is returned without waiting,
+    /// and an expired one is not returned.
     #[test]
     fn one_fetch_at_most_and_no_needless_waiting(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

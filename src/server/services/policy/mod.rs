@@ -1,9 +1,13 @@
-//! Asking for permission (contract §10): a Policy Decision Point, which is a
-//! role that HTTP is one way to fill, or, without one, the posture that the
-//! configuration gives.
+//! Permission for runs and nodes (contract §10): from a Policy Decision Point
+//! (PDP), or, without one, from the posture of the configuration.
 //!
-//! Whatever goes wrong, the answer is a decision, and it is *deny*; unless the
-//! configuration says that what cannot be asked is to wait (`outage`).
+//! ```text
+//!   question ──▶ posture ─────────────────────────▶ allow │ deny
+//!            └─▶ PDP ──▶ decision ────────────────▶ allow │ deny │ require approval
+//!                    └─▶ no decision ──▶ `outage` ▶ deny, or held: asked again later
+//! ```
+//!
+//! **Invariant.** No failure allows anything.
 
 mod outage;
 
@@ -16,41 +20,35 @@ use slog::{Logger, warn};
 
 use crate::{
     clients::{
-        CallError, Service,
+        CallError, Failure, Service, call_within,
         pdp::{
             self,
             types::{PolicyDecision, PolicyDecisionRequest},
         },
     },
+    config::PolicyPosture,
     engine::{PolicyDecided, PolicyOutcome},
-    time::{Clock, within},
+    time::Clock,
     types::{ConstraintEnvelope, HealthCheck, JsonObject, NodeRun, RunContext, json::canonical},
 };
 
-/// The checkpoint at which a run begins.
+/// The checkpoint before a run starts.
 pub const RUN_START: &str = "run.start";
-/// The checkpoint at which a node is handed to its executor.
+/// The checkpoint before a node is sent to its executor.
 pub const NODE_RUN_EXECUTE: &str = "node.run.execute";
 
-/// What decides when no PDP is configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Posture {
-    /// `JARVIS_POLICY_PROFILE=dev-allow` or `ARP_POLICY_MODE=allow_all`.
-    Allow,
-    Deny,
-}
-
-/// Who decides.
+/// What decides.
 pub enum Policy {
-    Local(Posture),
+    Local(PolicyPosture),
     Pdp { pdp: Arc<dyn DecisionPoint>, timeout: Duration, outage: Outage, clock: Arc<dyn Clock>, log: Logger },
 }
 
-/// Nothing was decided: it is to be asked again. The reason is for the log.
+/// No decision was made: the question is to be asked again. The reason is for
+/// the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PdpUnavailable(pub String);
 
-/// A PDP, as we ask it.
+/// The role of a PDP.
 #[async_trait]
 pub trait DecisionPoint: Send + Sync + 'static {
     async fn decide(&self, request: &PolicyDecisionRequest) -> Result<PolicyDecision, CallError>;
@@ -59,14 +57,11 @@ pub trait DecisionPoint: Send + Sync + 'static {
 #[async_trait]
 impl DecisionPoint for pdp::Client {
     async fn decide(&self, request: &PolicyDecisionRequest) -> Result<PolicyDecision, CallError> {
-        let answer = self.decide_policy(request).await;
-        answer
-            .map(progenitor_client::ResponseValue::into_inner)
-            .map_err(|error| CallError::new(Service::Pdp, error))
+        self.call(self.decide_policy(request)).await
     }
 }
 
-/// What is asked.
+/// A question to the policy.
 pub struct Question<'q> {
     pub action: &'static str,
     pub node: &'q NodeRun,
@@ -77,7 +72,7 @@ pub struct Question<'q> {
 }
 
 impl Policy {
-    /// Decides without asking anybody.
+    /// Whether decisions need no other service.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Local(_) => true,
@@ -85,7 +80,7 @@ impl Policy {
         }
     }
 
-    /// For health: how the PDP is doing, where nodes wait for it.
+    /// The health of the PDP, if nodes wait for it.
     pub fn check(&self) -> Option<HealthCheck> {
         match self {
             Self::Local(_) => None,
@@ -96,10 +91,10 @@ impl Policy {
     pub async fn decide(&self, question: Question<'_>) -> Result<PolicyDecided, PdpUnavailable> {
         let action = question.action;
         Ok(match self {
-            Self::Local(Posture::Allow) => {
+            Self::Local(PolicyPosture::DevAllow) => {
                 decided(action, PolicyOutcome::Allow, Some("policy_bypass".into()), None)
             }
-            Self::Local(Posture::Deny) => decided(
+            Self::Local(PolicyPosture::DenyUnconfigured) => decided(
                 action,
                 PolicyOutcome::Deny,
                 Some("policy_unconfigured".into()),
@@ -107,23 +102,19 @@ impl Policy {
             ),
             Self::Pdp { pdp, timeout, outage, clock, log } => {
                 let request = request(question);
-                let asked = async {
+                let call = async {
                     match pdp.decide(&request).await {
-                        // The connection broke off, perhaps an old one. A question
-                        // changes nothing: it is asked once more.
-                        Err(error) if error.status.is_none() && !error.never_sent => {
+                        // The connection broke off, perhaps an idle one. A question
+                        // changes nothing, so it is asked once more.
+                        Err(CallError { failure: Failure::NoResponse { .. }, .. }) => {
                             pdp.decide(&request).await
                         }
                         answer => answer,
                     }
                 };
-                let answer = match within(&**clock, *timeout, asked).await {
-                    Some(answer) => answer,
-                    None => Err(CallError::unavailable(Service::Pdp, "no answer in time")),
-                };
-                match answer {
+                match call_within(&**clock, *timeout, Service::Pdp, call).await {
                     Err(error) if outage.holds(&error) => {
-                        outage.silent(&error, clock.now(), log);
+                        outage.failed(&error, clock.now(), log);
                         return Err(PdpUnavailable(error.to_string()));
                     }
                     Ok(answer) => {
@@ -131,10 +122,9 @@ impl Policy {
                         from_pdp(action, answer)
                     }
                     Err(error) => {
-                        // The event says less: callers see it.
-                        warn!(log, "denied: the PDP did not decide"; "action" => action, "code" => &error.code,
-                            "status" => error.status, "reason" => error.details.text("error"));
-                        let message = Some(error.message);
+                        // The event has less: callers see it.
+                        warn!(log, "denied: the PDP did not decide"; "action" => action, "error" => %error);
+                        let message = Some(error.message().into_owned());
                         decided(action, PolicyOutcome::Deny, Some("pdp_unavailable".into()), message)
                     }
                 }
@@ -168,9 +158,9 @@ fn from_pdp(action: &'static str, answer: PolicyDecision) -> PolicyDecided {
         evidence.insert("approval_ref".to_owned(), approval);
     }
     for key in ["policy_hash", "policy_version"] {
-        let says = |key: &str| answer.extensions.as_ref().and_then(|extensions| extensions.raw(key));
-        // As the JARVIS PDP writes it, or as the schema demands (D-01).
-        if let Some(value) = says(key).or_else(|| says(&format!("jarvis.{key}"))) {
+        let raw = |key: &str| answer.extensions.as_ref().and_then(|extensions| extensions.raw(key));
+        // As the JARVIS PDP writes it, or as the schema requires (D-01).
+        if let Some(value) = raw(key).or_else(|| raw(&format!("jarvis.{key}"))) {
             evidence.insert(key.to_owned(), value.to_owned());
         }
     }
@@ -192,9 +182,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::PdpOutage;
 
     #[test]
-    fn what_a_pdp_says_reaches_the_event_with_its_evidence() {
+    fn pdp_decision_reaches_the_event_with_its_evidence() {
         let answer = serde_json::from_value(json!({
             "decision": "require_approval", "reason_code": "r", "message": null,
             "approval_ref": {"approval_id": "a", "uri": "https://approvals.example/a"},
@@ -213,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_whose_connection_breaks_off_is_asked_once_more() {
+    async fn question_is_repeated_once_if_its_connection_breaks() {
         use std::{io::Write, net::TcpListener};
 
         let node: NodeRun = serde_json::from_value(json!({
@@ -222,12 +213,12 @@ mod tests {
         }))
         .expect("a node run");
         for (breaks, outcome) in [(1, PolicyOutcome::Allow), (2, PolicyOutcome::Deny)] {
-            let listener = TcpListener::bind("127.0.0.1:0").expect("it listens");
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
             let url = format!("http://{}", listener.local_addr().expect("an address"));
             let pdp = std::thread::spawn(move || {
                 for asked in 0..2 {
                     let (mut stream, _) = listener.accept().expect("a question");
-                    let read = std::io::Read::read(&mut stream, &mut [0; 4096]).expect("it is sent");
+                    let read = std::io::Read::read(&mut stream, &mut [0; 4096]).expect("a request");
                     assert_ne!(read, 0);
                     if asked >= breaks {
                         let body = r#"{"decision": "allow"}"#;
@@ -241,7 +232,7 @@ mod tests {
             let policy = Policy::Pdp {
                 pdp: Arc::new(pdp::Client::new_with_client(&url, reqwest::Client::new(), peer)),
                 timeout: std::time::Duration::from_secs(10),
-                outage: Outage::deny(),
+                outage: Outage::new(PdpOutage::Deny),
                 clock: Arc::new(crate::time::SystemClock),
                 log: slog::Logger::root(slog::Discard, slog::o!()),
             };
@@ -252,8 +243,12 @@ mod tests {
                 constraints: None,
                 context: Map::new(),
             };
-            assert_eq!(policy.decide(question).await.map(|it| it.outcome), Ok(outcome), "{breaks} broken");
-            pdp.join().expect("it was asked twice");
+            assert_eq!(
+                policy.decide(question).await.map(|decided| decided.outcome),
+                Ok(outcome),
+                "{breaks} broken"
+            );
+            pdp.join().expect("two questions");
         }
     }
 }

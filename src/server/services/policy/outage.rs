@@ -1,14 +1,15 @@
-//! A policy point that cannot be asked: what is done about what it should have
-//! decided, and since when that is so.
+//! A policy point that makes no decision: what follows for the question, and how
+//! long it has been so.
 //!
-//! | no decision, because | deny | hold |
+//! | no decision, because | `deny` | `hold` |
 //! |---|---|---|
-//! | nobody is reached, no token, no answer in time | denied | held |
-//! | 5xx, 408, 425, 429, 401, 403, or a proxy's words | denied | held |
-//! | an answer that makes no sense | denied | held |
-//! | it refuses the question, in its own words (any other 4xx) | denied | denied |
+//! | no connection, no token, no answer in time | denied | held |
+//! | 5xx, 408, 425, 429, 401, 403, or a status without an envelope | denied | held |
+//! | a malformed answer | denied | held |
+//! | the PDP refuses the question in its own envelope (any other 4xx) | denied | denied |
 //!
-//! Held: to be asked again later. A refused question would be refused again.
+//! A held question is asked again later. A refused question would be refused
+//! again.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -18,82 +19,79 @@ use std::{
 use slog::{Logger, info, warn};
 
 use crate::{
-    clients::CallError,
+    clients::{CallError, Failure},
+    config::PdpOutage,
+    resilience::CoolDown,
     time::Timestamp,
     types::{HealthCheck, HealthStatus},
 };
 
-/// How long health speaks of a failure after which nothing was asked.
-const REMEMBER: Duration = Duration::from_secs(60);
+/// How long health reports a failure after which no question was asked.
+const REPORTED: Duration = Duration::from_secs(60);
 
-/// What to do, and what is known.
+/// The outage of the PDP, if there is one.
 pub struct Outage {
-    hold: bool,
-    state: Mutex<Option<Silent>>,
-}
-
-/// It has not answered.
-#[derive(Clone, Copy)]
-struct Silent {
-    since: Timestamp,
-    newest: Timestamp,
+    setting: PdpOutage,
+    failures: Mutex<CoolDown>,
 }
 
 impl Outage {
-    /// What cannot be asked is denied (contract §10).
-    pub fn deny() -> Self {
-        Self { hold: false, state: Mutex::default() }
+    pub fn new(setting: PdpOutage) -> Self {
+        Self { setting, failures: Mutex::default() }
     }
 
-    /// What cannot be asked waits.
-    pub fn hold() -> Self {
-        Self { hold: true, state: Mutex::default() }
-    }
-
-    /// Whether what this error has kept from being decided is to wait.
+    /// Whether the question that failed like this is held.
     pub(super) fn holds(&self, error: &CallError) -> bool {
-        self.hold && !is_refusal(error)
+        match self.setting {
+            PdpOutage::Deny => false,
+            PdpOutage::Hold => !is_refusal(error),
+        }
     }
 
-    pub(super) fn silent(&self, error: &CallError, now: Timestamp, log: &Logger) {
-        let mut state = self.state();
-        if state.is_none() {
-            warn!(log, "the PDP cannot be asked: nodes are held until it can"; "error" => %error);
+    pub(super) fn failed(&self, error: &CallError, now: Timestamp, log: &Logger) {
+        if self.failures().failed(now) {
+            warn!(log, "the PDP is unavailable: nodes are held"; "error" => %error);
         }
-        let since = state.map_or(now, |silent| silent.since);
-        *state = Some(Silent { since, newest: now });
     }
 
     pub(super) fn answered(&self, now: Timestamp, log: &Logger) {
-        if let Some(silent) = self.state().take() {
-            info!(log, "the PDP answers again"; "after_seconds" => now.since(silent.since).as_secs());
+        if let Some(since) = self.failures().succeeded() {
+            info!(log, "the PDP is available again"; "after_seconds" => now.since(since).as_secs());
         }
     }
 
-    /// For health, where things wait for it. No errors: anybody may ask.
+    /// The health check, where nodes are held. Without errors: health is public.
     pub(super) fn check(&self, now: Timestamp) -> Option<HealthCheck> {
-        let silent = self.state().filter(|silent| now < silent.newest + REMEMBER);
-        self.hold.then(|| HealthCheck {
+        match self.setting {
+            PdpOutage::Deny => return None,
+            PdpOutage::Hold => {}
+        }
+        let is_out = !self.failures().is_over(REPORTED, now);
+        Some(HealthCheck {
             name: "pdp".into(),
-            status: if silent.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok },
-            message: silent
-                .map(|_| "It cannot be asked: nodes are held until it can, and no run starts".into()),
+            status: if is_out { HealthStatus::Degraded } else { HealthStatus::Ok },
+            message: is_out.then(|| "The PDP is unavailable: nodes are held, and no run starts".into()),
             details: None,
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, Option<Silent>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A single assignment changes it, so what a panic leaves behind is sound.
+    fn failures(&self) -> MutexGuard<'_, CoolDown> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// It was reached, and does not want this question.
+/// Whether the PDP has read the question and refuses to answer it.
 fn is_refusal(error: &CallError) -> bool {
-    error.spoken
-        && error.status.is_some_and(|status| match status {
-            401 | 403 | 408 | 425 | 429 => false,
-            status => (400..500).contains(&status),
-        })
+    match error.failure {
+        Failure::Envelope { status: 401 | 403 | 408 | 425 | 429, .. } => false,
+        Failure::Envelope { status, .. } => (400..500).contains(&status),
+        Failure::NotSent(_)
+        | Failure::NoResponse { .. }
+        | Failure::HttpStatus { .. }
+        | Failure::Malformed { .. }
+        | Failure::TooLarge { .. } => false,
+    }
 }
 
 #[cfg(test)]
@@ -101,46 +99,68 @@ mod tests {
     use slog::{Discard, o};
 
     use super::*;
-    use crate::clients::Service;
+    use crate::{
+        clients::{NotSent, Service},
+        types::JsonObject,
+    };
 
-    fn answered(status: Option<u16>, spoken: bool) -> CallError {
-        CallError { status, spoken, ..CallError::unavailable(Service::Pdp, "why") }
+    fn error(failure: Failure) -> CallError {
+        CallError::new(Service::Pdp, failure)
+    }
+
+    fn status(status: u16) -> CallError {
+        error(Failure::HttpStatus { status, reason: "why".into(), retry_after: None })
+    }
+
+    fn envelope(status: u16) -> CallError {
+        error(Failure::Envelope {
+            status,
+            code: "code".into(),
+            message: "Message".into(),
+            details: JsonObject::new(),
+            retryable: false,
+            retry_after: None,
+        })
     }
 
     #[test]
-    fn what_is_held_and_what_is_denied_when_nothing_was_decided() {
-        for (status, spoken, held) in [
-            (None, false, true),
-            (Some(200), false, true),
-            (Some(500), true, true),
-            (Some(503), false, true),
-            (Some(401), true, true),
-            (Some(403), true, true),
-            (Some(408), true, true),
-            (Some(429), true, true),
-            (Some(404), false, true),
-            (Some(400), true, false),
-            (Some(404), true, false),
-            (Some(422), true, false),
+    fn refused_question_is_denied_and_an_unanswered_one_held() {
+        let (hold, deny) = (Outage::new(PdpOutage::Hold), Outage::new(PdpOutage::Deny));
+        for (error, held) in [
+            (CallError::no_response(Service::Pdp, "why"), true),
+            (error(Failure::NotSent(NotSent::NoConnection)), true),
+            (error(Failure::NotSent(NotSent::NoToken { reason: "why".into() })), true),
+            (CallError::malformed(Service::Pdp, "why"), true),
+            (envelope(500), true),
+            (status(503), true),
+            (envelope(401), true),
+            (envelope(403), true),
+            (envelope(408), true),
+            (envelope(429), true),
+            (status(404), true),
+            (envelope(400), false),
+            (envelope(404), false),
+            (envelope(422), false),
         ] {
-            let error = answered(status, spoken);
-            assert_eq!(Outage::hold().holds(&error), held, "{error:?}");
-            assert!(!Outage::deny().holds(&error), "{error:?}");
+            assert_eq!(hold.holds(&error), held, "{error:?}");
+            assert!(!deny.holds(&error), "{error:?}");
         }
     }
 
     #[test]
-    fn health_speaks_of_it_until_it_answers_or_for_a_minute() {
-        let (outage, log) = (Outage::hold(), Logger::root(Discard, o!()));
+    fn health_reports_an_outage_until_an_answer_or_for_a_minute() {
+        let (outage, log) = (Outage::new(PdpOutage::Hold), Logger::root(Discard, o!()));
+        let error = CallError::no_response(Service::Pdp, "why");
         let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
-        let says = |seconds| outage.check(at(seconds)).map(|check| check.status);
-        assert_eq!(says(0), Some(HealthStatus::Ok));
-        outage.silent(&answered(None, false), at(0), &log);
-        assert_eq!([says(59), says(60)], [Some(HealthStatus::Degraded), Some(HealthStatus::Ok)]);
-        outage.silent(&answered(None, false), at(60), &log);
-        assert_eq!(says(61), Some(HealthStatus::Degraded));
+        let status = |seconds| outage.check(at(seconds)).map(|check| check.status);
+        assert_eq!(status(0), Some(HealthStatus::Ok));
+        outage.failed(&error, at(0), &log);
+        assert_eq!([status(59), status(60)], [Some(HealthStatus::Degraded), Some(HealthStatus::Ok)]);
+        outage.failed(&error, at(60), &log);
+        assert_eq!(status(61), Some(HealthStatus::Degraded));
         outage.answered(at(62), &log);
-        assert_eq!(says(62), Some(HealthStatus::Ok));
-        assert_eq!(Outage::deny().check(at(0)), None, "where nothing waits there is nothing to say");
+        assert_eq!(status(62), Some(HealthStatus::Ok));
+        let deny = Outage::new(PdpOutage::Deny);
+        assert_eq!(deny.check(at(0)), None, "no node waits for the PDP");
     }
 }

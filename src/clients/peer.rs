@@ -1,0 +1,146 @@
+//! The other end of a client: which service it is, how we authenticate to it,
+//! and the limits of its answers.
+
+use std::sync::Arc;
+
+use reqwest::header::ACCEPT;
+
+#[cfg(feature = "server")]
+use super::{Permit, TokenSource, tokens::AudienceToken};
+use super::{bearer, bounded, service::Service};
+use crate::types::JSON_LEVELS_MAX;
+
+/// The service that a client calls.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub service: Service,
+    credential: Credential,
+    /// The largest answer that is read; `None`: no limit.
+    max_answer_bytes: Option<usize>,
+    /// If there is one, nothing is sent after it is withdrawn.
+    #[cfg(feature = "server")]
+    permit: Option<Permit>,
+}
+
+#[derive(Clone, Debug)]
+enum Credential {
+    None,
+    Fixed(Arc<str>),
+    #[cfg(feature = "server")]
+    Audience(AudienceToken),
+}
+
+impl Peer {
+    /// A service that is called without credentials.
+    pub fn anonymous(service: Service) -> Self {
+        Self::new(service, Credential::None)
+    }
+
+    /// A service that is called with this bearer token.
+    pub fn with_token(service: Service, token: &str) -> Self {
+        Self::new(service, Credential::Fixed(token.into()))
+    }
+
+    /// A service that is called with tokens for its audience.
+    #[cfg(feature = "server")]
+    pub fn with_audience(service: Service, tokens: &TokenSource, audience: &str) -> Self {
+        Self::new(service, Credential::Audience(tokens.audience(audience)))
+    }
+
+    /// The same service, whose answers are not read beyond this many bytes.
+    #[must_use]
+    pub fn answers_within(self, bytes: usize) -> Self {
+        Self { max_answer_bytes: Some(bytes), ..self }
+    }
+
+    /// The same service, for calls that are sent only while the permit stands.
+    #[cfg(feature = "server")]
+    pub(super) fn with_permit(&self, permit: &Permit) -> Self {
+        Self { permit: Some(permit.clone()), ..self.clone() }
+    }
+
+    fn new(service: Service, credential: Credential) -> Self {
+        Self {
+            service,
+            credential,
+            max_answer_bytes: None,
+            #[cfg(feature = "server")]
+            permit: None,
+        }
+    }
+
+    /// Puts the token into a request.
+    pub(super) async fn authorize(&self, request: &mut reqwest::Request) -> Result<(), String> {
+        let token: Arc<str> = match &self.credential {
+            Credential::None => return Ok(()),
+            Credential::Fixed(token) => Arc::clone(token),
+            #[cfg(feature = "server")]
+            Credential::Audience(token) => token.get().await?,
+        };
+        // Getting the token may have taken a while.
+        #[cfg(feature = "server")]
+        if let Some(permit) = &self.permit {
+            permit.check().map_err(|withdrawn| withdrawn.to_string())?;
+        }
+        bearer::set(request, &token)
+    }
+
+    /// Sends a request that has been authorized.
+    pub(super) async fn execute(
+        &self,
+        http: &reqwest::Client,
+        request: reqwest::Request,
+    ) -> reqwest::Result<reqwest::Response> {
+        let levels_max = self.levels_max(&request);
+        let answer = self.send(http, request).await?;
+        Ok(match (self.max_answer_bytes, levels_max) {
+            (None, _) => answer,
+            (Some(limit), Some(levels)) if answer.status().is_success() => {
+                bounded::json(answer, limit, levels)
+            }
+            (Some(limit), Some(_) | None) => bounded::body(answer, limit),
+        })
+    }
+
+    /// How deep the answer may be nested; `None`: it need not be JSON.
+    fn levels_max(&self, request: &reqwest::Request) -> Option<u32> {
+        match self.service {
+            // An artifact is any bytes; answers about artifacts are JSON.
+            Service::ArtifactStore => request.headers().contains_key(ACCEPT).then_some(JSON_LEVELS_MAX),
+            Service::AtomicExecutor
+            | Service::CompositeExecutor
+            | Service::NodeRegistry
+            | Service::Pdp
+            | Service::Selection => Some(JSON_LEVELS_MAX),
+            // These return records that we made of requests and answers.
+            Service::EventStream | Service::RunCoordinator | Service::RunStore => Some(RECORD_LEVELS_MAX),
+        }
+    }
+
+    async fn send(
+        &self,
+        http: &reqwest::Client,
+        request: reqwest::Request,
+    ) -> reqwest::Result<reqwest::Response> {
+        #[cfg(feature = "server")]
+        {
+            let bind = |request| match &self.permit {
+                Some(permit) => permit.bind(request),
+                None => request,
+            };
+            match &self.credential {
+                Credential::None | Credential::Fixed(_) => http.execute(bind(request)).await,
+                Credential::Audience(token) => {
+                    token.execute(request, |request| http.execute(bind(request))).await
+                }
+            }
+        }
+        #[cfg(not(feature = "server"))]
+        http.execute(request).await
+    }
+}
+
+/// Runs, node runs and events wrap what a request or an executor brought into
+/// some more levels (the details of an error are in the extensions of its node,
+/// for example).
+const RECORD_LEVELS_MAX: u32 = JSON_LEVELS_MAX + 20;
