@@ -30,7 +30,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The number of attempts per candidate.
 const ATTEMPTS: u32 = 2;
 
-/// One assignment.
+/// A composite node run, assigned to the executor.
 pub(super) struct Composite<'a> {
     pub(super) client: Client,
     pub(super) clock: &'a dyn Clock,
@@ -53,7 +53,7 @@ enum Verdict {
     Bad(CompletionState, Option<Error>),
 }
 
-/// How the composite ended.
+/// The result of the composite.
 type Outcome = Result<JsonObject, (CompletionState, Option<Error>)>;
 
 impl Composite<'_> {
