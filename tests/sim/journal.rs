@@ -1,5 +1,5 @@
-//! The journal as one process sees it: the SQLite journal, in memory. It takes
-//! time, fails, and dies with its process; what it has committed stays.
+//! The journal of one process: the SQLite journal on a database in memory, with delays
+//! and faults. It dies with its process; the database stays.
 //!
 //! ```text
 //!   call ─ lag ─┬─▶ queue ─▶ BEGIN · op · op ─┬─▶ COMMIT ─┬─▶ answer ─ lag ─▶ caller
@@ -43,7 +43,7 @@ pub struct SimJournal {
     inner: SqliteJournal,
     /// The fault of the next commit.
     next_commit: Arc<Mutex<Option<WriteFault>>>,
-    /// For a sabotage: records as they were first read.
+    /// The records that were read, for the sabotage of a stale cache.
     old: Mutex<BTreeMap<NodeRunId, NodeRecord>>,
 }
 
@@ -95,12 +95,12 @@ impl SimJournal {
         done
     }
 
-    /// The record as a sabotage first read it.
+    /// The old record of a node, under the sabotage of a stale cache.
     fn old(&self, node: &NodeRunId) -> Option<NodeRecord> {
         lock(&self.old).get(node).cloned()
     }
 
-    /// The record as the journal has it, unless a sabotage has an old one.
+    /// Reads a node, from the stale cache if that sabotage is on.
     async fn read_node(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
         if let Some(old) = self.old(node) {
             return Ok(Some(old));
@@ -258,7 +258,7 @@ impl Interceptor for SimJournal {
     ) -> Result<Vec<NodeHead>, JournalError> {
         let claim = || self.inner.claim_due(worker, now, filter);
         if self.inner.counts(now).await?.wakes_due == 0 {
-            // As in the file: if nothing is due, nothing is written.
+            // As in the real journal: if nothing is due, nothing is written.
             return self.read("claim_due", claim()).await;
         }
         let claimed = self.write("claim_due", claim).await?;

@@ -1,20 +1,29 @@
 //! The suite that every [`Journal`](super::Journal) must pass.
 //!
-//! Each property is a function that takes a [`JournalUnderTest`] with nothing in it
-//! and panics if the property does not hold. [`all`] runs them one after the
-//! other; [`conformance_tests!`](crate::conformance_tests) makes a test of
-//! each, so that a failure has a name:
+//! Each property is a function that takes an empty [`JournalUnderTest`] and panics
+//! if the property does not hold. [`all`] runs them one after the other;
+//! [`conformance_tests!`](crate::conformance_tests) makes a test of each, so that a
+//! failure has a name:
 //!
 //! ```text
-//! conformance_tests!(async || JournalUnderTest::new(MyStore::empty().await));
+//! conformance_tests!(async || JournalUnderTest::new(MyJournal::empty().await));
 //! ```
 //!
-//! The subject must keep an outbox.
+//! - `commits`, `heads`, `payloads`: commits of whole records, of heads, and of
+//!   large inputs and outputs.
+//! - `events`, `outbox`: listings of events and of outbox entries.
+//! - `wakes`: wake-ups, claims, workers and counts.
+//! - `parking`, `pruning`: parked items; deletion of finished runs.
+//! - `samples`: records to commit, and the `Probe` that the properties use.
+//!
+//! The journal under test must keep an outbox.
 
-mod adopted;
 mod commits;
 mod events;
+mod heads;
+mod outbox;
 mod parking;
+mod payloads;
 mod pruning;
 mod samples;
 mod wakes;
@@ -23,18 +32,20 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-pub use self::{adopted::*, commits::*, events::*, parking::*, pruning::*, samples::*, wakes::*};
+pub use self::{
+    commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*, samples::*, wakes::*,
+};
 use super::inspect::Inspect;
 
-/// Opens what a store left behind, once that store is gone.
+/// Opens what a journal left behind, once it is closed.
 pub type Reopen = Box<dyn FnOnce() -> BoxFuture<'static, Arc<dyn Inspect>> + Send>;
 
-/// A store under test, with nothing in it yet.
+/// An empty journal.
 pub struct JournalUnderTest {
     pub journal: Arc<dyn Inspect>,
-    /// How to close and open it again, if that can be done.
+    /// How to reopen it, if that is possible.
     pub reopen: Option<Reopen>,
-    /// Whatever must live as long as the store does: a directory, a server.
+    /// What must live as long as the journal: a directory, a server.
     pub guard: Box<dyn Send>,
 }
 
@@ -47,7 +58,7 @@ impl JournalUnderTest {
 /// Calls another macro with `$given` and the names of all properties.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! for_each_store_property {
+macro_rules! for_each_journal_property {
     ($then:path, $given:expr) => {
         $then! {
             $given;
@@ -106,23 +117,23 @@ macro_rules! for_each_store_property {
 
 #[doc(hidden)]
 #[macro_export]
-macro_rules! run_store_properties {
+macro_rules! run_journal_properties {
     ($make:expr; $($property:ident)+) => {
         $( $crate::journal::conformance::$property($make.await).await; )+
     };
 }
 
-/// A test of each property. The argument is an `AsyncFn() -> JournalUnderTest`.
+/// Makes a test of each property. The argument is an `AsyncFn() -> JournalUnderTest`.
 #[macro_export]
 macro_rules! conformance_tests {
     ($make:expr) => {
-        $crate::for_each_store_property!($crate::store_property_tests, $make);
+        $crate::for_each_journal_property!($crate::journal_property_tests, $make);
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
-macro_rules! store_property_tests {
+macro_rules! journal_property_tests {
     ($make:expr; $($property:ident)+) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,7 +144,7 @@ macro_rules! store_property_tests {
     };
 }
 
-/// Every property, each with a subject of its own.
+/// Runs every property, each with a journal of its own.
 pub async fn all(make: impl AsyncFn() -> JournalUnderTest) {
-    for_each_store_property!(run_store_properties, make());
+    for_each_journal_property!(run_journal_properties, make());
 }

@@ -12,7 +12,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// A store that works, with faults in front of it.
+/// A working journal behind faults.
 fn faulty(faults: Faults) -> (Arc<dyn Inspect>, Directory) {
     let directory = Directory::new();
     let journal = FaultyJournal::new(open(directory.file("j.db")), faults);
@@ -29,7 +29,7 @@ mod delays_are_transparent {
     });
 }
 
-/// What arrives a second time changes nothing, and nobody is told of it.
+/// A repeated commit changes nothing, and its caller does not notice.
 mod repeated_commits_are_transparent {
     use super::*;
 
@@ -59,7 +59,7 @@ async fn failure_before_a_write_leaves_nothing() {
     assert_eq!(error, JournalError::Failed("injected: nothing was written".into()));
     assert_eq!((probe.run("a").await, probe.node("a", "1").await), (None, None));
     assert!(probe.owed().await.is_empty());
-    // So the same can be done again.
+    // So the same commit can be repeated.
     probe.commit(start("a")).await;
     assert_eq!(faults.injected(), 1);
 }
@@ -75,7 +75,7 @@ async fn failure_after_a_write_leaves_everything() {
     assert_eq!(probe.run("a").await.map(|run| run.version), Some(1));
     assert_eq!(probe.live("a", None).await, ["1"]);
     assert_eq!(probe.owed().await.len(), 3);
-    // Whoever tries again finds out: not twice.
+    // A retry finds the conflict: nothing is written twice.
     assert_eq!(probe.refused(start("a")).await, JournalError::Conflict);
 
     faults.script(Fault::FailAfter);
@@ -113,7 +113,7 @@ async fn failed_parking_is_whole_or_nothing_and_repeatable() {
     faults.script(Fault::FailAfter);
     assert!(probe.0.park(parked(500)).await.is_err());
     assert_eq!(probe.0.parked_list(10).await, Ok(vec![parked(500)]));
-    // Nobody claims it before its time, whatever its owner believes.
+    // It is not claimed before its time.
     assert!(probe.claim(&"me".into(), 499, 10).await.is_empty());
     probe.0.park(parked(600)).await.expect("it can be parked");
     assert_eq!(probe.0.parked_list(10).await, Ok(vec![parked(600)]));
@@ -136,7 +136,7 @@ async fn failed_pruning_deletes_whole_runs_or_nothing() {
     faults.script(Fault::FailAfter);
     assert!(probe.0.runs_prune(at(100), 10).await.is_err());
     assert!(probe.run("a").await.is_none() && probe.node("a", "1").await.is_none());
-    assert_eq!(probe.0.runs_prune(at(100), 10).await, Ok(0), "and again, which is nothing");
+    assert_eq!(probe.0.runs_prune(at(100), 10).await, Ok(0), "nothing is left to delete");
 }
 
 #[tokio::test]

@@ -5,11 +5,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::journal::JournalError;
 
 pub(super) fn to_json(value: &impl Serialize) -> Result<String, JournalError> {
-    serde_json::to_string(value).map_err(|e| JournalError::Failed(format!("cannot be written as JSON: {e}")))
+    serde_json::to_string(value)
+        .map_err(|e| JournalError::Failed(format!("a record cannot be encoded as JSON: {e}")))
 }
 
-/// However deep it is nested: what was written is read again. (What could be
-/// nested without end, the free-form objects, has a bound of its own.)
+/// Reads JSON of any depth: everything that was written can be read. (Free-form
+/// objects, which could be nested without limit, have a bound of their own.)
 pub(super) fn from_json<T: DeserializeOwned>(what: &str, body: &str) -> Result<T, JournalError> {
     let mut reader = serde_json::Deserializer::from_str(body);
     reader.disable_recursion_limit();
@@ -17,12 +18,12 @@ pub(super) fn from_json<T: DeserializeOwned>(what: &str, body: &str) -> Result<T
     record.map_err(|e| JournalError::Damaged(format!("{what}: {e}")))
 }
 
-/// SQLite's integers have a sign.
+/// A number as SQLite's signed integers have it.
 pub(super) fn integer(number: u64) -> Result<i64, JournalError> {
     i64::try_from(number).map_err(|_| JournalError::Failed(format!("{number} is too big for the journal")))
 }
 
 pub(super) fn natural(number: i64) -> Result<u64, JournalError> {
     u64::try_from(number)
-        .map_err(|_| JournalError::Damaged(format!("{number} where no negative number can be")))
+        .map_err(|_| JournalError::Damaged(format!("the number {number} must not be negative")))
 }

@@ -1,5 +1,5 @@
-//! Rows of a journal that somebody, or the disk, has changed: they are read as
-//! what they are, or are damaged. Nothing worse happens.
+//! Rows with arbitrary content decode, or are reported as damaged. Nothing worse
+//! happens.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -66,7 +66,7 @@ fn attempt() -> AttemptRecord {
     }
 }
 
-/// Bodies that are nearly those of records of this kind, or of another.
+/// Bodies close to those of a record of some kind.
 fn bodies() -> impl Strategy<Value = String> {
     let good = vec![body(&run("r")), body(&node("r", "1.2")), body(&attempt())];
     let cut = broken(nearly(good.clone())).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -81,8 +81,8 @@ fn columns() -> impl Strategy<Value = Option<Columns>> {
     proptest::option::of((job, any::<i64>(), proptest::option::of(".{0,4}"), -1..1_i64 << 33))
 }
 
-/// What was read is written and read again: it is the same. What was not is
-/// damaged.
+/// A record that decodes is the same after it is encoded and decoded again. Any other
+/// is damaged.
 fn check<R>(
     read: Result<R, JournalError>,
     again: impl Fn(String) -> Result<R, JournalError>,
@@ -120,7 +120,7 @@ proptest! {
             prop_assert_eq!((wake.job.as_str(), wake.at, i64::from(wake.tries)), (&*job, at, tries));
             prop_assert_eq!(wake.claimed_by.as_ref().map(|worker| worker.as_str()), claimed_by.as_deref());
         }
-        // What the columns say counts, whatever the body says.
+        // The columns are valid, whatever the body says.
         if let Ok(node) = &read {
             prop_assert_eq!((node.node.state, node.node.ended_at), (NodeRunState::Queued, Some(at(7))));
         }

@@ -16,8 +16,8 @@ use crate::{
     types::{NodeRunId, RunId},
 };
 
-/// Events looked at for one page, however few belong on it: a page about a
-/// quiet corner of a big run stays cheap.
+/// The maximum of events examined for one page, however few belong on it: a page
+/// about a quiet subtree of a big run stays cheap.
 const SCAN_MAX: u32 = 4096;
 
 pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
@@ -68,15 +68,15 @@ pub(super) fn nodes_live(
     run: &RunId,
     under: Option<&NodePath>,
 ) -> Result<Vec<NodeHead>, JournalError> {
-    // Left to choose, SQLite takes the index of all nodes of a run.
+    // By itself, SQLite would choose the index of all nodes of a run.
     let live = format!(
         "SELECT {} FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0",
         HeadRow::COLUMNS
     );
     let mut nodes = match under {
         None => heads(&mut *connection.prepare_cached(&live)?, [run.as_str()])?,
-        // A range of the index rather than LIKE: `/` is what follows `.`, so
-        // these are the paths that begin with "<path>.", whatever is in it.
+        // A range of the index rather than LIKE: `/` is the successor of `.`, so
+        // these are exactly the paths that start with "<path>.".
         Some(path) => heads(
             &mut *connection.prepare_cached(&format!("{live} AND path > ?2 || '.' AND path < ?2 || '/'"))?,
             [run.as_str(), path.as_str()],
@@ -98,7 +98,7 @@ pub(super) fn has_live_below(
     Ok(statement.query_one([run.as_str(), node.as_str()], |row| row.get(0))?)
 }
 
-/// One row at a time: there may be many.
+/// Decodes row by row, because there may be many.
 fn heads(statement: &mut Statement<'_>, params: impl Params) -> Result<Vec<NodeHead>, JournalError> {
     statement.query_map(params, HeadRow::read)?.map(|row| row?.decode()).collect()
 }
@@ -112,7 +112,7 @@ pub(super) fn events(
 ) -> Result<EventPage, JournalError> {
     let mut statement = connection
         .prepare_cached("SELECT seq, path, body FROM events WHERE run_id = ? AND seq > ? ORDER BY seq")?;
-    // No event has a number beyond what a column can hold.
+    // No event has a number that a column cannot hold.
     let mut rows = statement.query(params![run.as_str(), i64::try_from(after).unwrap_or(i64::MAX)])?;
     let mut page = EventPage { scanned_to: after, ..Default::default() };
     let (mut scanned, mut bytes) = (0, 0);
@@ -155,7 +155,7 @@ pub(super) fn attempts(
 }
 
 pub(super) fn latest_commit_time(connection: &Connection) -> Result<Option<Timestamp>, JournalError> {
-    // Two halves: of the finished runs an index knows, the others are few.
+    // In two parts: finished runs have an index, and the others are few.
     let newest: Option<i64> = connection
         .prepare_cached(
             "SELECT max(newest) FROM (SELECT max(changed_at) AS newest FROM runs WHERE terminal = 1

@@ -1,5 +1,5 @@
-//! The memory in memory keeps every promise of a journal, and fails where it is
-//! made to.
+//! The journal in memory passes the conformance suite, and fails where a fail point
+//! makes it.
 
 use std::sync::{
     Arc,
@@ -41,10 +41,10 @@ mod conforms {
     });
 }
 
-/// Fails each commit, before it or after it.
+/// Fails each commit, before or after it.
 struct Fails {
     after: bool,
-    pieces: Arc<AtomicU32>,
+    operations: Arc<AtomicU32>,
 }
 
 impl FailPoints for Fails {
@@ -54,18 +54,18 @@ impl FailPoints for Fails {
     fn after_commit(&self) -> Result<(), JournalError> {
         Err(JournalError::Failed("after".into()))
     }
-    fn served(&self, pieces: usize) {
-        self.pieces.fetch_max(pieces as u32, Ordering::Relaxed);
+    fn served(&self, operations: usize) {
+        self.operations.fetch_max(operations as u32, Ordering::Relaxed);
     }
 }
 
 #[tokio::test]
 async fn failed_group_commit_is_undone_for_every_caller() {
-    let (memory, pieces) = (memory(), Arc::<AtomicU32>::default());
-    let journal = open(&memory, Fails { after: false, pieces: Arc::clone(&pieces) });
+    let (memory, operations) = (memory(), Arc::<AtomicU32>::default());
+    let journal = open(&memory, Fails { after: false, operations: Arc::clone(&operations) });
     let outcomes = join_all(["a", "b", "c"].map(|id| journal.0.commit(start(id)))).await;
     assert_eq!(outcomes, vec![Err(JournalError::Failed("before".into())); 3]);
-    assert_eq!(pieces.load(Ordering::Relaxed), 3, "it was one group");
+    assert_eq!(operations.load(Ordering::Relaxed), 3, "it was one group");
     assert_eq!(memory.snapshot().expect("readable").runs().count(), 0);
     assert_eq!(journal.run("a").await, None);
     open(&memory, ()).commit(start("a")).await;
@@ -75,7 +75,7 @@ async fn failed_group_commit_is_undone_for_every_caller() {
 async fn cache_drops_records_of_a_commit_with_a_lost_answer() {
     let memory = memory();
     open(&memory, ()).commit(start("a")).await;
-    let journal = open(&memory, Fails { after: true, pieces: Arc::default() });
+    let journal = open(&memory, Fails { after: true, operations: Arc::default() });
     let root = journal.node("a", "1").await.expect("stored");
     let failed =
         journal.0.commit(ChangeSet { events: vec![event("a", 9, None)], ..nodes("a", vec![ended(root)]) });
@@ -117,7 +117,7 @@ async fn damaged_record_keeps_its_columns_and_can_be_repaired() {
     assert!(matches!(journal.0.node_fetch(node.id()).await, Err(JournalError::Damaged(_))));
     let unreadable = || memory.check().words.iter().filter(|problem| problem.contains("damaged")).count();
     assert_eq!(unreadable(), 1);
-    // Its columns are enough to claim it; the one who needs the rest parks it.
+    // Its columns are enough to claim it; the job that needs the rest parks it.
     let claimed = journal.claim(&"me".into(), 1000, 10).await;
     assert_eq!(claimed.iter().map(|head| &head.node_run_id).collect::<Vec<_>>(), [node.id()]);
     let item = Parked {

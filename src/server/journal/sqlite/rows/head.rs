@@ -1,4 +1,4 @@
-//! The columns of a NodeRun: what claims, cascades and sweeps need of it.
+//! The columns of a NodeRun: the part that claims, cascades and sweeps need.
 
 use rusqlite::Row;
 
@@ -10,7 +10,7 @@ use crate::{
     types::{NodeKind, NodeRunId, NodeRunState, RunId, WorkerId},
 };
 
-/// A NodeRun's columns, without what it carries.
+/// A NodeRun's columns, without its content.
 pub(in crate::server::journal::sqlite) struct HeadRow {
     pub(in crate::server::journal::sqlite) node_run_id: NodeRunId,
     pub(in crate::server::journal::sqlite) run_id: RunId,
@@ -27,7 +27,7 @@ pub(in crate::server::journal::sqlite) struct HeadRow {
     pub(in crate::server::journal::sqlite) wake: Option<WakeColumns>,
 }
 
-/// A [`Wake`] as SQL sees it.
+/// A [`Wake`] as columns.
 pub(in crate::server::journal::sqlite) struct WakeColumns {
     pub(in crate::server::journal::sqlite) job: String,
     pub(in crate::server::journal::sqlite) at: i64,
@@ -96,14 +96,14 @@ impl HeadRow {
 
     pub(in crate::server::journal::sqlite) fn decode(&self) -> Result<NodeHead, JournalError> {
         let damaged = |column: &str, content: &dyn std::fmt::Debug| {
-            JournalError::Damaged(format!("{}: there is no {column} {content:?}", self.node_run_id))
+            JournalError::Damaged(format!("{}: invalid {column} {content:?}", self.node_run_id))
         };
         let kind = |kind: &String| kind.parse::<NodeKind>().map_err(|_| damaged("kind", kind));
         let state = self.state.as_deref().unwrap_or_default();
         let state = state.parse::<NodeRunState>().map_err(|_| damaged("state", &self.state))?;
         if state.is_terminal() != self.terminal {
             return Err(JournalError::Damaged(format!(
-                "{}: its columns contradict each other",
+                "{}: the columns contradict each other",
                 self.node_run_id
             )));
         }
@@ -126,7 +126,7 @@ impl HeadRow {
 
 impl WakeColumns {
     fn decode(&self, node: &NodeRunId) -> Result<Wake, JournalError> {
-        let damaged = |what: String| JournalError::Damaged(format!("{node}: there is no {what}"));
+        let damaged = |what: String| JournalError::Damaged(format!("{node}: invalid {what}"));
         Ok(Wake {
             job: job_named(&self.job).ok_or_else(|| damaged(format!("job {:?}", self.job)))?,
             at: Timestamp::from_micros(self.at),
@@ -137,7 +137,7 @@ impl WakeColumns {
     }
 }
 
-/// The job of that name.
+/// The job with that name.
 pub(in crate::server::journal::sqlite) fn job_named(name: &str) -> Option<Job> {
     Job::ALL.into_iter().find(|job| job.as_str() == name)
 }

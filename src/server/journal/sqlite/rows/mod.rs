@@ -54,8 +54,8 @@ pub(super) struct ChangeRows {
 }
 
 impl ChangeRows {
-    /// What is kept apart is taken out of a record while it is written, rather
-    /// than copied: so `change` is the same afterwards.
+    /// Payloads that are stored apart are taken out of a record while its body is
+    /// made, and put back, instead of being copied. The outbox entries are moved.
     pub(super) fn encode(change: &mut ChangeSet) -> Result<Self, JournalError> {
         Ok(Self {
             run_id: change.run_id.clone(),

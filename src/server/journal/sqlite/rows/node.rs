@@ -21,25 +21,25 @@ const APART_FROM: usize = 1024;
 pub(in crate::server::journal::sqlite) struct NodeRow {
     pub(in crate::server::journal::sqlite) head: HeadRow,
     pub(in crate::server::journal::sqlite) body: Body<NodeRecord>,
-    /// Which members are not in the body but apart: see [`Payloads::apart`].
+    /// The members that are stored apart from the body: see [`Payloads::apart`].
     pub(in crate::server::journal::sqlite) apart: i64,
     pub(in crate::server::journal::sqlite) payloads: Payloads,
 }
 
-/// The inputs and outputs of a NodeRun as JSON, as far as they are kept apart.
+/// The inputs and outputs of a NodeRun as JSON, as far as they are stored apart.
 #[derive(Default)]
 pub(in crate::server::journal::sqlite) struct Payloads {
     pub(in crate::server::journal::sqlite) inputs: Option<Payload>,
     pub(in crate::server::journal::sqlite) outputs: Option<Payload>,
-    /// Kept apart, but not here: they stay as they are.
+    /// Stored apart and not read: they stay as they are.
     pub(in crate::server::journal::sqlite) unread: Unread,
 }
 
-/// One of them.
+/// Inputs or outputs.
 pub(in crate::server::journal::sqlite) enum Payload {
-    /// As the record has it, which it shares.
+    /// As the record has it, sharing its text.
     Given(JsonObject),
-    /// As it is stored.
+    /// As it was read.
     Stored(String),
 }
 
@@ -68,7 +68,7 @@ impl Payloads {
         self.outputs.is_some() || self.unread.outputs
     }
 
-    /// What the column of this name says.
+    /// The value of the column `apart`.
     fn apart(&self) -> i64 {
         let bit = |is_apart, bit| if is_apart { bit } else { 0 };
         bit(self.has_inputs(), INPUTS_APART) | bit(self.has_outputs(), OUTPUTS_APART)
@@ -81,7 +81,7 @@ impl Payloads {
 }
 
 impl NodeRow {
-    /// What [`NodeRow::read`] expects after the columns of the head.
+    /// The columns that [`NodeRow::read`] expects after those of the head.
     pub(in crate::server::journal::sqlite) const CONTENT: &str = "body, apart, \
         CASE WHEN apart & 1 THEN (SELECT content FROM node_payloads AS payload \
             WHERE payload.node_run_id = node_runs.node_run_id AND member = 'inputs') END, \
@@ -119,8 +119,8 @@ impl NodeRow {
         Ok(Self { head, body: row.get(16)?, apart: row.get(17)?, payloads })
     }
 
-    /// The same without what is kept apart: after the columns of the head,
-    /// expects [`NodeRow::BARE`].
+    /// Reads a row without what is stored apart. Expects [`NodeRow::BARE`] after the
+    /// columns of the head.
     pub(in crate::server::journal::sqlite) fn read_bare(row: &Row<'_>) -> rusqlite::Result<Self> {
         let (head, apart) = (HeadRow::read(row)?, row.get::<_, i64>(17)?);
         let unread = Unread { inputs: apart & INPUTS_APART != 0, outputs: apart & OUTPUTS_APART != 0 };
@@ -132,7 +132,7 @@ impl NodeRow {
         let mut record: NodeRecord = from_json(head.node_run_id.as_str(), &self.body.text()?)?;
         if self.payloads.apart() != self.apart {
             return Err(JournalError::Damaged(format!(
-                "{}: its inputs or outputs are missing",
+                "{}: the inputs or outputs are missing",
                 head.node_run_id
             )));
         }
@@ -148,7 +148,7 @@ impl NodeRow {
     }
 }
 
-/// Inputs or outputs that are to be kept apart.
+/// Inputs or outputs that are to be stored apart.
 fn large(content: Option<&JsonObject>) -> Option<Payload> {
     content.filter(|content| content.bytes() >= APART_FROM).cloned().map(Payload::Given)
 }

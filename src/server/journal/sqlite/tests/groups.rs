@@ -28,7 +28,7 @@ async fn long_reads_are_limited_and_short_reads_never_wait() {
         seen.wait_for(|(now, _)| *now >= LONG_READS).await.expect("they read");
         for number in 0..100 {
             let run = format!("run-{number}").as_str().into();
-            assert_eq!(journal.run_fetch(&run).await, Ok(None), "a fetch by key waits for nobody");
+            assert_eq!(journal.run_fetch(&run).await, Ok(None), "a fetch by key never waits");
             tokio::task::yield_now().await;
         }
         gate.send_replace(true);
@@ -48,10 +48,10 @@ async fn panic_in_the_writer_is_declared_and_fails_all_callers() {
     let (poisoned, beside) = futures::join!(poison, journal.commit(start("beside")));
     assert_eq!(poisoned, Err(ended.clone()));
     assert_eq!(journal.fatal().declared().await, "the thread 'journal-writer' panicked: poison");
-    // It was in the same group, or came too late.
+    // It was in the same group, or queued too late.
     assert_eq!(beside, Err(ended.clone()));
     assert_eq!(journal.commit(start("after")).await, Err(ended));
-    assert!(journal.run_fetch(&"before".into()).await.is_ok_and(|run| run.is_some()), "it can be read");
+    assert!(journal.run_fetch(&"before".into()).await.is_ok_and(|run| run.is_some()), "reads still work");
     drop(journal);
     let journal = probe(open(directory.file("j.db")));
     assert_eq!((journal.run("beside").await, journal.run("after").await), (None, None));
@@ -63,7 +63,7 @@ async fn queued_commit_is_executed_when_the_journal_is_dropped() {
     let directory = Directory::new();
     let journal = open(directory.file("j.db"));
     {
-        // Polled once: the piece is queued, and the caller goes away.
+        // Polled once: the operation is queued, and its caller is dropped.
         let mut commit = std::pin::pin!(journal.commit(start("a")));
         assert!(futures::poll!(commit.as_mut()).is_pending());
     }
@@ -71,8 +71,8 @@ async fn queued_commit_is_executed_when_the_journal_is_dropped() {
     assert!(probe(open(directory.file("j.db"))).run("a").await.is_some());
 }
 
-/// A commit is durable before its task goes on. What happens to the row in
-/// between must not be forgotten over it.
+/// A commit is durable before its task continues. A change of the row in between must
+/// not be lost from the cache.
 #[tokio::test]
 async fn late_commit_answer_does_not_undo_a_claim_in_the_cache() {
     let directory = Directory::new();
@@ -83,7 +83,7 @@ async fn late_commit_answer_does_not_undo_a_claim_in_the_cache() {
         std::pin::pin!(journal.0.commit(nodes("a", vec![NodeRecord { retries: 1, ..root.clone() }])));
     assert!(futures::poll!(late.as_mut()).is_pending());
     let claimed = loop {
-        // Once the commit is durable, which its task has not heard.
+        // Once the commit is durable, before its task continues.
         let claimed = journal.claim(&"me".into(), 1000, 10).await;
         match claimed.first() {
             Some(head) if head.version == root.version + 2 => break head.clone(),
@@ -99,7 +99,7 @@ async fn late_commit_answer_does_not_undo_a_claim_in_the_cache() {
 async fn error_that_undoes_a_group_fails_only_its_operation() {
     let directory = Directory::new();
     let journal = open(directory.file("j.db"));
-    // As SQLite does it by itself when a disk fails.
+    // As SQLite does by itself when a disk fails.
     let poison = journal.writes.run(|connection| -> Result<(), JournalError> {
         connection.execute_batch("ROLLBACK")?;
         Err(JournalError::Failed("poison".into()))
@@ -133,7 +133,7 @@ async fn answered_commits_survive_a_crash() {
         .await
         .expect("claimed");
 
-    // What the disk has at this moment, as a crash would leave it.
+    // The content of the disk at this moment, as a crash would leave it.
     for suffix in ["", "-wal"] {
         let from = directory.file(&format!("j.db{suffix}"));
         fs::copy(from, directory.file(&format!("copy.db{suffix}"))).expect("copied");

@@ -51,7 +51,7 @@ impl Directory {
     }
 }
 
-/// A journal as the conformance suite wants it.
+/// A journal that keeps an outbox, as the conformance suite needs it.
 pub(in crate::server::journal) fn open(path: PathBuf) -> SqliteJournal {
     try_open(path).expect("the journal opens")
 }

@@ -40,8 +40,8 @@ async fn lock_holds_through_links_and_other_paths() {
         let error = try_open(other.clone()).err().unwrap_or_else(|| panic!("{}: locked", other.display()));
         assert!(matches!(error, OpenError::Locked { .. }), "{error}");
     }
-    // Being refused has taken nothing from the one who has it: SQLite's own
-    // locks on the file are still there.
+    // The refusals have released nothing: SQLite's own locks on the file are still
+    // there.
     assert!(sqlite_locks(&path) > 0);
     first.commit(start("a")).await;
     drop(first);
@@ -50,12 +50,11 @@ async fn lock_holds_through_links_and_other_paths() {
     }
 }
 
-/// How many locks of SQLite, which are by process and range, there are on a
-/// file.
+/// The number of SQLite's locks on a file, which are by process and range.
 fn sqlite_locks(path: &Path) -> usize {
     use std::os::unix::fs::MetadataExt;
     let inode = format!(":{} ", fs::metadata(path).expect("a file").ino());
-    let locks = fs::read_to_string("/proc/locks").expect("Linux tells");
+    let locks = fs::read_to_string("/proc/locks").expect("Linux lists its locks");
     locks.lines().filter(|line| line.contains(&inode) && line.contains("POSIX")).count()
 }
 
@@ -147,7 +146,7 @@ async fn foreign_database_is_refused_unchanged() {
         assert!(matches!(error, OpenError::Corrupt { .. }), "{name}: {error}");
         assert_eq!(fs::read(&path).expect("readable"), before);
     }
-    // One with nothing in it is as good as none.
+    // An empty file is as good as none.
     fs::write(directory.file("empty.db"), b"").expect("a file can be written");
     open(directory.file("empty.db"));
 }

@@ -14,8 +14,8 @@ async fn excepted_run_is_skipped_in_the_index() {
     let claimed = journal.claim_due(&"me".into(), at(1000), &want).await.expect("claimed");
     assert_eq!(claimed.len(), 1);
 
-    // How SQLite does it: a row of the table is only looked at once the list of
-    // runs was asked. (Its plan does not say so; its code does.)
+    // SQLite reads a row of the table only after it has checked the list of runs.
+    // (Its plan does not show that; its code does.)
     let (columns, due, connection) = (HeadRow::COLUMNS, claims::DUE, raw(&path));
     let sql = format!("EXPLAIN SELECT {columns} FROM node_runs WHERE {due} ORDER BY wake_at LIMIT 256");
     let code: Vec<(String, i64, i64)> = connection
@@ -30,9 +30,9 @@ async fn excepted_run_is_skipped_in_the_index() {
     let table = code.iter().find(|(op, _, page)| op == "OpenRead" && *page == root).expect("it is opened").1;
     let first =
         |wanted: &dyn Fn(&str, i64) -> bool| code.iter().position(|(op, cursor, _)| wanted(op, *cursor));
-    let asked = first(&|op, _| matches!(op, "Found" | "NotFound")).expect("the list is asked");
-    let looked_at = first(&|op, cursor| op == "Column" && cursor == table).expect("rows are read");
-    assert!(asked < looked_at, "{code:?}");
+    let checked = first(&|op, _| matches!(op, "Found" | "NotFound")).expect("the list is checked");
+    let read = first(&|op, cursor| op == "Column" && cursor == table).expect("rows are read");
+    assert!(checked < read, "{code:?}");
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn frequent_statements_use_an_index() {
     let directory = Directory::new();
     drop(open(directory.file("j.db")));
     let connection = raw(&directory.file("j.db"));
-    schema::set_up(&connection).expect("as the store does");
+    schema::set_up(&connection).expect("as the journal does");
     for (sql, index) in [
         (
             "SELECT body FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0",
@@ -84,15 +84,15 @@ async fn frequent_statements_use_an_index() {
     }
 }
 
-/// What waits for an executor that is full is in the way of nothing else: no
-/// question reads through it, and the jobs and kinds are no list of those that
-/// the program knows.
+/// Wake-ups that wait for a busy executor are in nothing else's way: no query reads
+/// through them, and lanes are not limited to the jobs and kinds that the program
+/// knows.
 #[tokio::test]
 async fn unclaimed_wakes_are_found_lane_by_lane() {
     let directory = Directory::new();
     drop(open(directory.file("j.db")));
     let connection = raw(&directory.file("j.db"));
-    schema::set_up(&connection).expect("as the store does");
+    schema::set_up(&connection).expect("as the journal does");
     // The smallest job is the first entry.
     let (first, next) = ("wakes_free", "wakes_free (wake_job>?)");
     for (sql, steps) in [
@@ -119,7 +119,7 @@ async fn frequent_statements_are_compiled_once() {
     let directory = Directory::new();
     let journal = open(directory.file("j.db"));
     journal.commit(start("a")).await.expect("committed");
-    // Compiling costs more than any of these does.
+    // Compiling a statement costs more than executing any of these.
     journal
         .reads
         .here(|connection| {

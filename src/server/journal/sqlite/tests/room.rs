@@ -18,11 +18,11 @@ async fn reserve_admits_what_ends_work_and_refuses_new_work() {
         }
     };
     assert_eq!((refused, journal.0.room()), (JournalError::Reserved, Room::Reserve));
-    // Three quarters of the limit (of a larger one it would be more).
+    // Three quarters of the limit. (Of a larger limit it would be more.)
     assert!((50..75).contains(&started), "{started}");
     assert_eq!(journal.run(&format!("run-{started}")).await, None);
     let child = ChangeSet { nodes: vec![node("run-0", "1.1")], ..change("run-0") };
-    // As small as it is it may have its place still, but not ten times.
+    // A small one may still fit, but not ten.
     let children = join_all((1..=10).map(|number| {
         let child = ChangeSet { nodes: vec![node("run-0", &format!("1.{number}"))], ..child.clone() };
         let (journal, padding) = (&journal, "x".repeat(10_000));
@@ -35,7 +35,7 @@ async fn reserve_admits_what_ends_work_and_refuses_new_work() {
     .await;
     assert!(children.contains(&Err(JournalError::Reserved)), "{children:?}");
 
-    // What there is can end, all of it, with something to say.
+    // Everything that exists can end, with outputs.
     for number in 0..started {
         let root = journal.node(&format!("run-{number}"), "1").await.expect("stored");
         let mut done = ended(root);
@@ -43,7 +43,7 @@ async fn reserve_admits_what_ends_work_and_refuses_new_work() {
         journal.commit(nodes(&format!("run-{number}"), vec![done])).await;
     }
     assert_eq!(journal.0.room(), Room::Reserve);
-    // Room comes back, and with it new work.
+    // Pruning makes room for new work.
     let before = run_ended(journal.run("run-0").await.expect("stored"));
     journal.commit(ChangeSet { run: Some(before), ..change("run-0") }).await;
     for number in 1..started {
@@ -60,7 +60,7 @@ async fn reserve_admits_what_ends_work_and_refuses_new_work() {
 #[tokio::test]
 async fn full_journal_refuses_whole_changes_and_continues() {
     let directory = Directory::new();
-    // A quarter is kept for what ends work.
+    // A quarter is reserved for what ends work.
     const MAX_BYTES: u64 = 450_000;
     let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(MAX_BYTES), outbox: true };
     let journal = probe(open_with(options).expect("the journal opens"));
@@ -72,7 +72,7 @@ async fn full_journal_refuses_whole_changes_and_continues() {
     journal.commit(big("a", 200_000)).await;
     let a = journal.run("a").await;
 
-    // Together with small ones, of which each gets its own answer.
+    // Together with small ones, each of which gets its own answer.
     let mut group: Vec<_> = (0..20).map(|number| start(&format!("small-{number}"))).collect();
     group.insert(10, big("b", 300_000));
     let outcomes = join_all(group.into_iter().map(|change| journal.0.commit(change.owing_all()))).await;
@@ -82,14 +82,14 @@ async fn full_journal_refuses_whole_changes_and_continues() {
             Err(error) => assert!(index == 10 && matches!(error, JournalError::Full(_)), "{index}: {error}"),
         }
     }
-    // Nothing of it was written, and what was there is there.
+    // Nothing of it was written, and what was there stays.
     assert_eq!((journal.run("b").await, journal.node("b", "1").await), (None, None));
     assert!(journal.seqs("b", None, NO_LIMIT).await.is_empty());
     assert_eq!(journal.run("a").await, a);
     assert_eq!(journal.owed().await.len(), 63);
     assert!(fs::metadata(directory.file("j.db")).expect("there").len() <= MAX_BYTES);
 
-    // Full to the brim, what exists can still be finished, and makes room.
+    // In a full journal, what exists can still be finished, and makes room.
     let mut filled = 0;
     while journal.0.commit(start(&format!("more-{filled}"))).await.is_ok() {
         filled += 1;
@@ -111,7 +111,7 @@ async fn acknowledged_entries_make_room_in_a_full_journal() {
         number += 1;
     }
     let owed = journal.owed().await;
-    assert_eq!(owed.len(), 3 * number, "the last one left nothing behind");
+    assert_eq!(owed.len(), 3 * number, "the refused one left nothing behind");
     let ids: Vec<_> = owed.iter().map(|entry| entry.id).collect();
     journal.0.outbox_ack(&ids).await.expect("acknowledged");
     journal.commit(start("another")).await;
@@ -129,13 +129,13 @@ async fn big_run_is_pruned_in_a_call_of_its_own() {
             over.node.inputs = large.and_then(|large| large.as_object().cloned().map(Into::into));
             over
         });
-        let told = (1..=2 * u64::from(nodes)).map(|seq| event(id, seq, None));
+        let events = (1..=2 * u64::from(nodes)).map(|seq| event(id, seq, None));
         let over = run_ended(run(id));
-        ChangeSet { run: Some(over), nodes: crowd.collect(), events: told.collect(), ..change(id) }
+        ChangeSet { run: Some(over), nodes: crowd.collect(), events: events.collect(), ..change(id) }
     };
     journal.commit(whole("big", 10_000)).await.expect("committed");
     journal.commit(whole("small", 1)).await.expect("committed");
-    assert_eq!(journal.runs_prune(at(100), 10).await, Ok(1), "one is enough for one call");
+    assert_eq!(journal.runs_prune(at(100), 10).await, Ok(1), "a big run is enough for one call");
     assert_eq!(journal.runs_prune(at(100), 10).await, Ok(1));
     let rows: i64 = journal
         .reads

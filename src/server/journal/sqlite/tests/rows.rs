@@ -2,8 +2,7 @@
 
 use super::*;
 
-/// What a job needs of a node whose body is damaged, it gets: so it can be
-/// canceled like any other.
+/// The head of a damaged node is enough to cancel it like any other.
 #[tokio::test]
 async fn head_of_a_damaged_record_is_readable() {
     let directory = Directory::new();
@@ -62,12 +61,12 @@ async fn unreadable_head_is_parked_and_does_not_block_the_queue() {
     assert_eq!(
         journal.0.wake_next(Timestamp::from_micros(0)).await,
         Ok(Some(item.until)),
-        "nobody has it, and it is not forgotten"
+        "it is unclaimed and will be retried"
     );
 }
 
-/// Cascades, claims and the telling of executors write columns: what a node
-/// carries is not written again, wherever it is kept.
+/// Cascades, claims and cancel notifications write columns: the content of a node is
+/// not written again, wherever it is stored.
 #[tokio::test]
 async fn node_payload_is_written_once() {
     let directory = Directory::new();
@@ -78,7 +77,7 @@ async fn node_payload_is_written_once() {
     journal.commit(nodes("a", vec![root.clone()])).await;
     let log = || fs::metadata(format!("{}-wal", path.display())).expect("there").len();
     let before = log();
-    // As a whole, claimed, and by its head.
+    // As a whole record, by a claim, and by its head.
     root.version = 1;
     root.node.outputs = json!({"text": "few"}).as_object().cloned().map(Into::into);
     journal.commit(nodes("a", vec![root.clone()])).await;
