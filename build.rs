@@ -1,12 +1,12 @@
-//! `openapi/*.yaml` → Rust, with progenitor.
+//! Generates Rust from `openapi/*.yaml`, with progenitor.
 //!
-//! - `wire.rs`: the ARP types, once, from the run-coordinator document. The
-//!   API serves them, the engine works on them, every client speaks them.
-//! - `<service>.rs`: one typed client a document. A schema that the
-//!   run-coordinator document has too is the type of `wire.rs`.
+//! - `wire.rs`: the ARP types, from the run-coordinator document. The API, the
+//!   engine and every client use them.
+//! - `<service>.rs`: one typed client per document. A schema that the
+//!   run-coordinator document has, too, is the type in `wire.rs`.
 //!
-//! The documents say what the standard says. What only the generator needs
-//! is added here, on the way.
+//! The documents are those of the standard; adaptations for the generator are
+//! made here, in memory.
 
 use std::{fs, path::Path};
 
@@ -27,8 +27,8 @@ const PEERS: [&str; 8] = [
     "selection",
 ];
 
-/// Schemas that are hand-written Rust types, because the generator would lose
-/// what they guarantee.
+/// Schemas with hand-written Rust types, because generated ones would lose their
+/// guarantees.
 const HAND_WRITTEN: [(&str, &str); 4] = [
     ("EndpointLocator", "crate::types::Uri"),
     ("Extensions", "crate::types::Extensions"),
@@ -44,7 +44,7 @@ fn main() {
     types.with_derive("schemars::JsonSchema");
     let code = generate(&own, &types, Generate::Types);
     // The API refuses unknown members by validating against the schema
-    // (`api/body.rs`); a peer's answer may have members that we do not know.
+    // (`api/body.rs`); answers of other services may have unknown members.
     write("wire", &code.replace("#[serde(deny_unknown_fields)]", "#[schemars(deny_unknown_fields)]"));
 
     for service in PEERS.iter().chain([&OWN]) {
@@ -64,7 +64,7 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
 }
 
-/// What all generated code agrees on: the scalars that check themselves.
+/// The settings of all generated code: validating scalars.
 fn settings() -> GenerationSettings {
     let mut settings = GenerationSettings::default();
     settings.with_derive("PartialEq").with_map_type("::std::collections::BTreeMap");
@@ -117,17 +117,17 @@ fn generate(document: &OpenAPI, settings: &GenerationSettings, what: Generate) -
         Generate::Client => client,
     };
     let file = syn::parse2(tokens).unwrap_or_else(|e| panic!("{title}: {e}"));
-    // Free-form objects are carried as text, not as trees.
+    // Free-form objects are text, not trees.
     let tree = "::serde_json::Map<::std::string::String, ::serde_json::Value>";
     prettyplease::unparse(&file).replace(tree, "crate::types::JsonObject")
 }
 
-/// Ids get into paths by our function: progenitor's leaves `\\` alone, and dot
-/// segments (`clients/path.rs`).
+/// Replaces progenitor's function that encodes ids in paths, which does not encode
+/// `\\` and dot segments (`clients/path.rs`).
 fn with_our_paths(code: &str) -> String {
     const THEIRS: &str = "use progenitor_client::{encode_path, ";
     const OURS: &str = "use crate::clients::path::encode_path;\nuse progenitor_client::{";
-    assert!(code.contains(THEIRS), "the generator imports `encode_path` in another way now");
+    assert!(code.contains(THEIRS), "the generated import of `encode_path` has changed");
     code.replace(THEIRS, OURS)
 }
 
@@ -158,9 +158,9 @@ fn operations(document: &mut OpenAPI) -> impl Iterator<Item = &mut Operation> {
     })
 }
 
-/// Progenitor takes `default` for "success or error" and wants one type an
-/// operation. `clients::Peer` makes an envelope of whatever a peer answers
-/// on failure, so that is the type, for all 4XX and 5XX.
+/// Makes the envelope the type of every 4XX and 5XX answer: progenitor takes
+/// `default` for "success or error", and supports one error type per operation.
+/// `clients::Peer` converts every failed answer to an envelope.
 fn one_error_body(operation: &mut Operation) {
     let envelope = MediaType {
         schema: Some(ReferenceOr::ref_("#/components/schemas/ErrorEnvelope")),
@@ -179,9 +179,9 @@ fn one_error_body(operation: &mut Operation) {
     }
 }
 
-/// Peers written in Python send `null` for "absent", and for maps and lists
-/// "absent" must stay distinguishable from "empty": so optional members become
-/// nullable, which the generator turns into `Option`.
+/// Makes optional members nullable, which the generator turns into `Option`:
+/// services written in Python send `null` for "absent", and for maps and lists
+/// "absent" must stay distinguishable from "empty".
 fn optional_means_nullable(schema: &mut ReferenceOr<Schema>) {
     let ReferenceOr::Item(schema) = schema else { return };
     if let SchemaKind::Type(Type::Object(object)) = &mut schema.schema_kind {

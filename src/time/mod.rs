@@ -1,9 +1,9 @@
-//! Time as the coordinator sees it: instants in microseconds, and clocks that
-//! can be replaced. Nothing else reads the machine's clock.
+//! Time: instants in microseconds, and clocks that can be replaced. No other code
+//! reads the machine's clock.
 //!
 //! ```text
-//!   SystemClock: the machine's ──▶ SteadyClock: without its steps ──▶ deadlines, pauses, timestamps
-//!              └─────────────────────────────────────────────────▶ times that others have written
+//!   SystemClock (wall, monotonic) ──▶ SteadyClock (slews instead of stepping) ──▶ deadlines, backoff, timestamps
+//!              └─────────────────────────────────────────────────────────────▶ comparison with foreign times
 //! ```
 
 mod steady;
@@ -25,10 +25,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use steady::SteadyClock;
 
-/// An instant, in microseconds since 1970. On the wire RFC 3339 in UTC
-/// (contract §3.5), which has four digits for the year: an instant is never
-/// outside the years 1 to 9999, however it was computed, so that whatever is
-/// written can be read.
+/// An instant, in microseconds since 1970. On the wire it is RFC 3339 in UTC
+/// (contract §3.5), which has four digits for the year: an instant is always
+/// within the years 1 to 9999, so that whatever is written can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -38,7 +37,7 @@ impl Timestamp {
     /// `9999-12-31T23:59:59.999999Z`.
     const LAST: i64 = 253_402_300_799_999_999;
 
-    /// The instant, or the first or last there is if it lies beyond them.
+    /// Makes an instant, clamped to the range.
     pub const fn from_micros(micros: i64) -> Self {
         if micros < Self::FIRST {
             Self(Self::FIRST)
@@ -51,7 +50,7 @@ impl Timestamp {
     pub const fn as_micros(self) -> i64 {
         self.0
     }
-    /// The time from `earlier` until this instant; zero if that is later.
+    /// The time since `earlier`; zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -114,25 +113,24 @@ impl JsonSchema for Timestamp {
     }
 }
 
-/// What time it is, and waiting for a later one.
+/// A clock: the present time, and sleeping.
 #[async_trait]
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     async fn sleep(&self, time: Duration);
 }
 
-/// A clock that somebody may set, of a machine that also counts the time that
-/// passes.
+/// The clocks of a machine: a wall clock, which may be set, and a monotonic clock.
 pub trait MachineClock: Clock {
-    /// The time since some moment in the past. Nobody sets it; it may stand
-    /// still while the machine is suspended.
+    /// The time since an arbitrary moment. It is never set; it may stand still while
+    /// the machine is suspended.
     fn monotonic(&self) -> Duration;
 }
 
-/// The machine's clock.
+/// The machine's clocks.
 pub struct SystemClock;
 
-/// From here on [`SystemClock`] counts.
+/// The origin of the monotonic clock of [`SystemClock`].
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl MachineClock for SystemClock {
@@ -154,22 +152,22 @@ impl Clock for SystemClock {
     }
 }
 
-/// Waiting times between tries: `base`, twice that, and so on up to `cap`; in
-/// each the second half is spread by `salt`, so that those who failed together
-/// do not come back together.
-pub fn backoff(tries: u32, base: Duration, cap: Duration, salt: &str) -> Duration {
+/// Exponential backoff with jitter: `base`, twice that, and so on up to `cap`. The
+/// second half of each delay is spread by `salt`, so that retries of concurrent
+/// failures are spread, too.
+pub fn backoff(retries: u32, base: Duration, cap: Duration, salt: &str) -> Duration {
     use std::hash::{DefaultHasher, Hash, Hasher};
-    let full = base.saturating_mul(1 << tries.min(20)).min(cap);
+    let full = base.saturating_mul(1 << retries.min(20)).min(cap);
     let mut hasher = DefaultHasher::new();
-    (salt, tries).hash(&mut hasher);
+    (salt, retries).hash(&mut hasher);
     let spread = (hasher.finish() % 1000) as u32;
     full / 2 + full / 2 * spread / 1000
 }
 
-/// What `work` gives, or `None` if that takes longer than `time`.
+/// Runs `work` with a time limit; `None` if it takes longer than `time`.
 pub async fn within<T>(clock: &dyn Clock, time: Duration, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
-        // What is there in the last moment is not thrown away.
+        // A result that is ready at the limit counts.
         biased;
         result = work => Some(result),
         () = clock.sleep(time) => None,
@@ -181,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_in_any_zone_and_written_in_utc() {
+    fn timestamps_are_parsed_in_any_zone_and_written_in_utc() {
         let time: Timestamp = serde_json::from_str("\"2026-11-22T14:22:49.078778+02:00\"").expect("a time");
         assert_eq!(time.to_string(), "2026-11-22T12:22:49.078778Z");
         assert_eq!((time + Duration::from_millis(1)).since(time), Duration::from_millis(1));
@@ -189,9 +187,9 @@ mod tests {
         assert!("yesterday".parse::<Timestamp>().is_err());
     }
 
-    /// RFC 3339 has four digits for the year; an offset may lead out of them.
+    /// An offset may lead out of the four-digit years of RFC 3339.
     #[test]
-    fn times_beyond_four_digits_of_year_are_kept_within_them() {
+    fn timestamps_are_clamped_to_four_digit_years() {
         let (first, last) = ("0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z");
         for (text, written) in [
             (first, first),
@@ -211,7 +209,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whatever_is_written_can_be_read(
+        fn written_timestamps_can_be_parsed(
             micros in proptest::prelude::any::<i64>(),
             time in proptest::prelude::any::<Duration>(),
         ) {

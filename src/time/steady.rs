@@ -1,30 +1,30 @@
-//! The coordinator's own clock: deadlines are kept when the machine's clock is
-//! set.
+//! The server's own clock: it slews where the wall clock steps, so that deadlines
+//! are kept.
 //!
 //! ```text
-//!            wall:  set forward            set back
-//!                        │ ┌───────────        │
-//!   now ─────────────────┴─╱  a bit faster ────┴──╲  a bit slower ──────────
-//!        as time passes      until they agree       until they agree
+//!   wall clock:      stepped forward          stepped back
+//!                        │                        │
+//!   now ─────────────────┴──── slews faster ──────┴──── slews slower ──────
+//!       with monotonic time     until they agree         until they agree
 //! ```
 //!
-//! It goes on as time passes by the machine's monotonic clock, and is steered
-//! towards the wall: by at most one part in [`STEER`] of the time that passed,
-//! so a step of the wall is made up for slowly. Whatever is done to the wall, it
-//! never goes backwards, and a time of length L that is measured with it is off
-//! by at most L/16. While a machine is suspended its monotonic clock stands
-//! still and the wall goes on: that is a step, too.
+//! The clock advances with the machine's monotonic clock and is slewed towards
+//! the wall clock, by at most 1/[`SLEW_DENOMINATOR`] of the time that passes.
+//! Whatever happens to the wall clock, this clock never goes backwards, and a
+//! duration L measured with it is off by at most L/16. While a machine is
+//! suspended, its monotonic clock stands still and the wall clock continues:
+//! that is a step, too.
 //!
-//! It begins at the wall, or at the newest time that the journal knows if that
-//! is later: then the wall was set back while nobody looked. (Whether it was set
-//! forward meanwhile or the process was just not there, nobody can tell.) A
-//! journal that was written with a clock in the far future keeps this clock
-//! there: deadlines hold, but timestamps are wrong for as long as 17 times the
-//! difference. Health says so.
+//! The clock starts at the wall clock, or at the newest time in the journal if
+//! that is later, which means that the wall clock was set back while no process
+//! ran. (A step forward in that time cannot be distinguished from the passing of
+//! time.) A journal written with a clock in the far future keeps this clock
+//! there: deadlines hold, but timestamps are wrong for up to 17 times the
+//! difference. The health report shows it.
 //!
-//! For everything that is compared with times of our own: deadlines, wake-ups,
-//! pauses, caches, our tokens. Times that others have written, such as those of
-//! foreign tokens, are compared with the wall.
+//! The server compares its own times with this clock: deadlines, wake-ups,
+//! backoff, caches, assignment tokens. Foreign times, such as those in callers'
+//! tokens, are compared with the wall clock.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -35,66 +35,67 @@ use async_trait::async_trait;
 
 use super::{Clock, MachineClock, Timestamp};
 
-/// At 16/17 of the pace, a time of length L takes L + L/16.
-const STEER: i128 = 17;
+/// The slew rate is 1/17: at 16/17 of the rate, a duration L takes L + L/16.
+const SLEW_DENOMINATOR: i128 = 17;
 
-/// By less than this the wall is adjusted, not set.
-const STEP: i128 = 1_000_000_000;
+/// The smallest change of the wall clock that counts as a step, in nanoseconds.
+const STEP_MIN: i128 = 1_000_000_000;
 
-/// Follows the machine's clocks without their steps. One per server.
+/// Follows the machine's clocks by slewing. One per server.
 pub struct SteadyClock {
     machine: Arc<dyn MachineClock>,
-    /// Told by how many seconds the wall was set, when that is noticed.
-    stepped: Box<dyn Fn(f64) + Send + Sync>,
-    course: Mutex<Course>,
+    /// Called with the size of a step of the wall clock, in seconds.
+    on_step: Box<dyn Fn(f64) + Send + Sync>,
+    state: Mutex<State>,
 }
 
-/// What the machine's clocks say at one moment, in nanoseconds: with
-/// microseconds, one who looks often would never see enough time pass to steer.
+/// The machine's clocks at one moment, in nanoseconds: in microseconds, frequent
+/// readings would never be far enough apart to slew.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     monotonic: i128,
     wall: i128,
 }
 
-/// How far the clock has come, and when that was.
-struct Course {
+/// The state of the clock as of its last reading.
+struct State {
     read: Reading,
     now: i128,
 }
 
 impl SteadyClock {
-    /// Begins no earlier than `floor`.
+    /// Starts the clock, no earlier than `floor`.
     pub fn begin(
         machine: Arc<dyn MachineClock>,
         floor: Option<Timestamp>,
-        stepped: impl Fn(f64) + Send + Sync + 'static,
+        on_step: impl Fn(f64) + Send + Sync + 'static,
     ) -> Self {
-        let course = Mutex::new(Course::begin(Reading::of(&*machine), floor.map(nanos)));
-        Self { machine, stepped: Box::new(stepped), course }
+        let state = Mutex::new(State::begin(Reading::of(&*machine), floor.map(nanos)));
+        Self { machine, on_step: Box::new(on_step), state }
     }
 
-    /// By how many seconds this clock is ahead of the wall; negative if behind.
+    /// The seconds by which this clock is ahead of the wall clock; negative if
+    /// behind.
     pub fn ahead_seconds(&self) -> f64 {
         self.follow();
-        seconds(self.course().ahead())
+        seconds(self.state().ahead())
     }
 
     fn follow(&self) -> i128 {
-        let mut course = self.course();
-        // Read under the lock, or two readings could overtake each other.
-        let step = course.follow(Reading::of(&*self.machine));
-        let now = course.now;
-        drop(course);
-        if step.abs() >= STEP {
-            (self.stepped)(seconds(step));
+        let mut state = self.state();
+        // Read under the lock, so that readings stay in order.
+        let step = state.follow(Reading::of(&*self.machine));
+        let now = state.now;
+        drop(state);
+        if step.abs() >= STEP_MIN {
+            (self.on_step)(seconds(step));
         }
         now
     }
 
-    /// It is whole at any time: nothing in here panics half-way.
-    fn course(&self) -> MutexGuard<'_, Course> {
-        self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ignores poisoning: no update of the state panics half-way.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,8 +105,8 @@ impl Clock for SteadyClock {
         Timestamp::from_micros(i64::try_from(self.follow() / 1_000).unwrap_or(i64::MAX))
     }
 
-    /// Until so much later by this clock: who sleeps until a deadline finds it
-    /// passed, also while the clock is slowed down.
+    /// Sleeps until `time` has passed by this clock, so that a deadline has passed
+    /// after sleeping until it, even while the clock is slewed.
     async fn sleep(&self, time: Duration) {
         let until = self.now() + time;
         let mut left = time;
@@ -126,19 +127,19 @@ impl Reading {
     }
 }
 
-impl Course {
+impl State {
     fn begin(read: Reading, floor: Option<i128>) -> Self {
         Self { read, now: floor.map_or(read.wall, |floor| floor.max(read.wall)) }
     }
 
-    /// Goes on to the next reading. By how much the wall was set since the
-    /// last.
+    /// Advances to the next reading. Returns the change of the wall clock beyond the
+    /// time that passed.
     fn follow(&mut self, next: Reading) -> i128 {
         let elapsed = (next.monotonic - self.read.monotonic).max(0);
         let step = next.wall - self.read.wall - elapsed;
         let behind = next.wall - (self.now + elapsed);
-        let most = elapsed / STEER;
-        self.now += elapsed + behind.clamp(-most, most);
+        let slew_max = elapsed / SLEW_DENOMINATOR;
+        self.now += elapsed + behind.clamp(-slew_max, slew_max);
         self.read = next;
         step
     }
@@ -152,7 +153,7 @@ fn nanos(time: Timestamp) -> i128 {
     i128::from(time.as_micros()) * 1_000
 }
 
-/// For people.
+/// Nanoseconds as seconds, for people.
 fn seconds(nanos: i128) -> f64 {
     nanos as f64 / 1e9
 }

@@ -1,5 +1,5 @@
-//! The identities that the coordinator hands around. Never bare strings: a
-//! run id where a node run id belongs is a compile error.
+//! Identifiers as types: a run id where a node run id is expected is a compile
+//! error.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ macro_rules! text_id {
                 Self(id.into())
             }
         }
-        /// In the API document an id is the string that it is.
+        /// In the API document an id is a plain string.
         impl JsonSchema for $name {
             fn is_referenceable() -> bool {
                 false
@@ -52,28 +52,29 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// Names a run. Chosen by whoever starts it, or `run_` + 32 hex digits.
+    /// Identifies a run. Chosen by the caller, or `run_` + 32 hex digits.
     RunId
 }
 text_id! {
-    /// Names a node run: `node_run_` + 32 hex digits (contract §8).
+    /// Identifies a node run: `node_run_` + 32 hex digits (contract §8).
     NodeRunId
 }
 text_id! {
-    /// Names an artifact in the Artifact Store, which chose it (contract §16).
+    /// Identifies an artifact; chosen by the Artifact Store (contract §16).
     ArtifactId
 }
 text_id! {
-    /// Names one life of one coordinator process: the holder of leases.
+    /// Identifies a worker: one coordinator process from start to end. Workers hold
+    /// claims.
     WorkerId
 }
 
 impl RunId {
-    /// The ids that a caller may choose (contract D-21): they survive every
-    /// URL of every service of the stack.
+    /// Whether a caller may choose this id (contract D-21): it must be usable in
+    /// the URLs of all services.
     pub fn is_acceptable(&self) -> bool {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._:~@-".contains(c);
-        // A URL parser takes the dot segments away.
+        // URL parsers remove dot segments.
         (1..=200).contains(&self.0.len())
             && self.0.chars().all(allowed)
             && !matches!(self.as_str(), "." | "..")
@@ -81,8 +82,8 @@ impl RunId {
 }
 
 impl NodeRunId {
-    /// The id of the child that `key` stands for under this parent
-    /// (contract §8): the same words always give the same id.
+    /// The id of the child with the idempotency key `key` under this parent
+    /// (contract §8): deterministic.
     pub fn derived(run: &RunId, parent: &NodeRunId, key: &str) -> Self {
         use sha2::{Digest, Sha256};
         let digest = Sha256::digest(format!("{run}:{parent}:{key}"));
@@ -91,10 +92,10 @@ impl NodeRunId {
     }
 }
 
-/// Where new ids come from. Injected, so that tests and the simulator can
-/// repeat a run.
+/// The source of new ids. Injected, so that tests and the simulator are
+/// repeatable.
 pub trait IdSource: Send + Sync + 'static {
-    /// 32 lower-case hex digits that nobody has seen before.
+    /// 32 lower-case hex digits, never used before.
     fn fresh(&self) -> String;
 
     fn run_id(&self) -> RunId {
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn derived_ids_match_the_vectors_of_the_contract() {
+    fn derived_ids_match_the_contract() {
         for (run, parent, key, id) in [
             ("run-1", "parent-1", "key", "node_run_e0600c2b8f4f5c35552bd70574d29249"),
             ("run_é", "p", "k:1", "node_run_99dfb913e780f7b55c93fb5983694a75"),
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn only_ids_that_survive_a_url_are_accepted() {
+    fn only_ids_usable_in_urls_are_acceptable() {
         for good in ["run_1", "a:b", "a.b~c@d-e", &"x".repeat(200)] {
             assert!(RunId::new(good).is_acceptable(), "{good}");
         }

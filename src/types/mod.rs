@@ -1,6 +1,6 @@
-//! The ARP Standard's types as Rust has them: generated from
-//! `openapi/run-coordinator.yaml` (see `build.rs`), with the scalars that check
-//! themselves. No behaviour here; it changes only when the standard does.
+//! The types of the ARP Standard: generated from `openapi/run-coordinator.yaml`
+//! (see `build.rs`), with validating scalars, ids and JSON text. They have no
+//! behaviour, and change only when the standard does.
 
 mod ids;
 pub mod json;
@@ -17,15 +17,15 @@ pub use json::JsonObject;
 pub use scalar::{NonEmpty, NonNegative, UnitInterval, Uri};
 pub use wire::*;
 
-/// Requests, and answers of executors, may not be nested deeper: whatever we
-/// store of them is then within what any reader can read.
+/// The maximum nesting of requests and of executors' answers, so that any reader
+/// can parse what is stored of them.
 pub const JSON_LEVELS_MAX: u32 = 100;
 
 /// Free-form additions to an object (contract §12).
 pub type Extensions = JsonObject;
 
 impl RunState {
-    /// Ended: nothing changes it any more (contract §5).
+    /// Whether the state is final (contract §5).
     pub fn is_terminal(self) -> bool {
         match self {
             Self::Queued | Self::Running => false,
@@ -35,7 +35,7 @@ impl RunState {
 }
 
 impl NodeRunState {
-    /// Ended: nothing changes it any more (contract §5).
+    /// Whether the state is final (contract §5).
     pub fn is_terminal(self) -> bool {
         match self {
             Self::Queued | Self::Assigned | Self::Running => false,
@@ -65,7 +65,7 @@ impl From<CompletionState> for RunState {
 }
 
 impl Error {
-    /// An error of a code and a message, as most are.
+    /// Makes an error with a code and a message.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self {
             code: code.into(),

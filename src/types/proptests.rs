@@ -14,7 +14,7 @@ use proptest::{
 };
 use serde_json::{Value, json};
 
-/// Any JSON value, not too deep.
+/// Any JSON value of limited depth.
 pub(crate) fn any_json() -> impl Strategy<Value = Value> {
     let text = prop_oneof![".{0,8}", Just("urn:a:b".to_owned()), Just("2026-11-22T00:00:00Z".to_owned())];
     let leaf = prop_oneof![
@@ -41,18 +41,18 @@ pub(crate) fn nearly(good: Vec<Value>) -> impl Strategy<Value = String> {
         for (place, change) in changes {
             let places = places(&value);
             let Some(value) = value.pointer_mut(&places[place.index(places.len())]) else { continue };
-            make(value, change, &mut snippets);
+            apply(value, change, &mut snippets);
         }
         let mut text = value.to_string();
         for (at, snippet) in snippets.iter().enumerate() {
             text = text.replace(&json!(mark(at)).to_string(), snippet);
         }
-        // What is left of these marks names that stand twice.
+        // The remaining marks are in names that occur twice.
         text.replace(MARK, "")
     })
 }
 
-/// One of `good` with some bytes changed, or cut off.
+/// One of `good` with some bytes changed or truncated.
 pub(crate) fn broken(good: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<u8>> {
     let edit = prop_oneof![
         4 => any::<u8>().prop_map(Edit::Set),
@@ -88,15 +88,15 @@ enum Edit {
 
 #[derive(Clone, Debug)]
 enum Change {
-    /// Something else in its place.
+    /// Replace the value.
     Other(Value),
-    /// A text in its place that need not be JSON, nor keep what it means.
+    /// Replace the value by a text, which need not be JSON.
     Snippet(String),
-    /// One of its members, or items, is not there.
+    /// Remove a member or an item.
     Without(Index),
-    /// Another member, or item.
+    /// Add a member or an item.
     With(String, Value),
-    /// One of its members twice, the second time like this.
+    /// Repeat a member, with another value.
     Twice(Index, Value),
 }
 
@@ -143,14 +143,14 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// No name and no text begins with this by itself.
+/// Occurs in no generated name or text.
 const MARK: &str = "\u{fffe}\u{fffe}";
 
 fn mark(snippet: usize) -> String {
     format!("{MARK}{snippet}{MARK}")
 }
 
-fn make(value: &mut Value, change: Change, snippets: &mut Vec<String>) {
+fn apply(value: &mut Value, change: Change, snippets: &mut Vec<String>) {
     match (change, value) {
         (Change::Other(other), value) => *value = other,
         (Change::Snippet(snippet), value) => {

@@ -1,5 +1,5 @@
-//! Scalars whose bounds the generator would drop. Each is a type that cannot
-//! hold a bad value, and says so in the API document.
+//! Scalars with bounds, which the generator would drop. Each is a type that cannot
+//! hold an invalid value, and documents its bounds in the API document.
 
 use std::ops::Deref;
 
@@ -108,7 +108,7 @@ bounded_number! {
     NonNegative, (0.0..=f64::MAX), None, "must not be negative"
 }
 
-/// A list of one or more.
+/// A list with at least one item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<T>", into = "Vec<T>", bound(serialize = "T: Serialize + Clone"))]
 pub struct NonEmpty<T>(Vec<T>);
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uris_are_normalised_as_the_contract_says() {
+    fn uris_are_normalised() {
         for (given, normal) in [
             ("http://h:8081", "http://h:8081/"),
             ("HTTP://Host.Example:80/a b", "http://host.example/a%20b"),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_hold_at_deserialization() {
+    fn bounds_are_checked_at_deserialization() {
         assert!(serde_json::from_str::<UnitInterval>("1.0").is_ok());
         assert!(serde_json::from_str::<UnitInterval>("1.1").is_err());
         assert!(serde_json::from_str::<NonNegative>("-0.1").is_err());

@@ -150,7 +150,7 @@ async fn full_journal_refuses_writes_until_it_has_room() {
     assert_eq!((status, &refused), (503, &unavailable));
     let (status, health) = process.get("/v1/health").await;
     assert_eq!((status, checks(&health)), (200, (&json!("down"), &json!("journal"), &json!("down"))));
-    assert_eq!(health["checks"][0]["message"], "The journal is full: nothing can be accepted");
+    assert_eq!(health["checks"][0]["message"], "The journal is full: nothing can be written");
 
     // Committed data can be read, and refused writes have left nothing.
     assert_eq!(process.run_get("early").await["state"], "succeeded");
@@ -214,7 +214,7 @@ async fn full_journal_reserves_room_for_ending_work() {
     };
     let full = json!({"error": {
         "code": "journal_unavailable", "retryable": true,
-        "message": "The journal is full: nothing new is accepted, what is under way can end",
+        "message": "The journal is nearly full: new work is refused, running work can finish",
     }});
     assert_eq!(refused, (503, full.clone()));
     assert!(fillers.len() > 30, "three quarters of 4 MiB are for new work: {}", fillers.len());

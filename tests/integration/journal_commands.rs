@@ -269,12 +269,12 @@ async fn compact_reclaims_the_space_of_deleted_runs() {
     process.kill().await;
 
     let kept = program.command(&["journal", "compact", "--finished-before", "1d"]).await;
-    assert!(kept.stdout.starts_with("0 runs deleted"), "{kept:?}");
+    assert!(kept.stdout.starts_with("deleted 0 runs"), "{kept:?}");
     let size = || fs::metadata(program.journal()).expect("the journal").len();
     let before = size();
     edit_journal(&program, "UPDATE runs SET changed_at = 1 WHERE terminal = 1");
     let ended = program.command(&["journal", "compact", "--finished-before", "1d"]).await;
-    assert!(ended.code == Some(0) && ended.stdout.starts_with("20 runs deleted"), "{ended:?}");
+    assert!(ended.code == Some(0) && ended.stdout.starts_with("deleted 20 runs"), "{ended:?}");
     assert!(size() * 3 < before, "{before} bytes before, {} after", size());
     assert!(ended.stdout.contains(&format!("{before} bytes before, {} after", size())), "{ended:?}");
     let process = program.start().await;

@@ -20,7 +20,7 @@ use std::{
 
 use futures::FutureExt;
 use jarvis_run_coordinator::{
-    auth::{Admission, Authenticator, Clocks, Principal},
+    auth::{self, Admission, Authenticator, Clocks, Principal},
     config::{AuthSettings, PdpOutage, RegistryOutage},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
@@ -238,14 +238,14 @@ fn caller() -> Principal {
     let made = || {
         let vars = BTreeMap::from([("ARP_AUTH_MODE".to_owned(), "disabled".to_owned())]);
         let log = Logger::root(slog::Discard, o!());
-        let authenticator = Authenticator::new(
-            AuthSettings::from_vars(&vars).expect("settings"),
-            None,
-            reqwest::Client::new(),
-            Clocks { steady: Arc::new(SystemClock), wall: Arc::new(SystemClock) },
-            TaskSet::new(log.clone()),
+        let authenticator = Authenticator::new(auth::Parts {
+            settings: AuthSettings::from_vars(&vars).expect("settings"),
+            assignments: None,
+            http: reqwest::Client::new(),
+            clocks: Clocks { steady: Arc::new(SystemClock), wall: Arc::new(SystemClock) },
+            tasks: TaskSet::new(log.clone()),
             log,
-        );
+        });
         let headers = http::HeaderMap::new();
         let admission = authenticator.authenticate("/v1/runs", &headers).now_or_never();
         match admission {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::errors::ApiError;
 use crate::coordinator::CoordinatorError;
 
-/// How long a body may take to arrive.
+/// The time limit for a body to arrive.
 #[derive(Clone)]
 pub(super) struct BodyTimeout {
     pub(super) limit: Duration,

@@ -1,4 +1,4 @@
-//! What endpoints and the door work with.
+//! The context of endpoints and the door.
 
 use std::sync::Arc;
 

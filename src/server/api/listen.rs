@@ -11,7 +11,7 @@ use crate::runtime::tasks::TaskSet;
 /// The time limit for connections to end that are cut off.
 const CUT_OFF: Duration = Duration::from_millis(250);
 
-/// Where and how to listen.
+/// The address to listen on, and the limits of the HTTP server.
 #[derive(Clone, Debug)]
 pub struct ListenConfig {
     /// Port 0 takes any free port.

@@ -106,8 +106,8 @@ impl HttpResponseError for ApiError {
 /// endpoint that does not is public, and `openapi` documents it so.
 pub(super) struct Caller(pub(super) Principal);
 
-/// How an endpoint that takes a [`Caller`] appears in dropshot's document, which
-/// `openapi` turns into a security requirement.
+/// Stands for a [`Caller`] in dropshot's document; `openapi` turns it into a
+/// security requirement.
 #[derive(Deserialize, JsonSchema)]
 struct Credentials {
     #[serde(rename = "Authorization")]

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{self, Front, FrontLimits, ListenConfig, ServerContext},
-    auth::{Authenticator, Clocks},
+    auth::{self, Authenticator, Clocks},
     clients,
     config::{self, Settings},
     coordinator::{self, Coordinator, WorkQueue},
@@ -71,14 +71,14 @@ impl Startup<'_> {
         let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
         let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, log);
         let assignment_tokens = assignment_tokens(settings, &*journal, &*ids).await?;
-        let authenticator = Arc::new(Authenticator::new(
-            settings.inbound.clone(),
-            assignment_tokens.clone(),
+        let authenticator = Arc::new(Authenticator::new(auth::Parts {
+            settings: settings.inbound.clone(),
+            assignments: assignment_tokens.clone(),
             http,
-            Clocks { steady: Arc::clone(&clock), wall: machine },
-            tasks.clone(),
-            self.component("auth"),
-        ));
+            clocks: Clocks { steady: Arc::clone(&clock), wall: machine },
+            tasks: tasks.clone(),
+            log: self.component("auth"),
+        }));
         authenticator.warm_up();
 
         let stores = settings.stores.as_ref().map(|stores| peers.stores(stores, settings.calls.call_timeout));

@@ -34,7 +34,7 @@ enum StopReason {
     Broken(String),
 }
 
-/// What the process does once the server has stopped.
+/// The next step of the process, once the server has stopped.
 enum Next {
     End,
     ExecAgain,
@@ -50,7 +50,7 @@ pub(super) fn serve(flags: &Flags) -> Result<Exit, Failure> {
     let (log, log_written) = log::logger(settings.log.format, settings.log.level);
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::config)?;
     let next = runtime.block_on(run(&settings, &watch, &log));
-    // What is unfinished is in the journal: there is no need to wait for it.
+    // Unfinished work is in the journal, so there is no need to wait for it.
     runtime.shutdown_background();
     drop((log, log_written));
     match next? {

@@ -1,13 +1,12 @@
 //! The environment and the env files of the working directory, in layers: the
-//! process environment wins over `.env.local`, which wins over `.env`. The
-//! process environment itself is never changed, so that after a reload the
-//! files are read afresh.
+//! process environment overrides `.env.local`, which overrides `.env`. The process
+//! environment is not changed, so that a reload reads the files again.
 //!
-//! A layer that names a variable decides it, even with an empty value:
-//! `ARP_AUTH_SCOPE= jarvis-run-coordinator` switches off what `.env` says.
+//! The first layer that names a variable decides, even with an empty value:
+//! `ARP_AUTH_SCOPE= jarvis-run-coordinator` removes the value in `.env`.
 //!
-//! Files are read by dotenvy, which replaces `$NAME` and `${NAME}`; single
-//! quotes keep a `$`.
+//! dotenvy parses the files, and substitutes `$NAME` and `${NAME}`; in single
+//! quotes a `$` is literal.
 
 use std::{
     cell::Cell,
@@ -19,10 +18,10 @@ use std::{
 
 use super::{variables, vars::Vars};
 
-/// The files, strongest first.
+/// The files, in order of precedence.
 const ENV_FILES: [(Source, &str); 2] = [(Source::EnvLocal, ".env.local"), (Source::EnvFile, ".env")];
 
-/// Which layer a value comes from.
+/// The layer of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Environment,
@@ -40,8 +39,8 @@ impl fmt::Display for Source {
     }
 }
 
-/// Why the variables cannot be read. What a line says is not quoted: it may be
-/// a secret.
+/// Why the variables cannot be read. Lines are not quoted: they may contain a
+/// secret.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvError {
     #[error("cannot read {}: {error}", path.display())]
@@ -55,21 +54,21 @@ pub enum EnvError {
     NotUtf8(String),
 }
 
-/// Variables from several sources, strongest first.
+/// Variables from several layers, in order of precedence.
 #[derive(Clone, Debug, Default)]
 pub struct LayeredVars {
     layers: Vec<(Source, BTreeMap<String, String>)>,
 }
 
 impl LayeredVars {
-    /// The process environment over the env files in `directory`.
+    /// Loads the process environment and the env files in `directory`.
     pub fn load(directory: &Path) -> Result<Self, EnvError> {
         let mut vars = Self::load_files(directory)?;
         vars.layers.insert(0, (Source::Environment, environment(std::env::vars_os())?));
         Ok(vars)
     }
 
-    /// The env files in `directory` alone.
+    /// Loads only the env files in `directory`.
     pub fn load_files(directory: &Path) -> Result<Self, EnvError> {
         let mut layers = Vec::new();
         for (source, name) in ENV_FILES {
@@ -80,17 +79,17 @@ impl LayeredVars {
         Ok(Self { layers })
     }
 
-    /// These layers, strongest first.
+    /// Makes variables of layers, in order of precedence.
     pub fn new(layers: Vec<(Source, BTreeMap<String, String>)>) -> Self {
         Self { layers }
     }
 
-    /// The env files that are looked for in `directory`, existing or not.
+    /// The paths of the env files in `directory`, whether they exist or not.
     pub fn paths(directory: &Path) -> Vec<PathBuf> {
         ENV_FILES.iter().map(|(_, name)| directory.join(name)).collect()
     }
 
-    /// Which layer decides `name`.
+    /// The layer that decides `name`.
     pub fn source(&self, name: &str) -> Option<Source> {
         self.deciding(name).map(|(source, _)| source)
     }
@@ -113,7 +112,7 @@ impl Vars for LayeredVars {
     }
 }
 
-/// The environment as text. What is not UTF-8 matters only if it is ours.
+/// Converts the environment to text. Only known variables must be UTF-8.
 fn environment(
     vars: impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
 ) -> Result<BTreeMap<String, String>, EnvError> {
@@ -131,7 +130,7 @@ fn environment(
     Ok(values)
 }
 
-/// The variables of an env file; `None` if there is no such file.
+/// Reads the variables of an env file; `None` if it does not exist.
 fn file(path: &Path) -> Result<Option<BTreeMap<String, String>>, EnvError> {
     match fs::read_to_string(path) {
         Ok(text) => parse(&text).map(Some).map_err(|line| EnvError::Line { path: path.to_owned(), line }),
@@ -140,10 +139,10 @@ fn file(path: &Path) -> Result<Option<BTreeMap<String, String>>, EnvError> {
     }
 }
 
-/// The variables of an env file's text, or the number of the line that cannot
-/// be read. Of several values for one name the last counts, as in a shell.
+/// Parses the text of an env file; an error is the number of the invalid line. Of
+/// several values for one name the last counts, as in a shell.
 fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
-    // Dotenvy takes an ending blank without a newline for an open statement.
+    // dotenvy takes a final blank without a newline for an open statement.
     let text = format!("{}\n", text.strip_prefix('\u{feff}').unwrap_or(text));
     let lines_read = Cell::new(0);
     let mut statements =
@@ -161,9 +160,9 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
     }
 }
 
-/// The number of the first line after `lines` that is not blank or a comment:
-/// where a broken statement begins, which need not be where it breaks, since
-/// an open quote reaches to the end of the file.
+/// The number of the first line after `lines` that is neither blank nor a comment:
+/// the first line of the invalid statement. (An unclosed quote extends it to the
+/// end of the file.)
 fn statement_after(text: &str, lines: usize) -> usize {
     let skipped = text
         .lines()
@@ -174,8 +173,8 @@ fn statement_after(text: &str, lines: usize) -> usize {
     lines + skipped + 1
 }
 
-/// Hands out one line at a time, and counts: dotenvy does not say which line
-/// an error is in, but asks for more only when it has used up what it has.
+/// Provides one line per read, and counts them: dotenvy does not report the line
+/// of an error, but reads more only when it has consumed its input.
 struct LineByLine<'a> {
     rest: &'a [u8],
     lines_read: &'a Cell<usize>,

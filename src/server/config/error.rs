@@ -1,4 +1,4 @@
-//! Why the configuration cannot be used.
+//! Errors of the configuration.
 
 use super::value::one_line;
 

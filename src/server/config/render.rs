@@ -16,7 +16,7 @@ pub const WIDTH: usize = 100;
 pub fn after_help(exits: &[(u8, &str)]) -> String {
     let mut help = String::from(
         "Environment variables, also read from .env.local and .env in the working directory.\n\
-         The environment wins over .env.local, which wins over .env. Blanks around a value are\n\
+         The environment overrides .env.local, which overrides .env. Blanks around a value are\n\
          removed; an empty value counts as unset. The maximum of every number of seconds is ten years.\n",
     );
     for group in GROUPS {
@@ -43,8 +43,8 @@ const STARTS_WITH: [&str; 2] = [variables::AUTH_PROFILE.name, variables::POLICY_
 /// The text of `.env.example`: every variable.
 pub fn env_example() -> String {
     let mut file = String::from(
-        "# Settings of the JARVIS Run Coordinator. Copy to .env.local (or .env). The environment wins over\n\
-         # .env.local, which wins over .env. Write values with blanks, # or $ in single quotes.\n\
+        "# Settings of the JARVIS Run Coordinator. Copy to .env.local (or .env). The environment overrides\n\
+         # .env.local, which overrides .env. Write values with blanks, # or $ in single quotes.\n\
          #\n\
          # Unchanged, this starts a stand-alone server for development: it requires no token and allows\n\
          # everything. Remove the # of what else you want to set:\n\

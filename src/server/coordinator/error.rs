@@ -91,7 +91,7 @@ pub enum CoordinatorError {
 fn journal_message(error: &JournalError) -> &'static str {
     match error {
         JournalError::Full(_) => "The journal is full",
-        JournalError::Reserved => "The journal is full: nothing new is accepted, what is under way can end",
+        JournalError::Reserved => "The journal is nearly full: new work is refused, running work can finish",
         JournalError::Conflict
         | JournalError::Failed(_)
         | JournalError::TooBig(_)

@@ -1,4 +1,4 @@
-//! What the process is made of: supervised background tasks, the log, the heap.
+//! The process: supervised background tasks, the log, the heap.
 
 pub mod heap;
 pub mod log;

@@ -1,19 +1,19 @@
-//! Background tasks that cannot vanish: each has a name, a panic is logged and
-//! counted, and shutdown waits for all of them.
+//! Supervised background tasks: each has a name, panics are logged and counted,
+//! and shutdown waits for all of them.
 //!
 //! ```text
-//!   spawn ────▶ work ──ends, or panics──▶ over
+//!   spawn ────▶ work ──returns, or panics──▶ over
 //!
-//!   supervise ▶ work ──ends──▶ over
+//!   supervise ▶ work ──returns──▶ over
 //!                 │ ▲
-//!           panic │ │ after a pause that grows
+//!           panic │ │ restarted, with exponential backoff
 //!                 ▼ │
 //!               counted ──too often──▶ fatal: the process ends
 //! ```
 //!
-//! **Architecture invariant:** what the coordinator cannot do without runs
-//! again, or the process ends and its successor goes on. It does not live on
-//! with a part of it gone.
+//! **Architecture invariant:** an essential task is restarted, or the process
+//! ends and its successor resumes the work. The process does not continue with
+//! a part of it missing.
 
 use std::{
     collections::BTreeMap,
@@ -29,13 +29,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::time::{Clock, Timestamp, backoff};
 
-/// Pauses before a task runs again.
+/// The backoff between restarts of a task.
 const BASE: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(5);
-/// More panics of one task than this, no two further apart than [`QUIET`], are
-/// too many.
+/// The maximum number of consecutive panics of a task; panics further apart than
+/// [`QUIET`] are not consecutive.
 const PANICS_MAX: u32 = 5;
-/// A task that has run for so long since its last panic is well again.
+/// The time without a panic after which a task is considered healthy again.
 pub const QUIET: Duration = Duration::from_secs(60);
 
 /// The tasks of one server. Clones share the same set.
@@ -61,52 +61,53 @@ impl TaskSet {
         }
     }
 
-    /// Another set, which stops by itself, of the same server: what happens to
-    /// its tasks is told with what happens to these.
+    /// Makes a second set of the same server, which is stopped on its own but
+    /// shares the record of panics and fatal failures.
     pub fn beside(&self, log: Logger) -> Self {
         Self { panics: self.panics.clone(), fatal: self.fatal.clone(), ..Self::new(log) }
     }
 
-    /// Runs `work` in the background until it ends by itself. What must not end
-    /// before the server does is for [`TaskSet::supervise`].
+    /// Runs `work` in the background until it returns. A task that must run as long
+    /// as the server needs [`TaskSet::supervise`].
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let tasks = self.clone();
         self.tracker.spawn(async move {
             if let Err(panic) = tasks.run(work).await {
                 tasks.panics.count(name, None);
-                error!(tasks.log, "background task panicked"; "task" => name, "panic" => panic);
+                error!(tasks.log, "background task panicked"; "task" => name, "error" => panic);
             }
         });
     }
 
-    /// Runs what `begin` begins in the background, and begins it again whenever
-    /// it panics. Loops watch [`TaskSet::stopping`], and are left for good when
-    /// they return.
+    /// Runs the task that `start` makes in the background, and restarts it whenever
+    /// it panics. Loops watch [`TaskSet::stopping`]; a task that returns is not
+    /// restarted.
     pub fn supervise<F>(
         &self,
         name: &'static str,
         clock: Arc<dyn Clock>,
-        begin: impl Fn() -> F + Send + 'static,
+        start: impl Fn() -> F + Send + 'static,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
         let tasks = self.clone();
         self.tracker.spawn(async move {
-            let mut in_a_row = 0;
+            let mut consecutive = 0;
             let mut last: Option<Timestamp> = None;
-            while let Err(panic) = tasks.run(begin()).await {
+            while let Err(panic) = tasks.run(start()).await {
                 let now = clock.now();
-                in_a_row = if last.is_some_and(|last| now.since(last) < QUIET) { in_a_row + 1 } else { 1 };
+                let recent = last.is_some_and(|last| now.since(last) < QUIET);
+                consecutive = if recent { consecutive + 1 } else { 1 };
                 last = Some(now);
                 tasks.panics.count(name, last);
-                if in_a_row > PANICS_MAX {
-                    crit!(tasks.log, "background task panics again and again: it is given up";
-                        "task" => name, "panic" => &panic, "times" => in_a_row);
-                    return tasks.fatal.declare(format!("the task '{name}' panics again and again: {panic}"));
+                if consecutive > PANICS_MAX {
+                    crit!(tasks.log, "background task keeps panicking: not restarting it";
+                        "task" => name, "error" => &panic, "times" => consecutive);
+                    return tasks.fatal.declare(format!("the task '{name}' keeps panicking: {panic}"));
                 }
-                let pause = backoff(in_a_row - 1, BASE, CAP, name);
-                error!(tasks.log, "background task panicked: it is begun again"; "task" => name,
-                    "panic" => panic, "times" => in_a_row, "after_seconds" => pause.as_secs_f64());
+                let pause = backoff(consecutive - 1, BASE, CAP, name);
+                error!(tasks.log, "background task panicked: restarting it"; "task" => name,
+                    "error" => panic, "times" => consecutive, "after_seconds" => pause.as_secs_f64());
                 tokio::select! {
                     () = clock.sleep(pause) => {}
                     () = tasks.stop.cancelled() => return,
@@ -115,10 +116,10 @@ impl TaskSet {
         });
     }
 
-    /// What a panic said, if there was one.
+    /// Runs `work`; a panic is an error with its message.
     async fn run(&self, work: impl Future<Output = ()> + Send) -> Result<(), String> {
         tokio::select! {
-            // One that is cut off does nothing more, whatever it waited for.
+            // A task that is cut off does nothing more, even if it is ready.
             biased;
             () = self.cut_off.cancelled() => Ok(()),
             ended = AssertUnwindSafe(work).catch_unwind() => {
@@ -132,30 +133,30 @@ impl TaskSet {
         &self.stop
     }
 
-    /// How often which of the tasks have panicked.
+    /// The record of panics.
     pub fn panics(&self) -> &Panics {
         &self.panics
     }
 
-    /// Declared when a task is given up that the server cannot do without.
+    /// Declared when an essential task is not restarted any more.
     pub fn fatal(&self) -> &Fatal {
         &self.fatal
     }
 
-    /// Tells every task to stop and waits until all have.
+    /// Requests every task to stop, and waits until all have.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tracker.close();
         self.tracker.wait().await;
     }
 
-    /// Ends every task at the next thing that it waits for.
+    /// Ends every task at its next await.
     pub async fn cut_off(&self) {
         self.cut_off.cancel();
         self.stop().await;
     }
 
-    /// How many tasks are alive.
+    /// The number of running tasks.
     pub fn len(&self) -> usize {
         self.tracker.len()
     }
@@ -165,15 +166,15 @@ impl TaskSet {
     }
 }
 
-/// Panics by the name of what panicked. Clones count together.
+/// Counts panics by the name of the task. Clones share the counts.
 #[derive(Clone, Debug, Default)]
 pub struct Panics(Arc<Mutex<BTreeMap<&'static str, Panicked>>>);
 
-/// How often something has panicked.
+/// The panics of one task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Panicked {
     pub times: u64,
-    /// When it did last, if it is something that runs all the time.
+    /// The time of the last panic, for a supervised task.
     pub last: Option<Timestamp>,
 }
 
@@ -194,7 +195,7 @@ impl Panics {
     }
 }
 
-/// Says that the process must not live on, and why. Clones are one.
+/// Declares that the process must end, and why. Clones share the declaration.
 #[derive(Clone, Debug, Default)]
 pub struct Fatal(Arc<(CancellationToken, OnceLock<String>)>);
 
@@ -206,7 +207,7 @@ impl Fatal {
         declared.cancel();
     }
 
-    /// Waits until it is so. The reason.
+    /// Waits for the declaration, and returns its reason.
     pub async fn declared(&self) -> String {
         let (declared, why) = &*self.0;
         declared.cancelled().await;
@@ -214,7 +215,7 @@ impl Fatal {
     }
 }
 
-/// What a panic said, if it said anything.
+/// The message of a panic.
 pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
@@ -232,12 +233,12 @@ mod tests {
 
     use super::*;
 
-    /// Whoever sleeps gets what it waited for at once.
+    /// A clock whose sleeps end at once, and advance it.
     #[derive(Default)]
-    struct Leaping(Mutex<Duration>);
+    struct AutoAdvance(Mutex<Duration>);
 
     #[async_trait]
-    impl Clock for Leaping {
+    impl Clock for AutoAdvance {
         fn now(&self) -> Timestamp {
             Timestamp::from_micros(0) + *self.0.lock().unwrap()
         }
@@ -247,21 +248,21 @@ mod tests {
         }
     }
 
-    fn tasks() -> (TaskSet, Arc<Leaping>) {
+    fn tasks() -> (TaskSet, Arc<AutoAdvance>) {
         (TaskSet::new(Logger::root(Discard, o!())), Arc::default())
     }
 
     #[tokio::test]
-    async fn what_is_supervised_runs_again_after_a_panic_until_it_ends_by_itself() {
+    async fn supervised_task_is_restarted_until_it_returns() {
         let (tasks, clock) = tasks();
-        let (begun, clock_of_task) = (Arc::new(AtomicU32::new(0)), Arc::clone(&clock));
-        let begin = {
-            let begun = Arc::clone(&begun);
+        let (started, clock_of_task) = (Arc::new(AtomicU32::new(0)), Arc::clone(&clock));
+        let start = {
+            let started = Arc::clone(&started);
             move || {
-                let (begun, clock) = (Arc::clone(&begun), Arc::clone(&clock_of_task));
+                let (started, clock) = (Arc::clone(&started), Arc::clone(&clock_of_task));
                 async move {
-                    let time = begun.fetch_add(1, Ordering::SeqCst);
-                    // Ten panics, with long and good times in between.
+                    let time = started.fetch_add(1, Ordering::SeqCst);
+                    // Ten panics, with quiet periods in between.
                     if time.is_multiple_of(3) {
                         clock.sleep(QUIET).await;
                     }
@@ -269,11 +270,11 @@ mod tests {
                 }
             }
         };
-        tasks.supervise("sweep", Arc::clone(&clock) as _, begin);
+        tasks.supervise("sweep", Arc::clone(&clock) as _, start);
         tasks.spawn("job", async { panic!("once") });
         tasks.tracker.close();
         tasks.tracker.wait().await;
-        assert_eq!(begun.load(Ordering::SeqCst), 11);
+        assert_eq!(started.load(Ordering::SeqCst), 11);
         let panics = tasks.panics().so_far();
         assert_eq!(panics["sweep"].times, 10);
         assert!(panics["sweep"].last.is_some_and(|last| last <= clock.now()));
@@ -282,19 +283,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_panics_again_and_again_is_fatal_and_says_so_for_the_set_beside() {
+    async fn repeated_panics_are_fatal_for_both_sets() {
         let (tasks, clock) = tasks();
         let beside = tasks.beside(Logger::root(Discard, o!()));
         beside.supervise("outbox", clock, || async { panic!("poison") });
         let reason = tasks.fatal().declared().await;
-        assert_eq!(reason, "the task 'outbox' panics again and again: poison");
+        assert_eq!(reason, "the task 'outbox' keeps panicking: poison");
         assert_eq!(tasks.panics().so_far()["outbox"].times, u64::from(PANICS_MAX) + 1);
         beside.stop().await;
         assert!(!tasks.stopping().is_cancelled());
     }
 
     #[tokio::test]
-    async fn a_stop_waits_for_no_pause_and_a_cut_off_for_nothing() {
+    async fn stop_skips_backoff_and_cut_off_waits_for_no_task() {
         struct Never;
         #[async_trait]
         impl Clock for Never {

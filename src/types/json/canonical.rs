@@ -1,9 +1,9 @@
 //! Canonical JSON text: no spaces, members sorted by name, of members with the
-//! same name the last, numbers as 64-bit integers or doubles. The same content
-//! has the same text (but for `1` and `1.0`), so it can be compared and hashed
+//! same name the last, numbers as 64-bit integers or doubles. Equal content has
+//! equal text (except for `1` and `1.0`), so it can be compared and hashed
 //! without a tree.
 //!
-//! It is made in one pass over whatever is read, within [`Bounds`].
+//! It is made in one pass over the input, within [`Bounds`].
 
 use std::{cell::Cell, fmt, ops::Range};
 
@@ -14,14 +14,14 @@ use serde::{
 
 use super::scan;
 
-/// What the text that is read may be, at most.
+/// The bounds of a text that is read.
 pub struct Bounds {
     levels: u32,
     values_left: Cell<u64>,
     exceeded: Cell<Option<Exceeded>>,
 }
 
-/// What was more than it may be.
+/// The bound that was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exceeded {
     Levels,
@@ -29,7 +29,7 @@ pub enum Exceeded {
 }
 
 impl Bounds {
-    /// So many levels of nesting, and any number of values.
+    /// Bounds the levels of nesting, not the number of values.
     pub fn levels(levels: u32) -> Self {
         Self::new(levels, u64::MAX)
     }
@@ -38,12 +38,12 @@ impl Bounds {
         Self { levels, values_left: Cell::new(values), exceeded: Cell::new(None) }
     }
 
-    /// Why reading failed, if it was for one of these bounds.
+    /// The bound that made reading fail, if one did.
     pub fn exceeded(&self) -> Option<Exceeded> {
         self.exceeded.get()
     }
 
-    /// One more value.
+    /// Counts a value.
     pub(crate) fn count<E: de::Error>(&self) -> Result<(), E> {
         match self.values_left.get().checked_sub(1) {
             Some(left) => {
@@ -54,7 +54,7 @@ impl Bounds {
         }
     }
 
-    /// One level further in, from `depth` levels; 0 is outside of everything.
+    /// Enters a level of nesting below `depth`; 0 is the top.
     pub(crate) fn enter<E: de::Error>(&self, depth: u32) -> Result<u32, E> {
         if depth < self.levels { Ok(depth + 1) } else { Err(self.exceed(Exceeded::Levels)) }
     }
@@ -68,7 +68,7 @@ impl Bounds {
     }
 }
 
-/// What `content` is as canonical text. `None`: it cannot be written as JSON.
+/// Serializes `content` as canonical text; `None` if it is not valid JSON.
 pub fn text_of(content: &impl Serialize) -> Option<String> {
     let written = serde_json::to_vec(content).ok()?;
     let mut reader = serde_json::Deserializer::from_slice(&written);
@@ -79,7 +79,7 @@ pub fn text_of(content: &impl Serialize) -> Option<String> {
     text.finish()
 }
 
-/// Writes an object whose members come in order.
+/// Writes an object whose members arrive in order.
 pub(super) struct ObjectWriter {
     out: Vec<u8>,
 }
@@ -91,7 +91,7 @@ impl ObjectWriter {
         Self { out }
     }
 
-    /// A member: its name, and the canonical text of its value.
+    /// Writes a member: its name, and the canonical text of its value.
     pub(super) fn member(&mut self, name: &str, value: &str) {
         self.separate();
         write(&mut self.out, name);
@@ -99,7 +99,7 @@ impl ObjectWriter {
         self.out.extend_from_slice(value.as_bytes());
     }
 
-    /// A member whose name is as it is written already.
+    /// Writes a member whose name is escaped already.
     pub(super) fn written(&mut self, key: &str, value: &str) {
         self.separate();
         for part in ["\"", key, "\":", value] {
@@ -119,14 +119,14 @@ impl ObjectWriter {
     }
 }
 
-/// Reads one value.
+/// Reads one value as canonical text.
 pub(crate) fn read<'de, D: Deserializer<'de>>(reader: D, bounds: &Bounds) -> Result<String, D::Error> {
     let mut text = Text::new(0, bounds);
     Place { text: &mut text, depth: 0 }.deserialize(reader)?;
     text.finish().ok_or_else(|| de::Error::custom("not text"))
 }
 
-/// The rest of an object that began `depth` levels deep: its members.
+/// Reads the members of an object that is at `depth`.
 #[cfg(feature = "server")]
 pub(crate) fn members<'de, A: MapAccess<'de>>(
     members: A,
@@ -138,7 +138,7 @@ pub(crate) fn members<'de, A: MapAccess<'de>>(
     text.finish().ok_or_else(|| de::Error::custom("not text"))
 }
 
-/// What has been written so far.
+/// The text written so far.
 struct Text<'b> {
     out: Vec<u8>,
     bounds: &'b Bounds,
@@ -154,7 +154,7 @@ impl<'b> Text<'b> {
     }
 }
 
-/// Where the next value is written.
+/// The place of the next value.
 struct Place<'t, 'b> {
     text: &'t mut Text<'b>,
     depth: u32,
@@ -193,7 +193,7 @@ impl<'de> Visitor<'de> for Place<'_, '_> {
         write(&mut self.text.out, &value);
         Ok(())
     }
-    /// What is no number in JSON is written as null.
+    /// Numbers that JSON does not have are written as null.
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
         write(&mut self.text.out, &value);
         Ok(())
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_sorted_and_the_last_of_a_name_counts() {
+    fn members_are_sorted_and_the_last_duplicate_counts() {
         for (given, expected) in [
             (r#" { "b" : 1 , "a" : [ 1 , 2.50 , null , true ] } "#, r#"{"a":[1,2.5,null,true],"b":1}"#),
             (r#"{"a":1,"b":2,"a":{"z":1,"y":2,"z":3}}"#, r#"{"a":{"y":2,"z":3},"b":2}"#),
@@ -346,14 +346,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused() {
+    fn invalid_json_is_refused() {
         for text in ["NaN", "1e999", r#""\ud800""#, "[1,]", r#"{"a"}"#, "", "{} {}"] {
             assert!(canonical(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn bounds_hold_and_say_which() {
+    fn exceeded_bound_is_reported() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         for (text, bounds, exceeded) in [
             (nested(5), Bounds::new(5, 5), None),
@@ -368,9 +368,9 @@ mod tests {
     }
 
     proptest! {
-        /// What serde_json's own tree would be written as.
+        /// serde_json's own tree is the oracle.
         #[test]
-        fn the_text_is_that_of_a_sorted_tree(value in proptests::any_json()) {
+        fn text_equals_that_of_a_sorted_tree(value in proptests::any_json()) {
             let text = canonical(&value.to_string()).expect("JSON");
             prop_assert_eq!(&text, &value.to_string());
             prop_assert_eq!(text_of(&value), Some(text));
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn content_of_any_type_has_a_text() {
+    fn content_of_any_type_has_canonical_text() {
         assert_eq!(text_of(&json!({"b": 1, "a": Value::Null})).as_deref(), Some(r#"{"a":null,"b":1}"#));
     }
 }

@@ -1,16 +1,16 @@
 //! Free-form JSON objects (`inputs`, `outputs`, `details`, extensions, …) as
-//! the coordinator carries them: one shared piece of text from the socket to
-//! the disk and back. A tree of values costs up to 100 times its text; this
-//! costs the text once, however often it is cloned.
+//! shared canonical text, from the socket to the disk and back. A tree of values
+//! takes up to 100 times the memory of its text; this takes the text once,
+//! however often it is cloned.
 //!
 //! ```text
 //!   any deserializer ──▶ canonical (checked, sorted, bounded) ──▶ JsonObject ──▶ written as it is
 //!                                                                     │
-//!                                       what a rule needs: `get`, `raw`, `edit`
+//!                                       for rules: `get`, `raw`, `edited`
 //! ```
 //!
-//! - `canonical`: what the text looks like, and how it is made.
-//! - `scan`: finding members in such text; equality as JSON has it.
+//! - `canonical`: the form of the text, and how it is made.
+//! - `scan`: finds members in such text, and compares texts as JSON.
 
 pub mod canonical;
 mod scan;
@@ -28,8 +28,7 @@ pub use scan::{levels, same_json};
 
 use self::canonical::Bounds;
 
-/// Under this name a deserializer hands over text that is canonical already,
-/// as a string.
+/// The name under which a deserializer passes canonical text, as a string.
 pub(crate) const CANONICAL_OBJECT: &str = "$jarvis::canonical_object";
 
 /// An object must not be nested deeper, wherever it comes from: reading one
@@ -38,7 +37,7 @@ pub(crate) const CANONICAL_OBJECT: &str = "$jarvis::canonical_object";
 /// those existed.
 const LEVELS_MAX: u32 = 256;
 
-/// A JSON object that is passed on, not looked into. Cloning it is cheap.
+/// An opaque JSON object. Cloning it is cheap.
 #[derive(Clone)]
 pub struct JsonObject {
     /// Canonical text. (In a box, so that it need not be copied to be shared.)
@@ -51,8 +50,7 @@ impl JsonObject {
         Self::from_canonical("{}".to_owned())
     }
 
-    /// What `content`, which is written as an object, looks like; empty if it
-    /// is not.
+    /// Converts `content`, which serializes as an object; empty if it does not.
     pub fn of(content: &impl Serialize) -> Self {
         let text = canonical::text_of(content).unwrap_or_default();
         if text.starts_with('{') { Self::from_canonical(text) } else { Self::new() }
@@ -66,12 +64,12 @@ impl JsonObject {
         Self { text: Arc::new(text) }
     }
 
-    /// As JSON: without spaces, members in order.
+    /// The canonical text.
     pub fn as_str(&self) -> &str {
         self.text.get()
     }
 
-    /// Length of its text.
+    /// The length of the text.
     pub fn bytes(&self) -> usize {
         self.as_str().len()
     }
@@ -80,7 +78,7 @@ impl JsonObject {
         self.as_str() == "{}"
     }
 
-    /// The text of a member's value.
+    /// The text of the value of a member.
     pub fn raw(&self, name: &str) -> Option<&str> {
         scan::members(self.as_str()).find(|(key, _)| scan::is_named(key, name)).map(|(_, value)| value)
     }
@@ -89,12 +87,12 @@ impl JsonObject {
         self.raw(name).and_then(|text| serde_json::from_str(text).ok())
     }
 
-    /// A member's value; null if there is none.
+    /// The value of a member; null if it does not exist.
     pub fn value(&self, name: &str) -> Value {
         self.get(name).unwrap_or_default()
     }
 
-    /// A member that is text.
+    /// The value of a member that is a string.
     pub fn text(&self, name: &str) -> Option<String> {
         self.raw(name).and_then(|text| serde_json::from_str(text).ok())
     }
@@ -103,7 +101,7 @@ impl JsonObject {
         self.raw(name).is_some()
     }
 
-    /// Name and text of each member, in the order of the names.
+    /// The name and the text of each member, sorted by name.
     pub fn members(&self) -> impl Iterator<Item = (String, &str)> {
         scan::members(self.as_str()).map(|(key, value)| (scan::unescaped(key).into_owned(), value))
     }
@@ -112,21 +110,21 @@ impl JsonObject {
         self.members().map(|(name, _)| name)
     }
 
-    /// Another object: without the members that `dropped` says, and with those
-    /// in `set`, which are canonical texts.
+    /// A copy without the members for which `dropped` is true, and with those in
+    /// `set`, whose values are canonical texts.
     #[must_use]
     pub fn edited(&self, dropped: impl Fn(&str) -> bool, set: &BTreeMap<String, String>) -> Self {
-        let stays = |key: &str| {
+        let is_kept = |key: &str| {
             let name = scan::unescaped(key);
             !dropped(&name) && !set.contains_key(&*name)
         };
-        if set.is_empty() && scan::members(self.as_str()).all(|(key, _)| stays(key)) {
+        if set.is_empty() && scan::members(self.as_str()).all(|(key, _)| is_kept(key)) {
             return self.clone();
         }
         let added: usize = set.iter().map(|(name, text)| name.len() + text.len() + 4).sum();
         let mut object = canonical::ObjectWriter::with_capacity(self.bytes() + added);
         let mut set = set.iter().peekable();
-        for (key, value) in scan::members(self.as_str()).filter(|(key, _)| stays(key)) {
+        for (key, value) in scan::members(self.as_str()).filter(|(key, _)| is_kept(key)) {
             let name = scan::unescaped(key);
             while let Some((name, text)) = set.next_if(|(next, _)| ***next < *name) {
                 object.member(name, text);
@@ -137,30 +135,30 @@ impl JsonObject {
         Self::from_canonical(object.done())
     }
 
-    /// Another object: with this member.
+    /// A copy with this member.
     #[must_use]
     pub fn with(&self, name: &str, value: &impl Serialize) -> Self {
         let text = canonical::text_of(value).unwrap_or_else(|| "null".to_owned());
         self.edited(|_| false, &BTreeMap::from([(name.to_owned(), text)]))
     }
 
-    /// Adds a member, or replaces it. (Costs a copy of the text.)
+    /// Adds or replaces a member. Copies the text.
     #[expect(clippy::needless_pass_by_value, reason = "as other maps have it")]
     pub fn insert(&mut self, name: String, value: Value) {
         *self = self.edited(|_| false, &BTreeMap::from([(name, value.to_string())]));
     }
 
-    /// Takes a member away, if there is one of this name.
+    /// Removes a member, if it exists.
     pub fn remove(&mut self, name: &str) {
         *self = self.edited(|other| other == name, &BTreeMap::new());
     }
 
-    /// The same as JSON, so `1` and `1.0` are the same number.
+    /// Compares as JSON: `1` and `1.0` are equal.
     pub fn same_as(&self, other: &Self) -> bool {
         same_json(self.as_str(), other.as_str())
     }
 
-    /// As a tree, which may be many times as large.
+    /// Converts to a tree, which may be many times as large.
     pub fn to_map(&self) -> serde_json::Map<String, Value> {
         serde_json::from_str(self.as_str()).unwrap_or_default()
     }
@@ -238,7 +236,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
         canonical::read(MapAccessDeserializer::new(members), &bounds).map(JsonObject::from_canonical)
     }
 
-    /// Only from one who has made the text canonical: see [`CANONICAL_OBJECT`].
+    /// Only for canonical text: see [`CANONICAL_OBJECT`].
     fn visit_str<E: de::Error>(self, text: &str) -> Result<JsonObject, E> {
         self.visit_string(text.to_owned())
     }

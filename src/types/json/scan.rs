@@ -1,11 +1,11 @@
-//! Finding one's way in canonical text, without making a tree of it.
+//! Scans canonical text without parsing it into a tree.
 
 use std::{borrow::Cow, cmp::Ordering};
 
 use serde_json::Number;
 
-/// The members of an object: the name as it is written, without quotes, and
-/// the text of the value.
+/// Iterates over the members of an object: the name as written, without quotes,
+/// and the text of the value.
 pub(super) fn members(object: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut at = 1;
     std::iter::from_fn(move || {
@@ -22,7 +22,7 @@ pub(super) fn members(object: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Where the string ends that begins at `at`: after its second quote.
+/// The end of the string that begins at `at`: after its closing quote.
 fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
@@ -34,7 +34,7 @@ fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Where the value ends that begins at `at`.
+/// The end of the value that begins at `at`.
 fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 0_usize;
     loop {
@@ -55,8 +55,8 @@ fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// How deep a text is nested, however it is written. Of what is no JSON, at
-/// least how deep a parser gets before it finds that out.
+/// The nesting of a text, canonical or not. For invalid JSON, at least the depth
+/// that a parser reaches before it fails.
 pub fn levels(bytes: &[u8]) -> u32 {
     let (mut at, mut depth, mut deepest) = (0, 0_u32, 0);
     while let Some(byte) = bytes.get(at) {
@@ -78,11 +78,12 @@ pub fn levels(bytes: &[u8]) -> u32 {
     deepest
 }
 
-/// A name as it is meant.
+/// Resolves the escapes in a name.
 pub(super) fn unescaped(name: &str) -> Cow<'_, str> {
-    match name.contains('\\') {
-        false => Cow::Borrowed(name),
-        true => serde_json::from_str(&format!("\"{name}\"")).map_or(Cow::Borrowed(name), Cow::Owned),
+    if name.contains('\\') {
+        serde_json::from_str(&format!("\"{name}\"")).map_or(Cow::Borrowed(name), Cow::Owned)
+    } else {
+        Cow::Borrowed(name)
     }
 }
 
@@ -90,8 +91,8 @@ pub(super) fn is_named(written: &str, name: &str) -> bool {
     unescaped(written) == name
 }
 
-/// The order of names as they are meant, which is not that of how they are
-/// written: an escape begins with a backslash.
+/// Compares names without their escapes: the order as written differs, because
+/// an escape begins with a backslash.
 pub(super) fn compare_names(a: &[u8], b: &[u8]) -> Ordering {
     if !a.contains(&b'\\') && !b.contains(&b'\\') {
         return a.cmp(b);
@@ -100,8 +101,7 @@ pub(super) fn compare_names(a: &[u8], b: &[u8]) -> Ordering {
     text(a).cmp(&text(b))
 }
 
-/// Whether two canonical texts are the same JSON: `1` and `1.0` are the same
-/// number.
+/// Whether two canonical texts are equal as JSON: `1` and `1.0` are equal.
 pub fn same_json(a: &str, b: &str) -> bool {
     if a == b {
         return true;
@@ -164,7 +164,7 @@ mod tests {
     use crate::types::JsonObject;
 
     #[test]
-    fn members_are_found_whatever_is_in_them() {
+    fn members_are_found_whatever_their_content() {
         let content = json!({
             "": 0, "a": "}],{\"", "b": {"a": [1, {"x": "\\"}]}, "c\"d": null, "e\n": [], "f": -1.5e300, "ü": {}
         });
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_counted_however_they_are_written() {
+    fn nesting_is_counted_in_any_text() {
         for (text, expected) in [
             ("", 0),
             (" 1 ", 0),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edited_object_stays_canonical() {
+    fn edited_object_is_canonical() {
         let object = JsonObject::of(&json!({"a": 1, "b": 2, "d\n": 3}));
         let set = [("c".to_owned(), "[4]".to_owned()), ("a".to_owned(), "5".to_owned())].into();
         let edited = object.edited(|name| name == "b", &set);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_equal_by_value_and_nothing_else_is() {
+    fn only_numbers_are_compared_by_value() {
         for (a, b, same) in [
             ("[1,2]", "[1.0,2e0]", true),
             ("[-0.0]", "[0]", true),

@@ -39,7 +39,7 @@ async fn signal_ends_streams_and_bounds_the_wait_for_work() {
         let ended = process.ended().await;
         assert!(signaled.elapsed() < PROMPT, "{signal}");
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{signal}");
-        assert!(ended.stdout.contains("stopped with work under way"), "{signal}");
+        assert!(ended.stdout.contains("stopped with unfinished work"), "{signal}");
 
         let process = program.start().await;
         assert_eq!(process.run_ended(&run.id).await, "failed");
@@ -91,7 +91,7 @@ async fn shutdown_lets_requests_and_executors_finish() {
     executors.release(&at_work.root);
     let ended = process.ended().await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    assert!(!ended.stdout.contains("work under way"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("unfinished work"), "{}", ended.stdout);
     // The waiting node was not dispatched any more.
     assert_eq!(executors.called(":execute", 1).await.len(), 1);
 

@@ -152,7 +152,7 @@ fn check_length(
     }
 }
 
-/// How a value reads as an unsigned integer.
+/// A value, interpreted as an unsigned integer.
 enum Integer {
     Is(u64),
     /// An integer beyond `u64`.

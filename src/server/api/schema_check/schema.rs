@@ -1,5 +1,4 @@
-//! What the body of a request must look like, compiled from the JSON Schema of
-//! its type.
+//! The schema of a request's body, compiled from the JSON Schema of its type.
 
 use schemars::{
     JsonSchema,

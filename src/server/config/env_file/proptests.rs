@@ -4,9 +4,8 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
-/// What a shell would make of it need not be what dotenvy makes of it, but
-/// single quotes mean the same to both; only that a backslash before the
-/// closing one is refused.
+/// An assignment in single quotes, which shells and dotenvy read alike; except
+/// that dotenvy refuses a backslash before the closing quote.
 fn assignment() -> impl Strategy<Value = (String, String, String)> {
     let forms =
         prop_oneof![Just(("", "'", "'")), Just(("export ", "'", "' # comment")), Just(("  ", "'", "'  ")),];
@@ -20,7 +19,7 @@ fn assignment() -> impl Strategy<Value = (String, String, String)> {
 
 proptest! {
     #[test]
-    fn quoted_values_are_read_as_they_are(
+    fn quoted_values_are_read_unchanged(
         lines in vec(prop_oneof![3 => assignment().prop_map(Some), 1 => Just(None)], 0..8),
     ) {
         let mut text = String::new();
@@ -37,9 +36,9 @@ proptest! {
         prop_assert_eq!(parse(&text), Ok(values));
     }
 
-    /// The line that is named is there, and something stands in it.
+    /// The named line exists and is not blank.
     #[test]
-    fn any_text_is_read_or_a_line_is_named(
+    fn any_text_is_parsed_or_a_line_is_named(
         text in "(A|B_1|=| |'|\"|\\\\|#|\\$|\\$\\{A\\}|\n|\r\n|\t|export |\u{feff}|ü|\\PC){0,24}",
     ) {
         match parse(&text) {

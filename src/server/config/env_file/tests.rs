@@ -1,11 +1,11 @@
-//! What env files may contain, and which layer decides.
+//! The syntax of env files, and the precedence of layers.
 
 use std::{ffi::OsString, os::unix::ffi::OsStringExt};
 
 use super::*;
 
 #[test]
-fn env_files_may_be_written_as_shells_do() {
+fn shell_syntax_is_supported() {
     let text = "\u{feff}# comment\nA=1\n\nexport B = 'two $x # words'\nC=\"x\\ny\"   # note\nD=\nA=3\nE=end ";
     let values = parse(text).expect("readable");
     let expected = [("A", "3"), ("B", "two $x # words"), ("C", "x\ny"), ("D", ""), ("E", "end")];
@@ -13,7 +13,7 @@ fn env_files_may_be_written_as_shells_do() {
 }
 
 #[test]
-fn a_broken_line_is_named_and_not_quoted() {
+fn invalid_line_is_named_and_not_quoted() {
     for (text, line) in [
         ("oops", 1),
         ("A=1\n\n# comment\n  oops\nB=2", 4),
@@ -38,7 +38,7 @@ fn a_broken_line_is_named_and_not_quoted() {
 }
 
 #[test]
-fn an_unreadable_file_is_named() {
+fn unreadable_file_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
     fs::create_dir(directory.path().join(".env")).expect("a directory in its place");
     let error = LayeredVars::load(directory.path()).expect_err("unreadable").to_string();
@@ -46,7 +46,7 @@ fn an_unreadable_file_is_named() {
 }
 
 #[test]
-fn the_strongest_layer_decides_even_with_nothing() {
+fn first_layer_decides_even_with_an_empty_value() {
     let layer = |pairs: &[(&str, &str)]| {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };
@@ -68,7 +68,7 @@ fn the_strongest_layer_decides_even_with_nothing() {
 }
 
 #[test]
-fn files_are_read_from_the_directory() {
+fn files_are_read_from_the_given_directory() {
     let directory = tempfile::tempdir().expect("a directory");
     let none = LayeredVars::load(directory.path()).expect("no files");
     assert_eq!(none.source("ENV_FILE_TEST_A"), None);
@@ -78,13 +78,13 @@ fn files_are_read_from_the_directory() {
     assert_eq!(vars.get("ENV_FILE_TEST_A").as_deref(), Some("1"));
     assert_eq!(vars.get("ENV_FILE_TEST_B").as_deref(), Some("2"));
     assert_eq!(vars.source("ENV_FILE_TEST_B"), Some(Source::EnvLocal));
-    // Every process has a PATH, and none got into the environment.
+    // The process environment has a PATH, and is not changed.
     assert_eq!(vars.source("PATH"), Some(Source::Environment));
     assert!(std::env::var_os("ENV_FILE_TEST_A").is_none());
 }
 
 #[test]
-fn only_our_own_variables_must_be_text() {
+fn only_known_variables_must_be_utf8() {
     let odd = || OsString::from_vec(vec![0xff]);
     let values = environment([("OTHER".into(), odd()), (odd(), "x".into())].into_iter());
     assert!(values.expect("ignored").is_empty());

@@ -1,26 +1,26 @@
-//! The log: to standard output, a line a record, as text or as JSON.
+//! Writes the log to standard output, one line per record, as text or JSON.
 //!
-//! Messages are constant; what varies is in key-value pairs, tamed (`tame`): it
-//! may come from callers. A thread of its
-//! own writes, so that nobody waits for a slow terminal: if it cannot keep up,
+//! Messages are constant; details are key-value pairs, which may come from
+//! callers and are therefore sanitized (`sanitize`). A thread of its own writes,
+//! so that no task waits for a slow terminal: if the thread cannot keep up,
 //! records are dropped and their number is logged.
 
 use std::io;
 
 use slog::{Drain, FnValue, Level, LevelFilter, Logger, PushFnValue, o};
 
-use super::tame::{OneLine, Short};
+use super::sanitize::{EscapeControls, Truncate};
 use crate::config::LogFormat;
 
-/// So many records may wait to be written.
-const WAITING: usize = 4096;
+/// The maximum number of records that wait to be written.
+const QUEUE: usize = 4096;
 
-/// Writes what is left when dropped: keep it until the process ends.
+/// Flushes the log when dropped: keep it until the process ends.
 pub struct Shutdown {
     _writer: slog_async::AsyncGuard,
 }
 
-/// The root logger.
+/// Makes the root logger.
 pub fn logger(format: LogFormat, level: Level) -> (Logger, Shutdown) {
     logger_to(io::stdout(), format, level)
 }
@@ -28,7 +28,7 @@ pub fn logger(format: LogFormat, level: Level) -> (Logger, Shutdown) {
 fn logger_to(out: impl io::Write + Send + 'static, format: LogFormat, level: Level) -> (Logger, Shutdown) {
     match format {
         LogFormat::Text => {
-            let line = OneLine(slog_term::PlainSyncDecorator::new(out));
+            let line = EscapeControls(slog_term::PlainSyncDecorator::new(out));
             let drain = slog_term::FullFormat::new(line)
                 .use_utc_timestamp()
                 .use_custom_header_print(print_header)
@@ -54,10 +54,10 @@ fn asynchronous(
     level: Level,
 ) -> (Logger, Shutdown) {
     let (drain, writer) = slog_async::Async::new(drain)
-        .chan_size(WAITING)
+        .chan_size(QUEUE)
         .overflow_strategy(slog_async::OverflowStrategy::DropAndReport)
         .build_with_guard();
-    let log = Logger::root(LevelFilter::new(Short(drain), level).ignore_res(), o!());
+    let log = Logger::root(LevelFilter::new(Truncate(drain), level).ignore_res(), o!());
     (log, Shutdown { _writer: writer })
 }
 
@@ -83,8 +83,8 @@ fn print_header(
     Ok(counted.count() != 0)
 }
 
-/// When something was logged is no fact that a decision is made on, so it does
-/// not come from the injected clock.
+/// The time of a log line. No decision depends on it, so it does not come from
+/// the injected clock.
 #[expect(clippy::disallowed_methods, reason = "a log line's own time")]
 fn now() -> String {
     chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now())
@@ -112,11 +112,11 @@ mod tests {
         }
     }
 
-    /// What is written when this is logged.
-    fn written(format: LogFormat, say: impl FnOnce(&Logger)) -> String {
+    /// Returns what is written when `emit` logs.
+    fn written(format: LogFormat, emit: impl FnOnce(&Logger)) -> String {
         let out = Out::default();
         let (log, end) = logger_to(out.clone(), format, Level::Info);
-        say(&log);
+        emit(&log);
         drop((log, end));
         let bytes = out.0.lock().unwrap().clone();
         String::from_utf8(bytes).expect("UTF-8")
@@ -126,7 +126,7 @@ mod tests {
         "x\n2026-01-01T00:00:00.000000Z CRIT server: all is lost\r\u{1b}[2J\u{85}\u{2028}\u{202e}";
 
     #[test]
-    fn a_value_forges_no_line() {
+    fn value_cannot_forge_a_line() {
         for format in [LogFormat::Text, LogFormat::Json] {
             let text = written(format, |log| {
                 let log = log.new(o!("context" => FORGED));
@@ -152,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_logged_up_to_a_length() {
+    fn long_values_are_truncated() {
         let long = "ü".repeat(1 << 20);
         for format in [LogFormat::Text, LogFormat::Json] {
             let text = written(format, |log| {
                 warn!(log, "m"; "text" => &long, "shown" => %long, "exact" => &long[..2_000]);
             });
             assert!(text.len() < 8_000, "{} bytes", text.len());
-            assert_eq!(text.matches("… (cut)").count(), 2, "{text}");
+            assert_eq!(text.matches("… (truncated)").count(), 2, "{text}");
             assert_eq!(text.matches('ü').count(), 3_000);
         }
     }

@@ -1,6 +1,6 @@
-//! What the process says about itself while it runs.
+//! The log of the process.
 
 mod logger;
-mod tame;
+mod sanitize;
 
 pub use logger::{Shutdown, logger};

@@ -1,4 +1,4 @@
-//! How events, nodes and states are described and painted.
+//! Describes and paints events, nodes and states.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::types::{
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const SPINNER_STEP: Duration = Duration::from_millis(100);
 
-/// What an event says beyond its type and its node.
+/// Describes an event beyond its type and its node.
 pub(super) fn event_detail(event: &RunEvent, name: impl Fn(&NodeRunId) -> String) -> (Paint, String) {
     let text = |member| text(event, member);
     let word = |member| text(member).unwrap_or_default();

@@ -1,13 +1,13 @@
-//! Values of others in our log: what callers, executors and services have
-//! chosen must neither forge a line nor fill the log.
+//! Sanitizes logged values. Callers, executors and services choose some of them,
+//! and must neither forge a line nor flood the log.
 //!
 //! ```text
-//!   record ──▶ Short (values cut to a length) ──▶ asynchronous ──▶ text: OneLine (controls escaped) ──▶ stdout
-//!                                                              └─▶ JSON (escapes by itself) ─────────▶ stdout
+//!   record ──▶ Truncate ──▶ queue ─┬▶ text: EscapeControls ──▶ stdout
+//!                                  └▶ JSON (escapes itself) ─▶ stdout
 //! ```
 //!
-//! Values are cut before they wait to be written, so that what waits is bounded
-//! too.
+//! Values are truncated before they are queued, so that the queue is bounded in
+//! bytes, too.
 
 use std::{
     fmt::{self, Write as _},
@@ -17,19 +17,19 @@ use std::{
 use slog::{BorrowedKV, Drain, KV, Key, OwnedKVList, Record, RecordStatic, Serializer};
 use slog_term::{Decorator, RecordDecorator};
 
-/// The characters of a value that are logged, at most: enough for any id that
-/// we accept, and for an error with its causes.
+/// The maximum number of characters of a value: enough for every accepted id, and
+/// for an error with its causes.
 pub(super) const VALUE_CHARS: usize = 1_000;
 
-/// Cuts values that are texts to [`VALUE_CHARS`].
-pub(super) struct Short<D>(pub(super) D);
+/// Truncates textual values to [`VALUE_CHARS`].
+pub(super) struct Truncate<D>(pub(super) D);
 
-impl<D: Drain> Drain for Short<D> {
+impl<D: Drain> Drain for Truncate<D> {
     type Ok = D::Ok;
     type Err = D::Err;
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<D::Ok, D::Err> {
-        let kv = ShortKv(record.kv());
+        let kv = TruncatedKv(record.kv());
         let place = RecordStatic { location: record.location(), tag: record.tag(), level: record.level() };
         self.0.log(&Record::new(&place, record.msg(), BorrowedKV(&kv)), values)
     }
@@ -39,18 +39,18 @@ impl<D: Drain> Drain for Short<D> {
     }
 }
 
-struct ShortKv<'k>(BorrowedKV<'k>);
+struct TruncatedKv<'k>(BorrowedKV<'k>);
 
-impl KV for ShortKv<'_> {
+impl KV for TruncatedKv<'_> {
     fn serialize(&self, record: &Record<'_>, serializer: &mut dyn Serializer) -> slog::Result {
-        self.0.serialize(record, &mut ShortTexts(serializer))
+        self.0.serialize(record, &mut TruncatingSerializer(serializer))
     }
 }
 
-struct ShortTexts<'s>(&'s mut dyn Serializer);
+struct TruncatingSerializer<'s>(&'s mut dyn Serializer);
 
-/// Numbers stay what they are.
-macro_rules! as_it_is {
+/// Passes numbers on unchanged.
+macro_rules! unchanged {
     ($($emit:ident: $type:ty),*) => {$(
         fn $emit(&mut self, key: Key, value: $type) -> slog::Result {
             self.0.$emit(key, value)
@@ -58,8 +58,8 @@ macro_rules! as_it_is {
     )*};
 }
 
-impl Serializer for ShortTexts<'_> {
-    as_it_is! {
+impl Serializer for TruncatingSerializer<'_> {
+    unchanged! {
         emit_bool: bool, emit_char: char, emit_f32: f32, emit_f64: f64, emit_i8: i8, emit_i16: i16,
         emit_i32: i32, emit_i64: i64, emit_isize: isize, emit_u8: u8, emit_u16: u16, emit_u32: u32,
         emit_u64: u64, emit_usize: usize
@@ -71,40 +71,40 @@ impl Serializer for ShortTexts<'_> {
         self.0.emit_none(key)
     }
     fn emit_str(&mut self, key: Key, value: &str) -> slog::Result {
-        match short(value) {
-            Some(short) => self.0.emit_str(key, &short),
+        match truncated(value) {
+            Some(truncated) => self.0.emit_str(key, &truncated),
             None => self.0.emit_str(key, value),
         }
     }
     fn emit_arguments(&mut self, key: Key, value: &fmt::Arguments<'_>) -> slog::Result {
-        let mut text = Room { text: String::new(), left: VALUE_CHARS };
+        let mut text = BoundedText { text: String::new(), left: VALUE_CHARS };
         match text.write_fmt(*value) {
             Ok(()) => self.0.emit_str(key, &text.text),
-            Err(fmt::Error) => self.0.emit_str(key, &(text.text + CUT)),
+            Err(fmt::Error) => self.0.emit_str(key, &(text.text + TRUNCATED)),
         }
     }
 }
 
-/// Stands for what was cut off.
-const CUT: &str = "… (cut)";
+/// Marks a truncated value.
+const TRUNCATED: &str = "… (truncated)";
 
-/// What is left of a text that is too long.
-fn short(text: &str) -> Option<String> {
+/// Truncates a text that is too long.
+fn truncated(text: &str) -> Option<String> {
     // A text has no more characters than bytes.
     if text.len() <= VALUE_CHARS {
         return None;
     }
     let (end, _) = text.char_indices().nth(VALUE_CHARS)?;
-    Some(format!("{}{CUT}", &text[..end]))
+    Some(format!("{}{TRUNCATED}", &text[..end]))
 }
 
-/// Takes so many characters, and fails then.
-struct Room {
+/// Collects up to `left` characters, and fails on more.
+struct BoundedText {
     text: String,
     left: usize,
 }
 
-impl fmt::Write for Room {
+impl fmt::Write for BoundedText {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         for letter in piece.chars() {
             self.left = self.left.checked_sub(1).ok_or(fmt::Error)?;
@@ -114,29 +114,29 @@ impl fmt::Write for Room {
     }
 }
 
-/// Writes each record on one line, whatever is in it: control characters (and
-/// those that turn or break lines in what shows them) are escaped.
-pub(super) struct OneLine<D>(pub(super) D);
+/// Writes each record on one line: escapes control characters, and those that
+/// break lines or change the direction of writing in a viewer.
+pub(super) struct EscapeControls<D>(pub(super) D);
 
-impl<D: Decorator> Decorator for OneLine<D> {
+impl<D: Decorator> Decorator for EscapeControls<D> {
     fn with_record<F>(&self, record: &Record<'_>, values: &OwnedKVList, write: F) -> io::Result<()>
     where
         F: FnOnce(&mut dyn RecordDecorator) -> io::Result<()>,
     {
-        self.0.with_record(record, values, |inner| write(&mut Escaping { inner, ours: true }))
+        self.0.with_record(record, values, |inner| write(&mut Escaping { inner, from_formatter: true }))
     }
 }
 
 struct Escaping<'d> {
     inner: &'d mut dyn RecordDecorator,
-    /// What is written now is the formatter's own: blanks and the line's end.
-    ours: bool,
+    /// Whether the formatter itself writes: blanks and the end of the line.
+    from_formatter: bool,
 }
 
 macro_rules! parts {
-    ($($start:ident: $ours:literal),*) => {$(
+    ($($start:ident: $from_formatter:literal),*) => {$(
         fn $start(&mut self) -> io::Result<()> {
-            self.ours = $ours;
+            self.from_formatter = $from_formatter;
             self.inner.$start()
         }
     )*};
@@ -152,7 +152,7 @@ impl RecordDecorator for Escaping<'_> {
 impl io::Write for Escaping<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match std::str::from_utf8(bytes) {
-            Ok(text) if !self.ours && text.contains(is_unruly) => {
+            Ok(text) if !self.from_formatter && text.contains(needs_escape) => {
                 self.inner.write_all(escaped(text).as_bytes())?
             }
             Ok(_) | Err(_) => self.inner.write_all(bytes)?,
@@ -164,9 +164,9 @@ impl io::Write for Escaping<'_> {
     }
 }
 
-/// Control characters; the separators of lines and paragraphs; and what turns
-/// the direction of writing.
-fn is_unruly(letter: char) -> bool {
+/// Whether a character is a control character, separates lines or paragraphs, or
+/// changes the direction of writing.
+fn needs_escape(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -174,9 +174,10 @@ fn is_unruly(letter: char) -> bool {
 fn escaped(text: &str) -> String {
     let mut line = String::with_capacity(text.len() + 16);
     for letter in text.chars() {
-        match is_unruly(letter) {
-            true => line.extend(letter.escape_default()),
-            false => line.push(letter),
+        if needs_escape(letter) {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
         }
     }
     line
