@@ -106,7 +106,7 @@ impl Process {
         let journal: Arc<dyn Journal> =
             Arc::new(SimJournal::open(world, life).expect("memory does not fail"));
         let log = world.story.logger(&world.clock, "coordinator");
-        let floor = journal.time_newest().await.ok()?;
+        let floor = journal.latest_commit_time().await.ok()?;
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::begin(world.clock.clone(), floor, |_| {}));
         let owner: WorkerId = world.ids.owner_id();
         world.trace(format_args!("a process starts: {owner}"));
@@ -200,7 +200,7 @@ impl Process {
         }
         // If this fails, the next process takes over what is left.
         let _ =
-            within(&*world.clock, CUT_OFF, self.journal.owner_release(self.queue.owner(), self.clock.now()))
+            within(&*world.clock, CUT_OFF, self.journal.release_claims(self.queue.owner(), self.clock.now()))
                 .await;
         world.count(if stopped.is_some() { "drained" } else { "drained and cut off" });
         self.life.end();

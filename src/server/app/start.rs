@@ -65,7 +65,7 @@ impl Startup<'_> {
         let (journal, owing) = self.open_journal().await?;
         let journal_fatal = journal.fatal().clone();
         let journal = before_journal(journal);
-        let floor = journal.time_newest().await?;
+        let floor = journal.latest_commit_time().await?;
         let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;

@@ -84,7 +84,7 @@ impl Coordinator {
         node: &NodeRunId,
         to: To,
     ) -> Result<NodeRecord, CoordinatorError> {
-        let found = self.node_seek(caller, node).await?;
+        let found = self.node_find_or_adopt(caller, node).await?;
         let record = found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))?;
         self.admit(caller, Business::Node(&record)).await?;
         self.heard.named(caller, &record, to, self.parts.clock.now());
@@ -97,7 +97,7 @@ impl Coordinator {
         caller: &Principal,
         parent: &NodeRunId,
     ) -> Result<NodeRecord, CoordinatorError> {
-        let found = self.node_seek(caller, parent).await?;
+        let found = self.node_find_or_adopt(caller, parent).await?;
         let record = found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))?;
         self.admit(caller, Business::Node(&record)).await?;
         self.heard.named(caller, &record, To::Act, self.parts.clock.now());
@@ -117,6 +117,6 @@ impl Coordinator {
     }
 
     async fn run_sought(&self, caller: &Principal, run: &RunId) -> Result<RunRecord, CoordinatorError> {
-        self.run_seek(caller, run).await?.ok_or_else(|| CoordinatorError::RunNotFound(run.clone()))
+        self.run_find_or_adopt(caller, run).await?.ok_or_else(|| CoordinatorError::RunNotFound(run.clone()))
     }
 }

@@ -1,23 +1,23 @@
-//! What the journal does not know, looked up in the Run Store, and adopted with
-//! the whole run that it belongs to.
+//! Adoption on access: a run or node run that the journal does not have is looked up
+//! in the Run Store and adopted with its whole run.
 //!
 //! ```text
-//!   get, cancel, create, … ──▶ journal has it ──────────────────────▶ as ever
-//!                                 │ no
-//!                                 ▼
-//!            one turn a run ──▶ journal has it by now ──────────────▶ as ever
-//!                                 │ no
-//!                                 ▼
-//!            Run Store: Run, NodeRuns; Event Stream: events ──commit▶ as ever
-//!                                 └ no ─▶ there is no such thing
+//!   get, cancel, create, … ──▶ journal has it? ──yes──────────────────▶ the operation
+//!                                 │ no                                      ▲
+//!                                 ▼                                         │
+//!            the run's turn ──▶ journal has it by now? ──yes───────────────┤
+//!                                 │ no                                      │
+//!                                 ▼                                         │
+//!            Run Store: Run, NodeRuns; Event Stream: events ──commit────────┘
+//!                                 └ none ─▶ not found
 //! ```
 //!
-//! So ours takes the place of another coordinator whose runs are under way,
-//! and of itself when the journal is lost. It does not share runs with anybody:
-//! whoever wrote them has to be gone.
+//! This is how a coordinator takes the place of another one whose runs are under way,
+//! or of itself after its journal was lost. Two coordinators never share a run: the
+//! one that wrote it must have stopped.
 //!
-//! Only for callers who may act on everything. Those with the token of a NodeRun
-//! got it from this journal, and learn nothing here about other runs.
+//! Only for callers who may act on everything. A caller with an assignment token got
+//! it for a run in this journal, and learns nothing here about other runs.
 
 use std::time::Duration;
 
@@ -34,13 +34,13 @@ use crate::{
     types::{NodeKind, NodeRun, NodeRunId, RunId},
 };
 
-/// How long somebody waits while somebody else adopts the run. A store that
-/// does not answer must not make a queue of all who ask.
+/// How long a caller waits while another adopts the run. A store that does not answer
+/// must not queue all callers.
 const TURN: Duration = Duration::from_secs(10);
 
 impl Coordinator {
-    /// A run that the journal has, or has now.
-    pub(super) async fn run_seek(
+    /// Finds a run in the journal, or adopts it.
+    pub(super) async fn run_find_or_adopt(
         &self,
         caller: &Principal,
         run: &RunId,
@@ -53,8 +53,8 @@ impl Coordinator {
         self.run_find(run).await
     }
 
-    /// A NodeRun that the journal has, or has now.
-    pub(super) async fn node_seek(
+    /// Finds a NodeRun in the journal, or adopts its run.
+    pub(super) async fn node_find_or_adopt(
         &self,
         caller: &Principal,
         node: &NodeRunId,
@@ -72,7 +72,7 @@ impl Coordinator {
         self.node_find(node).await
     }
 
-    /// Where to look for this id, if anywhere.
+    /// The stores to look the id up in, if the caller may and the id can be sent.
     fn stores_for(&self, caller: &Principal, id: &str) -> Option<&Stores> {
         match caller.scope() {
             Scope::Everything => self.parts.stores.as_ref().filter(|_| goes_into_a_path(id)),
@@ -80,8 +80,7 @@ impl Coordinator {
         }
     }
 
-    /// Brings a run into the journal, if the Run Store has it and the journal
-    /// has not.
+    /// Adopts a run if the Run Store has it and the journal has not.
     async fn run_adopt(&self, stores: &Stores, run: &RunId) -> Result<(), CoordinatorError> {
         self.room_for_new_work()?;
         let Some(_turn) = within(&*self.parts.clock, TURN, self.adoptions.lock(run)).await else {
@@ -108,7 +107,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// All that the stores have about a run.
+    /// Reads everything that the stores have about a run.
     async fn stored_run(&self, stores: &Stores, id: &RunId) -> Result<Option<StoredRun>, CoordinatorError> {
         let run = stores.runs.run_get(id).await.map_err(|error| unavailable(&error))?;
         let Some(run) = run else { return Ok(None) };
@@ -123,8 +122,8 @@ impl Coordinator {
         Ok(Some(StoredRun { run, nodes, events }))
     }
 
-    /// The nodes that are not in the journal (a NodeRun belongs to one run, but
-    /// who knows what the store says), with what dispatch has to know of them.
+    /// The nodes that are not in the journal, with what dispatch has to know of them.
+    /// (A NodeRun belongs to one run, but the store may say otherwise.)
     async fn stored_nodes(&self, nodes: Vec<NodeRun>) -> Result<Vec<StoredNode>, CoordinatorError> {
         let mut stored = Vec::with_capacity(nodes.len());
         for node in nodes {
@@ -143,14 +142,14 @@ impl Coordinator {
     }
 }
 
-/// Whether the Run Store could be asked for it at all: it takes ids from the
-/// path of a URL, and what stands between may take `%2F` and `%5C` for slashes.
-/// (Other coordinators let callers choose worse ids than we do.)
+/// Whether the Run Store can be asked for an id: it takes ids from the path of a URL,
+/// and proxies may read `%2F` and `%5C` as slashes. (Other coordinators accept more
+/// ids from their callers than this one.)
 fn goes_into_a_path(id: &str) -> bool {
     fits_into_a_path(id) && !id.chars().any(|c| matches!(c, '/' | '\\') || c.is_control())
 }
 
-/// The Run Store answered about something else than it was asked for.
+/// The Run Store answered with a different object than it was asked for.
 fn another(what: &str) -> CoordinatorError {
     unavailable(&CallError::malformed(Service::RunStore, &format!("the answer is about another {what}")))
 }
@@ -164,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_that_no_path_can_carry_are_not_asked_for() {
+    fn ids_that_do_not_fit_a_url_path_are_not_requested() {
         for id in ["run_1", "with space", "ü", "a?b#c%2F", "..."] {
             assert!(goes_into_a_path(id), "{id}");
         }

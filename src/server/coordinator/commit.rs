@@ -88,7 +88,7 @@ impl Coordinator {
                     self.journal_status.written();
                     self.heard.ended(run, &topmost, now);
                     if let Some(outbox) = &self.parts.outbox {
-                        outbox.news();
+                        outbox.entries_added();
                     }
                     if let Some(seq) = newest {
                         self.parts.events.hub.publish(run, seq);
@@ -115,11 +115,11 @@ impl Coordinator {
     fn to_begin(&self, changes: &ChangeSet, now: Timestamp) -> (Vec<NodeHead>, bool) {
         let (mut ours, mut unclaimed) = (Vec::new(), false);
         let mut is_ours = |wake: &Option<Wake>| match wake {
-            Some(Wake { at, owner: None, .. }) => {
+            Some(Wake { at, claimed_by: None, .. }) => {
                 unclaimed |= *at < now + CLAIM_WITHIN;
                 false
             }
-            Some(wake) => wake.owner.as_ref() == Some(self.parts.queue.owner()) && is_due(wake, now),
+            Some(wake) => wake.claimed_by.as_ref() == Some(self.parts.queue.owner()) && is_due(wake, now),
             None => false,
         };
         ours.extend(changes.nodes.iter().filter(|node| is_ours(&node.wake)).map(NodeRecord::head));
@@ -144,7 +144,7 @@ impl Coordinator {
         let (health, journal) = (&self.journal_status, &self.parts.journal);
         let is_over = |since| self.parts.clock.now().since(since) >= PROBE_AFTER;
         if health.unwritable_since().is_some_and(is_over)
-            && journal.owner_renew(self.parts.queue.owner(), OWNED_FOREVER).await.is_ok()
+            && journal.renew_worker(self.parts.queue.owner(), OWNED_FOREVER).await.is_ok()
         {
             health.written();
         }
@@ -212,7 +212,7 @@ impl Coordinator {
     pub(crate) async fn announce_again(&self) -> Result<(), JournalError> {
         let Some(ended) = self.journal_status.take_doubt() else { return Ok(()) };
         if let Some(outbox) = &self.parts.outbox {
-            outbox.news();
+            outbox.entries_added();
         }
         for (at, node) in ended.iter().enumerate() {
             match self.parts.journal.head_fetch(node).await {

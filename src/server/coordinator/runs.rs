@@ -15,10 +15,7 @@ use crate::{
         node_registry::NoFacts,
         policy::{PdpUnavailable, Question, RUN_START},
     },
-    types::{
-        Extensions, NodeRun, NodeRunId, NodeRunState, NodeTypeRef, Run, RunId, RunStartRequest,
-        json::canonical,
-    },
+    types::{Extensions, NodeRun, NodeRunId, NodeTypeRef, Run, RunId, RunStartRequest, json::canonical},
 };
 
 /// Bytes of extensions and constraints that no usual request has.
@@ -38,12 +35,13 @@ impl Coordinator {
         self.warn_of_own_keys([request.extensions.as_ref()].into_iter());
         let digest = digest(&request);
         if let Some(id) = &chosen
-            && let Some(existing) = self.run_seek(caller, id).await?
+            && let Some(existing) = self.run_find_or_adopt(caller, id).await?
         {
             // Spares a repetition the questions to registry and policy.
-            return match existing.request_digest == digest {
-                true => Ok(existing.run),
-                false => Err(engine::Rejection::RunAlreadyExists.into()),
+            return if existing.origin.is_request(&digest) {
+                Ok(existing.run)
+            } else {
+                Err(engine::Rejection::RunAlreadyExists.into())
             };
         }
         self.room_for_new_work()?;
@@ -172,24 +170,8 @@ impl Coordinator {
         facts: &NodeTypeFacts,
     ) -> Result<PolicyDecided, CoordinatorError> {
         // Only its identity is asked about: the root does not exist yet.
-        let root = NodeRun {
-            node_run_id: root_id.clone(),
-            run_id: run_id.clone(),
-            node_type_ref: request.root_node_type_ref.clone(),
-            state: NodeRunState::Queued,
-            kind: facts.kind,
-            parent_node_run_id: None,
-            created_at: None,
-            started_at: None,
-            ended_at: None,
-            inputs: None,
-            outputs: None,
-            output_artifacts: None,
-            executor_binding: None,
-            evaluation_result: None,
-            recovery_actions: None,
-            extensions: None,
-        };
+        let root =
+            NodeRun::queued(run_id.clone(), root_id.clone(), request.root_node_type_ref.clone(), facts.kind);
         let tenant = request.run_context.as_ref().and_then(|context| context.tenant_id.as_deref());
         let context = match self.parts.policy.is_local() {
             true => Map::new(),

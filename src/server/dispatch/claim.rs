@@ -9,7 +9,7 @@ use slog::error;
 use super::{Dispatcher, Parts};
 use crate::{
     coordinator::{CLAIM_WITHIN, Lane},
-    journal::{JournalError, Want},
+    journal::{ClaimFilter, JournalError},
     time::Timestamp,
 };
 
@@ -65,14 +65,14 @@ impl Dispatcher {
             // Jobs that end poke, when enough of them have.
             return Ok(false);
         }
-        let want = Want {
+        let want = ClaimFilter {
             job: Some(lane.job()),
             kind: lane.kind(),
             // What is due of the full runs is left. Their jobs poke as well.
             except: queue.full_runs(lane),
             limit: u32::try_from(room).unwrap_or(u32::MAX),
         };
-        let claimed = journal.wakes_claim(queue.owner(), now, &want).await?;
+        let claimed = journal.claim_due(queue.owner(), now, &want).await?;
         claimed.iter().for_each(|node| queue.push(node, now));
         Ok(claimed.len() == room)
     }

@@ -100,8 +100,8 @@ impl Dispatcher {
     /// left. Nothing is begun before [`Dispatcher::begin`].
     pub async fn take_over(parts: Parts) -> Result<Arc<Self>, JournalError> {
         let Parts { journal, clock, queue, log, .. } = &parts;
-        journal.owner_renew(queue.owner(), OWNED_FOREVER).await?;
-        let taken_over = journal.owners_expire(clock.now()).await?;
+        journal.renew_worker(queue.owner(), OWNED_FOREVER).await?;
+        let taken_over = journal.reap_dead_workers(clock.now()).await?;
         if taken_over > 0 {
             info!(log, "taking over what the last process left"; "jobs" => taken_over);
         }

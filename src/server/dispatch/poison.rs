@@ -14,7 +14,7 @@ use std::{
 
 use crate::{
     coordinator::{CoordinatorError, Task},
-    journal::{JournalError, OwnedWake, Parked},
+    journal::{ClaimedWake, JournalError, Parked},
     record::Job,
     time::Timestamp,
     types::{NodeRunId, RunId},
@@ -46,8 +46,8 @@ impl Item {
     }
 }
 
-impl From<&OwnedWake> for Item {
-    fn from(wake: &OwnedWake) -> Self {
+impl From<&ClaimedWake> for Item {
+    fn from(wake: &ClaimedWake) -> Self {
         Self { run: wake.run_id.clone(), node: Some((wake.node_run_id.clone(), wake.job)) }
     }
 }

@@ -11,7 +11,7 @@ use super::{Dispatcher, Parts, poison::Item};
 use crate::{
     coordinator::Lane,
     health::ExecutorLoad,
-    journal::{JournalError, OwnedWake},
+    journal::{ClaimedWake, JournalError},
     record::{Job, NodeHead, Wake},
     runtime::tasks::panic_message,
     time::Timestamp,
@@ -44,7 +44,7 @@ impl Dispatcher {
 
     async fn sweep_once(&self) -> Result<(), JournalError> {
         let Parts { coordinator, journal, clock, queue, .. } = &self.parts;
-        journal.owners_expire(clock.now()).await?;
+        journal.reap_dead_workers(clock.now()).await?;
         for run in journal.runs_overdue(clock.now(), OVERDUE).await? {
             self.run_overdue(&run).await;
         }
@@ -62,7 +62,7 @@ impl Dispatcher {
             true => &Job::ALL,
             false => &[Job::Deadline, Job::CancelExecutor],
         };
-        for wake in journal.wakes_owned(queue.owner(), jobs, settled).await? {
+        for wake in journal.claims_held(queue.owner(), jobs, settled).await? {
             if !queue.has(&wake.node_run_id, wake.job) {
                 self.begin_again(&wake).await?;
             }
@@ -76,13 +76,13 @@ impl Dispatcher {
     /// The database has said so. The head may come from memory, and may be older
     /// than that: it says what the job is about, not whether there is one. (A
     /// job that was done meanwhile finds nothing to do.)
-    async fn begin_again(&self, owned: &OwnedWake) -> Result<(), JournalError> {
+    async fn begin_again(&self, owned: &ClaimedWake) -> Result<(), JournalError> {
         let Parts { coordinator, journal, clock, queue, .. } = &self.parts;
         let now = clock.now();
         match journal.head_fetch(&owned.node_run_id).await {
             Ok(Some(head)) => {
                 let owner = Some(queue.owner().clone());
-                let wake = Wake { job: owned.job, at: now, owner, tries: 0 };
+                let wake = Wake { job: owned.job, at: now, claimed_by: owner, tries: 0 };
                 queue.push(&NodeHead { wake: Some(wake), ..head }, now);
             }
             Ok(None) => {}

@@ -28,7 +28,7 @@ use super::{
     start::denied,
 };
 use crate::{
-    record::{Adopted, AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeHead, NodeRecord, RunRecord, Wake},
+    record::{AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeHead, NodeRecord, RunRecord, Wake},
     time::Timestamp,
     types::{
         ConstraintEnvelope, Error, EvaluationResult, EvaluationStatus, ExecutorBinding, JsonObject, NodeKind,
@@ -118,7 +118,7 @@ pub fn attempt_claim(run: &RunRecord, mut node: NodeRecord, lease: &Lease, now: 
         NodeRunState::Queued => {
             node.node.state = NodeRunState::Assigned;
             if let Some(wake) = &mut node.wake {
-                wake.owner.clone_from(lease);
+                wake.claimed_by.clone_from(lease);
             }
             Decision { changes: Some(node_only(run, &before, node, now)), answer: () }
         }
@@ -245,7 +245,7 @@ pub fn attempt_retry(run: &RunRecord, mut node: NodeRecord, at: Timestamp, now: 
     };
     let before = NodeBefore::of(&node);
     let at = node.deadline.map_or(at, |deadline| deadline.min(at));
-    node.wake = Some(Wake { job: Job::Dispatch, at, owner: None, tries: tries.saturating_add(1) });
+    node.wake = Some(Wake { job: Job::Dispatch, at, claimed_by: None, tries: tries.saturating_add(1) });
     Decision { changes: Some(node_only(run, &before, node, now)), answer: () }
 }
 
@@ -286,7 +286,7 @@ pub fn attempt_finish(
         };
         let outcome = AttemptOutcome::Late { state, error };
         let record = attempt.record(node.id(), run.id(), outcome, now);
-        let changes = ChangeSet { attempts: vec![record], ..bookkeeping(run.id(), Vec::new(), now) };
+        let changes = ChangeSet { attempts: vec![record], ..ChangeSet::new(run.id().clone(), now) };
         return Decision { changes: Some(changes), answer: Applied::Late };
     }
     let mut draft = Draft::new(run, now);
@@ -354,7 +354,7 @@ pub fn attempt_lost(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp
         node.retries += 1;
         let lost = "The coordinator stopped while the node was at its executor";
         retry::note(&mut draft, &mut node, attempt, "attempt_lost", lost, now);
-        retry::go_astray(&mut node);
+        retry::supersede_running_attempt(&mut node);
         node.wake = Some(wake(Job::Dispatch, now, lease));
         draft.put(node);
     } else {
@@ -388,7 +388,7 @@ pub fn executor_told(mut node: NodeHead, told: Told, now: Timestamp) -> Decision
         return Decision::unchanged(());
     };
     let before = HeadBefore::of(&node);
-    let again = |at| Wake { job: Job::CancelExecutor, at, owner: None, tries: tries.saturating_add(1) };
+    let again = |at| Wake { job: Job::CancelExecutor, at, claimed_by: None, tries: tries.saturating_add(1) };
     let (next, fenced) = match told {
         Told::Yes => (None, false),
         Told::Again(at) => (Some(again(at)), false),
@@ -400,7 +400,7 @@ pub fn executor_told(mut node: NodeHead, told: Told, now: Timestamp) -> Decision
     before.may_become(&node);
     let attempts = fenced.into_iter().collect();
     let run = node.run_id.clone();
-    let changes = ChangeSet { attempts, heads: vec![node], ..bookkeeping(&run, Vec::new(), now) };
+    let changes = ChangeSet { attempts, heads: vec![node], ..ChangeSet::new(run, now) }.owing_all();
     Decision { changes: Some(changes), answer: () }
 }
 
@@ -444,18 +444,5 @@ fn evaluation(state: NodeRunState) -> EvaluationResult {
 /// A change of one node's bookkeeping: no event, so the run stays as it is.
 pub(super) fn node_only(run: &RunRecord, before: &NodeBefore, node: NodeRecord, now: Timestamp) -> ChangeSet {
     before.may_become(&node);
-    bookkeeping(run.id(), vec![node], now)
-}
-
-fn bookkeeping(run: &RunId, nodes: Vec<NodeRecord>, now: Timestamp) -> ChangeSet {
-    ChangeSet {
-        run_id: run.clone(),
-        at: now,
-        run: None,
-        nodes,
-        heads: Vec::new(),
-        events: Vec::new(),
-        attempts: Vec::new(),
-        adopted: Adopted::default(),
-    }
+    ChangeSet { nodes: vec![node], ..ChangeSet::new(run.id().clone(), now) }.owing_all()
 }

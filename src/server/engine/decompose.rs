@@ -11,7 +11,7 @@ use super::{
     silence,
 };
 use crate::{
-    record::{Job, NodeRecord, RunRecord, Unread, Waits},
+    record::{Job, NodeRecord, RunRecord},
     time::Timestamp,
     types::{
         ConstraintEnvelope, JsonObject, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunId, NodeRunState,
@@ -210,39 +210,20 @@ fn record(
         .own(extensions::IDEMPOTENCY_KEY, key)
         .own(extensions::CONSTRAINTS, merged)
         .done();
+    let node = NodeRun {
+        parent_node_run_id: Some(parent.id().clone()),
+        created_at: Some(now),
+        inputs: Some(spec.inputs.clone()),
+        extensions,
+        ..NodeRun::queued(parent.node.run_id.clone(), id, spec.node_type_ref.clone(), facts.kind)
+    };
     let node = NodeRecord {
-        unread: Unread::default(),
-        node: NodeRun {
-            node_run_id: id,
-            run_id: parent.node.run_id.clone(),
-            parent_node_run_id: Some(parent.id().clone()),
-            node_type_ref: spec.node_type_ref.clone(),
-            kind: facts.kind,
-            state: NodeRunState::Queued,
-            created_at: Some(now),
-            started_at: None,
-            ended_at: None,
-            inputs: Some(spec.inputs.clone()),
-            outputs: None,
-            output_artifacts: None,
-            executor_binding: None,
-            evaluation_result: None,
-            recovery_actions: None,
-            extensions,
-        },
-        version: 0,
-        path: parent.path.child(ordinal),
-        children: 0,
-        rounds: 0,
-        attempt: 0,
-        retries: 0,
-        astray: false,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         type_constraints: facts.constraints,
         deadline,
-        waits: Waits::default(),
         wake: Some(wake(Job::Dispatch, now, lease)),
+        ..NodeRecord::new(node, parent.path.child(ordinal))
     };
     (node, spec)
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     record::{
-        Adopted, AttemptOutcome, AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord,
+        AttemptOutcome, AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord,
         RunRecord, Wake,
     },
     time::Timestamp,
@@ -226,7 +226,7 @@ impl Draft {
         guard::node_ends(&head.node_run_id, head.state, state);
         head.state = state;
         head.ended_at = Some(self.now);
-        let tell_executor = tell_executor || head.astray;
+        let tell_executor = tell_executor || head.superseded_attempt_may_run;
         head.wake = tell_executor.then(|| wake(Job::CancelExecutor, self.now, lease));
         match head.kind {
             Some(NodeKind::Atomic) => {
@@ -257,22 +257,22 @@ impl Draft {
     pub(super) fn into_changes(self) -> ChangeSet {
         self.run_before.may_become(&self.run, self.events.len());
         let run_changed = !self.events.is_empty() || self.run.version == 0;
+        let empty = ChangeSet::new(self.run.id().clone(), self.now);
         ChangeSet {
-            run_id: self.run.run.run_id.clone(),
-            at: self.now,
             run: run_changed.then_some(self.run),
             nodes: self.nodes,
             heads: self.heads,
             events: self.events,
             attempts: self.attempts,
-            adopted: Adopted::default(),
+            ..empty
         }
+        .owing_all()
     }
 }
 
 /// A wake-up that begins a job, taken by `lease` if that can act at once.
 pub(super) fn wake(job: Job, at: Timestamp, lease: &Lease) -> Wake {
-    Wake { job, at, owner: lease.clone(), tries: 0 }
+    Wake { job, at, claimed_by: lease.clone(), tries: 0 }
 }
 
 /// An executor may be working on it.

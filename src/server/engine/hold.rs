@@ -32,7 +32,7 @@ pub fn attempt_hold(run: RunRecord, mut node: NodeRecord, at: Timestamp, now: Ti
     };
     let before = NodeBefore::of(&node);
     let at = node.deadline.map_or(at, |deadline| deadline.min(at));
-    node.wake = Some(Wake { job: Job::Dispatch, at, owner: None, tries: tries.saturating_add(1) });
+    node.wake = Some(Wake { job: Job::Dispatch, at, claimed_by: None, tries: tries.saturating_add(1) });
     if node.waits.held_since.is_some() {
         return Decision { changes: Some(node_only(&run, &before, node, now)), answer: false };
     }

@@ -121,7 +121,7 @@ pub(super) fn put_again(
     draft.attempt(&node, attempt, outcome);
     node.retries += 1;
     if may_have_begun {
-        go_astray(&mut node);
+        supersede_running_attempt(&mut node);
     }
     node.wake = Some(wake(Job::Dispatch, at, &None));
     note(draft, &mut node, attempt, &failed.error.code, &failed.error.message, at);
@@ -130,8 +130,8 @@ pub(super) fn put_again(
 
 /// Another attempt will be made although this one may still be at its executor.
 /// (A composite's executor knows only one.)
-pub(super) fn go_astray(node: &mut NodeRecord) {
-    node.astray = node.node.kind != Some(NodeKind::Composite);
+pub(super) fn supersede_running_attempt(node: &mut NodeRecord) {
+    node.superseded_attempt_may_run = node.node.kind != Some(NodeKind::Composite);
 }
 
 /// Writes on the NodeRun and into the events that an attempt came to nothing

@@ -11,11 +11,11 @@ use super::{
     extensions::{CONSTRAINTS, Writer},
 };
 use crate::{
-    record::{Job, NodePath, NodeRecord, RunRecord, Unread, Waits},
+    record::{Job, NodePath, NodeRecord, Origin, RunRecord},
     time::Timestamp,
     types::{
-        Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeRunState, NodeTypeRef, Run, RunContext,
-        RunEventType, RunId, RunStartRequest, RunState, json::canonical,
+        Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
+        RunStartRequest, RunState, json::canonical,
     },
 };
 
@@ -88,9 +88,10 @@ pub fn run_start(
     now: Timestamp,
 ) -> Result<Decision<Run>, Rejection> {
     if let Some(existing) = existing {
-        return match existing.request_digest == command.digest {
-            true => Ok(Decision::unchanged(existing.run.clone())),
-            false => Err(Rejection::RunAlreadyExists),
+        return if existing.origin.is_request(&command.digest) {
+            Ok(Decision::unchanged(existing.run.clone()))
+        } else {
+            Err(Rejection::RunAlreadyExists)
         };
     }
     let StartRun { asked, run_id, root_id, digest, owner, facts, decided } = command;
@@ -109,43 +110,23 @@ pub fn run_start(
         version: 0,
         last_seq: 0,
         nodes: 1,
-        request_digest: digest.clone(),
+        origin: Origin::Request { digest: digest.clone() },
         owner: Some(owner.clone()),
         deadline: Some(deadline),
     };
+    let root = NodeRun {
+        created_at: Some(now),
+        inputs: Some(asked.input.clone()),
+        extensions: asked.root_extensions.clone(),
+        ..NodeRun::queued(run_id, root_id, asked.node_type_ref.clone(), facts.kind)
+    };
     let root = NodeRecord {
-        unread: Unread::default(),
-        node: NodeRun {
-            node_run_id: root_id,
-            run_id,
-            parent_node_run_id: None,
-            node_type_ref: asked.node_type_ref.clone(),
-            kind: facts.kind,
-            state: NodeRunState::Queued,
-            created_at: Some(now),
-            started_at: None,
-            ended_at: None,
-            inputs: Some(asked.input.clone()),
-            outputs: None,
-            output_artifacts: None,
-            executor_binding: None,
-            evaluation_result: None,
-            recovery_actions: None,
-            extensions: asked.root_extensions.clone(),
-        },
-        version: 0,
-        path: NodePath::root(),
-        children: 0,
-        rounds: 0,
-        attempt: 0,
-        retries: 0,
-        astray: false,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         type_constraints: facts.constraints.clone(),
         deadline: Some(deadline),
-        waits: Waits::default(),
         wake: Some(wake(Job::Dispatch, now, lease)),
+        ..NodeRecord::new(root, NodePath::root())
     };
 
     let mut draft = Draft::new(run, now);

@@ -39,7 +39,7 @@ fn a_node_that_may_be_executed_goes_to_its_executor() {
     assert_eq!(node.node.executor_binding, Some(binding()));
     assert_eq!((node.attempt, node.deadline), (1, Some(deadline)));
     let wake = node.wake.as_ref().expect("a wake-up");
-    assert_eq!((wake.job, wake.at, &wake.owner), (Job::Deadline, deadline, &world.lease));
+    assert_eq!((wake.job, wake.at, &wake.claimed_by), (Job::Deadline, deadline, &world.lease));
     let event = json!(["policy_decided", "a", {"action": "node.run.execute", "decision": "allow"}]);
     assert_eq!(world.told_since(mark), [event]);
 }
@@ -415,7 +415,7 @@ fn a_node_that_is_put_off_is_nobodys_until_then_but_not_beyond_its_deadline() {
         world.retry("a", Duration::from_secs(5));
         let wake = world.node("a").wake.clone().expect("a wake-up");
         assert_eq!(
-            (wake.job, wake.at, wake.owner, wake.tries),
+            (wake.job, wake.at, wake.claimed_by, wake.tries),
             (Job::Dispatch, world.now + Duration::from_secs(5), None, tries)
         );
     }

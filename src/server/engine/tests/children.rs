@@ -282,7 +282,10 @@ fn a_new_child_is_queued_and_due_at_once() {
         })
     );
     let wake = stored.wake.as_ref().expect("a wake-up");
-    assert_eq!((wake.job, wake.at, &wake.owner, wake.tries), (Job::Dispatch, world.now, &world.lease, 0));
+    assert_eq!(
+        (wake.job, wake.at, &wake.claimed_by, wake.tries),
+        (Job::Dispatch, world.now, &world.lease, 0)
+    );
     assert_eq!((stored.path.clone(), stored.deadline), (NodePath::root().child(2), world.run().deadline));
 }
 

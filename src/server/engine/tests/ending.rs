@@ -75,7 +75,7 @@ fn a_canceled_run_takes_everything_alive_with_it_deepest_first() {
     assert_eq!(told, ["busy", "plan", ROOT]);
     for node in told {
         let wake = world.node(node).wake.as_ref().expect("a wake-up");
-        assert_eq!((wake.job, wake.at, &wake.owner), (Job::CancelExecutor, world.now, &world.lease));
+        assert_eq!((wake.job, wake.at, &wake.claimed_by), (Job::CancelExecutor, world.now, &world.lease));
     }
     assert_eq!(world.run().deadline, None);
 }

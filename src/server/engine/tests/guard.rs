@@ -33,8 +33,12 @@ fn a_node_may_only_go_forward_and_the_message_names_it_and_nothing_it_was_given(
         (|_| {}, None),
         (
             |node| {
-                node.wake =
-                    Some(Wake { job: Job::Dispatch, at: Timestamp::from_micros(7), owner: None, tries: 1 })
+                node.wake = Some(Wake {
+                    job: Job::Dispatch,
+                    at: Timestamp::from_micros(7),
+                    claimed_by: None,
+                    tries: 1,
+                })
             },
             None,
         ),

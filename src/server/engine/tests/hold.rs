@@ -30,7 +30,7 @@ fn a_held_node_waits_without_spending_retries_and_says_so_once() {
         world.wait(WAIT);
         assert!(!world.hold("a", WAIT), "it is held already");
         let wake = world.node("a").wake.clone().expect("a wake-up");
-        assert_eq!((wake.job, wake.owner, wake.tries), (Job::Dispatch, None, tries));
+        assert_eq!((wake.job, wake.claimed_by, wake.tries), (Job::Dispatch, None, tries));
         assert_eq!(wake.at, world.now + WAIT);
     }
     let node = world.node("a").clone();

@@ -95,7 +95,7 @@ fn lost_attempts_count_as_retries_and_are_not_made_again_for_ever() {
     let (mark, attempts) = (world.events.len(), world.attempts.len());
     world.lost("a");
     assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Running, Some(Job::Deadline)));
-    assert_eq!(world.node("a").wake.as_ref().and_then(|wake| wake.owner.clone()), None);
+    assert_eq!(world.node("a").wake.as_ref().and_then(|wake| wake.claimed_by.clone()), None);
     assert_eq!((world.events.len(), world.attempts.len()), (mark, attempts));
 }
 
@@ -170,12 +170,12 @@ fn a_composite_is_assigned_again_as_long_as_it_has_no_children() {
     let silence = world.rules.composite_silence.expect("it is asked about");
     let wake = world.node(ROOT).wake.clone().expect("a wake-up");
     let check_at = world.now + silence;
-    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, check_at, world.lease.clone()));
+    assert_eq!((wake.job, wake.at, wake.claimed_by), (Job::Deadline, check_at, world.lease.clone()));
 
     world.create(ROOT, &[child("a")]).expect("a child");
     let waiting = world.node(ROOT).wake.clone().expect("a wake-up");
     assert_eq!(
-        (waiting.job, waiting.at, &waiting.owner),
+        (waiting.job, waiting.at, &waiting.claimed_by),
         (Job::Deadline, world.now + silence, &None),
         "nobody's"
     );
@@ -197,7 +197,10 @@ fn a_lost_composite_whose_executor_shows_up_is_not_assigned_again() {
     assert_eq!(world.job(ROOT), Some(Job::Dispatch));
     world.create(ROOT, &[child("a")]).expect("a child");
     let wake = world.node(ROOT).wake.clone().expect("a wake-up");
-    assert_eq!((wake.job, Some(wake.at), wake.owner), (Job::Deadline, world.node(ROOT).waits.check_at, None));
+    assert_eq!(
+        (wake.job, Some(wake.at), wake.claimed_by),
+        (Job::Deadline, world.node(ROOT).waits.check_at, None)
+    );
     assert_eq!(world.begin(ROOT), Begun::Stale);
 }
 
@@ -209,7 +212,7 @@ fn an_executor_is_told_until_it_has_heard() {
         world.told("a", Some(Duration::from_secs(2)));
         let wake = world.node("a").wake.clone().expect("a wake-up");
         let at = world.now + Duration::from_secs(2);
-        assert_eq!((wake.job, wake.at, wake.owner, wake.tries), (Job::CancelExecutor, at, None, tries));
+        assert_eq!((wake.job, wake.at, wake.claimed_by, wake.tries), (Job::CancelExecutor, at, None, tries));
     }
     world.told("a", None);
     assert_eq!(world.node("a").wake, None);

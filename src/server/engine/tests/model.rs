@@ -93,7 +93,7 @@ pub(super) struct Node {
     pub(super) rounds: u64,
     pub(super) attempt: u32,
     pub(super) retries: u32,
-    pub(super) astray: bool,
+    pub(super) superseded: bool,
     pub(super) began: Option<Timestamp>,
     pub(super) deadline: Timestamp,
     pub(super) job: Option<Job>,
@@ -264,7 +264,7 @@ impl Model {
             rounds: 0,
             attempt: 0,
             retries: 0,
-            astray: false,
+            superseded: false,
             began: None,
             deadline: self.deadline,
             job: Some(Job::Dispatch),
@@ -323,7 +323,7 @@ impl Model {
         let worth_it = work == Work::NotBegun || unclear && harmless;
         if worth_it && node.retries < self.max_retries && again < node.deadline {
             node.retries += 1;
-            node.astray |= unclear && node.sort != Sort::Composite;
+            node.superseded |= unclear && node.sort != Sort::Composite;
             node.job = Some(Job::Dispatch);
             self.logged += 1;
         } else {
@@ -347,7 +347,7 @@ impl Model {
             let node = &mut self.nodes[at];
             node.retries += 1;
             node.job = Some(Job::Dispatch);
-            node.astray |= node.sort == Sort::Reader;
+            node.superseded |= node.sort == Sort::Reader;
         } else {
             self.end(at, Failed, true, now);
         }
@@ -405,7 +405,7 @@ impl Model {
         let node = &mut self.nodes[at];
         node.state = state;
         node.ended_at = Some(now);
-        node.job = (tell || node.astray).then_some(Job::CancelExecutor);
+        node.job = (tell || node.superseded).then_some(Job::CancelExecutor);
         if at == 0 {
             let run = match state {
                 Succeeded => RunState::Succeeded,

@@ -219,7 +219,7 @@ fn a_node_that_is_not_even_handed_over_waits_until_its_time_is_up_and_spends_not
         world.defer("a", Duration::from_secs(3));
         let wake = world.node("a").wake.clone().expect("a wake-up");
         assert_eq!(
-            (wake.job, wake.at, wake.owner, wake.tries),
+            (wake.job, wake.at, wake.claimed_by, wake.tries),
             (Job::Dispatch, world.now + Duration::from_secs(3), None, tries)
         );
         assert_eq!((world.state("a"), world.node("a").retries), (NodeRunState::Queued, 0));

@@ -44,13 +44,13 @@ fn a_composite_at_its_executor_is_looked_at_when_that_may_have_been_silent() {
     let check_at = world.now + SILENCE;
     assert_eq!(world.node(ROOT).waits.check_at, Some(check_at));
     let wake = wake_of(&world, ROOT);
-    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, check_at, world.lease));
+    assert_eq!((wake.job, wake.at, wake.claimed_by), (Job::Deadline, check_at, world.lease));
 
     // A create is a sign of life, and whoever dies, it is waited for.
     let mut world = with_a_child_that_is_over();
     let wake = wake_of(&world, ROOT);
     assert_eq!(Some(wake.at), world.node(ROOT).waits.check_at);
-    assert_eq!((wake.job, wake.owner), (Job::Deadline, None));
+    assert_eq!((wake.job, wake.claimed_by), (Job::Deadline, None));
     assert!(wake.at > check_at);
 
     world.cancel(RUN);
@@ -88,7 +88,7 @@ fn why_a_wake_up_is_due_the_record_says() {
     let moved = |to: Timestamp| {
         let mut node = node.clone();
         let wake = node.wake.as_mut().expect("a wake-up");
-        (wake.at, wake.owner) = (to, None);
+        (wake.at, wake.claimed_by) = (to, None);
         node
     };
     assert_eq!(why_due(&node, check), Due::Silence);
@@ -117,7 +117,7 @@ fn what_was_heard_in_time_puts_the_check_off_until_that_is_old() {
         let wake = wake_of(&world, ROOT);
         assert_eq!((wake.job, wake.at), (Job::Deadline, heard + SILENCE));
         // Without children it is lost with the process that has it.
-        assert_eq!(wake.owner, world.lease.clone().filter(|_| !children));
+        assert_eq!(wake.claimed_by, world.lease.clone().filter(|_| !children));
         assert_eq!((world.told_since(mark).len(), world.attempts.len()), (0, 0));
     }
 }
@@ -138,7 +138,7 @@ fn a_silent_composite_without_children_is_begun_again_once_and_then_fails() {
     let mark = world.events.len();
     assert_eq!(check(&mut world, SILENCE, false), Checked::BegunAgain);
     let wake = wake_of(&world, ROOT);
-    assert_eq!((wake.job, wake.owner, world.state(ROOT)), (Job::Dispatch, None, NodeRunState::Running));
+    assert_eq!((wake.job, wake.claimed_by, world.state(ROOT)), (Job::Dispatch, None, NodeRunState::Running));
     let attempt = world.attempts.last().expect("it is recorded");
     let AttemptOutcome::Failed { error, .. } = &attempt.outcome else { panic!("{attempt:?}") };
     assert_eq!((attempt.attempt, &*error.code), (1, "composite_executor_silent"));
@@ -197,7 +197,7 @@ fn a_lost_process_begins_the_silence_anew_and_is_no_silence() {
     assert_eq!(check(&mut world, SILENCE * 3, false), Checked::Stale, "its owner died");
     world.lost(ROOT);
     let wake = wake_of(&world, ROOT);
-    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, world.now + SILENCE, None));
+    assert_eq!((wake.job, wake.at, wake.claimed_by), (Job::Deadline, world.now + SILENCE, None));
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn switched_off_it_waits_for_its_deadline() {
     world.rules.composite_silence = None;
     assert_eq!(check(&mut world, SILENCE * 3, false), Checked::PutOff);
     assert_eq!(Some(wake_of(&world, ROOT).at), world.node(ROOT).deadline);
-    assert_eq!(wake_of(&world, ROOT).owner, world.lease);
+    assert_eq!(wake_of(&world, ROOT).claimed_by, world.lease);
 }
 
 #[test]

@@ -203,7 +203,7 @@ impl World {
         let now = self.tick();
         let record = self.nodes.get_mut(&NodeRunId::new(node)).expect("a node");
         let wake = record.wake.as_mut().expect("a wake-up");
-        (wake.at, wake.owner) = (now, None);
+        (wake.at, wake.claimed_by) = (now, None);
     }
 
     pub(super) fn lost(&mut self, node: &str) {
@@ -382,7 +382,7 @@ impl World {
 
     /// Writes an adopted run, which brings events with numbers of their own.
     pub(super) fn import(&mut self, changes: ChangeSet) {
-        let ChangeSet { run_id, at: _, run, nodes, heads, events, attempts, adopted: _ } = changes;
+        let ChangeSet { run_id, at: _, run, nodes, heads, events, attempts, outbox: _ } = changes;
         assert!(attempts.is_empty() && heads.is_empty());
         let run = run.expect("a whole run");
         self.runs.insert(run_id, RunRecord { version: 1, ..run });
@@ -394,7 +394,7 @@ impl World {
     /// Writes all of a change set, after the checks that a store makes, and
     /// those of the lifecycle tables.
     fn store(&mut self, changes: ChangeSet) {
-        let ChangeSet { run_id, at: _, run, mut nodes, heads, events, attempts, adopted: _ } = changes;
+        let ChangeSet { run_id, at: _, run, mut nodes, heads, events, attempts, outbox: _ } = changes;
         // Of a head counts what a cascade changes; the rest is as it was read.
         for head in heads {
             let mut node = self.nodes[&head.node_run_id].clone();
