@@ -280,7 +280,7 @@ proptest! {
     /// At most one fetch is under way, a usable value is returned without waiting,
     /// and an expired one is not returned.
     #[test]
-    fn one_fetch_at_most_and_no_needless_waiting(steps in steps()) {
+    fn fetches_are_single_and_readers_wait_only_for_a_first_value(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let world = World::new();
