@@ -128,6 +128,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "coordinator",
             "engine::Attempt",
             "engine::AttemptResult",
+            "engine::CancelNotification",
             "engine::FailedCall",
             "engine::Work",
             "health::DispatchStatus",
