@@ -147,10 +147,10 @@ impl Process {
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");
-        let atomic = AtomicRole::new(world, life, queue.owner());
-        let composite = CompositeRole::new(world, life, queue.owner());
+        let atomic = AtomicRole::new(world, life, queue.worker());
+        let composite = CompositeRole::new(world, life, queue.worker());
         let dispatcher = Dispatcher::take_over(dispatch::Parts {
-            coordinator: Arc::clone(&coordinator),
+            attempts: coordinator.attempts(),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
             queue: Arc::clone(&queue),
@@ -199,9 +199,12 @@ impl Process {
             self.tasks.cut_off().await;
         }
         // If this fails, the next process takes over what is left.
-        let _ =
-            within(&*world.clock, CUT_OFF, self.journal.release_claims(self.queue.owner(), self.clock.now()))
-                .await;
+        let _ = within(
+            &*world.clock,
+            CUT_OFF,
+            self.journal.release_claims(self.queue.worker(), self.clock.now()),
+        )
+        .await;
         world.count(if stopped.is_some() { "drained" } else { "drained and cut off" });
         self.life.end();
     }

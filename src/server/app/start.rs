@@ -93,7 +93,7 @@ impl Startup<'_> {
             })
         });
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
-        let worker = queue.owner().clone();
+        let worker = queue.worker().clone();
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             journal: Arc::clone(&journal),
             stores,
@@ -119,7 +119,7 @@ impl Startup<'_> {
             dispatch_status.set_outbox_without_stores();
         }
         let dispatcher = Dispatcher::take_over(dispatch::Parts {
-            coordinator: Arc::clone(&coordinator),
+            attempts: coordinator.attempts(),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
             queue,

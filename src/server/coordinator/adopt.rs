@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use slog::info;
 
-use super::{Coordinator, CoordinatorError};
+use super::{Coordinator, error::CoordinatorError};
 use crate::{
     auth::{Principal, Scope},
     clients::{CallError, Service, path::fits_into_a_path},
@@ -45,12 +45,12 @@ impl Coordinator {
         caller: &Principal,
         run: &RunId,
     ) -> Result<Option<RunRecord>, CoordinatorError> {
-        if let Some(found) = self.run_find(run).await? {
+        if let Some(found) = self.committer.run_find(run).await? {
             return Ok(Some(found));
         }
         let Some(stores) = self.stores_for(caller, run.as_str()) else { return Ok(None) };
         self.run_adopt(stores, run).await?;
-        self.run_find(run).await
+        self.committer.run_find(run).await
     }
 
     /// Finds a NodeRun in the journal, or adopts its run.
@@ -59,7 +59,7 @@ impl Coordinator {
         caller: &Principal,
         node: &NodeRunId,
     ) -> Result<Option<NodeRecord>, CoordinatorError> {
-        if let Some(found) = self.node_find(node).await? {
+        if let Some(found) = self.committer.node_find(node).await? {
             return Ok(Some(found));
         }
         let Some(stores) = self.stores_for(caller, node.as_str()) else { return Ok(None) };
@@ -69,40 +69,41 @@ impl Coordinator {
             return Err(another("NodeRun"));
         }
         self.run_adopt(stores, &stored.run_id).await?;
-        self.node_find(node).await
+        self.committer.node_find(node).await
     }
 
     /// The stores to look the id up in, if the caller may and the id can be sent.
     fn stores_for(&self, caller: &Principal, id: &str) -> Option<&Stores> {
         match caller.scope() {
-            Scope::Everything => self.parts.stores.as_ref().filter(|_| goes_into_a_path(id)),
+            Scope::Everything => self.stores.as_ref().filter(|_| goes_into_a_path(id)),
             Scope::Subtree(_) => None,
         }
     }
 
     /// Adopts a run if the Run Store has it and the journal has not.
     async fn run_adopt(&self, stores: &Stores, run: &RunId) -> Result<(), CoordinatorError> {
-        self.room_for_new_work()?;
-        let Some(_turn) = within(&*self.parts.clock, TURN, self.adoptions.lock(run)).await else {
+        self.committer.room_for_new_work()?;
+        let Some(_turn) = within(&*self.committer.clock, TURN, self.adoptions.lock(run)).await else {
             let waited = CallError::no_response(
                 Service::RunStore,
                 "timed out waiting for another adoption of this run",
             );
             return Err(unavailable(&waited));
         };
-        if self.run_find(run).await?.is_some() {
+        if self.committer.run_find(run).await?.is_some() {
             return Ok(());
         }
         let Some(stored) = self.stored_run(stores, run).await? else { return Ok(()) };
         let stored = &stored;
-        self.command(run, |now| async move {
-            Ok(match self.run_find(run).await? {
-                Some(_) => Decision { changes: None, answer: () },
-                None => engine::run_adopt(stored.clone(), &self.parts.rules, now),
+        self.committer
+            .command(run, |cx| async move {
+                Ok(match self.committer.run_find(run).await? {
+                    Some(_) => Decision { changes: None, answer: () },
+                    None => engine::run_adopt(stored.clone(), cx),
+                })
             })
-        })
-        .await?;
-        info!(self.parts.log, "run adopted from the Run Store"; "run_id" => %run, "state" => %stored.run.state,
+            .await?;
+        info!(self.committer.log, "run adopted from the Run Store"; "run_id" => %run, "state" => %stored.run.state,
             "node_runs" => stored.nodes.len(), "events" => stored.events.len());
         Ok(())
     }
@@ -127,13 +128,13 @@ impl Coordinator {
     async fn stored_nodes(&self, nodes: Vec<NodeRun>) -> Result<Vec<StoredNode>, CoordinatorError> {
         let mut stored = Vec::with_capacity(nodes.len());
         for node in nodes {
-            if self.node_find(&node.node_run_id).await?.is_some() {
+            if self.committer.node_find(&node.node_run_id).await?.is_some() {
                 continue;
             }
             let may_be_executed = !node.state.is_terminal() && node.kind != Some(NodeKind::Composite);
             let facts = match may_be_executed {
                 // The other coordinator took a type that the registry refuses.
-                true => self.facts_of(&node.node_type_ref).await?.unwrap_or_default(),
+                true => self.admission.facts(&node.node_type_ref).await?.unwrap_or_default(),
                 false => NodeTypeFacts::default(),
             };
             stored.push(StoredNode { node, facts });

@@ -30,9 +30,8 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    Decision, NodeTypeFacts, Rules,
-    attempt::effective_constraints,
-    constraints,
+    command::{Cx, Decision, NodeTypeFacts, Rules},
+    constraints::{self, effective_constraints},
     draft::{Draft, wake},
     extensions::{CONSTRAINTS, DECOMPOSITION_ROUNDS, Writer, own},
     silence,
@@ -66,7 +65,8 @@ pub struct StoredNode {
 }
 
 /// Imports a whole run into the journal. The outbox gets only what this changes.
-pub fn run_adopt(stored: StoredRun, rules: &Rules, now: Timestamp) -> Decision<()> {
+pub fn run_adopt(stored: StoredRun, cx: Cx<'_>) -> Decision<()> {
+    let Cx { rules, now, .. } = cx;
     let StoredRun { run: given, nodes, events } = stored;
     let mut nodes = nodes_of(&given.run_id, nodes);
     let theirs: Vec<NodeRun> = nodes.iter().map(|stored| stored.node.clone()).collect();
@@ -94,13 +94,13 @@ pub fn run_adopt(stored: StoredRun, rules: &Rules, now: Timestamp) -> Decision<(
     let imported: Vec<EventRecord> = imported.collect();
 
     let root = stay.iter().find(|node| *node.id() == run.run.root_node_run_id).cloned();
-    let mut draft = Draft::new(run, now);
+    let mut draft = Draft::new(run, cx);
     if imported.is_empty() && paths.is_empty() && !draft.run.is_terminal() {
         // The start was interrupted after the Run itself.
         draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(given.root_node_run_id))]);
     }
     unwanted.sort_by_key(|node| Reverse(node.path.depth()));
-    draft.cancel_new(rules, unwanted);
+    draft.cancel_new(unwanted);
     end_run(&mut draft, root.as_ref(), &events);
     for node in stay {
         draft.put(node);
@@ -129,7 +129,7 @@ fn without_known(changes: &mut ChangeSet, run: &Run, nodes: &[NodeRun]) {
 
 /// Ends the run if its root ended or is missing, and adds a missing
 /// `run_completed` to a terminal run that has events.
-fn end_run(draft: &mut Draft, root: Option<&NodeRecord>, events: &[RunEvent]) {
+fn end_run(draft: &mut Draft<'_>, root: Option<&NodeRecord>, events: &[RunEvent]) {
     let has = |type_: RunEventType| events.iter().any(|event| event.type_ == type_);
     if draft.run.is_terminal() {
         if has(RunEventType::RunStarted) && !has(RunEventType::RunCompleted) {
@@ -208,7 +208,7 @@ fn run_record(
         last_seq: events.last().map_or(0, |event| event.seq),
         nodes: nodes.len() as u64,
         origin: Origin::Adopted,
-        owner: None,
+        started_by: None,
         deadline,
     }
 }
@@ -240,7 +240,7 @@ fn node_record(
         NodeRunState::Succeeded | NodeRunState::Failed | NodeRunState::Canceled => {
             record.attempt = u32::from(record.node.started_at.is_some());
         }
-        NodeRunState::Queued | NodeRunState::Assigned => record.wake = Some(wake(Job::Dispatch, now, &None)),
+        NodeRunState::Queued | NodeRunState::Assigned => record.wake = Some(wake(Job::Dispatch, now, None)),
         NodeRunState::Running => {
             let constraints = effective_constraints(run, &record, &facts).unwrap_or_default();
             let (default, is_at_it) = match record.node.kind {
@@ -253,9 +253,9 @@ fn node_record(
             // In a terminal run it has no time at all.
             record.deadline = run.deadline.map(|of_run| of_run.min(by_time));
             match record.deadline.filter(|_| is_at_it) {
-                Some(_) => silence::wait(&mut record, rules, &None, now),
+                Some(_) => silence::await_executor(&mut record, Cx { rules, claim: None, now }),
                 // Unclaimed and due before its time: a lost attempt.
-                None => record.wake = Some(wake(Job::Deadline, now, &None)),
+                None => record.wake = Some(wake(Job::Deadline, now, None)),
             }
         }
     }

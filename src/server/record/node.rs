@@ -201,9 +201,9 @@ pub struct Waits {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check_at: Option<Timestamp>,
     /// It was dispatched again because its executor was silent.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub begun_again: bool,
-    /// Since when it is held because the policy point cannot be asked about it.
+    #[serde(rename = "begun_again", skip_serializing_if = "std::ops::Not::not")]
+    pub restarted: bool,
+    /// Since when it is held because the PDP is unavailable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_since: Option<Timestamp>,
 }

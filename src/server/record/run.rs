@@ -23,7 +23,8 @@ pub struct RunRecord {
     #[serde(rename = "request_digest")]
     pub origin: Origin,
     /// Subject of the token that started the run.
-    pub owner: Option<String>,
+    #[serde(rename = "owner")]
+    pub started_by: Option<String>,
     /// When the run as a whole times out. `Some` until it is terminal.
     pub deadline: Option<Timestamp>,
 }

@@ -103,7 +103,7 @@ impl World {
                         format!("{wake:?} of {}", node.id()),
                     );
                 }
-                let ours = wake.claimed_by.as_ref() == Some(process.queue.owner());
+                let ours = wake.claimed_by.as_ref() == Some(process.queue.worker());
                 let in_hand = match ours {
                     true => process.queue.has(node.id(), wake.job),
                     // Other work of its lane may have to be first.

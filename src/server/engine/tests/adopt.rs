@@ -14,7 +14,7 @@ use super::{
     support::{ROOT, RUN, World, answered, child, keyed, parse},
 };
 use crate::{
-    engine::{self, Applied, Begun, Decision, NodeTypeFacts, StoredNode, StoredRun},
+    engine::{self, Applied, BeginOutcome, Decision, NodeTypeFacts, StoredNode, StoredRun},
     record::{ChangeSet, Job, NodePath, NodeRecord, Origin, OutboxItem},
     time::Timestamp,
     types::{NodeKind, NodeRun, NodeRunId, NodeRunState, RunEvent, RunEventType, RunState, SideEffectClass},
@@ -66,7 +66,7 @@ fn stored(run: &Value, nodes: &[Value], events: &[Value]) -> StoredRun {
 /// The world after an adoption, and what that committed.
 fn adopted(stored: &StoredRun) -> (World, ChangeSet) {
     let mut world = World::new();
-    let Decision { changes, answer: () } = engine::run_adopt(stored.clone(), &world.rules, world.now);
+    let Decision { changes, answer: () } = engine::run_adopt(stored.clone(), world.cx());
     let changes = changes.expect("it is brought into the journal");
     sound(stored, &changes, world.now);
     world.import(changes.clone());
@@ -78,7 +78,7 @@ fn adopted(stored: &StoredRun) -> (World, ChangeSet) {
 fn sound(stored: &StoredRun, changes: &ChangeSet, now: Timestamp) {
     let run = changes.run.as_ref().expect("the run is new");
     let over = run.is_terminal();
-    assert_eq!((run.version, run.deadline.is_none(), &run.owner), (0, over, &None));
+    assert_eq!((run.version, run.deadline.is_none(), &run.started_by), (0, over, &None));
     assert_eq!(run.origin, Origin::Adopted);
     if stored.run.state.is_terminal() {
         assert_eq!(run.run, stored.run, "a run that is over never changes");
@@ -220,7 +220,9 @@ fn an_atomic_node_at_its_executor_is_a_lost_attempt() {
         match again {
             true => {
                 assert_eq!(world.job(ROOT), Some(Job::Dispatch));
-                assert!(matches!(world.begin(ROOT), Begun::Go { attempt, .. } if attempt.number == 2));
+                assert!(
+                    matches!(world.begin(ROOT), BeginOutcome::Started { attempt, .. } if attempt.number == 2)
+                );
                 assert_eq!(world.finish(ROOT, 1, answered(NodeRunState::Succeeded)), Applied::Late);
             }
             false => {
@@ -322,7 +324,7 @@ fn what_lives_on_is_narrowed_by_the_run_and_all_above_it() {
     assert_eq!(world.extension("done", "constraints"), Some(wide.clone()), "what is over stays as it is");
     assert_eq!(world.extension("deep", "a.b"), Some(json!(1)), "and so does all else");
 
-    assert_eq!(world.dispatch("deep"), Begun::Refused);
+    assert_eq!(world.dispatch("deep"), BeginOutcome::Failed);
     assert_eq!(world.failure("deep")[0], "node_type_denied");
     assert_eq!(world.create("plan", &[child("c")]).map(|made| made.len()), Ok(1), "depth 2");
     assert!(world.create("bare", &[child("d").with("constraints", wide)]).is_ok());
@@ -344,7 +346,7 @@ fn below_constraints_that_nobody_can_read_nothing_is_executed() {
         let run = run(json!({"extensions": {"constraints": of_run}}));
         let (mut world, _) = adopted(&stored(&run, &nodes, &[]));
         for id in ["a", "b"] {
-            assert_eq!(world.dispatch(id), Begun::Refused, "{id} {of_run} {of_root}");
+            assert_eq!(world.dispatch(id), BeginOutcome::Failed, "{id} {of_run} {of_root}");
             assert_eq!(world.failure(id)[0], "constraint_invalid");
         }
     }
@@ -361,7 +363,7 @@ fn the_runs_constraints_hold_at_dispatch_whatever_the_node_says() {
     let root = world.nodes.get_mut(&ROOT.into()).expect("the root");
     let wide = json!({"candidates": {"denied_node_type_ids": []}});
     root.node.extensions.get_or_insert_default().insert("constraints".into(), wide);
-    assert_eq!(world.dispatch(ROOT), Begun::Refused);
+    assert_eq!(world.dispatch(ROOT), BeginOutcome::Failed);
     assert_eq!(world.failure(ROOT)[0], "node_type_denied");
 }
 

@@ -39,7 +39,7 @@ pub fn run(id: &str) -> RunRecord {
         last_seq: 0,
         nodes: 1,
         origin: Origin::Request { digest: "digest".into() },
-        owner: Some("caller".into()),
+        started_by: Some("caller".into()),
         deadline: Some(at(1_000_000)),
     }
 }

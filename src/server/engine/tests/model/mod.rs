@@ -1,87 +1,20 @@
-//! What the engine is compared with: the rules of a run once more, small, and
-//! without records, views or events.
+//! The model that the engine is compared with: a second, small implementation of
+//! the rules of a run, without records, views or events.
+
+mod steps;
 
 use std::{collections::BTreeMap, time::Duration};
 
+pub(super) use self::steps::{Limits, Outcome, Policy, Sort, Step};
 use crate::{
     engine::Work,
     record::Job,
     time::Timestamp,
-    types::{NodeRunState, RunState},
+    types::{
+        NodeRunState::{self, Assigned, Canceled, Failed, Queued, Running, Succeeded},
+        RunState,
+    },
 };
-
-use NodeRunState::{Assigned, Canceled, Failed, Queued, Running, Succeeded};
-
-/// What a node is, as far as it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sort {
-    Composite,
-    /// May be executed twice.
-    Reader,
-    /// May not.
-    Writer,
-    /// Of unknown kind.
-    Odd,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Policy {
-    Allow,
-    Deny,
-    RequireApproval,
-    /// Allowed, but there is nobody to execute it.
-    Unconfigured,
-}
-
-/// How an attempt comes out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Answered(NodeRunState),
-    CallFailed(Work),
-}
-
-/// Limits of the run; depth, children, total, rounds.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Limits {
-    pub(super) depth: Option<u64>,
-    pub(super) children: Option<u64>,
-    pub(super) total: Option<u64>,
-    pub(super) rounds: Option<u64>,
-}
-
-/// Nodes are named by their place in [`Model::nodes`], which is the order in
-/// which they were made.
-#[derive(Clone, Debug)]
-pub(super) enum Step {
-    Create {
-        parent: usize,
-        specs: Vec<(Option<u8>, Sort)>,
-    },
-    Claim(usize),
-    Begin(usize, Policy),
-    /// Of the attempt that was so many before the current one.
-    Finish(usize, u32, Outcome),
-    Retry(usize),
-    /// Its executor is known to be down.
-    Defer(usize),
-    Lost(usize),
-    /// Its executor has not been heard from for so many seconds.
-    Check(usize, u64),
-    /// The policy point cannot be asked.
-    Hold(usize),
-    Complete(usize, NodeRunState),
-    Evaluate(usize, bool),
-    Told(usize, bool),
-    Cancel,
-    ExpireRun,
-    ExpireNode(usize),
-    /// Nothing happens for so many seconds.
-    Wait(u64),
-    /// The same start again, or another one under the same id.
-    StartAgain {
-        same: bool,
-    },
-}
 
 #[derive(Clone, Debug)]
 pub(super) struct Node {
@@ -93,12 +26,12 @@ pub(super) struct Node {
     pub(super) rounds: u64,
     pub(super) attempt: u32,
     pub(super) retries: u32,
-    pub(super) superseded: bool,
+    pub(super) superseded_may_run: bool,
     pub(super) began: Option<Timestamp>,
     pub(super) deadline: Timestamp,
     pub(super) job: Option<Job>,
     pub(super) check_at: Option<Timestamp>,
-    pub(super) begun_again: bool,
+    pub(super) restarted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -148,8 +81,8 @@ impl Model {
         model
     }
 
-    /// What is answered, and what is so afterwards. `wait`: how long a node
-    /// waits before it is handed over again after so many retries.
+    /// Takes a step and returns the answer. `wait`: the backoff of a node after that
+    /// number of retries.
     pub(super) fn step(
         &mut self,
         step: &Step,
@@ -177,7 +110,7 @@ impl Model {
             Step::Lost(at) => self.lost(at, now),
             Step::Check(at, ago) => self.check(at, ago, now),
             Step::Complete(at, state) => return self.complete(at, state, now),
-            Step::Told(at, again) => {
+            Step::Notify(at, again) => {
                 if self.nodes[at].job == Some(Job::CancelExecutor) && !again {
                     self.nodes[at].job = None;
                 }
@@ -202,7 +135,7 @@ impl Model {
                 }
             }
             Step::StartAgain { same } => return if same { Ok(()) } else { Err("run_already_exists") },
-            // These change when somebody looks, or what is told, no more.
+            // These change times and events only.
             Step::Retry(_) | Step::Hold(_) | Step::Evaluate(..) | Step::Wait(_) => {}
         }
         Ok(())
@@ -264,12 +197,12 @@ impl Model {
             rounds: 0,
             attempt: 0,
             retries: 0,
-            superseded: false,
+            superseded_may_run: false,
             began: None,
             deadline: self.deadline,
             job: Some(Job::Dispatch),
             check_at: None,
-            begun_again: false,
+            restarted: false,
         });
         self.nodes.len() - 1
     }
@@ -314,16 +247,16 @@ impl Model {
         if node.job != Some(Job::Deadline) {
             return;
         }
-        let unclear = matches!(work, Work::Unanswered | Work::Doubtful);
+        let unclear = matches!(work, Work::Unanswered | Work::Uncertain);
         let earlier = node.attempt > 1;
-        if node.children > 0 && (unclear || earlier && work == Work::NotBegun) {
+        if node.children > 0 && (unclear || earlier && work == Work::NotStarted) {
             return;
         }
         let harmless = matches!(node.sort, Sort::Composite | Sort::Reader);
-        let worth_it = work == Work::NotBegun || unclear && harmless;
+        let worth_it = work == Work::NotStarted || unclear && harmless;
         if worth_it && node.retries < self.max_retries && again < node.deadline {
             node.retries += 1;
-            node.superseded |= unclear && node.sort != Sort::Composite;
+            node.superseded_may_run |= unclear && node.sort != Sort::Composite;
             node.job = Some(Job::Dispatch);
             self.logged += 1;
         } else {
@@ -347,7 +280,7 @@ impl Model {
             let node = &mut self.nodes[at];
             node.retries += 1;
             node.job = Some(Job::Dispatch);
-            node.superseded |= node.sort == Sort::Reader;
+            node.superseded_may_run |= node.sort == Sort::Reader;
         } else {
             self.end(at, Failed, true, now);
         }
@@ -372,9 +305,9 @@ impl Model {
             self.watch(at, now);
         } else if heard + self.silence > now {
             self.watch(at, heard);
-        } else if node.children == 0 && !node.begun_again && self.max_retries > 0 {
+        } else if node.children == 0 && !node.restarted && self.max_retries > 0 {
             self.logged += 1;
-            self.nodes[at].begun_again = true;
+            self.nodes[at].restarted = true;
             self.nodes[at].job = Some(Job::Dispatch);
         } else {
             self.end(at, Failed, true, now);
@@ -405,7 +338,7 @@ impl Model {
         let node = &mut self.nodes[at];
         node.state = state;
         node.ended_at = Some(now);
-        node.job = (tell || node.superseded).then_some(Job::CancelExecutor);
+        node.job = (tell || node.superseded_may_run).then_some(Job::CancelExecutor);
         if at == 0 {
             let run = match state {
                 Succeeded => RunState::Succeeded,

@@ -1,31 +1,27 @@
-//! When the executors of composites were last heard from.
+//! The last sign of life of each composite's executor.
 //!
-//! | a sign of life of | |
+//! | request or event | a sign of life of |
 //! |---|---|
 //! | any request with an assignment token | the executor of that composite |
 //! | creating children under a composite, evaluating it | its executor |
-//! | whatever names one of its children: asking for it, following its events, … | its executor |
+//! | any request that names one of its children: reading it, following its events, … | its executor |
 //! | the end of a child | its executor, which has waited for that |
 //!
-//! Asking for the composite itself is none: those do it who wait for it, its
-//! parent's executor and whoever looks on. That a request came from somebody
-//! else than the executor cannot always be told, so it counts: to wait in vain
-//! is better than to end what is at work. For the executors further above, the
-//! composite below them that lives is reason enough to be waited for.
+//! Reading the composite itself is no sign: its parent's executor and observers do
+//! that. Whether a request came from the executor cannot always be decided; in
+//! doubt it counts, because waiting in vain is better than ending work that is
+//! under way. Executors further above need no sign: a live composite below them is
+//! reason enough to wait.
 //!
-//! Kept in memory only: polls are many, and none of them may cost a commit. A
-//! new process has heard everybody when it started. What the record says of it
-//! is when to look here again (`engine::silence_check`).
+//! Signs are kept in memory only: polls are frequent, and none of them may cost a
+//! commit. A new process takes its own start as a sign of life of every executor.
+//! The record only has the time of the next check (`engine::silence_check`).
 //!
-//! Bounded: nodes that live, and holders of tokens, make entries; a node that is
-//! over only renews those of its ancestors. What is older than the silence that
-//! is allowed says no more than that nothing is there, and is dropped.
+//! Bounded: live nodes and holders of assignment tokens make entries; a node that
+//! has ended only renews those of its ancestors. An entry older than the silence
+//! limit equals no entry, and is dropped.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use crate::{
     auth::{Principal, Scope},
@@ -33,55 +29,56 @@ use crate::{
     time::Timestamp,
     types::RunId,
 };
+use parking_lot::{Mutex, MutexGuard};
 
-/// Beyond so many entries, old ones are looked for.
+/// The number of entries from which old ones are dropped.
 const TIDY_FROM: usize = 1024;
 
-pub(super) struct Heard {
-    /// None: nobody asks.
+/// The last signs of life, by run and composite.
+pub(super) struct Liveness {
+    /// The silence limit. `None`: there are no checks.
     silence: Option<Duration>,
-    /// Of this process.
+    /// When this process started.
     start: Timestamp,
     last: Mutex<Last>,
 }
 
 #[derive(Default)]
 struct Last {
-    /// By run, and by the composite's place in it.
+    /// By run, and by the composite's path.
     runs: HashMap<RunId, HashMap<String, Timestamp>>,
     entries: usize,
-    /// At so many entries old ones are dropped.
+    /// The number of entries at which old ones are dropped next.
     tidy_at: usize,
 }
 
-impl Heard {
+impl Liveness {
     pub(super) fn new(silence: Option<Duration>, start: Timestamp) -> Self {
         Self { silence, start, last: Mutex::default() }
     }
 
-    /// A caller has named this node.
-    pub(super) fn named(&self, caller: &Principal, node: &NodeRecord, to: To, now: Timestamp) {
+    /// Notes a request that names this node.
+    pub(super) fn node_used(&self, caller: &Principal, node: &NodeRecord, to: Use, now: Timestamp) {
         let Some(silence) = self.silence else { return };
         let run = &node.node.run_id;
         let mut last = self.last();
-        match node.is_terminal() {
-            true => last.renew(run, &node.path, now),
-            false => {
-                match to {
-                    To::Ask => {}
-                    To::Act => last.note(run, node.path.as_str(), now),
-                }
-                if let Some(parent) = node.path.above().next() {
-                    last.note(run, parent, now);
-                }
+        if node.is_terminal() {
+            last.renew(run, &node.path, now);
+        } else {
+            match to {
+                Use::Read => {}
+                Use::Report => last.note(run, node.path.as_str(), now),
+            }
+            if let Some(parent) = node.path.above().next() {
+                last.note(run, parent, now);
             }
         }
         last.note_bearer(caller, now);
         last.tidy(silence, now);
     }
 
-    /// A caller has asked for something that is no node.
-    pub(super) fn asked(&self, caller: &Principal, now: Timestamp) {
+    /// Notes a request that reads a run.
+    pub(super) fn run_used(&self, caller: &Principal, now: Timestamp) {
         let Some(silence) = self.silence else { return };
         let Scope::Subtree(_) = caller.scope() else { return };
         let mut last = self.last();
@@ -89,8 +86,8 @@ impl Heard {
         last.tidy(silence, now);
     }
 
-    /// What a commit has ended. Of nodes that end together the highest is the
-    /// one that somebody has waited for.
+    /// Notes what a commit has ended. Of nodes that end together, an executor has
+    /// waited for the topmost.
     pub(super) fn ended(&self, run: &RunId, end: &Ended, now: Timestamp) {
         let Some(silence) = self.silence else { return };
         match end {
@@ -104,40 +101,40 @@ impl Heard {
         }
     }
 
-    /// The last sign of life of the executor of the composite at this place.
-    pub(super) fn last_of(&self, run: &RunId, path: &NodePath) -> Timestamp {
+    /// The last sign of life of the executor of the composite at this path.
+    pub(super) fn last_contact(&self, run: &RunId, path: &NodePath) -> Timestamp {
         let last = self.last();
         let noted = last.runs.get(run).and_then(|places| places.get(path.as_str())).copied();
         noted.map_or(self.start, |noted| noted.max(self.start))
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last.lock()
     }
 }
 
-/// What a node is named for.
+/// How a request uses a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum To {
-    Ask,
-    /// As its executor does.
-    Act,
+pub(super) enum Use {
+    Read,
+    /// In the way that its executor does.
+    Report,
 }
 
-/// What a change ends.
+/// What a change set ends.
 pub(super) enum Ended {
     Nothing,
-    /// All of it.
+    /// The whole run.
     Run,
-    /// A node below this place.
+    /// A node below the composite at this path.
     Node {
         parent: String,
     },
 }
 
 impl Ended {
-    /// What is canceled with a node is below it and comes as heads, of which
-    /// none is looked at: only with its run does a node end as a head by itself.
+    /// Finds the topmost node that ends. Nodes that are canceled with it are heads,
+    /// which need not be checked: a node ends by its head alone only with its run.
     pub(super) fn by(changes: &ChangeSet) -> Self {
         if changes.run.as_ref().is_some_and(|run| run.is_terminal()) {
             return Self::Run;
@@ -166,7 +163,7 @@ impl Last {
         }
     }
 
-    /// Of a node that is over, and of its ancestors, those that are here.
+    /// Renews the entries that the ancestors of an ended node have.
     fn renew(&mut self, run: &RunId, path: &NodePath, now: Timestamp) {
         let Some(places) = self.runs.get_mut(run) else { return };
         for place in path.above() {
@@ -188,7 +185,7 @@ impl Last {
         self.entries -= gone;
     }
 
-    /// Drops what is old, each time there are twice as many as were left.
+    /// Drops old entries each time their number has doubled.
     fn tidy(&mut self, silence: Duration, now: Timestamp) {
         if self.entries < self.tidy_at.max(TIDY_FROM) {
             return;
@@ -213,16 +210,16 @@ mod tests {
     const SILENCE: Duration = Duration::from_secs(10);
     const START: i64 = 1_000_000;
 
-    fn heard() -> Heard {
-        Heard::new(Some(SILENCE), at(START))
+    fn liveness() -> Liveness {
+        Liveness::new(Some(SILENCE), at(START))
     }
 
     fn user() -> Principal {
-        Principal::for_test("somebody")
+        Principal::for_test("user")
     }
 
-    fn last(heard: &Heard, path: &str) -> i64 {
-        heard.last_of(&"r".into(), &NodePath::from(path.to_owned())).as_micros()
+    fn last(liveness: &Liveness, path: &str) -> i64 {
+        liveness.last_contact(&"r".into(), &NodePath::from(path.to_owned())).as_micros()
     }
 
     fn over(path: &str) -> NodeRecord {
@@ -232,52 +229,52 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_lives_is_a_sign_of_its_parent_and_of_it_if_something_is_done_to_it() {
-        for (to, own) in [(To::Ask, 0), (To::Act, 5)] {
-            let heard = heard();
-            heard.named(&user(), &node("r", "1.4.9"), to, at(START + 5));
-            let places = ["1", "1.4", "1.4.9", "1.40"].map(|path| last(&heard, path) - START);
+    fn live_node_is_a_sign_of_its_parent_and_if_reported_of_itself() {
+        for (to, own) in [(Use::Read, 0), (Use::Report, 5)] {
+            let liveness = liveness();
+            liveness.node_used(&user(), &node("r", "1.4.9"), to, at(START + 5));
+            let places = ["1", "1.4", "1.4.9", "1.40"].map(|path| last(&liveness, path) - START);
             assert_eq!(places, [0, 5, own, 0]);
         }
     }
 
     #[test]
-    fn a_node_that_is_over_renews_what_is_known_of_its_ancestors_and_adds_nothing() {
-        let heard = heard();
-        heard.named(&user(), &over("1.4.9"), To::Act, at(START + 5));
-        assert_eq!(heard.last().entries, 0);
-        heard.named(&user(), &node("r", "1"), To::Act, at(START + 6));
-        heard.named(&user(), &over("1.4.9"), To::Ask, at(START + 7));
-        assert_eq!([last(&heard, "1"), last(&heard, "1.4")], [START + 7, START]);
+    fn ended_node_only_renews_entries_of_its_ancestors() {
+        let liveness = liveness();
+        liveness.node_used(&user(), &over("1.4.9"), Use::Report, at(START + 5));
+        assert_eq!(liveness.last().entries, 0);
+        liveness.node_used(&user(), &node("r", "1"), Use::Report, at(START + 6));
+        liveness.node_used(&user(), &over("1.4.9"), Use::Read, at(START + 7));
+        assert_eq!([last(&liveness, "1"), last(&liveness, "1.4")], [START + 7, START]);
     }
 
     #[test]
-    fn the_end_of_a_node_is_a_sign_of_its_parent_and_that_of_the_run_forgets_all() {
-        let heard = heard();
+    fn end_of_a_node_is_a_sign_and_end_of_the_run_forgets_all() {
+        let liveness = liveness();
         let run = "r".into();
-        heard.ended(&run, &Ended::Node { parent: "1.4".into() }, at(START + 5));
-        assert_eq!(last(&heard, "1.4"), START + 5);
-        heard.ended(&run, &Ended::Run, at(START + 6));
-        assert_eq!((last(&heard, "1.4"), heard.last().entries), (START, 0));
+        liveness.ended(&run, &Ended::Node { parent: "1.4".into() }, at(START + 5));
+        assert_eq!(last(&liveness, "1.4"), START + 5);
+        liveness.ended(&run, &Ended::Run, at(START + 6));
+        assert_eq!((last(&liveness, "1.4"), liveness.last().entries), (START, 0));
     }
 
     #[test]
-    fn what_is_old_is_dropped_and_says_the_same_as_before() {
-        let heard = heard();
+    fn old_entries_are_dropped() {
+        let liveness = liveness();
         for number in 0..TIDY_FROM - 1 {
-            heard.named(&user(), &node("r", &format!("9{number}")), To::Act, at(START + 1));
+            liveness.node_used(&user(), &node("r", &format!("9{number}")), Use::Report, at(START + 1));
         }
         let later = at(START) + SILENCE + SILENCE;
-        heard.named(&user(), &node("r", "1"), To::Act, later);
-        let last = heard.last();
+        liveness.node_used(&user(), &node("r", "1"), Use::Report, later);
+        let last = liveness.last();
         assert_eq!((last.entries, last.runs.values().map(HashMap::len).sum::<usize>()), (1, 1));
     }
 
     #[test]
-    fn where_nobody_asks_nothing_is_kept() {
-        let heard = Heard::new(None, at(START));
-        heard.named(&user(), &node("r", "1.4"), To::Act, at(START + 5));
-        heard.ended(&"r".into(), &Ended::Node { parent: "1".into() }, at(START + 5));
-        assert_eq!(heard.last().entries, 0);
+    fn without_checks_nothing_is_kept() {
+        let liveness = Liveness::new(None, at(START));
+        liveness.node_used(&user(), &node("r", "1.4"), Use::Report, at(START + 5));
+        liveness.ended(&"r".into(), &Ended::Node { parent: "1".into() }, at(START + 5));
+        assert_eq!(liveness.last().entries, 0);
     }
 }
