@@ -44,7 +44,7 @@ use crate::{
     auth::Principal,
     engine::Rules,
     events::Events,
-    health::{self, JournalStatus},
+    health::JournalStatus,
     journal::Journal,
     outbox::{ARTIFACT_STORE, Outbox},
     services::{Stores, node_registry::NodeTypes, policy::Policy},
@@ -103,7 +103,7 @@ impl Coordinator {
     /// The health check of the Artifact Store, as offloading outputs finds it.
     pub fn offload_check(&self) -> Option<HealthCheck> {
         let trouble = self.parts.offload.as_ref()?.trouble();
-        Some(health::check(ARTIFACT_STORE, trouble.map(str::to_owned), None))
+        Some(HealthCheck::new(ARTIFACT_STORE, trouble.map(str::to_owned), None))
     }
 
     /// The events of a run (contract §13).
