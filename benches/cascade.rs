@@ -125,7 +125,7 @@ async fn until_none_is_due(http: &reqwest::Client, url: &str) {
 }
 
 /// Follows the events after the one with this `seq`: they end with the run.
-async fn until_over(http: &reqwest::Client, url: &str, seen: i64) {
+async fn until_over(http: &reqwest::Client, url: &str, seen: u64) {
     let cursor = URL_SAFE.encode(seen.to_string());
     let events = format!("{url}/v1/runs/big/events?follow=1&cursor={cursor}");
     let events = http.get(events).send().await.expect("a stream").error_for_status().expect("a stream");
@@ -142,7 +142,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Says what the last event is; if `expires`, the run's time is up.
-fn prepare(journal: &Path, expires: bool) -> i64 {
+fn prepare(journal: &Path, expires: bool) -> u64 {
     let journal = rusqlite::Connection::open(journal).expect("the journal");
     let edit =
         "UPDATE runs SET deadline = 1, body = json_set(body, '$.deadline', '2020-01-01T00:00:00.000000Z')";

@@ -98,7 +98,7 @@ async fn assigned(t: &TestServer, node: &str) -> String {
 
 #[track_caller]
 fn forbidden(answer: &Answer, node: &str) {
-    let message = format!("This token is good for NodeRun '{node}' and what is below it only");
+    let message = format!("Token is scoped to NodeRun '{node}' and its descendants");
     let expected = json!({"code": "forbidden", "message": message, "retryable": false});
     assert_eq!(answer.refused(403, "forbidden"), expected);
 }

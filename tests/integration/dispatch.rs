@@ -49,7 +49,7 @@ async fn atomic_executor_answer_decides_the_nodes_end() {
             NodeRunState::Failed,
             json!({
                 "code": "executor_outcome_unknown", "retryable": false,
-                "message": "The executor was asked and gave no answer, and the node may not be executed twice",
+                "message": "The executor gave no response, and the node may not be executed twice",
                 "details": {"attempt": 1, "error": "the answer broke off"},
             }),
             &FAILED,
@@ -60,7 +60,7 @@ async fn atomic_executor_answer_decides_the_nodes_end() {
             NodeRunState::Failed,
             json!({
                 "code": "executor_outcome_unknown", "retryable": false,
-                "message": "The executor was asked and gave no answer, and the node may not be executed twice",
+                "message": "The executor gave no response, and the node may not be executed twice",
                 "details": {"attempt": 1, "error": "the connection broke off"},
             }),
             &FAILED,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jarvis_run_coordinator::{
-    journal::Journal,
+    journal::inspect::Inspect,
     record::{AttemptOutcome, AttemptRecord},
     types::NodeRunId,
 };

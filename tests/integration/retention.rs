@@ -11,7 +11,7 @@ async fn expired_run_is_deleted_and_its_id_may_be_used_again() {
     let process = program.start().await;
     let live = process.run_start("live", "composite.accept").await;
     let first = process.run_start("old", "atomic.echo").await;
-    process.logged("finished runs forgotten", 1).await;
+    process.logged("finished runs deleted", 1).await;
     assert_eq!(process.get("/v1/runs/old").await.1["error"]["code"], "run_not_found");
     assert_eq!(process.get("/v1/runs/old/events").await.0, 404);
     assert_eq!(process.get(&format!("/v1/node-runs/{}", first.root)).await.0, 404);

@@ -21,10 +21,10 @@ async fn panicking_task_is_restarted_and_counted_in_health() {
     let t = TestServer::start_with_faults(&faults, &vars).await;
     assert_eq!(tasks(&t).await, json!({"name": "tasks", "status": "ok", "details": {"panics": {}}}));
     for (call, name) in [
-        ("wakes_claim", "claim"),
-        ("owners_expire", "sweep"),
+        ("claim_due", "claim"),
+        ("reap_dead_workers", "sweep"),
         ("runs_prune", "retention"),
-        ("outbox_after", "outbox to the"),
+        ("outbox_after", "outbox pump to the"),
     ] {
         // The second panic is one of the restarted task.
         for times in 1..=2 {
@@ -57,9 +57,9 @@ async fn panicking_task_is_restarted_and_counted_in_health() {
 async fn server_ends_after_repeated_panics_of_a_task() {
     let faults = Faults::none();
     let t = TestServer::start_with_faults(&faults, &[]).await;
-    faults.panic_in("wakes_claim", u32::MAX);
+    faults.panic_in("claim_due", u32::MAX);
     let broken = t.broken().await;
-    assert_eq!(broken.reason, "the task 'claim' keeps panicking: injected: wakes_claim panics");
+    assert_eq!(broken.reason, "the task 'claim' keeps panicking: injected: claim_due panics");
     assert!(broken.may_stop);
     t.stop().await;
 }

@@ -45,7 +45,7 @@ fn check_call(world: &World, node: &NodeRunId, owner: &WorkerId) {
         return world.violated("an executor is called for what is committed", format!("no node {node}"));
     };
     let wake = record.wake.as_ref();
-    let ours = wake.is_some_and(|wake| wake.job == Job::Deadline && wake.owner.as_ref() == Some(owner));
+    let ours = wake.is_some_and(|wake| wake.job == Job::Deadline && wake.claimed_by.as_ref() == Some(owner));
     if record.node.state != NodeRunState::Running || !ours {
         let what = format!("{node} is {}, {wake:?}", record.node.state);
         world.violated("an executor is called for what is committed", what);

@@ -2,11 +2,14 @@
 //! and faults. It dies with its process; the database stays.
 //!
 //! ```text
-//!   call ─ lag ─┬─▶ queue ─▶ BEGIN · pieces ─┬─▶ COMMIT ─┬─▶ answer ─ lag ─▶ caller
-//!               ├ CrashBefore                ├ CrashInside └ CrashAfter
-//!               ├ FailBefore                 └ FailInside    FailAfter
-//!               └ Slow, Outage, Full           (all of the group is undone)
+//!   call ─ lag ─┬─▶ queue ─▶ BEGIN · op · op ─┬─▶ COMMIT ─┬─▶ answer ─ lag ─▶ caller
+//!               ├ CrashBefore                 ├ CrashInside └ CrashAfter
+//!               ├ FailBefore                  └ FailInside    FailAfter
+//!               └ Slow, Outage, Full            (the whole group is undone)
 //! ```
+//!
+//! It is an interceptor before the journal that the server uses; the forwarding of
+//! the trait is `Intercepted`'s.
 
 mod fail_points;
 
@@ -16,15 +19,15 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use jarvis_run_coordinator::{
     journal::{
-        Counts, EventPage, Journal, JournalError, OpenError, OutboxId, OutboxPage, OwnedWake, PageLimit,
-        Parked, Recipient, Want, sqlite::SqliteJournal,
+        ClaimFilter, Journal, JournalError, OpenError, OutboxId, Parked,
+        intercept::{Intercepted, Interceptor},
+        sqlite::SqliteJournal,
     },
-    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
+    record::{ChangeSet, Job, NodeHead, NodeRecord},
     time::{Clock, Timestamp},
-    types::{NodeRunId, RunId, WorkerId},
+    types::{NodeRunId, WorkerId},
 };
 
 use self::fail_points::Commits;
@@ -49,90 +52,14 @@ fn injected(what: &str) -> JournalError {
 }
 
 impl SimJournal {
-    pub fn open(world: &Arc<World>, life: &Arc<Life>) -> Result<Self, OpenError> {
+    pub fn open(world: &Arc<World>, life: &Arc<Life>) -> Result<Intercepted<Self>, OpenError> {
         let next_commit = Arc::<Mutex<Option<WriteFault>>>::default();
         let (world, life) = (Arc::clone(world), Arc::clone(life));
         let commits =
             Commits { world: Arc::clone(&world), life: Arc::clone(&life), next: Arc::clone(&next_commit) };
         let log = world.story.logger(&world.clock, "journal");
         let inner = world.journal.open(false, commits, &log)?;
-        Ok(Self { world, life, inner, next_commit, old: Mutex::default() })
-    }
-
-    async fn read<T>(&self, work: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
-        self.life.gate().await;
-        if self.world.one_in(4) {
-            self.world.lag().await;
-        }
-        self.life.gate().await;
-        if self.world.read_fails() {
-            self.world.trace("a read fails");
-            self.world.count("read failed");
-            return Err(injected("the read failed"));
-        }
-        work.await
-    }
-
-    /// Makes a write, with the fault that the scenario has for it.
-    async fn write<T, F: Future<Output = Result<T, JournalError>>>(
-        &self,
-        what: &str,
-        work: impl Fn() -> F,
-    ) -> Result<T, JournalError> {
-        let world = &self.world;
-        self.life.gate().await;
-        world.lag().await;
-        self.life.gate().await;
-        let fault = world.write_fault();
-        if let Some(fault) = fault {
-            world.trace(format_args!("{fault:?} at {what}"));
-        }
-        match fault {
-            Some(WriteFault::CrashBefore) => {
-                world.count("crash before a write");
-                self.life.end();
-                self.life.gate().await;
-            }
-            Some(WriteFault::FailBefore) => {
-                world.count("write failed before");
-                return Err(injected("nothing was written"));
-            }
-            Some(WriteFault::Slow(time)) => {
-                world.count("slow write");
-                world.clock.sleep(time).await;
-                self.life.gate().await;
-            }
-            Some(WriteFault::Outage(time)) => {
-                world.count("journal down");
-                world.journal_down(time);
-            }
-            Some(WriteFault::Full(time)) => {
-                world.count("journal full");
-                world.journal_full(time);
-            }
-            Some(
-                WriteFault::CrashInside
-                | WriteFault::FailInside
-                | WriteFault::CrashAfter
-                | WriteFault::FailAfter,
-            ) => *lock(&self.next_commit) = fault,
-            Some(WriteFault::Twice) | None => {}
-        }
-        if world.is_journal_down() {
-            return Err(injected("the journal is down"));
-        }
-        let done = work().await;
-        if fault == Some(WriteFault::Twice) {
-            world.count("write repeated");
-            let _again = work().await;
-        }
-        if matches!(done, Err(JournalError::Full(_))) {
-            world.count("did not fit");
-        }
-        self.life.gate().await;
-        world.lag().await;
-        self.life.gate().await;
-        done
+        Ok(Intercepted(Self { world, life, inner, next_commit, old: Mutex::default() }))
     }
 
     async fn write_change(&self, change: &ChangeSet) -> Result<Option<OutboxId>, JournalError> {
@@ -209,151 +136,149 @@ fn describe(change: &ChangeSet) -> String {
     line
 }
 
-#[async_trait]
-impl Journal for SimJournal {
-    async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, JournalError> {
-        let what = describe(&change);
-        self.write(&what, || self.write_change(&change)).await
+impl Interceptor for SimJournal {
+    type Inner = SqliteJournal;
+
+    fn journal(&self) -> &SqliteJournal {
+        &self.inner
     }
 
-    async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
-        self.read(self.inner.run_fetch(run)).await
+    async fn read<T: Send>(
+        &self,
+        _call: &str,
+        work: impl Future<Output = Result<T, JournalError>> + Send,
+    ) -> Result<T, JournalError> {
+        self.life.gate().await;
+        if self.world.one_in(4) {
+            self.world.lag().await;
+        }
+        self.life.gate().await;
+        if self.world.read_fails() {
+            self.world.trace("a read fails");
+            self.world.count("read failed");
+            return Err(injected("the read failed"));
+        }
+        work.await
+    }
+
+    async fn write<T: Send, F: Future<Output = Result<T, JournalError>> + Send>(
+        &self,
+        call: &str,
+        work: impl Fn() -> F + Send + Sync,
+    ) -> Result<T, JournalError> {
+        let world = &self.world;
+        self.life.gate().await;
+        world.lag().await;
+        self.life.gate().await;
+        let fault = world.write_fault();
+        if let Some(fault) = fault {
+            world.trace(format_args!("{fault:?} at {call}"));
+        }
+        match fault {
+            Some(WriteFault::CrashBefore) => {
+                world.count("crash before a write");
+                self.life.end();
+                self.life.gate().await;
+            }
+            Some(WriteFault::FailBefore) => {
+                world.count("write failed before");
+                return Err(injected("nothing was written"));
+            }
+            Some(WriteFault::Slow(time)) => {
+                world.count("slow write");
+                world.clock.sleep(time).await;
+                self.life.gate().await;
+            }
+            Some(WriteFault::Outage(time)) => {
+                world.count("journal down");
+                world.journal_down(time);
+            }
+            Some(WriteFault::Full(time)) => {
+                world.count("journal full");
+                world.journal_full(time);
+            }
+            Some(
+                WriteFault::CrashInside
+                | WriteFault::FailInside
+                | WriteFault::CrashAfter
+                | WriteFault::FailAfter,
+            ) => *lock(&self.next_commit) = fault,
+            Some(WriteFault::Twice) | None => {}
+        }
+        if world.is_journal_down() {
+            return Err(injected("the journal is down"));
+        }
+        let done = work().await;
+        if fault == Some(WriteFault::Twice) {
+            world.count("write repeated");
+            let _again = work().await;
+        }
+        if matches!(done, Err(JournalError::Full(_))) {
+            world.count("did not fit");
+        }
+        self.life.gate().await;
+        world.lag().await;
+        self.life.gate().await;
+        done
+    }
+
+    async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, JournalError> {
+        self.write(&describe(&change), || self.write_change(&change)).await
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
-        self.read(self.read_node(node)).await
+        self.read("node_fetch", self.read_node(node)).await
     }
 
     async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
-        self.read(async {
+        let read = async {
             match self.old(node) {
                 Some(old) => Ok(Some(old)),
                 None => self.inner.node_fetch_bare(node).await,
             }
-        })
-        .await
+        };
+        self.read("node_fetch_bare", read).await
     }
 
     async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, JournalError> {
-        self.read(async {
+        let read = async {
             match self.old(node) {
                 Some(old) => Ok(Some(old.head())),
                 None => self.inner.head_fetch(node).await,
             }
-        })
-        .await
+        };
+        self.read("head_fetch", read).await
     }
 
-    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, JournalError> {
-        self.read(self.inner.nodes_live(run, under)).await
-    }
-
-    async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Result<bool, JournalError> {
-        self.read(self.inner.node_has_live_below(run, node)).await
-    }
-
-    async fn events_after(
+    async fn claim_due(
         &self,
-        run: &RunId,
-        after: u64,
-        within: Option<&NodePath>,
-        limit: PageLimit,
-    ) -> Result<EventPage, JournalError> {
-        self.read(self.inner.events_after(run, after, within, limit)).await
-    }
-
-    async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, JournalError> {
-        self.read(self.inner.attempts_list(node)).await
-    }
-
-    async fn wakes_claim(
-        &self,
-        owner: &WorkerId,
+        worker: &WorkerId,
         now: Timestamp,
-        want: &Want,
+        filter: &ClaimFilter,
     ) -> Result<Vec<NodeHead>, JournalError> {
+        let claim = || self.inner.claim_due(worker, now, filter);
         if self.inner.counts(now).await?.wakes_due == 0 {
             // As in the real journal: if nothing is due, nothing is written.
-            return self.read(self.inner.wakes_claim(owner, now, want)).await;
+            return self.read("claim_due", claim()).await;
         }
-        let claim = || self.inner.wakes_claim(owner, now, want);
-        let claimed = self.write("a claim", claim).await?;
+        let claimed = self.write("claim_due", claim).await?;
         self.world.trace(format_args!("claimed {}", claimed.len()));
         Ok(claimed)
     }
 
-    async fn wakes_owned(
-        &self,
-        owner: &WorkerId,
-        jobs: &[Job],
-        since: Timestamp,
-    ) -> Result<Vec<OwnedWake>, JournalError> {
-        self.read(self.inner.wakes_owned(owner, jobs, since)).await
-    }
-
-    async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, JournalError> {
-        self.read(self.inner.wake_next(after)).await
-    }
-
-    async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, JournalError> {
-        self.read(self.inner.runs_overdue(now, limit)).await
-    }
-
-    async fn owner_renew(&self, owner: &WorkerId, until: Timestamp) -> Result<(), JournalError> {
-        self.write("a renewal", || self.inner.owner_renew(owner, until)).await
-    }
-
     async fn park(&self, item: Parked) -> Result<(), JournalError> {
         self.world.trace(format_args!("park {item:?}"));
-        let item = &item;
-        self.write("parking", || self.inner.park(item.clone())).await
+        self.write("park", || self.inner.park(item.clone())).await
     }
 
-    async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, JournalError> {
-        self.read(self.inner.parked_list(limit)).await
-    }
-
-    async fn owners_expire(&self, now: Timestamp) -> Result<u64, JournalError> {
+    async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError> {
         if self.world.is_sabotaged(Sabotage::KeepsClaimsOfDeadWorkers) {
             return Ok(0);
         }
-        let expired = self.write("a reaping of dead workers", || self.inner.owners_expire(now)).await?;
-        if expired > 0 {
-            self.world.trace(format_args!("took {expired} wake-ups of dead workers"));
+        let reaped = self.write("reap_dead_workers", || self.inner.reap_dead_workers(now)).await?;
+        if reaped > 0 {
+            self.world.trace(format_args!("took {reaped} wake-ups of dead workers"));
         }
-        Ok(expired)
-    }
-
-    async fn owner_release(&self, owner: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
-        self.write("a release", || self.inner.owner_release(owner, now)).await
-    }
-
-    async fn time_newest(&self) -> Result<Option<Timestamp>, JournalError> {
-        self.read(self.inner.time_newest()).await
-    }
-
-    async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, JournalError> {
-        self.write("pruning", || self.inner.runs_prune(finished_before, limit)).await
-    }
-
-    async fn counts(&self, now: Timestamp) -> Result<Counts, JournalError> {
-        self.read(self.inner.counts(now)).await
-    }
-
-    async fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, JournalError> {
-        self.write("a secret", || self.inner.secret(name, fresh.clone())).await
-    }
-
-    async fn outbox_after(
-        &self,
-        recipient: Recipient,
-        after: OutboxId,
-        limit: u32,
-    ) -> Result<OutboxPage, JournalError> {
-        self.read(self.inner.outbox_after(recipient, after, limit)).await
-    }
-
-    async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), JournalError> {
-        self.write("an acknowledgement", || self.inner.outbox_ack(ids)).await
+        Ok(reaped)
     }
 }

@@ -20,7 +20,7 @@ use std::{
 
 use futures::FutureExt;
 use jarvis_run_coordinator::{
-    auth::{Admission, Authenticator, Clocks, Principal},
+    auth::{self, Admission, Authenticator, Clocks, Principal},
     config::{AuthSettings, PdpOutage, RegistryOutage},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
@@ -106,7 +106,7 @@ impl Process {
         let journal: Arc<dyn Journal> =
             Arc::new(SimJournal::open(world, life).expect("memory does not fail"));
         let log = world.story.logger(&world.clock, "coordinator");
-        let floor = journal.time_newest().await.ok()?;
+        let floor = journal.latest_commit_time().await.ok()?;
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::begin(world.clock.clone(), floor, |_| {}));
         let owner: WorkerId = world.ids.owner_id();
         world.trace(format_args!("a process starts: {owner}"));
@@ -147,10 +147,10 @@ impl Process {
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");
-        let atomic = AtomicRole::new(world, life, queue.owner());
-        let composite = CompositeRole::new(world, life, queue.owner());
+        let atomic = AtomicRole::new(world, life, queue.worker());
+        let composite = CompositeRole::new(world, life, queue.worker());
         let dispatcher = Dispatcher::take_over(dispatch::Parts {
-            coordinator: Arc::clone(&coordinator),
+            attempts: coordinator.attempts(),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
             queue: Arc::clone(&queue),
@@ -199,9 +199,12 @@ impl Process {
             self.tasks.cut_off().await;
         }
         // If this fails, the next process takes over what is left.
-        let _ =
-            within(&*world.clock, CUT_OFF, self.journal.owner_release(self.queue.owner(), self.clock.now()))
-                .await;
+        let _ = within(
+            &*world.clock,
+            CUT_OFF,
+            self.journal.release_claims(self.queue.worker(), self.clock.now()),
+        )
+        .await;
         world.count(if stopped.is_some() { "drained" } else { "drained and cut off" });
         self.life.end();
     }
@@ -238,14 +241,14 @@ fn caller() -> Principal {
     let made = || {
         let vars = BTreeMap::from([("ARP_AUTH_MODE".to_owned(), "disabled".to_owned())]);
         let log = Logger::root(slog::Discard, o!());
-        let authenticator = Authenticator::new(
-            AuthSettings::from_vars(&vars).expect("settings"),
-            None,
-            reqwest::Client::new(),
-            Clocks { steady: Arc::new(SystemClock), wall: Arc::new(SystemClock) },
-            TaskSet::new(log.clone()),
+        let authenticator = Authenticator::new(auth::Parts {
+            settings: AuthSettings::from_vars(&vars).expect("settings"),
+            assignments: None,
+            http: reqwest::Client::new(),
+            clocks: Clocks { steady: Arc::new(SystemClock), wall: Arc::new(SystemClock) },
+            tasks: TaskSet::new(log.clone()),
             log,
-        );
+        });
         let headers = http::HeaderMap::new();
         let admission = authenticator.authenticate("/v1/runs", &headers).now_or_never();
         match admission {

@@ -264,7 +264,7 @@ mod tests {
             (
                 CoordinatorError::Forbidden("n".into()).into(),
                 403,
-                json!({"code": "forbidden", "message": "This token is good for NodeRun 'n' and what is below it only", "retryable": false}),
+                json!({"code": "forbidden", "message": "Token is scoped to NodeRun 'n' and its descendants", "retryable": false}),
             ),
             (
                 CoordinatorError::Rejected(Rejection::RunAlreadyExists).into(),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{self, Front, FrontLimits, ListenConfig, ServerContext},
-    auth::{Authenticator, Clocks},
+    auth::{self, Authenticator, Clocks},
     clients,
     config::{self, Settings},
     coordinator::{self, Coordinator, WorkQueue},
@@ -65,20 +65,20 @@ impl Startup<'_> {
         let (journal, owing) = self.open_journal().await?;
         let journal_fatal = journal.fatal().clone();
         let journal = before_journal(journal);
-        let floor = journal.time_newest().await?;
+        let floor = journal.latest_commit_time().await?;
         let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
         let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, log);
         let assignment_tokens = assignment_tokens(settings, &*journal, &*ids).await?;
-        let authenticator = Arc::new(Authenticator::new(
-            settings.inbound.clone(),
-            assignment_tokens.clone(),
+        let authenticator = Arc::new(Authenticator::new(auth::Parts {
+            settings: settings.inbound.clone(),
+            assignments: assignment_tokens.clone(),
             http,
-            Clocks { steady: Arc::clone(&clock), wall: machine },
-            tasks.clone(),
-            self.component("auth"),
-        ));
+            clocks: Clocks { steady: Arc::clone(&clock), wall: machine },
+            tasks: tasks.clone(),
+            log: self.component("auth"),
+        }));
         authenticator.warm_up();
 
         let stores = settings.stores.as_ref().map(|stores| peers.stores(stores, settings.calls.call_timeout));
@@ -93,7 +93,7 @@ impl Startup<'_> {
             })
         });
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
-        let worker = queue.owner().clone();
+        let worker = queue.worker().clone();
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             journal: Arc::clone(&journal),
             stores,
@@ -119,7 +119,7 @@ impl Startup<'_> {
             dispatch_status.set_outbox_without_stores();
         }
         let dispatcher = Dispatcher::take_over(dispatch::Parts {
-            coordinator: Arc::clone(&coordinator),
+            attempts: coordinator.attempts(),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
             queue,

@@ -46,7 +46,7 @@ impl Server {
             }
         }
         let closed = within(&*clock, CUT_OFF, async {
-            if let Err(failure) = journal.owner_release(&worker, clock.now()).await {
+            if let Err(failure) = journal.release_claims(&worker, clock.now()).await {
                 warn!(log, "could not release claims: the next start takes them over"; "error" => %failure);
             }
             // Closing joins the journal's thread, which may wait for the disk.

@@ -1,20 +1,19 @@
-//! What is always true of a run, as its records tell it: the architecture
-//! invariants that can be seen from outside, checked on what a journal holds.
+//! An independent check of the invariants of a run, on its records in a journal.
 //!
 //! ```text
-//!   run · node runs · events · attempts ──▶ audit ──▶ violations (none, one hopes)
-//!                                            ├─ records: what each says, and all together
-//!                                            └─ story: what the events alone tell, and that it is the same
+//!   run · node runs · events · attempts ──▶ audit ──▶ violations (none, if all is well)
+//!                                            ├─ records: each record, and all of them together
+//!                                            └─ story: the state that the events alone imply,
+//!                                                      compared with the records
 //! ```
 //!
-//! Pure, and by its own lights: it asks the engine nothing, or it would find
-//! right whatever the engine does. The property tests of the engine use it
-//! after each command, the simulator after each commit, and whoever has a
-//! journal to look at.
+//! **Architecture invariant:** pure, and independent of the engine, because an audit
+//! that used its rules would confirm its mistakes. The property tests of the engine
+//! use it after each command, the simulator after each commit, and `journal check` on
+//! a file.
 //!
-//! A run that was adopted from the JARVIS stores was begun by somebody else,
-//! whose events may have gaps and tell another story. Of such a run only that
-//! is asked which adoption itself sees to.
+//! Another coordinator started an adopted run, and its events may have gaps and imply
+//! another state. Such a run is checked only for what adoption itself guarantees.
 
 mod records;
 mod story;
@@ -22,11 +21,11 @@ mod story;
 use std::{collections::BTreeMap, fmt};
 
 use crate::{
-    record::{AttemptRecord, NodeRecord, RunRecord},
+    record::{AttemptRecord, NodeRecord, Origin, RunRecord},
     types::{NodeRunId, RunEvent},
 };
 
-/// All that a journal holds about a run.
+/// Everything that a journal contains about a run.
 #[derive(Clone, Copy, Debug)]
 pub struct History<'h> {
     pub run: &'h RunRecord,
@@ -34,16 +33,16 @@ pub struct History<'h> {
     pub nodes: &'h [NodeRecord],
     /// In the order of `seq`.
     pub events: &'h [RunEvent],
-    /// Of all its nodes, in any order.
+    /// The attempts of all its nodes, in any order.
     pub attempts: &'h [AttemptRecord],
 }
 
-/// Something that must never be so, and is.
+/// A violated invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// What should hold, in a few words.
+    /// The invariant.
     pub rule: &'static str,
-    /// Where it does not.
+    /// Where it is violated.
     pub what: String,
 }
 
@@ -53,7 +52,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Everything that is wrong with a run.
+/// All violations of a run.
 pub fn audit(history: &History<'_>) -> Vec<Violation> {
     let scene = Scene::of(history);
     let mut findings = Findings::default();
@@ -62,15 +61,15 @@ pub fn audit(history: &History<'_>) -> Vec<Violation> {
     findings.0
 }
 
-/// A history, with what every check wants to know about it.
+/// A history with the lookups that the checks need.
 struct Scene<'h> {
     run: &'h RunRecord,
     nodes: BTreeMap<&'h NodeRunId, &'h NodeRecord>,
-    /// How many nodes name this one as their parent.
+    /// The number of nodes that name this one as their parent.
     children: BTreeMap<&'h NodeRunId, u64>,
     events: &'h [RunEvent],
     attempts: &'h [AttemptRecord],
-    /// Somebody else began it.
+    /// Another coordinator started it.
     adopted: bool,
 }
 
@@ -87,7 +86,7 @@ impl<'h> Scene<'h> {
             children,
             events,
             attempts,
-            adopted: run.request_digest == "adopted",
+            adopted: run.origin == Origin::Adopted,
         }
     }
 
@@ -101,14 +100,14 @@ impl<'h> Scene<'h> {
 struct Findings(Vec<Violation>);
 
 impl Findings {
-    /// Unless `holds`, the rule is broken; `what` says where.
+    /// Records a violation unless `holds`; `what` describes where.
     fn rule(&mut self, rule: &'static str, holds: bool, what: impl FnOnce() -> String) {
         if !holds {
             self.0.push(Violation { rule, what: what() });
         }
     }
 
-    /// A rule that says that two things are the same.
+    /// Records a violation unless both values are the same.
     fn same<T: PartialEq + fmt::Debug>(
         &mut self,
         rule: &'static str,

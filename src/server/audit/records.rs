@@ -1,4 +1,4 @@
-//! What the records of a run say, each by itself and all together.
+//! The invariants of the records of a run, each alone and all together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,17 +13,17 @@ use crate::{
 pub(super) fn check(scene: &Scene<'_>, findings: &mut Findings) {
     let run = scene.run;
     if !scene.adopted {
-        // What somebody else ended may not say when.
+        // A foreign run may have no end time.
         let has_end = run.run.ended_at.is_some();
-        findings.same("a run has an end when it is over", &run.id(), &has_end, &run.is_terminal());
+        findings.same("a terminal run has an end time", &run.id(), &has_end, &run.is_terminal());
     }
     let endless = run.deadline.is_none();
-    findings.same("a run has a deadline until it is over", &run.id(), &endless, &run.is_terminal());
+    findings.same("exactly live runs have a deadline", &run.id(), &endless, &run.is_terminal());
     let mut places = BTreeSet::new();
     for node in scene.nodes.values() {
-        findings.same("a node is of its run", &node.id(), &&node.node.run_id, &run.id());
-        findings.rule("each node has a place of its own", places.insert(node.path.as_str()), || about(node));
-        awake(scene, node, findings);
+        findings.same("a node names its run", &node.id(), &&node.node.run_id, &run.id());
+        findings.rule("node paths are unique", places.insert(node.path.as_str()), || about(node));
+        wake_ups(scene, node, findings);
         attempts(scene, node, findings);
         if !scene.adopted {
             place(scene, node, findings);
@@ -33,70 +33,74 @@ pub(super) fn check(scene: &Scene<'_>, findings: &mut Findings) {
     }
     findings.same("a run counts its nodes", &run.id(), &run.nodes, &(scene.nodes.len() as u64));
     let root = scene.nodes.get(&run.run.root_node_run_id);
-    findings
-        .rule("a run that lives has a root", root.is_some() || run.is_terminal(), || run.id().to_string());
+    findings.rule("a live run has a root", root.is_some() || run.is_terminal(), || run.id().to_string());
     if let Some(root) = root {
         let together = root.is_terminal() == run.is_terminal();
-        findings.rule("a run lives as long as its root", together, || about(root));
+        findings.rule("a run ends with its root", together, || about(root));
     }
 }
 
-/// Nobody is stuck, and nobody works in vain.
-fn awake(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
+/// Every live node has a wake-up, and every terminal node has none but its cancel
+/// notification.
+fn wake_ups(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
     let (job, state) = (node.wake.as_ref().map(|wake| wake.job), node.node.state);
     let what = || about(node);
     if !scene.adopted {
         let has_end = node.node.ended_at.is_some();
-        findings.rule("a node has an end when it is over", has_end == node.is_terminal(), what);
+        findings.rule("exactly terminal nodes have an end time", has_end == node.is_terminal(), what);
     }
     if node.is_terminal() {
         let idle = matches!(job, None | Some(Job::CancelExecutor));
-        findings.rule("a node that is over has nothing left but to tell its executor", idle, what);
+        findings.rule("a terminal node only waits to notify its executor", idle, what);
         return;
     }
     let awaited = matches!(job, Some(Job::Dispatch | Job::Deadline));
     findings.rule("a live node has a wake-up", awaited, what);
     findings.rule("a live node has a deadline", node.deadline.is_some(), what);
-    findings.rule("no node lives in a run that is over", !scene.run.is_terminal(), what);
+    findings.rule("a terminal run has no live nodes", !scene.run.is_terminal(), what);
     let is_root = *node.id() == scene.run.run.root_node_run_id;
     let orphan = !is_root && scene.parent(node).is_some_and(NodeRecord::is_terminal);
-    findings.rule("no node lives under one that is over", !orphan, what);
+    findings.rule("a terminal node has no live children", !orphan, what);
     if job == Some(Job::Deadline) {
-        findings.rule("who waits for a deadline is running", state == NodeRunState::Running, what);
+        findings.rule("a node that waits for its deadline is running", state == NodeRunState::Running, what);
     }
 }
 
-/// Why each earlier attempt did not become the node's end.
+/// Each earlier attempt is logged with the reason why it did not end the node.
 fn attempts(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
     let of_node = || scene.attempts.iter().filter(|attempt| attempt.node_run_id == *node.id());
     let logged: BTreeMap<u32, &AttemptOutcome> =
         of_node().map(|attempt| (attempt.attempt, &attempt.outcome)).collect();
     let what = || format!("{logged:?} of {}", about(node));
-    findings.rule("an attempt is recorded once", logged.len() == of_node().count(), what);
-    let begun = logged.keys().all(|number| (1..=node.attempt).contains(number));
-    findings.rule("only what was begun is recorded", begun, what);
+    findings.rule("an attempt is logged once", logged.len() == of_node().count(), what);
+    let made = logged.keys().all(|number| (1..=node.attempt).contains(number));
+    findings.rule("only attempts that were made are logged", made, what);
     let explained = (1..node.attempt).all(|number| logged.contains_key(&number));
-    findings.rule("no attempt is given up without a record", explained, what);
+    findings.rule("every superseded attempt is logged", explained, what);
     if !scene.adopted {
-        // Of a call that failed it may be known that nothing was begun. Of what
-        // was lost, or answered after all, it is not.
+        // After a failed call it may be known that nothing was begun; after a lost or
+        // late attempt it is not.
         let may_repeat = node.idempotent
             || node.side_effect == Some(SideEffectClass::Read)
             || node.node.kind == Some(NodeKind::Composite);
-        let begun_before = logged.range(..node.attempt).any(|(_, outcome)| match outcome {
+        let may_have_begun_before = logged.range(..node.attempt).any(|(_, outcome)| match outcome {
             AttemptOutcome::Failed { may_have_begun, .. } => *may_have_begun,
             AttemptOutcome::Late { .. } | AttemptOutcome::Lost | AttemptOutcome::Fenced => true,
         });
-        findings.rule("what may not be executed twice is not", may_repeat || !begun_before, what);
+        findings.rule(
+            "a node that must not be executed twice is not",
+            may_repeat || !may_have_begun_before,
+            what,
+        );
         let started = node.node.started_at.is_some();
-        findings.same("what was attempted was started", &node.id(), &(node.attempt > 0), &started);
+        findings.same("exactly attempted nodes have a start time", &node.id(), &(node.attempt > 0), &started);
     }
 }
 
 fn place(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
     let is_root = *node.id() == scene.run.run.root_node_run_id;
     findings.same(
-        "the root alone has no parent",
+        "exactly the root has no parent",
         &node.id(),
         &node.node.parent_node_run_id.is_none(),
         &is_root,
@@ -105,7 +109,7 @@ fn place(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
         Some(parent) => parent.path.contains(&node.path) && node.path.depth() == parent.path.depth() + 1,
         None => is_root && node.path.depth() == 0,
     };
-    findings.rule("a node's place is below its parent's", below, || about(node));
+    findings.rule("a node's path is below its parent's", below, || about(node));
 }
 
 fn counters(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
@@ -114,22 +118,22 @@ fn counters(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
     let shown = extension(node.node.extensions.as_ref(), "decomposition_rounds")
         .and_then(|text| serde_json::from_str::<Value>(text).ok());
     let rounds = (node.rounds > 0).then(|| json!(node.rounds));
-    findings.same("a node shows its rounds", &node.id(), &shown, &rounds);
+    findings.same("a node publishes its decomposition rounds", &node.id(), &shown, &rounds);
     let fits = node.rounds <= node.children && (node.children == 0 || node.rounds > 0);
-    findings.rule("each round made a child, and each child came in a round", fits, || about(node));
+    findings.rule("each round made a child, and each child is of a round", fits, || about(node));
 }
 
-/// Those of the run hold for all of it. (Those of nodes are narrower.)
+/// The run's limits hold for all of its nodes. (Those of nodes are narrower.)
 fn limits(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
     let Some(limits) = structural(scene.run.run.extensions.as_ref()) else { return };
     let within = |value: u64, limit: Option<u64>| limit.is_none_or(|limit| value <= limit);
-    // The root is there whatever the limit says.
+    // The root exists whatever the limit is.
     let others = node.path.depth() == 0
         || (within(node.path.depth(), limits.max_depth)
             && within(scene.run.nodes, limits.max_total_nodes_per_run));
     let own = within(node.children, limits.max_children_per_composite)
         && within(node.rounds, limits.max_decomposition_rounds_per_node);
-    findings.rule("limits hold", others && own, || about(node));
+    findings.rule("structural limits hold", others && own, || about(node));
 }
 
 fn structural(extensions: Option<&Extensions>) -> Option<StructuralConstraints> {
@@ -137,13 +141,13 @@ fn structural(extensions: Option<&Extensions>) -> Option<StructuralConstraints> 
     serde_json::from_str::<ConstraintEnvelope>(constraints).ok()?.structural
 }
 
-/// One of our own, however it is spelled.
+/// The value of one of the coordinator's own keys, in either spelling.
 fn extension<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&'m str> {
     let extensions = extensions?;
     extensions.raw(key).or_else(|| extensions.raw(&format!("jarvis.{key}")))
 }
 
-/// A node in a violation: enough to find it, without all that it carries.
+/// Describes a node in a violation, without its content.
 pub(super) fn about(node: &NodeRecord) -> String {
     let NodeRecord { path, version, attempt, children, rounds, wake, deadline, .. } = node;
     format!(

@@ -1,5 +1,5 @@
-//! What the events of a run tell by themselves, and that the records say the
-//! same: state is the fold of events.
+//! The state that the events of a run imply, compared with the records: state is the
+//! fold of events.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +22,11 @@ pub(super) fn check(scene: &Scene<'_>, findings: &mut Findings) {
 fn numbering(scene: &Scene<'_>, findings: &mut Findings) {
     let (run, events) = (scene.run, scene.events);
     let foreign = events.iter().find(|event| event.run_id != *run.id());
-    findings.rule("an event is of its run", foreign.is_none(), || format!("{foreign:?}"));
+    findings.rule("an event names its run", foreign.is_none(), || format!("{foreign:?}"));
     let ascend = events.is_sorted_by(|one, next| one.seq < next.seq);
-    findings.rule("events are in order, each number once", ascend, || run.id().to_string());
+    findings.rule("events are in order without duplicates", ascend, || run.id().to_string());
     let last = events.last().map_or(0, |event| event.seq);
-    findings.same("a run knows its last event", &run.id(), &run.last_seq, &last);
+    findings.same("a run knows the number of its last event", &run.id(), &run.last_seq, &last);
     if !scene.adopted {
         let gap = (1..).zip(events).find(|(seq, event)| event.seq != *seq);
         let what = || gap.map(|(seq, event)| format!("{} instead of {seq}", event.seq)).unwrap_or_default();
@@ -39,11 +39,16 @@ fn beginning_and_end(scene: &Scene<'_>, findings: &mut Findings) {
     let count = |type_| events.iter().filter(|event| event.type_ == type_).count();
     let first = events.first().map(|event| event.type_);
     let started = first == Some(RunEventType::RunStarted) && count(RunEventType::RunStarted) == 1;
-    findings.rule("a run starts once, first of all", started, || run.id().to_string());
+    findings.rule("run_started is the first event, once", started, || run.id().to_string());
     let ends = usize::from(run.is_terminal());
-    findings.same("a run ends once", &run.id(), &count(RunEventType::RunCompleted), &ends);
+    findings.same(
+        "a terminal run has run_completed, once",
+        &run.id(),
+        &count(RunEventType::RunCompleted),
+        &ends,
+    );
     let mut after = events.iter().skip_while(|event| event.type_ != RunEventType::RunCompleted).skip(1);
-    let judged = |event: &RunEvent| match event.type_ {
+    let is_evaluation = |event: &RunEvent| match event.type_ {
         RunEventType::NodeEvaluated | RunEventType::RecoveryApplied => true,
         RunEventType::RunStarted
         | RunEventType::RunCompleted
@@ -54,11 +59,11 @@ fn beginning_and_end(scene: &Scene<'_>, findings: &mut Findings) {
         | RunEventType::AtomicExecuted
         | RunEventType::PolicyDecided => false,
     };
-    let more = after.find(|event| !judged(event));
-    findings.rule("a run that is over is only judged", more.is_none(), || format!("{more:?}"));
+    let more = after.find(|event| !is_evaluation(event));
+    findings.rule("after run_completed there are only evaluations", more.is_none(), || format!("{more:?}"));
 }
 
-/// What the events alone say.
+/// The state that the events alone imply.
 #[derive(Default)]
 struct Story<'h> {
     run_ended_as: Option<Value>,
@@ -67,51 +72,54 @@ struct Story<'h> {
 
 #[derive(Default)]
 struct NodeStory {
-    /// What was said when it was announced, each time.
+    /// The data of each `node_run_assigned`.
     assigned: Vec<Value>,
     children: u64,
     rounds: u64,
     evaluation: Option<Value>,
-    /// The newest that somebody reported; the other may be the coordinator's.
-    verdict: Option<Value>,
+    /// The newest evaluation that was reported; `evaluation` may be the
+    /// coordinator's own.
+    reported: Option<Value>,
     recovery: Vec<Value>,
-    /// What was said when it was over, each time.
-    executed: Vec<Told>,
+    /// The data of each `atomic_executed`.
+    executed: Vec<Executed>,
     allowed: u32,
 }
 
-/// Of an atomic node's end: how, and whether it was executed at all.
-type Told = (Option<Value>, Option<Value>);
+/// The members of `atomic_executed`: the state, and `executed` if it is false.
+type Executed = (Option<Value>, Option<Value>);
 
 impl<'h> Story<'h> {
     fn of(events: &'h [RunEvent], findings: &mut Findings) -> Self {
         let mut story = Self::default();
         for event in events {
-            let says = |member: &str| event.data.as_ref().and_then(|data| data.get(member));
+            let data_of = |member: &str| event.data.as_ref().and_then(|data| data.get(member));
             let data = || Value::from(event.data.clone().unwrap_or_default());
             if event.type_ == RunEventType::RunCompleted {
-                story.run_ended_as = says("state");
+                story.run_ended_as = data_of("state");
             }
             let Some(node) = &event.node_run_id else { continue };
             let node = story.nodes.entry(node).or_default();
             match event.type_ {
                 RunEventType::NodeRunAssigned => node.assigned.push(data()),
                 RunEventType::CompositeDecomposed => {
-                    let count = says("node_run_count").as_ref().and_then(Value::as_u64);
-                    findings.rule("a round says how many it made", count.is_some(), || format!("{event:?}"));
+                    let count = data_of("node_run_count").as_ref().and_then(Value::as_u64);
+                    findings.rule("composite_decomposed has a node count", count.is_some(), || {
+                        format!("{event:?}")
+                    });
                     node.rounds += 1;
                     node.children += count.unwrap_or_default();
                 }
-                RunEventType::AtomicExecuted => node.executed.push((says("state"), says("executed"))),
+                RunEventType::AtomicExecuted => node.executed.push((data_of("state"), data_of("executed"))),
                 RunEventType::NodeEvaluated => {
-                    if says("reason_code").as_ref().and_then(Value::as_str) != Some("atomic_completed") {
-                        node.verdict = Some(data());
+                    if data_of("reason_code").as_ref().and_then(Value::as_str) != Some("atomic_completed") {
+                        node.reported = Some(data());
                     }
                     node.evaluation = Some(data());
                 }
                 RunEventType::RecoveryApplied => node.recovery.push(data()),
                 RunEventType::PolicyDecided => {
-                    let is = |member, value| says(member).as_ref().and_then(Value::as_str) == Some(value);
+                    let is = |member, value| data_of(member).as_ref().and_then(Value::as_str) == Some(value);
                     node.allowed += u32::from(is("action", "node.run.execute") && is("decision", "allow"));
                 }
                 RunEventType::RunStarted
@@ -126,13 +134,13 @@ impl<'h> Story<'h> {
     fn agrees(&self, scene: &Scene<'_>, findings: &mut Findings) {
         let run = scene.run;
         let ended_as = run.is_terminal().then(|| json!(run.run.state));
-        findings.same("a run ends as was told", &run.id(), &self.run_ended_as, &ended_as);
+        findings.same("a run's state agrees with run_completed", &run.id(), &self.run_ended_as, &ended_as);
         let stranger = self.nodes.keys().find(|node| !scene.nodes.contains_key(**node));
-        findings.rule("events are about nodes that exist", stranger.is_none(), || format!("{stranger:?}"));
+        findings.rule("events name existing nodes", stranger.is_none(), || format!("{stranger:?}"));
         for node in scene.nodes.values() {
             match self.nodes.get(node.id()) {
                 Some(story) => story.agrees(node, findings),
-                None => findings.rule("every node was announced", false, || about(node)),
+                None => findings.rule("every node has node_run_assigned", false, || about(node)),
             }
         }
     }
@@ -145,47 +153,54 @@ impl NodeStory {
             Some(parent) => json!({"parent_node_run_id": parent}),
             None => json!({"root": true}),
         };
-        findings.same("a node was announced once, for what it is", &id, &self.assigned, &vec![assigned]);
+        findings.same("node_run_assigned is correct, once", &id, &self.assigned, &vec![assigned]);
         let counted = (self.children, self.rounds);
-        findings.same("children and rounds were told", &id, &counted, &(node.children, node.rounds));
-        // Of programs that let the coordinator's own replace a verdict, too.
-        let judged = json!(node.node.evaluation_result);
-        let newest = match json!(self.verdict) == judged {
-            true => json!(self.verdict),
-            false => json!(self.evaluation),
-        };
-        findings.same("the newest judgement stands", &id, &newest, &judged);
+        findings.same(
+            "children and rounds agree with the events",
+            &id,
+            &counted,
+            &(node.children, node.rounds),
+        );
+        // Older programs let the coordinator's own evaluation replace a reported one.
+        let stored = json!(node.node.evaluation_result);
+        let newest =
+            if json!(self.reported) == stored { json!(self.reported) } else { json!(self.evaluation) };
+        findings.same("the evaluation agrees with the newest event", &id, &newest, &stored);
         self.recoveries(node, findings);
-        self.told_once(node, findings);
+        self.executed_once(node, findings);
         let permitted = node.attempt <= self.allowed;
-        findings.rule("no attempt without permission", permitted, || {
+        findings.rule("every attempt was allowed by policy", permitted, || {
             format!("{}: {}", self.allowed, about(node))
         });
     }
 
-    /// Every recovery was told; the node has the newest, and says how many more
-    /// there were.
+    /// Every recovery action has an event. The node keeps the newest ones, and counts
+    /// those that were dropped.
     fn recoveries(&self, node: &NodeRecord, findings: &mut Findings) {
         let kept = node.node.recovery_actions.as_deref().unwrap_or_default();
         let dropped =
             node.node.extensions.as_ref().and_then(|own| own.get("jarvis.recovery_actions_dropped"));
         let dropped =
             dropped.as_ref().and_then(Value::as_u64).and_then(|dropped| usize::try_from(dropped).ok());
-        let told = self.recovery.get(dropped.unwrap_or_default()..);
-        findings.same("every recovery was told", &node.id(), &json!(told), &json!(kept));
+        let expected = self.recovery.get(dropped.unwrap_or_default()..);
+        findings.same("recovery actions agree with the events", &node.id(), &json!(expected), &json!(kept));
     }
 
-    /// Consumers count one `atomic_executed` for each atomic node, when it is
-    /// over.
-    fn told_once(&self, node: &NodeRecord, findings: &mut Findings) {
+    /// Consumers count one `atomic_executed` for each atomic node when it ends.
+    fn executed_once(&self, node: &NodeRecord, findings: &mut Findings) {
         let state = json!(node.node.state);
         let never = Value::Bool(false);
-        let expected: Vec<Told> = match (node.node.kind, node.is_terminal()) {
+        let expected: Vec<Executed> = match (node.node.kind, node.is_terminal()) {
             (Some(NodeKind::Atomic), true) => {
                 vec![(Some(state), node.node.started_at.is_none().then_some(never))]
             }
             (Some(NodeKind::Atomic), false) | (Some(NodeKind::Composite) | None, _) => Vec::new(),
         };
-        findings.same("an atomic node's end is told once", &node.id(), &self.executed, &expected);
+        findings.same(
+            "an atomic node has one atomic_executed when it ends",
+            &node.id(),
+            &self.executed,
+            &expected,
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! That each kind of lie is found. That nothing true is called one, the
-//! property tests of the engine see to.
+//! Each kind of violation is found. The property tests of the engine show that a
+//! valid run has none.
 
 use serde_json::json;
 
@@ -11,33 +11,33 @@ use crate::{
     types::{NodeRunState, RunEventType, RunState},
 };
 
-/// What is known about a run with a composite root at its executor.
+/// The records of a run with a composite root at its executor.
 #[derive(Clone)]
-struct Told {
+struct Records {
     run: RunRecord,
     nodes: Vec<NodeRecord>,
     events: Vec<RunEvent>,
     attempts: Vec<AttemptRecord>,
 }
 
-impl Told {
-    fn truth() -> Self {
+impl Records {
+    fn valid() -> Self {
         let mut root = node("a", "1");
         root.node.kind = Some(crate::types::NodeKind::Composite);
         root.node.state = NodeRunState::Running;
         root.node.started_at = Some(at(2));
         root.attempt = 1;
-        root.wake = Some(Wake { job: Job::Deadline, at: at(9), owner: None, tries: 0 });
-        let told = |seq, type_, path, data: serde_json::Value| {
-            let mut told = event("a", seq, path).event;
-            told.type_ = type_;
-            told.data = data.as_object().cloned().map(Into::into);
-            told
+        root.wake = Some(Wake { job: Job::Deadline, at: at(9), claimed_by: None, tries: 0 });
+        let event = |seq, type_, path, data: serde_json::Value| {
+            let mut event = event("a", seq, path).event;
+            event.type_ = type_;
+            event.data = data.as_object().cloned().map(Into::into);
+            event
         };
         let events = vec![
-            told(1, RunEventType::RunStarted, None, json!({})),
-            told(2, RunEventType::NodeRunAssigned, Some("1"), json!({"root": true})),
-            told(
+            event(1, RunEventType::RunStarted, None, json!({})),
+            event(2, RunEventType::NodeRunAssigned, Some("1"), json!({"root": true})),
+            event(
                 3,
                 RunEventType::PolicyDecided,
                 Some("1"),
@@ -53,9 +53,9 @@ impl Told {
     }
 }
 
-fn lost(told: &Told, attempt: u32) -> AttemptRecord {
+fn lost(records: &Records, attempt: u32) -> AttemptRecord {
     AttemptRecord {
-        node_run_id: told.nodes[0].id().clone(),
+        node_run_id: records.nodes[0].id().clone(),
         run_id: "a".into(),
         attempt,
         started_at: at(1),
@@ -64,86 +64,86 @@ fn lost(told: &Told, attempt: u32) -> AttemptRecord {
     }
 }
 
-/// An attempt whose call failed, in a way that says whether the work was begun.
-fn failed(told: &Told, may_have_begun: bool) -> AttemptRecord {
+/// An attempt whose call failed, with what is known about the executor's work.
+fn failed(records: &Records, may_have_begun: bool) -> AttemptRecord {
     let error = crate::types::Error::new("atomic_executor_unavailable", "HTTP status 503");
     let outcome = AttemptOutcome::Failed { error, retry_at: at(3), may_have_begun };
-    AttemptRecord { outcome, ..lost(told, 1) }
+    AttemptRecord { outcome, ..lost(records, 1) }
 }
 
 #[test]
-fn the_truth_is_let_pass() {
-    assert_eq!(Told::truth().rules(), Vec::<&str>::new());
-    // What has surely not begun may be begun once more, whatever it is.
-    let mut told = Told::truth();
-    told.nodes[0].attempt = 2;
-    told.nodes[0].node.kind = Some(crate::types::NodeKind::Atomic);
-    told.attempts.push(failed(&told, false));
-    let twice = "what may not be executed twice is not";
-    assert!(!told.rules().contains(&twice), "{:?}", told.rules());
+fn valid_records_have_no_violations() {
+    assert_eq!(Records::valid().rules(), Vec::<&str>::new());
+    // An attempt that certainly did not begin may be repeated.
+    let mut records = Records::valid();
+    records.nodes[0].attempt = 2;
+    records.nodes[0].node.kind = Some(crate::types::NodeKind::Atomic);
+    records.attempts.push(failed(&records, false));
+    let twice = "a node that must not be executed twice is not";
+    assert!(!records.rules().contains(&twice), "{:?}", records.rules());
 }
 
 #[test]
-fn each_lie_is_found() {
-    type Lie = fn(&mut Told);
-    let lies: [(&str, Lie); 18] = [
-        ("a live node has a wake-up", |told| told.nodes[0].wake = None),
-        ("a live node has a deadline", |told| told.nodes[0].deadline = None),
-        ("a run has a deadline until it is over", |told| told.run.deadline = None),
-        ("a run lives as long as its root", |told| {
-            told.nodes[0].node.state = NodeRunState::Failed;
-            told.nodes[0].node.ended_at = Some(Timestamp::from_micros(9));
-            told.nodes[0].wake = None;
+fn each_violation_is_found() {
+    type Damage = fn(&mut Records);
+    let damages: [(&str, Damage); 18] = [
+        ("a live node has a wake-up", |records| records.nodes[0].wake = None),
+        ("a live node has a deadline", |records| records.nodes[0].deadline = None),
+        ("exactly live runs have a deadline", |records| records.run.deadline = None),
+        ("a run ends with its root", |records| {
+            records.nodes[0].node.state = NodeRunState::Failed;
+            records.nodes[0].node.ended_at = Some(Timestamp::from_micros(9));
+            records.nodes[0].wake = None;
         }),
-        ("no node lives in a run that is over", |told| told.run.run.state = RunState::Canceled),
-        ("a run counts its nodes", |told| told.run.nodes = 2),
-        ("a node counts its children", |told| told.nodes[0].children = 1),
-        ("events are numbered from 1 without gaps", |told| drop(told.events.remove(1))),
-        ("a run knows its last event", |told| drop(told.events.pop())),
-        ("no attempt without permission", |told| drop(told.events.pop())),
-        ("a run ends once", |told| {
-            let again = told.events[0].clone();
-            told.events.push(RunEvent { seq: 4, type_: RunEventType::RunCompleted, ..again });
-            told.run.last_seq = 4;
+        ("a terminal run has no live nodes", |records| records.run.run.state = RunState::Canceled),
+        ("a run counts its nodes", |records| records.run.nodes = 2),
+        ("a node counts its children", |records| records.nodes[0].children = 1),
+        ("events are numbered from 1 without gaps", |records| drop(records.events.remove(1))),
+        ("a run knows the number of its last event", |records| drop(records.events.pop())),
+        ("every attempt was allowed by policy", |records| drop(records.events.pop())),
+        ("a terminal run has run_completed, once", |records| {
+            let again = records.events[0].clone();
+            records.events.push(RunEvent { seq: 4, type_: RunEventType::RunCompleted, ..again });
+            records.run.last_seq = 4;
         }),
-        ("no attempt is given up without a record", |told| told.nodes[0].attempt = 2),
-        ("what may not be executed twice is not", |told| {
-            told.nodes[0].attempt = 2;
-            told.nodes[0].node.kind = Some(crate::types::NodeKind::Atomic);
-            told.attempts.push(lost(told, 1));
+        ("every superseded attempt is logged", |records| records.nodes[0].attempt = 2),
+        ("a node that must not be executed twice is not", |records| {
+            records.nodes[0].attempt = 2;
+            records.nodes[0].node.kind = Some(crate::types::NodeKind::Atomic);
+            records.attempts.push(lost(records, 1));
         }),
-        ("what may not be executed twice is not", |told| {
-            told.nodes[0].attempt = 2;
-            told.nodes[0].node.kind = Some(crate::types::NodeKind::Atomic);
-            told.attempts.push(failed(told, true));
+        ("a node that must not be executed twice is not", |records| {
+            records.nodes[0].attempt = 2;
+            records.nodes[0].node.kind = Some(crate::types::NodeKind::Atomic);
+            records.attempts.push(failed(records, true));
         }),
-        ("the newest judgement stands", |told| {
-            told.nodes[0].node.evaluation_result = serde_json::from_value(json!({"status": "fail"})).ok();
+        ("the evaluation agrees with the newest event", |records| {
+            records.nodes[0].node.evaluation_result = serde_json::from_value(json!({"status": "fail"})).ok();
         }),
-        ("every recovery was told", |told| {
-            told.nodes[0].node.recovery_actions = serde_json::from_value(json!([{"type": "abort"}])).ok();
+        ("recovery actions agree with the events", |records| {
+            records.nodes[0].node.recovery_actions = serde_json::from_value(json!([{"type": "abort"}])).ok();
         }),
-        ("every recovery was told", |told| {
+        ("recovery actions agree with the events", |records| {
             let dropped = json!({"jarvis.recovery_actions_dropped": 1});
-            told.nodes[0].node.extensions = dropped.as_object().cloned().map(Into::into);
+            records.nodes[0].node.extensions = dropped.as_object().cloned().map(Into::into);
         }),
-        ("only what was begun is recorded", |told| {
-            told.attempts.push(lost(told, 2));
+        ("only attempts that were made are logged", |records| {
+            records.attempts.push(lost(records, 2));
         }),
     ];
-    for (rule, lie) in lies {
-        let mut told = Told::truth();
-        lie(&mut told);
-        assert!(told.rules().contains(&rule), "{rule}: {:?}", told.rules());
+    for (rule, damage) in damages {
+        let mut records = Records::valid();
+        damage(&mut records);
+        assert!(records.rules().contains(&rule), "{rule}: {:?}", records.rules());
     }
 }
 
 #[test]
-fn an_adopted_run_may_have_gaps_but_no_sleepers() {
-    let mut told = Told::truth();
-    told.events.remove(0);
-    told.run.request_digest = "adopted".into();
-    assert_eq!(told.rules(), Vec::<&str>::new());
-    told.nodes[0].wake = None;
-    assert_eq!(told.rules(), ["a live node has a wake-up"]);
+fn adopted_run_may_have_gaps_but_needs_wake_ups() {
+    let mut records = Records::valid();
+    records.events.remove(0);
+    records.run.origin = Origin::Adopted;
+    assert_eq!(records.rules(), Vec::<&str>::new());
+    records.nodes[0].wake = None;
+    assert_eq!(records.rules(), ["a live node has a wake-up"]);
 }

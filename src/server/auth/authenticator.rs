@@ -31,6 +31,17 @@ pub struct Clocks {
     pub wall: Arc<dyn Clock>,
 }
 
+/// What an authenticator is made of.
+pub struct Parts {
+    pub settings: AuthSettings,
+    /// `None` where no assignment tokens are issued.
+    pub assignments: Option<Arc<AssignmentTokens>>,
+    pub http: reqwest::Client,
+    pub clocks: Clocks,
+    pub tasks: TaskSet,
+    pub log: Logger,
+}
+
 /// How a request is admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -71,14 +82,8 @@ struct Checker {
 
 impl Authenticator {
     /// Does not fetch keys: see [`Authenticator::warm_up`].
-    pub fn new(
-        settings: AuthSettings,
-        assignments: Option<Arc<AssignmentTokens>>,
-        http: reqwest::Client,
-        clocks: Clocks,
-        tasks: TaskSet,
-        log: Logger,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { settings, assignments, http, clocks, tasks, log } = parts;
         let unidentified = Principal::configured(&settings.anonymous_subject);
         let anonymous = match settings.mode {
             Mode::Required => None,

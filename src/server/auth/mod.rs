@@ -60,7 +60,7 @@ mod test_support;
 mod tests;
 
 pub use assignment::{AssignmentTokens, KEY_BYTES};
-pub use authenticator::{Admission, Authenticator, Clocks};
+pub use authenticator::{Admission, Authenticator, Clocks, Parts};
 pub use jwks::KeyStatus;
 pub use principal::{Principal, Scope, Subtree};
 pub use refusal::AuthError;

@@ -27,7 +27,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Admission, AssignmentTokens, AuthError, Authenticator, Clocks, KEY_BYTES, Principal};
+use super::{Admission, AssignmentTokens, AuthError, Authenticator, Clocks, KEY_BYTES, Parts, Principal};
 use crate::config::AuthSettings;
 use crate::{
     runtime::tasks::TaskSet,
@@ -274,7 +274,8 @@ impl Harness {
         let wall = Arc::new(Wall { clock: Arc::clone(&clock), ahead_micros: AtomicI64::new(0) });
         let clocks = Clocks { steady: Arc::clone(&clock) as _, wall: Arc::clone(&wall) as _ };
         let assignments = Some(Arc::new(AssignmentTokens::new(&ASSIGNMENT_KEY, settings.clock_skew)));
-        let auth = Authenticator::new(settings, assignments, http, clocks, tasks.clone(), log);
+        let auth =
+            Authenticator::new(Parts { settings, assignments, http, clocks, tasks: tasks.clone(), log });
         Self { auth, sts, clock, wall, tasks }
     }
 

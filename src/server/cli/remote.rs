@@ -66,11 +66,9 @@ impl Remote {
 fn no_answer(asked: &str, url: &str, error: &CallError) -> String {
     let reason = error.reason();
     match (&error.failure, error.status()) {
-        (Failure::NotSent(_), _) => {
-            format!(
-                "{asked} at {url}: {reason}\nIs the server running? Its address is given by --url, or by --host and --port."
-            )
-        }
+        (Failure::NotSent(_), _) => format!(
+            "{asked} at {url}: {reason}\nIs the server running? Its address is given by --url, or by --host and --port."
+        ),
         (_, None) => format!("{asked} at {url}: {reason}"),
         (_, Some(status)) => {
             let (code, message, details) = (error.code(), error.message(), error.details());
@@ -127,8 +125,8 @@ mod tests {
         );
         let broken = CallError::no_response(Service::RunCoordinator, "the connection broke off");
         assert_eq!(message(&broken), "GET /v1/x at http://h: the connection broke off");
-        let not_sent =
-            message(&CallError::new(Service::RunCoordinator, Failure::NotSent(NotSent::NoConnection)));
+        let no_connection = Failure::NotSent(NotSent::NoConnection);
+        let not_sent = message(&CallError::new(Service::RunCoordinator, no_connection));
         assert!(
             not_sent
                 .ends_with("Is the server running? Its address is given by --url, or by --host and --port."),

@@ -1,45 +1,45 @@
-//! Who may do what (contract D-19). All of it is here: the methods that act
-//! for a caller get their records from these functions, which answer 404 for
-//! what does not exist and 403 for what is none of the caller's business. What
-//! the journal does not know they look for elsewhere (`adopt`).
+//! Who may do what (contract D-19). Methods that act for a caller get their
+//! records from these functions, which answer 404 for what does not exist and 403
+//! for what the caller may not access. What the journal does not know is looked up
+//! in the Run Store (`adopt`).
 //!
-//! | with the token of a NodeRun | |
+//! | with the assignment token of a NodeRun | allowed |
 //! |---|---|
 //! | that NodeRun, or one below it | read, evaluate, complete, stream; create children under it |
 //! | its run | read |
 //! | anything else | nothing |
 //!
-//! Users and services may do everything. The token of a NodeRun that the journal
-//! does not know, or knows elsewhere, is good for nothing: a journal that was
-//! restored has forgotten it.
+//! Users and services may do everything. An assignment token for a NodeRun that
+//! the journal does not know, or knows in another place, allows nothing: the
+//! journal has been restored to an earlier state since.
 //!
-//! Whoever is let through to a NodeRun here is a sign that the executors of the
-//! composites above it live (`heard`).
+//! A request that is admitted to a NodeRun is a sign of life of the executors of
+//! the composites above it (`liveness`).
 
-use super::{Coordinator, CoordinatorError, heard::To};
+use super::{Coordinator, error::CoordinatorError, liveness::Use};
 use crate::{
     auth::{Principal, Scope, Subtree},
     record::{NodeRecord, RunRecord},
     types::{NodeRunId, RunId},
 };
 
-/// What a caller wants to have to do with.
+/// The resource that a caller accesses.
 #[derive(Clone, Copy)]
-enum Business<'a> {
-    /// What concerns no single NodeRun: beginning a run, or a run as a whole.
-    Whole,
-    /// What is known about a run.
+enum Resource<'a> {
+    /// A run as a whole, or the right to start one.
+    WholeRun,
+    /// What there is to read about a run.
     Run(&'a RunId),
-    /// A NodeRun, in whatever way.
+    /// A NodeRun.
     Node(&'a NodeRecord),
 }
 
-fn admit(caller: &Principal, business: Business<'_>) -> Result<(), CoordinatorError> {
+fn admit(caller: &Principal, resource: Resource<'_>) -> Result<(), CoordinatorError> {
     let Scope::Subtree(own) = caller.scope() else { return Ok(()) };
-    let admitted = match business {
-        Business::Whole => false,
-        Business::Run(run) => *run == own.run,
-        Business::Node(node) => node.node.run_id == own.run && own.path.contains(&node.path),
+    let admitted = match resource {
+        Resource::WholeRun => false,
+        Resource::Run(run) => *run == own.run,
+        Resource::Node(node) => node.node.run_id == own.run && own.path.contains(&node.path),
     };
     if admitted { Ok(()) } else { Err(forbidden(own)) }
 }
@@ -48,75 +48,86 @@ fn forbidden(own: &Subtree) -> CoordinatorError {
     CoordinatorError::Forbidden(own.node.clone())
 }
 
-/// For one who wants to begin a run.
-pub(super) fn admit_to_start(caller: &Principal) -> Result<(), CoordinatorError> {
-    admit(caller, Business::Whole)
+/// Authorizes the start of a run.
+pub(super) fn start_authorize(caller: &Principal) -> Result<(), CoordinatorError> {
+    admit(caller, Resource::WholeRun)
 }
 
 impl Coordinator {
-    /// For one who wants to know about a run.
-    pub(super) async fn run_for(
+    /// Authorizes reading a run.
+    pub(super) async fn run_authorize_read(
         &self,
         caller: &Principal,
         run: &RunId,
     ) -> Result<RunRecord, CoordinatorError> {
-        let record = self.run_sought(caller, run).await?;
-        self.admit(caller, Business::Run(run)).await?;
-        self.heard.asked(caller, self.parts.clock.now());
+        let record = self.run_authorize(caller, run, Resource::Run(run)).await?;
+        self.committer.liveness.run_used(caller, self.committer.clock.now());
         Ok(record)
     }
 
-    /// For one who wants to have to do with all of a run.
-    pub(super) async fn whole_run_for(
+    /// Authorizes an operation on a whole run.
+    pub(super) async fn run_authorize_whole(
         &self,
         caller: &Principal,
         run: &RunId,
     ) -> Result<RunRecord, CoordinatorError> {
-        let record = self.run_sought(caller, run).await?;
-        self.admit(caller, Business::Whole).await?;
+        self.run_authorize(caller, run, Resource::WholeRun).await
+    }
+
+    async fn run_authorize(
+        &self,
+        caller: &Principal,
+        run: &RunId,
+        resource: Resource<'_>,
+    ) -> Result<RunRecord, CoordinatorError> {
+        let found = self.run_find_or_adopt(caller, run).await?;
+        let record = found.ok_or_else(|| CoordinatorError::RunNotFound(run.clone()))?;
+        self.admit(caller, resource).await?;
         Ok(record)
     }
 
-    /// For one who wants to have to do with a NodeRun.
-    pub(super) async fn node_for(
+    /// Authorizes an operation on a NodeRun.
+    pub(super) async fn node_authorize(
         &self,
         caller: &Principal,
         node: &NodeRunId,
-        to: To,
+        to: Use,
     ) -> Result<NodeRecord, CoordinatorError> {
-        let found = self.node_seek(caller, node).await?;
-        let record = found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))?;
-        self.admit(caller, Business::Node(&record)).await?;
-        self.heard.named(caller, &record, to, self.parts.clock.now());
-        Ok(record)
+        let found = self.node_find_authorized(caller, node, to).await?;
+        found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))
     }
 
-    /// For one who wants to create NodeRuns under this one.
-    pub(super) async fn parent_for(
+    /// Authorizes the creation of NodeRuns under this one.
+    pub(super) async fn parent_authorize(
         &self,
         caller: &Principal,
         parent: &NodeRunId,
     ) -> Result<NodeRecord, CoordinatorError> {
-        let found = self.node_seek(caller, parent).await?;
-        let record = found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))?;
-        self.admit(caller, Business::Node(&record)).await?;
-        self.heard.named(caller, &record, To::Act, self.parts.clock.now());
-        Ok(record)
+        let found = self.node_find_authorized(caller, parent, Use::Report).await?;
+        found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))
     }
 
-    /// As the function of this name; and the NodeRun that the token is for must
-    /// be where it was when the token was issued. In a journal that was restored
-    /// another one may have its place.
-    async fn admit(&self, caller: &Principal, business: Business<'_>) -> Result<(), CoordinatorError> {
-        admit(caller, business)?;
+    async fn node_find_authorized(
+        &self,
+        caller: &Principal,
+        node: &NodeRunId,
+        to: Use,
+    ) -> Result<Option<NodeRecord>, CoordinatorError> {
+        let Some(record) = self.node_find_or_adopt(caller, node).await? else { return Ok(None) };
+        self.admit(caller, Resource::Node(&record)).await?;
+        self.committer.liveness.node_used(caller, &record, to, self.committer.clock.now());
+        Ok(Some(record))
+    }
+
+    /// Admits a caller like the function of this name. The NodeRun of an
+    /// assignment token must also be where it was when the token was issued: in a
+    /// journal that was restored another NodeRun may have its place.
+    async fn admit(&self, caller: &Principal, resource: Resource<'_>) -> Result<(), CoordinatorError> {
+        admit(caller, resource)?;
         let Scope::Subtree(own) = caller.scope() else { return Ok(()) };
-        match self.node_find(&own.node).await? {
+        match self.committer.node_find(&own.node).await? {
             Some(found) if found.node.run_id == own.run && found.path == own.path => Ok(()),
             Some(_) | None => Err(forbidden(own)),
         }
-    }
-
-    async fn run_sought(&self, caller: &Principal, run: &RunId) -> Result<RunRecord, CoordinatorError> {
-        self.run_seek(caller, run).await?.ok_or_else(|| CoordinatorError::RunNotFound(run.clone()))
     }
 }

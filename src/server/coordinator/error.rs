@@ -1,5 +1,5 @@
-//! Every way a call to the coordinator can fail, without a word about HTTP
-//! bodies: `api` makes an ARP envelope of the facts.
+//! Every way in which a call to the coordinator can fail, independent of HTTP:
+//! `api` makes an ARP error envelope of the facts.
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use crate::{
     types::{NodeRunId, RunId},
 };
 
-/// Where in a request something is wrong, and what.
+/// An invalid place in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// A word for programs: `missing`, `string_type`, … (contract §3.6).
+    /// For programs: `missing`, `string_type`, … (contract §3.6).
     pub kind: &'static str,
-    /// The way to the place: `["body", "node_runs", 0, "inputs"]`.
+    /// The path of the place: `["body", "node_runs", 0, "inputs"]`.
     pub location: Vec<Step>,
     /// For people.
     pub message: String,
 }
 
-/// One step of the way to a place in a request. A member may be called `0`, too.
+/// One step of the path of a place in a request. A member may be named `0`, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     Member(String),
@@ -58,30 +58,31 @@ pub enum CoordinatorError {
     NodeRunNotFound(NodeRunId),
     #[error("Parent NodeRun '{0}' not found")]
     ParentNotFound(NodeRunId),
-    /// The caller's token is for this NodeRun, the request is not (D-19).
-    #[error("This token is good for NodeRun '{0}' and what is below it only")]
+    /// The caller's assignment token is for this NodeRun, and the request is not
+    /// (D-19).
+    #[error("Token is scoped to NodeRun '{0}' and its descendants")]
     Forbidden(NodeRunId),
     #[error("{}", .0.message())]
     Rejected(Rejection),
-    /// The Node Registry is needed to decide, and does not answer (D-16).
+    /// The decision needs the Node Registry, which is unavailable (D-16).
     #[error("Node Registry request failed")]
     NodeRegistryUnavailable { internal: String },
-    /// The Node Registry is needed to decide, and does not let the coordinator
-    /// ask: its credentials are refused. Trying again helps nobody.
+    /// The decision needs the Node Registry, which rejects the coordinator's
+    /// credentials. A retry does not help.
     #[error("Node Registry refuses the coordinator's credentials")]
     NodeRegistryForbidden { internal: String },
-    /// The policy point is needed to decide, does not answer, and is waited
-    /// for.
+    /// The decision needs the policy decision point, which is unavailable, and the
+    /// configuration says to wait for it.
     #[error("PDP request failed")]
     PdpUnavailable { internal: String },
-    /// The journal does not know it, and the Run Store cannot be asked.
+    /// The journal does not have it, and the Run Store is unavailable.
     #[error("Run Store request failed")]
     RunStoreUnavailable { internal: String },
-    /// The Run Store knows it, but its events cannot be had.
+    /// The Run Store has it, but its events are unavailable.
     #[error("Event Stream request failed")]
     EventStreamUnavailable { internal: String },
-    /// What the journal says is for the log: callers are told that it is
-    /// unavailable, or full, no more.
+    /// The details are for the log: callers learn only that the journal is
+    /// unavailable, or full.
     #[error("{}", journal_message(.0))]
     Journal(#[from] JournalError),
     #[error("The coordinator is shutting down")]
@@ -99,12 +100,12 @@ fn journal_message(error: &JournalError) -> &'static str {
     }
 }
 
-/// What clients may rely on.
+/// The part of an error that clients may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorFacts {
     pub status: u16,
     pub code: &'static str,
-    /// The same request may succeed later. None: it depends.
+    /// Whether the same request may succeed later. `None`: it depends.
     pub retryable: Option<bool>,
 }
 
@@ -128,7 +129,7 @@ impl CoordinatorError {
         }
     }
 
-    /// What the log should say beyond the message.
+    /// Details for the log.
     pub fn internal(&self) -> Option<String> {
         match self {
             Self::NodeRegistryUnavailable { internal }

@@ -1,39 +1,36 @@
-//! One lock a key, for as long as somebody holds or wants it.
+//! One lock per key. A key that is neither held nor waited for costs nothing.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// Locks by key. An unused key costs nothing.
-pub(super) struct Locks<K> {
+/// Locks by key, granted in the order of the calls.
+pub(super) struct KeyedLocks<K> {
     held: Mutex<HashMap<K, Arc<AsyncMutex<()>>>>,
 }
 
-/// A turn, waited for or had: until dropped.
+/// A lock that is held or waited for, until dropped.
 pub(super) struct Held<'l, K: Hash + Eq> {
-    locks: &'l Locks<K>,
+    locks: &'l KeyedLocks<K>,
     key: K,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
-impl<K> Default for Locks<K> {
+impl<K> Default for KeyedLocks<K> {
     fn default() -> Self {
         Self { held: Mutex::default() }
     }
 }
 
-impl<K: Hash + Eq + Clone> Locks<K> {
-    /// Waits for its turn; turns come in the order of asking.
+impl<K: Hash + Eq + Clone> KeyedLocks<K> {
+    /// Waits for the lock of this key.
     pub(super) async fn lock(&self, key: &K) -> Held<'_, K> {
-        // Made before waiting: one who gives up takes its entry along. (The
-        // mutex it waits at is dropped before this is.)
+        // Made before waiting, so that a cancelled waiter removes its entry. (The
+        // mutex that it waits for is dropped before this.)
         let mut turn = Held { locks: self, key: key.clone(), guard: None };
         let mutex = {
-            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut held = self.held.lock();
             Arc::clone(held.entry(key.clone()).or_default())
         };
         turn.guard = Some(mutex.lock_owned().await);
@@ -43,9 +40,9 @@ impl<K: Hash + Eq + Clone> Locks<K> {
 
 impl<K: Hash + Eq> Drop for Held<'_, K> {
     fn drop(&mut self) {
-        let mut held = self.locks.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.locks.held.lock();
         self.guard = None;
-        // Whoever waits has cloned the mutex under the same outer lock.
+        // Every waiter has cloned the mutex under the same outer lock.
         if held.get(&self.key).is_some_and(|mutex| Arc::strong_count(mutex) == 1) {
             held.remove(&self.key);
         }
@@ -57,22 +54,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_key_is_held_by_one_and_forgotten_when_free() {
-        let locks = Locks::default();
+    async fn one_caller_holds_a_key_and_a_free_key_is_forgotten() {
+        let locks = KeyedLocks::default();
         let first = locks.lock(&"a").await;
         let _other = locks.lock(&"b").await;
         assert!(futures::poll!(std::pin::pin!(locks.lock(&"a"))).is_pending());
         drop(first);
         let _second = locks.lock(&"a").await;
-        assert_eq!(locks.held.lock().expect("not poisoned").len(), 2);
+        assert_eq!(locks.held.lock().len(), 2);
         drop(_second);
-        assert_eq!(locks.held.lock().expect("not poisoned").len(), 1);
+        assert_eq!(locks.held.lock().len(), 1);
     }
 
     #[tokio::test]
-    async fn a_waiter_that_gives_up_leaves_no_entry_behind() {
-        let locks = Locks::default();
-        let entries = || locks.held.lock().expect("not poisoned").len();
+    async fn cancelled_waiter_leaves_no_entry_behind() {
+        let locks = KeyedLocks::default();
+        let entries = || locks.held.lock().len();
         for holder_goes_first in [true, false] {
             let holder = locks.lock(&"a").await;
             let mut waiter = Box::pin(locks.lock(&"a"));

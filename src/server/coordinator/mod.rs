@@ -1,44 +1,60 @@
-//! The use cases: load what is stored, let the engine decide, commit, tell
-//! whoever waits.
+//! The use cases: load records, let the engine decide, commit, and announce the
+//! result.
 //!
 //! ```text
-//!   api, dispatch ──▶ Coordinator ──▶ engine (pure) ──▶ commit ──▶ hub (followers)
-//!                        │  ▲                             │  ├────▶ queue (dispatch)
-//!                        │  │                             │  └────▶ outbox (JARVIS stores)
-//!                        ▼  │ again, on conflict          ▼
-//!                       store ◀──────────────────── one transaction
+//!   api ───────▶ Coordinator ─┐
+//!                             ├─▶ Committer ──▶ engine (pure) ──▶ commit ──▶ hub (followers)
+//!   dispatch ──▶ Attempts ────┘      │  ▲                          │  ├────▶ queue (dispatch)
+//!                                    │  │ again, on conflict       │  └────▶ outbox (JARVIS stores)
+//!                                    ▼  │                          ▼
+//!                                  journal ◀─────────────── one transaction
 //! ```
+//!
+//! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do.
+//! - `attempts`: what dispatch does.
+//! - `committer`, `reads`, `commit_failures`: decide, commit, announce.
+//! - `admission`: questions to the Node Registry and the PDP.
+//! - `queue`: the jobs that this worker has claimed.
+//! - `liveness`: signs of life of composite executors; `offload`: large outputs.
 //!
 //! Commands on one run are decided one after the other: each holds the run's
 //! lock from reading until its commit is durable. Other runs do not wait.
 //!
-//! **Architecture invariants.** Every public method that acts for a caller asks
-//! for a [`Principal`]: what is not authenticated cannot be called. It gets the
-//! records that the caller names from `access`, which knows who may do what.
+//! **Architecture invariants.** Every public method that acts for a caller takes
+//! a [`Principal`], so that an unauthenticated caller cannot call it. It gets the
+//! records that the caller names from `access`, which authorizes the request.
 //! Nothing is answered, announced or queued before its commit is durable.
 
 mod access;
+mod admission;
 mod adopt;
 mod attempts;
-mod commit;
+mod commit_failures;
+mod committer;
 mod error;
-mod heard;
+mod liveness;
 mod locks;
 mod nodes;
 mod offload;
 mod queue;
+mod reads;
 mod runs;
 
 use std::sync::Arc;
 
 use slog::Logger;
 
-pub(crate) use attempts::{Assignment, Telling};
-pub(crate) use commit::{CLAIM_WITHIN, OWNED_FOREVER};
+pub use attempts::Attempts;
+pub(crate) use attempts::{Assignment, Choice};
+pub(crate) use commit_failures::ALIVE_FOREVER;
+pub(crate) use committer::CLAIM_WITHIN;
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
-pub use queue::{Lane, Task, WorkQueue};
+pub use queue::{ClaimedJob, Lane, WorkQueue};
 
+use self::{
+    admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
+};
 pub use crate::events::{EventLines, StreamOptions};
 use crate::{
     auth::Principal,
@@ -52,7 +68,7 @@ use crate::{
     types::{HealthCheck, IdSource, NodeRunId, RunId},
 };
 
-/// What a coordinator is made of.
+/// The parts of a coordinator.
 pub struct Parts {
     pub journal: Arc<dyn Journal>,
     /// Where to look for what the journal does not know.
@@ -62,7 +78,7 @@ pub struct Parts {
     pub events: Events,
     pub policy: Policy,
     pub node_types: NodeTypes,
-    /// None: embedded, the journal is the record.
+    /// `None`: embedded, the journal is the only record.
     pub outbox: Option<Arc<Outbox>>,
     pub queue: Arc<WorkQueue>,
     pub rules: Rules,
@@ -71,38 +87,64 @@ pub struct Parts {
     pub log: Logger,
 }
 
-/// The run authority.
+/// The run authority: the use cases of its callers.
 pub struct Coordinator {
-    parts: Parts,
-    locks: locks::Locks<RunId>,
-    /// Of those who look for a run in other stores. Never wanted by one who
-    /// holds the run's lock.
-    adoptions: locks::Locks<RunId>,
-    heard: heard::Heard,
-    journal_status: JournalStatus,
+    committer: Arc<Committer>,
+    admission: Arc<Admission>,
+    outputs: Arc<Outputs>,
+    attempts: Arc<Attempts>,
+    /// Where to look for what the journal does not know.
+    stores: Option<Stores>,
+    ids: Arc<dyn IdSource>,
+    /// One adoption of a run at a time. Never locked by a holder of the run's own
+    /// lock.
+    adoptions: KeyedLocks<RunId>,
 }
 
 impl Coordinator {
     pub fn new(parts: Parts) -> Self {
-        let (locks, adoptions) = (locks::Locks::default(), locks::Locks::default());
-        let heard = heard::Heard::new(parts.rules.composite_silence, parts.clock.now());
-        Self { parts, locks, adoptions, heard, journal_status: JournalStatus::default() }
+        let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
+        let Parts { outbox, queue, rules, offload, log, .. } = parts;
+        let committer = Arc::new(Committer {
+            liveness: Liveness::new(rules.composite_silence, clock.now()),
+            health: JournalStatus::default(),
+            locks: KeyedLocks::default(),
+            journal,
+            clock,
+            queue,
+            outbox,
+            events,
+            rules,
+            log: log.clone(),
+        });
+        let admission = Arc::new(Admission { node_types, policy, log });
+        let outputs = Arc::new(Outputs { offload, committer: Arc::clone(&committer) });
+        let (committers, asks, reports) =
+            (Arc::clone(&committer), Arc::clone(&admission), Arc::clone(&outputs));
+        let attempts = Arc::new(Attempts::new(committers, asks, reports));
+        let adoptions = KeyedLocks::default();
+        Self { committer, admission, outputs, attempts, stores, ids, adoptions }
+    }
+
+    /// For dispatch: the attempts to execute this coordinator's nodes.
+    pub fn attempts(&self) -> Arc<Attempts> {
+        Arc::clone(&self.attempts)
     }
 
     /// The health check of the journal, as commits and reads find it.
     pub fn journal_check(&self, now: Timestamp) -> HealthCheck {
-        self.journal_status.check(self.parts.journal.room(), now)
+        self.committer.health.check(self.committer.journal.room(), now)
     }
 
     /// The health check of the policy point, where nodes are held during its
     /// outages.
     pub fn policy_check(&self) -> Option<HealthCheck> {
-        self.parts.policy.check()
+        self.admission.policy.check()
     }
 
     /// The health check of the Artifact Store, as offloading outputs finds it.
     pub fn offload_check(&self) -> Option<HealthCheck> {
-        let trouble = self.parts.offload.as_ref()?.trouble();
+        let trouble = self.outputs.offload.as_ref()?.trouble();
         Some(HealthCheck::new(ARTIFACT_STORE, trouble.map(str::to_owned), None))
     }
 
@@ -113,8 +155,8 @@ impl Coordinator {
         run: &RunId,
         options: StreamOptions,
     ) -> Result<EventLines, CoordinatorError> {
-        self.whole_run_for(caller, run).await?;
-        Ok(self.parts.events.stream(run.clone(), None, options))
+        self.run_authorize_whole(caller, run).await?;
+        Ok(self.committer.events.stream(run.clone(), None, options))
     }
 
     /// The events of a NodeRun and its descendants.
@@ -124,7 +166,7 @@ impl Coordinator {
         node: &NodeRunId,
         options: StreamOptions,
     ) -> Result<EventLines, CoordinatorError> {
-        let node = self.node_for(caller, node, heard::To::Ask).await?;
-        Ok(self.parts.events.stream(node.node.run_id, Some(node.path), options))
+        let node = self.node_authorize(caller, node, liveness::Use::Read).await?;
+        Ok(self.committer.events.stream(node.node.run_id, Some(node.path), options))
     }
 }

@@ -16,8 +16,8 @@ use std::{sync::Arc, time::Duration};
 use slog::{debug, warn};
 
 use super::{
-    Coordinator,
-    locks::{Held, Locks},
+    committer::Committer,
+    locks::{Held, KeyedLocks},
 };
 use crate::{
     engine::{self, Attempt, AttemptResult},
@@ -37,13 +37,13 @@ pub struct Offload {
     clock: Arc<dyn Clock>,
     /// One report on a node at a time, so that a repeated report finds the end
     /// that the first one made, and does not store another artifact.
-    turns: Locks<NodeRunId>,
+    turns: KeyedLocks<NodeRunId>,
 }
 
 impl Offload {
     pub fn new(store: ArtifactStore, limit: usize, clock: Arc<dyn Clock>) -> Self {
         let store = OutputOffload::new(store, Arc::clone(&clock));
-        Self { store, limit, clock, turns: Locks::default() }
+        Self { store, limit, clock, turns: KeyedLocks::default() }
     }
 
     /// What health says if the store has failed recently.
@@ -61,7 +61,14 @@ impl Offload {
     }
 }
 
-impl Coordinator {
+/// The outputs of nodes on their way into the journal.
+pub(super) struct Outputs {
+    /// `None`: outputs are kept whole, however large.
+    pub(super) offload: Option<Offload>,
+    pub(super) committer: Arc<Committer>,
+}
+
+impl Outputs {
     /// The completion as it is to be stored. The node's turn is to be held until
     /// then.
     pub(super) async fn completion_offload(
@@ -75,7 +82,7 @@ impl Coordinator {
     }
 
     /// The result of an attempt as it is to be stored.
-    pub(crate) async fn result_offload(
+    pub(super) async fn result_offload(
         &self,
         node: &NodeRunId,
         attempt: Attempt,
@@ -97,26 +104,26 @@ impl Coordinator {
         outputs: &mut Option<JsonObject>,
         output_artifacts: &mut Option<Vec<ResourceRef>>,
     ) -> Option<Held<'_, NodeRunId>> {
-        let offload = self.parts.offload.as_ref()?;
+        let offload = self.offload.as_ref()?;
         let given = outputs.as_ref()?;
         let whole = engine::oversized(given, offload.limit)?;
         let turn = offload.turns.lock(node).await;
         // A report on a node that has ended, or that has another attempt, is not
         // stored. If the journal cannot be read, no artifact is stored either.
-        let record = self.head_find(node).await.ok().flatten()?;
+        let record = self.committer.head_find(node).await.ok().flatten()?;
         if record.is_terminal() || attempt.is_some_and(|attempt| attempt.number != record.attempt) {
             return Some(turn);
         }
         let size = whole.len();
         match offload.put(&record, whole).await {
             Ok(artifact) => {
-                debug!(self.parts.log, "large outputs put into the artifact store"; "node_run_id" => %node,
+                debug!(self.committer.log, "large outputs put into the artifact store"; "node_run_id" => %node,
                     "artifact_id" => &artifact.id, "bytes" => size);
                 *outputs = outputs.take().map(|given| engine::abridge(&given, offload.limit, &artifact));
                 output_artifacts.get_or_insert_default().push(artifact);
             }
             Err(skipped) => {
-                warn!(self.parts.log, "large outputs kept in the journal"; "node_run_id" => %node,
+                warn!(self.committer.log, "large outputs kept in the journal"; "node_run_id" => %node,
                     "bytes" => size, "error" => %skipped);
             }
         }

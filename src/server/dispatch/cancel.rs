@@ -15,7 +15,8 @@ use slog::{info, warn};
 use super::Dispatcher;
 use crate::{
     clients::{CallError, call_within},
-    coordinator::{CoordinatorError, Task, Telling},
+    coordinator::{ClaimedJob, CoordinatorError},
+    engine::CancelNotification,
     record::NodeHead,
     time::{backoff, within},
     types::NodeKind,
@@ -39,32 +40,33 @@ const ONCE_MORE: Duration = Duration::from_millis(500);
 const DESCENDANTS_FIRST: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
-    pub(super) async fn cancel_executor(&self, task: &Task) -> Result<(), CoordinatorError> {
-        let coordinator = &self.parts.coordinator;
-        let Some(node) = coordinator.node_to_cancel(&task.node).await? else { return Ok(()) };
+    pub(super) async fn cancel_executor(&self, job: &ClaimedJob) -> Result<(), CoordinatorError> {
+        let attempts = &self.parts.attempts;
+        let Some(node) = attempts.cancel_target(&job.node).await? else { return Ok(()) };
         let log = &self.parts.log;
-        let heard = match self.call_cancel(&node).await {
+        let answer = match self.call_cancel(&node).await {
             // It does not know the node (yet, or any more).
             Err(error) if error.status() == Some(404) => Ok(()),
-            heard => heard,
+            answer => answer,
         };
-        let told = match heard {
-            Ok(()) if task.may_overtake => Telling::Again { after: ONCE_MORE },
+        let retry_after = |wait| CancelNotification::RetryAt(self.parts.clock.now() + wait);
+        let notification = match answer {
+            Ok(()) if job.may_overtake => retry_after(ONCE_MORE),
             Ok(()) => {
-                info!(log, "executor told to stop"; "run_id" => %task.run, "node_run_id" => %task.node);
-                Telling::Acknowledged
+                info!(log, "executor notified of the end of a node"; "run_id" => %job.run, "node_run_id" => %job.node);
+                CancelNotification::Acknowledged
             }
             Err(error) => {
                 let tries = node.wake.as_ref().map_or(0, |wake| wake.tries);
-                let wait = backoff(tries, BASE, CAP, task.node.as_str());
+                let wait = backoff(tries, BASE, CAP, job.node.as_str());
                 let wait = wait.max(error.retry_after().unwrap_or_default().min(CAP));
                 let given_up = tries >= TRIES;
-                warn!(log, "executor not told to stop"; "run_id" => %task.run, "node_run_id" => %task.node,
+                warn!(log, "could not notify executor of the end of a node"; "run_id" => %job.run, "node_run_id" => %job.node,
                     "error" => %error, "tries" => tries, "given_up" => given_up);
-                if given_up { Telling::GivenUp } else { Telling::Again { after: wait } }
+                if given_up { CancelNotification::Abandoned } else { retry_after(wait) }
             }
         };
-        coordinator.executor_told(&task.run, &task.node, told).await
+        attempts.cancel_notified(job, notification).await
     }
 
     /// Sends the cancel call.

@@ -1,6 +1,6 @@
-//! Takes what is due and nobody's, as long as there is room for it. Each lane
-//! has room of its own, and is asked for by itself: what waits for an executor
-//! that is full is not in the way of anything else.
+//! Claims due, unclaimed wake-ups while the work queue has room. Each lane has room
+//! of its own and is claimed separately: wake-ups that wait for a busy executor
+//! do not hold up the others.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,11 +9,11 @@ use slog::error;
 use super::{Dispatcher, Parts};
 use crate::{
     coordinator::{CLAIM_WITHIN, Lane},
-    journal::{JournalError, Want},
+    journal::{ClaimFilter, JournalError},
     time::Timestamp,
 };
 
-/// So many wake-ups of a lane are claimed at once.
+/// Maximum number of wake-ups that one call to the journal claims.
 const CLAIM: usize = 256;
 
 impl Dispatcher {
@@ -22,21 +22,20 @@ impl Dispatcher {
         let stopping = tasks.stopping();
         while !stopping.is_cancelled() {
             let wait = self.claim_due().await.unwrap_or_else(|failure| {
-                // What is due stays due: do not ask again at once.
-                error!(log, "cannot claim work"; "error" => %failure);
+                // The wake-ups stay due: no hot loop.
+                error!(log, "could not claim due wake-ups"; "error" => %failure);
                 CLAIM_WITHIN
             });
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
-                () = queue.poked() => {}
+                () = queue.unclaimed() => {}
                 () = clock.sleep(wait) => {}
             }
         }
     }
 
-    /// Takes what is due now, lane by lane. How long it may be until there is
-    /// more.
+    /// Claims what is due now, lane by lane. Returns how long to wait for more.
     async fn claim_due(&self) -> Result<Duration, JournalError> {
         let Parts { journal, clock, tasks, .. } = &self.parts;
         loop {
@@ -56,23 +55,23 @@ impl Dispatcher {
         }
     }
 
-    /// Takes what is due of a lane, as long as there is room. Whether there may
-    /// be more that could be taken.
+    /// Claims what is due in a lane, as far as there is room. Returns whether there
+    /// may be more to claim.
     async fn claim_of(&self, lane: Lane, now: Timestamp) -> Result<bool, JournalError> {
         let Parts { journal, queue, .. } = &self.parts;
         let room = queue.room(lane).min(CLAIM);
         if room == 0 {
-            // Jobs that end poke, when enough of them have.
+            // The queue notifies when enough jobs have ended.
             return Ok(false);
         }
-        let want = Want {
+        let want = ClaimFilter {
             job: Some(lane.job()),
             kind: lane.kind(),
-            // What is due of the full runs is left. Their jobs poke as well.
+            // Runs without room come later. The queue notifies for them as well.
             except: queue.full_runs(lane),
             limit: u32::try_from(room).unwrap_or(u32::MAX),
         };
-        let claimed = journal.wakes_claim(queue.owner(), now, &want).await?;
+        let claimed = journal.claim_due(queue.worker(), now, &want).await?;
         claimed.iter().for_each(|node| queue.push(node, now));
         Ok(claimed.len() == room)
     }

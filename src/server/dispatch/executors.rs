@@ -6,13 +6,13 @@ use super::gate::Gate;
 use crate::{
     clients::Service,
     services::executors::{AtomicExecutor, CompositeExecutor},
-    types::{Error, ExecutorBinding, NodeKind, Uri},
+    types::{ExecutorBinding, NodeKind, Uri},
 };
 
 /// One executor: its role, how a NodeRun names it, and the gate before it.
 pub struct Executor<E: ?Sized> {
     pub role: Arc<E>,
-    binding: ExecutorBinding,
+    pub(super) binding: ExecutorBinding,
     pub(super) gate: Gate,
 }
 
@@ -55,36 +55,6 @@ pub struct Executors {
 }
 
 impl Executors {
-    /// The executor of nodes of this kind, or why there is none (contract §9.2
-    /// step 6).
-    pub(super) fn binding(&self, kind: NodeKind) -> Result<ExecutorBinding, Error> {
-        match kind {
-            NodeKind::Atomic => match &self.atomic {
-                Some(executor) => Ok(executor.binding.clone()),
-                None => Err(Error::new("atomic_executor_unconfigured", "Atomic Executor is not configured")),
-            },
-            NodeKind::Composite => match (&self.composite, &self.coordinator_url) {
-                (Some(executor), Some(_)) => Ok(executor.binding.clone()),
-                (None, _) => {
-                    Err(Error::new("composite_executor_unconfigured", "Composite Executor is not configured"))
-                }
-                (Some(_), None) => Err(Error::new(
-                    "coordinator_url_unconfigured",
-                    "Coordinator URL is required to dispatch composites",
-                )),
-            },
-        }
-    }
-
-    /// The gate for nodes of this kind. Nodes of unknown kind wait with the
-    /// atomic ones.
-    pub(super) fn gate(&self, kind: Option<NodeKind>) -> Option<&Gate> {
-        match kind {
-            Some(NodeKind::Composite) => self.composite.as_ref().map(|executor| &executor.gate),
-            Some(NodeKind::Atomic) | None => self.atomic.as_ref().map(|executor| &executor.gate),
-        }
-    }
-
     /// All gates, by the kind of their nodes.
     pub(super) fn gates(&self) -> impl Iterator<Item = (NodeKind, &Gate)> {
         let atomic = self.atomic.as_ref().map(|executor| (NodeKind::Atomic, &executor.gate));

@@ -1,29 +1,29 @@
-//! Gets nodes executed: takes what is due from the journal and sees each job
+//! Gets nodes executed: claims due wake-ups from the journal and sees each job
 //! through.
 //!
 //! ```text
 //!   journal ──claim──▶ queue ──▶ Dispatch ───────▶ executor ──▶ result committed
 //!      ▲                 │  └──▶ CancelExecutor ─▶ executor ──▶ wake-up cleared
 //!      │                 └─────▶ Deadline ───────▶ node failed, or attempt lost
-//!      └── sweep: dead owners' wake-ups, overdue runs, jobs of ours that nobody is at
+//!      └── sweep: wake-ups of dead workers, overdue runs, claimed jobs that are not in hand
 //! ```
 //!
-//! Each job runs in a task of its own and ends in a recorded state. If it
-//! cannot (the journal fails, the task panics), it stays in hand until the
-//! sweep has looked at what it left: an attempt that was begun is lost, all
-//! else is begun again. What fails again and again is parked.
+//! Each job runs in a tokio task of its own and ends in a recorded state. If it
+//! cannot (the journal fails, the task panics), it stays in hand until the next
+//! sweep: an attempt that has started is lost, any other job is retried. A job that
+//! fails repeatedly is parked.
 //!
-//! - `claim`: takes what is due.
-//! - `execute`, `cancel`: the jobs; `outcome`: what came of a call.
-//! - `executors`: who is called; `slots`: how many at once, and
-//!   whether at all.
-//! - `sweep`, `poison`: what went wrong.
+//! - `claim`: claims due wake-ups.
+//! - `execute`, `cancel`: the jobs; `outcome`: the result of a call.
+//! - `executors`, `target`: the executors, and which one a node goes to; `slots`:
+//!   how many calls may be under way.
+//! - `sweep`, `poison`: jobs that failed.
 //!
 //! **Architecture invariants.** An executor is called only after the commit that
-//! says so, and not after somebody was answered that the node is over: the
-//! commit of a node's end calls off its dispatch, wherever that is (waiting for a
-//! slot, a token, a connection, or the answer). No request of a caller waits
-//! here. Nothing waits for an executor but what is to be done at it.
+//! says so, and not after a caller was answered that the node has ended: the
+//! commit of a node's end cancels its dispatch at any stage (waiting for a slot, a
+//! token, a connection, or the answer). No request of a caller waits here. Only
+//! calls to an executor wait for that executor.
 
 mod cancel;
 mod claim;
@@ -34,13 +34,12 @@ mod outcome;
 mod poison;
 mod slots;
 mod sweep;
+mod target;
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt;
+use parking_lot::{Mutex, MutexGuard};
 use slog::{Logger, error, info};
 use tokio::sync::mpsc;
 
@@ -49,7 +48,7 @@ pub use executors::{Executor, Executors};
 use self::poison::{Failures, Item, is_damaged, is_poison};
 use crate::{
     auth::AssignmentTokens,
-    coordinator::{Coordinator, CoordinatorError, OWNED_FOREVER, Task, WorkQueue},
+    coordinator::{ALIVE_FOREVER, Attempts, ClaimedJob, CoordinatorError, WorkQueue},
     health::DispatchStatus,
     journal::{Journal, JournalError, Parked},
     record::Job,
@@ -57,68 +56,69 @@ use crate::{
     time::Clock,
 };
 
-/// What dispatch is made of.
+/// The parts of dispatch.
 pub struct Parts {
-    pub coordinator: Arc<Coordinator>,
+    pub attempts: Arc<Attempts>,
     pub journal: Arc<dyn Journal>,
     pub clock: Arc<dyn Clock>,
     pub queue: Arc<WorkQueue>,
     /// Receives the sweep's report for the health check.
     pub health: Arc<DispatchStatus>,
     pub executors: Executors,
-    /// What composites call us back with; `None` where callers are not asked.
+    /// Issues the tokens with which composite executors call us back; `None` if
+    /// inbound authentication is off.
     pub assignment_tokens: Option<Arc<AssignmentTokens>>,
-    /// Off: nodes stay queued (contract §18).
+    /// If off, nodes stay queued (contract §18).
     pub auto_dispatch: bool,
     pub tasks: TaskSet,
     pub log: Logger,
 }
 
-/// Takes jobs and sees them through.
+/// Runs the jobs of this worker.
 pub struct Dispatcher {
     parts: Parts,
-    /// Jobs that came to no end, for the sweep.
-    left: Mutex<Vec<Task>>,
+    /// Jobs without a recorded end, for the sweep.
+    unfinished: Mutex<Vec<ClaimedJob>>,
     failures: Failures,
 }
 
-/// A job that somebody is at. Dropped before it is done, it is left to the
+/// A job that is being run. If dropped before it is done, it is left to the
 /// sweep.
 struct UnderWay<'d> {
     dispatcher: &'d Dispatcher,
-    task: Option<Task>,
+    job: Option<ClaimedJob>,
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.dispatcher.left().extend(self.task.take());
+        self.dispatcher.unfinished().extend(self.job.take());
     }
 }
 
 impl Dispatcher {
-    /// Registers this process in the journal and takes over what dead ones
-    /// left. Nothing is begun before [`Dispatcher::begin`].
+    /// Registers this worker in the journal and takes over the jobs of dead
+    /// workers. No job starts before [`Dispatcher::begin`].
     pub async fn take_over(parts: Parts) -> Result<Arc<Self>, JournalError> {
         let Parts { journal, clock, queue, log, .. } = &parts;
-        journal.owner_renew(queue.owner(), OWNED_FOREVER).await?;
-        let taken_over = journal.owners_expire(clock.now()).await?;
+        journal.renew_worker(queue.worker(), ALIVE_FOREVER).await?;
+        let taken_over = journal.reap_dead_workers(clock.now()).await?;
         if taken_over > 0 {
-            info!(log, "taking over what the last process left"; "jobs" => taken_over);
+            info!(log, "taking over jobs of a dead worker"; "jobs" => taken_over);
         }
-        let dispatcher = Self { parts, left: Mutex::default(), failures: Failures::default() };
-        dispatcher.say_how_it_goes().await?;
+        let dispatcher = Self { parts, unfinished: Mutex::default(), failures: Failures::default() };
+        dispatcher.report_health().await?;
         Ok(Arc::new(dispatcher))
     }
 
-    /// Begins to work: from here on executors are called.
-    pub fn begin(self: &Arc<Self>, tasks_in: mpsc::UnboundedReceiver<Task>) {
+    /// Starts the loops: from here on executors are called.
+    pub fn begin(self: &Arc<Self>, jobs: mpsc::UnboundedReceiver<ClaimedJob>) {
         let Parts { tasks, clock, .. } = &self.parts;
-        // What was not begun before a panic is still in it.
-        let tasks_in = Arc::new(tokio::sync::Mutex::new(tasks_in));
+        // After a panic the jobs that have not started are still in it.
+        let jobs = Arc::new(tokio::sync::Mutex::new(jobs));
         let dispatcher = Arc::clone(self);
         tasks.supervise("dispatch", Arc::clone(clock), move || {
-            let (dispatcher, tasks_in) = (Arc::clone(&dispatcher), Arc::clone(&tasks_in));
-            async move { dispatcher.work(&mut *tasks_in.lock().await).await }
+            let (dispatcher, jobs) = (Arc::clone(&dispatcher), Arc::clone(&jobs));
+            async move { dispatcher.work(&mut *jobs.lock().await).await }
         });
         let dispatcher = Arc::clone(self);
         tasks.supervise("claim", Arc::clone(clock), move || Arc::clone(&dispatcher).claim());
@@ -126,60 +126,61 @@ impl Dispatcher {
         tasks.supervise("sweep", Arc::clone(clock), move || Arc::clone(&dispatcher).sweep());
     }
 
-    /// Begins each job that comes, in a task of its own.
-    async fn work(self: Arc<Self>, tasks_in: &mut mpsc::UnboundedReceiver<Task>) {
+    /// Starts each job in a tokio task of its own.
+    async fn work(self: Arc<Self>, jobs: &mut mpsc::UnboundedReceiver<ClaimedJob>) {
         let stopping = self.parts.tasks.stopping().clone();
         loop {
-            let task = tokio::select! {
+            let job = tokio::select! {
                 biased;
                 () = stopping.cancelled() => None,
-                task = tasks_in.recv() => task,
+                job = jobs.recv() => job,
             };
-            let Some(task) = task else { return };
+            let Some(job) = job else { return };
             let dispatcher = Arc::clone(&self);
-            self.parts.tasks.spawn("job", async move { dispatcher.run_job(task).await });
+            self.parts.tasks.spawn("job", async move { dispatcher.run_job(job).await });
         }
     }
 
-    async fn run_job(&self, task: Task) {
-        let mut job = UnderWay { dispatcher: self, task: Some(task) };
-        let Some(task) = &job.task else { return };
-        let done = match AssertUnwindSafe(self.job(task)).catch_unwind().await {
+    async fn run_job(&self, job: ClaimedJob) {
+        let mut under_way = UnderWay { dispatcher: self, job: Some(job) };
+        let Some(job) = &under_way.job else { return };
+        let done = match AssertUnwindSafe(self.job(job)).catch_unwind().await {
             Ok(Ok(())) => {
-                self.failures.forget(&task.into());
+                self.failures.forget(&job.into());
                 true
             }
-            Ok(Err(failure)) => self.failed(&task.into(), &failure).await,
-            Err(panic) => self.panicked(&task.into(), panic_message(&*panic)).await,
+            Ok(Err(failure)) => self.failed(&job.into(), &failure).await,
+            Err(panic) => self.panicked(&job.into(), panic_message(&*panic)).await,
         };
         if done {
-            job.task = None;
+            under_way.job = None;
         }
     }
 
-    async fn job(&self, task: &Task) -> Result<(), CoordinatorError> {
-        match task.job {
-            Job::Dispatch if self.parts.auto_dispatch => self.dispatch(task).await,
+    async fn job(&self, job: &ClaimedJob) -> Result<(), CoordinatorError> {
+        match job.job {
+            Job::Dispatch if self.parts.auto_dispatch => self.dispatch(job).await,
             Job::Dispatch => Ok(()),
-            Job::Deadline => self.parts.coordinator.node_deadline(&task.run, &task.node, task.attempt).await,
-            Job::CancelExecutor => self.cancel_executor(task).await,
+            Job::Deadline => self.parts.attempts.deadline_due(job, job.attempt).await,
+            Job::CancelExecutor => self.cancel_executor(job).await,
         }
     }
 
-    /// Notes that something was not done. Whether that is settled, because it
-    /// was parked; else it is to be tried again.
+    /// Notes that a job has failed. Returns whether it is settled because it was
+    /// parked; if not, it is retried.
     async fn failed(&self, item: &Item, failure: &CoordinatorError) -> bool {
         let cause = failure.internal().unwrap_or_default();
-        error!(self.parts.log, "not done, it will be begun again"; item, "error" => %failure, "cause" => &cause);
+        error!(self.parts.log, "job failed; will retry"; item, "error" => %failure, "cause" => &cause);
         let error = format!("{failure}: {cause}");
-        match is_damaged(failure) {
-            true => self.park(item.parked(error, self.parts.clock.now()), item).await,
-            false => is_poison(failure) && self.count_failure(item, error).await,
+        if is_damaged(failure) {
+            self.park(item.parked(error, self.parts.clock.now()), item).await
+        } else {
+            is_poison(failure) && self.count_failure(item, error).await
         }
     }
 
     async fn panicked(&self, item: &Item, message: &str) -> bool {
-        error!(self.parts.log, "it made a rule panic, it will be begun again"; item, "panic" => message);
+        error!(self.parts.log, "job panicked; will retry"; item, "error" => message);
         self.count_failure(item, format!("panic: {message}")).await
     }
 
@@ -191,22 +192,22 @@ impl Dispatcher {
     }
 
     async fn park(&self, parked: Parked, item: &Item) -> bool {
-        let Parts { coordinator, journal, log, .. } = &self.parts;
-        error!(log, "parked: it cannot be decided"; item, "until" => %parked.until);
+        let Parts { attempts, journal, log, .. } = &self.parts;
+        error!(log, "job parked"; item, "until" => %parked.until);
         match journal.park(parked).await {
             Ok(()) => {
-                // From here on health shows it among the work.
-                coordinator.journal_writes();
+                // From here on the health check of dispatch counts it.
+                attempts.committer().journal_written();
                 true
             }
             Err(failure) => {
-                error!(log, "it could not be parked"; item, "error" => %failure);
+                error!(log, "could not park job"; item, "error" => %failure);
                 false
             }
         }
     }
 
-    fn left(&self) -> MutexGuard<'_, Vec<Task>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unfinished(&self) -> MutexGuard<'_, Vec<ClaimedJob>> {
+        self.unfinished.lock()
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn executed(node: &NodeRunId, answer: Result<AtomicExecuteResult, Cal
 }
 
 /// The result of a composite executor's answer; `None` if it accepted the node.
-pub(super) fn begun(answer: Result<CompositeBeginResponse, CallError>) -> Option<AttemptResult> {
+pub(super) fn accepted(answer: Result<CompositeBeginResponse, CallError>) -> Option<AttemptResult> {
     match answer {
         Ok(answer) if answer.accepted => None,
         Ok(answer) => {
@@ -53,7 +53,7 @@ fn invalid(message: &str) -> AttemptResult {
 }
 
 fn refused(error: Error) -> AttemptResult {
-    AttemptResult::Failed(FailedCall { error, work: Work::Refused, retry_after: None })
+    AttemptResult::Failed(FailedCall { error, work: Work::Rejected, retry_after: None })
 }
 
 fn failed(error: CallError) -> FailedCall {
@@ -64,22 +64,22 @@ fn failed(error: CallError) -> FailedCall {
 /// What a failed call says about the work.
 fn work(failure: &Failure) -> Work {
     match *failure {
-        Failure::NotSent(NotSent::NoConnection | NotSent::NoToken { .. }) => Work::NotBegun,
-        Failure::NotSent(NotSent::Invalid { .. }) => Work::Refused,
+        Failure::NotSent(NotSent::NoConnection | NotSent::NoToken { .. }) => Work::NotStarted,
+        Failure::NotSent(NotSent::Invalid { .. }) => Work::Rejected,
         Failure::NoResponse { .. } => Work::Unanswered,
         // The gateway says when to come back: the executor is too busy. (Without
         // `Retry-After`, a proxy also answers 503 when a call breaks off at work.)
-        Failure::HttpStatus { status: 429 | 503, retry_after: Some(_), .. } => Work::NotBegun,
+        Failure::HttpStatus { status: 429 | 503, retry_after: Some(_), .. } => Work::NotStarted,
         // From something in between, or from an executor that broke down over the
         // work: how far the call got is unknown.
-        Failure::HttpStatus { status: 408 | 429 | 500.., .. } => Work::Doubtful,
-        Failure::HttpStatus { .. } => Work::Refused,
+        Failure::HttpStatus { status: 408 | 429 | 500.., .. } => Work::Uncertain,
+        Failure::HttpStatus { .. } => Work::Rejected,
         // A gateway that speaks ARP: how far the call got is unknown.
-        Failure::Envelope { status: 408 | 502 | 504, .. } => Work::Doubtful,
+        Failure::Envelope { status: 408 | 502 | 504, .. } => Work::Uncertain,
         // The service's own error envelope: trust its `retryable`.
-        Failure::Envelope { retryable: true, .. } => Work::NotBegun,
+        Failure::Envelope { retryable: true, .. } => Work::NotStarted,
         Failure::Envelope { retryable: false, .. } | Failure::Malformed { .. } | Failure::TooLarge { .. } => {
-            Work::Refused
+            Work::Rejected
         }
     }
 }
@@ -108,29 +108,29 @@ mod tests {
     #[test]
     fn failed_call_tells_whether_the_work_began() {
         for (failure, expected) in [
-            (Failure::NotSent(NotSent::NoConnection), Work::NotBegun),
-            (Failure::NotSent(NotSent::NoToken { reason: "why".into() }), Work::NotBegun),
-            (Failure::NotSent(NotSent::Invalid { reason: "why".into() }), Work::Refused),
+            (Failure::NotSent(NotSent::NoConnection), Work::NotStarted),
+            (Failure::NotSent(NotSent::NoToken { reason: "why".into() }), Work::NotStarted),
+            (Failure::NotSent(NotSent::Invalid { reason: "why".into() }), Work::Rejected),
             (Failure::NoResponse { reason: "why".into() }, Work::Unanswered),
-            (status(408, None), Work::Doubtful),
-            (status(429, None), Work::Doubtful),
-            (status(503, None), Work::Doubtful),
-            (status(429, Some(1)), Work::NotBegun),
-            (status(503, Some(1)), Work::NotBegun),
-            (status(502, None), Work::Doubtful),
-            (status(502, Some(1)), Work::Doubtful),
-            (status(500, None), Work::Doubtful),
-            (status(404, None), Work::Refused),
-            (status(302, None), Work::Refused),
-            (envelope(429, true), Work::NotBegun),
-            (envelope(503, true), Work::NotBegun),
-            (envelope(503, false), Work::Refused),
-            (envelope(504, true), Work::Doubtful),
-            (envelope(408, false), Work::Doubtful),
-            (envelope(500, false), Work::Refused),
-            (envelope(500, true), Work::NotBegun),
-            (envelope(404, false), Work::Refused),
-            (Failure::Malformed { reason: "why".into() }, Work::Refused),
+            (status(408, None), Work::Uncertain),
+            (status(429, None), Work::Uncertain),
+            (status(503, None), Work::Uncertain),
+            (status(429, Some(1)), Work::NotStarted),
+            (status(503, Some(1)), Work::NotStarted),
+            (status(502, None), Work::Uncertain),
+            (status(502, Some(1)), Work::Uncertain),
+            (status(500, None), Work::Uncertain),
+            (status(404, None), Work::Rejected),
+            (status(302, None), Work::Rejected),
+            (envelope(429, true), Work::NotStarted),
+            (envelope(503, true), Work::NotStarted),
+            (envelope(503, false), Work::Rejected),
+            (envelope(504, true), Work::Uncertain),
+            (envelope(408, false), Work::Uncertain),
+            (envelope(500, false), Work::Rejected),
+            (envelope(500, true), Work::NotStarted),
+            (envelope(404, false), Work::Rejected),
+            (Failure::Malformed { reason: "why".into() }, Work::Rejected),
         ] {
             assert_eq!(work(&failure), expected, "{failure:?}");
         }

@@ -1,39 +1,35 @@
-//! Jobs that fail again and again. One that cannot be decided (its record is
-//! damaged, or a rule panics over it) must not be tried in a circle, nor stop
-//! the others: it is parked in the journal with its error, tried again now and
-//! then, and shown.
+//! Jobs that fail repeatedly. A job that cannot be processed (its record is
+//! damaged, or a rule panics on it) must neither be retried in a hot loop nor stop
+//! the others: it is parked in the journal with its error, retried every hour, and
+//! counted by the health check.
 //!
-//! A journal or a service that fails is nobody's fault: that is only tried
-//! again.
+//! If the journal or a service fails, the job is not to blame: it is only retried.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use crate::{
-    coordinator::{CoordinatorError, Task},
-    journal::{JournalError, OwnedWake, Parked},
+    coordinator::{ClaimedJob, CoordinatorError},
+    journal::{ClaimedWake, JournalError, Parked},
     record::Job,
     time::Timestamp,
     types::{NodeRunId, RunId},
 };
+use parking_lot::Mutex;
 
-/// So many failures in a row are enough.
+/// Consecutive failures after which a job is parked.
 const FAILURES: u32 = 5;
 
-/// Failures that are further apart are no row. What is to be begun again is
-/// begun within seconds.
-const A_ROW: Duration = Duration::from_secs(600);
+/// Failures that are further apart are not consecutive. (A failed job is retried
+/// within seconds.)
+const MEMORY: Duration = Duration::from_secs(600);
 
-/// When a parked job is tried again: perhaps another program can do it by then.
+/// The time until a parked job is retried: an upgrade may have fixed its cause.
 const PARKED_FOR: Duration = Duration::from_secs(3600);
 
-/// The job of ending a run whose time is up.
+/// The name of the job that ends an overdue run.
 const RUN_DEADLINE: &str = "run_deadline";
 
-/// Something to be done: about a node, or about a run as a whole.
+/// What has failed: a job of a node, or the end of an overdue run.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Item {
     run: RunId,
@@ -46,15 +42,15 @@ impl Item {
     }
 }
 
-impl From<&OwnedWake> for Item {
-    fn from(wake: &OwnedWake) -> Self {
+impl From<&ClaimedWake> for Item {
+    fn from(wake: &ClaimedWake) -> Self {
         Self { run: wake.run_id.clone(), node: Some((wake.node_run_id.clone(), wake.job)) }
     }
 }
 
-impl From<&Task> for Item {
-    fn from(task: &Task) -> Self {
-        Self { run: task.run.clone(), node: Some((task.node.clone(), task.job)) }
+impl From<&ClaimedJob> for Item {
+    fn from(job: &ClaimedJob) -> Self {
+        Self { run: job.run.clone(), node: Some((job.node.clone(), job.job)) }
     }
 }
 
@@ -72,25 +68,25 @@ impl slog::KV for Item {
     }
 }
 
-/// How often each failed in a row, and when it did last.
+/// The number of consecutive failures of each item, and the time of the last.
 #[derive(Default)]
 pub(super) struct Failures(Mutex<HashMap<Item, (u32, Timestamp)>>);
 
 impl Failures {
     pub(super) fn forget(&self, item: &Item) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(item);
+        self.0.lock().remove(item);
     }
 
-    /// Forgets what failed so long ago that it was not a row. Perhaps it is never
-    /// tried again: somebody else has done it.
+    /// Forgets failures that are too old to count. Their items may have been done by
+    /// another worker and never come again.
     pub(super) fn forget_old(&self, now: Timestamp) {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.retain(|_, (_, last)| now.since(*last) < A_ROW);
+        let mut failures = self.0.lock();
+        failures.retain(|_, (_, last)| now.since(*last) < MEMORY);
     }
 
-    /// Counts a failure. The last of too many makes it an item to be parked.
+    /// Counts a failure. Returns what to park after the last one that is allowed.
     pub(super) fn count(&self, item: &Item, error: String, now: Timestamp) -> Option<Parked> {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.0.lock();
         let (count, last) = failures.entry(item.clone()).or_insert((0, now));
         (*count, *last) = (*count + 1, now);
         if *count < FAILURES {
@@ -103,7 +99,7 @@ impl Failures {
 }
 
 impl Item {
-    /// What the journal is to say of it while it is left alone.
+    /// The entry of the journal for this item while it is parked.
     pub(super) fn parked(&self, error: String, now: Timestamp) -> Parked {
         let (node_run_id, job) = match &self.node {
             Some((node, job)) => (Some(node.clone()), job.as_str()),
@@ -114,12 +110,12 @@ impl Item {
     }
 }
 
-/// Its record cannot be read: to try again in a moment is to find the same.
+/// Whether a record cannot be read: an immediate retry would not help.
 pub(super) fn is_damaged(error: &CoordinatorError) -> bool {
     matches!(error, CoordinatorError::Journal(JournalError::Damaged(_)))
 }
 
-/// What the item itself is to blame for.
+/// Whether the item itself is the cause, and not the journal or a service.
 pub(super) fn is_poison(error: &CoordinatorError) -> bool {
     match error {
         CoordinatorError::Journal(JournalError::Damaged(_) | JournalError::TooBig(_)) => true,
@@ -146,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_item_is_parked_after_so_many_failures_in_a_row() {
+    fn item_is_parked_after_consecutive_failures() {
         let (failures, item) = (Failures::default(), Item::of_run(&"run".into()));
         let now = Timestamp::from_micros(7);
         for _ in 0..2 {
@@ -163,11 +159,11 @@ mod tests {
         let parked = failures.count(&item, "the last".into(), now).expect("enough");
         assert_eq!((parked.run_id.as_str(), parked.node_run_id, &*parked.error), ("run", None, "the last"));
         assert_eq!((parked.since, parked.until), (now, now + PARKED_FOR));
-        assert_eq!(failures.count(&item, "why".into(), now), None, "it is counted afresh");
+        assert_eq!(failures.count(&item, "why".into(), now), None, "counting starts again");
     }
 
     #[test]
-    fn failures_that_nothing_follows_are_forgotten() {
+    fn old_failures_are_forgotten() {
         let failures = Failures::default();
         let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
         for number in 0..1000 {
@@ -176,12 +172,12 @@ mod tests {
         let item = Item::of_run(&"run-7".into());
         failures.count(&item, "why".into(), at(1));
         failures.forget_old(at(600));
-        assert_eq!(failures.0.lock().expect("not poisoned").len(), 1);
+        assert_eq!(failures.0.lock().len(), 1);
         for _ in 3..FAILURES {
             assert_eq!(failures.count(&item, "why".into(), at(600)), None);
         }
-        assert!(failures.count(&item, "why".into(), at(600)).is_some(), "what is left counts on");
+        assert!(failures.count(&item, "why".into(), at(600)).is_some(), "newer failures still count");
         failures.forget_old(at(5000));
-        assert!(failures.0.lock().expect("not poisoned").is_empty());
+        assert!(failures.0.lock().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Taking turns at an executor: so many calls at once, and fair between runs.
+//! Per-executor concurrency limit: round-robin across runs, FIFO within a run.
 //!
 //! ```text
 //!   run a: ▢▢▢▢▢▢▢▢ ─┐
@@ -7,15 +7,15 @@
 //!                                                   └────────────────────┘
 //! ```
 //!
-//! Within a run the first comes first. However much a run has to do, it may
-//! hold no more than three quarters of the slots: long calls of one run leave
-//! room for those of others.
+//! One run may hold at most three quarters of the slots, so that its long calls
+//! leave room for other runs.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::types::RunId;
@@ -29,23 +29,24 @@ struct State {
     free: usize,
     held: HashMap<RunId, usize>,
     waiting: HashMap<RunId, VecDeque<oneshot::Sender<()>>>,
-    /// The runs that wait, each once; the next to be served is in front.
+    /// The runs with waiters, each once; the next to be served is in front.
     rotation: VecDeque<RunId>,
 }
 
-/// A slot, until dropped.
-pub(super) struct Turn {
+/// A slot that is held until dropped.
+pub(super) struct Slot {
     slots: Arc<Slots>,
     run: RunId,
 }
 
-impl Drop for Turn {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.slots.release(&self.run);
     }
 }
 
-/// Somebody who waits. What was granted to one who has gone is given on.
+/// A queued waiter. If it is dropped after being granted a slot, the slot is
+/// released.
 struct Waiting {
     slots: Arc<Slots>,
     run: RunId,
@@ -69,21 +70,21 @@ impl Slots {
     }
 
     /// Waits for a slot for a job of this run.
-    pub(super) async fn turn(self: &Arc<Self>, run: &RunId) -> Turn {
+    pub(super) async fn acquire(self: &Arc<Self>, run: &RunId) -> Slot {
         if let Some(granted) = self.take_or_wait(run) {
             let mut waiting = Waiting { slots: Arc::clone(self), run: run.clone(), granted };
-            // Whoever grants has not gone before: it is in `self`. Taken, it is
-            // nothing any more that `waiting` could give back.
+            // The sender is in `self`, so it is not dropped before it grants. Once
+            // received, the grant is not released by `waiting` any more.
             let _granted = (&mut waiting.granted).await;
         }
-        Turn { slots: Arc::clone(self), run: run.clone() }
+        Slot { slots: Arc::clone(self), run: run.clone() }
     }
 
-    /// Takes a slot; if none is to be had, says where it will be granted.
+    /// Takes a free slot; if there is none, returns the channel of the grant.
     fn take_or_wait(&self, run: &RunId) -> Option<oneshot::Receiver<()>> {
         let mut state = self.state();
         let held = state.held.get(run).copied().unwrap_or_default();
-        // A slot is free only if nobody who waits may have it.
+        // A slot is free only if no waiter may have it.
         if state.free > 0 && held < self.per_run {
             state.grant(run);
             return None;
@@ -106,12 +107,12 @@ impl Slots {
                 state.held.remove(run);
             }
         }
-        // Each run in the rotation is looked at once for each slot.
+        // Looks at each run in the rotation once per slot.
         while state.free > 0 && state.serve_next(self.per_run) {}
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -121,7 +122,8 @@ impl State {
         *self.held.entry(run.clone()).or_default() += 1;
     }
 
-    /// Gives a slot to the next run that may have one, if there is any.
+    /// Grants a slot to the next run that may have one. Returns whether there was
+    /// one.
     fn serve_next(&mut self, per_run: usize) -> bool {
         for _ in 0..self.rotation.len() {
             let Some(run) = self.rotation.pop_front() else { return false };
@@ -132,15 +134,16 @@ impl State {
             }
             let mut served = false;
             while let Some(grant) = queue.pop_front() {
-                // Refused by one who has gone.
+                // Fails if the waiter was dropped.
                 if grant.send(()).is_ok() {
                     served = true;
                     break;
                 }
             }
-            match queue.is_empty() {
-                true => drop(self.waiting.remove(&run)),
-                false => self.rotation.push_back(run.clone()),
+            if queue.is_empty() {
+                self.waiting.remove(&run);
+            } else {
+                self.rotation.push_back(run.clone());
             }
             if served {
                 self.grant(&run);
@@ -159,20 +162,20 @@ mod tests {
 
     use super::*;
 
-    fn wait(slots: &Arc<Slots>, run: &str) -> BoxFuture<'static, Turn> {
+    fn wait(slots: &Arc<Slots>, run: &str) -> BoxFuture<'static, Slot> {
         let (slots, run) = (Arc::clone(slots), RunId::new(run));
-        async move { slots.turn(&run).await }.boxed()
+        async move { slots.acquire(&run).await }.boxed()
     }
 
-    /// The free slots, and how many runs hold some or wait for any.
+    /// The number of free slots, and of runs that hold or wait for some.
     fn left(slots: &Slots) -> (usize, usize) {
         let state = slots.state();
         assert_eq!(state.waiting.len(), state.rotation.len());
         (state.free, state.held.len() + state.waiting.len())
     }
 
-    /// Polls each once, in this order: those that have got their turn.
-    async fn ready(waiting: &mut Vec<(&'static str, BoxFuture<'static, Turn>)>) -> Vec<(&'static str, Turn)> {
+    /// Polls each waiter once, in order, and returns those that have a slot.
+    async fn ready(waiting: &mut Vec<(&'static str, BoxFuture<'static, Slot>)>) -> Vec<(&'static str, Slot)> {
         let mut ready = Vec::new();
         let mut rest = Vec::new();
         for (run, mut turn) in waiting.drain(..) {
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn runs_take_turns_however_many_jobs_one_has() {
+    async fn runs_take_turns_whatever_their_number_of_jobs() {
         let slots = Slots::new(1);
         let first = wait(&slots, "a").await;
         let order = ["a", "a", "a", "a", "b", "c", "c"];
@@ -196,7 +199,7 @@ mod tests {
         let mut served = Vec::new();
         while !waiting.is_empty() {
             let mut got = ready(&mut waiting).await;
-            assert_eq!(got.len(), 1, "one slot, one turn");
+            assert_eq!(got.len(), 1, "one slot, one job");
             served.push(got.remove(0).0);
         }
         assert_eq!(served, ["a", "b", "c", "a", "c", "a", "a"]);
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_run_leaves_a_quarter_to_the_others() {
+    async fn one_run_leaves_a_quarter_of_the_slots() {
         let slots = Slots::new(8);
         let mut waiting: Vec<_> = (0..10).map(|_| ("a", wait(&slots, "a"))).collect();
         let held = ready(&mut waiting).await;
@@ -217,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_gone_takes_no_slot_along() {
+    async fn dropped_waiter_releases_its_slot() {
         let slots = Slots::new(1);
         let first = wait(&slots, "a").await;
         let (mut gone, mut granted) = (Box::pin(wait(&slots, "b")), Box::pin(wait(&slots, "c")));
@@ -226,7 +229,7 @@ mod tests {
             assert!(poll!(waiting).is_pending());
         }
         assert!(poll!(&mut last).is_pending());
-        // One goes before its turn, the next when it has it already.
+        // The first is dropped while it waits, the second after its grant.
         drop(gone);
         drop(first);
         drop(granted);

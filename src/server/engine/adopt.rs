@@ -1,23 +1,25 @@
-//! Taking over a run that the JARVIS stores have and the journal has not: one
-//! that another coordinator began, or whose journal was lost.
+//! Adoption: taking over a run that the JARVIS stores have and the journal has not,
+//! because another coordinator started it or the journal was lost.
 //!
 //! ```text
 //!   as stored                                 as adopted
 //!   ─────────────────────────────────────────────────────────────────────────
-//!   terminal ───────────────────────────────▶ as it is
+//!   terminal ───────────────────────────────▶ unchanged
 //!   queued, assigned ───────────────────────▶ to be dispatched: it never was
-//!   running atomic ─────────────────────────▶ a lost attempt: whoever waited for
-//!                                             the answer is gone (see `attempt`)
+//!   running atomic ─────────────────────────▶ a lost attempt: the caller that waited
+//!                                             for its answer is gone (see `attempt`)
 //!   running composite ──────────────────────▶ at its executor, which will report
-//!   alive, but nobody waits for it ─────────▶ canceled: under a node or in a run
-//!                                             that is over (D-17), or in no tree
+//!   live, but under a terminal node, in a
+//!   terminal run (D-17), or in no tree ─────▶ canceled
 //! ```
 //!
-//! Somebody else wrote all of it, in several steps and perhaps not to the last,
-//! so nothing about it is certain but its types. What goes on is narrowed by the
-//! constraints of the run and of all above it first. Whatever it is, what is made
-//! of it here keeps our own rules from now on. Events keep the numbers by which
-//! their readers know them, gaps included; ours go on after the highest.
+//! Another coordinator wrote all of it, in several steps of which the last may be
+//! missing, so nothing about it is certain except its types. What continues is first
+//! narrowed by the constraints of the run and of all its ancestors.
+//!
+//! **Invariants.** The adopted run satisfies our own rules from then on. Imported
+//! events keep their numbers, gaps included; ours continue after the highest. The
+//! outbox gets only what the stores do not have.
 
 use std::{
     cmp::Reverse,
@@ -28,28 +30,23 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    Decision, NodeTypeFacts, Rules,
-    attempt::effective_constraints,
-    constraints,
+    command::{Cx, Decision, NodeTypeFacts, Rules},
+    constraints::{self, effective_constraints},
     draft::{Draft, wake},
     extensions::{CONSTRAINTS, DECOMPOSITION_ROUNDS, Writer, own},
     silence,
 };
 use crate::{
-    record::{EventRecord, Job, NodePath, NodeRecord, RunRecord, Unread, Waits},
+    record::{ChangeSet, EventRecord, Job, NodePath, NodeRecord, Origin, OutboxItem, RunRecord},
     time::Timestamp,
     types::{NodeKind, NodeRun, NodeRunId, NodeRunState, Run, RunEvent, RunEventType, RunId, RunState},
 };
 
-/// A number beyond this is no event's: ours could not go on after it.
+/// Events with a higher number are ignored: ours could not continue after it.
 const SEQ_MAX: u64 = 1 << 53;
 
-/// No node has been decomposed more often.
+/// The maximum of decompositions of one node.
 const ROUNDS_MAX: u64 = 1 << 32;
-
-/// In the place of a request's digest, which nobody knows: no request is the
-/// same as the one that started an adopted run (D-07).
-const NO_DIGEST: &str = "adopted";
 
 /// A run as the JARVIS stores have it.
 #[derive(Clone, Debug)]
@@ -63,18 +60,17 @@ pub struct StoredRun {
 #[derive(Clone, Debug)]
 pub struct StoredNode {
     pub node: NodeRun,
-    /// What is known about its type; not asked for if it is over.
+    /// What is known about its type; the default if the node is terminal.
     pub facts: NodeTypeFacts,
 }
 
-/// Brings all of a run into the journal. The stores are owed only what this
-/// changes.
-pub fn run_adopt(stored: StoredRun, rules: &Rules, now: Timestamp) -> Decision<()> {
+/// Imports a whole run into the journal. The outbox gets only what this changes.
+pub fn run_adopt(stored: StoredRun, cx: Cx<'_>) -> Decision<()> {
+    let Cx { rules, now, .. } = cx;
     let StoredRun { run: given, nodes, events } = stored;
     let mut nodes = nodes_of(&given.run_id, nodes);
     let theirs: Vec<NodeRun> = nodes.iter().map(|stored| stored.node.clone()).collect();
     let events = events_of(&given.run_id, events);
-    let events_to = events.last().map_or(0, |event| event.seq);
 
     let run = run_record(given.clone(), &nodes, &events, rules, now);
     let (mut stay, mut unwanted) = (Vec::new(), Vec::new());
@@ -98,30 +94,47 @@ pub fn run_adopt(stored: StoredRun, rules: &Rules, now: Timestamp) -> Decision<(
     let imported: Vec<EventRecord> = imported.collect();
 
     let root = stay.iter().find(|node| *node.id() == run.run.root_node_run_id).cloned();
-    let mut draft = Draft::new(run, now);
+    let mut draft = Draft::new(run, cx);
     if imported.is_empty() && paths.is_empty() && !draft.run.is_terminal() {
-        // Its start came no further than the Run itself.
+        // The start was interrupted after the Run itself.
         draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(given.root_node_run_id))]);
     }
     unwanted.sort_by_key(|node| Reverse(node.path.depth()));
-    draft.cancel_new(rules, unwanted);
+    draft.cancel_new(unwanted);
     end_run(&mut draft, root.as_ref(), &events);
     for node in stay {
         draft.put(node);
     }
-    let mut changes = draft.into_changes().adopted_from(&given, &theirs, events_to);
+    let mut changes = draft.into_changes();
+    // The imported events are not in the outbox, and come before our own.
     changes.events.splice(0..0, imported);
+    without_known(&mut changes, &given, &theirs);
     Decision { changes: Some(changes), answer: () }
 }
 
-/// The run ends if its root did, or if there is none; and a run that is over
-/// says so, if the story of it was written down at all.
-fn end_run(draft: &mut Draft, root: Option<&NodeRecord>, events: &[RunEvent]) {
+/// Takes the outbox entries of records that the JARVIS stores have word for
+/// word. If the comparison misses one, that costs a call and loses nothing.
+fn without_known(changes: &mut ChangeSet, run: &Run, nodes: &[NodeRun]) {
+    let stored: HashMap<&NodeRunId, &NodeRun> = nodes.iter().map(|node| (&node.node_run_id, node)).collect();
+    let is_known = |node: &NodeRecord| stored.get(node.id()) == Some(&&node.node);
+    let known: HashSet<&NodeRunId> =
+        changes.nodes.iter().filter(|node| is_known(node)).map(NodeRecord::id).collect();
+    let run_is_known = changes.run.as_ref().is_some_and(|record| record.run == *run);
+    changes.outbox.retain(|item| match item {
+        OutboxItem::Run { .. } => !run_is_known,
+        OutboxItem::NodeRun { node_run_id, .. } => !known.contains(node_run_id),
+        OutboxItem::Events { .. } => true,
+    });
+}
+
+/// Ends the run if its root ended or is missing, and adds a missing
+/// `run_completed` to a terminal run that has events.
+fn end_run(draft: &mut Draft<'_>, root: Option<&NodeRecord>, events: &[RunEvent]) {
     let has = |type_: RunEventType| events.iter().any(|event| event.type_ == type_);
     if draft.run.is_terminal() {
         if has(RunEventType::RunStarted) && !has(RunEventType::RunCompleted) {
             let state = draft.run.run.state;
-            // Canceled by request, it did not end with its root.
+            // A run that was canceled by request did not end with its root.
             let root = root.filter(|_| state != RunState::Canceled);
             draft.event(RunEventType::RunCompleted, root, [("state", json!(state))]);
         }
@@ -137,14 +150,14 @@ fn end_run(draft: &mut Draft, root: Option<&NodeRecord>, events: &[RunEvent]) {
     }
 }
 
-/// The nodes that are of this run, each once.
+/// The nodes that belong to this run, each once.
 fn nodes_of(run: &RunId, mut nodes: Vec<StoredNode>) -> Vec<StoredNode> {
     let mut seen = HashSet::new();
     nodes.retain(|stored| stored.node.run_id == *run && seen.insert(stored.node.node_run_id.clone()));
     nodes
 }
 
-/// The events that are of this run, each number once, in order.
+/// The events that belong to this run, each number once, in order.
 fn events_of(run: &RunId, mut events: Vec<RunEvent>) -> Vec<RunEvent> {
     events.retain(|event| event.run_id == *run && (1..=SEQ_MAX).contains(&event.seq));
     events.sort_by_key(|event| event.seq);
@@ -152,7 +165,7 @@ fn events_of(run: &RunId, mut events: Vec<RunEvent>) -> Vec<RunEvent> {
     events
 }
 
-/// How often each node was decomposed, as the events tell.
+/// How often each node was decomposed according to the events.
 fn rounds(events: &[RunEvent]) -> HashMap<NodeRunId, u64> {
     let mut rounds = HashMap::new();
     for event in events.iter().filter(|event| event.type_ == RunEventType::CompositeDecomposed) {
@@ -170,32 +183,32 @@ fn run_record(
     rules: &Rules,
     now: Timestamp,
 ) -> RunRecord {
-    // Told to be over, it is: nobody would believe a second end.
-    let over = events.iter().find(|event| event.type_ == RunEventType::RunCompleted);
-    match (run.state, over) {
-        (RunState::Queued | RunState::Running, Some(over)) => {
-            let state = over.data.as_ref().and_then(|data| data.get("state"));
+    // A run with a `run_completed` has ended: a second end would contradict it.
+    let completed = events.iter().find(|event| event.type_ == RunEventType::RunCompleted);
+    match (run.state, completed) {
+        (RunState::Queued | RunState::Running, Some(completed)) => {
+            let state = completed.data.as_ref().and_then(|data| data.get("state"));
             let state = state
                 .as_ref()
                 .and_then(Value::as_str)
                 .and_then(|state| state.parse().ok())
                 .filter(|state: &RunState| state.is_terminal());
             run.state = state.unwrap_or(RunState::Failed);
-            run.ended_at.get_or_insert(over.time);
+            run.ended_at.get_or_insert(completed.time);
         }
         (RunState::Queued, None) => run.state = RunState::Running,
         (RunState::Running, None) | (RunState::Succeeded | RunState::Failed | RunState::Canceled, _) => {}
     }
     let constraints = constraints::stored(run.extensions.as_ref()).unwrap_or_default();
     let time = constraints::wall_time(constraints.as_ref(), rules.run_timeout);
-    let deadline = (!run.state.is_terminal()).then(|| begun(run.started_at, now) + time);
+    let deadline = (!run.state.is_terminal()).then(|| began(run.started_at, now) + time);
     RunRecord {
         run,
         version: 0,
         last_seq: events.last().map_or(0, |event| event.seq),
         nodes: nodes.len() as u64,
-        request_digest: NO_DIGEST.into(),
-        owner: None,
+        origin: Origin::Adopted,
+        started_by: None,
         deadline,
     }
 }
@@ -210,32 +223,24 @@ fn node_record(
     now: Timestamp,
 ) -> NodeRecord {
     let StoredNode { node, facts } = stored;
-    // A request that was refused may have been told all the same, so whichever
-    // is more: then the limit was reached.
+    // A refused request may have its event nevertheless. The higher of both numbers
+    // counts: the limit was reached then.
     let counted = own(node.extensions.as_ref(), DECOMPOSITION_ROUNDS).and_then(|text| text.parse().ok());
     let rounds = told_rounds.max(counted.unwrap_or_default()).min(ROUNDS_MAX);
     let mut record = NodeRecord {
-        unread: Unread::default(),
-        version: 0,
-        path,
         children,
         rounds,
-        attempt: 0,
-        retries: 0,
-        astray: false,
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         type_constraints: facts.constraints.clone(),
         deadline: run.deadline,
-        waits: Waits::default(),
-        wake: None,
-        node,
+        ..NodeRecord::new(node, path)
     };
     match record.node.state {
         NodeRunState::Succeeded | NodeRunState::Failed | NodeRunState::Canceled => {
             record.attempt = u32::from(record.node.started_at.is_some());
         }
-        NodeRunState::Queued | NodeRunState::Assigned => record.wake = Some(wake(Job::Dispatch, now, &None)),
+        NodeRunState::Queued | NodeRunState::Assigned => record.wake = Some(wake(Job::Dispatch, now, None)),
         NodeRunState::Running => {
             let constraints = effective_constraints(run, &record, &facts).unwrap_or_default();
             let (default, is_at_it) = match record.node.kind {
@@ -243,26 +248,26 @@ fn node_record(
                 Some(NodeKind::Atomic) | None => (rules.node_timeout, false),
             };
             let by_time =
-                begun(record.node.started_at, now) + constraints::wall_time(constraints.as_ref(), default);
+                began(record.node.started_at, now) + constraints::wall_time(constraints.as_ref(), default);
             record.attempt = 1;
-            // In a run that is over it has no time at all.
+            // In a terminal run it has no time at all.
             record.deadline = run.deadline.map(|of_run| of_run.min(by_time));
             match record.deadline.filter(|_| is_at_it) {
-                Some(_) => silence::wait(&mut record, rules, &None, now),
-                // Nobody's and due before its time: that is a lost attempt.
-                None => record.wake = Some(wake(Job::Deadline, now, &None)),
+                Some(_) => silence::await_executor(&mut record, Cx { rules, claim: None, now }),
+                // Unclaimed and due before its time: a lost attempt.
+                None => record.wake = Some(wake(Job::Deadline, now, None)),
             }
         }
     }
     record
 }
 
-/// Narrows what lives on by the run's constraints and by those of all above it
-/// (D-14), which the other coordinator may not have done. From the top, so that
-/// a parent's are the whole of what is above.
+/// Narrows the constraints of continuing nodes by those of the run and of their
+/// ancestors (D-14), which the other coordinator may not have done. Top-down, so
+/// that a parent's constraints already include everything above it.
 ///
-/// Below constraints that nobody can read nothing may be executed or created:
-/// they stand in for the node's own, and are refused where those would count.
+/// Below unreadable constraints nothing may be executed or created: they replace the
+/// node's own, and are rejected where those are evaluated.
 fn narrow(run: &RunRecord, nodes: &mut [StoredNode], tree: &Tree, rules: &Rules) {
     let lives_on = |at: &usize| tree.places[*at].awaited && !nodes[*at].node.state.is_terminal();
     let mut order: Vec<usize> = (0..nodes.len()).filter(lives_on).collect();
@@ -282,7 +287,7 @@ fn narrow(run: &RunRecord, nodes: &mut [StoredNode], tree: &Tree, rules: &Rules)
             (Err(_), _) if tree.parents[at].is_some() => {
                 own(above, CONSTRAINTS).and_then(|text| serde_json::from_str::<Value>(text).ok())
             }
-            // The run's are asked for each time; and its own are in its way.
+            // The run's are evaluated each time, and its own reject it.
             (Err(_), _) | (Ok(_), Err(_)) => None,
         };
         let extensions = &mut nodes[at].node.extensions;
@@ -292,32 +297,31 @@ fn narrow(run: &RunRecord, nodes: &mut [StoredNode], tree: &Tree, rules: &Rules)
     }
 }
 
-/// When something began; not in the future, whoever says so.
-fn begun(at: Option<Timestamp>, now: Timestamp) -> Timestamp {
+/// When something began, but never in the future.
+fn began(at: Option<Timestamp>, now: Timestamp) -> Timestamp {
     at.map_or(now, |at| at.min(now))
 }
 
 /// The nodes of a run by their parents.
 struct Tree {
-    /// In the order of the nodes, as all of this.
+    /// All three are in the order of the nodes.
     places: Vec<Place>,
-    /// How many children each has.
+    /// The number of children of each node.
     children: Vec<u64>,
-    /// None: the root, and what hangs on nothing.
+    /// `None`: the root, and nodes without a known parent.
     parents: Vec<Option<usize>>,
 }
 
 #[derive(Clone)]
 struct Place {
     path: NodePath,
-    /// It belongs to the tree, and all above it lives, the run too.
+    /// It belongs to the tree, and the run and all its ancestors are live.
     awaited: bool,
 }
 
 impl Tree {
-    /// What hangs on no root (its parent is missing, or one of its own
-    /// descendants) is put below the root's place, so that it ends with the
-    /// root.
+    /// A node that is not below the root (its parent is missing, or among its own
+    /// descendants) gets a place below the root, so that it ends with the root.
     fn of(run: &Run, nodes: &[StoredNode]) -> Self {
         let index: HashMap<&NodeRunId, usize> =
             nodes.iter().enumerate().map(|(at, stored)| (&stored.node.node_run_id, at)).collect();
@@ -348,7 +352,7 @@ impl Tree {
             planter.plant(root, NodePath::root(), !run.state.is_terminal());
         }
         let strays = (0..nodes.len()).filter(|&at| parents[at].is_none());
-        // What is still without a place then has ancestors in a circle.
+        // Nodes that have no place after that have a circle of ancestors.
         for at in strays.chain(0..nodes.len()) {
             planter.plant(at, NodePath::root().child(planter.ordinals[at]), false);
         }
@@ -357,7 +361,7 @@ impl Tree {
     }
 }
 
-/// The root is the first, the others are counted as they were created.
+/// The root is number 1; the others are numbered in the order of creation.
 fn ordinals(count: usize, root: Option<usize>) -> Vec<u64> {
     let mut next = 1;
     let number = |at| {
@@ -378,8 +382,8 @@ struct Planter<'n> {
 }
 
 impl Planter<'_> {
-    /// Gives a node and all below it their places, but for those that have one.
-    /// (With a list of its own: how deep a tree of others is, nobody knows.)
+    /// Gives a node and its descendants their places, unless they have one. (With an
+    /// explicit stack, because the depth of a foreign tree is unknown.)
     fn plant(&mut self, top: usize, path: NodePath, awaited: bool) {
         let mut todo = vec![(top, Place { path, awaited })];
         while let Some((at, place)) = todo.pop() {

@@ -1,92 +1,125 @@
-//! Stopping what is alive: a run by request, a run or a node whose time is up.
+//! Ending what is live: a run by request, a run or a node by its deadline; and
+//! notifying the executors.
 //!
-//! Cancel is sticky (G03). In one change the run is over and so is every live
-//! node in it, deepest first; nodes that are at an executor get a wake-up to
-//! tell it. Nothing of the run can be dispatched after that commit, and what
-//! executors still answer is recorded as late.
+//! A cancel is final (G03). One change ends the run and every live node in it,
+//! deepest first; nodes at an executor get a wake-up to notify it. No node of the
+//! run can be dispatched after that commit, and late answers of executors go into
+//! the attempt log.
 //!
-//! All of it is decided on heads, and changes no more than those: what the nodes
-//! carry may be as large as it likes, or damaged.
+//! These decisions read and change heads only, so that the size of nodes, or
+//! damage to them, does not matter.
 
 use super::{
-    Decision, Lease, NodeView, Rules,
+    attempt::Attempt,
+    bookkeeping::head_only,
+    command::{Cx, Decision, NodeView},
     draft::{Draft, End, is_at_executor},
+    guard::HeadBefore,
     hold,
 };
 use crate::{
-    record::{NodeHead, NodeRecord, RunRecord},
+    record::{AttemptOutcome, Job, NodeHead, NodeRecord, RunRecord, Wake},
     time::Timestamp,
     types::{Error, NodeRunState, Run, RunState},
 };
 
-/// Cancels a run with all its live nodes (deepest first). One that is over
+/// Cancels a run with all its live nodes (deepest first). A run that has ended
 /// stays as it is.
-pub fn run_cancel(run: RunRecord, live: Vec<NodeHead>, lease: &Lease, now: Timestamp) -> Decision<Run> {
+pub fn run_cancel(run: RunRecord, live: Vec<NodeHead>, cx: Cx<'_>) -> Decision<Run> {
     if run.is_terminal() {
         return Decision::unchanged(run.run);
     }
-    let mut draft = Draft::new(run, now);
-    draft.cancel_all(live, lease);
+    let mut draft = Draft::new(run, cx);
+    draft.cancel_all(live);
     draft.end_run(RunState::Canceled, None);
     let answer = draft.run.run.clone();
-    Decision { changes: Some(draft.into_changes()), answer }
+    Decision::commit(draft.into_changes(), answer)
 }
 
-/// Ends a run whose time is up: its root fails, everything below is canceled.
-/// `root` is its record, which is to say why; without it, since it cannot be
-/// read, the run ends all the same.
+/// Ends a run whose deadline has passed: its root fails, and everything below is
+/// canceled. `root` is the record that gets the error; if it cannot be read, the
+/// run ends without it.
 pub fn run_expire(
     run: RunRecord,
     root: Option<NodeRecord>,
     mut live: Vec<NodeHead>,
-    rules: &Rules,
-    lease: &Lease,
-    now: Timestamp,
+    cx: Cx<'_>,
 ) -> Decision<()> {
-    let expired = run.deadline.is_some_and(|deadline| deadline <= now);
+    let expired = run.deadline.is_some_and(|deadline| deadline <= cx.now);
     if run.is_terminal() || !expired {
         return Decision::unchanged(());
     }
     let at = live.iter().position(|head| head.node_run_id == run.run.root_node_run_id);
     let head = at.map(|at| live.remove(at));
-    let mut draft = Draft::new(run, now);
+    let mut draft = Draft::new(run, cx);
     match (head, root) {
         (Some(_), Some(root)) => {
-            draft.loaded(&root);
+            draft.note_loaded(&root);
             let end = deadline_exceeded(&root, "Run exceeded its deadline");
-            draft.end(rules, root, live, end, lease);
+            draft.end(root, live, end);
         }
         (Some(head), None) => {
-            draft.cancel_all(live, lease);
+            draft.cancel_all(live);
             let (id, path) = (head.node_run_id.clone(), head.path.clone());
-            draft.end_head(head, NodeRunState::Failed, lease);
+            draft.end_head(head, NodeRunState::Failed);
             draft.end_run(RunState::Failed, Some((&id, &path)));
         }
-        // A run ends with its root, so a live run has a live root. Should that
-        // ever fail to hold, the run must still end.
+        // A run ends with its root, so a live run has a live root. If that is ever
+        // violated, the run must still end.
         (None, _) => {
-            draft.cancel_all(live, lease);
+            draft.cancel_all(live);
             draft.end_run(RunState::Failed, None);
         }
     }
-    Decision { changes: Some(draft.into_changes()), answer: () }
+    Decision::commit(draft.into_changes(), ())
 }
 
-/// Fails a node whose time is up, with everything below it.
-pub fn node_expire(view: NodeView, rules: &Rules, lease: &Lease, now: Timestamp) -> Decision<()> {
+/// Fails a node whose deadline has passed, and cancels everything below it.
+pub fn node_expire(view: NodeView, cx: Cx<'_>) -> Decision<()> {
     let NodeView { run, node, live_below } = view;
-    let expired = node.deadline.is_some_and(|deadline| deadline <= now);
+    let expired = node.deadline.is_some_and(|deadline| deadline <= cx.now);
     if node.is_terminal() || !expired {
         return Decision::unchanged(());
     }
-    let mut draft = Draft::new(run, now);
-    draft.loaded(&node);
+    let mut draft = Draft::of(run, &node, cx);
     let end = deadline_exceeded(&node, "NodeRun exceeded its deadline");
-    draft.end(rules, node, live_below, end, lease);
-    Decision { changes: Some(draft.into_changes()), answer: () }
+    draft.end(node, live_below, end);
+    Decision::commit(draft.into_changes(), ())
 }
 
 fn deadline_exceeded(node: &NodeRecord, message: &str) -> End {
     let error = Error { details: hold::details(node), ..Error::new("deadline_exceeded", message) };
-    End { state: NodeRunState::Failed, tell_executor: is_at_executor(node), ..End::failed(error) }
+    End { state: NodeRunState::Failed, notify_executor: is_at_executor(node), ..End::failed(error) }
+}
+
+/// The result of notifying an executor that one of its nodes has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelNotification {
+    /// The executor has acknowledged it.
+    Acknowledged,
+    /// The executor is to be notified again at this time.
+    RetryAt(Timestamp),
+    /// The executor is not notified again: a late answer is fenced off.
+    Abandoned,
+}
+
+/// Records what came of notifying the executor of a node that has ended.
+pub fn cancel_notified(mut node: NodeHead, result: CancelNotification, cx: Cx<'_>) -> Decision<()> {
+    let Some(Wake { job: Job::CancelExecutor, tries, .. }) = node.wake else {
+        return Decision::unchanged(());
+    };
+    let before = HeadBefore::of(&node);
+    let mut attempts = Vec::new();
+    node.wake = match result {
+        CancelNotification::Acknowledged => None,
+        CancelNotification::RetryAt(at) => {
+            Some(Wake { job: Job::CancelExecutor, at, claimed_by: None, tries: tries.saturating_add(1) })
+        }
+        CancelNotification::Abandoned => {
+            let attempt = Attempt::of_head(&node, cx.now);
+            attempts.push(attempt.record(&node.node_run_id, &node.run_id, AttemptOutcome::Fenced, cx.now));
+            None
+        }
+    };
+    Decision::commit(head_only(&before, node, attempts, cx), ())
 }

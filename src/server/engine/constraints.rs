@@ -1,18 +1,22 @@
 //! Constraint envelopes: merging them and testing against them (contract §7).
 //!
 //! Merging only ever narrows: limits take the minimum, allow-lists intersect,
-//! deny-lists unite, approval is required if anybody requires it, and the lowest
+//! deny-lists unite, approval is required if any envelope requires it, and the lowest
 //! side-effect ceiling wins (D-04). `extensions` of an envelope do not survive.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    Rejection,
+    command::NodeTypeFacts,
     extensions::{self, CONSTRAINTS},
+    rejection::Rejection,
 };
-use crate::types::{
-    BudgetConstraints, CandidateConstraints, ConstraintEnvelope, Error, Extensions, GateConstraints,
-    NodeKind, NodeTypeRef, SideEffectClass, StructuralConstraints,
+use crate::{
+    record::{NodeRecord, RunRecord},
+    types::{
+        BudgetConstraints, CandidateConstraints, ConstraintEnvelope, Error, Extensions, GateConstraints,
+        NodeKind, NodeTypeRef, SideEffectClass, StructuralConstraints,
+    },
 };
 
 /// The constraints stored with a record.
@@ -23,8 +27,8 @@ pub fn stored(extensions: Option<&Extensions>) -> Result<Option<ConstraintEnvelo
     }
 }
 
-/// The constraints that hold where all of `envelopes` do; none if they say
-/// nothing.
+/// The constraints that hold where all of `envelopes` hold; `None` if they are
+/// empty.
 pub fn merge<'e>(
     envelopes: impl IntoIterator<Item = Option<&'e ConstraintEnvelope>>,
 ) -> Option<ConstraintEnvelope> {
@@ -66,7 +70,23 @@ fn says_something(envelope: &ConstraintEnvelope) -> bool {
     structural.is_some() || candidates.is_some() || budgets.is_some() || gates.is_some()
 }
 
-/// A part is there if any envelope has it, be it empty.
+/// The constraints that hold for a node at dispatch (contract §7.2): those of
+/// its run, its own, and those of its type, which may not have been known when
+/// the node was made. The node's own include its ancestors'; the run's are
+/// merged again because another coordinator may have written the record.
+/// Narrowing twice changes nothing.
+pub fn effective_constraints(
+    run: &RunRecord,
+    node: &NodeRecord,
+    facts: &NodeTypeFacts,
+) -> Result<Option<ConstraintEnvelope>, Error> {
+    let invalid = |_| Error::new("constraint_invalid", "Constraints payload is not valid");
+    let of_run = stored(run.run.extensions.as_ref()).map_err(invalid)?;
+    let own = stored(node.node.extensions.as_ref()).map_err(invalid)?;
+    Ok(merge([of_run.as_ref(), own.as_ref(), facts.constraints.as_ref()]))
+}
+
+/// A part is present if any envelope has it, even an empty one.
 fn part<'e, P>(
     given: &[&'e ConstraintEnvelope],
     pick: fn(&'e ConstraintEnvelope) -> Option<&'e P>,
@@ -129,15 +149,15 @@ fn rank(class: SideEffectClass) -> u8 {
     }
 }
 
-/// How long something may take: the budget if there is one, but not longer
-/// than `default` (G09).
+/// The wall time that a run or node may take: its budget, at most `default`
+/// (G09).
 pub(super) fn wall_time(envelope: Option<&ConstraintEnvelope>, default: Duration) -> Duration {
     let budget = envelope.and_then(|envelope| envelope.budgets.as_ref()?.max_wall_time_ms);
     budget.map_or(default, |ms| default.min(Duration::from_millis(ms)))
 }
 
-/// Why a node must not be executed under these constraints, if it must not
-/// (contract §9.2 step 4, G11).
+/// Says why a node must not be executed under these constraints (contract §9.2
+/// step 4, G11); `None` if it may.
 pub(super) fn refusal(
     effective: Option<&ConstraintEnvelope>,
     node_type: &NodeTypeRef,
@@ -155,9 +175,9 @@ pub(super) fn refusal(
         }
     }
     let gates = effective.gates.as_ref()?;
-    // A composite has no effect of its own; its children are tested each.
+    // A composite has no effect of its own; each of its children is tested.
     if let (Some(ceiling), NodeKind::Atomic) = (gates.side_effect_class, kind) {
-        // A type that does not say what it does may do anything.
+        // A type that does not declare its effects may have any.
         let class = side_effect.unwrap_or(SideEffectClass::Irreversible);
         if rank(class) > rank(ceiling) {
             return Some(Error::new(
@@ -256,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_allow_list_is_tested_before_the_deny_list_and_deny_beats_allow() {
+    fn allow_list_is_tested_first_and_deny_beats_allow() {
         let node_type: NodeTypeRef =
             serde_json::from_value(json!({"node_type_id": "t", "version": "1"})).expect("a reference");
         let code = |envelope: Value, kind, effect| {

@@ -1,18 +1,20 @@
-//! Creating the children of a composite (contract §6.6, §8): the checks in
-//! the contract's order, then one change with all new children in it.
+//! Creating the children of a composite (contract §6.6, §8): the checks in the
+//! contract's order, then one change with all new children.
 
 use serde_json::json;
 
 use super::{
-    Decision, Disagreement, Lease, Limit, NodeTypeFacts, Rejection, Rules, constraints,
-    draft::{Draft, wake},
+    command::{Cx, Decision, NodeTypeFacts},
+    constraints,
+    draft::Draft,
     extensions::{self, Writer, own},
     learn::learn,
+    new_node::queued_record,
+    rejection::{Disagreement, Limit, Rejection},
     silence,
 };
 use crate::{
-    record::{Job, NodeRecord, RunRecord, Unread, Waits},
-    time::Timestamp,
+    record::{NodeRecord, RunRecord},
     types::{
         ConstraintEnvelope, JsonObject, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunId, NodeRunState,
         RunEventType, StructuralConstraints,
@@ -24,25 +26,25 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct CreateChildren {
     pub parent: NodeRecord,
-    /// What is known about the parent's type if its record does not say.
+    /// Facts about the parent's type, if its record does not have its kind.
     pub parent_facts: NodeTypeFacts,
-    /// One for each entry of the request, in its order.
+    /// One for each entry of the request, in order.
     pub children: Vec<ChildSpec>,
 }
 
-/// One child that is asked for.
+/// One child that the request asks for.
 #[derive(Clone, Debug)]
 pub struct ChildSpec {
     pub spec: NodeRunCreateSpec,
     /// Derived from the idempotency key, or fresh.
     pub id: NodeRunId,
-    /// What is stored under that id.
+    /// The stored node with that id.
     pub existing: Option<NodeRecord>,
     pub facts: NodeTypeFacts,
 }
 
-/// Whether children may be created under `parent` at all (checks 2, 4 to 6).
-/// Asked before anything is found out about the children, and again with
+/// Checks whether children may be created under `parent` at all (checks 2, 4 to
+/// 6): before any question about the children goes out, and again in
 /// [`children_create`].
 pub fn parent_check(
     run: &RunRecord,
@@ -67,20 +69,17 @@ pub fn parent_check(
     Ok(())
 }
 
-/// Decides on a create request. The answer has the NodeRuns in request order:
-/// new ones, and as stored those that the keys stood for already.
+/// Decides about a create request. The answer has the NodeRuns in request order:
+/// the new ones, and the stored ones that repeated keys stand for.
 pub fn children_create(
     run: RunRecord,
     command: CreateChildren,
-    rules: &Rules,
-    lease: &Lease,
-    now: Timestamp,
+    cx: Cx<'_>,
 ) -> Result<Decision<Vec<NodeRun>>, Rejection> {
     let CreateChildren { mut parent, parent_facts, children } = command;
     parent_check(&run, &parent, parent.node.kind.or(parent_facts.kind))?;
-    let mut draft = Draft::new(run, now);
-    draft.loaded(&parent);
-    learn(&draft.run, &mut parent, &parent_facts, rules);
+    let mut draft = Draft::of(run, &parent, cx);
+    learn(&draft.run, &mut parent, &parent_facts, cx.rules);
     let of_run = constraints::stored(draft.run.run.extensions.as_ref())?;
     let of_parent = constraints::stored(parent.node.extensions.as_ref())?;
 
@@ -99,8 +98,7 @@ pub fn children_create(
         }
         check_binding(&child.spec)?;
         draft.run.nodes += 1;
-        let node =
-            record(child, &parent, merged.as_ref(), draft.run.nodes, draft.run.deadline, rules, lease, now);
+        let node = record(child, &parent, merged.as_ref(), &draft);
         answer.push(node.0.node.clone());
         new.push(node);
     }
@@ -113,12 +111,12 @@ pub fn children_create(
     }
 
     if parent.node.state == NodeRunState::Running {
-        // Its executor has begun its plan: it is only waited for, whoever dies.
-        silence::wait(&mut parent, rules, &None, now);
+        // Its executor has started its plan, so a lost worker restarts nothing.
+        silence::await_executor(&mut parent, cx.unclaimed());
     }
     parent.children += added;
     parent.rounds += 1;
-    parent.node.extensions = Writer::update(rules, parent.node.extensions.take())
+    parent.node.extensions = Writer::update(cx.rules, parent.node.extensions.take())
         .own(extensions::DECOMPOSITION_ROUNDS, Some(&parent.rounds))
         .done();
     draft.event(RunEventType::CompositeDecomposed, Some(&parent), [("node_run_count", added.into())]);
@@ -136,10 +134,10 @@ pub fn children_create(
         draft.put(node);
     }
     draft.put(parent);
-    Ok(Decision { changes: Some(draft.into_changes()), answer })
+    Ok(Decision::commit(draft.into_changes(), answer))
 }
 
-/// The constraints of a child as it is asked for.
+/// The constraints of a child as the request asks for it.
 fn merged(
     above: [Option<&ConstraintEnvelope>; 2],
     of_type: Option<&ConstraintEnvelope>,
@@ -170,7 +168,7 @@ fn check_limits(
     Err(Rejection::Limit(broken))
 }
 
-/// The binding decision must be about this child (G20).
+/// Checks that the binding decision is about this child (G20).
 fn check_binding(spec: &NodeRunCreateSpec) -> Result<(), Rejection> {
     let Some(binding) = &spec.binding_decision else { return Ok(()) };
     let (chosen, own) = (&binding.chosen_node_type_ref, &spec.node_type_ref);
@@ -183,26 +181,22 @@ fn check_binding(spec: &NodeRunCreateSpec) -> Result<(), Rejection> {
     }
 }
 
-/// The spec's candidate set, else its binding decision's.
+/// The candidate set of the spec, or else of its binding decision.
 fn candidate_set(spec: &NodeRunCreateSpec) -> Option<&str> {
     let bound = spec.binding_decision.as_ref().and_then(|binding| binding.candidate_set_id.as_deref());
     spec.candidate_set_id.as_deref().or(bound)
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is a different fact of the new record")]
+/// The record of a child, which is the newest node of the run.
 fn record(
     child: ChildSpec,
     parent: &NodeRecord,
     merged: Option<&ConstraintEnvelope>,
-    ordinal: u64,
-    deadline: Option<Timestamp>,
-    rules: &Rules,
-    lease: &Lease,
-    now: Timestamp,
+    draft: &Draft<'_>,
 ) -> (NodeRecord, NodeRunCreateSpec) {
     let ChildSpec { spec, id, existing: _, facts } = child;
     let key = spec.idempotency_key.as_ref().filter(|key| !key.is_empty());
-    let extensions = Writer::from_caller(rules, spec.extensions.clone())
+    let extensions = Writer::from_caller(draft.cx.rules, spec.extensions.clone())
         .metadata(spec.metadata.as_ref())
         .requested_executor(spec.requested_executor_instance_id.as_deref())
         .own(extensions::BINDING_DECISION, spec.binding_decision.as_ref())
@@ -210,45 +204,19 @@ fn record(
         .own(extensions::IDEMPOTENCY_KEY, key)
         .own(extensions::CONSTRAINTS, merged)
         .done();
-    let node = NodeRecord {
-        unread: Unread::default(),
-        node: NodeRun {
-            node_run_id: id,
-            run_id: parent.node.run_id.clone(),
-            parent_node_run_id: Some(parent.id().clone()),
-            node_type_ref: spec.node_type_ref.clone(),
-            kind: facts.kind,
-            state: NodeRunState::Queued,
-            created_at: Some(now),
-            started_at: None,
-            ended_at: None,
-            inputs: Some(spec.inputs.clone()),
-            outputs: None,
-            output_artifacts: None,
-            executor_binding: None,
-            evaluation_result: None,
-            recovery_actions: None,
-            extensions,
-        },
-        version: 0,
-        path: parent.path.child(ordinal),
-        children: 0,
-        rounds: 0,
-        attempt: 0,
-        retries: 0,
-        astray: false,
-        side_effect: facts.side_effect,
-        idempotent: facts.idempotent,
-        type_constraints: facts.constraints,
-        deadline,
-        waits: Waits::default(),
-        wake: Some(wake(Job::Dispatch, now, lease)),
+    let node = NodeRun {
+        parent_node_run_id: Some(parent.id().clone()),
+        created_at: Some(draft.cx.now),
+        inputs: Some(spec.inputs.clone()),
+        extensions,
+        ..NodeRun::queued(parent.node.run_id.clone(), id, spec.node_type_ref.clone(), facts.kind)
     };
-    (node, spec)
+    let path = parent.path.child(draft.run.nodes);
+    (queued_record(node, path, facts, draft.run.deadline, draft.cx), spec)
 }
 
-/// What a repeated key disagrees about with the child that it made. What the
-/// repetition leaves out is not compared.
+/// What a repeated key asks for that differs from the child that it made. Members
+/// that the repetition leaves out are not compared.
 fn disagreement(
     known: &NodeRecord,
     parent: &NodeRecord,
@@ -288,10 +256,10 @@ fn disagreement(
     }
 }
 
-/// Whether a repetition asks for other constraints than the child has. What its
-/// type says may be known now and not then, or the other way round, so either
-/// will do: that, or what it said when the child was made. And a child that
-/// another coordinator made was not narrowed by what is above it.
+/// Whether a repetition asks for other constraints than the child has. The facts
+/// about its type may be known now and not then, or vice versa, so the repetition
+/// may agree with either. A child that another coordinator made was not narrowed
+/// by the constraints above it.
 fn constraints_differ(
     known: &NodeRecord,
     spec: &NodeRunCreateSpec,

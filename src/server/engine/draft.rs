@@ -1,16 +1,18 @@
-//! What a decision is going to change, while it is being made.
+//! The changes of a decision while it is being made.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
 use super::{
-    Attempt, Lease, PolicyDecided, Rules, extensions,
+    attempt::Attempt,
+    command::{Claim, Cx, PolicyDecided},
+    extensions,
     guard::{self, NodeBefore, RunBefore},
 };
 use crate::{
     record::{
-        Adopted, AttemptOutcome, AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord,
+        AttemptOutcome, AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord,
         RunRecord, Wake,
     },
     time::Timestamp,
@@ -20,12 +22,11 @@ use crate::{
     },
 };
 
-/// Collects changed records and numbers events. Turned into a [`ChangeSet`]
-/// when the decision stands. A record that is stored already is noted with
-/// [`Draft::loaded`] before anything changes it: what becomes of it is checked
-/// against that (`guard`).
-pub(super) struct Draft {
-    pub(super) now: Timestamp,
+/// Collects changed records and numbers events, and becomes a [`ChangeSet`] at
+/// the end. A stored record is noted with [`Draft::note_loaded`] before the command
+/// changes it, so that `guard` can check the change.
+pub(super) struct Draft<'c> {
+    pub(super) cx: Cx<'c>,
     pub(super) run: RunRecord,
     run_before: RunBefore,
     nodes_before: HashMap<NodeRunId, Before>,
@@ -35,21 +36,21 @@ pub(super) struct Draft {
     attempts: Vec<AttemptRecord>,
 }
 
-/// Where a node of the draft comes from.
+/// What is known about a node before the decision.
 enum Before {
     Stored(Box<NodeBefore>),
-    /// It is in the draft: once is enough.
+    /// It is in the draft, and must not be put twice.
     Put,
 }
 
-/// How a node ends.
+/// The end of a node.
 pub(super) struct End {
     pub(super) state: NodeRunState,
     pub(super) outputs: Option<JsonObject>,
     pub(super) output_artifacts: Option<Vec<ResourceRef>>,
     pub(super) error: Option<Error>,
-    /// Its executor is still at it and must be told to stop.
-    pub(super) tell_executor: bool,
+    /// Its executor may still be at work and must be notified.
+    pub(super) notify_executor: bool,
 }
 
 impl End {
@@ -59,15 +60,15 @@ impl End {
             outputs: None,
             output_artifacts: None,
             error: Some(error),
-            tell_executor: false,
+            notify_executor: false,
         }
     }
 }
 
-impl Draft {
-    pub(super) fn new(run: RunRecord, now: Timestamp) -> Self {
+impl<'c> Draft<'c> {
+    pub(super) fn new(run: RunRecord, cx: Cx<'c>) -> Self {
         Self {
-            now,
+            cx,
             run_before: RunBefore::of(&run),
             run,
             nodes_before: HashMap::new(),
@@ -78,8 +79,15 @@ impl Draft {
         }
     }
 
+    /// A draft of a command that changes this stored node.
+    pub(super) fn of(run: RunRecord, node: &NodeRecord, cx: Cx<'c>) -> Self {
+        let mut draft = Self::new(run, cx);
+        draft.note_loaded(node);
+        draft
+    }
+
     /// Notes a stored record as it is before the command changes it.
-    pub(super) fn loaded(&mut self, node: &NodeRecord) {
+    pub(super) fn note_loaded(&mut self, node: &NodeRecord) {
         self.nodes_before.insert(node.id().clone(), Before::Stored(Box::new(NodeBefore::of(node))));
     }
 
@@ -93,7 +101,7 @@ impl Draft {
         self.event_at(type_, node.map(|node| (node.id(), &node.path)), data);
     }
 
-    /// The same, about the node of that name and place.
+    /// The same, with the node's id and path.
     fn event_at(
         &mut self,
         type_: RunEventType,
@@ -106,7 +114,7 @@ impl Draft {
                 run_id: self.run.run.run_id.clone(),
                 seq: self.run.last_seq,
                 type_,
-                time: self.now,
+                time: self.cx.now,
                 node_run_id: node.map(|(id, _)| id.clone()),
                 data: Some(data.into()),
                 extensions: None,
@@ -128,37 +136,30 @@ impl Draft {
         self.event(RunEventType::PolicyDecided, Some(node), data);
     }
 
-    /// Stores a node, new or changed. Each node at most once a decision.
+    /// Stores a node, new or changed; each node at most once per decision.
     pub(super) fn put(&mut self, node: NodeRecord) {
         let name = node.id().as_str().escape_debug();
         match self.nodes_before.insert(node.id().clone(), Before::Put) {
             Some(Before::Stored(before)) => before.may_become(&node),
             Some(Before::Put) => panic!("node run {name}: one decision would store it twice"),
             None => {
-                assert!(node.version == 0, "node run {name}: it was not noted as it was loaded");
+                assert!(node.version == 0, "node run {name}: it was changed without having been noted");
                 guard::wakes(&node);
             }
         }
         self.nodes.push(node);
     }
 
-    /// Notes an attempt that did not become the node's end.
+    /// Adds an attempt that did not end the node to the attempt log.
     pub(super) fn attempt(&mut self, node: &NodeRecord, attempt: Attempt, outcome: AttemptOutcome) {
-        self.attempts.push(attempt.record(node.id(), &node.node.run_id, outcome, self.now));
+        self.attempts.push(attempt.record(node.id(), &node.node.run_id, outcome, self.cx.now));
     }
 
     /// Ends a node: its live descendants first, deepest first (D-17), then
     /// the node, then, if it is the root, the run.
-    pub(super) fn end(
-        &mut self,
-        rules: &Rules,
-        node: NodeRecord,
-        live_below: Vec<NodeHead>,
-        end: End,
-        lease: &Lease,
-    ) -> NodeRecord {
-        self.cancel_all(live_below, lease);
-        let node = self.end_one(rules, node, end, lease);
+    pub(super) fn end(&mut self, node: NodeRecord, live_below: Vec<NodeHead>, end: End) {
+        self.cancel_all(live_below);
+        let node = self.end_one(node, end, self.cx.claim);
         if self.run.run.root_node_run_id == *node.id() {
             let state = match node.node.state {
                 NodeRunState::Succeeded => RunState::Succeeded,
@@ -170,64 +171,63 @@ impl Draft {
             };
             self.end_run(state, Some((node.id(), &node.path)));
         }
-        self.put(node.clone());
-        node
+        self.put(node);
     }
 
-    /// Cancels nodes that are alive, in the order given.
-    pub(super) fn cancel_all(&mut self, live: Vec<NodeHead>, lease: &Lease) {
+    /// Cancels live nodes, in the order given.
+    pub(super) fn cancel_all(&mut self, live: Vec<NodeHead>) {
         for head in live {
-            self.end_head(head, NodeRunState::Canceled, lease);
+            self.end_head(head, NodeRunState::Canceled);
         }
     }
 
-    /// Cancels nodes that come to the journal only now, in the order given.
-    pub(super) fn cancel_new(&mut self, rules: &Rules, live: Vec<NodeRecord>) {
+    /// Cancels nodes that are new to the journal, in the order given.
+    pub(super) fn cancel_new(&mut self, live: Vec<NodeRecord>) {
         for node in live {
-            let tell_executor = is_at_executor(&node);
-            self.loaded(&node);
+            let notify_executor = is_at_executor(&node);
+            self.note_loaded(&node);
             let end = End {
                 state: NodeRunState::Canceled,
                 outputs: None,
                 output_artifacts: None,
                 error: None,
-                tell_executor,
+                notify_executor,
             };
-            let node = self.end_one(rules, node, end, &None);
+            let node = self.end_one(node, end, None);
             self.put(node);
         }
     }
 
-    /// Ends a node of which nothing but its head is known.
-    pub(super) fn end_head(&mut self, mut head: NodeHead, state: NodeRunState, lease: &Lease) {
-        let tell_executor = state_is_at_executor(head.state);
-        self.over(&mut head, state, tell_executor, lease);
+    /// Ends a node of which only the head was read.
+    pub(super) fn end_head(&mut self, mut head: NodeHead, state: NodeRunState) {
+        let notify_executor = state_is_at_executor(head.state);
+        self.end_of(&mut head, state, notify_executor, self.cx.claim);
         let before = self.nodes_before.insert(head.node_run_id.clone(), Before::Put);
         let name = head.node_run_id.as_str().escape_debug();
         assert!(before.is_none(), "node run {name}: one decision would store it twice");
         self.heads.push(head);
     }
 
-    fn end_one(&mut self, rules: &Rules, mut node: NodeRecord, end: End, lease: &Lease) -> NodeRecord {
+    fn end_one(&mut self, mut node: NodeRecord, end: End, claim: Claim<'_>) -> NodeRecord {
         let mut head = node.head();
-        self.over(&mut head, end.state, end.tell_executor, lease);
+        self.end_of(&mut head, end.state, end.notify_executor, claim);
         (node.node.state, node.node.ended_at, node.wake) = (head.state, head.ended_at, head.wake);
         node.node.outputs = end.outputs;
         node.unread.outputs = false;
         node.node.output_artifacts = end.output_artifacts;
-        node.node.extensions = extensions::Writer::update(rules, node.node.extensions.take())
+        node.node.extensions = extensions::Writer::update(self.cx.rules, node.node.extensions.take())
             .own(extensions::COMPLETION_ERROR, end.error.as_ref())
             .done();
         node
     }
 
-    /// What the end of any node is, whatever it carries.
-    fn over(&mut self, head: &mut NodeHead, state: NodeRunState, tell_executor: bool, lease: &Lease) {
+    /// Ends a head, with the event if there is one.
+    fn end_of(&mut self, head: &mut NodeHead, state: NodeRunState, notify_executor: bool, claim: Claim<'_>) {
         guard::node_ends(&head.node_run_id, head.state, state);
         head.state = state;
-        head.ended_at = Some(self.now);
-        let tell_executor = tell_executor || head.astray;
-        head.wake = tell_executor.then(|| wake(Job::CancelExecutor, self.now, lease));
+        head.ended_at = Some(self.cx.now);
+        let notify_executor = notify_executor || head.superseded_attempt_may_run;
+        head.wake = notify_executor.then(|| wake(Job::CancelExecutor, self.cx.now, claim));
         match head.kind {
             Some(NodeKind::Atomic) => {
                 let mut data = Map::from_iter([("state".to_owned(), Value::from(state.to_string()))]);
@@ -245,11 +245,11 @@ impl Draft {
         }
     }
 
-    /// Ends the run; `root` if it ends because its root did.
+    /// Ends the run. `root`: the root, if the run ends with it.
     pub(super) fn end_run(&mut self, state: RunState, root: Option<(&NodeRunId, &NodePath)>) {
         guard::run_ends(self.run.id(), self.run.run.state, state);
         self.run.run.state = state;
-        self.run.run.ended_at = Some(self.now);
+        self.run.run.ended_at = Some(self.cx.now);
         self.run.deadline = None;
         self.event_at(RunEventType::RunCompleted, root, [("state", state.to_string().into())]);
     }
@@ -257,25 +257,25 @@ impl Draft {
     pub(super) fn into_changes(self) -> ChangeSet {
         self.run_before.may_become(&self.run, self.events.len());
         let run_changed = !self.events.is_empty() || self.run.version == 0;
+        let empty = ChangeSet::new(self.run.id().clone(), self.cx.now);
         ChangeSet {
-            run_id: self.run.run.run_id.clone(),
-            at: self.now,
             run: run_changed.then_some(self.run),
             nodes: self.nodes,
             heads: self.heads,
             events: self.events,
             attempts: self.attempts,
-            adopted: Adopted::default(),
+            ..empty
         }
+        .owing_all()
     }
 }
 
-/// A wake-up that begins a job, taken by `lease` if that can act at once.
-pub(super) fn wake(job: Job, at: Timestamp, lease: &Lease) -> Wake {
-    Wake { job, at, owner: lease.clone(), tries: 0 }
+/// Makes a wake-up for a job that was not tried yet.
+pub(super) fn wake(job: Job, at: Timestamp, claim: Claim<'_>) -> Wake {
+    Wake { job, at, claimed_by: claim.cloned(), tries: 0 }
 }
 
-/// An executor may be working on it.
+/// Whether an executor may be working on the node.
 pub(super) fn is_at_executor(node: &NodeRecord) -> bool {
     state_is_at_executor(node.node.state)
 }

@@ -1,13 +1,13 @@
 //! The extension keys that belong to the coordinator (contract §12).
 //!
 //! Callers see them on Runs and NodeRuns. They are never taken from a caller
-//! (G13): what a request says under these names is dropped.
+//! (G13): values that a request has under these names are dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::Rules;
+use super::command::Rules;
 use crate::types::{Extensions, Metadata, json::canonical};
 
 pub(super) const CONSTRAINTS: &str = "constraints";
@@ -27,8 +27,8 @@ pub(super) const OWN_KEYS: [&str; 6] = [
     IDEMPOTENCY_KEY,
 ];
 
-/// How many recovery actions a NodeRun no longer has, being the older ones.
-/// Ours as well, but under this name only: the contract knows no other.
+/// The number of older recovery actions that a NodeRun no longer has. A key of our
+/// own as well, but under this name only.
 pub(super) const RECOVERY_ACTIONS_DROPPED: &str = "jarvis.recovery_actions_dropped";
 
 const METADATA: &str = "jarvis.metadata";
@@ -47,12 +47,12 @@ pub(super) struct Writer<'r> {
 }
 
 impl<'r> Writer<'r> {
-    /// Starts from what the caller sent, without what is ours.
+    /// Starts from what the caller sent, without our own keys.
     pub(super) fn from_caller(rules: &'r Rules, given: Option<Extensions>) -> Self {
         Self::on(rules, given, true)
     }
 
-    /// Goes on from what is stored.
+    /// Starts from what is stored.
     pub(super) fn update(rules: &'r Rules, stored: Option<Extensions>) -> Self {
         Self::on(rules, stored, false)
     }
@@ -69,11 +69,10 @@ impl<'r> Writer<'r> {
     /// The same with canonical text.
     pub(super) fn own_text(mut self, key: &'static str, text: Option<String>) -> Self {
         if let Some(text) = text {
-            let (name, other) = match self.rules.dotted_keys {
-                true => (format!("{DOTTED}{key}"), key.to_owned()),
-                false => (key.to_owned(), format!("{DOTTED}{key}")),
-            };
-            // Written under the other spelling before the switch was turned.
+            let dotted = format!("{DOTTED}{key}");
+            let (name, other) =
+                if self.rules.dotted_keys { (dotted, key.to_owned()) } else { (key.to_owned(), dotted) };
+            // The other spelling is from before the setting was changed.
             self.dropped.insert(other);
             self.set.insert(name, text);
         }
@@ -101,13 +100,13 @@ impl<'r> Writer<'r> {
     }
 }
 
-/// The text of a value of ours, under either spelling (D-01: read both).
+/// The text of one of our own values, under either spelling (D-01: read both).
 pub(super) fn own<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&'m str> {
     let extensions = extensions?;
     extensions.raw(key).or_else(|| extensions.raw(&format!("{DOTTED}{key}")))
 }
 
-/// Which of the caller's keys are dropped: ours, under either spelling.
+/// Whether a caller's key is dropped because it is ours, under either spelling.
 pub fn is_own_key(key: &str) -> bool {
     let bare = key.strip_prefix(DOTTED).unwrap_or(key);
     OWN_KEYS.contains(&bare) || key == RECOVERY_ACTIONS_DROPPED

@@ -1,5 +1,5 @@
-//! What a decision may make of a record, asserted in every build: the tables of
-//! [`lifecycle`], and what never goes backwards.
+//! What a decision may change in a record, asserted in every build: transitions by
+//! the tables of [`lifecycle`], and counters that never go backwards.
 //!
 //! ```text
 //!   record as loaded ──▶ NodeBefore, RunBefore ──┐
@@ -8,12 +8,12 @@
 //!                                                └─▶ panic: nothing is committed
 //! ```
 //!
-//! A rule that breaks this is a fault of the program, and a record in a state
-//! that must not be is worse than a command that fails: a panic is contained
-//! (500 for a caller, parked for a job) and leaves the journal as it was.
-//! Messages have ids and states and nothing that a caller sent besides.
+//! A rule that violates this is a bug, and an invalid record is worse than a
+//! command that fails: a panic is contained (500 for a caller, parked for a job)
+//! and leaves the journal as it was. Messages contain ids and states, and nothing
+//! else that a caller sent.
 //!
-//! Used by `draft`, and by `attempt` for changes of one node alone.
+//! Used by `draft` and `bookkeeping`.
 
 use super::lifecycle;
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     types::{NodeRunId, NodeRunState, RunId, RunState},
 };
 
-/// What a NodeRun was when it was loaded.
+/// A NodeRun as it was loaded.
 #[derive(Clone, Debug)]
 pub(super) struct NodeBefore {
     id: NodeRunId,
@@ -85,7 +85,7 @@ impl NodeBefore {
     }
 }
 
-/// What a NodeRun's head was when it was loaded.
+/// The head of a NodeRun as it was loaded.
 #[derive(Clone, Debug)]
 pub(super) struct HeadBefore(NodeHead);
 
@@ -94,8 +94,8 @@ impl HeadBefore {
         Self(head.clone())
     }
 
-    /// Panics if more than its wake-up has changed: without its body, and an
-    /// event, a node only ends (`Draft::end_head`).
+    /// Panics if more than its wake-up has changed. (A node also ends by its head:
+    /// see `Draft::end_head`.)
     #[track_caller]
     pub(super) fn may_become(&self, head: &NodeHead) {
         let name = self.0.node_run_id.as_str().escape_debug();
@@ -105,8 +105,8 @@ impl HeadBefore {
     }
 }
 
-/// Panics unless a node that is not over has a wake-up: without one it would
-/// be stuck for ever.
+/// Panics unless a live node has a wake-up: without one it would be stuck
+/// forever.
 #[track_caller]
 pub(super) fn wakes(node: &NodeRecord) {
     assert!(
@@ -127,7 +127,7 @@ pub(super) fn node_ends(id: &NodeRunId, from: NodeRunState, to: NodeRunState) {
     );
 }
 
-/// What a Run was when it was loaded.
+/// A Run as it was loaded.
 #[derive(Clone, Debug)]
 pub(super) struct RunBefore {
     id: RunId,
@@ -148,8 +148,8 @@ impl RunBefore {
         }
     }
 
-    /// Panics unless the record that was loaded may be stored as `run`, with so
-    /// many events.
+    /// Panics unless the record that was loaded may be stored as `run`, with that
+    /// number of new events.
     #[track_caller]
     pub(super) fn may_become(&self, run: &RunRecord, events: usize) {
         let (from, to) = (self.state, run.run.state);

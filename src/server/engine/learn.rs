@@ -1,18 +1,18 @@
-//! What is found out about a node's type after the node was made: nobody knew
-//! the type then, or the Node Registry was out.
+//! Facts about a node's type that arrive after the node was created, because the
+//! type was unknown then or the Node Registry was unavailable.
 //!
-//! It is written down with what it comes to: the constraints of the type narrow
-//! the node's own from then on, those of its children, and each later attempt,
-//! whatever the registry says by that time (contract §7, D-14).
+//! They are stored with their effect: from then on the type's constraints narrow
+//! those of the node, of its children and of each later attempt, even if the
+//! registry gives another answer by then (contract §7, D-14).
 
 use super::{
-    NodeTypeFacts, Rules,
-    attempt::effective_constraints,
+    command::{NodeTypeFacts, Rules},
+    constraints::effective_constraints,
     extensions::{CONSTRAINTS, Writer},
 };
 use crate::record::{NodeRecord, RunRecord};
 
-/// Notes on the node what its type says.
+/// Stores on the node what its type says.
 pub(super) fn learn(run: &RunRecord, node: &mut NodeRecord, facts: &NodeTypeFacts, rules: &Rules) {
     node.node.kind = node.node.kind.or(facts.kind);
     node.side_effect = node.side_effect.or(facts.side_effect);
@@ -20,7 +20,7 @@ pub(super) fn learn(run: &RunRecord, node: &mut NodeRecord, facts: &NodeTypeFact
     if facts.constraints.is_none() {
         return;
     }
-    // What cannot be read is refused, at dispatch as in a create.
+    // Constraints that cannot be read are rejected at dispatch and in a create.
     let Ok(narrowed) = effective_constraints(run, node, facts) else { return };
     node.type_constraints.clone_from(&facts.constraints);
     let extensions = Writer::update(rules, node.node.extensions.take());

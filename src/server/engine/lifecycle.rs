@@ -1,4 +1,4 @@
-//! Who may become what (contract §5).
+//! The allowed transitions of Runs and NodeRuns (contract §5).
 //!
 //! ```text
 //! NodeRun: queued ─▶ assigned ─▶ running ─▶ succeeded | failed | canceled
@@ -11,7 +11,7 @@
 //!
 //! A composite may be completed by its executor before it is `running`; so
 //! every live NodeRun state may become any terminal one. Terminal states
-//! change never.
+//! never change.
 
 use crate::types::{NodeRunState, RunState};
 
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_backwards() {
+    fn states_never_go_backwards() {
         use NodeRunState::{Assigned, Queued, Running};
         for (from, to) in [(Assigned, Queued), (Running, Queued), (Running, Assigned)] {
             assert!(!node_run_may(from, to), "{from} -> {to}");

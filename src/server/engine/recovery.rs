@@ -1,17 +1,17 @@
-//! The recovery actions of a NodeRun: the newest of them.
+//! The newest recovery actions of a NodeRun.
 //!
-//! Each evaluation may bring one, in any state of the node, and so does each
-//! retry of our own. The events have all of them; the NodeRun, which is written
-//! and read whole, keeps as many as a reader can use, and says in the extension
-//! `jarvis.recovery_actions_dropped` how many it had before those.
+//! An evaluation may bring one, in any state of the node, and so does each retry
+//! by the coordinator. The events have all of them. The NodeRun, which is written
+//! and read whole, keeps a bounded number, and its extension
+//! `jarvis.recovery_actions_dropped` has the number of older ones.
 
 use super::extensions::RECOVERY_ACTIONS_DROPPED;
 use crate::{record::NodeRecord, types::RecoveryAction};
 
-/// So many actions are kept.
+/// Maximum number of actions.
 const KEPT: usize = 100;
 
-/// Of so many bytes of JSON together; the newest in any case.
+/// Maximum size of their JSON in bytes; the newest is kept in any case.
 const KEPT_BYTES: usize = 256 << 10;
 
 /// Adds an action to the history of a node.
@@ -29,7 +29,7 @@ pub(super) fn add(node: &mut NodeRecord, action: RecoveryAction) {
     extensions.insert(RECOVERY_ACTIONS_DROPPED.into(), total.into());
 }
 
-/// How many of the newest fit.
+/// The number of newest actions that fit.
 fn fitting(actions: &[RecoveryAction]) -> usize {
     let mut bytes = 0;
     let fits = |action: &&RecoveryAction| {

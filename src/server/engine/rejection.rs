@@ -1,4 +1,4 @@
-//! Every way in which a command can be refused, and what the caller is told.
+//! Every way in which a command can be rejected, with its code and message.
 
 use crate::types::{NodeRunState, RunState};
 
@@ -11,7 +11,7 @@ pub enum Limit {
     MaxDecompositionRoundsPerNode,
 }
 
-/// What a repeated idempotency key disagrees about (contract §8).
+/// What differs when an idempotency key is used again (contract §8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disagreement {
     Parent,
@@ -22,16 +22,16 @@ pub enum Disagreement {
     Constraints,
 }
 
-/// Why the engine refuses a command. Nothing is written then.
+/// Why the engine rejects a command, which then writes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// A run of this id exists, started by a different request (D-07).
+    /// A run with this id exists, started by a different request (D-07).
     RunAlreadyExists,
     /// Constraints in a stored record cannot be read.
     ConstraintInvalid,
     /// The parent is a node of another run.
     ParentMismatch,
-    /// The parent is not composite, or of unknown kind.
+    /// The parent is not composite, or its kind is unknown.
     ParentNotComposite,
     RunTerminal(RunState),
     ParentTerminal(NodeRunState),
@@ -45,7 +45,7 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// The stable code. All of these are 409 and not retryable.
+    /// The stable code. Every rejection is a 409 and not retryable.
     pub fn code(&self) -> &'static str {
         match self {
             Self::RunAlreadyExists => "run_already_exists",
@@ -61,7 +61,7 @@ impl Rejection {
         }
     }
 
-    /// The message, word for word that of the contract where it has one.
+    /// The message. The contract fixes some of them word for word.
     pub fn message(&self) -> String {
         match self {
             Self::RunAlreadyExists => "Run already exists.".into(),
@@ -71,7 +71,7 @@ impl Rejection {
             Self::RunTerminal(state) => format!("Run is already {state}"),
             Self::ParentTerminal(state) => format!("Parent NodeRun is already {state}"),
             Self::BindingMismatch(member) => format!("binding_decision does not agree with {member}"),
-            Self::Idempotency(about) => format!("Idempotency key already used {}", about.words()),
+            Self::Idempotency(about) => format!("Idempotency key already used {}", about.phrase()),
             Self::Limit(limit) => format!("{} constraint violated{}", limit.name(), limit.suffix()),
             Self::NodeRunTerminal(state) => format!("NodeRun is already {state}"),
         }
@@ -98,7 +98,7 @@ impl Limit {
 }
 
 impl Disagreement {
-    fn words(self) -> &'static str {
+    fn phrase(self) -> &'static str {
         match self {
             Self::Parent => "for a different parent/run",
             Self::NodeType => "for a different NodeTypeRef",

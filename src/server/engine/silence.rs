@@ -1,33 +1,34 @@
-//! Composites whose executor has gone without a word.
+//! Composites whose executor is silent.
 //!
-//! A composite's executor reports by itself, and nothing calls it in between.
-//! One that has died, or given up, would leave its node to its deadline. So a
-//! node at such an executor has a second time in its record, `check_at`, and
-//! its wake-up is due at whichever comes first:
+//! A composite executor reports on its own, and is not called in between. If it
+//! has died or given up, its node would wait until its deadline. So a composite at
+//! its executor has a second time in its record, `check_at`, and its wake-up is
+//! due at whichever comes first:
 //!
 //! ```text
 //!   begin, create ─▶ running, check in [`Rules::composite_silence`]
 //!                      │ due                                     ▲
-//!                      ▼                                         │ put off
-//!          heard since then, or a descendant lives? ──yes────────┘
+//!                      ▼                                         │ postponed
+//!          contact since then, or a live descendant? ──yes───────┘
 //!                      │ no
-//!                      ├─ no children, and never begun again ─▶ begun again (once)
-//!                      └─ otherwise ─▶ failed, `composite_executor_silent`; its executor is told
+//!                      ├─ no children, and never restarted ─▶ restarted (once)
+//!                      └─ otherwise ─▶ failed, `composite_executor_silent`; its executor is notified
 //! ```
 //!
-//! What was heard is kept in memory by whoever asks here (a poll must not be a
-//! commit); only that the check was put off is recorded.
+//! The last contact is kept in memory by the caller (a poll must not be a
+//! commit); only the postponed check is recorded.
 //!
-//! A wake-up of this job that is due before both times means what it always
-//! has: the process that had it is gone ([`Due::Lost`]).
+//! If such a wake-up is due before both times, its worker is gone
+//! ([`DueReason::Lost`]).
 
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::{
-    Attempt, Decision, Lease, NodeView, Rules,
-    attempt::{awaits, node_only},
+    attempt::Attempt,
+    bookkeeping::{awaits, node_only},
+    command::{Cx, Decision, NodeView},
     draft::{Draft, End, wake},
     guard::NodeBefore,
     recovery, retry,
@@ -38,121 +39,119 @@ use crate::{
     types::{Error, JsonObject, NodeKind, RecoveryAction, RecoveryActionType, RunEventType},
 };
 
-/// The code of a composite's end by this.
+/// The error code of a composite that fails for this.
 pub(super) const SILENT: &str = "composite_executor_silent";
 
-/// Why a node at its executor is looked at.
+/// Why the wake-up of a node at its executor is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
-    /// Its time is up.
+pub enum DueReason {
+    /// Its deadline has passed.
     Deadline,
-    /// It is time to ask whether its executor has been heard from.
+    /// Its executor must have shown a sign of life by now.
     Silence,
-    /// Neither: the process that was at its attempt is gone.
+    /// Neither: the worker that was waiting for its attempt is gone.
     Lost,
 }
 
-/// What is known about the executor of a composite, beside the record.
+/// Signs of life of a composite's executor that are not in the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
-    /// The last sign of life.
-    pub at: Timestamp,
-    /// Some node below the composite is not over: its executor waits for that.
+pub struct Contact {
+    /// The last request that only the executor, or a node below the composite,
+    /// can have caused.
+    pub last: Timestamp,
+    /// Whether a node below the composite is live: its executor waits for that.
     pub live_below: bool,
 }
 
-/// What came of asking.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checked {
-    /// There was nothing to ask about any more.
-    Stale,
-    /// To be asked again later.
-    PutOff,
-    BegunAgain,
+pub enum SilenceOutcome {
+    /// The check was not due any more.
+    Superseded,
+    /// The executor lives, or has time left: the next check comes later.
+    Postponed,
+    /// The composite is handed to its executor again.
+    Restarted,
+    /// The composite has failed.
     Failed,
 }
 
-/// Why the wake-up of a node at its executor is due at `now`; what it is for,
-/// the caller knows.
-pub fn why_due(node: &NodeRecord, now: Timestamp) -> Due {
+/// Says why the wake-up of a node at its executor is due at `now`. The caller has
+/// made sure that the wake-up is for this job.
+pub fn due_reason(node: &NodeRecord, now: Timestamp) -> DueReason {
     let at = node.wake.as_ref().map(|wake| wake.at);
     match (node.deadline, node.waits.check_at) {
-        (Some(deadline), _) if deadline <= now => Due::Deadline,
-        // The wake-up of a dead process has been moved to when its death was
-        // noticed, which may be later than this.
-        (_, Some(check)) if check <= now && at == Some(check) => Due::Silence,
-        (Some(_) | None, Some(_) | None) => Due::Lost,
+        (Some(deadline), _) if deadline <= now => DueReason::Deadline,
+        // The wake-up of a dead worker has been moved to the time when its death
+        // was noticed, which may be later than this.
+        (_, Some(check)) if check <= now && at == Some(check) => DueReason::Silence,
+        (Some(_) | None, Some(_) | None) => DueReason::Lost,
     }
 }
 
-/// Lets a node wait at its executor, until its deadline or the next check.
-pub(super) fn wait(node: &mut NodeRecord, rules: &Rules, lease: &Lease, now: Timestamp) {
+/// Lets a node wait for its executor, until its deadline or the next check.
+pub(super) fn await_executor(node: &mut NodeRecord, cx: Cx<'_>) {
     let silence = match node.node.kind {
-        Some(NodeKind::Composite) => rules.composite_silence,
+        Some(NodeKind::Composite) => cx.rules.composite_silence,
         Some(NodeKind::Atomic) | None => None,
     };
-    wait_until(node, silence.map(|silence| now + silence), lease, now);
+    await_until(node, silence.map(|silence| cx.now + silence), cx);
 }
 
-fn wait_until(node: &mut NodeRecord, check_at: Option<Timestamp>, lease: &Lease, now: Timestamp) {
-    let deadline = node.deadline.unwrap_or(now);
-    // Later than the deadline, nobody would come to it.
+fn await_until(node: &mut NodeRecord, check_at: Option<Timestamp>, cx: Cx<'_>) {
+    let deadline = node.deadline.unwrap_or(cx.now);
+    // The deadline comes first otherwise.
     node.waits.check_at = check_at.filter(|check| *check < deadline);
-    node.wake = Some(wake(Job::Deadline, node.waits.check_at.unwrap_or(deadline), lease));
+    node.wake = Some(wake(Job::Deadline, node.waits.check_at.unwrap_or(deadline), cx.claim));
 }
 
-/// Decides what is to be done about a composite whose check is due. The view
-/// needs no live descendants: `heard` says whether there are any.
-pub fn silence_check(
-    view: NodeView,
-    heard: Heard,
-    rules: &Rules,
-    lease: &Lease,
-    now: Timestamp,
-) -> Decision<Checked> {
+/// Decides about a composite whose check is due. The view needs no live
+/// descendants: `contact` says whether there are any.
+pub fn silence_check(view: NodeView, contact: Contact, cx: Cx<'_>) -> Decision<SilenceOutcome> {
     let NodeView { run, mut node, .. } = view;
-    if node.is_terminal() || !awaits(&node, Job::Deadline) || why_due(&node, now) != Due::Silence {
-        return Decision::unchanged(Checked::Stale);
+    if node.is_terminal() || !awaits(&node, Job::Deadline) || due_reason(&node, cx.now) != DueReason::Silence
+    {
+        return Decision::unchanged(SilenceOutcome::Superseded);
     }
-    let next = match rules.composite_silence {
-        // Switched off since.
+    let next = match cx.rules.composite_silence {
+        // The check has been switched off since.
         None => Some(None),
-        Some(silence) if heard.live_below => Some(Some(now + silence)),
-        Some(silence) => Some(Some(heard.at + silence)).filter(|next| *next > Some(now)),
+        Some(silence) if contact.live_below => Some(Some(cx.now + silence)),
+        Some(silence) => Some(Some(contact.last + silence)).filter(|next| *next > Some(cx.now)),
     };
     if let Some(check_at) = next {
-        // Without children it is lost with its process: see `attempt_lost`.
-        let lease = if node.children == 0 { lease } else { &None };
+        // Without children it is lost with its worker: see `attempt_lost`.
+        let waiting = if node.children == 0 { cx } else { cx.unclaimed() };
         let before = NodeBefore::of(&node);
-        wait_until(&mut node, check_at, lease, now);
-        return Decision { changes: Some(node_only(&run, &before, node, now)), answer: Checked::PutOff };
+        await_until(&mut node, check_at, waiting);
+        return Decision::commit(node_only(&run, &before, node, cx), SilenceOutcome::Postponed);
     }
-    let attempt = Attempt::current(&node, now);
-    let mut draft = Draft::new(run, now);
-    draft.loaded(&node);
-    if node.children == 0 && !node.waits.begun_again && rules.max_retries > 0 {
-        let error = silent(&node, heard.at, now);
-        let note = "The executor of the composite has not been heard from";
+    let now = cx.now;
+    let attempt = Attempt::of(&node, now);
+    let mut draft = Draft::of(run, &node, cx);
+    if node.children == 0 && !node.waits.restarted && cx.rules.max_retries > 0 {
+        let error = silent(&node, contact.last, now);
+        let message = "The executor of the composite is silent";
         draft.attempt(&node, attempt, AttemptOutcome::Failed { error, retry_at: now, may_have_begun: true });
-        retry::note(&mut draft, &mut node, attempt, SILENT, note, now);
-        node.waits.begun_again = true;
-        // Whoever has room takes it: there may be as many as the executor had.
-        node.wake = Some(wake(Job::Dispatch, now, &None));
+        retry::record(&mut draft, &mut node, attempt, SILENT, message, now);
+        node.waits.restarted = true;
+        // Unclaimed: there may be as many of them as the executor had.
+        node.wake = Some(wake(Job::Dispatch, now, None));
         draft.put(node);
-        return Decision { changes: Some(draft.into_changes()), answer: Checked::BegunAgain };
+        return Decision::commit(draft.into_changes(), SilenceOutcome::Restarted);
     }
-    let error = silent(&node, heard.at, now);
+    let error = silent(&node, contact.last, now);
     give_up(&mut draft, &mut node, &error);
-    draft.end(rules, node, Vec::new(), End { tell_executor: true, ..End::failed(error) }, lease);
-    Decision { changes: Some(draft.into_changes()), answer: Checked::Failed }
+    draft.end(node, Vec::new(), End { notify_executor: true, ..End::failed(error) });
+    Decision::commit(draft.into_changes(), SilenceOutcome::Failed)
 }
 
-fn silent(node: &NodeRecord, heard_at: Timestamp, now: Timestamp) -> Error {
-    let silence: Duration = now.since(heard_at);
+fn silent(node: &NodeRecord, last_contact: Timestamp, now: Timestamp) -> Error {
+    let silence: Duration = now.since(last_contact);
     let details = [
         ("attempt", json!(node.attempt)),
         ("children", json!(node.children)),
-        ("heard_at", json!(heard_at)),
+        ("heard_at", json!(last_contact)),
         ("silent_for_seconds", json!(silence.as_secs())),
     ];
     Error {
@@ -160,14 +159,14 @@ fn silent(node: &NodeRecord, heard_at: Timestamp, now: Timestamp) -> Error {
         retryable: Some(false),
         ..Error::new(
             SILENT,
-            "The executor of the composite has not been heard from, and nothing of it is at work",
+            "The executor of the composite is silent, and no node below the composite is live",
         )
     }
 }
 
-/// Writes on the NodeRun and into the events that it is not waited for any
-/// longer: a composite has no event of its own for its end.
-fn give_up(draft: &mut Draft, node: &mut NodeRecord, error: &Error) {
+/// Records on the NodeRun and in an event that the coordinator stops waiting: a
+/// composite has no event of its own for its end.
+fn give_up(draft: &mut Draft<'_>, node: &mut NodeRecord, error: &Error) {
     let facts = [("jarvis.attempt", json!(node.attempt)), ("jarvis.code", json!(error.code))];
     let action = RecoveryAction {
         type_: RecoveryActionType::Abort,

@@ -6,40 +6,42 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    Decision, Lease, NodeTypeFacts, PolicyDecided, PolicyOutcome, Rejection, Rules, constraints,
-    draft::{Draft, End, wake},
+    command::{Cx, Decision, NodeTypeFacts, PolicyDecided, PolicyOutcome, Rules},
+    constraints,
+    draft::{Draft, End},
     extensions::{CONSTRAINTS, Writer},
+    new_node::queued_record,
+    rejection::Rejection,
 };
 use crate::{
-    record::{Job, NodePath, NodeRecord, RunRecord, Unread, Waits},
-    time::Timestamp,
+    record::{NodePath, Origin, RunRecord},
     types::{
-        Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeRunState, NodeTypeRef, Run, RunContext,
-        RunEventType, RunId, RunStartRequest, RunState, json::canonical,
+        Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
+        RunStartRequest, RunState, json::canonical,
     },
 };
 
 /// The command, with all that was found out beforehand.
 #[derive(Clone, Debug)]
 pub struct StartRun {
-    pub asked: Asked,
+    pub prepared: PreparedStart,
     /// The request's own id, or a fresh one.
     pub run_id: RunId,
     pub root_id: NodeRunId,
-    /// Of the request, to know a repetition.
+    /// Digest of the request, which identifies a repetition.
     pub digest: String,
     /// Subject of the caller's token.
-    pub owner: String,
+    pub started_by: String,
     pub facts: NodeTypeFacts,
     /// The decision at the checkpoint `run.start`.
     pub decided: PolicyDecided,
 }
 
-/// What a start request comes to, before anything is decided. Its constraints,
-/// which may be as large as the request, are text by then, like all else in it
-/// that may be large: the records share it.
+/// A start request in the form in which it is stored. Its constraints, which may
+/// be as large as the request, are text here, and so is everything else in it
+/// that may be large: the records share that text.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct PreparedStart {
     node_type_ref: NodeTypeRef,
     input: JsonObject,
     run_context: Option<RunContext>,
@@ -48,7 +50,7 @@ pub struct Asked {
     root_extensions: Option<Extensions>,
 }
 
-impl Asked {
+impl PreparedStart {
     pub fn of(request: RunStartRequest, facts: &NodeTypeFacts, rules: &Rules) -> Self {
         let RunStartRequest {
             run_id: _,
@@ -67,88 +69,61 @@ impl Asked {
         let differs = of_root != of_run;
         let root_extensions = differs.then(|| base.clone().own_text(CONSTRAINTS, of_root).done());
         let run_extensions = base.own_text(CONSTRAINTS, of_run).done();
-        // Mostly they are the same, and then they share their text.
+        // In most runs the two are the same, and then they share their text.
         let root_extensions = root_extensions.unwrap_or_else(|| run_extensions.clone());
         Self { node_type_ref, input, run_context, wall_time, run_extensions, root_extensions }
     }
 
-    /// Length of the text beside the input, which was a tree of values before.
+    /// Length of the run's extensions as text. The request had them as a tree of
+    /// values.
     pub fn extension_bytes(&self) -> usize {
         self.run_extensions.as_ref().map_or(0, Extensions::bytes)
     }
 }
 
-/// Decides on a start. A repetition of the same request gets the run that the
-/// first one made (D-07).
+/// Answers a start whose run exists: a repetition of the same request gets the
+/// run that the first one made (D-07).
+pub fn run_repeated(existing: RunRecord, digest: &str) -> Result<Run, Rejection> {
+    if existing.origin.is_request(digest) { Ok(existing.run) } else { Err(Rejection::RunAlreadyExists) }
+}
+
+/// Decides on a start. `existing` is the run of this id, if there is one.
 pub fn run_start(
-    existing: Option<&RunRecord>,
+    existing: Option<RunRecord>,
     command: &StartRun,
-    rules: &Rules,
-    lease: &Lease,
-    now: Timestamp,
+    cx: Cx<'_>,
 ) -> Result<Decision<Run>, Rejection> {
     if let Some(existing) = existing {
-        return match existing.request_digest == command.digest {
-            true => Ok(Decision::unchanged(existing.run.clone())),
-            false => Err(Rejection::RunAlreadyExists),
-        };
+        return run_repeated(existing, &command.digest).map(Decision::unchanged);
     }
-    let StartRun { asked, run_id, root_id, digest, owner, facts, decided } = command;
-    let (run_id, root_id) = (run_id.clone(), root_id.clone());
-    let deadline = now + asked.wall_time;
+    let StartRun { prepared, run_id, root_id, digest, started_by, facts, decided } = command;
+    let deadline = cx.now + prepared.wall_time;
     let run = RunRecord {
         run: Run {
             run_id: run_id.clone(),
             state: RunState::Running,
             root_node_run_id: root_id.clone(),
-            run_context: asked.run_context.clone(),
-            started_at: Some(now),
+            run_context: prepared.run_context.clone(),
+            started_at: Some(cx.now),
             ended_at: None,
-            extensions: asked.run_extensions.clone(),
+            extensions: prepared.run_extensions.clone(),
         },
         version: 0,
         last_seq: 0,
         nodes: 1,
-        request_digest: digest.clone(),
-        owner: Some(owner.clone()),
+        origin: Origin::Request { digest: digest.clone() },
+        started_by: Some(started_by.clone()),
         deadline: Some(deadline),
     };
-    let root = NodeRecord {
-        unread: Unread::default(),
-        node: NodeRun {
-            node_run_id: root_id,
-            run_id,
-            parent_node_run_id: None,
-            node_type_ref: asked.node_type_ref.clone(),
-            kind: facts.kind,
-            state: NodeRunState::Queued,
-            created_at: Some(now),
-            started_at: None,
-            ended_at: None,
-            inputs: Some(asked.input.clone()),
-            outputs: None,
-            output_artifacts: None,
-            executor_binding: None,
-            evaluation_result: None,
-            recovery_actions: None,
-            extensions: asked.root_extensions.clone(),
-        },
-        version: 0,
-        path: NodePath::root(),
-        children: 0,
-        rounds: 0,
-        attempt: 0,
-        retries: 0,
-        astray: false,
-        side_effect: facts.side_effect,
-        idempotent: facts.idempotent,
-        type_constraints: facts.constraints.clone(),
-        deadline: Some(deadline),
-        waits: Waits::default(),
-        wake: Some(wake(Job::Dispatch, now, lease)),
+    let root = NodeRun {
+        created_at: Some(cx.now),
+        inputs: Some(prepared.input.clone()),
+        extensions: prepared.root_extensions.clone(),
+        ..NodeRun::queued(run_id.clone(), root_id.clone(), prepared.node_type_ref.clone(), facts.kind)
     };
+    let root = queued_record(root, NodePath::root(), facts.clone(), Some(deadline), cx);
 
-    let mut draft = Draft::new(run, now);
+    let mut draft = Draft::new(run, cx);
     draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(root.id()))]);
     draft.event(RunEventType::NodeRunAssigned, Some(&root), [("root", true.into())]);
     draft.policy_decided(&root, decided);
@@ -156,11 +131,11 @@ pub fn run_start(
         PolicyOutcome::Allow => draft.put(root),
         PolicyOutcome::Deny | PolicyOutcome::RequireApproval => {
             let error = denied(decided, "Run start denied by policy");
-            draft.end(rules, root, Vec::new(), End::failed(error), lease);
+            draft.end(root, Vec::new(), End::failed(error));
         }
     }
     let answer = draft.run.run.clone();
-    Ok(Decision { changes: Some(draft.into_changes()), answer })
+    Ok(Decision::commit(draft.into_changes(), answer))
 }
 
 /// The error of a node that policy did not let through.

@@ -1,47 +1,62 @@
-//! Tells followers that a run has new events. Holds an entry only for runs that
-//! somebody follows.
+//! Announces new events to followers. Has an entry only for runs that are
+//! followed.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
-use crate::types::RunId;
+use crate::{record::RunRecord, types::RunId};
 
-/// The newest committed `seq` of each run that is followed.
+/// What was last announced about each run that is followed.
 #[derive(Default)]
 pub struct EventHub {
-    followed: Mutex<HashMap<RunId, watch::Sender<u64>>>,
+    followed: Mutex<HashMap<RunId, watch::Sender<Newest>>>,
 }
 
-/// One follower's place; gives itself back when dropped.
+/// What is known to be durable of a run's events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Newest {
+    /// `seq` of the newest event; 0: nothing was announced yet.
+    pub seq: u64,
+    /// Whether the run had ended by then.
+    pub ended: bool,
+}
+
+impl From<&RunRecord> for Newest {
+    fn from(run: &RunRecord) -> Self {
+        Self { seq: run.last_seq, ended: run.is_terminal() }
+    }
+}
+
+/// A follower's subscription, which ends when it is dropped.
 pub(super) struct Subscription {
     hub: Arc<EventHub>,
     run: RunId,
-    newest: Option<watch::Receiver<u64>>,
+    newest: Option<watch::Receiver<Newest>>,
 }
 
 impl EventHub {
-    /// Events up to `seq` are durable.
-    pub fn publish(&self, run: &RunId, seq: u64) {
-        if let Some(newest) = self.followed().get(run) {
+    /// Announces that the events of a run are durable up to the newest.
+    pub fn publish(&self, run: &RunId, newest: Newest) {
+        if let Some(sender) = self.followed().get(run) {
             // Commits of one run may be announced out of order.
-            newest.send_if_modified(|known| {
-                let newer = seq > *known;
-                *known = seq.max(*known);
-                newer
+            sender.send_if_modified(|known| {
+                let is_newer = newest.seq > known.seq;
+                if is_newer {
+                    *known = newest;
+                }
+                is_newer
             });
         }
     }
 
-    /// The runs that somebody follows.
+    /// The runs that are followed.
     pub fn followed_runs(&self) -> Vec<RunId> {
         self.followed().keys().cloned().collect()
     }
 
-    /// How many runs are followed.
+    /// The number of runs that are followed.
     pub fn len(&self) -> usize {
         self.followed().len()
     }
@@ -51,21 +66,27 @@ impl EventHub {
     }
 
     pub(super) fn subscribe(self: &Arc<Self>, run: &RunId) -> Subscription {
-        let newest = self.followed().entry(run.clone()).or_insert_with(|| watch::Sender::new(0)).subscribe();
-        Subscription { hub: Arc::clone(self), run: run.clone(), newest: Some(newest) }
+        let mut followed = self.followed();
+        let sender = followed.entry(run.clone()).or_insert_with(|| watch::Sender::new(Newest::default()));
+        Subscription { hub: Arc::clone(self), run: run.clone(), newest: Some(sender.subscribe()) }
     }
 
-    fn followed(&self) -> MutexGuard<'_, HashMap<RunId, watch::Sender<u64>>> {
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn followed(&self) -> MutexGuard<'_, HashMap<RunId, watch::Sender<Newest>>> {
+        self.followed.lock()
     }
 }
 
 impl Subscription {
+    /// What was announced last.
+    pub(super) fn newest(&self) -> Newest {
+        self.newest.as_ref().map(|newest| *newest.borrow()).unwrap_or_default()
+    }
+
     /// Returns when an event beyond `seq` is known to exist.
     pub(super) async fn wait_beyond(&mut self, seq: u64) {
         if let Some(newest) = &mut self.newest {
             // The sender lives as long as the subscription.
-            let _ = newest.wait_for(|known| *known > seq).await;
+            let _ = newest.wait_for(|known| known.seq > seq).await;
         }
     }
 }

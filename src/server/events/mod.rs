@@ -1,17 +1,17 @@
-//! Event streams: what is stored, then what comes, from one source.
+//! Event streams: stored events first, then new ones, from one source.
 //!
 //! ```text
 //!            ┌────────────── page of stored events ──────────────┐
-//!   after ──▶│ more stored? ──no──▶ follow and run not over?     │──no──▶ end
+//!   after ──▶│ more stored? ──no──▶ follow and run live?         │──no──▶ end
 //!            │      │yes                     │yes                │
 //!            │      ▼                        ▼                   │
 //!            └─ send as one chunk     wait for the hub ──────────┘
 //! ```
 //!
-//! A follower reads the journal like everybody else; the hub only tells it that
-//! there is something to read. So nothing can be missed between replay and
-//! live, and a slow reader holds back nobody but itself: it has one page in
-//! memory, at most [`PAGE`].
+//! A follower reads the journal like any other reader; the hub only announces
+//! that there is something to read. So no event is missed between replay and
+//! live, and a slow follower delays no other: it has one page in memory, at most
+//! [`PAGE`].
 
 mod hub;
 
@@ -21,7 +21,7 @@ use bytes::Bytes;
 use futures::Stream;
 use sync_wrapper::SyncStream;
 
-pub use hub::EventHub;
+pub use hub::{EventHub, Newest};
 
 use crate::{
     journal::{Journal, JournalError, PageLimit},
@@ -29,26 +29,26 @@ use crate::{
     types::RunId,
 };
 
-/// How much of a stream is in memory at once.
+/// The part of a stream that is in memory at once.
 pub const PAGE: PageLimit = PageLimit { entries: 512, bytes: 64 * 1024 };
 
 /// The lines of an event stream, each with its line end, in chunks of whole
-/// lines. An error breaks the connection off, so that nobody takes a part for
+/// lines. An error breaks the connection off, so that no client takes a part for
 /// the whole. (`Sync`, because HTTP bodies have to be.)
 pub type EventLines = Pin<Box<dyn Stream<Item = Result<Bytes, JournalError>> + Send + Sync>>;
 
-/// What part of an event stream is wanted.
+/// The part of an event stream that a client asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamOptions {
-    /// Give the events after this `seq`.
+    /// Start after this `seq`.
     pub after: u64,
-    /// End after so many lines.
+    /// Maximum number of lines.
     pub limit: Option<u64>,
-    /// Wait for more, until the run is over.
+    /// Wait for more events, until the run has ended.
     pub follow: bool,
 }
 
-/// Where streams come from.
+/// Makes event streams.
 #[derive(Clone)]
 pub struct Events {
     pub journal: Arc<dyn Journal>,
@@ -59,13 +59,13 @@ impl Events {
     /// The events of a run, or of one node and its descendants.
     pub fn stream(&self, run: RunId, within: Option<NodePath>, options: StreamOptions) -> EventLines {
         let reader = Reader {
-            // Before the first read: what is committed after it is announced.
+            // Before the first read: every later commit is announced.
             news: options.follow.then(|| self.hub.subscribe(&run)),
             events: self.clone(),
             run,
             within,
             after: options.after,
-            looked_for: None,
+            read_again_for: None,
             left: options.limit.unwrap_or(u64::MAX),
         };
         Box::pin(SyncStream::new(futures::stream::try_unfold(reader, |mut reader| async move {
@@ -79,8 +79,8 @@ struct Reader {
     run: RunId,
     within: Option<NodePath>,
     after: u64,
-    /// The newest `seq` for which the journal was read once more.
-    looked_for: Option<u64>,
+    /// The newest `seq` for which the journal was read a second time.
+    read_again_for: Option<u64>,
     left: u64,
     news: Option<hub::Subscription>,
 }
@@ -104,23 +104,27 @@ impl Reader {
                 continue;
             }
             let Some(news) = &mut self.news else { return Ok(None) };
-            let Some(run) = journal.run_fetch(&self.run).await? else { return Ok(None) };
-            let newest = run.last_seq;
-            if newest > self.after {
-                // Committed since the page was read. If it is not there even
-                // now, the journal lacks it: looking on would go in a circle.
-                if self.looked_for.replace(newest) != Some(newest) {
+            // What was announced spares a read of the run, unless there is more.
+            let mut newest = news.newest();
+            if newest.seq != self.after {
+                let Some(run) = journal.run_fetch(&self.run).await? else { return Ok(None) };
+                newest = Newest::from(&run);
+            }
+            if newest.seq > self.after {
+                // Committed since the page was read. If the second read does not
+                // find it either, the journal lacks it: a third would not help.
+                if self.read_again_for.replace(newest.seq) != Some(newest.seq) {
                     continue;
                 }
-                if run.is_terminal() {
+                if newest.ended {
                     return Err(JournalError::Damaged(format!("run {}: events are missing", self.run)));
                 }
-            } else if run.is_terminal() {
+            } else if newest.ended {
                 return Ok(None);
             }
             // Not beyond `after`: a cursor may be beyond all events there are,
-            // made up or from the time before a restore.
-            news.wait_beyond(newest).await;
+            // invented or from the time before a restore.
+            news.wait_beyond(newest.seq).await;
         }
     }
 }

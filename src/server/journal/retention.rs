@@ -1,13 +1,13 @@
-//! Forgets runs that have been finished for long, so that the journal need not
-//! grow for ever. Only if the settings say for how long they are kept.
+//! Deletes runs that finished long ago, so that the journal does not grow without
+//! bound. Only if the settings say how long finished runs are kept.
 //!
 //! ```text
-//!   look ──none──▶ wait LOOK ─▶ look
-//!     └──some──▶ deleted, a batch ─▶ wait PAUSE ─▶ look
+//!   prune ──none──▶ wait POLL_EVERY ─▶ prune
+//!     └──some──▶ deleted, a batch ─▶ wait PAUSE ─▶ prune
 //! ```
 //!
-//! What is deleted, and what must not be, is the store's business. A run that
-//! the Run Store has is adopted again when somebody asks for it.
+//! The journal knows which runs must stay. A deleted run that the Run Store has is
+//! adopted again when a caller asks for it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,11 +19,11 @@ use crate::{
     time::Clock,
 };
 
-/// The longest time between two looks.
-const LOOK: Duration = Duration::from_secs(60);
+/// Upper bound on the polling interval.
+const POLL_EVERY: Duration = Duration::from_secs(60);
 /// Runs deleted in one batch.
 const BATCH: u32 = 64;
-/// Between two batches: what callers want written comes first.
+/// The pause between two batches, which lets commits go first.
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub struct Retention {
@@ -35,7 +35,7 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Works in the background until the tasks are told to stop.
+    /// Starts a background task that works until the tasks are to stop.
     pub fn begin(self, tasks: &TaskSet) {
         let (clock, stopping) = (Arc::clone(&self.clock), tasks.stopping().clone());
         let retention = Arc::new(self);
@@ -47,21 +47,21 @@ impl Retention {
 
     async fn work(&self) {
         loop {
-            let wait = self.forget_some().await.unwrap_or_else(|failure| {
-                error!(self.log, "cannot forget finished runs"; "error" => %failure);
-                LOOK
+            let wait = self.prune_batch().await.unwrap_or_else(|failure| {
+                error!(self.log, "could not delete finished runs"; "error" => %failure);
+                POLL_EVERY
             });
             self.clock.sleep(wait).await;
         }
     }
 
-    /// A batch. How long to wait before the next.
-    async fn forget_some(&self) -> Result<Duration, JournalError> {
+    /// Deletes a batch. Returns how long to wait before the next.
+    async fn prune_batch(&self) -> Result<Duration, JournalError> {
         let before = self.clock.now() - self.keep;
         match self.journal.runs_prune(before, BATCH).await? {
-            0 => Ok(LOOK.min(self.keep)),
+            0 => Ok(POLL_EVERY.min(self.keep)),
             runs => {
-                info!(self.log, "finished runs forgotten"; "runs" => runs, "finished_before" => %before);
+                info!(self.log, "finished runs deleted"; "runs" => runs, "finished_before" => %before);
                 Ok(PAUSE)
             }
         }

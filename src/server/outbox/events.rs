@@ -1,79 +1,55 @@
 //! Events on their way to the Event Stream.
 //!
 //! ```text
-//!   outbox ─read─▶ runs, in turn ──▶ one batch ──▶ append ──accepted──▶ settled, taken out
-//!                      ▲                             │
-//!                      │ alone, then one by one ◀────┤ a duplicate is among them
-//!                      └ in a while ◀────────────────┘ failed
+//!   entry ──▶ ranges of a run ──▶ ready ──▶ one batch ──▶ append ──accepted──▶ settled, out of the outbox
+//!                                   ▲                       │
+//!                                   │ PerRun, PerEvent ◀────┤ a duplicate is in the batch, or it was rejected
+//!                                   └── later ◀─────────────┘ refused: after a backoff
 //! ```
 //!
-//! One batch is under way at a time, of as many runs as have something; what
-//! comes meanwhile goes with the next. A batch is accepted as a whole or not at
-//! all, so after a duplicate its runs are sent each for itself, and then event
-//! by event until one is new: the others are there.
+//! One batch is under way at a time, with the events of as many runs as have
+//! some; events that arrive meanwhile go with the next. The store accepts a batch
+//! as a whole or not at all. So after a duplicate, each of its runs is sent in a
+//! batch of its own, and then event by event until one of them is new: the others
+//! are there.
 //!
-//! The events of a run wait until the Run Store has what was decided with them,
-//! so that whoever reads of an event finds it done; but not while the Run Store
-//! accepts nothing.
+//! The events of a run are held until the Run Store has the objects that were
+//! decided with them, so that the reader of an event finds what it is about; but
+//! not while the Run Store accepts nothing.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
-use futures::{FutureExt, future::BoxFuture};
-use slog::{Logger, error, info, warn};
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use futures::FutureExt;
+use slog::warn;
 
-use super::{
-    LOOK, PUT_ASIDE, Read, SLOW, UNREADABLE,
-    acks::Acks,
-    ledger::Ledger,
-    objects::Objects,
-    pace::{self, Pace, is_about_content, reason},
-    read, unread_cap,
-};
+use super::pump::{Call, Destination, PumpParts, PumpState, StoreState};
 use crate::{
     clients::CallError,
-    journal::{Journal, JournalError, OutboxId, Owed, PageLimit, Recipient},
+    journal::{JournalError, OutboxEntry, OutboxId, OutboxItem, PageLimit, Recipient},
     services::{Appended, EventStream},
-    time::{Clock, Timestamp, backoff},
+    time::Timestamp,
     types::RunId,
 };
 
 /// The largest batch.
-const BATCH: PageLimit = PageLimit { entries: 500, bytes: 1 << 20 };
-/// Waits for a run whose events the store does not want.
-const BASE: Duration = Duration::from_millis(100);
+const BATCH_MAX: PageLimit = PageLimit { entries: 500, bytes: 1 << 20 };
 
-/// What the lane shares with the rest of the outbox.
-#[derive(Default)]
+/// The pump's destination for events.
 pub(super) struct Events {
-    pub(super) ledger: Ledger,
-    pub(super) pace: Pace,
-    /// There is something new in the outbox.
-    pub(super) news: Notify,
-    /// Objects that events wait for may be there now.
-    pub(super) objects_got_on: Notify,
-}
-
-/// The one task that brings events to the Event Stream.
-pub(super) struct Lane {
-    pub(super) shared: Arc<Events>,
-    pub(super) objects: Arc<Objects>,
-    pub(super) journal: Arc<dyn Journal>,
+    pub(super) parts: PumpParts,
     pub(super) stream: EventStream,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) stopping: CancellationToken,
-    pub(super) log: Logger,
+    /// Events wait for their objects.
+    pub(super) objects: Arc<StoreState>,
 }
 
-/// What is owed of one run, oldest first.
-struct Run {
+/// The ranges of events that one run owes, oldest first.
+pub(super) struct RunEvents {
     ranges: VecDeque<Range>,
-    care: Care,
+    mode: BatchMode,
     tries: u32,
 }
 
@@ -83,156 +59,133 @@ struct Range {
     last: u64,
 }
 
-/// In what company a run's events are sent.
+/// How a run's events are batched.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Care {
-    Shared,
-    Alone,
-    /// One event at a time, because some of them are there already.
-    OneByOne,
+enum BatchMode {
+    /// Together with those of other runs.
+    Batched,
+    /// In a batch of their own.
+    PerRun,
+    /// One at a time, because some of them are there already.
+    PerEvent,
 }
 
 /// Events of some runs, to be accepted together.
 #[derive(Default)]
-struct Batch {
+pub(super) struct Batch {
     lines: Vec<String>,
     bytes: usize,
-    /// Up to which `seq` of which run.
+    /// For each run, the last `seq` in the batch.
     upto: Vec<(RunId, u64)>,
 }
 
-type UnderWay = BoxFuture<'static, (Batch, Result<Appended, CallError>)>;
+impl Destination for Events {
+    const RECIPIENT: Recipient = Recipient::EventStream;
+    const CALLS_MAX: usize = 1;
+    type Key = RunId;
+    type Entries = HashMap<RunId, RunEvents>;
+    type Outcome = (Batch, Result<Appended, CallError>);
 
-/// What the task has in hand.
-struct Hand {
-    runs: HashMap<RunId, Run>,
-    /// Those that may have their turn, each once.
-    turns: VecDeque<RunId>,
-    later: BTreeSet<(Timestamp, RunId)>,
-    /// Those that wait for their objects.
-    held: Vec<RunId>,
-    under_way: Option<UnderWay>,
-    acks: Acks,
+    fn parts(&self) -> &PumpParts {
+        &self.parts
+    }
+
+    fn take_in(&self, state: &mut PumpState<Self>, entry: OutboxEntry) {
+        let (first, last) = match entry.item {
+            OutboxItem::Events { first, last } => (first, last),
+            // Not for the Event Stream.
+            OutboxItem::Run { .. } | OutboxItem::NodeRun { .. } => return,
+        };
+        let run = state.entries.entry(entry.run_id.clone()).or_insert_with(|| {
+            state.ready.push_back(entry.run_id);
+            RunEvents { ranges: VecDeque::new(), mode: BatchMode::Batched, tries: 0 }
+        });
+        run.ranges.push_back(Range { id: entry.id, first, last });
+    }
+
+    async fn next_call(&self, state: &mut PumpState<Self>) -> Option<Call<Self>> {
+        let batch = self.gather(state).await?;
+        let stream = self.stream.clone();
+        let append = async move {
+            let appended = stream.append(&batch.lines).await;
+            (batch, appended)
+        };
+        Some(append.boxed())
+    }
+
+    fn ended(&self, state: &mut PumpState<Self>, (batch, appended): Self::Outcome) {
+        match appended {
+            Ok(appended) => {
+                self.parts.accepted(self.parts.clock.now());
+                let (accepted, mode) = match appended {
+                    Appended::All => (true, BatchMode::Batched),
+                    // It is there, which is all that matters.
+                    Appended::Duplicate if batch.is_single() => (true, BatchMode::PerEvent),
+                    Appended::Duplicate if batch.upto.len() > 1 => (false, BatchMode::PerRun),
+                    Appended::Duplicate => (false, BatchMode::PerEvent),
+                };
+                for (run, upto) in &batch.upto {
+                    let settled = state.sent(run, accepted.then_some(*upto), mode);
+                    self.parts.store.backlog.settle(run, &settled);
+                    state.acks.add(settled);
+                }
+            }
+            Err(error) => self.refused(state, &batch, &error),
+        }
+    }
 }
 
-impl Lane {
-    /// Begins with what is in the outbox, whatever was in hand before.
-    pub(super) async fn run(&self) {
-        self.shared.ledger.begin();
-        let mut hand = Hand {
-            runs: HashMap::new(),
-            turns: VecDeque::new(),
-            later: BTreeSet::new(),
-            held: Vec::new(),
-            under_way: None,
-            acks: Acks::new(Arc::clone(&self.journal), Arc::clone(&self.clock), self.log.clone()),
+impl Events {
+    fn refused(&self, state: &mut PumpState<Self>, batch: &Batch, error: &CallError) {
+        let now = self.parts.clock.now();
+        let refusal = self.parts.refused(error, now);
+        let [(run, _)] = batch.upto.as_slice() else {
+            // Perhaps only one of the runs is the reason.
+            batch.upto.iter().for_each(|(run, _)| drop(state.sent(run, None, BatchMode::PerRun)));
+            if refusal.is_first {
+                warn!(self.parts.log, "store did not accept a batch, will retry run by run";
+                    "runs" => batch.upto.len(), "error" => &refusal.reason);
+            }
+            return;
         };
-        let (mut unread, mut stopping) = (true, false);
-        let mut look_at = self.clock.now();
-        loop {
-            unread |= self.clock.now() >= look_at;
-            if unread && self.shared.ledger.has_room() {
-                unread = self.read(&mut hand).await.is_unfinished(stopping);
-                look_at = self.clock.now() + LOOK;
-            }
-            if hand.under_way.is_none()
-                && let Some(batch) = self.gather(&mut hand).await
-            {
-                let stream = self.stream.clone();
-                hand.under_way = Some(
-                    async move {
-                        let appended = stream.append(&batch.lines).await;
-                        (batch, appended)
-                    }
-                    .boxed(),
-                );
-            }
-            let nothing = hand.turns.is_empty() && hand.held.is_empty();
-            let to_read = unread && self.shared.ledger.has_room();
-            if stopping && !to_read && hand.under_way.is_none() && (nothing || self.shared.pace.in_trouble())
-            {
-                return hand.acks.finish().await;
-            }
-            let pause = self.pause(&hand, (!unread).then_some(look_at));
-            let Hand { under_way, acks, .. } = &mut hand;
-            let appended = async {
-                match under_way {
-                    Some(call) => call.await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = self.shared.news.notified() => unread = true,
-                () = self.shared.objects_got_on.notified() => hand.turns.extend(hand.held.drain(..)),
-                (batch, appended) = appended => {
-                    hand.under_way = None;
-                    self.ended(&mut hand, &batch, appended);
-                }
-                () = acks.work() => {}
-                () = pause => {}
-                () = std::future::ready(()), if to_read => {}
-                () = self.stopping.cancelled(), if !stopping => (unread, stopping) = (true, true),
-            }
+        if refusal.is_about_content && !batch.is_single() {
+            // Perhaps only one of the events is the reason.
+            state.sent(run, None, BatchMode::PerEvent);
+            return;
         }
+        self.parts.log_refused(run, "Events", state.tries(run), &refusal);
+        self.parts.store.backlog.refuse(run, &refusal.reason);
+        state.retry_run(run, now, refusal.cap);
     }
 
-    /// Reads what is new.
-    async fn read(&self, hand: &mut Hand) -> Read {
-        let ledger = &self.shared.ledger;
-        let (entries, came) =
-            read(&*self.journal, Recipient::EventStream, ledger, &*self.clock, &self.log).await;
-        for entry in entries {
-            match entry.what {
-                Owed::Events { first, last } => {
-                    hand.take_in(entry.run_id, Range { id: entry.id, first, last });
-                }
-                // Not for the Event Stream.
-                Owed::Run { .. } | Owed::NodeRun { .. } => {}
-            }
-        }
-        came
-    }
-
-    /// The next batch, if there is anything to send now.
-    async fn gather(&self, hand: &mut Hand) -> Option<Batch> {
-        let now = self.clock.now();
-        while hand.later.first().is_some_and(|(at, _)| *at <= now) {
-            hand.turns.extend(hand.later.pop_first().map(|(_, run)| run));
-        }
-        if self.shared.pace.paused_until(now).is_some() {
-            return None;
-        }
+    /// The next batch, if there are events to send now.
+    async fn gather(&self, state: &mut PumpState<Self>) -> Option<Batch> {
         let mut batch = Batch::default();
-        for _ in 0..hand.turns.len() {
-            let Some(id) = hand.turns.pop_front() else { break };
-            let Some(run) = hand.runs.get_mut(&id) else { continue };
+        for _ in 0..state.ready.len() {
+            let Some(id) = state.ready.pop_front() else { break };
+            let Some(run) = state.entries.get(&id) else { continue };
             let Some(range) = run.ranges.front() else { continue };
             if !self.objects_are_there(&id, range.id) {
-                hand.held.push(id);
+                state.held.push(id);
                 continue;
             }
-            if run.care != Care::Shared && !batch.lines.is_empty() {
-                hand.turns.push_front(id);
+            if run.mode != BatchMode::Batched && !batch.lines.is_empty() {
+                state.ready.push_front(id);
                 break;
             }
             let before = (batch.lines.len(), batch.bytes);
             match self.add(&mut batch, &id, run).await {
                 Ok(true) => {}
-                Ok(false) => hand.held.push(id.clone()),
+                Ok(false) => state.held.push(id.clone()),
                 Err(failure) => {
                     batch.lines.truncate(before.0);
                     batch.bytes = before.1;
-                    let tries = hand.tries(&id);
-                    if matches!(tries, 0 | PUT_ASIDE) {
-                        error!(self.log, "events for the Event Stream cannot be read: they are tried again";
-                            "run_id" => %id, "error" => %failure, "tries" => tries);
-                    }
-                    self.shared.ledger.refuse(&id, UNREADABLE);
-                    hand.again(&id, now, unread_cap(&failure));
+                    let cap = self.parts.unreadable(&id, "Events", run.tries, &failure);
+                    state.retry_run(&id, self.parts.clock.now(), cap);
                     continue;
                 }
             }
-            if run.care != Care::Shared || batch.is_full() {
+            if run.mode != BatchMode::Batched || batch.is_full() {
                 break;
             }
         }
@@ -242,27 +195,27 @@ impl Lane {
     /// What was decided with this entry is in the Run Store, or will not be for
     /// a while.
     fn objects_are_there(&self, run: &RunId, id: OutboxId) -> bool {
-        let objects = &self.objects;
-        objects.ledger.is_settled(run, id) || objects.pace.in_trouble() || objects.ledger.is_refused(run)
+        let StoreState { backlog, backoff, .. } = &*self.objects;
+        backlog.is_settled(run, id) || backoff.is_failing() || backlog.is_refused(run)
     }
 
-    /// Puts as much of a run's events into a batch as there is room for, up to
-    /// the first entry that has to wait. False if that is none.
-    async fn add(&self, batch: &mut Batch, id: &RunId, run: &Run) -> Result<bool, JournalError> {
+    /// Adds as many of a run's events as there is room for, up to the first entry
+    /// that has to wait. Returns false if there are none.
+    async fn add(&self, batch: &mut Batch, id: &RunId, run: &RunEvents) -> Result<bool, JournalError> {
         let mut upto = None;
         for range in &run.ranges {
             if batch.is_full() || !self.objects_are_there(id, range.id) {
                 break;
             }
-            let (mut after, last) = match run.care {
-                Care::Shared | Care::Alone => (range.first - 1, range.last),
-                Care::OneByOne => (range.first - 1, range.first),
+            let (mut after, last) = match run.mode {
+                BatchMode::Batched | BatchMode::PerRun => (range.first - 1, range.last),
+                BatchMode::PerEvent => (range.first - 1, range.first),
             };
             while after < last && !batch.is_full() {
                 let wanted = u32::try_from(last - after).unwrap_or(u32::MAX);
-                let limit =
-                    PageLimit { entries: batch.room().entries.min(wanted), bytes: batch.room().bytes };
-                let page = self.journal.events_after(id, after, None, limit).await?;
+                let PageLimit { entries, bytes } = batch.room();
+                let limit = PageLimit { entries: entries.min(wanted), bytes };
+                let page = self.parts.journal.events_after(id, after, None, limit).await?;
                 for (seq, line) in page.events {
                     batch.bytes += line.len();
                     batch.lines.push(line);
@@ -273,84 +226,12 @@ impl Lane {
                 }
                 after = page.scanned_to;
             }
-            if run.care == Care::OneByOne {
+            if run.mode == BatchMode::PerEvent {
                 break;
             }
         }
         batch.upto.extend(upto.map(|seq| (id.clone(), seq)));
         Ok(upto.is_some())
-    }
-
-    fn ended(&self, hand: &mut Hand, batch: &Batch, appended: Result<Appended, CallError>) {
-        let now = self.clock.now();
-        let single = batch.lines.len() == 1;
-        match appended {
-            Ok(appended) => {
-                if let Some(over) = self.shared.pace.accepted() {
-                    let after = now.since(over.since).as_secs_f64();
-                    info!(self.log, "the Event Stream accepts events again"; "after_seconds" => after);
-                }
-                let (accepted, care) = match appended {
-                    Appended::All => (true, Care::Shared),
-                    // It is there: that is all we want.
-                    Appended::Duplicate if single => (true, Care::OneByOne),
-                    Appended::Duplicate if batch.upto.len() > 1 => (false, Care::Alone),
-                    Appended::Duplicate => (false, Care::OneByOne),
-                };
-                for (run, upto) in &batch.upto {
-                    let settled = hand.sent(run, accepted.then_some(*upto), care);
-                    self.shared.ledger.settle(run, &settled);
-                    hand.acks.add(settled);
-                }
-            }
-            Err(error) => {
-                let (reason, unwanted) = (reason(&error), is_about_content(&error));
-                let (first, cap) = match unwanted {
-                    true => (false, SLOW),
-                    false => (self.shared.pace.failed(&error, now), pace::CAP),
-                };
-                let alone = batch.upto.len() == 1;
-                for (run, _) in &batch.upto {
-                    if alone && unwanted && !single {
-                        // Perhaps only one of its events is the reason.
-                        hand.sent(run, None, Care::OneByOne);
-                    } else if alone {
-                        if unwanted && hand.tries(run) == PUT_ASIDE {
-                            error!(self.log, "the Event Stream does not want an event: it is tried every few minutes";
-                                "run_id" => %run, "reason" => &reason);
-                        } else if first || hand.tries(run) == 0 {
-                            warn!(self.log, "the Event Stream did not accept events: they are sent again";
-                                "run_id" => %run, "reason" => &reason);
-                        }
-                        self.shared.ledger.refuse(run, &reason);
-                        hand.again(run, now, cap);
-                    } else {
-                        // Perhaps only one of them is the reason.
-                        hand.sent(run, None, Care::Alone);
-                    }
-                }
-                if first && !alone {
-                    warn!(self.log, "the Event Stream did not accept events: they are sent again";
-                        "runs" => batch.upto.len(), "reason" => &reason);
-                }
-            }
-        }
-    }
-
-    /// Until a batch is due that is not under way, or the outbox is looked at.
-    fn pause(&self, hand: &Hand, look_at: Option<Timestamp>) -> impl Future<Output = ()> + Send + use<> {
-        let now = self.clock.now();
-        let later = hand.later.first().map(|(at, _)| *at);
-        let paused = self.shared.pace.paused_until(now).filter(|_| !hand.turns.is_empty());
-        let work = if hand.under_way.is_some() { None } else { later.into_iter().chain(paused).min() };
-        let next = work.into_iter().chain(look_at).min();
-        let clock = Arc::clone(&self.clock);
-        async move {
-            match next {
-                Some(at) => clock.sleep(at.since(now)).await,
-                None => std::future::pending().await,
-            }
-        }
     }
 }
 
@@ -358,8 +239,8 @@ impl Batch {
     fn room(&self) -> PageLimit {
         let lines = u32::try_from(self.lines.len()).unwrap_or(u32::MAX);
         PageLimit {
-            entries: BATCH.entries.saturating_sub(lines),
-            bytes: BATCH.bytes.saturating_sub(self.bytes),
+            entries: BATCH_MAX.entries.saturating_sub(lines),
+            bytes: BATCH_MAX.bytes.saturating_sub(self.bytes),
         }
     }
 
@@ -367,26 +248,22 @@ impl Batch {
         let PageLimit { entries, bytes } = self.room();
         entries == 0 || bytes == 0
     }
+
+    fn is_single(&self) -> bool {
+        self.lines.len() == 1
+    }
 }
 
-impl Hand {
-    fn take_in(&mut self, id: RunId, range: Range) {
-        let run = self.runs.entry(id.clone()).or_insert_with(|| {
-            self.turns.push_back(id);
-            Run { ranges: VecDeque::new(), care: Care::Shared, tries: 0 }
-        });
-        run.ranges.push_back(range);
-    }
-
+impl PumpState<Events> {
     fn tries(&self, run: &RunId) -> u32 {
-        self.runs.get(run).map_or(0, |run| run.tries)
+        self.entries.get(run).map_or(0, |run| run.tries)
     }
 
-    /// A run had its turn, and what it sent up to this `seq` was accepted, if
-    /// anything was. The entries that are settled with it.
-    fn sent(&mut self, id: &RunId, accepted: Option<u64>, care: Care) -> Vec<OutboxId> {
-        let Some(run) = self.runs.get_mut(id) else { return Vec::new() };
-        run.care = care;
+    /// Ends a run's turn: `accepted` is the last `seq` that the store accepted, if
+    /// it accepted any. Returns the entries that are settled by that.
+    fn sent(&mut self, id: &RunId, accepted: Option<u64>, mode: BatchMode) -> Vec<OutboxId> {
+        let Some(run) = self.entries.get_mut(id) else { return Vec::new() };
+        run.mode = mode;
         let mut settled = Vec::new();
         if let Some(upto) = accepted {
             run.tries = 0;
@@ -397,18 +274,18 @@ impl Hand {
             }
         }
         if run.ranges.is_empty() {
-            self.runs.remove(id);
+            self.entries.remove(id);
         } else {
-            self.turns.push_back(id.clone());
+            self.ready.push_back(id.clone());
         }
         settled
     }
 
-    /// A run's turn came to nothing: another one in a while.
-    fn again(&mut self, id: &RunId, now: Timestamp, cap: Duration) {
-        let Some(run) = self.runs.get_mut(id) else { return };
-        let at = now + backoff(run.tries, BASE, cap, id.as_str());
-        run.tries = run.tries.saturating_add(1);
-        self.later.insert((at, id.clone()));
+    /// Schedules another turn for a run whose turn failed.
+    fn retry_run(&mut self, id: &RunId, now: Timestamp, cap: Duration) {
+        let Some(run) = self.entries.get_mut(id) else { return };
+        let tries = run.tries;
+        run.tries = tries.saturating_add(1);
+        self.retry(id.clone(), tries, id, now, cap);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use jarvis_run_coordinator::{
-    journal::Journal,
+    journal::{Journal, inspect::Inspect},
     record::{AttemptOutcome, AttemptRecord, NodeRecord},
     types::NodeRunId,
 };

@@ -39,7 +39,7 @@ async fn health_probes_a_missing_store_before_it_is_needed() {
     })
     .await;
     let message = artifacts["message"].as_str().expect("a message");
-    assert_eq!(message, "It does not answer as it should: the connection could not be made");
+    assert_eq!(message, "The probe of the store failed: the connection could not be made");
     for there in ["run_store", "event_stream", "outbox"] {
         assert_eq!(check(&t, there).await["status"], "ok");
     }

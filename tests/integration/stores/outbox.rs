@@ -9,7 +9,7 @@ use jarvis_run_coordinator::{
         Journal,
         faulty::{Chances, Fault, Faults},
     },
-    record::{Adopted, ChangeSet},
+    record::ChangeSet,
     time::{Clock, SystemClock},
     types::NodeRunState,
 };
@@ -80,17 +80,8 @@ async fn outbox_entry_without_a_notification_is_found() {
     let journal = journal.lock().expect("unpoisoned").take().expect("a journal");
     let mut record = journal.node_fetch(&run.root_node_run_id).await.expect("readable").expect("there");
     record.node.state = NodeRunState::Assigned;
-    let change = ChangeSet {
-        run_id: run.run_id.clone(),
-        at: SystemClock.now(),
-        run: None,
-        heads: Vec::new(),
-        nodes: vec![record],
-        events: Vec::new(),
-        attempts: Vec::new(),
-        adopted: Adopted::default(),
-    };
-    journal.commit(change).await.expect("committed");
+    let change = ChangeSet { nodes: vec![record], ..ChangeSet::new(run.run_id.clone(), SystemClock.now()) };
+    journal.commit(change.owing_all()).await.expect("committed");
     drop(journal);
     stores.have_state(&root, "assigned").await;
     t.stop().await;

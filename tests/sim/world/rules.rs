@@ -103,7 +103,7 @@ impl World {
                         format!("{wake:?} of {}", node.id()),
                     );
                 }
-                let ours = wake.owner.as_ref() == Some(process.queue.owner());
+                let ours = wake.claimed_by.as_ref() == Some(process.queue.worker());
                 let in_hand = match ours {
                     true => process.queue.has(node.id(), wake.job),
                     // Other work of its lane may have to be first.
@@ -122,7 +122,7 @@ impl World {
                     }
                     still.insert(key, since);
                 }
-                if wake.owner.is_some() && !ours {
+                if wake.claimed_by.is_some() && !ours {
                     let what = format!("{wake:?} of {}", node.id());
                     self.violated("dead workers hold no claims", what);
                 }

@@ -14,7 +14,8 @@ use std::{collections::BTreeMap, time::Duration};
 use super::story::{self, Plan, Subtask};
 use crate::{
     clients::{
-        CallError, Service, composite_executor::types::CompositeBeginRequest, run_coordinator::Client,
+        CallError, Failure, NotSent, Service, composite_executor::types::CompositeBeginRequest,
+        run_coordinator::Client,
     },
     time::Clock,
     types::{
@@ -140,7 +141,7 @@ impl Composite<'_> {
         let request = NodeRunsCreateRequest {
             run_id: self.begin.run_id.clone(),
             parent_node_run_id: self.begin.node_run_id.clone(),
-            node_runs: NonEmpty::try_from(specs.collect::<Vec<_>>()).map_err(malformed)?,
+            node_runs: NonEmpty::try_from(specs.collect::<Vec<_>>()).map_err(invalid_plan)?,
             extensions: None,
         };
         let created = self.client.call(self.client.create_node_runs(&request)).await?.node_runs;
@@ -248,6 +249,7 @@ fn evaluation(status: EvaluationStatus, reason_code: &str, message: Option<Strin
     }
 }
 
-fn malformed(reason: &str) -> CallError {
-    CallError::malformed(Service::RunCoordinator, reason)
+fn invalid_plan(reason: &str) -> CallError {
+    let reason = reason.to_owned();
+    CallError::new(Service::RunCoordinator, Failure::NotSent(NotSent::Invalid { reason }))
 }

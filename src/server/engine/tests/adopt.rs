@@ -14,8 +14,8 @@ use super::{
     support::{ROOT, RUN, World, answered, child, keyed, parse},
 };
 use crate::{
-    engine::{self, Applied, Begun, Decision, NodeTypeFacts, StoredNode, StoredRun},
-    record::{ChangeSet, Job, NodePath, NodeRecord},
+    engine::{self, Applied, BeginOutcome, Decision, NodeTypeFacts, StoredNode, StoredRun},
+    record::{ChangeSet, Job, NodePath, NodeRecord, Origin, OutboxItem},
     time::Timestamp,
     types::{NodeKind, NodeRun, NodeRunId, NodeRunState, RunEvent, RunEventType, RunState, SideEffectClass},
 };
@@ -66,7 +66,7 @@ fn stored(run: &Value, nodes: &[Value], events: &[Value]) -> StoredRun {
 /// The world after an adoption, and what that committed.
 fn adopted(stored: &StoredRun) -> (World, ChangeSet) {
     let mut world = World::new();
-    let Decision { changes, answer: () } = engine::run_adopt(stored.clone(), &world.rules, world.now);
+    let Decision { changes, answer: () } = engine::run_adopt(stored.clone(), world.cx());
     let changes = changes.expect("it is brought into the journal");
     sound(stored, &changes, world.now);
     world.import(changes.clone());
@@ -78,8 +78,8 @@ fn adopted(stored: &StoredRun) -> (World, ChangeSet) {
 fn sound(stored: &StoredRun, changes: &ChangeSet, now: Timestamp) {
     let run = changes.run.as_ref().expect("the run is new");
     let over = run.is_terminal();
-    assert_eq!((run.version, run.deadline.is_none(), &run.owner), (0, over, &None));
-    assert_ne!(run.request_digest.len(), 64, "no digest");
+    assert_eq!((run.version, run.deadline.is_none(), &run.started_by), (0, over, &None));
+    assert_eq!(run.origin, Origin::Adopted);
     if stored.run.state.is_terminal() {
         assert_eq!(run.run, stored.run, "a run that is over never changes");
     }
@@ -100,7 +100,7 @@ fn sound(stored: &StoredRun, changes: &ChangeSet, now: Timestamp) {
         let job = record.wake.as_ref().map(|wake| wake.job);
         assert_eq!((record.version, &record.node.run_id), (0, &run.run.run_id));
         assert_eq!(record.path == NodePath::root(), *record.id() == run.run.root_node_run_id);
-        assert!(record.wake.as_ref().is_none_or(|wake| wake.owner.is_none()), "nobody is at it");
+        assert!(record.wake.as_ref().is_none_or(|wake| wake.claimed_by.is_none()), "nobody is at it");
         assert!(record.path.contains(&record.path) && NodePath::root().contains(&record.path));
         if record.is_terminal() {
             assert!([None, Some(Job::CancelExecutor)].contains(&job));
@@ -121,9 +121,9 @@ fn sound(stored: &StoredRun, changes: &ChangeSet, now: Timestamp) {
             assert!(is_root || parent.is_some_and(|parent| !parent.is_terminal()), "somebody waits for it");
             assert!(is_root || parent.is_some_and(|parent| parent.path.contains(&record.path)));
         }
-        assert_eq!(changes.adopted.has_node(record.id()), record.node == *before, "owed if changed");
+        assert_eq!(owes_node(changes, record.id()), record.node != *before, "owed if changed");
     }
-    assert_eq!(changes.adopted.has_run(), run.run == stored.run);
+    assert_eq!(owes_run(changes), run.run != stored.run);
     let live_root = records.get(&run.run.root_node_run_id).is_some_and(|root| !root.is_terminal());
     assert_eq!(live_root, !over, "a run lives as long as its root");
 
@@ -131,7 +131,7 @@ fn sound(stored: &StoredRun, changes: &ChangeSet, now: Timestamp) {
     assert!(seqs.is_sorted_by(|a, b| a < b), "{seqs:?}");
     assert_eq!(seqs.last().copied().unwrap_or_default(), run.last_seq);
     let (theirs, ours): (Vec<_>, Vec<_>) =
-        changes.events.iter().partition(|event| changes.adopted.has_event(event.event.seq));
+        changes.events.iter().partition(|event| event.event.seq < first_owed(changes));
     assert!(theirs.iter().all(|event| stored.events.contains(&event.event)));
     assert!(ours.iter().all(|event| event.event.time == now));
     let first = theirs.last().map_or(1, |event| event.event.seq + 1);
@@ -149,9 +149,29 @@ fn records_of(changes: &ChangeSet) -> BTreeMap<&NodeRunId, &NodeRecord> {
     changes.nodes.iter().map(|node| (node.id(), node)).collect()
 }
 
+fn owes_run(changes: &ChangeSet) -> bool {
+    changes.outbox.contains(&OutboxItem::Run { new: true })
+}
+
+fn owes_node(changes: &ChangeSet, id: &NodeRunId) -> bool {
+    changes.outbox.contains(&OutboxItem::NodeRun { node_run_id: id.clone(), new: true })
+}
+
+/// `seq` of the first event that the Event Stream does not have; those before
+/// it came from there.
+fn first_owed(changes: &ChangeSet) -> u64 {
+    let range = |item: &OutboxItem| match item {
+        OutboxItem::Events { first, last } => Some((*first, *last)),
+        OutboxItem::Run { .. } | OutboxItem::NodeRun { .. } => None,
+    };
+    let Some((first, last)) = changes.outbox.iter().find_map(range) else { return u64::MAX };
+    assert_eq!(Some(last), changes.events.last().map(|event| event.event.seq));
+    first
+}
+
 /// Events of a change set that we added, as `[type, node_run_id, data]`.
 fn added(changes: &ChangeSet) -> Vec<Value> {
-    let ours = changes.events.iter().filter(|event| !changes.adopted.has_event(event.event.seq));
+    let ours = changes.events.iter().filter(|event| event.event.seq >= first_owed(changes));
     ours.map(|event| json!([event.event.type_, event.event.node_run_id, event.event.data])).collect()
 }
 
@@ -175,7 +195,7 @@ fn a_node_goes_on_from_where_it_was() {
         assert_eq!((world.job("a"), record.attempt), (job, attempt), "{kind} {state}");
         assert_eq!((record.path.as_str(), world.node(ROOT).children), ("1.2", 1));
         assert_eq!(added(&changes), [] as [Value; 0]);
-        assert!(changes.adopted.has_run() && changes.adopted.has_node(&"a".into()), "nothing is owed");
+        assert_eq!(changes.outbox, [], "nothing is owed");
         // Due now: nobody waits for the answer of whoever is at it.
         let due = record.wake.as_ref().is_some_and(|wake| wake.at <= world.now);
         table.push((kind, state, due));
@@ -200,7 +220,9 @@ fn an_atomic_node_at_its_executor_is_a_lost_attempt() {
         match again {
             true => {
                 assert_eq!(world.job(ROOT), Some(Job::Dispatch));
-                assert!(matches!(world.begin(ROOT), Begun::Go { attempt, .. } if attempt.number == 2));
+                assert!(
+                    matches!(world.begin(ROOT), BeginOutcome::Started { attempt, .. } if attempt.number == 2)
+                );
                 assert_eq!(world.finish(ROOT, 1, answered(NodeRunState::Succeeded)), Applied::Late);
             }
             false => {
@@ -297,12 +319,12 @@ fn what_lives_on_is_narrowed_by_the_run_and_all_above_it() {
         let expected = json!({"structural": {"max_depth": depth}, "gates": {"side_effect_class": effect},
             "candidates": {"denied_node_type_ids": denied}});
         assert_eq!(world.extension(id, "constraints"), Some(expected.clone()), "{id}");
-        assert_eq!(changes.adopted.has_node(&id.into()), id == "fits", "{id}: the Run Store hears of it");
+        assert_eq!(owes_node(&changes, &id.into()), id != "fits", "{id}: the Run Store hears of it");
     }
     assert_eq!(world.extension("done", "constraints"), Some(wide.clone()), "what is over stays as it is");
     assert_eq!(world.extension("deep", "a.b"), Some(json!(1)), "and so does all else");
 
-    assert_eq!(world.dispatch("deep"), Begun::Refused);
+    assert_eq!(world.dispatch("deep"), BeginOutcome::Failed);
     assert_eq!(world.failure("deep")[0], "node_type_denied");
     assert_eq!(world.create("plan", &[child("c")]).map(|made| made.len()), Ok(1), "depth 2");
     assert!(world.create("bare", &[child("d").with("constraints", wide)]).is_ok());
@@ -324,7 +346,7 @@ fn below_constraints_that_nobody_can_read_nothing_is_executed() {
         let run = run(json!({"extensions": {"constraints": of_run}}));
         let (mut world, _) = adopted(&stored(&run, &nodes, &[]));
         for id in ["a", "b"] {
-            assert_eq!(world.dispatch(id), Begun::Refused, "{id} {of_run} {of_root}");
+            assert_eq!(world.dispatch(id), BeginOutcome::Failed, "{id} {of_run} {of_root}");
             assert_eq!(world.failure(id)[0], "constraint_invalid");
         }
     }
@@ -341,7 +363,7 @@ fn the_runs_constraints_hold_at_dispatch_whatever_the_node_says() {
     let root = world.nodes.get_mut(&ROOT.into()).expect("the root");
     let wide = json!({"candidates": {"denied_node_type_ids": []}});
     root.node.extensions.get_or_insert_default().insert("constraints".into(), wide);
-    assert_eq!(world.dispatch(ROOT), Begun::Refused);
+    assert_eq!(world.dispatch(ROOT), BeginOutcome::Failed);
     assert_eq!(world.failure(ROOT)[0], "node_type_denied");
 }
 
@@ -430,7 +452,7 @@ fn what_nobody_waits_for_is_canceled_and_its_executor_told() {
     ] {
         assert_eq!((world.state(id), world.job(id)), (NodeRunState::Canceled, job), "{id}");
         assert_eq!(world.node(id).path.as_str(), path, "{id}");
-        assert!(!changes.adopted.has_node(&id.into()), "the stores are to hear of it");
+        assert!(owes_node(&changes, &id.into()), "the stores are to hear of it");
     }
     assert_eq!((world.state("fine"), world.job("fine")), (NodeRunState::Queued, Some(Job::Dispatch)));
     let told = added(&changes);

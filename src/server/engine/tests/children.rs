@@ -114,7 +114,7 @@ const CHECKS: [Row; 12] = [
 ];
 
 #[test]
-fn each_check_answers_before_all_later_ones_and_a_refused_request_changes_nothing() {
+fn checks_of_a_create_answer_in_order_and_change_nothing() {
     for (at, (_, code, message)) in CHECKS.iter().enumerate() {
         let mut request = Request::new();
         // This fault and all later ones; built in backwards, so that an earlier
@@ -147,7 +147,7 @@ fn refused(request: Request, code: &str, message: &str) {
 }
 
 #[test]
-fn a_parent_of_unknown_kind_cannot_have_children_and_one_found_out_to_be_composite_can() {
+fn parent_of_unknown_kind_has_children_once_known_composite() {
     let mut world = World::new();
     world.start(json!({"root_node_type_ref": node_type("jarvis.planner")})).expect("a start");
     assert_eq!(world.create(ROOT, &[child("a")]), Err(Rejection::ParentNotComposite));
@@ -193,7 +193,7 @@ fn a_request_that_is_too_large_as_a_whole_is_refused_as_a_whole() {
 }
 
 #[test]
-fn children_inherit_their_parents_constraints_and_can_only_narrow_them() {
+fn children_inherit_constraints_and_can_only_narrow_them() {
     let mut world =
         World::composite(&json!({"structural": {"max_depth": 5}, "gates": {"side_effect_class": "write"}}));
     let of_type = parse(json!({"candidates": {"denied_node_type_ids": ["z"]}}));
@@ -245,7 +245,7 @@ fn a_round_is_told_in_the_order_of_the_request() {
     let answer = world.create(ROOT, &children).expect("three children");
     assert_eq!(answer.iter().map(|node| node.node_run_id.as_str()).collect::<Vec<_>>(), ["z", "a", "m"]);
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [
             json!(["composite_decomposed", ROOT, {"node_run_count": 3}]),
             json!(["node_run_assigned", "z", {"parent_node_run_id": ROOT}]),
@@ -282,7 +282,10 @@ fn a_new_child_is_queued_and_due_at_once() {
         })
     );
     let wake = stored.wake.as_ref().expect("a wake-up");
-    assert_eq!((wake.job, wake.at, &wake.owner, wake.tries), (Job::Dispatch, world.now, &world.lease, 0));
+    assert_eq!(
+        (wake.job, wake.at, &wake.claimed_by, wake.tries),
+        (Job::Dispatch, world.now, &world.worker, 0)
+    );
     assert_eq!((stored.path.clone(), stored.deadline), (NodePath::root().child(2), world.run().deadline));
 }
 
@@ -307,7 +310,7 @@ fn the_binding_must_agree_with_type_and_candidate_set() {
 }
 
 #[test]
-fn a_queued_composite_may_have_children_before_its_executor_has_it() {
+fn queued_composite_may_have_children() {
     let mut world = World::new();
     world.start(Value::Null).expect("a start");
     world.create(ROOT, &[child("").key("k")]).expect("a child");
@@ -315,5 +318,5 @@ fn a_queued_composite_may_have_children_before_its_executor_has_it() {
         (world.state(ROOT), world.state(&keyed(ROOT, "k"))),
         (NodeRunState::Queued, NodeRunState::Queued)
     );
-    assert_eq!(super::support::count(&world, RunEventType::CompositeDecomposed), 1);
+    assert_eq!(world.count(RunEventType::CompositeDecomposed), 1);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::{ROOT, RUN, World, child, count};
+use super::support::{ROOT, RUN, World, child};
 use crate::{
     engine::Rejection,
     record::Job,
@@ -61,7 +61,7 @@ fn a_canceled_run_takes_everything_alive_with_it_deepest_first() {
         [Canceled, Canceled, Canceled, Canceled, Canceled, Canceled, Succeeded, Canceled]
     );
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [
             called_off("leaf", false),
             called_off("busy", true),
@@ -69,13 +69,13 @@ fn a_canceled_run_takes_everything_alive_with_it_deepest_first() {
             json!(["run_completed", null, {"state": "canceled"}]),
         ]
     );
-    // Only those at an executor have somebody to tell.
-    let told: Vec<&str> =
+    // Only nodes at an executor have one to notify.
+    let notified: Vec<&str> =
         world.nodes.values().filter(|node| node.wake.is_some()).map(|node| node.id().as_str()).collect();
-    assert_eq!(told, ["busy", "plan", ROOT]);
-    for node in told {
+    assert_eq!(notified, ["busy", "plan", ROOT]);
+    for node in notified {
         let wake = world.node(node).wake.as_ref().expect("a wake-up");
-        assert_eq!((wake.job, wake.at, &wake.owner), (Job::CancelExecutor, world.now, &world.lease));
+        assert_eq!((wake.job, wake.at, &wake.claimed_by), (Job::CancelExecutor, world.now, &world.worker));
     }
     assert_eq!(world.run().deadline, None);
 }
@@ -92,7 +92,7 @@ fn a_run_that_is_over_is_canceled_no_more() {
 }
 
 #[test]
-fn a_completed_parent_takes_its_live_descendants_with_it_and_nobody_else() {
+fn completed_parent_cancels_its_live_descendants_only() {
     let mut world = tree();
     let mark = world.events.len();
     world.complete("plan", json!({"state": "succeeded", "outputs": {"x": null}})).expect("completed");
@@ -101,7 +101,7 @@ fn a_completed_parent_takes_its_live_descendants_with_it_and_nobody_else() {
         [Running, Succeeded, Canceled, Canceled, Canceled, Canceled, Succeeded, Queued]
     );
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [called_off("leaf", false), called_off("busy", true), called_off("taken", false)]
     );
     assert_eq!(
@@ -116,7 +116,7 @@ fn a_completed_parent_takes_its_live_descendants_with_it_and_nobody_else() {
     world
         .complete(ROOT, json!({"state": "failed", "error": {"code": "child_failed", "message": "m"}}))
         .expect("done");
-    assert_eq!(world.told_since(mark), [json!(["run_completed", ROOT, {"state": "failed"}])]);
+    assert_eq!(world.events_since(mark), [json!(["run_completed", ROOT, {"state": "failed"}])]);
     assert_eq!((world.state("odd"), world.run().run.state), (Canceled, RunState::Failed));
     assert_eq!(world.failure(ROOT), json!(["child_failed", "m"]));
 }
@@ -161,16 +161,16 @@ fn a_node_may_be_completed_in_every_live_state() {
 }
 
 #[test]
-fn an_atomic_node_completed_by_somebody_else_is_called_off_at_its_executor() {
+fn atomic_node_completed_by_a_caller_notifies_its_executor() {
     let mut world = tree();
     let mark = world.events.len();
     world.complete("busy", json!({"state": "failed"})).expect("completed");
     assert_eq!(world.job("busy"), Some(Job::CancelExecutor));
     world.complete("taken", json!({"state": "failed"})).expect("completed");
-    assert_eq!(world.job("taken"), None, "nobody is at it");
+    assert_eq!(world.job("taken"), None, "no executor has it");
     world.complete("odd", json!({"state": "failed"})).expect("completed");
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [
             json!(["atomic_executed", "busy", {"state": "failed"}]),
             json!(["atomic_executed", "taken", {"state": "failed", "executed": false}]),
@@ -197,11 +197,11 @@ fn a_late_completion_in_a_canceled_run_is_refused() {
     );
     assert_eq!(world.complete(ROOT, json!({"state": "canceled"})), Ok(()));
     assert_eq!(world.run().run.state, RunState::Canceled);
-    assert_eq!(count(&world, RunEventType::RunCompleted), 1);
+    assert_eq!(world.count(RunEventType::RunCompleted), 1);
 }
 
 #[test]
-fn evaluations_are_told_and_recovery_actions_kept_in_every_state() {
+fn evaluation_is_recorded_in_every_state() {
     let mut world = tree();
     world.cancel(RUN);
     let mark = world.events.len();
@@ -212,7 +212,7 @@ fn evaluations_are_told_and_recovery_actions_kept_in_every_state() {
     let abort = json!({"type": "abort", "message": "enough"});
     world.evaluate("plan", json!({"evaluation_result": {"status": "unknown"}, "recovery_action": abort}));
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [
             json!(["node_evaluated", "plan", judged]),
             json!(["recovery_applied", "plan", retry]),
@@ -233,7 +233,7 @@ fn evaluations_are_told_and_recovery_actions_kept_in_every_state() {
 }
 
 #[test]
-fn a_run_whose_time_is_up_fails_with_its_root_and_cancels_the_rest() {
+fn overdue_run_fails_with_its_root_and_cancels_the_rest() {
     let mut world = tree();
     let before = world.clone();
     world.expire_run(RUN);
@@ -248,7 +248,7 @@ fn a_run_whose_time_is_up_fails_with_its_root_and_cancels_the_rest() {
         [Failed, Canceled, Canceled, Canceled, Canceled, Canceled, Succeeded, Canceled]
     );
     assert_eq!(
-        world.told_since(mark),
+        world.events_since(mark),
         [
             called_off("leaf", false),
             called_off("busy", true),
@@ -268,7 +268,7 @@ fn a_run_whose_time_is_up_fails_with_its_root_and_cancels_the_rest() {
 
 /// Only why it failed is not written on the root.
 #[test]
-fn a_run_whose_root_cannot_be_read_ends_at_its_deadline_like_any_other() {
+fn run_with_an_unreadable_root_ends_at_its_deadline() {
     let (mut world, mut whole) = (tree(), tree());
     let mark = world.events.len();
     for (world, readable) in [(&mut world, false), (&mut whole, true)] {
@@ -278,7 +278,7 @@ fn a_run_whose_root_cannot_be_read_ends_at_its_deadline_like_any_other() {
             false => world.expire_run_without_root(RUN),
         }
     }
-    assert_eq!((world.told_since(mark), world.run()), (whole.told_since(mark), whole.run()));
+    assert_eq!((world.events_since(mark), world.run()), (whole.events_since(mark), whole.run()));
     assert_eq!(world.extension(ROOT, "completion_error"), None);
     for (id, node) in &whole.nodes {
         assert_eq!(world.nodes[id].head(), node.head());
@@ -296,7 +296,7 @@ fn a_node_whose_time_is_up_fails_with_everything_below_it() {
     world.wait(world.rules.node_timeout);
     let mark = world.events.len();
     world.expire_node("busy");
-    assert_eq!(world.told_since(mark), [json!(["atomic_executed", "busy", {"state": "failed"}])]);
+    assert_eq!(world.events_since(mark), [json!(["atomic_executed", "busy", {"state": "failed"}])]);
     assert_eq!(world.failure("busy"), json!(["deadline_exceeded", "NodeRun exceeded its deadline"]));
     assert_eq!(world.job("busy"), Some(Job::CancelExecutor));
 
@@ -304,9 +304,9 @@ fn a_node_whose_time_is_up_fails_with_everything_below_it() {
     world.expire_node("plan");
     assert_eq!(states(&world), [Running, Failed, Canceled, Canceled, Failed, Canceled, Succeeded, Queued]);
     world.expire_node("odd");
-    assert_eq!((world.state("odd"), world.job("odd")), (Failed, None), "one that nobody ever took");
+    assert_eq!((world.state("odd"), world.job("odd")), (Failed, None), "no executor ever had it");
     world.expire_node(ROOT);
-    assert_eq!((world.run().run.state, count(&world, RunEventType::RunCompleted)), (RunState::Failed, 1));
+    assert_eq!((world.run().run.state, world.count(RunEventType::RunCompleted)), (RunState::Failed, 1));
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn a_run_that_has_lost_its_root_still_ends() {
     world.expire_run(RUN);
     assert_eq!((world.run().run.state, world.state("plan")), (RunState::Failed, Canceled));
     assert_eq!(
-        world.told_since(world.events.len() - 1),
+        world.events_since(world.events.len() - 1),
         [json!(["run_completed", null, {"state": "failed"}])]
     );
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::support::{ROOT, World, call_failed, count};
+use super::support::{ROOT, World, call_failed};
 use crate::{
     engine::{NodeTypeFacts, Work},
     types::{NodeKind, NodeRunState, RunEventType, SideEffectClass},
@@ -24,7 +24,7 @@ fn messages(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn a_node_keeps_its_newest_recovery_actions_and_says_how_many_it_dropped() {
+fn node_keeps_newest_recovery_actions_and_counts_the_others() {
     let mut world = World::atomic();
     for n in 0..100 {
         world.evaluate(ROOT, report(&n.to_string()));
@@ -37,14 +37,14 @@ fn a_node_keeps_its_newest_recovery_actions_and_says_how_many_it_dropped() {
     assert_eq!(messages(&world), newest(175));
     assert_eq!(world.extension(ROOT, DROPPED), Some(json!(75)));
 
-    // A node that is over may be evaluated as well, and grows no more.
+    // An ended node may be evaluated as well, within the same bounds.
     world.answer(ROOT, NodeRunState::Succeeded);
     for n in 175..250 {
         world.evaluate(ROOT, report(&n.to_string()));
     }
     assert_eq!(messages(&world), newest(250));
     assert_eq!(world.extension(ROOT, DROPPED), Some(json!(150)));
-    assert_eq!(count(&world, RunEventType::RecoveryApplied), 250, "the events have all");
+    assert_eq!(world.count(RunEventType::RecoveryApplied), 250, "the events have all");
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn recovery_actions_are_bounded_in_bytes_too() {
     let size = serde_json::to_vec(&kept).expect("JSON").len();
     assert!(size <= 256 << 10, "{} actions of {size} bytes", kept.len());
     assert_eq!(world.extension(ROOT, DROPPED), Some(json!(10 - kept.len())));
-    // The newest is there, whatever its size.
+    // The newest is kept, however large it is.
     world.evaluate(ROOT, report(&"y".repeat(1 << 20)));
     assert_eq!(messages(&world), ["y".repeat(1 << 20)]);
 }
@@ -68,7 +68,7 @@ fn own_retries_are_bounded_with_the_rest() {
     let mut world = World::atomic();
     world.rules.max_retries = 300;
     for attempt in 1..=150 {
-        world.finish(ROOT, attempt, call_failed(Work::NotBegun));
+        world.finish(ROOT, attempt, call_failed(Work::NotStarted));
         world.wait(std::time::Duration::from_secs(0));
         world.begin(ROOT);
     }
@@ -97,8 +97,8 @@ fn the_verdict_of_an_evaluator_stands_when_the_result_arrives() {
     world.evaluate(ROOT, json!({"evaluation_result": verdict}));
     world.answer(ROOT, NodeRunState::Succeeded);
     assert_eq!(json!(world.node(ROOT).node.evaluation_result), verdict);
-    // The coordinator's own is on record as an event, as ever.
-    assert_eq!(count(&world, RunEventType::NodeEvaluated), 2);
+    // The coordinator's own evaluation is an event as always.
+    assert_eq!(world.count(RunEventType::NodeEvaluated), 2);
 
     // A later one replaces it, as in any state.
     world.evaluate(ROOT, json!({"evaluation_result": {"status": "success"}}));

@@ -15,7 +15,7 @@ fn step(id: &str, number: u32) -> Child {
 }
 
 #[test]
-fn a_composite_run_of_two_steps_is_told_in_the_order_of_the_contract() {
+fn composite_run_has_events_in_the_order_of_the_contract() {
     let mut world = World::new();
     world.start(Value::Null).expect("a start");
     world.dispatch(ROOT);

@@ -1,4 +1,4 @@
-//! What a decision may make of a record, whatever the rules say.
+//! What a decision may change in a record, independent of the rules.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -27,14 +27,18 @@ fn node() -> NodeRecord {
 }
 
 #[test]
-fn a_node_may_only_go_forward_and_the_message_names_it_and_nothing_it_was_given() {
+fn node_goes_forward_only_and_the_panic_names_only_the_node() {
     type Change = fn(&mut NodeRecord);
     let changes: [(Change, Option<&str>); 12] = [
         (|_| {}, None),
         (
             |node| {
-                node.wake =
-                    Some(Wake { job: Job::Dispatch, at: Timestamp::from_micros(7), owner: None, tries: 1 })
+                node.wake = Some(Wake {
+                    job: Job::Dispatch,
+                    at: Timestamp::from_micros(7),
+                    claimed_by: None,
+                    tries: 1,
+                })
             },
             None,
         ),

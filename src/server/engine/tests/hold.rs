@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::{ROOT, World, child, count};
+use super::support::{ROOT, World, child};
 use crate::{
-    engine::{Begun, PolicyOutcome},
+    engine::{BeginOutcome, PolicyOutcome},
     record::Job,
     types::{NodeRunState, RunEventType},
 };
@@ -21,7 +21,7 @@ fn queued() -> World {
 }
 
 #[test]
-fn a_held_node_waits_without_spending_retries_and_says_so_once() {
+fn held_node_spends_no_retries_and_is_reported_once() {
     let mut world = queued();
     let mark = world.events.len();
     assert!(world.hold("a", WAIT));
@@ -30,45 +30,48 @@ fn a_held_node_waits_without_spending_retries_and_says_so_once() {
         world.wait(WAIT);
         assert!(!world.hold("a", WAIT), "it is held already");
         let wake = world.node("a").wake.clone().expect("a wake-up");
-        assert_eq!((wake.job, wake.owner, wake.tries), (Job::Dispatch, None, tries));
+        assert_eq!((wake.job, wake.claimed_by, wake.tries), (Job::Dispatch, None, tries));
         assert_eq!(wake.at, world.now + WAIT);
     }
     let node = world.node("a").clone();
     assert_eq!((node.node.state, node.retries, node.attempt), (NodeRunState::Assigned, 0, 0));
     assert_eq!(node.waits.held_since, Some(since));
-    let told = world.told_since(mark);
+    let events = world.events_since(mark);
     assert_eq!(
-        (told.len(), &told[0][0], &told[0][2]["type"]),
+        (events.len(), &events[0][0], &events[0][2]["type"]),
         (1, &json!("recovery_applied"), &json!("retry"))
     );
-    assert_eq!(told[0][2]["extensions"]["jarvis.code"], "pdp_unavailable");
-    assert_eq!(json!(node.node.recovery_actions), json!([told[0][2]]));
+    assert_eq!(events[0][2]["extensions"]["jarvis.code"], "pdp_unavailable");
+    assert_eq!(json!(node.node.recovery_actions), json!([events[0][2]]));
 }
 
 #[test]
-fn once_decided_it_is_held_no_longer_and_a_later_outage_is_told_again() {
+fn second_outage_after_a_decision_is_reported_again() {
     let mut world = queued();
     assert!(world.hold("a", WAIT));
-    let Begun::Go { attempt, .. } = world.begin("a") else { panic!("it is begun") };
+    let BeginOutcome::Started { attempt, .. } = world.begin("a") else { panic!("an attempt") };
     assert_eq!((attempt.number, world.node("a").waits.held_since), (1, None));
 
     let mut world = queued();
     assert!(world.hold("a", WAIT));
-    assert_eq!(world.begin_with("a", PolicyOutcome::Deny, Ok(super::support::binding())), Begun::Refused);
+    assert_eq!(
+        world.begin_with("a", PolicyOutcome::Deny, Ok(super::support::binding())),
+        BeginOutcome::Failed
+    );
     assert_eq!(world.failure("a")[0], "policy_denied");
 
-    // At its executor, to be handed over again: that is asked about as well.
+    // A node that waits for a retry is held as well.
     let mut world = World::composite(&Value::Null);
     world.lost(ROOT);
     assert!(world.hold(ROOT, WAIT));
     world.begin(ROOT);
     world.lost(ROOT);
     assert!(world.hold(ROOT, WAIT));
-    assert_eq!(count(&world, RunEventType::RecoveryApplied), 4);
+    assert_eq!(world.count(RunEventType::RecoveryApplied), 4);
 }
 
 #[test]
-fn held_until_its_time_is_up_it_fails_and_says_what_it_waited_for() {
+fn held_node_fails_at_its_deadline_and_says_why_it_waited() {
     let mut world = queued();
     world.hold("a", Duration::from_secs(9999));
     let since = world.now;
@@ -85,7 +88,7 @@ fn held_until_its_time_is_up_it_fails_and_says_what_it_waited_for() {
 }
 
 #[test]
-fn what_is_not_to_be_handed_over_is_not_held() {
+fn node_that_awaits_no_dispatch_is_not_held() {
     let mut world = queued();
     world.begin("a");
     let before = world.clone();

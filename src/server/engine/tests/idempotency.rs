@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::support::{Child, ROOT, RUN, World, child, count, keyed, node_type};
+use super::support::{Child, ROOT, RUN, World, child, keyed, node_type};
 use crate::{
     engine::{Disagreement, Limit, PolicyOutcome, Rejection},
     record::NodePath,
@@ -47,7 +47,7 @@ fn a_repetition_that_disagrees_is_told_about_what() {
         (original().with("binding_decision", binding("T")), "with different binding_decision"),
         (original().with("candidate_set_id", json!("other")), "with different candidate_set_id"),
         (original().with("constraints", json!({"budgets": {"max_cost": 3}})), "with different constraints"),
-        // Of several, the first in the order of the table is told.
+        // Of several, the first in the order of the table is reported.
         (original().of("atomic.other").with("inputs", json!({})), "for a different NodeTypeRef"),
         (original().with("inputs", json!({})).with("binding_decision", binding("T")), "for different inputs"),
         (
@@ -70,7 +70,7 @@ fn a_repetition_that_disagrees_is_told_about_what() {
 }
 
 #[test]
-fn a_key_that_stands_for_a_child_of_another_parent_is_a_conflict() {
+fn key_of_a_child_of_another_parent_is_a_conflict() {
     // `run-1:a:` + `b:k` and `run-1:a:b:` + `k` are the same words.
     let mut world = World::composite(&Value::Null);
     let composites = [child("a").of("composite.plan"), child("a:b").of("composite.plan")];
@@ -81,7 +81,7 @@ fn a_key_that_stands_for_a_child_of_another_parent_is_a_conflict() {
 }
 
 #[test]
-fn what_a_repetition_leaves_out_or_says_beside_the_point_is_not_compared() {
+fn repetition_compares_only_the_members_that_matter() {
     for repetition in [
         original(),
         child("").key("k").with("inputs", json!({"n": 1, "deep": {"list": [1, {"x": null}]}})),
@@ -170,7 +170,7 @@ fn the_answer_has_one_entry_for_each_spec_in_their_order() {
     assert_eq!(ids, ["b", &old, &new, "a", &new]);
     let assigned = |id: &str| json!(["node_run_assigned", id, {"parent_node_run_id": ROOT}]);
     let decomposed = json!(["composite_decomposed", ROOT, {"node_run_count": 3}]);
-    assert_eq!(world.told_since(mark), [decomposed, assigned("b"), assigned(&new), assigned("a")]);
+    assert_eq!(world.events_since(mark), [decomposed, assigned("b"), assigned(&new), assigned("a")]);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn the_same_key_twice_in_one_request_makes_one_node() {
     let answer = world.create(ROOT, &[child("").key("k"), child("").key("k")]).expect("one child");
     assert_eq!(answer[0], answer[1]);
     assert_eq!((world.nodes.len(), world.node(ROOT).children), (2, 1));
-    assert_eq!(count(&world, RunEventType::NodeRunAssigned), 2, "the root's and the child's");
+    assert_eq!(world.count(RunEventType::NodeRunAssigned), 2, "the root's and the child's");
 
     let mut world = World::composite(&Value::Null);
     let differing = [child("").key("k"), child("").key("k").with("inputs", json!({"x": 1}))];

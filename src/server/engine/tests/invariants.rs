@@ -57,7 +57,7 @@ fn transitions(before: &World, world: &World) {
         let (from, to) = (&old.node, &node.node);
         assert!(lifecycle::node_run_may(from.state, to.state), "{id}: {} -> {}", from.state, to.state);
         if old.is_terminal() {
-            assert_eq!((from.state, from.ended_at), (to.state, to.ended_at), "{id} is over");
+            assert_eq!((from.state, from.ended_at), (to.state, to.ended_at), "{id} has ended");
         }
         assert!(node.attempt >= old.attempt && node.children >= old.children && node.rounds >= old.rounds);
         assert_eq!((&old.path, &from.parent_node_run_id), (&node.path, &to.parent_node_run_id));
@@ -66,10 +66,10 @@ fn transitions(before: &World, world: &World) {
         let Some(old) = before.runs.get(id) else { continue };
         assert!(lifecycle::run_may(old.run.state, run.run.state), "{id}");
         if old.is_terminal() {
-            assert_eq!(old.run, run.run, "{id} is over");
+            assert_eq!(old.run, run.run, "{id} has ended");
         }
     }
-    assert!(world.events.starts_with(&before.events), "what was told stays told");
+    assert!(world.events.starts_with(&before.events), "events stay");
     assert!(world.nodes.len() >= before.nodes.len());
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{ROOT, World, child, keyed, node_type, parse};
 use crate::{
-    engine::{Begun, Disagreement, Limit, NodeTypeFacts, Rejection},
+    engine::{BeginOutcome, Disagreement, Limit, NodeTypeFacts, Rejection},
     types::NodeKind,
 };
 
@@ -24,7 +24,7 @@ fn of_planner() -> Value {
     })
 }
 
-/// A run whose root is of a type that nobody knows yet.
+/// A run whose root has a type that is not known yet.
 fn unknown_root() -> World {
     let mut world = World::new();
     let constraints = json!({"structural": {"max_depth": 3, "max_children_per_composite": 9}});
@@ -42,11 +42,11 @@ fn narrowed(world: &mut World) {
         "candidates": {"denied_node_type_ids": ["atomic.evil"]},
     });
     assert_eq!(world.extension(ROOT, "constraints"), Some(both.clone()));
-    // Whatever the registry says from now on: nothing at all.
+    // From now on the registry knows nothing.
     world.types.remove(PLANNER);
     world.create(ROOT, &[child("a").of("atomic.evil")]).expect("a child");
     assert_eq!(world.extension("a", "constraints"), Some(both));
-    assert_eq!(world.dispatch("a"), Begun::Refused);
+    assert_eq!(world.dispatch("a"), BeginOutcome::Failed);
     assert_eq!(world.failure("a")[0], "node_type_denied");
     world.create(ROOT, &[child("b")]).expect("the second child");
     let children = Rejection::Limit(Limit::MaxChildrenPerComposite);
@@ -54,15 +54,15 @@ fn narrowed(world: &mut World) {
 }
 
 #[test]
-fn a_type_that_is_learned_at_dispatch_narrows_the_node_and_its_children() {
+fn type_learned_at_dispatch_narrows_node_and_children() {
     let mut world = unknown_root();
     world.types.insert(PLANNER.into(), facts(NodeKind::Composite, &of_planner()));
-    assert!(matches!(world.dispatch(ROOT), Begun::Go { .. }));
+    assert!(matches!(world.dispatch(ROOT), BeginOutcome::Started { .. }));
     narrowed(&mut world);
 }
 
 #[test]
-fn a_type_that_is_learned_by_a_create_narrows_the_node_and_its_children() {
+fn type_learned_by_a_create_narrows_node_and_children() {
     let mut world = unknown_root();
     world.types.insert(
         PLANNER.into(),
@@ -82,7 +82,7 @@ fn a_type_that_is_learned_by_a_create_narrows_the_node_and_its_children() {
     world.types.insert(PLANNER.into(), facts(NodeKind::Composite, &of_planner()));
     world.create(ROOT, &[child("first").of("atomic.evil")]).expect("a child");
     assert_eq!(world.node(ROOT).node.kind, Some(NodeKind::Composite), "and is kept");
-    assert_eq!(world.dispatch("first"), Begun::Refused);
+    assert_eq!(world.dispatch("first"), BeginOutcome::Failed);
     assert_eq!(world.failure("first")[0], "node_type_denied");
 }
 
@@ -92,16 +92,16 @@ fn a_node_that_is_handed_over_again_still_obeys_its_type() {
     world.start(json!({"root_node_type_ref": node_type(PLANNER)})).expect("a start");
     let limit = json!({"budgets": {"max_wall_time_ms": 5000}});
     world.types.insert(PLANNER.into(), facts(NodeKind::Composite, &limit));
-    let Begun::Go { deadline, .. } = world.dispatch(ROOT) else { panic!("refused") };
+    let BeginOutcome::Started { deadline, .. } = world.dispatch(ROOT) else { panic!("refused") };
     world.lost(ROOT);
     world.types.remove(PLANNER);
-    let Begun::Go { deadline: second, .. } = world.dispatch(ROOT) else { panic!("refused") };
-    assert_eq!(second, deadline, "its time is up when it was");
+    let BeginOutcome::Started { deadline: second, .. } = world.dispatch(ROOT) else { panic!("refused") };
+    assert_eq!(second, deadline, "its deadline stays");
     assert_eq!(world.extension(ROOT, "constraints"), Some(limit));
 }
 
 #[test]
-fn a_repetition_is_compared_with_what_was_known_when_the_child_was_made() {
+fn repetition_is_compared_with_the_facts_of_the_creation() {
     let spec = json!({"structural": {"max_depth": 4}});
     let wanted = |constraints: &Value| child("").key("k").of("tool").with("constraints", constraints.clone());
     let with = || facts(NodeKind::Atomic, &json!({"candidates": {"denied_node_type_ids": ["z"]}}));
@@ -126,14 +126,14 @@ fn a_repetition_is_compared_with_what_was_known_when_the_child_was_made() {
 }
 
 #[test]
-fn a_repetition_finds_a_child_whose_type_was_learned_at_dispatch() {
+fn repetition_finds_a_child_with_a_type_learned_later() {
     let mut world = World::composite(&Value::Null);
     let wanted =
         || child("").key("k").of(PLANNER).with("constraints", json!({"structural": {"max_depth": 4}}));
     world.create(ROOT, &[wanted()]).expect("the original");
     world.types.insert(PLANNER.into(), facts(NodeKind::Composite, &of_planner()));
     let id = keyed(ROOT, "k");
-    assert!(matches!(world.dispatch(&id), Begun::Go { .. }));
+    assert!(matches!(world.dispatch(&id), BeginOutcome::Started { .. }));
     for now in [facts(NodeKind::Composite, &of_planner()), facts(NodeKind::Composite, &Value::Null)] {
         world.types.insert(PLANNER.into(), now);
         let found = world.create(ROOT, &[wanted()]).expect("a repetition");

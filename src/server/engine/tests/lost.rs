@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::support::{ROOT, RUN, World, answered, binding, call_failed, child};
 use crate::{
-    engine::{Applied, Begun, NodeTypeFacts, PolicyOutcome, Told, Work},
+    engine::{Applied, BeginOutcome, CancelNotification, NodeTypeFacts, PolicyOutcome, Work},
     record::{AttemptOutcome, Job, Wake},
     types::{NodeKind, NodeRunState, RunState, SideEffectClass},
 };
 
 /// A world with a child `a` of type `t`, at its executor.
-fn begun(facts: NodeTypeFacts) -> World {
+fn started(facts: NodeTypeFacts) -> World {
     let mut world = World::composite(&Value::Null);
     world.types.insert("t".into(), facts);
     world.create(ROOT, &[child("a").of("t")]).expect("a child");
@@ -30,7 +30,7 @@ fn read_only() -> NodeTypeFacts {
 }
 
 #[test]
-fn a_lost_attempt_is_made_again_only_where_that_does_no_harm() {
+fn lost_attempt_is_repeated_only_if_harmless() {
     use NodeKind::{Atomic, Composite};
     use SideEffectClass::{Irreversible, Read, Write};
     for (kind, side_effect, idempotent, again) in [
@@ -46,7 +46,7 @@ fn a_lost_attempt_is_made_again_only_where_that_does_no_harm() {
         (Composite, Some(Irreversible), false, true),
     ] {
         let case = format!("{kind} {side_effect:?} {idempotent}");
-        let mut world = begun(facts(kind, side_effect, idempotent));
+        let mut world = started(facts(kind, side_effect, idempotent));
         let mark = world.events.len();
         world.lost("a");
         let lost = world.attempts.last().expect("it is recorded");
@@ -57,12 +57,12 @@ fn a_lost_attempt_is_made_again_only_where_that_does_no_harm() {
                 (NodeRunState::Running, Some(Job::Dispatch)),
                 "{case}"
             );
-            let told = world.told_since(mark);
+            let recorded = world.events_since(mark);
             assert_eq!(
-                (told.len(), &told[0][0], &told[0][2]["type"]),
+                (recorded.len(), &recorded[0][0], &recorded[0][2]["type"]),
                 (1, &json!("recovery_applied"), &json!("retry"))
             );
-            let Begun::Go { attempt, .. } = world.dispatch("a") else { panic!("{case}") };
+            let BeginOutcome::Started { attempt, .. } = world.dispatch("a") else { panic!("{case}") };
             assert_eq!((attempt.number, world.node("a").attempt), (2, 2));
         } else {
             assert_eq!(
@@ -71,14 +71,14 @@ fn a_lost_attempt_is_made_again_only_where_that_does_no_harm() {
                 "{case}"
             );
             assert_eq!(world.failure("a")[0], "executor_outcome_unknown");
-            assert_eq!(world.told_since(mark), [json!(["atomic_executed", "a", {"state": "failed"}])]);
+            assert_eq!(world.events_since(mark), [json!(["atomic_executed", "a", {"state": "failed"}])]);
         }
     }
 }
 
 #[test]
-fn lost_attempts_count_as_retries_and_are_not_made_again_for_ever() {
-    let mut world = begun(read_only());
+fn lost_attempts_count_as_retries() {
+    let mut world = started(read_only());
     for lost in 1..=world.rules.max_retries {
         world.lost("a");
         assert_eq!((world.job("a"), world.node("a").retries), (Some(Job::Dispatch), lost));
@@ -89,18 +89,18 @@ fn lost_attempts_count_as_retries_and_are_not_made_again_for_ever() {
     assert_eq!(world.failure("a")[0], "executor_outcome_unknown");
     assert_eq!(world.attempts.last().map(|lost| lost.attempt), Some(world.rules.max_retries + 1));
 
-    // A composite is not failed over it: its executor may be at it.
-    let mut world = begun(facts(NodeKind::Composite, None, false));
+    // A composite does not fail for this: its executor may be at work.
+    let mut world = started(facts(NodeKind::Composite, None, false));
     world.rules.max_retries = 0;
     let (mark, attempts) = (world.events.len(), world.attempts.len());
     world.lost("a");
     assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Running, Some(Job::Deadline)));
-    assert_eq!(world.node("a").wake.as_ref().and_then(|wake| wake.owner.clone()), None);
+    assert_eq!(world.node("a").wake.as_ref().and_then(|wake| wake.claimed_by.clone()), None);
     assert_eq!((world.events.len(), world.attempts.len()), (mark, attempts));
 }
 
 #[test]
-fn only_an_attempt_that_is_under_way_can_be_lost() {
+fn only_an_attempt_under_way_can_be_lost() {
     let mut world = World::composite(&Value::Null);
     world.types.insert("t".into(), read_only());
     world.create(ROOT, &[child("a").of("t")]).expect("a child");
@@ -122,8 +122,8 @@ fn only_an_attempt_that_is_under_way_can_be_lost() {
 }
 
 #[test]
-fn a_node_keeps_the_time_of_its_first_attempt() {
-    let mut world = begun(read_only());
+fn node_keeps_the_start_time_of_its_first_attempt() {
+    let mut world = started(read_only());
     let started_at = world.node("a").node.started_at;
     world.lost("a");
     world.wait(Duration::from_secs(5));
@@ -134,8 +134,8 @@ fn a_node_keeps_the_time_of_its_first_attempt() {
 }
 
 #[test]
-fn an_answer_of_an_earlier_attempt_is_recorded_and_not_applied() {
-    let mut world = begun(read_only());
+fn answer_of_an_earlier_attempt_is_recorded_not_applied() {
+    let mut world = started(read_only());
     world.lost("a");
     world.begin("a");
     let before = world.clone();
@@ -147,95 +147,98 @@ fn an_answer_of_an_earlier_attempt_is_recorded_and_not_applied() {
 }
 
 #[test]
-fn an_answer_after_all_of_an_attempt_taken_for_lost_counts_if_no_other_has_begun() {
-    let mut world = begun(read_only());
+fn answer_of_a_lost_attempt_counts_until_the_next_one_starts() {
+    let mut world = started(read_only());
     world.lost("a");
     assert_eq!(world.finish("a", 1, answered(NodeRunState::Succeeded)), Applied::Yes);
-    assert_eq!(world.begin("a"), Begun::Stale, "it is not executed a second time");
+    assert_eq!(world.begin("a"), BeginOutcome::Superseded, "it is not executed a second time");
 }
 
 #[test]
-fn a_lost_node_that_may_not_be_begun_again_is_called_off_at_its_executor() {
+fn lost_node_that_may_not_repeat_is_cancelled_at_its_executor() {
     for outcome in [PolicyOutcome::Deny, PolicyOutcome::RequireApproval] {
-        let mut world = begun(facts(NodeKind::Composite, None, false));
+        let mut world = started(facts(NodeKind::Composite, None, false));
         world.lost("a");
-        assert_eq!(world.begin_with("a", outcome, Ok(binding())), Begun::Refused);
+        assert_eq!(world.begin_with("a", outcome, Ok(binding())), BeginOutcome::Failed);
         assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Failed, Some(Job::CancelExecutor)));
     }
 }
 
 #[test]
-fn a_composite_is_assigned_again_as_long_as_it_has_no_children() {
+fn lost_composite_is_assigned_again_while_it_has_no_children() {
     let mut world = World::composite(&Value::Null);
     let silence = world.rules.composite_silence.expect("it is asked about");
     let wake = world.node(ROOT).wake.clone().expect("a wake-up");
     let check_at = world.now + silence;
-    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, check_at, world.lease.clone()));
+    assert_eq!((wake.job, wake.at, wake.claimed_by), (Job::Deadline, check_at, world.worker.clone()));
 
     world.create(ROOT, &[child("a")]).expect("a child");
     let waiting = world.node(ROOT).wake.clone().expect("a wake-up");
     assert_eq!(
-        (waiting.job, waiting.at, &waiting.owner),
+        (waiting.job, waiting.at, &waiting.claimed_by),
         (Job::Deadline, world.now + silence, &None),
-        "nobody's"
+        "unclaimed"
     );
 
     // The one who had it was taken for dead all the same.
-    let told = world.attempts.len();
+    let recorded = world.attempts.len();
     world.due(ROOT);
     world.lost(ROOT);
     let again = Wake { at: world.now + silence, ..waiting };
-    assert_eq!(world.node(ROOT).wake, Some(again), "the silence begins anew");
-    assert_eq!((world.state(ROOT), world.attempts.len()), (NodeRunState::Running, told));
-    assert_eq!(world.begin(ROOT), Begun::Stale);
+    assert_eq!(world.node(ROOT).wake, Some(again), "the silence starts again");
+    assert_eq!((world.state(ROOT), world.attempts.len()), (NodeRunState::Running, recorded));
+    assert_eq!(world.begin(ROOT), BeginOutcome::Superseded);
 }
 
 #[test]
-fn a_lost_composite_whose_executor_shows_up_is_not_assigned_again() {
+fn lost_composite_is_not_assigned_again_once_it_has_children() {
     let mut world = World::composite(&Value::Null);
     world.lost(ROOT);
     assert_eq!(world.job(ROOT), Some(Job::Dispatch));
     world.create(ROOT, &[child("a")]).expect("a child");
     let wake = world.node(ROOT).wake.clone().expect("a wake-up");
-    assert_eq!((wake.job, Some(wake.at), wake.owner), (Job::Deadline, world.node(ROOT).waits.check_at, None));
-    assert_eq!(world.begin(ROOT), Begun::Stale);
+    assert_eq!(
+        (wake.job, Some(wake.at), wake.claimed_by),
+        (Job::Deadline, world.node(ROOT).waits.check_at, None)
+    );
+    assert_eq!(world.begin(ROOT), BeginOutcome::Superseded);
 }
 
 #[test]
-fn an_executor_is_told_until_it_has_heard() {
-    let mut world = begun(read_only());
+fn executor_is_notified_until_it_acknowledges() {
+    let mut world = started(read_only());
     world.cancel(RUN);
     for tries in 1..=3 {
-        world.told("a", Some(Duration::from_secs(2)));
+        world.notify("a", Some(Duration::from_secs(2)));
         let wake = world.node("a").wake.clone().expect("a wake-up");
         let at = world.now + Duration::from_secs(2);
-        assert_eq!((wake.job, wake.at, wake.owner, wake.tries), (Job::CancelExecutor, at, None, tries));
+        assert_eq!((wake.job, wake.at, wake.claimed_by, wake.tries), (Job::CancelExecutor, at, None, tries));
     }
-    world.told("a", None);
+    world.notify("a", None);
     assert_eq!(world.node("a").wake, None);
     let before = world.node("a").clone();
-    world.told("a", Some(Duration::from_secs(2)));
+    world.notify("a", Some(Duration::from_secs(2)));
     assert_eq!(*world.node("a"), before, "there is nothing to tell any more");
     assert_eq!(world.run().run.state, RunState::Canceled);
 }
 
 #[test]
-fn an_executor_that_is_given_up_is_on_record() {
-    let mut world = begun(read_only());
+fn abandoned_notification_is_in_the_attempt_log() {
+    let mut world = started(read_only());
     world.cancel(RUN);
-    world.telling("a", Told::GivenUp);
+    world.notified("a", CancelNotification::Abandoned);
     assert_eq!((world.job("a"), world.state("a")), (None, NodeRunState::Canceled));
     let entry = world.attempts.last().expect("an entry");
     assert_eq!((entry.attempt, &entry.outcome), (1, &AttemptOutcome::Fenced));
 }
 
 #[test]
-fn a_live_node_has_nothing_to_tell() {
-    let mut world = begun(read_only());
+fn live_node_has_no_notification() {
+    let mut world = started(read_only());
     let before = world.node("a").clone();
-    world.told("a", None);
+    world.notify("a", None);
     assert_eq!(*world.node("a"), before);
-    world.finish("a", 1, call_failed(Work::Refused));
-    world.told("a", Some(Duration::ZERO));
+    world.finish("a", 1, call_failed(Work::Rejected));
+    world.notify("a", Some(Duration::ZERO));
     assert_eq!(world.job("a"), None);
 }

@@ -1,11 +1,12 @@
-//! The engine against its contract: tables, sentences, a golden event log, and
+//! The engine against its contract: tables, single rules, a golden event log, and
 //! random commands against a small model.
 
 mod adopt;
-mod attempts;
+mod begin;
 mod children;
 mod ending;
 mod evaluations;
+mod finish;
 mod golden;
 mod guard;
 mod hold;

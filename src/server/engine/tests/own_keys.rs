@@ -111,7 +111,7 @@ fn both_spellings_are_read_whatever_the_switch_says() {
 }
 
 #[test]
-fn stored_constraints_that_cannot_be_read_fail_the_node_at_dispatch() {
+fn unreadable_stored_constraints_fail_the_node_at_dispatch() {
     for key in ["constraints", "jarvis.constraints"] {
         let mut world = World::new();
         world.start(Value::Null).expect("a start");

@@ -12,7 +12,7 @@ use super::{
     support::{Child, ROOT, RUN, World, answered, binding, call_failed, child, keyed, node_type},
 };
 use crate::{
-    engine::{Applied, Heard, NodeTypeFacts, PolicyOutcome, Work},
+    engine::{Applied, Contact, NodeTypeFacts, PolicyOutcome, Work},
     record::{AttemptOutcome, AttemptRecord, Job},
     time::backoff,
     types::{Error, NodeKind, NodeRunState, SideEffectClass},
@@ -79,7 +79,7 @@ impl Pair {
                 let attempt = self.model.nodes[at].attempt;
                 let outcome = match (self.model.nodes[at].sort, outcome) {
                     // A composite's executor answers over the API.
-                    (Sort::Composite, Outcome::Answered(_)) => Outcome::CallFailed(Work::Refused),
+                    (Sort::Composite, Outcome::Answered(_)) => Outcome::CallFailed(Work::Rejected),
                     (Sort::Composite | Sort::Reader | Sort::Writer | Sort::Odd, given) => given,
                 };
                 match attempt {
@@ -96,7 +96,7 @@ impl Pair {
             Step::Hold(at) => Step::Hold(at % count),
             Step::Complete(at, state) => Step::Complete(at % count, state),
             Step::Evaluate(at, recover) => Step::Evaluate(at % count, recover),
-            Step::Told(at, again) => Step::Told(at % count, again),
+            Step::Notify(at, again) => Step::Notify(at % count, again),
             Step::ExpireNode(at) => Step::ExpireNode(at % count),
             Step::Cancel => Step::Cancel,
             Step::ExpireRun => Step::ExpireRun,
@@ -144,8 +144,8 @@ impl Pair {
                 match (policy, world.node(&id).node.kind) {
                     (_, None) | (Policy::Allow, Some(_)) => _ = world.dispatch(&id),
                     (Policy::Unconfigured, Some(_)) => {
-                        let nobody = Error::new("executor_unconfigured", "nobody is there");
-                        world.begin_with(&id, PolicyOutcome::Allow, Err(nobody));
+                        let unconfigured = Error::new("executor_unconfigured", "no executor");
+                        world.begin_with(&id, PolicyOutcome::Allow, Err(unconfigured));
                     }
                     (Policy::Deny | Policy::RequireApproval, Some(_)) => {
                         world.begin_with(&id, outcome(policy), Ok(binding()));
@@ -169,7 +169,7 @@ impl Pair {
             Step::Check(at, ago) => {
                 let live_below = !world.view(&node(at)).live_below.is_empty();
                 let asked = world.now + Duration::from_millis(1);
-                world.check(&node(at), Heard { at: asked - Duration::from_secs(ago), live_below });
+                world.check(&node(at), Contact { last: asked - Duration::from_secs(ago), live_below });
             }
             Step::Hold(at) => _ = world.hold(&node(at), Duration::from_secs(1)),
             Step::Complete(at, state) => {
@@ -181,7 +181,7 @@ impl Pair {
                 let report = json!({"evaluation_result": {"status": "unknown"}, "recovery_action": action});
                 world.evaluate(&node(at), report);
             }
-            Step::Told(at, again) => world.told(&node(at), again.then_some(Duration::from_secs(1))),
+            Step::Notify(at, again) => world.notify(&node(at), again.then_some(Duration::from_secs(1))),
             Step::Cancel => _ = world.cancel(RUN),
             Step::ExpireRun => world.expire_run(RUN),
             Step::ExpireNode(at) => world.expire_node(&node(at)),
@@ -218,7 +218,7 @@ impl Pair {
             if expected.job == Some(Job::Deadline) {
                 assert_eq!(node.waits.check_at, expected.check_at, "{node:?}");
             }
-            assert_eq!(node.waits.begun_again, expected.begun_again, "{node:?}");
+            assert_eq!(node.waits.restarted, expected.restarted, "{node:?}");
             assert_eq!(node.path.depth(), model.depth(at));
             let parent = expected.parent.map(|parent| self.ids[parent].as_str());
             assert_eq!(node.node.parent_node_run_id.as_ref().map(|parent| parent.as_str()), parent);
@@ -260,7 +260,7 @@ fn sorts() -> impl Strategy<Value = Sort> {
 }
 
 fn works() -> impl Strategy<Value = Work> {
-    prop_oneof![Just(Work::NotBegun), Just(Work::Unanswered), Just(Work::Doubtful), Just(Work::Refused)]
+    prop_oneof![Just(Work::NotStarted), Just(Work::Unanswered), Just(Work::Uncertain), Just(Work::Rejected)]
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
@@ -310,7 +310,7 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => at().prop_map(Step::Hold),
         3 => (low(), ends()).prop_map(|(at, state)| Step::Complete(at, state)),
         3 => (at(), any::<bool>()).prop_map(|(at, recover)| Step::Evaluate(at, recover)),
-        2 => (at(), any::<bool>()).prop_map(|(at, again)| Step::Told(at, again)),
+        2 => (at(), any::<bool>()).prop_map(|(at, again)| Step::Notify(at, again)),
         1 => prop_oneof![Just(Step::Cancel), Just(Step::ExpireRun)],
         2 => at().prop_map(Step::ExpireNode),
         2 => prop_oneof![8 => Just(30), 4 => Just(600), 1 => Just(4000)].prop_map(Step::Wait),
@@ -322,7 +322,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_the_engine_does_as_the_model_and_breaks_no_invariant(
+    fn engine_does_as_the_model_and_keeps_the_invariants(
         root in prop_oneof![9 => Just(Sort::Composite), 1 => sorts()],
         policy in policies(),
         limits in limits(),

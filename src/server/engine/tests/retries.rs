@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::support::{ROOT, RUN, World, call_failed, child, failed_call};
 use crate::{
-    engine::{Applied, AttemptResult, Begun, FailedCall, NodeTypeFacts, Work},
+    engine::{Applied, AttemptResult, BeginOutcome, FailedCall, NodeTypeFacts, Work},
     record::{AttemptOutcome, Job},
     types::{Error, NodeKind, NodeRunState, RunState, SideEffectClass},
 };
 
 /// A world with a child `a` at its executor, which does this to the world.
-fn begun(side_effect: SideEffectClass, idempotent: bool) -> World {
+fn started(side_effect: SideEffectClass, idempotent: bool) -> World {
     let mut world = World::composite(&Value::Null);
     let facts = NodeTypeFacts {
         kind: Some(NodeKind::Atomic),
@@ -32,27 +32,27 @@ fn attempts(world: &World, node: &str) -> Value {
 }
 
 #[test]
-fn what_happens_after_a_failed_call_depends_on_what_is_known_and_on_what_the_node_does() {
+fn failed_call_is_retried_by_its_work_and_the_nodes_effects() {
     use SideEffectClass::{Irreversible, Read, Write};
-    use Work::{Doubtful, NotBegun, Refused, Unanswered};
+    use Work::{NotStarted, Rejected, Unanswered, Uncertain};
     let unknown = Some("executor_outcome_unknown");
     let unavailable = Some("atomic_executor_unavailable");
     for (side_effect, idempotent, work, fails_with) in [
-        (Read, false, NotBegun, None),
+        (Read, false, NotStarted, None),
         (Read, false, Unanswered, None),
-        (Read, false, Doubtful, None),
-        (Read, false, Refused, unavailable),
+        (Read, false, Uncertain, None),
+        (Read, false, Rejected, unavailable),
         (Write, true, Unanswered, None),
-        (Write, false, NotBegun, None),
+        (Write, false, NotStarted, None),
         (Write, false, Unanswered, unknown),
-        (Write, false, Doubtful, unavailable),
-        (Irreversible, false, NotBegun, None),
+        (Write, false, Uncertain, unavailable),
+        (Irreversible, false, NotStarted, None),
         (Irreversible, false, Unanswered, unknown),
-        (Irreversible, true, Doubtful, None),
-        (Irreversible, true, Refused, unavailable),
+        (Irreversible, true, Uncertain, None),
+        (Irreversible, true, Rejected, unavailable),
     ] {
         let case = format!("{side_effect} {idempotent} {work:?}");
-        let mut world = begun(side_effect, idempotent);
+        let mut world = started(side_effect, idempotent);
         assert_eq!(world.finish("a", 1, call_failed(work)), Applied::Yes, "{case}");
         match fails_with {
             None => {
@@ -67,7 +67,7 @@ fn what_happens_after_a_failed_call_depends_on_what_is_known_and_on_what_the_nod
                 assert_eq!(world.state("a"), NodeRunState::Failed, "{case}");
                 assert_eq!(world.failure("a")[0], code, "{case}");
                 // It may be at work all the same.
-                let tell = work != Refused;
+                let tell = work != Rejected;
                 assert_eq!(world.job("a"), tell.then_some(Job::CancelExecutor), "{case}");
             }
         }
@@ -75,8 +75,8 @@ fn what_happens_after_a_failed_call_depends_on_what_is_known_and_on_what_the_nod
 }
 
 #[test]
-fn a_failed_attempt_is_on_record_in_the_log_the_events_and_the_node() {
-    let mut world = begun(SideEffectClass::Read, false);
+fn failed_attempt_is_in_the_log_the_events_and_the_node() {
+    let mut world = started(SideEffectClass::Read, false);
     let (mark, began) = (world.events.len(), world.node("a").node.started_at);
     world.finish("a", 1, call_failed(Work::Unanswered));
     let at = world.node("a").wake.as_ref().expect("a wake-up").at;
@@ -87,31 +87,31 @@ fn a_failed_attempt_is_on_record_in_the_log_the_events_and_the_node() {
         (entry.attempt, &entry.outcome),
         (1, &AttemptOutcome::Failed { error, retry_at: at, may_have_begun: true })
     );
-    let told = json!({
+    let action = json!({
         "type": "retry", "target_node_run_id": "a", "message": "no answer",
         "extensions": {
             "jarvis.attempt": 1, "jarvis.code": "atomic_executor_unavailable", "jarvis.started_at": began,
             "jarvis.retry_at": at,
         },
     });
-    assert_eq!(world.told_since(mark), [json!(["recovery_applied", "a", &told])]);
-    assert_eq!(attempts(&world, "a"), json!([told]));
+    assert_eq!(world.events_since(mark), [json!(["recovery_applied", "a", &action])]);
+    assert_eq!(attempts(&world, "a"), json!([action]));
 
     // The next attempt ends it: the event of the end says how many there were.
-    let Begun::Go { attempt, .. } = world.dispatch("a") else { panic!("it is begun again") };
+    let BeginOutcome::Started { attempt, .. } = world.dispatch("a") else { panic!("a second attempt") };
     assert_eq!(attempt.number, 2);
     world.answer("a", NodeRunState::Succeeded);
-    let end = world.told_since(mark).pop().expect("an event");
+    let end = world.events_since(mark).pop().expect("an event");
     assert_eq!(end, json!(["atomic_executed", "a", {"state": "succeeded", "attempts": 2}]));
-    assert_eq!(attempts(&world, "a"), json!([told]));
+    assert_eq!(attempts(&world, "a"), json!([action]));
 }
 
 #[test]
-fn a_failed_call_that_is_told_twice_counts_once() {
-    let mut world = begun(SideEffectClass::Read, false);
+fn failed_call_reported_twice_counts_once() {
+    let mut world = started(SideEffectClass::Read, false);
     world.finish("a", 1, call_failed(Work::Unanswered));
     let before = world.clone();
-    for work in [Work::Unanswered, Work::Refused] {
+    for work in [Work::Unanswered, Work::Rejected] {
         assert_eq!(world.finish("a", 1, call_failed(work)), Applied::Yes);
         assert_eq!(
             (&world.nodes, &world.events, &world.attempts),
@@ -121,50 +121,50 @@ fn a_failed_call_that_is_told_twice_counts_once() {
 }
 
 #[test]
-fn a_node_is_handed_over_again_only_so_often_and_then_fails_with_what_came_last() {
-    let mut world = begun(SideEffectClass::Write, false);
+fn node_fails_with_its_last_error_after_the_last_retry() {
+    let mut world = started(SideEffectClass::Write, false);
     for attempt in 1..=world.rules.max_retries {
-        world.finish("a", attempt, call_failed(Work::NotBegun));
+        world.finish("a", attempt, call_failed(Work::NotStarted));
         assert_eq!(world.job("a"), Some(Job::Dispatch));
         world.begin("a");
     }
-    world.finish("a", 3, call_failed(Work::NotBegun));
+    world.finish("a", 3, call_failed(Work::NotStarted));
     assert_eq!(
         (world.state("a"), world.failure("a")[0].clone()),
         (NodeRunState::Failed, json!("atomic_executor_unavailable"))
     );
     assert_eq!(attempts(&world, "a").as_array().map(Vec::len), Some(2));
 
-    let mut world = begun(SideEffectClass::Read, false);
+    let mut world = started(SideEffectClass::Read, false);
     world.rules.max_retries = 0;
-    world.finish("a", 1, call_failed(Work::NotBegun));
+    world.finish("a", 1, call_failed(Work::NotStarted));
     assert_eq!(world.state("a"), NodeRunState::Failed, "never, if that is what the settings say");
 }
 
 #[test]
-fn waits_grow_and_an_executor_may_ask_for_longer_ones() {
-    let mut world = begun(SideEffectClass::Read, false);
+fn backoff_grows_and_an_executor_may_ask_for_more() {
+    let mut world = started(SideEffectClass::Read, false);
     world.rules.max_retries = 10;
     let mut longest = Duration::ZERO;
     for attempt in 1..=5 {
-        world.finish("a", attempt, call_failed(Work::NotBegun));
+        world.finish("a", attempt, call_failed(Work::NotStarted));
         let wait = world.node("a").wake.as_ref().expect("a wake-up").at.since(world.now);
         let full = Duration::from_millis(250 << (attempt - 1));
         assert!(wait >= full / 2 && wait <= full, "{attempt}: {wait:?}");
         longest = longest.max(wait);
         world.begin("a");
     }
-    let asked = FailedCall { retry_after: Some(Duration::from_secs(20)), ..failed_call(Work::NotBegun) };
+    let asked = FailedCall { retry_after: Some(Duration::from_secs(20)), ..failed_call(Work::NotStarted) };
     world.finish("a", 6, AttemptResult::Failed(asked));
     let wait = world.node("a").wake.as_ref().expect("a wake-up").at.since(world.now);
     assert_eq!(wait, Duration::from_secs(20));
 }
 
 #[test]
-fn a_node_whose_time_is_up_before_the_next_try_fails_now() {
-    let mut world = begun(SideEffectClass::Read, false);
+fn node_fails_now_if_its_deadline_comes_before_the_retry() {
+    let mut world = started(SideEffectClass::Read, false);
     let beyond = world.rules.node_timeout;
-    let asked = FailedCall { retry_after: Some(beyond), ..failed_call(Work::NotBegun) };
+    let asked = FailedCall { retry_after: Some(beyond), ..failed_call(Work::NotStarted) };
     world.finish("a", 1, AttemptResult::Failed(asked));
     assert_eq!(
         (world.state("a"), world.failure("a")[0].clone()),
@@ -173,45 +173,48 @@ fn a_node_whose_time_is_up_before_the_next_try_fails_now() {
 }
 
 #[test]
-fn an_attempt_that_went_astray_is_called_off_when_another_has_ended_the_node() {
-    for (work, told) in [(Work::Unanswered, true), (Work::Doubtful, true), (Work::NotBegun, false)] {
-        let mut world = begun(SideEffectClass::Read, false);
+fn superseded_attempt_is_cancelled_when_the_node_ends() {
+    for (work, notifies) in [(Work::Unanswered, true), (Work::Uncertain, true), (Work::NotStarted, false)] {
+        let mut world = started(SideEffectClass::Read, false);
         world.finish("a", 1, call_failed(work));
         world.begin("a");
         world.answer("a", NodeRunState::Succeeded);
         assert_eq!(world.state("a"), NodeRunState::Succeeded);
-        assert_eq!(world.job("a"), told.then_some(Job::CancelExecutor), "{work:?}");
+        assert_eq!(world.job("a"), notifies.then_some(Job::CancelExecutor), "{work:?}");
     }
 }
 
 #[test]
 fn cancel_beats_backoff() {
-    let mut world = begun(SideEffectClass::Read, false);
+    let mut world = started(SideEffectClass::Read, false);
     world.finish("a", 1, call_failed(Work::Unanswered));
     assert_eq!(world.job("a"), Some(Job::Dispatch));
     world.cancel(RUN);
     assert_eq!((world.state("a"), world.run().run.state), (NodeRunState::Canceled, RunState::Canceled));
-    // An executor that said nothing may be at it.
+    // An executor that gave no response may be at work.
     assert_eq!(world.job("a"), Some(Job::CancelExecutor));
-    assert_eq!(world.begin("a"), Begun::Stale);
+    assert_eq!(world.begin("a"), BeginOutcome::Superseded);
 }
 
 #[test]
-fn a_composite_whose_begin_failed_is_waited_for_if_its_children_show_that_it_has_begun() {
-    for (work, waited_for) in
-        [(Work::Unanswered, true), (Work::Doubtful, true), (Work::NotBegun, false), (Work::Refused, false)]
-    {
+fn composite_with_children_survives_a_failed_begin() {
+    for (work, waited_for) in [
+        (Work::Unanswered, true),
+        (Work::Uncertain, true),
+        (Work::NotStarted, false),
+        (Work::Rejected, false),
+    ] {
         let mut world = World::composite(&Value::Null);
         world.create(ROOT, &[child("a")]).expect("a child");
         let before = world.node(ROOT).clone();
         assert_eq!(world.finish(ROOT, 1, call_failed(work)), Applied::Yes);
         assert_eq!(*world.node(ROOT) == before, waited_for, "{work:?}");
-        assert_eq!(world.run().is_terminal(), work == Work::Refused, "{work:?}");
+        assert_eq!(world.run().is_terminal(), work == Work::Rejected, "{work:?}");
     }
 }
 
 #[test]
-fn a_node_that_is_not_even_handed_over_waits_until_its_time_is_up_and_spends_nothing() {
+fn deferred_node_spends_no_retries_until_its_deadline() {
     let mut world = World::composite(&Value::Null);
     world.create(ROOT, &[child("a")]).expect("a child");
     let (events, attempts) = (world.events.len(), world.attempts.len());
@@ -219,13 +222,13 @@ fn a_node_that_is_not_even_handed_over_waits_until_its_time_is_up_and_spends_not
         world.defer("a", Duration::from_secs(3));
         let wake = world.node("a").wake.clone().expect("a wake-up");
         assert_eq!(
-            (wake.job, wake.at, wake.owner, wake.tries),
+            (wake.job, wake.at, wake.claimed_by, wake.tries),
             (Job::Dispatch, world.now + Duration::from_secs(3), None, tries)
         );
         assert_eq!((world.state("a"), world.node("a").retries), (NodeRunState::Queued, 0));
     }
     assert_eq!((world.events.len(), world.attempts.len()), (events, attempts), "it was no attempt");
-    // Not beyond its time; and then it is over.
+    // At the latest at its deadline, when it fails.
     let deadline = world.node("a").deadline.expect("a deadline");
     world.defer("a", world.rules.run_timeout * 2);
     assert_eq!(world.node("a").wake.as_ref().map(|wake| wake.at), Some(deadline));

@@ -1,4 +1,4 @@
-//! Composites whose executor has gone: when that is asked, and what comes of it.
+//! Composites whose executor is silent: when the check is due, and what it decides.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{ROOT, RUN, World, call_failed, child};
 use crate::{
-    engine::{Begun, Checked, Due, Heard, Work, why_due},
+    engine::{BeginOutcome, Contact, DueReason, SilenceOutcome, Work, due_reason},
     record::{AttemptOutcome, Job, Wake},
     time::Timestamp,
     types::{NodeRunState, RunState},
@@ -24,13 +24,13 @@ fn until_due(world: &mut World, node: &str) {
     world.wait(wait);
 }
 
-/// The check of the root, whose executor was last heard so long ago.
-fn check(world: &mut World, ago: Duration, live_below: bool) -> Checked {
-    let heard = Heard { at: world.now - ago, live_below };
+/// Checks the root, whose executor had its last contact that long ago.
+fn check(world: &mut World, ago: Duration, live_below: bool) -> SilenceOutcome {
+    let heard = Contact { last: world.now - ago, live_below };
     world.check(ROOT, heard)
 }
 
-/// A composite root with a child that is over.
+/// A composite root with a child that has ended.
 fn with_a_child_that_is_over() -> World {
     let mut world = World::composite(&Value::Null);
     world.create(ROOT, &[child("a")]).expect("a child");
@@ -39,18 +39,18 @@ fn with_a_child_that_is_over() -> World {
 }
 
 #[test]
-fn a_composite_at_its_executor_is_looked_at_when_that_may_have_been_silent() {
+fn composite_at_its_executor_has_a_check_for_silence() {
     let world = World::composite(&Value::Null);
     let check_at = world.now + SILENCE;
     assert_eq!(world.node(ROOT).waits.check_at, Some(check_at));
     let wake = wake_of(&world, ROOT);
-    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, check_at, world.lease));
+    assert_eq!((wake.job, wake.at, wake.claimed_by), (Job::Deadline, check_at, world.worker));
 
-    // A create is a sign of life, and whoever dies, it is waited for.
+    // A create is a sign of life; after it no lost worker restarts the composite.
     let mut world = with_a_child_that_is_over();
     let wake = wake_of(&world, ROOT);
     assert_eq!(Some(wake.at), world.node(ROOT).waits.check_at);
-    assert_eq!((wake.job, wake.owner), (Job::Deadline, None));
+    assert_eq!((wake.job, wake.claimed_by), (Job::Deadline, None));
     assert!(wake.at > check_at);
 
     world.cancel(RUN);
@@ -58,7 +58,7 @@ fn a_composite_at_its_executor_is_looked_at_when_that_may_have_been_silent() {
 }
 
 #[test]
-fn atomic_nodes_and_composites_that_end_before_it_are_never_asked_about() {
+fn atomic_nodes_and_short_composites_have_no_check() {
     let world = World::atomic();
     assert_eq!(
         (wake_of(&world, ROOT).at, world.node(ROOT).waits.check_at),
@@ -80,7 +80,7 @@ fn atomic_nodes_and_composites_that_end_before_it_are_never_asked_about() {
 }
 
 #[test]
-fn why_a_wake_up_is_due_the_record_says() {
+fn record_tells_why_a_wake_up_is_due() {
     let world = World::composite(&Value::Null);
     let (node, now) = (world.node(ROOT).clone(), world.now);
     let check = node.waits.check_at.expect("a check");
@@ -88,23 +88,23 @@ fn why_a_wake_up_is_due_the_record_says() {
     let moved = |to: Timestamp| {
         let mut node = node.clone();
         let wake = node.wake.as_mut().expect("a wake-up");
-        (wake.at, wake.owner) = (to, None);
+        (wake.at, wake.claimed_by) = (to, None);
         node
     };
-    assert_eq!(why_due(&node, check), Due::Silence);
-    assert_eq!(why_due(&node, check + SILENCE), Due::Silence, "claimed late");
-    assert_eq!(why_due(&node, deadline), Due::Deadline);
+    assert_eq!(due_reason(&node, check), DueReason::Silence);
+    assert_eq!(due_reason(&node, check + SILENCE), DueReason::Silence, "claimed late");
+    assert_eq!(due_reason(&node, deadline), DueReason::Deadline);
     // A dead process' wake-up is moved to when its death was noticed.
-    assert_eq!(why_due(&moved(now), now), Due::Lost);
+    assert_eq!(due_reason(&moved(now), now), DueReason::Lost);
     let noticed_late = check + Duration::from_secs(1);
-    assert_eq!(why_due(&moved(noticed_late), noticed_late), Due::Lost);
-    assert_eq!(why_due(&moved(deadline), deadline), Due::Deadline);
+    assert_eq!(due_reason(&moved(noticed_late), noticed_late), DueReason::Lost);
+    assert_eq!(due_reason(&moved(deadline), deadline), DueReason::Deadline);
     // The attempt of this process that came to no end.
-    assert_eq!(why_due(&node, now), Due::Lost);
+    assert_eq!(due_reason(&node, now), DueReason::Lost);
 }
 
 #[test]
-fn what_was_heard_in_time_puts_the_check_off_until_that_is_old() {
+fn recent_contact_postpones_the_check() {
     for children in [false, true] {
         let mut world = match children {
             true => with_a_child_that_is_over(),
@@ -113,110 +113,110 @@ fn what_was_heard_in_time_puts_the_check_off_until_that_is_old() {
         until_due(&mut world, ROOT);
         let mark = world.events.len();
         let heard = world.now - Duration::from_secs(10);
-        assert_eq!(check(&mut world, Duration::from_secs(10), false), Checked::PutOff);
+        assert_eq!(check(&mut world, Duration::from_secs(10), false), SilenceOutcome::Postponed);
         let wake = wake_of(&world, ROOT);
         assert_eq!((wake.job, wake.at), (Job::Deadline, heard + SILENCE));
         // Without children it is lost with the process that has it.
-        assert_eq!(wake.owner, world.lease.clone().filter(|_| !children));
-        assert_eq!((world.told_since(mark).len(), world.attempts.len()), (0, 0));
+        assert_eq!(wake.claimed_by, world.worker.clone().filter(|_| !children));
+        assert_eq!((world.events_since(mark).len(), world.attempts.len()), (0, 0));
     }
 }
 
 #[test]
-fn while_something_below_it_lives_nothing_need_be_heard() {
+fn live_descendant_postpones_the_check() {
     let mut world = World::composite(&Value::Null);
     world.create(ROOT, &[child("a")]).expect("a child");
     until_due(&mut world, ROOT);
-    assert_eq!(check(&mut world, SILENCE * 3, true), Checked::PutOff);
+    assert_eq!(check(&mut world, SILENCE * 3, true), SilenceOutcome::Postponed);
     assert_eq!(wake_of(&world, ROOT).at, world.now + SILENCE);
 }
 
 #[test]
-fn a_silent_composite_without_children_is_begun_again_once_and_then_fails() {
+fn silent_composite_without_children_restarts_once_then_fails() {
     let mut world = World::composite(&Value::Null);
     until_due(&mut world, ROOT);
     let mark = world.events.len();
-    assert_eq!(check(&mut world, SILENCE, false), Checked::BegunAgain);
+    assert_eq!(check(&mut world, SILENCE, false), SilenceOutcome::Restarted);
     let wake = wake_of(&world, ROOT);
-    assert_eq!((wake.job, wake.owner, world.state(ROOT)), (Job::Dispatch, None, NodeRunState::Running));
+    assert_eq!((wake.job, wake.claimed_by, world.state(ROOT)), (Job::Dispatch, None, NodeRunState::Running));
     let attempt = world.attempts.last().expect("it is recorded");
     let AttemptOutcome::Failed { error, .. } = &attempt.outcome else { panic!("{attempt:?}") };
     assert_eq!((attempt.attempt, &*error.code), (1, "composite_executor_silent"));
-    let told = world.told_since(mark);
+    let events = world.events_since(mark);
     assert_eq!(
-        (told.len(), &told[0][0], &told[0][2]["type"]),
+        (events.len(), &events[0][0], &events[0][2]["type"]),
         (1, &json!("recovery_applied"), &json!("retry"))
     );
-    assert_eq!(told[0][2]["extensions"]["jarvis.code"], "composite_executor_silent");
+    assert_eq!(events[0][2]["extensions"]["jarvis.code"], "composite_executor_silent");
     assert_eq!(world.node(ROOT).retries, 0, "what a busy executor may cost is not spent");
 
-    let Begun::Go { attempt, .. } = world.begin(ROOT) else { panic!("it is begun again") };
+    let BeginOutcome::Started { attempt, .. } = world.begin(ROOT) else { panic!("a second attempt") };
     assert_eq!(attempt.number, 2);
     until_due(&mut world, ROOT);
     let mark = world.events.len();
-    assert_eq!(check(&mut world, SILENCE, false), Checked::Failed);
+    assert_eq!(check(&mut world, SILENCE, false), SilenceOutcome::Failed);
     assert_eq!((world.state(ROOT), world.job(ROOT)), (NodeRunState::Failed, Some(Job::CancelExecutor)));
     assert_eq!(world.failure(ROOT)[0], "composite_executor_silent");
     assert_eq!(world.run().run.state, RunState::Failed);
-    let told = world.told_since(mark);
-    assert_eq!([&told[0][2]["type"], &told[1][0]], [&json!("abort"), &json!("run_completed")]);
-    assert_eq!(json!(world.node(ROOT).node.recovery_actions)[1], told[0][2]);
+    let events = world.events_since(mark);
+    assert_eq!([&events[0][2]["type"], &events[1][0]], [&json!("abort"), &json!("run_completed")]);
+    assert_eq!(json!(world.node(ROOT).node.recovery_actions)[1], events[0][2]);
     let details = &world.extension(ROOT, "completion_error").expect("an error")["details"];
     assert_eq!((&details["attempt"], &details["children"]), (&json!(2), &json!(0)));
     assert!(details["silent_for_seconds"].as_u64() >= Some(600), "{details}");
 }
 
 #[test]
-fn a_silent_composite_that_may_not_be_begun_again_fails_at_once() {
+fn silent_composite_without_retries_fails_at_once() {
     let mut with_children = with_a_child_that_is_over();
     let mut without_retries = World::composite(&Value::Null);
     without_retries.rules.max_retries = 0;
     for world in [&mut with_children, &mut without_retries] {
         until_due(world, ROOT);
-        assert_eq!(check(world, SILENCE, false), Checked::Failed);
+        assert_eq!(check(world, SILENCE, false), SilenceOutcome::Failed);
         assert_eq!((world.state(ROOT), world.job(ROOT)), (NodeRunState::Failed, Some(Job::CancelExecutor)));
         assert_eq!(world.attempts.len(), 0);
     }
 }
 
 #[test]
-fn one_whose_executor_shows_up_while_it_waits_to_be_begun_again_is_waited_for() {
+fn children_created_before_a_restart_cancel_the_restart() {
     let mut world = World::composite(&Value::Null);
     until_due(&mut world, ROOT);
-    assert_eq!(check(&mut world, SILENCE, false), Checked::BegunAgain);
+    assert_eq!(check(&mut world, SILENCE, false), SilenceOutcome::Restarted);
     world.create(ROOT, &[child("a")]).expect("a child");
     assert_eq!((world.job(ROOT), wake_of(&world, ROOT).at), (Some(Job::Deadline), world.now + SILENCE));
-    assert_eq!(world.begin(ROOT), Begun::Stale);
+    assert_eq!(world.begin(ROOT), BeginOutcome::Superseded);
 }
 
 #[test]
-fn a_lost_process_begins_the_silence_anew_and_is_no_silence() {
+fn lost_worker_resets_the_check_and_is_no_silence() {
     let mut world = with_a_child_that_is_over();
     until_due(&mut world, ROOT);
     world.due(ROOT);
-    assert_eq!(check(&mut world, SILENCE * 3, false), Checked::Stale, "its owner died");
+    assert_eq!(check(&mut world, SILENCE * 3, false), SilenceOutcome::Superseded, "its owner died");
     world.lost(ROOT);
     let wake = wake_of(&world, ROOT);
-    assert_eq!((wake.job, wake.at, wake.owner), (Job::Deadline, world.now + SILENCE, None));
+    assert_eq!((wake.job, wake.at, wake.claimed_by), (Job::Deadline, world.now + SILENCE, None));
 }
 
 #[test]
-fn switched_off_it_waits_for_its_deadline() {
+fn composite_waits_for_its_deadline_if_checks_are_off() {
     let mut world = World::composite(&Value::Null);
     until_due(&mut world, ROOT);
     world.rules.composite_silence = None;
-    assert_eq!(check(&mut world, SILENCE * 3, false), Checked::PutOff);
+    assert_eq!(check(&mut world, SILENCE * 3, false), SilenceOutcome::Postponed);
     assert_eq!(Some(wake_of(&world, ROOT).at), world.node(ROOT).deadline);
-    assert_eq!(wake_of(&world, ROOT).owner, world.lease);
+    assert_eq!(wake_of(&world, ROOT).claimed_by, world.worker);
 }
 
 #[test]
-fn what_is_not_due_or_not_waited_for_is_left_alone() {
+fn check_that_is_not_due_changes_nothing() {
     let mut world = World::composite(&Value::Null);
-    for step in ["too early", "to be handed over again", "past its deadline", "over"] {
+    for step in ["too early", "awaiting a retry", "past its deadline", "over"] {
         match step {
-            "to be handed over again" => {
-                _ = world.finish(ROOT, 1, call_failed(Work::NotBegun));
+            "awaiting a retry" => {
+                _ = world.finish(ROOT, 1, call_failed(Work::NotStarted));
                 world.wait(SILENCE);
             }
             "past its deadline" => {
@@ -227,7 +227,7 @@ fn what_is_not_due_or_not_waited_for_is_left_alone() {
             _ => {}
         }
         let before = world.clone();
-        assert_eq!(check(&mut world, SILENCE * 3, false), Checked::Stale, "{step}");
+        assert_eq!(check(&mut world, SILENCE * 3, false), SilenceOutcome::Superseded, "{step}");
         world.now = before.now;
         assert_eq!(world, before, "{step}");
     }

@@ -14,7 +14,7 @@ fn decided(outcome: &str) -> Value {
 }
 
 #[test]
-fn an_allowed_run_is_running_and_its_root_is_due() {
+fn allowed_run_is_running_and_its_root_is_due() {
     let mut world = World::new();
     let members = json!({
         "run_context": {"tenant_id": "t"},
@@ -41,7 +41,7 @@ fn an_allowed_run_is_running_and_its_root_is_due() {
         })
     );
     assert_eq!(
-        world.told_since(0),
+        world.events_since(0),
         [
             json!(["run_started", null, {"root_node_run_id": ROOT}]),
             json!(["node_run_assigned", ROOT, {"root": true}]),
@@ -50,12 +50,12 @@ fn an_allowed_run_is_running_and_its_root_is_due() {
     );
     assert_eq!(world.job(ROOT), Some(Job::Dispatch));
     let record = world.run();
-    assert_eq!((record.nodes, record.owner.as_deref()), (1, Some("somebody")));
+    assert_eq!((record.nodes, record.started_by.as_deref()), (1, Some("caller")));
     assert_eq!(record.deadline, Some(world.now + world.rules.run_timeout));
 }
 
 #[test]
-fn a_denied_run_has_failed_when_it_is_answered() {
+fn denied_run_has_failed_when_it_is_answered() {
     for (kind, outcome) in [
         ("composite.plan", PolicyOutcome::Deny),
         ("atomic.echo", PolicyOutcome::Deny),
@@ -74,7 +74,7 @@ fn a_denied_run_has_failed_when_it_is_answered() {
             expected.push(json!(["atomic_executed", ROOT, {"state": "failed", "executed": false}]));
         }
         expected.push(json!(["run_completed", ROOT, {"state": "failed"}]));
-        assert_eq!(world.told_since(0), expected);
+        assert_eq!(world.events_since(0), expected);
         assert_eq!((world.state(ROOT), world.job(ROOT)), (NodeRunState::Failed, None));
         assert_eq!(world.failure(ROOT), json!(["policy_denied", "Run start denied by policy"]));
         let details = &world.extension(ROOT, "completion_error").expect("an error")["details"]["code"];
@@ -83,7 +83,7 @@ fn a_denied_run_has_failed_when_it_is_answered() {
 }
 
 #[test]
-fn the_same_start_again_gets_the_same_run_as_it_is_now_and_another_one_is_refused() {
+fn repeated_start_gets_the_run_and_another_one_is_rejected() {
     let mut world = World::new();
     world.start(json!({"constraints": {"structural": {"max_depth": 2}}})).expect("a start");
     world.cancel(RUN);
@@ -103,7 +103,7 @@ fn the_same_start_again_gets_the_same_run_as_it_is_now_and_another_one_is_refuse
 }
 
 #[test]
-fn the_run_keeps_the_requests_constraints_and_the_root_the_merged_ones() {
+fn run_keeps_given_constraints_and_root_the_merged_ones() {
     let mut world = World::new();
     let of_type = parse(json!({"structural": {"max_depth": 1}, "extensions": {"a.b": 1}}));
     let facts = NodeTypeFacts {
@@ -121,7 +121,7 @@ fn the_run_keeps_the_requests_constraints_and_the_root_the_merged_ones() {
 }
 
 #[test]
-fn constraints_that_say_nothing_are_kept_on_the_run_and_not_on_the_root() {
+fn empty_constraints_are_kept_on_the_run_only() {
     let mut world = World::new();
     world.start(json!({"constraints": {}})).expect("a start");
     let of_run = world.run().run.extensions.clone().map(Value::from);
@@ -129,7 +129,7 @@ fn constraints_that_say_nothing_are_kept_on_the_run_and_not_on_the_root() {
 }
 
 #[test]
-fn the_runs_time_is_its_budget_but_never_more_than_the_setting() {
+fn run_deadline_is_its_budget_within_the_setting() {
     for (budget, expected_ms) in
         [(None, 3_600_000), (Some(5_000), 5_000), (Some(9_999_999), 3_600_000), (Some(0), 0)]
     {
@@ -141,7 +141,7 @@ fn the_runs_time_is_its_budget_but_never_more_than_the_setting() {
 }
 
 #[test]
-fn a_root_of_unknown_kind_is_started_without_one() {
+fn root_of_unknown_kind_is_started_without_one() {
     let mut world = World::new();
     world.start(json!({"root_node_type_ref": node_type("jarvis.core.echo")})).expect("a start");
     assert_eq!((world.node(ROOT).node.kind, world.state(ROOT)), (None, NodeRunState::Queued));

@@ -3,22 +3,20 @@
 use futures::future::join_all;
 use serde_json::json;
 
-use super::{Specimen, samples::*};
+use super::{JournalUnderTest, samples::*};
 use crate::{
-    journal::{JournalError, Owed},
-    record::{
-        AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord, Wake,
-    },
-    types::{Error, JsonObject, NodeKind, NodeRunState},
+    journal::JournalError,
+    record::{AttemptOutcome, ChangeSet, Job, NodeHead, NodeRecord, RunRecord, Wake},
+    types::{Error, NodeRunState},
 };
 
-pub async fn a_commit_is_all_or_nothing(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn commit_is_all_or_nothing(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     let run = journal.run("a").await.expect("stored");
     let attempt = attempt("a/1", 1, AttemptOutcome::Lost);
 
-    // Everything in it is fine, except for the last node, which is there.
+    // Everything in it is valid except the last node, which exists.
     let bad = ChangeSet {
         run: Some(RunRecord { last_seq: 2, ..run.clone() }),
         nodes: vec![node("a", "1.2"), node("a", "1")],
@@ -33,7 +31,7 @@ pub async fn a_commit_is_all_or_nothing(specimen: Specimen) {
     assert_eq!(journal.0.attempts_list(&"a/1".into()).await, Ok(Vec::new()));
     assert_eq!(journal.owed().await.len(), 3);
 
-    // Everything in it is fine, except for the event, which is there.
+    // Everything in it is valid except the event, which exists.
     let bad = ChangeSet { nodes: vec![node("a", "1.2")], events: vec![event("a", 1, None)], ..bad };
     assert_eq!(journal.refused(bad.clone()).await, JournalError::Conflict);
     assert_eq!((journal.run("a").await, journal.node("a", "1.2").await), (Some(run), None));
@@ -46,10 +44,10 @@ pub async fn a_commit_is_all_or_nothing(specimen: Specimen) {
     assert_eq!(journal.0.attempts_list(&"a/1".into()).await, Ok(vec![attempt]));
 }
 
-pub async fn a_conflict_leaves_its_neighbours_alone(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn conflict_does_not_affect_other_commits(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(start("taken")).await;
-    // Sent at once, so that a store that groups commits groups these.
+    // Sent at once, so that a journal with group commit groups them.
     let outcomes = join_all((0..40).map(|number| {
         let id = if number % 2 == 0 { format!("run-{number}") } else { "taken".into() };
         journal.0.commit(start(&id))
@@ -62,8 +60,8 @@ pub async fn a_conflict_leaves_its_neighbours_alone(specimen: Specimen) {
     }
 }
 
-pub async fn versions_count_up_and_old_ones_conflict(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn versions_count_up_and_stale_ones_conflict(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     let (run, node) =
         (journal.run("a").await.expect("stored"), journal.node("a", "1").await.expect("stored"));
@@ -83,30 +81,30 @@ pub async fn versions_count_up_and_old_ones_conflict(specimen: Specimen) {
     assert_eq!(journal.run("a").await.map(|run| run.version), Some(2));
 }
 
-pub async fn what_is_new_must_not_exist(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn new_record_must_not_exist(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     assert_eq!(journal.refused(start("a")).await, JournalError::Conflict);
     assert_eq!(journal.refused(nodes("a", vec![node("a", "1")])).await, JournalError::Conflict);
     assert_eq!(journal.refused(events("a", vec![event("a", 1, None)])).await, JournalError::Conflict);
-    // And what is not new must exist.
+    // A record that is not new must exist.
     let ghost = NodeRecord { version: 1, ..node("a", "1.9") };
     assert_eq!(journal.refused(nodes("a", vec![ghost])).await, JournalError::Conflict);
     let ghost = ChangeSet { run: Some(RunRecord { version: 1, ..run("ghost") }), ..change("ghost") };
     assert_eq!(journal.refused(ghost).await, JournalError::Conflict);
 }
 
-pub async fn records_come_back_as_they_were_stored(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn records_are_read_as_they_were_stored(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let mut root = node("a", "1");
     root.node.inputs =
         json!({"text": "ü \u{0} \" \\ 🦀", "n": 1.5, "null": null}).as_object().cloned().map(Into::into);
     root.node.state = NodeRunState::Running;
     root.attempt = 3;
-    root.wake = Some(Wake { tries: 7, owner: Some("me".into()), ..wake(Job::Deadline, 12_345) });
+    root.wake = Some(Wake { tries: 7, claimed_by: Some("me".into()), ..wake(Job::Deadline, 12_345) });
     let mut done = ended(node("a", "1.2"));
     done.wake = Some(wake(Job::CancelExecutor, 99));
-    let whole = RunRecord { nodes: 2, owner: None, ..run("a") };
+    let whole = RunRecord { nodes: 2, started_by: None, ..run("a") };
     let change =
         ChangeSet { run: Some(whole.clone()), nodes: vec![root.clone(), done.clone()], ..change("a") };
     journal.commit(change).await;
@@ -118,8 +116,8 @@ pub async fn records_come_back_as_they_were_stored(specimen: Specimen) {
     assert_eq!(journal.0.nodes_live(&"a".into(), None).await, Ok(vec![root.head()]));
 }
 
-pub async fn what_does_not_exist_is_not_found(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn missing_records_are_not_found(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     assert_eq!((journal.run("no").await, journal.node("no", "1").await), (None, None));
     assert_eq!(journal.0.attempts_list(&"no".into()).await, Ok(Vec::new()));
     assert!(journal.live("no", None).await.is_empty());
@@ -129,8 +127,8 @@ pub async fn what_does_not_exist_is_not_found(specimen: Specimen) {
     }
 }
 
-pub async fn attempts_are_replaced_by_number_and_listed_in_order(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn attempts_are_replaced_by_number_and_listed_in_order(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     let late = AttemptOutcome::Late { state: NodeRunState::Failed, error: Some(Error::new("x", "y")) };
     let second = [attempt("a/1", 2, AttemptOutcome::Lost), attempt("a/2", 1, AttemptOutcome::Lost)];
@@ -143,8 +141,8 @@ pub async fn attempts_are_replaced_by_number_and_listed_in_order(specimen: Speci
     assert_eq!(journal.0.attempts_list(&"a/1".into()).await, Ok(closed));
 }
 
-pub async fn live_nodes_come_deepest_first_and_by_subtree(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn live_nodes_are_listed_deepest_first_and_by_subtree(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let live = ["1", "1.2", "1.3", "1.2.4", "1.20", "1.20.5", "1.2.4.6"];
     journal.commit(nodes("a", live.map(|path| node("a", path)).into())).await;
     journal.commit(nodes("a", vec![ended(node("a", "1.2.7")), ended(node("a", "1.8"))])).await;
@@ -163,142 +161,9 @@ pub async fn live_nodes_come_deepest_first_and_by_subtree(specimen: Specimen) {
     assert_eq!(journal.live("a", Some("1.2")).await, ["1.2.4"]);
 }
 
-/// What is listed of live nodes and claimed is the head of the record.
-pub async fn heads_say_what_records_say(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
-    let mut running = node("a", "1.2");
-    running.node.kind = Some(NodeKind::Atomic);
-    running.node.state = NodeRunState::Running;
-    running.node.started_at = Some(at(40));
-    running.node.inputs = json!({"text": "x".repeat(5000)}).as_object().cloned().map(Into::into);
-    running = NodeRecord { attempt: 3, astray: true, deadline: Some(at(70)), ..running };
-    let mut over = ended(node("a", "1.3"));
-    over.node.kind = Some(NodeKind::Composite);
-    over.node.ended_at = Some(at(60));
-    journal.commit(nodes("a", vec![node("a", "1"), running, over])).await;
-    for path in ["1", "1.2", "1.3"] {
-        let head = journal.node("a", path).await.map(|node| node.head());
-        assert_eq!((journal.head("a", path).await, head.is_some()), (head, true), "{path}");
-    }
-    let live = journal.0.nodes_live(&"a".into(), Some(&NodePath::root())).await;
-    assert_eq!(live, Ok(vec![journal.head("a", "1.2").await.expect("stored")]));
-    let claimed = journal.claim(&"me".into(), 100, 10).await;
-    assert_eq!(claimed.len(), 2);
-    for head in claimed {
-        assert_eq!(journal.head("a", head.path.as_str()).await, Some(head));
-    }
-    assert_eq!(journal.0.head_fetch(&"a/9".into()).await, Ok(None));
-}
-
-pub async fn a_change_of_a_head_leaves_all_else_as_it_is(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
-    let mut rich = node("a", "1");
-    rich.node.kind = Some(NodeKind::Atomic);
-    rich.node.inputs = json!({"text": "x".repeat(5000)}).as_object().cloned().map(Into::into);
-    rich.node.outputs = json!({"few": 1}).as_object().cloned().map(Into::into);
-    rich.node.extensions = json!({"theirs": [1, 2]}).as_object().cloned().map(Into::into);
-    rich = NodeRecord { children: 4, retries: 2, attempt: 3, ..rich };
-    journal.commit(ChangeSet { nodes: vec![rich.clone(), node("a", "1.2")], ..start("a") }).await;
-    let head = journal.head("a", "1").await.expect("stored");
-    let tell = Some(wake(Job::CancelExecutor, 300));
-    let over = NodeHead {
-        state: NodeRunState::Canceled,
-        ended_at: Some(at(200)),
-        wake: tell.clone(),
-        ..head.clone()
-    };
-    // Whatever else it says is not written.
-    let odd = NodeHead { attempt: 9, astray: true, kind: Some(NodeKind::Composite), ..over.clone() };
-    journal.commit(heads("a", vec![odd])).await;
-    rich.node.state = NodeRunState::Canceled;
-    rich.node.ended_at = Some(at(200));
-    assert_eq!(journal.node("a", "1").await, Some(NodeRecord { version: 2, wake: tell, ..rich.clone() }));
-    assert_eq!(journal.head("a", "1").await, Some(NodeHead { version: 2, ..over.clone() }));
-    assert_eq!(journal.live("a", None).await, ["1.2"]);
-    let owed = journal.owed().await.pop().map(|entry| entry.what);
-    assert_eq!(owed, Some(Owed::NodeRun { node_run_id: "a/1".into(), new: false }));
-
-    // Only over what was read, only what exists, and only where it stands.
-    assert_eq!(journal.refused(heads("a", vec![over.clone()])).await, JournalError::Conflict);
-    let ghost = NodeHead { node_run_id: "a/9".into(), ..head.clone() };
-    assert_eq!(journal.refused(heads("a", vec![ghost.clone()])).await, JournalError::Conflict);
-    let new = NodeHead { version: 0, ..ghost };
-    assert_eq!(journal.refused(heads("a", vec![new])).await, JournalError::Conflict);
-    let moved = NodeHead { version: 2, path: NodePath::root().child(9), ..over.clone() };
-    assert_eq!(journal.refused(heads("a", vec![moved])).await, JournalError::Conflict);
-    // All or nothing, together with whole records.
-    let child = journal.node("a", "1.2").await.expect("stored");
-    let stale = ChangeSet { nodes: vec![ended(child.clone())], ..heads("a", vec![over.clone()]) };
-    assert_eq!(journal.refused(stale).await, JournalError::Conflict);
-    assert_eq!(journal.node("a", "1.2").await.as_ref(), Some(&child));
-    let told = NodeHead { version: 2, wake: None, ..over };
-    journal.commit(ChangeSet { nodes: vec![ended(child)], ..heads("a", vec![told]) }).await;
-    assert_eq!(journal.node("a", "1").await, Some(NodeRecord { version: 3, wake: None, ..rich }));
-    assert!(journal.live("a", None).await.is_empty());
-
-    let journal = reopened(journal, specimen.reopen).await;
-    assert_eq!(journal.head("a", "1").await.map(|head| head.state), Some(NodeRunState::Canceled));
-}
-
-/// However large they are, and however they change from one to the other.
-pub async fn inputs_and_outputs_of_any_size_come_back_whole(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
-    let map = |bytes: usize| Some(JsonObject::from([("text", "é".repeat(bytes / 2).into())]));
-    let sizes = [None, Some(0), Some(1000), Some(1012), Some(1014), Some(1100), Some(100_000)];
-    let mut record = node("a", "1");
-    for inputs in sizes {
-        for outputs in sizes {
-            record.node.inputs = inputs.and_then(map);
-            record.node.outputs = outputs.and_then(map);
-            journal.commit(nodes("a", vec![record.clone()])).await;
-            record.version += 1;
-            // One that was claimed is read from where it is kept.
-            let owner = "me".into();
-            record.version += journal.claim(&owner, 100, 1).await.len() as u64;
-            journal.0.owner_release(&owner, at(100)).await.expect("owners can leave");
-            record.version += 1;
-            assert_eq!(journal.node("a", "1").await.as_ref(), Some(&record), "{inputs:?}, {outputs:?}");
-        }
-    }
-    let journal = reopened(journal, specimen.reopen).await;
-    assert_eq!(journal.node("a", "1").await, Some(record));
-}
-
-/// A record that was read without them may be changed and written.
-pub async fn inputs_and_outputs_that_were_not_read_stay_as_they_are(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
-    let map = |bytes: usize| Some(JsonObject::from([("text", "x".repeat(bytes).into())]));
-    for (run, inputs, outputs) in [("a", 5000, 10), ("b", 10, 5000), ("c", 5000, 5000), ("d", 10, 10)] {
-        let mut whole = node(run, "1");
-        (whole.node.inputs, whole.node.outputs) = (map(inputs), map(outputs));
-        journal.commit(nodes(run, vec![whole.clone()])).await;
-        // Now it cannot come from memory.
-        let owner = "me".into();
-        journal.claim(&owner, 100, 1).await;
-        journal.0.owner_release(&owner, at(100)).await.expect("owners can leave");
-        let id = whole.id().clone();
-        for tries in 1..3 {
-            let mut bare = journal.0.node_fetch_bare(&id).await.expect("readable").expect("stored");
-            assert_eq!(bare.head(), journal.head(run, "1").await.expect("stored"));
-            let kept = (!bare.unread.inputs, !bare.unread.outputs);
-            assert_eq!(kept, (bare.node.inputs.is_some(), bare.node.outputs.is_some()), "{run}");
-            bare.retries = tries;
-            journal.commit(nodes(run, vec![bare])).await;
-        }
-        let written = journal.node(run, "1").await.expect("stored");
-        assert_eq!(written, NodeRecord { version: 5, retries: 2, ..whole.clone() });
-        // What is set takes the place of what was there.
-        let mut bare = journal.0.node_fetch_bare(&id).await.expect("readable").expect("stored");
-        (bare.node.outputs, bare.unread.outputs) = (map(7), false);
-        journal.commit(nodes(run, vec![ended(bare)])).await;
-        let written = journal.node(run, "1").await.expect("stored");
-        assert_eq!((written.node.inputs, written.node.outputs), (map(inputs), map(7)), "{run}");
-    }
-}
-
-/// The rule that nothing can get stuck is the database's, not a hope.
-pub async fn live_things_need_a_time_to_be_looked_at(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+/// The database enforces that no live record is without a wake-up or deadline.
+pub async fn live_records_need_a_wake_up_or_deadline(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let sleeper = NodeRecord { wake: None, ..node("a", "1") };
     let error = journal.refused(ChangeSet { nodes: vec![sleeper], ..start("a") }).await;
     assert!(matches!(error, JournalError::Failed(_)), "{error}");
@@ -316,8 +181,8 @@ pub async fn live_things_need_a_time_to_be_looked_at(specimen: Specimen) {
     journal.commit(over).await;
 }
 
-pub async fn odd_ids_are_just_ids(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn ids_with_special_characters_are_opaque(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let ids =
         ["'; DROP TABLE runs; --", "\"", "%", "_", "a%", "a_", "ü\u{301}🦀", "A", "a", "\\", "x\ny", ""];
     for id in ids {
@@ -328,40 +193,27 @@ pub async fn odd_ids_are_just_ids(specimen: Specimen) {
         assert_eq!(journal.live(id, None).await, ["1"]);
         assert_eq!(journal.seqs(id, None, NO_LIMIT).await, [1]);
     }
-    // Nothing in a path is a wildcard.
+    // No character in a path is a wildcard.
     for (run, path, others) in
         [("%", "1.%", ["1.%.2", "1.x.3"]), ("_", "1._", ["1._.2", "1.x.3"]), ("ü", "1.ü", ["1.ü.2", "1.u.3"])]
     {
         journal.commit(nodes(run, others.map(|path| node(run, path)).into())).await;
         let about = [path, others[0], others[1], "1"].map(Some);
-        let told = (2..).zip(about).map(|(seq, path)| event(run, seq, path));
-        journal.commit(events(run, told.collect())).await;
+        let of_nodes = (2..).zip(about).map(|(seq, path)| event(run, seq, path));
+        journal.commit(events(run, of_nodes.collect())).await;
         assert_eq!(journal.live(run, Some(path)).await, [others[0]]);
         assert_eq!(journal.seqs(run, Some(path), NO_LIMIT).await, [2, 3]);
     }
 }
 
-pub async fn big_bodies_come_back_whole(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
-    let text: String = "0123456789abcdé".repeat(200_000);
-    let mut root = node("a", "1");
-    root.node.inputs = json!({ "text": text }).as_object().cloned().map(Into::into);
-    let mut told = event("a", 1, Some("1"));
-    told.event.data = json!({ "text": text }).as_object().cloned().map(Into::into);
-    journal.commit(ChangeSet { nodes: vec![root.clone()], events: vec![told], ..start("a") }).await;
-    assert_eq!(journal.node("a", "1").await, Some(NodeRecord { version: 1, ..root }));
-    let page = journal.page("a", 0, None, NO_LIMIT).await;
-    assert!(page.events[0].1.contains(&text));
-}
-
-pub async fn sixty_four_committers_at_once_are_all_durable(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn concurrent_commits_are_all_durable(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     join_all((0..64).map(|number| {
         let (journal, id) = (&journal, format!("run-{number}"));
         async move {
             journal.commit(start(&id)).await;
             for seq in 2..=10 {
-                // One who was answered sees what was answered.
+                // A caller that was answered reads what was committed.
                 let run = journal.run(&id).await.expect("stored");
                 assert_eq!((run.version, run.last_seq), (seq - 1, seq - 1));
                 let run = Some(RunRecord { last_seq: seq, ..run });
@@ -370,7 +222,7 @@ pub async fn sixty_four_committers_at_once_are_all_durable(specimen: Specimen) {
         }
     }))
     .await;
-    let journal = reopened(journal, specimen.reopen).await;
+    let journal = reopened(journal, subject.reopen).await;
     for number in 0..64 {
         let id = format!("run-{number}");
         assert_eq!(journal.run(&id).await.map(|run| run.last_seq), Some(10));
@@ -378,8 +230,8 @@ pub async fn sixty_four_committers_at_once_are_all_durable(specimen: Specimen) {
     }
 }
 
-pub async fn racing_commits_have_one_winner(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn racing_commits_have_one_winner(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     for round in 1..=10 {
         let run = journal.run("a").await.expect("stored");
@@ -391,60 +243,42 @@ pub async fn racing_commits_have_one_winner(specimen: Specimen) {
     assert_eq!(journal.run("a").await.map(|run| run.version), Some(11));
 }
 
-pub async fn everything_is_there_after_reopening(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn reopened_journal_has_everything(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     let attempts = vec![attempt("a/1", 1, AttemptOutcome::Lost)];
     journal.commit(ChangeSet { attempts: attempts.clone(), ..change("a") }).await;
-    journal.0.owner_renew(&"me".into(), at(2000)).await.expect("owners can be renewed");
+    journal.0.renew_worker(&"me".into(), at(2000)).await.expect("workers can be renewed");
     let claimed = journal.claim(&"me".into(), 1000, 10).await;
     let (run, owed) = (journal.run("a").await, journal.owed().await);
 
-    let journal = reopened(journal, specimen.reopen).await;
+    let journal = reopened(journal, subject.reopen).await;
     assert_eq!((journal.run("a").await, journal.owed().await), (run, owed));
     assert_eq!(journal.node("a", "1").await.map(|node| node.head()).as_ref(), claimed.first());
     assert_eq!(journal.seqs("a", None, NO_LIMIT).await, [1]);
     assert_eq!(journal.0.attempts_list(&"a/1".into()).await, Ok(attempts));
-    // A store that one process has at a time may end leases earlier.
-    assert_eq!(journal.0.owners_expire(at(2001)).await, Ok(1), "leases end, reopened or not");
+    // A journal for one process at a time may reap claims earlier.
+    assert_eq!(
+        journal.0.reap_dead_workers(at(2001)).await,
+        Ok(1),
+        "claims of dead workers are reaped after reopening"
+    );
 }
 
-pub async fn a_secret_is_whatever_was_kept_first(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn first_secret_of_a_name_is_kept(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let odd = vec![0, 255, b'\'', 0];
     assert_eq!(journal.0.secret("one", odd.clone()).await, Ok(odd.clone()));
     assert_eq!(journal.0.secret("one", vec![7]).await, Ok(odd.clone()));
     assert_eq!(journal.0.secret("One", vec![7]).await, Ok(vec![7]), "each name has its own");
-    // All at once: one of them wins, and everybody hears of that one.
+    // Concurrently: all callers get the same one.
     let answers = join_all((0..20).map(|number| journal.0.secret("raced", vec![number; 32]))).await;
     let winner = answers[0].clone().expect("a secret");
     assert!(answers.iter().all(|answer| answer.as_ref() == Ok(&winner)), "{answers:?}");
 
-    let journal = reopened(journal, specimen.reopen).await;
+    let journal = reopened(journal, subject.reopen).await;
     assert_eq!(journal.0.secret("one", vec![8]).await, Ok(odd));
     assert_eq!(journal.0.secret("raced", vec![8]).await, Ok(winner));
-}
-
-/// The same store after a restart, if it can do that.
-async fn reopened(journal: Probe, reopen: Option<super::Reopen>) -> Probe {
-    match reopen {
-        None => journal,
-        Some(reopen) => {
-            drop(journal);
-            Probe(reopen().await)
-        }
-    }
-}
-
-fn attempt(node: &str, number: u32, outcome: AttemptOutcome) -> AttemptRecord {
-    AttemptRecord {
-        node_run_id: node.into(),
-        run_id: "a".into(),
-        attempt: number,
-        started_at: at(1),
-        ended_at: at(2),
-        outcome,
-    }
 }
 
 fn sorted(mut texts: Vec<String>) -> Vec<String> {

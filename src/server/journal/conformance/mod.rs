@@ -1,20 +1,29 @@
-//! The suite that every [`Journal`] must pass.
+//! The suite that every [`Journal`](super::Journal) must pass.
 //!
-//! Each property is a function that takes a [`Specimen`] with nothing in it
-//! and panics if the property does not hold. [`all`] runs them one after the
-//! other; [`conformance_tests!`](crate::conformance_tests) makes a test of
-//! each, so that a failure has a name:
+//! Each property is a function that takes an empty [`JournalUnderTest`] and panics
+//! if the property does not hold. [`all`] runs them one after the other;
+//! [`conformance_tests!`](crate::conformance_tests) makes a test of each, so that a
+//! failure has a name:
 //!
 //! ```text
-//! conformance_tests!(async || Specimen::new(MyStore::empty().await));
+//! conformance_tests!(async || JournalUnderTest::new(MyJournal::empty().await));
 //! ```
 //!
-//! The specimen must keep an outbox.
+//! - `commits`, `heads`, `payloads`: commits of whole records, of heads, and of
+//!   large inputs and outputs.
+//! - `events`, `outbox`: listings of events and of outbox entries.
+//! - `wakes`: wake-ups, claims, workers and counts.
+//! - `parking`, `pruning`: parked items; deletion of finished runs.
+//! - `samples`: records to commit, and the `Probe` that the properties use.
+//!
+//! The journal under test must keep an outbox.
 
-mod adopted;
 mod commits;
 mod events;
+mod heads;
+mod outbox;
 mod parking;
+mod payloads;
 mod pruning;
 mod samples;
 mod wakes;
@@ -23,23 +32,25 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-pub use self::{adopted::*, commits::*, events::*, parking::*, pruning::*, samples::*, wakes::*};
-use super::Journal;
+pub use self::{
+    commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*, samples::*, wakes::*,
+};
+use super::inspect::Inspect;
 
-/// Opens what a store left behind, once that store is gone.
-pub type Reopen = Box<dyn FnOnce() -> BoxFuture<'static, Arc<dyn Journal>> + Send>;
+/// Opens what a journal left behind, once it is closed.
+pub type Reopen = Box<dyn FnOnce() -> BoxFuture<'static, Arc<dyn Inspect>> + Send>;
 
-/// A store under test, with nothing in it yet.
-pub struct Specimen {
-    pub journal: Arc<dyn Journal>,
-    /// How to close and open it again, if that can be done.
+/// An empty journal.
+pub struct JournalUnderTest {
+    pub journal: Arc<dyn Inspect>,
+    /// How to reopen it, if that is possible.
     pub reopen: Option<Reopen>,
-    /// Whatever must live as long as the store does: a directory, a server.
+    /// What must live as long as the journal: a directory, a server.
     pub guard: Box<dyn Send>,
 }
 
-impl Specimen {
-    pub fn new(journal: impl Journal) -> Self {
+impl JournalUnderTest {
+    pub fn new(journal: impl Inspect) -> Self {
         Self { journal: Arc::new(journal), reopen: None, guard: Box::new(()) }
     }
 }
@@ -47,82 +58,82 @@ impl Specimen {
 /// Calls another macro with `$given` and the names of all properties.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! for_each_store_property {
+macro_rules! for_each_journal_property {
     ($then:path, $given:expr) => {
         $then! {
             $given;
-            a_commit_is_all_or_nothing
-            a_conflict_leaves_its_neighbours_alone
-            versions_count_up_and_old_ones_conflict
-            what_is_new_must_not_exist
-            records_come_back_as_they_were_stored
-            what_does_not_exist_is_not_found
+            commit_is_all_or_nothing
+            conflict_does_not_affect_other_commits
+            versions_count_up_and_stale_ones_conflict
+            new_record_must_not_exist
+            records_are_read_as_they_were_stored
+            missing_records_are_not_found
             attempts_are_replaced_by_number_and_listed_in_order
-            live_nodes_come_deepest_first_and_by_subtree
-            heads_say_what_records_say
-            a_change_of_a_head_leaves_all_else_as_it_is
-            inputs_and_outputs_of_any_size_come_back_whole
-            inputs_and_outputs_that_were_not_read_stay_as_they_are
-            live_things_need_a_time_to_be_looked_at
-            odd_ids_are_just_ids
-            big_bodies_come_back_whole
-            sixty_four_committers_at_once_are_all_durable
+            live_nodes_are_listed_deepest_first_and_by_subtree
+            heads_agree_with_records
+            head_commit_changes_only_state_end_and_wake
+            inputs_and_outputs_of_any_size_are_read_whole
+            unread_inputs_and_outputs_stay_stored
+            live_records_need_a_wake_up_or_deadline
+            ids_with_special_characters_are_opaque
+            big_bodies_are_read_whole
+            concurrent_commits_are_all_durable
             racing_commits_have_one_winner
-            everything_is_there_after_reopening
-            a_secret_is_whatever_was_kept_first
-            events_come_in_order_without_gaps
-            a_page_of_events_keeps_both_limits
-            events_within_a_subtree_are_found_across_sparse_pages
-            a_page_that_ends_with_the_last_event_says_so
-            wakes_are_claimed_when_due_in_order_and_once
-            owned_wakes_are_named_by_job_once_they_should_be_done
-            two_owners_never_claim_the_same_wake
-            wakes_of_excepted_runs_are_left_alone
+            reopened_journal_has_everything
+            first_secret_of_a_name_is_kept
+            events_are_listed_in_order_without_gaps
+            event_page_keeps_both_limits
+            subtree_events_are_found_across_sparse_pages
+            event_page_reports_the_last_event
+            due_wakes_are_claimed_in_order_and_once
+            held_claims_are_listed_by_job_once_due
+            two_workers_never_claim_the_same_wake
+            dispatches_of_excepted_runs_are_not_claimed
             wakes_are_claimed_by_job_and_kind
-            a_claim_outdates_what_was_read_before
-            wakes_of_dead_and_unknown_owners_become_due_at_once
-            released_wakes_become_due_at_once
-            the_next_wake_is_the_earliest_free_one
-            overdue_runs_are_listed_until_they_are_over
-            counts_follow_what_is_stored
-            the_outbox_lists_what_changed_in_order_until_acknowledged
-            what_the_outbox_names_can_be_read
-            a_page_of_the_outbox_is_for_one_recipient_and_says_how_far_it_looked
-            what_came_from_the_jarvis_stores_is_written_but_not_owed
-            events_that_were_adopted_may_have_gaps
-            a_parked_wake_is_nobodys_until_its_time_comes
-            a_parked_run_is_not_overdue_until_its_time_comes
-            what_is_decided_after_all_is_no_longer_parked
-            what_waits_as_before_is_still_parked
-            parking_again_keeps_when_it_began
-            what_needs_nothing_cannot_be_parked
-            finished_runs_are_forgotten_whole_oldest_first
-            a_run_that_is_owed_or_has_a_wake_up_is_not_forgotten
-            a_forgotten_run_takes_along_what_was_parked_of_it
-            the_newest_time_is_that_of_the_latest_commit_of_a_run
+            claim_makes_earlier_reads_stale
+            claims_of_dead_workers_become_due_immediately
+            released_claims_become_due_immediately
+            next_wake_is_the_earliest_unclaimed_one
+            overdue_runs_are_listed_until_they_end
+            counts_follow_the_stored_records
+            outbox_lists_entries_in_order_until_acknowledged
+            listed_outbox_entries_can_be_read
+            outbox_page_is_for_one_recipient_and_reports_its_end
+            outbox_has_exactly_the_entries_of_the_change_set
+            adopted_events_may_have_gaps
+            parked_wake_is_unclaimed_until_its_time
+            parked_run_is_not_overdue_until_its_time
+            decided_items_are_no_longer_parked
+            item_with_an_unchanged_wake_stays_parked
+            parking_again_keeps_the_first_time
+            items_without_a_wake_up_cannot_be_parked
+            finished_runs_are_pruned_whole_oldest_first
+            run_with_outbox_entries_or_wake_ups_is_not_pruned
+            pruned_run_loses_its_parked_items
+            latest_commit_time_is_that_of_a_run
         }
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
-macro_rules! run_store_properties {
+macro_rules! run_journal_properties {
     ($make:expr; $($property:ident)+) => {
         $( $crate::journal::conformance::$property($make.await).await; )+
     };
 }
 
-/// A test of each property. The argument is an `AsyncFn() -> Specimen`.
+/// Makes a test of each property. The argument is an `AsyncFn() -> JournalUnderTest`.
 #[macro_export]
 macro_rules! conformance_tests {
     ($make:expr) => {
-        $crate::for_each_store_property!($crate::store_property_tests, $make);
+        $crate::for_each_journal_property!($crate::journal_property_tests, $make);
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
-macro_rules! store_property_tests {
+macro_rules! journal_property_tests {
     ($make:expr; $($property:ident)+) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,7 +144,7 @@ macro_rules! store_property_tests {
     };
 }
 
-/// Every property, each with a specimen of its own.
-pub async fn all(make: impl AsyncFn() -> Specimen) {
-    for_each_store_property!(run_store_properties, make());
+/// Runs every property, each with a journal of its own.
+pub async fn all(make: impl AsyncFn() -> JournalUnderTest) {
+    for_each_journal_property!(run_journal_properties, make());
 }

@@ -1,14 +1,15 @@
-//! What forgetting finished runs promises, and the time that it goes by.
+//! What the deletion of finished runs promises, and the time that it goes by.
 
-use super::{NO_LIMIT, Probe, Specimen, at, change, ended, event, node, nodes, run, run_ended, start, wake};
+use super::{
+    JournalUnderTest, NO_LIMIT, Probe, at, change, ended, event, node, nodes, run, run_ended, start, wake,
+};
 use crate::{
     journal::Parked,
     record::{AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord},
     types::{NodeRunId, RunId},
 };
 
-/// A run that is over, with a node, an event and an attempt, written at that
-/// time.
+/// A finished run with a node, an event and an attempt, written at that time.
 fn finished(id: &str, micros: i64) -> ChangeSet {
     let lost = AttemptRecord {
         node_run_id: NodeRunId::new(format!("{id}/1")),
@@ -36,69 +37,69 @@ async fn prune(journal: &Probe, before: i64, limit: u32) -> u64 {
     journal.0.runs_prune(at(before), limit).await.expect("finished runs can be deleted")
 }
 
-/// Which of these are there; whatever is gone has left nothing behind.
-async fn there<'a>(journal: &Probe, ids: &[&'a str]) -> Vec<&'a str> {
-    let mut there = Vec::new();
+/// The runs that exist. The others have left nothing behind.
+async fn existing<'a>(journal: &Probe, ids: &[&'a str]) -> Vec<&'a str> {
+    let mut existing = Vec::new();
     for &id in ids {
         let (run, root) = (journal.run(id).await, journal.node(id, "1").await);
         let events = journal.seqs(id, None, NO_LIMIT).await.len();
         let attempts =
             journal.0.attempts_list(&NodeRunId::new(format!("{id}/1"))).await.expect("listed").len();
         match run {
-            Some(_) => there.push(id),
+            Some(_) => existing.push(id),
             None => assert_eq!((root, events, attempts), (None, 0, 0), "{id}"),
         }
     }
-    there
+    existing
 }
 
-pub async fn finished_runs_are_forgotten_whole_oldest_first(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn finished_runs_are_pruned_whole_oldest_first(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     for (id, micros) in [("third", 30), ("first", 10), ("second", 20), ("fourth", 40)] {
         journal.commit(finished(id, micros)).await;
     }
     journal.commit(ChangeSet { at: at(5), ..start("live") }).await;
     deliver_all(&journal).await;
     let all = ["first", "second", "third", "fourth", "live"];
-    assert_eq!(there(&journal, &all).await, all);
+    assert_eq!(existing(&journal, &all).await, all);
     assert_eq!(prune(&journal, 10, 10).await, 0);
-    assert_eq!(there(&journal, &all).await, all);
+    assert_eq!(existing(&journal, &all).await, all);
     assert_eq!(prune(&journal, 35, 1).await, 1);
-    assert_eq!(there(&journal, &all).await, all[1..]);
+    assert_eq!(existing(&journal, &all).await, all[1..]);
     assert_eq!(prune(&journal, 35, 10).await, 2);
     assert_eq!(prune(&journal, 35, 10).await, 0);
-    assert_eq!(there(&journal, &all).await, ["fourth", "live"]);
-    // As if it had never been: the same may be stored anew.
+    assert_eq!(existing(&journal, &all).await, ["fourth", "live"]);
+    // The same id may be stored again.
     journal.commit(finished("first", 50)).await;
     assert_eq!(journal.seqs("first", None, NO_LIMIT).await, [1]);
 }
 
-pub async fn a_run_that_is_owed_or_has_a_wake_up_is_not_forgotten(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn run_with_outbox_entries_or_wake_ups_is_not_pruned(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(finished("owed", 10)).await;
     assert_eq!(prune(&journal, 100, 10).await, 0);
     deliver_all(&journal).await;
 
-    let to_tell = NodeRecord { wake: Some(wake(Job::CancelExecutor, 99)), ..ended(node("telling", "1")) };
-    journal.commit(ChangeSet { nodes: vec![to_tell], ..finished("telling", 10) }).await;
+    let to_notify = NodeRecord { wake: Some(wake(Job::CancelExecutor, 99)), ..ended(node("canceling", "1")) };
+    journal.commit(ChangeSet { nodes: vec![to_notify], ..finished("canceling", 10) }).await;
     journal.commit(finished("done", 20)).await;
     let ids: Vec<_> = journal.owed().await.iter().map(|entry| entry.id).collect();
     journal.0.outbox_ack(&ids[..ids.len() - 1]).await.expect("entries can be acknowledged");
     assert_eq!(prune(&journal, 100, 10).await, 1);
-    let all = ["owed", "telling", "done"];
-    assert_eq!(there(&journal, &all).await, ["telling", "done"]);
+    let all = ["owed", "canceling", "done"];
+    assert_eq!(existing(&journal, &all).await, ["canceling", "done"]);
 
     deliver_all(&journal).await;
-    let told = journal.node("telling", "1").await.expect("stored");
-    journal.commit(nodes("telling", vec![ended(told)])).await;
+    let notified = journal.node("canceling", "1").await.expect("stored");
+    journal.commit(nodes("canceling", vec![ended(notified)])).await;
     assert_eq!(prune(&journal, 100, 10).await, 1);
-    assert_eq!(there(&journal, &all).await, ["telling"], "that is owed now");
+    assert_eq!(existing(&journal, &all).await, ["canceling"], "its last change is owed now");
     deliver_all(&journal).await;
     assert_eq!(prune(&journal, 100, 10).await, 1);
 }
 
-pub async fn a_forgotten_run_takes_along_what_was_parked_of_it(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn pruned_run_loses_its_parked_items(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let live = ChangeSet { nodes: vec![ended(node("a", "1"))], ..start("a") };
     journal.commit(live).await;
     journal.commit(ChangeSet { nodes: vec![node("a", "1.2")], ..change("a") }).await;
@@ -121,14 +122,14 @@ pub async fn a_forgotten_run_takes_along_what_was_parked_of_it(specimen: Specime
     assert_eq!(journal.0.counts(at(0)).await, Ok(crate::journal::Counts::default()));
 }
 
-pub async fn the_newest_time_is_that_of_the_latest_commit_of_a_run(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
-    assert_eq!(journal.0.time_newest().await, Ok(None));
+pub async fn latest_commit_time_is_that_of_a_run(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
+    assert_eq!(journal.0.latest_commit_time().await, Ok(None));
     journal.commit(finished("a", 30)).await;
-    assert_eq!(journal.0.time_newest().await, Ok(Some(at(30))));
+    assert_eq!(journal.0.latest_commit_time().await, Ok(Some(at(30))));
     journal.commit(ChangeSet { at: at(20), ..start("b") }).await;
-    assert_eq!(journal.0.time_newest().await, Ok(Some(at(30))));
-    let (run, told) = (journal.run("b").await, vec![event("b", 2, None)]);
-    journal.commit(ChangeSet { at: at(40), run, events: told, ..change("b") }).await;
-    assert_eq!(journal.0.time_newest().await, Ok(Some(at(40))));
+    assert_eq!(journal.0.latest_commit_time().await, Ok(Some(at(30))));
+    let (run, events) = (journal.run("b").await, vec![event("b", 2, None)]);
+    journal.commit(ChangeSet { at: at(40), run, events, ..change("b") }).await;
+    assert_eq!(journal.0.latest_commit_time().await, Ok(Some(at(40))));
 }

@@ -1,11 +1,13 @@
-//! Records to fill stores with, for these and for other tests.
+//! Records to commit, for these and for other tests.
 
 use std::sync::Arc;
 
+use super::Reopen;
 use crate::{
-    journal::{EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Recipient, Want},
+    journal::{ClaimFilter, EventPage, JournalError, OutboxEntry, OutboxId, PageLimit, inspect::Inspect},
     record::{
-        Adopted, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, RunRecord, Unread, Waits, Wake,
+        AttemptOutcome, AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, Origin,
+        Recipient, RunRecord, Wake,
     },
     time::Timestamp,
     types::{
@@ -13,15 +15,15 @@ use crate::{
     },
 };
 
-/// As much of a listing as there is.
+/// A page with everything.
 pub const NO_LIMIT: PageLimit = PageLimit { entries: u32::MAX, bytes: usize::MAX };
 
-/// `micros` after the beginning of time.
+/// `micros` after the epoch.
 pub fn at(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros)
 }
 
-/// A live run, not stored yet.
+/// A live run that is not stored yet.
 pub fn run(id: &str) -> RunRecord {
     RunRecord {
         run: Run {
@@ -36,78 +38,48 @@ pub fn run(id: &str) -> RunRecord {
         version: 0,
         last_seq: 0,
         nodes: 1,
-        request_digest: "digest".into(),
-        owner: Some("somebody".into()),
+        origin: Origin::Request { digest: "digest".into() },
+        started_by: Some("caller".into()),
         deadline: Some(at(1_000_000)),
     }
 }
 
-/// A live node of the run at `path`, not stored yet, that is to be dispatched
-/// at time 100. Its id is run and path.
+/// A live node at `path` that is not stored yet and is to be dispatched at time 100.
+/// Its id is run and path.
 pub fn node(run: &str, path: &str) -> NodeRecord {
+    let type_ref = NodeTypeRef { extensions: None, node_type_id: "type".into(), version: "1.0.0".into() };
+    let id = NodeRunId::new(format!("{run}/{path}"));
+    let queued = NodeRun { created_at: Some(at(1)), ..NodeRun::queued(run.into(), id, type_ref, None) };
     NodeRecord {
-        unread: Unread::default(),
-        node: NodeRun {
-            created_at: Some(at(1)),
-            ended_at: None,
-            evaluation_result: None,
-            executor_binding: None,
-            extensions: None,
-            inputs: None,
-            kind: None,
-            node_run_id: NodeRunId::new(format!("{run}/{path}")),
-            node_type_ref: NodeTypeRef {
-                extensions: None,
-                node_type_id: "type".into(),
-                version: "1.0.0".into(),
-            },
-            output_artifacts: None,
-            outputs: None,
-            parent_node_run_id: None,
-            recovery_actions: None,
-            run_id: run.into(),
-            started_at: None,
-            state: NodeRunState::Queued,
-        },
-        version: 0,
-        path: NodePath::from(path.to_owned()),
-        children: 0,
-        rounds: 0,
-        attempt: 0,
-        retries: 0,
-        astray: false,
-        side_effect: None,
-        idempotent: false,
-        type_constraints: None,
         deadline: Some(at(500_000)),
-        waits: Waits::default(),
         wake: Some(wake(Job::Dispatch, 100)),
+        ..NodeRecord::new(queued, NodePath::from(path.to_owned()))
     }
 }
 
-/// A wake-up that nobody owns.
+/// An unclaimed wake-up.
 pub fn wake(job: Job, micros: i64) -> Wake {
-    Wake { job, at: at(micros), owner: None, tries: 0 }
+    Wake { job, at: at(micros), claimed_by: None, tries: 0 }
 }
 
-/// A node with a wake-up at that time.
+/// A node whose wake-up is due at that time.
 pub fn node_due(run: &str, path: &str, micros: i64) -> NodeRecord {
     NodeRecord { wake: Some(wake(Job::Dispatch, micros)), ..node(run, path) }
 }
 
-/// A node whose wake-up somebody owns.
-pub fn node_owned(run: &str, path: &str, owner: &WorkerId) -> NodeRecord {
-    let wake = Wake { owner: Some(owner.clone()), ..wake(Job::Deadline, 400_000) };
+/// A node whose wake-up is claimed.
+pub fn node_claimed(run: &str, path: &str, worker: &WorkerId) -> NodeRecord {
+    let wake = Wake { claimed_by: Some(worker.clone()), ..wake(Job::Deadline, 400_000) };
     NodeRecord { wake: Some(wake), ..node(run, path) }
 }
 
-/// The node, over and done with.
+/// The node, succeeded and without a wake-up.
 pub fn ended(mut node: NodeRecord) -> NodeRecord {
     node.node.state = NodeRunState::Succeeded;
     NodeRecord { wake: None, ..node }
 }
 
-/// The run, over and done with.
+/// The run, succeeded.
 pub fn run_ended(mut run: RunRecord) -> RunRecord {
     run.run.state = RunState::Succeeded;
     RunRecord { deadline: None, ..run }
@@ -129,21 +101,24 @@ pub fn event(run: &str, seq: u64, path: Option<&str>) -> EventRecord {
     }
 }
 
-/// A change of nothing.
-pub fn change(run: &str) -> ChangeSet {
-    ChangeSet {
-        run_id: run.into(),
-        at: at(1),
-        run: None,
-        nodes: Vec::new(),
-        heads: Vec::new(),
-        events: Vec::new(),
-        attempts: Vec::new(),
-        adopted: Adopted::default(),
+/// An attempt of a node of run `a`.
+pub(super) fn attempt(node: &str, number: u32, outcome: AttemptOutcome) -> AttemptRecord {
+    AttemptRecord {
+        node_run_id: node.into(),
+        run_id: "a".into(),
+        attempt: number,
+        started_at: at(1),
+        ended_at: at(2),
+        outcome,
     }
 }
 
-/// The first change of a run: the run, its root and one event.
+/// An empty change set.
+pub fn change(run: &str) -> ChangeSet {
+    ChangeSet::new(run.into(), at(1))
+}
+
+/// The first change set of a run: the run, its root and one event.
 pub fn start(id: &str) -> ChangeSet {
     ChangeSet {
         run: Some(RunRecord { last_seq: 1, ..run(id) }),
@@ -153,32 +128,32 @@ pub fn start(id: &str) -> ChangeSet {
     }
 }
 
-/// A change of these nodes only.
+/// A change set with these nodes only.
 pub fn nodes(run: &str, nodes: Vec<NodeRecord>) -> ChangeSet {
     ChangeSet { nodes, ..change(run) }
 }
 
-/// A change of these heads only.
+/// A change set with these heads only.
 pub fn heads(run: &str, heads: Vec<NodeHead>) -> ChangeSet {
     ChangeSet { heads, ..change(run) }
 }
 
-/// A change of these events only.
+/// A change set with these events only.
 pub fn events(run: &str, events: Vec<EventRecord>) -> ChangeSet {
     ChangeSet { events, ..change(run) }
 }
 
-/// Shorter words for what tests of stores do all the time. Whatever they do
-/// not expect is a panic.
-pub struct Probe(pub Arc<dyn Journal>);
+/// Shorthand for what the properties do. An unexpected result is a panic. Commits
+/// have outbox entries for all that they change.
+pub struct Probe(pub Arc<dyn Inspect>);
 
 impl Probe {
     pub async fn commit(&self, change: ChangeSet) {
-        self.0.commit(change).await.expect("the commit goes through");
+        self.0.commit(change.owing_all()).await.expect("the commit goes through");
     }
 
     pub async fn refused(&self, change: ChangeSet) -> JournalError {
-        self.0.commit(change).await.expect_err("the commit is refused")
+        self.0.commit(change.owing_all()).await.expect_err("the commit is refused")
     }
 
     pub async fn run(&self, id: &str) -> Option<RunRecord> {
@@ -210,7 +185,7 @@ impl Probe {
         self.0.events_after(&run.into(), after, within.as_ref(), limit).await.expect("events can be listed")
     }
 
-    /// The numbers of all events, page by page.
+    /// The `seq` of all events, read page by page.
     pub async fn seqs(&self, run: &str, within: Option<&str>, limit: PageLimit) -> Vec<u64> {
         let (mut seqs, mut after) = (Vec::new(), 0);
         loop {
@@ -219,12 +194,12 @@ impl Probe {
             if page.at_end {
                 return seqs;
             }
-            assert!(page.scanned_to > after, "a page that is not the last one gets on");
+            assert!(page.scanned_to > after, "a page that is not the last one makes progress");
             after = page.scanned_to;
         }
     }
 
-    /// Everything that is owed to anybody, in the order in which it was noted.
+    /// All outbox entries, in the order of their ids.
     pub async fn owed(&self) -> Vec<OutboxEntry> {
         let mut owed = Vec::new();
         for recipient in Recipient::ALL {
@@ -235,10 +210,21 @@ impl Probe {
         owed
     }
 
-    pub async fn claim(&self, owner: &WorkerId, now: i64, limit: u32) -> Vec<NodeHead> {
+    pub async fn claim(&self, worker: &WorkerId, now: i64, limit: u32) -> Vec<NodeHead> {
         self.0
-            .wakes_claim(owner, at(now), &Want { limit, ..Want::default() })
+            .claim_due(worker, at(now), &ClaimFilter { limit, ..ClaimFilter::default() })
             .await
             .expect("wake-ups can be claimed")
+    }
+}
+
+/// The journal after a restart, if it can be reopened.
+pub(super) async fn reopened(journal: Probe, reopen: Option<Reopen>) -> Probe {
+    match reopen {
+        None => journal,
+        Some(reopen) => {
+            drop(journal);
+            Probe(reopen().await)
+        }
     }
 }

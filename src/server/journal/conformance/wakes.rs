@@ -1,12 +1,12 @@
-//! What wake-ups, owners and counts promise.
+//! What wake-ups, claims, workers and counts promise.
 
 use std::collections::HashSet;
 
 use futures::future::{join, join_all};
 
-use super::{Specimen, samples::*};
+use super::{JournalUnderTest, samples::*};
 use crate::{
-    journal::{Counts, JournalError, Want},
+    journal::{ClaimFilter, Counts, JournalError},
     record::{ChangeSet, Job, NodeHead, NodeRecord, Wake},
     types::{NodeKind, RunId, WorkerId},
 };
@@ -19,22 +19,22 @@ fn paths(claimed: &[NodeHead]) -> Vec<&str> {
     claimed.iter().map(|node| node.path.as_str()).collect()
 }
 
-pub async fn wakes_are_claimed_when_due_in_order_and_once(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn due_wakes_are_claimed_in_order_and_once(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let mut over = ended(node("a", "1.5"));
     over.wake = Some(wake(Job::CancelExecutor, 15));
     let due = [("1.1", 30), ("1.2", 10), ("1.3", 20), ("1.4", 41)];
     let due = due.map(|(path, micros)| node_due("a", path, micros));
     journal
-        .commit(nodes("a", due.into_iter().chain([over, node_owned("a", "1.6", &"you".into())]).collect()))
+        .commit(nodes("a", due.into_iter().chain([over, node_claimed("a", "1.6", &"you".into())]).collect()))
         .await;
 
     assert!(journal.claim(&me(), 9, 10).await.is_empty(), "nothing is due yet");
     let first = journal.claim(&me(), 40, 2).await;
     assert_eq!(paths(&first), ["1.2", "1.5"]);
     for node in &first {
-        assert_eq!(node.version, 2, "what was claimed has changed");
-        assert_eq!(node.wake.as_ref().and_then(|wake| wake.owner.clone()), Some(me()));
+        assert_eq!(node.version, 2, "a claim changes the version");
+        assert_eq!(node.wake.as_ref().and_then(|wake| wake.claimed_by.clone()), Some(me()));
         assert_eq!(journal.head("a", node.path.as_str()).await.as_ref(), Some(node));
     }
     assert_eq!(paths(&journal.claim(&"you".into(), 40, 10).await), ["1.3", "1.1"]);
@@ -42,18 +42,18 @@ pub async fn wakes_are_claimed_when_due_in_order_and_once(specimen: Specimen) {
     assert_eq!(paths(&journal.claim(&me(), 41, 10).await), ["1.4"]);
 }
 
-pub async fn owned_wakes_are_named_by_job_once_they_should_be_done(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn held_claims_are_listed_by_job_once_due(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let mine = |path: &str, job, micros| {
-        let wake = Wake { owner: Some(me()), ..wake(job, micros) };
+        let wake = Wake { claimed_by: Some(me()), ..wake(job, micros) };
         NodeRecord { wake: Some(wake), ..node("a", path) }
     };
-    let told = NodeRecord { wake: mine("1.3", Job::CancelExecutor, 20).wake, ..ended(node("a", "1.3")) };
-    let others = [node_due("a", "1.5", 5), node_owned("a", "1.6", &"you".into())];
-    let ours = [mine("1.1", Job::Dispatch, 10), mine("1.2", Job::Deadline, 400), told];
+    let notify = NodeRecord { wake: mine("1.3", Job::CancelExecutor, 20).wake, ..ended(node("a", "1.3")) };
+    let others = [node_due("a", "1.5", 5), node_claimed("a", "1.6", &"you".into())];
+    let ours = [mine("1.1", Job::Dispatch, 10), mine("1.2", Job::Deadline, 400), notify];
     journal.commit(nodes("a", ours.into_iter().chain(others).collect())).await;
     let named = async |jobs: &[Job], since| {
-        let owned = journal.0.wakes_owned(&me(), jobs, at(since)).await.expect("they can be listed");
+        let owned = journal.0.claims_held(&me(), jobs, at(since)).await.expect("claims can be listed");
         let mut named: Vec<_> = owned
             .into_iter()
             .map(|wake| (wake.run_id.to_string(), wake.node_run_id.to_string(), wake.job))
@@ -63,57 +63,58 @@ pub async fn owned_wakes_are_named_by_job_once_they_should_be_done(specimen: Spe
     };
     let name = |path: &str, job| ("a".to_owned(), format!("a/{path}"), job);
     assert_eq!(named(&Job::ALL, 9).await, []);
-    let (first, told) = (name("1.1", Job::Dispatch), name("1.3", Job::CancelExecutor));
-    assert_eq!(named(&Job::ALL, 399).await, [first.clone(), told.clone()]);
-    assert_eq!(named(&Job::ALL, 400).await, [first, name("1.2", Job::Deadline), told.clone()]);
-    assert_eq!(named(&[Job::CancelExecutor], 400).await, [told]);
+    let (first, notify) = (name("1.1", Job::Dispatch), name("1.3", Job::CancelExecutor));
+    assert_eq!(named(&Job::ALL, 399).await, [first.clone(), notify.clone()]);
+    assert_eq!(named(&Job::ALL, 400).await, [first, name("1.2", Job::Deadline), notify.clone()]);
+    assert_eq!(named(&[Job::CancelExecutor], 400).await, [notify]);
     assert_eq!(named(&[], 400).await, []);
 }
 
-pub async fn two_owners_never_claim_the_same_wake(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn two_workers_never_claim_the_same_wake(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let all = (0..200).map(|number| node("a", &format!("1.{number}")));
     journal.commit(nodes("a", all.collect())).await;
-    let owners: [WorkerId; 2] = ["one".into(), "two".into()];
-    let claims = join_all(owners.iter().cycle().take(20).map(|owner| journal.claim(owner, 1000, 15))).await;
+    let workers: [WorkerId; 2] = ["one".into(), "two".into()];
+    let claims =
+        join_all(workers.iter().cycle().take(20).map(|worker| journal.claim(worker, 1000, 15))).await;
     let mut seen = HashSet::new();
     for node in claims.iter().flatten() {
         assert!(seen.insert(node.path.to_string()), "{} was claimed twice", node.path);
     }
     assert_eq!(seen.len(), 200);
-    for owner in &owners {
-        journal.0.owner_release(owner, at(0)).await.expect("owners can leave");
+    for worker in &workers {
+        journal.0.release_claims(worker, at(0)).await.expect("claims can be released");
     }
-    assert_eq!(journal.claim(&me(), 0, 1000).await.len(), 200, "each had exactly one owner");
+    assert_eq!(journal.claim(&me(), 0, 1000).await.len(), 200, "each was claimed exactly once");
 }
 
-pub async fn wakes_of_excepted_runs_are_left_alone(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
-    // The names are those of other things where they are written down.
+pub async fn dispatches_of_excepted_runs_are_not_claimed(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
+    // Names with characters that have a meaning in JSON.
     for (run, micros) in [("big", 10), ("big\"]", 11), ("small", 20), ("other", 30)] {
         journal.commit(nodes(run, vec![node_due(run, "1.1", micros)])).await;
     }
     let me = me();
     let claim = async |now, except: &[&str]| {
         let except: Vec<RunId> = except.iter().map(|&run| run.into()).collect();
-        let want = Want { except, limit: 10, ..Want::default() };
-        let claimed = journal.0.wakes_claim(&me, at(now), &want).await.expect("wake-ups can be claimed");
+        let want = ClaimFilter { except, limit: 10, ..ClaimFilter::default() };
+        let claimed = journal.0.claim_due(&me, at(now), &want).await.expect("wake-ups can be claimed");
         claimed.into_iter().map(|node| node.run_id.to_string()).collect::<Vec<_>>()
     };
     assert!(claim(15, &["big", "big\"]", "no such run"]).await.is_empty());
     assert_eq!(claim(25, &["big", "big\"]"]).await, ["small"]);
-    assert_eq!(claim(25, &["big\"]"]).await, ["big"], "it stayed where it was in the queue");
+    assert_eq!(claim(25, &["big\"]"]).await, ["big"], "it kept its place in the queue");
     assert_eq!(claim(35, &[]).await, ["big\"]", "other"]);
-    // Only what would be begun: executors are told, and deadlines kept.
-    let mut told = ended(node("big", "1.2"));
-    told.wake = Some(wake(Job::CancelExecutor, 40));
-    journal.commit(nodes("big", vec![told, node_due("big", "1.3", 41)])).await;
+    // Only dispatches: cancel notifications and deadlines are claimed.
+    let mut over = ended(node("big", "1.2"));
+    over.wake = Some(wake(Job::CancelExecutor, 40));
+    journal.commit(nodes("big", vec![over, node_due("big", "1.3", 41)])).await;
     assert_eq!(claim(45, &["big"]).await, ["big"]);
     assert!(claim(45, &["big"]).await.is_empty());
 }
 
-pub async fn wakes_are_claimed_by_job_and_kind(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn wakes_are_claimed_by_job_and_kind(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let of = |path: &str, job, kind| {
         let mut node = node("a", path);
         if job == Job::CancelExecutor {
@@ -136,8 +137,8 @@ pub async fn wakes_are_claimed_by_job_and_kind(specimen: Specimen) {
     journal.commit(nodes("a", all.into())).await;
     let me = me();
     let claim = async |job, kind| {
-        let want = Want { job: Some(job), kind, limit: 10, ..Want::default() };
-        let claimed = journal.0.wakes_claim(&me, at(10), &want).await.expect("wake-ups can be claimed");
+        let want = ClaimFilter { job: Some(job), kind, limit: 10, ..ClaimFilter::default() };
+        let claimed = journal.0.claim_due(&me, at(10), &want).await.expect("wake-ups can be claimed");
         let mut paths: Vec<String> = claimed.iter().map(|node| node.path.to_string()).collect();
         paths.sort();
         paths
@@ -145,23 +146,23 @@ pub async fn wakes_are_claimed_by_job_and_kind(specimen: Specimen) {
     assert_eq!(claim(Job::Dispatch, composite).await, ["1.2"]);
     assert_eq!(claim(Job::Dispatch, composite).await, [""; 0], "only once, whatever else is due");
     assert_eq!(claim(Job::CancelExecutor, atomic).await, ["1.4"]);
-    assert_eq!(claim(Job::Dispatch, atomic).await, ["1.1", "1.3"], "unknown kinds go with the atomic ones");
+    assert_eq!(claim(Job::Dispatch, atomic).await, ["1.1", "1.3"], "unknown kinds count as atomic");
     assert_eq!(claim(Job::Deadline, None).await, ["1.6", "1.7"]);
     assert_eq!(claim(Job::CancelExecutor, None).await, ["1.5"]);
 }
 
-pub async fn a_claim_outdates_what_was_read_before(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn claim_makes_earlier_reads_stale(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     journal.commit(start("a")).await;
     let before = journal.node("a", "1").await.expect("stored");
     let claimed = journal.claim(&me(), 1000, 1).await.remove(0);
     assert_eq!(journal.refused(nodes("a", vec![ended(before)])).await, JournalError::Conflict);
-    // And the other way round: whoever commits first takes it off the queue.
+    // And the other way round: a commit that comes first removes the wake-up.
     let read_after = journal.node("a", "1").await.expect("stored");
     assert_eq!(read_after.head(), claimed);
     journal.commit(nodes("a", vec![ended(read_after)])).await;
     assert!(journal.claim(&me(), 1_000_000, 1).await.is_empty());
-    // Both at once: one of them wins, whole.
+    // Concurrently: exactly one of them succeeds.
     journal.commit(start("b")).await;
     let before = journal.node("b", "1").await.expect("stored");
     let me = me();
@@ -170,71 +171,75 @@ pub async fn a_claim_outdates_what_was_read_before(specimen: Specimen) {
     assert_eq!(ending.is_ok(), claimed.is_empty());
 }
 
-pub async fn wakes_of_dead_and_unknown_owners_become_due_at_once(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
-    let [dead, alive, unknown]: [WorkerId; 3] = ["dead".into(), "alive".into(), "never heard of".into()];
-    journal.0.owner_renew(&dead, at(1)).await.expect("owners can be renewed");
-    journal.0.owner_renew(&dead, at(10)).await.expect("owners can be renewed");
-    journal.0.owner_renew(&alive, at(100)).await.expect("owners can be renewed");
-    let owned = [("1.1", &dead), ("1.2", &alive), ("1.3", &unknown)]
-        .map(|(path, owner)| node_owned("a", path, owner));
-    journal.commit(nodes("a", owned.into_iter().chain([node_due("a", "1.4", 700)]).collect())).await;
+pub async fn claims_of_dead_workers_become_due_immediately(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
+    let [dead, alive, unknown]: [WorkerId; 3] = ["dead".into(), "alive".into(), "unknown".into()];
+    journal.0.renew_worker(&dead, at(1)).await.expect("workers can be renewed");
+    journal.0.renew_worker(&dead, at(10)).await.expect("workers can be renewed");
+    journal.0.renew_worker(&alive, at(100)).await.expect("workers can be renewed");
+    let claims = [("1.1", &dead), ("1.2", &alive), ("1.3", &unknown)]
+        .map(|(path, worker)| node_claimed("a", path, worker));
+    journal.commit(nodes("a", claims.into_iter().chain([node_due("a", "1.4", 700)]).collect())).await;
 
-    assert_eq!(journal.0.owners_expire(at(10)).await, Ok(1), "only the one that nobody knows");
-    assert_eq!(journal.0.owners_expire(at(50)).await, Ok(1), "the lease ended at 10");
-    assert_eq!(journal.0.owners_expire(at(50)).await, Ok(0));
+    assert_eq!(journal.0.reap_dead_workers(at(10)).await, Ok(1), "only that of the unknown worker");
+    assert_eq!(journal.0.reap_dead_workers(at(50)).await, Ok(1), "the worker was alive until 10");
+    assert_eq!(journal.0.reap_dead_workers(at(50)).await, Ok(0));
     for (path, due) in [("1.3", 10), ("1.1", 50)] {
         let node = journal.node("a", path).await.expect("stored");
-        // The job stays: a deadline that is due before its time was lost.
+        // The job stays: a deadline that is due before its time means a lost attempt.
         assert_eq!(node.wake, Some(wake(Job::Deadline, due)));
         assert_eq!(node.version, 2);
     }
     assert_eq!(journal.node("a", "1.2").await.map(|node| node.version), Some(1));
     assert_eq!(paths(&journal.claim(&alive, 50, 10).await), ["1.3", "1.1"]);
 
-    // A renewal in time keeps everything.
-    journal.0.owner_renew(&alive, at(1000)).await.expect("owners can be renewed");
-    assert_eq!(journal.0.owners_expire(at(500)).await, Ok(0));
-    assert_eq!(journal.0.owners_expire(at(1001)).await, Ok(3));
+    // A renewal in time keeps all claims.
+    journal.0.renew_worker(&alive, at(1000)).await.expect("workers can be renewed");
+    assert_eq!(journal.0.reap_dead_workers(at(500)).await, Ok(0));
+    assert_eq!(journal.0.reap_dead_workers(at(1001)).await, Ok(3));
 }
 
-pub async fn released_wakes_become_due_at_once(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn released_claims_become_due_immediately(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     let you: WorkerId = "you".into();
-    for owner in [&me(), &you] {
-        journal.0.owner_renew(owner, at(1_000_000)).await.expect("owners can be renewed");
+    for worker in [&me(), &you] {
+        journal.0.renew_worker(worker, at(1_000_000)).await.expect("workers can be renewed");
     }
-    let tried = Wake { tries: 3, owner: Some(me()), ..wake(Job::Dispatch, 5000) };
+    let tried = Wake { tries: 3, claimed_by: Some(me()), ..wake(Job::Dispatch, 5000) };
     let mine = NodeRecord { wake: Some(tried.clone()), ..node("a", "1.1") };
-    journal.commit(nodes("a", vec![mine, node_owned("a", "1.2", &you)])).await;
-    journal.0.owner_release(&me(), at(7)).await.expect("owners can leave");
+    journal.commit(nodes("a", vec![mine, node_claimed("a", "1.2", &you)])).await;
+    journal.0.release_claims(&me(), at(7)).await.expect("claims can be released");
 
-    let free = Wake { owner: None, at: at(7), ..tried };
+    let free = Wake { claimed_by: None, at: at(7), ..tried };
     assert_eq!(journal.node("a", "1.1").await.and_then(|node| node.wake), Some(free));
     assert_eq!(paths(&journal.claim(&you, 7, 10).await), ["1.1"]);
-    // One that left is not alive any more, whatever its lease said.
-    journal.commit(nodes("a", vec![node_owned("a", "1.3", &me())])).await;
-    assert_eq!(journal.0.owners_expire(at(8)).await, Ok(1));
-    journal.0.owner_release(&"stranger".into(), at(7)).await.expect("leaving without having come is fine");
+    // A worker that released its claims is not alive any more.
+    journal.commit(nodes("a", vec![node_claimed("a", "1.3", &me())])).await;
+    assert_eq!(journal.0.reap_dead_workers(at(8)).await, Ok(1));
+    journal
+        .0
+        .release_claims(&"stranger".into(), at(7))
+        .await
+        .expect("an unknown worker can release its claims");
 }
 
-pub async fn the_next_wake_is_the_earliest_free_one(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn next_wake_is_the_earliest_unclaimed_one(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     assert_eq!(journal.0.wake_next(at(0)).await, Ok(None));
     journal.commit(nodes("a", vec![node_due("a", "1.1", 30), node_due("a", "1.2", 20)])).await;
-    journal.commit(nodes("a", vec![node_owned("a", "1.3", &me()), ended(node("a", "1.4"))])).await;
+    journal.commit(nodes("a", vec![node_claimed("a", "1.3", &me()), ended(node("a", "1.4"))])).await;
     assert_eq!(journal.0.wake_next(at(0)).await, Ok(Some(at(20))));
     journal.claim(&me(), 20, 1).await;
     assert_eq!(journal.0.wake_next(at(0)).await, Ok(Some(at(30))));
     journal.claim(&me(), 30, 1).await;
     assert_eq!(journal.0.wake_next(at(0)).await, Ok(None));
-    journal.0.owner_release(&me(), at(5)).await.expect("owners can leave");
+    journal.0.release_claims(&me(), at(5)).await.expect("claims can be released");
     assert_eq!(journal.0.wake_next(at(0)).await, Ok(Some(at(5))));
-    assert_eq!(journal.0.wake_next(at(5)).await, Ok(None), "only what is later");
+    assert_eq!(journal.0.wake_next(at(5)).await, Ok(None), "only later ones");
 }
 
-pub async fn overdue_runs_are_listed_until_they_are_over(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
+pub async fn overdue_runs_are_listed_until_they_end(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
     for (id, deadline) in [("late", 20), ("later", 30), ("in time", 99)] {
         let mut first = start(id);
         first.run = first.run.map(|run| crate::record::RunRecord { deadline: Some(at(deadline)), ..run });
@@ -252,13 +257,13 @@ pub async fn overdue_runs_are_listed_until_they_are_over(specimen: Specimen) {
     assert_eq!(overdue(50, 10).await, ["later"]);
 }
 
-pub async fn counts_follow_what_is_stored(specimen: Specimen) {
-    let journal = Probe(specimen.journal);
-    let counts = async |now| journal.0.counts(at(now)).await.expect("things can be counted");
+pub async fn counts_follow_the_stored_records(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
+    let counts = async |now| journal.0.counts(at(now)).await.expect("counts can be read");
     assert_eq!(counts(0).await, Counts::default());
     journal.commit(start("a")).await;
     journal.commit(start("b")).await;
-    let more = vec![node_due("a", "1.2", 30), ended(node("a", "1.3")), node_owned("a", "1.4", &me())];
+    let more = vec![node_due("a", "1.2", 30), ended(node("a", "1.3")), node_claimed("a", "1.4", &me())];
     journal.commit(nodes("a", more)).await;
     assert_eq!(
         counts(50).await,

@@ -1,4 +1,4 @@
-//! Where the reads and writes of a store run.
+//! Where the reads and writes of a journal run.
 //!
 //! | | a file | in memory |
 //! |---|---|---|
@@ -6,8 +6,8 @@
 //! | longer read | in a blocking thread, on a connection of the pool | in the caller, on the one connection |
 //! | write | in the writer thread, in its next group | in a caller, in the next group |
 //!
-//! What is in memory is there for simulations: without threads, so that the same
-//! calls in the same order have the same answers.
+//! The journal in memory is for simulations. It has no threads, so the same calls
+//! in the same order get the same answers.
 
 use std::sync::Arc;
 
@@ -16,13 +16,17 @@ use tokio::sync::Semaphore;
 
 #[cfg(any(test, feature = "test-util"))]
 use super::memory::{CallersWriter, Shared};
-use super::{read::Readers, writer::Writer};
+use super::{readers::Readers, writer::Writer};
 use crate::journal::JournalError;
+
+/// The maximum number of concurrent longer reads: each has a connection, which is
+/// two or three open files, and a thread.
+pub(super) const LONG_READS: usize = 16;
 
 pub(super) enum Reads {
     Pool {
         readers: Arc<Readers>,
-        /// Of longer reads, one each: more wait.
+        /// One permit for each longer read.
         turns: Arc<Semaphore>,
     },
     #[cfg(any(test, feature = "test-util"))]
@@ -30,8 +34,8 @@ pub(super) enum Reads {
 }
 
 impl Reads {
-    /// In the caller.
-    pub(super) fn with<T>(
+    /// Reads in the caller's task, which must be short.
+    pub(super) fn here<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
@@ -42,12 +46,14 @@ impl Reads {
         }
     }
 
-    /// Where it holds up no other task.
+    /// Reads where it holds up no other task of this runtime thread and takes no
+    /// connection from short reads. (Those hold theirs without waiting for
+    /// anything, so they are at most as many as the runtime has threads.)
     pub(super) async fn aside<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
-        let ended = |why: String| JournalError::Failed(format!("a read was cut short: {why}"));
+        let ended = |why: String| JournalError::Failed(format!("a read was cancelled: {why}"));
         let (readers, turns) = match self {
             Self::Pool { readers, turns } => (Arc::clone(readers), Arc::clone(turns)),
             #[cfg(any(test, feature = "test-util"))]
@@ -69,7 +75,7 @@ pub(super) enum Writes {
 }
 
 impl Writes {
-    /// Has `work` done in the next group, and returns when that is durable. If
+    /// Executes `work` in the next group, and returns when that is durable. If
     /// the caller stops waiting, the work may be done nevertheless.
     pub(super) async fn run<T: Send + 'static>(
         &self,

@@ -1,10 +1,10 @@
-//! A copy of a journal, taken while a server works on it.
+//! A copy of a journal, taken while a server uses it.
 //!
 //! ```text
 //!   journal ──one read transaction──▶ FILE.<pid>.partial ──checked, synced──▶ FILE
 //! ```
 //!
-//! Whatever goes wrong, there is no FILE, rather than one that is not whole.
+//! After a failure there is no FILE, rather than an incomplete one.
 
 use std::{
     fs::{self, File},
@@ -18,20 +18,20 @@ use super::{
 };
 use crate::journal::OpenError;
 
-/// Copies the journal to `target`, which must not exist. What is in the copy,
-/// and its bytes.
+/// Copies the journal to `target`, which must not exist. Returns the contents of
+/// the copy and its size in bytes.
 pub fn backup(journal: &Path, target: &Path) -> Result<(Contents, u64), OpenError> {
     let at = At(target);
     if target.symlink_metadata().is_ok() {
-        return Err(at.io(io::Error::other("it exists, and a backup does not replace anything")));
+        return Err(at.io(io::Error::other("the file exists, and a backup never replaces a file")));
     }
     let view = View::open(journal)?;
     let partial = Partial::make(target)?;
-    // It also leaves out what is free, so that the copy is as small as it can be.
+    // VACUUM leaves out free pages, so the copy is as small as possible.
     view.connection
         .execute(
             "VACUUM INTO ?",
-            [partial.0.to_str().ok_or_else(|| at.io(io::Error::other("its name is not UTF-8")))?],
+            [partial.0.to_str().ok_or_else(|| at.io(io::Error::other("the name is not UTF-8")))?],
         )
         .map_err(|e| at.sqlite(&e))?;
     let copy = View::open(&partial.0)?;
@@ -42,11 +42,11 @@ pub fn backup(journal: &Path, target: &Path) -> Result<(Contents, u64), OpenErro
     Ok((contents, bytes))
 }
 
-/// The copy before it is whole. It goes away with this.
+/// The copy until it is complete. Its file is deleted when this is dropped.
 struct Partial(PathBuf);
 
 impl Partial {
-    /// For its owner only: there are secrets in a journal.
+    /// Readable by its user only: a journal contains secrets.
     fn make(target: &Path) -> Result<Self, OpenError> {
         let mut name = target.as_os_str().to_owned();
         name.push(format!(".{}.partial", std::process::id()));
@@ -55,16 +55,16 @@ impl Partial {
         Ok(Self(path))
     }
 
-    /// Reported only when the disk has it, under its name. What was made there
-    /// in the meantime is not replaced, as a renaming would do.
+    /// Gives the copy its name, and returns once that is durable. Unlike a rename,
+    /// it does not replace a file that was made there meanwhile.
     fn keep_as(&self, target: &Path) -> io::Result<u64> {
         let file = File::open(&self.0)?;
         file.sync_all()?;
         match fs::hard_link(&self.0, target) {
             Ok(()) => {}
             Err(failure) if failure.kind() == io::ErrorKind::AlreadyExists => return Err(failure),
-            // A file system without links: an empty file of our own takes the
-            // name first, and only that is replaced.
+            // A file system without links: an empty file of our own takes the name
+            // first, so that only that is replaced.
             Err(_) => {
                 schema::private(target)?;
                 fs::rename(&self.0, target)?;
@@ -78,7 +78,7 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // If it was kept, it has another name by now.
+        // If it was kept, the file has another name by now.
         let _kept = fs::remove_file(&self.0);
     }
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_made_meanwhile_is_not_replaced() {
+    fn backup_does_not_replace_a_file_made_meanwhile() {
         let folder = tempfile::tempdir().expect("a folder");
         let target = folder.path().join("copy.db");
         let partial = Partial::make(&target).expect("a file");

@@ -86,7 +86,8 @@ fn shared(record: &impl Record) -> usize {
 }
 
 fn to_json(record: &impl Serialize, capacity: usize) -> Result<String, JournalError> {
-    let failed = |reason: String| JournalError::Failed(format!("cannot be written as JSON: {reason}"));
+    let failed =
+        |reason: String| JournalError::Failed(format!("a record cannot be encoded as JSON: {reason}"));
     let mut text = Vec::with_capacity(capacity);
     serde_json::to_writer(&mut text, record).map_err(|e| failed(e.to_string()))?;
     String::from_utf8(text).map_err(|e| failed(e.to_string()))

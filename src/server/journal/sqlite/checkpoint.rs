@@ -1,11 +1,16 @@
 //! Keeps the write-ahead log short, off the commit path.
 //!
-//! SQLite would do it inside a commit, every 1,000 pages, and that commit
-//! would pay for all. Here a second thread copies pages from the log to the
-//! database file while commits go on. It can never quite catch up with a busy
-//! writer, and the log only starts over when all of it was copied; so once the
-//! log is long, the writer itself copies the little that is left, between two
-//! groups.
+//! ```text
+//!   writer ──commits──▶ log ──▶ checkpointer thread copies it to the file
+//!      │ between groups: measures the log
+//!      ├─ COPY_AT pages not copied ──▶ nudges the thread
+//!      └─ log long and nearly copied ──▶ copies the rest itself: the log starts over
+//! ```
+//!
+//! By default SQLite checkpoints inside a commit, every 1,000 pages, and delays
+//! that commit. Here a second thread copies pages while commits continue. It never
+//! quite catches up with a busy writer, and the log only starts over when all of it
+//! is copied; so once the log is long, the writer copies the small rest itself.
 
 use std::{
     io,
@@ -16,21 +21,21 @@ use std::{
 use rusqlite::Connection;
 use slog::{Logger, warn};
 
-use super::writer::Care;
+use super::threads::ThreadParts;
 
-/// Pages (of 4 KiB) that wait to be copied before the thread is told.
+/// Pages (of 4 KiB) to be copied at which the thread is nudged.
 const COPY_AT: i64 = 1000;
-/// Pages in the log from which on it should start over.
+/// Pages in the log at which it should start over.
 const RESTART_AT: i64 = 4000;
-/// So few are left that the writer may copy them itself, in a moment.
+/// The maximum of pages that the writer copies itself: a matter of milliseconds.
 const REMAINDER: i64 = 300;
-/// The thread cannot keep up: from here on the writer waits for the copying,
-/// or the log would fill the disk.
+/// Pages in the log at which the thread cannot keep up: the writer waits for the
+/// copying, or the log would fill the disk.
 const TOO_LONG: i64 = 50_000;
-/// Rounds of copying in a row, each for what was written during the last.
+/// Consecutive rounds of copying, each for the pages written during the last.
 const ROUNDS: u32 = 4;
 
-/// How long the log is.
+/// The length of the log.
 #[derive(Clone, Copy)]
 pub(super) struct LogLength {
     pages: i64,
@@ -38,12 +43,12 @@ pub(super) struct LogLength {
 }
 
 impl LogLength {
-    /// Looks without copying.
+    /// Measures without copying.
     pub(super) fn of(connection: &Connection) -> rusqlite::Result<Self> {
         Self::after("PRAGMA wal_checkpoint(NOOP)", connection)
     }
 
-    /// Copies what can be copied without waiting for anybody.
+    /// Copies what can be copied without waiting for readers.
     fn after_copying(connection: &Connection) -> rusqlite::Result<Self> {
         Self::after("PRAGMA wal_checkpoint(PASSIVE)", connection)
     }
@@ -59,7 +64,7 @@ impl LogLength {
     }
 }
 
-/// The way to the thread. It ends when this is dropped.
+/// The handle of the thread, which ends when this is dropped.
 pub(super) struct Checkpointer {
     /// `None` only while it is being dropped.
     nudge: Option<SyncSender<()>>,
@@ -68,39 +73,39 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(super) fn start(connection: Connection, care: &Care) -> io::Result<Self> {
+    pub(super) fn start(connection: Connection, parts: &ThreadParts) -> io::Result<Self> {
         let (nudge, nudges) = mpsc::sync_channel(1);
-        let (log, thread_log) = (care.log.clone(), care.log.clone());
-        let thread = care.thread("journal-checkpoints", move || {
+        let (log, thread_log) = (parts.log.clone(), parts.log.clone());
+        let thread = parts.spawn("journal-checkpoints", move || {
             for () in nudges {
                 if let Err(e) = copy(&connection) {
-                    warn!(thread_log, "cannot checkpoint the journal"; "error" => %e);
+                    warn!(thread_log, "could not checkpoint the journal"; "error" => %e);
                 }
             }
         })?;
         Ok(Self { nudge: Some(nudge), thread: Some(thread), log })
     }
 
-    /// The writer calls this between two groups.
+    /// Called by the writer between two groups.
     pub(super) fn after_commit(&self, connection: &Connection, length: LogLength) {
         let left = length.left();
         if length.pages >= TOO_LONG || (length.pages >= RESTART_AT && (1..=REMAINDER).contains(&left)) {
             self.copy_now(connection);
         } else if left >= COPY_AT {
-            // Full: it has been told already.
-            let _told = self.nudge.as_ref().map(|nudge| nudge.try_send(()));
+            // Full: the thread has been nudged already.
+            let _nudged = self.nudge.as_ref().map(|nudge| nudge.try_send(()));
         }
     }
 
-    /// There was no room: perhaps because the log could not grow. Once it is
-    /// copied it starts over, and has room again.
+    /// Called after a commit that found no room, perhaps because the log could not
+    /// grow. Once it is copied it starts over, and has room again.
     pub(super) fn after_full(&self, connection: &Connection) {
         self.copy_now(connection);
     }
 
     fn copy_now(&self, connection: &Connection) {
         if let Err(e) = LogLength::after_copying(connection) {
-            warn!(self.log, "cannot checkpoint the journal"; "error" => %e);
+            warn!(self.log, "could not checkpoint the journal"; "error" => %e);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Looking into a journal without touching it, also while a server has it: what
-//! `backup` and `check` begin with.
+//! A read-only view of a journal, also while a server uses it: the first step of
+//! `backup` and `check`.
 
 use std::{
     fmt, fs,
@@ -11,16 +11,16 @@ use rusqlite::{Connection, OpenFlags};
 use super::schema::{self, At};
 use crate::journal::OpenError;
 
-/// A journal that is only looked at. All is seen as it was at one moment,
-/// whatever is committed meanwhile; until this is dropped, the server's
-/// write-ahead log can only grow.
+/// A journal that is only read. Everything is seen as of one moment, whatever is
+/// committed meanwhile. Until this is dropped, the server's write-ahead log can
+/// only grow.
 pub(super) struct View {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
     pub(super) schema: i64,
 }
 
-/// How much there is in a journal, of whatever schema.
+/// Counts of a journal of any schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contents {
     pub runs_live: i64,
@@ -30,20 +30,20 @@ pub struct Contents {
 }
 
 impl View {
-    /// Opens a file that must be a journal, and not of a newer program.
+    /// Opens a file, which must be a journal and not of a newer program.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         let at = At(path);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|failure| {
-            // SQLite does not say what the matter is with a file that it cannot
-            // open. (If it can, it alone opens it: see `schema::Lock`.)
+            // SQLite does not say why it cannot open a file. (If it can, it must be
+            // the only one that does: see `schema::Lock`.)
             match fs::File::open(path) {
                 Err(e) => at.io(e),
                 Ok(_) => at.sqlite(&failure),
             }
         })?;
         if schema::is_new(&connection, at)? {
-            return Err(at.corrupt("there is nothing in it".into()));
+            return Err(at.corrupt("it is empty".into()));
         }
         let schema =
             connection.query_one("PRAGMA user_version", [], |row| row.get(0)).map_err(|e| at.sqlite(&e))?;

@@ -1,25 +1,25 @@
-//! A journal remembers that it owes the JARVIS stores every change, so that a
-//! start that does not know of them cannot leave a gap in what they have.
+//! Whether the journal owes the JARVIS stores every change. That is stored, so
+//! that a start without stores cannot leave a gap in what they have.
 //!
 //! ```text
 //!                 started with stores
 //!   owes nothing ─────────────────────▶ owes every change
-//!        ▲                                │ started without them:
-//!        │ forget: what is owed is gone   ├─ refuse: not started
-//!        └────────────────────────────────┴─ owe: noted, and sent by the next
-//!                                                 start that has them
+//!        ▲                                │ started without stores:
+//!        │ forget: entries are deleted    ├─ refuse: the start fails
+//!        └────────────────────────────────┴─ owe: entries are kept, and sent after
+//!                                                 the next start with stores
 //! ```
 //!
-//! It is a row of `secrets`: what the journal must know again after a restart.
+//! It is a row of `secrets`, which survive restarts.
 
 use rusqlite::Connection;
 
-use super::{read, write};
+use super::secrets;
 use crate::journal::JournalError;
 
 const NAME: &str = "owes_jarvis_stores";
 
-/// What becomes of what the stores are owed when a start has none.
+/// What a start without stores does about entries that they are owed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WithoutStores {
     Refuse,
@@ -27,31 +27,31 @@ pub enum WithoutStores {
     Forget,
 }
 
-/// What a journal owes, without stores to send it to.
+/// What a journal without stores owes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owing {
     Nothing,
-    /// All that is decided is noted for them, as before.
+    /// Every change: the entries are kept.
     Everything,
-    /// It did, and so many changes were yet to be sent.
+    /// Nothing any more: this many entries were deleted.
     Forgotten(u64),
 }
 
-/// From now on every change is owed.
-pub(super) fn remember(connection: &Connection) -> Result<(), JournalError> {
-    if read::secret(connection, NAME)?.is_none() {
-        write::secret(connection, NAME, b"every change")?;
+/// Records that every change is owed from now on.
+pub(super) fn record(connection: &Connection) -> Result<(), JournalError> {
+    if secrets::get(connection, NAME)?.is_none() {
+        secrets::get_or_put(connection, NAME, b"every change")?;
     }
     Ok(())
 }
 
-/// How many changes have yet to be sent, if the stores are owed anything. (An
-/// older program has owed and not remembered it.)
-pub(super) fn owed(connection: &Connection) -> Result<Option<u64>, JournalError> {
+/// The number of outbox entries, if the stores are owed anything. (Older programs
+/// kept an outbox without recording that.)
+pub(super) fn entries(connection: &Connection) -> Result<Option<u64>, JournalError> {
     let entries: i64 =
         connection.prepare_cached("SELECT count(*) FROM outbox")?.query_one([], |row| row.get(0))?;
-    let remembered = read::secret(connection, NAME)?.is_some();
-    Ok((remembered || entries > 0).then_some(u64::try_from(entries).unwrap_or(0)))
+    let recorded = secrets::get(connection, NAME)?.is_some();
+    Ok((recorded || entries > 0).then_some(u64::try_from(entries).unwrap_or(0)))
 }
 
 pub(super) fn forget(connection: &Connection) -> Result<(), JournalError> {

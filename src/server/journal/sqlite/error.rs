@@ -1,4 +1,4 @@
-//! What SQLite says, in the words of the store.
+//! SQLite's errors as the journal's.
 
 use rusqlite::{Error, ErrorCode};
 
@@ -15,7 +15,7 @@ impl From<Error> for JournalError {
                 | Error::Utf8Error(..)
         );
         match error.sqlite_error_code() {
-            // Also what the file system says when it has no room (ENOSPC).
+            // Also the code for a file system without room (ENOSPC).
             Some(ErrorCode::DiskFull) => Self::Full(text),
             Some(ErrorCode::TooBig) => Self::TooBig(text),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(text),

@@ -1,22 +1,28 @@
-//! What the journal looks like, and how it came to look like that: one step for
-//! each schema, from the first. They only go forward.
+//! The schema and how it came to be: one migration for each version, forward only.
 //!
-//! The tests have journals as each schema's program left them.
+//! ```text
+//!   empty ─1─▶ runs, nodes, events ─2─▶ secrets ─3─▶ outbox ─4─▶ parking, pruning ─5─▶ heads, payloads
+//! ```
+//!
+//! A wake-up's claim is in the column `wake_owner`, the registered workers in the
+//! table `owners`, and "a superseded attempt may run" in the column `astray`: names
+//! that a schema has are kept. The tests have journals as the program of each
+//! schema left them.
 
 use rusqlite::Connection;
 
-/// `JRCJ`, the coordinator's journal: in the header of each of our files.
+/// `JRCJ`, the coordinator's journal: stands in the header of each file.
 pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
-/// What brings the schema from one version to the next; the first makes it.
-/// Never change one that was released: append another.
+/// The migrations in order; the first creates the schema. One that was released is
+/// never changed: append another.
 const MIGRATIONS: [&str; 5] = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5];
 
-/// The schema that this program works with.
+/// The schema version of this program.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
 
-/// The constraints make facts of what the coordinator relies on: whatever is
-/// not over has a time at which it is looked at again.
+/// The constraints enforce what the coordinator relies on: every record that is not
+/// terminal has a deadline or a wake-up.
 const SCHEMA_1: &str = "
     CREATE TABLE runs (
         run_id      TEXT PRIMARY KEY NOT NULL,
@@ -77,8 +83,8 @@ const SCHEMA_1: &str = "
     ) STRICT;
 ";
 
-/// What the coordinator must know again after a restart and nobody else may
-/// know, by name. A reason why the file is for its owner only.
+/// Secrets by name, which the coordinator needs again after a restart. They are a
+/// reason why only the file's user can read it.
 const SCHEMA_2: &str = "
     CREATE TABLE secrets (
         name        TEXT PRIMARY KEY NOT NULL,
@@ -86,10 +92,9 @@ const SCHEMA_2: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// The outbox that says what is new, and how long it has waited. The first one
-/// was always empty: no program that wrote to it has existed. A row is about
-/// events if it has their numbers, else about an object: the run if it names no
-/// node run.
+/// The outbox, with what is new and when it was decided. The first one was always
+/// empty: no released program wrote to it. A row with sequence numbers is about
+/// events, any other about an object: the run if it names no node run.
 const SCHEMA_3: &str = "
     DROP TABLE outbox;
     CREATE TABLE outbox (
@@ -107,19 +112,19 @@ const SCHEMA_3: &str = "
     ) STRICT;
 ";
 
-/// What parks, and what forgets.
+/// Parking and pruning.
 ///
-/// - A run has the time of the last commit that wrote it. For those written
-///   before, that is the time of their newest event; 0 where that cannot be
-///   read, and such a run is never deleted. Only finished runs are indexed by
-///   it: for the others that would be a page more in every commit.
-/// - Free wake-ups are found without those of certain runs, from the index
+/// - `changed_at` is the time of the last commit that wrote the run. For older rows
+///   it is the time of their newest event; 0 if that cannot be read, and such a run
+///   is never deleted. Only finished runs are indexed by it: for the others that
+///   would be one more page in every commit.
+/// - Unclaimed wake-ups are found without those of excepted runs, from the index
 ///   alone.
-/// - `parked` holds what fails again and again; an empty node run is the run
-///   as a whole.
-/// - The nodes of a run are found also when they are over. What the outbox owes
-///   of a run is found without an index, which would be three pages more in
-///   every commit (see `runs_prunable`).
+/// - `parked` holds items that fail repeatedly; an empty node run stands for the
+///   run as a whole.
+/// - The nodes of a run are also found when they are terminal. Outbox entries of a
+///   run are found without an index, which would be three more pages in every
+///   commit (see `prune::prunable`).
 const SCHEMA_4: &str = "
     ALTER TABLE runs ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0;
     UPDATE runs SET changed_at = coalesce((
@@ -145,21 +150,20 @@ const SCHEMA_4: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// Heads of node runs, and what they carry.
+/// Heads of node runs, and large payloads.
 ///
-/// - What cascades, claims and sweeps need of a node run stands in columns, so
-///   that they read no bodies. `state` and `ended_at` are changed there alone:
-///   what the body says about them is as old as the body. Of a body that cannot
-///   be read, the head says what the wake-up tells; the columns that nothing
-///   tells stay empty.
-/// - Large inputs and outputs are rows of their own (`apart`: 1 inputs, 2
-///   outputs): what changes in a node run mostly leaves them as they are. Those
-///   of older schemas stay in their bodies until the node run is next written.
-/// - Free wake-ups are found for one job and one kind of nodes at a time, in
-///   their order, and still without those of certain runs from the index alone:
-///   what waits for an executor is in the way of nothing else.
-/// - The columns are added in place: to write the table anew would need as
-///   much room again, which a journal near its limit does not have.
+/// - Cascades, claims and sweeps need only columns of a node run, so they read no
+///   bodies. `state` and `ended_at` change only there: in the body they are as old
+///   as the body. For a body that cannot be read, the migration derives the head
+///   from the wake-up; other columns stay empty.
+/// - Large inputs and outputs are rows of their own (`apart`: 1 inputs, 2 outputs),
+///   because most changes of a node run leave them as they are. In rows of older
+///   schemas they stay in the body until the node run is next written.
+/// - Unclaimed wake-ups are found for one job and one kind of node at a time, in
+///   order, and still without those of excepted runs from the index alone: wake-ups
+///   that wait for an executor are in nothing else's way.
+/// - The columns are added in place: rewriting the table would need as much room
+///   again, which a journal near its limit does not have.
 const SCHEMA_5: &str = "
     ALTER TABLE node_runs ADD COLUMN kind TEXT CHECK (kind IN ('atomic', 'composite'));
     ALTER TABLE node_runs ADD COLUMN state TEXT CONSTRAINT what_is_over_has_ended CHECK (
@@ -205,13 +209,13 @@ const SCHEMA_5: &str = "
     ) STRICT;
 ";
 
-/// A step that failed. The file has the schema that it had before it.
+/// A migration that failed. The file is unchanged by it.
 pub(super) struct NotMigrated {
     pub(super) from: usize,
     pub(super) error: rusqlite::Error,
 }
 
-/// Each step is one transaction, its number included: a step is done or not.
+/// Executes the missing migrations. Each is one transaction, its number included.
 pub(super) fn migrate(connection: &Connection) -> Result<(), NotMigrated> {
     let done: u32 = connection
         .query_one("PRAGMA user_version", [], |row| row.get(0))
@@ -225,7 +229,7 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), NotMigrated> {
              PRAGMA user_version = {version};
              COMMIT;"
         ));
-        // What was begun is undone when the connection is closed.
+        // Closing the connection undoes the open transaction.
         made.map_err(|error| NotMigrated { from, error })?;
     }
     Ok(())

@@ -1,12 +1,13 @@
-//! What fails to be decided again and again is put aside, and shown.
+//! Parked items: wake-ups and runs whose decision fails repeatedly are set aside
+//! for a while, and listed.
 //!
 //! ```text
 //!   due ──claimed──▶ decided ────────────────▶ (not listed)
-//!    ▲                 │ fails again and again      ▲
+//!    ▲                 │ fails repeatedly           ▲
 //!    └──── `until` ── parked ── a commit writes it ─┘
 //! ```
 //!
-//! Only columns are touched: the record itself may be what is damaged.
+//! Only columns change, because the record itself may be what is damaged.
 
 use rusqlite::{Connection, params};
 
@@ -17,10 +18,10 @@ use crate::{
     types::{NodeRunId, RunId},
 };
 
-/// Stands for the run as a whole, where a row has to name a node run.
+/// The node run id in the row of a run as a whole.
 const WHOLE_RUN: &str = "";
 
-/// In the writer thread.
+/// Runs in the writer thread.
 pub(super) fn park(connection: &Connection, item: &Parked) -> Result<(), JournalError> {
     let (run, until) = (item.run_id.as_str(), item.until.as_micros());
     let moved = match &item.node_run_id {
@@ -32,8 +33,8 @@ pub(super) fn park(connection: &Connection, item: &Parked) -> Result<(), Journal
                    AND (wake_job = 'cancel_executor') = (?4 = 'cancel_executor')",
             )?
             .execute(params![node.as_str(), run, until, item.job])?,
-        // The record keeps the real deadline, and the next commit of it puts
-        // that back into the column.
+        // The record keeps the real deadline, which the next commit of it writes
+        // to the column again.
         None => connection
             .prepare_cached(
                 "UPDATE runs SET deadline = ?2, version = version + 1 WHERE run_id = ?1 AND terminal = 0",
@@ -61,9 +62,9 @@ pub(super) fn park(connection: &Connection, item: &Parked) -> Result<(), Journal
     Ok(())
 }
 
-/// In the writer thread: it was decided after all, unless it still waits for
-/// what it was parked until.
-pub(super) fn leave(
+/// Removes an item that was decided, unless its wake-up is still the one of the
+/// parking (`waits_until`). Runs in the writer thread.
+pub(super) fn remove(
     connection: &Connection,
     run: &RunId,
     node: Option<&NodeRunId>,
@@ -75,7 +76,7 @@ pub(super) fn leave(
     Ok(())
 }
 
-/// What is parked, and how often in a row it was.
+/// The parked items, and how often in a row each was parked.
 pub(super) fn list(connection: &Connection, limit: u32) -> Result<Vec<(Parked, u32)>, JournalError> {
     let mut statement = connection.prepare_cached(
         "SELECT run_id, node_run_id, job, error, since, until, times FROM parked
@@ -96,7 +97,7 @@ pub(super) fn list(connection: &Connection, limit: u32) -> Result<Vec<(Parked, u
     Ok(items.collect::<Result<_, _>>()?)
 }
 
-/// A wake-up whose head cannot be read.
+/// The item for a wake-up whose head cannot be read.
 pub(super) fn unreadable(row: &HeadRow, error: &JournalError, since: Timestamp, until: Timestamp) -> Parked {
     Parked {
         run_id: row.run_id.clone(),

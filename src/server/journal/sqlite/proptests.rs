@@ -1,10 +1,13 @@
-//! Rows of a journal that somebody, or the disk, has changed: they are read as
-//! what they are, or are damaged. Nothing worse happens.
+//! Rows with arbitrary content decode, or are reported as damaged. Nothing worse
+//! happens.
 
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::rows::{HeadRow, NodeRow, Payload, Payloads, RunRow, WakeColumns, from_json};
+use super::{
+    encoding::from_json,
+    rows::{HeadRow, NodeRow, Payload, Payloads, RunRow, WakeColumns},
+};
 use crate::{
     journal::{
         JournalError,
@@ -38,7 +41,7 @@ fn head_row(version: i64, state: String, wake: Option<WakeColumns>) -> HeadRow {
         started_at: None,
         ended_at: Some(7),
         attempt: 0,
-        astray: false,
+        superseded_attempt_may_run: false,
         deadline: None,
         wake,
     }
@@ -63,7 +66,7 @@ fn attempt() -> AttemptRecord {
     }
 }
 
-/// Bodies that are nearly those of records of this kind, or of another.
+/// Bodies close to those of a record of some kind.
 fn bodies() -> impl Strategy<Value = String> {
     let good = vec![body(&run("r")), body(&node("r", "1.2")), body(&attempt())];
     let cut = broken(nearly(good.clone())).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -78,8 +81,8 @@ fn columns() -> impl Strategy<Value = Option<Columns>> {
     proptest::option::of((job, any::<i64>(), proptest::option::of(".{0,4}"), -1..1_i64 << 33))
 }
 
-/// What was read is written and read again: it is the same. What was not is
-/// damaged.
+/// A record that decodes is the same after it is encoded and decoded again. Any other
+/// is damaged.
 fn check<R>(
     read: Result<R, JournalError>,
     again: impl Fn(String) -> Result<R, JournalError>,
@@ -97,27 +100,27 @@ where
 
 proptest! {
     #[test]
-    fn a_run_row_is_a_run_or_damaged(body in bodies(), version in any::<i64>()) {
+    fn run_row_decodes_or_is_damaged(body in bodies(), version in any::<i64>()) {
         check::<RunRecord>(run_row(body, version).decode(), |body| run_row(body, version).decode())?;
     }
 
     #[test]
-    fn a_node_row_is_a_node_or_damaged(
+    fn node_row_decodes_or_is_damaged(
         body in bodies(),
         payload in proptest::option::of(bodies()),
         version in any::<i64>(),
         columns in columns(),
     ) {
         let wake =
-            columns.clone().map(|(job, at, owner, tries)| WakeColumns { job, at, owner, tries });
+            columns.clone().map(|(job, at, claimed_by, tries)| WakeColumns { job, at, claimed_by, tries });
         let read = node_row(body, payload, version, wake).decode();
-        if let (Ok(node), Some((job, at, owner, tries))) = (&read, columns) {
+        if let (Ok(node), Some((job, at, claimed_by, tries))) = (&read, columns) {
             let wake = node.wake.as_ref().unwrap();
             let at = Timestamp::from_micros(at);
             prop_assert_eq!((wake.job.as_str(), wake.at, i64::from(wake.tries)), (&*job, at, tries));
-            prop_assert_eq!(wake.owner.as_ref().map(|owner| owner.as_str()), owner.as_deref());
+            prop_assert_eq!(wake.claimed_by.as_ref().map(|worker| worker.as_str()), claimed_by.as_deref());
         }
-        // What the columns say counts, whatever the body says.
+        // The columns are valid, whatever the body says.
         if let Ok(node) = &read {
             prop_assert_eq!((node.node.state, node.node.ended_at), (NodeRunState::Queued, Some(at(7))));
         }
@@ -126,13 +129,13 @@ proptest! {
     }
 
     #[test]
-    fn a_head_row_is_a_head_or_damaged(
+    fn head_row_decodes_or_is_damaged(
         version in any::<i64>(),
         (state, kind) in ("queued|running|failed|.{0,8}", proptest::option::of("atomic|composite|.{0,8}")),
         attempt in any::<i64>(),
         columns in columns(),
     ) {
-        let wake = columns.map(|(job, at, owner, tries)| WakeColumns { job, at, owner, tries });
+        let wake = columns.map(|(job, at, claimed_by, tries)| WakeColumns { job, at, claimed_by, tries });
         let row = HeadRow { kind: kind.clone(), attempt, ..head_row(version, state.clone(), wake) };
         match row.decode() {
             Ok(head) => {
@@ -146,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn an_attempt_is_an_attempt_or_damaged(body in bodies()) {
+    fn attempt_decodes_or_is_damaged(body in bodies()) {
         check::<AttemptRecord>(from_json("n", &body), |body| from_json("n", &body))?;
     }
 }

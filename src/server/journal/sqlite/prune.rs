@@ -1,38 +1,43 @@
-//! Forgets finished runs: which may go, and how they go.
+//! Deletion of finished runs.
 //!
-//! A reader looks for them, so that looking costs no commit anything. The
-//! writer asks again before it deletes one, and deletes each in a piece of its
-//! own, so that commits get their turn in between.
+//! ```text
+//!   reader: prunable ──▶ candidates ──▶ writer: run_prune, one operation each ──▶ deleted
+//!                                          └ not finished or owed by now ──▶ kept
+//! ```
+//!
+//! A reader finds the candidates, so that the search delays no commit. The writer
+//! checks each again before it deletes it, and deletes each in an operation of its
+//! own, so that commits take turns with it.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::read;
+use super::outbox;
 use crate::{
     journal::JournalError,
     time::Timestamp,
     types::{NodeRunId, RunId},
 };
 
-/// Once so many rows were deleted, a call ends. (The last run may bring more.)
+/// Deleted rows after which a call ends. (The last run may exceed it.)
 pub(super) const ROWS_MAX: usize = 20_000;
 
-/// What a look at the journal found.
+/// The candidates for deletion.
 pub(super) struct Prunable {
     pub(super) runs: Vec<RunId>,
-    /// The outbox was looked at up to here.
+    /// The highest outbox id when the candidates were found.
     pub(super) outbox_seen: i64,
 }
 
-/// The outbox is not indexed by run: it is read once, and is mostly short.
-/// What is added to it later has higher numbers, so the writer need only look
-/// at those.
+/// Finds candidates. The outbox has no index by run: it is read once, and is mostly
+/// short. Entries that are added later have higher ids, so the writer only checks
+/// those.
 pub(super) fn prunable(
     connection: &Connection,
     finished_before: Timestamp,
     limit: u32,
 ) -> Result<Prunable, JournalError> {
-    // First: what is added from here on is either seen below or comes after.
-    let outbox_seen = read::outbox_newest(connection)?;
+    // Read first: later entries are either seen below or have a higher id.
+    let outbox_seen = outbox::newest_id(connection)?;
     let runs = connection
         .prepare_cached(
             "SELECT run_id FROM runs
@@ -48,13 +53,13 @@ pub(super) fn prunable(
     Ok(Prunable { runs, outbox_seen })
 }
 
-/// What was deleted of a run.
+/// The deleted rows of a run.
 pub(super) struct Pruned {
     pub(super) nodes: Vec<NodeRunId>,
     pub(super) rows: usize,
 }
 
-/// In the writer thread. `None` if the run may not go any more, or has gone.
+/// Runs in the writer thread. `None` if the run must stay, or is gone already.
 pub(super) fn run_prune(
     connection: &Connection,
     run: &RunId,
@@ -62,7 +67,7 @@ pub(super) fn run_prune(
     outbox_seen: i64,
 ) -> Result<Option<Pruned>, JournalError> {
     let run = run.as_str();
-    let may_go = connection
+    let may_be_deleted = connection
         .prepare_cached(
             "SELECT 1 FROM runs
              WHERE run_id = ?1 AND terminal = 1 AND changed_at < ?2
@@ -71,11 +76,11 @@ pub(super) fn run_prune(
         )?
         .query_row(params![run, finished_before.as_micros(), outbox_seen], |_| Ok(()))
         .optional()?;
-    if may_go.is_none() {
+    if may_be_deleted.is_none() {
         return Ok(None);
     }
     let mut rows = 0;
-    // What belongs to nodes first: it is the nodes that say whose it is.
+    // The rows of nodes first: only the nodes say which run they belong to.
     for sql in [
         "DELETE FROM node_payloads WHERE node_run_id IN (SELECT node_run_id FROM node_runs WHERE run_id = ?)",
         "DELETE FROM attempts WHERE node_run_id IN (SELECT node_run_id FROM node_runs WHERE run_id = ?)",

@@ -1,71 +1,24 @@
-//! What is read from the database, through a pool of connections that cannot
-//! write. In WAL mode they see the last commit and wait for nobody.
+//! The statements that read records, events and counts.
 
-use std::{cmp::Reverse, path::PathBuf};
+use std::cmp::Reverse;
 
-use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Statement, params};
+use rusqlite::{Connection, OptionalExtension, Params, Statement, params};
 
 use super::{
-    rows::{self, HeadRow, NodeRow, RunRow, WantRow, from_json, integer, natural},
-    schema,
+    claims::WAKES_DUE,
+    encoding::{from_json, natural},
+    rows::{HeadRow, NodeRow, RunRow},
 };
 use crate::{
-    journal::{
-        Counts, EventPage, JournalError, OutboxEntry, OutboxId, OutboxPage, Owed, OwnedWake, PageLimit,
-        Recipient,
-    },
+    journal::{Counts, EventPage, JournalError, PageLimit},
     record::{AttemptRecord, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
-    types::{NodeRunId, RunId, WorkerId},
+    types::{NodeRunId, RunId},
 };
 
-/// Connections kept open for the next read. More readers than this at once
-/// open theirs for the occasion.
-const IDLE_MAX: usize = 8;
-
-/// Events looked at for one page, however few belong on it: a page about a
-/// quiet corner of a big run stays cheap.
+/// The maximum of events examined for one page, however few belong on it: a page
+/// about a quiet subtree of a big run stays cheap.
 const SCAN_MAX: u32 = 4096;
-
-/// The pool.
-pub(super) struct Readers {
-    path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
-}
-
-impl Readers {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::default() }
-    }
-
-    /// Lends a connection to `read`. One that failed is not used again, so
-    /// nothing of a failure outlives it.
-    pub(super) fn with<T>(
-        &self,
-        read: impl FnOnce(&Connection) -> Result<T, JournalError>,
-    ) -> Result<T, JournalError> {
-        let idle = self.idle.lock().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.connect()?,
-        };
-        let result = read(&connection)?;
-        let mut idle = self.idle.lock();
-        if idle.len() < IDLE_MAX {
-            idle.push(connection);
-        }
-        Ok(result)
-    }
-
-    fn connect(&self) -> Result<Connection, JournalError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        schema::set_up(&connection)?;
-        connection.pragma_update(None, "query_only", true)?;
-        Ok(connection)
-    }
-}
 
 pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
     connection
@@ -115,15 +68,15 @@ pub(super) fn nodes_live(
     run: &RunId,
     under: Option<&NodePath>,
 ) -> Result<Vec<NodeHead>, JournalError> {
-    // Left to choose, SQLite takes the index of all nodes of a run.
+    // By itself, SQLite would choose the index of all nodes of a run.
     let live = format!(
         "SELECT {} FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0",
         HeadRow::COLUMNS
     );
     let mut nodes = match under {
         None => heads(&mut *connection.prepare_cached(&live)?, [run.as_str()])?,
-        // A range of the index rather than LIKE: `/` is what follows `.`, so
-        // these are the paths that begin with "<path>.", whatever is in it.
+        // A range of the index rather than LIKE: `/` is the successor of `.`, so
+        // these are exactly the paths that start with "<path>.".
         Some(path) => heads(
             &mut *connection.prepare_cached(&format!("{live} AND path > ?2 || '.' AND path < ?2 || '/'"))?,
             [run.as_str(), path.as_str()],
@@ -145,7 +98,7 @@ pub(super) fn has_live_below(
     Ok(statement.query_one([run.as_str(), node.as_str()], |row| row.get(0))?)
 }
 
-/// One row at a time: there may be many.
+/// Decodes row by row, because there may be many.
 fn heads(statement: &mut Statement<'_>, params: impl Params) -> Result<Vec<NodeHead>, JournalError> {
     statement.query_map(params, HeadRow::read)?.map(|row| row?.decode()).collect()
 }
@@ -159,7 +112,7 @@ pub(super) fn events(
 ) -> Result<EventPage, JournalError> {
     let mut statement = connection
         .prepare_cached("SELECT seq, path, body FROM events WHERE run_id = ? AND seq > ? ORDER BY seq")?;
-    // No event has a number beyond what a column can hold.
+    // No event has a number that a column cannot hold.
     let mut rows = statement.query(params![run.as_str(), i64::try_from(after).unwrap_or(i64::MAX)])?;
     let mut page = EventPage { scanned_to: after, ..Default::default() };
     let (mut scanned, mut bytes) = (0, 0);
@@ -190,6 +143,7 @@ fn is_within(path: Option<&str>, within: Option<&NodePath>) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
+#[cfg(any(test, feature = "test-util"))]
 pub(super) fn attempts(
     connection: &Connection,
     node: &NodeRunId,
@@ -200,121 +154,8 @@ pub(super) fn attempts(
     bodies.map(|body| from_json(node.as_str(), &body?)).collect()
 }
 
-/// `jobs` is a list of their names in JSON.
-pub(super) fn wakes_owned(
-    connection: &Connection,
-    owner: &WorkerId,
-    jobs: &str,
-    since: Timestamp,
-) -> Result<Vec<OwnedWake>, JournalError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT wake_job, run_id, node_run_id FROM node_runs
-         WHERE wake_owner = ? AND wake_at <= ? AND wake_job IN (SELECT value FROM json_each(?))",
-    )?;
-    let mut found = statement.query(params![owner.as_str(), since.as_micros(), jobs])?;
-    let mut owned = Vec::new();
-    while let Some(row) = found.next()? {
-        let name = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-        if let Some(job) = rows::job(name) {
-            let (run_id, node_run_id) = (RunId::new(row.get::<_, String>(1)?), row.get::<_, String>(2)?);
-            owned.push(OwnedWake { run_id, node_run_id: NodeRunId::new(node_run_id), job });
-        }
-    }
-    Ok(owned)
-}
-
-pub(super) fn wake_next(
-    connection: &Connection,
-    after: Timestamp,
-) -> Result<Option<Timestamp>, JournalError> {
-    let at: Option<i64> =
-        connection.prepare_cached(WAKE_NEXT)?.query_one([after.as_micros()], |row| row.get(0))?;
-    Ok(at.map(Timestamp::from_micros))
-}
-
-/// Free wake-ups that can be found in the order of their times.
-pub(super) struct Lane {
-    /// As in the column, where a damaged record may have any.
-    pub(super) job: String,
-    pub(super) kind: Option<&'static str>,
-}
-
-/// The lanes of the free wake-ups that are wanted.
-pub(super) fn lanes(connection: &Connection, want: &WantRow) -> Result<Vec<Lane>, JournalError> {
-    let mut statement = connection.prepare_cached(JOBS)?;
-    let jobs = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let mut lanes = Vec::new();
-    for job in jobs {
-        let job = job?;
-        if want.is_for(&job) {
-            lanes.extend(want.kinds.iter().map(|&kind| Lane { job: job.clone(), kind }));
-        }
-    }
-    Ok(lanes)
-}
-
-/// The tables `job`, `kind` with one column each, `name`: what the free
-/// wake-ups are for, which the first column of their index has, and what its
-/// second may have. A step finds the next name there, whatever lies in between.
-macro_rules! with_lanes {
-    ($select:literal) => {
-        concat!(
-            "WITH RECURSIVE job (name) AS (
-                 SELECT min(wake_job) FROM node_runs WHERE wake_owner IS NULL AND wake_at IS NOT NULL
-                 UNION ALL
-                 SELECT (SELECT min(wake_job) FROM node_runs
-                         WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_job > job.name)
-                 FROM job WHERE job.name IS NOT NULL),
-             kind (name) AS (VALUES (NULL), ('atomic'), ('composite'))
-             ",
-            $select
-        )
-    };
-}
-
-pub(super) const JOBS: &str = with_lanes!("SELECT name FROM job WHERE name IS NOT NULL");
-
-/// After `?1`.
-pub(super) const WAKE_NEXT: &str = with_lanes!(
-    "SELECT min((SELECT min(wake_at) FROM node_runs
-                 WHERE wake_owner IS NULL AND wake_at IS NOT NULL
-                   AND wake_job = job.name AND kind IS kind.name AND wake_at > ?1))
-     FROM job, kind"
-);
-
-/// At `?1`.
-pub(super) const WAKES_DUE: &str = with_lanes!(
-    "SELECT sum((SELECT count(*) FROM node_runs
-                 WHERE wake_owner IS NULL AND wake_at IS NOT NULL
-                   AND wake_job = job.name AND kind IS kind.name AND wake_at <= ?1))
-     FROM job, kind"
-);
-
-/// Wake-ups that are due at `?1` and nobody's, for the job `?2`, of nodes of the
-/// kind `?3` (or of unknown kind, if null), and no dispatches of the runs in
-/// `?4`, a list in JSON. What it asks is all in one index, in their order.
-pub(super) const DUE: &str = "wake_owner IS NULL AND wake_at IS NOT NULL
-    AND wake_job = ?2 AND kind IS ?3 AND wake_at <= ?1
-    AND (wake_job <> 'dispatch' OR run_id NOT IN (SELECT value FROM json_each(?4)))";
-
-pub(super) fn wake_is_due(
-    connection: &Connection,
-    now: Timestamp,
-    want: &WantRow,
-) -> Result<bool, JournalError> {
-    let mut is_due =
-        connection.prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM node_runs WHERE {DUE})"))?;
-    for lane in lanes(connection, want)? {
-        let of_lane = params![now.as_micros(), lane.job, lane.kind, want.except];
-        if is_due.query_one(of_lane, |row| row.get(0))? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-pub(super) fn time_newest(connection: &Connection) -> Result<Option<Timestamp>, JournalError> {
-    // Two halves: of the finished runs an index knows, the others are few.
+pub(super) fn latest_commit_time(connection: &Connection) -> Result<Option<Timestamp>, JournalError> {
+    // In two parts: finished runs have an index, and the others are few.
     let newest: Option<i64> = connection
         .prepare_cached(
             "SELECT max(newest) FROM (SELECT max(changed_at) AS newest FROM runs WHERE terminal = 1
@@ -362,62 +203,4 @@ pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, 
         parked: natural(parked)?,
         without_wake_up: natural(without_wake_up)?,
     })
-}
-
-pub(super) fn secret(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, JournalError> {
-    let mut statement = connection.prepare_cached("SELECT value FROM secrets WHERE name = ?")?;
-    Ok(statement.query_row([name], |row| row.get(0)).optional()?)
-}
-
-/// The highest number that an entry of the outbox ever had.
-pub(super) fn outbox_newest(connection: &Connection) -> Result<i64, JournalError> {
-    let newest = connection
-        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    Ok(newest.unwrap_or(0))
-}
-
-pub(super) fn outbox(
-    connection: &Connection,
-    recipient: Recipient,
-    after: OutboxId,
-    limit: u32,
-) -> Result<OutboxPage, JournalError> {
-    // Before the entries: those that are committed meanwhile may be missing in
-    // between, but not below it.
-    let newest = OutboxId(natural(outbox_newest(connection)?)?);
-    let whose = match recipient {
-        Recipient::RunStore => "new IS NOT NULL",
-        Recipient::EventStream => "first_seq IS NOT NULL",
-    };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT id, run_id, node_run_id, new, first_seq, last_seq FROM outbox
-         WHERE id > ? AND {whose} ORDER BY id LIMIT ?"
-    ))?;
-    let rows = statement.query_map(params![integer(after.0)?, limit], |row| {
-        let owed: (Option<String>, Option<bool>, Option<i64>, Option<i64>) =
-            (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
-        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, owed))
-    })?;
-    let entries = rows
-        .map(|row| {
-            let (id, run_id, owed) = row?;
-            let what = match owed {
-                (None, Some(new), ..) => Owed::Run { new },
-                (Some(node), Some(new), ..) => Owed::NodeRun { node_run_id: NodeRunId::new(node), new },
-                (_, None, Some(first), Some(last)) => {
-                    Owed::Events { first: natural(first)?, last: natural(last)? }
-                }
-                (_, None, ..) => return Err(JournalError::Damaged(format!("outbox entry {id}"))),
-            };
-            Ok(OutboxEntry { id: OutboxId(natural(id)?), run_id: RunId::new(run_id), what })
-        })
-        .collect::<Result<Vec<_>, JournalError>>()?;
-    let scanned_to = match entries.last() {
-        Some(last) if entries.len() as u64 >= u64::from(limit) => last.id,
-        Some(last) => last.id.max(newest),
-        None => after.max(newest),
-    };
-    Ok(OutboxPage { entries, scanned_to })
 }

@@ -1,20 +1,19 @@
-//! How full the file is, where its size has a limit, and what the last of it is
-//! kept for.
+//! The size limit of the file, and the reserve at its end for what ends work.
 //!
 //! ```text
 //!   0 ───────────────── new work ─────────────────┬──── the reserve ────┐ max
 //!                                                 │ what ends work:     │
-//!     starts, children, and all else              │ ends, cancels,      │
-//!                                                 │ deadlines           │
+//!     starts, children, and all other changes     │ completions,        │
+//!                                                 │ cancels, deadlines  │
 //! ```
 //!
-//! A piece of work that makes a Run or a NodeRun is refused if the pages in use
-//! would reach into the reserve, the piece itself included: it is asked with its
-//! rows written, before its savepoint is let go. Free pages count as room.
+//! An operation that makes a Run or a NodeRun is refused if the pages in use would
+//! reach into the reserve, its own included: it is checked with its rows written,
+//! and undone if it is refused. Free pages count as room.
 //!
-//! The journal is *short* of room from then on, until two pieces as large would
-//! fit again. That is said in the log once, and callers are refused before they
-//! cost anything (`Journal::room`).
+//! From then on the journal is *short* of room, until two operations as large would
+//! fit again. That is logged once, and callers are refused before they cost
+//! anything (`Journal::room`).
 
 use std::{
     path::PathBuf,
@@ -29,32 +28,32 @@ use slog::{Logger, error, info, warn};
 
 use crate::journal::{JournalError, Room};
 
-/// The part of the limit that is the reserve, but see the bounds below.
+/// The reserve is this part of the limit, within the bounds below.
 const RESERVE_PART: i64 = 16;
-/// The reserve is at least so large ...
+/// The minimum of the reserve ...
 const RESERVE_MIN_BYTES: i64 = 4 << 20;
-/// ... but no larger than this part of the limit.
+/// ... and its maximum, as a part of the limit.
 const RESERVE_MAX_PART: i64 = 4;
 
-/// How a file that is full gets room, for the log.
+/// How to make room in a full file, for the log.
 pub(super) const HOW_TO_MAKE_ROOM: &str = "raise JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES (or give the disk \
     room), set JARVIS_RUN_COORDINATOR_RETENTION, or stop and run `journal compact --finished-before 30d`";
 
-/// Shared by the writer, which measures, and those who ask.
+/// Shared by the writer, which measures, and by callers of `Journal::room`.
 pub(super) struct Space {
     path: PathBuf,
     page_bytes: i64,
     max_pages: i64,
-    /// New work goes up to here.
+    /// The maximum of pages in use for new work.
     new_work_pages: i64,
     short: AtomicBool,
-    /// While short: with no more pages in use than this it is over.
+    /// While short: the number of pages in use at which that ends.
     enough_at: AtomicI64,
     log: Logger,
 }
 
 impl Space {
-    /// `None` if the size has no limit. `connection` is the one with the limit.
+    /// `None` if the size has no limit. `connection` must be the one with the limit.
     pub(super) fn of(
         connection: &Connection,
         max_bytes: Option<u64>,
@@ -88,7 +87,8 @@ impl Space {
         if self.short.load(Ordering::Acquire) { Room::Reserve } else { Room::Enough }
     }
 
-    /// Asked by a piece of new work, which has used `before` pages fewer.
+    /// Admits new work that has been written, or refuses it. `before`: the pages in
+    /// use before it was written.
     pub(super) fn admit(&self, connection: &Connection, before: i64) -> Result<(), JournalError> {
         let used = pages_used(connection)?;
         if used <= self.new_work_pages {
@@ -96,8 +96,8 @@ impl Space {
         }
         let needs = (used - before).max(1);
         if needs > self.new_work_pages / 4 {
-            // Others are smaller, and have room.
-            warn!(self.log, "a change is too large for the room in the journal"; "path" => %self.path.display(),
+            // Smaller ones still have room.
+            warn!(self.log, "a change is larger than the room in the journal"; "path" => %self.path.display(),
                 "needs_bytes" => needs * self.page_bytes, "used_bytes" => before * self.page_bytes,
                 "limit_bytes" => self.max_pages * self.page_bytes);
         } else {
@@ -106,8 +106,8 @@ impl Space {
         Err(JournalError::Reserved)
     }
 
-    /// Looks whether there is room again.
-    pub(super) fn look(&self, connection: &Connection) {
+    /// Checks whether there is room again.
+    pub(super) fn check(&self, connection: &Connection) {
         if !self.short.load(Ordering::Acquire) {
             return;
         }
@@ -118,7 +118,7 @@ impl Space {
                     "used_bytes" => used * self.page_bytes, "limit_bytes" => self.max_pages * self.page_bytes);
             }
             Ok(_) => {}
-            Err(e) => warn!(self.log, "cannot measure the journal"; "error" => %e),
+            Err(e) => warn!(self.log, "could not measure the journal"; "error" => %e),
         }
     }
 
@@ -127,14 +127,14 @@ impl Space {
         self.enough_at.store(self.new_work_pages - 2 * margin, Ordering::Release);
         if !self.short.swap(true, Ordering::AcqRel) {
             let bytes = |pages: i64| pages * self.page_bytes;
-            error!(self.log, "the journal is full: no new runs and node runs are accepted, what is under way can end";
+            error!(self.log, "the journal is full: new runs and node runs are refused, running work can end";
                 "path" => %self.path.display(), "used_bytes" => bytes(used), "limit_bytes" => bytes(self.max_pages),
                 "reserve_bytes" => bytes(self.max_pages - self.new_work_pages), "to_make_room" => HOW_TO_MAKE_ROOM);
         }
     }
 }
 
-/// Pages with something in them, of the transaction that is open.
+/// Pages in use, as the open transaction has them.
 pub(super) fn pages_used(connection: &Connection) -> rusqlite::Result<i64> {
     let number = |sql| connection.prepare_cached(sql)?.query_one([], |row| row.get::<_, i64>(0));
     Ok(number("PRAGMA page_count")? - number("PRAGMA freelist_count")?)

@@ -1,21 +1,16 @@
-//! What one piece of a group does to the database. Everything here runs in the
-//! writer thread, inside a savepoint: an error undoes the piece as a whole.
+//! The statements of a commit. They run in the writer thread, in a transaction
+//! that undoes the whole operation after an error.
 
-use rusqlite::{Connection, params};
+use rusqlite::{CachedStatement, Connection, params};
 
 use super::{
-    parking,
-    read::{self, DUE},
-    rows::{AttemptRow, ChangeRows, EventRow, HeadRow, NodeRow, RunRow, WakeColumns, WantRow},
+    outbox, parking,
+    rows::{AttemptRow, ChangeRows, EventRow, HeadRow, NodeRow, RunRow},
 };
-use crate::{journal::JournalError, time::Timestamp, types::WorkerId};
+use crate::journal::JournalError;
 
-/// Writes a change; with `outbox`, says what its last entry there is.
-pub(super) fn commit(
-    connection: &Connection,
-    change: &ChangeRows,
-    outbox: bool,
-) -> Result<Option<i64>, JournalError> {
+/// Writes a change, and returns the id of its last outbox entry.
+pub(super) fn commit(connection: &Connection, change: &ChangeRows) -> Result<Option<i64>, JournalError> {
     if let Some(run) = &change.run {
         run_put(connection, run, change.at)?;
     }
@@ -31,11 +26,11 @@ pub(super) fn commit(
     for attempt in &change.attempts {
         attempt_put(connection, attempt)?;
     }
-    if outbox { owe(connection, change) } else { Ok(None) }
+    outbox::put(connection, change)
 }
 
-/// A statement that must hit exactly one row; if it does not, somebody else
-/// was faster.
+/// Fails unless a statement changed exactly one row: otherwise another commit
+/// came first.
 fn one_row(changed: usize) -> Result<(), JournalError> {
     if changed == 1 { Ok(()) } else { Err(JournalError::Conflict) }
 }
@@ -59,7 +54,37 @@ fn run_put(connection: &Connection, row: &RunRow, at: i64) -> Result<(), Journal
         at
     ])?;
     one_row(changed)?;
-    if *version == 0 { Ok(()) } else { parking::leave(connection, run_id, None, None) }
+    if *version == 0 { Ok(()) } else { parking::remove(connection, run_id, None, None) }
+}
+
+/// The parameters ?1 to ?11 of the statements below: a head's place, and what a
+/// cascade changes of it.
+fn bind_head(statement: &mut CachedStatement<'_>, head: &HeadRow) -> rusqlite::Result<()> {
+    let wake = head.wake.as_ref();
+    statement.raw_bind_parameter(1, head.node_run_id.as_str())?;
+    statement.raw_bind_parameter(2, head.run_id.as_str())?;
+    statement.raw_bind_parameter(3, &head.path)?;
+    statement.raw_bind_parameter(4, head.version)?;
+    statement.raw_bind_parameter(5, head.terminal)?;
+    statement.raw_bind_parameter(6, &head.state)?;
+    statement.raw_bind_parameter(7, head.ended_at)?;
+    statement.raw_bind_parameter(8, wake.map(|wake| wake.job.as_str()))?;
+    statement.raw_bind_parameter(9, wake.map(|wake| wake.at))?;
+    statement.raw_bind_parameter(10, wake.and_then(|wake| wake.claimed_by.as_deref()))?;
+    statement.raw_bind_parameter(11, wake.map(|wake| wake.tries))
+}
+
+/// An update of a head, with more columns if given. A node's run and its place
+/// in the tree never change: naming them makes a mistake a conflict.
+macro_rules! update_head {
+    ($($more:literal)?) => {
+        concat!(
+            "UPDATE node_runs SET version = ?4 + 1, terminal = ?5, state = ?6, ended_at = ?7,
+                                  wake_job = ?8, wake_at = ?9, wake_owner = ?10, wake_tries = ?11",
+            $($more,)?
+            " WHERE node_run_id = ?1 AND run_id = ?2 AND path = ?3 AND version = ?4"
+        )
+    };
 }
 
 fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), JournalError> {
@@ -71,45 +96,30 @@ fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), JournalError> 
          VALUES (?1, ?2, ?3, ?4 + 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
          ON CONFLICT DO NOTHING"
     } else {
-        // The run and the place in it never change; naming them here makes a
-        // mistake a conflict.
-        "UPDATE node_runs SET version = ?4 + 1, terminal = ?5, state = ?6, ended_at = ?7,
-                              wake_job = ?8, wake_at = ?9, wake_owner = ?10, wake_tries = ?11,
-                              kind = ?12, started_at = ?13, attempt = ?14, astray = ?15, deadline = ?16,
-                              body = ?17, apart = ?18
-         WHERE node_run_id = ?1 AND run_id = ?2 AND path = ?3 AND version = ?4"
+        update_head!(
+            ", kind = ?12, started_at = ?13, attempt = ?14, astray = ?15, deadline = ?16,
+                        body = ?17, apart = ?18"
+        )
     };
-    let wake = Waking::of(head.wake.as_ref());
-    let changed = connection.prepare_cached(sql)?.execute(params![
-        head.node_run_id.as_str(),
-        head.run_id.as_str(),
-        head.path,
-        head.version,
-        head.terminal,
-        head.state,
-        head.ended_at,
-        wake.job,
-        wake.at,
-        wake.owner,
-        wake.tries,
-        head.kind,
-        head.started_at,
-        head.attempt,
-        head.astray,
-        head.deadline,
-        body,
-        apart,
-    ])?;
-    one_row(changed)?;
+    let mut statement = connection.prepare_cached(sql)?;
+    bind_head(&mut statement, head)?;
+    statement.raw_bind_parameter(12, &head.kind)?;
+    statement.raw_bind_parameter(13, head.started_at)?;
+    statement.raw_bind_parameter(14, head.attempt)?;
+    statement.raw_bind_parameter(15, head.superseded_attempt_may_run)?;
+    statement.raw_bind_parameter(16, head.deadline)?;
+    statement.raw_bind_parameter(17, body)?;
+    statement.raw_bind_parameter(18, apart)?;
+    one_row(statement.raw_execute()?)?;
     if head.version > 0 {
-        // What it carried apart before and no longer does.
+        // Payloads that were stored apart before and no longer are.
         connection
             .prepare_cached(
                 "DELETE FROM node_payloads
                  WHERE node_run_id = ?1 AND NOT (CASE member WHEN 'inputs' THEN ?2 ELSE ?3 END)",
             )?
             .execute(params![head.node_run_id.as_str(), payloads.has_inputs(), payloads.has_outputs()])?;
-        parking::leave(connection, &head.run_id, Some(&head.node_run_id), wake.at)?;
+        parking::remove(connection, &head.run_id, Some(&head.node_run_id), head.wake_at())?;
     }
     for (member, content) in [("inputs", &payloads.inputs), ("outputs", &payloads.outputs)] {
         if let Some(content) = content {
@@ -119,7 +129,7 @@ fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), JournalError> 
     Ok(())
 }
 
-/// What is there already is not written again: inputs never change.
+/// Content that is stored already is not written again: inputs never change.
 fn payload_put(
     connection: &Connection,
     head: &HeadRow,
@@ -135,49 +145,12 @@ fn payload_put(
     Ok(())
 }
 
-/// Of a head, only what a cascade changes.
+/// Writes the columns that a cascade changes.
 fn head_put(connection: &Connection, head: &HeadRow) -> Result<(), JournalError> {
-    let wake = Waking::of(head.wake.as_ref());
-    let changed = connection
-        .prepare_cached(
-            "UPDATE node_runs SET version = ?4 + 1, terminal = ?5, state = ?6, ended_at = ?7,
-                                  wake_job = ?8, wake_at = ?9, wake_owner = ?10, wake_tries = ?11
-             WHERE node_run_id = ?1 AND run_id = ?2 AND path = ?3 AND version = ?4",
-        )?
-        .execute(params![
-            head.node_run_id.as_str(),
-            head.run_id.as_str(),
-            head.path,
-            head.version,
-            head.terminal,
-            head.state,
-            head.ended_at,
-            wake.job,
-            wake.at,
-            wake.owner,
-            wake.tries,
-        ])?;
-    one_row(changed)?;
-    parking::leave(connection, &head.run_id, Some(&head.node_run_id), wake.at)
-}
-
-/// The columns of a wake-up, if there is one.
-struct Waking<'r> {
-    job: Option<&'r str>,
-    at: Option<i64>,
-    owner: Option<&'r str>,
-    tries: Option<i64>,
-}
-
-impl<'r> Waking<'r> {
-    fn of(wake: Option<&'r WakeColumns>) -> Self {
-        Self {
-            job: wake.map(|wake| wake.job.as_str()),
-            at: wake.map(|wake| wake.at),
-            owner: wake.and_then(|wake| wake.owner.as_deref()),
-            tries: wake.map(|wake| wake.tries),
-        }
-    }
+    let mut statement = connection.prepare_cached(update_head!())?;
+    bind_head(&mut statement, head)?;
+    one_row(statement.raw_execute()?)?;
+    parking::remove(connection, &head.run_id, Some(&head.node_run_id), head.wake_at())
 }
 
 fn event_put(connection: &Connection, row: &EventRow) -> Result<(), JournalError> {
@@ -196,121 +169,5 @@ fn attempt_put(connection: &Connection, row: &AttemptRow) -> Result<(), JournalE
              ON CONFLICT DO UPDATE SET body = excluded.body",
         )?
         .execute(params![row.node_run_id.as_str(), row.attempt, row.body])?;
-    Ok(())
-}
-
-/// Notes what of this the JARVIS stores have to hear: the last entry made.
-fn owe(connection: &Connection, change: &ChangeRows) -> Result<Option<i64>, JournalError> {
-    let mut object = connection.prepare_cached(
-        "INSERT INTO outbox (decided_at, run_id, node_run_id, new) VALUES (?, ?, ?, ?) RETURNING id",
-    )?;
-    let mut last = None;
-    if let Some(run) = change.owed_run() {
-        let new = run.version == 0;
-        last =
-            object.query_one(params![change.at, run.run_id.as_str(), None::<&str>, new], |row| row.get(0))?;
-    }
-    for node in change.owed_nodes() {
-        let new = node.version == 0;
-        let (run, node) = (node.run_id.as_str(), node.node_run_id.as_str());
-        last = object.query_one(params![change.at, run, node, new], |row| row.get(0))?;
-    }
-    let seqs = || change.owed_events().map(|event| event.seq);
-    if let (Some(first), Some(newest)) = (seqs().min(), seqs().max()) {
-        last = connection
-            .prepare_cached(
-                "INSERT INTO outbox (decided_at, run_id, first_seq, last_seq) VALUES (?, ?, ?, ?) RETURNING id",
-            )?
-            .query_one(params![change.at, change.run_id.as_str(), first, newest], |row| row.get(0))?;
-    }
-    Ok(last)
-}
-
-pub(super) fn wakes_claim(
-    connection: &Connection,
-    owner: &WorkerId,
-    now: Timestamp,
-    want: &WantRow,
-) -> Result<Vec<HeadRow>, JournalError> {
-    let columns = HeadRow::COLUMNS;
-    let mut select = connection
-        .prepare_cached(&format!("SELECT {columns} FROM node_runs WHERE {DUE} ORDER BY wake_at LIMIT ?5"))?;
-    let mut due = Vec::new();
-    for lane in read::lanes(connection, want)? {
-        let of_lane = params![now.as_micros(), lane.job, lane.kind, want.except, want.limit];
-        for row in select.query_map(of_lane, HeadRow::read)? {
-            due.push(row?);
-        }
-    }
-    due.sort_by_key(|row: &HeadRow| row.wake.as_ref().map(|wake| wake.at));
-    due.truncate(want.limit as usize);
-    let mut claim = connection.prepare_cached(
-        "UPDATE node_runs SET wake_owner = ?1, version = version + 1 WHERE node_run_id = ?2 RETURNING version",
-    )?;
-    for row in &mut due {
-        row.version = claim.query_one(params![owner.as_str(), row.node_run_id.as_str()], |row| row.get(0))?;
-        if let Some(wake) = &mut row.wake {
-            wake.owner = Some(owner.as_str().to_owned());
-        }
-    }
-    Ok(due)
-}
-
-pub(super) fn owner_renew(
-    connection: &Connection,
-    owner: &WorkerId,
-    until: Timestamp,
-) -> Result<(), JournalError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO owners (owner_id, alive_until) VALUES (?, ?)
-             ON CONFLICT DO UPDATE SET alive_until = excluded.alive_until",
-        )?
-        .execute(params![owner.as_str(), until.as_micros()])?;
-    Ok(())
-}
-
-/// The job stays what it was: whoever gets a deadline before its time knows
-/// that the one who had it is gone.
-pub(super) fn owners_expire(connection: &Connection, now: Timestamp) -> Result<u64, JournalError> {
-    let lost = connection
-        .prepare_cached(
-            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?1, version = version + 1
-             WHERE wake_owner IS NOT NULL
-               AND wake_owner NOT IN (SELECT owner_id FROM owners WHERE alive_until >= ?1)",
-        )?
-        .execute([now.as_micros()])?;
-    connection.prepare_cached("DELETE FROM owners WHERE alive_until < ?")?.execute([now.as_micros()])?;
-    Ok(lost as u64)
-}
-
-pub(super) fn owner_release(
-    connection: &Connection,
-    owner: &WorkerId,
-    now: Timestamp,
-) -> Result<(), JournalError> {
-    connection
-        .prepare_cached(
-            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?2, version = version + 1 WHERE wake_owner = ?1",
-        )?
-        .execute(params![owner.as_str(), now.as_micros()])?;
-    connection.prepare_cached("DELETE FROM owners WHERE owner_id = ?")?.execute([owner.as_str()])?;
-    Ok(())
-}
-
-/// Whoever comes first decides; everybody gets what is kept.
-pub(super) fn secret(connection: &Connection, name: &str, fresh: &[u8]) -> Result<Vec<u8>, JournalError> {
-    connection
-        .prepare_cached("INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING")?
-        .execute(params![name, fresh])?;
-    let mut statement = connection.prepare_cached("SELECT value FROM secrets WHERE name = ?")?;
-    Ok(statement.query_one([name], |row| row.get(0))?)
-}
-
-pub(super) fn outbox_ack(connection: &Connection, ids: &[i64]) -> Result<(), JournalError> {
-    let mut delete = connection.prepare_cached("DELETE FROM outbox WHERE id = ?")?;
-    for id in ids {
-        delete.execute([id])?;
-    }
     Ok(())
 }

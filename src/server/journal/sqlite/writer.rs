@@ -1,50 +1,54 @@
-//! The one thread that writes.
+//! The writer thread and its group commit.
 //!
-//! Whoever wants something written queues a piece of work and waits. The
-//! thread takes everything that is waiting, up to [`GROUP_MAX`], makes one
-//! transaction of it and answers after the commit: many callers share one
-//! fsync, and a lone caller does not wait for company.
+//! ```text
+//!   callers ──op──▶ queue ──up to GROUP_MAX──▶ BEGIN · op · … · op · COMMIT ──▶ answers
+//!                                                      │ conflict: this op is undone
+//!                                                      └ no room, failing disk: the whole
+//!                                                        transaction is undone and repeated
+//!                                                        without this op
+//! ```
 //!
-//! Each piece has a savepoint, so a conflict undoes that piece only. (A piece that
-//! is alone needs none.) Some errors (no room, failing disk) make SQLite undo the
-//! whole transaction: then the piece that met the error gets it, and the others
-//! are done again without it. If the commit itself fails, all of them get the
-//! error.
+//! A caller queues an operation and waits. The thread takes all queued operations,
+//! commits them in one transaction and answers after the commit: many callers
+//! share one fsync, and a lone caller does not wait for others.
 //!
-//! **Architecture invariant:** a failure ends with the group that met it.
-//! Nothing is remembered, the next group begins afresh. A panic does not: what
-//! state the connection is in then, nothing says, so the thread ends, and has
-//! the process end (`Fatal`): its successor finds what is durable.
+//! Each operation has a savepoint, so that a conflict undoes only that operation.
+//! (A lone operation needs none: the transaction is all that has to be undone.)
+//! After an error that makes SQLite undo the whole transaction, the operation that
+//! met it gets the error, and the others are executed again without it. If the
+//! commit itself fails, all of them get the error.
+//!
+//! **Architecture invariant:** a failure ends with the group that met it. Nothing
+//! is carried over, the next group starts afresh. A panic is different: the state
+//! of the connection is unknown, so the thread ends and has the process restarted
+//! (`Fatal`). The next process finds what is durable.
 
-use std::{io, panic::AssertUnwindSafe, sync::Arc, thread};
+use std::{io, thread};
 
 use rusqlite::Connection;
-use slog::{Logger, crit, debug, error, info, warn};
+use slog::{Logger, debug, error, info, warn};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     checkpoint::{Checkpointer, LogLength},
-    space::{HOW_TO_MAKE_ROOM, Space},
+    space::HOW_TO_MAKE_ROOM,
+    threads::ThreadParts,
 };
-use crate::{
-    journal::JournalError,
-    runtime::tasks::{Fatal, panic_message},
-};
+use crate::journal::JournalError;
 
-/// Pieces in one transaction: more would make the first wait for the last
-/// without saving much of an fsync that is shared already.
+/// The maximum of operations in one transaction: more would make the first wait
+/// for the last without saving much of an fsync that is shared already.
 const GROUP_MAX: usize = 256;
 
-/// Pieces that may wait; whoever comes then waits to be queued.
+/// The length of the queue. Further callers wait for a place in it.
 const QUEUE_MAX: usize = 1024;
 
 /// One caller's part of a group.
-pub(super) trait Piece: Send {
-    /// May be called again if the group has to be done again.
+pub(super) trait WriteOp: Send {
+    /// Called again if the group has to be executed again.
     fn apply(&mut self, connection: &Connection) -> Result<(), JournalError>;
 
-    /// What became of the group decides; if it was committed, what became of
-    /// this piece.
+    /// Answers the caller: with the group's error, else with its own outcome.
     fn answer(self: Box<Self>, group: Result<(), JournalError>);
 }
 
@@ -54,7 +58,7 @@ struct Request<T, F> {
     reply: oneshot::Sender<Result<T, JournalError>>,
 }
 
-impl<T, F> Piece for Request<T, F>
+impl<T, F> WriteOp for Request<T, F>
 where
     T: Send,
     F: FnMut(&Connection) -> Result<T, JournalError> + Send,
@@ -65,40 +69,15 @@ where
     }
 
     fn answer(self: Box<Self>, group: Result<(), JournalError>) {
-        // Whoever asked may have gone away: the work was done all the same.
+        // The caller may have stopped waiting: the work is done nevertheless.
         let _gone = self.reply.send(group.and(self.outcome));
     }
 }
 
-/// What the threads of the journal look after, and tell.
-#[derive(Clone)]
-pub(super) struct Care {
-    pub(super) space: Option<Arc<Space>>,
-    pub(super) fatal: Fatal,
-    pub(super) log: Logger,
-}
-
-impl Care {
-    /// A thread that does `work`. If that panics, it is declared.
-    pub(super) fn thread(
-        &self,
-        name: &'static str,
-        work: impl FnOnce() + Send + 'static,
-    ) -> io::Result<thread::JoinHandle<()>> {
-        let Self { fatal, log, .. } = self.clone();
-        thread::Builder::new().name(name.into()).spawn(move || {
-            let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(work)) else { return };
-            let message = panic_message(&*panic);
-            crit!(log, "a thread of the journal panicked: the process has to end"; "thread" => name, "panic" => message);
-            fatal.declare(format!("the thread '{name}' panicked: {message}"));
-        })
-    }
-}
-
-/// A piece for a group, and where its answer comes.
-pub(super) fn piece<T: Send + 'static>(
+/// An operation, and where its answer arrives.
+pub(super) fn write_op<T: Send + 'static>(
     work: impl FnMut(&Connection) -> Result<T, JournalError> + Send + 'static,
-) -> (Box<dyn Piece>, oneshot::Receiver<Result<T, JournalError>>) {
+) -> (Box<dyn WriteOp>, oneshot::Receiver<Result<T, JournalError>>) {
     let (reply, answer) = oneshot::channel();
     (Box::new(Request { work, outcome: Err(ended()), reply }), answer)
 }
@@ -107,38 +86,43 @@ pub(super) fn ended() -> JournalError {
     JournalError::Failed("the journal's writer has ended".into())
 }
 
-/// The way to the thread.
+/// The handle of the writer thread.
 pub(super) struct Writer {
     /// `None` only while it is being dropped.
-    queue: Option<mpsc::Sender<Box<dyn Piece>>>,
+    queue: Option<mpsc::Sender<Box<dyn WriteOp>>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Writer {
-    pub(super) fn start(writes: Connection, checkpoints: Connection, care: Care) -> io::Result<Self> {
+    pub(super) fn start(
+        writes: Connection,
+        checkpoints: Connection,
+        parts: &ThreadParts,
+    ) -> io::Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let checkpointer = Checkpointer::start(checkpoints, &care)?;
+        let checkpointer = Checkpointer::start(checkpoints, parts)?;
+        let serving = parts.clone();
         let thread =
-            care.clone().thread("journal-writer", move || serve(&writes, waiting, &checkpointer, &care))?;
+            parts.spawn("journal-writer", move || serve(&writes, waiting, &checkpointer, &serving))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Has `work` done in the next group, and returns when that is durable. If
+    /// Executes `work` in the next group, and returns when that is durable. If
     /// the caller stops waiting, the work may be done nevertheless.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnMut(&Connection) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
-        let (piece, answer) = piece(work);
+        let (op, answer) = write_op(work);
         let queue = self.queue.as_ref().ok_or_else(ended)?;
-        queue.send(piece).await.map_err(|_| ended())?;
+        queue.send(op).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // Without a sender the thread serves what is queued, and ends.
+        // Without a sender the thread executes what is queued, and ends.
         self.queue = None;
         if let Some(thread) = self.thread.take() {
             let _panicked = thread.join();
@@ -148,18 +132,18 @@ impl Drop for Writer {
 
 fn serve(
     connection: &Connection,
-    mut waiting: mpsc::Receiver<Box<dyn Piece>>,
+    mut waiting: mpsc::Receiver<Box<dyn WriteOp>>,
     checkpointer: &Checkpointer,
-    care: &Care,
+    parts: &ThreadParts,
 ) {
-    let log = &care.log;
+    let log = &parts.log;
     let mut group = Vec::with_capacity(GROUP_MAX);
     let mut full = false;
     while waiting.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
-        match finish(connection, &mut group, &commit, log) {
+        match commit_group(connection, &mut group, &commit, log) {
             Fit::All if full => {
                 full = false;
-                info!(log, "the journal takes changes again");
+                info!(log, "the journal accepts changes again");
             }
             Fit::All => {}
             Fit::NotAll(error) => {
@@ -171,12 +155,12 @@ fn serve(
                 checkpointer.after_full(connection);
             }
         }
-        if let Some(space) = &care.space {
-            space.look(connection);
+        if let Some(space) = &parts.space {
+            space.check(connection);
         }
         match LogLength::of(connection) {
             Ok(length) => checkpointer.after_commit(connection, length),
-            Err(e) => warn!(log, "cannot measure the write-ahead log"; "error" => %e),
+            Err(e) => warn!(log, "could not measure the write-ahead log"; "error" => %e),
         }
     }
 }
@@ -187,23 +171,23 @@ pub(super) enum Fit {
     NotAll(String),
 }
 
-/// How a transaction ends.
+/// Ends a transaction.
 pub(super) fn commit(connection: &Connection) -> Result<(), JournalError> {
     Ok(connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())?)
 }
 
-/// Gets rid of the group: everybody in it is answered. `commit` is [`commit()`],
-/// with whatever a simulation does before it and after it.
-pub(super) fn finish(
+/// Executes and commits the group until every operation in it is answered.
+/// `commit` is [`commit()`], with whatever a simulation does before and after it.
+pub(super) fn commit_group(
     connection: &Connection,
-    group: &mut Vec<Box<dyn Piece>>,
+    group: &mut Vec<Box<dyn WriteOp>>,
     commit: &impl Fn(&Connection) -> Result<(), JournalError>,
     log: &Logger,
 ) -> Fit {
     let mut fit = Fit::All;
     while !group.is_empty() {
         let Err(failure) = transact(connection, group, commit) else {
-            group.drain(..).for_each(|piece| piece.answer(Ok(())));
+            group.drain(..).for_each(|op| op.answer(Ok(())));
             break;
         };
         let is_full = matches!(failure.error, JournalError::Full(_));
@@ -213,25 +197,25 @@ pub(super) fn finish(
         if !connection.is_autocommit()
             && let Err(e) = connection.execute_batch("ROLLBACK")
         {
-            warn!(log, "cannot roll back"; "error" => %e);
+            warn!(log, "could not roll back a transaction"; "error" => %e);
         }
-        // That it is full is said once.
+        // A full journal is reported once, by the caller.
         if is_full {
-            debug!(log, "a group could not be committed"; "pieces" => group.len(), "error" => %failure.error);
+            debug!(log, "could not commit a group"; "operations" => group.len(), "error" => %failure.error);
         } else {
-            warn!(log, "a group could not be committed"; "pieces" => group.len(), "error" => %failure.error);
+            warn!(log, "could not commit a group"; "operations" => group.len(), "error" => %failure.error);
         }
         match failure.culprit {
             Some(index) => group.remove(index).answer(Err(failure.error)),
-            None => group.drain(..).for_each(|piece| piece.answer(Err(failure.error.clone()))),
+            None => group.drain(..).for_each(|op| op.answer(Err(failure.error.clone()))),
         }
     }
     fit
 }
 
-/// Why a transaction came to nothing.
+/// Why a transaction failed as a whole.
 struct Failure {
-    /// The piece that met the error, if it was one of them.
+    /// The operation that met the error, if it was one of them.
     culprit: Option<usize>,
     error: JournalError,
 }
@@ -244,15 +228,15 @@ impl From<rusqlite::Error> for Failure {
 
 fn transact(
     connection: &Connection,
-    group: &mut [Box<dyn Piece>],
+    group: &mut [Box<dyn WriteOp>],
     commit: &impl Fn(&Connection) -> Result<(), JournalError>,
 ) -> Result<(), Failure> {
     let run = |sql| connection.prepare_cached(sql)?.execute([]).map(|_| ());
     run("BEGIN IMMEDIATE")?;
-    // Alone, the transaction is all that has to be undone: SQLite need not keep
-    // a copy of every page that changes.
-    if let [piece] = &mut *group {
-        if let Err(error) = piece.apply(connection) {
+    // For a lone operation the transaction is all that has to be undone: SQLite
+    // need not keep a copy of every page that changes.
+    if let [op] = &mut *group {
+        if let Err(error) = op.apply(connection) {
             if connection.is_autocommit() {
                 return Err(Failure { culprit: Some(0), error });
             }
@@ -260,15 +244,15 @@ fn transact(
         }
         return commit(connection).map_err(|error| Failure { culprit: None, error });
     }
-    for (index, piece) in group.iter_mut().enumerate() {
-        run("SAVEPOINT piece")?;
-        if let Err(error) = piece.apply(connection) {
+    for (index, op) in group.iter_mut().enumerate() {
+        run("SAVEPOINT op")?;
+        if let Err(error) = op.apply(connection) {
             if connection.is_autocommit() {
                 return Err(Failure { culprit: Some(index), error });
             }
-            run("ROLLBACK TO piece")?;
+            run("ROLLBACK TO op")?;
         }
-        run("RELEASE piece")?;
+        run("RELEASE op")?;
     }
     commit(connection).map_err(|error| Failure { culprit: None, error })
 }

@@ -23,7 +23,7 @@ use crate::{
     config::PdpOutage,
     resilience::CoolDown,
     time::Timestamp,
-    types::{HealthCheck, HealthStatus},
+    types::HealthCheck,
 };
 
 /// How long health reports a failure after which no question was asked.
@@ -67,12 +67,8 @@ impl Outage {
             PdpOutage::Hold => {}
         }
         let is_out = !self.failures().is_over(REPORTED, now);
-        Some(HealthCheck {
-            name: "pdp".into(),
-            status: if is_out { HealthStatus::Degraded } else { HealthStatus::Ok },
-            message: is_out.then(|| "The PDP is unavailable: nodes are held, and no run starts".into()),
-            details: None,
-        })
+        let trouble = is_out.then(|| "The PDP is unavailable: nodes are held, and no run starts".into());
+        Some(HealthCheck::new("pdp", trouble, None))
     }
 
     /// A single assignment changes it, so what a panic leaves behind is sound.
@@ -101,7 +97,7 @@ mod tests {
     use super::*;
     use crate::{
         clients::{NotSent, Service},
-        types::JsonObject,
+        types::{HealthStatus, JsonObject},
     };
 
     fn error(failure: Failure) -> CallError {

@@ -1,8 +1,12 @@
-//! Whether a journal is sound: the file, what belongs together in it, and run
-//! by run what is always true of one. It only reads, also while a server works.
+//! The command `journal check`: the file, the references between tables, and the
+//! invariants of each run. It only reads, also while a server uses the journal.
 //!
-//! - `run`: one run at a time, so that memory does not grow with their number.
-//!   What is deeper than columns is asked of [`audit`](crate::audit).
+//! ```text
+//!   integrity_check ─▶ orphans ─▶ each run: rows decode ─▶ columns agree ─▶ audit
+//! ```
+//!
+//! - `run`: one run at a time, so that memory does not grow with their number. The
+//!   invariants are those of [`audit`](crate::audit).
 
 mod run;
 
@@ -18,25 +22,25 @@ use super::{
 };
 use crate::journal::{JournalError, OpenError, Parked};
 
-/// So many are kept in words; the others are only counted.
+/// The maximum of problems that are described; further ones are only counted.
 const PROBLEMS_MAX: usize = 100;
 
-/// What was found.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub schema: i64,
     pub contents: Contents,
     pub outbox: i64,
-    /// What fails again and again, and how often it was put aside for that. Not
-    /// a fault of the journal.
+    /// The parked items, and how often each was parked. They are not problems of the
+    /// journal.
     pub parked: Vec<(Parked, u32)>,
     pub problems: Problems,
 }
 
-/// What should not be so.
+/// The problems that were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
-    /// The first of them.
+    /// Descriptions of the first ones.
     pub words: Vec<String>,
     pub count: usize,
 }
@@ -50,17 +54,17 @@ impl Problems {
     }
 }
 
-/// Looks at everything. An error says that this could not be done at all.
+/// Checks everything. An error means that the check could not be carried out.
 pub fn check(path: &Path) -> Result<Report, OpenError> {
     let view = View::open(path)?;
     let at = view.at();
     if view.schema < KNOWN {
         return Err(at.io(std::io::Error::other(format!(
-            "the journal has schema {}, and what is checked is {KNOWN}: start the server on it, or on a copy",
+            "the journal has schema {}, and only schema {KNOWN} can be checked: start the server on it, or on a copy",
             view.schema
         ))));
     }
-    // All is looked at as it is now.
+    // Everything is checked as of one moment.
     view.connection.execute_batch("BEGIN").map_err(|e| at.sqlite(&e))?;
     let mut problems = Problems::default();
     file(&view.connection, &mut problems).map_err(|e| at.sqlite(&e))?;
@@ -74,14 +78,14 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
         problems,
     };
     let mut problems = report.problems;
-    // In a file that is not whole, what is missing says nothing new.
+    // In a damaged file, missing rows would only repeat that.
     if whole && let Err(failure) = records(&view.connection, &mut problems) {
-        problems.add(format!("not everything could be looked at: {failure}"));
+        problems.add(format!("the check is incomplete: {failure}"));
     }
     Ok(Report { problems, ..report })
 }
 
-/// What SQLite says of its file, constraints included.
+/// SQLite's own checks of the file, constraints included.
 fn file(connection: &Connection, problems: &mut Problems) -> rusqlite::Result<()> {
     let mut statement = connection.prepare("PRAGMA integrity_check")?;
     let mut verdicts = statement.query([])?;
@@ -94,7 +98,7 @@ fn file(connection: &Connection, problems: &mut Problems) -> rusqlite::Result<()
     Ok(())
 }
 
-/// For a journal that has no file.
+/// The checks for a journal without a file.
 #[cfg(any(test, feature = "test-util"))]
 pub(super) fn check_records(connection: &Connection) -> Problems {
     let mut problems = Problems::default();
@@ -102,7 +106,7 @@ pub(super) fn check_records(connection: &Connection) -> Problems {
         problems.add(format!("file: {failure}"));
     }
     if let Err(failure) = records(connection, &mut problems) {
-        problems.add(format!("not everything could be looked at: {failure}"));
+        problems.add(format!("the check is incomplete: {failure}"));
     }
     problems
 }
@@ -118,7 +122,7 @@ fn records(connection: &Connection, problems: &mut Problems) -> Result<(), Journ
     Ok(())
 }
 
-/// What is of a run or of a node run that is not there.
+/// Rows that refer to a run or a node run that does not exist.
 fn orphans(connection: &Connection, problems: &mut Problems) -> Result<(), JournalError> {
     for (what, sql) in [
         (
@@ -134,18 +138,18 @@ fn orphans(connection: &Connection, problems: &mut Problems) -> Result<(), Journ
             "SELECT DISTINCT node_run_id FROM attempts WHERE node_run_id NOT IN (SELECT node_run_id FROM node_runs)",
         ),
         (
-            "inputs or outputs that no node run names",
+            "inputs or outputs that no node run refers to",
             "SELECT DISTINCT node_run_id FROM node_payloads
              WHERE NOT EXISTS (SELECT 1 FROM node_runs
                                WHERE node_runs.node_run_id = node_payloads.node_run_id
                                  AND apart & CASE member WHEN 'inputs' THEN 1 ELSE 2 END)",
         ),
         (
-            "owed without its run",
+            "outbox entry without its run",
             "SELECT DISTINCT run_id FROM outbox WHERE run_id NOT IN (SELECT run_id FROM runs)",
         ),
         (
-            "owed without its node run",
+            "outbox entry without its node run",
             "SELECT DISTINCT node_run_id FROM outbox
              WHERE node_run_id IS NOT NULL AND node_run_id NOT IN (SELECT node_run_id FROM node_runs)",
         ),

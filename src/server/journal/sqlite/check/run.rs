@@ -1,5 +1,5 @@
-//! Everything about one run: that each record can be read and says what its
-//! columns say, and what [`audit`] asks of them together.
+//! The check of one run: each record decodes and agrees with its columns, and
+//! together they satisfy [`audit`].
 
 use rusqlite::Connection;
 
@@ -8,13 +8,16 @@ use crate::{
     audit::{History, audit},
     journal::{
         JournalError,
-        sqlite::rows::{HeadRow, NodeRow, RunRow, from_json},
+        sqlite::{
+            encoding::from_json,
+            rows::{HeadRow, NodeRow, RunRow},
+        },
     },
     record::{AttemptRecord, NodeRecord},
     types::RunEvent,
 };
 
-/// An error says that the rows could not be had at all.
+/// An error means that the rows could not be read at all.
 pub(super) fn check(
     connection: &Connection,
     row: RunRow,
@@ -28,10 +31,9 @@ pub(super) fn check(
     let attempts = attempts(connection, id.as_str(), problems)?;
     let Ok(run) = run else { return Ok(()) };
     if (run.id(), run.is_terminal()) != (&id, terminal) {
-        problems.add(format!("run {id}: its columns say something else than its record"));
+        problems.add(format!("run {id}: the columns and the record disagree"));
     }
-    // What is missing from the records would be found again in all that they
-    // should agree with.
+    // After damage, the audit would only find its consequences.
     if problems.count == known {
         let history = History { run: &run, nodes: &nodes, events: &events, attempts: &attempts };
         for violation in audit(&history) {
@@ -56,7 +58,7 @@ fn nodes(
             Ok(node) => {
                 if row.head.decode().as_ref() != Ok(&node.head()) {
                     problems.add(format!(
-                        "node run {}: its columns say something else than its record",
+                        "node run {}: the columns and the record disagree",
                         row.head.node_run_id
                     ));
                 }
@@ -81,7 +83,9 @@ fn events(
         let (seq, body) = row?;
         match from_json::<RunEvent>(&format!("{run}#{seq}"), &body) {
             Ok(event) if i64::try_from(event.seq) == Ok(seq) => events.push(event),
-            Ok(event) => problems.add(format!("run {run}: event {seq} says that it is {}", event.seq)),
+            Ok(event) => {
+                problems.add(format!("run {run}: event {seq} has the number {} in its body", event.seq))
+            }
             Err(damage) => problems.add(format!("event: {damage}")),
         }
     }

@@ -1,20 +1,20 @@
-//! A journal in memory, for simulations: the schema, statements, transactions
-//! and cache of the SQLite store, without a file and without threads.
+//! The SQLite journal in memory, for simulations: the same schema, statements,
+//! transactions and read cache, without a file and without threads.
 //!
 //! ```text
-//!   MemoryJournal ── one connection, which outlives the stores opened on it
-//!     ├─ open ──▶ SqliteJournal ── cache (empty), queue, fail points: a process
+//!   MemoryJournal ── one connection, which outlives the journals opened on it
+//!     ├─ open ──▶ SqliteJournal ── cache (empty), queue, fail points: one process
 //!     │             ├─ reads:  in the caller
-//!     │             └─ writes: in the caller who is first to look at the queue
-//!     ├─ snapshot ──▶ all that is committed, for checks
+//!     │             └─ writes: in the first caller that finds the queue
+//!     ├─ snapshot ──▶ everything that is committed, for checks
 //!     └─ damage, fill ──▶ what can happen to a file
 //! ```
 //!
 //! - `writer`: groups without a writer thread, and where they can fail.
-//! - `snapshot`: what is committed, decoded once.
+//! - `snapshot`: the committed content, decoded once.
 //!
-//! The same calls in the same order give the same answers, as long as one thread
-//! makes them.
+//! **Invariant:** the same calls in the same order get the same answers, as long as
+//! one thread makes them.
 
 mod snapshot;
 #[cfg(test)]
@@ -25,7 +25,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
-use slog::{Logger, o};
+use slog::Logger;
 
 pub(super) use self::writer::CallersWriter;
 pub use self::{
@@ -36,7 +36,7 @@ use super::{
     SqliteJournal,
     access::{Reads, Writes},
     check,
-    recent::Recent,
+    read_cache::ReadCache,
     schema::{self, At},
 };
 use crate::{
@@ -45,7 +45,7 @@ use crate::{
     types::NodeRunId,
 };
 
-/// What a damaged body looks like.
+/// The body of a damaged record.
 const JUNK: &str = "{\"node\": \u{fffd}";
 
 /// The database. Clones are handles of the same one.
@@ -53,11 +53,11 @@ const JUNK: &str = "{\"node\": \u{fffd}";
 pub struct MemoryJournal {
     shared: Shared,
     seen: Arc<Mutex<snapshot::Seen>>,
-    /// Bodies that were overwritten, as they should be.
+    /// The original bodies of damaged records.
     damaged: Arc<Mutex<BTreeMap<NodeRunId, String>>>,
 }
 
-/// The one connection. Whoever has it has the database to itself.
+/// The one connection. Its holder has the database exclusively.
 #[derive(Clone)]
 pub(super) struct Shared(Arc<Mutex<Connection>>);
 
@@ -84,8 +84,8 @@ impl MemoryJournal {
         })
     }
 
-    /// Opens it as the next process does: with an empty cache, and whoever had
-    /// it before is dead. That one must not use its store any longer
+    /// Opens the journal as the next process does: with an empty cache, and all
+    /// earlier workers are dead. Earlier processes must not use theirs any more
     /// ([`FailPoints::is_dead`]).
     pub fn open(
         &self,
@@ -93,41 +93,40 @@ impl MemoryJournal {
         fail_points: impl FailPoints,
         log: &Logger,
     ) -> Result<SqliteJournal, OpenError> {
-        let log = log.new(o!("component" => "store"));
         self.shared.with(|connection| schema::take_over(connection, At(Path::new("memory"))))?;
         Ok(SqliteJournal {
-            readers: Reads::Shared(self.shared.clone()),
-            writer: Writes::Callers(CallersWriter::new(self.shared.clone(), fail_points, log.clone())),
-            recent: Recent::new(),
+            reads: Reads::Shared(self.shared.clone()),
+            writes: Writes::Callers(CallersWriter::new(self.shared.clone(), fail_points, log.clone())),
+            cache: ReadCache::new(),
             outbox,
             space: None,
             fatal: Fatal::default(),
             path: "memory".into(),
-            log,
+            log: log.clone(),
             _lock: None,
         })
     }
 
-    /// All that is committed. What has not changed since the last time is not
-    /// decoded again.
+    /// Everything that is committed. Rows that have not changed since the last
+    /// snapshot are not decoded again.
     pub fn snapshot(&self) -> Result<Arc<Snapshot>, JournalError> {
         let damaged = self.damaged.lock();
         self.shared.with(|connection| self.seen.lock().look(connection, &damaged))
     }
 
-    /// As [`MemoryJournal::snapshot`], with everything read and decoded again.
+    /// Like [`MemoryJournal::snapshot`], with everything read and decoded again.
     pub fn snapshot_afresh(&self) -> Result<Arc<Snapshot>, JournalError> {
         *self.seen.lock() = snapshot::Seen::default();
         self.snapshot()
     }
 
-    /// Whatever is wrong with it, as `journal check` finds it.
+    /// The problems that `journal check` would find.
     pub fn check(&self) -> check::Problems {
         self.shared.with(check::check_records)
     }
 
-    /// The record of a node run turns into junk, until it is repaired or
-    /// written again. Its columns are as they were.
+    /// Damages the record of a node run, until it is repaired or written again. Its
+    /// columns stay intact.
     pub fn damage(&self, node: &NodeRunId) -> Result<(), JournalError> {
         let mut damaged = self.damaged.lock();
         self.shared.with(|connection| {
@@ -143,7 +142,7 @@ impl MemoryJournal {
         })
     }
 
-    /// What is still damaged becomes what it was.
+    /// Restores the records that are still damaged.
     pub fn repair(&self) -> Result<(), JournalError> {
         let damaged = std::mem::take(&mut *self.damaged.lock());
         self.shared.with(|connection| {
@@ -154,12 +153,13 @@ impl MemoryJournal {
         })
     }
 
-    /// The database cannot grow any more, or can again.
+    /// Sets whether the database is full, so that it cannot grow.
     pub fn fill(&self, full: bool) -> Result<(), JournalError> {
         self.shared.with(|connection| {
-            let most = match full {
-                true => connection.query_one("PRAGMA page_count", [], |row| row.get(0))?,
-                false => i64::from(i32::MAX),
+            let most = if full {
+                connection.query_one("PRAGMA page_count", [], |row| row.get(0))?
+            } else {
+                i64::from(i32::MAX)
             };
             Ok(connection.pragma_update(None, "max_page_count", most)?)
         })

@@ -1,5 +1,5 @@
-//! What is committed, for whoever checks it: compared with all its columns, and
-//! decoded by the store's own statements, once for each change.
+//! The committed content, for checks: compared column by column, and decoded by the
+//! journal's own statements once for each change.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,13 +12,13 @@ use super::JUNK;
 use crate::{
     journal::{
         JournalError, Parked,
-        sqlite::{parking, read, rows::from_json},
+        sqlite::{encoding::from_json, parking, read},
     },
     record::{AttemptRecord, NodeRecord, RunRecord},
     types::{NodeRunId, RunEvent, RunId},
 };
 
-/// All that a journal held at one moment.
+/// Everything that a journal contained at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     runs: BTreeMap<RunId, Arc<Whole>>,
@@ -26,8 +26,8 @@ pub struct Snapshot {
     parked: Vec<Parked>,
 }
 
-/// All of one run. In two snapshots it is the same one, if nothing of it
-/// changed in between.
+/// Everything about one run. Two snapshots share it if nothing of it changed in
+/// between.
 #[derive(Clone, Debug)]
 pub struct Whole {
     pub run: RunRecord,
@@ -65,10 +65,10 @@ impl Snapshot {
     }
 }
 
-/// The last snapshot, and the rows that it was made of.
+/// The last snapshot, and the rows that it was decoded from.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// How many rows the connection had changed by then.
+    /// The number of rows that the connection had changed by then.
     changes: Option<u64>,
     runs: Rows,
     of_runs: BTreeMap<RunId, (Rows, Rows)>,
@@ -84,7 +84,7 @@ impl Seen {
         if self.changes == Some(connection.total_changes()) {
             return Ok(Arc::clone(&self.snapshot));
         }
-        // If it fails, the next look begins with nothing.
+        // After a failure, the next look starts from nothing.
         let Self { mut runs, mut of_runs, snapshot: before, .. } = std::mem::take(self);
         let parked = parking::list(connection, u32::MAX)?.into_iter().map(|(item, _times)| item).collect();
         let mut snapshot = Snapshot { parked, ..Snapshot::default() };
@@ -107,7 +107,7 @@ impl Seen {
                 )?,
             };
             let whole = match before.run(&run) {
-                Some(before) => again(connection, before, &changed, nodes, damaged)?,
+                Some(before) => update(connection, before, &changed, nodes, damaged)?,
                 None => Arc::new(whole(connection, &run, nodes, damaged)?),
             };
             snapshot.run_of.extend(whole.nodes.iter().map(|node| (node.id().clone(), run.clone())));
@@ -119,14 +119,14 @@ impl Seen {
     }
 }
 
-/// What is not as it was: ids of rows, gone ones too.
+/// The ids of rows that are new, changed or deleted.
 struct Changed {
     run: bool,
     nodes: BTreeSet<String>,
     attempts: BTreeSet<String>,
 }
 
-/// Rows with whatever columns they have; the first is an id, and the order.
+/// Rows with all their columns; the first one is an id, by which they are ordered.
 #[derive(Default)]
 struct Rows(Vec<Vec<Value>>);
 
@@ -135,7 +135,8 @@ impl Rows {
         self.0.iter().filter_map(|row| id(row))
     }
 
-    /// Reads them again. Says which are new, changed or gone.
+    /// Reads the rows again. Returns the ids of those that are new, changed or
+    /// deleted.
     fn look(
         &mut self,
         connection: &Connection,
@@ -195,8 +196,8 @@ fn whole(
     Ok(whole)
 }
 
-/// The same run, with what has changed.
-fn again(
+/// The run with its changes.
+fn update(
     connection: &Connection,
     before: &Arc<Whole>,
     changed: &Changed,
@@ -249,7 +250,7 @@ fn read_attempts(connection: &Connection, whole: &Whole) -> Result<Vec<AttemptRe
     Ok(attempts)
 }
 
-/// One that is damaged is read as it was before it was.
+/// Reads a node run; a damaged one as it was before.
 fn read_node(
     connection: &Connection,
     node: &NodeRunId,
@@ -271,5 +272,5 @@ fn events(connection: &Connection, run: &RunId, after: u64) -> Result<Vec<String
 }
 
 fn gone(what: &impl std::fmt::Display) -> JournalError {
-    JournalError::Damaged(format!("{what} is in a listing, and cannot be found"))
+    JournalError::Damaged(format!("{what} is listed, and cannot be found"))
 }

@@ -1,5 +1,5 @@
-//! The memory in memory keeps every promise of a journal, and fails where it is
-//! made to.
+//! The journal in memory passes the conformance suite, and fails where a fail point
+//! makes it.
 
 use std::sync::{
     Arc,
@@ -7,13 +7,13 @@ use std::sync::{
 };
 
 use futures::{FutureExt, future::join_all};
-use slog::Discard;
+use slog::{Discard, o};
 
 use super::*;
 use crate::{
     journal::{
         Parked,
-        conformance::{Probe, Specimen, at, change, ended, event, nodes, start},
+        conformance::{JournalUnderTest, Probe, at, change, ended, event, nodes, start},
     },
     record::{ChangeSet, Job},
 };
@@ -37,14 +37,14 @@ mod conforms {
         let memory = memory();
         let journal = open(&memory, ()).0;
         let reopen = || async move { open(&memory, ()).0 }.boxed();
-        Specimen { journal, reopen: Some(Box::new(reopen)), guard: Box::new(()) }
+        JournalUnderTest { journal, reopen: Some(Box::new(reopen)), guard: Box::new(()) }
     });
 }
 
-/// Fails each commit, before it or after it.
+/// Fails each commit, before or after it.
 struct Fails {
     after: bool,
-    pieces: Arc<AtomicU32>,
+    operations: Arc<AtomicU32>,
 }
 
 impl FailPoints for Fails {
@@ -54,28 +54,28 @@ impl FailPoints for Fails {
     fn after_commit(&self) -> Result<(), JournalError> {
         Err(JournalError::Failed("after".into()))
     }
-    fn served(&self, pieces: usize) {
-        self.pieces.fetch_max(pieces as u32, Ordering::Relaxed);
+    fn served(&self, operations: usize) {
+        self.operations.fetch_max(operations as u32, Ordering::Relaxed);
     }
 }
 
 #[tokio::test]
-async fn a_group_whose_commit_fails_is_undone_for_all_of_them() {
-    let (memory, pieces) = (memory(), Arc::<AtomicU32>::default());
-    let journal = open(&memory, Fails { after: false, pieces: Arc::clone(&pieces) });
+async fn failed_group_commit_is_undone_for_every_caller() {
+    let (memory, operations) = (memory(), Arc::<AtomicU32>::default());
+    let journal = open(&memory, Fails { after: false, operations: Arc::clone(&operations) });
     let outcomes = join_all(["a", "b", "c"].map(|id| journal.0.commit(start(id)))).await;
     assert_eq!(outcomes, vec![Err(JournalError::Failed("before".into())); 3]);
-    assert_eq!(pieces.load(Ordering::Relaxed), 3, "it was one group");
+    assert_eq!(operations.load(Ordering::Relaxed), 3, "it was one group");
     assert_eq!(memory.snapshot().expect("readable").runs().count(), 0);
     assert_eq!(journal.run("a").await, None);
     open(&memory, ()).commit(start("a")).await;
 }
 
 #[tokio::test]
-async fn what_was_committed_and_is_answered_with_an_error_is_not_remembered_as_it_was() {
+async fn cache_drops_records_of_a_commit_with_a_lost_answer() {
     let memory = memory();
     open(&memory, ()).commit(start("a")).await;
-    let journal = open(&memory, Fails { after: true, pieces: Arc::default() });
+    let journal = open(&memory, Fails { after: true, operations: Arc::default() });
     let root = journal.node("a", "1").await.expect("stored");
     let failed =
         journal.0.commit(ChangeSet { events: vec![event("a", 9, None)], ..nodes("a", vec![ended(root)]) });
@@ -94,7 +94,7 @@ impl FailPoints for Dies {
 }
 
 #[tokio::test]
-async fn who_goes_away_is_served_and_the_dead_are_not() {
+async fn dropped_caller_is_executed_and_dead_process_is_not() {
     let (memory, dead) = (memory(), Arc::<AtomicBool>::default());
     let journal = open(&memory, Dies(Arc::clone(&dead)));
     for id in ["a", "b"] {
@@ -108,7 +108,7 @@ async fn who_goes_away_is_served_and_the_dead_are_not() {
 }
 
 #[tokio::test]
-async fn a_damaged_record_keeps_what_its_columns_say_and_is_whole_when_it_is_repaired() {
+async fn damaged_record_keeps_its_columns_and_can_be_repaired() {
     let memory = memory();
     open(&memory, ()).commit(start("a")).await;
     let node = memory.snapshot().expect("readable").runs().next().expect("a run").nodes[0].clone();
@@ -117,7 +117,7 @@ async fn a_damaged_record_keeps_what_its_columns_say_and_is_whole_when_it_is_rep
     assert!(matches!(journal.0.node_fetch(node.id()).await, Err(JournalError::Damaged(_))));
     let unreadable = || memory.check().words.iter().filter(|problem| problem.contains("damaged")).count();
     assert_eq!(unreadable(), 1);
-    // Its columns are enough to claim it; the one who needs the rest parks it.
+    // Its columns are enough to claim it; the job that needs the rest parks it.
     let claimed = journal.claim(&"me".into(), 1000, 10).await;
     assert_eq!(claimed.iter().map(|head| &head.node_run_id).collect::<Vec<_>>(), [node.id()]);
     let item = Parked {
@@ -139,7 +139,7 @@ async fn a_damaged_record_keeps_what_its_columns_say_and_is_whole_when_it_is_rep
 }
 
 #[tokio::test]
-async fn a_journal_without_room_refuses_what_does_not_fit_and_goes_on_when_it_has() {
+async fn memory_journal_without_room_refuses_and_continues() {
     let memory = memory();
     let journal = open(&memory, ());
     journal.commit(start("a")).await;

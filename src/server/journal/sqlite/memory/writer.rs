@@ -1,14 +1,14 @@
 //! The groups of the writer thread, without the thread.
 //!
 //! ```text
-//!   caller ──piece──▶ queue      others queue theirs
-//!      └─ yields once ─ ─ ─ ─ ─ ─ ─ ─ ┐
-//!   whoever is first back ──▶ BEGIN · piece · … · [before] COMMIT [after] ──▶ answers
+//!   caller ──op──▶ queue          other callers queue theirs
+//!      └─ yields once ─ ─ ─ ─ ─ ┐
+//!   first to continue ──▶ BEGIN · op · … · [before] COMMIT [after] ──▶ answers
 //! ```
 //!
-//! Transaction, savepoints and answers are those of `writer::finish`. A caller
-//! that goes away before its piece is served serves it as it goes, since the
-//! thread would have.
+//! Transaction, savepoints and answers are those of `writer::commit_group`. A caller
+//! that is dropped before its operation is executed executes it while it is dropped,
+//! since the thread would have.
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -17,40 +17,39 @@ use slog::Logger;
 use super::Shared;
 use crate::journal::{
     JournalError,
-    sqlite::writer::{Piece, commit, ended, finish, piece},
+    sqlite::writer::{WriteOp, commit, commit_group, ended, write_op},
 };
 
-/// Where a simulation gets in. Those around the commit have the database
-/// locked: they must not use the journal.
+/// Where a simulation intervenes. The database is locked around the commit: those
+/// two must not use the journal.
 pub trait FailPoints: Send + Sync + 'static {
-    /// A process that was killed writes nothing any more; what it has queued is
-    /// lost.
+    /// The process was killed: it writes nothing any more, and its queue is lost.
     fn is_dead(&self) -> bool {
         false
     }
 
-    /// All of a group is written, and nothing is committed. With an error the
-    /// transaction is undone, and all of them have it for an answer.
+    /// Called when a group is written and not committed. An error undoes the
+    /// transaction and is the answer to all of its callers.
     fn before_commit(&self) -> Result<(), JournalError> {
         Ok(())
     }
 
-    /// All of it is durable, and nothing is answered. With an error, that is
-    /// what all of them have for an answer.
+    /// Called when a group is durable and not answered. An error is the answer to all
+    /// of its callers.
     fn after_commit(&self) -> Result<(), JournalError> {
         Ok(())
     }
 
-    /// A group of so many pieces is done with. The journal can be used.
-    fn served(&self, _pieces: usize) {}
+    /// Called when a group is answered. The journal can be used.
+    fn served(&self, _operations: usize) {}
 }
 
-/// None.
+/// No fail points.
 impl FailPoints for () {}
 
 pub(in crate::server::journal::sqlite) struct CallersWriter {
     shared: Shared,
-    queue: Mutex<Vec<Box<dyn Piece>>>,
+    queue: Mutex<Vec<Box<dyn WriteOp>>>,
     fail_points: Box<dyn FailPoints>,
     log: Logger,
 }
@@ -64,8 +63,8 @@ impl CallersWriter {
         &self,
         work: impl FnMut(&Connection) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
-        let (piece, answer) = piece(work);
-        self.queue.lock().push(piece);
+        let (op, answer) = write_op(work);
+        self.queue.lock().push(op);
         let serves = ServesWhenDropped(self);
         tokio::task::yield_now().await;
         drop(serves);
@@ -77,15 +76,16 @@ impl CallersWriter {
         if group.is_empty() || self.fail_points.is_dead() {
             return;
         }
-        let pieces = group.len();
+        let operations = group.len();
         let interrupted = |connection: &Connection| {
             self.fail_points.before_commit()?;
             commit(connection)?;
             self.fail_points.after_commit()
         };
-        // There is no log to be copied, so being short of room changes nothing.
-        let _room = self.shared.with(|connection| finish(connection, &mut group, &interrupted, &self.log));
-        self.fail_points.served(pieces);
+        // Without a log to be copied, a lack of room has no consequence.
+        let _room =
+            self.shared.with(|connection| commit_group(connection, &mut group, &interrupted, &self.log));
+        self.fail_points.served(operations);
     }
 }
 

@@ -6,25 +6,25 @@
 //! | `finished` | succeeded |
 //! | `lost` | failed: the process died while its node was at the executor |
 //! | `at-executor` | its node is at the executor, for the process that died |
-//! | `canceled` | its executor has yet to be told |
+//! | `canceled` | its executor has yet to be notified |
 //! | `queued` | its node waits for room at the executor |
 //! | `composite` | its composite is at work, with a child that is queued |
 //!
-//! From schema 2 on there is a secret; from 3 on all is owed to the JARVIS
-//! stores.
-//! Time limits are a hundred years, so that nothing is overdue.
+//! From schema 2 on there is a secret; from 3 on the JARVIS stores are owed
+//! everything. Time limits are a hundred years, so that nothing is overdue.
 
 use std::{collections::BTreeSet, path::Path};
 
 use rusqlite::{Connection, types::Value};
 
 use super::super::{
+    check::{Problems, check},
     tests::{Directory, open, raw, try_open},
-    *,
 };
 use crate::{
-    journal::conformance::at,
-    record::NodeRecord,
+    journal::{ClaimFilter, Journal, OutboxId, conformance::at},
+    record::{ChangeSet, NodeHead, NodeRecord},
+    time::Timestamp,
     types::{NodeRunState, RunEvent},
 };
 
@@ -38,7 +38,7 @@ const JOURNALS: [&str; 4] = [
 
 const RUNS: [&str; 6] = ["at-executor", "canceled", "composite", "finished", "lost", "queued"];
 
-/// Writes the journal of that schema.
+/// Writes a journal of that schema.
 fn load(path: &Path, sql: &str) {
     raw(path).execute_batch(sql).expect("a dump");
 }
@@ -52,7 +52,7 @@ fn rows(connection: &Connection, table: &str, columns: &str) -> Vec<Vec<Value>> 
     statement.query_map([], row).expect("rows").collect::<Result<_, _>>().expect("rows")
 }
 
-/// What must not get lost, whatever the schema.
+/// The content that a migration must preserve.
 fn everything(path: &Path, schema: usize) -> Vec<Vec<Vec<Value>>> {
     let connection = raw(path);
     let mut tables = vec![
@@ -73,7 +73,7 @@ fn everything(path: &Path, schema: usize) -> Vec<Vec<Vec<Value>>> {
     tables.into_iter().map(|(table, columns)| rows(&connection, table, columns)).collect()
 }
 
-/// What a file looks like: its columns and its indexes.
+/// The shape of a file: its columns and its indexes.
 fn shape(path: &Path) -> (Vec<Vec<Value>>, BTreeSet<String>) {
     let connection = raw(path);
     let columns = rows(
@@ -91,7 +91,7 @@ fn shape(path: &Path) -> (Vec<Vec<Value>>, BTreeSet<String>) {
 }
 
 #[tokio::test]
-async fn journals_of_every_schema_come_up_to_date_with_all_that_is_in_them() {
+async fn journals_of_every_schema_migrate_with_all_content() {
     let directory = Directory::new();
     let new = directory.file("new.db");
     drop(open(new.clone()));
@@ -105,7 +105,7 @@ async fn journals_of_every_schema_come_up_to_date_with_all_that_is_in_them() {
             let root = record.run.root_node_run_id;
             assert!(journal.node_fetch(&root).await.expect("readable").is_some(), "{schema}: {run}");
         }
-        // Each head says what its record said, before there were heads.
+        // Each head agrees with its record from before there were heads.
         for row in rows(&raw(&path), "node_runs", "node_run_id, body") {
             let [Value::Text(id), Value::Text(body)] = row.as_slice() else { panic!("{row:?}") };
             let said: NodeRecord = serde_json::from_str(body).expect("a record");
@@ -116,28 +116,28 @@ async fn journals_of_every_schema_come_up_to_date_with_all_that_is_in_them() {
         let counts = journal.counts(at(i64::MAX)).await.expect("readable");
         assert_eq!((counts.runs_live, counts.nodes_live, counts.parked), (3, 4, 0), "schema {schema}");
         assert_eq!(counts.outbox > 0, schema >= 3, "schema {schema}");
-        let newest = journal.time_newest().await.expect("readable");
+        let newest = journal.latest_commit_time().await.expect("readable");
         drop(journal);
 
         assert_eq!(everything(&path, schema), before, "schema {schema}");
         assert_eq!(shape(&path), shape(&new), "schema {schema}");
         let report = check(&path).expect("it can be checked");
         assert_eq!(report.problems, Problems::default(), "schema {schema}");
-        // When a run was last written is as its events say.
+        // The time of the last write is that of the newest event.
         let times = rows(&raw(&path), "runs", "run_id, changed_at");
         let events = rows(&raw(&path), "events", "run_id, seq, body");
-        let mut told: Vec<Vec<Value>> = Vec::new();
+        let mut expected: Vec<Vec<Value>> = Vec::new();
         for event in events {
             let [Value::Text(run), _, Value::Text(body)] = event.as_slice() else { panic!("{event:?}") };
             let event: RunEvent = serde_json::from_str(body).expect("an event");
             let time = vec![Value::Text(run.clone()), Value::Integer(event.time.as_micros())];
-            match told.last_mut() {
+            match expected.last_mut() {
                 Some(last) if last[0] == time[0] => *last = time,
-                Some(_) | None => told.push(time),
+                Some(_) | None => expected.push(time),
             }
         }
-        assert_eq!(times, told, "schema {schema}");
-        let last = told.iter().filter_map(|time| match time[1] {
+        assert_eq!(times, expected, "schema {schema}");
+        let last = expected.iter().filter_map(|time| match time[1] {
             Value::Integer(time) => Some(time),
             Value::Null | Value::Real(_) | Value::Text(_) | Value::Blob(_) => None,
         });
@@ -146,22 +146,22 @@ async fn journals_of_every_schema_come_up_to_date_with_all_that_is_in_them() {
 }
 
 #[tokio::test]
-async fn a_run_whose_events_cannot_be_read_does_not_stop_a_migration() {
+async fn unreadable_events_do_not_stop_a_migration() {
     let directory = Directory::new();
     let path = directory.file("j.db");
     load(&path, JOURNALS[2]);
     raw(&path).execute_batch("UPDATE events SET body = '{' WHERE run_id = 'finished'").expect("damaged");
     let journal = open(path);
     journal.outbox_ack(&(1..=1000).map(OutboxId).collect::<Vec<_>>()).await.expect("acknowledged");
-    // Nobody knows how old it is.
+    // Its age is unknown.
     assert_eq!(journal.runs_prune(at(i64::MAX), 10).await, Ok(0));
     assert!(journal.run_fetch(&"finished".into()).await.expect("readable").is_some());
 }
 
-/// Bodies that are no JSON, or say something that cannot be: their nodes have
-/// heads all the same, by what their columns tell.
+/// Nodes whose bodies are no JSON, or contain impossible values, get heads that are
+/// derived from their columns.
 #[tokio::test]
-async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_migration() {
+async fn unreadable_body_gets_a_head_in_a_migration() {
     let directory = Directory::new();
     let damages = [
         "'{'",
@@ -185,9 +185,9 @@ async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_mi
         else {
             panic!("{damage}: {states:?}")
         };
-        // Whatever it is, it can be ended, and told.
+        // It can be ended, and its executor notified.
         let claimed = journal
-            .wakes_claim(&"me".into(), at(i64::MAX), &Want { limit: 10, ..Want::default() })
+            .claim_due(&"me".into(), at(i64::MAX), &ClaimFilter { limit: 10, ..ClaimFilter::default() })
             .await
             .expect("claimed");
         assert_eq!(claimed.len(), 3, "{damage}: {claimed:?}");
@@ -211,18 +211,18 @@ async fn a_node_run_whose_body_cannot_be_read_gets_a_head_and_does_not_stop_a_mi
 }
 
 #[tokio::test]
-async fn a_step_that_fails_half_way_leaves_the_journal_as_it_was() {
+async fn failed_migration_leaves_the_journal_unchanged() {
     let directory = Directory::new();
     let path = directory.file("j.db");
     load(&path, JOURNALS[3]);
-    // What the last step makes at its end is there already.
+    // The table that the last migration creates exists already.
     raw(&path).execute_batch("CREATE TABLE node_payloads (x)").expect("a table");
     let (before, looked) = (everything(&path, 4), shape(&path));
     for _ in 0..2 {
         let error = try_open(path.clone()).err().expect("it fails");
         let text = error.to_string();
         assert!(
-            text.contains("it has schema 4 and cannot be given the next") && text.contains("node_payloads"),
+            text.contains("the migration from schema 4 failed") && text.contains("node_payloads"),
             "{text}"
         );
         assert_eq!((everything(&path, 4), shape(&path)), (before.clone(), looked.clone()));

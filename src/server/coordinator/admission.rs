@@ -1,0 +1,184 @@
+//! What is asked before a run starts or a node is executed: the Node Registry
+//! about types, and the policy decision point.
+//!
+//! ```text
+//!   start:    facts ─────────────▶ policy (run.start)
+//!   dispatch: facts ──▶ refusal? ──▶ policy (node.run.execute) ──▶ verdict
+//! ```
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use slog::{Logger, warn};
+
+use super::error::{CoordinatorError, FieldError, Step};
+use crate::{
+    auth::Principal,
+    engine::{self, NodeTypeFacts, PolicyDecided},
+    record::{NodeRecord, RunRecord},
+    services::{
+        node_registry::{NoFacts, NodeTypes},
+        policy::{NODE_RUN_EXECUTE, PdpUnavailable, Policy, Question, RUN_START},
+    },
+    types::{Error, NodeRun, NodeRunId, NodeTypeRef, RunId, RunStartRequest, json::canonical},
+};
+
+/// Asks the Node Registry and the policy decision point.
+pub(super) struct Admission {
+    pub(super) node_types: NodeTypes,
+    pub(super) policy: Policy,
+    pub(super) log: Logger,
+}
+
+/// A run that a caller wants to start.
+pub(super) struct Start<'s> {
+    pub(super) request: &'s RunStartRequest,
+    pub(super) run_id: &'s RunId,
+    pub(super) root_id: &'s NodeRunId,
+    pub(super) facts: &'s NodeTypeFacts,
+}
+
+impl Admission {
+    /// The facts about a type; `None` if the registry rejects the type.
+    pub(super) async fn facts(
+        &self,
+        node_type: &NodeTypeRef,
+    ) -> Result<Option<NodeTypeFacts>, CoordinatorError> {
+        match self.node_types.facts(node_type).await {
+            Ok(facts) => Ok(Some(facts)),
+            Err(NoFacts::Refused(reason)) => {
+                warn!(self.log, "node registry rejected a node type";
+                    "node_type_id" => shortened(&node_type.node_type_id), "error" => reason);
+                Ok(None)
+            }
+            Err(NoFacts::Unavailable(internal)) => {
+                Err(CoordinatorError::NodeRegistryUnavailable { internal })
+            }
+            Err(NoFacts::Forbidden(internal)) => Err(CoordinatorError::NodeRegistryForbidden { internal }),
+        }
+    }
+
+    /// The facts about a type that a request names at `place`.
+    pub(super) async fn facts_at(
+        &self,
+        node_type: &NodeTypeRef,
+        place: &[Step],
+    ) -> Result<NodeTypeFacts, CoordinatorError> {
+        self.facts(node_type).await?.ok_or_else(|| {
+            CoordinatorError::Invalid(vec![FieldError {
+                kind: "node_type_refused",
+                location: place.to_vec(),
+                message: format!(
+                    "the Node Registry refuses the node type '{}', version '{}'",
+                    shortened(&node_type.node_type_id),
+                    shortened(&node_type.version)
+                ),
+            }])
+        })
+    }
+
+    /// The facts about a node's type, if its record does not say what kind of
+    /// node it is (§9.1). A rejected type leaves the kind unknown.
+    pub(super) async fn facts_if_unknown(
+        &self,
+        node: &NodeRecord,
+    ) -> Result<NodeTypeFacts, CoordinatorError> {
+        match node.node.kind {
+            Some(_) => Ok(NodeTypeFacts::default()),
+            None => Ok(self.facts(&node.node.node_type_ref).await?.unwrap_or_default()),
+        }
+    }
+
+    /// Asks for the policy decision at the checkpoint `run.start`.
+    pub(super) async fn decide_start(
+        &self,
+        caller: &Principal,
+        start: Start<'_>,
+    ) -> Result<PolicyDecided, CoordinatorError> {
+        let Start { request, run_id, root_id, facts } = start;
+        let node_type = request.root_node_type_ref.clone();
+        let root = NodeRun::queued(run_id.clone(), root_id.clone(), node_type, facts.kind);
+        let tenant = request.run_context.as_ref().and_then(|context| context.tenant_id.as_deref());
+        let context = || {
+            [
+                ("principal", json!(caller.subject())),
+                ("tenant_id", json!(tenant)),
+                ("kind", json!(facts.kind)),
+                ("depth", json!(0)),
+                ("side_effect", json!(facts.side_effect)),
+                (INPUTS_DIGEST, digest(&request.input).into()),
+            ]
+        };
+        let constraints =
+            || engine::constraints::merge([request.constraints.as_ref(), facts.constraints.as_ref()]);
+        let question = Question {
+            action: RUN_START,
+            node: &root,
+            run_context: request.run_context.as_ref(),
+            constraints: self.for_pdp(constraints).flatten(),
+            context: self.for_pdp(|| named(context())).unwrap_or_default(),
+        };
+        // Without a decision there is no run yet: its caller can ask again.
+        let decided = self.policy.decide(question).await;
+        decided.map_err(|PdpUnavailable(internal)| CoordinatorError::PdpUnavailable { internal })
+    }
+
+    /// Decides whether a node may be executed: the policy decision at the
+    /// checkpoint `node.run.execute`, or the reason why policy is not even asked.
+    pub(super) async fn verdict(
+        &self,
+        run: &RunRecord,
+        node: &NodeRecord,
+        facts: &NodeTypeFacts,
+    ) -> Result<Result<PolicyDecided, Error>, PdpUnavailable> {
+        if let Some(refusal) = engine::attempt_refusal(run, node, facts) {
+            return Ok(Err(refusal));
+        }
+        let run_context = run.run.run_context.as_ref();
+        let context = || {
+            [
+                ("principal", json!(run.started_by)),
+                ("tenant_id", json!(run_context.and_then(|context| context.tenant_id.as_ref()))),
+                ("kind", json!(node.node.kind.or(facts.kind))),
+                ("depth", json!(node.path.depth())),
+                ("parent_node_run_id", json!(node.node.parent_node_run_id)),
+                ("side_effect", json!(node.side_effect.or(facts.side_effect))),
+                ("attempt", json!(node.attempt + 1)),
+                (INPUTS_DIGEST, digest(&node.node.inputs.clone().unwrap_or_default()).into()),
+            ]
+        };
+        let constraints = || engine::effective_constraints(run, node, facts).unwrap_or_default();
+        let question = Question {
+            action: NODE_RUN_EXECUTE,
+            node: &node.node,
+            run_context,
+            constraints: self.for_pdp(constraints).flatten(),
+            context: self.for_pdp(|| named(context())).unwrap_or_default(),
+        };
+        self.policy.decide(question).await.map(Ok)
+    }
+
+    /// A part of a question that only a PDP reads; the local postures do not.
+    fn for_pdp<T>(&self, part: impl FnOnce() -> T) -> Option<T> {
+        if self.policy.is_local() { None } else { Some(part()) }
+    }
+}
+
+fn named<const N: usize>(facts: [(&str, Value); N]) -> Map<String, Value> {
+    facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The first 200 characters of a caller's text, for a message.
+fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+/// The name of the inputs' digest in the context of a question to the PDP. It
+/// stands for the inputs, which may be large and confidential.
+const INPUTS_DIGEST: &str = "inputs_sha256";
+
+/// A digest of the content that does not depend on the order of members.
+pub(super) fn digest(content: &impl Serialize) -> String {
+    let canonical = canonical::text_of(content).unwrap_or_default();
+    Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,272 @@
+//! From a node's wake-up to its executor.
+//!
+//! ```text
+//!   kind known? ─no─▶ Node Registry ──▶ the executor of that kind: slot, circuit breaker
+//!       └───yes──────────────────────────────┘                │
+//!   policy local:   one commit   (facts, refusal, policy, begin)
+//!   policy remote:  claim commit ──▶ refusal, policy ──▶ begin commit
+//! ```
+
+use std::time::Duration;
+
+use slog::{debug, info, warn};
+
+use super::{Attempts, waits_for};
+use crate::{
+    coordinator::{error::CoordinatorError, queue::ClaimedJob},
+    engine::{
+        self, Attempt, BeginAttempt, BeginOutcome, Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided,
+    },
+    record::{Job, NodePath, NodeRecord},
+    services::policy::PdpUnavailable,
+    time::{Timestamp, backoff},
+    types::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
+};
+
+/// Exponential backoff while something that a dispatch needs is unavailable.
+const RETRY_BASE: Duration = Duration::from_millis(250);
+const RETRY_CAP: Duration = Duration::from_secs(30);
+
+/// A node that is now at its executor: what to send, and by when the call must
+/// end.
+pub(crate) struct Assignment {
+    pub(crate) node: NodeRun,
+    /// The node's place in its run's tree.
+    pub(crate) path: NodePath,
+    pub(crate) run_context: Option<RunContext>,
+    pub(crate) constraints: Option<ConstraintEnvelope>,
+    pub(crate) attempt: Attempt,
+    pub(crate) deadline: Timestamp,
+}
+
+/// What is known about a node's kind before its executor is chosen.
+pub(crate) struct Resolved {
+    /// `None`: the Node Registry rejects the type, or no rule applies to it.
+    pub(crate) kind: Option<NodeKind>,
+    facts: NodeTypeFacts,
+}
+
+/// The executor that was chosen for a node, or why there is none.
+pub(crate) struct Choice {
+    pub(crate) resolved: Resolved,
+    pub(crate) binding: Result<ExecutorBinding, Error>,
+}
+
+impl Attempts {
+    /// Finds out the kind of a node. `None`: the node no longer waits for its
+    /// dispatch, or the registry is unavailable and the dispatch is postponed.
+    pub(crate) async fn kind_resolve(&self, job: &ClaimedJob) -> Result<Option<Resolved>, CoordinatorError> {
+        if let Some(kind) = job.kind {
+            return Ok(Some(Resolved { kind: Some(kind), facts: NodeTypeFacts::default() }));
+        }
+        let node = self.committer.node_fetch_bare(&job.node).await?;
+        if !waits_for(&node, Job::Dispatch) {
+            return Ok(None);
+        }
+        if node.deadline.is_some_and(|deadline| deadline <= self.committer.clock.now()) {
+            self.expire(job).await?;
+            return Ok(None);
+        }
+        let facts = match self.admission.facts_if_unknown(&node).await {
+            Ok(facts) => facts,
+            Err(
+                failure @ (CoordinatorError::NodeRegistryUnavailable { .. }
+                | CoordinatorError::NodeRegistryForbidden { .. }),
+            ) => {
+                let tries = tries(&node);
+                warn!(self.committer.log, "dispatch postponed: node registry unavailable";
+                    "node_run_id" => %job.node, "tries" => tries, "error" => failure.internal());
+                self.postpone(job, backoff(tries, RETRY_BASE, RETRY_CAP, job.node.as_str())).await?;
+                return Ok(None);
+            }
+            Err(failure) => return Err(failure),
+        };
+        let kind = node.node.kind.or(facts.kind);
+        if let Some(kind) = kind {
+            job.kind_resolved(kind);
+        }
+        Ok(Some(Resolved { kind, facts }))
+    }
+
+    /// Hands a node to the chosen executor (contract §9.2), or ends it, or holds
+    /// it. `None`: there is nothing to call.
+    pub(crate) async fn begin(
+        &self,
+        job: &ClaimedJob,
+        choice: &Choice,
+    ) -> Result<Option<Assignment>, CoordinatorError> {
+        let verdict = if self.admission.policy.is_local() {
+            None
+        } else {
+            let Some(verdict) = self.verdict_of_pdp(job, &choice.resolved.facts).await? else {
+                return Ok(None);
+            };
+            Some(verdict)
+        };
+        let (committer, verdict) = (&*self.committer, &verdict);
+        committer
+            .command(&job.run, |cx| async move {
+                // The node may have ended while this waited for the run's lock.
+                let head = committer.head_find(&job.node).await?;
+                if head.is_none_or(|head| head.job() != Some(Job::Dispatch)) {
+                    return Ok(Decision::unchanged(None));
+                }
+                let view = committer.node_view(&job.node).await?;
+                match due(view, cx) {
+                    Ok(view) => self.hand_over(view, choice, verdict.clone(), cx).await,
+                    Err(decision) => Ok(decision),
+                }
+            })
+            .await
+    }
+
+    async fn hand_over(
+        &self,
+        view: NodeView,
+        choice: &Choice,
+        verdict: Option<Result<PolicyDecided, Error>>,
+        cx: Cx<'_>,
+    ) -> Result<Decision<Option<Assignment>>, CoordinatorError> {
+        let Choice { resolved: Resolved { facts, .. }, binding } = choice;
+        let verdict = match verdict {
+            Some(verdict) => verdict,
+            // A local policy takes no time: it is asked under the run's lock.
+            None => self
+                .admission
+                .verdict(&view.run, &view.node, facts)
+                .await
+                .map_err(|PdpUnavailable(internal)| CoordinatorError::PdpUnavailable { internal })?,
+        };
+        let constraints = engine::effective_constraints(&view.run, &view.node, facts).unwrap_or_default();
+        let (node, path) = (view.node.node.clone(), view.node.path.clone());
+        let run_context = view.run.run.run_context.clone();
+        let command = BeginAttempt { facts: facts.clone(), verdict, executor: binding.clone() };
+        let Decision { changes, answer } = engine::attempt_begin(view, command, cx);
+        let answer = match answer {
+            BeginOutcome::Started { attempt, deadline } => {
+                Some(Assignment { node, path, run_context, constraints, attempt, deadline })
+            }
+            BeginOutcome::Failed | BeginOutcome::Superseded => None,
+        };
+        Ok(Decision { changes, answer })
+    }
+
+    /// Asks the PDP about a node, which is `assigned` in the meantime. `None`: the
+    /// node does not wait for its dispatch, has expired, or is held.
+    async fn verdict_of_pdp(
+        &self,
+        job: &ClaimedJob,
+        facts: &NodeTypeFacts,
+    ) -> Result<Option<Result<PolicyDecided, Error>>, CoordinatorError> {
+        let committer = &*self.committer;
+        let view = committer
+            .command(&job.run, |cx| async move {
+                Ok(match due(committer.node_view(&job.node).await?, cx) {
+                    Ok(view) => engine::attempt_claim(&view.run, view.node.clone(), cx).answering(Some(view)),
+                    Err(decision) => decision,
+                })
+            })
+            .await?;
+        let Some(NodeView { run, node, .. }) = view else { return Ok(None) };
+        match self.admission.verdict(&run, &node, facts).await {
+            Ok(verdict) => {
+                if let Some(since) = node.waits.held_since {
+                    info!(committer.log, "PDP is back: node no longer held"; "run_id" => %job.run,
+                        "node_run_id" => %node.id(), "held_since" => %since);
+                }
+                Ok(Some(verdict))
+            }
+            Err(PdpUnavailable(reason)) => {
+                self.hold(job, &node, &reason).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Puts back a node about which the PDP cannot be asked.
+    async fn hold(&self, job: &ClaimedJob, node: &NodeRecord, reason: &str) -> Result<(), CoordinatorError> {
+        let committer = &*self.committer;
+        let tries = tries(node);
+        let wait = backoff(tries, RETRY_BASE, RETRY_CAP, node.id().as_str());
+        let is_new = committer
+            .command(&job.run, |cx| async move {
+                let run = committer.run_fetch(&job.run).await?;
+                let node = committer.node_fetch_bare(&job.node).await?;
+                Ok(engine::attempt_hold(run, node, cx.now + wait, cx))
+            })
+            .await?;
+        if is_new {
+            warn!(committer.log, "node held: PDP unavailable"; "run_id" => %job.run,
+                "node_run_id" => %job.node, "error" => reason);
+        } else {
+            debug!(committer.log, "node still held: PDP unavailable"; "run_id" => %job.run,
+                "node_run_id" => %job.node, "error" => reason, "tries" => tries);
+        }
+        Ok(())
+    }
+
+    /// Puts back a node whose dispatch needs a service that is unavailable.
+    async fn postpone(&self, job: &ClaimedJob, wait: Duration) -> Result<(), CoordinatorError> {
+        let committer = &*self.committer;
+        committer
+            .command(&job.run, |cx| async move {
+                let run = committer.run_fetch(&job.run).await?;
+                let node = committer.node_fetch_bare(&job.node).await?;
+                Ok(engine::attempt_postpone(&run, node, cx.now + wait, cx))
+            })
+            .await
+    }
+
+    /// Puts back a node whose executor's circuit breaker stays open for `open_for`,
+    /// or ends it if its deadline has passed.
+    pub(crate) async fn defer(
+        &self,
+        job: &ClaimedJob,
+        executor: &str,
+        open_for: Duration,
+    ) -> Result<(), CoordinatorError> {
+        let committer = &*self.committer;
+        committer
+            .command(&job.run, |cx| async move {
+                let view = committer.bare_view(&job.node).await?;
+                let tries = tries(&view.node);
+                let wait = backoff(tries, RETRY_BASE, RETRY_CAP, job.node.as_str()).max(open_for);
+                info!(committer.log, "dispatch deferred: circuit breaker of the executor is open";
+                    "node_run_id" => %job.node, "executor" => executor, "tries" => tries);
+                Ok(engine::attempt_defer(view, cx.now + wait, cx))
+            })
+            .await
+    }
+
+    /// Ends a node whose deadline has passed while it waited for its dispatch.
+    pub(crate) async fn expire(&self, job: &ClaimedJob) -> Result<(), CoordinatorError> {
+        let committer = &*self.committer;
+        committer
+            .command(&job.run, |cx| async move {
+                let view = committer.bare_view(&job.node).await?;
+                if waits_for(&view.node, Job::Dispatch) {
+                    Ok(engine::node_expire(view, cx))
+                } else {
+                    Ok(Decision::unchanged(()))
+                }
+            })
+            .await
+    }
+}
+
+/// A node that waits for its dispatch and has time left; else what is decided
+/// about it instead.
+fn due<T>(view: NodeView, cx: Cx<'_>) -> Result<NodeView, Decision<Option<T>>> {
+    if view.node.is_terminal() || !waits_for(&view.node, Job::Dispatch) {
+        return Err(Decision::unchanged(None));
+    }
+    if view.node.deadline.is_some_and(|deadline| deadline <= cx.now) {
+        return Err(engine::node_expire(view, cx).answering(None));
+    }
+    Ok(view)
+}
+
+/// How often the node's dispatch has been put back.
+fn tries(node: &NodeRecord) -> u32 {
+    node.wake.as_ref().map_or(0, |wake| wake.tries)
+}

@@ -1,0 +1,194 @@
+//! What dispatch needs of the coordinator: the life of an attempt to execute a
+//! node (contract §9). Not for callers.
+//!
+//! ```text
+//!   kind_resolve ──▶ begin ──▶ (executor) ──▶ finish
+//!        │             │                        │
+//!        │             ├─ hold (no PDP)         └─ late: attempt log only
+//!        │             └─ expire, defer         deadline_due: expired, lost or silent
+//!        └─ postpone (no registry)              cancel_target ──▶ cancel_notified
+//! ```
+//!
+//! - `begin`: from the wake-up to the executor.
+//! - here: what happens to an attempt that is under way, or over.
+
+mod begin;
+
+use std::sync::Arc;
+
+use slog::{debug, error, info, warn};
+
+pub(crate) use self::begin::{Assignment, Choice};
+use super::{
+    admission::Admission, committer::Committer, error::CoordinatorError, offload::Outputs, queue::ClaimedJob,
+};
+use crate::{
+    engine::{
+        self, Applied, Attempt, AttemptResult, CancelNotification, Contact, Cx, Decision, DueReason,
+        NodeView, SilenceOutcome,
+    },
+    journal::JournalError,
+    record::{Job, NodeHead, NodeRecord},
+    types::{NodeRunId, RunId},
+};
+
+/// The attempts of all nodes.
+pub struct Attempts {
+    committer: Arc<Committer>,
+    admission: Arc<Admission>,
+    outputs: Arc<Outputs>,
+}
+
+impl Attempts {
+    pub(super) fn new(committer: Arc<Committer>, admission: Arc<Admission>, outputs: Arc<Outputs>) -> Self {
+        Self { committer, admission, outputs }
+    }
+
+    /// For the sweep: what it does about the journal itself.
+    pub(crate) fn committer(&self) -> &Committer {
+        &self.committer
+    }
+
+    /// Moves the large outputs of a result to the artifact store, if one is
+    /// configured.
+    pub(crate) async fn result_offload(
+        &self,
+        node: &NodeRunId,
+        attempt: Attempt,
+        result: AttemptResult,
+    ) -> AttemptResult {
+        self.outputs.result_offload(node, attempt, result).await
+    }
+
+    /// Applies what an executor answered, or records that it came too late.
+    pub(crate) async fn finish(
+        &self,
+        job: &ClaimedJob,
+        attempt: Attempt,
+        result: &AttemptResult,
+    ) -> Result<(), CoordinatorError> {
+        let committer = &*self.committer;
+        let applied = committer
+            .command(&job.run, |cx| async move {
+                let view = committer.bare_view(&job.node).await?;
+                Ok(engine::attempt_finish(view, attempt, result.clone(), cx))
+            })
+            .await?;
+        match applied {
+            Applied::Yes => {}
+            Applied::Late => {
+                info!(committer.log, "late result recorded, not applied"; "run_id" => %job.run,
+                    "node_run_id" => %job.node, "attempt" => attempt.number);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides about a node at its executor whose wake-up is due: its deadline has
+    /// passed, its executor may be silent, or its worker is gone. The record tells
+    /// which. Does nothing if the record is about another attempt.
+    pub(crate) async fn deadline_due(&self, job: &ClaimedJob, attempt: u32) -> Result<(), CoordinatorError> {
+        let committer = &*self.committer;
+        let (log, run, node) = (&committer.log, &job.run, &job.node);
+        let outcome = committer
+            .command(run, |cx| async move {
+                let record = committer.node_fetch_bare(node).await?;
+                if record.attempt != attempt || !waits_for(&record, Job::Deadline) {
+                    return Ok(Decision::unchanged(SilenceOutcome::Superseded));
+                }
+                let decision = match engine::due_reason(&record, cx.now) {
+                    DueReason::Silence => return self.silence_check(record, cx).await,
+                    DueReason::Deadline => {
+                        warn!(log, "node run exceeded its deadline"; "run_id" => %run, "node_run_id" => %node);
+                        engine::node_expire(committer.view_of(record).await?, cx)
+                    }
+                    DueReason::Lost => {
+                        warn!(log, "attempt lost: its worker is gone"; "run_id" => %run,
+                            "node_run_id" => %node, "attempt" => attempt);
+                        let claim = committer.queue.claim(run, [record.node.kind]);
+                        engine::attempt_lost(committer.view_of(record).await?, cx.with_claim(claim))
+                    }
+                };
+                Ok(decision.answering(SilenceOutcome::Superseded))
+            })
+            .await?;
+        match outcome {
+            SilenceOutcome::Superseded => {}
+            SilenceOutcome::Postponed => {
+                debug!(log, "composite executor has time left"; "run_id" => %run, "node_run_id" => %node);
+            }
+            SilenceOutcome::Restarted => {
+                warn!(log, "composite executor silent: node dispatched again"; "run_id" => %run,
+                    "node_run_id" => %node, "attempt" => attempt);
+            }
+            SilenceOutcome::Failed => {
+                warn!(log, "composite executor silent: node failed"; "run_id" => %run,
+                    "node_run_id" => %node, "attempt" => attempt);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks whether the executor of a composite shows signs of life.
+    async fn silence_check(
+        &self,
+        node: NodeRecord,
+        cx: Cx<'_>,
+    ) -> Result<Decision<SilenceOutcome>, CoordinatorError> {
+        let committer = &*self.committer;
+        let run = committer.run_fetch(&node.node.run_id).await?;
+        let live_below =
+            node.children > 0 && committer.journal.node_has_live_below(run.id(), &node.path).await?;
+        let contact = Contact { last: committer.liveness.last_contact(run.id(), &node.path), live_below };
+        let view = NodeView { run, node, live_below: Vec::new() };
+        Ok(engine::silence_check(view, contact, cx))
+    }
+
+    /// A node that has ended and whose executor has yet to be notified.
+    pub(crate) async fn cancel_target(&self, node: &NodeRunId) -> Result<Option<NodeHead>, CoordinatorError> {
+        let node = self.committer.head_find(node).await?;
+        Ok(node.filter(|node| node.job() == Some(Job::CancelExecutor)))
+    }
+
+    /// Records what came of notifying the executor of a node that has ended.
+    pub(crate) async fn cancel_notified(
+        &self,
+        job: &ClaimedJob,
+        result: CancelNotification,
+    ) -> Result<(), CoordinatorError> {
+        let committer = &*self.committer;
+        committer
+            .command(&job.run, |cx| async move {
+                Ok(engine::cancel_notified(committer.head_fetch(&job.node).await?, result, cx))
+            })
+            .await
+    }
+
+    /// Ends a run whose deadline has passed.
+    pub(crate) async fn run_expire(&self, run: &RunId) -> Result<(), CoordinatorError> {
+        let committer = &*self.committer;
+        let journal = &committer.journal;
+        warn!(committer.log, "run exceeded its deadline"; "run_id" => %run);
+        committer
+            .command(run, |cx| async move {
+                let record = committer.run_fetch(run).await?;
+                let live = journal.nodes_live(run, None).await?;
+                // A damaged record must not keep the run alive.
+                let root = match journal.node_fetch_bare(&record.run.root_node_run_id).await {
+                    Err(JournalError::Damaged(damage)) => {
+                        error!(committer.log, "record of the root is damaged: the run ends without it";
+                            "run_id" => %run, "error" => damage);
+                        None
+                    }
+                    found => found?,
+                };
+                Ok(engine::run_expire(record, root, live, cx))
+            })
+            .await
+    }
+}
+
+/// Whether the node's wake-up is for this job.
+fn waits_for(node: &NodeRecord, job: Job) -> bool {
+    node.wake.as_ref().is_some_and(|wake| wake.job == job)
+}

@@ -1,0 +1,106 @@
+//! Commits that failed, and the journal's way back.
+//!
+//! ```text
+//!   commit failed ──▶ health: down ──▶ probe, each second ──▶ health: ok
+//!        └─ in doubt: it may be durable ──▶ next sweep: announce again what the journal says
+//! ```
+
+use std::time::Duration;
+
+use slog::{debug, error};
+
+use super::{committer::Committer, error::CoordinatorError};
+use crate::{events::Newest, health::WriteFailure, journal::JournalError, time::Timestamp, types::NodeRunId};
+
+/// The embedded journal has one process at a time: its worker is alive until the
+/// next process opens the journal.
+pub(crate) const ALIVE_FOREVER: Timestamp = Timestamp::from_micros(i64::MAX);
+
+/// The time between a failure of the journal and the first probe.
+const PROBE_AFTER: Duration = Duration::from_secs(1);
+
+impl Committer {
+    /// Notes what a failed commit, which would have ended these nodes, says
+    /// about the journal's health.
+    pub(super) fn commit_failed(&self, failure: JournalError, ended: Vec<NodeRunId>) -> CoordinatorError {
+        let now = self.clock.now();
+        let (is_news, doubt) = match &failure {
+            // The journal has refused it, and has logged that.
+            JournalError::Conflict | JournalError::Reserved => (false, false),
+            // Nothing was written, and only this record is affected.
+            JournalError::TooBig(_) => (true, false),
+            JournalError::Full(_) => (self.health.not_written(WriteFailure::Full, now), true),
+            JournalError::Failed(_) => {
+                self.health.not_written(WriteFailure::Failed, now);
+                (true, true)
+            }
+            JournalError::Damaged(_) => {
+                self.health.damaged(now);
+                (true, true)
+            }
+        };
+        if is_news {
+            error!(self.log, "journal commit failed"; "error" => %failure);
+        } else {
+            debug!(self.log, "journal refused a commit"; "error" => %failure);
+        }
+        if doubt {
+            self.health.doubt(ended);
+        }
+        failure.into()
+    }
+
+    /// Probes a journal that could not be written or read. While health reports
+    /// it as down, there may be no other traffic that would notice its return.
+    /// (Whether a full journal has room again only a larger write will show.)
+    pub(crate) async fn journal_probe(&self) {
+        let (health, journal) = (&self.health, &self.journal);
+        let is_over = |since| self.clock.now().since(since) >= PROBE_AFTER;
+        if health.unwritable_since().is_some_and(is_over)
+            && journal.renew_worker(self.queue.worker(), ALIVE_FOREVER).await.is_ok()
+        {
+            health.written();
+        }
+        if health.unreadable_since().is_some_and(is_over) && journal.wake_next(self.clock.now()).await.is_ok()
+        {
+            health.read();
+        }
+    }
+
+    /// Notes that the journal was written by something else than a command.
+    pub(crate) fn journal_written(&self) {
+        self.health.written();
+    }
+
+    /// Announces to followers and the outbox pump what the journal says, if a
+    /// commit has been in doubt since the last time: it may have been the last
+    /// commit of its run. Drops the calls of the nodes that it has ended.
+    pub(crate) async fn announce_doubtful(&self) -> Result<(), JournalError> {
+        let Some(ended) = self.health.take_doubt() else { return Ok(()) };
+        if let Some(outbox) = &self.outbox {
+            outbox.entries_added();
+        }
+        for (at, node) in ended.iter().enumerate() {
+            match self.journal.head_fetch(node).await {
+                Ok(Some(found)) if found.is_terminal() => self.queue.node_ended(node),
+                Ok(_) | Err(JournalError::Damaged(_)) => {}
+                Err(failure) => {
+                    self.health.doubt(ended[at..].to_vec());
+                    return Err(failure);
+                }
+            }
+        }
+        let hub = &self.events.hub;
+        for run in hub.followed_runs() {
+            match self.journal.run_fetch(&run).await {
+                Ok(Some(found)) => hub.publish(&run, Newest::from(&found)),
+                Ok(None) => {}
+                Err(failure) => {
+                    self.health.doubt(Vec::new());
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! Decide, commit, announce: the only way in which anything changes.
+//!
+//! ```text
+//!   command ──▶ lock the run ──▶ read, decide (engine) ──▶ commit ──▶ announce ──▶ answer
+//!                                 ▲                          │         ├─ followers (events)
+//!                                 └──── again, on conflict ──┘         ├─ outbox pump
+//!                                                                      └─ work queue
+//! ```
+//!
+//! **Architecture invariants.** Commands on one run are decided one after the
+//! other; other runs do not wait. Nothing is announced, queued or answered before
+//! its commit is durable.
+
+use std::{sync::Arc, time::Duration};
+
+use slog::{Logger, warn};
+
+use super::{
+    error::CoordinatorError,
+    liveness::{Ended, Liveness},
+    locks::KeyedLocks,
+    queue::WorkQueue,
+};
+use crate::{
+    engine::{Cx, Decision, Rules},
+    events::{Events, Newest},
+    health::JournalStatus,
+    journal::{Journal, JournalError, OutboxId, Room},
+    outbox::Outbox,
+    record::{ChangeSet, Job, NodeHead, NodeRecord, Wake},
+    time::{Clock, Timestamp},
+    types::{NodeRunId, RunId},
+};
+
+/// Maximum number of times that a command is decided again because another
+/// process keeps changing what it reads. Within one process the run's lock
+/// prevents that.
+const CONFLICTS: u32 = 16;
+
+/// Upper bound on the claim loop's polling interval. The loop must be notified
+/// of what is due sooner.
+pub(crate) const CLAIM_WITHIN: Duration = Duration::from_secs(1);
+
+/// Commits decisions and announces them.
+pub(crate) struct Committer {
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) queue: Arc<WorkQueue>,
+    /// `None`: embedded, the journal is the only record.
+    pub(super) outbox: Option<Arc<Outbox>>,
+    pub(super) events: Events,
+    pub(super) rules: Rules,
+    pub(super) liveness: Liveness,
+    pub(super) health: JournalStatus,
+    pub(super) locks: KeyedLocks<RunId>,
+    pub(super) log: Logger,
+}
+
+impl Committer {
+    /// Runs a caller's command like [`Self::command`], and gives the JARVIS stores
+    /// their time to accept what was decided.
+    pub(super) async fn request<'s, T, F>(
+        &'s self,
+        run: &RunId,
+        decide: impl Fn(Cx<'s>) -> F + Send,
+    ) -> Result<T, CoordinatorError>
+    where
+        T: Send,
+        F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
+    {
+        let (answer, owed) = self.decide_and_commit(run, decide).await?;
+        if let (Some(outbox), Some(owed)) = (&self.outbox, owed) {
+            outbox.accepted(run, owed).await;
+        }
+        Ok(answer)
+    }
+
+    /// Runs a command: `decide` reads and decides while the run is locked. Its
+    /// decision is durable when this returns. New wake-ups are claimed without
+    /// bound, unless `decide` uses another claim.
+    pub(super) async fn command<'s, T, F>(
+        &'s self,
+        run: &RunId,
+        decide: impl Fn(Cx<'s>) -> F + Send,
+    ) -> Result<T, CoordinatorError>
+    where
+        T: Send,
+        F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
+    {
+        Ok(self.decide_and_commit(run, decide).await?.0)
+    }
+
+    /// Also returns the last outbox entry of the decision, if it made any.
+    async fn decide_and_commit<'s, T, F>(
+        &'s self,
+        run: &RunId,
+        decide: impl Fn(Cx<'s>) -> F + Send,
+    ) -> Result<(T, Option<OutboxId>), CoordinatorError>
+    where
+        T: Send,
+        F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
+    {
+        let _locked = self.locks.lock(run).await;
+        let mut conflicts = 0;
+        loop {
+            let now = self.clock.now();
+            let cx = Cx { rules: &self.rules, claim: self.queue.claim_unbounded(), now };
+            let Decision { changes, answer } = decide(cx).await?;
+            let Some(changes) = changes else { return Ok((answer, None)) };
+            let announcement = self.announcement(&changes, now);
+            match self.journal.commit(changes).await {
+                Ok(owed) => {
+                    self.announce(run, &announcement, now);
+                    return Ok((answer, owed));
+                }
+                Err(JournalError::Conflict) if conflicts < CONFLICTS => {
+                    conflicts += 1;
+                    warn!(self.log, "decided on stale records, deciding again"; "run_id" => %run,
+                        "conflicts" => conflicts);
+                }
+                Err(failure) => return Err(self.commit_failed(failure, announcement.ended)),
+            }
+        }
+    }
+
+    fn announcement(&self, changes: &ChangeSet, now: Timestamp) -> Announcement {
+        let (mut claimed, mut unclaimed) = (Vec::new(), false);
+        let mut is_ours = |wake: &Option<Wake>| match wake {
+            Some(Wake { at, claimed_by: None, .. }) => {
+                unclaimed |= *at < now + CLAIM_WITHIN;
+                false
+            }
+            Some(wake) => wake.claimed_by.as_ref() == Some(self.queue.worker()) && begins_now(wake, now),
+            None => false,
+        };
+        claimed.extend(changes.nodes.iter().filter(|node| is_ours(&node.wake)).map(NodeRecord::head));
+        claimed.extend(changes.heads.iter().filter(|head| is_ours(&head.wake)).cloned());
+        Announcement {
+            newest: changes.run.as_ref().map(Newest::from),
+            claimed,
+            unclaimed,
+            topmost: Ended::by(changes),
+            ended: changes.ended().cloned().collect(),
+        }
+    }
+
+    fn announce(&self, run: &RunId, announcement: &Announcement, now: Timestamp) {
+        let Announcement { newest, claimed, unclaimed, topmost, ended } = announcement;
+        self.health.written();
+        self.liveness.ended(run, topmost, now);
+        if let Some(outbox) = &self.outbox {
+            outbox.entries_added();
+        }
+        if let Some(newest) = newest {
+            self.events.hub.publish(run, *newest);
+        }
+        // Cancels first, while the calls that they may overtake are known.
+        claimed.iter().for_each(|node| self.queue.push(node, now));
+        ended.iter().for_each(|node| self.queue.node_ended(node));
+        if *unclaimed {
+            self.queue.notify_unclaimed();
+        }
+    }
+
+    /// Refuses new work while the journal keeps its last room for the work that
+    /// is under way: before anything is spent on it.
+    pub(super) fn room_for_new_work(&self) -> Result<(), CoordinatorError> {
+        match self.journal.room() {
+            Room::Enough => Ok(()),
+            Room::Reserve => Err(JournalError::Reserved.into()),
+        }
+    }
+}
+
+/// What is to be announced once a change set is durable.
+struct Announcement {
+    /// For followers, if there are new events.
+    newest: Option<Newest>,
+    /// Nodes whose job this worker has claimed and begins now.
+    claimed: Vec<NodeHead>,
+    /// Whether the claim loop has to look before its next poll.
+    unclaimed: bool,
+    topmost: Ended,
+    ended: Vec<NodeRunId>,
+}
+
+/// Whether the job begins now. A deadline does not: it begins when it has passed.
+fn begins_now(wake: &Wake, now: Timestamp) -> bool {
+    match wake.job {
+        Job::Dispatch | Job::CancelExecutor => wake.at <= now,
+        Job::Deadline => false,
+    }
+}

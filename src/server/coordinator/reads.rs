@@ -1,0 +1,89 @@
+//! What the coordinator reads to decide: each failed read goes into the journal's
+//! health.
+
+use slog::error;
+
+use super::{committer::Committer, error::CoordinatorError};
+use crate::{
+    engine::NodeView,
+    journal::JournalError,
+    record::{NodeHead, NodeRecord, RunRecord},
+    types::{NodeRunId, RunId},
+};
+
+impl Committer {
+    pub(super) async fn run_find(&self, run: &RunId) -> Result<Option<RunRecord>, CoordinatorError> {
+        self.journal.run_fetch(run).await.map_err(|failure| self.read_failed(failure))
+    }
+
+    pub(super) async fn run_fetch(&self, run: &RunId) -> Result<RunRecord, CoordinatorError> {
+        self.run_find(run).await?.ok_or_else(|| CoordinatorError::RunNotFound(run.clone()))
+    }
+
+    pub(super) async fn node_find(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, CoordinatorError> {
+        self.journal.node_fetch(node).await.map_err(|failure| self.read_failed(failure))
+    }
+
+    pub(super) async fn head_find(&self, node: &NodeRunId) -> Result<Option<NodeHead>, CoordinatorError> {
+        self.journal.head_fetch(node).await.map_err(|failure| self.read_failed(failure))
+    }
+
+    pub(super) async fn head_fetch(&self, node: &NodeRunId) -> Result<NodeHead, CoordinatorError> {
+        self.head_find(node).await?.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))
+    }
+
+    /// A node without its inputs and outputs, for a decision that does not need
+    /// them.
+    pub(super) async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
+        let found = self.node_find_bare(node).await?;
+        found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))
+    }
+
+    /// The same for the parent that a caller names.
+    pub(super) async fn parent_fetch_bare(&self, parent: &NodeRunId) -> Result<NodeRecord, CoordinatorError> {
+        let found = self.node_find_bare(parent).await?;
+        found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))
+    }
+
+    async fn node_find_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, CoordinatorError> {
+        self.journal.node_fetch_bare(node).await.map_err(|failure| self.read_failed(failure))
+    }
+
+    /// A node with its run and, if it may have any, its live descendants.
+    pub(super) async fn node_view(&self, node: &NodeRunId) -> Result<NodeView, CoordinatorError> {
+        let found = self.node_find(node).await?;
+        self.view_of(found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))?).await
+    }
+
+    /// The same without the node's inputs and outputs.
+    pub(super) async fn bare_view(&self, node: &NodeRunId) -> Result<NodeView, CoordinatorError> {
+        self.view_of(self.node_fetch_bare(node).await?).await
+    }
+
+    /// Adds to a node what else a decision about it needs.
+    pub(super) async fn view_of(&self, node: NodeRecord) -> Result<NodeView, CoordinatorError> {
+        let run = self.run_fetch(&node.node.run_id).await?;
+        let live_below = if node.children > 0 && !node.is_terminal() {
+            self.journal.nodes_live(run.id(), Some(&node.path)).await?
+        } else {
+            Vec::new()
+        };
+        Ok(NodeView { run, node, live_below })
+    }
+
+    /// Notes what a failed read says about the journal's health.
+    pub(crate) fn read_failed(&self, failure: JournalError) -> CoordinatorError {
+        let now = self.clock.now();
+        error!(self.log, "journal read failed"; "error" => %failure);
+        match &failure {
+            JournalError::Damaged(_) => self.health.damaged(now),
+            JournalError::Failed(_) => self.health.not_read(now),
+            // A read does not fail like this.
+            JournalError::Conflict
+            | JournalError::Full(_)
+            | JournalError::Reserved
+            | JournalError::TooBig(_) => {}
+        }
+        failure.into()
+    }
+}

@@ -1,0 +1,51 @@
+//! Changes of a record's bookkeeping: they make no event, so the run's own
+//! record stays as it is.
+
+use super::{
+    command::Cx,
+    guard::{HeadBefore, NodeBefore},
+};
+use crate::{
+    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodeRecord, RunRecord, Wake},
+    time::Timestamp,
+    types::RunId,
+};
+
+/// Whether the node's wake-up is for this job. If it is not, the job has been
+/// done in the meantime.
+pub(super) fn awaits(node: &NodeRecord, job: Job) -> bool {
+    node.wake.as_ref().is_some_and(|wake| wake.job == job)
+}
+
+/// Moves a node's dispatch to `at`, at the latest to its deadline, for any
+/// worker to claim. Returns that time; `None` if the node does not wait for its
+/// dispatch (any more).
+pub(super) fn put_back(node: &mut NodeRecord, at: Timestamp) -> Option<Timestamp> {
+    let Some(Wake { job: Job::Dispatch, tries, .. }) = node.wake else { return None };
+    let at = node.deadline.map_or(at, |deadline| deadline.min(at));
+    node.wake = Some(Wake { job: Job::Dispatch, at, claimed_by: None, tries: tries.saturating_add(1) });
+    Some(at)
+}
+
+/// Changes one node.
+pub(super) fn node_only(run: &RunRecord, before: &NodeBefore, node: NodeRecord, cx: Cx<'_>) -> ChangeSet {
+    before.may_become(&node);
+    ChangeSet { nodes: vec![node], ..ChangeSet::new(run.id().clone(), cx.now) }.owing_all()
+}
+
+/// Changes the head of one node, and adds to the attempt log.
+pub(super) fn head_only(
+    before: &HeadBefore,
+    head: NodeHead,
+    attempts: Vec<AttemptRecord>,
+    cx: Cx<'_>,
+) -> ChangeSet {
+    before.may_become(&head);
+    let empty = ChangeSet::new(head.run_id.clone(), cx.now);
+    ChangeSet { heads: vec![head], attempts, ..empty }.owing_all()
+}
+
+/// Adds to the attempt log.
+pub(super) fn attempt_only(run: &RunId, attempt: AttemptRecord, cx: Cx<'_>) -> ChangeSet {
+    ChangeSet { attempts: vec![attempt], ..ChangeSet::new(run.clone(), cx.now) }
+}

@@ -1,0 +1,130 @@
+//! What every command of the engine takes and returns.
+
+use std::time::Duration;
+
+use crate::{
+    record::{ChangeSet, NodeHead, NodeRecord, RunRecord},
+    time::Timestamp,
+    types::{ConstraintEnvelope, JsonObject, NodeKind, SideEffectClass, WorkerId},
+};
+
+/// What every decision depends on, beside the records that it is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Cx<'a> {
+    pub rules: &'a Rules,
+    /// The worker that acts on new wake-ups of this decision.
+    pub claim: Claim<'a>,
+    pub now: Timestamp,
+}
+
+/// The worker that claims a wake-up at the moment it is made and acts on it at
+/// once. `None`: the wake-up waits in the journal until a worker claims it.
+pub type Claim<'a> = Option<&'a WorkerId>;
+
+impl<'a> Cx<'a> {
+    /// The same, but new wake-ups are claimed by `claim`.
+    #[must_use]
+    pub fn with_claim(self, claim: Claim<'a>) -> Self {
+        Self { claim, ..self }
+    }
+
+    /// The same, but no worker claims new wake-ups.
+    #[must_use]
+    pub fn unclaimed(self) -> Self {
+        self.with_claim(None)
+    }
+}
+
+/// The result of a command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision<T> {
+    /// What to commit before answering; `None` if nothing changes.
+    pub changes: Option<ChangeSet>,
+    /// What to answer once that is durable.
+    pub answer: T,
+}
+
+impl<T> Decision<T> {
+    /// An answer that needs no change.
+    pub fn unchanged(answer: T) -> Self {
+        Self { changes: None, answer }
+    }
+
+    /// An answer that is given once `changes` are durable.
+    pub(super) fn commit(changes: ChangeSet, answer: T) -> Self {
+        Self { changes: Some(changes), answer }
+    }
+
+    /// The same changes with another answer.
+    #[must_use]
+    pub fn answering<U>(self, answer: U) -> Decision<U> {
+        Decision { changes: self.changes, answer }
+    }
+}
+
+/// A node in its run, as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeView {
+    pub run: RunRecord,
+    pub node: NodeRecord,
+    /// The node's live descendants, deepest first. Only composites have any.
+    /// Heads are enough: no decision about the node depends on their content.
+    pub live_below: Vec<NodeHead>,
+}
+
+/// Settings that decisions depend on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// Write own extension keys as `jarvis.<key>`, as the schema demands,
+    /// instead of as documented (contract D-01).
+    pub dotted_keys: bool,
+    /// Maximum number of further attempts after a first one that failed.
+    pub max_retries: u32,
+    /// Maximum time that an atomic node may be at its executor.
+    pub node_timeout: Duration,
+    /// Maximum time that a run may take.
+    pub run_timeout: Duration,
+    /// How long a composite's executor may be silent while no node below the
+    /// composite is live. `None`: until the composite's deadline.
+    pub composite_silence: Option<Duration>,
+}
+
+/// What the Node Registry (or the prefix rule) says about a node type.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NodeTypeFacts {
+    pub kind: Option<NodeKind>,
+    pub constraints: Option<ConstraintEnvelope>,
+    pub side_effect: Option<SideEffectClass>,
+    pub idempotent: bool,
+}
+
+/// A policy decision, as it goes into an event (contract §10).
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyDecided {
+    /// The checkpoint: `run.start` or `node.run.execute`.
+    pub action: &'static str,
+    pub outcome: PolicyOutcome,
+    pub reason_code: Option<String>,
+    pub message: Option<String>,
+    /// Further members of the event: `approval_ref`, `policy_hash`,
+    /// `policy_version`.
+    pub evidence: JsonObject,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyOutcome {
+    Allow,
+    Deny,
+    /// Treated as a denial (contract D-08).
+    RequireApproval,
+}
+
+impl PolicyOutcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::RequireApproval => "require_approval",
+        }
+    }
+}

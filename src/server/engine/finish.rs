@@ -1,0 +1,147 @@
+//! The end of an attempt: a result, a failed call, or the loss of the worker
+//! that was waiting for it (contract §9.3, §9.4).
+//!
+//! ```text
+//!              ┌─ answered ─────────────────────▶ succeeded | failed | canceled
+//!   running ───┤
+//!              ├─ call failed, or worker lost ──▶ running, to be dispatched again (`retry`)
+//!              │                            └───▶ failed
+//!              └─ superseded attempt ───────────▶ attempt log only
+//! ```
+
+use super::{
+    attempt::{Applied, Attempt, AttemptResult},
+    bookkeeping::{attempt_only, awaits, node_only},
+    command::{Cx, Decision, NodeView},
+    draft::{Draft, End, wake},
+    guard::NodeBefore,
+    retry, silence,
+};
+use crate::{
+    record::{AttemptOutcome, Job},
+    types::{Error, EvaluationResult, EvaluationStatus, JsonObject, NodeKind, NodeRunState, RunEventType},
+};
+
+/// Applies the result of a node's attempt (contract §9.3, §9.4), or records it
+/// in the attempt log if the attempt was superseded.
+pub fn attempt_finish(
+    view: NodeView,
+    attempt: Attempt,
+    result: AttemptResult,
+    cx: Cx<'_>,
+) -> Decision<Applied> {
+    let NodeView { run, mut node, live_below } = view;
+    if node.is_terminal() || node.attempt != attempt.number {
+        let (state, error) = match result {
+            AttemptResult::Answered { state, error, .. } => (state, error),
+            AttemptResult::Failed(failed) => (NodeRunState::Failed, Some(failed.error)),
+        };
+        let record = attempt.record(node.id(), run.id(), AttemptOutcome::Late { state, error }, cx.now);
+        return Decision::commit(attempt_only(run.id(), record, cx), Applied::Late);
+    }
+    let mut draft = Draft::of(run, &node, cx);
+    let end = match result {
+        AttemptResult::Answered { state, outputs, output_artifacts, error } => {
+            let evaluation = evaluation(state);
+            draft.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&evaluation));
+            // The events have both (G25). An evaluator has looked at the result
+            // itself, not at its state alone, so its verdict stays.
+            if node.node.evaluation_result.as_ref().is_none_or(is_automatic) {
+                node.node.evaluation_result = Some(evaluation);
+            }
+            End { state, outputs, output_artifacts, error, notify_executor: false }
+        }
+        // Recorded before, by a commit whose response was lost, or the attempt
+        // has been declared lost: its dispatch is due again already.
+        AttemptResult::Failed(_) if !awaits(&node, Job::Deadline) => {
+            return Decision::unchanged(Applied::Yes);
+        }
+        // The executor has started although the call failed, and will report.
+        AttemptResult::Failed(failed) if retry::has_started(&node, &failed) => {
+            return Decision::unchanged(Applied::Yes);
+        }
+        AttemptResult::Failed(failed) => match retry::retry_at(&node, &failed, cx) {
+            Some(at) => {
+                retry::schedule(&mut draft, node, attempt, &failed, at);
+                return Decision::commit(draft.into_changes(), Applied::Yes);
+            }
+            None => retry::final_failure(&node, failed),
+        },
+    };
+    draft.end(node, live_below, end);
+    Decision::commit(draft.into_changes(), Applied::Yes)
+}
+
+/// Decides about an attempt whose worker is gone, so that the executor's
+/// progress is unknown. An atomic node is dispatched again only if a second
+/// execution does no harm.
+///
+/// A composite's executor may have given up because the coordinator did not
+/// answer. As long as it has no children it is assigned again: an executor that
+/// is at work on it ignores the repetition. A composite with children is only
+/// waited for, because its executor would start its plan from the beginning.
+///
+/// Each lost attempt counts as a failed one, so that a node which kills the
+/// process on each dispatch does not do so forever. After the last attempt an
+/// atomic node fails; a composite is waited for.
+pub fn attempt_lost(view: NodeView, cx: Cx<'_>) -> Decision<()> {
+    if !awaits(&view.node, Job::Deadline) {
+        return Decision::unchanged(());
+    }
+    let NodeView { run, mut node, live_below } = view;
+    let again = retry::may_repeat(&node) && node.retries < cx.rules.max_retries;
+    let only_waits = node.children > 0 || (!again && node.node.kind == Some(NodeKind::Composite));
+    if only_waits {
+        let before = NodeBefore::of(&node);
+        silence::await_executor(&mut node, cx.unclaimed());
+        return Decision::commit(node_only(&run, &before, node, cx), ());
+    }
+    let attempt = Attempt::of(&node, cx.now);
+    let mut draft = Draft::of(run, &node, cx);
+    draft.attempt(&node, attempt, AttemptOutcome::Lost);
+    if again {
+        node.retries += 1;
+        let lost = "The coordinator stopped while the node was at its executor";
+        retry::record(&mut draft, &mut node, attempt, "attempt_lost", lost, cx.now);
+        retry::supersede_running_attempt(&mut node);
+        node.wake = Some(wake(Job::Dispatch, cx.now, cx.claim));
+        draft.put(node);
+    } else {
+        let why = if retry::may_repeat(&node) {
+            "and no retry is left"
+        } else {
+            "and it may not be executed twice"
+        };
+        let message = format!("The coordinator stopped while the node was at its executor, {why}");
+        let mut error = Error::new("executor_outcome_unknown", message);
+        error.details = Some([("attempt", attempt.number.into())].into());
+        draft.end(node, live_below, End { notify_executor: true, ..End::failed(error) });
+    }
+    Decision::commit(draft.into_changes(), ())
+}
+
+/// The reason code of the coordinator's own evaluations.
+const AUTOMATIC: &str = "atomic_completed";
+
+fn is_automatic(evaluation: &EvaluationResult) -> bool {
+    evaluation.reason_code.as_deref() == Some(AUTOMATIC)
+}
+
+fn evaluation(state: NodeRunState) -> EvaluationResult {
+    let status = match state {
+        NodeRunState::Succeeded => EvaluationStatus::Success,
+        NodeRunState::Queued
+        | NodeRunState::Assigned
+        | NodeRunState::Running
+        | NodeRunState::Failed
+        | NodeRunState::Canceled => EvaluationStatus::Fail,
+    };
+    EvaluationResult {
+        status,
+        reason_code: Some(AUTOMATIC.into()),
+        message: None,
+        details: None,
+        confidence: None,
+        extensions: None,
+    }
+}

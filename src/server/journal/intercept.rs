@@ -1,0 +1,213 @@
+//! A decorator around any journal: every call passes an [`Interceptor`], which
+//! may delay it, fail it, repeat it or change it.
+//!
+//! ```text
+//!   caller ──▶ Intercepted<I> ──▶ I::read / I::write ──▶ I::journal
+//!                    │                                      ▲
+//!                    └── I::commit, I::node_fetch, … ───────┘
+//!                        (calls that an interceptor treats in its own way)
+//! ```
+//!
+//! The forwarding of the whole trait is written here once; an interceptor has
+//! only what it does. `faulty` is one, the simulator's journal is another.
+
+use async_trait::async_trait;
+
+use super::{
+    ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit,
+    Parked, Recipient, Room, inspect::Inspect,
+};
+use crate::{
+    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
+    time::Timestamp,
+    types::{NodeRunId, RunId, WorkerId},
+};
+
+/// The result of a call.
+type Answer<T> = Result<T, JournalError>;
+
+/// What happens to the calls of a journal. The names of calls are those of the
+/// trait's methods.
+pub trait Interceptor: Send + Sync + 'static {
+    type Inner: Inspect;
+
+    /// The journal behind it.
+    fn journal(&self) -> &Self::Inner;
+
+    /// A call that reads: `work` is the call to the journal behind.
+    fn read<T: Send>(
+        &self,
+        call: &str,
+        work: impl Future<Output = Answer<T>> + Send,
+    ) -> impl Future<Output = Answer<T>> + Send;
+
+    /// A call that writes. `work` makes the call to the journal behind, and may
+    /// be used more than once.
+    fn write<T: Send, F: Future<Output = Answer<T>> + Send>(
+        &self,
+        call: &str,
+        work: impl Fn() -> F + Send + Sync,
+    ) -> impl Future<Output = Answer<T>> + Send;
+
+    fn commit(&self, change: ChangeSet) -> impl Future<Output = Answer<Option<OutboxId>>> + Send {
+        async move { self.write("commit", || self.journal().commit(change.clone())).await }
+    }
+
+    fn run_fetch(&self, run: &RunId) -> impl Future<Output = Answer<Option<RunRecord>>> + Send {
+        async move { self.read("run_fetch", self.journal().run_fetch(run)).await }
+    }
+
+    fn node_fetch(&self, node: &NodeRunId) -> impl Future<Output = Answer<Option<NodeRecord>>> + Send {
+        async move { self.read("node_fetch", self.journal().node_fetch(node)).await }
+    }
+
+    fn node_fetch_bare(&self, node: &NodeRunId) -> impl Future<Output = Answer<Option<NodeRecord>>> + Send {
+        async move { self.read("node_fetch_bare", self.journal().node_fetch_bare(node)).await }
+    }
+
+    fn head_fetch(&self, node: &NodeRunId) -> impl Future<Output = Answer<Option<NodeHead>>> + Send {
+        async move { self.read("head_fetch", self.journal().head_fetch(node)).await }
+    }
+
+    fn claim_due(
+        &self,
+        worker: &WorkerId,
+        now: Timestamp,
+        filter: &ClaimFilter,
+    ) -> impl Future<Output = Answer<Vec<NodeHead>>> + Send {
+        async move { self.write("claim_due", || self.journal().claim_due(worker, now, filter)).await }
+    }
+
+    fn reap_dead_workers(&self, now: Timestamp) -> impl Future<Output = Answer<u64>> + Send {
+        async move { self.write("reap_dead_workers", || self.journal().reap_dead_workers(now)).await }
+    }
+
+    fn park(&self, item: Parked) -> impl Future<Output = Answer<()>> + Send {
+        async move { self.write("park", || self.journal().park(item.clone())).await }
+    }
+}
+
+/// The journal behind `I`, with every call passing `I`.
+pub struct Intercepted<I>(pub I);
+
+#[async_trait]
+impl<I: Interceptor> Journal for Intercepted<I> {
+    async fn commit(&self, change: ChangeSet) -> Answer<Option<OutboxId>> {
+        self.0.commit(change).await
+    }
+
+    fn room(&self) -> Room {
+        self.0.journal().room()
+    }
+
+    async fn run_fetch(&self, run: &RunId) -> Answer<Option<RunRecord>> {
+        self.0.run_fetch(run).await
+    }
+
+    async fn node_fetch(&self, node: &NodeRunId) -> Answer<Option<NodeRecord>> {
+        self.0.node_fetch(node).await
+    }
+
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Answer<Option<NodeRecord>> {
+        self.0.node_fetch_bare(node).await
+    }
+
+    async fn head_fetch(&self, node: &NodeRunId) -> Answer<Option<NodeHead>> {
+        self.0.head_fetch(node).await
+    }
+
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Answer<Vec<NodeHead>> {
+        self.0.read("nodes_live", self.0.journal().nodes_live(run, under)).await
+    }
+
+    async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Answer<bool> {
+        self.0.read("node_has_live_below", self.0.journal().node_has_live_below(run, node)).await
+    }
+
+    async fn events_after(
+        &self,
+        run: &RunId,
+        after: u64,
+        within: Option<&NodePath>,
+        limit: PageLimit,
+    ) -> Answer<EventPage> {
+        self.0.read("events_after", self.0.journal().events_after(run, after, within, limit)).await
+    }
+
+    async fn claim_due(
+        &self,
+        worker: &WorkerId,
+        now: Timestamp,
+        filter: &ClaimFilter,
+    ) -> Answer<Vec<NodeHead>> {
+        self.0.claim_due(worker, now, filter).await
+    }
+
+    async fn claims_held(
+        &self,
+        worker: &WorkerId,
+        jobs: &[Job],
+        since: Timestamp,
+    ) -> Answer<Vec<ClaimedWake>> {
+        self.0.read("claims_held", self.0.journal().claims_held(worker, jobs, since)).await
+    }
+
+    async fn wake_next(&self, after: Timestamp) -> Answer<Option<Timestamp>> {
+        self.0.read("wake_next", self.0.journal().wake_next(after)).await
+    }
+
+    async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Answer<Vec<RunId>> {
+        self.0.read("runs_overdue", self.0.journal().runs_overdue(now, limit)).await
+    }
+
+    async fn renew_worker(&self, worker: &WorkerId, until: Timestamp) -> Answer<()> {
+        self.0.write("renew_worker", || self.0.journal().renew_worker(worker, until)).await
+    }
+
+    async fn reap_dead_workers(&self, now: Timestamp) -> Answer<u64> {
+        self.0.reap_dead_workers(now).await
+    }
+
+    async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Answer<()> {
+        self.0.write("release_claims", || self.0.journal().release_claims(worker, now)).await
+    }
+
+    async fn park(&self, item: Parked) -> Answer<()> {
+        self.0.park(item).await
+    }
+
+    async fn latest_commit_time(&self) -> Answer<Option<Timestamp>> {
+        self.0.read("latest_commit_time", self.0.journal().latest_commit_time()).await
+    }
+
+    async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Answer<u64> {
+        self.0.write("runs_prune", || self.0.journal().runs_prune(finished_before, limit)).await
+    }
+
+    async fn counts(&self, now: Timestamp) -> Answer<Counts> {
+        self.0.read("counts", self.0.journal().counts(now)).await
+    }
+
+    async fn secret(&self, name: &str, fresh: Vec<u8>) -> Answer<Vec<u8>> {
+        self.0.write("secret", || self.0.journal().secret(name, fresh.clone())).await
+    }
+
+    async fn outbox_after(&self, recipient: Recipient, after: OutboxId, limit: u32) -> Answer<OutboxPage> {
+        self.0.read("outbox_after", self.0.journal().outbox_after(recipient, after, limit)).await
+    }
+
+    async fn outbox_ack(&self, ids: &[OutboxId]) -> Answer<()> {
+        self.0.write("outbox_ack", || self.0.journal().outbox_ack(ids)).await
+    }
+}
+
+#[async_trait]
+impl<I: Interceptor> Inspect for Intercepted<I> {
+    async fn attempts_list(&self, node: &NodeRunId) -> Answer<Vec<AttemptRecord>> {
+        self.0.read("attempts_list", self.0.journal().attempts_list(node)).await
+    }
+
+    async fn parked_list(&self, limit: u32) -> Answer<Vec<Parked>> {
+        self.0.read("parked_list", self.0.journal().parked_list(limit)).await
+    }
+}

@@ -1,0 +1,291 @@
+//! The [`Journal`] trait for [`SqliteJournal`].
+//!
+//! Fetches by key run right in the caller's task: a few microseconds, mostly from
+//! the read cache, where a blocking thread alone would cost more. Reads that grow
+//! with the data run aside, in a blocking thread.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use slog::error;
+
+#[cfg(any(test, feature = "test-util"))]
+use crate::{journal::inspect::Inspect, record::AttemptRecord};
+
+use super::{
+    SqliteJournal,
+    claims::{self, FilterRow},
+    encoding::{integer, natural},
+    outbox, parking, prune, read,
+    rows::{ChangeRows, HeadRow},
+    secrets, space, write,
+};
+use crate::{
+    journal::{
+        ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit,
+        Parked, Recipient, Room,
+    },
+    record::{ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
+    time::Timestamp,
+    types::{NodeRunId, RunId, WorkerId},
+};
+
+/// How long a wake-up with an unreadable head is parked: it takes an operator to
+/// repair it.
+pub(super) const UNREADABLE_FOR: Duration = Duration::from_secs(3600);
+
+impl SqliteJournal {
+    /// The heads of those rows that can be read. The others are parked and
+    /// reported, so that they do not block the rest and are not met again soon.
+    async fn readable(&self, rows: Vec<HeadRow>, now: Timestamp) -> Vec<NodeHead> {
+        let mut heads = Vec::with_capacity(rows.len());
+        for row in rows {
+            let damage = match row.decode() {
+                Ok(head) => {
+                    heads.push(head);
+                    continue;
+                }
+                Err(damage) => damage,
+            };
+            error!(self.log, "parked a node run that cannot be read"; "run_id" => %row.run_id,
+                "node_run_id" => %row.node_run_id, "error" => %damage);
+            let item = parking::unreadable(&row, &damage, now, now + UNREADABLE_FOR);
+            if let Err(failure) = self.park(item).await {
+                error!(self.log, "could not park a node run that cannot be read";
+                    "node_run_id" => %row.node_run_id, "error" => %failure);
+            }
+        }
+        heads
+    }
+}
+
+/// Whether a change makes a Run or a NodeRun.
+fn is_new_work(change: &ChangeSet) -> bool {
+    change.run.as_ref().is_some_and(|run| run.version == 0)
+        || change.nodes.iter().any(|node| node.version == 0)
+}
+
+#[async_trait]
+impl Journal for SqliteJournal {
+    async fn commit(&self, mut change: ChangeSet) -> Result<Option<OutboxId>, JournalError> {
+        if !self.outbox {
+            change.outbox.clear();
+        }
+        let rows = Arc::new(ChangeRows::encode(&mut change)?);
+        self.cache.before_commit(&change);
+        let written = Arc::clone(&rows);
+        let space = self.space.clone().filter(|_| is_new_work(&change));
+        let work = move |connection: &_| match &space {
+            None => write::commit(connection, &written),
+            Some(space) => {
+                let before = space::pages_used(connection)?;
+                let committed = write::commit(connection, &written)?;
+                space.admit(connection, before)?;
+                Ok(committed)
+            }
+        };
+        match self.writes.run(work).await {
+            Ok(last) => {
+                self.cache.committed(change, &rows);
+                Ok(last.map(natural).transpose()?.map(OutboxId))
+            }
+            Err(failure) => {
+                self.cache.commit_failed(&change);
+                Err(failure)
+            }
+        }
+    }
+
+    fn room(&self) -> Room {
+        self.space.as_ref().map_or(Room::Enough, |space| space.room())
+    }
+
+    async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
+        match self.cache.run(run) {
+            Some(found) => Ok(Some(found)),
+            None => self.reads.here(|connection| read::run(connection, run)),
+        }
+    }
+
+    async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
+        match self.cache.node(node) {
+            Some(found) => Ok(Some(found)),
+            None => self.reads.here(|connection| read::node(connection, node)),
+        }
+    }
+
+    async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
+        match self.cache.node(node) {
+            Some(found) => Ok(Some(found)),
+            None => self.reads.here(|connection| read::node_bare(connection, node)),
+        }
+    }
+
+    async fn head_fetch(&self, node: &NodeRunId) -> Result<Option<NodeHead>, JournalError> {
+        match self.cache.head(node) {
+            Some(found) => Ok(Some(found)),
+            None => self.reads.here(|connection| read::head(connection, node)),
+        }
+    }
+
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, JournalError> {
+        let (run, under) = (run.clone(), under.cloned());
+        self.reads.aside(move |connection| read::nodes_live(connection, &run, under.as_ref())).await
+    }
+
+    async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Result<bool, JournalError> {
+        self.reads.here(|connection| read::has_live_below(connection, run, node))
+    }
+
+    async fn events_after(
+        &self,
+        run: &RunId,
+        after: u64,
+        within: Option<&NodePath>,
+        limit: PageLimit,
+    ) -> Result<EventPage, JournalError> {
+        if let Some(page) = self.cache.events_after(run, after, within, limit) {
+            return Ok(page);
+        }
+        let (run, within) = (run.clone(), within.cloned());
+        self.reads
+            .aside(move |connection| read::events(connection, &run, after, within.as_ref(), limit))
+            .await
+    }
+
+    async fn claim_due(
+        &self,
+        worker: &WorkerId,
+        now: Timestamp,
+        filter: &ClaimFilter,
+    ) -> Result<Vec<NodeHead>, JournalError> {
+        let filter = FilterRow::encode(filter)?;
+        // Mostly nothing is due, and then the writer need not be asked.
+        if !self.reads.here(|connection| claims::any_due(connection, now, &filter))? {
+            return Ok(Vec::new());
+        }
+        let worker = worker.clone();
+        let claim = move |connection: &_| claims::claim_due(connection, &worker, now, &filter);
+        // After an error the rows may have changed nevertheless.
+        let claimed = self.writes.run(claim).await.inspect_err(|_| self.cache.drop_all_nodes())?;
+        for row in &claimed {
+            self.cache.outdate_node(&row.node_run_id, natural(row.version)?);
+        }
+        Ok(self.readable(claimed, now).await)
+    }
+
+    async fn claims_held(
+        &self,
+        worker: &WorkerId,
+        jobs: &[Job],
+        since: Timestamp,
+    ) -> Result<Vec<ClaimedWake>, JournalError> {
+        let (worker, jobs) = (worker.clone(), jobs.to_vec());
+        self.reads.aside(move |connection| claims::claims_held(connection, &worker, &jobs, since)).await
+    }
+
+    async fn wake_next(&self, after: Timestamp) -> Result<Option<Timestamp>, JournalError> {
+        self.reads.here(|connection| claims::wake_next(connection, after))
+    }
+
+    async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, JournalError> {
+        self.reads.here(|connection| read::runs_overdue(connection, now, limit))
+    }
+
+    async fn renew_worker(&self, worker: &WorkerId, until: Timestamp) -> Result<(), JournalError> {
+        let worker = worker.clone();
+        self.writes.run(move |connection| claims::renew_worker(connection, &worker, until)).await
+    }
+
+    async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError> {
+        let reaped = self.writes.run(move |connection| claims::reap_dead_workers(connection, now)).await;
+        if reaped != Ok(0) {
+            self.cache.drop_all_nodes();
+        }
+        reaped
+    }
+
+    async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
+        let worker = worker.clone();
+        let release = move |connection: &_| claims::release_claims(connection, &worker, now);
+        let released = self.writes.run(release).await;
+        self.cache.drop_all_nodes();
+        released
+    }
+
+    async fn park(&self, item: Parked) -> Result<(), JournalError> {
+        let parked = item.clone();
+        let outcome = self.writes.run(move |connection| parking::park(connection, &parked)).await;
+        match &item.node_run_id {
+            Some(node) => self.cache.drop_node(node),
+            None => self.cache.drop_run(&item.run_id),
+        }
+        outcome
+    }
+
+    async fn latest_commit_time(&self) -> Result<Option<Timestamp>, JournalError> {
+        self.reads.aside(read::latest_commit_time).await
+    }
+
+    async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, JournalError> {
+        let find = move |connection: &_| prune::prunable(connection, finished_before, limit);
+        let prune::Prunable { runs, outbox_seen } = self.reads.aside(find).await?;
+        let (mut deleted, mut rows) = (0, 0);
+        for run in runs {
+            let id = run.clone();
+            let delete =
+                move |connection: &_| prune::run_prune(connection, &id, finished_before, outbox_seen);
+            let pruned = self.writes.run(delete).await.inspect_err(|_| self.cache.drop_all_nodes());
+            self.cache.drop_run(&run);
+            self.cache.drop_events(&run);
+            let Some(pruned) = pruned? else { continue };
+            pruned.nodes.iter().for_each(|node| self.cache.drop_node(node));
+            deleted += 1;
+            rows += pruned.rows;
+            if rows >= prune::ROWS_MAX {
+                break;
+            }
+        }
+        Ok(deleted)
+    }
+
+    async fn counts(&self, now: Timestamp) -> Result<Counts, JournalError> {
+        self.reads.aside(move |connection| read::counts(connection, now)).await
+    }
+
+    async fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, JournalError> {
+        // Read first: a journal without room can still return what it has.
+        if let Some(stored) = self.reads.here(|connection| secrets::get(connection, name))? {
+            return Ok(stored);
+        }
+        let name = name.to_owned();
+        self.writes.run(move |connection| secrets::get_or_put(connection, &name, &fresh)).await
+    }
+
+    async fn outbox_after(
+        &self,
+        recipient: Recipient,
+        after: OutboxId,
+        limit: u32,
+    ) -> Result<OutboxPage, JournalError> {
+        self.reads.aside(move |connection| outbox::page(connection, recipient, after, limit)).await
+    }
+
+    async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), JournalError> {
+        let ids = ids.iter().map(|&id| integer(id.0)).collect::<Result<Vec<_>, _>>()?;
+        self.writes.run(move |connection| outbox::acknowledge(connection, &ids)).await
+    }
+}
+
+#[cfg(any(test, feature = "test-util"))]
+#[async_trait]
+impl Inspect for SqliteJournal {
+    async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, JournalError> {
+        self.reads.here(|connection| read::attempts(connection, node))
+    }
+
+    async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, JournalError> {
+        let parked = self.reads.here(|connection| parking::list(connection, limit))?;
+        Ok(parked.into_iter().map(|(item, _times)| item).collect())
+    }
+}

@@ -1,0 +1,111 @@
+//! What callers of the journal ask with, and what they get.
+
+use crate::{
+    record::{Job, OutboxItem},
+    time::Timestamp,
+    types::{NodeKind, NodeRunId, RunId},
+};
+
+/// Selects the wake-ups to claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimFilter {
+    /// Only for this job; `None`: for any.
+    pub job: Option<Job>,
+    /// Only of nodes of this kind; those of unknown kind count as atomic.
+    /// `None`: of all.
+    pub kind: Option<NodeKind>,
+    /// No dispatches of these runs, which have reached their share.
+    pub except: Vec<RunId>,
+    /// The maximum number of wake-ups.
+    pub limit: u32,
+}
+
+/// The kind of work that there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// For new work.
+    Enough,
+    /// Only for what ends work: completions, cancels, deadlines.
+    Reserve,
+}
+
+/// The size of a page: whichever bound is met first, but at least one entry.
+#[derive(Clone, Copy, Debug)]
+pub struct PageLimit {
+    pub entries: u32,
+    pub bytes: usize,
+}
+
+/// A page of an event stream.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventPage {
+    /// `seq` and the RunEvent as JSON text, without a line end.
+    pub events: Vec<(u64, String)>,
+    /// Every event up to this `seq` was examined: the next page starts after it.
+    pub scanned_to: u64,
+    /// No event was behind `scanned_to` when the page was read.
+    pub at_end: bool,
+}
+
+/// A wake-up that a worker has claimed: its name only, since most of them are
+/// in hand and need nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedWake {
+    pub run_id: RunId,
+    pub node_run_id: NodeRunId,
+    pub job: Job,
+}
+
+/// Work whose decision fails repeatedly, set aside for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    pub run_id: RunId,
+    /// `None`: the Run as a whole, whose deadline has passed.
+    pub node_run_id: Option<NodeRunId>,
+    /// The job that failed.
+    pub job: String,
+    pub error: String,
+    /// When it was first parked.
+    pub since: Timestamp,
+    /// When it is tried again.
+    pub until: Timestamp,
+}
+
+/// Sizes of the journal's tables, for health checks and reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub runs_live: u64,
+    pub nodes_live: u64,
+    /// Wake-ups that are due and not claimed.
+    pub wakes_due: u64,
+    /// Entries in the outbox.
+    pub outbox: u64,
+    /// When the oldest of them was decided.
+    pub outbox_oldest: Option<Timestamp>,
+    /// Parked items.
+    pub parked: u64,
+    /// Live Runs and NodeRuns without a wake-up: always 0.
+    pub without_wake_up: u64,
+}
+
+/// Numbers the entries of the outbox in the order of commits. No number is
+/// used twice. 0 comes before all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutboxId(pub u64);
+
+/// An entry of the outbox. The content is read when the entry is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxEntry {
+    pub id: OutboxId,
+    pub run_id: RunId,
+    pub item: OutboxItem,
+}
+
+/// A page of the outbox for one recipient.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutboxPage {
+    pub entries: Vec<OutboxEntry>,
+    /// Every entry up to this one was examined, for whichever recipient: the
+    /// next page starts after it.
+    pub scanned_to: OutboxId,
+}

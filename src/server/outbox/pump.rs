@@ -1,0 +1,331 @@
+//! The outbox pump: the one loop that brings entries to a store. Both stores have
+//! a task of it; what differs between them is a [`Destination`].
+//!
+//! ```text
+//!            read                    next_call              ended
+//!   outbox ────────▶ take_in ─▶ ready ─────────▶ call ──┬──▶ accepted ─▶ acks ─▶ out of the outbox
+//!                                 ▲ ▲                   │
+//!                                 │ └── later ◀─────────┤ refused: after a backoff
+//!                                 └──── held            └ (more than one attempt, in order)
+//!                                        until the other store has what it depends on
+//! ```
+//!
+//! **Invariants.** A key is in one call at a time, so nothing overtakes. While the
+//! store accepts nothing, one call at a time finds out whether that is over.
+//! Entries in memory are bounded (`backlog`); the rest stays in the journal. A
+//! pump that stops first sends what can be sent.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use slog::{Logger, error, info, warn};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    acks::{Acks, RETRY_JOURNAL_AFTER},
+    backlog::Backlog,
+    backoff::{self, Backoff},
+    call_error::is_about_content,
+};
+use crate::{
+    clients::CallError,
+    journal::{Journal, JournalError, OutboxEntry, Recipient},
+    time::{Clock, Timestamp, backoff},
+    types::RunId,
+};
+
+/// Entries read at a time.
+const PAGE: u32 = 500;
+
+/// Upper bound on the polling interval of the outbox. Mostly a pump is notified
+/// of new entries; this is for those that it was not notified of.
+const POLL_EVERY: Duration = Duration::from_secs(10);
+
+/// Failed tries after which an entry counts as set aside, which is logged once:
+/// it is then tried every [`SLOW`].
+const SET_ASIDE_AFTER: u32 = 8;
+
+/// The longest backoff of an entry that a store rejects or the journal cannot
+/// read.
+const SLOW: Duration = Duration::from_secs(300);
+
+/// The first backoff of a single entry.
+const BASE: Duration = Duration::from_millis(100);
+
+/// The reason that is reported for a damaged entry; the details are in the log.
+const UNREADABLE: &str = "it cannot be read from the journal";
+
+/// The state of one store that others may ask: answers that wait, health, and
+/// the other pump.
+#[derive(Default)]
+pub(super) struct StoreState {
+    pub(super) backlog: Backlog,
+    pub(super) backoff: Backoff,
+    /// The outbox has new entries.
+    pub(super) new_entries: Notify,
+    /// The other store has accepted something that held entries may depend on.
+    pub(super) unblocked: Notify,
+}
+
+/// What every pump has.
+pub(super) struct PumpParts {
+    pub(super) store: Arc<StoreState>,
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) stopping: CancellationToken,
+    pub(super) log: Logger,
+}
+
+/// A call to a store.
+pub(super) type Call<D> = BoxFuture<'static, <D as Destination>::Outcome>;
+
+/// What differs between the stores.
+pub(super) trait Destination: Sized + Send + Sync {
+    const RECIPIENT: Recipient;
+
+    /// The maximum number of concurrent calls.
+    const CALLS_MAX: usize;
+
+    /// Entries with the same key are sent in order.
+    type Key: Clone + Ord + Send;
+
+    /// What has been read and not been accepted, by key.
+    type Entries: Default + Send;
+
+    /// The outcome of a call.
+    type Outcome: Send;
+
+    fn parts(&self) -> &PumpParts;
+
+    /// Adds an entry that was read. Its key becomes ready unless it waits for
+    /// something.
+    fn take_in(&self, state: &mut PumpState<Self>, entry: OutboxEntry);
+
+    /// A page of the outbox was read, whether or not it had entries.
+    fn page_read(&self) {}
+
+    /// The next call, if any key is ready for one.
+    fn next_call(&self, state: &mut PumpState<Self>) -> impl Future<Output = Option<Call<Self>>> + Send;
+
+    /// Settles or retries what a call was about.
+    fn ended(&self, state: &mut PumpState<Self>, outcome: Self::Outcome);
+}
+
+/// What a pump has in memory.
+pub(super) struct PumpState<D: Destination> {
+    pub(super) entries: D::Entries,
+    /// Keys whose next call may start now.
+    pub(super) ready: VecDeque<D::Key>,
+    /// Keys whose next call may start at that time.
+    pub(super) later: BTreeSet<(Timestamp, D::Key)>,
+    /// Keys that wait for the other store.
+    pub(super) held: Vec<D::Key>,
+    pub(super) acks: Acks,
+    calls: FuturesUnordered<Call<D>>,
+}
+
+impl<D: Destination> PumpState<D> {
+    fn new(parts: &PumpParts) -> Self {
+        let acks = Acks::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), parts.log.clone());
+        Self {
+            entries: D::Entries::default(),
+            ready: VecDeque::new(),
+            later: BTreeSet::new(),
+            held: Vec::new(),
+            acks,
+            calls: FuturesUnordered::new(),
+        }
+    }
+
+    /// Schedules another call for a key after `tries` failed ones.
+    pub(super) fn retry(&mut self, key: D::Key, tries: u32, run: &RunId, from: Timestamp, cap: Duration) {
+        self.later.insert((from + backoff(tries, BASE, cap, run.as_str()), key));
+    }
+}
+
+/// Runs a pump until it is stopped. It starts with what is in the outbox,
+/// whatever a previous run had in memory.
+pub(super) async fn run<D: Destination>(destination: &D) {
+    let parts = destination.parts();
+    let PumpParts { store, clock, .. } = parts;
+    store.backlog.reset();
+    let mut state = PumpState::new(parts);
+    let (mut unread, mut stopping) = (true, false);
+    let mut poll_at = clock.now();
+    loop {
+        unread |= clock.now() >= poll_at;
+        if unread && store.backlog.has_room() {
+            unread = read(destination, &mut state).await.is_unfinished(stopping);
+            poll_at = clock.now() + POLL_EVERY;
+        }
+        start_calls(destination, &mut state).await;
+        let to_read = unread && store.backlog.has_room();
+        let waiting = !state.ready.is_empty() || !state.held.is_empty();
+        if stopping && !to_read && state.calls.is_empty() && (!waiting || store.backoff.is_failing()) {
+            return state.acks.finish().await;
+        }
+        let pause = pause(parts, &state, (!unread).then_some(poll_at));
+        let PumpState { calls, acks, .. } = &mut state;
+        tokio::select! {
+            () = store.new_entries.notified() => unread = true,
+            () = store.unblocked.notified() => state.ready.extend(state.held.drain(..)),
+            Some(outcome) = calls.next() => destination.ended(&mut state, outcome),
+            () = acks.work() => {}
+            () = pause => {}
+            () = std::future::ready(()), if to_read => {}
+            () = parts.stopping.cancelled(), if !stopping => (unread, stopping) = (true, true),
+        }
+    }
+}
+
+/// The result of reading the outbox.
+#[derive(Clone, Copy)]
+enum Read {
+    /// There may be more entries.
+    More,
+    All,
+    Failed,
+}
+
+impl Read {
+    /// Whether to read again. A pump that stops does not wait for a journal that
+    /// fails: the next process finds the entries.
+    fn is_unfinished(self, stopping: bool) -> bool {
+        match self {
+            Self::More => true,
+            Self::All => false,
+            Self::Failed => !stopping,
+        }
+    }
+}
+
+/// Reads new entries.
+async fn read<D: Destination>(destination: &D, state: &mut PumpState<D>) -> Read {
+    let PumpParts { store, journal, clock, log, .. } = destination.parts();
+    let after = store.backlog.read_to();
+    let read = match journal.outbox_after(D::RECIPIENT, after, PAGE).await {
+        Ok(page) => {
+            store.backlog.read(page.entries.iter().map(|entry| (&entry.run_id, entry.id)), page.scanned_to);
+            let is_full = page.entries.len() >= PAGE as usize;
+            page.entries.into_iter().for_each(|entry| destination.take_in(state, entry));
+            if is_full { Read::More } else { Read::All }
+        }
+        Err(failure) => {
+            warn!(log, "could not read the outbox"; "error" => %failure);
+            clock.sleep(RETRY_JOURNAL_AFTER).await;
+            Read::Failed
+        }
+    };
+    destination.page_read();
+    read
+}
+
+/// Starts the calls that may start now.
+async fn start_calls<D: Destination>(destination: &D, state: &mut PumpState<D>) {
+    let PumpParts { store, clock, .. } = destination.parts();
+    let now = clock.now();
+    while state.later.first().is_some_and(|(at, _)| *at <= now) {
+        state.ready.extend(state.later.pop_first().map(|(_, key)| key));
+    }
+    if store.backoff.paused_until(now).is_some() {
+        return;
+    }
+    let max = if store.backoff.is_failing() { 1 } else { D::CALLS_MAX };
+    while state.calls.len() < max {
+        let Some(call) = destination.next_call(state).await else { return };
+        state.calls.push(call);
+    }
+}
+
+/// Waits until a call may start, or the outbox is to be polled.
+fn pause<D: Destination>(
+    parts: &PumpParts,
+    state: &PumpState<D>,
+    poll_at: Option<Timestamp>,
+) -> impl Future<Output = ()> + Send + use<D> {
+    let now = parts.clock.now();
+    let later = state.later.first().map(|(at, _)| *at);
+    let paused = parts.store.backoff.paused_until(now).filter(|_| !state.ready.is_empty());
+    let next = later.into_iter().chain(paused).chain(poll_at).min();
+    let clock = Arc::clone(&parts.clock);
+    async move {
+        match next {
+            Some(at) => clock.sleep(at.since(now)).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// How a failed call is treated.
+pub(super) struct Refusal {
+    /// What the store said.
+    pub(super) reason: String,
+    /// The store is well and rejects the content: others need not wait.
+    pub(super) is_about_content: bool,
+    /// The store accepted everything before.
+    pub(super) is_first: bool,
+    /// The longest backoff of the entries.
+    pub(super) cap: Duration,
+}
+
+impl PumpParts {
+    /// Records that the store accepted a call.
+    pub(super) fn accepted(&self, now: Timestamp) {
+        if let Some(since) = self.store.backoff.accepted() {
+            let after = now.since(since).as_secs_f64();
+            info!(self.log, "store accepts entries again"; "after_seconds" => after);
+        }
+    }
+
+    /// Records that the store refused a call.
+    pub(super) fn refused(&self, error: &CallError, now: Timestamp) -> Refusal {
+        let is_about_content = is_about_content(error);
+        let (is_first, cap) = if is_about_content {
+            (false, SLOW)
+        } else {
+            (self.store.backoff.failed(error, now), backoff::CAP)
+        };
+        Refusal { reason: super::call_error::reason(error), is_about_content, is_first, cap }
+    }
+
+    /// Logs a refused entry: at first, and when it is set aside.
+    pub(super) fn log_refused(&self, run: &RunId, entry: &str, tries: u32, refusal: &Refusal) {
+        let error = &refusal.reason;
+        if refusal.is_first || tries == 0 {
+            warn!(self.log, "store did not accept an entry, will retry";
+                "run_id" => %run, "entry" => entry, "error" => error);
+        } else if refusal.is_about_content && tries == SET_ASIDE_AFTER {
+            error!(self.log, "store rejects an entry, retrying every few minutes";
+                "run_id" => %run, "entry" => entry, "error" => error);
+        }
+    }
+
+    /// Records that an entry cannot be read from the journal. Returns the longest
+    /// backoff of it.
+    pub(super) fn unreadable(
+        &self,
+        run: &RunId,
+        entry: &str,
+        tries: u32,
+        failure: &JournalError,
+    ) -> Duration {
+        if matches!(tries, 0 | SET_ASIDE_AFTER) {
+            error!(self.log, "could not read an outbox entry, will retry";
+                "run_id" => %run, "entry" => entry, "tries" => tries, "error" => %failure);
+        }
+        self.store.backlog.refuse(run, UNREADABLE);
+        match failure {
+            // Only an operator can repair it.
+            JournalError::Damaged(_) | JournalError::TooBig(_) => SLOW,
+            JournalError::Conflict
+            | JournalError::Full(_)
+            | JournalError::Reserved
+            | JournalError::Failed(_) => backoff::CAP,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The result of a decision: everything that one transaction writes.
+//!
+//! ```text
+//!   engine ── decides ──▶ ChangeSet ── commit ──▶ journal: all of it or nothing
+//!                            │
+//!                            ├─ run, nodes, heads   records, over the versions that were read
+//!                            ├─ events, attempts    appended
+//!                            └─ outbox              what the JARVIS stores have yet to receive
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::{NodeHead, NodePath, NodeRecord, OutboxItem, RunRecord};
+use crate::{
+    time::Timestamp,
+    types::{Error, NodeRunId, NodeRunState, RunEvent, RunId},
+};
+
+/// Everything that one decision writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangeSet {
+    pub run_id: RunId,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The Run, if it changed. (Each event changes it, because it counts them.)
+    pub run: Option<RunRecord>,
+    /// The NodeRuns that are new (version 0) or changed.
+    pub nodes: Vec<NodeRecord>,
+    /// The NodeRuns of which only `state`, `ended_at` and `wake` changed: their
+    /// records are neither read nor written for that. No node is in `nodes` too.
+    pub heads: Vec<NodeHead>,
+    /// The events, with consecutive `seq`.
+    pub events: Vec<EventRecord>,
+    /// Attempts that did not end their node, by (node, attempt).
+    pub attempts: Vec<AttemptRecord>,
+    /// What the JARVIS stores have yet to receive of it. A journal that keeps no
+    /// outbox drops these entries.
+    pub outbox: Vec<OutboxItem>,
+}
+
+impl ChangeSet {
+    /// A change set that changes nothing yet.
+    pub fn new(run_id: RunId, at: Timestamp) -> Self {
+        Self {
+            run_id,
+            at,
+            run: None,
+            nodes: Vec::new(),
+            heads: Vec::new(),
+            events: Vec::new(),
+            attempts: Vec::new(),
+            outbox: Vec::new(),
+        }
+    }
+
+    /// The same, with outbox entries for all that it changes: the Run, then the
+    /// NodeRuns, then the events as one range.
+    #[must_use]
+    pub fn owing_all(self) -> Self {
+        let run = self.run.as_ref().map(|run| OutboxItem::Run { new: run.version == 0 });
+        let node = |id: &NodeRunId, new| OutboxItem::NodeRun { node_run_id: id.clone(), new };
+        let nodes = self.nodes.iter().map(|record| node(record.id(), record.version == 0));
+        let heads = self.heads.iter().map(|head| node(&head.node_run_id, false));
+        let seqs = || self.events.iter().map(|record| record.event.seq);
+        let events = seqs().min().zip(seqs().max()).map(|(first, last)| OutboxItem::Events { first, last });
+        let outbox = run.into_iter().chain(nodes).chain(heads).chain(events).collect();
+        Self { outbox, ..self }
+    }
+
+    /// The NodeRuns in it that are terminal.
+    pub fn ended(&self) -> impl Iterator<Item = &NodeRunId> {
+        let nodes = self.nodes.iter().filter(|node| node.is_terminal()).map(NodeRecord::id);
+        let heads = self.heads.iter().filter(|head| head.is_terminal()).map(|head| &head.node_run_id);
+        nodes.chain(heads)
+    }
+}
+
+/// An event and the place of the node that it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventRecord {
+    pub event: RunEvent,
+    /// `None` for an event of the run as a whole.
+    pub path: Option<NodePath>,
+}
+
+/// An attempt to execute a NodeRun that did not become the node's end. (The one
+/// that did needs no entry: the NodeRun says how it ended.)
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    pub node_run_id: NodeRunId,
+    pub run_id: RunId,
+    /// 1, 2, …
+    pub attempt: u32,
+    pub started_at: Timestamp,
+    pub ended_at: Timestamp,
+    pub outcome: AttemptOutcome,
+}
+
+/// The outcome of an attempt that did not end its node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// The executor answered when the node was already terminal, or had moved on
+    /// to another attempt. The answer is kept as evidence only.
+    Late { state: NodeRunState, error: Option<Error> },
+    /// The worker died while the attempt was at the executor.
+    Lost,
+    /// The call gave no result, and the node was to be dispatched again.
+    Failed {
+        error: Error,
+        retry_at: Timestamp,
+        /// The executor may have begun the work, as far as is known.
+        #[serde(default)]
+        may_have_begun: bool,
+    },
+    /// The node is terminal, and its executor was given up: it never
+    /// acknowledged the cancel. A late answer is fenced off.
+    Fenced,
+}

@@ -1,0 +1,99 @@
+//! A Run and the coordinator's bookkeeping about it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    time::Timestamp,
+    types::{Run, RunId},
+};
+
+/// A Run with the bookkeeping that callers do not see.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The Run as callers see it.
+    pub run: Run,
+    /// Version of the row, counted up by each commit; 0 = not stored yet.
+    #[serde(skip)]
+    pub version: u64,
+    /// `seq` of the newest event; the first has 1.
+    pub last_seq: u64,
+    /// NodeRuns in the run, the root included.
+    pub nodes: u64,
+    /// How the run came into this journal.
+    #[serde(rename = "request_digest")]
+    pub origin: Origin,
+    /// Subject of the token that started the run.
+    #[serde(rename = "owner")]
+    pub started_by: Option<String>,
+    /// When the run as a whole times out. `Some` until it is terminal.
+    pub deadline: Option<Timestamp>,
+}
+
+impl RunRecord {
+    pub fn id(&self) -> &RunId {
+        &self.run.run_id
+    }
+
+    pub fn is_terminal(&self) -> bool {
+        self.run.state.is_terminal()
+    }
+}
+
+/// How a run came into this journal.
+///
+/// Stored as one string, in the member that held the digest alone before
+/// adoption existed. A digest is hexadecimal, so it cannot read [`ADOPTED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Origin {
+    /// Started by a request with this digest, by which a repetition of the
+    /// request is recognized (contract D-07).
+    Request { digest: String },
+    /// Adopted from the JARVIS stores: another coordinator started it, with a
+    /// request that this one does not know.
+    Adopted,
+}
+
+/// The stored form of [`Origin::Adopted`].
+const ADOPTED: &str = "adopted";
+
+impl Origin {
+    /// The run was started by a request with this digest.
+    pub fn is_request(&self, digest: &str) -> bool {
+        match self {
+            Self::Request { digest: known } => known == digest,
+            Self::Adopted => false,
+        }
+    }
+}
+
+impl From<String> for Origin {
+    fn from(stored: String) -> Self {
+        if stored == ADOPTED { Self::Adopted } else { Self::Request { digest: stored } }
+    }
+}
+
+impl From<Origin> for String {
+    fn from(origin: Origin) -> Self {
+        match origin {
+            Origin::Request { digest } => digest,
+            Origin::Adopted => ADOPTED.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origin_is_stored_as_journals_have_it() {
+        let request = Origin::Request { digest: "0f".into() };
+        for (origin, stored) in [(request.clone(), "\"0f\""), (Origin::Adopted, "\"adopted\"")] {
+            assert_eq!(serde_json::to_string(&origin).expect("JSON"), stored);
+            assert_eq!(serde_json::from_str::<Origin>(stored).expect("an origin"), origin);
+        }
+        assert!(request.is_request("0f") && !request.is_request("adopted"));
+        assert!(!Origin::Adopted.is_request("adopted"));
+    }
+}
