@@ -21,7 +21,7 @@ use crate::{
     config::PdpOutage,
     resilience::CoolDown,
     time::Timestamp,
-    types::{HealthCheck, HealthStatus},
+    types::HealthCheck,
 };
 
 /// How long health reports a failure after which no question was asked.
@@ -65,12 +65,8 @@ impl Outage {
             PdpOutage::Hold => {}
         }
         let is_out = !self.failures.lock().is_over(REPORTED, now);
-        Some(HealthCheck {
-            name: "pdp".into(),
-            status: if is_out { HealthStatus::Degraded } else { HealthStatus::Ok },
-            message: is_out.then(|| "The PDP is unavailable: nodes are held, and no run starts".into()),
-            details: None,
-        })
+        let trouble = is_out.then(|| "The PDP is unavailable: nodes are held, and no run starts".into());
+        Some(HealthCheck::new("pdp", trouble, None))
     }
 }
 
@@ -94,7 +90,7 @@ mod tests {
     use super::*;
     use crate::{
         clients::{NotSent, Service},
-        types::JsonObject,
+        types::{HealthStatus, JsonObject},
     };
 
     fn error(failure: Failure) -> CallError {
