@@ -19,13 +19,9 @@ use crate::{
     },
     record::{Job, NodePath, NodeRecord},
     services::policy::PdpUnavailable,
-    time::{Timestamp, backoff},
+    time::Timestamp,
     types::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
 };
-
-/// Exponential backoff while something that a dispatch needs is unavailable.
-const RETRY_BASE: Duration = Duration::from_millis(250);
-const RETRY_CAP: Duration = Duration::from_secs(30);
 
 /// A node that is now at its executor: what to send, and by when the call must
 /// end.
@@ -76,7 +72,7 @@ impl Attempts {
                 let tries = tries(&node);
                 warn!(self.committer.log, "dispatch postponed: node registry unavailable";
                     "node_run_id" => %job.node, "tries" => tries, "error" => failure.internal());
-                self.postpone(job, backoff(tries, RETRY_BASE, RETRY_CAP, job.node.as_str())).await?;
+                self.postpone(job, engine::retry_pause(tries, &job.node)).await?;
                 return Ok(None);
             }
             Err(failure) => return Err(failure),
@@ -187,7 +183,7 @@ impl Attempts {
     async fn hold(&self, job: &ClaimedJob, node: &NodeRecord, reason: &str) -> Result<(), CoordinatorError> {
         let committer = &*self.committer;
         let tries = tries(node);
-        let wait = backoff(tries, RETRY_BASE, RETRY_CAP, node.id().as_str());
+        let wait = engine::retry_pause(tries, node.id());
         let is_new = committer
             .command(&job.run, |cx| async move {
                 let run = committer.run_fetch(&job.run).await?;
@@ -230,7 +226,7 @@ impl Attempts {
             .command(&job.run, |cx| async move {
                 let view = committer.bare_view(&job.node).await?;
                 let tries = tries(&view.node);
-                let wait = backoff(tries, RETRY_BASE, RETRY_CAP, job.node.as_str()).max(open_for);
+                let wait = engine::retry_pause(tries, &job.node).max(open_for);
                 info!(committer.log, "dispatch deferred: circuit breaker of the executor is open";
                     "node_run_id" => %job.node, "executor" => executor, "tries" => tries);
                 Ok(engine::attempt_defer(view, cx.now + wait, cx))

@@ -81,7 +81,10 @@ pub(super) const LAYERS: &[Layer] = &[
             "types",
         ],
     },
-    Layer { module: "health", may: &["auth::KeyStatus", "journal", "runtime::tasks", "time", "types"] },
+    Layer {
+        module: "health",
+        may: &["auth::KeyStatus", "journal", "resilience::CoolDown", "runtime::tasks", "time", "types"],
+    },
     Layer { module: "events", may: &["journal", "record", "runtime::tasks", "time", "types"] },
     Layer {
         module: "outbox",
