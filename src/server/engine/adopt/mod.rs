@@ -17,9 +17,13 @@
 //! missing, so nothing about it is certain except its types. What continues is first
 //! narrowed by the constraints of the run and of all its ancestors.
 //!
+//! - `tree`: the places of the nodes.
+//!
 //! **Invariants.** The adopted run satisfies our own rules from then on. Imported
 //! events keep their numbers, gaps included; ours continue after the highest. The
 //! outbox gets only what the stores do not have.
+
+mod tree;
 
 use std::{
     cmp::Reverse,
@@ -29,6 +33,7 @@ use std::{
 
 use serde_json::{Value, json};
 
+use self::tree::Tree;
 use super::{
     command::{Cx, Decision, NodeTypeFacts, Rules},
     constraints::{self, effective_constraints},
@@ -80,11 +85,16 @@ pub fn run_adopt(stored: StoredRun, cx: Cx<'_>) -> Decision<()> {
     narrow(&run, &mut nodes, &tree, rules);
     for ((stored, place), children) in nodes.into_iter().zip(tree.places).zip(tree.children) {
         paths.insert(stored.node.node_run_id.clone(), place.path.clone());
-        let told = rounds.get(&stored.node.node_run_id).copied().unwrap_or_default();
-        let record = node_record(stored, place.path, children, told, &run, rules, now);
-        match record.is_terminal() || place.awaited {
-            true => stay.push(record),
-            false => unwanted.push(record),
+        // A refused request may have its event nevertheless. The higher of both
+        // numbers counts: the limit was reached then.
+        let published = rounds.get(&stored.node.node_run_id).copied().unwrap_or_default();
+        let record = node_record(stored, place.path, &run, cx);
+        let rounds = record.rounds.max(published).min(ROUNDS_MAX);
+        let record = NodeRecord { children, rounds, ..record };
+        if record.is_terminal() || place.awaited {
+            stay.push(record);
+        } else {
+            unwanted.push(record);
         }
     }
     let imported = events.iter().map(|event| EventRecord {
@@ -213,23 +223,13 @@ fn run_record(
     }
 }
 
-fn node_record(
-    stored: StoredNode,
-    path: NodePath,
-    children: u64,
-    told_rounds: u64,
-    run: &RunRecord,
-    rules: &Rules,
-    now: Timestamp,
-) -> NodeRecord {
+/// The record of a node, without what its children and events add.
+fn node_record(stored: StoredNode, path: NodePath, run: &RunRecord, cx: Cx<'_>) -> NodeRecord {
+    let Cx { rules, now, .. } = cx;
     let StoredNode { node, facts } = stored;
-    // A refused request may have its event nevertheless. The higher of both numbers
-    // counts: the limit was reached then.
-    let counted = own(node.extensions.as_ref(), DECOMPOSITION_ROUNDS).and_then(|text| text.parse().ok());
-    let rounds = told_rounds.max(counted.unwrap_or_default()).min(ROUNDS_MAX);
+    let rounds = own(node.extensions.as_ref(), DECOMPOSITION_ROUNDS).and_then(|text| text.parse().ok());
     let mut record = NodeRecord {
-        children,
-        rounds,
+        rounds: rounds.unwrap_or_default(),
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         type_constraints: facts.constraints.clone(),
@@ -300,101 +300,4 @@ fn narrow(run: &RunRecord, nodes: &mut [StoredNode], tree: &Tree, rules: &Rules)
 /// When something began, but never in the future.
 fn began(at: Option<Timestamp>, now: Timestamp) -> Timestamp {
     at.map_or(now, |at| at.min(now))
-}
-
-/// The nodes of a run by their parents.
-struct Tree {
-    /// All three are in the order of the nodes.
-    places: Vec<Place>,
-    /// The number of children of each node.
-    children: Vec<u64>,
-    /// `None`: the root, and nodes without a known parent.
-    parents: Vec<Option<usize>>,
-}
-
-#[derive(Clone)]
-struct Place {
-    path: NodePath,
-    /// It belongs to the tree, and the run and all its ancestors are live.
-    awaited: bool,
-}
-
-impl Tree {
-    /// A node that is not below the root (its parent is missing, or among its own
-    /// descendants) gets a place below the root, so that it ends with the root.
-    fn of(run: &Run, nodes: &[StoredNode]) -> Self {
-        let index: HashMap<&NodeRunId, usize> =
-            nodes.iter().enumerate().map(|(at, stored)| (&stored.node.node_run_id, at)).collect();
-        let root = index.get(&run.root_node_run_id).copied();
-        let parents: Vec<Option<usize>> = nodes
-            .iter()
-            .enumerate()
-            .map(|(at, stored)| match root == Some(at) {
-                true => None,
-                false => {
-                    stored.node.parent_node_run_id.as_ref().and_then(|parent| index.get(parent)).copied()
-                }
-            })
-            .collect();
-        let mut below: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
-        for (at, parent) in parents.iter().enumerate() {
-            if let Some(parent) = parent {
-                below[*parent].push(at);
-            }
-        }
-        let mut planter = Planter {
-            nodes,
-            below: &below,
-            ordinals: ordinals(nodes.len(), root),
-            places: vec![None; nodes.len()],
-        };
-        if let Some(root) = root {
-            planter.plant(root, NodePath::root(), !run.state.is_terminal());
-        }
-        let strays = (0..nodes.len()).filter(|&at| parents[at].is_none());
-        // Nodes that have no place after that have a circle of ancestors.
-        for at in strays.chain(0..nodes.len()) {
-            planter.plant(at, NodePath::root().child(planter.ordinals[at]), false);
-        }
-        let children = below.iter().map(|below| below.len() as u64).collect();
-        Self { places: planter.places.into_iter().flatten().collect(), children, parents }
-    }
-}
-
-/// The root is number 1; the others are numbered in the order of creation.
-fn ordinals(count: usize, root: Option<usize>) -> Vec<u64> {
-    let mut next = 1;
-    let number = |at| {
-        if root == Some(at) {
-            return 1;
-        }
-        next += 1;
-        next
-    };
-    (0..count).map(number).collect()
-}
-
-struct Planter<'n> {
-    nodes: &'n [StoredNode],
-    below: &'n [Vec<usize>],
-    ordinals: Vec<u64>,
-    places: Vec<Option<Place>>,
-}
-
-impl Planter<'_> {
-    /// Gives a node and its descendants their places, unless they have one. (With an
-    /// explicit stack, because the depth of a foreign tree is unknown.)
-    fn plant(&mut self, top: usize, path: NodePath, awaited: bool) {
-        let mut todo = vec![(top, Place { path, awaited })];
-        while let Some((at, place)) = todo.pop() {
-            if self.places[at].is_some() {
-                continue;
-            }
-            let awaited = place.awaited && !self.nodes[at].node.state.is_terminal();
-            for &child in &self.below[at] {
-                todo.push((child, Place { path: place.path.child(self.ordinals[child]), awaited }));
-            }
-            self.places[at] = Some(place);
-        }
-    }
 }
