@@ -156,7 +156,10 @@ pub(super) const LAYERS: &[Layer] = &[
         ],
     },
     Layer { module: "app", may: &[EVERYTHING] },
-    Layer { module: "cli::demo", may: &["app", "clients", "config", "runtime::tasks", "time", "types"] },
+    Layer {
+        module: "cli::demo",
+        may: &["app", "cli::exit", "cli::signals", "clients", "config", "runtime::tasks", "time", "types"],
+    },
     Layer { module: "cli::journal", may: &["cli", "config", "journal", "time"] },
     Layer { module: "cli::remote", may: &["clients", "config"] },
     Layer { module: "cli::send_request", may: &["cli::remote", "clients"] },
