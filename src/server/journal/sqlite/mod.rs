@@ -27,7 +27,7 @@
 //! | `checkpoint` | keeps the write-ahead log short, off the commit path |
 //! | `error` | SQLite's errors as the journal's |
 //! | `contents`, `backup`, `check`, `compact` | for the command `journal` |
-//! | `memory` | the same journal in memory and without threads, for simulations |
+//! | `memory`, `callers_writer` | the same journal in memory and without threads, for simulations |
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only one
 //! process may write: it has locked the file and `<file>.lock`. Other processes
@@ -36,6 +36,8 @@
 mod access;
 mod backup;
 mod body;
+#[cfg(any(test, feature = "test-util"))]
+mod callers_writer;
 mod check;
 mod checkpoint;
 mod claims;
