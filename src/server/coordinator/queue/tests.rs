@@ -1,3 +1,5 @@
+//! The room of lanes and runs, and calls that end with their node.
+
 use futures::FutureExt;
 
 use super::*;
