@@ -53,7 +53,7 @@ async fn dropped_extension_keys_are_logged_once_per_request() {
     let (status, answer) = process.post("/v1/node-runs", &request).await;
     assert_eq!(status, 200, "{answer}");
     let ended = process.terminate().await;
-    let lines = ended.stdout.lines().filter(|line| line.contains("only the coordinator writes")).count();
+    let lines = ended.stdout.lines().filter(|line| line.contains("reserved keys")).count();
     assert_eq!(lines, 1, "{}", ended.stdout);
 }
 

@@ -1,4 +1,4 @@
-//! Lanes: room, claims, turns between runs, and what happens when the queue is full.
+//! The room of lanes and runs, and calls that end with their node.
 
 use futures::FutureExt;
 
