@@ -7,7 +7,7 @@
 //!   policy remote:  claim commit ──▶ refusal, policy ──▶ begin commit
 //! ```
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use slog::{debug, info, warn};
 
@@ -109,8 +109,8 @@ impl Attempts {
                 }
                 let view = committer.node_view(&job.node).await?;
                 match due(view, cx) {
-                    Ok(view) => self.hand_over(view, choice, verdict.clone(), cx).await,
-                    Err(decision) => Ok(decision),
+                    ControlFlow::Continue(view) => self.hand_over(view, choice, verdict.clone(), cx).await,
+                    ControlFlow::Break(decision) => Ok(decision),
                 }
             })
             .await
@@ -158,8 +158,10 @@ impl Attempts {
         let view = committer
             .command(&job.run, |cx| async move {
                 Ok(match due(committer.node_view(&job.node).await?, cx) {
-                    Ok(view) => engine::attempt_claim(&view.run, view.node.clone(), cx).answering(Some(view)),
-                    Err(decision) => decision,
+                    ControlFlow::Continue(view) => {
+                        engine::attempt_claim(&view.run, view.node.clone(), cx).answering(Some(view))
+                    }
+                    ControlFlow::Break(decision) => decision,
                 })
             })
             .await?;
@@ -250,16 +252,16 @@ impl Attempts {
     }
 }
 
-/// A node that waits for its dispatch and has time left; else what is decided
-/// about it instead.
-fn due<T>(view: NodeView, cx: Cx<'_>) -> Result<NodeView, Decision<Option<T>>> {
+/// Goes on with a node that waits for its dispatch and has time left; breaks with
+/// what is decided about any other.
+fn due<T>(view: NodeView, cx: Cx<'_>) -> ControlFlow<Decision<Option<T>>, NodeView> {
     if view.node.is_terminal() || !waits_for(&view.node, Job::Dispatch) {
-        return Err(Decision::unchanged(None));
+        return ControlFlow::Break(Decision::unchanged(None));
     }
     if view.node.deadline.is_some_and(|deadline| deadline <= cx.now) {
-        return Err(engine::node_expire(view, cx).answering(None));
+        return ControlFlow::Break(engine::node_expire(view, cx).answering(None));
     }
-    Ok(view)
+    ControlFlow::Continue(view)
 }
 
 /// How often the node's dispatch has been put back.
