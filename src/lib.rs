@@ -2,7 +2,7 @@
 //!
 //! A client starts a run; the coordinator asks for permission, hands its nodes
 //! to executors, lets composites add children within limits, takes evaluations
-//! and completions, and tells everybody what happened as a stream of events.
+//! and completions, and streams what happens as events.
 //!
 //! # Where things are
 //!
@@ -44,8 +44,9 @@
 //! | [`journal`] | the database: one trait, its implementation, their test suite, retention |
 //! | [`outbox`] | sends every change to the JARVIS stores |
 //! | [`record`] | what the journal holds, and change sets |
+//! | [`resilience`] | circuit breaker, cool-down, single-flight refreshed value |
 //! | [`runtime`] | supervised tasks, the log |
-//! | [`services`] | the services around us, one role a file: policy point, node registry, JARVIS stores |
+//! | [`services`] | the services around us, one role a module: executors, policy point, node registry, JARVIS stores |
 //!
 //! # Architecture invariants
 //!

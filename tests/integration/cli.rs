@@ -233,7 +233,7 @@ async fn missing_journal_folder_is_an_error_and_not_created() {
     let program = Program::server().with_arguments(&["--port", "0", "--journal", "no/such/j.db"]);
     let started = program.run().await;
     assert_eq!(started.code, Some(3), "{started:?}");
-    let message = "no/such/j.db: the folder no/such does not exist: make it, or correct --journal or \
+    let message = "no/such/j.db: the folder no/such does not exist: create it, or correct --journal or \
                    JARVIS_RUN_COORDINATOR_JOURNAL";
     assert_eq!(started.stderr, format!("{message}\n"));
     assert!(!program.path("no").exists());

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 #[cfg(any(test, feature = "test-util"))]
-use super::memory::{CallersWriter, Shared};
+use super::callers_writer::{CallersWriter, Shared};
 use super::{readers::Readers, writer::Writer};
 use crate::journal::JournalError;
 

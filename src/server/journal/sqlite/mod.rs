@@ -27,7 +27,7 @@
 //! | `checkpoint` | keeps the write-ahead log short, off the commit path |
 //! | `error` | SQLite's errors as the journal's |
 //! | `contents`, `backup`, `check`, `compact` | for the command `journal` |
-//! | `memory` | the same journal in memory and without threads, for simulations |
+//! | `memory`, `callers_writer` | the same journal in memory and without threads, for simulations |
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only one
 //! process may write: it has locked the file and `<file>.lock`. Other processes
@@ -36,6 +36,8 @@
 mod access;
 mod backup;
 mod body;
+#[cfg(any(test, feature = "test-util"))]
+mod callers_writer;
 mod check;
 mod checkpoint;
 mod claims;
@@ -123,7 +125,7 @@ pub struct SqliteJournal {
     space: Option<Arc<Space>>,
     fatal: Fatal,
     /// For messages.
-    path: String,
+    path: PathBuf,
     log: Logger,
     /// `None`: it is in memory.
     _lock: Option<Lock>,
@@ -134,13 +136,12 @@ impl SqliteJournal {
         let opened = schema::open(&options)?;
         let failed = |reason: String| OpenError::Io { path: opened.path.display().to_string(), reason };
         let checkpoints = schema::connect_again(&opened.path).map_err(|e| failed(e.to_string()))?;
-        let shown = options.path.display().to_string();
         let (path, connection) = (opened.path.clone(), &opened.connection);
         let space =
             Space::of(connection, options.max_bytes, path, log.clone()).map_err(|e| failed(e.to_string()))?;
         let fatal = Fatal::default();
         let parts = ThreadParts { space: space.clone(), fatal: fatal.clone(), log: log.clone() };
-        let writer = Writer::start(opened.connection, checkpoints, parts)
+        let writer = Writer::start(opened.connection, checkpoints, &parts)
             .map_err(|e| failed(format!("cannot start a thread: {e}")))?;
         info!(log, "journal opened"; "path" => %opened.path.display(), "new" => opened.new);
         let reads = Reads::Pool {
@@ -154,7 +155,7 @@ impl SqliteJournal {
             outbox: options.outbox,
             space,
             fatal,
-            path: shown,
+            path: options.path,
             log,
             _lock: Some(opened.lock),
         })
@@ -169,12 +170,13 @@ impl SqliteJournal {
     /// For a server without JARVIS stores: what happens to entries that they are
     /// owed.
     pub async fn without_stores(&mut self, then: WithoutStores) -> Result<Owing, OpenError> {
-        let failed = |e: JournalError| OpenError::Io { path: self.path.clone(), reason: e.to_string() };
+        let path = || self.path.display().to_string();
+        let failed = |e: JournalError| OpenError::Io { path: path(), reason: e.to_string() };
         let Some(entries) = self.reads.aside(debts::entries).await.map_err(failed)? else {
             return Ok(Owing::Nothing);
         };
         match then {
-            WithoutStores::Refuse => Err(OpenError::Owes { path: self.path.clone(), entries }),
+            WithoutStores::Refuse => Err(OpenError::Owes { path: path(), entries }),
             WithoutStores::Owe => {
                 self.outbox = true;
                 Ok(Owing::Everything)

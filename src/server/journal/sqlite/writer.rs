@@ -94,9 +94,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(writes: Connection, checkpoints: Connection, parts: ThreadParts) -> io::Result<Self> {
+    pub(super) fn start(
+        writes: Connection,
+        checkpoints: Connection,
+        parts: &ThreadParts,
+    ) -> io::Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let checkpointer = Checkpointer::start(checkpoints, &parts)?;
+        let checkpointer = Checkpointer::start(checkpoints, parts)?;
         let serving = parts.clone();
         let thread =
             parts.spawn("journal-writer", move || serve(&writes, waiting, &checkpointer, &serving))?;

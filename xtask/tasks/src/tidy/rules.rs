@@ -156,7 +156,10 @@ pub(super) const LAYERS: &[Layer] = &[
         ],
     },
     Layer { module: "app", may: &[EVERYTHING] },
-    Layer { module: "cli::demo", may: &["app", "clients", "config", "runtime::tasks", "time", "types"] },
+    Layer {
+        module: "cli::demo",
+        may: &["app", "cli::exit", "cli::signals", "clients", "config", "runtime::tasks", "time", "types"],
+    },
     Layer { module: "cli::journal", may: &["cli", "config", "journal", "time"] },
     Layer { module: "cli::remote", may: &["clients", "config"] },
     Layer { module: "cli::send_request", may: &["cli::remote", "clients"] },
@@ -229,11 +232,10 @@ pub(super) const LONG_FILES: &[&str] = &[];
 
 /// The first file of each circle that is still to be removed. The list only gets
 /// shorter.
-pub(super) const CIRCLES: &[&str] = &["src/server/journal/sqlite/access.rs"];
+pub(super) const CIRCLES: &[&str] = &[];
 
 /// Where banned words are still to be replaced.
-pub(super) const FOLDERS_WITH_OLD_WORDS: &[&str] =
-    &["README.md", "benches/cascade.rs", "docs/", "src/", "tests/integration/process/crash.rs"];
+pub(super) const FOLDERS_WITH_OLD_WORDS: &[&str] = &[];
 
 /// Where tests are still to be renamed.
-pub(super) const FOLDERS_WITH_OLD_NAMES: &[&str] = &["src/"];
+pub(super) const FOLDERS_WITH_OLD_NAMES: &[&str] = &[];

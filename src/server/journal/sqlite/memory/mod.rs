@@ -10,7 +10,6 @@
 //!     └─ damage, fill ──▶ what can happen to a file
 //! ```
 //!
-//! - `writer`: groups without a writer thread, and where they can fail.
 //! - `snapshot`: the committed content, decoded once.
 //!
 //! **Invariant:** the same calls in the same order get the same answers, as long as
@@ -19,7 +18,6 @@
 mod snapshot;
 #[cfg(test)]
 mod tests;
-mod writer;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -27,14 +25,12 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 use slog::Logger;
 
-pub(super) use self::writer::CallersWriter;
-pub use self::{
-    snapshot::{Snapshot, Whole},
-    writer::FailPoints,
-};
+pub use self::snapshot::{Snapshot, Whole};
+pub use super::callers_writer::FailPoints;
 use super::{
     SqliteJournal,
     access::{Reads, Writes},
+    callers_writer::{CallersWriter, Shared},
     check,
     read_cache::ReadCache,
     schema::{self, At},
@@ -57,16 +53,6 @@ pub struct MemoryJournal {
     damaged: Arc<Mutex<BTreeMap<NodeRunId, String>>>,
 }
 
-/// The one connection. Its holder has the database exclusively.
-#[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<Connection>>);
-
-impl Shared {
-    pub(super) fn with<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
-        work(&self.0.lock())
-    }
-}
-
 impl MemoryJournal {
     pub fn new() -> Result<Self, OpenError> {
         let at = At(Path::new("memory"));
@@ -77,11 +63,7 @@ impl MemoryJournal {
         connection.pragma_update(None, "synchronous", "OFF").map_err(|e| at.sqlite(&e))?;
         connection.pragma_update(None, "temp_store", "MEMORY").map_err(|e| at.sqlite(&e))?;
         schema::take_over(&connection, at)?;
-        Ok(Self {
-            shared: Shared(Arc::new(Mutex::new(connection))),
-            seen: Arc::default(),
-            damaged: Arc::default(),
-        })
+        Ok(Self { shared: Shared::new(connection), seen: Arc::default(), damaged: Arc::default() })
     }
 
     /// Opens the journal as the next process does: with an empty cache, and all

@@ -10,15 +10,29 @@
 //! that is dropped before its operation is executed executes it while it is dropped,
 //! since the thread would have.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use slog::Logger;
 
-use super::Shared;
-use crate::journal::{
-    JournalError,
-    sqlite::writer::{WriteOp, commit, commit_group, ended, write_op},
-};
+use super::writer::{WriteOp, commit, commit_group, ended, write_op};
+use crate::journal::JournalError;
+
+/// The one connection of a journal in memory. Its holder has the database
+/// exclusively.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<Connection>>);
+
+impl Shared {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self(Arc::new(Mutex::new(connection)))
+    }
+
+    pub(super) fn with<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
+        work(&self.0.lock())
+    }
+}
 
 /// Where a simulation intervenes. The database is locked around the commit: those
 /// two must not use the journal.
@@ -47,7 +61,7 @@ pub trait FailPoints: Send + Sync + 'static {
 /// No fail points.
 impl FailPoints for () {}
 
-pub(in crate::server::journal::sqlite) struct CallersWriter {
+pub(super) struct CallersWriter {
     shared: Shared,
     queue: Mutex<Vec<Box<dyn WriteOp>>>,
     fail_points: Box<dyn FailPoints>,
@@ -59,7 +73,7 @@ impl CallersWriter {
         Self { shared, queue: Mutex::default(), fail_points: Box::new(fail_points), log }
     }
 
-    pub(in crate::server::journal::sqlite) async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnMut(&Connection) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
