@@ -229,16 +229,3 @@ pub(super) const TABLE: &str = "xtask/tasks/src/tidy/rules.rs";
 
 /// The most lines of a file in `src/` or of a tool, its tests included.
 pub(super) const LONGEST_FILE: usize = 400;
-
-/// Files that are longer, and are still to be split. The list only gets shorter.
-pub(super) const LONG_FILES: &[&str] = &[];
-
-/// The first file of each circle that is still to be removed. The list only gets
-/// shorter.
-pub(super) const CIRCLES: &[&str] = &[];
-
-/// Where banned words are still to be replaced.
-pub(super) const FOLDERS_WITH_OLD_WORDS: &[&str] = &[];
-
-/// Where tests are still to be renamed.
-pub(super) const FOLDERS_WITH_OLD_NAMES: &[&str] = &[];
