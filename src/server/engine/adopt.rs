@@ -80,8 +80,8 @@ pub fn run_adopt(stored: StoredRun, cx: Cx<'_>) -> Decision<()> {
     narrow(&run, &mut nodes, &tree, rules);
     for ((stored, place), children) in nodes.into_iter().zip(tree.places).zip(tree.children) {
         paths.insert(stored.node.node_run_id.clone(), place.path.clone());
-        let told = rounds.get(&stored.node.node_run_id).copied().unwrap_or_default();
-        let record = node_record(stored, place.path, children, told, &run, rules, now);
+        let counted = rounds.get(&stored.node.node_run_id).copied().unwrap_or_default();
+        let record = node_record(stored, place.path, children, counted, &run, rules, now);
         match record.is_terminal() || place.awaited {
             true => stay.push(record),
             false => unwanted.push(record),
@@ -217,7 +217,7 @@ fn node_record(
     stored: StoredNode,
     path: NodePath,
     children: u64,
-    told_rounds: u64,
+    event_rounds: u64,
     run: &RunRecord,
     rules: &Rules,
     now: Timestamp,
@@ -226,7 +226,7 @@ fn node_record(
     // A refused request may have its event nevertheless. The higher of both numbers
     // counts: the limit was reached then.
     let counted = own(node.extensions.as_ref(), DECOMPOSITION_ROUNDS).and_then(|text| text.parse().ok());
-    let rounds = told_rounds.max(counted.unwrap_or_default()).min(ROUNDS_MAX);
+    let rounds = event_rounds.max(counted.unwrap_or_default()).min(ROUNDS_MAX);
     let mut record = NodeRecord {
         children,
         rounds,
