@@ -1,5 +1,5 @@
 //! The outcome of a call to an executor, in the engine's terms (contract §9.2,
-//! §17.1). Whether the node is handed over again, the engine decides.
+//! §17.1). Whether the node is dispatched again, the engine decides.
 
 use std::time::Duration;
 

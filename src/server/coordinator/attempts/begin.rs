@@ -7,7 +7,7 @@
 //!   policy remote:  claim commit ──▶ refusal, policy ──▶ begin commit
 //! ```
 
-use std::{ops::ControlFlow, time::Duration};
+use std::time::Duration;
 
 use slog::{debug, info, warn};
 
@@ -56,12 +56,13 @@ impl Attempts {
             return Ok(Some(Resolved { kind: Some(kind), facts: NodeTypeFacts::default() }));
         }
         let node = self.committer.node_fetch_bare(&job.node).await?;
-        if !waits_for(&node, Job::Dispatch) {
-            return Ok(None);
-        }
-        if node.deadline.is_some_and(|deadline| deadline <= self.committer.clock.now()) {
-            self.expire(job).await?;
-            return Ok(None);
+        match readiness(&node, self.committer.clock.now()) {
+            Readiness::Ready => {}
+            Readiness::Expired => {
+                self.expire(job).await?;
+                return Ok(None);
+            }
+            Readiness::Superseded => return Ok(None),
         }
         let facts = match self.admission.facts_if_unknown(&node).await {
             Ok(facts) => facts,
@@ -108,9 +109,10 @@ impl Attempts {
                     return Ok(Decision::unchanged(None));
                 }
                 let view = committer.node_view(&job.node).await?;
-                match due(view, cx) {
-                    ControlFlow::Continue(view) => self.hand_over(view, choice, verdict.clone(), cx).await,
-                    ControlFlow::Break(decision) => Ok(decision),
+                match readiness(&view.node, cx.now) {
+                    Readiness::Ready => self.hand_over(view, choice, verdict.clone(), cx).await,
+                    Readiness::Expired => Ok(engine::node_expire(view, cx).answering(None)),
+                    Readiness::Superseded => Ok(Decision::unchanged(None)),
                 }
             })
             .await
@@ -157,11 +159,13 @@ impl Attempts {
         let committer = &*self.committer;
         let view = committer
             .command(&job.run, |cx| async move {
-                Ok(match due(committer.node_view(&job.node).await?, cx) {
-                    ControlFlow::Continue(view) => {
+                let view = committer.node_view(&job.node).await?;
+                Ok(match readiness(&view.node, cx.now) {
+                    Readiness::Ready => {
                         engine::attempt_claim(&view.run, view.node.clone(), cx).answering(Some(view))
                     }
-                    ControlFlow::Break(decision) => decision,
+                    Readiness::Expired => engine::node_expire(view, cx).answering(None),
+                    Readiness::Superseded => Decision::unchanged(None),
                 })
             })
             .await?;
@@ -252,16 +256,23 @@ impl Attempts {
     }
 }
 
-/// Goes on with a node that waits for its dispatch and has time left; breaks with
-/// what is decided about any other.
-fn due<T>(view: NodeView, cx: Cx<'_>) -> ControlFlow<Decision<Option<T>>, NodeView> {
-    if view.node.is_terminal() || !waits_for(&view.node, Job::Dispatch) {
-        return ControlFlow::Break(Decision::unchanged(None));
+/// Whether a node can be dispatched now.
+enum Readiness {
+    Ready,
+    /// The node's deadline has passed.
+    Expired,
+    /// The node no longer waits for its dispatch.
+    Superseded,
+}
+
+fn readiness(node: &NodeRecord, now: Timestamp) -> Readiness {
+    if node.is_terminal() || !waits_for(node, Job::Dispatch) {
+        Readiness::Superseded
+    } else if node.deadline.is_some_and(|deadline| deadline <= now) {
+        Readiness::Expired
+    } else {
+        Readiness::Ready
     }
-    if view.node.deadline.is_some_and(|deadline| deadline <= cx.now) {
-        return ControlFlow::Break(engine::node_expire(view, cx).answering(None));
-    }
-    ControlFlow::Continue(view)
 }
 
 /// How often the node's dispatch has been put back.
