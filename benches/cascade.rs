@@ -88,7 +88,7 @@ async fn measure(nodes: usize, kib: usize) {
     }
 }
 
-/// A run "big" with so many children of its root, which it gives back.
+/// Creates a run "big" with `nodes` children of its root, and returns the root.
 async fn plant(http: &reqwest::Client, url: &str, nodes: usize, kib: usize) -> String {
     let node_type = |id: &str| json!({"node_type_id": id, "version": "1"});
     let run = json!({"run_id": "big", "root_node_type_ref": node_type("composite.plan"), "input": {}});

@@ -2,7 +2,7 @@
 //!
 //! A client starts a run; the coordinator asks for permission, hands its nodes
 //! to executors, lets composites add children within limits, takes evaluations
-//! and completions, and tells everybody what happened as a stream of events.
+//! and completions, and streams what happens as events.
 //!
 //! # Where things are
 //!

@@ -13,14 +13,10 @@
 //! that all waiting callers share its outcome. A caller waits only while no valid
 //! token is at hand.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use slog::{Logger, warn};
 
@@ -98,7 +94,7 @@ impl TokenSource {
     /// The token for `audience`, shared by all of its peers.
     pub(super) fn audience(&self, audience: &str) -> AudienceToken {
         let name: Arc<str> = audience.into();
-        let mut audiences = self.audiences.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut audiences = self.audiences.lock();
         audiences.entry(Arc::clone(&name)).or_insert_with(|| self.token(name)).clone()
     }
 

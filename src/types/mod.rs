@@ -64,6 +64,14 @@ impl From<CompletionState> for RunState {
     }
 }
 
+impl HealthCheck {
+    /// Makes a check: `degraded` if there is `trouble`, `ok` otherwise.
+    pub fn new(name: &str, trouble: Option<String>, details: Option<JsonObject>) -> Self {
+        let status = if trouble.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok };
+        Self { name: name.into(), status, message: trouble, details }
+    }
+}
+
 impl Error {
     /// Makes an error with a code and a message.
     pub fn new(code: &str, message: impl Into<String>) -> Self {

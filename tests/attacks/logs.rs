@@ -71,6 +71,10 @@ async fn dropped_extension_keys_are_one_log_line_per_request() {
     let (status, answer) = target.process.post("/v1/node-runs", &create).await;
     assert_eq!(status, 200, "{answer}");
     let log = target.alive(PEAK_MIB).await;
-    assert_eq!(log.lines().filter(|line| line.contains("only the coordinator writes")).count(), 1, "{log}");
+    assert_eq!(
+        log.lines().filter(|line| line.contains("dropped extensions with reserved keys")).count(),
+        1,
+        "{log}"
+    );
     assert!(log.lines().count() < 30, "{log}");
 }

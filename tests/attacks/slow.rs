@@ -117,7 +117,7 @@ async fn slow_bodies_leave_room_for_health_and_cancels() {
     let stop_began = Instant::now();
     let log = target.unharmed(PEAK_MIB).await;
     assert!(stop_began.elapsed() < Duration::from_secs(5), "{:?}", stop_began.elapsed());
-    let overloaded = log.lines().filter(|line| line.contains("overloaded: requests are refused")).count();
+    let overloaded = log.lines().filter(|line| line.contains("overloaded: refusing requests")).count();
     assert_eq!(overloaded, 1, "{log}");
     drop(stalled);
 }

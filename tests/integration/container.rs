@@ -214,7 +214,7 @@ async fn jarvis_stack_environment_is_accepted() {
             );
         }
         let summary = format!(
-            "configuration ok: JARVIS stores; policy by the PDP; inbound authentication {inbound}; calls go out \
+            "configuration ok: JARVIS stores; policy by the PDP; inbound authentication {inbound}; outbound calls \
              with tokens"
         );
         assert_eq!(ended.stdout.lines().last(), Some(summary.as_str()));

@@ -92,7 +92,7 @@ fn demo_reports_a_port_in_use() {
 async fn printed_commands_of_a_kept_demo_work() {
     let temp = tempfile::tempdir().expect("a folder");
     let mut kept = RunningDemo::start(&["--keep", "--port", "0"], temp.path());
-    let text = kept.read_until("Ctrl-C ends the server.");
+    let text = kept.read_until("Ctrl-C stops the server.");
     let mut answers = Vec::new();
     for command in commands(&text) {
         answers.push((command[1..].join(" "), soon("an answer", curl(&command)).await));

@@ -278,7 +278,7 @@ async fn result_that_does_not_fit_is_a_lost_attempt() {
     let root = run["root_node_run_id"].as_str().expect("a Run");
     executors.called(":execute", 1).await;
     executors.release(root);
-    process.logged("result not committed yet", 2).await;
+    process.logged("result not committed; will retry", 2).await;
     assert_eq!(process.node_run(root).await["state"], "running");
     let health = process.get("/v1/health").await.1;
     assert_eq!(checks(&health), (&json!("down"), &json!("journal"), &json!("down")));

@@ -53,7 +53,7 @@ async fn dropped_extension_keys_are_logged_once_per_request() {
     let (status, answer) = process.post("/v1/node-runs", &request).await;
     assert_eq!(status, 200, "{answer}");
     let ended = process.terminate().await;
-    let lines = ended.stdout.lines().filter(|line| line.contains("only the coordinator writes")).count();
+    let lines = ended.stdout.lines().filter(|line| line.contains("reserved keys")).count();
     assert_eq!(lines, 1, "{}", ended.stdout);
 }
 
@@ -174,7 +174,10 @@ async fn overloaded_server_still_serves_health_and_cancels() {
     .await;
     let error = refused.refused(503, "overloaded");
     assert_eq!(error["retryable"], true);
-    assert!(error["message"].as_str().is_some_and(|message| message.contains("4 requests")), "{error}");
+    assert!(
+        error["message"].as_str().is_some_and(|message| message.contains("4 concurrent requests")),
+        "{error}"
+    );
     assert_eq!(refused.header("retry-after"), Some("1"));
     t.post("/v1/runs", &start_request("x", "atomic.echo")).await.refused(503, "overloaded");
     // Requests that end work, and health, are still served.
@@ -206,7 +209,10 @@ async fn followers_are_bounded_and_a_dropped_one_frees_its_place() {
     for path in [&*format!("/v1/runs/{}/events?follow=1", run.run_id), &node] {
         let refused = t.get(path).await;
         let error = refused.refused(503, "overloaded");
-        assert!(error["message"].as_str().is_some_and(|text| text.contains("2 event streams")), "{error}");
+        assert!(
+            error["message"].as_str().is_some_and(|text| text.contains("2 open event streams")),
+            "{error}"
+        );
         assert_eq!(refused.header("retry-after"), Some("1"));
     }
     assert_eq!(t.run(&run.run_id).await.run_id, run.run_id);

@@ -59,7 +59,7 @@ async fn server_ends_after_repeated_panics_of_a_task() {
     let t = TestServer::start_with_faults(&faults, &[]).await;
     faults.panic_in("claim_due", u32::MAX);
     let broken = t.broken().await;
-    assert_eq!(broken.reason, "the task 'claim' panics again and again: injected: claim_due panics");
+    assert_eq!(broken.reason, "the task 'claim' keeps panicking: injected: claim_due panics");
     assert!(broken.may_stop);
     t.stop().await;
 }

@@ -1,7 +1,10 @@
 //! Tokens from an endpoint on loopback, with a clock that the test moves, and a
 //! service (a PDP) that accepts or refuses them.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicI64, Ordering},
+};
 
 use async_trait::async_trait;
 use futures::future::join_all;

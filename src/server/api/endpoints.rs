@@ -55,7 +55,7 @@ struct NodeRunPath {
     node_run_id: NodeRunId,
 }
 
-/// Report how the service is doing
+/// Report the health of the service
 #[endpoint { method = GET, path = "/v1/health", operation_id = "health", tags = ["health"] }]
 async fn health_get(rq: Rq) -> Answer<HttpResponseOk<Health>> {
     // A server that is taken out of service for want of keys would otherwise
@@ -64,7 +64,7 @@ async fn health_get(rq: Rq) -> Answer<HttpResponseOk<Health>> {
     Ok(HttpResponseOk(rq.context().health.now()))
 }
 
-/// Tell which build is running
+/// Report the version of the service
 #[endpoint { method = GET, path = "/v1/version", operation_id = "version", tags = ["version"] }]
 async fn version_get(_: Rq) -> Answer<HttpResponseOk<VersionInfo>> {
     Ok(HttpResponseOk(VersionInfo {
@@ -76,28 +76,28 @@ async fn version_get(_: Rq) -> Answer<HttpResponseOk<VersionInfo>> {
     }))
 }
 
-/// Begin a run
+/// Start a run
 #[endpoint { method = POST, path = "/v1/runs", operation_id = "start_run", tags = ["runs"] }]
 async fn run_start(rq: Rq, caller: Caller, body: Json<RunStartRequest>) -> Answer<HttpResponseOk<Run>> {
     let run = rq.context().coordinator.run_start(&caller.0, body.0).await?;
     Ok(HttpResponseOk(run))
 }
 
-/// Read a run
+/// Get a run
 #[endpoint { method = GET, path = "/v1/runs/{run_id}", operation_id = "get_run", tags = ["runs"] }]
 async fn run_get(rq: Rq, caller: Caller, path: Path<RunPath>) -> Answer<HttpResponseOk<Run>> {
     let run = rq.context().coordinator.run_get(&caller.0, &path.into_inner().run_id).await?;
     Ok(HttpResponseOk(run))
 }
 
-/// Stop a run
+/// Cancel a run
 #[endpoint { method = POST, path = "/v1/runs/{run_id}/:cancel", operation_id = "cancel_run", tags = ["runs"] }]
 async fn run_cancel(rq: Rq, caller: Caller, path: Path<RunPath>) -> Answer<HttpResponseOk<Run>> {
     let run = rq.context().coordinator.run_cancel(&caller.0, &path.into_inner().run_id).await?;
     Ok(HttpResponseOk(run))
 }
 
-/// Read the events of a run
+/// Stream the events of a run
 #[endpoint { method = GET, path = "/v1/runs/{run_id}/events", operation_id = "stream_run_events", tags = ["runs"] }]
 async fn run_events(rq: Rq, caller: Caller, path: Path<RunPath>, query: StreamQuery) -> Answer<Ndjson> {
     let (run, options) = (path.into_inner().run_id, query.0);
@@ -107,7 +107,7 @@ async fn run_events(rq: Rq, caller: Caller, path: Path<RunPath>, query: StreamQu
     Ok(Ndjson::new(lines, follow, &rq.context().stopping, permit))
 }
 
-/// Add child node runs under a composite
+/// Create child node runs of a composite
 #[endpoint { method = POST, path = "/v1/node-runs", operation_id = "create_node_runs", tags = ["node_runs"] }]
 async fn node_runs_create(
     rq: Rq,
@@ -118,14 +118,14 @@ async fn node_runs_create(
     Ok(HttpResponseOk(created))
 }
 
-/// Read a node run
+/// Get a node run
 #[endpoint { method = GET, path = "/v1/node-runs/{node_run_id}", operation_id = "get_node_run", tags = ["node_runs"] }]
 async fn node_run_get(rq: Rq, caller: Caller, path: Path<NodeRunPath>) -> Answer<HttpResponseOk<NodeRun>> {
     let node = rq.context().coordinator.node_run_get(&caller.0, &path.into_inner().node_run_id).await?;
     Ok(HttpResponseOk(node))
 }
 
-/// Read the events of a node run and everything below it
+/// Stream the events of a node run and its descendants
 #[endpoint {
     method = GET,
     path = "/v1/node-runs/{node_run_id}/events",
@@ -145,7 +145,7 @@ async fn node_run_events(
     Ok(Ndjson::new(lines, follow, &rq.context().stopping, permit))
 }
 
-/// Record how well a node run did
+/// Report the evaluation of a node run
 #[endpoint {
     method = POST,
     path = "/v1/node-runs/{node_run_id}/:evaluation",
@@ -163,7 +163,7 @@ async fn node_run_evaluate(
     Ok(HttpResponseUpdatedNoContent())
 }
 
-/// End a node run
+/// Complete a node run
 #[endpoint {
     method = POST,
     path = "/v1/node-runs/{node_run_id}/:complete",

@@ -59,7 +59,7 @@ impl Startup<'_> {
     async fn run(&self, surroundings: Surroundings) -> Result<Server, StartError> {
         let Self { settings, tasks, outbox_tasks, log } = *self;
         for warning in &settings.warnings {
-            warn!(log, "{}", warning);
+            warn!(log, "configuration warning"; "warning" => warning);
         }
         let Surroundings { clock: machine, ids, before_journal, in_hand } = surroundings;
         let (journal, owing) = self.open_journal().await?;

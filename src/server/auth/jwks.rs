@@ -2,12 +2,10 @@
 //! in the background. Its states are those of [`Refreshed`], with the times that
 //! the [module documentation](super) draws.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use slog::{Logger, info, warn};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -128,7 +126,7 @@ impl JwksCache {
 #[async_trait]
 impl Source<Arc<KeySet>> for Sts {
     async fn fetch(&self, held: Option<Arc<KeySet>>) -> Result<Fetched<Arc<KeySet>>, String> {
-        let known = self.jwks_uri().clone();
+        let known = self.jwks_uri.lock().clone();
         let found = tokio::select! {
             () = self.stopping.cancelled() => return Err("the server is stopping".to_owned()),
             found = fetch_keys(&self.http, &self.source, known) => found,
@@ -140,23 +138,16 @@ impl Source<Arc<KeySet>> for Sts {
                     None => keys,
                 };
                 info!(self.log, "signing keys fetched"; "keys" => keys.len(), "from" => shown(&jwks_uri));
-                *self.jwks_uri() = Some(jwks_uri);
+                *self.jwks_uri.lock() = Some(jwks_uri);
                 let stale_at = self.clock.now() + FRESH;
                 Ok(Fetched { value: Arc::new(keys), stale_at, expires_at: None })
             }
             Err(error) => {
                 let old_keys = held.map_or(0, |keys| keys.len());
                 warn!(self.log, "could not fetch signing keys"; "error" => &error, "old_keys" => old_keys);
-                *self.jwks_uri() = None;
+                *self.jwks_uri.lock() = None;
                 Err(error)
             }
         }
-    }
-}
-
-impl Sts {
-    /// A single assignment changes it, so what a panic leaves behind is sound.
-    fn jwks_uri(&self) -> MutexGuard<'_, Option<Url>> {
-        self.jwks_uri.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,9 +3,10 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::{keys::VerifyingKey, principal::Principal};
@@ -48,7 +49,7 @@ impl TokenCache {
 
     /// The principal of a token, unless it has expired or its key was withdrawn.
     pub(super) fn get(&self, hash: &TokenHash, now: Timestamp) -> Option<Principal> {
-        let mut tokens = self.tokens();
+        let mut tokens = self.tokens.lock();
         let found = tokens.by_hash.get(hash)?;
         if now < found.expires && !found.key.is_withdrawn() {
             return Some(found.principal.clone());
@@ -60,7 +61,7 @@ impl TokenCache {
     /// Adds a token. A full cache drops the token that expires first: an expired
     /// one, or the one that saves the least.
     pub(super) fn insert(&self, hash: TokenHash, token: CachedToken) {
-        let mut tokens = self.tokens();
+        let mut tokens = self.tokens.lock();
         tokens.remove(&hash);
         while tokens.by_hash.len() >= self.capacity {
             let Some((_, first)) = tokens.by_expiry.pop_first() else { return };
@@ -72,14 +73,9 @@ impl TokenCache {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        let tokens = self.tokens();
+        let tokens = self.tokens.lock();
         assert_eq!(tokens.by_hash.len(), tokens.by_expiry.len());
         tokens.by_hash.len()
-    }
-
-    /// No change panics half-way.
-    fn tokens(&self) -> MutexGuard<'_, Tokens> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

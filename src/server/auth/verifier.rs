@@ -64,7 +64,7 @@ impl Verifier {
             return Err(Refusal::Invalid("algorithm not allowed"));
         }
         if header.crit.is_some() {
-            // It requires unknown extensions (RFC 7515 §4.1.11).
+            // It requires unknown extensions (RFC 7515, section 4.1.11).
             return Err(Refusal::Invalid("token has critical headers"));
         }
         Ok(TokenHead { kid, algorithm: header.alg })

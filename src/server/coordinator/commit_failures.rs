@@ -5,8 +5,6 @@
 //!        └─ in doubt: it may be durable ──▶ next sweep: announce again what the journal says
 //! ```
 
-use std::time::Duration;
-
 use slog::{debug, error};
 
 use super::{committer::Committer, error::CoordinatorError};
@@ -15,9 +13,6 @@ use crate::{events::Newest, health::WriteFailure, journal::JournalError, time::T
 /// The embedded journal has one process at a time: its worker is alive until the
 /// next process opens the journal.
 pub(crate) const ALIVE_FOREVER: Timestamp = Timestamp::from_micros(i64::MAX);
-
-/// The time between a failure of the journal and the first probe.
-const PROBE_AFTER: Duration = Duration::from_secs(1);
 
 impl Committer {
     /// Notes what a failed commit, which would have ended these nodes, says
@@ -55,14 +50,13 @@ impl Committer {
     /// (Whether a full journal has room again only a larger write will show.)
     pub(crate) async fn journal_probe(&self) {
         let (health, journal) = (&self.health, &self.journal);
-        let is_over = |since| self.clock.now().since(since) >= PROBE_AFTER;
-        if health.unwritable_since().is_some_and(is_over)
+        let now = self.clock.now();
+        if health.is_write_probe_due(now)
             && journal.renew_worker(self.queue.worker(), ALIVE_FOREVER).await.is_ok()
         {
             health.written();
         }
-        if health.unreadable_since().is_some_and(is_over) && journal.wake_next(self.clock.now()).await.is_ok()
-        {
+        if health.is_read_probe_due(now) && journal.wake_next(now).await.is_ok() {
             health.read();
         }
     }

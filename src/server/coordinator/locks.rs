@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_caller_holds_a_key_and_a_free_key_is_forgotten() {
+    async fn key_has_a_single_holder_and_is_forgotten_when_free() {
         let locks = KeyedLocks::default();
         let first = locks.lock(&"a").await;
         let _other = locks.lock(&"b").await;

@@ -60,7 +60,7 @@ use crate::{
     auth::Principal,
     engine::Rules,
     events::Events,
-    health::{self, JournalStatus},
+    health::JournalStatus,
     journal::Journal,
     outbox::{ARTIFACT_STORE, Outbox},
     services::{Stores, node_registry::NodeTypes, policy::Policy},
@@ -145,7 +145,7 @@ impl Coordinator {
     /// The health check of the Artifact Store, as offloading outputs finds it.
     pub fn offload_check(&self) -> Option<HealthCheck> {
         let trouble = self.outputs.offload.as_ref()?.trouble();
-        Some(health::check(ARTIFACT_STORE, trouble.map(str::to_owned), None))
+        Some(HealthCheck::new(ARTIFACT_STORE, trouble.map(str::to_owned), None))
     }
 
     /// The events of a run (contract §13).

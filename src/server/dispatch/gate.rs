@@ -7,8 +7,9 @@
 //!   cancel ──────────▶ permit, first in first out ─────▶ call
 //! ```
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::slots::Slots;
@@ -40,7 +41,7 @@ impl Gate {
 
     /// Admits a call, or returns when to ask again.
     pub(super) fn admit(&self, now: Timestamp) -> Result<(), Timestamp> {
-        self.breaker().admit(now)
+        self.breaker.lock().admit(now)
     }
 
     /// Records the outcome of a call.
@@ -50,28 +51,23 @@ impl Gate {
             Err(error) => health(error),
         };
         if let Some(health) = health {
-            self.breaker().report(health, now);
+            self.breaker.lock().report(health, now);
         }
     }
 
     /// Records that a call was dropped before its outcome.
     pub(super) fn dropped(&self, now: Timestamp) {
-        self.breaker().dropped(now);
+        self.breaker.lock().dropped(now);
     }
 
     /// Until when calls are refused, if they are.
     pub(super) fn open_until(&self) -> Option<Timestamp> {
-        self.breaker().open_until()
+        self.breaker.lock().open_until()
     }
 
     /// Waits for the permit to send a cancel call.
     pub(super) async fn cancel_permit(&self) -> Option<SemaphorePermit<'_>> {
         self.cancels.acquire().await.ok()
-    }
-
-    /// A single assignment changes it, so what a panic leaves behind is sound.
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_run_leaves_a_quarter_of_the_slots() {
+    async fn single_run_leaves_a_quarter_of_the_slots() {
         let slots = Slots::new(8);
         let mut waiting: Vec<_> = (0..10).map(|_| ("a", wait(&slots, "a"))).collect();
         let held = ready(&mut waiting).await;

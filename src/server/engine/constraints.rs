@@ -81,8 +81,14 @@ pub fn effective_constraints(
     facts: &NodeTypeFacts,
 ) -> Result<Option<ConstraintEnvelope>, Error> {
     let invalid = |_| Error::new("constraint_invalid", "Constraints payload is not valid");
-    let of_run = stored(run.run.extensions.as_ref()).map_err(invalid)?;
-    let own = stored(node.node.extensions.as_ref()).map_err(invalid)?;
+    let text = |extensions| extensions::own(extensions, CONSTRAINTS);
+    let (of_run, of_node) = (run.run.extensions.as_ref(), node.node.extensions.as_ref());
+    let own = stored(of_node).map_err(invalid)?;
+    if text(of_run) == text(of_node) {
+        // As most roots have them. The lists may be long: they are read once.
+        return Ok(narrowed(own, facts.constraints.as_ref()));
+    }
+    let of_run = stored(of_run).map_err(invalid)?;
     Ok(merge([of_run.as_ref(), own.as_ref(), facts.constraints.as_ref()]))
 }
 

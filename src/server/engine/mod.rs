@@ -83,5 +83,6 @@ pub use finish::{attempt_finish, attempt_lost};
 pub use hold::attempt_hold;
 pub use outputs::{abridge, oversized};
 pub use rejection::{Disagreement, Limit, Rejection};
+pub use retry::retry_pause;
 pub use silence::{Contact, DueReason, SilenceOutcome, due_reason, silence_check};
 pub use start::{PreparedStart, StartRun, run_repeated, run_start};

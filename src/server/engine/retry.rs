@@ -34,12 +34,21 @@ use super::{
 use crate::{
     record::{AttemptOutcome, Job, NodeRecord},
     time::{Timestamp, backoff},
-    types::{Error, JsonObject, NodeKind, RecoveryAction, RecoveryActionType, RunEventType, SideEffectClass},
+    types::{
+        Error, JsonObject, NodeKind, NodeRunId, RecoveryAction, RecoveryActionType, RunEventType,
+        SideEffectClass,
+    },
 };
 
 /// Exponential backoff between attempts, unless the executor asks for more.
 const BASE: Duration = Duration::from_millis(250);
 const CAP: Duration = Duration::from_secs(30);
+
+/// The pause before a node is tried again, after this number of tries. Callers
+/// use it as well, while something that a dispatch needs is unavailable.
+pub fn retry_pause(tries: u32, node: &NodeRunId) -> Duration {
+    backoff(tries, BASE, CAP, node.as_str())
+}
 
 /// Whether executing the node twice does no harm. (A composite executor ignores a
 /// node that it has already.)
@@ -71,8 +80,7 @@ pub(super) fn retry_at(node: &NodeRecord, failed: &FailedCall, cx: Cx<'_>) -> Op
     if !may || node.retries >= cx.rules.max_retries {
         return None;
     }
-    let wait =
-        backoff(node.retries, BASE, CAP, node.id().as_str()).max(failed.retry_after.unwrap_or_default());
+    let wait = retry_pause(node.retries, node.id()).max(failed.retry_after.unwrap_or_default());
     Some(cx.now + wait).filter(|at| node.deadline.is_none_or(|deadline| *at < deadline))
 }
 

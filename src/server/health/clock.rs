@@ -1,6 +1,5 @@
 //! The check `clock`: how far this server's clock is from the wall clock.
 
-use super::check;
 use crate::types::HealthCheck;
 
 /// Larger differences from the wall clock are reported.
@@ -15,7 +14,7 @@ pub fn clock_check(ahead_seconds: f64) -> HealthCheck {
     // Rounded to milliseconds.
     let ahead_seconds = (ahead_seconds * 1e3).round() / 1e3;
     let details = [("ahead_seconds", ahead_seconds.into())].into();
-    check("clock", trouble, Some(details))
+    HealthCheck::new("clock", trouble, Some(details))
 }
 
 #[cfg(test)]

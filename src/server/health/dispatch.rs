@@ -15,7 +15,6 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::check;
 use crate::{
     journal::Counts,
     time::Timestamp,
@@ -74,7 +73,7 @@ impl DispatchStatus {
         let reported = self.reported();
         let executors = reported.executors.iter().map(|(name, open_until)| {
             let message = "The circuit breaker is open: nodes are queued or fail";
-            check(name, open_until.map(|_| message.into()), None)
+            HealthCheck::new(name, open_until.map(|_| message.into()), None)
         });
         let work = reported.work.iter().map(Work::check);
         let outbox = reported.work.iter().filter(|_| reported.outbox_without_stores);
@@ -116,7 +115,7 @@ impl Work {
             "runs_live": runs_live, "node_runs_live": nodes_live, "in_hand": in_hand, "due": wakes_due,
             "parked": parked, "without_wake_up": without_wake_up, "executors": of_executors,
         });
-        check("work", trouble, Some(JsonObject::of(&details)))
+        HealthCheck::new("work", trouble, Some(JsonObject::of(&details)))
     }
 }
 
@@ -124,7 +123,7 @@ impl Work {
 fn kept_outbox_check(counts: &Counts) -> HealthCheck {
     let trouble = "The JARVIS stores are not configured: outbox entries are kept until they are";
     let details = json!({ "entries": counts.outbox });
-    check("outbox", Some(trouble.into()), Some(JsonObject::of(&details)))
+    HealthCheck::new("outbox", Some(trouble.into()), Some(JsonObject::of(&details)))
 }
 
 #[cfg(test)]

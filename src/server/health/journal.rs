@@ -14,6 +14,7 @@ use std::{
 
 use crate::{
     journal::Room,
+    resilience::CoolDown,
     time::Timestamp,
     types::{HealthCheck, HealthStatus, NodeRunId},
 };
@@ -21,6 +22,9 @@ use crate::{
 /// How long a damaged record is reported. Everything else works, and the
 /// record's wake-ups are parked, which `work` counts.
 const REMEMBER: Duration = Duration::from_secs(60);
+
+/// How long after a failure the sweep does not probe the journal.
+const PROBE_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a commit wrote nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +41,10 @@ pub struct JournalStatus {
 
 #[derive(Default)]
 struct Last {
-    unwritten: Option<(WriteFailure, Timestamp)>,
-    unread: Option<Timestamp>,
-    damaged: Option<Timestamp>,
+    write_failure: Option<WriteFailure>,
+    writes: CoolDown,
+    reads: CoolDown,
+    damage: CoolDown,
     /// The nodes ended by commits that were reported as failed but may be
     /// durable: followers of their runs have not been notified.
     in_doubt: Option<Vec<NodeRunId>>,
@@ -51,24 +56,28 @@ impl JournalStatus {
     }
 
     pub(crate) fn written(&self) {
-        self.last().unwritten = None;
+        let mut last = self.last();
+        last.write_failure = None;
+        last.writes.succeeded();
     }
 
     /// Returns whether the failure is of another kind than the last one.
     pub(crate) fn not_written(&self, why: WriteFailure, now: Timestamp) -> bool {
-        self.last().unwritten.replace((why, now)).map(|(why, _)| why) != Some(why)
+        let mut last = self.last();
+        last.writes.failed(now);
+        last.write_failure.replace(why) != Some(why)
     }
 
     pub(crate) fn read(&self) {
-        self.last().unread = None;
+        self.last().reads.succeeded();
     }
 
     pub(crate) fn not_read(&self, now: Timestamp) {
-        self.last().unread = Some(now);
+        self.last().reads.failed(now);
     }
 
     pub(crate) fn damaged(&self, now: Timestamp) {
-        self.last().damaged = Some(now);
+        self.last().damage.failed(now);
     }
 
     /// Records that a commit which ends these nodes may be durable although it
@@ -83,26 +92,28 @@ impl JournalStatus {
         self.last().in_doubt.take()
     }
 
-    /// The time since which writing has failed other than for lack of room.
-    pub(crate) fn unwritable_since(&self) -> Option<Timestamp> {
-        self.last().unwritten.filter(|(why, _)| *why == WriteFailure::Failed).map(|(_, since)| since)
+    /// Whether to probe if the journal can be written: the last commit failed
+    /// other than for lack of room, and not just now.
+    pub(crate) fn is_write_probe_due(&self, now: Timestamp) -> bool {
+        let last = self.last();
+        last.write_failure == Some(WriteFailure::Failed) && last.writes.is_over(PROBE_AFTER, now)
     }
 
-    /// The time since which reading has failed.
-    pub(crate) fn unreadable_since(&self) -> Option<Timestamp> {
-        self.last().unread
+    /// Whether to probe if the journal can be read: the last read failed, and not
+    /// just now.
+    pub(crate) fn is_read_probe_due(&self, now: Timestamp) -> bool {
+        let reads = self.last().reads;
+        reads.failing_since().is_some() && reads.is_over(PROBE_AFTER, now)
     }
 
     pub(crate) fn check(&self, room: Room, now: Timestamp) -> HealthCheck {
         let last = self.last();
-        let damaged = last.damaged.is_some_and(|at| now.since(at) < REMEMBER);
-        let (status, message) = match (last.unwritten, last.unread, room) {
-            (Some((WriteFailure::Full, _)), ..) => {
+        let damaged = !last.damage.is_over(REMEMBER, now);
+        let (status, message) = match (last.write_failure, last.reads.failing_since(), room) {
+            (Some(WriteFailure::Full), ..) => {
                 (HealthStatus::Down, Some("The journal is full: nothing can be written"))
             }
-            (Some((WriteFailure::Failed, _)), ..) => {
-                (HealthStatus::Down, Some("The journal cannot be written"))
-            }
+            (Some(WriteFailure::Failed), ..) => (HealthStatus::Down, Some("The journal cannot be written")),
             (None, Some(_), _) => (HealthStatus::Down, Some("The journal cannot be read")),
             (None, None, Room::Reserve) => (
                 HealthStatus::Degraded,
@@ -141,7 +152,8 @@ mod tests {
             [true, false, true]
         );
         assert_eq!(reported(Room::Enough), (HealthStatus::Down, "The journal cannot be written".into()));
-        assert_eq!((status.unwritable_since(), status.unreadable_since()), (Some(at(70)), Some(at(60))));
+        assert_eq!([70, 71].map(|now| status.is_write_probe_due(at(now))), [false, true]);
+        assert_eq!([60, 61].map(|now| status.is_read_probe_due(at(now))), [false, true]);
         status.written();
         assert_eq!(reported(Room::Enough), (HealthStatus::Down, "The journal cannot be read".into()));
         status.read();

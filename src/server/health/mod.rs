@@ -16,8 +16,8 @@
 //! | `signing_keys` | `signing_keys`: the keys that verify callers' tokens |
 //! | `clock` | `clock`: how far this server's clock is from the wall clock |
 //!
-//! The outbox and the policy point make their checks themselves, with
-//! [`check`]; `app` lists the sources.
+//! The outbox, the policy point and the coordinator make their checks themselves;
+//! `app` lists the sources.
 //!
 //! **Architecture invariants.** A report never fails and never waits: a source
 //! repeats what it knows already. Checks contain neither ids nor the text of
@@ -41,17 +41,11 @@ pub use tasks::tasks_check;
 
 use crate::{
     time::{Clock, Timestamp},
-    types::{Health, HealthCheck, HealthStatus, JsonObject},
+    types::{Health, HealthCheck, HealthStatus},
 };
 
 /// Contributes checks to the report. Must not block.
 pub type Source = Box<dyn Fn(Timestamp) -> Vec<HealthCheck> + Send + Sync>;
-
-/// Makes a check: `degraded` if there is `trouble`, `ok` otherwise.
-pub fn check(name: &str, trouble: Option<String>, details: Option<JsonObject>) -> HealthCheck {
-    let status = if trouble.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok };
-    HealthCheck { name: name.into(), status, message: trouble, details }
-}
 
 /// Assembles the report from its sources.
 pub struct HealthReport {
@@ -97,14 +91,16 @@ mod tests {
     }
 
     fn says(name: &'static str, trouble: Option<&'static str>) -> Source {
-        Box::new(move |_| vec![check(name, trouble.map(str::to_owned), None)])
+        Box::new(move |_| vec![HealthCheck::new(name, trouble.map(str::to_owned), None)])
     }
 
     #[test]
     fn report_has_the_status_of_its_worst_check() {
         assert_eq!(report(Vec::new()).status, HealthStatus::Ok);
         let down = || -> Source {
-            Box::new(|_| vec![HealthCheck { status: HealthStatus::Down, ..check("c", None, None) }])
+            Box::new(|_| {
+                vec![HealthCheck { status: HealthStatus::Down, ..HealthCheck::new("c", None, None) }]
+            })
         };
         for (sources, status) in [
             (vec![says("a", None)], HealthStatus::Ok),

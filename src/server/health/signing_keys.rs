@@ -1,6 +1,5 @@
 //! The check `signing_keys`: the keys that verify callers' tokens.
 
-use super::check;
 use crate::{auth::KeyStatus, types::HealthCheck};
 
 /// Reports on the signing keys, if tokens are verified at all. Never worse than
@@ -15,7 +14,7 @@ pub fn signing_keys_check(keys: &KeyStatus) -> Option<HealthCheck> {
         }
         KeyStatus::Unavailable { .. } => Some("The signing keys cannot be fetched: every token is refused"),
     };
-    Some(check("signing_keys", trouble.map(str::to_owned), None))
+    Some(HealthCheck::new("signing_keys", trouble.map(str::to_owned), None))
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::check;
 use crate::{
     runtime::tasks::{Panicked, Panics, QUIET},
     time::Timestamp,
@@ -20,5 +19,5 @@ pub fn tasks_check(panics: &Panics, now: Timestamp) -> HealthCheck {
     let trouble = (!names.is_empty()).then(|| format!("Restarted after a panic: {}", names.join(", ")));
     let details: BTreeMap<&str, u64> =
         so_far.iter().map(|(name, panicked)| (*name, panicked.times)).collect();
-    check("tasks", trouble, Some(JsonObject::of(&json!({ "panics": details }))))
+    HealthCheck::new("tasks", trouble, Some(JsonObject::of(&json!({ "panics": details }))))
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Outbox, pump::StoreState};
 use crate::{
     journal::Counts,
-    types::{HealthCheck, HealthStatus, JsonObject},
+    types::{HealthCheck, JsonObject},
 };
 
 /// The name of the Artifact Store's check, to which the coordinator adds what it
@@ -32,20 +32,16 @@ impl Outbox {
 
     fn backlog_check(&self, counts: Option<&Counts>) -> HealthCheck {
         let now = self.clock.now();
-        let name = "outbox".into();
-        let Some(counts) = counts else {
-            return HealthCheck { name, status: HealthStatus::Ok, message: None, details: None };
-        };
+        let Some(counts) = counts else { return HealthCheck::new("outbox", None, None) };
         let age = counts.outbox_oldest.map_or(Duration::ZERO, |oldest| now.since(oldest));
         // Entries that are kept in doubt (see `objects`) are old, but not owed.
         let owed = self.objects.backlog.entries() + self.events.backlog.entries();
         let lags = owed > 0 && age > self.wait.max(LAG_MIN);
-        let status = if lags { HealthStatus::Degraded } else { HealthStatus::Ok };
-        let message = lags.then(|| "The stores lag behind the journal, which has all runs and events".into());
+        let trouble = lags.then(|| "The stores lag behind the journal, which has all runs and events".into());
         // Entries may have been added since they were counted.
         let entries = counts.outbox.max(owed as u64);
         let details = json!({"entries": entries, "oldest_age_seconds": age.as_secs_f64()});
-        HealthCheck { name, status, message, details: Some(JsonObject::of(&details)) }
+        HealthCheck::new("outbox", trouble, Some(JsonObject::of(&details)))
     }
 }
 
@@ -63,8 +59,7 @@ fn refused(store: &StoreState) -> Option<String> {
 }
 
 fn store_check(name: &str, refused: Option<String>, unreachable: Option<String>) -> HealthCheck {
-    let message =
+    let trouble =
         refused.or_else(|| unreachable.map(|reason| format!("The probe of the store failed: {reason}")));
-    let status = if message.is_some() { HealthStatus::Degraded } else { HealthStatus::Ok };
-    HealthCheck { name: name.into(), status, message, details: None }
+    HealthCheck::new(name, trouble, None)
 }

@@ -42,7 +42,7 @@ impl RunRecord {
 /// How a run came into this journal.
 ///
 /// Stored as one string, in the member that held the digest alone before
-/// adoption existed. A digest is hexadecimal, so it cannot read [`ADOPTED`].
+/// adoption existed. A digest is hexadecimal, so it cannot read `adopted`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Origin {

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn one_trial_call_after_the_pause_decides() {
+    fn trial_call_after_the_pause_decides() {
         let mut breaker = opened();
         assert_eq!(breaker.admit(at(1)), Ok(()));
         assert_eq!(breaker.admit(at(1)), Err(at(7)), "one call at a time");

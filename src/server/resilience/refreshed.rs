@@ -22,12 +22,10 @@
 //! then fetch another value, but not more often than [`Pauses::unfit`] allows,
 //! so that a flood of such questions costs one fetch.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::CoolDown;
@@ -101,6 +99,7 @@ pub enum Status<T> {
     },
 }
 
+/// Each change is a single assignment, so what a panic leaves behind is sound.
 struct State<T> {
     held: Option<Held<T>>,
     /// Gives the outcome of the fetch under way.
@@ -162,7 +161,7 @@ impl<T: Clone + Send + Sync + 'static> Refreshed<T> {
             // As it was fetched: it may have expired by now, and is still the
             // best there is.
             Ok(value) => Ok(pick(&value)),
-            Err(error) => match self.state().usable(self.clock.now()) {
+            Err(error) => match self.state.lock().usable(self.clock.now()) {
                 Some(value) => Ok(pick(value)),
                 None => Err(error),
             },
@@ -171,7 +170,7 @@ impl<T: Clone + Send + Sync + 'static> Refreshed<T> {
 
     fn look_up<U>(self: &Arc<Self>, pick: &impl Fn(&T) -> Option<U>) -> Lookup<T, U> {
         let now = self.clock.now();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         self.refresh_if_due(&mut state, now);
         let usable = state.usable(now);
         if let Some(found) = usable.and_then(pick) {
@@ -194,14 +193,14 @@ impl<T: Clone + Send + Sync + 'static> Refreshed<T> {
     /// Starts a fetch in the background if one is due. Never waits.
     pub fn revalidate(self: &Arc<Self>) {
         let now = self.clock.now();
-        self.refresh_if_due(&mut self.state(), now);
+        self.refresh_if_due(&mut self.state.lock(), now);
     }
 
     /// Drops the value at hand if it is unfit. False if that was done a moment
     /// ago with another value: the next one would not be better.
     pub fn discard(&self, is_unfit: impl Fn(&T) -> bool) -> bool {
         let now = self.clock.now();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if !state.held.as_ref().is_some_and(|held| is_unfit(&held.fetched.value)) {
             return true;
         }
@@ -215,7 +214,7 @@ impl<T: Clone + Send + Sync + 'static> Refreshed<T> {
 
     pub fn status(&self) -> Status<T> {
         let now = self.clock.now();
-        let state = self.state();
+        let state = self.state.lock();
         let error = state.error.clone();
         match &state.held {
             None => Status::Empty { error },
@@ -256,7 +255,7 @@ impl<T: Clone + Send + Sync + 'static> Refreshed<T> {
 
     fn land(&self, fetched: Result<Fetched<T>, String>) -> Outcome<T> {
         let now = self.clock.now();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.in_flight = None;
         match fetched {
             Ok(fetched) => {
@@ -274,16 +273,10 @@ impl<T: Clone + Send + Sync + 'static> Refreshed<T> {
         }
     }
 
-    /// Every change of the state is a single assignment, so what a panic leaves
-    /// behind is sound.
-    fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits until no fetch is under way.
     #[cfg(test)]
     pub(crate) async fn landed(&self) {
-        let landing = self.state().landing();
+        let landing = self.state.lock().landing();
         if let Some(landing) = landing {
             let _outcome = landed(landing).await;
         }

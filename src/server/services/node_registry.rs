@@ -25,13 +25,10 @@
 //! A guess may drop constraints that the type is published with. So nothing is
 //! guessed unless the configuration says so.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use slog::{Logger, warn};
 
 use crate::{
@@ -143,7 +140,7 @@ impl NodeTypes {
 impl Registry {
     async fn facts(&self, node_type: &NodeTypeRef) -> Result<NodeTypeFacts, NoFacts> {
         let key = (node_type.node_type_id.clone(), node_type.version.clone());
-        let cached = self.state().cached.get(&key).cloned();
+        let cached = self.state.lock().cached.get(&key).cloned();
         if let Some(facts) = cached.as_deref().filter(|_| !key.1.is_empty()) {
             return Ok(facts.clone());
         }
@@ -177,7 +174,7 @@ impl Registry {
         let (id, version) = key;
         let call = registry.node_type(id, (!version.is_empty()).then_some(&**version));
         let answer = call_within(&*self.clock, *timeout, Service::NodeRegistry, call).await;
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let answered = match answer {
             // Its facts must not become those of the type that was asked for.
             Ok(Some(answer)) if answer.node_type_id != *id => {
@@ -205,12 +202,8 @@ impl Registry {
     fn is_cooling_down(&self) -> bool {
         match self.options.outage {
             RegistryOutage::Closed => false,
-            RegistryOutage::Open => !self.state().cool_down.is_over(COOL_DOWN, self.clock.now()),
+            RegistryOutage::Open => !self.state.lock().cool_down.is_over(COOL_DOWN, self.clock.now()),
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -190,7 +190,7 @@ async fn cancel_is_delivered_by_the_next_process_after_a_crash() {
         executors.refuse_cancels(false);
         let process = program.start().await;
         executors.calls_until("the cancel", |now| now.len() > calls).await;
-        process.logged("executor told to stop", 1).await;
+        process.logged("executor notified of the end of a node", 1).await;
         assert_eq!(process.run_ended(&run.id).await, "canceled");
         process.terminate().await;
         assert_eq!(executors.executions(&run.root), 1);
@@ -206,7 +206,7 @@ async fn cancel_that_may_overtake_its_call_is_sent_twice() {
     let run = process.run_start("deaf", "atomic.deaf").await;
     executors.called(":execute", 1).await;
     assert_eq!(process.post(&format!("/v1/runs/{}:cancel", run.id), &json!({})).await.0, 200);
-    process.logged("executor told to stop", 1).await;
+    process.logged("executor notified of the end of a node", 1).await;
     assert_eq!(executors.called(":cancel", 2).await.len(), 3, "the call, and two cancels");
     executors.release(&run.root);
     assert_eq!(process.run_ended(&run.id).await, "canceled");

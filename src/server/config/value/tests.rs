@@ -174,6 +174,6 @@ fn choices_are_parsed_in_any_case() {
 }
 
 #[test]
-fn one_line_escapes_control_characters() {
+fn line_escapes_control_characters() {
     assert_eq!(one_line("a\nb\tüc"), "a\\nb\\tüc");
 }

@@ -7,7 +7,7 @@
 //!   policy remote:  claim commit ──▶ refusal, policy ──▶ begin commit
 //! ```
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use slog::{debug, info, warn};
 
@@ -19,13 +19,9 @@ use crate::{
     },
     record::{Job, NodePath, NodeRecord},
     services::policy::PdpUnavailable,
-    time::{Timestamp, backoff},
+    time::Timestamp,
     types::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
 };
-
-/// Exponential backoff while something that a dispatch needs is unavailable.
-const RETRY_BASE: Duration = Duration::from_millis(250);
-const RETRY_CAP: Duration = Duration::from_secs(30);
 
 /// A node that is now at its executor: what to send, and by when the call must
 /// end.
@@ -76,7 +72,7 @@ impl Attempts {
                 let tries = tries(&node);
                 warn!(self.committer.log, "dispatch postponed: node registry unavailable";
                     "node_run_id" => %job.node, "tries" => tries, "error" => failure.internal());
-                self.postpone(job, backoff(tries, RETRY_BASE, RETRY_CAP, job.node.as_str())).await?;
+                self.postpone(job, engine::retry_pause(tries, &job.node)).await?;
                 return Ok(None);
             }
             Err(failure) => return Err(failure),
@@ -113,8 +109,8 @@ impl Attempts {
                 }
                 let view = committer.node_view(&job.node).await?;
                 match due(view, cx) {
-                    Ok(view) => self.hand_over(view, choice, verdict.clone(), cx).await,
-                    Err(decision) => Ok(decision),
+                    ControlFlow::Continue(view) => self.hand_over(view, choice, verdict.clone(), cx).await,
+                    ControlFlow::Break(decision) => Ok(decision),
                 }
             })
             .await
@@ -162,8 +158,10 @@ impl Attempts {
         let view = committer
             .command(&job.run, |cx| async move {
                 Ok(match due(committer.node_view(&job.node).await?, cx) {
-                    Ok(view) => engine::attempt_claim(&view.run, view.node.clone(), cx).answering(Some(view)),
-                    Err(decision) => decision,
+                    ControlFlow::Continue(view) => {
+                        engine::attempt_claim(&view.run, view.node.clone(), cx).answering(Some(view))
+                    }
+                    ControlFlow::Break(decision) => decision,
                 })
             })
             .await?;
@@ -187,7 +185,7 @@ impl Attempts {
     async fn hold(&self, job: &ClaimedJob, node: &NodeRecord, reason: &str) -> Result<(), CoordinatorError> {
         let committer = &*self.committer;
         let tries = tries(node);
-        let wait = backoff(tries, RETRY_BASE, RETRY_CAP, node.id().as_str());
+        let wait = engine::retry_pause(tries, node.id());
         let is_new = committer
             .command(&job.run, |cx| async move {
                 let run = committer.run_fetch(&job.run).await?;
@@ -230,7 +228,7 @@ impl Attempts {
             .command(&job.run, |cx| async move {
                 let view = committer.bare_view(&job.node).await?;
                 let tries = tries(&view.node);
-                let wait = backoff(tries, RETRY_BASE, RETRY_CAP, job.node.as_str()).max(open_for);
+                let wait = engine::retry_pause(tries, &job.node).max(open_for);
                 info!(committer.log, "dispatch deferred: circuit breaker of the executor is open";
                     "node_run_id" => %job.node, "executor" => executor, "tries" => tries);
                 Ok(engine::attempt_defer(view, cx.now + wait, cx))
@@ -254,16 +252,16 @@ impl Attempts {
     }
 }
 
-/// A node that waits for its dispatch and has time left; else what is decided
-/// about it instead.
-fn due<T>(view: NodeView, cx: Cx<'_>) -> Result<NodeView, Decision<Option<T>>> {
+/// Goes on with a node that waits for its dispatch and has time left; breaks with
+/// what is decided about any other.
+fn due<T>(view: NodeView, cx: Cx<'_>) -> ControlFlow<Decision<Option<T>>, NodeView> {
     if view.node.is_terminal() || !waits_for(&view.node, Job::Dispatch) {
-        return Err(Decision::unchanged(None));
+        return ControlFlow::Break(Decision::unchanged(None));
     }
     if view.node.deadline.is_some_and(|deadline| deadline <= cx.now) {
-        return Err(engine::node_expire(view, cx).answering(None));
+        return ControlFlow::Break(engine::node_expire(view, cx).answering(None));
     }
-    Ok(view)
+    ControlFlow::Continue(view)
 }
 
 /// How often the node's dispatch has been put back.

@@ -1,3 +1,5 @@
+//! The room of lanes and runs, and calls that end with their node.
+
 use futures::FutureExt;
 
 use super::*;
@@ -18,7 +20,7 @@ fn with(job: Job, kind: NodeKind, node: NodeHead) -> NodeHead {
 }
 
 #[test]
-fn one_run_gets_an_eighth_of_the_room() {
+fn single_run_gets_an_eighth_of_the_room() {
     let (queue, mut jobs) = WorkQueue::new("worker".into(), 16);
     let (big, small): (RunId, RunId) = ("big".into(), "small".into());
     assert_eq!(queue.claim(&big, [None; 2]), Some(&"worker".into()));

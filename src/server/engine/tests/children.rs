@@ -232,7 +232,7 @@ fn children_inherit_constraints_and_can_only_narrow_them() {
 }
 
 #[test]
-fn a_round_is_told_in_the_order_of_the_request() {
+fn events_of_a_round_follow_the_order_of_the_request() {
     let mut world = World::composite(&Value::Null);
     let mark = world.events.len();
     let binding = json!({"subtask_id": "S1", "candidate_set_id": "set-1", "rationale": "best",

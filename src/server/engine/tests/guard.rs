@@ -70,7 +70,7 @@ fn node_goes_forward_only_and_the_panic_names_only_the_node() {
 }
 
 #[test]
-fn what_is_over_stays_as_it_ended() {
+fn terminal_node_keeps_its_state() {
     let mut over = node();
     (over.node.state, over.node.ended_at) = (NodeRunState::Succeeded, Some(Timestamp::from_micros(7)));
     let before = NodeBefore::of(&over);

@@ -29,7 +29,7 @@ fn world() -> World {
 }
 
 #[test]
-fn a_repetition_that_disagrees_is_told_about_what() {
+fn conflicting_repetition_names_the_member_that_differs() {
     let binding = |subtask| json!({"subtask_id": subtask, "chosen_node_type_ref": node_type("atomic.echo")});
     let extended = json!({"node_type_id": "atomic.echo", "version": "1", "extensions": {"a.b": 1}});
     for (repetition, message) in [

@@ -1,5 +1,5 @@
-//! Attempts whose process is gone, executors that must be told, and answers of
-//! attempts that are not the current one any more.
+//! Attempts whose process is gone, notifications of their executors, and answers of
+//! superseded attempts.
 
 use std::time::Duration;
 
@@ -180,7 +180,7 @@ fn lost_composite_is_assigned_again_while_it_has_no_children() {
         "unclaimed"
     );
 
-    // The one who had it was taken for dead all the same.
+    // Its worker was taken for dead although it lived.
     let recorded = world.attempts.len();
     world.due(ROOT);
     world.lost(ROOT);

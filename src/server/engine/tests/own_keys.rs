@@ -19,7 +19,7 @@ fn forged() -> Value {
 }
 
 #[test]
-fn what_a_caller_says_under_our_names_is_dropped() {
+fn reserved_keys_of_a_caller_are_dropped() {
     let mut world = World::new();
     world.start(json!({ "extensions": forged() })).expect("a start");
     world.create(ROOT, &[child("a").with("extensions", forged())]).expect("a child");

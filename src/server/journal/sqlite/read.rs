@@ -6,12 +6,12 @@ use rusqlite::{Connection, OptionalExtension, Params, Statement, params};
 
 use super::{
     claims::WAKES_DUE,
-    encoding::{from_json, natural},
+    encoding::natural,
     rows::{HeadRow, NodeRow, RunRow},
 };
 use crate::{
     journal::{Counts, EventPage, JournalError, PageLimit},
-    record::{AttemptRecord, NodeHead, NodePath, NodeRecord, RunRecord},
+    record::{NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
     types::{NodeRunId, RunId},
 };
@@ -147,11 +147,11 @@ fn is_within(path: Option<&str>, within: Option<&NodePath>) -> bool {
 pub(super) fn attempts(
     connection: &Connection,
     node: &NodeRunId,
-) -> Result<Vec<AttemptRecord>, JournalError> {
+) -> Result<Vec<crate::record::AttemptRecord>, JournalError> {
     let mut statement =
         connection.prepare_cached("SELECT body FROM attempts WHERE node_run_id = ? ORDER BY attempt")?;
     let bodies = statement.query_map([node.as_str()], |row| row.get::<_, String>(0))?;
-    bodies.map(|body| from_json(node.as_str(), &body?)).collect()
+    bodies.map(|body| super::encoding::from_json(node.as_str(), &body?)).collect()
 }
 
 pub(super) fn latest_commit_time(connection: &Connection) -> Result<Option<Timestamp>, JournalError> {

@@ -60,7 +60,7 @@ struct Fetcher(ManualSource, Arc<ManualClock>);
 impl Source<u32> for Fetcher {
     async fn fetch(&self, _: Option<u32>) -> Result<Fetched<u32>, String> {
         let (sender, receiver) = oneshot::channel();
-        self.0.pending.lock().unwrap().push_back(sender);
+        self.0.pending.lock().push_back(sender);
         self.0.requests.fetch_add(1, Ordering::SeqCst);
         let asked_at = self.1.now();
         let value = receiver.await.unwrap_or_else(|_| panic!("injected"))?;
@@ -114,7 +114,7 @@ impl World {
 
     async fn answer(&self, answer: Answer) {
         self.settle().await;
-        let pending = self.source.pending.lock().unwrap().pop_front();
+        let pending = self.source.pending.lock().pop_front();
         pending.expect("a request").send(answer).expect("it is waited for");
         self.settle().await;
     }
@@ -219,7 +219,7 @@ async fn panic_in_a_fetch_fails_its_callers_and_no_others() {
     let world = World::new();
     let panic = async {
         world.settle().await;
-        drop(world.source.pending.lock().unwrap().pop_front());
+        drop(world.source.pending.lock().pop_front());
     };
     let (found, ()) = tokio::join!(world.find(), panic);
     assert_eq!(found, Err("the fetch was abandoned".into()));
@@ -280,7 +280,7 @@ proptest! {
     /// At most one fetch is under way, a usable value is returned without waiting,
     /// and an expired one is not returned.
     #[test]
-    fn one_fetch_at_most_and_no_needless_waiting(steps in steps()) {
+    fn fetches_are_single_and_readers_wait_only_for_a_first_value(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let world = World::new();
@@ -303,7 +303,7 @@ proptest! {
                     }
                     Step::Answer(well) => {
                         world.settle().await;
-                        let pending = world.source.pending.lock().unwrap().pop_front();
+                        let pending = world.source.pending.lock().pop_front();
                         // One that was too late is not waited for any more.
                         let Some(sender) = pending.filter(|sender| !sender.is_closed()) else { continue };
                         let answer = if well { Ok(next + 1) } else { Err("down".to_owned()) };
@@ -313,7 +313,7 @@ proptest! {
                             && value == next + 1
                         {
                             next = value;
-                            expires_at = world.value.state().held.as_ref().and_then(|held| held.fetched.expires_at);
+                            expires_at = world.value.state.lock().held.as_ref().and_then(|held| held.fetched.expires_at);
                         }
                     }
                     Step::Pass(time) => {
@@ -323,8 +323,8 @@ proptest! {
                     }
                 }
                 world.settle().await;
-                world.source.pending.lock().unwrap().retain(|sender| !sender.is_closed());
-                prop_assert!(world.source.pending.lock().unwrap().len() <= 1);
+                world.source.pending.lock().retain(|sender| !sender.is_closed());
+                prop_assert!(world.source.pending.lock().len() <= 1);
             }
             Ok(())
         })?;

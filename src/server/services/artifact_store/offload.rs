@@ -1,10 +1,7 @@
 //! Large outputs on their way to the Artifact Store. The store is optional:
 //! outputs that it does not take in time stay in the journal.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use super::ArtifactStore;
 use crate::{
@@ -13,6 +10,7 @@ use crate::{
     time::{Clock, within},
     types::ResourceRef,
 };
+use parking_lot::Mutex;
 
 /// How long the store is left alone after a failure: results must not wait for
 /// it one after the other.
@@ -49,18 +47,18 @@ impl OutputOffload {
 
     /// Puts outputs into the store within `limit`. Returns a reference to them.
     pub async fn put(&self, outputs: Vec<u8>, limit: Duration) -> Result<ResourceRef, OffloadSkipped> {
-        if !self.cool_down().is_over(COOL_DOWN, self.clock.now()) {
+        if !self.cool_down.lock().is_over(COOL_DOWN, self.clock.now()) {
             return Err(OffloadSkipped::CoolingDown);
         }
         match within(&*self.clock, limit, self.store.put(outputs.into(), JSON)).await {
             Some(Ok(artifact)) => {
-                self.cool_down().succeeded();
+                self.cool_down.lock().succeeded();
                 Ok(artifact.reference())
             }
             Some(Err(error)) => {
                 // 413: the store works, these outputs are too large for it.
                 if error.status() != Some(413) {
-                    self.cool_down().failed(self.clock.now());
+                    self.cool_down.lock().failed(self.clock.now());
                 }
                 Err(OffloadSkipped::Failed(error))
             }
@@ -70,11 +68,6 @@ impl OutputOffload {
 
     /// Whether the store has failed recently and not worked since. For health.
     pub fn has_failed_recently(&self) -> bool {
-        !self.cool_down().is_over(REPORTED, self.clock.now())
-    }
-
-    /// A single assignment changes it, so what a panic leaves behind is sound.
-    fn cool_down(&self) -> MutexGuard<'_, CoolDown> {
-        self.cool_down.lock().unwrap_or_else(PoisonError::into_inner)
+        !self.cool_down.lock().is_over(REPORTED, self.clock.now())
     }
 }

@@ -11,11 +11,9 @@
 //! A held question is asked again later. A refused question would be refused
 //! again.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use slog::{Logger, info, warn};
 
 use crate::{
@@ -23,7 +21,7 @@ use crate::{
     config::PdpOutage,
     resilience::CoolDown,
     time::Timestamp,
-    types::{HealthCheck, HealthStatus},
+    types::HealthCheck,
 };
 
 /// How long health reports a failure after which no question was asked.
@@ -49,13 +47,13 @@ impl Outage {
     }
 
     pub(super) fn failed(&self, error: &CallError, now: Timestamp, log: &Logger) {
-        if self.failures().failed(now) {
+        if self.failures.lock().failed(now) {
             warn!(log, "the PDP is unavailable: nodes are held"; "error" => %error);
         }
     }
 
     pub(super) fn answered(&self, now: Timestamp, log: &Logger) {
-        if let Some(since) = self.failures().succeeded() {
+        if let Some(since) = self.failures.lock().succeeded() {
             info!(log, "the PDP is available again"; "after_seconds" => now.since(since).as_secs());
         }
     }
@@ -66,18 +64,9 @@ impl Outage {
             PdpOutage::Deny => return None,
             PdpOutage::Hold => {}
         }
-        let is_out = !self.failures().is_over(REPORTED, now);
-        Some(HealthCheck {
-            name: "pdp".into(),
-            status: if is_out { HealthStatus::Degraded } else { HealthStatus::Ok },
-            message: is_out.then(|| "The PDP is unavailable: nodes are held, and no run starts".into()),
-            details: None,
-        })
-    }
-
-    /// A single assignment changes it, so what a panic leaves behind is sound.
-    fn failures(&self) -> MutexGuard<'_, CoolDown> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        let is_out = !self.failures.lock().is_over(REPORTED, now);
+        let trouble = is_out.then(|| "The PDP is unavailable: nodes are held, and no run starts".into());
+        Some(HealthCheck::new("pdp", trouble, None))
     }
 }
 
@@ -101,7 +90,7 @@ mod tests {
     use super::*;
     use crate::{
         clients::{NotSent, Service},
-        types::JsonObject,
+        types::{HealthStatus, JsonObject},
     };
 
     fn error(failure: Failure) -> CallError {

@@ -28,10 +28,7 @@ use anyhow::{Context, Result, ensure};
 
 use xtask_support::workspace;
 
-use self::{
-    modules::Module,
-    rules::{CIRCLES, LONG_FILES, LONGEST_FILE, TABLE},
-};
+use self::modules::Module;
 
 #[derive(clap::Args, Debug, Default)]
 pub struct Args {}
@@ -56,8 +53,7 @@ pub struct Finding {
 
 pub fn run(_: &Args) -> Result<()> {
     let sources = sources()?;
-    let mut findings = check(&sources);
-    findings.extend(stale_exceptions(&sources));
+    let findings = check(&sources);
     for Finding { path, line, message } in &findings {
         let line = if *line == 0 { String::new() } else { format!(":{line}") };
         println!("{path}{line}: {message}");
@@ -69,30 +65,6 @@ pub fn run(_: &Args) -> Result<()> {
 
 /// The findings in these files.
 pub fn check(sources: &[Source]) -> Vec<Finding> {
-    let (mut findings, circles) = findings_and_circles(sources);
-    findings.extend(circles.into_iter().filter(|circle| !CIRCLES.contains(&circle.path.as_str())));
-    findings
-}
-
-/// The exceptions in the tables that no file needs any more.
-fn stale_exceptions(sources: &[Source]) -> Vec<Finding> {
-    let (_, circles) = findings_and_circles(sources);
-    let is_long = |path: &str| {
-        let source = sources.iter().find(|source| source.path == path);
-        source.is_some_and(|source| source.text.lines().count() > LONGEST_FILE)
-    };
-    let is_in_circle = |path: &str| circles.iter().any(|circle| circle.path == path);
-    let long = LONG_FILES.iter().filter(|path| !is_long(path)).map(|path| (path, "long files"));
-    let circular = CIRCLES.iter().filter(|path| !is_in_circle(path)).map(|path| (path, "circles"));
-    let finding = |(path, list): (&&str, &str)| Finding {
-        path: TABLE.to_owned(),
-        line: 0,
-        message: format!("{path} need not be in the list of {list} any more: remove it there"),
-    };
-    long.chain(circular).map(finding).collect()
-}
-
-fn findings_and_circles(sources: &[Source]) -> (Vec<Finding>, Vec<Finding>) {
     let (mut findings, mut files) = (Vec::new(), Vec::new());
     let targets = references::Targets::of(sources);
     for source in sources {
@@ -107,7 +79,8 @@ fn findings_and_circles(sources: &[Source]) -> (Vec<Finding>, Vec<Finding>) {
             files.extend(check_rust(source, &mut report));
         }
     }
-    (findings, circles::check(&files))
+    findings.extend(circles::check(&files));
+    findings
 }
 
 /// Checks a file of Rust, and says what it imports.
@@ -120,7 +93,7 @@ fn check_rust<'s>(source: &'s Source, report: &mut Report<'_>) -> Option<circles
         }
     };
     text::check_rust(source, &tokens, report);
-    words::check_names(source, &tokens, report);
+    words::check_names(&tokens, report);
     let module = Module::of_file(&source.path)?;
     let imports = imports::imports(&module.path, &tokens);
     if Module::of_server(&source.path).is_some() {

@@ -2,11 +2,7 @@
 //! nothing or are not English as it is spoken about software. And the names of
 //! tests, which must be short and name their subject.
 
-use super::{
-    Report, Source,
-    rules::{FOLDERS_WITH_OLD_NAMES, FOLDERS_WITH_OLD_WORDS},
-    tokens::Token,
-};
+use super::{Report, Source, tokens::Token};
 
 /// The banned words. This file is exempt from its own rule.
 const BANNED: [&str; 17] = [
@@ -36,7 +32,7 @@ const LONGEST_NAME: usize = 60;
 
 pub(super) fn check(source: &Source, report: &mut Report<'_>) {
     let is_text = source.path.ends_with(".rs") || source.path.ends_with(".md");
-    if !is_text || source.path == OWN_FILE || is_in_any(&source.path, FOLDERS_WITH_OLD_WORDS) {
+    if !is_text || source.path == OWN_FILE {
         return;
     }
     for (index, line) in source.text.lines().enumerate() {
@@ -59,10 +55,7 @@ fn banned(line: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// The names of tests.
-pub(super) fn check_names(source: &Source, tokens: &[Token], report: &mut Report<'_>) {
-    if is_in_any(&source.path, FOLDERS_WITH_OLD_NAMES) {
-        return;
-    }
+pub(super) fn check_names(tokens: &[Token], report: &mut Report<'_>) {
     for Token { text: name, line, .. } in tests(tokens) {
         let length = name.chars().count();
         if length > LONGEST_NAME {
@@ -92,10 +85,6 @@ fn tests(tokens: &[Token]) -> impl Iterator<Item = &Token> {
         }
         None
     })
-}
-
-fn is_in_any(path: &str, folders: &[&str]) -> bool {
-    folders.iter().any(|folder| path.starts_with(folder))
 }
 
 #[cfg(test)]
