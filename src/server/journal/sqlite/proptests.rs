@@ -73,7 +73,7 @@ fn bodies() -> impl Strategy<Value = String> {
     prop_oneof![nearly(good), cut, any_json().prop_map(|value| value.to_string())]
 }
 
-/// The columns of a wake-up: job, time, owner, tries.
+/// The columns of a wake-up: job, time, worker, tries.
 type Columns = (String, i64, Option<String>, i64);
 
 fn columns() -> impl Strategy<Value = Option<Columns>> {
