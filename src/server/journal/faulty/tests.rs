@@ -82,7 +82,11 @@ async fn failure_after_a_write_leaves_everything() {
     let worker = "me".into();
     let claim = probe
         .0
-        .claim_due(&worker, Timestamp::from_micros(1000), &ClaimFilter { limit: 10, ..ClaimFilter::default() })
+        .claim_due(
+            &worker,
+            Timestamp::from_micros(1000),
+            &ClaimFilter { limit: 10, ..ClaimFilter::default() },
+        )
         .await;
     assert!(claim.is_err());
     let owned = probe.node("a", "1").await.and_then(|node| node.wake).and_then(|wake| wake.claimed_by);
