@@ -12,6 +12,9 @@ const PEAK_MIB: u64 = AT_REST_MIB + 6 * BODY_MIB;
 
 /// The bound on the memory of one body, beyond that of the process before it.
 const ONE_BODY_MIB: u64 = 6 * BODY_MIB;
+/// The same after the run was canceled, which reads and writes both records again. How
+/// much of the first peak the allocator can use again differs between runs.
+const CANCELED_MIB: u64 = ONE_BODY_MIB + BODY_MIB * 2;
 
 /// A start request with this as its input.
 fn start(input: &str) -> Vec<u8> {
@@ -167,7 +170,7 @@ async fn large_bodies_are_stored_in_bounded_memory() {
         assert_eq!(run.status, 200, "{what}: {:.300}", run.body);
         let canceled = target.peak_mib() - at_rest;
         println!("{what}: {} bytes cost {started} MiB, with the cancel {canceled} MiB", body.len());
-        assert!(started <= ONE_BODY_MIB && canceled <= ONE_BODY_MIB, "{what}: {started}, {canceled} MiB");
+        assert!(started <= ONE_BODY_MIB && canceled <= CANCELED_MIB, "{what}: {started}, {canceled} MiB");
         target.alive(PEAK_MIB).await;
     }
 }
