@@ -12,6 +12,7 @@ const PEAK_MIB: u64 = AT_REST_MIB + 6 * BODY_MIB;
 
 /// The bound on the memory of one body, beyond that of the process before it.
 const ONE_BODY_MIB: u64 = 6 * BODY_MIB;
+
 /// The same after the run was canceled, which reads and writes both records again. How
 /// much of the first peak the allocator can use again differs between runs.
 const CANCELED_MIB: u64 = ONE_BODY_MIB + BODY_MIB * 2;
