@@ -10,7 +10,7 @@ use conformance::{
     suite,
 };
 use jarvis_stack::{Part, Profile};
-use xtask_support::process::PATIENCE;
+use xtask_support::{process::PATIENCE, workspace};
 
 use crate::support::TestStack;
 
@@ -25,7 +25,7 @@ async fn contract_suite_passes_among_the_jarvis_services() {
     let report = Report { name: "ours".into(), outcomes: made(setup, executors) };
     // The policy of the stack allows only registered types.
     assert_eq!(skipped(&report.outcomes), ["core/9.1/unknown-kind"]);
-    let document = std::fs::read_to_string(DOCUMENT).expect("the document");
+    let document = std::fs::read_to_string(workspace::root().join(DOCUMENT)).expect("the document");
     for row in report.rows() {
         assert!(document.contains(&format!("\n{row}")), "{DOCUMENT} does not say {row:?}");
     }
