@@ -26,12 +26,10 @@
 //! backoff, caches, assignment tokens. Foreign times, such as those in callers'
 //! tokens, are compared with the wall clock.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Clock, MachineClock, Timestamp};
 
@@ -95,7 +93,7 @@ impl SteadyClock {
 
     /// Ignores poisoning: no update of the state panics half-way.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

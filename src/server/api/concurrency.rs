@@ -12,12 +12,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use slog::{Logger, warn};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -78,7 +79,7 @@ impl ConcurrencyLimits {
 
     fn refuse(&self, limit: &Limit, log: &Logger) -> ApiError {
         let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut logged_at = self.logged_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged_at = self.logged_at.lock();
         if logged_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
             *logged_at = Some(Instant::now());
             warn!(log, "overloaded: refusing requests"; "limited" => limit.what, "limit" => limit.max,

@@ -19,7 +19,7 @@ use std::{
     collections::{HashMap, HashSet},
     net::{Shutdown, SocketAddr},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -27,6 +27,7 @@ use std::{
 use bytes::Bytes;
 use dropshot::Body;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use parking_lot::{Mutex, MutexGuard};
 use slog::{Logger, debug, warn};
 use tokio_util::sync::CancellationToken;
 
@@ -180,7 +181,7 @@ impl Connections {
     /// Ignores poisoning: each change is a single assignment, so the map is
     /// consistent after a panic.
     fn by_peer(&self) -> MutexGuard<'_, HashMap<SocketAddr, Connection>> {
-        self.by_peer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_peer.lock()
     }
 }
 

@@ -8,11 +8,9 @@
 //! The sweep reports from time to time, and health repeats it: counting reads
 //! much of the journal, and anyone may ask for health.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::BTreeMap;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 use crate::{
@@ -81,7 +79,7 @@ impl DispatchStatus {
     }
 
     fn reported(&self) -> MutexGuard<'_, Reported> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

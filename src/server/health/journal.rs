@@ -7,10 +7,9 @@
 //! | only the reserve for running work is left | `degraded` | there is room |
 //! | a record is damaged | `degraded` | it has not been read for a minute |
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
     journal::Room,
@@ -52,7 +51,7 @@ struct Last {
 
 impl JournalStatus {
     fn last(&self) -> MutexGuard<'_, Last> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last.lock()
     }
 
     pub(crate) fn written(&self) {

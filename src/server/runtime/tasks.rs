@@ -19,11 +19,12 @@ use std::{
     collections::BTreeMap,
     future::Future,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use futures::FutureExt;
+use parking_lot::{Mutex, MutexGuard};
 use slog::{Logger, crit, error};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -191,7 +192,7 @@ impl Panics {
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<&'static str, Panicked>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -240,10 +241,10 @@ mod tests {
     #[async_trait]
     impl Clock for AutoAdvance {
         fn now(&self) -> Timestamp {
-            Timestamp::from_micros(0) + *self.0.lock().unwrap()
+            Timestamp::from_micros(0) + *self.0.lock()
         }
         async fn sleep(&self, time: Duration) {
-            *self.0.lock().unwrap() += time;
+            *self.0.lock() += time;
             tokio::task::yield_now().await;
         }
     }
