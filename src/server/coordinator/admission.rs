@@ -137,7 +137,7 @@ impl Admission {
         let run_context = run.run.run_context.as_ref();
         let context = || {
             [
-                ("principal", json!(run.started_by)),
+                ("principal", json!(run.owner.as_ref().map(|owner| &owner.subject))),
                 ("tenant_id", json!(run_context.and_then(|context| context.tenant_id.as_ref()))),
                 ("kind", json!(node.node.kind.or(facts.kind))),
                 ("depth", json!(node.path.depth())),

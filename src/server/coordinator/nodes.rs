@@ -44,7 +44,7 @@ impl Coordinator {
         let (run_ref, parent_ref, wanted) = (&run_id, &parent_node_run_id, &wanted);
         let committer = &*self.committer;
         let node_runs = committer
-            .request(run_ref, |cx| async move {
+            .request(caller.actor(), run_ref, |cx| async move {
                 let run = committer.run_fetch(run_ref).await?;
                 let parent = committer.parent_fetch_bare(parent_ref).await?;
                 let mut children = Vec::with_capacity(wanted.len());
@@ -95,7 +95,7 @@ impl Coordinator {
         committer.room_for_new_work()?;
         let report = &report;
         committer
-            .request(&run_id, |cx| async move {
+            .request(caller.actor(), &run_id, |cx| async move {
                 let node = committer.node_fetch_bare(node).await?;
                 let run = committer.run_fetch(&node.node.run_id).await?;
                 Ok(engine::node_evaluate(run, node, report.clone(), cx))
@@ -116,7 +116,7 @@ impl Coordinator {
         let (completion, _turn) = self.outputs.completion_offload(node, completion).await;
         let (committer, completion) = (&*self.committer, &completion);
         committer
-            .request(&run_id, |cx| async move {
+            .request(caller.actor(), &run_id, |cx| async move {
                 let view = committer.bare_view(node).await?;
                 Ok(engine::node_complete(view, completion.clone(), cx)?)
             })

@@ -46,25 +46,17 @@ impl Coordinator {
         let facts = self.admission.facts_at(&request.root_node_type_ref, &place).await?;
         let start = Start { request: &request, run_id: &run_id, root_id: &root_id, facts: &facts };
         let decided = self.admission.decide_start(caller, start).await?;
-        let prepared = PreparedStart::of(request, &facts, &committer.rules);
+        let prepared = PreparedStart::of(request, caller.identity().clone(), &facts, &committer.rules);
         if prepared.extension_bytes() >= LARGE {
             // The commit needs a multiple of that at once.
             heap::return_free_pages();
         }
-        let command = &StartRun {
-            prepared,
-            run_id: run_id.clone(),
-            root_id,
-            digest,
-            started_by: caller.subject().into(),
-            facts,
-            decided,
-        };
+        let command = &StartRun { prepared, run_id: run_id.clone(), root_id, digest, facts, decided };
         // The run did not exist a moment ago, or its id is fresh: only after a
         // conflict it has to be read (again).
         let is_absent = &AtomicBool::new(true);
         let run = committer
-            .request(&run_id, |cx| async move {
+            .request(caller.actor(), &run_id, |cx| async move {
                 let existing = if is_absent.swap(false, Ordering::Relaxed) {
                     None
                 } else {
@@ -89,7 +81,7 @@ impl Coordinator {
         self.run_authorize_whole(caller, run).await?;
         let committer = &*self.committer;
         let canceled = committer
-            .request(run, |cx| async move {
+            .request(caller.actor(), run, |cx| async move {
                 let record = committer.run_fetch(run).await?;
                 let live = if record.is_terminal() {
                     Vec::new()
