@@ -54,9 +54,9 @@ use super::{
     connections::sending,
     errors::ApiError,
     front::Front,
-    operation::{Class, Operation},
     path,
     request_scope::{self, BodyLimits},
+    treatment::{Class, Treatment},
     unread,
 };
 use crate::{
@@ -106,8 +106,8 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                     });
                     let admission = admit(rqctx.context(), &head).await?;
                     let route = route?;
-                    let operation = Operation::of(&route.endpoint.operation_id);
-                    let class = operation.class;
+                    let treatment = Treatment::of_id(&route.endpoint.operation_id);
+                    let class = treatment.class;
                     if class == Class::Work && in_progress.is_too_many() {
                         return Err(front.too_many_connections(&log));
                     }
@@ -131,7 +131,7 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                     rqctx.endpoint = route.endpoint;
                     limit_size(unread.as_ref(), rqctx.request_body_max_bytes())?;
                     let limits = BodyLimits { bounds: front.body, timeout: front.body_timeout.clone() };
-                    let body = if operation.reads_body { unread.take() } else { None };
+                    let body = if treatment.reads_body { unread.take() } else { None };
                     let request = Request::from_parts(head, body.unwrap_or_else(Body::empty));
                     request_scope::run(caller, limits, route.handler.handle_request(rqctx, request)).await
                 };
