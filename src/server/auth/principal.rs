@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     record::NodePath,
+    time::Timestamp,
     types::{NodeRunId, RunId},
 };
 
@@ -41,6 +42,8 @@ pub struct Subtree {
     pub run: RunId,
     /// The path of `node` in `run`.
     pub path: NodePath,
+    /// When `node` was created, if the token says so.
+    pub created_at: Option<Timestamp>,
 }
 
 impl Principal {
