@@ -155,6 +155,9 @@ impl ApiError {
 
 impl From<CoordinatorError> for ApiError {
     fn from(error: CoordinatorError) -> Self {
+        if let CoordinatorError::AssignmentEnded = error {
+            return Self::unauthorized(&AuthError::ASSIGNMENT_ENDED);
+        }
         let facts = error.facts();
         let status =
             ErrorStatusCode::from_u16(facts.status).unwrap_or(ErrorStatusCode::INTERNAL_SERVER_ERROR);

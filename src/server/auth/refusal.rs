@@ -11,6 +11,9 @@ pub struct AuthError {
 }
 
 impl AuthError {
+    /// The token is one of ours, and the NodeRun that it is for has ended.
+    pub const ASSIGNMENT_ENDED: Self = Self { error: "invalid_token", message: "Assignment has ended" };
+
     /// The value of the `WWW-Authenticate` header.
     pub fn challenge(&self) -> String {
         format!("Bearer error=\"{}\", error_description=\"{}\"", self.error, self.message)

@@ -9,16 +9,20 @@
 //! | its run | read |
 //! | anything else | nothing |
 //!
-//! Users and services may do everything. An assignment token for a NodeRun that
-//! the journal does not know, or knows in another place, allows nothing: the
-//! journal has been restored to an earlier state since.
+//! Users and services may do everything. An assignment token whose NodeRun has
+//! ended, or that is not the one in the journal, allows nothing: `assignment`.
 //!
 //! A request that is admitted to a NodeRun is a sign of life of the executors of
 //! the composites above it (`liveness`).
 
-use super::{Coordinator, error::CoordinatorError, liveness::Use};
+use super::{
+    Coordinator,
+    assignment::{self, forbidden},
+    error::CoordinatorError,
+    liveness::Use,
+};
 use crate::{
-    auth::{Principal, Scope, Subtree},
+    auth::Principal,
     record::{NodeRecord, RunRecord},
     types::{NodeRunId, RunId},
 };
@@ -35,7 +39,7 @@ enum Resource<'a> {
 }
 
 fn admit(caller: &Principal, resource: Resource<'_>) -> Result<(), CoordinatorError> {
-    let Scope::Subtree(own) = caller.scope() else { return Ok(()) };
+    let Some(own) = assignment::of(caller) else { return Ok(()) };
     let admitted = match resource {
         Resource::WholeRun => false,
         Resource::Run(run) => *run == own.run,
@@ -44,16 +48,13 @@ fn admit(caller: &Principal, resource: Resource<'_>) -> Result<(), CoordinatorEr
     if admitted { Ok(()) } else { Err(forbidden(own)) }
 }
 
-fn forbidden(own: &Subtree) -> CoordinatorError {
-    CoordinatorError::Forbidden(own.node.clone())
-}
-
-/// Authorizes the start of a run.
-pub(super) fn start_authorize(caller: &Principal) -> Result<(), CoordinatorError> {
-    admit(caller, Resource::WholeRun)
-}
-
 impl Coordinator {
+    /// Authorizes the start of a run.
+    pub(super) async fn start_authorize(&self, caller: &Principal) -> Result<(), CoordinatorError> {
+        self.committer.assignment_check(caller).await?;
+        admit(caller, Resource::WholeRun)
+    }
+
     /// Authorizes reading a run.
     pub(super) async fn run_authorize_read(
         &self,
@@ -80,9 +81,10 @@ impl Coordinator {
         run: &RunId,
         resource: Resource<'_>,
     ) -> Result<RunRecord, CoordinatorError> {
+        self.committer.assignment_check(caller).await?;
         let found = self.run_find_or_adopt(caller, run).await?;
         let record = found.ok_or_else(|| CoordinatorError::RunNotFound(run.clone()))?;
-        self.admit(caller, resource).await?;
+        admit(caller, resource)?;
         Ok(record)
     }
 
@@ -93,7 +95,19 @@ impl Coordinator {
         node: &NodeRunId,
         to: Use,
     ) -> Result<NodeRecord, CoordinatorError> {
+        self.committer.assignment_check(caller).await?;
         let found = self.node_find_authorized(caller, node, to).await?;
+        found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))
+    }
+
+    /// Authorizes the completion of a NodeRun.
+    pub(super) async fn node_authorize_completion(
+        &self,
+        caller: &Principal,
+        node: &NodeRunId,
+    ) -> Result<NodeRecord, CoordinatorError> {
+        self.committer.assignment_check_to_complete(caller, node).await?;
+        let found = self.node_find_authorized(caller, node, Use::Report).await?;
         found.ok_or_else(|| CoordinatorError::NodeRunNotFound(node.clone()))
     }
 
@@ -103,6 +117,7 @@ impl Coordinator {
         caller: &Principal,
         parent: &NodeRunId,
     ) -> Result<NodeRecord, CoordinatorError> {
+        self.committer.assignment_check(caller).await?;
         let found = self.node_find_authorized(caller, parent, Use::Report).await?;
         found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))
     }
@@ -114,20 +129,8 @@ impl Coordinator {
         to: Use,
     ) -> Result<Option<NodeRecord>, CoordinatorError> {
         let Some(record) = self.node_find_or_adopt(caller, node).await? else { return Ok(None) };
-        self.admit(caller, Resource::Node(&record)).await?;
+        admit(caller, Resource::Node(&record))?;
         self.committer.liveness.node_used(caller, &record, to, self.committer.clock.now());
         Ok(Some(record))
-    }
-
-    /// Admits a caller like the function of this name. The NodeRun of an
-    /// assignment token must also be where it was when the token was issued: in a
-    /// journal that was restored another NodeRun may have its place.
-    async fn admit(&self, caller: &Principal, resource: Resource<'_>) -> Result<(), CoordinatorError> {
-        admit(caller, resource)?;
-        let Scope::Subtree(own) = caller.scope() else { return Ok(()) };
-        match self.committer.node_find(&own.node).await? {
-            Some(found) if found.node.run_id == own.run && found.path == own.path => Ok(()),
-            Some(_) | None => Err(forbidden(own)),
-        }
     }
 }

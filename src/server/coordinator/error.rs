@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::{
+    auth::AuthError,
     engine::Rejection,
     journal::JournalError,
     types::{NodeRunId, RunId},
@@ -62,6 +63,10 @@ pub enum CoordinatorError {
     /// (D-19).
     #[error("Token is scoped to NodeRun '{0}' and its descendants")]
     Forbidden(NodeRunId),
+    /// The NodeRun of the caller's assignment token has ended: the token is not
+    /// valid any more.
+    #[error("{}", AuthError::ASSIGNMENT_ENDED)]
+    AssignmentEnded,
     #[error("{}", .0.message())]
     Rejected(Rejection),
     /// The decision needs the Node Registry, which is unavailable (D-16).
@@ -114,6 +119,7 @@ impl CoordinatorError {
         let facts = |status, code, retryable| ErrorFacts { status, code, retryable: Some(retryable) };
         match self {
             Self::Invalid(_) => facts(400, "invalid_request", false),
+            Self::AssignmentEnded => ErrorFacts { status: 401, code: "unauthorized", retryable: None },
             Self::Forbidden(_) => facts(403, "forbidden", false),
             Self::RunNotFound(_) => facts(404, "run_not_found", false),
             Self::NodeRunNotFound(_) => facts(404, "node_run_not_found", false),
@@ -142,6 +148,7 @@ impl CoordinatorError {
             | Self::RunNotFound(_)
             | Self::NodeRunNotFound(_)
             | Self::ParentNotFound(_)
+            | Self::AssignmentEnded
             | Self::Forbidden(_)
             | Self::Rejected(_)
             | Self::ShuttingDown => None,

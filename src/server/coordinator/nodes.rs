@@ -97,6 +97,7 @@ impl Coordinator {
         committer
             .request(&run_id, |cx| async move {
                 let node = committer.node_fetch_bare(node).await?;
+                committer.assignment_recheck(caller, &node).await?;
                 let run = committer.run_fetch(&node.node.run_id).await?;
                 Ok(engine::node_evaluate(run, node, report.clone(), cx))
             })
@@ -112,7 +113,7 @@ impl Coordinator {
         node: &NodeRunId,
         completion: NodeRunCompleteRequest,
     ) -> Result<(), CoordinatorError> {
-        let run_id = self.node_authorize(caller, node, Use::Report).await?.node.run_id;
+        let run_id = self.node_authorize_completion(caller, node).await?.node.run_id;
         let (completion, _turn) = self.outputs.completion_offload(node, completion).await;
         let (committer, completion) = (&*self.committer, &completion);
         committer

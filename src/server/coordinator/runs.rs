@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use slog::{debug, info, warn};
 
 use super::{
-    Coordinator, access,
+    Coordinator,
     admission::{Start, digest},
     error::{CoordinatorError, FieldError},
 };
@@ -27,7 +27,7 @@ impl Coordinator {
         caller: &Principal,
         request: RunStartRequest,
     ) -> Result<Run, CoordinatorError> {
-        access::start_authorize(caller)?;
+        self.start_authorize(caller).await?;
         let chosen = request.run_id.clone().filter(|id| !id.as_str().is_empty());
         check_start(&request, chosen.as_ref())?;
         self.warn_of_own_keys([request.extensions.as_ref()].into_iter());

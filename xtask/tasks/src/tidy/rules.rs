@@ -103,6 +103,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         module: "coordinator",
         may: &[
+            "auth::AuthError",
             "auth::Principal",
             "auth::Scope",
             "auth::Subtree",
