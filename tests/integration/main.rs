@@ -4,7 +4,7 @@
 //!
 //! | subject | modules |
 //! |---|---|
-//! | the API | `wire`, `validation`, `nesting`, `run_start`, `run_cancel`, `node_creation`, `node_completion`, `idempotency`, `streams`, `auth`, `assignment`, `assignment_end`, `golden` |
+//! | the API | `wire`, `validation`, `nesting`, `run_start`, `run_cancel`, `node_creation`, `node_completion`, `idempotency`, `streams`, `auth`, `assignment`, `assignment_end`, `assignment_keys`, `golden` |
 //! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `hanging_executors`, `composite_silence`, `policy`, `node_types`, `outbound_tokens` |
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
 //! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked` |
@@ -18,6 +18,7 @@ mod adoption;
 mod artifacts;
 mod assignment;
 mod assignment_end;
+mod assignment_keys;
 mod auth;
 mod bearer;
 mod cli;
