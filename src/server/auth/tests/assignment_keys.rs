@@ -135,14 +135,15 @@ async fn slow_reader_does_not_bring_old_keys_back() {
         has_read: Notify::new(),
         go_on: Mutex::new(Some(Arc::clone(&go_on))),
     });
-    let tokens = Arc::new(AssignmentTokens::new(keyring, Arc::clone(&source) as _, SECOND));
-    let verifier = Arc::clone(&tokens);
-    let slow = tokio::spawn(async move { verifier.verify("a.b.c", NOW).await.is_ok() });
-    source.has_read.notified().await;
-    source.keyring.lock().rotate(&RandomIds, NOW, None, OldKeys::Keep).expect("room");
+    let tokens = AssignmentTokens::new(keyring, Arc::clone(&source) as _, SECOND);
     let subtree = Subtree { node: "n".into(), run: "r".into(), path: NodePath::root(), created_at: None };
-    let issue = tokens.issue(subtree, 1, NOW + HOUR, NOW);
-    let (token, ()) = tokio::join!(biased; issue, async { go_on.notify_one() });
-    assert!(!slow.await.expect("no panic"), "not a token");
+    let issue = async {
+        source.has_read.notified().await;
+        source.keyring.lock().rotate(&RandomIds, NOW, None, OldKeys::Keep).expect("room");
+        let issue = tokens.issue(subtree, 1, NOW + HOUR, NOW);
+        tokio::join!(biased; issue, async { go_on.notify_one() }).0
+    };
+    let (slow, token) = tokio::join!(tokens.verify("a.b.c", NOW), issue);
+    assert!(slow.is_err(), "not a token");
     assert!(tokens.verify(&token, NOW).await.is_ok(), "the new key is known");
 }
