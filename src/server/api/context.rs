@@ -17,8 +17,6 @@ pub struct ServerContext {
     pub coordinator: Arc<Coordinator>,
     pub authenticator: Arc<Authenticator>,
     pub health: HealthReport,
-    /// The maximum number of JSON values in a request body.
-    pub body_values_max: u64,
     /// Cancelled when the server begins to stop. Streams that wait for more
     /// events end then, because closing waits for them.
     pub stopping: CancellationToken,
@@ -30,15 +28,11 @@ impl Admitter for ServerContext {
         self.authenticator.authenticate(path, headers).await
     }
 
-    fn body_values_max(&self) -> u64 {
-        self.body_values_max
-    }
-
     fn front(&self) -> &Front {
         &self.front
     }
 
     async fn exempt_caller(&self, headers: &HeaderMap) -> Principal {
-        self.authenticator.visitor(headers).await
+        self.authenticator.caller_of_exempt_path(headers).await
     }
 }

@@ -27,14 +27,13 @@ use dropshot::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{body_timeout::BodyTimeout, errors::ApiError};
+use super::{body_timeout::BodyTimeout, errors::ApiError, front::BodyBounds};
 use crate::auth::{AuthError, Principal};
 
 /// The limits for the body of a request.
 #[derive(Clone)]
 pub(super) struct BodyLimits {
-    /// The maximum number of JSON values.
-    pub(super) values_max: u64,
+    pub(super) bounds: BodyBounds,
     pub(super) timeout: BodyTimeout,
 }
 
@@ -121,10 +120,7 @@ impl SharedExtractor for Caller {
         let caller = SCOPE.try_with(|scope| scope.caller.take()).ok().flatten();
         // The door provides a caller to every endpoint but the public ones,
         // which do not take one.
-        caller.map(Self).ok_or_else(|| {
-            let refusal = AuthError { error: "invalid_request", message: "Missing Authorization header" };
-            refuse(&ApiError::unauthorized(&refusal))
-        })
+        caller.map(Self).ok_or_else(|| refuse(&ApiError::unauthorized(&AuthError::MISSING)))
     }
 
     fn metadata(content_type: ApiEndpointBodyContentType) -> ExtractorMetadata {

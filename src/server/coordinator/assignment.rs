@@ -25,21 +25,16 @@
 use super::{committer::Committer, error::CoordinatorError};
 use crate::{
     auth::{Principal, Scope, Subtree},
-    record::NodeRecord,
+    record::{NodeRecord, Operation},
     types::NodeRunId,
 };
 
 /// The assignment of a caller, if it has come with an assignment token.
 pub(super) fn of(caller: &Principal) -> Option<&Subtree> {
     match caller.scope() {
-        Scope::Everything => None,
+        Scope::Identity | Scope::Anonymous => None,
         Scope::Subtree(own) => Some(own),
     }
-}
-
-/// The refusal of what an assignment is not about.
-pub(super) fn forbidden(own: &Subtree) -> CoordinatorError {
-    CoordinatorError::Forbidden(own.node.clone())
 }
 
 /// How far an assignment has got.
@@ -49,25 +44,19 @@ enum Standing {
 }
 
 impl Committer {
-    /// Refuses a caller whose assignment has ended.
-    pub(super) async fn assignment_check(&self, caller: &Principal) -> Result<(), CoordinatorError> {
-        let Some(own) = of(caller) else { return Ok(()) };
-        match self.standing(own).await? {
-            Standing::Live => Ok(()),
-            Standing::Ended => Err(CoordinatorError::AssignmentEnded),
-        }
-    }
-
-    /// The same for a caller who completes this NodeRun.
-    pub(super) async fn assignment_check_to_complete(
+    /// Refuses a caller whose assignment has ended, unless it completes the NodeRun
+    /// of its assignment. `node`: the NodeRun that the operation is about, if it is
+    /// about one.
+    pub(super) async fn assignment_check(
         &self,
         caller: &Principal,
-        node: &NodeRunId,
+        operation: Operation,
+        node: Option<&NodeRunId>,
     ) -> Result<(), CoordinatorError> {
         let Some(own) = of(caller) else { return Ok(()) };
         match self.standing(own).await? {
             Standing::Live => Ok(()),
-            Standing::Ended if own.node == *node => Ok(()),
+            Standing::Ended if operation == Operation::CompleteNodeRun && node == Some(&own.node) => Ok(()),
             Standing::Ended => Err(CoordinatorError::AssignmentEnded),
         }
     }
@@ -77,19 +66,25 @@ impl Committer {
     pub(super) async fn assignment_recheck(
         &self,
         caller: &Principal,
+        operation: Operation,
         node: &NodeRecord,
     ) -> Result<(), CoordinatorError> {
-        if node.is_terminal() { self.assignment_check(caller).await } else { Ok(()) }
+        if node.is_terminal() {
+            self.assignment_check(caller, operation, Some(node.id())).await
+        } else {
+            Ok(())
+        }
     }
 
     async fn standing(&self, own: &Subtree) -> Result<Standing, CoordinatorError> {
-        let Some(found) = self.node_find_bare(&own.node).await? else { return Err(forbidden(own)) };
+        let another = || CoordinatorError::OutsideAssignment(own.node.clone());
+        let found = self.node_find_bare(&own.node).await?.ok_or_else(another)?;
         let is_the_same = found.node.run_id == own.run
             && found.path == own.path
             // A token of an earlier version does not say when.
             && own.created_at.is_none_or(|then| found.node.created_at == Some(then));
         if !is_the_same {
-            return Err(forbidden(own));
+            return Err(another());
         }
         Ok(if found.is_terminal() { Standing::Ended } else { Standing::Live })
     }

@@ -133,7 +133,10 @@ pub(super) fn is_poison(error: &CoordinatorError) -> bool {
         | CoordinatorError::NodeRunNotFound(_)
         | CoordinatorError::ParentNotFound(_)
         | CoordinatorError::AssignmentEnded
-        | CoordinatorError::Forbidden(_)
+        | CoordinatorError::OutsideAssignment(_)
+        | CoordinatorError::LacksRole(_)
+        | CoordinatorError::TenantMismatch
+        | CoordinatorError::Unauthenticated
         | CoordinatorError::Rejected(_) => true,
     }
 }
