@@ -47,6 +47,8 @@ pub(crate) use causes::with_causes;
 pub use error::{CallError, Failure, NotSent};
 pub use generated::*;
 pub use http::http_client;
+#[cfg(feature = "server")]
+pub use http::http_client_with_tls;
 pub use peer::Peer;
 #[cfg(feature = "server")]
 pub use permit::Permit;
@@ -57,11 +59,17 @@ pub use tokens::{TokenSource, TokenSourceOptions};
 
 /// A client of a coordinator, for a program that calls nothing else.
 pub fn coordinator(url: &str, token: Option<&str>) -> Result<run_coordinator::Client, String> {
+    Ok(coordinator_over(http_client(CONNECT_TIMEOUT)?, url, token))
+}
+
+/// As [`coordinator`], over this HTTP client.
+pub fn coordinator_over(http: reqwest::Client, url: &str, token: Option<&str>) -> run_coordinator::Client {
     let peer = match token {
         Some(token) => Peer::with_token(Service::RunCoordinator, token),
         None => Peer::anonymous(Service::RunCoordinator),
     };
-    Ok(run_coordinator::Client::new_with_client(url, http_client(CONNECT_TIMEOUT)?, peer))
+    run_coordinator::Client::new_with_client(url, http, peer)
 }
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time limit for connecting to a coordinator.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -21,3 +21,4 @@ pub mod record;
 pub mod resilience;
 pub mod runtime;
 pub mod services;
+pub mod transport;

@@ -9,6 +9,7 @@
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
 //! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked` |
 //! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process` |
+//! | transport | `transport` |
 //! | the program | `cli`, `client_commands`, `demo`, `example`, `container` |
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
@@ -54,5 +55,6 @@ mod stores;
 mod streams;
 mod supervision;
 mod support;
+mod transport;
 mod validation;
 mod wire;

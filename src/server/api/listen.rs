@@ -2,10 +2,17 @@
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use dropshot::{BuildError, ConfigDropshot, HandlerTaskMode, HttpServer, ServerBuilder};
+use dropshot::{BuildError, ConfigDropshot, ConfigTls, HandlerTaskMode, ServerBuilder};
 use slog::{Drain, LevelFilter, Logger, o, warn};
 
-use super::{context::ServerContext, door::behind_door, endpoints::endpoints, front::Front, nodelay};
+use super::{
+    context::ServerContext,
+    door::behind_door,
+    endpoints::endpoints,
+    front::Front,
+    nodelay,
+    tls::{Running, with_few_handshakes},
+};
 use crate::runtime::tasks::TaskSet;
 
 /// The time limit for connections to end that are cut off.
@@ -18,23 +25,32 @@ pub struct ListenConfig {
     pub bind_address: SocketAddr,
     /// Larger request bodies are answered with 413.
     pub body_limit_bytes: usize,
+    /// With it, the server speaks HTTPS, and nothing else.
+    pub tls: Option<rustls::ServerConfig>,
 }
 
 /// A server that listens.
 pub struct Http {
-    server: HttpServer<ServerContext>,
+    running: Running,
+    address: SocketAddr,
     front: Front,
 }
 
 impl Http {
     pub fn local_addr(&self) -> SocketAddr {
-        self.server.local_addr()
+        self.address
+    }
+
+    /// The server, for replacing its certificate.
+    pub fn running(&self) -> Running {
+        self.running.clone()
     }
 
     /// Lets requests finish within `limit`. Connections that are open then are
     /// cut off, which is an error.
     pub async fn close(self, limit: Duration) -> Result<(), String> {
-        let Self { server, front } = self;
+        let Self { running, address: _, front } = self;
+        let Some(server) = running.take().await else { return Ok(()) };
         let mut closing = pin!(server.close());
         let closed = tokio::time::timeout(limit, &mut closing).await;
         let closed = match closed {
@@ -59,18 +75,21 @@ pub fn serve(
     tasks: &TaskSet,
     log: &Logger,
 ) -> Result<Http, BuildError> {
+    let tls = config.tls.clone().map(ConfigTls::Dynamic);
     let config = dropshot_config(config);
     let front = context.front.clone();
     let server = ServerBuilder::new(behind_door(endpoints()), context, without_requests(log))
         .config(config)
+        .tls(tls)
         .start()?;
+    let address = server.local_addr();
     let (timeout, closed) = (front.body_timeout.clone(), front.closed.clone());
-    let watch = Arc::clone(&front.connections).watch(server.local_addr(), timeout, closed, log.clone());
+    let watch = Arc::clone(&front.connections).watch(address, timeout, closed, log.clone());
     tasks.spawn("idle connections", watch);
-    if let Err(error) = nodelay::set(server.local_addr()) {
+    if let Err(error) = nodelay::set(address) {
         warn!(log, "could not set TCP_NODELAY: events may arrive up to 40 ms late"; "error" => %error);
     }
-    Ok(Http { server, front })
+    Ok(Http { running: Running::new(server), address, front })
 }
 
 pub(super) fn dropshot_config(config: &ListenConfig) -> ConfigDropshot {
@@ -87,8 +106,9 @@ pub(super) fn dropshot_config(config: &ListenConfig) -> ConfigDropshot {
 /// debugging: they take longer than many an endpoint.
 pub(super) fn without_requests(log: &Logger) -> Logger {
     if log.is_debug_enabled() {
-        log.clone()
+        with_few_handshakes(log.clone())
     } else {
-        Logger::root(LevelFilter::new(log.clone(), slog::Level::Warning).ignore_res(), o!())
+        let log = with_few_handshakes(log.clone());
+        Logger::root(LevelFilter::new(log, slog::Level::Warning).ignore_res(), o!())
     }
 }

@@ -11,6 +11,7 @@
 //!   body             JSON in, within body_timeout, checked by schema_check
 //!   stream           lines out (without delay: nodelay)
 //!   errors           failures out
+//! tls              replaces certificates, counts failed handshakes
 //! openapi          the document, made from the endpoints
 //! ```
 //!
@@ -39,6 +40,7 @@ mod sockets;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 #[cfg(any(test, feature = "test-util"))]
 pub use self::body::read_strictly;
@@ -47,4 +49,5 @@ pub use self::{
     errors::ApiError,
     front::{Front, FrontLimits},
     listen::{Http, ListenConfig, serve},
+    tls::Running,
 };

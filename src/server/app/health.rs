@@ -19,11 +19,12 @@ pub(super) struct Reporters {
     pub(super) outbox: Option<Arc<Outbox>>,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) clock: Arc<SteadyClock>,
+    pub(super) certificates: Vec<Source>,
 }
 
 impl Reporters {
     pub(super) fn report(self) -> HealthReport {
-        let Self { coordinator, dispatch, panics, outbox, authenticator, clock } = self;
+        let Self { coordinator, dispatch, panics, outbox, authenticator, clock, certificates } = self;
         let report_clock = Arc::clone(&clock);
         let (policy, offload) = (Arc::clone(&coordinator), Arc::clone(&coordinator));
         let counted = Arc::clone(&dispatch);
@@ -38,6 +39,7 @@ impl Reporters {
             sources.push(Box::new(move |_| offload.offload_check().into_iter().collect()));
         }
         sources.push(Box::new(move |_| signing_keys_check(&authenticator.status()).into_iter().collect()));
+        sources.extend(certificates);
         sources.push(Box::new(move |_| vec![clock_check(clock.ahead_seconds())]));
         HealthReport::new(report_clock, sources)
     }

@@ -6,13 +6,12 @@ use std::{net::SocketAddr, sync::Arc};
 use slog::{Logger, info, o, warn};
 
 use super::{
-    Server, StartError, Surroundings, assignment_key::assignment_tokens, clock::steady_clock,
-    health::Reporters, peers::Peers,
+    Server, StartError, Surroundings, assignment_key::assignment_tokens, certificates::Certificates,
+    clock::steady_clock, health::Reporters, peers::Peers,
 };
 use crate::{
     api::{self, Front, FrontLimits, ListenConfig, ServerContext},
     auth::{self, Authenticator, Clocks},
-    clients,
     config::{self, Settings},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher},
@@ -61,6 +60,8 @@ impl Startup<'_> {
         for warning in &settings.warnings {
             warn!(log, "configuration warning"; "warning" => warning);
         }
+        // Before the journal is touched.
+        let certificates = Certificates::load(settings)?;
         let Surroundings { clock: machine, ids, before_journal, in_hand } = surroundings;
         let (journal, owing) = self.open_journal().await?;
         let journal_fatal = journal.fatal().clone();
@@ -68,7 +69,7 @@ impl Startup<'_> {
         let floor = journal.latest_commit_time().await?;
         let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
-        let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
+        let http = certificates.http_client(settings.calls.connect_timeout)?;
         let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, log);
         let assignment_tokens = assignment_tokens(settings, &*journal, &*ids).await?;
         let authenticator = Arc::new(Authenticator::new(auth::Parts {
@@ -140,6 +141,7 @@ impl Startup<'_> {
             outbox,
             authenticator: Arc::clone(&authenticator),
             clock: steady,
+            certificates: certificates.checks(),
         };
         let context = ServerContext {
             coordinator,
@@ -149,7 +151,8 @@ impl Startup<'_> {
             front: Front::new(self.front_limits(), &stopping),
             stopping,
         };
-        let http = self.listen(context).await?;
+        let http = self.listen(context, &certificates).await?;
+        certificates.watch(http.running(), &clock, tasks, &self.component("certificates"));
         // Not earlier: a process that cannot listen must not have called an
         // executor, and executors may call back at once.
         dispatcher.begin(jobs);
@@ -215,7 +218,11 @@ impl Startup<'_> {
         FrontLimits { requests: limits.requests, streams: limits.streams, body_timeout: limits.body_timeout }
     }
 
-    async fn listen(&self, context: ServerContext) -> Result<api::Http, StartError> {
+    async fn listen(
+        &self,
+        context: ServerContext,
+        certificates: &Certificates,
+    ) -> Result<api::Http, StartError> {
         let Self { settings, tasks, .. } = *self;
         let address = format!("{}:{}", settings.listen.host, settings.listen.port);
         let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
@@ -223,7 +230,11 @@ impl Startup<'_> {
             tokio::net::lookup_host(&address).await.map_err(|error| cannot(error.to_string()))?;
         let bind_address: SocketAddr =
             addresses.next().ok_or_else(|| cannot("the name has no address".into()))?;
-        let listen = ListenConfig { bind_address, body_limit_bytes: settings.limits.body_bytes };
+        let listen = ListenConfig {
+            bind_address,
+            body_limit_bytes: settings.limits.body_bytes,
+            tls: certificates.server_config(),
+        };
         api::serve(&listen, context, tasks, &self.component("http"))
             .map_err(|error| cannot(root_cause(&error)))
     }

@@ -103,6 +103,6 @@ fn exit_code(error: &StartError) -> Exit {
     match error {
         StartError::Journal(OpenError::Owes { .. }) => Exit::Config,
         StartError::Journal(_) | StartError::TakeUp(_) | StartError::AssignmentKey(_) => Exit::Journal,
-        StartError::Listen { .. } | StartError::Setup(_) => Exit::Config,
+        StartError::Listen { .. } | StartError::Tls(_) | StartError::Setup(_) => Exit::Config,
     }
 }

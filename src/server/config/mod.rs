@@ -37,6 +37,8 @@ pub use env_file::LayeredVars;
 pub use error::ConfigError;
 pub use flags::Flags;
 pub use kind::Kind;
-pub use settings::{Endpoint, JournalSettings, PolicyPosture, Settings, Stores};
+pub use settings::{
+    Endpoint, InboundTls, JournalSettings, KeyPair, OutboundTls, PolicyPosture, Settings, Stores,
+};
 pub use value::{HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores};
 pub use vars::Vars;

@@ -71,6 +71,33 @@ variables! {
              JARVIS stores (if configured) have accepted them.")
             .unset("no limit").example("30d");
     }
+    "Transport: certificates and keys as PEM files, reloaded when they change" {
+        TLS_CERT = own("JARVIS_RUN_COORDINATOR_TLS_CERT", Kind::Path,
+            "Certificate of the server, followed by its intermediate certificates. With it, the server speaks \
+             HTTPS only (TLS 1.2 or newer). Requires JARVIS_RUN_COORDINATOR_TLS_KEY.")
+            .unset("plain HTTP").example("/etc/run-coordinator/tls.crt");
+        TLS_KEY = own("JARVIS_RUN_COORDINATOR_TLS_KEY", Kind::Path,
+            "Private key of the certificate: PKCS #8, PKCS #1 or SEC 1, not encrypted.")
+            .example("/etc/run-coordinator/tls.key");
+        TLS_CLIENT_CA = own("JARVIS_RUN_COORDINATOR_TLS_CLIENT_CA", Kind::Path,
+            "Certificates that sign those of clients. With it, only clients with such a certificate can connect; \
+             they need a token as well.")
+            .unset("clients need no certificate").example("/etc/run-coordinator/client-ca.pem");
+        CA_BUNDLE = own("JARVIS_RUN_COORDINATOR_CA_BUNDLE", Kind::Path,
+            "Root certificates that are trusted besides the system's when this program calls others: services, \
+             executors, token and key endpoints; for commands, the server.")
+            .unset("the system's").example("/etc/run-coordinator/ca.pem");
+        CLIENT_CERT = own("JARVIS_RUN_COORDINATOR_CLIENT_CERT", Kind::Path,
+            "Certificate that this program shows when it calls others, with its intermediate certificates. \
+             Requires JARVIS_RUN_COORDINATOR_CLIENT_KEY.")
+            .example("/etc/run-coordinator/client.crt");
+        CLIENT_KEY = own("JARVIS_RUN_COORDINATOR_CLIENT_KEY", Kind::Path,
+            "Private key of that certificate.")
+            .example("/etc/run-coordinator/client.key");
+        TLS_RELOAD_SECS = own("JARVIS_RUN_COORDINATOR_TLS_RELOAD_SECS", Kind::Seconds,
+            "Time between two looks at these files. Changed ones are taken over if they are valid.")
+            .default("5");
+    }
     "JARVIS stores: all three URLs, or none to run embedded on the journal alone" {
         RUN_STORE_URL = base_url("JARVIS_RUN_STORE_URL", "Run Store, from which other services read runs.")
             .unset("embedded").example("http://127.0.0.1:8091");

@@ -4,17 +4,20 @@
 //! |---|---|
 //! | `parse` | variables and flags to settings |
 //! | `outbound` | credentials for other services |
+//! | `transport` | certificates, keys, trusted roots |
 //! | `warnings` | settings that work but are probably unintended |
 
 mod outbound;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod warnings;
 
 use std::{path::PathBuf, time::Duration};
 
-pub use parse::client_token;
+pub use parse::{client_token, serves_https};
+pub use transport::{InboundTls, KeyPair, OutboundTls};
 
 use super::{
     AuthSettings,
@@ -28,6 +31,12 @@ pub const DEFAULT_PORT: u16 = 8081;
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub listen: Listen,
+    /// `None`: the listener speaks plain HTTP.
+    pub tls: Option<InboundTls>,
+    /// The trust and identity of our own calls.
+    pub outbound_tls: OutboundTls,
+    /// The time between two looks at the files of certificates.
+    pub tls_reload: Duration,
     /// Restart when the binary or an env file changes.
     pub reload: bool,
     pub log: LogSettings,

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use super::{
-    CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, JournalSettings, Limits, Listen,
-    LogSettings, PolicyPosture, Settings, Stores, outbound::outbound,
+    CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, InboundTls, JournalSettings, Limits, Listen,
+    LogSettings, OutboundTls, PolicyPosture, Settings, Stores, outbound::outbound,
 };
 use crate::config::{
     AuthSettings,
@@ -32,6 +32,9 @@ impl Settings {
                 host: flags.host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned()),
                 port: flags.port.unwrap_or(DEFAULT_PORT),
             },
+            tls: InboundTls::from_vars(vars)?,
+            outbound_tls: OutboundTls::from_vars(vars)?,
+            tls_reload: v::TLS_RELOAD_SECS.read_required(vars, value::seconds)?,
             reload: flags.reload,
             stores: stores(vars)?,
             without_stores: v::WITHOUT_STORES.read_required(vars, WithoutStores::parse)?,
@@ -103,6 +106,11 @@ impl JournalSettings {
 /// The bearer token of commands that call a server.
 pub fn client_token(vars: &dyn Vars) -> Option<Secret> {
     v::TOKEN.text(vars).map(Secret::new)
+}
+
+/// Whether the server of these variables speaks HTTPS, for commands that call it.
+pub fn serves_https(vars: &dyn Vars) -> bool {
+    v::TLS_CERT.given(vars).is_some()
 }
 
 /// Start-up failure 1: some of the stores, but not all. Without any, the

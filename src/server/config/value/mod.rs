@@ -10,6 +10,6 @@ mod tests;
 pub use choice::{
     AudienceField, LogFormat, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores, log_level, switch,
 };
-pub use http_url::{HttpUrl, loopback_url};
+pub use http_url::{HttpUrl, is_loopback_url, loopback_url};
 pub use number::{TEN_YEARS, age, bytes, count, number, seconds, seconds_or_none, size};
 pub use secret::{MASK, Secret, masked_url, one_line};

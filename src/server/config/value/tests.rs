@@ -66,7 +66,8 @@ fn loopback_url_replaces_unspecified_addresses() {
         ("::1", "http://[::1]:81"),
         ("localhost", "http://localhost:81"),
     ] {
-        assert_eq!(loopback_url(host, 81), url);
+        assert_eq!(loopback_url(false, host, 81), url);
+        assert_eq!(loopback_url(true, host, 81), url.replace("http:", "https:"));
     }
 }
 

@@ -52,6 +52,7 @@ pub(super) const LAYERS: &[Layer] = &[
     // The audit checks what is in a journal, when asked to.
     Layer { module: "journal", may: &["audit", "record", "runtime::tasks", "time", "types"] },
     Layer { module: "config", may: &["time"] },
+    Layer { module: "transport", may: &["config::InboundTls", "config::OutboundTls", "time"] },
     // Of the record: where a NodeRun stands, which its assignment token says.
     Layer {
         module: "auth",
@@ -83,7 +84,15 @@ pub(super) const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "health",
-        may: &["auth::KeyStatus", "journal", "resilience::CoolDown", "runtime::tasks", "time", "types"],
+        may: &[
+            "auth::KeyStatus",
+            "journal",
+            "resilience::CoolDown",
+            "runtime::tasks",
+            "time",
+            "transport",
+            "types",
+        ],
     },
     Layer { module: "events", may: &["journal", "record", "runtime::tasks", "time", "types"] },
     Layer {
@@ -164,12 +173,22 @@ pub(super) const LAYERS: &[Layer] = &[
         may: &["app", "cli::exit", "cli::signals", "clients", "config", "runtime::tasks", "time", "types"],
     },
     Layer { module: "cli::journal", may: &["cli", "config", "journal", "time"] },
-    Layer { module: "cli::remote", may: &["clients", "config"] },
+    Layer { module: "cli::remote", may: &["clients", "config", "transport"] },
     Layer { module: "cli::send_request", may: &["cli::remote", "clients"] },
     Layer { module: "cli::health", may: &["cli::remote", "clients", "types"] },
     Layer {
         module: "cli",
-        may: &["api::openapi", "app", "clients", "config", "journal", "runtime", "time", "types"],
+        may: &[
+            "api::openapi",
+            "app",
+            "clients",
+            "config",
+            "journal",
+            "runtime",
+            "time",
+            "transport",
+            "types",
+        ],
     },
 ];
 
@@ -189,7 +208,7 @@ const PURE: Place = Place::Never(&["engine"]);
 const PURE_WHY: &str =
     "the engine decides and does nothing else: ids, time and settings come in with the command";
 
-pub(super) const WORDS: [Word; 10] = [
+pub(super) const WORDS: [Word; 11] = [
     Word {
         word: "dropshot",
         place: Place::Only(&["api", "app", "cli::demo", "runtime::log"]),
@@ -197,8 +216,13 @@ pub(super) const WORDS: [Word; 10] = [
     },
     Word {
         word: "reqwest",
-        place: Place::Only(&["clients", "auth", "app", "cli::demo"]),
+        place: Place::Only(&["clients", "auth", "app", "cli::demo", "cli::remote"]),
         why: "other services are called through `clients`, which knows deadlines, tokens and envelopes",
+    },
+    Word {
+        word: "rustls",
+        place: Place::Only(&["api", "app", "clients", "transport"]),
+        why: "certificates are read and checked by `transport`",
     },
     Word {
         word: "rusqlite",
