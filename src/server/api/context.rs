@@ -39,6 +39,6 @@ impl Admitter for ServerContext {
     }
 
     async fn exempt_caller(&self, headers: &HeaderMap) -> Principal {
-        self.authenticator.visitor(headers).await
+        self.authenticator.caller_of_exempt_path(headers).await
     }
 }

@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(principal.scope(), &Scope::Subtree(subtree()));
         assert_eq!(
             harness.call(&harness.token(json!({}))).await.expect("a valid token").scope(),
-            &Scope::Everything
+            &Scope::Identity
         );
         // The same claims by hand: the tests below change them one by one.
         let by_hand = signed(Algorithm::HS256, Some(TYPE), &ASSIGNMENT_KEY, &claims(&json!({})));

@@ -46,7 +46,7 @@ pub struct Parts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// The path is exempt, and the caller has not been identified. Where the caller
-    /// matters, [`Authenticator::visitor`] identifies it.
+    /// matters, [`Authenticator::caller_of_exempt_path`] identifies it.
     Exempt,
     Caller(Principal),
 }
@@ -84,7 +84,7 @@ impl Authenticator {
     /// Does not fetch keys: see [`Authenticator::warm_up`].
     pub fn new(parts: Parts) -> Self {
         let Parts { settings, assignments, http, clocks, tasks, log } = parts;
-        let unidentified = Principal::configured(&settings.anonymous_subject);
+        let unidentified = Principal::anonymous(&settings.anonymous_subject);
         let anonymous = match settings.mode {
             Mode::Required => None,
             Mode::Optional => Some(unidentified.clone()),
@@ -120,7 +120,7 @@ impl Authenticator {
 
     /// Identifies the sender of a request for an exempt path: the bearer of a valid
     /// token, or else the configured subject. Never refuses.
-    pub async fn visitor(&self, headers: &HeaderMap) -> Principal {
+    pub async fn caller_of_exempt_path(&self, headers: &HeaderMap) -> Principal {
         match self.caller(headers).await {
             Ok(principal) => principal,
             Err(refusal) => {

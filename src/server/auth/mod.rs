@@ -4,7 +4,7 @@
 //! [`Authenticator::authenticate`] handles a request in this order:
 //!
 //! ```text
-//! exempt path ──────────────────────────────────────────────▶ Exempt: [`Authenticator::visitor`] uses a valid
+//! exempt path ──────────────────────────────────────────────▶ Exempt: [`Authenticator::caller_of_exempt_path`] uses a valid
 //!                                                             token, else the anonymous (or dev) subject
 //! mode disabled ────────────────────────────────────────────▶ the dev subject
 //! no header ────────▶ optional: the anonymous subject │ required: 401
@@ -62,5 +62,6 @@ mod tests;
 pub use assignment::{AssignmentTokens, KEY_BYTES};
 pub use authenticator::{Admission, Authenticator, Clocks, Parts};
 pub use jwks::KeyStatus;
-pub use principal::{Principal, Scope, Subtree};
+pub use principal::{Principal, Roles, Scope, Subtree};
 pub use refusal::AuthError;
+pub use verifier::NAME_BYTES;

@@ -1,9 +1,10 @@
-//! The verified caller.
+//! The verified caller: who it is, what roles it has, and how far its token
+//! reaches. What it may do with that is decided by `coordinator::access`.
 
 use std::sync::Arc;
 
 use crate::{
-    record::NodePath,
+    record::{Actor, Identity, NodePath},
     types::{NodeRunId, RunId},
 };
 
@@ -13,23 +14,25 @@ use crate::{
 ///
 /// Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal(Arc<Identity>);
+pub struct Principal(Arc<Verified>);
 
-/// The claims of a token about its bearer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) subject: String,
-    pub(super) issuer: Option<String>,
-    pub(super) client_id: Option<String>,
-    pub(super) tenant: Option<String>,
-    pub(super) scope: Scope,
+struct Verified {
+    identity: Identity,
+    actor: Actor,
+    roles: Roles,
+    scope: Scope,
 }
 
-/// The part of all runs that a token is good for.
+/// How far the caller's authority reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All runs: the token of a user or a service.
-    Everything,
+    /// The runs that the rules of authorization give to this identity: the token
+    /// of a user or a service, or the subject of a server without
+    /// authentication.
+    Identity,
+    /// As above, but the caller sent no token although others do.
+    Anonymous,
     /// One subtree: an assignment token.
     Subtree(Subtree),
 }
@@ -43,31 +46,65 @@ pub struct Subtree {
     pub path: NodePath,
 }
 
+/// The roles that a token may give, in the claim that the setting
+/// `ROLES_CLAIM` names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// `arp.run.read`: read the runs of one's own tenant.
+    pub read: bool,
+    /// `arp.run.operate`: read and change the runs of one's own tenant.
+    pub operate: bool,
+    /// `arp.admin`: read and change every run.
+    pub admin: bool,
+}
+
+impl Roles {
+    pub const READ: &str = "arp.run.read";
+    pub const OPERATE: &str = "arp.run.operate";
+    pub const ADMIN: &str = "arp.admin";
+
+    /// The roles among these names. Others are of no concern here.
+    pub fn of<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        let mut roles = Self::default();
+        for name in names {
+            roles.read |= name == Self::READ;
+            roles.operate |= name == Self::OPERATE;
+            roles.admin |= name == Self::ADMIN;
+        }
+        roles
+    }
+}
+
 impl Principal {
-    pub(super) fn new(identity: Identity) -> Self {
-        Self(Arc::new(identity))
+    /// The bearer of a token of the issuer.
+    pub(super) fn verified(identity: Identity, roles: Roles) -> Self {
+        Self::new(identity, roles, Scope::Identity)
     }
 
-    /// A caller that the configuration names, without a token.
+    /// A caller that the configuration names, without authentication.
     pub(super) fn configured(subject: &str) -> Self {
-        Self::new(Identity {
-            subject: subject.to_owned(),
-            issuer: None,
-            client_id: None,
-            tenant: None,
-            scope: Scope::Everything,
-        })
+        Self::new(Identity::bare(subject), Roles::default(), Scope::Identity)
+    }
+
+    /// A caller that sent no token, under the subject that the configuration
+    /// names.
+    pub(super) fn anonymous(subject: &str) -> Self {
+        Self::new(Identity::bare(subject), Roles::default(), Scope::Anonymous)
     }
 
     /// The executor of a NodeRun, with its assignment token.
     pub(super) fn assigned(issuer: &str, subtree: Subtree) -> Self {
-        Self::new(Identity {
-            subject: subtree.node.to_string(),
-            issuer: Some(issuer.to_owned()),
-            client_id: None,
-            tenant: None,
-            scope: Scope::Subtree(subtree),
-        })
+        let identity =
+            Identity { issuer: Some(issuer.to_owned()), ..Identity::bare(subtree.node.to_string()) };
+        Self::new(identity, Roles::default(), Scope::Subtree(subtree))
+    }
+
+    fn new(identity: Identity, roles: Roles, scope: Scope) -> Self {
+        let actor = match &scope {
+            Scope::Identity | Scope::Anonymous => Actor::Caller(identity.clone()),
+            Scope::Subtree(own) => Actor::Executor { node_run_id: own.node.clone() },
+        };
+        Self(Arc::new(Verified { identity, actor, roles, scope }))
     }
 
     #[cfg(test)]
@@ -75,36 +112,46 @@ impl Principal {
         Self::configured(subject)
     }
 
+    #[cfg(test)]
+    pub(crate) fn with_for_test(identity: Identity, roles: Roles, scope: Scope) -> Self {
+        Self::new(identity, roles, scope)
+    }
+
     /// The subject (`sub`). Unique only together with [`Principal::issuer`].
     pub fn subject(&self) -> &str {
-        &self.0.subject
+        &self.0.identity.subject
     }
 
     /// The issuer of the token (`iss`); `None` for a configured subject.
-    ///
-    /// For authority over runs: the owner of a run is a subject of an issuer, not
-    /// a subject alone.
     pub fn issuer(&self) -> Option<&str> {
-        self.0.issuer.as_deref()
+        self.0.identity.issuer.as_deref()
     }
 
     /// The client that the token was issued to (`azp`, `client_id`).
-    ///
-    /// For authority over runs: service clients are listed by this id (D-19).
     pub fn client_id(&self) -> Option<&str> {
-        self.0.client_id.as_deref()
+        self.0.identity.client.as_deref()
     }
 
     /// The tenant of the subject, if the token names one.
-    ///
-    /// For authority over runs: a tenant's runs are not visible to others. Until
-    /// then no decision uses it. The `tenant_id` that a PDP is asked with is that
-    /// of the run context, which the caller wrote.
     pub fn tenant(&self) -> Option<&str> {
-        self.0.tenant.as_deref()
+        self.0.identity.tenant.as_deref()
     }
 
-    /// The part of all runs that the caller may act on.
+    /// All of the above.
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// The caller as events and the audit trail name it.
+    pub fn actor(&self) -> &Actor {
+        &self.0.actor
+    }
+
+    pub fn roles(&self) -> Roles {
+        self.0.roles
+    }
+
+    /// How far the caller's authority reaches.
     pub fn scope(&self) -> &Scope {
         &self.0.scope
     }

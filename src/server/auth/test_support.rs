@@ -266,7 +266,11 @@ impl Harness {
         let vars: BTreeMap<String, String> = defaults
             .iter()
             .chain(vars)
-            .map(|(name, value)| (format!("ARP_AUTH_{name}"), value.replace("{sts}", &sts.address)))
+            .map(|(name, value)| {
+                let known = name.starts_with("JARVIS_");
+                let name = if known { (*name).to_owned() } else { format!("ARP_AUTH_{name}") };
+                (name, value.replace("{sts}", &sts.address))
+            })
             .collect();
         let settings = AuthSettings::from_vars(&vars).expect("settings");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");

@@ -7,16 +7,18 @@ use serde_json::{Map, Value};
 
 use super::{
     keys::VerifyingKey,
-    principal::{Identity, Principal, Scope},
+    principal::{Principal, Roles},
     refusal::Refusal,
 };
-use crate::{config::AuthSettings, time::Timestamp};
+use crate::{config::AuthSettings, record::Identity, time::Timestamp};
 
 /// The longest token that is looked at. Real ones have one or two kilobytes.
 pub(super) const LIMIT_BYTES: usize = 16 * 1024;
 
-/// The claims that may name the tenant, the most common first.
-const TENANT_CLAIMS: [&str; 3] = ["tenant_id", "tenant", "tid"];
+/// The longest issuer, subject, client or tenant, in bytes. Each event of a run
+/// names its actor, so an identity must not be as long as a token may be. (OpenID
+/// allows subjects of 255 bytes.)
+pub const NAME_BYTES: usize = 512;
 
 type Claims = Map<String, Value>;
 
@@ -25,6 +27,8 @@ pub(super) struct Verifier {
     issuer: Option<String>,
     audience: Option<String>,
     skew: Duration,
+    tenant_claim: String,
+    roles_claim: String,
 }
 
 /// The header of a token: what it claims about its signature.
@@ -48,6 +52,8 @@ impl Verifier {
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),
             skew: settings.clock_skew,
+            tenant_claim: settings.tenant_claim.clone(),
+            roles_claim: settings.roles_claim.clone(),
         }
     }
 
@@ -116,7 +122,23 @@ impl Verifier {
         if let Some(audience) = &self.audience {
             check_audience(claims.get("aud"), audience)?;
         }
-        Ok(Verified { principal: principal(claims)?, expires })
+        Ok(Verified { principal: self.principal(claims)?, expires })
+    }
+
+    fn principal(&self, claims: &Claims) -> Result<Principal, Refusal> {
+        let client = text(claims, "azp")?.or(text(claims, "client_id")?);
+        if claims.get("sub").is_some_and(|sub| !sub.is_string()) {
+            return Err(Refusal::Invalid("sub is not a string"));
+        }
+        // Some token services leave `sub` out of the token of a client. The prefix
+        // prevents a user with the name of a client from being taken for it.
+        let subject = text(claims, "sub")?
+            .or_else(|| client.as_ref().map(|id| format!("client:{id}")))
+            .ok_or(Refusal::Invalid("token names neither subject nor client"))?;
+        let tenant = found(claims, &self.tenant_claim).and_then(Value::as_str).map(str::to_owned);
+        let tenant = bounded(tenant)?;
+        let identity = Identity { issuer: text(claims, "iss")?, subject, client, tenant };
+        Ok(Principal::verified(identity, found(claims, &self.roles_claim).map(roles).unwrap_or_default()))
     }
 }
 
@@ -136,21 +158,33 @@ fn check_audience(claim: Option<&Value>, audience: &str) -> Result<(), Refusal> 
     if for_us { Ok(()) } else { Err(Refusal::Audience) }
 }
 
-fn principal(claims: &Claims) -> Result<Principal, Refusal> {
-    let text = |name: &str| {
-        claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    let client_id = text("azp").or_else(|| text("client_id"));
-    if claims.get("sub").is_some_and(|sub| !sub.is_string()) {
-        return Err(Refusal::Invalid("sub is not a string"));
+/// A claim that is text and not empty.
+fn text(claims: &Claims, name: &str) -> Result<Option<String>, Refusal> {
+    bounded(claims.get(name).and_then(Value::as_str).map(str::to_owned))
+}
+
+fn bounded(name: Option<String>) -> Result<Option<String>, Refusal> {
+    match name {
+        Some(name) if name.len() > NAME_BYTES => Err(Refusal::Invalid("a name in the token is too long")),
+        name => Ok(name.filter(|name| !name.is_empty())),
     }
-    // Some token services leave `sub` out of the token of a client. The prefix
-    // prevents a user with the name of a client from being taken for it.
-    let subject = text("sub")
-        .or_else(|| client_id.as_ref().map(|id| format!("client:{id}")))
-        .ok_or(Refusal::Invalid("token names neither subject nor client"))?;
-    let tenant = TENANT_CLAIMS.iter().find_map(|name| text(name));
-    Ok(Principal::new(Identity { subject, issuer: text("iss"), client_id, tenant, scope: Scope::Everything }))
+}
+
+/// The claim of this name, or the member of an object that it leads to: `a.b`.
+fn found<'c>(claims: &'c Claims, name: &str) -> Option<&'c Value> {
+    claims.get(name).or_else(|| {
+        let (first, rest) = name.split_once('.')?;
+        rest.split('.').try_fold(claims.get(first)?, |value, member| value.get(member))
+    })
+}
+
+/// The roles of a claim: a list of names, or names separated by spaces.
+fn roles(claim: &Value) -> Roles {
+    match claim {
+        Value::String(names) => Roles::of(names.split_ascii_whitespace()),
+        Value::Array(names) => Roles::of(names.iter().filter_map(Value::as_str)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Roles::default(),
+    }
 }
 
 /// A NumericDate, to the whole second. One out of range becomes the first or last

@@ -32,7 +32,7 @@ pub mod variable;
 pub mod variables;
 pub mod vars;
 
-pub use auth::{AuthSettings, KeySource, Mode, Profile};
+pub use auth::{AuthSettings, Authorization, Belongs, KeySource, Mode, Profile};
 pub use env_file::LayeredVars;
 pub use error::ConfigError;
 pub use flags::Flags;

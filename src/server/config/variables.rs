@@ -285,6 +285,22 @@ variables! {
         AUTH_ANONYMOUS_SUBJECT = inbound("ARP_AUTH_ANONYMOUS_SUBJECT", Kind::Text,
             "Subject of callers without a token if the mode is optional.").default("anonymous");
     }
+    "Authorization: who may do what" {
+        AUTHORIZATION = inbound("JARVIS_RUN_COORDINATOR_AUTHORIZATION", Kind::Choice(&["open", "owner", "tenant"]),
+            "Whom a run belongs to: every caller that is admitted (open), the principal that started it (owner), \
+             or its tenant (tenant). With owner and tenant a foreign run does not exist for a caller.")
+            .unset("tenant in the enterprise profile, else open").example("tenant");
+        TENANT_CLAIM = inbound("JARVIS_RUN_COORDINATOR_TENANT_CLAIM", Kind::Text,
+            "Claim of a token that names the tenant of its subject. A name with dots also finds a member of an \
+             object: a.b.").default("tenant_id");
+        ROLES_CLAIM = inbound("JARVIS_RUN_COORDINATOR_ROLES_CLAIM", Kind::Text,
+            "Claim of a token that has the roles of its subject (arp.run.read, arp.run.operate, arp.admin), as a \
+             list or as one string with spaces. Keycloak: realm_access.roles.").default("roles");
+        TRUSTED_CLIENTS = inbound("JARVIS_RUN_COORDINATOR_TRUSTED_CLIENTS", Kind::Text,
+            "Clients (azp or client_id of a token) that act for others, separated by commas: their tokens reach \
+             every run, and the tenant that they name in a run context is believed.")
+            .example("arp-run-gateway");
+    }
     "Commands that call a server: send-request, health" {
         TOKEN = own("JARVIS_RUN_COORDINATOR_TOKEN", Kind::Secret,
             "Bearer token that they send. --token overrides this. The server itself does not use it.")

@@ -75,7 +75,7 @@ impl Coordinator {
     /// The stores to look the id up in, if the caller may and the id can be sent.
     fn stores_for(&self, caller: &Principal, id: &str) -> Option<&Stores> {
         match caller.scope() {
-            Scope::Everything => self.stores.as_ref().filter(|_| goes_into_a_path(id)),
+            Scope::Identity | Scope::Anonymous => self.stores.as_ref().filter(|_| goes_into_a_path(id)),
             Scope::Subtree(_) => None,
         }
     }

@@ -27,7 +27,7 @@ use crate::{
     health::JournalStatus,
     journal::{Journal, JournalError, OutboxId, Room},
     outbox::Outbox,
-    record::{ChangeSet, Job, NodeHead, NodeRecord, Wake},
+    record::{Actor, ChangeSet, Job, NodeHead, NodeRecord, Wake},
     time::{Clock, Timestamp},
     types::{NodeRunId, RunId},
 };
@@ -61,6 +61,7 @@ impl Committer {
     /// their time to accept what was decided.
     pub(super) async fn request<'s, T, F>(
         &'s self,
+        actor: &'s Actor,
         run: &RunId,
         decide: impl Fn(Cx<'s>) -> F + Send,
     ) -> Result<T, CoordinatorError>
@@ -68,7 +69,7 @@ impl Committer {
         T: Send,
         F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
     {
-        let (answer, owed) = self.decide_and_commit(run, decide).await?;
+        let (answer, owed) = self.decide_and_commit(actor, run, decide).await?;
         if let (Some(outbox), Some(owed)) = (&self.outbox, owed) {
             outbox.accepted(run, owed).await;
         }
@@ -87,12 +88,27 @@ impl Committer {
         T: Send,
         F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
     {
-        Ok(self.decide_and_commit(run, decide).await?.0)
+        self.command_of(&Actor::Coordinator, run, decide).await
+    }
+
+    /// Runs a command like [`Self::command`] that another actor causes.
+    pub(super) async fn command_of<'s, T, F>(
+        &'s self,
+        actor: &'s Actor,
+        run: &RunId,
+        decide: impl Fn(Cx<'s>) -> F + Send,
+    ) -> Result<T, CoordinatorError>
+    where
+        T: Send,
+        F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
+    {
+        Ok(self.decide_and_commit(actor, run, decide).await?.0)
     }
 
     /// Also returns the last outbox entry of the decision, if it made any.
     async fn decide_and_commit<'s, T, F>(
         &'s self,
+        actor: &'s Actor,
         run: &RunId,
         decide: impl Fn(Cx<'s>) -> F + Send,
     ) -> Result<(T, Option<OutboxId>), CoordinatorError>
@@ -104,7 +120,7 @@ impl Committer {
         let mut conflicts = 0;
         loop {
             let now = self.clock.now();
-            let cx = Cx { rules: &self.rules, claim: self.queue.claim_unbounded(), now };
+            let cx = Cx { rules: &self.rules, actor, claim: self.queue.claim_unbounded(), now };
             let Decision { changes, answer } = decide(cx).await?;
             let Some(changes) = changes else { return Ok((answer, None)) };
             let announcement = self.announcement(&changes, now);

@@ -175,7 +175,7 @@ impl Last {
 
     fn note_bearer(&mut self, caller: &Principal, now: Timestamp) {
         match caller.scope() {
-            Scope::Everything => {}
+            Scope::Identity | Scope::Anonymous => {}
             Scope::Subtree(own) => self.note(&own.run, own.path.as_str(), now),
         }
     }

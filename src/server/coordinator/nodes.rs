@@ -3,10 +3,11 @@
 
 use slog::debug;
 
-use super::{Coordinator, error::CoordinatorError, liveness::Use};
+use super::{Coordinator, error::CoordinatorError};
 use crate::{
     auth::Principal,
     engine::{self, ChildSpec, CreateChildren, NodeTypeFacts},
+    record::Operation,
     types::{
         NodeRun, NodeRunCompleteRequest, NodeRunCreateSpec, NodeRunEvaluationReportRequest, NodeRunId,
         NodeRunsCreateRequest, NodeRunsCreateResponse,
@@ -24,7 +25,7 @@ impl Coordinator {
         let NodeRunsCreateRequest { run_id, parent_node_run_id, node_runs, extensions } = request;
         // Errors of the parent are reported before the registry is asked about the
         // children.
-        let run = self.run_authorize_read(caller, &run_id).await?;
+        let run = self.run_authorize(caller, Operation::CreateNodeRuns, &run_id).await?;
         engine::constraints::stored(run.run.extensions.as_ref())?;
         let parent = self.parent_authorize(caller, &parent_node_run_id).await?;
         let parent_facts = &self.admission.facts_if_unknown(&parent).await?;
@@ -44,7 +45,7 @@ impl Coordinator {
         let (run_ref, parent_ref, wanted) = (&run_id, &parent_node_run_id, &wanted);
         let committer = &*self.committer;
         let node_runs = committer
-            .request(run_ref, |cx| async move {
+            .request(caller.actor(), run_ref, |cx| async move {
                 let run = committer.run_fetch(run_ref).await?;
                 let parent = committer.parent_fetch_bare(parent_ref).await?;
                 let mut children = Vec::with_capacity(wanted.len());
@@ -79,7 +80,7 @@ impl Coordinator {
         caller: &Principal,
         node: &NodeRunId,
     ) -> Result<NodeRun, CoordinatorError> {
-        Ok(self.node_authorize(caller, node, Use::Read).await?.node)
+        Ok(self.node_authorize(caller, Operation::GetNodeRun, node).await?.node)
     }
 
     /// Records an evaluation and the recovery action that was chosen.
@@ -89,13 +90,13 @@ impl Coordinator {
         node: &NodeRunId,
         report: NodeRunEvaluationReportRequest,
     ) -> Result<(), CoordinatorError> {
-        let run_id = self.node_authorize(caller, node, Use::Report).await?.node.run_id;
+        let run_id = self.node_authorize(caller, Operation::ReportNodeRunEvaluation, node).await?.node.run_id;
         // An evaluation ends nothing, and there may be any number of them.
         let committer = &*self.committer;
         committer.room_for_new_work()?;
         let report = &report;
         committer
-            .request(&run_id, |cx| async move {
+            .request(caller.actor(), &run_id, |cx| async move {
                 let node = committer.node_fetch_bare(node).await?;
                 let run = committer.run_fetch(&node.node.run_id).await?;
                 Ok(engine::node_evaluate(run, node, report.clone(), cx))
@@ -112,11 +113,11 @@ impl Coordinator {
         node: &NodeRunId,
         completion: NodeRunCompleteRequest,
     ) -> Result<(), CoordinatorError> {
-        let run_id = self.node_authorize(caller, node, Use::Report).await?.node.run_id;
+        let run_id = self.node_authorize(caller, Operation::CompleteNodeRun, node).await?.node.run_id;
         let (completion, _turn) = self.outputs.completion_offload(node, completion).await;
         let (committer, completion) = (&*self.committer, &completion);
         committer
-            .request(&run_id, |cx| async move {
+            .request(caller.actor(), &run_id, |cx| async move {
                 let view = committer.bare_view(node).await?;
                 Ok(engine::node_complete(view, completion.clone(), cx)?)
             })

@@ -13,7 +13,7 @@ use super::{
     attempt::Attempt,
     bookkeeping::head_only,
     command::{Cx, Decision, NodeView},
-    draft::{Draft, End, is_at_executor},
+    draft::{Draft, End, Place, is_at_executor},
     guard::HeadBefore,
     hold,
 };
@@ -60,9 +60,8 @@ pub fn run_expire(
         }
         (Some(head), None) => {
             draft.cancel_all(live);
-            let (id, path) = (head.node_run_id.clone(), head.path.clone());
-            draft.end_head(head, NodeRunState::Failed);
-            draft.end_run(RunState::Failed, Some((&id, &path)));
+            draft.end_head(head.clone(), NodeRunState::Failed);
+            draft.end_run(RunState::Failed, Some(Place::of_head(&head)));
         }
         // A run ends with its root, so a live run has a live root. If that is ever
         // violated, the run must still end.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    record::{ChangeSet, NodeHead, NodeRecord, RunRecord},
+    record::{Actor, ChangeSet, NodeHead, NodeRecord, RunRecord},
     time::Timestamp,
     types::{ConstraintEnvelope, JsonObject, NodeKind, SideEffectClass, WorkerId},
 };
@@ -12,6 +12,8 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Cx<'a> {
     pub rules: &'a Rules,
+    /// Who or what causes the decision; its events name it.
+    pub actor: &'a Actor,
     /// The worker that acts on new wake-ups of this decision.
     pub claim: Claim<'a>,
     pub now: Timestamp,

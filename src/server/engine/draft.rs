@@ -17,8 +17,8 @@ use crate::{
     },
     time::Timestamp,
     types::{
-        Error, JsonObject, NodeKind, NodeRunId, NodeRunState, ResourceRef, RunEvent, RunEventType, RunState,
-        json::canonical,
+        Error, Extensions, JsonObject, NodeKind, NodeRunId, NodeRunState, ResourceRef, RunEvent,
+        RunEventType, RunState, json::canonical,
     },
 };
 
@@ -34,6 +34,9 @@ pub(super) struct Draft<'c> {
     heads: Vec<NodeHead>,
     events: Vec<EventRecord>,
     attempts: Vec<AttemptRecord>,
+    /// The extensions of the newest event, and its attempt: those of the next are
+    /// usually the same.
+    signed: Option<(u32, Extensions)>,
 }
 
 /// What is known about a node before the decision.
@@ -41,6 +44,24 @@ enum Before {
     Stored(Box<NodeBefore>),
     /// It is in the draft, and must not be put twice.
     Put,
+}
+
+/// The node that an event is about.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'n> {
+    id: &'n NodeRunId,
+    path: &'n NodePath,
+    attempt: u32,
+}
+
+impl<'n> Place<'n> {
+    pub(super) fn of(node: &'n NodeRecord) -> Self {
+        Self { id: node.id(), path: &node.path, attempt: node.attempt }
+    }
+
+    pub(super) fn of_head(head: &'n NodeHead) -> Self {
+        Self { id: &head.node_run_id, path: &head.path, attempt: head.attempt }
+    }
 }
 
 /// The end of a node.
@@ -76,6 +97,7 @@ impl<'c> Draft<'c> {
             heads: Vec::new(),
             events: Vec::new(),
             attempts: Vec::new(),
+            signed: None,
         }
     }
 
@@ -98,16 +120,12 @@ impl<'c> Draft<'c> {
         node: Option<&NodeRecord>,
         data: impl Into<JsonObject>,
     ) {
-        self.event_at(type_, node.map(|node| (node.id(), &node.path)), data);
+        self.event_at(type_, node.map(Place::of), data);
     }
 
-    /// The same, with the node's id and path.
-    fn event_at(
-        &mut self,
-        type_: RunEventType,
-        node: Option<(&NodeRunId, &NodePath)>,
-        data: impl Into<JsonObject>,
-    ) {
+    /// The same, with the node's place.
+    fn event_at(&mut self, type_: RunEventType, node: Option<Place<'_>>, data: impl Into<JsonObject>) {
+        let extensions = self.signature(node.map_or(0, |node| node.attempt));
         self.run.last_seq += 1;
         self.events.push(EventRecord {
             event: RunEvent {
@@ -115,12 +133,24 @@ impl<'c> Draft<'c> {
                 seq: self.run.last_seq,
                 type_,
                 time: self.cx.now,
-                node_run_id: node.map(|(id, _)| id.clone()),
+                node_run_id: node.map(|node| node.id.clone()),
                 data: Some(data.into()),
-                extensions: None,
+                extensions: Some(extensions),
             },
-            path: node.map(|(_, path)| path.clone()),
+            path: node.map(|node| node.path.clone()),
         });
+    }
+
+    /// The extensions of an event: its actor, and the attempt of its node.
+    fn signature(&mut self, attempt: u32) -> Extensions {
+        match &self.signed {
+            Some((signed, extensions)) if *signed == attempt => extensions.clone(),
+            Some(_) | None => {
+                let extensions = extensions::signature(self.cx.actor, attempt);
+                self.signed = Some((attempt, extensions.clone()));
+                extensions
+            }
+        }
     }
 
     /// Appends `policy_decided` (contract §11).
@@ -169,7 +199,7 @@ impl<'c> Draft<'c> {
                     unreachable!("a node does not end as {live}")
                 }
             };
-            self.end_run(state, Some((node.id(), &node.path)));
+            self.end_run(state, Some(Place::of(&node)));
         }
         self.put(node);
     }
@@ -238,7 +268,7 @@ impl<'c> Draft<'c> {
                 if head.attempt > 1 {
                     data.insert("attempts".into(), head.attempt.into());
                 }
-                let about = Some((&head.node_run_id, &head.path));
+                let about = Some(Place::of_head(head));
                 self.event_at(RunEventType::AtomicExecuted, about, data);
             }
             Some(NodeKind::Composite) | None => {}
@@ -246,7 +276,7 @@ impl<'c> Draft<'c> {
     }
 
     /// Ends the run. `root`: the root, if the run ends with it.
-    pub(super) fn end_run(&mut self, state: RunState, root: Option<(&NodeRunId, &NodePath)>) {
+    pub(super) fn end_run(&mut self, state: RunState, root: Option<Place<'_>>) {
         guard::run_ends(self.run.id(), self.run.run.state, state);
         self.run.run.state = state;
         self.run.run.ended_at = Some(self.cx.now);

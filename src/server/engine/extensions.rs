@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::command::Rules;
-use crate::types::{Extensions, Metadata, json::canonical};
+use crate::{
+    record::{Actor, Identity},
+    types::{Extensions, JsonObject, Metadata, json::canonical},
+};
 
 pub(super) const CONSTRAINTS: &str = "constraints";
 pub(super) const DECOMPOSITION_ROUNDS: &str = "decomposition_rounds";
@@ -26,6 +29,13 @@ pub(super) const OWN_KEYS: [&str; 6] = [
     BINDING_DECISION,
     IDEMPOTENCY_KEY,
 ];
+
+/// The principal that a run belongs to, on the Run and its root. A key of our own,
+/// under this name only.
+pub(super) const OWNER: &str = "jarvis.owner";
+
+/// Who or what caused an event, on events.
+const ACTOR: &str = "jarvis.actor";
 
 /// The number of older recovery actions that a NodeRun no longer has. A key of our
 /// own as well, but under this name only.
@@ -86,6 +96,13 @@ impl<'r> Writer<'r> {
         self
     }
 
+    pub(super) fn owner(mut self, owner: &Identity) -> Self {
+        if let Some(text) = canonical::text_of(owner) {
+            self.set.insert(OWNER.into(), text);
+        }
+        self
+    }
+
     pub(super) fn requested_executor(mut self, instance: Option<&str>) -> Self {
         if let Some(text) = instance.and_then(|instance| canonical::text_of(&instance)) {
             self.set.insert(REQUESTED_EXECUTOR.into(), text);
@@ -106,8 +123,21 @@ pub(super) fn own<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&
     extensions.raw(key).or_else(|| extensions.raw(&format!("{DOTTED}{key}")))
 }
 
+/// The extensions of an event: who or what caused it, and the attempt of the node
+/// that it is about, if there was one.
+pub(super) fn signature(actor: &Actor, attempt: u32) -> Extensions {
+    let actor = JsonObject::of(actor);
+    let actor = if attempt == 0 { actor } else { actor.with("attempt", &attempt) };
+    Extensions::new().with(ACTOR, &actor)
+}
+
+/// The owner of a run that was stored elsewhere.
+pub(super) fn stored_owner(extensions: Option<&Extensions>) -> Option<Identity> {
+    extensions?.raw(OWNER).and_then(|text| serde_json::from_str(text).ok())
+}
+
 /// Whether a caller's key is dropped because it is ours, under either spelling.
 pub fn is_own_key(key: &str) -> bool {
     let bare = key.strip_prefix(DOTTED).unwrap_or(key);
-    OWN_KEYS.contains(&bare) || key == RECOVERY_ACTIONS_DROPPED
+    OWN_KEYS.contains(&bare) || [RECOVERY_ACTIONS_DROPPED, OWNER, ACTOR].contains(&key)
 }

@@ -14,7 +14,7 @@ use super::{
     rejection::Rejection,
 };
 use crate::{
-    record::{NodePath, Origin, RunRecord},
+    record::{Identity, NodePath, Origin, RunRecord},
     types::{
         Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
         RunStartRequest, RunState, json::canonical,
@@ -30,8 +30,6 @@ pub struct StartRun {
     pub root_id: NodeRunId,
     /// Digest of the request, which identifies a repetition.
     pub digest: String,
-    /// Subject of the caller's token.
-    pub started_by: String,
     pub facts: NodeTypeFacts,
     /// The decision at the checkpoint `run.start`.
     pub decided: PolicyDecided,
@@ -48,10 +46,11 @@ pub struct PreparedStart {
     wall_time: Duration,
     run_extensions: Option<Extensions>,
     root_extensions: Option<Extensions>,
+    owner: Identity,
 }
 
 impl PreparedStart {
-    pub fn of(request: RunStartRequest, facts: &NodeTypeFacts, rules: &Rules) -> Self {
+    pub fn of(request: RunStartRequest, owner: Identity, facts: &NodeTypeFacts, rules: &Rules) -> Self {
         let RunStartRequest {
             run_id: _,
             root_node_type_ref: node_type_ref,
@@ -65,13 +64,13 @@ impl PreparedStart {
         let of_run = constraints.as_ref().and_then(canonical::text_of);
         let of_root = constraints::narrowed(constraints, facts.constraints.as_ref());
         let of_root = of_root.as_ref().and_then(canonical::text_of);
-        let base = Writer::from_caller(rules, extensions).metadata(metadata.as_ref());
+        let base = Writer::from_caller(rules, extensions).metadata(metadata.as_ref()).owner(&owner);
         let differs = of_root != of_run;
         let root_extensions = differs.then(|| base.clone().own_text(CONSTRAINTS, of_root).done());
         let run_extensions = base.own_text(CONSTRAINTS, of_run).done();
         // In most runs the two are the same, and then they share their text.
         let root_extensions = root_extensions.unwrap_or_else(|| run_extensions.clone());
-        Self { node_type_ref, input, run_context, wall_time, run_extensions, root_extensions }
+        Self { node_type_ref, input, run_context, wall_time, run_extensions, root_extensions, owner }
     }
 
     /// Length of the run's extensions as text. The request had them as a tree of
@@ -87,16 +86,9 @@ pub fn run_repeated(existing: RunRecord, digest: &str) -> Result<Run, Rejection>
     if existing.origin.is_request(digest) { Ok(existing.run) } else { Err(Rejection::RunAlreadyExists) }
 }
 
-/// Decides on a start. `existing` is the run of this id, if there is one.
-pub fn run_start(
-    existing: Option<RunRecord>,
-    command: &StartRun,
-    cx: Cx<'_>,
-) -> Result<Decision<Run>, Rejection> {
-    if let Some(existing) = existing {
-        return run_repeated(existing, &command.digest).map(Decision::unchanged);
-    }
-    let StartRun { prepared, run_id, root_id, digest, started_by, facts, decided } = command;
+/// Decides on the start of a run that does not exist yet (see [`run_repeated`]).
+pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
+    let StartRun { prepared, run_id, root_id, digest, facts, decided } = command;
     let deadline = cx.now + prepared.wall_time;
     let run = RunRecord {
         run: Run {
@@ -112,7 +104,7 @@ pub fn run_start(
         last_seq: 0,
         nodes: 1,
         origin: Origin::Request { digest: digest.clone() },
-        started_by: Some(started_by.clone()),
+        owner: Some(prepared.owner.clone()),
         deadline: Some(deadline),
     };
     let root = NodeRun {
@@ -135,7 +127,7 @@ pub fn run_start(
         }
     }
     let answer = draft.run.run.clone();
-    Ok(Decision::commit(draft.into_changes(), answer))
+    Decision::commit(draft.into_changes(), answer)
 }
 
 /// The error of a node that policy did not let through.

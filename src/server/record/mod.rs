@@ -8,7 +8,9 @@
 //!   ChangeSet  ── records + events + attempts + outbox entries, in one transaction
 //! ```
 //!
-//! - `run`: the Run's record and its origin.
+//! - `actor`: who causes a change.
+//! - `operation`: what callers ask for.
+//! - `run`: the Run's record, its owner and its origin.
 //! - `node`: the NodeRun's record and its head.
 //! - `wake`: wake-ups, which are the work queue.
 //! - `path`: a node's place in its run's tree.
@@ -19,16 +21,20 @@
 //! `journal` applies one. A record that is not terminal has a [`Wake`], which is
 //! a constraint of the database.
 
+mod actor;
 mod change_set;
 mod node;
+mod operation;
 mod outbox;
 mod path;
 mod run;
 mod wake;
 
 pub use self::{
+    actor::{Actor, Identity},
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     node::{NodeHead, NodeRecord, Unread, Waits},
+    operation::Operation,
     outbox::{OutboxItem, Recipient},
     path::NodePath,
     run::{Origin, RunRecord},

@@ -1,6 +1,8 @@
 //! A Run and the coordinator's bookkeeping about it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Identity;
 
 use crate::{
     time::Timestamp,
@@ -22,9 +24,10 @@ pub struct RunRecord {
     /// How the run came into this journal.
     #[serde(rename = "request_digest")]
     pub origin: Origin,
-    /// Subject of the token that started the run.
-    #[serde(rename = "owner")]
-    pub started_by: Option<String>,
+    /// The principal that the run belongs to. `None`: the run was adopted, and the
+    /// coordinator that started it recorded none.
+    #[serde(default, deserialize_with = "owner_or_subject")]
+    pub owner: Option<Identity>,
     /// When the run as a whole times out. `Some` until it is terminal.
     pub deadline: Option<Timestamp>,
 }
@@ -37,6 +40,20 @@ impl RunRecord {
     pub fn is_terminal(&self) -> bool {
         self.run.state.is_terminal()
     }
+}
+
+/// Reads an owner; journals of earlier programs have the subject alone.
+fn owner_or_subject<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Identity>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Identity(Identity),
+        Subject(String),
+    }
+    Ok(Option::<Stored>::deserialize(deserializer)?.map(|stored| match stored {
+        Stored::Identity(identity) => identity,
+        Stored::Subject(subject) => Identity::bare(subject),
+    }))
 }
 
 /// How a run came into this journal.

@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::{
-    Admission, AuthError,
+    Admission, AuthError, Roles,
     test_support::{AUDIENCE, EC, ED, Harness, ISSUER, NOW, OTHER_RSA, RSA, authorization},
 };
 
@@ -59,7 +59,7 @@ async fn mode_decides_what_happens_without_a_token() {
 }
 
 #[tokio::test]
-async fn visitor_is_the_bearer_of_a_valid_token_or_unidentified() {
+async fn exempt_caller_is_a_valid_bearer_or_unidentified() {
     for (mode, unidentified, known) in
         [("required", "anonymous", "alice"), ("optional", "anonymous", "alice"), ("disabled", "dev", "dev")]
     {
@@ -74,7 +74,11 @@ async fn visitor_is_the_bearer_of_a_valid_token_or_unidentified() {
         ] {
             let headers = header.map_or_else(HeaderMap::new, authorization);
             assert_eq!(harness.auth.authenticate("/v1/runs", &headers).await, Ok(Admission::Exempt));
-            assert_eq!(harness.auth.visitor(&headers).await.subject(), expected, "{mode} {header:?}");
+            assert_eq!(
+                harness.auth.caller_of_exempt_path(&headers).await.subject(),
+                expected,
+                "{mode} {header:?}"
+            );
         }
     }
 }
@@ -177,14 +181,44 @@ async fn principal_has_the_claims_of_the_token() {
         [principal.subject().to_owned(), text(principal.client_id()), text(principal.tenant())]
     };
     assert_eq!(described(json!({})).await, ["alice", "-", "-"]);
-    assert_eq!(
-        described(json!({"azp": "cli", "client_id": "x", "tenant_id": "t", "tid": "x"})).await,
-        ["alice", "cli", "t"]
-    );
-    assert_eq!(
-        described(json!({"sub": null, "client_id": "gw", "tid": "t", "tenant": 7})).await,
-        ["client:gw", "gw", "t"]
-    );
+    let foreign = json!({"azp": "cli", "client_id": "x", "tenant_id": "t", "tid": "x"});
+    assert_eq!(described(foreign).await, ["alice", "cli", "t"]);
+    let client = json!({"sub": null, "client_id": "gw", "tid": "t", "tenant": "t"});
+    assert_eq!(described(client).await, ["client:gw", "gw", "-"]);
+}
+
+#[tokio::test]
+async fn tenant_and_roles_come_from_the_configured_claims() {
+    let vars = [
+        ("JARVIS_RUN_COORDINATOR_TENANT_CLAIM", "org.id"),
+        ("JARVIS_RUN_COORDINATOR_ROLES_CLAIM", "realm_access.roles"),
+    ];
+    let harness = Harness::start(&vars).await;
+    let described = async |changes: Value| {
+        let principal = harness.call(&harness.token(changes)).await.expect("a valid token");
+        let Roles { read, operate, admin } = principal.roles();
+        (principal.tenant().map(str::to_owned), [read, operate, admin])
+    };
+    assert_eq!(described(json!({"tenant_id": "t", "roles": ["arp.admin"]})).await, (None, [false; 3]));
+    let nested = json!({"org": {"id": "acme"}, "realm_access": {"roles": ["arp.run.read", 7, "x"]}});
+    assert_eq!(described(nested).await, (Some("acme".into()), [true, false, false]));
+    // The name itself has precedence over the path.
+    let named = json!({"org.id": "beta", "org": {"id": "acme"}, "realm_access.roles": "x arp.run.operate"});
+    assert_eq!(described(named).await, (Some("beta".into()), [false, true, false]));
+    for odd in [json!(7), json!({}), json!([["arp.admin"]]), json!("ARP.ADMIN arp.admins"), json!(null)] {
+        let claims = json!({"org": odd, "realm_access": {"roles": odd}});
+        assert_eq!(described(claims).await, (None, [false; 3]), "{odd}");
+    }
+}
+
+#[tokio::test]
+async fn names_in_tokens_are_bounded() {
+    let harness = Harness::start(&[]).await;
+    for claim in ["sub", "azp", "tenant_id"] {
+        let token = |bytes: usize| harness.token(json!({claim: "x".repeat(bytes)}));
+        assert_eq!(harness.refusal(&token(512)).await, WELCOME, "{claim}");
+        assert_eq!(harness.refusal(&token(513)).await, "Invalid token", "{claim}");
+    }
 }
 
 #[tokio::test]

@@ -32,6 +32,26 @@ pub enum Mode {
     Disabled,
 }
 
+/// Which callers may act on which runs (contract §19).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authorization {
+    pub belongs: Belongs,
+    /// Clients that act for others: their tokens reach every run.
+    pub trusted_clients: Vec<String>,
+}
+
+/// Whom a run belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Belongs {
+    /// Every caller that is admitted may act on every run.
+    #[default]
+    Open,
+    /// To the principal that started it.
+    Owner,
+    /// To the tenant of the principal that started it.
+    Tenant,
+}
+
 /// The source of the signing keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
@@ -58,6 +78,11 @@ pub struct AuthSettings {
     pub exempt_paths: Vec<String>,
     pub dev_subject: String,
     pub anonymous_subject: String,
+    /// The claim that names the tenant of a subject.
+    pub tenant_claim: String,
+    /// The claim that has the roles of a subject.
+    pub roles_claim: String,
+    pub authorization: Authorization,
     /// Settings that work but are probably unintended.
     pub warnings: Vec<String>,
 }
@@ -101,6 +126,16 @@ impl fmt::Display for Profile {
             Self::DevInsecure => "dev-insecure",
             Self::DevSecureKeycloak => "dev-secure-keycloak",
             Self::Enterprise => "enterprise",
+        })
+    }
+}
+
+impl fmt::Display for Belongs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Owner => "owner",
+            Self::Tenant => "tenant",
         })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jsonwebtoken::Algorithm;
 use url::Url;
 
-use super::{AuthSettings, KEYCLOAK_ISSUER, KeySource, Mode, Profile};
+use super::{AuthSettings, Authorization, Belongs, KEYCLOAK_ISSUER, KeySource, Mode, Profile};
 use crate::config::{error::ConfigError, value::switch, variable::Variable, variables as v, vars::Vars};
 
 /// Symmetric algorithms and `none` are missing on purpose: with public signing
@@ -60,10 +60,50 @@ impl AuthSettings {
             exempt_paths: items(&list(&v::AUTH_EXEMPT_PATHS)).map(str::to_owned).collect(),
             dev_subject: subject(&v::AUTH_DEV_SUBJECT)?,
             anonymous_subject: subject(&v::AUTH_ANONYMOUS_SUBJECT)?,
+            tenant_claim: subject(&v::TENANT_CLAIM)?,
+            roles_claim: subject(&v::ROLES_CLAIM)?,
+            authorization: authorization(vars, profile, mode)?,
             warnings: Vec::new(),
         };
         settings.warnings = settings.warnings().into_iter().map(str::to_owned).collect();
         Ok(settings)
+    }
+}
+
+/// Without authentication all callers are the same, so there is nothing to decide
+/// by.
+fn authorization(
+    vars: &dyn Vars,
+    profile: Option<Profile>,
+    mode: Mode,
+) -> Result<Authorization, ConfigError> {
+    let identifies = match mode {
+        Mode::Required | Mode::Optional => true,
+        Mode::Disabled => false,
+    };
+    let belongs = match v::AUTHORIZATION.read(vars, Belongs::parse)? {
+        Some(Belongs::Owner | Belongs::Tenant) if !identifies => {
+            return Err(ConfigError::inbound(
+                "JARVIS_RUN_COORDINATOR_AUTHORIZATION requires ARP_AUTH_MODE 'required' or 'optional', \
+                 because without tokens all callers are the same",
+            ));
+        }
+        Some(belongs) => belongs,
+        None if profile == Some(Profile::Enterprise) && identifies => Belongs::Tenant,
+        None => Belongs::Open,
+    };
+    let trusted = v::TRUSTED_CLIENTS.text(vars).unwrap_or_default();
+    Ok(Authorization { belongs, trusted_clients: items(&trusted).map(str::to_owned).collect() })
+}
+
+impl Belongs {
+    fn parse(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "open" => Some(Self::Open),
+            "owner" => Some(Self::Owner),
+            "tenant" => Some(Self::Tenant),
+            _ => None,
+        }
     }
 }
 

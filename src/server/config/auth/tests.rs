@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jsonwebtoken::Algorithm;
 use url::Url;
 
-use super::{AuthSettings, KEYCLOAK_ISSUER, KeySource, Mode};
+use super::{AuthSettings, Authorization, Belongs, KEYCLOAK_ISSUER, KeySource, Mode};
 
 fn read(vars: &[(&str, &str)]) -> Result<AuthSettings, String> {
     let vars: BTreeMap<String, String> =
@@ -31,6 +31,9 @@ fn unset_variables_have_defaults() {
         exempt_paths: vec!["/v1/health".to_owned(), "/v1/version".to_owned()],
         dev_subject: "dev".to_owned(),
         anonymous_subject: "anonymous".to_owned(),
+        tenant_claim: "tenant_id".into(),
+        roles_claim: "roles".into(),
+        authorization: Authorization::default(),
         warnings: vec![],
     };
     assert_eq!(settings, expected);
@@ -136,4 +139,35 @@ fn enterprise_profile_warns_about_missing_checks() {
     assert_eq!(warnings(&[("JWKS_URI", "http://sts/keys")]).len(), 3);
     assert_eq!(warnings(&[("MODE", "disabled"), ("REQUIRE_AUDIENCE", "true")]).len(), 1);
     assert_eq!(warnings(&[("MODE", "optional"), ISSUER, AUDIENCE]).len(), 1);
+}
+
+#[test]
+fn authorization_is_open_unless_asked_for_or_enterprise() {
+    let own = |name: &str| format!("JARVIS_RUN_COORDINATOR_{name}");
+    let read = |vars: &[(&str, &str)], authorization: &[(&str, &str)]| {
+        let inbound = vars.iter().map(|(name, value)| (format!("ARP_AUTH_{name}"), (*value).to_owned()));
+        let ours = authorization.iter().map(|(name, value)| (own(name), (*value).to_owned()));
+        let vars: BTreeMap<String, String> = inbound.chain(ours).collect();
+        AuthSettings::from_vars(&vars).map_err(|error| error.to_string())
+    };
+    let belongs = |vars: &[(&str, &str)], given: &[(&str, &str)]| {
+        read(vars, given).map(|settings| settings.authorization.belongs)
+    };
+    let enterprise = ("PROFILE", "enterprise");
+    assert_eq!(belongs(&[ISSUER], &[]), Ok(Belongs::Open));
+    assert_eq!(belongs(&[ISSUER, enterprise], &[]), Ok(Belongs::Tenant));
+    assert_eq!(belongs(&[ISSUER, enterprise], &[("AUTHORIZATION", "open")]), Ok(Belongs::Open));
+    assert_eq!(belongs(&[ISSUER], &[("AUTHORIZATION", "Owner")]), Ok(Belongs::Owner));
+    assert_eq!(belongs(&[enterprise, ("MODE", "disabled")], &[]), Ok(Belongs::Open));
+    let refused = belongs(&[("PROFILE", "dev")], &[("AUTHORIZATION", "tenant")]).expect_err("an error");
+    assert!(refused.contains("requires ARP_AUTH_MODE"), "{refused}");
+    assert!(belongs(&[ISSUER], &[("AUTHORIZATION", "all")]).is_err());
+    let claims =
+        [("TENANT_CLAIM", "org"), ("ROLES_CLAIM", "realm_access.roles"), ("TRUSTED_CLIENTS", "a, b,")];
+    let settings = read(&[ISSUER], &claims).expect("settings");
+    assert_eq!(
+        (settings.tenant_claim.as_str(), settings.roles_claim.as_str()),
+        ("org", "realm_access.roles")
+    );
+    assert_eq!(settings.authorization.trusted_clients, ["a", "b"]);
 }

@@ -28,7 +28,7 @@ use crate::{
         NodeView, SilenceOutcome,
     },
     journal::JournalError,
-    record::{Job, NodeHead, NodeRecord},
+    record::{Actor, Job, NodeHead, NodeRecord},
     types::{NodeRunId, RunId},
 };
 
@@ -68,8 +68,9 @@ impl Attempts {
         result: &AttemptResult,
     ) -> Result<(), CoordinatorError> {
         let committer = &*self.committer;
+        let executor = &Actor::Executor { node_run_id: job.node.clone() };
         let applied = committer
-            .command(&job.run, |cx| async move {
+            .command_of(executor, &job.run, |cx| async move {
                 let view = committer.bare_view(&job.node).await?;
                 Ok(engine::attempt_finish(view, attempt, result.clone(), cx))
             })

@@ -37,8 +37,8 @@ use self::tree::Tree;
 use super::{
     command::{Cx, Decision, NodeTypeFacts, Rules},
     constraints::{self, effective_constraints},
-    draft::{Draft, wake},
-    extensions::{CONSTRAINTS, DECOMPOSITION_ROUNDS, Writer, own},
+    draft::{Draft, Place, wake},
+    extensions::{self, CONSTRAINTS, DECOMPOSITION_ROUNDS, Writer, own},
     silence,
 };
 use crate::{
@@ -150,7 +150,7 @@ fn end_run(draft: &mut Draft<'_>, root: Option<&NodeRecord>, events: &[RunEvent]
         }
         return;
     }
-    let place = root.map(|root| (root.id(), &root.path));
+    let place = root.map(Place::of);
     match root.map(|root| root.node.state) {
         None => draft.end_run(RunState::Failed, None),
         Some(NodeRunState::Succeeded) => draft.end_run(RunState::Succeeded, place),
@@ -212,13 +212,14 @@ fn run_record(
     let constraints = constraints::stored(run.extensions.as_ref()).unwrap_or_default();
     let time = constraints::wall_time(constraints.as_ref(), rules.run_timeout);
     let deadline = (!run.state.is_terminal()).then(|| began(run.started_at, now) + time);
+    let owner = extensions::stored_owner(run.extensions.as_ref());
     RunRecord {
         run,
         version: 0,
         last_seq: events.last().map_or(0, |event| event.seq),
         nodes: nodes.len() as u64,
         origin: Origin::Adopted,
-        started_by: None,
+        owner,
         deadline,
     }
 }
@@ -253,7 +254,7 @@ fn node_record(stored: StoredNode, path: NodePath, run: &RunRecord, cx: Cx<'_>) 
             // In a terminal run it has no time at all.
             record.deadline = run.deadline.map(|of_run| of_run.min(by_time));
             match record.deadline.filter(|_| is_at_it) {
-                Some(_) => silence::await_executor(&mut record, Cx { rules, claim: None, now }),
+                Some(_) => silence::await_executor(&mut record, cx.unclaimed()),
                 // Unclaimed and due before its time: a lost attempt.
                 None => record.wake = Some(wake(Job::Deadline, now, None)),
             }

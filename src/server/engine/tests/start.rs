@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::support::{ROOT, RUN, World, node_type, parse};
 use crate::{
     engine::{NodeTypeFacts, PolicyOutcome, Rejection},
-    record::Job,
+    record::{Identity, Job},
     types::{NodeKind, NodeRunState, RunState},
 };
 
@@ -25,7 +25,7 @@ fn allowed_run_is_running_and_its_root_is_due() {
     let run = world.start(members).expect("a start");
     let now = world.now.to_string();
     let extensions = json!({"acme.note": null, "constraints": {"structural": {"max_depth": 2}},
-        "jarvis.metadata": {"labels": {"l": "1"}}});
+        "jarvis.metadata": {"labels": {"l": "1"}}, "jarvis.owner": {"subject": "caller"}});
     assert_eq!(
         serde_json::to_value(&run).expect("serializes"),
         json!({
@@ -50,7 +50,7 @@ fn allowed_run_is_running_and_its_root_is_due() {
     );
     assert_eq!(world.job(ROOT), Some(Job::Dispatch));
     let record = world.run();
-    assert_eq!((record.nodes, record.started_by.as_deref()), (1, Some("caller")));
+    assert_eq!((record.nodes, &record.owner), (1, &Some(Identity::bare("caller"))));
     assert_eq!(record.deadline, Some(world.now + world.rules.run_timeout));
 }
 
@@ -116,7 +116,8 @@ fn run_keeps_given_constraints_and_root_the_merged_ones() {
         json!({"root_node_type_ref": node_type("planner"), "constraints": {"structural": {"max_depth": 4}}});
     world.start(members).expect("a start");
     let of_run = world.run().run.extensions.clone().map(Value::from);
-    assert_eq!(of_run, Some(json!({"constraints": {"structural": {"max_depth": 4}}})));
+    let owner = json!({"subject": "caller"});
+    assert_eq!(of_run, Some(json!({"constraints": {"structural": {"max_depth": 4}}, "jarvis.owner": owner})));
     assert_eq!(world.extension(ROOT, "constraints"), Some(json!({"structural": {"max_depth": 1}})));
 }
 
@@ -125,7 +126,12 @@ fn empty_constraints_are_kept_on_the_run_only() {
     let mut world = World::new();
     world.start(json!({"constraints": {}})).expect("a start");
     let of_run = world.run().run.extensions.clone().map(Value::from);
-    assert_eq!((of_run, &world.node(ROOT).node.extensions), (Some(json!({"constraints": {}})), &None));
+    let of_root = world.node(ROOT).node.extensions.clone().map(Value::from);
+    let owner = json!({"jarvis.owner": {"subject": "caller"}});
+    assert_eq!(of_root.as_ref(), Some(&owner));
+    let mut both = owner;
+    both["constraints"] = json!({});
+    assert_eq!(of_run, Some(both));
 }
 
 #[test]

@@ -104,7 +104,7 @@ pub async fn records_are_read_as_they_were_stored(subject: JournalUnderTest) {
     root.wake = Some(Wake { tries: 7, claimed_by: Some("me".into()), ..wake(Job::Deadline, 12_345) });
     let mut done = ended(node("a", "1.2"));
     done.wake = Some(wake(Job::CancelExecutor, 99));
-    let whole = RunRecord { nodes: 2, started_by: None, ..run("a") };
+    let whole = RunRecord { nodes: 2, owner: None, ..run("a") };
     let change =
         ChangeSet { run: Some(whole.clone()), nodes: vec![root.clone(), done.clone()], ..change("a") };
     journal.commit(change).await;

@@ -6,8 +6,8 @@ use super::Reopen;
 use crate::{
     journal::{ClaimFilter, EventPage, JournalError, OutboxEntry, OutboxId, PageLimit, inspect::Inspect},
     record::{
-        AttemptOutcome, AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord, Origin,
-        Recipient, RunRecord, Wake,
+        AttemptOutcome, AttemptRecord, ChangeSet, EventRecord, Identity, Job, NodeHead, NodePath, NodeRecord,
+        Origin, Recipient, RunRecord, Wake,
     },
     time::Timestamp,
     types::{
@@ -39,7 +39,7 @@ pub fn run(id: &str) -> RunRecord {
         last_seq: 0,
         nodes: 1,
         origin: Origin::Request { digest: "digest".into() },
-        started_by: Some("caller".into()),
+        owner: Some(Identity::bare("caller")),
         deadline: Some(at(1_000_000)),
     }
 }

@@ -79,7 +79,7 @@ fn adopted(stored: &StoredRun) -> (World, ChangeSet) {
 fn sound(stored: &StoredRun, changes: &ChangeSet, now: Timestamp) {
     let run = changes.run.as_ref().expect("the run is new");
     let over = run.is_terminal();
-    assert_eq!((run.version, run.deadline.is_none(), &run.started_by), (0, over, &None));
+    assert_eq!((run.version, run.deadline.is_none(), &run.owner), (0, over, &None));
     assert_eq!(run.origin, Origin::Adopted);
     if stored.run.state.is_terminal() {
         assert_eq!(run.run, stored.run, "an ended run never changes");

@@ -16,10 +16,10 @@ pub(super) use self::values::*;
 use crate::{
     engine::{
         self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, CancelNotification, ChildSpec,
-        Contact, CreateChildren, Cx, NodeTypeFacts, NodeView, PolicyOutcome, PreparedStart, Rejection, Rules,
-        SilenceOutcome, StartRun,
+        Contact, CreateChildren, Cx, Decision, NodeTypeFacts, NodeView, PolicyOutcome, PreparedStart,
+        Rejection, Rules, SilenceOutcome, StartRun,
     },
-    record::{AttemptRecord, EventRecord, NodeRecord, RunRecord},
+    record::{Actor, AttemptRecord, EventRecord, Identity, NodeRecord, RunRecord},
     time::Timestamp,
     types::{
         Error, ExecutorBinding, NodeRun, NodeRunId, NodeRunState, Run, RunId, RunStartRequest, WorkerId,
@@ -34,6 +34,8 @@ pub(super) const ROOT: &str = "root";
 pub(super) struct World {
     pub(super) rules: Rules,
     pub(super) worker: Option<WorkerId>,
+    /// Who starts runs, creates children and reports about them.
+    pub(super) caller: Actor,
     pub(super) now: Timestamp,
     /// What the registry would say; types not named here go by their prefix.
     pub(super) types: BTreeMap<String, NodeTypeFacts>,
@@ -54,6 +56,7 @@ impl World {
                 composite_silence: Some(Duration::from_secs(600)),
             },
             worker: Some(WorkerId::new("worker-1")),
+            caller: Actor::Caller(Identity::bare("caller")),
             now: Timestamp::from_micros(1_800_000_000_000_000),
             types: BTreeMap::new(),
             runs: BTreeMap::new(),
@@ -88,7 +91,12 @@ impl World {
 
     /// What the next decision depends on.
     pub(super) fn cx(&self) -> Cx<'_> {
-        Cx { rules: &self.rules, claim: self.worker.as_ref(), now: self.now }
+        Cx { rules: &self.rules, actor: &Actor::Coordinator, claim: self.worker.as_ref(), now: self.now }
+    }
+
+    /// The same, with a caller as the cause.
+    pub(super) fn cx_of_caller(&self) -> Cx<'_> {
+        Cx { actor: &self.caller, ..self.cx() }
     }
 
     /// Starts `run-1` with a composite root, but for the members given.
@@ -111,13 +119,15 @@ impl World {
             run_id: run.into(),
             root_id: root.into(),
             digest: parse::<Value>(json!(request)).to_string(),
-            started_by: "caller".into(),
             decided: decided("run.start", outcome),
-            prepared: PreparedStart::of(request, &facts, &self.rules),
+            prepared: PreparedStart::of(request, Identity::bare("caller"), &facts, &self.rules),
             facts,
         };
         self.tick();
-        let decision = engine::run_start(existing, &command, self.cx());
+        let decision = match existing {
+            Some(existing) => engine::run_repeated(existing, &command.digest).map(Decision::unchanged),
+            None => Ok(engine::run_start(&command, self.cx_of_caller())),
+        };
         self.commit(decision)
     }
 
@@ -139,7 +149,7 @@ impl World {
         let children = children.iter().map(|child| self.wanted(child, &run, &parent)).collect();
         let command = CreateChildren { parent, parent_facts, children };
         self.tick();
-        let decision = engine::children_create(run, command, self.cx());
+        let decision = engine::children_create(run, command, self.cx_of_caller());
         self.commit(decision)
     }
 
@@ -262,21 +272,21 @@ impl World {
     pub(super) fn complete(&mut self, node: &str, completion: Value) -> Result<(), Rejection> {
         let view = self.view(node);
         self.tick();
-        let decision = engine::node_complete(view, parse(completion), self.cx());
+        let decision = engine::node_complete(view, parse(completion), self.cx_of_caller());
         self.commit(decision)
     }
 
     pub(super) fn evaluate(&mut self, node: &str, report: Value) {
         let NodeView { run, node, .. } = self.view(node);
         self.tick();
-        self.apply(engine::node_evaluate(run, node, parse(report), self.cx()));
+        self.apply(engine::node_evaluate(run, node, parse(report), self.cx_of_caller()));
     }
 
     pub(super) fn cancel(&mut self, run: &str) -> Run {
         let run = self.runs[&RunId::new(run)].clone();
         self.tick();
         let live = self.live(run.id(), None);
-        self.apply(engine::run_cancel(run, live, self.cx()))
+        self.apply(engine::run_cancel(run, live, self.cx_of_caller()))
     }
 
     pub(super) fn expire_run(&mut self, run: &str) {
