@@ -44,6 +44,7 @@
 //! | [`journal`] | the database: one trait, its implementation, their test suite, retention |
 //! | [`outbox`] | sends every change to the JARVIS stores |
 //! | [`record`] | what the journal holds, and change sets |
+//! | [`redact`] | takes secrets out of what is stored and logged |
 //! | [`resilience`] | circuit breaker, cool-down, single-flight refreshed value |
 //! | [`runtime`] | supervised tasks, the log |
 //! | [`services`] | the services around us, one role a module: executors, policy point, node registry, JARVIS stores |

@@ -40,7 +40,7 @@ macro_rules! clients {
 
                 /// A failure of a call of this client.
                 pub fn failed(&self, error: Error<crate::types::ErrorEnvelope>) -> CallError {
-                    CallError::from_client(self.inner().service, error)
+                    self.inner().failed(error)
                 }
 
                 /// The same client for calls that are sent only while the permit stands.

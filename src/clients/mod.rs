@@ -32,6 +32,8 @@ mod peer;
 mod permit;
 #[cfg(test)]
 mod proptests;
+#[cfg(feature = "server")]
+mod redacted;
 mod run_events;
 mod service;
 #[cfg(feature = "server")]
@@ -55,7 +57,7 @@ pub use permit::Permit;
 pub use run_events::RunEvents;
 pub use service::Service;
 #[cfg(feature = "server")]
-pub use tokens::{TokenSource, TokenSourceOptions};
+pub use tokens::{ClientSecret, TokenSource, TokenSourceOptions};
 
 /// A client of a coordinator, for a program that calls nothing else.
 pub fn coordinator(url: &str, token: Option<&str>) -> Result<run_coordinator::Client, String> {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use reqwest::header::ACCEPT;
 
+use super::{CallError, bearer, bounded, service::Service};
 #[cfg(feature = "server")]
 use super::{Permit, TokenSource, tokens::AudienceToken};
-use super::{bearer, bounded, service::Service};
-use crate::types::JSON_LEVELS_MAX;
+#[cfg(feature = "server")]
+use crate::redact::Redactor;
+use crate::types::{ErrorEnvelope, JSON_LEVELS_MAX};
 
 /// The service that a client calls.
 #[derive(Clone, Debug)]
@@ -20,6 +22,9 @@ pub struct Peer {
     /// If there is one, nothing is sent after it is withdrawn.
     #[cfg(feature = "server")]
     permit: Option<Permit>,
+    /// For what the service says about failures.
+    #[cfg(feature = "server")]
+    redactor: Option<Redactor>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +58,23 @@ impl Peer {
         Self { max_answer_bytes: Some(bytes), ..self }
     }
 
+    /// The same service, whose words about failures are redacted.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub fn redacted_by(self, redactor: &Redactor) -> Self {
+        Self { redactor: Some(redactor.clone()), ..self }
+    }
+
+    /// A failure of a call of this service.
+    pub(super) fn failed(&self, error: progenitor_client::Error<ErrorEnvelope>) -> CallError {
+        let failed = CallError::from_client(self.service, error);
+        #[cfg(feature = "server")]
+        if let Some(redactor) = &self.redactor {
+            return failed.redacted(redactor);
+        }
+        failed
+    }
+
     /// The same service, for calls that are sent only while the permit stands.
     #[cfg(feature = "server")]
     pub(super) fn with_permit(&self, permit: &Permit) -> Self {
@@ -66,6 +88,8 @@ impl Peer {
             max_answer_bytes: None,
             #[cfg(feature = "server")]
             permit: None,
+            #[cfg(feature = "server")]
+            redactor: None,
         }
     }
 

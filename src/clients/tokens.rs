@@ -33,13 +33,17 @@ use crate::{
 pub struct TokenSourceOptions {
     pub endpoint: String,
     pub client_id: String,
-    pub client_secret: String,
+    /// Read for each request: it may be in a file that is replaced.
+    pub client_secret: ClientSecret,
     pub scope: Option<String>,
     /// The field of the request that names the audience.
     pub audience_field: &'static str,
     /// How long a request for a token may take.
     pub timeout: Duration,
 }
+
+/// Reads the client secret, or says why there is none. May block for a moment.
+pub type ClientSecret = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
 /// Gives out tokens, one per audience.
 pub struct TokenSource {
@@ -167,10 +171,14 @@ impl Endpoint {
             warn!(self.log, "could not fetch a token"; "audience" => audience, "error" => error, "cause" => cause);
             error.to_owned()
         };
+        let read = Arc::clone(client_secret);
+        let secret = tokio::task::spawn_blocking(move || read()).await;
+        let secret = secret.unwrap_or_else(|error| Err(error.to_string()));
+        let secret = secret.map_err(|cause| failed("the client secret cannot be read", &cause))?;
         let mut form = vec![
             ("grant_type", "client_credentials"),
             ("client_id", client_id),
-            ("client_secret", client_secret),
+            ("client_secret", &secret),
             (audience_field, audience),
         ];
         if let Some(scope) = scope {

@@ -18,6 +18,7 @@ pub mod health;
 pub mod journal;
 pub mod outbox;
 pub mod record;
+pub mod redact;
 pub mod resilience;
 pub mod runtime;
 pub mod services;

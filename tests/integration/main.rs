@@ -9,7 +9,7 @@
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
 //! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked` |
 //! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process` |
-//! | transport | `transport` |
+//! | transport, secrets | `transport`, `redaction` |
 //! | the program | `cli`, `client_commands`, `demo`, `example`, `container` |
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
@@ -46,6 +46,7 @@ mod overload;
 mod parked;
 mod policy;
 mod process;
+mod redaction;
 mod retention;
 mod retries;
 mod run_cancel;

@@ -27,6 +27,7 @@ use jarvis_run_coordinator::{
     engine::Rules,
     events::{EventHub, Events},
     journal::Journal,
+    redact::Redactor,
     runtime::tasks::TaskSet,
     services::{
         node_registry::{NodeTypes, RegistryOptions},
@@ -144,6 +145,7 @@ impl Process {
                 composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::IgnoresSilence)),
             },
             offload: None,
+            redactor: Redactor::default(),
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");

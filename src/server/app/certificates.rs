@@ -7,7 +7,7 @@ use slog::Logger;
 use super::StartError;
 use crate::{
     api, clients,
-    config::{InboundTls, OutboundTls, Settings},
+    config::{InboundTls, OutboundTls, SecretError, Settings},
     health::{Source, certificate_check},
     runtime::tasks::TaskSet,
     time::Clock,
@@ -33,9 +33,18 @@ struct Calls {
     status: Arc<CertificateStatus>,
 }
 
-/// Reads and validates all files of certificates, as a start does.
-pub fn check_certificates(settings: &Settings) -> Result<(), TlsError> {
-    Certificates::load(settings).map(drop)
+/// Reads and validates the files of certificates and secrets, as a start does.
+pub fn check_files(settings: &Settings) -> Result<(), StartError> {
+    Certificates::load(settings)?;
+    check_secrets(settings).map_err(StartError::from)
+}
+
+/// Reads the secrets that are in files. They are read again when they are used.
+pub(super) fn check_secrets(settings: &Settings) -> Result<(), SecretError> {
+    if let Some(outbound) = &settings.outbound {
+        outbound.client_secret.read()?;
+    }
+    Ok(())
 }
 
 impl Certificates {

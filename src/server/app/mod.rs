@@ -25,7 +25,7 @@ mod peers;
 mod start;
 mod stop;
 
-pub use certificates::check_certificates;
+pub use certificates::check_files;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -33,6 +33,7 @@ use slog::Logger;
 
 use crate::{
     api,
+    config::SecretError,
     journal::{Journal, JournalError, OpenError, sqlite::SqliteJournal},
     runtime::tasks::{Fatal, TaskSet},
     time::{Clock, MachineClock, SystemClock},
@@ -57,6 +58,8 @@ pub enum StartError {
     Listen { address: String, reason: String },
     #[error("{0}")]
     Tls(#[from] TlsError),
+    #[error("{0}")]
+    Secret(#[from] SecretError),
     #[error("{0}")]
     Setup(String),
 }

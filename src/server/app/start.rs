@@ -6,8 +6,12 @@ use std::{net::SocketAddr, sync::Arc};
 use slog::{Logger, info, o, warn};
 
 use super::{
-    Server, StartError, Surroundings, assignment_key::assignment_tokens, certificates::Certificates,
-    clock::steady_clock, health::Reporters, peers::Peers,
+    Server, StartError, Surroundings,
+    assignment_key::assignment_tokens,
+    certificates::{Certificates, check_secrets},
+    clock::steady_clock,
+    health::Reporters,
+    peers::Peers,
 };
 use crate::{
     api::{self, Front, FrontLimits, ListenConfig, ServerContext},
@@ -23,6 +27,7 @@ use crate::{
         sqlite::{Owing, SqliteJournal, SqliteOptions, WithoutStores},
     },
     outbox::{self, Outbox},
+    redact::Redactor,
     runtime::tasks::TaskSet,
     time::Clock,
 };
@@ -61,6 +66,7 @@ impl Startup<'_> {
             warn!(log, "configuration warning"; "warning" => warning);
         }
         // Before the journal is touched.
+        check_secrets(settings)?;
         let certificates = Certificates::load(settings)?;
         let Surroundings { clock: machine, ids, before_journal, in_hand } = surroundings;
         let (journal, owing) = self.open_journal().await?;
@@ -114,6 +120,7 @@ impl Startup<'_> {
             },
             authorization: settings.inbound.authorization.clone(),
             offload: peers.offload(settings),
+            redactor: Redactor::new(&settings.redact),
             log: self.component("coordinator"),
         }));
         let dispatch_status = Arc::new(DispatchStatus::default());

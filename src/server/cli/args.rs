@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::exit::Exit;
 use crate::config::{
-    ConfigError, Flags, HttpUrl, Kind, OutboundTls, Secret, Vars, render,
+    ConfigError, Flags, HttpUrl, Kind, OutboundTls, Secret, SecretSource, Vars, render,
     settings::{DEFAULT_HOST, DEFAULT_PORT, client_token, serves_https},
     value::{self, is_loopback_url, loopback_url},
 };
@@ -128,8 +128,11 @@ impl Target {
         Ok(OutboundTls { ca_bundle: self.ca.clone().or(configured.ca_bundle), ..configured })
     }
 
-    pub fn token(&self, vars: &dyn Vars) -> Option<Secret> {
-        self.token.clone().or_else(|| client_token(vars))
+    pub fn token(&self, vars: &dyn Vars) -> Result<Option<SecretSource>, ConfigError> {
+        match &self.token {
+            Some(token) => Ok(Some(SecretSource::Value(token.clone()))),
+            None => client_token(vars),
+        }
     }
 }
 
@@ -237,9 +240,10 @@ mod tests {
 
         let vars = BTreeMap::from([(variables::TOKEN.name.to_owned(), " v ".to_owned())]);
         for (line, token) in [("x health", "v"), ("x health --token flag", "flag")] {
-            assert_eq!(target(line).1.token(&vars), Some(Secret::new(token.into())), "{line}");
+            let token = SecretSource::Value(Secret::new(token.into()));
+            assert_eq!(target(line).1.token(&vars), Ok(Some(token)), "{line}");
         }
-        assert_eq!(Target::default().token(&BTreeMap::new()), None);
+        assert_eq!(Target::default().token(&BTreeMap::new()), Ok(None));
     }
 
     #[test]

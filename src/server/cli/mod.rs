@@ -86,7 +86,7 @@ fn print_openapi() -> Result<Exit, Failure> {
 fn print_config(flags: &Flags) -> Result<Exit, Failure> {
     let vars = LayeredVars::load(Path::new(".")).map_err(Failure::config)?;
     let files = |settings: &Settings| {
-        app::check_certificates(settings).map_err(Failure::config)?;
+        app::check_files(settings).map_err(Failure::config)?;
         folder_exists(&settings.journal.path).map_err(|error| Failure::new(Exit::Journal, error))
     };
     check_config(&vars, flags, &files, &mut io::stdout()).map_err(Failure::config)
@@ -124,7 +124,9 @@ fn call(
     let remote = if certificate == Certificate::AnyOnLoopback && target.is_own(&vars, flags) {
         Remote::own(&tls, &url)
     } else {
-        Remote::over(&tls, &url, target.token(&vars).as_ref())
+        let token = target.token(&vars).map_err(Failure::config)?;
+        let token = token.map(|token| token.read()).transpose().map_err(Failure::config)?;
+        Remote::over(&tls, &url, token.as_ref())
     };
     let remote = remote.map_err(failed)?;
     let (answer, exit) = runtime.block_on(request(&remote)).map_err(failed)?;

@@ -40,5 +40,7 @@ pub use kind::Kind;
 pub use settings::{
     Endpoint, InboundTls, JournalSettings, KeyPair, OutboundTls, PolicyPosture, Settings, Stores,
 };
-pub use value::{HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores};
+pub use value::{
+    HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, SecretError, SecretSource, WithoutStores,
+};
 pub use vars::Vars;

@@ -229,6 +229,13 @@ variables! {
         LOG_FORMAT = own("JARVIS_RUN_COORDINATOR_LOG_FORMAT", Kind::Choice(&["text", "json"]),
             "Format of the log on stdout.").default("text");
     }
+    "Redaction" {
+        REDACT = own("JARVIS_RUN_COORDINATOR_REDACT", Kind::Text,
+            "Names whose values are masked in logs and in what services and executors say about errors, separated \
+             by commas, besides password, secret, token, authorization, api_key, access_key, private_key, \
+             credential, cookie and the like. Names that end so count as well; case, - and _ do not matter.")
+            .unset("the built-in names").example("customer_id,iban");
+    }
     "Outbound authentication: tokens for the services above" {
         AUTH_CLIENT_ID = Variable::new("ARP_AUTH_CLIENT_ID", Kind::Text,
             "Client id. Required if any service is configured, unless inbound authentication is disabled.")
@@ -236,6 +243,10 @@ variables! {
         AUTH_CLIENT_SECRET = Variable::new("ARP_AUTH_CLIENT_SECRET", Kind::Secret,
             "Client secret. Required with the client id.")
             .example("arp-run-coordinator-secret").contract("§18, §20");
+        AUTH_CLIENT_SECRET_FILE = Variable::new("ARP_AUTH_CLIENT_SECRET_FILE", Kind::Path,
+            "File with the client secret, instead of the secret itself. Read for each token request, so that it \
+             can be replaced.")
+            .example("/run/secrets/client-secret").contract(OWN);
         AUTH_TOKEN_ENDPOINT = Variable::new("ARP_AUTH_TOKEN_ENDPOINT", Kind::Url,
             "URL that issues tokens.")
             .unset("ARP_AUTH_ISSUER + /protocol/openid-connect/token")
@@ -305,5 +316,8 @@ variables! {
         TOKEN = own("JARVIS_RUN_COORDINATOR_TOKEN", Kind::Secret,
             "Bearer token that they send. --token overrides this. The server itself does not use it.")
             .example("eyJhbGciOi...");
+        TOKEN_FILE = own("JARVIS_RUN_COORDINATOR_TOKEN_FILE", Kind::Path,
+            "File with that token.")
+            .example("/run/secrets/token");
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     auth::Principal,
     engine::{self, NodeTypeFacts, PolicyDecided},
     record::{Identity, NodeRecord, RunRecord},
+    redact::Redactor,
     services::{
         node_registry::{NoFacts, NodeTypes},
         policy::{NODE_RUN_EXECUTE, PdpUnavailable, Policy, Question, RUN_START},
@@ -33,6 +34,7 @@ pub(super) struct Admission {
     pub(super) node_types: NodeTypes,
     pub(super) policy: Policy,
     pub(super) authority: Arc<Authority>,
+    pub(super) redactor: Redactor,
     pub(super) log: Logger,
 }
 
@@ -128,7 +130,7 @@ impl Admission {
             context: self.for_pdp(|| named(context())).unwrap_or_default(),
         };
         // Without a decision there is no run yet: its caller can ask again.
-        let decided = self.policy.decide(question).await;
+        let decided = self.decide(question).await;
         decided.map_err(|PdpUnavailable(internal)| CoordinatorError::PdpUnavailable { internal })
     }
 
@@ -187,7 +189,17 @@ impl Admission {
             constraints: self.for_pdp(constraints).flatten(),
             context: self.for_pdp(|| named(context())).unwrap_or_default(),
         };
-        self.policy.decide(question).await.map(Ok)
+        self.decide(question).await.map(Ok)
+    }
+
+    /// What the policy decides. Its words go into events, so they are redacted.
+    async fn decide(&self, question: Question<'_>) -> Result<PolicyDecided, PdpUnavailable> {
+        let mut decided = self.policy.decide(question).await?;
+        let redacted = |text: Option<String>| text.map(|text| self.redactor.message(&text).into_owned());
+        decided.reason_code = redacted(decided.reason_code);
+        decided.message = redacted(decided.message);
+        decided.evidence = self.redactor.object(&decided.evidence);
+        Ok(decided)
     }
 
     /// A part of a question that only a PDP reads; the local postures do not.

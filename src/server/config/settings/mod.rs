@@ -21,7 +21,7 @@ pub use transport::{InboundTls, KeyPair, OutboundTls};
 
 use super::{
     AuthSettings,
-    value::{AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores},
+    value::{AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SecretSource, WithoutStores},
 };
 
 pub const DEFAULT_HOST: &str = "127.0.0.1";
@@ -40,6 +40,8 @@ pub struct Settings {
     /// Restart when the binary or an env file changes.
     pub reload: bool,
     pub log: LogSettings,
+    /// Names whose values are secret, besides those that are built in.
+    pub redact: Vec<String>,
     pub journal: JournalSettings,
     /// `None`: embedded, the journal is the only record.
     pub stores: Option<Stores>,
@@ -125,7 +127,7 @@ pub enum PolicyPosture {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboundAuth {
     pub client_id: String,
-    pub client_secret: Secret,
+    pub client_secret: SecretSource,
     pub token_endpoint: HttpUrl,
     pub timeout: Duration,
     pub scope: Option<String>,

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use super::{
     CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, InboundTls, JournalSettings, Limits, Listen,
-    LogSettings, OutboundTls, PolicyPosture, Settings, Stores, outbound::outbound,
+    LogSettings, OutboundTls, PolicyPosture, Settings, Stores,
+    outbound::{outbound, secret_source},
 };
 use crate::config::{
     AuthSettings,
     error::ConfigError,
     flags::Flags,
-    value::{self, HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores, switch},
+    value::{self, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SecretSource, WithoutStores, switch},
     variable::Variable,
     variables as v,
     vars::Vars,
@@ -50,6 +51,10 @@ impl Settings {
             auto_dispatch: v::AUTO_DISPATCH.read_required(vars, switch)?,
             policy: policy(vars),
             dotted_keys: v::STRICT_EXTENSION_KEYS.read_required(vars, switch)?,
+            redact: v::REDACT
+                .text(vars)
+                .map(|list| value::items(&list).map(str::to_owned).collect())
+                .unwrap_or_default(),
             log: LogSettings {
                 level: v::LOG_LEVEL.read_required(vars, value::log_level)?,
                 format: v::LOG_FORMAT.read_required(vars, LogFormat::parse)?,
@@ -104,8 +109,8 @@ impl JournalSettings {
 }
 
 /// The bearer token of commands that call a server.
-pub fn client_token(vars: &dyn Vars) -> Option<Secret> {
-    v::TOKEN.text(vars).map(Secret::new)
+pub fn client_token(vars: &dyn Vars) -> Result<Option<SecretSource>, ConfigError> {
+    secret_source(vars, &v::TOKEN, &v::TOKEN_FILE)
 }
 
 /// Whether the server of these variables speaks HTTPS, for commands that call it.

@@ -38,11 +38,13 @@ pub(super) const EVERYTHING: &str = "*";
 pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "time", may: &[] },
     Layer { module: "types", may: &["time"] },
-    Layer { module: "clients", may: &["resilience", "runtime::tasks", "time", "types"] },
+    // It knows errors and JSON, and nothing of where they come from.
+    Layer { module: "redact", may: &["types"] },
+    Layer { module: "clients", may: &["redact", "resilience", "runtime::tasks", "time", "types"] },
     // It does not know what it protects.
     Layer { module: "resilience", may: &["runtime::tasks", "time"] },
     Layer { module: "runtime::tasks", may: &["time"] },
-    Layer { module: "runtime::log", may: &["config"] },
+    Layer { module: "runtime::log", may: &["config", "redact"] },
     // It lists its modules.
     Layer { module: "runtime", may: &[] },
     Layer { module: "record", may: &["time", "types"] },
@@ -122,6 +124,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "journal",
             "outbox",
             "record",
+            "redact",
             "resilience",
             "runtime::heap",
             "runtime::tasks",
@@ -184,6 +187,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "clients",
             "config",
             "journal",
+            "redact",
             "runtime",
             "time",
             "transport",
