@@ -6,11 +6,13 @@ use dropshot::{BuildError, ConfigDropshot, ConfigTls, HandlerTaskMode, ServerBui
 use slog::{Drain, LevelFilter, Logger, o, warn};
 
 use super::{
+    connections::Watch,
     context::ServerContext,
     door::behind_door,
     endpoints::endpoints,
+    errors::ApiError,
     front::Front,
-    nodelay,
+    limits, socket_options,
     tls::{Running, with_few_handshakes},
 };
 use crate::runtime::tasks::TaskSet;
@@ -83,12 +85,21 @@ pub fn serve(
         .tls(tls)
         .start()?;
     let address = server.local_addr();
-    let (timeout, closed) = (front.body_timeout.clone(), front.closed.clone());
-    let watch = Arc::clone(&front.connections).watch(address, timeout, closed, log.clone());
-    tasks.spawn("idle connections", watch);
-    if let Err(error) = nodelay::set(address) {
-        warn!(log, "could not set TCP_NODELAY: events may arrive up to 40 ms late"; "error" => %error);
+    let refusal = || ApiError::overloaded(limits::connections(front.connections.limit())).on_the_wire();
+    // In the middle of a handshake it could not be read.
+    let farewell = (!server.using_tls()).then(refusal);
+    if let Err(error) = socket_options::set(address, front.answer_timeout) {
+        warn!(log, "could not set the options of the listener: events may arrive late"; "error" => %error);
     }
+    let watch = Watch {
+        listening_at: address,
+        stopping: front.body_timeout.stopping.clone(),
+        closed: front.closed.clone(),
+        limits: Arc::clone(&front.limits),
+        farewell,
+        log: log.clone(),
+    };
+    tasks.spawn("connections", Arc::clone(&front.connections).watch(watch));
     Ok(Http { running: Running::new(server), address, front })
 }
 

@@ -9,6 +9,7 @@ use crate::{
     outbox::Outbox,
     runtime::tasks::Panics,
     time::SteadyClock,
+    types::HealthCheck,
 };
 
 /// The parts of a server that report on themselves.
@@ -20,11 +21,13 @@ pub(super) struct Reporters {
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) clock: Arc<SteadyClock>,
     pub(super) certificates: Vec<Source>,
+    pub(super) admission: Box<dyn Fn() -> HealthCheck + Send + Sync>,
 }
 
 impl Reporters {
     pub(super) fn report(self) -> HealthReport {
-        let Self { coordinator, dispatch, panics, outbox, authenticator, clock, certificates } = self;
+        let Self { coordinator, dispatch, panics, outbox, authenticator, clock, certificates, admission } =
+            self;
         let report_clock = Arc::clone(&clock);
         let (policy, offload) = (Arc::clone(&coordinator), Arc::clone(&coordinator));
         let counted = Arc::clone(&dispatch);
@@ -40,6 +43,7 @@ impl Reporters {
         }
         sources.push(Box::new(move |_| signing_keys_check(&authenticator.status()).into_iter().collect()));
         sources.extend(certificates);
+        sources.push(Box::new(move |_| vec![admission()]));
         sources.push(Box::new(move |_| vec![clock_check(clock.ahead_seconds())]));
         HealthReport::new(report_clock, sources)
     }

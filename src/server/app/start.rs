@@ -7,14 +7,14 @@ use slog::{Logger, info, o, warn};
 
 use super::{
     Server, StartError, Surroundings,
-    assignment_key::assignment_tokens,
+    assignment_key::{self, assignment_tokens},
     certificates::{Certificates, check_secrets},
     clock::steady_clock,
     health::Reporters,
     peers::Peers,
 };
 use crate::{
-    api::{self, Front, FrontLimits, ListenConfig, ServerContext},
+    api::{self, BodyBounds, Front, FrontLimits, ListenConfig, ServerContext},
     auth::{self, Authenticator, Clocks},
     config::{self, Settings},
     coordinator::{self, Coordinator, WorkQueue},
@@ -77,14 +77,17 @@ impl Startup<'_> {
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let http = certificates.http_client(settings.calls.connect_timeout)?;
         let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, log);
-        let assignment_tokens = assignment_tokens(settings, &*journal, &*ids).await?;
+        let auth_log = self.component("auth");
+        let assignment_tokens =
+            assignment_tokens(settings, &journal, &*ids, clock.now(), auth_log.clone()).await?;
+        let issues_tokens = assignment_tokens.is_some();
         let authenticator = Arc::new(Authenticator::new(auth::Parts {
             settings: settings.inbound.clone(),
             assignments: assignment_tokens.clone(),
             http,
             clocks: Clocks { steady: Arc::clone(&clock), wall: machine },
             tasks: tasks.clone(),
-            log: self.component("auth"),
+            log: auth_log.clone(),
         }));
         authenticator.warm_up();
 
@@ -142,6 +145,7 @@ impl Startup<'_> {
         .await?;
 
         let stopping = tasks.stopping().clone();
+        let front = Front::new(self.front_limits(), &stopping, &self.component("http"));
         let reporters = Reporters {
             coordinator: Arc::clone(&coordinator),
             dispatch: dispatch_status,
@@ -150,15 +154,10 @@ impl Startup<'_> {
             authenticator: Arc::clone(&authenticator),
             clock: steady,
             certificates: certificates.checks(),
+            admission: Box::new(front.check()),
         };
-        let context = ServerContext {
-            coordinator,
-            authenticator,
-            health: reporters.report(),
-            body_values_max: settings.limits.body_values,
-            front: Front::new(self.front_limits(), &stopping),
-            stopping,
-        };
+        let context =
+            ServerContext { coordinator, authenticator, health: reporters.report(), front, stopping };
         let http = self.listen(context, &certificates).await?;
         certificates.watch(http.running(), &clock, tasks, &self.component("certificates"));
         // Not earlier: a process that cannot listen must not have called an
@@ -167,6 +166,11 @@ impl Startup<'_> {
         if let Some(keep) = settings.journal.retention {
             let (journal, clock) = (Arc::clone(&journal), Arc::clone(&clock));
             Retention { journal, clock, keep, log: self.component("retention") }.begin(tasks);
+        }
+        if issues_tokens {
+            let (journal, clock) = (Arc::clone(&journal), Arc::clone(&clock));
+            let clock_skew = settings.inbound.clock_skew;
+            assignment_key::Expiry { journal, clock, clock_skew, log: auth_log }.begin(tasks);
         }
         info!(log, "listening"; "address" => %http.local_addr(),
             "journal" => %settings.journal.path.display(), "version" => env!("CARGO_PKG_VERSION"));
@@ -223,7 +227,22 @@ impl Startup<'_> {
 
     fn front_limits(&self) -> FrontLimits {
         let limits = &self.settings.limits;
-        FrontLimits { requests: limits.requests, streams: limits.streams, body_timeout: limits.body_timeout }
+        FrontLimits {
+            requests: limits.requests,
+            streams: limits.streams,
+            per_principal: limits.per_principal,
+            connections: limits.connections,
+            // To each executor, and half as many again to all other services.
+            calls: self.settings.calls.max_in_flight.saturating_mul(5) / 2,
+            body: BodyBounds {
+                values: limits.body_values,
+                string_bytes: limits.string_bytes,
+                items: limits.array_items,
+            },
+            body_timeout: limits.body_timeout,
+            idle_timeout: limits.idle_timeout,
+            answer_timeout: limits.answer_timeout,
+        }
     }
 
     async fn listen(

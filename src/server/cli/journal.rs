@@ -1,13 +1,16 @@
-//! The command `journal`: backs up, checks and compacts a journal, and prints the
-//! result.
+//! The command `journal`: backs up, checks and compacts a journal, rotates its key,
+//! and prints the result.
 //!
 //! | subcommand | server | writes |
 //! |---|---|---|
 //! | `backup` | may run | a new file |
 //! | `check` | may run | nothing |
 //! | `compact` | must not run | the journal |
+//! | `rotate-key` | may run | the keys in the journal |
 //!
 //! [`crate::journal::sqlite`] does the work.
+
+mod rotate_key;
 
 use std::{
     io::{self, Write},
@@ -16,6 +19,7 @@ use std::{
 
 use super::args::JournalCommand;
 use crate::{
+    auth::{KeyringError, OldKeys},
     journal::{OpenError, Parked, sqlite},
     time::Timestamp,
 };
@@ -25,6 +29,13 @@ use crate::{
 pub enum MaintenanceError {
     #[error("{0}")]
     Journal(#[from] OpenError),
+    #[error("the keys were not rotated: {0}")]
+    Keys(#[from] KeyringError),
+    #[error(
+        "the journal has no key of assignment tokens: the server makes one when it first starts with \
+         authentication"
+    )]
+    NoKey,
     #[error("cannot write the report: {0}")]
     Report(#[from] io::Error),
 }
@@ -39,6 +50,10 @@ pub fn run(
     match command {
         JournalCommand::Backup { file } => backup(journal, file, out),
         JournalCommand::Check { file } => check(file.as_deref().unwrap_or(journal), out),
+        JournalCommand::RotateKey { revoke_old } => {
+            let old_keys = if *revoke_old { OldKeys::Revoke } else { OldKeys::Keep };
+            rotate_key::rotate_key(journal, old_keys, now, out)
+        }
         JournalCommand::Compact { finished_before } => {
             let before = finished_before.map(|age| now - age);
             compact(journal, before, out)

@@ -38,7 +38,8 @@ pub use error::ConfigError;
 pub use flags::Flags;
 pub use kind::Kind;
 pub use settings::{
-    Endpoint, InboundTls, JournalSettings, KeyPair, OutboundTls, PolicyPosture, Settings, Stores,
+    Endpoint, InboundTls, JournalSettings, KeyPair, OutboundTls, PerPrincipal, PolicyPosture, Rate, Settings,
+    Stores,
 };
 pub use value::{
     HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, SecretError, SecretSource, WithoutStores,

@@ -98,6 +98,7 @@ impl Coordinator {
         committer
             .request(caller.actor(), &run_id, |cx| async move {
                 let node = committer.node_fetch_bare(node).await?;
+                committer.assignment_recheck(caller, Operation::ReportNodeRunEvaluation, &node).await?;
                 let run = committer.run_fetch(&node.node.run_id).await?;
                 Ok(engine::node_evaluate(run, node, report.clone(), cx))
             })

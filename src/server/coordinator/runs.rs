@@ -28,7 +28,7 @@ impl Coordinator {
         caller: &Principal,
         request: RunStartRequest,
     ) -> Result<Run, CoordinatorError> {
-        let owner = self.start_authorize(caller, &request)?;
+        let owner = self.start_authorize(caller, &request).await?;
         let chosen = request.run_id.clone().filter(|id| !id.as_str().is_empty());
         check_start(&request, chosen.as_ref())?;
         self.warn_of_own_keys([request.extensions.as_ref()].into_iter());

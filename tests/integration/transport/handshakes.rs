@@ -16,7 +16,7 @@ async fn server(ca: &Authority, timeout: &str) -> (TestServer, SocketAddr) {
     let t = TestServer::start_with(&[
         ("JARVIS_RUN_COORDINATOR_TLS_CERT", &cert),
         ("JARVIS_RUN_COORDINATOR_TLS_KEY", &key),
-        ("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", timeout),
+        ("JARVIS_RUN_COORDINATOR_IDLE_TIMEOUT_SECS", timeout),
     ])
     .await;
     let address = t.url.trim_start_matches("https://").parse().expect("an address");

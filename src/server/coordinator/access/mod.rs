@@ -4,15 +4,14 @@
 //! looked up in the Run Store (`adopt`).
 //!
 //! ```text
-//!   operation + caller ──▶ find or adopt ──▶ rules ──▶ record
-//!                            │ 404            │ 401, 403, 404
+//!   operation + caller ──▶ assignment ──▶ find or adopt ──▶ rules ──▶ record
+//!                            │ 401, 403      │ 404            │ 401, 403, 404
 //! ```
 //!
 //! - `rules`: the rules, as pure functions.
 //!
-//! An assignment token for a NodeRun that the journal does not know, or knows in
-//! another place, allows nothing: the journal has been restored to an earlier
-//! state since.
+//! An assignment token whose NodeRun has ended, or that is not the one in the
+//! journal, allows nothing: `assignment`.
 //!
 //! A request that is admitted to a NodeRun is a sign of life of the executors of
 //! the composites above it (`liveness`).
@@ -26,7 +25,7 @@ pub(crate) use rules::{Authority, Reach, rule};
 use self::rules::{Object, Refused, executor_may};
 use super::{Coordinator, error::CoordinatorError, liveness::Use};
 use crate::{
-    auth::{Principal, Subtree},
+    auth::Principal,
     engine::{self, Rejection},
     record::{Identity, NodeRecord, Operation, RunRecord},
     types::{NodeRunId, Run, RunId, RunStartRequest},
@@ -34,12 +33,13 @@ use crate::{
 
 impl Coordinator {
     /// Authorizes the start of a run. Returns the run's owner.
-    pub(super) fn start_authorize(
+    pub(super) async fn start_authorize(
         &self,
         caller: &Principal,
         request: &RunStartRequest,
     ) -> Result<Identity, CoordinatorError> {
         let operation = Operation::StartRun;
+        self.committer.assignment_check(caller, operation, None).await?;
         let judged = match executor_may(caller, operation, None) {
             Some(judged) => judged.map(|_| ()),
             None => self.authority.judge(caller, rule(operation).reach, None),
@@ -71,12 +71,12 @@ impl Coordinator {
         operation: Operation,
         run: &RunId,
     ) -> Result<RunRecord, CoordinatorError> {
+        self.committer.assignment_check(caller, operation, None).await?;
         let not_found = || CoordinatorError::RunNotFound(run.clone());
         let record = self.run_find_or_adopt(caller, run).await?.ok_or_else(not_found)?;
         match executor_may(caller, operation, Some(Object::Run(run))) {
             Some(judged) => {
-                let own = judged.map_err(|refused| refused.error(not_found))?;
-                self.assignment_check(own).await?;
+                judged.map_err(|refused| refused.error(not_found))?;
                 self.committer.liveness.run_used(caller, self.committer.clock.now());
             }
             None => self
@@ -115,13 +115,13 @@ impl Coordinator {
         node: &NodeRunId,
         not_found: impl Fn() -> CoordinatorError + Send + Sync,
     ) -> Result<NodeRecord, CoordinatorError> {
+        self.committer.assignment_check(caller, operation, Some(node)).await?;
         let record = self.node_find_or_adopt(caller, node).await?.ok_or_else(&not_found)?;
         let run = &record.node.run_id;
         let reach = rule(operation).reach;
         match executor_may(caller, operation, Some(Object::Node(run, &record.path))) {
             Some(judged) => {
-                let own = judged.map_err(|refused| refused.error(&not_found))?;
-                self.assignment_check(own).await?;
+                judged.map_err(|refused| refused.error(&not_found))?;
             }
             // The owner does not matter: no need to read the run.
             None if self.authority.is_unlimited(caller) => {
@@ -140,15 +140,6 @@ impl Coordinator {
         };
         self.committer.liveness.node_used(caller, &record, to, self.committer.clock.now());
         Ok(record)
-    }
-
-    /// The NodeRun of an assignment token must be where it was when the token was
-    /// issued: in a journal that was restored another NodeRun may have its place.
-    async fn assignment_check(&self, own: &Subtree) -> Result<(), CoordinatorError> {
-        match self.committer.head_find(&own.node).await? {
-            Some(found) if found.run_id == own.run && found.path == own.path => Ok(()),
-            Some(_) | None => Err(CoordinatorError::OutsideAssignment(own.node.clone())),
-        }
     }
 }
 

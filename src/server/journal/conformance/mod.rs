@@ -13,6 +13,7 @@
 //!   large inputs and outputs.
 //! - `events`, `outbox`: listings of events and of outbox entries.
 //! - `wakes`: wake-ups, claims, workers and counts.
+//! - `secrets`: secrets by name.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
 //! - `samples`: records to commit, and the `Probe` that the properties use.
 //!
@@ -26,6 +27,7 @@ mod parking;
 mod payloads;
 mod pruning;
 mod samples;
+mod secrets;
 mod wakes;
 
 use std::sync::Arc;
@@ -33,7 +35,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 pub use self::{
-    commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*, samples::*, wakes::*,
+    commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*, samples::*, secrets::*,
+    wakes::*,
 };
 use super::inspect::Inspect;
 
@@ -81,6 +84,7 @@ macro_rules! for_each_journal_property {
             racing_commits_have_one_winner
             reopened_journal_has_everything
             first_secret_of_a_name_is_kept
+            secret_is_replaced_only_if_it_is_as_expected
             events_are_listed_in_order_without_gaps
             event_page_keeps_both_limits
             subtree_events_are_found_across_sparse_pages

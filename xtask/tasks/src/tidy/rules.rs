@@ -61,6 +61,8 @@ pub(super) const LAYERS: &[Layer] = &[
         may: &[
             "clients::with_causes",
             "config",
+            "record::Actor",
+            "record::Identity",
             "record::NodePath",
             "resilience",
             "runtime::tasks",
@@ -114,10 +116,15 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         module: "coordinator",
         may: &[
+            "auth::AuthError",
+            "auth::NAME_BYTES",
             "auth::Principal",
+            "auth::Roles",
             "auth::Scope",
             "auth::Subtree",
             "clients",
+            "config::Authorization",
+            "config::Belongs",
             "engine",
             "events",
             "health",
@@ -175,7 +182,21 @@ pub(super) const LAYERS: &[Layer] = &[
         module: "cli::demo",
         may: &["app", "cli::exit", "cli::signals", "clients", "config", "runtime::tasks", "time", "types"],
     },
-    Layer { module: "cli::journal", may: &["cli", "config", "journal", "time"] },
+    // Of authentication: the keys that it keeps in the journal.
+    Layer {
+        module: "cli::journal",
+        may: &[
+            "auth::Keyring",
+            "auth::KeyringError",
+            "auth::OldKeys",
+            "auth::Rotated",
+            "cli",
+            "config",
+            "journal",
+            "time",
+            "types",
+        ],
+    },
     Layer { module: "cli::remote", may: &["clients", "config", "transport"] },
     Layer { module: "cli::send_request", may: &["cli::remote", "clients"] },
     Layer { module: "cli::health", may: &["cli::remote", "clients", "types"] },
