@@ -37,6 +37,7 @@
 //! | [`cli`] | the command line |
 //! | [`config`] | flags and variables to settings |
 //! | [`coordinator`] | the use cases: load, decide, commit, announce |
+//! | [`delegation`] | keeps the starter's token of a run, sealed |
 //! | [`dispatch`] | gets nodes executed: claims, calls, cancels, sweeps |
 //! | [`engine`] | the rules, pure |
 //! | [`events`] | event streams, stored and live |

@@ -48,6 +48,12 @@ macro_rules! clients {
                 pub(crate) fn with_permit(&self, permit: &crate::clients::Permit) -> Self {
                     Self { inner: self.inner.with_permit(permit), ..self.clone() }
                 }
+
+                /// The same client for calls on behalf of `subject`.
+                #[cfg(feature = "server")]
+                pub(crate) fn on_behalf_of(&self, subject: &crate::clients::Subject) -> Self {
+                    Self { inner: self.inner.on_behalf_of(subject), ..self.clone() }
+                }
             }
         }
     )* };

@@ -37,6 +37,8 @@ mod redacted;
 mod run_events;
 mod service;
 #[cfg(feature = "server")]
+mod subject;
+#[cfg(feature = "server")]
 mod tokens;
 pub mod verbatim;
 
@@ -56,6 +58,8 @@ pub use peer::Peer;
 pub use permit::Permit;
 pub use run_events::RunEvents;
 pub use service::Service;
+#[cfg(feature = "server")]
+pub use subject::{Subject, SubjectToken};
 #[cfg(feature = "server")]
 pub use tokens::{ClientSecret, TokenSource, TokenSourceOptions};
 

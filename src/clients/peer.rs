@@ -7,7 +7,7 @@ use reqwest::header::ACCEPT;
 
 use super::{CallError, bearer, bounded, service::Service};
 #[cfg(feature = "server")]
-use super::{Permit, TokenSource, tokens::AudienceToken};
+use super::{Permit, Subject, TokenSource, tokens::AudienceToken};
 #[cfg(feature = "server")]
 use crate::redact::Redactor;
 use crate::types::{ErrorEnvelope, JSON_LEVELS_MAX};
@@ -32,7 +32,19 @@ enum Credential {
     None,
     Fixed(Arc<str>),
     #[cfg(feature = "server")]
-    Audience(AudienceToken),
+    Audience(Audience),
+    /// The caller on whose behalf the call is cannot be known any more.
+    #[cfg(feature = "server")]
+    Lost,
+}
+
+/// Tokens for an audience: the coordinator's own, and where to get others.
+#[cfg(feature = "server")]
+#[derive(Clone, Debug)]
+struct Audience {
+    name: Arc<str>,
+    source: Arc<TokenSource>,
+    token: AudienceToken,
 }
 
 impl Peer {
@@ -48,8 +60,9 @@ impl Peer {
 
     /// A service that is called with tokens for its audience.
     #[cfg(feature = "server")]
-    pub fn with_audience(service: Service, tokens: &TokenSource, audience: &str) -> Self {
-        Self::new(service, Credential::Audience(tokens.audience(audience)))
+    pub fn with_audience(service: Service, tokens: &Arc<TokenSource>, audience: &str) -> Self {
+        let (source, token) = (Arc::clone(tokens), tokens.audience(audience));
+        Self::new(service, Credential::Audience(Audience { name: audience.into(), source, token }))
     }
 
     /// The same service, whose answers are not read beyond this many bytes.
@@ -78,7 +91,22 @@ impl Peer {
     /// The same service, for calls that are sent only while the permit stands.
     #[cfg(feature = "server")]
     pub(super) fn with_permit(&self, permit: &Permit) -> Self {
-        Self { permit: Some(permit.clone()), ..self.clone() }
+        Self { permit: Some(permit.clone()), ..self.on_behalf_of(&permit.subject) }
+    }
+
+    /// The same service, for calls on behalf of `subject`. A service that is
+    /// called without tokens is called without here, too.
+    #[cfg(feature = "server")]
+    pub(super) fn on_behalf_of(&self, subject: &Subject) -> Self {
+        let credential = match (&self.credential, subject) {
+            (Credential::Audience(own), Subject::Caller(caller)) => {
+                let token = own.source.exchanged(&own.name, caller);
+                Credential::Audience(Audience { token, ..own.clone() })
+            }
+            (Credential::Audience(_), Subject::Lost) => Credential::Lost,
+            (own, Subject::Own | Subject::Caller(_) | Subject::Lost) => own.clone(),
+        };
+        Self { credential, ..self.clone() }
     }
 
     fn new(service: Service, credential: Credential) -> Self {
@@ -99,7 +127,9 @@ impl Peer {
             Credential::None => return Ok(()),
             Credential::Fixed(token) => Arc::clone(token),
             #[cfg(feature = "server")]
-            Credential::Audience(token) => token.get().await?,
+            Credential::Audience(audience) => audience.token.get().await?,
+            #[cfg(feature = "server")]
+            Credential::Lost => return Err("the token of the run's starter cannot be read".to_owned()),
         };
         // Getting the token may have taken a while.
         #[cfg(feature = "server")]
@@ -153,9 +183,11 @@ impl Peer {
                 None => request,
             };
             match &self.credential {
-                Credential::None | Credential::Fixed(_) => http.execute(bind(request)).await,
-                Credential::Audience(token) => {
-                    token.execute(request, |request| http.execute(bind(request))).await
+                Credential::None | Credential::Fixed(_) | Credential::Lost => {
+                    http.execute(bind(request)).await
+                }
+                Credential::Audience(audience) => {
+                    audience.token.execute(request, |request| http.execute(bind(request))).await
                 }
             }
         }

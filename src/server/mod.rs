@@ -11,6 +11,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod coordinator;
+pub mod delegation;
 pub mod dispatch;
 pub mod engine;
 pub mod events;

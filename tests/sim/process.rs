@@ -146,6 +146,7 @@ impl Process {
             },
             offload: None,
             redactor: Redactor::default(),
+            delegation: None,
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");
@@ -245,6 +246,7 @@ fn caller() -> Principal {
         let log = Logger::root(slog::Discard, o!());
         let authenticator = Authenticator::new(auth::Parts {
             settings: AuthSettings::from_vars(&vars).expect("settings"),
+            keeps_tokens: false,
             assignments: None,
             http: reqwest::Client::new(),
             clocks: Clocks { steady: Arc::new(SystemClock), wall: Arc::new(SystemClock) },

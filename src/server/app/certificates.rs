@@ -7,7 +7,8 @@ use slog::Logger;
 use super::StartError;
 use crate::{
     api, clients,
-    config::{InboundTls, OutboundTls, SecretError, Settings},
+    config::{InboundTls, OutboundTls, Settings},
+    delegation::Delegation,
     health::{Source, certificate_check},
     runtime::tasks::TaskSet,
     time::Clock,
@@ -36,15 +37,23 @@ struct Calls {
 /// Reads and validates the files of certificates and secrets, as a start does.
 pub fn check_files(settings: &Settings) -> Result<(), StartError> {
     Certificates::load(settings)?;
-    check_secrets(settings).map_err(StartError::from)
+    check_secrets(settings)
 }
 
 /// Reads the secrets that are in files. They are read again when they are used.
-pub(super) fn check_secrets(settings: &Settings) -> Result<(), SecretError> {
+pub(super) fn check_secrets(settings: &Settings) -> Result<(), StartError> {
     if let Some(outbound) = &settings.outbound {
         outbound.client_secret.read()?;
     }
-    Ok(())
+    delegation(settings).map(drop)
+}
+
+/// What seals the tokens of callers, if they are exchanged.
+pub(super) fn delegation(settings: &Settings) -> Result<Option<Delegation>, StartError> {
+    let Some(source) = &settings.exchange_key else { return Ok(None) };
+    let name = source.name("JARVIS_RUN_COORDINATOR_SECRETS_KEY");
+    let delegation = Delegation::new(source.read()?.expose());
+    delegation.map(Some).map_err(|error| StartError::Setup(format!("{name} {error}")))
 }
 
 impl Certificates {

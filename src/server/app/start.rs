@@ -8,7 +8,7 @@ use slog::{Logger, info, o, warn};
 use super::{
     Server, StartError, Surroundings,
     assignment_key::{self, assignment_tokens},
-    certificates::{Certificates, check_secrets},
+    certificates::{Certificates, check_secrets, delegation},
     clock::steady_clock,
     health::Reporters,
     peers::Peers,
@@ -83,6 +83,7 @@ impl Startup<'_> {
         let issues_tokens = assignment_tokens.is_some();
         let authenticator = Arc::new(Authenticator::new(auth::Parts {
             settings: settings.inbound.clone(),
+            keeps_tokens: settings.exchange_key.is_some(),
             assignments: assignment_tokens.clone(),
             http,
             clocks: Clocks { steady: Arc::clone(&clock), wall: machine },
@@ -124,6 +125,7 @@ impl Startup<'_> {
             authorization: settings.inbound.authorization.clone(),
             offload: peers.offload(settings),
             redactor: Redactor::new(&settings.redact),
+            delegation: delegation(settings)?,
             log: self.component("coordinator"),
         }));
         let dispatch_status = Arc::new(DispatchStatus::default());

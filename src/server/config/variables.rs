@@ -296,6 +296,20 @@ variables! {
             "Field of the token request that names the audience. resource is for token services that support \
              only RFC 8707; most of those require audiences that are URIs.").default("audience");
     }
+    "Token exchange: calls for a run on behalf of its starter" {
+        TOKEN_EXCHANGE = own("JARVIS_RUN_COORDINATOR_TOKEN_EXCHANGE", Kind::Switch,
+            "Whether executors and the PDP are called with tokens that the token service makes of the caller's \
+             (RFC 8693), instead of the coordinator's own. Requires ARP_AUTH_CLIENT_ID and \
+             JARVIS_RUN_COORDINATOR_SECRETS_KEY.")
+            .default("false");
+        SECRETS_KEY = own("JARVIS_RUN_COORDINATOR_SECRETS_KEY", Kind::Secret,
+            "Key that encrypts callers' tokens in the journal: 32 random bytes in base64. With another key the \
+             nodes of unfinished runs fail.")
+            .example("openssl rand -base64 32");
+        SECRETS_KEY_FILE = own("JARVIS_RUN_COORDINATOR_SECRETS_KEY_FILE", Kind::Path,
+            "File with that key.")
+            .example("/run/secrets/key");
+    }
     "Inbound authentication: callers of this server" {
         AUTH_PROFILE = inbound("ARP_AUTH_PROFILE", Kind::Text,
             "dev-insecure (mode disabled), dev-secure-keycloak (required, with the issuer of the local \

@@ -61,6 +61,7 @@ pub use crate::events::{EventLines, StreamOptions};
 use crate::{
     auth::Principal,
     config::Authorization,
+    delegation::Delegation,
     engine::Rules,
     events::Events,
     health::JournalStatus,
@@ -92,6 +93,8 @@ pub struct Parts {
     pub offload: Option<Offload>,
     /// For what services and executors say, before it becomes a record.
     pub redactor: Redactor,
+    /// If calls for a run are made on behalf of its starter.
+    pub delegation: Option<Delegation>,
     pub log: Logger,
 }
 
@@ -113,7 +116,7 @@ pub struct Coordinator {
 impl Coordinator {
     pub fn new(parts: Parts) -> Self {
         let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
-        let Parts { outbox, queue, rules, authorization, offload, redactor, log, .. } = parts;
+        let Parts { outbox, queue, rules, authorization, offload, redactor, delegation, log, .. } = parts;
         let authority = Arc::new(access::Authority::new(authorization));
         let committer = Arc::new(Committer {
             liveness: Liveness::new(rules.composite_silence, clock.now()),
@@ -128,8 +131,14 @@ impl Coordinator {
             redactor: redactor.clone(),
             log: log.clone(),
         });
-        let admission =
-            Arc::new(Admission { node_types, policy, authority: Arc::clone(&authority), redactor, log });
+        let admission = Arc::new(Admission {
+            node_types,
+            policy,
+            authority: Arc::clone(&authority),
+            redactor,
+            delegation,
+            log,
+        });
         let outputs = Arc::new(Outputs { offload, committer: Arc::clone(&committer) });
         let (committers, asks, reports) =
             (Arc::clone(&committer), Arc::clone(&admission), Arc::clone(&outputs));

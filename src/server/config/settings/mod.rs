@@ -69,6 +69,8 @@ pub struct Settings {
     /// `None`: calls to other services carry no token.
     pub outbound: Option<OutboundAuth>,
     pub inbound: AuthSettings,
+    /// The key that seals callers' tokens. `None`: they are not exchanged.
+    pub exchange_key: Option<SecretSource>,
     pub limits: Limits,
     pub deadlines: Deadlines,
     pub calls: CallLimits,

@@ -65,6 +65,21 @@ pub(super) fn secret_source(
     }
 }
 
+/// The key that seals callers' tokens, if they are exchanged.
+pub(super) fn exchange_key(
+    vars: &dyn Vars,
+    has_credentials: bool,
+) -> Result<Option<SecretSource>, ConfigError> {
+    let key = secret_source(vars, &v::SECRETS_KEY, &v::SECRETS_KEY_FILE)?;
+    if !v::TOKEN_EXCHANGE.read_required(vars, value::switch)? {
+        return Ok(None);
+    }
+    if !has_credentials {
+        return Err(ConfigError::Requires(v::TOKEN_EXCHANGE.name, v::AUTH_CLIENT_ID.name));
+    }
+    key.map(Some).ok_or(ConfigError::Requires(v::TOKEN_EXCHANGE.name, v::SECRETS_KEY.name))
+}
+
 fn credentials_needed(vars: &dyn Vars, inbound: Option<&AuthSettings>) -> bool {
     let services = [
         v::RUN_STORE_URL,

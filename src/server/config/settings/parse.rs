@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{
     CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, InboundTls, JournalSettings, Listen,
     LogSettings, OutboundTls, PolicyPosture, Settings, Stores,
-    outbound::{outbound, secret_source},
+    outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
     AuthSettings,
@@ -26,6 +26,7 @@ impl Settings {
         let inbound = AuthSettings::from_vars(vars);
         let outbound = outbound(vars, inbound.as_ref().ok())?;
         let inbound = inbound?;
+        let exchange_key = exchange_key(vars, outbound.is_some())?;
 
         let endpoint = |url: &Variable, audience: &Variable| endpoint(vars, url, audience);
         let mut settings = Self {
@@ -82,6 +83,7 @@ impl Settings {
             shutdown_timeout: v::SHUTDOWN_TIMEOUT_SECS.read_required(vars, value::seconds)?,
             outbound,
             inbound,
+            exchange_key,
             warnings: Vec::new(),
         };
         settings.warnings = settings.warnings(vars);

@@ -77,6 +77,10 @@ impl Settings {
              JARVIS_RUN_COORDINATOR_TLS_CERT and JARVIS_RUN_COORDINATOR_TLS_KEY, or put a proxy with TLS in front",
         );
         warn_if(
+            self.exchange_key.is_some() && self.inbound.mode == Mode::Disabled,
+            "JARVIS_RUN_COORDINATOR_TOKEN_EXCHANGE has no effect: callers have no tokens",
+        );
+        warn_if(
             self.deadlines.node > self.deadlines.run,
             "JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS has no effect: \
              JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS is shorter and also ends the nodes of a run",

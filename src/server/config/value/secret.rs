@@ -49,6 +49,14 @@ pub struct SecretError {
 const SECRET_BYTES: u64 = 64 << 10;
 
 impl SecretSource {
+    /// The variable that says where it is; `name` is that of its value.
+    pub fn name(&self, name: &str) -> String {
+        match self {
+            Self::Value(_) => name.to_owned(),
+            Self::File(_) => format!("{name}_FILE"),
+        }
+    }
+
     /// The secret as of now, without blanks around it.
     pub fn read(&self) -> Result<Secret, SecretError> {
         match self {

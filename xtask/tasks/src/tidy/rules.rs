@@ -38,6 +38,7 @@ pub(super) const EVERYTHING: &str = "*";
 pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "time", may: &[] },
     Layer { module: "types", may: &["time"] },
+    Layer { module: "delegation", may: &["clients::Subject", "clients::SubjectToken", "record", "types"] },
     // It knows errors and JSON, and nothing of where they come from.
     Layer { module: "redact", may: &["types"] },
     Layer { module: "clients", may: &["redact", "resilience", "runtime::tasks", "time", "types"] },
@@ -59,6 +60,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         module: "auth",
         may: &[
+            "clients::SubjectToken",
             "clients::with_causes",
             "config",
             "record::Actor",
