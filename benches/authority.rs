@@ -13,7 +13,7 @@ mod process;
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use aws_lc_rs::{
@@ -24,6 +24,7 @@ use dropshot::{
     ApiDescription, ConfigDropshot, HttpError, HttpResponseOk, HttpServer, RequestContext, ServerBuilder,
     UntypedBody, endpoint,
 };
+use jarvis_run_coordinator::time::{Clock, SystemClock};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
@@ -208,7 +209,7 @@ impl Sts {
     }
 
     fn token(&self) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+        let now = SystemClock.now().as_micros() / 1_000_000;
         let claims = json!({"iss": ISSUER, "sub": "alice", "tenant_id": "acme", "exp": now + 86_400});
         let header = Header { kid: Some("bench".into()), ..Header::new(Algorithm::RS256) };
         encode(&header, &claims, &self.key).expect("a token")

@@ -21,7 +21,7 @@ use std::{
 use futures::FutureExt;
 use jarvis_run_coordinator::{
     auth::{self, Admission, Authenticator, Clocks, Principal},
-    config::{AuthSettings, PdpOutage, RegistryOutage},
+    config::{AuthSettings, Authorization, PdpOutage, RegistryOutage},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
@@ -118,6 +118,7 @@ impl Process {
             stores: None,
             clock: Arc::clone(&clock),
             ids: world.ids.clone(),
+            authorization: Authorization::default(),
             events: Events { journal: Arc::clone(&journal), hub: Arc::new(EventHub::default()) },
             policy: Policy::Pdp {
                 pdp: services.clone(),
