@@ -14,6 +14,7 @@
 //!   body             JSON in, within body_timeout, checked by schema_check
 //!   stream           lines out (without delay: socket_options)
 //!   errors           failures out
+//! tls              replaces certificates, counts failed handshakes
 //! openapi          the document, made from the endpoints
 //! ```
 //!
@@ -43,6 +44,7 @@ mod sockets;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod treatment;
 mod unread;
 
@@ -53,4 +55,5 @@ pub use self::{
     errors::ApiError,
     front::{BodyBounds, Front, FrontLimits},
     listen::{Http, ListenConfig, serve},
+    tls::Running,
 };

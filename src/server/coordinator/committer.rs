@@ -28,6 +28,7 @@ use crate::{
     journal::{Journal, JournalError, OutboxId, Room},
     outbox::Outbox,
     record::{Actor, ChangeSet, Job, NodeHead, NodeRecord, Wake},
+    redact::Redactor,
     time::{Clock, Timestamp},
     types::{NodeRunId, RunId},
 };
@@ -53,6 +54,8 @@ pub(crate) struct Committer {
     pub(super) liveness: Liveness,
     pub(super) health: JournalStatus,
     pub(super) locks: KeyedLocks<RunId>,
+    /// For what executors say, before it becomes a record.
+    pub(super) redactor: Redactor,
     pub(super) log: Logger,
 }
 

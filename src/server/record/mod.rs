@@ -28,6 +28,7 @@ mod operation;
 mod outbox;
 mod path;
 mod run;
+mod sealed;
 mod wake;
 
 pub use self::{
@@ -38,5 +39,6 @@ pub use self::{
     outbox::{OutboxItem, Recipient},
     path::NodePath,
     run::{Origin, RunRecord},
+    sealed::SealedToken,
     wake::{Job, Wake},
 };
