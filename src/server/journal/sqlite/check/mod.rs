@@ -2,11 +2,11 @@
 //! invariants of each run. It only reads, also while a server uses the journal.
 //!
 //! ```text
-//!   integrity_check ─▶ orphans ─▶ each run: rows decode ─▶ columns agree ─▶ audit
+//!   integrity_check ─▶ orphans ─▶ each run: rows decode ─▶ columns agree ─▶ invariants
 //! ```
 //!
 //! - `run`: one run at a time, so that memory does not grow with their number. The
-//!   invariants are those of [`audit`](crate::audit).
+//!   invariants are those of [`invariants`](crate::invariants).
 
 mod run;
 

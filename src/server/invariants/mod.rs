@@ -1,13 +1,13 @@
 //! An independent check of the invariants of a run, on its records in a journal.
 //!
 //! ```text
-//!   run · node runs · events · attempts ──▶ audit ──▶ violations (none, if all is well)
+//!   run · node runs · events · attempts ──▶ check ──▶ violations (none, if all is well)
 //!                                            ├─ records: each record, and all of them together
 //!                                            └─ story: the state that the events alone imply,
 //!                                                      compared with the records
 //! ```
 //!
-//! **Architecture invariant:** pure, and independent of the engine, because an audit
+//! **Architecture invariant:** pure, and independent of the engine, because a check
 //! that used its rules would confirm its mistakes. The property tests of the engine
 //! use it after each command, the simulator after each commit, and `journal check` on
 //! a file.
@@ -53,7 +53,7 @@ impl fmt::Display for Violation {
 }
 
 /// All violations of a run.
-pub fn audit(history: &History<'_>) -> Vec<Violation> {
+pub fn check(history: &History<'_>) -> Vec<Violation> {
     let scene = Scene::of(history);
     let mut findings = Findings::default();
     records::check(&scene, &mut findings);
