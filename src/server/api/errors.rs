@@ -155,6 +155,9 @@ impl ApiError {
 
 impl From<CoordinatorError> for ApiError {
     fn from(error: CoordinatorError) -> Self {
+        if let CoordinatorError::Unauthenticated = error {
+            return Self::unauthorized(&AuthError::MISSING);
+        }
         let facts = error.facts();
         let status =
             ErrorStatusCode::from_u16(facts.status).unwrap_or(ErrorStatusCode::INTERNAL_SERVER_ERROR);
@@ -262,7 +265,7 @@ mod tests {
                 json!({"code": "run_not_found", "message": "Run 'r' not found", "retryable": false}),
             ),
             (
-                CoordinatorError::Forbidden("n".into()).into(),
+                CoordinatorError::OutsideAssignment("n".into()).into(),
                 403,
                 json!({"code": "forbidden", "message": "Token is scoped to NodeRun 'n' and its descendants", "retryable": false}),
             ),

@@ -121,10 +121,7 @@ impl SharedExtractor for Caller {
         let caller = SCOPE.try_with(|scope| scope.caller.take()).ok().flatten();
         // The door provides a caller to every endpoint but the public ones,
         // which do not take one.
-        caller.map(Self).ok_or_else(|| {
-            let refusal = AuthError { error: "invalid_request", message: "Missing Authorization header" };
-            refuse(&ApiError::unauthorized(&refusal))
-        })
+        caller.map(Self).ok_or_else(|| refuse(&ApiError::unauthorized(&AuthError::MISSING)))
     }
 
     fn metadata(content_type: ApiEndpointBodyContentType) -> ExtractorMetadata {

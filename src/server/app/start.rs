@@ -111,6 +111,7 @@ impl Startup<'_> {
                 run_timeout: settings.deadlines.run,
                 composite_silence: settings.deadlines.composite_silence,
             },
+            authorization: settings.inbound.authorization.clone(),
             offload: peers.offload(settings),
             log: self.component("coordinator"),
         }));

@@ -64,3 +64,4 @@ pub use authenticator::{Admission, Authenticator, Clocks, Parts};
 pub use jwks::KeyStatus;
 pub use principal::{Principal, Roles, Scope, Subtree};
 pub use refusal::AuthError;
+pub use verifier::NAME_BYTES;

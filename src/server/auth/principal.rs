@@ -112,6 +112,11 @@ impl Principal {
         Self::configured(subject)
     }
 
+    #[cfg(test)]
+    pub(crate) fn with_for_test(identity: Identity, roles: Roles, scope: Scope) -> Self {
+        Self::new(identity, roles, scope)
+    }
+
     /// The subject (`sub`). Unique only together with [`Principal::issuer`].
     pub fn subject(&self) -> &str {
         &self.0.identity.subject

@@ -11,6 +11,9 @@ pub struct AuthError {
 }
 
 impl AuthError {
+    /// The request has no token.
+    pub const MISSING: Self = Self { error: "invalid_request", message: "Missing Authorization header" };
+
     /// The value of the `WWW-Authenticate` header.
     pub fn challenge(&self) -> String {
         format!("Bearer error=\"{}\", error_description=\"{}\"", self.error, self.message)
@@ -45,7 +48,7 @@ impl Refusal {
 impl From<Refusal> for AuthError {
     fn from(refusal: Refusal) -> Self {
         let (error, message) = match refusal {
-            Refusal::MissingHeader => ("invalid_request", "Missing Authorization header"),
+            Refusal::MissingHeader => return Self::MISSING,
             Refusal::MalformedHeader => ("invalid_request", "Invalid Authorization header"),
             Refusal::Expired => ("invalid_token", "Token expired"),
             Refusal::Audience => ("invalid_token", "Invalid token audience"),

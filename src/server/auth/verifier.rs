@@ -18,7 +18,7 @@ pub(super) const LIMIT_BYTES: usize = 16 * 1024;
 /// The longest issuer, subject, client or tenant, in bytes. Each event of a run
 /// names its actor, so an identity must not be as long as a token may be. (OpenID
 /// allows subjects of 255 bytes.)
-const NAME_BYTES: usize = 512;
+pub const NAME_BYTES: usize = 512;
 
 type Claims = Map<String, Value>;
 

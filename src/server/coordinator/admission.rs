@@ -6,27 +6,33 @@
 //!   dispatch: facts ──▶ refusal? ──▶ policy (node.run.execute) ──▶ verdict
 //! ```
 
+use std::{borrow::Cow, sync::Arc};
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use slog::{Logger, warn};
 
-use super::error::{CoordinatorError, FieldError, Step};
+use super::{
+    access::Authority,
+    error::{CoordinatorError, FieldError, Step},
+};
 use crate::{
     auth::Principal,
     engine::{self, NodeTypeFacts, PolicyDecided},
-    record::{NodeRecord, RunRecord},
+    record::{Identity, NodeRecord, RunRecord},
     services::{
         node_registry::{NoFacts, NodeTypes},
         policy::{NODE_RUN_EXECUTE, PdpUnavailable, Policy, Question, RUN_START},
     },
-    types::{Error, NodeRun, NodeRunId, NodeTypeRef, RunId, RunStartRequest, json::canonical},
+    types::{Error, NodeRun, NodeRunId, NodeTypeRef, RunContext, RunId, RunStartRequest, json::canonical},
 };
 
 /// Asks the Node Registry and the policy decision point.
 pub(super) struct Admission {
     pub(super) node_types: NodeTypes,
     pub(super) policy: Policy,
+    pub(super) authority: Arc<Authority>,
     pub(super) log: Logger,
 }
 
@@ -93,16 +99,19 @@ impl Admission {
     pub(super) async fn decide_start(
         &self,
         caller: &Principal,
+        owner: &Identity,
         start: Start<'_>,
     ) -> Result<PolicyDecided, CoordinatorError> {
         let Start { request, run_id, root_id, facts } = start;
         let node_type = request.root_node_type_ref.clone();
         let root = NodeRun::queued(run_id.clone(), root_id.clone(), node_type, facts.kind);
-        let tenant = request.run_context.as_ref().and_then(|context| context.tenant_id.as_deref());
+        let run_context = self.attributed(request.run_context.as_ref(), Some(owner));
         let context = || {
             [
                 ("principal", json!(caller.subject())),
-                ("tenant_id", json!(tenant)),
+                ("principal_identity", json!(caller.identity())),
+                ("owner", json!(owner)),
+                ("tenant_id", json!(self.tenant(request.run_context.as_ref(), Some(owner)))),
                 ("kind", json!(facts.kind)),
                 ("depth", json!(0)),
                 ("side_effect", json!(facts.side_effect)),
@@ -114,13 +123,34 @@ impl Admission {
         let question = Question {
             action: RUN_START,
             node: &root,
-            run_context: request.run_context.as_ref(),
+            run_context: run_context.as_deref(),
             constraints: self.for_pdp(constraints).flatten(),
             context: self.for_pdp(|| named(context())).unwrap_or_default(),
         };
         // Without a decision there is no run yet: its caller can ask again.
         let decided = self.policy.decide(question).await;
         decided.map_err(|PdpUnavailable(internal)| CoordinatorError::PdpUnavailable { internal })
+    }
+
+    /// The tenant of a run that policy is asked with (contract §10).
+    fn tenant<'t>(&self, context: Option<&'t RunContext>, owner: Option<&'t Identity>) -> Option<&'t str> {
+        self.authority.tenant(owner, context.and_then(|context| context.tenant_id.as_deref()))
+    }
+
+    /// A run context with the tenant that policy is asked with, whatever tenant the
+    /// caller named in it.
+    fn attributed<'c>(
+        &self,
+        context: Option<&'c RunContext>,
+        owner: Option<&Identity>,
+    ) -> Option<Cow<'c, RunContext>> {
+        let context = context?;
+        let tenant = self.tenant(Some(context), owner);
+        if context.tenant_id.as_deref() == tenant {
+            return Some(Cow::Borrowed(context));
+        }
+        let tenant_id = tenant.map(str::to_owned);
+        Some(Cow::Owned(RunContext { tenant_id, ..context.clone() }))
     }
 
     /// Decides whether a node may be executed: the policy decision at the
@@ -134,11 +164,13 @@ impl Admission {
         if let Some(refusal) = engine::attempt_refusal(run, node, facts) {
             return Ok(Err(refusal));
         }
-        let run_context = run.run.run_context.as_ref();
+        let owner = run.owner.as_ref();
+        let run_context = self.attributed(run.run.run_context.as_ref(), owner);
         let context = || {
             [
-                ("principal", json!(run.owner.as_ref().map(|owner| &owner.subject))),
-                ("tenant_id", json!(run_context.and_then(|context| context.tenant_id.as_ref()))),
+                ("principal", json!(owner.map(|owner| &owner.subject))),
+                ("owner", json!(owner)),
+                ("tenant_id", json!(self.tenant(run.run.run_context.as_ref(), owner))),
                 ("kind", json!(node.node.kind.or(facts.kind))),
                 ("depth", json!(node.path.depth())),
                 ("parent_node_run_id", json!(node.node.parent_node_run_id)),
@@ -151,7 +183,7 @@ impl Admission {
         let question = Question {
             action: NODE_RUN_EXECUTE,
             node: &node.node,
-            run_context,
+            run_context: run_context.as_deref(),
             constraints: self.for_pdp(constraints).flatten(),
             context: self.for_pdp(|| named(context())).unwrap_or_default(),
         };

@@ -61,7 +61,16 @@ pub enum CoordinatorError {
     /// The caller's assignment token is for this NodeRun, and the request is not
     /// (D-19).
     #[error("Token is scoped to NodeRun '{0}' and its descendants")]
-    Forbidden(NodeRunId),
+    OutsideAssignment(NodeRunId),
+    /// The caller may know of the run, but not do this with it.
+    #[error("This requires the role '{0}'")]
+    LacksRole(&'static str),
+    /// The run context names a tenant for which the caller does not speak.
+    #[error("run_context.tenant_id is not the tenant of the caller's token")]
+    TenantMismatch,
+    /// The operation needs an identity, and the caller sent no token.
+    #[error("Missing Authorization header")]
+    Unauthenticated,
     #[error("{}", .0.message())]
     Rejected(Rejection),
     /// The decision needs the Node Registry, which is unavailable (D-16).
@@ -114,7 +123,9 @@ impl CoordinatorError {
         let facts = |status, code, retryable| ErrorFacts { status, code, retryable: Some(retryable) };
         match self {
             Self::Invalid(_) => facts(400, "invalid_request", false),
-            Self::Forbidden(_) => facts(403, "forbidden", false),
+            Self::OutsideAssignment(_) | Self::LacksRole(_) => facts(403, "forbidden", false),
+            Self::TenantMismatch => facts(403, "tenant_mismatch", false),
+            Self::Unauthenticated => ErrorFacts { status: 401, code: "unauthorized", retryable: None },
             Self::RunNotFound(_) => facts(404, "run_not_found", false),
             Self::NodeRunNotFound(_) => facts(404, "node_run_not_found", false),
             Self::ParentNotFound(_) => facts(404, "parent_node_run_not_found", false),
@@ -142,7 +153,10 @@ impl CoordinatorError {
             | Self::RunNotFound(_)
             | Self::NodeRunNotFound(_)
             | Self::ParentNotFound(_)
-            | Self::Forbidden(_)
+            | Self::OutsideAssignment(_)
+            | Self::LacksRole(_)
+            | Self::TenantMismatch
+            | Self::Unauthenticated
             | Self::Rejected(_)
             | Self::ShuttingDown => None,
         }

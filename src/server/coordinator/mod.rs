@@ -58,11 +58,13 @@ use self::{
 pub use crate::events::{EventLines, StreamOptions};
 use crate::{
     auth::Principal,
+    config::Authorization,
     engine::Rules,
     events::Events,
     health::JournalStatus,
     journal::Journal,
     outbox::{ARTIFACT_STORE, Outbox},
+    record::Operation,
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
     types::{HealthCheck, IdSource, NodeRunId, RunId},
@@ -82,6 +84,7 @@ pub struct Parts {
     pub outbox: Option<Arc<Outbox>>,
     pub queue: Arc<WorkQueue>,
     pub rules: Rules,
+    pub authorization: Authorization,
     /// `None`: outputs are kept whole, however large.
     pub offload: Option<Offload>,
     pub log: Logger,
@@ -89,6 +92,7 @@ pub struct Parts {
 
 /// The run authority: the use cases of its callers.
 pub struct Coordinator {
+    authority: Arc<access::Authority>,
     committer: Arc<Committer>,
     admission: Arc<Admission>,
     outputs: Arc<Outputs>,
@@ -104,7 +108,8 @@ pub struct Coordinator {
 impl Coordinator {
     pub fn new(parts: Parts) -> Self {
         let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
-        let Parts { outbox, queue, rules, offload, log, .. } = parts;
+        let Parts { outbox, queue, rules, authorization, offload, log, .. } = parts;
+        let authority = Arc::new(access::Authority::new(authorization));
         let committer = Arc::new(Committer {
             liveness: Liveness::new(rules.composite_silence, clock.now()),
             health: JournalStatus::default(),
@@ -117,13 +122,13 @@ impl Coordinator {
             rules,
             log: log.clone(),
         });
-        let admission = Arc::new(Admission { node_types, policy, log });
+        let admission = Arc::new(Admission { node_types, policy, authority: Arc::clone(&authority), log });
         let outputs = Arc::new(Outputs { offload, committer: Arc::clone(&committer) });
         let (committers, asks, reports) =
             (Arc::clone(&committer), Arc::clone(&admission), Arc::clone(&outputs));
         let attempts = Arc::new(Attempts::new(committers, asks, reports));
         let adoptions = KeyedLocks::default();
-        Self { committer, admission, outputs, attempts, stores, ids, adoptions }
+        Self { authority, committer, admission, outputs, attempts, stores, ids, adoptions }
     }
 
     /// For dispatch: the attempts to execute this coordinator's nodes.
@@ -155,7 +160,7 @@ impl Coordinator {
         run: &RunId,
         options: StreamOptions,
     ) -> Result<EventLines, CoordinatorError> {
-        self.run_authorize_whole(caller, run).await?;
+        self.run_authorize(caller, Operation::StreamRunEvents, run).await?;
         Ok(self.committer.events.stream(run.clone(), None, options))
     }
 
@@ -166,7 +171,7 @@ impl Coordinator {
         node: &NodeRunId,
         options: StreamOptions,
     ) -> Result<EventLines, CoordinatorError> {
-        let node = self.node_authorize(caller, node, liveness::Use::Read).await?;
+        let node = self.node_authorize(caller, Operation::StreamNodeRunEvents, node).await?;
         Ok(self.committer.events.stream(node.node.run_id, Some(node.path), options))
     }
 }

@@ -3,10 +3,11 @@
 
 use slog::debug;
 
-use super::{Coordinator, error::CoordinatorError, liveness::Use};
+use super::{Coordinator, error::CoordinatorError};
 use crate::{
     auth::Principal,
     engine::{self, ChildSpec, CreateChildren, NodeTypeFacts},
+    record::Operation,
     types::{
         NodeRun, NodeRunCompleteRequest, NodeRunCreateSpec, NodeRunEvaluationReportRequest, NodeRunId,
         NodeRunsCreateRequest, NodeRunsCreateResponse,
@@ -24,7 +25,7 @@ impl Coordinator {
         let NodeRunsCreateRequest { run_id, parent_node_run_id, node_runs, extensions } = request;
         // Errors of the parent are reported before the registry is asked about the
         // children.
-        let run = self.run_authorize_read(caller, &run_id).await?;
+        let run = self.run_authorize(caller, Operation::CreateNodeRuns, &run_id).await?;
         engine::constraints::stored(run.run.extensions.as_ref())?;
         let parent = self.parent_authorize(caller, &parent_node_run_id).await?;
         let parent_facts = &self.admission.facts_if_unknown(&parent).await?;
@@ -79,7 +80,7 @@ impl Coordinator {
         caller: &Principal,
         node: &NodeRunId,
     ) -> Result<NodeRun, CoordinatorError> {
-        Ok(self.node_authorize(caller, node, Use::Read).await?.node)
+        Ok(self.node_authorize(caller, Operation::GetNodeRun, node).await?.node)
     }
 
     /// Records an evaluation and the recovery action that was chosen.
@@ -89,7 +90,7 @@ impl Coordinator {
         node: &NodeRunId,
         report: NodeRunEvaluationReportRequest,
     ) -> Result<(), CoordinatorError> {
-        let run_id = self.node_authorize(caller, node, Use::Report).await?.node.run_id;
+        let run_id = self.node_authorize(caller, Operation::ReportNodeRunEvaluation, node).await?.node.run_id;
         // An evaluation ends nothing, and there may be any number of them.
         let committer = &*self.committer;
         committer.room_for_new_work()?;
@@ -112,7 +113,7 @@ impl Coordinator {
         node: &NodeRunId,
         completion: NodeRunCompleteRequest,
     ) -> Result<(), CoordinatorError> {
-        let run_id = self.node_authorize(caller, node, Use::Report).await?.node.run_id;
+        let run_id = self.node_authorize(caller, Operation::CompleteNodeRun, node).await?.node.run_id;
         let (completion, _turn) = self.outputs.completion_offload(node, completion).await;
         let (committer, completion) = (&*self.committer, &completion);
         committer

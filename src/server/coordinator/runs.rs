@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use slog::{debug, info, warn};
 
 use super::{
-    Coordinator, access,
+    Coordinator,
     admission::{Start, digest},
     error::{CoordinatorError, FieldError},
 };
 use crate::{
     auth::Principal,
-    engine::{self, PreparedStart, StartRun},
+    engine::{self, Decision, PreparedStart, StartRun},
+    record::Operation,
     runtime::heap,
     types::{Extensions, Run, RunId, RunStartRequest},
 };
@@ -27,7 +28,7 @@ impl Coordinator {
         caller: &Principal,
         request: RunStartRequest,
     ) -> Result<Run, CoordinatorError> {
-        access::start_authorize(caller)?;
+        let owner = self.start_authorize(caller, &request)?;
         let chosen = request.run_id.clone().filter(|id| !id.as_str().is_empty());
         check_start(&request, chosen.as_ref())?;
         self.warn_of_own_keys([request.extensions.as_ref()].into_iter());
@@ -36,7 +37,7 @@ impl Coordinator {
             && let Some(existing) = self.run_find_or_adopt(caller, id).await?
         {
             // A repetition does not ask registry and policy again.
-            return Ok(engine::run_repeated(existing, &digest)?);
+            return self.start_repeated(caller, existing, &digest);
         }
         let committer = &*self.committer;
         committer.room_for_new_work()?;
@@ -45,8 +46,8 @@ impl Coordinator {
         let place = ["body".into(), "root_node_type_ref".into()];
         let facts = self.admission.facts_at(&request.root_node_type_ref, &place).await?;
         let start = Start { request: &request, run_id: &run_id, root_id: &root_id, facts: &facts };
-        let decided = self.admission.decide_start(caller, start).await?;
-        let prepared = PreparedStart::of(request, caller.identity().clone(), &facts, &committer.rules);
+        let decided = self.admission.decide_start(caller, &owner, start).await?;
+        let prepared = PreparedStart::of(request, owner, &facts, &committer.rules);
         if prepared.extension_bytes() >= LARGE {
             // The commit needs a multiple of that at once.
             heap::return_free_pages();
@@ -62,8 +63,11 @@ impl Coordinator {
                 } else {
                     committer.run_find(&command.run_id).await?
                 };
+                if let Some(existing) = existing {
+                    return self.start_repeated(caller, existing, &command.digest).map(Decision::unchanged);
+                }
                 let claim = committer.queue.claim(&command.run_id, [command.facts.kind]);
-                Ok(engine::run_start(existing, command, cx.with_claim(claim))?)
+                Ok(engine::run_start(command, cx.with_claim(claim)))
             })
             .await?;
         debug!(committer.log, "run started"; "run_id" => %run.run_id, "state" => %run.state,
@@ -72,13 +76,13 @@ impl Coordinator {
     }
 
     pub async fn run_get(&self, caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> {
-        Ok(self.run_authorize_read(caller, run).await?.run)
+        Ok(self.run_authorize(caller, Operation::GetRun, run).await?.run)
     }
 
     /// Cancels a run with all its live nodes. A run that has ended is answered as
     /// it is.
     pub async fn run_cancel(&self, caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> {
-        self.run_authorize_whole(caller, run).await?;
+        self.run_authorize(caller, Operation::CancelRun, run).await?;
         let committer = &*self.committer;
         let canceled = committer
             .request(caller.actor(), run, |cx| async move {

@@ -132,7 +132,10 @@ pub(super) fn is_poison(error: &CoordinatorError) -> bool {
         | CoordinatorError::RunNotFound(_)
         | CoordinatorError::NodeRunNotFound(_)
         | CoordinatorError::ParentNotFound(_)
-        | CoordinatorError::Forbidden(_)
+        | CoordinatorError::OutsideAssignment(_)
+        | CoordinatorError::LacksRole(_)
+        | CoordinatorError::TenantMismatch
+        | CoordinatorError::Unauthenticated
         | CoordinatorError::Rejected(_) => true,
     }
 }

@@ -86,15 +86,8 @@ pub fn run_repeated(existing: RunRecord, digest: &str) -> Result<Run, Rejection>
     if existing.origin.is_request(digest) { Ok(existing.run) } else { Err(Rejection::RunAlreadyExists) }
 }
 
-/// Decides on a start. `existing` is the run of this id, if there is one.
-pub fn run_start(
-    existing: Option<RunRecord>,
-    command: &StartRun,
-    cx: Cx<'_>,
-) -> Result<Decision<Run>, Rejection> {
-    if let Some(existing) = existing {
-        return run_repeated(existing, &command.digest).map(Decision::unchanged);
-    }
+/// Decides on the start of a run that does not exist yet (see [`run_repeated`]).
+pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
     let StartRun { prepared, run_id, root_id, digest, facts, decided } = command;
     let deadline = cx.now + prepared.wall_time;
     let run = RunRecord {
@@ -134,7 +127,7 @@ pub fn run_start(
         }
     }
     let answer = draft.run.run.clone();
-    Ok(Decision::commit(draft.into_changes(), answer))
+    Decision::commit(draft.into_changes(), answer)
 }
 
 /// The error of a node that policy did not let through.

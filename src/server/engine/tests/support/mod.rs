@@ -16,8 +16,8 @@ pub(super) use self::values::*;
 use crate::{
     engine::{
         self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, CancelNotification, ChildSpec,
-        Contact, CreateChildren, Cx, NodeTypeFacts, NodeView, PolicyOutcome, PreparedStart, Rejection, Rules,
-        SilenceOutcome, StartRun,
+        Contact, CreateChildren, Cx, Decision, NodeTypeFacts, NodeView, PolicyOutcome, PreparedStart,
+        Rejection, Rules, SilenceOutcome, StartRun,
     },
     record::{Actor, AttemptRecord, EventRecord, Identity, NodeRecord, RunRecord},
     time::Timestamp,
@@ -124,7 +124,10 @@ impl World {
             facts,
         };
         self.tick();
-        let decision = engine::run_start(existing, &command, self.cx_of_caller());
+        let decision = match existing {
+            Some(existing) => engine::run_repeated(existing, &command.digest).map(Decision::unchanged),
+            None => Ok(engine::run_start(&command, self.cx_of_caller())),
+        };
         self.commit(decision)
     }
 

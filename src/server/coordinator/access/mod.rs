@@ -1,0 +1,165 @@
+//! Who may do what. Methods that act for a caller get their records from these
+//! functions, which answer 404 for what does not exist (or not for this caller)
+//! and 403 for what the caller may not do. What the journal does not know is
+//! looked up in the Run Store (`adopt`).
+//!
+//! ```text
+//!   operation + caller ──▶ find or adopt ──▶ rules ──▶ record
+//!                            │ 404            │ 401, 403, 404
+//! ```
+//!
+//! - `rules`: the rules, as pure functions.
+//!
+//! An assignment token for a NodeRun that the journal does not know, or knows in
+//! another place, allows nothing: the journal has been restored to an earlier
+//! state since.
+//!
+//! A request that is admitted to a NodeRun is a sign of life of the executors of
+//! the composites above it (`liveness`).
+
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use rules::{Authority, Reach, rule};
+
+use self::rules::{Object, Refused, executor_may};
+use super::{Coordinator, error::CoordinatorError, liveness::Use};
+use crate::{
+    auth::{Principal, Subtree},
+    engine::{self, Rejection},
+    record::{Identity, NodeRecord, Operation, RunRecord},
+    types::{NodeRunId, Run, RunId, RunStartRequest},
+};
+
+impl Coordinator {
+    /// Authorizes the start of a run. Returns the run's owner.
+    pub(super) fn start_authorize(
+        &self,
+        caller: &Principal,
+        request: &RunStartRequest,
+    ) -> Result<Identity, CoordinatorError> {
+        let operation = Operation::StartRun;
+        let judged = match executor_may(caller, operation, None) {
+            Some(judged) => judged.map(|_| ()),
+            None => self.authority.judge(caller, rule(operation).reach, None),
+        };
+        // No run is known yet that could be foreign.
+        judged.map_err(|refused| refused.error(|| CoordinatorError::Unauthenticated))?;
+        let named = request.run_context.as_ref().and_then(|context| context.tenant_id.as_deref());
+        self.authority.owner(caller, named).ok_or(CoordinatorError::TenantMismatch)
+    }
+
+    /// Answers a start whose run exists. A run that the caller may not read is not
+    /// distinguished from one of another request.
+    pub(super) fn start_repeated(
+        &self,
+        caller: &Principal,
+        existing: RunRecord,
+        digest: &str,
+    ) -> Result<Run, CoordinatorError> {
+        self.authority
+            .judge(caller, Reach::Read, existing.owner.as_ref())
+            .map_err(|_| CoordinatorError::Rejected(Rejection::RunAlreadyExists))?;
+        Ok(engine::run_repeated(existing, digest)?)
+    }
+
+    /// Authorizes an operation on a run.
+    pub(super) async fn run_authorize(
+        &self,
+        caller: &Principal,
+        operation: Operation,
+        run: &RunId,
+    ) -> Result<RunRecord, CoordinatorError> {
+        let not_found = || CoordinatorError::RunNotFound(run.clone());
+        let record = self.run_find_or_adopt(caller, run).await?.ok_or_else(not_found)?;
+        match executor_may(caller, operation, Some(Object::Run(run))) {
+            Some(judged) => {
+                let own = judged.map_err(|refused| refused.error(not_found))?;
+                self.assignment_check(own).await?;
+                self.committer.liveness.run_used(caller, self.committer.clock.now());
+            }
+            None => self
+                .authority
+                .judge(caller, rule(operation).reach, record.owner.as_ref())
+                .map_err(|refused| refused.error(not_found))?,
+        }
+        Ok(record)
+    }
+
+    /// Authorizes an operation on a NodeRun.
+    pub(super) async fn node_authorize(
+        &self,
+        caller: &Principal,
+        operation: Operation,
+        node: &NodeRunId,
+    ) -> Result<NodeRecord, CoordinatorError> {
+        self.node_authorize_or(caller, operation, node, || CoordinatorError::NodeRunNotFound(node.clone()))
+            .await
+    }
+
+    /// Authorizes the creation of NodeRuns under this one.
+    pub(super) async fn parent_authorize(
+        &self,
+        caller: &Principal,
+        parent: &NodeRunId,
+    ) -> Result<NodeRecord, CoordinatorError> {
+        let not_found = || CoordinatorError::ParentNotFound(parent.clone());
+        self.node_authorize_or(caller, Operation::CreateNodeRuns, parent, not_found).await
+    }
+
+    async fn node_authorize_or(
+        &self,
+        caller: &Principal,
+        operation: Operation,
+        node: &NodeRunId,
+        not_found: impl Fn() -> CoordinatorError + Send + Sync,
+    ) -> Result<NodeRecord, CoordinatorError> {
+        let record = self.node_find_or_adopt(caller, node).await?.ok_or_else(&not_found)?;
+        let run = &record.node.run_id;
+        let reach = rule(operation).reach;
+        match executor_may(caller, operation, Some(Object::Node(run, &record.path))) {
+            Some(judged) => {
+                let own = judged.map_err(|refused| refused.error(&not_found))?;
+                self.assignment_check(own).await?;
+            }
+            // The owner does not matter: no need to read the run.
+            None if self.authority.is_unlimited(caller) => {
+                let judged = self.authority.judge(caller, reach, None);
+                judged.map_err(|refused| refused.error(&not_found))?;
+            }
+            None => {
+                let owner = self.committer.run_find(run).await?.and_then(|run| run.owner);
+                let judged = self.authority.judge(caller, reach, owner.as_ref());
+                judged.map_err(|refused| refused.error(&not_found))?;
+            }
+        }
+        let to = match reach {
+            Reach::Start | Reach::Read => Use::Read,
+            Reach::Operate => Use::Report,
+        };
+        self.committer.liveness.node_used(caller, &record, to, self.committer.clock.now());
+        Ok(record)
+    }
+
+    /// The NodeRun of an assignment token must be where it was when the token was
+    /// issued: in a journal that was restored another NodeRun may have its place.
+    async fn assignment_check(&self, own: &Subtree) -> Result<(), CoordinatorError> {
+        match self.committer.head_find(&own.node).await? {
+            Some(found) if found.run_id == own.run && found.path == own.path => Ok(()),
+            Some(_) | None => Err(CoordinatorError::OutsideAssignment(own.node.clone())),
+        }
+    }
+}
+
+impl Refused {
+    /// The error that the caller gets. What is foreign is not found.
+    fn error(self, not_found: impl Fn() -> CoordinatorError) -> CoordinatorError {
+        match self {
+            Self::Foreign => not_found(),
+            Self::LacksRole(role) => CoordinatorError::LacksRole(role),
+            Self::NoToken => CoordinatorError::Unauthenticated,
+            Self::Outside(node) => CoordinatorError::OutsideAssignment(node),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The rules of authorization, as pure functions (contract §19, D-19).
+//!
+//! ```text
+//!   assignment token ──▶ the operation's reach below its NodeRun ──────────────▶ yes │ outside
+//!   setting `open` ────────────────────────────────────────────────────────────▶ yes
+//!   no token ──────────────────────────────────────────────────────────────────▶ no token
+//!   arp.admin, trusted client, the run's owner ────────────────────────────────▶ yes
+//!   same tenant as the owner, with the role that the operation demands ────────▶ yes
+//!   same tenant ─▶ with the other role, or setting `tenant` ───────────────────▶ lacks a role
+//!   everything else ───────────────────────────────────────────────────────────▶ foreign
+//! ```
+//!
+//! **Invariants.** Every operation has a rule: the match below has no default. A
+//! caller without a tenant shares a tenant with no other, and a run without an
+//! owner belongs to no caller.
+
+use crate::{
+    auth::{NAME_BYTES, Principal, Roles, Scope, Subtree},
+    config::{Authorization, Belongs},
+    record::{Identity, NodePath, Operation},
+    types::{NodeRunId, RunId},
+};
+
+/// What an operation demands of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) reach: Reach,
+    pub(crate) executor: ExecutorReach,
+}
+
+/// What an operation does with a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// It makes a new one.
+    Start,
+    Read,
+    /// It changes it.
+    Operate,
+}
+
+/// What the executor of a NodeRun may do it with, by its assignment token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExecutorReach {
+    Nothing,
+    /// With the run of its NodeRun.
+    Run,
+    /// With its NodeRun and those below it.
+    Subtree,
+}
+
+/// The rule of each operation.
+pub(crate) fn rule(operation: Operation) -> Rule {
+    let (reach, executor) = match operation {
+        Operation::StartRun => (Reach::Start, ExecutorReach::Nothing),
+        Operation::GetRun => (Reach::Read, ExecutorReach::Run),
+        Operation::CancelRun => (Reach::Operate, ExecutorReach::Nothing),
+        Operation::StreamRunEvents => (Reach::Read, ExecutorReach::Nothing),
+        Operation::CreateNodeRuns => (Reach::Operate, ExecutorReach::Subtree),
+        Operation::GetNodeRun => (Reach::Read, ExecutorReach::Subtree),
+        Operation::StreamNodeRunEvents => (Reach::Read, ExecutorReach::Subtree),
+        Operation::ReportNodeRunEvaluation => (Reach::Operate, ExecutorReach::Subtree),
+        Operation::CompleteNodeRun => (Reach::Operate, ExecutorReach::Subtree),
+    };
+    Rule { reach, executor }
+}
+
+/// Why a rule refuses a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// For this caller the run does not exist.
+    Foreign,
+    /// The caller may know of the run, but lacks this role.
+    LacksRole(&'static str),
+    /// The caller sent no token.
+    NoToken,
+    /// The caller's assignment token is for this NodeRun, and the object is
+    /// outside of its subtree.
+    Outside(NodeRunId),
+}
+
+/// What a caller asks for, beside the operation.
+#[derive(Clone, Copy)]
+pub(super) enum Object<'o> {
+    Run(&'o RunId),
+    Node(&'o RunId, &'o NodePath),
+}
+
+/// Whether an assignment token reaches the object of an operation; `None` for
+/// every other caller.
+pub(super) fn executor_may<'c>(
+    caller: &'c Principal,
+    operation: Operation,
+    object: Option<Object<'_>>,
+) -> Option<Result<&'c Subtree, Refused>> {
+    let Scope::Subtree(own) = caller.scope() else { return None };
+    let reaches = match (rule(operation).executor, object) {
+        (ExecutorReach::Nothing, _) | (_, None) => false,
+        (ExecutorReach::Run | ExecutorReach::Subtree, Some(Object::Run(run))) => *run == own.run,
+        (ExecutorReach::Run, Some(Object::Node(..))) => false,
+        (ExecutorReach::Subtree, Some(Object::Node(run, path))) => *run == own.run && own.path.contains(path),
+    };
+    Some(if reaches { Ok(own) } else { Err(Refused::Outside(own.node.clone())) })
+}
+
+/// The settings of authorization.
+pub(crate) struct Authority(Authorization);
+
+impl Authority {
+    pub(crate) fn new(settings: Authorization) -> Self {
+        Self(settings)
+    }
+
+    /// Whether every caller may act on every run.
+    pub(super) fn is_open(&self) -> bool {
+        match self.0.belongs {
+            Belongs::Open => true,
+            Belongs::Owner | Belongs::Tenant => false,
+        }
+    }
+
+    /// Whether the caller acts on every run, whoever its owner is.
+    pub(super) fn is_unlimited(&self, caller: &Principal) -> bool {
+        self.is_open() || self.speaks_for_all(caller)
+    }
+
+    /// Whether the caller is an administrator, or a client that acts for others.
+    fn speaks_for_all(&self, caller: &Principal) -> bool {
+        let client = caller.client_id();
+        caller.roles().admin || self.0.trusted_clients.iter().any(|trusted| Some(trusted.as_str()) == client)
+    }
+
+    /// Whether a caller may do this with a run of `owner`. Assignment tokens have
+    /// been judged before, by [`executor_may`].
+    pub(super) fn judge(
+        &self,
+        caller: &Principal,
+        reach: Reach,
+        owner: Option<&Identity>,
+    ) -> Result<(), Refused> {
+        if self.is_open() {
+            return Ok(());
+        }
+        match caller.scope() {
+            Scope::Identity => {}
+            Scope::Anonymous | Scope::Subtree(_) => return Err(Refused::NoToken),
+        }
+        if reach == Reach::Start || self.is_unlimited(caller) {
+            return Ok(());
+        }
+        let owner = owner.ok_or(Refused::Foreign)?;
+        if owns(owner, caller.identity()) {
+            return Ok(());
+        }
+        if owner.tenant.is_none() || owner.tenant != caller.identity().tenant {
+            return Err(Refused::Foreign);
+        }
+        let Roles { read, operate, admin: _ } = caller.roles();
+        let (has, lacks) = match reach {
+            Reach::Start | Reach::Read => (read || operate, Roles::READ),
+            Reach::Operate => (operate, Roles::OPERATE),
+        };
+        if has {
+            return Ok(());
+        }
+        match self.0.belongs {
+            Belongs::Open => Ok(()),
+            Belongs::Tenant => Err(Refused::LacksRole(lacks)),
+            Belongs::Owner if read => Err(Refused::LacksRole(lacks)),
+            Belongs::Owner => Err(Refused::Foreign),
+        }
+    }
+
+    /// The owner of a run that the caller starts with this tenant in its run
+    /// context; `None`: the caller may not name that tenant.
+    pub(super) fn owner(&self, caller: &Principal, named: Option<&str>) -> Option<Identity> {
+        let own = caller.identity();
+        let Some(named) = named else { return Some(own.clone()) };
+        if self.speaks_for_all(caller) && named.len() <= NAME_BYTES {
+            return Some(Identity { tenant: Some(named.to_owned()), ..own.clone() });
+        }
+        // Where all callers are equal, none speaks for a tenant that its token does
+        // not name.
+        (self.is_open() || own.tenant.as_deref() == Some(named)).then(|| own.clone())
+    }
+
+    /// The tenant of a run that policy is asked with. Where all callers are equal,
+    /// the run context has it if no token does.
+    pub(crate) fn tenant<'t>(&self, owner: Option<&'t Identity>, named: Option<&'t str>) -> Option<&'t str> {
+        owner.and_then(|owner| owner.tenant.as_deref()).or_else(|| named.filter(|_| self.is_open()))
+    }
+}
+
+/// Whether a run of `owner` is the caller's own. Journals of earlier programs have
+/// owners without an issuer: the issuer was the one that is configured.
+fn owns(owner: &Identity, caller: &Identity) -> bool {
+    let is_same =
+        owner.is_same_principal(caller) || (owner.issuer.is_none() && owner.subject == caller.subject);
+    is_same && (owner.tenant.is_none() || owner.tenant == caller.tenant)
+}

@@ -1,0 +1,152 @@
+//! The rules by table. `tests/integration/authority.rs` has the same matrix as a
+//! real server answers it.
+
+use super::rules::{Authority, ExecutorReach, Object, Reach, Refused, executor_may, rule};
+use crate::{
+    auth::{Principal, Roles, Scope, Subtree},
+    config::{Authorization, Belongs},
+    record::{Identity, NodePath, Operation},
+};
+
+fn identity(subject: &str, tenant: Option<&str>) -> Identity {
+    Identity {
+        issuer: Some("https://sts".into()),
+        subject: subject.into(),
+        client: Some(format!("{subject}-client")),
+        tenant: tenant.map(str::to_owned),
+    }
+}
+
+fn caller(subject: &str, tenant: Option<&str>, roles: &[&str]) -> Principal {
+    Principal::with_for_test(identity(subject, tenant), Roles::of(roles.iter().copied()), Scope::Identity)
+}
+
+fn authority(belongs: Belongs) -> Authority {
+    Authority::new(Authorization { belongs, trusted_clients: vec!["gateway-client".into()] })
+}
+
+/// The answers to reading and operating a run of alice, of tenant acme.
+fn answers(belongs: Belongs, caller: &Principal) -> [Result<(), Refused>; 2] {
+    let alice = identity("alice", Some("acme"));
+    [Reach::Read, Reach::Operate].map(|reach| authority(belongs).judge(caller, reach, Some(&alice)))
+}
+
+#[test]
+fn rules_decide_by_owner_tenant_and_role() {
+    let (yes, foreign) = (Ok(()), Err(Refused::Foreign));
+    let lacks = |role| Err(Refused::LacksRole(role));
+    let (acme, beta) = (Some("acme"), Some("beta"));
+    let cases = [
+        // Caller, then (read, operate) with the settings owner and tenant.
+        (caller("alice", acme, &[]), [yes.clone(), yes.clone()], [yes.clone(), yes.clone()]),
+        (caller("alice", beta, &[]), [foreign.clone(), foreign.clone()], [foreign.clone(), foreign.clone()]),
+        (
+            caller("bob", acme, &[]),
+            [foreign.clone(), foreign.clone()],
+            [lacks(Roles::READ), lacks(Roles::OPERATE)],
+        ),
+        (
+            caller("bob", acme, &[Roles::READ]),
+            [yes.clone(), lacks(Roles::OPERATE)],
+            [yes.clone(), lacks(Roles::OPERATE)],
+        ),
+        (caller("bob", acme, &[Roles::OPERATE]), [yes.clone(), yes.clone()], [yes.clone(), yes.clone()]),
+        (
+            caller("carol", beta, &[Roles::READ, Roles::OPERATE]),
+            [foreign.clone(), foreign.clone()],
+            [foreign.clone(), foreign.clone()],
+        ),
+        (
+            caller("dave", None, &[Roles::OPERATE]),
+            [foreign.clone(), foreign.clone()],
+            [foreign.clone(), foreign.clone()],
+        ),
+        (caller("root", None, &[Roles::ADMIN]), [yes.clone(), yes.clone()], [yes.clone(), yes.clone()]),
+        (caller("gateway", beta, &[]), [yes.clone(), yes.clone()], [yes.clone(), yes.clone()]),
+        (
+            Principal::with_for_test(Identity::bare("alice"), Roles::default(), Scope::Anonymous),
+            [Err(Refused::NoToken), Err(Refused::NoToken)],
+            [Err(Refused::NoToken), Err(Refused::NoToken)],
+        ),
+    ];
+    for (caller, by_owner, by_tenant) in cases {
+        assert_eq!(answers(Belongs::Owner, &caller), by_owner, "owner: {caller:?}");
+        assert_eq!(answers(Belongs::Tenant, &caller), by_tenant, "tenant: {caller:?}");
+        assert_eq!(answers(Belongs::Open, &caller), [Ok(()), Ok(())], "open: {caller:?}");
+    }
+}
+
+#[test]
+fn callers_without_a_tenant_share_none() {
+    let nameless = identity("alice", None);
+    let bob = caller("bob", None, &[Roles::READ, Roles::OPERATE]);
+    for belongs in [Belongs::Owner, Belongs::Tenant] {
+        assert_eq!(authority(belongs).judge(&bob, Reach::Read, Some(&nameless)), Err(Refused::Foreign));
+        assert_eq!(authority(belongs).judge(&bob, Reach::Read, None), Err(Refused::Foreign), "no owner");
+        let alice = caller("alice", None, &[]);
+        assert_eq!(authority(belongs).judge(&alice, Reach::Operate, Some(&nameless)), Ok(()));
+    }
+}
+
+#[test]
+fn owner_of_an_earlier_journal_is_known_by_its_subject() {
+    let stored = Identity::bare("alice");
+    let judged = |caller: &Principal| authority(Belongs::Tenant).judge(caller, Reach::Operate, Some(&stored));
+    assert_eq!(judged(&caller("alice", Some("acme"), &[])), Ok(()));
+    assert_eq!(judged(&caller("bob", Some("acme"), &[Roles::OPERATE])), Err(Refused::Foreign));
+}
+
+#[test]
+fn named_tenant_must_be_the_one_of_the_token() {
+    let owner = |belongs, caller: &Principal, named: Option<&str>| {
+        authority(belongs).owner(caller, named).map(|owner| owner.tenant)
+    };
+    let alice = caller("alice", Some("acme"), &[]);
+    let tenant = |name: &str| Some(Some(name.to_owned()));
+    for belongs in [Belongs::Owner, Belongs::Tenant] {
+        assert_eq!(owner(belongs, &alice, None), tenant("acme"));
+        assert_eq!(owner(belongs, &alice, Some("acme")), tenant("acme"));
+        assert_eq!(owner(belongs, &alice, Some("gold")), None);
+        assert_eq!(owner(belongs, &caller("alice", None, &[]), Some("gold")), None);
+        assert_eq!(owner(belongs, &caller("gateway", Some("acme"), &[]), Some("gold")), tenant("gold"));
+        assert_eq!(owner(belongs, &caller("root", None, &[Roles::ADMIN]), Some("gold")), tenant("gold"));
+        let endless = "x".repeat(1 << 20);
+        assert_eq!(owner(belongs, &caller("gateway", Some("acme"), &[]), Some(&endless)), None);
+    }
+    // Where authorization is off the claim still counts, and the run context only
+    // without one.
+    assert_eq!(owner(Belongs::Open, &alice, Some("gold")), tenant("acme"));
+    let seen =
+        |owner: &Identity, named| authority(Belongs::Open).tenant(Some(owner), named).map(str::to_owned);
+    assert_eq!(seen(&identity("alice", Some("acme")), Some("gold")), Some("acme".into()));
+    assert_eq!(seen(&identity("alice", None), Some("gold")), Some("gold".into()));
+    assert_eq!(authority(Belongs::Tenant).tenant(Some(&identity("alice", None)), Some("gold")), None);
+}
+
+#[test]
+fn assignment_token_reaches_its_subtree_only() {
+    let own = NodePath::root().child(4);
+    let subtree = Subtree { node: "n".into(), run: "r".into(), path: own.clone() };
+    let executor =
+        Principal::with_for_test(Identity::bare("n"), Roles::default(), Scope::Subtree(subtree.clone()));
+    let (run, other) = ("r".into(), "s".into());
+    let (below, beside) = (own.child(9), NodePath::root().child(5));
+    for operation in Operation::ALL {
+        let may = |object| executor_may(&executor, operation, object).expect("an executor").is_ok();
+        let reach = rule(operation).executor;
+        assert_eq!(may(Some(Object::Run(&run))), reach != ExecutorReach::Nothing, "{operation}");
+        let in_subtree = reach == ExecutorReach::Subtree;
+        assert_eq!(may(Some(Object::Node(&run, &own))), in_subtree, "{operation}");
+        assert_eq!(may(Some(Object::Node(&run, &below))), in_subtree, "{operation}");
+        for outside in [
+            None,
+            Some(Object::Run(&other)),
+            Some(Object::Node(&other, &own)),
+            Some(Object::Node(&run, &beside)),
+            Some(Object::Node(&run, &NodePath::root())),
+        ] {
+            assert!(!may(outside), "{operation}");
+        }
+        assert!(executor_may(&caller("alice", None, &[]), operation, None).is_none());
+    }
+}
