@@ -161,7 +161,7 @@ async fn executor_request_has_all_members_of_the_node() {
             "node_run_id": run.root_node_run_id, "run_id": run.run_id, "inputs": {"goal": null},
             "node_type_ref": {"node_type_id": "composite.accept", "version": "1.0.0"},
             "run_context": context, "constraints": constraints, "coordinator_endpoint": format!("{UNREACHABLE}/"),
-            "extensions": {"my.key": null, "constraints": constraints},
+            "extensions": {"my.key": null, "constraints": constraints, "jarvis.owner": {"subject": "dev"}},
         })
     );
     let root = t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
@@ -184,11 +184,12 @@ async fn executor_request_has_all_members_of_the_node() {
             "extensions": {"idempotency_key": "k", "constraints": merged},
         })
     );
-    // A run without optional members sends none of them.
+    // A run without optional members sends none of them, but its owner.
     let bare = t.run_start("atomic.echo", json!({})).await;
     let call = t.executors.called(":execute", 2).await.pop().expect("a call");
     let members: Vec<&String> = call.body.as_object().expect("an object").keys().collect();
-    assert_eq!(members, ["inputs", "node_run_id", "node_type_ref", "run_id"]);
+    assert_eq!(members, ["extensions", "inputs", "node_run_id", "node_type_ref", "run_id"]);
+    assert_eq!(call.body["extensions"], json!({"jarvis.owner": {"subject": "dev"}}));
     t.run_ended(&bare.run_id).await;
     t.stop().await;
 }

@@ -4,7 +4,7 @@
 //!
 //! | subject | modules |
 //! |---|---|
-//! | the API | `wire`, `validation`, `nesting`, `run_start`, `run_cancel`, `node_creation`, `node_completion`, `idempotency`, `streams`, `auth`, `assignment`, `golden` |
+//! | the API | `wire`, `validation`, `nesting`, `run_start`, `run_cancel`, `node_creation`, `node_completion`, `idempotency`, `streams`, `auth`, `assignment`, `authority`, `golden` |
 //! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `hanging_executors`, `composite_silence`, `policy`, `node_types`, `outbound_tokens` |
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
 //! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked` |
@@ -18,6 +18,7 @@ mod adoption;
 mod artifacts;
 mod assignment;
 mod auth;
+mod authority;
 mod cli;
 mod client_commands;
 mod clock;

@@ -63,7 +63,7 @@ async fn completion_is_stored_once_and_is_final() {
     let node = t.get(&path).await.ok();
     assert_eq!(node["outputs"], json!({"partial": null}));
     assert_eq!(node["output_artifacts"], json!([{"type": "artifact", "id": "a"}]));
-    assert_eq!(node["extensions"], json!({"completion_error": error}));
+    assert_eq!(node["extensions"], json!({"completion_error": error, "jarvis.owner": {"subject": "dev"}}));
     assert!(node["ended_at"].is_string() && node.get("started_at").is_none());
     let ended = t.run(&run.run_id).await;
     assert_eq!(ended.state, RunState::Failed);

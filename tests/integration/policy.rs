@@ -55,7 +55,7 @@ async fn pdp_request_is_complete_and_its_evidence_is_kept() {
     }
     let expected_request = |action: &str, more: Value| {
         let mut context = json!({
-            "principal": "alice", "tenant_id": "acme", "kind": "atomic", "depth": 0, "side_effect": "write",
+            "principal": "alice", "owner": {"subject": "alice"}, "tenant_id": "acme", "kind": "atomic", "depth": 0, "side_effect": "write",
             "inputs_sha256": null,
         });
         context.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());

@@ -128,7 +128,7 @@ async fn constraints_in_extensions_are_refused_or_dropped() {
     // In the extensions alone they are dropped, as all reserved keys.
     let hidden = json!({"extensions": {"constraints": "not even an object", "jarvis.constraints": {}}});
     let run = t.post("/v1/runs", &start("composite.accept", hidden)).await.ok();
-    assert!(run.get("extensions").is_none(), "{run}");
+    assert_eq!(run["extensions"], json!({"jarvis.owner": {"subject": "dev"}}));
     t.stop().await;
 }
 
@@ -172,6 +172,7 @@ async fn reserved_extension_keys_of_callers_are_dropped() {
     let run = t.post("/v1/runs", &start("composite.accept", request)).await.ok();
     let mut expected = kept.clone();
     expected["constraints"] = constraints.clone();
+    expected["jarvis.owner"] = json!({"subject": "dev"});
     assert_eq!(run["extensions"], expected);
     let root = run["root_node_run_id"].as_str().expect("an id");
     assert_eq!(t.get(&format!("/v1/node-runs/{root}")).await.ok()["extensions"], expected);
@@ -181,6 +182,8 @@ async fn reserved_extension_keys_of_callers_are_dropped() {
     let child = t
         .children(&run["run_id"].as_str().expect("an id").into(), &root.into(), std::slice::from_ref(&spec))
         .await;
+    // The owner is that of the run, and named there.
+    expected.as_object_mut().expect("an object").remove("jarvis.owner");
     assert_eq!(serde_json::to_value(&child[0].extensions).expect("JSON"), expected);
     // `decomposition_rounds: -5` grants no further round.
     let create = json!({"run_id": run["run_id"], "parent_node_run_id": root, "node_runs": [spec]});
@@ -197,7 +200,10 @@ async fn strict_extension_keys_are_dotted() {
     .await;
     let constraints = json!({"structural": {"max_children_per_composite": 1}});
     let run = t.post("/v1/runs", &start("composite.accept", json!({"constraints": constraints}))).await.ok();
-    assert_eq!(run["extensions"], json!({"jarvis.constraints": constraints}));
+    assert_eq!(
+        run["extensions"],
+        json!({"jarvis.constraints": constraints, "jarvis.owner": {"subject": "dev"}})
+    );
     let (run_id, root) = (run["run_id"].clone(), run["root_node_run_id"].as_str().expect("an id").to_owned());
     let spec = json!({"node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "inputs": {},
         "idempotency_key": "k"});
@@ -221,7 +227,7 @@ async fn metadata_and_run_context_are_kept() {
         "extensions": {"a.b": null}});
     let request = start("atomic.echo", json!({"metadata": metadata, "run_context": context}));
     let run = t.post("/v1/runs", &request).await.ok();
-    assert_eq!(run["extensions"], json!({"jarvis.metadata": metadata}));
+    assert_eq!(run["extensions"], json!({"jarvis.metadata": metadata, "jarvis.owner": {"subject": "dev"}}));
     assert_eq!(run["run_context"], context);
     assert_eq!(t.get(&format!("/v1/runs/{}", run["run_id"].as_str().expect("an id"))).await.ok(), run);
     t.stop().await;
@@ -248,7 +254,8 @@ async fn every_run_is_denied_without_a_policy() {
     let decision = json!({"action": "run.start", "decision": "deny", "reason_code": "policy_unconfigured",
         "message": "No PDP configured for policy enforcement"});
     let event = |seq: u64, type_: &str, node: bool, data: Value| {
-        let mut event = json!({"run_id": "run_1", "seq": seq, "type": type_, "time": "TIME", "data": data});
+        let mut event = json!({"run_id": "run_1", "seq": seq, "type": type_, "time": "TIME", "data": data,
+            "extensions": {"jarvis.actor": {"kind": "caller", "subject": "dev"}}});
         if node {
             event["node_run_id"] = json!("node_run_1");
         }

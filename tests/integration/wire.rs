@@ -67,7 +67,7 @@ async fn answers_have_exactly_the_members_of_the_standard() {
     let ref_of = |id: &str| json!({"node_type_id": id, "version": "1"});
     let plain = json!({"root_node_type_ref": ref_of("composite.accept"), "input": {}});
     let run = t.post("/v1/runs", &plain).await.ok();
-    assert_eq!(members(&run), "root_node_run_id run_id started_at state");
+    assert_eq!(members(&run), "extensions root_node_run_id run_id started_at state");
 
     let full = json!({
         "root_node_type_ref": ref_of("composite.accept"), "input": {"keep": null},

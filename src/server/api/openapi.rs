@@ -97,7 +97,10 @@ fn object(value: &mut Value) -> &mut Map<String, Value> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::record::Operation;
 
     #[test]
     fn only_health_and_version_are_public() {
@@ -112,6 +115,22 @@ mod tests {
             .map(|(path, _)| path.as_str())
             .collect();
         assert_eq!(public, ["/v1/health", "/v1/version"]);
+    }
+
+    /// What is secured is an `Operation`, for which `coordinator::access` has a rule.
+    #[test]
+    fn every_secured_operation_has_a_rule() {
+        let document = document();
+        let operations = document["paths"]
+            .as_object()
+            .unwrap()
+            .values()
+            .flat_map(|item| item.as_object().unwrap().values());
+        let secured: BTreeSet<&str> = operations
+            .filter(|operation| operation["security"].is_null())
+            .map(|operation| operation["operationId"].as_str().unwrap())
+            .collect();
+        assert_eq!(secured, Operation::ALL.into_iter().map(Operation::as_str).collect());
     }
 
     #[test]

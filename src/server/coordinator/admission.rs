@@ -109,7 +109,6 @@ impl Admission {
         let context = || {
             [
                 ("principal", json!(caller.subject())),
-                ("principal_identity", json!(caller.identity())),
                 ("owner", json!(owner)),
                 ("tenant_id", json!(self.tenant(request.run_context.as_ref(), Some(owner)))),
                 ("kind", json!(facts.kind)),

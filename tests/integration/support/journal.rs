@@ -55,7 +55,7 @@ impl TestServer {
 
     /// The recorded subject that started a run.
     pub fn owner_of(&self, run: &str) -> String {
-        self.query("SELECT body ->> '$.owner' FROM runs WHERE run_id = ?", [run]).concat()
+        self.query("SELECT body ->> '$.owner.subject' FROM runs WHERE run_id = ?", [run]).concat()
     }
 
     /// The deadline of a node, in microseconds.
