@@ -21,7 +21,7 @@ use std::{
 use futures::FutureExt;
 use jarvis_run_coordinator::{
     auth::{self, Admission, Authenticator, Clocks, Principal},
-    config::{AuthSettings, PdpOutage, RegistryOutage},
+    config::{AuthSettings, Authorization, PdpOutage, RegistryOutage},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
     engine::Rules,
@@ -143,6 +143,7 @@ impl Process {
                 run_timeout: RUN_TIMEOUT,
                 composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::IgnoresSilence)),
             },
+            authorization: Authorization::default(),
             offload: None,
             log: log.clone(),
         }));

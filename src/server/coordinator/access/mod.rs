@@ -24,17 +24,17 @@ mod tests;
 pub(crate) use rules::{Authority, Reach, rule};
 
 use self::rules::{Object, Refused, executor_may};
-use super::{Coordinator, error::CoordinatorError, liveness::Use};
+use super::{Coordinator, audit_trail::Refusal, error::CoordinatorError, liveness::Use};
 use crate::{
     auth::{Principal, Subtree},
     engine::{self, Rejection},
-    record::{Identity, NodeRecord, Operation, RunRecord},
+    record::{AuditObject, Identity, NodeRecord, Operation, RunRecord},
     types::{NodeRunId, Run, RunId, RunStartRequest},
 };
 
 impl Coordinator {
     /// Authorizes the start of a run. Returns the run's owner.
-    pub(super) fn start_authorize(
+    pub(super) async fn start_authorize(
         &self,
         caller: &Principal,
         request: &RunStartRequest,
@@ -44,23 +44,37 @@ impl Coordinator {
             Some(judged) => judged.map(|_| ()),
             None => self.authority.judge(caller, rule(operation).reach, None),
         };
-        // No run is known yet that could be foreign.
-        judged.map_err(|refused| refused.error(|| CoordinatorError::Unauthenticated))?;
+        let object = || AuditObject { run_id: request.run_id.clone(), node_run_id: None };
+        if let Err(refused) = judged {
+            // No run is known yet that could be foreign.
+            let not_found = || CoordinatorError::Unauthenticated;
+            return Err(self.refused(caller, operation, object(), refused).await.error(not_found));
+        }
         let named = request.run_context.as_ref().and_then(|context| context.tenant_id.as_deref());
-        self.authority.owner(caller, named).ok_or(CoordinatorError::TenantMismatch)
+        match self.authority.owner(caller, named) {
+            Some(owner) => Ok(owner),
+            None => {
+                let (object, reason) = (object(), "tenant_mismatch");
+                let refusal = Refusal { operation, object, reason, detail: None };
+                self.audit_trail().refused(caller, refusal).await;
+                Err(CoordinatorError::TenantMismatch)
+            }
+        }
     }
 
     /// Answers a start whose run exists. A run that the caller may not read is not
     /// distinguished from one of another request.
-    pub(super) fn start_repeated(
+    pub(super) async fn start_repeated(
         &self,
         caller: &Principal,
         existing: RunRecord,
         digest: &str,
     ) -> Result<Run, CoordinatorError> {
-        self.authority
-            .judge(caller, Reach::Read, existing.owner.as_ref())
-            .map_err(|_| CoordinatorError::Rejected(Rejection::RunAlreadyExists))?;
+        if let Err(refused) = self.authority.judge(caller, Reach::Read, existing.owner.as_ref()) {
+            let object = AuditObject::run(existing.id());
+            let _as_any_other = self.refused(caller, Operation::StartRun, object, refused).await;
+            return Err(CoordinatorError::Rejected(Rejection::RunAlreadyExists));
+        }
         Ok(engine::run_repeated(existing, digest)?)
     }
 
@@ -73,17 +87,16 @@ impl Coordinator {
     ) -> Result<RunRecord, CoordinatorError> {
         let not_found = || CoordinatorError::RunNotFound(run.clone());
         let record = self.run_find_or_adopt(caller, run).await?.ok_or_else(not_found)?;
-        match executor_may(caller, operation, Some(Object::Run(run))) {
-            Some(judged) => {
-                let own = judged.map_err(|refused| refused.error(not_found))?;
-                self.assignment_check(own).await?;
-                self.committer.liveness.run_used(caller, self.committer.clock.now());
-            }
-            None => self
-                .authority
-                .judge(caller, rule(operation).reach, record.owner.as_ref())
-                .map_err(|refused| refused.error(not_found))?,
+        let judged = match executor_may(caller, operation, Some(Object::Run(run))) {
+            Some(Ok(own)) => self.assignment_check(own).await?,
+            Some(Err(refused)) => Err(refused),
+            None => self.authority.judge(caller, rule(operation).reach, record.owner.as_ref()),
+        };
+        if let Err(refused) = judged {
+            let object = AuditObject::run(run);
+            return Err(self.refused(caller, operation, object, refused).await.error(not_found));
         }
+        self.committer.liveness.run_used(caller, self.committer.clock.now());
         Ok(record)
     }
 
@@ -118,21 +131,19 @@ impl Coordinator {
         let record = self.node_find_or_adopt(caller, node).await?.ok_or_else(&not_found)?;
         let run = &record.node.run_id;
         let reach = rule(operation).reach;
-        match executor_may(caller, operation, Some(Object::Node(run, &record.path))) {
-            Some(judged) => {
-                let own = judged.map_err(|refused| refused.error(&not_found))?;
-                self.assignment_check(own).await?;
-            }
+        let judged = match executor_may(caller, operation, Some(Object::Node(run, &record.path))) {
+            Some(Ok(own)) => self.assignment_check(own).await?,
+            Some(Err(refused)) => Err(refused),
             // The owner does not matter: no need to read the run.
-            None if self.authority.is_unlimited(caller) => {
-                let judged = self.authority.judge(caller, reach, None);
-                judged.map_err(|refused| refused.error(&not_found))?;
-            }
+            None if self.authority.is_unlimited(caller) => self.authority.judge(caller, reach, None),
             None => {
                 let owner = self.committer.run_find(run).await?.and_then(|run| run.owner);
-                let judged = self.authority.judge(caller, reach, owner.as_ref());
-                judged.map_err(|refused| refused.error(&not_found))?;
+                self.authority.judge(caller, reach, owner.as_ref())
             }
+        };
+        if let Err(refused) = judged {
+            let object = AuditObject::node(run, node);
+            return Err(self.refused(caller, operation, object, refused).await.error(&not_found));
         }
         let to = match reach {
             Reach::Start | Reach::Read => Use::Read,
@@ -144,22 +155,52 @@ impl Coordinator {
 
     /// The NodeRun of an assignment token must be where it was when the token was
     /// issued: in a journal that was restored another NodeRun may have its place.
-    async fn assignment_check(&self, own: &Subtree) -> Result<(), CoordinatorError> {
-        match self.committer.head_find(&own.node).await? {
+    async fn assignment_check(&self, own: &Subtree) -> Result<Result<(), Refused>, CoordinatorError> {
+        Ok(match self.committer.head_find(&own.node).await? {
             Some(found) if found.run_id == own.run && found.path == own.path => Ok(()),
-            Some(_) | None => Err(CoordinatorError::OutsideAssignment(own.node.clone())),
+            Some(_) | None => Err(Refused::Outside(own.node.clone())),
+        })
+    }
+
+    /// Adds a refusal to the audit trail, unless the caller is unknown: then it is
+    /// only counted in the log.
+    async fn refused(
+        &self,
+        caller: &Principal,
+        operation: Operation,
+        object: AuditObject,
+        refused: Refused,
+    ) -> Audited {
+        if let Some((reason, detail)) = refused.reason() {
+            self.audit_trail().refused(caller, Refusal { operation, object, reason, detail }).await;
+        }
+        Audited(refused)
+    }
+}
+
+/// A refusal that is in the audit trail.
+struct Audited(Refused);
+
+impl Refused {
+    /// The reason as the audit trail has it, and a word more.
+    fn reason(&self) -> Option<(&'static str, Option<&'static str>)> {
+        match self {
+            Self::Foreign => Some(("foreign_run", None)),
+            Self::LacksRole(role) => Some(("forbidden", Some(role))),
+            Self::Outside(_) => Some(("forbidden", Some("outside of the assignment"))),
+            Self::NoToken => None,
         }
     }
 }
 
-impl Refused {
+impl Audited {
     /// The error that the caller gets. What is foreign is not found.
     fn error(self, not_found: impl Fn() -> CoordinatorError) -> CoordinatorError {
-        match self {
-            Self::Foreign => not_found(),
-            Self::LacksRole(role) => CoordinatorError::LacksRole(role),
-            Self::NoToken => CoordinatorError::Unauthenticated,
-            Self::Outside(node) => CoordinatorError::OutsideAssignment(node),
+        match self.0 {
+            Refused::Foreign => not_found(),
+            Refused::LacksRole(role) => CoordinatorError::LacksRole(role),
+            Refused::NoToken => CoordinatorError::Unauthenticated,
+            Refused::Outside(node) => CoordinatorError::OutsideAssignment(node),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::support::World;
 use crate::{
     engine::lifecycle,
     invariants::{self, History},
-    record::{AttemptRecord, Job, NodeRecord},
+    record::{AttemptRecord, AuditRecord, Job, NodeRecord},
     types::{NodeRunState, RunEvent, RunId},
 };
 
@@ -34,8 +34,11 @@ pub(super) fn each_run(world: &World) {
         let events = world.events.iter().map(|record| &record.event).filter(|event| of_run(&event.run_id));
         let events: Vec<RunEvent> = events.cloned().collect();
         let attempts = newest(world.attempts.iter().filter(|attempt| of_run(&attempt.run_id)));
+        let audit = world.audit.iter().filter(|record| record.object.run_id.as_ref().is_some_and(of_run));
+        let audit: Vec<AuditRecord> = audit.cloned().collect();
+        let audit = Some(audit.as_slice());
         let violations =
-            invariants::check(&History { run, nodes: &nodes, events: &events, attempts: &attempts });
+            invariants::check(&History { run, nodes: &nodes, events: &events, attempts: &attempts, audit });
         assert_eq!(violations, Vec::new());
     }
 }
