@@ -107,7 +107,8 @@ async fn slow_bodies_leave_room_for_health_and_cancels() {
         connection.write_all(head).await.expect("sent");
         stalled.push(connection);
     }
-    soon("the program is full", async { while target.process.get("/v1/runs/x").await.0 != 503 {} }).await;
+    soon("the program is full", async { while target.process.get("/v1/runs/x/events").await.0 != 503 {} })
+        .await;
     for _ in 0..50 {
         assert_eq!(target.process.get("/v1/health").await.0, 200);
     }

@@ -14,6 +14,7 @@
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]
 
+mod admission;
 mod adoption;
 mod artifacts;
 mod assignment;

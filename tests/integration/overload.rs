@@ -162,7 +162,7 @@ async fn overloaded_server_still_serves_health_and_cancels() {
     for _ in 0..4 {
         stalled.push(stall(&t, "/v1/runs").await);
     }
-    let path = format!("/v1/runs/{}", run.run_id);
+    let path = format!("/v1/runs/{}/events", run.run_id);
     let refused = soon("the server is full", async {
         loop {
             let answer = t.get(&path).await;
@@ -178,10 +178,16 @@ async fn overloaded_server_still_serves_health_and_cancels() {
         error["message"].as_str().is_some_and(|message| message.contains("4 concurrent requests")),
         "{error}"
     );
+    assert_eq!(
+        error["details"],
+        json!({"limit": {"name": "requests", "value": 4, "unit": "concurrent requests"}})
+    );
     assert_eq!(refused.header("retry-after"), Some("1"));
     t.post("/v1/runs", &start_request("x", "atomic.echo")).await.refused(503, "overloaded");
-    // Requests that end work, and health, are still served.
+    // Requests that end work, reads and health are still served.
     for _ in 0..20 {
+        t.run(&run.run_id).await;
+        t.node_run(&run.root_node_run_id).await;
         t.get("/v1/health").await.ok();
         t.get("/v1/version").await.ok();
     }

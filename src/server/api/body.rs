@@ -6,8 +6,9 @@
 //!     │ 400          │ 413    │ 400        │ 400     │ 400
 //! ```
 //!
-//! The size, the levels of nesting and the number of JSON values are limited: a
-//! small text can take much memory once it is parsed.
+//! The size, the levels of nesting, the number of JSON values, the length of a
+//! string and the items of an array are limited: a small text can take much memory
+//! once it is parsed.
 //!
 //! Dropshot's own `TypedBody` stops at the first error, reports it in serde's
 //! words, answers 400 to bodies that are too large (after reading them), and
@@ -30,20 +31,21 @@ use serde_path_to_error::Segment;
 use super::{
     body_timeout::BodyTimeout,
     errors::ApiError,
+    front::BodyBounds,
     request_scope,
-    schema_check::{BodySchema, Tree},
+    schema_check::{BodySchema, MAX_NAME, Tree},
 };
 use crate::{
     coordinator::{FieldError, Step},
     types::{
         JSON_LEVELS_MAX, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunsCreateRequest,
         RunStartRequest,
-        json::canonical::{Bounds, Exceeded},
+        json::bounds::{self, Bounds, Exceeded},
     },
 };
 
-/// The maximum number of JSON values in a body outside of a server: in tests.
-const VALUES_MAX: u64 = 200_000;
+/// The bounds of a body outside of a server: in tests.
+const OUTSIDE: BodyBounds = BodyBounds { values: 200_000, string_bytes: usize::MAX, items: u64::MAX };
 
 /// A type that is the body of a request.
 pub(super) trait RequestBody: DeserializeOwned + JsonSchema + Send + Sync + 'static {
@@ -79,10 +81,10 @@ impl<T: RequestBody> ExclusiveExtractor for Json<T> {
     ) -> Result<Self, HttpError> {
         let limit = rqctx.request_body_max_bytes();
         let limits = request_scope::body_limits();
-        let values_max = limits.as_ref().map_or(VALUES_MAX, |limits| limits.values_max);
+        let bounds = limits.as_ref().map_or(OUTSIDE, |limits| limits.bounds);
         let timeout = limits.map(|limits| limits.timeout);
         let bytes = receive(request, limit, timeout).await;
-        let body = bytes.and_then(|bytes| parse(&bytes, values_max));
+        let body = bytes.and_then(|bytes| parse(&bytes, bounds));
         body.map(Self).map_err(|error| request_scope::refuse(&error))
     }
 
@@ -137,36 +139,38 @@ fn is_json(headers: &HeaderMap) -> bool {
     subtype == "json" || subtype.strip_suffix("+json").is_some_and(|prefix| !prefix.is_empty())
 }
 
-/// Parses a body of at most `values_max` JSON values.
-pub(super) fn parse<T: RequestBody>(bytes: &[u8], values_max: u64) -> Result<T, ApiError> {
-    parse_as(T::schema(), bytes, values_max)
+/// Parses a body within these bounds.
+pub(super) fn parse<T: RequestBody>(bytes: &[u8], bounds: BodyBounds) -> Result<T, ApiError> {
+    parse_as(T::schema(), bytes, bounds)
 }
 
 /// Parses any type as the API parses its bodies, for tests of the types.
 #[cfg(any(test, feature = "test-util"))]
 pub fn read_strictly<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, ApiError> {
-    parse_as(&BodySchema::of::<T>(), bytes, VALUES_MAX)
+    parse_as(&BodySchema::of::<T>(), bytes, OUTSIDE)
 }
 
-fn parse_as<T: DeserializeOwned>(schema: &BodySchema, bytes: &[u8], values_max: u64) -> Result<T, ApiError> {
+fn parse_as<T: DeserializeOwned>(
+    schema: &BodySchema,
+    bytes: &[u8],
+    within: BodyBounds,
+) -> Result<T, ApiError> {
     if bytes.is_empty() {
         return Err(invalid("missing", &["body"], "Field required"));
     }
     // serde_json refuses NaN, 1e999, lone surrogates, and bytes after the end.
-    let bounds = Bounds::new(JSON_LEVELS_MAX, values_max);
+    let bounds =
+        Bounds::new(JSON_LEVELS_MAX, within.values).string_bytes(within.string_bytes).items(within.items);
     let mut value = Tree::read(schema, bytes, &bounds).map_err(|error| {
-        let location = vec!["body".into(), offset_of(bytes, error.line(), error.column()).into()];
-        let (kind, message) = match bounds.exceeded() {
-            None => ("json_invalid", "JSON decode error".to_owned()),
-            Some(Exceeded::Levels) => (
-                "json_too_deep",
-                format!("The request body is nested more than {JSON_LEVELS_MAX} levels deep"),
-            ),
-            Some(Exceeded::Values) => {
-                ("json_too_many_values", format!("The request body has more than {values_max} JSON values"))
-            }
-        };
-        ApiError::invalid(vec![FieldError { kind, location, message }])
+        let offset = || vec!["body".into(), offset_of(bytes, error.line(), error.column()).into()];
+        ApiError::invalid(vec![match bounds.exceeded() {
+            None => FieldError {
+                kind: "json_invalid",
+                location: offset(),
+                message: "JSON decode error".to_owned(),
+            },
+            Some((exceeded, place)) => out_of_bounds(exceeded, place, &within, offset),
+        }])
     })?;
     let errors = schema.check(&mut value);
     if !errors.is_empty() {
@@ -183,6 +187,43 @@ fn parse_as<T: DeserializeOwned>(schema: &BodySchema, bytes: &[u8], values_max: 
         let message = "Value is not acceptable".into();
         ApiError::invalid(vec![FieldError { kind: "value_error", location, message }])
     })
+}
+
+/// The error for a body that exceeds a bound. Depth and number of values are
+/// located by the offset, because a path could be as long as the body.
+fn out_of_bounds(
+    exceeded: Exceeded,
+    place: Vec<bounds::Step>,
+    within: &BodyBounds,
+    offset: impl Fn() -> Vec<Step>,
+) -> FieldError {
+    let place = || {
+        let step = |step| match step {
+            bounds::Step::Member(name) => Step::Member(name.chars().take(MAX_NAME).collect()),
+            bounds::Step::Index(index) => Step::Index(index),
+        };
+        std::iter::once("body".into()).chain(place.into_iter().map(step)).collect()
+    };
+    let BodyBounds { values, string_bytes, items } = within;
+    let (kind, location, message) = match exceeded {
+        Exceeded::Levels => (
+            "json_too_deep",
+            offset(),
+            format!("The request body is nested more than {JSON_LEVELS_MAX} levels deep"),
+        ),
+        Exceeded::Values => {
+            ("json_too_many_values", offset(), format!("The request body has more than {values} JSON values"))
+        }
+        Exceeded::String => {
+            ("string_too_long", place(), format!("String should have at most {string_bytes} bytes"))
+        }
+        Exceeded::Name => {
+            ("string_too_long", place(), format!("Names of members should have at most {string_bytes} bytes"))
+        }
+        Exceeded::Items => ("too_long", place(), format!("List should have at most {items} items")),
+        Exceeded::Members => ("too_long", place(), format!("Dictionary should have at most {items} items")),
+    };
+    FieldError { kind, location, message }
 }
 
 /// Converts serde_json's line and column, from 1, to pydantic's offset, from 0.
@@ -204,12 +245,12 @@ mod tests {
 
     use super::*;
 
-    const VALUES: u64 = 20;
+    const BOUNDS: BodyBounds = BodyBounds { values: 20, ..OUTSIDE };
 
     const GOOD: &str = r#"{"root_node_type_ref": {"node_type_id": "n", "version": "1"}, "input": {}}"#;
 
     fn refusal(bytes: &[u8]) -> Value {
-        let error = parse::<RunStartRequest>(bytes, VALUES).expect_err(&String::from_utf8_lossy(bytes));
+        let error = parse::<RunStartRequest>(bytes, BOUNDS).expect_err(&String::from_utf8_lossy(bytes));
         let envelope = serde_json::to_value(error).unwrap();
         assert_eq!(envelope["error"]["code"], "invalid_request");
         envelope["error"]["details"]["errors"][0].clone()
@@ -265,7 +306,8 @@ mod tests {
             let content = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
             GOOD.replace("\"input\": {}", &format!("\"input\": {{\"x\": {content}}}"))
         };
-        let read = |text: &str, values| parse::<RunStartRequest>(text.as_bytes(), values);
+        let read =
+            |text: &str, values| parse::<RunStartRequest>(text.as_bytes(), BodyBounds { values, ..OUTSIDE });
         assert!(read(&nested(98), 200).is_ok(), "100 levels");
         for levels in [99, 125, 126, 127, 128, 100_000] {
             let error = read(&nested(levels), 200_000).unwrap_err();
@@ -276,7 +318,7 @@ mod tests {
         }
         // The body, the reference and its two members, the input, and these.
         let many = |items: usize| GOOD.replace("{}}", &format!("{{\"x\": [{}0]}}}}", "0,".repeat(items - 1)));
-        assert!(read(&many(14), VALUES).is_ok());
+        assert!(read(&many(14), 20).is_ok());
         let error = refusal(many(15).as_bytes());
         assert_eq!(
             (&error["type"], &error["msg"]),
@@ -288,6 +330,42 @@ mod tests {
     }
 
     #[test]
+    fn strings_and_arrays_are_limited_wherever_they_are() {
+        let bounds = BodyBounds { string_bytes: 40, items: 10, ..OUTSIDE };
+        let long = "x".repeat(41);
+        let listed = format!("[{}0]", "0,".repeat(10));
+        for (member, kind, place) in [
+            (
+                format!(r#""input": {{"a": [1, {{"b": "{long}"}}]}}"#),
+                "string_too_long",
+                json!(["body", "input", "a", 1, "b"]),
+            ),
+            (
+                format!(r#""input": {{"a": {{"{long}": 1}}}}"#),
+                "string_too_long",
+                json!(["body", "input", "a"]),
+            ),
+            (format!(r#""input": {{"a": {listed}}}"#), "too_long", json!(["body", "input", "a"])),
+            (format!(r#""input": {{}}, "run_id": "{long}""#), "string_too_long", json!(["body", "run_id"])),
+            (format!(r#""input": {{}}, "{long}": 1"#), "string_too_long", json!(["body"])),
+            (format!(r#""input": {{}}, "unknown": {listed}"#), "too_long", json!(["body", "unknown"])),
+            (
+                format!(r#""input": {{"{}": {listed}}}"#, "y".repeat(40)),
+                "too_long",
+                json!(["body", "input", "y".repeat(40)]),
+            ),
+        ] {
+            let text = GOOD.replace("\"input\": {}", &member);
+            let error = parse::<RunStartRequest>(text.as_bytes(), bounds).expect_err(&text);
+            let error = serde_json::to_value(error).unwrap()["error"]["details"]["errors"][0].clone();
+            assert_eq!((&error["type"], &error["loc"]), (&json!(kind), &place), "{text}");
+        }
+        let fits = GOOD
+            .replace("{}}", &format!("{{\"a\": [{}0], \"b\": \"{}\"}}}}", "0,".repeat(9), "x".repeat(40)));
+        assert!(parse::<RunStartRequest>(fits.as_bytes(), bounds).is_ok(), "{fits}");
+    }
+
+    #[test]
     fn valid_body_is_parsed() {
         let text = GOOD.replace(
             "\"input\": {}",
@@ -295,7 +373,7 @@ mod tests {
                "input": {"keep": null, "big": 123456789012345678901234567890},
                "constraints": {"structural": {"max_depth": 123456789012345678901234567890}}"#,
         );
-        let request: RunStartRequest = parse(text.as_bytes(), VALUES).unwrap();
+        let request: RunStartRequest = parse(text.as_bytes(), BOUNDS).unwrap();
         assert_eq!(request.run_id.unwrap().as_str(), "last");
         assert_eq!(request.metadata, None);
         assert_eq!(request.input.as_str(), r#"{"big":1.2345678901234568e+29,"keep":null}"#);
@@ -305,7 +383,7 @@ mod tests {
     #[test]
     fn errors_do_not_echo_values() {
         let text = GOOD.replace("\"input\": {}", r#""input": "secret", "run_id": {"secret": "secret"}"#);
-        let error = parse::<RunStartRequest>(text.as_bytes(), VALUES).unwrap_err();
+        let error = parse::<RunStartRequest>(text.as_bytes(), BOUNDS).unwrap_err();
         assert!(!serde_json::to_string(&error).unwrap().contains("secret"));
     }
 }

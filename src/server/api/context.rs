@@ -17,8 +17,6 @@ pub struct ServerContext {
     pub coordinator: Arc<Coordinator>,
     pub authenticator: Arc<Authenticator>,
     pub health: HealthReport,
-    /// The maximum number of JSON values in a request body.
-    pub body_values_max: u64,
     /// Cancelled when the server begins to stop. Streams that wait for more
     /// events end then, because closing waits for them.
     pub stopping: CancellationToken,
@@ -28,10 +26,6 @@ pub struct ServerContext {
 impl Admitter for ServerContext {
     async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admission, AuthError> {
         self.authenticator.authenticate(path, headers).await
-    }
-
-    fn body_values_max(&self) -> u64 {
-        self.body_values_max
     }
 
     fn front(&self) -> &Front {

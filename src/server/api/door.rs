@@ -11,11 +11,12 @@
 //!                           │ 1. look up the route  ── path ───────────▶  router
 //!                           │ 2. authenticate          401
 //!                           │ 3. unknown route?        404, 405
-//!                           │ 4. too many requests?    503 ── concurrency
+//!                           │ 4. too many?             503, 429 ── limits
 //!                           │ 5. body too large?       413
 //!                           │ 6. call the endpoint  ── request_scope ──▶  extractors ──▶ endpoint
 //!                           │ 7. error or panic?       an envelope
-//! response ◀── dropshot ◀───┘
+//!                           │ 8. body not read?        take it in  ── unread
+//! response ◀── dropshot ◀───┘ 9. until it is taken     its place is held ── connections
 //! ```
 //!
 //! **Invariants.** Of a request that is not admitted, only the route is looked
@@ -39,18 +40,24 @@ use dropshot::{
     ExclusiveExtractor, ExtractorMetadata, HttpError, Path, RequestContext, ServerContext, SharedExtractor,
 };
 use futures::FutureExt;
-use http::{HeaderMap, Method, Request};
+use http::{
+    HeaderMap, HeaderValue, Method, Request,
+    header::{CONNECTION, EXPECT},
+    request::Parts,
+};
 use hyper::body::Body as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use slog::debug;
 
 use super::{
-    connections::until_sent,
+    connections::sending,
     errors::ApiError,
     front::Front,
+    operation::{Class, Operation},
     path,
     request_scope::{self, BodyLimits},
+    unread,
 };
 use crate::{
     auth::{Admission, AuthError, Principal},
@@ -71,19 +78,12 @@ pub(super) trait Admitter: ServerContext {
         headers: &HeaderMap,
     ) -> impl Future<Output = Result<Admission, AuthError>> + Send;
 
-    /// The maximum number of JSON values in a body.
-    fn body_values_max(&self) -> u64;
-
     /// The limits for requests and connections.
     fn front(&self) -> &Front;
 
     /// The caller of an operation that needs one, on an exempt path.
     fn exempt_caller(&self, headers: &HeaderMap) -> impl Future<Output = Principal> + Send;
 }
-
-/// The operations that do not depend on the caller, and do not wait for
-/// authentication. (The API document lists the same as public.)
-const PUBLIC: [&str; 2] = ["health", "version"];
 
 /// Makes the API to serve: `inner`, behind the door.
 pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescription<C> {
@@ -96,34 +96,43 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
             async move {
                 let (log, front) = (rqctx.log.clone(), rqctx.context().front().clone());
                 let in_progress = front.connections.enter(rqctx.request.remote_addr());
-                let served = async move {
-                    let (method, path) = (request.method(), request.uri().path());
+                let (head, body) = request.into_parts();
+                let is_awaited = head.headers.contains_key(EXPECT);
+                let (mut unread, mut held) = (Some(body), (None, None));
+                let served = async {
+                    let (method, path) = (&head.method, head.uri.path());
                     let route = path::locate(method, path, |method, path| {
                         router.lookup_route(method, path.into(), None)
                     });
-                    let admission = admit(rqctx.context(), &request).await?;
+                    let admission = admit(rqctx.context(), &head).await?;
                     let route = route?;
-                    let operation = &*route.endpoint.operation_id;
-                    let is_public = PUBLIC.contains(&operation);
-                    let _permit = if is_public {
-                        None
-                    } else {
-                        Some(front.concurrency.request(operation, &rqctx.log)?)
-                    };
+                    let operation = Operation::of(&route.endpoint.operation_id);
+                    let class = operation.class;
+                    if class == Class::Work && in_progress.is_too_many() {
+                        return Err(front.too_many_connections(&log));
+                    }
+                    if class != Class::Public {
+                        held.0 = Some(front.limits.place(class, &log)?);
+                    }
                     let caller = match admission {
-                        Admission::Caller(principal) => Some(principal),
-                        Admission::Exempt if is_public => None,
-                        Admission::Exempt => Some(rqctx.context().exempt_caller(request.headers()).await),
+                        Admission::Caller(principal) => {
+                            in_progress.admitted();
+                            if class != Class::Public {
+                                held.1 = front.limits.share(class, &principal, &log)?;
+                            }
+                            Some(principal)
+                        }
+                        Admission::Exempt if class == Class::Public => None,
+                        Admission::Exempt => Some(rqctx.context().exempt_caller(&head.headers).await),
                     };
-                    debug!(rqctx.log, "admitted";
+                    debug!(log, "admitted";
                         "operation" => &route.endpoint.operation_id,
                         "caller" => caller.as_ref().map(Principal::subject));
                     rqctx.endpoint = route.endpoint;
-                    limit_size(&request, rqctx.request_body_max_bytes())?;
-                    let limits = BodyLimits {
-                        values_max: rqctx.context().body_values_max(),
-                        timeout: front.body_timeout,
-                    };
+                    limit_size(unread.as_ref(), rqctx.request_body_max_bytes())?;
+                    let limits = BodyLimits { bounds: front.body, timeout: front.body_timeout.clone() };
+                    let body = if operation.reads_body { unread.take() } else { None };
+                    let request = Request::from_parts(head, body.unwrap_or_else(Body::empty));
                     request_scope::run(caller, limits, route.handler.handle_request(rqctx, request)).await
                 };
                 // At a panic, dropshot would close the connection.
@@ -132,11 +141,16 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                     Err(ApiError::internal(format!("panicked: {}", panic_message(&*panic))))
                 });
                 // Never an error of dropshot, which would lose the headers.
-                let answer = answer.unwrap_or_else(|error| {
+                let mut answer = answer.unwrap_or_else(|error| {
                     error.record(&log);
                     error.into_response()
                 });
-                Ok::<_, ApiError>(answer.map(|body| until_sent(body, in_progress)))
+                if let Some(body) = unread
+                    && !unread::take_in(body, is_awaited).await
+                {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, ApiError>(sending(answer, in_progress, held))
             }
         };
         let method: Method = method.parse().expect("a registered method is a token");
@@ -148,15 +162,15 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
     outer
 }
 
-async fn admit<C: Admitter>(admitter: &C, request: &Request<Body>) -> Result<Admission, ApiError> {
-    let admission = admitter.admit(request.uri().path(), request.headers()).await;
+async fn admit<C: Admitter>(admitter: &C, head: &Parts) -> Result<Admission, ApiError> {
+    let admission = admitter.admit(head.uri.path(), &head.headers).await;
     admission.map_err(|refusal| ApiError::unauthorized(&refusal))
 }
 
 /// Refuses a body whose announced length is too large before any of it is read.
 /// A body without an announced length is counted while it is read (see `body`).
-fn limit_size(request: &Request<Body>, limit: usize) -> Result<(), ApiError> {
-    let announced = request.body().size_hint().lower();
+fn limit_size(body: Option<&Body>, limit: usize) -> Result<(), ApiError> {
+    let announced = body.map_or(0, |body| body.size_hint().lower());
     if usize::try_from(announced).is_ok_and(|announced| announced <= limit) {
         Ok(())
     } else {

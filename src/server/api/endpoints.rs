@@ -102,7 +102,7 @@ async fn run_cancel(rq: Rq, caller: Caller, path: Path<RunPath>) -> Answer<HttpR
 async fn run_events(rq: Rq, caller: Caller, path: Path<RunPath>, query: StreamQuery) -> Answer<Ndjson> {
     let (run, options) = (path.into_inner().run_id, query.0);
     let follow = options.follow;
-    let permit = rq.context().front.concurrency.stream(&rq.log)?;
+    let permit = rq.context().front.limits.stream(&caller.0, &rq.log)?;
     let lines = rq.context().coordinator.run_events(&caller.0, &run, options).await?;
     Ok(Ndjson::new(lines, follow, &rq.context().stopping, permit))
 }
@@ -140,7 +140,7 @@ async fn node_run_events(
 ) -> Answer<Ndjson> {
     let (node, options) = (path.into_inner().node_run_id, query.0);
     let follow = options.follow;
-    let permit = rq.context().front.concurrency.stream(&rq.log)?;
+    let permit = rq.context().front.limits.stream(&caller.0, &rq.log)?;
     let lines = rq.context().coordinator.node_run_events(&caller.0, &node, options).await?;
     Ok(Ndjson::new(lines, follow, &rq.context().stopping, permit))
 }

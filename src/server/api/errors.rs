@@ -37,6 +37,15 @@ const OVERLOADED: &str = "overloaded";
 #[derive(Clone, Debug)]
 pub struct ApiError(Box<Failure>);
 
+/// A limit that is reached, and when to try again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LimitReached {
+    pub(super) name: &'static str,
+    pub(super) value: usize,
+    pub(super) unit: &'static str,
+    pub(super) wait: Duration,
+}
+
 #[derive(Clone, Debug)]
 struct Failure {
     status: ErrorStatusCode,
@@ -95,11 +104,25 @@ impl ApiError {
         Self::new(ErrorStatusCode::REQUEST_TIMEOUT, "request_timeout", message, Some(true)).closing()
     }
 
-    /// Makes a 503: `limit` of `what` are in use.
-    pub(super) fn overloaded(limit: usize, what: &str) -> Self {
-        let message = format!("The limit of {limit} {what} is reached: try again later");
-        let mut error = Self::new(ErrorStatusCode::SERVICE_UNAVAILABLE, OVERLOADED, message, Some(true));
-        error.0.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    /// Makes a 503: a limit of the server is reached.
+    pub(super) fn overloaded(limit: LimitReached) -> Self {
+        Self::at_limit(ErrorStatusCode::SERVICE_UNAVAILABLE, OVERLOADED, limit)
+    }
+
+    /// Makes a 429: a limit of the caller is reached.
+    pub(super) fn rate_limited(limit: LimitReached) -> Self {
+        Self::at_limit(ErrorStatusCode::TOO_MANY_REQUESTS, "rate_limited", limit)
+    }
+
+    fn at_limit(status: ErrorStatusCode, code: &str, limit: LimitReached) -> Self {
+        let LimitReached { name, value, unit, wait } = limit;
+        let message = format!("The limit of {value} {unit} is reached: try again later");
+        let mut error = Self::new(status, code, message, Some(true));
+        let limit = json!({ "name": name, "value": value, "unit": unit });
+        error.0.envelope.error.details = Some([("limit", limit)].into());
+        // Rounded up: earlier would be refused again.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        error.0.headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         error
     }
 
@@ -129,7 +152,7 @@ impl ApiError {
     /// Logs the coordinator's own failures, not those of callers.
     pub(super) fn record(&self, log: &Logger) {
         let Failure { status, envelope, is_logged, .. } = &*self.0;
-        // `concurrency` logs overload, at a bounded rate.
+        // `limits` logs overload, at a bounded rate.
         let is_logged = *is_logged || envelope.error.code == OVERLOADED;
         if status.as_status().is_server_error() && !is_logged {
             warn!(log, "request failed";
@@ -139,6 +162,23 @@ impl ApiError {
 
     pub(super) fn status(&self) -> ErrorStatusCode {
         self.0.status
+    }
+
+    /// The whole answer as HTTP/1.1, for a connection that is closed without
+    /// waiting for a request.
+    pub(super) fn on_the_wire(&self) -> Vec<u8> {
+        let response = self.clone().closing().into_response();
+        let body = serde_json::to_vec(&self.0.envelope).unwrap_or_default();
+        let mut bytes =
+            format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", response.status(), body.len()).into_bytes();
+        for (name, value) in response.headers() {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&body);
+        bytes
     }
 
     pub(super) fn into_response(self) -> Response<Body> {
@@ -307,6 +347,30 @@ mod tests {
         ];
         for (error, status, expected) in table {
             assert_eq!(shown(&error), (status, json!({ "error": expected })));
+        }
+    }
+
+    #[test]
+    fn reached_limit_is_named_with_the_time_to_wait() {
+        let limit = |millis| LimitReached {
+            name: "rate_per_principal",
+            value: 5,
+            unit: "requests per second and principal",
+            wait: Duration::from_millis(millis),
+        };
+        for (error, status, code) in [
+            (ApiError::rate_limited(limit(1)), 429, "rate_limited"),
+            (ApiError::overloaded(limit(1)), 503, "overloaded"),
+        ] {
+            let expected = json!({"code": code, "retryable": true,
+                "message": "The limit of 5 requests per second and principal is reached: try again later",
+                "details": {"limit": {"name": "rate_per_principal", "value": 5,
+                    "unit": "requests per second and principal"}}});
+            assert_eq!(shown(&error), (status, json!({ "error": expected })));
+        }
+        for (millis, seconds) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2"), (59_999, "60")] {
+            let response = ApiError::rate_limited(limit(millis)).into_response();
+            assert_eq!(response.headers()[RETRY_AFTER], seconds, "{millis}");
         }
     }
 

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use dropshot::{BuildError, ConfigDropshot, HandlerTaskMode, HttpServer, ServerBuilder};
 use slog::{Drain, LevelFilter, Logger, o, warn};
 
-use super::{context::ServerContext, door::behind_door, endpoints::endpoints, front::Front, nodelay};
+use super::{
+    connections::Watch, context::ServerContext, door::behind_door, endpoints::endpoints, errors::ApiError,
+    front::Front, limits, socket_options,
+};
 use crate::runtime::tasks::TaskSet;
 
 /// The time limit for connections to end that are cut off.
@@ -64,12 +67,18 @@ pub fn serve(
     let server = ServerBuilder::new(behind_door(endpoints()), context, without_requests(log))
         .config(config)
         .start()?;
-    let (timeout, closed) = (front.body_timeout.clone(), front.closed.clone());
-    let watch = Arc::clone(&front.connections).watch(server.local_addr(), timeout, closed, log.clone());
-    tasks.spawn("idle connections", watch);
-    if let Err(error) = nodelay::set(server.local_addr()) {
-        warn!(log, "could not set TCP_NODELAY: events may arrive up to 40 ms late"; "error" => %error);
+    if let Err(error) = socket_options::set(server.local_addr(), front.answer_timeout) {
+        warn!(log, "could not set the options of the listener: events may arrive late"; "error" => %error);
     }
+    let watch = Watch {
+        listening_at: server.local_addr(),
+        stopping: front.body_timeout.stopping.clone(),
+        closed: front.closed.clone(),
+        limits: Arc::clone(&front.limits),
+        farewell: Some(ApiError::overloaded(limits::connections(front.connections.limit())).on_the_wire()),
+        log: log.clone(),
+    };
+    tasks.spawn("connections", Arc::clone(&front.connections).watch(watch));
     Ok(Http { server, front })
 }
 

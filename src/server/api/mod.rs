@@ -4,12 +4,15 @@
 //! door             every request: route, authentication, limits, envelopes
 //!   path             verbs after a colon
 //!   front            its limits
-//!   concurrency      limits of concurrent requests and streams
-//!   connections      closes idle connections (found by sockets)
+//!   operation        what it knows of each operation
+//!   limits           who gets a place, of the server and of each principal
+//!   connections      closes what is idle, stuck or too many (found by sockets)
+//!   descriptors      leaves files for the rest of the process
+//!   unread           takes in bodies that no endpoint reads
 //!   request_scope    the caller on its way in, the error on its way out
 //! endpoints        take the request apart, call the coordinator, wrap the answer
 //!   body             JSON in, within body_timeout, checked by schema_check
-//!   stream           lines out (without delay: nodelay)
+//!   stream           lines out (without delay: socket_options)
 //!   errors           failures out
 //! openapi          the document, made from the endpoints
 //! ```
@@ -20,31 +23,34 @@
 
 mod body;
 mod body_timeout;
-mod concurrency;
 mod connections;
 mod context;
+mod descriptors;
 mod door;
 mod endpoints;
 mod errors;
 mod front;
+mod limits;
 mod listen;
-mod nodelay;
 pub mod openapi;
+mod operation;
 mod path;
 #[cfg(test)]
 mod proptests;
 mod request_scope;
 mod schema_check;
+mod socket_options;
 mod sockets;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 #[cfg(any(test, feature = "test-util"))]
 pub use self::body::read_strictly;
 pub use self::{
     context::ServerContext,
     errors::ApiError,
-    front::{Front, FrontLimits},
+    front::{BodyBounds, Front, FrontLimits},
     listen::{Http, ListenConfig, serve},
 };

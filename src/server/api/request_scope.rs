@@ -27,14 +27,13 @@ use dropshot::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{body_timeout::BodyTimeout, errors::ApiError};
+use super::{body_timeout::BodyTimeout, errors::ApiError, front::BodyBounds};
 use crate::auth::{AuthError, Principal};
 
 /// The limits for the body of a request.
 #[derive(Clone)]
 pub(super) struct BodyLimits {
-    /// The maximum number of JSON values.
-    pub(super) values_max: u64,
+    pub(super) bounds: BodyBounds,
     pub(super) timeout: BodyTimeout,
 }
 

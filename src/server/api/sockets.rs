@@ -9,10 +9,11 @@ use std::{io, net::SocketAddr};
 
 use socket2::Socket;
 
-/// Returns every open socket of this process whose local address is `at`: the
-/// listener and the connections that it accepted.
+/// Calls `visit` with every open socket of this process whose local address is
+/// `at`: the listener and the connections that it accepted. One duplicate exists
+/// at a time.
 #[cfg(target_os = "linux")]
-pub(super) fn at(at: SocketAddr) -> io::Result<Vec<Socket>> {
+pub(super) fn each(at: SocketAddr, mut visit: impl FnMut(&Socket)) -> io::Result<()> {
     use std::{
         fs,
         os::fd::{AsFd, BorrowedFd},
@@ -22,7 +23,6 @@ pub(super) fn at(at: SocketAddr) -> io::Result<Vec<Socket>> {
         let own = socket.local_addr().ok().and_then(|address| address.as_socket());
         own.is_some_and(|own| own.port() == at.port() && (own.ip() == at.ip() || at.ip().is_unspecified()))
     };
-    let mut sockets = Vec::new();
     for entry in fs::read_dir("/proc/self/fd")? {
         let name = entry?.file_name();
         let Some(fd) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
@@ -38,13 +38,29 @@ pub(super) fn at(at: SocketAddr) -> io::Result<Vec<Socket>> {
         // The number may have been reused since the first check.
         let Ok(socket) = borrowed.as_fd().try_clone_to_owned().map(Socket::from) else { continue };
         if is_there(&socket2::SockRef::from(&socket)) {
-            sockets.push(socket);
+            visit(&socket);
         }
     }
-    Ok(sockets)
+    Ok(())
+}
+
+/// The number of open files of this process.
+#[cfg(target_os = "linux")]
+pub(super) fn open_files() -> io::Result<usize> {
+    let folder = "/proc/self/fd";
+    // Linux says it since 6.2; before, they are counted.
+    match std::fs::metadata(folder)?.len() {
+        0 => Ok(std::fs::read_dir(folder)?.count()),
+        files => Ok(usize::try_from(files).unwrap_or(usize::MAX)),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn at(_: SocketAddr) -> io::Result<Vec<Socket>> {
+pub(super) fn each(_: SocketAddr, _: impl FnMut(&Socket)) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "supported on Linux only"))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn open_files() -> io::Result<usize> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "supported on Linux only"))
 }

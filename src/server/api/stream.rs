@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{body::invalid, concurrency::Permit, errors::ApiError, request_scope};
+use super::{body::invalid, connections::Streamed, errors::ApiError, limits::StreamPermit, request_scope};
 use crate::coordinator::{EventLines, StreamOptions};
 
 /// An answer that consists of lines.
@@ -35,7 +35,12 @@ impl Ndjson {
     /// and is not cut short: its reader takes it for complete.
     ///
     /// The permit is held until the reader has received everything or is gone.
-    pub(super) fn new(lines: EventLines, follow: bool, stopping: &CancellationToken, permit: Permit) -> Self {
+    pub(super) fn new(
+        lines: EventLines,
+        follow: bool,
+        stopping: &CancellationToken,
+        permit: StreamPermit,
+    ) -> Self {
         let frames = lines.map(move |line| {
             let _held = &permit;
             line.map(Frame::data)
@@ -59,6 +64,7 @@ impl HttpResponse for Ndjson {
         let mut response = Response::new(self.0);
         let content_type = HeaderValue::from_static(dropshot::CONTENT_TYPE_NDJSON);
         response.headers_mut().insert(CONTENT_TYPE, content_type);
+        response.extensions_mut().insert(Streamed);
         Ok(response)
     }
 

@@ -9,6 +9,7 @@ use crate::{
     outbox::Outbox,
     runtime::tasks::Panics,
     time::SteadyClock,
+    types::HealthCheck,
 };
 
 /// The parts of a server that report on themselves.
@@ -19,11 +20,12 @@ pub(super) struct Reporters {
     pub(super) outbox: Option<Arc<Outbox>>,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) clock: Arc<SteadyClock>,
+    pub(super) admission: Box<dyn Fn() -> HealthCheck + Send + Sync>,
 }
 
 impl Reporters {
     pub(super) fn report(self) -> HealthReport {
-        let Self { coordinator, dispatch, panics, outbox, authenticator, clock } = self;
+        let Self { coordinator, dispatch, panics, outbox, authenticator, clock, admission } = self;
         let report_clock = Arc::clone(&clock);
         let (policy, offload) = (Arc::clone(&coordinator), Arc::clone(&coordinator));
         let counted = Arc::clone(&dispatch);
@@ -38,6 +40,7 @@ impl Reporters {
             sources.push(Box::new(move |_| offload.offload_check().into_iter().collect()));
         }
         sources.push(Box::new(move |_| signing_keys_check(&authenticator.status()).into_iter().collect()));
+        sources.push(Box::new(move |_| vec![admission()]));
         sources.push(Box::new(move |_| vec![clock_check(clock.ahead_seconds())]));
         HealthReport::new(report_clock, sources)
     }

@@ -10,7 +10,7 @@ use super::{
     health::Reporters, peers::Peers,
 };
 use crate::{
-    api::{self, Front, FrontLimits, ListenConfig, ServerContext},
+    api::{self, BodyBounds, Front, FrontLimits, ListenConfig, ServerContext},
     auth::{self, Authenticator, Clocks},
     clients,
     config::{self, Settings},
@@ -134,6 +134,7 @@ impl Startup<'_> {
         .await?;
 
         let stopping = tasks.stopping().clone();
+        let front = Front::new(self.front_limits(), &stopping, &self.component("http"));
         let reporters = Reporters {
             coordinator: Arc::clone(&coordinator),
             dispatch: dispatch_status,
@@ -141,15 +142,10 @@ impl Startup<'_> {
             outbox,
             authenticator: Arc::clone(&authenticator),
             clock: steady,
+            admission: Box::new(front.check()),
         };
-        let context = ServerContext {
-            coordinator,
-            authenticator,
-            health: reporters.report(),
-            body_values_max: settings.limits.body_values,
-            front: Front::new(self.front_limits(), &stopping),
-            stopping,
-        };
+        let context =
+            ServerContext { coordinator, authenticator, health: reporters.report(), front, stopping };
         let http = self.listen(context).await?;
         // Not earlier: a process that cannot listen must not have called an
         // executor, and executors may call back at once.
@@ -213,7 +209,22 @@ impl Startup<'_> {
 
     fn front_limits(&self) -> FrontLimits {
         let limits = &self.settings.limits;
-        FrontLimits { requests: limits.requests, streams: limits.streams, body_timeout: limits.body_timeout }
+        FrontLimits {
+            requests: limits.requests,
+            streams: limits.streams,
+            per_principal: limits.per_principal,
+            connections: limits.connections,
+            // To each executor, and half as many again to all other services.
+            calls: self.settings.calls.max_in_flight.saturating_mul(5) / 2,
+            body: BodyBounds {
+                values: limits.body_values,
+                string_bytes: limits.string_bytes,
+                items: limits.array_items,
+            },
+            body_timeout: limits.body_timeout,
+            idle_timeout: limits.idle_timeout,
+            answer_timeout: limits.answer_timeout,
+        }
     }
 
     async fn listen(&self, context: ServerContext) -> Result<api::Http, StartError> {

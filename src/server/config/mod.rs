@@ -37,6 +37,6 @@ pub use env_file::LayeredVars;
 pub use error::ConfigError;
 pub use flags::Flags;
 pub use kind::Kind;
-pub use settings::{Endpoint, JournalSettings, PolicyPosture, Settings, Stores};
+pub use settings::{Endpoint, JournalSettings, PerPrincipal, PolicyPosture, Rate, Settings, Stores};
 pub use value::{HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores};
 pub use vars::Vars;

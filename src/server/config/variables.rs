@@ -159,20 +159,54 @@ variables! {
             "Maximum number of JSON values in a request body (each object, list, string, number, … counts); a \
              body with more is refused with 400. Each value costs memory and time, however short it is.")
             .between(10, 100_000_000).default("200000");
+        MAX_STRING_BYTES = own("JARVIS_RUN_COORDINATOR_MAX_STRING_BYTES", Kind::Bytes,
+            "Maximum length of a string in a request body, names of members included; a body with a longer one \
+             is refused with 400.")
+            .between(1 << 10, 1 << 30).unset("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES").example("1m");
+        MAX_ARRAY_ITEMS = own("JARVIS_RUN_COORDINATOR_MAX_ARRAY_ITEMS", Kind::Count,
+            "Maximum number of items of an array, and of members of an object, in a request body; a body with a \
+             larger one is refused with 400.")
+            .between(100, 100_000_000).unset("JARVIS_RUN_COORDINATOR_MAX_BODY_VALUES").example("10000");
         MAX_ANSWER_BYTES = own("JARVIS_RUN_COORDINATOR_MAX_ANSWER_BYTES", Kind::Bytes,
             "Maximum size of an answer of another service; a larger one is not read to its end. If it is an \
              Atomic Executor's, the node fails with atomic_executor_invalid_result.")
             .between(1 << 10, 1 << 30).default("32m");
         BODY_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS", Kind::Seconds,
-            "Time limit for a request body to arrive; a slower one is refused with 408. Idle connections are \
-             closed after this time.").default("30");
+            "Time limit for a request body to arrive; a slower one is refused with 408.").default("30");
+        IDLE_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_IDLE_TIMEOUT_SECS", Kind::Seconds,
+            "Time after which a connection without a request in progress is closed.")
+            .unset("JARVIS_RUN_COORDINATOR_BODY_TIMEOUT_SECS").example("30");
+        ANSWER_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_ANSWER_TIMEOUT_SECS", Kind::Seconds,
+            "Time limit for a caller to take its answer; then the connection is closed. An event stream has no \
+             limit while its reader takes something within this time.").default("120");
+        MAX_CONNECTIONS = own("JARVIS_RUN_COORDINATOR_MAX_CONNECTIONS", Kind::Count,
+            "Maximum number of open connections; more are answered with 503 and closed. It is lowered to what \
+             the limit of open files (ulimit -n) leaves room for.")
+            .between(16, 1_000_000).default("10000");
         MAX_REQUESTS = own("JARVIS_RUN_COORDINATOR_MAX_REQUESTS", Kind::Count,
             "Maximum number of concurrent requests; more are refused with 503 overloaded. Health is always \
-             answered, and another quarter is reserved for cancels, completions and evaluations.")
+             answered; another quarter is reserved for cancels, completions and evaluations, and another for \
+             reads of a run or a node run.")
             .between(1, 100_000).default("512");
         MAX_STREAMS = own("JARVIS_RUN_COORDINATOR_MAX_STREAMS", Kind::Count,
             "Maximum number of open event streams; more are refused with 503 overloaded.")
             .between(1, 1_000_000).default("1000");
+        RATE_PER_PRINCIPAL = own("JARVIS_RUN_COORDINATOR_RATE_PER_PRINCIPAL", Kind::Count,
+            "Maximum number of requests per second of one principal (issuer, subject and client of a token; one \
+             node run of an assignment token; all callers without a token); more are refused with 429 \
+             rate_limited. A quarter more is reserved for cancels, completions and evaluations, and another \
+             for reads. The Run Gateway may be one principal with the traffic of all.")
+            .between(1, 1_000_000).unset("no limit").example("200");
+        RATE_BURST = own("JARVIS_RUN_COORDINATOR_RATE_BURST", Kind::Count,
+            "Number of requests that a principal may make at once, after a pause.")
+            .between(1, 1_000_000).unset("JARVIS_RUN_COORDINATOR_RATE_PER_PRINCIPAL").example("400");
+        MAX_REQUESTS_PER_PRINCIPAL = own("JARVIS_RUN_COORDINATOR_MAX_REQUESTS_PER_PRINCIPAL", Kind::Count,
+            "Maximum number of concurrent requests of one principal, with reserves as above; more are refused \
+             with 429 rate_limited.")
+            .between(1, 100_000).unset("JARVIS_RUN_COORDINATOR_MAX_REQUESTS").example("128");
+        MAX_STREAMS_PER_PRINCIPAL = own("JARVIS_RUN_COORDINATOR_MAX_STREAMS_PER_PRINCIPAL", Kind::Count,
+            "Maximum number of open event streams of one principal; more are refused with 429 rate_limited.")
+            .between(1, 1_000_000).unset("JARVIS_RUN_COORDINATOR_MAX_STREAMS").example("250");
         NODE_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS", Kind::Seconds,
             "Maximum time of an atomic node at its executor, over all attempts. max_wall_time_ms in its \
              constraints or its type's can lower it, not raise it.").default("3600");

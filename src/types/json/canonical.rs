@@ -5,68 +5,17 @@
 //!
 //! It is made in one pass over the input, within [`Bounds`].
 
-use std::{cell::Cell, fmt, ops::Range};
+use std::{fmt, ops::Range};
 
 use serde::{
     Deserializer, Serialize,
     de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
 
-use super::scan;
-
-/// The bounds of a text that is read.
-pub struct Bounds {
-    levels: u32,
-    values_left: Cell<u64>,
-    exceeded: Cell<Option<Exceeded>>,
-}
-
-/// The bound that was exceeded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exceeded {
-    Levels,
-    Values,
-}
-
-impl Bounds {
-    /// Bounds the levels of nesting, not the number of values.
-    pub fn levels(levels: u32) -> Self {
-        Self::new(levels, u64::MAX)
-    }
-
-    pub fn new(levels: u32, values: u64) -> Self {
-        Self { levels, values_left: Cell::new(values), exceeded: Cell::new(None) }
-    }
-
-    /// The bound that made reading fail, if one did.
-    pub fn exceeded(&self) -> Option<Exceeded> {
-        self.exceeded.get()
-    }
-
-    /// Counts a value.
-    pub(crate) fn count<E: de::Error>(&self) -> Result<(), E> {
-        match self.values_left.get().checked_sub(1) {
-            Some(left) => {
-                self.values_left.set(left);
-                Ok(())
-            }
-            None => Err(self.exceed(Exceeded::Values)),
-        }
-    }
-
-    /// Enters a level of nesting below `depth`; 0 is the top.
-    pub(crate) fn enter<E: de::Error>(&self, depth: u32) -> Result<u32, E> {
-        if depth < self.levels { Ok(depth + 1) } else { Err(self.exceed(Exceeded::Levels)) }
-    }
-
-    fn exceed<E: de::Error>(&self, what: Exceeded) -> E {
-        self.exceeded.set(Some(what));
-        E::custom(match what {
-            Exceeded::Levels => "nested too deeply",
-            Exceeded::Values => "too many values",
-        })
-    }
-}
+use super::{
+    bounds::{Bounds, Step},
+    scan,
+};
 
 /// Serializes `content` as canonical text; `None` if it is not valid JSON.
 pub fn text_of(content: &impl Serialize) -> Option<String> {
@@ -198,7 +147,8 @@ impl<'de> Visitor<'de> for Place<'_, '_> {
         write(&mut self.text.out, &value);
         Ok(())
     }
-    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
+        self.text.bounds.string(value)?;
         write(&mut self.text.out, value);
         Ok(())
     }
@@ -215,19 +165,20 @@ impl<'de> Visitor<'de> for Place<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let Place { text, depth } = self;
-        let depth = text.bounds.enter(depth)?;
+        let bounds = text.bounds;
+        let depth = bounds.enter(depth)?;
         text.out.push(b'[');
-        let mut first = true;
-        loop {
+        for index in 0_usize.. {
             let before = text.out.len();
-            if !first {
+            if index > 0 {
                 text.out.push(b',');
             }
-            first = false;
-            if items.next_element_seed(Place { text: &mut *text, depth })?.is_none() {
+            let item = items.next_element_seed(Place { text: &mut *text, depth });
+            if item.map_err(|error| bounds.within(error, || Step::Index(index)))?.is_none() {
                 text.out.truncate(before);
                 break;
             }
+            bounds.item(index)?;
         }
         text.out.push(b']');
         Ok(())
@@ -235,27 +186,30 @@ impl<'de> Visitor<'de> for Place<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Place { text, depth } = self;
-        let depth = text.bounds.enter(depth)?;
+        let bounds = text.bounds;
+        let depth = bounds.enter(depth)?;
         let begin = text.out.len();
         text.out.push(b'{');
         let (mut sorted, mut last) = (true, None::<Range<usize>>);
-        loop {
+        for count in 0_usize.. {
             let before = text.out.len();
             if last.is_some() {
                 text.out.push(b',');
             }
             let key = text.out.len();
-            if members.next_key_seed(Name { out: &mut text.out })?.is_none() {
+            if members.next_key_seed(Name { out: &mut text.out, bounds })?.is_none() {
                 text.out.truncate(before);
                 break;
             }
+            bounds.member(count)?;
             // Without its quotes.
             let name = key + 1..text.out.len() - 1;
             if let Some(last) = last.replace(name.clone()) {
-                sorted &= scan::compare_names(&text.out[last], &text.out[name]).is_lt();
+                sorted &= scan::compare_names(&text.out[last], &text.out[name.clone()]).is_lt();
             }
             text.out.push(b':');
-            members.next_value_seed(Place { text: &mut *text, depth })?;
+            let value = members.next_value_seed(Place { text: &mut *text, depth });
+            value.map_err(|error| bounds.within(error, || step(&text.out[name])))?;
         }
         if !sorted {
             sort(&mut text.out, begin);
@@ -268,6 +222,12 @@ impl<'de> Visitor<'de> for Place<'_, '_> {
 /// A member's name.
 struct Name<'t> {
     out: &'t mut Vec<u8>,
+    bounds: &'t Bounds,
+}
+
+/// The step to the member with this escaped name.
+fn step(name: &[u8]) -> Step {
+    Step::Member(scan::unescaped(std::str::from_utf8(name).unwrap_or_default()).into_owned())
 }
 
 impl<'de> DeserializeSeed<'de> for Name<'_> {
@@ -282,7 +242,8 @@ impl Visitor<'_> for Name<'_> {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member's name")
     }
-    fn visit_str<E>(self, name: &str) -> Result<(), E> {
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<(), E> {
+        self.bounds.name(name)?;
         write(self.out, name);
         Ok(())
     }
@@ -319,7 +280,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::types::proptests;
+    use crate::types::{json::bounds::Exceeded, proptests};
 
     fn canonical(text: &str) -> Result<String, serde_json::Error> {
         let mut reader = serde_json::Deserializer::from_str(text);
@@ -355,11 +316,31 @@ mod tests {
     #[test]
     fn exceeded_bound_is_reported() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let bounds = |values| Bounds::new(5, values).string_bytes(4).items(3);
+        let member = |name: &str| Step::Member(name.to_owned());
         for (text, bounds, exceeded) in [
-            (nested(5), Bounds::new(5, 5), None),
-            (nested(6), Bounds::new(5, 100), Some(Exceeded::Levels)),
-            ("[1,2,3]".into(), Bounds::new(5, 4), None),
-            (r#"{"a":[1,2,3]}"#.into(), Bounds::new(5, 4), Some(Exceeded::Values)),
+            (nested(5), bounds(5), None),
+            (nested(6), bounds(100), Some((Exceeded::Levels, vec![Step::Index(0); 5]))),
+            ("[1,2,3]".into(), bounds(4), None),
+            (
+                r#"{"a":[1,2,3]}"#.into(),
+                bounds(4),
+                Some((Exceeded::Values, vec![member("a"), Step::Index(2)])),
+            ),
+            (r#"["1234","\u00fc12",{"1234":0}]"#.into(), bounds(100), None),
+            ("\"12345\"".into(), bounds(100), Some((Exceeded::String, vec![]))),
+            (
+                r#"{"\n":[0,{"b":"\u00fc123"}]}"#.into(),
+                bounds(100),
+                Some((Exceeded::String, vec![member("\n"), Step::Index(1), member("b")])),
+            ),
+            (r#"{"a":{"12345":0}}"#.into(), bounds(100), Some((Exceeded::Name, vec![member("a")]))),
+            (r#"{"a":[1,2,3,4]}"#.into(), bounds(100), Some((Exceeded::Items, vec![member("a")]))),
+            (
+                r#"[{"a":1,"b":2,"a":3,"d":4}]"#.into(),
+                bounds(100),
+                Some((Exceeded::Members, vec![Step::Index(0)])),
+            ),
         ] {
             let mut reader = serde_json::Deserializer::from_str(&text);
             assert_eq!(read(&mut reader, &bounds).is_ok(), exceeded.is_none(), "{text}");

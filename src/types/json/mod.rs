@@ -10,8 +10,10 @@
 //! ```
 //!
 //! - `canonical`: the form of the text, and how it is made.
+//! - `bounds`: how much of what there may be.
 //! - `scan`: finds members in such text, and compares texts as JSON.
 
+pub mod bounds;
 pub mod canonical;
 mod scan;
 
@@ -26,7 +28,7 @@ use serde_json::{Value, value::RawValue};
 
 pub use scan::{levels, same_json};
 
-use self::canonical::Bounds;
+use self::bounds::Bounds;
 
 /// The name under which a deserializer passes canonical text, as a string.
 pub(crate) const CANONICAL_OBJECT: &str = "$jarvis::canonical_object";

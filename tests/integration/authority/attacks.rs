@@ -51,8 +51,8 @@ async fn foreign_run_cannot_be_read_forged_or_canceled() {
     t.stop().await;
 }
 
-/// The id of a run is taken, whoever took it; more is not revealed, whether the
-/// request is the same or another.
+/// A start learns that an id is taken and nothing more, whether it repeats the
+/// other request or not.
 #[tokio::test]
 async fn repeated_start_does_not_reveal_a_foreign_run() {
     let sts = Sts::start();

@@ -9,6 +9,7 @@ use crate::{
     api::{
         body::{self, RequestBody},
         errors::ApiError,
+        front::BodyBounds,
     },
     types::{
         JSON_LEVELS_MAX, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunsCreateRequest,
@@ -17,10 +18,12 @@ use crate::{
     },
 };
 
+const BOUNDS: BodyBounds = BodyBounds { values: 10_000, string_bytes: 100_000, items: 10_000 };
+
 /// Parses a body, and writes the result as JSON again.
 fn read(schema: &str, bytes: &[u8]) -> Result<Value, ApiError> {
     fn as_a<T: RequestBody + Serialize>(bytes: &[u8]) -> Result<Value, ApiError> {
-        body::parse::<T>(bytes, 10_000).map(|body| serde_json::to_value(body).unwrap())
+        body::parse::<T>(bytes, BOUNDS).map(|body| serde_json::to_value(body).unwrap())
     }
     match schema {
         "RunStartRequest" => as_a::<RunStartRequest>(bytes),

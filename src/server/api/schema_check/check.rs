@@ -3,7 +3,7 @@
 use serde_json::Number;
 
 use super::{
-    schema::{BodySchema, Format, MAX_SCALARS, Member},
+    schema::{BodySchema, Format, MAX_SCALARS, MAX_SHORT, Member},
     tree::Tree,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 /// The maximum number of errors in an answer.
 pub(super) const MAX_ERRORS: usize = 100;
 /// Names of unknown members are truncated to this length: input is not echoed.
-pub(super) const MAX_NAME: usize = 100;
+pub(in crate::server::api) const MAX_NAME: usize = 100;
 
 /// From 2^64 on, every floating point number is an integer, and too large for
 /// `u64`.
@@ -128,7 +128,12 @@ fn walk_map(
         place.wrong(errors, "too_long", &message);
     }
     for (name, value) in given {
-        values.walk(value, &Place::Member(place, name), errors);
+        let place = Place::Member(place, name);
+        if !is_short(name) {
+            let message = format!("Names of members should have at most {MAX_SHORT} characters");
+            place.wrong(errors, "string_too_long", &message);
+        }
+        values.walk(value, &place, errors);
     }
 }
 
@@ -184,6 +189,10 @@ impl Format {
     fn check(&self, text: &str) -> Result<(), (&'static str, String)> {
         match self {
             Self::Any => Ok(()),
+            Self::Short if is_short(text) => Ok(()),
+            Self::Short => {
+                Err(("string_too_long", format!("String should have at most {MAX_SHORT} characters")))
+            }
             Self::Uri => url::Url::parse(text)
                 .map(drop)
                 .map_err(|error| ("url_parsing", format!("Input should be a valid URL, {error}"))),
@@ -193,6 +202,11 @@ impl Format {
                 .map_err(|_| ("datetime_parsing", "Input should be a valid datetime with zone".into())),
         }
     }
+}
+
+fn is_short(text: &str) -> bool {
+    // Most are: the bytes decide.
+    text.len() <= MAX_SHORT || text.chars().nth(MAX_SHORT).is_none()
 }
 
 fn at_least(min: impl std::fmt::Display) -> String {

@@ -21,4 +21,4 @@ mod schema;
 mod tests;
 mod tree;
 
-pub(super) use self::{schema::BodySchema, tree::Tree};
+pub(super) use self::{check::MAX_NAME, schema::BodySchema, tree::Tree};

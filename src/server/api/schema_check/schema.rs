@@ -12,6 +12,11 @@ const MAX_OBJECTS: usize = 1_000;
 /// … or of scalars; also the maximum number of members that a map of scalars has.
 pub(super) const MAX_SCALARS: usize = 10_000;
 
+/// The maximum number of characters of an id, a key, a version, a label, …
+pub(super) const MAX_SHORT: usize = 500;
+/// The members whose text is for people, and as long as a string may be.
+const PROSE: [&str; 3] = ["annotations", "message", "rationale"];
+
 pub(in crate::server::api) enum BodySchema {
     /// Free-form content.
     Any,
@@ -44,6 +49,8 @@ pub(in crate::server::api) struct Member {
 
 pub(in crate::server::api) enum Format {
     Any,
+    /// At most [`MAX_SHORT`] characters.
+    Short,
     Uri,
     DateTime,
 }
@@ -103,11 +110,31 @@ impl BodySchema {
         let member = |(name, schema): (&String, &Schema)| Member {
             name: name.clone(),
             required: object.required.contains(name),
-            schema: Self::compile(schema),
+            schema: Self::compile(schema).of_member(name),
         };
         let mut members: Vec<Member> = object.properties.iter().map(member).collect();
         members.sort_by(|a, b| a.name.cmp(&b.name));
         Self::Object(members)
+    }
+
+    /// The standard gives no length of texts; those that are not for people are
+    /// short (contract §3.2).
+    fn of_member(self, name: &str) -> Self {
+        if PROSE.contains(&name) {
+            return self;
+        }
+        match self {
+            Self::Text(Format::Any) => Self::Text(Format::Short),
+            Self::Map(values) => Self::Map(Box::new(values.of_member(name))),
+            Self::List { items, min } => Self::List { items: Box::new(items.of_member(name)), min },
+            other @ (Self::Text(Format::Short | Format::Uri | Format::DateTime)
+            | Self::Any
+            | Self::Object(_)
+            | Self::Enum(_)
+            | Self::Integer { .. }
+            | Self::Number { .. }
+            | Self::Boolean) => other,
+        }
     }
 
     fn compile_list(schema: &SchemaObject) -> Self {

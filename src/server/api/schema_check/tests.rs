@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::{
     BodySchema, Tree,
     check::{MAX_ERRORS, MAX_NAME},
-    schema::MAX_SCALARS,
+    schema::{MAX_SCALARS, MAX_SHORT},
 };
 use crate::{
     coordinator::FieldError,
     types::{
         NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunsCreateRequest, RunStartRequest,
-        json::canonical::Bounds,
+        json::bounds::Bounds,
     },
 };
 
@@ -204,4 +204,39 @@ fn enum_error_lists_the_values() {
     let schema = BodySchema::of::<NodeRunCompleteRequest>();
     let errors = schema.check(&mut read(&schema, &json!({"state": "done"})));
     assert_eq!(errors[0].message, "Input should be 'succeeded', 'failed' or 'canceled'");
+}
+
+#[test]
+fn ids_keys_and_labels_are_short() {
+    let (fits, long) = ("ü".repeat(MAX_SHORT), "ü".repeat(MAX_SHORT + 1));
+    let spec = |member: &str, text: &str| {
+        let mut spec = json!({"node_type_ref": {"node_type_id": "n", "version": "1"}, "inputs": {}});
+        spec[member] = json!(text);
+        json!({"run_id": "r", "parent_node_run_id": "p", "node_runs": [spec]})
+    };
+    for text in [&fits, &long] {
+        let expected = |place: &str| {
+            let complaint = ("string_too_long", place.to_owned());
+            if *text == long { vec![complaint] } else { Vec::new() }
+        };
+        for member in ["idempotency_key", "candidate_set_id", "requested_executor_instance_id"] {
+            let place = format!("body.node_runs.0.{member}");
+            assert_eq!(errors_of::<NodeRunsCreateRequest>(spec(member, text)), expected(&place));
+        }
+        let typed = start("root_node_type_ref", json!({"node_type_id": text, "version": "1"}));
+        assert_eq!(errors_of::<RunStartRequest>(typed), expected("body.root_node_type_ref.node_type_id"));
+        let listed = start("constraints", json!({"candidates": {"allowed_node_type_ids": ["a", text]}}));
+        let place = "body.constraints.candidates.allowed_node_type_ids.1";
+        assert_eq!(errors_of::<RunStartRequest>(listed), expected(place));
+        let labelled = start("metadata", json!({"labels": {"l": text}}));
+        assert_eq!(errors_of::<RunStartRequest>(labelled), expected("body.metadata.labels.l"));
+        let named = start("metadata", json!({"annotations": {text.clone(): "v"}}));
+        let place = format!("body.metadata.annotations.{}", "ü".repeat(MAX_NAME));
+        assert_eq!(errors_of::<RunStartRequest>(named), expected(&place));
+    }
+    // Texts for people, and whatever is free-form.
+    let prose = json!({"state": "failed", "error": {"code": "c", "message": long, "details": {"x": long}}});
+    assert_eq!(errors_of::<NodeRunCompleteRequest>(prose), []);
+    let annotated = start("metadata", json!({"annotations": {"a": long}}));
+    assert_eq!(errors_of::<RunStartRequest>(annotated), []);
 }

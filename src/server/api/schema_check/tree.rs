@@ -21,7 +21,8 @@ use serde_json::Number;
 use super::schema::{BodySchema, MAX_SCALARS};
 use crate::types::json::{
     CANONICAL_OBJECT,
-    canonical::{self, Bounds},
+    bounds::{Bounds, Step},
+    canonical,
 };
 
 /// The number of members kept whose names the schema does not declare: one more
@@ -111,10 +112,12 @@ impl<'de> Visitor<'de> for TreeReader<'_> {
     fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
         Ok(Number::from_f64(value).map_or(Tree::Null, Tree::Number))
     }
-    fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Tree, E> {
+        self.bounds.string(value)?;
         Ok(Tree::Text(value.to_owned()))
     }
-    fn visit_string<E>(self, value: String) -> Result<Tree, E> {
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Tree, E> {
+        self.bounds.string(&value)?;
         Ok(Tree::Text(value))
     }
     fn visit_unit<E>(self) -> Result<Tree, E> {
@@ -132,7 +135,10 @@ impl<'de> Visitor<'de> for TreeReader<'_> {
         loop {
             // Items beyond the limit are only counted.
             let schema = items_like.filter(|_| length < kept);
-            let Some(item) = items.next_element_seed(TreeReader { schema, bounds, depth })? else { break };
+            let item = items.next_element_seed(TreeReader { schema, bounds, depth });
+            let item = item.map_err(|error| bounds.within(error, || Step::Index(length)))?;
+            let Some(item) = item else { break };
+            bounds.item(length)?;
             if schema.is_some() {
                 list.push(item);
             }
@@ -149,10 +155,14 @@ impl<'de> Visitor<'de> for TreeReader<'_> {
         let depth = bounds.enter(depth)?;
         let wants_members = schema.is_some_and(BodySchema::has_members);
         let is_known = |name: &str| schema.is_some_and(|schema| schema.declares(name));
-        let mut members = Vec::new();
+        let (mut members, mut count) = (Vec::new(), 0);
         while let Some(name) = given.next_key::<String>()? {
+            bounds.name(&name)?;
+            bounds.member(count)?;
+            count += 1;
             let member = schema.and_then(|schema| schema.member(&name));
-            let value = given.next_value_seed(TreeReader { schema: member, bounds, depth })?;
+            let value = given.next_value_seed(TreeReader { schema: member, bounds, depth });
+            let value = value.map_err(|error| bounds.within(error, || Step::Member(name.clone())))?;
             // Members that are refused anyway are not kept.
             if wants_members && (members.len() <= MEMBERS_KEPT || is_known(&name)) {
                 members.push((name, value));

@@ -28,12 +28,13 @@ use crate::{
         body::Json,
         door::{Admitter, behind_door},
         errors::ApiError,
-        front::{Front, FrontLimits},
+        front::{BodyBounds, Front, FrontLimits},
         listen::{ListenConfig, dropshot_config, without_requests},
         request_scope::Caller,
         stream::{Ndjson, StreamQuery},
     },
     auth::{Admission, AuthError, Principal},
+    config::PerPrincipal,
     coordinator::CoordinatorError,
     types::RunStartRequest,
 };
@@ -49,10 +50,6 @@ pub(super) struct TestAdmitter {
 }
 
 impl Admitter for TestAdmitter {
-    fn body_values_max(&self) -> u64 {
-        1000
-    }
-
     async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admission, AuthError> {
         if path.starts_with("/v1/open") {
             return Ok(Admission::Exempt);
@@ -132,12 +129,12 @@ pub(super) async fn open_secret(_: Rq, caller: Caller) -> Answer<HttpResponseOk<
 
 /// `limit` lines, and then none until the end of time if it follows.
 #[endpoint { method = GET, path = "/v1/lines" }]
-pub(super) async fn lines(rq: Rq, _: Caller, query: StreamQuery) -> Answer<Ndjson> {
+pub(super) async fn lines(rq: Rq, caller: Caller, query: StreamQuery) -> Answer<Ndjson> {
     let line = || Ok(Bytes::from_static(b"{}\n"));
     let some = futures::stream::repeat_with(line).take(query.0.limit.map_or(1, |limit| limit as usize));
     let follow = query.0.follow;
     let lines = if follow { some.chain(futures::stream::pending()).boxed_sync() } else { some.boxed_sync() };
-    let permit = rq.context().front.concurrency.stream(&rq.log)?;
+    let permit = rq.context().front.limits.stream(&caller.0, &rq.log)?;
     Ok(Ndjson::new(lines, follow, &rq.context().stopping, permit))
 }
 
@@ -192,8 +189,19 @@ pub(super) fn start_with_level(level: Level) -> Server {
     api.register(lines).unwrap();
     let config = ListenConfig { bind_address: "127.0.0.1:0".parse().unwrap(), body_limit_bytes: BODY_LIMIT };
     let stopping = CancellationToken::new();
-    let limits = FrontLimits { requests: 1_000, streams: 100, body_timeout: Duration::from_secs(60) };
-    let admitter = TestAdmitter { front: Front::new(limits, &stopping), stopping: stopping.clone() };
+    let limits = FrontLimits {
+        requests: 1_000,
+        streams: 100,
+        per_principal: PerPrincipal::default(),
+        connections: 1_000,
+        calls: 0,
+        body: BodyBounds { values: 1_000, string_bytes: BODY_LIMIT, items: 1_000 },
+        body_timeout: Duration::from_secs(60),
+        idle_timeout: Duration::from_secs(60),
+        answer_timeout: Duration::from_secs(60),
+    };
+    let quiet = Logger::root(slog::Discard, o!());
+    let admitter = TestAdmitter { front: Front::new(limits, &stopping, &quiet), stopping: stopping.clone() };
     let log = Log::default();
     let logger = Logger::root(LevelFilter::new(log.clone(), level).ignore_res(), o!());
     let http = ServerBuilder::new(behind_door(api), admitter, without_requests(&logger))

@@ -3,9 +3,11 @@
 //! | module | purpose |
 //! |---|---|
 //! | `parse` | variables and flags to settings |
+//! | `limits` | limits for callers |
 //! | `outbound` | credentials for other services |
 //! | `warnings` | settings that work but are probably unintended |
 
+mod limits;
 mod outbound;
 mod parse;
 #[cfg(test)]
@@ -128,14 +130,43 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The maximum number of JSON values in a request body.
     pub body_values: u64,
+    /// The maximum length of a string in a request body, in bytes.
+    pub string_bytes: usize,
+    /// The maximum number of items of an array or members of an object in it.
+    pub array_items: u64,
     /// The time limit for a request body to arrive.
     pub body_timeout: Duration,
+    /// The time limit for a connection without a request in progress.
+    pub idle_timeout: Duration,
+    /// The time limit for a caller to take its answer.
+    pub answer_timeout: Duration,
+    /// The maximum number of open connections.
+    pub connections: usize,
     /// The maximum number of concurrent requests.
     pub requests: usize,
     /// The maximum number of open event streams.
     pub streams: usize,
+    pub per_principal: PerPrincipal,
     /// The maximum size of an answer of another service.
     pub answer_bytes: usize,
+}
+
+/// The limits of each principal. `None`: those of the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerPrincipal {
+    pub rate: Option<Rate>,
+    /// The maximum number of concurrent requests.
+    pub requests: Option<usize>,
+    /// The maximum number of open event streams.
+    pub streams: Option<usize>,
+}
+
+/// A rate of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub per_second: u32,
+    /// The maximum number of requests at once, after a pause.
+    pub burst: u32,
 }
 
 /// Maximum durations. Constraints and node types may lower them.

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use super::{
-    CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, JournalSettings, Limits, Listen,
-    LogSettings, PolicyPosture, Settings, Stores, outbound::outbound,
+    CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, JournalSettings, Listen, LogSettings,
+    PolicyPosture, Settings, Stores, outbound::outbound,
 };
 use crate::config::{
     AuthSettings,
@@ -56,16 +56,7 @@ impl Settings {
                 max_bytes: v::JOURNAL_MAX_BYTES.read(vars, value::bytes)?,
                 retention: v::RETENTION.read(vars, value::age)?,
             },
-            limits: Limits {
-                body_bytes: v::MAX_BODY_BYTES
-                    .read_required(vars, |text| usize::try_from(value::bytes(text)?).ok())?,
-                body_values: v::MAX_BODY_VALUES.read_required(vars, value::count)? as u64,
-                body_timeout: v::BODY_TIMEOUT_SECS.read_required(vars, value::seconds)?,
-                requests: v::MAX_REQUESTS.read_required(vars, value::count)?,
-                streams: v::MAX_STREAMS.read_required(vars, value::count)?,
-                answer_bytes: v::MAX_ANSWER_BYTES
-                    .read_required(vars, |text| usize::try_from(value::bytes(text)?).ok())?,
-            },
+            limits: Self::limits(vars)?,
             deadlines: Deadlines {
                 node: v::NODE_TIMEOUT_SECS.read_required(vars, value::seconds)?,
                 run: v::RUN_TIMEOUT_SECS.read_required(vars, value::seconds)?,

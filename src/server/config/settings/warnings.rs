@@ -74,6 +74,11 @@ impl Settings {
             "JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS has no effect: \
              JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS is shorter and also ends the nodes of a run",
         );
+        warn_if(
+            self.limits.per_principal.rate.is_none() && v::RATE_BURST.given(vars).is_some(),
+            "JARVIS_RUN_COORDINATOR_RATE_BURST has no effect: \
+             JARVIS_RUN_COORDINATOR_RATE_PER_PRINCIPAL is not set",
+        );
         // A misspelled name would leave the default in effect.
         let unknown = |name: &String| name.starts_with(v::PREFIX) && !v::is_known(name);
         warnings.extend(

@@ -118,7 +118,7 @@ impl Authority {
         }
     }
 
-    /// Whether the caller acts on every run, whoever its owner is.
+    /// Whether the caller acts on the runs of all owners.
     pub(super) fn is_unlimited(&self, caller: &Principal) -> bool {
         self.is_open() || self.speaks_for_all(caller)
     }

@@ -58,6 +58,8 @@ pub(super) const LAYERS: &[Layer] = &[
         may: &[
             "clients::with_causes",
             "config",
+            "record::Actor",
+            "record::Identity",
             "record::NodePath",
             "resilience",
             "runtime::tasks",
@@ -103,10 +105,14 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         module: "coordinator",
         may: &[
+            "auth::NAME_BYTES",
             "auth::Principal",
+            "auth::Roles",
             "auth::Scope",
             "auth::Subtree",
             "clients",
+            "config::Authorization",
+            "config::Belongs",
             "engine",
             "events",
             "health",
