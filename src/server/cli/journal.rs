@@ -5,9 +5,12 @@
 //! |---|---|---|
 //! | `backup` | may run | a new file |
 //! | `check` | may run | nothing |
+//! | `audit` | may run | nothing |
 //! | `compact` | must not run | the journal |
 //!
 //! [`crate::journal::sqlite`] does the work.
+
+mod audit;
 
 use std::{
     io::{self, Write},
@@ -16,7 +19,7 @@ use std::{
 
 use super::args::JournalCommand;
 use crate::{
-    journal::{OpenError, Parked, sqlite},
+    journal::{AuditFilter, OpenError, Parked, sqlite},
     time::Timestamp,
 };
 
@@ -39,6 +42,12 @@ pub fn run(
     match command {
         JournalCommand::Backup { file } => backup(journal, file, out),
         JournalCommand::Check { file } => check(file.as_deref().unwrap_or(journal), out),
+        JournalCommand::Audit { run, since, actor, outcome, output } => {
+            let (run_id, actor) = (run.clone(), actor.clone());
+            let filter =
+                AuditFilter { run_id, since: since.map(|since| since.from(now)), actor, outcome: *outcome };
+            audit::print(journal, &filter, *output, out)
+        }
         JournalCommand::Compact { finished_before } => {
             let before = finished_before.map(|age| now - age);
             compact(journal, before, out)

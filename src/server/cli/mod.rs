@@ -5,7 +5,7 @@
 //!                  ├─▶ check_config ───────────▶ config
 //!                  ├─▶ demo ───────────────────▶ app, clients
 //!                  ├─▶ send_request, health ───▶ remote        call a running server
-//!                  └─▶ journal ────────────────▶ journal       backup, check, compact: open the file
+//!                  └─▶ journal ────────────────▶ journal       backup, check, audit, compact: open the file
 //! ```
 //!
 //! A command writes its result to stdout. A failure goes to stderr as one

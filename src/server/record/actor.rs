@@ -58,6 +58,14 @@ pub enum Actor {
 }
 
 impl Actor {
+    /// The identity of a caller.
+    pub fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::Caller(identity) => Some(identity),
+            Self::Executor { .. } | Self::Coordinator | Self::CommandLine => None,
+        }
+    }
+
     /// The subject of a caller, the NodeRun of an executor, else the kind.
     pub fn name(&self) -> &str {
         match self {

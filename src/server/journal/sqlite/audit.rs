@@ -9,11 +9,17 @@
 //! Ids are in the order of commits, and so, nearly, are times: no index by time is
 //! needed, a start time is found by bisection. A run's records have an index.
 
+use std::path::Path;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::encoding::{from_json, integer, natural, to_json};
+use super::{
+    contents::View,
+    encoding::{from_json, integer, natural, to_json},
+    migrations::AUDIT_TRAIL_SINCE,
+};
 use crate::{
-    journal::{AuditEntry, AuditFilter, AuditId, AuditPage, JournalError},
+    journal::{AuditEntry, AuditFilter, AuditId, AuditPage, JournalError, OpenError},
     record::AuditRecord,
     time::Timestamp,
     types::RunId,
@@ -36,6 +42,29 @@ pub(super) struct AuditRow {
 impl AuditRow {
     pub(super) fn encode(record: &AuditRecord) -> Result<Self, JournalError> {
         Ok(Self { at: record.at.as_micros(), run_id: record.object.run_id.clone(), body: to_json(record)? })
+    }
+}
+
+/// The audit trail of a journal that a server may be using.
+pub struct AuditReader(View);
+
+impl AuditReader {
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let view = View::open(path)?;
+        if view.schema < AUDIT_TRAIL_SINCE {
+            return Err(view.at().io(std::io::Error::other(format!(
+                "the journal has schema {}, and there is an audit trail from schema {AUDIT_TRAIL_SINCE} on: start \
+                 the server on it",
+                view.schema
+            ))));
+        }
+        Ok(Self(view))
+    }
+
+    /// Like [`Journal::audit_page`](crate::journal::Journal::audit_page).
+    pub fn page(&self, after: AuditId, filter: &AuditFilter, limit: u32) -> Result<AuditPage, OpenError> {
+        let read = page(&self.0.connection, after, filter, limit);
+        read.map_err(|failure| self.0.at().io(std::io::Error::other(failure)))
     }
 }
 

@@ -85,6 +85,7 @@ use self::{
     writer::Writer,
 };
 pub use self::{
+    audit::AuditReader,
     backup::backup,
     check::{Problems, Report, check},
     compact::{Compacted, compact},
