@@ -22,15 +22,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dropshot::{
-    ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, RequestContext, ServerBuilder, UntypedBody,
-    endpoint,
-};
-use http::Response;
 use serde_json::{Value, json};
-use slog::{Discard, Logger, o};
 
-use self::process::Coordinator;
+use self::process::{Coordinator, executor::fast_executor};
 
 const CLIENTS: [usize; 3] = [1, 16, 64];
 
@@ -125,22 +119,4 @@ fn fdatasync_rate(folder: &std::path::Path) -> f64 {
         times += 1;
     }
     f64::from(times) / began.elapsed().as_secs_f64()
-}
-
-fn fast_executor() -> HttpServer<()> {
-    let mut api = ApiDescription::new();
-    api.register(execute).expect("a sound API");
-    let config = ConfigDropshot { default_request_body_max_bytes: 1 << 20, ..ConfigDropshot::default() };
-    ServerBuilder::new(api, (), Logger::root(Discard, o!()))
-        .config(config)
-        .start()
-        .expect("the executor listens")
-}
-
-#[endpoint { method = POST, path = "/v1/atomic-node-runs:execute" }]
-async fn execute(_: RequestContext<()>, body: UntypedBody) -> Result<Response<Body>, HttpError> {
-    let request: Value = serde_json::from_slice(body.as_bytes()).unwrap_or_default();
-    let answer =
-        json!({"node_run_id": request["node_run_id"], "state": "succeeded", "outputs": {"done": true}});
-    Ok(Response::builder().header("content-type", "application/json").body(answer.to_string().into())?)
 }

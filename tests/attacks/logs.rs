@@ -47,12 +47,11 @@ async fn hostile_values_neither_forge_nor_flood_log_lines() {
         ("LOG_LEVEL", "DEBUG"),
     ];
     let target = Target::start_in_text(&vars).await;
-    let long = "l".repeat(1_000_000);
-    for node_type in [FORGED, &long] {
+    for (node_type, status) in [(FORGED, 200), (&*"l".repeat(500), 200), (&"l".repeat(1_000_000), 400)] {
         for _ in 0..20 {
             let body = start(node_type).to_string();
             let reply = target.post("/v1/runs", body.as_bytes()).await;
-            assert_eq!(reply.status, 200, "{reply:?}");
+            assert_eq!(reply.status, status, "{reply:?}");
         }
     }
     let log = target.alive(PEAK_MIB).await;

@@ -8,100 +8,15 @@
 
 use std::collections::BTreeSet;
 
-use jarvis_run_coordinator::{api::openapi, types::NodeRunState};
+use jarvis_run_coordinator::api::openapi;
 use serde_json::{Value, json};
 
-use crate::support::{
-    Answer, FakeExecutors, FakeStores, Signer, Sts, TestServer, UNREACHABLE, soon,
-    sts::{claims, now},
+use crate::{
+    bearer::{
+        Bearer, Request, about_node, assigned, claims_of, forbidden, guarded, guarded_on, send, spec, user,
+    },
+    support::{FakeStores, Sts, TestServer, UNREACHABLE, sts::now},
 };
-
-fn spec(id: &str) -> Value {
-    json!({"node_type_ref": {"node_type_id": id, "version": "1.0.0"}, "inputs": {"x": 1}})
-}
-
-/// A caller with a bearer token.
-struct Bearer<'t> {
-    t: &'t TestServer,
-    token: String,
-}
-
-impl<'t> Bearer<'t> {
-    fn new(t: &'t TestServer, token: impl Into<String>) -> Self {
-        Self { t, token: token.into() }
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.t.request("GET", path).bearer_auth(&self.token)).await
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> Answer {
-        Answer::of(self.t.request("POST", path).bearer_auth(&self.token).json(body)).await
-    }
-
-    /// Starts a run; returns its id and that of its root.
-    async fn start(&self, node_type: &str) -> [String; 2] {
-        let request = json!({"root_node_type_ref": spec(node_type)["node_type_ref"], "input": {}});
-        let run = self.post("/v1/runs", &request).await.ok();
-        ["run_id", "root_node_run_id"].map(|name| run[name].as_str().expect("an id").to_owned())
-    }
-
-    /// Creates a child; returns its id.
-    async fn create(&self, run: &str, parent: &str, node_type: &str) -> String {
-        let request = json!({"run_id": run, "parent_node_run_id": parent, "node_runs": [spec(node_type)]});
-        let created = self.post("/v1/node-runs", &request).await.ok();
-        created["node_runs"][0]["node_run_id"].as_str().expect("an id").to_owned()
-    }
-
-    /// Polls until a node has succeeded.
-    async fn succeeded(&self, node: &str) {
-        let state = NodeRunState::Succeeded.to_string();
-        soon("the end of the node", async {
-            while self.get(&format!("/v1/node-runs/{node}")).await.ok()["state"] != state {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
-    }
-}
-
-async fn guarded(sts: &Sts, more: &[(&str, &str)]) -> TestServer {
-    let journal = tempfile::tempdir().expect("a folder for the journal");
-    guarded_on(journal, FakeExecutors::start(), sts, more).await
-}
-
-async fn guarded_on(
-    journal: tempfile::TempDir,
-    executors: FakeExecutors,
-    sts: &Sts,
-    more: &[(&str, &str)],
-) -> TestServer {
-    let vars = sts.variables();
-    let mut vars: Vec<(&str, &str)> = vars.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    vars.extend_from_slice(more);
-    TestServer::try_start(journal, executors, &vars).await.expect("the server starts")
-}
-
-fn user(t: &TestServer) -> Bearer<'_> {
-    Bearer::new(t, Signer::known().sign(&claims(&json!({}))))
-}
-
-/// The assignment token that the executor of a composite received.
-async fn assigned(t: &TestServer, node: &str) -> String {
-    let is_assignment =
-        |call: &&crate::support::Call| call.path.ends_with(":begin") && call.body["node_run_id"] == node;
-    let calls =
-        t.executors.calls_until("the assignment", |calls| calls.iter().any(|c| is_assignment(&c))).await;
-    let call = calls.iter().find(is_assignment).expect("the assignment");
-    call.body["assignment_token"].as_str().expect("a token").to_owned()
-}
-
-#[track_caller]
-fn forbidden(answer: &Answer, node: &str) {
-    let message = format!("Token is scoped to NodeRun '{node}' and its descendants");
-    let expected = json!({"code": "forbidden", "message": message, "retryable": false});
-    assert_eq!(answer.refused(403, "forbidden"), expected);
-}
 
 #[tokio::test]
 async fn assignment_token_allows_the_composites_own_work() {
@@ -128,9 +43,8 @@ async fn assignment_token_allows_the_composites_own_work() {
             json!({"evaluation_result": {"status": "success", "reason_code": "composite_evaluation"}});
         bearer.post(&format!("{path}:evaluation"), &evaluation).await.no_content();
         bearer.post(&format!("{path}:complete"), &json!({"state": "succeeded"})).await.no_content();
-        composite.succeeded(node).await;
+        user.succeeded(node).await;
     }
-    assert_eq!(composite.get(&format!("/v1/runs/{run}")).await.ok()["state"], "succeeded");
     assert_eq!(user.get(&format!("/v1/runs/{run}")).await.ok()["state"], "succeeded");
     assert_eq!(t.owner_of(&run), "alice");
     t.stop().await;
@@ -178,34 +92,6 @@ impl Tree {
         let sibling = user.create(&run, &root, "composite.accept").await;
         let below = user.create(&run, &node, "composite.accept").await;
         Self { run, root, node, sibling, below }
-    }
-}
-
-/// A request: the operation in the API document, the path, and the body.
-type Request = ((&'static str, &'static str), String, Value);
-
-/// The requests of all operations on a node of a run.
-fn about_node(run: &str, node: &str) -> Vec<Request> {
-    let path = format!("/v1/node-runs/{node}");
-    let evaluation = json!({"evaluation_result": {"status": "fail"}});
-    let create = json!({"run_id": run, "parent_node_run_id": node, "node_runs": [spec("atomic.echo")]});
-    vec![
-        (("get", "/v1/node-runs/{node_run_id}"), path.clone(), Value::Null),
-        (("get", "/v1/node-runs/{node_run_id}/events"), format!("{path}/events"), Value::Null),
-        (("post", "/v1/node-runs/{node_run_id}:evaluation"), format!("{path}:evaluation"), evaluation),
-        (("post", "/v1/node-runs"), "/v1/node-runs".into(), create),
-        (
-            ("post", "/v1/node-runs/{node_run_id}:complete"),
-            format!("{path}:complete"),
-            json!({"state": "succeeded"}),
-        ),
-    ]
-}
-
-async fn send(bearer: &Bearer<'_>, (operation, path, body): &Request) -> Answer {
-    match operation.0 {
-        "get" => bearer.get(path).await,
-        _ => bearer.post(path, body).await,
     }
 }
 
@@ -328,9 +214,7 @@ async fn assignment_token_expires_at_its_nodes_deadline() {
     let t = guarded(&sts, &[]).await;
     let [_, root] = user(&t).start("composite.accept").await;
     let token = assigned(&t, &root).await;
-    let [_, payload, _] = token.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
-    let payload = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, payload).expect("base64");
-    let claims: Value = serde_json::from_slice(&payload).expect("claims");
+    let claims = claims_of(&token);
     let deadline = t.deadline_of(&root);
     let exp = claims["exp"].as_i64().expect("a number") * 1_000_000;
     assert!((0..=1_000_000).contains(&(exp - deadline)), "{exp} {deadline}");

@@ -4,7 +4,7 @@
 //!
 //! | subject | modules |
 //! |---|---|
-//! | the API | `wire`, `validation`, `nesting`, `run_start`, `run_cancel`, `node_creation`, `node_completion`, `idempotency`, `streams`, `auth`, `assignment`, `authority`, `golden` |
+//! | the API | `wire`, `validation`, `nesting`, `run_start`, `run_cancel`, `node_creation`, `node_completion`, `idempotency`, `streams`, `auth`, `assignment`, `assignment_end`, `assignment_keys`, `authority`, `golden` |
 //! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `hanging_executors`, `composite_silence`, `policy`, `node_types`, `outbound_tokens` |
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
 //! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked` |
@@ -18,8 +18,11 @@ mod admission;
 mod adoption;
 mod artifacts;
 mod assignment;
+mod assignment_end;
+mod assignment_keys;
 mod auth;
 mod authority;
+mod bearer;
 mod cli;
 mod client_commands;
 mod clock;

@@ -228,7 +228,7 @@ pub async fn create(
 async fn follow(world: Arc<World>, run: RunId) -> Result<(), CallFailure> {
     let mut lines: Vec<String> = Vec::new();
     for _ in 0..200 {
-        let options = StreamOptions { after: lines.len() as u64, limit: None, follow: true };
+        let options = StreamOptions { after: lines.len() as u64, follow: true, ..StreamOptions::default() };
         let opened = world
             .call(|process| {
                 let run = run.clone();

@@ -117,6 +117,7 @@ impl Process {
             stores: None,
             clock: Arc::clone(&clock),
             ids: world.ids.clone(),
+            authorization: Authorization::default(),
             events: Events { journal: Arc::clone(&journal), hub: Arc::new(EventHub::default()) },
             policy: Policy::Pdp {
                 pdp: services.clone(),
@@ -143,7 +144,6 @@ impl Process {
                 run_timeout: RUN_TIMEOUT,
                 composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::IgnoresSilence)),
             },
-            authorization: Authorization::default(),
             offload: None,
             log: log.clone(),
         }));

@@ -200,6 +200,9 @@ impl ApiError {
 
 impl From<CoordinatorError> for ApiError {
     fn from(error: CoordinatorError) -> Self {
+        if let CoordinatorError::AssignmentEnded = error {
+            return Self::unauthorized(&AuthError::ASSIGNMENT_ENDED);
+        }
         if let CoordinatorError::Unauthenticated = error {
             return Self::unauthorized(&AuthError::MISSING);
         }

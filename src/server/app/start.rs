@@ -6,8 +6,11 @@ use std::{net::SocketAddr, sync::Arc};
 use slog::{Logger, info, o, warn};
 
 use super::{
-    Server, StartError, Surroundings, assignment_key::assignment_tokens, clock::steady_clock,
-    health::Reporters, peers::Peers,
+    Server, StartError, Surroundings,
+    assignment_key::{self, assignment_tokens},
+    clock::steady_clock,
+    health::Reporters,
+    peers::Peers,
 };
 use crate::{
     api::{self, BodyBounds, Front, FrontLimits, ListenConfig, ServerContext},
@@ -70,14 +73,17 @@ impl Startup<'_> {
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
         let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, log);
-        let assignment_tokens = assignment_tokens(settings, &*journal, &*ids).await?;
+        let auth_log = self.component("auth");
+        let assignment_tokens =
+            assignment_tokens(settings, &journal, &*ids, clock.now(), auth_log.clone()).await?;
+        let issues_tokens = assignment_tokens.is_some();
         let authenticator = Arc::new(Authenticator::new(auth::Parts {
             settings: settings.inbound.clone(),
             assignments: assignment_tokens.clone(),
             http,
             clocks: Clocks { steady: Arc::clone(&clock), wall: machine },
             tasks: tasks.clone(),
-            log: self.component("auth"),
+            log: auth_log.clone(),
         }));
         authenticator.warm_up();
 
@@ -158,6 +164,11 @@ impl Startup<'_> {
             log: self.component("retention"),
         }
         .begin(tasks);
+        if issues_tokens {
+            let (journal, clock) = (Arc::clone(&journal), Arc::clone(&clock));
+            let clock_skew = settings.inbound.clock_skew;
+            assignment_key::Expiry { journal, clock, clock_skew, log: auth_log }.begin(tasks);
+        }
         info!(log, "listening"; "address" => %http.local_addr(),
             "journal" => %settings.journal.path.display(), "version" => env!("CARGO_PKG_VERSION"));
         Ok(Server {

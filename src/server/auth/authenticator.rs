@@ -176,7 +176,7 @@ impl Checker {
     async fn principal(&self, token: &str) -> Result<Principal, Refusal> {
         if let Some(assignments) = self.assignments.as_ref().filter(|_| AssignmentTokens::are_like(token)) {
             // Valid or not, the STS cannot say more about it.
-            return assignments.verify(token, self.clocks.steady.now());
+            return assignments.verify(token, self.clocks.steady.now()).await;
         }
         let Some(keys) = &self.keys else { return Err(Refusal::NoKey("no source of signing keys")) };
         let hash = TokenHash::of(token);

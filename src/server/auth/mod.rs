@@ -46,6 +46,7 @@ mod authenticator;
 mod bearer;
 mod fetch;
 mod jwks;
+mod keyring;
 mod keys;
 mod principal;
 mod refusal;
@@ -59,9 +60,10 @@ mod test_support;
 #[cfg(test)]
 mod tests;
 
-pub use assignment::{AssignmentTokens, KEY_BYTES};
+pub use assignment::{AssignmentTokens, KeySource};
 pub use authenticator::{Admission, Authenticator, Clocks, Parts};
 pub use jwks::KeyStatus;
+pub use keyring::{Keyring, KeyringError, OldKeys, Rotated};
 pub use principal::{Principal, Roles, Scope, Subtree};
 pub use refusal::AuthError;
 pub use verifier::NAME_BYTES;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     record::{Actor, Identity, NodePath},
+    time::Timestamp,
     types::{NodeRunId, RunId},
 };
 
@@ -44,6 +45,8 @@ pub struct Subtree {
     pub run: RunId,
     /// The path of `node` in `run`.
     pub path: NodePath,
+    /// When `node` was created, if the token says so.
+    pub created_at: Option<Timestamp>,
 }
 
 /// The roles that a token may give, in the claim that the setting

@@ -10,9 +10,9 @@ use tokio::runtime::Runtime;
 
 use super::{
     Admission, AuthError,
-    test_support::{ASSIGNMENT_KEY, EC, Harness, NOW, RSA},
+    test_support::{ASSIGNMENT_KEY, EC, Harness, NOW, RSA, assignment_tokens},
 };
-use crate::{auth::AssignmentTokens, record::NodePath, time::Timestamp};
+use crate::{record::NodePath, time::Timestamp};
 
 /// An authenticator that has its keys, and valid tokens of each kind.
 struct World {
@@ -25,13 +25,14 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let runtime = Runtime::new().unwrap();
     let harness = runtime.block_on(Harness::start(&[]));
     harness.sts.publish(&[RSA.jwk("rsa"), EC.jwk("ec")]);
-    let subtree = super::Subtree { node: "n".into(), run: "r".into(), path: NodePath::root() };
+    let subtree =
+        super::Subtree { node: "n".into(), run: "r".into(), path: NodePath::root(), created_at: None };
     let at = |seconds| Timestamp::from_micros(seconds * 1_000_000);
-    let ours = AssignmentTokens::new(&ASSIGNMENT_KEY, std::time::Duration::ZERO);
+    let ours = assignment_tokens(&ASSIGNMENT_KEY, std::time::Duration::ZERO);
     let good = vec![
         harness.token(json!({})),
         EC.sign("ec", &harness.claims()),
-        ours.issue(subtree, 1, at(NOW + 300), at(NOW)),
+        runtime.block_on(ours.issue(subtree, 1, at(NOW + 300), at(NOW))),
     ];
     let world = World { runtime, harness, good };
     for token in &world.good {

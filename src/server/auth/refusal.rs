@@ -11,6 +11,8 @@ pub struct AuthError {
 }
 
 impl AuthError {
+    /// The token is one of ours, and the NodeRun that it is for has ended.
+    pub const ASSIGNMENT_ENDED: Self = Self { error: "invalid_token", message: "Assignment has ended" };
     /// The request has no token.
     pub const MISSING: Self = Self { error: "invalid_request", message: "Missing Authorization header" };
 

@@ -27,7 +27,10 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Admission, AssignmentTokens, AuthError, Authenticator, Clocks, KEY_BYTES, Parts, Principal};
+use super::{
+    Admission, AssignmentTokens, AuthError, Authenticator, Clocks, KeySource, Keyring, Parts, Principal,
+    keyring::KEY_BYTES,
+};
 use crate::config::AuthSettings;
 use crate::{
     runtime::tasks::TaskSet,
@@ -245,6 +248,24 @@ pub(super) const AUDIENCE: &str = "arp-run-coordinator";
 /// The key of assignment tokens.
 pub(super) const ASSIGNMENT_KEY: [u8; KEY_BYTES] = [7; KEY_BYTES];
 
+/// Keys that are kept in memory. A test may rotate them; `None`: they cannot be
+/// read.
+pub(super) struct Keys(pub(super) parking_lot::Mutex<Option<Keyring>>);
+
+#[async_trait]
+impl KeySource for Keys {
+    async fn read(&self) -> Option<Keyring> {
+        self.0.lock().clone()
+    }
+}
+
+/// Assignment tokens of one key.
+pub(super) fn assignment_tokens(key: &[u8; KEY_BYTES], skew: Duration) -> AssignmentTokens {
+    let keyring = Keyring::decode(key).expect("a key");
+    let source = Arc::new(Keys(parking_lot::Mutex::new(Some(keyring.clone()))));
+    AssignmentTokens::new(keyring, source, skew)
+}
+
 /// In seconds.
 pub(super) const NOW: i64 = 1_800_000_000;
 
@@ -277,7 +298,7 @@ impl Harness {
         let clock = Arc::new(ManualClock(AtomicI64::new(NOW * 1_000_000)));
         let wall = Arc::new(Wall { clock: Arc::clone(&clock), ahead_micros: AtomicI64::new(0) });
         let clocks = Clocks { steady: Arc::clone(&clock) as _, wall: Arc::clone(&wall) as _ };
-        let assignments = Some(Arc::new(AssignmentTokens::new(&ASSIGNMENT_KEY, settings.clock_skew)));
+        let assignments = Some(Arc::new(assignment_tokens(&ASSIGNMENT_KEY, settings.clock_skew)));
         let auth =
             Authenticator::new(Parts { settings, assignments, http, clocks, tasks: tasks.clone(), log });
         Self { auth, sts, clock, wall, tasks }

@@ -71,7 +71,7 @@ pub enum Command {
         #[command(flatten)]
         target: Target,
     },
-    /// Maintain a journal: back it up, check it, compact it; print its audit trail
+    /// Maintain a journal: back it up, check it, compact it, rotate its key, print its audit trail
     Journal {
         #[command(subcommand)]
         command: JournalCommand,
@@ -113,6 +113,12 @@ pub enum JournalCommand {
         /// First delete runs that finished longer ago than this, such as 30d or 12h
         #[arg(long, value_name = "AGE", value_parser = age)]
         finished_before: Option<Duration>,
+    },
+    /// Sign assignment tokens with a new key; the server may run
+    RotateKey {
+        /// Delete the old keys at once, because one has leaked: running composites fail
+        #[arg(long)]
+        revoke_old: bool,
     },
 }
 
@@ -241,6 +247,11 @@ mod tests {
         let month = Some(Duration::from_secs(30 * 24 * 3600));
         let compact = JournalCommand::Compact { finished_before: month };
         assert_eq!(command("x journal compact --finished-before 30d"), journal(compact));
+        for (line, revoke_old) in
+            [("x journal rotate-key", false), ("x journal rotate-key --revoke-old", true)]
+        {
+            assert_eq!(command(line), journal(JournalCommand::RotateKey { revoke_old }), "{line}");
+        }
         let sent = Command::SendRequest { request: "a.json".into(), target: Target::default() };
         assert_eq!(command("x send-request --request a.json"), Ok(sent));
         let usage = i32::from(Exit::Usage.code());

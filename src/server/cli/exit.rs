@@ -45,7 +45,7 @@ impl Exit {
         (Self::Demo, "the demo did not succeed"),
         (Self::Remote, "the server refused a request, is down, or did not answer"),
         (Self::Usage, "invalid command line"),
-        (Self::Journal, "the journal cannot be opened, copied or compacted, or is damaged"),
+        (Self::Journal, "the journal cannot be opened, copied, compacted or given a new key, or is damaged"),
         (
             Self::Broken,
             "an essential part of the server failed permanently (panic); a restart resumes all work",

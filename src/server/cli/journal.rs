@@ -1,5 +1,5 @@
-//! The command `journal`: backs up, checks and compacts a journal, and prints the
-//! result.
+//! The command `journal`: backs up, checks and compacts a journal, rotates its key,
+//! and prints the result.
 //!
 //! | subcommand | server | writes |
 //! |---|---|---|
@@ -7,10 +7,12 @@
 //! | `check` | may run | nothing |
 //! | `audit` | may run | nothing |
 //! | `compact` | must not run | the journal |
+//! | `rotate-key` | may run | the keys in the journal |
 //!
 //! [`crate::journal::sqlite`] does the work.
 
 mod audit;
+mod rotate_key;
 
 use std::{
     io::{self, Write},
@@ -19,6 +21,7 @@ use std::{
 
 use super::args::JournalCommand;
 use crate::{
+    auth::{KeyringError, OldKeys},
     journal::{AuditFilter, OpenError, Parked, sqlite},
     time::Timestamp,
 };
@@ -28,6 +31,13 @@ use crate::{
 pub enum MaintenanceError {
     #[error("{0}")]
     Journal(#[from] OpenError),
+    #[error("the keys were not rotated: {0}")]
+    Keys(#[from] KeyringError),
+    #[error(
+        "the journal has no key of assignment tokens: the server makes one when it first starts with \
+         authentication"
+    )]
+    NoKey,
     #[error("cannot write the report: {0}")]
     Report(#[from] io::Error),
 }
@@ -47,6 +57,10 @@ pub fn run(
             let filter =
                 AuditFilter { run_id, since: since.map(|since| since.from(now)), actor, outcome: *outcome };
             audit::print(journal, &filter, *output, out)
+        }
+        JournalCommand::RotateKey { revoke_old } => {
+            let old_keys = if *revoke_old { OldKeys::Revoke } else { OldKeys::Keep };
+            rotate_key::rotate_key(journal, old_keys, now, out)
         }
         JournalCommand::Compact { finished_before } => {
             let before = finished_before.map(|age| now - age);

@@ -174,7 +174,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::config::{Endpoint, Flags, LayeredVars, Mode, PolicyPosture, Settings};
+    use crate::config::{Endpoint, Flags, LayeredVars, Mode, PolicyPosture, Settings, settings::Limits};
 
     #[test]
     fn variables_have_unique_names_and_descriptions() {
@@ -216,7 +216,9 @@ mod tests {
         // Its defaults are those of a server without it.
         let none = BTreeMap::from([("ARP_AUTH_PROFILE".to_owned(), "dev-insecure".to_owned())]);
         let default = Settings::from_vars(&none, &Flags::default()).expect("usable");
-        assert_eq!(settings.limits, default.limits);
+        // Principals have no limits of their own by default.
+        let per_principal = default.limits.per_principal;
+        assert_eq!(Limits { per_principal, ..settings.limits }, default.limits);
         assert_eq!(settings.deadlines, default.deadlines);
         assert_eq!(settings.calls, default.calls);
         assert_eq!(settings.log, default.log);

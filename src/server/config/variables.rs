@@ -165,11 +165,11 @@ variables! {
         MAX_STRING_BYTES = own("JARVIS_RUN_COORDINATOR_MAX_STRING_BYTES", Kind::Bytes,
             "Maximum length of a string in a request body, names of members included; a body with a longer one \
              is refused with 400.")
-            .between(1 << 10, 1 << 30).unset("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES").example("1m");
+            .between(1 << 10, 1 << 30).unset("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES").example("8m");
         MAX_ARRAY_ITEMS = own("JARVIS_RUN_COORDINATOR_MAX_ARRAY_ITEMS", Kind::Count,
             "Maximum number of items of an array, and of members of an object, in a request body; a body with a \
              larger one is refused with 400.")
-            .between(100, 100_000_000).unset("JARVIS_RUN_COORDINATOR_MAX_BODY_VALUES").example("10000");
+            .between(100, 100_000_000).unset("JARVIS_RUN_COORDINATOR_MAX_BODY_VALUES").example("200000");
         MAX_ANSWER_BYTES = own("JARVIS_RUN_COORDINATOR_MAX_ANSWER_BYTES", Kind::Bytes,
             "Maximum size of an answer of another service; a larger one is not read to its end. If it is an \
              Atomic Executor's, the node fails with atomic_executor_invalid_result.")

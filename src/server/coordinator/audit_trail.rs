@@ -93,7 +93,7 @@ impl AuditTrail {
         }
     }
 
-    /// Records the rejection of a command by a rule, such as a limit.
+    /// Records that a rule refused a command, such as a limit.
     pub(super) async fn judged<T>(
         &self,
         caller: &Principal,
@@ -101,13 +101,34 @@ impl AuditTrail {
         object: AuditObject,
         outcome: Result<T, CoordinatorError>,
     ) -> Result<T, CoordinatorError> {
-        if let Err(CoordinatorError::Rejected(rejection)) = &outcome
-            && rejection.is_by_rule()
-        {
-            let reason = rejection.code();
+        if let Some(reason) = outcome.as_ref().err().and_then(reason) {
             self.refused(caller, Refusal { operation, object, reason, detail: None }).await;
         }
         outcome
+    }
+}
+
+/// The reason, if an error is the refusal of a rule. Those of `access` it records
+/// itself.
+fn reason(error: &CoordinatorError) -> Option<&'static str> {
+    match error {
+        CoordinatorError::Rejected(rejection) => rejection.is_by_rule().then(|| rejection.code()),
+        CoordinatorError::OutsideAssignment(_) => Some("forbidden"),
+        CoordinatorError::AssignmentEnded => Some("assignment_ended"),
+        CoordinatorError::LacksRole(_)
+        | CoordinatorError::TenantMismatch
+        | CoordinatorError::Unauthenticated
+        | CoordinatorError::Invalid(_)
+        | CoordinatorError::RunNotFound(_)
+        | CoordinatorError::NodeRunNotFound(_)
+        | CoordinatorError::ParentNotFound(_)
+        | CoordinatorError::NodeRegistryUnavailable { .. }
+        | CoordinatorError::NodeRegistryForbidden { .. }
+        | CoordinatorError::PdpUnavailable { .. }
+        | CoordinatorError::RunStoreUnavailable { .. }
+        | CoordinatorError::EventStreamUnavailable { .. }
+        | CoordinatorError::Journal(_)
+        | CoordinatorError::ShuttingDown => None,
     }
 }
 

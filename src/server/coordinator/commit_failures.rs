@@ -87,7 +87,10 @@ impl Committer {
         let hub = &self.events.hub;
         for run in hub.followed_runs() {
             match self.journal.run_fetch(&run).await {
-                Ok(Some(found)) => hub.publish(&run, Newest::from(&found)),
+                Ok(Some(found)) => {
+                    hub.publish(&run, Newest::from(&found));
+                    hub.nodes_ended(&run);
+                }
                 Ok(None) => {}
                 Err(failure) => {
                     self.health.doubt(Vec::new());

@@ -174,6 +174,9 @@ impl Committer {
         if let Some(newest) = newest {
             self.events.hub.publish(run, *newest);
         }
+        if !ended.is_empty() {
+            self.events.hub.nodes_ended(run);
+        }
         // Cancels first, while the calls that they may overtake are known.
         claimed.iter().for_each(|node| self.queue.push(node, now));
         ended.iter().for_each(|node| self.queue.node_ended(node));

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::{
+    auth::AuthError,
     engine::Rejection,
     journal::JournalError,
     types::{NodeRunId, RunId},
@@ -62,6 +63,10 @@ pub enum CoordinatorError {
     /// (D-19).
     #[error("Token is scoped to NodeRun '{0}' and its descendants")]
     OutsideAssignment(NodeRunId),
+    /// The NodeRun of the caller's assignment token has ended: the token is not
+    /// valid any more.
+    #[error("{}", AuthError::ASSIGNMENT_ENDED)]
+    AssignmentEnded,
     /// The caller may know of the run, but not do this with it.
     #[error("This requires the role '{0}'")]
     LacksRole(&'static str),
@@ -125,7 +130,9 @@ impl CoordinatorError {
             Self::Invalid(_) => facts(400, "invalid_request", false),
             Self::OutsideAssignment(_) | Self::LacksRole(_) => facts(403, "forbidden", false),
             Self::TenantMismatch => facts(403, "tenant_mismatch", false),
-            Self::Unauthenticated => ErrorFacts { status: 401, code: "unauthorized", retryable: None },
+            Self::AssignmentEnded | Self::Unauthenticated => {
+                ErrorFacts { status: 401, code: "unauthorized", retryable: None }
+            }
             Self::RunNotFound(_) => facts(404, "run_not_found", false),
             Self::NodeRunNotFound(_) => facts(404, "node_run_not_found", false),
             Self::ParentNotFound(_) => facts(404, "parent_node_run_not_found", false),
@@ -153,6 +160,7 @@ impl CoordinatorError {
             | Self::RunNotFound(_)
             | Self::NodeRunNotFound(_)
             | Self::ParentNotFound(_)
+            | Self::AssignmentEnded
             | Self::OutsideAssignment(_)
             | Self::LacksRole(_)
             | Self::TenantMismatch

@@ -10,7 +10,8 @@
 //!                                  journal ◀─────────────── one transaction
 //! ```
 //!
-//! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do.
+//! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
+//!   `assignment`: whether the assignment of a token still stands.
 //! - `attempts`: what dispatch does.
 //! - `committer`, `reads`, `commit_failures`: decide, commit, announce.
 //! - `admission`: questions to the Node Registry and the PDP.
@@ -29,6 +30,7 @@
 mod access;
 mod admission;
 mod adopt;
+mod assignment;
 mod attempts;
 mod audit_trail;
 mod commit_failures;
@@ -179,9 +181,10 @@ impl Coordinator {
         &self,
         caller: &Principal,
         node: &NodeRunId,
-        options: StreamOptions,
+        mut options: StreamOptions,
     ) -> Result<EventLines, CoordinatorError> {
         let node = self.node_authorize(caller, Operation::StreamNodeRunEvents, node).await?;
+        options.until_end_of = assignment::of(caller).map(|own| own.node.clone());
         Ok(self.committer.events.stream(node.node.run_id, Some(node.path), options))
     }
 }

@@ -93,19 +93,17 @@ impl Coordinator {
         // An evaluation ends nothing, and there may be any number of them.
         let committer = &*self.committer;
         committer.room_for_new_work()?;
-        let report = &report;
-        committer
-            .request(
-                Cause::asked(caller.actor(), Operation::ReportNodeRunEvaluation),
-                &run_id,
-                |cx| async move {
-                    let node = committer.node_fetch_bare(node).await?;
-                    let run = committer.run_fetch(&node.node.run_id).await?;
-                    Ok(engine::node_evaluate(run, node, report.clone(), cx))
-                },
-            )
-            .await?;
-        Ok(())
+        let (report, operation) = (&report, Operation::ReportNodeRunEvaluation);
+        let evaluated = committer
+            .request(Cause::asked(caller.actor(), operation), &run_id, |cx| async move {
+                let node = committer.node_fetch_bare(node).await?;
+                committer.assignment_recheck(caller, operation, &node).await?;
+                let run = committer.run_fetch(&node.node.run_id).await?;
+                Ok(engine::node_evaluate(run, node, report.clone(), cx))
+            })
+            .await;
+        let object = AuditObject::node(&run_id, node);
+        self.audit_trail().judged(caller, operation, object, evaluated).await
     }
 
     /// Ends a NodeRun as reported.

@@ -45,7 +45,10 @@ impl Committer {
         found.ok_or_else(|| CoordinatorError::ParentNotFound(parent.clone()))
     }
 
-    async fn node_find_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, CoordinatorError> {
+    pub(super) async fn node_find_bare(
+        &self,
+        node: &NodeRunId,
+    ) -> Result<Option<NodeRecord>, CoordinatorError> {
         self.journal.node_fetch_bare(node).await.map_err(|failure| self.read_failed(failure))
     }
 

@@ -126,7 +126,7 @@ impl Dispatcher {
             }
             Target::Composite { executor, coordinator_url, call_timeout } => {
                 let time = assignment.deadline.since(clock.now()).min(call_timeout);
-                let request = self.composite_request(assignment, coordinator_url);
+                let request = self.composite_request(assignment, coordinator_url).await;
                 let call = executor.role.begin(&request, permit);
                 let answer = call_within(clock, time, executor.gate.service, call).await;
                 executor.gate.report(&answer, clock.now());
@@ -135,12 +135,20 @@ impl Dispatcher {
         }
     }
 
-    fn composite_request(&self, assignment: Assignment, coordinator_url: &Uri) -> CompositeBeginRequest {
+    async fn composite_request(
+        &self,
+        assignment: Assignment,
+        coordinator_url: &Uri,
+    ) -> CompositeBeginRequest {
         let Assignment { node, path, run_context, constraints, attempt, deadline } = assignment;
-        let assignment_token = self.parts.assignment_tokens.as_ref().map(|tokens| {
-            let subtree = Subtree { node: node.node_run_id.clone(), run: node.run_id.clone(), path };
-            tokens.issue(subtree, attempt.number, deadline, self.parts.clock.now())
-        });
+        let assignment_token = match &self.parts.assignment_tokens {
+            None => None,
+            Some(tokens) => {
+                let (run, created_at) = (node.run_id.clone(), node.created_at);
+                let subtree = Subtree { node: node.node_run_id.clone(), run, path, created_at };
+                Some(tokens.issue(subtree, attempt.number, deadline, self.parts.clock.now()).await)
+            }
+        };
         CompositeBeginRequest {
             node_run_id: node.node_run_id,
             run_id: node.run_id,

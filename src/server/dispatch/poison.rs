@@ -132,6 +132,7 @@ pub(super) fn is_poison(error: &CoordinatorError) -> bool {
         | CoordinatorError::RunNotFound(_)
         | CoordinatorError::NodeRunNotFound(_)
         | CoordinatorError::ParentNotFound(_)
+        | CoordinatorError::AssignmentEnded
         | CoordinatorError::OutsideAssignment(_)
         | CoordinatorError::LacksRole(_)
         | CoordinatorError::TenantMismatch

@@ -11,7 +11,15 @@ use crate::{record::RunRecord, types::RunId};
 /// What was last announced about each run that is followed.
 #[derive(Default)]
 pub struct EventHub {
-    followed: Mutex<HashMap<RunId, watch::Sender<Newest>>>,
+    followed: Mutex<HashMap<RunId, watch::Sender<Announced>>>,
+}
+
+/// What was announced about a run.
+#[derive(Clone, Copy, Debug, Default)]
+struct Announced {
+    newest: Newest,
+    /// How often NodeRuns have ended: the end of a composite makes no event.
+    ends: u64,
 }
 
 /// What is known to be durable of a run's events.
@@ -33,7 +41,7 @@ impl From<&RunRecord> for Newest {
 pub(super) struct Subscription {
     hub: Arc<EventHub>,
     run: RunId,
-    newest: Option<watch::Receiver<Newest>>,
+    announced: Option<watch::Receiver<Announced>>,
 }
 
 impl EventHub {
@@ -42,12 +50,19 @@ impl EventHub {
         if let Some(sender) = self.followed().get(run) {
             // Commits of one run may be announced out of order.
             sender.send_if_modified(|known| {
-                let is_newer = newest.seq > known.seq;
+                let is_newer = newest.seq > known.newest.seq;
                 if is_newer {
-                    *known = newest;
+                    known.newest = newest;
                 }
                 is_newer
             });
+        }
+    }
+
+    /// Announces that NodeRuns of a run have ended, or may have.
+    pub fn nodes_ended(&self, run: &RunId) {
+        if let Some(sender) = self.followed().get(run) {
+            sender.send_modify(|known| known.ends += 1);
         }
     }
 
@@ -67,11 +82,11 @@ impl EventHub {
 
     pub(super) fn subscribe(self: &Arc<Self>, run: &RunId) -> Subscription {
         let mut followed = self.followed();
-        let sender = followed.entry(run.clone()).or_insert_with(|| watch::Sender::new(Newest::default()));
-        Subscription { hub: Arc::clone(self), run: run.clone(), newest: Some(sender.subscribe()) }
+        let sender = followed.entry(run.clone()).or_insert_with(|| watch::Sender::new(Announced::default()));
+        Subscription { hub: Arc::clone(self), run: run.clone(), announced: Some(sender.subscribe()) }
     }
 
-    fn followed(&self) -> MutexGuard<'_, HashMap<RunId, watch::Sender<Newest>>> {
+    fn followed(&self) -> MutexGuard<'_, HashMap<RunId, watch::Sender<Announced>>> {
         self.followed.lock()
     }
 }
@@ -79,14 +94,24 @@ impl EventHub {
 impl Subscription {
     /// What was announced last.
     pub(super) fn newest(&self) -> Newest {
-        self.newest.as_ref().map(|newest| *newest.borrow()).unwrap_or_default()
+        self.announced().newest
     }
 
-    /// Returns when an event beyond `seq` is known to exist.
-    pub(super) async fn wait_beyond(&mut self, seq: u64) {
-        if let Some(newest) = &mut self.newest {
+    /// How often the end of NodeRuns was announced.
+    pub(super) fn ends(&self) -> u64 {
+        self.announced().ends
+    }
+
+    fn announced(&self) -> Announced {
+        self.announced.as_ref().map(|announced| *announced.borrow()).unwrap_or_default()
+    }
+
+    /// Returns when an event beyond `seq` is known to exist, or when more ends than
+    /// `ends` were announced.
+    pub(super) async fn wait_beyond(&mut self, seq: u64, ends: u64) {
+        if let Some(announced) = &mut self.announced {
             // The sender lives as long as the subscription.
-            let _ = newest.wait_for(|known| known.seq > seq).await;
+            let _ = announced.wait_for(|known| known.newest.seq > seq || known.ends > ends).await;
         }
     }
 }
@@ -94,8 +119,8 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut followed = self.hub.followed();
-        self.newest = None;
-        if followed.get(&self.run).is_some_and(|newest| newest.receiver_count() == 0) {
+        self.announced = None;
+        if followed.get(&self.run).is_some_and(|announced| announced.receiver_count() == 0) {
             followed.remove(&self.run);
         }
     }

@@ -12,6 +12,9 @@
 //! that there is something to read. So no event is missed between replay and
 //! live, and a slow follower delays no other: it has one page in memory, at most
 //! [`PAGE`].
+//!
+//! The follower that acts for a NodeRun ([`StreamOptions::until_end_of`]) follows
+//! no longer than that NodeRun lives, and gets all events up to its end.
 
 mod hub;
 
@@ -26,7 +29,7 @@ pub use hub::{EventHub, Newest};
 use crate::{
     journal::{Journal, JournalError, PageLimit},
     record::NodePath,
-    types::RunId,
+    types::{NodeRunId, RunId},
 };
 
 /// The part of a stream that is in memory at once.
@@ -38,7 +41,7 @@ pub const PAGE: PageLimit = PageLimit { entries: 512, bytes: 64 * 1024 };
 pub type EventLines = Pin<Box<dyn Stream<Item = Result<Bytes, JournalError>> + Send + Sync>>;
 
 /// The part of an event stream that a client asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamOptions {
     /// Start after this `seq`.
     pub after: u64,
@@ -46,6 +49,8 @@ pub struct StreamOptions {
     pub limit: Option<u64>,
     /// Wait for more events, until the run has ended.
     pub follow: bool,
+    /// Wait no longer than until this NodeRun has ended.
+    pub until_end_of: Option<NodeRunId>,
 }
 
 /// Makes event streams.
@@ -67,6 +72,8 @@ impl Events {
             after: options.after,
             read_again_for: None,
             left: options.limit.unwrap_or(u64::MAX),
+            until_end_of: options.until_end_of,
+            has_ended: false,
         };
         Box::pin(SyncStream::new(futures::stream::try_unfold(reader, |mut reader| async move {
             Ok(reader.next_chunk().await?.map(|chunk| (chunk, reader)))
@@ -82,6 +89,10 @@ struct Reader {
     /// The newest `seq` for which the journal was read a second time.
     read_again_for: Option<u64>,
     left: u64,
+    /// The NodeRun that the follower acts for.
+    until_end_of: Option<NodeRunId>,
+    /// It had ended before the last page was read.
+    has_ended: bool,
     news: Option<hub::Subscription>,
 }
 
@@ -122,9 +133,24 @@ impl Reader {
             } else if newest.ended {
                 return Ok(None);
             }
+            // Before the node is read: an end that is announced later ends the wait.
+            let ends = match &self.until_end_of {
+                None => u64::MAX,
+                Some(_) if self.has_ended => return Ok(None),
+                Some(node) => {
+                    let ends = news.ends();
+                    let found = journal.head_fetch(node).await?;
+                    if found.is_none_or(|node| node.is_terminal()) {
+                        // Whatever happened up to its end can be read by now.
+                        self.has_ended = true;
+                        continue;
+                    }
+                    ends
+                }
+            };
             // Not beyond `after`: a cursor may be beyond all events there are,
             // invented or from the time before a restore.
-            news.wait_beyond(newest.seq).await;
+            news.wait_beyond(newest.seq, ends).await;
         }
     }
 }

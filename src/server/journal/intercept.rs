@@ -192,6 +192,15 @@ impl<I: Interceptor> Journal for Intercepted<I> {
         self.0.write("secret", || self.0.journal().secret(name, fresh.clone())).await
     }
 
+    async fn secret_find(&self, name: &str) -> Answer<Option<Vec<u8>>> {
+        self.0.read("secret_find", self.0.journal().secret_find(name)).await
+    }
+
+    async fn secret_replace(&self, name: &str, old: Vec<u8>, new: Vec<u8>) -> Answer<()> {
+        let replace = || self.0.journal().secret_replace(name, old.clone(), new.clone());
+        self.0.write("secret_replace", replace).await
+    }
+
     async fn outbox_after(&self, recipient: Recipient, after: OutboxId, limit: u32) -> Answer<OutboxPage> {
         self.0.read("outbox_after", self.0.journal().outbox_after(recipient, after, limit)).await
     }

@@ -48,6 +48,9 @@ use crate::{
     types::{NodeRunId, RunId, WorkerId},
 };
 
+/// The name of the secret with the signing keys of assignment tokens.
+pub const ASSIGNMENT_KEYS: &str = "assignment_token_key";
+
 /// Durable home of runs. Every implementation must pass `conformance`.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
@@ -181,6 +184,14 @@ pub trait Journal: Send + Sync + 'static {
     /// The secret with this name. If there is none, `fresh` becomes the secret
     /// and is durable when this returns. Concurrent callers all get the same.
     async fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, JournalError>;
+
+    /// The secret with this name, if there is one: as it is now, also if another
+    /// process has replaced it.
+    async fn secret_find(&self, name: &str) -> Result<Option<Vec<u8>>, JournalError>;
+
+    /// Replaces the secret with this name, durably. Fails with
+    /// [`JournalError::Conflict`] if it is neither `old` nor `new` already.
+    async fn secret_replace(&self, name: &str, old: Vec<u8>, new: Vec<u8>) -> Result<(), JournalError>;
 
     /// The outbox entries for `recipient`, oldest first, starting after `after`.
     /// Empty if the journal keeps no outbox.

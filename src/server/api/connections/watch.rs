@@ -10,6 +10,7 @@
 use std::{
     collections::HashSet,
     io::{self, Write},
+    mem::MaybeUninit,
     net::{Shutdown, SocketAddr},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -148,7 +149,7 @@ impl Connections {
         sockets::each(*listening_at, |socket| {
             let Some(peer) = peer_of(socket) else { return };
             open.insert(peer);
-            let verdict = match which {
+            let mut verdict = match which {
                 Close::All => Verdict::CutOff,
                 Close::Overdue | Close::Idle => {
                     let mut by_peer = self.by_peer.lock();
@@ -160,6 +161,10 @@ impl Connections {
                     }
                 }
             };
+            // A request that hyper has yet to read is late through our own fault.
+            if matches!(which, Close::Overdue) && verdict == Verdict::StopReading && has_unread(socket) {
+                verdict = Verdict::Keep;
+            }
             scan.closed += usize::from(verdict.execute(socket));
         })?;
         scan.open = open.len();
@@ -244,6 +249,11 @@ impl Verdict {
         };
         socket.shutdown(how).is_ok()
     }
+}
+
+/// Whether the kernel has bytes that hyper has not read.
+fn has_unread(socket: &Socket) -> bool {
+    socket.peek(&mut [MaybeUninit::uninit()]).is_ok_and(|length| length > 0)
 }
 
 /// The listener itself has no peer.

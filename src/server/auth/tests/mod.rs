@@ -1,5 +1,6 @@
 //! The authenticator against a token service on loopback.
 
+mod assignment_keys;
 mod signing_keys;
 
 use std::time::Duration;

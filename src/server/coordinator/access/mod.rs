@@ -4,15 +4,14 @@
 //! looked up in the Run Store (`adopt`).
 //!
 //! ```text
-//!   operation + caller ──▶ find or adopt ──▶ rules ──▶ record
-//!                            │ 404            │ 401, 403, 404
+//!   operation + caller ──▶ assignment ──▶ find or adopt ──▶ rules ──▶ record
+//!                            │ 401, 403      │ 404            │ 401, 403, 404
 //! ```
 //!
 //! - `rules`: the rules, as pure functions.
 //!
-//! An assignment token for a NodeRun that the journal does not know, or knows in
-//! another place, allows nothing: the journal has been restored to an earlier
-//! state since.
+//! An assignment token whose NodeRun has ended, or that is not the one in the
+//! journal, allows nothing: `assignment`.
 //!
 //! A request that is admitted to a NodeRun is a sign of life of the executors of
 //! the composites above it (`liveness`).
@@ -24,9 +23,9 @@ mod tests;
 pub(crate) use rules::{Authority, Reach, rule};
 
 use self::rules::{Object, Refused, executor_may};
-use super::{Coordinator, audit_trail::Refusal, error::CoordinatorError, liveness::Use};
+use super::{Coordinator, assignment, audit_trail::Refusal, error::CoordinatorError, liveness::Use};
 use crate::{
-    auth::{Principal, Subtree},
+    auth::Principal,
     engine::{self, Rejection},
     record::{AuditObject, Identity, NodeRecord, Operation, RunRecord},
     types::{NodeRunId, Run, RunId, RunStartRequest},
@@ -40,11 +39,12 @@ impl Coordinator {
         request: &RunStartRequest,
     ) -> Result<Identity, CoordinatorError> {
         let operation = Operation::StartRun;
+        let object = || AuditObject { run_id: request.run_id.clone(), node_run_id: None };
+        self.assignment_check(caller, operation, object()).await?;
         let judged = match executor_may(caller, operation, None) {
             Some(judged) => judged.map(|_| ()),
             None => self.authority.judge(caller, rule(operation).reach, None),
         };
-        let object = || AuditObject { run_id: request.run_id.clone(), node_run_id: None };
         if let Err(refused) = judged {
             // No run is known yet that could be foreign.
             let not_found = || CoordinatorError::Unauthenticated;
@@ -85,11 +85,11 @@ impl Coordinator {
         operation: Operation,
         run: &RunId,
     ) -> Result<RunRecord, CoordinatorError> {
+        self.assignment_check(caller, operation, AuditObject::run(run)).await?;
         let not_found = || CoordinatorError::RunNotFound(run.clone());
         let record = self.run_find_or_adopt(caller, run).await?.ok_or_else(not_found)?;
         let judged = match executor_may(caller, operation, Some(Object::Run(run))) {
-            Some(Ok(own)) => self.assignment_check(own).await?,
-            Some(Err(refused)) => Err(refused),
+            Some(judged) => judged.map(|_own| ()),
             None => self.authority.judge(caller, rule(operation).reach, record.owner.as_ref()),
         };
         if let Err(refused) = judged {
@@ -128,12 +128,13 @@ impl Coordinator {
         node: &NodeRunId,
         not_found: impl Fn() -> CoordinatorError + Send + Sync,
     ) -> Result<NodeRecord, CoordinatorError> {
+        let object = AuditObject { run_id: None, node_run_id: Some(node.clone()) };
+        self.assignment_check(caller, operation, object).await?;
         let record = self.node_find_or_adopt(caller, node).await?.ok_or_else(&not_found)?;
         let run = &record.node.run_id;
         let reach = rule(operation).reach;
         let judged = match executor_may(caller, operation, Some(Object::Node(run, &record.path))) {
-            Some(Ok(own)) => self.assignment_check(own).await?,
-            Some(Err(refused)) => Err(refused),
+            Some(judged) => judged.map(|_own| ()),
             // The owner does not matter: no need to read the run.
             None if self.authority.is_unlimited(caller) => self.authority.judge(caller, reach, None),
             None => {
@@ -153,13 +154,19 @@ impl Coordinator {
         Ok(record)
     }
 
-    /// The NodeRun of an assignment token must be where it was when the token was
-    /// issued: in a journal that was restored another NodeRun may have its place.
-    async fn assignment_check(&self, own: &Subtree) -> Result<Result<(), Refused>, CoordinatorError> {
-        Ok(match self.committer.head_find(&own.node).await? {
-            Some(found) if found.run_id == own.run && found.path == own.path => Ok(()),
-            Some(_) | None => Err(Refused::Outside(own.node.clone())),
-        })
+    /// Refuses a caller whose assignment does not stand any more.
+    async fn assignment_check(
+        &self,
+        caller: &Principal,
+        operation: Operation,
+        object: AuditObject,
+    ) -> Result<(), CoordinatorError> {
+        if assignment::of(caller).is_none() {
+            return Ok(());
+        }
+        let node = object.node_run_id.as_ref();
+        let checked = self.committer.assignment_check(caller, operation, node).await;
+        self.audit_trail().judged(caller, operation, object, checked).await
     }
 
     /// Adds a refusal to the audit trail, unless the caller is unknown: then it is

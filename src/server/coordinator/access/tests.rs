@@ -126,7 +126,7 @@ fn named_tenant_must_be_the_one_of_the_token() {
 #[test]
 fn assignment_token_reaches_its_subtree_only() {
     let own = NodePath::root().child(4);
-    let subtree = Subtree { node: "n".into(), run: "r".into(), path: own.clone() };
+    let subtree = Subtree { node: "n".into(), run: "r".into(), path: own.clone(), created_at: None };
     let executor =
         Principal::with_for_test(Identity::bare("n"), Roles::default(), Scope::Subtree(subtree.clone()));
     let (run, other) = ("r".into(), "s".into());

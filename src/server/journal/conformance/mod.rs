@@ -14,6 +14,7 @@
 //! - `events`, `outbox`: listings of events and of outbox entries.
 //! - `wakes`: wake-ups, claims, workers and counts.
 //! - `audit`: the audit trail.
+//! - `secrets`: secrets by name.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
 //! - `samples`: records to commit, and the `Probe` that the properties use.
 //!
@@ -28,6 +29,7 @@ mod parking;
 mod payloads;
 mod pruning;
 mod samples;
+mod secrets;
 mod wakes;
 
 use std::sync::Arc;
@@ -36,7 +38,7 @@ use futures::future::BoxFuture;
 
 pub use self::{
     audit::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*, samples::*,
-    wakes::*,
+    secrets::*, wakes::*,
 };
 use super::inspect::Inspect;
 
@@ -84,6 +86,7 @@ macro_rules! for_each_journal_property {
             racing_commits_have_one_winner
             reopened_journal_has_everything
             first_secret_of_a_name_is_kept
+            secret_is_replaced_only_if_it_is_as_expected
             events_are_listed_in_order_without_gaps
             event_page_keeps_both_limits
             subtree_events_are_found_across_sparse_pages

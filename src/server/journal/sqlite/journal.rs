@@ -263,6 +263,15 @@ impl Journal for SqliteJournal {
         self.writes.run(move |connection| secrets::get_or_put(connection, &name, &fresh)).await
     }
 
+    async fn secret_find(&self, name: &str) -> Result<Option<Vec<u8>>, JournalError> {
+        self.reads.here(|connection| secrets::get(connection, name))
+    }
+
+    async fn secret_replace(&self, name: &str, old: Vec<u8>, new: Vec<u8>) -> Result<(), JournalError> {
+        let name = name.to_owned();
+        self.writes.run(move |connection| secrets::replace(connection, &name, &old, &new)).await
+    }
+
     async fn outbox_after(
         &self,
         recipient: Recipient,

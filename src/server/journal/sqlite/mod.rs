@@ -27,12 +27,12 @@
 //! | `space` | the size limit of the file and its reserve |
 //! | `checkpoint` | keeps the write-ahead log short, off the commit path |
 //! | `error` | SQLite's errors as the journal's |
-//! | `contents`, `backup`, `check`, `compact` | for the command `journal` |
+//! | `contents`, `backup`, `check`, `compact`, `keys` | for the command `journal` |
 //! | `memory`, `callers_writer` | the same journal in memory and without threads, for simulations |
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only one
 //! process may write: it has locked the file and `<file>.lock`. Other processes
-//! may read (`contents`).
+//! may read (`contents`), and rotate a key (`keys`).
 
 mod access;
 mod audit;
@@ -49,6 +49,7 @@ mod debts;
 mod encoding;
 mod error;
 mod journal;
+mod keys;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 mod migrations;
@@ -91,6 +92,7 @@ pub use self::{
     compact::{Compacted, compact},
     contents::Contents,
     debts::{Owing, WithoutStores},
+    keys::{LiveWork, SecretChange, secret_change},
     schema::folder_exists,
 };
 use super::{JournalError, OpenError};

@@ -18,3 +18,18 @@ pub(super) fn get_or_put(connection: &Connection, name: &str, fresh: &[u8]) -> R
     let mut statement = connection.prepare_cached("SELECT value FROM secrets WHERE name = ?")?;
     Ok(statement.query_one([name], |row| row.get(0))?)
 }
+
+/// Replaces a secret, unless it is neither `old` nor `new` already.
+pub(super) fn replace(
+    connection: &Connection,
+    name: &str,
+    old: &[u8],
+    new: &[u8],
+) -> Result<(), JournalError> {
+    let mut statement =
+        connection.prepare_cached("UPDATE secrets SET value = ?3 WHERE name = ?1 AND value IN (?2, ?3)")?;
+    match statement.execute(params![name, old, new])? {
+        0 => Err(JournalError::Conflict),
+        _ => Ok(()),
+    }
+}

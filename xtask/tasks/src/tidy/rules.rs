@@ -105,6 +105,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         module: "coordinator",
         may: &[
+            "auth::AuthError",
             "auth::NAME_BYTES",
             "auth::Principal",
             "auth::Roles",
@@ -169,7 +170,21 @@ pub(super) const LAYERS: &[Layer] = &[
         module: "cli::demo",
         may: &["app", "cli::exit", "cli::signals", "clients", "config", "runtime::tasks", "time", "types"],
     },
-    Layer { module: "cli::journal", may: &["cli", "config", "journal", "time"] },
+    // Of authentication: the keys that it keeps in the journal.
+    Layer {
+        module: "cli::journal",
+        may: &[
+            "auth::Keyring",
+            "auth::KeyringError",
+            "auth::OldKeys",
+            "auth::Rotated",
+            "cli",
+            "config",
+            "journal",
+            "time",
+            "types",
+        ],
+    },
     Layer { module: "cli::remote", may: &["clients", "config"] },
     Layer { module: "cli::send_request", may: &["cli::remote", "clients"] },
     Layer { module: "cli::health", may: &["cli::remote", "clients", "types"] },
