@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::{door::Admitter, front::Front};
 use crate::{
     auth::{Admission, AuthError, Authenticator, Principal},
-    coordinator::Coordinator,
+    coordinator::{Coordinator, Refusal},
     health::HealthReport,
+    record::{AuditObject, Operation},
 };
 
 /// The context of every endpoint.
@@ -26,6 +27,13 @@ pub struct ServerContext {
 impl Admitter for ServerContext {
     async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admission, AuthError> {
         self.authenticator.authenticate(path, headers).await
+    }
+
+    async fn rate_limited(&self, operation: &str, caller: &Principal) {
+        let Some(operation) = Operation::named(operation) else { return };
+        let object = AuditObject::default();
+        let refusal = Refusal { operation, object, reason: "rate_limited", detail: None };
+        self.coordinator.audit_trail().refused(caller, refusal).await;
     }
 
     fn front(&self) -> &Front {

@@ -78,6 +78,9 @@ pub(super) trait Admitter: ServerContext {
         headers: &HeaderMap,
     ) -> impl Future<Output = Result<Admission, AuthError>> + Send;
 
+    /// Notes that a limit of the caller refuses an operation.
+    fn rate_limited(&self, operation: &str, caller: &Principal) -> impl Future<Output = ()> + Send;
+
     /// The limits for requests and connections.
     fn front(&self) -> &Front;
 
@@ -121,7 +124,14 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                                 in_progress.admitted();
                             }
                             if class != Class::Public {
-                                held.1 = front.limits.share(class, &principal, &log)?;
+                                match front.limits.share(class, &principal, &log) {
+                                    Ok(share) => held.1 = share,
+                                    Err(refusal) => {
+                                        let operation = &route.endpoint.operation_id;
+                                        rqctx.context().rate_limited(operation, &principal).await;
+                                        return Err(refusal);
+                                    }
+                                }
                             }
                             Some(principal)
                         }
