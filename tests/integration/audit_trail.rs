@@ -1,4 +1,4 @@
-//! The audit trail (contract §19, D-22): what a caller changes and what a rule
+//! The audit trail (contract §19.1, D-22): what a caller changes and what a rule
 //! refuses has a durable record, and a line of the log.
 
 use std::{collections::BTreeMap, fmt::Write};

@@ -72,7 +72,7 @@ variables! {
             .unset("no limit").example("30d");
         AUDIT_RETENTION = own("JARVIS_RUN_COORDINATOR_AUDIT_RETENTION", Kind::Age,
             "How long records of the audit trail are kept, whether their runs are or not.")
-            .default("90d").contract("§22");
+            .default("90d").contract("§19.1");
     }
     "JARVIS stores: all three URLs, or none to run embedded on the journal alone" {
         RUN_STORE_URL = base_url("JARVIS_RUN_STORE_URL", "Run Store, from which other services read runs.")

@@ -181,6 +181,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "cli",
             "config",
             "journal",
+            "record",
             "time",
             "types",
         ],
@@ -190,7 +191,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "cli::health", may: &["cli::remote", "clients", "types"] },
     Layer {
         module: "cli",
-        may: &["api::openapi", "app", "clients", "config", "journal", "runtime", "time", "types"],
+        may: &["api::openapi", "app", "clients", "config", "journal", "runtime", "record", "time", "types"],
     },
 ];
 
