@@ -8,9 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::{door::Admitter, front::Front};
 use crate::{
     auth::{Admission, AuthError, Authenticator, Principal},
-    coordinator::{Coordinator, Refusal},
+    coordinator::Coordinator,
     health::HealthReport,
-    record::{AuditObject, Operation},
 };
 
 /// The context of every endpoint.
@@ -30,10 +29,7 @@ impl Admitter for ServerContext {
     }
 
     async fn rate_limited(&self, operation: &str, caller: &Principal) {
-        let Some(operation) = Operation::named(operation) else { return };
-        let object = AuditObject::default();
-        let refusal = Refusal { operation, object, reason: "rate_limited", detail: None };
-        self.coordinator.audit_trail().refused(caller, refusal).await;
+        self.coordinator.audit_trail().rate_limited(caller, operation).await;
     }
 
     fn front(&self) -> &Front {

@@ -48,7 +48,7 @@ use http::{
 use hyper::body::Body as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use slog::debug;
+use slog::{Logger, debug};
 
 use super::{
     connections::sending,
@@ -108,7 +108,7 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                     let route = path::locate(method, path, |method, path| {
                         router.lookup_route(method, path.into(), None)
                     });
-                    let admission = admit(rqctx.context(), &head).await?;
+                    let admission = admit(rqctx.context(), &head, &log).await?;
                     let route = route?;
                     let treatment = Treatment::of_id(&route.endpoint.operation_id);
                     let class = treatment.class;
@@ -177,9 +177,12 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
     outer
 }
 
-async fn admit<C: Admitter>(admitter: &C, head: &Parts) -> Result<Admission, ApiError> {
+async fn admit<C: Admitter>(admitter: &C, head: &Parts, log: &Logger) -> Result<Admission, ApiError> {
     let admission = admitter.admit(head.uri.path(), &head.headers).await;
-    admission.map_err(|refusal| ApiError::unauthorized(&refusal))
+    admission.map_err(|refusal| {
+        admitter.front().limits.no_caller(refusal.message, log);
+        ApiError::unauthorized(&refusal)
+    })
 }
 
 /// Refuses a body whose announced length is too large before any of it is read.

@@ -2,7 +2,8 @@
 //! the answer.
 
 use dropshot::{
-    ApiDescription, HttpResponseOk, HttpResponseUpdatedNoContent, Path, RequestContext, endpoint,
+    ApiDescription, ErrorStatusCode, HttpResponseOk, HttpResponseUpdatedNoContent, Path, RequestContext,
+    endpoint,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -112,7 +113,7 @@ async fn run_events(rq: Rq, caller: Caller, path: Path<RunPath>, query: StreamQu
 /// A place for an event stream. That the caller has no more is audited.
 async fn stream_permit(rq: &Rq, caller: &Caller) -> Result<StreamPermit, ApiError> {
     let permit = rq.context().front.limits.stream(&caller.0, &rq.log);
-    if permit.as_ref().is_err_and(ApiError::is_rate_limited) {
+    if permit.as_ref().is_err_and(|error| error.status() == ErrorStatusCode::TOO_MANY_REQUESTS) {
         rq.context().rate_limited(&rq.endpoint.operation_id, &caller.0).await;
     }
     permit

@@ -109,11 +109,6 @@ impl ApiError {
         Self::at_limit(ErrorStatusCode::SERVICE_UNAVAILABLE, OVERLOADED, limit)
     }
 
-    /// Whether a limit of the caller is reached.
-    pub(super) fn is_rate_limited(&self) -> bool {
-        self.0.status == ErrorStatusCode::TOO_MANY_REQUESTS
-    }
-
     /// Makes a 429: a limit of the caller is reached.
     pub(super) fn rate_limited(limit: LimitReached) -> Self {
         Self::at_limit(ErrorStatusCode::TOO_MANY_REQUESTS, "rate_limited", limit)

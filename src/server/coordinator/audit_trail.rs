@@ -1,5 +1,5 @@
 //! The audit trail as callers make it: a line of the log for each record, and the
-//! records of refusals, which belong to no commit (contract §22).
+//! records of refusals, which belong to no commit (contract §19.1, D-22).
 //!
 //! ```text
 //!   commit ──────▶ durable with its records ──▶ a line for each
@@ -34,13 +34,13 @@ const REFILL: i64 = 1_000_000;
 const PRINCIPALS_MAX: usize = 4096;
 
 /// A refusal by a rule.
-pub struct Refusal {
-    pub operation: Operation,
+pub(super) struct Refusal {
+    pub(super) operation: Operation,
     /// What the caller asked for.
-    pub object: AuditObject,
+    pub(super) object: AuditObject,
     /// The code of the rule.
-    pub reason: &'static str,
-    pub detail: Option<&'static str>,
+    pub(super) reason: &'static str,
+    pub(super) detail: Option<&'static str>,
 }
 
 /// Writes and logs audit records.
@@ -64,7 +64,7 @@ impl AuditTrail {
     }
 
     /// Records a refusal. It is durable when this returns, if it can be.
-    pub async fn refused(&self, caller: &Principal, refusal: Refusal) {
+    pub(super) async fn refused(&self, caller: &Principal, refusal: Refusal) {
         let now = self.clock.now();
         let is_room = match self.journal.room() {
             Room::Enough => true,
@@ -79,6 +79,13 @@ impl AuditTrail {
             }
             Spend::Suppressed { is_first: false } => {}
         }
+    }
+
+    /// Records that a limit of the caller refused an operation, by its id.
+    pub async fn rate_limited(&self, caller: &Principal, operation: &str) {
+        let Some(operation) = Operation::named(operation) else { return };
+        let object = AuditObject::default();
+        self.refused(caller, Refusal { operation, object, reason: "rate_limited", detail: None }).await;
     }
 
     async fn write(&self, caller: &Principal, refusal: Refusal, now: Timestamp, suppressed: u64) {

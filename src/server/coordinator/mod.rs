@@ -50,7 +50,7 @@ use slog::Logger;
 
 pub use attempts::Attempts;
 pub(crate) use attempts::{Assignment, Choice};
-pub use audit_trail::{AuditTrail, Refusal};
+pub use audit_trail::AuditTrail;
 pub(crate) use commit_failures::ALIVE_FOREVER;
 pub(crate) use committer::CLAIM_WITHIN;
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};

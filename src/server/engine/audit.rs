@@ -1,4 +1,4 @@
-//! The audit records of a decision (contract §22).
+//! The audit records of a decision (contract §19.1, D-22).
 //!
 //! | cause | what it changes | a rule refuses a node |
 //! |---|---|---|

@@ -37,9 +37,9 @@ pub struct AuditRecord {
     /// The code of a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// A word more: a state, a number.
+    /// A word more: a state, a number. At most [`DETAIL_BYTES`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
+    pub(crate) detail: Option<String>,
     /// The events of the same commit: the first and the last `seq`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<(u64, u64)>,
