@@ -4,7 +4,7 @@
 //! door             every request: route, authentication, limits, envelopes
 //!   path             verbs after a colon
 //!   front            its limits
-//!   operation        what it knows of each operation
+//!   treatment        what it knows of each operation
 //!   limits           who gets a place, of the server and of each principal
 //!   connections      closes what is idle, stuck or too many (found by sockets)
 //!   descriptors      leaves files for the rest of the process
@@ -34,7 +34,6 @@ mod front;
 mod limits;
 mod listen;
 pub mod openapi;
-mod operation;
 mod path;
 #[cfg(test)]
 mod proptests;
@@ -46,6 +45,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod treatment;
 mod unread;
 
 #[cfg(any(test, feature = "test-util"))]

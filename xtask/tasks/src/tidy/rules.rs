@@ -175,6 +175,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "coordinator",
             "health::HealthReport",
             "journal::JournalError",
+            "record::Operation",
             "runtime::tasks",
             "time",
             "types",
