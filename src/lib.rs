@@ -36,6 +36,7 @@
 //! | [`cli`] | the command line |
 //! | [`config`] | flags and variables to settings |
 //! | [`coordinator`] | the use cases: load, decide, commit, announce |
+//! | [`delegation`] | keeps the starter's token of a run, sealed |
 //! | [`dispatch`] | gets nodes executed: claims, calls, cancels, sweeps |
 //! | [`engine`] | the rules, pure |
 //! | [`events`] | event streams, stored and live |
@@ -44,9 +45,11 @@
 //! | [`journal`] | the database: one trait, its implementation, their test suite, retention |
 //! | [`outbox`] | sends every change to the JARVIS stores |
 //! | [`record`] | what the journal holds, and change sets |
+//! | [`redact`] | takes secrets out of what is stored and logged |
 //! | [`resilience`] | circuit breaker, cool-down, single-flight refreshed value |
 //! | [`runtime`] | supervised tasks, the log |
 //! | [`services`] | the services around us, one role a module: executors, policy point, node registry, JARVIS stores |
+//! | [`transport`] | certificates and keys: of the listener, and of our own calls |
 //!
 //! # Architecture invariants
 //!

@@ -40,13 +40,19 @@ macro_rules! clients {
 
                 /// A failure of a call of this client.
                 pub fn failed(&self, error: Error<crate::types::ErrorEnvelope>) -> CallError {
-                    CallError::from_client(self.inner().service, error)
+                    self.inner().failed(error)
                 }
 
                 /// The same client for calls that are sent only while the permit stands.
                 #[cfg(feature = "server")]
                 pub(crate) fn with_permit(&self, permit: &crate::clients::Permit) -> Self {
                     Self { inner: self.inner.with_permit(permit), ..self.clone() }
+                }
+
+                /// The same client for calls on behalf of `subject`.
+                #[cfg(feature = "server")]
+                pub(crate) fn on_behalf_of(&self, subject: &crate::clients::Subject) -> Self {
+                    Self { inner: self.inner.on_behalf_of(subject), ..self.clone() }
                 }
             }
         }

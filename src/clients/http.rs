@@ -7,14 +7,31 @@ use std::time::Duration;
 /// is lost, and whether it may be sent again is unknown.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// The connection pool for all services.
-///
+/// The connection pool for all services, which trusts the system's roots: see
+/// [`builder`].
+pub fn http_client(connect_timeout: Duration) -> Result<reqwest::Client, String> {
+    build(builder(connect_timeout))
+}
+
+/// As [`http_client`], with this trust and identity.
+#[cfg(feature = "server")]
+pub fn http_client_with_tls(
+    connect_timeout: Duration,
+    tls: rustls::ClientConfig,
+) -> Result<reqwest::Client, String> {
+    build(builder(connect_timeout).tls_backend_preconfigured(tls))
+}
+
+fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
+    builder.build().map_err(|error| format!("cannot set up the HTTP client: {error}"))
+}
+
 /// Redirects are not followed: no service of the stack sends any, and a token
 /// must not follow a redirect to another host.
 ///
 /// The proxies that the environment names are used, but never for loopback
 /// addresses: a proxy cannot reach a service on this machine.
-pub fn http_client(connect_timeout: Duration) -> Result<reqwest::Client, String> {
+fn builder(connect_timeout: Duration) -> reqwest::ClientBuilder {
     let mut builder = reqwest::Client::builder();
     for proxy in proxies(|name| std::env::var(name).ok()) {
         builder = builder.proxy(proxy);
@@ -24,8 +41,6 @@ pub fn http_client(connect_timeout: Duration) -> Result<reqwest::Client, String>
         .redirect(reqwest::redirect::Policy::none())
         .pool_idle_timeout(IDLE)
         .tcp_nodelay(true)
-        .build()
-        .map_err(|error| format!("cannot set up the HTTP client: {error}"))
 }
 
 const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1";

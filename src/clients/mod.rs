@@ -32,8 +32,12 @@ mod peer;
 mod permit;
 #[cfg(test)]
 mod proptests;
+#[cfg(feature = "server")]
+mod redacted;
 mod run_events;
 mod service;
+#[cfg(feature = "server")]
+mod subject;
 #[cfg(feature = "server")]
 mod tokens;
 pub mod verbatim;
@@ -47,21 +51,31 @@ pub(crate) use causes::with_causes;
 pub use error::{CallError, Failure, NotSent};
 pub use generated::*;
 pub use http::http_client;
+#[cfg(feature = "server")]
+pub use http::http_client_with_tls;
 pub use peer::Peer;
 #[cfg(feature = "server")]
 pub use permit::Permit;
 pub use run_events::RunEvents;
 pub use service::Service;
 #[cfg(feature = "server")]
-pub use tokens::{TokenSource, TokenSourceOptions};
+pub use subject::{Subject, SubjectToken};
+#[cfg(feature = "server")]
+pub use tokens::{ClientSecret, TokenSource, TokenSourceOptions};
 
 /// A client of a coordinator, for a program that calls nothing else.
 pub fn coordinator(url: &str, token: Option<&str>) -> Result<run_coordinator::Client, String> {
+    Ok(coordinator_over(http_client(CONNECT_TIMEOUT)?, url, token))
+}
+
+/// As [`coordinator`], over this HTTP client.
+pub fn coordinator_over(http: reqwest::Client, url: &str, token: Option<&str>) -> run_coordinator::Client {
     let peer = match token {
         Some(token) => Peer::with_token(Service::RunCoordinator, token),
         None => Peer::anonymous(Service::RunCoordinator),
     };
-    Ok(run_coordinator::Client::new_with_client(url, http_client(CONNECT_TIMEOUT)?, peer))
+    run_coordinator::Client::new_with_client(url, http, peer)
 }
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time limit for connecting to a coordinator.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use reqwest::header::ACCEPT;
 
+use super::{CallError, bearer, bounded, service::Service};
 #[cfg(feature = "server")]
-use super::{Permit, TokenSource, tokens::AudienceToken};
-use super::{bearer, bounded, service::Service};
-use crate::types::JSON_LEVELS_MAX;
+use super::{Permit, Subject, TokenSource, tokens::AudienceToken};
+#[cfg(feature = "server")]
+use crate::redact::Redactor;
+use crate::types::{ErrorEnvelope, JSON_LEVELS_MAX};
 
 /// The service that a client calls.
 #[derive(Clone, Debug)]
@@ -20,6 +22,9 @@ pub struct Peer {
     /// If there is one, nothing is sent after it is withdrawn.
     #[cfg(feature = "server")]
     permit: Option<Permit>,
+    /// For what the service says about failures.
+    #[cfg(feature = "server")]
+    redactor: Option<Redactor>,
 }
 
 #[derive(Clone, Debug)]
@@ -27,7 +32,19 @@ enum Credential {
     None,
     Fixed(Arc<str>),
     #[cfg(feature = "server")]
-    Audience(AudienceToken),
+    Audience(Audience),
+    /// The caller on whose behalf the call is cannot be known any more.
+    #[cfg(feature = "server")]
+    Lost,
+}
+
+/// Tokens for an audience: the coordinator's own, and where to get others.
+#[cfg(feature = "server")]
+#[derive(Clone, Debug)]
+struct Audience {
+    name: Arc<str>,
+    source: Arc<TokenSource>,
+    token: AudienceToken,
 }
 
 impl Peer {
@@ -43,8 +60,9 @@ impl Peer {
 
     /// A service that is called with tokens for its audience.
     #[cfg(feature = "server")]
-    pub fn with_audience(service: Service, tokens: &TokenSource, audience: &str) -> Self {
-        Self::new(service, Credential::Audience(tokens.audience(audience)))
+    pub fn with_audience(service: Service, tokens: &Arc<TokenSource>, audience: &str) -> Self {
+        let (source, token) = (Arc::clone(tokens), tokens.audience(audience));
+        Self::new(service, Credential::Audience(Audience { name: audience.into(), source, token }))
     }
 
     /// The same service, whose answers are not read beyond this many bytes.
@@ -53,10 +71,42 @@ impl Peer {
         Self { max_answer_bytes: Some(bytes), ..self }
     }
 
+    /// The same service, whose words about failures are redacted.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub fn redacted_by(self, redactor: &Redactor) -> Self {
+        Self { redactor: Some(redactor.clone()), ..self }
+    }
+
+    /// A failure of a call of this service.
+    pub(super) fn failed(&self, error: progenitor_client::Error<ErrorEnvelope>) -> CallError {
+        let failed = CallError::from_client(self.service, error);
+        #[cfg(feature = "server")]
+        if let Some(redactor) = &self.redactor {
+            return failed.redacted(redactor);
+        }
+        failed
+    }
+
     /// The same service, for calls that are sent only while the permit stands.
     #[cfg(feature = "server")]
     pub(super) fn with_permit(&self, permit: &Permit) -> Self {
-        Self { permit: Some(permit.clone()), ..self.clone() }
+        Self { permit: Some(permit.clone()), ..self.on_behalf_of(&permit.subject) }
+    }
+
+    /// The same service, for calls on behalf of `subject`. A service that is
+    /// called without tokens is called without here, too.
+    #[cfg(feature = "server")]
+    pub(super) fn on_behalf_of(&self, subject: &Subject) -> Self {
+        let credential = match (&self.credential, subject) {
+            (Credential::Audience(own), Subject::Caller(caller)) => {
+                let token = own.source.exchanged(&own.name, caller);
+                Credential::Audience(Audience { token, ..own.clone() })
+            }
+            (Credential::Audience(_), Subject::Lost) => Credential::Lost,
+            (own, Subject::Own | Subject::Caller(_) | Subject::Lost) => own.clone(),
+        };
+        Self { credential, ..self.clone() }
     }
 
     fn new(service: Service, credential: Credential) -> Self {
@@ -66,6 +116,8 @@ impl Peer {
             max_answer_bytes: None,
             #[cfg(feature = "server")]
             permit: None,
+            #[cfg(feature = "server")]
+            redactor: None,
         }
     }
 
@@ -75,7 +127,9 @@ impl Peer {
             Credential::None => return Ok(()),
             Credential::Fixed(token) => Arc::clone(token),
             #[cfg(feature = "server")]
-            Credential::Audience(token) => token.get().await?,
+            Credential::Audience(audience) => audience.token.get().await?,
+            #[cfg(feature = "server")]
+            Credential::Lost => return Err("the token of the run's starter cannot be read".to_owned()),
         };
         // Getting the token may have taken a while.
         #[cfg(feature = "server")]
@@ -129,9 +183,11 @@ impl Peer {
                 None => request,
             };
             match &self.credential {
-                Credential::None | Credential::Fixed(_) => http.execute(bind(request)).await,
-                Credential::Audience(token) => {
-                    token.execute(request, |request| http.execute(bind(request))).await
+                Credential::None | Credential::Fixed(_) | Credential::Lost => {
+                    http.execute(bind(request)).await
+                }
+                Credential::Audience(audience) => {
+                    audience.token.execute(request, |request| http.execute(bind(request))).await
                 }
             }
         }

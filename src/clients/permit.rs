@@ -1,4 +1,5 @@
-//! A permit to send one request, which can be withdrawn.
+//! A permit to send one request, which can be withdrawn, and says on whose behalf
+//! it is sent.
 //!
 //! ```text
 //!   service's token ──▶ connection ──▶ head, body ──▶ on the wire
@@ -25,9 +26,14 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 
+use super::Subject;
+
 /// A permit to send a request.
 #[derive(Clone, Debug)]
-pub struct Permit(CancellationToken);
+pub struct Permit {
+    withdrawn: CancellationToken,
+    pub(super) subject: Subject,
+}
 
 /// The permit was withdrawn: nothing is sent.
 #[derive(Debug, thiserror::Error)]
@@ -37,12 +43,18 @@ pub(super) struct Withdrawn;
 impl Permit {
     /// A permit that stands until `withdrawn` is cancelled.
     pub fn until(withdrawn: CancellationToken) -> Self {
-        Self(withdrawn)
+        Self { withdrawn, subject: Subject::Own }
+    }
+
+    /// The same for a request on behalf of `subject`.
+    #[must_use]
+    pub fn on_behalf_of(self, subject: Subject) -> Self {
+        Self { subject, ..self }
     }
 
     /// Checks that the permit still stands.
     pub(super) fn check(&self) -> Result<(), Withdrawn> {
-        if self.0.is_cancelled() { Err(Withdrawn) } else { Ok(()) }
+        if self.withdrawn.is_cancelled() { Err(Withdrawn) } else { Ok(()) }
     }
 
     /// The same request, whose body checks the permit before it is sent.

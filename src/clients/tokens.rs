@@ -1,5 +1,6 @@
 //! Tokens for calling other services (contract §20): OAuth 2 client credentials,
-//! one token per audience.
+//! one token per audience; and tokens that act for a caller, exchanged for the
+//! caller's own (RFC 8693), one per audience and caller.
 //!
 //! ```text
 //!             fetched              at 80 % of its life             expired
@@ -17,10 +18,12 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use slog::{Logger, warn};
 
-use super::{bearer, bounded, causes::with_causes};
+use super::{SubjectToken, bearer, bounded, causes::with_causes};
 use crate::{
     resilience::{Fetched, Pauses, RefreshOptions, Refreshed, Source},
     runtime::tasks::TaskSet,
@@ -33,7 +36,8 @@ use crate::{
 pub struct TokenSourceOptions {
     pub endpoint: String,
     pub client_id: String,
-    pub client_secret: String,
+    /// Read for each request: it may be in a file that is replaced.
+    pub client_secret: ClientSecret,
     pub scope: Option<String>,
     /// The field of the request that names the audience.
     pub audience_field: &'static str,
@@ -41,11 +45,16 @@ pub struct TokenSourceOptions {
     pub timeout: Duration,
 }
 
+/// Reads the client secret, or says why there is none. May block for a moment.
+pub type ClientSecret = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+
 /// Gives out tokens, one per audience.
 pub struct TokenSource {
     endpoint: Arc<Endpoint>,
     tasks: TaskSet,
     audiences: Mutex<HashMap<Arc<str>, AudienceToken>>,
+    /// By audience and caller's token.
+    exchanged: Cache<[u8; 32], AudienceToken>,
 }
 
 /// The token for one audience. Clones share it.
@@ -56,6 +65,8 @@ pub(super) struct AudienceToken(Arc<Refreshed<Arc<str>>>);
 struct Audience {
     endpoint: Arc<Endpoint>,
     name: Arc<str>,
+    /// The caller whose token is exchanged. `None`: the coordinator's own token.
+    subject: Option<SubjectToken>,
 }
 
 struct Endpoint {
@@ -65,6 +76,11 @@ struct Endpoint {
     log: Logger,
 }
 
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// The number of exchanged tokens in memory: a few kilobytes each.
+const EXCHANGED: usize = 10_000;
 /// If the token endpoint does not say how long a token lives.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 /// A longer life is not believed.
@@ -88,23 +104,42 @@ impl TokenSource {
         log: Logger,
     ) -> Arc<Self> {
         let endpoint = Arc::new(Endpoint { options, http, clock, log });
-        Arc::new(Self { endpoint, tasks, audiences: Mutex::default() })
+        let exchanged = Cache::new(EXCHANGED);
+        Arc::new(Self { endpoint, tasks, audiences: Mutex::default(), exchanged })
     }
 
     /// The token for `audience`, shared by all of its peers.
     pub(super) fn audience(&self, audience: &str) -> AudienceToken {
         let name: Arc<str> = audience.into();
         let mut audiences = self.audiences.lock();
-        audiences.entry(Arc::clone(&name)).or_insert_with(|| self.token(name)).clone()
+        audiences.entry(Arc::clone(&name)).or_insert_with(|| self.token(name, None)).clone()
     }
 
-    fn token(&self, name: Arc<str>) -> AudienceToken {
+    /// The token for `audience` that acts for a caller.
+    pub(super) fn exchanged(&self, audience: &Arc<str>, subject: &SubjectToken) -> AudienceToken {
+        let mut hash = Sha256::new();
+        hash.update((audience.len() as u64).to_le_bytes());
+        hash.update(audience.as_bytes());
+        hash.update(subject.expose().as_bytes());
+        let key: [u8; 32] = hash.finalize().into();
+        let made: Result<_, std::convert::Infallible> = self
+            .exchanged
+            .get_or_insert_with(&key, || Ok(self.token(Arc::clone(audience), Some(subject.clone()))));
+        made.unwrap_or_else(|never| match never {})
+    }
+
+    fn token(&self, name: Arc<str>, subject: Option<SubjectToken>) -> AudienceToken {
         let endpoint = Arc::clone(&self.endpoint);
         // A little more, so that the error names the request that took too long.
         let limit = endpoint.options.timeout + Duration::from_secs(1);
         let clock = Arc::clone(&endpoint.clock);
         let options = RefreshOptions { task: "token_fetch", limit, pauses: PAUSES };
-        AudienceToken(Refreshed::new(options, Audience { endpoint, name }, clock, self.tasks.clone()))
+        AudienceToken(Refreshed::new(
+            options,
+            Audience { endpoint, name, subject },
+            clock,
+            self.tasks.clone(),
+        ))
     }
 }
 
@@ -155,26 +190,36 @@ impl AudienceToken {
 impl Source<Arc<str>> for Audience {
     // Goes on while the server stops: work that is finished then needs tokens.
     async fn fetch(&self, _: Option<Arc<str>>) -> Result<Fetched<Arc<str>>, String> {
-        self.endpoint.ask(&self.name).await
+        self.endpoint.ask(&self.name, self.subject.as_ref()).await
     }
 }
 
 impl Endpoint {
-    async fn ask(&self, audience: &str) -> Result<Fetched<Arc<str>>, String> {
+    async fn ask(&self, audience: &str, subject: Option<&SubjectToken>) -> Result<Fetched<Arc<str>>, String> {
         let TokenSourceOptions { endpoint, client_id, client_secret, scope, audience_field, timeout } =
             &self.options;
         let failed = |error: &str, cause: &str| {
             warn!(self.log, "could not fetch a token"; "audience" => audience, "error" => error, "cause" => cause);
             error.to_owned()
         };
+        let read = Arc::clone(client_secret);
+        let secret = tokio::task::spawn_blocking(move || read()).await;
+        let secret = secret.unwrap_or_else(|error| Err(error.to_string()));
+        let secret = secret.map_err(|cause| failed("the client secret cannot be read", &cause))?;
         let mut form = vec![
-            ("grant_type", "client_credentials"),
+            ("grant_type", if subject.is_some() { EXCHANGE } else { "client_credentials" }),
             ("client_id", client_id),
-            ("client_secret", client_secret),
+            ("client_secret", &secret),
             (audience_field, audience),
         ];
         if let Some(scope) = scope {
             form.push(("scope", scope));
+        }
+        if let Some(subject) = subject {
+            // The actor is the client that asks.
+            form.push(("subject_token", subject.expose()));
+            form.push(("subject_token_type", ACCESS_TOKEN));
+            form.push(("requested_token_type", ACCESS_TOKEN));
         }
         let asked_at = self.clock.now();
         let request = self

@@ -16,6 +16,7 @@
 //! | `smuggling` | ambiguous lengths and chunks, folded headers, oversized heads |
 //! | `tokens` | forged, confused, huge and repeated credentials |
 //! | `logs` | forged log lines, floods of log lines |
+//! | `tls` | what is no handshake, instead of one |
 //! | `answers` | executors and a registry whose answers are endless, deep, or about something else |
 //!
 //! Each test starts a process of its own, so that the peak of memory is that of one
@@ -31,6 +32,7 @@ mod paths;
 mod slow;
 mod smuggling;
 mod target;
+mod tls;
 mod tokens;
 
 #[path = "../integration/support/mod.rs"]

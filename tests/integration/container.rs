@@ -57,7 +57,10 @@ fn container_commands_start_the_server_and_check_health() {
     let (_, check) = check.split_once(" CMD ").expect("a command");
     let asker = Cli::try_parse_from(words(check)).expect("understood");
     let Command::Health { target } = asker.chosen() else { panic!("{check}") };
-    assert_eq!(target.url(&asker.flags), format!("http://127.0.0.1:{port}"));
+    assert_eq!(
+        target.url(&std::collections::BTreeMap::new(), &asker.flags),
+        format!("http://127.0.0.1:{port}")
+    );
 
     // The program drains on SIGTERM.
     assert_eq!(the("STOPSIGNAL"), "SIGTERM");

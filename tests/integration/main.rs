@@ -5,10 +5,11 @@
 //! | subject | modules |
 //! |---|---|
 //! | the API | `wire`, `validation`, `nesting`, `run_start`, `run_cancel`, `node_creation`, `node_completion`, `idempotency`, `streams`, `auth`, `assignment`, `assignment_end`, `assignment_keys`, `authority`, `golden` |
-//! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `hanging_executors`, `composite_silence`, `policy`, `node_types`, `outbound_tokens` |
+//! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `hanging_executors`, `composite_silence`, `policy`, `node_types`, `outbound_tokens`, `token_exchange` |
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
 //! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked`, `audit_trail` |
 //! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process` |
+//! | transport, secrets | `transport`, `redaction` |
 //! | the program | `cli`, `client_commands`, `demo`, `example`, `container` |
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
@@ -51,6 +52,7 @@ mod overload;
 mod parked;
 mod policy;
 mod process;
+mod redaction;
 mod retention;
 mod retries;
 mod run_cancel;
@@ -60,5 +62,7 @@ mod stores;
 mod streams;
 mod supervision;
 mod support;
+mod token_exchange;
+mod transport;
 mod validation;
 mod wire;

@@ -72,6 +72,27 @@ async fn registry_without_an_audience_is_called_without_a_token() {
 }
 
 #[tokio::test]
+async fn replaced_client_secret_is_used_without_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("secret");
+    std::fs::write(&path, "first\n").expect("written");
+    let sts = sts(json!(0));
+    let t = TestServer::start_with(&[
+        ("ARP_AUTH_CLIENT_ID", "me"),
+        ("ARP_AUTH_CLIENT_SECRET_FILE", path.to_str().expect("a path")),
+        ("ARP_AUTH_TOKEN_ENDPOINT", sts.url()),
+    ])
+    .await;
+    for secret in ["first", "second"] {
+        std::fs::write(&path, secret).expect("written");
+        assert_eq!(echo(&t).await.state, RunState::Succeeded);
+        let form = sts.requests().last().expect("a request").to_string();
+        assert!(form.contains(&format!("client_secret={secret}&")), "{form}");
+    }
+    t.stop().await;
+}
+
+#[tokio::test]
 async fn expired_token_is_not_sent() {
     let sts = sts(json!(0));
     let t = server(sts.url()).await;

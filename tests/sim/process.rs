@@ -27,6 +27,7 @@ use jarvis_run_coordinator::{
     engine::Rules,
     events::{EventHub, Events},
     journal::Journal,
+    redact::Redactor,
     runtime::tasks::TaskSet,
     services::{
         node_registry::{NodeTypes, RegistryOptions},
@@ -145,6 +146,8 @@ impl Process {
                 composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::IgnoresSilence)),
             },
             offload: None,
+            redactor: Redactor::default(),
+            delegation: None,
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");
@@ -244,6 +247,7 @@ fn caller() -> Principal {
         let log = Logger::root(slog::Discard, o!());
         let authenticator = Authenticator::new(auth::Parts {
             settings: AuthSettings::from_vars(&vars).expect("settings"),
+            keeps_tokens: false,
             assignments: None,
             http: reqwest::Client::new(),
             clocks: Clocks { steady: Arc::new(SystemClock), wall: Arc::new(SystemClock) },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jarvis_run_coordinator::{
     clients::{
-        CallError, Failure, NotSent, Service,
+        CallError, Failure, NotSent, Service, Subject,
         node_registry::types::NodeType,
         pdp::types::{PolicyDecision, PolicyDecisionRequest},
     },
@@ -62,7 +62,11 @@ impl NodeRegistry for Services {
 
 #[async_trait]
 impl DecisionPoint for Services {
-    async fn decide(&self, request: &PolicyDecisionRequest) -> Result<PolicyDecision, CallError> {
+    async fn decide(
+        &self,
+        request: &PolicyDecisionRequest,
+        _: &Subject,
+    ) -> Result<PolicyDecision, CallError> {
         self.suffer(Service::Pdp).await?;
         if self.world.is_pdp_down() {
             return Err(CallError::new(Service::Pdp, Failure::NotSent(NotSent::NoConnection)));

@@ -68,7 +68,7 @@ impl World {
         let options = TokenSourceOptions {
             endpoint: format!("{url}/token"),
             client_id: "me".into(),
-            client_secret: "hush".into(),
+            client_secret: Arc::new(|| Ok("hush".to_owned())),
             scope: Some("a b".into()),
             audience_field: "resource",
             timeout: Duration::from_secs(30),

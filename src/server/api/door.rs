@@ -54,9 +54,9 @@ use super::{
     connections::sending,
     errors::ApiError,
     front::Front,
-    operation::{Class, Operation},
     path,
     request_scope::{self, BodyLimits},
+    treatment::{Class, Treatment},
     unread,
 };
 use crate::{
@@ -100,6 +100,7 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                 let (log, front) = (rqctx.log.clone(), rqctx.context().front().clone());
                 let in_progress = front.connections.enter(rqctx.request.remote_addr());
                 let (head, body) = request.into_parts();
+                let is_too_many = in_progress.is_too_many();
                 let is_awaited = head.headers.contains_key(EXPECT);
                 let (mut unread, mut held) = (Some(body), (None, None));
                 let served = async {
@@ -109,9 +110,9 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                     });
                     let admission = admit(rqctx.context(), &head, &log).await?;
                     let route = route?;
-                    let operation = Operation::of(&route.endpoint.operation_id);
-                    let class = operation.class;
-                    if class == Class::Work && in_progress.is_too_many() {
+                    let treatment = Treatment::of_id(&route.endpoint.operation_id);
+                    let class = treatment.class;
+                    if class == Class::Work && is_too_many {
                         return Err(front.too_many_connections(&log));
                     }
                     if class != Class::Public {
@@ -119,7 +120,9 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                     }
                     let caller = match admission {
                         Admission::Caller(principal) => {
-                            in_progress.admitted();
+                            if !is_too_many {
+                                in_progress.admitted();
+                            }
                             if class != Class::Public {
                                 match front.limits.share(class, &principal, &log) {
                                     Ok(share) => held.1 = share,
@@ -141,7 +144,7 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                     rqctx.endpoint = route.endpoint;
                     limit_size(unread.as_ref(), rqctx.request_body_max_bytes())?;
                     let limits = BodyLimits { bounds: front.body, timeout: front.body_timeout.clone() };
-                    let body = if operation.reads_body { unread.take() } else { None };
+                    let body = if treatment.reads_body { unread.take() } else { None };
                     let request = Request::from_parts(head, body.unwrap_or_else(Body::empty));
                     request_scope::run(caller, limits, route.handler.handle_request(rqctx, request)).await
                 };
@@ -155,9 +158,11 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                     error.record(&log);
                     error.into_response()
                 });
-                if let Some(body) = unread
-                    && !unread::take_in(body, is_awaited).await
-                {
+                let is_taken_in = match unread {
+                    Some(body) => unread::take_in(body, is_awaited).await,
+                    None => true,
+                };
+                if is_too_many || !is_taken_in {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, ApiError>(sending(answer, in_progress, held))

@@ -2,12 +2,18 @@
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use dropshot::{BuildError, ConfigDropshot, HandlerTaskMode, HttpServer, ServerBuilder};
+use dropshot::{BuildError, ConfigDropshot, ConfigTls, HandlerTaskMode, ServerBuilder};
 use slog::{Drain, LevelFilter, Logger, o, warn};
 
 use super::{
-    connections::Watch, context::ServerContext, door::behind_door, endpoints::endpoints, errors::ApiError,
-    front::Front, limits, socket_options,
+    connections::Watch,
+    context::ServerContext,
+    door::behind_door,
+    endpoints::endpoints,
+    errors::ApiError,
+    front::Front,
+    limits, socket_options,
+    tls::{Running, with_few_handshakes},
 };
 use crate::runtime::tasks::TaskSet;
 
@@ -21,23 +27,32 @@ pub struct ListenConfig {
     pub bind_address: SocketAddr,
     /// Larger request bodies are answered with 413.
     pub body_limit_bytes: usize,
+    /// With it, the server speaks HTTPS, and nothing else.
+    pub tls: Option<rustls::ServerConfig>,
 }
 
 /// A server that listens.
 pub struct Http {
-    server: HttpServer<ServerContext>,
+    running: Running,
+    address: SocketAddr,
     front: Front,
 }
 
 impl Http {
     pub fn local_addr(&self) -> SocketAddr {
-        self.server.local_addr()
+        self.address
+    }
+
+    /// The server, for replacing its certificate.
+    pub fn running(&self) -> Running {
+        self.running.clone()
     }
 
     /// Lets requests finish within `limit`. Connections that are open then are
     /// cut off, which is an error.
     pub async fn close(self, limit: Duration) -> Result<(), String> {
-        let Self { server, front } = self;
+        let Self { running, address: _, front } = self;
+        let Some(server) = running.take().await else { return Ok(()) };
         let mut closing = pin!(server.close());
         let closed = tokio::time::timeout(limit, &mut closing).await;
         let closed = match closed {
@@ -62,24 +77,30 @@ pub fn serve(
     tasks: &TaskSet,
     log: &Logger,
 ) -> Result<Http, BuildError> {
+    let tls = config.tls.clone().map(ConfigTls::Dynamic);
     let config = dropshot_config(config);
     let front = context.front.clone();
     let server = ServerBuilder::new(behind_door(endpoints()), context, without_requests(log))
         .config(config)
+        .tls(tls)
         .start()?;
-    if let Err(error) = socket_options::set(server.local_addr(), front.answer_timeout) {
+    let address = server.local_addr();
+    let refusal = || ApiError::overloaded(limits::connections(front.connections.limit())).on_the_wire();
+    // In the middle of a handshake it could not be read.
+    let farewell = (!server.using_tls()).then(refusal);
+    if let Err(error) = socket_options::set(address, front.answer_timeout) {
         warn!(log, "could not set the options of the listener: events may arrive late"; "error" => %error);
     }
     let watch = Watch {
-        listening_at: server.local_addr(),
+        listening_at: address,
         stopping: front.body_timeout.stopping.clone(),
         closed: front.closed.clone(),
         limits: Arc::clone(&front.limits),
-        farewell: Some(ApiError::overloaded(limits::connections(front.connections.limit())).on_the_wire()),
+        farewell,
         log: log.clone(),
     };
     tasks.spawn("connections", Arc::clone(&front.connections).watch(watch));
-    Ok(Http { server, front })
+    Ok(Http { running: Running::new(server), address, front })
 }
 
 pub(super) fn dropshot_config(config: &ListenConfig) -> ConfigDropshot {
@@ -96,8 +117,9 @@ pub(super) fn dropshot_config(config: &ListenConfig) -> ConfigDropshot {
 /// debugging: they take longer than many an endpoint.
 pub(super) fn without_requests(log: &Logger) -> Logger {
     if log.is_debug_enabled() {
-        log.clone()
+        with_few_handshakes(log.clone())
     } else {
-        Logger::root(LevelFilter::new(log.clone(), slog::Level::Warning).ignore_res(), o!())
+        let log = with_few_handshakes(log.clone());
+        Logger::root(LevelFilter::new(log, slog::Level::Warning).ignore_res(), o!())
     }
 }

@@ -4,7 +4,7 @@
 //! door             every request: route, authentication, limits, envelopes
 //!   path             verbs after a colon
 //!   front            its limits
-//!   operation        what it knows of each operation
+//!   treatment        what it knows of each operation
 //!   limits           who gets a place, of the server and of each principal
 //!   connections      closes what is idle, stuck or too many (found by sockets)
 //!   descriptors      leaves files for the rest of the process
@@ -14,6 +14,7 @@
 //!   body             JSON in, within body_timeout, checked by schema_check
 //!   stream           lines out (without delay: socket_options)
 //!   errors           failures out
+//! tls              replaces certificates, counts failed handshakes
 //! openapi          the document, made from the endpoints
 //! ```
 //!
@@ -33,7 +34,6 @@ mod front;
 mod limits;
 mod listen;
 pub mod openapi;
-mod operation;
 mod path;
 #[cfg(test)]
 mod proptests;
@@ -44,6 +44,8 @@ mod sockets;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod treatment;
 mod unread;
 
 #[cfg(any(test, feature = "test-util"))]
@@ -53,4 +55,5 @@ pub use self::{
     errors::ApiError,
     front::{BodyBounds, Front, FrontLimits},
     listen::{Http, ListenConfig, serve},
+    tls::Running,
 };

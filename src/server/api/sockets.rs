@@ -44,15 +44,18 @@ pub(super) fn each(at: SocketAddr, mut visit: impl FnMut(&Socket)) -> io::Result
     Ok(())
 }
 
-/// The number of open files of this process.
+/// The number of open files of this process, if the system knows it: Linux does
+/// since 6.2.
 #[cfg(target_os = "linux")]
-pub(super) fn open_files() -> io::Result<usize> {
-    let folder = "/proc/self/fd";
-    // Linux says it since 6.2; before, they are counted.
-    match std::fs::metadata(folder)?.len() {
-        0 => Ok(std::fs::read_dir(folder)?.count()),
-        files => Ok(usize::try_from(files).unwrap_or(usize::MAX)),
-    }
+pub(super) fn open_files() -> io::Result<Option<usize>> {
+    let files = std::fs::metadata("/proc/self/fd")?.len();
+    Ok(usize::try_from(files).ok().filter(|files| *files > 0))
+}
+
+/// Counts the open files of this process.
+#[cfg(target_os = "linux")]
+pub(super) fn count_files() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/fd")?.count())
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -61,6 +64,11 @@ pub(super) fn each(_: SocketAddr, _: impl FnMut(&Socket)) -> io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn open_files() -> io::Result<usize> {
+pub(super) fn open_files() -> io::Result<Option<usize>> {
+    Ok(None)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn count_files() -> io::Result<usize> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "supported on Linux only"))
 }

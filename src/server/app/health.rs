@@ -20,12 +20,14 @@ pub(super) struct Reporters {
     pub(super) outbox: Option<Arc<Outbox>>,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) clock: Arc<SteadyClock>,
+    pub(super) certificates: Vec<Source>,
     pub(super) admission: Box<dyn Fn() -> HealthCheck + Send + Sync>,
 }
 
 impl Reporters {
     pub(super) fn report(self) -> HealthReport {
-        let Self { coordinator, dispatch, panics, outbox, authenticator, clock, admission } = self;
+        let Self { coordinator, dispatch, panics, outbox, authenticator, clock, certificates, admission } =
+            self;
         let report_clock = Arc::clone(&clock);
         let (policy, offload) = (Arc::clone(&coordinator), Arc::clone(&coordinator));
         let counted = Arc::clone(&dispatch);
@@ -40,6 +42,7 @@ impl Reporters {
             sources.push(Box::new(move |_| offload.offload_check().into_iter().collect()));
         }
         sources.push(Box::new(move |_| signing_keys_check(&authenticator.status()).into_iter().collect()));
+        sources.extend(certificates);
         sources.push(Box::new(move |_| vec![admission()]));
         sources.push(Box::new(move |_| vec![clock_check(clock.ahead_seconds())]));
         HealthReport::new(report_clock, sources)

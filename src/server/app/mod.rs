@@ -11,17 +11,21 @@
 //! |---|---|
 //! | `start` | the order in which the parts come up |
 //! | `stop` | the order in which they go down, within a time limit |
+//! | `certificates` | loads certificates, and keeps them up to date |
 //! | `peers` | wiring of the clients of other services |
 //! | `health` | wiring of the health report |
 //! | `clock` | the server's clock, from the journal's newest time on |
 //! | `assignment_key` | the signing key of assignment tokens |
 
 mod assignment_key;
+mod certificates;
 mod clock;
 mod health;
 mod peers;
 mod start;
 mod stop;
+
+pub use certificates::check_files;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -29,9 +33,11 @@ use slog::Logger;
 
 use crate::{
     api,
+    config::SecretError,
     journal::{Journal, JournalError, OpenError, sqlite::SqliteJournal},
     runtime::tasks::{Fatal, TaskSet},
     time::{Clock, MachineClock, SystemClock},
+    transport::TlsError,
     types::{IdSource, RandomIds, WorkerId},
 };
 
@@ -50,6 +56,10 @@ pub enum StartError {
     AssignmentKey(#[source] JournalError),
     #[error("cannot listen on {address}: {reason}")]
     Listen { address: String, reason: String },
+    #[error("{0}")]
+    Tls(#[from] TlsError),
+    #[error("{0}")]
+    Secret(#[from] SecretError),
     #[error("{0}")]
     Setup(String),
 }

@@ -10,6 +10,7 @@ use crate::{
     config::{self, Endpoint, HttpUrl, Mode, Settings},
     coordinator::Offload,
     dispatch::{Executor, Executors},
+    redact::Redactor,
     runtime::tasks::TaskSet,
     services::{
         self,
@@ -26,6 +27,8 @@ pub(super) struct Peers {
     tokens: Option<Arc<TokenSource>>,
     /// Larger answers of services are refused.
     max_answer_bytes: usize,
+    /// For what services say about failures.
+    redactor: Redactor,
     clock: Arc<dyn Clock>,
     log: Logger,
 }
@@ -40,17 +43,23 @@ impl Peers {
     ) -> Self {
         let log = log.new(o!("component" => "clients"));
         let tokens = settings.outbound.as_ref().map(|outbound| {
+            let secret = outbound.client_secret.clone();
+            let read = move || match secret.read() {
+                Ok(secret) => Ok(secret.expose().to_owned()),
+                Err(error) => Err(error.to_string()),
+            };
             let options = TokenSourceOptions {
                 endpoint: outbound.token_endpoint.as_str().to_owned(),
                 client_id: outbound.client_id.clone(),
-                client_secret: outbound.client_secret.expose().to_owned(),
+                client_secret: Arc::new(read),
                 scope: outbound.scope.clone(),
                 audience_field: outbound.audience_field.as_str(),
                 timeout: outbound.timeout,
             };
             TokenSource::new(options, http.clone(), Arc::clone(&clock), tasks.clone(), log.clone())
         });
-        Self { http, tokens, max_answer_bytes: settings.limits.answer_bytes, clock, log }
+        let max_answer_bytes = settings.limits.answer_bytes;
+        Self { http, tokens, max_answer_bytes, redactor: Redactor::new(&settings.redact), clock, log }
     }
 
     fn peer(&self, service: Service, endpoint: &Endpoint) -> Peer {
@@ -58,7 +67,11 @@ impl Peers {
             Some(tokens) => Peer::with_audience(service, tokens, &endpoint.audience),
             None => Peer::anonymous(service),
         };
-        peer.answers_within(self.max_answer_bytes)
+        self.limited(peer)
+    }
+
+    fn limited(&self, peer: Peer) -> Peer {
+        peer.answers_within(self.max_answer_bytes).redacted_by(&self.redactor)
     }
 
     pub(super) fn stores(&self, stores: &config::Stores, limit: Duration) -> services::Stores {
@@ -107,7 +120,7 @@ impl Peers {
         // The registry expects no token where inbound authentication is off
         // (contract §20).
         let peer = match settings.inbound.mode {
-            Mode::Disabled => Peer::anonymous(Service::NodeRegistry).answers_within(self.max_answer_bytes),
+            Mode::Disabled => self.limited(Peer::anonymous(Service::NodeRegistry)),
             Mode::Required | Mode::Optional => self.peer(Service::NodeRegistry, registry),
         };
         let options = RegistryOptions {

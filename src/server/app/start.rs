@@ -8,6 +8,7 @@ use slog::{Logger, info, o, warn};
 use super::{
     Server, StartError, Surroundings,
     assignment_key::{self, assignment_tokens},
+    certificates::{Certificates, check_secrets, delegation},
     clock::steady_clock,
     health::Reporters,
     peers::Peers,
@@ -15,7 +16,6 @@ use super::{
 use crate::{
     api::{self, BodyBounds, Front, FrontLimits, ListenConfig, ServerContext},
     auth::{self, Authenticator, Clocks},
-    clients,
     config::{self, Settings},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher},
@@ -27,6 +27,7 @@ use crate::{
         sqlite::{Owing, SqliteJournal, SqliteOptions, WithoutStores},
     },
     outbox::{self, Outbox},
+    redact::Redactor,
     runtime::tasks::TaskSet,
     time::Clock,
 };
@@ -64,6 +65,9 @@ impl Startup<'_> {
         for warning in &settings.warnings {
             warn!(log, "configuration warning"; "warning" => warning);
         }
+        // Before the journal is touched.
+        check_secrets(settings)?;
+        let certificates = Certificates::load(settings)?;
         let Surroundings { clock: machine, ids, before_journal, in_hand } = surroundings;
         let (journal, owing) = self.open_journal().await?;
         let journal_fatal = journal.fatal().clone();
@@ -71,7 +75,7 @@ impl Startup<'_> {
         let floor = journal.latest_commit_time().await?;
         let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
-        let http = clients::http_client(settings.calls.connect_timeout).map_err(StartError::Setup)?;
+        let http = certificates.http_client(settings.calls.connect_timeout)?;
         let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, log);
         let auth_log = self.component("auth");
         let assignment_tokens =
@@ -79,6 +83,7 @@ impl Startup<'_> {
         let issues_tokens = assignment_tokens.is_some();
         let authenticator = Arc::new(Authenticator::new(auth::Parts {
             settings: settings.inbound.clone(),
+            keeps_tokens: settings.exchange_key.is_some(),
             assignments: assignment_tokens.clone(),
             http,
             clocks: Clocks { steady: Arc::clone(&clock), wall: machine },
@@ -119,6 +124,8 @@ impl Startup<'_> {
             },
             authorization: settings.inbound.authorization.clone(),
             offload: peers.offload(settings),
+            redactor: Redactor::new(&settings.redact),
+            delegation: delegation(settings)?,
             log: self.component("coordinator"),
         }));
         let dispatch_status = Arc::new(DispatchStatus::default());
@@ -148,11 +155,13 @@ impl Startup<'_> {
             outbox,
             authenticator: Arc::clone(&authenticator),
             clock: steady,
+            certificates: certificates.checks(),
             admission: Box::new(front.check()),
         };
         let context =
             ServerContext { coordinator, authenticator, health: reporters.report(), front, stopping };
-        let http = self.listen(context).await?;
+        let http = self.listen(context, &certificates).await?;
+        certificates.watch(http.running(), &clock, tasks, &self.component("certificates"));
         // Not earlier: a process that cannot listen must not have called an
         // executor, and executors may call back at once.
         dispatcher.begin(jobs);
@@ -242,7 +251,11 @@ impl Startup<'_> {
         }
     }
 
-    async fn listen(&self, context: ServerContext) -> Result<api::Http, StartError> {
+    async fn listen(
+        &self,
+        context: ServerContext,
+        certificates: &Certificates,
+    ) -> Result<api::Http, StartError> {
         let Self { settings, tasks, .. } = *self;
         let address = format!("{}:{}", settings.listen.host, settings.listen.port);
         let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
@@ -250,7 +263,11 @@ impl Startup<'_> {
             tokio::net::lookup_host(&address).await.map_err(|error| cannot(error.to_string()))?;
         let bind_address: SocketAddr =
             addresses.next().ok_or_else(|| cannot("the name has no address".into()))?;
-        let listen = ListenConfig { bind_address, body_limit_bytes: settings.limits.body_bytes };
+        let listen = ListenConfig {
+            bind_address,
+            body_limit_bytes: settings.limits.body_bytes,
+            tls: certificates.server_config(),
+        };
         api::serve(&listen, context, tasks, &self.component("http"))
             .map_err(|error| cannot(root_cause(&error)))
     }

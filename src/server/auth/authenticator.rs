@@ -34,6 +34,8 @@ pub struct Clocks {
 /// What an authenticator is made of.
 pub struct Parts {
     pub settings: AuthSettings,
+    /// Whether callers are known with their tokens, for calls on their behalf.
+    pub keeps_tokens: bool,
     /// `None` where no assignment tokens are issued.
     pub assignments: Option<Arc<AssignmentTokens>>,
     pub http: reqwest::Client,
@@ -57,6 +59,8 @@ pub struct Authenticator {
     /// The caller of an exempt path without a valid token.
     unidentified: Principal,
     gate: Gate,
+    /// Whether callers are known with their tokens.
+    keeps_tokens: bool,
     log: Logger,
 }
 
@@ -83,7 +87,7 @@ struct Checker {
 impl Authenticator {
     /// Does not fetch keys: see [`Authenticator::warm_up`].
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, assignments, http, clocks, tasks, log } = parts;
+        let Parts { settings, keeps_tokens, assignments, http, clocks, tasks, log } = parts;
         let unidentified = Principal::anonymous(&settings.anonymous_subject);
         let anonymous = match settings.mode {
             Mode::Required => None,
@@ -91,7 +95,7 @@ impl Authenticator {
             Mode::Disabled => {
                 let unidentified = Principal::configured(&settings.dev_subject);
                 let gate = Gate::Open(unidentified.clone());
-                return Self { exempt_paths: settings.exempt_paths, unidentified, gate, log };
+                return Self { exempt_paths: settings.exempt_paths, unidentified, gate, keeps_tokens, log };
             }
         };
         let verifier = Verifier::new(&settings);
@@ -101,7 +105,7 @@ impl Authenticator {
         let cache = TokenCache::new(CACHED_TOKENS);
         let gate =
             Gate::Tokens { anonymous, checker: Checker { assignments, verifier, keys, cache, clocks } };
-        Self { exempt_paths: settings.exempt_paths, unidentified, gate, log }
+        Self { exempt_paths: settings.exempt_paths, unidentified, gate, keeps_tokens, log }
     }
 
     /// Identifies the sender of a request for `path` with these headers.
@@ -134,6 +138,7 @@ impl Authenticator {
         match &self.gate {
             Gate::Open(principal) => Ok(principal.clone()),
             Gate::Tokens { anonymous, checker } => match bearer_token(headers)? {
+                Some(token) if self.keeps_tokens => Ok(checker.principal(token).await?.bearing(token)),
                 Some(token) => checker.principal(token).await,
                 None => anonymous.clone().ok_or(Refusal::MissingHeader),
             },

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::{
+    clients::SubjectToken,
     record::{Actor, Identity, NodePath},
     time::Timestamp,
     types::{NodeRunId, RunId},
@@ -15,7 +16,7 @@ use crate::{
 ///
 /// Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal(Arc<Verified>);
+pub struct Principal(Arc<Verified>, Option<SubjectToken>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Verified {
@@ -107,7 +108,21 @@ impl Principal {
             Scope::Identity | Scope::Anonymous => Actor::Caller(identity.clone()),
             Scope::Subtree(own) => Actor::Executor { node_run_id: own.node.clone() },
         };
-        Self(Arc::new(Verified { identity, actor, roles, scope }))
+        Self(Arc::new(Verified { identity, actor, roles, scope }), None)
+    }
+
+    /// The same caller with the token that it sent, if it is the token of a user or
+    /// a service: for calls on its behalf.
+    pub(super) fn bearing(self, token: &str) -> Self {
+        match self.scope() {
+            Scope::Identity => Self(self.0, Some(SubjectToken::new(token))),
+            Scope::Anonymous | Scope::Subtree(_) => self,
+        }
+    }
+
+    /// The token that the caller sent, if tokens are exchanged.
+    pub fn subject_token(&self) -> Option<&SubjectToken> {
+        self.1.as_ref()
     }
 
     #[cfg(test)]

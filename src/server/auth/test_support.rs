@@ -299,8 +299,15 @@ impl Harness {
         let wall = Arc::new(Wall { clock: Arc::clone(&clock), ahead_micros: AtomicI64::new(0) });
         let clocks = Clocks { steady: Arc::clone(&clock) as _, wall: Arc::clone(&wall) as _ };
         let assignments = Some(Arc::new(assignment_tokens(&ASSIGNMENT_KEY, settings.clock_skew)));
-        let auth =
-            Authenticator::new(Parts { settings, assignments, http, clocks, tasks: tasks.clone(), log });
+        let auth = Authenticator::new(Parts {
+            settings,
+            keeps_tokens: false,
+            assignments,
+            http,
+            clocks,
+            tasks: tasks.clone(),
+            log,
+        });
         Self { auth, sts, clock, wall, tasks }
     }
 

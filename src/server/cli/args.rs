@@ -10,9 +10,9 @@ use clap::{
 use super::exit::Exit;
 use crate::{
     config::{
-        Flags, HttpUrl, Kind, Secret, Vars, render,
-        settings::{DEFAULT_HOST, DEFAULT_PORT, client_token},
-        value::{self, loopback_url},
+        ConfigError, Flags, HttpUrl, Kind, OutboundTls, Secret, SecretSource, Vars, render,
+        settings::{DEFAULT_HOST, DEFAULT_PORT, client_token, serves_https},
+        value::{self, is_loopback_url, loopback_url},
     },
     record::AuditOutcome,
     time::Timestamp,
@@ -154,21 +154,40 @@ pub struct Target {
     /// Bearer token; visible to other processes, unlike JARVIS_RUN_COORDINATOR_TOKEN
     #[arg(long, value_name = "TOKEN", value_parser = secret)]
     token: Option<Secret>,
+    /// PEM file with root certificates to trust, instead of JARVIS_RUN_COORDINATOR_CA_BUNDLE
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 impl Target {
-    pub fn url(&self, flags: &Flags) -> String {
+    pub fn url(&self, vars: &dyn Vars, flags: &Flags) -> String {
         self.url.as_ref().map_or_else(
             || {
                 let host = flags.host.as_deref().unwrap_or(DEFAULT_HOST);
-                loopback_url(host, flags.port.unwrap_or(DEFAULT_PORT))
+                loopback_url(serves_https(vars), host, flags.port.unwrap_or(DEFAULT_PORT))
             },
             |url| url.as_str().to_owned(),
         )
     }
 
-    pub fn token(&self, vars: &dyn Vars) -> Option<Secret> {
-        self.token.clone().or_else(|| client_token(vars))
+    /// Whether it is a server with HTTPS on a loopback address, found by its own
+    /// settings.
+    pub fn is_own(&self, vars: &dyn Vars, flags: &Flags) -> bool {
+        let loopback = is_loopback_url(&self.url(vars, flags));
+        self.url.is_none() && self.ca.is_none() && serves_https(vars) && loopback
+    }
+
+    /// The certificates to trust and to show.
+    pub fn tls(&self, vars: &dyn Vars) -> Result<OutboundTls, ConfigError> {
+        let configured = OutboundTls::from_vars(vars)?;
+        Ok(OutboundTls { ca_bundle: self.ca.clone().or(configured.ca_bundle), ..configured })
+    }
+
+    pub fn token(&self, vars: &dyn Vars) -> Result<Option<SecretSource>, ConfigError> {
+        match &self.token {
+            Some(token) => Ok(Some(SecretSource::Value(token.clone()))),
+            None => client_token(vars),
+        }
     }
 }
 
@@ -198,6 +217,8 @@ fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -276,7 +297,7 @@ mod tests {
         let target = |line: &str| {
             let cli = Cli::try_parse_from(line.split(' ')).expect("understood");
             let Command::Health { target } = cli.chosen() else { panic!("{line}") };
-            (target.url(&cli.flags), target)
+            (target.url(&BTreeMap::new(), &cli.flags), target)
         };
         for (line, url) in [
             ("x health", "http://127.0.0.1:8081"),
@@ -289,11 +310,31 @@ mod tests {
         assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
         assert!(error.to_string().contains("not an http:// or https:// URL"), "{error}");
 
-        let vars = std::collections::BTreeMap::from([(variables::TOKEN.name.to_owned(), " v ".to_owned())]);
+        let vars = BTreeMap::from([(variables::TOKEN.name.to_owned(), " v ".to_owned())]);
         for (line, token) in [("x health", "v"), ("x health --token flag", "flag")] {
-            assert_eq!(target(line).1.token(&vars), Some(Secret::new(token.into())), "{line}");
+            let token = SecretSource::Value(Secret::new(token.into()));
+            assert_eq!(target(line).1.token(&vars), Ok(Some(token)), "{line}");
         }
-        assert_eq!(Target::default().token(&std::collections::BTreeMap::new()), None);
+        assert_eq!(Target::default().token(&BTreeMap::new()), Ok(None));
+    }
+
+    #[test]
+    fn own_server_is_that_of_the_settings_on_loopback() {
+        let https = BTreeMap::from([(variables::TLS_CERT.name.to_owned(), "cert.pem".to_owned())]);
+        for (line, vars, url, own) in [
+            ("x health", &BTreeMap::new(), "http://127.0.0.1:8081", false),
+            ("x health", &https, "https://127.0.0.1:8081", true),
+            ("x health --host ::", &https, "https://[::1]:8081", true),
+            ("x health --host localhost", &https, "https://localhost:8081", true),
+            ("x health --host 10.0.0.7", &https, "https://10.0.0.7:8081", false),
+            ("x health --ca ca.pem", &https, "https://127.0.0.1:8081", false),
+            ("x health --url https://127.0.0.1:8081", &https, "https://127.0.0.1:8081", false),
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).expect("understood");
+            let Command::Health { target } = cli.chosen() else { panic!("{line}") };
+            assert_eq!(target.url(vars, &cli.flags), url, "{line}");
+            assert_eq!(target.is_own(vars, &cli.flags), own, "{line}");
+        }
     }
 
     #[test]

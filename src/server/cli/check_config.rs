@@ -1,12 +1,9 @@
 //! `check-config`: prints the effective configuration, the source of each value,
 //! and errors. Secrets are masked, so that the output can be shared.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::io::{self, Write};
 
-use super::exit::Exit;
+use super::exit::{Exit, Failure};
 use crate::config::{
     Flags, Mode,
     env_file::LayeredVars,
@@ -17,12 +14,12 @@ use crate::config::{
 };
 
 /// Prints the configuration to `out`. The error and the exit code are those of a
-/// start of the server, as far as they can be determined without one: `journal`
-/// returns why there cannot be a journal at a path.
-pub fn check_config(
+/// start of the server, as far as they can be determined without one: `files`
+/// returns what is wrong with the files that valid settings name.
+pub(super) fn check_config(
     vars: &LayeredVars,
     flags: &Flags,
-    journal: &dyn Fn(&Path) -> Result<(), String>,
+    files: &dyn Fn(&Settings) -> Result<(), Failure>,
     out: &mut dyn Write,
 ) -> io::Result<Exit> {
     writeln!(out, "# Flags")?;
@@ -49,9 +46,9 @@ pub fn check_config(
             for warning in &settings.warnings {
                 writeln!(out, "warning: {}", one_line(warning))?;
             }
-            if let Err(reason) = journal(&settings.journal.path) {
-                writeln!(out, "error: {}", one_line(&reason))?;
-                return Ok(Exit::Journal);
+            if let Err(Failure { exit, message }) = files(&settings) {
+                writeln!(out, "error: {}", one_line(&message))?;
+                return Ok(exit);
             }
             writeln!(out, "{}", summary(&settings))?;
             Ok(Exit::Ok)

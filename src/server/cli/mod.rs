@@ -12,7 +12,7 @@
 //! message, and [`Exit`] tells its kind.
 
 pub mod args;
-pub mod check_config;
+mod check_config;
 #[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
 mod demo;
 mod exit;
@@ -30,18 +30,18 @@ use std::{
     process::ExitCode,
 };
 
-use self::exit::Failure;
 pub use self::{
     args::{Cli, Command, JournalCommand, Target},
-    check_config::check_config,
     exit::Exit,
     health::health,
     remote::{Remote, RemoteError},
     send_request::send_request,
 };
+use self::{check_config::check_config, exit::Failure};
 use crate::{
     api::openapi,
-    config::{Flags, JournalSettings, LayeredVars},
+    app,
+    config::{Flags, JournalSettings, LayeredVars, Settings},
     journal::sqlite::folder_exists,
     runtime::heap,
     time::{Clock, SystemClock},
@@ -57,12 +57,16 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::CheckConfig => print_config(flags),
         Command::Demo { keep } => demo::command(keep, flags),
         Command::SendRequest { request, target } => {
-            call(&target, flags, async |remote| Ok((send_request(remote, &request).await?, Exit::Ok)))
+            let send = async |remote: &Remote| Ok((send_request(remote, &request).await?, Exit::Ok));
+            call(&target, flags, Certificate::Verified, send)
         }
-        Command::Health { target } => call(&target, flags, async |remote| {
-            let (report, good) = health(remote).await?;
-            Ok((report, if good { Exit::Ok } else { Exit::Remote }))
-        }),
+        Command::Health { target } => {
+            let query = async |remote: &Remote| {
+                let (report, good) = health(remote).await?;
+                Ok((report, if good { Exit::Ok } else { Exit::Remote }))
+            };
+            call(&target, flags, Certificate::AnyOnLoopback, query)
+        }
         Command::Journal { command } => maintain_journal(&command, flags),
     };
     match ended {
@@ -81,8 +85,11 @@ fn print_openapi() -> Result<Exit, Failure> {
 
 fn print_config(flags: &Flags) -> Result<Exit, Failure> {
     let vars = LayeredVars::load(Path::new(".")).map_err(Failure::config)?;
-    let journal = |path: &Path| folder_exists(path).map_err(|error| error.to_string());
-    check_config(&vars, flags, &journal, &mut io::stdout()).map_err(Failure::config)
+    let files = |settings: &Settings| {
+        app::check_files(settings).map_err(Failure::config)?;
+        folder_exists(&settings.journal.path).map_err(|error| Failure::new(Exit::Journal, error))
+    };
+    check_config(&vars, flags, &files, &mut io::stdout()).map_err(Failure::config)
 }
 
 fn maintain_journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Failure> {
@@ -93,17 +100,35 @@ fn maintain_journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Fai
     Ok(if sound { Exit::Ok } else { Exit::Journal })
 }
 
+/// Which certificate of the server a command accepts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Certificate {
+    Verified,
+    /// Any, of the server of this machine: what is sent is not secret.
+    AnyOnLoopback,
+}
+
 /// Sends a request to a running server, and prints the answer.
 fn call(
     target: &Target,
     flags: &Flags,
+    certificate: Certificate,
     request: impl AsyncFnOnce(&Remote) -> Result<(String, Exit), RemoteError>,
 ) -> Result<Exit, Failure> {
     let vars = LayeredVars::load(Path::new(".")).map_err(Failure::config)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::config)?;
     let failed = |error: RemoteError| Failure::new(Exit::Remote, error);
-    let remote = Remote::new(&target.url(flags), target.token(&vars).as_ref()).map_err(failed)?;
+    let tls = target.tls(&vars).map_err(Failure::config)?;
+    let url = target.url(&vars, flags);
+    let remote = if certificate == Certificate::AnyOnLoopback && target.is_own(&vars, flags) {
+        Remote::own(&tls, &url)
+    } else {
+        let token = target.token(&vars).map_err(Failure::config)?;
+        let token = token.map(|token| token.read()).transpose().map_err(Failure::config)?;
+        Remote::over(&tls, &url, token.as_ref())
+    };
+    let remote = remote.map_err(failed)?;
     let (answer, exit) = runtime.block_on(request(&remote)).map_err(failed)?;
     writeln!(io::stdout(), "{answer}").map_err(Failure::config)?;
     Ok(exit)

@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use crate::{
     clients::{self, CallError, Failure, run_coordinator::Client},
-    config::{Secret, value::masked_url},
+    config::{OutboundTls, Secret, value::masked_url},
+    transport::{Outbound, TlsError, unverified},
 };
 
 /// The time limit of a request; longer than answers wait for the JARVIS stores.
@@ -33,6 +34,8 @@ pub enum RemoteError {
     #[error("{0}")]
     Setup(String),
     #[error("{0}")]
+    Tls(#[from] TlsError),
+    #[error("{0}")]
     File(String),
     #[error("{}", no_answer(.asked, .url, .error))]
     Call { asked: String, url: String, error: CallError },
@@ -43,8 +46,36 @@ pub enum RemoteError {
 }
 
 impl Remote {
-    pub fn new(url: &str, token: Option<&Secret>) -> Result<Self, RemoteError> {
-        let client = clients::coordinator(url, token.map(Secret::expose)).map_err(RemoteError::Setup)?;
+    /// Trusts the system's roots.
+    #[cfg(test)]
+    pub(super) fn new(url: &str, token: Option<&Secret>) -> Result<Self, RemoteError> {
+        Self::over(&OutboundTls::default(), url, token)
+    }
+
+    /// A server whose certificate must be valid for its name.
+    pub fn over(tls: &OutboundTls, url: &str, token: Option<&Secret>) -> Result<Self, RemoteError> {
+        let http = if tls.is_default() {
+            clients::http_client(clients::CONNECT_TIMEOUT)
+        } else {
+            let (outbound, _) = Outbound::load(tls)?;
+            clients::http_client_with_tls(clients::CONNECT_TIMEOUT, outbound.client_config()?)
+        };
+        Self::with(http, url, token)
+    }
+
+    /// The server of this machine, with any certificate, and without a token:
+    /// certificates are not issued for loopback addresses.
+    pub fn own(tls: &OutboundTls, url: &str) -> Result<Self, RemoteError> {
+        Self::with(clients::http_client_with_tls(clients::CONNECT_TIMEOUT, unverified(tls)?), url, None)
+    }
+
+    fn with(
+        http: Result<reqwest::Client, String>,
+        url: &str,
+        token: Option<&Secret>,
+    ) -> Result<Self, RemoteError> {
+        let http = http.map_err(RemoteError::Setup)?;
+        let client = clients::coordinator_over(http, url, token.map(Secret::expose));
         Ok(Self { url: masked_url(url), client })
     }
 
@@ -66,9 +97,15 @@ impl Remote {
 fn no_answer(asked: &str, url: &str, error: &CallError) -> String {
     let reason = error.reason();
     match (&error.failure, error.status()) {
-        (Failure::NotSent(_), _) => format!(
-            "{asked} at {url}: {reason}\nIs the server running? Its address is given by --url, or by --host and --port."
-        ),
+        (Failure::NotSent(_), _) => {
+            let mut text = format!(
+                "{asked} at {url}: {reason}\nIs the server running? Its address is given by --url, or by --host and --port."
+            );
+            if url.starts_with("https:") {
+                text.push_str("\nA certificate that the system does not trust needs --ca or JARVIS_RUN_COORDINATOR_CA_BUNDLE.");
+            }
+            text
+        }
         (_, None) => format!("{asked} at {url}: {reason}"),
         (_, Some(status)) => {
             let (code, message, details) = (error.code(), error.message(), error.details());

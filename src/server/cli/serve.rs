@@ -23,6 +23,7 @@ use crate::{
     app::{Broken, Server, StartError, Surroundings},
     config::{Flags, LayeredVars, Settings},
     journal::OpenError,
+    redact::Redactor,
     runtime::log,
     time::SystemClock,
 };
@@ -47,7 +48,8 @@ pub(super) fn serve(flags: &Flags) -> Result<Exit, Failure> {
     let watch = Watch::new(program.path(), LayeredVars::paths(folder));
     let vars = LayeredVars::load(folder).map_err(Failure::config)?;
     let settings = Settings::from_vars(&vars, flags).map_err(Failure::config)?;
-    let (log, log_written) = log::logger(settings.log.format, settings.log.level);
+    let (log, log_written) =
+        log::logger(settings.log.format, settings.log.level, Redactor::new(&settings.redact));
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::config)?;
     let next = runtime.block_on(run(&settings, &watch, &log));
     // Unfinished work is in the journal, so there is no need to wait for it.
@@ -103,6 +105,8 @@ fn exit_code(error: &StartError) -> Exit {
     match error {
         StartError::Journal(OpenError::Owes { .. }) => Exit::Config,
         StartError::Journal(_) | StartError::TakeUp(_) | StartError::AssignmentKey(_) => Exit::Journal,
-        StartError::Listen { .. } | StartError::Setup(_) => Exit::Config,
+        StartError::Listen { .. } | StartError::Tls(_) | StartError::Secret(_) | StartError::Setup(_) => {
+            Exit::Config
+        }
     }
 }

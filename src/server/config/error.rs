@@ -15,6 +15,12 @@ pub enum ConfigError {
     TimeoutNotANumber,
     #[error("Invalid ARP_AUTH_* token exchange config: issuer or token_endpoint is required")]
     TokenEndpointMissing,
+    /// The first is set, and the second, without which it has no meaning, is not.
+    #[error("{0} requires {1}")]
+    Requires(&'static str, &'static str),
+    /// A secret is given twice.
+    #[error("{0} and {1} exclude each other")]
+    Both(&'static str, &'static str),
     /// An error of the inbound authentication settings (contract §19).
     #[error("{0}")]
     Inbound(String),

@@ -37,6 +37,11 @@ pub use env_file::LayeredVars;
 pub use error::ConfigError;
 pub use flags::Flags;
 pub use kind::Kind;
-pub use settings::{Endpoint, JournalSettings, PerPrincipal, PolicyPosture, Rate, Settings, Stores};
-pub use value::{HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores};
+pub use settings::{
+    Endpoint, InboundTls, JournalSettings, KeyPair, OutboundTls, PerPrincipal, PolicyPosture, Rate, Settings,
+    Stores,
+};
+pub use value::{
+    HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, SecretError, SecretSource, WithoutStores,
+};
 pub use vars::Vars;

@@ -206,11 +206,23 @@ mod tests {
         let settings = Settings::from_vars(&vars, &Flags::default()).expect("usable");
         assert_eq!((settings.inbound.mode, settings.policy), (Mode::Disabled, PolicyPosture::DevAllow));
 
-        // With every # removed, it sets everything to a working value.
-        let file = file.replace("\n#ARP_", "\nARP_").replace("\n#JARVIS_", "\nJARVIS_");
-        std::fs::write(&path, file.replace("\n#LOG_", "\nLOG_")).expect("written");
+        // With every # removed, it sets everything to a working value; a secret is
+        // given as a file or as it is.
+        let is_file = |name: &str| name.ends_with("_FILE");
+        let line = |line: &str| match line.strip_prefix('#') {
+            Some(set)
+                if set
+                    .split_once('=')
+                    .is_some_and(|(name, _)| variables::is_known(name) && !is_file(name)) =>
+            {
+                format!("{set}\n")
+            }
+            Some(_) | None => format!("{line}\n"),
+        };
+        std::fs::write(&path, file.lines().map(line).collect::<String>()).expect("written");
         let vars = LayeredVars::load_files(directory.path()).expect("readable");
-        assert!(variables::all().all(|variable| vars.source(variable.name).is_some()));
+        let set = |name| vars.source(name).is_some();
+        assert!(variables::all().all(|variable| set(variable.name) != is_file(variable.name)));
         let settings = Settings::from_vars(&vars, &Flags::default()).expect("usable");
 
         // Its defaults are those of a server without it.

@@ -74,6 +74,33 @@ variables! {
             "How long records of the audit trail are kept, whether their runs are or not.")
             .default("90d").contract("§19.1");
     }
+    "Transport: certificates and keys as PEM files, reloaded when they change" {
+        TLS_CERT = own("JARVIS_RUN_COORDINATOR_TLS_CERT", Kind::Path,
+            "Certificate of the server, followed by its intermediate certificates. With it, the server speaks \
+             HTTPS only (TLS 1.2 or newer). Requires JARVIS_RUN_COORDINATOR_TLS_KEY.")
+            .unset("plain HTTP").example("/etc/run-coordinator/tls.crt");
+        TLS_KEY = own("JARVIS_RUN_COORDINATOR_TLS_KEY", Kind::Path,
+            "Private key of the certificate: PKCS #8, PKCS #1 or SEC 1, not encrypted.")
+            .example("/etc/run-coordinator/tls.key");
+        TLS_CLIENT_CA = own("JARVIS_RUN_COORDINATOR_TLS_CLIENT_CA", Kind::Path,
+            "Certificates that sign those of clients. With it, only clients with such a certificate can connect; \
+             they need a token as well.")
+            .unset("clients need no certificate").example("/etc/run-coordinator/client-ca.pem");
+        CA_BUNDLE = own("JARVIS_RUN_COORDINATOR_CA_BUNDLE", Kind::Path,
+            "Root certificates that are trusted besides the system's when this program calls others: services, \
+             executors, token and key endpoints; for commands, the server.")
+            .unset("the system's").example("/etc/run-coordinator/ca.pem");
+        CLIENT_CERT = own("JARVIS_RUN_COORDINATOR_CLIENT_CERT", Kind::Path,
+            "Certificate that this program shows when it calls others, with its intermediate certificates. \
+             Requires JARVIS_RUN_COORDINATOR_CLIENT_KEY.")
+            .example("/etc/run-coordinator/client.crt");
+        CLIENT_KEY = own("JARVIS_RUN_COORDINATOR_CLIENT_KEY", Kind::Path,
+            "Private key of that certificate.")
+            .example("/etc/run-coordinator/client.key");
+        TLS_RELOAD_SECS = own("JARVIS_RUN_COORDINATOR_TLS_RELOAD_SECS", Kind::Seconds,
+            "Time between two looks at these files. Changed ones are taken over if they are valid.")
+            .default("5");
+    }
     "JARVIS stores: all three URLs, or none to run embedded on the journal alone" {
         RUN_STORE_URL = base_url("JARVIS_RUN_STORE_URL", "Run Store, from which other services read runs.")
             .unset("embedded").example("http://127.0.0.1:8091");
@@ -239,6 +266,13 @@ variables! {
         LOG_FORMAT = own("JARVIS_RUN_COORDINATOR_LOG_FORMAT", Kind::Choice(&["text", "json"]),
             "Format of the log on stdout.").default("text");
     }
+    "Redaction" {
+        REDACT = own("JARVIS_RUN_COORDINATOR_REDACT", Kind::Text,
+            "Names whose values are masked in logs and in what services and executors say about errors, separated \
+             by commas, besides password, secret, token, authorization, api_key, access_key, private_key, \
+             credential, cookie and the like. Names that end so count as well; case, - and _ do not matter.")
+            .unset("the built-in names").example("customer_id,iban");
+    }
     "Outbound authentication: tokens for the services above" {
         AUTH_CLIENT_ID = Variable::new("ARP_AUTH_CLIENT_ID", Kind::Text,
             "Client id. Required if any service is configured, unless inbound authentication is disabled.")
@@ -246,6 +280,10 @@ variables! {
         AUTH_CLIENT_SECRET = Variable::new("ARP_AUTH_CLIENT_SECRET", Kind::Secret,
             "Client secret. Required with the client id.")
             .example("arp-run-coordinator-secret").contract("§18, §20");
+        AUTH_CLIENT_SECRET_FILE = Variable::new("ARP_AUTH_CLIENT_SECRET_FILE", Kind::Path,
+            "File with the client secret, instead of the secret itself. Read for each token request, so that it \
+             can be replaced.")
+            .example("/run/secrets/client-secret").contract(OWN);
         AUTH_TOKEN_ENDPOINT = Variable::new("ARP_AUTH_TOKEN_ENDPOINT", Kind::Url,
             "URL that issues tokens.")
             .unset("ARP_AUTH_ISSUER + /protocol/openid-connect/token")
@@ -260,6 +298,20 @@ variables! {
             Kind::Choice(&["audience", "resource"]),
             "Field of the token request that names the audience. resource is for token services that support \
              only RFC 8707; most of those require audiences that are URIs.").default("audience");
+    }
+    "Token exchange: calls for a run on behalf of its starter" {
+        TOKEN_EXCHANGE = own("JARVIS_RUN_COORDINATOR_TOKEN_EXCHANGE", Kind::Switch,
+            "Whether executors and the PDP are called with tokens that the token service makes of the caller's \
+             (RFC 8693), instead of the coordinator's own. Requires ARP_AUTH_CLIENT_ID and \
+             JARVIS_RUN_COORDINATOR_SECRETS_KEY.")
+            .default("false");
+        SECRETS_KEY = own("JARVIS_RUN_COORDINATOR_SECRETS_KEY", Kind::Secret,
+            "Key that encrypts callers' tokens in the journal: 32 random bytes in base64. With another key the \
+             nodes of unfinished runs fail.")
+            .example("openssl rand -base64 32");
+        SECRETS_KEY_FILE = own("JARVIS_RUN_COORDINATOR_SECRETS_KEY_FILE", Kind::Path,
+            "File with that key.")
+            .example("/run/secrets/key");
     }
     "Inbound authentication: callers of this server" {
         AUTH_PROFILE = inbound("ARP_AUTH_PROFILE", Kind::Text,
@@ -315,5 +367,8 @@ variables! {
         TOKEN = own("JARVIS_RUN_COORDINATOR_TOKEN", Kind::Secret,
             "Bearer token that they send. --token overrides this. The server itself does not use it.")
             .example("eyJhbGciOi...");
+        TOKEN_FILE = own("JARVIS_RUN_COORDINATOR_TOKEN_FILE", Kind::Path,
+            "File with that token.")
+            .example("/run/secrets/token");
     }
 }

@@ -19,8 +19,11 @@ use super::{
 };
 use crate::{
     auth::Principal,
+    clients::Subject,
+    delegation::Delegation,
     engine::{self, NodeTypeFacts, PolicyDecided},
-    record::{Identity, NodeRecord, RunRecord},
+    record::{Identity, NodeRecord, RunRecord, SealedToken},
+    redact::Redactor,
     services::{
         node_registry::{NoFacts, NodeTypes},
         policy::{NODE_RUN_EXECUTE, PdpUnavailable, Policy, Question, RUN_START},
@@ -33,6 +36,8 @@ pub(super) struct Admission {
     pub(super) node_types: NodeTypes,
     pub(super) policy: Policy,
     pub(super) authority: Arc<Authority>,
+    pub(super) redactor: Redactor,
+    pub(super) delegation: Option<Delegation>,
     pub(super) log: Logger,
 }
 
@@ -125,9 +130,10 @@ impl Admission {
             run_context: run_context.as_deref(),
             constraints: self.for_pdp(constraints).flatten(),
             context: self.for_pdp(|| named(context())).unwrap_or_default(),
+            subject: caller.subject_token().map_or(Subject::Own, |token| Subject::Caller(token.clone())),
         };
         // Without a decision there is no run yet: its caller can ask again.
-        let decided = self.policy.decide(question).await;
+        let decided = self.decide(question).await;
         decided.map_err(|PdpUnavailable(internal)| CoordinatorError::PdpUnavailable { internal })
     }
 
@@ -185,8 +191,30 @@ impl Admission {
             run_context: run_context.as_deref(),
             constraints: self.for_pdp(constraints).flatten(),
             context: self.for_pdp(|| named(context())).unwrap_or_default(),
+            subject: self.for_pdp(|| self.subject(run)).unwrap_or(Subject::Own),
         };
-        self.policy.decide(question).await.map(Ok)
+        self.decide(question).await.map(Ok)
+    }
+
+    /// The caller's token as a run keeps it, if calls are made on its behalf.
+    pub(super) fn sealed(&self, run: &RunId, caller: &Principal) -> Option<SealedToken> {
+        self.delegation.as_ref()?.seal(run, caller.subject_token()?)
+    }
+
+    /// On whose behalf calls for a run are made.
+    pub(super) fn subject(&self, run: &RunRecord) -> Subject {
+        let delegation = self.delegation.as_ref();
+        delegation.map_or(Subject::Own, |delegation| delegation.subject(run.id(), run.subject_token.as_ref()))
+    }
+
+    /// What the policy decides. Its words go into events, so they are redacted.
+    async fn decide(&self, question: Question<'_>) -> Result<PolicyDecided, PdpUnavailable> {
+        let mut decided = self.policy.decide(question).await?;
+        let redacted = |text: Option<String>| text.map(|text| self.redactor.message(&text).into_owned());
+        decided.reason_code = redacted(decided.reason_code);
+        decided.message = redacted(decided.message);
+        decided.evidence = self.redactor.object(&decided.evidence);
+        Ok(decided)
     }
 
     /// A part of a question that only a PDP reads; the local postures do not.

@@ -29,6 +29,7 @@ use crate::{
     journal::{Journal, JournalError, OutboxId, Room},
     outbox::Outbox,
     record::{AuditRecord, ChangeSet, Job, NodeHead, NodeRecord, Wake},
+    redact::Redactor,
     time::{Clock, Timestamp},
     types::{NodeRunId, RunId},
 };
@@ -55,6 +56,8 @@ pub(crate) struct Committer {
     pub(super) liveness: Liveness,
     pub(super) health: JournalStatus,
     pub(super) locks: KeyedLocks<RunId>,
+    /// For what executors say, before it becomes a record.
+    pub(super) redactor: Redactor,
     pub(super) log: Logger,
 }
 

@@ -64,12 +64,14 @@ pub use crate::events::{EventLines, StreamOptions};
 use crate::{
     auth::Principal,
     config::Authorization,
+    delegation::Delegation,
     engine::Rules,
     events::Events,
     health::JournalStatus,
     journal::Journal,
     outbox::{ARTIFACT_STORE, Outbox},
     record::Operation,
+    redact::Redactor,
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
     types::{HealthCheck, IdSource, NodeRunId, RunId},
@@ -92,6 +94,10 @@ pub struct Parts {
     pub authorization: Authorization,
     /// `None`: outputs are kept whole, however large.
     pub offload: Option<Offload>,
+    /// For what services and executors say, before it becomes a record.
+    pub redactor: Redactor,
+    /// If calls for a run are made on behalf of its starter.
+    pub delegation: Option<Delegation>,
     pub log: Logger,
 }
 
@@ -113,7 +119,7 @@ pub struct Coordinator {
 impl Coordinator {
     pub fn new(parts: Parts) -> Self {
         let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
-        let Parts { outbox, queue, rules, authorization, offload, log, .. } = parts;
+        let Parts { outbox, queue, rules, authorization, offload, redactor, delegation, log, .. } = parts;
         let authority = Arc::new(access::Authority::new(authorization));
         let audit = Arc::new(AuditTrail::new(Arc::clone(&journal), Arc::clone(&clock), log.clone()));
         let committer = Arc::new(Committer {
@@ -127,9 +133,17 @@ impl Coordinator {
             outbox,
             events,
             rules,
+            redactor: redactor.clone(),
             log: log.clone(),
         });
-        let admission = Arc::new(Admission { node_types, policy, authority: Arc::clone(&authority), log });
+        let admission = Arc::new(Admission {
+            node_types,
+            policy,
+            authority: Arc::clone(&authority),
+            redactor,
+            delegation,
+            log,
+        });
         let outputs = Arc::new(Outputs { offload, committer: Arc::clone(&committer) });
         let (committers, asks, reports) =
             (Arc::clone(&committer), Arc::clone(&admission), Arc::clone(&outputs));

@@ -114,6 +114,8 @@ impl Coordinator {
         completion: NodeRunCompleteRequest,
     ) -> Result<(), CoordinatorError> {
         let run_id = self.node_authorize(caller, Operation::CompleteNodeRun, node).await?.node.run_id;
+        let mut completion = completion;
+        completion.error = completion.error.map(|error| self.committer.redactor.error(error));
         let (completion, _turn) = self.outputs.completion_offload(node, completion).await;
         let (committer, completion) = (&*self.committer, &completion);
         committer

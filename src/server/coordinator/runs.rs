@@ -52,7 +52,10 @@ impl Coordinator {
             // The commit needs a multiple of that at once.
             heap::return_free_pages();
         }
-        let command = &StartRun { prepared, run_id: run_id.clone(), root_id, digest, facts, decided };
+        let subject_token = self.admission.sealed(&run_id, caller);
+        let (run, request) = (run_id.clone(), digest);
+        let command =
+            &StartRun { prepared, run_id: run, root_id, digest: request, facts, decided, subject_token };
         // The run did not exist a moment ago, or its id is fresh: only after a
         // conflict it has to be read (again).
         let is_absent = &AtomicBool::new(true);

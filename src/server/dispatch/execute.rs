@@ -71,7 +71,7 @@ impl Dispatcher {
         let Some(assignment) = attempts.begin(job, &choice).await? else { return Ok(()) };
         let attempt = assignment.attempt;
         job.attempt_started(attempt.started_at);
-        let permit = Permit::until(job.ended().clone());
+        let permit = Permit::until(job.ended().clone()).on_behalf_of(assignment.subject.clone());
         // A caller who ends the node does not wait for this; the permit sees to it
         // that nothing is sent any more.
         let outcome = tokio::select! {
@@ -140,7 +140,7 @@ impl Dispatcher {
         assignment: Assignment,
         coordinator_url: &Uri,
     ) -> CompositeBeginRequest {
-        let Assignment { node, path, run_context, constraints, attempt, deadline } = assignment;
+        let Assignment { node, path, run_context, constraints, attempt, deadline, subject: _ } = assignment;
         let assignment_token = match &self.parts.assignment_tokens {
             None => None,
             Some(tokens) => {

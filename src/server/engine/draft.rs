@@ -285,6 +285,7 @@ impl<'c> Draft<'c> {
         self.run.run.state = state;
         self.run.run.ended_at = Some(self.cx.now);
         self.run.deadline = None;
+        self.run.subject_token = None;
         self.event_at(RunEventType::RunCompleted, root, [("state", state.to_string().into())]);
     }
 

@@ -15,7 +15,7 @@ use super::{
     rejection::Rejection,
 };
 use crate::{
-    record::{Identity, NodePath, Origin, RunRecord},
+    record::{Identity, NodePath, Origin, RunRecord, SealedToken},
     types::{
         Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
         RunStartRequest, RunState, json::canonical,
@@ -34,6 +34,8 @@ pub struct StartRun {
     pub facts: NodeTypeFacts,
     /// The decision at the checkpoint `run.start`.
     pub decided: PolicyDecided,
+    /// The caller's token, if calls for the run are made on its behalf.
+    pub subject_token: Option<SealedToken>,
 }
 
 /// A start request in the form in which it is stored. Its constraints, which may
@@ -89,7 +91,7 @@ pub fn run_repeated(existing: RunRecord, digest: &str) -> Result<Run, Rejection>
 
 /// Decides on the start of a run that does not exist yet (see [`run_repeated`]).
 pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
-    let StartRun { prepared, run_id, root_id, digest, facts, decided } = command;
+    let StartRun { prepared, run_id, root_id, digest, facts, decided, subject_token } = command;
     let deadline = cx.now + prepared.wall_time;
     let run = RunRecord {
         run: Run {
@@ -106,6 +108,7 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
         nodes: 1,
         origin: Origin::Request { digest: digest.clone() },
         owner: Some(prepared.owner.clone()),
+        subject_token: subject_token.clone(),
         deadline: Some(deadline),
     };
     let root = NodeRun {

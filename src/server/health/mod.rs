@@ -14,6 +14,7 @@
 //! | `dispatch` | one per executor, `work`, and `outbox` if the stores are not configured |
 //! | `tasks` | `tasks`: background tasks that panicked |
 //! | `signing_keys` | `signing_keys`: the keys that verify callers' tokens |
+//! | `certificate` | `tls_certificate` and `client_certificate`: the certificates in use |
 //! | `clock` | `clock`: how far this server's clock is from the wall clock |
 //!
 //! The outbox, the policy point and the coordinator make their checks themselves;
@@ -23,6 +24,7 @@
 //! repeats what it knows already. Checks contain neither ids nor the text of
 //! errors, because health is public; those are in the log.
 
+mod certificate;
 mod clock;
 mod dispatch;
 mod journal;
@@ -31,6 +33,7 @@ mod tasks;
 
 use std::sync::Arc;
 
+pub use certificate::certificate_check;
 pub use clock::clock_check;
 pub use dispatch::DispatchStatus;
 pub(crate) use dispatch::ExecutorLoad;

@@ -30,6 +30,7 @@ mod operation;
 mod outbox;
 mod path;
 mod run;
+mod sealed;
 mod wake;
 
 pub use self::{
@@ -41,5 +42,6 @@ pub use self::{
     outbox::{OutboxItem, Recipient},
     path::NodePath,
     run::{Origin, RunRecord},
+    sealed::SealedToken,
     wake::{Job, Wake},
 };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Identity;
+use super::{Identity, SealedToken};
 
 use crate::{
     time::Timestamp,
@@ -28,6 +28,10 @@ pub struct RunRecord {
     /// coordinator that started it recorded none.
     #[serde(default, deserialize_with = "owner_or_subject")]
     pub owner: Option<Identity>,
+    /// The token of the principal that started the run, for calls on its behalf.
+    /// `None`: calls are the coordinator's own, or the run has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_token: Option<SealedToken>,
     /// When the run as a whole times out. `Some` until it is terminal.
     pub deadline: Option<Timestamp>,
 }

@@ -12,6 +12,7 @@
 //! Tests wait for conditions (`soon`), never for a length of time.
 
 mod artifacts;
+pub mod certificates;
 mod executors;
 mod expected;
 mod http;
@@ -26,6 +27,7 @@ mod stores;
 pub mod sts;
 
 pub use artifacts::{ArtifactBehaviour, FakeArtifacts};
+pub use certificates::{Authority, Mounted};
 pub use executors::{Call, FakeExecutors};
 pub use expected::ATOMIC_RUN;
 pub use http::{Answer, nulls};

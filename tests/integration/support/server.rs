@@ -122,10 +122,19 @@ impl TestServer {
         let settings = Settings::from_vars(&all, &flags).expect("sound settings");
         let log = Logger::root(Discard, o!());
         let server = Server::start(&settings, surroundings, &log).await?;
-        let url = format!("http://{}", server.address());
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", server.address());
         let http = reqwest::Client::new();
         let client = Client::new_with_client(&url, http.clone(), Peer::anonymous(Service::RunCoordinator));
         Ok(Self { client, http, url, executors, journal, server: Some(server) })
+    }
+
+    /// The same server, called through this HTTP client.
+    pub fn called_through(mut self, http: reqwest::Client) -> Self {
+        let peer = Peer::anonymous(Service::RunCoordinator);
+        self.client = Client::new_with_client(&self.url, http.clone(), peer);
+        self.http = http;
+        self
     }
 
     pub fn url(&self) -> &str {

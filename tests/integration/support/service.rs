@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{loopback::serve, soon};
+use super::{loopback::serve_with_tls, soon};
 
 type Answers = dyn Fn(&str, &Value) -> (u16, Value) + Send + Sync;
 
@@ -36,6 +36,14 @@ impl FakeService {
 
     /// Starts a service that answers with the status and body that the function returns.
     pub fn start_with_status(answers: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static) -> Self {
+        Self::start_with_tls(None, answers)
+    }
+
+    /// [`FakeService::start_with_status`], over HTTPS if there is a configuration.
+    pub fn start_with_tls(
+        tls: Option<rustls::ServerConfig>,
+        answers: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static,
+    ) -> Self {
         let state = Arc::new(State {
             answers: Box::new(answers),
             open: watch::Sender::new(true),
@@ -44,7 +52,7 @@ impl FakeService {
         let mut api = ApiDescription::new();
         api.register(get_any).expect("a sound API");
         api.register(post_any).expect("a sound API");
-        let (server, url) = serve(api, &state);
+        let (server, url) = serve_with_tls(api, &state, tls);
         Self { state, url, _server: server }
     }
 

@@ -7,6 +7,7 @@ use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
     rsa::{KeyPair, KeySize},
 };
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use dropshot::{
     ApiDescription, ConfigDropshot, HttpError, HttpResponseOk, HttpServer, RequestContext, ServerBuilder,
     UntypedBody, endpoint,
@@ -130,10 +131,32 @@ async fn keys(_: Rq) -> Result<HttpResponseOk<Value>, HttpError> {
 async fn token(_: Rq, form: UntypedBody) -> Result<HttpResponseOk<Value>, HttpError> {
     let form: Vec<(String, String)> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
     let field = |name: &str| form.iter().find(|(field, _)| field == name).map_or("-", |(_, value)| value);
+    if field("grant_type") == "urn:ietf:params:oauth:grant-type:token-exchange" {
+        return exchanged(&field);
+    }
     let credentials = (field("grant_type"), field("client_id"), field("client_secret"));
     if credentials != ("client_credentials", "the-coordinator", "its secret") {
         return Err(HttpError::for_bad_request(None, format!("{credentials:?}")));
     }
     let token = format!("token-for-{}", field("audience"));
     Ok(HttpResponseOk(json!({"access_token": token, "expires_in": 300})))
+}
+
+/// Exchanges the token of a caller, if it has not expired: the new one names the
+/// caller, the client that acts for it, and the audience.
+fn exchanged<'f>(field: &dyn Fn(&str) -> &'f str) -> Result<HttpResponseOk<Value>, HttpError> {
+    let refused = |reason: &str| Err(HttpError::for_bad_request(None, reason.to_owned()));
+    let is_ours = field("client_id") == "the-coordinator" && field("client_secret") == "its secret";
+    if !is_ours || field("subject_token_type") != "urn:ietf:params:oauth:token-type:access_token" {
+        return refused("invalid_client");
+    }
+    let payload = field("subject_token").split('.').nth(1).unwrap_or_default();
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
+    let claims: Value = serde_json::from_slice(&payload).unwrap_or_default();
+    if claims["exp"].as_i64().is_none_or(|expires| expires <= now()) {
+        return refused("invalid_grant");
+    }
+    let (subject, audience) = (claims["sub"].as_str().unwrap_or_default(), field("audience"));
+    let issued = format!("exchanged-for-{subject}-by-{}-at-{audience}", field("client_id"));
+    Ok(HttpResponseOk(json!({"access_token": issued, "expires_in": 300})))
 }

@@ -12,7 +12,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -47,15 +46,7 @@ pub(in crate::server::api) fn sending(
     in_progress.progress.waits_since(in_progress.connections.now());
     // A stream has a place of its own.
     let held = Some(held).filter(|_| !is_stream);
-    answer.map(|body| {
-        Body::wrap(Sending {
-            body,
-            rest: Bytes::new(),
-            is_stream,
-            in_progress: Arc::new(in_progress),
-            _held: held,
-        })
-    })
+    answer.map(|body| Body::wrap(Sending { body, rest: Bytes::new(), is_stream, in_progress, _held: held }))
 }
 
 struct Sending {
@@ -63,7 +54,7 @@ struct Sending {
     /// What is left of the last frame.
     rest: Bytes,
     is_stream: bool,
-    in_progress: Arc<InProgress>,
+    in_progress: InProgress,
     _held: Option<Held>,
 }
 

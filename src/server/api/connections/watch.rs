@@ -94,23 +94,27 @@ impl Connections {
         let farewell: Arc<[u8]> = watch.farewell.clone().unwrap_or_default().into();
         let interval = (self.limits.idle / 4).clamp(COUNT_INTERVAL / 4, FORGET_INTERVAL);
         let mut ticks = tokio::time::interval(interval.min(COUNT_INTERVAL));
-        // Open files that are not connections, at the last scan.
-        let (mut others, mut next_scan) = (0_usize, Instant::now());
+        // Open files that are not connections, at the last scan: unknown before it.
+        let (mut others, mut next_scan) = (usize::MAX, Instant::now());
         loop {
             tokio::select! {
                 () = watch.stopping.cancelled() => return Ok(()),
                 _ = ticks.tick() => {}
             }
-            let files = in_background(sockets::open_files).await?;
-            let estimate = files.saturating_sub(others);
-            let is_crowded = estimate > self.limits.open;
-            self.is_crowded.store(is_crowded, Ordering::Relaxed);
+            let files = match sockets::open_files()? {
+                Some(files) => files,
+                None => in_background(sockets::count_files).await?,
+            };
+            let is_crowded = files.saturating_sub(others) > self.limits.open;
             if Instant::now() < next_scan && !is_crowded {
                 continue;
             }
             let (connections, farewell) = (Arc::clone(self), Arc::clone(&farewell));
             let scan = in_background(move || connections.scan(Close::Overdue, &farewell)).await?;
             others = files.saturating_sub(scan.open);
+            // Until the next scan, those without a caller are not for work.
+            self.is_crowded
+                .store(scan.open.saturating_sub(scan.refused) > self.limits.open, Ordering::Relaxed);
             next_scan = Instant::now() + interval;
             if scan.closed > 0 {
                 debug!(watch.log, "closed connections"; "count" => scan.closed);

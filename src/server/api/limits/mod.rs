@@ -42,7 +42,7 @@ use self::{
 };
 use super::{
     errors::{ApiError, LimitReached},
-    operation::Class,
+    treatment::Class,
 };
 use crate::{auth::Principal, config::PerPrincipal};
 

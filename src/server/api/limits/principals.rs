@@ -23,7 +23,7 @@ use quick_cache::unsync::Cache;
 
 use super::rate::{Bucket, Pace};
 use crate::{
-    api::operation::Class,
+    api::treatment::Class,
     auth::Principal,
     config::{PerPrincipal, Rate},
 };

@@ -189,7 +189,11 @@ pub(super) fn start_with_level(level: Level) -> Server {
     api.register(open).unwrap();
     api.register(open_secret).unwrap();
     api.register(lines).unwrap();
-    let config = ListenConfig { bind_address: "127.0.0.1:0".parse().unwrap(), body_limit_bytes: BODY_LIMIT };
+    let config = ListenConfig {
+        bind_address: "127.0.0.1:0".parse().unwrap(),
+        body_limit_bytes: BODY_LIMIT,
+        tls: None,
+    };
     let stopping = CancellationToken::new();
     let limits = FrontLimits {
         requests: 1_000,

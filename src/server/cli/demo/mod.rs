@@ -82,7 +82,7 @@ async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> Resul
     };
     let host = flags.host.as_deref().unwrap_or(DEFAULT_HOST);
     let port = choose_port(host, flags.port)?;
-    let url = loopback_url(host, port);
+    let url = loopback_url(false, host, port);
 
     let log = Logger::root(Discard, o!());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

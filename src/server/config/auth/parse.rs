@@ -6,7 +6,13 @@ use jsonwebtoken::Algorithm;
 use url::Url;
 
 use super::{AuthSettings, Authorization, Belongs, KEYCLOAK_ISSUER, KeySource, Mode, Profile};
-use crate::config::{error::ConfigError, value::switch, variable::Variable, variables as v, vars::Vars};
+use crate::config::{
+    error::ConfigError,
+    value::{items, switch},
+    variable::Variable,
+    variables as v,
+    vars::Vars,
+};
 
 /// Symmetric algorithms and `none` are missing on purpose: with public signing
 /// keys either of them lets anyone forge tokens.
@@ -211,9 +217,4 @@ fn web_url(variable: &Variable, text: &str) -> Result<Url, ConfigError> {
 
 fn invalid(variable: &Variable, value: &str) -> ConfigError {
     ConfigError::inbound(&format!("Invalid {}: '{value}'", variable.name))
-}
-
-/// The items of a list separated by commas.
-fn items(list: &str) -> impl Iterator<Item = &str> {
-    list.split(',').map(str::trim).filter(|item| !item.is_empty())
 }

@@ -5,6 +5,7 @@
 //! | `parse` | variables and flags to settings |
 //! | `limits` | limits for callers |
 //! | `outbound` | credentials for other services |
+//! | `transport` | certificates, keys, trusted roots |
 //! | `warnings` | settings that work but are probably unintended |
 
 mod limits;
@@ -12,15 +13,17 @@ mod outbound;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod warnings;
 
 use std::{path::PathBuf, time::Duration};
 
-pub use parse::client_token;
+pub use parse::{client_token, serves_https};
+pub use transport::{InboundTls, KeyPair, OutboundTls};
 
 use super::{
     AuthSettings,
-    value::{AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores},
+    value::{AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SecretSource, WithoutStores},
 };
 
 pub const DEFAULT_HOST: &str = "127.0.0.1";
@@ -30,9 +33,17 @@ pub const DEFAULT_PORT: u16 = 8081;
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub listen: Listen,
+    /// `None`: the listener speaks plain HTTP.
+    pub tls: Option<InboundTls>,
+    /// The trust and identity of our own calls.
+    pub outbound_tls: OutboundTls,
+    /// The time between two looks at the files of certificates.
+    pub tls_reload: Duration,
     /// Restart when the binary or an env file changes.
     pub reload: bool,
     pub log: LogSettings,
+    /// Names whose values are secret, besides those that are built in.
+    pub redact: Vec<String>,
     pub journal: JournalSettings,
     /// `None`: embedded, the journal is the only record.
     pub stores: Option<Stores>,
@@ -58,6 +69,8 @@ pub struct Settings {
     /// `None`: calls to other services carry no token.
     pub outbound: Option<OutboundAuth>,
     pub inbound: AuthSettings,
+    /// The key that seals callers' tokens. `None`: they are not exchanged.
+    pub exchange_key: Option<SecretSource>,
     pub limits: Limits,
     pub deadlines: Deadlines,
     pub calls: CallLimits,
@@ -120,7 +133,7 @@ pub enum PolicyPosture {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboundAuth {
     pub client_id: String,
-    pub client_secret: Secret,
+    pub client_secret: SecretSource,
     pub token_endpoint: HttpUrl,
     pub timeout: Duration,
     pub scope: Option<String>,

@@ -4,7 +4,8 @@ use super::OutboundAuth;
 use crate::config::{
     AuthSettings, Mode,
     error::ConfigError,
-    value::{self, AudienceField, HttpUrl, Secret},
+    value::{self, AudienceField, HttpUrl, Secret, SecretSource},
+    variable::Variable,
     variables as v,
     vars::Vars,
 };
@@ -18,8 +19,9 @@ pub(super) fn outbound(
     vars: &dyn Vars,
     inbound: Option<&AuthSettings>,
 ) -> Result<Option<OutboundAuth>, ConfigError> {
-    let (client_id, client_secret) = match (v::AUTH_CLIENT_ID.text(vars), v::AUTH_CLIENT_SECRET.text(vars)) {
-        (Some(id), Some(secret)) => (id, Secret::new(secret)),
+    let secret = secret_source(vars, &v::AUTH_CLIENT_SECRET, &v::AUTH_CLIENT_SECRET_FILE)?;
+    let (client_id, client_secret) = match (v::AUTH_CLIENT_ID.text(vars), secret) {
+        (Some(id), Some(secret)) => (id, secret),
         (None, None) if !credentials_needed(vars, inbound) => return Ok(None),
         _ => return Err(ConfigError::CredentialsMissing),
     };
@@ -47,6 +49,35 @@ pub(super) fn outbound(
         scope: v::AUTH_SCOPE.text(vars),
         audience_field: v::TOKEN_AUDIENCE_FIELD.read_required(vars, AudienceField::parse)?,
     }))
+}
+
+/// A secret that is given as it is, or as the path of a file.
+pub(super) fn secret_source(
+    vars: &dyn Vars,
+    value: &Variable,
+    file: &Variable,
+) -> Result<Option<SecretSource>, ConfigError> {
+    match (value.text(vars), file.text(vars)) {
+        (Some(_), Some(_)) => Err(ConfigError::Both(value.name, file.name)),
+        (Some(text), None) => Ok(Some(SecretSource::Value(Secret::new(text)))),
+        (None, Some(path)) => Ok(Some(SecretSource::File(path.into()))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The key that seals callers' tokens, if they are exchanged.
+pub(super) fn exchange_key(
+    vars: &dyn Vars,
+    has_credentials: bool,
+) -> Result<Option<SecretSource>, ConfigError> {
+    let key = secret_source(vars, &v::SECRETS_KEY, &v::SECRETS_KEY_FILE)?;
+    if !v::TOKEN_EXCHANGE.read_required(vars, value::switch)? {
+        return Ok(None);
+    }
+    if !has_credentials {
+        return Err(ConfigError::Requires(v::TOKEN_EXCHANGE.name, v::AUTH_CLIENT_ID.name));
+    }
+    key.map(Some).ok_or(ConfigError::Requires(v::TOKEN_EXCHANGE.name, v::SECRETS_KEY.name))
 }
 
 fn credentials_needed(vars: &dyn Vars, inbound: Option<&AuthSettings>) -> bool {

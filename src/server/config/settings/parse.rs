@@ -4,14 +4,15 @@
 use std::path::PathBuf;
 
 use super::{
-    CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, JournalSettings, Listen, LogSettings,
-    PolicyPosture, Settings, Stores, outbound::outbound,
+    CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, InboundTls, JournalSettings, Listen,
+    LogSettings, OutboundTls, PolicyPosture, Settings, Stores,
+    outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
     AuthSettings,
     error::ConfigError,
     flags::Flags,
-    value::{self, HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, WithoutStores, switch},
+    value::{self, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SecretSource, WithoutStores, switch},
     variable::Variable,
     variables as v,
     vars::Vars,
@@ -25,6 +26,7 @@ impl Settings {
         let inbound = AuthSettings::from_vars(vars);
         let outbound = outbound(vars, inbound.as_ref().ok())?;
         let inbound = inbound?;
+        let exchange_key = exchange_key(vars, outbound.is_some())?;
 
         let endpoint = |url: &Variable, audience: &Variable| endpoint(vars, url, audience);
         let mut settings = Self {
@@ -32,6 +34,9 @@ impl Settings {
                 host: flags.host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned()),
                 port: flags.port.unwrap_or(DEFAULT_PORT),
             },
+            tls: InboundTls::from_vars(vars)?,
+            outbound_tls: OutboundTls::from_vars(vars)?,
+            tls_reload: v::TLS_RELOAD_SECS.read_required(vars, value::seconds)?,
             reload: flags.reload,
             stores: stores(vars)?,
             without_stores: v::WITHOUT_STORES.read_required(vars, WithoutStores::parse)?,
@@ -47,6 +52,10 @@ impl Settings {
             auto_dispatch: v::AUTO_DISPATCH.read_required(vars, switch)?,
             policy: policy(vars),
             dotted_keys: v::STRICT_EXTENSION_KEYS.read_required(vars, switch)?,
+            redact: v::REDACT
+                .text(vars)
+                .map(|list| value::items(&list).map(str::to_owned).collect())
+                .unwrap_or_default(),
             log: LogSettings {
                 level: v::LOG_LEVEL.read_required(vars, value::log_level)?,
                 format: v::LOG_FORMAT.read_required(vars, LogFormat::parse)?,
@@ -75,6 +84,7 @@ impl Settings {
             shutdown_timeout: v::SHUTDOWN_TIMEOUT_SECS.read_required(vars, value::seconds)?,
             outbound,
             inbound,
+            exchange_key,
             warnings: Vec::new(),
         };
         settings.warnings = settings.warnings(vars);
@@ -93,8 +103,13 @@ impl JournalSettings {
 }
 
 /// The bearer token of commands that call a server.
-pub fn client_token(vars: &dyn Vars) -> Option<Secret> {
-    v::TOKEN.text(vars).map(Secret::new)
+pub fn client_token(vars: &dyn Vars) -> Result<Option<SecretSource>, ConfigError> {
+    secret_source(vars, &v::TOKEN, &v::TOKEN_FILE)
+}
+
+/// Whether the server of these variables speaks HTTPS, for commands that call it.
+pub fn serves_https(vars: &dyn Vars) -> bool {
+    v::TLS_CERT.given(vars).is_some()
 }
 
 /// Start-up failure 1: some of the stores, but not all. Without any, the

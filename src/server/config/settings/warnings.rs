@@ -2,7 +2,7 @@
 
 use super::{PolicyPosture, Settings};
 use crate::config::{
-    Mode,
+    Mode, Profile,
     value::{PdpOutage, RegistryOutage},
     variables as v,
     vars::Vars,
@@ -68,6 +68,17 @@ impl Settings {
         warn_if(
             self.inbound.mode == Mode::Disabled && !is_loopback(&self.listen.host),
             "inbound authentication is disabled, and the address is reachable from other machines",
+        );
+        warn_if(
+            self.tls.is_none()
+                && self.inbound.profile == Some(Profile::Enterprise)
+                && !is_loopback(&self.listen.host),
+            "the listener speaks plain HTTP, and the address is reachable from other machines: set \
+             JARVIS_RUN_COORDINATOR_TLS_CERT and JARVIS_RUN_COORDINATOR_TLS_KEY, or put a proxy with TLS in front",
+        );
+        warn_if(
+            self.exchange_key.is_some() && self.inbound.mode == Mode::Disabled,
+            "JARVIS_RUN_COORDINATOR_TOKEN_EXCHANGE has no effect: callers have no tokens",
         );
         warn_if(
             self.deadlines.node > self.deadlines.run,

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use url::Url;
+use url::{Host, Url};
 
 use super::secret::masked_url;
 
@@ -60,15 +60,26 @@ impl fmt::Debug for HttpUrl {
 }
 
 /// The URL by which a server that listens on `host` is reached from this machine.
-pub fn loopback_url(host: &str, port: u16) -> String {
+pub fn loopback_url(https: bool, host: &str, port: u16) -> String {
+    let scheme = if https { "https" } else { "http" };
     match host.parse() {
         Ok(IpAddr::V4(address)) if address.is_unspecified() => {
-            format!("http://{}:{port}", Ipv4Addr::LOCALHOST)
+            format!("{scheme}://{}:{port}", Ipv4Addr::LOCALHOST)
         }
         Ok(IpAddr::V6(address)) if address.is_unspecified() => {
-            format!("http://[{}]:{port}", Ipv6Addr::LOCALHOST)
+            format!("{scheme}://[{}]:{port}", Ipv6Addr::LOCALHOST)
         }
-        Ok(IpAddr::V6(address)) => format!("http://[{address}]:{port}"),
-        Ok(IpAddr::V4(_)) | Err(_) => format!("http://{host}:{port}"),
+        Ok(IpAddr::V6(address)) => format!("{scheme}://[{address}]:{port}"),
+        Ok(IpAddr::V4(_)) | Err(_) => format!("{scheme}://{host}:{port}"),
     }
+}
+
+/// Whether a URL is that of a server on this machine.
+pub fn is_loopback_url(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    })
 }

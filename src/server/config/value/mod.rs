@@ -2,6 +2,7 @@
 
 mod choice;
 mod http_url;
+mod list;
 mod number;
 mod secret;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 pub use choice::{
     AudienceField, LogFormat, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores, log_level, switch,
 };
-pub use http_url::{HttpUrl, loopback_url};
+pub use http_url::{HttpUrl, is_loopback_url, loopback_url};
+pub use list::items;
 pub use number::{TEN_YEARS, age, bytes, count, number, seconds, seconds_or_none, size};
-pub use secret::{MASK, Secret, masked_url, one_line};
+pub use secret::{MASK, Secret, SecretError, SecretSource, masked_url, one_line};

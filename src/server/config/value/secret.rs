@@ -1,6 +1,11 @@
 //! Secrets, and texts that may contain one.
 
-use std::fmt;
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    path::PathBuf,
+};
 
 /// Stands for a secret in messages.
 pub const MASK: &str = "***";
@@ -21,6 +26,59 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(MASK)
+    }
+}
+
+/// Where a secret is. A file is read whenever the secret is needed, so that it can
+/// be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    Value(Secret),
+    File(PathBuf),
+}
+
+/// Why a file with a secret cannot be used. Its content is not quoted.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the secret in {}: {error}", path.display())]
+pub struct SecretError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+/// No secret is larger.
+const SECRET_BYTES: u64 = 64 << 10;
+
+impl SecretSource {
+    /// The variable that says where it is; `name` is that of its value.
+    pub fn name(&self, name: &str) -> String {
+        match self {
+            Self::Value(_) => name.to_owned(),
+            Self::File(_) => format!("{name}_FILE"),
+        }
+    }
+
+    /// The secret as of now, without blanks around it.
+    pub fn read(&self) -> Result<Secret, SecretError> {
+        match self {
+            Self::Value(secret) => Ok(secret.clone()),
+            Self::File(path) => {
+                let failed = |error| SecretError { path: path.clone(), error };
+                let invalid = |reason| failed(io::Error::new(io::ErrorKind::InvalidData, reason));
+                let mut text = String::new();
+                // A pipe would make the reader wait.
+                if !std::fs::metadata(path).map_err(failed)?.is_file() {
+                    return Err(invalid("not a file"));
+                }
+                File::open(path)
+                    .and_then(|file| file.take(SECRET_BYTES + 1).read_to_string(&mut text))
+                    .map_err(failed)?;
+                match text.trim() {
+                    "" => Err(invalid("it is empty")),
+                    _ if text.len() as u64 > SECRET_BYTES => Err(invalid("it is too large")),
+                    secret => Ok(Secret::new(secret.to_owned())),
+                }
+            }
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use slog::Level;
 
 use super::{
-    AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, TEN_YEARS, WithoutStores, age,
-    bytes, count, log_level, loopback_url, masked_url, number::AGE_MAX, one_line, seconds, size, switch,
+    AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, SecretSource, TEN_YEARS,
+    WithoutStores, age, bytes, count, log_level, loopback_url, masked_url, number::AGE_MAX, one_line,
+    seconds, size, switch,
 };
 
 #[test]
@@ -66,7 +67,8 @@ fn loopback_url_replaces_unspecified_addresses() {
         ("::1", "http://[::1]:81"),
         ("localhost", "http://localhost:81"),
     ] {
-        assert_eq!(loopback_url(host, 81), url);
+        assert_eq!(loopback_url(false, host, 81), url);
+        assert_eq!(loopback_url(true, host, 81), url.replace("http:", "https:"));
     }
 }
 
@@ -171,6 +173,29 @@ fn choices_are_parsed_in_any_case() {
     assert_eq!(PdpOutage::parse(" Hold "), Some(PdpOutage::Hold));
     assert_eq!(PdpOutage::parse("deny"), Some(PdpOutage::Deny));
     assert_eq!(PdpOutage::parse("allow"), None);
+}
+
+#[test]
+fn secret_file_is_read_when_it_is_needed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("secret");
+    let source = SecretSource::File(path.clone());
+    let read = || source.read().map(|secret| secret.expose().to_owned()).map_err(|error| error.to_string());
+    let refusal = |reason| Err(format!("cannot read the secret in {}: {reason}", path.display()));
+    assert_eq!(read(), refusal("No such file or directory (os error 2)"));
+    for (content, expected) in [
+        ("hush\n", Ok("hush".to_owned())),
+        (" two words\r\n", Ok("two words".to_owned())),
+        ("\n", refusal("it is empty")),
+        (&"x".repeat(70_000), refusal("it is too large")),
+    ] {
+        std::fs::write(&path, content).expect("written");
+        assert_eq!(read(), expected);
+    }
+    assert!(SecretSource::File(folder.path().to_owned()).read().is_err(), "a folder");
+    let value = SecretSource::Value(Secret::new("hush".into()));
+    assert_eq!(value.read().expect("a value").expose(), "hush");
+    assert_eq!(format!("{value:?}"), "Value(***)");
 }
 
 #[test]

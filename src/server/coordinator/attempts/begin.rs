@@ -13,6 +13,7 @@ use slog::{debug, info, warn};
 
 use super::{Attempts, waits_for};
 use crate::{
+    clients::Subject,
     coordinator::{error::CoordinatorError, queue::ClaimedJob},
     engine::{
         self, Attempt, BeginAttempt, BeginOutcome, Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided,
@@ -33,6 +34,8 @@ pub(crate) struct Assignment {
     pub(crate) constraints: Option<ConstraintEnvelope>,
     pub(crate) attempt: Attempt,
     pub(crate) deadline: Timestamp,
+    /// On whose behalf the executor is called.
+    pub(crate) subject: Subject,
 }
 
 /// What is known about a node's kind before its executor is chosen.
@@ -138,11 +141,12 @@ impl Attempts {
         let constraints = engine::effective_constraints(&view.run, &view.node, facts).unwrap_or_default();
         let (node, path) = (view.node.node.clone(), view.node.path.clone());
         let run_context = view.run.run.run_context.clone();
+        let subject = self.admission.subject(&view.run);
         let command = BeginAttempt { facts: facts.clone(), verdict, executor: binding.clone() };
         let Decision { changes, answer } = engine::attempt_begin(view, command, cx);
         let answer = match answer {
             BeginOutcome::Started { attempt, deadline } => {
-                Some(Assignment { node, path, run_context, constraints, attempt, deadline })
+                Some(Assignment { node, path, run_context, constraints, attempt, deadline, subject })
             }
             BeginOutcome::Failed | BeginOutcome::Superseded => None,
         };

@@ -29,6 +29,7 @@ use crate::{
     },
     journal::JournalError,
     record::{Actor, Job, NodeHead, NodeRecord},
+    redact::Redactor,
     types::{NodeRunId, RunId},
 };
 
@@ -68,6 +69,7 @@ impl Attempts {
         result: &AttemptResult,
     ) -> Result<(), CoordinatorError> {
         let committer = &*self.committer;
+        let result = &redacted(&committer.redactor, result);
         let executor = &Actor::Executor { node_run_id: job.node.clone() };
         let applied = committer
             .command_of(Cause::Answer { executor }, &job.run, |cx| async move {
@@ -187,6 +189,16 @@ impl Attempts {
             })
             .await
     }
+}
+
+/// A result without the secrets that an executor may have put into its error.
+fn redacted(redactor: &Redactor, result: &AttemptResult) -> AttemptResult {
+    let mut result = result.clone();
+    match &mut result {
+        AttemptResult::Answered { error, .. } => *error = error.take().map(|error| redactor.error(error)),
+        AttemptResult::Failed(failed) => failed.error = redactor.error(failed.error.clone()),
+    }
+    result
 }
 
 /// Whether the node's wake-up is for this job.

@@ -220,6 +220,7 @@ fn run_record(
         nodes: nodes.len() as u64,
         origin: Origin::Adopted,
         owner,
+        subject_token: None,
         deadline,
     }
 }

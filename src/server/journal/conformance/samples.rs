@@ -40,6 +40,7 @@ pub fn run(id: &str) -> RunRecord {
         nodes: 1,
         origin: Origin::Request { digest: "digest".into() },
         owner: Some(Identity::bare("caller")),
+        subject_token: None,
         deadline: Some(at(1_000_000)),
     }
 }

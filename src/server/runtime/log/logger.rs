@@ -9,8 +9,8 @@ use std::io;
 
 use slog::{Drain, FnValue, Level, LevelFilter, Logger, PushFnValue, o};
 
-use super::sanitize::{EscapeControls, Truncate};
-use crate::config::LogFormat;
+use super::sanitize::{EscapeControls, Sanitize};
+use crate::{config::LogFormat, redact::Redactor};
 
 /// The maximum number of records that wait to be written.
 const QUEUE: usize = 4096;
@@ -21,11 +21,16 @@ pub struct Shutdown {
 }
 
 /// Makes the root logger.
-pub fn logger(format: LogFormat, level: Level) -> (Logger, Shutdown) {
-    logger_to(io::stdout(), format, level)
+pub fn logger(format: LogFormat, level: Level, redactor: Redactor) -> (Logger, Shutdown) {
+    logger_to(io::stdout(), format, level, redactor)
 }
 
-fn logger_to(out: impl io::Write + Send + 'static, format: LogFormat, level: Level) -> (Logger, Shutdown) {
+fn logger_to(
+    out: impl io::Write + Send + 'static,
+    format: LogFormat,
+    level: Level,
+    redactor: Redactor,
+) -> (Logger, Shutdown) {
     match format {
         LogFormat::Text => {
             let line = EscapeControls(slog_term::PlainSyncDecorator::new(out));
@@ -33,7 +38,7 @@ fn logger_to(out: impl io::Write + Send + 'static, format: LogFormat, level: Lev
                 .use_utc_timestamp()
                 .use_custom_header_print(print_header)
                 .build();
-            asynchronous(drain.ignore_res(), level)
+            asynchronous(drain.ignore_res(), level, redactor)
         }
         LogFormat::Json => {
             let drain = slog_json::Json::new(out)
@@ -44,7 +49,7 @@ fn logger_to(out: impl io::Write + Send + 'static, format: LogFormat, level: Lev
                     "msg" => PushFnValue(|record, ser| ser.emit(record.msg())),
                 ))
                 .build();
-            asynchronous(std::sync::Mutex::new(drain).ignore_res(), level)
+            asynchronous(std::sync::Mutex::new(drain).ignore_res(), level, redactor)
         }
     }
 }
@@ -52,12 +57,13 @@ fn logger_to(out: impl io::Write + Send + 'static, format: LogFormat, level: Lev
 fn asynchronous(
     drain: impl Drain<Ok = (), Err = slog::Never> + Send + 'static,
     level: Level,
+    redactor: Redactor,
 ) -> (Logger, Shutdown) {
     let (drain, writer) = slog_async::Async::new(drain)
         .chan_size(QUEUE)
         .overflow_strategy(slog_async::OverflowStrategy::DropAndReport)
         .build_with_guard();
-    let log = Logger::root(LevelFilter::new(Truncate(drain), level).ignore_res(), o!());
+    let log = Logger::root(LevelFilter::new(Sanitize { drain, redactor }, level).ignore_res(), o!());
     (log, Shutdown { _writer: writer })
 }
 
@@ -115,7 +121,7 @@ mod tests {
     /// Returns what is written when `emit` logs.
     fn written(format: LogFormat, emit: impl FnOnce(&Logger)) -> String {
         let out = Out::default();
-        let (log, end) = logger_to(out.clone(), format, Level::Info);
+        let (log, end) = logger_to(out.clone(), format, Level::Info, Redactor::default());
         emit(&log);
         drop((log, end));
         let bytes = out.0.lock().unwrap().clone();
@@ -148,6 +154,34 @@ mod tests {
                     assert_eq!((&first["value"], &first["count"]), (&FORGED.into(), &7.into()));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn secrets_are_masked_wherever_they_are_logged() {
+        let jwt = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.hush";
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let text = written(format, |log| {
+                let log = log.new(o!("uri" => "/x?access_token=hush", "authorization" => "Basic hush"));
+                warn!(log, "could not use {}", jwt; "error" => %format_args!("got {jwt}"),
+                    "api_key" => "hush", "client-secret" => %"hush", "password" => 40_417,
+                    "body" => ?serde_json::json!({"secret": "hush"}), "count" => 3);
+            });
+            assert!(!text.contains("hush") && !text.contains("40417"), "{text}");
+            assert_eq!(text.matches("[redacted]").count(), 8, "{text}");
+            assert!(text.contains("got [redacted]"), "{text}");
+        }
+    }
+
+    #[test]
+    fn token_at_the_end_of_what_is_kept_is_not_shown() {
+        let long = format!("{} eyJhbGciOiJSUzI1NiJ9.{}", "password=x ".repeat(361), "hush".repeat(1000));
+        for shown in [true, false] {
+            let text = written(LogFormat::Text, |log| match shown {
+                true => warn!(log, "m"; "value" => %long),
+                false => warn!(log, "m"; "value" => &long),
+            });
+            assert!(!text.contains("hush") && text.contains("(truncated)"), "{text}");
         }
     }
 

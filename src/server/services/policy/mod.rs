@@ -20,7 +20,7 @@ use slog::{Logger, warn};
 
 use crate::{
     clients::{
-        CallError, Failure, Service, call_within,
+        CallError, Failure, Service, Subject, call_within,
         pdp::{
             self,
             types::{PolicyDecision, PolicyDecisionRequest},
@@ -51,13 +51,21 @@ pub struct PdpUnavailable(pub String);
 /// The role of a PDP.
 #[async_trait]
 pub trait DecisionPoint: Send + Sync + 'static {
-    async fn decide(&self, request: &PolicyDecisionRequest) -> Result<PolicyDecision, CallError>;
+    async fn decide(
+        &self,
+        request: &PolicyDecisionRequest,
+        subject: &Subject,
+    ) -> Result<PolicyDecision, CallError>;
 }
 
 #[async_trait]
 impl DecisionPoint for pdp::Client {
-    async fn decide(&self, request: &PolicyDecisionRequest) -> Result<PolicyDecision, CallError> {
-        self.call(self.decide_policy(request)).await
+    async fn decide(
+        &self,
+        request: &PolicyDecisionRequest,
+        subject: &Subject,
+    ) -> Result<PolicyDecision, CallError> {
+        self.call(self.on_behalf_of(subject).decide_policy(request)).await
     }
 }
 
@@ -69,6 +77,8 @@ pub struct Question<'q> {
     pub constraints: Option<ConstraintEnvelope>,
     /// Further facts for the decision (G22).
     pub context: Map<String, Value>,
+    /// On whose behalf it is asked.
+    pub subject: Subject,
 }
 
 impl Policy {
@@ -101,13 +111,14 @@ impl Policy {
                 Some("No PDP configured for policy enforcement".into()),
             ),
             Self::Pdp { pdp, timeout, outage, clock, log } => {
+                let subject = question.subject.clone();
                 let request = request(question);
                 let call = async {
-                    match pdp.decide(&request).await {
+                    match pdp.decide(&request, &subject).await {
                         // The connection broke off, perhaps an idle one. A question
                         // changes nothing, so it is asked once more.
                         Err(CallError { failure: Failure::NoResponse { .. }, .. }) => {
-                            pdp.decide(&request).await
+                            pdp.decide(&request, &subject).await
                         }
                         answer => answer,
                     }
@@ -134,7 +145,7 @@ impl Policy {
 }
 
 fn request(question: Question<'_>) -> PolicyDecisionRequest {
-    let Question { action, node, run_context, constraints, context } = question;
+    let Question { action, node, run_context, constraints, context, subject: _ } = question;
     PolicyDecisionRequest {
         action: action.into(),
         run_id: Some(node.run_id.clone()),
@@ -242,6 +253,7 @@ mod tests {
                 run_context: None,
                 constraints: None,
                 context: Map::new(),
+                subject: Subject::Own,
             };
             assert_eq!(
                 policy.decide(question).await.map(|decided| decided.outcome),

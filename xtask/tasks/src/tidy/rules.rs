@@ -38,11 +38,14 @@ pub(super) const EVERYTHING: &str = "*";
 pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "time", may: &[] },
     Layer { module: "types", may: &["time"] },
-    Layer { module: "clients", may: &["resilience", "runtime::tasks", "time", "types"] },
+    Layer { module: "delegation", may: &["clients::Subject", "clients::SubjectToken", "record", "types"] },
+    // It knows errors and JSON, and nothing of where they come from.
+    Layer { module: "redact", may: &["types"] },
+    Layer { module: "clients", may: &["redact", "resilience", "runtime::tasks", "time", "types"] },
     // It does not know what it protects.
     Layer { module: "resilience", may: &["runtime::tasks", "time"] },
     Layer { module: "runtime::tasks", may: &["time"] },
-    Layer { module: "runtime::log", may: &["config"] },
+    Layer { module: "runtime::log", may: &["config", "redact"] },
     // It lists its modules.
     Layer { module: "runtime", may: &[] },
     Layer { module: "record", may: &["time", "types"] },
@@ -52,10 +55,12 @@ pub(super) const LAYERS: &[Layer] = &[
     // The invariants are checked on what is in a journal, when asked to.
     Layer { module: "journal", may: &["invariants", "record", "runtime::tasks", "time", "types"] },
     Layer { module: "config", may: &["time"] },
+    Layer { module: "transport", may: &["config::InboundTls", "config::OutboundTls", "time"] },
     // Of the record: where a NodeRun stands, which its assignment token says.
     Layer {
         module: "auth",
         may: &[
+            "clients::SubjectToken",
             "clients::with_causes",
             "config",
             "record::Actor",
@@ -85,7 +90,15 @@ pub(super) const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "health",
-        may: &["auth::KeyStatus", "journal", "resilience::CoolDown", "runtime::tasks", "time", "types"],
+        may: &[
+            "auth::KeyStatus",
+            "journal",
+            "resilience::CoolDown",
+            "runtime::tasks",
+            "time",
+            "transport",
+            "types",
+        ],
     },
     Layer { module: "events", may: &["journal", "record", "runtime::tasks", "time", "types"] },
     Layer {
@@ -120,6 +133,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "journal",
             "outbox",
             "record",
+            "redact",
             "resilience",
             "runtime::heap",
             "runtime::tasks",
@@ -160,6 +174,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "coordinator",
             "health::HealthReport",
             "journal::JournalError",
+            "record::Operation",
             "runtime::tasks",
             "time",
             "types",
@@ -186,12 +201,24 @@ pub(super) const LAYERS: &[Layer] = &[
             "types",
         ],
     },
-    Layer { module: "cli::remote", may: &["clients", "config"] },
+    Layer { module: "cli::remote", may: &["clients", "config", "transport"] },
     Layer { module: "cli::send_request", may: &["cli::remote", "clients"] },
     Layer { module: "cli::health", may: &["cli::remote", "clients", "types"] },
     Layer {
         module: "cli",
-        may: &["api::openapi", "app", "clients", "config", "journal", "runtime", "record", "time", "types"],
+        may: &[
+            "api::openapi",
+            "app",
+            "clients",
+            "config",
+            "journal",
+            "record",
+            "redact",
+            "runtime",
+            "time",
+            "transport",
+            "types",
+        ],
     },
 ];
 
@@ -211,7 +238,7 @@ const PURE: Place = Place::Never(&["engine"]);
 const PURE_WHY: &str =
     "the engine decides and does nothing else: ids, time and settings come in with the command";
 
-pub(super) const WORDS: [Word; 10] = [
+pub(super) const WORDS: [Word; 11] = [
     Word {
         word: "dropshot",
         place: Place::Only(&["api", "app", "cli::demo", "runtime::log"]),
@@ -219,8 +246,13 @@ pub(super) const WORDS: [Word; 10] = [
     },
     Word {
         word: "reqwest",
-        place: Place::Only(&["clients", "auth", "app", "cli::demo"]),
+        place: Place::Only(&["clients", "auth", "app", "cli::demo", "cli::remote"]),
         why: "other services are called through `clients`, which knows deadlines, tokens and envelopes",
+    },
+    Word {
+        word: "rustls",
+        place: Place::Only(&["api", "app", "clients", "transport"]),
+        why: "certificates are read and checked by `transport`",
     },
     Word {
         word: "rusqlite",

@@ -2,6 +2,7 @@
 
 mod documented;
 mod services;
+mod transport;
 mod values;
 mod warnings;
 

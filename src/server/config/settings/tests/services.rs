@@ -6,7 +6,7 @@ use super::{EMBEDDED, FULL, Pairs, error, settings, url};
 use crate::config::{
     error::ConfigError,
     settings::{Endpoint, OutboundAuth, Settings, Stores},
-    value::{AudienceField, HttpUrl},
+    value::{AudienceField, HttpUrl, Secret, SecretSource},
 };
 
 #[test]
@@ -70,7 +70,15 @@ fn credentials_are_required_for_services_unless_auth_is_off() {
 fn token_endpoint_is_given_or_derived() {
     let outbound = |more: Pairs| -> OutboundAuth { settings(FULL, more).outbound.expect("outbound") };
     let plain = outbound(&[]);
-    assert_eq!((plain.client_id.as_str(), plain.client_secret.expose()), ("me", "hush"));
+    let hush = SecretSource::Value(Secret::new("hush".into()));
+    assert_eq!((plain.client_id.as_str(), &plain.client_secret), ("me", &hush));
+    const FILE: (&str, &str) = ("ARP_AUTH_CLIENT_SECRET_FILE", "/run/secret");
+    let filed = outbound(&[("ARP_AUTH_CLIENT_SECRET", ""), FILE]);
+    assert_eq!(filed.client_secret, SecretSource::File("/run/secret".into()));
+    assert_eq!(
+        error(FULL, &[FILE]),
+        "ARP_AUTH_CLIENT_SECRET and ARP_AUTH_CLIENT_SECRET_FILE exclude each other"
+    );
     assert_eq!((plain.timeout, plain.scope), (Duration::from_secs(10), None));
     assert_eq!(outbound(&[("ARP_AUTH_SCOPE", " openid ")]).scope.as_deref(), Some("openid"));
     assert_eq!(plain.audience_field, AudienceField::Audience);

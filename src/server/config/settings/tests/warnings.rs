@@ -53,4 +53,15 @@ fn unintended_settings_have_warnings() {
     ] {
         assert_eq!(warns(more, host, text), expected, "{more:?} {host} {text}");
     }
+    const ENTERPRISE: Pairs =
+        &[("ARP_AUTH_PROFILE", "enterprise"), ("ARP_AUTH_JWKS_URI", "https://sts/keys")];
+    const HTTPS: Pairs = &[("JARVIS_RUN_COORDINATOR_TLS_CERT", "c"), ("JARVIS_RUN_COORDINATOR_TLS_KEY", "k")];
+    for (more, host, expected) in [
+        (ENTERPRISE, "0.0.0.0", true),
+        (ENTERPRISE, "127.0.0.1", false),
+        (&[ENTERPRISE, HTTPS].concat(), "0.0.0.0", false),
+        (&[], "0.0.0.0", false),
+    ] {
+        assert_eq!(warns(more, host, "speaks plain HTTP"), expected, "{more:?} {host}");
+    }
 }

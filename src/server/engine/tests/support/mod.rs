@@ -124,6 +124,7 @@ impl World {
             decided: decided("run.start", outcome),
             prepared: PreparedStart::of(request, Identity::bare("caller"), &facts, &self.rules),
             facts,
+            subject_token: None,
         };
         self.tick();
         let decision = match existing {
