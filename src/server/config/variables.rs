@@ -308,7 +308,7 @@ variables! {
         SECRETS_KEY = own("JARVIS_RUN_COORDINATOR_SECRETS_KEY", Kind::Secret,
             "Key that encrypts callers' tokens in the journal: 32 random bytes in base64. With another key the \
              nodes of unfinished runs fail.")
-            .example("openssl rand -base64 32");
+            .example("base64-of-32-random-bytes");
         SECRETS_KEY_FILE = own("JARVIS_RUN_COORDINATOR_SECRETS_KEY_FILE", Kind::Path,
             "File with that key.")
             .example("/run/secrets/key");

@@ -127,6 +127,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "clients",
             "config::Authorization",
             "config::Belongs",
+            "delegation::Delegation",
             "engine",
             "events",
             "health",
