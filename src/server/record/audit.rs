@@ -79,7 +79,8 @@ impl AuditRecord {
     #[must_use]
     pub fn with_detail(self, detail: Option<String>) -> Self {
         let detail = detail.map(|mut detail| {
-            detail.truncate(detail.floor_char_boundary(DETAIL_BYTES));
+            let end = (0..=DETAIL_BYTES).rev().find(|end| detail.is_char_boundary(*end));
+            detail.truncate(if detail.len() > DETAIL_BYTES { end.unwrap_or(0) } else { detail.len() });
             detail
         });
         Self { detail, ..self }
