@@ -32,7 +32,6 @@
 //! |---|---|
 //! | [`api`] | the HTTP surface: endpoints, front door, strict bodies, envelopes |
 //! | [`app`] | starts, wires and stops a server |
-//! | [`audit`] | what is always true of a run, checked on its records |
 //! | [`auth`] | identifies the caller |
 //! | [`cli`] | the command line |
 //! | [`config`] | flags and variables to settings |
@@ -42,6 +41,7 @@
 //! | [`engine`] | the rules, pure |
 //! | [`events`] | event streams, stored and live |
 //! | [`health`] | the health report: one list of sources |
+//! | [`invariants`] | what is always true of a run, checked on its records |
 //! | [`journal`] | the database: one trait, its implementation, their test suite, retention |
 //! | [`outbox`] | sends every change to the JARVIS stores |
 //! | [`record`] | what the journal holds, and change sets |

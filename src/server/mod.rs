@@ -6,7 +6,6 @@
 
 pub mod api;
 pub mod app;
-pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod config;
@@ -16,6 +15,7 @@ pub mod dispatch;
 pub mod engine;
 pub mod events;
 pub mod health;
+pub mod invariants;
 pub mod journal;
 pub mod outbox;
 pub mod record;

@@ -7,7 +7,7 @@
 //! | the API | `wire`, `validation`, `nesting`, `run_start`, `run_cancel`, `node_creation`, `node_completion`, `idempotency`, `streams`, `auth`, `assignment`, `assignment_end`, `assignment_keys`, `authority`, `golden` |
 //! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `hanging_executors`, `composite_silence`, `policy`, `node_types`, `outbound_tokens`, `token_exchange` |
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
-//! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked` |
+//! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked`, `audit_trail` |
 //! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process` |
 //! | transport, secrets | `transport`, `redaction` |
 //! | the program | `cli`, `client_commands`, `demo`, `example`, `container` |
@@ -21,6 +21,7 @@ mod artifacts;
 mod assignment;
 mod assignment_end;
 mod assignment_keys;
+mod audit_trail;
 mod auth;
 mod authority;
 mod bearer;

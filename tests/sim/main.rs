@@ -14,7 +14,7 @@
 //!   callers ──▶ process ──▶ executors         process:   the coordinator and its dispatch
 //!                 │  ▲                        journal:   outlives each process; the cache does not
 //!                 ▼  │ (killed, restarted)    clock:     jumps when all tasks are idle
-//!               journal ──▶ watch             watch:     audit, earlier states, promises
+//!               journal ──▶ watch             watch:     invariants, earlier states, promises
 //! ```
 //!
 //! A simulation has one thread and no other input: time comes from the virtual clock,

@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jarvis_run_coordinator::{
-    audit::{History, audit},
     engine::lifecycle,
+    invariants::{self, History},
     journal::sqlite::memory::{Snapshot, Whole},
     types::{NodeRunId, NodeRunState, RunEventType, RunId, RunState},
 };
@@ -35,8 +35,8 @@ impl Watch {
             if seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, whole)) {
                 continue;
             }
-            let Whole { run, nodes, events, attempts, .. } = &**whole;
-            let found = audit(&History { run, nodes, events, attempts });
+            let Whole { run, nodes, events, attempts, audit, .. } = &**whole;
+            let found = invariants::check(&History { run, nodes, events, attempts, audit: Some(audit) });
             broken.extend(found.into_iter().map(|violation| (violation.rule.to_owned(), violation.what)));
             if !events.is_sorted_by_key(|event| event.time) {
                 broken.push(("events are in the order of time".into(), id.to_string()));

@@ -28,6 +28,10 @@ impl Admitter for ServerContext {
         self.authenticator.authenticate(path, headers).await
     }
 
+    async fn rate_limited(&self, operation: &str, caller: &Principal) {
+        self.coordinator.audit_trail().rate_limited(caller, operation).await;
+    }
+
     fn front(&self) -> &Front {
         &self.front
     }

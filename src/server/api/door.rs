@@ -48,7 +48,7 @@ use http::{
 use hyper::body::Body as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use slog::debug;
+use slog::{Logger, debug};
 
 use super::{
     connections::sending,
@@ -78,6 +78,9 @@ pub(super) trait Admitter: ServerContext {
         headers: &HeaderMap,
     ) -> impl Future<Output = Result<Admission, AuthError>> + Send;
 
+    /// Notes that a limit of the caller refuses an operation.
+    fn rate_limited(&self, operation: &str, caller: &Principal) -> impl Future<Output = ()> + Send;
+
     /// The limits for requests and connections.
     fn front(&self) -> &Front;
 
@@ -105,7 +108,7 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                     let route = path::locate(method, path, |method, path| {
                         router.lookup_route(method, path.into(), None)
                     });
-                    let admission = admit(rqctx.context(), &head).await?;
+                    let admission = admit(rqctx.context(), &head, &log).await?;
                     let route = route?;
                     let treatment = Treatment::of_id(&route.endpoint.operation_id);
                     let class = treatment.class;
@@ -121,7 +124,14 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                                 in_progress.admitted();
                             }
                             if class != Class::Public {
-                                held.1 = front.limits.share(class, &principal, &log)?;
+                                match front.limits.share(class, &principal, &log) {
+                                    Ok(share) => held.1 = share,
+                                    Err(refusal) => {
+                                        let operation = &route.endpoint.operation_id;
+                                        rqctx.context().rate_limited(operation, &principal).await;
+                                        return Err(refusal);
+                                    }
+                                }
                             }
                             Some(principal)
                         }
@@ -167,9 +177,12 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
     outer
 }
 
-async fn admit<C: Admitter>(admitter: &C, head: &Parts) -> Result<Admission, ApiError> {
+async fn admit<C: Admitter>(admitter: &C, head: &Parts, log: &Logger) -> Result<Admission, ApiError> {
     let admission = admitter.admit(head.uri.path(), &head.headers).await;
-    admission.map_err(|refusal| ApiError::unauthorized(&refusal))
+    admission.map_err(|refusal| {
+        admitter.front().limits.no_caller(refusal.message, log);
+        ApiError::unauthorized(&refusal)
+    })
 }
 
 /// Refuses a body whose announced length is too large before any of it is read.

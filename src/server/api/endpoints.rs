@@ -2,7 +2,8 @@
 //! the answer.
 
 use dropshot::{
-    ApiDescription, HttpResponseOk, HttpResponseUpdatedNoContent, Path, RequestContext, endpoint,
+    ApiDescription, ErrorStatusCode, HttpResponseOk, HttpResponseUpdatedNoContent, Path, RequestContext,
+    endpoint,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,7 +11,9 @@ use serde::Deserialize;
 use super::{
     body::Json,
     context::ServerContext,
+    door::Admitter,
     errors::ApiError,
+    limits::StreamPermit,
     request_scope::Caller,
     stream::{Ndjson, StreamQuery},
 };
@@ -102,9 +105,18 @@ async fn run_cancel(rq: Rq, caller: Caller, path: Path<RunPath>) -> Answer<HttpR
 async fn run_events(rq: Rq, caller: Caller, path: Path<RunPath>, query: StreamQuery) -> Answer<Ndjson> {
     let (run, options) = (path.into_inner().run_id, query.0);
     let follow = options.follow;
-    let permit = rq.context().front.limits.stream(&caller.0, &rq.log)?;
+    let permit = stream_permit(&rq, &caller).await?;
     let lines = rq.context().coordinator.run_events(&caller.0, &run, options).await?;
     Ok(Ndjson::new(lines, follow, &rq.context().stopping, permit))
+}
+
+/// A place for an event stream. That the caller has no more is audited.
+async fn stream_permit(rq: &Rq, caller: &Caller) -> Result<StreamPermit, ApiError> {
+    let permit = rq.context().front.limits.stream(&caller.0, &rq.log);
+    if permit.as_ref().is_err_and(|error| error.status() == ErrorStatusCode::TOO_MANY_REQUESTS) {
+        rq.context().rate_limited(&rq.endpoint.operation_id, &caller.0).await;
+    }
+    permit
 }
 
 /// Create child node runs of a composite
@@ -140,7 +152,7 @@ async fn node_run_events(
 ) -> Answer<Ndjson> {
     let (node, options) = (path.into_inner().node_run_id, query.0);
     let follow = options.follow;
-    let permit = rq.context().front.limits.stream(&caller.0, &rq.log)?;
+    let permit = stream_permit(&rq, &caller).await?;
     let lines = rq.context().coordinator.node_run_events(&caller.0, &node, options).await?;
     Ok(Ndjson::new(lines, follow, &rq.context().stopping, permit))
 }

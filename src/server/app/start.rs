@@ -165,10 +165,14 @@ impl Startup<'_> {
         // Not earlier: a process that cannot listen must not have called an
         // executor, and executors may call back at once.
         dispatcher.begin(jobs);
-        if let Some(keep) = settings.journal.retention {
-            let (journal, clock) = (Arc::clone(&journal), Arc::clone(&clock));
-            Retention { journal, clock, keep, log: self.component("retention") }.begin(tasks);
+        Retention {
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+            runs: settings.journal.retention,
+            audit: settings.journal.audit_retention,
+            log: self.component("retention"),
         }
+        .begin(tasks);
         if issues_tokens {
             let (journal, clock) = (Arc::clone(&journal), Arc::clone(&clock));
             let clock_skew = settings.inbound.clock_skew;

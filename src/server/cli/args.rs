@@ -2,13 +2,21 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
 use super::exit::Exit;
-use crate::config::{
-    ConfigError, Flags, HttpUrl, Kind, OutboundTls, Secret, SecretSource, Vars, render,
-    settings::{DEFAULT_HOST, DEFAULT_PORT, client_token, serves_https},
-    value::{self, is_loopback_url, loopback_url},
+use crate::{
+    config::{
+        ConfigError, Flags, HttpUrl, Kind, OutboundTls, Secret, SecretSource, Vars, render,
+        settings::{DEFAULT_HOST, DEFAULT_PORT, client_token, serves_https},
+        value::{self, is_loopback_url, loopback_url},
+    },
+    record::AuditOutcome,
+    time::Timestamp,
+    types::RunId,
 };
 
 /// ARP Run Coordinator: starts runs, dispatches their nodes, enforces their
@@ -63,7 +71,7 @@ pub enum Command {
         #[command(flatten)]
         target: Target,
     },
-    /// Maintain a journal: back it up, check it, compact it, rotate its key
+    /// Maintain a journal: back it up, check it, compact it, rotate its key, print its audit trail
     Journal {
         #[command(subcommand)]
         command: JournalCommand,
@@ -82,6 +90,24 @@ pub enum JournalCommand {
         /// The journal to check, such as a backup, instead of --journal
         file: Option<PathBuf>,
     },
+    /// Print the audit trail: who asked for what, and what a rule refused; the server may run
+    Audit {
+        /// Only about this run
+        #[arg(long, value_name = "RUN")]
+        run: Option<RunId>,
+        /// Only from this time on, such as 2026-11-28T12:00:00Z, or this long ago, such as 12h
+        #[arg(long, value_name = "TIME", value_parser = since)]
+        since: Option<Since>,
+        /// Only of this actor: a subject, the node run of an executor, coordinator or command_line
+        #[arg(long, value_name = "SUBJECT")]
+        actor: Option<String>,
+        /// Only with this outcome
+        #[arg(long, value_name = "OUTCOME", value_parser = PossibleValuesParser::new(["applied", "refused"]).map(outcome))]
+        outcome: Option<AuditOutcome>,
+        /// Format: a table, or a JSON object a line
+        #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+        output: AuditOutput,
+    },
     /// Reclaim free space (VACUUM); the server must not run
     Compact {
         /// First delete runs that finished longer ago than this, such as 30d or 12h
@@ -94,6 +120,29 @@ pub enum JournalCommand {
         #[arg(long)]
         revoke_old: bool,
     },
+}
+
+/// How the audit trail is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AuditOutput {
+    Table,
+    Json,
+}
+
+/// The time of the first record to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    At(Timestamp),
+    Ago(Duration),
+}
+
+impl Since {
+    pub fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(age) => now - age,
+        }
+    }
 }
 
 /// The server that a command calls.
@@ -144,6 +193,18 @@ impl Target {
 
 fn base_url(text: &str) -> Result<HttpUrl, String> {
     HttpUrl::base(text).ok_or_else(|| "not an http:// or https:// URL without a query".to_owned())
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    let ago = || value::age(text).map(Since::Ago);
+    let found = text.parse().ok().map(Since::At).or_else(ago);
+    found.ok_or_else(|| "not a time such as 2026-11-28T12:00:00Z, nor an age such as 12h".to_owned())
+}
+
+/// The outcome of that name, which is one of two.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that clap needs")]
+fn outcome(name: String) -> AuditOutcome {
+    if name == AuditOutcome::Refused.as_str() { AuditOutcome::Refused } else { AuditOutcome::Applied }
 }
 
 fn age(text: &str) -> Result<Duration, String> {

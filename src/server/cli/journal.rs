@@ -5,11 +5,13 @@
 //! |---|---|---|
 //! | `backup` | may run | a new file |
 //! | `check` | may run | nothing |
+//! | `audit` | may run | nothing |
 //! | `compact` | must not run | the journal |
 //! | `rotate-key` | may run | the keys in the journal |
 //!
 //! [`crate::journal::sqlite`] does the work.
 
+mod audit;
 mod rotate_key;
 
 use std::{
@@ -20,7 +22,7 @@ use std::{
 use super::args::JournalCommand;
 use crate::{
     auth::{KeyringError, OldKeys},
-    journal::{OpenError, Parked, sqlite},
+    journal::{AuditFilter, OpenError, Parked, sqlite},
     time::Timestamp,
 };
 
@@ -50,6 +52,12 @@ pub fn run(
     match command {
         JournalCommand::Backup { file } => backup(journal, file, out),
         JournalCommand::Check { file } => check(file.as_deref().unwrap_or(journal), out),
+        JournalCommand::Audit { run, since, actor, outcome, output } => {
+            let (run_id, actor) = (run.clone(), actor.clone());
+            let filter =
+                AuditFilter { run_id, since: since.map(|since| since.from(now)), actor, outcome: *outcome };
+            audit::print(journal, &filter, *output, out)
+        }
         JournalCommand::RotateKey { revoke_old } => {
             let old_keys = if *revoke_old { OldKeys::Revoke } else { OldKeys::Keep };
             rotate_key::rotate_key(journal, old_keys, now, out)

@@ -5,7 +5,7 @@
 //!                  ├─▶ check_config ───────────▶ config
 //!                  ├─▶ demo ───────────────────▶ app, clients
 //!                  ├─▶ send_request, health ───▶ remote        call a running server
-//!                  └─▶ journal ────────────────▶ journal       backup, check, compact, rotate the key: open the file
+//!                  └─▶ journal ────────────────▶ journal       open the file: back up, check, audit, …
 //! ```
 //!
 //! A command writes its result to stdout. A failure goes to stderr as one

@@ -70,6 +70,9 @@ variables! {
             "How long finished runs are kept, for example 30d or 12h. Then they are deleted, but not before the \
              JARVIS stores (if configured) have accepted them.")
             .unset("no limit").example("30d");
+        AUDIT_RETENTION = own("JARVIS_RUN_COORDINATOR_AUDIT_RETENTION", Kind::Age,
+            "How long records of the audit trail are kept, whether their runs are or not.")
+            .default("90d").contract("§19.1");
     }
     "Transport: certificates and keys as PEM files, reloaded when they change" {
         TLS_CERT = own("JARVIS_RUN_COORDINATOR_TLS_CERT", Kind::Path,

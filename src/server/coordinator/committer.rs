@@ -16,18 +16,19 @@ use std::{sync::Arc, time::Duration};
 use slog::{Logger, warn};
 
 use super::{
+    audit_trail::AuditTrail,
     error::CoordinatorError,
     liveness::{Ended, Liveness},
     locks::KeyedLocks,
     queue::WorkQueue,
 };
 use crate::{
-    engine::{Cx, Decision, Rules},
+    engine::{Cause, Cx, Decision, Rules},
     events::{Events, Newest},
     health::JournalStatus,
     journal::{Journal, JournalError, OutboxId, Room},
     outbox::Outbox,
-    record::{Actor, ChangeSet, Job, NodeHead, NodeRecord, Wake},
+    record::{AuditRecord, ChangeSet, Job, NodeHead, NodeRecord, Wake},
     redact::Redactor,
     time::{Clock, Timestamp},
     types::{NodeRunId, RunId},
@@ -50,6 +51,7 @@ pub(crate) struct Committer {
     /// `None`: embedded, the journal is the only record.
     pub(super) outbox: Option<Arc<Outbox>>,
     pub(super) events: Events,
+    pub(super) audit: Arc<AuditTrail>,
     pub(super) rules: Rules,
     pub(super) liveness: Liveness,
     pub(super) health: JournalStatus,
@@ -64,7 +66,7 @@ impl Committer {
     /// their time to accept what was decided.
     pub(super) async fn request<'s, T, F>(
         &'s self,
-        actor: &'s Actor,
+        cause: Cause<'s>,
         run: &RunId,
         decide: impl Fn(Cx<'s>) -> F + Send,
     ) -> Result<T, CoordinatorError>
@@ -72,7 +74,7 @@ impl Committer {
         T: Send,
         F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
     {
-        let (answer, owed) = self.decide_and_commit(actor, run, decide).await?;
+        let (answer, owed) = self.decide_and_commit(cause, run, decide).await?;
         if let (Some(outbox), Some(owed)) = (&self.outbox, owed) {
             outbox.accepted(run, owed).await;
         }
@@ -91,13 +93,13 @@ impl Committer {
         T: Send,
         F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
     {
-        self.command_of(&Actor::Coordinator, run, decide).await
+        self.command_of(Cause::Rule, run, decide).await
     }
 
-    /// Runs a command like [`Self::command`] that another actor causes.
+    /// Runs a command like [`Self::command`] for another cause.
     pub(super) async fn command_of<'s, T, F>(
         &'s self,
-        actor: &'s Actor,
+        cause: Cause<'s>,
         run: &RunId,
         decide: impl Fn(Cx<'s>) -> F + Send,
     ) -> Result<T, CoordinatorError>
@@ -105,13 +107,13 @@ impl Committer {
         T: Send,
         F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
     {
-        Ok(self.decide_and_commit(actor, run, decide).await?.0)
+        Ok(self.decide_and_commit(cause, run, decide).await?.0)
     }
 
     /// Also returns the last outbox entry of the decision, if it made any.
     async fn decide_and_commit<'s, T, F>(
         &'s self,
-        actor: &'s Actor,
+        cause: Cause<'s>,
         run: &RunId,
         decide: impl Fn(Cx<'s>) -> F + Send,
     ) -> Result<(T, Option<OutboxId>), CoordinatorError>
@@ -123,7 +125,7 @@ impl Committer {
         let mut conflicts = 0;
         loop {
             let now = self.clock.now();
-            let cx = Cx { rules: &self.rules, actor, claim: self.queue.claim_unbounded(), now };
+            let cx = Cx { rules: &self.rules, cause, claim: self.queue.claim_unbounded(), now };
             let Decision { changes, answer } = decide(cx).await?;
             let Some(changes) = changes else { return Ok((answer, None)) };
             let announcement = self.announcement(&changes, now);
@@ -160,12 +162,14 @@ impl Committer {
             unclaimed,
             topmost: Ended::by(changes),
             ended: changes.ended().cloned().collect(),
+            audit: changes.audit.clone(),
         }
     }
 
     fn announce(&self, run: &RunId, announcement: &Announcement, now: Timestamp) {
-        let Announcement { newest, claimed, unclaimed, topmost, ended } = announcement;
+        let Announcement { newest, claimed, unclaimed, topmost, ended, audit } = announcement;
         self.health.written();
+        self.audit.committed(audit);
         self.liveness.ended(run, topmost, now);
         if let Some(outbox) = &self.outbox {
             outbox.entries_added();
@@ -204,6 +208,8 @@ struct Announcement {
     unclaimed: bool,
     topmost: Ended,
     ended: Vec<NodeRunId>,
+    /// For the log.
+    audit: Vec<AuditRecord>,
 }
 
 /// Whether the job begins now. A deadline does not: it begins when it has passed.

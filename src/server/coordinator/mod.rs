@@ -15,6 +15,7 @@
 //! - `attempts`: what dispatch does.
 //! - `committer`, `reads`, `commit_failures`: decide, commit, announce.
 //! - `admission`: questions to the Node Registry and the PDP.
+//! - `audit_trail`: the records of refusals, and a line of the log for each record.
 //! - `queue`: the jobs that this worker has claimed.
 //! - `liveness`: signs of life of composite executors; `offload`: large outputs.
 //!
@@ -31,6 +32,7 @@ mod admission;
 mod adopt;
 mod assignment;
 mod attempts;
+mod audit_trail;
 mod commit_failures;
 mod committer;
 mod error;
@@ -48,6 +50,7 @@ use slog::Logger;
 
 pub use attempts::Attempts;
 pub(crate) use attempts::{Assignment, Choice};
+pub use audit_trail::AuditTrail;
 pub(crate) use commit_failures::ALIVE_FOREVER;
 pub(crate) use committer::CLAIM_WITHIN;
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
@@ -118,7 +121,9 @@ impl Coordinator {
         let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
         let Parts { outbox, queue, rules, authorization, offload, redactor, delegation, log, .. } = parts;
         let authority = Arc::new(access::Authority::new(authorization));
+        let audit = Arc::new(AuditTrail::new(Arc::clone(&journal), Arc::clone(&clock), log.clone()));
         let committer = Arc::new(Committer {
+            audit,
             liveness: Liveness::new(rules.composite_silence, clock.now()),
             health: JournalStatus::default(),
             locks: KeyedLocks::default(),
@@ -150,6 +155,11 @@ impl Coordinator {
     /// For dispatch: the attempts to execute this coordinator's nodes.
     pub fn attempts(&self) -> Arc<Attempts> {
         Arc::clone(&self.attempts)
+    }
+
+    /// The audit trail, for refusals that the coordinator does not see.
+    pub fn audit_trail(&self) -> &AuditTrail {
+        &self.committer.audit
     }
 
     /// The health check of the journal, as commits and reads find it.

@@ -1,13 +1,11 @@
 //! Creating, reading, evaluating and completing NodeRuns (contract §6.6 to
 //! §6.9).
 
-use slog::debug;
-
 use super::{Coordinator, error::CoordinatorError};
 use crate::{
     auth::Principal,
-    engine::{self, ChildSpec, CreateChildren, NodeTypeFacts},
-    record::Operation,
+    engine::{self, Cause, ChildSpec, CreateChildren, NodeTypeFacts},
+    record::{AuditObject, Operation},
     types::{
         NodeRun, NodeRunCompleteRequest, NodeRunCreateSpec, NodeRunEvaluationReportRequest, NodeRunId,
         NodeRunsCreateRequest, NodeRunsCreateResponse,
@@ -44,8 +42,8 @@ impl Coordinator {
         }
         let (run_ref, parent_ref, wanted) = (&run_id, &parent_node_run_id, &wanted);
         let committer = &*self.committer;
-        let node_runs = committer
-            .request(caller.actor(), run_ref, |cx| async move {
+        let created = committer
+            .request(Cause::asked(caller.actor(), Operation::CreateNodeRuns), run_ref, |cx| async move {
                 let run = committer.run_fetch(run_ref).await?;
                 let parent = committer.parent_fetch_bare(parent_ref).await?;
                 let mut children = Vec::with_capacity(wanted.len());
@@ -69,9 +67,10 @@ impl Coordinator {
                 let claim = committer.queue.claim(run_ref, kinds);
                 Ok(engine::children_create(run, command, cx.with_claim(claim))?)
             })
-            .await?;
-        debug!(self.committer.log, "node runs created"; "run_id" => %run_id, "parent" => %parent_node_run_id,
-            "count" => node_runs.len(), "caller" => caller.subject());
+            .await;
+        let object = AuditObject::node(&run_id, &parent_node_run_id);
+        let audit = self.audit_trail();
+        let node_runs = audit.judged(caller, Operation::CreateNodeRuns, object, created).await?;
         Ok(NodeRunsCreateResponse { node_runs, extensions })
     }
 
@@ -94,17 +93,17 @@ impl Coordinator {
         // An evaluation ends nothing, and there may be any number of them.
         let committer = &*self.committer;
         committer.room_for_new_work()?;
-        let report = &report;
-        committer
-            .request(caller.actor(), &run_id, |cx| async move {
+        let (report, operation) = (&report, Operation::ReportNodeRunEvaluation);
+        let evaluated = committer
+            .request(Cause::asked(caller.actor(), operation), &run_id, |cx| async move {
                 let node = committer.node_fetch_bare(node).await?;
-                committer.assignment_recheck(caller, Operation::ReportNodeRunEvaluation, &node).await?;
+                committer.assignment_recheck(caller, operation, &node).await?;
                 let run = committer.run_fetch(&node.node.run_id).await?;
                 Ok(engine::node_evaluate(run, node, report.clone(), cx))
             })
-            .await?;
-        debug!(self.committer.log, "node run evaluated"; "run_id" => %run_id, "node_run_id" => %node, "caller" => caller.subject());
-        Ok(())
+            .await;
+        let object = AuditObject::node(&run_id, node);
+        self.audit_trail().judged(caller, operation, object, evaluated).await
     }
 
     /// Ends a NodeRun as reported.
@@ -120,15 +119,13 @@ impl Coordinator {
         let (completion, _turn) = self.outputs.completion_offload(node, completion).await;
         let (committer, completion) = (&*self.committer, &completion);
         committer
-            .request(caller.actor(), &run_id, |cx| async move {
+            .request(Cause::asked(caller.actor(), Operation::CompleteNodeRun), &run_id, |cx| async move {
                 let view = committer.bare_view(node).await?;
                 Ok(engine::node_complete(view, completion.clone(), cx)?)
             })
             .await?;
         // As after a cancel.
         committer.queue.node_ended(node);
-        debug!(self.committer.log, "node run completed"; "run_id" => %run_id, "node_run_id" => %node,
-            "state" => %completion.state, "caller" => caller.subject());
         Ok(())
     }
 }

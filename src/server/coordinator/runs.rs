@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use slog::{debug, info, warn};
+use slog::warn;
 
 use super::{
     Coordinator,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     auth::Principal,
-    engine::{self, Decision, PreparedStart, StartRun},
+    engine::{self, Cause, Decision, PreparedStart, StartRun},
     record::Operation,
     runtime::heap,
     types::{Extensions, Run, RunId, RunStartRequest},
@@ -37,7 +37,7 @@ impl Coordinator {
             && let Some(existing) = self.run_find_or_adopt(caller, id).await?
         {
             // A repetition does not ask registry and policy again.
-            return self.start_repeated(caller, existing, &digest);
+            return self.start_repeated(caller, existing, &digest).await;
         }
         let committer = &*self.committer;
         committer.room_for_new_work()?;
@@ -60,21 +60,20 @@ impl Coordinator {
         // conflict it has to be read (again).
         let is_absent = &AtomicBool::new(true);
         let run = committer
-            .request(caller.actor(), &run_id, |cx| async move {
+            .request(Cause::asked(caller.actor(), Operation::StartRun), &run_id, |cx| async move {
                 let existing = if is_absent.swap(false, Ordering::Relaxed) {
                     None
                 } else {
                     committer.run_find(&command.run_id).await?
                 };
                 if let Some(existing) = existing {
-                    return self.start_repeated(caller, existing, &command.digest).map(Decision::unchanged);
+                    let repeated = self.start_repeated(caller, existing, &command.digest).await;
+                    return repeated.map(Decision::unchanged);
                 }
                 let claim = committer.queue.claim(&command.run_id, [command.facts.kind]);
                 Ok(engine::run_start(command, cx.with_claim(claim)))
             })
             .await?;
-        debug!(committer.log, "run started"; "run_id" => %run.run_id, "state" => %run.state,
-            "caller" => caller.subject());
         Ok(run)
     }
 
@@ -88,7 +87,7 @@ impl Coordinator {
         self.run_authorize(caller, Operation::CancelRun, run).await?;
         let committer = &*self.committer;
         let canceled = committer
-            .request(caller.actor(), run, |cx| async move {
+            .request(Cause::asked(caller.actor(), Operation::CancelRun), run, |cx| async move {
                 let record = committer.run_fetch(run).await?;
                 let live = if record.is_terminal() {
                     Vec::new()
@@ -100,8 +99,6 @@ impl Coordinator {
             .await?;
         // If this changed nothing, a commit whose response was lost did.
         committer.queue.run_ended(run);
-        info!(committer.log, "run canceled"; "run_id" => %run, "state" => %canceled.state,
-            "caller" => caller.subject());
         Ok(canceled)
     }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use super::{
     attempt::Attempt,
+    audit::Audited,
     bookkeeping::{awaits, node_only, put_back},
     cancel::node_expire,
     command::{Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome},
@@ -122,14 +123,16 @@ fn admitted(
 ) -> Result<(NodeKind, ExecutorBinding, Duration), Error> {
     let BeginAttempt { facts, verdict, executor } = command;
     learn(&draft.run, node, &facts, draft.cx.rules);
-    let decided = verdict?;
+    let decided = verdict.inspect_err(|error| draft.audited = Audited::failing(node.id(), error, None))?;
     let kind = node.node.kind;
     let kind = kind.ok_or_else(|| Error::new("unknown_node_kind", "Unable to resolve node kind"))?;
     draft.policy_decided(node, &decided);
     match decided.outcome {
         PolicyOutcome::Allow => {}
         PolicyOutcome::Deny | PolicyOutcome::RequireApproval => {
-            return Err(denied(&decided, "NodeRun denied by policy"));
+            let error = denied(&decided, "NodeRun denied by policy");
+            draft.audited = Audited::failing(node.id(), &error, decided.reason_code.as_deref());
+            return Err(error);
         }
     }
     let binding = executor?;

@@ -2,6 +2,7 @@
 //! record stays as it is.
 
 use super::{
+    audit::Audited,
     command::Cx,
     guard::{HeadBefore, NodeBefore},
 };
@@ -30,7 +31,7 @@ pub(super) fn put_back(node: &mut NodeRecord, at: Timestamp) -> Option<Timestamp
 /// Changes one node.
 pub(super) fn node_only(run: &RunRecord, before: &NodeBefore, node: NodeRecord, cx: Cx<'_>) -> ChangeSet {
     before.may_become(&node);
-    ChangeSet { nodes: vec![node], ..ChangeSet::new(run.id().clone(), cx.now) }.owing_all()
+    ChangeSet { nodes: vec![node], ..empty(run.id(), cx) }.owing_all()
 }
 
 /// Changes the head of one node, and adds to the attempt log.
@@ -41,11 +42,17 @@ pub(super) fn head_only(
     cx: Cx<'_>,
 ) -> ChangeSet {
     before.may_become(&head);
-    let empty = ChangeSet::new(head.run_id.clone(), cx.now);
+    let empty = empty(&head.run_id, cx);
     ChangeSet { heads: vec![head], attempts, ..empty }.owing_all()
 }
 
 /// Adds to the attempt log.
 pub(super) fn attempt_only(run: &RunId, attempt: AttemptRecord, cx: Cx<'_>) -> ChangeSet {
-    ChangeSet { attempts: vec![attempt], ..ChangeSet::new(run.clone(), cx.now) }
+    ChangeSet { attempts: vec![attempt], ..empty(run, cx) }
+}
+
+/// Nothing but the audit record, if the cause has one.
+fn empty(run: &RunId, cx: Cx<'_>) -> ChangeSet {
+    let audit = Audited::default().record(run, &[], cx);
+    ChangeSet { audit: audit.into_iter().collect(), ..ChangeSet::new(run.clone(), cx.now) }
 }

@@ -11,6 +11,7 @@
 
 use super::{
     attempt::Attempt,
+    audit::Audited,
     bookkeeping::head_only,
     command::{Cx, Decision, NodeView},
     draft::{Draft, End, Place, is_at_executor},
@@ -30,6 +31,7 @@ pub fn run_cancel(run: RunRecord, live: Vec<NodeHead>, cx: Cx<'_>) -> Decision<R
         return Decision::unchanged(run.run);
     }
     let mut draft = Draft::new(run, cx);
+    draft.audited = Audited::run(format!("live node runs: {}", live.len()));
     draft.cancel_all(live);
     draft.end_run(RunState::Canceled, None);
     let answer = draft.run.run.clone();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    record::{Actor, ChangeSet, NodeHead, NodeRecord, RunRecord},
+    record::{Actor, ChangeSet, NodeHead, NodeRecord, Operation, RunRecord},
     time::Timestamp,
     types::{ConstraintEnvelope, JsonObject, NodeKind, SideEffectClass, WorkerId},
 };
@@ -12,11 +12,38 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Cx<'a> {
     pub rules: &'a Rules,
-    /// Who or what causes the decision; its events name it.
-    pub actor: &'a Actor,
+    /// Why the decision is made. Its events and its audit record name the actor.
+    pub cause: Cause<'a>,
     /// The worker that acts on new wake-ups of this decision.
     pub claim: Claim<'a>,
     pub now: Timestamp,
+}
+
+/// Why a decision is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause<'a> {
+    /// A caller asks for it: if it changes anything, that is audited.
+    Request { actor: &'a Actor, operation: Operation },
+    /// An executor answers the coordinator's call.
+    Answer { executor: &'a Actor },
+    /// A rule of the coordinator: a dispatch, a deadline, a cascade.
+    Rule,
+}
+
+impl<'a> Cause<'a> {
+    /// A request of a caller.
+    pub fn asked(actor: &'a Actor, operation: Operation) -> Self {
+        Self::Request { actor, operation }
+    }
+
+    /// Who or what it is.
+    pub fn actor(self) -> &'a Actor {
+        match self {
+            Self::Request { actor, operation: _ } => actor,
+            Self::Answer { executor } => executor,
+            Self::Rule => &Actor::Coordinator,
+        }
+    }
 }
 
 /// The worker that claims a wake-up at the moment it is made and acts on it at

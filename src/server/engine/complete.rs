@@ -1,6 +1,7 @@
 //! Evaluations and completions that arrive over the API (contract §6.8, §6.9).
 
 use super::{
+    audit::Audited,
     command::{Cx, Decision, NodeView},
     draft::{Draft, End, is_at_executor},
     recovery,
@@ -22,6 +23,7 @@ pub fn node_evaluate(
     cx: Cx<'_>,
 ) -> Decision<()> {
     let mut draft = Draft::of(run, &node, cx);
+    draft.audited = Audited::node(node.id(), report.evaluation_result.status.to_string());
     draft.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&report.evaluation_result));
     node.node.evaluation_result = Some(report.evaluation_result);
     if let Some(action) = report.recovery_action {
@@ -63,6 +65,7 @@ pub fn node_complete(
         notify_executor,
     };
     let mut draft = Draft::of(run, &node, cx);
+    draft.audited = Audited::node(node.id(), state.to_string());
     draft.end(node, live_below, end);
     Ok(Decision::commit(draft.into_changes(), ()))
 }

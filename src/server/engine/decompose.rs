@@ -4,6 +4,7 @@
 use serde_json::json;
 
 use super::{
+    audit::Audited,
     command::{Cx, Decision, NodeTypeFacts},
     constraints,
     draft::Draft,
@@ -119,6 +120,7 @@ pub fn children_create(
     parent.node.extensions = Writer::update(cx.rules, parent.node.extensions.take())
         .own(extensions::DECOMPOSITION_ROUNDS, Some(&parent.rounds))
         .done();
+    draft.audited = Audited::node(parent.id(), format!("new node runs: {added}"));
     draft.event(RunEventType::CompositeDecomposed, Some(&parent), [("node_run_count", added.into())]);
     for (node, spec) in new {
         draft.event(RunEventType::NodeRunAssigned, Some(&node), [("parent_node_run_id", json!(parent.id()))]);

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     attempt::Attempt,
+    audit::Audited,
     command::{Claim, Cx, PolicyDecided},
     extensions,
     guard::{self, NodeBefore, RunBefore},
@@ -34,6 +35,8 @@ pub(super) struct Draft<'c> {
     heads: Vec<NodeHead>,
     events: Vec<EventRecord>,
     attempts: Vec<AttemptRecord>,
+    /// For the audit record, if there is one.
+    pub(super) audited: Audited,
     /// The extensions of the newest event, and its attempt: those of the next are
     /// usually the same.
     signed: Option<(u32, Extensions)>,
@@ -97,6 +100,7 @@ impl<'c> Draft<'c> {
             heads: Vec::new(),
             events: Vec::new(),
             attempts: Vec::new(),
+            audited: Audited::default(),
             signed: None,
         }
     }
@@ -146,7 +150,7 @@ impl<'c> Draft<'c> {
         match &self.signed {
             Some((signed, extensions)) if *signed == attempt => extensions.clone(),
             Some(_) | None => {
-                let extensions = extensions::signature(self.cx.actor, attempt);
+                let extensions = extensions::signature(self.cx.cause.actor(), attempt);
                 self.signed = Some((attempt, extensions.clone()));
                 extensions
             }
@@ -288,6 +292,7 @@ impl<'c> Draft<'c> {
     pub(super) fn into_changes(self) -> ChangeSet {
         self.run_before.may_become(&self.run, self.events.len());
         let run_changed = !self.events.is_empty() || self.run.version == 0;
+        let audit = self.audited.record(self.run.id(), &self.events, self.cx);
         let empty = ChangeSet::new(self.run.id().clone(), self.cx.now);
         ChangeSet {
             run: run_changed.then_some(self.run),
@@ -295,6 +300,7 @@ impl<'c> Draft<'c> {
             heads: self.heads,
             events: self.events,
             attempts: self.attempts,
+            audit: audit.into_iter().collect(),
             ..empty
         }
         .owing_all()

@@ -25,6 +25,7 @@
 //! | `learn` | add facts about a node's type that arrive after its creation |
 //! | `command` | what every command takes and returns |
 //! | `attempt` | an attempt and its result |
+//! | `audit` | the audit records of a decision |
 //! | `lifecycle` | the tables of allowed transitions (contract §5) |
 //! | `constraints` | merge constraints and test against them (contract §7) |
 //! | `extensions` | the coordinator's own extension keys (contract §12) |
@@ -43,6 +44,7 @@
 
 mod adopt;
 mod attempt;
+mod audit;
 mod begin;
 mod bookkeeping;
 mod cancel;
@@ -74,7 +76,7 @@ pub use begin::{
     attempt_refusal,
 };
 pub use cancel::{CancelNotification, cancel_notified, node_expire, run_cancel, run_expire};
-pub use command::{Claim, Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules};
+pub use command::{Cause, Claim, Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules};
 pub use complete::{node_complete, node_evaluate};
 pub use constraints::effective_constraints;
 pub use decompose::{ChildSpec, CreateChildren, children_create, parent_check};

@@ -61,6 +61,23 @@ impl Rejection {
         }
     }
 
+    /// Whether a rule keeps the caller from it, so that it is audited. The others
+    /// say that the request does not fit the state or itself.
+    pub fn is_by_rule(&self) -> bool {
+        match self {
+            Self::Limit(_) => true,
+            Self::RunAlreadyExists
+            | Self::ConstraintInvalid
+            | Self::ParentMismatch
+            | Self::ParentNotComposite
+            | Self::RunTerminal(_)
+            | Self::ParentTerminal(_)
+            | Self::BindingMismatch(_)
+            | Self::Idempotency(_)
+            | Self::NodeRunTerminal(_) => false,
+        }
+    }
+
     /// The message. The contract fixes some of them word for word.
     pub fn message(&self) -> String {
         match self {

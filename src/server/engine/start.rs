@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
+    audit::Audited,
     command::{Cx, Decision, NodeTypeFacts, PolicyDecided, PolicyOutcome, Rules},
     constraints,
     draft::{Draft, End},
@@ -126,6 +127,7 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
         PolicyOutcome::Allow => draft.put(root),
         PolicyOutcome::Deny | PolicyOutcome::RequireApproval => {
             let error = denied(decided, "Run start denied by policy");
+            draft.audited = Audited::failing(root.id(), &error, decided.reason_code.as_deref());
             draft.end(root, Vec::new(), End::failed(error));
         }
     }

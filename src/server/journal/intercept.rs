@@ -14,11 +14,11 @@
 use async_trait::async_trait;
 
 use super::{
-    ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit,
-    Parked, Recipient, Room, inspect::Inspect,
+    AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError,
+    OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, inspect::Inspect,
 };
 use crate::{
-    record::{AttemptRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
+    record::{AttemptRecord, AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
     types::{NodeRunId, RunId, WorkerId},
 };
@@ -207,6 +207,18 @@ impl<I: Interceptor> Journal for Intercepted<I> {
 
     async fn outbox_ack(&self, ids: &[OutboxId]) -> Answer<()> {
         self.0.write("outbox_ack", || self.0.journal().outbox_ack(ids)).await
+    }
+
+    async fn audit_append(&self, records: Vec<AuditRecord>) -> Answer<()> {
+        self.0.write("audit_append", || self.0.journal().audit_append(records.clone())).await
+    }
+
+    async fn audit_page(&self, after: AuditId, filter: &AuditFilter, limit: u32) -> Answer<AuditPage> {
+        self.0.read("audit_page", self.0.journal().audit_page(after, filter, limit)).await
+    }
+
+    async fn audit_prune(&self, before: Timestamp, limit: u32) -> Answer<u64> {
+        self.0.write("audit_prune", || self.0.journal().audit_prune(before, limit)).await
     }
 }
 

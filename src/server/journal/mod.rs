@@ -12,7 +12,7 @@
 //!
 //! - `values`: what callers ask with and what they get.
 //! - `error`: why something was refused, or the journal could not be opened.
-//! - `retention`: deletes runs that finished long ago.
+//! - `retention`: deletes runs that finished long ago, and old audit records.
 //! - `inspect`: what tests read beyond the trait.
 //!
 //! **Architecture invariants.** A decision is committed here in one transaction,
@@ -37,13 +37,13 @@ use async_trait::async_trait;
 pub use self::{
     error::{JournalError, OpenError},
     values::{
-        ClaimFilter, ClaimedWake, Counts, EventPage, OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked,
-        Room,
+        AuditEntry, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage,
+        OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room,
     },
 };
 pub use crate::record::{OutboxItem, Recipient};
 use crate::{
-    record::{ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
+    record::{AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
     types::{NodeRunId, RunId, WorkerId},
 };
@@ -204,4 +204,23 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Deletes outbox entries that the JARVIS stores have accepted.
     async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), JournalError>;
+
+    /// Appends records to the audit trail that belong to no commit, and returns
+    /// once they are durable.
+    async fn audit_append(&self, records: Vec<AuditRecord>) -> Result<(), JournalError>;
+
+    /// The records of the audit trail after `after` that pass `filter`, in the
+    /// order of commits. A page may be shorter than `limit`, and even empty,
+    /// although more follows: its cost is bounded, however few records pass.
+    async fn audit_page(
+        &self,
+        after: AuditId,
+        filter: &AuditFilter,
+        limit: u32,
+    ) -> Result<AuditPage, JournalError>;
+
+    /// Deletes records of the audit trail that are older than `before`, oldest
+    /// first, at most `limit`. Returns how many. The deletion of a Run deletes
+    /// none.
+    async fn audit_prune(&self, before: Timestamp, limit: u32) -> Result<u64, JournalError>;
 }

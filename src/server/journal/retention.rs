@@ -1,13 +1,15 @@
-//! Deletes runs that finished long ago, so that the journal does not grow without
-//! bound. Only if the settings say how long finished runs are kept.
+//! Deletes runs that finished long ago and audit records that are old, so that the
+//! journal does not grow without bound. Each has a time of its own; runs are only
+//! deleted if the settings say how long they are kept.
 //!
 //! ```text
-//!   prune ──none──▶ wait POLL_EVERY ─▶ prune
-//!     └──some──▶ deleted, a batch ─▶ wait PAUSE ─▶ prune
+//!   prune runs, prune audit records ──none──▶ wait POLL_EVERY ─▶ prune
+//!     └──some──▶ deleted, a batch of either ─▶ wait PAUSE ─▶ prune
 //! ```
 //!
 //! The journal knows which runs must stay. A deleted run that the Run Store has is
-//! adopted again when a caller asks for it.
+//! adopted again when a caller asks for it. Its audit records stay until they are
+//! old themselves.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,15 +24,19 @@ use crate::{
 /// Upper bound on the polling interval.
 const POLL_EVERY: Duration = Duration::from_secs(60);
 /// Runs deleted in one batch.
-const BATCH: u32 = 64;
+const RUNS: u32 = 64;
+/// Audit records deleted in one batch.
+const AUDIT_RECORDS: u32 = 2048;
 /// The pause between two batches, which lets commits go first.
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub struct Retention {
     pub journal: Arc<dyn Journal>,
     pub clock: Arc<dyn Clock>,
-    /// How long a finished run is kept.
-    pub keep: Duration,
+    /// How long a finished run is kept. `None`: without limit.
+    pub runs: Option<Duration>,
+    /// How long an audit record is kept.
+    pub audit: Duration,
     pub log: Logger,
 }
 
@@ -47,21 +53,38 @@ impl Retention {
 
     async fn work(&self) {
         loop {
-            let wait = self.prune_batch().await.unwrap_or_else(|failure| {
+            let runs = self.prune_runs().await.unwrap_or_else(|failure| {
                 error!(self.log, "could not delete finished runs"; "error" => %failure);
                 POLL_EVERY
             });
-            self.clock.sleep(wait).await;
+            let audit = self.prune_audit().await.unwrap_or_else(|failure| {
+                error!(self.log, "could not delete old audit records"; "error" => %failure);
+                POLL_EVERY
+            });
+            self.clock.sleep(runs.min(audit)).await;
         }
     }
 
     /// Deletes a batch. Returns how long to wait before the next.
-    async fn prune_batch(&self) -> Result<Duration, JournalError> {
-        let before = self.clock.now() - self.keep;
-        match self.journal.runs_prune(before, BATCH).await? {
-            0 => Ok(POLL_EVERY.min(self.keep)),
+    async fn prune_runs(&self) -> Result<Duration, JournalError> {
+        let Some(keep) = self.runs else { return Ok(POLL_EVERY) };
+        let before = self.clock.now() - keep;
+        match self.journal.runs_prune(before, RUNS).await? {
+            0 => Ok(POLL_EVERY.min(keep)),
             runs => {
                 info!(self.log, "finished runs deleted"; "runs" => runs, "finished_before" => %before);
+                Ok(PAUSE)
+            }
+        }
+    }
+
+    /// The same for audit records.
+    async fn prune_audit(&self) -> Result<Duration, JournalError> {
+        let before = self.clock.now() - self.audit;
+        match self.journal.audit_prune(before, AUDIT_RECORDS).await? {
+            0 => Ok(POLL_EVERY.min(self.audit)),
+            records => {
+                info!(self.log, "old audit records deleted"; "records" => records, "before" => %before);
                 Ok(PAUSE)
             }
         }

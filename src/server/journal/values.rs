@@ -1,7 +1,7 @@
 //! What callers of the journal ask with, and what they get.
 
 use crate::{
-    record::{Job, OutboxItem},
+    record::{AuditOutcome, AuditRecord, Job, OutboxItem},
     time::Timestamp,
     types::{NodeKind, NodeRunId, RunId},
 };
@@ -108,4 +108,52 @@ pub struct OutboxPage {
     /// Every entry up to this one was examined, for whichever recipient: the
     /// next page starts after it.
     pub scanned_to: OutboxId,
+}
+
+/// Numbers the records of the audit trail in the order of commits. No number is
+/// used twice. 0 comes before all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AuditId(pub u64);
+
+/// A record of the audit trail with its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    pub id: AuditId,
+    pub record: AuditRecord,
+}
+
+/// Selects records of the audit trail. What is `None` selects all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// About this run or its NodeRuns.
+    pub run_id: Option<RunId>,
+    /// Not older than this.
+    pub since: Option<Timestamp>,
+    /// Of the actor with this name ([`Actor::name`](crate::record::Actor::name)).
+    pub actor: Option<String>,
+    pub outcome: Option<AuditOutcome>,
+}
+
+impl AuditFilter {
+    /// Whether a record passes the filter.
+    pub fn admits(&self, record: &AuditRecord) -> bool {
+        let Self { run_id, since, actor, outcome } = self;
+        run_id.as_ref().is_none_or(|run| record.object.run_id.as_ref() == Some(run))
+            && since.is_none_or(|since| record.at >= since)
+            && actor.as_ref().is_none_or(|name| record.actor.name() == name)
+            && outcome.is_none_or(|outcome| record.outcome == outcome)
+    }
+}
+
+/// A page of the audit trail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditPage {
+    /// In the order of their numbers.
+    pub entries: Vec<AuditEntry>,
+    /// Records that cannot be read, wanted or not.
+    pub damaged: Vec<AuditId>,
+    /// Every record up to this one was examined: the next page starts after it.
+    pub scanned_to: AuditId,
+    /// No wanted record was behind `scanned_to` when the page was read.
+    pub at_end: bool,
 }

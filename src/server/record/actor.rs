@@ -57,6 +57,26 @@ pub enum Actor {
     CommandLine,
 }
 
+impl Actor {
+    /// The identity of a caller.
+    pub fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::Caller(identity) => Some(identity),
+            Self::Executor { .. } | Self::Coordinator | Self::CommandLine => None,
+        }
+    }
+
+    /// The subject of a caller, the NodeRun of an executor, else the kind.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Caller(identity) => &identity.subject,
+            Self::Executor { node_run_id } => node_run_id.as_str(),
+            Self::Coordinator => "coordinator",
+            Self::CommandLine => "command_line",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -5,12 +5,13 @@
 //!                            │
 //!                            ├─ run, nodes, heads   records, over the versions that were read
 //!                            ├─ events, attempts    appended
+//!                            ├─ audit               who asked for it, or why it was refused
 //!                            └─ outbox              what the JARVIS stores have yet to receive
 //! ```
 
 use serde::{Deserialize, Serialize};
 
-use super::{NodeHead, NodePath, NodeRecord, OutboxItem, RunRecord};
+use super::{AuditRecord, NodeHead, NodePath, NodeRecord, OutboxItem, RunRecord};
 use crate::{
     time::Timestamp,
     types::{Error, NodeRunId, NodeRunState, RunEvent, RunId},
@@ -33,6 +34,8 @@ pub struct ChangeSet {
     pub events: Vec<EventRecord>,
     /// Attempts that did not end their node, by (node, attempt).
     pub attempts: Vec<AttemptRecord>,
+    /// Who asked for it; that a rule refused a node.
+    pub audit: Vec<AuditRecord>,
     /// What the JARVIS stores have yet to receive of it. A journal that keeps no
     /// outbox drops these entries.
     pub outbox: Vec<OutboxItem>,
@@ -49,6 +52,7 @@ impl ChangeSet {
             heads: Vec::new(),
             events: Vec::new(),
             attempts: Vec::new(),
+            audit: Vec::new(),
             outbox: Vec::new(),
         }
     }

@@ -5,10 +5,11 @@
 //!   RunRecord  ── the Run, its counters and its deadline
 //!   NodeRecord ── the NodeRun, its place in the tree, its attempts and its Wake
 //!      └─ NodeHead ── what of it stands in columns: no inputs, no outputs
-//!   ChangeSet  ── records + events + attempts + outbox entries, in one transaction
+//!   ChangeSet  ── records + events + attempts + audit records + outbox entries, in one transaction
 //! ```
 //!
 //! - `actor`: who causes a change.
+//! - `audit`: records of the audit trail.
 //! - `operation`: what callers ask for.
 //! - `run`: the Run's record, its owner and its origin.
 //! - `node`: the NodeRun's record and its head.
@@ -22,6 +23,7 @@
 //! a constraint of the database.
 
 mod actor;
+mod audit;
 mod change_set;
 mod node;
 mod operation;
@@ -33,6 +35,7 @@ mod wake;
 
 pub use self::{
     actor::{Actor, Identity},
+    audit::{AuditObject, AuditOutcome, AuditRecord, AuditedOperation, DETAIL_BYTES, OtherOperation},
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     node::{NodeHead, NodeRecord, Unread, Waits},
     operation::Operation,

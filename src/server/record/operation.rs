@@ -33,6 +33,11 @@ impl Operation {
         Self::CompleteNodeRun,
     ];
 
+    /// The operation with this id.
+    pub fn named(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.as_str() == id)
+    }
+
     /// Its operation id.
     pub fn as_str(self) -> &'static str {
         match self {

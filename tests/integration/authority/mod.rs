@@ -1,9 +1,11 @@
 //! Authorization (contract §19, D-19): who may do what with which run.
 //!
 //! - `matrix`: every operation by every kind of caller, as a golden file.
+//! - `audited`: what of it is in the audit trail.
 //! - `attacks`: what a caller of another tenant tries.
 
 mod attacks;
+mod audited;
 mod matrix;
 
 use serde_json::{Value, json};

@@ -38,6 +38,17 @@ impl TestServer {
             .collect()
     }
 
+    /// The audit trail, without the times.
+    pub fn audit_trail(&self) -> Vec<Value> {
+        let bodies = self.query("SELECT body FROM audit_trail ORDER BY id", []);
+        let record = |body: &String| {
+            let mut record: Value = serde_json::from_str(body).expect("JSON");
+            record.as_object_mut().expect("an object").remove("at");
+            record
+        };
+        bodies.iter().map(record).collect()
+    }
+
     /// Waits until a node's attempt log has at least `count` entries.
     pub async fn attempts_until(&self, node: &NodeRunId, count: usize) -> Vec<Value> {
         let sql = "SELECT body FROM attempts WHERE node_run_id = ? ORDER BY attempt";

@@ -24,7 +24,7 @@ fn imports_against_the_table_are_found() {
         ("src/types/scalar.rs", "use crate::record::NodePath;"),
         ("src/server/record.rs", "use crate::engine::Rejection;"),
         ("src/server/record.rs", "use super::engine::Rejection;"),
-        ("src/server/audit/mod.rs", "use crate::engine::lifecycle;"),
+        ("src/server/invariants/mod.rs", "use crate::engine::lifecycle;"),
         ("src/server/engine/decide.rs", "use crate::{types::Run, journal::Journal};"),
         ("src/server/engine/decide.rs", "fn f(x: &crate::coordinator::Coordinator) {}"),
         ("src/server/journal/sqlite.rs", "use crate::engine::decide;"),

@@ -32,7 +32,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use slog::{Logger, warn};
+use slog::{Logger, info, warn};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(super) use self::{principals::Share, refusals::Refusals};
@@ -152,6 +152,15 @@ impl Limits {
         if let Some(refused) = self.refusals.count(Refused::Connections, Instant::now()) {
             warn!(log, "too many connections: closing those without a caller";
                 "limit" => limit, "refused_so_far" => refused);
+        }
+    }
+
+    /// Counts a request without a valid token, and logs it now and then. It is not
+    /// audited: a flood of such requests must not fill the journal.
+    pub(super) fn no_caller(&self, why: &'static str, log: &Logger) {
+        if let Some(refused) = self.refusals.count(Refused::NoCaller, Instant::now()) {
+            info!(log, "requests without a valid token were refused"; "last_reason" => why,
+                "refused_so_far" => refused);
         }
     }
 

@@ -18,6 +18,9 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// The seconds that the health report looks back.
 const MINUTE: usize = 60;
 
+/// The number of kinds of refusals.
+const KINDS: usize = 4;
+
 /// Why requests or connections are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server::api) enum Refused {
@@ -27,12 +30,14 @@ pub(in crate::server::api) enum Refused {
     RateLimited,
     /// The limit of connections is reached.
     Connections,
+    /// There is no valid token. Not in the report: it is no trouble of the server.
+    NoCaller,
 }
 
 /// Refusals of each kind.
 pub(in crate::server::api) struct Refusals {
     began: Instant,
-    tallies: Mutex<[Tally; 3]>,
+    tallies: Mutex<[Tally; KINDS]>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -70,7 +75,7 @@ impl Recent {
 
 impl Refusals {
     pub(super) fn new(now: Instant) -> Self {
-        Self { began: now, tallies: Mutex::new([Tally::default(); 3]) }
+        Self { began: now, tallies: Mutex::new([Tally::default(); KINDS]) }
     }
 
     /// Counts a refusal. Returns the number so far if it is time to log it.

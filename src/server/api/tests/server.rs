@@ -63,6 +63,8 @@ impl Admitter for TestAdmitter {
         }
     }
 
+    async fn rate_limited(&self, _operation: &str, _caller: &Principal) {}
+
     fn front(&self) -> &Front {
         &self.front
     }

@@ -11,6 +11,7 @@ use super::MaintenanceError;
 use crate::{
     auth::{Keyring, OldKeys, Rotated},
     journal::{ASSIGNMENT_KEYS, sqlite},
+    record::{Actor, AuditObject, AuditRecord, AuditedOperation, OtherOperation},
     time::Timestamp,
     types::RandomIds,
 };
@@ -24,7 +25,11 @@ pub(super) fn rotate_key(
     let rotate = |stored: Option<Vec<u8>>, live: sqlite::LiveWork| {
         let mut keyring = Keyring::decode(&stored.ok_or(MaintenanceError::NoKey)?)?;
         let rotated = keyring.rotate(&RandomIds, now, live.last_deadline, old_keys)?;
-        Ok::<_, MaintenanceError>((keyring.encode(), (rotated, keyring.needed_until(), live)))
+        let operation = AuditedOperation::Other(OtherOperation::RotateKey);
+        let audit = AuditRecord::applied(now, Actor::CommandLine, operation, AuditObject::default())
+            .with_detail(Some(format!("key {}, {} revoked", rotated.kid, rotated.revoked)));
+        let outcome = (rotated, keyring.needed_until(), live);
+        Ok::<_, MaintenanceError>(sqlite::SecretChange { value: keyring.encode(), audit, outcome })
     };
     let (rotated, needed_until, live) = sqlite::secret_change(journal, ASSIGNMENT_KEYS, rotate)?;
     let Rotated { kid, kept, revoked } = rotated;

@@ -99,6 +99,8 @@ pub struct JournalSettings {
     pub max_bytes: Option<u64>,
     /// How long finished runs are kept. `None`: without limit.
     pub retention: Option<Duration>,
+    /// How long records of the audit trail are kept.
+    pub audit_retention: Duration,
 }
 
 /// Another service: its URL, and the audience of tokens for it.

@@ -64,6 +64,7 @@ impl Settings {
                 path: JournalSettings::path(vars, flags)?,
                 max_bytes: v::JOURNAL_MAX_BYTES.read(vars, value::bytes)?,
                 retention: v::RETENTION.read(vars, value::age)?,
+                audit_retention: v::AUDIT_RETENTION.read_required(vars, value::age)?,
             },
             limits: Self::limits(vars)?,
             deadlines: Deadlines {

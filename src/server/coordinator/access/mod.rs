@@ -23,11 +23,11 @@ mod tests;
 pub(crate) use rules::{Authority, Reach, rule};
 
 use self::rules::{Object, Refused, executor_may};
-use super::{Coordinator, error::CoordinatorError, liveness::Use};
+use super::{Coordinator, assignment, audit_trail::Refusal, error::CoordinatorError, liveness::Use};
 use crate::{
     auth::Principal,
     engine::{self, Rejection},
-    record::{Identity, NodeRecord, Operation, RunRecord},
+    record::{AuditObject, Identity, NodeRecord, Operation, RunRecord},
     types::{NodeRunId, Run, RunId, RunStartRequest},
 };
 
@@ -39,28 +39,42 @@ impl Coordinator {
         request: &RunStartRequest,
     ) -> Result<Identity, CoordinatorError> {
         let operation = Operation::StartRun;
-        self.committer.assignment_check(caller, operation, None).await?;
+        let object = || AuditObject { run_id: request.run_id.clone(), node_run_id: None };
+        self.assignment_check(caller, operation, object()).await?;
         let judged = match executor_may(caller, operation, None) {
             Some(judged) => judged.map(|_| ()),
             None => self.authority.judge(caller, rule(operation).reach, None),
         };
-        // No run is known yet that could be foreign.
-        judged.map_err(|refused| refused.error(|| CoordinatorError::Unauthenticated))?;
+        if let Err(refused) = judged {
+            // No run is known yet that could be foreign.
+            let not_found = || CoordinatorError::Unauthenticated;
+            return Err(self.refused(caller, operation, object(), refused).await.error(not_found));
+        }
         let named = request.run_context.as_ref().and_then(|context| context.tenant_id.as_deref());
-        self.authority.owner(caller, named).ok_or(CoordinatorError::TenantMismatch)
+        match self.authority.owner(caller, named) {
+            Some(owner) => Ok(owner),
+            None => {
+                let (object, reason) = (object(), "tenant_mismatch");
+                let refusal = Refusal { operation, object, reason, detail: None };
+                self.audit_trail().refused(caller, refusal).await;
+                Err(CoordinatorError::TenantMismatch)
+            }
+        }
     }
 
     /// Answers a start whose run exists. A run that the caller may not read is not
     /// distinguished from one of another request.
-    pub(super) fn start_repeated(
+    pub(super) async fn start_repeated(
         &self,
         caller: &Principal,
         existing: RunRecord,
         digest: &str,
     ) -> Result<Run, CoordinatorError> {
-        self.authority
-            .judge(caller, Reach::Read, existing.owner.as_ref())
-            .map_err(|_| CoordinatorError::Rejected(Rejection::RunAlreadyExists))?;
+        if let Err(refused) = self.authority.judge(caller, Reach::Read, existing.owner.as_ref()) {
+            let object = AuditObject::run(existing.id());
+            let _as_any_other = self.refused(caller, Operation::StartRun, object, refused).await;
+            return Err(CoordinatorError::Rejected(Rejection::RunAlreadyExists));
+        }
         Ok(engine::run_repeated(existing, digest)?)
     }
 
@@ -71,19 +85,18 @@ impl Coordinator {
         operation: Operation,
         run: &RunId,
     ) -> Result<RunRecord, CoordinatorError> {
-        self.committer.assignment_check(caller, operation, None).await?;
+        self.assignment_check(caller, operation, AuditObject::run(run)).await?;
         let not_found = || CoordinatorError::RunNotFound(run.clone());
         let record = self.run_find_or_adopt(caller, run).await?.ok_or_else(not_found)?;
-        match executor_may(caller, operation, Some(Object::Run(run))) {
-            Some(judged) => {
-                judged.map_err(|refused| refused.error(not_found))?;
-                self.committer.liveness.run_used(caller, self.committer.clock.now());
-            }
-            None => self
-                .authority
-                .judge(caller, rule(operation).reach, record.owner.as_ref())
-                .map_err(|refused| refused.error(not_found))?,
+        let judged = match executor_may(caller, operation, Some(Object::Run(run))) {
+            Some(judged) => judged.map(|_own| ()),
+            None => self.authority.judge(caller, rule(operation).reach, record.owner.as_ref()),
+        };
+        if let Err(refused) = judged {
+            let object = AuditObject::run(run);
+            return Err(self.refused(caller, operation, object, refused).await.error(not_found));
         }
+        self.committer.liveness.run_used(caller, self.committer.clock.now());
         Ok(record)
     }
 
@@ -115,24 +128,23 @@ impl Coordinator {
         node: &NodeRunId,
         not_found: impl Fn() -> CoordinatorError + Send + Sync,
     ) -> Result<NodeRecord, CoordinatorError> {
-        self.committer.assignment_check(caller, operation, Some(node)).await?;
+        let object = AuditObject { run_id: None, node_run_id: Some(node.clone()) };
+        self.assignment_check(caller, operation, object).await?;
         let record = self.node_find_or_adopt(caller, node).await?.ok_or_else(&not_found)?;
         let run = &record.node.run_id;
         let reach = rule(operation).reach;
-        match executor_may(caller, operation, Some(Object::Node(run, &record.path))) {
-            Some(judged) => {
-                judged.map_err(|refused| refused.error(&not_found))?;
-            }
+        let judged = match executor_may(caller, operation, Some(Object::Node(run, &record.path))) {
+            Some(judged) => judged.map(|_own| ()),
             // The owner does not matter: no need to read the run.
-            None if self.authority.is_unlimited(caller) => {
-                let judged = self.authority.judge(caller, reach, None);
-                judged.map_err(|refused| refused.error(&not_found))?;
-            }
+            None if self.authority.is_unlimited(caller) => self.authority.judge(caller, reach, None),
             None => {
                 let owner = self.committer.run_find(run).await?.and_then(|run| run.owner);
-                let judged = self.authority.judge(caller, reach, owner.as_ref());
-                judged.map_err(|refused| refused.error(&not_found))?;
+                self.authority.judge(caller, reach, owner.as_ref())
             }
+        };
+        if let Err(refused) = judged {
+            let object = AuditObject::node(run, node);
+            return Err(self.refused(caller, operation, object, refused).await.error(&not_found));
         }
         let to = match reach {
             Reach::Start | Reach::Read => Use::Read,
@@ -141,16 +153,61 @@ impl Coordinator {
         self.committer.liveness.node_used(caller, &record, to, self.committer.clock.now());
         Ok(record)
     }
+
+    /// Refuses a caller whose assignment does not stand any more.
+    async fn assignment_check(
+        &self,
+        caller: &Principal,
+        operation: Operation,
+        object: AuditObject,
+    ) -> Result<(), CoordinatorError> {
+        if assignment::of(caller).is_none() {
+            return Ok(());
+        }
+        let node = object.node_run_id.as_ref();
+        let checked = self.committer.assignment_check(caller, operation, node).await;
+        self.audit_trail().judged(caller, operation, object, checked).await
+    }
+
+    /// Adds a refusal to the audit trail, unless the caller is unknown: then it is
+    /// only counted in the log.
+    async fn refused(
+        &self,
+        caller: &Principal,
+        operation: Operation,
+        object: AuditObject,
+        refused: Refused,
+    ) -> Audited {
+        if let Some((reason, detail)) = refused.reason() {
+            self.audit_trail().refused(caller, Refusal { operation, object, reason, detail }).await;
+        }
+        Audited(refused)
+    }
 }
 
+/// A refusal that is in the audit trail.
+struct Audited(Refused);
+
 impl Refused {
+    /// The reason as the audit trail has it, and a word more.
+    fn reason(&self) -> Option<(&'static str, Option<&'static str>)> {
+        match self {
+            Self::Foreign => Some(("foreign_run", None)),
+            Self::LacksRole(role) => Some(("forbidden", Some(role))),
+            Self::Outside(_) => Some(("forbidden", Some("outside of the assignment"))),
+            Self::NoToken => None,
+        }
+    }
+}
+
+impl Audited {
     /// The error that the caller gets. What is foreign is not found.
     fn error(self, not_found: impl Fn() -> CoordinatorError) -> CoordinatorError {
-        match self {
-            Self::Foreign => not_found(),
-            Self::LacksRole(role) => CoordinatorError::LacksRole(role),
-            Self::NoToken => CoordinatorError::Unauthenticated,
-            Self::Outside(node) => CoordinatorError::OutsideAssignment(node),
+        match self.0 {
+            Refused::Foreign => not_found(),
+            Refused::LacksRole(role) => CoordinatorError::LacksRole(role),
+            Refused::NoToken => CoordinatorError::Unauthenticated,
+            Refused::Outside(node) => CoordinatorError::OutsideAssignment(node),
         }
     }
 }

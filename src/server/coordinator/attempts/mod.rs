@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, CancelNotification, Contact, Cx, Decision, DueReason,
+        self, Applied, Attempt, AttemptResult, CancelNotification, Cause, Contact, Cx, Decision, DueReason,
         NodeView, SilenceOutcome,
     },
     journal::JournalError,
@@ -72,7 +72,7 @@ impl Attempts {
         let result = &redacted(&committer.redactor, result);
         let executor = &Actor::Executor { node_run_id: job.node.clone() };
         let applied = committer
-            .command_of(executor, &job.run, |cx| async move {
+            .command_of(Cause::Answer { executor }, &job.run, |cx| async move {
                 let view = committer.bare_view(&job.node).await?;
                 Ok(engine::attempt_finish(view, attempt, result.clone(), cx))
             })

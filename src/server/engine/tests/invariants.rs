@@ -1,19 +1,19 @@
-//! What is always true: of each run by itself, as `audit` has it; of every step
+//! What is always true: of each run by itself, as `invariants` has it; of every step
 //! that leads from one world to the next; and of all records together.
 
 use std::collections::BTreeMap;
 
 use super::support::World;
 use crate::{
-    audit::{History, audit},
     engine::lifecycle,
-    record::{AttemptRecord, Job, NodeRecord},
+    invariants::{self, History},
+    record::{AttemptRecord, AuditRecord, Job, NodeRecord},
     types::{NodeRunState, RunEvent, RunId},
 };
 
 /// Checks a world, and the step that led to it from `before`.
 pub(super) fn check(before: &World, world: &World) {
-    audited(world);
+    each_run(world);
     assert!(world.events.is_sorted_by_key(|record| record.event.time), "in the order of time");
     let waiting = world.nodes.values().filter_map(|node| Some((node, node.wake.as_ref()?)));
     for (node, wake) in waiting.filter(|(_, wake)| wake.job == Job::Deadline) {
@@ -26,7 +26,7 @@ pub(super) fn check(before: &World, world: &World) {
 }
 
 /// Each run tells one story, and a possible one.
-pub(super) fn audited(world: &World) {
+pub(super) fn each_run(world: &World) {
     for run in world.runs.values() {
         let of_run = |id: &RunId| id == run.id();
         let nodes = world.nodes.values().filter(|node| of_run(&node.node.run_id));
@@ -34,7 +34,11 @@ pub(super) fn audited(world: &World) {
         let events = world.events.iter().map(|record| &record.event).filter(|event| of_run(&event.run_id));
         let events: Vec<RunEvent> = events.cloned().collect();
         let attempts = newest(world.attempts.iter().filter(|attempt| of_run(&attempt.run_id)));
-        let violations = audit(&History { run, nodes: &nodes, events: &events, attempts: &attempts });
+        let audit = world.audit.iter().filter(|record| record.object.run_id.as_ref().is_some_and(of_run));
+        let audit: Vec<AuditRecord> = audit.cloned().collect();
+        let audit = Some(audit.as_slice());
+        let violations =
+            invariants::check(&History { run, nodes: &nodes, events: &events, attempts: &attempts, audit });
         assert_eq!(violations, Vec::new());
     }
 }

@@ -2,6 +2,7 @@
 //! random commands against a small model.
 
 mod adopt;
+mod audit;
 mod begin;
 mod children;
 mod ending;

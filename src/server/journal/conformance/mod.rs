@@ -13,12 +13,14 @@
 //!   large inputs and outputs.
 //! - `events`, `outbox`: listings of events and of outbox entries.
 //! - `wakes`: wake-ups, claims, workers and counts.
+//! - `audit`: the audit trail.
 //! - `secrets`: secrets by name.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
 //! - `samples`: records to commit, and the `Probe` that the properties use.
 //!
 //! The journal under test must keep an outbox.
 
+mod audit;
 mod commits;
 mod events;
 mod heads;
@@ -35,8 +37,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 pub use self::{
-    commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*, samples::*, secrets::*,
-    wakes::*,
+    audit::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*, samples::*,
+    secrets::*, wakes::*,
 };
 use super::inspect::Inspect;
 
@@ -115,6 +117,12 @@ macro_rules! for_each_journal_property {
             run_with_outbox_entries_or_wake_ups_is_not_pruned
             pruned_run_loses_its_parked_items
             latest_commit_time_is_that_of_a_run
+            audit_records_are_part_of_their_commit
+            audit_records_are_read_as_stored_after_a_restart
+            audit_trail_is_listed_in_pages_by_filter
+            audit_page_reports_the_last_record
+            old_audit_records_are_pruned_oldest_first
+            audit_records_outlive_their_run
         }
     };
 }

@@ -8,7 +8,10 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::schema::{self, At};
+use super::{
+    migrations::AUDIT_TRAIL_SINCE,
+    schema::{self, At},
+};
 use crate::journal::OpenError;
 
 /// A journal that is only read. Everything is seen as of one moment, whatever is
@@ -27,6 +30,7 @@ pub struct Contents {
     pub runs_over: i64,
     pub node_runs: i64,
     pub events: i64,
+    pub audit_records: i64,
 }
 
 impl View {
@@ -62,13 +66,21 @@ impl View {
             runs_over: count("SELECT count(*) FROM runs WHERE terminal = 1")?,
             node_runs: count("SELECT count(*) FROM node_runs")?,
             events: count("SELECT count(*) FROM events")?,
+            audit_records: match self.schema {
+                ..AUDIT_TRAIL_SINCE => 0,
+                AUDIT_TRAIL_SINCE.. => count("SELECT count(*) FROM audit_trail")?,
+            },
         })
     }
 }
 
 impl fmt::Display for Contents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs_live, runs_over, node_runs, events } = self;
-        write!(f, "{runs_live} live and {runs_over} finished runs, {node_runs} node runs, {events} events")
+        let Self { runs_live, runs_over, node_runs, events, audit_records } = self;
+        write!(
+            f,
+            "{runs_live} live and {runs_over} finished runs, {node_runs} node runs, {events} events, \
+             {audit_records} audit records"
+        )
     }
 }

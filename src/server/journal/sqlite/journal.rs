@@ -14,6 +14,7 @@ use crate::{journal::inspect::Inspect, record::AttemptRecord};
 
 use super::{
     SqliteJournal,
+    audit::{self, AuditRow},
     claims::{self, FilterRow},
     encoding::{integer, natural},
     outbox, parking, prune, read,
@@ -22,10 +23,10 @@ use super::{
 };
 use crate::{
     journal::{
-        ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit,
-        Parked, Recipient, Room,
+        AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError,
+        OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room,
     },
-    record::{ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
+    record::{AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
     types::{NodeRunId, RunId, WorkerId},
 };
@@ -283,6 +284,29 @@ impl Journal for SqliteJournal {
     async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), JournalError> {
         let ids = ids.iter().map(|&id| integer(id.0)).collect::<Result<Vec<_>, _>>()?;
         self.writes.run(move |connection| outbox::acknowledge(connection, &ids)).await
+    }
+
+    async fn audit_append(&self, records: Vec<AuditRecord>) -> Result<(), JournalError> {
+        let rows = records.iter().map(AuditRow::encode).collect::<Result<Vec<_>, _>>()?;
+        self.writes.run(move |connection| audit::append(connection, &rows)).await
+    }
+
+    async fn audit_page(
+        &self,
+        after: AuditId,
+        filter: &AuditFilter,
+        limit: u32,
+    ) -> Result<AuditPage, JournalError> {
+        let filter = filter.clone();
+        self.reads.aside(move |connection| audit::page(connection, after, &filter, limit)).await
+    }
+
+    async fn audit_prune(&self, before: Timestamp, limit: u32) -> Result<u64, JournalError> {
+        // Mostly nothing is old enough, and then the writer need not be asked.
+        if !self.reads.here(|connection| audit::any_before(connection, before))? {
+            return Ok(0);
+        }
+        self.writes.run(move |connection| audit::prune(connection, before, limit)).await
     }
 }
 

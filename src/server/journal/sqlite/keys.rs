@@ -7,23 +7,22 @@
 //!        └─ BUSY_WITHIN ─▶ not rotated
 //! ```
 //!
-//! The exception to "only one process may write": a transaction of one row, which
+//! The exception to "only one process may write": a transaction of two rows, which
 //! takes no longer than a commit of the server, whose writer waits for it (SQLite's
-//! locks are between processes). No process has this row in memory: a server reads
-//! it when it needs it.
-//!
-//! The record that this happened belongs in the same transaction.
+//! locks are between processes). No process has the secret in memory: a server
+//! reads it when it needs it. The other row is the audit record of the change.
 
 use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{
+    audit::{self, AuditRow},
     migrations::KNOWN,
     schema::{self, At},
     secrets,
 };
-use crate::{journal::OpenError, time::Timestamp};
+use crate::{journal::OpenError, record::AuditRecord, time::Timestamp};
 
 /// How long the command waits for other writers.
 const BUSY_WITHIN: Duration = Duration::from_secs(10);
@@ -37,12 +36,20 @@ pub struct LiveWork {
     pub composites: u64,
 }
 
+/// A secret that changes.
+pub struct SecretChange<T> {
+    pub value: Vec<u8>,
+    /// The record of it.
+    pub audit: AuditRecord,
+    pub outcome: T,
+}
+
 /// Replaces a secret by what `change` makes of it, durably. The journal must have the
 /// schema of this program: a server of an earlier one might not understand the change.
 pub fn secret_change<T, E: From<OpenError>>(
     journal: &Path,
     name: &str,
-    change: impl FnOnce(Option<Vec<u8>>, LiveWork) -> Result<(Vec<u8>, T), E>,
+    change: impl FnOnce(Option<Vec<u8>>, LiveWork) -> Result<SecretChange<T>, E>,
 ) -> Result<T, E> {
     let at = At(journal);
     let failed = |e: rusqlite::Error| match e.sqlite_error_code() {
@@ -55,13 +62,16 @@ pub fn secret_change<T, E: From<OpenError>>(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let stored = secrets::get(&transaction, name).map_err(|e| at.io(std::io::Error::other(e)))?;
     let live = live_work(&transaction).map_err(failed)?;
-    let (new, outcome) = change(stored, live)?;
+    let SecretChange { value, audit, outcome } = change(stored, live)?;
     transaction
         .execute(
             "INSERT INTO secrets (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2",
-            (name, new),
+            (name, value),
         )
         .map_err(failed)?;
+    AuditRow::encode(&audit)
+        .and_then(|row| audit::append(&transaction, &[row]))
+        .map_err(|e| at.io(std::io::Error::other(e)))?;
     transaction.commit().map_err(failed)?;
     Ok(outcome)
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   empty ─1─▶ runs, nodes, events ─2─▶ secrets ─3─▶ outbox ─4─▶ parking, pruning ─5─▶ heads, payloads
+//!         ─6─▶ audit trail
 //! ```
 //!
 //! A wake-up's claim is in the column `wake_owner`, the registered workers in the
@@ -16,10 +17,13 @@ pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
 /// The migrations in order; the first creates the schema. One that was released is
 /// never changed: append another.
-const MIGRATIONS: [&str; 5] = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5];
+const MIGRATIONS: [&str; 6] = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6];
 
 /// The schema version of this program.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
+
+/// The first schema with an audit trail.
+pub(super) const AUDIT_TRAIL_SINCE: i64 = 6;
 
 /// The constraints enforce what the coordinator relies on: every record that is not
 /// terminal has a deadline or a wake-up.
@@ -207,6 +211,21 @@ const SCHEMA_5: &str = "
         content     TEXT NOT NULL,
         PRIMARY KEY (node_run_id, member)
     ) STRICT;
+";
+
+/// The audit trail.
+///
+/// - Its rows outlive their runs, so `run_id` may name a run that is gone.
+/// - Each commit that a caller causes adds a row, so there is one index only: no
+///   row is looked for by its time alone (see `audit`).
+const SCHEMA_6: &str = "
+    CREATE TABLE audit_trail (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        at          INTEGER NOT NULL,
+        run_id      TEXT,
+        body        TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX audit_trail_of_run ON audit_trail (run_id) WHERE run_id IS NOT NULL;
 ";
 
 /// A migration that failed. The file is unchanged by it.

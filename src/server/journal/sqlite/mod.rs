@@ -18,6 +18,7 @@
 //! | `rows`, `body`, `encoding` | records to rows and back, in the caller's task |
 //! | `writer`, `threads` | the writer thread and its group commit |
 //! | `write` | the statements of a commit |
+//! | `audit` | the audit trail |
 //! | `claims` | the work queue, claims and workers |
 //! | `outbox`, `debts` | outbox entries; whether the JARVIS stores are owed them |
 //! | `parking` | items whose decision fails repeatedly |
@@ -34,6 +35,7 @@
 //! may read (`contents`), and rotate a key (`keys`).
 
 mod access;
+mod audit;
 mod backup;
 mod body;
 #[cfg(any(test, feature = "test-util"))]
@@ -84,12 +86,13 @@ use self::{
     writer::Writer,
 };
 pub use self::{
+    audit::AuditReader,
     backup::backup,
     check::{Problems, Report, check},
     compact::{Compacted, compact},
     contents::Contents,
     debts::{Owing, WithoutStores},
-    keys::{LiveWork, secret_change},
+    keys::{LiveWork, SecretChange, secret_change},
     schema::folder_exists,
 };
 use super::{JournalError, OpenError};

@@ -4,7 +4,7 @@
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::{
-    outbox, parking,
+    audit, outbox, parking,
     rows::{AttemptRow, ChangeRows, EventRow, HeadRow, NodeRow, RunRow},
 };
 use crate::journal::JournalError;
@@ -26,6 +26,7 @@ pub(super) fn commit(connection: &Connection, change: &ChangeRows) -> Result<Opt
     for attempt in &change.attempts {
         attempt_put(connection, attempt)?;
     }
+    audit::append(connection, &change.audit)?;
     outbox::put(connection, change)
 }
 

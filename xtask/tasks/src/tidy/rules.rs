@@ -15,7 +15,7 @@
 //!              ┌────┴─────┐      │
 //!              ▼          ▼      ▼
 //!           engine     journal ◀─┘
-//!           (pure)        ├──▶ audit (pure)
+//!           (pure)        ├──▶ invariants (pure)
 //!              └────┬─────┘
 //!                   ▼
 //!                record ─▶ types, time          runtime::tasks ─▶ time
@@ -50,10 +50,10 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "runtime", may: &[] },
     Layer { module: "record", may: &["time", "types"] },
     Layer { module: "engine", may: &["record", "time", "types"] },
-    // Not the engine: the audit would find right whatever the engine does.
-    Layer { module: "audit", may: &["record", "types"] },
-    // The audit checks what is in a journal, when asked to.
-    Layer { module: "journal", may: &["audit", "record", "runtime::tasks", "time", "types"] },
+    // Not the engine: the check would find right whatever the engine does.
+    Layer { module: "invariants", may: &["record", "types"] },
+    // The invariants are checked on what is in a journal, when asked to.
+    Layer { module: "journal", may: &["invariants", "record", "runtime::tasks", "time", "types"] },
     Layer { module: "config", may: &["time"] },
     Layer { module: "transport", may: &["config::InboundTls", "config::OutboundTls", "time"] },
     // Of the record: where a NodeRun stands, which its assignment token says.
@@ -197,6 +197,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "cli",
             "config",
             "journal",
+            "record",
             "time",
             "types",
         ],
@@ -212,6 +213,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "clients",
             "config",
             "journal",
+            "record",
             "redact",
             "runtime",
             "time",

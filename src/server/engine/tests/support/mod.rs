@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 pub(super) use self::values::*;
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, CancelNotification, ChildSpec,
-        Contact, CreateChildren, Cx, Decision, NodeTypeFacts, NodeView, PolicyOutcome, PreparedStart,
-        Rejection, Rules, SilenceOutcome, StartRun,
+        self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, CancelNotification, Cause,
+        ChildSpec, Contact, CreateChildren, Cx, Decision, NodeTypeFacts, NodeView, PolicyOutcome,
+        PreparedStart, Rejection, Rules, SilenceOutcome, StartRun,
     },
-    record::{Actor, AttemptRecord, EventRecord, Identity, NodeRecord, RunRecord},
+    record::{Actor, AttemptRecord, AuditRecord, EventRecord, Identity, NodeRecord, Operation, RunRecord},
     time::Timestamp,
     types::{
         Error, ExecutorBinding, NodeRun, NodeRunId, NodeRunState, Run, RunId, RunStartRequest, WorkerId,
@@ -43,6 +43,7 @@ pub(super) struct World {
     pub(super) nodes: BTreeMap<NodeRunId, NodeRecord>,
     pub(super) events: Vec<EventRecord>,
     pub(super) attempts: Vec<AttemptRecord>,
+    pub(super) audit: Vec<AuditRecord>,
 }
 
 impl World {
@@ -63,6 +64,7 @@ impl World {
             nodes: BTreeMap::new(),
             events: Vec::new(),
             attempts: Vec::new(),
+            audit: Vec::new(),
         }
     }
 
@@ -91,12 +93,12 @@ impl World {
 
     /// What the next decision depends on.
     pub(super) fn cx(&self) -> Cx<'_> {
-        Cx { rules: &self.rules, actor: &Actor::Coordinator, claim: self.worker.as_ref(), now: self.now }
+        Cx { rules: &self.rules, cause: Cause::Rule, claim: self.worker.as_ref(), now: self.now }
     }
 
-    /// The same, with a caller as the cause.
-    pub(super) fn cx_of_caller(&self) -> Cx<'_> {
-        Cx { actor: &self.caller, ..self.cx() }
+    /// The same for a caller's request.
+    pub(super) fn cx_of_caller(&self, operation: Operation) -> Cx<'_> {
+        Cx { cause: Cause::asked(&self.caller, operation), ..self.cx() }
     }
 
     /// Starts `run-1` with a composite root, but for the members given.
@@ -127,7 +129,7 @@ impl World {
         self.tick();
         let decision = match existing {
             Some(existing) => engine::run_repeated(existing, &command.digest).map(Decision::unchanged),
-            None => Ok(engine::run_start(&command, self.cx_of_caller())),
+            None => Ok(engine::run_start(&command, self.cx_of_caller(Operation::StartRun))),
         };
         self.commit(decision)
     }
@@ -150,7 +152,7 @@ impl World {
         let children = children.iter().map(|child| self.wanted(child, &run, &parent)).collect();
         let command = CreateChildren { parent, parent_facts, children };
         self.tick();
-        let decision = engine::children_create(run, command, self.cx_of_caller());
+        let decision = engine::children_create(run, command, self.cx_of_caller(Operation::CreateNodeRuns));
         self.commit(decision)
     }
 
@@ -273,21 +275,23 @@ impl World {
     pub(super) fn complete(&mut self, node: &str, completion: Value) -> Result<(), Rejection> {
         let view = self.view(node);
         self.tick();
-        let decision = engine::node_complete(view, parse(completion), self.cx_of_caller());
+        let decision =
+            engine::node_complete(view, parse(completion), self.cx_of_caller(Operation::CompleteNodeRun));
         self.commit(decision)
     }
 
     pub(super) fn evaluate(&mut self, node: &str, report: Value) {
         let NodeView { run, node, .. } = self.view(node);
         self.tick();
-        self.apply(engine::node_evaluate(run, node, parse(report), self.cx_of_caller()));
+        let cx = self.cx_of_caller(Operation::ReportNodeRunEvaluation);
+        self.apply(engine::node_evaluate(run, node, parse(report), cx));
     }
 
     pub(super) fn cancel(&mut self, run: &str) -> Run {
         let run = self.runs[&RunId::new(run)].clone();
         self.tick();
         let live = self.live(run.id(), None);
-        self.apply(engine::run_cancel(run, live, self.cx_of_caller()))
+        self.apply(engine::run_cancel(run, live, self.cx_of_caller(Operation::CancelRun)))
     }
 
     pub(super) fn expire_run(&mut self, run: &str) {

@@ -2,11 +2,12 @@
 //! invariants of each run. It only reads, also while a server uses the journal.
 //!
 //! ```text
-//!   integrity_check ─▶ orphans ─▶ each run: rows decode ─▶ columns agree ─▶ audit
+//!   integrity_check ─▶ orphans ─▶ each run: rows decode ─▶ columns agree ─▶ invariants
+//!                                └─▶ audit records decode
 //! ```
 //!
 //! - `run`: one run at a time, so that memory does not grow with their number. The
-//!   invariants are those of [`audit`](crate::audit).
+//!   invariants are those of [`invariants`](crate::invariants).
 
 mod run;
 
@@ -15,15 +16,19 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::{
+    audit,
     contents::{Contents, View},
     migrations::KNOWN,
     parking,
     rows::RunRow,
 };
-use crate::journal::{JournalError, OpenError, Parked};
+use crate::journal::{AuditFilter, AuditId, JournalError, OpenError, Parked};
 
 /// The maximum of problems that are described; further ones are only counted.
 const PROBLEMS_MAX: usize = 100;
+
+/// Records of the audit trail that are read at once.
+const AUDIT_PAGE: u32 = 1024;
 
 /// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +124,22 @@ fn records(connection: &Connection, problems: &mut Problems) -> Result<(), Journ
     while let Some(row) = rows.next()? {
         run::check(connection, RunRow::read(row)?, problems)?;
     }
-    Ok(())
+    audit_trail(connection, problems)
+}
+
+/// Records of the audit trail that cannot be read. Their runs may be gone.
+fn audit_trail(connection: &Connection, problems: &mut Problems) -> Result<(), JournalError> {
+    let mut after = AuditId::default();
+    loop {
+        let page = audit::page(connection, after, &AuditFilter::default(), AUDIT_PAGE)?;
+        for id in page.damaged {
+            problems.add(format!("audit record {}: it cannot be read", id.0));
+        }
+        if page.at_end {
+            return Ok(());
+        }
+        after = page.scanned_to;
+    }
 }
 
 /// Rows that refer to a run or a node run that does not exist.

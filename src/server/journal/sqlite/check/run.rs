@@ -1,11 +1,11 @@
 //! The check of one run: each record decodes and agrees with its columns, and
-//! together they satisfy [`audit`].
+//! together they satisfy [`invariants`].
 
 use rusqlite::Connection;
 
 use super::Problems;
 use crate::{
-    audit::{History, audit},
+    invariants::{self, History},
     journal::{
         JournalError,
         sqlite::{
@@ -33,10 +33,11 @@ pub(super) fn check(
     if (run.id(), run.is_terminal()) != (&id, terminal) {
         problems.add(format!("run {id}: the columns and the record disagree"));
     }
-    // After damage, the audit would only find its consequences.
+    // After damage, they would only find its consequences.
     if problems.count == known {
-        let history = History { run: &run, nodes: &nodes, events: &events, attempts: &attempts };
-        for violation in audit(&history) {
+        // The audit trail has a retention of its own: records of this run may be gone.
+        let history = History { run: &run, nodes: &nodes, events: &events, attempts: &attempts, audit: None };
+        for violation in invariants::check(&history) {
             problems.add(format!("run {id}: {violation}"));
         }
     }

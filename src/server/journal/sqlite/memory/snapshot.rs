@@ -11,10 +11,10 @@ use rusqlite::{Connection, Params, params, types::Value};
 use super::JUNK;
 use crate::{
     journal::{
-        JournalError, Parked,
-        sqlite::{encoding::from_json, parking, read},
+        AuditEntry, AuditId, JournalError, Parked,
+        sqlite::{audit, encoding::from_json, parking, read},
     },
-    record::{AttemptRecord, NodeRecord, RunRecord},
+    record::{AttemptRecord, AuditRecord, NodeRecord, RunRecord},
     types::{NodeRunId, RunEvent, RunId},
 };
 
@@ -38,9 +38,19 @@ pub struct Whole {
     /// The events as they are stored.
     pub lines: Vec<String>,
     pub attempts: Vec<AttemptRecord>,
+    /// In the order of their numbers; the last one's.
+    pub audit: Vec<AuditRecord>,
+    audited_to: AuditId,
 }
 
 impl Whole {
+    fn add_audit(&mut self, entries: Vec<AuditEntry>) {
+        for AuditEntry { id, record } in entries {
+            self.audited_to = id;
+            self.audit.push(record);
+        }
+    }
+
     pub fn node(&self, node: &NodeRunId) -> Option<&NodeRecord> {
         let at = self.nodes.binary_search_by(|other| other.id().cmp(node)).ok()?;
         self.nodes.get(at)
@@ -190,7 +200,10 @@ fn whole(
         events: Vec::new(),
         lines: Vec::new(),
         attempts: Vec::new(),
+        audit: Vec::new(),
+        audited_to: AuditId::default(),
     };
+    whole.add_audit(audit::of_run(connection, run, AuditId::default())?);
     add_events(&mut whole, events(connection, run, 0)?)?;
     whole.attempts = read_attempts(connection, &whole)?;
     Ok(whole)
@@ -206,7 +219,9 @@ fn update(
 ) -> Result<Arc<Whole>, JournalError> {
     let run = before.run.id();
     let lines = events(connection, run, before.events.last().map_or(0, |event| event.seq))?;
-    if !changed.run && changed.nodes.is_empty() && changed.attempts.is_empty() && lines.is_empty() {
+    let audited = audit::of_run(connection, run, before.audited_to)?;
+    let is_same = !changed.run && changed.nodes.is_empty() && changed.attempts.is_empty();
+    if is_same && lines.is_empty() && audited.is_empty() {
         return Ok(Arc::clone(before));
     }
     let mut whole = Whole::clone(before);
@@ -224,6 +239,7 @@ fn update(
         }
     }
     add_events(&mut whole, lines)?;
+    whole.add_audit(audited);
     if !changed.attempts.is_empty() {
         whole.attempts = read_attempts(connection, &whole)?;
     }

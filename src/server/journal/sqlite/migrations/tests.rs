@@ -11,7 +11,7 @@
 //! | `composite` | its composite is at work, with a child that is queued |
 //!
 //! From schema 2 on there is a secret; from 3 on the JARVIS stores are owed
-//! everything. Time limits are a hundred years, so that nothing is overdue.
+//! everything. Time limits are ten years or more, so that nothing is overdue.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -29,11 +29,12 @@ use crate::{
 };
 
 /// Of schemas 1, 2 and so on.
-const JOURNALS: [&str; 4] = [
+const JOURNALS: [&str; 5] = [
     include_str!("../../../../../tests/journals/schema-1.sql"),
     include_str!("../../../../../tests/journals/schema-2.sql"),
     include_str!("../../../../../tests/journals/schema-3.sql"),
     include_str!("../../../../../tests/journals/schema-4.sql"),
+    include_str!("../../../../../tests/journals/schema-5.sql"),
 ];
 
 const RUNS: [&str; 6] = ["at-executor", "canceled", "composite", "finished", "lost", "queued"];
@@ -106,7 +107,9 @@ async fn journals_of_every_schema_migrate_with_all_content() {
             assert!(journal.node_fetch(&root).await.expect("readable").is_some(), "{schema}: {run}");
         }
         // Each head agrees with its record from before there were heads.
-        for row in rows(&raw(&path), "node_runs", "node_run_id, body") {
+        let of_old =
+            if schema < 5 { rows(&raw(&path), "node_runs", "node_run_id, body") } else { Vec::new() };
+        for row in of_old {
             let [Value::Text(id), Value::Text(body)] = row.as_slice() else { panic!("{row:?}") };
             let said: NodeRecord = serde_json::from_str(body).expect("a record");
             let head = journal.head_fetch(&id.as_str().into()).await.expect("readable").expect("there");

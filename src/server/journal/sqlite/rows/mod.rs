@@ -31,6 +31,7 @@ pub(super) use self::{
     node::NodeRow,
 };
 use super::{
+    audit::AuditRow,
     body::Body,
     encoding::{from_json, integer, natural, to_json},
 };
@@ -50,6 +51,7 @@ pub(super) struct ChangeRows {
     pub(super) heads: Vec<HeadRow>,
     pub(super) events: Vec<EventRow>,
     pub(super) attempts: Vec<AttemptRow>,
+    pub(super) audit: Vec<AuditRow>,
     pub(super) outbox: Vec<OutboxItem>,
 }
 
@@ -65,6 +67,7 @@ impl ChangeRows {
             heads: change.heads.iter().map(HeadRow::encode).collect::<Result<_, _>>()?,
             events: change.events.iter().map(EventRow::encode).collect::<Result<_, _>>()?,
             attempts: change.attempts.iter().map(AttemptRow::encode).collect::<Result<_, _>>()?,
+            audit: change.audit.iter().map(AuditRow::encode).collect::<Result<_, _>>()?,
             outbox: std::mem::take(&mut change.outbox),
         })
     }

@@ -104,7 +104,7 @@ async fn full_journal_refuses_whole_changes_and_continues() {
 #[tokio::test]
 async fn acknowledged_entries_make_room_in_a_full_journal() {
     let directory = Directory::new();
-    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(200_000), outbox: true };
+    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(250_000), outbox: true };
     let journal = probe(open_with(options).expect("the journal opens"));
     let mut number = 0;
     while journal.0.commit(start(&format!("run-{number}")).owing_all()).await.is_ok() {

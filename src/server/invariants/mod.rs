@@ -1,13 +1,15 @@
 //! An independent check of the invariants of a run, on its records in a journal.
 //!
 //! ```text
-//!   run · node runs · events · attempts ──▶ audit ──▶ violations (none, if all is well)
+//!   run · node runs · events · attempts ──▶ check ──▶ violations (none, if all is well)
 //!                                            ├─ records: each record, and all of them together
-//!                                            └─ story: the state that the events alone imply,
-//!                                                      compared with the records
+//!                                            ├─ story: the state that the events alone imply,
+//!                                            │          compared with the records
+//!                                            └─ audited: who asked for it, compared with the
+//!                                                      audit trail
 //! ```
 //!
-//! **Architecture invariant:** pure, and independent of the engine, because an audit
+//! **Architecture invariant:** pure, and independent of the engine, because a check
 //! that used its rules would confirm its mistakes. The property tests of the engine
 //! use it after each command, the simulator after each commit, and `journal check` on
 //! a file.
@@ -15,13 +17,14 @@
 //! Another coordinator started an adopted run, and its events may have gaps and imply
 //! another state. Such a run is checked only for what adoption itself guarantees.
 
+mod audited;
 mod records;
 mod story;
 
 use std::{collections::BTreeMap, fmt};
 
 use crate::{
-    record::{AttemptRecord, NodeRecord, Origin, RunRecord},
+    record::{AttemptRecord, AuditRecord, NodeRecord, Origin, RunRecord},
     types::{NodeRunId, RunEvent},
 };
 
@@ -35,6 +38,9 @@ pub struct History<'h> {
     pub events: &'h [RunEvent],
     /// The attempts of all its nodes, in any order.
     pub attempts: &'h [AttemptRecord],
+    /// All records of the audit trail about it, in order; `None` if some may have
+    /// been deleted.
+    pub audit: Option<&'h [AuditRecord]>,
 }
 
 /// A violated invariant.
@@ -53,11 +59,14 @@ impl fmt::Display for Violation {
 }
 
 /// All violations of a run.
-pub fn audit(history: &History<'_>) -> Vec<Violation> {
+pub fn check(history: &History<'_>) -> Vec<Violation> {
     let scene = Scene::of(history);
     let mut findings = Findings::default();
     records::check(&scene, &mut findings);
     story::check(&scene, &mut findings);
+    if let Some(trail) = history.audit {
+        audited::check(&scene, trail, &mut findings);
+    }
     findings.0
 }
 
@@ -75,7 +84,7 @@ struct Scene<'h> {
 
 impl<'h> Scene<'h> {
     fn of(history: &History<'h>) -> Self {
-        let History { run, nodes, events, attempts } = *history;
+        let History { run, nodes, events, attempts, audit: _ } = *history;
         let mut children = BTreeMap::new();
         for parent in nodes.iter().filter_map(|node| node.node.parent_node_run_id.as_ref()) {
             *children.entry(parent).or_default() += 1;

@@ -6,7 +6,9 @@ use serde_json::json;
 use super::*;
 use crate::{
     journal::conformance::{at, event, node, run},
-    record::{AttemptOutcome, Job, Wake},
+    record::{
+        Actor, AttemptOutcome, AuditObject, AuditedOperation, Identity, Job, Operation, OtherOperation, Wake,
+    },
     time::Timestamp,
     types::{NodeRunState, RunEventType, RunState},
 };
@@ -49,7 +51,10 @@ impl Records {
 
     fn rules(&self) -> Vec<&'static str> {
         let Self { run, nodes, events, attempts } = self;
-        audit(&History { run, nodes, events, attempts }).into_iter().map(|found| found.rule).collect()
+        check(&History { run, nodes, events, attempts, audit: None })
+            .into_iter()
+            .map(|found| found.rule)
+            .collect()
     }
 }
 
@@ -146,4 +151,54 @@ fn adopted_run_may_have_gaps_but_needs_wake_ups() {
     assert_eq!(records.rules(), Vec::<&str>::new());
     records.nodes[0].wake = None;
     assert_eq!(records.rules(), ["a live node has a wake-up"]);
+}
+
+/// The run of [`Records::valid`], started by a caller.
+fn started_by(caller: &Actor) -> (Records, AuditRecord) {
+    let mut records = Records::valid();
+    for event in &mut records.events {
+        event.extensions = json!({"jarvis.actor": caller}).as_object().cloned().map(Into::into);
+    }
+    let operation = AuditedOperation::Request(Operation::StartRun);
+    let record = AuditRecord::applied(at(1), caller.clone(), operation, AuditObject::run(&"a".into()));
+    (records, record.with_events(Some((1, 3))))
+}
+
+#[test]
+fn each_gap_in_the_audit_trail_is_found() {
+    let alice = Actor::Caller(Identity::bare("alice"));
+    let (mut records, record) = started_by(&alice);
+    let of = |records: &Records, trail: &[AuditRecord]| {
+        let Records { run, nodes, events, attempts } = records;
+        let found = check(&History { run, nodes, events, attempts, audit: Some(trail) });
+        found.into_iter().map(|found| found.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&records, std::slice::from_ref(&record)), Vec::<&str>::new());
+    let other = |events| record.clone().with_events(Some(events));
+    let by = AuditRecord { actor: Actor::Coordinator, ..record.clone() };
+    let later = AuditRecord { at: at(2), ..record.clone() };
+    let elsewhere = AuditRecord { object: AuditObject::run(&"b".into()), ..record.clone() };
+    for (rule, trail) in [
+        ("what a caller causes is audited", vec![]),
+        ("what a caller causes is audited", vec![other((1, 2))]),
+        ("a commit has one audit record", vec![record.clone(), record.clone()]),
+        ("an audit record agrees with the events of its commit", vec![by]),
+        ("an audit record agrees with the events of its commit", vec![later]),
+        ("an audit record of a run names it", vec![elsewhere]),
+        ("an audit record names events that exist", vec![other((1, 4))]),
+        ("exactly refusals have a reason", vec![AuditRecord { reason: Some("x".into()), ..record.clone() }]),
+    ] {
+        assert!(of(&records, &trail).contains(&rule), "{rule}: {:?}", of(&records, &trail));
+    }
+    // The records of an adopted run are with the coordinator that started it.
+    records.run.origin = Origin::Adopted;
+    assert_eq!(of(&records, &[]), Vec::<&str>::new());
+    // What the coordinator decides by itself is in the trail only if it refuses.
+    let (records, record) = started_by(&Actor::Coordinator);
+    let operation = AuditedOperation::Other(OtherOperation::DispatchNodeRun);
+    let dispatched = AuditRecord { operation, ..record };
+    let rule = "the coordinator's decisions are audited only if they refuse";
+    assert_eq!(of(&records, &[]), Vec::<&str>::new());
+    assert_eq!(of(&records, &[dispatched.clone().refused("policy_denied")]), Vec::<&str>::new());
+    assert!(of(&records, &[dispatched]).contains(&rule));
 }
