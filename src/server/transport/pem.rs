@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use rustls::{
-    RootCertStore,
+    Error, RootCertStore,
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     sign::CertifiedKey,
@@ -44,10 +44,12 @@ pub(super) fn identity(
     let private = private.map_err(|error| TlsError::unusable(key, error.to_string()))?;
     let pair = CertifiedKey::new(chain, private);
     pair.keys_match().map_err(|error| {
-        let reason = match error {
-            rustls::Error::InvalidCertificate(_) => "its first certificate is not valid".to_owned(),
-            rustls::Error::InconsistentKeys(_) => format!("its key is not that in {}", key.display()),
-            error => error.to_string(),
+        let reason = if matches!(error, Error::InvalidCertificate(_)) {
+            "its first certificate is not valid".to_owned()
+        } else if matches!(error, Error::InconsistentKeys(_)) {
+            format!("its key is not that in {}", key.display())
+        } else {
+            error.to_string()
         };
         TlsError::unusable(cert, reason)
     })?;

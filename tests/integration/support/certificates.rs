@@ -2,7 +2,8 @@
 
 use std::{fs, path::PathBuf, sync::Arc};
 
-use chrono::{Datelike, Utc};
+use chrono::{DateTime, Datelike};
+use jarvis_run_coordinator::time::{Clock, SystemClock};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::{
     RootCertStore, ServerConfig,
@@ -44,7 +45,8 @@ impl Authority {
         let mut params = CertificateParams::new(names).expect("names");
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
-        let expires = Utc::now() + chrono::TimeDelta::days(days);
+        let now = DateTime::from_timestamp_micros(SystemClock.now().as_micros()).expect("a time");
+        let expires = now + chrono::TimeDelta::days(days);
         let part = |number: u32| u8::try_from(number).expect("small");
         params.not_after = date_time_ymd(expires.year(), part(expires.month()), part(expires.day()));
         let key = KeyPair::generate().expect("a key");
