@@ -267,7 +267,7 @@ async fn result_that_does_not_fit_is_a_lost_attempt() {
     let registry = FakeService::registry_of_atomics("read");
     let small = Program::with_executors(&executors)
         .var("JARVIS_NODE_REGISTRY_URL", registry.url())
-        .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "320k")
+        .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "352k")
         .var("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "0.2");
     let process = small.start().await;
     let mut request = start_request("big", "atomic.hang");
