@@ -195,7 +195,7 @@ mod tests {
         let alice = Actor::Caller(Identity::bare("alice"));
         let asked = AuditedOperation::Request(Operation::CancelRun);
         let at = Timestamp::from_micros(1_000_000);
-        let plain = AuditRecord::applied(at, alice.clone(), asked, AuditObject::run(&"r".into()));
+        let plain = AuditRecord::applied(at, alice, asked, AuditObject::run(&"r".into()));
         let full = plain.clone().refused("forbidden").with_detail(Some("x".into()));
         let full = full.with_events(Some((4, 6))).after(3);
         let rotated = AuditRecord::applied(

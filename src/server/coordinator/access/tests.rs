@@ -33,36 +33,21 @@ fn answers(belongs: Belongs, caller: &Principal) -> [Result<(), Refused>; 2] {
 
 #[test]
 fn rules_decide_by_owner_tenant_and_role() {
-    let (yes, foreign) = (Ok(()), Err(Refused::Foreign));
+    const YES: Result<(), Refused> = Ok(());
+    const FOREIGN: Result<(), Refused> = Err(Refused::Foreign);
     let lacks = |role| Err(Refused::LacksRole(role));
     let (acme, beta) = (Some("acme"), Some("beta"));
     let cases = [
         // Caller, then (read, operate) with the settings owner and tenant.
-        (caller("alice", acme, &[]), [yes.clone(), yes.clone()], [yes.clone(), yes.clone()]),
-        (caller("alice", beta, &[]), [foreign.clone(), foreign.clone()], [foreign.clone(), foreign.clone()]),
-        (
-            caller("bob", acme, &[]),
-            [foreign.clone(), foreign.clone()],
-            [lacks(Roles::READ), lacks(Roles::OPERATE)],
-        ),
-        (
-            caller("bob", acme, &[Roles::READ]),
-            [yes.clone(), lacks(Roles::OPERATE)],
-            [yes.clone(), lacks(Roles::OPERATE)],
-        ),
-        (caller("bob", acme, &[Roles::OPERATE]), [yes.clone(), yes.clone()], [yes.clone(), yes.clone()]),
-        (
-            caller("carol", beta, &[Roles::READ, Roles::OPERATE]),
-            [foreign.clone(), foreign.clone()],
-            [foreign.clone(), foreign.clone()],
-        ),
-        (
-            caller("dave", None, &[Roles::OPERATE]),
-            [foreign.clone(), foreign.clone()],
-            [foreign.clone(), foreign.clone()],
-        ),
-        (caller("root", None, &[Roles::ADMIN]), [yes.clone(), yes.clone()], [yes.clone(), yes.clone()]),
-        (caller("gateway", beta, &[]), [yes.clone(), yes.clone()], [yes.clone(), yes.clone()]),
+        (caller("alice", acme, &[]), [YES, YES], [YES, YES]),
+        (caller("alice", beta, &[]), [FOREIGN, FOREIGN], [FOREIGN, FOREIGN]),
+        (caller("bob", acme, &[]), [FOREIGN, FOREIGN], [lacks(Roles::READ), lacks(Roles::OPERATE)]),
+        (caller("bob", acme, &[Roles::READ]), [YES, lacks(Roles::OPERATE)], [YES, lacks(Roles::OPERATE)]),
+        (caller("bob", acme, &[Roles::OPERATE]), [YES, YES], [YES, YES]),
+        (caller("carol", beta, &[Roles::READ, Roles::OPERATE]), [FOREIGN, FOREIGN], [FOREIGN, FOREIGN]),
+        (caller("dave", None, &[Roles::OPERATE]), [FOREIGN, FOREIGN], [FOREIGN, FOREIGN]),
+        (caller("root", None, &[Roles::ADMIN]), [YES, YES], [YES, YES]),
+        (caller("gateway", beta, &[]), [YES, YES], [YES, YES]),
         (
             Principal::with_for_test(Identity::bare("alice"), Roles::default(), Scope::Anonymous),
             [Err(Refused::NoToken), Err(Refused::NoToken)],
@@ -127,8 +112,7 @@ fn named_tenant_must_be_the_one_of_the_token() {
 fn assignment_token_reaches_its_subtree_only() {
     let own = NodePath::root().child(4);
     let subtree = Subtree { node: "n".into(), run: "r".into(), path: own.clone(), created_at: None };
-    let executor =
-        Principal::with_for_test(Identity::bare("n"), Roles::default(), Scope::Subtree(subtree.clone()));
+    let executor = Principal::with_for_test(Identity::bare("n"), Roles::default(), Scope::Subtree(subtree));
     let (run, other) = ("r".into(), "s".into());
     let (below, beside) = (own.child(9), NodePath::root().child(5));
     for operation in Operation::ALL {
