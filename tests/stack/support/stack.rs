@@ -13,7 +13,7 @@ use jarvis_run_coordinator::{
     clients::{Peer, Service, node_registry},
     types::{NodeRunId, RunId},
 };
-use jarvis_stack::{Blueprint, Coordinator, Part, Profile, Stack};
+use jarvis_stack::{Blueprint, Coordinator, Part, Profile, Stack, TESTER};
 use tempfile::TempDir;
 use xtask_support::{
     process::{self, Log},
@@ -101,7 +101,7 @@ impl TestStack {
 
     /// A token for a part, if it requires one.
     pub fn token(&self, part: Part) -> Option<String> {
-        self.stack(part).token("a-test", part).expect("a token")
+        self.stack(part).token(TESTER, part).expect("a token")
     }
 
     /// The stack that a part belongs to.
@@ -221,7 +221,7 @@ impl Drop for TestStack {
 }
 
 fn caller(stack: &Stack, part: Part) -> Caller {
-    let token = stack.token("a-test", part).expect("a token");
+    let token = stack.token(TESTER, part).expect("a token");
     Caller::new(&stack.blueprint.direct_url(part), token)
 }
 

@@ -136,9 +136,18 @@ impl Blueprint {
             // Selection 0.3.8 sends no token. Tokens of others are verified.
             vars.push(("ARP_AUTH_MODE", "optional".into()));
         }
+        if (self.profile, part) == (Profile::Jwt, Part::Coordinator) {
+            // In the enterprise profile runs belong to their tenant. The tests look at
+            // those of all, and name tenants, also through the gateway.
+            let trusted = format!("{TESTER}, {}", client_of(Part::Gateway));
+            vars.push(("JARVIS_RUN_COORDINATOR_TRUSTED_CLIENTS", trusted));
+        }
         vars
     }
 }
+
+/// The client of tests and measurements.
+pub const TESTER: &str = "a-test";
 
 fn owned(vars: Vec<(&str, String)>) -> Vec<Var> {
     vars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

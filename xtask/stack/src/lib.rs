@@ -21,6 +21,7 @@ use std::{path::PathBuf, sync::mpsc, time::Duration};
 use anyhow::{Context, Result};
 
 pub use blueprint::{Blueprint, Coordinator};
+pub use environment::TESTER;
 pub use part::{Part, Profile, Var};
 pub use running::Stack;
 use xtask_support::{venv, workspace};
