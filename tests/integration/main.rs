@@ -25,6 +25,7 @@ mod audit_trail;
 mod auth;
 mod authority;
 mod bearer;
+mod bounds;
 mod cli;
 mod client_commands;
 mod clock;

@@ -16,10 +16,10 @@ use super::{
 use crate::{
     api::{self, BodyBounds, Front, FrontLimits, ListenConfig, ServerContext},
     auth::{self, Authenticator, Clocks},
-    config::{self, Settings},
+    config::{self, RunBounds, Settings},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher},
-    engine::Rules,
+    engine::{Bounds, Rules},
     events::{EventHub, Events},
     health::DispatchStatus,
     journal::{
@@ -30,6 +30,7 @@ use crate::{
     redact::Redactor,
     runtime::tasks::TaskSet,
     time::Clock,
+    types::StructuralConstraints,
 };
 
 impl Server {
@@ -121,6 +122,7 @@ impl Startup<'_> {
                 node_timeout: settings.deadlines.node,
                 run_timeout: settings.deadlines.run,
                 composite_silence: settings.deadlines.composite_silence,
+                bounds: bounds(&settings.bounds),
             },
             authorization: settings.inbound.authorization.clone(),
             offload: peers.offload(settings),
@@ -279,4 +281,19 @@ fn root_cause(mut error: &dyn std::error::Error) -> String {
         error = cause;
     }
     error.to_string()
+}
+
+/// The ceilings of a run's tree where nothing else limits it. They are far above
+/// what plans need, and keep a planner that creates itself from filling the
+/// journal.
+const CEILINGS: StructuralConstraints = StructuralConstraints {
+    max_depth: Some(32),
+    max_total_nodes_per_run: Some(100_000),
+    max_children_per_composite: None,
+    max_decomposition_rounds_per_node: None,
+};
+
+fn bounds(settings: &RunBounds) -> Bounds {
+    let RunBounds { defaults, maxima } = settings.clone();
+    Bounds { defaults, maxima, ceilings: CEILINGS }
 }

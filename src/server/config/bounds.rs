@@ -30,7 +30,8 @@ impl Bounds {
             | Kind::Url
             | Kind::Path
             | Kind::Switch
-            | Kind::Choice(_) => None,
+            | Kind::Choice(_)
+            | Kind::Constraints => None,
         };
         amount.is_none_or(|amount| (self.min..=self.max).contains(&amount))
     }

@@ -133,9 +133,14 @@ fn default_text(variable: &Variable) -> String {
 /// The description, with the unit where the text does not show it.
 fn about(variable: &Variable) -> String {
     let unit = match variable.kind {
-        Kind::Text | Kind::Secret | Kind::Path | Kind::BaseUrl | Kind::Url | Kind::Age | Kind::Switch => {
-            String::new()
-        }
+        Kind::Text
+        | Kind::Secret
+        | Kind::Path
+        | Kind::BaseUrl
+        | Kind::Url
+        | Kind::Age
+        | Kind::Switch
+        | Kind::Constraints => String::new(),
         Kind::Bytes | Kind::Seconds | Kind::SecondsOrNone => format!(" In {}.", variable.unit()),
         Kind::Count | Kind::Number => match variable.bounds {
             Some(bounds) => format!(" A number {}.", bounds.describe(variable.kind)),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::bounds::Bounds;
 use crate::{
     record::{Actor, ChangeSet, NodeHead, NodeRecord, Operation, RunRecord},
     time::Timestamp,
@@ -116,6 +117,8 @@ pub struct Rules {
     /// How long a composite's executor may be silent while no node below the
     /// composite is live. `None`: until the composite's deadline.
     pub composite_silence: Option<Duration>,
+    /// The operator's bounds on runs.
+    pub bounds: Bounds,
 }
 
 /// What the Node Registry (or the prefix rule) says about a node type.

@@ -104,9 +104,10 @@ pub fn children_create(
         new.push(node);
     }
     let added = new.len() as u64;
-    let limits =
-        constraints::merge([of_run.as_ref(), of_parent.as_ref()]).and_then(|merged| merged.structural);
-    check_limits(&limits.unwrap_or_default(), &draft.run, &parent, added)?;
+    let ceilings = draft.run.ceilings.clone().map(constraints::of_structure);
+    let limits = constraints::merge([of_run.as_ref(), of_parent.as_ref(), ceilings.as_ref()]);
+    let limits = limits.and_then(|merged| merged.structural).unwrap_or_default();
+    check_limits(&limits, &draft.run, &parent, added)?;
     if added == 0 {
         return Ok(Decision::unchanged(answer));
     }

@@ -27,6 +27,7 @@
 //! | `attempt` | an attempt and its result |
 //! | `audit` | the audit records of a decision |
 //! | `lifecycle` | the tables of allowed transitions (contract §5) |
+//! | `bounds` | the operator's defaults and maxima (contract §7.3) |
 //! | `constraints` | merge constraints and test against them (contract §7) |
 //! | `extensions` | the coordinator's own extension keys (contract §12) |
 //! | `recovery` | which recovery actions a NodeRun keeps |
@@ -47,6 +48,7 @@ mod attempt;
 mod audit;
 mod begin;
 mod bookkeeping;
+mod bounds;
 mod cancel;
 mod command;
 mod complete;
@@ -75,6 +77,7 @@ pub use begin::{
     BeginAttempt, BeginOutcome, attempt_begin, attempt_claim, attempt_defer, attempt_postpone,
     attempt_refusal,
 };
+pub use bounds::{BoundedStart, Bounds};
 pub use cancel::{CancelNotification, cancel_notified, node_expire, run_cancel, run_expire};
 pub use command::{Cause, Claim, Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules};
 pub use complete::{node_complete, node_evaluate};

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     audit::Audited,
+    bounds::BoundedStart,
     command::{Cx, Decision, NodeTypeFacts, PolicyDecided, PolicyOutcome, Rules},
     constraints,
     draft::{Draft, End},
@@ -18,7 +19,7 @@ use crate::{
     record::{Identity, NodePath, Origin, RunRecord, SealedToken},
     types::{
         Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
-        RunStartRequest, RunState, json::canonical,
+        RunStartRequest, RunState, StructuralConstraints, json::canonical,
     },
 };
 
@@ -50,10 +51,12 @@ pub struct PreparedStart {
     run_extensions: Option<Extensions>,
     root_extensions: Option<Extensions>,
     owner: Identity,
+    ceilings: Option<StructuralConstraints>,
 }
 
 impl PreparedStart {
-    pub fn of(request: RunStartRequest, owner: Identity, facts: &NodeTypeFacts, rules: &Rules) -> Self {
+    pub fn of(start: BoundedStart, owner: Identity, facts: &NodeTypeFacts, rules: &Rules) -> Self {
+        let BoundedStart { request, ceilings } = start;
         let RunStartRequest {
             run_id: _,
             root_node_type_ref: node_type_ref,
@@ -73,7 +76,16 @@ impl PreparedStart {
         let run_extensions = base.own_text(CONSTRAINTS, of_run).done();
         // In most runs the two are the same, and then they share their text.
         let root_extensions = root_extensions.unwrap_or_else(|| run_extensions.clone());
-        Self { node_type_ref, input, run_context, wall_time, run_extensions, root_extensions, owner }
+        Self {
+            node_type_ref,
+            input,
+            run_context,
+            wall_time,
+            run_extensions,
+            root_extensions,
+            owner,
+            ceilings,
+        }
     }
 
     /// Length of the run's extensions as text. The request had them as a tree of
@@ -110,6 +122,7 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
         owner: Some(prepared.owner.clone()),
         subject_token: subject_token.clone(),
         deadline: Some(deadline),
+        ceilings: prepared.ceilings.clone(),
     };
     let root = NodeRun {
         created_at: Some(cx.now),

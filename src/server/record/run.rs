@@ -6,7 +6,7 @@ use super::{Identity, SealedToken};
 
 use crate::{
     time::Timestamp,
-    types::{Run, RunId},
+    types::{Run, RunId, StructuralConstraints},
 };
 
 /// A Run with the bookkeeping that callers do not see.
@@ -34,6 +34,10 @@ pub struct RunRecord {
     pub subject_token: Option<SealedToken>,
     /// When the run as a whole times out. `Some` until it is terminal.
     pub deadline: Option<Timestamp>,
+    /// Limits on its tree where its constraints have none. `None`: no such limits,
+    /// as in journals of earlier programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceilings: Option<StructuralConstraints>,
 }
 
 impl RunRecord {

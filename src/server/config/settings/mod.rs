@@ -26,6 +26,8 @@ use super::{
     value::{AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SecretSource, WithoutStores},
 };
 
+use crate::types::ConstraintEnvelope;
+
 pub const DEFAULT_HOST: &str = "127.0.0.1";
 pub const DEFAULT_PORT: u16 = 8081;
 
@@ -73,6 +75,7 @@ pub struct Settings {
     pub exchange_key: Option<SecretSource>,
     pub limits: Limits,
     pub deadlines: Deadlines,
+    pub bounds: RunBounds,
     pub calls: CallLimits,
     /// The time limit of a shutdown.
     pub shutdown_timeout: Duration,
@@ -182,6 +185,15 @@ pub struct Rate {
     pub per_second: u32,
     /// The maximum number of requests at once, after a pause.
     pub burst: u32,
+}
+
+/// Bounds on the constraints of every run (contract §7.3).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunBounds {
+    /// Values of what neither a run nor its type limits.
+    pub defaults: Option<ConstraintEnvelope>,
+    /// What nothing may exceed.
+    pub maxima: Option<ConstraintEnvelope>,
 }
 
 /// Maximum durations. Constraints and node types may lower them.

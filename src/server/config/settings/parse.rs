@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{
     CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, InboundTls, JournalSettings, Listen,
-    LogSettings, OutboundTls, PolicyPosture, Settings, Stores,
+    LogSettings, OutboundTls, PolicyPosture, RunBounds, Settings, Stores,
     outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
@@ -74,6 +74,10 @@ impl Settings {
                     v::COMPOSITE_SILENCE_SECS.read_required(vars, value::seconds_or_none)?,
                 )
                 .filter(|silence| !silence.is_zero()),
+            },
+            bounds: RunBounds {
+                defaults: v::DEFAULT_CONSTRAINTS.read_explained(vars, value::constraints)?,
+                maxima: v::MAX_CONSTRAINTS.read_explained(vars, value::constraints)?,
             },
             calls: CallLimits {
                 max_in_flight: v::MAX_IN_FLIGHT.read_required(vars, value::count)?,

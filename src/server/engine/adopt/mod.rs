@@ -44,7 +44,10 @@ use super::{
 use crate::{
     record::{ChangeSet, EventRecord, Job, NodePath, NodeRecord, Origin, OutboxItem, RunRecord},
     time::Timestamp,
-    types::{NodeKind, NodeRun, NodeRunId, NodeRunState, Run, RunEvent, RunEventType, RunId, RunState},
+    types::{
+        NodeKind, NodeRun, NodeRunId, NodeRunState, Run, RunEvent, RunEventType, RunId, RunState,
+        StructuralConstraints,
+    },
 };
 
 /// Events with a higher number are ignored: ours could not continue after it.
@@ -209,6 +212,7 @@ fn run_record(
         (RunState::Queued, None) => run.state = RunState::Running,
         (RunState::Running, None) | (RunState::Succeeded | RunState::Failed | RunState::Canceled, _) => {}
     }
+    let ceilings = if run.state.is_terminal() { None } else { bound(&mut run, nodes, rules) };
     let constraints = constraints::stored(run.extensions.as_ref()).unwrap_or_default();
     let time = constraints::wall_time(constraints.as_ref(), rules.run_timeout);
     let deadline = (!run.state.is_terminal()).then(|| began(run.started_at, now) + time);
@@ -222,7 +226,23 @@ fn run_record(
         owner,
         subject_token: None,
         deadline,
+        ceilings,
     }
+}
+
+/// Narrows the constraints of the run by the operator's bounds, and returns its
+/// ceilings. Constraints that cannot be read stay as they are: nothing in the run
+/// can be created or executed.
+fn bound(run: &mut Run, nodes: &[StoredNode], rules: &Rules) -> Option<StructuralConstraints> {
+    let root = nodes.iter().find(|stored| stored.node.node_run_id == run.root_node_run_id);
+    let of_type = root.and_then(|root| root.facts.constraints.as_ref());
+    let given = constraints::stored(run.extensions.as_ref()).ok()?;
+    let bounded = rules.bounds.within(given.clone(), of_type);
+    if bounded != given {
+        let extensions = Writer::update(rules, run.extensions.take());
+        run.extensions = extensions.own(CONSTRAINTS, bounded.as_ref()).done();
+    }
+    rules.bounds.ceilings(bounded.as_ref(), of_type)
 }
 
 /// The record of a node, without what its children and events add.

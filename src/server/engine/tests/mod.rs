@@ -4,6 +4,7 @@
 mod adopt;
 mod audit;
 mod begin;
+mod bounds;
 mod children;
 mod ending;
 mod evaluations;

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 pub(super) use self::values::*;
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, CancelNotification, Cause,
-        ChildSpec, Contact, CreateChildren, Cx, Decision, NodeTypeFacts, NodeView, PolicyOutcome,
-        PreparedStart, Rejection, Rules, SilenceOutcome, StartRun,
+        self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
+        CancelNotification, Cause, ChildSpec, Contact, CreateChildren, Cx, Decision, NodeTypeFacts, NodeView,
+        PolicyOutcome, PreparedStart, Rejection, Rules, SilenceOutcome, StartRun,
     },
     record::{Actor, AttemptRecord, AuditRecord, EventRecord, Identity, NodeRecord, Operation, RunRecord},
     time::Timestamp,
@@ -55,6 +55,7 @@ impl World {
                 node_timeout: Duration::from_secs(60),
                 run_timeout: Duration::from_secs(3600),
                 composite_silence: Some(Duration::from_secs(600)),
+                bounds: Bounds::default(),
             },
             worker: Some(WorkerId::new("worker-1")),
             caller: Actor::Caller(Identity::bare("caller")),
@@ -122,7 +123,12 @@ impl World {
             root_id: root.into(),
             digest: parse::<Value>(json!(request)).to_string(),
             decided: decided("run.start", outcome),
-            prepared: PreparedStart::of(request, Identity::bare("caller"), &facts, &self.rules),
+            prepared: PreparedStart::of(
+                BoundedStart::of(request, &facts, &self.rules),
+                Identity::bare("caller"),
+                &facts,
+                &self.rules,
+            ),
             facts,
             subject_token: None,
         };
