@@ -26,6 +26,7 @@ mod auth;
 mod authority;
 mod bearer;
 mod bounds;
+mod budgets;
 mod cli;
 mod client_commands;
 mod clock;

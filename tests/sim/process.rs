@@ -27,6 +27,7 @@ use jarvis_run_coordinator::{
     engine::{Bounds, Rules},
     events::{EventHub, Events},
     journal::Journal,
+    record::Estimate,
     redact::Redactor,
     runtime::tasks::TaskSet,
     services::{
@@ -145,6 +146,7 @@ impl Process {
                 run_timeout: RUN_TIMEOUT,
                 composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::IgnoresSilence)),
                 bounds: Bounds::default(),
+                default_usage: Estimate { external_calls: Some(1), cost_millionths: Some(0) },
             },
             offload: None,
             redactor: Redactor::default(),

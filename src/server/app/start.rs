@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::{self, BodyBounds, Front, FrontLimits, ListenConfig, ServerContext},
     auth::{self, Authenticator, Clocks},
-    config::{self, RunBounds, Settings},
+    config::{self, DefaultUsage, RunBounds, Settings},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher},
     engine::{Bounds, Rules},
@@ -27,6 +27,7 @@ use crate::{
         sqlite::{Owing, SqliteJournal, SqliteOptions, WithoutStores},
     },
     outbox::{self, Outbox},
+    record::{Estimate, millionths},
     redact::Redactor,
     runtime::tasks::TaskSet,
     time::Clock,
@@ -123,6 +124,7 @@ impl Startup<'_> {
                 run_timeout: settings.deadlines.run,
                 composite_silence: settings.deadlines.composite_silence,
                 bounds: bounds(&settings.bounds),
+                default_usage: default_usage(settings.default_usage),
             },
             authorization: settings.inbound.authorization.clone(),
             offload: peers.offload(settings),
@@ -296,4 +298,9 @@ const CEILINGS: StructuralConstraints = StructuralConstraints {
 fn bounds(settings: &RunBounds) -> Bounds {
     let RunBounds { defaults, maxima } = settings.clone();
     Bounds { defaults, maxima, ceilings: CEILINGS }
+}
+
+fn default_usage(settings: DefaultUsage) -> Estimate {
+    let DefaultUsage { external_calls, cost } = settings;
+    Estimate { external_calls: Some(external_calls), cost_millionths: Some(millionths(cost)) }
 }

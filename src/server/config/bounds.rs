@@ -31,7 +31,8 @@ impl Bounds {
             | Kind::Path
             | Kind::Switch
             | Kind::Choice(_)
-            | Kind::Constraints => None,
+            | Kind::Constraints
+            | Kind::Usage => None,
         };
         amount.is_none_or(|amount| (self.min..=self.max).contains(&amount))
     }

@@ -26,6 +26,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A ConstraintEnvelope as JSON, or a file with one.
     Constraints,
+    /// The use of an execution as JSON.
+    Usage,
 }
 
 impl Kind {
@@ -45,6 +47,7 @@ impl Kind {
             Self::Switch => SWITCH_VALUES.into(),
             Self::Choice(values) => format!("one of {}", values.join(", ")).into(),
             Self::Constraints => "a ConstraintEnvelope as JSON, or @ and the path of a file with one".into(),
+            Self::Usage => r#"JSON as {"external_calls":1,"cost":0}"#.into(),
         }
     }
 
@@ -63,7 +66,8 @@ impl Kind {
             | Self::Age
             | Self::Switch
             | Self::Choice(_)
-            | Self::Constraints => self.expected(),
+            | Self::Constraints
+            | Self::Usage => self.expected(),
         }
     }
 
@@ -81,6 +85,7 @@ impl Kind {
             Self::Switch => "true/false".into(),
             Self::Choice(values) => values.join("/").into(),
             Self::Constraints => "JSON or @file".into(),
+            Self::Usage => "JSON".into(),
         }
     }
 }

@@ -73,7 +73,9 @@ pub fn env_example() -> String {
                 let _ = writeln!(file, "# If unset: {text}");
             }
             let off = if STARTS_WITH.contains(&variable.name) { "" } else { "#" };
-            let _ = writeln!(file, "{off}{}={}", variable.name, example(variable));
+            let example = example(variable);
+            let quote = if example.contains('"') { "'" } else { "" };
+            let _ = writeln!(file, "{off}{}={quote}{example}{quote}", variable.name);
         }
     }
     file
@@ -140,7 +142,8 @@ fn about(variable: &Variable) -> String {
         | Kind::Url
         | Kind::Age
         | Kind::Switch
-        | Kind::Constraints => String::new(),
+        | Kind::Constraints
+        | Kind::Usage => String::new(),
         Kind::Bytes | Kind::Seconds | Kind::SecondsOrNone => format!(" In {}.", variable.unit()),
         Kind::Count | Kind::Number => match variable.bounds {
             Some(bounds) => format!(" A number {}.", bounds.describe(variable.kind)),

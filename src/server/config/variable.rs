@@ -191,7 +191,8 @@ impl Variable {
             | Kind::Count
             | Kind::Number
             | Kind::Choice(_)
-            | Kind::Constraints => one_line(text),
+            | Kind::Constraints
+            | Kind::Usage => one_line(text),
         }
     }
 }

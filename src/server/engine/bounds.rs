@@ -20,24 +20,13 @@
 //! they are sent for their planning.
 
 use super::{
-    command::{NodeTypeFacts, Rules},
+    command::{Bounds, NodeTypeFacts, Rules},
     constraints::merge,
 };
 use crate::types::{
     BudgetConstraints, CandidateConstraints, ConstraintEnvelope, GateConstraints, RunStartRequest,
     StructuralConstraints,
 };
-
-/// What holds for every run that enters the journal.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Bounds {
-    /// Values of what neither run nor type limits.
-    pub defaults: Option<ConstraintEnvelope>,
-    /// What nothing may exceed.
-    pub maxima: Option<ConstraintEnvelope>,
-    /// Limits on the tree where there is no other.
-    pub ceilings: StructuralConstraints,
-}
 
 /// A start request whose constraints are within the bounds.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Identity, SealedToken};
+use super::{Account, Identity, SealedToken};
 
 use crate::{
     time::Timestamp,
@@ -38,6 +38,9 @@ pub struct RunRecord {
     /// as in journals of earlier programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ceilings: Option<StructuralConstraints>,
+    /// Its budgets, if it has limits on what is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
 }
 
 impl RunRecord {

@@ -18,6 +18,7 @@ mod warnings;
 
 use std::{path::PathBuf, time::Duration};
 
+pub use super::value::DefaultUsage;
 pub use parse::{client_token, serves_https};
 pub use transport::{InboundTls, KeyPair, OutboundTls};
 
@@ -76,6 +77,7 @@ pub struct Settings {
     pub limits: Limits,
     pub deadlines: Deadlines,
     pub bounds: RunBounds,
+    pub default_usage: DefaultUsage,
     pub calls: CallLimits,
     /// The time limit of a shutdown.
     pub shutdown_timeout: Duration,

@@ -79,6 +79,7 @@ impl Settings {
                 defaults: v::DEFAULT_CONSTRAINTS.read_explained(vars, value::constraints)?,
                 maxima: v::MAX_CONSTRAINTS.read_explained(vars, value::constraints)?,
             },
+            default_usage: v::DEFAULT_USAGE.read_explained(vars, value::usage)?.unwrap_or_default(),
             calls: CallLimits {
                 max_in_flight: v::MAX_IN_FLIGHT.read_required(vars, value::count)?,
                 max_retries: v::MAX_RETRIES.read_required(vars, value::number)?,

@@ -6,6 +6,7 @@
 
 use std::{fs::File, io::Read};
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::types::ConstraintEnvelope;
@@ -60,6 +61,23 @@ fn unknown(given: &Value, understood: &Value) -> Option<String> {
     })
 }
 
+/// What an atomic node is expected to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DefaultUsage {
+    pub external_calls: u64,
+    pub cost: f64,
+}
+
+/// Parses an expected use; the error names the place.
+pub fn usage(text: &str) -> Result<DefaultUsage, String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let usage: DefaultUsage = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
+    json.end().map_err(|error| error.to_string())?;
+    if usage.cost >= 0.0 { Ok(usage) } else { Err("cost: must not be negative".to_owned()) }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -80,6 +98,22 @@ mod tests {
         let error = constraints(&format!("@{}", path.display())).expect_err("too large");
         assert!(error.ends_with("it has more than 1048576 bytes"), "{error}");
         assert!(constraints(&format!("@{}", directory.path().display())).is_err());
+    }
+
+    #[test]
+    fn usage_is_read_strictly() {
+        let usage_of = |text: &str| usage(text).map(|usage| (usage.external_calls, usage.cost));
+        assert_eq!(usage_of(r#"{"external_calls": 2, "cost": 0.5}"#), Ok((2, 0.5)));
+        assert_eq!(usage_of("{}"), Ok((0, 0.0)));
+        for (text, beginning) in [
+            (r#"{"external_calls": -1}"#, "external_calls: invalid value"),
+            (r#"{"cost": -1}"#, "cost: must not be negative"),
+            (r#"{"calls": 1}"#, "calls: unknown field"),
+            ("1", ""),
+        ] {
+            let error = usage(text).expect_err(text);
+            assert!(error.starts_with(beginning), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod tests;
 pub use choice::{
     AudienceField, LogFormat, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores, log_level, switch,
 };
-pub use constraints::constraints;
+pub use constraints::{DefaultUsage, constraints, usage};
 pub use http_url::{HttpUrl, is_loopback_url, loopback_url};
 pub use list::items;
 pub use number::{TEN_YEARS, age, bytes, count, number, seconds, seconds_or_none, size};

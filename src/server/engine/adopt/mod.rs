@@ -39,10 +39,10 @@ use super::{
     constraints::{self, effective_constraints},
     draft::{Draft, Place, wake},
     extensions::{self, CONSTRAINTS, DECOMPOSITION_ROUNDS, Writer, own},
-    silence,
+    ledger, silence,
 };
 use crate::{
-    record::{ChangeSet, EventRecord, Job, NodePath, NodeRecord, Origin, OutboxItem, RunRecord},
+    record::{ChangeSet, EventRecord, Job, NodeBudget, NodePath, NodeRecord, Origin, OutboxItem, RunRecord},
     time::Timestamp,
     types::{
         NodeKind, NodeRun, NodeRunId, NodeRunState, Run, RunEvent, RunEventType, RunId, RunState,
@@ -80,9 +80,10 @@ pub fn run_adopt(stored: StoredRun, cx: Cx<'_>) -> Decision<()> {
     let theirs: Vec<NodeRun> = nodes.iter().map(|stored| stored.node.clone()).collect();
     let events = events_of(&given.run_id, events);
 
-    let run = run_record(given.clone(), &nodes, &events, rules, now);
+    let mut run = run_record(given.clone(), &nodes, &events, rules, now);
     let (mut stay, mut unwanted) = (Vec::new(), Vec::new());
     let mut paths = HashMap::new();
+    let (mut records, mut awaited) = (Vec::new(), Vec::new());
     let tree = Tree::of(&run.run, &nodes);
     let rounds = rounds(&events);
     narrow(&run, &mut nodes, &tree, rules);
@@ -93,8 +94,12 @@ pub fn run_adopt(stored: StoredRun, cx: Cx<'_>) -> Decision<()> {
         let published = rounds.get(&stored.node.node_run_id).copied().unwrap_or_default();
         let record = node_record(stored, place.path, &run, cx);
         let rounds = record.rounds.max(published).min(ROUNDS_MAX);
-        let record = NodeRecord { children, rounds, ..record };
-        if record.is_terminal() || place.awaited {
+        records.push(NodeRecord { children, rounds, ..record });
+        awaited.push(place.awaited);
+    }
+    ledger::adopt(&mut run, &mut records, rules);
+    for (record, awaited) in records.into_iter().zip(awaited) {
+        if record.is_terminal() || awaited {
             stay.push(record);
         } else {
             unwanted.push(record);
@@ -227,6 +232,7 @@ fn run_record(
         subject_token: None,
         deadline,
         ceilings,
+        account: None,
     }
 }
 
@@ -255,6 +261,7 @@ fn node_record(stored: StoredNode, path: NodePath, run: &RunRecord, cx: Cx<'_>) 
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         type_constraints: facts.constraints.clone(),
+        budget: NodeBudget { estimate: facts.estimated_usage, ..NodeBudget::default() },
         deadline: run.deadline,
         ..NodeRecord::new(node, path)
     };

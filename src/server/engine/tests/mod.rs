@@ -15,6 +15,8 @@ mod hold;
 mod idempotency;
 mod invariants;
 mod late_types;
+mod ledger;
+mod ledger_properties;
 mod lost;
 mod model;
 mod outputs;

@@ -44,6 +44,7 @@ pub fn run(id: &str) -> RunRecord {
         subject_token: None,
         deadline: Some(at(1_000_000)),
         ceilings: Some(StructuralConstraints { max_depth: Some(32), ..StructuralConstraints::default() }),
+        account: None,
     }
 }
 

@@ -155,6 +155,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "engine::AttemptResult",
             "engine::CancelNotification",
             "engine::FailedCall",
+            "engine::Usage",
             "engine::Work",
             "health::DispatchStatus",
             "health::ExecutorLoad",
