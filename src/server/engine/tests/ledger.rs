@@ -28,14 +28,14 @@ fn used(calls: u64, cost_millionths: u64) -> AttemptResult {
     }
 }
 
-fn add(world: &mut World, parent: &str, id: &str, budgets: Value) {
+fn add(world: &mut World, parent: &str, id: &str, budgets: &Value) {
     let child = child(id).with("constraints", json!({ "budgets": budgets }));
     world.create(parent, &[child]).expect("a child");
 }
 
-fn allowance(outcome: BeginOutcome) -> Limits {
+fn allowance(outcome: &BeginOutcome) -> Limits {
     match outcome {
-        BeginOutcome::Started { allowance, .. } => allowance,
+        BeginOutcome::Started { allowance, .. } => *allowance,
         BeginOutcome::Failed | BeginOutcome::Superseded => panic!("not handed over: {outcome:?}"),
     }
 }
@@ -58,7 +58,7 @@ fn amounts(steps: u64, external_calls: u64, cost: f64) -> Value {
 #[test]
 fn run_without_budgets_has_no_account() {
     let mut world = World::with_child(&json!({"budgets": {"max_wall_time_ms": 1000}}));
-    assert_eq!(allowance(world.begin("a")), Limits::default());
+    assert_eq!(allowance(&world.begin("a")), Limits::default());
     world.finish("a", 1, used(3, 5));
     invariants::each_run(&world);
     assert_eq!(world.extension("a", "jarvis.usage"), Some(json!({"external_calls": 3, "cost": 5e-6})));
@@ -99,14 +99,14 @@ fn allowance_is_reserved_at_every_account_and_settled() {
         )
         .expect("a child");
     world.begin("plan");
-    add(&mut world, "plan", "a", json!({"max_external_calls": 4, "max_cost": 0.5}));
-    let granted = allowance(world.begin("a"));
+    add(&mut world, "plan", "a", &json!({"max_external_calls": 4, "max_cost": 0.5}));
+    let granted = allowance(&world.begin("a"));
     assert_eq!((granted.external_calls, granted.cost_millionths), (Some(4), Some(500_000)));
     for place in [None, Some("plan"), Some("a")] {
         assert_eq!(account(&world, place)[0], amounts(0, 4, 0.5), "{place:?}");
     }
-    add(&mut world, "plan", "b", json!({"max_external_calls": 4}));
-    assert_eq!(allowance(world.begin("b")).external_calls, Some(2), "what is left of its parent's");
+    add(&mut world, "plan", "b", &json!({"max_external_calls": 4}));
+    assert_eq!(allowance(&world.begin("b")).external_calls, Some(2), "what is left of its parent's");
     assert_eq!(world.begin_of_new("plan", "c"), BeginOutcome::Failed);
     let error = world.extension("c", "completion_error").expect("an error");
     assert_eq!(error["message"], "max_external_calls of the NodeRun 'plan' is exhausted");
@@ -141,7 +141,7 @@ fn estimate_of_the_type_is_reserved_whole_or_not_at_all() {
     };
     world.types.insert("costly".into(), facts);
     world.create(ROOT, &["a", "b"].map(|id| child(id).of("costly"))).expect("children");
-    assert_eq!(allowance(world.begin("a")).external_calls, Some(3));
+    assert_eq!(allowance(&world.begin("a")).external_calls, Some(3));
     assert_eq!(world.begin("b"), BeginOutcome::Failed, "2 are left");
     assert_eq!(account(&world, None), [amounts(0, 3, 0.0), amounts(2, 0, 0.0)]);
     world.answer("a", NodeRunState::Succeeded);
@@ -152,9 +152,9 @@ fn estimate_of_the_type_is_reserved_whole_or_not_at_all() {
 fn cost_without_an_estimate_is_what_is_left() {
     let mut world = limited(&json!({"max_cost": 1.0}));
     world.create(ROOT, &["a", "b", "c"].map(child)).expect("children");
-    assert_eq!(allowance(world.begin("a")).cost_millionths, Some(1_000_000));
+    assert_eq!(allowance(&world.begin("a")).cost_millionths, Some(1_000_000));
     world.finish("a", 1, used(0, 400_000));
-    assert_eq!(allowance(world.begin("b")).cost_millionths, Some(600_000));
+    assert_eq!(allowance(&world.begin("b")).cost_millionths, Some(600_000));
     world.finish("b", 1, used(0, 600_000));
     assert_eq!(world.begin("c"), BeginOutcome::Failed);
     invariants::each_run(&world);
@@ -188,7 +188,7 @@ fn retry_after_an_unknown_attempt_keeps_its_allowance() {
     world.due("a");
     world.lost("a");
     assert_eq!(account(&world, None)[0], amounts(0, 1, 0.0), "after a crash");
-    assert_eq!(allowance(world.begin("a")).external_calls, Some(1));
+    assert_eq!(allowance(&world.begin("a")).external_calls, Some(1));
     world.finish("a", 2, call_failed(Work::Rejected));
     assert_eq!(account(&world, None), [amounts(0, 0, 0.0), amounts(2, 1, 0.0)]);
 }
@@ -196,8 +196,8 @@ fn retry_after_an_unknown_attempt_keeps_its_allowance() {
 #[test]
 fn late_result_settles_what_a_complete_left_reserved() {
     let mut world = limited(&json!({"max_external_calls": 5}));
-    add(&mut world, ROOT, "a", json!({"max_external_calls": 3}));
-    add(&mut world, ROOT, "b", json!({"max_external_calls": 2}));
+    add(&mut world, ROOT, "a", &json!({"max_external_calls": 3}));
+    add(&mut world, ROOT, "b", &json!({"max_external_calls": 2}));
     world.begin("a");
     world.begin("b");
     for id in ["a", "b"] {
@@ -219,7 +219,7 @@ fn composite_reports_its_own_use() {
     let mut world = limited(&json!({"max_external_calls": 5, "max_steps": 4}));
     let plan = child("plan").of("composite.plan");
     world.create(ROOT, &[plan, child("a")]).expect("children");
-    let granted = allowance(world.begin("plan"));
+    let granted = allowance(&world.begin("plan"));
     assert_eq!((granted.steps, granted.external_calls), (Some(2), None), "it plans with what is left");
     let usage = json!({"state": "succeeded", "extensions": {"jarvis.usage": {"external_calls": 4}}});
     world.complete("plan", usage.clone()).expect("completed");
@@ -235,9 +235,9 @@ fn composite_reports_its_own_use() {
 fn budget_as_wide_as_the_parents_is_no_budget_of_its_own() {
     let mut world = limited(&json!({"max_external_calls": 5}));
     // As the Composite Executor does, which sends on what it was given.
-    add(&mut world, ROOT, "a", json!({"max_external_calls": 5}));
+    add(&mut world, ROOT, "a", &json!({"max_external_calls": 5}));
     assert_eq!(world.node("a").budget.account, None);
-    assert_eq!(allowance(world.begin("a")).external_calls, Some(1), "the default");
+    assert_eq!(allowance(&world.begin("a")).external_calls, Some(1), "the default");
 }
 
 #[test]
@@ -247,6 +247,6 @@ fn type_that_is_learned_late_opens_an_account() {
     let constraints = Some(parse(json!({"budgets": {"max_external_calls": 2}})));
     let facts = NodeTypeFacts { kind: Some(NodeKind::Atomic), constraints, ..NodeTypeFacts::default() };
     world.types.insert("odd".into(), facts);
-    assert_eq!(allowance(world.begin("a")).external_calls, Some(2));
+    assert_eq!(allowance(&world.begin("a")).external_calls, Some(2));
     assert_eq!(account(&world, Some("a"))[0], amounts(0, 2, 0.0));
 }

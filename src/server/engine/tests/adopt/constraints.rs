@@ -93,7 +93,7 @@ fn adopted_run_gets_the_bounds_of_new_runs() {
     let mut world = World::new();
     let defaults = json!({"budgets": {"max_steps": 5}});
     world.rules.bounds = Bounds {
-        defaults: parse(defaults.clone()),
+        defaults: parse(defaults),
         maxima: parse(json!({"structural": {"max_depth": 3}})),
         ceilings: StructuralConstraints { max_depth: Some(2), ..StructuralConstraints::default() },
     };
