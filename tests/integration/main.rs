@@ -25,6 +25,8 @@ mod audit_trail;
 mod auth;
 mod authority;
 mod bearer;
+mod bounds;
+mod budgets;
 mod cli;
 mod client_commands;
 mod clock;

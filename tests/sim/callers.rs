@@ -124,6 +124,9 @@ async fn start(world: Arc<World>, run: u32, plan: usize, narrow: bool) -> Result
         let structural = json!({"max_depth": 1, "max_total_nodes_per_run": 4});
         request["constraints"] = json!({"structural": structural});
     }
+    if run.is_multiple_of(3) {
+        request["constraints"]["budgets"] = json!({"max_steps": 7, "max_external_calls": 4, "max_cost": 1.0});
+    }
     let request: RunStartRequest = serde_json::from_value(request).expect("a request");
     let started = world
         .call_until(|process| {

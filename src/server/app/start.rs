@@ -16,10 +16,10 @@ use super::{
 use crate::{
     api::{self, BodyBounds, Front, FrontLimits, ListenConfig, ServerContext},
     auth::{self, Authenticator, Clocks},
-    config::{self, Settings},
+    config::{self, DefaultUsage, RunBounds, Settings},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher},
-    engine::Rules,
+    engine::{Bounds, Rules},
     events::{EventHub, Events},
     health::DispatchStatus,
     journal::{
@@ -27,9 +27,11 @@ use crate::{
         sqlite::{Owing, SqliteJournal, SqliteOptions, WithoutStores},
     },
     outbox::{self, Outbox},
+    record::{Estimate, millionths},
     redact::Redactor,
     runtime::tasks::TaskSet,
     time::Clock,
+    types::StructuralConstraints,
 };
 
 impl Server {
@@ -121,6 +123,8 @@ impl Startup<'_> {
                 node_timeout: settings.deadlines.node,
                 run_timeout: settings.deadlines.run,
                 composite_silence: settings.deadlines.composite_silence,
+                bounds: bounds(&settings.bounds),
+                default_usage: default_usage(settings.default_usage),
             },
             authorization: settings.inbound.authorization.clone(),
             offload: peers.offload(settings),
@@ -279,4 +283,24 @@ fn root_cause(mut error: &dyn std::error::Error) -> String {
         error = cause;
     }
     error.to_string()
+}
+
+/// The ceilings of a run's tree where nothing else limits it. They are far above
+/// what plans need, and keep a planner that creates itself from filling the
+/// journal.
+const CEILINGS: StructuralConstraints = StructuralConstraints {
+    max_depth: Some(32),
+    max_total_nodes_per_run: Some(100_000),
+    max_children_per_composite: None,
+    max_decomposition_rounds_per_node: None,
+};
+
+fn bounds(settings: &RunBounds) -> Bounds {
+    let RunBounds { defaults, maxima } = settings.clone();
+    Bounds { defaults, maxima, ceilings: CEILINGS }
+}
+
+fn default_usage(settings: DefaultUsage) -> Estimate {
+    let DefaultUsage { external_calls, cost } = settings;
+    Estimate { external_calls: Some(external_calls), cost_millionths: Some(millionths(cost)) }
 }

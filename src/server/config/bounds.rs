@@ -30,7 +30,9 @@ impl Bounds {
             | Kind::Url
             | Kind::Path
             | Kind::Switch
-            | Kind::Choice(_) => None,
+            | Kind::Choice(_)
+            | Kind::Constraints
+            | Kind::Usage => None,
         };
         amount.is_none_or(|amount| (self.min..=self.max).contains(&amount))
     }

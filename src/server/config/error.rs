@@ -28,6 +28,10 @@ pub enum ConfigError {
     /// be an alias.
     #[error("{name} must be {expected}, not '{value}'")]
     Invalid { name: &'static str, expected: String, value: String },
+    /// The same, where the value is too long to be repeated: the place of the error
+    /// and its cause.
+    #[error("{name} must be {expected}: {why}")]
+    Explained { name: &'static str, expected: String, why: String },
 }
 
 impl ConfigError {

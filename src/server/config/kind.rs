@@ -24,6 +24,10 @@ pub enum Kind {
     Number,
     Switch,
     Choice(&'static [&'static str]),
+    /// A ConstraintEnvelope as JSON, or a file with one.
+    Constraints,
+    /// The use of an execution as JSON.
+    Usage,
 }
 
 impl Kind {
@@ -42,6 +46,8 @@ impl Kind {
             Self::Number => "an integer".into(),
             Self::Switch => SWITCH_VALUES.into(),
             Self::Choice(values) => format!("one of {}", values.join(", ")).into(),
+            Self::Constraints => "a ConstraintEnvelope as JSON, or @ and the path of a file with one".into(),
+            Self::Usage => r#"JSON as {"external_calls":1,"cost":0}"#.into(),
         }
     }
 
@@ -59,7 +65,9 @@ impl Kind {
             | Self::SecondsOrNone
             | Self::Age
             | Self::Switch
-            | Self::Choice(_) => self.expected(),
+            | Self::Choice(_)
+            | Self::Constraints
+            | Self::Usage => self.expected(),
         }
     }
 
@@ -76,6 +84,8 @@ impl Kind {
             Self::Count | Self::Number => "number".into(),
             Self::Switch => "true/false".into(),
             Self::Choice(values) => values.join("/").into(),
+            Self::Constraints => "JSON or @file".into(),
+            Self::Usage => "JSON".into(),
         }
     }
 }

@@ -73,7 +73,9 @@ pub fn env_example() -> String {
                 let _ = writeln!(file, "# If unset: {text}");
             }
             let off = if STARTS_WITH.contains(&variable.name) { "" } else { "#" };
-            let _ = writeln!(file, "{off}{}={}", variable.name, example(variable));
+            let example = example(variable);
+            let quote = if example.contains('"') { "'" } else { "" };
+            let _ = writeln!(file, "{off}{}={quote}{example}{quote}", variable.name);
         }
     }
     file
@@ -133,9 +135,15 @@ fn default_text(variable: &Variable) -> String {
 /// The description, with the unit where the text does not show it.
 fn about(variable: &Variable) -> String {
     let unit = match variable.kind {
-        Kind::Text | Kind::Secret | Kind::Path | Kind::BaseUrl | Kind::Url | Kind::Age | Kind::Switch => {
-            String::new()
-        }
+        Kind::Text
+        | Kind::Secret
+        | Kind::Path
+        | Kind::BaseUrl
+        | Kind::Url
+        | Kind::Age
+        | Kind::Switch
+        | Kind::Constraints
+        | Kind::Usage => String::new(),
         Kind::Bytes | Kind::Seconds | Kind::SecondsOrNone => format!(" In {}.", variable.unit()),
         Kind::Count | Kind::Number => match variable.bounds {
             Some(bounds) => format!(" A number {}.", bounds.describe(variable.kind)),

@@ -136,6 +136,21 @@ impl Variable {
         })
     }
 
+    /// As [`Variable::read`], where the parser says what is wrong.
+    pub(super) fn read_explained<T>(
+        &self,
+        vars: &dyn Vars,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(given) = self.effective(vars) else { return Ok(None) };
+        let explained = |why: String| ConfigError::Explained {
+            name: given.name,
+            expected: self.expected(),
+            why: one_line(&why),
+        };
+        parse(&given.text).map(Some).map_err(explained)
+    }
+
     pub(super) fn invalid(&self, given: &Given) -> ConfigError {
         ConfigError::Invalid { name: given.name, expected: self.expected(), value: self.shown(&given.text) }
     }
@@ -175,7 +190,9 @@ impl Variable {
             | Kind::Age
             | Kind::Count
             | Kind::Number
-            | Kind::Choice(_) => one_line(text),
+            | Kind::Choice(_)
+            | Kind::Constraints
+            | Kind::Usage => one_line(text),
         }
     }
 }

@@ -247,6 +247,21 @@ variables! {
             "Time after which the executor of a composite is considered lost if it is silent and none of its \
              descendants is active. The composite is then dispatched once more if it has no children, otherwise \
              it fails. 0: only its deadline ends it.").default("600");
+        DEFAULT_CONSTRAINTS = own("JARVIS_RUN_COORDINATOR_DEFAULT_CONSTRAINTS", Kind::Constraints,
+            "Constraints of runs: a ConstraintEnvelope as JSON, or @ and the path of a file with one. Each of its \
+             members holds for every new run in which neither the request nor the type of the root sets that \
+             member. Where nothing limits them, a run has a depth of at most 32 and at most 100,000 node runs.")
+            .contract("§7.3").unset("ceilings of the tree only")
+            .example(r#"{"structural": {"max_total_nodes_per_run": 1000}}"#);
+        MAX_CONSTRAINTS = own("JARVIS_RUN_COORDINATOR_MAX_CONSTRAINTS", Kind::Constraints,
+            "Bounds on the constraints of every new run, in the same form: the constraints of a request, a type \
+             or a default are narrowed by them.")
+            .contract("§7.3").unset("no bounds").example(r#"{"structural": {"max_depth": 8}}"#);
+        DEFAULT_USAGE = own("JARVIS_RUN_COORDINATOR_DEFAULT_USAGE", Kind::Usage,
+            "What an atomic node is expected to use if neither its constraints nor its type say: it is reserved \
+             from the budgets of its run, and counted if its executor reports nothing. A cost of 0 is not \
+             reserved; it counts when it is reported.")
+            .contract("§7.4").default(r#"{"external_calls":1,"cost":0}"#);
         MAX_IN_FLIGHT = own("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", Kind::Count,
             "Maximum number of concurrent calls to one executor, of which one run gets at most three quarters.")
             .between(1, 100_000).default("256");

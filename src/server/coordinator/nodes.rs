@@ -120,7 +120,7 @@ impl Coordinator {
         let (committer, completion) = (&*self.committer, &completion);
         committer
             .request(Cause::asked(caller.actor(), Operation::CompleteNodeRun), &run_id, |cx| async move {
-                let view = committer.bare_view(node).await?;
+                let view = committer.with_payers(committer.bare_view(node).await?).await?;
                 Ok(engine::node_complete(view, completion.clone(), cx)?)
             })
             .await?;

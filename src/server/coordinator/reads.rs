@@ -71,7 +71,21 @@ impl Committer {
         } else {
             Vec::new()
         };
-        Ok(NodeView { run, node, live_below })
+        Ok(NodeView { run, node, live_below, payers: Vec::new() })
+    }
+
+    /// The same with the nodes above it whose accounts its use counts in. Few
+    /// nodes have any.
+    pub(super) async fn with_payers(&self, mut view: NodeView) -> Result<NodeView, CoordinatorError> {
+        let mut next = view.node.budget.payer.clone();
+        // There are no more of them than nodes above it.
+        for _ in 0..view.node.path.depth() {
+            let Some(payer) = next else { break };
+            let payer = self.node_fetch_bare(&payer).await?;
+            next = payer.budget.payer.clone();
+            view.payers.push(payer);
+        }
+        Ok(view)
     }
 
     /// Notes what a failed read says about the journal's health.

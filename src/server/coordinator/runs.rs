@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     auth::Principal,
-    engine::{self, Cause, Decision, PreparedStart, StartRun},
+    engine::{self, BoundedStart, Cause, Decision, PreparedStart, StartRun},
     record::Operation,
     runtime::heap,
     types::{Extensions, Run, RunId, RunStartRequest},
@@ -45,9 +45,10 @@ impl Coordinator {
         let root_id = self.ids.node_run_id();
         let place = ["body".into(), "root_node_type_ref".into()];
         let facts = self.admission.facts_at(&request.root_node_type_ref, &place).await?;
-        let start = Start { request: &request, run_id: &run_id, root_id: &root_id, facts: &facts };
+        let bounded = BoundedStart::of(request, &facts, &committer.rules);
+        let start = Start { request: bounded.request(), run_id: &run_id, root_id: &root_id, facts: &facts };
         let decided = self.admission.decide_start(caller, &owner, start).await?;
-        let prepared = PreparedStart::of(request, owner, &facts, &committer.rules);
+        let prepared = PreparedStart::of(bounded, owner, &facts, &committer.rules);
         if prepared.extension_bytes() >= LARGE {
             // The commit needs a multiple of that at once.
             heap::return_free_pages();

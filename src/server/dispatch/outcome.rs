@@ -8,7 +8,7 @@ use crate::{
         CallError, Failure, NotSent, atomic_executor::types::AtomicExecuteResult,
         composite_executor::types::CompositeBeginResponse,
     },
-    engine::{AttemptResult, FailedCall, Work},
+    engine::{AttemptResult, FailedCall, Usage, Work},
     types::{Error, NodeRunId},
 };
 
@@ -33,6 +33,7 @@ pub(super) fn executed(node: &NodeRunId, answer: Result<AtomicExecuteResult, Cal
         outputs: answer.outputs,
         output_artifacts: answer.output_artifacts,
         error: answer.error,
+        usage: Usage::reported(answer.extensions.as_ref()),
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::ledger::Usage;
 use crate::{
     record::{AttemptOutcome, AttemptRecord, NodeHead, NodeRecord},
     time::Timestamp,
@@ -58,6 +59,8 @@ pub enum AttemptResult {
         outputs: Option<JsonObject>,
         output_artifacts: Option<Vec<ResourceRef>>,
         error: Option<Error>,
+        /// What it says about the use of budgets.
+        usage: Option<Usage>,
     },
     /// The call failed, or its answer was invalid.
     Failed(FailedCall),

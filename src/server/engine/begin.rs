@@ -27,11 +27,11 @@ use super::{
     draft::{Draft, End, is_at_executor},
     guard::NodeBefore,
     learn::learn,
-    silence,
+    ledger, silence,
     start::denied,
 };
 use crate::{
-    record::{Job, NodeRecord, RunRecord},
+    record::{Job, Limits, NodeRecord, RunRecord},
     time::Timestamp,
     types::{Error, ExecutorBinding, NodeKind, NodeRunState},
 };
@@ -51,7 +51,12 @@ pub struct BeginAttempt {
 #[derive(Clone, Debug, PartialEq)]
 pub enum BeginOutcome {
     /// The executor is to be called, and the call must end by `deadline`.
-    Started { attempt: Attempt, deadline: Timestamp },
+    Started {
+        attempt: Attempt,
+        deadline: Timestamp,
+        /// What it may use of what is limited.
+        allowance: Limits,
+    },
     /// The node has failed instead.
     Failed,
     /// The node no longer waits for its dispatch.
@@ -95,17 +100,27 @@ pub fn attempt_refusal(run: &RunRecord, node: &NodeRecord, facts: &NodeTypeFacts
 /// Records the policy decision and, if the node may be executed, that it is at
 /// its executor (contract §9.2 steps 5 to 7).
 pub fn attempt_begin(view: NodeView, command: BeginAttempt, cx: Cx<'_>) -> Decision<BeginOutcome> {
-    let NodeView { run, mut node, live_below } = view;
+    let NodeView { run, mut node, live_below, payers } = view;
     if !awaits(&node, Job::Dispatch) {
         return Decision::unchanged(BeginOutcome::Superseded);
     }
     let mut draft = Draft::of(run, &node, cx);
-    match admitted(&mut draft, &mut node, command) {
-        Ok((kind, binding, wall_time)) => {
-            let (attempt, deadline) = hand_over(&mut draft, node, kind, binding, wall_time);
-            Decision::commit(draft.into_changes(), BeginOutcome::Started { attempt, deadline })
+    let admitted = admitted(&mut draft, &mut node, command);
+    let paid = admitted.and_then(|admitted| {
+        let allowance = ledger::reserve(&mut draft, &mut node, &payers, admitted.kind)?;
+        Ok((admitted, allowance))
+    });
+    match paid {
+        Ok((admitted, allowance)) => {
+            let (attempt, deadline) = hand_over(&mut draft, node, admitted);
+            Decision::commit(draft.into_changes(), BeginOutcome::Started { attempt, deadline, allowance })
         }
         Err(error) => {
+            if node.superseded_attempt_may_run {
+                ledger::settle(&mut draft, &mut node, &payers, None);
+            } else {
+                ledger::release(&mut draft, &mut node, &payers);
+            }
             // An earlier attempt, lost, may still be at the executor.
             let end = End { notify_executor: is_at_executor(&node), ..End::failed(error) };
             draft.end(node, live_below, end);
@@ -114,13 +129,16 @@ pub fn attempt_begin(view: NodeView, command: BeginAttempt, cx: Cx<'_>) -> Decis
     }
 }
 
-/// Notes what was found out about the node. The kind of the node, its executor
-/// and the time that it may take; or the error that it fails with.
-fn admitted(
-    draft: &mut Draft<'_>,
-    node: &mut NodeRecord,
-    command: BeginAttempt,
-) -> Result<(NodeKind, ExecutorBinding, Duration), Error> {
+/// A node that may be handed over: its executor, and the time that it may take.
+struct Admitted {
+    kind: NodeKind,
+    binding: ExecutorBinding,
+    wall_time: Duration,
+}
+
+/// Notes what was found out about the node, which may be the error that it fails
+/// with.
+fn admitted(draft: &mut Draft<'_>, node: &mut NodeRecord, command: BeginAttempt) -> Result<Admitted, Error> {
     let BeginAttempt { facts, verdict, executor } = command;
     learn(&draft.run, node, &facts, draft.cx.rules);
     let decided = verdict.inspect_err(|error| draft.audited = Audited::failing(node.id(), error, None))?;
@@ -142,16 +160,11 @@ fn admitted(
         // As long as its children need; the run's deadline bounds it.
         NodeKind::Composite => Duration::MAX,
     };
-    Ok((kind, binding, constraints::wall_time(effective.as_ref(), default)))
+    Ok(Admitted { kind, binding, wall_time: constraints::wall_time(effective.as_ref(), default) })
 }
 
-fn hand_over(
-    draft: &mut Draft<'_>,
-    mut node: NodeRecord,
-    kind: NodeKind,
-    binding: ExecutorBinding,
-    wall_time: Duration,
-) -> (Attempt, Timestamp) {
+fn hand_over(draft: &mut Draft<'_>, mut node: NodeRecord, admitted: Admitted) -> (Attempt, Timestamp) {
+    let Admitted { kind, binding, wall_time } = admitted;
     let now = draft.cx.now;
     // From the first attempt on: a retry gets no extra time.
     let first_start = node.node.started_at.map_or(now, |first| first.min(now));

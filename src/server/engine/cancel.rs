@@ -77,7 +77,7 @@ pub fn run_expire(
 
 /// Fails a node whose deadline has passed, and cancels everything below it.
 pub fn node_expire(view: NodeView, cx: Cx<'_>) -> Decision<()> {
-    let NodeView { run, node, live_below } = view;
+    let NodeView { run, node, live_below, payers: _ } = view;
     let expired = node.deadline.is_some_and(|deadline| deadline <= cx.now);
     if node.is_terminal() || !expired {
         return Decision::unchanged(());

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::{
-    record::{Actor, ChangeSet, NodeHead, NodeRecord, Operation, RunRecord},
+    record::{Actor, ChangeSet, Estimate, NodeHead, NodeRecord, Operation, RunRecord},
     time::Timestamp,
-    types::{ConstraintEnvelope, JsonObject, NodeKind, SideEffectClass, WorkerId},
+    types::{ConstraintEnvelope, JsonObject, NodeKind, SideEffectClass, StructuralConstraints, WorkerId},
 };
 
 /// What every decision depends on, beside the records that it is about.
@@ -99,6 +99,9 @@ pub struct NodeView {
     /// The node's live descendants, deepest first. Only composites have any.
     /// Heads are enough: no decision about the node depends on their content.
     pub live_below: Vec<NodeHead>,
+    /// The nodes above it whose accounts its use counts in, where a decision
+    /// needs them: see [`NodeBudget::payer`](crate::record::NodeBudget).
+    pub payers: Vec<NodeRecord>,
 }
 
 /// Settings that decisions depend on.
@@ -116,6 +119,21 @@ pub struct Rules {
     /// How long a composite's executor may be silent while no node below the
     /// composite is live. `None`: until the composite's deadline.
     pub composite_silence: Option<Duration>,
+    /// The operator's bounds on runs.
+    pub bounds: Bounds,
+    /// What a node is expected to use whose type declares nothing.
+    pub default_usage: Estimate,
+}
+
+/// What holds for every run that enters the journal: see `bounds`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bounds {
+    /// Values of what neither run nor type limits.
+    pub defaults: Option<ConstraintEnvelope>,
+    /// What nothing may exceed.
+    pub maxima: Option<ConstraintEnvelope>,
+    /// Limits on the tree where there is no other.
+    pub ceilings: StructuralConstraints,
 }
 
 /// What the Node Registry (or the prefix rule) says about a node type.
@@ -125,6 +143,8 @@ pub struct NodeTypeFacts {
     pub constraints: Option<ConstraintEnvelope>,
     pub side_effect: Option<SideEffectClass>,
     pub idempotent: bool,
+    /// What an execution is expected to use.
+    pub estimated_usage: Option<Estimate>,
 }
 
 /// A policy decision, as it goes into an event (contract §10).

@@ -4,6 +4,7 @@ use super::{
     audit::Audited,
     command::{Cx, Decision, NodeView},
     draft::{Draft, End, is_at_executor},
+    ledger::{self, Usage},
     recovery,
     rejection::Rejection,
 };
@@ -42,7 +43,7 @@ pub fn node_complete(
     completion: NodeRunCompleteRequest,
     cx: Cx<'_>,
 ) -> Result<Decision<()>, Rejection> {
-    let NodeView { run, node, live_below } = view;
+    let NodeView { run, mut node, live_below, payers } = view;
     let state = NodeRunState::from(completion.state);
     if node.is_terminal() {
         return if node.node.state == state {
@@ -57,6 +58,11 @@ pub fn node_complete(
         Some(NodeKind::Atomic) => is_at_executor(&node),
         Some(NodeKind::Composite) | None => false,
     };
+    // An atomic node's use is reported by its executor; this caller is another.
+    let usage = match node.node.kind {
+        Some(NodeKind::Composite) => Usage::reported(completion.extensions.as_ref()),
+        Some(NodeKind::Atomic) | None => None,
+    };
     let end = End {
         state,
         outputs: completion.outputs,
@@ -66,6 +72,10 @@ pub fn node_complete(
     };
     let mut draft = Draft::of(run, &node, cx);
     draft.audited = Audited::node(node.id(), state.to_string());
+    if usage.is_some() {
+        ledger::record_usage(&mut node, usage.as_ref(), cx.rules);
+        ledger::settle(&mut draft, &mut node, &payers, usage.as_ref());
+    }
     draft.end(node, live_below, end);
     Ok(Decision::commit(draft.into_changes(), ()))
 }

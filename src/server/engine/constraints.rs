@@ -65,6 +65,11 @@ pub(super) fn narrowed(
     says_something(&only).then_some(only)
 }
 
+/// The constraints that limit the tree only.
+pub(super) fn of_structure(structural: StructuralConstraints) -> ConstraintEnvelope {
+    ConstraintEnvelope { structural: Some(structural), ..ConstraintEnvelope::default() }
+}
+
 fn says_something(envelope: &ConstraintEnvelope) -> bool {
     let ConstraintEnvelope { structural, candidates, budgets, gates, extensions: _ } = envelope;
     structural.is_some() || candidates.is_some() || budgets.is_some() || gates.is_some()

@@ -10,12 +10,13 @@ use super::{
     draft::Draft,
     extensions::{self, Writer, own},
     learn::learn,
+    ledger,
     new_node::queued_record,
     rejection::{Disagreement, Limit, Rejection},
     silence,
 };
 use crate::{
-    record::{NodeRecord, RunRecord},
+    record::{NodeBudget, NodeRecord, RunRecord},
     types::{
         ConstraintEnvelope, JsonObject, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunId, NodeRunState,
         RunEventType, StructuralConstraints,
@@ -84,6 +85,8 @@ pub fn children_create(
     let of_run = constraints::stored(draft.run.run.extensions.as_ref())?;
     let of_parent = constraints::stored(parent.node.extensions.as_ref())?;
 
+    let above = constraints::merge([of_run.as_ref(), of_parent.as_ref()]);
+    let above_limits = ledger::limits(above.as_ref());
     let mut new: Vec<(NodeRecord, NodeRunCreateSpec)> = Vec::new();
     let mut answer: Vec<NodeRun> = Vec::new();
     for child in children {
@@ -99,14 +102,17 @@ pub fn children_create(
         }
         check_binding(&child.spec)?;
         draft.run.nodes += 1;
-        let node = record(child, &parent, merged.as_ref(), &draft);
+        let own = ledger::limits(merged.as_ref());
+        let budget = ledger::opened(&own, &above_limits, Some(&parent), &child.facts);
+        let node = record(child, &parent, merged.as_ref(), budget, &draft);
         answer.push(node.0.node.clone());
         new.push(node);
     }
     let added = new.len() as u64;
-    let limits =
-        constraints::merge([of_run.as_ref(), of_parent.as_ref()]).and_then(|merged| merged.structural);
-    check_limits(&limits.unwrap_or_default(), &draft.run, &parent, added)?;
+    let ceilings = draft.run.ceilings.clone().map(constraints::of_structure);
+    let limits = constraints::merge([above.as_ref(), ceilings.as_ref()]);
+    let limits = limits.and_then(|merged| merged.structural).unwrap_or_default();
+    check_limits(&limits, &draft.run, &parent, added)?;
     if added == 0 {
         return Ok(Decision::unchanged(answer));
     }
@@ -194,6 +200,7 @@ fn record(
     child: ChildSpec,
     parent: &NodeRecord,
     merged: Option<&ConstraintEnvelope>,
+    budget: NodeBudget,
     draft: &Draft<'_>,
 ) -> (NodeRecord, NodeRunCreateSpec) {
     let ChildSpec { spec, id, existing: _, facts } = child;
@@ -205,6 +212,7 @@ fn record(
         .own(extensions::CANDIDATE_SET_ID, candidate_set(&spec).as_ref())
         .own(extensions::IDEMPOTENCY_KEY, key)
         .own(extensions::CONSTRAINTS, merged)
+        .budget(budget.account.as_ref())
         .done();
     let node = NodeRun {
         parent_node_run_id: Some(parent.id().clone()),
@@ -214,7 +222,7 @@ fn record(
         ..NodeRun::queued(parent.node.run_id.clone(), id, spec.node_type_ref.clone(), facts.kind)
     };
     let path = parent.path.child(draft.run.nodes);
-    (queued_record(node, path, facts, draft.run.deadline, draft.cx), spec)
+    (queued_record(node, path, facts, draft.run.deadline, budget, draft.cx), spec)
 }
 
 /// What a repeated key asks for that differs from the child that it made. Members

@@ -10,6 +10,7 @@ use super::{
     command::{Claim, Cx, PolicyDecided},
     extensions,
     guard::{self, NodeBefore, RunBefore},
+    ledger,
 };
 use crate::{
     record::{
@@ -40,6 +41,8 @@ pub(super) struct Draft<'c> {
     /// The extensions of the newest event, and its attempt: those of the next are
     /// usually the same.
     signed: Option<(u32, Extensions)>,
+    /// The run's record has changed without an event.
+    run_changed: bool,
 }
 
 /// What is known about a node before the decision.
@@ -102,6 +105,7 @@ impl<'c> Draft<'c> {
             attempts: Vec::new(),
             audited: Audited::default(),
             signed: None,
+            run_changed: false,
         }
     }
 
@@ -115,6 +119,11 @@ impl<'c> Draft<'c> {
     /// Notes a stored record as it is before the command changes it.
     pub(super) fn note_loaded(&mut self, node: &NodeRecord) {
         self.nodes_before.insert(node.id().clone(), Before::Stored(Box::new(NodeBefore::of(node))));
+    }
+
+    /// Notes that the run's record changes, which events do by themselves.
+    pub(super) fn run_changed(&mut self) {
+        self.run_changed = true;
     }
 
     /// Appends an event about `node`, or about the run as a whole.
@@ -286,12 +295,13 @@ impl<'c> Draft<'c> {
         self.run.run.ended_at = Some(self.cx.now);
         self.run.deadline = None;
         self.run.subject_token = None;
+        ledger::close(&mut self.run, self.cx.rules);
         self.event_at(RunEventType::RunCompleted, root, [("state", state.to_string().into())]);
     }
 
     pub(super) fn into_changes(self) -> ChangeSet {
         self.run_before.may_become(&self.run, self.events.len());
-        let run_changed = !self.events.is_empty() || self.run.version == 0;
+        let run_changed = self.run_changed || !self.events.is_empty() || self.run.version == 0;
         let audit = self.audited.record(self.run.id(), &self.events, self.cx);
         let empty = ChangeSet::new(self.run.id().clone(), self.cx.now);
         ChangeSet {

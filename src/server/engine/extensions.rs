@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::command::Rules;
 use crate::{
-    record::{Actor, Identity},
+    record::{Account, Actor, Identity},
     types::{Extensions, JsonObject, Metadata, json::canonical},
 };
 
@@ -40,6 +40,13 @@ const ACTOR: &str = "jarvis.actor";
 /// The number of older recovery actions that a NodeRun no longer has. A key of our
 /// own as well, but under this name only.
 pub(super) const RECOVERY_ACTIONS_DROPPED: &str = "jarvis.recovery_actions_dropped";
+
+/// The account of a run's or node's budgets; a key of our own, under this name
+/// only.
+pub(super) const BUDGET: &str = "jarvis.budget";
+
+/// What an executor reported about the use of budgets. The same.
+pub(super) const USAGE: &str = "jarvis.usage";
 
 const METADATA: &str = "jarvis.metadata";
 pub(super) const REQUESTED_EXECUTOR: &str = "jarvis.requested_executor_instance_id";
@@ -96,9 +103,21 @@ impl<'r> Writer<'r> {
         self
     }
 
-    pub(super) fn owner(mut self, owner: &Identity) -> Self {
-        if let Some(text) = canonical::text_of(owner) {
-            self.set.insert(OWNER.into(), text);
+    pub(super) fn owner(self, owner: &Identity) -> Self {
+        self.exactly(OWNER, owner)
+    }
+
+    pub(super) fn budget(self, account: Option<&Account>) -> Self {
+        match account {
+            Some(account) => self.exactly(BUDGET, &account.shown()),
+            None => self,
+        }
+    }
+
+    /// Sets a key that is written under this name only.
+    pub(super) fn exactly(mut self, key: &'static str, value: &impl Serialize) -> Self {
+        if let Some(text) = canonical::text_of(value) {
+            self.set.insert(key.into(), text);
         }
         self
     }
@@ -139,5 +158,5 @@ pub(super) fn stored_owner(extensions: Option<&Extensions>) -> Option<Identity> 
 /// Whether a caller's key is dropped because it is ours, under either spelling.
 pub fn is_own_key(key: &str) -> bool {
     let bare = key.strip_prefix(DOTTED).unwrap_or(key);
-    OWN_KEYS.contains(&bare) || [RECOVERY_ACTIONS_DROPPED, OWNER, ACTOR].contains(&key)
+    OWN_KEYS.contains(&bare) || [RECOVERY_ACTIONS_DROPPED, OWNER, ACTOR, BUDGET, USAGE].contains(&key)
 }

@@ -10,15 +10,15 @@
 //! ```
 
 use super::{
-    attempt::{Applied, Attempt, AttemptResult},
+    attempt::{Applied, Attempt, AttemptResult, Work},
     bookkeeping::{attempt_only, awaits, node_only},
     command::{Cx, Decision, NodeView},
     draft::{Draft, End, wake},
     guard::NodeBefore,
-    retry, silence,
+    ledger, retry, silence,
 };
 use crate::{
-    record::{AttemptOutcome, Job},
+    record::{AttemptOutcome, Job, NodeRecord},
     types::{Error, EvaluationResult, EvaluationStatus, JsonObject, NodeKind, NodeRunState, RunEventType},
 };
 
@@ -30,18 +30,13 @@ pub fn attempt_finish(
     result: AttemptResult,
     cx: Cx<'_>,
 ) -> Decision<Applied> {
-    let NodeView { run, mut node, live_below } = view;
-    if node.is_terminal() || node.attempt != attempt.number {
-        let (state, error) = match result {
-            AttemptResult::Answered { state, error, .. } => (state, error),
-            AttemptResult::Failed(failed) => (NodeRunState::Failed, Some(failed.error)),
-        };
-        let record = attempt.record(node.id(), run.id(), AttemptOutcome::Late { state, error }, cx.now);
-        return Decision::commit(attempt_only(run.id(), record, cx), Applied::Late);
+    if view.node.is_terminal() || view.node.attempt != attempt.number {
+        return late(view, attempt, result, cx);
     }
+    let NodeView { run, mut node, live_below, payers } = view;
     let mut draft = Draft::of(run, &node, cx);
     let end = match result {
-        AttemptResult::Answered { state, outputs, output_artifacts, error } => {
+        AttemptResult::Answered { state, outputs, output_artifacts, error, usage } => {
             let evaluation = evaluation(state);
             draft.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&evaluation));
             // The events have both (G25). An evaluator has looked at the result
@@ -49,6 +44,8 @@ pub fn attempt_finish(
             if node.node.evaluation_result.as_ref().is_none_or(is_automatic) {
                 node.node.evaluation_result = Some(evaluation);
             }
+            ledger::record_usage(&mut node, usage.as_ref(), cx.rules);
+            ledger::settle(&mut draft, &mut node, &payers, usage.as_ref());
             End { state, outputs, output_artifacts, error, notify_executor: false }
         }
         // Recorded before, by a commit whose response was lost, or the attempt
@@ -65,11 +62,49 @@ pub fn attempt_finish(
                 retry::schedule(&mut draft, node, attempt, &failed, at);
                 return Decision::commit(draft.into_changes(), Applied::Yes);
             }
-            None => retry::final_failure(&node, failed),
+            None => {
+                spend(&mut draft, &mut node, &payers, failed.work);
+                retry::final_failure(&node, failed)
+            }
         },
     };
     draft.end(node, live_below, end);
     Decision::commit(draft.into_changes(), Applied::Yes)
+}
+
+/// A result that comes too late changes nothing but the accounts: the node has
+/// ended, and its allowance was still reserved.
+fn late(view: NodeView, attempt: Attempt, result: AttemptResult, cx: Cx<'_>) -> Decision<Applied> {
+    let NodeView { run, mut node, live_below: _, payers } = view;
+    let is_awaited = node.attempt == attempt.number && node.budget.reserved.is_some() && !run.is_terminal();
+    let (state, error, spent) = match result {
+        AttemptResult::Answered { state, error, usage, .. } => (state, error, Ok(usage)),
+        AttemptResult::Failed(failed) => (NodeRunState::Failed, Some(failed.error), Err(failed.work)),
+    };
+    let outcome = AttemptOutcome::Late { state, error };
+    if !is_awaited {
+        let record = attempt.record(node.id(), run.id(), outcome, cx.now);
+        return Decision::commit(attempt_only(run.id(), record, cx), Applied::Late);
+    }
+    let mut draft = Draft::of(run, &node, cx);
+    draft.attempt(&node, attempt, outcome);
+    match spent {
+        Ok(usage) => ledger::settle(&mut draft, &mut node, &payers, usage.as_ref()),
+        Err(work) => spend(&mut draft, &mut node, &payers, work),
+    }
+    draft.put(node);
+    Decision::commit(draft.into_changes(), Applied::Late)
+}
+
+/// The allowance of a node whose attempts gave no result: it is spent, unless
+/// its executor has certainly not begun.
+fn spend(draft: &mut Draft<'_>, node: &mut NodeRecord, payers: &[NodeRecord], work: Work) {
+    match work {
+        Work::NotStarted if !node.superseded_attempt_may_run => ledger::release(draft, node, payers),
+        Work::NotStarted | Work::Unanswered | Work::Uncertain | Work::Rejected => {
+            ledger::settle(draft, node, payers, None);
+        }
+    }
 }
 
 /// Decides about an attempt whose worker is gone, so that the executor's
@@ -88,7 +123,7 @@ pub fn attempt_lost(view: NodeView, cx: Cx<'_>) -> Decision<()> {
     if !awaits(&view.node, Job::Deadline) {
         return Decision::unchanged(());
     }
-    let NodeView { run, mut node, live_below } = view;
+    let NodeView { run, mut node, live_below, payers } = view;
     let again = retry::may_repeat(&node) && node.retries < cx.rules.max_retries;
     let only_waits = node.children > 0 || (!again && node.node.kind == Some(NodeKind::Composite));
     if only_waits {
@@ -115,6 +150,7 @@ pub fn attempt_lost(view: NodeView, cx: Cx<'_>) -> Decision<()> {
         let message = format!("The coordinator stopped while the node was at its executor, {why}");
         let mut error = Error::new("executor_outcome_unknown", message);
         error.details = Some([("attempt", attempt.number.into())].into());
+        ledger::settle(&mut draft, &mut node, &payers, None);
         draft.end(node, live_below, End { notify_executor: true, ..End::failed(error) });
     }
     Decision::commit(draft.into_changes(), ())

@@ -26,7 +26,9 @@
 //! | `command` | what every command takes and returns |
 //! | `attempt` | an attempt and its result |
 //! | `audit` | the audit records of a decision |
+//! | `ledger` | budgets over the tree: reserve, settle, release (contract §7.4) |
 //! | `lifecycle` | the tables of allowed transitions (contract §5) |
+//! | `bounds` | the operator's defaults and maxima (contract §7.3) |
 //! | `constraints` | merge constraints and test against them (contract §7) |
 //! | `extensions` | the coordinator's own extension keys (contract §12) |
 //! | `recovery` | which recovery actions a NodeRun keeps |
@@ -47,6 +49,7 @@ mod attempt;
 mod audit;
 mod begin;
 mod bookkeeping;
+mod bounds;
 mod cancel;
 mod command;
 mod complete;
@@ -58,6 +61,7 @@ mod finish;
 mod guard;
 mod hold;
 mod learn;
+mod ledger;
 pub mod lifecycle;
 mod new_node;
 mod outputs;
@@ -75,14 +79,18 @@ pub use begin::{
     BeginAttempt, BeginOutcome, attempt_begin, attempt_claim, attempt_defer, attempt_postpone,
     attempt_refusal,
 };
+pub use bounds::BoundedStart;
 pub use cancel::{CancelNotification, cancel_notified, node_expire, run_cancel, run_expire};
-pub use command::{Cause, Claim, Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules};
+pub use command::{
+    Bounds, Cause, Claim, Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules,
+};
 pub use complete::{node_complete, node_evaluate};
 pub use constraints::effective_constraints;
 pub use decompose::{ChildSpec, CreateChildren, children_create, parent_check};
 pub use extensions::is_own_key;
 pub use finish::{attempt_finish, attempt_lost};
 pub use hold::attempt_hold;
+pub use ledger::{Usage, with_allowance};
 pub use outputs::{abridge, oversized};
 pub use rejection::{Disagreement, Limit, Rejection};
 pub use retry::retry_pause;

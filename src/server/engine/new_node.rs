@@ -5,7 +5,7 @@ use super::{
     draft::wake,
 };
 use crate::{
-    record::{Job, NodePath, NodeRecord},
+    record::{Job, NodeBudget, NodePath, NodeRecord},
     time::Timestamp,
     types::NodeRun,
 };
@@ -16,6 +16,7 @@ pub(super) fn queued_record(
     path: NodePath,
     facts: NodeTypeFacts,
     deadline: Option<Timestamp>,
+    budget: NodeBudget,
     cx: Cx<'_>,
 ) -> NodeRecord {
     NodeRecord {
@@ -23,6 +24,7 @@ pub(super) fn queued_record(
         idempotent: facts.idempotent,
         type_constraints: facts.constraints,
         deadline,
+        budget,
         wake: Some(wake(Job::Dispatch, cx.now, cx.claim)),
         ..NodeRecord::new(node, path)
     }

@@ -7,18 +7,20 @@ use serde_json::json;
 
 use super::{
     audit::Audited,
+    bounds::BoundedStart,
     command::{Cx, Decision, NodeTypeFacts, PolicyDecided, PolicyOutcome, Rules},
     constraints,
     draft::{Draft, End},
     extensions::{CONSTRAINTS, Writer},
+    ledger,
     new_node::queued_record,
     rejection::Rejection,
 };
 use crate::{
-    record::{Identity, NodePath, Origin, RunRecord, SealedToken},
+    record::{Account, Identity, NodeBudget, NodePath, Origin, RunRecord, SealedToken},
     types::{
         Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
-        RunStartRequest, RunState, json::canonical,
+        RunStartRequest, RunState, StructuralConstraints, json::canonical,
     },
 };
 
@@ -50,10 +52,14 @@ pub struct PreparedStart {
     run_extensions: Option<Extensions>,
     root_extensions: Option<Extensions>,
     owner: Identity,
+    ceilings: Option<StructuralConstraints>,
+    account: Option<Account>,
+    budget_of_root: NodeBudget,
 }
 
 impl PreparedStart {
-    pub fn of(request: RunStartRequest, owner: Identity, facts: &NodeTypeFacts, rules: &Rules) -> Self {
+    pub fn of(start: BoundedStart, owner: Identity, facts: &NodeTypeFacts, rules: &Rules) -> Self {
+        let BoundedStart { request, ceilings } = start;
         let RunStartRequest {
             run_id: _,
             root_node_type_ref: node_type_ref,
@@ -65,15 +71,31 @@ impl PreparedStart {
         } = request;
         let wall_time = constraints::wall_time(constraints.as_ref(), rules.run_timeout);
         let of_run = constraints.as_ref().and_then(canonical::text_of);
+        let limits = ledger::limits(constraints.as_ref());
         let of_root = constraints::narrowed(constraints, facts.constraints.as_ref());
+        let account = Account::opened(limits);
+        let budget_of_root = ledger::opened(&ledger::limits(of_root.as_ref()), &limits, None, facts);
         let of_root = of_root.as_ref().and_then(canonical::text_of);
         let base = Writer::from_caller(rules, extensions).metadata(metadata.as_ref()).owner(&owner);
-        let differs = of_root != of_run;
-        let root_extensions = differs.then(|| base.clone().own_text(CONSTRAINTS, of_root).done());
-        let run_extensions = base.own_text(CONSTRAINTS, of_run).done();
+        let of_its_own = budget_of_root.account.as_ref();
+        let differs = of_root != of_run || account.as_ref() != of_its_own;
+        let root_extensions =
+            differs.then(|| base.clone().own_text(CONSTRAINTS, of_root).budget(of_its_own).done());
+        let run_extensions = base.own_text(CONSTRAINTS, of_run).budget(account.as_ref()).done();
         // In most runs the two are the same, and then they share their text.
         let root_extensions = root_extensions.unwrap_or_else(|| run_extensions.clone());
-        Self { node_type_ref, input, run_context, wall_time, run_extensions, root_extensions, owner }
+        Self {
+            node_type_ref,
+            input,
+            run_context,
+            wall_time,
+            run_extensions,
+            root_extensions,
+            owner,
+            ceilings,
+            account,
+            budget_of_root,
+        }
     }
 
     /// Length of the run's extensions as text. The request had them as a tree of
@@ -110,6 +132,8 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
         owner: Some(prepared.owner.clone()),
         subject_token: subject_token.clone(),
         deadline: Some(deadline),
+        ceilings: prepared.ceilings.clone(),
+        account: prepared.account,
     };
     let root = NodeRun {
         created_at: Some(cx.now),
@@ -117,7 +141,8 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
         extensions: prepared.root_extensions.clone(),
         ..NodeRun::queued(run_id.clone(), root_id.clone(), prepared.node_type_ref.clone(), facts.kind)
     };
-    let root = queued_record(root, NodePath::root(), facts.clone(), Some(deadline), cx);
+    let budget = prepared.budget_of_root.clone();
+    let root = queued_record(root, NodePath::root(), facts.clone(), Some(deadline), budget, cx);
 
     let mut draft = Draft::new(run, cx);
     draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(root.id()))]);

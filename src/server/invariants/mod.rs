@@ -3,6 +3,7 @@
 //! ```text
 //!   run · node runs · events · attempts ──▶ check ──▶ violations (none, if all is well)
 //!                                            ├─ records: each record, and all of them together
+//!                                            ├─ budgets: the accounts
 //!                                            ├─ story: the state that the events alone imply,
 //!                                            │          compared with the records
 //!                                            └─ audited: who asked for it, compared with the
@@ -18,6 +19,7 @@
 //! another state. Such a run is checked only for what adoption itself guarantees.
 
 mod audited;
+mod budgets;
 mod records;
 mod story;
 
@@ -64,6 +66,7 @@ pub fn check(history: &History<'_>) -> Vec<Violation> {
     let mut findings = Findings::default();
     records::check(&scene, &mut findings);
     story::check(&scene, &mut findings);
+    budgets::check(&scene, &mut findings);
     if let Some(trail) = history.audit {
         audited::check(&scene, trail, &mut findings);
     }

@@ -14,6 +14,7 @@
 //! - `run`: the Run's record, its owner and its origin.
 //! - `node`: the NodeRun's record and its head.
 //! - `wake`: wake-ups, which are the work queue.
+//! - `budget`: accounts of budgets.
 //! - `path`: a node's place in its run's tree.
 //! - `change_set`: the result of a decision, with events and attempts.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
@@ -24,6 +25,7 @@
 
 mod actor;
 mod audit;
+mod budget;
 mod change_set;
 mod node;
 mod operation;
@@ -36,6 +38,7 @@ mod wake;
 pub use self::{
     actor::{Actor, Identity},
     audit::{AuditObject, AuditOutcome, AuditRecord, AuditedOperation, DETAIL_BYTES, OtherOperation},
+    budget::{Account, Amounts, Estimate, Kind, Limits, NodeBudget, millionths, money},
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     node::{NodeHead, NodeRecord, Unread, Waits},
     operation::Operation,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Job, NodePath, Wake};
+use super::{Job, NodeBudget, NodePath, Wake};
 use crate::{
     time::Timestamp,
     types::{
@@ -47,6 +47,8 @@ pub struct NodeRecord {
     /// Further reasons for its wake-up.
     #[serde(default, skip_serializing_if = "Waits::is_nothing")]
     pub waits: Waits,
+    #[serde(default, skip_serializing_if = "NodeBudget::is_nothing")]
+    pub budget: NodeBudget,
     /// The coordinator's next action; `Some` in every state that is not
     /// terminal. The journal keeps it in columns, like the `state` and
     /// `ended_at` of the NodeRun: see [`NodeHead`].
@@ -118,6 +120,7 @@ impl NodeRecord {
             type_constraints: None,
             deadline: None,
             waits: Waits::default(),
+            budget: NodeBudget::default(),
             wake: None,
             unread: Unread::default(),
         }

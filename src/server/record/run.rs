@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Identity, SealedToken};
+use super::{Account, Identity, SealedToken};
 
 use crate::{
     time::Timestamp,
-    types::{Run, RunId},
+    types::{Run, RunId, StructuralConstraints},
 };
 
 /// A Run with the bookkeeping that callers do not see.
@@ -34,6 +34,13 @@ pub struct RunRecord {
     pub subject_token: Option<SealedToken>,
     /// When the run as a whole times out. `Some` until it is terminal.
     pub deadline: Option<Timestamp>,
+    /// Limits on its tree where its constraints have none. `None`: no such limits,
+    /// as in journals of earlier programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceilings: Option<StructuralConstraints>,
+    /// Its budgets, if it has limits on what is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
 }
 
 impl RunRecord {

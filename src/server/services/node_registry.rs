@@ -38,7 +38,7 @@ use crate::{
         path::fits_into_a_path,
     },
     config::RegistryOutage,
-    engine::NodeTypeFacts,
+    engine::{NodeTypeFacts, Usage},
     resilience::CoolDown,
     time::Clock,
     types::{NodeKind, NodeTypeRef},
@@ -224,6 +224,7 @@ fn from_registry(node_type: NodeType) -> NodeTypeFacts {
         kind: Some(node_type.kind),
         side_effect: says("jarvis.side_effect").and_then(|class| serde_json::from_str(class).ok()),
         idempotent: says("jarvis.idempotent") == Some("true"),
+        estimated_usage: says("jarvis.estimated_usage").and_then(Usage::estimated),
         constraints: node_type.constraints,
     }
 }
@@ -267,11 +268,14 @@ mod tests {
             serde_json::from_value(json!({
                 "node_type_id": "t", "version": "1", "kind": "atomic", "unknown member": 1, "description": null,
                 "constraints": {"structural": {"max_depth": 2}},
-                "extensions": {"jarvis.side_effect": "write", "jarvis.idempotent": true}
+                "extensions": {"jarvis.side_effect": "write", "jarvis.idempotent": true,
+                    "jarvis.estimated_usage": {"external_calls": 3, "cost": "no number"}}
             }))
             .expect("a tolerant reader"),
         );
         assert_eq!((facts.kind, facts.side_effect), (Some(NodeKind::Atomic), Some(SideEffectClass::Write)));
         assert!(facts.idempotent && facts.constraints.is_some());
+        let calls = facts.estimated_usage.map(|usage| (usage.external_calls, usage.cost_millionths));
+        assert_eq!(calls, Some((Some(3), None)));
     }
 }

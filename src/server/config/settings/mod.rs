@@ -18,6 +18,7 @@ mod warnings;
 
 use std::{path::PathBuf, time::Duration};
 
+pub use super::value::DefaultUsage;
 pub use parse::{client_token, serves_https};
 pub use transport::{InboundTls, KeyPair, OutboundTls};
 
@@ -25,6 +26,8 @@ use super::{
     AuthSettings,
     value::{AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SecretSource, WithoutStores},
 };
+
+use crate::types::ConstraintEnvelope;
 
 pub const DEFAULT_HOST: &str = "127.0.0.1";
 pub const DEFAULT_PORT: u16 = 8081;
@@ -73,6 +76,8 @@ pub struct Settings {
     pub exchange_key: Option<SecretSource>,
     pub limits: Limits,
     pub deadlines: Deadlines,
+    pub bounds: RunBounds,
+    pub default_usage: DefaultUsage,
     pub calls: CallLimits,
     /// The time limit of a shutdown.
     pub shutdown_timeout: Duration,
@@ -182,6 +187,15 @@ pub struct Rate {
     pub per_second: u32,
     /// The maximum number of requests at once, after a pause.
     pub burst: u32,
+}
+
+/// Bounds on the constraints of every run (contract §7.3).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunBounds {
+    /// Values of what neither a run nor its type limits.
+    pub defaults: Option<ConstraintEnvelope>,
+    /// What nothing may exceed.
+    pub maxima: Option<ConstraintEnvelope>,
 }
 
 /// Maximum durations. Constraints and node types may lower them.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{
     CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, InboundTls, JournalSettings, Listen,
-    LogSettings, OutboundTls, PolicyPosture, Settings, Stores,
+    LogSettings, OutboundTls, PolicyPosture, RunBounds, Settings, Stores,
     outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
@@ -75,6 +75,11 @@ impl Settings {
                 )
                 .filter(|silence| !silence.is_zero()),
             },
+            bounds: RunBounds {
+                defaults: v::DEFAULT_CONSTRAINTS.read_explained(vars, value::constraints)?,
+                maxima: v::MAX_CONSTRAINTS.read_explained(vars, value::constraints)?,
+            },
+            default_usage: v::DEFAULT_USAGE.read_explained(vars, value::usage)?.unwrap_or_default(),
             calls: CallLimits {
                 max_in_flight: v::MAX_IN_FLIGHT.read_required(vars, value::count)?,
                 max_retries: v::MAX_RETRIES.read_required(vars, value::number)?,

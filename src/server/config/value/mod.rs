@@ -1,6 +1,7 @@
 //! The types of settings, and how they are parsed from text.
 
 mod choice;
+mod constraints;
 mod http_url;
 mod list;
 mod number;
@@ -11,6 +12,7 @@ mod tests;
 pub use choice::{
     AudienceField, LogFormat, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores, log_level, switch,
 };
+pub use constraints::{DefaultUsage, constraints, usage};
 pub use http_url::{HttpUrl, is_loopback_url, loopback_url};
 pub use list::items;
 pub use number::{TEN_YEARS, age, bytes, count, number, seconds, seconds_or_none, size};

@@ -111,7 +111,7 @@ impl Attempts {
                 if head.is_none_or(|head| head.job() != Some(Job::Dispatch)) {
                     return Ok(Decision::unchanged(None));
                 }
-                let view = committer.node_view(&job.node).await?;
+                let view = committer.with_payers(committer.node_view(&job.node).await?).await?;
                 match readiness(&view.node, cx.now) {
                     Readiness::Ready => self.hand_over(view, choice, verdict.clone(), cx).await,
                     Readiness::Expired => Ok(engine::node_expire(view, cx).answering(None)),
@@ -145,7 +145,8 @@ impl Attempts {
         let command = BeginAttempt { facts: facts.clone(), verdict, executor: binding.clone() };
         let Decision { changes, answer } = engine::attempt_begin(view, command, cx);
         let answer = match answer {
-            BeginOutcome::Started { attempt, deadline } => {
+            BeginOutcome::Started { attempt, deadline, allowance } => {
+                let constraints = engine::with_allowance(constraints, &allowance);
                 Some(Assignment { node, path, run_context, constraints, attempt, deadline, subject })
             }
             BeginOutcome::Failed | BeginOutcome::Superseded => None,

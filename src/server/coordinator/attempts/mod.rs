@@ -73,7 +73,7 @@ impl Attempts {
         let executor = &Actor::Executor { node_run_id: job.node.clone() };
         let applied = committer
             .command_of(Cause::Answer { executor }, &job.run, |cx| async move {
-                let view = committer.bare_view(&job.node).await?;
+                let view = committer.with_payers(committer.bare_view(&job.node).await?).await?;
                 Ok(engine::attempt_finish(view, attempt, result.clone(), cx))
             })
             .await?;
@@ -109,7 +109,8 @@ impl Attempts {
                         warn!(log, "attempt lost: its worker is gone"; "run_id" => %run,
                             "node_run_id" => %node, "attempt" => attempt);
                         let claim = committer.queue.claim(run, [record.node.kind]);
-                        engine::attempt_lost(committer.view_of(record).await?, cx.with_claim(claim))
+                        let view = committer.with_payers(committer.view_of(record).await?).await?;
+                        engine::attempt_lost(view, cx.with_claim(claim))
                     }
                 };
                 Ok(decision.answering(SilenceOutcome::Superseded))
@@ -143,7 +144,7 @@ impl Attempts {
         let live_below =
             node.children > 0 && committer.journal.node_has_live_below(run.id(), &node.path).await?;
         let contact = Contact { last: committer.liveness.last_contact(run.id(), &node.path), live_below };
-        let view = NodeView { run, node, live_below: Vec::new() };
+        let view = NodeView { run, node, live_below: Vec::new(), payers: Vec::new() };
         Ok(engine::silence_check(view, contact, cx))
     }
 

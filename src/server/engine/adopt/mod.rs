@@ -39,12 +39,15 @@ use super::{
     constraints::{self, effective_constraints},
     draft::{Draft, Place, wake},
     extensions::{self, CONSTRAINTS, DECOMPOSITION_ROUNDS, Writer, own},
-    silence,
+    ledger, silence,
 };
 use crate::{
-    record::{ChangeSet, EventRecord, Job, NodePath, NodeRecord, Origin, OutboxItem, RunRecord},
+    record::{ChangeSet, EventRecord, Job, NodeBudget, NodePath, NodeRecord, Origin, OutboxItem, RunRecord},
     time::Timestamp,
-    types::{NodeKind, NodeRun, NodeRunId, NodeRunState, Run, RunEvent, RunEventType, RunId, RunState},
+    types::{
+        NodeKind, NodeRun, NodeRunId, NodeRunState, Run, RunEvent, RunEventType, RunId, RunState,
+        StructuralConstraints,
+    },
 };
 
 /// Events with a higher number are ignored: ours could not continue after it.
@@ -77,9 +80,10 @@ pub fn run_adopt(stored: StoredRun, cx: Cx<'_>) -> Decision<()> {
     let theirs: Vec<NodeRun> = nodes.iter().map(|stored| stored.node.clone()).collect();
     let events = events_of(&given.run_id, events);
 
-    let run = run_record(given.clone(), &nodes, &events, rules, now);
+    let mut run = run_record(given.clone(), &nodes, &events, rules, now);
     let (mut stay, mut unwanted) = (Vec::new(), Vec::new());
     let mut paths = HashMap::new();
+    let (mut records, mut awaited) = (Vec::new(), Vec::new());
     let tree = Tree::of(&run.run, &nodes);
     let rounds = rounds(&events);
     narrow(&run, &mut nodes, &tree, rules);
@@ -90,8 +94,12 @@ pub fn run_adopt(stored: StoredRun, cx: Cx<'_>) -> Decision<()> {
         let published = rounds.get(&stored.node.node_run_id).copied().unwrap_or_default();
         let record = node_record(stored, place.path, &run, cx);
         let rounds = record.rounds.max(published).min(ROUNDS_MAX);
-        let record = NodeRecord { children, rounds, ..record };
-        if record.is_terminal() || place.awaited {
+        records.push(NodeRecord { children, rounds, ..record });
+        awaited.push(place.awaited);
+    }
+    ledger::adopt(&mut run, &mut records, rules);
+    for (record, awaited) in records.into_iter().zip(awaited) {
+        if record.is_terminal() || awaited {
             stay.push(record);
         } else {
             unwanted.push(record);
@@ -209,6 +217,7 @@ fn run_record(
         (RunState::Queued, None) => run.state = RunState::Running,
         (RunState::Running, None) | (RunState::Succeeded | RunState::Failed | RunState::Canceled, _) => {}
     }
+    let ceilings = if run.state.is_terminal() { None } else { bound(&mut run, nodes, rules) };
     let constraints = constraints::stored(run.extensions.as_ref()).unwrap_or_default();
     let time = constraints::wall_time(constraints.as_ref(), rules.run_timeout);
     let deadline = (!run.state.is_terminal()).then(|| began(run.started_at, now) + time);
@@ -222,7 +231,24 @@ fn run_record(
         owner,
         subject_token: None,
         deadline,
+        ceilings,
+        account: None,
     }
+}
+
+/// Narrows the constraints of the run by the operator's bounds, and returns its
+/// ceilings. Constraints that cannot be read stay as they are: nothing in the run
+/// can be created or executed.
+fn bound(run: &mut Run, nodes: &[StoredNode], rules: &Rules) -> Option<StructuralConstraints> {
+    let root = nodes.iter().find(|stored| stored.node.node_run_id == run.root_node_run_id);
+    let of_type = root.and_then(|root| root.facts.constraints.as_ref());
+    let given = constraints::stored(run.extensions.as_ref()).ok()?;
+    let bounded = rules.bounds.within(given.clone(), of_type);
+    if bounded != given {
+        let extensions = Writer::update(rules, run.extensions.take());
+        run.extensions = extensions.own(CONSTRAINTS, bounded.as_ref()).done();
+    }
+    rules.bounds.ceilings(bounded.as_ref(), of_type)
 }
 
 /// The record of a node, without what its children and events add.
@@ -235,6 +261,7 @@ fn node_record(stored: StoredNode, path: NodePath, run: &RunRecord, cx: Cx<'_>) 
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
         type_constraints: facts.constraints.clone(),
+        budget: NodeBudget { estimate: facts.estimated_usage, ..NodeBudget::default() },
         deadline: run.deadline,
         ..NodeRecord::new(node, path)
     };

@@ -15,7 +15,7 @@ use crate::{
 fn allowed_node_goes_to_its_executor() {
     let mut world = World::with_child(&Value::Null);
     let mark = world.events.len();
-    let BeginOutcome::Started { attempt, deadline } = world.dispatch("a") else {
+    let BeginOutcome::Started { attempt, deadline, allowance: _ } = world.dispatch("a") else {
         panic!("it may be executed")
     };
     assert_eq!(attempt, Attempt { number: 1, started_at: world.now });
@@ -193,6 +193,7 @@ fn kind_found_late_is_stored_even_if_the_node_is_refused() {
     assert_eq!(world.failure("d"), world.failure("a"));
 
     let facts = NodeTypeFacts {
+        estimated_usage: None,
         kind: Some(NodeKind::Atomic),
         side_effect: Some(SideEffectClass::Read),
         idempotent: true,

@@ -198,6 +198,7 @@ fn children_inherit_constraints_and_can_only_narrow_them() {
         World::composite(&json!({"structural": {"max_depth": 5}, "gates": {"side_effect_class": "write"}}));
     let of_type = parse(json!({"candidates": {"denied_node_type_ids": ["z"]}}));
     let facts = NodeTypeFacts {
+        estimated_usage: None,
         kind: Some(NodeKind::Composite),
         constraints: Some(of_type),
         side_effect: Some(SideEffectClass::Read),

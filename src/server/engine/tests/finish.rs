@@ -26,8 +26,13 @@ fn answer_is_evaluated_before_the_node_ends() {
         let error = Error::new("c", "m");
         let artifacts = parse(json!([{"type": "file", "id": "f"}]));
         let AttemptResult::Answered { outputs, .. } = answered(state) else { unreachable!("it is one") };
-        let result =
-            AttemptResult::Answered { state, outputs, output_artifacts: Some(artifacts), error: Some(error) };
+        let result = AttemptResult::Answered {
+            state,
+            outputs,
+            output_artifacts: Some(artifacts),
+            error: Some(error),
+            usage: None,
+        };
         assert_eq!(world.finish("a", 1, result), Applied::Yes);
         let evaluation = json!({"status": status, "reason_code": "atomic_completed"});
         let expected = [json!(["node_evaluated", "a", evaluation]), executed(&state.to_string())];

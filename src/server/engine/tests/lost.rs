@@ -22,7 +22,7 @@ fn started(facts: NodeTypeFacts) -> World {
 }
 
 fn facts(kind: NodeKind, side_effect: Option<SideEffectClass>, idempotent: bool) -> NodeTypeFacts {
-    NodeTypeFacts { kind: Some(kind), constraints: None, side_effect, idempotent }
+    NodeTypeFacts { kind: Some(kind), side_effect, idempotent, ..NodeTypeFacts::default() }
 }
 
 fn read_only() -> NodeTypeFacts {

@@ -4,6 +4,7 @@
 mod adopt;
 mod audit;
 mod begin;
+mod bounds;
 mod children;
 mod ending;
 mod evaluations;
@@ -14,6 +15,8 @@ mod hold;
 mod idempotency;
 mod invariants;
 mod late_types;
+mod ledger;
+mod ledger_properties;
 mod lost;
 mod model;
 mod outputs;

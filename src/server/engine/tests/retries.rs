@@ -15,6 +15,7 @@ use crate::{
 fn started(side_effect: SideEffectClass, idempotent: bool) -> World {
     let mut world = World::composite(&Value::Null);
     let facts = NodeTypeFacts {
+        estimated_usage: None,
         kind: Some(NodeKind::Atomic),
         side_effect: Some(side_effect),
         idempotent,

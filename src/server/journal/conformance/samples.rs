@@ -11,7 +11,8 @@ use crate::{
     },
     time::Timestamp,
     types::{
-        NodeRun, NodeRunId, NodeRunState, NodeTypeRef, Run, RunEvent, RunEventType, RunId, RunState, WorkerId,
+        NodeRun, NodeRunId, NodeRunState, NodeTypeRef, Run, RunEvent, RunEventType, RunId, RunState,
+        StructuralConstraints, WorkerId,
     },
 };
 
@@ -42,6 +43,8 @@ pub fn run(id: &str) -> RunRecord {
         owner: Some(Identity::bare("caller")),
         subject_token: None,
         deadline: Some(at(1_000_000)),
+        ceilings: Some(StructuralConstraints { max_depth: Some(32), ..StructuralConstraints::default() }),
+        account: None,
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "invariants", may: &["record", "types"] },
     // The invariants are checked on what is in a journal, when asked to.
     Layer { module: "journal", may: &["invariants", "record", "runtime::tasks", "time", "types"] },
-    Layer { module: "config", may: &["time"] },
+    Layer { module: "config", may: &["time", "types"] },
     Layer { module: "transport", may: &["config::InboundTls", "config::OutboundTls", "time"] },
     // Of the record: where a NodeRun stands, which its assignment token says.
     Layer {
@@ -155,6 +155,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "engine::AttemptResult",
             "engine::CancelNotification",
             "engine::FailedCall",
+            "engine::Usage",
             "engine::Work",
             "health::DispatchStatus",
             "health::ExecutorLoad",

@@ -121,6 +121,26 @@ fn sizes_and_times_have_bounds() {
 }
 
 #[test]
+fn constraints_name_the_place_that_is_wrong() {
+    for name in ["JARVIS_RUN_COORDINATOR_DEFAULT_CONSTRAINTS", "JARVIS_RUN_COORDINATOR_MAX_CONSTRAINTS"] {
+        assert_eq!(
+            error(EMBEDDED, &[(name, r#"{"structural": {"max_dept": 3}}"#)]),
+            format!(
+                "{name} must be a ConstraintEnvelope as JSON, or @ and the path of a file with one: \
+                 structural.max_dept: not a limit"
+            )
+        );
+    }
+    let settings = settings(
+        EMBEDDED,
+        &[("JARVIS_RUN_COORDINATOR_MAX_CONSTRAINTS", r#" {"structural": {"max_depth": 3}} "#)],
+    );
+    assert_eq!(settings.bounds.defaults, None);
+    let of_depth = settings.bounds.maxima.and_then(|maxima| maxima.structural?.max_depth);
+    assert_eq!(of_depth, Some(3));
+}
+
+#[test]
 fn debug_output_has_no_secret() {
     let settings = settings(FULL, &[("JARVIS_PDP_URL", "http://me:hush@pdp")]);
     assert!(!format!("{settings:?}").contains("hush"));

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{engine::Bounds, types::StructuralConstraints};
 
 fn bounded(node: Value, constraints: &Value) -> Value {
     merged(node, json!({"extensions": {"constraints": constraints, "a.b": 1}}))
@@ -85,4 +86,28 @@ fn constraints_of_the_run_hold_at_dispatch() {
     root.node.extensions.get_or_insert_default().insert("constraints".into(), wide);
     assert_eq!(world.dispatch(ROOT), BeginOutcome::Failed);
     assert_eq!(world.failure(ROOT)[0], "node_type_denied");
+}
+
+#[test]
+fn adopted_run_gets_the_bounds_of_new_runs() {
+    let mut world = World::new();
+    let defaults = json!({"budgets": {"max_steps": 5}});
+    world.rules.bounds = Bounds {
+        defaults: parse(defaults),
+        maxima: parse(json!({"structural": {"max_depth": 3}})),
+        ceilings: StructuralConstraints { max_depth: Some(2), ..StructuralConstraints::default() },
+    };
+    let nodes = [node(ROOT, None, "composite", "running"), node("a", Some(ROOT), "atomic", "queued")];
+    let ended = stored(&run(json!({"state": "succeeded"})), &nodes, &[]);
+    let bounded = json!({"budgets": {"max_steps": 5}, "structural": {"max_depth": 3}});
+    let live = stored(&run(json!({})), &nodes, &[]);
+    let of = |stored: &StoredRun| engine::run_adopt(stored.clone(), world.cx()).changes.expect("a change");
+    let (changes, ended) = (of(&live), of(&ended).run.expect("the run"));
+    let record = changes.run.as_ref().expect("the run");
+    let constraints = record.run.extensions.as_ref().and_then(|own| own.get("constraints"));
+    assert_eq!(constraints, Some(bounded.clone()));
+    assert_eq!(record.ceilings, None, "its depth is limited already");
+    world.import(changes);
+    assert_eq!(world.extension("a", "constraints"), Some(bounded));
+    assert_eq!((ended.run.extensions, ended.ceilings), (None, None), "a run that has ended stays as it is");
 }

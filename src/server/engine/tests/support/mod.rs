@@ -15,11 +15,13 @@ use serde_json::{Value, json};
 pub(super) use self::values::*;
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, CancelNotification, Cause,
-        ChildSpec, Contact, CreateChildren, Cx, Decision, NodeTypeFacts, NodeView, PolicyOutcome,
-        PreparedStart, Rejection, Rules, SilenceOutcome, StartRun,
+        self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
+        CancelNotification, Cause, ChildSpec, Contact, CreateChildren, Cx, Decision, NodeTypeFacts, NodeView,
+        PolicyOutcome, PreparedStart, Rejection, Rules, SilenceOutcome, StartRun,
     },
-    record::{Actor, AttemptRecord, AuditRecord, EventRecord, Identity, NodeRecord, Operation, RunRecord},
+    record::{
+        Actor, AttemptRecord, AuditRecord, Estimate, EventRecord, Identity, NodeRecord, Operation, RunRecord,
+    },
     time::Timestamp,
     types::{
         Error, ExecutorBinding, NodeRun, NodeRunId, NodeRunState, Run, RunId, RunStartRequest, WorkerId,
@@ -55,6 +57,8 @@ impl World {
                 node_timeout: Duration::from_secs(60),
                 run_timeout: Duration::from_secs(3600),
                 composite_silence: Some(Duration::from_secs(600)),
+                bounds: Bounds::default(),
+                default_usage: Estimate { external_calls: Some(1), cost_millionths: Some(0) },
             },
             worker: Some(WorkerId::new("worker-1")),
             caller: Actor::Caller(Identity::bare("caller")),
@@ -122,7 +126,12 @@ impl World {
             root_id: root.into(),
             digest: parse::<Value>(json!(request)).to_string(),
             decided: decided("run.start", outcome),
-            prepared: PreparedStart::of(request, Identity::bare("caller"), &facts, &self.rules),
+            prepared: PreparedStart::of(
+                BoundedStart::of(request, &facts, &self.rules),
+                Identity::bare("caller"),
+                &facts,
+                &self.rules,
+            ),
             facts,
             subject_token: None,
         };
@@ -191,6 +200,12 @@ impl World {
         let command = BeginAttempt { facts, verdict: Ok(decided("node.run.execute", outcome)), executor };
         self.tick();
         self.apply(engine::attempt_begin(view, command, self.cx()))
+    }
+
+    /// Creates an atomic child and begins it.
+    pub(super) fn begin_of_new(&mut self, parent: &str, id: &str) -> BeginOutcome {
+        self.create(parent, &[child(id)]).expect("a child");
+        self.begin(id)
     }
 
     /// What a dispatcher does: refuse what may not be executed, else begin.

@@ -51,7 +51,13 @@ impl World {
         let node = self.node(node).clone();
         let run = self.runs[&node.node.run_id].clone();
         let live_below = self.live(run.id(), Some(&node.path));
-        NodeView { run, node, live_below }
+        let mut payers: Vec<NodeRecord> = Vec::new();
+        let mut next = node.budget.payer.clone();
+        while let Some(payer) = next {
+            payers.push(self.nodes[&payer].clone());
+            next = self.nodes[&payer].budget.payer.clone();
+        }
+        NodeView { run, node, live_below, payers }
     }
 
     /// Live nodes, deepest first, as the store lists them.

@@ -54,7 +54,13 @@ pub(crate) fn decided(action: &'static str, outcome: PolicyOutcome) -> PolicyDec
 
 pub(crate) fn answered(state: NodeRunState) -> AttemptResult {
     let outputs = JsonObject::from([("answer", json!(42))]);
-    AttemptResult::Answered { state, outputs: Some(outputs), output_artifacts: None, error: None }
+    AttemptResult::Answered {
+        state,
+        outputs: Some(outputs),
+        output_artifacts: None,
+        error: None,
+        usage: None,
+    }
 }
 
 pub(crate) fn call_failed(work: Work) -> AttemptResult {
