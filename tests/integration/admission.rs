@@ -323,6 +323,37 @@ async fn connections_beyond_the_limit_are_answered_and_closed() {
     t.stop().await;
 }
 
+/// All connections have a caller: a new one may read and steer, but not add work.
+#[tokio::test]
+async fn connection_too_many_may_still_read_and_steer() {
+    let t = TestServer::start_with(&[("JARVIS_RUN_COORDINATOR_MAX_CONNECTIONS", "16")]).await;
+    let ask = async |request: &str| {
+        let mut connection = connect(&t).await;
+        let head = format!("{request} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n");
+        connection.write_all(head.as_bytes()).await.expect("sent");
+        let (status, answer) = one_answer(&mut connection).await;
+        (status, answer, connection)
+    };
+    let mut callers = Vec::new();
+    soon("a connection too many", async {
+        loop {
+            let (status, answer, connection) = ask("GET /v1/runs/none").await;
+            // One that is silent at a scan is refused: its request came too late.
+            assert!(status == 404 || status == 503, "{answer}");
+            if status == 404 && answer.contains("connection: close") {
+                return;
+            }
+            callers.push(connection);
+        }
+    })
+    .await;
+    assert_eq!(ask("POST /v1/runs/none:cancel").await.0, 404);
+    let (status, answer, _) = ask("POST /v1/runs").await;
+    assert!(status == 503 && answer.contains(r#""name":"connections""#), "{answer}");
+    drop(callers);
+    t.stop().await;
+}
+
 /// A reader that takes nothing loses its connection, and with it its place.
 #[tokio::test]
 async fn unread_answers_and_streams_are_given_up() {
