@@ -51,6 +51,30 @@ async fn foreign_run_cannot_be_read_forged_or_canceled() {
     t.stop().await;
 }
 
+#[tokio::test]
+async fn callers_without_a_token_do_not_learn_which_ids_exist() {
+    let sts = Sts::start();
+    let t = guarded(&sts, &[TENANT, ("ARP_AUTH_MODE", "optional")]).await;
+    let alice = Caller::new(&t, "alice", json!({"tenant_id": "acme"}));
+    let run = alice.start(json!({"run_id": "pay-1"})).await;
+    let root = run["root_node_run_id"].as_str().expect("an id");
+    let anonymous = Caller::with_token(&t, None);
+    for (known, unknown) in [
+        ("/v1/runs/pay-1".to_owned(), "/v1/runs/pay-2"),
+        ("/v1/runs/pay-1/events".to_owned(), "/v1/runs/pay-2/events"),
+        (format!("/v1/node-runs/{root}"), "/v1/node-runs/other"),
+    ] {
+        let answers = [anonymous.get(&known).await, anonymous.get(unknown).await];
+        answers.iter().for_each(|answer| drop(answer.refused(401, "unauthorized")));
+        assert_eq!(answers[0].text, answers[1].text);
+    }
+    let creations = [create("pay-1", root), create("pay-2", "other")];
+    for creation in creations {
+        anonymous.post("/v1/node-runs", &creation).await.refused(401, "unauthorized");
+    }
+    t.stop().await;
+}
+
 /// A start learns that an id is taken and nothing more, whether it repeats the
 /// other request or not.
 #[tokio::test]

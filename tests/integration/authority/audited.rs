@@ -27,9 +27,11 @@ async fn every_refusal_by_a_rule_is_audited() {
     executor.post("/v1/runs/pay-1:cancel", &json!({})).await.refused(403, "forbidden");
     executor.post(&format!("/v1/node-runs/{root}:complete"), &forged).await;
     executor.get("/v1/runs/pay-1").await.refused(401, "unauthorized");
-    // What is not there, and what has no caller, has no record.
+    // What does not exist has a record as if it were foreign; what has no caller has none.
     mallory.get("/v1/runs/pay-9").await.refused(404, "run_not_found");
     mallory.post("/v1/node-runs", &create("pay-9", "x")).await.refused(404, "run_not_found");
+    let long = format!("/v1/runs/{}", "x".repeat(1000));
+    mallory.get(&long).await.refused(404, "run_not_found");
     Caller::with_token(&t, None).get("/v1/runs/pay-1").await.refused(401, "unauthorized");
 
     let shown = |record: &Value| {
@@ -53,6 +55,9 @@ async fn every_refusal_by_a_rule_is_audited() {
             "executor: cancel_run pay-1 - refused forbidden outside of the assignment",
             "executor: complete_node_run pay-1 ROOT applied - succeeded",
             "executor: get_run pay-1 - refused assignment_ended -",
+            "mallory: get_run pay-9 - refused unknown_id -",
+            "mallory: create_node_runs pay-9 - refused unknown_id -",
+            "mallory: get_run - - refused unknown_id -",
         ]
     );
     let carol = &trail[6]["actor"];

@@ -25,7 +25,7 @@ pub(crate) use rules::{Authority, Reach, rule};
 use self::rules::{Object, Refused, executor_may};
 use super::{Coordinator, assignment, audit_trail::Refusal, error::CoordinatorError, liveness::Use};
 use crate::{
-    auth::Principal,
+    auth::{NAME_BYTES, Principal, Scope},
     engine::{self, Rejection},
     record::{AuditObject, Identity, NodeRecord, Operation, RunRecord},
     types::{NodeRunId, Run, RunId, RunStartRequest},
@@ -86,8 +86,12 @@ impl Coordinator {
         run: &RunId,
     ) -> Result<RunRecord, CoordinatorError> {
         self.assignment_check(caller, operation, AuditObject::run(run)).await?;
+        self.identified(caller)?;
         let not_found = || CoordinatorError::RunNotFound(run.clone());
-        let record = self.run_find_or_adopt(caller, run).await?.ok_or_else(not_found)?;
+        let Some(record) = self.run_find_or_adopt(caller, run).await? else {
+            self.unknown(caller, operation, AuditObject::run(run)).await;
+            return Err(not_found());
+        };
         let judged = match executor_may(caller, operation, Some(Object::Run(run))) {
             Some(judged) => judged.map(|_own| ()),
             None => self.authority.judge(caller, rule(operation).reach, record.owner.as_ref()),
@@ -129,8 +133,12 @@ impl Coordinator {
         not_found: impl Fn() -> CoordinatorError + Send + Sync,
     ) -> Result<NodeRecord, CoordinatorError> {
         let object = AuditObject { run_id: None, node_run_id: Some(node.clone()) };
-        self.assignment_check(caller, operation, object).await?;
-        let record = self.node_find_or_adopt(caller, node).await?.ok_or_else(&not_found)?;
+        self.assignment_check(caller, operation, object.clone()).await?;
+        self.identified(caller)?;
+        let Some(record) = self.node_find_or_adopt(caller, node).await? else {
+            self.unknown(caller, operation, object).await;
+            return Err(not_found());
+        };
         let run = &record.node.run_id;
         let reach = rule(operation).reach;
         let judged = match executor_may(caller, operation, Some(Object::Node(run, &record.path))) {
@@ -152,6 +160,32 @@ impl Coordinator {
         };
         self.committer.liveness.node_used(caller, &record, to, self.committer.clock.now());
         Ok(record)
+    }
+
+    /// Refuses a caller without a token where authorization is on, before an id is
+    /// looked up: it does not learn which ids exist.
+    fn identified(&self, caller: &Principal) -> Result<(), CoordinatorError> {
+        match caller.scope() {
+            Scope::Anonymous if !self.authority.is_open() => Err(CoordinatorError::Unauthenticated),
+            Scope::Identity | Scope::Anonymous | Scope::Subtree(_) => Ok(()),
+        }
+    }
+
+    /// Adds to the audit trail that a caller asked for an id that does not exist, as
+    /// if it were foreign. Otherwise the time that the record takes would say which
+    /// ids exist; and a caller that tries ids out is seen.
+    async fn unknown(&self, caller: &Principal, operation: Operation, object: AuditObject) {
+        match caller.scope() {
+            Scope::Identity if !self.authority.is_unlimited(caller) => {
+                // An id of any length may be asked for, but not recorded.
+                let object = AuditObject {
+                    run_id: object.run_id.filter(|id| id.as_str().len() <= NAME_BYTES),
+                    node_run_id: object.node_run_id.filter(|id| id.as_str().len() <= NAME_BYTES),
+                };
+                let _as_if_foreign = self.refused(caller, operation, object, Refused::Unknown).await;
+            }
+            Scope::Identity | Scope::Anonymous | Scope::Subtree(_) => {}
+        }
     }
 
     /// Refuses a caller whose assignment does not stand any more.
@@ -193,6 +227,7 @@ impl Refused {
     fn reason(&self) -> Option<(&'static str, Option<&'static str>)> {
         match self {
             Self::Foreign => Some(("foreign_run", None)),
+            Self::Unknown => Some(("unknown_id", None)),
             Self::LacksRole(role) => Some(("forbidden", Some(role))),
             Self::Outside(_) => Some(("forbidden", Some("outside of the assignment"))),
             Self::NoToken => None,
@@ -204,7 +239,7 @@ impl Audited {
     /// The error that the caller gets. What is foreign is not found.
     fn error(self, not_found: impl Fn() -> CoordinatorError) -> CoordinatorError {
         match self.0 {
-            Refused::Foreign => not_found(),
+            Refused::Foreign | Refused::Unknown => not_found(),
             Refused::LacksRole(role) => CoordinatorError::LacksRole(role),
             Refused::NoToken => CoordinatorError::Unauthenticated,
             Refused::Outside(node) => CoordinatorError::OutsideAssignment(node),

@@ -69,6 +69,8 @@ pub(crate) fn rule(operation: Operation) -> Rule {
 pub(crate) enum Refused {
     /// For this caller the run does not exist.
     Foreign,
+    /// There is no such run or NodeRun.
+    Unknown,
     /// The caller may know of the run, but lacks this role.
     LacksRole(&'static str),
     /// The caller sent no token.
