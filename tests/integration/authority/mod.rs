@@ -10,9 +10,12 @@ mod matrix;
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    Answer, Signer, Sts, TestServer, soon,
-    sts::{claims, now},
+use crate::{
+    bearer::{assigned, guarded},
+    support::{
+        Answer, Signer, TestServer,
+        sts::{claims, now},
+    },
 };
 
 /// A caller, with its token if it has one.
@@ -62,14 +65,6 @@ impl<'t> Caller<'t> {
     }
 }
 
-/// A server that requires tokens, with these settings of authorization.
-async fn guarded(sts: &Sts, more: &[(&str, &str)]) -> TestServer {
-    let vars = sts.variables();
-    let mut vars: Vec<(&str, &str)> = vars.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    vars.extend_from_slice(more);
-    TestServer::start_with(&vars).await
-}
-
 /// The request to start a run of a composite whose executor waits.
 fn start(more: Value) -> Value {
     let mut request = json!({"root_node_type_ref": composite(), "input": {"secret": "of alice"}});
@@ -84,17 +79,4 @@ fn create(run: &str, parent: &str) -> Value {
 
 fn composite() -> Value {
     json!({"node_type_id": "composite.accept", "version": "1.0.0"})
-}
-
-/// The assignment token that the executor of a composite received.
-async fn assigned(t: &TestServer, node: &str) -> String {
-    let calls = soon(
-        "the assignment",
-        t.executors.calls_until("the assignment", |calls| {
-            calls.iter().any(|call| call.path.ends_with(":begin") && call.body["node_run_id"] == node)
-        }),
-    )
-    .await;
-    let call = calls.iter().find(|call| call.path.ends_with(":begin") && call.body["node_run_id"] == node);
-    call.expect("the assignment").body["assignment_token"].as_str().expect("a token").to_owned()
 }
