@@ -8,7 +8,7 @@ use std::time::Duration;
 const IDLE: Duration = Duration::from_secs(4);
 
 /// The connection pool for all services, which trusts the system's roots: see
-/// [`builder`].
+/// `builder`.
 pub fn http_client(connect_timeout: Duration) -> Result<reqwest::Client, String> {
     build(builder(connect_timeout))
 }
