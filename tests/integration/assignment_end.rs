@@ -328,10 +328,11 @@ async fn ended_assignment_counts_at_the_decision() {
         late.refused(refusal.0, refusal.1);
         assert_eq!(
             user.get(&format!("/v1/node-runs/{target}")).await.ok()["evaluation_result"],
-            match target == &below {
-                // That of the coordinator itself.
-                true => json!({"status": "success", "reason_code": "atomic_completed"}),
-                false => Value::Null,
+            // That of the coordinator itself.
+            if target == &below {
+                json!({"status": "success", "reason_code": "atomic_completed"})
+            } else {
+                Value::Null
             }
         );
         let events = user.get(&format!("/v1/runs/{run}/events")).await.text;

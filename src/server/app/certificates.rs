@@ -12,7 +12,7 @@ use crate::{
     health::{Source, certificate_check},
     runtime::tasks::TaskSet,
     time::Clock,
-    transport::{CertificateStatus, Outbound, Reload, TlsError, load_inbound},
+    transport::{Certificate, CertificateStatus, Outbound, Reload, TlsError, load_inbound},
 };
 
 /// The certificates of a server.
@@ -124,7 +124,7 @@ impl Certificates {
                     Ok(certificate)
                 }
             };
-            tasks.spawn("listener certificates", reload.watch(replace));
+            supervise(tasks, "listener certificates", reload, replace);
         }
         if let Some(Calls { files, outbound, status }) = calls {
             let reload = reload("calls", files.files(), status);
@@ -132,9 +132,25 @@ impl Certificates {
                 let outbound = outbound.clone();
                 in_background(move || outbound.reload())
             };
-            tasks.spawn("client certificates", reload.watch(replace));
+            supervise(tasks, "client certificates", reload, replace);
         }
     }
+}
+
+/// Watches files as long as the server runs: a panic must not end renewals.
+fn supervise<F>(
+    tasks: &TaskSet,
+    name: &'static str,
+    reload: Reload,
+    replace: impl Fn() -> F + Send + Sync + 'static,
+) where
+    F: Future<Output = Result<Option<Certificate>, TlsError>> + Send + 'static,
+{
+    let (clock, watched) = (Arc::clone(&reload.clock), Arc::new((reload, replace)));
+    tasks.supervise(name, clock, move || {
+        let watched = Arc::clone(&watched);
+        async move { watched.0.watch(&watched.1).await }
+    });
 }
 
 /// Reads files without making a thread of the runtime wait.

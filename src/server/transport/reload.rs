@@ -17,6 +17,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use slog::{Logger, info, warn};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::{Certificate, CertificateStatus, TlsError, files::Fingerprint};
@@ -37,7 +38,7 @@ pub struct Reload {
 impl Reload {
     /// Calls `replace` after each change, until the server stops. `replace` reads
     /// the files and takes them into use, or changes nothing.
-    pub async fn watch<F>(self, replace: impl Fn() -> F + Send)
+    pub async fn watch<F>(&self, replace: &(impl Fn() -> F + Sync))
     where
         F: Future<Output = Result<Option<Certificate>, TlsError>> + Send,
     {
@@ -59,7 +60,11 @@ impl Reload {
     async fn fingerprint(&self) -> Option<Fingerprint> {
         let files = self.files.clone();
         let hashed = tokio::task::spawn_blocking(move || Fingerprint::of(files.iter().map(PathBuf::as_path)));
-        hashed.await.ok()
+        match hashed.await.map_err(JoinError::try_into_panic) {
+            Ok(found) => Some(found),
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(_canceled)) => None,
+        }
     }
 
     fn report(&self, replaced: Result<Option<Certificate>, TlsError>) {
