@@ -14,6 +14,7 @@ pub mod delegation;
 pub mod dispatch;
 pub mod engine;
 pub mod events;
+pub mod evidence;
 pub mod explain;
 pub mod health;
 pub mod invariants;

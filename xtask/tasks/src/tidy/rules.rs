@@ -54,8 +54,13 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "explain", may: &["record", "time", "types"] },
     // Not the engine: the check would find right whatever the engine does.
     Layer { module: "invariants", may: &["record", "types"] },
-    // The invariants are checked on what is in a journal, when asked to.
-    Layer { module: "journal", may: &["invariants", "record", "runtime::tasks", "time", "types"] },
+    Layer { module: "evidence", may: &["record", "time", "types"] },
+    // The invariants are checked on what is in a journal, and evidence is taken from
+    // it, when asked to.
+    Layer {
+        module: "journal",
+        may: &["evidence", "invariants", "record", "runtime::tasks", "time", "types"],
+    },
     Layer { module: "config", may: &["time", "types"] },
     Layer { module: "transport", may: &["config::InboundTls", "config::OutboundTls", "time"] },
     // Of the record: where a NodeRun stands, which its assignment token says.
