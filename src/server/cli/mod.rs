@@ -39,10 +39,10 @@ pub use self::{
 };
 use self::{check_config::check_config, exit::Failure};
 use crate::{
-    api::openapi,
-    app,
+    api, app,
     config::{Flags, JournalSettings, LayeredVars, Settings},
     journal::sqlite::folder_exists,
+    operator,
     runtime::heap,
     time::{Clock, SystemClock},
 };
@@ -53,7 +53,7 @@ pub fn run(cli: &Cli) -> ExitCode {
     let flags = &cli.flags;
     let ended = match cli.chosen() {
         Command::Serve => serve::serve(flags),
-        Command::Openapi => print_openapi(),
+        Command::Openapi { operator } => print_openapi(operator),
         Command::CheckConfig => print_config(flags),
         Command::Demo { keep } => demo::command(keep, flags),
         Command::SendRequest { request, target } => {
@@ -78,8 +78,9 @@ pub fn run(cli: &Cli) -> ExitCode {
     }
 }
 
-fn print_openapi() -> Result<Exit, Failure> {
-    writeln!(io::stdout(), "{:#}", openapi::document()).map_err(Failure::config)?;
+fn print_openapi(operator: bool) -> Result<Exit, Failure> {
+    let document = if operator { operator::openapi::document() } else { api::openapi::document() };
+    writeln!(io::stdout(), "{document:#}").map_err(Failure::config)?;
     Ok(Exit::Ok)
 }
 

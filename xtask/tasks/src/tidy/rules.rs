@@ -6,7 +6,9 @@
 //!                   │
 //!             ┌─────┴──────┬───────────┐
 //!             ▼            ▼           ▼
-//!            api        dispatch   runtime::log
+//!      api, operator     dispatch   runtime::log
+//!             │            │
+//!        http_server       │
 //!             │            │
 //!             └─────┬──────┘
 //!                   ▼
@@ -169,7 +171,7 @@ pub(super) const LAYERS: &[Layer] = &[
         ],
     },
     Layer {
-        module: "api",
+        module: "http_server",
         may: &[
             "auth",
             "config",
@@ -182,6 +184,8 @@ pub(super) const LAYERS: &[Layer] = &[
             "types",
         ],
     },
+    Layer { module: "api", may: &["http_server", "record::Operation", "types"] },
+    Layer { module: "operator", may: &["coordinator", "http_server", "record", "time", "types"] },
     Layer { module: "app", may: &[EVERYTHING] },
     Layer {
         module: "cli::demo",
@@ -214,6 +218,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "clients",
             "config",
             "journal",
+            "operator::openapi",
             "record",
             "redact",
             "runtime",
@@ -243,7 +248,7 @@ const PURE_WHY: &str =
 pub(super) const WORDS: [Word; 11] = [
     Word {
         word: "dropshot",
-        place: Place::Only(&["api", "app", "cli::demo", "runtime::log"]),
+        place: Place::Only(&["api", "app", "cli::demo", "http_server", "operator", "runtime::log"]),
         why: "how requests are served is the concern of the front door",
     },
     Word {
@@ -253,7 +258,7 @@ pub(super) const WORDS: [Word; 11] = [
     },
     Word {
         word: "rustls",
-        place: Place::Only(&["api", "app", "clients", "transport"]),
+        place: Place::Only(&["app", "clients", "http_server", "transport"]),
         why: "certificates are read and checked by `transport`",
     },
     Word {
