@@ -39,10 +39,11 @@ pub use self::{
 };
 use self::{check_config::check_config, exit::Failure};
 use crate::{
-    api, app,
+    api::openapi,
+    app,
     config::{Flags, JournalSettings, LayeredVars, Settings},
     journal::sqlite::folder_exists,
-    operator,
+    operator::openapi as operator_openapi,
     runtime::heap,
     time::{Clock, SystemClock},
 };
@@ -79,7 +80,7 @@ pub fn run(cli: &Cli) -> ExitCode {
 }
 
 fn print_openapi(operator: bool) -> Result<Exit, Failure> {
-    let document = if operator { operator::openapi::document() } else { api::openapi::document() };
+    let document = if operator { operator_openapi::document() } else { openapi::document() };
     writeln!(io::stdout(), "{document:#}").map_err(Failure::config)?;
     Ok(Exit::Ok)
 }

@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn host_and_port_are_told_apart() {
+    fn text_is_split_into_host_and_port() {
         for (text, host, port) in [
             ("127.0.0.1:8089", "127.0.0.1", 8089),
             (" localhost:0 ", "localhost", 0),
