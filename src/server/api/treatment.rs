@@ -46,9 +46,12 @@ impl Treatment {
         let (class, reads_body) = match operation {
             Operation::StartRun | Operation::CreateNodeRuns => (Class::Work, true),
             Operation::StreamRunEvents | Operation::StreamNodeRunEvents => (Class::Work, false),
-            Operation::GetRun | Operation::GetNodeRun => (Class::Read, false),
+            Operation::GetRun | Operation::GetNodeRun | Operation::ListApprovals => (Class::Read, false),
             Operation::CancelRun => (Class::End, false),
-            Operation::ReportNodeRunEvaluation | Operation::CompleteNodeRun => (Class::End, true),
+            Operation::ReportNodeRunEvaluation
+            | Operation::CompleteNodeRun
+            | Operation::ApproveNodeRun
+            | Operation::DenyNodeRun => (Class::End, true),
         };
         Self { class, reads_body }
     }
@@ -57,7 +60,7 @@ impl Treatment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::openapi;
+    use crate::{api::openapi, record::Interface};
 
     #[test]
     fn treatments_agree_with_the_document() {
@@ -73,6 +76,6 @@ mod tests {
             assert_eq!(treatment.reads_body, operation["requestBody"].is_object(), "{id}");
             seen += 1;
         }
-        assert_eq!(seen, Operation::ALL.len() + PUBLIC.len());
+        assert_eq!(seen, Operation::of(Interface::Arp).count() + PUBLIC.len());
     }
 }

@@ -169,6 +169,12 @@ variables! {
             "During an outage of the PDP: deny nodes (deny), as the Python coordinator does, or hold them until \
              the PDP answers or their deadline passes, and refuse new runs with 503 (hold).")
             .default("deny");
+        APPROVALS = own("JARVIS_RUN_COORDINATOR_APPROVALS", Kind::Choice(&["fail", "park"]),
+            "A node that requires an approval: it fails (fail), or waits until it is approved or denied (park).")
+            .default("fail").contract("§9.2");
+        APPROVAL_TIMEOUT = own("JARVIS_RUN_COORDINATOR_APPROVAL_TIMEOUT", Kind::Age,
+            "How long a node waits for an approval at most, and not beyond its deadline and its run's. Then it fails.")
+            .default("24h").contract("§9.2");
         POLICY_PROFILE = Variable::new("JARVIS_POLICY_PROFILE", Kind::Text,
             "dev-allow: allow everything if no PDP is configured. For development only.")
             .unset("deny").example("dev-allow").contract("§10");
@@ -373,6 +379,9 @@ variables! {
         ROLES_CLAIM = inbound("JARVIS_RUN_COORDINATOR_ROLES_CLAIM", Kind::Text,
             "Claim of a token that has the roles of its subject (arp.run.read, arp.run.operate, arp.admin), as a \
              list or as one string with spaces. Keycloak: realm_access.roles.").default("roles");
+        APPROVAL_BY_STARTER = inbound("JARVIS_RUN_COORDINATOR_APPROVAL_BY_STARTER", Kind::Switch,
+            "Whether the principal that started a run may decide about its approvals, with the role for it.")
+            .default("false");
         TRUSTED_CLIENTS = inbound("JARVIS_RUN_COORDINATOR_TRUSTED_CLIENTS", Kind::Text,
             "Clients (azp or client_id of a token) that act for others, separated by commas: their tokens reach \
              every run, and the tenant that they name in a run context is believed.")
