@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     auth::{self, Authenticator, Clocks},
-    config::{self, DefaultUsage, RunBounds, Settings},
+    config::{self, ApprovalSettings, DefaultUsage, OnApproval, RunBounds, Settings},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher},
-    engine::{Bounds, Rules},
+    engine::{Approvals, Bounds, Rules},
     events::{EventHub, Events},
     health::DispatchStatus,
     journal::{
@@ -125,6 +125,7 @@ impl Startup<'_> {
                 composite_silence: settings.deadlines.composite_silence,
                 bounds: bounds(&settings.bounds),
                 default_usage: default_usage(settings.default_usage),
+                approvals: approvals(settings.approvals),
             },
             authorization: settings.inbound.authorization.clone(),
             offload: peers.offload(settings),
@@ -249,6 +250,14 @@ const CEILINGS: StructuralConstraints = StructuralConstraints {
 fn bounds(settings: &RunBounds) -> Bounds {
     let RunBounds { defaults, maxima } = settings.clone();
     Bounds { defaults, maxima, ceilings: CEILINGS }
+}
+
+fn approvals(settings: ApprovalSettings) -> Approvals {
+    let ApprovalSettings { then, timeout } = settings;
+    match then {
+        OnApproval::Fail => Approvals::Fail,
+        OnApproval::Park => Approvals::Park { timeout },
+    }
 }
 
 fn default_usage(settings: DefaultUsage) -> Estimate {

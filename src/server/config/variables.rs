@@ -179,6 +179,12 @@ variables! {
             "During an outage of the PDP: deny nodes (deny), as the Python coordinator does, or hold them until \
              the PDP answers or their deadline passes, and refuse new runs with 503 (hold).")
             .default("deny");
+        APPROVALS = own("JARVIS_RUN_COORDINATOR_APPROVALS", Kind::Choice(&["fail", "park"]),
+            "A node that requires an approval: it fails (fail), or waits until it is approved or denied (park).")
+            .default("fail").contract("§9.2");
+        APPROVAL_TIMEOUT = own("JARVIS_RUN_COORDINATOR_APPROVAL_TIMEOUT", Kind::Age,
+            "How long a node waits for an approval at most, and not beyond its deadline and its run's. Then it fails.")
+            .default("24h").contract("§9.2");
         POLICY_PROFILE = Variable::new("JARVIS_POLICY_PROFILE", Kind::Text,
             "dev-allow: allow everything if no PDP is configured. For development only.")
             .unset("deny").example("dev-allow").contract("§10");

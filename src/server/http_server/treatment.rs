@@ -63,9 +63,12 @@ impl Treatment {
         let (class, reads_body) = match operation {
             Operation::StartRun | Operation::CreateNodeRuns => (Class::Work, true),
             Operation::StreamRunEvents | Operation::StreamNodeRunEvents => (Class::Work, false),
-            Operation::GetRun | Operation::GetNodeRun => (Class::Read, false),
+            Operation::GetRun | Operation::GetNodeRun | Operation::ListApprovals => (Class::Read, false),
             Operation::CancelRun => (Class::End, false),
-            Operation::ReportNodeRunEvaluation | Operation::CompleteNodeRun => (Class::End, true),
+            Operation::ReportNodeRunEvaluation
+            | Operation::CompleteNodeRun
+            | Operation::ApproveNodeRun
+            | Operation::DenyNodeRun => (Class::End, true),
         };
         Self { class, reads_body }
     }

@@ -24,7 +24,9 @@ pub use transport::{InboundTls, KeyPair, OutboundTls};
 
 use super::{
     AuthSettings,
-    value::{AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SecretSource, WithoutStores},
+    value::{
+        AudienceField, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SecretSource, WithoutStores,
+    },
 };
 
 use crate::types::ConstraintEnvelope;
@@ -64,6 +66,7 @@ pub struct Settings {
     pub registry_outage: RegistryOutage,
     pub pdp: Option<Endpoint>,
     pub pdp_outage: PdpOutage,
+    pub approvals: ApprovalSettings,
     /// Accepted, never called.
     pub selection: Option<Endpoint>,
     /// The URL by which composite executors reach this coordinator.
@@ -118,6 +121,14 @@ pub struct JournalSettings {
     pub retention: Option<Duration>,
     /// How long records of the audit trail are kept.
     pub audit_retention: Duration,
+}
+
+/// What happens to a node that requires an approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApprovalSettings {
+    pub then: OnApproval,
+    /// How long it waits.
+    pub timeout: Duration,
 }
 
 /// Another service: its URL, and the audience of tokens for it.

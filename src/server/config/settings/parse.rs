@@ -4,15 +4,18 @@
 use std::path::PathBuf;
 
 use super::{
-    CallLimits, DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT, Deadlines, Endpoint, InboundTls,
-    JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture, RunBounds, Settings, Stores,
+    ApprovalSettings, CallLimits, DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT, Deadlines, Endpoint,
+    InboundTls, JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture, RunBounds,
+    Settings, Stores,
     outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
     AuthSettings,
     error::ConfigError,
     flags::Flags,
-    value::{self, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SecretSource, WithoutStores, switch},
+    value::{
+        self, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SecretSource, WithoutStores, switch,
+    },
     variable::Variable,
     variables as v,
     vars::Vars,
@@ -48,6 +51,10 @@ impl Settings {
             registry_outage: v::REGISTRY_OUTAGE.read_required(vars, RegistryOutage::parse)?,
             pdp: endpoint(&v::PDP_URL, &v::PDP_AUDIENCE)?,
             pdp_outage: v::PDP_OUTAGE.read_required(vars, PdpOutage::parse)?,
+            approvals: ApprovalSettings {
+                then: v::APPROVALS.read_required(vars, OnApproval::parse)?,
+                timeout: v::APPROVAL_TIMEOUT.read_required(vars, value::age)?,
+            },
             selection: endpoint(&v::SELECTION_URL, &v::SELECTION_AUDIENCE)?,
             public_url: v::PUBLIC_URL.read(vars, HttpUrl::base)?,
             auto_dispatch: v::AUTO_DISPATCH.read_required(vars, switch)?,

@@ -11,7 +11,8 @@ mod secret;
 mod tests;
 
 pub use choice::{
-    AudienceField, LogFormat, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores, log_level, switch,
+    AudienceField, LogFormat, OnApproval, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores, log_level,
+    switch,
 };
 pub use constraints::{DefaultUsage, constraints, usage};
 pub use host_port::host_port;

@@ -54,6 +54,9 @@ variables! {
         ROLES_CLAIM = inbound("JARVIS_RUN_COORDINATOR_ROLES_CLAIM", Kind::Text,
             "Claim of a token that has the roles of its subject (arp.run.read, arp.run.operate, arp.admin), as a \
              list or as one string with spaces. Keycloak: realm_access.roles.").default("roles");
+        APPROVAL_BY_STARTER = inbound("JARVIS_RUN_COORDINATOR_APPROVAL_BY_STARTER", Kind::Switch,
+            "Whether the principal that started a run may decide about its approvals, with the role for it.")
+            .default("false");
         TRUSTED_CLIENTS = inbound("JARVIS_RUN_COORDINATOR_TRUSTED_CLIENTS", Kind::Text,
             "Clients (azp or client_id of a token) that act for others, separated by commas: their tokens reach \
              every run, and the tenant that they name in a run context is believed.")
