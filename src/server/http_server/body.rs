@@ -65,6 +65,8 @@ macro_rules! request_bodies {
     )+};
 }
 
+pub(crate) use request_bodies;
+
 request_bodies! {
     NodeRunCompleteRequest,
     NodeRunEvaluationReportRequest,
@@ -104,7 +106,7 @@ async fn receive(
     let (head, body) = request.into_parts();
     if !is_json(&head.headers) {
         let message = "Content-Type should be application/json or application/*+json";
-        return Err(invalid("content_type", &["header", "content-type"], message));
+        return Err(ApiError::invalid_at("content_type", &["header", "content-type"], message));
     }
     let body = async {
         let mut body = Limited::new(body, limit);
@@ -128,7 +130,7 @@ async fn receive(
         Ok(bytes) => Ok(bytes),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
         // The connection is broken: this answer will not arrive.
-        Err(_) => Err(invalid("incomplete", &["body"], "The request body ended too early")),
+        Err(_) => Err(ApiError::invalid_at("incomplete", &["body"], "The request body ended too early")),
     }
 }
 
@@ -158,7 +160,7 @@ fn parse_as<T: DeserializeOwned>(
     within: BodyBounds,
 ) -> Result<T, ApiError> {
     if bytes.is_empty() {
-        return Err(invalid("missing", &["body"], "Field required"));
+        return Err(ApiError::invalid_at("missing", &["body"], "Field required"));
     }
     // serde_json refuses NaN, 1e999, lone surrogates, and bytes after the end.
     let bounds =
@@ -233,12 +235,6 @@ fn offset_of(bytes: &[u8], line: usize, column: usize) -> usize {
     let before: usize =
         bytes.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     (before + column.saturating_sub(1)).min(bytes.len())
-}
-
-/// Makes a 400 with a single error.
-pub(super) fn invalid(kind: &'static str, location: &[&str], message: &str) -> ApiError {
-    let location = location.iter().map(|&step| step.into()).collect();
-    ApiError::invalid(vec![FieldError { kind, location, message: message.into() }])
 }
 
 #[cfg(test)]

@@ -83,6 +83,12 @@ impl ApiError {
         CoordinatorError::Invalid(errors).into()
     }
 
+    /// Makes a 400 with a single error.
+    pub(crate) fn invalid_at(kind: &'static str, location: &[&str], message: &str) -> Self {
+        let location = location.iter().map(|&step| step.into()).collect();
+        Self::invalid(vec![FieldError { kind, location, message: message.into() }])
+    }
+
     pub(super) fn unauthorized(refusal: &AuthError) -> Self {
         let AuthError { error, message } = refusal;
         let challenge = format!("Bearer error=\"{error}\", error_description=\"{message}\"");

@@ -57,7 +57,7 @@ mod unread;
 #[cfg(any(test, feature = "test-util"))]
 pub use self::body::read_strictly;
 pub(crate) use self::{
-    body::{Json, RequestBody},
+    body::{Json, RequestBody, request_bodies},
     openapi::document,
     probes::{Probe, live, ready},
     request_scope::Caller,

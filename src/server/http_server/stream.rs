@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{body::invalid, connections::Streamed, errors::ApiError, limits::StreamPermit, request_scope};
+use super::{connections::Streamed, errors::ApiError, limits::StreamPermit, request_scope};
 use crate::coordinator::{EventLines, StreamOptions};
 
 /// An answer that consists of lines.
@@ -105,7 +105,7 @@ const MAX_LIMIT: u64 = 10_000;
 pub(super) fn read(query: &str) -> Result<StreamOptions, ApiError> {
     let mut options = StreamOptions::default();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        let wrong = |kind, message: &str| invalid(kind, &["query", &name], message);
+        let wrong = |kind, message: &str| ApiError::invalid_at(kind, &["query", &name], message);
         match &*name {
             "cursor" => {
                 options.after = read_cursor(&value).ok_or_else(|| wrong("value_error", "Invalid cursor."))?;

@@ -3,6 +3,7 @@
 
 use dropshot::{ApiDescription, HttpResponseOk, RequestContext, endpoint};
 
+use super::approvals;
 use crate::http_server::{ApiError, Probe, ServerContext, live, ready};
 
 /// Makes the inner API, which spells `:verb` as `/:verb` (see `http_server::path`).
@@ -10,7 +11,8 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
     let mut api = ApiDescription::new();
     let mut register = || {
         api.register(livez)?;
-        api.register(readyz)
+        api.register(readyz)?;
+        approvals::register(&mut api)
     };
     register().expect("the endpoints do not contradict each other");
     api

@@ -4,6 +4,7 @@
 //! ```text
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
+//!                     └─ approvals, with model and paging
 //!   openapi           the document, from which the client of the commands is made
 //! ```
 //!
@@ -12,7 +13,10 @@
 //!
 //! **Invariant:** what a caller may not do through the API, it may not do here.
 
+mod approvals;
 mod endpoints;
+mod model;
 pub mod openapi;
+mod paging;
 
 pub(crate) use self::endpoints::endpoints;

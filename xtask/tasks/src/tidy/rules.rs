@@ -185,7 +185,10 @@ pub(super) const LAYERS: &[Layer] = &[
         ],
     },
     Layer { module: "api", may: &["http_server", "record::Operation", "types"] },
-    Layer { module: "operator", may: &["coordinator", "http_server", "record", "time", "types"] },
+    Layer {
+        module: "operator",
+        may: &["coordinator", "engine::ApprovalVerdict", "http_server", "record", "time", "types"],
+    },
     Layer { module: "app", may: &[EVERYTHING] },
     Layer {
         module: "cli::demo",
