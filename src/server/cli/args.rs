@@ -49,7 +49,11 @@ pub enum Command {
     /// Run the server (the default)
     Serve,
     /// Print the OpenAPI document of the server
-    Openapi,
+    Openapi {
+        /// Of the operator API instead
+        #[arg(long)]
+        operator: bool,
+    },
     /// Print the effective configuration and what is wrong with it
     CheckConfig,
     /// Run a built-in example from start to end, without any other service
@@ -281,7 +285,7 @@ mod tests {
             Cli::try_parse_from(line.split(' ')).map(|cli| cli.chosen()).map_err(|error| error.exit_code())
         };
         assert_eq!(command("x"), Ok(Command::Serve));
-        assert_eq!(command("x openapi"), Ok(Command::Openapi));
+        assert_eq!(command("x openapi"), Ok(Command::Openapi { operator: false }));
         assert_eq!(command("x check-config"), Ok(Command::CheckConfig));
         assert_eq!(command("x demo"), Ok(Command::Demo { keep: false }));
         assert_eq!(command("x demo --keep"), Ok(Command::Demo { keep: true }));

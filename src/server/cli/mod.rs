@@ -45,6 +45,7 @@ use crate::{
     app,
     config::{Flags, JournalSettings, LayeredVars, Settings},
     journal::sqlite::folder_exists,
+    operator::openapi as operator_openapi,
     runtime::heap,
     time::{Clock, SystemClock},
 };
@@ -55,7 +56,7 @@ pub fn run(cli: &Cli) -> ExitCode {
     let flags = &cli.flags;
     let ended = match cli.chosen() {
         Command::Serve => serve::serve(flags),
-        Command::Openapi => print_openapi(),
+        Command::Openapi { operator } => print_openapi(operator),
         Command::CheckConfig => print_config(flags),
         Command::Demo { keep } => demo::command(keep, flags),
         Command::SendRequest { request, target } => {
@@ -81,8 +82,9 @@ pub fn run(cli: &Cli) -> ExitCode {
     }
 }
 
-fn print_openapi() -> Result<Exit, Failure> {
-    writeln!(io::stdout(), "{:#}", openapi::document()).map_err(Failure::config)?;
+fn print_openapi(operator: bool) -> Result<Exit, Failure> {
+    let document = if operator { operator_openapi::document() } else { openapi::document() };
+    writeln!(io::stdout(), "{document:#}").map_err(Failure::config)?;
     Ok(Exit::Ok)
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Job, NodeBudget, NodePath, Wake};
+use super::{Approval, Job, NodeBudget, NodePath, Wake};
 use crate::{
     time::Timestamp,
     types::{
@@ -196,7 +196,7 @@ impl NodeHead {
 
 /// What a NodeRun waits for beside its deadline: the reason why its wake-up is
 /// due when it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Waits {
     /// While it is at an executor that reports by itself: when to check whether
@@ -209,6 +209,9 @@ pub struct Waits {
     /// Since when it is held because the PDP is unavailable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_since: Option<Timestamp>,
+    /// The newest approval that it had to wait for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Box<Approval>>,
 }
 
 impl Waits {

@@ -19,6 +19,7 @@
 //! | `writer`, `threads` | the writer thread and its group commit |
 //! | `write` | the statements of a commit |
 //! | `audit` | the audit trail |
+//! | `approvals` | what waits for an approval |
 //! | `claims` | the work queue, claims and workers |
 //! | `outbox`, `debts` | outbox entries; whether the JARVIS stores are owed them |
 //! | `parking` | items whose decision fails repeatedly |
@@ -35,6 +36,7 @@
 //! may read (`contents`), and rotate a key (`keys`).
 
 mod access;
+mod approvals;
 mod audit;
 mod backup;
 mod body;

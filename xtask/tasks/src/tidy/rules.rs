@@ -6,7 +6,9 @@
 //!                   │
 //!             ┌─────┴──────┬───────────┐
 //!             ▼            ▼           ▼
-//!            api        dispatch   runtime::log
+//!      api, operator     dispatch   runtime::log
+//!             │            │
+//!        http_server       │
 //!             │            │
 //!             └─────┬──────┘
 //!                   ▼
@@ -176,7 +178,7 @@ pub(super) const LAYERS: &[Layer] = &[
         ],
     },
     Layer {
-        module: "api",
+        module: "http_server",
         may: &[
             "auth",
             "config",
@@ -188,6 +190,11 @@ pub(super) const LAYERS: &[Layer] = &[
             "time",
             "types",
         ],
+    },
+    Layer { module: "api", may: &["http_server", "record::Operation", "types"] },
+    Layer {
+        module: "operator",
+        may: &["coordinator", "engine::ApprovalVerdict", "http_server", "record", "time", "types"],
     },
     Layer { module: "app", may: &[EVERYTHING] },
     Layer {
@@ -221,6 +228,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "clients",
             "config",
             "journal",
+            "operator::openapi",
             "record",
             "redact",
             "runtime",
@@ -250,7 +258,7 @@ const PURE_WHY: &str =
 pub(super) const WORDS: [Word; 11] = [
     Word {
         word: "dropshot",
-        place: Place::Only(&["api", "app", "cli::demo", "runtime::log"]),
+        place: Place::Only(&["api", "app", "cli::demo", "http_server", "operator", "runtime::log"]),
         why: "how requests are served is the concern of the front door",
     },
     Word {
@@ -260,7 +268,7 @@ pub(super) const WORDS: [Word; 11] = [
     },
     Word {
         word: "rustls",
-        place: Place::Only(&["api", "app", "clients", "transport"]),
+        place: Place::Only(&["app", "clients", "http_server", "transport"]),
         why: "certificates are read and checked by `transport`",
     },
     Word {
