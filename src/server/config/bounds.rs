@@ -28,6 +28,7 @@ impl Bounds {
             | Kind::Secret
             | Kind::BaseUrl
             | Kind::Url
+            | Kind::HostPort
             | Kind::Path
             | Kind::Switch
             | Kind::Choice(_)

@@ -13,6 +13,8 @@ pub enum Kind {
     BaseUrl,
     /// A URL that is used unchanged.
     Url,
+    /// A host and a port: `127.0.0.1:8089`, `[::1]:8089`.
+    HostPort,
     Path,
     Bytes,
     Seconds,
@@ -37,6 +39,7 @@ impl Kind {
             Self::Text | Self::Secret => "text".into(),
             Self::BaseUrl => "an http:// or https:// URL without a query".into(),
             Self::Url => "an http:// or https:// URL".into(),
+            Self::HostPort => "a host and a port, such as 127.0.0.1:8089 or [::1]:8089".into(),
             Self::Path => "a path".into(),
             Self::Bytes => "a number of bytes above 0 (suffixes k, m, g)".into(),
             Self::Seconds => format!("a number of seconds above 0, {}", at_most_ten_years()).into(),
@@ -60,6 +63,7 @@ impl Kind {
             | Self::Secret
             | Self::BaseUrl
             | Self::Url
+            | Self::HostPort
             | Self::Path
             | Self::Seconds
             | Self::SecondsOrNone
@@ -77,6 +81,7 @@ impl Kind {
             Self::Text => "text".into(),
             Self::Secret => "secret".into(),
             Self::BaseUrl | Self::Url => "URL".into(),
+            Self::HostPort => "host:port".into(),
             Self::Path => "path".into(),
             Self::Bytes => "bytes (k, m, g)".into(),
             Self::Seconds | Self::SecondsOrNone => "seconds".into(),

@@ -153,6 +153,19 @@ impl Coordinator {
         Ok(approval.map(|approval| ApprovalView::of(approval.clone(), &node, run.as_ref())))
     }
 
+    /// The newest approval of a node. Earlier ones are not kept.
+    pub async fn approval_get(
+        &self,
+        caller: &Principal,
+        id: &ApprovalId,
+    ) -> Result<ApprovalView, CoordinatorError> {
+        let node = self.approval_authorize(caller, Operation::GetApproval, id).await?;
+        let approval = node.waits.approval.as_deref().filter(|approval| approval.approval_id == *id);
+        let approval = approval.ok_or_else(|| CoordinatorError::ApprovalNotFound(id.clone()))?;
+        let run = self.committer.run_find(&node.node.run_id).await?;
+        Ok(ApprovalView::of(approval.clone(), &node, run.as_ref()))
+    }
+
     /// Decides about an approval. The reason is kept with it.
     pub async fn approval_decide(
         &self,

@@ -19,6 +19,7 @@ pub enum Operation {
     ReportNodeRunEvaluation,
     CompleteNodeRun,
     ListApprovals,
+    GetApproval,
     ApproveNodeRun,
     DenyNodeRun,
 }
@@ -33,7 +34,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -44,6 +45,7 @@ impl Operation {
         Self::ReportNodeRunEvaluation,
         Self::CompleteNodeRun,
         Self::ListApprovals,
+        Self::GetApproval,
         Self::ApproveNodeRun,
         Self::DenyNodeRun,
     ];
@@ -65,7 +67,9 @@ impl Operation {
             | Self::StreamNodeRunEvents
             | Self::ReportNodeRunEvaluation
             | Self::CompleteNodeRun => Interface::Arp,
-            Self::ListApprovals | Self::ApproveNodeRun | Self::DenyNodeRun => Interface::Operator,
+            Self::ListApprovals | Self::GetApproval | Self::ApproveNodeRun | Self::DenyNodeRun => {
+                Interface::Operator
+            }
         }
     }
 
@@ -87,6 +91,7 @@ impl Operation {
             Self::ReportNodeRunEvaluation => "report_node_run_evaluation",
             Self::CompleteNodeRun => "complete_node_run",
             Self::ListApprovals => "list_approvals",
+            Self::GetApproval => "get_approval",
             Self::ApproveNodeRun => "approve_node_run",
             Self::DenyNodeRun => "deny_node_run",
         }

@@ -19,7 +19,7 @@ mod warnings;
 use std::{path::PathBuf, time::Duration};
 
 pub use super::value::DefaultUsage;
-pub use parse::{client_token, serves_https};
+pub use parse::{client_token, operator_url, serves_https};
 pub use transport::{InboundTls, KeyPair, OutboundTls};
 
 use super::{
@@ -33,11 +33,15 @@ use crate::types::ConstraintEnvelope;
 
 pub const DEFAULT_HOST: &str = "127.0.0.1";
 pub const DEFAULT_PORT: u16 = 8081;
+/// Of the operator API, where it has no other: it is off unless an address is set.
+pub const DEFAULT_OPERATOR_PORT: u16 = 8089;
 
 /// All settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub listen: Listen,
+    /// `None`: there is no operator API.
+    pub operator: Option<Operator>,
     /// `None`: the listener speaks plain HTTP.
     pub tls: Option<InboundTls>,
     /// The trust and identity of our own calls.
@@ -93,6 +97,14 @@ pub struct Listen {
     /// A name or an address.
     pub host: String,
     pub port: u16,
+}
+
+/// The operator API (contract §25).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    pub listen: Listen,
+    /// Names under which it may be asked for, besides its own.
+    pub hosts: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use super::{
-    ApprovalSettings, CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, InboundTls,
-    JournalSettings, Listen, LogSettings, OutboundTls, PolicyPosture, RunBounds, Settings, Stores,
+    ApprovalSettings, CallLimits, DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT, Deadlines, Endpoint,
+    InboundTls, JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture, RunBounds,
+    Settings, Stores,
     outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
@@ -36,6 +37,7 @@ impl Settings {
                 host: flags.host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned()),
                 port: flags.port.unwrap_or(DEFAULT_PORT),
             },
+            operator: operator(vars)?,
             tls: InboundTls::from_vars(vars)?,
             outbound_tls: OutboundTls::from_vars(vars)?,
             tls_reload: v::TLS_RELOAD_SECS.read_required(vars, value::seconds)?,
@@ -121,6 +123,23 @@ pub fn client_token(vars: &dyn Vars) -> Result<Option<SecretSource>, ConfigError
 /// Whether the server of these variables speaks HTTPS, for commands that call it.
 pub fn serves_https(vars: &dyn Vars) -> bool {
     v::TLS_CERT.given(vars).is_some()
+}
+
+/// The URL of the operator API of these variables, for commands that call it.
+pub fn operator_url(vars: &dyn Vars) -> Result<String, ConfigError> {
+    if let Some(url) = v::OPERATOR_URL.read(vars, HttpUrl::base)? {
+        return Ok(url.as_str().to_owned());
+    }
+    let listen = v::OPERATOR_LISTEN.read(vars, value::host_port)?;
+    let (host, port) = listen.unwrap_or_else(|| (DEFAULT_HOST.to_owned(), DEFAULT_OPERATOR_PORT));
+    Ok(value::loopback_url(serves_https(vars), &host, port))
+}
+
+fn operator(vars: &dyn Vars) -> Result<Option<Operator>, ConfigError> {
+    let Some((host, port)) = v::OPERATOR_LISTEN.read(vars, value::host_port)? else { return Ok(None) };
+    let hosts = v::OPERATOR_HOSTS.text(vars).unwrap_or_default();
+    let hosts = value::items(&hosts).map(str::to_owned).collect();
+    Ok(Some(Operator { listen: Listen { host, port }, hosts }))
 }
 
 /// Start-up failure 1: some of the stores, but not all. Without any, the

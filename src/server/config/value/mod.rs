@@ -2,6 +2,7 @@
 
 mod choice;
 mod constraints;
+mod host_port;
 mod http_url;
 mod list;
 mod number;
@@ -14,6 +15,7 @@ pub use choice::{
     switch,
 };
 pub use constraints::{DefaultUsage, constraints, usage};
+pub use host_port::host_port;
 pub use http_url::{HttpUrl, is_loopback_url, loopback_url};
 pub use list::items;
 pub use number::{TEN_YEARS, age, bytes, count, number, seconds, seconds_or_none, size};

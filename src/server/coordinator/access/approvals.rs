@@ -11,7 +11,7 @@
 
 use super::{
     super::{Coordinator, error::CoordinatorError},
-    Reach, rule,
+    rule,
     rules::executor_may,
 };
 use crate::{
@@ -47,7 +47,7 @@ impl Coordinator {
         self.authority.judge(caller, rule(Operation::ListApprovals).reach, owner).is_ok()
     }
 
-    /// Authorizes a decision about an approval. Returns its node.
+    /// Authorizes a decision about an approval, or a look at it. Returns its node.
     pub(in crate::server::coordinator) async fn approval_authorize(
         &self,
         caller: &Principal,
@@ -72,7 +72,7 @@ impl Coordinator {
         };
         let run = &node.node.run_id;
         let owner = self.committer.run_find(run).await?.and_then(|run| run.owner);
-        if let Err(refused) = self.authority.judge(caller, Reach::Approve, owner.as_ref()) {
+        if let Err(refused) = self.authority.judge(caller, rule(operation).reach, owner.as_ref()) {
             let object = AuditObject::node(run, node.id());
             return Err(self.refused(caller, operation, object, refused).await.error(not_found));
         }

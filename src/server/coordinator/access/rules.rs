@@ -63,7 +63,7 @@ pub(crate) fn rule(operation: Operation) -> Rule {
         Operation::StreamNodeRunEvents => (Reach::Read, ExecutorReach::Subtree),
         Operation::ReportNodeRunEvaluation => (Reach::Operate, ExecutorReach::Subtree),
         Operation::CompleteNodeRun => (Reach::Operate, ExecutorReach::Subtree),
-        Operation::ListApprovals => (Reach::Read, ExecutorReach::Nothing),
+        Operation::ListApprovals | Operation::GetApproval => (Reach::Read, ExecutorReach::Nothing),
         Operation::ApproveNodeRun | Operation::DenyNodeRun => (Reach::Approve, ExecutorReach::Nothing),
     };
     Rule { reach, executor }
