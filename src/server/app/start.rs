@@ -19,7 +19,7 @@ use crate::{
     config::{self, DefaultUsage, RunBounds, Settings},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher},
-    engine::{Bounds, Rules},
+    engine::{Bounds, Gates, Rules},
     events::{EventHub, Events},
     health::DispatchStatus,
     journal::{
@@ -125,6 +125,7 @@ impl Startup<'_> {
                 composite_silence: settings.deadlines.composite_silence,
                 bounds: bounds(&settings.bounds),
                 default_usage: default_usage(settings.default_usage),
+                gates: gates(settings.gates),
             },
             authorization: settings.inbound.authorization.clone(),
             offload: peers.offload(settings),
@@ -298,6 +299,11 @@ const CEILINGS: StructuralConstraints = StructuralConstraints {
 fn bounds(settings: &RunBounds) -> Bounds {
     let RunBounds { defaults, maxima } = settings.clone();
     Bounds { defaults, maxima, ceilings: CEILINGS }
+}
+
+fn gates(settings: config::Gates) -> Gates {
+    let config::Gates { irreversible_checkpoint, unknown_side_effect } = settings;
+    Gates { irreversible_checkpoint, unknown_side_effect }
 }
 
 fn default_usage(settings: DefaultUsage) -> Estimate {

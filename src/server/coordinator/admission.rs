@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   start:    facts ─────────────▶ policy (run.start)
-//!   dispatch: facts ──▶ refusal? ──▶ policy (node.run.execute) ──▶ verdict
+//!   dispatch: facts ──▶ refusal? ──▶ policy (node.run.execute)
+//!                   ──▶ irreversible? ──▶ policy (node.run.irreversible) ──▶ verdict
 //! ```
 
 use std::{borrow::Cow, sync::Arc};
@@ -21,12 +22,12 @@ use crate::{
     auth::Principal,
     clients::Subject,
     delegation::Delegation,
-    engine::{self, NodeTypeFacts, PolicyDecided},
+    engine::{self, Gates, NodeTypeFacts, PolicyDecided, PolicyOutcome},
     record::{Identity, NodeRecord, RunRecord, SealedToken},
     redact::Redactor,
     services::{
         node_registry::{NoFacts, NodeTypes},
-        policy::{NODE_RUN_EXECUTE, PdpUnavailable, Policy, Question, RUN_START},
+        policy::{NODE_RUN_EXECUTE, NODE_RUN_IRREVERSIBLE, PdpUnavailable, Policy, Question, RUN_START},
     },
     types::{Error, NodeRun, NodeRunId, NodeTypeRef, RunContext, RunId, RunStartRequest, json::canonical},
 };
@@ -38,6 +39,7 @@ pub(super) struct Admission {
     pub(super) authority: Arc<Authority>,
     pub(super) redactor: Redactor,
     pub(super) delegation: Option<Delegation>,
+    pub(super) gates: Gates,
     pub(super) log: Logger,
 }
 
@@ -158,17 +160,38 @@ impl Admission {
         Some(Cow::Owned(RunContext { tenant_id, ..context.clone() }))
     }
 
-    /// Decides whether a node may be executed: the policy decision at the
-    /// checkpoint `node.run.execute`, or the reason why policy is not even asked.
+    /// Decides whether a node may be executed: the policy decision at the last
+    /// checkpoint that it comes to, or the reason why policy is not even asked. A
+    /// node about which policy cannot be asked everywhere has no verdict.
     pub(super) async fn verdict(
         &self,
         run: &RunRecord,
         node: &NodeRecord,
         facts: &NodeTypeFacts,
     ) -> Result<Result<PolicyDecided, Error>, PdpUnavailable> {
-        if let Some(refusal) = engine::attempt_refusal(run, node, facts) {
+        if let Some(refusal) = engine::attempt_refusal(run, node, facts, self.gates) {
             return Ok(Err(refusal));
         }
+        let decided = self.decide_about(NODE_RUN_EXECUTE, run, node, facts).await?;
+        let goes_on = match decided.outcome {
+            PolicyOutcome::Allow => engine::attempt_is_irreversible(node, facts, self.gates),
+            PolicyOutcome::Deny | PolicyOutcome::RequireApproval => false,
+        };
+        if !goes_on {
+            return Ok(Ok(decided));
+        }
+        let irreversible = self.decide_about(NODE_RUN_IRREVERSIBLE, run, node, facts).await?;
+        Ok(Ok(PolicyDecided { after: Some(Box::new(decided)), ..irreversible }))
+    }
+
+    /// Asks about a node at a checkpoint of its dispatch.
+    async fn decide_about(
+        &self,
+        action: &'static str,
+        run: &RunRecord,
+        node: &NodeRecord,
+        facts: &NodeTypeFacts,
+    ) -> Result<PolicyDecided, PdpUnavailable> {
         let owner = run.owner.as_ref();
         let run_context = self.attributed(run.run.run_context.as_ref(), owner);
         let context = || {
@@ -186,14 +209,14 @@ impl Admission {
         };
         let constraints = || engine::effective_constraints(run, node, facts).unwrap_or_default();
         let question = Question {
-            action: NODE_RUN_EXECUTE,
+            action,
             node: &node.node,
             run_context: run_context.as_deref(),
             constraints: self.for_pdp(constraints).flatten(),
             context: self.for_pdp(|| named(context())).unwrap_or_default(),
             subject: self.for_pdp(|| self.subject(run)).unwrap_or(Subject::Own),
         };
-        self.decide(question).await.map(Ok)
+        self.decide(question).await
     }
 
     /// The caller's token as a run keeps it, if calls are made on its behalf.

@@ -142,6 +142,7 @@ impl Coordinator {
             authority: Arc::clone(&authority),
             redactor,
             delegation,
+            gates: committer.rules.gates,
             log,
         });
         let outputs = Arc::new(Outputs { offload, committer: Arc::clone(&committer) });

@@ -123,6 +123,23 @@ pub struct Rules {
     pub bounds: Bounds,
     /// What a node is expected to use whose type declares nothing.
     pub default_usage: Estimate,
+    /// What is asked and demanded before work is handed over.
+    pub gates: Gates,
+}
+
+/// The operator's gates (contract §7.2, §10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gates {
+    /// The class of a type that does not declare its side effects.
+    pub unknown_side_effect: SideEffectClass,
+    /// Policy is asked a second time about irreversible work.
+    pub irreversible_checkpoint: bool,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self { unknown_side_effect: SideEffectClass::Irreversible, irreversible_checkpoint: false }
+    }
 }
 
 /// What holds for every run that enters the journal: see `bounds`.
@@ -150,7 +167,7 @@ pub struct NodeTypeFacts {
 /// A policy decision, as it goes into an event (contract §10).
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyDecided {
-    /// The checkpoint: `run.start` or `node.run.execute`.
+    /// The checkpoint: `run.start`, `node.run.execute` or `node.run.irreversible`.
     pub action: &'static str,
     pub outcome: PolicyOutcome,
     pub reason_code: Option<String>,
@@ -158,6 +175,8 @@ pub struct PolicyDecided {
     /// Further members of the event: `approval_ref`, `policy_hash`,
     /// `policy_version`.
     pub evidence: JsonObject,
+    /// The decision at the checkpoint before this one, which allowed it.
+    pub after: Option<Box<Self>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -168,12 +168,28 @@ pub(super) fn wall_time(envelope: Option<&ConstraintEnvelope>, default: Duration
 }
 
 /// Says why a node must not be executed under these constraints (contract §9.2
-/// step 4, G11); `None` if it may.
+/// step 3, G11); `None` if it may.
 pub(super) fn refusal(
     effective: Option<&ConstraintEnvelope>,
     node_type: &NodeTypeRef,
     kind: NodeKind,
-    side_effect: Option<SideEffectClass>,
+    side_effect: SideEffectClass,
+) -> Option<Error> {
+    forbidden(effective, node_type, Some(kind), side_effect).or_else(|| approval_demanded(effective))
+}
+
+fn approval_demanded(effective: Option<&ConstraintEnvelope>) -> Option<Error> {
+    let demanded = effective?.gates.as_ref()?.require_approval == Some(true);
+    demanded.then(|| Error::new("approval_required", "NodeRun requires an approval that it does not have"))
+}
+
+/// Says why a type can never be executed under these constraints: nothing that
+/// happens later makes it possible. `None` if it may be.
+pub(super) fn forbidden(
+    effective: Option<&ConstraintEnvelope>,
+    node_type: &NodeTypeRef,
+    kind: Option<NodeKind>,
+    side_effect: SideEffectClass,
 ) -> Option<Error> {
     let effective = effective?;
     if let Some(candidates) = &effective.candidates {
@@ -187,20 +203,13 @@ pub(super) fn refusal(
     }
     let gates = effective.gates.as_ref()?;
     // A composite has no effect of its own; each of its children is tested.
-    if let (Some(ceiling), NodeKind::Atomic) = (gates.side_effect_class, kind) {
-        // A type that does not declare its effects may have any.
-        let class = side_effect.unwrap_or(SideEffectClass::Irreversible);
-        if rank(class) > rank(ceiling) {
-            return Some(Error::new(
-                "side_effect_not_allowed",
-                format!("NodeType may have {class} effects; at most {ceiling} is allowed"),
-            ));
-        }
-    }
-    if gates.require_approval == Some(true) {
-        return Some(Error::new("approval_required", "NodeRun requires an approval that it does not have"));
-    }
-    None
+    let (Some(ceiling), Some(NodeKind::Atomic)) = (gates.side_effect_class, kind) else { return None };
+    (rank(side_effect) > rank(ceiling)).then(|| {
+        Error::new(
+            "side_effect_not_allowed",
+            format!("NodeType may have {side_effect} effects; at most {ceiling} is allowed"),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -294,7 +303,7 @@ mod tests {
             let envelope: ConstraintEnvelope = serde_json::from_value(envelope).expect("an envelope");
             refusal(Some(&envelope), &node_type, kind, effect).map(|error| error.code)
         };
-        let atomic = |envelope| code(envelope, NodeKind::Atomic, Some(SideEffectClass::Write));
+        let atomic = |envelope| code(envelope, NodeKind::Atomic, SideEffectClass::Write);
         for (envelope, expected) in [
             (json!({}), None),
             (json!({"candidates": {"allowed_node_type_ids": ["t"]}}), None),
@@ -315,10 +324,10 @@ mod tests {
         }
         let read_only = json!({"gates": {"side_effect_class": "read"}});
         assert_eq!(
-            code(read_only.clone(), NodeKind::Atomic, None).as_deref(),
+            code(read_only.clone(), NodeKind::Atomic, SideEffectClass::Irreversible).as_deref(),
             Some("side_effect_not_allowed"),
             "unknown effects count as irreversible"
         );
-        assert_eq!(code(read_only, NodeKind::Composite, None), None);
+        assert_eq!(code(read_only, NodeKind::Composite, SideEffectClass::Irreversible), None);
     }
 }

@@ -55,6 +55,8 @@ pub struct PreparedStart {
     ceilings: Option<StructuralConstraints>,
     account: Option<Account>,
     budget_of_root: NodeBudget,
+    /// Why the root can never be executed.
+    forbidden: Option<Error>,
 }
 
 impl PreparedStart {
@@ -73,6 +75,8 @@ impl PreparedStart {
         let of_run = constraints.as_ref().and_then(canonical::text_of);
         let limits = ledger::limits(constraints.as_ref());
         let of_root = constraints::narrowed(constraints, facts.constraints.as_ref());
+        let side_effect = facts.side_effect.unwrap_or(rules.gates.unknown_side_effect);
+        let forbidden = constraints::forbidden(of_root.as_ref(), &node_type_ref, facts.kind, side_effect);
         let account = Account::opened(limits);
         let budget_of_root = ledger::opened(&ledger::limits(of_root.as_ref()), &limits, None, facts);
         let of_root = of_root.as_ref().and_then(canonical::text_of);
@@ -95,6 +99,7 @@ impl PreparedStart {
             ceilings,
             account,
             budget_of_root,
+            forbidden,
         }
     }
 
@@ -148,11 +153,17 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
     draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(root.id()))]);
     draft.event(RunEventType::NodeRunAssigned, Some(&root), [("root", true.into())]);
     draft.policy_decided(&root, decided);
-    match decided.outcome {
-        PolicyOutcome::Allow => draft.put(root),
+    let refused = match decided.outcome {
+        PolicyOutcome::Allow => prepared.forbidden.clone().map(|error| (error, None)),
         PolicyOutcome::Deny | PolicyOutcome::RequireApproval => {
             let error = denied(decided, "Run start denied by policy");
-            draft.audited = Audited::failing(root.id(), &error, decided.reason_code.as_deref());
+            Some((error, decided.reason_code.as_deref()))
+        }
+    };
+    match refused {
+        None => draft.put(root),
+        Some((error, reason)) => {
+            draft.audited = Audited::failing(root.id(), &error, reason);
             draft.end(root, Vec::new(), End::failed(error));
         }
     }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::{
-    CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, InboundTls, JournalSettings, Listen,
+    CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, Gates, InboundTls, JournalSettings, Listen,
     LogSettings, OutboundTls, PolicyPosture, RunBounds, Settings, Stores,
     outbound::{exchange_key, outbound, secret_source},
 };
@@ -47,6 +47,10 @@ impl Settings {
             registry_outage: v::REGISTRY_OUTAGE.read_required(vars, RegistryOutage::parse)?,
             pdp: endpoint(&v::PDP_URL, &v::PDP_AUDIENCE)?,
             pdp_outage: v::PDP_OUTAGE.read_required(vars, PdpOutage::parse)?,
+            gates: Gates {
+                irreversible_checkpoint: v::IRREVERSIBLE_CHECKPOINT.read_required(vars, switch)?,
+                unknown_side_effect: v::UNKNOWN_SIDE_EFFECT.read_required(vars, value::lower_case)?,
+            },
             selection: endpoint(&v::SELECTION_URL, &v::SELECTION_AUDIENCE)?,
             public_url: v::PUBLIC_URL.read(vars, HttpUrl::base)?,
             auto_dispatch: v::AUTO_DISPATCH.read_required(vars, switch)?,
