@@ -36,6 +36,7 @@ mod demo;
 mod dispatch;
 mod dispatch_limits;
 mod example;
+mod gates;
 mod golden;
 mod hanging_executors;
 mod hostile_services;

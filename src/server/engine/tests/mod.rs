@@ -9,6 +9,7 @@ mod children;
 mod ending;
 mod evaluations;
 mod finish;
+mod gates;
 mod golden;
 mod guard;
 mod hold;
