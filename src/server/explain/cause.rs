@@ -24,6 +24,9 @@ pub struct Reason {
     pub until: Option<Timestamp>,
     /// Who can end it.
     pub acts: Acts,
+    /// The command for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }
 
 /// Who can make a record move.
@@ -70,6 +73,8 @@ pub enum Cause {
     Postponed { tries: u32 },
     /// The policy point is unavailable.
     PolicyUnavailable,
+    /// An approval must be given first.
+    WaitingForApproval { approval_id: String },
     /// Dispatch is switched off.
     DispatchOff,
     /// Deciding about it has failed repeatedly.
@@ -99,14 +104,48 @@ impl Cause {
             | Self::Postponed { .. }
             | Self::AtWorker { .. }
             | Self::LostByWorker => Acts::Coordinator,
-            Self::PolicyUnavailable | Self::DispatchOff | Self::Parked { .. } | Self::NoWakeUp => {
-                Acts::Operator
-            }
+            Self::PolicyUnavailable
+            | Self::WaitingForApproval { .. }
+            | Self::DispatchOff
+            | Self::Parked { .. }
+            | Self::NoWakeUp => Acts::Operator,
         }
     }
 
     pub(super) fn reason(self, since: Option<Timestamp>, until: Option<Timestamp>) -> Reason {
-        Reason { sentence: self.to_string(), acts: self.acts(), cause: self, since, until }
+        Reason {
+            sentence: self.to_string(),
+            acts: self.acts(),
+            command: self.command(),
+            cause: self,
+            since,
+            until,
+        }
+    }
+
+    /// The command by which a person can end it, or look further.
+    fn command(&self) -> Option<String> {
+        match self {
+            Self::WaitingForApproval { approval_id } => {
+                Some(format!("jarvis-run-coordinator approvals approve {approval_id} --reason TEXT"))
+            }
+            Self::Parked { .. } | Self::NoWakeUp => Some("jarvis-run-coordinator journal check".into()),
+            Self::Over { .. }
+            | Self::NotifyingExecutor { .. }
+            | Self::AtExecutor { .. }
+            | Self::WaitingForChildren { .. }
+            | Self::DispatchDue
+            | Self::AskingPolicy
+            | Self::WaitingForSlot { .. }
+            | Self::QueueFull { .. }
+            | Self::BreakerOpen { .. }
+            | Self::BackingOff { .. }
+            | Self::Postponed { .. }
+            | Self::PolicyUnavailable
+            | Self::DispatchOff
+            | Self::AtWorker { .. }
+            | Self::LostByWorker => None,
+        }
     }
 }
 
@@ -157,6 +196,9 @@ impl fmt::Display for Cause {
             }
             Self::PolicyUnavailable => {
                 f.write_str("The policy decision point is unavailable: the node is held")
+            }
+            Self::WaitingForApproval { approval_id } => {
+                write!(f, "The node waits for the approval {approval_id}")
             }
             Self::DispatchOff => f.write_str("Dispatch is switched off (AUTO_DISPATCH)"),
             Self::Parked { job, error } => {

@@ -6,6 +6,7 @@
 //!   Dispatch, later ───▶ policy unavailable │ breaker open │ backing off │ postponed
 //!   Dispatch, due ─────▶ dispatch off │ queue full │ due │ asking policy │ waiting for a slot │ …
 //!   Deadline ──────────▶ waiting for children, at executor
+//!   Approval ──────────▶ waiting for an approval
 //! ```
 
 use super::cause::{Cause, Reason};
@@ -71,6 +72,7 @@ pub fn node_reasons(node: &NodeRecord, facts: &Facts<'_>) -> Vec<Reason> {
         Job::Dispatch if wake.at > facts.now => vec![dispatched_later(node, wake, facts)],
         Job::Dispatch => vec![dispatched_now(node, wake, facts)],
         Job::Deadline => at_executor(node, facts),
+        Job::Approval => vec![approval(node)],
         // Only ended nodes have such a wake-up.
         Job::CancelExecutor => vec![notifying(node, wake)],
     }
@@ -94,6 +96,12 @@ fn error_code(node: &NodeRecord) -> Option<String> {
 
 fn notifying(node: &NodeRecord, wake: &Wake) -> Reason {
     Cause::NotifyingExecutor { tries: wake.tries }.reason(node.node.ended_at, Some(wake.at))
+}
+
+fn approval(node: &NodeRecord) -> Reason {
+    let Some(approval) = &node.waits.approval else { return Cause::DispatchDue.reason(None, node.deadline) };
+    Cause::WaitingForApproval { approval_id: approval.approval_id.to_string() }
+        .reason(Some(approval.requested_at), Some(approval.expires_at))
 }
 
 fn dispatched_later(node: &NodeRecord, wake: &Wake, facts: &Facts<'_>) -> Reason {

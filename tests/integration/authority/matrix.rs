@@ -98,7 +98,10 @@ impl Scene {
                 Operation::CompleteNodeRun => {
                     caller.post(&format!("{node}:complete"), &json!({"state": "succeeded"})).await
                 }
-                Operation::ListApprovals | Operation::ApproveNodeRun | Operation::DenyNodeRun => {
+                Operation::ListApprovals
+                | Operation::GetApproval
+                | Operation::ApproveNodeRun
+                | Operation::DenyNodeRun => {
                     unreachable!("{operation} is no operation of the ARP API")
                 }
             },

@@ -61,6 +61,11 @@ fn explained(world: &World) {
                 Cause::WaitingForChildren { live, .. } => *live > 0 && state == NodeRunState::Running,
                 Cause::BackingOff { .. } => at > Some(world.now) && state == NodeRunState::Running,
                 Cause::Postponed { .. } => at > Some(world.now),
+                Cause::WaitingForApproval { approval_id } => {
+                    node.waits.approval.as_ref().is_some_and(|approval| {
+                        approval.approval_id.to_string() == *approval_id && approval.decision.is_none()
+                    })
+                }
                 Cause::PolicyUnavailable => node.waits.held_since.is_some() && at > Some(world.now),
                 Cause::DispatchDue
                 | Cause::AskingPolicy

@@ -227,6 +227,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "app",
             "clients",
             "config",
+            "evidence",
             "journal",
             "operator::openapi",
             "record",
