@@ -2,6 +2,8 @@
 //! random commands against a small model.
 
 mod adopt;
+mod approval_properties;
+mod approvals;
 mod audit;
 mod begin;
 mod bounds;
