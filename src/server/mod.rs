@@ -14,6 +14,8 @@ pub mod delegation;
 pub mod dispatch;
 pub mod engine;
 pub mod events;
+pub mod evidence;
+pub mod explain;
 pub mod health;
 pub mod http_server;
 pub mod invariants;

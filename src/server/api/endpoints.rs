@@ -8,7 +8,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    http_server::{ApiError, Caller, Json, Ndjson, Probe, ServerContext, StreamQuery, live, ready},
+    http_server::{
+        ApiError, Caller, Json, Ndjson, PreferWait, Probe, RunAnswer, ServerContext, StreamQuery, Waiting,
+        live, ready,
+    },
     types::{
         Health, NodeRun, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunId,
         NodeRunsCreateRequest, NodeRunsCreateResponse, NonEmpty, Run, RunId, RunStartRequest, VersionInfo,
@@ -88,16 +91,33 @@ async fn readyz(rq: Rq) -> Answer<HttpResponseOk<Probe>> {
 
 /// Start a run
 #[endpoint { method = POST, path = "/v1/runs", operation_id = "start_run", tags = ["runs"] }]
-async fn run_start(rq: Rq, caller: Caller, body: Json<RunStartRequest>) -> Answer<HttpResponseOk<Run>> {
+async fn run_start(
+    rq: Rq,
+    caller: Caller,
+    wait: PreferWait,
+    body: Json<RunStartRequest>,
+) -> Answer<RunAnswer> {
+    // A run that was started must not be answered with a refusal of the wait.
+    let waiting = wait.begin(&rq, &caller).await?;
     let run = rq.context().coordinator.run_start(&caller.0, body.0).await?;
-    Ok(HttpResponseOk(run))
+    ended(&rq, waiting, run).await
 }
 
 /// Get a run
 #[endpoint { method = GET, path = "/v1/runs/{run_id}", operation_id = "get_run", tags = ["runs"] }]
-async fn run_get(rq: Rq, caller: Caller, path: Path<RunPath>) -> Answer<HttpResponseOk<Run>> {
+async fn run_get(rq: Rq, caller: Caller, wait: PreferWait, path: Path<RunPath>) -> Answer<RunAnswer> {
     let run = rq.context().coordinator.run_get(&caller.0, &path.into_inner().run_id).await?;
-    Ok(HttpResponseOk(run))
+    let waiting = if run.state.is_terminal() { None } else { wait.begin(&rq, &caller).await? };
+    ended(&rq, waiting, run).await
+}
+
+/// The run as it is when the wait is over. Waiting for what has ended takes no time.
+async fn ended(rq: &Rq, waiting: Option<Waiting>, run: Run) -> Answer<RunAnswer> {
+    let Some(waiting) = waiting else { return Ok(RunAnswer { run, waited: None }) };
+    let seconds = waiting.for_end(rq, &run.run_id).await?;
+    // The caller was authorized before the wait, and is answered about that run.
+    let run = rq.context().coordinator.run_waited_for(run).await?;
+    Ok(RunAnswer { run, waited: Some(seconds) })
 }
 
 /// Cancel a run

@@ -200,6 +200,7 @@ fn limits(settings: &Settings) -> FrontLimits {
         body_timeout: limits.body_timeout,
         idle_timeout: limits.idle_timeout,
         answer_timeout: limits.answer_timeout,
+        max_wait: limits.max_wait,
     }
 }
 

@@ -90,6 +90,25 @@ pub enum Command {
         #[command(subcommand)]
         command: JournalCommand,
     },
+    /// Examine exported runs: verify a file, compare two
+    Runs {
+        #[command(subcommand)]
+        command: RunsCommand,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum RunsCommand {
+    /// Check that an exported run is whole and unchanged
+    Verify {
+        /// A file that `journal export` made
+        file: PathBuf,
+        /// The hash that the export printed: without it, a file that was written again from the start is not noticed
+        #[arg(long, value_name = "HASH")]
+        hash: Option<String>,
+    },
+    /// Show where two exported runs part
+    Diff { first: PathBuf, second: PathBuf },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -127,6 +146,12 @@ pub enum JournalCommand {
         /// First delete runs that finished longer ago than this, such as 30d or 12h
         #[arg(long, value_name = "AGE", value_parser = age)]
         finished_before: Option<Duration>,
+    },
+    /// Write all that is recorded about a run to a file that shows changes; the server may run
+    Export {
+        run: RunId,
+        /// Destination; must not exist
+        file: PathBuf,
     },
     /// Sign assignment tokens with a new key; the server may run
     RotateKey {

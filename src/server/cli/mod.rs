@@ -6,7 +6,8 @@
 //!                  ├─▶ demo ───────────────────▶ app, clients
 //!                  ├─▶ send_request, health ───▶ remote        call a running server
 //!                  ├─▶ approvals ──────────────▶ remote        call its operator API
-//!                  └─▶ journal ────────────────▶ journal       open the file: back up, check, audit, …
+//!                  ├─▶ journal ────────────────▶ journal       open the file: back up, check, audit, …
+//!                  └─▶ evidence ───────────────▶ evidence      read exported runs: verify, compare
 //! ```
 //!
 //! A command writes its result to stdout. A failure goes to stderr as one
@@ -17,6 +18,7 @@ pub mod args;
 mod check_config;
 #[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
 mod demo;
+mod evidence;
 mod exit;
 mod health;
 pub mod journal;
@@ -35,7 +37,7 @@ use std::{
 
 pub use self::{
     approvals::approvals,
-    args::{ApprovalsCommand, Cli, Command, JournalCommand, OperatorTarget, Target},
+    args::{ApprovalsCommand, Cli, Command, JournalCommand, OperatorTarget, RunsCommand, Target},
     exit::Exit,
     health::health,
     remote::{OperatorClient, Remote, RemoteError},
@@ -76,6 +78,7 @@ pub fn run(cli: &Cli) -> ExitCode {
             call_operator(&target, async |remote| approvals(remote, &command).await)
         }
         Command::Journal { command } => maintain_journal(&command, flags),
+        Command::Runs { command } => examine_runs(&command),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -107,6 +110,10 @@ fn maintain_journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Fai
     let sound = journal::run(command, &path, SystemClock.now(), &mut io::stdout())
         .map_err(|error| Failure::new(Exit::Journal, error))?;
     Ok(if sound { Exit::Ok } else { Exit::Journal })
+}
+
+fn examine_runs(command: &RunsCommand) -> Result<Exit, Failure> {
+    evidence::run(command, &mut io::stdout()).map_err(|error| Failure::new(Exit::Journal, error))
 }
 
 /// Which certificate of the server a command accepts.

@@ -225,6 +225,9 @@ variables! {
         ANSWER_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_ANSWER_TIMEOUT_SECS", Kind::Seconds,
             "Time limit for a caller to take its answer; then the connection is closed. An event stream has no \
              limit while its reader takes something within this time.").default("120");
+        MAX_WAIT_SECS = own("JARVIS_RUN_COORDINATOR_MAX_WAIT_SECS", Kind::SecondsOrNone,
+            "The longest time that a request with Prefer: wait waits for the end of its run; 0: such requests \
+             are answered at once.").default("60");
         MAX_CONNECTIONS = own("JARVIS_RUN_COORDINATOR_MAX_CONNECTIONS", Kind::Count,
             "Maximum number of open connections; more are answered with 503 and closed. It is lowered to what \
              the limit of open files (ulimit -n) leaves room for.")

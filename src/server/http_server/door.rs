@@ -57,7 +57,7 @@ use super::{
     front::Front,
     hosts::Hosts,
     path,
-    request_scope::{self, BodyLimits},
+    request_scope::{self, Admitted, BodyLimits},
     treatment::{Class, Treatment},
     unread,
 };
@@ -159,7 +159,11 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                     let limits = BodyLimits { bounds: front.body, timeout: front.body_timeout.clone() };
                     let body = if treatment.reads_body { unread.take() } else { None };
                     let request = Request::from_parts(head, body.unwrap_or_else(Body::empty));
-                    request_scope::run(caller, limits, route.handler.handle_request(rqctx, request)).await
+                    let admitted = Admitted { caller, body_limits: limits, held: std::mem::take(&mut held) };
+                    let (answer, kept) =
+                        request_scope::run(admitted, route.handler.handle_request(rqctx, request)).await;
+                    held = kept;
+                    answer
                 };
                 // At a panic, dropshot would close the connection.
                 let served = AssertUnwindSafe(served).catch_unwind().await;

@@ -23,6 +23,7 @@ pub struct Front {
     pub(super) body: BodyBounds,
     pub(super) body_timeout: BodyTimeout,
     pub(super) answer_timeout: Duration,
+    pub(super) max_wait: Duration,
     /// Cancelled when the server has closed.
     pub(super) closed: CancellationToken,
 }
@@ -46,6 +47,8 @@ pub struct FrontLimits {
     pub idle_timeout: Duration,
     /// The time limit for a caller to take its answer.
     pub answer_timeout: Duration,
+    /// The longest time that a caller may wait for the end of a run.
+    pub max_wait: Duration,
 }
 
 /// The bounds of the JSON in a request body.
@@ -72,6 +75,7 @@ impl Front {
             body: limits.body,
             body_timeout: BodyTimeout { limit: limits.body_timeout, stopping: stopping.clone() },
             answer_timeout: limits.answer_timeout,
+            max_wait: limits.max_wait,
             closed: CancellationToken::new(),
         }
     }

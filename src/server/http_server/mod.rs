@@ -15,6 +15,7 @@
 //! context          what endpoints have: the coordinator, the authenticator, health
 //!   body             JSON in, within body_timeout, checked by schema_check
 //!   stream           lines out (without delay: socket_options)
+//!   prefer           a run when it has ended: `Prefer: wait`
 //!   errors           failures out
 //!   probes           is it alive, is it ready
 //! tls              replaces certificates, counts failed handshakes
@@ -40,6 +41,7 @@ mod limits;
 mod listen;
 mod openapi;
 mod path;
+mod prefer;
 mod probes;
 #[cfg(test)]
 mod proptests;
@@ -59,6 +61,7 @@ pub use self::body::read_strictly;
 pub(crate) use self::{
     body::{Json, RequestBody, request_bodies},
     openapi::document,
+    prefer::{PreferWait, RunAnswer, Waiting},
     probes::{Probe, live, ready},
     request_scope::Caller,
     schema_check::BodySchema,

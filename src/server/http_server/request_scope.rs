@@ -27,7 +27,12 @@ use dropshot::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{body_timeout::BodyTimeout, errors::ApiError, front::BodyBounds};
+use super::{
+    body_timeout::BodyTimeout,
+    errors::ApiError,
+    front::BodyBounds,
+    limits::{Place, Share},
+};
 use crate::auth::{AuthError, Principal};
 
 /// The limits for the body of a request.
@@ -39,6 +44,7 @@ pub(super) struct BodyLimits {
 
 struct RequestScope {
     caller: Cell<Option<Principal>>,
+    held: Cell<Held>,
     body_limits: BodyLimits,
     failure: Cell<Option<ApiError>>,
 }
@@ -47,22 +53,45 @@ tokio::task_local! {
     static SCOPE: RequestScope;
 }
 
-/// Runs `endpoint` for `caller`. If it fails, returns the error that it (or an
-/// extractor) reported, not dropshot's version of it.
+/// The places that a request takes, of the server and of its principal.
+pub(super) type Held = (Option<Place>, Option<Share>);
+
+/// What an endpoint gets from the door.
+pub(super) struct Admitted {
+    pub(super) caller: Option<Principal>,
+    pub(super) body_limits: BodyLimits,
+    pub(super) held: Held,
+}
+
+/// Runs `endpoint`. If it fails, returns the error that it (or an extractor)
+/// reported, not dropshot's version of it; and the places that it still has.
 pub(super) async fn run<T, E>(
-    caller: Option<Principal>,
-    body_limits: BodyLimits,
+    admitted: Admitted,
     endpoint: impl Future<Output = Result<T, E>>,
-) -> Result<T, ApiError> {
-    let scope = RequestScope { caller: Cell::new(caller), body_limits, failure: Cell::new(None) };
+) -> (Result<T, ApiError>, Held) {
+    let Admitted { caller, body_limits, held } = admitted;
+    let scope = RequestScope {
+        caller: Cell::new(caller),
+        held: Cell::new(held),
+        body_limits,
+        failure: Cell::new(None),
+    };
     let answered = async {
         let answer = endpoint.await;
-        answer.map_err(|_| SCOPE.with(|scope| scope.failure.take()))
+        let (failure, held) = SCOPE.with(|scope| (scope.failure.take(), scope.held.take()));
+        (answer.map_err(|_| failure), held)
     };
-    let answer = SCOPE.scope(scope, answered).await;
-    answer.map_err(|reported| {
+    let (answer, held) = SCOPE.scope(scope, answered).await;
+    let answer = answer.map_err(|reported| {
         reported.unwrap_or_else(|| ApiError::internal("an endpoint failed without reporting an error"))
-    })
+    });
+    (answer, held)
+}
+
+/// Gives back the places of this request, which goes on without: it waits, and has a
+/// place for that.
+pub(super) fn release_place() {
+    let _released = SCOPE.try_with(|scope| scope.held.take());
 }
 
 /// The limits for the body of this request; `None` outside of a request.

@@ -183,6 +183,7 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// The time limit for a caller to take its answer.
     pub answer_timeout: Duration,
+    pub max_wait: Duration,
     /// The maximum number of open connections.
     pub connections: usize,
     /// The maximum number of concurrent requests.

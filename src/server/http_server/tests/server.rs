@@ -221,6 +221,7 @@ pub(super) fn start_for(hosts: Hosts, level: Level) -> Server {
         body_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(60),
         answer_timeout: Duration::from_secs(60),
+        max_wait: Duration::from_secs(60),
     };
     let quiet = Logger::root(slog::Discard, o!());
     let admitter =

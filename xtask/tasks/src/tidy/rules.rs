@@ -52,10 +52,17 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "runtime", may: &[] },
     Layer { module: "record", may: &["time", "types"] },
     Layer { module: "engine", may: &["record", "time", "types"] },
+    // Not the engine: what it says is read off the records alone.
+    Layer { module: "explain", may: &["record", "time", "types"] },
     // Not the engine: the check would find right whatever the engine does.
     Layer { module: "invariants", may: &["record", "types"] },
-    // The invariants are checked on what is in a journal, when asked to.
-    Layer { module: "journal", may: &["invariants", "record", "runtime::tasks", "time", "types"] },
+    Layer { module: "evidence", may: &["record", "time", "types"] },
+    // The invariants are checked on what is in a journal, and evidence is taken from
+    // it, when asked to.
+    Layer {
+        module: "journal",
+        may: &["evidence", "invariants", "record", "runtime::tasks", "time", "types"],
+    },
     Layer { module: "config", may: &["time", "types"] },
     Layer { module: "transport", may: &["config::InboundTls", "config::OutboundTls", "time"] },
     // Of the record: where a NodeRun stands, which its assignment token says.
@@ -221,6 +228,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "app",
             "clients",
             "config",
+            "evidence",
             "journal",
             "operator::openapi",
             "record",
