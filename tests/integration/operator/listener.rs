@@ -79,7 +79,7 @@ async fn taken_operator_address_fails_the_start_and_nothing_is_left() {
 }
 
 #[tokio::test]
-async fn foreign_hosts_and_pages_are_refused_by_the_operator_api_alone() {
+async fn only_the_operator_api_refuses_foreign_hosts_and_pages() {
     let hosts = ("JARVIS_RUN_COORDINATOR_OPERATOR_HOSTS", "ops.example.com, Board.example.com");
     let t = TestServer::start_with(&[LISTEN, hosts]).await;
     let with = |name: &'static str, value: &str| {

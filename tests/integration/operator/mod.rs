@@ -34,7 +34,7 @@ async fn post(t: &TestServer, path: &str, body: &Value) -> Answer {
     Answer::of(t.operator_request("POST", path).json(body)).await
 }
 
-/// Waits until so many approvals wait; returns the first page of them.
+/// Waits until this number of approvals wait; returns the first page of them.
 async fn listed(t: &TestServer, count: usize) -> Vec<Value> {
     soon("the approvals", async {
         loop {
