@@ -50,6 +50,7 @@ mod node_completion;
 mod node_creation;
 mod node_types;
 mod offload;
+mod operator;
 mod outbound_tokens;
 mod overload;
 mod parked;

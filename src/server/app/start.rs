@@ -183,8 +183,10 @@ impl Startup<'_> {
             assignment_key::Expiry { journal, clock, clock_skew, log: auth_log }.begin(tasks);
         }
         info!(log, "listening"; "address" => %listeners.address(),
-            "operator" => listeners.operator_address().map(|address| address.to_string()),
             "journal" => %settings.journal.path.display(), "version" => env!("CARGO_PKG_VERSION"));
+        if let Some(address) = listeners.operator_address() {
+            info!(log, "listening for operators"; "address" => %address);
+        }
         Ok(Server {
             listeners,
             tasks: tasks.clone(),
