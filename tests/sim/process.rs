@@ -23,7 +23,7 @@ use jarvis_run_coordinator::{
     auth::{self, Admission, Authenticator, Clocks, Principal},
     config::{AuthSettings, Authorization, PdpOutage, RegistryOutage},
     coordinator::{self, Coordinator, WorkQueue},
-    dispatch::{self, Dispatcher, Executor, Executors},
+    dispatch::{self, Dispatcher, Executors, Member, Names, Pool, PoolOptions},
     engine::{Bounds, Rules},
     events::{EventHub, Events},
     journal::Journal,
@@ -31,6 +31,7 @@ use jarvis_run_coordinator::{
     redact::Redactor,
     runtime::tasks::TaskSet,
     services::{
+        executors::{AtomicExecutor, CompositeExecutor},
         node_registry::{NodeTypes, RegistryOptions},
         policy::{self, Policy},
     },
@@ -154,8 +155,20 @@ impl Process {
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");
-        let atomic = AtomicRole::new(world, life, queue.worker());
-        let composite = CompositeRole::new(world, life, queue.worker());
+        let atomic = Member {
+            role: Arc::new(AtomicRole::new(world, life, queue.worker())) as Arc<dyn AtomicExecutor>,
+            instance_id: Pool::<dyn AtomicExecutor>::SINGLE.to_owned(),
+            endpoint: endpoint("atomic"),
+            audience: None,
+        };
+        let composite = Member {
+            role: Arc::new(CompositeRole::new(world, life, queue.worker())) as Arc<dyn CompositeExecutor>,
+            instance_id: Pool::<dyn CompositeExecutor>::SINGLE.to_owned(),
+            endpoint: endpoint("composite"),
+            audience: None,
+        };
+        let options =
+            || PoolOptions { names: Names::Single, max_in_flight: SLOTS, clock: Arc::clone(&clock) };
         let dispatcher = Dispatcher::take_over(dispatch::Parts {
             attempts: coordinator.attempts(),
             journal: Arc::clone(&journal),
@@ -163,8 +176,8 @@ impl Process {
             queue: Arc::clone(&queue),
             health: Arc::default(),
             executors: Executors {
-                atomic: Some(Executor::atomic(atomic, endpoint("atomic"), SLOTS)),
-                composite: Some(Executor::composite(composite, endpoint("composite"), SLOTS)),
+                atomic: Some(Pool::atomic(vec![atomic], options())),
+                composite: Some(Pool::composite(vec![composite], options())),
                 coordinator_url: Some(endpoint("coordinator")),
                 call_timeout: CALL_TIMEOUT,
             },

@@ -11,6 +11,8 @@ pub enum Kind {
     Secret,
     /// A base URL, normalised as contract §18 says.
     BaseUrl,
+    /// A base URL, or a list of them, each with or without a name.
+    BaseUrls,
     /// A URL that is used unchanged.
     Url,
     Path,
@@ -36,6 +38,9 @@ impl Kind {
         match self {
             Self::Text | Self::Secret => "text".into(),
             Self::BaseUrl => "an http:// or https:// URL without a query".into(),
+            Self::BaseUrls => "an http:// or https:// URL without a query, or a list of such as \
+                              URL,URL or NAME=URL,NAME=URL"
+                .into(),
             Self::Url => "an http:// or https:// URL".into(),
             Self::Path => "a path".into(),
             Self::Bytes => "a number of bytes above 0 (suffixes k, m, g)".into(),
@@ -59,6 +64,7 @@ impl Kind {
             Self::Text
             | Self::Secret
             | Self::BaseUrl
+            | Self::BaseUrls
             | Self::Url
             | Self::Path
             | Self::Seconds
@@ -77,6 +83,7 @@ impl Kind {
             Self::Text => "text".into(),
             Self::Secret => "secret".into(),
             Self::BaseUrl | Self::Url => "URL".into(),
+            Self::BaseUrls => "URL,…".into(),
             Self::Path => "path".into(),
             Self::Bytes => "bytes (k, m, g)".into(),
             Self::Seconds | Self::SecondsOrNone => "seconds".into(),

@@ -38,10 +38,11 @@ pub use error::ConfigError;
 pub use flags::Flags;
 pub use kind::Kind;
 pub use settings::{
-    DefaultUsage, Endpoint, InboundTls, JournalSettings, KeyPair, OutboundTls, PerPrincipal, PolicyPosture,
-    Rate, RunBounds, Settings, Stores,
+    DefaultUsage, Endpoint, Executors, InboundTls, JournalSettings, KeyPair, OutboundTls, PerPrincipal,
+    PolicyPosture, Rate, RunBounds, Settings, Stores,
 };
 pub use value::{
-    HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, SecretError, SecretSource, WithoutStores,
+    ExecutorUrls, HttpUrl, LogFormat, MemberUrl, PdpOutage, RegistryOutage, Secret, SecretError,
+    SecretSource, WithoutStores,
 };
 pub use vars::Vars;

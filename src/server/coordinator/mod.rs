@@ -49,7 +49,7 @@ use std::sync::Arc;
 use slog::Logger;
 
 pub use attempts::Attempts;
-pub(crate) use attempts::{Assignment, Choice};
+pub(crate) use attempts::{Assignment, Choice, DeferReason, Deferral};
 pub use audit_trail::AuditTrail;
 pub(crate) use commit_failures::ALIVE_FOREVER;
 pub(crate) use committer::CLAIM_WITHIN;

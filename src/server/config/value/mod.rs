@@ -2,6 +2,7 @@
 
 mod choice;
 mod constraints;
+mod executors;
 mod http_url;
 mod list;
 mod number;
@@ -13,6 +14,7 @@ pub use choice::{
     AudienceField, LogFormat, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores, log_level, switch,
 };
 pub use constraints::{DefaultUsage, constraints, usage};
+pub use executors::{ExecutorUrls, MemberUrl};
 pub use http_url::{HttpUrl, is_loopback_url, loopback_url};
 pub use list::items;
 pub use number::{TEN_YEARS, age, bytes, count, number, seconds, seconds_or_none, size};
