@@ -15,7 +15,7 @@ use slog::{info, warn};
 
 use super::{
     Dispatcher,
-    gate::{Gate, Notified},
+    gate::{Gate, NodeHosts},
     slots::MemberNumber,
 };
 use crate::{
@@ -45,7 +45,7 @@ const ONCE_MORE: Duration = Duration::from_millis(500);
 const DESCENDANTS_FIRST: Duration = Duration::from_secs(1);
 
 /// What came of the calls.
-struct Told {
+struct Notified {
     answer: Result<(), CallError>,
     /// The number of executors that are not configured any more.
     gone: usize,
@@ -57,18 +57,18 @@ impl Dispatcher {
         let Some(node) = attempts.cancel_target(&job.node).await? else { return Ok(()) };
         let log = &self.parts.log;
         let retry_after = |wait| CancelNotification::RetryAt(self.parts.clock.now() + wait);
-        let notification = match self.tell(&node).await? {
-            Told { answer: Ok(()), .. } if job.may_overtake => retry_after(ONCE_MORE),
-            Told { answer: Ok(()), gone: 0 } => {
+        let notification = match self.notify(&node).await? {
+            Notified { answer: Ok(()), .. } if job.may_overtake => retry_after(ONCE_MORE),
+            Notified { answer: Ok(()), gone: 0 } => {
                 info!(log, "executor notified of the end of a node"; "run_id" => %job.run, "node_run_id" => %job.node);
                 CancelNotification::Acknowledged
             }
-            Told { answer: Ok(()), gone } => {
+            Notified { answer: Ok(()), gone } => {
                 warn!(log, "cancel given up: the executor of the node is not configured"; "run_id" => %job.run,
                     "node_run_id" => %job.node, "executors" => gone);
                 CancelNotification::Abandoned
             }
-            Told { answer: Err(error), gone: _ } => {
+            Notified { answer: Err(error), gone: _ } => {
                 let tries = node.wake.as_ref().map_or(0, |wake| wake.tries);
                 let wait = backoff(tries, BASE, CAP, job.node.as_str());
                 let wait = wait.max(error.retry_after().unwrap_or_default().min(CAP));
@@ -82,33 +82,35 @@ impl Dispatcher {
     }
 
     /// Sends the cancel calls.
-    async fn tell(&self, node: &NodeHead) -> Result<Told, CoordinatorError> {
+    async fn notify(&self, node: &NodeHead) -> Result<Notified, CoordinatorError> {
         let executors = &self.parts.executors;
         let (clock, node_id) = (&*self.parts.clock, &node.node_run_id);
         match node.kind {
             Some(NodeKind::Composite) => {
-                let Some(pool) = &executors.composite else { return Ok(Told { answer: Ok(()), gone: 1 }) };
+                let Some(pool) = &executors.composite else {
+                    return Ok(Notified { answer: Ok(()), gone: 1 });
+                };
                 if let Some(atomic) = &executors.atomic {
                     within(clock, DESCENDANTS_FIRST, atomic.gate.cancels_sent()).await;
                 }
-                self.tell_each(&pool.gate, node_id, |member| pool.role(member).cancel(node_id)).await
+                self.notify_each(&pool.gate, node_id, |member| pool.role(member).cancel(node_id)).await
             }
             Some(NodeKind::Atomic) | None => {
-                let Some(pool) = &executors.atomic else { return Ok(Told { answer: Ok(()), gone: 1 }) };
-                self.tell_each(&pool.gate, node_id, |member| pool.role(member).cancel(node_id)).await
+                let Some(pool) = &executors.atomic else { return Ok(Notified { answer: Ok(()), gone: 1 }) };
+                self.notify_each(&pool.gate, node_id, |member| pool.role(member).cancel(node_id)).await
             }
         }
     }
 
     /// Sends the cancel call to each member where the node may be.
-    async fn tell_each<C: Future<Output = Result<(), CallError>>>(
+    async fn notify_each<C: Future<Output = Result<(), CallError>>>(
         &self,
         gate: &Gate,
         node: &NodeRunId,
         cancel: impl Fn(MemberNumber) -> C,
-    ) -> Result<Told, CoordinatorError> {
+    ) -> Result<Notified, CoordinatorError> {
         let hosts = if gate.is_pool() { self.parts.attempts.hosts(node).await? } else { Vec::new() };
-        let Notified { members, gone } = gate.notified(&hosts);
+        let NodeHosts { members, gone } = gate.hosts(&hosts);
         let (clock, timeout) = (&*self.parts.clock, self.parts.executors.call_timeout);
         let calls = members.into_iter().map(|member| {
             let call = cancel(member);
@@ -121,6 +123,6 @@ impl Dispatcher {
                 }
             }
         });
-        Ok(Told { answer: join_all(calls).await.into_iter().collect(), gone })
+        Ok(Notified { answer: join_all(calls).await.into_iter().collect(), gone })
     }
 }

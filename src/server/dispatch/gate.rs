@@ -59,9 +59,9 @@ pub(super) struct GateOptions {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// The members that are to be notified of the end of a node.
+/// The members at which a node may be.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Notified {
+pub(super) struct NodeHosts {
     pub(super) members: Vec<MemberNumber>,
     /// The node may also be at this number of members that are not configured.
     pub(super) gone: usize,
@@ -98,7 +98,7 @@ impl Gate {
                 let never = "The requested executor instance is not configured";
                 Some(self.named(requested).ok_or_else(|| unknown(never))?)
             }
-            // Without names it is recorded only (D-23).
+            // Without names it is recorded only (D-25).
             (Some(_) | None, Names::Single | Names::Addresses) | (None, Names::Given) => None,
         };
         Ok(Wish { only, avoid: last.and_then(|last| self.find(last)) })
@@ -130,19 +130,19 @@ impl Gate {
 
     /// The members to notify of the end of a node that may be at these hosts; all
     /// members if that is not known.
-    pub(super) fn notified(&self, hosts: &[ExecutorBinding]) -> Notified {
+    pub(super) fn hosts(&self, hosts: &[ExecutorBinding]) -> NodeHosts {
         if hosts.is_empty() || !self.is_pool() {
-            return Notified { members: (0..self.members.len()).map(MemberNumber).collect(), gone: 0 };
+            return NodeHosts { members: (0..self.members.len()).map(MemberNumber).collect(), gone: 0 };
         }
-        let mut notified = Notified::default();
+        let mut found = NodeHosts::default();
         for host in hosts {
             match self.find(host) {
-                Some(member) if notified.members.contains(&member) => {}
-                Some(member) => notified.members.push(member),
-                None => notified.gone += 1,
+                Some(member) if found.members.contains(&member) => {}
+                Some(member) => found.members.push(member),
+                None => found.gone += 1,
             }
         }
-        notified
+        found
     }
 
     /// Waits for the permit to send a cancel call to a member.
@@ -278,12 +278,12 @@ mod tests {
             (vec![binding("c", "http://169.254.169.254/")], vec![], 1),
             (vec![binding("c", "http://c:1"), binding("a", "http://a:1")], vec![a], 1),
         ] {
-            assert_eq!(gate.notified(&hosts), Notified { members, gone }, "{hosts:?}");
+            assert_eq!(gate.hosts(&hosts), NodeHosts { members, gone }, "{hosts:?}");
         }
-        // A single executor without a name has always been told, wherever it was.
+        // A single executor without a name has always been notified, wherever it was.
         let single = self::gate(Names::Single, &[("one", "http://one")]);
-        let told = single.notified(&[binding("c", "http://c:1")]);
-        assert_eq!(told, Notified { members: vec![a], gone: 0 });
+        let of_single = single.hosts(&[binding("c", "http://c:1")]);
+        assert_eq!(of_single, NodeHosts { members: vec![a], gone: 0 });
     }
 
     #[test]
