@@ -155,20 +155,22 @@ impl Process {
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");
-        let atomic = Member {
-            role: Arc::new(AtomicRole::new(world, life, queue.worker())) as Arc<dyn AtomicExecutor>,
-            instance_id: Pool::<dyn AtomicExecutor>::SINGLE.to_owned(),
-            endpoint: endpoint("atomic"),
+        let members = world.scenario.members();
+        let names = if members == 1 { Names::Single } else { Names::Addresses };
+        let atomic = (0..members).map(|member| Member {
+            role: Arc::new(AtomicRole::new(world, life, queue.worker(), member)) as Arc<dyn AtomicExecutor>,
+            instance_id: format!("atomic-{member}"),
+            endpoint: endpoint(&format!("atomic-{member}")),
             audience: None,
-        };
-        let composite = Member {
-            role: Arc::new(CompositeRole::new(world, life, queue.worker())) as Arc<dyn CompositeExecutor>,
-            instance_id: Pool::<dyn CompositeExecutor>::SINGLE.to_owned(),
-            endpoint: endpoint("composite"),
+        });
+        let composite = (0..members).map(|member| Member {
+            role: Arc::new(CompositeRole::new(world, life, queue.worker(), member))
+                as Arc<dyn CompositeExecutor>,
+            instance_id: format!("composite-{member}"),
+            endpoint: endpoint(&format!("composite-{member}")),
             audience: None,
-        };
-        let options =
-            || PoolOptions { names: Names::Single, max_in_flight: SLOTS, clock: Arc::clone(&clock) };
+        });
+        let options = || PoolOptions { names, max_in_flight: SLOTS, clock: Arc::clone(&clock) };
         let dispatcher = Dispatcher::take_over(dispatch::Parts {
             attempts: coordinator.attempts(),
             journal: Arc::clone(&journal),
@@ -176,8 +178,8 @@ impl Process {
             queue: Arc::clone(&queue),
             health: Arc::default(),
             executors: Executors {
-                atomic: Some(Pool::atomic(vec![atomic], options())),
-                composite: Some(Pool::composite(vec![composite], options())),
+                atomic: Some(Pool::atomic(atomic.collect(), options())),
+                composite: Some(Pool::composite(composite.collect(), options())),
                 coordinator_url: Some(endpoint("coordinator")),
                 call_timeout: CALL_TIMEOUT,
             },
