@@ -164,6 +164,7 @@ impl Peer {
             Service::AtomicExecutor
             | Service::CompositeExecutor
             | Service::NodeRegistry
+            | Service::Operator
             | Service::Pdp
             | Service::Selection => Some(JSON_LEVELS_MAX),
             // These return records that we made of requests and answers.

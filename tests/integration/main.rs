@@ -54,6 +54,7 @@ mod outbound_tokens;
 mod overload;
 mod parked;
 mod policy;
+mod prefer_wait;
 mod process;
 mod redaction;
 mod retention;

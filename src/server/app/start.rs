@@ -1,7 +1,7 @@
 //! Starts a server: opens the journal, takes over unfinished work, listens,
 //! dispatches.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use slog::{Logger, info, o, warn};
 
@@ -11,15 +11,15 @@ use super::{
     certificates::{Certificates, check_secrets, delegation},
     clock::steady_clock,
     health::Reporters,
+    listeners::{Fronts, Listeners, Shared},
     peers::Peers,
 };
 use crate::{
-    api::{self, BodyBounds, Front, FrontLimits, ListenConfig, ServerContext},
     auth::{self, Authenticator, Clocks},
-    config::{self, DefaultUsage, RunBounds, Settings},
+    config::{self, ApprovalSettings, DefaultUsage, OnApproval, RunBounds, Settings},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher},
-    engine::{Bounds, Rules},
+    engine::{Approvals, Bounds, Rules},
     events::{EventHub, Events},
     health::DispatchStatus,
     journal::{
@@ -125,6 +125,7 @@ impl Startup<'_> {
                 composite_silence: settings.deadlines.composite_silence,
                 bounds: bounds(&settings.bounds),
                 default_usage: default_usage(settings.default_usage),
+                approvals: approvals(settings.approvals),
             },
             authorization: settings.inbound.authorization.clone(),
             offload: peers.offload(settings),
@@ -151,7 +152,7 @@ impl Startup<'_> {
         .await?;
 
         let stopping = tasks.stopping().clone();
-        let front = Front::new(self.front_limits(), &stopping, &self.component("http"));
+        let fronts = Fronts::new(settings, &stopping, &self.component("http"));
         let reporters = Reporters {
             coordinator: Arc::clone(&coordinator),
             dispatch: dispatch_status,
@@ -160,12 +161,11 @@ impl Startup<'_> {
             authenticator: Arc::clone(&authenticator),
             clock: steady,
             certificates: certificates.checks(),
-            admission: Box::new(front.check()),
+            admission: fronts.checks(),
         };
-        let context =
-            ServerContext { coordinator, authenticator, health: reporters.report(), front, stopping };
-        let http = self.listen(context, &certificates).await?;
-        certificates.watch(http.running(), &clock, tasks, &self.component("certificates"));
+        let shared = Shared { coordinator, authenticator, health: reporters.report(), stopping };
+        let listeners = Listeners::listen(settings, &certificates, (fronts, shared), tasks, log).await?;
+        certificates.watch(listeners.running(), &clock, tasks, &self.component("certificates"));
         // Not earlier: a process that cannot listen must not have called an
         // executor, and executors may call back at once.
         dispatcher.begin(jobs);
@@ -182,10 +182,11 @@ impl Startup<'_> {
             let clock_skew = settings.inbound.clock_skew;
             assignment_key::Expiry { journal, clock, clock_skew, log: auth_log }.begin(tasks);
         }
-        info!(log, "listening"; "address" => %http.local_addr(),
+        info!(log, "listening"; "address" => %listeners.address(),
+            "operator" => listeners.operator_address().map(|address| address.to_string()),
             "journal" => %settings.journal.path.display(), "version" => env!("CARGO_PKG_VERSION"));
         Ok(Server {
-            http,
+            listeners,
             tasks: tasks.clone(),
             outbox_tasks: outbox_tasks.clone(),
             journal,
@@ -234,55 +235,6 @@ impl Startup<'_> {
         }
         Ok((journal, owing))
     }
-
-    fn front_limits(&self) -> FrontLimits {
-        let limits = &self.settings.limits;
-        FrontLimits {
-            requests: limits.requests,
-            streams: limits.streams,
-            per_principal: limits.per_principal,
-            connections: limits.connections,
-            // To each executor, and half as many again to all other services.
-            calls: self.settings.calls.max_in_flight.saturating_mul(5) / 2,
-            body: BodyBounds {
-                values: limits.body_values,
-                string_bytes: limits.string_bytes,
-                items: limits.array_items,
-            },
-            body_timeout: limits.body_timeout,
-            idle_timeout: limits.idle_timeout,
-            answer_timeout: limits.answer_timeout,
-        }
-    }
-
-    async fn listen(
-        &self,
-        context: ServerContext,
-        certificates: &Certificates,
-    ) -> Result<api::Http, StartError> {
-        let Self { settings, tasks, .. } = *self;
-        let address = format!("{}:{}", settings.listen.host, settings.listen.port);
-        let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
-        let mut addresses =
-            tokio::net::lookup_host(&address).await.map_err(|error| cannot(error.to_string()))?;
-        let bind_address: SocketAddr =
-            addresses.next().ok_or_else(|| cannot("the name has no address".into()))?;
-        let listen = ListenConfig {
-            bind_address,
-            body_limit_bytes: settings.limits.body_bytes,
-            tls: certificates.server_config(),
-        };
-        api::serve(&listen, context, tasks, &self.component("http"))
-            .map_err(|error| cannot(root_cause(&error)))
-    }
-}
-
-/// The innermost cause of an error.
-fn root_cause(mut error: &dyn std::error::Error) -> String {
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
 }
 
 /// The ceilings of a run's tree where nothing else limits it. They are far above
@@ -298,6 +250,14 @@ const CEILINGS: StructuralConstraints = StructuralConstraints {
 fn bounds(settings: &RunBounds) -> Bounds {
     let RunBounds { defaults, maxima } = settings.clone();
     Bounds { defaults, maxima, ceilings: CEILINGS }
+}
+
+fn approvals(settings: ApprovalSettings) -> Approvals {
+    let ApprovalSettings { then, timeout } = settings;
+    match then {
+        OnApproval::Fail => Approvals::Fail,
+        OnApproval::Park => Approvals::Park { timeout },
+    }
 }
 
 fn default_usage(settings: DefaultUsage) -> Estimate {

@@ -49,7 +49,11 @@ pub enum Command {
     /// Run the server (the default)
     Serve,
     /// Print the OpenAPI document of the server
-    Openapi,
+    Openapi {
+        /// Of the operator API instead
+        #[arg(long)]
+        operator: bool,
+    },
     /// Print the effective configuration and what is wrong with it
     CheckConfig,
     /// Run a built-in example from start to end, without any other service
@@ -76,6 +80,25 @@ pub enum Command {
         #[command(subcommand)]
         command: JournalCommand,
     },
+    /// Examine exported runs: verify a file, compare two
+    Runs {
+        #[command(subcommand)]
+        command: RunsCommand,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum RunsCommand {
+    /// Check that an exported run is whole and unchanged
+    Verify {
+        /// A file that `journal export` made
+        file: PathBuf,
+        /// The hash that the export printed: without it, a file that was written again from the start is not noticed
+        #[arg(long, value_name = "HASH")]
+        hash: Option<String>,
+    },
+    /// Show where two exported runs part
+    Diff { first: PathBuf, second: PathBuf },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -113,6 +136,12 @@ pub enum JournalCommand {
         /// First delete runs that finished longer ago than this, such as 30d or 12h
         #[arg(long, value_name = "AGE", value_parser = age)]
         finished_before: Option<Duration>,
+    },
+    /// Write all that is recorded about a run to a file that shows changes; the server may run
+    Export {
+        run: RunId,
+        /// Destination; must not exist
+        file: PathBuf,
     },
     /// Sign assignment tokens with a new key; the server may run
     RotateKey {
@@ -256,7 +285,7 @@ mod tests {
             Cli::try_parse_from(line.split(' ')).map(|cli| cli.chosen()).map_err(|error| error.exit_code())
         };
         assert_eq!(command("x"), Ok(Command::Serve));
-        assert_eq!(command("x openapi"), Ok(Command::Openapi));
+        assert_eq!(command("x openapi"), Ok(Command::Openapi { operator: false }));
         assert_eq!(command("x check-config"), Ok(Command::CheckConfig));
         assert_eq!(command("x demo"), Ok(Command::Demo { keep: false }));
         assert_eq!(command("x demo --keep"), Ok(Command::Demo { keep: true }));

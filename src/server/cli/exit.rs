@@ -27,6 +27,8 @@ pub enum Exit {
     Config,
     /// The demo's run did not succeed.
     Demo,
+    /// The runs that were compared differ.
+    Differs,
     /// The server refused the request, is down, or did not answer.
     Remote,
     /// The command line is wrong. clap exits with this code itself.
@@ -39,13 +41,17 @@ pub enum Exit {
 
 impl Exit {
     /// All exit codes, with their meaning for the help text.
-    pub const MEANINGS: [(Self, &str); 7] = [
+    pub const MEANINGS: [(Self, &str); 8] = [
         (Self::Ok, "success"),
         (Self::Config, "configuration error"),
         (Self::Demo, "the demo did not succeed"),
+        (Self::Differs, "the runs differ"),
         (Self::Remote, "the server refused a request, is down, or did not answer"),
         (Self::Usage, "invalid command line"),
-        (Self::Journal, "the journal cannot be opened, copied, compacted or given a new key, or is damaged"),
+        (
+            Self::Journal,
+            "the journal cannot be opened, copied, compacted, exported or given a new key; it or a bundle is damaged",
+        ),
         (
             Self::Broken,
             "an essential part of the server failed permanently (panic); a restart resumes all work",
@@ -55,7 +61,7 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
-            Self::Config | Self::Demo | Self::Remote => 1,
+            Self::Config | Self::Demo | Self::Differs | Self::Remote => 1,
             Self::Usage => 2,
             Self::Journal => 3,
             Self::Broken => 4,

@@ -5,7 +5,8 @@
 //!                  ├─▶ check_config ───────────▶ config
 //!                  ├─▶ demo ───────────────────▶ app, clients
 //!                  ├─▶ send_request, health ───▶ remote        call a running server
-//!                  └─▶ journal ────────────────▶ journal       open the file: back up, check, audit, …
+//!                  ├─▶ journal ────────────────▶ journal       open the file: back up, check, audit, …
+//!                  └─▶ evidence ───────────────▶ evidence      read exported runs: verify, compare
 //! ```
 //!
 //! A command writes its result to stdout. A failure goes to stderr as one
@@ -15,6 +16,7 @@ pub mod args;
 mod check_config;
 #[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
 mod demo;
+mod evidence;
 mod exit;
 mod health;
 pub mod journal;
@@ -31,7 +33,7 @@ use std::{
 };
 
 pub use self::{
-    args::{Cli, Command, JournalCommand, Target},
+    args::{Cli, Command, JournalCommand, RunsCommand, Target},
     exit::Exit,
     health::health,
     remote::{Remote, RemoteError},
@@ -43,6 +45,7 @@ use crate::{
     app,
     config::{Flags, JournalSettings, LayeredVars, Settings},
     journal::sqlite::folder_exists,
+    operator::openapi as operator_openapi,
     runtime::heap,
     time::{Clock, SystemClock},
 };
@@ -53,7 +56,7 @@ pub fn run(cli: &Cli) -> ExitCode {
     let flags = &cli.flags;
     let ended = match cli.chosen() {
         Command::Serve => serve::serve(flags),
-        Command::Openapi => print_openapi(),
+        Command::Openapi { operator } => print_openapi(operator),
         Command::CheckConfig => print_config(flags),
         Command::Demo { keep } => demo::command(keep, flags),
         Command::SendRequest { request, target } => {
@@ -68,6 +71,7 @@ pub fn run(cli: &Cli) -> ExitCode {
             call(&target, flags, Certificate::AnyOnLoopback, query)
         }
         Command::Journal { command } => maintain_journal(&command, flags),
+        Command::Runs { command } => examine_runs(&command),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -78,8 +82,9 @@ pub fn run(cli: &Cli) -> ExitCode {
     }
 }
 
-fn print_openapi() -> Result<Exit, Failure> {
-    writeln!(io::stdout(), "{:#}", openapi::document()).map_err(Failure::config)?;
+fn print_openapi(operator: bool) -> Result<Exit, Failure> {
+    let document = if operator { operator_openapi::document() } else { openapi::document() };
+    writeln!(io::stdout(), "{document:#}").map_err(Failure::config)?;
     Ok(Exit::Ok)
 }
 
@@ -98,6 +103,10 @@ fn maintain_journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Fai
     let sound = journal::run(command, &path, SystemClock.now(), &mut io::stdout())
         .map_err(|error| Failure::new(Exit::Journal, error))?;
     Ok(if sound { Exit::Ok } else { Exit::Journal })
+}
+
+fn examine_runs(command: &RunsCommand) -> Result<Exit, Failure> {
+    evidence::run(command, &mut io::stdout()).map_err(|error| Failure::new(Exit::Journal, error))
 }
 
 /// Which certificate of the server a command accepts.

@@ -29,6 +29,7 @@ impl Bounds {
             | Kind::BaseUrl
             | Kind::BaseUrls
             | Kind::Url
+            | Kind::HostPort
             | Kind::Path
             | Kind::Switch
             | Kind::Choice(_)

@@ -15,6 +15,8 @@ pub enum Kind {
     BaseUrls,
     /// A URL that is used unchanged.
     Url,
+    /// A host and a port: `127.0.0.1:8089`, `[::1]:8089`.
+    HostPort,
     Path,
     Bytes,
     Seconds,
@@ -42,6 +44,7 @@ impl Kind {
                               URL,URL or NAME=URL,NAME=URL"
                 .into(),
             Self::Url => "an http:// or https:// URL".into(),
+            Self::HostPort => "a host and a port, such as 127.0.0.1:8089 or [::1]:8089".into(),
             Self::Path => "a path".into(),
             Self::Bytes => "a number of bytes above 0 (suffixes k, m, g)".into(),
             Self::Seconds => format!("a number of seconds above 0, {}", at_most_ten_years()).into(),
@@ -66,6 +69,7 @@ impl Kind {
             | Self::BaseUrl
             | Self::BaseUrls
             | Self::Url
+            | Self::HostPort
             | Self::Path
             | Self::Seconds
             | Self::SecondsOrNone
@@ -84,6 +88,7 @@ impl Kind {
             Self::Secret => "secret".into(),
             Self::BaseUrl | Self::Url => "URL".into(),
             Self::BaseUrls => "URL,…".into(),
+            Self::HostPort => "host:port".into(),
             Self::Path => "path".into(),
             Self::Bytes => "bytes (k, m, g)".into(),
             Self::Seconds | Self::SecondsOrNone => "seconds".into(),

@@ -184,6 +184,7 @@ impl Variable {
             Kind::Url => one_line(&masked_url(text)),
             Kind::Switch => switch(text).map_or_else(|| one_line(text), |on| on.to_string()),
             Kind::Text
+            | Kind::HostPort
             | Kind::Path
             | Kind::Bytes
             | Kind::Seconds

@@ -21,14 +21,17 @@ use crate::{
     auth::Principal,
     clients::Subject,
     delegation::Delegation,
-    engine::{self, NodeTypeFacts, PolicyDecided},
+    engine::{self, Approvals, NodeTypeFacts, PolicyDecided},
     record::{Identity, NodeRecord, RunRecord, SealedToken},
     redact::Redactor,
     services::{
         node_registry::{NoFacts, NodeTypes},
         policy::{NODE_RUN_EXECUTE, PdpUnavailable, Policy, Question, RUN_START},
     },
-    types::{Error, NodeRun, NodeRunId, NodeTypeRef, RunContext, RunId, RunStartRequest, json::canonical},
+    types::{
+        ConstraintEnvelope, Error, JsonObject, NodeRun, NodeRunId, NodeTypeRef, RunContext, RunId,
+        RunStartRequest, SideEffectClass, json::canonical,
+    },
 };
 
 /// Asks the Node Registry and the policy decision point.
@@ -38,6 +41,7 @@ pub(super) struct Admission {
     pub(super) authority: Arc<Authority>,
     pub(super) redactor: Redactor,
     pub(super) delegation: Option<Delegation>,
+    pub(super) approvals: Approvals,
     pub(super) log: Logger,
 }
 
@@ -47,6 +51,16 @@ pub(super) struct Start<'s> {
     pub(super) run_id: &'s RunId,
     pub(super) root_id: &'s NodeRunId,
     pub(super) facts: &'s NodeTypeFacts,
+}
+
+/// A run as policy is asked about its start.
+struct About<'a> {
+    root: &'a NodeRun,
+    run_context: Option<&'a RunContext>,
+    principal: Option<&'a str>,
+    owner: Option<&'a Identity>,
+    side_effect: Option<SideEffectClass>,
+    input: &'a JsonObject,
 }
 
 impl Admission {
@@ -110,31 +124,90 @@ impl Admission {
         let Start { request, run_id, root_id, facts } = start;
         let node_type = request.root_node_type_ref.clone();
         let root = NodeRun::queued(run_id.clone(), root_id.clone(), node_type, facts.kind);
-        let run_context = self.attributed(request.run_context.as_ref(), Some(owner));
-        let context = || {
-            [
-                ("principal", json!(caller.subject())),
-                ("owner", json!(owner)),
-                ("tenant_id", json!(self.tenant(request.run_context.as_ref(), Some(owner)))),
-                ("kind", json!(facts.kind)),
-                ("depth", json!(0)),
-                ("side_effect", json!(facts.side_effect)),
-                (INPUTS_DIGEST, digest(&request.input).into()),
-            ]
+        let about = About {
+            root: &root,
+            run_context: request.run_context.as_ref(),
+            principal: Some(caller.subject()),
+            owner: Some(owner),
+            side_effect: facts.side_effect,
+            input: &request.input,
         };
         let constraints =
             || engine::constraints::merge([request.constraints.as_ref(), facts.constraints.as_ref()]);
-        let question = Question {
-            action: RUN_START,
-            node: &root,
-            run_context: run_context.as_deref(),
-            constraints: self.for_pdp(constraints).flatten(),
-            context: self.for_pdp(|| named(context())).unwrap_or_default(),
-            subject: caller.subject_token().map_or(Subject::Own, |token| Subject::Caller(token.clone())),
-        };
+        let subject = caller.subject_token().map_or(Subject::Own, |token| Subject::Caller(token.clone()));
+        let run_context = self.attributed(about.run_context, about.owner);
+        let question = self.start_question(&about, run_context.as_deref(), constraints, subject);
         // Without a decision there is no run yet: its caller can ask again.
         let decided = self.decide(question).await;
         decided.map_err(|PdpUnavailable(internal)| CoordinatorError::PdpUnavailable { internal })
+    }
+
+    /// The question at the checkpoint `run.start`.
+    fn start_question<'q>(
+        &self,
+        about: &About<'q>,
+        run_context: Option<&'q RunContext>,
+        constraints: impl FnOnce() -> Option<ConstraintEnvelope>,
+        subject: Subject,
+    ) -> Question<'q> {
+        let About { root, run_context: given, principal, owner, side_effect, input } = about;
+        let context = || {
+            [
+                ("principal", json!(principal)),
+                ("owner", json!(owner)),
+                ("tenant_id", json!(self.tenant(*given, *owner))),
+                ("kind", json!(root.kind)),
+                ("depth", json!(0)),
+                ("side_effect", json!(side_effect)),
+                (INPUTS_DIGEST, digest(input).into()),
+            ]
+        };
+        Question {
+            action: RUN_START,
+            node: root,
+            run_context,
+            constraints: self.for_pdp(constraints).flatten(),
+            context: self.for_pdp(|| named(context())).unwrap_or_default(),
+            subject,
+        }
+    }
+
+    /// Asks policy again about a node for which it demanded an approval, at the
+    /// checkpoint at which it did. `None`: there is no PDP.
+    pub(super) async fn ask_again(
+        &self,
+        run: &RunRecord,
+        node: &NodeRecord,
+        action: &str,
+    ) -> Result<Option<Result<PolicyDecided, Error>>, PdpUnavailable> {
+        let owner = run.owner.as_ref();
+        let run_context = self.attributed(run.run.run_context.as_ref(), owner);
+        let subject = self.for_pdp(|| self.subject(run)).unwrap_or(Subject::Own);
+        let (facts, input) = (NodeTypeFacts::default(), node.node.inputs.clone().unwrap_or_default());
+        let question = if action == RUN_START {
+            let about = About {
+                root: &node.node,
+                run_context: run.run.run_context.as_ref(),
+                principal: owner.map(|owner| owner.subject.as_str()),
+                owner,
+                side_effect: node.side_effect,
+                input: &input,
+            };
+            let constraints = || {
+                let of_run = engine::constraints::stored(run.run.extensions.as_ref()).unwrap_or_default();
+                engine::constraints::merge([of_run.as_ref(), node.type_constraints.as_ref()])
+            };
+            self.start_question(&about, run_context.as_deref(), constraints, subject)
+        } else {
+            if let Some(refusal) = engine::attempt_refusal(run, node, &facts, self.approvals) {
+                return Ok(Some(Err(refusal)));
+            }
+            self.execute_question(run, node, &facts, run_context.as_deref(), subject)
+        };
+        match self.policy.ask_again(question).await {
+            None => Ok(None),
+            Some(answer) => Ok(Some(Ok(self.redacted(answer?)))),
+        }
     }
 
     /// The tenant of a run that policy is asked with (contract §10).
@@ -166,11 +239,24 @@ impl Admission {
         node: &NodeRecord,
         facts: &NodeTypeFacts,
     ) -> Result<Result<PolicyDecided, Error>, PdpUnavailable> {
-        if let Some(refusal) = engine::attempt_refusal(run, node, facts) {
+        if let Some(refusal) = engine::attempt_refusal(run, node, facts, self.approvals) {
             return Ok(Err(refusal));
         }
+        let run_context = self.attributed(run.run.run_context.as_ref(), run.owner.as_ref());
+        let subject = self.for_pdp(|| self.subject(run)).unwrap_or(Subject::Own);
+        self.decide(self.execute_question(run, node, facts, run_context.as_deref(), subject)).await.map(Ok)
+    }
+
+    /// The question at the checkpoint `node.run.execute`.
+    fn execute_question<'q>(
+        &self,
+        run: &'q RunRecord,
+        node: &'q NodeRecord,
+        facts: &NodeTypeFacts,
+        run_context: Option<&'q RunContext>,
+        subject: Subject,
+    ) -> Question<'q> {
         let owner = run.owner.as_ref();
-        let run_context = self.attributed(run.run.run_context.as_ref(), owner);
         let context = || {
             [
                 ("principal", json!(owner.map(|owner| &owner.subject))),
@@ -185,15 +271,14 @@ impl Admission {
             ]
         };
         let constraints = || engine::effective_constraints(run, node, facts).unwrap_or_default();
-        let question = Question {
+        Question {
             action: NODE_RUN_EXECUTE,
             node: &node.node,
-            run_context: run_context.as_deref(),
+            run_context,
             constraints: self.for_pdp(constraints).flatten(),
             context: self.for_pdp(|| named(context())).unwrap_or_default(),
-            subject: self.for_pdp(|| self.subject(run)).unwrap_or(Subject::Own),
-        };
-        self.decide(question).await.map(Ok)
+            subject,
+        }
     }
 
     /// The caller's token as a run keeps it, if calls are made on its behalf.
@@ -209,12 +294,15 @@ impl Admission {
 
     /// What the policy decides. Its words go into events, so they are redacted.
     async fn decide(&self, question: Question<'_>) -> Result<PolicyDecided, PdpUnavailable> {
-        let mut decided = self.policy.decide(question).await?;
+        self.policy.decide(question).await.map(|decided| self.redacted(decided))
+    }
+
+    fn redacted(&self, mut decided: PolicyDecided) -> PolicyDecided {
         let redacted = |text: Option<String>| text.map(|text| self.redactor.message(&text).into_owned());
         decided.reason_code = redacted(decided.reason_code);
         decided.message = redacted(decided.message);
         decided.evidence = self.redactor.object(&decided.evidence);
-        Ok(decided)
+        decided
     }
 
     /// A part of a question that only a PDP reads; the local postures do not.

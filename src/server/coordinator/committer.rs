@@ -13,7 +13,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use slog::{Logger, warn};
+use slog::{Logger, info, warn};
 
 use super::{
     audit_trail::AuditTrail,
@@ -28,7 +28,7 @@ use crate::{
     health::JournalStatus,
     journal::{Journal, JournalError, OutboxId, Room},
     outbox::Outbox,
-    record::{AuditRecord, ChangeSet, Job, NodeHead, NodeRecord, Wake},
+    record::{Approval, AuditRecord, ChangeSet, Job, NodeHead, NodeRecord, Wake},
     redact::Redactor,
     time::{Clock, Timestamp},
     types::{NodeRunId, RunId},
@@ -163,12 +163,18 @@ impl Committer {
             topmost: Ended::by(changes),
             ended: changes.ended().cloned().collect(),
             audit: changes.audit.clone(),
+            waiting: changes.nodes.iter().filter_map(|node| waits_since(node, now)).cloned().collect(),
         }
     }
 
     fn announce(&self, run: &RunId, announcement: &Announcement, now: Timestamp) {
-        let Announcement { newest, claimed, unclaimed, topmost, ended, audit } = announcement;
+        let Announcement { newest, claimed, unclaimed, topmost, ended, audit, waiting } = announcement;
         self.health.written();
+        for approval in waiting {
+            info!(self.log, "node waits for an approval"; "run_id" => %run,
+                "node_run_id" => %approval.approval_id.node, "approval_id" => %approval.approval_id,
+                "expires_at" => %approval.expires_at);
+        }
         self.audit.committed(audit);
         self.liveness.ended(run, topmost, now);
         if let Some(outbox) = &self.outbox {
@@ -210,12 +216,19 @@ struct Announcement {
     ended: Vec<NodeRunId>,
     /// For the log.
     audit: Vec<AuditRecord>,
+    waiting: Vec<Approval>,
+}
+
+/// The approval that a node waits for since now.
+fn waits_since(node: &NodeRecord, now: Timestamp) -> Option<&Approval> {
+    let approval = node.waits.approval.as_deref()?;
+    (approval.is_open() && approval.requested_at == now).then_some(approval)
 }
 
 /// Whether the job begins now. A deadline does not: it begins when it has passed.
 fn begins_now(wake: &Wake, now: Timestamp) -> bool {
     match wake.job {
         Job::Dispatch | Job::CancelExecutor => wake.at <= now,
-        Job::Deadline => false,
+        Job::Deadline | Job::Approval => false,
     }
 }

@@ -12,6 +12,7 @@
 //!
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
+//! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
 //! - `committer`, `reads`, `commit_failures`: decide, commit, announce.
 //! - `admission`: questions to the Node Registry and the PDP.
@@ -30,6 +31,7 @@
 mod access;
 mod admission;
 mod adopt;
+mod approvals;
 mod assignment;
 mod attempts;
 mod audit_trail;
@@ -48,6 +50,9 @@ use std::sync::Arc;
 
 use slog::Logger;
 
+pub use approvals::{
+    APPROVALS_PAGE_MAX, ApprovalCursor, ApprovalView, ApprovalsPage, ApprovalsQuery, NoCursor,
+};
 pub use attempts::Attempts;
 pub(crate) use attempts::{Assignment, Choice, DeferReason, Deferral};
 pub use audit_trail::AuditTrail;
@@ -121,6 +126,7 @@ impl Coordinator {
         let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
         let Parts { outbox, queue, rules, authorization, offload, redactor, delegation, log, .. } = parts;
         let authority = Arc::new(access::Authority::new(authorization));
+        let approvals = rules.approvals;
         let audit = Arc::new(AuditTrail::new(Arc::clone(&journal), Arc::clone(&clock), log.clone()));
         let committer = Arc::new(Committer {
             audit,
@@ -142,6 +148,7 @@ impl Coordinator {
             authority: Arc::clone(&authority),
             redactor,
             delegation,
+            approvals,
             log,
         });
         let outputs = Arc::new(Outputs { offload, committer: Arc::clone(&committer) });

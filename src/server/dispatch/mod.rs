@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   journal ──claim──▶ queue ──▶ Dispatch ───────▶ executor ──▶ result committed
-//!      ▲                 │  └──▶ CancelExecutor ─▶ executor ──▶ wake-up cleared
+//!      ▲                 │  ├──▶ CancelExecutor ─▶ executor ──▶ wake-up cleared
+//!      │                 │  ├──▶ Approval ───────▶ policy asked again, or node failed
 //!      │                 └─────▶ Deadline ───────▶ node failed, or attempt lost
 //!      └── sweep: wake-ups of dead workers, overdue runs, claimed jobs that are not in hand
 //! ```
@@ -165,6 +166,7 @@ impl Dispatcher {
             Job::Dispatch => Ok(()),
             Job::Deadline => self.parts.attempts.deadline_due(job, job.attempt).await,
             Job::CancelExecutor => self.cancel_executor(job).await,
+            Job::Approval => self.parts.attempts.approval_due(job).await,
         }
     }
 

@@ -64,8 +64,11 @@ impl Dispatcher {
             Timestamp::from_micros(clock.now().as_micros() - i64::try_from(SWEEP.as_micros()).unwrap_or(0));
         // With dispatch off, all waiting dispatches stay claimed: they are skipped.
         // Most other jobs are in hand.
-        let jobs: &[Job] =
-            if self.parts.auto_dispatch { &Job::ALL } else { &[Job::Deadline, Job::CancelExecutor] };
+        let jobs: &[Job] = if self.parts.auto_dispatch {
+            &Job::ALL
+        } else {
+            &[Job::Deadline, Job::CancelExecutor, Job::Approval]
+        };
         for wake in journal.claims_held(queue.worker(), jobs, settled).await? {
             if !queue.has(&wake.node_run_id, wake.job) {
                 self.run_again(&wake).await?;
@@ -122,7 +125,7 @@ impl Dispatcher {
                     let lost = self.parts.attempts.deadline_due(&job, job.attempt + 1);
                     AssertUnwindSafe(lost).catch_unwind().await
                 }
-                Job::Deadline | Job::CancelExecutor => Ok(Ok(())),
+                Job::Deadline | Job::CancelExecutor | Job::Approval => Ok(Ok(())),
             };
             let settled = match looked {
                 Ok(Ok(())) => true,

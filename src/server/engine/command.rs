@@ -123,6 +123,16 @@ pub struct Rules {
     pub bounds: Bounds,
     /// What a node is expected to use whose type declares nothing.
     pub default_usage: Estimate,
+    pub approvals: Approvals,
+}
+
+/// What happens to a node that may not be executed without an approval (D-08).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approvals {
+    /// It fails.
+    Fail,
+    /// It waits, at most this long.
+    Park { timeout: Duration },
 }
 
 /// What holds for every run that enters the journal: see `bounds`.
@@ -150,7 +160,7 @@ pub struct NodeTypeFacts {
 /// A policy decision, as it goes into an event (contract §10).
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyDecided {
-    /// The checkpoint: `run.start` or `node.run.execute`.
+    /// The checkpoint: `run.start`, `node.run.execute`, or of approvals.
     pub action: &'static str,
     pub outcome: PolicyOutcome,
     pub reason_code: Option<String>,
@@ -164,7 +174,7 @@ pub struct PolicyDecided {
 pub enum PolicyOutcome {
     Allow,
     Deny,
-    /// Treated as a denial (contract D-08).
+    /// Neither: see [`Approvals`].
     RequireApproval,
 }
 

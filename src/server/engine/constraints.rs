@@ -197,10 +197,12 @@ pub(super) fn refusal(
             ));
         }
     }
-    if gates.require_approval == Some(true) {
-        return Some(Error::new("approval_required", "NodeRun requires an approval that it does not have"));
-    }
     None
+}
+
+/// Whether a node must not be executed under these constraints without an approval.
+pub(super) fn requires_approval(effective: Option<&ConstraintEnvelope>) -> bool {
+    effective.and_then(|effective| effective.gates.as_ref()?.require_approval) == Some(true)
 }
 
 #[cfg(test)]
@@ -309,7 +311,7 @@ mod tests {
             ),
             (json!({"gates": {"side_effect_class": "write"}}), None),
             (json!({"gates": {"side_effect_class": "read"}}), Some("side_effect_not_allowed")),
-            (json!({"gates": {"require_approval": true}}), Some("approval_required")),
+            (json!({"gates": {"require_approval": true}}), None),
         ] {
             assert_eq!(atomic(envelope.clone()).as_deref(), expected, "{envelope}");
         }

@@ -4,6 +4,7 @@
 use serde_json::json;
 
 use super::{
+    approval,
     audit::Audited,
     command::{Cx, Decision, NodeTypeFacts},
     constraints,
@@ -118,6 +119,7 @@ pub fn children_create(
     }
 
     if parent.node.state == NodeRunState::Running {
+        approval::overtake(&mut draft, &mut parent);
         // Its executor has started its plan, so a lost worker restarts nothing.
         silence::await_executor(&mut parent, cx.unclaimed());
     }

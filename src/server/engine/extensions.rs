@@ -48,6 +48,9 @@ pub(super) const BUDGET: &str = "jarvis.budget";
 /// What an executor reported about the use of budgets. The same.
 pub(super) const USAGE: &str = "jarvis.usage";
 
+/// The newest approval that a NodeRun had to wait for. The same.
+pub(super) const APPROVAL: &str = "jarvis.approval";
+
 const METADATA: &str = "jarvis.metadata";
 pub(super) const REQUESTED_EXECUTOR: &str = "jarvis.requested_executor_instance_id";
 const DOTTED: &str = "jarvis.";
@@ -158,5 +161,6 @@ pub(super) fn stored_owner(extensions: Option<&Extensions>) -> Option<Identity> 
 /// Whether a caller's key is dropped because it is ours, under either spelling.
 pub fn is_own_key(key: &str) -> bool {
     let bare = key.strip_prefix(DOTTED).unwrap_or(key);
-    OWN_KEYS.contains(&bare) || [RECOVERY_ACTIONS_DROPPED, OWNER, ACTOR, BUDGET, USAGE].contains(&key)
+    OWN_KEYS.contains(&bare)
+        || [RECOVERY_ACTIONS_DROPPED, OWNER, ACTOR, BUDGET, USAGE, APPROVAL].contains(&key)
 }

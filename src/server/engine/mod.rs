@@ -15,6 +15,7 @@
 //! | `start` | start a run |
 //! | `adopt` | take over a run that only the JARVIS stores have |
 //! | `decompose` | create the children of a composite, idempotently, within limits |
+//! | `approval` | let nodes wait for an approval, and end that (D-08) |
 //! | `begin` | hand a node to its executor, or put it back |
 //! | `finish` | apply the result of an attempt; decide about a lost attempt |
 //! | `placement` | which members of a pool of executors a node may go to, and where it may be |
@@ -27,6 +28,7 @@
 //! | `command` | what every command takes and returns |
 //! | `attempt` | an attempt and its result |
 //! | `audit` | the audit records of a decision |
+//! | `refuse` | end a node that is not handed over |
 //! | `ledger` | budgets over the tree: reserve, settle, release (contract §7.4) |
 //! | `lifecycle` | the tables of allowed transitions (contract §5) |
 //! | `bounds` | the operator's defaults and maxima (contract §7.3) |
@@ -46,6 +48,7 @@
 //! cascade, whose cost grows with the number of live nodes.
 
 mod adopt;
+mod approval;
 mod attempt;
 mod audit;
 mod begin;
@@ -68,6 +71,7 @@ mod new_node;
 mod outputs;
 mod placement;
 mod recovery;
+mod refuse;
 mod rejection;
 mod retry;
 mod silence;
@@ -76,6 +80,10 @@ mod start;
 mod tests;
 
 pub use adopt::{StoredNode, StoredRun, run_adopt};
+pub use approval::{
+    ApprovalAnswer, ApprovalVerdict, DecideApproval, approval_asked_again, approval_decide, approval_expire,
+    ask_pause,
+};
 pub use attempt::{Applied, Attempt, AttemptResult, FailedCall, Work};
 pub use begin::{
     BeginAttempt, BeginOutcome, attempt_begin, attempt_claim, attempt_defer, attempt_postpone,
@@ -84,7 +92,8 @@ pub use begin::{
 pub use bounds::BoundedStart;
 pub use cancel::{CancelNotification, cancel_notified, node_expire, run_cancel, run_expire};
 pub use command::{
-    Bounds, Cause, Claim, Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules,
+    Approvals, Bounds, Cause, Claim, Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome,
+    Rules,
 };
 pub use complete::{node_complete, node_evaluate};
 pub use constraints::effective_constraints;

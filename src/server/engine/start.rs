@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
+    approval,
     audit::Audited,
     bounds::BoundedStart,
-    command::{Cx, Decision, NodeTypeFacts, PolicyDecided, PolicyOutcome, Rules},
+    command::{Cx, Decision, NodeTypeFacts, PolicyDecided, Rules},
     constraints,
     draft::{Draft, End},
     extensions::{CONSTRAINTS, Writer},
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     record::{Account, Identity, NodeBudget, NodePath, Origin, RunRecord, SealedToken},
     types::{
-        Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
+        Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
         RunStartRequest, RunState, StructuralConstraints, json::canonical,
     },
 };
@@ -147,27 +148,15 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
     let mut draft = Draft::new(run, cx);
     draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(root.id()))]);
     draft.event(RunEventType::NodeRunAssigned, Some(&root), [("root", true.into())]);
-    draft.policy_decided(&root, decided);
-    match decided.outcome {
-        PolicyOutcome::Allow => draft.put(root),
-        PolicyOutcome::Deny | PolicyOutcome::RequireApproval => {
-            let error = denied(decided, "Run start denied by policy");
-            draft.audited = Audited::failing(root.id(), &error, decided.reason_code.as_deref());
-            draft.end(root, Vec::new(), End::failed(error));
+    // The gates of constraints are tested when the root is dispatched.
+    match approval::judge(&mut draft, &root, decided, None, "Run start denied by policy") {
+        Ok(None) => draft.put(root),
+        Ok(Some(demanded)) => {
+            draft.audited = Audited::node(root.id(), "waits for an approval");
+            approval::wait(&mut draft, root, demanded);
         }
+        Err(error) => draft.end(root, Vec::new(), End::failed(error)),
     }
     let answer = draft.run.run.clone();
     Decision::commit(draft.into_changes(), answer)
-}
-
-/// The error of a node that policy did not let through.
-pub(super) fn denied(decided: &PolicyDecided, message: &str) -> Error {
-    let mut error = Error::new("policy_denied", message);
-    match decided.outcome {
-        PolicyOutcome::RequireApproval => {
-            error.details = Some(decided.evidence.with("code", &"approval_required"));
-        }
-        PolicyOutcome::Allow | PolicyOutcome::Deny => {}
-    }
-    error
 }

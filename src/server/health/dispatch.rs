@@ -96,8 +96,7 @@ impl Work {
     /// The check has numbers only; `journal check` names the records.
     fn check(&self) -> HealthCheck {
         let Self { counts, in_hand, loads } = self;
-        let Counts { runs_live, nodes_live, wakes_due, parked, without_wake_up, outbox: _, outbox_oldest: _ } =
-            *counts;
+        let Counts { runs_live, nodes_live, wakes_due, parked, approvals, without_wake_up, .. } = *counts;
         let full = loads.iter().find(|load| load.room == 0);
         let trouble = match (without_wake_up, parked, full) {
             (0, 0, None) => None,
@@ -120,7 +119,7 @@ impl Work {
             .collect();
         let details = json!({
             "runs_live": runs_live, "node_runs_live": nodes_live, "in_hand": in_hand, "due": wakes_due,
-            "parked": parked, "without_wake_up": without_wake_up, "executors": of_executors,
+            "parked": parked, "approvals": approvals, "without_wake_up": without_wake_up, "executors": of_executors,
         });
         HealthCheck::new("work", trouble, Some(JsonObject::of(&details)))
     }

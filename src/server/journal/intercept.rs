@@ -15,7 +15,7 @@ use async_trait::async_trait;
 
 use super::{
     AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError,
-    OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, inspect::Inspect,
+    OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, WaitingPage, WaitingPlace, inspect::Inspect,
 };
 use crate::{
     record::{AttemptRecord, AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
@@ -215,6 +215,15 @@ impl<I: Interceptor> Journal for Intercepted<I> {
 
     async fn audit_page(&self, after: AuditId, filter: &AuditFilter, limit: u32) -> Answer<AuditPage> {
         self.0.read("audit_page", self.0.journal().audit_page(after, filter, limit)).await
+    }
+
+    async fn approvals_page(
+        &self,
+        after: Option<&WaitingPlace>,
+        run: Option<&RunId>,
+        limit: u32,
+    ) -> Answer<WaitingPage> {
+        self.0.read("approvals_page", self.0.journal().approvals_page(after, run, limit)).await
     }
 
     async fn audit_prune(&self, before: Timestamp, limit: u32) -> Answer<u64> {

@@ -38,7 +38,7 @@ pub use self::{
     error::{JournalError, OpenError},
     values::{
         AuditEntry, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage,
-        OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room,
+        OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room, Waiting, WaitingPage, WaitingPlace,
     },
 };
 pub use crate::record::{OutboxItem, Recipient};
@@ -218,6 +218,17 @@ pub trait Journal: Send + Sync + 'static {
         filter: &AuditFilter,
         limit: u32,
     ) -> Result<AuditPage, JournalError>;
+
+    /// The NodeRuns that wait for an approval, behind the place `after`, in the order
+    /// in which they began to; with `run`, only those of that run. A page may be
+    /// shorter than `limit`, and even empty, although more follows: its cost is
+    /// bounded, however many wait.
+    async fn approvals_page(
+        &self,
+        after: Option<&WaitingPlace>,
+        run: Option<&RunId>,
+        limit: u32,
+    ) -> Result<WaitingPage, JournalError>;
 
     /// Deletes records of the audit trail that are older than `before`, oldest
     /// first, at most `limit`. Returns how many. The deletion of a Run deletes

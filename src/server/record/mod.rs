@@ -9,6 +9,7 @@
 //! ```
 //!
 //! - `actor`: who causes a change.
+//! - `approval`: approvals that a NodeRun waits for.
 //! - `audit`: records of the audit trail.
 //! - `operation`: what callers ask for.
 //! - `run`: the Run's record, its owner and its origin.
@@ -25,6 +26,7 @@
 //! a constraint of the database.
 
 mod actor;
+mod approval;
 mod audit;
 mod budget;
 mod change_set;
@@ -39,12 +41,13 @@ mod wake;
 
 pub use self::{
     actor::{Actor, Identity},
+    approval::{Approval, ApprovalDecision, ApprovalId, ApprovalOutcome, Demand, NoApprovalId, REASON_BYTES},
     audit::{AuditObject, AuditOutcome, AuditRecord, AuditedOperation, DETAIL_BYTES, OtherOperation},
     budget::{Account, Amounts, Estimate, Kind, Limits, NodeBudget, millionths, money},
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     hosts::Hosts,
     node::{NodeHead, NodeRecord, Unread, Waits},
-    operation::Operation,
+    operation::{Interface, Operation},
     outbox::{OutboxItem, Recipient},
     path::NodePath,
     run::{Origin, RunRecord},

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hosts, Job, NodeBudget, NodePath, Wake};
+use super::{Approval, Hosts, Job, NodeBudget, NodePath, Wake};
 use crate::{
     time::Timestamp,
     types::{
@@ -200,7 +200,7 @@ impl NodeHead {
 
 /// What a NodeRun waits for beside its deadline: the reason why its wake-up is
 /// due when it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Waits {
     /// While it is at an executor that reports by itself: when to check whether
@@ -213,6 +213,9 @@ pub struct Waits {
     /// Since when it is held because the PDP is unavailable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_since: Option<Timestamp>,
+    /// The newest approval that it had to wait for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Box<Approval>>,
 }
 
 impl Waits {

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use jarvis_run_coordinator::record::Operation;
+use jarvis_run_coordinator::record::{Interface, Operation};
 use serde_json::{Value, json};
 
 use super::{Caller, assigned, create, guarded, start};
@@ -41,7 +41,7 @@ enum Ask {
 impl Ask {
     fn all() -> impl Iterator<Item = Self> {
         let variants = [Self::StartAgain, Self::StartOther, Self::StartForTenant];
-        variants.into_iter().chain(Operation::ALL.into_iter().map(Self::Plain))
+        variants.into_iter().chain(Operation::of(Interface::Arp).map(Self::Plain))
     }
 
     fn name(self) -> String {
@@ -97,6 +97,12 @@ impl Scene {
                 }
                 Operation::CompleteNodeRun => {
                     caller.post(&format!("{node}:complete"), &json!({"state": "succeeded"})).await
+                }
+                Operation::ListApprovals
+                | Operation::GetApproval
+                | Operation::ApproveNodeRun
+                | Operation::DenyNodeRun => {
+                    unreachable!("{operation} is no operation of the ARP API")
                 }
             },
         }

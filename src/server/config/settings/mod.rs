@@ -19,13 +19,13 @@ mod warnings;
 use std::{path::PathBuf, time::Duration};
 
 pub use super::value::DefaultUsage;
-pub use parse::{client_token, serves_https};
+pub use parse::{client_token, operator_url, serves_https};
 pub use transport::{InboundTls, KeyPair, OutboundTls};
 
 use super::{
     AuthSettings,
     value::{
-        AudienceField, ExecutorUrls, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SecretSource,
+        AudienceField, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SecretSource,
         WithoutStores,
     },
 };
@@ -34,11 +34,15 @@ use crate::types::ConstraintEnvelope;
 
 pub const DEFAULT_HOST: &str = "127.0.0.1";
 pub const DEFAULT_PORT: u16 = 8081;
+/// Of the operator API, where it has no other: it is off unless an address is set.
+pub const DEFAULT_OPERATOR_PORT: u16 = 8089;
 
 /// All settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub listen: Listen,
+    /// `None`: there is no operator API.
+    pub operator: Option<Operator>,
     /// `None`: the listener speaks plain HTTP.
     pub tls: Option<InboundTls>,
     /// The trust and identity of our own calls.
@@ -63,6 +67,7 @@ pub struct Settings {
     pub registry_outage: RegistryOutage,
     pub pdp: Option<Endpoint>,
     pub pdp_outage: PdpOutage,
+    pub approvals: ApprovalSettings,
     /// Accepted, never called.
     pub selection: Option<Endpoint>,
     /// The URL by which composite executors reach this coordinator.
@@ -95,6 +100,14 @@ pub struct Listen {
     pub port: u16,
 }
 
+/// The operator API (contract §25).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    pub listen: Listen,
+    /// Names under which it may be asked for, besides its own.
+    pub hosts: Vec<String>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     pub level: slog::Level,
@@ -109,6 +122,14 @@ pub struct JournalSettings {
     pub retention: Option<Duration>,
     /// How long records of the audit trail are kept.
     pub audit_retention: Duration,
+}
+
+/// What happens to a node that requires an approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApprovalSettings {
+    pub then: OnApproval,
+    /// How long it waits.
+    pub timeout: Duration,
 }
 
 /// Another service: its URL, and the audience of tokens for it.
@@ -170,6 +191,7 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// The time limit for a caller to take its answer.
     pub answer_timeout: Duration,
+    pub max_wait: Duration,
     /// The maximum number of open connections.
     pub connections: usize,
     /// The maximum number of concurrent requests.

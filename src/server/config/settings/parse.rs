@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use super::{
-    CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, Executors, InboundTls, JournalSettings,
-    Listen, LogSettings, OutboundTls, PolicyPosture, RunBounds, Settings, Stores,
+    ApprovalSettings, CallLimits, DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT, Deadlines, Endpoint,
+    Executors, InboundTls, JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture,
+    RunBounds, Settings, Stores,
     outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
@@ -13,8 +14,8 @@ use crate::config::{
     error::ConfigError,
     flags::Flags,
     value::{
-        self, ExecutorUrls, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SecretSource, WithoutStores,
-        switch,
+        self, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SecretSource,
+        WithoutStores, switch,
     },
     variable::Variable,
     variables as v,
@@ -37,6 +38,7 @@ impl Settings {
                 host: flags.host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned()),
                 port: flags.port.unwrap_or(DEFAULT_PORT),
             },
+            operator: operator(vars)?,
             tls: InboundTls::from_vars(vars)?,
             outbound_tls: OutboundTls::from_vars(vars)?,
             tls_reload: v::TLS_RELOAD_SECS.read_required(vars, value::seconds)?,
@@ -50,6 +52,10 @@ impl Settings {
             registry_outage: v::REGISTRY_OUTAGE.read_required(vars, RegistryOutage::parse)?,
             pdp: endpoint(&v::PDP_URL, &v::PDP_AUDIENCE)?,
             pdp_outage: v::PDP_OUTAGE.read_required(vars, PdpOutage::parse)?,
+            approvals: ApprovalSettings {
+                then: v::APPROVALS.read_required(vars, OnApproval::parse)?,
+                timeout: v::APPROVAL_TIMEOUT.read_required(vars, value::age)?,
+            },
             selection: endpoint(&v::SELECTION_URL, &v::SELECTION_AUDIENCE)?,
             public_url: v::PUBLIC_URL.read(vars, HttpUrl::base)?,
             auto_dispatch: v::AUTO_DISPATCH.read_required(vars, switch)?,
@@ -118,6 +124,23 @@ pub fn client_token(vars: &dyn Vars) -> Result<Option<SecretSource>, ConfigError
 /// Whether the server of these variables speaks HTTPS, for commands that call it.
 pub fn serves_https(vars: &dyn Vars) -> bool {
     v::TLS_CERT.given(vars).is_some()
+}
+
+/// The URL of the operator API of these variables, for commands that call it.
+pub fn operator_url(vars: &dyn Vars) -> Result<String, ConfigError> {
+    if let Some(url) = v::OPERATOR_URL.read(vars, HttpUrl::base)? {
+        return Ok(url.as_str().to_owned());
+    }
+    let listen = v::OPERATOR_LISTEN.read(vars, value::host_port)?;
+    let (host, port) = listen.unwrap_or_else(|| (DEFAULT_HOST.to_owned(), DEFAULT_OPERATOR_PORT));
+    Ok(value::loopback_url(serves_https(vars), &host, port))
+}
+
+fn operator(vars: &dyn Vars) -> Result<Option<Operator>, ConfigError> {
+    let Some((host, port)) = v::OPERATOR_LISTEN.read(vars, value::host_port)? else { return Ok(None) };
+    let hosts = v::OPERATOR_HOSTS.text(vars).unwrap_or_default();
+    let hosts = value::items(&hosts).map(str::to_owned).collect();
+    Ok(Some(Operator { listen: Listen { host, port }, hosts }))
 }
 
 /// Start-up failure 1: some of the stores, but not all. Without any, the

@@ -3,6 +3,7 @@
 mod choice;
 mod constraints;
 mod executors;
+mod host_port;
 mod http_url;
 mod list;
 mod number;
@@ -11,10 +12,12 @@ mod secret;
 mod tests;
 
 pub use choice::{
-    AudienceField, LogFormat, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores, log_level, switch,
+    AudienceField, LogFormat, OnApproval, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores, log_level,
+    switch,
 };
 pub use constraints::{DefaultUsage, constraints, usage};
 pub use executors::{ExecutorUrls, MemberUrl};
+pub use host_port::host_port;
 pub use http_url::{HttpUrl, is_loopback_url, loopback_url};
 pub use list::items;
 pub use number::{TEN_YEARS, age, bytes, count, number, seconds, seconds_or_none, size};

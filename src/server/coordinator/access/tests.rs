@@ -22,7 +22,12 @@ fn caller(subject: &str, tenant: Option<&str>, roles: &[&str]) -> Principal {
 }
 
 fn authority(belongs: Belongs) -> Authority {
-    Authority::new(Authorization { belongs, trusted_clients: vec!["gateway-client".into()] })
+    Authority::new(Authorization {
+        belongs,
+        trusted_clients: vec!["gateway-client".into()],
+        by_token: true,
+        approval_by_starter: false,
+    })
 }
 
 /// The answers to reading and operating a run of alice, of tenant acme.

@@ -104,8 +104,8 @@ impl Attempts {
         Ok(Some(Resolved { kind, facts }))
     }
 
-    /// Hands a node to the chosen executor (contract §9.2), or ends it, or holds
-    /// it. `None`: there is nothing to call.
+    /// Hands a node to the chosen executor (contract §9.2), or ends it, or holds it,
+    /// or lets it wait for an approval. `None`: there is nothing to call.
     pub(crate) async fn begin(
         &self,
         job: &ClaimedJob,
@@ -165,7 +165,7 @@ impl Attempts {
                 let constraints = engine::with_allowance(constraints, &allowance);
                 Some(Assignment { node, path, run_context, constraints, attempt, deadline, subject })
             }
-            BeginOutcome::Failed | BeginOutcome::Superseded => None,
+            BeginOutcome::Failed | BeginOutcome::Waits(_) | BeginOutcome::Superseded => None,
         };
         Ok(Decision { changes, answer })
     }

@@ -6,12 +6,15 @@
 //!        │             │                        │
 //!        │             ├─ hold (no PDP)         └─ late: attempt log only
 //!        │             └─ expire, defer         deadline_due: expired, lost or silent
-//!        └─ postpone (no registry)              cancel_target ──▶ cancel_notified
+//!        └─ postpone (no registry)              approval_due: expired, or asked again
+//!                                               cancel_target ──▶ cancel_notified
 //! ```
 //!
 //! - `begin`: from the wake-up to the executor.
+//! - `approval`: what happens to a node that waits for an approval.
 //! - here: what happens to an attempt that is under way, or over.
 
+mod approval;
 mod begin;
 
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use slog::error;
 use crate::{journal::inspect::Inspect, record::AttemptRecord};
 
 use super::{
-    SqliteJournal,
+    SqliteJournal, approvals,
     audit::{self, AuditRow},
     claims::{self, FilterRow},
     encoding::{integer, natural},
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     journal::{
         AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError,
-        OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room,
+        OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, WaitingPage, WaitingPlace,
     },
     record::{AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
@@ -299,6 +299,18 @@ impl Journal for SqliteJournal {
     ) -> Result<AuditPage, JournalError> {
         let filter = filter.clone();
         self.reads.aside(move |connection| audit::page(connection, after, &filter, limit)).await
+    }
+
+    async fn approvals_page(
+        &self,
+        after: Option<&WaitingPlace>,
+        run: Option<&RunId>,
+        limit: u32,
+    ) -> Result<WaitingPage, JournalError> {
+        let (after, run) = (after.cloned(), run.cloned());
+        self.reads
+            .aside(move |connection| approvals::page(connection, after.as_ref(), run.as_ref(), limit))
+            .await
     }
 
     async fn audit_prune(&self, before: Timestamp, limit: u32) -> Result<u64, JournalError> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   empty ─1─▶ runs, nodes, events ─2─▶ secrets ─3─▶ outbox ─4─▶ parking, pruning ─5─▶ heads, payloads
-//!         ─6─▶ audit trail
+//!         ─6─▶ audit trail ─7─▶ approvals
 //! ```
 //!
 //! A wake-up's claim is in the column `wake_owner`, the registered workers in the
@@ -17,7 +17,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
 /// The migrations in order; the first creates the schema. One that was released is
 /// never changed: append another.
-const MIGRATIONS: [&str; 6] = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6];
+const MIGRATIONS: [&str; 7] = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7];
 
 /// The schema version of this program.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
@@ -226,6 +226,12 @@ const SCHEMA_6: &str = "
         body        TEXT NOT NULL
     ) STRICT;
     CREATE INDEX audit_trail_of_run ON audit_trail (run_id) WHERE run_id IS NOT NULL;
+";
+
+/// Approvals: since when a node run waits for one. No other commit changes the index.
+const SCHEMA_7: &str = "
+    ALTER TABLE node_runs ADD COLUMN waits_since INTEGER;
+    CREATE INDEX approvals ON node_runs (waits_since, node_run_id, run_id) WHERE wake_job = 'approval';
 ";
 
 /// A migration that failed. The file is unchanged by it.

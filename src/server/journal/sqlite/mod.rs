@@ -19,6 +19,7 @@
 //! | `writer`, `threads` | the writer thread and its group commit |
 //! | `write` | the statements of a commit |
 //! | `audit` | the audit trail |
+//! | `approvals` | what waits for an approval |
 //! | `claims` | the work queue, claims and workers |
 //! | `outbox`, `debts` | outbox entries; whether the JARVIS stores are owed them |
 //! | `parking` | items whose decision fails repeatedly |
@@ -27,7 +28,7 @@
 //! | `space` | the size limit of the file and its reserve |
 //! | `checkpoint` | keeps the write-ahead log short, off the commit path |
 //! | `error` | SQLite's errors as the journal's |
-//! | `contents`, `backup`, `check`, `compact`, `keys` | for the command `journal` |
+//! | `contents`, `backup`, `check`, `compact`, `export`, `keys` | for the command `journal` |
 //! | `memory`, `callers_writer` | the same journal in memory and without threads, for simulations |
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only one
@@ -35,6 +36,7 @@
 //! may read (`contents`), and rotate a key (`keys`).
 
 mod access;
+mod approvals;
 mod audit;
 mod backup;
 mod body;
@@ -48,6 +50,7 @@ mod contents;
 mod debts;
 mod encoding;
 mod error;
+mod export;
 mod journal;
 mod keys;
 #[cfg(any(test, feature = "test-util"))]
@@ -92,8 +95,9 @@ pub use self::{
     compact::{Compacted, compact},
     contents::Contents,
     debts::{Owing, WithoutStores},
+    export::{ExportError, export},
     keys::{LiveWork, SecretChange, secret_change},
-    schema::folder_exists,
+    schema::{folder_exists, private},
 };
 use super::{JournalError, OpenError};
 use crate::runtime::tasks::Fatal;

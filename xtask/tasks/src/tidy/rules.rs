@@ -6,7 +6,9 @@
 //!                   │
 //!             ┌─────┴──────┬───────────┐
 //!             ▼            ▼           ▼
-//!            api        dispatch   runtime::log
+//!      api, operator     dispatch   runtime::log
+//!             │            │
+//!        http_server       │
 //!             │            │
 //!             └─────┬──────┘
 //!                   ▼
@@ -50,10 +52,17 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "runtime", may: &[] },
     Layer { module: "record", may: &["time", "types"] },
     Layer { module: "engine", may: &["record", "time", "types"] },
+    // Not the engine: what it says is read off the records alone.
+    Layer { module: "explain", may: &["record", "time", "types"] },
     // Not the engine: the check would find right whatever the engine does.
     Layer { module: "invariants", may: &["record", "types"] },
-    // The invariants are checked on what is in a journal, when asked to.
-    Layer { module: "journal", may: &["invariants", "record", "runtime::tasks", "time", "types"] },
+    Layer { module: "evidence", may: &["record", "time", "types"] },
+    // The invariants are checked on what is in a journal, and evidence is taken from
+    // it, when asked to.
+    Layer {
+        module: "journal",
+        may: &["evidence", "invariants", "record", "runtime::tasks", "time", "types"],
+    },
     Layer { module: "config", may: &["time", "types"] },
     Layer { module: "transport", may: &["config::InboundTls", "config::OutboundTls", "time"] },
     // Of the record: where a NodeRun stands, which its assignment token says.
@@ -171,7 +180,7 @@ pub(super) const LAYERS: &[Layer] = &[
         ],
     },
     Layer {
-        module: "api",
+        module: "http_server",
         may: &[
             "auth",
             "config",
@@ -183,6 +192,11 @@ pub(super) const LAYERS: &[Layer] = &[
             "time",
             "types",
         ],
+    },
+    Layer { module: "api", may: &["http_server", "record::Operation", "types"] },
+    Layer {
+        module: "operator",
+        may: &["coordinator", "engine::ApprovalVerdict", "http_server", "record", "time", "types"],
     },
     Layer { module: "app", may: &[EVERYTHING] },
     Layer {
@@ -215,7 +229,9 @@ pub(super) const LAYERS: &[Layer] = &[
             "app",
             "clients",
             "config",
+            "evidence",
             "journal",
+            "operator::openapi",
             "record",
             "redact",
             "runtime",
@@ -245,7 +261,7 @@ const PURE_WHY: &str =
 pub(super) const WORDS: [Word; 11] = [
     Word {
         word: "dropshot",
-        place: Place::Only(&["api", "app", "cli::demo", "runtime::log"]),
+        place: Place::Only(&["api", "app", "cli::demo", "http_server", "operator", "runtime::log"]),
         why: "how requests are served is the concern of the front door",
     },
     Word {
@@ -255,7 +271,7 @@ pub(super) const WORDS: [Word; 11] = [
     },
     Word {
         word: "rustls",
-        place: Place::Only(&["api", "app", "clients", "transport"]),
+        place: Place::Only(&["app", "clients", "http_server", "transport"]),
         why: "certificates are read and checked by `transport`",
     },
     Word {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 pub(super) use self::values::*;
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
+        self, Applied, Approvals, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
         CancelNotification, Cause, ChildSpec, Contact, CreateChildren, Cx, Decision, NodeTypeFacts, NodeView,
         PolicyOutcome, PreparedStart, Rejection, Rules, SilenceOutcome, StartRun,
     },
@@ -59,6 +59,7 @@ impl World {
                 composite_silence: Some(Duration::from_secs(600)),
                 bounds: Bounds::default(),
                 default_usage: Estimate { external_calls: Some(1), cost_millionths: Some(0) },
+                approvals: Approvals::Fail,
             },
             worker: Some(WorkerId::new("worker-1")),
             caller: Actor::Caller(Identity::bare("caller")),
@@ -212,7 +213,7 @@ impl World {
     pub(super) fn dispatch(&mut self, node: &str) -> BeginOutcome {
         let view = self.view(node);
         let facts = self.asked(&view.node);
-        match engine::attempt_refusal(&view.run, &view.node, &facts) {
+        match engine::attempt_refusal(&view.run, &view.node, &facts, self.rules.approvals) {
             None => self.begin(node),
             Some(error) => {
                 self.tick();

@@ -174,6 +174,10 @@ fn orphans(connection: &Connection, problems: &mut Problems) -> Result<(), Journ
              WHERE node_run_id IS NOT NULL AND node_run_id NOT IN (SELECT node_run_id FROM node_runs)",
         ),
         (
+            "node run that waits for an approval and is not listed",
+            "SELECT node_run_id FROM node_runs WHERE wake_job = 'approval' AND waits_since IS NULL",
+        ),
+        (
             "parked without its run",
             "SELECT DISTINCT run_id FROM parked WHERE run_id NOT IN (SELECT run_id FROM runs)",
         ),
