@@ -70,7 +70,7 @@ fn gated_node_waits_until_it_is_approved() {
 #[test]
 fn root_waits_if_policy_demands_it_at_the_start() {
     let mut world = World::new();
-    world.rules.approvals = Approvals::Park { timeout: Duration::from_secs(900) };
+    world.rules.gates.approvals = Approvals::Park { timeout: Duration::from_secs(900) };
     let before = world.clone();
     let run = world.start_as(RUN, ROOT, Value::Null, PolicyOutcome::RequireApproval).expect("a start");
     invariants::check(&before, &world);
@@ -274,7 +274,7 @@ fn grant_covers_every_later_demand_but_no_denial() {
     assert_eq!(world.failure("a")[0], "policy_denied");
     // Also after the setting has changed.
     let mut world = approved();
-    world.rules.approvals = Approvals::Fail;
+    world.rules.gates.approvals = Approvals::Fail;
     let begun = checked(&mut world, |world| world.dispatch("a"));
     assert!(matches!(begun, BeginOutcome::Started { .. }), "{begun:?}");
 }
@@ -319,7 +319,7 @@ fn approval_expires_within_every_deadline() {
     let hour = Duration::from_secs(3600);
     for (timeout, expected) in [(Duration::from_secs(60), Duration::from_secs(60)), (2 * hour, hour)] {
         let mut world = World::new();
-        world.rules.approvals = Approvals::Park { timeout };
+        world.rules.gates.approvals = Approvals::Park { timeout };
         world.start(json!({"constraints": {"gates": {"require_approval": true}}})).expect("a start");
         let started = world.now;
         world.dispatch(ROOT);
@@ -343,7 +343,7 @@ fn approval_expires_within_every_deadline() {
 #[test]
 fn node_that_waits_has_reserved_nothing() {
     let mut world = World::new();
-    world.rules.approvals = Approvals::Park { timeout: Duration::from_secs(900) };
+    world.rules.gates.approvals = Approvals::Park { timeout: Duration::from_secs(900) };
     world.start(json!({"constraints": {"budgets": {"max_steps": 2}}})).expect("a start");
     world.begin(ROOT);
     let gated = child("a").with("constraints", json!({"gates": {"require_approval": true}}));

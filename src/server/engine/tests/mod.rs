@@ -24,6 +24,7 @@ mod lost;
 mod model;
 mod outputs;
 mod own_keys;
+mod placement;
 mod properties;
 mod retries;
 mod silence;
