@@ -147,7 +147,10 @@ impl Process {
                 composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::IgnoresSilence)),
                 bounds: Bounds::default(),
                 default_usage: Estimate { external_calls: Some(1), cost_millionths: Some(0) },
-                approvals: Approvals::Fail,
+                approvals: match world.scenario.approvals_wait {
+                    Some(timeout) => Approvals::Park { timeout },
+                    None => Approvals::Fail,
+                },
             },
             offload: None,
             redactor: Redactor::default(),
