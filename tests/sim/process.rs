@@ -24,7 +24,7 @@ use jarvis_run_coordinator::{
     config::{AuthSettings, Authorization, PdpOutage, RegistryOutage},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher, Executor, Executors},
-    engine::{Approvals, Bounds, Rules},
+    engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
     journal::Journal,
     record::Estimate,
@@ -147,9 +147,12 @@ impl Process {
                 composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::IgnoresSilence)),
                 bounds: Bounds::default(),
                 default_usage: Estimate { external_calls: Some(1), cost_millionths: Some(0) },
-                approvals: match world.scenario.approvals_wait {
-                    Some(timeout) => Approvals::Park { timeout },
-                    None => Approvals::Fail,
+                gates: Gates {
+                    approvals: match world.scenario.approvals_wait {
+                        Some(timeout) => Approvals::Park { timeout },
+                        None => Approvals::Fail,
+                    },
+                    ..Gates::default()
                 },
             },
             offload: None,

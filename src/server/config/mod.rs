@@ -38,7 +38,7 @@ pub use error::ConfigError;
 pub use flags::Flags;
 pub use kind::Kind;
 pub use settings::{
-    ApprovalSettings, DefaultUsage, Endpoint, InboundTls, JournalSettings, KeyPair, OutboundTls,
+    ApprovalSettings, DefaultUsage, Endpoint, Gates, InboundTls, JournalSettings, KeyPair, OutboundTls,
     PerPrincipal, PolicyPosture, Rate, RunBounds, Settings, Stores,
 };
 pub use value::{

@@ -126,7 +126,6 @@ impl Coordinator {
         let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
         let Parts { outbox, queue, rules, authorization, offload, redactor, delegation, log, .. } = parts;
         let authority = Arc::new(access::Authority::new(authorization));
-        let approvals = rules.approvals;
         let audit = Arc::new(AuditTrail::new(Arc::clone(&journal), Arc::clone(&clock), log.clone()));
         let committer = Arc::new(Committer {
             audit,
@@ -148,7 +147,7 @@ impl Coordinator {
             authority: Arc::clone(&authority),
             redactor,
             delegation,
-            approvals,
+            gates: committer.rules.gates,
             log,
         });
         let outputs = Arc::new(Outputs { offload, committer: Arc::clone(&committer) });

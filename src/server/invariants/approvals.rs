@@ -8,7 +8,7 @@ use super::{
     records::{about, extension},
 };
 use crate::{
-    record::{ApprovalOutcome, Job, NodeRecord},
+    record::{ApprovalId, ApprovalOutcome, Job, NodeRecord},
     types::{ConstraintEnvelope, NodeRunId, RunEvent, RunEventType},
 };
 
@@ -79,6 +79,11 @@ impl Heard {
         let text = |member: &str| data(member).and_then(|value| value.as_str().map(str::to_owned));
         let id = data("approval_ref").and_then(|of| of["approval_id"].as_str().map(str::to_owned));
         let (Some(id), Some(decision)) = (id, text("decision")) else { return };
+        // Where nodes do not wait, policy names approvals that are not ours.
+        let names = |id: &ApprovalId| event.node_run_id.as_ref() == Some(&id.node);
+        if !id.parse().is_ok_and(|id| names(&id)) {
+            return;
+        }
         let newest = self.asked.last();
         if decision == "require_approval" {
             match newest {

@@ -131,7 +131,7 @@ impl Draw {
                 plan.node_type = if self.chance.one_in(2) { GATED } else { DEMANDED };
             }
         }
-        for _ in 0..if is_about_them { self.chance.below(10) } else { 0 } {
+        for _ in 0..if is_about_them { self.chance.below(7) } else { 0 } {
             let at = self.chance.millis(500, 30_000);
             let (nth, approve) = (self.chance.below(6) as u32, !self.chance.one_in(4));
             actions.push(Action { at, what: ActionKind::Decide { nth, approve } });

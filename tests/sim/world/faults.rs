@@ -81,7 +81,7 @@ impl World {
     /// to a decision of its own about some nodes.
     pub fn policy_of(&self, node: Option<&NodeRunId>) -> &'static str {
         let salt: u32 = node.map_or(0, |node| node.as_str().bytes().map(u32::from).sum());
-        match salt % 4 {
+        match salt % 3 {
             _ if self.clock.elapsed() < Duration::from_secs(20) => "require_approval",
             0 => "allow",
             1 => "deny",

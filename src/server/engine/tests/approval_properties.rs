@@ -54,7 +54,7 @@ struct Tree {
 impl Tree {
     fn start(policy: PolicyOutcome, budgets: &Value) -> Self {
         let mut world = World::new();
-        world.rules.approvals = park(true);
+        world.rules.gates.approvals = park(true);
         let reader = NodeTypeFacts {
             kind: Some(NodeKind::Atomic),
             side_effect: Some(SideEffectClass::Read),
@@ -123,7 +123,7 @@ impl Tree {
             Step::ExpireRun => self.world.expire_run(RUN),
             Step::Cancel => _ = self.world.cancel(RUN),
             Step::Wait(seconds) => _ = self.world.wait(Duration::from_secs(seconds)),
-            Step::Setting(parks) => self.world.rules.approvals = park(parks),
+            Step::Setting(parks) => self.world.rules.gates.approvals = park(parks),
         }
         invariants::check(&before, &self.world);
     }
@@ -136,7 +136,7 @@ impl Tree {
         if before.node(id).deadline.is_some_and(|deadline| deadline <= soon) {
             return self.world.expire_node(id);
         }
-        let begun = match (gated, self.world.rules.approvals) {
+        let begun = match (gated, self.world.rules.gates.approvals) {
             // What the constraints demand is refused before policy is asked.
             (true, Approvals::Fail) => self.world.dispatch(id),
             _ => self.world.begin_with(id, outcome, Ok(binding())),

@@ -2,6 +2,7 @@
 //! random commands against a small model.
 
 mod adopt;
+mod approval_ends;
 mod approval_properties;
 mod approvals;
 mod audit;
@@ -11,6 +12,7 @@ mod children;
 mod ending;
 mod evaluations;
 mod finish;
+mod gates;
 mod golden;
 mod guard;
 mod hold;

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 pub(super) use self::values::*;
 use crate::{
     engine::{
-        self, Applied, Approvals, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
-        CancelNotification, Cause, ChildSpec, Contact, CreateChildren, Cx, Decision, NodeTypeFacts, NodeView,
-        PolicyOutcome, PreparedStart, Rejection, Rules, SilenceOutcome, StartRun,
+        self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
+        CancelNotification, Cause, ChildSpec, Contact, CreateChildren, Cx, Decision, Gates, NodeTypeFacts,
+        NodeView, PolicyDecided, PolicyOutcome, PreparedStart, Rejection, Rules, SilenceOutcome, StartRun,
     },
     record::{
         Actor, AttemptRecord, AuditRecord, Estimate, EventRecord, Identity, NodeRecord, Operation, RunRecord,
@@ -61,7 +61,7 @@ impl World {
                 composite_silence: Some(Duration::from_secs(600)),
                 bounds: Bounds::default(),
                 default_usage: Estimate { external_calls: Some(1), cost_millionths: Some(0) },
-                approvals: Approvals::Fail,
+                gates: Gates::default(),
             },
             worker: Some(WorkerId::new("worker-1")),
             caller: Actor::Caller(Identity::bare("caller")),
@@ -198,9 +198,18 @@ impl World {
         outcome: PolicyOutcome,
         executor: Result<ExecutorBinding, Error>,
     ) -> BeginOutcome {
+        self.begin_as(node, Ok(decided("node.run.execute", outcome)), executor)
+    }
+
+    pub(super) fn begin_as(
+        &mut self,
+        node: &str,
+        verdict: Result<PolicyDecided, Error>,
+        executor: Result<ExecutorBinding, Error>,
+    ) -> BeginOutcome {
         let view = self.view(node);
         let facts = self.asked(&view.node);
-        let command = BeginAttempt { facts, verdict: Ok(decided("node.run.execute", outcome)), executor };
+        let command = BeginAttempt { facts, verdict, executor };
         self.tick();
         self.apply(engine::attempt_begin(view, command, self.cx()))
     }
@@ -215,13 +224,9 @@ impl World {
     pub(super) fn dispatch(&mut self, node: &str) -> BeginOutcome {
         let view = self.view(node);
         let facts = self.asked(&view.node);
-        match engine::attempt_refusal(&view.run, &view.node, &facts, self.rules.approvals) {
+        match engine::attempt_refusal(&view.run, &view.node, &facts, self.rules.gates) {
             None => self.begin(node),
-            Some(error) => {
-                self.tick();
-                let command = BeginAttempt { facts, verdict: Err(error), executor: Ok(binding()) };
-                self.apply(engine::attempt_begin(view, command, self.cx()))
-            }
+            Some(error) => self.begin_as(node, Err(error), Ok(binding())),
         }
     }
 
