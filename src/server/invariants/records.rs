@@ -142,7 +142,7 @@ fn structural(extensions: Option<&Extensions>) -> Option<StructuralConstraints> 
 }
 
 /// The value of one of the coordinator's own keys, in either spelling.
-fn extension<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&'m str> {
+pub(super) fn extension<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&'m str> {
     let extensions = extensions?;
     extensions.raw(key).or_else(|| extensions.raw(&format!("jarvis.{key}")))
 }

@@ -2,6 +2,7 @@
 //! random commands against a small model.
 
 mod adopt;
+mod approval_ends;
 mod approval_properties;
 mod approvals;
 mod audit;
