@@ -55,6 +55,7 @@ mod overload;
 mod parked;
 mod policy;
 mod process;
+mod recovery;
 mod redaction;
 mod retention;
 mod retries;

@@ -302,8 +302,8 @@ fn bounds(settings: &RunBounds) -> Bounds {
 }
 
 fn gates(settings: config::Gates) -> Gates {
-    let config::Gates { irreversible_checkpoint, unknown_side_effect } = settings;
-    Gates { irreversible_checkpoint, unknown_side_effect }
+    let config::Gates { irreversible_checkpoint, unknown_side_effect, candidate_sets_required } = settings;
+    Gates { unknown_side_effect, irreversible_checkpoint, candidate_sets_required }
 }
 
 fn default_usage(settings: DefaultUsage) -> Estimate {

@@ -25,12 +25,14 @@
 
 mod actor;
 mod audit;
+mod bindings;
 mod budget;
 mod change_set;
 mod node;
 mod operation;
 mod outbox;
 mod path;
+mod retry;
 mod run;
 mod sealed;
 mod wake;
@@ -38,12 +40,14 @@ mod wake;
 pub use self::{
     actor::{Actor, Identity},
     audit::{AuditObject, AuditOutcome, AuditRecord, AuditedOperation, DETAIL_BYTES, OtherOperation},
+    bindings::Bindings,
     budget::{Account, Amounts, Estimate, Kind, Limits, NodeBudget, millionths, money},
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     node::{NodeHead, NodeRecord, Unread, Waits},
     operation::Operation,
     outbox::{OutboxItem, Recipient},
     path::NodePath,
+    retry::{ResultRetries, RetryRule},
     run::{Origin, RunRecord},
     sealed::SealedToken,
     wake::{Job, Wake},

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Job, NodeBudget, NodePath, Wake};
+use super::{Bindings, Job, NodeBudget, NodePath, ResultRetries, Wake};
 use crate::{
     time::Timestamp,
     types::{
@@ -49,6 +49,11 @@ pub struct NodeRecord {
     pub waits: Waits,
     #[serde(default, skip_serializing_if = "NodeBudget::is_nothing")]
     pub budget: NodeBudget,
+    #[serde(default, skip_serializing_if = "ResultRetries::is_nothing")]
+    pub result_retries: ResultRetries,
+    /// What its children's types were chosen from, where that is limited.
+    #[serde(default, skip_serializing_if = "Bindings::is_empty")]
+    pub bindings: Bindings,
     /// The coordinator's next action; `Some` in every state that is not
     /// terminal. The journal keeps it in columns, like the `state` and
     /// `ended_at` of the NodeRun: see [`NodeHead`].
@@ -121,6 +126,8 @@ impl NodeRecord {
             deadline: None,
             waits: Waits::default(),
             budget: NodeBudget::default(),
+            result_retries: ResultRetries::default(),
+            bindings: Bindings::default(),
             wake: None,
             unread: Unread::default(),
         }

@@ -1,10 +1,12 @@
 //! The engine against its contract: tables, single rules, a golden event log, and
 //! random commands against a small model.
 
+mod abort;
 mod adopt;
 mod audit;
 mod begin;
 mod bounds;
+mod candidates;
 mod children;
 mod ending;
 mod evaluations;
@@ -23,6 +25,7 @@ mod model;
 mod outputs;
 mod own_keys;
 mod properties;
+mod result_retries;
 mod retries;
 mod silence;
 mod start;
