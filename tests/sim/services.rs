@@ -53,7 +53,9 @@ impl NodeRegistry for Services {
         self.suffer(Service::NodeRegistry).await?;
         let (kind, extensions) = match id {
             "sim.plan" => ("composite", json!({})),
-            "sim.read" => ("atomic", json!({"jarvis.side_effect": "read"})),
+            "sim.read" => {
+                ("atomic", json!({"jarvis.side_effect": "read", "jarvis.retry": {"max_attempts": 3}}))
+            }
             "sim.idempotent" => ("atomic", json!({"jarvis.side_effect": "write", "jarvis.idempotent": true})),
             GATED | DEMANDED => ("atomic", json!({"jarvis.side_effect": "read"})),
             "sim.write" | "sim.denied" => ("atomic", json!({"jarvis.side_effect": "write"})),

@@ -27,12 +27,14 @@ impl World {
         let applied = record.node.outputs.as_ref().and_then(|outputs| outputs.get("execution"));
         let journal = self.committed();
         let whole = journal.run(&record.node.run_id);
-        let late = |kept: &AttemptRecord| match kept.outcome {
-            AttemptOutcome::Late { .. } => kept.node_run_id == *node && kept.attempt == attempt,
+        let logged = |kept: &AttemptRecord| match kept.outcome {
+            AttemptOutcome::Late { .. } | AttemptOutcome::FailedResult { .. } => {
+                kept.node_run_id == *node && kept.attempt == attempt
+            }
             AttemptOutcome::Lost | AttemptOutcome::Failed { .. } | AttemptOutcome::Fenced => false,
         };
         applied.is_some_and(|applied| applied == said)
-            || whole.is_some_and(|whole| whole.attempts.iter().any(late))
+            || whole.is_some_and(|whole| whole.attempts.iter().any(logged))
     }
 
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
