@@ -56,7 +56,7 @@ pub use approvals::{
     APPROVALS_PAGE_MAX, ApprovalCursor, ApprovalView, ApprovalsPage, ApprovalsQuery, NoCursor,
 };
 pub use attempts::Attempts;
-pub(crate) use attempts::{Assignment, Choice};
+pub(crate) use attempts::{Assignment, Choice, DeferReason, Deferral};
 pub use audit_trail::AuditTrail;
 pub(crate) use commit_failures::ALIVE_FOREVER;
 pub(crate) use committer::CLAIM_WITHIN;
@@ -129,7 +129,6 @@ impl Coordinator {
         let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
         let Parts { outbox, queue, rules, authorization, offload, redactor, delegation, log, .. } = parts;
         let authority = Arc::new(access::Authority::new(authorization));
-        let approvals = rules.approvals;
         let audit = Arc::new(AuditTrail::new(Arc::clone(&journal), Arc::clone(&clock), log.clone()));
         let committer = Arc::new(Committer {
             audit,
@@ -151,7 +150,7 @@ impl Coordinator {
             authority: Arc::clone(&authority),
             redactor,
             delegation,
-            approvals,
+            gates: committer.rules.gates,
             log,
         });
         let outputs = Arc::new(Outputs { offload, committer: Arc::clone(&committer) });

@@ -25,11 +25,12 @@ pub use transport::{InboundTls, KeyPair, OutboundTls};
 use super::{
     AuthSettings,
     value::{
-        AudienceField, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SecretSource, WithoutStores,
+        AudienceField, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SecretSource,
+        WithoutStores,
     },
 };
 
-use crate::types::ConstraintEnvelope;
+use crate::types::{ConstraintEnvelope, SideEffectClass};
 
 pub const DEFAULT_HOST: &str = "127.0.0.1";
 pub const DEFAULT_PORT: u16 = 8081;
@@ -60,13 +61,14 @@ pub struct Settings {
     pub without_stores: WithoutStores,
     /// Larger outputs, in bytes of JSON, go to the Artifact Store. `None`: none do.
     pub offload_outputs_bytes: Option<usize>,
-    pub atomic_executor: Option<Endpoint>,
-    pub composite_executor: Option<Endpoint>,
+    pub atomic_executor: Option<Executors>,
+    pub composite_executor: Option<Executors>,
     pub node_registry: Option<Endpoint>,
     pub registry_outage: RegistryOutage,
     pub pdp: Option<Endpoint>,
     pub pdp_outage: PdpOutage,
     pub approvals: ApprovalSettings,
+    pub gates: Gates,
     /// Accepted, never called.
     pub selection: Option<Endpoint>,
     /// The URL by which composite executors reach this coordinator.
@@ -135,6 +137,13 @@ pub struct ApprovalSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     pub url: HttpUrl,
+    pub audience: String,
+}
+
+/// The executors of one kind of nodes, and the audience of tokens for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executors {
+    pub urls: ExecutorUrls,
     pub audience: String,
 }
 
@@ -222,6 +231,14 @@ pub struct RunBounds {
     pub maxima: Option<ConstraintEnvelope>,
 }
 
+/// What is asked and demanded before work is handed over (contract §7.2, §10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gates {
+    pub irreversible_checkpoint: bool,
+    /// The class of a type that does not declare its side effects.
+    pub unknown_side_effect: SideEffectClass,
+}
+
 /// Maximum durations. Constraints and node types may lower them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
@@ -234,7 +251,7 @@ pub struct Deadlines {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
-    /// The maximum number of concurrent calls to one executor.
+    /// The maximum number of concurrent calls to each executor.
     pub max_in_flight: usize,
     /// The maximum number of retries of a dispatch.
     pub max_retries: u32,

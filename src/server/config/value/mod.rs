@@ -2,6 +2,7 @@
 
 mod choice;
 mod constraints;
+mod executors;
 mod host_port;
 mod http_url;
 mod list;
@@ -12,9 +13,10 @@ mod tests;
 
 pub use choice::{
     AudienceField, LogFormat, OnApproval, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores, log_level,
-    switch,
+    lower_case, switch,
 };
 pub use constraints::{DefaultUsage, constraints, usage};
+pub use executors::{ExecutorUrls, MemberUrl};
 pub use host_port::host_port;
 pub use http_url::{HttpUrl, is_loopback_url, loopback_url};
 pub use list::items;
