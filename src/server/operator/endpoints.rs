@@ -3,7 +3,7 @@
 
 use dropshot::{ApiDescription, HttpResponseOk, RequestContext, endpoint};
 
-use super::approvals;
+use super::{approvals, runs};
 use crate::http_server::{ApiError, Probe, ServerContext, live, ready};
 
 /// Makes the inner API, which spells `:verb` as `/:verb` (see `http_server::path`).
@@ -12,7 +12,8 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
     let mut register = || {
         api.register(livez)?;
         api.register(readyz)?;
-        approvals::register(&mut api)
+        approvals::register(&mut api)?;
+        runs::register(&mut api)
     };
     register().expect("the endpoints do not contradict each other");
     api

@@ -111,6 +111,19 @@ impl NodeRun {
 }
 
 impl NodeRecord {
+    /// The code of the error with which it ended, if there was one: as callers see it
+    /// in its extensions.
+    pub fn error_code(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Code {
+            code: String,
+        }
+        let extensions = self.node.extensions.as_ref()?;
+        let error =
+            ["completion_error", "jarvis.completion_error"].iter().find_map(|key| extensions.raw(key))?;
+        serde_json::from_str::<Code>(error).ok().map(|error| error.code)
+    }
+
     /// A record that is not stored yet: no attempts, no children, nothing known
     /// about its type, no deadline and no wake-up.
     pub fn new(node: NodeRun, path: NodePath) -> Self {
