@@ -74,6 +74,7 @@ use crate::{
     events::Events,
     health::JournalStatus,
     journal::Journal,
+    metrics::Metrics,
     outbox::{ARTIFACT_STORE, Outbox},
     record::Operation,
     redact::Redactor,
@@ -103,6 +104,7 @@ pub struct Parts {
     pub redactor: Redactor,
     /// If calls for a run are made on behalf of its starter.
     pub delegation: Option<Delegation>,
+    pub metrics: Metrics,
     pub log: Logger,
 }
 
@@ -124,7 +126,9 @@ pub struct Coordinator {
 impl Coordinator {
     pub fn new(parts: Parts) -> Self {
         let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
-        let Parts { outbox, queue, rules, authorization, offload, redactor, delegation, log, .. } = parts;
+        let Parts {
+            outbox, queue, rules, authorization, offload, redactor, delegation, metrics, log, ..
+        } = parts;
         let authority = Arc::new(access::Authority::new(authorization));
         let approvals = rules.approvals;
         let audit = Arc::new(AuditTrail::new(Arc::clone(&journal), Arc::clone(&clock), log.clone()));
@@ -140,6 +144,7 @@ impl Coordinator {
             events,
             rules,
             redactor: redactor.clone(),
+            metrics,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {
