@@ -79,5 +79,15 @@ pub fn coordinator_over(http: reqwest::Client, url: &str, token: Option<&str>) -
     run_coordinator::Client::new_with_client(url, http, peer)
 }
 
+/// A client of a coordinator's operator API, over this HTTP client.
+#[cfg(feature = "server")]
+pub fn operator_over(http: reqwest::Client, url: &str, token: Option<&str>) -> operator::Client {
+    let peer = match token {
+        Some(token) => Peer::with_token(Service::Operator, token),
+        None => Peer::anonymous(Service::Operator),
+    };
+    operator::Client::new_with_client(url, http, peer)
+}
+
 /// The time limit for connecting to a coordinator.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -48,7 +48,7 @@ async fn story(process: &Process, executors: &FakeExecutors) {
     let create = json!({"run_id": "limited", "parent_node_run_id": parent, "node_runs": [node]});
     assert_eq!(process.post("/v1/node-runs", &create).await.0, 409);
     let mut denied = start_request("denied", "atomic.echo");
-    denied["constraints"] = json!({"candidates": {"denied_node_type_ids": ["atomic.echo"]}});
+    denied["constraints"] = json!({"gates": {"require_approval": true}});
     assert_eq!(process.post("/v1/runs", &denied).await.0, 200);
     assert_eq!(process.run_ended("denied").await, "failed");
 }

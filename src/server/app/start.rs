@@ -20,7 +20,7 @@ use crate::{
     config::{self, ApprovalSettings, DefaultUsage, OnApproval, RunBounds, Settings},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher},
-    engine::{Approvals, Bounds, Rules},
+    engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
     health::DispatchStatus,
     journal::{
@@ -128,7 +128,7 @@ impl Startup<'_> {
                 composite_silence: settings.deadlines.composite_silence,
                 bounds: bounds(&settings.bounds),
                 default_usage: default_usage(settings.default_usage),
-                approvals: approvals(settings.approvals),
+                gates: gates(settings.gates, settings.approvals),
             },
             authorization: settings.inbound.authorization.clone(),
             offload: peers.offload(settings),
@@ -196,8 +196,10 @@ impl Startup<'_> {
             assignment_key::Expiry { journal, clock, clock_skew, log: auth_log }.begin(tasks);
         }
         info!(log, "listening"; "address" => %listeners.address(),
-            "operator" => listeners.operator_address().map(|address| address.to_string()),
             "journal" => %settings.journal.path.display(), "version" => env!("CARGO_PKG_VERSION"));
+        if let Some(address) = listeners.operator_address() {
+            info!(log, "listening for operators"; "address" => %address);
+        }
         Ok(Server {
             listeners,
             tasks: tasks.clone(),
@@ -265,12 +267,14 @@ fn bounds(settings: &RunBounds) -> Bounds {
     Bounds { defaults, maxima, ceilings: CEILINGS }
 }
 
-fn approvals(settings: ApprovalSettings) -> Approvals {
-    let ApprovalSettings { then, timeout } = settings;
-    match then {
+fn gates(settings: config::Gates, approvals: ApprovalSettings) -> Gates {
+    let config::Gates { irreversible_checkpoint, unknown_side_effect } = settings;
+    let ApprovalSettings { then, timeout } = approvals;
+    let approvals = match then {
         OnApproval::Fail => Approvals::Fail,
         OnApproval::Park => Approvals::Park { timeout },
-    }
+    };
+    Gates { irreversible_checkpoint, unknown_side_effect, approvals }
 }
 
 fn default_usage(settings: DefaultUsage) -> Estimate {

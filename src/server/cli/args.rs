@@ -1,12 +1,15 @@
-//! The command line.
+//! The command line. The commands that use the operator API: `operator`.
+
+mod operator;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    Args, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
+pub use self::operator::{ApprovalsCommand, Decision, OperatorTarget, Output};
 use super::exit::Exit;
 use crate::{
     config::{
@@ -75,6 +78,13 @@ pub enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// List what waits for an approval, and decide about it (operator API)
+    Approvals {
+        #[command(subcommand)]
+        command: ApprovalsCommand,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
     /// Maintain a journal: back it up, check it, compact it, rotate its key, print its audit trail
     Journal {
         #[command(subcommand)]
@@ -129,7 +139,7 @@ pub enum JournalCommand {
         outcome: Option<AuditOutcome>,
         /// Format: a table, or a JSON object a line
         #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-        output: AuditOutput,
+        output: Output,
     },
     /// Reclaim free space (VACUUM); the server must not run
     Compact {
@@ -149,13 +159,6 @@ pub enum JournalCommand {
         #[arg(long)]
         revoke_old: bool,
     },
-}
-
-/// How the audit trail is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AuditOutput {
-    Table,
-    Json,
 }
 
 /// The time of the first record to print.

@@ -5,6 +5,7 @@
 //!                  ├─▶ check_config ───────────▶ config
 //!                  ├─▶ demo ───────────────────▶ app, clients
 //!                  ├─▶ send_request, health ───▶ remote        call a running server
+//!                  ├─▶ approvals ──────────────▶ remote        call its operator API
 //!                  ├─▶ journal ────────────────▶ journal       open the file: back up, check, audit, …
 //!                  └─▶ evidence ───────────────▶ evidence      read exported runs: verify, compare
 //! ```
@@ -12,6 +13,7 @@
 //! A command writes its result to stdout. A failure goes to stderr as one
 //! message, and [`Exit`] tells its kind.
 
+mod approvals;
 pub mod args;
 mod check_config;
 #[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
@@ -25,6 +27,7 @@ mod remote;
 mod send_request;
 mod serve;
 mod signals;
+mod table;
 
 use std::{
     io::{self, Write},
@@ -33,10 +36,11 @@ use std::{
 };
 
 pub use self::{
-    args::{Cli, Command, JournalCommand, RunsCommand, Target},
+    approvals::approvals,
+    args::{ApprovalsCommand, Cli, Command, JournalCommand, OperatorTarget, RunsCommand, Target},
     exit::Exit,
     health::health,
-    remote::{Remote, RemoteError},
+    remote::{OperatorClient, Remote, RemoteError},
     send_request::send_request,
 };
 use self::{check_config::check_config, exit::Failure};
@@ -69,6 +73,9 @@ pub fn run(cli: &Cli) -> ExitCode {
                 Ok((report, if good { Exit::Ok } else { Exit::Remote }))
             };
             call(&target, flags, Certificate::AnyOnLoopback, query)
+        }
+        Command::Approvals { command, target } => {
+            call_operator(&target, async |remote| approvals(remote, &command).await)
         }
         Command::Journal { command } => maintain_journal(&command, flags),
         Command::Runs { command } => examine_runs(&command),
@@ -141,4 +148,34 @@ fn call(
     let (answer, exit) = runtime.block_on(request(&remote)).map_err(failed)?;
     writeln!(io::stdout(), "{answer}").map_err(Failure::config)?;
     Ok(exit)
+}
+
+/// Sends a request to an operator API, and prints the answer.
+fn call_operator(
+    target: &OperatorTarget,
+    request: impl AsyncFnOnce(&Remote<OperatorClient>) -> Result<String, RemoteError>,
+) -> Result<Exit, Failure> {
+    let vars = LayeredVars::load(Path::new(".")).map_err(Failure::config)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::config)?;
+    let url = target.url(&vars).map_err(Failure::config)?;
+    let tls = target.tls(&vars).map_err(Failure::config)?;
+    let token = target.token(&vars).map_err(Failure::config)?;
+    let token = token.map(|token| token.read()).transpose().map_err(Failure::config)?;
+    let failed = |error: RemoteError| Failure::new(exit_of(&error), error);
+    let remote = Remote::operator(&tls, &url, token.as_ref()).map_err(failed)?;
+    let answer = runtime.block_on(request(&remote)).map_err(failed)?;
+    writeln!(io::stdout(), "{answer}").map_err(Failure::config)?;
+    Ok(Exit::Ok)
+}
+
+/// The class of a failure of the operator API.
+fn exit_of(error: &RemoteError) -> Exit {
+    match error.status() {
+        Some(401 | 403) => Exit::NotAllowed,
+        Some(404) => Exit::NotFound,
+        Some(408 | 429) => Exit::NoAnswer,
+        Some(400..=499) => Exit::Refused,
+        Some(_) | None => Exit::NoAnswer,
+    }
 }

@@ -38,8 +38,8 @@ pub use error::ConfigError;
 pub use flags::Flags;
 pub use kind::Kind;
 pub use settings::{
-    ApprovalSettings, DefaultUsage, Endpoint, Executors, InboundTls, JournalSettings, KeyPair, OutboundTls,
-    PerPrincipal, PolicyPosture, Rate, RunBounds, Settings, Stores,
+    ApprovalSettings, DefaultUsage, Endpoint, Executors, Gates, InboundTls, JournalSettings, KeyPair,
+    OutboundTls, PerPrincipal, PolicyPosture, Rate, RunBounds, Settings, Stores,
 };
 pub use value::{
     ExecutorUrls, HttpUrl, LogFormat, MemberUrl, OnApproval, PdpOutage, RegistryOutage, Secret, SecretError,

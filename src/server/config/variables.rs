@@ -190,6 +190,16 @@ variables! {
         APPROVAL_TIMEOUT = own("JARVIS_RUN_COORDINATOR_APPROVAL_TIMEOUT", Kind::Age,
             "How long a node waits for an approval at most, and not beyond its deadline and its run's. Then it fails.")
             .default("24h").contract("§9.2");
+        IRREVERSIBLE_CHECKPOINT = own("JARVIS_RUN_COORDINATOR_IRREVERSIBLE_CHECKPOINT", Kind::Switch,
+            "Whether the PDP is asked with the action node.run.irreversible as well, after it has allowed \
+             node.run.execute, before atomic nodes with irreversible effects. A PDP that does not know this \
+             action may deny it.")
+            .contract("§10").default("false");
+        UNKNOWN_SIDE_EFFECT = own("JARVIS_RUN_COORDINATOR_UNKNOWN_SIDE_EFFECT",
+            Kind::Choice(&["irreversible", "write", "read"]),
+            "What the effects of a node type count as that does not declare them in jarvis.side_effect. Whether \
+             a node may be executed twice does not depend on this.")
+            .contract("§7.2").default("irreversible");
         POLICY_PROFILE = Variable::new("JARVIS_POLICY_PROFILE", Kind::Text,
             "dev-allow: allow everything if no PDP is configured. For development only.")
             .unset("deny").example("dev-allow").contract("§10");

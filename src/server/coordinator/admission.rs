@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   start:    facts ─────────────▶ policy (run.start)
-//!   dispatch: facts ──▶ refusal? ──▶ policy (node.run.execute) ──▶ verdict
+//!   dispatch: facts ──▶ refusal? ──▶ policy (node.run.execute)
+//!                   ──▶ irreversible? ──▶ policy (node.run.irreversible) ──▶ verdict
 //! ```
 
 use std::{borrow::Cow, sync::Arc};
@@ -21,12 +22,12 @@ use crate::{
     auth::Principal,
     clients::Subject,
     delegation::Delegation,
-    engine::{self, Approvals, NodeTypeFacts, PolicyDecided},
+    engine::{self, Gates, NodeTypeFacts, PolicyDecided, PolicyOutcome},
     record::{Identity, NodeRecord, RunRecord, SealedToken},
     redact::Redactor,
     services::{
         node_registry::{NoFacts, NodeTypes},
-        policy::{NODE_RUN_EXECUTE, PdpUnavailable, Policy, Question, RUN_START},
+        policy::{NODE_RUN_EXECUTE, NODE_RUN_IRREVERSIBLE, PdpUnavailable, Policy, Question, RUN_START},
     },
     types::{
         ConstraintEnvelope, Error, JsonObject, NodeRun, NodeRunId, NodeTypeRef, RunContext, RunId,
@@ -41,7 +42,7 @@ pub(super) struct Admission {
     pub(super) authority: Arc<Authority>,
     pub(super) redactor: Redactor,
     pub(super) delegation: Option<Delegation>,
-    pub(super) approvals: Approvals,
+    pub(super) gates: Gates,
     pub(super) log: Logger,
 }
 
@@ -61,6 +62,14 @@ struct About<'a> {
     owner: Option<&'a Identity>,
     side_effect: Option<SideEffectClass>,
     input: &'a JsonObject,
+}
+
+/// A node at a checkpoint of its dispatch.
+struct Dispatched<'d> {
+    action: &'static str,
+    run: &'d RunRecord,
+    node: &'d NodeRecord,
+    facts: &'d NodeTypeFacts,
 }
 
 impl Admission {
@@ -199,10 +208,13 @@ impl Admission {
             };
             self.start_question(&about, run_context.as_deref(), constraints, subject)
         } else {
-            if let Some(refusal) = engine::attempt_refusal(run, node, &facts, self.approvals) {
+            if let Some(refusal) = engine::attempt_refusal(run, node, &facts, self.gates) {
                 return Ok(Some(Err(refusal)));
             }
-            self.execute_question(run, node, &facts, run_context.as_deref(), subject)
+            let action =
+                if action == NODE_RUN_IRREVERSIBLE { NODE_RUN_IRREVERSIBLE } else { NODE_RUN_EXECUTE };
+            let about = Dispatched { action, run, node, facts: &facts };
+            self.dispatch_question(&about, run_context.as_deref(), subject)
         };
         match self.policy.ask_again(question).await {
             None => Ok(None),
@@ -231,31 +243,54 @@ impl Admission {
         Some(Cow::Owned(RunContext { tenant_id, ..context.clone() }))
     }
 
-    /// Decides whether a node may be executed: the policy decision at the
-    /// checkpoint `node.run.execute`, or the reason why policy is not even asked.
+    /// Decides whether a node may be executed: the policy decision at the last
+    /// checkpoint that it comes to, or the reason why policy is not even asked. A
+    /// node about which policy cannot be asked everywhere has no verdict.
     pub(super) async fn verdict(
         &self,
         run: &RunRecord,
         node: &NodeRecord,
         facts: &NodeTypeFacts,
     ) -> Result<Result<PolicyDecided, Error>, PdpUnavailable> {
-        if let Some(refusal) = engine::attempt_refusal(run, node, facts, self.approvals) {
+        if let Some(refusal) = engine::attempt_refusal(run, node, facts, self.gates) {
             return Ok(Err(refusal));
         }
-        let run_context = self.attributed(run.run.run_context.as_ref(), run.owner.as_ref());
-        let subject = self.for_pdp(|| self.subject(run)).unwrap_or(Subject::Own);
-        self.decide(self.execute_question(run, node, facts, run_context.as_deref(), subject)).await.map(Ok)
+        let decided = self.decide_about(NODE_RUN_EXECUTE, run, node, facts).await?;
+        let passes = match decided.outcome {
+            PolicyOutcome::Allow => true,
+            PolicyOutcome::RequireApproval => {
+                node.waits.approval.as_ref().is_some_and(|approval| approval.is_granted())
+            }
+            PolicyOutcome::Deny => false,
+        };
+        if !passes || !engine::attempt_is_irreversible(node, facts, self.gates) {
+            return Ok(Ok(decided));
+        }
+        let irreversible = self.decide_about(NODE_RUN_IRREVERSIBLE, run, node, facts).await?;
+        Ok(Ok(PolicyDecided { after: Some(Box::new(decided)), ..irreversible }))
     }
 
-    /// The question at the checkpoint `node.run.execute`.
-    fn execute_question<'q>(
+    async fn decide_about(
         &self,
-        run: &'q RunRecord,
-        node: &'q NodeRecord,
+        action: &'static str,
+        run: &RunRecord,
+        node: &NodeRecord,
         facts: &NodeTypeFacts,
+    ) -> Result<PolicyDecided, PdpUnavailable> {
+        let run_context = self.attributed(run.run.run_context.as_ref(), run.owner.as_ref());
+        let subject = self.for_pdp(|| self.subject(run)).unwrap_or(Subject::Own);
+        let about = Dispatched { action, run, node, facts };
+        self.decide(self.dispatch_question(&about, run_context.as_deref(), subject)).await
+    }
+
+    /// The question at a checkpoint of a node's dispatch.
+    fn dispatch_question<'q>(
+        &self,
+        about: &Dispatched<'q>,
         run_context: Option<&'q RunContext>,
         subject: Subject,
     ) -> Question<'q> {
+        let Dispatched { action, run, node, facts } = *about;
         let owner = run.owner.as_ref();
         let context = || {
             [
@@ -272,7 +307,7 @@ impl Admission {
         };
         let constraints = || engine::effective_constraints(run, node, facts).unwrap_or_default();
         Question {
-            action: NODE_RUN_EXECUTE,
+            action,
             node: &node.node,
             run_context,
             constraints: self.for_pdp(constraints).flatten(),

@@ -130,7 +130,6 @@ impl Coordinator {
             outbox, queue, rules, authorization, offload, redactor, delegation, metrics, log, ..
         } = parts;
         let authority = Arc::new(access::Authority::new(authorization));
-        let approvals = rules.approvals;
         let audit = Arc::new(AuditTrail::new(Arc::clone(&journal), Arc::clone(&clock), log.clone()));
         let committer = Arc::new(Committer {
             audit,
@@ -153,7 +152,7 @@ impl Coordinator {
             authority: Arc::clone(&authority),
             redactor,
             delegation,
-            approvals,
+            gates: committer.rules.gates,
             log,
         });
         let outputs = Arc::new(Outputs { offload, committer: Arc::clone(&committer) });

@@ -2,7 +2,7 @@
 //!
 //! | cause | what it changes | a rule refuses a node |
 //! |---|---|---|
-//! | a caller's request | one record: applied | the same record: refused |
+//! | a caller's request | one record: applied | the same record: refused; of a child, a record more |
 //! | an executor's answer | no record: its events tell it | – |
 //! | a rule of the coordinator | no record: its events tell it | one record |
 
@@ -66,6 +66,15 @@ impl Audited {
             None => record,
         })
     }
+}
+
+/// The record of a node that its creation refuses to execute. Its events are those
+/// of the request's record.
+pub(super) fn refused_child(run: &RunId, node: &NodeRunId, error: &Error, cx: Cx<'_>) -> Option<AuditRecord> {
+    let Cause::Request { actor, operation } = cx.cause else { return None };
+    let object = AuditObject { run_id: Some(run.clone()), node_run_id: Some(node.clone()) };
+    let operation = AuditedOperation::Request(operation);
+    Some(AuditRecord::applied(cx.now, actor.clone(), operation, object).refused(error.code.clone()))
 }
 
 fn range(events: &[EventRecord]) -> Option<(u64, u64)> {

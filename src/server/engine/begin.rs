@@ -24,7 +24,7 @@ use super::{
     audit::Audited,
     bookkeeping::{awaits, node_only, put_back},
     cancel::node_expire,
-    command::{Approvals, Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided},
+    command::{Cx, Decision, Gates, NodeTypeFacts, NodeView, PolicyDecided},
     constraints::{self, effective_constraints},
     draft::Draft,
     guard::NodeBefore,
@@ -34,15 +34,16 @@ use super::{
 use crate::{
     record::{Approval, Job, Limits, NodeRecord, RunRecord},
     time::Timestamp,
-    types::{Error, ExecutorBinding, NodeKind, NodeRunState},
+    types::{Error, ExecutorBinding, NodeKind, NodeRunState, SideEffectClass},
 };
 
 /// The command, with all that was found out beforehand.
 #[derive(Clone, Debug)]
 pub struct BeginAttempt {
     pub facts: NodeTypeFacts,
-    /// The decision at the checkpoint `node.run.execute`, or the reason why the
-    /// node must not be executed even if policy allows it.
+    /// The decision at the checkpoint `node.run.execute` (or, with that one before
+    /// it, at `node.run.irreversible`), or the reason why the node must not be
+    /// executed even if policy allows it.
     pub verdict: Result<PolicyDecided, Error>,
     /// The executor that will be called, or why there is none.
     pub executor: Result<ExecutorBinding, Error>,
@@ -91,19 +92,32 @@ pub fn attempt_refusal(
     run: &RunRecord,
     node: &NodeRecord,
     facts: &NodeTypeFacts,
-    approvals: Approvals,
+    gates: Gates,
 ) -> Option<Error> {
     let Some(kind) = node.node.kind.or(facts.kind) else {
         return Some(Error::new("unknown_node_kind", "Unable to resolve node kind"));
     };
-    let side_effect = node.side_effect.or(facts.side_effect);
     match effective_constraints(run, node, facts) {
         Ok(effective) => {
-            constraints::refusal(effective.as_ref(), &node.node.node_type_ref, kind, side_effect)
-                .or_else(|| approval::refusal(effective.as_ref(), node, approvals))
+            let class = side_effect(node, facts, gates);
+            constraints::forbidden(effective.as_ref(), &node.node.node_type_ref, Some(kind), class)
+                .or_else(|| approval::refusal(effective.as_ref(), node, gates.approvals))
         }
         Err(invalid) => Some(invalid),
     }
+}
+
+fn side_effect(node: &NodeRecord, facts: &NodeTypeFacts, gates: Gates) -> SideEffectClass {
+    node.side_effect.or(facts.side_effect).unwrap_or(gates.unknown_side_effect)
+}
+
+/// Whether policy is asked about a node at the checkpoint `node.run.irreversible`
+/// as well. A composite has no effect of its own; each of its children is asked
+/// about.
+pub fn attempt_is_irreversible(node: &NodeRecord, facts: &NodeTypeFacts, gates: Gates) -> bool {
+    gates.irreversible_checkpoint
+        && node.node.kind.or(facts.kind) == Some(NodeKind::Atomic)
+        && side_effect(node, facts, gates) == SideEffectClass::Irreversible
 }
 
 /// Records the policy decision and, if the node may be executed, that it is at

@@ -123,7 +123,8 @@ pub struct Rules {
     pub bounds: Bounds,
     /// What a node is expected to use whose type declares nothing.
     pub default_usage: Estimate,
-    pub approvals: Approvals,
+    /// What is asked and demanded before work is handed over.
+    pub gates: Gates,
 }
 
 /// What happens to a node that may not be executed without an approval (D-08).
@@ -133,6 +134,26 @@ pub enum Approvals {
     Fail,
     /// It waits, at most this long.
     Park { timeout: Duration },
+}
+
+/// The operator's gates (contract §7.2, §10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gates {
+    /// The class of a type that does not declare its side effects.
+    pub unknown_side_effect: SideEffectClass,
+    /// Policy is asked a second time about irreversible work.
+    pub irreversible_checkpoint: bool,
+    pub approvals: Approvals,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self {
+            unknown_side_effect: SideEffectClass::Irreversible,
+            irreversible_checkpoint: false,
+            approvals: Approvals::Fail,
+        }
+    }
 }
 
 /// What holds for every run that enters the journal: see `bounds`.
@@ -160,7 +181,8 @@ pub struct NodeTypeFacts {
 /// A policy decision, as it goes into an event (contract §10).
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyDecided {
-    /// The checkpoint: `run.start`, `node.run.execute`, or of approvals.
+    /// The checkpoint: `run.start`, `node.run.execute`, `node.run.irreversible`, or of
+    /// approvals.
     pub action: &'static str,
     pub outcome: PolicyOutcome,
     pub reason_code: Option<String>,
@@ -168,6 +190,8 @@ pub struct PolicyDecided {
     /// Further members of the event: `approval_ref`, `policy_hash`,
     /// `policy_version`.
     pub evidence: JsonObject,
+    /// The decision at the checkpoint before this one, which allowed it.
+    pub after: Option<Box<Self>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -167,13 +167,13 @@ pub(super) fn wall_time(envelope: Option<&ConstraintEnvelope>, default: Duration
     budget.map_or(default, |ms| default.min(Duration::from_millis(ms)))
 }
 
-/// Says why a node must not be executed under these constraints (contract §9.2
-/// step 4, G11); `None` if it may.
-pub(super) fn refusal(
+/// Says why a type can never be executed under these constraints (contract
+/// §9.2 step 3, G11): nothing that happens later makes it possible. `None` if it may be.
+pub(super) fn forbidden(
     effective: Option<&ConstraintEnvelope>,
     node_type: &NodeTypeRef,
-    kind: NodeKind,
-    side_effect: Option<SideEffectClass>,
+    kind: Option<NodeKind>,
+    side_effect: SideEffectClass,
 ) -> Option<Error> {
     let effective = effective?;
     if let Some(candidates) = &effective.candidates {
@@ -187,17 +187,13 @@ pub(super) fn refusal(
     }
     let gates = effective.gates.as_ref()?;
     // A composite has no effect of its own; each of its children is tested.
-    if let (Some(ceiling), NodeKind::Atomic) = (gates.side_effect_class, kind) {
-        // A type that does not declare its effects may have any.
-        let class = side_effect.unwrap_or(SideEffectClass::Irreversible);
-        if rank(class) > rank(ceiling) {
-            return Some(Error::new(
-                "side_effect_not_allowed",
-                format!("NodeType may have {class} effects; at most {ceiling} is allowed"),
-            ));
-        }
-    }
-    None
+    let (Some(ceiling), Some(NodeKind::Atomic)) = (gates.side_effect_class, kind) else { return None };
+    (rank(side_effect) > rank(ceiling)).then(|| {
+        Error::new(
+            "side_effect_not_allowed",
+            format!("NodeType may have {side_effect} effects; at most {ceiling} is allowed"),
+        )
+    })
 }
 
 /// Whether a node must not be executed under these constraints without an approval.
@@ -294,9 +290,9 @@ mod tests {
             serde_json::from_value(json!({"node_type_id": "t", "version": "1"})).expect("a reference");
         let code = |envelope: Value, kind, effect| {
             let envelope: ConstraintEnvelope = serde_json::from_value(envelope).expect("an envelope");
-            refusal(Some(&envelope), &node_type, kind, effect).map(|error| error.code)
+            forbidden(Some(&envelope), &node_type, Some(kind), effect).map(|error| error.code)
         };
-        let atomic = |envelope| code(envelope, NodeKind::Atomic, Some(SideEffectClass::Write));
+        let atomic = |envelope| code(envelope, NodeKind::Atomic, SideEffectClass::Write);
         for (envelope, expected) in [
             (json!({}), None),
             (json!({"candidates": {"allowed_node_type_ids": ["t"]}}), None),
@@ -317,10 +313,10 @@ mod tests {
         }
         let read_only = json!({"gates": {"side_effect_class": "read"}});
         assert_eq!(
-            code(read_only.clone(), NodeKind::Atomic, None).as_deref(),
+            code(read_only.clone(), NodeKind::Atomic, SideEffectClass::Irreversible).as_deref(),
             Some("side_effect_not_allowed"),
             "unknown effects count as irreversible"
         );
-        assert_eq!(code(read_only, NodeKind::Composite, None), None);
+        assert_eq!(code(read_only, NodeKind::Composite, SideEffectClass::Irreversible), None);
     }
 }

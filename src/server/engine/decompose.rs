@@ -19,7 +19,7 @@ use super::{
 use crate::{
     record::{NodeBudget, NodeRecord, RunRecord},
     types::{
-        ConstraintEnvelope, JsonObject, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunId, NodeRunState,
+        ConstraintEnvelope, Error, JsonObject, NodeKind, NodeRun, NodeRunCreateSpec, NodeRunId, NodeRunState,
         RunEventType, StructuralConstraints,
         json::{canonical, same_json},
     },
@@ -88,12 +88,12 @@ pub fn children_create(
 
     let above = constraints::merge([of_run.as_ref(), of_parent.as_ref()]);
     let above_limits = ledger::limits(above.as_ref());
-    let mut new: Vec<(NodeRecord, NodeRunCreateSpec)> = Vec::new();
+    let mut new: Vec<NewChild> = Vec::new();
     let mut answer: Vec<NodeRun> = Vec::new();
     for child in children {
         let above = [of_run.as_ref(), of_parent.as_ref()];
         let merged = merged(above, child.facts.constraints.as_ref(), &child.spec);
-        let twin = new.iter().map(|(node, _)| node).find(|node| *node.id() == child.id);
+        let twin = new.iter().map(|new| &new.node).find(|node| *node.id() == child.id);
         if let Some(known) = child.existing.as_ref().or(twin) {
             if let Some(about) = disagreement(known, &parent, &child.spec, above, merged.as_ref()) {
                 return Err(Rejection::Idempotency(about));
@@ -105,9 +105,15 @@ pub fn children_create(
         draft.run.nodes += 1;
         let own = ledger::limits(merged.as_ref());
         let budget = ledger::opened(&own, &above_limits, Some(&parent), &child.facts);
-        let node = record(child, &parent, merged.as_ref(), budget, &draft);
-        answer.push(node.0.node.clone());
-        new.push(node);
+        let forbidden = constraints::forbidden(
+            merged.as_ref(),
+            &child.spec.node_type_ref,
+            child.facts.kind,
+            child.facts.side_effect.unwrap_or(cx.rules.gates.unknown_side_effect),
+        );
+        let (node, spec) = record(child, &parent, merged.as_ref(), budget, &draft);
+        answer.push(node.node.clone());
+        new.push(NewChild { node, spec, forbidden });
     }
     let added = new.len() as u64;
     let ceilings = draft.run.ceilings.clone().map(constraints::of_structure);
@@ -130,7 +136,7 @@ pub fn children_create(
         .done();
     draft.audited = Audited::node(parent.id(), format!("new node runs: {added}"));
     draft.event(RunEventType::CompositeDecomposed, Some(&parent), [("node_run_count", added.into())]);
-    for (node, spec) in new {
+    for NewChild { node, spec, forbidden } in new {
         draft.event(RunEventType::NodeRunAssigned, Some(&node), [("parent_node_run_id", json!(parent.id()))]);
         let binding = spec.binding_decision.as_ref();
         if let Some(binding) = binding {
@@ -141,10 +147,27 @@ pub fn children_create(
             let data = [("candidate_set_id", set.into()), ("subtask_id", subtask.into())];
             draft.event(RunEventType::CandidateSetGenerated, Some(&node), data);
         }
-        draft.put(node);
+        match forbidden {
+            None => draft.put(node),
+            Some(error) => {
+                let node = draft.refuse(node, error);
+                let same = answer.iter_mut().filter(|answer| answer.node_run_id == node.node_run_id);
+                same.for_each(|answer| answer.clone_from(&node));
+            }
+        }
     }
     draft.put(parent);
     Ok(Decision::commit(draft.into_changes(), answer))
+}
+
+/// A child that the request creates.
+struct NewChild {
+    node: NodeRecord,
+    spec: NodeRunCreateSpec,
+    /// It can never be executed, so it fails at once. Its parent sees a failed
+    /// child, as it does if a child is refused at its dispatch: a refused request
+    /// would end the parent, whose executor does not expect that.
+    forbidden: Option<Error>,
 }
 
 /// The constraints of a child as the request asks for it.

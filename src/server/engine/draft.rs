@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     attempt::Attempt,
-    audit::Audited,
+    audit::{self, Audited},
     command::{Claim, Cx, PolicyDecided},
     extensions,
     guard::{self, NodeBefore, RunBefore},
@@ -14,12 +14,12 @@ use super::{
 };
 use crate::{
     record::{
-        AttemptOutcome, AttemptRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath, NodeRecord,
-        RunRecord, Wake,
+        AttemptOutcome, AttemptRecord, AuditRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath,
+        NodeRecord, RunRecord, Wake,
     },
     time::Timestamp,
     types::{
-        Error, Extensions, JsonObject, NodeKind, NodeRunId, NodeRunState, ResourceRef, RunEvent,
+        Error, Extensions, JsonObject, NodeKind, NodeRun, NodeRunId, NodeRunState, ResourceRef, RunEvent,
         RunEventType, RunState, json::canonical,
     },
 };
@@ -38,6 +38,8 @@ pub(super) struct Draft<'c> {
     attempts: Vec<AttemptRecord>,
     /// For the audit record, if there is one.
     pub(super) audited: Audited,
+    /// Audit records of nodes that were refused beside that.
+    refusals: Vec<AuditRecord>,
     /// The extensions of the newest event, and its attempt: those of the next are
     /// usually the same.
     signed: Option<(u32, Extensions)>,
@@ -104,6 +106,7 @@ impl<'c> Draft<'c> {
             events: Vec::new(),
             attempts: Vec::new(),
             audited: Audited::default(),
+            refusals: Vec::new(),
             signed: None,
             run_changed: false,
         }
@@ -166,8 +169,11 @@ impl<'c> Draft<'c> {
         }
     }
 
-    /// Appends `policy_decided` (contract §11).
+    /// Appends `policy_decided` (contract §11), for each checkpoint.
     pub(super) fn policy_decided(&mut self, node: &NodeRecord, decided: &PolicyDecided) {
+        if let Some(before) = &decided.after {
+            self.policy_decided(node, before);
+        }
         let mut facts = vec![("action", Some(decided.action)), ("decision", Some(decided.outcome.as_str()))];
         facts.extend([
             ("reason_code", decided.reason_code.as_deref()),
@@ -215,6 +221,16 @@ impl<'c> Draft<'c> {
             self.end_run(state, Some(Place::of(&node)));
         }
         self.put(node);
+    }
+
+    /// Ends a new node that constraints forbid, with its own audit record, and
+    /// returns it as it is then.
+    pub(super) fn refuse(&mut self, node: NodeRecord, error: Error) -> NodeRun {
+        self.refusals.extend(audit::refused_child(self.run.id(), node.id(), &error, self.cx));
+        let node = self.end_one(node, End::failed(error), self.cx.claim);
+        let answer = node.node.clone();
+        self.put(node);
+        answer
     }
 
     /// Cancels live nodes, in the order given.
@@ -310,7 +326,7 @@ impl<'c> Draft<'c> {
             heads: self.heads,
             events: self.events,
             attempts: self.attempts,
-            audit: audit.into_iter().collect(),
+            audit: audit.into_iter().chain(self.refusals).collect(),
             ..empty
         }
         .owing_all()

@@ -86,14 +86,14 @@ pub use approval::{
 };
 pub use attempt::{Applied, Attempt, AttemptResult, FailedCall, Work};
 pub use begin::{
-    BeginAttempt, BeginOutcome, attempt_begin, attempt_claim, attempt_defer, attempt_postpone,
-    attempt_refusal,
+    BeginAttempt, BeginOutcome, attempt_begin, attempt_claim, attempt_defer, attempt_is_irreversible,
+    attempt_postpone, attempt_refusal,
 };
 pub use bounds::BoundedStart;
 pub use cancel::{CancelNotification, cancel_notified, node_expire, run_cancel, run_expire};
 pub use command::{
-    Approvals, Bounds, Cause, Claim, Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome,
-    Rules,
+    Approvals, Bounds, Cause, Claim, Cx, Decision, Gates, NodeTypeFacts, NodeView, PolicyDecided,
+    PolicyOutcome, Rules,
 };
 pub use complete::{node_complete, node_evaluate};
 pub use constraints::effective_constraints;

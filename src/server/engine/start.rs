@@ -20,7 +20,7 @@ use super::{
 use crate::{
     record::{Account, Identity, NodeBudget, NodePath, Origin, RunRecord, SealedToken},
     types::{
-        Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
+        Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
         RunStartRequest, RunState, StructuralConstraints, json::canonical,
     },
 };
@@ -56,6 +56,8 @@ pub struct PreparedStart {
     ceilings: Option<StructuralConstraints>,
     account: Option<Account>,
     budget_of_root: NodeBudget,
+    /// Why the root can never be executed.
+    forbidden: Option<Error>,
 }
 
 impl PreparedStart {
@@ -74,6 +76,8 @@ impl PreparedStart {
         let of_run = constraints.as_ref().and_then(canonical::text_of);
         let limits = ledger::limits(constraints.as_ref());
         let of_root = constraints::narrowed(constraints, facts.constraints.as_ref());
+        let side_effect = facts.side_effect.unwrap_or(rules.gates.unknown_side_effect);
+        let forbidden = constraints::forbidden(of_root.as_ref(), &node_type_ref, facts.kind, side_effect);
         let account = Account::opened(limits);
         let budget_of_root = ledger::opened(&ledger::limits(of_root.as_ref()), &limits, None, facts);
         let of_root = of_root.as_ref().and_then(canonical::text_of);
@@ -96,6 +100,7 @@ impl PreparedStart {
             ceilings,
             account,
             budget_of_root,
+            forbidden,
         }
     }
 
@@ -149,7 +154,16 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
     draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(root.id()))]);
     draft.event(RunEventType::NodeRunAssigned, Some(&root), [("root", true.into())]);
     // The gates of constraints are tested when the root is dispatched.
-    match approval::judge(&mut draft, &root, decided, None, "Run start denied by policy") {
+    let judged = approval::judge(&mut draft, &root, decided, None, "Run start denied by policy");
+    let judged = judged.and_then(|demanded| match &prepared.forbidden {
+        // An approval cannot make it possible.
+        Some(error) => {
+            draft.audited = Audited::failing(root.id(), error, None);
+            Err(error.clone())
+        }
+        None => Ok(demanded),
+    });
+    match judged {
         Ok(None) => draft.put(root),
         Ok(Some(demanded)) => {
             draft.audited = Audited::node(root.id(), "waits for an approval");

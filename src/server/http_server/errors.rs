@@ -107,7 +107,7 @@ impl ApiError {
 
     /// Makes a 503 for a probe: these checks are down. It is in the health report,
     /// and not logged for every probe.
-    pub(super) fn not_ready(why: &str, checks: Vec<String>) -> Self {
+    pub(super) fn not_ready(why: &str, checks: &[String]) -> Self {
         let mut error = Self::new(ErrorStatusCode::SERVICE_UNAVAILABLE, "not_ready", why, Some(true));
         if !checks.is_empty() {
             error.0.envelope.error.details = Some([("checks", json!(checks))].into());

@@ -34,7 +34,7 @@ pub(crate) fn ready(rq: &RequestContext<ServerContext>) -> Result<HttpResponseOk
     // never fetch them.
     context.authenticator.warm_up();
     if context.stopping.is_cancelled() {
-        return Err(ApiError::not_ready("The server is stopping", Vec::new()));
+        return Err(ApiError::not_ready("The server is stopping", &[]));
     }
     let health = context.health.now();
     match health.status {
@@ -42,7 +42,7 @@ pub(crate) fn ready(rq: &RequestContext<ServerContext>) -> Result<HttpResponseOk
         HealthStatus::Down => {
             let checks = health.checks.into_iter().flatten();
             let down = checks.filter(|check| check.status == HealthStatus::Down).map(|check| check.name);
-            Err(ApiError::not_ready("The server is down", down.collect()))
+            Err(ApiError::not_ready("The server is down", &down.collect::<Vec<_>>()))
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use dropshot::{
     ApiDescription, ApiDescriptionRegisterError, EmptyScanParams, HttpResponseOk, PaginationParams, Path,
-    Query, RequestContext, ResultsPage, endpoint,
+    Query, RequestContext, endpoint,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     model::{Actor, Principal},
-    paging::{after, limit, page},
+    paging::{Page, after, limit, page},
 };
 use crate::{
     coordinator::{APPROVALS_PAGE_MAX, ApprovalView, ApprovalsQuery},
@@ -127,7 +127,7 @@ async fn approvals_list(
     caller: Caller,
     filter: Query<ApprovalsFilter>,
     paging: Query<PaginationParams<EmptyScanParams, AfterApproval>>,
-) -> Answer<HttpResponseOk<ResultsPage<Approval>>> {
+) -> Answer<HttpResponseOk<Page<Approval>>> {
     let (filter, paging) = (filter.into_inner(), paging.into_inner());
     let query = ApprovalsQuery {
         run_id: filter.run_id,

@@ -14,6 +14,18 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::http_server::{ApiError, ServerContext};
 
+/// A page of a list
+//
+// Dropshot's own has a null where there is no next page.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
+pub(super) struct Page<T> {
+    items: Vec<T>,
+    /// Absent on the last page
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page: Option<String>,
+}
+
 type Params<Place> = PaginationParams<EmptyScanParams, Place>;
 
 /// The number of items that a page may have.
@@ -39,10 +51,7 @@ pub(super) fn after<Place: Serialize + DeserializeOwned, T>(
 }
 
 /// A page, and the token of the next, if there is more.
-pub(super) fn page<T, Place>(
-    items: Vec<T>,
-    next: Option<Place>,
-) -> Result<HttpResponseOk<ResultsPage<T>>, ApiError>
+pub(super) fn page<T, Place>(items: Vec<T>, next: Option<Place>) -> Result<HttpResponseOk<Page<T>>, ApiError>
 where
     T: Serialize + JsonSchema + Send + Sync + 'static,
     Place: Clone + Serialize + DeserializeOwned,
@@ -54,5 +63,5 @@ where
         }
         None => None,
     };
-    Ok(HttpResponseOk(ResultsPage { next_page, items }))
+    Ok(HttpResponseOk(Page { items, next_page }))
 }

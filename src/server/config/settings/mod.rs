@@ -30,7 +30,7 @@ use super::{
     },
 };
 
-use crate::types::ConstraintEnvelope;
+use crate::types::{ConstraintEnvelope, SideEffectClass};
 
 pub const DEFAULT_HOST: &str = "127.0.0.1";
 pub const DEFAULT_PORT: u16 = 8081;
@@ -68,6 +68,7 @@ pub struct Settings {
     pub pdp: Option<Endpoint>,
     pub pdp_outage: PdpOutage,
     pub approvals: ApprovalSettings,
+    pub gates: Gates,
     /// Accepted, never called.
     pub selection: Option<Endpoint>,
     /// The URL by which composite executors reach this coordinator.
@@ -228,6 +229,14 @@ pub struct RunBounds {
     pub defaults: Option<ConstraintEnvelope>,
     /// What nothing may exceed.
     pub maxima: Option<ConstraintEnvelope>,
+}
+
+/// What is asked and demanded before work is handed over (contract §7.2, §10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gates {
+    pub irreversible_checkpoint: bool,
+    /// The class of a type that does not declare its side effects.
+    pub unknown_side_effect: SideEffectClass,
 }
 
 /// Maximum durations. Constraints and node types may lower them.

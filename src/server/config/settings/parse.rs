@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{
     ApprovalSettings, CallLimits, DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT, Deadlines, Endpoint,
-    Executors, InboundTls, JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture,
+    Executors, Gates, InboundTls, JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture,
     RunBounds, Settings, Stores,
     outbound::{exchange_key, outbound, secret_source},
 };
@@ -55,6 +55,10 @@ impl Settings {
             approvals: ApprovalSettings {
                 then: v::APPROVALS.read_required(vars, OnApproval::parse)?,
                 timeout: v::APPROVAL_TIMEOUT.read_required(vars, value::age)?,
+            },
+            gates: Gates {
+                irreversible_checkpoint: v::IRREVERSIBLE_CHECKPOINT.read_required(vars, switch)?,
+                unknown_side_effect: v::UNKNOWN_SIDE_EFFECT.read_required(vars, value::lower_case)?,
             },
             selection: endpoint(&v::SELECTION_URL, &v::SELECTION_AUDIENCE)?,
             public_url: v::PUBLIC_URL.read(vars, HttpUrl::base)?,

@@ -29,6 +29,11 @@ pub fn log_level(text: &str) -> Option<Level> {
     }
 }
 
+/// Parses a value of an enum by its name, in any case.
+pub fn lower_case<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.trim().to_ascii_lowercase().parse().ok()
+}
+
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {

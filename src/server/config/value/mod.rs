@@ -13,7 +13,7 @@ mod tests;
 
 pub use choice::{
     AudienceField, LogFormat, OnApproval, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores, log_level,
-    switch,
+    lower_case, switch,
 };
 pub use constraints::{DefaultUsage, constraints, usage};
 pub use executors::{ExecutorUrls, MemberUrl};

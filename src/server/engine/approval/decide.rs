@@ -219,6 +219,7 @@ fn end(draft: &mut Draft<'_>, node: &mut NodeRecord, decision: ApprovalDecision)
         outcome,
         reason_code: Some(code.into()),
         message: decision.reason.clone(),
+        after: None,
         evidence: JsonObject::new(),
     };
     draft.policy_decided(node, &referring(&event, &approval.approval_id));

@@ -97,7 +97,7 @@ pub(super) fn judge(
     effective: Option<&ConstraintEnvelope>,
     denial: &str,
 ) -> Result<Option<Demanded>, Error> {
-    let parks = match draft.cx.rules.approvals {
+    let parks = match draft.cx.rules.gates.approvals {
         Approvals::Park { .. } => newest(node) < APPROVALS_MAX,
         Approvals::Fail => false,
     };
@@ -147,6 +147,7 @@ impl Demanded {
             outcome: PolicyOutcome::RequireApproval,
             reason_code: Some("gate_require_approval".into()),
             message: Some("The constraints of the node demand an approval".into()),
+            after: None,
             evidence: JsonObject::new(),
         };
         Self { demand: Demand::Gate, event: referring(&event, &next_id(node)) }
@@ -181,7 +182,7 @@ pub(super) fn wait(draft: &mut Draft<'_>, mut node: NodeRecord, demanded: Demand
     let Demanded { demand, event } = demanded;
     draft.policy_decided(&node, &event);
     let (now, id) = (draft.cx.now, next_id(&node));
-    let timeout = match draft.cx.rules.approvals {
+    let timeout = match draft.cx.rules.gates.approvals {
         Approvals::Park { timeout } => timeout,
         Approvals::Fail => Duration::ZERO,
     };

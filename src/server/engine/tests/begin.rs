@@ -8,7 +8,7 @@ use super::support::{ROOT, RUN, World, binding, child, node_type, parse};
 use crate::{
     engine::{self, Attempt, BeginAttempt, BeginOutcome, NodeTypeFacts, PolicyDecided, PolicyOutcome},
     record::Job,
-    types::{Error, JsonObject, NodeKind, NodeRunState, RunEventType, RunState, SideEffectClass},
+    types::{Error, JsonObject, NodeKind, NodeRunState, RunEventType, SideEffectClass},
 };
 
 #[test]
@@ -50,81 +50,6 @@ fn type_learned_at_dispatch_brings_its_constraints() {
 }
 
 #[test]
-fn forbidden_node_fails_with_the_reason() {
-    let gates = |gates: Value| json!({ "gates": gates });
-    let candidates = |candidates: Value| json!({ "candidates": candidates });
-    for (constraints, code, message) in [
-        (
-            candidates(json!({"allowed_node_type_ids": ["x"], "denied_node_type_ids": ["atomic.echo"]})),
-            "node_type_not_allowed",
-            "NodeType is not in the allowed candidate set",
-        ),
-        (
-            candidates(
-                json!({"allowed_node_type_ids": ["atomic.echo"], "denied_node_type_ids": ["atomic.echo"]}),
-            ),
-            "node_type_denied",
-            "NodeType is denied by candidate constraints",
-        ),
-        (
-            candidates(json!({"allowed_node_type_ids": []})),
-            "node_type_not_allowed",
-            "NodeType is not in the allowed candidate set",
-        ),
-        (
-            gates(json!({"side_effect_class": "write"})),
-            "side_effect_not_allowed",
-            "NodeType may have irreversible effects; at most write is allowed",
-        ),
-        (
-            gates(json!({"require_approval": true})),
-            "approval_required",
-            "NodeRun requires an approval that it does not have",
-        ),
-    ] {
-        // The child's own constraints; the root stays executable.
-        let mut world = World::composite(&Value::Null);
-        world.create(ROOT, &[child("a").with("constraints", constraints)]).expect("a child");
-        let mark = world.events.len();
-        assert_eq!(world.dispatch("a"), BeginOutcome::Failed);
-        assert_eq!((world.state("a"), world.job("a")), (NodeRunState::Failed, None), "{code}");
-        assert_eq!(world.failure("a"), json!([code, message]));
-        let never_ran = json!(["atomic_executed", "a", {"state": "failed", "executed": false}]);
-        assert_eq!(world.events_since(mark), [never_ran], "{code}");
-        assert_eq!(world.run().run.state, RunState::Running, "its parent decides what that means");
-    }
-}
-
-#[test]
-fn root_is_tested_like_any_node() {
-    let mut world = World::new();
-    let allowed = json!({"candidates": {"allowed_node_type_ids": ["atomic.echo"]}});
-    world.start(json!({ "constraints": allowed })).expect("a start");
-    let mark = world.events.len();
-    assert_eq!(world.dispatch(ROOT), BeginOutcome::Failed);
-    assert_eq!(world.events_since(mark), [json!(["run_completed", ROOT, {"state": "failed"}])]);
-    assert_eq!(world.run().run.state, RunState::Failed);
-}
-
-#[test]
-fn type_may_have_effects_up_to_the_ceiling() {
-    for (class, code) in [
-        (SideEffectClass::Read, None),
-        (SideEffectClass::Write, None),
-        (SideEffectClass::Irreversible, Some("side_effect_not_allowed")),
-    ] {
-        let mut world = World::composite(&json!({"gates": {"side_effect_class": "write"}}));
-        let kind = Some(NodeKind::Atomic);
-        world
-            .types
-            .insert("t".into(), NodeTypeFacts { kind, side_effect: Some(class), ..NodeTypeFacts::default() });
-        world.create(ROOT, &[child("a").of("t")]).expect("a child");
-        world.dispatch("a");
-        assert_eq!(world.failure("a")[0].as_str(), code, "{class}");
-    }
-}
-
-#[test]
 fn node_without_an_executor_fails_after_the_policy_decision() {
     let mut world = World::with_child(&Value::Null);
     let mark = world.events.len();
@@ -157,6 +82,7 @@ fn denied_node_fails_and_the_event_has_the_evidence() {
             reason_code: Some("r".into()),
             message: Some("m".into()),
             evidence,
+            after: None,
         };
         let command =
             BeginAttempt { facts: NodeTypeFacts::default(), verdict: Ok(decided), executor: Ok(binding()) };

@@ -2,6 +2,8 @@
 //! random commands against a small model.
 
 mod adopt;
+mod approval_properties;
+mod approvals;
 mod audit;
 mod begin;
 mod bounds;
@@ -9,6 +11,7 @@ mod children;
 mod ending;
 mod evaluations;
 mod finish;
+mod gates;
 mod golden;
 mod guard;
 mod hold;

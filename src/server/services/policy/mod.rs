@@ -36,6 +36,8 @@ use crate::{
 pub const RUN_START: &str = "run.start";
 /// The checkpoint before a node is sent to its executor.
 pub const NODE_RUN_EXECUTE: &str = "node.run.execute";
+/// The checkpoint after that, before irreversible work.
+pub const NODE_RUN_IRREVERSIBLE: &str = "node.run.irreversible";
 
 /// What decides.
 pub enum Policy {
@@ -209,7 +211,7 @@ fn decided(
     reason_code: Option<String>,
     message: Option<String>,
 ) -> PolicyDecided {
-    PolicyDecided { action, outcome, reason_code, message, evidence: JsonObject::new() }
+    PolicyDecided { action, outcome, reason_code, message, evidence: JsonObject::new(), after: None }
 }
 
 #[cfg(test)]

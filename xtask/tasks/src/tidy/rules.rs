@@ -219,6 +219,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "types",
         ],
     },
+    Layer { module: "cli::approvals", may: &["cli::args", "cli::remote", "cli::table", "clients::operator"] },
     Layer { module: "cli::remote", may: &["clients", "config", "transport"] },
     Layer { module: "cli::send_request", may: &["cli::remote", "clients"] },
     Layer { module: "cli::health", may: &["cli::remote", "clients", "types"] },

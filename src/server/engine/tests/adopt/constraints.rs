@@ -78,9 +78,10 @@ fn unreadable_constraints_stop_the_execution_below_them() {
 fn constraints_of_the_run_hold_at_dispatch() {
     let mut world = World::new();
     let denied = json!({"candidates": {"denied_node_type_ids": ["atomic.echo"]}});
-    let start =
-        json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}, "constraints": denied});
+    let start = json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1"}});
     world.start(start).expect("a start");
+    let run = world.runs.get_mut(&super::super::support::RUN.into()).expect("the run");
+    run.run.extensions.get_or_insert_default().insert("constraints".into(), denied);
     let root = world.nodes.get_mut(&ROOT.into()).expect("the root");
     let wide = json!({"candidates": {"denied_node_type_ids": []}});
     root.node.extensions.get_or_insert_default().insert("constraints".into(), wide);

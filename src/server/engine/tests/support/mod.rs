@@ -1,9 +1,11 @@
 //! A world in memory: it loads views, calls the engine, and commits what that
 //! decides, as a journal does. Time passes by a millisecond a command.
 //!
-//! - here: the commands; `queries`: what there is now; `commit`: the journal.
+//! - here: the commands; `approvals`: those about approvals; `queries`: what there is
+//!   now; `commit`: the journal.
 //! - `values`: children, answers and errors for tests.
 
+mod approvals;
 mod commit;
 mod queries;
 mod values;
@@ -15,9 +17,9 @@ use serde_json::{Value, json};
 pub(super) use self::values::*;
 use crate::{
     engine::{
-        self, Applied, Approvals, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
-        CancelNotification, Cause, ChildSpec, Contact, CreateChildren, Cx, Decision, NodeTypeFacts, NodeView,
-        PolicyOutcome, PreparedStart, Rejection, Rules, SilenceOutcome, StartRun,
+        self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
+        CancelNotification, Cause, ChildSpec, Contact, CreateChildren, Cx, Decision, Gates, NodeTypeFacts,
+        NodeView, PolicyDecided, PolicyOutcome, PreparedStart, Rejection, Rules, SilenceOutcome, StartRun,
     },
     record::{
         Actor, AttemptRecord, AuditRecord, Estimate, EventRecord, Identity, NodeRecord, Operation, RunRecord,
@@ -59,7 +61,7 @@ impl World {
                 composite_silence: Some(Duration::from_secs(600)),
                 bounds: Bounds::default(),
                 default_usage: Estimate { external_calls: Some(1), cost_millionths: Some(0) },
-                approvals: Approvals::Fail,
+                gates: Gates::default(),
             },
             worker: Some(WorkerId::new("worker-1")),
             caller: Actor::Caller(Identity::bare("caller")),
@@ -196,9 +198,18 @@ impl World {
         outcome: PolicyOutcome,
         executor: Result<ExecutorBinding, Error>,
     ) -> BeginOutcome {
+        self.begin_as(node, Ok(decided("node.run.execute", outcome)), executor)
+    }
+
+    pub(super) fn begin_as(
+        &mut self,
+        node: &str,
+        verdict: Result<PolicyDecided, Error>,
+        executor: Result<ExecutorBinding, Error>,
+    ) -> BeginOutcome {
         let view = self.view(node);
         let facts = self.asked(&view.node);
-        let command = BeginAttempt { facts, verdict: Ok(decided("node.run.execute", outcome)), executor };
+        let command = BeginAttempt { facts, verdict, executor };
         self.tick();
         self.apply(engine::attempt_begin(view, command, self.cx()))
     }
@@ -213,13 +224,9 @@ impl World {
     pub(super) fn dispatch(&mut self, node: &str) -> BeginOutcome {
         let view = self.view(node);
         let facts = self.asked(&view.node);
-        match engine::attempt_refusal(&view.run, &view.node, &facts, self.rules.approvals) {
+        match engine::attempt_refusal(&view.run, &view.node, &facts, self.rules.gates) {
             None => self.begin(node),
-            Some(error) => {
-                self.tick();
-                let command = BeginAttempt { facts, verdict: Err(error), executor: Ok(binding()) };
-                self.apply(engine::attempt_begin(view, command, self.cx()))
-            }
+            Some(error) => self.begin_as(node, Err(error), Ok(binding())),
         }
     }
 

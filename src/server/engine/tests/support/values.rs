@@ -49,7 +49,8 @@ pub(crate) fn binding() -> ExecutorBinding {
 }
 
 pub(crate) fn decided(action: &'static str, outcome: PolicyOutcome) -> PolicyDecided {
-    PolicyDecided { action, outcome, reason_code: None, message: None, evidence: JsonObject::new() }
+    let evidence = JsonObject::new();
+    PolicyDecided { action, outcome, reason_code: None, message: None, evidence, after: None }
 }
 
 pub(crate) fn answered(state: NodeRunState) -> AttemptResult {
