@@ -27,6 +27,7 @@ use jarvis_run_coordinator::{
     engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
     journal::Journal,
+    metrics::Metrics,
     record::Estimate,
     redact::Redactor,
     runtime::tasks::TaskSet,
@@ -159,6 +160,7 @@ impl Process {
             offload: None,
             redactor: Redactor::default(),
             delegation: None,
+            metrics: Metrics::new(),
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");
@@ -193,6 +195,7 @@ impl Process {
             assignment_tokens: None,
             auto_dispatch: true,
             tasks: tasks.clone(),
+            metrics: Metrics::new(),
             log,
         })
         .await;
