@@ -80,7 +80,7 @@ impl Tally {
             Fact::Logged(match attempt.outcome {
                 AttemptOutcome::Late { .. } => "late",
                 AttemptOutcome::Lost => "lost",
-                AttemptOutcome::Failed { .. } => "retried",
+                AttemptOutcome::Failed { .. } | AttemptOutcome::FailedResult { .. } => "retried",
                 AttemptOutcome::Fenced => "fenced",
             })
         }));
