@@ -58,6 +58,7 @@ mod parked;
 mod policy;
 mod prefer_wait;
 mod process;
+mod recovery;
 mod redaction;
 mod retention;
 mod retries;

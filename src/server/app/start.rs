@@ -268,13 +268,13 @@ fn bounds(settings: &RunBounds) -> Bounds {
 }
 
 fn gates(settings: config::Gates, approvals: ApprovalSettings) -> Gates {
-    let config::Gates { irreversible_checkpoint, unknown_side_effect } = settings;
+    let config::Gates { irreversible_checkpoint, unknown_side_effect, candidate_sets_required } = settings;
     let ApprovalSettings { then, timeout } = approvals;
     let approvals = match then {
         OnApproval::Fail => Approvals::Fail,
         OnApproval::Park => Approvals::Park { timeout },
     };
-    Gates { irreversible_checkpoint, unknown_side_effect, approvals }
+    Gates { irreversible_checkpoint, unknown_side_effect, candidate_sets_required, approvals }
 }
 
 fn default_usage(settings: DefaultUsage) -> Estimate {

@@ -113,7 +113,7 @@ impl Coordinator {
         caller: &Principal,
         query: ApprovalsQuery,
     ) -> Result<ApprovalsPage, CoordinatorError> {
-        self.approvals_authorize(caller).await?;
+        self.list_authorize(caller, Operation::ListApprovals).await?;
         let ApprovalsQuery { run_id, after, limit } = query;
         let wanted = limit.clamp(1, APPROVALS_PAGE_MAX) as usize;
         let mut place = after.map(|ApprovalCursor(place)| place);

@@ -12,6 +12,7 @@
 //!
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
+//! - `run_lists`: runs, nodes and attempts by pages.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
 //! - `committer`, `reads`, `commit_failures`: decide, commit, announce.
@@ -44,6 +45,7 @@ mod nodes;
 mod offload;
 mod queue;
 mod reads;
+mod run_lists;
 mod runs;
 
 use std::sync::Arc;
@@ -61,6 +63,7 @@ pub(crate) use committer::CLAIM_WITHIN;
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
+pub use run_lists::LIST_PAGE_MAX;
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,

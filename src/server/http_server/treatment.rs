@@ -74,9 +74,14 @@ impl Treatment {
         let (class, reads_body) = match operation {
             Operation::StartRun | Operation::CreateNodeRuns => (Class::Work, true),
             Operation::StreamRunEvents | Operation::StreamNodeRunEvents => (Class::Work, false),
-            Operation::GetRun | Operation::GetNodeRun | Operation::ListApprovals | Operation::GetApproval => {
-                (Class::Read, false)
-            }
+            Operation::GetRun
+            | Operation::GetNodeRun
+            | Operation::ListApprovals
+            | Operation::GetApproval
+            | Operation::ListRuns
+            | Operation::CountRuns
+            | Operation::GetRunTree
+            | Operation::ListAttempts => (Class::Read, false),
             Operation::CancelRun => (Class::End, false),
             Operation::ReportNodeRunEvaluation
             | Operation::CompleteNodeRun

@@ -4,7 +4,7 @@
 use dropshot::{ApiDescription, Body, HttpResponseOk, RequestContext, endpoint};
 use http::{Response, header::CONTENT_TYPE};
 
-use super::approvals;
+use super::{approvals, runs};
 use crate::{
     http_server::{ApiError, Caller, Probe, ServerContext, live, ready},
     metrics,
@@ -17,7 +17,8 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
         api.register(livez)?;
         api.register(readyz)?;
         api.register(metrics_scrape)?;
-        approvals::register(&mut api)
+        approvals::register(&mut api)?;
+        runs::register(&mut api)
     };
     register().expect("the endpoints do not contradict each other");
     api

@@ -4,7 +4,7 @@
 //! ```text
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
-//!                     └─ approvals, with model and paging
+//!                     └─ approvals, runs, with model and paging
 //!   openapi           the document, from which the client of the commands is made
 //! ```
 //!
@@ -18,5 +18,6 @@ mod endpoints;
 mod model;
 pub mod openapi;
 mod paging;
+mod runs;
 
 pub(crate) use self::endpoints::endpoints;

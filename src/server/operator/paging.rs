@@ -56,12 +56,19 @@ where
     T: Serialize + JsonSchema + Send + Sync + 'static,
     Place: Clone + Serialize + DeserializeOwned,
 {
-    let next_page = match next {
-        // Dropshot makes tokens from the last item; ours may not be an item.
+    Ok(HttpResponseOk(Page { items, next_page: next_page(next)? }))
+}
+
+/// The token of the page behind a place.
+pub(super) fn next_page<Place>(next: Option<Place>) -> Result<Option<String>, ApiError>
+where
+    Place: Clone + Serialize + DeserializeOwned,
+{
+    // Dropshot makes tokens from the last item; ours may not be an item.
+    match next {
         Some(place) => {
-            ResultsPage::new(vec![place], &EmptyScanParams {}, |place, _| place.clone())?.next_page
+            Ok(ResultsPage::new(vec![place], &EmptyScanParams {}, |place, _| place.clone())?.next_page)
         }
-        None => None,
-    };
-    Ok(HttpResponseOk(Page { items, next_page }))
+        None => Ok(None),
+    }
 }

@@ -22,6 +22,10 @@ pub enum Operation {
     GetApproval,
     ApproveNodeRun,
     DenyNodeRun,
+    ListRuns,
+    CountRuns,
+    GetRunTree,
+    ListAttempts,
 }
 
 /// The document that has an operation.
@@ -34,7 +38,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -48,6 +52,10 @@ impl Operation {
         Self::GetApproval,
         Self::ApproveNodeRun,
         Self::DenyNodeRun,
+        Self::ListRuns,
+        Self::CountRuns,
+        Self::GetRunTree,
+        Self::ListAttempts,
     ];
 
     /// The operations of one document.
@@ -67,9 +75,14 @@ impl Operation {
             | Self::StreamNodeRunEvents
             | Self::ReportNodeRunEvaluation
             | Self::CompleteNodeRun => Interface::Arp,
-            Self::ListApprovals | Self::GetApproval | Self::ApproveNodeRun | Self::DenyNodeRun => {
-                Interface::Operator
-            }
+            Self::ListApprovals
+            | Self::GetApproval
+            | Self::ApproveNodeRun
+            | Self::DenyNodeRun
+            | Self::ListRuns
+            | Self::CountRuns
+            | Self::GetRunTree
+            | Self::ListAttempts => Interface::Operator,
         }
     }
 
@@ -94,6 +107,10 @@ impl Operation {
             Self::GetApproval => "get_approval",
             Self::ApproveNodeRun => "approve_node_run",
             Self::DenyNodeRun => "deny_node_run",
+            Self::ListRuns => "list_runs",
+            Self::CountRuns => "count_runs",
+            Self::GetRunTree => "get_run_tree",
+            Self::ListAttempts => "list_attempts",
         }
     }
 }

@@ -20,13 +20,13 @@ use crate::{
 };
 
 impl Coordinator {
-    /// Authorizes the list of approvals as such. Each entry is judged by
-    /// [`Self::may_see`].
-    pub(in crate::server::coordinator) async fn approvals_authorize(
+    /// Authorizes a list as such. Each entry is judged by [`Self::may_see`].
+    pub(in crate::server::coordinator) async fn list_authorize(
         &self,
         caller: &Principal,
+        operation: Operation,
     ) -> Result<(), CoordinatorError> {
-        let (operation, object) = (Operation::ListApprovals, AuditObject::default());
+        let object = AuditObject::default();
         self.assignment_check(caller, operation, object.clone()).await?;
         self.identified(caller)?;
         match executor_may(caller, operation, None) {
@@ -44,7 +44,7 @@ impl Coordinator {
         caller: &Principal,
         owner: Option<&Identity>,
     ) -> bool {
-        self.authority.judge(caller, rule(Operation::ListApprovals).reach, owner).is_ok()
+        self.authority.may_read(caller, owner)
     }
 
     /// Authorizes a decision about an approval, or a look at it. Returns its node.

@@ -63,7 +63,12 @@ pub(crate) fn rule(operation: Operation) -> Rule {
         Operation::StreamNodeRunEvents => (Reach::Read, ExecutorReach::Subtree),
         Operation::ReportNodeRunEvaluation => (Reach::Operate, ExecutorReach::Subtree),
         Operation::CompleteNodeRun => (Reach::Operate, ExecutorReach::Subtree),
-        Operation::ListApprovals | Operation::GetApproval => (Reach::Read, ExecutorReach::Nothing),
+        Operation::ListApprovals
+        | Operation::GetApproval
+        | Operation::ListRuns
+        | Operation::CountRuns
+        | Operation::GetRunTree
+        | Operation::ListAttempts => (Reach::Read, ExecutorReach::Nothing),
         Operation::ApproveNodeRun | Operation::DenyNodeRun => (Reach::Approve, ExecutorReach::Nothing),
     };
     Rule { reach, executor }
@@ -130,6 +135,12 @@ impl Authority {
     /// Whether the caller acts on the runs of all owners.
     pub(super) fn is_unlimited(&self, caller: &Principal) -> bool {
         self.is_open() || self.speaks_for_all(caller)
+    }
+
+    /// Whether the caller may read a run of `owner`. Assignment tokens are no callers
+    /// of lists.
+    pub(crate) fn may_read(&self, caller: &Principal, owner: Option<&Identity>) -> bool {
+        self.judge(caller, Reach::Read, owner).is_ok()
     }
 
     /// Whether the caller is an administrator, or a client that acts for others.

@@ -19,12 +19,13 @@ use super::{
     encoding::{integer, natural},
     outbox, parking, prune, read,
     rows::{ChangeRows, HeadRow},
-    secrets, space, write,
+    run_list, secrets, space, tree, write,
 };
 use crate::{
     journal::{
-        AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError,
-        OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, WaitingPage, WaitingPlace,
+        AttemptsPage, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal,
+        JournalError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, RunCounts, RunPlace,
+        RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace,
     },
     record::{AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
@@ -311,6 +312,47 @@ impl Journal for SqliteJournal {
         self.reads
             .aside(move |connection| approvals::page(connection, after.as_ref(), run.as_ref(), limit))
             .await
+    }
+
+    async fn runs_page(
+        &self,
+        after: Option<&RunPlace>,
+        filter: &RunsFilter,
+        limit: u32,
+    ) -> Result<RunsPage, JournalError> {
+        let (after, filter) = (after.cloned(), filter.clone());
+        self.reads.aside(move |connection| run_list::page(connection, after.as_ref(), &filter, limit)).await
+    }
+
+    async fn runs_count(
+        &self,
+        after: Option<&RunPlace>,
+        filter: &RunsFilter,
+    ) -> Result<RunCounts, JournalError> {
+        let (after, filter) = (after.cloned(), filter.clone());
+        self.reads.aside(move |connection| run_list::count(connection, after.as_ref(), &filter)).await
+    }
+
+    async fn tree_page(
+        &self,
+        run: &RunId,
+        under: Option<&NodePath>,
+        after: Option<&NodePath>,
+        limit: u32,
+    ) -> Result<TreePage, JournalError> {
+        let (run, under, after) = (run.clone(), under.cloned(), after.cloned());
+        let page = move |connection: &_| tree::page(connection, &run, under.as_ref(), after.as_ref(), limit);
+        self.reads.aside(page).await
+    }
+
+    async fn attempts_page(
+        &self,
+        node: &NodeRunId,
+        after: u32,
+        limit: u32,
+    ) -> Result<AttemptsPage, JournalError> {
+        let node = node.clone();
+        self.reads.aside(move |connection| tree::attempts(connection, &node, after, limit)).await
     }
 
     async fn audit_prune(&self, before: Timestamp, limit: u32) -> Result<u64, JournalError> {

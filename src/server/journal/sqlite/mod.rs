@@ -27,6 +27,7 @@
 //! | `secrets` | secrets by name |
 //! | `space` | the size limit of the file and its reserve |
 //! | `checkpoint` | keeps the write-ahead log short, off the commit path |
+//! | `run_list`, `tree` | the list of runs, the nodes of one, the attempts of a node |
 //! | `error` | SQLite's errors as the journal's |
 //! | `contents`, `backup`, `check`, `compact`, `export`, `keys` | for the command `journal` |
 //! | `memory`, `callers_writer` | the same journal in memory and without threads, for simulations |
@@ -65,12 +66,14 @@ mod read;
 mod read_cache;
 mod readers;
 mod rows;
+mod run_list;
 mod schema;
 mod secrets;
 mod space;
 #[cfg(test)]
 pub(super) mod tests;
 mod threads;
+mod tree;
 mod write;
 mod writer;
 

@@ -6,6 +6,7 @@ use rusqlite::{CachedStatement, Connection, params};
 use super::{
     audit, outbox, parking,
     rows::{AttemptRow, ChangeRows, EventRow, HeadRow, NodeRow, RunRow},
+    run_list,
 };
 use crate::journal::JournalError;
 
@@ -13,6 +14,9 @@ use crate::journal::JournalError;
 pub(super) fn commit(connection: &Connection, change: &ChangeRows) -> Result<Option<i64>, JournalError> {
     if let Some(run) = &change.run {
         run_put(connection, run, change.at)?;
+    }
+    if let Some(row) = &change.listed {
+        run_list::put(connection, &change.run_id, row)?;
     }
     for node in &change.nodes {
         node_put(connection, node)?;

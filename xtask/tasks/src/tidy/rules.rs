@@ -201,7 +201,17 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "api", may: &["http_server", "record::Operation", "types"] },
     Layer {
         module: "operator",
-        may: &["coordinator", "engine::ApprovalVerdict", "http_server", "metrics", "record", "time", "types"],
+        // Of the journal: what its lists are asked with, and what they have.
+        may: &[
+            "coordinator",
+            "engine::ApprovalVerdict",
+            "http_server",
+            "journal",
+            "metrics",
+            "record",
+            "time",
+            "types",
+        ],
     },
     Layer { module: "app", may: &[EVERYTHING] },
     Layer {

@@ -26,7 +26,7 @@ impl World {
     /// The same with a child for which nothing demands one so far.
     pub(crate) fn parking() -> Self {
         let mut world = Self::new();
-        world.rules.approvals = Approvals::Park { timeout: Duration::from_secs(900) };
+        world.rules.gates.approvals = Approvals::Park { timeout: Duration::from_secs(900) };
         world.start(Value::Null).expect("a start");
         world.begin(super::ROOT);
         world
@@ -39,12 +39,15 @@ impl World {
 
     /// The same with members of the decision.
     pub(crate) fn begin_decided(&mut self, node: &str, evidence: Value) -> BeginOutcome {
+        let demand = decided("node.run.execute", PolicyOutcome::RequireApproval);
+        self.begin_verdict(node, PolicyDecided { evidence: parse(evidence), ..demand })
+    }
+
+    pub(crate) fn begin_verdict(&mut self, node: &str, verdict: PolicyDecided) -> BeginOutcome {
         let view = self.view(node);
         let facts = self.asked(&view.node);
-        let demand = decided("node.run.execute", PolicyOutcome::RequireApproval);
-        let verdict = Ok(PolicyDecided { evidence: parse(evidence), ..demand });
         self.tick();
-        let command = BeginAttempt { facts, verdict, executor: Ok(binding()) };
+        let command = BeginAttempt { facts, verdict: Ok(verdict), executor: Ok(binding()) };
         self.apply(engine::attempt_begin(view, command, self.cx()))
     }
 
