@@ -1,6 +1,9 @@
 //! Wiring: what a scrape of the metrics reads.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Weak},
+};
 
 use crate::{
     health::{DispatchStatus, HealthReport},
@@ -12,7 +15,8 @@ use crate::{
 /// The parts of a server that know numbers.
 pub(super) struct Readings {
     pub(super) dispatch: Arc<DispatchStatus>,
-    pub(super) health: Arc<HealthReport>,
+    /// Weak: its sources lead to parts that have the metrics, and those have this.
+    pub(super) health: Weak<HealthReport>,
     pub(super) clock: Arc<SteadyClock>,
     /// The file of the journal.
     pub(super) journal: PathBuf,
@@ -27,7 +31,8 @@ impl Readings {
         let mut readings = self.work();
         readings.extend(self.executors());
         readings.extend(self.journal_files());
-        let checks = self.health.now().checks.unwrap_or_default();
+        let health = self.health.upgrade().map(|health| health.now());
+        let checks = health.and_then(|health| health.checks).unwrap_or_default();
         readings.extend(checks.iter().map(|check| {
             let status = match check.status {
                 HealthStatus::Ok => 0.0,

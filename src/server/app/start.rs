@@ -171,7 +171,7 @@ impl Startup<'_> {
         let health = Arc::new(reporters.report());
         Readings {
             dispatch: dispatch_status,
-            health: Arc::clone(&health),
+            health: Arc::downgrade(&health),
             clock: steady,
             journal: settings.journal.path.clone(),
         }

@@ -57,7 +57,7 @@ const LONG: [f64; 15] = [
     0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 30_000.0, 86_400.0,
 ];
 
-/// Counts, and gives the counts to whoever scrapes.
+/// Counts, and gives the counts to scrapers.
 #[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
 

@@ -3,10 +3,12 @@
 //! - `listener`: where it listens, and to whom it answers.
 //! - `approvals`: the list, its pages, decisions.
 //! - `commands`: the commands that use it.
+//! - `metrics`: what Prometheus scrapes.
 
 mod approvals;
 mod commands;
 mod listener;
+mod metrics;
 
 use serde_json::{Value, json};
 
