@@ -2,11 +2,13 @@
 //!
 //! - `listener`: where it listens, and to whom it answers.
 //! - `approvals`: the list, its pages, decisions.
+//! - `runs`: lists and counts of runs, the tree of one.
 //! - `commands`: the commands that use it.
 
 mod approvals;
 mod commands;
 mod listener;
+mod runs;
 
 use serde_json::{Value, json};
 

@@ -26,7 +26,7 @@ impl World {
     /// The same with a child for which nothing demands one so far.
     pub(crate) fn parking() -> Self {
         let mut world = Self::new();
-        world.rules.approvals = Approvals::Park { timeout: Duration::from_secs(900) };
+        world.rules.gates.approvals = Approvals::Park { timeout: Duration::from_secs(900) };
         world.start(Value::Null).expect("a start");
         world.begin(super::ROOT);
         world
