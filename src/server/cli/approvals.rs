@@ -1,16 +1,12 @@
 //! `approvals`: lists what waits for an approval, and decides about it.
 
-use std::num::NonZeroU32;
-
 use super::{
-    args::{ApprovalsCommand, Decision, Output},
+    args::{ApprovalsCommand, Decision, Listed, Output},
+    listing::{json_lines, pages, with_hint},
     remote::{OperatorClient, Remote, RemoteError},
     table::table,
 };
 use crate::clients::operator::types::{Approval, DecisionRequest, Outcome};
-
-/// The most approvals that one request asks for.
-const PAGE: u32 = 200;
 
 /// Runs the command, and returns what it prints.
 pub async fn approvals(
@@ -18,12 +14,11 @@ pub async fn approvals(
     command: &ApprovalsCommand,
 ) -> Result<String, RemoteError> {
     match command {
-        ApprovalsCommand::List { run, limit, output } => {
+        ApprovalsCommand::List { run, page: Listed { limit, output } } => {
             let (approvals, is_all) = list(remote, run.as_ref().map(|run| run.as_str()), *limit).await?;
             Ok(match output {
-                Output::Table if is_all => shown(&approvals),
-                Output::Table => format!("{}\n(more: raise --limit)", shown(&approvals)),
-                Output::Json => lines(&approvals),
+                Output::Table => with_hint(shown(&approvals), is_all),
+                Output::Json => json_lines(&approvals),
             })
         }
         ApprovalsCommand::Approve(decision) => decide(remote, decision, true).await,
@@ -38,18 +33,12 @@ async fn list(
     limit: u32,
 ) -> Result<(Vec<Approval>, bool), RemoteError> {
     let client = remote.client();
-    let (mut approvals, mut token) = (Vec::new(), None::<String>);
-    loop {
-        let missing = limit.saturating_sub(u32::try_from(approvals.len()).unwrap_or(u32::MAX));
-        let Some(wanted) = NonZeroU32::new(missing.min(PAGE)) else { return Ok((approvals, false)) };
-        let page = client.call(client.list_approvals(Some(wanted), token.as_deref(), run));
+    pages(limit, async |wanted, token| {
+        let page = client.call(client.list_approvals(Some(wanted), token, run));
         let page = remote.answer("GET /x/approvals", page).await?;
-        approvals.extend(page.items);
-        token = page.next_page;
-        if token.is_none() {
-            return Ok((approvals, true));
-        }
-    }
+        Ok((page.items, page.next_page))
+    })
+    .await
 }
 
 async fn decide(
@@ -68,13 +57,8 @@ async fn decide(
     };
     Ok(match output {
         Output::Table => shown(std::slice::from_ref(&approval)),
-        Output::Json => lines(std::slice::from_ref(&approval)),
+        Output::Json => json_lines(std::slice::from_ref(&approval)),
     })
-}
-
-fn lines(approvals: &[Approval]) -> String {
-    let line = |approval| serde_json::to_string(approval).unwrap_or_default();
-    approvals.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn shown(approvals: &[Approval]) -> String {

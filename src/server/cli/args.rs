@@ -9,7 +9,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-pub use self::operator::{ApprovalsCommand, Decision, OperatorTarget, Output};
+pub use self::operator::{ApprovalsCommand, Decision, Listed, OperatorTarget, Output, RunLists, Select};
 use super::exit::Exit;
 use crate::{
     config::{
@@ -19,7 +19,7 @@ use crate::{
     },
     record::AuditOutcome,
     time::Timestamp,
-    types::RunId,
+    types::{NodeRunId, RunId},
 };
 
 /// ARP Run Coordinator: starts runs, dispatches their nodes, enforces their
@@ -90,7 +90,15 @@ pub enum Command {
         #[command(subcommand)]
         command: JournalCommand,
     },
-    /// Examine exported runs: verify a file, compare two
+    /// Show the attempts of a node run that did not end it (operator API)
+    Attempts {
+        node_run: NodeRunId,
+        #[command(flatten)]
+        page: Listed,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
+    /// List, count and show runs (operator API); examine exported ones
     Runs {
         #[command(subcommand)]
         command: RunsCommand,
@@ -99,6 +107,14 @@ pub enum Command {
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum RunsCommand {
+    #[command(flatten)]
+    Lists(RunLists),
+    #[command(flatten)]
+    Evidence(EvidenceCommand),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum EvidenceCommand {
     /// Check that an exported run is whole and unchanged
     Verify {
         /// A file that `journal export` made

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{args::RunsCommand, exit::Exit};
+use super::{args::EvidenceCommand, exit::Exit};
 use crate::evidence::{self, Bundle, Fault, Footer, Summary};
 
 /// Why a command failed.
@@ -22,10 +22,10 @@ pub(super) enum EvidenceError {
 }
 
 /// Runs the subcommand.
-pub(super) fn run(command: &RunsCommand, out: &mut dyn Write) -> Result<Exit, EvidenceError> {
+pub(super) fn run(command: &EvidenceCommand, out: &mut dyn Write) -> Result<Exit, EvidenceError> {
     match command {
-        RunsCommand::Verify { file, hash } => verify(file, hash.as_deref(), out),
-        RunsCommand::Diff { first, second } => diff(first, second, out),
+        EvidenceCommand::Verify { file, hash } => verify(file, hash.as_deref(), out),
+        EvidenceCommand::Diff { first, second } => diff(first, second, out),
     }
 }
 

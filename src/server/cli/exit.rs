@@ -64,10 +64,10 @@ impl Exit {
             Self::Broken,
             "an essential part of the server failed permanently (panic); a restart resumes all work",
         ),
-        (Self::NoAnswer, "approvals: no answer, or the server cannot now"),
-        (Self::NotAllowed, "approvals: the caller may not do this"),
-        (Self::Refused, "approvals: the request contradicts what is stored, or is not valid"),
-        (Self::NotFound, "approvals: there is no such approval"),
+        (Self::NoAnswer, "operator API: no answer, or the server cannot now"),
+        (Self::NotAllowed, "operator API: the caller may not do this"),
+        (Self::Refused, "operator API: the request contradicts what is stored, or is not valid"),
+        (Self::NotFound, "operator API: there is no such thing"),
     ];
 
     pub const fn code(self) -> u8 {

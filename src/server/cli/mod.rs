@@ -5,7 +5,7 @@
 //!                  ├─▶ check_config ───────────▶ config
 //!                  ├─▶ demo ───────────────────▶ app, clients
 //!                  ├─▶ send_request, health ───▶ remote        call a running server
-//!                  ├─▶ approvals ──────────────▶ remote        call its operator API
+//!                  ├─▶ approvals, runs ────────▶ remote        call its operator API (listing)
 //!                  ├─▶ journal ────────────────▶ journal       open the file: back up, check, audit, …
 //!                  └─▶ evidence ───────────────▶ evidence      read exported runs: verify, compare
 //! ```
@@ -22,8 +22,10 @@ mod evidence;
 mod exit;
 mod health;
 pub mod journal;
+mod listing;
 pub mod reload;
 mod remote;
+mod runs;
 mod send_request;
 mod serve;
 mod signals;
@@ -37,7 +39,7 @@ use std::{
 
 pub use self::{
     approvals::approvals,
-    args::{ApprovalsCommand, Cli, Command, JournalCommand, OperatorTarget, RunsCommand, Target},
+    args::{ApprovalsCommand, Cli, Command, JournalCommand, OperatorTarget, RunLists, RunsCommand, Target},
     exit::Exit,
     health::health,
     remote::{OperatorClient, Remote, RemoteError},
@@ -78,7 +80,10 @@ pub fn run(cli: &Cli) -> ExitCode {
             call_operator(&target, async |remote| approvals(remote, &command).await)
         }
         Command::Journal { command } => maintain_journal(&command, flags),
-        Command::Runs { command } => examine_runs(&command),
+        Command::Attempts { node_run, page, target } => {
+            call_operator(&target, async |remote| runs::attempts(remote, &node_run, &page).await)
+        }
+        Command::Runs { command } => runs_command(&command),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -112,8 +117,22 @@ fn maintain_journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Fai
     Ok(if sound { Exit::Ok } else { Exit::Journal })
 }
 
-fn examine_runs(command: &RunsCommand) -> Result<Exit, Failure> {
-    evidence::run(command, &mut io::stdout()).map_err(|error| Failure::new(Exit::Journal, error))
+fn runs_command(command: &RunsCommand) -> Result<Exit, Failure> {
+    let now = SystemClock.now();
+    match command {
+        RunsCommand::Lists(RunLists::List { select, page, target }) => {
+            call_operator(target, async |remote| runs::list(remote, select, page, now).await)
+        }
+        RunsCommand::Lists(RunLists::Count { select, target }) => {
+            call_operator(target, async |remote| runs::count(remote, select, now).await)
+        }
+        RunsCommand::Lists(RunLists::Tree { run, under, page, target }) => {
+            call_operator(target, async |remote| runs::tree(remote, run, under.as_ref(), page).await)
+        }
+        RunsCommand::Evidence(command) => {
+            evidence::run(command, &mut io::stdout()).map_err(|error| Failure::new(Exit::Journal, error))
+        }
+    }
 }
 
 /// Which certificate of the server a command accepts.

@@ -102,7 +102,11 @@ impl Scene {
                 Operation::ListApprovals
                 | Operation::GetApproval
                 | Operation::ApproveNodeRun
-                | Operation::DenyNodeRun => {
+                | Operation::DenyNodeRun
+                | Operation::ListRuns
+                | Operation::CountRuns
+                | Operation::GetRunTree
+                | Operation::ListAttempts => {
                     unreachable!("{operation} is no operation of the ARP API")
                 }
             },

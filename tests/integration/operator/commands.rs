@@ -80,6 +80,48 @@ async fn approvals_are_listed_and_decided_on_the_command_line() {
 }
 
 #[tokio::test]
+async fn runs_are_listed_counted_and_shown_on_the_command_line() {
+    let t = TestServer::start_with(&[LISTEN]).await;
+    for (run, node_type) in [("first", "atomic.echo"), ("second", "composite.accept")] {
+        t.run_start_with(node_type, json!({}), json!({"run_id": run})).await;
+    }
+    t.run_ended(&"first".into()).await;
+    let url = t.operator_url();
+    let ask = async |words: &[&str]| Program::bare(&[words, &["--operator-url", &url]].concat()).run().await;
+    let columns = |text: &str| -> Vec<Vec<String>> {
+        text.lines().map(|line| line.split_whitespace().take(3).map(str::to_owned).collect()).collect()
+    };
+    let row = |words: [&str; 3]| words.map(str::to_owned).to_vec();
+    assert_eq!(
+        columns(printed(&ask(&["runs", "list"]).await)),
+        [
+            row(["RUN", "STATE", "NODE"]),
+            row(["second", "running", "composite.accept@1.0.0"]),
+            row(["first", "succeeded", "atomic.echo@1.0.0"]),
+        ]
+    );
+    let one = ask(&["runs", "list", "--state", "succeeded", "--since", "1h", "-o", "json"]).await;
+    let one: Value = serde_json::from_str(printed(&one)).expect("JSON");
+    assert_eq!(one["run_id"], "first");
+    let more = ask(&["runs", "list", "--limit", "1"]).await;
+    assert!(printed(&more).ends_with("\n(more: raise --limit)\n"), "{}", more.stdout);
+    assert_eq!(printed(&ask(&["runs", "count"]).await), "STATE      RUNS\nrunning    1\nsucceeded  1\n");
+    let tree = ask(&["runs", "tree", "first"]).await;
+    assert!(
+        printed(&tree).starts_with("NODE RUN ") && tree.stdout.contains("atomic.echo@1.0.0"),
+        "{}",
+        tree.stdout
+    );
+    let unknown = ask(&["runs", "tree", "nowhere"]).await;
+    assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(8), ""));
+    let wrong = ask(&["runs", "list", "--state", "lost"]).await;
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    let attempts = ask(&["attempts", "nowhere"]).await;
+    assert_eq!(attempts.code, Some(8), "{}", attempts.stderr);
+    t.stop().await;
+}
+
+#[tokio::test]
 async fn failures_of_approval_commands_have_exit_codes_by_class() {
     let sts = Sts::start();
     let owner = ("JARVIS_RUN_COORDINATOR_AUTHORIZATION", "owner");

@@ -2,6 +2,7 @@
 //!
 //! - `listener`: where it listens, and to whom it answers.
 //! - `approvals`: the list, its pages, decisions.
+//! - `runs`: lists and counts of runs, the tree of one.
 //! - `commands`: the commands that use it.
 //! - `metrics`: what Prometheus scrapes.
 
@@ -9,6 +10,7 @@ mod approvals;
 mod commands;
 mod listener;
 mod metrics;
+mod runs;
 
 use serde_json::{Value, json};
 

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{base_url, secret};
+use super::{Since, base_url, secret, since};
 use crate::{
     config::{
         ConfigError, HttpUrl, OutboundTls, Secret, SecretSource, Vars,
         settings::{client_token, operator_url},
     },
-    types::RunId,
+    types::{NodeRunId, RunId, RunState},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -20,17 +20,44 @@ pub enum ApprovalsCommand {
         /// Only of this run
         #[arg(long, value_name = "RUN")]
         run: Option<RunId>,
-        /// The maximum number of approvals
-        #[arg(long, value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
-        limit: u32,
-        /// Format: a table, or a JSON object a line
-        #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-        output: Output,
+        #[command(flatten)]
+        page: Listed,
     },
     /// Approve: the node run goes on
     Approve(Decision),
     /// Deny: the node run fails
     Deny(Decision),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum RunLists {
+    /// List runs, the newest first (operator API)
+    List {
+        #[command(flatten)]
+        select: Select,
+        #[command(flatten)]
+        page: Listed,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
+    /// Count runs by state (operator API)
+    Count {
+        #[command(flatten)]
+        select: Select,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
+    /// Show the node runs of a run (operator API)
+    Tree {
+        run: RunId,
+        /// This node run and its descendants only
+        #[arg(long, value_name = "NODE_RUN")]
+        under: Option<NodeRunId>,
+        #[command(flatten)]
+        page: Listed,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
 }
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -43,6 +70,50 @@ pub struct Decision {
     /// Format: a table, or a JSON object
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Output,
+}
+
+/// How much of a list is printed, and how.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The maximum number of lines
+    #[arg(long, value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Format: a table, or a JSON object a line
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Output,
+}
+
+/// Which runs.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Select {
+    /// Only in this state: running, succeeded, failed, canceled
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    pub state: Option<RunState>,
+    /// Only with a root of this type
+    #[arg(long, value_name = "NODE_TYPE")]
+    pub node_type: Option<String>,
+    /// Only of this tenant
+    #[arg(long, value_name = "TENANT")]
+    pub tenant: Option<String>,
+    /// Only of this owner
+    #[arg(long, value_name = "SUBJECT")]
+    pub owner: Option<String>,
+    /// Only if the root ended with this error
+    #[arg(long, value_name = "CODE")]
+    pub error_code: Option<String>,
+    /// Only if started at this time or later, such as 2026-11-28T12:00:00Z, or this long ago, such as 12h
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<Since>,
+    /// Only if started before this time
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub before: Option<Since>,
+    /// Only if the id begins so
+    #[arg(long, value_name = "PREFIX")]
+    pub id_prefix: Option<String>,
+}
+
+fn state(text: &str) -> Result<RunState, String> {
+    text.parse().map_err(|_| "not a state of a run: running, succeeded, failed or canceled".to_owned())
 }
 
 /// How a command prints what it found.

@@ -14,7 +14,7 @@
 //! - `events`, `outbox`: listings of events and of outbox entries.
 //! - `wakes`: wake-ups, claims, workers and counts.
 //! - `audit`: the audit trail.
-//! - `approvals`: the list of approvals.
+//! - `approvals`: the list of approvals; `run_lists`: those of runs, nodes, attempts.
 //! - `secrets`: secrets by name.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
 //! - `samples`: records to commit, and the `Probe` that the properties use.
@@ -30,6 +30,7 @@ mod outbox;
 mod parking;
 mod payloads;
 mod pruning;
+mod run_lists;
 mod samples;
 mod secrets;
 mod wakes;
@@ -40,7 +41,7 @@ use futures::future::BoxFuture;
 
 pub use self::{
     approvals::*, audit::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*,
-    samples::*, secrets::*, wakes::*,
+    run_lists::*, samples::*, secrets::*, wakes::*,
 };
 use super::inspect::Inspect;
 
@@ -125,6 +126,11 @@ macro_rules! for_each_journal_property {
             audit_page_reports_the_last_record
             old_audit_records_are_pruned_oldest_first
             audit_records_outlive_their_run
+            runs_are_listed_newest_first_in_pages
+            listed_runs_pass_the_filter_and_the_rule
+            list_follows_the_end_and_the_deletion_of_a_run
+            tree_has_each_node_before_its_descendants
+            attempts_are_read_in_pages
             approvals_are_listed_oldest_first_in_pages
             approvals_are_listed_while_their_nodes_wait
             wake_of_an_approval_is_claimed_like_any_other
