@@ -5,7 +5,7 @@
 //! | subject | modules |
 //! |---|---|
 //! | the API | `wire`, `validation`, `nesting`, `run_start`, `run_cancel`, `node_creation`, `node_completion`, `idempotency`, `streams`, `auth`, `assignment`, `assignment_end`, `assignment_keys`, `authority`, `golden` |
-//! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `hanging_executors`, `composite_silence`, `policy`, `approvals`, `node_types`, `outbound_tokens`, `token_exchange` |
+//! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `executor_pools`, `hanging_executors`, `composite_silence`, `policy`, `approvals`, `node_types`, `outbound_tokens`, `token_exchange` |
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
 //! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked`, `audit_trail` |
 //! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process` |
@@ -37,6 +37,7 @@ mod demo;
 mod dispatch;
 mod dispatch_limits;
 mod example;
+mod executor_pools;
 mod gates;
 mod golden;
 mod hanging_executors;

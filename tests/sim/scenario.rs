@@ -197,6 +197,11 @@ pub const COMPOSITE: &str = "sim.plan";
 const ATOMIC: [&str; 5] = ["sim.write", "sim.write", "sim.read", "sim.idempotent", "atomic.unlisted"];
 
 impl Scenario {
+    /// The number of members of each executor: half of the worlds have pools.
+    pub fn members(&self) -> usize {
+        if self.seed.is_multiple_of(2) { 1 } else { 3 }
+    }
+
     /// The plans that an action may use, directly or through children.
     pub fn plans_in_use(&self) -> BTreeSet<usize> {
         let named = |action: &Action| match action.what {

@@ -7,13 +7,14 @@ use slog::{Logger, o};
 use super::StartError;
 use crate::{
     clients::{self, CallTimeout, Peer, Service, TokenSource, TokenSourceOptions},
-    config::{self, Endpoint, HttpUrl, Mode, Settings},
+    config::{self, ExecutorUrls, HttpUrl, MemberUrl, Mode, Settings},
     coordinator::Offload,
-    dispatch::{Executor, Executors},
+    dispatch::{Executors, Member, Names, Pool, PoolOptions},
     redact::Redactor,
     runtime::tasks::TaskSet,
     services::{
         self,
+        executors::{AtomicExecutor, CompositeExecutor},
         node_registry::{NodeTypes, RegistryOptions},
         policy::{self, Policy},
     },
@@ -62,9 +63,9 @@ impl Peers {
         Self { http, tokens, max_answer_bytes, redactor: Redactor::new(&settings.redact), clock, log }
     }
 
-    fn peer(&self, service: Service, endpoint: &Endpoint) -> Peer {
+    fn peer(&self, service: Service, audience: &str) -> Peer {
         let peer = match &self.tokens {
-            Some(tokens) => Peer::with_audience(service, tokens, &endpoint.audience),
+            Some(tokens) => Peer::with_audience(service, tokens, audience),
             None => Peer::anonymous(service),
         };
         self.limited(peer)
@@ -79,17 +80,17 @@ impl Peers {
         let runs = clients::run_store::Client::new_with_client(
             stores.run_store.url.as_str(),
             self.http.clone(),
-            self.peer(Service::RunStore, &stores.run_store),
+            self.peer(Service::RunStore, &stores.run_store.audience),
         );
         let events = clients::event_stream::Client::new_with_client(
             stores.event_stream.url.as_str(),
             self.http.clone(),
-            self.peer(Service::EventStream, &stores.event_stream),
+            self.peer(Service::EventStream, &stores.event_stream.audience),
         );
         let artifacts = clients::artifact_store::Client::new_with_client(
             stores.artifact_store.url.as_str(),
             self.http.clone(),
-            self.peer(Service::ArtifactStore, &stores.artifact_store),
+            self.peer(Service::ArtifactStore, &stores.artifact_store.audience),
         );
         services::Stores {
             runs: services::RunStore::new(runs, timeout.clone()),
@@ -104,7 +105,7 @@ impl Peers {
                 pdp: Arc::new(clients::pdp::Client::new_with_client(
                     pdp.url.as_str(),
                     self.http.clone(),
-                    self.peer(Service::Pdp, pdp),
+                    self.peer(Service::Pdp, &pdp.audience),
                 )),
                 timeout: settings.calls.call_timeout,
                 outage: policy::Outage::new(settings.pdp_outage),
@@ -121,7 +122,7 @@ impl Peers {
         // (contract §20).
         let peer = match settings.inbound.mode {
             Mode::Disabled => self.limited(Peer::anonymous(Service::NodeRegistry)),
-            Mode::Required | Mode::Optional => self.peer(Service::NodeRegistry, registry),
+            Mode::Required | Mode::Optional => self.peer(Service::NodeRegistry, &registry.audience),
         };
         let options = RegistryOptions {
             registry: Arc::new(clients::node_registry::Client::new_with_client(
@@ -143,30 +144,25 @@ impl Peers {
     }
 
     pub(super) fn executors(&self, settings: &Settings) -> Result<Executors, StartError> {
-        let uri = |url: &HttpUrl| {
-            let text = url.without_credentials();
-            Uri::try_from(text.clone()).map_err(|error| StartError::Setup(format!("{text}: {error}")))
-        };
         let max_in_flight = settings.calls.max_in_flight;
-        let atomic = match &settings.atomic_executor {
-            None => None,
-            Some(endpoint) => {
-                let peer = self.peer(Service::AtomicExecutor, endpoint);
-                let url = endpoint.url.as_str();
-                let client = clients::atomic_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::atomic(client, uri(&endpoint.url)?, max_in_flight))
-            }
-        };
-        let composite = match &settings.composite_executor {
-            None => None,
-            Some(endpoint) => {
-                let peer = self.peer(Service::CompositeExecutor, endpoint);
-                let url = endpoint.url.as_str();
-                let client =
-                    clients::composite_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::composite(client, uri(&endpoint.url)?, max_in_flight))
-            }
-        };
+        let options = |names| PoolOptions { names, max_in_flight, clock: Arc::clone(&self.clock) };
+        let atomic = settings.atomic_executor.as_ref().map(|executors| {
+            let (names, members) = self.members(executors, Pool::<dyn AtomicExecutor>::SINGLE, |url| {
+                let peer = self.peer(Service::AtomicExecutor, &executors.audience);
+                let client = clients::atomic_executor::Client::new_with_client;
+                Arc::new(client(url, self.http.clone(), peer)) as Arc<dyn AtomicExecutor>
+            })?;
+            Ok::<_, StartError>(Pool::atomic(members, options(names)))
+        });
+        let composite = settings.composite_executor.as_ref().map(|executors| {
+            let (names, members) = self.members(executors, Pool::<dyn CompositeExecutor>::SINGLE, |url| {
+                let peer = self.peer(Service::CompositeExecutor, &executors.audience);
+                let client = clients::composite_executor::Client::new_with_client;
+                Arc::new(client(url, self.http.clone(), peer)) as Arc<dyn CompositeExecutor>
+            })?;
+            Ok::<_, StartError>(Pool::composite(members, options(names)))
+        });
+        let (atomic, composite) = (atomic.transpose()?, composite.transpose()?);
         // With its credentials: executors call back with it, and no record has it.
         let coordinator_url = settings.public_url.as_ref().map(|url| {
             let text = url.as_str().to_owned();
@@ -174,5 +170,38 @@ impl Peers {
         });
         let coordinator_url = coordinator_url.transpose()?;
         Ok(Executors { atomic, composite, coordinator_url, call_timeout: settings.calls.call_timeout })
+    }
+
+    /// The members of a pool. NodeRuns show the audience of tokens for the members of
+    /// a list; those of a single executor have never shown it.
+    fn members<E: ?Sized>(
+        &self,
+        executors: &config::Executors,
+        single: &str,
+        client: impl Fn(&str) -> Arc<E>,
+    ) -> Result<(Names, Vec<Member<E>>), StartError> {
+        let audience = self.tokens.as_ref().map(|_| executors.audience.clone());
+        let member = |id: &str, url: &HttpUrl, audience| {
+            let text = url.without_credentials();
+            let endpoint = Uri::try_from(text.clone());
+            let endpoint = endpoint.map_err(|error| StartError::Setup(format!("{text}: {error}")))?;
+            Ok::<_, StartError>(Member {
+                role: client(url.as_str()),
+                instance_id: id.to_owned(),
+                endpoint,
+                audience,
+            })
+        };
+        let of_list = |members: &[MemberUrl]| {
+            members
+                .iter()
+                .map(|MemberUrl { id, url }| member(id, url, audience.clone()))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        match &executors.urls {
+            ExecutorUrls::Single(url) => Ok((Names::Single, vec![member(single, url, None)?])),
+            ExecutorUrls::Addresses(members) => Ok((Names::Addresses, of_list(members)?)),
+            ExecutorUrls::Named(members) => Ok((Names::Given, of_list(members)?)),
+        }
     }
 }

@@ -27,6 +27,7 @@ impl Bounds {
             | Kind::Text
             | Kind::Secret
             | Kind::BaseUrl
+            | Kind::BaseUrls
             | Kind::Url
             | Kind::HostPort
             | Kind::Path

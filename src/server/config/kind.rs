@@ -11,6 +11,8 @@ pub enum Kind {
     Secret,
     /// A base URL, normalised as contract §18 says.
     BaseUrl,
+    /// A base URL, or a list of them, each with or without a name.
+    BaseUrls,
     /// A URL that is used unchanged.
     Url,
     /// A host and a port: `127.0.0.1:8089`, `[::1]:8089`.
@@ -38,6 +40,9 @@ impl Kind {
         match self {
             Self::Text | Self::Secret => "text".into(),
             Self::BaseUrl => "an http:// or https:// URL without a query".into(),
+            Self::BaseUrls => "an http:// or https:// URL without a query, or a list of such as \
+                              URL,URL or NAME=URL,NAME=URL"
+                .into(),
             Self::Url => "an http:// or https:// URL".into(),
             Self::HostPort => "a host and a port, such as 127.0.0.1:8089 or [::1]:8089".into(),
             Self::Path => "a path".into(),
@@ -62,6 +67,7 @@ impl Kind {
             Self::Text
             | Self::Secret
             | Self::BaseUrl
+            | Self::BaseUrls
             | Self::Url
             | Self::HostPort
             | Self::Path
@@ -81,6 +87,7 @@ impl Kind {
             Self::Text => "text".into(),
             Self::Secret => "secret".into(),
             Self::BaseUrl | Self::Url => "URL".into(),
+            Self::BaseUrls => "URL,…".into(),
             Self::HostPort => "host:port".into(),
             Self::Path => "path".into(),
             Self::Bytes => "bytes (k, m, g)".into(),

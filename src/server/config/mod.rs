@@ -38,11 +38,11 @@ pub use error::ConfigError;
 pub use flags::Flags;
 pub use kind::Kind;
 pub use settings::{
-    ApprovalSettings, DefaultUsage, Endpoint, Gates, InboundTls, JournalSettings, KeyPair, OutboundTls,
-    PerPrincipal, PolicyPosture, Rate, RunBounds, Settings, Stores,
+    ApprovalSettings, DefaultUsage, Endpoint, Executors, Gates, InboundTls, JournalSettings, KeyPair,
+    OutboundTls, PerPrincipal, PolicyPosture, Rate, RunBounds, Settings, Stores,
 };
 pub use value::{
-    HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, Secret, SecretError, SecretSource,
-    WithoutStores,
+    ExecutorUrls, HttpUrl, LogFormat, MemberUrl, OnApproval, PdpOutage, RegistryOutage, Secret, SecretError,
+    SecretSource, WithoutStores,
 };
 pub use vars::Vars;

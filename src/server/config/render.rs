@@ -140,6 +140,7 @@ fn about(variable: &Variable) -> String {
         | Kind::Secret
         | Kind::Path
         | Kind::BaseUrl
+        | Kind::BaseUrls
         | Kind::Url
         | Kind::HostPort
         | Kind::Age
@@ -184,7 +185,10 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::config::{Endpoint, Flags, LayeredVars, Mode, PolicyPosture, Settings, settings::Limits};
+    use crate::config::{
+        Endpoint, ExecutorUrls, Executors, Flags, LayeredVars, Mode, PolicyPosture, Settings,
+        settings::Limits,
+    };
 
     #[test]
     fn variables_have_unique_names_and_descriptions() {
@@ -275,8 +279,12 @@ mod tests {
         assert_eq!(stores.run_store.url.as_str(), "http://127.0.0.1:8091");
         assert_eq!(stores.artifact_store.url.as_str(), "http://127.0.0.1:8092");
         assert_eq!(stores.event_stream.url.as_str(), "http://127.0.0.1:8093");
-        assert_eq!(url(all.atomic_executor), "http://127.0.0.1:8082");
-        assert_eq!(url(all.composite_executor), "http://127.0.0.1:8083");
+        let single = |executors: Option<Executors>| match executors.expect("executors").urls {
+            ExecutorUrls::Single(url) => url.as_str().to_owned(),
+            list @ (ExecutorUrls::Addresses(_) | ExecutorUrls::Named(_)) => panic!("a list: {list:?}"),
+        };
+        assert_eq!(single(all.atomic_executor), "http://127.0.0.1:8082");
+        assert_eq!(single(all.composite_executor), "http://127.0.0.1:8083");
         assert_eq!(url(all.node_registry), "http://127.0.0.1:8084");
         assert_eq!(url(all.selection), "http://127.0.0.1:8085");
         assert_eq!(url(all.pdp), "http://127.0.0.1:8086");

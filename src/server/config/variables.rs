@@ -52,6 +52,10 @@ const fn base_url(name: &'static str, about: &'static str) -> Variable {
     Variable::new(name, Kind::BaseUrl, about)
 }
 
+const fn base_urls(name: &'static str, about: &'static str) -> Variable {
+    Variable::new(name, Kind::BaseUrls, about)
+}
+
 const fn audience(name: &'static str, about: &'static str, default: &'static str) -> Variable {
     Variable::new(name, Kind::Text, about).default(default).contract("§1, §18")
 }
@@ -139,11 +143,12 @@ variables! {
             .between(1, 1 << 30).unset("off").example("256k");
     }
     "Other services" {
-        ATOMIC_EXECUTOR_URL = base_url("JARVIS_ATOMIC_EXECUTOR_URL",
-            "Atomic Executor. Without it, atomic nodes fail.")
+        ATOMIC_EXECUTOR_URL = base_urls("JARVIS_ATOMIC_EXECUTOR_URL",
+            "Atomic Executor; without it, atomic nodes fail. A list (URL,URL or NAME=URL,NAME=URL) is a pool: each \
+             node goes to the least loaded of them.")
             .aliases(&["ARP_ATOMIC_EXECUTOR_URL"]).unset("off").example("http://127.0.0.1:8082");
-        COMPOSITE_EXECUTOR_URL = base_url("JARVIS_COMPOSITE_EXECUTOR_URL",
-            "Composite Executor. Without it, composite nodes fail.")
+        COMPOSITE_EXECUTOR_URL = base_urls("JARVIS_COMPOSITE_EXECUTOR_URL",
+            "Composite Executor; without it, composite nodes fail. A list is a pool, as for the Atomic Executor.")
             .aliases(&["ARP_COMPOSITE_EXECUTOR_URL"]).unset("off").example("http://127.0.0.1:8083");
         NODE_REGISTRY_URL = base_url("JARVIS_NODE_REGISTRY_URL",
             "Node Registry. Without it, the prefix of a node's type (atomic. or composite.) determines its kind.")
@@ -292,7 +297,8 @@ variables! {
              reserved; it counts when it is reported.")
             .contract("§7.4").default(r#"{"external_calls":1,"cost":0}"#);
         MAX_IN_FLIGHT = own("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", Kind::Count,
-            "Maximum number of concurrent calls to one executor, of which one run gets at most three quarters.")
+            "Maximum number of concurrent calls to an executor (to each member of a pool), of which one run gets at \
+             most three quarters.")
             .between(1, 100_000).default("256");
         MAX_RETRIES = own("JARVIS_RUN_COORDINATOR_MAX_RETRIES", Kind::Number,
             "Maximum number of retries of a failed dispatch that is safe to retry, with exponential backoff. 0: \

@@ -16,8 +16,9 @@
 //!
 //! - `claim`: claims due wake-ups.
 //! - `execute`, `cancel`: the jobs; `outcome`: the result of a call.
-//! - `executors`, `target`: the executors, and which one a node goes to; `slots`:
-//!   how many calls may be under way.
+//! - `executors`, `target`: the executors, which are pools of members; `gate`:
+//!   which member a node may go to, or may be at; `slots`: the choice among them,
+//!   and how many calls may be under way.
 //! - `sweep`, `poison`: jobs that failed.
 //!
 //! **Architecture invariants.** An executor is called only after the commit that
@@ -44,7 +45,8 @@ use parking_lot::{Mutex, MutexGuard};
 use slog::{Logger, error, info};
 use tokio::sync::mpsc;
 
-pub use executors::{Executor, Executors};
+pub use executors::{Executors, Member, Pool, PoolOptions};
+pub use gate::Names;
 
 use self::poison::{Failures, Item, is_damaged, is_poison};
 use crate::{

@@ -198,6 +198,11 @@ fn hand_over(draft: &mut Draft<'_>, mut node: NodeRecord, admitted: Admitted) ->
     node.node.kind = Some(kind);
     node.node.state = NodeRunState::Running;
     node.node.started_at.get_or_insert(now);
+    if let Some(earlier) = &node.node.executor_binding
+        && node.superseded_attempt_may_run
+    {
+        node.hosts.moved(earlier, &binding);
+    }
     node.node.executor_binding = Some(binding);
     node.deadline = Some(deadline);
     node.waits.held_since = None;

@@ -18,6 +18,7 @@
 //! | `approval` | let nodes wait for an approval, and end that (D-08) |
 //! | `begin` | hand a node to its executor, or put it back |
 //! | `finish` | apply the result of an attempt; decide about a lost attempt |
+//! | `placement` | which members of a pool of executors a node may go to, and where it may be |
 //! | `retry` | whether and when a failed attempt is repeated |
 //! | `silence` | decide about composites whose executor is silent |
 //! | `hold` | hold nodes while the PDP is unavailable |
@@ -68,6 +69,7 @@ mod ledger;
 pub mod lifecycle;
 mod new_node;
 mod outputs;
+mod placement;
 mod recovery;
 mod refuse;
 mod rejection;
@@ -101,6 +103,7 @@ pub use finish::{attempt_finish, attempt_lost};
 pub use hold::attempt_hold;
 pub use ledger::{Usage, with_allowance};
 pub use outputs::{abridge, oversized};
+pub use placement::{Placement, hosts, placement};
 pub use rejection::{Disagreement, Limit, Rejection};
 pub use retry::retry_pause;
 pub use silence::{Contact, DueReason, SilenceOutcome, due_reason, silence_check};

@@ -16,6 +16,7 @@
 //! - `node`: the NodeRun's record and its head.
 //! - `wake`: wake-ups, which are the work queue.
 //! - `budget`: accounts of budgets.
+//! - `hosts`: the members of a pool at which earlier attempts may still run.
 //! - `path`: a node's place in its run's tree.
 //! - `change_set`: the result of a decision, with events and attempts.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
@@ -29,6 +30,7 @@ mod approval;
 mod audit;
 mod budget;
 mod change_set;
+mod hosts;
 mod node;
 mod operation;
 mod outbox;
@@ -43,6 +45,7 @@ pub use self::{
     audit::{AuditObject, AuditOutcome, AuditRecord, AuditedOperation, DETAIL_BYTES, OtherOperation},
     budget::{Account, Amounts, Estimate, Kind, Limits, NodeBudget, millionths, money},
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
+    hosts::Hosts,
     node::{NodeHead, NodeRecord, Unread, Waits},
     operation::{Interface, Operation},
     outbox::{OutboxItem, Recipient},

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, Job, NodeBudget, NodePath, Wake};
+use super::{Approval, Hosts, Job, NodeBudget, NodePath, Wake};
 use crate::{
     time::Timestamp,
     types::{
@@ -34,6 +34,9 @@ pub struct NodeRecord {
     /// unknown.
     #[serde(default, rename = "astray")]
     pub superseded_attempt_may_run: bool,
+    /// Where it was before, if its executor is a pool.
+    #[serde(default, skip_serializing_if = "Hosts::is_nothing")]
+    pub hosts: Hosts,
     /// The side effects that its NodeType declares; `None` = unknown.
     pub side_effect: Option<SideEffectClass>,
     /// Its NodeType declares that it may be executed twice.
@@ -115,6 +118,7 @@ impl NodeRecord {
             attempt: 0,
             retries: 0,
             superseded_attempt_may_run: false,
+            hosts: Hosts::default(),
             side_effect: None,
             idempotent: false,
             type_constraints: None,

@@ -68,6 +68,12 @@ impl World {
         self.clock.elapsed() < lock(&self.troubles).executors_down_until && !self.is_calm()
     }
 
+    /// Whether this member of a pool is down: each of them is at some time.
+    pub fn is_member_down(&self, member: usize) -> bool {
+        let turn = (self.clock.elapsed().as_secs() / 4) % 5;
+        self.scenario.members() > 1 && turn == member as u64 && !self.is_calm()
+    }
+
     /// Makes the PDP unreachable for this time.
     pub fn pdp_down(&self, time: Duration) {
         lock(&self.troubles).pdp_down_until = self.clock.elapsed() + time;

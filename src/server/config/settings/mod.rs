@@ -25,7 +25,8 @@ pub use transport::{InboundTls, KeyPair, OutboundTls};
 use super::{
     AuthSettings,
     value::{
-        AudienceField, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SecretSource, WithoutStores,
+        AudienceField, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SecretSource,
+        WithoutStores,
     },
 };
 
@@ -60,8 +61,8 @@ pub struct Settings {
     pub without_stores: WithoutStores,
     /// Larger outputs, in bytes of JSON, go to the Artifact Store. `None`: none do.
     pub offload_outputs_bytes: Option<usize>,
-    pub atomic_executor: Option<Endpoint>,
-    pub composite_executor: Option<Endpoint>,
+    pub atomic_executor: Option<Executors>,
+    pub composite_executor: Option<Executors>,
     pub node_registry: Option<Endpoint>,
     pub registry_outage: RegistryOutage,
     pub pdp: Option<Endpoint>,
@@ -136,6 +137,13 @@ pub struct ApprovalSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     pub url: HttpUrl,
+    pub audience: String,
+}
+
+/// The executors of one kind of nodes, and the audience of tokens for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executors {
+    pub urls: ExecutorUrls,
     pub audience: String,
 }
 
@@ -243,7 +251,7 @@ pub struct Deadlines {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
-    /// The maximum number of concurrent calls to one executor.
+    /// The maximum number of concurrent calls to each executor.
     pub max_in_flight: usize,
     /// The maximum number of retries of a dispatch.
     pub max_retries: u32,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::{
     ApprovalSettings, CallLimits, DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT, Deadlines, Endpoint,
-    Gates, InboundTls, JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture, RunBounds,
-    Settings, Stores,
+    Executors, Gates, InboundTls, JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture,
+    RunBounds, Settings, Stores,
     outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
@@ -14,7 +14,8 @@ use crate::config::{
     error::ConfigError,
     flags::Flags,
     value::{
-        self, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SecretSource, WithoutStores, switch,
+        self, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SecretSource,
+        WithoutStores, switch,
     },
     variable::Variable,
     variables as v,
@@ -45,8 +46,8 @@ impl Settings {
             stores: stores(vars)?,
             without_stores: v::WITHOUT_STORES.read_required(vars, WithoutStores::parse)?,
             offload_outputs_bytes: v::OFFLOAD_OUTPUTS_BYTES.read(vars, offload_bytes)?,
-            atomic_executor: endpoint(&v::ATOMIC_EXECUTOR_URL, &v::ATOMIC_EXECUTOR_AUDIENCE)?,
-            composite_executor: endpoint(&v::COMPOSITE_EXECUTOR_URL, &v::COMPOSITE_EXECUTOR_AUDIENCE)?,
+            atomic_executor: executors(vars, &v::ATOMIC_EXECUTOR_URL, &v::ATOMIC_EXECUTOR_AUDIENCE)?,
+            composite_executor: executors(vars, &v::COMPOSITE_EXECUTOR_URL, &v::COMPOSITE_EXECUTOR_AUDIENCE)?,
             node_registry: endpoint(&v::NODE_REGISTRY_URL, &v::NODE_REGISTRY_AUDIENCE)?,
             registry_outage: v::REGISTRY_OUTAGE.read_required(vars, RegistryOutage::parse)?,
             pdp: endpoint(&v::PDP_URL, &v::PDP_AUDIENCE)?,
@@ -177,6 +178,16 @@ fn endpoint(vars: &dyn Vars, url: &Variable, audience: &Variable) -> Result<Opti
     let Some(url) = url.read(vars, HttpUrl::base)? else { return Ok(None) };
     let audience = audience.read_required(vars, |text| Some(text.to_owned()))?;
     Ok(Some(Endpoint { url, audience }))
+}
+
+fn executors(
+    vars: &dyn Vars,
+    urls: &Variable,
+    audience: &Variable,
+) -> Result<Option<Executors>, ConfigError> {
+    let Some(urls) = urls.read_explained(vars, ExecutorUrls::parse)? else { return Ok(None) };
+    let audience = audience.read_required(vars, |text| Some(text.to_owned()))?;
+    Ok(Some(Executors { urls, audience }))
 }
 
 fn policy(vars: &dyn Vars) -> PolicyPosture {

@@ -2,6 +2,7 @@
 
 mod choice;
 mod constraints;
+mod executors;
 mod host_port;
 mod http_url;
 mod list;
@@ -15,6 +16,7 @@ pub use choice::{
     lower_case, switch,
 };
 pub use constraints::{DefaultUsage, constraints, usage};
+pub use executors::{ExecutorUrls, MemberUrl};
 pub use host_port::host_port;
 pub use http_url::{HttpUrl, is_loopback_url, loopback_url};
 pub use list::items;

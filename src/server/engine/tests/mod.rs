@@ -25,6 +25,7 @@ mod lost;
 mod model;
 mod outputs;
 mod own_keys;
+mod placement;
 mod properties;
 mod retries;
 mod silence;
