@@ -53,6 +53,8 @@ pub use generated::*;
 pub use http::http_client;
 #[cfg(feature = "server")]
 pub use http::http_client_with_tls;
+#[cfg(feature = "server")]
+pub use peer::CallObserver;
 pub use peer::Peer;
 #[cfg(feature = "server")]
 pub use permit::Permit;

@@ -20,6 +20,7 @@ pub mod health;
 pub mod http_server;
 pub mod invariants;
 pub mod journal;
+pub mod metrics;
 pub mod operator;
 pub mod outbox;
 pub mod record;

@@ -5,7 +5,7 @@
 //! | subject | modules |
 //! |---|---|
 //! | the API | `wire`, `validation`, `nesting`, `run_start`, `run_cancel`, `node_creation`, `node_completion`, `idempotency`, `streams`, `auth`, `assignment`, `assignment_end`, `assignment_keys`, `authority`, `golden` |
-//! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `executor_pools`, `hanging_executors`, `composite_silence`, `policy`, `node_types`, `outbound_tokens`, `token_exchange` |
+//! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `executor_pools`, `hanging_executors`, `composite_silence`, `policy`, `gates`, `approvals`, `node_types`, `outbound_tokens`, `token_exchange` |
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
 //! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked`, `audit_trail` |
 //! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process` |
@@ -17,6 +17,7 @@
 
 mod admission;
 mod adoption;
+mod approvals;
 mod artifacts;
 mod assignment;
 mod assignment_end;
@@ -58,6 +59,7 @@ mod parked;
 mod policy;
 mod prefer_wait;
 mod process;
+mod recovery;
 mod redaction;
 mod retention;
 mod retries;

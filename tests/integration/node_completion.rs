@@ -14,8 +14,8 @@ async fn evaluation_is_replaced_and_recovery_actions_accumulate() {
     let node = &run.root_node_run_id;
     let path = format!("/v1/node-runs/{node}:evaluation");
     let first = json!({"status": "fail", "reason_code": "r", "message": "m", "details": {"keep": null}, "confidence": 1});
-    let retry = json!({"type": "retry", "target_node_run_id": node, "message": "again"});
-    let abort = json!({"type": "abort"});
+    let mut retry = json!({"type": "retry", "target_node_run_id": node, "message": "again"});
+    let mut abort = json!({"type": "abort"});
     t.post(&path, &json!({"evaluation_result": first, "recovery_action": retry})).await.no_content();
     t.post(&path, &json!({"evaluation_result": {"status": "unknown"}, "recovery_action": null}))
         .await
@@ -27,6 +27,9 @@ async fn evaluation_is_replaced_and_recovery_actions_accumulate() {
         .no_content();
     let stored = t.get(&format!("/v1/node-runs/{node}")).await.ok();
     assert_eq!(stored["evaluation_result"], json!({"status": "success"}));
+    for action in [&mut retry, &mut abort] {
+        action["extensions"] = json!({"jarvis.applied": false});
+    }
     assert_eq!(stored["recovery_actions"], json!([retry, abort]));
     assert_eq!(stored["state"], "succeeded");
 

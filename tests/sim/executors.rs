@@ -29,7 +29,7 @@ use serde_json::json;
 
 use crate::{
     process::Life,
-    scenario::{CALM_AT, Execution, Plan, Sabotage},
+    scenario::{CALM_AT, DEMANDED, Execution, GATED, Plan, Sabotage},
     world::World,
 };
 
@@ -168,7 +168,10 @@ impl AtomicRole {
         let (number, stop, begun) = world.ledger().begin(&node, self.member);
         world.trace(format_args!("execution {number} of {node} begins"));
         let type_id = request.node_type_ref.node_type_id.as_str();
-        if begun > 1 && !["sim.read", "sim.idempotent"].contains(&type_id) {
+        if type_id == GATED && !world.is_approved(&node) {
+            world.violated("no node is executed without the approval that it needs", &node);
+        }
+        if begun > 1 && !["sim.read", "sim.idempotent", GATED, DEMANDED].contains(&type_id) {
             world.violated("what may not be executed twice is not", format!("{node}, a {type_id}"));
         }
         if world.is_sabotaged(Sabotage::ExecutesTwice) && begun == 1 && world.one_in(4) {

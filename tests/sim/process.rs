@@ -24,9 +24,10 @@ use jarvis_run_coordinator::{
     config::{AuthSettings, Authorization, PdpOutage, RegistryOutage},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher, Executors, Member, Names, Pool, PoolOptions},
-    engine::{Bounds, Gates, Rules},
+    engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
     journal::Journal,
+    metrics::Metrics,
     record::Estimate,
     redact::Redactor,
     runtime::tasks::TaskSet,
@@ -148,11 +149,18 @@ impl Process {
                 composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::IgnoresSilence)),
                 bounds: Bounds::default(),
                 default_usage: Estimate { external_calls: Some(1), cost_millionths: Some(0) },
-                gates: Gates::default(),
+                gates: Gates {
+                    approvals: match world.scenario.approvals_wait {
+                        Some(timeout) => Approvals::Park { timeout },
+                        None => Approvals::Fail,
+                    },
+                    ..Gates::default()
+                },
             },
             offload: None,
             redactor: Redactor::default(),
             delegation: None,
+            metrics: Metrics::new(),
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");
@@ -187,6 +195,7 @@ impl Process {
             assignment_tokens: None,
             auto_dispatch: true,
             tasks: tasks.clone(),
+            metrics: Metrics::new(),
             log,
         })
         .await;

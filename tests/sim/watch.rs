@@ -7,7 +7,8 @@ use jarvis_run_coordinator::{
     engine::lifecycle,
     invariants::{self, History},
     journal::sqlite::memory::{Snapshot, Whole},
-    types::{NodeRunId, NodeRunState, RunEventType, RunId, RunState},
+    record::{ApprovalId, ApprovalOutcome},
+    types::{NodeRun, NodeRunId, NodeRunState, RunEventType, RunId, RunState},
 };
 
 /// The last seen state of every run, and all promises.
@@ -74,8 +75,15 @@ fn check_transition(seen: &Whole, whole: &Whole) -> Vec<Broken> {
         rule("a node goes forward", lifecycle::node_run_may(from.state, to.state), &|| {
             format!("{id}: {} -> {}", from.state, to.state)
         });
-        let same = (from.state, from.ended_at, &from.outputs, &from.extensions)
-            == (to.state, to.ended_at, &to.outputs, &to.extensions);
+        // It may still be evaluated.
+        let extensions = |node: &NodeRun| {
+            let kept = node.extensions.as_ref().map(|all| {
+                all.edited(|key| key.starts_with("jarvis.evaluations"), &std::collections::BTreeMap::new())
+            });
+            kept.filter(|kept| !kept.is_empty())
+        };
+        let same = (from.state, from.ended_at, &from.outputs, extensions(from))
+            == (to.state, to.ended_at, &to.outputs, extensions(to));
         rule("a node that is over never changes", !old.is_terminal() || same, &|| format!("{to:?}"));
         let grows =
             node.attempt >= old.attempt && node.children >= old.children && node.version >= old.version;
@@ -104,6 +112,11 @@ pub enum Promise {
         parent: NodeRunId,
         children: Vec<NodeRunId>,
     },
+    /// An approval was decided like this.
+    Approval {
+        id: ApprovalId,
+        outcome: ApprovalOutcome,
+    },
     /// An evaluation with this reason was recorded.
     Evaluated {
         run: RunId,
@@ -128,6 +141,10 @@ impl Promise {
             Self::NodeOver { node: id, state } => node(id).is_some_and(|node| node.node.state == *state),
             Self::Children { parent, children } => children.iter().all(|child| {
                 node(child).is_some_and(|node| node.node.parent_node_run_id.as_ref() == Some(parent))
+            }),
+            Self::Approval { id, outcome } => node(&id.node).is_some_and(|node| {
+                let approval = node.waits.approval.as_ref();
+                approval.is_some_and(|of| of.approval_id == *id && of.outcome() == Some(*outcome))
             }),
             Self::Evaluated { run, reason } => journal.run(run).is_some_and(|whole| {
                 whole.events.iter().any(|event| {

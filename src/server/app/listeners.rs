@@ -23,6 +23,7 @@ use crate::{
     coordinator::Coordinator,
     health::HealthReport,
     http_server::{self, BodyBounds, Front, FrontLimits, Hosts, Http, ListenConfig, Running, ServerContext},
+    metrics::Metrics,
     operator,
     runtime::tasks::TaskSet,
     types::HealthCheck,
@@ -43,7 +44,7 @@ pub(super) struct Fronts {
 pub(super) struct Shared {
     pub(super) coordinator: Arc<Coordinator>,
     pub(super) authenticator: Arc<Authenticator>,
-    pub(super) health: HealthReport,
+    pub(super) health: Arc<HealthReport>,
     pub(super) stopping: CancellationToken,
 }
 
@@ -54,7 +55,12 @@ pub(super) struct Listeners {
 }
 
 impl Fronts {
-    pub(super) fn new(settings: &Settings, stopping: &CancellationToken, log: &Logger) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        stopping: &CancellationToken,
+        metrics: &Metrics,
+        log: &Logger,
+    ) -> Self {
         let api = limits(settings);
         let operator = settings.operator.is_some().then(|| FrontLimits {
             requests: api.requests.min(OPERATOR_REQUESTS),
@@ -67,8 +73,8 @@ impl Fronts {
         let others = operator.map_or(0, |operator| operator.connections);
         let api = FrontLimits { calls: api.calls.saturating_add(others), ..api };
         Self {
-            api: Front::new(api, stopping, log),
-            operator: operator.map(|limits| Front::new(limits, stopping, log)),
+            api: Front::new(api, stopping, metrics.clone(), log),
+            operator: operator.map(|limits| Front::new(limits, stopping, metrics.clone(), log)),
         }
     }
 
@@ -89,7 +95,6 @@ impl Listeners {
         log: &Logger,
     ) -> Result<Self, StartError> {
         let Shared { coordinator, authenticator, health, stopping } = shared;
-        let health = Arc::new(health);
         let start = async |listen: &Listen, what: Purpose, endpoints, front, hosts| {
             let context = ServerContext {
                 coordinator: Arc::clone(&coordinator),

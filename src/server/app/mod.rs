@@ -24,6 +24,7 @@ mod clock;
 mod health;
 mod listeners;
 mod peers;
+mod readings;
 mod start;
 mod stop;
 

@@ -6,10 +6,11 @@ use slog::{Logger, o};
 
 use super::StartError;
 use crate::{
-    clients::{self, CallTimeout, Peer, Service, TokenSource, TokenSourceOptions},
+    clients::{self, CallObserver, CallTimeout, Peer, Service, TokenSource, TokenSourceOptions},
     config::{self, ExecutorUrls, HttpUrl, MemberUrl, Mode, Settings},
     coordinator::Offload,
     dispatch::{Executors, Member, Names, Pool, PoolOptions},
+    metrics::Metrics,
     redact::Redactor,
     runtime::tasks::TaskSet,
     services::{
@@ -22,6 +23,12 @@ use crate::{
     types::Uri,
 };
 
+impl CallObserver for Metrics {
+    fn answered(&self, service: Service, status: Option<u16>, time: Duration) {
+        self.call_answered(service.name(), status, time);
+    }
+}
+
 /// Makes a client for each service that is configured.
 pub(super) struct Peers {
     http: reqwest::Client,
@@ -30,6 +37,7 @@ pub(super) struct Peers {
     max_answer_bytes: usize,
     /// For what services say about failures.
     redactor: Redactor,
+    observer: Arc<dyn CallObserver>,
     clock: Arc<dyn Clock>,
     log: Logger,
 }
@@ -40,7 +48,7 @@ impl Peers {
         http: reqwest::Client,
         clock: Arc<dyn Clock>,
         tasks: &TaskSet,
-        log: &Logger,
+        (metrics, log): (&Metrics, &Logger),
     ) -> Self {
         let log = log.new(o!("component" => "clients"));
         let tokens = settings.outbound.as_ref().map(|outbound| {
@@ -60,7 +68,16 @@ impl Peers {
             TokenSource::new(options, http.clone(), Arc::clone(&clock), tasks.clone(), log.clone())
         });
         let max_answer_bytes = settings.limits.answer_bytes;
-        Self { http, tokens, max_answer_bytes, redactor: Redactor::new(&settings.redact), clock, log }
+        let observer = Arc::new(metrics.clone());
+        Self {
+            http,
+            tokens,
+            max_answer_bytes,
+            redactor: Redactor::new(&settings.redact),
+            observer,
+            clock,
+            log,
+        }
     }
 
     fn peer(&self, service: Service, audience: &str) -> Peer {
@@ -72,7 +89,8 @@ impl Peers {
     }
 
     fn limited(&self, peer: Peer) -> Peer {
-        peer.answers_within(self.max_answer_bytes).redacted_by(&self.redactor)
+        let peer = peer.answers_within(self.max_answer_bytes).redacted_by(&self.redactor);
+        peer.observed_by(Arc::clone(&self.observer))
     }
 
     pub(super) fn stores(&self, stores: &config::Stores, limit: Duration) -> services::Stores {

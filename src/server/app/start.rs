@@ -13,6 +13,7 @@ use super::{
     health::Reporters,
     listeners::{Fronts, Listeners, Shared},
     peers::Peers,
+    readings::Readings,
 };
 use crate::{
     auth::{self, Authenticator, Clocks},
@@ -26,6 +27,7 @@ use crate::{
         retention::Retention,
         sqlite::{Owing, SqliteJournal, SqliteOptions, WithoutStores},
     },
+    metrics::Metrics,
     outbox::{self, Outbox},
     record::{Estimate, millionths},
     redact::Redactor,
@@ -78,7 +80,8 @@ impl Startup<'_> {
         let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let http = certificates.http_client(settings.calls.connect_timeout)?;
-        let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, log);
+        let metrics = Metrics::new();
+        let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, (&metrics, log));
         let auth_log = self.component("auth");
         let assignment_tokens =
             assignment_tokens(settings, &journal, &*ids, clock.now(), auth_log.clone()).await?;
@@ -131,6 +134,7 @@ impl Startup<'_> {
             offload: peers.offload(settings),
             redactor: Redactor::new(&settings.redact),
             delegation: delegation(settings)?,
+            metrics: metrics.clone(),
             log: self.component("coordinator"),
         }));
         let dispatch_status = Arc::new(DispatchStatus::default());
@@ -147,23 +151,32 @@ impl Startup<'_> {
             assignment_tokens,
             auto_dispatch: settings.auto_dispatch,
             tasks: tasks.clone(),
+            metrics: metrics.clone(),
             log: self.component("dispatch"),
         })
         .await?;
 
         let stopping = tasks.stopping().clone();
-        let fronts = Fronts::new(settings, &stopping, &self.component("http"));
+        let fronts = Fronts::new(settings, &stopping, &metrics, &self.component("http"));
         let reporters = Reporters {
             coordinator: Arc::clone(&coordinator),
-            dispatch: dispatch_status,
+            dispatch: Arc::clone(&dispatch_status),
             panics: tasks.panics().clone(),
             outbox,
             authenticator: Arc::clone(&authenticator),
-            clock: steady,
+            clock: Arc::clone(&steady),
             certificates: certificates.checks(),
             admission: fronts.checks(),
         };
-        let shared = Shared { coordinator, authenticator, health: reporters.report(), stopping };
+        let health = Arc::new(reporters.report());
+        Readings {
+            dispatch: dispatch_status,
+            health: Arc::downgrade(&health),
+            clock: steady,
+            journal: settings.journal.path.clone(),
+        }
+        .give_to(&metrics);
+        let shared = Shared { coordinator, authenticator, health, stopping };
         let listeners = Listeners::listen(settings, &certificates, (fronts, shared), tasks, log).await?;
         certificates.watch(listeners.running(), &clock, tasks, &self.component("certificates"));
         // Not earlier: a process that cannot listen must not have called an
@@ -255,13 +268,13 @@ fn bounds(settings: &RunBounds) -> Bounds {
 }
 
 fn gates(settings: config::Gates, approvals: ApprovalSettings) -> Gates {
-    let config::Gates { irreversible_checkpoint, unknown_side_effect } = settings;
+    let config::Gates { irreversible_checkpoint, unknown_side_effect, candidate_sets_required } = settings;
     let ApprovalSettings { then, timeout } = approvals;
     let approvals = match then {
         OnApproval::Fail => Approvals::Fail,
         OnApproval::Park => Approvals::Park { timeout },
     };
-    Gates { irreversible_checkpoint, unknown_side_effect, approvals }
+    Gates { irreversible_checkpoint, unknown_side_effect, candidate_sets_required, approvals }
 }
 
 fn default_usage(settings: DefaultUsage) -> Estimate {

@@ -200,6 +200,10 @@ variables! {
             "What the effects of a node type count as that does not declare them in jarvis.side_effect. Whether \
              a node may be executed twice does not depend on this.")
             .contract("§7.2").default("irreversible");
+        CANDIDATE_SETS = own("JARVIS_RUN_COORDINATOR_CANDIDATE_SETS", Kind::Choice(&["trusted", "required"]),
+            "Whether the candidate set that a binding decision quotes must come with it, in \
+             jarvis.candidate_set of the create spec (required), or is checked if it comes (trusted).")
+            .contract("§6.6").default("trusted");
         POLICY_PROFILE = Variable::new("JARVIS_POLICY_PROFILE", Kind::Text,
             "dev-allow: allow everything if no PDP is configured. For development only.")
             .unset("deny").example("dev-allow").contract("§10");

@@ -11,7 +11,10 @@
 //! other; other runs do not wait. Nothing is announced, queued or answered before
 //! its commit is durable.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use slog::{Logger, info, warn};
 
@@ -27,6 +30,7 @@ use crate::{
     events::{Events, Newest},
     health::JournalStatus,
     journal::{Journal, JournalError, OutboxId, Room},
+    metrics::{Metrics, Tally},
     outbox::Outbox,
     record::{Approval, AuditRecord, ChangeSet, Job, NodeHead, NodeRecord, Wake},
     redact::Redactor,
@@ -58,6 +62,7 @@ pub(crate) struct Committer {
     pub(super) locks: KeyedLocks<RunId>,
     /// For what executors say, before it becomes a record.
     pub(super) redactor: Redactor,
+    pub(super) metrics: Metrics,
     pub(super) log: Logger,
 }
 
@@ -129,8 +134,12 @@ impl Committer {
             let Decision { changes, answer } = decide(cx).await?;
             let Some(changes) = changes else { return Ok((answer, None)) };
             let announcement = self.announcement(&changes, now);
-            match self.journal.commit(changes).await {
+            let (tally, began) = (Tally::of(&changes), Instant::now());
+            let committed = self.journal.commit(changes).await;
+            self.metrics.commit(result_name(&committed), began.elapsed());
+            match committed {
                 Ok(owed) => {
+                    self.metrics.committed(&tally);
                     self.announce(run, &announcement, now);
                     return Ok((answer, owed));
                 }
@@ -201,6 +210,17 @@ impl Committer {
             Room::Enough => Ok(()),
             Room::Reserve => Err(JournalError::Reserved.into()),
         }
+    }
+}
+
+/// The name of a commit's outcome in metrics.
+fn result_name<T>(committed: &Result<T, JournalError>) -> &'static str {
+    match committed {
+        Ok(_) => "ok",
+        Err(JournalError::Conflict) => "conflict",
+        Err(JournalError::Full(_) | JournalError::Reserved) => "full",
+        Err(JournalError::TooBig(_)) => "too_big",
+        Err(JournalError::Failed(_) | JournalError::Damaged(_)) => "failed",
     }
 }
 

@@ -77,6 +77,7 @@ use crate::{
     events::Events,
     health::JournalStatus,
     journal::Journal,
+    metrics::Metrics,
     outbox::{ARTIFACT_STORE, Outbox},
     record::Operation,
     redact::Redactor,
@@ -106,6 +107,7 @@ pub struct Parts {
     pub redactor: Redactor,
     /// If calls for a run are made on behalf of its starter.
     pub delegation: Option<Delegation>,
+    pub metrics: Metrics,
     pub log: Logger,
 }
 
@@ -127,7 +129,9 @@ pub struct Coordinator {
 impl Coordinator {
     pub fn new(parts: Parts) -> Self {
         let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
-        let Parts { outbox, queue, rules, authorization, offload, redactor, delegation, log, .. } = parts;
+        let Parts {
+            outbox, queue, rules, authorization, offload, redactor, delegation, metrics, log, ..
+        } = parts;
         let authority = Arc::new(access::Authority::new(authorization));
         let audit = Arc::new(AuditTrail::new(Arc::clone(&journal), Arc::clone(&clock), log.clone()));
         let committer = Arc::new(Committer {
@@ -142,6 +146,7 @@ impl Coordinator {
             events,
             rules,
             redactor: redactor.clone(),
+            metrics,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {

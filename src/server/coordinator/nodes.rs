@@ -1,10 +1,16 @@
 //! Creating, reading, evaluating and completing NodeRuns (contract §6.6 to
 //! §6.9).
 
-use super::{Coordinator, error::CoordinatorError};
+use super::{
+    Coordinator,
+    error::{CoordinatorError, FieldError},
+};
 use crate::{
     auth::Principal,
-    engine::{self, Cause, ChildSpec, CreateChildren, NodeTypeFacts},
+    engine::{
+        self, BadCandidateSet, CANDIDATE_SET, CANDIDATE_SET_BYTES, CandidateSet, Cause, ChildSpec,
+        CreateChildren, NodeTypeFacts,
+    },
     record::{AuditObject, Operation},
     types::{
         NodeRun, NodeRunCompleteRequest, NodeRunCreateSpec, NodeRunEvaluationReportRequest, NodeRunId,
@@ -30,6 +36,7 @@ impl Coordinator {
         engine::parent_check(&run, &parent, parent.node.kind.or(parent_facts.kind))?;
         let node_runs = Vec::from(node_runs);
         self.warn_of_own_keys(node_runs.iter().map(|spec| spec.extensions.as_ref()));
+        let sets = candidate_sets(&node_runs)?;
         let mut wanted: Vec<(NodeRunCreateSpec, NodeRunId, NodeTypeFacts)> = Vec::new();
         for (at, spec) in node_runs.into_iter().enumerate() {
             let place = ["body".into(), "node_runs".into(), at.into(), "node_type_ref".into()];
@@ -40,14 +47,14 @@ impl Coordinator {
             };
             wanted.push((spec, id, facts));
         }
-        let (run_ref, parent_ref, wanted) = (&run_id, &parent_node_run_id, &wanted);
+        let (run_ref, parent_ref, wanted, sets) = (&run_id, &parent_node_run_id, &wanted, &sets);
         let committer = &*self.committer;
         let created = committer
             .request(Cause::asked(caller.actor(), Operation::CreateNodeRuns), run_ref, |cx| async move {
                 let run = committer.run_fetch(run_ref).await?;
                 let parent = committer.parent_fetch_bare(parent_ref).await?;
                 let mut children = Vec::with_capacity(wanted.len());
-                for (spec, id, facts) in wanted {
+                for ((spec, id, facts), candidates) in wanted.iter().zip(sets) {
                     let existing = match spec.idempotency_key {
                         Some(_) => committer.node_find(id).await?,
                         None => None,
@@ -57,6 +64,7 @@ impl Coordinator {
                         id: id.clone(),
                         existing,
                         facts: facts.clone(),
+                        candidates: candidates.clone(),
                     });
                 }
                 if children.iter().any(|child| child.existing.is_none()) {
@@ -82,7 +90,8 @@ impl Coordinator {
         Ok(self.node_authorize(caller, Operation::GetNodeRun, node).await?.node)
     }
 
-    /// Records an evaluation and the recovery action that was chosen.
+    /// Records an evaluation and the recovery action that was chosen; carries out an
+    /// abort.
     pub async fn node_run_evaluate(
         &self,
         caller: &Principal,
@@ -90,20 +99,44 @@ impl Coordinator {
         report: NodeRunEvaluationReportRequest,
     ) -> Result<(), CoordinatorError> {
         let run_id = self.node_authorize(caller, Operation::ReportNodeRunEvaluation, node).await?.node.run_id;
-        // An evaluation ends nothing, and there may be any number of them.
         let committer = &*self.committer;
-        committer.room_for_new_work()?;
         let (report, operation) = (&report, Operation::ReportNodeRunEvaluation);
+        let target = match engine::abort_target(report, node) {
+            Some(target) if target != node && !self.may_end(caller, target).await? => None,
+            target => target,
+        };
         let evaluated = committer
             .request(Cause::asked(caller.actor(), operation), &run_id, |cx| async move {
                 let node = committer.node_fetch_bare(node).await?;
                 committer.assignment_recheck(caller, operation, &node).await?;
                 let run = committer.run_fetch(&node.node.run_id).await?;
-                Ok(engine::node_evaluate(run, node, report.clone(), cx))
+                let abort = match target {
+                    Some(target) => committer.abort_of(&node, target).await?,
+                    None => None,
+                };
+                if abort.is_none() {
+                    // It ends nothing, and there may be any number of them.
+                    committer.room_for_new_work()?;
+                }
+                Ok(engine::node_evaluate(run, node, report.clone(), abort, cx))
             })
             .await;
         let object = AuditObject::node(&run_id, node);
         self.audit_trail().judged(caller, operation, object, evaluated).await
+    }
+
+    /// Whether the caller may end another node than the one that it evaluates. If
+    /// not, that is in the audit trail, and the evaluation stands without it.
+    async fn may_end(&self, caller: &Principal, node: &NodeRunId) -> Result<bool, CoordinatorError> {
+        match self.node_authorize(caller, Operation::CompleteNodeRun, node).await {
+            Ok(_) => Ok(true),
+            Err(
+                CoordinatorError::NodeRunNotFound(_)
+                | CoordinatorError::OutsideAssignment(_)
+                | CoordinatorError::LacksRole(_),
+            ) => Ok(false),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Ends a NodeRun as reported.
@@ -128,4 +161,30 @@ impl Coordinator {
         committer.queue.node_ended(node);
         Ok(())
     }
+}
+
+/// The candidate set that each spec brings.
+fn candidate_sets(specs: &[NodeRunCreateSpec]) -> Result<Vec<Option<CandidateSet>>, CoordinatorError> {
+    let (mut sets, mut errors) = (Vec::with_capacity(specs.len()), Vec::new());
+    for (at, spec) in specs.iter().enumerate() {
+        let bad = match CandidateSet::of(spec.extensions.as_ref()) {
+            Ok(set) => {
+                sets.push(set);
+                continue;
+            }
+            Err(bad) => bad,
+        };
+        let (kind, message) = match bad {
+            BadCandidateSet::TooLong => {
+                ("too_long", format!("a candidate set has at most {CANDIDATE_SET_BYTES} bytes of JSON"))
+            }
+            BadCandidateSet::Malformed => {
+                ("model_attributes_type", "not a CandidateSet of the Selection API".to_owned())
+            }
+        };
+        let location =
+            ["body".into(), "node_runs".into(), at.into(), "extensions".into(), CANDIDATE_SET.into()];
+        errors.push(FieldError { kind, location: location.into(), message });
+    }
+    if errors.is_empty() { Ok(sets) } else { Err(CoordinatorError::Invalid(errors)) }
 }

@@ -5,7 +5,7 @@ use slog::error;
 
 use super::{committer::Committer, error::CoordinatorError};
 use crate::{
-    engine::NodeView,
+    engine::{Abort, NodeView},
     journal::JournalError,
     record::{NodeHead, NodeRecord, RunRecord},
     types::{NodeRunId, RunId},
@@ -72,6 +72,28 @@ impl Committer {
             Vec::new()
         };
         Ok(NodeView { run, node, live_below, payers: Vec::new() })
+    }
+
+    /// What an abort ends that was reported with an evaluation of `node`: a live
+    /// node of the same run, or nothing.
+    pub(super) async fn abort_of(
+        &self,
+        node: &NodeRecord,
+        target: &NodeRunId,
+    ) -> Result<Option<Abort>, CoordinatorError> {
+        let other = if target == node.id() { None } else { self.node_find_bare(target).await? };
+        let ends = other.as_ref().unwrap_or(node);
+        if ends.id() != target || ends.node.run_id != node.node.run_id || ends.is_terminal() {
+            return Ok(None);
+        }
+        let live_below = match ends.children {
+            0 => Vec::new(),
+            _ => self.journal.nodes_live(&ends.node.run_id, Some(&ends.path)).await?,
+        };
+        Ok(Some(match other {
+            None => Abort::Evaluated { live_below },
+            Some(target) => Abort::Other { target: Box::new(target), live_below },
+        }))
     }
 
     /// The same with the nodes above it whose accounts its use counts in. Few

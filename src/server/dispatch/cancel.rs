@@ -78,6 +78,11 @@ impl Dispatcher {
                 if given_up { CancelNotification::Abandoned } else { retry_after(wait) }
             }
         };
+        self.parts.metrics.cancel_sent(match notification {
+            CancelNotification::Acknowledged => "acknowledged",
+            CancelNotification::RetryAt(_) => "again",
+            CancelNotification::Abandoned => "given_up",
+        });
         attempts.cancel_notified(job, notification).await
     }
 

@@ -19,10 +19,10 @@ use crate::{
         composite_executor::types::CompositeBeginRequest,
     },
     coordinator::{Assignment, Choice, ClaimedJob, CoordinatorError, DeferReason, Deferral},
-    engine::{Attempt, AttemptResult},
+    engine::{Attempt, AttemptResult, Work},
     journal::JournalError,
     time::{backoff, within},
-    types::{Error, NodeKind, Uri},
+    types::{Error, NodeKind, NodeRunState, Uri},
 };
 
 /// Exponential backoff between tries to commit a result.
@@ -85,6 +85,7 @@ impl Dispatcher {
             outcome = self.call(target, &mut slot, assignment, &permit) => Some(outcome),
         };
         drop(slot);
+        self.parts.metrics.attempt(target.kind(), outcome_name(outcome.as_ref()));
         match outcome {
             Some(CallOutcome::Result(result)) => self.finish(job, attempt, result).await,
             // The attempt stays claimed by this worker until there are children.
@@ -235,6 +236,28 @@ impl Dispatcher {
                 }
             }
         }
+    }
+}
+
+/// The name of an outcome in metrics; none if the node has ended.
+fn outcome_name(outcome: Option<&CallOutcome>) -> &'static str {
+    match outcome {
+        None => "dropped",
+        Some(CallOutcome::Accepted) => "accepted",
+        Some(CallOutcome::Expired) => "expired",
+        Some(CallOutcome::Result(AttemptResult::Answered { state, .. })) => match state {
+            NodeRunState::Succeeded => "succeeded",
+            NodeRunState::Canceled => "canceled",
+            NodeRunState::Queued | NodeRunState::Assigned | NodeRunState::Running | NodeRunState::Failed => {
+                "failed"
+            }
+        },
+        Some(CallOutcome::Result(AttemptResult::Failed(failed))) => match failed.work {
+            Work::NotStarted => "not_started",
+            Work::Unanswered => "unanswered",
+            Work::Uncertain => "uncertain",
+            Work::Rejected => "rejected",
+        },
     }
 }
 

@@ -54,6 +54,7 @@ use crate::{
     coordinator::{ALIVE_FOREVER, Attempts, ClaimedJob, CoordinatorError, WorkQueue},
     health::DispatchStatus,
     journal::{Journal, JournalError, Parked},
+    metrics::Metrics,
     record::Job,
     runtime::tasks::{TaskSet, panic_message},
     time::Clock,
@@ -74,6 +75,7 @@ pub struct Parts {
     /// If off, nodes stay queued (contract §18).
     pub auto_dispatch: bool,
     pub tasks: TaskSet,
+    pub metrics: Metrics,
     pub log: Logger,
 }
 

@@ -48,6 +48,13 @@ impl Executors {
 }
 
 impl Target<'_> {
+    pub(super) fn kind(&self) -> NodeKind {
+        match self {
+            Self::Atomic(_) => NodeKind::Atomic,
+            Self::Composite { .. } => NodeKind::Composite,
+        }
+    }
+
     pub(super) fn gate(&self) -> &Gate {
         match self {
             Self::Atomic(pool) => &pool.gate,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    record::{Actor, ChangeSet, Estimate, NodeHead, NodeRecord, Operation, RunRecord},
+    record::{Actor, ChangeSet, Estimate, NodeHead, NodeRecord, Operation, RetryRule, RunRecord},
     time::Timestamp,
     types::{ConstraintEnvelope, JsonObject, NodeKind, SideEffectClass, StructuralConstraints, WorkerId},
 };
@@ -144,6 +144,8 @@ pub struct Gates {
     /// Policy is asked a second time about irreversible work.
     pub irreversible_checkpoint: bool,
     pub approvals: Approvals,
+    /// Binding decisions are refused without their candidate set.
+    pub candidate_sets_required: bool,
 }
 
 impl Default for Gates {
@@ -152,6 +154,7 @@ impl Default for Gates {
             unknown_side_effect: SideEffectClass::Irreversible,
             irreversible_checkpoint: false,
             approvals: Approvals::Fail,
+            candidate_sets_required: false,
         }
     }
 }
@@ -176,6 +179,8 @@ pub struct NodeTypeFacts {
     pub idempotent: bool,
     /// What an execution is expected to use.
     pub estimated_usage: Option<Estimate>,
+    /// Whether a failed result is followed by another attempt.
+    pub retry: Option<RetryRule>,
 }
 
 /// A policy decision, as it goes into an event (contract §10).

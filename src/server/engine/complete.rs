@@ -1,40 +1,13 @@
-//! Evaluations and completions that arrive over the API (contract §6.8, §6.9).
+//! Completions that arrive over the API (contract §6.9).
 
 use super::{
     audit::Audited,
     command::{Cx, Decision, NodeView},
     draft::{Draft, End, is_at_executor},
     ledger::{self, Usage},
-    recovery,
     rejection::Rejection,
 };
-use crate::{
-    record::{NodeRecord, RunRecord},
-    types::{
-        JsonObject, NodeKind, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunState,
-        RunEventType,
-    },
-};
-
-/// Records an evaluation, in any state of the node, and changes no state.
-pub fn node_evaluate(
-    run: RunRecord,
-    mut node: NodeRecord,
-    report: NodeRunEvaluationReportRequest,
-    cx: Cx<'_>,
-) -> Decision<()> {
-    let mut draft = Draft::of(run, &node, cx);
-    draft.audited = Audited::node(node.id(), report.evaluation_result.status.to_string());
-    draft.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&report.evaluation_result));
-    node.node.evaluation_result = Some(report.evaluation_result);
-    if let Some(action) = report.recovery_action {
-        draft.event(RunEventType::RecoveryApplied, Some(&node), JsonObject::of(&action));
-        // Earlier actions are kept: the list is the history (G25).
-        recovery::add(&mut node, action);
-    }
-    draft.put(node);
-    Decision::commit(draft.into_changes(), ())
-}
+use crate::types::{NodeKind, NodeRunCompleteRequest, NodeRunState};
 
 /// Ends a node as its executor (or a caller on its behalf) reports. The same end
 /// again changes nothing; a different one is rejected (D-06).

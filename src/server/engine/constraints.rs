@@ -2,7 +2,8 @@
 //!
 //! Merging only ever narrows: limits take the minimum, allow-lists intersect,
 //! deny-lists unite, approval is required if any envelope requires it, and the lowest
-//! side-effect ceiling wins (D-04). `extensions` of an envelope do not survive.
+//! side-effect ceiling wins (D-04). Of an envelope's `extensions` only
+//! `jarvis.max_retries` survives, as the minimum.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -38,7 +39,7 @@ pub fn merge<'e>(
         candidates: part(&given, |e| e.candidates.as_ref(), candidates),
         budgets: part(&given, |e| e.budgets.as_ref(), budgets),
         gates: part(&given, |e| e.gates.as_ref(), gates),
-        extensions: None,
+        extensions: limited_retries(given.iter().filter_map(|envelope| max_retries(envelope)).min()),
     };
     says_something(&merged).then_some(merged)
 }
@@ -61,7 +62,7 @@ pub(super) fn narrowed(
         list.sort_unstable();
         list.dedup();
     }
-    only.extensions = None;
+    only.extensions = limited_retries(max_retries(&only));
     says_something(&only).then_some(only)
 }
 
@@ -71,8 +72,24 @@ pub(super) fn of_structure(structural: StructuralConstraints) -> ConstraintEnvel
 }
 
 fn says_something(envelope: &ConstraintEnvelope) -> bool {
-    let ConstraintEnvelope { structural, candidates, budgets, gates, extensions: _ } = envelope;
-    structural.is_some() || candidates.is_some() || budgets.is_some() || gates.is_some()
+    let ConstraintEnvelope { structural, candidates, budgets, gates, extensions } = envelope;
+    structural.is_some()
+        || candidates.is_some()
+        || budgets.is_some()
+        || gates.is_some()
+        || extensions.is_some()
+}
+
+const MAX_RETRIES: &str = "jarvis.max_retries";
+
+/// The maximum number of retries of a failed result; what is no number limits
+/// nothing.
+pub(super) fn max_retries(envelope: &ConstraintEnvelope) -> Option<u64> {
+    envelope.extensions.as_ref()?.raw(MAX_RETRIES)?.parse().ok()
+}
+
+fn limited_retries(limit: Option<u64>) -> Option<Extensions> {
+    limit.map(|limit| Extensions::new().with(MAX_RETRIES, &limit))
 }
 
 /// The constraints that hold for a node at dispatch (contract §7.2): those of
@@ -222,6 +239,14 @@ mod tests {
             (vec![], Value::Null),
             (vec![json!({})], Value::Null),
             (vec![json!({"extensions": {"a.b": 1}})], Value::Null),
+            (vec![json!({"extensions": {"jarvis.max_retries": -1}})], Value::Null),
+            (
+                vec![
+                    json!({"extensions": {"jarvis.max_retries": 3, "a.b": 1}}),
+                    json!({"gates": {}, "extensions": {"jarvis.max_retries": 1}}),
+                ],
+                json!({"gates": {}, "extensions": {"jarvis.max_retries": 1}}),
+            ),
             (vec![json!({"structural": {}})], json!({"structural": {}})),
             (
                 vec![

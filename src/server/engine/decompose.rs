@@ -1,11 +1,14 @@
 //! Creating the children of a composite (contract §6.6, §8): the checks in the
 //! contract's order, then one change with all new children.
 
+use std::num::NonZeroU64;
+
 use serde_json::json;
 
 use super::{
     approval,
     audit::Audited,
+    candidates::{self, CANDIDATE_SET, CandidateSet},
     command::{Cx, Decision, NodeTypeFacts},
     constraints,
     draft::Draft,
@@ -44,6 +47,8 @@ pub struct ChildSpec {
     /// The stored node with that id.
     pub existing: Option<NodeRecord>,
     pub facts: NodeTypeFacts,
+    /// The candidate set that it brings.
+    pub candidates: Option<CandidateSet>,
 }
 
 /// Checks whether children may be created under `parent` at all (checks 2, 4 to
@@ -88,6 +93,10 @@ pub fn children_create(
 
     let above = constraints::merge([of_run.as_ref(), of_parent.as_ref()]);
     let above_limits = ledger::limits(above.as_ref());
+    let candidate_limit = above
+        .as_ref()
+        .and_then(|merged| merged.candidates.as_ref()?.max_candidates_per_subtask)
+        .map(NonZeroU64::get);
     let mut new: Vec<NewChild> = Vec::new();
     let mut answer: Vec<NodeRun> = Vec::new();
     for child in children {
@@ -101,7 +110,9 @@ pub fn children_create(
             answer.push(known.node.clone());
             continue;
         }
-        check_binding(&child.spec)?;
+        let set = child.candidates.as_ref();
+        candidates::check(&child.spec, set, candidate_limit, cx.rules.gates.candidate_sets_required)?;
+        candidates::bind(&mut parent.bindings, &child.spec, set, candidate_limit)?;
         draft.run.nodes += 1;
         let own = ledger::limits(merged.as_ref());
         let budget = ledger::opened(&own, &above_limits, Some(&parent), &child.facts);
@@ -111,9 +122,9 @@ pub fn children_create(
             child.facts.kind,
             child.facts.side_effect.unwrap_or(cx.rules.gates.unknown_side_effect),
         );
-        let (node, spec) = record(child, &parent, merged.as_ref(), budget, &draft);
+        let (node, spec, candidates) = record(child, &parent, merged.as_ref(), budget, &draft);
         answer.push(node.node.clone());
-        new.push(NewChild { node, spec, forbidden });
+        new.push(NewChild { node, spec, candidates, forbidden });
     }
     let added = new.len() as u64;
     let ceilings = draft.run.ceilings.clone().map(constraints::of_structure);
@@ -136,14 +147,14 @@ pub fn children_create(
         .done();
     draft.audited = Audited::node(parent.id(), format!("new node runs: {added}"));
     draft.event(RunEventType::CompositeDecomposed, Some(&parent), [("node_run_count", added.into())]);
-    for NewChild { node, spec, forbidden } in new {
+    for NewChild { node, spec, candidates, forbidden } in new {
         draft.event(RunEventType::NodeRunAssigned, Some(&node), [("parent_node_run_id", json!(parent.id()))]);
         let binding = spec.binding_decision.as_ref();
         if let Some(binding) = binding {
             draft.event(RunEventType::SubtaskMapped, Some(&node), JsonObject::of(binding));
         }
-        if let Some(set) = candidate_set(&spec) {
-            let subtask = binding.map(|binding| binding.subtask_id.as_str());
+        if let Some(set) = candidates::quoted(&spec, candidates.as_ref()) {
+            let subtask = candidates::subtask(&spec, candidates.as_ref());
             let data = [("candidate_set_id", set.into()), ("subtask_id", subtask.into())];
             draft.event(RunEventType::CandidateSetGenerated, Some(&node), data);
         }
@@ -164,6 +175,7 @@ pub fn children_create(
 struct NewChild {
     node: NodeRecord,
     spec: NodeRunCreateSpec,
+    candidates: Option<CandidateSet>,
     /// It can never be executed, so it fails at once. Its parent sees a failed
     /// child, as it does if a child is refused at its dispatch: a refused request
     /// would end the parent, whose executor does not expect that.
@@ -201,25 +213,6 @@ fn check_limits(
     Err(Rejection::Limit(broken))
 }
 
-/// Checks that the binding decision is about this child (G20).
-fn check_binding(spec: &NodeRunCreateSpec) -> Result<(), Rejection> {
-    let Some(binding) = &spec.binding_decision else { return Ok(()) };
-    let (chosen, own) = (&binding.chosen_node_type_ref, &spec.node_type_ref);
-    if (&chosen.node_type_id, &chosen.version) != (&own.node_type_id, &own.version) {
-        return Err(Rejection::BindingMismatch("node_type_ref"));
-    }
-    match (&binding.candidate_set_id, &spec.candidate_set_id) {
-        (Some(bound), Some(given)) if bound != given => Err(Rejection::BindingMismatch("candidate_set_id")),
-        (Some(_) | None, Some(_) | None) => Ok(()),
-    }
-}
-
-/// The candidate set of the spec, or else of its binding decision.
-fn candidate_set(spec: &NodeRunCreateSpec) -> Option<&str> {
-    let bound = spec.binding_decision.as_ref().and_then(|binding| binding.candidate_set_id.as_deref());
-    spec.candidate_set_id.as_deref().or(bound)
-}
-
 /// The record of a child, which is the newest node of the run.
 fn record(
     child: ChildSpec,
@@ -227,14 +220,14 @@ fn record(
     merged: Option<&ConstraintEnvelope>,
     budget: NodeBudget,
     draft: &Draft<'_>,
-) -> (NodeRecord, NodeRunCreateSpec) {
-    let ChildSpec { spec, id, existing: _, facts } = child;
+) -> (NodeRecord, NodeRunCreateSpec, Option<CandidateSet>) {
+    let ChildSpec { spec, id, existing: _, facts, candidates } = child;
     let key = spec.idempotency_key.as_ref().filter(|key| !key.is_empty());
     let extensions = Writer::from_caller(draft.cx.rules, spec.extensions.clone())
         .metadata(spec.metadata.as_ref())
         .requested_executor(spec.requested_executor_instance_id.as_deref())
         .own(extensions::BINDING_DECISION, spec.binding_decision.as_ref())
-        .own(extensions::CANDIDATE_SET_ID, candidate_set(&spec).as_ref())
+        .own(extensions::CANDIDATE_SET_ID, candidates::quoted(&spec, candidates.as_ref()).as_ref())
         .own(extensions::IDEMPOTENCY_KEY, key)
         .own(extensions::CONSTRAINTS, merged)
         .budget(budget.account.as_ref())
@@ -247,7 +240,7 @@ fn record(
         ..NodeRun::queued(parent.node.run_id.clone(), id, spec.node_type_ref.clone(), facts.kind)
     };
     let path = parent.path.child(draft.run.nodes);
-    (queued_record(node, path, facts, draft.run.deadline, budget, draft.cx), spec)
+    (queued_record(node, path, facts, draft.run.deadline, budget, draft.cx), spec, candidates)
 }
 
 /// What a repeated key asks for that differs from the child that it made. Members
@@ -263,6 +256,7 @@ fn disagreement(
     let differs = |key: &str, given: Option<String>| {
         given.is_some_and(|given| !own(stored, key).is_some_and(|stored| same_json(stored, &given)))
     };
+    let brought = spec.extensions.as_ref().and_then(|given| given.raw(CANDIDATE_SET)).map(str::to_owned);
     let same_inputs = match &known.node.inputs {
         Some(inputs) => inputs.same_as(&spec.inputs),
         None => spec.inputs.is_empty(),
@@ -284,6 +278,8 @@ fn disagreement(
         spec.candidate_set_id.as_ref().and_then(canonical::text_of),
     ) {
         Some(Disagreement::CandidateSet)
+    } else if differs(CANDIDATE_SET, brought) {
+        Some(Disagreement::CandidateSetContent)
     } else if constraints_differ(known, spec, above, wanted) {
         Some(Disagreement::Constraints)
     } else {

@@ -243,18 +243,26 @@ impl<'c> Draft<'c> {
     /// Cancels nodes that are new to the journal, in the order given.
     pub(super) fn cancel_new(&mut self, live: Vec<NodeRecord>) {
         for node in live {
-            let notify_executor = is_at_executor(&node);
             self.note_loaded(&node);
-            let end = End {
-                state: NodeRunState::Canceled,
-                outputs: None,
-                output_artifacts: None,
-                error: None,
-                notify_executor,
-            };
-            let node = self.end_one(node, end, None);
-            self.put(node);
+            self.cancel_one(node, None);
         }
+    }
+
+    /// Cancels a node that has changed before.
+    pub(super) fn cancel(&mut self, node: NodeRecord) {
+        self.cancel_one(node, self.cx.claim);
+    }
+
+    fn cancel_one(&mut self, node: NodeRecord, claim: Claim<'_>) {
+        let end = End {
+            state: NodeRunState::Canceled,
+            outputs: None,
+            output_artifacts: None,
+            error: None,
+            notify_executor: is_at_executor(&node),
+        };
+        let node = self.end_one(node, end, claim);
+        self.put(node);
     }
 
     /// Ends a node of which only the head was read.

@@ -41,6 +41,11 @@ const ACTOR: &str = "jarvis.actor";
 /// own as well, but under this name only.
 pub(super) const RECOVERY_ACTIONS_DROPPED: &str = "jarvis.recovery_actions_dropped";
 
+/// The newest evaluations of a NodeRun, and how many older ones there were. The
+/// same.
+pub(super) const EVALUATIONS: &str = "jarvis.evaluations";
+pub(super) const EVALUATIONS_DROPPED: &str = "jarvis.evaluations_dropped";
+
 /// The account of a run's or node's budgets; a key of our own, under this name
 /// only.
 pub(super) const BUDGET: &str = "jarvis.budget";
@@ -161,6 +166,7 @@ pub(super) fn stored_owner(extensions: Option<&Extensions>) -> Option<Identity> 
 /// Whether a caller's key is dropped because it is ours, under either spelling.
 pub fn is_own_key(key: &str) -> bool {
     let bare = key.strip_prefix(DOTTED).unwrap_or(key);
-    OWN_KEYS.contains(&bare)
-        || [RECOVERY_ACTIONS_DROPPED, OWNER, ACTOR, BUDGET, USAGE, APPROVAL].contains(&key)
+    let exactly =
+        [RECOVERY_ACTIONS_DROPPED, EVALUATIONS, EVALUATIONS_DROPPED, OWNER, ACTOR, BUDGET, USAGE, APPROVAL];
+    OWN_KEYS.contains(&bare) || exactly.contains(&key)
 }

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!              ┌─ answered ─────────────────────▶ succeeded | failed | canceled
+//!              ├─ answered: failed, may repeat ─▶ running, to be dispatched again (`retry`)
 //!   running ───┤
 //!              ├─ call failed, or worker lost ──▶ running, to be dispatched again (`retry`)
 //!              │                            └───▶ failed
@@ -15,11 +16,11 @@ use super::{
     command::{Cx, Decision, NodeView},
     draft::{Draft, End, wake},
     guard::NodeBefore,
-    ledger, retry, silence,
+    history, ledger, retry, silence,
 };
 use crate::{
     record::{AttemptOutcome, Job, NodeRecord},
-    types::{Error, EvaluationResult, EvaluationStatus, JsonObject, NodeKind, NodeRunState, RunEventType},
+    types::{Error, JsonObject, NodeKind, NodeRunState, RunEventType},
 };
 
 /// Applies the result of a node's attempt (contract §9.3, §9.4), or records it
@@ -36,15 +37,20 @@ pub fn attempt_finish(
     let NodeView { run, mut node, live_below, payers } = view;
     let mut draft = Draft::of(run, &node, cx);
     let end = match result {
+        // Recorded before, by a commit whose response was lost.
+        AttemptResult::Answered { .. } if node.result_retries.last == attempt.number => {
+            return Decision::unchanged(Applied::Yes);
+        }
         AttemptResult::Answered { state, outputs, output_artifacts, error, usage } => {
-            let evaluation = evaluation(state);
+            let evaluation = history::automatic(state);
             draft.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&evaluation));
-            // The events have both (G25). An evaluator has looked at the result
-            // itself, not at its state alone, so its verdict stays.
-            if node.node.evaluation_result.as_ref().is_none_or(is_automatic) {
-                node.node.evaluation_result = Some(evaluation);
-            }
+            history::add_automatic(&mut node, evaluation, cx);
             ledger::record_usage(&mut node, usage.as_ref(), cx.rules);
+            if let Some(at) = retry::after_result(&draft.run, &node, state, error.as_ref(), cx) {
+                ledger::settle_for_another(&mut draft, &mut node, &payers, usage.as_ref());
+                retry::schedule_after_result(&mut draft, node, attempt, error, at);
+                return Decision::commit(draft.into_changes(), Applied::Yes);
+            }
             ledger::settle(&mut draft, &mut node, &payers, usage.as_ref());
             End { state, outputs, output_artifacts, error, notify_executor: false }
         }
@@ -154,30 +160,4 @@ pub fn attempt_lost(view: NodeView, cx: Cx<'_>) -> Decision<()> {
         draft.end(node, live_below, End { notify_executor: true, ..End::failed(error) });
     }
     Decision::commit(draft.into_changes(), ())
-}
-
-/// The reason code of the coordinator's own evaluations.
-const AUTOMATIC: &str = "atomic_completed";
-
-fn is_automatic(evaluation: &EvaluationResult) -> bool {
-    evaluation.reason_code.as_deref() == Some(AUTOMATIC)
-}
-
-fn evaluation(state: NodeRunState) -> EvaluationResult {
-    let status = match state {
-        NodeRunState::Succeeded => EvaluationStatus::Success,
-        NodeRunState::Queued
-        | NodeRunState::Assigned
-        | NodeRunState::Running
-        | NodeRunState::Failed
-        | NodeRunState::Canceled => EvaluationStatus::Fail,
-    };
-    EvaluationResult {
-        status,
-        reason_code: Some(AUTOMATIC.into()),
-        message: None,
-        details: None,
-        confidence: None,
-        extensions: None,
-    }
 }

@@ -52,6 +52,7 @@ pub fn attempt_hold(run: RunRecord, mut node: NodeRecord, at: Timestamp, cx: Cx<
         message: Some("The policy decision point is unavailable: the node is held until it decides".into()),
         extensions: Some(facts.into()),
     };
+    let action = recovery::marked(action, true);
     draft.event(RunEventType::RecoveryApplied, Some(&node), JsonObject::of(&action));
     recovery::add(&mut node, action);
     draft.put(node);

@@ -18,6 +18,9 @@ pub(super) fn learn(run: &RunRecord, node: &mut NodeRecord, facts: &NodeTypeFact
     node.node.kind = node.node.kind.or(facts.kind);
     node.side_effect = node.side_effect.or(facts.side_effect);
     node.idempotent |= facts.idempotent;
+    if node.result_retries.rule.is_none() {
+        node.result_retries.rule.clone_from(&facts.retry);
+    }
     node.budget.estimate = node.budget.estimate.or(facts.estimated_usage);
     if facts.constraints.is_none() {
         return;

@@ -22,7 +22,8 @@
 //! | `retry` | whether and when a failed attempt is repeated |
 //! | `silence` | decide about composites whose executor is silent |
 //! | `hold` | hold nodes while the PDP is unavailable |
-//! | `complete` | evaluate and complete a node |
+//! | `complete` | complete a node |
+//! | `evaluate` | record an evaluation; carry out a reported abort |
 //! | `cancel` | cancel a run; end what has passed its deadline; notify executors |
 //! | `learn` | add facts about a node's type that arrive after its creation |
 //! | `command` | what every command takes and returns |
@@ -34,7 +35,8 @@
 //! | `bounds` | the operator's defaults and maxima (contract §7.3) |
 //! | `constraints` | merge constraints and test against them (contract §7) |
 //! | `extensions` | the coordinator's own extension keys (contract §12) |
-//! | `recovery` | which recovery actions a NodeRun keeps |
+//! | `recovery`, `history` | which recovery actions and evaluations a NodeRun keeps |
+//! | `candidates` | what a child's type was chosen from |
 //! | `outputs` | abridge large outputs |
 //! | `new_node` | records of new nodes |
 //! | `draft` | collect the changes of a decision |
@@ -55,14 +57,17 @@ mod begin;
 mod bookkeeping;
 mod bounds;
 mod cancel;
+mod candidates;
 mod command;
 mod complete;
 pub mod constraints;
 mod decompose;
 mod draft;
+mod evaluate;
 mod extensions;
 mod finish;
 mod guard;
+mod history;
 mod hold;
 mod learn;
 mod ledger;
@@ -91,13 +96,15 @@ pub use begin::{
 };
 pub use bounds::BoundedStart;
 pub use cancel::{CancelNotification, cancel_notified, node_expire, run_cancel, run_expire};
+pub use candidates::{BadCandidateSet, CANDIDATE_SET, CANDIDATE_SET_BYTES, CandidateSet};
 pub use command::{
     Approvals, Bounds, Cause, Claim, Cx, Decision, Gates, NodeTypeFacts, NodeView, PolicyDecided,
     PolicyOutcome, Rules,
 };
-pub use complete::{node_complete, node_evaluate};
+pub use complete::node_complete;
 pub use constraints::effective_constraints;
 pub use decompose::{ChildSpec, CreateChildren, children_create, parent_check};
+pub use evaluate::{Abort, abort_target, node_evaluate};
 pub use extensions::is_own_key;
 pub use finish::{attempt_finish, attempt_lost};
 pub use hold::attempt_hold;

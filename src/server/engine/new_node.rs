@@ -5,7 +5,7 @@ use super::{
     draft::wake,
 };
 use crate::{
-    record::{Job, NodeBudget, NodePath, NodeRecord},
+    record::{Job, NodeBudget, NodePath, NodeRecord, ResultRetries},
     time::Timestamp,
     types::NodeRun,
 };
@@ -22,6 +22,7 @@ pub(super) fn queued_record(
     NodeRecord {
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
+        result_retries: ResultRetries::of(facts.retry),
         type_constraints: facts.constraints,
         deadline,
         budget,

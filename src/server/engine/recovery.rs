@@ -14,6 +14,16 @@ const KEPT: usize = 100;
 /// Maximum size of their JSON in bytes; the newest is kept in any case.
 const KEPT_BYTES: usize = 256 << 10;
 
+/// Whether the coordinator has carried an action out, or only recorded it: the
+/// type of its event says "applied" either way.
+const APPLIED: &str = "jarvis.applied";
+
+/// An action that says whether it was carried out.
+pub(super) fn marked(mut action: RecoveryAction, applied: bool) -> RecoveryAction {
+    action.extensions.get_or_insert_default().insert(APPLIED.into(), applied.into());
+    action
+}
+
 /// Adds an action to the history of a node.
 pub(super) fn add(node: &mut NodeRecord, action: RecoveryAction) {
     let actions = node.node.recovery_actions.get_or_insert_default();

@@ -12,6 +12,8 @@ pub enum Limit {
     MaxChildrenPerComposite,
     MaxTotalNodesPerRun,
     MaxDecompositionRoundsPerNode,
+    /// Contract §6.6, check 7.
+    MaxCandidatesPerSubtask,
 }
 
 /// What differs when an idempotency key is used again (contract §8).
@@ -22,6 +24,8 @@ pub enum Disagreement {
     Inputs,
     BindingDecision,
     CandidateSet,
+    /// The set itself, not its id.
+    CandidateSetContent,
     Constraints,
 }
 
@@ -41,6 +45,12 @@ pub enum Rejection {
     /// `binding_decision` names another node type or candidate set than its
     /// spec does (G20).
     BindingMismatch(&'static str),
+    /// The candidate set of a spec is about another set or subtask than the spec.
+    CandidateSetMismatch(&'static str),
+    /// The type is not among those that its candidate set proposes.
+    CandidateNotInSet,
+    /// A binding decision comes without its candidate set.
+    CandidateSetRequired,
     Idempotency(Disagreement),
     Limit(Limit),
     /// The NodeRun has ended in another way (D-06).
@@ -61,7 +71,9 @@ impl Rejection {
             Self::ParentNotComposite => "parent_node_run_invalid",
             Self::RunTerminal(_) => "run_terminal",
             Self::ParentTerminal(_) => "parent_node_run_terminal",
-            Self::BindingMismatch(_) => "binding_mismatch",
+            Self::BindingMismatch(_) | Self::CandidateSetMismatch(_) => "binding_mismatch",
+            Self::CandidateNotInSet => "candidate_not_in_set",
+            Self::CandidateSetRequired => "candidate_set_required",
             Self::Idempotency(_) => "idempotency_conflict",
             Self::Limit(_) => "constraint_violation",
             Self::NodeRunTerminal(_) => "node_run_terminal",
@@ -74,7 +86,7 @@ impl Rejection {
     /// say that the request does not fit the state or itself.
     pub fn is_by_rule(&self) -> bool {
         match self {
-            Self::Limit(_) => true,
+            Self::Limit(_) | Self::CandidateNotInSet | Self::CandidateSetRequired => true,
             Self::RunAlreadyExists
             | Self::ConstraintInvalid
             | Self::ParentMismatch
@@ -82,6 +94,7 @@ impl Rejection {
             | Self::RunTerminal(_)
             | Self::ParentTerminal(_)
             | Self::BindingMismatch(_)
+            | Self::CandidateSetMismatch(_)
             | Self::Idempotency(_)
             | Self::NodeRunTerminal(_)
             | Self::ApprovalDecided(_)
@@ -99,6 +112,9 @@ impl Rejection {
             Self::RunTerminal(state) => format!("Run is already {state}"),
             Self::ParentTerminal(state) => format!("Parent NodeRun is already {state}"),
             Self::BindingMismatch(member) => format!("binding_decision does not agree with {member}"),
+            Self::CandidateSetMismatch(member) => format!("candidate set does not agree with {member}"),
+            Self::CandidateNotInSet => "node_type_ref is not in its candidate set".into(),
+            Self::CandidateSetRequired => "binding_decision requires its candidate set".into(),
             Self::Idempotency(about) => format!("Idempotency key already used {}", about.phrase()),
             Self::Limit(limit) => format!("{} constraint violated{}", limit.name(), limit.suffix()),
             Self::NodeRunTerminal(state) => format!("NodeRun is already {state}"),
@@ -116,6 +132,7 @@ impl Limit {
             Self::MaxChildrenPerComposite => "max_children_per_composite",
             Self::MaxTotalNodesPerRun => "max_total_nodes_per_run",
             Self::MaxDecompositionRoundsPerNode => "max_decomposition_rounds_per_node",
+            Self::MaxCandidatesPerSubtask => "max_candidates_per_subtask",
         }
     }
     fn suffix(self) -> &'static str {
@@ -123,7 +140,8 @@ impl Limit {
             Self::MaxDepth => " for child NodeRuns",
             Self::MaxChildrenPerComposite
             | Self::MaxTotalNodesPerRun
-            | Self::MaxDecompositionRoundsPerNode => "",
+            | Self::MaxDecompositionRoundsPerNode
+            | Self::MaxCandidatesPerSubtask => "",
         }
     }
 }
@@ -136,6 +154,7 @@ impl Disagreement {
             Self::Inputs => "for different inputs",
             Self::BindingDecision => "with different binding_decision",
             Self::CandidateSet => "with different candidate_set_id",
+            Self::CandidateSetContent => "with different candidate set",
             Self::Constraints => "with different constraints",
         }
     }

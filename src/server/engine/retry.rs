@@ -12,6 +12,11 @@
 //!   has rejected the work     │ fails                       │ fails
 //! ```
 //!
+//! A failed *result* is repeated only if the node's type says so (`RetryRule`), for
+//! the codes that it names, at most as often as it and `jarvis.max_retries` in the
+//! constraints say, and not if the executor denies it (`retryable: false`). A node
+//! that may not be executed twice needs the executor's word (`retryable: true`).
+//!
 //! There are at most `Rules::max_retries` retries (attempts that were lost with
 //! their worker count as well), with exponential backoff, not before the
 //! executor's `Retry-After`, and only before the node's deadline. A node that
@@ -27,16 +32,18 @@ use serde_json::json;
 
 use super::{
     attempt::{Attempt, FailedCall, Work},
-    command::Cx,
+    bookkeeping::awaits,
+    command::{Cx, NodeTypeFacts},
+    constraints::{self, effective_constraints},
     draft::{Draft, End, wake},
     recovery,
 };
 use crate::{
-    record::{AttemptOutcome, Job, NodeRecord},
+    record::{AttemptOutcome, Job, NodeRecord, RunRecord},
     time::{Timestamp, backoff},
     types::{
-        Error, JsonObject, NodeKind, NodeRunId, RecoveryAction, RecoveryActionType, RunEventType,
-        SideEffectClass,
+        Error, JsonObject, NodeKind, NodeRunId, NodeRunState, RecoveryAction, RecoveryActionType,
+        RunEventType, SideEffectClass,
     },
 };
 
@@ -82,6 +89,70 @@ pub(super) fn retry_at(node: &NodeRecord, failed: &FailedCall, cx: Cx<'_>) -> Op
     }
     let wait = retry_pause(node.retries, node.id()).max(failed.retry_after.unwrap_or_default());
     Some(cx.now + wait).filter(|at| node.deadline.is_none_or(|deadline| *at < deadline))
+}
+
+/// When a node is dispatched again whose executor has reported this result; `None`
+/// if it ends with it.
+pub(super) fn after_result(
+    run: &RunRecord,
+    node: &NodeRecord,
+    state: NodeRunState,
+    error: Option<&Error>,
+    cx: Cx<'_>,
+) -> Option<Timestamp> {
+    let rule = node.result_retries.rule.as_ref()?;
+    let made = node.result_retries.made;
+    let is_failure = match (state, node.node.kind) {
+        (NodeRunState::Failed, Some(NodeKind::Atomic)) => true,
+        (
+            NodeRunState::Queued
+            | NodeRunState::Assigned
+            | NodeRunState::Running
+            | NodeRunState::Failed
+            | NodeRunState::Succeeded
+            | NodeRunState::Canceled,
+            _,
+        ) => false,
+    };
+    let may = match error.and_then(|error| error.retryable) {
+        Some(retryable) => retryable,
+        None => may_repeat(node),
+    };
+    let is_named =
+        rule.codes.as_ref().is_none_or(|codes| error.is_some_and(|error| codes.contains(&error.code)));
+    let within = made.saturating_add(1) < rule.max_attempts && node.retries < cx.rules.max_retries;
+    // A retry that is scheduled already follows a lost or failed attempt.
+    if !(is_failure && may && is_named && within && awaits(node, Job::Deadline)) {
+        return None;
+    }
+    let constraints = effective_constraints(run, node, &NodeTypeFacts::default()).unwrap_or_default();
+    let limit = constraints.as_ref().and_then(constraints::max_retries);
+    if limit.is_some_and(|limit| u64::from(made) >= limit) {
+        return None;
+    }
+    let at = cx.now + retry_pause(node.retries, node.id());
+    Some(at).filter(|at| node.deadline.is_none_or(|deadline| *at < deadline))
+}
+
+/// Records a failed result and schedules the next attempt at `at`.
+pub(super) fn schedule_after_result(
+    draft: &mut Draft<'_>,
+    mut node: NodeRecord,
+    attempt: Attempt,
+    error: Option<Error>,
+    at: Timestamp,
+) {
+    let (code, message) = match &error {
+        Some(error) => (error.code.clone(), error.message.clone()),
+        None => ("failed".to_owned(), "The executor reported a failure".to_owned()),
+    };
+    draft.attempt(&node, attempt, AttemptOutcome::FailedResult { error, retry_at: at });
+    node.retries += 1;
+    node.result_retries.made += 1;
+    node.result_retries.last = attempt.number;
+    node.wake = Some(wake(Job::Dispatch, at, None));
+    record(draft, &mut node, attempt, &code, &message, at);
+    draft.put(node);
 }
 
 /// Records a failed attempt and schedules the next one at `at`.
@@ -139,6 +210,7 @@ pub(super) fn record(
         message: Some(message.into()),
         extensions: Some(facts.into()),
     };
+    let action = recovery::marked(action, true);
     draft.event(RunEventType::RecoveryApplied, Some(node), JsonObject::of(&action));
     recovery::add(node, action);
 }

@@ -176,6 +176,7 @@ fn give_up(draft: &mut Draft<'_>, node: &mut NodeRecord, error: &Error) {
         message: Some(error.message.clone()),
         extensions: Some(facts.into()),
     };
+    let action = recovery::marked(action, true);
     draft.event(RunEventType::RecoveryApplied, Some(node), JsonObject::of(&action));
     recovery::add(node, action);
 }

@@ -201,6 +201,7 @@ impl<'b> Tree<'b> {
                 AttemptOutcome::Late { .. } => "late",
                 AttemptOutcome::Lost => "lost",
                 AttemptOutcome::Failed { .. } => "failed",
+                AttemptOutcome::FailedResult { .. } => "failed by result",
                 AttemptOutcome::Fenced => "fenced",
             });
         }

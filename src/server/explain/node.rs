@@ -124,6 +124,7 @@ fn dispatched_later(node: &NodeRecord, wake: &Wake, facts: &Facts<'_>) -> Reason
 fn last_error(attempt: &AttemptRecord) -> Option<String> {
     match &attempt.outcome {
         AttemptOutcome::Failed { error, .. } => Some(error.code.clone()),
+        AttemptOutcome::FailedResult { error, .. } => error.as_ref().map(|error| error.code.clone()),
         AttemptOutcome::Late { error, .. } => error.as_ref().map(|error| error.code.clone()),
         AttemptOutcome::Lost => Some("attempt_lost".into()),
         AttemptOutcome::Fenced => None,

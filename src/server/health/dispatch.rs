@@ -79,6 +79,17 @@ impl DispatchStatus {
         self.reported().work.as_ref().map(|work| work.counts)
     }
 
+    /// The members of each executor, as last reported.
+    pub(crate) fn members(&self) -> Vec<(&'static str, Vec<MemberReport>)> {
+        self.reported().executors.iter().map(|(name, members)| (*name, members.clone())).collect()
+    }
+
+    /// The wake-ups in hand, and the load of each executor, as last reported.
+    pub(crate) fn in_hand(&self) -> (usize, Vec<ExecutorLoad>) {
+        let reported = self.reported();
+        reported.work.as_ref().map(|work| (work.in_hand, work.loads.clone())).unwrap_or_default()
+    }
+
     pub fn checks(&self) -> Vec<HealthCheck> {
         let reported = self.reported();
         let executors = reported.executors.iter().map(|(name, members)| executor_check(name, members));

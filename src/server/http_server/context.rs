@@ -13,6 +13,7 @@ use crate::{
     auth::{Admission, AuthError, Authenticator, Principal},
     coordinator::Coordinator,
     health::HealthReport,
+    metrics::Metrics,
 };
 
 /// The context of every endpoint.
@@ -28,6 +29,10 @@ pub struct ServerContext {
 }
 
 impl ServerContext {
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.front.metrics
+    }
+
     /// A place for an event stream. That the caller has no more is audited.
     pub(crate) async fn stream_permit(
         rq: &RequestContext<Self>,

@@ -33,7 +33,7 @@
 //! exported, so they can be used but not named. Hence the closure, and the exact
 //! version in `Cargo.toml`: an upgrade that removes them breaks the build.
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use dropshot::{
@@ -103,11 +103,12 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
             let router = Arc::clone(&router);
             async move {
                 let (log, front) = (rqctx.log.clone(), rqctx.context().front().clone());
+                let (began, _active) = (Instant::now(), front.metrics.active_request());
                 let in_progress = front.connections.enter(rqctx.request.remote_addr());
                 let (head, body) = request.into_parts();
                 let is_too_many = in_progress.is_too_many();
                 let is_awaited = head.headers.contains_key(EXPECT);
-                let (mut unread, mut held) = (Some(body), (None, None));
+                let (mut unread, mut held, mut operation) = (Some(body), (None, None), "unknown");
                 let served = async {
                     let (method, path) = (&head.method, head.uri.path());
                     let route = path::locate(method, path, |method, path| {
@@ -123,6 +124,7 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                         admit(rqctx.context(), &head, &log).await?
                     };
                     let route = route?;
+                    operation = Treatment::name_of(&route.endpoint.operation_id);
                     let treatment = Treatment::of_id(&route.endpoint.operation_id);
                     let class = treatment.class;
                     if class == Class::Work && is_too_many {
@@ -175,6 +177,7 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                     error.record(&log);
                     error.into_response()
                 });
+                front.metrics.request_answered(operation, answer.status().as_u16(), began.elapsed());
                 let is_taken_in = match unread {
                     Some(body) => unread::take_in(body, is_awaited).await,
                     None => true,

@@ -72,7 +72,7 @@ impl ApiError {
     }
 
     /// Makes a 500. `why` is for the log.
-    pub(super) fn internal(why: impl Into<String>) -> Self {
+    pub(crate) fn internal(why: impl Into<String>) -> Self {
         Self::new(ErrorStatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal server error", None)
             .with_internal(why)
     }

@@ -12,7 +12,7 @@ use super::{
     errors::ApiError,
     limits::Limits,
 };
-use crate::{config::PerPrincipal, types::HealthCheck};
+use crate::{config::PerPrincipal, metrics::Metrics, types::HealthCheck};
 
 /// The limits for requests and connections, and what is in use of them. Clones
 /// share them.
@@ -24,6 +24,7 @@ pub struct Front {
     pub(super) body_timeout: BodyTimeout,
     pub(super) answer_timeout: Duration,
     pub(super) max_wait: Duration,
+    pub(super) metrics: Metrics,
     /// Cancelled when the server has closed.
     pub(super) closed: CancellationToken,
 }
@@ -63,7 +64,7 @@ pub struct BodyBounds {
 }
 
 impl Front {
-    pub fn new(limits: FrontLimits, stopping: &CancellationToken, log: &Logger) -> Self {
+    pub fn new(limits: FrontLimits, stopping: &CancellationToken, metrics: Metrics, log: &Logger) -> Self {
         let connections = ConnectionLimits {
             open: descriptors::room_for(limits.connections, limits.calls, log),
             idle: limits.idle_timeout,
@@ -76,6 +77,7 @@ impl Front {
             body_timeout: BodyTimeout { limit: limits.body_timeout, stopping: stopping.clone() },
             answer_timeout: limits.answer_timeout,
             max_wait: limits.max_wait,
+            metrics,
             closed: CancellationToken::new(),
         }
     }

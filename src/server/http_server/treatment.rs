@@ -47,7 +47,17 @@ const PUBLIC: [&str; 2] = ["health", "version"];
 /// authentication without being listed.
 const PROBES: [&str; 2] = ["livez", "readyz"];
 
+/// The operations that other documents than ours describe: the scrape of metrics.
+const UNDOCUMENTED: [&str; 1] = ["metrics"];
+
 impl Treatment {
+    /// The name of the operation in metrics.
+    pub(super) fn name_of(id: &str) -> &'static str {
+        let known = Operation::ALL.into_iter().map(Operation::as_str);
+        let others = PUBLIC.into_iter().chain(PROBES).chain(UNDOCUMENTED);
+        known.chain(others).find(|known| *known == id).unwrap_or("unknown")
+    }
+
     /// The treatment of the operation with this id. What the document does not have
     /// (endpoints of tests) is ordinary work.
     pub(super) fn of_id(id: &str) -> Self {
@@ -55,6 +65,7 @@ impl Treatment {
             Some(operation) => Self::of(operation),
             None if PUBLIC.contains(&id) => Self { class: Class::Public, reads_body: false },
             None if PROBES.contains(&id) => Self { class: Class::Probe, reads_body: false },
+            None if UNDOCUMENTED.contains(&id) => Self { class: Class::Read, reads_body: false },
             None => Self { class: Class::Work, reads_body: true },
         }
     }

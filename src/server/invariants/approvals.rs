@@ -3,25 +3,29 @@
 
 use std::collections::BTreeMap;
 
-use super::{Findings, Scene, records::about};
+use super::{
+    Findings, Scene,
+    records::{about, extension},
+};
 use crate::{
-    record::{ApprovalOutcome, Job, NodeRecord},
-    types::{NodeRunId, RunEvent, RunEventType},
+    record::{ApprovalId, ApprovalOutcome, Job, NodeRecord},
+    types::{ConstraintEnvelope, NodeRunId, RunEvent, RunEventType},
 };
 
 pub(super) fn check(scene: &Scene<'_>, findings: &mut Findings) {
-    let mut told: BTreeMap<&NodeRunId, Told> = BTreeMap::new();
+    let mut heard: BTreeMap<&NodeRunId, Heard> = BTreeMap::new();
     for event in scene.events.iter().filter(|event| event.type_ == RunEventType::PolicyDecided) {
         if let Some(node) = &event.node_run_id {
-            told.entry(node).or_default().hear(event, findings);
+            heard.entry(node).or_default().hear(event, findings);
         }
     }
     for node in scene.nodes.values() {
         waiting(node, findings);
         shown(node, findings);
         if !scene.adopted {
-            let nothing = Told::default();
-            told.get(node.id()).unwrap_or(&nothing).agrees(node, findings);
+            gates(node, findings);
+            let nothing = Heard::default();
+            heard.get(node.id()).unwrap_or(&nothing).agrees(node, findings);
         }
     }
 }
@@ -44,6 +48,16 @@ fn waiting(node: &NodeRecord, findings: &mut Findings) {
     }
 }
 
+/// What the constraints of a node demand, it has before it is executed.
+fn gates(node: &NodeRecord, findings: &mut Findings) {
+    let constraints = extension(node.node.extensions.as_ref(), "constraints")
+        .and_then(|text| serde_json::from_str::<ConstraintEnvelope>(text).ok());
+    let is_gated = constraints.and_then(|all| all.gates?.require_approval) == Some(true);
+    let is_granted = node.waits.approval.as_ref().is_some_and(|approval| approval.is_granted());
+    let holds = !is_gated || is_granted || node.attempt == 0;
+    findings.rule("no node is executed without the approval that a gate demands", holds, || about(node));
+}
+
 fn shown(node: &NodeRecord, findings: &mut Findings) {
     let Some(approval) = node.waits.approval.as_deref() else { return };
     let mirror = node.node.extensions.as_ref().and_then(|extensions| extensions.get("jarvis.approval"));
@@ -54,17 +68,22 @@ fn shown(node: &NodeRecord, findings: &mut Findings) {
 /// What the events say about the approvals of one node: by id, in their order, and how
 /// each ended, if it did.
 #[derive(Default)]
-struct Told {
+struct Heard {
     asked: Vec<(String, Option<bool>)>,
 }
 
-impl Told {
+impl Heard {
     fn hear(&mut self, event: &RunEvent, findings: &mut Findings) {
         let what = || format!("{event:?}");
         let data = |member: &str| event.data.as_ref().and_then(|data| data.get(member));
         let text = |member: &str| data(member).and_then(|value| value.as_str().map(str::to_owned));
         let id = data("approval_ref").and_then(|of| of["approval_id"].as_str().map(str::to_owned));
         let (Some(id), Some(decision)) = (id, text("decision")) else { return };
+        // Where nodes do not wait, policy names approvals that are not ours.
+        let names = |id: &ApprovalId| event.node_run_id.as_ref() == Some(&id.node);
+        if !id.parse().is_ok_and(|id| names(&id)) {
+            return;
+        }
         let newest = self.asked.last();
         if decision == "require_approval" {
             match newest {

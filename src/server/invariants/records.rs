@@ -85,8 +85,18 @@ fn attempts(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
             || node.node.kind == Some(NodeKind::Composite);
         let may_have_begun_before = logged.range(..node.attempt).any(|(_, outcome)| match outcome {
             AttemptOutcome::Failed { may_have_begun, .. } => *may_have_begun,
+            // Its executor said that it may be executed again, or its type.
+            AttemptOutcome::FailedResult { .. } => false,
             AttemptOutcome::Late { .. } | AttemptOutcome::Lost | AttemptOutcome::Fenced => true,
         });
+        let repeated =
+            logged.values().filter(|outcome| matches!(outcome, AttemptOutcome::FailedResult { .. }));
+        let repeated = repeated.count();
+        let allowed = node.result_retries.rule.as_ref().map_or(0, |rule| rule.max_attempts.saturating_sub(1));
+        // A result that is delivered twice may replace its entry.
+        let made = node.result_retries.made;
+        let fits = repeated <= made as usize && made <= allowed;
+        findings.rule("failed results are repeated as the type allows", fits, what);
         findings.rule(
             "a node that must not be executed twice is not",
             may_repeat || !may_have_begun_before,
@@ -142,7 +152,7 @@ fn structural(extensions: Option<&Extensions>) -> Option<StructuralConstraints> 
 }
 
 /// The value of one of the coordinator's own keys, in either spelling.
-fn extension<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&'m str> {
+pub(super) fn extension<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&'m str> {
     let extensions = extensions?;
     extensions.raw(key).or_else(|| extensions.raw(&format!("jarvis.{key}")))
 }

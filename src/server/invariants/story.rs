@@ -77,6 +77,7 @@ struct NodeStory {
     children: u64,
     rounds: u64,
     evaluation: Option<Value>,
+    evaluations: Vec<Value>,
     /// The newest evaluation that was reported; `evaluation` may be the
     /// coordinator's own.
     reported: Option<Value>,
@@ -118,6 +119,7 @@ impl<'h> Story<'h> {
                         node.reported = Some(data());
                     }
                     node.evaluation = Some(data());
+                    node.evaluations.push(data());
                 }
                 RunEventType::RecoveryApplied => node.recovery.push(data()),
                 RunEventType::PolicyDecided => {
@@ -173,6 +175,7 @@ impl NodeStory {
             if json!(self.reported) == stored { json!(self.reported) } else { json!(self.evaluation) };
         findings.same("the evaluation agrees with the newest event", &id, &newest, &stored);
         self.recoveries(node, findings);
+        self.evaluations(node, findings);
         self.executed_once(node, findings);
         let permitted = node.attempt <= self.allowed;
         findings.rule("every attempt was allowed by policy", permitted, || {
@@ -190,6 +193,23 @@ impl NodeStory {
             dropped.as_ref().and_then(Value::as_u64).and_then(|dropped| usize::try_from(dropped).ok());
         let expected = self.recovery.get(dropped.unwrap_or_default()..);
         findings.same("recovery actions agree with the events", &node.id(), &json!(expected), &json!(kept));
+    }
+
+    /// The history of evaluations has the newest of the events.
+    fn evaluations(&self, node: &NodeRecord, findings: &mut Findings) {
+        let kept = node.node.extensions.as_ref().and_then(|own| own.get("jarvis.evaluations"));
+        let Some(Value::Array(kept)) = kept else { return };
+        // What is older than the history is in it without a time.
+        let kept = kept.iter().filter(|entry| entry.get("at").is_some());
+        let kept: Vec<Value> = kept.map(|entry| entry["evaluation_result"].clone()).collect();
+        let newest =
+            self.evaluations.len().checked_sub(kept.len()).and_then(|from| self.evaluations.get(from..));
+        findings.same(
+            "the history of evaluations agrees with the events",
+            &node.id(),
+            &Some(&*kept),
+            &newest,
+        );
     }
 
     /// Consumers count one `atomic_executed` for each atomic node when it ends.

@@ -99,13 +99,15 @@ struct Attempt {
     retry_at: Option<Timestamp>,
 }
 
-/// Answered too late, its worker gone, to be repeated, or its executor given up
+/// Answered too late, its worker gone, its call failed or its result a failure and to
+/// be repeated, or its executor given up
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum AttemptOutcome {
     Late,
     Lost,
     Failed,
+    FailedResult,
     Fenced,
 }
 
@@ -335,6 +337,9 @@ impl From<record::AttemptRecord> for Attempt {
             record::AttemptOutcome::Lost => (AttemptOutcome::Lost, None, None),
             record::AttemptOutcome::Failed { error, retry_at, may_have_begun: _ } => {
                 (AttemptOutcome::Failed, Some(error), Some(retry_at))
+            }
+            record::AttemptOutcome::FailedResult { error, retry_at } => {
+                (AttemptOutcome::FailedResult, error, Some(retry_at))
             }
             record::AttemptOutcome::Fenced => (AttemptOutcome::Fenced, None, None),
         };

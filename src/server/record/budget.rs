@@ -240,6 +240,10 @@ pub struct NodeBudget {
     /// Its allowance, from the first hand-over until its use is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserved: Option<Amounts>,
+    /// Its last execution is settled and another one follows, which reserves
+    /// again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub settled: bool,
     /// What its type is expected to use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,

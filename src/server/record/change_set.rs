@@ -117,6 +117,9 @@ pub enum AttemptOutcome {
         #[serde(default)]
         may_have_begun: bool,
     },
+    /// The executor reported a failure, and the node was to be dispatched again,
+    /// as its type allows.
+    FailedResult { error: Option<Error>, retry_at: Timestamp },
     /// The node is terminal, and its executor was given up: it never
     /// acknowledged the cancel. A late answer is fenced off.
     Fenced,

@@ -28,6 +28,7 @@
 mod actor;
 mod approval;
 mod audit;
+mod bindings;
 mod budget;
 mod change_set;
 mod hosts;
@@ -35,6 +36,7 @@ mod node;
 mod operation;
 mod outbox;
 mod path;
+mod retry;
 mod run;
 mod sealed;
 mod wake;
@@ -43,6 +45,7 @@ pub use self::{
     actor::{Actor, Identity},
     approval::{Approval, ApprovalDecision, ApprovalId, ApprovalOutcome, Demand, NoApprovalId, REASON_BYTES},
     audit::{AuditObject, AuditOutcome, AuditRecord, AuditedOperation, DETAIL_BYTES, OtherOperation},
+    bindings::Bindings,
     budget::{Account, Amounts, Estimate, Kind, Limits, NodeBudget, millionths, money},
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     hosts::Hosts,
@@ -50,6 +53,7 @@ pub use self::{
     operation::{Interface, Operation},
     outbox::{OutboxItem, Recipient},
     path::NodePath,
+    retry::{ResultRetries, RetryRule},
     run::{Origin, RunRecord},
     sealed::SealedToken,
     wake::{Job, Wake},

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, Hosts, Job, NodeBudget, NodePath, Wake};
+use super::{Approval, Bindings, Hosts, Job, NodeBudget, NodePath, ResultRetries, Wake};
 use crate::{
     time::Timestamp,
     types::{
@@ -52,6 +52,11 @@ pub struct NodeRecord {
     pub waits: Waits,
     #[serde(default, skip_serializing_if = "NodeBudget::is_nothing")]
     pub budget: NodeBudget,
+    #[serde(default, skip_serializing_if = "ResultRetries::is_nothing")]
+    pub result_retries: ResultRetries,
+    /// What its children's types were chosen from, where that is limited.
+    #[serde(default, skip_serializing_if = "Bindings::is_empty")]
+    pub bindings: Bindings,
     /// The coordinator's next action; `Some` in every state that is not
     /// terminal. The journal keeps it in columns, like the `state` and
     /// `ended_at` of the NodeRun: see [`NodeHead`].
@@ -138,6 +143,8 @@ impl NodeRecord {
             deadline: None,
             waits: Waits::default(),
             budget: NodeBudget::default(),
+            result_retries: ResultRetries::default(),
+            bindings: Bindings::default(),
             wake: None,
             unread: Unread::default(),
         }

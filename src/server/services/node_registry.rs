@@ -39,6 +39,7 @@ use crate::{
     },
     config::RegistryOutage,
     engine::{NodeTypeFacts, Usage},
+    record::RetryRule,
     resilience::CoolDown,
     time::Clock,
     types::{NodeKind, NodeTypeRef},
@@ -225,6 +226,7 @@ fn from_registry(node_type: NodeType) -> NodeTypeFacts {
         side_effect: says("jarvis.side_effect").and_then(|class| serde_json::from_str(class).ok()),
         idempotent: says("jarvis.idempotent") == Some("true"),
         estimated_usage: says("jarvis.estimated_usage").and_then(Usage::estimated),
+        retry: says("jarvis.retry").and_then(RetryRule::parse),
         constraints: node_type.constraints,
     }
 }
@@ -269,12 +271,14 @@ mod tests {
                 "node_type_id": "t", "version": "1", "kind": "atomic", "unknown member": 1, "description": null,
                 "constraints": {"structural": {"max_depth": 2}},
                 "extensions": {"jarvis.side_effect": "write", "jarvis.idempotent": true,
-                    "jarvis.estimated_usage": {"external_calls": 3, "cost": "no number"}}
+                    "jarvis.estimated_usage": {"external_calls": 3, "cost": "no number"},
+                    "jarvis.retry": {"max_attempts": 2}}
             }))
             .expect("a tolerant reader"),
         );
         assert_eq!((facts.kind, facts.side_effect), (Some(NodeKind::Atomic), Some(SideEffectClass::Write)));
         assert!(facts.idempotent && facts.constraints.is_some());
+        assert_eq!(facts.retry, Some(RetryRule { max_attempts: 2, codes: None }));
         let calls = facts.estimated_usage.map(|usage| (usage.external_calls, usage.cost_millionths));
         assert_eq!(calls, Some((Some(3), None)));
     }

@@ -4,10 +4,12 @@
 //! - `approvals`: the list, its pages, decisions.
 //! - `runs`: lists and counts of runs, the tree of one.
 //! - `commands`: the commands that use it.
+//! - `metrics`: what Prometheus scrapes.
 
 mod approvals;
 mod commands;
 mod listener;
+mod metrics;
 mod runs;
 
 use serde_json::{Value, json};
@@ -28,16 +30,16 @@ async fn start_gated(t: &TestServer, run: &str) {
     t.post("/v1/runs", &request).await.ok();
 }
 
-async fn get(t: &TestServer, path: &str) -> Answer {
+pub async fn get(t: &TestServer, path: &str) -> Answer {
     Answer::of(t.operator_request("GET", path)).await
 }
 
-async fn post(t: &TestServer, path: &str, body: &Value) -> Answer {
+pub async fn post(t: &TestServer, path: &str, body: &Value) -> Answer {
     Answer::of(t.operator_request("POST", path).json(body)).await
 }
 
 /// Waits until this number of approvals wait; returns the first page of them.
-async fn listed(t: &TestServer, count: usize) -> Vec<Value> {
+pub async fn listed(t: &TestServer, count: usize) -> Vec<Value> {
     soon("the approvals", async {
         loop {
             let page = get(t, "/x/approvals").await.ok();

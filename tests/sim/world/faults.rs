@@ -83,6 +83,18 @@ impl World {
         self.clock.elapsed() < lock(&self.troubles).pdp_down_until && !self.is_calm()
     }
 
+    /// What the PDP says about a node that needs an approval: after a while, it comes
+    /// to a decision of its own about some nodes.
+    pub fn policy_of(&self, node: Option<&NodeRunId>) -> &'static str {
+        let salt: u32 = node.map_or(0, |node| node.as_str().bytes().map(u32::from).sum());
+        match salt % 3 {
+            _ if self.clock.elapsed() < Duration::from_secs(20) => "require_approval",
+            0 => "allow",
+            1 => "deny",
+            _ => "require_approval",
+        }
+    }
+
     /// Makes the record of a node unreadable.
     pub fn damage(&self, node: &NodeRunId) {
         self.journal.damage(node).expect("memory does not fail");

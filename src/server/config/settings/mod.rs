@@ -237,6 +237,8 @@ pub struct Gates {
     pub irreversible_checkpoint: bool,
     /// The class of a type that does not declare its side effects.
     pub unknown_side_effect: SideEffectClass,
+    /// Binding decisions must bring their candidate set.
+    pub candidate_sets_required: bool,
 }
 
 /// Maximum durations. Constraints and node types may lower them.

@@ -59,6 +59,7 @@ impl Settings {
             gates: Gates {
                 irreversible_checkpoint: v::IRREVERSIBLE_CHECKPOINT.read_required(vars, switch)?,
                 unknown_side_effect: v::UNKNOWN_SIDE_EFFECT.read_required(vars, value::lower_case)?,
+                candidate_sets_required: v::CANDIDATE_SETS.read_required(vars, value::candidate_sets)?,
             },
             selection: endpoint(&v::SELECTION_URL, &v::SELECTION_AUDIENCE)?,
             public_url: v::PUBLIC_URL.read(vars, HttpUrl::base)?,

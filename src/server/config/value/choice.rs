@@ -34,6 +34,15 @@ pub fn lower_case<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.trim().to_ascii_lowercase().parse().ok()
 }
 
+/// Whether binding decisions must bring their candidate set.
+pub fn candidate_sets(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "trusted" => Some(false),
+        "required" => Some(true),
+        _ => None,
+    }
+}
+
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {

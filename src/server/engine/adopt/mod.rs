@@ -42,7 +42,10 @@ use super::{
     ledger, silence,
 };
 use crate::{
-    record::{ChangeSet, EventRecord, Job, NodeBudget, NodePath, NodeRecord, Origin, OutboxItem, RunRecord},
+    record::{
+        ChangeSet, EventRecord, Job, NodeBudget, NodePath, NodeRecord, Origin, OutboxItem, ResultRetries,
+        RunRecord,
+    },
     time::Timestamp,
     types::{
         NodeKind, NodeRun, NodeRunId, NodeRunState, Run, RunEvent, RunEventType, RunId, RunState,
@@ -260,6 +263,7 @@ fn node_record(stored: StoredNode, path: NodePath, run: &RunRecord, cx: Cx<'_>) 
         rounds: rounds.unwrap_or_default(),
         side_effect: facts.side_effect,
         idempotent: facts.idempotent,
+        result_retries: ResultRetries::of(facts.retry.clone()),
         type_constraints: facts.constraints.clone(),
         budget: NodeBudget { estimate: facts.estimated_usage, ..NodeBudget::default() },
         deadline: run.deadline,

@@ -101,10 +101,19 @@ pub(super) fn judge(
         Approvals::Park { .. } => newest(node) < APPROVALS_MAX,
         Approvals::Fail => false,
     };
+    let granted = node.waits.approval.as_deref().filter(|approval| approval.is_granted());
+    let decided = &granted.map_or_else(|| decided.clone(), |approval| satisfied(decided, approval));
     match decided.outcome {
-        PolicyOutcome::Allow => {
+        PolicyOutcome::Deny => Err(deny(draft, node, decided, denial)),
+        PolicyOutcome::RequireApproval if granted.is_none() => {
+            if parks {
+                return Ok(Some(Demanded::by_policy(node, decided)));
+            }
+            Err(deny(draft, node, decided, denial))
+        }
+        PolicyOutcome::Allow | PolicyOutcome::RequireApproval => {
             draft.policy_decided(node, decided);
-            if is_granted(node) || !constraints::requires_approval(effective) {
+            if granted.is_some() || !constraints::requires_approval(effective) {
                 return Ok(None);
             }
             if parks {
@@ -114,15 +123,6 @@ pub(super) fn judge(
             draft.audited = Audited::failing(node.id(), &error, None);
             Err(error)
         }
-        PolicyOutcome::RequireApproval => match &node.waits.approval {
-            Some(approval) if approval.is_granted() => {
-                draft.policy_decided(node, &referring(decided, &approval.approval_id));
-                Ok(None)
-            }
-            Some(_) | None if parks => Ok(Some(Demanded::by_policy(node, decided))),
-            Some(_) | None => Err(deny(draft, node, decided, denial)),
-        },
-        PolicyOutcome::Deny => Err(deny(draft, node, decided, denial)),
     }
 }
 
@@ -175,6 +175,16 @@ fn referring(decided: &PolicyDecided, id: &ApprovalId) -> PolicyDecided {
         }
     };
     PolicyDecided { evidence: decided.evidence.with("approval_ref", &reference), ..decided.clone() }
+}
+
+/// Decisions about a node whose execution was approved: what they demand, it has.
+fn satisfied(decided: &PolicyDecided, approval: &Approval) -> PolicyDecided {
+    let decided = match decided.outcome {
+        PolicyOutcome::RequireApproval => referring(decided, &approval.approval_id),
+        PolicyOutcome::Allow | PolicyOutcome::Deny => decided.clone(),
+    };
+    let after = decided.after.as_deref().map(|before| Box::new(satisfied(before, approval)));
+    PolicyDecided { after, ..decided }
 }
 
 /// Lets a node wait for an approval, instead of for its dispatch.

@@ -23,16 +23,21 @@ pub(super) struct Allowance {
 }
 
 /// The allowance of a node, unless something has too little left for it.
-pub(super) fn of(accounts: &Accounts<'_>, kind: NodeKind, rules: &Rules) -> Result<Allowance, Error> {
+pub(super) fn of(
+    accounts: &Accounts<'_>,
+    kind: NodeKind,
+    is_first: bool,
+    rules: &Rules,
+) -> Result<Allowance, Error> {
     let steps = accounts.tightest(Kind::Steps).map(|(_, _, left)| left);
-    if steps == Some(0) {
+    if is_first && steps == Some(0) {
         return Err(accounts.exceeded(Kind::Steps, 1));
     }
     let mut reserved = Amounts::default();
     match kind {
         // Its executor plans with what is left after its own step.
         NodeKind::Composite => {
-            let granted = Limits { steps: steps.map(|left| left - 1), ..Limits::default() };
+            let granted = Limits { steps: steps.map(|left| left.saturating_sub(1)), ..Limits::default() };
             Ok(Allowance { reserved, granted })
         }
         NodeKind::Atomic => {

@@ -60,7 +60,8 @@ pub(super) fn opened(
         None => parent.budget.payer.clone(),
     });
     let stricter = of_kind(own.stricter_than(above), facts.kind);
-    NodeBudget { account: Account::opened(stricter), payer, reserved: None, estimate: facts.estimated_usage }
+    let account = Account::opened(stricter);
+    NodeBudget { account, payer, estimate: facts.estimated_usage, ..NodeBudget::default() }
 }
 
 /// An atomic node is one step: only a limit of none at all means anything to it.
@@ -161,7 +162,8 @@ fn is_limited(draft: &Draft<'_>, node: &NodeRecord, payers: &[NodeRecord]) -> bo
 }
 
 /// Counts a first hand-over and reserves the node's allowance, everywhere or
-/// nowhere. Returns what the executor may use; kinds without a limit are absent.
+/// nowhere. After a failed result that is settled, the next attempt reserves again;
+/// it is no further step. Returns what the executor may use; kinds without a limit are absent.
 pub(super) fn reserve(
     draft: &mut Draft<'_>,
     node: &mut NodeRecord,
@@ -173,12 +175,14 @@ pub(super) fn reserve(
         return Ok(Limits::default());
     }
     let accounts = Accounts { run: draft.run.account.as_ref(), node, payers: &payers };
-    if node.attempt > 0 {
+    let is_first = node.attempt == 0;
+    if !is_first && !node.budget.settled {
         // The first attempt has reserved for all of them.
         return Ok(allowance::again(&accounts, kind));
     }
-    let allowance = allowance::of(&accounts, kind, draft.cx.rules)?;
-    let step = Amounts { steps: 1, ..Amounts::default() };
+    let allowance = allowance::of(&accounts, kind, is_first, draft.cx.rules)?;
+    let step = Amounts { steps: u64::from(is_first), ..Amounts::default() };
+    node.budget.settled = false;
     let reserved = allowance.reserved;
     change(draft, node, payers, |account| {
         account.used = account.used.plus(&step);
@@ -215,6 +219,17 @@ pub(super) fn settle(
         account.used = account.used.plus(&used);
         account.unreserved = account.unreserved.plus(&unreserved);
     });
+}
+
+/// Settles a failed result that is followed by another attempt.
+pub(super) fn settle_for_another(
+    draft: &mut Draft<'_>,
+    node: &mut NodeRecord,
+    payers: &[NodeRecord],
+    usage: Option<&Usage>,
+) {
+    node.budget.settled |= node.budget.reserved.is_some();
+    settle(draft, node, payers, usage);
 }
 
 /// Gives back the reservation of a node on which no executor has begun to work.

@@ -120,6 +120,7 @@ fn kind_found_late_is_stored_even_if_the_node_is_refused() {
 
     let facts = NodeTypeFacts {
         estimated_usage: None,
+        retry: None,
         kind: Some(NodeKind::Atomic),
         side_effect: Some(SideEffectClass::Read),
         idempotent: true,

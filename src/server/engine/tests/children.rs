@@ -199,6 +199,7 @@ fn children_inherit_constraints_and_can_only_narrow_them() {
     let of_type = parse(json!({"candidates": {"denied_node_type_ids": ["z"]}}));
     let facts = NodeTypeFacts {
         estimated_usage: None,
+        retry: None,
         kind: Some(NodeKind::Composite),
         constraints: Some(of_type),
         side_effect: Some(SideEffectClass::Read),

@@ -207,11 +207,12 @@ fn evaluation_is_recorded_in_every_state() {
     let mut world = tree();
     world.cancel(RUN);
     let mark = world.events.len();
-    let retry = json!({"type": "retry", "target_node_run_id": "busy"});
+    let not_applied = json!({"jarvis.applied": false});
+    let retry = json!({"type": "retry", "target_node_run_id": "busy", "extensions": not_applied});
     let judged = json!({"status": "fail", "reason_code": "r", "details": {"why": null}, "confidence": 0.5});
     world.evaluate("plan", json!({"evaluation_result": judged, "recovery_action": retry}));
     world.evaluate("plan", json!({"evaluation_result": {"status": "success"}, "extensions": {"acme.x": 1}}));
-    let abort = json!({"type": "abort", "message": "enough"});
+    let abort = json!({"type": "abort", "message": "enough", "extensions": not_applied});
     world.evaluate("plan", json!({"evaluation_result": {"status": "unknown"}, "recovery_action": abort}));
     assert_eq!(
         world.events_since(mark),
@@ -231,7 +232,8 @@ fn evaluation_is_recorded_in_every_state() {
         (Canceled, Some(Job::CancelExecutor)),
         "nothing else changes"
     );
-    assert_eq!(node.node.extensions, Some([("decomposition_rounds", json!(1))].into()));
+    let keys: Vec<String> = node.node.extensions.iter().flat_map(|own| own.keys()).collect();
+    assert_eq!(keys, ["decomposition_rounds", "jarvis.evaluations"]);
 }
 
 #[test]

@@ -3,13 +3,17 @@
 
 use serde_json::{Value, json};
 
-use super::support::{ROOT, World, call_failed};
+use super::{
+    invariants,
+    support::{ROOT, World, call_failed},
+};
 use crate::{
     engine::{NodeTypeFacts, Work},
     types::{NodeKind, NodeRunState, RunEventType, SideEffectClass},
 };
 
 const DROPPED: &str = "jarvis.recovery_actions_dropped";
+const HISTORY: &str = "jarvis.evaluations";
 
 fn report(message: &str) -> Value {
     json!({
@@ -103,6 +107,63 @@ fn the_verdict_of_an_evaluator_stands_when_the_result_arrives() {
     // A later one replaces it, as in any state.
     world.evaluate(ROOT, json!({"evaluation_result": {"status": "success"}}));
     assert_eq!(json!(world.node(ROOT).node.evaluation_result), json!({"status": "success"}));
+}
+
+#[test]
+fn history_has_every_evaluation_with_its_time_and_actor() {
+    let caller = json!({"kind": "caller", "subject": "caller"});
+    let executor = json!({"kind": "coordinator"});
+    let by =
+        |at, actor: &Value, result: Value| json!({"at": at, "actor": actor, "evaluation_result": result});
+    let automatic = json!({"status": "success", "reason_code": "atomic_completed"});
+    // The first evaluation is the coordinator's own: there is no history yet.
+    let mut world = World::atomic();
+    world.answer(ROOT, NodeRunState::Succeeded);
+    assert_eq!(world.extension(ROOT, HISTORY), None);
+    world.evaluate(ROOT, json!({"evaluation_result": {"status": "unknown"}}));
+    let unknown = by(world.now, &caller, json!({"status": "unknown"}));
+    assert_eq!(world.extension(ROOT, HISTORY), Some(json!([{"evaluation_result": automatic}, unknown])));
+    // An evaluator was first.
+    let mut world = World::atomic();
+    world.evaluate(ROOT, json!({"evaluation_result": {"status": "fail"}}));
+    let first = by(world.now, &caller, json!({"status": "fail"}));
+    assert_eq!(world.extension(ROOT, HISTORY), Some(json!([first])));
+    world.answer(ROOT, NodeRunState::Succeeded);
+    let second = by(world.now, &executor, automatic);
+    assert_eq!(world.extension(ROOT, HISTORY), Some(json!([first, second])));
+    invariants::each_run(&world);
+}
+
+#[test]
+fn history_keeps_the_newest_evaluations_and_counts_the_others() {
+    let mut world = World::atomic();
+    let evaluate = |world: &mut World, message: &str| {
+        world.evaluate(ROOT, json!({"evaluation_result": {"status": "fail", "message": message}}));
+    };
+    let kept = |world: &World| {
+        let history = world.extension(ROOT, HISTORY).unwrap_or_default();
+        let messages = history.as_array().cloned().unwrap_or_default();
+        messages.iter().map(|entry| entry["evaluation_result"]["message"].clone()).collect::<Vec<_>>()
+    };
+    for n in 0..130 {
+        evaluate(&mut world, &n.to_string());
+    }
+    assert_eq!(kept(&world), (30..130).map(|n| json!(n.to_string())).collect::<Vec<_>>());
+    assert_eq!(world.extension(ROOT, "jarvis.evaluations_dropped"), Some(json!(30)));
+    invariants::each_run(&world);
+    for _ in 0..4 {
+        evaluate(&mut world, &"x".repeat(100 << 10));
+    }
+    assert_eq!(kept(&world).len(), 2, "256 KiB at most");
+    assert_eq!(world.extension(ROOT, "jarvis.evaluations_dropped"), Some(json!(132)));
+    assert_eq!(world.count(RunEventType::NodeEvaluated), 134, "the events have all");
+    // Callers cannot write it.
+    let mut world = World::new();
+    world
+        .start(json!({"extensions": {"jarvis.evaluations": [], "jarvis.evaluations_dropped": 7}}))
+        .expect("a start");
+    assert_eq!(world.extension(ROOT, HISTORY), None);
+    assert_eq!(world.extension(ROOT, "jarvis.evaluations_dropped"), None);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     engine::{AttemptResult, NodeTypeFacts, Usage, Work},
-    record::{AttemptOutcome, Estimate, Job, Kind},
+    record::{AttemptOutcome, Estimate, Job, Kind, RetryRule},
     types::{NodeKind, NodeRunState, SideEffectClass},
 };
 
@@ -28,6 +28,7 @@ enum Step {
         at: usize,
         back: u32,
         usage: Option<Report>,
+        succeeds: bool,
     },
     Fail {
         at: usize,
@@ -76,6 +77,7 @@ impl Tree {
             kind: Some(NodeKind::Atomic),
             side_effect: Some(side_effect),
             estimated_usage,
+            retry: Some(RetryRule { max_attempts: 3, codes: None }),
             ..NodeTypeFacts::default()
         };
         let estimate = Estimate { external_calls: Some(2), cost_millionths: Some(300_000) };
@@ -115,13 +117,16 @@ impl Tree {
                 _ = self.world.begin(&id);
                 self.world.types.remove("odd");
             }
-            Step::Finish { at, back, usage } => {
+            Step::Finish { at, back, usage, succeeds } => {
                 let id = id(at);
                 let node = self.world.node(&id);
                 let (attempt, is_atomic) = (node.attempt, node.node.kind == Some(NodeKind::Atomic));
                 // A call that has failed does not answer as well, later.
                 let has_failed = self.world.attempts.iter().any(|entry| {
-                    let is_failure = matches!(entry.outcome, AttemptOutcome::Failed { .. });
+                    let is_failure = matches!(
+                        entry.outcome,
+                        AttemptOutcome::Failed { .. } | AttemptOutcome::FailedResult { .. }
+                    );
                     is_failure && entry.node_run_id.as_str() == id && entry.attempt + back == attempt
                 });
                 if is_atomic && attempt > back && !has_failed {
@@ -138,7 +143,8 @@ impl Tree {
                             Usage { external_calls, ..Usage::default() }
                         }
                     });
-                    let result = match answered(NodeRunState::Succeeded) {
+                    let state = if succeeds { NodeRunState::Succeeded } else { NodeRunState::Failed };
+                    let result = match answered(state) {
                         AttemptResult::Answered { state, outputs, output_artifacts, error, usage: _ } => {
                             AttemptResult::Answered { state, outputs, output_artifacts, error, usage }
                         }
@@ -232,8 +238,8 @@ fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
         10 => (at(), sort, budgets()).prop_map(|(parent, sort, budgets)| Step::Create { parent, sort, budgets }),
         16 => at().prop_map(Step::Begin),
-        10 => (at(), 0..2_u32, proptest::option::of(report))
-            .prop_map(|(at, back, usage)| Step::Finish { at, back, usage }),
+        10 => (at(), 0..2_u32, proptest::option::of(report), any::<bool>())
+            .prop_map(|(at, back, usage, succeeds)| Step::Finish { at, back, usage, succeeds }),
         6 => (at(), work).prop_map(|(at, work)| Step::Fail { at, work }),
         5 => at().prop_map(Step::Crash),
         3 => (low(), calls).prop_map(|(at, calls)| Step::Complete { at, calls }),

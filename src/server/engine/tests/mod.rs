@@ -1,12 +1,15 @@
 //! The engine against its contract: tables, single rules, a golden event log, and
 //! random commands against a small model.
 
+mod abort;
 mod adopt;
+mod approval_ends;
 mod approval_properties;
 mod approvals;
 mod audit;
 mod begin;
 mod bounds;
+mod candidates;
 mod children;
 mod ending;
 mod evaluations;
@@ -26,6 +29,7 @@ mod outputs;
 mod own_keys;
 mod placement;
 mod properties;
+mod result_retries;
 mod retries;
 mod silence;
 mod start;

@@ -22,6 +22,7 @@ fn repeatable() -> World {
         side_effect: Some(SideEffectClass::Read),
         idempotent: false,
         constraints: None,
+        retry: None,
     };
     world.types.insert("t".into(), facts);
     world.create(ROOT, &[child("a").of("t")]).expect("a child");

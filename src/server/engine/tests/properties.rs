@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use super::{
     invariants,
-    model::{Limits, Model, Outcome, Policy, Sort, Step},
+    model::{Limits, Model, Outcome, Policy, Report, Sort, Step},
     support::{Child, ROOT, RUN, World, answered, binding, call_failed, child, keyed, node_type},
 };
 use crate::{
     engine::{Applied, Contact, NodeTypeFacts, PolicyOutcome, Work},
-    record::{AttemptOutcome, AttemptRecord, Job},
+    record::{AttemptOutcome, AttemptRecord, Job, RetryRule},
     time::backoff,
     types::{Error, NodeKind, NodeRunState, SideEffectClass},
 };
@@ -95,7 +95,10 @@ impl Pair {
             Step::Check(at, ago) => Step::Check(at % count, ago),
             Step::Hold(at) => Step::Hold(at % count),
             Step::Complete(at, state) => Step::Complete(at % count, state),
-            Step::Evaluate(at, recover) => Step::Evaluate(at % count, recover),
+            Step::Evaluate(at, Report::AbortOf(other)) => {
+                Step::Evaluate(at % count, Report::AbortOf(other % count))
+            }
+            Step::Evaluate(at, report) => Step::Evaluate(at % count, report),
             Step::Notify(at, again) => Step::Notify(at % count, again),
             Step::ExpireNode(at) => Step::ExpireNode(at % count),
             Step::Cancel => Step::Cancel,
@@ -110,7 +113,7 @@ impl Pair {
             |entry: &&AttemptRecord| entry.node_run_id.as_str() == self.ids[at] && entry.attempt == attempt;
         let logged = self.world.attempts.iter().filter(of_it);
         logged.map(|entry| &entry.outcome).any(|outcome| match outcome {
-            AttemptOutcome::Failed { .. } => true,
+            AttemptOutcome::Failed { .. } | AttemptOutcome::FailedResult { .. } => true,
             AttemptOutcome::Late { .. } | AttemptOutcome::Lost | AttemptOutcome::Fenced => false,
         })
     }
@@ -176,8 +179,13 @@ impl Pair {
                 let completed = world.complete(&node(at), json!({ "state": state }));
                 completed.map_err(|rejection| rejection.code())?;
             }
-            Step::Evaluate(at, recover) => {
-                let action = recover.then(|| json!({"type": "retry"}));
+            Step::Evaluate(at, report) => {
+                let action = match report {
+                    Report::None => json!(null),
+                    Report::Retry => json!({"type": "retry"}),
+                    Report::Abort => json!({"type": "abort"}),
+                    Report::AbortOf(other) => json!({"type": "abort", "target_node_run_id": node(other)}),
+                };
                 let report = json!({"evaluation_result": {"status": "unknown"}, "recovery_action": action});
                 world.evaluate(&node(at), report);
             }
@@ -244,7 +252,9 @@ fn type_id(sort: Sort) -> &'static str {
 }
 
 fn facts(kind: NodeKind, side_effect: SideEffectClass) -> NodeTypeFacts {
-    NodeTypeFacts { kind: Some(kind), side_effect: Some(side_effect), ..NodeTypeFacts::default() }
+    let is_read = side_effect == SideEffectClass::Read;
+    let retry = is_read.then_some(RetryRule { max_attempts: 3, codes: None });
+    NodeTypeFacts { kind: Some(kind), side_effect: Some(side_effect), retry, ..NodeTypeFacts::default() }
 }
 
 fn outcome(policy: Policy) -> PolicyOutcome {
@@ -291,6 +301,15 @@ fn limits() -> impl Strategy<Value = Limits> {
         .prop_map(|(depth, children, total, rounds)| Limits { depth, children, total, rounds })
 }
 
+fn reports() -> impl Strategy<Value = Report> {
+    prop_oneof![
+        3 => Just(Report::None),
+        3 => Just(Report::Retry),
+        1 => Just(Report::Abort),
+        1 => (1..1000_usize).prop_map(Report::AbortOf),
+    ]
+}
+
 /// Most steps are about nodes somewhere in the tree; those that end the run are
 /// rare, so that there is something to end.
 fn steps() -> impl Strategy<Value = Step> {
@@ -309,7 +328,7 @@ fn steps() -> impl Strategy<Value = Step> {
         3 => (low(), 0..1200_u64).prop_map(|(at, ago)| Step::Check(at, ago)),
         1 => at().prop_map(Step::Hold),
         3 => (low(), ends()).prop_map(|(at, state)| Step::Complete(at, state)),
-        3 => (at(), any::<bool>()).prop_map(|(at, recover)| Step::Evaluate(at, recover)),
+        4 => (low(), reports()).prop_map(|(at, report)| Step::Evaluate(at, report)),
         2 => (at(), any::<bool>()).prop_map(|(at, again)| Step::Notify(at, again)),
         1 => prop_oneof![Just(Step::Cancel), Just(Step::ExpireRun)],
         2 => at().prop_map(Step::ExpireNode),

@@ -16,6 +16,7 @@ fn started(side_effect: SideEffectClass, idempotent: bool) -> World {
     let mut world = World::composite(&Value::Null);
     let facts = NodeTypeFacts {
         estimated_usage: None,
+        retry: None,
         kind: Some(NodeKind::Atomic),
         side_effect: Some(side_effect),
         idempotent,
@@ -92,7 +93,7 @@ fn failed_attempt_is_in_the_log_the_events_and_the_node() {
         "type": "retry", "target_node_run_id": "a", "message": "no answer",
         "extensions": {
             "jarvis.attempt": 1, "jarvis.code": "atomic_executor_unavailable", "jarvis.started_at": began,
-            "jarvis.retry_at": at,
+            "jarvis.retry_at": at, "jarvis.applied": true,
         },
     });
     assert_eq!(world.events_since(mark), [json!(["recovery_applied", "a", &action])]);

@@ -23,6 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Metrics;
 use crate::{
     auth::{Admission, AuthError, Principal},
     config::PerPrincipal,
@@ -224,8 +225,11 @@ pub(super) fn start_for(hosts: Hosts, level: Level) -> Server {
         max_wait: Duration::from_secs(60),
     };
     let quiet = Logger::root(slog::Discard, o!());
-    let admitter =
-        TestAdmitter { front: Front::new(limits, &stopping, &quiet), stopping: stopping.clone(), hosts };
+    let admitter = TestAdmitter {
+        front: Front::new(limits, &stopping, Metrics::new(), &quiet),
+        stopping: stopping.clone(),
+        hosts,
+    };
     let log = Log::default();
     let logger = Logger::root(LevelFilter::new(log.clone(), level).ignore_res(), o!());
     let http = ServerBuilder::new(behind_door(api), admitter, without_requests(&logger))

@@ -52,6 +52,8 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "runtime", may: &[] },
     Layer { module: "record", may: &["time", "types"] },
     Layer { module: "engine", may: &["record", "time", "types"] },
+    // What commits change is counted from their change sets.
+    Layer { module: "metrics", may: &["record", "time", "types"] },
     // Not the engine: what it says is read off the records alone.
     Layer { module: "explain", may: &["record", "time", "types"] },
     // Not the engine: the check would find right whatever the engine does.
@@ -141,6 +143,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "events",
             "health",
             "journal",
+            "metrics",
             "outbox",
             "record",
             "redact",
@@ -171,6 +174,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "health::ExecutorLoad",
             "health::MemberReport",
             "journal",
+            "metrics",
             "record",
             "resilience",
             "runtime::tasks",
@@ -187,6 +191,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "coordinator",
             "health::HealthReport",
             "journal::JournalError",
+            "metrics",
             "record::Operation",
             "runtime::tasks",
             "time",
@@ -197,7 +202,16 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         module: "operator",
         // Of the journal: what its lists are asked with, and what they have.
-        may: &["coordinator", "engine::ApprovalVerdict", "http_server", "journal", "record", "time", "types"],
+        may: &[
+            "coordinator",
+            "engine::ApprovalVerdict",
+            "http_server",
+            "journal",
+            "metrics",
+            "record",
+            "time",
+            "types",
+        ],
     },
     Layer { module: "app", may: &[EVERYTHING] },
     Layer {

@@ -5,7 +5,7 @@ mod steps;
 
 use std::{collections::BTreeMap, time::Duration};
 
-pub(super) use self::steps::{Limits, Outcome, Policy, Sort, Step};
+pub(super) use self::steps::{Limits, Outcome, Policy, Report, Sort, Step};
 use crate::{
     engine::Work,
     record::Job,
@@ -26,6 +26,8 @@ pub(super) struct Node {
     pub(super) rounds: u64,
     pub(super) attempt: u32,
     pub(super) retries: u32,
+    /// Failed results that were repeated, and the last attempt among them.
+    pub(super) repeated: (u32, u32),
     pub(super) superseded_may_run: bool,
     pub(super) began: Option<Timestamp>,
     pub(super) deadline: Timestamp,
@@ -136,7 +138,17 @@ impl Model {
             }
             Step::StartAgain { same } => return if same { Ok(()) } else { Err("run_already_exists") },
             // These change times and events only.
-            Step::Retry(_) | Step::Hold(_) | Step::Evaluate(..) | Step::Wait(_) => {}
+            Step::Retry(_) | Step::Hold(_) | Step::Wait(_) => {}
+            Step::Evaluate(at, report) => {
+                let target = match report {
+                    Report::Abort => at,
+                    Report::AbortOf(other) => other,
+                    Report::None | Report::Retry => return Ok(()),
+                };
+                if self.nodes[target].is_live() {
+                    self.end(target, Canceled, self.nodes[target].state == Running, now);
+                }
+            }
         }
         Ok(())
     }
@@ -197,6 +209,7 @@ impl Model {
             rounds: 0,
             attempt: 0,
             retries: 0,
+            repeated: (0, 0),
             superseded_may_run: false,
             began: None,
             deadline: self.deadline,
@@ -240,6 +253,15 @@ impl Model {
             return;
         }
         let work = match outcome {
+            Outcome::Answered(_) if self.nodes[at].repeated.1 == self.nodes[at].attempt => return,
+            Outcome::Answered(Failed) if self.repeats(at, again) => {
+                let node = &mut self.nodes[at];
+                node.retries += 1;
+                node.repeated = (node.repeated.0 + 1, node.attempt);
+                node.job = Some(Job::Dispatch);
+                self.logged += 1;
+                return;
+            }
             Outcome::Answered(state) => return self.end(at, state, false, now),
             Outcome::CallFailed(work) => work,
         };
@@ -262,6 +284,16 @@ impl Model {
         } else {
             self.end(at, Failed, unclear, now);
         }
+    }
+
+    /// The type of readers allows three executions.
+    fn repeats(&self, at: usize, again: Timestamp) -> bool {
+        let node = &self.nodes[at];
+        node.sort == Sort::Reader
+            && node.job == Some(Job::Deadline)
+            && node.repeated.0 < 2
+            && node.retries < self.max_retries
+            && again < node.deadline
     }
 
     fn lost(&mut self, at: usize, now: Timestamp) {

@@ -30,6 +30,16 @@ pub(crate) enum Outcome {
     CallFailed(Work),
 }
 
+/// The recovery action that comes with an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Report {
+    None,
+    Retry,
+    /// Of the evaluated node.
+    Abort,
+    AbortOf(usize),
+}
+
 /// Limits of the run; depth, children, total, rounds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Limits {
@@ -60,7 +70,7 @@ pub(crate) enum Step {
     /// The PDP is unavailable.
     Hold(usize),
     Complete(usize, NodeRunState),
-    Evaluate(usize, bool),
+    Evaluate(usize, Report),
     Notify(usize, bool),
     Cancel,
     ExpireRun,

@@ -39,12 +39,15 @@ impl World {
 
     /// The same with members of the decision.
     pub(crate) fn begin_decided(&mut self, node: &str, evidence: Value) -> BeginOutcome {
+        let demand = decided("node.run.execute", PolicyOutcome::RequireApproval);
+        self.begin_verdict(node, PolicyDecided { evidence: parse(evidence), ..demand })
+    }
+
+    pub(crate) fn begin_verdict(&mut self, node: &str, verdict: PolicyDecided) -> BeginOutcome {
         let view = self.view(node);
         let facts = self.asked(&view.node);
-        let demand = decided("node.run.execute", PolicyOutcome::RequireApproval);
-        let verdict = Ok(PolicyDecided { evidence: parse(evidence), ..demand });
         self.tick();
-        let command = BeginAttempt { facts, verdict, executor: Ok(binding()) };
+        let command = BeginAttempt { facts, verdict: Ok(verdict), executor: Ok(binding()) };
         self.apply(engine::attempt_begin(view, command, self.cx()))
     }
 

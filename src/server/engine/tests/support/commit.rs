@@ -91,8 +91,14 @@ impl World {
                 assert!(lifecycle::node_run_may(from.state, to.state), "{from:?} -> {to:?}");
                 let end = |node: &NodeRun| {
                     let mut extensions = node.extensions.clone();
-                    // It may still be evaluated, which changes this count.
-                    extensions.iter_mut().for_each(|map| map.remove("jarvis.recovery_actions_dropped"));
+                    // It may still be evaluated, which changes these.
+                    for key in [
+                        "jarvis.recovery_actions_dropped",
+                        "jarvis.evaluations",
+                        "jarvis.evaluations_dropped",
+                    ] {
+                        extensions.iter_mut().for_each(|map| map.remove(key));
+                    }
                     (
                         node.state,
                         node.ended_at,

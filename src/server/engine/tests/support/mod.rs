@@ -17,9 +17,10 @@ use serde_json::{Value, json};
 pub(super) use self::values::*;
 use crate::{
     engine::{
-        self, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
-        CancelNotification, Cause, ChildSpec, Contact, CreateChildren, Cx, Decision, Gates, NodeTypeFacts,
-        NodeView, PolicyDecided, PolicyOutcome, PreparedStart, Rejection, Rules, SilenceOutcome, StartRun,
+        self, Abort, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
+        CancelNotification, CandidateSet, Cause, ChildSpec, Contact, CreateChildren, Cx, Decision, Gates,
+        NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, PreparedStart, Rejection, Rules,
+        SilenceOutcome, StartRun,
     },
     record::{
         Actor, AttemptRecord, AuditRecord, Estimate, EventRecord, Identity, NodeRecord, Operation, RunRecord,
@@ -178,6 +179,7 @@ impl World {
             existing: self.nodes.get(&id).cloned(),
             id,
             facts: self.facts(&child.spec.node_type_ref.node_type_id),
+            candidates: CandidateSet::of(child.spec.extensions.as_ref()).expect("a candidate set"),
         }
     }
 
@@ -304,10 +306,21 @@ impl World {
     }
 
     pub(super) fn evaluate(&mut self, node: &str, report: Value) {
-        let NodeView { run, node, .. } = self.view(node);
+        let NodeView { run, node, live_below, .. } = self.view(node);
+        let report = parse(report);
+        let target = engine::abort_target(&report, node.id()).and_then(|id| self.nodes.get(id));
+        let target =
+            target.filter(|target| !target.is_terminal() && target.node.run_id == *run.id()).cloned();
+        let abort = target.map(|target| match target.id() == node.id() {
+            true => Abort::Evaluated { live_below },
+            false => {
+                let live_below = self.live(run.id(), Some(&target.path));
+                Abort::Other { target: Box::new(target), live_below }
+            }
+        });
         self.tick();
         let cx = self.cx_of_caller(Operation::ReportNodeRunEvaluation);
-        self.apply(engine::node_evaluate(run, node, parse(report), cx));
+        self.apply(engine::node_evaluate(run, node, report, abort, cx));
     }
 
     pub(super) fn cancel(&mut self, run: &str) -> Run {
