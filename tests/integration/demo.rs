@@ -110,7 +110,8 @@ async fn printed_commands_of_a_kept_demo_work() {
     let last: Value = serde_json::from_str(events.lines().last().expect("events")).expect("JSON");
     assert_eq!((&last["type"], &last["data"]["state"]), (&"run_completed".into(), &"failed".into()));
     assert_eq!(json("/v1/runs/nap-1:cancel")["state"], "canceled");
-    assert_eq!(answers.len(), 6);
+    assert_eq!(json("/readyz")["status"], "ok");
+    assert_eq!(answers.len(), 7);
 
     // The example file works with the demo's server.
     let mut example = Command::new(env!("CARGO_BIN_EXE_jarvis-run-coordinator"));
