@@ -133,7 +133,12 @@ impl Process {
                 log: log.clone(),
             },
             node_types: NodeTypes::from_registry(
-                RegistryOptions { registry: services, timeout: CALL_TIMEOUT, outage: RegistryOutage::Closed },
+                RegistryOptions {
+                    registry: services,
+                    timeout: CALL_TIMEOUT,
+                    outage: RegistryOutage::Closed,
+                    judge: None,
+                },
                 Arc::clone(&clock),
                 log.clone(),
             ),
@@ -152,6 +157,7 @@ impl Process {
             offload: None,
             redactor: Redactor::default(),
             delegation: None,
+            schemas: None,
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");

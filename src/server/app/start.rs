@@ -105,6 +105,7 @@ impl Startup<'_> {
                 log: self.component("outbox"),
             })
         });
+        let schemas = peers.schemas(settings);
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
         let worker = queue.worker().clone();
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
@@ -114,7 +115,7 @@ impl Startup<'_> {
             ids,
             events: Events { journal: Arc::clone(&journal), hub: Arc::new(EventHub::default()) },
             policy: peers.policy(settings),
-            node_types: peers.node_types(settings),
+            node_types: peers.node_types(settings, schemas.as_ref()),
             outbox: outbox.clone(),
             queue: Arc::clone(&queue),
             rules: Rules {
@@ -131,6 +132,7 @@ impl Startup<'_> {
             offload: peers.offload(settings),
             redactor: Redactor::new(&settings.redact),
             delegation: delegation(settings)?,
+            schemas,
             log: self.component("coordinator"),
         }));
         let dispatch_status = Arc::new(DispatchStatus::default());

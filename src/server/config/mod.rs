@@ -42,6 +42,7 @@ pub use settings::{
     PolicyPosture, Rate, RunBounds, Settings, Stores,
 };
 pub use value::{
-    HttpUrl, LogFormat, PdpOutage, RegistryOutage, Secret, SecretError, SecretSource, WithoutStores,
+    HttpUrl, LogFormat, PdpOutage, RegistryOutage, SchemaMode, Secret, SecretError, SecretSource,
+    WithoutStores,
 };
 pub use vars::Vars;

@@ -15,6 +15,7 @@
 //! - `attempts`: what dispatch does.
 //! - `committer`, `reads`, `commit_failures`: decide, commit, announce.
 //! - `admission`: questions to the Node Registry and the PDP.
+//! - `schemas`: whether inputs and outputs are as their types say.
 //! - `audit_trail`: the records of refusals, and a line of the log for each record.
 //! - `queue`: the jobs that this worker has claimed.
 //! - `liveness`: signs of life of composite executors; `offload`: large outputs.
@@ -43,6 +44,7 @@ mod offload;
 mod queue;
 mod reads;
 mod runs;
+mod schemas;
 
 use std::sync::Arc;
 
@@ -56,6 +58,7 @@ pub(crate) use committer::CLAIM_WITHIN;
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
+pub use schemas::Schemas;
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
@@ -98,6 +101,8 @@ pub struct Parts {
     pub redactor: Redactor,
     /// If calls for a run are made on behalf of its starter.
     pub delegation: Option<Delegation>,
+    /// `None`: no value is judged by the schema of its node type.
+    pub schemas: Option<Schemas>,
     pub log: Logger,
 }
 
@@ -119,7 +124,9 @@ pub struct Coordinator {
 impl Coordinator {
     pub fn new(parts: Parts) -> Self {
         let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
-        let Parts { outbox, queue, rules, authorization, offload, redactor, delegation, log, .. } = parts;
+        let Parts {
+            outbox, queue, rules, authorization, offload, redactor, delegation, schemas, log, ..
+        } = parts;
         let authority = Arc::new(access::Authority::new(authorization));
         let audit = Arc::new(AuditTrail::new(Arc::clone(&journal), Arc::clone(&clock), log.clone()));
         let committer = Arc::new(Committer {
@@ -143,6 +150,7 @@ impl Coordinator {
             redactor,
             delegation,
             gates: committer.rules.gates,
+            schemas,
             log,
         });
         let outputs = Arc::new(Outputs { offload, committer: Arc::clone(&committer) });

@@ -88,7 +88,8 @@ pub use bounds::BoundedStart;
 pub use cancel::{CancelNotification, cancel_notified, node_expire, run_cancel, run_expire};
 pub use candidates::{BadCandidateSet, CANDIDATE_SET, CANDIDATE_SET_BYTES, CandidateSet};
 pub use command::{
-    Bounds, Cause, Claim, Cx, Decision, Gates, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, Rules,
+    Bounds, Cause, Claim, Cx, Decision, Gates, InputsNote, NodeTypeFacts, NodeView, PolicyDecided,
+    PolicyOutcome, Rules,
 };
 pub use complete::node_complete;
 pub use constraints::effective_constraints;

@@ -24,7 +24,9 @@ pub use transport::{InboundTls, KeyPair, OutboundTls};
 
 use super::{
     AuthSettings,
-    value::{AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SecretSource, WithoutStores},
+    value::{
+        AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SchemaMode, SecretSource, WithoutStores,
+    },
 };
 
 use crate::types::{ConstraintEnvelope, SideEffectClass};
@@ -61,6 +63,7 @@ pub struct Settings {
     pub pdp: Option<Endpoint>,
     pub pdp_outage: PdpOutage,
     pub gates: Gates,
+    pub schemas: SchemaMode,
     /// Accepted, never called.
     pub selection: Option<Endpoint>,
     /// The URL by which composite executors reach this coordinator.

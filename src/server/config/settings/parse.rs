@@ -12,7 +12,9 @@ use crate::config::{
     AuthSettings,
     error::ConfigError,
     flags::Flags,
-    value::{self, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SecretSource, WithoutStores, switch},
+    value::{
+        self, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SchemaMode, SecretSource, WithoutStores, switch,
+    },
     variable::Variable,
     variables as v,
     vars::Vars,
@@ -52,6 +54,7 @@ impl Settings {
                 unknown_side_effect: v::UNKNOWN_SIDE_EFFECT.read_required(vars, value::lower_case)?,
                 candidate_sets_required: v::CANDIDATE_SETS.read_required(vars, value::candidate_sets)?,
             },
+            schemas: v::SCHEMAS.read_required(vars, SchemaMode::parse)?,
             selection: endpoint(&v::SELECTION_URL, &v::SELECTION_AUDIENCE)?,
             public_url: v::PUBLIC_URL.read(vars, HttpUrl::base)?,
             auto_dispatch: v::AUTO_DISPATCH.read_required(vars, switch)?,

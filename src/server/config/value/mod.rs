@@ -10,8 +10,8 @@ mod secret;
 mod tests;
 
 pub use choice::{
-    AudienceField, LogFormat, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores, candidate_sets,
-    log_level, lower_case, switch,
+    AudienceField, LogFormat, PdpOutage, RegistryOutage, SWITCH_VALUES, SchemaMode, WithoutStores,
+    candidate_sets, log_level, lower_case, switch,
 };
 pub use constraints::{DefaultUsage, constraints, usage};
 pub use http_url::{HttpUrl, is_loopback_url, loopback_url};
