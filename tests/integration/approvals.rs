@@ -122,7 +122,7 @@ fn pdp(answer: &Arc<Mutex<Value>>) -> FakeService {
     })
 }
 
-/// Lets time pass until the PDP has been asked so often.
+/// Lets time pass until the PDP has had that number of questions.
 async fn asked(machine: &TestMachine, pdp: &FakeService, count: usize) {
     soon("the next question", async {
         while pdp.requests().len() < count {
