@@ -50,7 +50,11 @@ pub enum Acts {
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Cause {
     /// It has ended.
-    Over { state: NodeRunState, error_code: Option<String> },
+    Over {
+        state: NodeRunState,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error_code: Option<String>,
+    },
     /// It has ended, and its executor has yet to acknowledge that.
     NotifyingExecutor { tries: u32 },
     /// Its executor has it.

@@ -116,6 +116,15 @@ async fn runs_are_listed_counted_and_shown_on_the_command_line() {
     assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(8), ""));
     let wrong = ask(&["runs", "list", "--state", "lost"]).await;
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    let stuck = ask(&["runs", "explain", "second"]).await;
+    let sentence = "Attempt 1 is at the executor arp-jarvis-composite-executor, which has not reported yet";
+    assert!(printed(&stuck).starts_with("run second: running; live node runs: 1 running\nnode run "), "{}", stuck.stdout);
+    assert!(stuck.stdout.contains(sentence) && stuck.stdout.contains("acts: executor"), "{}", stuck.stdout);
+    let over = ask(&["runs", "explain", "first", "-o", "json"]).await;
+    let over: Value = serde_json::from_str(printed(&over)).expect("JSON");
+    assert_eq!(over["nodes"][0]["reasons"][0]["cause"], json!({"code": "over", "state": "succeeded"}));
+    let root = over["nodes"][0]["node_run_id"].as_str().expect("an id");
+    assert!(printed(&ask(&["nodes", "explain", root]).await).contains("The node has ended: succeeded"));
     let attempts = ask(&["nodes", "attempts", "nowhere"]).await;
     assert_eq!(attempts.code, Some(8), "{}", attempts.stderr);
     t.stop().await;
