@@ -116,13 +116,16 @@ async fn denied_node_fails_with_the_reason_of_the_caller() {
 /// A PDP that answers what it is set to; `null`: it is down.
 fn pdp(answer: &Arc<Mutex<Value>>) -> FakeService {
     let answer = Arc::clone(answer);
-    FakeService::start_with_status(move |_, _| match answer.lock().expect("a value").clone() {
-        Value::Null => (503, json!("<html>no upstream</html>")),
-        decision => (200, json!({"decision": decision, "approval_ref": {"approval_id": "ticket-7"}})),
+    FakeService::start_with_status(move |_, _| {
+        let decision = answer.lock().expect("a value").clone();
+        if decision.is_null() {
+            return (503, json!("<html>no upstream</html>"));
+        }
+        (200, json!({"decision": decision, "approval_ref": {"approval_id": "ticket-7"}}))
     })
 }
 
-/// Lets time pass until the PDP has been asked so often.
+/// Lets time pass until the PDP has had that number of questions.
 async fn asked(machine: &TestMachine, pdp: &FakeService, count: usize) {
     soon("the next question", async {
         while pdp.requests().len() < count {

@@ -22,7 +22,7 @@ use futures::FutureExt;
 use jarvis_run_coordinator::{
     auth::{self, Admission, Authenticator, Clocks, Principal},
     config::{AuthSettings, Authorization, PdpOutage, RegistryOutage},
-    coordinator::{self, Coordinator, WorkQueue},
+    coordinator::{self, Coordinator, DispatchFacts, WorkQueue},
     dispatch::{self, Dispatcher, Executors, Member, Names, Pool, PoolOptions},
     engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
@@ -161,6 +161,7 @@ impl Process {
             redactor: Redactor::default(),
             delegation: None,
             metrics: Metrics::new(),
+            dispatch: DispatchFacts { status: Arc::default(), is_on: true },
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");

@@ -17,6 +17,7 @@
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod adoption;
+mod approvals;
 mod artifacts;
 mod conformance;
 mod contract;

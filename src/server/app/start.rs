@@ -18,7 +18,7 @@ use super::{
 use crate::{
     auth::{self, Authenticator, Clocks},
     config::{self, ApprovalSettings, DefaultUsage, OnApproval, RunBounds, Settings},
-    coordinator::{self, Coordinator, WorkQueue},
+    coordinator::{self, Coordinator, DispatchFacts, WorkQueue},
     dispatch::{self, Dispatcher},
     engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
@@ -110,6 +110,7 @@ impl Startup<'_> {
         });
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
         let worker = queue.worker().clone();
+        let dispatch_status = Arc::new(DispatchStatus::default());
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             journal: Arc::clone(&journal),
             stores,
@@ -135,9 +136,9 @@ impl Startup<'_> {
             redactor: Redactor::new(&settings.redact),
             delegation: delegation(settings)?,
             metrics: metrics.clone(),
+            dispatch: DispatchFacts { status: Arc::clone(&dispatch_status), is_on: settings.auto_dispatch },
             log: self.component("coordinator"),
         }));
-        let dispatch_status = Arc::new(DispatchStatus::default());
         if owing == Owing::Everything {
             dispatch_status.set_outbox_without_stores();
         }

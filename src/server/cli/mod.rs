@@ -20,6 +20,7 @@ mod check_config;
 mod demo;
 mod evidence;
 mod exit;
+mod explain;
 mod health;
 pub mod journal;
 mod listing;
@@ -84,6 +85,9 @@ pub fn run(cli: &Cli) -> ExitCode {
             call_operator(&target, async |remote| runs::attempts(remote, &node_run, &page).await)
         }
         Command::Runs { command } => runs_command(&command),
+        Command::Nodes { command: NodesCommand::Explain { node_run, shown }, target } => {
+            call_operator(&target, async |remote| explain::node(remote, &node_run, shown.output).await)
+        }
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -128,6 +132,9 @@ fn runs_command(command: &RunsCommand) -> Result<Exit, Failure> {
         }
         RunsCommand::Lists(RunLists::Tree { run, under, page, target }) => {
             call_operator(target, async |remote| runs::tree(remote, run, under.as_ref(), page).await)
+        }
+        RunsCommand::Lists(RunLists::Explain { run, shown, target }) => {
+            call_operator(target, async |remote| explain::run(remote, run, shown.output).await)
         }
         RunsCommand::Evidence(command) => {
             evidence::run(command, &mut io::stdout()).map_err(|error| Failure::new(Exit::Journal, error))

@@ -15,6 +15,7 @@
 //! - `run_lists`: runs, nodes and attempts by pages.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
+//! - `explanations`: why a run or a node does not move.
 //! - `committer`, `reads`, `commit_failures`: decide, commit, announce.
 //! - `admission`: questions to the Node Registry and the PDP.
 //! - `audit_trail`: the records of refusals, and a line of the log for each record.
@@ -39,6 +40,7 @@ mod audit_trail;
 mod commit_failures;
 mod committer;
 mod error;
+mod explanations;
 mod liveness;
 mod locks;
 mod nodes;
@@ -61,6 +63,7 @@ pub use audit_trail::AuditTrail;
 pub(crate) use commit_failures::ALIVE_FOREVER;
 pub(crate) use committer::CLAIM_WITHIN;
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
+pub use explanations::{DispatchFacts, NodeExplanation, RunExplanation};
 pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
@@ -108,6 +111,8 @@ pub struct Parts {
     /// If calls for a run are made on behalf of its starter.
     pub delegation: Option<Delegation>,
     pub metrics: Metrics,
+    /// What dispatch says of itself, to explain what waits for it.
+    pub dispatch: DispatchFacts,
     pub log: Logger,
 }
 
@@ -118,6 +123,7 @@ pub struct Coordinator {
     admission: Arc<Admission>,
     outputs: Arc<Outputs>,
     attempts: Arc<Attempts>,
+    dispatch: DispatchFacts,
     /// Where to look for what the journal does not know.
     stores: Option<Stores>,
     ids: Arc<dyn IdSource>,
@@ -130,7 +136,17 @@ impl Coordinator {
     pub fn new(parts: Parts) -> Self {
         let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
         let Parts {
-            outbox, queue, rules, authorization, offload, redactor, delegation, metrics, log, ..
+            outbox,
+            queue,
+            rules,
+            authorization,
+            offload,
+            redactor,
+            delegation,
+            metrics,
+            dispatch,
+            log,
+            ..
         } = parts;
         let authority = Arc::new(access::Authority::new(authorization));
         let audit = Arc::new(AuditTrail::new(Arc::clone(&journal), Arc::clone(&clock), log.clone()));
@@ -163,7 +179,7 @@ impl Coordinator {
             (Arc::clone(&committer), Arc::clone(&admission), Arc::clone(&outputs));
         let attempts = Arc::new(Attempts::new(committers, asks, reports));
         let adoptions = KeyedLocks::default();
-        Self { authority, committer, admission, outputs, attempts, stores, ids, adoptions }
+        Self { dispatch, authority, committer, admission, outputs, attempts, stores, ids, adoptions }
     }
 
     /// For dispatch: the attempts to execute this coordinator's nodes.

@@ -23,5 +23,5 @@ mod tests;
 pub use self::{
     cause::{Acts, Cause, Reason},
     node::{Below, ExecutorFacts, Facts, ParkedFacts, node_reasons},
-    run::{LiveCounts, stuck_first},
+    run::{LiveCounts, below, stuck_first},
 };

@@ -52,7 +52,8 @@ pub struct ParkedFacts {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecutorFacts {
     pub name: Option<String>,
-    pub breaker_open_until: Option<Timestamp>,
+    /// The circuit breakers of all its members are open.
+    pub is_breaker_open: bool,
     /// No more of its nodes fit into memory.
     pub is_queue_full: bool,
 }
@@ -109,8 +110,8 @@ fn dispatched_later(node: &NodeRecord, wake: &Wake, facts: &Facts<'_>) -> Reason
     if let Some(since) = node.waits.held_since {
         return Cause::PolicyUnavailable.reason(Some(since), until);
     }
-    let ExecutorFacts { name, breaker_open_until, is_queue_full: _ } = &facts.executor;
-    if breaker_open_until.is_some_and(|open_until| open_until > facts.now) {
+    let ExecutorFacts { name, is_breaker_open, is_queue_full: _ } = &facts.executor;
+    if *is_breaker_open {
         return Cause::BreakerOpen { executor: name.clone() }.reason(None, until);
     }
     if node.node.state == NodeRunState::Running && node.retries > 0 {

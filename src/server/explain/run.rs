@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::node::Below;
 use crate::{
     record::{Job, NodeHead},
     types::NodeRunState,
@@ -22,6 +23,17 @@ impl LiveCounts {
             *counts.by_state.entry(head.state).or_default() += 1;
         }
         counts
+    }
+}
+
+/// What is known of the live nodes below a composite.
+pub fn below(live: &[NodeHead]) -> Below {
+    let is_live = |head: &&NodeHead| !head.is_terminal();
+    // The shortest paths are those of its children.
+    let oldest = live.iter().filter(is_live).min_by_key(|head| (head.path.depth(), head.started_at));
+    Below {
+        live: live.iter().filter(is_live).count() as u64,
+        oldest: oldest.map(|head| head.node_run_id.clone()),
     }
 }
 

@@ -92,7 +92,7 @@ fn later_dispatch_is_explained_by_what_it_waits_for() {
     (retried.node.state, retried.retries) = (NodeRunState::Running, 1);
     let mut held = later.clone();
     held.waits.held_since = Some(NOW);
-    let open = ExecutorFacts { breaker_open_until: Some(at), ..ExecutorFacts::default() };
+    let open = ExecutorFacts { is_breaker_open: true, ..ExecutorFacts::default() };
     let open = Facts { executor: open, ..facts(&us) };
     let parked = ParkedFacts { job: "dispatch".into(), error: "panic: why".into(), since: NOW, until: at };
     let parked = Facts { parked: Some(parked), ..facts(&us) };

@@ -18,6 +18,9 @@ use crate::{
     types::{HealthCheck, JsonObject},
 };
 
+/// The name of an open circuit breaker.
+const BREAKER_OPEN: &str = "open";
+
 /// The latest report of the sweep.
 #[derive(Default)]
 pub struct DispatchStatus(Mutex<Reported>);
@@ -72,6 +75,16 @@ impl DispatchStatus {
     /// Records that outbox entries are kept although no store is configured.
     pub fn set_outbox_without_stores(&self) {
         self.reported().outbox_without_stores = true;
+    }
+
+    /// Whether all circuit breakers of an executor are open, and whether no more of
+    /// its nodes fit into memory, as the last sweep found.
+    pub(crate) fn obstacles(&self, executor: &str) -> (bool, bool) {
+        let reported = self.reported();
+        let members = reported.executors.get(executor).map_or(&[][..], Vec::as_slice);
+        let is_open = !members.is_empty() && members.iter().all(|member| member.breaker == BREAKER_OPEN);
+        let loads = reported.work.as_ref().map_or(&[][..], |work| work.loads.as_slice());
+        (is_open, loads.iter().any(|load| load.executor == executor && load.room == 0))
     }
 
     /// The latest counts of the journal; `None` before the first.

@@ -81,7 +81,9 @@ impl Treatment {
             | Operation::ListRuns
             | Operation::CountRuns
             | Operation::GetRunTree
-            | Operation::ListAttempts => (Class::Read, false),
+            | Operation::ListAttempts
+            | Operation::ExplainRun
+            | Operation::ExplainNodeRun => (Class::Read, false),
             Operation::CancelRun => (Class::End, false),
             Operation::ReportNodeRunEvaluation
             | Operation::CompleteNodeRun

@@ -236,6 +236,10 @@ impl<I: Interceptor> Journal for Intercepted<I> {
         self.0.read("tree_page", self.0.journal().tree_page(run, under, after, limit)).await
     }
 
+    async fn parked_find(&self, run: &RunId, node: &NodeRunId) -> Answer<Option<Parked>> {
+        self.0.read("parked_find", self.0.journal().parked_find(run, node)).await
+    }
+
     async fn attempts_page(&self, node: &NodeRunId, after: u32, limit: u32) -> Answer<AttemptsPage> {
         self.0.read("attempts_page", self.0.journal().attempts_page(node, after, limit)).await
     }

@@ -262,6 +262,9 @@ pub trait Journal: Send + Sync + 'static {
         limit: u32,
     ) -> Result<TreePage, JournalError>;
 
+    /// The entry in the list of parked items for a NodeRun, if it has one.
+    async fn parked_find(&self, run: &RunId, node: &NodeRunId) -> Result<Option<Parked>, JournalError>;
+
     /// The logged attempts of a NodeRun behind one.
     async fn attempts_page(
         &self,

@@ -4,7 +4,7 @@
 use dropshot::{ApiDescription, Body, HttpResponseOk, RequestContext, endpoint};
 use http::{Response, header::CONTENT_TYPE};
 
-use super::{approvals, runs};
+use super::{approvals, explain, runs};
 use crate::{
     http_server::{ApiError, Caller, Probe, ServerContext, live, ready},
     metrics,
@@ -18,7 +18,8 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
         api.register(readyz)?;
         api.register(metrics_scrape)?;
         approvals::register(&mut api)?;
-        runs::register(&mut api)
+        runs::register(&mut api)?;
+        explain::register(&mut api)
     };
     register().expect("the endpoints do not contradict each other");
     api

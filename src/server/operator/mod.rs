@@ -4,7 +4,7 @@
 //! ```text
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
-//!                     └─ approvals, runs, with model and paging
+//!                     └─ approvals, explain, runs, with model and paging
 //!   openapi           the document, from which the client of the commands is made
 //! ```
 //!
@@ -15,6 +15,7 @@
 
 mod approvals;
 mod endpoints;
+mod explain;
 mod model;
 pub mod openapi;
 mod paging;

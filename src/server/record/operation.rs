@@ -26,6 +26,8 @@ pub enum Operation {
     CountRuns,
     GetRunTree,
     ListAttempts,
+    ExplainRun,
+    ExplainNodeRun,
 }
 
 /// The document that has an operation.
@@ -38,7 +40,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -56,6 +58,8 @@ impl Operation {
         Self::CountRuns,
         Self::GetRunTree,
         Self::ListAttempts,
+        Self::ExplainRun,
+        Self::ExplainNodeRun,
     ];
 
     /// The operations of one document.
@@ -82,7 +86,9 @@ impl Operation {
             | Self::ListRuns
             | Self::CountRuns
             | Self::GetRunTree
-            | Self::ListAttempts => Interface::Operator,
+            | Self::ListAttempts
+            | Self::ExplainRun
+            | Self::ExplainNodeRun => Interface::Operator,
         }
     }
 
@@ -111,6 +117,8 @@ impl Operation {
             Self::CountRuns => "count_runs",
             Self::GetRunTree => "get_run_tree",
             Self::ListAttempts => "list_attempts",
+            Self::ExplainRun => "explain_run",
+            Self::ExplainNodeRun => "explain_node_run",
         }
     }
 }

@@ -47,6 +47,14 @@ pub enum RunLists {
         #[command(flatten)]
         target: OperatorTarget,
     },
+    /// Explain why a run does not move (operator API)
+    Explain {
+        run: RunId,
+        #[command(flatten)]
+        shown: Shown,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
     /// Show the node runs of a run (operator API)
     Tree {
         run: RunId,
@@ -58,6 +66,24 @@ pub enum RunLists {
         #[command(flatten)]
         target: OperatorTarget,
     },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum NodesCommand {
+    /// Explain why a node run does not move
+    Explain {
+        node_run: NodeRunId,
+        #[command(flatten)]
+        shown: Shown,
+    },
+}
+
+/// How one thing is printed.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Format: text, or a JSON object
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Output,
 }
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]

@@ -68,7 +68,9 @@ pub(crate) fn rule(operation: Operation) -> Rule {
         | Operation::ListRuns
         | Operation::CountRuns
         | Operation::GetRunTree
-        | Operation::ListAttempts => (Reach::Read, ExecutorReach::Nothing),
+        | Operation::ListAttempts
+        | Operation::ExplainRun
+        | Operation::ExplainNodeRun => (Reach::Read, ExecutorReach::Nothing),
         Operation::ApproveNodeRun | Operation::DenyNodeRun => (Reach::Approve, ExecutorReach::Nothing),
     };
     Rule { reach, executor }

@@ -345,6 +345,10 @@ impl Journal for SqliteJournal {
         self.reads.aside(page).await
     }
 
+    async fn parked_find(&self, run: &RunId, node: &NodeRunId) -> Result<Option<Parked>, JournalError> {
+        self.reads.here(|connection| parking::find(connection, run, node))
+    }
+
     async fn attempts_page(
         &self,
         node: &NodeRunId,

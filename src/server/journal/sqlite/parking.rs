@@ -9,7 +9,7 @@
 //!
 //! Only columns change, because the record itself may be what is damaged.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::HeadRow;
 use crate::{
@@ -82,19 +82,32 @@ pub(super) fn list(connection: &Connection, limit: u32) -> Result<Vec<(Parked, u
         "SELECT run_id, node_run_id, job, error, since, until, times FROM parked
          ORDER BY since, run_id, node_run_id LIMIT ?",
     )?;
-    let items = statement.query_map([limit], |row| {
-        let node: String = row.get(1)?;
-        let item = Parked {
-            run_id: RunId::new(row.get::<_, String>(0)?),
-            node_run_id: (node != WHOLE_RUN).then(|| NodeRunId::new(node)),
-            job: row.get(2)?,
-            error: row.get(3)?,
-            since: Timestamp::from_micros(row.get(4)?),
-            until: Timestamp::from_micros(row.get(5)?),
-        };
-        Ok((item, row.get(6)?))
-    })?;
+    let items = statement.query_map([limit], |row| Ok((item(row)?, row.get(6)?)))?;
     Ok(items.collect::<Result<_, _>>()?)
+}
+
+/// The item of a node.
+pub(super) fn find(
+    connection: &Connection,
+    run: &RunId,
+    node: &NodeRunId,
+) -> Result<Option<Parked>, JournalError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT run_id, node_run_id, job, error, since, until FROM parked WHERE run_id = ? AND node_run_id = ?",
+    )?;
+    Ok(statement.query_row([run.as_str(), node.as_str()], item).optional()?)
+}
+
+fn item(row: &Row<'_>) -> rusqlite::Result<Parked> {
+    let node: String = row.get(1)?;
+    Ok(Parked {
+        run_id: RunId::new(row.get::<_, String>(0)?),
+        node_run_id: (node != WHOLE_RUN).then(|| NodeRunId::new(node)),
+        job: row.get(2)?,
+        error: row.get(3)?,
+        since: Timestamp::from_micros(row.get(4)?),
+        until: Timestamp::from_micros(row.get(5)?),
+    })
 }
 
 /// The item for a wake-up whose head cannot be read.

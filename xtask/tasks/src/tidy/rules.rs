@@ -141,6 +141,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "delegation::Delegation",
             "engine",
             "events",
+            "explain",
             "health",
             "journal",
             "metrics",
@@ -205,6 +206,7 @@ pub(super) const LAYERS: &[Layer] = &[
         may: &[
             "coordinator",
             "engine::ApprovalVerdict",
+            "explain",
             "http_server",
             "journal",
             "metrics",

@@ -1,0 +1,72 @@
+//! `runs explain` and `nodes explain`: why a run or a node run does not move.
+
+use std::fmt::Write;
+
+use super::{
+    args::Output,
+    listing::json_lines,
+    remote::{OperatorClient, Remote, RemoteError},
+};
+use crate::{
+    clients::operator::types::{NodeExplanation, Reason, RunExplanation},
+    types::{NodeRunId, RunId},
+};
+
+/// Explains a run by the nodes that hold it up.
+pub(super) async fn run(
+    remote: &Remote<OperatorClient>,
+    run: &RunId,
+    output: Output,
+) -> Result<String, RemoteError> {
+    let client = remote.client();
+    let call = client.call(client.explain_run(run.as_str()));
+    let explained = remote.answer(&format!("GET /x/runs/{run}/explain"), call).await?;
+    Ok(match output {
+        Output::Table => run_shown(&explained),
+        Output::Json => json_lines(&[explained]),
+    })
+}
+
+/// Explains one node.
+pub(super) async fn node(
+    remote: &Remote<OperatorClient>,
+    node: &NodeRunId,
+    output: Output,
+) -> Result<String, RemoteError> {
+    let client = remote.client();
+    let call = client.call(client.explain_node_run(node.as_str()));
+    let explained = remote.answer(&format!("GET /x/node-runs/{node}/explain"), call).await?;
+    Ok(match output {
+        Output::Table => node_shown(&explained),
+        Output::Json => json_lines(&[explained]),
+    })
+}
+
+fn run_shown(explained: &RunExplanation) -> String {
+    let RunExplanation { run_id, state, live, nodes } = explained;
+    let live: Vec<String> = live.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let live = if live.is_empty() { String::new() } else { format!("; live node runs: {}", live.join(", ")) };
+    let mut text = format!("run {}: {state}{live}", run_id.as_str());
+    for node in nodes {
+        text.push('\n');
+        text.push_str(&node_shown(node));
+    }
+    text
+}
+
+fn node_shown(explained: &NodeExplanation) -> String {
+    let NodeExplanation { run_id: _, node_run_id, state, reasons } = explained;
+    let mut text = format!("node run {}: {state}", node_run_id.as_str());
+    for Reason { sentence, since, until, acts, command, cause: _ } in reasons {
+        let _ = write!(text, "\n  {sentence}");
+        let times = [("since", since), ("until", until)];
+        for (name, time) in times.into_iter().filter_map(|(name, time)| Some((name, time.as_ref()?))) {
+            let _ = write!(text, "\n    {name} {time}");
+        }
+        let _ = write!(text, "\n    acts: {acts}");
+        if let Some(command) = command {
+            let _ = write!(text, "\n    {command}");
+        }
+    }
+    text
+}
