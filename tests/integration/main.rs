@@ -65,6 +65,7 @@ mod retention;
 mod retries;
 mod run_cancel;
 mod run_start;
+mod schemas;
 mod smoke;
 mod stores;
 mod streams;

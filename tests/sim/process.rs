@@ -135,7 +135,12 @@ impl Process {
                 log: log.clone(),
             },
             node_types: NodeTypes::from_registry(
-                RegistryOptions { registry: services, timeout: CALL_TIMEOUT, outage: RegistryOutage::Closed },
+                RegistryOptions {
+                    registry: services,
+                    timeout: CALL_TIMEOUT,
+                    outage: RegistryOutage::Closed,
+                    judge: None,
+                },
                 Arc::clone(&clock),
                 log.clone(),
             ),
@@ -162,6 +167,7 @@ impl Process {
             delegation: None,
             metrics: Metrics::new(),
             dispatch: DispatchFacts { status: Arc::default(), is_on: true },
+            schemas: None,
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");

@@ -12,7 +12,8 @@ use crate::support::{TestStack, completion_error, echo_type, until};
 
 /// A coordinator whose nodes wait for approvals, and the URL of its operator API.
 fn waiting() -> (TestStack, String) {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
     let operators = format!("127.0.0.1:{port}");
     let t = TestStack::embedded_with(&[Part::Coordinator], |blueprint| {
         let blueprint = blueprint.with(Part::Coordinator, "JARVIS_RUN_COORDINATOR_APPROVALS", "park");
@@ -24,7 +25,9 @@ fn waiting() -> (TestStack, String) {
 /// Starts a run that must not be executed without an approval, and may take one step.
 async fn start(t: &TestStack) -> Run {
     let constraints = json!({"gates": {"require_approval": true}, "budgets": {"max_steps": 1}});
-    t.coordinator.run_start_with(&echo_type(), json!({"echo": "hello"}), json!({"constraints": constraints})).await
+    t.coordinator
+        .run_start_with(&echo_type(), json!({"echo": "hello"}), json!({"constraints": constraints}))
+        .await
 }
 
 /// The approval of this run that waits.
@@ -45,7 +48,8 @@ async fn approved_node_is_executed_once_after_a_crash() {
     let approval = listed(&t, &operators, &run).await;
     let explain = async || {
         let path = format!("/x/runs/{}/explain", run.run_id);
-        let explained = t.coordinator.at(&operators).request(Method::GET, &path).send().await.expect("an answer");
+        let explained =
+            t.coordinator.at(&operators).request(Method::GET, &path).send().await.expect("an answer");
         explained.json::<Value>().await.expect("JSON")["nodes"][0]["reasons"][0].clone()
     };
     let reason = explain().await;
@@ -75,6 +79,9 @@ async fn denied_node_is_not_executed() {
     let (status, _) = t.coordinator.at(&operators).post(&path, &json!({"reason": "not today"})).await;
     assert_eq!(status.as_u16(), 200);
     let (ended, root, _) = t.coordinator.run_ended(&run.run_id).await;
-    assert_eq!((ended.state, &completion_error(&root)["code"]), (RunState::Failed, &json!("approval_denied")));
+    assert_eq!(
+        (ended.state, &completion_error(&root)["code"]),
+        (RunState::Failed, &json!("approval_denied"))
+    );
     t.executed(&run.root_node_run_id, 0);
 }

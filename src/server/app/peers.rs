@@ -7,8 +7,8 @@ use slog::{Logger, o};
 use super::StartError;
 use crate::{
     clients::{self, CallObserver, CallTimeout, Peer, Service, TokenSource, TokenSourceOptions},
-    config::{self, ExecutorUrls, HttpUrl, MemberUrl, Mode, Settings},
-    coordinator::Offload,
+    config::{self, ExecutorUrls, HttpUrl, MemberUrl, Mode, SchemaMode, Settings},
+    coordinator::{Offload, Schemas},
     dispatch::{Executors, Member, Names, Pool, PoolOptions},
     metrics::Metrics,
     redact::Redactor,
@@ -18,6 +18,7 @@ use crate::{
         executors::{AtomicExecutor, CompositeExecutor},
         node_registry::{NodeTypes, RegistryOptions},
         policy::{self, Policy},
+        schemas::Judge,
     },
     time::Clock,
     types::Uri,
@@ -134,7 +135,17 @@ impl Peers {
         }
     }
 
-    pub(super) fn node_types(&self, settings: &Settings) -> NodeTypes {
+    /// What judges values by the schemas of node types, if that is switched on.
+    pub(super) fn schemas(&self, settings: &Settings) -> Option<Schemas> {
+        match settings.schemas {
+            SchemaMode::Off => None,
+            mode @ (SchemaMode::Record | SchemaMode::Enforce) => {
+                Some(Schemas { mode, judge: Arc::new(Judge::new(Arc::clone(&self.clock))) })
+            }
+        }
+    }
+
+    pub(super) fn node_types(&self, settings: &Settings, schemas: Option<&Schemas>) -> NodeTypes {
         let Some(registry) = &settings.node_registry else { return NodeTypes::by_prefix() };
         // The registry expects no token where inbound authentication is off
         // (contract §20).
@@ -150,6 +161,7 @@ impl Peers {
             )),
             timeout: settings.calls.call_timeout,
             outage: settings.registry_outage,
+            judge: schemas.map(|schemas| Arc::clone(&schemas.judge)),
         };
         NodeTypes::from_registry(options, Arc::clone(&self.clock), self.log.clone())
     }

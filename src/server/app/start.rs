@@ -108,6 +108,7 @@ impl Startup<'_> {
                 log: self.component("outbox"),
             })
         });
+        let schemas = peers.schemas(settings);
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
         let worker = queue.worker().clone();
         let dispatch_status = Arc::new(DispatchStatus::default());
@@ -118,7 +119,7 @@ impl Startup<'_> {
             ids,
             events: Events { journal: Arc::clone(&journal), hub: Arc::new(EventHub::default()) },
             policy: peers.policy(settings),
-            node_types: peers.node_types(settings),
+            node_types: peers.node_types(settings, schemas.as_ref()),
             outbox: outbox.clone(),
             queue: Arc::clone(&queue),
             rules: Rules {
@@ -137,6 +138,7 @@ impl Startup<'_> {
             delegation: delegation(settings)?,
             metrics: metrics.clone(),
             dispatch: DispatchFacts { status: Arc::clone(&dispatch_status), is_on: settings.auto_dispatch },
+            schemas,
             log: self.component("coordinator"),
         }));
         if owing == Owing::Everything {

@@ -9,7 +9,9 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-pub use self::operator::{ApprovalsCommand, Decision, Listed, OperatorTarget, Output, RunLists, Select};
+pub use self::operator::{
+    ApprovalsCommand, Decision, Listed, NodesCommand, OperatorTarget, Output, RunLists, Select, Shown,
+};
 use super::exit::Exit;
 use crate::{
     config::{
@@ -19,7 +21,7 @@ use crate::{
     },
     record::AuditOutcome,
     time::Timestamp,
-    types::{NodeRunId, RunId},
+    types::RunId,
 };
 
 /// ARP Run Coordinator: starts runs, dispatches their nodes, enforces their
@@ -90,11 +92,10 @@ pub enum Command {
         #[command(subcommand)]
         command: JournalCommand,
     },
-    /// Show the attempts of a node run that did not end it (operator API)
-    Attempts {
-        node_run: NodeRunId,
-        #[command(flatten)]
-        page: Listed,
+    /// Show what became of a node run, and why it does not move (operator API)
+    Nodes {
+        #[command(subcommand)]
+        command: NodesCommand,
         #[command(flatten)]
         target: OperatorTarget,
     },

@@ -40,7 +40,10 @@ use std::{
 
 pub use self::{
     approvals::approvals,
-    args::{ApprovalsCommand, Cli, Command, JournalCommand, OperatorTarget, RunLists, RunsCommand, Target},
+    args::{
+        ApprovalsCommand, Cli, Command, JournalCommand, NodesCommand, OperatorTarget, RunLists, RunsCommand,
+        Target,
+    },
     exit::Exit,
     health::health,
     remote::{OperatorClient, Remote, RemoteError},
@@ -81,13 +84,11 @@ pub fn run(cli: &Cli) -> ExitCode {
             call_operator(&target, async |remote| approvals(remote, &command).await)
         }
         Command::Journal { command } => maintain_journal(&command, flags),
-        Command::Attempts { node_run, page, target } => {
-            call_operator(&target, async |remote| runs::attempts(remote, &node_run, &page).await)
-        }
         Command::Runs { command } => runs_command(&command),
-        Command::Nodes { command: NodesCommand::Explain { node_run, shown }, target } => {
-            call_operator(&target, async |remote| explain::node(remote, &node_run, shown.output).await)
-        }
+        Command::Nodes { command, target } => call_operator(&target, async |remote| match &command {
+            NodesCommand::Attempts { node_run, page } => runs::attempts(remote, node_run, page).await,
+            NodesCommand::Explain { node_run, shown } => explain::node(remote, node_run, shown.output).await,
+        }),
     };
     match ended {
         Ok(exit) => exit.into(),

@@ -42,7 +42,7 @@ pub use settings::{
     OutboundTls, PerPrincipal, PolicyPosture, Rate, RunBounds, Settings, Stores,
 };
 pub use value::{
-    ExecutorUrls, HttpUrl, LogFormat, MemberUrl, OnApproval, PdpOutage, RegistryOutage, Secret, SecretError,
-    SecretSource, WithoutStores,
+    ExecutorUrls, HttpUrl, LogFormat, MemberUrl, OnApproval, PdpOutage, RegistryOutage, SchemaMode, Secret,
+    SecretError, SecretSource, WithoutStores,
 };
 pub use vars::Vars;

@@ -204,6 +204,11 @@ variables! {
             "Whether the candidate set that a binding decision quotes must come with it, in \
              jarvis.candidate_set of the create spec (required), or is checked if it comes (trusted).")
             .contract("§6.6").default("trusted");
+        SCHEMAS = own("JARVIS_RUN_COORDINATOR_SCHEMAS", Kind::Choice(&["off", "record", "enforce"]),
+            "Whether the inputs and outputs of nodes are judged by the JSON Schemas of their types: not at all, \
+             violations are noted on the NodeRun and logged (record), or inputs are refused with 422 and nodes \
+             with such outputs fail (enforce). Requires a Node Registry.")
+            .contract("§7.5").default("off");
         POLICY_PROFILE = Variable::new("JARVIS_POLICY_PROFILE", Kind::Text,
             "dev-allow: allow everything if no PDP is configured. For development only.")
             .unset("deny").example("dev-allow").contract("§10");

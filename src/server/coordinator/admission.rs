@@ -17,6 +17,7 @@ use slog::{Logger, warn};
 use super::{
     access::Authority,
     error::{CoordinatorError, FieldError, Step},
+    schemas::Schemas,
 };
 use crate::{
     auth::Principal,
@@ -43,6 +44,7 @@ pub(super) struct Admission {
     pub(super) redactor: Redactor,
     pub(super) delegation: Option<Delegation>,
     pub(super) gates: Gates,
+    pub(super) schemas: Option<Schemas>,
     pub(super) log: Logger,
 }
 

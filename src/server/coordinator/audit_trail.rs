@@ -126,6 +126,8 @@ fn reason(error: &CoordinatorError) -> Option<&'static str> {
         | CoordinatorError::TenantMismatch
         | CoordinatorError::Unauthenticated
         | CoordinatorError::Invalid(_)
+        | CoordinatorError::InputSchema(_)
+        | CoordinatorError::SchemaUnusable(_)
         | CoordinatorError::RunNotFound(_)
         | CoordinatorError::NodeRunNotFound(_)
         | CoordinatorError::ParentNotFound(_)

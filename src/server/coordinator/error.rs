@@ -54,6 +54,12 @@ impl fmt::Display for Step {
 pub enum CoordinatorError {
     #[error("Request validation failed")]
     Invalid(Vec<FieldError>),
+    /// Inputs do not match the schema of their node type.
+    #[error("Inputs do not match the schema of their node type")]
+    InputSchema(Vec<FieldError>),
+    /// A node type's schema cannot be used, and that is no permission.
+    #[error("The schema of the node type cannot be used")]
+    SchemaUnusable(Vec<FieldError>),
     #[error("Run '{0}' not found")]
     RunNotFound(RunId),
     #[error("NodeRun '{0}' not found")]
@@ -134,6 +140,8 @@ impl CoordinatorError {
         let facts = |status, code, retryable| ErrorFacts { status, code, retryable: Some(retryable) };
         match self {
             Self::Invalid(_) => facts(400, "invalid_request", false),
+            Self::InputSchema(_) => facts(422, "input_schema_violation", false),
+            Self::SchemaUnusable(_) => facts(422, "schema_unusable", false),
             Self::OutsideAssignment(_) | Self::LacksRole(_) | Self::StarterMayNotDecide => {
                 facts(403, "forbidden", false)
             }
@@ -166,6 +174,8 @@ impl CoordinatorError {
             | Self::EventStreamUnavailable { internal } => Some(internal.clone()),
             Self::Journal(error) => Some(error.to_string()),
             Self::Invalid(_)
+            | Self::InputSchema(_)
+            | Self::SchemaUnusable(_)
             | Self::RunNotFound(_)
             | Self::NodeRunNotFound(_)
             | Self::ParentNotFound(_)

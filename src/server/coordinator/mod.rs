@@ -18,6 +18,7 @@
 //! - `explanations`: why a run or a node does not move.
 //! - `committer`, `reads`, `commit_failures`: decide, commit, announce.
 //! - `admission`: questions to the Node Registry and the PDP.
+//! - `schemas`: whether inputs and outputs are as their types say.
 //! - `audit_trail`: the records of refusals, and a line of the log for each record.
 //! - `queue`: the jobs that this worker has claimed.
 //! - `liveness`: signs of life of composite executors; `offload`: large outputs.
@@ -49,6 +50,7 @@ mod queue;
 mod reads;
 mod run_lists;
 mod runs;
+mod schemas;
 
 use std::sync::Arc;
 
@@ -67,6 +69,7 @@ pub use explanations::{DispatchFacts, NodeExplanation, RunExplanation};
 pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
+pub use schemas::Schemas;
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
@@ -113,6 +116,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// What dispatch says of itself, to explain what waits for it.
     pub dispatch: DispatchFacts,
+    /// `None`: no value is judged by the schema of its node type.
+    pub schemas: Option<Schemas>,
     pub log: Logger,
 }
 
@@ -145,6 +150,7 @@ impl Coordinator {
             delegation,
             metrics,
             dispatch,
+            schemas,
             log,
             ..
         } = parts;
@@ -172,6 +178,7 @@ impl Coordinator {
             redactor,
             delegation,
             gates: committer.rules.gates,
+            schemas,
             log,
         });
         let outputs = Arc::new(Outputs { offload, committer: Arc::clone(&committer) });

@@ -4,6 +4,7 @@
 use super::{
     Coordinator,
     error::{CoordinatorError, FieldError},
+    schemas::{InputsJudged, OutputsJudged},
 };
 use crate::{
     auth::Principal,
@@ -13,8 +14,9 @@ use crate::{
     },
     record::{AuditObject, Operation},
     types::{
-        NodeRun, NodeRunCompleteRequest, NodeRunCreateSpec, NodeRunEvaluationReportRequest, NodeRunId,
-        NodeRunsCreateRequest, NodeRunsCreateResponse,
+        CompletionState, JsonObject, NodeRun, NodeRunCompleteRequest, NodeRunCreateSpec,
+        NodeRunEvaluationReportRequest, NodeRunId, NodeRunsCreateRequest, NodeRunsCreateResponse,
+        NodeTypeRef,
     },
 };
 
@@ -37,7 +39,7 @@ impl Coordinator {
         let node_runs = Vec::from(node_runs);
         self.warn_of_own_keys(node_runs.iter().map(|spec| spec.extensions.as_ref()));
         let sets = candidate_sets(&node_runs)?;
-        let mut wanted: Vec<(NodeRunCreateSpec, NodeRunId, NodeTypeFacts)> = Vec::new();
+        let mut wanted: Vec<(NodeRunCreateSpec, NodeRunId, NodeTypeFacts, InputsJudged)> = Vec::new();
         for (at, spec) in node_runs.into_iter().enumerate() {
             let place = ["body".into(), "node_runs".into(), at.into(), "node_type_ref".into()];
             let facts = self.admission.facts_at(&spec.node_type_ref, &place).await?;
@@ -45,7 +47,8 @@ impl Coordinator {
                 Some(key) => NodeRunId::derived(&run_id, &parent_node_run_id, key),
                 None => self.ids.node_run_id(),
             };
-            wanted.push((spec, id, facts));
+            let judged = self.admission.inputs_judge(&spec.node_type_ref, &spec.inputs).await;
+            wanted.push((spec, id, facts, judged));
         }
         let (run_ref, parent_ref, wanted, sets) = (&run_id, &parent_node_run_id, &wanted, &sets);
         let committer = &*self.committer;
@@ -54,24 +57,31 @@ impl Coordinator {
                 let run = committer.run_fetch(run_ref).await?;
                 let parent = committer.parent_fetch_bare(parent_ref).await?;
                 let mut children = Vec::with_capacity(wanted.len());
-                for ((spec, id, facts), candidates) in wanted.iter().zip(sets) {
+                for (at, ((spec, id, facts, judged), candidates)) in wanted.iter().zip(sets).enumerate() {
                     let existing = match spec.idempotency_key {
                         Some(_) => committer.node_find(id).await?,
                         None => None,
                     };
+                    if existing.is_none() {
+                        // A repetition is not judged again.
+                        let place =
+                            |member: &str| ["body".into(), "node_runs".into(), at.into(), member.into()];
+                        judged.check(&place("inputs"), &place("node_type_ref"))?;
+                    }
                     children.push(ChildSpec {
                         spec: spec.clone(),
                         id: id.clone(),
                         existing,
                         facts: facts.clone(),
                         candidates: candidates.clone(),
+                        inputs: judged.note.clone(),
                     });
                 }
                 if children.iter().any(|child| child.existing.is_none()) {
                     committer.room_for_new_work()?;
                 }
                 let command = CreateChildren { parent, parent_facts: parent_facts.clone(), children };
-                let kinds = wanted.iter().map(|(_, _, facts)| facts.kind);
+                let kinds = wanted.iter().map(|(_, _, facts, _)| facts.kind);
                 let claim = committer.queue.claim(run_ref, kinds);
                 Ok(engine::children_create(run, command, cx.with_claim(claim))?)
             })
@@ -125,6 +135,27 @@ impl Coordinator {
         self.audit_trail().judged(caller, operation, object, evaluated).await
     }
 
+    /// A completion as its outputs deserve: a success whose outputs are not what its
+    /// type says may be a failure. Also how they violate it, if that is noted.
+    async fn judged(
+        &self,
+        node_type: &NodeTypeRef,
+        mut completion: NodeRunCompleteRequest,
+    ) -> (NodeRunCompleteRequest, Option<JsonObject>) {
+        match completion.state {
+            CompletionState::Succeeded => {}
+            CompletionState::Failed | CompletionState::Canceled => return (completion, None),
+        }
+        match self.admission.outputs_judge(node_type, completion.outputs.as_ref()).await {
+            OutputsJudged::Accepted => (completion, None),
+            OutputsJudged::Noted(violations) => (completion, Some(violations)),
+            OutputsJudged::Failed(error) => {
+                (completion.state, completion.error) = (CompletionState::Failed, Some(error));
+                (completion, None)
+            }
+        }
+    }
+
     /// Whether the caller may end another node than the one that it evaluates. If
     /// not, that is in the audit trail, and the evaluation stands without it.
     async fn may_end(&self, caller: &Principal, node: &NodeRunId) -> Result<bool, CoordinatorError> {
@@ -146,15 +177,16 @@ impl Coordinator {
         node: &NodeRunId,
         completion: NodeRunCompleteRequest,
     ) -> Result<(), CoordinatorError> {
-        let run_id = self.node_authorize(caller, Operation::CompleteNodeRun, node).await?.node.run_id;
-        let mut completion = completion;
+        let known = self.node_authorize(caller, Operation::CompleteNodeRun, node).await?.node;
+        let run_id = known.run_id;
+        let (mut completion, violations) = self.judged(&known.node_type_ref, completion).await;
         completion.error = completion.error.map(|error| self.committer.redactor.error(error));
         let (completion, _turn) = self.outputs.completion_offload(node, completion).await;
-        let (committer, completion) = (&*self.committer, &completion);
+        let (committer, completion, violations) = (&*self.committer, &completion, violations.as_ref());
         committer
             .request(Cause::asked(caller.actor(), Operation::CompleteNodeRun), &run_id, |cx| async move {
                 let view = committer.with_payers(committer.bare_view(node).await?).await?;
-                Ok(engine::node_complete(view, completion.clone(), cx)?)
+                Ok(engine::node_complete(view, completion.clone(), violations, cx)?)
             })
             .await?;
         // As after a cancel.

@@ -49,10 +49,12 @@ impl Coordinator {
         let root_id = self.ids.node_run_id();
         let place = ["body".into(), "root_node_type_ref".into()];
         let facts = self.admission.facts_at(&request.root_node_type_ref, &place).await?;
+        let inputs = self.admission.inputs_judge(&request.root_node_type_ref, &request.input).await;
+        inputs.check(&["body".into(), "input".into()], &place)?;
         let bounded = BoundedStart::of(request, &facts, &committer.rules);
         let start = Start { request: bounded.request(), run_id: &run_id, root_id: &root_id, facts: &facts };
         let decided = self.admission.decide_start(caller, &owner, start).await?;
-        let prepared = PreparedStart::of(bounded, owner, &facts, &committer.rules);
+        let prepared = PreparedStart::of(bounded, owner, &facts, &committer.rules).noting(inputs.note);
         if prepared.extension_bytes() >= LARGE {
             // The commit needs a multiple of that at once.
             heap::return_free_pages();

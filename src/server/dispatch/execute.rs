@@ -75,6 +75,7 @@ impl Dispatcher {
         let choice = Choice { resolved, binding: Ok(gate.binding(slot.member()).clone()) };
         let Some(assignment) = attempts.begin(job, &choice).await? else { return Ok(()) };
         let attempt = assignment.attempt;
+        let node_type = assignment.node.node_type_ref.clone();
         job.attempt_started(attempt.started_at);
         let permit = Permit::until(job.ended().clone()).on_behalf_of(assignment.subject.clone());
         // A caller who ends the node does not wait for this; the permit sees to it
@@ -87,7 +88,10 @@ impl Dispatcher {
         drop(slot);
         self.parts.metrics.attempt(target.kind(), outcome_name(outcome.as_ref()));
         match outcome {
-            Some(CallOutcome::Result(result)) => self.finish(job, attempt, result).await,
+            Some(CallOutcome::Result(result)) => {
+                let result = attempts.result_judge(&node_type, result).await;
+                self.finish(job, attempt, result).await
+            }
             // The attempt stays claimed by this worker until there are children.
             Some(CallOutcome::Accepted) => Ok(()),
             Some(CallOutcome::Expired) => attempts.deadline_due(job, attempt.number).await,

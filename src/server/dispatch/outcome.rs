@@ -34,6 +34,7 @@ pub(super) fn executed(node: &NodeRunId, answer: Result<AtomicExecuteResult, Cal
         output_artifacts: answer.output_artifacts,
         error: answer.error,
         usage: Usage::reported(answer.extensions.as_ref()),
+        violations: None,
     }
 }
 

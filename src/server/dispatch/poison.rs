@@ -129,6 +129,8 @@ pub(super) fn is_poison(error: &CoordinatorError) -> bool {
         | CoordinatorError::EventStreamUnavailable { .. }
         | CoordinatorError::ShuttingDown => false,
         CoordinatorError::Invalid(_)
+        | CoordinatorError::InputSchema(_)
+        | CoordinatorError::SchemaUnusable(_)
         | CoordinatorError::RunNotFound(_)
         | CoordinatorError::NodeRunNotFound(_)
         | CoordinatorError::ParentNotFound(_)

@@ -61,6 +61,8 @@ pub enum AttemptResult {
         error: Option<Error>,
         /// What it says about the use of budgets.
         usage: Option<Usage>,
+        /// How its outputs violate the schema of its type, if that is noted.
+        violations: Option<JsonObject>,
     },
     /// The call failed, or its answer was invalid.
     Failed(FailedCall),

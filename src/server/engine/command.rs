@@ -183,6 +183,15 @@ pub struct NodeTypeFacts {
     pub retry: Option<RetryRule>,
 }
 
+/// What is known about the inputs of a new node, where they are judged.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InputsNote {
+    /// How they violate the schema of the node's type.
+    pub violations: Option<JsonObject>,
+    /// They could not be judged: that is to be done at the node's dispatch.
+    pub unjudged: bool,
+}
+
 /// A policy decision, as it goes into an event (contract §10).
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyDecided {

@@ -4,16 +4,18 @@ use super::{
     audit::Audited,
     command::{Cx, Decision, NodeView},
     draft::{Draft, End, is_at_executor},
+    finish::note_violations,
     ledger::{self, Usage},
     rejection::Rejection,
 };
-use crate::types::{NodeKind, NodeRunCompleteRequest, NodeRunState};
+use crate::types::{JsonObject, NodeKind, NodeRunCompleteRequest, NodeRunState};
 
 /// Ends a node as its executor (or a caller on its behalf) reports. The same end
 /// again changes nothing; a different one is rejected (D-06).
 pub fn node_complete(
     view: NodeView,
     completion: NodeRunCompleteRequest,
+    violations: Option<&JsonObject>,
     cx: Cx<'_>,
 ) -> Result<Decision<()>, Rejection> {
     let NodeView { run, mut node, live_below, payers } = view;
@@ -49,6 +51,7 @@ pub fn node_complete(
         ledger::record_usage(&mut node, usage.as_ref(), cx.rules);
         ledger::settle(&mut draft, &mut node, &payers, usage.as_ref());
     }
+    note_violations(&mut node, violations, cx.rules);
     draft.end(node, live_below, end);
     Ok(Decision::commit(draft.into_changes(), ()))
 }

@@ -9,7 +9,7 @@ use super::{
     approval,
     audit::Audited,
     candidates::{self, CANDIDATE_SET, CandidateSet},
-    command::{Cx, Decision, NodeTypeFacts},
+    command::{Cx, Decision, InputsNote, NodeTypeFacts},
     constraints,
     draft::Draft,
     extensions::{self, Writer, own},
@@ -49,6 +49,7 @@ pub struct ChildSpec {
     pub facts: NodeTypeFacts,
     /// The candidate set that it brings.
     pub candidates: Option<CandidateSet>,
+    pub inputs: InputsNote,
 }
 
 /// Checks whether children may be created under `parent` at all (checks 2, 4 to
@@ -221,7 +222,7 @@ fn record(
     budget: NodeBudget,
     draft: &Draft<'_>,
 ) -> (NodeRecord, NodeRunCreateSpec, Option<CandidateSet>) {
-    let ChildSpec { spec, id, existing: _, facts, candidates } = child;
+    let ChildSpec { spec, id, existing: _, facts, candidates, inputs } = child;
     let key = spec.idempotency_key.as_ref().filter(|key| !key.is_empty());
     let extensions = Writer::from_caller(draft.cx.rules, spec.extensions.clone())
         .metadata(spec.metadata.as_ref())
@@ -231,6 +232,7 @@ fn record(
         .own(extensions::IDEMPOTENCY_KEY, key)
         .own(extensions::CONSTRAINTS, merged)
         .budget(budget.account.as_ref())
+        .noted(extensions::INPUT_VIOLATIONS, inputs.violations.as_ref())
         .done();
     let node = NodeRun {
         parent_node_run_id: Some(parent.id().clone()),
@@ -240,7 +242,8 @@ fn record(
         ..NodeRun::queued(parent.node.run_id.clone(), id, spec.node_type_ref.clone(), facts.kind)
     };
     let path = parent.path.child(draft.run.nodes);
-    (queued_record(node, path, facts, draft.run.deadline, budget, draft.cx), spec, candidates)
+    let node = queued_record(node, path, facts, draft.run.deadline, budget, draft.cx);
+    (NodeRecord { inputs_unjudged: inputs.unjudged, ..node }, spec, candidates)
 }
 
 /// What a repeated key asks for that differs from the child that it made. Members

@@ -46,6 +46,10 @@ pub(super) const RECOVERY_ACTIONS_DROPPED: &str = "jarvis.recovery_actions_dropp
 pub(super) const EVALUATIONS: &str = "jarvis.evaluations";
 pub(super) const EVALUATIONS_DROPPED: &str = "jarvis.evaluations_dropped";
 
+/// How inputs and outputs violate the schemas of their type. The same.
+pub(super) const INPUT_VIOLATIONS: &str = "jarvis.input_schema_violations";
+pub(super) const OUTPUT_VIOLATIONS: &str = "jarvis.output_schema_violations";
+
 /// The account of a run's or node's budgets; a key of our own, under this name
 /// only.
 pub(super) const BUDGET: &str = "jarvis.budget";
@@ -130,6 +134,14 @@ impl<'r> Writer<'r> {
         self
     }
 
+    /// Sets a key that is written under this name only, if there is a value.
+    pub(super) fn noted(self, key: &'static str, value: Option<&impl Serialize>) -> Self {
+        match value {
+            Some(value) => self.exactly(key, value),
+            None => self,
+        }
+    }
+
     pub(super) fn requested_executor(mut self, instance: Option<&str>) -> Self {
         if let Some(text) = instance.and_then(|instance| canonical::text_of(&instance)) {
             self.set.insert(REQUESTED_EXECUTOR.into(), text);
@@ -166,7 +178,17 @@ pub(super) fn stored_owner(extensions: Option<&Extensions>) -> Option<Identity> 
 /// Whether a caller's key is dropped because it is ours, under either spelling.
 pub fn is_own_key(key: &str) -> bool {
     let bare = key.strip_prefix(DOTTED).unwrap_or(key);
-    let exactly =
-        [RECOVERY_ACTIONS_DROPPED, EVALUATIONS, EVALUATIONS_DROPPED, OWNER, ACTOR, BUDGET, USAGE, APPROVAL];
+    let exactly = [
+        RECOVERY_ACTIONS_DROPPED,
+        EVALUATIONS,
+        EVALUATIONS_DROPPED,
+        INPUT_VIOLATIONS,
+        OUTPUT_VIOLATIONS,
+        OWNER,
+        ACTOR,
+        BUDGET,
+        USAGE,
+        APPROVAL,
+    ];
     OWN_KEYS.contains(&bare) || exactly.contains(&key)
 }

@@ -13,8 +13,9 @@
 use super::{
     attempt::{Applied, Attempt, AttemptResult, Work},
     bookkeeping::{attempt_only, awaits, node_only},
-    command::{Cx, Decision, NodeView},
+    command::{Cx, Decision, NodeView, Rules},
     draft::{Draft, End, wake},
+    extensions::{OUTPUT_VIOLATIONS, Writer},
     guard::NodeBefore,
     history, ledger, retry, silence,
 };
@@ -41,7 +42,7 @@ pub fn attempt_finish(
         AttemptResult::Answered { .. } if node.result_retries.last == attempt.number => {
             return Decision::unchanged(Applied::Yes);
         }
-        AttemptResult::Answered { state, outputs, output_artifacts, error, usage } => {
+        AttemptResult::Answered { state, outputs, output_artifacts, error, usage, violations } => {
             let evaluation = history::automatic(state);
             draft.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&evaluation));
             history::add_automatic(&mut node, evaluation, cx);
@@ -52,6 +53,7 @@ pub fn attempt_finish(
                 return Decision::commit(draft.into_changes(), Applied::Yes);
             }
             ledger::settle(&mut draft, &mut node, &payers, usage.as_ref());
+            note_violations(&mut node, violations.as_ref(), cx.rules);
             End { state, outputs, output_artifacts, error, notify_executor: false }
         }
         // Recorded before, by a commit whose response was lost, or the attempt
@@ -76,6 +78,14 @@ pub fn attempt_finish(
     };
     draft.end(node, live_below, end);
     Decision::commit(draft.into_changes(), Applied::Yes)
+}
+
+/// Notes how outputs violate the schema of their type.
+pub(super) fn note_violations(node: &mut NodeRecord, violations: Option<&JsonObject>, rules: &Rules) {
+    if violations.is_some() {
+        let extensions = Writer::update(rules, node.node.extensions.take());
+        node.node.extensions = extensions.noted(OUTPUT_VIOLATIONS, violations).done();
+    }
 }
 
 /// A result that comes too late changes nothing but the accounts: the node has

@@ -98,7 +98,7 @@ pub use bounds::BoundedStart;
 pub use cancel::{CancelNotification, cancel_notified, node_expire, run_cancel, run_expire};
 pub use candidates::{BadCandidateSet, CANDIDATE_SET, CANDIDATE_SET_BYTES, CandidateSet};
 pub use command::{
-    Approvals, Bounds, Cause, Claim, Cx, Decision, Gates, NodeTypeFacts, NodeView, PolicyDecided,
+    Approvals, Bounds, Cause, Claim, Cx, Decision, Gates, InputsNote, NodeTypeFacts, NodeView, PolicyDecided,
     PolicyOutcome, Rules,
 };
 pub use complete::node_complete;

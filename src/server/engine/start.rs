@@ -9,16 +9,16 @@ use super::{
     approval,
     audit::Audited,
     bounds::BoundedStart,
-    command::{Cx, Decision, NodeTypeFacts, PolicyDecided, Rules},
+    command::{Cx, Decision, InputsNote, NodeTypeFacts, PolicyDecided, Rules},
     constraints,
     draft::{Draft, End},
-    extensions::{CONSTRAINTS, Writer},
+    extensions::{CONSTRAINTS, INPUT_VIOLATIONS, Writer},
     ledger,
     new_node::queued_record,
     rejection::Rejection,
 };
 use crate::{
-    record::{Account, Identity, NodeBudget, NodePath, Origin, RunRecord, SealedToken},
+    record::{Account, Identity, NodeBudget, NodePath, NodeRecord, Origin, RunRecord, SealedToken},
     types::{
         Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
         RunStartRequest, RunState, StructuralConstraints, json::canonical,
@@ -58,6 +58,7 @@ pub struct PreparedStart {
     budget_of_root: NodeBudget,
     /// Why the root can never be executed.
     forbidden: Option<Error>,
+    inputs_unjudged: bool,
 }
 
 impl PreparedStart {
@@ -101,7 +102,19 @@ impl PreparedStart {
             account,
             budget_of_root,
             forbidden,
+            inputs_unjudged: false,
         }
+    }
+
+    /// The same with what is known about the inputs of the root.
+    #[must_use]
+    pub fn noting(mut self, inputs: InputsNote) -> Self {
+        self.inputs_unjudged = inputs.unjudged;
+        if let Some(violations) = inputs.violations {
+            let noted = self.root_extensions.unwrap_or_default().with(INPUT_VIOLATIONS, &violations);
+            self.root_extensions = Some(noted);
+        }
+        self
     }
 
     /// Length of the run's extensions as text. The request had them as a tree of
@@ -149,6 +162,7 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
     };
     let budget = prepared.budget_of_root.clone();
     let root = queued_record(root, NodePath::root(), facts.clone(), Some(deadline), budget, cx);
+    let root = NodeRecord { inputs_unjudged: prepared.inputs_unjudged, ..root };
 
     let mut draft = Draft::new(run, cx);
     draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(root.id()))]);

@@ -232,7 +232,10 @@ impl From<CoordinatorError> for ApiError {
         api_error.0.internal = error.internal();
         api_error.0.is_logged =
             matches!(error, CoordinatorError::Journal(JournalError::Full(_) | JournalError::Reserved));
-        if let CoordinatorError::Invalid(errors) = &error {
+        if let CoordinatorError::Invalid(errors)
+        | CoordinatorError::InputSchema(errors)
+        | CoordinatorError::SchemaUnusable(errors) = &error
+        {
             let errors = errors.iter().map(field_error).collect();
             api_error.0.envelope.error.details = Some([("errors", errors)].into());
         }

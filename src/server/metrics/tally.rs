@@ -312,3 +312,33 @@ fn event_type(type_: RunEventType) -> &'static str {
         RunEventType::RunCompleted => "run_completed",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn codes_that_executors_invent_are_no_labels() {
+        let with = |key: &str, error| Extensions::from([(key, error)]);
+        for (extensions, code) in [
+            (None, ""),
+            (Some(with("other.key", json!({"code": "timeout"}))), ""),
+            (Some(with("completion_error", json!({"code": "timeout"}))), "timeout"),
+            (
+                Some(with("jarvis.completion_error", json!({"code": "deadline_exceeded"}))),
+                "deadline_exceeded",
+            ),
+            (Some(with("completion_error", json!({"code": "run_4711"}))), OTHER),
+            (Some(with("completion_error", json!("odd"))), OTHER),
+        ] {
+            assert_eq!(error_code(extensions.as_ref()), code, "{extensions:?}");
+        }
+    }
+
+    #[test]
+    fn known_codes_are_sorted_and_there_once() {
+        assert!(CODES.is_sorted_by(|a, b| a < b));
+    }
+}

@@ -54,6 +54,9 @@ pub struct NodeRecord {
     pub budget: NodeBudget,
     #[serde(default, skip_serializing_if = "ResultRetries::is_nothing")]
     pub result_retries: ResultRetries,
+    /// Its inputs could not be judged by the schema of its type when it was made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inputs_unjudged: bool,
     /// What its children's types were chosen from, where that is limited.
     #[serde(default, skip_serializing_if = "Bindings::is_empty")]
     pub bindings: Bindings,
@@ -144,6 +147,7 @@ impl NodeRecord {
             waits: Waits::default(),
             budget: NodeBudget::default(),
             result_retries: ResultRetries::default(),
+            inputs_unjudged: false,
             bindings: Bindings::default(),
             wake: None,
             unread: Unread::default(),

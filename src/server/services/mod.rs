@@ -27,6 +27,7 @@ pub mod executors;
 pub mod node_registry;
 pub mod policy;
 pub mod run_store;
+pub mod schemas;
 
 pub use artifact_store::ArtifactStore;
 pub use event_stream::{Appended, EventStream};

@@ -41,12 +41,16 @@ use crate::{
     engine::{NodeTypeFacts, Usage},
     record::RetryRule,
     resilience::CoolDown,
+    services::schemas::{Found, Judge, TypeSchemas},
     time::Clock,
     types::{NodeKind, NodeTypeRef},
 };
 
 /// The most types that are cached; the cache is emptied when it is full.
 const CACHED: usize = 10_000;
+
+/// The maximum size of schemas in the cache, as JSON; the same.
+const SCHEMA_BYTES: usize = 8 << 20;
 
 /// How long a registry that did not answer is left alone where a guess will do:
 /// a caller should not wait for it once per node.
@@ -99,6 +103,8 @@ pub struct RegistryOptions {
     pub registry: Arc<dyn NodeRegistry>,
     pub timeout: Duration,
     pub outage: RegistryOutage,
+    /// Compiles the schemas of types, if values are judged by them.
+    pub judge: Option<Arc<Judge>>,
 }
 
 struct Registry {
@@ -111,8 +117,26 @@ struct Registry {
 #[derive(Default)]
 struct State {
     /// By id and version; the version is empty if none was asked for.
-    cached: HashMap<(String, String), Arc<NodeTypeFacts>>,
+    cached: HashMap<(String, String), Arc<Known>>,
+    /// Size of the schemas in it.
+    schema_bytes: usize,
     cool_down: CoolDown,
+}
+
+/// What the registry says about a type.
+struct Known {
+    facts: NodeTypeFacts,
+    /// Empty if no value is judged.
+    schemas: Arc<TypeSchemas>,
+}
+
+/// The same, or what stands for it.
+enum Answer {
+    Known(Arc<Known>),
+    /// The registry does not have the type.
+    NoType,
+    /// It does not answer, and a guess will do.
+    Guess,
 }
 
 impl NodeTypes {
@@ -133,17 +157,30 @@ impl NodeTypes {
     pub async fn facts(&self, node_type: &NodeTypeRef) -> Result<NodeTypeFacts, NoFacts> {
         match &self.registry {
             None => Ok(by_prefix(node_type)),
-            Some(registry) => registry.facts(node_type).await,
+            Some(registry) => Ok(match registry.find(node_type).await? {
+                Answer::Known(known) => known.facts.clone(),
+                Answer::NoType | Answer::Guess => by_prefix(node_type),
+            }),
+        }
+    }
+
+    /// The schemas of a type.
+    pub async fn schemas(&self, node_type: &NodeTypeRef) -> Found {
+        let Some(registry) = &self.registry else { return Found::NoType };
+        match registry.find(node_type).await {
+            Ok(Answer::Known(known)) => Found::Known(Arc::clone(&known.schemas)),
+            Ok(Answer::NoType) | Err(NoFacts::Refused(_)) => Found::NoType,
+            Ok(Answer::Guess) | Err(NoFacts::Unavailable(_) | NoFacts::Forbidden(_)) => Found::Unavailable,
         }
     }
 }
 
 impl Registry {
-    async fn facts(&self, node_type: &NodeTypeRef) -> Result<NodeTypeFacts, NoFacts> {
+    async fn find(&self, node_type: &NodeTypeRef) -> Result<Answer, NoFacts> {
         let key = (node_type.node_type_id.clone(), node_type.version.clone());
         let cached = self.state.lock().cached.get(&key).cloned();
-        if let Some(facts) = cached.as_deref().filter(|_| !key.1.is_empty()) {
-            return Ok(facts.clone());
+        if let Some(known) = cached.as_ref().filter(|_| !key.1.is_empty()) {
+            return Ok(Answer::Known(Arc::clone(known)));
         }
         let asked = if self.is_cooling_down() {
             Err(NoFacts::Unavailable("no answer a moment ago".to_owned()))
@@ -151,53 +188,66 @@ impl Registry {
             self.ask(&key).await
         };
         match (asked, cached, self.options.outage) {
-            (Ok(Some(facts)), ..) => Ok(facts),
+            (Ok(Some(known)), ..) => Ok(Answer::Known(known)),
             // The registry has answered: it does not have the type.
-            (Ok(None), ..) => Ok(by_prefix(node_type)),
+            (Ok(None), ..) => Ok(Answer::NoType),
             (Err(refused @ NoFacts::Refused(_)), ..) => Err(refused),
-            (Err(NoFacts::Unavailable(_) | NoFacts::Forbidden(_)), Some(facts), _) => {
-                Ok(NodeTypeFacts::clone(&facts))
+            (Err(NoFacts::Unavailable(_) | NoFacts::Forbidden(_)), Some(known), _) => {
+                Ok(Answer::Known(known))
             }
             (Err(forbidden @ NoFacts::Forbidden(_)), None, _) => Err(forbidden),
             (Err(out @ NoFacts::Unavailable(_)), None, RegistryOutage::Closed) => Err(out),
             (Err(NoFacts::Unavailable(reason)), None, RegistryOutage::Open) => {
                 warn!(self.log, "node type guessed: the node registry does not answer";
                     "node_type_id" => key.0, "error" => reason);
-                Ok(by_prefix(node_type))
+                Ok(Answer::Guess)
             }
         }
     }
 
     /// Asks the registry, and caches its answer. `None` if it does not have the
     /// type.
-    async fn ask(&self, key: &(String, String)) -> Result<Option<NodeTypeFacts>, NoFacts> {
-        let RegistryOptions { registry, timeout, outage: _ } = &self.options;
+    async fn ask(&self, key: &(String, String)) -> Result<Option<Arc<Known>>, NoFacts> {
+        let RegistryOptions { registry, timeout, outage: _, judge: _ } = &self.options;
         let (id, version) = key;
         let call = registry.node_type(id, (!version.is_empty()).then_some(&**version));
         let answer = call_within(&*self.clock, *timeout, Service::NodeRegistry, call).await;
-        let mut state = self.state.lock();
         let answered = match answer {
             // Its facts must not become those of the type that was asked for.
             Ok(Some(answer)) if answer.node_type_id != *id => {
                 let reason = "node_registry_unavailable: the answer is about another node type";
                 Err(NoFacts::Unavailable(reason.to_owned()))
             }
-            Ok(answer) => Ok(answer.map(from_registry)),
+            Ok(Some(answer)) => Ok(Some(Arc::new(self.known(answer).await))),
+            Ok(None) => Ok(None),
             Err(error) => Err(no_facts(error.status(), format!("{}: {}", error.code(), error.reason()))),
         };
+        let mut state = self.state.lock();
         // A registry that refuses has answered: it is not left alone.
         if matches!(answered, Err(NoFacts::Unavailable(_))) {
             state.cool_down.failed(self.clock.now());
         } else {
             state.cool_down.succeeded();
         }
-        if let Ok(Some(facts)) = &answered {
-            if state.cached.len() >= CACHED {
+        if let Ok(Some(known)) = &answered {
+            let bytes = known.schemas.bytes();
+            if state.cached.len() >= CACHED || state.schema_bytes + bytes > SCHEMA_BYTES {
                 state.cached.clear();
+                state.schema_bytes = 0;
             }
-            state.cached.insert(key.clone(), Arc::new(facts.clone()));
+            let before = state.cached.insert(key.clone(), Arc::clone(known));
+            state.schema_bytes += bytes;
+            state.schema_bytes -= before.map_or(0, |before| before.schemas.bytes());
         }
         answered
+    }
+
+    async fn known(&self, mut answer: NodeType) -> Known {
+        let schemas = match &self.options.judge {
+            Some(judge) => judge.compile(answer.input_schema.take(), answer.output_schema.take()).await,
+            None => Arc::default(),
+        };
+        Known { facts: from_registry(answer), schemas }
     }
 
     fn is_cooling_down(&self) -> bool {

@@ -116,7 +116,7 @@ async fn runs_are_listed_counted_and_shown_on_the_command_line() {
     assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(8), ""));
     let wrong = ask(&["runs", "list", "--state", "lost"]).await;
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
-    let attempts = ask(&["attempts", "nowhere"]).await;
+    let attempts = ask(&["nodes", "attempts", "nowhere"]).await;
     assert_eq!(attempts.code, Some(8), "{}", attempts.stderr);
     t.stop().await;
 }

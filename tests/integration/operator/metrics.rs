@@ -60,8 +60,7 @@ async fn metrics_tell_what_runs_have_done() {
         ("arp_run_duration_seconds_count{state=\"succeeded\"}", 3.0),
         ("arp_node_runs_created_total{kind=\"atomic\"}", 5.0),
         ("arp_node_runs_completed_total{kind=\"atomic\",state=\"succeeded\",error_code=\"\"}", 3.0),
-        // The executor's own code is none that is known.
-        ("arp_node_runs_completed_total{kind=\"atomic\",state=\"failed\",error_code=\"other\"}", 1.0),
+        ("arp_node_runs_completed_total{kind=\"atomic\",state=\"failed\",error_code=\"handler_error\"}", 1.0),
         ("arp_node_run_queue_seconds_count{kind=\"atomic\"}", 5.0),
         ("arp_attempts_total{kind=\"atomic\",outcome=\"succeeded\"}", 3.0),
         ("arp_attempts_total{kind=\"atomic\",outcome=\"failed\"}", 1.0),
@@ -69,7 +68,7 @@ async fn metrics_tell_what_runs_have_done() {
         ("arp_policy_decisions_total{action=\"run.start\",decision=\"allow\"}", 5.0),
         ("arp_events_appended_total{type=\"run_completed\"}", 5.0),
         (
-            "http_server_request_duration_seconds_count{operation=\"start_run\",http_response_status_code=\"201\"}",
+            "http_server_request_duration_seconds_count{operation=\"start_run\",http_response_status_code=\"200\"}",
             5.0,
         ),
         ("http_client_request_duration_seconds_count{service=\"atomic_executor\",outcome=\"none\"}", 1.0),

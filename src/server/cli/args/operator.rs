@@ -70,6 +70,12 @@ pub enum RunLists {
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum NodesCommand {
+    /// Show the attempts of a node run that did not end it
+    Attempts {
+        node_run: NodeRunId,
+        #[command(flatten)]
+        page: Listed,
+    },
     /// Explain why a node run does not move
     Explain {
         node_run: NodeRunId,

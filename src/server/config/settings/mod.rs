@@ -25,8 +25,8 @@ pub use transport::{InboundTls, KeyPair, OutboundTls};
 use super::{
     AuthSettings,
     value::{
-        AudienceField, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SecretSource,
-        WithoutStores,
+        AudienceField, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SchemaMode,
+        SecretSource, WithoutStores,
     },
 };
 
@@ -69,6 +69,7 @@ pub struct Settings {
     pub pdp_outage: PdpOutage,
     pub approvals: ApprovalSettings,
     pub gates: Gates,
+    pub schemas: SchemaMode,
     /// Accepted, never called.
     pub selection: Option<Endpoint>,
     /// The URL by which composite executors reach this coordinator.

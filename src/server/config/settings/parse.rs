@@ -14,8 +14,8 @@ use crate::config::{
     error::ConfigError,
     flags::Flags,
     value::{
-        self, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SecretSource,
-        WithoutStores, switch,
+        self, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SchemaMode,
+        SecretSource, WithoutStores, switch,
     },
     variable::Variable,
     variables as v,
@@ -61,6 +61,7 @@ impl Settings {
                 unknown_side_effect: v::UNKNOWN_SIDE_EFFECT.read_required(vars, value::lower_case)?,
                 candidate_sets_required: v::CANDIDATE_SETS.read_required(vars, value::candidate_sets)?,
             },
+            schemas: v::SCHEMAS.read_required(vars, SchemaMode::parse)?,
             selection: endpoint(&v::SELECTION_URL, &v::SELECTION_AUDIENCE)?,
             public_url: v::PUBLIC_URL.read(vars, HttpUrl::base)?,
             auto_dispatch: v::AUTO_DISPATCH.read_required(vars, switch)?,

@@ -43,6 +43,27 @@ pub fn candidate_sets(text: &str) -> Option<bool> {
     }
 }
 
+/// Whether values are judged by the schemas of node types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaMode {
+    Off,
+    /// Violations are noted.
+    Record,
+    /// Violations are refused.
+    Enforce,
+}
+
+impl SchemaMode {
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "off" => Some(Self::Off),
+            "record" => Some(Self::Record),
+            "enforce" => Some(Self::Enforce),
+            _ => None,
+        }
+    }
+}
+
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {

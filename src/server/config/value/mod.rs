@@ -12,8 +12,8 @@ mod secret;
 mod tests;
 
 pub use choice::{
-    AudienceField, LogFormat, OnApproval, PdpOutage, RegistryOutage, SWITCH_VALUES, WithoutStores,
-    candidate_sets, log_level, lower_case, switch,
+    AudienceField, LogFormat, OnApproval, PdpOutage, RegistryOutage, SWITCH_VALUES, SchemaMode,
+    WithoutStores, candidate_sets, log_level, lower_case, switch,
 };
 pub use constraints::{DefaultUsage, constraints, usage};
 pub use executors::{ExecutorUrls, MemberUrl};

@@ -111,7 +111,9 @@ impl Attempts {
         job: &ClaimedJob,
         choice: &Choice,
     ) -> Result<Option<Assignment>, CoordinatorError> {
-        let verdict = if self.admission.policy.is_local() {
+        let verdict = if let Some(error) = self.inputs_refused(job).await? {
+            Some(Err(error))
+        } else if self.admission.policy.is_local() {
             None
         } else {
             let Some(verdict) = self.verdict_of_pdp(job, &choice.resolved.facts).await? else {
@@ -135,6 +137,23 @@ impl Attempts {
                 }
             })
             .await
+    }
+
+    /// Judges the inputs of a node that was created when its type's schema could not
+    /// be had. `None`: there is nothing against them.
+    async fn inputs_refused(&self, job: &ClaimedJob) -> Result<Option<Error>, CoordinatorError> {
+        if self.admission.schemas.is_none() {
+            return Ok(None);
+        }
+        let is_due = |node: &NodeRecord| node.inputs_unjudged && node.attempt == 0 && !node.is_terminal();
+        if !self.committer.node_find_bare(&job.node).await?.as_ref().is_some_and(is_due) {
+            return Ok(None);
+        }
+        let Some(NodeRecord { node, .. }) = self.committer.node_find(&job.node).await? else {
+            return Ok(None);
+        };
+        let inputs = node.inputs.unwrap_or_default();
+        Ok(self.admission.inputs_judge(&node.node_type_ref, &inputs).await.error())
     }
 
     async fn hand_over(

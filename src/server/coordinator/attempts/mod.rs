@@ -24,6 +24,7 @@ use slog::{debug, error, info, warn};
 pub(crate) use self::begin::{Assignment, Choice, DeferReason, Deferral};
 use super::{
     admission::Admission, committer::Committer, error::CoordinatorError, offload::Outputs, queue::ClaimedJob,
+    schemas::OutputsJudged,
 };
 use crate::{
     engine::{
@@ -33,7 +34,7 @@ use crate::{
     journal::JournalError,
     record::{Actor, Job, NodeHead, NodeRecord},
     redact::Redactor,
-    types::{ExecutorBinding, NodeRunId, RunId},
+    types::{ExecutorBinding, NodeRunId, NodeRunState, NodeTypeRef, RunId},
 };
 
 /// The attempts of all nodes.
@@ -51,6 +52,22 @@ impl Attempts {
     /// For the sweep: what it does about the journal itself.
     pub(crate) fn committer(&self) -> &Committer {
         &self.committer
+    }
+
+    /// A result as its outputs deserve: see [`Admission::outputs_judge`].
+    pub(crate) async fn result_judge(&self, node_type: &NodeTypeRef, result: AttemptResult) -> AttemptResult {
+        let AttemptResult::Answered { state, outputs, output_artifacts, error, usage, .. } = result else {
+            return result;
+        };
+        let (mut state, mut error, mut violations) = (state, error, None);
+        if state == NodeRunState::Succeeded {
+            match self.admission.outputs_judge(node_type, outputs.as_ref()).await {
+                OutputsJudged::Accepted => {}
+                OutputsJudged::Noted(noted) => violations = Some(noted),
+                OutputsJudged::Failed(violated) => (state, error) = (NodeRunState::Failed, Some(violated)),
+            }
+        }
+        AttemptResult::Answered { state, outputs, output_artifacts, error, usage, violations }
     }
 
     /// Moves the large outputs of a result to the artifact store, if one is

@@ -32,6 +32,7 @@ fn answer_is_evaluated_before_the_node_ends() {
             output_artifacts: Some(artifacts),
             error: Some(error),
             usage: None,
+            violations: None,
         };
         assert_eq!(world.finish("a", 1, result), Applied::Yes);
         let evaluation = json!({"status": status, "reason_code": "atomic_completed"});

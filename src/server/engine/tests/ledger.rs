@@ -21,8 +21,15 @@ fn used(calls: u64, cost_millionths: u64) -> AttemptResult {
     let usage =
         Usage { external_calls: Some(calls), cost_millionths: Some(cost_millionths), ..Usage::default() };
     match answered(NodeRunState::Succeeded) {
-        AttemptResult::Answered { state, outputs, output_artifacts, error, usage: _ } => {
-            AttemptResult::Answered { state, outputs, output_artifacts, error, usage: Some(usage) }
+        AttemptResult::Answered { state, outputs, output_artifacts, error, usage: _, violations } => {
+            AttemptResult::Answered {
+                state,
+                outputs,
+                output_artifacts,
+                error,
+                usage: Some(usage),
+                violations,
+            }
         }
         AttemptResult::Failed(_) => unreachable!("it has answered"),
     }

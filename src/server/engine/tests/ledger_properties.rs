@@ -145,9 +145,21 @@ impl Tree {
                     });
                     let state = if succeeds { NodeRunState::Succeeded } else { NodeRunState::Failed };
                     let result = match answered(state) {
-                        AttemptResult::Answered { state, outputs, output_artifacts, error, usage: _ } => {
-                            AttemptResult::Answered { state, outputs, output_artifacts, error, usage }
-                        }
+                        AttemptResult::Answered {
+                            state,
+                            outputs,
+                            output_artifacts,
+                            error,
+                            usage: _,
+                            violations,
+                        } => AttemptResult::Answered {
+                            state,
+                            outputs,
+                            output_artifacts,
+                            error,
+                            usage,
+                            violations,
+                        },
                         failed @ AttemptResult::Failed(_) => failed,
                     };
                     self.world.finish(&id, attempt - back, result);

@@ -18,7 +18,14 @@ use crate::{
 fn failed(error: Option<Value>) -> AttemptResult {
     let error: Option<Error> = error.map(parse);
     let state = NodeRunState::Failed;
-    AttemptResult::Answered { state, outputs: None, output_artifacts: None, error, usage: None }
+    AttemptResult::Answered {
+        state,
+        outputs: None,
+        output_artifacts: None,
+        error,
+        usage: None,
+        violations: None,
+    }
 }
 
 /// A running child `a` whose type has this rule.
@@ -136,7 +143,14 @@ fn each_execution_is_paid_for_but_is_no_further_step() {
     let used = |calls: u64| {
         let usage = Some(Usage { external_calls: Some(calls), ..Usage::default() });
         let state = NodeRunState::Failed;
-        AttemptResult::Answered { state, outputs: None, output_artifacts: None, error: None, usage }
+        AttemptResult::Answered {
+            state,
+            outputs: None,
+            output_artifacts: None,
+            error: None,
+            usage,
+            violations: None,
+        }
     };
     let account = |world: &World| {
         let account = world.run().account.expect("an account");

@@ -240,6 +240,10 @@ pub(super) const LAYERS: &[Layer] = &[
         module: "cli::approvals",
         may: &["cli::args", "cli::listing", "cli::remote", "cli::table", "clients::operator"],
     },
+    Layer {
+        module: "cli::explain",
+        may: &["cli::args", "cli::listing", "cli::remote", "clients::operator", "types"],
+    },
     Layer { module: "cli::listing", may: &["cli::remote"] },
     Layer {
         module: "cli::runs",

@@ -19,7 +19,7 @@ use crate::{
     engine::{
         self, Abort, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
         CancelNotification, CandidateSet, Cause, ChildSpec, Contact, CreateChildren, Cx, Decision, Gates,
-        NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, PreparedStart, Rejection, Rules,
+        InputsNote, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, PreparedStart, Rejection, Rules,
         SilenceOutcome, StartRun,
     },
     record::{
@@ -179,6 +179,7 @@ impl World {
             existing: self.nodes.get(&id).cloned(),
             id,
             facts: self.facts(&child.spec.node_type_ref.node_type_id),
+            inputs: InputsNote::default(),
             candidates: CandidateSet::of(child.spec.extensions.as_ref()).expect("a candidate set"),
         }
     }
@@ -300,8 +301,12 @@ impl World {
     pub(super) fn complete(&mut self, node: &str, completion: Value) -> Result<(), Rejection> {
         let view = self.view(node);
         self.tick();
-        let decision =
-            engine::node_complete(view, parse(completion), self.cx_of_caller(Operation::CompleteNodeRun));
+        let decision = engine::node_complete(
+            view,
+            parse(completion),
+            None,
+            self.cx_of_caller(Operation::CompleteNodeRun),
+        );
         self.commit(decision)
     }
 

@@ -61,6 +61,7 @@ pub(crate) fn answered(state: NodeRunState) -> AttemptResult {
         output_artifacts: None,
         error: None,
         usage: None,
+        violations: None,
     }
 }
 
