@@ -13,7 +13,7 @@
 //! From schema 2 on there is a secret; from 3 on the JARVIS stores are owed
 //! everything; from 6 on there is an audit trail. Time limits are ten years or more, so that nothing is overdue.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use rusqlite::{Connection, types::Value};
 
@@ -22,7 +22,7 @@ use super::super::{
     tests::{Directory, open, raw, try_open},
 };
 use crate::{
-    journal::{ClaimFilter, Journal, OutboxId, conformance::at},
+    journal::{ClaimFilter, Journal, OutboxId, RunSelect, RunsFilter, Visible, conformance::at},
     record::{ChangeSet, NodeHead, NodeRecord},
     time::Timestamp,
     types::{NodeRunState, RunEvent},
@@ -109,6 +109,20 @@ async fn journals_of_every_schema_migrate_with_all_content() {
             let record = journal.run_fetch(&run.into()).await.expect("readable").expect("there");
             let root = record.run.root_node_run_id;
             assert!(journal.node_fetch(&root).await.expect("readable").is_some(), "{schema}: {run}");
+        }
+        // The list of runs says what they say.
+        let filter = RunsFilter { visible: Visible(Arc::new(|_| true)), select: RunSelect::default() };
+        let listed = journal.runs_page(None, &filter, 100).await.expect("a page").runs;
+        let ids: BTreeSet<&str> = listed.iter().map(|run| run.place.run_id.as_str()).collect();
+        assert_eq!((listed.len(), ids), (RUNS.len(), RUNS.into()), "{schema}");
+        for listed in listed {
+            let record = journal.run_fetch(&listed.place.run_id).await.expect("readable").expect("there");
+            assert_eq!(Some(listed.place.started_at), record.run.started_at, "{schema}");
+            assert_eq!((listed.state, listed.ended_at), (record.run.state, record.run.ended_at), "{schema}");
+            assert_eq!((listed.owner, listed.node_type.is_some()), (record.owner, true), "{schema}");
+            let root =
+                journal.node_fetch(&record.run.root_node_run_id).await.expect("readable").expect("there");
+            assert_eq!(listed.error_code, root.error_code(), "{schema}");
         }
         // Each head agrees with its record from before there were heads.
         let of_old =

@@ -74,6 +74,8 @@ async fn frequent_statements_use_an_index() {
             "(node_run_id=? AND member=?)",
         ),
         ("DELETE FROM node_payloads WHERE node_run_id = ? AND NOT (member = ?)", "(node_run_id=?)"),
+        (run_list::BEHIND, "PRIMARY KEY"),
+        (&tree::nodes_between("path"), "node_runs_of_run (run_id=? AND path>? AND path<?)"),
     ] {
         let plan: Vec<String> = connection
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
