@@ -16,12 +16,13 @@ use quote::quote;
 use schemars::schema::{ArrayValidation, InstanceType, NumberValidation, Schema as JsonSchema, SchemaObject};
 
 const OWN: &str = "run-coordinator";
-const PEERS: [&str; 8] = [
+const PEERS: [&str; 9] = [
     "artifact-store",
     "atomic-executor",
     "composite-executor",
     "event-stream",
     "node-registry",
+    "operator",
     "pdp",
     "run-store",
     "selection",

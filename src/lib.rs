@@ -40,6 +40,8 @@
 //! | [`dispatch`] | gets nodes executed: claims, calls, cancels, sweeps |
 //! | [`engine`] | the rules, pure |
 //! | [`events`] | event streams, stored and live |
+//! | [`evidence`] | all that is recorded about a run, in a file that shows changes |
+//! | [`explain`] | why a run or a node does not move, pure |
 //! | [`health`] | the health report: one list of sources |
 //! | [`invariants`] | what is always true of a run, checked on its records |
 //! | [`journal`] | the database: one trait, its implementation, their test suite, retention |

@@ -65,6 +65,7 @@ clients! {
     #[cfg(feature = "server")] composite_executor
     #[cfg(feature = "server")] event_stream
     #[cfg(feature = "server")] node_registry
+    #[cfg(feature = "server")] operator
     #[cfg(feature = "server")] pdp
     #[cfg(feature = "server")] run_store
     #[cfg(feature = "server")] selection

@@ -53,6 +53,8 @@ pub use generated::*;
 pub use http::http_client;
 #[cfg(feature = "server")]
 pub use http::http_client_with_tls;
+#[cfg(feature = "server")]
+pub use peer::CallObserver;
 pub use peer::Peer;
 #[cfg(feature = "server")]
 pub use permit::Permit;
@@ -75,6 +77,16 @@ pub fn coordinator_over(http: reqwest::Client, url: &str, token: Option<&str>) -
         None => Peer::anonymous(Service::RunCoordinator),
     };
     run_coordinator::Client::new_with_client(url, http, peer)
+}
+
+/// A client of a coordinator's operator API, over this HTTP client.
+#[cfg(feature = "server")]
+pub fn operator_over(http: reqwest::Client, url: &str, token: Option<&str>) -> operator::Client {
+    let peer = match token {
+        Some(token) => Peer::with_token(Service::Operator, token),
+        None => Peer::anonymous(Service::Operator),
+    };
+    operator::Client::new_with_client(url, http, peer)
 }
 
 /// The time limit for connecting to a coordinator.

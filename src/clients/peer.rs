@@ -2,6 +2,11 @@
 //! and the limits of its answers.
 
 use std::sync::Arc;
+#[cfg(feature = "server")]
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
 
 use reqwest::header::ACCEPT;
 
@@ -25,6 +30,31 @@ pub struct Peer {
     /// For what the service says about failures.
     #[cfg(feature = "server")]
     redactor: Option<Redactor>,
+    #[cfg(feature = "server")]
+    observer: Option<Arc<dyn CallObserver>>,
+}
+
+/// Hears of each call: when its answer has begun, or that there was none.
+#[cfg(feature = "server")]
+pub trait CallObserver: Debug + Send + Sync + 'static {
+    fn answered(&self, service: Service, status: Option<u16>, time: Duration);
+}
+
+/// A call that is under way; if it is dropped, there was no answer.
+#[cfg(feature = "server")]
+struct UnderWay<'p> {
+    peer: &'p Peer,
+    began: Instant,
+    status: Option<u16>,
+}
+
+#[cfg(feature = "server")]
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some(observer) = &self.peer.observer {
+            observer.answered(self.peer.service, self.status, self.began.elapsed());
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +108,13 @@ impl Peer {
         Self { redactor: Some(redactor.clone()), ..self }
     }
 
+    /// The same service, whose calls are observed.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn CallObserver>) -> Self {
+        Self { observer: Some(observer), ..self }
+    }
+
     /// A failure of a call of this service.
     pub(super) fn failed(&self, error: progenitor_client::Error<ErrorEnvelope>) -> CallError {
         let failed = CallError::from_client(self.service, error);
@@ -118,6 +155,8 @@ impl Peer {
             permit: None,
             #[cfg(feature = "server")]
             redactor: None,
+            #[cfg(feature = "server")]
+            observer: None,
         }
     }
 
@@ -146,7 +185,14 @@ impl Peer {
         request: reqwest::Request,
     ) -> reqwest::Result<reqwest::Response> {
         let levels_max = self.levels_max(&request);
+        #[cfg(feature = "server")]
+        let mut under_way = UnderWay { peer: self, began: Instant::now(), status: None };
         let answer = self.send(http, request).await?;
+        #[cfg(feature = "server")]
+        {
+            under_way.status = Some(answer.status().as_u16());
+            drop(under_way);
+        }
         Ok(match (self.max_answer_bytes, levels_max) {
             (None, _) => answer,
             (Some(limit), Some(levels)) if answer.status().is_success() => {
@@ -164,6 +210,7 @@ impl Peer {
             Service::AtomicExecutor
             | Service::CompositeExecutor
             | Service::NodeRegistry
+            | Service::Operator
             | Service::Pdp
             | Service::Selection => Some(JSON_LEVELS_MAX),
             // These return records that we made of requests and answers.

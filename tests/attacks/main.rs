@@ -16,6 +16,7 @@
 //! | `smuggling` | ambiguous lengths and chunks, folded headers, oversized heads |
 //! | `tokens` | forged, confused, huge and repeated credentials |
 //! | `logs` | forged log lines, floods of log lines |
+//! | `operator` | the operator API: names and pages, slow and large decisions, thousands of approvals |
 //! | `tls` | what is no handshake, instead of one |
 //! | `answers` | executors and a registry whose answers are endless, deep, or about something else |
 //!
@@ -28,6 +29,7 @@
 mod answers;
 mod json;
 mod logs;
+mod operator;
 mod paths;
 mod slow;
 mod smuggling;

@@ -21,6 +21,8 @@ pub struct Target {
     pub process: Process,
     pub executors: FakeExecutors,
     program: Program,
+    /// The address to attack, if it is not the API's.
+    operator: Option<SocketAddr>,
 }
 
 /// The answers on one connection, in their order.
@@ -40,7 +42,7 @@ impl Target {
         let executors = FakeExecutors::start();
         let program = Program::with_executors(&executors);
         let program = vars.iter().fold(program, |program, (name, value)| program.var(name, value));
-        Self { process: program.start().await, executors, program }
+        Self { process: program.start().await, executors, program, operator: None }
     }
 
     /// [`Target::start`] with a log that is text.
@@ -48,13 +50,21 @@ impl Target {
         let executors = FakeExecutors::start();
         let program = Program::with_executors(&executors).var("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "text");
         let program = vars.iter().fold(program, |program, (name, value)| program.var(name, value));
-        Self { process: program.start_in_text().await, executors, program }
+        Self { process: program.start_in_text().await, executors, program, operator: None }
+    }
+
+    /// Starts the program with an operator API, which is attacked.
+    pub async fn start_with_operator(vars: &[(&str, &str)]) -> Self {
+        let listen = ("JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN", "127.0.0.1:0");
+        let target = Self::start(&[&[listen], vars].concat()).await;
+        let line = target.process.logged("listening for operators", 1).await;
+        let address = line["address"].as_str().expect("an address").parse().expect("an address");
+        Self { operator: Some(address), ..target }
     }
 
     pub async fn connect(&self) -> TcpStream {
-        let address: SocketAddr =
-            self.process.url().trim_start_matches("http://").parse().expect("an address");
-        TcpStream::connect(address).await.expect("a connection")
+        let api = || self.process.url().trim_start_matches("http://").parse().expect("an address");
+        TcpStream::connect(self.operator.unwrap_or_else(api)).await.expect("a connection")
     }
 
     /// Sends these bytes; returns the answers until the connection is closed.

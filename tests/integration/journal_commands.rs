@@ -282,3 +282,42 @@ async fn compact_reclaims_the_space_of_deleted_runs() {
     assert_eq!(process.run_get("live").await["state"], "running");
     process.terminate().await;
 }
+
+#[tokio::test]
+async fn exported_run_is_verified_and_compared() {
+    let executors = FakeExecutors::start();
+    let program = Program::with_executors(&executors);
+    let process = program.start().await;
+    for run in ["run-1", "run-2"] {
+        let started = process.run_start(run, "atomic.echo").await;
+        process.run_ended(&started.id).await;
+    }
+    // Beside the running server.
+    let export = async |run, file| program.command(&["journal", "export", run, file]).await;
+    let first = export("run-1", "run-1.ndjson").await;
+    assert_eq!((first.code, first.stderr.as_str()), (Some(0), ""));
+    let hash = first.stdout.trim().rsplit(' ').next().expect("a hash").to_owned();
+    assert_eq!(export("run-2", "run-2.ndjson").await.code, Some(0));
+    let again = export("run-1", "run-1.ndjson").await;
+    assert_eq!(again.code, Some(3), "a file is never replaced: {}", again.stderr);
+    let unknown = export("nothing", "nothing.ndjson").await;
+    assert_eq!(unknown.stderr.trim(), "the run was not exported: the journal has no run nothing");
+    assert!(!program.path("nothing.ndjson").exists());
+    process.kill().await;
+
+    let verified = program.command(&["runs", "verify", "run-1.ndjson", "--hash", &hash]).await;
+    assert_eq!((verified.code, verified.stderr.as_str()), (Some(0), ""));
+    assert!(verified.stdout.starts_with("run run-1: succeeded, exported at "), "{}", verified.stdout);
+    let other = program.command(&["runs", "verify", "run-2.ndjson", "--hash", &hash]).await;
+    assert!(other.code == Some(3) && other.stderr.contains("it is another bundle"), "{}", other.stderr);
+    let same = program.command(&["runs", "diff", "run-1.ndjson", "run-1.ndjson"]).await;
+    assert_eq!((same.code, same.stdout.trim()), (Some(0), "the runs run-1 and run-1 do not differ"));
+    let differ = program.command(&["runs", "diff", "run-1.ndjson", "run-2.ndjson"]).await;
+    let first = r#"(atomic.echo), after 0 s: inputs: {"of":"run-1"} | {"of":"run-2"}"#;
+    assert!(differ.code == Some(1) && differ.stdout.contains(first), "{}", differ.stdout);
+
+    let text = fs::read_to_string(program.path("run-1.ndjson")).expect("a bundle");
+    fs::write(program.path("forged.ndjson"), text.replace("succeeded", "failed")).expect("written");
+    let forged = program.command(&["runs", "verify", "forged.ndjson"]).await;
+    assert!(forged.code == Some(3) && forged.stderr.contains("was changed or removed"), "{}", forged.stderr);
+}

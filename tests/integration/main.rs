@@ -5,7 +5,7 @@
 //! | subject | modules |
 //! |---|---|
 //! | the API | `wire`, `validation`, `nesting`, `run_start`, `run_cancel`, `node_creation`, `node_completion`, `idempotency`, `streams`, `auth`, `assignment`, `assignment_end`, `assignment_keys`, `authority`, `golden` |
-//! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `hanging_executors`, `composite_silence`, `policy`, `node_types`, `outbound_tokens`, `token_exchange` |
+//! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `executor_pools`, `hanging_executors`, `composite_silence`, `policy`, `gates`, `approvals`, `node_types`, `outbound_tokens`, `token_exchange` |
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
 //! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked`, `audit_trail` |
 //! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process` |
@@ -17,6 +17,7 @@
 
 mod admission;
 mod adoption;
+mod approvals;
 mod artifacts;
 mod assignment;
 mod assignment_end;
@@ -36,6 +37,7 @@ mod demo;
 mod dispatch;
 mod dispatch_limits;
 mod example;
+mod executor_pools;
 mod gates;
 mod golden;
 mod hanging_executors;
@@ -50,10 +52,12 @@ mod node_completion;
 mod node_creation;
 mod node_types;
 mod offload;
+mod operator;
 mod outbound_tokens;
 mod overload;
 mod parked;
 mod policy;
+mod prefer_wait;
 mod process;
 mod recovery;
 mod redaction;

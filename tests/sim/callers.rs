@@ -6,6 +6,8 @@ use std::{sync::Arc, time::Duration};
 use futures::{FutureExt, TryStreamExt};
 use jarvis_run_coordinator::{
     coordinator::StreamOptions,
+    engine::ApprovalVerdict,
+    record::ApprovalId,
     time::Clock,
     types::{CompletionState, NodeKind, NodeRunId, NodeRunState, RunId, RunStartRequest},
 };
@@ -50,6 +52,9 @@ pub fn act(world: &Arc<World>, what: &ActionKind) {
         ActionKind::Crash => {
             if let Some(process) = world.process() {
                 world.count("crash at rest");
+                if !world.waiting_for_approval().is_empty() {
+                    world.count("crash while a node waits for an approval");
+                }
                 process.life.end();
             }
         }
@@ -78,6 +83,12 @@ pub fn act(world: &Arc<World>, what: &ActionKind) {
             if let Some(node) = world.pick_waiting(&run_id(world, run), node) {
                 world.count("record damaged");
                 world.damage(node.id());
+            }
+        }
+        ActionKind::Decide { nth, approve } => {
+            if let Some(approval) = world.pick_approval(nth) {
+                let verdict = if approve { ApprovalVerdict::Approve } else { ApprovalVerdict::Deny };
+                spawn(world, decide(Arc::clone(world), approval.approval_id, verdict));
             }
         }
         ActionKind::ExecutorRestart => {
@@ -204,6 +215,22 @@ pub async fn complete(
         .await?;
     world.count("node completed");
     world.record_promise(Promise::NodeOver { node: node.clone(), state: NodeRunState::from(state) });
+    Ok(())
+}
+
+/// Decides about an approval.
+async fn decide(world: Arc<World>, id: ApprovalId, verdict: ApprovalVerdict) -> Result<(), CallFailure> {
+    let decided = world
+        .call_until(|process| {
+            let id = id.clone();
+            async move {
+                    process.coordinator.approval_decide(&process.caller, &id, verdict, "as agreed").await
+                }
+                .boxed()
+        })
+        .await?;
+    let outcome = decided.approval.outcome().expect("it is decided");
+    world.record_promise(Promise::Approval { id, outcome });
     Ok(())
 }
 

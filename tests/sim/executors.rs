@@ -29,7 +29,7 @@ use serde_json::json;
 
 use crate::{
     process::Life,
-    scenario::{CALM_AT, Execution, Plan, Sabotage},
+    scenario::{CALM_AT, DEMANDED, Execution, GATED, Plan, Sabotage},
     world::World,
 };
 
@@ -72,11 +72,11 @@ fn usage(node: &NodeRunId) -> Option<Extensions> {
 }
 
 /// Whether the network delivers a call.
-fn reachable(world: &World, service: Service) -> Result<(), CallError> {
-    match world.are_executors_down() {
-        true => Err(no_connection(service)),
-        false => Ok(()),
+fn reachable(world: &World, service: Service, member: usize) -> Result<(), CallError> {
+    if world.are_executors_down() || world.is_member_down(member) {
+        return Err(no_connection(service));
     }
+    Ok(())
 }
 
 /// The executor refuses in its own envelope.
@@ -141,17 +141,18 @@ fn count(world: &World, course: Course) {
     world.count(met);
 }
 
-/// The atomic executor, as one process reaches it.
+/// A member of the atomic executor, as one process reaches it.
 #[derive(Clone)]
 pub struct AtomicRole {
     world: Arc<World>,
     life: Arc<Life>,
     owner: WorkerId,
+    member: usize,
 }
 
 impl AtomicRole {
-    pub fn new(world: &Arc<World>, life: &Arc<Life>, owner: &WorkerId) -> Self {
-        Self { world: Arc::clone(world), life: Arc::clone(life), owner: owner.clone() }
+    pub fn new(world: &Arc<World>, life: &Arc<Life>, owner: &WorkerId, member: usize) -> Self {
+        Self { world: Arc::clone(world), life: Arc::clone(life), owner: owner.clone(), member }
     }
 
     /// Works for the time `after` or until the work is stopped, whether or not the caller
@@ -164,10 +165,13 @@ impl AtomicRole {
     ) -> AtomicExecuteResult {
         let world = Arc::clone(&self.world);
         let node = request.node_run_id.clone();
-        let (number, stop, begun) = world.ledger().begin(&node);
+        let (number, stop, begun) = world.ledger().begin(&node, self.member);
         world.trace(format_args!("execution {number} of {node} begins"));
         let type_id = request.node_type_ref.node_type_id.as_str();
-        if begun > 1 && !["sim.read", "sim.idempotent"].contains(&type_id) {
+        if type_id == GATED && !world.is_approved(&node) {
+            world.violated("no node is executed without the approval that it needs", &node);
+        }
+        if begun > 1 && !["sim.read", "sim.idempotent", GATED, DEMANDED].contains(&type_id) {
             world.violated("what may not be executed twice is not", format!("{node}, a {type_id}"));
         }
         if world.is_sabotaged(Sabotage::ExecutesTwice) && begun == 1 && world.one_in(4) {
@@ -304,7 +308,7 @@ impl AtomicExecutor for AtomicRole {
         check_call(world, &request.node_run_id, &self.owner);
         delay_before_sending(world, &request.run_id, &request.node_run_id).await;
         self.life.gate().await;
-        reachable(world, Service::AtomicExecutor)?;
+        reachable(world, Service::AtomicExecutor, self.member)?;
         let nth = world.ledger().called(&request.node_run_id);
         world.count(if nth == 0 { "executed" } else { "executed again" });
         let planned = plan(world, &request.inputs).executions.get(nth).copied();
@@ -321,14 +325,19 @@ impl AtomicExecutor for AtomicRole {
 
     async fn cancel(&self, node: &NodeRunId) -> Result<(), CallError> {
         self.life.gate().await;
-        deliver_cancel(&self.world, Service::AtomicExecutor, node).await
+        deliver_cancel(&self.world, Service::AtomicExecutor, node, self.member).await
     }
 }
 
 /// Delivers the cancel of a node to an executor.
-async fn deliver_cancel(world: &World, service: Service, node: &NodeRunId) -> Result<(), CallError> {
+async fn deliver_cancel(
+    world: &World,
+    service: Service,
+    node: &NodeRunId,
+    member: usize,
+) -> Result<(), CallError> {
     world.lag().await;
-    reachable(world, service)?;
+    reachable(world, service, member)?;
     if world.is_sabotaged(Sabotage::SkipsCancels) {
         return Ok(());
     }
@@ -336,7 +345,7 @@ async fn deliver_cancel(world: &World, service: Service, node: &NodeRunId) -> Re
         world.count("cancel failed");
         return Err(without_envelope(service, 503));
     }
-    let stopped = world.ledger().stop(node);
+    let stopped = world.ledger().stop(node, member);
     world.trace(format_args!("cancel {node}: {}", if stopped { "stopped" } else { "nothing to stop" }));
     if stopped {
         world.count("executor stopped");

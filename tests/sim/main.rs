@@ -54,10 +54,14 @@ use run::{Outcome, run};
 use scenario::{Sabotage, Scenario};
 
 /// What must occur in 200 seeds, so that the simulation proves something about it.
-const MUST_OCCUR: [&str; 57] = [
+const MUST_OCCUR: [&str; 63] = [
     "answer lost",
     "answer makes no sense",
     "answer to a caller lost",
+    "approval denied",
+    "approval expired",
+    "approval granted",
+    "approval lifted",
     "begun again",
     "begun again while at it",
     "call waits for its token",
@@ -75,6 +79,7 @@ const MUST_OCCUR: [&str; 57] = [
     "crash at rest",
     "crash before a write",
     "crash inside a transaction",
+    "crash while a node waits for an approval",
     "did not fit",
     "denied without the PDP",
     "drained",
@@ -90,6 +95,7 @@ const MUST_OCCUR: [&str; 57] = [
     "journal full",
     "limit met",
     "node completed",
+    "node ended while it waited for an approval",
     "node evaluated",
     "out of patience",
     "parked",

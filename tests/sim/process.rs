@@ -23,14 +23,16 @@ use jarvis_run_coordinator::{
     auth::{self, Admission, Authenticator, Clocks, Principal},
     config::{AuthSettings, Authorization, PdpOutage, RegistryOutage},
     coordinator::{self, Coordinator, WorkQueue},
-    dispatch::{self, Dispatcher, Executor, Executors},
-    engine::{Bounds, Gates, Rules},
+    dispatch::{self, Dispatcher, Executors, Member, Names, Pool, PoolOptions},
+    engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
     journal::Journal,
+    metrics::Metrics,
     record::Estimate,
     redact::Redactor,
     runtime::tasks::TaskSet,
     services::{
+        executors::{AtomicExecutor, CompositeExecutor},
         node_registry::{NodeTypes, RegistryOptions},
         policy::{self, Policy},
     },
@@ -152,17 +154,38 @@ impl Process {
                 composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::IgnoresSilence)),
                 bounds: Bounds::default(),
                 default_usage: Estimate { external_calls: Some(1), cost_millionths: Some(0) },
-                gates: Gates::default(),
+                gates: Gates {
+                    approvals: match world.scenario.approvals_wait {
+                        Some(timeout) => Approvals::Park { timeout },
+                        None => Approvals::Fail,
+                    },
+                    ..Gates::default()
+                },
             },
             offload: None,
             redactor: Redactor::default(),
             delegation: None,
             schemas: None,
+            metrics: Metrics::new(),
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");
-        let atomic = AtomicRole::new(world, life, queue.worker());
-        let composite = CompositeRole::new(world, life, queue.worker());
+        let members = world.scenario.members();
+        let names = if members == 1 { Names::Single } else { Names::Addresses };
+        let atomic = (0..members).map(|member| Member {
+            role: Arc::new(AtomicRole::new(world, life, queue.worker(), member)) as Arc<dyn AtomicExecutor>,
+            instance_id: format!("atomic-{member}"),
+            endpoint: endpoint(&format!("atomic-{member}")),
+            audience: None,
+        });
+        let composite = (0..members).map(|member| Member {
+            role: Arc::new(CompositeRole::new(world, life, queue.worker(), member))
+                as Arc<dyn CompositeExecutor>,
+            instance_id: format!("composite-{member}"),
+            endpoint: endpoint(&format!("composite-{member}")),
+            audience: None,
+        });
+        let options = || PoolOptions { names, max_in_flight: SLOTS, clock: Arc::clone(&clock) };
         let dispatcher = Dispatcher::take_over(dispatch::Parts {
             attempts: coordinator.attempts(),
             journal: Arc::clone(&journal),
@@ -170,14 +193,15 @@ impl Process {
             queue: Arc::clone(&queue),
             health: Arc::default(),
             executors: Executors {
-                atomic: Some(Executor::atomic(atomic, endpoint("atomic"), SLOTS)),
-                composite: Some(Executor::composite(composite, endpoint("composite"), SLOTS)),
+                atomic: Some(Pool::atomic(atomic.collect(), options())),
+                composite: Some(Pool::composite(composite.collect(), options())),
                 coordinator_url: Some(endpoint("coordinator")),
                 call_timeout: CALL_TIMEOUT,
             },
             assignment_tokens: None,
             auto_dispatch: true,
             tasks: tasks.clone(),
+            metrics: Metrics::new(),
             log,
         })
         .await;

@@ -28,6 +28,8 @@ pub struct Scenario {
     pub laggy: bool,
     /// Whether decisions are held during an outage of the PDP (or denied).
     pub pdp_holds: bool,
+    /// How long nodes wait for approvals. `None`: they fail.
+    pub approvals_wait: Option<Duration>,
     pub sabotage: Option<Sabotage>,
 }
 
@@ -151,6 +153,11 @@ pub enum ActionKind {
         run: u32,
         node: u32,
     },
+    /// An operator decides about an approval: of those that wait, that one.
+    Decide {
+        nth: u32,
+        approve: bool,
+    },
 }
 
 /// A fault of a write to the journal.
@@ -183,10 +190,18 @@ pub const CALM_AT: Duration = Duration::from_secs(40);
 
 const STATES: [CompletionState; 3] =
     [CompletionState::Succeeded, CompletionState::Failed, CompletionState::Canceled];
+/// A type whose constraints demand an approval, and one of which policy demands it.
+pub const GATED: &str = "sim.gated";
+pub const DEMANDED: &str = "sim.demanded";
 pub const COMPOSITE: &str = "sim.plan";
 const ATOMIC: [&str; 5] = ["sim.write", "sim.write", "sim.read", "sim.idempotent", "atomic.unlisted"];
 
 impl Scenario {
+    /// The number of members of each executor: half of the worlds have pools.
+    pub fn members(&self) -> usize {
+        if self.seed.is_multiple_of(2) { 1 } else { 3 }
+    }
+
     /// The plans that an action may use, directly or through children.
     pub fn plans_in_use(&self) -> BTreeSet<usize> {
         let named = |action: &Action| match action.what {
@@ -203,7 +218,8 @@ impl Scenario {
             | ActionKind::ExecutorRestart
             | ActionKind::ExecutorsDown(_)
             | ActionKind::PdpDown(_)
-            | ActionKind::Damage { .. } => None,
+            | ActionKind::Damage { .. }
+            | ActionKind::Decide { .. } => None,
         };
         let mut used = BTreeSet::new();
         let mut next: Vec<usize> = self.actions.iter().filter_map(named).collect();
@@ -242,8 +258,11 @@ impl fmt::Display for Scenario {
         for Action { at, what } in &self.actions {
             writeln!(f, "at {at:?}: {what:?}")?;
         }
-        let Self { writes, reads, answers_lost, questions, laggy, pdp_holds, .. } = self;
+        let Self { writes, reads, answers_lost, questions, laggy, pdp_holds, approvals_wait, .. } = self;
         writeln!(f, "writes {writes:?}, reads {reads:?}, answers lost {answers_lost:?}")?;
-        write!(f, "questions {questions:?}, laggy {laggy}, pdp holds {pdp_holds}")
+        write!(
+            f,
+            "questions {questions:?}, laggy {laggy}, pdp holds {pdp_holds}, approvals {approvals_wait:?}"
+        )
     }
 }

@@ -13,7 +13,10 @@ use jarvis_run_coordinator::{
 };
 use serde_json::json;
 
-use crate::{scenario::ServiceFault, world::World};
+use crate::{
+    scenario::{DEMANDED, GATED, ServiceFault},
+    world::World,
+};
 
 pub struct Services {
     world: Arc<World>,
@@ -54,10 +57,14 @@ impl NodeRegistry for Services {
                 ("atomic", json!({"jarvis.side_effect": "read", "jarvis.retry": {"max_attempts": 3}}))
             }
             "sim.idempotent" => ("atomic", json!({"jarvis.side_effect": "write", "jarvis.idempotent": true})),
+            GATED | DEMANDED => ("atomic", json!({"jarvis.side_effect": "read"})),
             "sim.write" | "sim.denied" => ("atomic", json!({"jarvis.side_effect": "write"})),
             _ => return Ok(None),
         };
-        let about = json!({"node_type_id": id, "version": "1", "kind": kind, "extensions": extensions});
+        let mut about = json!({"node_type_id": id, "version": "1", "kind": kind, "extensions": extensions});
+        if id == GATED {
+            about["constraints"] = json!({"gates": {"require_approval": true}});
+        }
         Ok(Some(serde_json::from_value(about).expect("a node type")))
     }
 }
@@ -73,8 +80,11 @@ impl DecisionPoint for Services {
         if self.world.is_pdp_down() {
             return Err(CallError::new(Service::Pdp, Failure::NotSent(NotSent::NoConnection)));
         }
-        let denied = request.node_type_ref.as_ref().is_some_and(|node| node.node_type_id == "sim.denied");
-        let decision = if denied { "deny" } else { "allow" };
+        let decision = match request.node_type_ref.as_ref().map(|node| node.node_type_id.as_str()) {
+            Some("sim.denied") => "deny",
+            Some(DEMANDED) => self.world.policy_of(request.node_run_id.as_ref()),
+            Some(_) | None => "allow",
+        };
         Ok(serde_json::from_value(json!({"decision": decision})).expect("a decision"))
     }
 }

@@ -7,6 +7,7 @@ use jarvis_run_coordinator::{
     engine::lifecycle,
     invariants::{self, History},
     journal::sqlite::memory::{Snapshot, Whole},
+    record::{ApprovalId, ApprovalOutcome},
     types::{NodeRun, NodeRunId, NodeRunState, RunEventType, RunId, RunState},
 };
 
@@ -111,6 +112,11 @@ pub enum Promise {
         parent: NodeRunId,
         children: Vec<NodeRunId>,
     },
+    /// An approval was decided like this.
+    Approval {
+        id: ApprovalId,
+        outcome: ApprovalOutcome,
+    },
     /// An evaluation with this reason was recorded.
     Evaluated {
         run: RunId,
@@ -135,6 +141,10 @@ impl Promise {
             Self::NodeOver { node: id, state } => node(id).is_some_and(|node| node.node.state == *state),
             Self::Children { parent, children } => children.iter().all(|child| {
                 node(child).is_some_and(|node| node.node.parent_node_run_id.as_ref() == Some(parent))
+            }),
+            Self::Approval { id, outcome } => node(&id.node).is_some_and(|node| {
+                let approval = node.waits.approval.as_ref();
+                approval.is_some_and(|of| of.approval_id == *id && of.outcome() == Some(*outcome))
             }),
             Self::Evaluated { run, reason } => journal.run(run).is_some_and(|whole| {
                 whole.events.iter().any(|event| {

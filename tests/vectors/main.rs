@@ -9,11 +9,11 @@
 use std::{collections::BTreeMap, fs, process::ExitCode};
 
 use jarvis_run_coordinator::{
-    api::read_strictly,
     clients::{
         atomic_executor::types as atomic_executor, composite_executor::types as composite_executor,
         node_registry::types as node_registry, pdp::types as pdp, selection::types as selection,
     },
+    http_server::read_strictly,
     time::Timestamp,
     types::{self, Uri},
 };

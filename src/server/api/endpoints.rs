@@ -2,35 +2,33 @@
 //! the answer.
 
 use dropshot::{
-    ApiDescription, ErrorStatusCode, HttpResponseOk, HttpResponseUpdatedNoContent, Path, RequestContext,
-    endpoint,
+    ApiDescription, HttpResponseOk, HttpResponseUpdatedNoContent, Path, RequestContext, endpoint,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{
-    body::Json,
-    context::ServerContext,
-    door::Admitter,
-    errors::ApiError,
-    limits::StreamPermit,
-    request_scope::Caller,
-    stream::{Ndjson, StreamQuery},
-};
-use crate::types::{
-    Health, NodeRun, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunId,
-    NodeRunsCreateRequest, NodeRunsCreateResponse, NonEmpty, Run, RunId, RunStartRequest, VersionInfo,
+use crate::{
+    http_server::{
+        ApiError, Caller, Json, Ndjson, PreferWait, Probe, RunAnswer, ServerContext, StreamQuery, Waiting,
+        live, ready,
+    },
+    types::{
+        Health, NodeRun, NodeRunCompleteRequest, NodeRunEvaluationReportRequest, NodeRunId,
+        NodeRunsCreateRequest, NodeRunsCreateResponse, NonEmpty, Run, RunId, RunStartRequest, VersionInfo,
+    },
 };
 
 const SERVICE_NAME: &str = "arp-jarvis-run-coordinator";
 pub(super) const API_VERSION: &str = "v1";
 
-/// Makes the inner API, which spells `:verb` as `/:verb` (see `path`).
-pub(super) fn endpoints() -> ApiDescription<ServerContext> {
+/// Makes the inner API, which spells `:verb` as `/:verb` (see `http_server::path`).
+pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
     let mut api = ApiDescription::new();
     let mut register = || {
         api.register(health_get)?;
         api.register(version_get)?;
+        api.register(livez)?;
+        api.register(readyz)?;
         api.register(run_start)?;
         api.register(run_get)?;
         api.register(run_cancel)?;
@@ -79,18 +77,47 @@ async fn version_get(_: Rq) -> Answer<HttpResponseOk<VersionInfo>> {
     }))
 }
 
+/// Probe whether the process lives
+#[endpoint { method = GET, path = "/livez", operation_id = "livez", unpublished = true }]
+async fn livez(_: Rq) -> Answer<HttpResponseOk<Probe>> {
+    Ok(live())
+}
+
+/// Probe whether the server can take requests
+#[endpoint { method = GET, path = "/readyz", operation_id = "readyz", unpublished = true }]
+async fn readyz(rq: Rq) -> Answer<HttpResponseOk<Probe>> {
+    ready(&rq)
+}
+
 /// Start a run
 #[endpoint { method = POST, path = "/v1/runs", operation_id = "start_run", tags = ["runs"] }]
-async fn run_start(rq: Rq, caller: Caller, body: Json<RunStartRequest>) -> Answer<HttpResponseOk<Run>> {
+async fn run_start(
+    rq: Rq,
+    caller: Caller,
+    wait: PreferWait,
+    body: Json<RunStartRequest>,
+) -> Answer<RunAnswer> {
+    // A run that was started must not be answered with a refusal of the wait.
+    let waiting = wait.begin(&rq, &caller).await?;
     let run = rq.context().coordinator.run_start(&caller.0, body.0).await?;
-    Ok(HttpResponseOk(run))
+    ended(&rq, waiting, run).await
 }
 
 /// Get a run
 #[endpoint { method = GET, path = "/v1/runs/{run_id}", operation_id = "get_run", tags = ["runs"] }]
-async fn run_get(rq: Rq, caller: Caller, path: Path<RunPath>) -> Answer<HttpResponseOk<Run>> {
+async fn run_get(rq: Rq, caller: Caller, wait: PreferWait, path: Path<RunPath>) -> Answer<RunAnswer> {
     let run = rq.context().coordinator.run_get(&caller.0, &path.into_inner().run_id).await?;
-    Ok(HttpResponseOk(run))
+    let waiting = if run.state.is_terminal() { None } else { wait.begin(&rq, &caller).await? };
+    ended(&rq, waiting, run).await
+}
+
+/// The run as it is when the wait is over. Waiting for what has ended takes no time.
+async fn ended(rq: &Rq, waiting: Option<Waiting>, run: Run) -> Answer<RunAnswer> {
+    let Some(waiting) = waiting else { return Ok(RunAnswer { run, waited: None }) };
+    let seconds = waiting.for_end(rq, &run.run_id).await?;
+    // The caller was authorized before the wait, and is answered about that run.
+    let run = rq.context().coordinator.run_waited_for(run).await?;
+    Ok(RunAnswer { run, waited: Some(seconds) })
 }
 
 /// Cancel a run
@@ -105,18 +132,9 @@ async fn run_cancel(rq: Rq, caller: Caller, path: Path<RunPath>) -> Answer<HttpR
 async fn run_events(rq: Rq, caller: Caller, path: Path<RunPath>, query: StreamQuery) -> Answer<Ndjson> {
     let (run, options) = (path.into_inner().run_id, query.0);
     let follow = options.follow;
-    let permit = stream_permit(&rq, &caller).await?;
+    let permit = ServerContext::stream_permit(&rq, &caller).await?;
     let lines = rq.context().coordinator.run_events(&caller.0, &run, options).await?;
     Ok(Ndjson::new(lines, follow, &rq.context().stopping, permit))
-}
-
-/// A place for an event stream. That the caller has no more is audited.
-async fn stream_permit(rq: &Rq, caller: &Caller) -> Result<StreamPermit, ApiError> {
-    let permit = rq.context().front.limits.stream(&caller.0, &rq.log);
-    if permit.as_ref().is_err_and(|error| error.status() == ErrorStatusCode::TOO_MANY_REQUESTS) {
-        rq.context().rate_limited(&rq.endpoint.operation_id, &caller.0).await;
-    }
-    permit
 }
 
 /// Create child node runs of a composite
@@ -152,7 +170,7 @@ async fn node_run_events(
 ) -> Answer<Ndjson> {
     let (node, options) = (path.into_inner().node_run_id, query.0);
     let follow = options.follow;
-    let permit = stream_permit(&rq, &caller).await?;
+    let permit = ServerContext::stream_permit(&rq, &caller).await?;
     let lines = rq.context().coordinator.node_run_events(&caller.0, &node, options).await?;
     Ok(Ndjson::new(lines, follow, &rq.context().stopping, permit))
 }

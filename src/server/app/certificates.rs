@@ -6,10 +6,11 @@ use slog::Logger;
 
 use super::StartError;
 use crate::{
-    api, clients,
+    clients,
     config::{InboundTls, OutboundTls, Settings},
     delegation::Delegation,
     health::{Source, certificate_check},
+    http_server::Running,
     runtime::tasks::TaskSet,
     time::Clock,
     transport::{Certificate, CertificateStatus, Outbound, Reload, TlsError, load_inbound},
@@ -103,7 +104,7 @@ impl Certificates {
     }
 
     /// Takes changed files over until the server stops.
-    pub(super) fn watch(self, running: api::Running, clock: &Arc<dyn Clock>, tasks: &TaskSet, log: &Logger) {
+    pub(super) fn watch(self, running: Vec<Running>, clock: &Arc<dyn Clock>, tasks: &TaskSet, log: &Logger) {
         let Self { listener, calls, every } = self;
         let reload = |purpose, files, status| Reload {
             purpose,
@@ -120,7 +121,9 @@ impl Certificates {
                 let (files, running) = (files.clone(), running.clone());
                 async move {
                     let (config, certificate) = in_background(move || load_inbound(&files)).await?;
-                    running.replace_tls(config).await.map_err(TlsError::NotReplaced)?;
+                    for server in running {
+                        server.replace_tls(config.clone()).await.map_err(TlsError::NotReplaced)?;
+                    }
                     Ok(certificate)
                 }
             };

@@ -21,7 +21,7 @@ pub(super) struct Reporters {
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) clock: Arc<SteadyClock>,
     pub(super) certificates: Vec<Source>,
-    pub(super) admission: Box<dyn Fn() -> HealthCheck + Send + Sync>,
+    pub(super) admission: Vec<Box<dyn Fn() -> HealthCheck + Send + Sync>>,
 }
 
 impl Reporters {
@@ -43,7 +43,7 @@ impl Reporters {
         }
         sources.push(Box::new(move |_| signing_keys_check(&authenticator.status()).into_iter().collect()));
         sources.extend(certificates);
-        sources.push(Box::new(move |_| vec![admission()]));
+        sources.push(Box::new(move |_| admission.iter().map(|check| check()).collect()));
         sources.push(Box::new(move |_| vec![clock_check(clock.ahead_seconds())]));
         HealthReport::new(report_clock, sources)
     }

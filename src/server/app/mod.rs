@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `start` | the order in which the parts come up |
 //! | `stop` | the order in which they go down, within a time limit |
+//! | `listeners` | listens on the addresses of both APIs |
 //! | `certificates` | loads certificates, and keeps them up to date |
 //! | `peers` | wiring of the clients of other services |
 //! | `health` | wiring of the health report |
@@ -21,7 +22,9 @@ mod assignment_key;
 mod certificates;
 mod clock;
 mod health;
+mod listeners;
 mod peers;
+mod readings;
 mod start;
 mod stop;
 
@@ -31,8 +34,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use slog::Logger;
 
+use self::listeners::Listeners;
 use crate::{
-    api,
     config::SecretError,
     journal::{Journal, JournalError, OpenError, sqlite::SqliteJournal},
     runtime::tasks::{Fatal, TaskSet},
@@ -88,7 +91,7 @@ impl Default for Surroundings {
 
 /// A running server.
 pub struct Server {
-    http: api::Http,
+    listeners: Listeners,
     tasks: TaskSet,
     /// Stopped last: until then there may be something to send.
     outbox_tasks: TaskSet,
@@ -120,6 +123,11 @@ impl Server {
 
     /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
-        self.http.local_addr()
+        self.listeners.address()
+    }
+
+    /// The address of the operator API, if it has one.
+    pub fn operator_address(&self) -> Option<SocketAddr> {
+        self.listeners.operator_address()
     }
 }

@@ -6,14 +6,16 @@ use slog::{Logger, o};
 
 use super::StartError;
 use crate::{
-    clients::{self, CallTimeout, Peer, Service, TokenSource, TokenSourceOptions},
-    config::{self, Endpoint, HttpUrl, Mode, SchemaMode, Settings},
+    clients::{self, CallObserver, CallTimeout, Peer, Service, TokenSource, TokenSourceOptions},
+    config::{self, ExecutorUrls, HttpUrl, MemberUrl, Mode, SchemaMode, Settings},
     coordinator::{Offload, Schemas},
-    dispatch::{Executor, Executors},
+    dispatch::{Executors, Member, Names, Pool, PoolOptions},
+    metrics::Metrics,
     redact::Redactor,
     runtime::tasks::TaskSet,
     services::{
         self,
+        executors::{AtomicExecutor, CompositeExecutor},
         node_registry::{NodeTypes, RegistryOptions},
         policy::{self, Policy},
         schemas::Judge,
@@ -21,6 +23,12 @@ use crate::{
     time::Clock,
     types::Uri,
 };
+
+impl CallObserver for Metrics {
+    fn answered(&self, service: Service, status: Option<u16>, time: Duration) {
+        self.call_answered(service.name(), status, time);
+    }
+}
 
 /// Makes a client for each service that is configured.
 pub(super) struct Peers {
@@ -30,6 +38,7 @@ pub(super) struct Peers {
     max_answer_bytes: usize,
     /// For what services say about failures.
     redactor: Redactor,
+    observer: Arc<dyn CallObserver>,
     clock: Arc<dyn Clock>,
     log: Logger,
 }
@@ -40,7 +49,7 @@ impl Peers {
         http: reqwest::Client,
         clock: Arc<dyn Clock>,
         tasks: &TaskSet,
-        log: &Logger,
+        (metrics, log): (&Metrics, &Logger),
     ) -> Self {
         let log = log.new(o!("component" => "clients"));
         let tokens = settings.outbound.as_ref().map(|outbound| {
@@ -60,19 +69,29 @@ impl Peers {
             TokenSource::new(options, http.clone(), Arc::clone(&clock), tasks.clone(), log.clone())
         });
         let max_answer_bytes = settings.limits.answer_bytes;
-        Self { http, tokens, max_answer_bytes, redactor: Redactor::new(&settings.redact), clock, log }
+        let observer = Arc::new(metrics.clone());
+        Self {
+            http,
+            tokens,
+            max_answer_bytes,
+            redactor: Redactor::new(&settings.redact),
+            observer,
+            clock,
+            log,
+        }
     }
 
-    fn peer(&self, service: Service, endpoint: &Endpoint) -> Peer {
+    fn peer(&self, service: Service, audience: &str) -> Peer {
         let peer = match &self.tokens {
-            Some(tokens) => Peer::with_audience(service, tokens, &endpoint.audience),
+            Some(tokens) => Peer::with_audience(service, tokens, audience),
             None => Peer::anonymous(service),
         };
         self.limited(peer)
     }
 
     fn limited(&self, peer: Peer) -> Peer {
-        peer.answers_within(self.max_answer_bytes).redacted_by(&self.redactor)
+        let peer = peer.answers_within(self.max_answer_bytes).redacted_by(&self.redactor);
+        peer.observed_by(Arc::clone(&self.observer))
     }
 
     pub(super) fn stores(&self, stores: &config::Stores, limit: Duration) -> services::Stores {
@@ -80,17 +99,17 @@ impl Peers {
         let runs = clients::run_store::Client::new_with_client(
             stores.run_store.url.as_str(),
             self.http.clone(),
-            self.peer(Service::RunStore, &stores.run_store),
+            self.peer(Service::RunStore, &stores.run_store.audience),
         );
         let events = clients::event_stream::Client::new_with_client(
             stores.event_stream.url.as_str(),
             self.http.clone(),
-            self.peer(Service::EventStream, &stores.event_stream),
+            self.peer(Service::EventStream, &stores.event_stream.audience),
         );
         let artifacts = clients::artifact_store::Client::new_with_client(
             stores.artifact_store.url.as_str(),
             self.http.clone(),
-            self.peer(Service::ArtifactStore, &stores.artifact_store),
+            self.peer(Service::ArtifactStore, &stores.artifact_store.audience),
         );
         services::Stores {
             runs: services::RunStore::new(runs, timeout.clone()),
@@ -105,7 +124,7 @@ impl Peers {
                 pdp: Arc::new(clients::pdp::Client::new_with_client(
                     pdp.url.as_str(),
                     self.http.clone(),
-                    self.peer(Service::Pdp, pdp),
+                    self.peer(Service::Pdp, &pdp.audience),
                 )),
                 timeout: settings.calls.call_timeout,
                 outage: policy::Outage::new(settings.pdp_outage),
@@ -132,7 +151,7 @@ impl Peers {
         // (contract §20).
         let peer = match settings.inbound.mode {
             Mode::Disabled => self.limited(Peer::anonymous(Service::NodeRegistry)),
-            Mode::Required | Mode::Optional => self.peer(Service::NodeRegistry, registry),
+            Mode::Required | Mode::Optional => self.peer(Service::NodeRegistry, &registry.audience),
         };
         let options = RegistryOptions {
             registry: Arc::new(clients::node_registry::Client::new_with_client(
@@ -155,30 +174,25 @@ impl Peers {
     }
 
     pub(super) fn executors(&self, settings: &Settings) -> Result<Executors, StartError> {
-        let uri = |url: &HttpUrl| {
-            let text = url.without_credentials();
-            Uri::try_from(text.clone()).map_err(|error| StartError::Setup(format!("{text}: {error}")))
-        };
         let max_in_flight = settings.calls.max_in_flight;
-        let atomic = match &settings.atomic_executor {
-            None => None,
-            Some(endpoint) => {
-                let peer = self.peer(Service::AtomicExecutor, endpoint);
-                let url = endpoint.url.as_str();
-                let client = clients::atomic_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::atomic(client, uri(&endpoint.url)?, max_in_flight))
-            }
-        };
-        let composite = match &settings.composite_executor {
-            None => None,
-            Some(endpoint) => {
-                let peer = self.peer(Service::CompositeExecutor, endpoint);
-                let url = endpoint.url.as_str();
-                let client =
-                    clients::composite_executor::Client::new_with_client(url, self.http.clone(), peer);
-                Some(Executor::composite(client, uri(&endpoint.url)?, max_in_flight))
-            }
-        };
+        let options = |names| PoolOptions { names, max_in_flight, clock: Arc::clone(&self.clock) };
+        let atomic = settings.atomic_executor.as_ref().map(|executors| {
+            let (names, members) = self.members(executors, Pool::<dyn AtomicExecutor>::SINGLE, |url| {
+                let peer = self.peer(Service::AtomicExecutor, &executors.audience);
+                let client = clients::atomic_executor::Client::new_with_client;
+                Arc::new(client(url, self.http.clone(), peer)) as Arc<dyn AtomicExecutor>
+            })?;
+            Ok::<_, StartError>(Pool::atomic(members, options(names)))
+        });
+        let composite = settings.composite_executor.as_ref().map(|executors| {
+            let (names, members) = self.members(executors, Pool::<dyn CompositeExecutor>::SINGLE, |url| {
+                let peer = self.peer(Service::CompositeExecutor, &executors.audience);
+                let client = clients::composite_executor::Client::new_with_client;
+                Arc::new(client(url, self.http.clone(), peer)) as Arc<dyn CompositeExecutor>
+            })?;
+            Ok::<_, StartError>(Pool::composite(members, options(names)))
+        });
+        let (atomic, composite) = (atomic.transpose()?, composite.transpose()?);
         // With its credentials: executors call back with it, and no record has it.
         let coordinator_url = settings.public_url.as_ref().map(|url| {
             let text = url.as_str().to_owned();
@@ -186,5 +200,38 @@ impl Peers {
         });
         let coordinator_url = coordinator_url.transpose()?;
         Ok(Executors { atomic, composite, coordinator_url, call_timeout: settings.calls.call_timeout })
+    }
+
+    /// The members of a pool. NodeRuns show the audience of tokens for the members of
+    /// a list; those of a single executor have never shown it.
+    fn members<E: ?Sized>(
+        &self,
+        executors: &config::Executors,
+        single: &str,
+        client: impl Fn(&str) -> Arc<E>,
+    ) -> Result<(Names, Vec<Member<E>>), StartError> {
+        let audience = self.tokens.as_ref().map(|_| executors.audience.clone());
+        let member = |id: &str, url: &HttpUrl, audience| {
+            let text = url.without_credentials();
+            let endpoint = Uri::try_from(text.clone());
+            let endpoint = endpoint.map_err(|error| StartError::Setup(format!("{text}: {error}")))?;
+            Ok::<_, StartError>(Member {
+                role: client(url.as_str()),
+                instance_id: id.to_owned(),
+                endpoint,
+                audience,
+            })
+        };
+        let of_list = |members: &[MemberUrl]| {
+            members
+                .iter()
+                .map(|MemberUrl { id, url }| member(id, url, audience.clone()))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        match &executors.urls {
+            ExecutorUrls::Single(url) => Ok((Names::Single, vec![member(single, url, None)?])),
+            ExecutorUrls::Addresses(members) => Ok((Names::Addresses, of_list(members)?)),
+            ExecutorUrls::Named(members) => Ok((Names::Given, of_list(members)?)),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Starts a server: opens the journal, takes over unfinished work, listens,
 //! dispatches.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use slog::{Logger, info, o, warn};
 
@@ -11,21 +11,23 @@ use super::{
     certificates::{Certificates, check_secrets, delegation},
     clock::steady_clock,
     health::Reporters,
+    listeners::{Fronts, Listeners, Shared},
     peers::Peers,
+    readings::Readings,
 };
 use crate::{
-    api::{self, BodyBounds, Front, FrontLimits, ListenConfig, ServerContext},
     auth::{self, Authenticator, Clocks},
-    config::{self, DefaultUsage, RunBounds, Settings},
+    config::{self, ApprovalSettings, DefaultUsage, OnApproval, RunBounds, Settings},
     coordinator::{self, Coordinator, WorkQueue},
     dispatch::{self, Dispatcher},
-    engine::{Bounds, Gates, Rules},
+    engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
     health::DispatchStatus,
     journal::{
         retention::Retention,
         sqlite::{Owing, SqliteJournal, SqliteOptions, WithoutStores},
     },
+    metrics::Metrics,
     outbox::{self, Outbox},
     record::{Estimate, millionths},
     redact::Redactor,
@@ -78,7 +80,8 @@ impl Startup<'_> {
         let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let http = certificates.http_client(settings.calls.connect_timeout)?;
-        let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, log);
+        let metrics = Metrics::new();
+        let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, (&metrics, log));
         let auth_log = self.component("auth");
         let assignment_tokens =
             assignment_tokens(settings, &journal, &*ids, clock.now(), auth_log.clone()).await?;
@@ -126,13 +129,14 @@ impl Startup<'_> {
                 composite_silence: settings.deadlines.composite_silence,
                 bounds: bounds(&settings.bounds),
                 default_usage: default_usage(settings.default_usage),
-                gates: gates(settings.gates),
+                gates: gates(settings.gates, settings.approvals),
             },
             authorization: settings.inbound.authorization.clone(),
             offload: peers.offload(settings),
             redactor: Redactor::new(&settings.redact),
             delegation: delegation(settings)?,
             schemas,
+            metrics: metrics.clone(),
             log: self.component("coordinator"),
         }));
         let dispatch_status = Arc::new(DispatchStatus::default());
@@ -149,26 +153,34 @@ impl Startup<'_> {
             assignment_tokens,
             auto_dispatch: settings.auto_dispatch,
             tasks: tasks.clone(),
+            metrics: metrics.clone(),
             log: self.component("dispatch"),
         })
         .await?;
 
         let stopping = tasks.stopping().clone();
-        let front = Front::new(self.front_limits(), &stopping, &self.component("http"));
+        let fronts = Fronts::new(settings, &stopping, &metrics, &self.component("http"));
         let reporters = Reporters {
             coordinator: Arc::clone(&coordinator),
-            dispatch: dispatch_status,
+            dispatch: Arc::clone(&dispatch_status),
             panics: tasks.panics().clone(),
             outbox,
             authenticator: Arc::clone(&authenticator),
-            clock: steady,
+            clock: Arc::clone(&steady),
             certificates: certificates.checks(),
-            admission: Box::new(front.check()),
+            admission: fronts.checks(),
         };
-        let context =
-            ServerContext { coordinator, authenticator, health: reporters.report(), front, stopping };
-        let http = self.listen(context, &certificates).await?;
-        certificates.watch(http.running(), &clock, tasks, &self.component("certificates"));
+        let health = Arc::new(reporters.report());
+        Readings {
+            dispatch: dispatch_status,
+            health: Arc::downgrade(&health),
+            clock: steady,
+            journal: settings.journal.path.clone(),
+        }
+        .give_to(&metrics);
+        let shared = Shared { coordinator, authenticator, health, stopping };
+        let listeners = Listeners::listen(settings, &certificates, (fronts, shared), tasks, log).await?;
+        certificates.watch(listeners.running(), &clock, tasks, &self.component("certificates"));
         // Not earlier: a process that cannot listen must not have called an
         // executor, and executors may call back at once.
         dispatcher.begin(jobs);
@@ -185,10 +197,13 @@ impl Startup<'_> {
             let clock_skew = settings.inbound.clock_skew;
             assignment_key::Expiry { journal, clock, clock_skew, log: auth_log }.begin(tasks);
         }
-        info!(log, "listening"; "address" => %http.local_addr(),
+        info!(log, "listening"; "address" => %listeners.address(),
             "journal" => %settings.journal.path.display(), "version" => env!("CARGO_PKG_VERSION"));
+        if let Some(address) = listeners.operator_address() {
+            info!(log, "listening for operators"; "address" => %address);
+        }
         Ok(Server {
-            http,
+            listeners,
             tasks: tasks.clone(),
             outbox_tasks: outbox_tasks.clone(),
             journal,
@@ -237,55 +252,6 @@ impl Startup<'_> {
         }
         Ok((journal, owing))
     }
-
-    fn front_limits(&self) -> FrontLimits {
-        let limits = &self.settings.limits;
-        FrontLimits {
-            requests: limits.requests,
-            streams: limits.streams,
-            per_principal: limits.per_principal,
-            connections: limits.connections,
-            // To each executor, and half as many again to all other services.
-            calls: self.settings.calls.max_in_flight.saturating_mul(5) / 2,
-            body: BodyBounds {
-                values: limits.body_values,
-                string_bytes: limits.string_bytes,
-                items: limits.array_items,
-            },
-            body_timeout: limits.body_timeout,
-            idle_timeout: limits.idle_timeout,
-            answer_timeout: limits.answer_timeout,
-        }
-    }
-
-    async fn listen(
-        &self,
-        context: ServerContext,
-        certificates: &Certificates,
-    ) -> Result<api::Http, StartError> {
-        let Self { settings, tasks, .. } = *self;
-        let address = format!("{}:{}", settings.listen.host, settings.listen.port);
-        let cannot = |reason: String| StartError::Listen { address: address.clone(), reason };
-        let mut addresses =
-            tokio::net::lookup_host(&address).await.map_err(|error| cannot(error.to_string()))?;
-        let bind_address: SocketAddr =
-            addresses.next().ok_or_else(|| cannot("the name has no address".into()))?;
-        let listen = ListenConfig {
-            bind_address,
-            body_limit_bytes: settings.limits.body_bytes,
-            tls: certificates.server_config(),
-        };
-        api::serve(&listen, context, tasks, &self.component("http"))
-            .map_err(|error| cannot(root_cause(&error)))
-    }
-}
-
-/// The innermost cause of an error.
-fn root_cause(mut error: &dyn std::error::Error) -> String {
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
 }
 
 /// The ceilings of a run's tree where nothing else limits it. They are far above
@@ -303,9 +269,14 @@ fn bounds(settings: &RunBounds) -> Bounds {
     Bounds { defaults, maxima, ceilings: CEILINGS }
 }
 
-fn gates(settings: config::Gates) -> Gates {
+fn gates(settings: config::Gates, approvals: ApprovalSettings) -> Gates {
     let config::Gates { irreversible_checkpoint, unknown_side_effect, candidate_sets_required } = settings;
-    Gates { unknown_side_effect, irreversible_checkpoint, candidate_sets_required }
+    let ApprovalSettings { then, timeout } = approvals;
+    let approvals = match then {
+        OnApproval::Fail => Approvals::Fail,
+        OnApproval::Park => Approvals::Park { timeout },
+    };
+    Gates { irreversible_checkpoint, unknown_side_effect, candidate_sets_required, approvals }
 }
 
 fn default_usage(settings: DefaultUsage) -> Estimate {

@@ -23,13 +23,22 @@ impl Server {
     /// Stops: takes no new work, ends streams, and lets requests and jobs finish
     /// within the time limit of the settings.
     pub async fn stop(self) {
-        let Self { http, tasks, outbox_tasks, journal, journal_fatal: _, clock, worker, stop_within, log } =
-            self;
+        let Self {
+            listeners,
+            tasks,
+            outbox_tasks,
+            journal,
+            journal_fatal: _,
+            clock,
+            worker,
+            stop_within,
+            log,
+        } = self;
         info!(log, "stopping"; "within_seconds" => stop_within.as_secs_f64());
         // Ends streams and dispatch; running jobs continue.
         tasks.stopping().cancel();
         let drained = within(&*clock, stop_within, async {
-            if let Err(failure) = http.close(stop_within / 2).await {
+            if let Err(failure) = listeners.close(stop_within / 2).await {
                 warn!(log, "HTTP server did not stop cleanly"; "error" => failure);
             }
             tasks.stop().await;

@@ -1,12 +1,15 @@
-//! The command line.
+//! The command line. The commands that use the operator API: `operator`.
+
+mod operator;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    Args, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
+pub use self::operator::{ApprovalsCommand, Decision, OperatorTarget, Output};
 use super::exit::Exit;
 use crate::{
     config::{
@@ -49,7 +52,11 @@ pub enum Command {
     /// Run the server (the default)
     Serve,
     /// Print the OpenAPI document of the server
-    Openapi,
+    Openapi {
+        /// Of the operator API instead
+        #[arg(long)]
+        operator: bool,
+    },
     /// Print the effective configuration and what is wrong with it
     CheckConfig,
     /// Run a built-in example from start to end, without any other service
@@ -71,11 +78,37 @@ pub enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// List what waits for an approval, and decide about it (operator API)
+    Approvals {
+        #[command(subcommand)]
+        command: ApprovalsCommand,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
     /// Maintain a journal: back it up, check it, compact it, rotate its key, print its audit trail
     Journal {
         #[command(subcommand)]
         command: JournalCommand,
     },
+    /// Examine exported runs: verify a file, compare two
+    Runs {
+        #[command(subcommand)]
+        command: RunsCommand,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum RunsCommand {
+    /// Check that an exported run is whole and unchanged
+    Verify {
+        /// A file that `journal export` made
+        file: PathBuf,
+        /// The hash that the export printed: without it, a file that was written again from the start is not noticed
+        #[arg(long, value_name = "HASH")]
+        hash: Option<String>,
+    },
+    /// Show where two exported runs part
+    Diff { first: PathBuf, second: PathBuf },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -106,7 +139,7 @@ pub enum JournalCommand {
         outcome: Option<AuditOutcome>,
         /// Format: a table, or a JSON object a line
         #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-        output: AuditOutput,
+        output: Output,
     },
     /// Reclaim free space (VACUUM); the server must not run
     Compact {
@@ -114,19 +147,18 @@ pub enum JournalCommand {
         #[arg(long, value_name = "AGE", value_parser = age)]
         finished_before: Option<Duration>,
     },
+    /// Write all that is recorded about a run to a file that shows changes; the server may run
+    Export {
+        run: RunId,
+        /// Destination; must not exist
+        file: PathBuf,
+    },
     /// Sign assignment tokens with a new key; the server may run
     RotateKey {
         /// Delete the old keys at once, because one has leaked: running composites fail
         #[arg(long)]
         revoke_old: bool,
     },
-}
-
-/// How the audit trail is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AuditOutput {
-    Table,
-    Json,
 }
 
 /// The time of the first record to print.
@@ -256,7 +288,7 @@ mod tests {
             Cli::try_parse_from(line.split(' ')).map(|cli| cli.chosen()).map_err(|error| error.exit_code())
         };
         assert_eq!(command("x"), Ok(Command::Serve));
-        assert_eq!(command("x openapi"), Ok(Command::Openapi));
+        assert_eq!(command("x openapi"), Ok(Command::Openapi { operator: false }));
         assert_eq!(command("x check-config"), Ok(Command::CheckConfig));
         assert_eq!(command("x demo"), Ok(Command::Demo { keep: false }));
         assert_eq!(command("x demo --keep"), Ok(Command::Demo { keep: true }));

@@ -10,7 +10,7 @@ use crate::config::{
     settings::{DEFAULT_HOST, DEFAULT_PORT, PolicyPosture, Settings},
     value::one_line,
     variable::{Fallback, Variable},
-    variables::{self, GROUPS},
+    variables,
 };
 
 /// Prints the configuration to `out`. The error and the exit code are those of a
@@ -28,7 +28,7 @@ pub(super) fn check_config(
     entry(out, "--port", &port, flag_source(flags.port.is_some()))?;
     entry(out, "--reload", if flags.reload { "true" } else { "false" }, flag_source(flags.reload))?;
     let settings = Settings::from_vars(vars, flags);
-    for group in GROUPS {
+    for group in variables::groups() {
         writeln!(out, "\n# {}", group.title)?;
         for variable in group.variables {
             let (mut value, source) = described(variable, vars, flags);

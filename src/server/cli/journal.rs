@@ -6,17 +6,19 @@
 //! | `backup` | may run | a new file |
 //! | `check` | may run | nothing |
 //! | `audit` | may run | nothing |
+//! | `export` | may run | a new file |
 //! | `compact` | must not run | the journal |
 //! | `rotate-key` | may run | the keys in the journal |
 //!
 //! [`crate::journal::sqlite`] does the work.
 
 mod audit;
+mod export;
 mod rotate_key;
 
 use std::{
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::args::JournalCommand;
@@ -38,6 +40,10 @@ pub enum MaintenanceError {
          authentication"
     )]
     NoKey,
+    #[error("the run was not exported: {0}")]
+    Export(#[from] sqlite::ExportError),
+    #[error("cannot make {}: {source}", file.display())]
+    File { file: PathBuf, source: io::Error },
     #[error("cannot write the report: {0}")]
     Report(#[from] io::Error),
 }
@@ -58,6 +64,7 @@ pub fn run(
                 AuditFilter { run_id, since: since.map(|since| since.from(now)), actor, outcome: *outcome };
             audit::print(journal, &filter, *output, out)
         }
+        JournalCommand::Export { run, file } => export::export(journal, run, file, now, out),
         JournalCommand::RotateKey { revoke_old } => {
             let old_keys = if *revoke_old { OldKeys::Revoke } else { OldKeys::Keep };
             rotate_key::rotate_key(journal, old_keys, now, out)

@@ -5,16 +5,20 @@
 //!                  ├─▶ check_config ───────────▶ config
 //!                  ├─▶ demo ───────────────────▶ app, clients
 //!                  ├─▶ send_request, health ───▶ remote        call a running server
-//!                  └─▶ journal ────────────────▶ journal       open the file: back up, check, audit, …
+//!                  ├─▶ approvals ──────────────▶ remote        call its operator API
+//!                  ├─▶ journal ────────────────▶ journal       open the file: back up, check, audit, …
+//!                  └─▶ evidence ───────────────▶ evidence      read exported runs: verify, compare
 //! ```
 //!
 //! A command writes its result to stdout. A failure goes to stderr as one
 //! message, and [`Exit`] tells its kind.
 
+mod approvals;
 pub mod args;
 mod check_config;
 #[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
 mod demo;
+mod evidence;
 mod exit;
 mod health;
 pub mod journal;
@@ -23,6 +27,7 @@ mod remote;
 mod send_request;
 mod serve;
 mod signals;
+mod table;
 
 use std::{
     io::{self, Write},
@@ -31,10 +36,11 @@ use std::{
 };
 
 pub use self::{
-    args::{Cli, Command, JournalCommand, Target},
+    approvals::approvals,
+    args::{ApprovalsCommand, Cli, Command, JournalCommand, OperatorTarget, RunsCommand, Target},
     exit::Exit,
     health::health,
-    remote::{Remote, RemoteError},
+    remote::{OperatorClient, Remote, RemoteError},
     send_request::send_request,
 };
 use self::{check_config::check_config, exit::Failure};
@@ -43,6 +49,7 @@ use crate::{
     app,
     config::{Flags, JournalSettings, LayeredVars, Settings},
     journal::sqlite::folder_exists,
+    operator::openapi as operator_openapi,
     runtime::heap,
     time::{Clock, SystemClock},
 };
@@ -53,7 +60,7 @@ pub fn run(cli: &Cli) -> ExitCode {
     let flags = &cli.flags;
     let ended = match cli.chosen() {
         Command::Serve => serve::serve(flags),
-        Command::Openapi => print_openapi(),
+        Command::Openapi { operator } => print_openapi(operator),
         Command::CheckConfig => print_config(flags),
         Command::Demo { keep } => demo::command(keep, flags),
         Command::SendRequest { request, target } => {
@@ -67,7 +74,11 @@ pub fn run(cli: &Cli) -> ExitCode {
             };
             call(&target, flags, Certificate::AnyOnLoopback, query)
         }
+        Command::Approvals { command, target } => {
+            call_operator(&target, async |remote| approvals(remote, &command).await)
+        }
         Command::Journal { command } => maintain_journal(&command, flags),
+        Command::Runs { command } => examine_runs(&command),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -78,8 +89,9 @@ pub fn run(cli: &Cli) -> ExitCode {
     }
 }
 
-fn print_openapi() -> Result<Exit, Failure> {
-    writeln!(io::stdout(), "{:#}", openapi::document()).map_err(Failure::config)?;
+fn print_openapi(operator: bool) -> Result<Exit, Failure> {
+    let document = if operator { operator_openapi::document() } else { openapi::document() };
+    writeln!(io::stdout(), "{document:#}").map_err(Failure::config)?;
     Ok(Exit::Ok)
 }
 
@@ -98,6 +110,10 @@ fn maintain_journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Fai
     let sound = journal::run(command, &path, SystemClock.now(), &mut io::stdout())
         .map_err(|error| Failure::new(Exit::Journal, error))?;
     Ok(if sound { Exit::Ok } else { Exit::Journal })
+}
+
+fn examine_runs(command: &RunsCommand) -> Result<Exit, Failure> {
+    evidence::run(command, &mut io::stdout()).map_err(|error| Failure::new(Exit::Journal, error))
 }
 
 /// Which certificate of the server a command accepts.
@@ -132,4 +148,34 @@ fn call(
     let (answer, exit) = runtime.block_on(request(&remote)).map_err(failed)?;
     writeln!(io::stdout(), "{answer}").map_err(Failure::config)?;
     Ok(exit)
+}
+
+/// Sends a request to an operator API, and prints the answer.
+fn call_operator(
+    target: &OperatorTarget,
+    request: impl AsyncFnOnce(&Remote<OperatorClient>) -> Result<String, RemoteError>,
+) -> Result<Exit, Failure> {
+    let vars = LayeredVars::load(Path::new(".")).map_err(Failure::config)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::config)?;
+    let url = target.url(&vars).map_err(Failure::config)?;
+    let tls = target.tls(&vars).map_err(Failure::config)?;
+    let token = target.token(&vars).map_err(Failure::config)?;
+    let token = token.map(|token| token.read()).transpose().map_err(Failure::config)?;
+    let failed = |error: RemoteError| Failure::new(exit_of(&error), error);
+    let remote = Remote::operator(&tls, &url, token.as_ref()).map_err(failed)?;
+    let answer = runtime.block_on(request(&remote)).map_err(failed)?;
+    writeln!(io::stdout(), "{answer}").map_err(Failure::config)?;
+    Ok(Exit::Ok)
+}
+
+/// The class of a failure of the operator API.
+fn exit_of(error: &RemoteError) -> Exit {
+    match error.status() {
+        Some(401 | 403) => Exit::NotAllowed,
+        Some(404) => Exit::NotFound,
+        Some(408 | 429) => Exit::NoAnswer,
+        Some(400..=499) => Exit::Refused,
+        Some(_) | None => Exit::NoAnswer,
+    }
 }

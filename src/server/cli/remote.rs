@@ -1,9 +1,9 @@
-//! A running server, as the commands `send-request` and `health` call it.
+//! A running server, as commands call it: its API, or its operator API.
 //!
 //! ```text
-//!   flags, variables ──▶ Remote ──HTTP──▶ server
+//!   flags, variables ──▶ Remote<its client> ──HTTP──▶ server
 //!                          ▲
-//!            send_request ─┴─ health   format the answers as JSON
+//!   send_request, health ──┴── approvals   format the answers
 //! ```
 //!
 //! An error names the request and the server.
@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    clients::{self, CallError, Failure, run_coordinator::Client},
+    clients::{self, CallError, Failure, operator, run_coordinator::Client},
     config::{OutboundTls, Secret, value::masked_url},
     transport::{Outbound, TlsError, unverified},
 };
@@ -21,11 +21,16 @@ use crate::{
 /// The time limit of a request; longer than answers wait for the JARVIS stores.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
+/// The client of the operator API.
+pub type OperatorClient = operator::Client;
+
 /// A server, and its client.
-pub struct Remote {
+pub struct Remote<C = Client> {
     /// For messages: without user and password.
     url: String,
-    pub(super) client: Client,
+    /// What says the address of such a server.
+    given_by: &'static str,
+    pub(super) client: C,
 }
 
 /// Why a command has no answer.
@@ -37,8 +42,8 @@ pub enum RemoteError {
     Tls(#[from] TlsError),
     #[error("{0}")]
     File(String),
-    #[error("{}", no_answer(.asked, .url, .error))]
-    Call { asked: String, url: String, error: CallError },
+    #[error("{}", no_answer(.asked, .url, .given_by, .error))]
+    Call { asked: String, url: String, given_by: &'static str, error: CallError },
     #[error("{asked} at {url}: no answer within {} s", ANSWER_WITHIN.as_secs())]
     Late { asked: String, url: String },
     #[error("run {run} was started, but a later request failed:\n{error}")]
@@ -54,13 +59,7 @@ impl Remote {
 
     /// A server whose certificate must be valid for its name.
     pub fn over(tls: &OutboundTls, url: &str, token: Option<&Secret>) -> Result<Self, RemoteError> {
-        let http = if tls.is_default() {
-            clients::http_client(clients::CONNECT_TIMEOUT)
-        } else {
-            let (outbound, _) = Outbound::load(tls)?;
-            clients::http_client_with_tls(clients::CONNECT_TIMEOUT, outbound.client_config()?)
-        };
-        Self::with(http, url, token)
+        Self::with(http_client(tls)?, url, token)
     }
 
     /// The server of this machine, with any certificate, and without a token:
@@ -76,7 +75,33 @@ impl Remote {
     ) -> Result<Self, RemoteError> {
         let http = http.map_err(RemoteError::Setup)?;
         let client = clients::coordinator_over(http, url, token.map(Secret::expose));
-        Ok(Self { url: masked_url(url), client })
+        Ok(Self { url: masked_url(url), given_by: "--url, or by --host and --port", client })
+    }
+}
+
+impl Remote<OperatorClient> {
+    /// An operator API whose certificate must be valid for its name.
+    pub fn operator(tls: &OutboundTls, url: &str, token: Option<&Secret>) -> Result<Self, RemoteError> {
+        let http = http_client(tls)?.map_err(RemoteError::Setup)?;
+        let client = clients::operator_over(http, url, token.map(Secret::expose));
+        let given_by =
+            "--operator-url, JARVIS_RUN_COORDINATOR_OPERATOR_URL or JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN";
+        Ok(Self { url: masked_url(url), given_by, client })
+    }
+}
+
+/// A client with this trust and identity.
+fn http_client(tls: &OutboundTls) -> Result<Result<reqwest::Client, String>, TlsError> {
+    if tls.is_default() {
+        return Ok(clients::http_client(clients::CONNECT_TIMEOUT));
+    }
+    let (outbound, _) = Outbound::load(tls)?;
+    Ok(clients::http_client_with_tls(clients::CONNECT_TIMEOUT, outbound.client_config()?))
+}
+
+impl<C> Remote<C> {
+    pub(super) fn client(&self) -> &C {
+        &self.client
     }
 
     /// Waits for an answer, within the time limit. `asked` names the request.
@@ -85,21 +110,32 @@ impl Remote {
         asked: &str,
         answer: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, RemoteError> {
-        let (asked, url) = (asked.to_owned(), self.url.clone());
+        let (asked, url, given_by) = (asked.to_owned(), self.url.clone(), self.given_by);
         match tokio::time::timeout(ANSWER_WITHIN, answer).await {
-            Ok(answer) => answer.map_err(|error| RemoteError::Call { asked, url, error }),
+            Ok(answer) => answer.map_err(|error| RemoteError::Call { asked, url, given_by, error }),
             Err(_) => Err(RemoteError::Late { asked, url }),
         }
     }
 }
 
+impl RemoteError {
+    /// The status of the answer, if it was a refusal.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Call { error, .. } => error.status(),
+            Self::AfterStart { error, .. } => error.status(),
+            Self::Setup(_) | Self::Tls(_) | Self::File(_) | Self::Late { .. } => None,
+        }
+    }
+}
+
 /// Describes a failed request, and suggests a remedy.
-fn no_answer(asked: &str, url: &str, error: &CallError) -> String {
+fn no_answer(asked: &str, url: &str, given_by: &str, error: &CallError) -> String {
     let reason = error.reason();
     match (&error.failure, error.status()) {
         (Failure::NotSent(_), _) => {
             let mut text = format!(
-                "{asked} at {url}: {reason}\nIs the server running? Its address is given by --url, or by --host and --port."
+                "{asked} at {url}: {reason}\nIs the server running? Its address is given by {given_by}."
             );
             if url.starts_with("https:") {
                 text.push_str("\nA certificate that the system does not trust needs --ca or JARVIS_RUN_COORDINATOR_CA_BUNDLE.");
@@ -150,7 +186,7 @@ mod tests {
 
     #[test]
     fn error_names_request_server_and_remedy() {
-        let message = |error: &CallError| no_answer("GET /v1/x", "http://h", error);
+        let message = |error: &CallError| no_answer("GET /v1/x", "http://h", "--url", error);
         assert_eq!(
             message(&refused(409, json!({}))),
             "GET /v1/x at http://h was refused: 409 some_code: Some message"
@@ -164,10 +200,6 @@ mod tests {
         assert_eq!(message(&broken), "GET /v1/x at http://h: the connection broke off");
         let no_connection = Failure::NotSent(NotSent::NoConnection);
         let not_sent = message(&CallError::new(Service::RunCoordinator, no_connection));
-        assert!(
-            not_sent
-                .ends_with("Is the server running? Its address is given by --url, or by --host and --port."),
-            "{not_sent}"
-        );
+        assert!(not_sent.ends_with("Is the server running? Its address is given by --url."), "{not_sent}");
     }
 }

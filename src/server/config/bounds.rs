@@ -27,7 +27,9 @@ impl Bounds {
             | Kind::Text
             | Kind::Secret
             | Kind::BaseUrl
+            | Kind::BaseUrls
             | Kind::Url
+            | Kind::HostPort
             | Kind::Path
             | Kind::Switch
             | Kind::Choice(_)

@@ -11,8 +11,12 @@ pub enum Kind {
     Secret,
     /// A base URL, normalised as contract §18 says.
     BaseUrl,
+    /// A base URL, or a list of them, each with or without a name.
+    BaseUrls,
     /// A URL that is used unchanged.
     Url,
+    /// A host and a port: `127.0.0.1:8089`, `[::1]:8089`.
+    HostPort,
     Path,
     Bytes,
     Seconds,
@@ -36,7 +40,11 @@ impl Kind {
         match self {
             Self::Text | Self::Secret => "text".into(),
             Self::BaseUrl => "an http:// or https:// URL without a query".into(),
+            Self::BaseUrls => "an http:// or https:// URL without a query, or a list of such as \
+                              URL,URL or NAME=URL,NAME=URL"
+                .into(),
             Self::Url => "an http:// or https:// URL".into(),
+            Self::HostPort => "a host and a port, such as 127.0.0.1:8089 or [::1]:8089".into(),
             Self::Path => "a path".into(),
             Self::Bytes => "a number of bytes above 0 (suffixes k, m, g)".into(),
             Self::Seconds => format!("a number of seconds above 0, {}", at_most_ten_years()).into(),
@@ -59,7 +67,9 @@ impl Kind {
             Self::Text
             | Self::Secret
             | Self::BaseUrl
+            | Self::BaseUrls
             | Self::Url
+            | Self::HostPort
             | Self::Path
             | Self::Seconds
             | Self::SecondsOrNone
@@ -77,6 +87,8 @@ impl Kind {
             Self::Text => "text".into(),
             Self::Secret => "secret".into(),
             Self::BaseUrl | Self::Url => "URL".into(),
+            Self::BaseUrls => "URL,…".into(),
+            Self::HostPort => "host:port".into(),
             Self::Path => "path".into(),
             Self::Bytes => "bytes (k, m, g)".into(),
             Self::Seconds | Self::SecondsOrNone => "seconds".into(),

@@ -7,13 +7,13 @@
 //!  .env ────────────────┘        │                │
 //!  flags ────────────────────────┼────────────────┘ ConfigError: the contract's
 //!                                │                  messages, in its order
-//!  variables::GROUPS (one table) ┴─▶ --help, check-config, .env.example, docs
+//!  variables::groups (one table) ┴─▶ --help, check-config, .env.example, docs
 //! ```
 //!
 //! **Architecture invariants**
 //! 1. Parsing is pure: only [`env_file`] reads the process environment, and
 //!    nothing changes it.
-//! 2. The variables that are read are those in [`variables::GROUPS`]. A test
+//! 2. The variables that are read are those in [`variables::groups`]. A test
 //!    records which names are read, and compares.
 //! 3. Default values are parsed from the texts in the table, so that the
 //!    documentation cannot differ from the behaviour.
@@ -38,11 +38,11 @@ pub use error::ConfigError;
 pub use flags::Flags;
 pub use kind::Kind;
 pub use settings::{
-    DefaultUsage, Endpoint, Gates, InboundTls, JournalSettings, KeyPair, OutboundTls, PerPrincipal,
-    PolicyPosture, Rate, RunBounds, Settings, Stores,
+    ApprovalSettings, DefaultUsage, Endpoint, Executors, Gates, InboundTls, JournalSettings, KeyPair,
+    OutboundTls, PerPrincipal, PolicyPosture, Rate, RunBounds, Settings, Stores,
 };
 pub use value::{
-    HttpUrl, LogFormat, PdpOutage, RegistryOutage, SchemaMode, Secret, SecretError, SecretSource,
-    WithoutStores,
+    ExecutorUrls, HttpUrl, LogFormat, MemberUrl, OnApproval, PdpOutage, RegistryOutage, SchemaMode, Secret,
+    SecretError, SecretSource, WithoutStores,
 };
 pub use vars::Vars;

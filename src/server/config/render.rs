@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{
     kind::Kind,
     variable::{Fallback, Variable},
-    variables::{self, GROUPS},
+    variables,
 };
 
 /// The width of everything that is printed.
@@ -19,7 +19,7 @@ pub fn after_help(exits: &[(u8, &str)]) -> String {
          The environment overrides .env.local, which overrides .env. Blanks around a value are\n\
          removed; an empty value counts as unset. The maximum of every number of seconds is ten years.\n",
     );
-    for group in GROUPS {
+    for group in variables::groups() {
         let _ = write!(help, "\n{}:\n", group.title);
         for variable in group.variables {
             let _ = writeln!(help, "  {} [{}]", names(variable, " | "), default_text(variable));
@@ -38,7 +38,8 @@ pub fn after_help(exits: &[(u8, &str)]) -> String {
 
 /// The variables that `.env.example` sets, so that a copy starts a server; the
 /// others are commented out.
-const STARTS_WITH: [&str; 2] = [variables::AUTH_PROFILE.name, variables::POLICY_PROFILE.name];
+const STARTS_WITH: [&str; 3] =
+    [variables::AUTH_PROFILE.name, variables::POLICY_PROFILE.name, variables::OPERATOR_LISTEN.name];
 
 /// The text of `.env.example`: every variable.
 pub fn env_example() -> String {
@@ -59,7 +60,7 @@ pub fn env_example() -> String {
          #\n\
          # More about each in docs/configuration.md. Written by a test from src/server/config/variables.rs.\n",
     );
-    for group in GROUPS {
+    for group in variables::groups() {
         let _ = write!(file, "\n# --- {} ---\n", group.title);
         for variable in group.variables {
             file.push('\n');
@@ -84,7 +85,7 @@ pub fn env_example() -> String {
 /// The tables of `docs/configuration.md`.
 pub fn markdown() -> String {
     let mut table = String::new();
-    for group in GROUPS {
+    for group in variables::groups() {
         if !table.is_empty() {
             table.push('\n');
         }
@@ -139,7 +140,9 @@ fn about(variable: &Variable) -> String {
         | Kind::Secret
         | Kind::Path
         | Kind::BaseUrl
+        | Kind::BaseUrls
         | Kind::Url
+        | Kind::HostPort
         | Kind::Age
         | Kind::Switch
         | Kind::Constraints
@@ -182,7 +185,10 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::config::{Endpoint, Flags, LayeredVars, Mode, PolicyPosture, Settings, settings::Limits};
+    use crate::config::{
+        Endpoint, ExecutorUrls, Executors, Flags, LayeredVars, Mode, PolicyPosture, Settings,
+        settings::Limits,
+    };
 
     #[test]
     fn variables_have_unique_names_and_descriptions() {
@@ -263,8 +269,7 @@ mod tests {
             let vars = LayeredVars::load_files(directory.path()).expect("readable");
             Settings::from_vars(&vars, &Flags::default()).expect("usable")
         };
-        let services = GROUPS
-            .iter()
+        let services = variables::groups()
             .filter(|group| group.title.starts_with("JARVIS stores") || group.title == "Other services");
         let services = services.flat_map(|group| group.variables).map(|variable| variable.name);
         let with_services: Vec<&str> = services.chain(["JARVIS_RUN_COORDINATOR_PUBLIC_URL"]).collect();
@@ -274,8 +279,12 @@ mod tests {
         assert_eq!(stores.run_store.url.as_str(), "http://127.0.0.1:8091");
         assert_eq!(stores.artifact_store.url.as_str(), "http://127.0.0.1:8092");
         assert_eq!(stores.event_stream.url.as_str(), "http://127.0.0.1:8093");
-        assert_eq!(url(all.atomic_executor), "http://127.0.0.1:8082");
-        assert_eq!(url(all.composite_executor), "http://127.0.0.1:8083");
+        let single = |executors: Option<Executors>| match executors.expect("executors").urls {
+            ExecutorUrls::Single(url) => url.as_str().to_owned(),
+            list @ (ExecutorUrls::Addresses(_) | ExecutorUrls::Named(_)) => panic!("a list: {list:?}"),
+        };
+        assert_eq!(single(all.atomic_executor), "http://127.0.0.1:8082");
+        assert_eq!(single(all.composite_executor), "http://127.0.0.1:8083");
         assert_eq!(url(all.node_registry), "http://127.0.0.1:8084");
         assert_eq!(url(all.selection), "http://127.0.0.1:8085");
         assert_eq!(url(all.pdp), "http://127.0.0.1:8086");

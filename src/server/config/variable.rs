@@ -4,7 +4,7 @@ use super::{
     bounds::Bounds,
     error::ConfigError,
     kind::Kind,
-    value::{HttpUrl, MASK, masked_url, one_line, switch},
+    value::{ExecutorUrls, HttpUrl, MASK, masked_url, one_line, switch},
     vars::Vars,
 };
 
@@ -180,9 +180,11 @@ impl Variable {
                 let base = HttpUrl::base(text);
                 one_line(&masked_url(base.as_ref().map_or(text, HttpUrl::as_str)))
             }
+            Kind::BaseUrls => one_line(&ExecutorUrls::shown(text)),
             Kind::Url => one_line(&masked_url(text)),
             Kind::Switch => switch(text).map_or_else(|| one_line(text), |on| on.to_string()),
             Kind::Text
+            | Kind::HostPort
             | Kind::Path
             | Kind::Bytes
             | Kind::Seconds

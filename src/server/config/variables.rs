@@ -9,22 +9,31 @@ use super::{
     variable::{Group, Variable},
 };
 
-/// Declares each variable as a constant and adds it to [`GROUPS`], so that every
-/// variable that can be used is documented.
+/// Declares each variable as a constant and adds it to a table of groups, so that
+/// every variable that can be used is documented.
 macro_rules! variables {
-    ($($title:literal { $($constant:ident = $variable:expr;)* })*) => {
+    ($table:ident: $($title:literal { $($constant:ident = $variable:expr;)* })*) => {
         $($(pub const $constant: Variable = $variable;)*)*
 
-        /// All variables, in the order of the documentation.
-        pub const GROUPS: &[Group] = &[
+        /// The groups of this table, in the order of the documentation.
+        pub(super) const $table: &[Group] = &[
             $(Group { title: $title, variables: &[$($constant),*] }),*
         ];
     };
 }
 
+mod callers;
+
+pub use callers::*;
+
+/// All groups, in the order of the documentation.
+pub fn groups() -> impl Iterator<Item = &'static Group> {
+    SERVER.iter().chain(callers::CALLERS)
+}
+
 /// All variables, without their groups.
 pub fn all() -> impl Iterator<Item = &'static Variable> {
-    GROUPS.iter().flat_map(|group| group.variables)
+    groups().flat_map(|group| group.variables)
 }
 
 /// Whether `name` is a variable or an alias of one.
@@ -43,6 +52,10 @@ const fn base_url(name: &'static str, about: &'static str) -> Variable {
     Variable::new(name, Kind::BaseUrl, about)
 }
 
+const fn base_urls(name: &'static str, about: &'static str) -> Variable {
+    Variable::new(name, Kind::BaseUrls, about)
+}
+
 const fn audience(name: &'static str, about: &'static str, default: &'static str) -> Variable {
     Variable::new(name, Kind::Text, about).default(default).contract("§1, §18")
 }
@@ -56,6 +69,7 @@ const fn own(name: &'static str, kind: Kind, about: &'static str) -> Variable {
 }
 
 variables! {
+    SERVER:
     "Journal" {
         JOURNAL = own("JARVIS_RUN_COORDINATOR_JOURNAL", Kind::Path,
             "Journal: the SQLite database with all state. It is created if it does not exist; its folder must \
@@ -129,11 +143,12 @@ variables! {
             .between(1, 1 << 30).unset("off").example("256k");
     }
     "Other services" {
-        ATOMIC_EXECUTOR_URL = base_url("JARVIS_ATOMIC_EXECUTOR_URL",
-            "Atomic Executor. Without it, atomic nodes fail.")
+        ATOMIC_EXECUTOR_URL = base_urls("JARVIS_ATOMIC_EXECUTOR_URL",
+            "Atomic Executor; without it, atomic nodes fail. A list (URL,URL or NAME=URL,NAME=URL) is a pool: each \
+             node goes to the least loaded of them.")
             .aliases(&["ARP_ATOMIC_EXECUTOR_URL"]).unset("off").example("http://127.0.0.1:8082");
-        COMPOSITE_EXECUTOR_URL = base_url("JARVIS_COMPOSITE_EXECUTOR_URL",
-            "Composite Executor. Without it, composite nodes fail.")
+        COMPOSITE_EXECUTOR_URL = base_urls("JARVIS_COMPOSITE_EXECUTOR_URL",
+            "Composite Executor; without it, composite nodes fail. A list is a pool, as for the Atomic Executor.")
             .aliases(&["ARP_COMPOSITE_EXECUTOR_URL"]).unset("off").example("http://127.0.0.1:8083");
         NODE_REGISTRY_URL = base_url("JARVIS_NODE_REGISTRY_URL",
             "Node Registry. Without it, the prefix of a node's type (atomic. or composite.) determines its kind.")
@@ -169,6 +184,12 @@ variables! {
             "During an outage of the PDP: deny nodes (deny), as the Python coordinator does, or hold them until \
              the PDP answers or their deadline passes, and refuse new runs with 503 (hold).")
             .default("deny");
+        APPROVALS = own("JARVIS_RUN_COORDINATOR_APPROVALS", Kind::Choice(&["fail", "park"]),
+            "A node that requires an approval: it fails (fail), or waits until it is approved or denied (park).")
+            .default("fail").contract("§9.2");
+        APPROVAL_TIMEOUT = own("JARVIS_RUN_COORDINATOR_APPROVAL_TIMEOUT", Kind::Age,
+            "How long a node waits for an approval at most, and not beyond its deadline and its run's. Then it fails.")
+            .default("24h").contract("§9.2");
         IRREVERSIBLE_CHECKPOINT = own("JARVIS_RUN_COORDINATOR_IRREVERSIBLE_CHECKPOINT", Kind::Switch,
             "Whether the PDP is asked with the action node.run.irreversible as well, after it has allowed \
              node.run.execute, before atomic nodes with irreversible effects. A PDP that does not know this \
@@ -228,6 +249,9 @@ variables! {
         ANSWER_TIMEOUT_SECS = own("JARVIS_RUN_COORDINATOR_ANSWER_TIMEOUT_SECS", Kind::Seconds,
             "Time limit for a caller to take its answer; then the connection is closed. An event stream has no \
              limit while its reader takes something within this time.").default("120");
+        MAX_WAIT_SECS = own("JARVIS_RUN_COORDINATOR_MAX_WAIT_SECS", Kind::SecondsOrNone,
+            "The longest time that a request with Prefer: wait waits for the end of its run; 0: such requests \
+             are answered at once.").default("60");
         MAX_CONNECTIONS = own("JARVIS_RUN_COORDINATOR_MAX_CONNECTIONS", Kind::Count,
             "Maximum number of open connections; more are answered with 503 and closed. It is lowered to what \
              the limit of open files (ulimit -n) leaves room for.")
@@ -282,7 +306,8 @@ variables! {
              reserved; it counts when it is reported.")
             .contract("§7.4").default(r#"{"external_calls":1,"cost":0}"#);
         MAX_IN_FLIGHT = own("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", Kind::Count,
-            "Maximum number of concurrent calls to one executor, of which one run gets at most three quarters.")
+            "Maximum number of concurrent calls to an executor (to each member of a pool), of which one run gets at \
+             most three quarters.")
             .between(1, 100_000).default("256");
         MAX_RETRIES = own("JARVIS_RUN_COORDINATOR_MAX_RETRIES", Kind::Number,
             "Maximum number of retries of a failed dispatch that is safe to retry, with exponential backoff. 0: \
@@ -346,63 +371,5 @@ variables! {
         SECRETS_KEY_FILE = own("JARVIS_RUN_COORDINATOR_SECRETS_KEY_FILE", Kind::Path,
             "File with that key.")
             .example("/run/secrets/key");
-    }
-    "Inbound authentication: callers of this server" {
-        AUTH_PROFILE = inbound("ARP_AUTH_PROFILE", Kind::Text,
-            "dev-insecure (mode disabled), dev-secure-keycloak (required, with the issuer of the local \
-             Keycloak) or enterprise (required).")
-            .example("dev-insecure");
-        AUTH_MODE = inbound("ARP_AUTH_MODE", Kind::Choice(&["required", "optional", "disabled"]),
-            "Whether callers need a token.")
-            .unset("from the profile, else required").example("required");
-        AUTH_ISSUER = inbound("ARP_AUTH_ISSUER", Kind::Url,
-            "Issuer of the tokens; must equal their iss claim exactly.")
-            .unset("from the profile, else not checked").example("http://localhost:8080/realms/arp-dev");
-        AUTH_AUDIENCE = inbound("ARP_AUTH_AUDIENCE", Kind::Text, "Audience that tokens must have.")
-            .aliases(&["ARP_AUTH_SERVICE_ID"]).unset("not checked").example("arp-run-coordinator");
-        AUTH_REQUIRE_AUDIENCE = inbound("ARP_AUTH_REQUIRE_AUDIENCE", Kind::Switch,
-            "Refuse to start without an audience. In the enterprise profile its absence is a warning.")
-            .default("false");
-        AUTH_JWKS_URI = inbound("ARP_AUTH_JWKS_URI", Kind::Url, "URL of the signing keys.")
-            .unset("from the discovery document")
-            .example("http://localhost:8080/realms/arp-dev/protocol/openid-connect/certs");
-        AUTH_DISCOVERY_URL = inbound("ARP_AUTH_OIDC_DISCOVERY_URL", Kind::Url,
-            "URL of the OpenID discovery document, which names the URL of the signing keys.")
-            .unset("ARP_AUTH_ISSUER + /.well-known/openid-configuration")
-            .example("http://localhost:8080/realms/arp-dev/.well-known/openid-configuration");
-        AUTH_ALGORITHMS = inbound("ARP_AUTH_ALGORITHMS", Kind::Text,
-            "Accepted signature algorithms, separated by commas.").default("RS256");
-        AUTH_CLOCK_SKEW = inbound("ARP_AUTH_CLOCK_SKEW_SECONDS", Kind::SecondsOrNone,
-            "Tolerated difference between clocks, from 0 to one day.").default("60");
-        AUTH_EXEMPT_PATHS = inbound("ARP_AUTH_EXEMPT_PATHS", Kind::Text,
-            "Paths that need no token, separated by commas.").default("/v1/health,/v1/version");
-        AUTH_DEV_SUBJECT = inbound("ARP_AUTH_DEV_SUBJECT", Kind::Text,
-            "Subject of every caller if the mode is disabled.").default("dev");
-        AUTH_ANONYMOUS_SUBJECT = inbound("ARP_AUTH_ANONYMOUS_SUBJECT", Kind::Text,
-            "Subject of callers without a token if the mode is optional.").default("anonymous");
-    }
-    "Authorization: who may do what" {
-        AUTHORIZATION = inbound("JARVIS_RUN_COORDINATOR_AUTHORIZATION", Kind::Choice(&["open", "owner", "tenant"]),
-            "Whom a run belongs to: every caller that is admitted (open), the principal that started it (owner), \
-             or its tenant (tenant). With owner and tenant a foreign run does not exist for a caller.")
-            .unset("tenant in the enterprise profile, else open").example("tenant");
-        TENANT_CLAIM = inbound("JARVIS_RUN_COORDINATOR_TENANT_CLAIM", Kind::Text,
-            "Claim of a token that names the tenant of its subject. A name with dots also finds a member of an \
-             object: a.b.").default("tenant_id");
-        ROLES_CLAIM = inbound("JARVIS_RUN_COORDINATOR_ROLES_CLAIM", Kind::Text,
-            "Claim of a token that has the roles of its subject (arp.run.read, arp.run.operate, arp.admin), as a \
-             list or as one string with spaces. Keycloak: realm_access.roles.").default("roles");
-        TRUSTED_CLIENTS = inbound("JARVIS_RUN_COORDINATOR_TRUSTED_CLIENTS", Kind::Text,
-            "Clients (azp or client_id of a token) that act for others, separated by commas: their tokens reach \
-             every run, and the tenant that they name in a run context is believed.")
-            .example("arp-run-gateway");
-    }
-    "Commands that call a server: send-request, health" {
-        TOKEN = own("JARVIS_RUN_COORDINATOR_TOKEN", Kind::Secret,
-            "Bearer token that they send. --token overrides this. The server itself does not use it.")
-            .example("eyJhbGciOi...");
-        TOKEN_FILE = own("JARVIS_RUN_COORDINATOR_TOKEN_FILE", Kind::Path,
-            "File with that token.")
-            .example("/run/secrets/token");
     }
 }

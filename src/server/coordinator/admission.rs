@@ -17,7 +17,7 @@ use slog::{Logger, warn};
 use super::{
     access::Authority,
     error::{CoordinatorError, FieldError, Step},
-    schemas::Schemas,
+    schemas::{InputsJudged, OutputsJudged, Schemas},
 };
 use crate::{
     auth::Principal,
@@ -30,7 +30,10 @@ use crate::{
         node_registry::{NoFacts, NodeTypes},
         policy::{NODE_RUN_EXECUTE, NODE_RUN_IRREVERSIBLE, PdpUnavailable, Policy, Question, RUN_START},
     },
-    types::{Error, NodeRun, NodeRunId, NodeTypeRef, RunContext, RunId, RunStartRequest, json::canonical},
+    types::{
+        ConstraintEnvelope, Error, JsonObject, NodeRun, NodeRunId, NodeTypeRef, RunContext, RunId,
+        RunStartRequest, SideEffectClass, json::canonical,
+    },
 };
 
 /// Asks the Node Registry and the policy decision point.
@@ -51,6 +54,24 @@ pub(super) struct Start<'s> {
     pub(super) run_id: &'s RunId,
     pub(super) root_id: &'s NodeRunId,
     pub(super) facts: &'s NodeTypeFacts,
+}
+
+/// A run as policy is asked about its start.
+struct About<'a> {
+    root: &'a NodeRun,
+    run_context: Option<&'a RunContext>,
+    principal: Option<&'a str>,
+    owner: Option<&'a Identity>,
+    side_effect: Option<SideEffectClass>,
+    input: &'a JsonObject,
+}
+
+/// A node at a checkpoint of its dispatch.
+struct Dispatched<'d> {
+    action: &'static str,
+    run: &'d RunRecord,
+    node: &'d NodeRecord,
+    facts: &'d NodeTypeFacts,
 }
 
 impl Admission {
@@ -104,6 +125,26 @@ impl Admission {
         }
     }
 
+    /// Judges the inputs of a node of this type, if that is switched on.
+    pub(super) async fn inputs_judge(&self, node_type: &NodeTypeRef, inputs: &JsonObject) -> InputsJudged {
+        match &self.schemas {
+            None => InputsJudged::default(),
+            Some(schemas) => schemas.inputs_judge(&self.node_types, node_type, inputs, &self.log).await,
+        }
+    }
+
+    /// Judges the outputs of a node that has succeeded, if that is switched on.
+    pub(super) async fn outputs_judge(
+        &self,
+        node_type: &NodeTypeRef,
+        outputs: Option<&JsonObject>,
+    ) -> OutputsJudged {
+        match &self.schemas {
+            None => OutputsJudged::Accepted,
+            Some(schemas) => schemas.outputs_judge(&self.node_types, node_type, outputs, &self.log).await,
+        }
+    }
+
     /// Asks for the policy decision at the checkpoint `run.start`.
     pub(super) async fn decide_start(
         &self,
@@ -114,31 +155,93 @@ impl Admission {
         let Start { request, run_id, root_id, facts } = start;
         let node_type = request.root_node_type_ref.clone();
         let root = NodeRun::queued(run_id.clone(), root_id.clone(), node_type, facts.kind);
-        let run_context = self.attributed(request.run_context.as_ref(), Some(owner));
-        let context = || {
-            [
-                ("principal", json!(caller.subject())),
-                ("owner", json!(owner)),
-                ("tenant_id", json!(self.tenant(request.run_context.as_ref(), Some(owner)))),
-                ("kind", json!(facts.kind)),
-                ("depth", json!(0)),
-                ("side_effect", json!(facts.side_effect)),
-                (INPUTS_DIGEST, digest(&request.input).into()),
-            ]
+        let about = About {
+            root: &root,
+            run_context: request.run_context.as_ref(),
+            principal: Some(caller.subject()),
+            owner: Some(owner),
+            side_effect: facts.side_effect,
+            input: &request.input,
         };
         let constraints =
             || engine::constraints::merge([request.constraints.as_ref(), facts.constraints.as_ref()]);
-        let question = Question {
-            action: RUN_START,
-            node: &root,
-            run_context: run_context.as_deref(),
-            constraints: self.for_pdp(constraints).flatten(),
-            context: self.for_pdp(|| named(context())).unwrap_or_default(),
-            subject: caller.subject_token().map_or(Subject::Own, |token| Subject::Caller(token.clone())),
-        };
+        let subject = caller.subject_token().map_or(Subject::Own, |token| Subject::Caller(token.clone()));
+        let run_context = self.attributed(about.run_context, about.owner);
+        let question = self.start_question(&about, run_context.as_deref(), constraints, subject);
         // Without a decision there is no run yet: its caller can ask again.
         let decided = self.decide(question).await;
         decided.map_err(|PdpUnavailable(internal)| CoordinatorError::PdpUnavailable { internal })
+    }
+
+    /// The question at the checkpoint `run.start`.
+    fn start_question<'q>(
+        &self,
+        about: &About<'q>,
+        run_context: Option<&'q RunContext>,
+        constraints: impl FnOnce() -> Option<ConstraintEnvelope>,
+        subject: Subject,
+    ) -> Question<'q> {
+        let About { root, run_context: given, principal, owner, side_effect, input } = about;
+        let context = || {
+            [
+                ("principal", json!(principal)),
+                ("owner", json!(owner)),
+                ("tenant_id", json!(self.tenant(*given, *owner))),
+                ("kind", json!(root.kind)),
+                ("depth", json!(0)),
+                ("side_effect", json!(side_effect)),
+                (INPUTS_DIGEST, digest(input).into()),
+            ]
+        };
+        Question {
+            action: RUN_START,
+            node: root,
+            run_context,
+            constraints: self.for_pdp(constraints).flatten(),
+            context: self.for_pdp(|| named(context())).unwrap_or_default(),
+            subject,
+        }
+    }
+
+    /// Asks policy again about a node for which it demanded an approval, at the
+    /// checkpoint at which it did. `None`: there is no PDP.
+    pub(super) async fn ask_again(
+        &self,
+        run: &RunRecord,
+        node: &NodeRecord,
+        action: &str,
+    ) -> Result<Option<Result<PolicyDecided, Error>>, PdpUnavailable> {
+        let owner = run.owner.as_ref();
+        let run_context = self.attributed(run.run.run_context.as_ref(), owner);
+        let subject = self.for_pdp(|| self.subject(run)).unwrap_or(Subject::Own);
+        let (facts, input) = (NodeTypeFacts::default(), node.node.inputs.clone().unwrap_or_default());
+        let question = if action == RUN_START {
+            let about = About {
+                root: &node.node,
+                run_context: run.run.run_context.as_ref(),
+                principal: owner.map(|owner| owner.subject.as_str()),
+                owner,
+                side_effect: node.side_effect,
+                input: &input,
+            };
+            let constraints = || {
+                let of_run = engine::constraints::stored(run.run.extensions.as_ref()).unwrap_or_default();
+                engine::constraints::merge([of_run.as_ref(), node.type_constraints.as_ref()])
+            };
+            self.start_question(&about, run_context.as_deref(), constraints, subject)
+        } else {
+            if let Some(refusal) = engine::attempt_refusal(run, node, &facts, self.gates) {
+                return Ok(Some(Err(refusal)));
+            }
+            let action =
+                if action == NODE_RUN_IRREVERSIBLE { NODE_RUN_IRREVERSIBLE } else { NODE_RUN_EXECUTE };
+            let about = Dispatched { action, run, node, facts: &facts };
+            self.dispatch_question(&about, run_context.as_deref(), subject)
+        };
+        match self.policy.ask_again(question).await {
+            None => Ok(None),
+            Some(answer) => Ok(Some(Ok(self.redacted(answer?)))),
+        }
     }
 
     /// The tenant of a run that policy is asked with (contract §10).
@@ -175,18 +278,20 @@ impl Admission {
             return Ok(Err(refusal));
         }
         let decided = self.decide_about(NODE_RUN_EXECUTE, run, node, facts).await?;
-        let goes_on = match decided.outcome {
-            PolicyOutcome::Allow => engine::attempt_is_irreversible(node, facts, self.gates),
-            PolicyOutcome::Deny | PolicyOutcome::RequireApproval => false,
+        let passes = match decided.outcome {
+            PolicyOutcome::Allow => true,
+            PolicyOutcome::RequireApproval => {
+                node.waits.approval.as_ref().is_some_and(|approval| approval.is_granted())
+            }
+            PolicyOutcome::Deny => false,
         };
-        if !goes_on {
+        if !passes || !engine::attempt_is_irreversible(node, facts, self.gates) {
             return Ok(Ok(decided));
         }
         let irreversible = self.decide_about(NODE_RUN_IRREVERSIBLE, run, node, facts).await?;
         Ok(Ok(PolicyDecided { after: Some(Box::new(decided)), ..irreversible }))
     }
 
-    /// Asks about a node at a checkpoint of its dispatch.
     async fn decide_about(
         &self,
         action: &'static str,
@@ -194,8 +299,21 @@ impl Admission {
         node: &NodeRecord,
         facts: &NodeTypeFacts,
     ) -> Result<PolicyDecided, PdpUnavailable> {
+        let run_context = self.attributed(run.run.run_context.as_ref(), run.owner.as_ref());
+        let subject = self.for_pdp(|| self.subject(run)).unwrap_or(Subject::Own);
+        let about = Dispatched { action, run, node, facts };
+        self.decide(self.dispatch_question(&about, run_context.as_deref(), subject)).await
+    }
+
+    /// The question at a checkpoint of a node's dispatch.
+    fn dispatch_question<'q>(
+        &self,
+        about: &Dispatched<'q>,
+        run_context: Option<&'q RunContext>,
+        subject: Subject,
+    ) -> Question<'q> {
+        let Dispatched { action, run, node, facts } = *about;
         let owner = run.owner.as_ref();
-        let run_context = self.attributed(run.run.run_context.as_ref(), owner);
         let context = || {
             [
                 ("principal", json!(owner.map(|owner| &owner.subject))),
@@ -210,15 +328,14 @@ impl Admission {
             ]
         };
         let constraints = || engine::effective_constraints(run, node, facts).unwrap_or_default();
-        let question = Question {
+        Question {
             action,
             node: &node.node,
-            run_context: run_context.as_deref(),
+            run_context,
             constraints: self.for_pdp(constraints).flatten(),
             context: self.for_pdp(|| named(context())).unwrap_or_default(),
-            subject: self.for_pdp(|| self.subject(run)).unwrap_or(Subject::Own),
-        };
-        self.decide(question).await
+            subject,
+        }
     }
 
     /// The caller's token as a run keeps it, if calls are made on its behalf.
@@ -234,12 +351,15 @@ impl Admission {
 
     /// What the policy decides. Its words go into events, so they are redacted.
     async fn decide(&self, question: Question<'_>) -> Result<PolicyDecided, PdpUnavailable> {
-        let mut decided = self.policy.decide(question).await?;
+        self.policy.decide(question).await.map(|decided| self.redacted(decided))
+    }
+
+    fn redacted(&self, mut decided: PolicyDecided) -> PolicyDecided {
         let redacted = |text: Option<String>| text.map(|text| self.redactor.message(&text).into_owned());
         decided.reason_code = redacted(decided.reason_code);
         decided.message = redacted(decided.message);
         decided.evidence = self.redactor.object(&decided.evidence);
-        Ok(decided)
+        decided
     }
 
     /// A part of a question that only a PDP reads; the local postures do not.

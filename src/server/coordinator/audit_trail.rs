@@ -131,6 +131,8 @@ fn reason(error: &CoordinatorError) -> Option<&'static str> {
         | CoordinatorError::RunNotFound(_)
         | CoordinatorError::NodeRunNotFound(_)
         | CoordinatorError::ParentNotFound(_)
+        | CoordinatorError::ApprovalNotFound(_)
+        | CoordinatorError::StarterMayNotDecide
         | CoordinatorError::NodeRegistryUnavailable { .. }
         | CoordinatorError::NodeRegistryForbidden { .. }
         | CoordinatorError::PdpUnavailable { .. }

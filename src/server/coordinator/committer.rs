@@ -11,9 +11,12 @@
 //! other; other runs do not wait. Nothing is announced, queued or answered before
 //! its commit is durable.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use slog::{Logger, warn};
+use slog::{Logger, info, warn};
 
 use super::{
     audit_trail::AuditTrail,
@@ -27,8 +30,9 @@ use crate::{
     events::{Events, Newest},
     health::JournalStatus,
     journal::{Journal, JournalError, OutboxId, Room},
+    metrics::{Metrics, Tally},
     outbox::Outbox,
-    record::{AuditRecord, ChangeSet, Job, NodeHead, NodeRecord, Wake},
+    record::{Approval, AuditRecord, ChangeSet, Job, NodeHead, NodeRecord, Wake},
     redact::Redactor,
     time::{Clock, Timestamp},
     types::{NodeRunId, RunId},
@@ -58,6 +62,7 @@ pub(crate) struct Committer {
     pub(super) locks: KeyedLocks<RunId>,
     /// For what executors say, before it becomes a record.
     pub(super) redactor: Redactor,
+    pub(super) metrics: Metrics,
     pub(super) log: Logger,
 }
 
@@ -129,8 +134,12 @@ impl Committer {
             let Decision { changes, answer } = decide(cx).await?;
             let Some(changes) = changes else { return Ok((answer, None)) };
             let announcement = self.announcement(&changes, now);
-            match self.journal.commit(changes).await {
+            let (tally, began) = (Tally::of(&changes), Instant::now());
+            let committed = self.journal.commit(changes).await;
+            self.metrics.commit(result_name(&committed), began.elapsed());
+            match committed {
                 Ok(owed) => {
+                    self.metrics.committed(&tally);
                     self.announce(run, &announcement, now);
                     return Ok((answer, owed));
                 }
@@ -163,12 +172,18 @@ impl Committer {
             topmost: Ended::by(changes),
             ended: changes.ended().cloned().collect(),
             audit: changes.audit.clone(),
+            waiting: changes.nodes.iter().filter_map(|node| waits_since(node, now)).cloned().collect(),
         }
     }
 
     fn announce(&self, run: &RunId, announcement: &Announcement, now: Timestamp) {
-        let Announcement { newest, claimed, unclaimed, topmost, ended, audit } = announcement;
+        let Announcement { newest, claimed, unclaimed, topmost, ended, audit, waiting } = announcement;
         self.health.written();
+        for approval in waiting {
+            info!(self.log, "node waits for an approval"; "run_id" => %run,
+                "node_run_id" => %approval.approval_id.node, "approval_id" => %approval.approval_id,
+                "expires_at" => %approval.expires_at);
+        }
         self.audit.committed(audit);
         self.liveness.ended(run, topmost, now);
         if let Some(outbox) = &self.outbox {
@@ -198,6 +213,17 @@ impl Committer {
     }
 }
 
+/// The name of a commit's outcome in metrics.
+fn result_name<T>(committed: &Result<T, JournalError>) -> &'static str {
+    match committed {
+        Ok(_) => "ok",
+        Err(JournalError::Conflict) => "conflict",
+        Err(JournalError::Full(_) | JournalError::Reserved) => "full",
+        Err(JournalError::TooBig(_)) => "too_big",
+        Err(JournalError::Failed(_) | JournalError::Damaged(_)) => "failed",
+    }
+}
+
 /// What is to be announced once a change set is durable.
 struct Announcement {
     /// For followers, if there are new events.
@@ -210,12 +236,19 @@ struct Announcement {
     ended: Vec<NodeRunId>,
     /// For the log.
     audit: Vec<AuditRecord>,
+    waiting: Vec<Approval>,
+}
+
+/// The approval that a node waits for since now.
+fn waits_since(node: &NodeRecord, now: Timestamp) -> Option<&Approval> {
+    let approval = node.waits.approval.as_deref()?;
+    (approval.is_open() && approval.requested_at == now).then_some(approval)
 }
 
 /// Whether the job begins now. A deadline does not: it begins when it has passed.
 fn begins_now(wake: &Wake, now: Timestamp) -> bool {
     match wake.job {
         Job::Dispatch | Job::CancelExecutor => wake.at <= now,
-        Job::Deadline => false,
+        Job::Deadline | Job::Approval => false,
     }
 }

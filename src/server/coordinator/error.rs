@@ -7,6 +7,7 @@ use crate::{
     auth::AuthError,
     engine::Rejection,
     journal::JournalError,
+    record::ApprovalId,
     types::{NodeRunId, RunId},
 };
 
@@ -82,6 +83,11 @@ pub enum CoordinatorError {
     /// The operation needs an identity, and the caller sent no token.
     #[error("Missing Authorization header")]
     Unauthenticated,
+    #[error("Approval '{0}' not found")]
+    ApprovalNotFound(ApprovalId),
+    /// The caller has started the run, and may not decide about its approvals.
+    #[error("The starter of a run may not decide about its approvals")]
+    StarterMayNotDecide,
     #[error("{}", .0.message())]
     Rejected(Rejection),
     /// The decision needs the Node Registry, which is unavailable (D-16).
@@ -136,7 +142,9 @@ impl CoordinatorError {
             Self::Invalid(_) => facts(400, "invalid_request", false),
             Self::InputSchema(_) => facts(422, "input_schema_violation", false),
             Self::SchemaUnusable(_) => facts(422, "schema_unusable", false),
-            Self::OutsideAssignment(_) | Self::LacksRole(_) => facts(403, "forbidden", false),
+            Self::OutsideAssignment(_) | Self::LacksRole(_) | Self::StarterMayNotDecide => {
+                facts(403, "forbidden", false)
+            }
             Self::TenantMismatch => facts(403, "tenant_mismatch", false),
             Self::AssignmentEnded | Self::Unauthenticated => {
                 ErrorFacts { status: 401, code: "unauthorized", retryable: None }
@@ -144,6 +152,7 @@ impl CoordinatorError {
             Self::RunNotFound(_) => facts(404, "run_not_found", false),
             Self::NodeRunNotFound(_) => facts(404, "node_run_not_found", false),
             Self::ParentNotFound(_) => facts(404, "parent_node_run_not_found", false),
+            Self::ApprovalNotFound(_) => facts(404, "approval_not_found", false),
             Self::Rejected(rejection) => facts(409, rejection.code(), false),
             Self::NodeRegistryUnavailable { .. } => facts(503, "node_registry_unavailable", true),
             Self::NodeRegistryForbidden { .. } => facts(503, "node_registry_unavailable", false),
@@ -175,6 +184,8 @@ impl CoordinatorError {
             | Self::LacksRole(_)
             | Self::TenantMismatch
             | Self::Unauthenticated
+            | Self::ApprovalNotFound(_)
+            | Self::StarterMayNotDecide
             | Self::Rejected(_)
             | Self::ShuttingDown => None,
         }

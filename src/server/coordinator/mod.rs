@@ -12,6 +12,8 @@
 //!
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
+//! - `run_lists`: runs, nodes and attempts by pages.
+//! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
 //! - `committer`, `reads`, `commit_failures`: decide, commit, announce.
 //! - `admission`: questions to the Node Registry and the PDP.
@@ -31,6 +33,7 @@
 mod access;
 mod admission;
 mod adopt;
+mod approvals;
 mod assignment;
 mod attempts;
 mod audit_trail;
@@ -43,6 +46,7 @@ mod nodes;
 mod offload;
 mod queue;
 mod reads;
+mod run_lists;
 mod runs;
 mod schemas;
 
@@ -50,14 +54,18 @@ use std::sync::Arc;
 
 use slog::Logger;
 
+pub use approvals::{
+    APPROVALS_PAGE_MAX, ApprovalCursor, ApprovalView, ApprovalsPage, ApprovalsQuery, NoCursor,
+};
 pub use attempts::Attempts;
-pub(crate) use attempts::{Assignment, Choice};
+pub(crate) use attempts::{Assignment, Choice, DeferReason, Deferral};
 pub use audit_trail::AuditTrail;
 pub(crate) use commit_failures::ALIVE_FOREVER;
 pub(crate) use committer::CLAIM_WITHIN;
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
+pub use run_lists::LIST_PAGE_MAX;
 pub use schemas::Schemas;
 
 use self::{
@@ -72,6 +80,7 @@ use crate::{
     events::Events,
     health::JournalStatus,
     journal::Journal,
+    metrics::Metrics,
     outbox::{ARTIFACT_STORE, Outbox},
     record::Operation,
     redact::Redactor,
@@ -103,6 +112,7 @@ pub struct Parts {
     pub delegation: Option<Delegation>,
     /// `None`: no value is judged by the schema of its node type.
     pub schemas: Option<Schemas>,
+    pub metrics: Metrics,
     pub log: Logger,
 }
 
@@ -125,7 +135,17 @@ impl Coordinator {
     pub fn new(parts: Parts) -> Self {
         let Parts { journal, stores, clock, ids, events, policy, node_types, .. } = parts;
         let Parts {
-            outbox, queue, rules, authorization, offload, redactor, delegation, schemas, log, ..
+            outbox,
+            queue,
+            rules,
+            authorization,
+            offload,
+            redactor,
+            delegation,
+            schemas,
+            metrics,
+            log,
+            ..
         } = parts;
         let authority = Arc::new(access::Authority::new(authorization));
         let audit = Arc::new(AuditTrail::new(Arc::clone(&journal), Arc::clone(&clock), log.clone()));
@@ -141,6 +161,7 @@ impl Coordinator {
             events,
             rules,
             redactor: redactor.clone(),
+            metrics,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {

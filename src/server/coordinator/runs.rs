@@ -1,6 +1,9 @@
 //! Starting, reading and cancelling runs (contract §6.3 to §6.5).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use slog::warn;
 
@@ -14,6 +17,7 @@ use crate::{
     engine::{self, BoundedStart, Cause, Decision, PreparedStart, StartRun},
     record::Operation,
     runtime::heap,
+    time::within,
     types::{Extensions, Run, RunId, RunStartRequest},
 };
 
@@ -82,6 +86,21 @@ impl Coordinator {
 
     pub async fn run_get(&self, caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> {
         Ok(self.run_authorize(caller, Operation::GetRun, run).await?.run)
+    }
+
+    /// Returns when a run has ended, at the latest after `wait`. For a caller that
+    /// may read the run.
+    pub(crate) async fn run_ended(&self, run: &RunId, wait: Duration) -> Result<(), CoordinatorError> {
+        let committer = &*self.committer;
+        let ended = within(&*committer.clock, wait, committer.events.ended(run)).await;
+        ended.unwrap_or(Ok(())).map_err(|failure| committer.read_failed(failure))
+    }
+
+    /// A run that its caller has read before, as it is now. One that was deleted
+    /// meanwhile stays as it was read.
+    pub(crate) async fn run_waited_for(&self, before: Run) -> Result<Run, CoordinatorError> {
+        let now = self.committer.run_find(&before.run_id).await?;
+        Ok(now.map_or(before, |record| record.run))
     }
 
     /// Cancels a run with all its live nodes. A run that has ended is answered as

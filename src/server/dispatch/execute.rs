@@ -1,22 +1,28 @@
-//! The dispatch of one node: choose its executor, wait for a slot, begin the
-//! attempt, call, and record the result (contract §9.2 to §9.4).
+//! The dispatch of one node: choose its executors, wait for a slot of one, begin
+//! the attempt, call, and record the result (contract §9.2 to §9.4).
 
 use std::time::Duration;
 
 use slog::{info, warn};
 
-use super::{Dispatcher, gate::Gate, outcome, slots::Slot, target::Target};
+use super::{
+    Dispatcher,
+    gate::Gate,
+    outcome,
+    slots::{Refusal, Slot, Wish},
+    target::Target,
+};
 use crate::{
     auth::Subtree,
     clients::{
         Permit, atomic_executor::types::AtomicExecuteRequest, call_within,
         composite_executor::types::CompositeBeginRequest,
     },
-    coordinator::{Assignment, Choice, ClaimedJob, CoordinatorError},
-    engine::{Attempt, AttemptResult},
+    coordinator::{Assignment, Choice, ClaimedJob, CoordinatorError, DeferReason, Deferral},
+    engine::{Attempt, AttemptResult, Work},
     journal::JournalError,
     time::{backoff, within},
-    types::Uri,
+    types::{Error, NodeKind, NodeRunState, Uri},
 };
 
 /// Exponential backoff between tries to commit a result.
@@ -26,6 +32,8 @@ const COMMIT_CAP: Duration = Duration::from_secs(5);
 /// How the wait for a slot at an executor ended.
 enum SlotWait {
     Granted(Slot),
+    /// No executor may be called for now.
+    Refused(Refusal),
     /// The server stops: the next process goes on.
     Stopping,
     /// The node's deadline has passed.
@@ -47,8 +55,8 @@ impl Dispatcher {
     pub(super) async fn dispatch(&self, job: &ClaimedJob) -> Result<(), CoordinatorError> {
         let attempts = &self.parts.attempts;
         let Some(resolved) = attempts.kind_resolve(job).await? else { return Ok(()) };
-        let target = match self.parts.executors.choose(resolved.kind) {
-            Ok(target) => target,
+        let (target, wish) = match self.target(job, resolved.kind).await? {
+            Ok(found) => found,
             // The node fails for want of an executor.
             Err(error) => {
                 let choice = Choice { resolved, binding: Err(error) };
@@ -58,16 +66,13 @@ impl Dispatcher {
         let gate = target.gate();
         // The slot first: until then a new node is queued, and its wall time does
         // not run.
-        let slot = match self.slot(gate, job).await {
+        let mut slot = match self.slot(gate, wish, job).await {
             SlotWait::Granted(slot) => slot,
+            SlotWait::Refused(refusal) => return self.defer(job, gate, refusal).await,
             SlotWait::Stopping | SlotWait::Ended => return Ok(()),
             SlotWait::Expired => return attempts.expire(job).await,
         };
-        let now = self.parts.clock.now();
-        if let Err(until) = gate.admit(now) {
-            return attempts.defer(job, gate.service.name(), until.since(now)).await;
-        }
-        let choice = Choice { resolved, binding: Ok(target.binding().clone()) };
+        let choice = Choice { resolved, binding: Ok(gate.binding(slot.member()).clone()) };
         let Some(assignment) = attempts.begin(job, &choice).await? else { return Ok(()) };
         let attempt = assignment.attempt;
         let node_type = assignment.node.node_type_ref.clone();
@@ -78,9 +83,10 @@ impl Dispatcher {
         let outcome = tokio::select! {
             biased;
             () = job.ended().cancelled() => None,
-            outcome = self.call(target, assignment, &permit) => Some(outcome),
+            outcome = self.call(target, &mut slot, assignment, &permit) => Some(outcome),
         };
         drop(slot);
+        self.parts.metrics.attempt(target.kind(), outcome_name(outcome.as_ref()));
         match outcome {
             Some(CallOutcome::Result(result)) => {
                 let result = attempts.result_judge(&node_type, result).await;
@@ -90,7 +96,6 @@ impl Dispatcher {
             Some(CallOutcome::Accepted) => Ok(()),
             Some(CallOutcome::Expired) => attempts.deadline_due(job, attempt.number).await,
             None => {
-                gate.dropped(self.parts.clock.now());
                 info!(self.parts.log, "call dropped: node has ended"; "node_run_id" => %job.node,
                     "attempt" => attempt.number);
                 Ok(())
@@ -98,7 +103,36 @@ impl Dispatcher {
         }
     }
 
-    async fn slot(&self, gate: &Gate, job: &ClaimedJob) -> SlotWait {
+    /// The executors of a node, and which of them it may go to, or the error of a
+    /// node that has none.
+    async fn target(
+        &self,
+        job: &ClaimedJob,
+        kind: Option<NodeKind>,
+    ) -> Result<Result<(Target<'_>, Wish), Error>, CoordinatorError> {
+        let target = match self.parts.executors.choose(kind) {
+            Ok(target) => target,
+            Err(error) => return Ok(Err(error)),
+        };
+        let wish = if target.gate().is_pool() {
+            target.gate().wish(&self.parts.attempts.placement(&job.node).await?)
+        } else {
+            Ok(Wish::default())
+        };
+        Ok(wish.map(|wish| (target, wish)))
+    }
+
+    /// Puts back a node that no executor takes for now.
+    async fn defer(&self, job: &ClaimedJob, gate: &Gate, refusal: Refusal) -> Result<(), CoordinatorError> {
+        let (until, reason) = match refusal {
+            Refusal::BreakerOpen { until } => (until, DeferReason::BreakerOpen),
+            Refusal::Crowded { until } => (until, DeferReason::Crowded),
+        };
+        let deferral = Deferral { executor: gate.service.name(), until, reason };
+        self.parts.attempts.defer(job, &deferral).await
+    }
+
+    async fn slot(&self, gate: &Gate, wish: Wish, job: &ClaimedJob) -> SlotWait {
         let clock = &self.parts.clock;
         let expired = async {
             match job.deadline {
@@ -108,32 +142,38 @@ impl Dispatcher {
         };
         tokio::select! {
             biased;
-            slot = gate.slots.acquire(&job.run) => SlotWait::Granted(slot),
+            slot = gate.slot(&job.run, wish) => slot.map_or_else(SlotWait::Refused, SlotWait::Granted),
             () = self.parts.tasks.stopping().cancelled() => SlotWait::Stopping,
             () = job.ended().cancelled() => SlotWait::Ended,
             () = expired => SlotWait::Expired,
         }
     }
 
-    async fn call(&self, target: Target<'_>, assignment: Assignment, permit: &Permit) -> CallOutcome {
+    async fn call(
+        &self,
+        target: Target<'_>,
+        slot: &mut Slot,
+        assignment: Assignment,
+        permit: &Permit,
+    ) -> CallOutcome {
         let clock = &*self.parts.clock;
         match target {
-            Target::Atomic(executor) => {
+            Target::Atomic(pool) => {
                 let deadline = assignment.deadline;
                 let request = atomic_request(assignment);
-                let call = executor.role.execute(&request, permit);
+                let call = pool.role(slot.member()).execute(&request, permit);
                 let Some(answer) = within(clock, deadline.since(clock.now()), call).await else {
                     return CallOutcome::Expired;
                 };
-                executor.gate.report(&answer, clock.now());
+                slot.answered(&answer);
                 CallOutcome::Result(outcome::executed(&request.node_run_id, answer))
             }
-            Target::Composite { executor, coordinator_url, call_timeout } => {
+            Target::Composite { pool, coordinator_url, call_timeout } => {
                 let time = assignment.deadline.since(clock.now()).min(call_timeout);
                 let request = self.composite_request(assignment, coordinator_url).await;
-                let call = executor.role.begin(&request, permit);
-                let answer = call_within(clock, time, executor.gate.service, call).await;
-                executor.gate.report(&answer, clock.now());
+                let call = pool.role(slot.member()).begin(&request, permit);
+                let answer = call_within(clock, time, pool.gate.service, call).await;
+                slot.answered(&answer);
                 outcome::accepted(answer).map_or(CallOutcome::Accepted, CallOutcome::Result)
             }
         }
@@ -200,6 +240,28 @@ impl Dispatcher {
                 }
             }
         }
+    }
+}
+
+/// The name of an outcome in metrics; none if the node has ended.
+fn outcome_name(outcome: Option<&CallOutcome>) -> &'static str {
+    match outcome {
+        None => "dropped",
+        Some(CallOutcome::Accepted) => "accepted",
+        Some(CallOutcome::Expired) => "expired",
+        Some(CallOutcome::Result(AttemptResult::Answered { state, .. })) => match state {
+            NodeRunState::Succeeded => "succeeded",
+            NodeRunState::Canceled => "canceled",
+            NodeRunState::Queued | NodeRunState::Assigned | NodeRunState::Running | NodeRunState::Failed => {
+                "failed"
+            }
+        },
+        Some(CallOutcome::Result(AttemptResult::Failed(failed))) => match failed.work {
+            Work::NotStarted => "not_started",
+            Work::Unanswered => "unanswered",
+            Work::Uncertain => "uncertain",
+            Work::Rejected => "rejected",
+        },
     }
 }
 

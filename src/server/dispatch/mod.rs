@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   journal ──claim──▶ queue ──▶ Dispatch ───────▶ executor ──▶ result committed
-//!      ▲                 │  └──▶ CancelExecutor ─▶ executor ──▶ wake-up cleared
+//!      ▲                 │  ├──▶ CancelExecutor ─▶ executor ──▶ wake-up cleared
+//!      │                 │  ├──▶ Approval ───────▶ policy asked again, or node failed
 //!      │                 └─────▶ Deadline ───────▶ node failed, or attempt lost
 //!      └── sweep: wake-ups of dead workers, overdue runs, claimed jobs that are not in hand
 //! ```
@@ -15,8 +16,9 @@
 //!
 //! - `claim`: claims due wake-ups.
 //! - `execute`, `cancel`: the jobs; `outcome`: the result of a call.
-//! - `executors`, `target`: the executors, and which one a node goes to; `slots`:
-//!   how many calls may be under way.
+//! - `executors`, `target`: the executors, which are pools of members; `gate`:
+//!   which member a node may go to, or may be at; `slots`: the choice among them,
+//!   and how many calls may be under way.
 //! - `sweep`, `poison`: jobs that failed.
 //!
 //! **Architecture invariants.** An executor is called only after the commit that
@@ -43,7 +45,8 @@ use parking_lot::{Mutex, MutexGuard};
 use slog::{Logger, error, info};
 use tokio::sync::mpsc;
 
-pub use executors::{Executor, Executors};
+pub use executors::{Executors, Member, Pool, PoolOptions};
+pub use gate::Names;
 
 use self::poison::{Failures, Item, is_damaged, is_poison};
 use crate::{
@@ -51,6 +54,7 @@ use crate::{
     coordinator::{ALIVE_FOREVER, Attempts, ClaimedJob, CoordinatorError, WorkQueue},
     health::DispatchStatus,
     journal::{Journal, JournalError, Parked},
+    metrics::Metrics,
     record::Job,
     runtime::tasks::{TaskSet, panic_message},
     time::Clock,
@@ -71,6 +75,7 @@ pub struct Parts {
     /// If off, nodes stay queued (contract §18).
     pub auto_dispatch: bool,
     pub tasks: TaskSet,
+    pub metrics: Metrics,
     pub log: Logger,
 }
 
@@ -163,6 +168,7 @@ impl Dispatcher {
             Job::Dispatch => Ok(()),
             Job::Deadline => self.parts.attempts.deadline_due(job, job.attempt).await,
             Job::CancelExecutor => self.cancel_executor(job).await,
+            Job::Approval => self.parts.attempts.approval_due(job).await,
         }
     }
 

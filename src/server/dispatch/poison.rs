@@ -134,6 +134,8 @@ pub(super) fn is_poison(error: &CoordinatorError) -> bool {
         | CoordinatorError::RunNotFound(_)
         | CoordinatorError::NodeRunNotFound(_)
         | CoordinatorError::ParentNotFound(_)
+        | CoordinatorError::ApprovalNotFound(_)
+        | CoordinatorError::StarterMayNotDecide
         | CoordinatorError::AssignmentEnded
         | CoordinatorError::OutsideAssignment(_)
         | CoordinatorError::LacksRole(_)

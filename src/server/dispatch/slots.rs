@@ -1,114 +1,198 @@
-//! Per-executor concurrency limit: round-robin across runs, FIFO within a run.
+//! Who may call which member of a pool of executors: limits of concurrency and
+//! circuit breakers per member, round-robin across runs, FIFO within a run.
 //!
 //! ```text
-//!   run a: ▢▢▢▢▢▢▢▢ ─┐
-//!   run b: ▢          ├─ one of each in turn ──▶ slot ──▶ call ──▶ slot is free
-//!   run c: ▢▢        ─┘                             ▲                    │
-//!                                                   └────────────────────┘
+//!   run a: ▢▢▢▢▢▢▢▢ ─┐                      ┌─ member 1: slots, breaker
+//!   run b: ▢          ├─ one of each in turn ┤                            ──▶ call ──▶ slot is free
+//!   run c: ▢▢        ─┘                      └─ member 2: slots, breaker                    │
+//!             ▲ one queue, served as soon as any member has a slot                          │
+//!             └─────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! One run may hold at most three quarters of the slots, so that its long calls
-//! leave room for other runs.
+//! A turn is a slot of the least loaded member whose breaker admits calls, or a
+//! refusal until the earliest time at which a breaker may admit one. Some nodes may
+//! go to one member only; they wait in the same queue.
+//!
+//! One run may hold at most three quarters of the slots of each member, so that
+//! its long calls leave room for other runs.
+//!
+//! **Architecture invariants.** A slot is free only if no waiter may have it now.
+//! (When the pause of a breaker is over, the sweep notices.) A call that a breaker
+//! was half opened for, and that ends without an outcome, leaves the trial to the
+//! next.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+mod members;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-use crate::types::RunId;
+pub(super) use self::members::{MemberLoad, MemberNumber, Wish};
+use self::{
+    members::{Grant, Members, Verdict},
+    queue::{Queue, Ticket},
+};
+use crate::{
+    resilience::CallHealth,
+    time::{Clock, Timestamp},
+    types::RunId,
+};
+
+/// Maximum number of nodes that wait for one certain member: beyond that they are
+/// put back, so that a member that hangs does not take all room in memory.
+const WAITING_FOR_ONE: usize = 512;
+/// When they are to ask again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) struct Slots {
-    per_run: usize,
+    clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
 
 struct State {
-    free: usize,
-    held: HashMap<RunId, usize>,
-    waiting: HashMap<RunId, VecDeque<oneshot::Sender<()>>>,
-    /// The runs with waiters, each once; the next to be served is in front.
-    rotation: VecDeque<RunId>,
+    members: Members,
+    queue: Queue<Turn>,
+}
+
+/// What came of waiting.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// A slot of this member was taken.
+    Granted(Grant),
+    Refused(Refusal),
+}
+
+/// Why there is no slot, and when to ask again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The breaker of each member that it may go to is open.
+    BreakerOpen { until: Timestamp },
+    /// Too many wait for the only member that it may go to.
+    Crowded { until: Timestamp },
 }
 
 /// A slot that is held until dropped.
 pub(super) struct Slot {
     slots: Arc<Slots>,
     run: RunId,
+    grant: Grant,
+    reported: bool,
+}
+
+impl Slot {
+    pub(super) fn member(&self) -> MemberNumber {
+        self.grant.member
+    }
+
+    /// Records what the outcome of the call says about the member's health.
+    pub(super) fn report(&mut self, health: CallHealth) {
+        self.reported = true;
+        let now = self.slots.clock.now();
+        let mut state = self.slots.state();
+        state.members.report(self.grant.member, health, now);
+        state.serve(now);
+    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.slots.release(&self.run);
+        self.slots.release(&self.run, &self.grant, self.reported);
     }
 }
 
-/// A queued waiter. If it is dropped after being granted a slot, the slot is
-/// released.
-struct Waiting {
-    slots: Arc<Slots>,
-    run: RunId,
-    granted: oneshot::Receiver<()>,
+/// A place in the queue. If it is dropped, it is left; if it was granted a slot
+/// by then, the slot is released.
+struct Waiting<'s> {
+    slots: &'s Arc<Slots>,
+    run: &'s RunId,
+    ticket: Ticket,
+    turn: oneshot::Receiver<Turn>,
 }
 
-impl Drop for Waiting {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.granted.close();
-        if self.granted.try_recv().is_ok() {
-            self.slots.release(&self.run);
+        let mut state = self.slots.state();
+        if state.queue.leave(self.run, &self.ticket) {
+            return;
+        }
+        drop(state);
+        // A turn that was taken is not there any more.
+        if let Ok(Turn::Granted(grant)) = self.turn.try_recv() {
+            self.slots.release(self.run, &grant, false);
         }
     }
 }
 
 impl Slots {
-    pub(super) fn new(count: usize) -> Arc<Self> {
-        let state =
-            State { free: count, held: HashMap::new(), waiting: HashMap::new(), rotation: VecDeque::new() };
-        Arc::new(Self { per_run: (count - count / 4).max(1), state: Mutex::new(state) })
+    /// A pool of this many members, with this many slots each.
+    pub(super) fn new(members: usize, slots_each: usize, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let state = State { members: Members::new(members, slots_each), queue: Queue::default() };
+        Arc::new(Self { clock, state: Mutex::new(state) })
     }
 
     /// Waits for a slot for a job of this run.
-    pub(super) async fn acquire(self: &Arc<Self>, run: &RunId) -> Slot {
-        if let Some(granted) = self.take_or_wait(run) {
-            let mut waiting = Waiting { slots: Arc::clone(self), run: run.clone(), granted };
-            // The sender is in `self`, so it is not dropped before it grants. Once
-            // received, the grant is not released by `waiting` any more.
-            let _granted = (&mut waiting.granted).await;
-        }
-        Slot { slots: Arc::clone(self), run: run.clone() }
-    }
-
-    /// Takes a free slot; if there is none, returns the channel of the grant.
-    fn take_or_wait(&self, run: &RunId) -> Option<oneshot::Receiver<()>> {
-        let mut state = self.state();
-        let held = state.held.get(run).copied().unwrap_or_default();
-        // A slot is free only if no waiter may have it.
-        if state.free > 0 && held < self.per_run {
-            state.grant(run);
-            return None;
-        }
-        let (grant, granted) = oneshot::channel();
-        let queue = state.waiting.entry(run.clone()).or_default();
-        queue.push_back(grant);
-        if queue.len() == 1 {
-            state.rotation.push_back(run.clone());
-        }
-        Some(granted)
-    }
-
-    fn release(&self, run: &RunId) {
-        let mut state = self.state();
-        state.free += 1;
-        if let Some(held) = state.held.get_mut(run) {
-            *held -= 1;
-            if *held == 0 {
-                state.held.remove(run);
+    pub(super) async fn acquire(self: &Arc<Self>, run: &RunId, wish: Wish) -> Result<Slot, Refusal> {
+        let turn = match self.take_or_wait(run, wish) {
+            Ok(turn) => turn,
+            Err((ticket, turn)) => {
+                let mut waiting = Waiting { slots: self, run, ticket, turn };
+                match (&mut waiting.turn).await {
+                    Ok(turn) => turn,
+                    // Cannot happen: the sender is in `self` until it has sent.
+                    Err(_) => Turn::Refused(Refusal::Crowded { until: self.clock.now() + ASK_AGAIN }),
+                }
             }
+        };
+        match turn {
+            Turn::Granted(grant) => {
+                Ok(Slot { slots: Arc::clone(self), run: run.clone(), grant, reported: false })
+            }
+            Turn::Refused(refusal) => Err(refusal),
         }
-        // Looks at each run in the rotation once per slot.
-        while state.free > 0 && state.serve_next(self.per_run) {}
+    }
+
+    /// Gives slots to those who wait, if a breaker may be closed again by now.
+    pub(super) fn serve(&self) {
+        let now = self.clock.now();
+        self.state().serve(now);
+    }
+
+    /// The number of slots of each member.
+    pub(super) fn each(&self) -> usize {
+        self.state().members.slots_each()
+    }
+
+    /// The load and the breaker of each member.
+    pub(super) fn loads(&self) -> Vec<MemberLoad> {
+        self.state().members.loads()
+    }
+
+    fn take_or_wait(&self, run: &RunId, wish: Wish) -> Result<Turn, (Ticket, oneshot::Receiver<Turn>)> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        if state.queue.is_empty()
+            && let Some(verdict) = state.members.judge(run, wish, now)
+        {
+            return Ok(state.turn(run, verdict, now));
+        }
+        if wish.only.is_some_and(|only| state.queue.waiting_for(only) >= WAITING_FOR_ONE) {
+            return Ok(Turn::Refused(Refusal::Crowded { until: now + ASK_AGAIN }));
+        }
+        let (sender, turn) = oneshot::channel();
+        let ticket = state.queue.join(run, wish, sender);
+        state.serve(now);
+        Err((ticket, turn))
+    }
+
+    fn release(&self, run: &RunId, grant: &Grant, reported: bool) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.members.release(run, grant, reported, now);
+        state.serve(now);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -117,123 +201,24 @@ impl Slots {
 }
 
 impl State {
-    fn grant(&mut self, run: &RunId) {
-        self.free -= 1;
-        *self.held.entry(run.clone()).or_default() += 1;
-    }
-
-    /// Grants a slot to the next run that may have one. Returns whether there was
-    /// one.
-    fn serve_next(&mut self, per_run: usize) -> bool {
-        for _ in 0..self.rotation.len() {
-            let Some(run) = self.rotation.pop_front() else { return false };
-            let Some(queue) = self.waiting.get_mut(&run) else { continue };
-            if self.held.get(&run).is_some_and(|held| *held >= per_run) {
-                self.rotation.push_back(run);
-                continue;
-            }
-            let mut served = false;
-            while let Some(grant) = queue.pop_front() {
-                // Fails if the waiter was dropped.
-                if grant.send(()).is_ok() {
-                    served = true;
-                    break;
-                }
-            }
-            if queue.is_empty() {
-                self.waiting.remove(&run);
-            } else {
-                self.rotation.push_back(run.clone());
-            }
-            if served {
-                self.grant(&run);
-                return true;
+    /// Serves waiters in turn, as long as one can be served.
+    fn serve(&mut self, now: Timestamp) {
+        while self.members.may_serve(now) {
+            let Self { members, queue } = self;
+            let next = queue.next(|run, wish| members.judge(run, wish, now));
+            let Some((run, sender, verdict)) = next else { return };
+            let turn = self.turn(&run, verdict, now);
+            // The receiver is dropped only after it has left the queue.
+            if let Err(Turn::Granted(grant)) = sender.send(turn) {
+                self.members.release(&run, &grant, false, now);
             }
         }
-        false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::pin::pin;
-
-    use futures::{FutureExt, future::BoxFuture, poll};
-
-    use super::*;
-
-    fn wait(slots: &Arc<Slots>, run: &str) -> BoxFuture<'static, Slot> {
-        let (slots, run) = (Arc::clone(slots), RunId::new(run));
-        async move { slots.acquire(&run).await }.boxed()
     }
 
-    /// The number of free slots, and of runs that hold or wait for some.
-    fn left(slots: &Slots) -> (usize, usize) {
-        let state = slots.state();
-        assert_eq!(state.waiting.len(), state.rotation.len());
-        (state.free, state.held.len() + state.waiting.len())
-    }
-
-    /// Polls each waiter once, in order, and returns those that have a slot.
-    async fn ready(waiting: &mut Vec<(&'static str, BoxFuture<'static, Slot>)>) -> Vec<(&'static str, Slot)> {
-        let mut ready = Vec::new();
-        let mut rest = Vec::new();
-        for (run, mut turn) in waiting.drain(..) {
-            match poll!(&mut turn) {
-                std::task::Poll::Ready(turn) => ready.push((run, turn)),
-                std::task::Poll::Pending => rest.push((run, turn)),
-            }
+    fn turn(&mut self, run: &RunId, verdict: Verdict, now: Timestamp) -> Turn {
+        match verdict {
+            Verdict::Grant(member) => Turn::Granted(self.members.grant(member, run, now)),
+            Verdict::Refuse { until } => Turn::Refused(Refusal::BreakerOpen { until }),
         }
-        *waiting = rest;
-        ready
-    }
-
-    #[tokio::test]
-    async fn runs_take_turns_whatever_their_number_of_jobs() {
-        let slots = Slots::new(1);
-        let first = wait(&slots, "a").await;
-        let order = ["a", "a", "a", "a", "b", "c", "c"];
-        let mut waiting: Vec<_> = order.into_iter().map(|run| (run, wait(&slots, run))).collect();
-        assert!(ready(&mut waiting).await.is_empty());
-        drop(first);
-        let mut served = Vec::new();
-        while !waiting.is_empty() {
-            let mut got = ready(&mut waiting).await;
-            assert_eq!(got.len(), 1, "one slot, one job");
-            served.push(got.remove(0).0);
-        }
-        assert_eq!(served, ["a", "b", "c", "a", "c", "a", "a"]);
-        assert_eq!(left(&slots), (1, 0));
-    }
-
-    #[tokio::test]
-    async fn single_run_leaves_a_quarter_of_the_slots() {
-        let slots = Slots::new(8);
-        let mut waiting: Vec<_> = (0..10).map(|_| ("a", wait(&slots, "a"))).collect();
-        let held = ready(&mut waiting).await;
-        assert_eq!((held.len(), left(&slots).0), (6, 2));
-        let other = wait(&slots, "b").await;
-        drop(held);
-        assert_eq!(ready(&mut waiting).await.len(), 4);
-        drop(other);
-        assert_eq!(left(&slots), (8, 0));
-    }
-
-    #[tokio::test]
-    async fn dropped_waiter_releases_its_slot() {
-        let slots = Slots::new(1);
-        let first = wait(&slots, "a").await;
-        let (mut gone, mut granted) = (Box::pin(wait(&slots, "b")), Box::pin(wait(&slots, "c")));
-        let mut last = pin!(wait(&slots, "d"));
-        for waiting in [&mut gone, &mut granted] {
-            assert!(poll!(waiting).is_pending());
-        }
-        assert!(poll!(&mut last).is_pending());
-        // The first is dropped while it waits, the second after its grant.
-        drop(gone);
-        drop(first);
-        drop(granted);
-        assert!(poll!(&mut last).is_ready());
-        assert_eq!(left(&slots), (1, 0));
     }
 }

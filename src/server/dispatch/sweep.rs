@@ -7,15 +7,20 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures::FutureExt;
 use slog::error;
 
-use super::{Dispatcher, Parts, poison::Item};
+use super::{
+    Dispatcher, Parts,
+    gate::{Gate, Names},
+    poison::Item,
+    slots::MemberLoad,
+};
 use crate::{
     coordinator::Lane,
-    health::ExecutorLoad,
+    health::{ExecutorLoad, MemberReport},
     journal::{ClaimedWake, JournalError},
     record::{Job, NodeHead, Wake},
     runtime::tasks::panic_message,
     time::Timestamp,
-    types::RunId,
+    types::{ExecutorBinding, RunId},
 };
 
 /// The time between two sweeps.
@@ -43,12 +48,13 @@ impl Dispatcher {
     }
 
     async fn sweep_once(&self) -> Result<(), JournalError> {
-        let Parts { attempts, journal, clock, queue, .. } = &self.parts;
+        let Parts { attempts, journal, clock, queue, executors, .. } = &self.parts;
         journal.reap_dead_workers(clock.now()).await?;
         for run in journal.runs_overdue(clock.now(), OVERDUE).await? {
             self.run_overdue(&run).await;
         }
         self.take_back().await;
+        executors.gates().for_each(|(_, gate)| gate.serve());
         self.failures.forget_old(clock.now());
         attempts.committer().journal_probe().await;
         let announced = attempts.committer().announce_doubtful().await;
@@ -58,8 +64,11 @@ impl Dispatcher {
             Timestamp::from_micros(clock.now().as_micros() - i64::try_from(SWEEP.as_micros()).unwrap_or(0));
         // With dispatch off, all waiting dispatches stay claimed: they are skipped.
         // Most other jobs are in hand.
-        let jobs: &[Job] =
-            if self.parts.auto_dispatch { &Job::ALL } else { &[Job::Deadline, Job::CancelExecutor] };
+        let jobs: &[Job] = if self.parts.auto_dispatch {
+            &Job::ALL
+        } else {
+            &[Job::Deadline, Job::CancelExecutor, Job::Approval]
+        };
         for wake in journal.claims_held(queue.worker(), jobs, settled).await? {
             if !queue.has(&wake.node_run_id, wake.job) {
                 self.run_again(&wake).await?;
@@ -116,7 +125,7 @@ impl Dispatcher {
                     let lost = self.parts.attempts.deadline_due(&job, job.attempt + 1);
                     AssertUnwindSafe(lost).catch_unwind().await
                 }
-                Job::Deadline | Job::CancelExecutor => Ok(Ok(())),
+                Job::Deadline | Job::CancelExecutor | Job::Approval => Ok(Ok(())),
             };
             let settled = match looked {
                 Ok(Ok(())) => true,
@@ -134,13 +143,31 @@ impl Dispatcher {
         let Parts { journal, clock, queue, health, executors, .. } = &self.parts;
         let mut loads = Vec::new();
         for (kind, gate) in executors.gates() {
-            let open_until = gate.open_until().filter(|until| clock.now() < *until + REMEMBER);
-            health.set_executor(gate.service.name(), open_until);
+            let executor = gate.service.name();
+            health.set_executor(executor, self.members_of(gate));
             let lane = Lane::Dispatches(kind);
             let (in_hand, room) = (queue.in_lane(lane), queue.room(lane));
-            loads.push(ExecutorLoad { executor: gate.service.name(), in_hand, room });
+            loads.push(ExecutorLoad { executor, in_hand, room });
         }
         health.set_work(journal.counts(clock.now()).await?, queue.len(), loads);
         Ok(())
+    }
+
+    /// The members of a pool, as health reports them: by their names, or by their
+    /// numbers, since health is public and addresses are not.
+    fn members_of(&self, gate: &Gate) -> Vec<MemberReport> {
+        let now = self.parts.clock.now();
+        let report = |(number, (binding, load)): (usize, (&ExecutorBinding, MemberLoad))| MemberReport {
+            name: match gate.names {
+                Names::Given => Some(binding.executor_instance_id.clone()),
+                Names::Addresses => Some((number + 1).to_string()),
+                Names::Single => None,
+            },
+            breaker: load.breaker.name(),
+            troubled: load.breaker.open_until().is_some_and(|until| now < until + REMEMBER),
+            in_flight: load.in_flight,
+            slots: gate.slots_each(),
+        };
+        gate.loads().enumerate().map(report).collect()
     }
 }

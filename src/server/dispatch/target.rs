@@ -1,22 +1,22 @@
-//! The executor of a node: chosen once, by the node's kind.
+//! The pool of executors of a node: chosen once, by the node's kind.
 
 use std::time::Duration;
 
 use super::{
-    executors::{Executor, Executors},
+    executors::{Executors, Pool},
     gate::Gate,
 };
 use crate::{
     services::executors::{AtomicExecutor, CompositeExecutor},
-    types::{Error, ExecutorBinding, NodeKind, Uri},
+    types::{Error, NodeKind, Uri},
 };
 
-/// An executor that is configured, with all that a call to it needs.
+/// A pool that is configured, with all that a call to a member needs.
 #[derive(Clone, Copy)]
 pub(super) enum Target<'e> {
-    Atomic(&'e Executor<dyn AtomicExecutor>),
+    Atomic(&'e Pool<dyn AtomicExecutor>),
     Composite {
-        executor: &'e Executor<dyn CompositeExecutor>,
+        pool: &'e Pool<dyn CompositeExecutor>,
         /// Where the composite calls us back.
         coordinator_url: &'e Uri,
         /// Time limit of the call that begins it.
@@ -25,8 +25,8 @@ pub(super) enum Target<'e> {
 }
 
 impl Executors {
-    /// The executor for nodes of this kind, or the error of a node that has none
-    /// (contract §9.2 step 6).
+    /// The executors for nodes of this kind, or the error of a node that has none
+    /// (contract §9.2 step 5).
     pub(super) fn choose(&self, kind: Option<NodeKind>) -> Result<Target<'_>, Error> {
         match kind {
             None => Err(Error::new("unknown_node_kind", "Unable to resolve node kind")),
@@ -34,31 +34,31 @@ impl Executors {
                 Error::new("atomic_executor_unconfigured", "Atomic Executor is not configured")
             }),
             Some(NodeKind::Composite) => {
-                let executor = self.composite.as_ref().ok_or_else(|| {
+                let pool = self.composite.as_ref().ok_or_else(|| {
                     Error::new("composite_executor_unconfigured", "Composite Executor is not configured")
                 })?;
                 let coordinator_url = self.coordinator_url.as_ref().ok_or_else(|| {
                     let message = "Coordinator URL is required to dispatch composites";
                     Error::new("coordinator_url_unconfigured", message)
                 })?;
-                Ok(Target::Composite { executor, coordinator_url, call_timeout: self.call_timeout })
+                Ok(Target::Composite { pool, coordinator_url, call_timeout: self.call_timeout })
             }
         }
     }
 }
 
 impl Target<'_> {
-    pub(super) fn gate(&self) -> &Gate {
+    pub(super) fn kind(&self) -> NodeKind {
         match self {
-            Self::Atomic(executor) => &executor.gate,
-            Self::Composite { executor, .. } => &executor.gate,
+            Self::Atomic(_) => NodeKind::Atomic,
+            Self::Composite { .. } => NodeKind::Composite,
         }
     }
 
-    pub(super) fn binding(&self) -> &ExecutorBinding {
+    pub(super) fn gate(&self) -> &Gate {
         match self {
-            Self::Atomic(executor) => &executor.binding,
-            Self::Composite { executor, .. } => &executor.binding,
+            Self::Atomic(pool) => &pool.gate,
+            Self::Composite { pool, .. } => &pool.gate,
         }
     }
 }

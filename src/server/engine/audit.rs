@@ -14,12 +14,13 @@ use crate::{
 
 /// The codes of errors by which a rule keeps a node from being executed; others say
 /// that something is missing, broken or too late.
-const REFUSALS: [&str; 5] = [
+const REFUSALS: [&str; 6] = [
     "policy_denied",
     "node_type_not_allowed",
     "node_type_denied",
     "side_effect_not_allowed",
     "approval_required",
+    "approval_expired",
 ];
 
 /// What a record says beside its cause.

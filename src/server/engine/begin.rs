@@ -6,6 +6,7 @@
 //!      │   (only if a remote     │                      ▲ attempt + 1
 //!      │    PDP must be asked)   │                      │
 //!      ├──────── begin ──────────┼──────────────────────┤
+//!      │                         ├─ begin, approval needed: waits (`approval`)
 //!      │                         └─ begin, not allowed ─┼─▶ failed
 //!      └─ postpone, defer ─▶ queued, later              │
 //!                               running, failed or lost attempt that may be repeated
@@ -18,20 +19,20 @@
 use std::time::Duration;
 
 use super::{
+    approval::{self, Demanded},
     attempt::Attempt,
     audit::Audited,
     bookkeeping::{awaits, node_only, put_back},
     cancel::node_expire,
-    command::{Cx, Decision, Gates, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome},
+    command::{Cx, Decision, Gates, NodeTypeFacts, NodeView, PolicyDecided},
     constraints::{self, effective_constraints},
-    draft::{Draft, End, is_at_executor},
+    draft::Draft,
     guard::NodeBefore,
     learn::learn,
-    ledger, silence,
-    start::denied,
+    ledger, refuse, silence,
 };
 use crate::{
-    record::{Job, Limits, NodeRecord, RunRecord},
+    record::{Approval, Job, Limits, NodeRecord, RunRecord},
     time::Timestamp,
     types::{Error, ExecutorBinding, NodeKind, NodeRunState, SideEffectClass},
 };
@@ -60,6 +61,8 @@ pub enum BeginOutcome {
     },
     /// The node has failed instead.
     Failed,
+    /// The node waits for this approval.
+    Waits(Box<Approval>),
     /// The node no longer waits for its dispatch.
     Superseded,
 }
@@ -97,7 +100,8 @@ pub fn attempt_refusal(
     match effective_constraints(run, node, facts) {
         Ok(effective) => {
             let class = side_effect(node, facts, gates);
-            constraints::refusal(effective.as_ref(), &node.node.node_type_ref, kind, class)
+            constraints::forbidden(effective.as_ref(), &node.node.node_type_ref, Some(kind), class)
+                .or_else(|| approval::refusal(effective.as_ref(), node, gates.approvals))
         }
         Err(invalid) => Some(invalid),
     }
@@ -124,28 +128,33 @@ pub fn attempt_begin(view: NodeView, command: BeginAttempt, cx: Cx<'_>) -> Decis
         return Decision::unchanged(BeginOutcome::Superseded);
     }
     let mut draft = Draft::of(run, &node, cx);
-    let admitted = admitted(&mut draft, &mut node, command);
-    let paid = admitted.and_then(|admitted| {
-        let allowance = ledger::reserve(&mut draft, &mut node, &payers, admitted.kind)?;
-        Ok((admitted, allowance))
-    });
+    let paid = match judged(&mut draft, &mut node, command) {
+        Ok(Judged::Admitted(admitted)) => {
+            let reserved = ledger::reserve(&mut draft, &mut node, &payers, admitted.kind);
+            reserved.map(|allowance| (admitted, allowance))
+        }
+        Ok(Judged::NeedsApproval(demanded)) => {
+            let approval = approval::wait(&mut draft, node, demanded);
+            return Decision::commit(draft.into_changes(), BeginOutcome::Waits(Box::new(approval)));
+        }
+        Err(error) => Err(error),
+    };
     match paid {
         Ok((admitted, allowance)) => {
             let (attempt, deadline) = hand_over(&mut draft, node, admitted);
             Decision::commit(draft.into_changes(), BeginOutcome::Started { attempt, deadline, allowance })
         }
         Err(error) => {
-            if node.superseded_attempt_may_run {
-                ledger::settle(&mut draft, &mut node, &payers, None);
-            } else {
-                ledger::release(&mut draft, &mut node, &payers);
-            }
-            // An earlier attempt, lost, may still be at the executor.
-            let end = End { notify_executor: is_at_executor(&node), ..End::failed(error) };
-            draft.end(node, live_below, end);
+            refuse::fail(&mut draft, node, &payers, live_below, error);
             Decision::commit(draft.into_changes(), BeginOutcome::Failed)
         }
     }
+}
+
+/// What comes of a node that does not fail.
+enum Judged {
+    Admitted(Admitted),
+    NeedsApproval(Demanded),
 }
 
 /// A node that may be handed over: its executor, and the time that it may take.
@@ -157,29 +166,25 @@ struct Admitted {
 
 /// Notes what was found out about the node, which may be the error that it fails
 /// with.
-fn admitted(draft: &mut Draft<'_>, node: &mut NodeRecord, command: BeginAttempt) -> Result<Admitted, Error> {
+fn judged(draft: &mut Draft<'_>, node: &mut NodeRecord, command: BeginAttempt) -> Result<Judged, Error> {
     let BeginAttempt { facts, verdict, executor } = command;
     learn(&draft.run, node, &facts, draft.cx.rules);
     let decided = verdict.inspect_err(|error| draft.audited = Audited::failing(node.id(), error, None))?;
     let kind = node.node.kind;
     let kind = kind.ok_or_else(|| Error::new("unknown_node_kind", "Unable to resolve node kind"))?;
-    draft.policy_decided(node, &decided);
-    match decided.outcome {
-        PolicyOutcome::Allow => {}
-        PolicyOutcome::Deny | PolicyOutcome::RequireApproval => {
-            let error = denied(&decided, "NodeRun denied by policy");
-            draft.audited = Audited::failing(node.id(), &error, decided.reason_code.as_deref());
-            return Err(error);
-        }
+    let effective = effective_constraints(&draft.run, node, &facts).unwrap_or_default();
+    let denial = "NodeRun denied by policy";
+    if let Some(demanded) = approval::judge(draft, node, &decided, effective.as_ref(), denial)? {
+        return Ok(Judged::NeedsApproval(demanded));
     }
     let binding = executor?;
-    let effective = effective_constraints(&draft.run, node, &facts).unwrap_or_default();
     let default = match kind {
         NodeKind::Atomic => draft.cx.rules.node_timeout,
         // As long as its children need; the run's deadline bounds it.
         NodeKind::Composite => Duration::MAX,
     };
-    Ok(Admitted { kind, binding, wall_time: constraints::wall_time(effective.as_ref(), default) })
+    let wall_time = constraints::wall_time(effective.as_ref(), default);
+    Ok(Judged::Admitted(Admitted { kind, binding, wall_time }))
 }
 
 fn hand_over(draft: &mut Draft<'_>, mut node: NodeRecord, admitted: Admitted) -> (Attempt, Timestamp) {
@@ -193,6 +198,11 @@ fn hand_over(draft: &mut Draft<'_>, mut node: NodeRecord, admitted: Admitted) ->
     node.node.kind = Some(kind);
     node.node.state = NodeRunState::Running;
     node.node.started_at.get_or_insert(now);
+    if let Some(earlier) = &node.node.executor_binding
+        && node.superseded_attempt_may_run
+    {
+        node.hosts.moved(earlier, &binding);
+    }
     node.node.executor_binding = Some(binding);
     node.deadline = Some(deadline);
     node.waits.held_since = None;

@@ -10,6 +10,7 @@
 //! damage to them, does not matter.
 
 use super::{
+    approval,
     attempt::Attempt,
     audit::Audited,
     bookkeeping::head_only,
@@ -89,7 +90,8 @@ pub fn node_expire(view: NodeView, cx: Cx<'_>) -> Decision<()> {
 }
 
 fn deadline_exceeded(node: &NodeRecord, message: &str) -> End {
-    let error = Error { details: hold::details(node), ..Error::new("deadline_exceeded", message) };
+    let details = hold::details(node).or_else(|| approval::details(node));
+    let error = Error { details, ..Error::new("deadline_exceeded", message) };
     End { state: NodeRunState::Failed, notify_executor: is_at_executor(node), ..End::failed(error) }
 }
 

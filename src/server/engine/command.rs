@@ -127,6 +127,15 @@ pub struct Rules {
     pub gates: Gates,
 }
 
+/// What happens to a node that may not be executed without an approval (D-08).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approvals {
+    /// It fails.
+    Fail,
+    /// It waits, at most this long.
+    Park { timeout: Duration },
+}
+
 /// The operator's gates (contract §7.2, §10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gates {
@@ -134,6 +143,7 @@ pub struct Gates {
     pub unknown_side_effect: SideEffectClass,
     /// Policy is asked a second time about irreversible work.
     pub irreversible_checkpoint: bool,
+    pub approvals: Approvals,
     /// Binding decisions are refused without their candidate set.
     pub candidate_sets_required: bool,
 }
@@ -143,6 +153,7 @@ impl Default for Gates {
         Self {
             unknown_side_effect: SideEffectClass::Irreversible,
             irreversible_checkpoint: false,
+            approvals: Approvals::Fail,
             candidate_sets_required: false,
         }
     }
@@ -184,7 +195,8 @@ pub struct InputsNote {
 /// A policy decision, as it goes into an event (contract §10).
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyDecided {
-    /// The checkpoint: `run.start`, `node.run.execute` or `node.run.irreversible`.
+    /// The checkpoint: `run.start`, `node.run.execute`, `node.run.irreversible`, or of
+    /// approvals.
     pub action: &'static str,
     pub outcome: PolicyOutcome,
     pub reason_code: Option<String>,
@@ -200,7 +212,7 @@ pub struct PolicyDecided {
 pub enum PolicyOutcome {
     Allow,
     Deny,
-    /// Treated as a denial (contract D-08).
+    /// Neither: see [`Approvals`].
     RequireApproval,
 }
 

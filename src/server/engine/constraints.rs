@@ -184,24 +184,8 @@ pub(super) fn wall_time(envelope: Option<&ConstraintEnvelope>, default: Duration
     budget.map_or(default, |ms| default.min(Duration::from_millis(ms)))
 }
 
-/// Says why a node must not be executed under these constraints (contract §9.2
-/// step 3, G11); `None` if it may.
-pub(super) fn refusal(
-    effective: Option<&ConstraintEnvelope>,
-    node_type: &NodeTypeRef,
-    kind: NodeKind,
-    side_effect: SideEffectClass,
-) -> Option<Error> {
-    forbidden(effective, node_type, Some(kind), side_effect).or_else(|| approval_demanded(effective))
-}
-
-fn approval_demanded(effective: Option<&ConstraintEnvelope>) -> Option<Error> {
-    let demanded = effective?.gates.as_ref()?.require_approval == Some(true);
-    demanded.then(|| Error::new("approval_required", "NodeRun requires an approval that it does not have"))
-}
-
-/// Says why a type can never be executed under these constraints: nothing that
-/// happens later makes it possible. `None` if it may be.
+/// Says why a type can never be executed under these constraints (contract
+/// §9.2 step 3, G11): nothing that happens later makes it possible. `None` if it may be.
 pub(super) fn forbidden(
     effective: Option<&ConstraintEnvelope>,
     node_type: &NodeTypeRef,
@@ -227,6 +211,11 @@ pub(super) fn forbidden(
             format!("NodeType may have {side_effect} effects; at most {ceiling} is allowed"),
         )
     })
+}
+
+/// Whether a node must not be executed under these constraints without an approval.
+pub(super) fn requires_approval(effective: Option<&ConstraintEnvelope>) -> bool {
+    effective.and_then(|effective| effective.gates.as_ref()?.require_approval) == Some(true)
 }
 
 #[cfg(test)]
@@ -326,7 +315,7 @@ mod tests {
             serde_json::from_value(json!({"node_type_id": "t", "version": "1"})).expect("a reference");
         let code = |envelope: Value, kind, effect| {
             let envelope: ConstraintEnvelope = serde_json::from_value(envelope).expect("an envelope");
-            refusal(Some(&envelope), &node_type, kind, effect).map(|error| error.code)
+            forbidden(Some(&envelope), &node_type, Some(kind), effect).map(|error| error.code)
         };
         let atomic = |envelope| code(envelope, NodeKind::Atomic, SideEffectClass::Write);
         for (envelope, expected) in [
@@ -343,7 +332,7 @@ mod tests {
             ),
             (json!({"gates": {"side_effect_class": "write"}}), None),
             (json!({"gates": {"side_effect_class": "read"}}), Some("side_effect_not_allowed")),
-            (json!({"gates": {"require_approval": true}}), Some("approval_required")),
+            (json!({"gates": {"require_approval": true}}), None),
         ] {
             assert_eq!(atomic(envelope.clone()).as_deref(), expected, "{envelope}");
         }

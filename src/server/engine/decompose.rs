@@ -6,6 +6,7 @@ use std::num::NonZeroU64;
 use serde_json::json;
 
 use super::{
+    approval,
     audit::Audited,
     candidates::{self, CANDIDATE_SET, CandidateSet},
     command::{Cx, Decision, InputsNote, NodeTypeFacts},
@@ -136,6 +137,7 @@ pub fn children_create(
     }
 
     if parent.node.state == NodeRunState::Running {
+        approval::overtake(&mut draft, &mut parent);
         // Its executor has started its plan, so a lost worker restarts nothing.
         silence::await_executor(&mut parent, cx.unclaimed());
     }

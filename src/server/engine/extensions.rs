@@ -57,6 +57,9 @@ pub(super) const BUDGET: &str = "jarvis.budget";
 /// What an executor reported about the use of budgets. The same.
 pub(super) const USAGE: &str = "jarvis.usage";
 
+/// The newest approval that a NodeRun had to wait for. The same.
+pub(super) const APPROVAL: &str = "jarvis.approval";
+
 const METADATA: &str = "jarvis.metadata";
 pub(super) const REQUESTED_EXECUTOR: &str = "jarvis.requested_executor_instance_id";
 const DOTTED: &str = "jarvis.";
@@ -185,6 +188,7 @@ pub fn is_own_key(key: &str) -> bool {
         ACTOR,
         BUDGET,
         USAGE,
+        APPROVAL,
     ];
     OWN_KEYS.contains(&bare) || exactly.contains(&key)
 }

@@ -15,8 +15,10 @@
 //! | `start` | start a run |
 //! | `adopt` | take over a run that only the JARVIS stores have |
 //! | `decompose` | create the children of a composite, idempotently, within limits |
+//! | `approval` | let nodes wait for an approval, and end that (D-08) |
 //! | `begin` | hand a node to its executor, or put it back |
 //! | `finish` | apply the result of an attempt; decide about a lost attempt |
+//! | `placement` | which members of a pool of executors a node may go to, and where it may be |
 //! | `retry` | whether and when a failed attempt is repeated |
 //! | `silence` | decide about composites whose executor is silent |
 //! | `hold` | hold nodes while the PDP is unavailable |
@@ -27,6 +29,7 @@
 //! | `command` | what every command takes and returns |
 //! | `attempt` | an attempt and its result |
 //! | `audit` | the audit records of a decision |
+//! | `refuse` | end a node that is not handed over |
 //! | `ledger` | budgets over the tree: reserve, settle, release (contract §7.4) |
 //! | `lifecycle` | the tables of allowed transitions (contract §5) |
 //! | `bounds` | the operator's defaults and maxima (contract §7.3) |
@@ -47,6 +50,7 @@
 //! cascade, whose cost grows with the number of live nodes.
 
 mod adopt;
+mod approval;
 mod attempt;
 mod audit;
 mod begin;
@@ -70,7 +74,9 @@ mod ledger;
 pub mod lifecycle;
 mod new_node;
 mod outputs;
+mod placement;
 mod recovery;
+mod refuse;
 mod rejection;
 mod retry;
 mod silence;
@@ -78,7 +84,12 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+pub use crate::record::RetryRule;
 pub use adopt::{StoredNode, StoredRun, run_adopt};
+pub use approval::{
+    ApprovalAnswer, ApprovalVerdict, DecideApproval, approval_asked_again, approval_decide, approval_expire,
+    ask_pause,
+};
 pub use attempt::{Applied, Attempt, AttemptResult, FailedCall, Work};
 pub use begin::{
     BeginAttempt, BeginOutcome, attempt_begin, attempt_claim, attempt_defer, attempt_is_irreversible,
@@ -88,7 +99,7 @@ pub use bounds::BoundedStart;
 pub use cancel::{CancelNotification, cancel_notified, node_expire, run_cancel, run_expire};
 pub use candidates::{BadCandidateSet, CANDIDATE_SET, CANDIDATE_SET_BYTES, CandidateSet};
 pub use command::{
-    Bounds, Cause, Claim, Cx, Decision, Gates, InputsNote, NodeTypeFacts, NodeView, PolicyDecided,
+    Approvals, Bounds, Cause, Claim, Cx, Decision, Gates, InputsNote, NodeTypeFacts, NodeView, PolicyDecided,
     PolicyOutcome, Rules,
 };
 pub use complete::node_complete;
@@ -100,6 +111,7 @@ pub use finish::{attempt_finish, attempt_lost};
 pub use hold::attempt_hold;
 pub use ledger::{Usage, with_allowance};
 pub use outputs::{abridge, oversized};
+pub use placement::{Placement, hosts, placement};
 pub use rejection::{Disagreement, Limit, Rejection};
 pub use retry::retry_pause;
 pub use silence::{Contact, DueReason, SilenceOutcome, due_reason, silence_check};

@@ -1,6 +1,9 @@
 //! Every way in which a command can be rejected, with its code and message.
 
-use crate::types::{NodeRunState, RunState};
+use crate::{
+    record::ApprovalOutcome,
+    types::{NodeRunState, RunState},
+};
 
 /// A structural limit (contract §6.6, checks 8 to 11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,10 @@ pub enum Rejection {
     Limit(Limit),
     /// The NodeRun has ended in another way (D-06).
     NodeRunTerminal(NodeRunState),
+    /// A caller has decided otherwise about the approval.
+    ApprovalDecided(ApprovalOutcome),
+    /// The approval has ended without a caller's decision; `None`: with its node.
+    ApprovalEnded(Option<ApprovalOutcome>),
 }
 
 impl Rejection {
@@ -70,6 +77,8 @@ impl Rejection {
             Self::Idempotency(_) => "idempotency_conflict",
             Self::Limit(_) => "constraint_violation",
             Self::NodeRunTerminal(_) => "node_run_terminal",
+            Self::ApprovalDecided(_) => "approval_already_decided",
+            Self::ApprovalEnded(_) => "approval_ended",
         }
     }
 
@@ -87,7 +96,9 @@ impl Rejection {
             | Self::BindingMismatch(_)
             | Self::CandidateSetMismatch(_)
             | Self::Idempotency(_)
-            | Self::NodeRunTerminal(_) => false,
+            | Self::NodeRunTerminal(_)
+            | Self::ApprovalDecided(_)
+            | Self::ApprovalEnded(_) => false,
         }
     }
 
@@ -107,6 +118,9 @@ impl Rejection {
             Self::Idempotency(about) => format!("Idempotency key already used {}", about.phrase()),
             Self::Limit(limit) => format!("{} constraint violated{}", limit.name(), limit.suffix()),
             Self::NodeRunTerminal(state) => format!("NodeRun is already {state}"),
+            Self::ApprovalDecided(outcome) => format!("Approval is already {outcome}"),
+            Self::ApprovalEnded(Some(outcome)) => format!("Approval has ended: it is {outcome}"),
+            Self::ApprovalEnded(None) => "Approval has ended: its NodeRun does not wait for it".into(),
         }
     }
 }

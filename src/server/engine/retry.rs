@@ -179,9 +179,12 @@ pub(super) fn schedule(
 }
 
 /// Notes that another attempt is made while this one may still be at its
-/// executor. (A composite executor has one attempt at a time.)
+/// executor. (A composite executor has one attempt at a time; of a pool, only the
+/// same member recognizes the repetition.)
 pub(super) fn supersede_running_attempt(node: &mut NodeRecord) {
-    node.superseded_attempt_may_run = node.node.kind != Some(NodeKind::Composite);
+    let is_composite = node.node.kind == Some(NodeKind::Composite);
+    node.superseded_attempt_may_run = !is_composite;
+    node.hosts.pinned |= is_composite;
 }
 
 /// Records on the NodeRun and in an event that an attempt has failed and that

@@ -135,6 +135,7 @@ pub fn silence_check(view: NodeView, contact: Contact, cx: Cx<'_>) -> Decision<S
         draft.attempt(&node, attempt, AttemptOutcome::Failed { error, retry_at: now, may_have_begun: true });
         retry::record(&mut draft, &mut node, attempt, SILENT, message, now);
         node.waits.restarted = true;
+        retry::supersede_running_attempt(&mut node);
         // Unclaimed: there may be as many of them as the executor had.
         node.wake = Some(wake(Job::Dispatch, now, None));
         draft.put(node);

@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
+    approval,
     audit::Audited,
     bounds::BoundedStart,
-    command::{Cx, Decision, InputsNote, NodeTypeFacts, PolicyDecided, PolicyOutcome, Rules},
+    command::{Cx, Decision, InputsNote, NodeTypeFacts, PolicyDecided, Rules},
     constraints,
     draft::{Draft, End},
     extensions::{CONSTRAINTS, INPUT_VIOLATIONS, Writer},
@@ -166,33 +167,24 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
     let mut draft = Draft::new(run, cx);
     draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(root.id()))]);
     draft.event(RunEventType::NodeRunAssigned, Some(&root), [("root", true.into())]);
-    draft.policy_decided(&root, decided);
-    let refused = match decided.outcome {
-        PolicyOutcome::Allow => prepared.forbidden.clone().map(|error| (error, None)),
-        PolicyOutcome::Deny | PolicyOutcome::RequireApproval => {
-            let error = denied(decided, "Run start denied by policy");
-            Some((error, decided.reason_code.as_deref()))
+    // The gates of constraints are tested when the root is dispatched.
+    let judged = approval::judge(&mut draft, &root, decided, None, "Run start denied by policy");
+    let judged = judged.and_then(|demanded| match &prepared.forbidden {
+        // An approval cannot make it possible.
+        Some(error) => {
+            draft.audited = Audited::failing(root.id(), error, None);
+            Err(error.clone())
         }
-    };
-    match refused {
-        None => draft.put(root),
-        Some((error, reason)) => {
-            draft.audited = Audited::failing(root.id(), &error, reason);
-            draft.end(root, Vec::new(), End::failed(error));
+        None => Ok(demanded),
+    });
+    match judged {
+        Ok(None) => draft.put(root),
+        Ok(Some(demanded)) => {
+            draft.audited = Audited::node(root.id(), "waits for an approval");
+            approval::wait(&mut draft, root, demanded);
         }
+        Err(error) => draft.end(root, Vec::new(), End::failed(error)),
     }
     let answer = draft.run.run.clone();
     Decision::commit(draft.into_changes(), answer)
-}
-
-/// The error of a node that policy did not let through.
-pub(super) fn denied(decided: &PolicyDecided, message: &str) -> Error {
-    let mut error = Error::new("policy_denied", message);
-    match decided.outcome {
-        PolicyOutcome::RequireApproval => {
-            error.details = Some(decided.evidence.with("code", &"approval_required"));
-        }
-        PolicyOutcome::Allow | PolicyOutcome::Deny => {}
-    }
-    error
 }

@@ -114,6 +114,13 @@ impl Subscription {
             let _ = announced.wait_for(|known| known.newest.seq > seq || known.ends > ends).await;
         }
     }
+
+    /// Returns when the end of the run is announced.
+    pub(super) async fn wait_for_end(&mut self) {
+        if let Some(announced) = &mut self.announced {
+            let _ = announced.wait_for(|known| known.newest.ended).await;
+        }
+    }
 }
 
 impl Drop for Subscription {

@@ -79,6 +79,19 @@ impl Events {
             Ok(reader.next_chunk().await?.map(|chunk| (chunk, reader)))
         })))
     }
+
+    /// Returns when the run has ended, or does not exist.
+    pub async fn ended(&self, run: &RunId) -> Result<(), JournalError> {
+        // Before the read: an end that comes later is announced.
+        let mut news = self.hub.subscribe(run);
+        match self.journal.run_fetch(run).await? {
+            Some(stored) if !stored.is_terminal() => {
+                news.wait_for_end().await;
+                Ok(())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 struct Reader {

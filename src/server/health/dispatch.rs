@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 
 use crate::{
     journal::Counts,
-    time::Timestamp,
     types::{HealthCheck, JsonObject},
 };
 
@@ -25,8 +24,8 @@ pub struct DispatchStatus(Mutex<Reported>);
 
 #[derive(Default)]
 struct Reported {
-    /// By name of the executor: until when its circuit breaker is open, if it is.
-    executors: BTreeMap<&'static str, Option<Timestamp>>,
+    /// By name of the executor.
+    executors: BTreeMap<&'static str, Vec<MemberReport>>,
     work: Option<Work>,
     /// The outbox has entries for JARVIS stores that are not configured.
     outbox_without_stores: bool,
@@ -40,6 +39,19 @@ struct Work {
     loads: Vec<ExecutorLoad>,
 }
 
+/// One member of the pool of an executor.
+#[derive(Clone, Debug)]
+pub(crate) struct MemberReport {
+    /// `None`: the executor is no pool.
+    pub(crate) name: Option<String>,
+    /// The state of its circuit breaker.
+    pub(crate) breaker: &'static str,
+    /// Its circuit breaker is or was open lately.
+    pub(crate) troubled: bool,
+    pub(crate) in_flight: usize,
+    pub(crate) slots: usize,
+}
+
 /// The nodes of one executor that are in memory, and how many more fit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ExecutorLoad {
@@ -49,8 +61,8 @@ pub(crate) struct ExecutorLoad {
 }
 
 impl DispatchStatus {
-    pub(crate) fn set_executor(&self, name: &'static str, breaker_open_until: Option<Timestamp>) {
-        self.reported().executors.insert(name, breaker_open_until);
+    pub(crate) fn set_executor(&self, name: &'static str, members: Vec<MemberReport>) {
+        self.reported().executors.insert(name, members);
     }
 
     pub(crate) fn set_work(&self, counts: Counts, in_hand: usize, loads: Vec<ExecutorLoad>) {
@@ -67,12 +79,20 @@ impl DispatchStatus {
         self.reported().work.as_ref().map(|work| work.counts)
     }
 
+    /// The members of each executor, as last reported.
+    pub(crate) fn members(&self) -> Vec<(&'static str, Vec<MemberReport>)> {
+        self.reported().executors.iter().map(|(name, members)| (*name, members.clone())).collect()
+    }
+
+    /// The wake-ups in hand, and the load of each executor, as last reported.
+    pub(crate) fn in_hand(&self) -> (usize, Vec<ExecutorLoad>) {
+        let reported = self.reported();
+        reported.work.as_ref().map(|work| (work.in_hand, work.loads.clone())).unwrap_or_default()
+    }
+
     pub fn checks(&self) -> Vec<HealthCheck> {
         let reported = self.reported();
-        let executors = reported.executors.iter().map(|(name, open_until)| {
-            let message = "The circuit breaker is open: nodes are queued or fail";
-            HealthCheck::new(name, open_until.map(|_| message.into()), None)
-        });
+        let executors = reported.executors.iter().map(|(name, members)| executor_check(name, members));
         let work = reported.work.iter().map(Work::check);
         let outbox = reported.work.iter().filter(|_| reported.outbox_without_stores);
         executors.chain(work).chain(outbox.map(|work| kept_outbox_check(&work.counts))).collect()
@@ -87,8 +107,7 @@ impl Work {
     /// The check has numbers only; `journal check` names the records.
     fn check(&self) -> HealthCheck {
         let Self { counts, in_hand, loads } = self;
-        let Counts { runs_live, nodes_live, wakes_due, parked, without_wake_up, outbox: _, outbox_oldest: _ } =
-            *counts;
+        let Counts { runs_live, nodes_live, wakes_due, parked, approvals, without_wake_up, .. } = *counts;
         let full = loads.iter().find(|load| load.room == 0);
         let trouble = match (without_wake_up, parked, full) {
             (0, 0, None) => None,
@@ -111,10 +130,34 @@ impl Work {
             .collect();
         let details = json!({
             "runs_live": runs_live, "node_runs_live": nodes_live, "in_hand": in_hand, "due": wakes_due,
-            "parked": parked, "without_wake_up": without_wake_up, "executors": of_executors,
+            "parked": parked, "approvals": approvals, "without_wake_up": without_wake_up, "executors": of_executors,
         });
         HealthCheck::new("work", trouble, Some(JsonObject::of(&details)))
     }
+}
+
+/// The check of an executor: of a pool, each member is in the details.
+fn executor_check(name: &str, members: &[MemberReport]) -> HealthCheck {
+    let troubled = members.iter().filter(|member| member.troubled).count();
+    let trouble = match troubled {
+        0 => None,
+        all if all == members.len() => Some("The circuit breaker is open: nodes are queued or fail".into()),
+        some => {
+            let all = members.len();
+            Some(format!(
+                "The circuit breaker of {some} of {all} members is open: the others take their nodes"
+            ))
+        }
+    };
+    let details: Vec<Value> = members
+        .iter()
+        .filter_map(|MemberReport { name, breaker, troubled: _, in_flight, slots }| {
+            let name = name.as_ref()?;
+            Some(json!({"name": name, "breaker": breaker, "in_flight": in_flight, "slots": slots}))
+        })
+        .collect();
+    let details = (!details.is_empty()).then(|| JsonObject::of(&json!({ "members": details })));
+    HealthCheck::new(name, trouble, details)
 }
 
 /// Has the name of the outbox's own check, which exists only with stores.
@@ -129,6 +172,28 @@ mod tests {
     use super::*;
     use crate::types::HealthStatus;
 
+    fn member(name: Option<&str>, troubled: bool) -> MemberReport {
+        let breaker = if troubled { "open" } else { "closed" };
+        MemberReport { name: name.map(str::to_owned), breaker, troubled, in_flight: 3, slots: 4 }
+    }
+
+    #[test]
+    fn pool_degrades_with_the_number_of_troubled_members() {
+        let single = executor_check("atomic_executor", &[member(None, true)]);
+        assert_eq!((single.status, single.details), (HealthStatus::Degraded, None));
+        let well = executor_check("atomic_executor", &[member(Some("a"), false), member(Some("b"), false)]);
+        assert_eq!((well.status, well.message), (HealthStatus::Ok, None));
+        let some = executor_check("atomic_executor", &[member(Some("a"), true), member(Some("b"), false)]);
+        assert_eq!(some.status, HealthStatus::Degraded);
+        let message = some.message.expect("a message");
+        assert!(message.contains("of 1 of 2 members is open"), "{message}");
+        let members = some.details.expect("details").value("members");
+        assert_eq!(members[0], json!({"name": "a", "breaker": "open", "in_flight": 3, "slots": 4}));
+        let all = executor_check("atomic_executor", &[member(Some("a"), true), member(Some("b"), true)]);
+        let message = all.message.expect("a message");
+        assert!(message.contains("nodes are queued or fail"), "{message}");
+    }
+
     #[test]
     fn dispatch_status_repeats_the_last_report() {
         let status = DispatchStatus::default();
@@ -137,7 +202,7 @@ mod tests {
             let checks = status.checks();
             checks.into_iter().map(|check| (check.name, check.status, check.message)).collect::<Vec<_>>()
         };
-        status.set_executor("atomic_executor", None);
+        status.set_executor("atomic_executor", vec![member(None, false)]);
         let load = |room| ExecutorLoad { executor: "atomic_executor", in_hand: 8, room };
         status.set_work(Counts { runs_live: 2, ..Counts::default() }, 1, vec![load(1)]);
         let well = [("atomic_executor", HealthStatus::Ok), ("work", HealthStatus::Ok)];
@@ -166,7 +231,7 @@ mod tests {
         assert!(degraded(&status).contains("atomic_executor is full with 8 nodes"));
         status.set_work(Counts { without_wake_up: 1, ..Counts::default() }, 0, Vec::new());
         assert!(degraded(&status).contains("1 records have no wake-up"));
-        status.set_executor("atomic_executor", Some(Timestamp::from_micros(1)));
+        status.set_executor("atomic_executor", vec![member(None, true)]);
         status.set_work(Counts { parked: 3, ..Counts::default() }, 0, Vec::new());
         let messages = degraded(&status);
         assert!(messages.contains("breaker is open") && messages.contains("3 wake-ups"), "{messages}");

@@ -36,7 +36,7 @@ use std::sync::Arc;
 pub use certificate::certificate_check;
 pub use clock::clock_check;
 pub use dispatch::DispatchStatus;
-pub(crate) use dispatch::ExecutorLoad;
+pub(crate) use dispatch::{ExecutorLoad, MemberReport};
 pub use journal::JournalStatus;
 pub(crate) use journal::WriteFailure;
 pub use signing_keys::signing_keys_check;

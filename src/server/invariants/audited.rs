@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Findings, Scene};
 use crate::{
-    record::{Actor, AuditOutcome, AuditRecord, AuditedOperation, OtherOperation},
+    record::{Actor, AuditOutcome, AuditRecord, AuditedOperation, Operation, OtherOperation},
     types::RunEvent,
 };
 
@@ -31,6 +31,16 @@ pub(super) fn check(scene: &Scene<'_>, trail: &[AuditRecord], findings: &mut Fin
         let of_commit = before.filter(|record| record.events.is_some_and(|(_, last)| event.seq <= last));
         let what = || format!("event {} by {actor:?}: {of_commit:?}", event.seq);
         if let Some(record) = of_commit {
+            let decides = |name: &str| match name {
+                "approval_granted" => {
+                    record.operation == AuditedOperation::Request(Operation::ApproveNodeRun)
+                }
+                "approval_denied" => record.operation == AuditedOperation::Request(Operation::DenyNodeRun),
+                _ => true,
+            };
+            let code = event.data.as_ref().and_then(|data| data.text("reason_code"));
+            let named = !matches!(actor, Actor::Caller(_)) || code.as_deref().is_none_or(decides);
+            findings.rule("a decision about an approval is audited as what it is", named, what);
             let agrees = record.at == event.time && record.actor == actor;
             findings.rule("an audit record agrees with the events of its commit", agrees, what);
         }

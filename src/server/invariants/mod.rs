@@ -4,6 +4,7 @@
 //!   run · node runs · events · attempts ──▶ check ──▶ violations (none, if all is well)
 //!                                            ├─ records: each record, and all of them together
 //!                                            ├─ budgets: the accounts
+//!                                            ├─ approvals: each ends once
 //!                                            ├─ story: the state that the events alone imply,
 //!                                            │          compared with the records
 //!                                            └─ audited: who asked for it, compared with the
@@ -18,6 +19,7 @@
 //! Another coordinator started an adopted run, and its events may have gaps and imply
 //! another state. Such a run is checked only for what adoption itself guarantees.
 
+mod approvals;
 mod audited;
 mod budgets;
 mod records;
@@ -67,6 +69,7 @@ pub fn check(history: &History<'_>) -> Vec<Violation> {
     records::check(&scene, &mut findings);
     story::check(&scene, &mut findings);
     budgets::check(&scene, &mut findings);
+    approvals::check(&scene, &mut findings);
     if let Some(trail) = history.audit {
         audited::check(&scene, trail, &mut findings);
     }

@@ -54,7 +54,7 @@ fn wake_ups(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
         findings.rule("a terminal node only waits to notify its executor", idle, what);
         return;
     }
-    let awaited = matches!(job, Some(Job::Dispatch | Job::Deadline));
+    let awaited = matches!(job, Some(Job::Dispatch | Job::Deadline | Job::Approval));
     findings.rule("a live node has a wake-up", awaited, what);
     findings.rule("a live node has a deadline", node.deadline.is_some(), what);
     findings.rule("a terminal run has no live nodes", !scene.run.is_terminal(), what);
@@ -152,7 +152,7 @@ fn structural(extensions: Option<&Extensions>) -> Option<StructuralConstraints> 
 }
 
 /// The value of one of the coordinator's own keys, in either spelling.
-fn extension<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&'m str> {
+pub(super) fn extension<'m>(extensions: Option<&'m Extensions>, key: &str) -> Option<&'m str> {
     let extensions = extensions?;
     extensions.raw(key).or_else(|| extensions.raw(&format!("jarvis.{key}")))
 }

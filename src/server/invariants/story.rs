@@ -85,6 +85,8 @@ struct NodeStory {
     /// The data of each `atomic_executed`.
     executed: Vec<Executed>,
     allowed: u32,
+    /// A caller has approved its execution.
+    granted: bool,
 }
 
 /// The members of `atomic_executed`: the state, and `executed` if it is false.
@@ -122,7 +124,11 @@ impl<'h> Story<'h> {
                 RunEventType::RecoveryApplied => node.recovery.push(data()),
                 RunEventType::PolicyDecided => {
                     let is = |member, value| data_of(member).as_ref().and_then(Value::as_str) == Some(value);
-                    node.allowed += u32::from(is("action", "node.run.execute") && is("decision", "allow"));
+                    let permitted =
+                        is("decision", "allow") || node.granted && is("decision", "require_approval");
+                    node.allowed += u32::from(is("action", "node.run.execute") && permitted);
+                    node.granted |=
+                        is("action", "node.run.approval") && is("reason_code", "approval_granted");
                 }
                 RunEventType::RunStarted
                 | RunEventType::RunCompleted

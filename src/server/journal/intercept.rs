@@ -14,8 +14,9 @@
 use async_trait::async_trait;
 
 use super::{
-    AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError,
-    OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, inspect::Inspect,
+    AttemptsPage, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal,
+    JournalError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, RunCounts, RunPlace, RunsFilter,
+    RunsPage, TreePage, WaitingPage, WaitingPlace, inspect::Inspect,
 };
 use crate::{
     record::{AttemptRecord, AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
@@ -215,6 +216,37 @@ impl<I: Interceptor> Journal for Intercepted<I> {
 
     async fn audit_page(&self, after: AuditId, filter: &AuditFilter, limit: u32) -> Answer<AuditPage> {
         self.0.read("audit_page", self.0.journal().audit_page(after, filter, limit)).await
+    }
+
+    async fn runs_page(&self, after: Option<&RunPlace>, filter: &RunsFilter, limit: u32) -> Answer<RunsPage> {
+        self.0.read("runs_page", self.0.journal().runs_page(after, filter, limit)).await
+    }
+
+    async fn runs_count(&self, after: Option<&RunPlace>, filter: &RunsFilter) -> Answer<RunCounts> {
+        self.0.read("runs_count", self.0.journal().runs_count(after, filter)).await
+    }
+
+    async fn tree_page(
+        &self,
+        run: &RunId,
+        under: Option<&NodePath>,
+        after: Option<&NodePath>,
+        limit: u32,
+    ) -> Answer<TreePage> {
+        self.0.read("tree_page", self.0.journal().tree_page(run, under, after, limit)).await
+    }
+
+    async fn attempts_page(&self, node: &NodeRunId, after: u32, limit: u32) -> Answer<AttemptsPage> {
+        self.0.read("attempts_page", self.0.journal().attempts_page(node, after, limit)).await
+    }
+
+    async fn approvals_page(
+        &self,
+        after: Option<&WaitingPlace>,
+        run: Option<&RunId>,
+        limit: u32,
+    ) -> Answer<WaitingPage> {
+        self.0.read("approvals_page", self.0.journal().approvals_page(after, run, limit)).await
     }
 
     async fn audit_prune(&self, before: Timestamp, limit: u32) -> Answer<u64> {

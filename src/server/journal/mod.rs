@@ -10,7 +10,8 @@
 //!                                           └─ faulty       an interceptor that injects faults, for tests
 //! ```
 //!
-//! - `values`: what callers ask with and what they get.
+//! - `values`: what callers ask with and what they get; `runs`: the same for lists of
+//!   runs, nodes and attempts.
 //! - `error`: why something was refused, or the journal could not be opened.
 //! - `retention`: deletes runs that finished long ago, and old audit records.
 //! - `inspect`: what tests read beyond the trait.
@@ -29,6 +30,7 @@ pub mod inspect;
 #[cfg(any(test, feature = "test-util"))]
 pub mod intercept;
 pub mod retention;
+mod runs;
 pub mod sqlite;
 mod values;
 
@@ -36,9 +38,13 @@ use async_trait::async_trait;
 
 pub use self::{
     error::{JournalError, OpenError},
+    runs::{
+        AttemptsPage, NodeSummary, RunCounts, RunPlace, RunSelect, RunSummary, RunsFilter, RunsPage,
+        TreePage, Visible,
+    },
     values::{
         AuditEntry, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage,
-        OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room,
+        OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room, Waiting, WaitingPage, WaitingPlace,
     },
 };
 pub use crate::record::{OutboxItem, Recipient};
@@ -218,6 +224,51 @@ pub trait Journal: Send + Sync + 'static {
         filter: &AuditFilter,
         limit: u32,
     ) -> Result<AuditPage, JournalError>;
+
+    /// The NodeRuns that wait for an approval, behind the place `after`, in the order
+    /// in which they began to; with `run`, only those of that run. A page may be
+    /// shorter than `limit`, and even empty, although more follows: its cost is
+    /// bounded, however many wait.
+    async fn approvals_page(
+        &self,
+        after: Option<&WaitingPlace>,
+        run: Option<&RunId>,
+        limit: u32,
+    ) -> Result<WaitingPage, JournalError>;
+
+    /// The runs behind a place that pass `filter`, newest first. The cost does not
+    /// depend on the number of runs.
+    async fn runs_page(
+        &self,
+        after: Option<&RunPlace>,
+        filter: &RunsFilter,
+        limit: u32,
+    ) -> Result<RunsPage, JournalError>;
+
+    /// Counts the runs behind a place that pass `filter`, as far as a page goes.
+    async fn runs_count(
+        &self,
+        after: Option<&RunPlace>,
+        filter: &RunsFilter,
+    ) -> Result<RunCounts, JournalError>;
+
+    /// The nodes of a run behind a path; with `under`, that node and its descendants
+    /// only.
+    async fn tree_page(
+        &self,
+        run: &RunId,
+        under: Option<&NodePath>,
+        after: Option<&NodePath>,
+        limit: u32,
+    ) -> Result<TreePage, JournalError>;
+
+    /// The logged attempts of a NodeRun behind one.
+    async fn attempts_page(
+        &self,
+        node: &NodeRunId,
+        after: u32,
+        limit: u32,
+    ) -> Result<AttemptsPage, JournalError>;
 
     /// Deletes records of the audit trail that are older than `before`, oldest
     /// first, at most `limit`. Returns how many. The deletion of a Run deletes

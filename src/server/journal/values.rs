@@ -71,6 +71,31 @@ pub struct Parked {
     pub until: Timestamp,
 }
 
+/// Orders the NodeRuns that wait for an approval: by when they began to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WaitingPlace {
+    pub since: Timestamp,
+    pub node_run_id: NodeRunId,
+}
+
+/// A NodeRun that waits for an approval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub place: WaitingPlace,
+    pub run_id: RunId,
+}
+
+/// A page of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WaitingPage {
+    pub waiting: Vec<Waiting>,
+    /// Every NodeRun up to this place was examined: the next page starts after it.
+    /// `None`: nothing was behind the place that was given.
+    pub scanned_to: Option<WaitingPlace>,
+    /// Nothing was behind `scanned_to` when the page was read.
+    pub at_end: bool,
+}
+
 /// Sizes of the journal's tables, for health checks and reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -84,6 +109,8 @@ pub struct Counts {
     pub outbox_oldest: Option<Timestamp>,
     /// Parked items.
     pub parked: u64,
+    /// NodeRuns that wait for an approval.
+    pub approvals: u64,
     /// Live Runs and NodeRuns without a wake-up: always 0.
     pub without_wake_up: u64,
 }

@@ -9,12 +9,14 @@
 //! ```
 //!
 //! - `actor`: who causes a change.
+//! - `approval`: approvals that a NodeRun waits for.
 //! - `audit`: records of the audit trail.
 //! - `operation`: what callers ask for.
 //! - `run`: the Run's record, its owner and its origin.
 //! - `node`: the NodeRun's record and its head.
 //! - `wake`: wake-ups, which are the work queue.
 //! - `budget`: accounts of budgets.
+//! - `hosts`: the members of a pool at which earlier attempts may still run.
 //! - `path`: a node's place in its run's tree.
 //! - `change_set`: the result of a decision, with events and attempts.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
@@ -24,10 +26,12 @@
 //! a constraint of the database.
 
 mod actor;
+mod approval;
 mod audit;
 mod bindings;
 mod budget;
 mod change_set;
+mod hosts;
 mod node;
 mod operation;
 mod outbox;
@@ -39,12 +43,14 @@ mod wake;
 
 pub use self::{
     actor::{Actor, Identity},
+    approval::{Approval, ApprovalDecision, ApprovalId, ApprovalOutcome, Demand, NoApprovalId, REASON_BYTES},
     audit::{AuditObject, AuditOutcome, AuditRecord, AuditedOperation, DETAIL_BYTES, OtherOperation},
     bindings::Bindings,
     budget::{Account, Amounts, Estimate, Kind, Limits, NodeBudget, millionths, money},
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
+    hosts::Hosts,
     node::{NodeHead, NodeRecord, Unread, Waits},
-    operation::Operation,
+    operation::{Interface, Operation},
     outbox::{OutboxItem, Recipient},
     path::NodePath,
     retry::{ResultRetries, RetryRule},

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bindings, Job, NodeBudget, NodePath, ResultRetries, Wake};
+use super::{Approval, Bindings, Hosts, Job, NodeBudget, NodePath, ResultRetries, Wake};
 use crate::{
     time::Timestamp,
     types::{
@@ -34,6 +34,9 @@ pub struct NodeRecord {
     /// unknown.
     #[serde(default, rename = "astray")]
     pub superseded_attempt_may_run: bool,
+    /// Where it was before, if its executor is a pool.
+    #[serde(default, skip_serializing_if = "Hosts::is_nothing")]
+    pub hosts: Hosts,
     /// The side effects that its NodeType declares; `None` = unknown.
     pub side_effect: Option<SideEffectClass>,
     /// Its NodeType declares that it may be executed twice.
@@ -111,6 +114,19 @@ impl NodeRun {
 }
 
 impl NodeRecord {
+    /// The code of the error with which it ended, if there was one: as callers see it
+    /// in its extensions.
+    pub fn error_code(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Code {
+            code: String,
+        }
+        let extensions = self.node.extensions.as_ref()?;
+        let error =
+            ["completion_error", "jarvis.completion_error"].iter().find_map(|key| extensions.raw(key))?;
+        serde_json::from_str::<Code>(error).ok().map(|error| error.code)
+    }
+
     /// A record that is not stored yet: no attempts, no children, nothing known
     /// about its type, no deadline and no wake-up.
     pub fn new(node: NodeRun, path: NodePath) -> Self {
@@ -123,6 +139,7 @@ impl NodeRecord {
             attempt: 0,
             retries: 0,
             superseded_attempt_may_run: false,
+            hosts: Hosts::default(),
             side_effect: None,
             idempotent: false,
             type_constraints: None,
@@ -207,7 +224,7 @@ impl NodeHead {
 
 /// What a NodeRun waits for beside its deadline: the reason why its wake-up is
 /// due when it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Waits {
     /// While it is at an executor that reports by itself: when to check whether
@@ -220,6 +237,9 @@ pub struct Waits {
     /// Since when it is held because the PDP is unavailable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_since: Option<Timestamp>,
+    /// The newest approval that it had to wait for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Box<Approval>>,
 }
 
 impl Waits {

@@ -1,5 +1,5 @@
-//! The operations of the API that need a caller, by their ids in the OpenAPI
-//! document.
+//! The operations that need a caller, by their ids in the OpenAPI documents: those
+//! of the ARP API and those of the operator API.
 
 use std::fmt;
 
@@ -18,10 +18,27 @@ pub enum Operation {
     StreamNodeRunEvents,
     ReportNodeRunEvaluation,
     CompleteNodeRun,
+    ListApprovals,
+    GetApproval,
+    ApproveNodeRun,
+    DenyNodeRun,
+    ListRuns,
+    CountRuns,
+    GetRunTree,
+    ListAttempts,
+}
+
+/// The document that has an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interface {
+    /// The standard's.
+    Arp,
+    /// The operators' own.
+    Operator,
 }
 
 impl Operation {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 17] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -31,7 +48,43 @@ impl Operation {
         Self::StreamNodeRunEvents,
         Self::ReportNodeRunEvaluation,
         Self::CompleteNodeRun,
+        Self::ListApprovals,
+        Self::GetApproval,
+        Self::ApproveNodeRun,
+        Self::DenyNodeRun,
+        Self::ListRuns,
+        Self::CountRuns,
+        Self::GetRunTree,
+        Self::ListAttempts,
     ];
+
+    /// The operations of one document.
+    pub fn of(interface: Interface) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |operation| operation.interface() == interface)
+    }
+
+    /// The document that has it.
+    pub fn interface(self) -> Interface {
+        match self {
+            Self::StartRun
+            | Self::GetRun
+            | Self::CancelRun
+            | Self::StreamRunEvents
+            | Self::CreateNodeRuns
+            | Self::GetNodeRun
+            | Self::StreamNodeRunEvents
+            | Self::ReportNodeRunEvaluation
+            | Self::CompleteNodeRun => Interface::Arp,
+            Self::ListApprovals
+            | Self::GetApproval
+            | Self::ApproveNodeRun
+            | Self::DenyNodeRun
+            | Self::ListRuns
+            | Self::CountRuns
+            | Self::GetRunTree
+            | Self::ListAttempts => Interface::Operator,
+        }
+    }
 
     /// The operation with this id.
     pub fn named(id: &str) -> Option<Self> {
@@ -50,6 +103,14 @@ impl Operation {
             Self::StreamNodeRunEvents => "stream_node_run_events",
             Self::ReportNodeRunEvaluation => "report_node_run_evaluation",
             Self::CompleteNodeRun => "complete_node_run",
+            Self::ListApprovals => "list_approvals",
+            Self::GetApproval => "get_approval",
+            Self::ApproveNodeRun => "approve_node_run",
+            Self::DenyNodeRun => "deny_node_run",
+            Self::ListRuns => "list_runs",
+            Self::CountRuns => "count_runs",
+            Self::GetRunTree => "get_run_tree",
+            Self::ListAttempts => "list_attempts",
         }
     }
 }

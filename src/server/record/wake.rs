@@ -9,9 +9,11 @@
 //! ```text
 //!            Dispatch              Deadline               (none)
 //!   queued ───────────▶ running ───────────────▶ terminal ──────
-//!      ▲ retry later,│  claimed  deadline passed    │ executor must stop
-//!      │ or held     │           or silent          ▼
-//!      └─────────────┘                         CancelExecutor, until acknowledged
+//!    ▲ │ ▲ retry later,│  claimed  deadline passed    │ executor must stop
+//!    │ │ │ or held     │           or silent          ▼
+//!    │ │ └─────────────┘                         CancelExecutor, until acknowledged
+//!    │ ▼ needs an approval
+//!   Approval, until it is decided or expires
 //! ```
 
 use crate::{time::Timestamp, types::WorkerId};
@@ -40,16 +42,21 @@ pub enum Job {
     Deadline,
     /// The node is terminal, but its executor has not been notified yet.
     CancelExecutor,
+    /// The node waits for an approval
+    /// ([`Waits::approval`](super::Waits::approval)). At `at` the policy point is
+    /// asked again, or the approval expires.
+    Approval,
 }
 
 impl Job {
-    pub const ALL: [Self; 3] = [Self::Dispatch, Self::Deadline, Self::CancelExecutor];
+    pub const ALL: [Self; 4] = [Self::Dispatch, Self::Deadline, Self::CancelExecutor, Self::Approval];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dispatch => "dispatch",
             Self::Deadline => "deadline",
             Self::CancelExecutor => "cancel_executor",
+            Self::Approval => "approval",
         }
     }
 }

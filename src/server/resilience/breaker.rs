@@ -104,7 +104,16 @@ impl Breaker {
         Self::Open { until: now + pause, pauses: pauses.saturating_add(1) }
     }
 
-    /// Until when calls are refused, if the breaker is not closed. For health.
+    /// The name of the state. For health.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Closed { .. } => "closed",
+            Self::Open { .. } => "open",
+            Self::HalfOpen { .. } => "half_open",
+        }
+    }
+
+    /// Until when calls are refused, if the breaker is not closed.
     pub fn open_until(self) -> Option<Timestamp> {
         match self {
             Self::Open { until, .. } => Some(until),

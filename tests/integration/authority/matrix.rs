@@ -4,14 +4,14 @@
 
 use std::fmt::Write as _;
 
-use jarvis_run_coordinator::record::Operation;
+use jarvis_run_coordinator::record::{Interface, Operation};
 use serde_json::{Value, json};
 
 use super::{Caller, assigned, create, guarded, start};
 use crate::support::{Answer, Sts, TestServer};
 
 /// The callers, by the head of their column. All runs are alice's, of tenant acme.
-const CALLERS: [(&str, &str); 12] = [
+pub(super) const CALLERS: [(&str, &str); 12] = [
     ("owner", "alice, who started the run"),
     ("colleague", "of the same tenant, without a role"),
     ("reader", "of the same tenant, with arp.run.read"),
@@ -41,7 +41,7 @@ enum Ask {
 impl Ask {
     fn all() -> impl Iterator<Item = Self> {
         let variants = [Self::StartAgain, Self::StartOther, Self::StartForTenant];
-        variants.into_iter().chain(Operation::ALL.into_iter().map(Self::Plain))
+        variants.into_iter().chain(Operation::of(Interface::Arp).map(Self::Plain))
     }
 
     fn name(self) -> String {
@@ -55,19 +55,20 @@ impl Ask {
 }
 
 /// Alice's run with two composites below its root.
-struct Scene {
-    run: String,
-    node: String,
+pub(super) struct Scene {
+    pub(super) run: String,
+    pub(super) root: String,
+    pub(super) node: String,
     sibling: String,
 }
 
 impl Scene {
-    async fn set(alice: &Caller<'_>, name: &str) -> Self {
+    pub(super) async fn set(alice: &Caller<'_>, name: &str) -> Self {
         let run = alice.start(json!({"run_id": name})).await;
         let root = run["root_node_run_id"].as_str().expect("an id");
         let node = alice.create(name, root).await;
         let sibling = alice.create(name, root).await;
-        Self { run: name.to_owned(), node, sibling }
+        Self { run: name.to_owned(), root: root.to_owned(), node, sibling }
     }
 
     async fn ask(&self, caller: &Caller<'_>, ask: Ask) -> Answer {
@@ -98,12 +99,23 @@ impl Scene {
                 Operation::CompleteNodeRun => {
                     caller.post(&format!("{node}:complete"), &json!({"state": "succeeded"})).await
                 }
+                Operation::ListApprovals
+                | Operation::GetApproval
+                | Operation::ApproveNodeRun
+                | Operation::DenyNodeRun => {
+                    unreachable!("{operation} is no operation of the ARP API")
+                }
             },
         }
     }
 }
 
-async fn caller<'t>(t: &'t TestServer, alice: &Caller<'t>, scene: &Scene, name: &str) -> Caller<'t> {
+pub(super) async fn caller<'t>(
+    t: &'t TestServer,
+    alice: &Caller<'t>,
+    scene: &Scene,
+    name: &str,
+) -> Caller<'t> {
     let of = |subject: &str, claims: Value| Caller::new(t, subject, claims);
     match name {
         "owner" => of("alice", json!({"tenant_id": "acme"})),

@@ -1,12 +1,14 @@
 //! Authorization (contract §19, D-19): who may do what with which run.
 //!
 //! - `matrix`: every operation by every kind of caller, as a golden file.
+//! - `operator`: the same for the operator API.
 //! - `audited`: what of it is in the audit trail.
 //! - `attacks`: what a caller of another tenant tries.
 
 mod attacks;
 mod audited;
 mod matrix;
+mod operator;
 
 use serde_json::{Value, json};
 
@@ -45,7 +47,15 @@ impl<'t> Caller<'t> {
     }
 
     async fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
-        let request = self.t.request(method, path);
+        self.sent(self.t.request(method, path), body).await
+    }
+
+    /// Sends a request to the operator API.
+    async fn operate(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.sent(self.t.operator_request(method, path), body).await
+    }
+
+    async fn sent(&self, request: reqwest::RequestBuilder, body: &Value) -> Answer {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,

@@ -23,6 +23,12 @@ impl TestServer {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
+    /// A request to the operator API.
+    pub fn operator_request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        self.http.request(method, format!("{}{path}", self.operator_url()))
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         Answer::of(self.request("GET", path)).await
     }

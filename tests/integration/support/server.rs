@@ -141,6 +141,14 @@ impl TestServer {
         &self.url
     }
 
+    /// The base URL of the operator API.
+    pub fn operator_url(&self) -> String {
+        let server = self.server.as_ref().expect("it runs");
+        let address = server.operator_address().expect("JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN is set");
+        let scheme = self.url.split(':').next().expect("a scheme");
+        format!("{scheme}://{address}")
+    }
+
     /// A client of this server that sends a bearer token.
     pub fn client_with_token(&self, token: &str) -> Client {
         Client::new_with_client(

@@ -30,26 +30,30 @@ use crate::{
 /// The interval at which children are polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(700);
 
-/// The composite executor, as one process reaches it.
+/// A member of the composite executor, as one process reaches it.
 pub struct CompositeRole {
     world: Arc<World>,
     life: Arc<Life>,
     owner: WorkerId,
+    member: usize,
 }
 
 impl CompositeRole {
-    pub fn new(world: &Arc<World>, life: &Arc<Life>, owner: &WorkerId) -> Self {
-        Self { world: Arc::clone(world), life: Arc::clone(life), owner: owner.clone() }
+    pub fn new(world: &Arc<World>, life: &Arc<Life>, owner: &WorkerId, member: usize) -> Self {
+        Self { world: Arc::clone(world), life: Arc::clone(life), owner: owner.clone(), member }
     }
 
     /// Accepts a node, unless it is at work on it already.
     fn accept(&self, request: &CompositeBeginRequest, plan: &Plan) {
         let (world, node) = (Arc::clone(&self.world), request.node_run_id.clone());
-        if world.ledger().is_open(&node) {
+        if world.ledger().is_open_at(&node, self.member) {
             world.count("begun again while at it");
             return;
         }
-        let (number, stop, _) = world.ledger().begin(&node);
+        if world.ledger().is_open(&node) {
+            world.violated("a composite is begun at one member of its pool", &node);
+        }
+        let (number, stop, _) = world.ledger().begin(&node, self.member);
         let runner =
             PlanRunner { world: Arc::clone(&world), run: request.run_id.clone(), node, plan: plan.clone() };
         world.clone().tasks.spawn("composite", async move {
@@ -71,7 +75,7 @@ impl CompositeExecutor for CompositeRole {
         check_call(world, &request.node_run_id, &self.owner);
         delay_before_sending(world, &request.run_id, &request.node_run_id).await;
         self.life.gate().await;
-        reachable(world, service)?;
+        reachable(world, service, self.member)?;
         let nth = world.ledger().called(&request.node_run_id);
         world.count(if nth == 0 { "begun" } else { "begun again" });
         let plan = plan(world, &request.inputs);
@@ -102,7 +106,7 @@ impl CompositeExecutor for CompositeRole {
 
     async fn cancel(&self, node: &NodeRunId) -> Result<(), CallError> {
         self.life.gate().await;
-        deliver_cancel(&self.world, Service::CompositeExecutor, node).await
+        deliver_cancel(&self.world, Service::CompositeExecutor, node, self.member).await
     }
 }
 

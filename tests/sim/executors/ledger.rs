@@ -18,8 +18,8 @@ struct Entry {
     calls: usize,
     /// The number of times that work on it has begun.
     begun: u32,
-    /// The work that is under way.
-    open: Option<(u64, CancellationToken)>,
+    /// The work that is under way, by the member of the pool that does it.
+    open: BTreeMap<usize, (u64, CancellationToken)>,
     /// The answers that were given.
     answers: Vec<String>,
 }
@@ -32,23 +32,21 @@ impl Ledger {
         entry.calls - 1
     }
 
-    /// Begins work on a node. Earlier work on it is stopped.
-    pub(super) fn begin(&mut self, node: &NodeRunId) -> (u64, CancellationToken, u32) {
+    /// Begins work on a node at a member. Earlier work on it there is stopped.
+    pub(super) fn begin(&mut self, node: &NodeRunId, member: usize) -> (u64, CancellationToken, u32) {
         self.numbered += 1;
         let (number, stop) = (self.numbered, CancellationToken::new());
         let entry = self.nodes.entry(node.clone()).or_default();
         entry.begun += 1;
-        if let Some((_, before)) = entry.open.replace((number, stop.clone())) {
+        if let Some((_, before)) = entry.open.insert(member, (number, stop.clone())) {
             before.cancel();
         }
         (number, stop, entry.begun)
     }
 
     pub(super) fn close(&mut self, node: &NodeRunId, number: u64) {
-        if let Some(entry) = self.nodes.get_mut(node)
-            && entry.open.as_ref().is_some_and(|(open, _)| *open == number)
-        {
-            entry.open = None;
+        if let Some(entry) = self.nodes.get_mut(node) {
+            entry.open.retain(|_, (open, _)| *open != number);
         }
     }
 
@@ -60,12 +58,16 @@ impl Ledger {
     }
 
     pub fn is_open(&self, node: &NodeRunId) -> bool {
-        self.nodes.get(node).is_some_and(|entry| entry.open.is_some())
+        self.nodes.get(node).is_some_and(|entry| !entry.open.is_empty())
     }
 
-    /// Stops the work on a node; returns whether there was any.
-    pub(super) fn stop(&mut self, node: &NodeRunId) -> bool {
-        let open = self.nodes.get_mut(node).and_then(|entry| entry.open.take());
+    pub(super) fn is_open_at(&self, node: &NodeRunId, member: usize) -> bool {
+        self.nodes.get(node).is_some_and(|entry| entry.open.contains_key(&member))
+    }
+
+    /// Stops the work on a node at a member; returns whether there was any.
+    pub(super) fn stop(&mut self, node: &NodeRunId, member: usize) -> bool {
+        let open = self.nodes.get_mut(node).and_then(|entry| entry.open.remove(&member));
         open.is_some_and(|(_, stop)| {
             stop.cancel();
             true
@@ -75,7 +77,7 @@ impl Ledger {
     /// Restarts the composite executor, which loses all its state.
     pub fn forget(&mut self, is_composite: impl Fn(&NodeRunId) -> bool) {
         for (_, entry) in self.nodes.iter_mut().filter(|(node, _)| is_composite(node)) {
-            if let Some((_, stop)) = entry.open.take() {
+            for (_, stop) in std::mem::take(&mut entry.open).into_values() {
                 stop.cancel();
             }
         }
@@ -95,7 +97,7 @@ impl Ledger {
             {
                 broken.push(("outputs are those that its executor gave", format!("{node}: {said}")));
             }
-            if entry.open.is_some() {
+            if !entry.open.is_empty() {
                 broken.push(("executors receive the cancel of a node that is over", node.to_string()));
             }
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use scripted_executor::{Behaviour, Chance};
 
 use super::{
-    ATOMIC, Action, ActionKind, COMPOSITE, CompositeOptions, Execution, Plan, STATES, Scenario, ServiceFault,
-    WriteFault,
+    ATOMIC, Action, ActionKind, COMPOSITE, CompositeOptions, DEMANDED, Execution, GATED, Plan, STATES,
+    Scenario, ServiceFault, WriteFault,
 };
 
 impl Scenario {
@@ -35,6 +35,7 @@ impl Scenario {
         let laggy = !chance.one_in(4);
         let pdp_holds = chance.one_in(2);
         draw.pdp(&mut actions);
+        let approvals_wait = draw.approvals(&mut actions);
         actions.sort_by_key(|action| action.at);
         Self {
             seed,
@@ -46,6 +47,7 @@ impl Scenario {
             questions,
             laggy,
             pdp_holds,
+            approvals_wait,
             sabotage: None,
         }
     }
@@ -118,6 +120,24 @@ impl Draw {
             let at = self.chance.millis(0, 12_000);
             actions.push(Action { at, what: ActionKind::PdpDown(self.chance.millis(500, 30_000)) });
         }
+    }
+
+    /// Some nodes need an approval, and operators decide about some. Returns how long
+    /// they wait for it. (Drawn last: the rest of a scenario does not depend on it.)
+    fn approvals(&mut self, actions: &mut Vec<Action>) -> Option<Duration> {
+        let is_about_them = self.chance.one_in(2);
+        for plan in self.plans.iter_mut().filter(|plan| is_about_them && plan.node_type != COMPOSITE) {
+            if self.chance.one_in(2) {
+                plan.node_type = if self.chance.one_in(2) { GATED } else { DEMANDED };
+            }
+        }
+        for _ in 0..if is_about_them { self.chance.below(7) } else { 0 } {
+            let at = self.chance.millis(500, 30_000);
+            let (nth, approve) = (self.chance.below(6) as u32, !self.chance.one_in(4));
+            actions.push(Action { at, what: ActionKind::Decide { nth, approve } });
+        }
+        let waits = Duration::from_secs(if self.chance.one_in(2) { 10 } else { 70 });
+        (!self.chance.one_in(6)).then_some(waits)
     }
 
     /// A new plan, for a node at that depth.

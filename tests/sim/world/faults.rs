@@ -68,6 +68,12 @@ impl World {
         self.clock.elapsed() < lock(&self.troubles).executors_down_until && !self.is_calm()
     }
 
+    /// Whether this member of a pool is down: each of them is at some time.
+    pub fn is_member_down(&self, member: usize) -> bool {
+        let turn = (self.clock.elapsed().as_secs() / 4) % 5;
+        self.scenario.members() > 1 && turn == member as u64 && !self.is_calm()
+    }
+
     /// Makes the PDP unreachable for this time.
     pub fn pdp_down(&self, time: Duration) {
         lock(&self.troubles).pdp_down_until = self.clock.elapsed() + time;
@@ -75,6 +81,18 @@ impl World {
 
     pub fn is_pdp_down(&self) -> bool {
         self.clock.elapsed() < lock(&self.troubles).pdp_down_until && !self.is_calm()
+    }
+
+    /// What the PDP says about a node that needs an approval: after a while, it comes
+    /// to a decision of its own about some nodes.
+    pub fn policy_of(&self, node: Option<&NodeRunId>) -> &'static str {
+        let salt: u32 = node.map_or(0, |node| node.as_str().bytes().map(u32::from).sum());
+        match salt % 3 {
+            _ if self.clock.elapsed() < Duration::from_secs(20) => "require_approval",
+            0 => "allow",
+            1 => "deny",
+            _ => "require_approval",
+        }
     }
 
     /// Makes the record of a node unreadable.

@@ -9,7 +9,7 @@ use std::{
 use jarvis_run_coordinator::{
     coordinator::Lane,
     journal::{JournalError, sqlite::memory::Snapshot},
-    record::{AttemptOutcome, AttemptRecord, NodeRecord},
+    record::{Approval, ApprovalOutcome, AttemptOutcome, AttemptRecord, Job, NodeRecord},
     types::{NodeRunId, RunId},
 };
 
@@ -80,6 +80,7 @@ impl World {
             Promise::RunOver { run: over, state: _ } => over == run,
             Promise::NodeOver { node: over, state: _ } => over == node,
             Promise::Run { .. }
+            | Promise::Approval { .. }
             | Promise::Children { .. }
             | Promise::Evaluated { .. }
             | Promise::Events { .. } => false,
@@ -151,6 +152,7 @@ impl World {
     /// The checks at the end of the simulation.
     pub fn final_check(&self) {
         self.look();
+        self.count_approvals();
         // The second check reads everything from the database again.
         let journal = self.readable(self.journal.snapshot_afresh());
         self.look();
@@ -182,6 +184,43 @@ impl World {
     /// The same among the nodes that have a wake-up.
     pub fn pick_waiting(&self, run: &RunId, nth: u32) -> Option<NodeRecord> {
         self.pick_of(run, nth, |node| node.wake.is_some())
+    }
+
+    /// Of all nodes that wait for an approval, the one at an index, which wraps around.
+    pub fn pick_approval(&self, nth: u32) -> Option<Approval> {
+        let waiting = self.waiting_for_approval();
+        waiting.get(nth as usize % waiting.len().max(1)).cloned()
+    }
+
+    /// The approvals that nodes wait for.
+    pub fn waiting_for_approval(&self) -> Vec<Approval> {
+        let journal = self.committed();
+        let nodes = journal.runs().flat_map(|whole| &whole.nodes);
+        let waits = |node: &&NodeRecord| node.wake.as_ref().is_some_and(|wake| wake.job == Job::Approval);
+        let approval = |node: &NodeRecord| node.waits.approval.as_deref().cloned();
+        nodes.filter(waits).filter_map(approval).collect()
+    }
+
+    /// Whether a caller has approved the execution of a node.
+    pub fn is_approved(&self, node: &NodeRunId) -> bool {
+        let approval = self.node(node).and_then(|node| node.waits.approval);
+        approval.is_some_and(|approval| approval.is_granted())
+    }
+
+    /// Counts how approvals have ended.
+    fn count_approvals(&self) {
+        let journal = self.committed();
+        for approval in
+            journal.runs().flat_map(|whole| &whole.nodes).filter_map(|node| node.waits.approval.as_ref())
+        {
+            self.count(match approval.outcome() {
+                Some(ApprovalOutcome::Approved) => "approval granted",
+                Some(ApprovalOutcome::Denied) => "approval denied",
+                Some(ApprovalOutcome::Expired) => "approval expired",
+                Some(ApprovalOutcome::Lifted) => "approval lifted",
+                None => "node ended while it waited for an approval",
+            });
+        }
     }
 
     fn pick_of(&self, run: &RunId, nth: u32, which: impl Fn(&NodeRecord) -> bool) -> Option<NodeRecord> {

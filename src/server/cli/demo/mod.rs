@@ -26,7 +26,7 @@ use std::{
     io::{self, Write},
     net::TcpListener,
     os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -44,7 +44,7 @@ use crate::{
     clients::{self, Peer, Service, run_coordinator::Client},
     config::{
         Flags, Settings,
-        settings::{DEFAULT_HOST, DEFAULT_PORT},
+        settings::{DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT},
         value::loopback_url,
     },
     time::{Clock, SystemClock},
@@ -81,20 +81,31 @@ async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> Resul
         (None, folder) => folder.as_ref().map(|folder| folder.path.join("journal.db")).unwrap_or_default(),
     };
     let host = flags.host.as_deref().unwrap_or(DEFAULT_HOST);
-    let port = choose_port(host, flags.port)?;
+    let port = choose_port(host, flags.port, DEFAULT_PORT)?;
     let url = loopback_url(false, host, port);
+    // Never on another address than that of this machine.
+    let operator_port = choose_port(DEFAULT_HOST, flags.port.map(|_| 0), DEFAULT_OPERATOR_PORT)?;
+    let operator = format!("{DEFAULT_HOST}:{operator_port}");
+    let operator_url = format!("http://{operator}");
 
     let log = Logger::root(Discard, o!());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let http = clients::http_client(CONNECT_WITHIN).map_err(DemoError::Setup)?;
     let executors = Executors::start(Arc::clone(&clock), http.clone(), &log).map_err(DemoError::Setup)?;
     let executors_url = executors.url();
-    let settings = settings(host, port, &journal, &url, &executors_url)?;
+    let listen = Flags {
+        host: Some(host.to_owned()),
+        port: Some(port),
+        reload: false,
+        journal: Some(journal.clone()),
+    };
+    let settings = settings(&listen, &operator, &url, &executors_url)?;
     let server = Server::start(&settings, Surroundings::default(), &log).await?;
     let client = Client::new_with_client(&url, http, Peer::anonymous(Service::RunCoordinator));
 
     let intro = text::intro(&text::Places {
         url: &url,
+        operator: &operator_url,
         executors: &executors_url,
         journal: &journal,
         journal_kept: keep || folder.is_none(),
@@ -105,7 +116,7 @@ async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> Resul
         () = &mut stop => Err(DemoError::Interrupted),
     };
     let printed = match (&shown, keep) {
-        (Ok(()), true) => print(&text::next_steps(&url, &run)),
+        (Ok(()), true) => print(&text::next_steps(&url, &operator_url, &run)),
         (Ok(()), false) => print(text::GOODBYE),
         (Err(_), _) => Ok(()),
     };
@@ -154,14 +165,9 @@ fn start_request(run: RunId) -> RunStartRequest {
 }
 
 /// Settings for development, independent of the environment.
-fn settings(
-    host: &str,
-    port: u16,
-    journal: &Path,
-    url: &str,
-    executors: &str,
-) -> Result<Settings, DemoError> {
+fn settings(flags: &Flags, operator: &str, url: &str, executors: &str) -> Result<Settings, DemoError> {
     let vars = [
+        ("JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN", operator),
         ("ARP_AUTH_PROFILE", "dev-insecure"),
         ("JARVIS_POLICY_PROFILE", "dev-allow"),
         ("JARVIS_ATOMIC_EXECUTOR_URL", executors),
@@ -170,23 +176,17 @@ fn settings(
     ];
     let vars: BTreeMap<String, String> =
         vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let flags = Flags {
-        host: Some(host.to_owned()),
-        port: Some(port),
-        reload: false,
-        journal: Some(journal.to_owned()),
-    };
-    Settings::from_vars(&vars, &flags).map_err(|error| DemoError::Setup(error.to_string()))
+    Settings::from_vars(&vars, flags).map_err(|error| DemoError::Setup(error.to_string()))
 }
 
 /// Chooses the requested port, else the default port, else any free one. (The
 /// executors must know it before the server listens.)
-fn choose_port(host: &str, wanted: Option<u16>) -> Result<u16, DemoError> {
+fn choose_port(host: &str, wanted: Option<u16>, default: u16) -> Result<u16, DemoError> {
     let free = |port| TcpListener::bind((host, port)).and_then(|listener| listener.local_addr());
     let chosen = match wanted {
         Some(0) => free(0),
         Some(port) => return Ok(port),
-        None => free(DEFAULT_PORT).or_else(|_| free(0)),
+        None => free(default).or_else(|_| free(0)),
     };
     let cannot = |error| DemoError::Setup(format!("cannot listen on {host}: {error}"));
     chosen.map(|address| address.port()).map_err(cannot)
@@ -231,9 +231,9 @@ mod tests {
     fn port_in_use_is_avoided_unless_requested() {
         let taken = TcpListener::bind((DEFAULT_HOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        assert_eq!(choose_port(DEFAULT_HOST, Some(port)).unwrap(), port);
+        assert_eq!(choose_port(DEFAULT_HOST, Some(port), 0).unwrap(), port);
         // A free port is found even if the default one is in use.
-        assert_ne!(choose_port(DEFAULT_HOST, None).unwrap(), 0);
-        assert_ne!(choose_port(DEFAULT_HOST, Some(0)).unwrap(), port);
+        assert_ne!(choose_port(DEFAULT_HOST, None, port).unwrap(), 0);
+        assert_ne!(choose_port(DEFAULT_HOST, Some(0), port).unwrap(), port);
     }
 }

@@ -8,6 +8,7 @@ use crate::types::RunId;
 /// The addresses of the parts.
 pub(super) struct Places<'p> {
     pub(super) url: &'p str,
+    pub(super) operator: &'p str,
     pub(super) executors: &'p str,
     pub(super) journal: &'p Path,
     /// Whether the journal is kept when the demo ends.
@@ -15,12 +16,13 @@ pub(super) struct Places<'p> {
 }
 
 pub(super) fn intro(places: &Places<'_>) -> String {
-    let Places { url, executors, journal, journal_kept } = places;
+    let Places { url, operator, executors, journal, journal_kept } = places;
     let removed = if *journal_kept { "" } else { "  (removed at the end)" };
     format!(
         "JARVIS Run Coordinator {}: a demo in a single process
 
   coordinator  {url}
+  operator     {operator}  (its operator API)
   executors    {executors}  (atomic and composite, scripted)
   journal      {}{removed}
 
@@ -37,7 +39,7 @@ server running and prints commands for it.
 ";
 
 /// With `--keep`: commands that work unchanged.
-pub(super) fn next_steps(url: &str, run: &RunId) -> String {
+pub(super) fn next_steps(url: &str, operator: &str, run: &RunId) -> String {
     let start = |run: &str, node_type: &str, input: &str| {
         format!(
             "curl {url}/v1/runs -H 'content-type: application/json' -d '{{
@@ -53,8 +55,9 @@ pub(super) fn next_steps(url: &str, run: &RunId) -> String {
         "
 The server keeps running. In another terminal:
 
-  # The health report
+  # The health report; whether the server takes requests
   curl {url}/v1/health
+  curl {operator}/readyz
 
   # The run shown above
   curl {url}/v1/runs/{run}
@@ -78,14 +81,15 @@ mod tests {
 
     #[test]
     fn texts_match_the_golden_file() {
-        let url = "http://127.0.0.1:8081";
+        let (url, operator) = ("http://127.0.0.1:8081", "http://127.0.0.1:8089");
         let mut text = String::new();
         for journal_kept in [false, true] {
             let journal = Path::new("/tmp/jarvis-demo-3fa9c1/journal.db");
-            text += &intro(&Places { url, executors: "http://127.0.0.1:40123", journal, journal_kept });
+            text +=
+                &intro(&Places { url, operator, executors: "http://127.0.0.1:40123", journal, journal_kept });
         }
         text += GOODBYE;
-        text += &next_steps(url, &"weekend-3fa9c1".into());
+        text += &next_steps(url, operator, &"weekend-3fa9c1".into());
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::MaintenanceError;
 use crate::{
-    cli::args::AuditOutput,
+    cli::{args::Output, table::printable},
     journal::{AuditEntry, AuditFilter, AuditId, AuditPage, sqlite::AuditReader},
     record::AuditRecord,
 };
@@ -18,31 +18,31 @@ const PAGE: u32 = 512;
 pub(super) fn print(
     journal: &Path,
     filter: &AuditFilter,
-    output: AuditOutput,
+    output: Output,
     out: &mut dyn Write,
 ) -> Result<bool, MaintenanceError> {
     let reader = AuditReader::open(journal)?;
     let (mut after, mut is_whole) = (AuditId::default(), true);
     match output {
-        AuditOutput::Table => row(
+        Output::Table => row(
             out,
             ["TIME", "OUTCOME", "OPERATION", "ACTOR", "TENANT", "RUN", "NODE RUN", "REASON", "DETAIL"],
         )?,
-        AuditOutput::Json => {}
+        Output::Json => {}
     }
     loop {
         let AuditPage { entries, damaged, scanned_to, at_end } = reader.page(after, filter, PAGE)?;
         for entry in &entries {
             match output {
-                AuditOutput::Table => table_row(out, &entry.record)?,
-                AuditOutput::Json => json_line(out, entry)?,
+                Output::Table => table_row(out, &entry.record)?,
+                Output::Json => json_line(out, entry)?,
             }
         }
         for id in damaged {
             is_whole = false;
             match output {
-                AuditOutput::Table => writeln!(out, "problem: record {} cannot be read", id.0)?,
-                AuditOutput::Json => writeln!(out, "{}", serde_json::json!({"id": id.0, "damaged": true}))?,
+                Output::Table => writeln!(out, "problem: record {} cannot be read", id.0)?,
+                Output::Json => writeln!(out, "{}", serde_json::json!({"id": id.0, "damaged": true}))?,
             }
         }
         if at_end {
@@ -96,20 +96,6 @@ fn row(out: &mut dyn Write, columns: [&str; 9]) -> Result<(), MaintenanceError> 
         line.push_str(&format!("{column:<width$}  "));
     }
     Ok(writeln!(out, "{}", line.trim_end())?)
-}
-
-/// Names come from tokens: what controls a terminal, or looks like another column,
-/// is escaped.
-fn printable(text: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| !c.is_control() && !c.is_whitespace();
-    if text.chars().all(|c| is_plain(c) || c == ' ') {
-        return Cow::Borrowed(text);
-    }
-    let escaped = |c: char| match is_plain(c) || c == ' ' {
-        true => c.to_string(),
-        false => c.escape_default().to_string(),
-    };
-    Cow::Owned(text.chars().map(escaped).collect())
 }
 
 #[cfg(test)]

@@ -38,6 +38,10 @@ pub struct Authorization {
     pub belongs: Belongs,
     /// Clients that act for others: their tokens reach every run.
     pub trusted_clients: Vec<String>,
+    /// Callers are told apart by tokens. Otherwise they are all the same.
+    pub by_token: bool,
+    /// Whether the starter of a run may decide about its approvals.
+    pub approval_by_starter: bool,
 }
 
 /// Whom a run belongs to.

@@ -99,7 +99,12 @@ fn authorization(
         None => Belongs::Open,
     };
     let trusted = v::TRUSTED_CLIENTS.text(vars).unwrap_or_default();
-    Ok(Authorization { belongs, trusted_clients: items(&trusted).map(str::to_owned).collect() })
+    Ok(Authorization {
+        belongs,
+        trusted_clients: items(&trusted).map(str::to_owned).collect(),
+        by_token: identifies,
+        approval_by_starter: v::APPROVAL_BY_STARTER.read_required(vars, switch)?,
+    })
 }
 
 impl Belongs {

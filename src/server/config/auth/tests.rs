@@ -33,7 +33,7 @@ fn unset_variables_have_defaults() {
         anonymous_subject: "anonymous".to_owned(),
         tenant_claim: "tenant_id".into(),
         roles_claim: "roles".into(),
-        authorization: Authorization::default(),
+        authorization: Authorization { by_token: true, ..Authorization::default() },
         warnings: vec![],
     };
     assert_eq!(settings, expected);

@@ -20,6 +20,7 @@ impl Settings {
             body_timeout,
             idle_timeout: v::IDLE_TIMEOUT_SECS.read(vars, value::seconds)?.unwrap_or(body_timeout),
             answer_timeout: v::ANSWER_TIMEOUT_SECS.read_required(vars, value::seconds)?,
+            max_wait: v::MAX_WAIT_SECS.read_required(vars, value::seconds_or_none)?,
             connections: v::MAX_CONNECTIONS.read_required(vars, value::count)?,
             requests: v::MAX_REQUESTS.read_required(vars, value::count)?,
             streams: v::MAX_STREAMS.read_required(vars, value::count)?,

@@ -19,13 +19,14 @@ mod warnings;
 use std::{path::PathBuf, time::Duration};
 
 pub use super::value::DefaultUsage;
-pub use parse::{client_token, serves_https};
+pub use parse::{client_token, operator_url, serves_https};
 pub use transport::{InboundTls, KeyPair, OutboundTls};
 
 use super::{
     AuthSettings,
     value::{
-        AudienceField, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SchemaMode, SecretSource, WithoutStores,
+        AudienceField, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SchemaMode,
+        SecretSource, WithoutStores,
     },
 };
 
@@ -33,11 +34,15 @@ use crate::types::{ConstraintEnvelope, SideEffectClass};
 
 pub const DEFAULT_HOST: &str = "127.0.0.1";
 pub const DEFAULT_PORT: u16 = 8081;
+/// Of the operator API, where it has no other: it is off unless an address is set.
+pub const DEFAULT_OPERATOR_PORT: u16 = 8089;
 
 /// All settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub listen: Listen,
+    /// `None`: there is no operator API.
+    pub operator: Option<Operator>,
     /// `None`: the listener speaks plain HTTP.
     pub tls: Option<InboundTls>,
     /// The trust and identity of our own calls.
@@ -56,12 +61,13 @@ pub struct Settings {
     pub without_stores: WithoutStores,
     /// Larger outputs, in bytes of JSON, go to the Artifact Store. `None`: none do.
     pub offload_outputs_bytes: Option<usize>,
-    pub atomic_executor: Option<Endpoint>,
-    pub composite_executor: Option<Endpoint>,
+    pub atomic_executor: Option<Executors>,
+    pub composite_executor: Option<Executors>,
     pub node_registry: Option<Endpoint>,
     pub registry_outage: RegistryOutage,
     pub pdp: Option<Endpoint>,
     pub pdp_outage: PdpOutage,
+    pub approvals: ApprovalSettings,
     pub gates: Gates,
     pub schemas: SchemaMode,
     /// Accepted, never called.
@@ -96,6 +102,14 @@ pub struct Listen {
     pub port: u16,
 }
 
+/// The operator API (contract §25).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    pub listen: Listen,
+    /// Names under which it may be asked for, besides its own.
+    pub hosts: Vec<String>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     pub level: slog::Level,
@@ -112,10 +126,25 @@ pub struct JournalSettings {
     pub audit_retention: Duration,
 }
 
+/// What happens to a node that requires an approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApprovalSettings {
+    pub then: OnApproval,
+    /// How long it waits.
+    pub timeout: Duration,
+}
+
 /// Another service: its URL, and the audience of tokens for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     pub url: HttpUrl,
+    pub audience: String,
+}
+
+/// The executors of one kind of nodes, and the audience of tokens for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executors {
+    pub urls: ExecutorUrls,
     pub audience: String,
 }
 
@@ -164,6 +193,7 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// The time limit for a caller to take its answer.
     pub answer_timeout: Duration,
+    pub max_wait: Duration,
     /// The maximum number of open connections.
     pub connections: usize,
     /// The maximum number of concurrent requests.
@@ -224,7 +254,7 @@ pub struct Deadlines {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
-    /// The maximum number of concurrent calls to one executor.
+    /// The maximum number of concurrent calls to each executor.
     pub max_in_flight: usize,
     /// The maximum number of retries of a dispatch.
     pub max_retries: u32,

@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use super::{
-    CallLimits, DEFAULT_HOST, DEFAULT_PORT, Deadlines, Endpoint, Gates, InboundTls, JournalSettings, Listen,
-    LogSettings, OutboundTls, PolicyPosture, RunBounds, Settings, Stores,
+    ApprovalSettings, CallLimits, DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT, Deadlines, Endpoint,
+    Executors, Gates, InboundTls, JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture,
+    RunBounds, Settings, Stores,
     outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
@@ -13,7 +14,8 @@ use crate::config::{
     error::ConfigError,
     flags::Flags,
     value::{
-        self, HttpUrl, LogFormat, PdpOutage, RegistryOutage, SchemaMode, SecretSource, WithoutStores, switch,
+        self, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SchemaMode,
+        SecretSource, WithoutStores, switch,
     },
     variable::Variable,
     variables as v,
@@ -36,6 +38,7 @@ impl Settings {
                 host: flags.host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned()),
                 port: flags.port.unwrap_or(DEFAULT_PORT),
             },
+            operator: operator(vars)?,
             tls: InboundTls::from_vars(vars)?,
             outbound_tls: OutboundTls::from_vars(vars)?,
             tls_reload: v::TLS_RELOAD_SECS.read_required(vars, value::seconds)?,
@@ -43,12 +46,16 @@ impl Settings {
             stores: stores(vars)?,
             without_stores: v::WITHOUT_STORES.read_required(vars, WithoutStores::parse)?,
             offload_outputs_bytes: v::OFFLOAD_OUTPUTS_BYTES.read(vars, offload_bytes)?,
-            atomic_executor: endpoint(&v::ATOMIC_EXECUTOR_URL, &v::ATOMIC_EXECUTOR_AUDIENCE)?,
-            composite_executor: endpoint(&v::COMPOSITE_EXECUTOR_URL, &v::COMPOSITE_EXECUTOR_AUDIENCE)?,
+            atomic_executor: executors(vars, &v::ATOMIC_EXECUTOR_URL, &v::ATOMIC_EXECUTOR_AUDIENCE)?,
+            composite_executor: executors(vars, &v::COMPOSITE_EXECUTOR_URL, &v::COMPOSITE_EXECUTOR_AUDIENCE)?,
             node_registry: endpoint(&v::NODE_REGISTRY_URL, &v::NODE_REGISTRY_AUDIENCE)?,
             registry_outage: v::REGISTRY_OUTAGE.read_required(vars, RegistryOutage::parse)?,
             pdp: endpoint(&v::PDP_URL, &v::PDP_AUDIENCE)?,
             pdp_outage: v::PDP_OUTAGE.read_required(vars, PdpOutage::parse)?,
+            approvals: ApprovalSettings {
+                then: v::APPROVALS.read_required(vars, OnApproval::parse)?,
+                timeout: v::APPROVAL_TIMEOUT.read_required(vars, value::age)?,
+            },
             gates: Gates {
                 irreversible_checkpoint: v::IRREVERSIBLE_CHECKPOINT.read_required(vars, switch)?,
                 unknown_side_effect: v::UNKNOWN_SIDE_EFFECT.read_required(vars, value::lower_case)?,
@@ -125,6 +132,23 @@ pub fn serves_https(vars: &dyn Vars) -> bool {
     v::TLS_CERT.given(vars).is_some()
 }
 
+/// The URL of the operator API of these variables, for commands that call it.
+pub fn operator_url(vars: &dyn Vars) -> Result<String, ConfigError> {
+    if let Some(url) = v::OPERATOR_URL.read(vars, HttpUrl::base)? {
+        return Ok(url.as_str().to_owned());
+    }
+    let listen = v::OPERATOR_LISTEN.read(vars, value::host_port)?;
+    let (host, port) = listen.unwrap_or_else(|| (DEFAULT_HOST.to_owned(), DEFAULT_OPERATOR_PORT));
+    Ok(value::loopback_url(serves_https(vars), &host, port))
+}
+
+fn operator(vars: &dyn Vars) -> Result<Option<Operator>, ConfigError> {
+    let Some((host, port)) = v::OPERATOR_LISTEN.read(vars, value::host_port)? else { return Ok(None) };
+    let hosts = v::OPERATOR_HOSTS.text(vars).unwrap_or_default();
+    let hosts = value::items(&hosts).map(str::to_owned).collect();
+    Ok(Some(Operator { listen: Listen { host, port }, hosts }))
+}
+
 /// Start-up failure 1: some of the stores, but not all. Without any, the
 /// coordinator runs embedded.
 fn check_store_urls(vars: &dyn Vars) -> Result<(), ConfigError> {
@@ -156,6 +180,16 @@ fn endpoint(vars: &dyn Vars, url: &Variable, audience: &Variable) -> Result<Opti
     let Some(url) = url.read(vars, HttpUrl::base)? else { return Ok(None) };
     let audience = audience.read_required(vars, |text| Some(text.to_owned()))?;
     Ok(Some(Endpoint { url, audience }))
+}
+
+fn executors(
+    vars: &dyn Vars,
+    urls: &Variable,
+    audience: &Variable,
+) -> Result<Option<Executors>, ConfigError> {
+    let Some(urls) = urls.read_explained(vars, ExecutorUrls::parse)? else { return Ok(None) };
+    let audience = audience.read_required(vars, |text| Some(text.to_owned()))?;
+    Ok(Some(Executors { urls, audience }))
 }
 
 fn policy(vars: &dyn Vars) -> PolicyPosture {

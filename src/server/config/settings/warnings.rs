@@ -69,6 +69,17 @@ impl Settings {
             self.inbound.mode == Mode::Disabled && !is_loopback(&self.listen.host),
             "inbound authentication is disabled, and the address is reachable from other machines",
         );
+        let operator_reachable =
+            self.operator.as_ref().is_some_and(|operator| !is_loopback(&operator.listen.host));
+        warn_if(
+            self.inbound.mode == Mode::Disabled && operator_reachable,
+            "inbound authentication is disabled, and the operator API is reachable from other machines",
+        );
+        warn_if(
+            self.operator.is_none() && v::OPERATOR_HOSTS.given(vars).is_some(),
+            "JARVIS_RUN_COORDINATOR_OPERATOR_HOSTS has no effect: JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN is \
+             not set",
+        );
         warn_if(
             self.tls.is_none()
                 && self.inbound.profile == Some(Profile::Enterprise)

@@ -148,6 +148,25 @@ impl WithoutStores {
     }
 }
 
+/// What happens to a node that requires an approval (contract D-08).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnApproval {
+    /// It fails.
+    Fail,
+    /// It waits.
+    Park,
+}
+
+impl OnApproval {
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "fail" => Some(Self::Fail),
+            "park" => Some(Self::Park),
+            _ => None,
+        }
+    }
+}
+
 /// The behaviour during an outage of the PDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PdpOutage {

@@ -35,6 +35,17 @@ impl HttpUrl {
         &self.0
     }
 
+    /// Host, port and path: what tells it from other URLs, without credentials.
+    pub fn address(&self) -> String {
+        let url = Url::parse(&self.0);
+        let parts = url.as_ref().ok().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+        match (&url, parts) {
+            (Ok(url), Some((host, port))) => format!("{host}:{port}{}", url.path().trim_end_matches('/')),
+            // Cannot happen: the text was an http URL when `self` was made.
+            (Ok(_) | Err(_), _) => masked_url(&self.0),
+        }
+    }
+
     /// The same address without user and password, for records, which others
     /// read.
     pub fn without_credentials(&self) -> String {

@@ -2,6 +2,8 @@
 
 mod choice;
 mod constraints;
+mod executors;
+mod host_port;
 mod http_url;
 mod list;
 mod number;
@@ -10,10 +12,12 @@ mod secret;
 mod tests;
 
 pub use choice::{
-    AudienceField, LogFormat, PdpOutage, RegistryOutage, SWITCH_VALUES, SchemaMode, WithoutStores,
-    candidate_sets, log_level, lower_case, switch,
+    AudienceField, LogFormat, OnApproval, PdpOutage, RegistryOutage, SWITCH_VALUES, SchemaMode,
+    WithoutStores, candidate_sets, log_level, lower_case, switch,
 };
 pub use constraints::{DefaultUsage, constraints, usage};
+pub use executors::{ExecutorUrls, MemberUrl};
+pub use host_port::host_port;
 pub use http_url::{HttpUrl, is_loopback_url, loopback_url};
 pub use list::items;
 pub use number::{TEN_YEARS, age, bytes, count, number, seconds, seconds_or_none, size};

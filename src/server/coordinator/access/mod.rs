@@ -8,7 +8,8 @@
 //!                            │ 401, 403      │ 404            │ 401, 403, 404
 //! ```
 //!
-//! - `rules`: the rules, as pure functions.
+//! - `rules`: the rules, as pure functions; `approvals`: who may see and decide
+//!   about approvals.
 //!
 //! An assignment token whose NodeRun has ended, or that is not the one in the
 //! journal, allows nothing: `assignment`.
@@ -16,6 +17,7 @@
 //! A request that is admitted to a NodeRun is a sign of life of the executors of
 //! the composites above it (`liveness`).
 
+mod approvals;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -156,7 +158,7 @@ impl Coordinator {
         }
         let to = match reach {
             Reach::Start | Reach::Read => Use::Read,
-            Reach::Operate => Use::Report,
+            Reach::Operate | Reach::Approve => Use::Report,
         };
         self.committer.liveness.node_used(caller, &record, to, self.committer.clock.now());
         Ok(record)
@@ -230,6 +232,7 @@ impl Refused {
             Self::Unknown => Some(("unknown_id", None)),
             Self::LacksRole(role) => Some(("forbidden", Some(role))),
             Self::Outside(_) => Some(("forbidden", Some("outside of the assignment"))),
+            Self::Starter => Some(("forbidden", Some("starter of the run"))),
             Self::NoToken => None,
         }
     }
@@ -243,6 +246,7 @@ impl Audited {
             Refused::LacksRole(role) => CoordinatorError::LacksRole(role),
             Refused::NoToken => CoordinatorError::Unauthenticated,
             Refused::Outside(node) => CoordinatorError::OutsideAssignment(node),
+            Refused::Starter => CoordinatorError::StarterMayNotDecide,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   assignment token ──▶ the operation's reach below its NodeRun ──────────────▶ yes │ outside
+//!   about an approval ─▶ as below, but always with the role, and never the starter
 //!   setting `open` ────────────────────────────────────────────────────────────▶ yes
 //!   no token ──────────────────────────────────────────────────────────────────▶ no token
 //!   arp.admin, trusted client, the run's owner ────────────────────────────────▶ yes
@@ -36,6 +37,8 @@ pub(crate) enum Reach {
     Read,
     /// It changes it.
     Operate,
+    /// It decides about an approval of it.
+    Approve,
 }
 
 /// What the executor of a NodeRun may do it with, by its assignment token.
@@ -60,6 +63,13 @@ pub(crate) fn rule(operation: Operation) -> Rule {
         Operation::StreamNodeRunEvents => (Reach::Read, ExecutorReach::Subtree),
         Operation::ReportNodeRunEvaluation => (Reach::Operate, ExecutorReach::Subtree),
         Operation::CompleteNodeRun => (Reach::Operate, ExecutorReach::Subtree),
+        Operation::ListApprovals
+        | Operation::GetApproval
+        | Operation::ListRuns
+        | Operation::CountRuns
+        | Operation::GetRunTree
+        | Operation::ListAttempts => (Reach::Read, ExecutorReach::Nothing),
+        Operation::ApproveNodeRun | Operation::DenyNodeRun => (Reach::Approve, ExecutorReach::Nothing),
     };
     Rule { reach, executor }
 }
@@ -78,6 +88,8 @@ pub(crate) enum Refused {
     /// The caller's assignment token is for this NodeRun, and the object is
     /// outside of its subtree.
     Outside(NodeRunId),
+    /// The caller has started the run.
+    Starter,
 }
 
 /// What a caller asks for, beside the operation.
@@ -125,6 +137,12 @@ impl Authority {
         self.is_open() || self.speaks_for_all(caller)
     }
 
+    /// Whether the caller may read a run of `owner`. Assignment tokens are no callers
+    /// of lists.
+    pub(crate) fn may_read(&self, caller: &Principal, owner: Option<&Identity>) -> bool {
+        self.judge(caller, Reach::Read, owner).is_ok()
+    }
+
     /// Whether the caller is an administrator, or a client that acts for others.
     fn speaks_for_all(&self, caller: &Principal) -> bool {
         let client = caller.client_id();
@@ -139,13 +157,13 @@ impl Authority {
         reach: Reach,
         owner: Option<&Identity>,
     ) -> Result<(), Refused> {
+        if reach == Reach::Approve {
+            return self.judge_approval(caller, owner);
+        }
         if self.is_open() {
             return Ok(());
         }
-        match caller.scope() {
-            Scope::Identity => {}
-            Scope::Anonymous | Scope::Subtree(_) => return Err(Refused::NoToken),
-        }
+        identified(caller)?;
         if reach == Reach::Start || self.is_unlimited(caller) {
             return Ok(());
         }
@@ -159,7 +177,7 @@ impl Authority {
         let Roles { read, operate, admin: _ } = caller.roles();
         let (has, lacks) = match reach {
             Reach::Start | Reach::Read => (read || operate, Roles::READ),
-            Reach::Operate => (operate, Roles::OPERATE),
+            Reach::Operate | Reach::Approve => (operate, Roles::OPERATE),
         };
         if has {
             return Ok(());
@@ -170,6 +188,23 @@ impl Authority {
             Belongs::Owner if read => Err(Refused::LacksRole(lacks)),
             Belongs::Owner => Err(Refused::Foreign),
         }
+    }
+
+    /// Whether a caller may decide about the approvals of a run of `owner`. Who may
+    /// operate a run may not decide by that alone: an approval is a second opinion.
+    fn judge_approval(&self, caller: &Principal, owner: Option<&Identity>) -> Result<(), Refused> {
+        if !self.0.by_token {
+            return Ok(());
+        }
+        identified(caller)?;
+        // First: a foreign run does not exist for the caller.
+        self.judge(caller, Reach::Operate, owner)?;
+        let Roles { read: _, operate, admin } = caller.roles();
+        if !operate && !admin {
+            return Err(Refused::LacksRole(Roles::OPERATE));
+        }
+        let is_starter = owner.is_some_and(|owner| started(owner, caller.identity()));
+        if is_starter && !self.0.approval_by_starter { Err(Refused::Starter) } else { Ok(()) }
     }
 
     /// The owner of a run that the caller starts with this tenant in its run
@@ -195,7 +230,18 @@ impl Authority {
 /// Whether a run of `owner` is the caller's own. Journals of earlier programs have
 /// owners without an issuer: the issuer was the one that is configured.
 fn owns(owner: &Identity, caller: &Identity) -> bool {
-    let is_same =
-        owner.is_same_principal(caller) || (owner.issuer.is_none() && owner.subject == caller.subject);
-    is_same && (owner.tenant.is_none() || owner.tenant == caller.tenant)
+    started(owner, caller) && (owner.tenant.is_none() || owner.tenant == caller.tenant)
+}
+
+/// Whether a run of `owner` was started by the caller, whatever its tenant.
+fn started(owner: &Identity, caller: &Identity) -> bool {
+    owner.is_same_principal(caller) || (owner.issuer.is_none() && owner.subject == caller.subject)
+}
+
+/// Refuses a caller without a token of its own.
+fn identified(caller: &Principal) -> Result<(), Refused> {
+    match caller.scope() {
+        Scope::Identity => Ok(()),
+        Scope::Anonymous | Scope::Subtree(_) => Err(Refused::NoToken),
+    }
 }

@@ -22,7 +22,12 @@ fn caller(subject: &str, tenant: Option<&str>, roles: &[&str]) -> Principal {
 }
 
 fn authority(belongs: Belongs) -> Authority {
-    Authority::new(Authorization { belongs, trusted_clients: vec!["gateway-client".into()] })
+    Authority::new(Authorization {
+        belongs,
+        trusted_clients: vec!["gateway-client".into()],
+        by_token: true,
+        approval_by_starter: false,
+    })
 }
 
 /// The answers to reading and operating a run of alice, of tenant acme.
@@ -133,4 +138,53 @@ fn assignment_token_reaches_its_subtree_only() {
         }
         assert!(executor_may(&caller("alice", None, &[]), operation, None).is_none());
     }
+}
+
+/// Whether each caller may decide about an approval of alice's run, of tenant acme.
+#[test]
+fn decisions_about_approvals_need_the_role_and_another_caller() {
+    const YES: Result<(), Refused> = Ok(());
+    const FOREIGN: Result<(), Refused> = Err(Refused::Foreign);
+    const STARTER: Result<(), Refused> = Err(Refused::Starter);
+    const LACKS: Result<(), Refused> = Err(Refused::LacksRole(Roles::OPERATE));
+    let (acme, beta) = (Some("acme"), Some("beta"));
+    let anonymous = Principal::with_for_test(Identity::bare("alice"), Roles::default(), Scope::Anonymous);
+    let of = |belongs, caller: &Principal, by_starter, by_token| {
+        let authority = Authority::new(Authorization {
+            belongs,
+            trusted_clients: vec!["gateway-client".into()],
+            by_token,
+            approval_by_starter: by_starter,
+        });
+        authority.judge(caller, Reach::Approve, Some(&identity("alice", acme)))
+    };
+    for (caller, open, owner, tenant) in [
+        (caller("bob", acme, &[Roles::OPERATE]), YES, YES, YES),
+        (caller("bob", acme, &[Roles::READ]), LACKS, LACKS, LACKS),
+        (caller("bob", acme, &[]), LACKS, FOREIGN, LACKS),
+        (caller("carol", beta, &[Roles::OPERATE]), YES, FOREIGN, FOREIGN),
+        (caller("dave", None, &[Roles::OPERATE]), YES, FOREIGN, FOREIGN),
+        (caller("root", None, &[Roles::ADMIN]), YES, YES, YES),
+        (caller("gateway", beta, &[]), LACKS, LACKS, LACKS),
+        (caller("gateway", beta, &[Roles::OPERATE]), YES, YES, YES),
+        (caller("alice", acme, &[]), LACKS, LACKS, LACKS),
+        (caller("alice", acme, &[Roles::OPERATE]), STARTER, STARTER, STARTER),
+        (caller("alice", acme, &[Roles::ADMIN]), STARTER, STARTER, STARTER),
+        (anonymous, Err(Refused::NoToken), Err(Refused::NoToken), Err(Refused::NoToken)),
+    ] {
+        for (belongs, expected) in
+            [(Belongs::Open, &open), (Belongs::Owner, &owner), (Belongs::Tenant, &tenant)]
+        {
+            assert_eq!(of(belongs, &caller, false, true), *expected, "{belongs:?}: {caller:?}");
+            let by_starter = if *expected == STARTER { &YES } else { expected };
+            assert_eq!(of(belongs, &caller, true, true), *by_starter, "{belongs:?}: {caller:?}");
+        }
+        // Without tokens all callers are the same.
+        assert_eq!(of(Belongs::Open, &caller, false, false), YES, "{caller:?}");
+    }
+    // The starter is known by its subject alone where a journal has no more.
+    let stored = Identity::bare("alice");
+    let authority = authority(Belongs::Open);
+    let alice = caller("alice", beta, &[Roles::OPERATE]);
+    assert_eq!(authority.judge(&alice, Reach::Approve, Some(&stored)), STARTER);
 }

@@ -16,12 +16,13 @@ use crate::{
     clients::Subject,
     coordinator::{error::CoordinatorError, queue::ClaimedJob},
     engine::{
-        self, Attempt, BeginAttempt, BeginOutcome, Cx, Decision, NodeTypeFacts, NodeView, PolicyDecided,
+        self, Attempt, BeginAttempt, BeginOutcome, Cx, Decision, NodeTypeFacts, NodeView, Placement,
+        PolicyDecided,
     },
     record::{Job, NodePath, NodeRecord},
     services::policy::PdpUnavailable,
     time::Timestamp,
-    types::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, RunContext},
+    types::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, NodeRunId, RunContext},
 };
 
 /// A node that is now at its executor: what to send, and by when the call must
@@ -43,6 +44,21 @@ pub(crate) struct Resolved {
     /// `None`: the Node Registry rejects the type, or no rule applies to it.
     pub(crate) kind: Option<NodeKind>,
     facts: NodeTypeFacts,
+}
+
+/// Why an executor does not take a node for now, and until when.
+pub(crate) struct Deferral {
+    pub(crate) executor: &'static str,
+    pub(crate) until: Timestamp,
+    pub(crate) reason: DeferReason,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeferReason {
+    /// The circuit breaker of each member that it may go to is open.
+    BreakerOpen,
+    /// Too many nodes wait for the only member that it may go to.
+    Crowded,
 }
 
 /// The executor that was chosen for a node, or why there is none.
@@ -88,8 +104,8 @@ impl Attempts {
         Ok(Some(Resolved { kind, facts }))
     }
 
-    /// Hands a node to the chosen executor (contract §9.2), or ends it, or holds
-    /// it. `None`: there is nothing to call.
+    /// Hands a node to the chosen executor (contract §9.2), or ends it, or holds it,
+    /// or lets it wait for an approval. `None`: there is nothing to call.
     pub(crate) async fn begin(
         &self,
         job: &ClaimedJob,
@@ -168,7 +184,7 @@ impl Attempts {
                 let constraints = engine::with_allowance(constraints, &allowance);
                 Some(Assignment { node, path, run_context, constraints, attempt, deadline, subject })
             }
-            BeginOutcome::Failed | BeginOutcome::Superseded => None,
+            BeginOutcome::Failed | BeginOutcome::Waits(_) | BeginOutcome::Superseded => None,
         };
         Ok(Decision { changes, answer })
     }
@@ -243,22 +259,32 @@ impl Attempts {
             .await
     }
 
-    /// Puts back a node whose executor's circuit breaker stays open for `open_for`,
-    /// or ends it if its deadline has passed.
-    pub(crate) async fn defer(
-        &self,
-        job: &ClaimedJob,
-        executor: &str,
-        open_for: Duration,
-    ) -> Result<(), CoordinatorError> {
-        let committer = &*self.committer;
+    /// Which members of a pool of executors a node may go to.
+    pub(crate) async fn placement(&self, node: &NodeRunId) -> Result<Placement, CoordinatorError> {
+        // Without a record there is nothing to begin, which `begin` notices.
+        let node = self.committer.node_find_bare(node).await?;
+        Ok(node.as_ref().map(engine::placement).unwrap_or_default())
+    }
+
+    /// Puts back a node that its executor does not take before that time, or ends
+    /// it if its deadline has passed.
+    pub(crate) async fn defer(&self, job: &ClaimedJob, deferral: &Deferral) -> Result<(), CoordinatorError> {
+        let (committer, Deferral { executor, until, reason }) = (&*self.committer, deferral);
         committer
             .command(&job.run, |cx| async move {
                 let view = committer.bare_view(&job.node).await?;
                 let tries = tries(&view.node);
-                let wait = engine::retry_pause(tries, &job.node).max(open_for);
-                info!(committer.log, "dispatch deferred: circuit breaker of the executor is open";
-                    "node_run_id" => %job.node, "executor" => executor, "tries" => tries);
+                let wait = engine::retry_pause(tries, &job.node).max(until.since(cx.now));
+                match reason {
+                    DeferReason::BreakerOpen => {
+                        info!(committer.log, "dispatch deferred: circuit breaker of the executor is open";
+                            "node_run_id" => %job.node, "executor" => executor, "tries" => tries);
+                    }
+                    DeferReason::Crowded => {
+                        info!(committer.log, "dispatch deferred: too many nodes wait for this executor";
+                            "node_run_id" => %job.node, "executor" => executor, "tries" => tries);
+                    }
+                }
                 Ok(engine::attempt_defer(view, cx.now + wait, cx))
             })
             .await

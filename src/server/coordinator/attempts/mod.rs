@@ -6,19 +6,22 @@
 //!        │             │                        │
 //!        │             ├─ hold (no PDP)         └─ late: attempt log only
 //!        │             └─ expire, defer         deadline_due: expired, lost or silent
-//!        └─ postpone (no registry)              cancel_target ──▶ cancel_notified
+//!        └─ postpone (no registry)              approval_due: expired, or asked again
+//!                                               cancel_target ──▶ cancel_notified
 //! ```
 //!
 //! - `begin`: from the wake-up to the executor.
+//! - `approval`: what happens to a node that waits for an approval.
 //! - here: what happens to an attempt that is under way, or over.
 
+mod approval;
 mod begin;
 
 use std::sync::Arc;
 
 use slog::{debug, error, info, warn};
 
-pub(crate) use self::begin::{Assignment, Choice};
+pub(crate) use self::begin::{Assignment, Choice, DeferReason, Deferral};
 use super::{
     admission::Admission, committer::Committer, error::CoordinatorError, offload::Outputs, queue::ClaimedJob,
     schemas::OutputsJudged,
@@ -31,7 +34,7 @@ use crate::{
     journal::JournalError,
     record::{Actor, Job, NodeHead, NodeRecord},
     redact::Redactor,
-    types::{NodeRunId, NodeRunState, NodeTypeRef, RunId},
+    types::{ExecutorBinding, NodeRunId, NodeRunState, NodeTypeRef, RunId},
 };
 
 /// The attempts of all nodes.
@@ -169,6 +172,21 @@ impl Attempts {
     pub(crate) async fn cancel_target(&self, node: &NodeRunId) -> Result<Option<NodeHead>, CoordinatorError> {
         let node = self.committer.head_find(node).await?;
         Ok(node.filter(|node| node.job() == Some(Job::CancelExecutor)))
+    }
+
+    /// The executors at which attempts of a node may be under way. Empty: that is
+    /// not known, because its record cannot be read or names none.
+    pub(crate) async fn hosts(&self, node: &NodeRunId) -> Result<Vec<ExecutorBinding>, CoordinatorError> {
+        let committer = &*self.committer;
+        match committer.journal.node_fetch_bare(node).await {
+            Ok(node) => Ok(node.as_ref().map(engine::hosts).unwrap_or_default()),
+            Err(damage @ JournalError::Damaged(_)) => {
+                // For the log and the health check: the cancel needs no more than ids.
+                let _noted = committer.read_failed(damage);
+                Ok(Vec::new())
+            }
+            Err(failure) => Err(committer.read_failed(failure)),
+        }
     }
 
     /// Records what came of notifying the executor of a node that has ended.

@@ -7,6 +7,9 @@ use crate::{record::Job, types::NodeKind};
 pub enum Lane {
     /// Deadlines of nodes of both kinds: they are short and call no executor.
     Deadlines,
+    /// Approvals that have expired, or about which policy is asked again. They wait
+    /// for no slot, but for policy.
+    Approvals,
     /// Notifications of one executor that its nodes have ended.
     Cancels(NodeKind),
     /// Dispatches to one executor.
@@ -15,8 +18,9 @@ pub enum Lane {
 
 impl Lane {
     /// All lanes, the most urgent first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Deadlines,
+        Self::Approvals,
         Self::Cancels(NodeKind::Composite),
         Self::Cancels(NodeKind::Atomic),
         Self::Dispatches(NodeKind::Composite),
@@ -29,6 +33,7 @@ impl Lane {
         let kind = kind.unwrap_or(NodeKind::Atomic);
         match job {
             Job::Deadline => Self::Deadlines,
+            Job::Approval => Self::Approvals,
             Job::CancelExecutor => Self::Cancels(kind),
             Job::Dispatch => Self::Dispatches(kind),
         }
@@ -37,6 +42,7 @@ impl Lane {
     pub fn job(self) -> Job {
         match self {
             Self::Deadlines => Job::Deadline,
+            Self::Approvals => Job::Approval,
             Self::Cancels(_) => Job::CancelExecutor,
             Self::Dispatches(_) => Job::Dispatch,
         }
@@ -45,7 +51,7 @@ impl Lane {
     /// The kind of its nodes; `None`: both.
     pub fn kind(self) -> Option<NodeKind> {
         match self {
-            Self::Deadlines => None,
+            Self::Deadlines | Self::Approvals => None,
             Self::Cancels(kind) | Self::Dispatches(kind) => Some(kind),
         }
     }
@@ -57,6 +63,7 @@ impl Lane {
             Self::Cancels(NodeKind::Atomic) => 2,
             Self::Dispatches(NodeKind::Composite) => 3,
             Self::Dispatches(NodeKind::Atomic) => 4,
+            Self::Approvals => 5,
         }
     }
 }

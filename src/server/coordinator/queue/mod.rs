@@ -2,7 +2,7 @@
 //! and is to begin, in order.
 //!
 //! ```text
-//!   commit with a claim ──┐                    ┌─ deadlines
+//!   commit with a claim ──┐                    ┌─ deadlines, approvals
 //!                         ├──▶ push ──▶ lane ──┼─ cancels of each executor     ──▶ dispatcher ──▶ ClaimedJob … drop
 //!   claimed when due    ──┘      │             └─ dispatches to each executor
 //!                                └─ a job in hand is not started a second time
@@ -11,7 +11,7 @@
 //! The journal is the work queue; this is the bounded part of it that is in hand.
 //! Each lane has room of its own: an executor that hangs fills the lane of its
 //! own dispatches, but not the other executor's, not that of cancels (which may
-//! be what frees slots), and not that of deadlines. When a lane is full, a new
+//! be what frees slots), and not those of deadlines and approvals. When a lane is full, a new
 //! wake-up is committed unclaimed, and is claimed later, once a quarter of the
 //! room is free again. One run may have a part of a lane of dispatches only, so
 //! that a large run leaves room for the others.
@@ -135,7 +135,7 @@ impl WorkQueue {
         }
         let in_hand = self.in_hand();
         let room = Lane::ALL.into_iter().all(|lane| match (lane, jobs[lane.index()]) {
-            (Lane::Deadlines | Lane::Cancels(_), _) | (Lane::Dispatches(_), 0) => true,
+            (Lane::Deadlines | Lane::Approvals | Lane::Cancels(_), _) | (Lane::Dispatches(_), 0) => true,
             (Lane::Dispatches(kind), jobs) => {
                 in_hand.in_lane(lane) + jobs <= self.capacity
                     && in_hand.of_run(kind, run) + jobs <= self.per_run

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use super::support::World;
 use crate::{
     engine::lifecycle,
+    explain::{self, Below, Cause, ExecutorFacts, Facts},
     invariants::{self, History},
     record::{AttemptRecord, AuditRecord, Job, NodeRecord},
-    types::{NodeRunState, RunEvent, RunId},
+    types::{NodeRunState, RunEvent, RunId, WorkerId},
 };
 
 /// Checks a world, and the step that led to it from `before`.
@@ -23,6 +24,63 @@ pub(super) fn check(before: &World, world: &World) {
     }
     transitions(before, world);
     places(world);
+    explained(world);
+}
+
+/// Every node has a reason for where it is, and the reasons are true of its record.
+fn explained(world: &World) {
+    let worker = WorkerId::new("worker");
+    for node in world.nodes.values() {
+        let below = world.nodes.values().filter(|other| {
+            !other.is_terminal()
+                && other.node.run_id == node.node.run_id
+                && other.id() != node.id()
+                && node.path.contains(&other.path)
+        });
+        let facts = Facts {
+            now: world.now,
+            worker: &worker,
+            is_in_hand: true,
+            below: Below { live: below.count() as u64, oldest: None },
+            parked: None,
+            last_attempt: None,
+            executor: ExecutorFacts::default(),
+            auto_dispatch: true,
+        };
+        let reasons = explain::node_reasons(node, &facts);
+        assert!(!reasons.is_empty(), "unexplained: {node:?}");
+        for reason in reasons {
+            let state = node.node.state;
+            let at = node.wake.as_ref().map(|wake| wake.at);
+            let holds = match &reason.cause {
+                Cause::Over { state: said, .. } => *said == state && state.is_terminal(),
+                Cause::NotifyingExecutor { .. } => state.is_terminal() && at.is_some(),
+                Cause::AtExecutor { attempt, .. } => {
+                    (state, *attempt) == (NodeRunState::Running, node.attempt) && *attempt > 0
+                }
+                Cause::WaitingForChildren { live, .. } => *live > 0 && state == NodeRunState::Running,
+                Cause::BackingOff { .. } => at > Some(world.now) && state == NodeRunState::Running,
+                Cause::Postponed { .. } => at > Some(world.now),
+                Cause::WaitingForApproval { approval_id } => {
+                    node.waits.approval.as_ref().is_some_and(|approval| {
+                        approval.approval_id.to_string() == *approval_id && approval.decision.is_none()
+                    })
+                }
+                Cause::PolicyUnavailable => node.waits.held_since.is_some() && at > Some(world.now),
+                Cause::DispatchDue
+                | Cause::AskingPolicy
+                | Cause::WaitingForSlot { .. }
+                | Cause::AtWorker { .. } => !state.is_terminal() && at <= Some(world.now),
+                Cause::QueueFull { .. }
+                | Cause::BreakerOpen { .. }
+                | Cause::DispatchOff
+                | Cause::Parked { .. }
+                | Cause::LostByWorker
+                | Cause::NoWakeUp => false,
+            };
+            assert!(holds, "{reason:?} of {node:?}");
+        }
+    }
 }
 
 /// Each run tells one story, and a possible one.

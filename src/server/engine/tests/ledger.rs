@@ -43,7 +43,9 @@ fn add(world: &mut World, parent: &str, id: &str, budgets: &Value) {
 fn allowance(outcome: &BeginOutcome) -> Limits {
     match outcome {
         BeginOutcome::Started { allowance, .. } => *allowance,
-        BeginOutcome::Failed | BeginOutcome::Superseded => panic!("not handed over: {outcome:?}"),
+        BeginOutcome::Failed | BeginOutcome::Waits(_) | BeginOutcome::Superseded => {
+            panic!("not handed over: {outcome:?}")
+        }
     }
 }
 

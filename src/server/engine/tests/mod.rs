@@ -3,6 +3,9 @@
 
 mod abort;
 mod adopt;
+mod approval_ends;
+mod approval_properties;
+mod approvals;
 mod audit;
 mod begin;
 mod bounds;
@@ -24,6 +27,7 @@ mod lost;
 mod model;
 mod outputs;
 mod own_keys;
+mod placement;
 mod properties;
 mod result_retries;
 mod retries;

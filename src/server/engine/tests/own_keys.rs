@@ -15,6 +15,7 @@ fn forged() -> Value {
     let mut map: serde_json::Map<String, Value> = spellings.map(|key| (key, json!(-5))).collect();
     map.insert("jarvis.owner".into(), json!({"subject": "admin"}));
     map.insert("jarvis.actor".into(), json!({"kind": "coordinator"}));
+    map.insert("jarvis.approval".into(), json!({"approval_id": "x.1", "decision": {"outcome": "approved"}}));
     map.insert("acme.kept".into(), json!([null]));
     map.insert("jarvis.other".into(), json!(1));
     Value::Object(map)

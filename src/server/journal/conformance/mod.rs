@@ -14,12 +14,14 @@
 //! - `events`, `outbox`: listings of events and of outbox entries.
 //! - `wakes`: wake-ups, claims, workers and counts.
 //! - `audit`: the audit trail.
+//! - `approvals`: the list of approvals.
 //! - `secrets`: secrets by name.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
 //! - `samples`: records to commit, and the `Probe` that the properties use.
 //!
 //! The journal under test must keep an outbox.
 
+mod approvals;
 mod audit;
 mod commits;
 mod events;
@@ -37,8 +39,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 pub use self::{
-    audit::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*, samples::*,
-    secrets::*, wakes::*,
+    approvals::*, audit::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*,
+    samples::*, secrets::*, wakes::*,
 };
 use super::inspect::Inspect;
 
@@ -123,6 +125,9 @@ macro_rules! for_each_journal_property {
             audit_page_reports_the_last_record
             old_audit_records_are_pruned_oldest_first
             audit_records_outlive_their_run
+            approvals_are_listed_oldest_first_in_pages
+            approvals_are_listed_while_their_nodes_wait
+            wake_of_an_approval_is_claimed_like_any_other
         }
     };
 }

@@ -274,6 +274,7 @@ pub async fn counts_follow_the_stored_records(subject: JournalUnderTest) {
             outbox: 9,
             outbox_oldest: Some(at(1)),
             parked: 0,
+            approvals: 0,
             without_wake_up: 0,
         }
     );
@@ -294,6 +295,7 @@ pub async fn counts_follow_the_stored_records(subject: JournalUnderTest) {
             outbox: 10,
             outbox_oldest: Some(at(1)),
             parked: 0,
+            approvals: 0,
             without_wake_up: 0,
         }
     );

@@ -13,18 +13,19 @@ use slog::error;
 use crate::{journal::inspect::Inspect, record::AttemptRecord};
 
 use super::{
-    SqliteJournal,
+    SqliteJournal, approvals,
     audit::{self, AuditRow},
     claims::{self, FilterRow},
     encoding::{integer, natural},
     outbox, parking, prune, read,
     rows::{ChangeRows, HeadRow},
-    secrets, space, write,
+    run_list, secrets, space, tree, write,
 };
 use crate::{
     journal::{
-        AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError,
-        OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room,
+        AttemptsPage, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal,
+        JournalError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, RunCounts, RunPlace,
+        RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace,
     },
     record::{AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
@@ -299,6 +300,59 @@ impl Journal for SqliteJournal {
     ) -> Result<AuditPage, JournalError> {
         let filter = filter.clone();
         self.reads.aside(move |connection| audit::page(connection, after, &filter, limit)).await
+    }
+
+    async fn approvals_page(
+        &self,
+        after: Option<&WaitingPlace>,
+        run: Option<&RunId>,
+        limit: u32,
+    ) -> Result<WaitingPage, JournalError> {
+        let (after, run) = (after.cloned(), run.cloned());
+        self.reads
+            .aside(move |connection| approvals::page(connection, after.as_ref(), run.as_ref(), limit))
+            .await
+    }
+
+    async fn runs_page(
+        &self,
+        after: Option<&RunPlace>,
+        filter: &RunsFilter,
+        limit: u32,
+    ) -> Result<RunsPage, JournalError> {
+        let (after, filter) = (after.cloned(), filter.clone());
+        self.reads.aside(move |connection| run_list::page(connection, after.as_ref(), &filter, limit)).await
+    }
+
+    async fn runs_count(
+        &self,
+        after: Option<&RunPlace>,
+        filter: &RunsFilter,
+    ) -> Result<RunCounts, JournalError> {
+        let (after, filter) = (after.cloned(), filter.clone());
+        self.reads.aside(move |connection| run_list::count(connection, after.as_ref(), &filter)).await
+    }
+
+    async fn tree_page(
+        &self,
+        run: &RunId,
+        under: Option<&NodePath>,
+        after: Option<&NodePath>,
+        limit: u32,
+    ) -> Result<TreePage, JournalError> {
+        let (run, under, after) = (run.clone(), under.cloned(), after.cloned());
+        let page = move |connection: &_| tree::page(connection, &run, under.as_ref(), after.as_ref(), limit);
+        self.reads.aside(page).await
+    }
+
+    async fn attempts_page(
+        &self,
+        node: &NodeRunId,
+        after: u32,
+        limit: u32,
+    ) -> Result<AttemptsPage, JournalError> {
+        let node = node.clone();
+        self.reads.aside(move |connection| tree::attempts(connection, &node, after, limit)).await
     }
 
     async fn audit_prune(&self, before: Timestamp, limit: u32) -> Result<u64, JournalError> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   empty ─1─▶ runs, nodes, events ─2─▶ secrets ─3─▶ outbox ─4─▶ parking, pruning ─5─▶ heads, payloads
-//!         ─6─▶ audit trail
+//!         ─6─▶ audit trail ─7─▶ approvals ─8─▶ list of runs
 //! ```
 //!
 //! A wake-up's claim is in the column `wake_owner`, the registered workers in the
@@ -17,7 +17,8 @@ pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
 /// The migrations in order; the first creates the schema. One that was released is
 /// never changed: append another.
-const MIGRATIONS: [&str; 6] = [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6];
+const MIGRATIONS: [&str; 8] =
+    [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8];
 
 /// The schema version of this program.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
@@ -226,6 +227,55 @@ const SCHEMA_6: &str = "
         body        TEXT NOT NULL
     ) STRICT;
     CREATE INDEX audit_trail_of_run ON audit_trail (run_id) WHERE run_id IS NOT NULL;
+";
+
+/// Approvals: since when a node run waits for one. No other commit changes the index.
+const SCHEMA_7: &str = "
+    ALTER TABLE node_runs ADD COLUMN waits_since INTEGER;
+    CREATE INDEX approvals ON node_runs (waits_since, node_run_id, run_id) WHERE wake_job = 'approval';
+";
+
+/// The list of runs, and the nodes of a run in the order of their paths.
+///
+/// - A list must not read the bodies of runs, so it has a table of its own, in its
+///   order. A run writes it when it starts and when it ends.
+/// - It is filled row by row from what is there: the time that takes grows with the
+///   number of runs, the memory does not. Times in bodies are of one form, with six
+///   digits behind the second.
+/// - The error of a run that ended before is its root's.
+const SCHEMA_8: &str = "
+    CREATE TABLE run_list (
+        started_at   INTEGER NOT NULL,
+        run_id       TEXT NOT NULL,
+        state        TEXT NOT NULL,
+        ended_at     INTEGER,
+        node_type    TEXT,
+        node_version TEXT,
+        owner        TEXT,
+        error_code   TEXT,
+        PRIMARY KEY (started_at, run_id)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO run_list
+        SELECT CASE WHEN runs.body ->> '$.run.started_at' IS NULL THEN 0
+                    ELSE CAST(strftime('%s', runs.body ->> '$.run.started_at') AS INTEGER) * 1000000
+                       + CAST(substr(runs.body ->> '$.run.started_at', 21, 6) AS INTEGER) END,
+               runs.run_id,
+               runs.body ->> '$.run.state',
+               CAST(strftime('%s', runs.body ->> '$.run.ended_at') AS INTEGER) * 1000000
+                   + CAST(substr(runs.body ->> '$.run.ended_at', 21, 6) AS INTEGER),
+               root.body ->> '$.node.node_type_ref.node_type_id',
+               root.body ->> '$.node.node_type_ref.version',
+               CASE json_type(runs.body, '$.owner')
+                   WHEN 'object' THEN runs.body -> '$.owner'
+                   WHEN 'text' THEN json_object('subject', runs.body ->> '$.owner') END,
+               CASE WHEN runs.terminal = 1 THEN coalesce(
+                   root.body ->> '$.node.extensions.completion_error.code',
+                   root.body ->> '$.node.extensions.\"jarvis.completion_error\".code') END
+        FROM runs LEFT JOIN node_runs AS root ON root.node_run_id = runs.body ->> '$.run.root_node_run_id'
+        WHERE json_valid(runs.body) AND (root.body IS NULL OR json_valid(root.body))
+          AND runs.body ->> '$.run.state' IS NOT NULL;
+    DROP INDEX node_runs_of_run;
+    CREATE INDEX node_runs_of_run ON node_runs (run_id, path);
 ";
 
 /// A migration that failed. The file is unchanged by it.

@@ -19,6 +19,7 @@
 //! | `writer`, `threads` | the writer thread and its group commit |
 //! | `write` | the statements of a commit |
 //! | `audit` | the audit trail |
+//! | `approvals` | what waits for an approval |
 //! | `claims` | the work queue, claims and workers |
 //! | `outbox`, `debts` | outbox entries; whether the JARVIS stores are owed them |
 //! | `parking` | items whose decision fails repeatedly |
@@ -26,8 +27,9 @@
 //! | `secrets` | secrets by name |
 //! | `space` | the size limit of the file and its reserve |
 //! | `checkpoint` | keeps the write-ahead log short, off the commit path |
+//! | `run_list`, `tree` | the list of runs, the nodes of one, the attempts of a node |
 //! | `error` | SQLite's errors as the journal's |
-//! | `contents`, `backup`, `check`, `compact`, `keys` | for the command `journal` |
+//! | `contents`, `backup`, `check`, `compact`, `export`, `keys` | for the command `journal` |
 //! | `memory`, `callers_writer` | the same journal in memory and without threads, for simulations |
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only one
@@ -35,6 +37,7 @@
 //! may read (`contents`), and rotate a key (`keys`).
 
 mod access;
+mod approvals;
 mod audit;
 mod backup;
 mod body;
@@ -48,6 +51,7 @@ mod contents;
 mod debts;
 mod encoding;
 mod error;
+mod export;
 mod journal;
 mod keys;
 #[cfg(any(test, feature = "test-util"))]
@@ -62,12 +66,14 @@ mod read;
 mod read_cache;
 mod readers;
 mod rows;
+mod run_list;
 mod schema;
 mod secrets;
 mod space;
 #[cfg(test)]
 pub(super) mod tests;
 mod threads;
+mod tree;
 mod write;
 mod writer;
 
@@ -92,8 +98,9 @@ pub use self::{
     compact::{Compacted, compact},
     contents::Contents,
     debts::{Owing, WithoutStores},
+    export::{ExportError, export},
     keys::{LiveWork, SecretChange, secret_change},
-    schema::folder_exists,
+    schema::{folder_exists, private},
 };
 use super::{JournalError, OpenError};
 use crate::runtime::tasks::Fatal;

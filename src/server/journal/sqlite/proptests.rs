@@ -50,7 +50,8 @@ fn head_row(version: i64, state: String, wake: Option<WakeColumns>) -> HeadRow {
 fn node_row(body: String, payload: Option<String>, version: i64, wake: Option<WakeColumns>) -> NodeRow {
     let apart = i64::from(payload.is_some());
     let payloads = Payloads { inputs: payload.map(Payload::Stored), ..Payloads::default() };
-    NodeRow { head: head_row(version, "queued".into(), wake), body: body.into(), apart, payloads }
+    let head = head_row(version, "queued".into(), wake);
+    NodeRow { head, body: body.into(), apart, payloads, waits_since: None }
 }
 
 fn attempt() -> AttemptRecord {

@@ -11,7 +11,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::outbox;
+use super::{outbox, run_list};
 use crate::{
     journal::JournalError,
     time::Timestamp,
@@ -86,6 +86,7 @@ pub(super) fn run_prune(
         "DELETE FROM attempts WHERE node_run_id IN (SELECT node_run_id FROM node_runs WHERE run_id = ?)",
         "DELETE FROM events WHERE run_id = ?",
         "DELETE FROM parked WHERE run_id = ?",
+        run_list::UNLIST,
         "DELETE FROM runs WHERE run_id = ?",
     ] {
         rows += connection.prepare_cached(sql)?.execute([run])?;

@@ -180,7 +180,7 @@ pub(super) fn runs_overdue(
 pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, JournalError> {
     let wakes_due: Option<i64> =
         connection.prepare_cached(WAKES_DUE)?.query_one([now.as_micros()], |row| row.get(0))?;
-    let ([runs_live, nodes_live, outbox, parked, without_wake_up], oldest) = connection
+    let ([runs_live, nodes_live, outbox, parked, without_wake_up, approvals], oldest) = connection
         .prepare_cached(
             "SELECT (SELECT count(*) FROM runs WHERE terminal = 0),
                     (SELECT count(*) FROM node_runs WHERE terminal = 0),
@@ -188,11 +188,12 @@ pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, 
                     (SELECT count(*) FROM parked),
                     (SELECT count(*) FROM node_runs WHERE terminal = 0 AND wake_at IS NULL)
                     + (SELECT count(*) FROM runs WHERE terminal = 0 AND deadline IS NULL),
+                    (SELECT count(*) FROM node_runs WHERE wake_job = 'approval'),
                     (SELECT decided_at FROM outbox ORDER BY id LIMIT 1)",
         )?
         .query_one([], |row| {
-            let counted = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
-            Ok((counted, row.get::<_, Option<i64>>(5)?))
+            let counted = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
+            Ok((counted, row.get::<_, Option<i64>>(6)?))
         })?;
     Ok(Counts {
         runs_live: natural(runs_live)?,
@@ -201,6 +202,7 @@ pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, 
         outbox: natural(outbox)?,
         outbox_oldest: oldest.map(Timestamp::from_micros),
         parked: natural(parked)?,
+        approvals: natural(approvals)?,
         without_wake_up: natural(without_wake_up)?,
     })
 }

@@ -88,7 +88,7 @@ fn make_private(path: &Path) {
 }
 
 /// Creates an empty file that only its user can read.
-pub(super) fn private(path: &Path) -> std::io::Result<File> {
+pub fn private(path: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -6,6 +6,7 @@ use rusqlite::{CachedStatement, Connection, params};
 use super::{
     audit, outbox, parking,
     rows::{AttemptRow, ChangeRows, EventRow, HeadRow, NodeRow, RunRow},
+    run_list,
 };
 use crate::journal::JournalError;
 
@@ -13,6 +14,9 @@ use crate::journal::JournalError;
 pub(super) fn commit(connection: &Connection, change: &ChangeRows) -> Result<Option<i64>, JournalError> {
     if let Some(run) = &change.run {
         run_put(connection, run, change.at)?;
+    }
+    if let Some(row) = &change.listed {
+        run_list::put(connection, &change.run_id, row)?;
     }
     for node in &change.nodes {
         node_put(connection, node)?;
@@ -89,17 +93,17 @@ macro_rules! update_head {
 }
 
 fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), JournalError> {
-    let NodeRow { head, body, apart, payloads } = row;
+    let NodeRow { head, body, apart, payloads, waits_since } = row;
     let sql = if head.version == 0 {
         "INSERT INTO node_runs (node_run_id, run_id, path, version, terminal, state, ended_at,
                                 wake_job, wake_at, wake_owner, wake_tries,
-                                kind, started_at, attempt, astray, deadline, body, apart)
-         VALUES (?1, ?2, ?3, ?4 + 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+                                kind, started_at, attempt, astray, deadline, body, apart, waits_since)
+         VALUES (?1, ?2, ?3, ?4 + 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
          ON CONFLICT DO NOTHING"
     } else {
         update_head!(
             ", kind = ?12, started_at = ?13, attempt = ?14, astray = ?15, deadline = ?16,
-                        body = ?17, apart = ?18"
+                        body = ?17, apart = ?18, waits_since = ?19"
         )
     };
     let mut statement = connection.prepare_cached(sql)?;
@@ -111,6 +115,7 @@ fn node_put(connection: &Connection, row: &NodeRow) -> Result<(), JournalError> 
     statement.raw_bind_parameter(16, head.deadline)?;
     statement.raw_bind_parameter(17, body)?;
     statement.raw_bind_parameter(18, apart)?;
+    statement.raw_bind_parameter(19, waits_since)?;
     one_row(statement.raw_execute()?)?;
     if head.version > 0 {
         // Payloads that were stored apart before and no longer are.

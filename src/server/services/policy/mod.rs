@@ -100,6 +100,21 @@ impl Policy {
         }
     }
 
+    /// Asks the PDP whether it still decides as before about a node that waits for
+    /// an approval. That it cannot be asked is no decision, whatever the setting.
+    /// `None`: there is no PDP.
+    pub async fn ask_again(&self, question: Question<'_>) -> Option<Result<PolicyDecided, PdpUnavailable>> {
+        let Self::Pdp { pdp, timeout, outage, clock, log } = self else { return None };
+        let action = question.action;
+        Some(match ask(&**pdp, *timeout, &**clock, question).await {
+            Ok(answer) => {
+                outage.answered(clock.now(), log);
+                Ok(from_pdp(action, answer))
+            }
+            Err(error) => Err(PdpUnavailable(error.to_string())),
+        })
+    }
+
     pub async fn decide(&self, question: Question<'_>) -> Result<PolicyDecided, PdpUnavailable> {
         let action = question.action;
         Ok(match self {
@@ -113,19 +128,7 @@ impl Policy {
                 Some("No PDP configured for policy enforcement".into()),
             ),
             Self::Pdp { pdp, timeout, outage, clock, log } => {
-                let subject = question.subject.clone();
-                let request = request(question);
-                let call = async {
-                    match pdp.decide(&request, &subject).await {
-                        // The connection broke off, perhaps an idle one. A question
-                        // changes nothing, so it is asked once more.
-                        Err(CallError { failure: Failure::NoResponse { .. }, .. }) => {
-                            pdp.decide(&request, &subject).await
-                        }
-                        answer => answer,
-                    }
-                };
-                match call_within(&**clock, *timeout, Service::Pdp, call).await {
+                match ask(&**pdp, *timeout, &**clock, question).await {
                     Err(error) if outage.holds(&error) => {
                         outage.failed(&error, clock.now(), log);
                         return Err(PdpUnavailable(error.to_string()));
@@ -144,6 +147,27 @@ impl Policy {
             }
         })
     }
+}
+
+async fn ask(
+    pdp: &dyn DecisionPoint,
+    timeout: Duration,
+    clock: &dyn Clock,
+    question: Question<'_>,
+) -> Result<PolicyDecision, CallError> {
+    let subject = question.subject.clone();
+    let request = request(question);
+    let call = async {
+        match pdp.decide(&request, &subject).await {
+            // The connection broke off, perhaps an idle one. A question changes
+            // nothing, so it is asked once more.
+            Err(CallError { failure: Failure::NoResponse { .. }, .. }) => {
+                pdp.decide(&request, &subject).await
+            }
+            answer => answer,
+        }
+    };
+    call_within(clock, timeout, Service::Pdp, call).await
 }
 
 fn request(question: Question<'_>) -> PolicyDecisionRequest {

@@ -2,6 +2,7 @@
 //! specification and the real stores.
 //!
 //! ```text
+//!   the program ◀──▶ openapi/operator.yaml
 //!   the program ◀──▶ openapi/run-coordinator.yaml ◀──┐
 //!                    openapi/pdp.yaml and its like ◀──┼─▶ the official ones (`specification::sdk`)
 //!                    openapi/run-store.yaml …      ◀────▶ what the real stores serve (crate::services)
@@ -32,7 +33,9 @@ use crate::services;
 
 pub(crate) const DOCUMENTS: &str = "openapi";
 const OWN: &str = "run-coordinator";
+const OPERATOR: &str = "operator";
 const PROGRAM: &str = "jarvis-run-coordinator";
+const WRITES_OPERATOR: &str = "`EXPECTORATE=overwrite cargo test --lib operator::openapi`";
 
 #[derive(clap::Args, Debug, Default)]
 pub struct Args {
@@ -42,6 +45,9 @@ pub struct Args {
     /// A document to check instead of the one that the program emits
     #[arg(long, value_name = "FILE")]
     pub emitted: Option<PathBuf>,
+    /// The same of the operator API
+    #[arg(long, value_name = "FILE")]
+    pub emitted_operator: Option<PathBuf>,
     /// A copy of the official specification, instead of the pinned one from PyPI
     #[arg(long, value_name = "DIR")]
     pub sdk_dir: Option<PathBuf>,
@@ -109,7 +115,8 @@ pub fn run(args: &Args) -> Result<()> {
     }
     ensure!(
         report.agrees(),
-        "there are differences: change the code, the document or, with a reason, {DOCUMENTS}/{}",
+        "there are differences: change the code, the document or, with a reason, {DOCUMENTS}/{}; \
+         {DOCUMENTS}/{OPERATOR}.yaml is written by {WRITES_OPERATOR}",
         accepted::FILE
     );
     Ok(())
@@ -118,16 +125,25 @@ pub fn run(args: &Args) -> Result<()> {
 /// All pairs to compare.
 pub fn pairs(args: &Args, documents: &Path) -> Result<Vec<Pair>> {
     let root = workspace::root();
-    let emitted = match &args.emitted {
-        Some(path) => Document::load(path)?,
-        None => emit()?,
+    let emitted = |file: &Option<PathBuf>, flags: &[&str]| match file {
+        Some(path) => Document::load(path),
+        None => emit(flags),
     };
-    let mut pairs = vec![Pair {
-        against: Against::Program,
-        service: OWN,
-        ours: our_document(documents, OWN)?,
-        theirs: emitted.of_rust(),
-    }];
+    let mut pairs = vec![
+        Pair {
+            against: Against::Program,
+            service: OWN,
+            ours: our_document(documents, OWN)?,
+            theirs: emitted(&args.emitted, &[])?.of_rust(),
+        },
+        // It is written by the program, so its spelling is the same.
+        Pair {
+            against: Against::Program,
+            service: OPERATOR,
+            ours: our_document(documents, OPERATOR)?,
+            theirs: emitted(&args.emitted_operator, &["--operator"])?,
+        },
+    ];
     let sdk = match &args.sdk_dir {
         Some(folder) => Sdk::local(folder)?,
         None => Sdk::pinned(&root)?,
@@ -186,10 +202,12 @@ pub fn check(pairs: &[Pair], accepted: &Accepted) -> Result<Report> {
     Ok(Report { checked, unused: book.unused() })
 }
 
-/// The document that the program emits.
-pub fn emit() -> Result<Document> {
-    let name = format!("`{PROGRAM} openapi`");
-    let output = workspace::cargo(["run", "--quiet", "--locked", "--package", PROGRAM, "--", "openapi"])
+/// The document that the program emits with these flags.
+pub fn emit(flags: &[&str]) -> Result<Document> {
+    let words = [&["openapi"], flags].concat();
+    let name = format!("`{PROGRAM} {}`", words.join(" "));
+    let output = workspace::cargo(["run", "--quiet", "--locked", "--package", PROGRAM, "--"])
+        .args(&words)
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("run {name}"))?;

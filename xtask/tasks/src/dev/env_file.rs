@@ -37,7 +37,14 @@ mod tests {
         let made = make_if_missing(root).unwrap().unwrap();
         let text = fs::read_to_string(&made).unwrap();
         let set: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-        assert_eq!(set, ["JARVIS_POLICY_PROFILE=dev-allow", "ARP_AUTH_PROFILE=dev-insecure"]);
+        assert_eq!(
+            set,
+            [
+                "JARVIS_POLICY_PROFILE=dev-allow",
+                "ARP_AUTH_PROFILE=dev-insecure",
+                "JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN=127.0.0.1:8089",
+            ]
+        );
 
         fs::write(&made, "mine").unwrap();
         assert_eq!(make_if_missing(root).unwrap(), None);

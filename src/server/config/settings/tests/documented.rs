@@ -8,7 +8,7 @@ use std::{
 use super::{EMBEDDED, FULL, table};
 use crate::config::{
     Flags, Vars,
-    settings::{Settings, client_token},
+    settings::{Settings, client_token, operator_url},
     variables,
 };
 
@@ -38,8 +38,9 @@ fn variables_read_are_those_documented() {
     for vars in [table(EMBEDDED, &[]), table(FULL, &[]), table(FULL, &urls), table(FULL, &discovered)] {
         let recording = Recording { vars, read: &read };
         Settings::from_vars(&recording, &Flags::default()).expect("usable");
-        // Commands that call a server read this one.
+        // Commands that call a server read these.
         assert_eq!(client_token(&recording), Ok(None));
+        assert!(operator_url(&recording).is_ok());
     }
     let documented: BTreeSet<String> = variables::all()
         .flat_map(|variable| std::iter::once(variable.name).chain(variable.aliases.iter().copied()))

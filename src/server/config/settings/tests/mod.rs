@@ -65,15 +65,10 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(settings.journal.path, Path::new("./jarvis-run-coordinator.db"));
     assert_eq!(settings.journal.max_bytes, None);
     assert_eq!((settings.stores, settings.offload_outputs_bytes), (None, None));
-    for service in [
-        &settings.atomic_executor,
-        &settings.composite_executor,
-        &settings.node_registry,
-        &settings.pdp,
-        &settings.selection,
-    ] {
+    for service in [&settings.node_registry, &settings.pdp, &settings.selection] {
         assert_eq!(*service, None);
     }
+    assert_eq!((settings.atomic_executor, settings.composite_executor), (None, None));
     assert_eq!(settings.registry_outage, RegistryOutage::Closed);
     assert_eq!(settings.public_url, None);
     assert!(settings.auto_dispatch);

@@ -1,9 +1,11 @@
 //! A world in memory: it loads views, calls the engine, and commits what that
 //! decides, as a journal does. Time passes by a millisecond a command.
 //!
-//! - here: the commands; `queries`: what there is now; `commit`: the journal.
+//! - here: the commands; `approvals`: those about approvals; `queries`: what there is
+//!   now; `commit`: the journal.
 //! - `values`: children, answers and errors for tests.
 
+mod approvals;
 mod commit;
 mod queries;
 mod values;

@@ -174,6 +174,19 @@ fn orphans(connection: &Connection, problems: &mut Problems) -> Result<(), Journ
              WHERE node_run_id IS NOT NULL AND node_run_id NOT IN (SELECT node_run_id FROM node_runs)",
         ),
         (
+            "node run that waits for an approval and is not listed",
+            "SELECT node_run_id FROM node_runs WHERE wake_job = 'approval' AND waits_since IS NULL",
+        ),
+        (
+            "run that is not listed",
+            "SELECT run_id FROM runs WHERE run_id NOT IN (SELECT run_id FROM run_list)",
+        ),
+        (
+            "listed without its run, or twice",
+            "SELECT run_id FROM run_list GROUP BY run_id
+             HAVING count(*) > 1 OR run_id NOT IN (SELECT run_id FROM runs)",
+        ),
+        (
             "parked without its run",
             "SELECT DISTINCT run_id FROM parked WHERE run_id NOT IN (SELECT run_id FROM runs)",
         ),

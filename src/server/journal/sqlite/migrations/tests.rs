@@ -11,7 +11,7 @@
 //! | `composite` | its composite is at work, with a child that is queued |
 //!
 //! From schema 2 on there is a secret; from 3 on the JARVIS stores are owed
-//! everything. Time limits are ten years or more, so that nothing is overdue.
+//! everything; from 6 on there is an audit trail. Time limits are ten years or more, so that nothing is overdue.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -29,12 +29,13 @@ use crate::{
 };
 
 /// Of schemas 1, 2 and so on.
-const JOURNALS: [&str; 5] = [
+const JOURNALS: [&str; 6] = [
     include_str!("../../../../../tests/journals/schema-1.sql"),
     include_str!("../../../../../tests/journals/schema-2.sql"),
     include_str!("../../../../../tests/journals/schema-3.sql"),
     include_str!("../../../../../tests/journals/schema-4.sql"),
     include_str!("../../../../../tests/journals/schema-5.sql"),
+    include_str!("../../../../../tests/journals/schema-6.sql"),
 ];
 
 const RUNS: [&str; 6] = ["at-executor", "canceled", "composite", "finished", "lost", "queued"];
@@ -67,6 +68,9 @@ fn everything(path: &Path, schema: usize) -> Vec<Vec<Vec<Value>>> {
     ];
     if schema >= 2 {
         tables.push(("secrets", "name, value"));
+    }
+    if schema >= 6 {
+        tables.push(("audit_trail", "id, at, run_id, body"));
     }
     if schema >= 3 {
         tables.push(("outbox", "id, run_id, decided_at, node_run_id, new, first_seq, last_seq"));
@@ -119,6 +123,7 @@ async fn journals_of_every_schema_migrate_with_all_content() {
         let counts = journal.counts(at(i64::MAX)).await.expect("readable");
         assert_eq!((counts.runs_live, counts.nodes_live, counts.parked), (3, 4, 0), "schema {schema}");
         assert_eq!(counts.outbox > 0, schema >= 3, "schema {schema}");
+        assert_eq!(counts.approvals, 0, "schema {schema}");
         let newest = journal.latest_commit_time().await.expect("readable");
         drop(journal);
 

@@ -34,6 +34,7 @@ use super::{
     audit::AuditRow,
     body::Body,
     encoding::{from_json, integer, natural, to_json},
+    run_list::ListRow,
 };
 use crate::{
     journal::JournalError,
@@ -47,6 +48,8 @@ pub(super) struct ChangeRows {
     pub(super) run_id: RunId,
     pub(super) at: i64,
     pub(super) run: Option<RunRow>,
+    /// What becomes of the run in the list of runs.
+    pub(super) listed: Option<ListRow>,
     pub(super) nodes: Vec<NodeRow>,
     pub(super) heads: Vec<HeadRow>,
     pub(super) events: Vec<EventRow>,
@@ -63,6 +66,7 @@ impl ChangeRows {
             run_id: change.run_id.clone(),
             at: change.at.as_micros(),
             run: change.run.as_ref().map(RunRow::encode).transpose()?,
+            listed: ListRow::of(change)?,
             nodes: change.nodes.iter_mut().map(NodeRow::encode).collect::<Result<_, _>>()?,
             heads: change.heads.iter().map(HeadRow::encode).collect::<Result<_, _>>()?,
             events: change.events.iter().map(EventRow::encode).collect::<Result<_, _>>()?,

@@ -24,6 +24,9 @@ pub(in crate::server::journal::sqlite) struct NodeRow {
     /// The members that are stored apart from the body: see [`Payloads::apart`].
     pub(in crate::server::journal::sqlite) apart: i64,
     pub(in crate::server::journal::sqlite) payloads: Payloads,
+    /// When it began to wait for its newest approval. Only for SQL: the record says
+    /// the same.
+    pub(in crate::server::journal::sqlite) waits_since: Option<i64>,
 }
 
 /// The inputs and outputs of a NodeRun as JSON, as far as they are stored apart.
@@ -106,7 +109,8 @@ impl NodeRow {
         if outputs.is_some() {
             record.node.outputs = outputs;
         }
-        Ok(Self { head, body: body?, apart: payloads.apart(), payloads })
+        let waits_since = record.waits.approval.as_ref().map(|approval| approval.requested_at.as_micros());
+        Ok(Self { head, body: body?, apart: payloads.apart(), payloads, waits_since })
     }
 
     pub(in crate::server::journal::sqlite) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -116,7 +120,7 @@ impl NodeRow {
             outputs: Payload::read(row, 19)?,
             unread: Unread::default(),
         };
-        Ok(Self { head, body: row.get(16)?, apart: row.get(17)?, payloads })
+        Ok(Self { head, body: row.get(16)?, apart: row.get(17)?, payloads, waits_since: None })
     }
 
     /// Reads a row without what is stored apart. Expects [`NodeRow::BARE`] after the
@@ -124,7 +128,8 @@ impl NodeRow {
     pub(in crate::server::journal::sqlite) fn read_bare(row: &Row<'_>) -> rusqlite::Result<Self> {
         let (head, apart) = (HeadRow::read(row)?, row.get::<_, i64>(17)?);
         let unread = Unread { inputs: apart & INPUTS_APART != 0, outputs: apart & OUTPUTS_APART != 0 };
-        Ok(Self { head, body: row.get(16)?, apart, payloads: Payloads { unread, ..Payloads::default() } })
+        let payloads = Payloads { unread, ..Payloads::default() };
+        Ok(Self { head, body: row.get(16)?, apart, payloads, waits_since: None })
     }
 
     pub(in crate::server::journal::sqlite) fn decode(&self) -> Result<NodeRecord, JournalError> {

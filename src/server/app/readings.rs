@@ -1,0 +1,100 @@
+//! Wiring: what a scrape of the metrics reads.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Weak},
+};
+
+use crate::{
+    health::{DispatchStatus, HealthReport},
+    metrics::{Metrics, Reading, families as f, process_readings},
+    time::SteadyClock,
+    types::HealthStatus,
+};
+
+/// The parts of a server that know numbers.
+pub(super) struct Readings {
+    pub(super) dispatch: Arc<DispatchStatus>,
+    /// Weak: its sources lead to parts that have the metrics, and those have this.
+    pub(super) health: Weak<HealthReport>,
+    pub(super) clock: Arc<SteadyClock>,
+    /// The file of the journal.
+    pub(super) journal: PathBuf,
+}
+
+impl Readings {
+    pub(super) fn give_to(self, metrics: &Metrics) {
+        metrics.read_from(Box::new(move || self.all()));
+    }
+
+    fn all(&self) -> Vec<Reading> {
+        let mut readings = self.work();
+        readings.extend(self.executors());
+        readings.extend(self.journal_files());
+        let health = self.health.upgrade().map(|health| health.now());
+        let checks = health.and_then(|health| health.checks).unwrap_or_default();
+        readings.extend(checks.iter().map(|check| {
+            let status = match check.status {
+                HealthStatus::Ok => 0.0,
+                HealthStatus::Degraded => 1.0,
+                HealthStatus::Down => 2.0,
+            };
+            Reading::of(&f::HEALTH, &[&check.name], status)
+        }));
+        readings.push(Reading::new(&f::CLOCK_AHEAD, self.clock.ahead_seconds()));
+        readings.push(Reading::of(&f::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0));
+        readings.extend(process_readings());
+        readings
+    }
+
+    fn work(&self) -> Vec<Reading> {
+        let Some(counts) = self.dispatch.counts() else { return Vec::new() };
+        let count = |family, value: u64| Reading::new(family, value as f64);
+        let mut readings = vec![
+            count(&f::RUNS_LIVE, counts.runs_live),
+            count(&f::NODE_RUNS_LIVE, counts.nodes_live),
+            count(&f::WORK_DUE, counts.wakes_due),
+            count(&f::WORK_PARKED, counts.parked),
+            count(&f::WORK_WITHOUT_WAKE_UP, counts.without_wake_up),
+            count(&f::OUTBOX_ENTRIES, counts.outbox),
+        ];
+        readings.extend(
+            counts
+                .outbox_oldest
+                .map(|oldest| Reading::new(&f::OUTBOX_OLDEST, oldest.as_micros() as f64 / 1e6)),
+        );
+        readings
+    }
+
+    fn executors(&self) -> Vec<Reading> {
+        let (in_hand, loads) = self.dispatch.in_hand();
+        let mut readings = vec![Reading::new(&f::WORK_IN_HAND, in_hand as f64)];
+        for load in loads {
+            let labels = [load.executor];
+            readings.push(Reading::of(&f::EXECUTOR_IN_HAND, &labels, load.in_hand as f64));
+            readings.push(Reading::of(&f::EXECUTOR_ROOM, &labels, load.room as f64));
+        }
+        for (executor, members) in self.dispatch.members() {
+            for member in members {
+                let labels = [executor, member.name.as_deref().unwrap_or_default()];
+                let open = if member.breaker == "closed" { 0.0 } else { 1.0 };
+                readings.push(Reading::of(&f::EXECUTOR_SLOTS, &labels, member.slots as f64));
+                readings.push(Reading::of(&f::EXECUTOR_IN_FLIGHT, &labels, member.in_flight as f64));
+                readings.push(Reading::of(&f::EXECUTOR_BREAKER_OPEN, &labels, open));
+            }
+        }
+        readings
+    }
+
+    fn journal_files(&self) -> Vec<Reading> {
+        let mut log = self.journal.clone().into_os_string();
+        log.push("-wal");
+        [("database", self.journal.clone()), ("write_ahead_log", log.into())]
+            .into_iter()
+            .filter_map(|(file, path)| {
+                let bytes = std::fs::metadata(path).ok()?.len();
+                Some(Reading::of(&f::JOURNAL_BYTES, &[file], bytes as f64))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,169 @@
+//! The reasons of one NodeRun.
+//!
+//! ```text
+//!   ended ──▶ over (· notifying executor)
+//!   wake-up is parked ──▶ parked
+//!   Dispatch, later ───▶ policy unavailable │ breaker open │ backing off │ postponed
+//!   Dispatch, due ─────▶ dispatch off │ queue full │ due │ asking policy │ waiting for a slot │ …
+//!   Deadline ──────────▶ waiting for children, at executor
+//!   Approval ──────────▶ waiting for an approval
+//! ```
+
+use super::cause::{Cause, Reason};
+use crate::{
+    record::{AttemptOutcome, AttemptRecord, Job, NodeRecord, Wake},
+    time::Timestamp,
+    types::{Error, NodeKind, NodeRunId, NodeRunState, WorkerId},
+};
+
+/// What is known about a NodeRun beside its record.
+#[derive(Clone, Debug)]
+pub struct Facts<'f> {
+    pub now: Timestamp,
+    /// This process.
+    pub worker: &'f WorkerId,
+    /// Its job is in hand of this process.
+    pub is_in_hand: bool,
+    pub below: Below,
+    pub parked: Option<ParkedFacts>,
+    pub last_attempt: Option<&'f AttemptRecord>,
+    /// The executor of its kind.
+    pub executor: ExecutorFacts,
+    pub auto_dispatch: bool,
+}
+
+/// The live nodes below a composite.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Below {
+    pub live: u64,
+    pub oldest: Option<NodeRunId>,
+}
+
+/// A job that is set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedFacts {
+    pub job: String,
+    pub error: String,
+    pub since: Timestamp,
+    pub until: Timestamp,
+}
+
+/// The state of an executor, as the last sweep saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecutorFacts {
+    pub name: Option<String>,
+    pub breaker_open_until: Option<Timestamp>,
+    /// No more of its nodes fit into memory.
+    pub is_queue_full: bool,
+}
+
+/// Why a NodeRun is where it is; never empty.
+pub fn node_reasons(node: &NodeRecord, facts: &Facts<'_>) -> Vec<Reason> {
+    if node.is_terminal() {
+        return ended(node);
+    }
+    if let Some(ParkedFacts { job, error, since, until }) = facts.parked.clone() {
+        return vec![Cause::Parked { job, error }.reason(Some(since), Some(until))];
+    }
+    let Some(wake) = &node.wake else {
+        return vec![Cause::NoWakeUp.reason(node.node.created_at, node.deadline)];
+    };
+    match wake.job {
+        Job::Dispatch if wake.at > facts.now => vec![dispatched_later(node, wake, facts)],
+        Job::Dispatch => vec![dispatched_now(node, wake, facts)],
+        Job::Deadline => at_executor(node, facts),
+        Job::Approval => vec![approval(node)],
+        // Only ended nodes have such a wake-up.
+        Job::CancelExecutor => vec![notifying(node, wake)],
+    }
+}
+
+fn ended(node: &NodeRecord) -> Vec<Reason> {
+    let state = node.node.state;
+    let over = Cause::Over { state, error_code: error_code(node) }.reason(node.node.ended_at, None);
+    let notified = node.wake.as_ref().map(|wake| notifying(node, wake));
+    [over].into_iter().chain(notified).collect()
+}
+
+/// The code of the error with which a node has ended: in its extensions, under
+/// either spelling.
+fn error_code(node: &NodeRecord) -> Option<String> {
+    let extensions = node.node.extensions.as_ref()?;
+    let text =
+        ["completion_error", "jarvis.completion_error"].into_iter().find_map(|key| extensions.raw(key))?;
+    serde_json::from_str::<Error>(text).ok().map(|error| error.code)
+}
+
+fn notifying(node: &NodeRecord, wake: &Wake) -> Reason {
+    Cause::NotifyingExecutor { tries: wake.tries }.reason(node.node.ended_at, Some(wake.at))
+}
+
+fn approval(node: &NodeRecord) -> Reason {
+    let Some(approval) = &node.waits.approval else { return Cause::DispatchDue.reason(None, node.deadline) };
+    Cause::WaitingForApproval { approval_id: approval.approval_id.to_string() }
+        .reason(Some(approval.requested_at), Some(approval.expires_at))
+}
+
+fn dispatched_later(node: &NodeRecord, wake: &Wake, facts: &Facts<'_>) -> Reason {
+    let until = Some(wake.at);
+    if let Some(since) = node.waits.held_since {
+        return Cause::PolicyUnavailable.reason(Some(since), until);
+    }
+    let ExecutorFacts { name, breaker_open_until, is_queue_full: _ } = &facts.executor;
+    if breaker_open_until.is_some_and(|open_until| open_until > facts.now) {
+        return Cause::BreakerOpen { executor: name.clone() }.reason(None, until);
+    }
+    if node.node.state == NodeRunState::Running && node.retries > 0 {
+        let (since, last_error) =
+            facts.last_attempt.map_or((None, None), |attempt| (Some(attempt.ended_at), last_error(attempt)));
+        return Cause::BackingOff { retries: node.retries, last_error }.reason(since, until);
+    }
+    Cause::Postponed { tries: wake.tries }.reason(node.node.created_at, until)
+}
+
+fn last_error(attempt: &AttemptRecord) -> Option<String> {
+    match &attempt.outcome {
+        AttemptOutcome::Failed { error, .. } => Some(error.code.clone()),
+        AttemptOutcome::FailedResult { error, .. } => error.as_ref().map(|error| error.code.clone()),
+        AttemptOutcome::Late { error, .. } => error.as_ref().map(|error| error.code.clone()),
+        AttemptOutcome::Lost => Some("attempt_lost".into()),
+        AttemptOutcome::Fenced => None,
+    }
+}
+
+fn dispatched_now(node: &NodeRecord, wake: &Wake, facts: &Facts<'_>) -> Reason {
+    let executor = facts.executor.name.clone();
+    let (since, until) = (Some(wake.at), node.deadline);
+    let cause = match &wake.claimed_by {
+        _ if !facts.auto_dispatch => Cause::DispatchOff,
+        None if facts.executor.is_queue_full => Cause::QueueFull { executor },
+        None => Cause::DispatchDue,
+        Some(worker) if worker != facts.worker => Cause::AtWorker { worker: worker.to_string() },
+        Some(_) if !facts.is_in_hand => Cause::LostByWorker,
+        Some(_) => match node.node.state {
+            NodeRunState::Assigned => Cause::AskingPolicy,
+            NodeRunState::Queued
+            | NodeRunState::Running
+            | NodeRunState::Succeeded
+            | NodeRunState::Failed
+            | NodeRunState::Canceled => Cause::WaitingForSlot { executor },
+        },
+    };
+    cause.reason(since, until)
+}
+
+fn at_executor(node: &NodeRecord, facts: &Facts<'_>) -> Vec<Reason> {
+    let binding = node.node.executor_binding.as_ref();
+    let executor = binding.map(|binding| binding.executor_instance_id.clone());
+    let until = node.waits.check_at.or(node.deadline);
+    let at_executor =
+        Cause::AtExecutor { executor, attempt: node.attempt }.reason(node.node.started_at, until);
+    let Below { live, oldest } = facts.below.clone();
+    let waits = match node.node.kind {
+        Some(NodeKind::Composite) if live > 0 => {
+            Some(Cause::WaitingForChildren { live, oldest }.reason(node.node.started_at, node.deadline))
+        }
+        Some(NodeKind::Atomic | NodeKind::Composite) | None => None,
+    };
+    waits.into_iter().chain([at_executor]).collect()
+}

@@ -1,0 +1,23 @@
+//! The operator API: what people and machines ask that look after the server
+//! (contract §25).
+//!
+//! ```text
+//!   http_server ──▶ endpoints ──▶ coordinator
+//!                     take the request apart, wrap the answer
+//!                     └─ approvals, runs, with model and paging
+//!   openapi           the document, from which the client of the commands is made
+//! ```
+//!
+//! A second server in the same process, on a listener of its own: the first serves
+//! the standard's API and nothing else, and the network can fence this one.
+//!
+//! **Invariant:** what a caller may not do through the API, it may not do here.
+
+mod approvals;
+mod endpoints;
+mod model;
+pub mod openapi;
+mod paging;
+mod runs;
+
+pub(crate) use self::endpoints::endpoints;

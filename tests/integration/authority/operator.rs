@@ -1,0 +1,119 @@
+//! The matrix of callers and operations of the operator API, with the callers of
+//! `matrix`. After an intended change, rewrite the file with
+//! `EXPECTORATE=overwrite cargo test --test integration authority`.
+
+use std::fmt::Write as _;
+
+use jarvis_run_coordinator::record::{Interface, Operation};
+use serde_json::{Value, json};
+
+use super::{
+    Caller, guarded,
+    matrix::{CALLERS, Scene, caller},
+};
+use crate::support::{Answer, Sts, soon};
+
+/// Creates a node that waits for an approval, under the root of alice's run; returns
+/// the id of the approval.
+async fn waiting(alice: &Caller<'_>, scene: &Scene) -> String {
+    let gated = json!({"run_id": scene.run, "parent_node_run_id": scene.root, "node_runs": [{
+        "node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "inputs": {},
+        "constraints": {"gates": {"require_approval": true}},
+    }]});
+    let created = alice.post("/v1/node-runs", &gated).await.ok();
+    let node = created["node_runs"][0]["node_run_id"].as_str().expect("an id").to_owned();
+    let path = format!("/v1/node-runs/{node}");
+    soon("the approval", async {
+        loop {
+            let node = alice.get(&path).await.ok();
+            if let Some(id) = node["extensions"]["jarvis.approval"]["approval_id"].as_str() {
+                return id.to_owned();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
+async fn ask(scene: &Scene, approval: &str, caller: &Caller<'_>, operation: Operation) -> Answer {
+    let path = format!("/x/approvals/{approval}");
+    let reason = json!({"reason": "because"});
+    match operation {
+        Operation::ListApprovals => {
+            let list = format!("/x/approvals?run_id={}", scene.run);
+            caller.operate("GET", &list, &Value::Null).await
+        }
+        Operation::GetApproval => caller.operate("GET", &path, &Value::Null).await,
+        Operation::ApproveNodeRun => caller.operate("POST", &format!("{path}:approve"), &reason).await,
+        Operation::DenyNodeRun => caller.operate("POST", &format!("{path}:deny"), &reason).await,
+        Operation::StartRun
+        | Operation::GetRun
+        | Operation::CancelRun
+        | Operation::StreamRunEvents
+        | Operation::CreateNodeRuns
+        | Operation::GetNodeRun
+        | Operation::StreamNodeRunEvents
+        | Operation::ReportNodeRunEvaluation
+        | Operation::CompleteNodeRun => unreachable!("{operation} is no operation of the operator API"),
+    }
+}
+
+/// The status of an answer; `none` for a list that does not have the approval.
+fn shown(answer: &Answer) -> String {
+    let expected = match answer.status {
+        200 => {
+            let is_list = answer.body()["items"].is_array();
+            let is_empty = answer.body()["items"].as_array().is_some_and(Vec::is_empty);
+            return if is_list && is_empty { "none".into() } else { "200".into() };
+        }
+        401 => "unauthorized",
+        403 => "forbidden",
+        404 => "approval_not_found",
+        status => panic!("{status}: {}", answer.text),
+    };
+    let code = &answer.body()["error"]["code"];
+    assert_eq!(code, expected, "{}", answer.text);
+    // A foreign approval leaks nothing.
+    assert!(!answer.text.contains("of alice"), "{}", answer.text);
+    answer.status.to_string()
+}
+
+#[tokio::test]
+async fn operator_matrix_of_callers_and_operations_is_the_golden_file() {
+    let sts = Sts::start();
+    let mut text =
+        String::from("All runs are alice's, of tenant acme. none: a list without her approval.\n\n");
+    for (name, who) in CALLERS {
+        writeln!(text, "{name:>9}  {who}").expect("text");
+    }
+    for setting in ["open", "owner", "tenant"] {
+        let t = guarded(
+            &sts,
+            &[
+                ("ARP_AUTH_MODE", "optional"),
+                ("JARVIS_RUN_COORDINATOR_AUTHORIZATION", setting),
+                ("JARVIS_RUN_COORDINATOR_TRUSTED_CLIENTS", "other, gateway"),
+                ("JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN", "127.0.0.1:0"),
+                ("JARVIS_RUN_COORDINATOR_APPROVALS", "park"),
+            ],
+        )
+        .await;
+        let alice = Caller::new(&t, "alice", json!({"tenant_id": "acme"}));
+        write!(text, "\nJARVIS_RUN_COORDINATOR_AUTHORIZATION={setting}\n\n{:27}", "operation").expect("text");
+        CALLERS.iter().for_each(|(name, _)| write!(text, " {name:>9}").expect("text"));
+        text.push('\n');
+        for operation in Operation::of(Interface::Operator) {
+            write!(text, "{:27}", operation.to_string()).expect("text");
+            for (column, (name, _)) in CALLERS.iter().enumerate() {
+                let scene = Scene::set(&alice, &format!("run-{operation}-{column}")).await;
+                let approval = waiting(&alice, &scene).await;
+                let caller = caller(&t, &alice, &scene, name).await;
+                let answer = ask(&scene, &approval, &caller, operation).await;
+                write!(text, " {:>9}", shown(&answer)).expect("text");
+            }
+            text.push('\n');
+        }
+        t.stop().await;
+    }
+    expectorate::assert_contents("tests/output/authority-operator.txt", &text);
+}
