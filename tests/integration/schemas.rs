@@ -49,7 +49,7 @@ fn note(node: &jarvis_run_coordinator::types::NodeRun, key: &str) -> Option<Valu
 }
 
 #[tokio::test]
-async fn inputs_that_violate_their_schema_are_refused_with_their_places() {
+async fn inputs_that_violate_their_schema_are_refused_by_place() {
     let up = Arc::new(AtomicBool::new(true));
     let registry = registry(&up);
     let vars = [(SCHEMAS, "enforce"), ("JARVIS_NODE_REGISTRY_URL", registry.url())];

@@ -17,7 +17,7 @@ use slog::{Logger, warn};
 use super::{
     access::Authority,
     error::{CoordinatorError, FieldError, Step},
-    schemas::Schemas,
+    schemas::{InputsJudged, OutputsJudged, Schemas},
 };
 use crate::{
     auth::Principal,
@@ -122,6 +122,26 @@ impl Admission {
         match node.node.kind {
             Some(_) => Ok(NodeTypeFacts::default()),
             None => Ok(self.facts(&node.node.node_type_ref).await?.unwrap_or_default()),
+        }
+    }
+
+    /// Judges the inputs of a node of this type, if that is switched on.
+    pub(super) async fn inputs_judge(&self, node_type: &NodeTypeRef, inputs: &JsonObject) -> InputsJudged {
+        match &self.schemas {
+            None => InputsJudged::default(),
+            Some(schemas) => schemas.inputs_judge(&self.node_types, node_type, inputs, &self.log).await,
+        }
+    }
+
+    /// Judges the outputs of a node that has succeeded, if that is switched on.
+    pub(super) async fn outputs_judge(
+        &self,
+        node_type: &NodeTypeRef,
+        outputs: Option<&JsonObject>,
+    ) -> OutputsJudged {
+        match &self.schemas {
+            None => OutputsJudged::Accepted,
+            Some(schemas) => schemas.outputs_judge(&self.node_types, node_type, outputs, &self.log).await,
         }
     }
 

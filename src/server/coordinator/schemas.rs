@@ -12,16 +12,16 @@
 //!                         └▶ not judged ──────────────▶ succeeded: the work is done
 //! ```
 
-use slog::warn;
+use slog::{Logger, warn};
 
-use super::{
-    admission::Admission,
-    error::{CoordinatorError, FieldError, Step},
-};
+use super::error::{CoordinatorError, FieldError, Step};
 use crate::{
     config::SchemaMode,
     engine::InputsNote,
-    services::schemas::{self, Judge, Judgement, Violations},
+    services::{
+        node_registry::NodeTypes,
+        schemas::{self, Judge, Judgement, Violations},
+    },
     types::{Error, JsonObject, NodeTypeRef},
 };
 
@@ -101,16 +101,22 @@ fn violated(code: &str, message: &str, violations: &Violations) -> Error {
     Error { details: Some(JsonObject::of(violations)), ..Error::new(code, message) }
 }
 
-impl Admission {
+impl Schemas {
     /// Judges the inputs of a node of this type.
-    pub(super) async fn inputs_judge(&self, node_type: &NodeTypeRef, inputs: &JsonObject) -> InputsJudged {
-        let Some(Schemas { mode, judge }) = self.schemas.as_ref() else { return InputsJudged::default() };
+    pub(super) async fn inputs_judge(
+        &self,
+        node_types: &NodeTypes,
+        node_type: &NodeTypeRef,
+        inputs: &JsonObject,
+        log: &Logger,
+    ) -> InputsJudged {
+        let Self { mode, judge } = self;
         let enforces = match mode {
             SchemaMode::Off => return InputsJudged::default(),
             SchemaMode::Record => false,
             SchemaMode::Enforce => true,
         };
-        let schemas = match self.node_types.schemas(node_type).await {
+        let schemas = match node_types.schemas(node_type).await {
             schemas::Found::Known(schemas) => schemas,
             schemas::Found::NoType => return InputsJudged::default(),
             schemas::Found::Unavailable => {
@@ -127,7 +133,7 @@ impl Admission {
         match judgement {
             Judgement::Fits => InputsJudged::default(),
             Judgement::Violates(violations) => {
-                warn!(self.log, "inputs do not match the schema of their node type";
+                warn!(log, "inputs do not match the schema of their node type";
                     "node_type_id" => &node_type.node_type_id, "version" => &node_type.version,
                     "violations" => violations.violations.len(), "refused" => enforces);
                 let noted = JsonObject::of(&violations);
@@ -136,7 +142,7 @@ impl Admission {
                 InputsJudged { note, refusal }
             }
             Judgement::NotJudged(reason) => {
-                warn!(self.log, "schema of a node type cannot be used";
+                warn!(log, "schema of a node type cannot be used";
                     "node_type_id" => &node_type.node_type_id, "version" => &node_type.version,
                     "error" => &reason);
                 let refusal = enforces.then_some(Refusal::Unusable(reason));
@@ -148,16 +154,18 @@ impl Admission {
     /// Judges the outputs of a node that has succeeded.
     pub(super) async fn outputs_judge(
         &self,
+        node_types: &NodeTypes,
         node_type: &NodeTypeRef,
         outputs: Option<&JsonObject>,
+        log: &Logger,
     ) -> OutputsJudged {
-        let Some(Schemas { mode, judge }) = self.schemas.as_ref() else { return OutputsJudged::Accepted };
+        let Self { mode, judge } = self;
         let enforces = match mode {
             SchemaMode::Off => return OutputsJudged::Accepted,
             SchemaMode::Record => false,
             SchemaMode::Enforce => true,
         };
-        let reason = match self.node_types.schemas(node_type).await {
+        let reason = match node_types.schemas(node_type).await {
             schemas::Found::NoType => return OutputsJudged::Accepted,
             schemas::Found::Unavailable => "the node registry does not answer".to_owned(),
             schemas::Found::Known(schemas) => {
@@ -166,7 +174,7 @@ impl Admission {
                     Judgement::Fits => return OutputsJudged::Accepted,
                     Judgement::NotJudged(reason) => reason,
                     Judgement::Violates(violations) => {
-                        warn!(self.log, "outputs do not match the schema of their node type";
+                        warn!(log, "outputs do not match the schema of their node type";
                             "node_type_id" => &node_type.node_type_id, "version" => &node_type.version,
                             "violations" => violations.violations.len(), "failed" => enforces);
                         let message = "Outputs do not match the schema of their node type";
@@ -182,7 +190,7 @@ impl Admission {
                 }
             }
         };
-        warn!(self.log, "outputs accepted without being judged"; "node_type_id" => &node_type.node_type_id,
+        warn!(log, "outputs accepted without being judged"; "node_type_id" => &node_type.node_type_id,
             "version" => &node_type.version, "error" => reason);
         OutputsJudged::Accepted
     }

@@ -84,6 +84,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+pub use crate::record::RetryRule;
 pub use adopt::{StoredNode, StoredRun, run_adopt};
 pub use approval::{
     ApprovalAnswer, ApprovalVerdict, DecideApproval, approval_asked_again, approval_decide, approval_expire,

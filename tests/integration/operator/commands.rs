@@ -118,7 +118,11 @@ async fn runs_are_listed_counted_and_shown_on_the_command_line() {
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
     let stuck = ask(&["runs", "explain", "second"]).await;
     let sentence = "Attempt 1 is at the executor arp-jarvis-composite-executor, which has not reported yet";
-    assert!(printed(&stuck).starts_with("run second: running; live node runs: 1 running\nnode run "), "{}", stuck.stdout);
+    assert!(
+        printed(&stuck).starts_with("run second: running; live node runs: 1 running\nnode run "),
+        "{}",
+        stuck.stdout
+    );
     assert!(stuck.stdout.contains(sentence) && stuck.stdout.contains("acts: executor"), "{}", stuck.stdout);
     let over = ask(&["runs", "explain", "first", "-o", "json"]).await;
     let over: Value = serde_json::from_str(printed(&over)).expect("JSON");

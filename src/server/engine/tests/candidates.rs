@@ -22,7 +22,7 @@ fn bound_to(id: &str, type_id: &str, set: &str) -> Child {
     child(id).of(type_id).with("binding_decision", binding)
 }
 
-fn with_set(child: Child, set: Value) -> Child {
+fn with_set(child: Child, set: &Value) -> Child {
     child.with("extensions", json!({"jarvis.candidate_set": set, "acme.x": null}))
 }
 
@@ -42,17 +42,20 @@ fn set_that_is_brought_must_have_the_choice() {
     };
     let mismatch = |member| Some(Rejection::CandidateSetMismatch(member));
     for (case, rejection) in [
-        (with_set(bound("a"), good()), None),
+        (with_set(bound("a"), &good()), None),
         // Without a binding decision the set speaks for itself.
-        (with_set(child("a"), good()), None),
-        (with_set(bound("a"), set(&["atomic.other"])), Some(Rejection::CandidateNotInSet)),
-        (with_set(bound("a"), set(&[])), Some(Rejection::CandidateNotInSet)),
-        (with_set(bound("a"), other_version), Some(Rejection::CandidateNotInSet)),
-        (with_set(bound("a"), renamed("candidate_set_id")), mismatch("candidate_set_id")),
-        (with_set(bound("a"), renamed("subtask_id")), mismatch("subtask_id")),
-        (with_set(child("a").with("candidate_set_id", json!("other")), good()), mismatch("candidate_set_id")),
+        (with_set(child("a"), &good()), None),
+        (with_set(bound("a"), &set(&["atomic.other"])), Some(Rejection::CandidateNotInSet)),
+        (with_set(bound("a"), &set(&[])), Some(Rejection::CandidateNotInSet)),
+        (with_set(bound("a"), &other_version), Some(Rejection::CandidateNotInSet)),
+        (with_set(bound("a"), &renamed("candidate_set_id")), mismatch("candidate_set_id")),
+        (with_set(bound("a"), &renamed("subtask_id")), mismatch("subtask_id")),
         (
-            with_set(bound("a"), set(&["atomic.echo", "b", "c"])),
+            with_set(child("a").with("candidate_set_id", json!("other")), &good()),
+            mismatch("candidate_set_id"),
+        ),
+        (
+            with_set(bound("a"), &set(&["atomic.echo", "b", "c"])),
             Some(Rejection::Limit(Limit::MaxCandidatesPerSubtask)),
         ),
     ] {
@@ -103,7 +106,7 @@ fn quoted_set_stands_for_as_many_types_as_the_limit_says() {
     let mut create = |child: Child| world.create(ROOT, &[child]).map(drop);
     assert_eq!(create(bound("a")), Ok(()));
     assert_eq!(create(bound_to("b", "atomic.b", "set-1")), Ok(()));
-    assert_eq!(create(bound_to("c", "atomic.c", "set-1")), over.clone());
+    assert_eq!(create(bound_to("c", "atomic.c", "set-1")), over);
     // A type that it stands for already, and another set.
     assert_eq!(create(bound("d")), Ok(()));
     assert_eq!(create(bound_to("e", "atomic.c", "set-2")), Ok(()));
@@ -138,7 +141,7 @@ fn binding_without_its_set_is_refused_where_sets_are_required() {
     world.create(ROOT, &[bound("before").key("k")]).expect("trusted");
     world.rules.gates.candidate_sets_required = true;
     assert_eq!(world.create(ROOT, &[bound("a")]).map(drop), Err(Rejection::CandidateSetRequired));
-    world.create(ROOT, &[with_set(bound("b"), set(&["atomic.echo"]))]).expect("with its set");
+    world.create(ROOT, &[with_set(bound("b"), &set(&["atomic.echo"]))]).expect("with its set");
     world.create(ROOT, &[child("c")]).expect("nothing is decided");
     world.create(ROOT, &[bound("before").key("k")]).expect("a repetition");
 }
@@ -147,10 +150,10 @@ fn binding_without_its_set_is_refused_where_sets_are_required() {
 fn repetition_with_another_set_is_a_conflict() {
     let mut world = World::composite(&Value::Null);
     let (one, two) = (set(&["atomic.echo"]), set(&["atomic.echo", "b"]));
-    let original = with_set(bound("a").key("k"), one.clone());
+    let original = with_set(bound("a").key("k"), &one);
     let first = world.create(ROOT, std::slice::from_ref(&original)).expect("a child");
     let conflict = Err(Rejection::Idempotency(Disagreement::CandidateSetContent));
-    assert_eq!(world.create(ROOT, &[with_set(bound("a").key("k"), two)]), conflict);
+    assert_eq!(world.create(ROOT, &[with_set(bound("a").key("k"), &two)]), conflict);
     assert_eq!(world.create(ROOT, &[original]).expect("the same"), first);
     assert_eq!(world.create(ROOT, &[bound("a").key("k")]).expect("left out"), first);
 }

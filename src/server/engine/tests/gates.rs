@@ -116,7 +116,7 @@ fn approval_that_a_gate_requires_is_demanded_at_the_dispatch() {
 }
 
 #[test]
-fn what_an_older_program_let_in_fails_at_its_dispatch() {
+fn node_of_an_older_program_fails_at_its_dispatch() {
     let mut world = World::with_child(&Value::Null);
     let id = NodeRunId::new("a");
     let constraints = json!({"constraints": {"candidates": {"denied_node_type_ids": ["atomic.echo"]}}});

@@ -63,7 +63,7 @@ fn failed_result_is_repeated_where_type_and_constraints_allow() {
         (Some(json!({"max_attempts": 0})), Read, None, none.clone(), false),
         (Some(json!({"max_attempts": 2, "codes": ["busy"]})), Read, busy(json!(null)), none.clone(), true),
         (Some(json!({"max_attempts": 2, "codes": ["other"]})), Read, busy(json!(null)), none.clone(), false),
-        (Some(json!({"max_attempts": 2, "codes": []})), Read, None, none.clone(), false),
+        (Some(json!({"max_attempts": 2, "codes": []})), Read, None, none, false),
         (rule(), Read, None, limit(0), false),
         (rule(), Read, None, limit(1), true),
         // No time is left for another attempt.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The maximum number of violations that are told apart.
+/// The maximum number of violations that are listed.
 const KEPT: usize = 20;
 /// The maximum length of a path or a message in characters.
 const TEXT: usize = 300;

@@ -138,6 +138,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "clients",
             "config::Authorization",
             "config::Belongs",
+            "config::SchemaMode",
             "delegation::Delegation",
             "engine",
             "events",
