@@ -221,7 +221,8 @@ const OTHER: &str = "other";
 
 /// The codes with which the coordinator fails nodes, and those of the JARVIS
 /// executors.
-const CODES: [&str; 31] = [
+const CODES: [&str; 28] = [
+    "aborted",
     "approval_denied",
     "approval_expired",
     "approval_required",
@@ -230,22 +231,18 @@ const CODES: [&str; 31] = [
     "atomic_executor_unconfigured",
     "budget_exceeded",
     "canceled",
-    "candidate_set_violation",
     "composite_executor_silent",
     "composite_executor_unavailable",
     "composite_executor_unconfigured",
     "composite_rejected",
-    "constraint_violation",
+    "constraint_invalid",
     "coordinator_url_unconfigured",
     "deadline_exceeded",
     "executor_instance_unknown",
     "executor_outcome_unknown",
     "handler_error",
-    "inputs_invalid",
-    "invalid_constraints",
     "node_type_denied",
     "node_type_not_allowed",
-    "outputs_invalid",
     "pdp_unavailable",
     "policy_denied",
     "side_effect_not_allowed",
