@@ -60,10 +60,13 @@ async fn wait_ends_with_the_run_the_time_or_the_server() {
     };
     let (waited, ()) = tokio::join!(waiting, cancel);
     assert_eq!(waited, is("canceled", Some("wait=20")));
-    let waiting = tokio::spawn(answered(start(&t, "run-2", "atomic.hang"), "wait=20"));
-    t.executors.called(":execute", 2).await;
-    t.stop().await;
-    assert_eq!(waiting.await.expect("an answer"), is("running", Some("wait=20")));
+    let waiting = answered(start(&t, "run-2", "atomic.hang"), "wait=20");
+    let stop = async {
+        t.executors.called(":execute", 2).await;
+        t.stop().await;
+    };
+    let (waited, ()) = tokio::join!(waiting, stop);
+    assert_eq!(waited, is("running", Some("wait=20")));
 }
 
 /// The limits of requests and of streams, each one.
@@ -71,16 +74,18 @@ async fn wait_ends_with_the_run_the_time_or_the_server() {
 async fn waiting_takes_a_stream_and_no_request() {
     let limits = [("JARVIS_RUN_COORDINATOR_MAX_REQUESTS", "1"), ("JARVIS_RUN_COORDINATOR_MAX_STREAMS", "1")];
     let t = TestServer::start_with(&limits).await;
-    let waiting = tokio::spawn(answered(start(&t, "run-1", "atomic.hang"), "wait=30"));
-    t.executors.called(":execute", 1).await;
-    // The request's place is free again; the stream's is not, and nothing is started.
-    assert_eq!(answered(start(&t, "run-2", "atomic.echo"), "").await.1, None);
-    let refused =
-        start(&t, "run-3", "atomic.echo").header("prefer", "wait=1").send().await.expect("an answer");
-    assert_eq!(refused.status(), 503);
-    assert_eq!(get(&t, "run-3").send().await.expect("an answer").status(), 404);
-    t.cancel(&"run-1".into()).await;
-    assert_eq!(waiting.await.expect("an answer"), is("canceled", Some("wait=30")));
+    let waiting = answered(start(&t, "run-1", "atomic.hang"), "wait=30");
+    let meanwhile = async {
+        t.executors.called(":execute", 1).await;
+        // The request's place is free again; the stream's is not, and nothing is started.
+        assert_eq!(answered(start(&t, "run-2", "atomic.echo"), "").await.1, None);
+        let refused = start(&t, "run-3", "atomic.echo").header("prefer", "wait=1");
+        assert_eq!(refused.send().await.expect("an answer").status(), 503);
+        assert_eq!(get(&t, "run-3").send().await.expect("an answer").status(), 404);
+        t.cancel(&"run-1".into()).await;
+    };
+    let (waited, ()) = tokio::join!(waiting, meanwhile);
+    assert_eq!(waited, is("canceled", Some("wait=30")));
     t.stop().await;
 }
 

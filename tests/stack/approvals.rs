@@ -3,9 +3,9 @@
 
 use std::net::TcpListener;
 
-use http::Method;
 use jarvis_run_coordinator::types::{Run, RunState};
 use jarvis_stack::Part;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{TestStack, completion_error, echo_type, until};

@@ -34,7 +34,10 @@ pub struct RunSummary {
 
 /// Whose runs are listed.
 #[derive(Clone)]
-pub struct Visible(pub Arc<dyn Fn(Option<&Identity>) -> bool + Send + Sync>);
+pub struct Visible(pub Arc<MayRead>);
+
+/// Whether a run of this owner is listed.
+type MayRead = dyn Fn(Option<&Identity>) -> bool + Send + Sync;
 
 /// The runs of a list: there is none without a rule of whom they may belong to.
 #[derive(Clone, Debug)]

@@ -78,7 +78,7 @@ fn metrics_follow_the_naming_conventions() {
 fn counts_add_up() {
     let metrics = Metrics::new();
     let first = metrics.active_request();
-    let second = metrics.clone().active_request();
+    let second = metrics.active_request();
     assert!(metrics.encode().expect("text").contains("http_server_active_requests 2\n"));
     drop((first, second));
     metrics.commit("ok", Duration::from_millis(3));

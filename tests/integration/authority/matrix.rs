@@ -106,7 +106,9 @@ impl Scene {
                 | Operation::ListRuns
                 | Operation::CountRuns
                 | Operation::GetRunTree
-                | Operation::ListAttempts => {
+                | Operation::ListAttempts
+                | Operation::ExplainRun
+                | Operation::ExplainNodeRun => {
                     unreachable!("{operation} is no operation of the ARP API")
                 }
             },

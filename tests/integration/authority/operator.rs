@@ -60,6 +60,12 @@ async fn ask(scene: &Scene, approval: &str, caller: &Caller<'_>, operation: Oper
         Operation::ListAttempts => {
             caller.operate("GET", &format!("/x/node-runs/{}/attempts", scene.node), &Value::Null).await
         }
+        Operation::ExplainRun => {
+            caller.operate("GET", &format!("/x/runs/{}/explain", scene.run), &Value::Null).await
+        }
+        Operation::ExplainNodeRun => {
+            caller.operate("GET", &format!("/x/node-runs/{}/explain", scene.node), &Value::Null).await
+        }
         Operation::StartRun
         | Operation::GetRun
         | Operation::CancelRun
