@@ -39,8 +39,8 @@ use async_trait::async_trait;
 pub use self::{
     error::{JournalError, OpenError},
     runs::{
-        AttemptsPage, NodeSummary, RunCounts, RunPlace, RunSelect, RunSummary, RunsFilter, RunsPage,
-        TreePage, Visible,
+        AttemptsPage, NodeSummary, OwnerRule, RunCounts, RunPlace, RunSelect, RunSummary, RunsFilter,
+        RunsPage, TreePage, Visible,
     },
     values::{
         AuditEntry, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage,

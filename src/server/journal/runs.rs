@@ -32,12 +32,12 @@ pub struct RunSummary {
     pub error_code: Option<String>,
 }
 
+/// Says of an owner whether its runs are listed.
+pub type OwnerRule = dyn Fn(Option<&Identity>) -> bool + Send + Sync;
+
 /// Whose runs are listed.
 #[derive(Clone)]
-pub struct Visible(pub Arc<MayRead>);
-
-/// Whether a run of this owner is listed.
-type MayRead = dyn Fn(Option<&Identity>) -> bool + Send + Sync;
+pub struct Visible(pub Arc<OwnerRule>);
 
 /// The runs of a list: there is none without a rule of whom they may belong to.
 #[derive(Clone, Debug)]
