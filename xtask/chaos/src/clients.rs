@@ -134,6 +134,15 @@ impl Client<'_> {
                 json!({"budgets": {"max_wall_time_ms": 1_000 + self.chance.below(4_000)}});
         }
         let Clients { api, history, .. } = &**self.clients;
+        if self.chance.percent(15) {
+            let steps = 1 + self.chance.below(6);
+            history.answers().max_steps.insert(run.to_owned(), steps);
+            request["constraints"]["budgets"]["max_steps"] = steps.into();
+        }
+        if self.chance.percent(8) {
+            history.answers().gated.insert(run.to_owned());
+            request["constraints"]["gates"] = json!({"require_approval": true});
+        }
         let answer = match self.chance.percent(10) {
             // Some clients do not wait for an answer.
             true => api.ask("/v1/runs", Some(&request), &[200]),

@@ -26,9 +26,10 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Settings that make everything happen soon, but leave a coordinator that is
 /// stopped for a while enough time for its nodes.
-const VARS: [(&str, &str); 10] = [
+const VARS: [(&str, &str); 11] = [
     ("ARP_AUTH_PROFILE", "dev-insecure"),
     ("JARVIS_POLICY_PROFILE", "dev-allow"),
+    ("JARVIS_RUN_COORDINATOR_APPROVALS", "park"),
     ("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "json"),
     ("JARVIS_RUN_COORDINATOR_NODE_TIMEOUT_SECS", "8"),
     ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "16"),
@@ -52,6 +53,8 @@ pub(super) struct Life {
 pub(super) struct Place {
     pub(super) program: PathBuf,
     pub(super) address: SocketAddr,
+    /// Of the operator API.
+    pub(super) operator_address: SocketAddr,
     pub(super) disk: Arc<Disk>,
     pub(super) logs: PathBuf,
     /// The maximum number of concurrent calls to one executor.
@@ -92,12 +95,13 @@ impl Coordinator {
     /// Starts a process, which does not listen yet.
     pub(super) fn start(&mut self) -> Result<()> {
         let number = self.lives().len();
-        let Place { program, address, disk, logs, in_flight, executors, .. } = &self.place;
+        let Place { program, address, operator_address, disk, logs, in_flight, executors, .. } = &self.place;
         let mut vars: Vec<(&str, String)> =
             VARS.iter().chain(self.place.vars).map(|(name, value)| (*name, (*value).to_owned())).collect();
         vars.extend(executors.variables(number));
         vars.push(("JARVIS_RUN_COORDINATOR_JOURNAL", disk.journal().display().to_string()));
         vars.push(("JARVIS_RUN_COORDINATOR_PUBLIC_URL", self.url()));
+        vars.push(("JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN", operator_address.to_string()));
         vars.push(("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", in_flight.to_string()));
         vars.extend(
             self.max_bytes.map(|bytes| ("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", bytes.to_string())),

@@ -41,6 +41,12 @@ pub(super) struct Answers {
     pub(super) ends: BTreeMap<String, String>,
     /// The NodeRuns that a caller other than an atomic executor tried to complete.
     pub(super) completed_by_others: BTreeSet<String>,
+    /// The runs that may take only so many steps.
+    pub(super) max_steps: BTreeMap<String, u64>,
+    /// The runs in which each node needs an approval.
+    pub(super) gated: BTreeSet<String>,
+    /// The decisions about approvals that were answered.
+    pub(super) decisions: BTreeMap<&'static str, usize>,
     /// The reason codes of accepted evaluations, with their run.
     pub(super) evaluations: BTreeMap<String, String>,
     /// The events of each follower.

@@ -20,6 +20,7 @@
 //! |---|---|
 //! | `testbed` | wires it: `coordinator` on its `disk`, `executors` with the behaviours of `node_types` |
 //! | `clients`, `plans` | the callers of the coordinator (`api`), and composites at work |
+//! | `approver` | an operator that decides about approvals |
 //! | `nemesis` | injects faults |
 //! | `history`, `ledger` | what the coordinator answered; what the executors did |
 //! | `rest`, `verdict`, `silence`, `report` | reads the final state, checks and reports it |
@@ -27,6 +28,7 @@
 //! | `cancel_bench` | a measurement on the same testbed |
 
 mod api;
+mod approver;
 mod cancel_bench;
 mod clients;
 mod coordinator;
@@ -58,6 +60,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use self::{
+    approver::Approver,
     clients::Clients,
     history::Violation,
     ledger::Execution,
@@ -163,7 +166,10 @@ fn chaos(testbed: &mut Testbed, seed: u64, time: Duration) -> Result<Report> {
     let (api, signals) = (Arc::clone(&testbed.api), Arc::clone(&testbed.signals));
     let history = Arc::clone(&testbed.history);
     let arrivals = testbed.coordinator.place().executors.arrivals();
-    let clients = Clients { api, history, signals: Arc::clone(&signals), arrivals, seed }.begin(CLIENTS);
+    let operators = Arc::clone(&testbed.operators);
+    let approver = Approver { operators, history: Arc::clone(&history), signals: Arc::clone(&signals), seed };
+    let mut clients = Clients { api, history, signals: Arc::clone(&signals), arrivals, seed }.begin(CLIENTS);
+    clients.push(approver.begin());
 
     let mut nemesis = Nemesis::new(seed, Arc::clone(&signals));
     let begin = Instant::now();

@@ -33,6 +33,12 @@ pub(super) struct Report {
     /// Runs by their final state; those that were never answered may not exist.
     pub(super) runs: BTreeMap<String, usize>,
     pub(super) nodes: usize,
+    /// Runs with a limit of steps.
+    pub(super) budgets: usize,
+    /// Runs in which each node needs an approval.
+    pub(super) gated: usize,
+    /// The decisions about approvals.
+    pub(super) decisions: BTreeMap<&'static str, usize>,
     pub(super) cancels: usize,
     pub(super) followers: usize,
     /// API calls with the answer 503 or 429.
@@ -113,6 +119,9 @@ impl Report {
             executor_faults,
             runs,
             nodes: evidence.stored.iter().map(|stored| stored.nodes.len()).sum(),
+            budgets: answers.max_steps.len(),
+            gated: answers.gated.len(),
+            decisions: answers.decisions.clone(),
             cancels: answers.canceled.len(),
             followers: answers.followed.len(),
             busy: answers.busy,
@@ -160,6 +169,12 @@ impl fmt::Display for Report {
             executions, composites, cancel_calls, retries, cancels, followers, busy, unanswered, ..
         } = self;
         writeln!(f, "  executions       {executions} ({composites} composites), {retries} retries recorded")?;
+        let Self { budgets, gated, decisions, .. } = self;
+        writeln!(
+            f,
+            "  bounds           {budgets} runs with limits of steps, {gated} that need approvals: {}",
+            list(decisions)
+        )?;
         writeln!(f, "  gone executors   {}", self.silent)?;
         writeln!(f, "  cancels          {cancels} answered; {cancel_calls} cancel calls at executors")?;
         writeln!(f, "  callers          {busy} x 503, {unanswered} x no answer; {followers} followers")?;

@@ -22,6 +22,8 @@ pub(super) struct Testbed {
     // The first field, so that it is dropped before what it depends on.
     pub(super) coordinator: Coordinator,
     pub(super) api: Arc<Api>,
+    /// The operator API.
+    pub(super) operators: Arc<Api>,
     pub(super) signals: Arc<Signals>,
     pub(super) history: Arc<History>,
     pub(super) ledger: Arc<Ledger>,
@@ -49,12 +51,16 @@ impl Testbed {
         let address = ports.free()?;
         let api =
             Arc::new(Api::new(&format!("http://{address}"), Arc::clone(&signals), Arc::clone(&history)));
+        let operator_address = ports.free()?;
+        let operators = format!("http://{operator_address}");
+        let operators = Arc::new(Api::new(&operators, Arc::clone(&signals), Arc::clone(&history)));
         let planner =
             Arc::new(Planner::new(Arc::clone(&api), Arc::clone(&ledger), Arc::clone(&history), seed));
         let executors = Arc::new(Executors::start(&mut ports, seed, &ledger, &planner)?);
         let coordinator = Coordinator::new(Place {
             program,
             address,
+            operator_address,
             disk: Arc::clone(&disk),
             logs: folder.path().to_owned(),
             in_flight,
@@ -62,7 +68,7 @@ impl Testbed {
             executors,
             history: Arc::clone(&history),
         });
-        Ok(Self { coordinator, api, signals, history, ledger, disk, folder })
+        Ok(Self { coordinator, api, operators, signals, history, ledger, disk, folder })
     }
 
     pub(super) fn folder(&self) -> &std::path::Path {

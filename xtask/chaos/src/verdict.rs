@@ -10,6 +10,8 @@
 //! | `unexecuted` | nodes that succeeded were executed |
 //! | `twice` | nodes that must not be executed twice were not |
 //! | `unrecorded` | no node was dispatched more often than the events say |
+//! | `overspent` | no run took more steps than it may; at its end nothing is reserved |
+//! | `unapproved` | what needs an approval was executed only with one |
 //! | `cancel` | after a cancel was answered no call for the run arrived at an executor |
 //! | `uncanceled` | executors got a cancel call for work that is over |
 //!
@@ -51,11 +53,13 @@ pub(super) fn violations(evidence: &Evidence<'_>) -> Vec<Violation> {
         found.run(stored);
         found.events(stored);
         found.followers(stored);
+        found.budget(stored);
         for (id, node) in &stored.nodes {
             let executions = executions.get(&**id).map_or(&[][..], Vec::as_slice);
             found.node(stored, id, node);
             found.executions(stored, id, node, executions);
             found.after_cancel(stored, id, node, executions);
+            found.approved(stored, id, node, executions);
         }
     }
     found.promises();
@@ -186,6 +190,35 @@ impl Found<'_> {
         let (calls, retries) = (executions.len(), retries(stored, Some(id)));
         if calls > 1 + retries {
             self.add("unrecorded", id, format!("dispatched {calls} times, with {retries} retries on record"));
+        }
+    }
+
+    /// Checks the steps that executors have seen, and the account of the run.
+    fn budget(&mut self, stored: &Stored) {
+        let evidence = self.evidence;
+        let (Some(run), Some(most)) = (&stored.run, evidence.answers.max_steps.get(&stored.id)) else {
+            return;
+        };
+        let of_run = evidence.book.executions.iter().filter(|execution| execution.run == stored.id);
+        let steps: BTreeSet<&str> = of_run.map(|execution| &*execution.node).collect();
+        if steps.len() as u64 > *most {
+            self.add("overspent", &stored.id, format!("{} nodes were executed of {most}", steps.len()));
+        }
+        let account = &run["extensions"]["jarvis.budget"];
+        let used = account["used"]["steps"].as_u64();
+        if used.is_none_or(|used| used > *most) || account["reserved"]["steps"] != 0 {
+            self.add("overspent", &stored.id, format!("the account at the end: {account}"));
+        }
+    }
+
+    /// Checks that a node that needs an approval was executed only with one.
+    fn approved(&mut self, stored: &Stored, id: &str, node: &Value, executions: &[&Execution]) {
+        if !self.evidence.answers.gated.contains(&stored.id) || executions.is_empty() {
+            return;
+        }
+        let outcome = &node["extensions"]["jarvis.approval"]["decision"]["outcome"];
+        if outcome != "approved" {
+            self.add("unapproved", id, format!("executed in {}, and its approval is: {outcome}", stored.id));
         }
     }
 
@@ -355,6 +388,27 @@ mod tests {
             case.answers.followed.clear();
         });
         assert_eq!(gap, ["events"]);
+    }
+
+    #[test]
+    fn steps_and_approvals_are_held_against_executions() {
+        let mut case = write();
+        case.answers.max_steps.insert("r".into(), 1);
+        let account = |used: u64, reserved: u64| json!({"jarvis.budget": {"used": {"steps": used}, "reserved": {"steps": reserved}}});
+        let mut with = |extensions: Value, most: u64| {
+            case.answers.max_steps.insert("r".into(), most);
+            case.stored.run.as_mut().unwrap()["extensions"] = extensions;
+            case.rules()
+        };
+        assert_eq!(with(account(1, 0), 1), [""; 0]);
+        assert_eq!(with(account(1, 1), 1), ["overspent"]);
+        assert_eq!(with(account(2, 0), 1), ["overspent"]);
+        assert_eq!(with(account(0, 0), 0), ["overspent"]);
+        let mut case = write();
+        case.answers.gated.insert("r".into());
+        assert_eq!(case.rules(), ["unapproved"]);
+        case.node()["extensions"] = json!({"jarvis.approval": {"decision": {"outcome": "approved"}}});
+        assert_eq!(case.rules(), [""; 0]);
     }
 
     #[test]
