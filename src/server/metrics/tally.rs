@@ -211,10 +211,13 @@ fn policy(event: &EventRecord) -> Option<PolicyLabels> {
         known.iter().copied().find(|known| *known == text)
     };
     Some(PolicyLabels {
-        action: one_of("action", &["run.start", "node.run.execute"]).unwrap_or(OTHER),
+        action: one_of("action", &ACTIONS).unwrap_or(OTHER),
         decision: one_of("decision", &["allow", "deny", "require_approval"]).unwrap_or(OTHER),
     })
 }
+
+/// The checkpoints of policy, and decisions about approvals.
+const ACTIONS: [&str; 4] = ["run.start", "node.run.execute", "node.run.irreversible", "node.run.approval"];
 
 /// What is none of the known values.
 const OTHER: &str = "other";

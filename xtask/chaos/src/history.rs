@@ -41,7 +41,7 @@ pub(super) struct Answers {
     pub(super) ends: BTreeMap<String, String>,
     /// The NodeRuns that a caller other than an atomic executor tried to complete.
     pub(super) completed_by_others: BTreeSet<String>,
-    /// The runs that may take only so many steps.
+    /// The runs with a limit of steps, and that limit.
     pub(super) max_steps: BTreeMap<String, u64>,
     /// The runs in which each node needs an approval.
     pub(super) gated: BTreeSet<String>,
