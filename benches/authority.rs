@@ -1,5 +1,5 @@
-//! The authority bench: what authentication, authorization and limits cost a request,
-//! as ratios within one run.
+//! The authority bench: what authentication, authorization, limits and budgets cost a
+//! request, as ratios within one run.
 //!
 //! ```text
 //!   cargo bench --bench authority            three rounds of 4 seconds for each setting
@@ -36,7 +36,7 @@ const ROUNDS: usize = 3;
 const ISSUER: &str = "https://sts.example/realm";
 
 /// The settings, each with the former: the variables to add, and their name.
-const SETTINGS: [(&str, &[(&str, &str)]); 4] = [
+const SETTINGS: [(&str, &[(&str, &str)]); 5] = [
     ("no authentication", &[]),
     ("authentication", &[("ARP_AUTH_MODE", "required")]),
     ("+ authorization", &[("JARVIS_RUN_COORDINATOR_AUTHORIZATION", "tenant")]),
@@ -47,6 +47,13 @@ const SETTINGS: [(&str, &[(&str, &str)]); 4] = [
             ("JARVIS_RUN_COORDINATOR_MAX_REQUESTS_PER_PRINCIPAL", "500"),
             ("JARVIS_RUN_COORDINATOR_MAX_STREAMS_PER_PRINCIPAL", "500"),
         ],
+    ),
+    (
+        "+ budgets of the run",
+        &[(
+            "JARVIS_RUN_COORDINATOR_DEFAULT_CONSTRAINTS",
+            r#"{"budgets": {"max_steps": 9, "max_external_calls": 9, "max_cost": 9}}"#,
+        )],
     ),
 ];
 
