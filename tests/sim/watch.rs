@@ -5,10 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jarvis_run_coordinator::{
     engine::lifecycle,
+    explain::{Below, Cause, ExecutorFacts, Facts, node_reasons},
     invariants::{self, History},
     journal::sqlite::memory::{Snapshot, Whole},
-    record::{ApprovalId, ApprovalOutcome},
-    types::{NodeRun, NodeRunId, NodeRunState, RunEventType, RunId, RunState},
+    record::{ApprovalId, ApprovalOutcome, NodeRecord},
+    time::Timestamp,
+    types::{NodeRun, NodeRunId, NodeRunState, RunEventType, RunId, RunState, WorkerId},
 };
 
 /// The last seen state of every run, and all promises.
@@ -39,6 +41,12 @@ impl Watch {
             let Whole { run, nodes, events, attempts, audit, .. } = &**whole;
             let found = invariants::check(&History { run, nodes, events, attempts, audit: Some(audit) });
             broken.extend(found.into_iter().map(|violation| (violation.rule.to_owned(), violation.what)));
+            broken.extend(
+                nodes
+                    .iter()
+                    .filter(|node| !is_explained(node))
+                    .map(|node| ("each node run has a reason for where it is".into(), node.id().to_string())),
+            );
             if !events.is_sorted_by_key(|event| event.time) {
                 broken.push(("events are in the order of time".into(), id.to_string()));
             }
@@ -48,6 +56,25 @@ impl Watch {
         }
         broken
     }
+}
+
+/// Whether there is a reason for where a node is, and it says rightly whether the node
+/// has ended.
+fn is_explained(node: &NodeRecord) -> bool {
+    let worker = WorkerId::new("watch");
+    let facts = Facts {
+        now: node.wake.as_ref().map_or(Timestamp::from_micros(0), |wake| wake.at),
+        worker: &worker,
+        is_in_hand: false,
+        below: Below::default(),
+        parked: None,
+        last_attempt: None,
+        executor: ExecutorFacts::default(),
+        auto_dispatch: true,
+    };
+    let reasons = node_reasons(node, &facts);
+    let says_over = reasons.first().map(|reason| matches!(reason.cause, Cause::Over { .. }));
+    says_over == Some(node.is_terminal()) && !reasons.iter().any(|reason| reason.cause == Cause::NoWakeUp)
 }
 
 fn check_transition(seen: &Whole, whole: &Whole) -> Vec<Broken> {
