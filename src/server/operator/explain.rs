@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use dropshot::{ApiDescription, ApiDescriptionRegisterError, HttpResponseOk, Path, RequestContext, endpoint};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::model::{NodeRunPath, RunPath};
 use crate::{
     coordinator,
     explain::Reason,
@@ -40,16 +41,6 @@ struct RunExplanation {
     live: BTreeMap<String, u64>,
     /// The node runs that hold it up, at most 20; of a run that has ended, its root
     nodes: Vec<NodeExplanation>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct RunPath {
-    run_id: RunId,
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct NodeRunPath {
-    node_run_id: NodeRunId,
 }
 
 /// Explain why a run does not move

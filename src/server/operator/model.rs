@@ -1,9 +1,22 @@
-//! What several operations answer with.
+//! What several operations are asked about, and answer with.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{record, types::NodeRunId};
+use crate::{
+    record,
+    types::{NodeRunId, RunId},
+};
+
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct RunPath {
+    pub(super) run_id: RunId,
+}
+
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct NodeRunPath {
+    pub(super) node_run_id: NodeRunId,
+}
 
 /// A user or a service, as its verified token names it
 #[derive(Serialize, JsonSchema)]

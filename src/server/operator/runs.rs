@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model::Principal,
+    model::{NodeRunPath, Principal, RunPath},
     paging::{Page, after, limit, next_page, page},
 };
 use crate::{
@@ -109,16 +109,6 @@ enum AttemptOutcome {
     Failed,
     FailedResult,
     Fenced,
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct RunPath {
-    run_id: RunId,
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct NodeRunPath {
-    node_run_id: NodeRunId,
 }
 
 #[derive(Deserialize, JsonSchema)]
