@@ -83,9 +83,27 @@ async fn postponed(t: &TestServer, machine: &TestMachine, node: &NodeRunId, beyo
     .await
 }
 
+/// Lets a little time pass, until `done`: a task that began to wait during a large step
+/// needs it.
+async fn noticed(t: &TestServer, machine: &TestMachine, what: &str, mut done: impl AsyncFnMut() -> bool) {
+    soon(what, async {
+        while !done().await {
+            t.get("/v1/version").await.ok();
+            machine.pass(Duration::from_millis(1));
+        }
+    })
+    .await;
+}
+
 /// Waits until a node has failed because it was silent; returns it and its error.
-async fn given_up(t: &TestServer, node: &NodeRunId) -> (NodeRun, Value) {
-    let node = t.node_run_in(node, NodeRunState::Failed).await;
+async fn given_up(t: &TestServer, machine: &TestMachine, node: &NodeRunId) -> (NodeRun, Value) {
+    let failed = async || t.node_run(node).await.state == NodeRunState::Failed;
+    noticed(t, machine, "the end of the node", failed).await;
+    silent(t.node_run(node).await)
+}
+
+/// A node that has failed because it was silent, and its error.
+fn silent(node: NodeRun) -> (NodeRun, Value) {
     let error = node.extensions.as_ref().expect("the error").value("completion_error");
     assert_eq!((&error["code"], &error["retryable"]), (&json!("composite_executor_silent"), &json!(false)));
     (node, error)
@@ -100,12 +118,13 @@ async fn silent_childless_composite_is_begun_again_once() {
     let Setup { machine, t, run } = Setup::start().await;
     let root = &run.root_node_run_id;
     machine.pass(SILENCE + NOTICED);
-    t.executors.called(":begin", 2).await;
+    let begins = || t.executors.calls().iter().filter(|call| call.path.ends_with(":begin")).count();
+    noticed(&t, &machine, "the second begin", async || begins() == 2).await;
     t.at_rest().await;
     assert_eq!(t.node_run(root).await.state, NodeRunState::Running);
     machine.pass(SILENCE + NOTICED);
     // The polls of the test itself do not count as calls of the executor.
-    let (node, error) = given_up(&t, root).await;
+    let (node, error) = given_up(&t, &machine, root).await;
     assert_eq!((&error["details"]["attempt"], &error["details"]["children"]), (&json!(2), &json!(0)));
     assert!(error["details"]["silent_for_seconds"].as_u64() >= Some(60), "{error}");
     assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Failed);
@@ -128,7 +147,7 @@ async fn silent_childless_composite_is_begun_again_once() {
 async fn silent_composite_with_children_is_not_begun_again() {
     let (Setup { machine, t, run }, _) = Setup::with_finished_child().await;
     machine.pass(SILENCE + NOTICED);
-    let (_, error) = given_up(&t, &run.root_node_run_id).await;
+    let (_, error) = given_up(&t, &machine, &run.root_node_run_id).await;
     assert_eq!((&error["details"]["attempt"], &error["details"]["children"]), (&json!(1), &json!(1)));
     assert_eq!(t.run_ended(&run.run_id).await.state, RunState::Failed);
     t.executors.called(":cancel", 1).await;
@@ -165,7 +184,7 @@ async fn composite_is_not_silent_while_a_child_is_at_work() {
         }
     });
     let failed = time(failed.await.ended_at);
-    given_up(&t, root).await;
+    given_up(&t, &machine, root).await;
     assert!(failed.since(ended) >= SILENCE, "{failed} {ended}");
     t.stop().await;
 }
@@ -213,7 +232,7 @@ async fn silence_period_restarts_with_the_coordinator() {
     assert!(Timestamp::from_micros(put_off).since(restarted) >= SILENCE - SECOND, "{put_off} {restarted}");
     assert_eq!(t.node_run(root).await.state, NodeRunState::Running);
     machine.pass(SILENCE);
-    let (node, _) = given_up(&t, root).await;
+    let (node, _) = given_up(&t, &machine, root).await;
     assert!(time(node.ended_at).since(restarted) >= SILENCE - SECOND);
     t.stop().await;
 }
@@ -253,6 +272,6 @@ async fn executor_that_polls_with_its_token_is_not_silent() {
     assert_eq!(t.executors.calls().len(), 1);
     // The executor makes no further call.
     t.executors.called(":begin", 2).await;
-    given_up(&t, &run.root_node_run_id).await;
+    silent(t.node_run_in(&run.root_node_run_id, NodeRunState::Failed).await);
     t.stop().await;
 }
