@@ -80,7 +80,8 @@ fn changes_to_our_documents_are_found() {
             "a probe that needs a token",
             "operator",
             |d| _ = take(d, "/paths/~1livez/get/security"),
-            "#/paths/~1livez/get/security",
+            // It then has the security of the whole document.
+            "#/security",
         ),
         (
             "a member less",
