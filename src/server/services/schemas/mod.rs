@@ -11,7 +11,7 @@
 //!
 //! **Architecture invariants.** Nothing is fetched: a schema that refers to another
 //! document is unusable. Patterns take linear time. A schema may still be so
-//! written that a value takes forever, so values are judged on [`THREADS`] threads
+//! written that a value takes forever, so values are judged on `THREADS` threads
 //! of their own, which may hang: neither a worker nor a stop waits for one.
 //! Messages say nothing of the value but the names of its members.
 
