@@ -11,15 +11,18 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Coordinator, error::CoordinatorError};
 use crate::{
     auth::Principal,
-    explain::{self, Below, ExecutorFacts, Facts, LiveCounts, ParkedFacts, Reason},
+    explain::{self, Below, ExecutorFacts, Facts, ParkedFacts, Reason},
     health::DispatchStatus,
     journal::Parked,
-    record::{NodeRecord, Operation},
+    record::{NodeHead, NodePath, NodeRecord, Operation},
     types::{NodeKind, NodeRunId, NodeRunState, RunId, RunState},
 };
 
 /// The nodes of a run that are explained.
 const EXPLAINED_MAX: usize = 20;
+
+/// The live nodes that are looked at, so that the cost does not grow with the run.
+const EXAMINED_MAX: u32 = 1000;
 
 /// What dispatch says of itself.
 #[derive(Clone)]
@@ -44,8 +47,10 @@ pub struct NodeExplanation {
 pub struct RunExplanation {
     pub run_id: RunId,
     pub state: RunState,
-    /// Its live nodes by state.
+    /// Its live nodes by state, of those that were looked at.
     pub live: BTreeMap<NodeRunState, u64>,
+    /// There may be more than were looked at.
+    pub more: bool,
     /// The nodes that hold it up, at most a few; of a run that has ended, its root.
     pub nodes: Vec<NodeExplanation>,
 }
@@ -57,15 +62,10 @@ impl Coordinator {
         run: &RunId,
     ) -> Result<RunExplanation, CoordinatorError> {
         let run = self.run_authorize(caller, Operation::ExplainRun, run).await?.run;
-        let journal = &self.committer.journal;
-        let live = match run.state.is_terminal() {
-            true => Vec::new(),
-            false => {
-                let live = journal.nodes_live(&run.run_id, None).await;
-                live.map_err(|failure| self.committer.read_failed(failure))?
-            }
+        let (live, more) = match run.state.is_terminal() {
+            true => (Vec::new(), false),
+            false => self.live(&run.run_id, None).await?,
         };
-        let LiveCounts { by_state, live: _ } = LiveCounts::of(&live);
         let mut chosen: Vec<&NodeRunId> =
             explain::stuck_first(&live, EXPLAINED_MAX).into_iter().map(|head| &head.node_run_id).collect();
         if chosen.is_empty() {
@@ -76,7 +76,8 @@ impl Coordinator {
             // A node that has ended meanwhile is explained by that.
             nodes.push(self.explanation(self.committer.node_fetch_bare(id).await?).await?);
         }
-        Ok(RunExplanation { run_id: run.run_id, state: run.state, live: by_state, nodes })
+        let live = explain::by_state(&live);
+        Ok(RunExplanation { run_id: run.run_id, state: run.state, live, more, nodes })
     }
 
     pub async fn node_run_explain(
@@ -88,13 +89,25 @@ impl Coordinator {
         self.explanation(node).await
     }
 
+    /// The first live nodes of a run, or below one, and whether there may be more.
+    async fn live(
+        &self,
+        run: &RunId,
+        under: Option<&NodePath>,
+    ) -> Result<(Vec<NodeHead>, bool), CoordinatorError> {
+        let live = self.committer.journal.nodes_live_first(run, under, EXAMINED_MAX).await;
+        let live = live.map_err(|failure| self.committer.read_failed(failure))?;
+        let more = live.len() == EXAMINED_MAX as usize;
+        Ok((live, more))
+    }
+
     async fn explanation(&self, node: NodeRecord) -> Result<NodeExplanation, CoordinatorError> {
         let committer = &*self.committer;
         let read_failed = |failure| committer.read_failed(failure);
         let (run, id) = (&node.node.run_id, node.id());
         let below = if node.children > 0 && !node.is_terminal() {
-            let live = committer.journal.nodes_live(run, Some(&node.path)).await.map_err(read_failed)?;
-            explain::below(&live)
+            let (live, more) = self.live(run, Some(&node.path)).await?;
+            explain::below(&live, more)
         } else {
             Below::default()
         };

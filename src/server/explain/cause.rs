@@ -60,7 +60,12 @@ pub enum Cause {
     /// Its executor has it.
     AtExecutor { executor: Option<String>, attempt: u32 },
     /// It is a composite with live nodes below it.
-    WaitingForChildren { live: u64, oldest: Option<NodeRunId> },
+    WaitingForChildren {
+        live: u64,
+        /// There may be more than were looked at.
+        more: bool,
+        oldest: Option<NodeRunId>,
+    },
     /// It is about to be dispatched.
     DispatchDue,
     /// The policy point is being asked about it.
@@ -172,11 +177,9 @@ impl fmt::Display for Cause {
             Self::AtExecutor { executor, attempt } => {
                 write!(f, "Attempt {attempt} is at {}, which has not reported yet", named(executor))
             }
-            Self::WaitingForChildren { live, oldest: None } => {
-                write!(f, "Live nodes below it: {live}")
-            }
-            Self::WaitingForChildren { live, oldest: Some(oldest) } => {
-                write!(f, "Live nodes below it: {live}, the oldest is {oldest}")
+            Self::WaitingForChildren { live, more, oldest } => {
+                write!(f, "Live nodes below it: {live}{}", if *more { " or more" } else { "" })?;
+                oldest.as_ref().map_or(Ok(()), |oldest| write!(f, ", the oldest is {oldest}"))
             }
             Self::DispatchDue => f.write_str("The node is due and is dispatched next"),
             Self::AskingPolicy => f.write_str("The policy decision point is being asked about the node"),

@@ -23,5 +23,5 @@ mod tests;
 pub use self::{
     cause::{Acts, Cause, Reason},
     node::{Below, ExecutorFacts, Facts, ParkedFacts, node_reasons},
-    run::{LiveCounts, below, stuck_first},
+    run::{below, by_state, stuck_first},
 };

@@ -36,6 +36,8 @@ pub struct Facts<'f> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Below {
     pub live: u64,
+    /// There may be more than were looked at.
+    pub more: bool,
     pub oldest: Option<NodeRunId>,
 }
 
@@ -159,10 +161,10 @@ fn at_executor(node: &NodeRecord, facts: &Facts<'_>) -> Vec<Reason> {
     let until = node.waits.check_at.or(node.deadline);
     let at_executor =
         Cause::AtExecutor { executor, attempt: node.attempt }.reason(node.node.started_at, until);
-    let Below { live, oldest } = facts.below.clone();
+    let Below { live, more, oldest } = facts.below.clone();
     let waits = match node.node.kind {
         Some(NodeKind::Composite) if live > 0 => {
-            Some(Cause::WaitingForChildren { live, oldest }.reason(node.node.started_at, node.deadline))
+            Some(Cause::WaitingForChildren { live, more, oldest }.reason(node.node.started_at, node.deadline))
         }
         Some(NodeKind::Atomic | NodeKind::Composite) | None => None,
     };

@@ -8,38 +8,30 @@ use crate::{
     types::NodeRunState,
 };
 
-/// How many live nodes of a run wait for what.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LiveCounts {
-    pub live: u64,
-    pub by_state: BTreeMap<NodeRunState, u64>,
-}
-
-impl LiveCounts {
-    pub fn of(live: &[NodeHead]) -> Self {
-        let mut counts = Self::default();
-        for head in live.iter().filter(|head| !head.is_terminal()) {
-            counts.live += 1;
-            *counts.by_state.entry(head.state).or_default() += 1;
-        }
-        counts
+/// How many of these nodes are live, by state.
+pub fn by_state(live: &[NodeHead]) -> BTreeMap<NodeRunState, u64> {
+    let mut counts = BTreeMap::new();
+    for head in live.iter().filter(|head| !head.is_terminal()) {
+        *counts.entry(head.state).or_default() += 1;
     }
+    counts
 }
 
-/// What is known of the live nodes below a composite.
-pub fn below(live: &[NodeHead]) -> Below {
+/// What is known of the live nodes below a composite. `more`: there may be others.
+pub fn below(live: &[NodeHead], more: bool) -> Below {
     let is_live = |head: &&NodeHead| !head.is_terminal();
     // The shortest paths are those of its children.
     let oldest = live.iter().filter(is_live).min_by_key(|head| (head.path.depth(), head.started_at));
     Below {
         live: live.iter().filter(is_live).count() as u64,
+        more,
         oldest: oldest.map(|head| head.node_run_id.clone()),
     }
 }
 
 /// The live nodes that hold a run up, at most `limit`: those with no live node
-/// below them, and of these first what waits for its dispatch, then what has been
-/// at its executor for the longest time.
+/// below them, and of these first what waits for a person, then what waits for its
+/// dispatch, then what is at its executor and due first.
 pub fn stuck_first(live: &[NodeHead], limit: usize) -> Vec<&NodeHead> {
     let mut by_path: Vec<&NodeHead> = live.iter().filter(|head| !head.is_terminal()).collect();
     by_path.sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
@@ -50,9 +42,12 @@ pub fn stuck_first(live: &[NodeHead], limit: usize) -> Vec<&NodeHead> {
         .zip(followers)
         .filter(|(head, next)| next.is_none_or(|next| !head.path.contains(&next.path)));
     let mut leaves: Vec<&NodeHead> = leaves.map(|(head, _)| *head).collect();
-    leaves.sort_by_key(|head| {
-        (head.job() != Some(Job::Dispatch), head.wake.as_ref().map(|wake| wake.at), head.started_at)
-    });
+    let rank = |head: &NodeHead| match head.job() {
+        Some(Job::Approval) => 0,
+        Some(Job::Dispatch) => 1,
+        Some(Job::Deadline | Job::CancelExecutor) | None => 2,
+    };
+    leaves.sort_by_key(|head| (rank(head), head.wake.as_ref().map(|wake| wake.at), head.started_at));
     leaves.truncate(limit);
     leaves
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Acts, Below, Cause, ExecutorFacts, Facts, LiveCounts, ParkedFacts, node_reasons, stuck_first};
+use super::{Acts, Below, Cause, ExecutorFacts, Facts, ParkedFacts, by_state, node_reasons, stuck_first};
 use crate::{
     record::{Job, NodePath, NodeRecord, Wake},
     time::Timestamp,
@@ -115,7 +115,7 @@ fn node_at_its_executor_and_after_it() {
     running.attempt = 3;
     assert_eq!(codes(&running, &facts(&us)), (vec!["at_executor".into()], Acts::Executor));
     running.node.kind = Some(NodeKind::Composite);
-    let below = Below { live: 2, oldest: Some("child".into()) };
+    let below = Below { live: 2, more: true, oldest: Some("child".into()) };
     let with_children = Facts { below, ..facts(&us) };
     let expected = vec!["waiting_for_children".to_owned(), "at_executor".to_owned()];
     assert_eq!(codes(&running, &with_children), (expected, Acts::Children));
@@ -144,5 +144,8 @@ fn leaves_of_a_run_are_explained_first() {
         |limit| stuck_first(&heads, limit).into_iter().map(|head| head.path.as_str()).collect::<Vec<_>>();
     assert_eq!(paths(9), ["1.41", "1.4.9", "1.5"]);
     assert_eq!(paths(1), ["1.41"]);
-    assert_eq!(LiveCounts::of(&heads).live, 5);
+    let counts = by_state(&heads);
+    assert_eq!((counts[&NodeRunState::Running], counts[&NodeRunState::Queued]), (4, 1));
+    let waits = node(path("1.7"), NodeRunState::Queued, Some(Job::Approval)).head();
+    assert_eq!(stuck_first(&[heads[3].clone(), waits.clone()], 1), [&waits], "a person first");
 }

@@ -121,6 +121,15 @@ impl<I: Interceptor> Journal for Intercepted<I> {
         self.0.read("nodes_live", self.0.journal().nodes_live(run, under)).await
     }
 
+    async fn nodes_live_first(
+        &self,
+        run: &RunId,
+        under: Option<&NodePath>,
+        limit: u32,
+    ) -> Answer<Vec<NodeHead>> {
+        self.0.read("nodes_live_first", self.0.journal().nodes_live_first(run, under, limit)).await
+    }
+
     async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Answer<bool> {
         self.0.read("node_has_live_below", self.0.journal().node_has_live_below(run, node)).await
     }

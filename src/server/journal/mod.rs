@@ -98,6 +98,15 @@ pub trait Journal: Send + Sync + 'static {
     /// of their content, which is not read.
     async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, JournalError>;
 
+    /// The first of them in the order of their paths, at most `limit`, at a cost that
+    /// does not depend on the number of the others.
+    async fn nodes_live_first(
+        &self,
+        run: &RunId,
+        under: Option<&NodePath>,
+        limit: u32,
+    ) -> Result<Vec<NodeHead>, JournalError>;
+
     /// Whether any NodeRun below this one is not terminal, at a cost that does
     /// not depend on their number.
     async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Result<bool, JournalError> {

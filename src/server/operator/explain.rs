@@ -37,8 +37,10 @@ struct NodeExplanation {
 struct RunExplanation {
     run_id: RunId,
     state: RunState,
-    /// How many node runs are live, by state
+    /// How many node runs are live, by state; of the first 1,000
     live: BTreeMap<String, u64>,
+    /// There may be more than those
+    more: bool,
     /// The node runs that hold it up, at most 20; of a run that has ended, its root
     nodes: Vec<NodeExplanation>,
 }
@@ -75,8 +77,8 @@ impl From<coordinator::NodeExplanation> for NodeExplanation {
 
 impl From<coordinator::RunExplanation> for RunExplanation {
     fn from(explanation: coordinator::RunExplanation) -> Self {
-        let coordinator::RunExplanation { run_id, state, live, nodes } = explanation;
+        let coordinator::RunExplanation { run_id, state, live, more, nodes } = explanation;
         let live = live.into_iter().map(|(state, count)| (state.to_string(), count)).collect();
-        Self { run_id, state, live, nodes: nodes.into_iter().map(NodeExplanation::from).collect() }
+        Self { run_id, state, live, more, nodes: nodes.into_iter().map(NodeExplanation::from).collect() }
     }
 }

@@ -41,7 +41,7 @@ fn explained(world: &World) {
             now: world.now,
             worker: &worker,
             is_in_hand: true,
-            below: Below { live: below.count() as u64, oldest: None },
+            below: Below { live: below.count() as u64, ..Below::default() },
             parked: None,
             last_attempt: None,
             executor: ExecutorFacts::default(),

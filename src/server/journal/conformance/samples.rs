@@ -181,6 +181,13 @@ impl Probe {
             let any = self.0.node_has_live_below(&run.into(), under).await;
             assert_eq!(any, Ok(!nodes.is_empty()), "below {under}");
         }
+        let mut by_path = nodes.clone();
+        by_path.sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
+        for limit in [1, 2, 1000] {
+            let first = self.0.nodes_live_first(&run.into(), under.as_ref(), limit).await;
+            let expected = by_path.iter().take(limit as usize).cloned().collect();
+            assert_eq!(first, Ok(expected), "the first {limit} below {under:?}");
+        }
         nodes.into_iter().map(|node| node.path.to_string()).collect()
     }
 

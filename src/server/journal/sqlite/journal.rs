@@ -135,6 +135,18 @@ impl Journal for SqliteJournal {
         self.reads.aside(move |connection| read::nodes_live(connection, &run, under.as_ref())).await
     }
 
+    async fn nodes_live_first(
+        &self,
+        run: &RunId,
+        under: Option<&NodePath>,
+        limit: u32,
+    ) -> Result<Vec<NodeHead>, JournalError> {
+        let (run, under) = (run.clone(), under.cloned());
+        self.reads
+            .aside(move |connection| read::nodes_live_first(connection, &run, under.as_ref(), limit))
+            .await
+    }
+
     async fn node_has_live_below(&self, run: &RunId, node: &NodePath) -> Result<bool, JournalError> {
         self.reads.here(|connection| read::has_live_below(connection, run, node))
     }

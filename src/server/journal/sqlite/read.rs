@@ -68,22 +68,46 @@ pub(super) fn nodes_live(
     run: &RunId,
     under: Option<&NodePath>,
 ) -> Result<Vec<NodeHead>, JournalError> {
+    // All that there are: SQLite takes a negative limit for none.
+    let mut nodes = live_by_path(connection, run, under, -1)?;
+    nodes.sort_by_key(|node| Reverse(node.path.depth()));
+    Ok(nodes)
+}
+
+pub(super) fn nodes_live_first(
+    connection: &Connection,
+    run: &RunId,
+    under: Option<&NodePath>,
+    limit: u32,
+) -> Result<Vec<NodeHead>, JournalError> {
+    live_by_path(connection, run, under, i64::from(limit))
+}
+
+fn live_by_path(
+    connection: &Connection,
+    run: &RunId,
+    under: Option<&NodePath>,
+    limit: i64,
+) -> Result<Vec<NodeHead>, JournalError> {
     // By itself, SQLite would choose the index of all nodes of a run.
     let live = format!(
         "SELECT {} FROM node_runs INDEXED BY node_runs_live WHERE run_id = ?1 AND terminal = 0",
         HeadRow::COLUMNS
     );
-    let mut nodes = match under {
-        None => heads(&mut *connection.prepare_cached(&live)?, [run.as_str()])?,
+    match under {
+        None => heads(
+            &mut *connection.prepare_cached(&format!("{live} ORDER BY path LIMIT ?2"))?,
+            params![run.as_str(), limit],
+        ),
         // A range of the index rather than LIKE: `/` is the successor of `.`, so
         // these are exactly the paths that start with "<path>.".
         Some(path) => heads(
-            &mut *connection.prepare_cached(&format!("{live} AND path > ?2 || '.' AND path < ?2 || '/'"))?,
-            [run.as_str(), path.as_str()],
-        )?,
-    };
-    nodes.sort_by_key(|node| Reverse(node.path.depth()));
-    Ok(nodes)
+            &mut *connection.prepare_cached(&format!(
+                "{live} AND path > ?2 || '.' AND path < ?2 || '/' ORDER BY path LIMIT ?3"
+            ))?,
+            params![run.as_str(), path.as_str(), limit],
+        ),
+    }
 }
 
 pub(super) fn has_live_below(
