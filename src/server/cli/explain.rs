@@ -43,9 +43,11 @@ pub(super) async fn node(
 }
 
 fn run_shown(explained: &RunExplanation) -> String {
-    let RunExplanation { run_id, state, live, nodes } = explained;
+    let RunExplanation { run_id, state, live, more, nodes } = explained;
+    let more = if *more { ", and more" } else { "" };
     let live: Vec<String> = live.iter().map(|(state, count)| format!("{count} {state}")).collect();
-    let live = if live.is_empty() { String::new() } else { format!("; live node runs: {}", live.join(", ")) };
+    let live =
+        if live.is_empty() { String::new() } else { format!("; live node runs: {}{more}", live.join(", ")) };
     let mut text = format!("run {}: {state}{live}", run_id.as_str());
     for node in nodes {
         text.push('\n');
