@@ -15,6 +15,7 @@
 //! | `certificates` | loads certificates, and keeps them up to date |
 //! | `peers` | wiring of the clients of other services |
 //! | `health` | wiring of the health report |
+//! | `summary` | the line of the log that says what has started |
 //! | `clock` | the server's clock, from the journal's newest time on |
 //! | `assignment_key` | the signing key of assignment tokens |
 
@@ -27,6 +28,7 @@ mod peers;
 mod readings;
 mod start;
 mod stop;
+mod summary;
 
 pub use certificates::check_files;
 

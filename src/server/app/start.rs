@@ -14,11 +14,12 @@ use super::{
     listeners::{Fronts, Listeners, Shared},
     peers::Peers,
     readings::Readings,
+    summary::{self, Started},
 };
 use crate::{
     auth::{self, Authenticator, Clocks},
     config::{self, ApprovalSettings, DefaultUsage, OnApproval, RunBounds, Settings},
-    coordinator::{self, Coordinator, DispatchFacts, WorkQueue},
+    coordinator::{self, Coordinator, DispatchFacts, RunLog, WorkQueue},
     dispatch::{self, Dispatcher},
     engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
@@ -48,7 +49,9 @@ impl Server {
         let outbox_tasks = tasks.beside(log.new(o!("component" => "outbox")));
         let startup = Startup { settings, tasks: &tasks, outbox_tasks: &outbox_tasks, log };
         let started = startup.run(surroundings).await;
+        // Otherwise they follow the line that says where the server listens.
         if started.is_err() {
+            startup.log_warnings();
             tokio::join!(tasks.cut_off(), outbox_tasks.cut_off());
         }
         started
@@ -66,15 +69,12 @@ struct Startup<'s> {
 impl Startup<'_> {
     async fn run(&self, surroundings: Surroundings) -> Result<Server, StartError> {
         let Self { settings, tasks, outbox_tasks, log } = *self;
-        for warning in &settings.warnings {
-            warn!(log, "configuration warning"; "warning" => warning);
-        }
         // Before the journal is touched.
         check_secrets(settings)?;
         let certificates = Certificates::load(settings)?;
         let Surroundings { clock: machine, ids, before_journal, in_hand } = surroundings;
         let (journal, owing) = self.open_journal().await?;
-        let journal_fatal = journal.fatal().clone();
+        let (journal_fatal, figures) = (journal.fatal().clone(), Arc::clone(journal.figures()));
         let journal = before_journal(journal);
         let floor = journal.latest_commit_time().await?;
         let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
@@ -104,6 +104,7 @@ impl Startup<'_> {
                 stores,
                 clock: Arc::clone(&clock),
                 wait: settings.wait,
+                hosts: (settings.run_store.url.address(), settings.event_stream.url.address()),
                 tasks: outbox_tasks.clone(),
                 log: self.component("outbox"),
             })
@@ -111,7 +112,7 @@ impl Startup<'_> {
         let schemas = peers.schemas(settings);
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
         let worker = queue.worker().clone();
-        let dispatch_status = Arc::new(DispatchStatus::default());
+        let dispatch_status = Arc::new(DispatchStatus::new(settings.waiting_degraded_after));
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             journal: Arc::clone(&journal),
             stores,
@@ -139,6 +140,7 @@ impl Startup<'_> {
             metrics: metrics.clone(),
             dispatch: DispatchFacts { status: Arc::clone(&dispatch_status), is_on: settings.auto_dispatch },
             schemas,
+            run_log: if settings.log.runs { RunLog::On } else { RunLog::Off },
             log: self.component("coordinator"),
         }));
         if owing == Owing::Everything {
@@ -161,10 +163,13 @@ impl Startup<'_> {
 
         let stopping = tasks.stopping().clone();
         let fronts = Fronts::new(settings, &stopping, &metrics, &self.component("http"));
+        let readers_of_outbox = outbox.clone();
         let reporters = Reporters {
             coordinator: Arc::clone(&coordinator),
             dispatch: Arc::clone(&dispatch_status),
             panics: tasks.panics().clone(),
+            watches: peers.watches().clone(),
+            pdp_outage: settings.pdp_outage,
             outbox,
             authenticator: Arc::clone(&authenticator),
             clock: Arc::clone(&steady),
@@ -172,11 +177,15 @@ impl Startup<'_> {
             admission: fronts.checks(),
         };
         let health = Arc::new(reporters.report());
+        let counted = Arc::clone(&dispatch_status);
         Readings {
             dispatch: dispatch_status,
             health: Arc::downgrade(&health),
             clock: steady,
             journal: settings.journal.path.clone(),
+            figures,
+            outbox: readers_of_outbox,
+            watches: peers.watches().clone(),
         }
         .give_to(&metrics);
         let shared = Shared { coordinator, authenticator, health, stopping };
@@ -203,6 +212,16 @@ impl Startup<'_> {
         if let Some(address) = listeners.operator_address() {
             info!(log, "listening for operators"; "address" => %address);
         }
+        let started = Started {
+            address: listeners.address(),
+            operator_address: listeners.operator_address(),
+            counts: counted.counts().unwrap_or_default(),
+        };
+        summary::log(settings, &started, log);
+        self.log_warnings();
+        if owing == Owing::Everything {
+            warn!(log, "JARVIS stores are not configured: keeping outbox entries");
+        }
         Ok(Server {
             listeners,
             tasks: tasks.clone(),
@@ -214,6 +233,12 @@ impl Startup<'_> {
             stop_within: settings.shutdown_timeout,
             log: log.clone(),
         })
+    }
+
+    fn log_warnings(&self) {
+        for warning in &self.settings.warnings {
+            warn!(self.log, "configuration warning"; "warning" => warning);
+        }
     }
 
     fn component(&self, name: &'static str) -> Logger {
@@ -242,10 +267,7 @@ impl Startup<'_> {
             })
             .await?;
         match owing {
-            Owing::Nothing => {}
-            Owing::Everything => {
-                warn!(log, "JARVIS stores are not configured: keeping outbox entries");
-            }
+            Owing::Nothing | Owing::Everything => {}
             Owing::Forgotten(entries) => {
                 warn!(log, "JARVIS stores are not configured: discarded outbox entries";
                     "entries" => entries);

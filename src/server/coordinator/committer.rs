@@ -24,6 +24,7 @@ use super::{
     liveness::{Ended, Liveness},
     locks::KeyedLocks,
     queue::WorkQueue,
+    run_log::{RunLines, RunLog},
 };
 use crate::{
     engine::{Cause, Cx, Decision, Rules},
@@ -63,6 +64,7 @@ pub(crate) struct Committer {
     /// For what executors say, before it becomes a record.
     pub(super) redactor: Redactor,
     pub(super) metrics: Metrics,
+    pub(super) run_log: RunLog,
     pub(super) log: Logger,
 }
 
@@ -171,14 +173,16 @@ impl Committer {
             unclaimed,
             topmost: Ended::by(changes),
             ended: changes.ended().cloned().collect(),
+            lines: self.run_log.lines(changes, &self.log),
             audit: changes.audit.clone(),
             waiting: changes.nodes.iter().filter_map(|node| waits_since(node, now)).cloned().collect(),
         }
     }
 
     fn announce(&self, run: &RunId, announcement: &Announcement, now: Timestamp) {
-        let Announcement { newest, claimed, unclaimed, topmost, ended, audit, waiting } = announcement;
+        let Announcement { newest, claimed, unclaimed, topmost, ended, lines, audit, waiting } = announcement;
         self.health.written();
+        lines.log(&self.log);
         for approval in waiting {
             info!(self.log, "node waits for an approval"; "run_id" => %run,
                 "node_run_id" => %approval.approval_id.node, "approval_id" => %approval.approval_id,
@@ -234,7 +238,8 @@ struct Announcement {
     unclaimed: bool,
     topmost: Ended,
     ended: Vec<NodeRunId>,
-    /// For the log.
+    /// For the log, as the others.
+    lines: RunLines,
     audit: Vec<AuditRecord>,
     waiting: Vec<Approval>,
 }

@@ -49,8 +49,10 @@ mod offload;
 mod queue;
 mod reads;
 mod run_lists;
+mod run_log;
 mod runs;
 mod schemas;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -69,6 +71,7 @@ pub use explanations::{DispatchFacts, NodeExplanation, RunExplanation};
 pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
+pub use run_log::RunLog;
 pub use schemas::Schemas;
 
 use self::{
@@ -118,6 +121,8 @@ pub struct Parts {
     pub dispatch: DispatchFacts,
     /// `None`: no value is judged by the schema of its node type.
     pub schemas: Option<Schemas>,
+    /// Whether the log has lines about runs.
+    pub run_log: RunLog,
     pub log: Logger,
 }
 
@@ -151,6 +156,7 @@ impl Coordinator {
             metrics,
             dispatch,
             schemas,
+            run_log,
             log,
             ..
         } = parts;
@@ -169,6 +175,7 @@ impl Coordinator {
             rules,
             redactor: redactor.clone(),
             metrics,
+            run_log,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {
@@ -202,12 +209,6 @@ impl Coordinator {
     /// The health check of the journal, as commits and reads find it.
     pub fn journal_check(&self, now: Timestamp) -> HealthCheck {
         self.committer.health.check(self.committer.journal.room(), now)
-    }
-
-    /// The health check of the policy point, where nodes are held during its
-    /// outages.
-    pub fn policy_check(&self) -> Option<HealthCheck> {
-        self.admission.policy.check()
     }
 
     /// The health check of the Artifact Store, as offloading outputs finds it.

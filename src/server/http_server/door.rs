@@ -174,7 +174,7 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                 });
                 // Never an error of dropshot, which would lose the headers.
                 let mut answer = answer.unwrap_or_else(|error| {
-                    error.record(&log);
+                    error.record(operation, &front.folds, &log);
                     error.into_response()
                 });
                 front.metrics.request_answered(operation, answer.status().as_u16(), began.elapsed());
@@ -209,7 +209,8 @@ async fn admit<C: Admitter>(admitter: &C, head: &Parts, log: &Logger) -> Result<
     own_host(admitter, head, log)?;
     let admission = admitter.admit(head.uri.path(), &head.headers).await;
     admission.map_err(|refusal| {
-        admitter.front().limits.no_caller(refusal.message, log);
+        let front = admitter.front();
+        front.limits.no_caller(&refusal, &front.log);
         ApiError::unauthorized(&refusal)
     })
 }

@@ -35,6 +35,7 @@ mod context;
 mod descriptors;
 mod door;
 mod errors;
+mod folds;
 mod front;
 mod hosts;
 mod limits;

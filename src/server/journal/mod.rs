@@ -43,7 +43,7 @@ pub use self::{
         RunsPage, TreePage, Visible,
     },
     values::{
-        AuditEntry, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage,
+        AuditEntry, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Load,
         OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room, Waiting, WaitingPage, WaitingPlace,
     },
 };

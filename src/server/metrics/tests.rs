@@ -20,6 +20,10 @@ fn sampled() -> Metrics {
     metrics.attempt(NodeKind::Atomic, "succeeded");
     metrics.cancel_sent("again");
     metrics.commit("ok", second);
+    metrics.caller_refused("invalid_token");
+    metrics.limit_refused("requests");
+    metrics.token_asked("ok");
+    drop(metrics.follower());
     metrics.committed(&Tally::of_everything());
     let counted: BTreeSet<String> = types(&metrics.encode().expect("text")).into_keys().collect();
     metrics.read_from(Box::new(move || {

@@ -91,6 +91,8 @@ pub struct Settings {
     pub calls: CallLimits,
     /// The time limit of a shutdown.
     pub shutdown_timeout: Duration,
+    /// Health is degraded when work has waited for longer than this. `None`: never.
+    pub waiting_degraded_after: Option<Duration>,
     /// Settings that work but are probably unintended, one line each.
     pub warnings: Vec<String>,
 }
@@ -114,6 +116,8 @@ pub struct Operator {
 pub struct LogSettings {
     pub level: slog::Level,
     pub format: LogFormat,
+    /// A line for the start and the end of each run.
+    pub runs: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -105,6 +105,7 @@ macro_rules! for_each_journal_property {
             next_wake_is_the_earliest_unclaimed_one
             overdue_runs_are_listed_until_they_end
             counts_follow_the_stored_records
+            load_names_the_oldest_first
             outbox_lists_entries_in_order_until_acknowledged
             listed_outbox_entries_can_be_read
             outbox_page_is_for_one_recipient_and_reports_its_end

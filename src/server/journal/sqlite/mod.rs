@@ -21,11 +21,13 @@
 //! | `audit` | the audit trail |
 //! | `approvals` | what waits for an approval |
 //! | `claims` | the work queue, claims and workers |
+//! | `load` | how much waits and how much is under way, and since when |
 //! | `outbox`, `debts` | outbox entries; whether the JARVIS stores are owed them |
 //! | `parking` | items whose decision fails repeatedly |
 //! | `prune` | deletion of finished runs |
 //! | `secrets` | secrets by name |
 //! | `space` | the size limit of the file and its reserve |
+//! | `figures` | what the threads have done, for metrics |
 //! | `checkpoint` | keeps the write-ahead log short, off the commit path |
 //! | `run_list`, `tree` | the list of runs, the nodes of one, the attempts of a node |
 //! | `error` | SQLite's errors as the journal's |
@@ -52,8 +54,10 @@ mod debts;
 mod encoding;
 mod error;
 mod export;
+mod figures;
 mod journal;
 mod keys;
+mod load;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 mod migrations;
@@ -99,6 +103,7 @@ pub use self::{
     contents::Contents,
     debts::{Owing, WithoutStores},
     export::{ExportError, export},
+    figures::{Figures, FiguresNow},
     keys::{LiveWork, SecretChange, secret_change},
     schema::{folder_exists, private},
 };
@@ -136,6 +141,7 @@ pub struct SqliteJournal {
     /// `None`: the size of the file is not limited.
     space: Option<Arc<Space>>,
     fatal: Fatal,
+    figures: Arc<Figures>,
     /// For messages.
     path: PathBuf,
     log: Logger,
@@ -152,7 +158,13 @@ impl SqliteJournal {
         let space =
             Space::of(connection, options.max_bytes, path, log.clone()).map_err(|e| failed(e.to_string()))?;
         let fatal = Fatal::default();
-        let parts = ThreadParts { space: space.clone(), fatal: fatal.clone(), log: log.clone() };
+        let figures = Arc::<Figures>::default();
+        let parts = ThreadParts {
+            space: space.clone(),
+            fatal: fatal.clone(),
+            figures: Arc::clone(&figures),
+            log: log.clone(),
+        };
         let writer = Writer::start(opened.connection, checkpoints, &parts)
             .map_err(|e| failed(format!("cannot start a thread: {e}")))?;
         info!(log, "journal opened"; "path" => %opened.path.display(), "new" => opened.new);
@@ -167,6 +179,7 @@ impl SqliteJournal {
             outbox: options.outbox,
             space,
             fatal,
+            figures,
             path: options.path,
             log,
             _lock: Some(opened.lock),
@@ -204,5 +217,10 @@ impl SqliteJournal {
     /// be written from then on, and the process has to be restarted.
     pub fn fatal(&self) -> &Fatal {
         &self.fatal
+    }
+
+    /// What its threads have done so far.
+    pub fn figures(&self) -> &Arc<Figures> {
+        &self.figures
     }
 }

@@ -83,6 +83,7 @@ impl MemoryJournal {
             outbox,
             space: None,
             fatal: Fatal::default(),
+            figures: Arc::default(),
             path: "memory".into(),
             log: log.clone(),
             _lock: None,
