@@ -165,7 +165,7 @@ impl RunPicture {
         let seconds = self.elapsed(until).as_secs_f64();
         let (nodes, events) = (self.nodes.len(), self.event_count);
         let over = self.nodes.iter().filter(|node| node.state.is_terminal()).count();
-        let progress = format!("  {over} of {nodes}{} node runs over", self.more());
+        let progress = format!(" {over} of {nodes}{} node runs over", self.more());
         head.put(Paint::Dim, &format!("  {seconds:.1} s,{progress}, {events} events"));
 
         let mut frame = vec![head.done(), String::new()];
