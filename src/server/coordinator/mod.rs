@@ -13,6 +13,7 @@
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
 //! - `run_lists`: runs, nodes and attempts by pages.
+//! - `webhooks`: subscriptions to what happens.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
 //! - `explanations`: why a run or a node does not move.
@@ -51,6 +52,7 @@ mod reads;
 mod run_lists;
 mod runs;
 mod schemas;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -70,6 +72,7 @@ pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
 pub use schemas::Schemas;
+pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
@@ -90,6 +93,7 @@ use crate::{
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
     types::{HealthCheck, IdSource, NodeRunId, RunId},
+    webhooks::Webhooks,
 };
 
 /// The parts of a coordinator.
@@ -116,6 +120,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// What dispatch says of itself, to explain what waits for it.
     pub dispatch: DispatchFacts,
+    /// `None`: they are off.
+    pub webhooks: Option<Arc<Webhooks>>,
     /// `None`: no value is judged by the schema of its node type.
     pub schemas: Option<Schemas>,
     pub log: Logger,
@@ -150,6 +156,7 @@ impl Coordinator {
             delegation,
             metrics,
             dispatch,
+            webhooks,
             schemas,
             log,
             ..
@@ -169,6 +176,7 @@ impl Coordinator {
             rules,
             redactor: redactor.clone(),
             metrics,
+            webhooks,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {
