@@ -169,6 +169,7 @@ impl Process {
             delegation: None,
             metrics: Metrics::new(),
             dispatch: DispatchFacts { status: Arc::default(), is_on: true },
+            webhooks: None,
             schemas: None,
             run_log: RunLog::On,
             log: log.clone(),

@@ -14,6 +14,7 @@ use crate::{
     runtime::tasks::Panics,
     time::{SteadyClock, Timestamp},
     types::HealthCheck,
+    webhooks::Webhooks,
 };
 
 /// The parts of a server that report on themselves.
@@ -24,6 +25,7 @@ pub(super) struct Reporters {
     pub(super) watches: Watches,
     pub(super) pdp_outage: PdpOutage,
     pub(super) outbox: Option<Arc<Outbox>>,
+    pub(super) webhooks: Option<Arc<Webhooks>>,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) clock: Arc<SteadyClock>,
     pub(super) certificates: Vec<Source>,
@@ -32,8 +34,19 @@ pub(super) struct Reporters {
 
 impl Reporters {
     pub(super) fn report(self) -> HealthReport {
-        let Self { coordinator, dispatch, panics, watches, pdp_outage, .. } = self;
-        let Self { outbox, authenticator, clock, certificates, admission, .. } = self;
+        let Self {
+            coordinator,
+            dispatch,
+            panics,
+            watches,
+            pdp_outage,
+            outbox,
+            webhooks,
+            authenticator,
+            clock,
+            certificates,
+            admission,
+        } = self;
         let report_clock = Arc::clone(&clock);
         let offload = Arc::clone(&coordinator);
         let counted = Arc::clone(&dispatch);
@@ -46,6 +59,9 @@ impl Reporters {
         if let Some(outbox) = outbox {
             sources.push(Box::new(move |_| outbox.checks(counted.counts().as_ref())));
             sources.push(Box::new(move |_| offload.offload_check().into_iter().collect()));
+        }
+        if let Some(webhooks) = webhooks {
+            sources.push(Box::new(move |now| vec![webhooks.check(now)]));
         }
         sources.push(Box::new(move |_| signing_keys_check(&authenticator.status()).into_iter().collect()));
         sources.extend(certificates);

@@ -16,6 +16,7 @@
 //! | `peers` | wiring of the clients of other services |
 //! | `health` | wiring of the health report |
 //! | `summary` | the line of the log that says what has started |
+//! | `hooks` | wiring of the webhooks |
 //! | `clock` | the server's clock, from the journal's newest time on |
 //! | `assignment_key` | the signing key of assignment tokens |
 
@@ -23,6 +24,7 @@ mod assignment_key;
 mod certificates;
 mod clock;
 mod health;
+mod hooks;
 mod listeners;
 mod peers;
 mod readings;

@@ -11,6 +11,7 @@ use super::{
     certificates::{Certificates, check_secrets, delegation},
     clock::steady_clock,
     health::Reporters,
+    hooks::Hooks,
     listeners::{Fronts, Listeners, Shared},
     peers::Peers,
     readings::Readings,
@@ -75,6 +76,9 @@ impl Startup<'_> {
         let Surroundings { clock: machine, ids, before_journal, in_hand } = surroundings;
         let (journal, owing) = self.open_journal().await?;
         let (journal_fatal, figures) = (journal.fatal().clone(), Arc::clone(journal.figures()));
+        if settings.webhooks.is_none() {
+            journal.without_webhooks();
+        }
         let journal = before_journal(journal);
         let floor = journal.latest_commit_time().await?;
         let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
@@ -91,7 +95,7 @@ impl Startup<'_> {
             keeps_tokens: settings.exchange_key.is_some(),
             assignments: assignment_tokens.clone(),
             http,
-            clocks: Clocks { steady: Arc::clone(&clock), wall: machine },
+            clocks: Clocks { steady: Arc::clone(&clock), wall: Arc::clone(&machine) as _ },
             tasks: tasks.clone(),
             log: auth_log.clone(),
         }));
@@ -113,6 +117,17 @@ impl Startup<'_> {
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
         let worker = queue.worker().clone();
         let dispatch_status = Arc::new(DispatchStatus::new(settings.waiting_degraded_after));
+        let webhooks = Hooks {
+            settings,
+            certificates: &certificates,
+            journal: &journal,
+            clock: &clock,
+            wall: machine,
+            dispatch: &dispatch_status,
+            metrics: &metrics,
+            tasks,
+        }
+        .begin(self.component("webhooks"))?;
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             journal: Arc::clone(&journal),
             stores,
@@ -139,6 +154,7 @@ impl Startup<'_> {
             delegation: delegation(settings)?,
             metrics: metrics.clone(),
             dispatch: DispatchFacts { status: Arc::clone(&dispatch_status), is_on: settings.auto_dispatch },
+            webhooks: webhooks.clone(),
             schemas,
             run_log: if settings.log.runs { RunLog::On } else { RunLog::Off },
             log: self.component("coordinator"),
@@ -171,6 +187,7 @@ impl Startup<'_> {
             watches: peers.watches().clone(),
             pdp_outage: settings.pdp_outage,
             outbox,
+            webhooks: webhooks.clone(),
             authenticator: Arc::clone(&authenticator),
             clock: Arc::clone(&steady),
             certificates: certificates.checks(),
@@ -179,6 +196,7 @@ impl Startup<'_> {
         let health = Arc::new(reporters.report());
         let counted = Arc::clone(&dispatch_status);
         Readings {
+            webhooks,
             dispatch: dispatch_status,
             health: Arc::downgrade(&health),
             clock: steady,

@@ -13,6 +13,7 @@
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
 //! - `run_lists`: runs, nodes and attempts by pages.
+//! - `webhooks`: subscriptions to what happens.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
 //! - `explanations`: why a run or a node does not move.
@@ -53,6 +54,7 @@ mod run_log;
 mod runs;
 mod schemas;
 mod waiting;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -73,6 +75,7 @@ pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
 pub use run_log::RunLog;
 pub use schemas::Schemas;
+pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
@@ -93,6 +96,7 @@ use crate::{
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
     types::{HealthCheck, IdSource, NodeRunId, RunId},
+    webhooks::Webhooks,
 };
 
 /// The parts of a coordinator.
@@ -119,6 +123,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// What dispatch says of itself, to explain what waits for it.
     pub dispatch: DispatchFacts,
+    /// `None`: they are off.
+    pub webhooks: Option<Arc<Webhooks>>,
     /// `None`: no value is judged by the schema of its node type.
     pub schemas: Option<Schemas>,
     /// Whether the log has lines about runs.
@@ -155,6 +161,7 @@ impl Coordinator {
             delegation,
             metrics,
             dispatch,
+            webhooks,
             schemas,
             run_log,
             log,
@@ -176,6 +183,7 @@ impl Coordinator {
             redactor: redactor.clone(),
             metrics,
             run_log,
+            webhooks,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {

@@ -16,7 +16,7 @@
 //!   body             JSON in, within body_timeout, checked by schema_check
 //!   stream           lines out (without delay: socket_options)
 //!   prefer           a run when it has ended: `Prefer: wait`
-//!   errors           failures out
+//!   errors           failures out; repeated ones are one line of the log (folds)
 //!   probes           is it alive, is it ready
 //! tls              replaces certificates, counts failed handshakes
 //! openapi          the document, made from the endpoints

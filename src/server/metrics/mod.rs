@@ -89,6 +89,7 @@ struct Inner {
     limit_refusals: Labelled<LimitLabels, Counter>,
     tokens: Labelled<ResultLabels, Counter>,
     followers: Gauge,
+    webhook_deliveries: Labelled<ResultLabels, Counter>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -176,6 +177,7 @@ impl Metrics {
             limit_refusals: add(r, &f::LIMIT_REFUSALS, Labelled::default()),
             tokens: add(r, &f::TOKEN_REQUESTS, Labelled::default()),
             followers: add(r, &f::EVENT_FOLLOWERS, Gauge::default()),
+            webhook_deliveries: add(r, &f::WEBHOOK_DELIVERIES, Labelled::default()),
             registry: Mutex::default(),
         };
         *inner.registry.lock() = registry;
@@ -252,6 +254,11 @@ impl Metrics {
     pub(crate) fn commit(&self, result: &'static str, time: Duration) {
         self.0.commit_duration.observe(time.as_secs_f64());
         self.0.commits.get_or_create(&ResultLabels { result }).inc();
+    }
+
+    /// Reports were sent to webhooks, with this result.
+    pub(crate) fn webhook_deliveries(&self, result: &'static str, number: u64) {
+        self.0.webhook_deliveries.get_or_create(&ResultLabels { result }).inc_by(number);
     }
 
     /// What a commit changed is durable.

@@ -20,6 +20,7 @@
 //! - `path`: a node's place in its run's tree.
 //! - `change_set`: the result of a decision, with events and attempts.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
+//! - `notice`, `webhook`: what webhooks report, and who subscribes to it.
 //!
 //! **Architecture invariants.** Only `engine` makes a [`ChangeSet`], and only
 //! `journal` applies one. A record that is not terminal has a [`Wake`], which is
@@ -33,6 +34,7 @@ mod budget;
 mod change_set;
 mod hosts;
 mod node;
+mod notice;
 mod operation;
 mod outbox;
 mod path;
@@ -40,6 +42,7 @@ mod retry;
 mod run;
 mod sealed;
 mod wake;
+mod webhook;
 
 pub use self::{
     actor::{Actor, Identity},
@@ -50,6 +53,7 @@ pub use self::{
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     hosts::Hosts,
     node::{NodeHead, NodeRecord, Unread, Waits},
+    notice::{ExecutorName, NoNoticeKind, Notice, NoticeKind},
     operation::{Interface, Operation},
     outbox::{OutboxItem, Recipient},
     path::NodePath,
@@ -57,4 +61,5 @@ pub use self::{
     run::{Origin, RunRecord},
     sealed::SealedToken,
     wake::{Job, Wake},
+    webhook::{KeptSecret, Reported, Webhook, WebhookId},
 };

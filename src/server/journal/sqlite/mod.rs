@@ -24,6 +24,7 @@
 //! | `load` | how much waits and how much is under way, and since when |
 //! | `outbox`, `debts` | outbox entries; whether the JARVIS stores are owed them |
 //! | `parking` | items whose decision fails repeatedly |
+//! | `notices`, `webhooks`, `deliveries` | what webhooks report, to whom, and what waits |
 //! | `prune` | deletion of finished runs |
 //! | `secrets` | secrets by name |
 //! | `space` | the size limit of the file and its reserve |
@@ -51,6 +52,7 @@ mod claims;
 mod compact;
 mod contents;
 mod debts;
+mod deliveries;
 mod encoding;
 mod error;
 mod export;
@@ -61,6 +63,7 @@ mod load;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 mod migrations;
+mod notices;
 mod outbox;
 mod parking;
 #[cfg(test)]
@@ -78,6 +81,7 @@ mod space;
 pub(super) mod tests;
 mod threads;
 mod tree;
+mod webhooks;
 mod write;
 mod writer;
 
@@ -93,6 +97,7 @@ use self::{
     schema::Lock,
     space::Space,
     threads::ThreadParts,
+    webhooks::Wanted,
     writer::Writer,
 };
 pub use self::{
@@ -140,6 +145,7 @@ pub struct SqliteJournal {
     outbox: bool,
     /// `None`: the size of the file is not limited.
     space: Option<Arc<Space>>,
+    wanted: Wanted,
     fatal: Fatal,
     figures: Arc<Figures>,
     /// For messages.
@@ -157,6 +163,7 @@ impl SqliteJournal {
         let (path, connection) = (opened.path.clone(), &opened.connection);
         let space =
             Space::of(connection, options.max_bytes, path, log.clone()).map_err(|e| failed(e.to_string()))?;
+        let wanted = Wanted::of(connection).map_err(|e| failed(e.to_string()))?;
         let fatal = Fatal::default();
         let figures = Arc::<Figures>::default();
         let parts = ThreadParts {
@@ -178,6 +185,7 @@ impl SqliteJournal {
             cache: ReadCache::new(),
             outbox: options.outbox,
             space,
+            wanted,
             fatal,
             figures,
             path: options.path,
