@@ -93,7 +93,7 @@ pub struct Settings {
     pub calls: CallLimits,
     /// The time limit of a shutdown.
     pub shutdown_timeout: Duration,
-    /// Health is degraded when work has waited for longer than this. `None`: never.
+    /// Health is degraded when work has waited longer than this. `None`: never.
     pub waiting_degraded_after: Option<Duration>,
     /// Settings that work but are probably unintended, one line each.
     pub warnings: Vec<String>,
