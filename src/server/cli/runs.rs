@@ -25,10 +25,13 @@ pub(super) async fn list(
     let client = remote.client();
     let (since, before) = times(select, now);
     let Select { state, node_type, tenant, owner, error_code, since: _, before: _, id_prefix } = select;
+    let labels = BTreeMap::new();
     let (runs, is_all) = pages(page.limit, async |wanted, token| {
         let call = client.call(client.list_runs(
+            None,
             error_code.as_deref(),
             id_prefix.as_deref(),
+            &labels,
             Some(wanted),
             node_type.as_deref(),
             owner.as_deref(),
@@ -57,12 +60,15 @@ pub(super) async fn count(
     let client = remote.client();
     let (since, before) = times(select, now);
     let Select { state, node_type, tenant, owner, error_code, since: _, before: _, id_prefix } = select;
+    let labels = BTreeMap::new();
     let (mut runs, mut token) = (BTreeMap::<String, u64>::new(), None::<String>);
     loop {
         let call = client.call(client.count_runs(
+            None,
             CountBy::State,
             error_code.as_deref(),
             id_prefix.as_deref(),
+            &labels,
             None,
             node_type.as_deref(),
             owner.as_deref(),

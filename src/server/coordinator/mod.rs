@@ -12,7 +12,8 @@
 //!
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
-//! - `run_lists`: runs, nodes and attempts by pages.
+//! - `run_lists`: runs, nodes and attempts by pages; `records`: the audit trail and
+//!   evidence; `work`: the work of all runs.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
 //! - `explanations`: why a run or a node does not move.
@@ -48,9 +49,11 @@ mod nodes;
 mod offload;
 mod queue;
 mod reads;
+mod records;
 mod run_lists;
 mod runs;
 mod schemas;
+mod work;
 
 use std::sync::Arc;
 
@@ -70,6 +73,7 @@ pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
 pub use schemas::Schemas;
+pub(crate) use work::{ExecutorView, LaneView, WorkView};
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,

@@ -123,6 +123,11 @@ impl Gate {
         self.slots.each()
     }
 
+    /// How many nodes wait for a slot.
+    pub(super) fn waiting(&self) -> usize {
+        self.slots.waiting()
+    }
+
     /// The members in the order of the setting, each with its load.
     pub(super) fn loads(&self) -> impl Iterator<Item = (&ExecutorBinding, MemberLoad)> {
         self.members.iter().map(|member| &member.binding).zip(self.slots.loads())
@@ -179,6 +184,9 @@ impl Slot {
             Ok(_) => Some(CallHealth::Healthy),
             Err(error) => health(error),
         };
+        if let (Some(CallHealth::Failed { .. }), Err(error)) = (health, answer) {
+            self.failed(error.to_string());
+        }
         if let Some(health) = health {
             self.report(health);
         }

@@ -147,7 +147,7 @@ impl Dispatcher {
             health.set_executor(executor, self.members_of(gate));
             let lane = Lane::Dispatches(kind);
             let (in_hand, room) = (queue.in_lane(lane), queue.room(lane));
-            loads.push(ExecutorLoad { executor, in_hand, room });
+            loads.push(ExecutorLoad { executor, in_hand, room, waiting: gate.waiting() });
         }
         health.set_work(journal.counts(clock.now()).await?, queue.len(), loads);
         Ok(())
@@ -167,6 +167,8 @@ impl Dispatcher {
             troubled: load.breaker.open_until().is_some_and(|until| now < until + REMEMBER),
             in_flight: load.in_flight,
             slots: gate.slots_each(),
+            open_until: load.breaker.open_until(),
+            last_error: load.last_error,
         };
         gate.loads().enumerate().map(report).collect()
     }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     journal::Counts,
+    time::Timestamp,
     types::{HealthCheck, JsonObject},
 };
 
@@ -53,6 +54,10 @@ pub(crate) struct MemberReport {
     pub(crate) troubled: bool,
     pub(crate) in_flight: usize,
     pub(crate) slots: usize,
+    /// When its circuit breaker may admit a call again, unless it is closed.
+    pub(crate) open_until: Option<Timestamp>,
+    /// The last call that failed in a way that speaks against it, and when.
+    pub(crate) last_error: Option<(Timestamp, String)>,
 }
 
 /// The nodes of one executor that are in memory, and how many more fit.
@@ -61,6 +66,8 @@ pub(crate) struct ExecutorLoad {
     pub(crate) executor: &'static str,
     pub(crate) in_hand: usize,
     pub(crate) room: usize,
+    /// Of these: they wait for a slot.
+    pub(crate) waiting: usize,
 }
 
 impl DispatchStatus {
@@ -125,7 +132,7 @@ impl Work {
         let trouble = match (without_wake_up, parked, full) {
             (0, 0, None) => None,
             (0, 0, Some(full)) => {
-                let ExecutorLoad { executor, in_hand, room: _ } = full;
+                let ExecutorLoad { executor, in_hand, room: _, waiting: _ } = full;
                 Some(format!(
                     "The queue of {executor} is full with {in_hand} nodes: further nodes stay in the journal"
                 ))
@@ -137,7 +144,7 @@ impl Work {
         };
         let of_executors: BTreeMap<&str, Value> = loads
             .iter()
-            .map(|ExecutorLoad { executor, in_hand, room }| {
+            .map(|ExecutorLoad { executor, in_hand, room, waiting: _ }| {
                 (*executor, json!({"in_hand": in_hand, "room": room}))
             })
             .collect();
@@ -164,7 +171,7 @@ fn executor_check(name: &str, members: &[MemberReport]) -> HealthCheck {
     };
     let details: Vec<Value> = members
         .iter()
-        .filter_map(|MemberReport { name, breaker, troubled: _, in_flight, slots }| {
+        .filter_map(|MemberReport { name, breaker, in_flight, slots, .. }| {
             let name = name.as_ref()?;
             Some(json!({"name": name, "breaker": breaker, "in_flight": in_flight, "slots": slots}))
         })
@@ -187,7 +194,8 @@ mod tests {
 
     fn member(name: Option<&str>, troubled: bool) -> MemberReport {
         let breaker = if troubled { "open" } else { "closed" };
-        MemberReport { name: name.map(str::to_owned), breaker, troubled, in_flight: 3, slots: 4 }
+        let name = name.map(str::to_owned);
+        MemberReport { name, breaker, troubled, in_flight: 3, slots: 4, open_until: None, last_error: None }
     }
 
     #[test]
@@ -216,7 +224,7 @@ mod tests {
             checks.into_iter().map(|check| (check.name, check.status, check.message)).collect::<Vec<_>>()
         };
         status.set_executor("atomic_executor", vec![member(None, false)]);
-        let load = |room| ExecutorLoad { executor: "atomic_executor", in_hand: 8, room };
+        let load = |room| ExecutorLoad { executor: "atomic_executor", in_hand: 8, room, waiting: 0 };
         status.set_work(Counts { runs_live: 2, ..Counts::default() }, 1, vec![load(1)]);
         let well = [("atomic_executor", HealthStatus::Ok), ("work", HealthStatus::Ok)];
         assert_eq!(summary(&status), well.map(|(name, status)| (name.to_owned(), status, None)));
@@ -228,7 +236,7 @@ mod tests {
     #[test]
     fn trouble_of_dispatch_degrades() {
         let status = DispatchStatus::default();
-        let load = ExecutorLoad { executor: "atomic_executor", in_hand: 8, room: 0 };
+        let load = ExecutorLoad { executor: "atomic_executor", in_hand: 8, room: 0, waiting: 0 };
         let degraded = |status: &DispatchStatus| {
             status
                 .checks()

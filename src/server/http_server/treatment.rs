@@ -73,7 +73,9 @@ impl Treatment {
     fn of(operation: Operation) -> Self {
         let (class, reads_body) = match operation {
             Operation::StartRun | Operation::CreateNodeRuns => (Class::Work, true),
-            Operation::StreamRunEvents | Operation::StreamNodeRunEvents => (Class::Work, false),
+            Operation::StreamRunEvents | Operation::StreamNodeRunEvents | Operation::ExportRun => {
+                (Class::Work, false)
+            }
             Operation::GetRun
             | Operation::GetNodeRun
             | Operation::ListApprovals
@@ -83,7 +85,9 @@ impl Treatment {
             | Operation::GetRunTree
             | Operation::ListAttempts
             | Operation::ExplainRun
-            | Operation::ExplainNodeRun => (Class::Read, false),
+            | Operation::ExplainNodeRun
+            | Operation::GetWork
+            | Operation::ListAudit => (Class::Read, false),
             Operation::CancelRun => (Class::End, false),
             Operation::ReportNodeRunEvaluation
             | Operation::CompleteNodeRun

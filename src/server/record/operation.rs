@@ -28,6 +28,9 @@ pub enum Operation {
     ListAttempts,
     ExplainRun,
     ExplainNodeRun,
+    GetWork,
+    ListAudit,
+    ExportRun,
 }
 
 /// The document that has an operation.
@@ -40,7 +43,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -60,6 +63,9 @@ impl Operation {
         Self::ListAttempts,
         Self::ExplainRun,
         Self::ExplainNodeRun,
+        Self::GetWork,
+        Self::ListAudit,
+        Self::ExportRun,
     ];
 
     /// The operations of one document.
@@ -88,7 +94,10 @@ impl Operation {
             | Self::GetRunTree
             | Self::ListAttempts
             | Self::ExplainRun
-            | Self::ExplainNodeRun => Interface::Operator,
+            | Self::ExplainNodeRun
+            | Self::GetWork
+            | Self::ListAudit
+            | Self::ExportRun => Interface::Operator,
         }
     }
 
@@ -119,6 +128,9 @@ impl Operation {
             Self::ListAttempts => "list_attempts",
             Self::ExplainRun => "explain_run",
             Self::ExplainNodeRun => "explain_node_run",
+            Self::GetWork => "get_work",
+            Self::ListAudit => "list_audit",
+            Self::ExportRun => "export_run",
         }
     }
 }

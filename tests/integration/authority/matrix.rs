@@ -108,7 +108,10 @@ impl Scene {
                 | Operation::GetRunTree
                 | Operation::ListAttempts
                 | Operation::ExplainRun
-                | Operation::ExplainNodeRun => {
+                | Operation::ExplainNodeRun
+                | Operation::GetWork
+                | Operation::ListAudit
+                | Operation::ExportRun => {
                     unreachable!("{operation} is no operation of the ARP API")
                 }
             },

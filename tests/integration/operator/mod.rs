@@ -4,13 +4,17 @@
 //! - `approvals`: the list, its pages, decisions.
 //! - `runs`: lists and counts of runs, the tree of one.
 //! - `commands`: the commands that use it.
+//! - `work`: the work of all runs, runs that need attention, labels.
+//! - `records`: the audit trail, evidence.
 //! - `metrics`: what Prometheus scrapes.
 
 mod approvals;
 mod commands;
 mod listener;
 mod metrics;
+mod records;
 mod runs;
+mod work;
 
 use serde_json::{Value, json};
 
