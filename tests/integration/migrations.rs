@@ -8,7 +8,7 @@ use crate::support::{FakeExecutors, FakeStores, Program, process::edit_journal, 
 
 /// The journals of older programs. `journal::sqlite::migrations::tests` describes
 /// their content.
-const JOURNALS: [&str; 8] = [
+const JOURNALS: [&str; 9] = [
     include_str!("../journals/schema-1.sql"),
     include_str!("../journals/schema-2.sql"),
     include_str!("../journals/schema-3.sql"),
@@ -17,6 +17,7 @@ const JOURNALS: [&str; 8] = [
     include_str!("../journals/schema-6.sql"),
     include_str!("../journals/schema-7.sql"),
     include_str!("../journals/schema-8.sql"),
+    include_str!("../journals/schema-9.sql"),
 ];
 
 fn schema(program: &Program) -> i64 {

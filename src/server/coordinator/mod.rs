@@ -14,6 +14,7 @@
 //!   `assignment`: whether the assignment of a token still stands.
 //! - `run_lists`: runs, nodes and attempts by pages; `records`: the audit trail and
 //!   evidence; `work`: the work of all runs.
+//! - `webhooks`: subscriptions to what happens.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
 //! - `explanations`: why a run or a node does not move.
@@ -53,6 +54,7 @@ mod records;
 mod run_lists;
 mod runs;
 mod schemas;
+mod webhooks;
 mod work;
 
 use std::sync::Arc;
@@ -73,6 +75,7 @@ pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
 pub use schemas::Schemas;
+pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
 pub(crate) use work::{ExecutorView, LaneView, WorkView};
 
 use self::{
@@ -94,6 +97,7 @@ use crate::{
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
     types::{HealthCheck, IdSource, NodeRunId, RunId},
+    webhooks::Webhooks,
 };
 
 /// The parts of a coordinator.
@@ -120,6 +124,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// What dispatch says of itself, to explain what waits for it.
     pub dispatch: DispatchFacts,
+    /// `None`: they are off.
+    pub webhooks: Option<Arc<Webhooks>>,
     /// `None`: no value is judged by the schema of its node type.
     pub schemas: Option<Schemas>,
     pub log: Logger,
@@ -154,6 +160,7 @@ impl Coordinator {
             delegation,
             metrics,
             dispatch,
+            webhooks,
             schemas,
             log,
             ..
@@ -173,6 +180,7 @@ impl Coordinator {
             rules,
             redactor: redactor.clone(),
             metrics,
+            webhooks,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {

@@ -72,10 +72,12 @@ impl Treatment {
 
     fn of(operation: Operation) -> Self {
         let (class, reads_body) = match operation {
-            Operation::StartRun | Operation::CreateNodeRuns => (Class::Work, true),
-            Operation::StreamRunEvents | Operation::StreamNodeRunEvents | Operation::ExportRun => {
-                (Class::Work, false)
-            }
+            Operation::StartRun | Operation::CreateNodeRuns | Operation::CreateWebhook => (Class::Work, true),
+            Operation::StreamRunEvents
+            | Operation::StreamNodeRunEvents
+            | Operation::ExportRun
+            | Operation::TestWebhook
+            | Operation::RedeliverWebhook => (Class::Work, false),
             Operation::GetRun
             | Operation::GetNodeRun
             | Operation::ListApprovals
@@ -87,8 +89,11 @@ impl Treatment {
             | Operation::ExplainRun
             | Operation::ExplainNodeRun
             | Operation::GetWork
-            | Operation::ListAudit => (Class::Read, false),
-            Operation::CancelRun => (Class::End, false),
+            | Operation::ListAudit
+            | Operation::ListWebhooks
+            | Operation::GetWebhook
+            | Operation::ListWebhookDeliveries => (Class::Read, false),
+            Operation::CancelRun | Operation::DeleteWebhook => (Class::End, false),
             Operation::ReportNodeRunEvaluation
             | Operation::CompleteNodeRun
             | Operation::ApproveNodeRun

@@ -4,7 +4,7 @@
 use dropshot::{ApiDescription, Body, HttpResponseOk, RequestContext, endpoint};
 use http::{Response, header::CONTENT_TYPE};
 
-use super::{approvals, audit, evidence, explain, runs, work};
+use super::{approvals, audit, evidence, explain, runs, webhooks, work};
 use crate::{
     http_server::{ApiError, Caller, Probe, ServerContext, live, ready},
     metrics,
@@ -22,7 +22,8 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
         explain::register(&mut api)?;
         work::register(&mut api)?;
         audit::register(&mut api)?;
-        evidence::register(&mut api)
+        evidence::register(&mut api)?;
+        webhooks::register(&mut api)
     };
     register().expect("the endpoints do not contradict each other");
     api

@@ -4,7 +4,8 @@
 //! ```text
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
-//!                     └─ approvals, audit, evidence, explain, runs, work, with model and paging
+//!                     └─ approvals, audit, evidence, explain, runs, webhooks, work,
+//!                        with model and paging
 //!   openapi           the document, from which the client of the commands is made
 //! ```
 //!
@@ -22,6 +23,7 @@ mod model;
 pub mod openapi;
 mod paging;
 mod runs;
+mod webhooks;
 mod work;
 
 pub(crate) use self::endpoints::endpoints;

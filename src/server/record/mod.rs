@@ -21,6 +21,7 @@
 //! - `path`: a node's place in its run's tree.
 //! - `change_set`: the result of a decision, with events and attempts.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
+//! - `notice`, `webhook`: what webhooks report, and who subscribes to it.
 //!
 //! **Architecture invariants.** Only `engine` makes a [`ChangeSet`], and only
 //! `journal` applies one. A record that is not terminal has a [`Wake`], which is
@@ -35,6 +36,7 @@ mod change_set;
 mod hosts;
 mod labels;
 mod node;
+mod notice;
 mod operation;
 mod outbox;
 mod path;
@@ -42,6 +44,7 @@ mod retry;
 mod run;
 mod sealed;
 mod wake;
+mod webhook;
 
 pub use self::{
     actor::{Actor, Identity},
@@ -53,6 +56,7 @@ pub use self::{
     hosts::Hosts,
     labels::{Labels, METADATA},
     node::{NodeHead, NodeRecord, Unread, Waits},
+    notice::{ExecutorName, NoNoticeKind, Notice, NoticeKind},
     operation::{Interface, Operation},
     outbox::{OutboxItem, Recipient},
     path::NodePath,
@@ -60,4 +64,5 @@ pub use self::{
     run::{Origin, RunRecord},
     sealed::SealedToken,
     wake::{Job, Wake},
+    webhook::{KeptSecret, Reported, Webhook, WebhookId},
 };

@@ -31,6 +31,13 @@ pub enum Operation {
     GetWork,
     ListAudit,
     ExportRun,
+    CreateWebhook,
+    ListWebhooks,
+    GetWebhook,
+    DeleteWebhook,
+    TestWebhook,
+    ListWebhookDeliveries,
+    RedeliverWebhook,
 }
 
 /// The document that has an operation.
@@ -43,7 +50,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 29] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -66,6 +73,13 @@ impl Operation {
         Self::GetWork,
         Self::ListAudit,
         Self::ExportRun,
+        Self::CreateWebhook,
+        Self::ListWebhooks,
+        Self::GetWebhook,
+        Self::DeleteWebhook,
+        Self::TestWebhook,
+        Self::ListWebhookDeliveries,
+        Self::RedeliverWebhook,
     ];
 
     /// The operations of one document.
@@ -97,7 +111,14 @@ impl Operation {
             | Self::ExplainNodeRun
             | Self::GetWork
             | Self::ListAudit
-            | Self::ExportRun => Interface::Operator,
+            | Self::ExportRun
+            | Self::CreateWebhook
+            | Self::ListWebhooks
+            | Self::GetWebhook
+            | Self::DeleteWebhook
+            | Self::TestWebhook
+            | Self::ListWebhookDeliveries
+            | Self::RedeliverWebhook => Interface::Operator,
         }
     }
 
@@ -131,6 +152,13 @@ impl Operation {
             Self::GetWork => "get_work",
             Self::ListAudit => "list_audit",
             Self::ExportRun => "export_run",
+            Self::CreateWebhook => "create_webhook",
+            Self::ListWebhooks => "list_webhooks",
+            Self::GetWebhook => "get_webhook",
+            Self::DeleteWebhook => "delete_webhook",
+            Self::TestWebhook => "test_webhook",
+            Self::ListWebhookDeliveries => "list_webhook_deliveries",
+            Self::RedeliverWebhook => "redeliver_webhook",
         }
     }
 }

@@ -111,7 +111,14 @@ impl Scene {
                 | Operation::ExplainNodeRun
                 | Operation::GetWork
                 | Operation::ListAudit
-                | Operation::ExportRun => {
+                | Operation::ExportRun
+                | Operation::CreateWebhook
+                | Operation::ListWebhooks
+                | Operation::GetWebhook
+                | Operation::DeleteWebhook
+                | Operation::TestWebhook
+                | Operation::ListWebhookDeliveries
+                | Operation::RedeliverWebhook => {
                     unreachable!("{operation} is no operation of the ARP API")
                 }
             },

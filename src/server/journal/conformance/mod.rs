@@ -18,6 +18,7 @@
 //! - `work`: the work of all runs, and evidence of one.
 //! - `secrets`: secrets by name.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
+//! - `webhooks`: notices, subscriptions, deliveries.
 //! - `samples`: records to commit, and the `Probe` that the properties use.
 //!
 //! The journal under test must keep an outbox.
@@ -35,6 +36,7 @@ mod run_lists;
 mod samples;
 mod secrets;
 mod wakes;
+mod webhooks;
 mod work;
 
 use std::sync::Arc;
@@ -43,7 +45,7 @@ use futures::future::BoxFuture;
 
 pub use self::{
     approvals::*, audit::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*,
-    run_lists::*, samples::*, secrets::*, wakes::*, work::*,
+    run_lists::*, samples::*, secrets::*, wakes::*, webhooks::*, work::*,
 };
 use super::inspect::Inspect;
 
@@ -141,6 +143,13 @@ macro_rules! for_each_journal_property {
             wake_of_an_approval_is_claimed_like_any_other
             work_is_counted_by_lane_worker_and_store
             exported_run_is_a_whole_bundle
+            webhooks_are_bounded_listed_and_deleted_with_deliveries
+            notices_are_part_of_their_commit
+            newly_parked_item_is_reported_if_wanted
+            reports_of_executors_are_kept_with_their_notices
+            deliveries_wait_in_order_until_accepted
+            given_up_deliveries_are_listed_retried_and_pruned
+            webhook_whose_target_is_gone_is_disabled
         }
     };
 }
