@@ -12,7 +12,8 @@
 //!
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
-//! - `run_lists`: runs, nodes and attempts by pages.
+//! - `run_lists`: runs, nodes and attempts by pages; `records`: the audit trail and
+//!   evidence; `work`: the work of all runs.
 //! - `webhooks`: subscriptions to what happens.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
@@ -49,12 +50,14 @@ mod nodes;
 mod offload;
 mod queue;
 mod reads;
+mod records;
 mod run_lists;
 mod run_log;
 mod runs;
 mod schemas;
 mod waiting;
 mod webhooks;
+mod work;
 
 use std::sync::Arc;
 
@@ -76,6 +79,7 @@ pub use run_lists::LIST_PAGE_MAX;
 pub use run_log::RunLog;
 pub use schemas::Schemas;
 pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
+pub(crate) use work::{ExecutorView, LaneView, WorkView};
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,

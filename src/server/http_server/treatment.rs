@@ -75,6 +75,7 @@ impl Treatment {
             Operation::StartRun | Operation::CreateNodeRuns | Operation::CreateWebhook => (Class::Work, true),
             Operation::StreamRunEvents
             | Operation::StreamNodeRunEvents
+            | Operation::ExportRun
             | Operation::TestWebhook
             | Operation::RedeliverWebhook => (Class::Work, false),
             Operation::GetRun
@@ -87,6 +88,8 @@ impl Treatment {
             | Operation::ListAttempts
             | Operation::ExplainRun
             | Operation::ExplainNodeRun
+            | Operation::GetWork
+            | Operation::ListAudit
             | Operation::ListWebhooks
             | Operation::GetWebhook
             | Operation::ListWebhookDeliveries => (Class::Read, false),
