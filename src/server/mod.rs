@@ -28,4 +28,5 @@ pub mod redact;
 pub mod resilience;
 pub mod runtime;
 pub mod services;
+pub mod traces;
 pub mod transport;

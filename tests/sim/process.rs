@@ -37,6 +37,7 @@ use jarvis_run_coordinator::{
         policy::{self, Policy},
     },
     time::{Clock, SteadyClock, SystemClock, within},
+    traces::Traces,
     types::{IdSource, Uri, WorkerId},
 };
 use slog::{Logger, o};
@@ -166,6 +167,7 @@ impl Process {
             redactor: Redactor::default(),
             delegation: None,
             metrics: Metrics::new(),
+            traces: Traces::off(),
             dispatch: DispatchFacts { status: Arc::default(), is_on: true },
             schemas: None,
             log: log.clone(),

@@ -16,6 +16,7 @@
 //! | `peers` | wiring of the clients of other services |
 //! | `health` | wiring of the health report |
 //! | `clock` | the server's clock, from the journal's newest time on |
+//! | `traces` | wiring of traces, and the collector |
 //! | `assignment_key` | the signing key of assignment tokens |
 
 mod assignment_key;
@@ -27,6 +28,7 @@ mod peers;
 mod readings;
 mod start;
 mod stop;
+mod traces;
 
 pub use certificates::check_files;
 
@@ -95,6 +97,8 @@ pub struct Server {
     tasks: TaskSet,
     /// Stopped last: until then there may be something to send.
     outbox_tasks: TaskSet,
+    /// Stopped after that: until then spans may end.
+    trace_tasks: TaskSet,
     journal: Arc<dyn Journal>,
     journal_fatal: Fatal,
     clock: Arc<dyn Clock>,

@@ -35,6 +35,7 @@ use crate::{
     record::{Approval, AuditRecord, ChangeSet, Job, NodeHead, NodeRecord, Wake},
     redact::Redactor,
     time::{Clock, Timestamp},
+    traces::{RequestScope, Traces},
     types::{NodeRunId, RunId},
 };
 
@@ -63,6 +64,7 @@ pub(crate) struct Committer {
     /// For what executors say, before it becomes a record.
     pub(super) redactor: Redactor,
     pub(super) metrics: Metrics,
+    pub(super) traces: Traces,
     pub(super) log: Logger,
 }
 
@@ -135,11 +137,14 @@ impl Committer {
             let Some(changes) = changes else { return Ok((answer, None)) };
             let announcement = self.announcement(&changes, now);
             let (tally, began) = (Tally::of(&changes), Instant::now());
+            let (ended, link) = (self.traces.ended_by(&changes), self.traces.link(&changes));
             let committed = self.journal.commit(changes).await;
             self.metrics.commit(result_name(&committed), began.elapsed());
             match committed {
                 Ok(owed) => {
                     self.metrics.committed(&tally);
+                    self.traces.ended(ended);
+                    link.into_iter().for_each(RequestScope::link);
                     self.announce(run, &announcement, now);
                     return Ok((answer, owed));
                 }

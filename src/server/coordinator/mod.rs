@@ -51,6 +51,7 @@ mod reads;
 mod run_lists;
 mod runs;
 mod schemas;
+mod traced_policy;
 
 use std::sync::Arc;
 
@@ -73,6 +74,7 @@ pub use schemas::Schemas;
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
+    traced_policy::TracedPolicy,
 };
 pub use crate::events::{EventLines, StreamOptions};
 use crate::{
@@ -89,6 +91,7 @@ use crate::{
     redact::Redactor,
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
+    traces::Traces,
     types::{HealthCheck, IdSource, NodeRunId, RunId},
 };
 
@@ -114,6 +117,7 @@ pub struct Parts {
     /// If calls for a run are made on behalf of its starter.
     pub delegation: Option<Delegation>,
     pub metrics: Metrics,
+    pub traces: Traces,
     /// What dispatch says of itself, to explain what waits for it.
     pub dispatch: DispatchFacts,
     /// `None`: no value is judged by the schema of its node type.
@@ -149,6 +153,7 @@ impl Coordinator {
             redactor,
             delegation,
             metrics,
+            traces,
             dispatch,
             schemas,
             log,
@@ -169,11 +174,12 @@ impl Coordinator {
             rules,
             redactor: redactor.clone(),
             metrics,
+            traces: traces.clone(),
             log: log.clone(),
         });
         let admission = Arc::new(Admission {
             node_types,
-            policy,
+            policy: TracedPolicy { policy, traces },
             authority: Arc::clone(&authority),
             redactor,
             delegation,

@@ -12,7 +12,7 @@ use super::{
     errors::ApiError,
     limits::Limits,
 };
-use crate::{config::PerPrincipal, metrics::Metrics, types::HealthCheck};
+use crate::{config::PerPrincipal, metrics::Metrics, traces::Traces, types::HealthCheck};
 
 /// The limits for requests and connections, and what is in use of them. Clones
 /// share them.
@@ -25,6 +25,7 @@ pub struct Front {
     pub(super) answer_timeout: Duration,
     pub(super) max_wait: Duration,
     pub(super) metrics: Metrics,
+    pub(super) traces: Traces,
     /// Cancelled when the server has closed.
     pub(super) closed: CancellationToken,
 }
@@ -78,8 +79,15 @@ impl Front {
             answer_timeout: limits.answer_timeout,
             max_wait: limits.max_wait,
             metrics,
+            traces: Traces::off(),
             closed: CancellationToken::new(),
         }
+    }
+
+    /// The same, with spans of requests.
+    #[must_use]
+    pub fn traced(self, traces: &Traces) -> Self {
+        Self { traces: traces.clone(), ..self }
     }
 
     /// Makes a 503 for a request on a connection too many, which is closed.

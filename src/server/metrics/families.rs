@@ -96,6 +96,9 @@ families! {
     OUTBOX_ENTRIES = Gauge "arp_outbox_entries" [] "Changes that the JARVIS stores have yet to accept";
     OUTBOX_OLDEST = Gauge "arp_outbox_oldest_timestamp_seconds" [] "When the oldest of them was decided";
 
+    SPANS = Counter "arp_spans_total" ["result"]
+        "Spans: exported, rejected by the collector, failed to be sent, dropped because too many waited";
+
     HEALTH = Gauge "arp_health_status" ["check"] "Health checks: 0 ok, 1 degraded, 2 down";
     CLOCK_AHEAD = Gauge "arp_clock_ahead_seconds" [] "How far the server's clock is ahead of the machine's";
     BUILD_INFO = Gauge "arp_build_info" ["version"] "1; the version of the program";

@@ -20,6 +20,7 @@ fn sampled() -> Metrics {
     metrics.attempt(NodeKind::Atomic, "succeeded");
     metrics.cancel_sent("again");
     metrics.commit("ok", second);
+    metrics.spans("exported", 1);
     metrics.committed(&Tally::of_everything());
     let counted: BTreeSet<String> = types(&metrics.encode().expect("text")).into_keys().collect();
     metrics.read_from(Box::new(move || {

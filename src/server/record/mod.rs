@@ -19,6 +19,7 @@
 //! - `hosts`: the members of a pool at which earlier attempts may still run.
 //! - `path`: a node's place in its run's tree.
 //! - `change_set`: the result of a decision, with events and attempts.
+//! - `trace`: where a run belongs in a distributed trace.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
 //!
 //! **Architecture invariants.** Only `engine` makes a [`ChangeSet`], and only
@@ -39,6 +40,7 @@ mod path;
 mod retry;
 mod run;
 mod sealed;
+mod trace;
 mod wake;
 
 pub use self::{
@@ -56,5 +58,6 @@ pub use self::{
     retry::{ResultRetries, RetryRule},
     run::{Origin, RunRecord},
     sealed::SealedToken,
+    trace::{AttemptNote, RunTrace},
     wake::{Job, Wake},
 };

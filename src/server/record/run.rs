@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Account, Identity, SealedToken};
+use super::{Account, Identity, RunTrace, SealedToken};
 
 use crate::{
     time::Timestamp,
@@ -41,6 +41,10 @@ pub struct RunRecord {
     /// Its budgets, if it has limits on what is counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
+    /// The distributed trace that it belongs to. `None`: its caller sent none, and
+    /// traces were off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Box<RunTrace>>,
 }
 
 impl RunRecord {

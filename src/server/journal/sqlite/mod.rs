@@ -54,6 +54,7 @@ mod error;
 mod export;
 mod journal;
 mod keys;
+mod marks;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 mod migrations;
