@@ -30,3 +30,4 @@ pub mod runtime;
 pub mod services;
 pub mod traces;
 pub mod transport;
+pub mod webhooks;

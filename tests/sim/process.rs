@@ -169,6 +169,7 @@ impl Process {
             metrics: Metrics::new(),
             traces: Traces::off(),
             dispatch: DispatchFacts { status: Arc::default(), is_on: true },
+            webhooks: None,
             schemas: None,
             log: log.clone(),
         }));

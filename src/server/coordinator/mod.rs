@@ -13,6 +13,7 @@
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
 //! - `run_lists`: runs, nodes and attempts by pages.
+//! - `webhooks`: subscriptions to what happens.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
 //! - `explanations`: why a run or a node does not move.
@@ -52,6 +53,7 @@ mod run_lists;
 mod runs;
 mod schemas;
 mod traced_policy;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -71,6 +73,7 @@ pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
 pub use schemas::Schemas;
+pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
@@ -93,6 +96,7 @@ use crate::{
     time::{Clock, Timestamp},
     traces::Traces,
     types::{HealthCheck, IdSource, NodeRunId, RunId},
+    webhooks::Webhooks,
 };
 
 /// The parts of a coordinator.
@@ -120,6 +124,8 @@ pub struct Parts {
     pub traces: Traces,
     /// What dispatch says of itself, to explain what waits for it.
     pub dispatch: DispatchFacts,
+    /// `None`: they are off.
+    pub webhooks: Option<Arc<Webhooks>>,
     /// `None`: no value is judged by the schema of its node type.
     pub schemas: Option<Schemas>,
     pub log: Logger,
@@ -155,6 +161,7 @@ impl Coordinator {
             metrics,
             traces,
             dispatch,
+            webhooks,
             schemas,
             log,
             ..
@@ -175,6 +182,7 @@ impl Coordinator {
             redactor: redactor.clone(),
             metrics,
             traces: traces.clone(),
+            webhooks,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {

@@ -83,6 +83,7 @@ struct Inner {
     commit_duration: Histogram,
     commits: Labelled<ResultLabels, Counter>,
     spans: Labelled<ResultLabels, Counter>,
+    webhook_deliveries: Labelled<ResultLabels, Counter>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -157,6 +158,7 @@ impl Metrics {
             commit_duration: add(r, &f::COMMIT_DURATION, Histogram::new(COMMIT)),
             commits: add(r, &f::COMMITS, Labelled::default()),
             spans: add(r, &f::SPANS, Labelled::default()),
+            webhook_deliveries: add(r, &f::WEBHOOK_DELIVERIES, Labelled::default()),
             registry: Mutex::default(),
         };
         *inner.registry.lock() = registry;
@@ -221,6 +223,11 @@ impl Metrics {
         if count > 0 {
             self.0.spans.get_or_create(&ResultLabels { result }).inc_by(count);
         }
+    }
+
+    /// Reports were sent to webhooks, with this result.
+    pub(crate) fn webhook_deliveries(&self, result: &'static str, number: u64) {
+        self.0.webhook_deliveries.get_or_create(&ResultLabels { result }).inc_by(number);
     }
 
     /// What a commit changed is durable.

@@ -4,7 +4,7 @@
 use dropshot::{ApiDescription, Body, HttpResponseOk, RequestContext, endpoint};
 use http::{Response, header::CONTENT_TYPE};
 
-use super::{approvals, explain, runs};
+use super::{approvals, explain, runs, webhooks};
 use crate::{
     http_server::{ApiError, Caller, Probe, ServerContext, live, ready},
     metrics,
@@ -19,7 +19,8 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
         api.register(metrics_scrape)?;
         approvals::register(&mut api)?;
         runs::register(&mut api)?;
-        explain::register(&mut api)
+        explain::register(&mut api)?;
+        webhooks::register(&mut api)
     };
     register().expect("the endpoints do not contradict each other");
     api

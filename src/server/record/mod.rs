@@ -21,6 +21,7 @@
 //! - `change_set`: the result of a decision, with events and attempts.
 //! - `trace`: where a run belongs in a distributed trace.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
+//! - `notice`, `webhook`: what webhooks report, and who subscribes to it.
 //!
 //! **Architecture invariants.** Only `engine` makes a [`ChangeSet`], and only
 //! `journal` applies one. A record that is not terminal has a [`Wake`], which is
@@ -34,6 +35,7 @@ mod budget;
 mod change_set;
 mod hosts;
 mod node;
+mod notice;
 mod operation;
 mod outbox;
 mod path;
@@ -42,6 +44,7 @@ mod run;
 mod sealed;
 mod trace;
 mod wake;
+mod webhook;
 
 pub use self::{
     actor::{Actor, Identity},
@@ -52,6 +55,7 @@ pub use self::{
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     hosts::Hosts,
     node::{NodeHead, NodeRecord, Unread, Waits},
+    notice::{ExecutorName, NoNoticeKind, Notice, NoticeKind},
     operation::{Interface, Operation},
     outbox::{OutboxItem, Recipient},
     path::NodePath,
@@ -60,4 +64,5 @@ pub use self::{
     sealed::SealedToken,
     trace::{AttemptNote, RunTrace},
     wake::{Job, Wake},
+    webhook::{KeptSecret, Reported, Webhook, WebhookId},
 };

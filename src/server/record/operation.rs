@@ -28,6 +28,13 @@ pub enum Operation {
     ListAttempts,
     ExplainRun,
     ExplainNodeRun,
+    CreateWebhook,
+    ListWebhooks,
+    GetWebhook,
+    DeleteWebhook,
+    TestWebhook,
+    ListWebhookDeliveries,
+    RedeliverWebhook,
 }
 
 /// The document that has an operation.
@@ -40,7 +47,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 26] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -60,6 +67,13 @@ impl Operation {
         Self::ListAttempts,
         Self::ExplainRun,
         Self::ExplainNodeRun,
+        Self::CreateWebhook,
+        Self::ListWebhooks,
+        Self::GetWebhook,
+        Self::DeleteWebhook,
+        Self::TestWebhook,
+        Self::ListWebhookDeliveries,
+        Self::RedeliverWebhook,
     ];
 
     /// The operations of one document.
@@ -88,7 +102,14 @@ impl Operation {
             | Self::GetRunTree
             | Self::ListAttempts
             | Self::ExplainRun
-            | Self::ExplainNodeRun => Interface::Operator,
+            | Self::ExplainNodeRun
+            | Self::CreateWebhook
+            | Self::ListWebhooks
+            | Self::GetWebhook
+            | Self::DeleteWebhook
+            | Self::TestWebhook
+            | Self::ListWebhookDeliveries
+            | Self::RedeliverWebhook => Interface::Operator,
         }
     }
 
@@ -119,6 +140,13 @@ impl Operation {
             Self::ListAttempts => "list_attempts",
             Self::ExplainRun => "explain_run",
             Self::ExplainNodeRun => "explain_node_run",
+            Self::CreateWebhook => "create_webhook",
+            Self::ListWebhooks => "list_webhooks",
+            Self::GetWebhook => "get_webhook",
+            Self::DeleteWebhook => "delete_webhook",
+            Self::TestWebhook => "test_webhook",
+            Self::ListWebhookDeliveries => "list_webhook_deliveries",
+            Self::RedeliverWebhook => "redeliver_webhook",
         }
     }
 }

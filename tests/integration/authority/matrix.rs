@@ -108,7 +108,14 @@ impl Scene {
                 | Operation::GetRunTree
                 | Operation::ListAttempts
                 | Operation::ExplainRun
-                | Operation::ExplainNodeRun => {
+                | Operation::ExplainNodeRun
+                | Operation::CreateWebhook
+                | Operation::ListWebhooks
+                | Operation::GetWebhook
+                | Operation::DeleteWebhook
+                | Operation::TestWebhook
+                | Operation::ListWebhookDeliveries
+                | Operation::RedeliverWebhook => {
                     unreachable!("{operation} is no operation of the ARP API")
                 }
             },

@@ -3,7 +3,8 @@
 //! - `listener`: where it listens, and to whom it answers.
 //! - `approvals`: the list, its pages, decisions.
 //! - `runs`: lists and counts of runs, the tree of one.
-//! - `commands`: the commands that use it.
+//! - `commands`, `steering`: the commands that use it.
+//! - `terminal`: the same on a terminal.
 //! - `metrics`: what Prometheus scrapes.
 
 mod approvals;
@@ -11,6 +12,8 @@ mod commands;
 mod listener;
 mod metrics;
 mod runs;
+mod steering;
+mod terminal;
 
 use serde_json::{Value, json};
 
