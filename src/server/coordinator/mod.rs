@@ -56,6 +56,7 @@ mod run_log;
 mod runs;
 mod schemas;
 mod waiting;
+mod traced_policy;
 mod webhooks;
 mod work;
 
@@ -83,6 +84,7 @@ pub(crate) use work::{ExecutorView, LaneView, WorkView};
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
+    traced_policy::TracedPolicy,
 };
 pub use crate::events::{EventLines, StreamOptions};
 use crate::{
@@ -99,6 +101,7 @@ use crate::{
     redact::Redactor,
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
+    traces::Traces,
     types::{HealthCheck, IdSource, NodeRunId, RunId},
     webhooks::Webhooks,
 };
@@ -125,6 +128,7 @@ pub struct Parts {
     /// If calls for a run are made on behalf of its starter.
     pub delegation: Option<Delegation>,
     pub metrics: Metrics,
+    pub traces: Traces,
     /// What dispatch says of itself, to explain what waits for it.
     pub dispatch: DispatchFacts,
     /// `None`: they are off.
@@ -164,6 +168,7 @@ impl Coordinator {
             redactor,
             delegation,
             metrics,
+            traces,
             dispatch,
             webhooks,
             schemas,
@@ -187,12 +192,13 @@ impl Coordinator {
             redactor: redactor.clone(),
             metrics,
             run_log,
+            traces: traces.clone(),
             webhooks,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {
             node_types,
-            policy,
+            policy: TracedPolicy { policy, traces },
             authority: Arc::clone(&authority),
             redactor,
             delegation,

@@ -28,6 +28,7 @@ mod audit;
 mod commits;
 mod events;
 mod heads;
+mod marks;
 mod outbox;
 mod parking;
 mod payloads;
@@ -44,8 +45,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 pub use self::{
-    approvals::*, audit::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*,
-    run_lists::*, samples::*, secrets::*, wakes::*, webhooks::*, work::*,
+    approvals::*, audit::*, commits::*, events::*, heads::*, marks::*, outbox::*, parking::*, payloads::*,
+    pruning::*, run_lists::*, samples::*, secrets::*, wakes::*, webhooks::*, work::*,
 };
 use super::inspect::Inspect;
 
@@ -94,6 +95,8 @@ macro_rules! for_each_journal_property {
             reopened_journal_has_everything
             first_secret_of_a_name_is_kept
             secret_is_replaced_only_if_it_is_as_expected
+            marks_are_kept_by_name
+            changed_runs_are_found_from_a_time_on
             events_are_listed_in_order_without_gaps
             event_page_keeps_both_limits
             subtree_events_are_found_across_sparse_pages

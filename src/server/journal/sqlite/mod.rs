@@ -65,6 +65,7 @@ mod inspect;
 mod journal;
 mod keys;
 mod load;
+mod marks;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 mod migrations;
