@@ -38,6 +38,7 @@ use jarvis_run_coordinator::{
         policy::{self, Policy},
     },
     time::{Clock, SteadyClock, SystemClock, within},
+    traces::Traces,
     types::{IdSource, Uri, WorkerId},
 };
 use slog::{Logger, o};
@@ -168,6 +169,7 @@ impl Process {
             redactor: Redactor::default(),
             delegation: None,
             metrics: Metrics::new(),
+            traces: Traces::off(),
             dispatch: DispatchFacts { status: Arc::default(), is_on: true },
             webhooks: None,
             schemas: None,

@@ -18,6 +18,7 @@
 //! | `summary` | the line of the log that says what has started |
 //! | `hooks` | wiring of the webhooks |
 //! | `clock` | the server's clock, from the journal's newest time on |
+//! | `traces` | wiring of traces, and the collector |
 //! | `assignment_key` | the signing key of assignment tokens |
 
 mod assignment_key;
@@ -31,6 +32,7 @@ mod readings;
 mod start;
 mod stop;
 mod summary;
+mod traces;
 
 pub use certificates::check_files;
 
@@ -99,6 +101,8 @@ pub struct Server {
     tasks: TaskSet,
     /// Stopped last: until then there may be something to send.
     outbox_tasks: TaskSet,
+    /// Stopped after that: until then spans may end.
+    trace_tasks: TaskSet,
     journal: Arc<dyn Journal>,
     journal_fatal: Fatal,
     clock: Arc<dyn Clock>,

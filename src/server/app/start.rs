@@ -16,6 +16,7 @@ use super::{
     peers::Peers,
     readings::Readings,
     summary::{self, Started},
+    traces,
 };
 use crate::{
     auth::{self, Authenticator, Clocks},
@@ -48,12 +49,14 @@ impl Server {
     ) -> Result<Self, StartError> {
         let tasks = TaskSet::new(log.new(o!("component" => "tasks")));
         let outbox_tasks = tasks.beside(log.new(o!("component" => "outbox")));
-        let startup = Startup { settings, tasks: &tasks, outbox_tasks: &outbox_tasks, log };
+        let trace_tasks = tasks.beside(log.new(o!("component" => "traces")));
+        let startup =
+            Startup { settings, tasks: &tasks, outbox_tasks: &outbox_tasks, trace_tasks: &trace_tasks, log };
         let started = startup.run(surroundings).await;
         // Otherwise they follow the line that says where the server listens.
         if started.is_err() {
             startup.log_warnings();
-            tokio::join!(tasks.cut_off(), outbox_tasks.cut_off());
+            tokio::join!(tasks.cut_off(), outbox_tasks.cut_off(), trace_tasks.cut_off());
         }
         started
     }
@@ -64,12 +67,13 @@ struct Startup<'s> {
     settings: &'s Settings,
     tasks: &'s TaskSet,
     outbox_tasks: &'s TaskSet,
+    trace_tasks: &'s TaskSet,
     log: &'s Logger,
 }
 
 impl Startup<'_> {
     async fn run(&self, surroundings: Surroundings) -> Result<Server, StartError> {
-        let Self { settings, tasks, outbox_tasks, log } = *self;
+        let Self { settings, tasks, outbox_tasks, trace_tasks, log } = *self;
         // Before the journal is touched.
         check_secrets(settings)?;
         let certificates = Certificates::load(settings)?;
@@ -85,6 +89,19 @@ impl Startup<'_> {
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let http = certificates.http_client(settings.calls.connect_timeout)?;
         let metrics = Metrics::new();
+        let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
+        let worker = queue.worker().clone();
+        let of_traces = traces::Parts {
+            journal: &journal,
+            clock: &clock,
+            ids: &ids,
+            http: &http,
+            metrics: &metrics,
+            worker: &worker,
+            tasks: trace_tasks,
+            log: self.component("traces"),
+        };
+        let (traces, pump) = of_traces.traces(settings.traces.as_ref()).await?;
         let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, (&metrics, log));
         let auth_log = self.component("auth");
         let assignment_tokens =
@@ -114,8 +131,6 @@ impl Startup<'_> {
             })
         });
         let schemas = peers.schemas(settings);
-        let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
-        let worker = queue.worker().clone();
         let dispatch_status = Arc::new(DispatchStatus::new(settings.waiting_degraded_after));
         let webhooks = Hooks {
             settings,
@@ -153,6 +168,7 @@ impl Startup<'_> {
             redactor: Redactor::new(&settings.redact),
             delegation: delegation(settings)?,
             metrics: metrics.clone(),
+            traces: traces.clone(),
             dispatch: DispatchFacts { status: Arc::clone(&dispatch_status), is_on: settings.auto_dispatch },
             webhooks: webhooks.clone(),
             schemas,
@@ -178,7 +194,7 @@ impl Startup<'_> {
         .await?;
 
         let stopping = tasks.stopping().clone();
-        let fronts = Fronts::new(settings, &stopping, &metrics, &self.component("http"));
+        let fronts = Fronts::new(settings, &stopping, (&metrics, &traces), &self.component("http"));
         let readers_of_outbox = outbox.clone();
         let reporters = Reporters {
             coordinator: Arc::clone(&coordinator),
@@ -212,6 +228,9 @@ impl Startup<'_> {
         // Not earlier: a process that cannot listen must not have called an
         // executor, and executors may call back at once.
         dispatcher.begin(jobs);
+        if let Some(pump) = pump {
+            trace_tasks.supervise("spans", Arc::clone(&clock), move || pump.clone().run());
+        }
         Retention {
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
@@ -244,6 +263,7 @@ impl Startup<'_> {
             listeners,
             tasks: tasks.clone(),
             outbox_tasks: outbox_tasks.clone(),
+            trace_tasks: trace_tasks.clone(),
             journal,
             journal_fatal,
             clock,

@@ -23,12 +23,14 @@ macro_rules! variables {
 }
 
 mod callers;
+mod traces;
 
 pub use callers::*;
+pub use traces::*;
 
 /// All groups, in the order of the documentation.
 pub fn groups() -> impl Iterator<Item = &'static Group> {
-    SERVER.iter().chain(callers::CALLERS)
+    SERVER.iter().chain(callers::CALLERS).chain(traces::TRACES)
 }
 
 /// All variables, without their groups.

@@ -36,6 +36,7 @@ use crate::{
     record::{Approval, AuditRecord, ChangeSet, Job, NodeHead, NodeRecord, Wake},
     redact::Redactor,
     time::{Clock, Timestamp},
+    traces::{RequestScope, Traces},
     types::{NodeRunId, RunId},
     webhooks::Webhooks,
 };
@@ -66,6 +67,7 @@ pub(crate) struct Committer {
     pub(super) redactor: Redactor,
     pub(super) metrics: Metrics,
     pub(super) run_log: RunLog,
+    pub(super) traces: Traces,
     /// `None`: they are off.
     pub(super) webhooks: Option<Arc<Webhooks>>,
     pub(super) log: Logger,
@@ -143,11 +145,14 @@ impl Committer {
             }
             let announcement = self.announcement(&changes, now);
             let (tally, began) = (Tally::of(&changes), Instant::now());
+            let (ended, link) = (self.traces.ended_by(&changes), self.traces.link(&changes));
             let committed = self.journal.commit(changes).await;
             self.metrics.commit(result_name(&committed), began.elapsed());
             match committed {
                 Ok(owed) => {
                     self.metrics.committed(&tally);
+                    self.traces.ended(ended);
+                    link.into_iter().for_each(RequestScope::link);
                     self.announce(run, &announcement, now);
                     return Ok((answer, owed));
                 }

@@ -12,7 +12,8 @@
 //!
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
-//! - `run_lists`: runs, nodes and attempts by pages.
+//! - `run_lists`: runs, nodes and attempts by pages; `records`: the audit trail and
+//!   evidence; `work`: the work of all runs.
 //! - `webhooks`: subscriptions to what happens.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
@@ -49,12 +50,15 @@ mod nodes;
 mod offload;
 mod queue;
 mod reads;
+mod records;
 mod run_lists;
 mod run_log;
 mod runs;
 mod schemas;
 mod waiting;
+mod traced_policy;
 mod webhooks;
+mod work;
 
 use std::sync::Arc;
 
@@ -76,9 +80,11 @@ pub use run_lists::LIST_PAGE_MAX;
 pub use run_log::RunLog;
 pub use schemas::Schemas;
 pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
+pub(crate) use work::{ExecutorView, LaneView, WorkView};
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
+    traced_policy::TracedPolicy,
 };
 pub use crate::events::{EventLines, StreamOptions};
 use crate::{
@@ -95,6 +101,7 @@ use crate::{
     redact::Redactor,
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
+    traces::Traces,
     types::{HealthCheck, IdSource, NodeRunId, RunId},
     webhooks::Webhooks,
 };
@@ -121,6 +128,7 @@ pub struct Parts {
     /// If calls for a run are made on behalf of its starter.
     pub delegation: Option<Delegation>,
     pub metrics: Metrics,
+    pub traces: Traces,
     /// What dispatch says of itself, to explain what waits for it.
     pub dispatch: DispatchFacts,
     /// `None`: they are off.
@@ -160,6 +168,7 @@ impl Coordinator {
             redactor,
             delegation,
             metrics,
+            traces,
             dispatch,
             webhooks,
             schemas,
@@ -183,12 +192,13 @@ impl Coordinator {
             redactor: redactor.clone(),
             metrics,
             run_log,
+            traces: traces.clone(),
             webhooks,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {
             node_types,
-            policy,
+            policy: TracedPolicy { policy, traces },
             authority: Arc::clone(&authority),
             redactor,
             delegation,

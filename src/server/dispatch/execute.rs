@@ -22,6 +22,7 @@ use crate::{
     engine::{Attempt, AttemptResult, WaitsFor, Work},
     journal::JournalError,
     time::{backoff, within},
+    traces::current,
     types::{Error, NodeKind, NodeRunState, Uri},
 };
 
@@ -77,13 +78,14 @@ impl Dispatcher {
         let attempt = assignment.attempt;
         let node_type = assignment.node.node_type_ref.clone();
         job.attempt_started(attempt.started_at);
+        let current = assignment.current.clone();
         let permit = Permit::until(job.ended().clone()).on_behalf_of(assignment.subject.clone());
         // A caller who ends the node does not wait for this; the permit sees to it
         // that nothing is sent any more.
         let outcome = tokio::select! {
             biased;
             () = job.ended().cancelled() => None,
-            outcome = self.call(target, &mut slot, assignment, &permit) => Some(outcome),
+            outcome = current::scope(current, self.call(target, &mut slot, assignment, &permit)) => Some(outcome),
         };
         drop(slot);
         self.parts.metrics.attempt(target.kind(), outcome_name(outcome.as_ref()));
@@ -184,7 +186,8 @@ impl Dispatcher {
         assignment: Assignment,
         coordinator_url: &Uri,
     ) -> CompositeBeginRequest {
-        let Assignment { node, path, run_context, constraints, attempt, deadline, subject: _ } = assignment;
+        let Assignment { node, path, run_context, constraints, attempt, deadline, subject: _, current: _ } =
+            assignment;
         let assignment_token = match &self.parts.assignment_tokens {
             None => None,
             Some(tokens) => {

@@ -121,22 +121,14 @@ impl Gate {
     pub(super) fn answered<T>(&self, slot: &mut Slot, answer: &Result<T, CallError>) {
         let watch = &self.members[slot.member().0].watch;
         match answer {
-            Ok(_) => {
-                watch.answered(self.clock.now());
-                slot.report(CallHealth::Healthy);
-            }
+            Ok(_) => watch.answered(self.clock.now()),
             Err(error) => match health(error) {
-                Some(CallHealth::Healthy) => {
-                    watch.answered(self.clock.now());
-                    slot.report(CallHealth::Healthy);
-                }
-                Some(failed @ CallHealth::Failed { .. }) => {
-                    watch.failed(error, self.clock.now());
-                    slot.report(failed);
-                }
+                Some(CallHealth::Healthy) => watch.answered(self.clock.now()),
+                Some(CallHealth::Failed { .. }) => watch.failed(error, self.clock.now()),
                 None => {}
             },
         }
+        slot.answered(answer);
     }
 
     /// Serves those who wait, if a member may be called again.
@@ -213,6 +205,22 @@ impl Gate {
 fn host(endpoint: &Uri) -> String {
     let text: &str = endpoint;
     text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/').to_owned()
+}
+
+impl Slot {
+    /// Records the outcome of the call for which it was taken.
+    pub(super) fn answered<T>(&mut self, answer: &Result<T, CallError>) {
+        let health = match answer {
+            Ok(_) => Some(CallHealth::Healthy),
+            Err(error) => health(error),
+        };
+        if let (Some(CallHealth::Failed { .. }), Err(error)) = (health, answer) {
+            self.failed(error.to_string());
+        }
+        if let Some(health) = health {
+            self.report(health);
+        }
+    }
 }
 
 /// What a failed call says about the health of the executor, if anything.

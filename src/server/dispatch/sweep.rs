@@ -178,6 +178,8 @@ impl Dispatcher {
                 in_flight: load.in_flight,
                 slots: gate.slots_each(),
                 outages,
+                open_until: load.breaker.open_until(),
+                last_error: load.last_error,
             };
         gate.loads().enumerate().map(report).collect()
     }

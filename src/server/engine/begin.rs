@@ -34,7 +34,7 @@ use super::{
     refuse, silence,
 };
 use crate::{
-    record::{Approval, Job, Limits, NodeRecord, RunRecord},
+    record::{Approval, AttemptNote, Job, Limits, NodeRecord, RunRecord},
     time::Timestamp,
     types::{Error, ExecutorBinding, NodeKind, NodeRunState, SideEffectClass},
 };
@@ -172,6 +172,15 @@ fn judged(draft: &mut Draft<'_>, node: &mut NodeRecord, command: BeginAttempt) -
     let BeginAttempt { facts, verdict, executor } = command;
     learn(&draft.run, node, &facts, draft.cx.rules);
     let decided = verdict.inspect_err(|error| draft.audited = Audited::failing(node.id(), error, None))?;
+    node.note = draft.run.trace.as_ref().filter(|trace| trace.is_sampled()).map(|_| {
+        Box::new(AttemptNote {
+            at: draft.cx.now,
+            action: decided.action.to_owned(),
+            decision: decided.outcome.as_str().to_owned(),
+            reason_code: decided.reason_code.clone(),
+            executor: None,
+        })
+    });
     let kind = node.node.kind;
     let kind = kind.ok_or_else(|| Error::new("unknown_node_kind", "Unable to resolve node kind"))?;
     let effective = effective_constraints(&draft.run, node, &facts).unwrap_or_default();
@@ -200,10 +209,14 @@ fn hand_over(draft: &mut Draft<'_>, mut node: NodeRecord, admitted: Admitted) ->
     node.node.kind = Some(kind);
     node.node.state = NodeRunState::Running;
     node.node.started_at.get_or_insert(now);
+    node.attempt_started_at = (node.attempt > 1).then_some(now);
     if let Some(earlier) = &node.node.executor_binding
         && node.superseded_attempt_may_run
     {
         node.hosts.moved(earlier, &binding);
+    }
+    if let Some(note) = &mut node.note {
+        note.executor = Some(binding.executor_instance_id.clone());
     }
     node.node.executor_binding = Some(binding);
     node.deadline = Some(deadline);

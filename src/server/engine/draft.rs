@@ -212,7 +212,10 @@ impl<'c> Draft<'c> {
 
     /// Adds an attempt that did not end the node to the attempt log.
     pub(super) fn attempt(&mut self, node: &NodeRecord, attempt: Attempt, outcome: AttemptOutcome) {
-        self.attempts.push(attempt.record(node.id(), &node.node.run_id, outcome, self.cx.now));
+        let record = attempt.record(node.id(), &node.node.run_id, outcome, self.cx.now);
+        // The node's note is about its current attempt.
+        let note = node.note.clone().filter(|_| attempt.number == node.attempt);
+        self.attempts.push(AttemptRecord { note, ..record });
     }
 
     /// Ends a node: its live descendants first, deepest first (D-17), then

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::command::Rules;
 use crate::{
-    record::{Account, Actor, Identity},
+    record::{Account, Actor, Identity, METADATA},
     types::{Extensions, JsonObject, Metadata, json::canonical},
 };
 

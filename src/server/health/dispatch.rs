@@ -73,6 +73,10 @@ pub(crate) struct MemberReport {
     pub(crate) slots: usize,
     /// How often it was left alone.
     pub(crate) outages: u64,
+    /// When its circuit breaker may admit a call again, unless it is closed.
+    pub(crate) open_until: Option<Timestamp>,
+    /// The last call that failed in a way that speaks against it, and when.
+    pub(crate) last_error: Option<(Timestamp, String)>,
 }
 
 /// The nodes of one executor that are in memory, and how many more fit.
@@ -81,9 +85,10 @@ pub(crate) struct ExecutorLoad {
     pub(crate) executor: &'static str,
     pub(crate) in_hand: usize,
     pub(crate) room: usize,
-    /// Concurrent calls that are allowed and made, and nodes that wait for one.
+    /// Concurrent calls that are allowed and made.
     pub(crate) slots: usize,
     pub(crate) in_use: usize,
+    /// Of those in memory: they wait for a slot.
     pub(crate) waiting: usize,
 }
 
@@ -222,7 +227,7 @@ fn executor_check(name: &str, members: &[MemberReport]) -> HealthCheck {
     };
     let details: Vec<Value> = members
         .iter()
-        .filter_map(|MemberReport { name, breaker, troubled: _, in_flight, slots, outages: _ }| {
+        .filter_map(|MemberReport { name, breaker, in_flight, slots, .. }| {
             let name = name.as_ref()?;
             Some(json!({"name": name, "breaker": breaker, "in_flight": in_flight, "slots": slots}))
         })
@@ -256,8 +261,16 @@ mod tests {
     }
 
     fn member(name: Option<&str>, troubled: bool) -> MemberReport {
-        let breaker = if troubled { "open" } else { "closed" };
-        MemberReport { name: name.map(str::to_owned), breaker, troubled, in_flight: 3, slots: 4, outages: 0 }
+        MemberReport {
+            name: name.map(str::to_owned),
+            breaker: if troubled { "open" } else { "closed" },
+            troubled,
+            in_flight: 3,
+            slots: 4,
+            outages: 0,
+            open_until: None,
+            last_error: None,
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
     folds::Folds,
     limits::Limits,
 };
-use crate::{config::PerPrincipal, metrics::Metrics, types::HealthCheck};
+use crate::{config::PerPrincipal, metrics::Metrics, traces::Traces, types::HealthCheck};
 
 /// The limits for requests and connections, and what is in use of them. Clones
 /// share them.
@@ -29,6 +29,7 @@ pub struct Front {
     pub(super) folds: Arc<Folds>,
     /// Of the listener. That of a request has warnings only, unless debugging.
     pub(super) log: Logger,
+    pub(super) traces: Traces,
     /// Cancelled when the server has closed.
     pub(super) closed: CancellationToken,
 }
@@ -89,8 +90,15 @@ impl Front {
             metrics,
             folds: Arc::new(Folds::new(log)),
             log: log.clone(),
+            traces: Traces::off(),
             closed: CancellationToken::new(),
         }
+    }
+
+    /// The same, with spans of requests.
+    #[must_use]
+    pub fn traced(self, traces: &Traces) -> Self {
+        Self { traces: traces.clone(), ..self }
     }
 
     /// Makes a 503 for a request on a connection too many, which is closed.

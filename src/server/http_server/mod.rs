@@ -14,6 +14,7 @@
 //!   request_scope    the caller on its way in, the error on its way out
 //! context          what endpoints have: the coordinator, the authenticator, health
 //!   body             JSON in, within body_timeout, checked by schema_check
+//!   query            parameters in, labels too
 //!   stream           lines out (without delay: socket_options)
 //!   prefer           a run when it has ended: `Prefer: wait`
 //!   errors           failures out; repeated ones are one line of the log (folds)
@@ -46,6 +47,7 @@ mod prefer;
 mod probes;
 #[cfg(test)]
 mod proptests;
+mod query;
 mod request_scope;
 mod schema_check;
 mod socket_options;
@@ -64,6 +66,7 @@ pub(crate) use self::{
     openapi::document,
     prefer::{PreferWait, RunAnswer, Waiting},
     probes::{Probe, live, ready},
+    query::{LabelParams, Params},
     request_scope::Caller,
     schema_check::BodySchema,
     stream::{Ndjson, StreamQuery},

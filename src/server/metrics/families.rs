@@ -119,6 +119,8 @@ families! {
     TOKEN_REQUESTS = Counter "arp_token_requests_total" ["result"] "Requests for tokens: ok or failed";
     EVENT_FOLLOWERS = Gauge "arp_event_followers" [] "Event streams that are open";
     SERVICE_OUTAGES = Counter "arp_service_outages_total" ["service"] "How often a service ceased to answer";
+    SPANS = Counter "arp_spans_total" ["result"]
+        "Spans: exported, rejected by the collector, failed to be sent, dropped because too many waited";
     WEBHOOK_DELIVERIES = Counter "arp_webhook_deliveries_total" ["result"]
         "Reports that were sent to webhooks: accepted, refused, or given_up after a day";
     WEBHOOK_BACKLOG = Gauge "arp_webhook_backlog" [] "Reports that targets of webhooks have yet to accept";

@@ -89,6 +89,7 @@ struct Inner {
     limit_refusals: Labelled<LimitLabels, Counter>,
     tokens: Labelled<ResultLabels, Counter>,
     followers: Gauge,
+    spans: Labelled<ResultLabels, Counter>,
     webhook_deliveries: Labelled<ResultLabels, Counter>,
 }
 
@@ -177,6 +178,7 @@ impl Metrics {
             limit_refusals: add(r, &f::LIMIT_REFUSALS, Labelled::default()),
             tokens: add(r, &f::TOKEN_REQUESTS, Labelled::default()),
             followers: add(r, &f::EVENT_FOLLOWERS, Gauge::default()),
+            spans: add(r, &f::SPANS, Labelled::default()),
             webhook_deliveries: add(r, &f::WEBHOOK_DELIVERIES, Labelled::default()),
             registry: Mutex::default(),
         };
@@ -254,6 +256,13 @@ impl Metrics {
     pub(crate) fn commit(&self, result: &'static str, time: Duration) {
         self.0.commit_duration.observe(time.as_secs_f64());
         self.0.commits.get_or_create(&ResultLabels { result }).inc();
+    }
+
+    /// This became of spans.
+    pub(crate) fn spans(&self, result: &'static str, count: u64) {
+        if count > 0 {
+            self.0.spans.get_or_create(&ResultLabels { result }).inc_by(count);
+        }
     }
 
     /// Reports were sent to webhooks, with this result.

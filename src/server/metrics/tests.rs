@@ -25,6 +25,7 @@ fn sampled() -> Metrics {
     metrics.limit_refused("requests");
     metrics.token_asked("ok");
     drop(metrics.follower());
+    metrics.spans("exported", 1);
     metrics.committed(&Tally::of_everything());
     let counted: BTreeSet<String> = types(&metrics.encode().expect("text")).into_keys().collect();
     metrics.read_from(Box::new(move || {

@@ -28,6 +28,9 @@ pub enum Operation {
     ListAttempts,
     ExplainRun,
     ExplainNodeRun,
+    GetWork,
+    ListAudit,
+    ExportRun,
     CreateWebhook,
     ListWebhooks,
     GetWebhook,
@@ -47,7 +50,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -67,6 +70,9 @@ impl Operation {
         Self::ListAttempts,
         Self::ExplainRun,
         Self::ExplainNodeRun,
+        Self::GetWork,
+        Self::ListAudit,
+        Self::ExportRun,
         Self::CreateWebhook,
         Self::ListWebhooks,
         Self::GetWebhook,
@@ -103,6 +109,9 @@ impl Operation {
             | Self::ListAttempts
             | Self::ExplainRun
             | Self::ExplainNodeRun
+            | Self::GetWork
+            | Self::ListAudit
+            | Self::ExportRun
             | Self::CreateWebhook
             | Self::ListWebhooks
             | Self::GetWebhook
@@ -140,6 +149,9 @@ impl Operation {
             Self::ListAttempts => "list_attempts",
             Self::ExplainRun => "explain_run",
             Self::ExplainNodeRun => "explain_node_run",
+            Self::GetWork => "get_work",
+            Self::ListAudit => "list_audit",
+            Self::ExportRun => "export_run",
             Self::CreateWebhook => "create_webhook",
             Self::ListWebhooks => "list_webhooks",
             Self::GetWebhook => "get_webhook",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Account, Identity, SealedToken};
+use super::{Account, Identity, RunTrace, SealedToken};
 
 use crate::{
     time::Timestamp,
@@ -45,6 +45,10 @@ pub struct RunRecord {
     /// earlier programs, those since then.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: u64,
+    /// The distributed trace that it belongs to. `None`: its caller sent none, and
+    /// traces were off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Box<RunTrace>>,
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -109,6 +109,9 @@ impl Scene {
                 | Operation::ListAttempts
                 | Operation::ExplainRun
                 | Operation::ExplainNodeRun
+                | Operation::GetWork
+                | Operation::ListAudit
+                | Operation::ExportRun
                 | Operation::CreateWebhook
                 | Operation::ListWebhooks
                 | Operation::GetWebhook

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{
     ApprovalSettings, CallLimits, DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT, Deadlines, Endpoint,
     Executors, Gates, InboundTls, JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture,
-    RunBounds, Settings, Stores, Webhooks,
+    RunBounds, Settings, Stores, TraceSettings, Webhooks,
     outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
@@ -33,6 +33,7 @@ impl Settings {
         let exchange_key = exchange_key(vars, outbound.is_some())?;
 
         let endpoint = |url: &Variable, audience: &Variable| endpoint(vars, url, audience);
+        let (traces, ignored) = TraceSettings::from_vars(vars);
         let mut settings = Self {
             listen: Listen {
                 host: flags.host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned()),
@@ -111,9 +112,11 @@ impl Settings {
             outbound,
             inbound,
             exchange_key,
+            traces,
             warnings: Vec::new(),
         };
         settings.warnings = settings.warnings(vars);
+        settings.warnings.extend(ignored);
         Ok(settings)
     }
 }

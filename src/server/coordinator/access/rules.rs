@@ -6,6 +6,7 @@
 //!   setting `open` ────────────────────────────────────────────────────────────▶ yes
 //!   no token ──────────────────────────────────────────────────────────────────▶ no token
 //!   arp.admin, trusted client, the run's owner ────────────────────────────────▶ yes
+//!   about the server as a whole ───────────────────────────────────────────────▶ lacks a role
 //!   same tenant as the owner, with the role that the operation demands ────────▶ yes
 //!   same tenant ─▶ with the other role, or setting `tenant` ───────────────────▶ lacks a role
 //!   everything else ───────────────────────────────────────────────────────────▶ foreign
@@ -39,6 +40,8 @@ pub(crate) enum Reach {
     Operate,
     /// It decides about an approval of it.
     Approve,
+    /// It reads what belongs to no run: the server's work as a whole.
+    Server,
 }
 
 /// What the executor of a NodeRun may do it with, by its assignment token.
@@ -70,7 +73,10 @@ pub(crate) fn rule(operation: Operation) -> Rule {
         | Operation::GetRunTree
         | Operation::ListAttempts
         | Operation::ExplainRun
-        | Operation::ExplainNodeRun => (Reach::Read, ExecutorReach::Nothing),
+        | Operation::ExplainNodeRun
+        | Operation::ListAudit
+        | Operation::ExportRun => (Reach::Read, ExecutorReach::Nothing),
+        Operation::GetWork => (Reach::Server, ExecutorReach::Nothing),
         Operation::ApproveNodeRun | Operation::DenyNodeRun => (Reach::Approve, ExecutorReach::Nothing),
         // They are about no run: see `judge_webhooks`.
         Operation::CreateWebhook
@@ -185,6 +191,9 @@ impl Authority {
         if reach == Reach::Start || self.is_unlimited(caller) {
             return Ok(());
         }
+        if reach == Reach::Server {
+            return Err(Refused::LacksRole(Roles::ADMIN));
+        }
         let owner = owner.ok_or(Refused::Foreign)?;
         if owns(owner, caller.identity()) {
             return Ok(());
@@ -194,7 +203,7 @@ impl Authority {
         }
         let Roles { read, operate, admin: _ } = caller.roles();
         let (has, lacks) = match reach {
-            Reach::Start | Reach::Read => (read || operate, Roles::READ),
+            Reach::Start | Reach::Read | Reach::Server => (read || operate, Roles::READ),
             Reach::Operate | Reach::Approve => (operate, Roles::OPERATE),
         };
         if has {

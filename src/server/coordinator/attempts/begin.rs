@@ -22,6 +22,7 @@ use crate::{
     record::{Job, NodePath, NodeRecord},
     services::policy::PdpUnavailable,
     time::Timestamp,
+    traces::Current,
     types::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, NodeRunId, RunContext},
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Assignment {
     pub(crate) deadline: Timestamp,
     /// On whose behalf the executor is called.
     pub(crate) subject: Subject,
+    /// The span that the call belongs to.
+    pub(crate) current: Option<Current>,
 }
 
 /// What is known about a node's kind before its executor is chosen.
@@ -178,12 +181,13 @@ impl Attempts {
         let (node, path) = (view.node.node.clone(), view.node.path.clone());
         let run_context = view.run.run.run_context.clone();
         let subject = self.admission.subject(&view.run);
+        let current = self.committer.traces.of_attempt(&view.run, view.node.id(), view.node.attempt + 1);
         let command = BeginAttempt { facts: facts.clone(), verdict, executor: binding.clone() };
         let Decision { changes, answer } = engine::attempt_begin(view, command, cx);
         let answer = match answer {
             BeginOutcome::Started { attempt, deadline, allowance } => {
                 let constraints = engine::with_allowance(constraints, &allowance);
-                Some(Assignment { node, path, run_context, constraints, attempt, deadline, subject })
+                Some(Assignment { node, path, run_context, constraints, attempt, deadline, subject, current })
             }
             BeginOutcome::Failed | BeginOutcome::Waits(_) | BeginOutcome::Superseded => None,
         };

@@ -16,6 +16,7 @@
 
 mod approval;
 mod begin;
+mod trace;
 
 use std::sync::Arc;
 

@@ -240,6 +240,7 @@ fn run_record(
         ceilings,
         account: None,
         attempts: 0,
+        trace: None,
     }
 }
 

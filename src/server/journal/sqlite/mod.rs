@@ -20,6 +20,7 @@
 //! | `write` | the statements of a commit |
 //! | `audit` | the audit trail |
 //! | `approvals` | what waits for an approval |
+//! | `work` | the work of all runs, for operators |
 //! | `claims` | the work queue, claims and workers |
 //! | `load` | how much waits and how much is under way, and since when |
 //! | `outbox`, `debts` | outbox entries; whether the JARVIS stores are owed them |
@@ -30,9 +31,10 @@
 //! | `space` | the size limit of the file and its reserve |
 //! | `figures` | what the threads have done, for metrics |
 //! | `checkpoint` | keeps the write-ahead log short, off the commit path |
-//! | `run_list`, `tree` | the list of runs, the nodes of one, the attempts of a node |
+//! | `run_list`, `run_count`, `attention` | the list of runs; how many there are; those that need attention |
+//! | `tree` | the nodes of a run, the attempts of a node |
 //! | `error` | SQLite's errors as the journal's |
-//! | `contents`, `backup`, `check`, `compact`, `export`, `keys` | for the command `journal` |
+//! | `contents`, `backup`, `check`, `compact`, `export`, `keys` | for the command `journal`; `export` for operators, too |
 //! | `memory`, `callers_writer` | the same journal in memory and without threads, for simulations |
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only one
@@ -41,6 +43,7 @@
 
 mod access;
 mod approvals;
+mod attention;
 mod audit;
 mod backup;
 mod body;
@@ -57,9 +60,12 @@ mod encoding;
 mod error;
 mod export;
 mod figures;
+#[cfg(any(test, feature = "test-util"))]
+mod inspect;
 mod journal;
 mod keys;
 mod load;
+mod marks;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 mod migrations;
@@ -73,6 +79,7 @@ mod read;
 mod read_cache;
 mod readers;
 mod rows;
+mod run_count;
 mod run_list;
 mod schema;
 mod secrets;
@@ -82,6 +89,7 @@ pub(super) mod tests;
 mod threads;
 mod tree;
 mod webhooks;
+mod work;
 mod write;
 mod writer;
 

@@ -47,11 +47,18 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "delegation", may: &["clients::Subject", "clients::SubjectToken", "record", "types"] },
     // It knows errors and JSON, and nothing of where they come from.
     Layer { module: "redact", may: &["types"] },
-    Layer { module: "clients", may: &["redact", "resilience", "runtime::tasks", "time", "types"] },
+    Layer {
+        module: "clients",
+        may: &["redact", "resilience", "runtime::tasks", "time", "traces::current", "types"],
+    },
+    // The span that a task works for: its calls name it, and its log lines.
+    Layer { module: "traces::current", may: &["types"] },
+    // What is over is read off the records, and what a process left off the journal.
+    Layer { module: "traces", may: &["journal", "metrics", "record", "time", "types"] },
     // It does not know what it protects.
     Layer { module: "resilience", may: &["runtime::tasks", "time"] },
     Layer { module: "runtime::tasks", may: &["time"] },
-    Layer { module: "runtime::log", may: &["config", "redact"] },
+    Layer { module: "runtime::log", may: &["config", "redact", "traces::current"] },
     // It lists its modules.
     Layer { module: "runtime", may: &[] },
     Layer { module: "record", may: &["time", "types"] },
@@ -179,6 +186,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "runtime::tasks",
             "services",
             "time",
+            "traces",
             "types",
             "webhooks",
         ],
@@ -210,6 +218,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "runtime::tasks",
             "services::executors",
             "time",
+            "traces",
             "types",
         ],
     },
@@ -221,10 +230,13 @@ pub(super) const LAYERS: &[Layer] = &[
             "coordinator",
             "health::HealthReport",
             "journal::JournalError",
+            "journal::Pieces",
             "metrics",
+            "record::Labels",
             "record::Operation",
             "runtime::tasks",
             "time",
+            "traces",
             "types",
         ],
     },
@@ -237,6 +249,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "coordinator",
             "engine::ApprovalVerdict",
             "explain",
+            "health::MemberReport",
             "http_server",
             "journal",
             "metrics",

@@ -138,6 +138,7 @@ impl World {
             ),
             facts,
             subject_token: None,
+            trace: None,
         };
         self.tick();
         let decision = match existing {
