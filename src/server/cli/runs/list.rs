@@ -67,13 +67,15 @@ async fn found(
     limit: u32,
     now: Timestamp,
 ) -> Result<Found<RunEntry>, RemoteError> {
-    let client = remote.client();
+    let (client, labels) = (remote.client(), BTreeMap::new());
     let (since, before) = times(select, now);
     let Select { state, node_type, tenant, owner, error_code, since: _, before: _, id_prefix } = select;
     pages(limit, async |wanted, token| {
         let call = client.call(client.list_runs(
+            None,
             error_code.as_deref(),
             id_prefix.as_deref(),
+            &labels,
             Some(wanted),
             node_type.as_deref(),
             owner.as_deref(),
@@ -101,15 +103,17 @@ pub(super) async fn count(
     struct Count {
         runs: BTreeMap<String, u64>,
     }
-    let client = remote.client();
+    let (client, labels) = (remote.client(), BTreeMap::new());
     let (since, before) = times(select, now);
     let Select { state, node_type, tenant, owner, error_code, since: _, before: _, id_prefix } = select;
     let (mut runs, mut token) = (BTreeMap::<String, u64>::new(), None::<String>);
     loop {
         let call = client.call(client.count_runs(
+            None,
             CountBy::State,
             error_code.as_deref(),
             id_prefix.as_deref(),
+            &labels,
             None,
             node_type.as_deref(),
             owner.as_deref(),
