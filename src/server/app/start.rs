@@ -190,7 +190,7 @@ impl Startup<'_> {
         };
         let health = Arc::new(reporters.report());
         Readings {
-            webhooks,
+            webhooks: webhooks.as_ref().map(Arc::downgrade),
             dispatch: dispatch_status,
             health: Arc::downgrade(&health),
             clock: steady,
