@@ -212,7 +212,7 @@ impl Startup<'_> {
         let health = Arc::new(reporters.report());
         let counted = Arc::clone(&dispatch_status);
         Readings {
-            webhooks,
+            webhooks: webhooks.as_ref().map(Arc::downgrade),
             dispatch: dispatch_status,
             health: Arc::downgrade(&health),
             clock: steady,
