@@ -126,6 +126,7 @@ impl Startup<'_> {
                 clock: Arc::clone(&clock),
                 wait: settings.wait,
                 tasks: outbox_tasks.clone(),
+                traces: traces.clone(),
                 log: self.component("outbox"),
             })
         });

@@ -134,6 +134,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "runtime::tasks",
             "services",
             "time",
+            "traces",
             "types",
         ],
     },
