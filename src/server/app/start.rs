@@ -127,6 +127,7 @@ impl Startup<'_> {
                 wait: settings.wait,
                 hosts: (settings.run_store.url.address(), settings.event_stream.url.address()),
                 tasks: outbox_tasks.clone(),
+                traces: traces.clone(),
                 log: self.component("outbox"),
             })
         });
