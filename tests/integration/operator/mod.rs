@@ -3,7 +3,8 @@
 //! - `listener`: where it listens, and to whom it answers.
 //! - `approvals`: the list, its pages, decisions.
 //! - `runs`: lists and counts of runs, the tree of one.
-//! - `commands`: the commands that use it.
+//! - `commands`, `steering`: the commands that use it.
+//! - `terminal`: the same on a terminal.
 //! - `work`: the work of all runs, runs that need attention, labels.
 //! - `records`: the audit trail, evidence.
 //! - `metrics`: what Prometheus scrapes.
@@ -14,6 +15,8 @@ mod listener;
 mod metrics;
 mod records;
 mod runs;
+mod steering;
+mod terminal;
 mod work;
 
 use serde_json::{Value, json};
