@@ -52,8 +52,11 @@ mod queue;
 mod reads;
 mod records;
 mod run_lists;
+mod run_log;
 mod runs;
 mod schemas;
+mod traced_policy;
+mod waiting;
 mod webhooks;
 mod work;
 
@@ -74,12 +77,14 @@ pub use explanations::{DispatchFacts, NodeExplanation, RunExplanation};
 pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
+pub use run_log::RunLog;
 pub use schemas::Schemas;
 pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
 pub(crate) use work::{ExecutorView, LaneView, WorkView};
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
+    traced_policy::TracedPolicy,
 };
 pub use crate::events::{EventLines, StreamOptions};
 use crate::{
@@ -96,6 +101,7 @@ use crate::{
     redact::Redactor,
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
+    traces::Traces,
     types::{HealthCheck, IdSource, NodeRunId, RunId},
     webhooks::Webhooks,
 };
@@ -122,12 +128,15 @@ pub struct Parts {
     /// If calls for a run are made on behalf of its starter.
     pub delegation: Option<Delegation>,
     pub metrics: Metrics,
+    pub traces: Traces,
     /// What dispatch says of itself, to explain what waits for it.
     pub dispatch: DispatchFacts,
     /// `None`: they are off.
     pub webhooks: Option<Arc<Webhooks>>,
     /// `None`: no value is judged by the schema of its node type.
     pub schemas: Option<Schemas>,
+    /// Whether the log has lines about runs.
+    pub run_log: RunLog,
     pub log: Logger,
 }
 
@@ -159,9 +168,11 @@ impl Coordinator {
             redactor,
             delegation,
             metrics,
+            traces,
             dispatch,
             webhooks,
             schemas,
+            run_log,
             log,
             ..
         } = parts;
@@ -180,12 +191,14 @@ impl Coordinator {
             rules,
             redactor: redactor.clone(),
             metrics,
+            run_log,
+            traces: traces.clone(),
             webhooks,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {
             node_types,
-            policy,
+            policy: TracedPolicy { policy, traces },
             authority: Arc::clone(&authority),
             redactor,
             delegation,
@@ -214,12 +227,6 @@ impl Coordinator {
     /// The health check of the journal, as commits and reads find it.
     pub fn journal_check(&self, now: Timestamp) -> HealthCheck {
         self.committer.health.check(self.committer.journal.room(), now)
-    }
-
-    /// The health check of the policy point, where nodes are held during its
-    /// outages.
-    pub fn policy_check(&self) -> Option<HealthCheck> {
-        self.admission.policy.check()
     }
 
     /// The health check of the Artifact Store, as offloading outputs finds it.

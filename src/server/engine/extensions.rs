@@ -60,6 +60,10 @@ pub(super) const USAGE: &str = "jarvis.usage";
 /// The newest approval that a NodeRun had to wait for. The same.
 pub(super) const APPROVAL: &str = "jarvis.approval";
 
+/// What a run has failed with, on the Run and on the events of the failure. The same.
+pub(super) const ERROR: &str = "jarvis.error";
+
+const METADATA: &str = "jarvis.metadata";
 pub(super) const REQUESTED_EXECUTOR: &str = "jarvis.requested_executor_instance_id";
 const DOTTED: &str = "jarvis.";
 
@@ -188,6 +192,7 @@ pub fn is_own_key(key: &str) -> bool {
         BUDGET,
         USAGE,
         APPROVAL,
+        ERROR,
     ];
     OWN_KEYS.contains(&bare) || exactly.contains(&key)
 }

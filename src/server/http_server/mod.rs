@@ -17,7 +17,7 @@
 //!   query            parameters in, labels too
 //!   stream           lines out (without delay: socket_options)
 //!   prefer           a run when it has ended: `Prefer: wait`
-//!   errors           failures out
+//!   errors           failures out; repeated ones are one line of the log (folds)
 //!   probes           is it alive, is it ready
 //! tls              replaces certificates, counts failed handshakes
 //! openapi          the document, made from the endpoints
@@ -36,6 +36,7 @@ mod context;
 mod descriptors;
 mod door;
 mod errors;
+mod folds;
 mod front;
 mod hosts;
 mod limits;

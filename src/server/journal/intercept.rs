@@ -208,6 +208,18 @@ impl<I: Interceptor> Journal for Intercepted<I> {
         self.0.read("secret_find", self.0.journal().secret_find(name)).await
     }
 
+    async fn mark_find(&self, name: &str) -> Answer<Option<Timestamp>> {
+        self.0.read("mark_find", self.0.journal().mark_find(name)).await
+    }
+
+    async fn mark_set(&self, name: &str, at: Timestamp) -> Answer<()> {
+        self.0.write("mark_set", || self.0.journal().mark_set(name, at)).await
+    }
+
+    async fn runs_changed(&self, since: Timestamp, limit: u32) -> Answer<Vec<RunId>> {
+        self.0.read("runs_changed", self.0.journal().runs_changed(since, limit)).await
+    }
+
     async fn secret_replace(&self, name: &str, old: Vec<u8>, new: Vec<u8>) -> Answer<()> {
         let replace = || self.0.journal().secret_replace(name, old.clone(), new.clone());
         self.0.write("secret_replace", replace).await

@@ -51,8 +51,8 @@ pub use self::{
     },
     values::{
         AuditEntry, AuditFilter, AuditId, AuditPage, AuditRule, AuditSelect, ClaimFilter, ClaimedWake,
-        Counts, EventPage, OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room, Waiting, WaitingPage,
-        WaitingPlace,
+        Counts, EventPage, Load, OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room, Waiting,
+        WaitingPage, WaitingPlace,
     },
     webhooks::{
         Delivery, DeliveryId, DeliveryOutcome, DeliveryUpkeep, DueDeliveries, ExecutorReport, FanOut,
@@ -73,6 +73,9 @@ pub type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, JournalError>> + Send 
 
 /// The name of the secret with the signing keys of assignment tokens.
 pub const ASSIGNMENT_KEYS: &str = "assignment_token_key";
+
+/// The name of the mark before which all spans were sent, or given up.
+pub const SPANS_MARK: &str = "spans";
 
 /// Durable home of runs. Every implementation must pass `conformance`.
 #[async_trait]
@@ -228,6 +231,16 @@ pub trait Journal: WebhookJournal {
     /// Replaces the secret with this name, durably. Fails with
     /// [`JournalError::Conflict`] if it is neither `old` nor `new` already.
     async fn secret_replace(&self, name: &str, old: Vec<u8>, new: Vec<u8>) -> Result<(), JournalError>;
+
+    /// The time that was stored under this name, if any was.
+    async fn mark_find(&self, name: &str) -> Result<Option<Timestamp>, JournalError>;
+
+    /// Stores a time under this name, durably.
+    async fn mark_set(&self, name: &str, at: Timestamp) -> Result<(), JournalError>;
+
+    /// At most `limit` of the runs that a commit wrote at this time or later. The cost
+    /// grows with the number of live runs, and not with that of the others.
+    async fn runs_changed(&self, since: Timestamp, limit: u32) -> Result<Vec<RunId>, JournalError>;
 
     /// The outbox entries for `recipient`, oldest first, starting after `after`.
     /// Empty if the journal keeps no outbox.

@@ -98,8 +98,21 @@ pub struct WaitingPage {
     pub at_end: bool,
 }
 
+/// Live NodeRuns that nothing but their executors keeps from going on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Those that wait for their dispatch, now or later.
+    pub waiting: u64,
+    /// The first of them that were created, a few.
+    pub waiting_first: Vec<NodeRunId>,
+    /// Those that are at executors.
+    pub executing: u64,
+    /// When the first of them was handed over.
+    pub executing_since: Option<Timestamp>,
+}
+
 /// Sizes of the journal's tables, for health checks and reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub runs_live: u64,
     pub nodes_live: u64,
@@ -115,6 +128,7 @@ pub struct Counts {
     pub approvals: u64,
     /// Live Runs and NodeRuns without a wake-up: always 0.
     pub without_wake_up: u64,
+    pub load: Load,
 }
 
 /// Numbers the entries of the outbox in the order of commits. No number is

@@ -366,6 +366,7 @@ impl From<record::AttemptRecord> for Attempt {
             started_at,
             ended_at,
             outcome,
+            note: _,
         } = attempt;
         let (outcome, error, retry_at) = match outcome {
             record::AttemptOutcome::Late { state: _, error } => (AttemptOutcome::Late, error, None),

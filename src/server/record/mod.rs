@@ -20,6 +20,7 @@
 //! - `labels`: by which runs are found.
 //! - `path`: a node's place in its run's tree.
 //! - `change_set`: the result of a decision, with events and attempts.
+//! - `trace`: where a run belongs in a distributed trace.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
 //! - `notice`, `webhook`: what webhooks report, and who subscribes to it.
 //!
@@ -43,6 +44,7 @@ mod path;
 mod retry;
 mod run;
 mod sealed;
+mod trace;
 mod wake;
 mod webhook;
 
@@ -63,6 +65,7 @@ pub use self::{
     retry::{ResultRetries, RetryRule},
     run::{Origin, RunRecord},
     sealed::SealedToken,
+    trace::{AttemptNote, RunTrace},
     wake::{Job, Wake},
     webhook::{KeptSecret, Reported, Webhook, WebhookId},
 };

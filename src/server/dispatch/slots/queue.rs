@@ -15,7 +15,7 @@ pub(super) struct Queue<T> {
     /// The waiters for one certain member.
     for_one: HashMap<MemberNumber, usize>,
     /// All waiters.
-    waiters: usize,
+    waiting: usize,
     /// Numbers of places and of turns.
     next: u64,
 }
@@ -40,7 +40,8 @@ pub(super) struct Ticket {
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { runs: HashMap::new(), rotation: BTreeMap::new(), for_one: HashMap::new(), waiters: 0, next: 0 }
+        let (runs, rotation, for_one) = (HashMap::new(), BTreeMap::new(), HashMap::new());
+        Self { runs, rotation, for_one, waiting: 0, next: 0 }
     }
 }
 
@@ -49,8 +50,9 @@ impl<T> Queue<T> {
         self.runs.is_empty()
     }
 
+    /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.waiters
+        self.waiting
     }
 
     /// How many wait for this member only.
@@ -67,7 +69,7 @@ impl<T> Queue<T> {
         }
         if let Some(of_run) = self.runs.get_mut(run) {
             of_run.waiters.entry(wish.only).or_default().insert(ticket.place, Waiter { wish, sender });
-            self.waiters += 1;
+            self.waiting += 1;
         }
         if let Some(only) = wish.only {
             *self.for_one.entry(only).or_default() += 1;
@@ -109,7 +111,7 @@ impl<T> Queue<T> {
         let of_run = self.runs.get_mut(run)?;
         let waiters = of_run.waiters.get_mut(&ticket.only)?;
         let waiter = waiters.remove(&ticket.place)?;
-        self.waiters -= 1;
+        self.waiting -= 1;
         if waiters.is_empty() {
             of_run.waiters.remove(&ticket.only);
         }

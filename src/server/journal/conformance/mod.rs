@@ -28,6 +28,7 @@ mod audit;
 mod commits;
 mod events;
 mod heads;
+mod marks;
 mod outbox;
 mod parking;
 mod payloads;
@@ -44,8 +45,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 pub use self::{
-    approvals::*, audit::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*,
-    run_lists::*, samples::*, secrets::*, wakes::*, webhooks::*, work::*,
+    approvals::*, audit::*, commits::*, events::*, heads::*, marks::*, outbox::*, parking::*, payloads::*,
+    pruning::*, run_lists::*, samples::*, secrets::*, wakes::*, webhooks::*, work::*,
 };
 use super::inspect::Inspect;
 
@@ -94,6 +95,8 @@ macro_rules! for_each_journal_property {
             reopened_journal_has_everything
             first_secret_of_a_name_is_kept
             secret_is_replaced_only_if_it_is_as_expected
+            marks_are_kept_by_name
+            changed_runs_are_found_from_a_time_on
             events_are_listed_in_order_without_gaps
             event_page_keeps_both_limits
             subtree_events_are_found_across_sparse_pages
@@ -109,6 +112,7 @@ macro_rules! for_each_journal_property {
             next_wake_is_the_earliest_unclaimed_one
             overdue_runs_are_listed_until_they_end
             counts_follow_the_stored_records
+            load_names_the_oldest_first
             outbox_lists_entries_in_order_until_acknowledged
             listed_outbox_entries_can_be_read
             outbox_page_is_for_one_recipient_and_reports_its_end

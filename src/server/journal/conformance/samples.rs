@@ -45,6 +45,8 @@ pub fn run(id: &str) -> RunRecord {
         deadline: Some(at(1_000_000)),
         ceilings: Some(StructuralConstraints { max_depth: Some(32), ..StructuralConstraints::default() }),
         account: None,
+        attempts: 0,
+        trace: None,
     }
 }
 
@@ -114,6 +116,7 @@ pub(super) fn attempt(node: &str, number: u32, outcome: AttemptOutcome) -> Attem
         started_at: at(1),
         ended_at: at(2),
         outcome,
+        note: None,
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     audit::{self, AuditRow},
     claims::{self, FilterRow},
     encoding::{integer, natural},
-    export, outbox, parking, prune, read,
+    export, marks, outbox, parking, prune, read,
     rows::{ChangeRows, HeadRow},
     run_count, run_list, secrets, space, tree, work, write,
 };
@@ -239,25 +239,7 @@ impl Journal for SqliteJournal {
     }
 
     async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, JournalError> {
-        let find = move |connection: &_| prune::prunable(connection, finished_before, limit);
-        let prune::Prunable { runs, outbox_seen } = self.reads.aside(find).await?;
-        let (mut deleted, mut rows) = (0, 0);
-        for run in runs {
-            let id = run.clone();
-            let delete =
-                move |connection: &_| prune::run_prune(connection, &id, finished_before, outbox_seen);
-            let pruned = self.writes.run(delete).await.inspect_err(|_| self.cache.drop_all_nodes());
-            self.cache.drop_run(&run);
-            self.cache.drop_events(&run);
-            let Some(pruned) = pruned? else { continue };
-            pruned.nodes.iter().for_each(|node| self.cache.drop_node(node));
-            deleted += 1;
-            rows += pruned.rows;
-            if rows >= prune::ROWS_MAX {
-                break;
-            }
-        }
-        Ok(deleted)
+        prune::runs(self, finished_before, limit).await
     }
 
     async fn counts(&self, now: Timestamp) -> Result<Counts, JournalError> {
@@ -284,6 +266,19 @@ impl Journal for SqliteJournal {
     async fn secret_replace(&self, name: &str, old: Vec<u8>, new: Vec<u8>) -> Result<(), JournalError> {
         let name = name.to_owned();
         self.writes.run(move |connection| secrets::replace(connection, &name, &old, &new)).await
+    }
+
+    async fn mark_find(&self, name: &str) -> Result<Option<Timestamp>, JournalError> {
+        self.reads.here(|connection| marks::get(connection, name))
+    }
+
+    async fn mark_set(&self, name: &str, at: Timestamp) -> Result<(), JournalError> {
+        let name = name.to_owned();
+        self.writes.run(move |connection| marks::put(connection, &name, at)).await
+    }
+
+    async fn runs_changed(&self, since: Timestamp, limit: u32) -> Result<Vec<RunId>, JournalError> {
+        self.reads.aside(move |connection| marks::runs_changed(connection, since, limit)).await
     }
 
     async fn outbox_after(

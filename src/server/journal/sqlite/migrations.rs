@@ -3,6 +3,7 @@
 //! ```text
 //!   empty ─1─▶ runs, nodes, events ─2─▶ secrets ─3─▶ outbox ─4─▶ parking, pruning ─5─▶ heads, payloads
 //!         ─6─▶ audit trail ─7─▶ approvals ─8─▶ list of runs ─9─▶ webhooks ─10─▶ labels, counts
+//!         ─11─▶ marks
 //! ```
 //!
 //! A wake-up's claim is in the column `wake_owner`, the registered workers in the
@@ -17,8 +18,8 @@ pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
 /// The migrations in order; the first creates the schema. One that was released is
 /// never changed: append another.
-const MIGRATIONS: [&str; 10] =
-    [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, WEBHOOKS, LABELS];
+const MIGRATIONS: [&str; 11] =
+    [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, WEBHOOKS, LABELS, MARKS];
 
 /// The schema version of this program.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
@@ -386,6 +387,14 @@ const LABELS: &str = r#"
             SELECT key, value, old.started_at, old.run_id FROM json_each(old.labels));
     END;
 "#;
+
+/// Times by name: how far something has come that goes through the journal.
+const MARKS: &str = "
+    CREATE TABLE marks (
+        name        TEXT PRIMARY KEY NOT NULL,
+        at          INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
 
 /// A migration that failed. The file is unchanged by it.
 pub(super) struct NotMigrated {
