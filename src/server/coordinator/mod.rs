@@ -55,8 +55,8 @@ mod run_lists;
 mod run_log;
 mod runs;
 mod schemas;
-mod waiting;
 mod traced_policy;
+mod waiting;
 mod webhooks;
 mod work;
 

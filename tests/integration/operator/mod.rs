@@ -5,7 +5,6 @@
 //! - `runs`: lists and counts of runs, the tree of one.
 //! - `commands`, `steering`: the commands that use it.
 //! - `terminal`: the same on a terminal.
-//! - `commands`: the commands that use it.
 //! - `work`: the work of all runs, runs that need attention, labels.
 //! - `records`: the audit trail, evidence.
 //! - `metrics`: what Prometheus scrapes.

@@ -70,6 +70,7 @@ async fn found(
     let (client, labels) = (remote.client(), BTreeMap::new());
     let (since, before) = times(select, now);
     let Select { state, node_type, tenant, owner, error_code, since: _, before: _, id_prefix } = select;
+    let labels = BTreeMap::new();
     pages(limit, async |wanted, token| {
         let call = client.call(client.list_runs(
             None,
@@ -106,7 +107,7 @@ pub(super) async fn count(
     let (client, labels) = (remote.client(), BTreeMap::new());
     let (since, before) = times(select, now);
     let Select { state, node_type, tenant, owner, error_code, since: _, before: _, id_prefix } = select;
-    let (mut runs, mut token) = (BTreeMap::<String, u64>::new(), None::<String>);
+    let (mut runs, mut token, labels) = (BTreeMap::<String, u64>::new(), None::<String>, BTreeMap::new());
     loop {
         let call = client.call(client.count_runs(
             None,
