@@ -63,7 +63,6 @@ pub(super) const APPROVAL: &str = "jarvis.approval";
 /// What a run has failed with, on the Run and on the events of the failure. The same.
 pub(super) const ERROR: &str = "jarvis.error";
 
-const METADATA: &str = "jarvis.metadata";
 pub(super) const REQUESTED_EXECUTOR: &str = "jarvis.requested_executor_instance_id";
 const DOTTED: &str = "jarvis.";
 

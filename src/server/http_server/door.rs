@@ -171,17 +171,16 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                 };
                 let served = async {
                     // At a panic, dropshot would close the connection.
-                    let served = AssertUnwindSafe(served).catch_unwind().await;
-                    let answer = served.unwrap_or_else(|panic| {
+                    AssertUnwindSafe(served).catch_unwind().await.unwrap_or_else(|panic| {
                         Err(ApiError::internal(format!("panicked: {}", panic_message(&*panic))))
-                    });
-                    // Never an error of dropshot, which would lose the headers.
-                    answer.unwrap_or_else(|error| {
-                        error.record(operation, &front.folds, &log);
-                        error.into_response()
                     })
                 };
-                let (mut answer, span) = RequestScope::serve(&front.traces, named, served).await;
+                let (answer, span) = RequestScope::serve(&front.traces, named, served).await;
+                // Never an error of dropshot, which would lose the headers.
+                let mut answer = answer.unwrap_or_else(|error| {
+                    error.record(operation, &front.folds, &log);
+                    error.into_response()
+                });
                 if let Some(span) = span.filter(|_| Treatment::is_traced(operation)) {
                     span.record(&front.traces, method.as_str(), operation, answer.status().as_u16());
                 }
