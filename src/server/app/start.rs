@@ -248,7 +248,9 @@ impl Startup<'_> {
         info!(log, "listening"; "address" => %listeners.address(),
             "journal" => %settings.journal.path.display(), "version" => env!("CARGO_PKG_VERSION"));
         if let Some(address) = listeners.operator_address() {
-            info!(log, "listening for operators"; "address" => %address);
+            let host = address.ip().to_string();
+            let url = config::value::loopback_url(settings.tls.is_some(), &host, address.port());
+            info!(log, "listening for operators"; "address" => %address, "page" => format!("{url}/ui"));
         }
         let started = Started {
             address: listeners.address(),

@@ -8,11 +8,13 @@
 //! - `work`: the work of all runs, runs that need attention, labels.
 //! - `records`: the audit trail, evidence.
 //! - `metrics`: what Prometheus scrapes.
+//! - `page`: the files of the web page, and what it asks for.
 
 mod approvals;
 mod commands;
 mod listener;
 mod metrics;
+mod page;
 mod records;
 mod run_commands;
 mod runs;

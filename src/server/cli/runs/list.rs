@@ -67,7 +67,7 @@ async fn found(
     limit: u32,
     now: Timestamp,
 ) -> Result<Found<RunEntry>, RemoteError> {
-    let (client, labels) = (remote.client(), BTreeMap::new());
+    let client = remote.client();
     let (since, before) = times(select, now);
     let (labels, attention) = (labels(select), flag(select.attention));
     let BasicSelect { state, node_type, tenant, owner, error_code, id_prefix, .. } = &select.basic;
@@ -104,7 +104,7 @@ pub(super) async fn count(
     struct Count {
         runs: BTreeMap<String, u64>,
     }
-    let (client, labels) = (remote.client(), BTreeMap::new());
+    let client = remote.client();
     let (since, before) = times(select, now);
     let (labels, attention) = (labels(select), flag(select.attention));
     let BasicSelect { state, node_type, tenant, owner, error_code, id_prefix, .. } = &select.basic;
