@@ -9,7 +9,7 @@
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
 //! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked`, `audit_trail` |
 //! | traces | `traces` |
-//! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process` |
+//! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process`, `logs_and_health` |
 //! | transport, secrets | `transport`, `redaction` |
 //! | the program | `cli`, `client_commands`, `demo`, `example`, `container` |
 
@@ -47,6 +47,7 @@ mod idempotency;
 mod journal;
 mod journal_commands;
 mod journal_faults;
+mod logs_and_health;
 mod migrations;
 mod nesting;
 mod node_completion;

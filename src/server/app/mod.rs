@@ -15,6 +15,7 @@
 //! | `certificates` | loads certificates, and keeps them up to date |
 //! | `peers` | wiring of the clients of other services |
 //! | `health` | wiring of the health report |
+//! | `summary` | the line of the log that says what has started |
 //! | `hooks` | wiring of the webhooks |
 //! | `clock` | the server's clock, from the journal's newest time on |
 //! | `traces` | wiring of traces, and the collector |
@@ -30,6 +31,7 @@ mod peers;
 mod readings;
 mod start;
 mod stop;
+mod summary;
 mod traces;
 
 pub use certificates::check_files;

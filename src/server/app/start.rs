@@ -15,12 +15,13 @@ use super::{
     listeners::{Fronts, Listeners, Shared},
     peers::Peers,
     readings::Readings,
+    summary::{self, Started},
     traces,
 };
 use crate::{
     auth::{self, Authenticator, Clocks},
     config::{self, ApprovalSettings, DefaultUsage, OnApproval, RunBounds, Settings},
-    coordinator::{self, Coordinator, DispatchFacts, WorkQueue},
+    coordinator::{self, Coordinator, DispatchFacts, RunLog, WorkQueue},
     dispatch::{self, Dispatcher},
     engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
@@ -52,7 +53,9 @@ impl Server {
         let startup =
             Startup { settings, tasks: &tasks, outbox_tasks: &outbox_tasks, trace_tasks: &trace_tasks, log };
         let started = startup.run(surroundings).await;
+        // Otherwise they follow the line that says where the server listens.
         if started.is_err() {
+            startup.log_warnings();
             tokio::join!(tasks.cut_off(), outbox_tasks.cut_off(), trace_tasks.cut_off());
         }
         started
@@ -71,18 +74,15 @@ struct Startup<'s> {
 impl Startup<'_> {
     async fn run(&self, surroundings: Surroundings) -> Result<Server, StartError> {
         let Self { settings, tasks, outbox_tasks, trace_tasks, log } = *self;
-        for warning in &settings.warnings {
-            warn!(log, "configuration warning"; "warning" => warning);
-        }
         // Before the journal is touched.
         check_secrets(settings)?;
         let certificates = Certificates::load(settings)?;
         let Surroundings { clock: machine, ids, before_journal, in_hand } = surroundings;
         let (journal, owing) = self.open_journal().await?;
+        let (journal_fatal, figures) = (journal.fatal().clone(), Arc::clone(journal.figures()));
         if settings.webhooks.is_none() {
             journal.without_webhooks();
         }
-        let journal_fatal = journal.fatal().clone();
         let journal = before_journal(journal);
         let floor = journal.latest_commit_time().await?;
         let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
@@ -125,13 +125,14 @@ impl Startup<'_> {
                 stores,
                 clock: Arc::clone(&clock),
                 wait: settings.wait,
+                hosts: (settings.run_store.url.address(), settings.event_stream.url.address()),
                 tasks: outbox_tasks.clone(),
                 traces: traces.clone(),
                 log: self.component("outbox"),
             })
         });
         let schemas = peers.schemas(settings);
-        let dispatch_status = Arc::new(DispatchStatus::default());
+        let dispatch_status = Arc::new(DispatchStatus::new(settings.waiting_degraded_after));
         let webhooks = Hooks {
             settings,
             certificates: &certificates,
@@ -172,6 +173,7 @@ impl Startup<'_> {
             dispatch: DispatchFacts { status: Arc::clone(&dispatch_status), is_on: settings.auto_dispatch },
             webhooks: webhooks.clone(),
             schemas,
+            run_log: if settings.log.runs { RunLog::On } else { RunLog::Off },
             log: self.component("coordinator"),
         }));
         if owing == Owing::Everything {
@@ -194,10 +196,13 @@ impl Startup<'_> {
 
         let stopping = tasks.stopping().clone();
         let fronts = Fronts::new(settings, &stopping, (&metrics, &traces), &self.component("http"));
+        let readers_of_outbox = outbox.clone();
         let reporters = Reporters {
             coordinator: Arc::clone(&coordinator),
             dispatch: Arc::clone(&dispatch_status),
             panics: tasks.panics().clone(),
+            watches: peers.watches().clone(),
+            pdp_outage: settings.pdp_outage,
             outbox,
             webhooks: webhooks.clone(),
             authenticator: Arc::clone(&authenticator),
@@ -206,12 +211,16 @@ impl Startup<'_> {
             admission: fronts.checks(),
         };
         let health = Arc::new(reporters.report());
+        let counted = Arc::clone(&dispatch_status);
         Readings {
-            webhooks,
+            webhooks: webhooks.as_ref().map(Arc::downgrade),
             dispatch: dispatch_status,
             health: Arc::downgrade(&health),
             clock: steady,
             journal: settings.journal.path.clone(),
+            figures,
+            outbox: readers_of_outbox,
+            watches: peers.watches().clone(),
         }
         .give_to(&metrics);
         let shared = Shared { coordinator, authenticator, health, stopping };
@@ -239,7 +248,19 @@ impl Startup<'_> {
         info!(log, "listening"; "address" => %listeners.address(),
             "journal" => %settings.journal.path.display(), "version" => env!("CARGO_PKG_VERSION"));
         if let Some(address) = listeners.operator_address() {
-            info!(log, "listening for operators"; "address" => %address);
+            let host = address.ip().to_string();
+            let url = config::value::loopback_url(settings.tls.is_some(), &host, address.port());
+            info!(log, "listening for operators"; "address" => %address, "page" => format!("{url}/ui"));
+        }
+        let started = Started {
+            address: listeners.address(),
+            operator_address: listeners.operator_address(),
+            counts: counted.counts().unwrap_or_default(),
+        };
+        summary::log(settings, &started, log);
+        self.log_warnings();
+        if owing == Owing::Everything {
+            warn!(log, "JARVIS stores are not configured: keeping outbox entries");
         }
         Ok(Server {
             listeners,
@@ -253,6 +274,12 @@ impl Startup<'_> {
             stop_within: settings.shutdown_timeout,
             log: log.clone(),
         })
+    }
+
+    fn log_warnings(&self) {
+        for warning in &self.settings.warnings {
+            warn!(self.log, "configuration warning"; "warning" => warning);
+        }
     }
 
     fn component(&self, name: &'static str) -> Logger {
@@ -281,10 +308,7 @@ impl Startup<'_> {
             })
             .await?;
         match owing {
-            Owing::Nothing => {}
-            Owing::Everything => {
-                warn!(log, "JARVIS stores are not configured: keeping outbox entries");
-            }
+            Owing::Nothing | Owing::Everything => {}
             Owing::Forgotten(entries) => {
                 warn!(log, "JARVIS stores are not configured: discarded outbox entries";
                     "entries" => entries);

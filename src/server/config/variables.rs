@@ -80,7 +80,7 @@ variables! {
         JOURNAL_MAX_BYTES = own("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", Kind::Bytes,
             "Maximum size of the journal. The last sixteenth (at least 4m, at most a quarter) is reserved for \
              finishing work: when only that is left, new runs and children are refused with 503.")
-            .between(128 << 10, 8192 << 30).because("the size of an empty journal")
+            .between(192 << 10, 8192 << 30).because("the size of an empty journal")
             .unset("no limit").example("10g");
         RETENTION = own("JARVIS_RUN_COORDINATOR_RETENTION", Kind::Age,
             "How long finished runs are kept, for example 30d or 12h. Then they are deleted, but not before the \
@@ -326,6 +326,11 @@ variables! {
             "Minimum level of log messages, in upper or lower case. FATAL, WARN, TRACE and NOTSET are accepted, too.").default("INFO");
         LOG_FORMAT = own("JARVIS_RUN_COORDINATOR_LOG_FORMAT", Kind::Choice(&["text", "json"]),
             "Format of the log on stdout.").default("text");
+        LOG_RUNS = own("JARVIS_RUN_COORDINATOR_LOG_RUNS", Kind::Switch,
+            "Log a line when a run starts, and one when it ends.").default("true");
+        WAITING_DEGRADED_SECS = own("JARVIS_RUN_COORDINATOR_WAITING_DEGRADED_SECS", Kind::Seconds,
+            "Health is degraded when a node has waited longer than this for its executor. Nodes that wait for an \
+             approval do not count. 0: however long it waits.").default("300");
     }
     "Redaction" {
         REDACT = own("JARVIS_RUN_COORDINATOR_REDACT", Kind::Text,

@@ -24,6 +24,7 @@ use super::{
     liveness::{Ended, Liveness},
     locks::KeyedLocks,
     queue::WorkQueue,
+    run_log::{RunLines, RunLog},
 };
 use crate::{
     engine::{Cause, Cx, Decision, Rules},
@@ -65,6 +66,7 @@ pub(crate) struct Committer {
     /// For what executors say, before it becomes a record.
     pub(super) redactor: Redactor,
     pub(super) metrics: Metrics,
+    pub(super) run_log: RunLog,
     pub(super) traces: Traces,
     /// `None`: they are off.
     pub(super) webhooks: Option<Arc<Webhooks>>,
@@ -182,6 +184,7 @@ impl Committer {
             unclaimed,
             topmost: Ended::by(changes),
             ended: changes.ended().cloned().collect(),
+            lines: self.run_log.lines(changes, &self.log),
             audit: changes.audit.clone(),
             waiting: changes.nodes.iter().filter_map(|node| waits_since(node, now)).cloned().collect(),
             is_reported: !changes.notices.is_empty(),
@@ -189,9 +192,10 @@ impl Committer {
     }
 
     fn announce(&self, run: &RunId, announcement: &Announcement, now: Timestamp) {
-        let Announcement { newest, claimed, unclaimed, topmost, ended, audit, waiting, is_reported } =
-            announcement;
+        let Announcement { newest, claimed, unclaimed, topmost, ended, audit, waiting, .. } = announcement;
+        let Announcement { lines, is_reported, .. } = announcement;
         self.health.written();
+        lines.log(&self.log);
         if let Some(webhooks) = self.webhooks.as_ref().filter(|_| *is_reported) {
             webhooks.notices_added();
         }
@@ -250,7 +254,8 @@ struct Announcement {
     unclaimed: bool,
     topmost: Ended,
     ended: Vec<NodeRunId>,
-    /// For the log.
+    /// For the log, as the others.
+    lines: RunLines,
     audit: Vec<AuditRecord>,
     waiting: Vec<Approval>,
     /// Whether webhooks report any of it.

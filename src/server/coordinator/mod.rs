@@ -12,7 +12,8 @@
 //!
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
-//! - `run_lists`: runs, nodes and attempts by pages.
+//! - `run_lists`: runs, nodes and attempts by pages; `records`: the audit trail and
+//!   evidence; `work`: the work of all runs.
 //! - `webhooks`: subscriptions to what happens.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
@@ -49,11 +50,16 @@ mod nodes;
 mod offload;
 mod queue;
 mod reads;
+mod records;
 mod run_lists;
+mod run_log;
 mod runs;
 mod schemas;
+mod shown;
 mod traced_policy;
+mod waiting;
 mod webhooks;
+mod work;
 
 use std::sync::Arc;
 
@@ -72,8 +78,11 @@ pub use explanations::{DispatchFacts, NodeExplanation, RunExplanation};
 pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
+pub use run_log::RunLog;
 pub use schemas::Schemas;
+pub use shown::Profile;
 pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
+pub(crate) use work::{ExecutorView, LaneView, WorkView};
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
@@ -128,6 +137,8 @@ pub struct Parts {
     pub webhooks: Option<Arc<Webhooks>>,
     /// `None`: no value is judged by the schema of its node type.
     pub schemas: Option<Schemas>,
+    /// Whether the log has lines about runs.
+    pub run_log: RunLog,
     pub log: Logger,
 }
 
@@ -163,6 +174,7 @@ impl Coordinator {
             dispatch,
             webhooks,
             schemas,
+            run_log,
             log,
             ..
         } = parts;
@@ -181,6 +193,7 @@ impl Coordinator {
             rules,
             redactor: redactor.clone(),
             metrics,
+            run_log,
             traces: traces.clone(),
             webhooks,
             log: log.clone(),
@@ -216,12 +229,6 @@ impl Coordinator {
     /// The health check of the journal, as commits and reads find it.
     pub fn journal_check(&self, now: Timestamp) -> HealthCheck {
         self.committer.health.check(self.committer.journal.room(), now)
-    }
-
-    /// The health check of the policy point, where nodes are held during its
-    /// outages.
-    pub fn policy_check(&self) -> Option<HealthCheck> {
-        self.admission.policy.check()
     }
 
     /// The health check of the Artifact Store, as offloading outputs finds it.

@@ -5,7 +5,6 @@ use crate::{
     record::{NodeRecord, RunRecord},
     services::policy::{PdpUnavailable, Policy, Question},
     traces::{CallSpan, Span, Traces, Value, current},
-    types::HealthCheck,
 };
 
 /// What is decided, or why nothing is.
@@ -19,10 +18,6 @@ pub(super) struct TracedPolicy {
 impl TracedPolicy {
     pub(super) fn is_local(&self) -> bool {
         self.policy.is_local()
-    }
-
-    pub(super) fn check(&self) -> Option<HealthCheck> {
-        self.policy.check()
     }
 
     pub(super) async fn decide(&self, question: Question<'_>) -> Answer {

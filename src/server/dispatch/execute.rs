@@ -19,7 +19,7 @@ use crate::{
         composite_executor::types::CompositeBeginRequest,
     },
     coordinator::{Assignment, Choice, ClaimedJob, CoordinatorError, DeferReason, Deferral},
-    engine::{Attempt, AttemptResult, Work},
+    engine::{Attempt, AttemptResult, WaitsFor, Work},
     journal::JournalError,
     time::{backoff, within},
     traces::current,
@@ -71,7 +71,7 @@ impl Dispatcher {
             SlotWait::Granted(slot) => slot,
             SlotWait::Refused(refusal) => return self.defer(job, gate, refusal).await,
             SlotWait::Stopping | SlotWait::Ended => return Ok(()),
-            SlotWait::Expired => return attempts.expire(job).await,
+            SlotWait::Expired => return attempts.expire(job, WaitsFor::Slot).await,
         };
         let choice = Choice { resolved, binding: Ok(gate.binding(slot.member()).clone()) };
         let Some(assignment) = attempts.begin(job, &choice).await? else { return Ok(()) };
@@ -167,7 +167,7 @@ impl Dispatcher {
                 let Some(answer) = within(clock, deadline.since(clock.now()), call).await else {
                     return CallOutcome::Expired;
                 };
-                slot.answered(&answer);
+                pool.gate.answered(slot, &answer);
                 CallOutcome::Result(outcome::executed(&request.node_run_id, answer))
             }
             Target::Composite { pool, coordinator_url, call_timeout } => {
@@ -175,7 +175,7 @@ impl Dispatcher {
                 let request = self.composite_request(assignment, coordinator_url).await;
                 let call = pool.role(slot.member()).begin(&request, permit);
                 let answer = call_within(clock, time, pool.gate.service, call).await;
-                slot.answered(&answer);
+                pool.gate.answered(slot, &answer);
                 outcome::accepted(answer).map_or(CallOutcome::Accepted, CallOutcome::Result)
             }
         }

@@ -29,7 +29,9 @@ use super::{
     draft::Draft,
     guard::NodeBefore,
     learn::learn,
-    ledger, refuse, silence,
+    ledger,
+    overdue::WaitsFor,
+    refuse, silence,
 };
 use crate::{
     record::{Approval, AttemptNote, Job, Limits, NodeRecord, RunRecord},
@@ -221,6 +223,8 @@ fn hand_over(draft: &mut Draft<'_>, mut node: NodeRecord, admitted: Admitted) ->
     node.waits.held_since = None;
     silence::await_executor(&mut node, draft.cx);
     let attempt = Attempt { number: node.attempt, started_at: now };
+    draft.run.attempts = draft.run.attempts.saturating_add(1);
+    draft.run_changed();
     draft.put(node);
     (attempt, deadline)
 }
@@ -235,14 +239,14 @@ pub fn attempt_postpone(run: &RunRecord, mut node: NodeRecord, at: Timestamp, cx
     Decision::commit(node_only(run, &before, node, cx), ())
 }
 
-/// Puts a node back because its executor's circuit breaker is open. No attempt
-/// is counted: the node waits until its deadline, and then it fails.
-pub fn attempt_defer(view: NodeView, at: Timestamp, cx: Cx<'_>) -> Decision<()> {
+/// Puts a node back because no executor takes it for now. No attempt is counted:
+/// the node waits until its deadline, and then it fails.
+pub fn attempt_defer(view: NodeView, at: Timestamp, waits_for: WaitsFor, cx: Cx<'_>) -> Decision<()> {
     if !awaits(&view.node, Job::Dispatch) {
         return Decision::unchanged(());
     }
     if view.node.deadline.is_some_and(|deadline| deadline <= cx.now) {
-        return node_expire(view, cx);
+        return node_expire(view, waits_for, cx);
     }
     attempt_postpone(&view.run, view.node, at, cx)
 }

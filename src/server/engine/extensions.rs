@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::command::Rules;
 use crate::{
-    record::{Account, Actor, Identity},
+    record::{Account, Actor, Identity, METADATA},
     types::{Extensions, JsonObject, Metadata, json::canonical},
 };
 
@@ -60,7 +60,9 @@ pub(super) const USAGE: &str = "jarvis.usage";
 /// The newest approval that a NodeRun had to wait for. The same.
 pub(super) const APPROVAL: &str = "jarvis.approval";
 
-const METADATA: &str = "jarvis.metadata";
+/// What a run has failed with, on the Run and on the events of the failure. The same.
+pub(super) const ERROR: &str = "jarvis.error";
+
 pub(super) const REQUESTED_EXECUTOR: &str = "jarvis.requested_executor_instance_id";
 const DOTTED: &str = "jarvis.";
 
@@ -189,6 +191,7 @@ pub fn is_own_key(key: &str) -> bool {
         BUDGET,
         USAGE,
         APPROVAL,
+        ERROR,
     ];
     OWN_KEYS.contains(&bare) || exactly.contains(&key)
 }

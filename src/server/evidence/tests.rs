@@ -75,6 +75,7 @@ fn exported(run: &str, nodes: &[Node]) -> (String, String) {
         deadline: None,
         ceilings: None,
         account: None,
+        attempts: 0,
         trace: None,
     };
     let mut file = Vec::new();

@@ -97,6 +97,30 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Its code, as answers have it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Over { .. } => "over",
+            Self::NotifyingExecutor { .. } => "notifying_executor",
+            Self::AtExecutor { .. } => "at_executor",
+            Self::WaitingForChildren { .. } => "waiting_for_children",
+            Self::DispatchDue => "dispatch_due",
+            Self::AskingPolicy => "asking_policy",
+            Self::WaitingForSlot { .. } => "waiting_for_slot",
+            Self::QueueFull { .. } => "queue_full",
+            Self::BreakerOpen { .. } => "breaker_open",
+            Self::BackingOff { .. } => "backing_off",
+            Self::Postponed { .. } => "postponed",
+            Self::PolicyUnavailable => "policy_unavailable",
+            Self::WaitingForApproval { .. } => "waiting_for_approval",
+            Self::DispatchOff => "dispatch_off",
+            Self::Parked { .. } => "parked",
+            Self::AtWorker { .. } => "at_worker",
+            Self::LostByWorker => "lost_by_worker",
+            Self::NoWakeUp => "no_wake_up",
+        }
+    }
+
     /// Who can end it.
     pub(super) fn acts(&self) -> Acts {
         match self {
@@ -156,6 +180,14 @@ impl Cause {
             | Self::LostByWorker => None,
         }
     }
+}
+
+/// A command of each kind that a person can be shown.
+#[cfg(test)]
+pub(crate) fn suggested_commands() -> Vec<String> {
+    let waits = Cause::WaitingForApproval { approval_id: "node_run_1.1".into() };
+    let parked = Cause::Parked { job: "dispatch".into(), error: "why".into() };
+    [waits, parked, Cause::NoWakeUp].iter().filter_map(Cause::command).collect()
 }
 
 impl fmt::Display for Cause {

@@ -16,9 +16,9 @@ mod webhooks;
 use async_trait::async_trait;
 
 use super::{
-    AttemptsPage, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal,
-    JournalError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, RunCounts, RunPlace, RunsFilter,
-    RunsPage, TreePage, WaitingPage, WaitingPlace, inspect::Inspect,
+    AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts, EventPage,
+    Journal, JournalError, OutboxId, OutboxPage, PageLimit, Parked, Pieces, Recipient, Room, RunCounts,
+    RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, Work, inspect::Inspect,
 };
 use crate::{
     record::{AttemptRecord, AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
@@ -239,6 +239,23 @@ impl<I: Interceptor> Journal for Intercepted<I> {
 
     async fn audit_page(&self, after: AuditId, filter: &AuditFilter, limit: u32) -> Answer<AuditPage> {
         self.0.read("audit_page", self.0.journal().audit_page(after, filter, limit)).await
+    }
+
+    async fn audit_newest(
+        &self,
+        before: Option<AuditId>,
+        select: &AuditSelect,
+        limit: u32,
+    ) -> Answer<AuditPage> {
+        self.0.read("audit_newest", self.0.journal().audit_newest(before, select, limit)).await
+    }
+
+    async fn export(&self, run: &RunId, now: Timestamp) -> Answer<Option<Pieces>> {
+        self.0.read("export", self.0.journal().export(run, now)).await
+    }
+
+    async fn work(&self, now: Timestamp, parked: u32) -> Answer<Work> {
+        self.0.read("work", self.0.journal().work(now, parked)).await
     }
 
     async fn runs_page(&self, after: Option<&RunPlace>, filter: &RunsFilter, limit: u32) -> Answer<RunsPage> {

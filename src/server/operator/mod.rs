@@ -4,7 +4,9 @@
 //! ```text
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
-//!                     └─ approvals, explain, runs, webhooks, with model and paging
+//!                     └─ approvals, audit, evidence, explain, records, runs, system,
+//!                        webhooks, work, with model and paging
+//!   ui                the web page, which is their caller
 //!   openapi           the document, from which the client of the commands is made
 //! ```
 //!
@@ -14,12 +16,18 @@
 //! **Invariant:** what a caller may not do through the API, it may not do here.
 
 mod approvals;
+mod audit;
 mod endpoints;
+mod evidence;
 mod explain;
 mod model;
 pub mod openapi;
 mod paging;
+mod records;
 mod runs;
+mod system;
+pub mod ui;
 mod webhooks;
+mod work;
 
 pub(crate) use self::endpoints::endpoints;

@@ -17,6 +17,7 @@
 //! - `wake`: wake-ups, which are the work queue.
 //! - `budget`: accounts of budgets.
 //! - `hosts`: the members of a pool at which earlier attempts may still run.
+//! - `labels`: by which runs are found.
 //! - `path`: a node's place in its run's tree.
 //! - `change_set`: the result of a decision, with events and attempts.
 //! - `trace`: where a run belongs in a distributed trace.
@@ -34,6 +35,7 @@ mod bindings;
 mod budget;
 mod change_set;
 mod hosts;
+mod labels;
 mod node;
 mod notice;
 mod operation;
@@ -54,6 +56,7 @@ pub use self::{
     budget::{Account, Amounts, Estimate, Kind, Limits, NodeBudget, millionths, money},
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     hosts::Hosts,
+    labels::{Labels, METADATA},
     node::{NodeHead, NodeRecord, Unread, Waits},
     notice::{ExecutorName, NoNoticeKind, Notice, NoticeKind},
     operation::{Interface, Operation},

@@ -28,6 +28,14 @@ pub enum Operation {
     ListAttempts,
     ExplainRun,
     ExplainNodeRun,
+    ShowRun,
+    ShowNodeRun,
+    ShowRunEvents,
+    WhoAmI,
+    GetSystem,
+    GetWork,
+    ListAudit,
+    ExportRun,
     CreateWebhook,
     ListWebhooks,
     GetWebhook,
@@ -47,7 +55,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 34] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -67,6 +75,14 @@ impl Operation {
         Self::ListAttempts,
         Self::ExplainRun,
         Self::ExplainNodeRun,
+        Self::ShowRun,
+        Self::ShowNodeRun,
+        Self::ShowRunEvents,
+        Self::WhoAmI,
+        Self::GetSystem,
+        Self::GetWork,
+        Self::ListAudit,
+        Self::ExportRun,
         Self::CreateWebhook,
         Self::ListWebhooks,
         Self::GetWebhook,
@@ -103,6 +119,14 @@ impl Operation {
             | Self::ListAttempts
             | Self::ExplainRun
             | Self::ExplainNodeRun
+            | Self::ShowRun
+            | Self::ShowNodeRun
+            | Self::ShowRunEvents
+            | Self::WhoAmI
+            | Self::GetSystem
+            | Self::GetWork
+            | Self::ListAudit
+            | Self::ExportRun
             | Self::CreateWebhook
             | Self::ListWebhooks
             | Self::GetWebhook
@@ -140,6 +164,14 @@ impl Operation {
             Self::ListAttempts => "list_attempts",
             Self::ExplainRun => "explain_run",
             Self::ExplainNodeRun => "explain_node_run",
+            Self::ShowRun => "show_run",
+            Self::ShowNodeRun => "show_node_run",
+            Self::ShowRunEvents => "show_run_events",
+            Self::WhoAmI => "who_am_i",
+            Self::GetSystem => "get_system",
+            Self::GetWork => "get_work",
+            Self::ListAudit => "list_audit",
+            Self::ExportRun => "export_run",
             Self::CreateWebhook => "create_webhook",
             Self::ListWebhooks => "list_webhooks",
             Self::GetWebhook => "get_webhook",

@@ -109,6 +109,14 @@ impl Scene {
                 | Operation::ListAttempts
                 | Operation::ExplainRun
                 | Operation::ExplainNodeRun
+                | Operation::ShowRun
+                | Operation::ShowNodeRun
+                | Operation::ShowRunEvents
+                | Operation::WhoAmI
+                | Operation::GetSystem
+                | Operation::GetWork
+                | Operation::ListAudit
+                | Operation::ExportRun
                 | Operation::CreateWebhook
                 | Operation::ListWebhooks
                 | Operation::GetWebhook

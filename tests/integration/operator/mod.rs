@@ -3,17 +3,23 @@
 //! - `listener`: where it listens, and to whom it answers.
 //! - `approvals`: the list, its pages, decisions.
 //! - `runs`: lists and counts of runs, the tree of one.
-//! - `commands`, `steering`: the commands that use it.
+//! - `commands`, `run_commands`: the commands that use it.
 //! - `terminal`: the same on a terminal.
+//! - `work`: the work of all runs, runs that need attention, labels.
+//! - `records`: the audit trail, evidence.
 //! - `metrics`: what Prometheus scrapes.
+//! - `page`: the files of the web page, and what it asks for.
 
 mod approvals;
 mod commands;
 mod listener;
 mod metrics;
+mod page;
+mod records;
+mod run_commands;
 mod runs;
-mod steering;
 mod terminal;
+mod work;
 
 use serde_json::{Value, json};
 

@@ -96,6 +96,8 @@ pub struct Settings {
     pub calls: CallLimits,
     /// The time limit of a shutdown.
     pub shutdown_timeout: Duration,
+    /// Health is degraded when work has waited longer than this. `None`: never.
+    pub waiting_degraded_after: Option<Duration>,
     /// `None`: there are no traces.
     pub traces: Option<TraceSettings>,
     /// Settings that work but are probably unintended, one line each.
@@ -129,6 +131,8 @@ pub struct Webhooks {
 pub struct LogSettings {
     pub level: slog::Level,
     pub format: LogFormat,
+    /// A line for the start and the end of each run.
+    pub runs: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -76,6 +76,7 @@ impl Settings {
             log: LogSettings {
                 level: v::LOG_LEVEL.read_required(vars, value::log_level)?,
                 format: v::LOG_FORMAT.read_required(vars, LogFormat::parse)?,
+                runs: v::LOG_RUNS.read_required(vars, switch)?,
             },
             journal: JournalSettings {
                 path: JournalSettings::path(vars, flags)?,
@@ -103,6 +104,10 @@ impl Settings {
                 connect_timeout: v::CONNECT_TIMEOUT_SECS.read_required(vars, value::seconds)?,
                 call_timeout: v::CALL_TIMEOUT_SECS.read_required(vars, value::seconds)?,
             },
+            waiting_degraded_after: Some(
+                v::WAITING_DEGRADED_SECS.read_required(vars, value::seconds_or_none)?,
+            )
+            .filter(|after| !after.is_zero()),
             shutdown_timeout: v::SHUTDOWN_TIMEOUT_SECS.read_required(vars, value::seconds)?,
             outbound,
             inbound,

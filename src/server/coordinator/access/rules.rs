@@ -6,6 +6,7 @@
 //!   setting `open` ────────────────────────────────────────────────────────────▶ yes
 //!   no token ──────────────────────────────────────────────────────────────────▶ no token
 //!   arp.admin, trusted client, the run's owner ────────────────────────────────▶ yes
+//!   about the server as a whole ───────────────────────────────────────────────▶ lacks a role
 //!   same tenant as the owner, with the role that the operation demands ────────▶ yes
 //!   same tenant ─▶ with the other role, or setting `tenant` ───────────────────▶ lacks a role
 //!   everything else ───────────────────────────────────────────────────────────▶ foreign
@@ -39,6 +40,8 @@ pub(crate) enum Reach {
     Operate,
     /// It decides about an approval of it.
     Approve,
+    /// It reads what belongs to no run: the server's work as a whole.
+    Server,
 }
 
 /// What the executor of a NodeRun may do it with, by its assignment token.
@@ -70,7 +73,15 @@ pub(crate) fn rule(operation: Operation) -> Rule {
         | Operation::GetRunTree
         | Operation::ListAttempts
         | Operation::ExplainRun
-        | Operation::ExplainNodeRun => (Reach::Read, ExecutorReach::Nothing),
+        | Operation::ExplainNodeRun
+        | Operation::ShowRun
+        | Operation::ShowNodeRun
+        | Operation::ShowRunEvents
+        | Operation::WhoAmI
+        | Operation::GetSystem
+        | Operation::ListAudit
+        | Operation::ExportRun => (Reach::Read, ExecutorReach::Nothing),
+        Operation::GetWork => (Reach::Server, ExecutorReach::Nothing),
         Operation::ApproveNodeRun | Operation::DenyNodeRun => (Reach::Approve, ExecutorReach::Nothing),
         // They are about no run: see `judge_webhooks`.
         Operation::CreateWebhook
@@ -161,6 +172,37 @@ impl Authority {
         self.judge(caller, Reach::Read, owner).is_ok()
     }
 
+    /// Whether the caller may do this with any run at all: with one of its own, or one
+    /// of another in its tenant. Each run is judged again.
+    pub(crate) fn may_ever(&self, caller: &Principal, operation: Operation) -> bool {
+        if let Some(judged) = executor_may(caller, operation, None) {
+            return judged.is_ok();
+        }
+        if let Some(judged) = self.webhooks_of(caller, operation) {
+            return judged;
+        }
+        let own = caller.identity();
+        // A subject that no token has, since they are not empty.
+        let colleague = Identity { subject: String::new(), ..own.clone() };
+        let reach = rule(operation).reach;
+        [own, &colleague].into_iter().any(|owner| self.judge(caller, reach, Some(owner)).is_ok())
+    }
+
+    /// Whether the caller may do this with webhooks; `None`: it is about something else.
+    fn webhooks_of(&self, caller: &Principal, operation: Operation) -> Option<bool> {
+        let is_about_webhooks = matches!(
+            operation,
+            Operation::CreateWebhook
+                | Operation::ListWebhooks
+                | Operation::GetWebhook
+                | Operation::DeleteWebhook
+                | Operation::TestWebhook
+                | Operation::ListWebhookDeliveries
+                | Operation::RedeliverWebhook
+        );
+        is_about_webhooks.then(|| self.judge_webhooks(caller).is_ok())
+    }
+
     /// Whether the caller is an administrator, or a client that acts for others.
     fn speaks_for_all(&self, caller: &Principal) -> bool {
         let client = caller.client_id();
@@ -185,6 +227,9 @@ impl Authority {
         if reach == Reach::Start || self.is_unlimited(caller) {
             return Ok(());
         }
+        if reach == Reach::Server {
+            return Err(Refused::LacksRole(Roles::ADMIN));
+        }
         let owner = owner.ok_or(Refused::Foreign)?;
         if owns(owner, caller.identity()) {
             return Ok(());
@@ -194,7 +239,7 @@ impl Authority {
         }
         let Roles { read, operate, admin: _ } = caller.roles();
         let (has, lacks) = match reach {
-            Reach::Start | Reach::Read => (read || operate, Roles::READ),
+            Reach::Start | Reach::Read | Reach::Server => (read || operate, Roles::READ),
             Reach::Operate | Reach::Approve => (operate, Roles::OPERATE),
         };
         if has {

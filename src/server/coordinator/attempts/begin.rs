@@ -17,7 +17,7 @@ use crate::{
     coordinator::{error::CoordinatorError, queue::ClaimedJob},
     engine::{
         self, Attempt, BeginAttempt, BeginOutcome, Cx, Decision, NodeTypeFacts, NodeView, Placement,
-        PolicyDecided,
+        PolicyDecided, WaitsFor,
     },
     record::{Job, NodePath, NodeRecord},
     services::policy::PdpUnavailable,
@@ -81,7 +81,7 @@ impl Attempts {
         match readiness(&node, self.committer.clock.now()) {
             Readiness::Ready => {}
             Readiness::Expired => {
-                self.expire(job).await?;
+                self.expire(job, WaitsFor::Turn).await?;
                 return Ok(None);
             }
             Readiness::Superseded => return Ok(None),
@@ -93,7 +93,8 @@ impl Attempts {
                 | CoordinatorError::NodeRegistryForbidden { .. }),
             ) => {
                 let tries = tries(&node);
-                warn!(self.committer.log, "dispatch postponed: node registry unavailable";
+                // That the registry has gone is a line of its own: this is one a node.
+                debug!(self.committer.log, "dispatch postponed: node registry unavailable";
                     "node_run_id" => %job.node, "tries" => tries, "error" => failure.internal());
                 self.postpone(job, engine::retry_pause(tries, &job.node)).await?;
                 return Ok(None);
@@ -135,7 +136,7 @@ impl Attempts {
                 let view = committer.with_payers(committer.node_view(&job.node).await?).await?;
                 match readiness(&view.node, cx.now) {
                     Readiness::Ready => self.hand_over(view, choice, verdict.clone(), cx).await,
-                    Readiness::Expired => Ok(engine::node_expire(view, cx).answering(None)),
+                    Readiness::Expired => Ok(engine::node_expire(view, WaitsFor::Turn, cx).answering(None)),
                     Readiness::Superseded => Ok(Decision::unchanged(None)),
                 }
             })
@@ -208,7 +209,7 @@ impl Attempts {
                     Readiness::Ready => {
                         engine::attempt_claim(&view.run, view.node.clone(), cx).answering(Some(view))
                     }
-                    Readiness::Expired => engine::node_expire(view, cx).answering(None),
+                    Readiness::Expired => engine::node_expire(view, WaitsFor::Turn, cx).answering(None),
                     Readiness::Superseded => Decision::unchanged(None),
                 })
             })
@@ -279,29 +280,32 @@ impl Attempts {
                 let view = committer.bare_view(&job.node).await?;
                 let tries = tries(&view.node);
                 let wait = engine::retry_pause(tries, &job.node).max(until.since(cx.now));
-                match reason {
+                let waits_for = match reason {
                     DeferReason::BreakerOpen => {
-                        info!(committer.log, "dispatch deferred: circuit breaker of the executor is open";
+                        // That it has opened is a line of its own: this is one a node.
+                        debug!(committer.log, "dispatch deferred: circuit breaker of the executor is open";
                             "node_run_id" => %job.node, "executor" => executor, "tries" => tries);
+                        WaitsFor::Breaker
                     }
                     DeferReason::Crowded => {
                         info!(committer.log, "dispatch deferred: too many nodes wait for this executor";
                             "node_run_id" => %job.node, "executor" => executor, "tries" => tries);
+                        WaitsFor::Slot
                     }
-                }
-                Ok(engine::attempt_defer(view, cx.now + wait, cx))
+                };
+                Ok(engine::attempt_defer(view, cx.now + wait, waits_for, cx))
             })
             .await
     }
 
     /// Ends a node whose deadline has passed while it waited for its dispatch.
-    pub(crate) async fn expire(&self, job: &ClaimedJob) -> Result<(), CoordinatorError> {
+    pub(crate) async fn expire(&self, job: &ClaimedJob, wanted: WaitsFor) -> Result<(), CoordinatorError> {
         let committer = &*self.committer;
         committer
             .command(&job.run, |cx| async move {
                 let view = committer.bare_view(&job.node).await?;
                 if waits_for(&view.node, Job::Dispatch) {
-                    Ok(engine::node_expire(view, cx))
+                    Ok(engine::node_expire(view, wanted, cx))
                 } else {
                     Ok(Decision::unchanged(()))
                 }

@@ -9,23 +9,20 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use slog::error;
 
-#[cfg(any(test, feature = "test-util"))]
-use crate::{journal::inspect::Inspect, record::AttemptRecord};
-
 use super::{
     SqliteJournal, approvals,
     audit::{self, AuditRow},
     claims::{self, FilterRow},
     encoding::{integer, natural},
-    marks, outbox, parking, prune, read,
+    export, marks, outbox, parking, prune, read,
     rows::{ChangeRows, HeadRow},
-    run_list, secrets, space, tree, write,
+    run_count, run_list, secrets, space, tree, work, write,
 };
 use crate::{
     journal::{
-        AttemptsPage, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal,
-        JournalError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, RunCounts, RunPlace,
-        RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, WebhookJournal,
+        AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts,
+        EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit, Parked, Pieces, Recipient, Room,
+        RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, WebhookJournal, Work,
     },
     record::{AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
@@ -249,6 +246,10 @@ impl Journal for SqliteJournal {
         self.reads.aside(move |connection| read::counts(connection, now)).await
     }
 
+    async fn work(&self, now: Timestamp, parked: u32) -> Result<Work, JournalError> {
+        self.reads.aside(move |connection| work::work(connection, now, parked)).await
+    }
+
     async fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, JournalError> {
         // Read first: a journal without room can still return what it has.
         if let Some(stored) = self.reads.here(|connection| secrets::get(connection, name))? {
@@ -309,6 +310,20 @@ impl Journal for SqliteJournal {
         self.reads.aside(move |connection| audit::page(connection, after, &filter, limit)).await
     }
 
+    async fn audit_newest(
+        &self,
+        before: Option<AuditId>,
+        select: &AuditSelect,
+        limit: u32,
+    ) -> Result<AuditPage, JournalError> {
+        let select = select.clone();
+        self.reads.aside(move |connection| audit::newest(connection, before, &select, limit)).await
+    }
+
+    async fn export(&self, run: &RunId, now: Timestamp) -> Result<Option<Pieces>, JournalError> {
+        export::pieces(&self.reads, run.clone(), now).await
+    }
+
     async fn approvals_page(
         &self,
         after: Option<&WaitingPlace>,
@@ -337,7 +352,7 @@ impl Journal for SqliteJournal {
         filter: &RunsFilter,
     ) -> Result<RunCounts, JournalError> {
         let (after, filter) = (after.cloned(), filter.clone());
-        self.reads.aside(move |connection| run_list::count(connection, after.as_ref(), &filter)).await
+        self.reads.aside(move |connection| run_count::count(connection, after.as_ref(), &filter)).await
     }
 
     async fn tree_page(
@@ -372,18 +387,5 @@ impl Journal for SqliteJournal {
             return Ok(0);
         }
         self.writes.run(move |connection| audit::prune(connection, before, limit)).await
-    }
-}
-
-#[cfg(any(test, feature = "test-util"))]
-#[async_trait]
-impl Inspect for SqliteJournal {
-    async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, JournalError> {
-        self.reads.here(|connection| read::attempts(connection, node))
-    }
-
-    async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, JournalError> {
-        let parked = self.reads.here(|connection| parking::list(connection, limit))?;
-        Ok(parked.into_iter().map(|(item, _times)| item).collect())
     }
 }

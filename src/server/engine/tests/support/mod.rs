@@ -20,7 +20,7 @@ use crate::{
         self, Abort, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
         CancelNotification, CandidateSet, Cause, ChildSpec, Contact, CreateChildren, Cx, Decision, Gates,
         InputsNote, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, PreparedStart, Rejection, Rules,
-        SilenceOutcome, StartRun,
+        SilenceOutcome, StartRun, WaitsFor,
     },
     record::{
         Actor, AttemptRecord, AuditRecord, Estimate, EventRecord, Identity, NodeRecord, Operation, RunRecord,
@@ -296,7 +296,7 @@ impl World {
     /// It is not dispatched, because the circuit breaker of its executor is open.
     pub(super) fn defer(&mut self, node: &str, wait: Duration) {
         let (view, now) = (self.view(node), self.tick());
-        self.apply(engine::attempt_defer(view, now + wait, self.cx()));
+        self.apply(engine::attempt_defer(view, now + wait, WaitsFor::Breaker, self.cx()));
     }
 
     pub(super) fn complete(&mut self, node: &str, completion: Value) -> Result<(), Rejection> {
@@ -357,6 +357,6 @@ impl World {
     pub(super) fn expire_node(&mut self, node: &str) {
         let view = self.view(node);
         self.tick();
-        self.apply(engine::node_expire(view, self.cx()));
+        self.apply(engine::node_expire(view, WaitsFor::Slot, self.cx()));
     }
 }
