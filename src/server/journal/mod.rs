@@ -51,8 +51,8 @@ pub use self::{
     },
     values::{
         AuditEntry, AuditFilter, AuditId, AuditPage, AuditRule, AuditSelect, ClaimFilter, ClaimedWake,
-        Counts, EventPage, Load, OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room, Waiting, WaitingPage,
-        WaitingPlace,
+        Counts, EventPage, Load, OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room, Waiting,
+        WaitingPage, WaitingPlace,
     },
     webhooks::{
         Delivery, DeliveryId, DeliveryOutcome, DeliveryUpkeep, DueDeliveries, ExecutorReport, FanOut,

@@ -28,6 +28,11 @@ pub enum Operation {
     ListAttempts,
     ExplainRun,
     ExplainNodeRun,
+    ShowRun,
+    ShowNodeRun,
+    ShowRunEvents,
+    WhoAmI,
+    GetSystem,
     GetWork,
     ListAudit,
     ExportRun,
@@ -50,7 +55,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 34] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -70,6 +75,11 @@ impl Operation {
         Self::ListAttempts,
         Self::ExplainRun,
         Self::ExplainNodeRun,
+        Self::ShowRun,
+        Self::ShowNodeRun,
+        Self::ShowRunEvents,
+        Self::WhoAmI,
+        Self::GetSystem,
         Self::GetWork,
         Self::ListAudit,
         Self::ExportRun,
@@ -109,6 +119,11 @@ impl Operation {
             | Self::ListAttempts
             | Self::ExplainRun
             | Self::ExplainNodeRun
+            | Self::ShowRun
+            | Self::ShowNodeRun
+            | Self::ShowRunEvents
+            | Self::WhoAmI
+            | Self::GetSystem
             | Self::GetWork
             | Self::ListAudit
             | Self::ExportRun
@@ -149,6 +164,11 @@ impl Operation {
             Self::ListAttempts => "list_attempts",
             Self::ExplainRun => "explain_run",
             Self::ExplainNodeRun => "explain_node_run",
+            Self::ShowRun => "show_run",
+            Self::ShowNodeRun => "show_node_run",
+            Self::ShowRunEvents => "show_run_events",
+            Self::WhoAmI => "who_am_i",
+            Self::GetSystem => "get_system",
             Self::GetWork => "get_work",
             Self::ListAudit => "list_audit",
             Self::ExportRun => "export_run",

@@ -109,6 +109,11 @@ impl Scene {
                 | Operation::ListAttempts
                 | Operation::ExplainRun
                 | Operation::ExplainNodeRun
+                | Operation::ShowRun
+                | Operation::ShowNodeRun
+                | Operation::ShowRunEvents
+                | Operation::WhoAmI
+                | Operation::GetSystem
                 | Operation::GetWork
                 | Operation::ListAudit
                 | Operation::ExportRun

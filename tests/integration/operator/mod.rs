@@ -5,15 +5,16 @@
 //! - `runs`: lists and counts of runs, the tree of one.
 //! - `commands`, `run_commands`: the commands that use it.
 //! - `terminal`: the same on a terminal.
-//! - `commands`: the commands that use it.
 //! - `work`: the work of all runs, runs that need attention, labels.
 //! - `records`: the audit trail, evidence.
 //! - `metrics`: what Prometheus scrapes.
+//! - `page`: the files of the web page, and what it asks for.
 
 mod approvals;
 mod commands;
 mod listener;
 mod metrics;
+mod page;
 mod records;
 mod run_commands;
 mod runs;
