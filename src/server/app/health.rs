@@ -30,10 +30,12 @@ impl Reporters {
             self;
         let report_clock = Arc::clone(&clock);
         let (policy, offload) = (Arc::clone(&coordinator), Arc::clone(&coordinator));
+        let pauses = Arc::clone(&coordinator);
         let counted = Arc::clone(&dispatch);
         let mut sources: Vec<Source> = vec![
             Box::new(move |now| vec![coordinator.journal_check(now)]),
             Box::new(move |_| dispatch.checks()),
+            Box::new(move |_| pauses.pauses_check().into_iter().collect()),
             Box::new(move |now| vec![tasks_check(&panics, now)]),
             Box::new(move |_| policy.policy_check().into_iter().collect()),
         ];

@@ -133,6 +133,9 @@ fn reason(error: &CoordinatorError) -> Option<&'static str> {
         | CoordinatorError::ParentNotFound(_)
         | CoordinatorError::ApprovalNotFound(_)
         | CoordinatorError::StarterMayNotDecide
+        | CoordinatorError::NotWaiting(_)
+        | CoordinatorError::TooManyPauses(_)
+        | CoordinatorError::NotCanceled(_)
         | CoordinatorError::NodeRegistryUnavailable { .. }
         | CoordinatorError::NodeRegistryForbidden { .. }
         | CoordinatorError::PdpUnavailable { .. }

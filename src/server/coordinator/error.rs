@@ -8,7 +8,7 @@ use crate::{
     engine::Rejection,
     journal::JournalError,
     record::ApprovalId,
-    types::{NodeRunId, RunId},
+    types::{NodeRunId, RunId, RunState},
 };
 
 /// An invalid place in a request.
@@ -90,6 +90,16 @@ pub enum CoordinatorError {
     StarterMayNotDecide,
     #[error("{}", .0.message())]
     Rejected(Rejection),
+    /// The NodeRun does not wait for a time, so that it cannot be tried now: why it is
+    /// where it is.
+    #[error("NodeRun does not wait: {0}")]
+    NotWaiting(String),
+    /// There are this many pauses of dispatch already.
+    #[error("There are {0} pauses of dispatch already")]
+    TooManyPauses(usize),
+    /// The run has not been canceled.
+    #[error("Run has not been canceled: it is {0}")]
+    NotCanceled(RunState),
     /// The decision needs the Node Registry, which is unavailable (D-16).
     #[error("Node Registry request failed")]
     NodeRegistryUnavailable { internal: String },
@@ -154,6 +164,9 @@ impl CoordinatorError {
             Self::ParentNotFound(_) => facts(404, "parent_node_run_not_found", false),
             Self::ApprovalNotFound(_) => facts(404, "approval_not_found", false),
             Self::Rejected(rejection) => facts(409, rejection.code(), false),
+            Self::NotWaiting(_) => facts(409, "node_run_not_waiting", false),
+            Self::TooManyPauses(_) => facts(409, "too_many_pauses", false),
+            Self::NotCanceled(_) => facts(409, "run_not_canceled", false),
             Self::NodeRegistryUnavailable { .. } => facts(503, "node_registry_unavailable", true),
             Self::NodeRegistryForbidden { .. } => facts(503, "node_registry_unavailable", false),
             Self::PdpUnavailable { .. } => facts(503, "pdp_unavailable", true),
@@ -187,6 +200,9 @@ impl CoordinatorError {
             | Self::ApprovalNotFound(_)
             | Self::StarterMayNotDecide
             | Self::Rejected(_)
+            | Self::NotWaiting(_)
+            | Self::TooManyPauses(_)
+            | Self::NotCanceled(_)
             | Self::ShuttingDown => None,
         }
     }

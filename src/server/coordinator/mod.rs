@@ -13,6 +13,8 @@
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
 //! - `run_lists`: runs, nodes and attempts by pages.
+//! - `holds`, `pauses`: holding and releasing runs; pausing and resuming dispatch.
+//! - `wakes`: trying now what waits; `cancel_reports`: what a cancel has ended.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
 //! - `explanations`: why a run or a node does not move.
@@ -38,19 +40,23 @@ mod approvals;
 mod assignment;
 mod attempts;
 mod audit_trail;
+mod cancel_reports;
 mod commit_failures;
 mod committer;
 mod error;
 mod explanations;
+mod holds;
 mod liveness;
 mod locks;
 mod nodes;
 mod offload;
+mod pauses;
 mod queue;
 mod reads;
 mod run_lists;
 mod runs;
 mod schemas;
+mod wakes;
 
 use std::sync::Arc;
 
@@ -62,11 +68,13 @@ pub use approvals::{
 pub use attempts::Attempts;
 pub(crate) use attempts::{Assignment, Choice, DeferReason, Deferral};
 pub use audit_trail::AuditTrail;
+pub use cancel_reports::{CANCEL_REPORT_NODES, CancelReport, CanceledNodeRun, Fate};
 pub(crate) use commit_failures::ALIVE_FOREVER;
 pub(crate) use committer::CLAIM_WITHIN;
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use explanations::{DispatchFacts, NodeExplanation, RunExplanation};
 pub use offload::Offload;
+pub(crate) use pauses::Pauses;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
 pub use schemas::Schemas;
@@ -161,6 +169,7 @@ impl Coordinator {
             liveness: Liveness::new(rules.composite_silence, clock.now()),
             health: JournalStatus::default(),
             locks: KeyedLocks::default(),
+            pauses: Pauses::new(),
             journal,
             clock,
             queue,

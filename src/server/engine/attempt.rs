@@ -46,6 +46,7 @@ impl Attempt {
             started_at: self.started_at,
             ended_at: now,
             outcome,
+            because: None,
         }
     }
 }

@@ -29,7 +29,7 @@ use super::{
     draft::Draft,
     guard::NodeBefore,
     learn::learn,
-    ledger, refuse, silence,
+    ledger, refuse, run_hold, silence,
 };
 use crate::{
     record::{Approval, Job, Limits, NodeRecord, RunRecord},
@@ -127,6 +127,9 @@ pub fn attempt_begin(view: NodeView, command: BeginAttempt, cx: Cx<'_>) -> Decis
     if !awaits(&node, Job::Dispatch) {
         return Decision::unchanged(BeginOutcome::Superseded);
     }
+    if run.hold.is_some() {
+        return attempt_set_aside(&run, node, cx).answering(BeginOutcome::Superseded);
+    }
     let mut draft = Draft::of(run, &node, cx);
     let paid = match judged(&mut draft, &mut node, command) {
         Ok(Judged::Admitted(admitted)) => {
@@ -219,6 +222,17 @@ pub fn attempt_postpone(run: &RunRecord, mut node: NodeRecord, at: Timestamp, cx
     if put_back(&mut node, at).is_none() {
         return Decision::unchanged(());
     }
+    Decision::commit(node_only(run, &before, node, cx), ())
+}
+
+/// Sets a node aside, because its dispatch is paused: it keeps its place, and
+/// nothing is counted.
+pub fn attempt_set_aside(run: &RunRecord, mut node: NodeRecord, cx: Cx<'_>) -> Decision<()> {
+    if !awaits(&node, Job::Dispatch) {
+        return Decision::unchanged(());
+    }
+    let before = NodeBefore::of(&node);
+    run_hold::set_aside(&mut node, cx.now);
     Decision::commit(node_only(run, &before, node, cx), ())
 }
 

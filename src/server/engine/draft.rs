@@ -9,8 +9,8 @@ use super::{
     audit::{self, Audited},
     command::{Claim, Cx, PolicyDecided},
     extensions,
-    guard::{self, NodeBefore, RunBefore},
-    ledger,
+    guard::{self, HeadBefore, NodeBefore, RunBefore},
+    ledger, run_hold,
 };
 use crate::{
     record::{
@@ -45,6 +45,8 @@ pub(super) struct Draft<'c> {
     signed: Option<(u32, Extensions)>,
     /// The run's record has changed without an event.
     run_changed: bool,
+    /// Whether the run is held from now on, if that changes.
+    pub(super) held: Option<bool>,
 }
 
 /// What is known about a node before the decision.
@@ -109,6 +111,7 @@ impl<'c> Draft<'c> {
             refusals: Vec::new(),
             signed: None,
             run_changed: false,
+            held: None,
         }
     }
 
@@ -185,8 +188,10 @@ impl<'c> Draft<'c> {
         self.event(RunEventType::PolicyDecided, Some(node), data);
     }
 
-    /// Stores a node, new or changed; each node at most once per decision.
-    pub(super) fn put(&mut self, node: NodeRecord) {
+    /// Stores a node, new or changed; each node at most once per decision. Of a held
+    /// run, it is not dispatched.
+    pub(super) fn put(&mut self, mut node: NodeRecord) {
+        run_hold::set_aside_if_held(&self.run, &mut node, self.cx.now);
         let name = node.id().as_str().escape_debug();
         match self.nodes_before.insert(node.id().clone(), Before::Put) {
             Some(Before::Stored(before)) => before.may_become(&node),
@@ -269,6 +274,18 @@ impl<'c> Draft<'c> {
     pub(super) fn end_head(&mut self, mut head: NodeHead, state: NodeRunState) {
         let notify_executor = state_is_at_executor(head.state);
         self.end_of(&mut head, state, notify_executor, self.cx.claim);
+        self.put_head(head);
+    }
+
+    /// Gives a live node of which only the head was read another wake-up.
+    pub(super) fn rescheduled(&mut self, mut head: NodeHead, wake: impl FnOnce(&NodeHead) -> Wake) {
+        let before = HeadBefore::of(&head);
+        head.wake = Some(wake(&head));
+        before.may_become(&head);
+        self.put_head(head);
+    }
+
+    fn put_head(&mut self, head: NodeHead) {
         let before = self.nodes_before.insert(head.node_run_id.clone(), Before::Put);
         let name = head.node_run_id.as_str().escape_debug();
         assert!(before.is_none(), "node run {name}: one decision would store it twice");
@@ -319,6 +336,9 @@ impl<'c> Draft<'c> {
         self.run.run.ended_at = Some(self.cx.now);
         self.run.deadline = None;
         self.run.subject_token = None;
+        if self.run.hold.is_some() {
+            run_hold::mark(self, None);
+        }
         ledger::close(&mut self.run, self.cx.rules);
         self.event_at(RunEventType::RunCompleted, root, [("state", state.to_string().into())]);
     }
@@ -330,6 +350,7 @@ impl<'c> Draft<'c> {
         let empty = ChangeSet::new(self.run.id().clone(), self.cx.now);
         ChangeSet {
             run: run_changed.then_some(self.run),
+            held: self.held,
             nodes: self.nodes,
             heads: self.heads,
             events: self.events,

@@ -153,6 +153,7 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
         deadline: Some(deadline),
         ceilings: prepared.ceilings.clone(),
         account: prepared.account,
+        hold: None,
     };
     let root = NodeRun {
         created_at: Some(cx.now),

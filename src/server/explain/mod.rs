@@ -22,6 +22,6 @@ mod tests;
 
 pub use self::{
     cause::{Acts, Cause, Reason},
-    node::{Below, ExecutorFacts, Facts, ParkedFacts, node_reasons},
+    node::{Below, ExecutorFacts, Facts, ParkedFacts, hold_reason, node_reasons},
     run::{below, by_state, stuck_first},
 };

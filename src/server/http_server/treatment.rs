@@ -83,12 +83,20 @@ impl Treatment {
             | Operation::GetRunTree
             | Operation::ListAttempts
             | Operation::ExplainRun
-            | Operation::ExplainNodeRun => (Class::Read, false),
+            | Operation::ExplainNodeRun
+            | Operation::ListDispatchPauses
+            | Operation::GetCancelReport => (Class::Read, false),
             Operation::CancelRun => (Class::End, false),
             Operation::ReportNodeRunEvaluation
             | Operation::CompleteNodeRun
             | Operation::ApproveNodeRun
-            | Operation::DenyNodeRun => (Class::End, true),
+            | Operation::DenyNodeRun
+            | Operation::HoldRun
+            | Operation::ReleaseRun
+            | Operation::PauseDispatch
+            | Operation::ResumeDispatch
+            | Operation::WakeNodeRun
+            | Operation::CancelRunWithReport => (Class::End, true),
         };
         Self { class, reads_body }
     }

@@ -12,6 +12,7 @@
 //!
 //! - `values`: what callers ask with and what they get; `runs`: the same for lists of
 //!   runs, nodes and attempts.
+//! - `steering`: the part of the trait that operators steer with.
 //! - `error`: why something was refused, or the journal could not be opened.
 //! - `retention`: deletes runs that finished long ago, and old audit records.
 //! - `inspect`: what tests read beyond the trait.
@@ -32,6 +33,7 @@ pub mod intercept;
 pub mod retention;
 mod runs;
 pub mod sqlite;
+mod steering;
 mod values;
 
 use async_trait::async_trait;
@@ -42,6 +44,7 @@ pub use self::{
         AttemptsPage, NodeSummary, OwnerRule, RunCounts, RunPlace, RunSelect, RunSummary, RunsFilter,
         RunsPage, TreePage, Visible,
     },
+    steering::{CanceledNode, Steering},
     values::{
         AuditEntry, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage,
         OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room, Waiting, WaitingPage, WaitingPlace,
@@ -59,7 +62,7 @@ pub const ASSIGNMENT_KEYS: &str = "assignment_token_key";
 
 /// Durable home of runs. Every implementation must pass `conformance`.
 #[async_trait]
-pub trait Journal: Send + Sync + 'static {
+pub trait Journal: Steering {
     /// Applies all of `change` or none of it, and returns once it is durable.
     /// Stored rows get the next version. Returns the id of the last outbox entry
     /// that it added, if it added any.

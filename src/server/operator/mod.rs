@@ -4,7 +4,8 @@
 //! ```text
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
-//!                     └─ approvals, explain, runs, with model and paging
+//!                     └─ approvals, dispatch, explain, holds, runs, steering,
+//!                        with model and paging
 //!   openapi           the document, from which the client of the commands is made
 //! ```
 //!
@@ -14,11 +15,14 @@
 //! **Invariant:** what a caller may not do through the API, it may not do here.
 
 mod approvals;
+mod dispatch;
 mod endpoints;
 mod explain;
+mod holds;
 mod model;
 pub mod openapi;
 mod paging;
 mod runs;
+mod steering;
 
 pub(crate) use self::endpoints::endpoints;

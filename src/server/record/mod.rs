@@ -16,7 +16,9 @@
 //! - `node`: the NodeRun's record and its head.
 //! - `wake`: wake-ups, which are the work queue.
 //! - `budget`: accounts of budgets.
+//! - `hold`: that a run is kept from starting work.
 //! - `hosts`: the members of a pool at which earlier attempts may still run.
+//! - `pause`: that dispatch is kept from nodes of all runs.
 //! - `path`: a node's place in its run's tree.
 //! - `change_set`: the result of a decision, with events and attempts.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
@@ -31,11 +33,13 @@ mod audit;
 mod bindings;
 mod budget;
 mod change_set;
+mod hold;
 mod hosts;
 mod node;
 mod operation;
 mod outbox;
 mod path;
+mod pause;
 mod retry;
 mod run;
 mod sealed;
@@ -48,11 +52,13 @@ pub use self::{
     bindings::Bindings,
     budget::{Account, Amounts, Estimate, Kind, Limits, NodeBudget, millionths, money},
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
+    hold::Hold,
     hosts::Hosts,
     node::{NodeHead, NodeRecord, Unread, Waits},
     operation::{Interface, Operation},
     outbox::{OutboxItem, Recipient},
     path::NodePath,
+    pause::{PAUSE_NAME_BYTES, Pause, PauseScope, PauseSubject, executor_name},
     retry::{ResultRetries, RetryRule},
     run::{Origin, RunRecord},
     sealed::SealedToken,

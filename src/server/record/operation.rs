@@ -28,6 +28,14 @@ pub enum Operation {
     ListAttempts,
     ExplainRun,
     ExplainNodeRun,
+    HoldRun,
+    ReleaseRun,
+    PauseDispatch,
+    ResumeDispatch,
+    ListDispatchPauses,
+    WakeNodeRun,
+    CancelRunWithReport,
+    GetCancelReport,
 }
 
 /// The document that has an operation.
@@ -40,7 +48,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 27] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -60,6 +68,14 @@ impl Operation {
         Self::ListAttempts,
         Self::ExplainRun,
         Self::ExplainNodeRun,
+        Self::HoldRun,
+        Self::ReleaseRun,
+        Self::PauseDispatch,
+        Self::ResumeDispatch,
+        Self::ListDispatchPauses,
+        Self::WakeNodeRun,
+        Self::CancelRunWithReport,
+        Self::GetCancelReport,
     ];
 
     /// The operations of one document.
@@ -88,7 +104,15 @@ impl Operation {
             | Self::GetRunTree
             | Self::ListAttempts
             | Self::ExplainRun
-            | Self::ExplainNodeRun => Interface::Operator,
+            | Self::ExplainNodeRun
+            | Self::HoldRun
+            | Self::ReleaseRun
+            | Self::PauseDispatch
+            | Self::ResumeDispatch
+            | Self::ListDispatchPauses
+            | Self::WakeNodeRun
+            | Self::CancelRunWithReport
+            | Self::GetCancelReport => Interface::Operator,
         }
     }
 
@@ -119,6 +143,14 @@ impl Operation {
             Self::ListAttempts => "list_attempts",
             Self::ExplainRun => "explain_run",
             Self::ExplainNodeRun => "explain_node_run",
+            Self::HoldRun => "hold_run",
+            Self::ReleaseRun => "release_run",
+            Self::PauseDispatch => "pause_dispatch",
+            Self::ResumeDispatch => "resume_dispatch",
+            Self::ListDispatchPauses => "list_dispatch_pauses",
+            Self::WakeNodeRun => "wake_node_run",
+            Self::CancelRunWithReport => "cancel_run_with_report",
+            Self::GetCancelReport => "get_cancel_report",
         }
     }
 }

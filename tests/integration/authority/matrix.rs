@@ -108,7 +108,15 @@ impl Scene {
                 | Operation::GetRunTree
                 | Operation::ListAttempts
                 | Operation::ExplainRun
-                | Operation::ExplainNodeRun => {
+                | Operation::ExplainNodeRun
+                | Operation::HoldRun
+                | Operation::ReleaseRun
+                | Operation::PauseDispatch
+                | Operation::ResumeDispatch
+                | Operation::ListDispatchPauses
+                | Operation::WakeNodeRun
+                | Operation::CancelRunWithReport
+                | Operation::GetCancelReport => {
                     unreachable!("{operation} is no operation of the ARP API")
                 }
             },

@@ -2,15 +2,21 @@
 //!
 //! - `listener`: where it listens, and to whom it answers.
 //! - `approvals`: the list, its pages, decisions.
+//! - `holds`: runs that start no work.
+//! - `pauses`: dispatch that is paused.
+//! - `steering`: cancels with a report, and what is tried now.
 //! - `runs`: lists and counts of runs, the tree of one.
 //! - `commands`: the commands that use it.
 //! - `metrics`: what Prometheus scrapes.
 
 mod approvals;
 mod commands;
+mod holds;
 mod listener;
 mod metrics;
+mod pauses;
 mod runs;
+mod steering;
 
 use serde_json::{Value, json};
 

@@ -157,7 +157,7 @@ impl Coordinator {
             return Err(self.refused(caller, operation, object, refused).await.error(&not_found));
         }
         let to = match reach {
-            Reach::Start | Reach::Read => Use::Read,
+            Reach::Start | Reach::Read | Reach::Steer => Use::Read,
             Reach::Operate | Reach::Approve => Use::Report,
         };
         self.committer.liveness.node_used(caller, &record, to, self.committer.clock.now());

@@ -225,6 +225,7 @@ fn run_record(
     let time = constraints::wall_time(constraints.as_ref(), rules.run_timeout);
     let deadline = (!run.state.is_terminal()).then(|| began(run.started_at, now) + time);
     let owner = extensions::stored_owner(run.extensions.as_ref());
+    let hold = extensions::stored_hold(run.extensions.as_ref()).filter(|_| deadline.is_some());
     RunRecord {
         run,
         version: 0,
@@ -236,6 +237,7 @@ fn run_record(
         deadline,
         ceilings,
         account: None,
+        hold,
     }
 }
 

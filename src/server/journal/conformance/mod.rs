@@ -15,6 +15,7 @@
 //! - `wakes`: wake-ups, claims, workers and counts.
 //! - `audit`: the audit trail.
 //! - `approvals`: the list of approvals; `run_lists`: those of runs, nodes, attempts.
+//! - `steering`: pauses, held runs, nodes that are set aside or canceled.
 //! - `secrets`: secrets by name.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
 //! - `samples`: records to commit, and the `Probe` that the properties use.
@@ -33,6 +34,7 @@ mod pruning;
 mod run_lists;
 mod samples;
 mod secrets;
+mod steering;
 mod wakes;
 
 use std::sync::Arc;
@@ -41,7 +43,7 @@ use futures::future::BoxFuture;
 
 pub use self::{
     approvals::*, audit::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*,
-    run_lists::*, samples::*, secrets::*, wakes::*,
+    run_lists::*, samples::*, secrets::*, steering::*, wakes::*,
 };
 use super::inspect::Inspect;
 
@@ -134,6 +136,10 @@ macro_rules! for_each_journal_property {
             approvals_are_listed_oldest_first_in_pages
             approvals_are_listed_while_their_nodes_wait
             wake_of_an_approval_is_claimed_like_any_other
+            pauses_are_kept_by_scope_with_an_audit_record
+            set_aside_wakes_are_claimed_at_their_time_or_resumed
+            held_runs_are_listed_and_wake_up_at_the_end_of_their_hold
+            canceled_nodes_are_listed_with_their_last_attempt
         }
     };
 }

@@ -275,6 +275,8 @@ pub async fn counts_follow_the_stored_records(subject: JournalUnderTest) {
             outbox_oldest: Some(at(1)),
             parked: 0,
             approvals: 0,
+            held: 0,
+            set_aside: 0,
             without_wake_up: 0,
         }
     );
@@ -296,6 +298,8 @@ pub async fn counts_follow_the_stored_records(subject: JournalUnderTest) {
             outbox_oldest: Some(at(1)),
             parked: 0,
             approvals: 0,
+            held: 0,
+            set_aside: 0,
             without_wake_up: 0,
         }
     );

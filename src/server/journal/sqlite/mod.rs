@@ -25,6 +25,7 @@
 //! | `parking` | items whose decision fails repeatedly |
 //! | `prune` | deletion of finished runs |
 //! | `secrets` | secrets by name |
+//! | `steering` | pauses of dispatch, nodes that are set aside, what a cancel has ended |
 //! | `space` | the size limit of the file and its reserve |
 //! | `checkpoint` | keeps the write-ahead log short, off the commit path |
 //! | `run_list`, `tree` | the list of runs, the nodes of one, the attempts of a node |
@@ -70,6 +71,7 @@ mod run_list;
 mod schema;
 mod secrets;
 mod space;
+mod steering;
 #[cfg(test)]
 pub(super) mod tests;
 mod threads;

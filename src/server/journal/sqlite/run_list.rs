@@ -3,6 +3,7 @@
 //! ```text
 //!   a run starts ──▶ a row                         a page ──▶ rows behind a place, newest first
 //!   it ends ───────▶ its state, end, error code              └▶ at most SCAN_MAX, filtered here
+//!   it is held, released ▶ held
 //!   it is pruned ──▶ no row
 //! ```
 //!
@@ -35,14 +36,27 @@ pub(super) const UNLIST: &str = "DELETE FROM run_list WHERE run_id = ?1 AND star
 
 /// Behind a place, newest first.
 pub(super) const BEHIND: &str =
-    "SELECT started_at, run_id, state, ended_at, node_type, node_version, owner, error_code
+    "SELECT started_at, run_id, state, ended_at, node_type, node_version, owner, error_code, held
     FROM run_list WHERE (started_at, run_id) < (?1, ?2) AND started_at >= ?3
     ORDER BY started_at DESC, run_id DESC LIMIT ?4";
 
 /// What a change says about the list.
 pub(super) enum ListRow {
-    Starts { started_at: i64, now: Now, node_type: Option<(String, String)>, owner: Option<String> },
-    Ends { started_at: i64, now: Now },
+    Starts {
+        started_at: i64,
+        now: Now,
+        node_type: Option<(String, String)>,
+        owner: Option<String>,
+        held: bool,
+    },
+    Holds {
+        started_at: i64,
+        held: bool,
+    },
+    Ends {
+        started_at: i64,
+        now: Now,
+    },
 }
 
 /// What may change of a run.
@@ -68,9 +82,14 @@ impl ListRow {
                 (node_type.node_type_id.clone(), node_type.version.clone())
             });
             let owner = record.owner.as_ref().map(to_json).transpose()?;
-            return Ok(Some(Self::Starts { started_at: started_at(record), now, node_type, owner }));
+            let (started_at, held) = (started_at(record), record.hold.is_some());
+            return Ok(Some(Self::Starts { started_at, now, node_type, owner, held }));
         }
-        Ok(record.is_terminal().then(|| Self::Ends { started_at: started_at(record), now }))
+        let started_at = started_at(record);
+        if record.is_terminal() {
+            return Ok(Some(Self::Ends { started_at, now }));
+        }
+        Ok(change.held.map(|held| Self::Holds { started_at, held }))
     }
 }
 
@@ -81,20 +100,35 @@ fn started_at(record: &RunRecord) -> i64 {
 /// Writes what a change says.
 pub(super) fn put(connection: &Connection, run: &RunId, row: &ListRow) -> Result<(), JournalError> {
     match row {
-        ListRow::Starts { started_at, now: Now { state, ended_at, error_code }, node_type, owner } => {
+        ListRow::Starts { started_at, now: Now { state, ended_at, error_code }, node_type, owner, held } => {
             let (id, version) = node_type.as_ref().map(|(id, version)| (id, version)).unzip();
             connection
                 .prepare_cached(
                     "INSERT INTO run_list (started_at, run_id, state, ended_at, node_type, node_version, owner,
-                                           error_code)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                                           error_code, held)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 )?
-                .execute(params![started_at, run.as_str(), state, ended_at, id, version, owner, error_code])?;
+                .execute(params![
+                    started_at,
+                    run.as_str(),
+                    state,
+                    ended_at,
+                    id,
+                    version,
+                    owner,
+                    error_code,
+                    held
+                ])?;
+        }
+        ListRow::Holds { started_at, held } => {
+            connection
+                .prepare_cached("UPDATE run_list SET held = ?3 WHERE started_at = ?1 AND run_id = ?2")?
+                .execute(params![started_at, run.as_str(), held])?;
         }
         ListRow::Ends { started_at, now: Now { state, ended_at, error_code } } => {
             connection
                 .prepare_cached(
-                    "UPDATE run_list SET state = ?3, ended_at = ?4, error_code = ?5
+                    "UPDATE run_list SET state = ?3, ended_at = ?4, error_code = ?5, held = 0
                      WHERE started_at = ?1 AND run_id = ?2 AND ended_at IS NULL",
                 )?
                 .execute(params![started_at, run.as_str(), state, ended_at, error_code])?;
@@ -185,6 +219,7 @@ fn read(row: &Row<'_>) -> Result<RunSummary, JournalError> {
         node_type: node_type.zip(version),
         owner,
         error_code: row.get(7)?,
+        held: row.get(8)?,
         place: RunPlace { started_at: Timestamp::from_micros(row.get(0)?), run_id },
     })
 }
