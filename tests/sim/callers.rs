@@ -100,7 +100,7 @@ pub fn act(world: &Arc<World>, what: &ActionKind) {
             spawn(world, steering::pause(Arc::clone(world), paused, time));
         }
         ActionKind::Wake { run, node } => {
-            let Some(node) = world.pick(&run_id(world, run), node) else { return };
+            let Some(node) = world.pick_waiting(&run_id(world, run), node) else { return };
             spawn(world, steering::wake(Arc::clone(world), node.id().clone()));
         }
         ActionKind::ExecutorRestart => {

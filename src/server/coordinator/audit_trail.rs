@@ -124,6 +124,7 @@ fn reason(error: &CoordinatorError) -> Option<&'static str> {
         CoordinatorError::AssignmentEnded => Some("assignment_ended"),
         CoordinatorError::LacksRole(_)
         | CoordinatorError::TenantMismatch
+        | CoordinatorError::WebhookTenant
         | CoordinatorError::Unauthenticated
         | CoordinatorError::Invalid(_)
         | CoordinatorError::InputSchema(_)
@@ -136,6 +137,10 @@ fn reason(error: &CoordinatorError) -> Option<&'static str> {
         | CoordinatorError::NotWaiting(_)
         | CoordinatorError::TooManyPauses(_)
         | CoordinatorError::NotCanceled(_)
+        | CoordinatorError::WebhookNotFound(_)
+        | CoordinatorError::DeliveryNotFound(_)
+        | CoordinatorError::WebhooksOff
+        | CoordinatorError::TooManyWebhooks(_)
         | CoordinatorError::NodeRegistryUnavailable { .. }
         | CoordinatorError::NodeRegistryForbidden { .. }
         | CoordinatorError::PdpUnavailable { .. }

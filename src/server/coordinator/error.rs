@@ -7,7 +7,7 @@ use crate::{
     auth::AuthError,
     engine::Rejection,
     journal::JournalError,
-    record::ApprovalId,
+    record::{ApprovalId, WebhookId},
     types::{NodeRunId, RunId, RunState},
 };
 
@@ -80,6 +80,9 @@ pub enum CoordinatorError {
     /// The run context names a tenant for which the caller does not speak.
     #[error("run_context.tenant_id is not the tenant of the caller's token")]
     TenantMismatch,
+    /// A caller of one tenant asks for a webhook of another.
+    #[error("tenant is not that of the caller's token")]
+    WebhookTenant,
     /// The operation needs an identity, and the caller sent no token.
     #[error("Missing Authorization header")]
     Unauthenticated,
@@ -88,6 +91,16 @@ pub enum CoordinatorError {
     /// The caller has started the run, and may not decide about its approvals.
     #[error("The starter of a run may not decide about its approvals")]
     StarterMayNotDecide,
+    #[error("Webhook '{0}' not found")]
+    WebhookNotFound(WebhookId),
+    #[error("Delivery '{0}' not found")]
+    DeliveryNotFound(u64),
+    /// The server has no targets for webhooks.
+    #[error("Webhooks are off: set JARVIS_RUN_COORDINATOR_WEBHOOK_TARGETS")]
+    WebhooksOff,
+    /// There are as many webhooks as there may be.
+    #[error("There are {0} webhooks, which is the maximum")]
+    TooManyWebhooks(u32),
     #[error("{}", .0.message())]
     Rejected(Rejection),
     /// The NodeRun does not wait for a time, so that it cannot be tried now: why it is
@@ -155,7 +168,7 @@ impl CoordinatorError {
             Self::OutsideAssignment(_) | Self::LacksRole(_) | Self::StarterMayNotDecide => {
                 facts(403, "forbidden", false)
             }
-            Self::TenantMismatch => facts(403, "tenant_mismatch", false),
+            Self::TenantMismatch | Self::WebhookTenant => facts(403, "tenant_mismatch", false),
             Self::AssignmentEnded | Self::Unauthenticated => {
                 ErrorFacts { status: 401, code: "unauthorized", retryable: None }
             }
@@ -163,6 +176,10 @@ impl CoordinatorError {
             Self::NodeRunNotFound(_) => facts(404, "node_run_not_found", false),
             Self::ParentNotFound(_) => facts(404, "parent_node_run_not_found", false),
             Self::ApprovalNotFound(_) => facts(404, "approval_not_found", false),
+            Self::WebhookNotFound(_) => facts(404, "webhook_not_found", false),
+            Self::DeliveryNotFound(_) => facts(404, "webhook_delivery_not_found", false),
+            Self::WebhooksOff => facts(409, "webhooks_off", false),
+            Self::TooManyWebhooks(_) => facts(409, "webhook_limit_exceeded", false),
             Self::Rejected(rejection) => facts(409, rejection.code(), false),
             Self::NotWaiting(_) => facts(409, "node_run_not_waiting", false),
             Self::TooManyPauses(_) => facts(409, "too_many_pauses", false),
@@ -196,9 +213,14 @@ impl CoordinatorError {
             | Self::OutsideAssignment(_)
             | Self::LacksRole(_)
             | Self::TenantMismatch
+            | Self::WebhookTenant
             | Self::Unauthenticated
             | Self::ApprovalNotFound(_)
             | Self::StarterMayNotDecide
+            | Self::WebhookNotFound(_)
+            | Self::DeliveryNotFound(_)
+            | Self::WebhooksOff
+            | Self::TooManyWebhooks(_)
             | Self::Rejected(_)
             | Self::NotWaiting(_)
             | Self::TooManyPauses(_)

@@ -15,6 +15,7 @@
 //! - `run_lists`: runs, nodes and attempts by pages.
 //! - `holds`, `pauses`: holding and releasing runs; pausing and resuming dispatch.
 //! - `wakes`: trying now what waits; `cancel_reports`: what a cancel has ended.
+//! - `webhooks`: subscriptions to what happens.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
 //! - `explanations`: why a run or a node does not move.
@@ -57,6 +58,7 @@ mod run_lists;
 mod runs;
 mod schemas;
 mod wakes;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -78,6 +80,7 @@ pub(crate) use pauses::Pauses;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
 pub use schemas::Schemas;
+pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
@@ -98,6 +101,7 @@ use crate::{
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
     types::{HealthCheck, IdSource, NodeRunId, RunId},
+    webhooks::Webhooks,
 };
 
 /// The parts of a coordinator.
@@ -124,6 +128,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// What dispatch says of itself, to explain what waits for it.
     pub dispatch: DispatchFacts,
+    /// `None`: they are off.
+    pub webhooks: Option<Arc<Webhooks>>,
     /// `None`: no value is judged by the schema of its node type.
     pub schemas: Option<Schemas>,
     pub log: Logger,
@@ -158,6 +164,7 @@ impl Coordinator {
             delegation,
             metrics,
             dispatch,
+            webhooks,
             schemas,
             log,
             ..
@@ -178,6 +185,7 @@ impl Coordinator {
             rules,
             redactor: redactor.clone(),
             metrics,
+            webhooks,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {

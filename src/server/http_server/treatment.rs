@@ -72,8 +72,11 @@ impl Treatment {
 
     fn of(operation: Operation) -> Self {
         let (class, reads_body) = match operation {
-            Operation::StartRun | Operation::CreateNodeRuns => (Class::Work, true),
-            Operation::StreamRunEvents | Operation::StreamNodeRunEvents => (Class::Work, false),
+            Operation::StartRun | Operation::CreateNodeRuns | Operation::CreateWebhook => (Class::Work, true),
+            Operation::StreamRunEvents
+            | Operation::StreamNodeRunEvents
+            | Operation::TestWebhook
+            | Operation::RedeliverWebhook => (Class::Work, false),
             Operation::GetRun
             | Operation::GetNodeRun
             | Operation::ListApprovals
@@ -85,8 +88,11 @@ impl Treatment {
             | Operation::ExplainRun
             | Operation::ExplainNodeRun
             | Operation::ListDispatchPauses
-            | Operation::GetCancelReport => (Class::Read, false),
-            Operation::CancelRun => (Class::End, false),
+            | Operation::GetCancelReport
+            | Operation::ListWebhooks
+            | Operation::GetWebhook
+            | Operation::ListWebhookDeliveries => (Class::Read, false),
+            Operation::CancelRun | Operation::DeleteWebhook => (Class::End, false),
             Operation::ReportNodeRunEvaluation
             | Operation::CompleteNodeRun
             | Operation::ApproveNodeRun

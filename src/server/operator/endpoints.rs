@@ -4,7 +4,7 @@
 use dropshot::{ApiDescription, Body, HttpResponseOk, RequestContext, endpoint};
 use http::{Response, header::CONTENT_TYPE};
 
-use super::{approvals, dispatch, explain, holds, runs, steering};
+use super::{approvals, dispatch, explain, holds, runs, steering, webhooks};
 use crate::{
     http_server::{ApiError, Caller, Probe, ServerContext, live, ready},
     metrics,
@@ -22,7 +22,8 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
         holds::register(&mut api)?;
         dispatch::register(&mut api)?;
         steering::register(&mut api)?;
-        explain::register(&mut api)
+        explain::register(&mut api)?;
+        webhooks::register(&mut api)
     };
     register().expect("the endpoints do not contradict each other");
     api

@@ -5,7 +5,7 @@
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
 //!                     └─ approvals, dispatch, explain, holds, runs, steering,
-//!                        with model and paging
+//!                        webhooks, with model and paging
 //!   openapi           the document, from which the client of the commands is made
 //! ```
 //!
@@ -24,5 +24,6 @@ pub mod openapi;
 mod paging;
 mod runs;
 mod steering;
+mod webhooks;
 
 pub(crate) use self::endpoints::endpoints;

@@ -22,6 +22,7 @@
 //! - `path`: a node's place in its run's tree.
 //! - `change_set`: the result of a decision, with events and attempts.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
+//! - `notice`, `webhook`: what webhooks report, and who subscribes to it.
 //!
 //! **Architecture invariants.** Only `engine` makes a [`ChangeSet`], and only
 //! `journal` applies one. A record that is not terminal has a [`Wake`], which is
@@ -36,6 +37,7 @@ mod change_set;
 mod hold;
 mod hosts;
 mod node;
+mod notice;
 mod operation;
 mod outbox;
 mod path;
@@ -44,6 +46,7 @@ mod retry;
 mod run;
 mod sealed;
 mod wake;
+mod webhook;
 
 pub use self::{
     actor::{Actor, Identity},
@@ -55,6 +58,7 @@ pub use self::{
     hold::Hold,
     hosts::Hosts,
     node::{NodeHead, NodeRecord, Unread, Waits},
+    notice::{ExecutorName, NoNoticeKind, Notice, NoticeKind},
     operation::{Interface, Operation},
     outbox::{OutboxItem, Recipient},
     path::NodePath,
@@ -63,4 +67,5 @@ pub use self::{
     run::{Origin, RunRecord},
     sealed::SealedToken,
     wake::{Job, Wake},
+    webhook::{KeptSecret, Reported, Webhook, WebhookId},
 };

@@ -36,6 +36,13 @@ pub enum Operation {
     WakeNodeRun,
     CancelRunWithReport,
     GetCancelReport,
+    CreateWebhook,
+    ListWebhooks,
+    GetWebhook,
+    DeleteWebhook,
+    TestWebhook,
+    ListWebhookDeliveries,
+    RedeliverWebhook,
 }
 
 /// The document that has an operation.
@@ -48,7 +55,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 34] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -76,6 +83,13 @@ impl Operation {
         Self::WakeNodeRun,
         Self::CancelRunWithReport,
         Self::GetCancelReport,
+        Self::CreateWebhook,
+        Self::ListWebhooks,
+        Self::GetWebhook,
+        Self::DeleteWebhook,
+        Self::TestWebhook,
+        Self::ListWebhookDeliveries,
+        Self::RedeliverWebhook,
     ];
 
     /// The operations of one document.
@@ -112,7 +126,14 @@ impl Operation {
             | Self::ListDispatchPauses
             | Self::WakeNodeRun
             | Self::CancelRunWithReport
-            | Self::GetCancelReport => Interface::Operator,
+            | Self::GetCancelReport
+            | Self::CreateWebhook
+            | Self::ListWebhooks
+            | Self::GetWebhook
+            | Self::DeleteWebhook
+            | Self::TestWebhook
+            | Self::ListWebhookDeliveries
+            | Self::RedeliverWebhook => Interface::Operator,
         }
     }
 
@@ -151,6 +172,13 @@ impl Operation {
             Self::WakeNodeRun => "wake_node_run",
             Self::CancelRunWithReport => "cancel_run_with_report",
             Self::GetCancelReport => "get_cancel_report",
+            Self::CreateWebhook => "create_webhook",
+            Self::ListWebhooks => "list_webhooks",
+            Self::GetWebhook => "get_webhook",
+            Self::DeleteWebhook => "delete_webhook",
+            Self::TestWebhook => "test_webhook",
+            Self::ListWebhookDeliveries => "list_webhook_deliveries",
+            Self::RedeliverWebhook => "redeliver_webhook",
         }
     }
 }

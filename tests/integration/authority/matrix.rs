@@ -116,7 +116,14 @@ impl Scene {
                 | Operation::ListDispatchPauses
                 | Operation::WakeNodeRun
                 | Operation::CancelRunWithReport
-                | Operation::GetCancelReport => {
+                | Operation::GetCancelReport
+                | Operation::CreateWebhook
+                | Operation::ListWebhooks
+                | Operation::GetWebhook
+                | Operation::DeleteWebhook
+                | Operation::TestWebhook
+                | Operation::ListWebhookDeliveries
+                | Operation::RedeliverWebhook => {
                     unreachable!("{operation} is no operation of the ARP API")
                 }
             },

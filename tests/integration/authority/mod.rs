@@ -1,7 +1,7 @@
 //! Authorization (contract §19, D-19): who may do what with which run.
 //!
 //! - `matrix`: every operation by every kind of caller, as a golden file.
-//! - `operator`: the same for the operator API.
+//! - `operator`: the same for the operator API; `webhooks`: of which tenant they report.
 //! - `audited`: what of it is in the audit trail.
 //! - `attacks`: what a caller of another tenant tries.
 
@@ -9,6 +9,7 @@ mod attacks;
 mod audited;
 mod matrix;
 mod operator;
+mod webhooks;
 
 use serde_json::{Value, json};
 

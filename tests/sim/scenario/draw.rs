@@ -143,10 +143,11 @@ impl Draw {
 
     /// Operators steer. (Drawn last: the rest of a scenario does not depend on it.)
     fn steering(&mut self, actions: &mut Vec<Action>, runs: u32) {
-        for _ in 0..self.chance.below(4) {
+        let most = if self.chance.one_in(2) { 6 } else { 0 };
+        for _ in 0..self.chance.below(most) {
             let (at, time) = (self.chance.millis(0, 20_000), self.chance.millis(100, 12_000));
             let run = self.chance.below(u64::from(runs)) as u32;
-            let what = match self.chance.below(7) {
+            let what = match self.chance.below(10) {
                 0..=2 => ActionKind::Hold { run, time, by_itself: self.chance.one_in(2) },
                 3 | 4 => {
                     let paused = [Paused::All, Paused::Executor, Paused::Atomic, Paused::Composite];

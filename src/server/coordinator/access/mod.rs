@@ -9,7 +9,7 @@
 //! ```
 //!
 //! - `rules`: the rules, as pure functions; `approvals`: who may see and decide
-//!   about approvals.
+//!   about approvals; `webhooks`: who may manage which.
 //!
 //! An assignment token whose NodeRun has ended, or that is not the one in the
 //! journal, allows nothing: `assignment`.
@@ -21,7 +21,9 @@ mod approvals;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
+pub(in crate::server::coordinator) use rules::WebhookReach;
 pub(crate) use rules::{Authority, Reach, rule};
 
 use self::rules::{Object, Refused, executor_may};

@@ -18,6 +18,7 @@
 //! - `steering`: pauses, held runs, nodes that are set aside or canceled.
 //! - `secrets`: secrets by name.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
+//! - `webhooks`: notices, subscriptions, deliveries.
 //! - `samples`: records to commit, and the `Probe` that the properties use.
 //!
 //! The journal under test must keep an outbox.
@@ -36,6 +37,7 @@ mod samples;
 mod secrets;
 mod steering;
 mod wakes;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -43,7 +45,7 @@ use futures::future::BoxFuture;
 
 pub use self::{
     approvals::*, audit::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*,
-    run_lists::*, samples::*, secrets::*, steering::*, wakes::*,
+    run_lists::*, samples::*, secrets::*, steering::*, wakes::*, webhooks::*,
 };
 use super::inspect::Inspect;
 
@@ -140,6 +142,13 @@ macro_rules! for_each_journal_property {
             set_aside_wakes_are_claimed_at_their_time_or_resumed
             held_runs_are_listed_and_wake_up_at_the_end_of_their_hold
             canceled_nodes_are_listed_with_their_last_attempt
+            webhooks_are_bounded_listed_and_deleted_with_deliveries
+            notices_are_part_of_their_commit
+            newly_parked_item_is_reported_if_wanted
+            reports_of_executors_are_kept_with_their_notices
+            deliveries_wait_in_order_until_accepted
+            given_up_deliveries_are_listed_retried_and_pruned
+            webhook_whose_target_is_gone_is_disabled
         }
     };
 }

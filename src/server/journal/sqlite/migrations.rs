@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   empty ─1─▶ runs, nodes, events ─2─▶ secrets ─3─▶ outbox ─4─▶ parking, pruning ─5─▶ heads, payloads
-//!         ─6─▶ audit trail ─7─▶ approvals ─8─▶ list of runs ─9─▶ holds, pauses
+//!         ─6─▶ audit trail ─7─▶ approvals ─8─▶ list of runs ─9─▶ webhooks ─10─▶ holds, pauses
 //! ```
 //!
 //! A wake-up's claim is in the column `wake_owner`, the registered workers in the
@@ -17,8 +17,8 @@ pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
 /// The migrations in order; the first creates the schema. One that was released is
 /// never changed: append another.
-const MIGRATIONS: [&str; 9] =
-    [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9];
+const MIGRATIONS: [&str; 10] =
+    [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, WEBHOOKS, STEERING];
 
 /// The schema version of this program.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
@@ -278,8 +278,53 @@ const SCHEMA_8: &str = "
     CREATE INDEX node_runs_of_run ON node_runs (run_id, path);
 ";
 
+/// Webhooks: what is not looked at yet, the subscriptions, and what their targets have
+/// yet to accept.
+///
+/// - A delivery with a `next_at` waits, one without was given up.
+/// - Without subscriptions all of these tables stay empty, and no commit touches them.
+const WEBHOOKS: &str = "
+    CREATE TABLE notices (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        at          INTEGER NOT NULL,
+        body        TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE executors_reported (
+        executor    TEXT NOT NULL,
+        member      TEXT NOT NULL,
+        is_down     INTEGER NOT NULL CHECK (is_down IN (0, 1)),
+        at          INTEGER NOT NULL,
+        PRIMARY KEY (executor, member)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE webhooks (
+        id              INTEGER PRIMARY KEY AUTOINCREMENT,
+        webhook_id      TEXT NOT NULL UNIQUE,
+        body            TEXT NOT NULL,
+        last_success_at INTEGER,
+        failing_since   INTEGER,
+        failures        INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
+        last_error      TEXT,
+        paused_until    INTEGER,
+        disabled_at     INTEGER,
+        dropped         INTEGER NOT NULL DEFAULT 0 CHECK (dropped >= 0)
+    ) STRICT;
+    CREATE TABLE webhook_deliveries (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        webhook_id  TEXT NOT NULL,
+        event_id    TEXT NOT NULL,
+        kind        TEXT NOT NULL,
+        body        TEXT NOT NULL,
+        created_at  INTEGER NOT NULL,
+        tries       INTEGER NOT NULL CHECK (tries >= 0),
+        next_at     INTEGER,
+        last_error  TEXT
+    ) STRICT;
+    CREATE INDEX webhook_deliveries_of ON webhook_deliveries (webhook_id, id);
+    CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook_id, next_at) WHERE next_at IS NOT NULL;
+";
+
 /// Holds of runs, and pauses of dispatch. Held runs are few: their index has no others.
-const SCHEMA_9: &str = "
+const STEERING: &str = "
     ALTER TABLE run_list ADD COLUMN held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1));
     CREATE INDEX run_list_held ON run_list (run_id) WHERE held = 1;
     CREATE TABLE pauses (

@@ -13,6 +13,7 @@
 //!             └─────┬──────┘
 //!                   ▼
 //!              coordinator ─▶ outbox ─▶ services ─▶ clients ─▶ resilience
+//!                   │      ├─▶ webhooks     │
 //!                   │      └─▶ events       └────▶ config ◀─ auth ─▲
 //!              ┌────┴─────┐      │
 //!              ▼          ▼      ▼
@@ -126,6 +127,25 @@ pub(super) const LAYERS: &[Layer] = &[
             "types",
         ],
     },
+    // Of the configuration: where requests may go. Of the clients: the causes of an
+    // error, and ids in paths.
+    Layer {
+        module: "webhooks",
+        may: &[
+            "clients::path::encode_path",
+            "clients::with_causes",
+            "config::NoTarget",
+            "config::WebhookTargets",
+            "delegation::Seal",
+            "journal",
+            "metrics",
+            "record",
+            "redact",
+            "runtime::tasks",
+            "time",
+            "types",
+        ],
+    },
     Layer {
         module: "coordinator",
         may: &[
@@ -155,6 +175,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "services",
             "time",
             "types",
+            "webhooks",
         ],
     },
     Layer {
@@ -205,6 +226,7 @@ pub(super) const LAYERS: &[Layer] = &[
         module: "operator",
         // Of the journal: what its lists are asked with, and what they have.
         may: &[
+            "config::masked_url",
             "coordinator",
             "engine::ApprovalVerdict",
             "explain",
@@ -214,6 +236,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "record",
             "time",
             "types",
+            "webhooks::TestOutcome",
         ],
     },
     Layer { module: "app", may: &[EVERYTHING] },
@@ -305,12 +328,12 @@ pub(super) const WORDS: [Word; 11] = [
     },
     Word {
         word: "reqwest",
-        place: Place::Only(&["clients", "auth", "app", "cli::demo", "cli::remote"]),
+        place: Place::Only(&["clients", "auth", "app", "cli::demo", "cli::remote", "webhooks"]),
         why: "other services are called through `clients`, which knows deadlines, tokens and envelopes",
     },
     Word {
         word: "rustls",
-        place: Place::Only(&["app", "clients", "http_server", "transport"]),
+        place: Place::Only(&["app", "clients", "http_server", "transport", "webhooks"]),
         why: "certificates are read and checked by `transport`",
     },
     Word {
