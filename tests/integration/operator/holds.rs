@@ -14,12 +14,13 @@ use crate::support::{FakeExecutors, Program, TestServer, soon, spec};
 
 const ONE_SLOT: (&str, &str) = ("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "1");
 
-/// Waits until the metrics have this line.
-async fn scraped(t: &TestServer, line: &str) {
-    soon(line, async {
+/// Waits until a series has this value.
+async fn scraped(t: &TestServer, series: &str, value: f64) {
+    soon(series, async {
         loop {
             let text = get(t, "/metrics").await.text;
-            if text.lines().any(|found| found == line) {
+            let found = text.lines().filter_map(|line| line.rsplit_once(' ')).find(|(name, _)| *name == series);
+            if found.and_then(|(_, value)| value.parse().ok()) == Some(value) {
                 return;
             }
             tokio::task::yield_now().await;
@@ -64,7 +65,7 @@ async fn held_run_is_not_handed_over_until_it_is_released() {
         assert_eq!(reason["command"], format!("jarvis-run-coordinator runs release {run} --reason TEXT"));
         assert_eq!(reason["since"], held["hold"]["since"]);
     }
-    scraped(&t, "arp_runs_live{state=\"held\"} 1").await;
+    scraped(&t, "arp_runs_live{state=\"held\"}", 1.0).await;
     // The slot is free, and the run does not take it; another does.
     t.cancel(&busy.run_id).await;
     let other = t.run_start("atomic.echo", json!({})).await;
@@ -78,7 +79,7 @@ async fn held_run_is_not_handed_over_until_it_is_released() {
     assert_eq!(ended.state, RunState::Succeeded);
     assert!(!ended.extensions.is_some_and(|extensions| extensions.contains_key("jarvis.held")));
     assert_eq!(t.executors.executions(root), 1);
-    scraped(&t, "arp_runs_live{state=\"held\"} 0").await;
+    scraped(&t, "arp_runs_live{state=\"held\"}", 0.0).await;
     // A run that has ended is neither held nor released; one that is not held stays so.
     for verb in ["hold", "release"] {
         let path = format!("/x/runs/{run}:{verb}");

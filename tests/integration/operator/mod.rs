@@ -4,12 +4,14 @@
 //! - `approvals`: the list, its pages, decisions.
 //! - `holds`: runs that start no work.
 //! - `pauses`: dispatch that is paused.
-//! - `steering`: cancels with a report, and what is tried now.
+//! - `cancels`: cancels with a report, and what is tried now.
 //! - `runs`: lists and counts of runs, the tree of one.
-//! - `commands`: the commands that use it.
+//! - `commands`, `steering`: the commands that use it.
+//! - `terminal`: the same on a terminal.
 //! - `metrics`: what Prometheus scrapes.
 
 mod approvals;
+mod cancels;
 mod commands;
 mod holds;
 mod listener;
@@ -17,6 +19,7 @@ mod metrics;
 mod pauses;
 mod runs;
 mod steering;
+mod terminal;
 
 use serde_json::{Value, json};
 

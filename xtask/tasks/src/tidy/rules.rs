@@ -38,6 +38,9 @@ pub(super) struct Layer {
 /// In `may`: no limits.
 pub(super) const EVERYTHING: &str = "*";
 
+/// What the commands import that call a server.
+const CALLING_COMMAND: &[&str] = &["cli", "clients", "config::Flags", "time", "types"];
+
 pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "time", may: &[] },
     Layer { module: "types", may: &["time"] },
@@ -242,7 +245,17 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "app", may: &[EVERYTHING] },
     Layer {
         module: "cli::demo",
-        may: &["app", "cli::exit", "cli::signals", "clients", "config", "runtime::tasks", "time", "types"],
+        may: &[
+            "app",
+            "cli::exit",
+            "cli::live",
+            "cli::signals",
+            "clients",
+            "config",
+            "runtime::tasks",
+            "time",
+            "types",
+        ],
     },
     // Of authentication: the keys that it keeps in the journal.
     Layer {
@@ -260,27 +273,36 @@ pub(super) const LAYERS: &[Layer] = &[
             "types",
         ],
     },
+    // A picture of a run: it is given what it shows.
     Layer {
-        module: "cli::approvals",
-        may: &["cli::args", "cli::listing", "cli::remote", "cli::table", "clients::operator"],
+        module: "cli::live",
+        may: &["cli::exit", "cli::output", "cli::signals", "cli::table", "time", "types"],
+    },
+    // What commands share knows nothing of what they are about.
+    Layer { module: "cli::confirm", may: &["cli::args", "cli::exit"] },
+    Layer { module: "cli::ids", may: &["cli::exit"] },
+    Layer { module: "cli::output", may: &["cli::args", "cli::exit"] },
+    Layer {
+        module: "cli::listing",
+        may: &["cli::args", "cli::exit", "cli::output", "cli::remote", "cli::table"],
     },
     Layer {
-        module: "cli::explain",
-        may: &["cli::args", "cli::listing", "cli::remote", "clients::operator", "types"],
-    },
-    Layer { module: "cli::listing", may: &["cli::remote"] },
-    Layer {
-        module: "cli::runs",
+        module: "cli::each",
         may: &[
             "cli::args",
+            "cli::confirm",
+            "cli::exit",
+            "cli::ids",
             "cli::listing",
+            "cli::output",
             "cli::remote",
-            "cli::table",
-            "clients::operator",
-            "time",
-            "types",
         ],
     },
+    // Commands: they know servers by their clients alone.
+    Layer { module: "cli::approvals", may: CALLING_COMMAND },
+    Layer { module: "cli::explain", may: CALLING_COMMAND },
+    Layer { module: "cli::nodes", may: CALLING_COMMAND },
+    Layer { module: "cli::runs", may: CALLING_COMMAND },
     Layer { module: "cli::remote", may: &["clients", "config", "transport"] },
     Layer { module: "cli::send_request", may: &["cli::remote", "clients"] },
     Layer { module: "cli::health", may: &["cli::remote", "clients", "types"] },
