@@ -25,6 +25,7 @@ use super::{
     locks::KeyedLocks,
     pauses::Pauses,
     queue::WorkQueue,
+    run_log::{RunLines, RunLog},
 };
 use crate::{
     engine::{Cause, Cx, Decision, Rules},
@@ -36,6 +37,7 @@ use crate::{
     record::{Approval, AuditRecord, ChangeSet, Job, NodeHead, NodeRecord, Wake},
     redact::Redactor,
     time::{Clock, Timestamp},
+    traces::{RequestScope, Traces},
     types::{NodeRunId, RunId},
     webhooks::Webhooks,
 };
@@ -66,6 +68,8 @@ pub(crate) struct Committer {
     /// For what executors say, before it becomes a record.
     pub(super) redactor: Redactor,
     pub(super) metrics: Metrics,
+    pub(super) run_log: RunLog,
+    pub(super) traces: Traces,
     /// `None`: they are off.
     pub(super) webhooks: Option<Arc<Webhooks>>,
     pub(super) log: Logger,
@@ -143,11 +147,14 @@ impl Committer {
             }
             let announcement = self.announcement(&changes, now);
             let (tally, began) = (Tally::of(&changes), Instant::now());
+            let (ended, link) = (self.traces.ended_by(&changes), self.traces.link(&changes));
             let committed = self.journal.commit(changes).await;
             self.metrics.commit(result_name(&committed), began.elapsed());
             match committed {
                 Ok(owed) => {
                     self.metrics.committed(&tally);
+                    self.traces.ended(ended);
+                    link.into_iter().for_each(RequestScope::link);
                     self.announce(run, &announcement, now);
                     return Ok((answer, owed));
                 }
@@ -180,6 +187,7 @@ impl Committer {
             topmost: Ended::by(changes),
             ended: changes.ended().cloned().collect(),
             set_aside: set_aside(changes).cloned().collect(),
+            lines: self.run_log.lines(changes, &self.log),
             audit: changes.audit.clone(),
             waiting: changes.nodes.iter().filter_map(|node| waits_since(node, now)).cloned().collect(),
             is_reported: !changes.notices.is_empty(),
@@ -187,18 +195,10 @@ impl Committer {
     }
 
     fn announce(&self, run: &RunId, announcement: &Announcement, now: Timestamp) {
-        let Announcement {
-            newest,
-            claimed,
-            unclaimed,
-            topmost,
-            ended,
-            set_aside,
-            audit,
-            waiting,
-            is_reported,
-        } = announcement;
+        let Announcement { newest, claimed, unclaimed, topmost, ended, audit, waiting, .. } = announcement;
+        let Announcement { lines, is_reported, set_aside, .. } = announcement;
         self.health.written();
+        lines.log(&self.log);
         if let Some(webhooks) = self.webhooks.as_ref().filter(|_| *is_reported) {
             webhooks.notices_added();
         }
@@ -260,7 +260,8 @@ struct Announcement {
     ended: Vec<NodeRunId>,
     /// Nodes whose dispatch is set aside.
     set_aside: Vec<NodeRunId>,
-    /// For the log.
+    /// For the log, as the others.
+    lines: RunLines,
     audit: Vec<AuditRecord>,
     waiting: Vec<Approval>,
     /// Whether webhooks report any of it.

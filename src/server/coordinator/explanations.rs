@@ -153,7 +153,7 @@ impl Coordinator {
 
 impl Committer {
     /// The pause that keeps a node from being dispatched.
-    fn pause_of(&self, run: &RunRecord, node: &NodeRecord) -> Option<Pause> {
+    pub(super) fn pause_of(&self, run: &RunRecord, node: &NodeRecord) -> Option<Pause> {
         let placement = engine::placement(node);
         let last = placement.last.map(|last| last.executor_instance_id).filter(|_| placement.pinned);
         let member = last.or(placement.requested);
@@ -165,7 +165,12 @@ impl Committer {
 }
 
 impl DispatchFacts {
-    fn executor(&self, kind: Option<NodeKind>) -> ExecutorFacts {
+    /// The name of the executor of these nodes.
+    pub(super) fn executor_name(&self, kind: Option<NodeKind>) -> &'static str {
+        executor_name(kind)
+    }
+
+    pub(super) fn executor(&self, kind: Option<NodeKind>) -> ExecutorFacts {
         let name = executor_name(kind);
         let (is_breaker_open, is_queue_full) = self.status.obstacles(name);
         ExecutorFacts { name: Some(name.into()), is_breaker_open, is_queue_full }

@@ -12,7 +12,8 @@
 //!
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
-//! - `run_lists`: runs, nodes and attempts by pages.
+//! - `run_lists`: runs, nodes and attempts by pages; `records`: the audit trail and
+//!   evidence; `work`: the work of all runs.
 //! - `holds`, `pauses`: holding and releasing runs; pausing and resuming dispatch.
 //! - `wakes`: trying now what waits; `cancel_reports`: what a cancel has ended.
 //! - `webhooks`: subscriptions to what happens.
@@ -54,11 +55,16 @@ mod offload;
 mod pauses;
 mod queue;
 mod reads;
+mod records;
 mod run_lists;
+mod run_log;
 mod runs;
 mod schemas;
+mod traced_policy;
+mod waiting;
 mod wakes;
 mod webhooks;
+mod work;
 
 use std::sync::Arc;
 
@@ -79,11 +85,14 @@ pub use offload::Offload;
 pub(crate) use pauses::Pauses;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
+pub use run_log::RunLog;
 pub use schemas::Schemas;
 pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
+pub(crate) use work::{ExecutorView, LaneView, WorkView};
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
+    traced_policy::TracedPolicy,
 };
 pub use crate::events::{EventLines, StreamOptions};
 use crate::{
@@ -100,6 +109,7 @@ use crate::{
     redact::Redactor,
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
+    traces::Traces,
     types::{HealthCheck, IdSource, NodeRunId, RunId},
     webhooks::Webhooks,
 };
@@ -126,12 +136,15 @@ pub struct Parts {
     /// If calls for a run are made on behalf of its starter.
     pub delegation: Option<Delegation>,
     pub metrics: Metrics,
+    pub traces: Traces,
     /// What dispatch says of itself, to explain what waits for it.
     pub dispatch: DispatchFacts,
     /// `None`: they are off.
     pub webhooks: Option<Arc<Webhooks>>,
     /// `None`: no value is judged by the schema of its node type.
     pub schemas: Option<Schemas>,
+    /// Whether the log has lines about runs.
+    pub run_log: RunLog,
     pub log: Logger,
 }
 
@@ -163,9 +176,11 @@ impl Coordinator {
             redactor,
             delegation,
             metrics,
+            traces,
             dispatch,
             webhooks,
             schemas,
+            run_log,
             log,
             ..
         } = parts;
@@ -185,12 +200,14 @@ impl Coordinator {
             rules,
             redactor: redactor.clone(),
             metrics,
+            run_log,
+            traces: traces.clone(),
             webhooks,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {
             node_types,
-            policy,
+            policy: TracedPolicy { policy, traces },
             authority: Arc::clone(&authority),
             redactor,
             delegation,
@@ -219,12 +236,6 @@ impl Coordinator {
     /// The health check of the journal, as commits and reads find it.
     pub fn journal_check(&self, now: Timestamp) -> HealthCheck {
         self.committer.health.check(self.committer.journal.room(), now)
-    }
-
-    /// The health check of the policy point, where nodes are held during its
-    /// outages.
-    pub fn policy_check(&self) -> Option<HealthCheck> {
-        self.admission.policy.check()
     }
 
     /// The health check of the Artifact Store, as offloading outputs finds it.

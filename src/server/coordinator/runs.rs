@@ -15,14 +15,25 @@ use super::{
 use crate::{
     auth::Principal,
     engine::{self, BoundedStart, Cause, Decision, PreparedStart, StartRun},
-    record::Operation,
+    record::{Identity, Operation, RunTrace},
     runtime::heap,
     time::within,
-    types::{Extensions, Run, RunId, RunStartRequest},
+    traces::{RequestScope, current},
+    types::{Extensions, NodeRunId, Run, RunId, RunStartRequest},
 };
 
 /// Size of extensions and constraints, in bytes, that no usual request exceeds.
 const LARGE: usize = 1 << 20;
+
+/// A run that is to be started.
+struct NewRun {
+    request: RunStartRequest,
+    owner: Identity,
+    run_id: RunId,
+    root_id: NodeRunId,
+    digest: String,
+    trace: Option<Box<RunTrace>>,
+}
 
 impl Coordinator {
     /// Starts a run: its Run, root NodeRun, events and policy decision are
@@ -32,6 +43,7 @@ impl Coordinator {
         caller: &Principal,
         request: RunStartRequest,
     ) -> Result<Run, CoordinatorError> {
+        let asked_at = self.committer.clock.now();
         let owner = self.start_authorize(caller, &request).await?;
         let chosen = request.run_id.clone().filter(|id| !id.as_str().is_empty());
         check_start(&request, chosen.as_ref())?;
@@ -47,6 +59,18 @@ impl Coordinator {
         committer.room_for_new_work()?;
         let run_id = chosen.unwrap_or_else(|| self.ids.run_id());
         let root_id = self.ids.node_run_id();
+        let trace = committer.traces.of_start(RequestScope::named(), request.run_context.as_ref(), asked_at);
+        let current = committer.traces.of_run(&run_id, trace.as_deref());
+        let start = NewRun { request, owner, run_id, root_id, digest, trace };
+        let run = current::scope(current, self.run_start_fresh(caller, start)).await?;
+        RequestScope::started_run();
+        Ok(run)
+    }
+
+    /// Starts a run that did not exist a moment ago.
+    async fn run_start_fresh(&self, caller: &Principal, start: NewRun) -> Result<Run, CoordinatorError> {
+        let NewRun { request, owner, run_id, root_id, digest, trace } = start;
+        let committer = &*self.committer;
         let place = ["body".into(), "root_node_type_ref".into()];
         let facts = self.admission.facts_at(&request.root_node_type_ref, &place).await?;
         let inputs = self.admission.inputs_judge(&request.root_node_type_ref, &request.input).await;
@@ -61,8 +85,16 @@ impl Coordinator {
         }
         let subject_token = self.admission.sealed(&run_id, caller);
         let (run, request) = (run_id.clone(), digest);
-        let command =
-            &StartRun { prepared, run_id: run, root_id, digest: request, facts, decided, subject_token };
+        let command = &StartRun {
+            prepared,
+            run_id: run,
+            root_id,
+            digest: request,
+            facts,
+            decided,
+            subject_token,
+            trace,
+        };
         // The run did not exist a moment ago, or its id is fresh: only after a
         // conflict it has to be read (again).
         let is_absent = &AtomicBool::new(true);

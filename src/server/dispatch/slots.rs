@@ -98,6 +98,12 @@ impl Slot {
         state.members.report(self.grant.member, health, now);
         state.serve(now);
     }
+
+    /// Keeps the error of a call that speaks against the member.
+    pub(super) fn failed(&self, error: String) {
+        let now = self.slots.clock.now();
+        self.slots.state().members.failed(self.grant.member, error, now);
+    }
 }
 
 impl Drop for Slot {
@@ -176,6 +182,11 @@ impl Slots {
     /// The number of slots of each member.
     pub(super) fn each(&self) -> usize {
         self.state().members.slots_each()
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.state().queue.len()
     }
 
     /// The load and the breaker of each member.

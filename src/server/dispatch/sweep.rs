@@ -14,8 +14,8 @@ use super::{
     slots::{MemberLoad, MemberNumber},
 };
 use crate::{
-    coordinator::Lane,
-    health::{ExecutorLoad, MemberReport},
+    coordinator::{DispatchFacts, Lane},
+    health::{ExecutorLoad, MemberReport, Work},
     journal::{ClaimedWake, JournalError},
     record::{Job, NodeHead, Wake},
     runtime::tasks::panic_message,
@@ -140,29 +140,42 @@ impl Dispatcher {
 
     /// Reports to health the state of the executors and the amount of work.
     pub(super) async fn report_health(&self) -> Result<(), JournalError> {
-        let Parts { journal, clock, queue, health, executors, .. } = &self.parts;
+        let Parts { attempts, journal, clock, queue, health, executors, .. } = &self.parts;
         let mut loads = Vec::new();
         for (kind, gate) in executors.gates() {
             let executor = gate.service.name();
-            health.set_executor(executor, self.members_of(gate));
+            let members = self.members_of(gate);
+            let slots = members.iter().map(|member| member.slots).sum();
+            let in_use = members.iter().map(|member| member.in_flight).sum();
+            health.set_executor(executor, members);
             let lane = Lane::Dispatches(kind);
             let (in_hand, room) = (queue.in_lane(lane), queue.room(lane));
-            loads.push(ExecutorLoad { executor, in_hand, room });
+            loads.push(ExecutorLoad { executor, in_hand, room, slots, in_use, waiting: gate.waiting() });
         }
-        health.set_work(journal.counts(clock.now()).await?, queue.len(), loads);
+        let counts = journal.counts(clock.now()).await?;
+        let facts = DispatchFacts { status: Arc::clone(health), is_on: self.parts.auto_dispatch };
+        // What cannot be read is noted there, and does not keep the rest from being
+        // reported.
+        let longest_wait =
+            attempts.longest_wait(&counts.load.waiting_first, &facts).await.unwrap_or_default();
+        health.set_work(Work { counts, in_hand: queue.len(), loads, longest_wait });
         Ok(())
     }
 
     /// The members of a pool, as health reports them.
     fn members_of(&self, gate: &Gate) -> Vec<MemberReport> {
         let now = self.parts.clock.now();
-        let report = |(number, (_, load)): (usize, (&ExecutorBinding, MemberLoad))| MemberReport {
-            name: gate.name_of(MemberNumber(number)),
-            breaker: load.breaker.name(),
-            troubled: load.breaker.open_until().is_some_and(|until| now < until + REMEMBER),
-            in_flight: load.in_flight,
-            slots: gate.slots_each(),
-        };
+        let report =
+            |(number, (_, load, outages)): (usize, (&ExecutorBinding, MemberLoad, u64))| MemberReport {
+                name: gate.name_of(MemberNumber(number)),
+                breaker: load.breaker.name(),
+                troubled: load.breaker.open_until().is_some_and(|until| now < until + REMEMBER),
+                in_flight: load.in_flight,
+                slots: gate.slots_each(),
+                outages,
+                open_until: load.breaker.open_until(),
+                last_error: load.last_error,
+            };
         gate.loads().enumerate().map(report).collect()
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::command::Rules;
 use crate::{
-    record::{Account, Actor, Hold, Identity, REASON_BYTES},
+    record::{Account, Actor, Hold, Identity, METADATA, REASON_BYTES},
     types::{Extensions, JsonObject, Metadata, json::canonical},
 };
 
@@ -66,7 +66,9 @@ pub(super) const HELD: &str = "jarvis.held";
 /// Who has canceled a run, and why, on the Run. The same.
 pub const CANCELED: &str = "jarvis.canceled";
 
-const METADATA: &str = "jarvis.metadata";
+/// What a run has failed with, on the Run and on the events of the failure. The same.
+pub(super) const ERROR: &str = "jarvis.error";
+
 pub(super) const REQUESTED_EXECUTOR: &str = "jarvis.requested_executor_instance_id";
 const DOTTED: &str = "jarvis.";
 
@@ -211,6 +213,7 @@ pub fn is_own_key(key: &str) -> bool {
         APPROVAL,
         HELD,
         CANCELED,
+        ERROR,
     ];
     OWN_KEYS.contains(&bare) || exactly.contains(&key)
 }

@@ -18,7 +18,7 @@ use super::{
     rejection::Rejection,
 };
 use crate::{
-    record::{Account, Identity, NodeBudget, NodePath, NodeRecord, Origin, RunRecord, SealedToken},
+    record::{Account, Identity, NodeBudget, NodePath, NodeRecord, Origin, RunRecord, RunTrace, SealedToken},
     types::{
         Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
         RunStartRequest, RunState, StructuralConstraints, json::canonical,
@@ -39,6 +39,8 @@ pub struct StartRun {
     pub decided: PolicyDecided,
     /// The caller's token, if calls for the run are made on its behalf.
     pub subject_token: Option<SealedToken>,
+    /// The distributed trace that it belongs to.
+    pub trace: Option<Box<RunTrace>>,
 }
 
 /// A start request in the form in which it is stored. Its constraints, which may
@@ -132,7 +134,7 @@ pub fn run_repeated(existing: RunRecord, digest: &str) -> Result<Run, Rejection>
 
 /// Decides on the start of a run that does not exist yet (see [`run_repeated`]).
 pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
-    let StartRun { prepared, run_id, root_id, digest, facts, decided, subject_token } = command;
+    let StartRun { prepared, run_id, root_id, digest, facts, decided, subject_token, trace } = command;
     let deadline = cx.now + prepared.wall_time;
     let run = RunRecord {
         run: Run {
@@ -154,6 +156,8 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
         ceilings: prepared.ceilings.clone(),
         account: prepared.account,
         hold: None,
+        attempts: 0,
+        trace: trace.clone(),
     };
     let root = NodeRun {
         created_at: Some(cx.now),

@@ -67,6 +67,7 @@ fn lost(records: &Records, attempt: u32) -> AttemptRecord {
         ended_at: at(2),
         outcome: AttemptOutcome::Lost,
         because: None,
+        note: None,
     }
 }
 

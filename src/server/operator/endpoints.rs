@@ -4,7 +4,7 @@
 use dropshot::{ApiDescription, Body, HttpResponseOk, RequestContext, endpoint};
 use http::{Response, header::CONTENT_TYPE};
 
-use super::{approvals, dispatch, explain, holds, runs, steering, webhooks};
+use super::{approvals, audit, dispatch, evidence, explain, holds, runs, steering, webhooks, work};
 use crate::{
     http_server::{ApiError, Caller, Probe, ServerContext, live, ready},
     metrics,
@@ -23,6 +23,9 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
         dispatch::register(&mut api)?;
         steering::register(&mut api)?;
         explain::register(&mut api)?;
+        work::register(&mut api)?;
+        audit::register(&mut api)?;
+        evidence::register(&mut api)?;
         webhooks::register(&mut api)
     };
     register().expect("the endpoints do not contradict each other");

@@ -4,8 +4,8 @@
 //! ```text
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
-//!                     └─ approvals, dispatch, explain, holds, runs, steering,
-//!                        webhooks, with model and paging
+//!                     └─ approvals, audit, dispatch, evidence, explain, holds, runs,
+//!                        steering, webhooks, work, with model and paging
 //!   openapi           the document, from which the client of the commands is made
 //! ```
 //!
@@ -15,8 +15,10 @@
 //! **Invariant:** what a caller may not do through the API, it may not do here.
 
 mod approvals;
+mod audit;
 mod dispatch;
 mod endpoints;
+mod evidence;
 mod explain;
 mod holds;
 mod model;
@@ -25,5 +27,6 @@ mod paging;
 mod runs;
 mod steering;
 mod webhooks;
+mod work;
 
 pub(crate) use self::endpoints::endpoints;

@@ -18,9 +18,11 @@
 //! - `budget`: accounts of budgets.
 //! - `hold`: that a run is kept from starting work.
 //! - `hosts`: the members of a pool at which earlier attempts may still run.
+//! - `labels`: by which runs are found.
 //! - `pause`: that dispatch is kept from nodes of all runs.
 //! - `path`: a node's place in its run's tree.
 //! - `change_set`: the result of a decision, with events and attempts.
+//! - `trace`: where a run belongs in a distributed trace.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
 //! - `notice`, `webhook`: what webhooks report, and who subscribes to it.
 //!
@@ -36,6 +38,7 @@ mod budget;
 mod change_set;
 mod hold;
 mod hosts;
+mod labels;
 mod node;
 mod notice;
 mod operation;
@@ -45,6 +48,7 @@ mod pause;
 mod retry;
 mod run;
 mod sealed;
+mod trace;
 mod wake;
 mod webhook;
 
@@ -57,6 +61,7 @@ pub use self::{
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     hold::Hold,
     hosts::Hosts,
+    labels::{Labels, METADATA},
     node::{NodeHead, NodeRecord, Unread, Waits},
     notice::{ExecutorName, NoNoticeKind, Notice, NoticeKind},
     operation::{Interface, Operation},
@@ -66,6 +71,7 @@ pub use self::{
     retry::{ResultRetries, RetryRule},
     run::{Origin, RunRecord},
     sealed::SealedToken,
+    trace::{AttemptNote, RunTrace},
     wake::{Job, Wake},
     webhook::{KeptSecret, Reported, Webhook, WebhookId},
 };

@@ -36,6 +36,9 @@ pub enum Operation {
     WakeNodeRun,
     CancelRunWithReport,
     GetCancelReport,
+    GetWork,
+    ListAudit,
+    ExportRun,
     CreateWebhook,
     ListWebhooks,
     GetWebhook,
@@ -55,7 +58,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 37] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -83,6 +86,9 @@ impl Operation {
         Self::WakeNodeRun,
         Self::CancelRunWithReport,
         Self::GetCancelReport,
+        Self::GetWork,
+        Self::ListAudit,
+        Self::ExportRun,
         Self::CreateWebhook,
         Self::ListWebhooks,
         Self::GetWebhook,
@@ -127,6 +133,9 @@ impl Operation {
             | Self::WakeNodeRun
             | Self::CancelRunWithReport
             | Self::GetCancelReport
+            | Self::GetWork
+            | Self::ListAudit
+            | Self::ExportRun
             | Self::CreateWebhook
             | Self::ListWebhooks
             | Self::GetWebhook
@@ -172,6 +181,9 @@ impl Operation {
             Self::WakeNodeRun => "wake_node_run",
             Self::CancelRunWithReport => "cancel_run_with_report",
             Self::GetCancelReport => "get_cancel_report",
+            Self::GetWork => "get_work",
+            Self::ListAudit => "list_audit",
+            Self::ExportRun => "export_run",
             Self::CreateWebhook => "create_webhook",
             Self::ListWebhooks => "list_webhooks",
             Self::GetWebhook => "get_webhook",

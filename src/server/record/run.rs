@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Account, Hold, Identity, SealedToken};
+use super::{Account, Hold, Identity, RunTrace, SealedToken};
 
 use crate::{
     time::Timestamp,
@@ -44,6 +44,18 @@ pub struct RunRecord {
     /// It is kept from starting work. `None` once it is terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// Attempts of its nodes that this coordinator began. In runs of journals of
+    /// earlier programs, those since then.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: u64,
+    /// The distributed trace that it belongs to. `None`: its caller sent none, and
+    /// traces were off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Box<RunTrace>>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl RunRecord {
@@ -60,6 +72,17 @@ impl RunRecord {
     pub fn due_at(&self) -> Option<Timestamp> {
         let until = self.hold.as_ref().and_then(|hold| hold.until);
         self.deadline.map(|deadline| until.map_or(deadline, |until| until.min(deadline)))
+    }
+
+    /// The code of the error with which it failed, as callers see it in its
+    /// extensions.
+    pub fn error_code(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Code {
+            code: String,
+        }
+        let error = self.run.extensions.as_ref()?.raw("jarvis.error")?;
+        serde_json::from_str::<Code>(error).ok().map(|error| error.code)
     }
 }
 

@@ -117,6 +117,9 @@ impl Scene {
                 | Operation::WakeNodeRun
                 | Operation::CancelRunWithReport
                 | Operation::GetCancelReport
+                | Operation::GetWork
+                | Operation::ListAudit
+                | Operation::ExportRun
                 | Operation::CreateWebhook
                 | Operation::ListWebhooks
                 | Operation::GetWebhook

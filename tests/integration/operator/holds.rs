@@ -19,7 +19,8 @@ async fn scraped(t: &TestServer, series: &str, value: f64) {
     soon(series, async {
         loop {
             let text = get(t, "/metrics").await.text;
-            let found = text.lines().filter_map(|line| line.rsplit_once(' ')).find(|(name, _)| *name == series);
+            let found =
+                text.lines().filter_map(|line| line.rsplit_once(' ')).find(|(name, _)| *name == series);
             if found.and_then(|(_, value)| value.parse().ok()) == Some(value) {
                 return;
             }

@@ -8,6 +8,9 @@
 //! - `runs`: lists and counts of runs, the tree of one.
 //! - `commands`, `steering`: the commands that use it.
 //! - `terminal`: the same on a terminal.
+//! - `commands`: the commands that use it.
+//! - `work`: the work of all runs, runs that need attention, labels.
+//! - `records`: the audit trail, evidence.
 //! - `metrics`: what Prometheus scrapes.
 
 mod approvals;
@@ -17,9 +20,11 @@ mod holds;
 mod listener;
 mod metrics;
 mod pauses;
+mod records;
 mod runs;
 mod steering;
 mod terminal;
+mod work;
 
 use serde_json::{Value, json};
 

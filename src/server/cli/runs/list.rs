@@ -68,13 +68,16 @@ async fn found(
     now: Timestamp,
 ) -> Result<Found<RunEntry>, RemoteError> {
     let client = remote.client();
+    let labels = &BTreeMap::new();
     let (since, before) = times(select, now);
     let Select { state, node_type, tenant, owner, error_code, since: _, before: _, id_prefix } = select;
     pages(limit, async |wanted, token| {
         let call = client.call(client.list_runs(
+            None,
             error_code.as_deref(),
             None,
             id_prefix.as_deref(),
+            labels,
             Some(wanted),
             node_type.as_deref(),
             owner.as_deref(),
@@ -103,15 +106,18 @@ pub(super) async fn count(
         runs: BTreeMap<String, u64>,
     }
     let client = remote.client();
+    let labels = &BTreeMap::new();
     let (since, before) = times(select, now);
     let Select { state, node_type, tenant, owner, error_code, since: _, before: _, id_prefix } = select;
     let (mut runs, mut token) = (BTreeMap::<String, u64>::new(), None::<String>);
     loop {
         let call = client.call(client.count_runs(
+            None,
             CountBy::State,
             error_code.as_deref(),
             None,
             id_prefix.as_deref(),
+            labels,
             None,
             node_type.as_deref(),
             owner.as_deref(),

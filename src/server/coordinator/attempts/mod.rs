@@ -17,6 +17,7 @@
 
 mod approval;
 mod begin;
+mod trace;
 
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ use super::{
 use crate::{
     engine::{
         self, Applied, Attempt, AttemptResult, CancelNotification, Cause, Contact, Cx, Decision, DueReason,
-        NodeView, SilenceOutcome,
+        NodeView, SilenceOutcome, WaitsFor,
     },
     journal::JournalError,
     record::{Actor, Job, NodeHead, NodeRecord},
@@ -129,7 +130,7 @@ impl Attempts {
                     DueReason::Silence => return self.silence_check(record, cx).await,
                     DueReason::Deadline => {
                         warn!(log, "node run exceeded its deadline"; "run_id" => %run, "node_run_id" => %node);
-                        engine::node_expire(committer.view_of(record).await?, cx)
+                        engine::node_expire(committer.view_of(record).await?, WaitsFor::Turn, cx)
                     }
                     DueReason::Lost => {
                         warn!(log, "attempt lost: its worker is gone"; "run_id" => %run,
@@ -252,7 +253,7 @@ impl Attempts {
             .command(&job.run, |cx| async move {
                 let view = committer.bare_view(&job.node).await?;
                 if waits_for(&view.node, Job::SetAside) {
-                    Ok(engine::node_expire(view, cx))
+                    Ok(engine::node_expire(view, WaitsFor::Release, cx))
                 } else {
                     Ok(Decision::unchanged(()))
                 }

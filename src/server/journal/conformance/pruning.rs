@@ -19,6 +19,7 @@ fn finished(id: &str, micros: i64) -> ChangeSet {
         ended_at: at(2),
         outcome: AttemptOutcome::Lost,
         because: None,
+        note: None,
     };
     ChangeSet {
         at: at(micros),

@@ -46,6 +46,8 @@ pub fn run(id: &str) -> RunRecord {
         ceilings: Some(StructuralConstraints { max_depth: Some(32), ..StructuralConstraints::default() }),
         account: None,
         hold: None,
+        attempts: 0,
+        trace: None,
     }
 }
 
@@ -116,6 +118,7 @@ pub fn attempt(node: &str, number: u32, outcome: AttemptOutcome) -> AttemptRecor
         ended_at: at(2),
         outcome,
         because: None,
+        note: None,
     }
 }
 

@@ -99,7 +99,8 @@ pub async fn held_runs_are_listed_and_wake_up_at_the_end_of_their_hold(test: Jou
     journal.commit(start("b")).await;
     let listed = async |held| {
         let select = RunSelect { held, ..RunSelect::default() };
-        let page = journal.0.runs_page(None, &RunsFilter { visible: Visible::all(), select }, 10).await;
+        let page =
+            journal.0.runs_page(None, &RunsFilter { visible: Visible::all(), select, now: at(99) }, 10).await;
         let runs = page.expect("a page").runs.into_iter();
         runs.map(|run| (run.place.run_id.to_string(), run.held)).collect::<Vec<_>>()
     };

@@ -65,6 +65,7 @@ fn attempt() -> AttemptRecord {
         ended_at: at(2),
         outcome,
         because: None,
+        note: None,
     }
 }
 

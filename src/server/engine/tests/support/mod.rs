@@ -21,7 +21,7 @@ use crate::{
         self, Abort, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
         CancelNotification, CandidateSet, Cause, ChildSpec, Contact, CreateChildren, Cx, Decision, Gates,
         InputsNote, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, PreparedStart, Rejection, Rules,
-        SilenceOutcome, StartRun,
+        SilenceOutcome, StartRun, WaitsFor,
     },
     record::{
         Actor, AttemptRecord, AuditRecord, Estimate, EventRecord, Identity, NodeRecord, Operation, RunRecord,
@@ -139,6 +139,7 @@ impl World {
             ),
             facts,
             subject_token: None,
+            trace: None,
         };
         self.tick();
         let decision = match existing {
@@ -296,7 +297,7 @@ impl World {
     /// It is not dispatched, because the circuit breaker of its executor is open.
     pub(super) fn defer(&mut self, node: &str, wait: Duration) {
         let (view, now) = (self.view(node), self.tick());
-        self.apply(engine::attempt_defer(view, now + wait, self.cx()));
+        self.apply(engine::attempt_defer(view, now + wait, WaitsFor::Breaker, self.cx()));
     }
 
     pub(super) fn complete(&mut self, node: &str, completion: Value) -> Result<(), Rejection> {
@@ -357,6 +358,6 @@ impl World {
     pub(super) fn expire_node(&mut self, node: &str) {
         let view = self.view(node);
         self.tick();
-        self.apply(engine::node_expire(view, self.cx()));
+        self.apply(engine::node_expire(view, WaitsFor::Slot, self.cx()));
     }
 }
