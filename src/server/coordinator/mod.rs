@@ -60,6 +60,7 @@ mod run_lists;
 mod run_log;
 mod runs;
 mod schemas;
+mod shown;
 mod traced_policy;
 mod waiting;
 mod wakes;
@@ -87,6 +88,7 @@ pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
 pub use run_log::RunLog;
 pub use schemas::Schemas;
+pub use shown::Profile;
 pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
 pub(crate) use work::{ExecutorView, LaneView, WorkView};
 

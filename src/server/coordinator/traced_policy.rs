@@ -33,9 +33,9 @@ impl TracedPolicy {
     pub(super) async fn ask_again(&self, question: Question<'_>) -> Option<Answer> {
         let name = name_of(&question);
         let call = self.policy.ask_again(question);
-        let told =
+        let noted =
             |answer: &Option<Answer>, span: &mut Span| answer.iter().for_each(|answer| note(answer, span));
-        CallSpan::call(&self.traces, &name, call, told).await
+        CallSpan::call(&self.traces, &name, call, noted).await
     }
 
     /// Asks about a node as a part of what is above its attempts: there may be none.

@@ -206,6 +206,14 @@ impl Cause {
     }
 }
 
+/// A command of each kind that a person can be shown.
+#[cfg(test)]
+pub(crate) fn suggested_commands() -> Vec<String> {
+    let waits = Cause::WaitingForApproval { approval_id: "node_run_1.1".into() };
+    let parked = Cause::Parked { job: "dispatch".into(), error: "why".into() };
+    [waits, parked, Cause::NoWakeUp].iter().filter_map(Cause::command).collect()
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = |executor: &Option<String>| {

@@ -4,7 +4,9 @@
 use dropshot::{ApiDescription, Body, HttpResponseOk, RequestContext, endpoint};
 use http::{Response, header::CONTENT_TYPE};
 
-use super::{approvals, audit, dispatch, evidence, explain, holds, runs, steering, webhooks, work};
+use super::{
+    approvals, audit, dispatch, evidence, explain, holds, records, runs, steering, system, ui, webhooks, work,
+};
 use crate::{
     http_server::{ApiError, Caller, Probe, ServerContext, live, ready},
     metrics,
@@ -23,6 +25,9 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
         dispatch::register(&mut api)?;
         steering::register(&mut api)?;
         explain::register(&mut api)?;
+        records::register(&mut api)?;
+        system::register(&mut api)?;
+        ui::register(&mut api)?;
         work::register(&mut api)?;
         audit::register(&mut api)?;
         evidence::register(&mut api)?;

@@ -4,8 +4,9 @@
 //! ```text
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
-//!                     └─ approvals, audit, dispatch, evidence, explain, holds, runs,
-//!                        steering, webhooks, work, with model and paging
+//!                     └─ approvals, audit, dispatch, evidence, explain, holds, records,
+//!                        runs, steering, system, webhooks, work, with model and paging
+//!   ui                the web page, which is their caller
 //!   openapi           the document, from which the client of the commands is made
 //! ```
 //!
@@ -24,8 +25,11 @@ mod holds;
 mod model;
 pub mod openapi;
 mod paging;
+mod records;
 mod runs;
 mod steering;
+mod system;
+pub mod ui;
 mod webhooks;
 mod work;
 

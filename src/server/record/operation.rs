@@ -36,6 +36,11 @@ pub enum Operation {
     WakeNodeRun,
     CancelRunWithReport,
     GetCancelReport,
+    ShowRun,
+    ShowNodeRun,
+    ShowRunEvents,
+    WhoAmI,
+    GetSystem,
     GetWork,
     ListAudit,
     ExportRun,
@@ -58,7 +63,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 42] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -86,6 +91,11 @@ impl Operation {
         Self::WakeNodeRun,
         Self::CancelRunWithReport,
         Self::GetCancelReport,
+        Self::ShowRun,
+        Self::ShowNodeRun,
+        Self::ShowRunEvents,
+        Self::WhoAmI,
+        Self::GetSystem,
         Self::GetWork,
         Self::ListAudit,
         Self::ExportRun,
@@ -133,6 +143,11 @@ impl Operation {
             | Self::WakeNodeRun
             | Self::CancelRunWithReport
             | Self::GetCancelReport
+            | Self::ShowRun
+            | Self::ShowNodeRun
+            | Self::ShowRunEvents
+            | Self::WhoAmI
+            | Self::GetSystem
             | Self::GetWork
             | Self::ListAudit
             | Self::ExportRun
@@ -181,6 +196,11 @@ impl Operation {
             Self::WakeNodeRun => "wake_node_run",
             Self::CancelRunWithReport => "cancel_run_with_report",
             Self::GetCancelReport => "get_cancel_report",
+            Self::ShowRun => "show_run",
+            Self::ShowNodeRun => "show_node_run",
+            Self::ShowRunEvents => "show_run_events",
+            Self::WhoAmI => "who_am_i",
+            Self::GetSystem => "get_system",
             Self::GetWork => "get_work",
             Self::ListAudit => "list_audit",
             Self::ExportRun => "export_run",

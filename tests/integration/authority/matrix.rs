@@ -117,6 +117,11 @@ impl Scene {
                 | Operation::WakeNodeRun
                 | Operation::CancelRunWithReport
                 | Operation::GetCancelReport
+                | Operation::ShowRun
+                | Operation::ShowNodeRun
+                | Operation::ShowRunEvents
+                | Operation::WhoAmI
+                | Operation::GetSystem
                 | Operation::GetWork
                 | Operation::ListAudit
                 | Operation::ExportRun

@@ -6,12 +6,12 @@
 //! - `pauses`: dispatch that is paused.
 //! - `cancels`: cancels with a report, and what is tried now.
 //! - `runs`: lists and counts of runs, the tree of one.
-//! - `commands`, `steering`: the commands that use it.
+//! - `commands`, `run_commands`: the commands that use it.
 //! - `terminal`: the same on a terminal.
-//! - `commands`: the commands that use it.
 //! - `work`: the work of all runs, runs that need attention, labels.
 //! - `records`: the audit trail, evidence.
 //! - `metrics`: what Prometheus scrapes.
+//! - `page`: the files of the web page, and what it asks for.
 
 mod approvals;
 mod cancels;
@@ -19,10 +19,11 @@ mod commands;
 mod holds;
 mod listener;
 mod metrics;
+mod page;
 mod pauses;
 mod records;
+mod run_commands;
 mod runs;
-mod steering;
 mod terminal;
 mod work;
 

@@ -136,6 +136,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "runtime::tasks",
             "services",
             "time",
+            "traces",
             "types",
         ],
     },
