@@ -52,7 +52,7 @@ struct RunEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<String>,
     /// `metadata.labels` of its request, as far as runs are found by them
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
     /// Why it needs attention, in a list of such runs
     #[serde(skip_serializing_if = "Option::is_none")]
