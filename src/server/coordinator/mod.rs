@@ -71,6 +71,7 @@ use std::sync::Arc;
 
 use slog::Logger;
 
+pub use crate::engine::{Canceled, HeldRun};
 pub use approvals::{
     APPROVALS_PAGE_MAX, ApprovalCursor, ApprovalView, ApprovalsPage, ApprovalsQuery, NoCursor,
 };

@@ -3,7 +3,7 @@
 
 use super::{
     audit::Audited,
-    command::Cx,
+    command::{Claim, Cx},
     guard::{HeadBefore, NodeBefore},
     run_hold,
 };
@@ -12,6 +12,11 @@ use crate::{
     time::Timestamp,
     types::RunId,
 };
+
+/// Makes a wake-up for a job that was not tried yet.
+pub(super) fn wake(job: Job, at: Timestamp, claim: Claim<'_>) -> Wake {
+    Wake { job, at, claimed_by: claim.cloned(), tries: 0 }
+}
 
 /// Whether the node's wake-up is for this job. If it is not, the job has been
 /// done in the meantime.

@@ -7,18 +7,18 @@ use serde_json::{Map, Value};
 use super::{
     attempt::Attempt,
     audit::{self, Audited},
+    bookkeeping::wake,
     command::{Claim, Cx, PolicyDecided},
     extensions,
     failing::Failing,
-    guard::{self, HeadBefore, NodeBefore, RunBefore},
+    guard::{self, NodeBefore, RunBefore},
     ledger, run_hold,
 };
 use crate::{
     record::{
         AttemptOutcome, AttemptRecord, AuditRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath,
-        NodeRecord, RunRecord, Wake,
+        NodeRecord, RunRecord,
     },
-    time::Timestamp,
     types::{
         Error, Extensions, JsonObject, NodeKind, NodeRun, NodeRunId, NodeRunState, ResourceRef, RunEvent,
         RunEventType, RunState, json::canonical,
@@ -292,15 +292,8 @@ impl<'c> Draft<'c> {
         self.put_head(head);
     }
 
-    /// Gives a live node of which only the head was read another wake-up.
-    pub(super) fn rescheduled(&mut self, mut head: NodeHead, wake: impl FnOnce(&NodeHead) -> Wake) {
-        let before = HeadBefore::of(&head);
-        head.wake = Some(wake(&head));
-        before.may_become(&head);
-        self.put_head(head);
-    }
-
-    fn put_head(&mut self, head: NodeHead) {
+    /// Stores a head, each at most once per decision.
+    pub(super) fn put_head(&mut self, head: NodeHead) {
         let before = self.nodes_before.insert(head.node_run_id.clone(), Before::Put);
         let name = head.node_run_id.as_str().escape_debug();
         assert!(before.is_none(), "node run {name}: one decision would store it twice");
@@ -387,11 +380,6 @@ impl<'c> Draft<'c> {
         }
         .owing_all()
     }
-}
-
-/// Makes a wake-up for a job that was not tried yet.
-pub(super) fn wake(job: Job, at: Timestamp, claim: Claim<'_>) -> Wake {
-    Wake { job, at, claimed_by: claim.cloned(), tries: 0 }
 }
 
 /// Whether an executor may be working on the node.

@@ -21,6 +21,7 @@ use super::{
     command::{Cx, Decision},
     draft::Draft,
     extensions::{self, Writer},
+    guard::HeadBefore,
     rejection::Rejection,
 };
 use crate::{
@@ -71,7 +72,8 @@ pub fn run_hold(
     draft.audited = Audited::run(hold.reason.as_str());
     mark(&mut draft, Some(hold));
     for head in live.into_iter().filter(|head| head.job() == Some(Job::Dispatch)) {
-        draft.rescheduled(head, |head| aside(head.wake.as_ref(), head.deadline, cx.now));
+        let wake = aside(head.wake.as_ref(), head.deadline, cx.now);
+        reschedule(&mut draft, head, wake);
     }
     let answer = HeldRun::of(&draft.run);
     Ok(Decision::commit(draft.into_changes(), answer))
@@ -109,13 +111,19 @@ fn release(run: RunRecord, live: Vec<NodeHead>, reason: &str, cx: Cx<'_>) -> Dec
     mark(&mut draft, None);
     for head in live.into_iter().filter(|head| head.job() == Some(Job::SetAside)) {
         // For any worker: there may be more of them than fit into its memory.
-        draft.rescheduled(head, |head| {
-            let tries = head.wake.as_ref().map_or(0, |wake| wake.tries);
-            Wake { job: Job::Dispatch, at: cx.now, claimed_by: None, tries }
-        });
+        let tries = head.wake.as_ref().map_or(0, |wake| wake.tries);
+        reschedule(&mut draft, head, Wake { job: Job::Dispatch, at: cx.now, claimed_by: None, tries });
     }
     let answer = HeldRun::of(&draft.run);
     Decision::commit(draft.into_changes(), answer)
+}
+
+/// Gives a live node of which only the head was read another wake-up.
+fn reschedule(draft: &mut Draft<'_>, mut head: NodeHead, wake: Wake) {
+    let before = HeadBefore::of(&head);
+    head.wake = Some(wake);
+    before.may_become(&head);
+    draft.put_head(head);
 }
 
 /// Notes on the run that it is held, or that it is not any more.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Actor, RunPath};
 use crate::{
-    engine::HeldRun,
+    coordinator::HeldRun,
     http_server::{ApiError, Caller, Json, ServerContext, request_bodies},
     record,
     time::Timestamp,

@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     coordinator::{self, CancelReport},
-    engine,
     http_server::{ApiError, Caller, Json, PreferWait, ServerContext, Waiting, request_bodies},
     time::Timestamp,
     types::{NodeRunId, RunId, RunState},
@@ -195,9 +194,9 @@ impl From<CancelReport> for Report {
     }
 }
 
-impl From<engine::Canceled> for Canceled {
-    fn from(canceled: engine::Canceled) -> Self {
-        let engine::Canceled { by, reason, at } = canceled;
+impl From<coordinator::Canceled> for Canceled {
+    fn from(canceled: coordinator::Canceled) -> Self {
+        let coordinator::Canceled { by, reason, at } = canceled;
         Self { by: by.into(), reason, at }
     }
 }

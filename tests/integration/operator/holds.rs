@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jarvis_run_coordinator::{
-    time::Timestamp,
+    time::{Clock, SystemClock},
     types::{NodeRunState, RunState},
 };
 use serde_json::json;
@@ -121,7 +121,7 @@ async fn hold_with_an_end_releases_by_itself() {
     let run = t.run_start("composite.accept", json!({})).await;
     t.node_run_in(&run.root_node_run_id, NodeRunState::Running).await;
     let hold = format!("/x/runs/{}:hold", run.run_id);
-    let now = Timestamp::from_micros(time_now());
+    let now = SystemClock.now();
     for bad in [now, now + Duration::from_secs(367 * 24 * 3600)] {
         let answer = post(&t, &hold, &json!({"reason": "x", "until": bad})).await;
         assert_eq!(answer.complaints(), [("value_error".to_owned(), "body.until".to_owned())]);
@@ -139,11 +139,6 @@ async fn hold_with_an_end_releases_by_itself() {
     assert!(!t.run(&run.run_id).await.extensions.is_some_and(|all| all.contains_key("jarvis.held")));
     t.cancel(&run.run_id).await;
     t.stop().await;
-}
-
-fn time_now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_micros()).expect("before the year 294247")
 }
 
 #[tokio::test]

@@ -35,9 +35,10 @@ use serde_json::{Value, json};
 
 use self::tree::Tree;
 use super::{
+    bookkeeping::wake,
     command::{Cx, Decision, NodeTypeFacts, Rules},
     constraints::{self, effective_constraints},
-    draft::{Draft, Place, wake},
+    draft::{Draft, Place},
     extensions::{self, CONSTRAINTS, DECOMPOSITION_ROUNDS, Writer, own},
     failing::Failing,
     ledger, silence,

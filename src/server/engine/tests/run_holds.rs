@@ -142,7 +142,8 @@ fn hold_ends_by_itself() {
 
 #[test]
 fn held_run_ends_as_any_other() {
-    let ends: [(&str, fn(&mut World)); 3] = [
+    type End = fn(&mut World);
+    let ends: [(&str, End); 3] = [
         ("canceled", |world| _ = world.cancel(RUN)),
         ("overdue", |world| {
             world.wait(HOUR);
