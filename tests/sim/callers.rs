@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     executors::create_request,
     scenario::ActionKind,
+    steering,
     watch::Promise,
     world::{CallFailure, World},
 };
@@ -90,6 +91,17 @@ pub fn act(world: &Arc<World>, what: &ActionKind) {
                 let verdict = if approve { ApprovalVerdict::Approve } else { ApprovalVerdict::Deny };
                 spawn(world, decide(Arc::clone(world), approval.approval_id, verdict));
             }
+        }
+        ActionKind::Hold { run, time, by_itself } => {
+            let run = run_id(world, run);
+            spawn(world, steering::hold(Arc::clone(world), run, time, by_itself));
+        }
+        ActionKind::Pause { paused, time } => {
+            spawn(world, steering::pause(Arc::clone(world), paused, time));
+        }
+        ActionKind::Wake { run, node } => {
+            let Some(node) = world.pick_waiting(&run_id(world, run), node) else { return };
+            spawn(world, steering::wake(Arc::clone(world), node.id().clone()));
         }
         ActionKind::ExecutorRestart => {
             world.count("executor restarted");

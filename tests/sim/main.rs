@@ -38,6 +38,7 @@ mod scenario;
 mod services;
 mod shrink;
 mod silent;
+mod steering;
 mod watch;
 mod world;
 
@@ -54,7 +55,8 @@ use run::{Outcome, run};
 use scenario::{Sabotage, Scenario};
 
 /// What must occur in 200 seeds, so that the simulation proves something about it.
-const MUST_OCCUR: [&str; 62] = [
+const MUST_OCCUR: [&str; 67] = [
+    "PDP down",
     "answer lost",
     "answer makes no sense",
     "answer to a caller lost",
@@ -79,16 +81,18 @@ const MUST_OCCUR: [&str; 62] = [
     "crash before a write",
     "crash inside a transaction",
     "crash while a node waits for an approval",
-    "did not fit",
     "denied without the PDP",
+    "did not fit",
+    "dispatch paused",
+    "dispatch resumed",
     "drained",
     "drained and cut off",
     "executed again",
     "execution hangs",
-    "executors down",
     "executor busy",
     "executor restarted",
     "executor stopped",
+    "executors down",
     "held for the PDP",
     "journal down",
     "journal full",
@@ -96,9 +100,9 @@ const MUST_OCCUR: [&str; 62] = [
     "node completed",
     "node ended while it waited for an approval",
     "node evaluated",
+    "node tried now",
     "out of patience",
     "parked",
-    "PDP down",
     "proxy answered for it",
     "read failed",
     "record damaged",
@@ -107,12 +111,14 @@ const MUST_OCCUR: [&str; 62] = [
     "request lost",
     "run canceled",
     "run followed to its end",
+    "run held",
+    "run released",
     "several writes in one transaction",
     "silent composite begun again",
     "silent composite given up",
-    "start refused without the PDP",
     "slow write",
     "start failed",
+    "start refused without the PDP",
     "transaction undone",
     "write failed after",
     "write failed before",

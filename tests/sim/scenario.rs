@@ -153,11 +153,38 @@ pub enum ActionKind {
         run: u32,
         node: u32,
     },
+    /// An operator holds a run for that time.
+    Hold {
+        run: u32,
+        time: Duration,
+        /// Until it is over by itself.
+        by_itself: bool,
+    },
+    /// An operator pauses dispatch for that time.
+    Pause {
+        paused: Paused,
+        time: Duration,
+    },
+    /// An operator has a node tried now.
+    Wake {
+        run: u32,
+        node: u32,
+    },
     /// An operator decides about an approval: of those that wait, that one.
     Decide {
         nth: u32,
         approve: bool,
     },
+}
+
+/// What an operator pauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paused {
+    All,
+    Executor,
+    /// The nodes of one type.
+    Atomic,
+    Composite,
 }
 
 /// A fault of a write to the journal.
@@ -194,7 +221,7 @@ const STATES: [CompletionState; 3] =
 pub const GATED: &str = "sim.gated";
 pub const DEMANDED: &str = "sim.demanded";
 pub const COMPOSITE: &str = "sim.plan";
-const ATOMIC: [&str; 5] = ["sim.write", "sim.write", "sim.read", "sim.idempotent", "atomic.unlisted"];
+pub const ATOMIC: [&str; 5] = ["sim.write", "sim.write", "sim.read", "sim.idempotent", "atomic.unlisted"];
 
 impl Scenario {
     /// The number of members of each executor: half of the worlds have pools.
@@ -219,6 +246,9 @@ impl Scenario {
             | ActionKind::ExecutorsDown(_)
             | ActionKind::PdpDown(_)
             | ActionKind::Damage { .. }
+            | ActionKind::Hold { .. }
+            | ActionKind::Pause { .. }
+            | ActionKind::Wake { .. }
             | ActionKind::Decide { .. } => None,
         };
         let mut used = BTreeSet::new();

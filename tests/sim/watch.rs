@@ -8,7 +8,7 @@ use jarvis_run_coordinator::{
     explain::{Below, Cause, ExecutorFacts, Facts, node_reasons},
     invariants::{self, History},
     journal::sqlite::memory::{Snapshot, Whole},
-    record::{ApprovalId, ApprovalOutcome, NodeRecord},
+    record::{ApprovalId, ApprovalOutcome, NodeRecord, RunRecord},
     time::Timestamp,
     types::{NodeRun, NodeRunId, NodeRunState, RunEventType, RunId, RunState, WorkerId},
 };
@@ -44,7 +44,7 @@ impl Watch {
             broken.extend(
                 nodes
                     .iter()
-                    .filter(|node| !is_explained(node))
+                    .filter(|node| !is_explained(node, run))
                     .map(|node| ("each node run has a reason for where it is".into(), node.id().to_string())),
             );
             if !events.is_sorted_by_key(|event| event.time) {
@@ -59,8 +59,8 @@ impl Watch {
 }
 
 /// Whether there is a reason for where a node is, and it says rightly whether the node
-/// has ended.
-fn is_explained(node: &NodeRecord) -> bool {
+/// has ended, and whether its run is held.
+fn is_explained(node: &NodeRecord, run: &RunRecord) -> bool {
     let worker = WorkerId::new("watch");
     let facts = Facts {
         now: node.wake.as_ref().map_or(Timestamp::from_micros(0), |wake| wake.at),
@@ -71,10 +71,16 @@ fn is_explained(node: &NodeRecord) -> bool {
         last_attempt: None,
         executor: ExecutorFacts::default(),
         auto_dispatch: true,
+        hold: run.hold.as_ref(),
+        pause: None,
     };
     let reasons = node_reasons(node, &facts);
     let says_over = reasons.first().map(|reason| matches!(reason.cause, Cause::Over { .. }));
-    says_over == Some(node.is_terminal()) && !reasons.iter().any(|reason| reason.cause == Cause::NoWakeUp)
+    let says_held = reasons.iter().any(|reason| matches!(reason.cause, Cause::Held { .. }));
+    let is_held = run.hold.is_some() && !node.is_terminal();
+    says_over == Some(node.is_terminal())
+        && says_held == is_held
+        && !reasons.iter().any(|reason| reason.cause == Cause::NoWakeUp)
 }
 
 fn check_transition(seen: &Whole, whole: &Whole) -> Vec<Broken> {
@@ -114,6 +120,8 @@ fn check_transition(seen: &Whole, whole: &Whole) -> Vec<Broken> {
         rule("a node that is over never changes", !old.is_terminal() || same, &|| format!("{to:?}"));
         let grows =
             node.attempt >= old.attempt && node.children >= old.children && node.version >= old.version;
+        let begins = node.attempt > old.attempt && seen.run.hold.is_some();
+        rule("no attempt begins while its run is held", !begins, &|| id.to_string());
         rule("counters only grow", grows, &|| id.to_string());
     }
     broken

@@ -48,11 +48,12 @@ impl Reporters {
             admission,
         } = self;
         let report_clock = Arc::clone(&clock);
-        let offload = Arc::clone(&coordinator);
+        let (offload, pauses) = (Arc::clone(&coordinator), Arc::clone(&coordinator));
         let counted = Arc::clone(&dispatch);
         let mut sources: Vec<Source> = vec![
             Box::new(move |now| vec![coordinator.journal_check(now)]),
             Box::new(move |now| dispatch.checks(now)),
+            Box::new(move |_| pauses.pauses_check().into_iter().collect()),
             Box::new(move |now| vec![tasks_check(&panics, now)]),
             Box::new(move |now| service_checks(&watches, pdp_outage, now)),
         ];

@@ -66,7 +66,8 @@ impl Readings {
         let Some(counts) = self.dispatch.counts() else { return Vec::new() };
         let count = |family, value: u64| Reading::new(family, value as f64);
         let mut readings = vec![
-            count(&f::RUNS_LIVE, counts.runs_live),
+            Reading::of(&f::RUNS_LIVE, &["held"], counts.held as f64),
+            Reading::of(&f::RUNS_LIVE, &["running"], counts.runs_live.saturating_sub(counts.held) as f64),
             count(&f::NODE_RUNS_LIVE, counts.nodes_live),
             count(&f::WORK_DUE, counts.wakes_due),
             count(&f::WORK_WAITING, counts.load.waiting),

@@ -49,7 +49,7 @@ pub(super) async fn node(
 }
 
 fn run_shown(explained: &RunExplanation) -> String {
-    let RunExplanation { run_id, state, live, more, nodes } = explained;
+    let RunExplanation { run_id, state, live, more, held: _, nodes } = explained;
     let more = if *more { ", and more" } else { "" };
     let live: Vec<String> = live.iter().map(|(state, count)| format!("{count} {state}")).collect();
     let live =

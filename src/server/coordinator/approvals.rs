@@ -208,9 +208,9 @@ fn readable<T>(read: Result<T, CoordinatorError>) -> Result<Option<T>, Coordinat
     }
 }
 
-fn check_reason(reason: &str) -> Result<(), CoordinatorError> {
+pub(super) fn check_reason(reason: &str) -> Result<(), CoordinatorError> {
     let (kind, message) = if reason.trim().is_empty() {
-        ("string_too_short", "a decision needs a reason".to_owned())
+        ("string_too_short", "a reason must be given".to_owned())
     } else if reason.len() > REASON_BYTES {
         ("string_too_long", format!("a reason has at most {REASON_BYTES} bytes"))
     } else {

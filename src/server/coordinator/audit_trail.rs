@@ -134,6 +134,9 @@ fn reason(error: &CoordinatorError) -> Option<&'static str> {
         | CoordinatorError::ParentNotFound(_)
         | CoordinatorError::ApprovalNotFound(_)
         | CoordinatorError::StarterMayNotDecide
+        | CoordinatorError::NotWaiting(_)
+        | CoordinatorError::TooManyPauses(_)
+        | CoordinatorError::NotCanceled(_)
         | CoordinatorError::WebhookNotFound(_)
         | CoordinatorError::DeliveryNotFound(_)
         | CoordinatorError::WebhooksOff

@@ -23,6 +23,7 @@ use super::{
     error::CoordinatorError,
     liveness::{Ended, Liveness},
     locks::KeyedLocks,
+    pauses::Pauses,
     queue::WorkQueue,
     run_log::{RunLines, RunLog},
 };
@@ -63,6 +64,7 @@ pub(crate) struct Committer {
     pub(super) liveness: Liveness,
     pub(super) health: JournalStatus,
     pub(super) locks: KeyedLocks<RunId>,
+    pub(super) pauses: Pauses,
     /// For what executors say, before it becomes a record.
     pub(super) redactor: Redactor,
     pub(super) metrics: Metrics,
@@ -184,6 +186,7 @@ impl Committer {
             unclaimed,
             topmost: Ended::by(changes),
             ended: changes.ended().cloned().collect(),
+            set_aside: set_aside(changes).cloned().collect(),
             lines: self.run_log.lines(changes, &self.log),
             audit: changes.audit.clone(),
             waiting: changes.nodes.iter().filter_map(|node| waits_since(node, now)).cloned().collect(),
@@ -193,7 +196,7 @@ impl Committer {
 
     fn announce(&self, run: &RunId, announcement: &Announcement, now: Timestamp) {
         let Announcement { newest, claimed, unclaimed, topmost, ended, audit, waiting, .. } = announcement;
-        let Announcement { lines, is_reported, .. } = announcement;
+        let Announcement { lines, is_reported, set_aside, .. } = announcement;
         self.health.written();
         lines.log(&self.log);
         if let Some(webhooks) = self.webhooks.as_ref().filter(|_| *is_reported) {
@@ -218,6 +221,7 @@ impl Committer {
         // Cancels first, while the calls that they may overtake are known.
         claimed.iter().for_each(|node| self.queue.push(node, now));
         ended.iter().for_each(|node| self.queue.node_ended(node));
+        set_aside.iter().for_each(|node| self.queue.node_set_aside(node));
         if *unclaimed {
             self.queue.notify_unclaimed();
         }
@@ -254,12 +258,22 @@ struct Announcement {
     unclaimed: bool,
     topmost: Ended,
     ended: Vec<NodeRunId>,
+    /// Nodes whose dispatch is set aside.
+    set_aside: Vec<NodeRunId>,
     /// For the log, as the others.
     lines: RunLines,
     audit: Vec<AuditRecord>,
     waiting: Vec<Approval>,
     /// Whether webhooks report any of it.
     is_reported: bool,
+}
+
+/// The nodes whose dispatch is set aside from now on, or still.
+fn set_aside(changes: &ChangeSet) -> impl Iterator<Item = &NodeRunId> {
+    let is_aside = |wake: &Option<Wake>| wake.as_ref().is_some_and(|wake| wake.job == Job::SetAside);
+    let nodes = changes.nodes.iter().filter(move |node| is_aside(&node.wake)).map(NodeRecord::id);
+    let heads = changes.heads.iter().filter(move |head| is_aside(&head.wake));
+    nodes.chain(heads.map(|head| &head.node_run_id))
 }
 
 /// The approval that a node waits for since now.
@@ -272,6 +286,6 @@ fn waits_since(node: &NodeRecord, now: Timestamp) -> Option<&Approval> {
 fn begins_now(wake: &Wake, now: Timestamp) -> bool {
     match wake.job {
         Job::Dispatch | Job::CancelExecutor => wake.at <= now,
-        Job::Deadline | Job::Approval => false,
+        Job::Deadline | Job::Approval | Job::SetAside => false,
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     engine::Rejection,
     journal::JournalError,
     record::{ApprovalId, WebhookId},
-    types::{NodeRunId, RunId},
+    types::{NodeRunId, RunId, RunState},
 };
 
 /// An invalid place in a request.
@@ -103,6 +103,16 @@ pub enum CoordinatorError {
     TooManyWebhooks(u32),
     #[error("{}", .0.message())]
     Rejected(Rejection),
+    /// The NodeRun does not wait for a time, so that it cannot be tried now: why it is
+    /// where it is.
+    #[error("NodeRun does not wait: {0}")]
+    NotWaiting(String),
+    /// There are this many pauses of dispatch already.
+    #[error("There are {0} pauses of dispatch already")]
+    TooManyPauses(usize),
+    /// The run has not been canceled.
+    #[error("Run has not been canceled: it is {0}")]
+    NotCanceled(RunState),
     /// The decision needs the Node Registry, which is unavailable (D-16).
     #[error("Node Registry request failed")]
     NodeRegistryUnavailable { internal: String },
@@ -171,6 +181,9 @@ impl CoordinatorError {
             Self::WebhooksOff => facts(409, "webhooks_off", false),
             Self::TooManyWebhooks(_) => facts(409, "webhook_limit_exceeded", false),
             Self::Rejected(rejection) => facts(409, rejection.code(), false),
+            Self::NotWaiting(_) => facts(409, "node_run_not_waiting", false),
+            Self::TooManyPauses(_) => facts(409, "too_many_pauses", false),
+            Self::NotCanceled(_) => facts(409, "run_not_canceled", false),
             Self::NodeRegistryUnavailable { .. } => facts(503, "node_registry_unavailable", true),
             Self::NodeRegistryForbidden { .. } => facts(503, "node_registry_unavailable", false),
             Self::PdpUnavailable { .. } => facts(503, "pdp_unavailable", true),
@@ -209,6 +222,9 @@ impl CoordinatorError {
             | Self::WebhooksOff
             | Self::TooManyWebhooks(_)
             | Self::Rejected(_)
+            | Self::NotWaiting(_)
+            | Self::TooManyPauses(_)
+            | Self::NotCanceled(_)
             | Self::ShuttingDown => None,
         }
     }

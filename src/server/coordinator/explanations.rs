@@ -8,13 +8,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Coordinator, error::CoordinatorError};
+use super::{Coordinator, committer::Committer, error::CoordinatorError};
 use crate::{
     auth::Principal,
+    engine,
     explain::{self, Below, ExecutorFacts, Facts, ParkedFacts, Reason},
     health::DispatchStatus,
     journal::Parked,
-    record::{NodeHead, NodePath, NodeRecord, Operation},
+    record::{Job, NodeHead, NodePath, NodeRecord, Operation, Pause, RunRecord, executor_name},
     types::{NodeKind, NodeRunId, NodeRunState, RunId, RunState},
 };
 
@@ -51,6 +52,8 @@ pub struct RunExplanation {
     pub live: BTreeMap<NodeRunState, u64>,
     /// There may be more than were looked at.
     pub more: bool,
+    /// That it is held.
+    pub held: Option<Reason>,
     /// The nodes that hold it up, at most a few; of a run that has ended, its root.
     pub nodes: Vec<NodeExplanation>,
 }
@@ -61,7 +64,10 @@ impl Coordinator {
         caller: &Principal,
         run: &RunId,
     ) -> Result<RunExplanation, CoordinatorError> {
-        let run = self.run_authorize(caller, Operation::ExplainRun, run).await?.run;
+        let record = self.run_authorize(caller, Operation::ExplainRun, run).await?;
+        let hold = record.hold.as_ref();
+        let held = hold.map(|hold| explain::hold_reason(run, hold, record.deadline));
+        let run = record.run;
         let (live, more) = match run.state.is_terminal() {
             true => (Vec::new(), false),
             false => self.live(&run.run_id, None).await?,
@@ -77,7 +83,7 @@ impl Coordinator {
             nodes.push(self.explanation(self.committer.node_fetch_bare(id).await?).await?);
         }
         let live = explain::by_state(&live);
-        Ok(RunExplanation { run_id: run.run_id, state: run.state, live, more, nodes })
+        Ok(RunExplanation { run_id: run.run_id, state: run.state, live, more, held, nodes })
     }
 
     pub async fn node_run_explain(
@@ -87,6 +93,11 @@ impl Coordinator {
     ) -> Result<NodeExplanation, CoordinatorError> {
         let node = self.node_authorize(caller, Operation::ExplainNodeRun, node).await?;
         self.explanation(node).await
+    }
+
+    /// The explanation of a node that the caller may read.
+    pub(super) async fn node_explain(&self, node: &NodeRunId) -> Result<NodeExplanation, CoordinatorError> {
+        self.explanation(self.committer.node_fetch_bare(node).await?).await
     }
 
     /// The first live nodes of a run, or below one, and whether there may be more.
@@ -114,7 +125,9 @@ impl Coordinator {
         let parked = committer.journal.parked_find(run, id).await.map_err(read_failed)?;
         let before_last = node.attempt.saturating_sub(2);
         let attempts = committer.journal.attempts_page(id, before_last, 2).await.map_err(read_failed)?;
+        let record = if node.is_terminal() { None } else { committer.run_find(run).await? };
         let job = node.wake.as_ref().map(|wake| wake.job);
+        let pause = record.as_ref().and_then(|run| committer.pause_of(run, &node));
         let facts = Facts {
             now: committer.clock.now(),
             worker: committer.queue.worker(),
@@ -129,6 +142,8 @@ impl Coordinator {
             last_attempt: attempts.attempts.last(),
             executor: self.dispatch.executor(node.node.kind),
             auto_dispatch: self.dispatch.is_on,
+            hold: record.as_ref().and_then(|run| run.hold.as_ref()),
+            pause: pause.as_ref(),
         };
         let reasons = explain::node_reasons(&node, &facts);
         let (run_id, node_run_id) = (run.clone(), id.clone());
@@ -136,17 +151,27 @@ impl Coordinator {
     }
 }
 
+impl Committer {
+    /// The pause that keeps a node from being dispatched.
+    pub(super) fn pause_of(&self, run: &RunRecord, node: &NodeRecord) -> Option<Pause> {
+        let placement = engine::placement(node);
+        let last = placement.last.map(|last| last.executor_instance_id).filter(|_| placement.pinned);
+        let member = last.or(placement.requested);
+        let covering = self.pauses.covering(run, node, None, member.as_deref());
+        let is_aside = node.wake.as_ref().is_some_and(|wake| wake.job == Job::SetAside);
+        // All members of its pool may be paused, each by its name.
+        covering.or_else(|| self.pauses.of_an_executor().filter(|_| is_aside && run.hold.is_none()))
+    }
+}
+
 impl DispatchFacts {
     /// The name of the executor of these nodes.
     pub(super) fn executor_name(&self, kind: Option<NodeKind>) -> &'static str {
-        match kind {
-            Some(NodeKind::Composite) => "composite_executor",
-            Some(NodeKind::Atomic) | None => "atomic_executor",
-        }
+        executor_name(kind)
     }
 
     pub(super) fn executor(&self, kind: Option<NodeKind>) -> ExecutorFacts {
-        let name = self.executor_name(kind);
+        let name = executor_name(kind);
         let (is_breaker_open, is_queue_full) = self.status.obstacles(name);
         ExecutorFacts { name: Some(name.into()), is_breaker_open, is_queue_full }
     }

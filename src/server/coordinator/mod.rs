@@ -14,6 +14,8 @@
 //!   `assignment`: whether the assignment of a token still stands.
 //! - `run_lists`: runs, nodes and attempts by pages; `records`: the audit trail and
 //!   evidence; `work`: the work of all runs.
+//! - `holds`, `pauses`: holding and releasing runs; pausing and resuming dispatch.
+//! - `wakes`: trying now what waits; `cancel_reports`: what a cancel has ended.
 //! - `webhooks`: subscriptions to what happens.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
@@ -40,14 +42,17 @@ mod approvals;
 mod assignment;
 mod attempts;
 mod audit_trail;
+mod cancel_reports;
 mod commit_failures;
 mod committer;
 mod error;
 mod explanations;
+mod holds;
 mod liveness;
 mod locks;
 mod nodes;
 mod offload;
+mod pauses;
 mod queue;
 mod reads;
 mod records;
@@ -58,6 +63,7 @@ mod schemas;
 mod shown;
 mod traced_policy;
 mod waiting;
+mod wakes;
 mod webhooks;
 mod work;
 
@@ -65,17 +71,20 @@ use std::sync::Arc;
 
 use slog::Logger;
 
+pub use crate::engine::{Canceled, HeldRun};
 pub use approvals::{
     APPROVALS_PAGE_MAX, ApprovalCursor, ApprovalView, ApprovalsPage, ApprovalsQuery, NoCursor,
 };
 pub use attempts::Attempts;
 pub(crate) use attempts::{Assignment, Choice, DeferReason, Deferral};
 pub use audit_trail::AuditTrail;
+pub use cancel_reports::{CANCEL_REPORT_NODES, CancelReport, CanceledNodeRun, Fate};
 pub(crate) use commit_failures::ALIVE_FOREVER;
 pub(crate) use committer::CLAIM_WITHIN;
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use explanations::{DispatchFacts, NodeExplanation, RunExplanation};
 pub use offload::Offload;
+pub(crate) use pauses::Pauses;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use run_lists::LIST_PAGE_MAX;
 pub use run_log::RunLog;
@@ -185,6 +194,7 @@ impl Coordinator {
             liveness: Liveness::new(rules.composite_silence, clock.now()),
             health: JournalStatus::default(),
             locks: KeyedLocks::default(),
+            pauses: Pauses::new(),
             journal,
             clock,
             queue,

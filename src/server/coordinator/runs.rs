@@ -139,16 +139,27 @@ impl Coordinator {
     /// it is.
     pub async fn run_cancel(&self, caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> {
         self.run_authorize(caller, Operation::CancelRun, run).await?;
+        self.run_cancel_as(caller, Operation::CancelRun, run, None).await
+    }
+
+    /// Cancels a run for a caller that may do that, with an operation for that.
+    pub(super) async fn run_cancel_as(
+        &self,
+        caller: &Principal,
+        operation: Operation,
+        run: &RunId,
+        reason: Option<&str>,
+    ) -> Result<Run, CoordinatorError> {
         let committer = &*self.committer;
         let canceled = committer
-            .request(Cause::asked(caller.actor(), Operation::CancelRun), run, |cx| async move {
+            .request(Cause::asked(caller.actor(), operation), run, |cx| async move {
                 let record = committer.run_fetch(run).await?;
                 let live = if record.is_terminal() {
                     Vec::new()
                 } else {
                     committer.journal.nodes_live(run, None).await?
                 };
-                Ok(engine::run_cancel(record, live, cx))
+                Ok(engine::run_cancel(record, live, reason, cx))
             })
             .await?;
         // If this changed nothing, a commit whose response was lost did.

@@ -41,6 +41,8 @@ impl Attempts {
             }
         }
         let Some((since, node)) = longest else { return Ok(None) };
+        let run = committer.run_find(&node.node.run_id).await?;
+        let pause = run.as_ref().and_then(|run| committer.pause_of(run, &node));
         let facts = Facts {
             now,
             worker: committer.queue.worker(),
@@ -50,6 +52,8 @@ impl Attempts {
             last_attempt: None,
             executor: dispatch.executor(node.node.kind),
             auto_dispatch: dispatch.is_on,
+            hold: None,
+            pause: pause.as_ref(),
         };
         let reasons = explain::node_reasons(&node, &facts);
         let cause = reasons.first().map_or("unknown", |reason| reason.cause.code());

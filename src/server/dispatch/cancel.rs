@@ -66,7 +66,7 @@ impl Dispatcher {
             Notified { answer: Ok(()), gone } => {
                 warn!(log, "cancel given up: the executor of the node is not configured"; "run_id" => %job.run,
                     "node_run_id" => %job.node, "executors" => gone);
-                CancelNotification::Abandoned
+                CancelNotification::Abandoned("the executor is not configured any more".into())
             }
             Notified { answer: Err(error), gone: _ } => {
                 let tries = node.wake.as_ref().map_or(0, |wake| wake.tries);
@@ -75,13 +75,13 @@ impl Dispatcher {
                 let given_up = tries >= TRIES;
                 warn!(log, "could not notify executor of the end of a node"; "run_id" => %job.run, "node_run_id" => %job.node,
                     "error" => %error, "tries" => tries, "given_up" => given_up);
-                if given_up { CancelNotification::Abandoned } else { retry_after(wait) }
+                if given_up { CancelNotification::Abandoned(error.to_string()) } else { retry_after(wait) }
             }
         };
-        self.parts.metrics.cancel_sent(match notification {
+        self.parts.metrics.cancel_sent(match &notification {
             CancelNotification::Acknowledged => "acknowledged",
             CancelNotification::RetryAt(_) => "again",
-            CancelNotification::Abandoned => "given_up",
+            CancelNotification::Abandoned(_) => "given_up",
         });
         attempts.cancel_notified(job, notification).await
     }

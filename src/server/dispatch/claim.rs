@@ -16,6 +16,9 @@ use crate::{
 /// Maximum number of wake-ups that one call to the journal claims.
 const CLAIM: usize = 256;
 
+/// Maximum number of wake-ups that one call to the journal resumes.
+const RESUME: u32 = 1024;
+
 impl Dispatcher {
     pub(super) async fn claim(self: Arc<Self>) {
         let Parts { clock, queue, tasks, log, .. } = &self.parts;
@@ -40,7 +43,7 @@ impl Dispatcher {
         let Parts { journal, clock, tasks, .. } = &self.parts;
         loop {
             let now = clock.now();
-            let mut may_be_more = false;
+            let mut may_be_more = self.resume_set_aside(now).await?;
             for lane in Lane::ALL {
                 if tasks.stopping().is_cancelled() {
                     return Ok(CLAIM_WITHIN);
@@ -55,10 +58,31 @@ impl Dispatcher {
         }
     }
 
+    /// Makes dispatches of what was set aside by a pause that has ended. Returns whether
+    /// there may be more of it.
+    async fn resume_set_aside(&self, now: Timestamp) -> Result<bool, JournalError> {
+        let Parts { attempts, journal, .. } = &self.parts;
+        if !attempts.pauses().take_owed() {
+            return Ok(false);
+        }
+        let resumed = journal.set_aside_resume(now, RESUME).await;
+        let may_be_more = resumed.as_ref().map_or(true, |resumed| *resumed == u64::from(RESUME));
+        if may_be_more {
+            attempts.pauses().owe();
+        }
+        resumed.map(|_| may_be_more)
+    }
+
     /// Claims what is due in a lane, as far as there is room. Returns whether there
     /// may be more to claim.
     async fn claim_of(&self, lane: Lane, now: Timestamp) -> Result<bool, JournalError> {
-        let Parts { journal, queue, .. } = &self.parts;
+        let Parts { attempts, journal, queue, .. } = &self.parts;
+        if let Lane::Dispatches(kind) = lane
+            && attempts.pauses().cover_executor(kind)
+        {
+            // A resumption notifies.
+            return Ok(false);
+        }
         let room = queue.room(lane).min(CLAIM);
         if room == 0 {
             // The queue notifies when enough jobs have ended.

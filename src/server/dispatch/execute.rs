@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use slog::{info, warn};
+use tokio::sync::watch;
 
 use super::{
     Dispatcher,
@@ -21,7 +22,7 @@ use crate::{
     coordinator::{Assignment, Choice, ClaimedJob, CoordinatorError, DeferReason, Deferral},
     engine::{Attempt, AttemptResult, WaitsFor, Work},
     journal::JournalError,
-    time::{backoff, within},
+    time::{Timestamp, backoff, within},
     traces::current,
     types::{Error, NodeKind, NodeRunState, Uri},
 };
@@ -35,11 +36,13 @@ enum SlotWait {
     Granted(Slot),
     /// No executor may be called for now.
     Refused(Refusal),
+    /// A pause of dispatch began or ended.
+    PausesChanged,
     /// The server stops: the next process goes on.
     Stopping,
     /// The node's deadline has passed.
     Expired,
-    /// The node has ended.
+    /// The node has ended, or was set aside.
     Ended,
 }
 
@@ -60,20 +63,39 @@ impl Dispatcher {
             Ok(found) => found,
             // The node fails for want of an executor.
             Err(error) => {
-                let choice = Choice { resolved, binding: Err(error) };
+                let choice = Choice { resolved, binding: Err(error), member: None };
                 return attempts.begin(job, &choice).await.map(drop);
             }
         };
         let gate = target.gate();
         // The slot first: until then a new node is queued, and its wall time does
         // not run.
-        let mut slot = match self.slot(gate, wish, job).await {
-            SlotWait::Granted(slot) => slot,
-            SlotWait::Refused(refusal) => return self.defer(job, gate, refusal).await,
-            SlotWait::Stopping | SlotWait::Ended => return Ok(()),
-            SlotWait::Expired => return attempts.expire(job, WaitsFor::Slot).await,
+        let mut slot = loop {
+            let changes = attempts.pauses().changes();
+            gate.suspend(attempts.pauses());
+            if attempts.set_aside_if_paused(job, resolved.kind, false).await? {
+                return Ok(());
+            }
+            match self.slot(gate, wish, job, changes).await {
+                SlotWait::Granted(slot) => break slot,
+                SlotWait::Refused(Refusal::Suspended) => {
+                    if attempts.set_aside_if_paused(job, resolved.kind, true).await? {
+                        return Ok(());
+                    }
+                }
+                SlotWait::Refused(Refusal::BreakerOpen { until }) => {
+                    return self.defer(job, gate, until, DeferReason::BreakerOpen).await;
+                }
+                SlotWait::Refused(Refusal::Crowded { until }) => {
+                    return self.defer(job, gate, until, DeferReason::Crowded).await;
+                }
+                SlotWait::PausesChanged => {}
+                SlotWait::Stopping | SlotWait::Ended => return Ok(()),
+                SlotWait::Expired => return attempts.expire(job, WaitsFor::Slot).await,
+            }
         };
-        let choice = Choice { resolved, binding: Ok(gate.binding(slot.member()).clone()) };
+        let binding = Ok(gate.binding(slot.member()).clone());
+        let choice = Choice { resolved, binding, member: gate.name_of(slot.member()) };
         let Some(assignment) = attempts.begin(job, &choice).await? else { return Ok(()) };
         let attempt = assignment.attempt;
         let node_type = assignment.node.node_type_ref.clone();
@@ -125,16 +147,24 @@ impl Dispatcher {
     }
 
     /// Puts back a node that no executor takes for now.
-    async fn defer(&self, job: &ClaimedJob, gate: &Gate, refusal: Refusal) -> Result<(), CoordinatorError> {
-        let (until, reason) = match refusal {
-            Refusal::BreakerOpen { until } => (until, DeferReason::BreakerOpen),
-            Refusal::Crowded { until } => (until, DeferReason::Crowded),
-        };
+    async fn defer(
+        &self,
+        job: &ClaimedJob,
+        gate: &Gate,
+        until: Timestamp,
+        reason: DeferReason,
+    ) -> Result<(), CoordinatorError> {
         let deferral = Deferral { executor: gate.service.name(), until, reason };
         self.parts.attempts.defer(job, &deferral).await
     }
 
-    async fn slot(&self, gate: &Gate, wish: Wish, job: &ClaimedJob) -> SlotWait {
+    async fn slot(
+        &self,
+        gate: &Gate,
+        wish: Wish,
+        job: &ClaimedJob,
+        mut pauses: watch::Receiver<u64>,
+    ) -> SlotWait {
         let clock = &self.parts.clock;
         let expired = async {
             match job.deadline {
@@ -147,6 +177,8 @@ impl Dispatcher {
             slot = gate.slot(&job.run, wish) => slot.map_or_else(SlotWait::Refused, SlotWait::Granted),
             () = self.parts.tasks.stopping().cancelled() => SlotWait::Stopping,
             () = job.ended().cancelled() => SlotWait::Ended,
+            () = job.withdrawn().cancelled() => SlotWait::Ended,
+            Ok(()) = pauses.changed() => SlotWait::PausesChanged,
             () = expired => SlotWait::Expired,
         }
     }

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::slots::{MemberLoad, MemberNumber, Refusal, Slot, Slots, Wish};
 use crate::{
     clients::{CallError, Failure, NotSent, Service},
+    coordinator::Pauses,
     engine::Placement,
     resilience::{CallHealth, FAILURES, ServiceWatch},
     time::Clock,
@@ -110,6 +111,25 @@ impl Gate {
             (Some(_) | None, Names::Single | Names::Addresses) | (None, Names::Given) => None,
         };
         Ok(Wish { only, avoid: last.and_then(|last| self.find(last)) })
+    }
+
+    /// Keeps calls from the members that are paused by their names.
+    pub(super) fn suspend(&self, pauses: &Pauses) {
+        if !self.is_pool() {
+            return;
+        }
+        let is_paused = |number| self.name_of(number).is_some_and(|name| pauses.has_member(&name));
+        self.slots.suspend((0..self.members.len()).map(|number| is_paused(MemberNumber(number))));
+    }
+
+    /// The name of a member as health reports it: its own, or its number, since health
+    /// is public and addresses are not.
+    pub(super) fn name_of(&self, number: MemberNumber) -> Option<String> {
+        match self.names {
+            Names::Given => Some(self.binding(number).executor_instance_id.clone()),
+            Names::Addresses => Some((number.0 + 1).to_string()),
+            Names::Single => None,
+        }
     }
 
     /// Waits for a slot of a member.

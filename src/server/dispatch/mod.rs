@@ -42,7 +42,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt;
 use parking_lot::{Mutex, MutexGuard};
-use slog::{Logger, error, info};
+use slog::{Logger, error, info, warn};
 use tokio::sync::mpsc;
 
 pub use executors::{Executors, Member, Pool, PoolOptions};
@@ -111,6 +111,10 @@ impl Dispatcher {
         if taken_over > 0 {
             info!(log, "taking over jobs of a dead worker"; "jobs" => taken_over);
         }
+        let paused = parts.attempts.pauses().load(&*parts.journal).await?;
+        if paused > 0 {
+            warn!(parts.log, "dispatch is paused since before the start"; "scopes" => paused);
+        }
         let dispatcher = Self { parts, unfinished: Mutex::default(), failures: Failures::default() };
         dispatcher.report_health().await?;
         Ok(Arc::new(dispatcher))
@@ -176,6 +180,7 @@ impl Dispatcher {
             Job::Deadline => self.parts.attempts.deadline_due(job, job.attempt).await,
             Job::CancelExecutor => self.cancel_executor(job).await,
             Job::Approval => self.parts.attempts.approval_due(job).await,
+            Job::SetAside => self.parts.attempts.set_aside_due(job).await,
         }
     }
 

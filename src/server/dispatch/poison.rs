@@ -136,6 +136,9 @@ pub(super) fn is_poison(error: &CoordinatorError) -> bool {
         | CoordinatorError::ParentNotFound(_)
         | CoordinatorError::ApprovalNotFound(_)
         | CoordinatorError::StarterMayNotDecide
+        | CoordinatorError::NotWaiting(_)
+        | CoordinatorError::TooManyPauses(_)
+        | CoordinatorError::NotCanceled(_)
         | CoordinatorError::WebhookNotFound(_)
         | CoordinatorError::DeliveryNotFound(_)
         | CoordinatorError::WebhooksOff

@@ -73,6 +73,8 @@ pub(super) enum Refusal {
     BreakerOpen { until: Timestamp },
     /// Too many wait for the only member that it may go to.
     Crowded { until: Timestamp },
+    /// Each member that it may go to is paused.
+    Suspended,
 }
 
 /// A slot that is held until dropped.
@@ -161,6 +163,16 @@ impl Slots {
         }
     }
 
+    /// Keeps calls from those members for which this is true. Those who wait for them
+    /// only are refused.
+    pub(super) fn suspend(&self, suspended: impl Iterator<Item = bool>) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        if state.members.suspend(suspended) {
+            state.serve(now);
+        }
+    }
+
     /// Gives slots to those who wait, if a breaker may be closed again by now.
     pub(super) fn serve(&self) {
         let now = self.clock.now();
@@ -185,6 +197,9 @@ impl Slots {
     fn take_or_wait(&self, run: &RunId, wish: Wish) -> Result<Turn, (Ticket, oneshot::Receiver<Turn>)> {
         let now = self.clock.now();
         let mut state = self.state();
+        if state.members.are_suspended(wish) {
+            return Ok(Turn::Refused(Refusal::Suspended));
+        }
         if state.queue.is_empty()
             && let Some(verdict) = state.members.judge(run, wish, now)
         {
@@ -230,6 +245,7 @@ impl State {
         match verdict {
             Verdict::Grant(member) => Turn::Granted(self.members.grant(member, run, now)),
             Verdict::Refuse { until } => Turn::Refused(Refusal::BreakerOpen { until }),
+            Verdict::Suspended => Turn::Refused(Refusal::Suspended),
         }
     }
 }

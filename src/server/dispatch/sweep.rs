@@ -9,9 +9,9 @@ use slog::error;
 
 use super::{
     Dispatcher, Parts,
-    gate::{Gate, Names},
+    gate::Gate,
     poison::Item,
-    slots::MemberLoad,
+    slots::{MemberLoad, MemberNumber},
 };
 use crate::{
     coordinator::{DispatchFacts, Lane},
@@ -51,7 +51,7 @@ impl Dispatcher {
         let Parts { attempts, journal, clock, queue, executors, .. } = &self.parts;
         journal.reap_dead_workers(clock.now()).await?;
         for run in journal.runs_overdue(clock.now(), OVERDUE).await? {
-            self.run_overdue(&run).await;
+            self.run_due(&run).await;
         }
         self.take_back().await;
         executors.gates().for_each(|(_, gate)| gate.serve());
@@ -67,7 +67,7 @@ impl Dispatcher {
         let jobs: &[Job] = if self.parts.auto_dispatch {
             &Job::ALL
         } else {
-            &[Job::Deadline, Job::CancelExecutor, Job::Approval]
+            &[Job::Deadline, Job::CancelExecutor, Job::Approval, Job::SetAside]
         };
         for wake in journal.claims_held(queue.worker(), jobs, settled).await? {
             if !queue.has(&wake.node_run_id, wake.job) {
@@ -102,11 +102,11 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Ends a run whose deadline has passed. If that fails, the other runs are ended
-    /// all the same.
-    async fn run_overdue(&self, run: &RunId) {
+    /// Decides about a run whose deadline has passed, or whose hold ends. If that
+    /// fails, the others are decided all the same.
+    async fn run_due(&self, run: &RunId) {
         let item = Item::of_run(run);
-        let ended = AssertUnwindSafe(self.parts.attempts.run_expire(run)).catch_unwind().await;
+        let ended = AssertUnwindSafe(self.parts.attempts.run_due(run)).catch_unwind().await;
         match ended {
             Ok(Ok(())) => self.failures.forget(&item),
             Ok(Err(failure)) => _ = self.failed(&item, &failure).await,
@@ -125,7 +125,7 @@ impl Dispatcher {
                     let lost = self.parts.attempts.deadline_due(&job, job.attempt + 1);
                     AssertUnwindSafe(lost).catch_unwind().await
                 }
-                Job::Deadline | Job::CancelExecutor | Job::Approval => Ok(Ok(())),
+                Job::Deadline | Job::CancelExecutor | Job::Approval | Job::SetAside => Ok(Ok(())),
             };
             let settled = match looked {
                 Ok(Ok(())) => true,
@@ -162,17 +162,12 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// The members of a pool, as health reports them: by their names, or by their
-    /// numbers, since health is public and addresses are not.
+    /// The members of a pool, as health reports them.
     fn members_of(&self, gate: &Gate) -> Vec<MemberReport> {
         let now = self.parts.clock.now();
         let report =
-            |(number, (binding, load, outages)): (usize, (&ExecutorBinding, MemberLoad, u64))| MemberReport {
-                name: match gate.names {
-                    Names::Given => Some(binding.executor_instance_id.clone()),
-                    Names::Addresses => Some((number + 1).to_string()),
-                    Names::Single => None,
-                },
+            |(number, (_, load, outages)): (usize, (&ExecutorBinding, MemberLoad, u64))| MemberReport {
+                name: gate.name_of(MemberNumber(number)),
                 breaker: load.breaker.name(),
                 troubled: load.breaker.open_until().is_some_and(|until| now < until + REMEMBER),
                 in_flight: load.in_flight,

@@ -48,6 +48,7 @@ impl Attempt {
             started_at: self.started_at,
             ended_at: now,
             outcome,
+            because: None,
             note: None,
         }
     }

@@ -31,7 +31,7 @@ use super::{
     learn::learn,
     ledger,
     overdue::WaitsFor,
-    refuse, silence,
+    refuse, run_hold, silence,
 };
 use crate::{
     record::{Approval, AttemptNote, Job, Limits, NodeRecord, RunRecord},
@@ -128,6 +128,9 @@ pub fn attempt_begin(view: NodeView, command: BeginAttempt, cx: Cx<'_>) -> Decis
     let NodeView { run, mut node, live_below, payers } = view;
     if !awaits(&node, Job::Dispatch) {
         return Decision::unchanged(BeginOutcome::Superseded);
+    }
+    if run.hold.is_some() {
+        return attempt_set_aside(&run, node, cx).answering(BeginOutcome::Superseded);
     }
     let mut draft = Draft::of(run, &node, cx);
     let paid = match judged(&mut draft, &mut node, command) {
@@ -236,6 +239,17 @@ pub fn attempt_postpone(run: &RunRecord, mut node: NodeRecord, at: Timestamp, cx
     if put_back(&mut node, at).is_none() {
         return Decision::unchanged(());
     }
+    Decision::commit(node_only(run, &before, node, cx), ())
+}
+
+/// Sets a node aside, because its dispatch is paused: it keeps its place, and
+/// nothing is counted.
+pub fn attempt_set_aside(run: &RunRecord, mut node: NodeRecord, cx: Cx<'_>) -> Decision<()> {
+    if !awaits(&node, Job::Dispatch) {
+        return Decision::unchanged(());
+    }
+    let before = NodeBefore::of(&node);
+    run_hold::set_aside(&mut node, cx.now);
     Decision::commit(node_only(run, &before, node, cx), ())
 }
 

@@ -3,14 +3,20 @@
 
 use super::{
     audit::Audited,
-    command::Cx,
+    command::{Claim, Cx},
     guard::{HeadBefore, NodeBefore},
+    run_hold,
 };
 use crate::{
     record::{AttemptRecord, ChangeSet, Job, NodeHead, NodeRecord, RunRecord, Wake},
     time::Timestamp,
     types::RunId,
 };
+
+/// Makes a wake-up for a job that was not tried yet.
+pub(super) fn wake(job: Job, at: Timestamp, claim: Claim<'_>) -> Wake {
+    Wake { job, at, claimed_by: claim.cloned(), tries: 0 }
+}
 
 /// Whether the node's wake-up is for this job. If it is not, the job has been
 /// done in the meantime.
@@ -28,8 +34,9 @@ pub(super) fn put_back(node: &mut NodeRecord, at: Timestamp) -> Option<Timestamp
     Some(at)
 }
 
-/// Changes one node.
-pub(super) fn node_only(run: &RunRecord, before: &NodeBefore, node: NodeRecord, cx: Cx<'_>) -> ChangeSet {
+/// Changes one node. Of a held run, it is not dispatched.
+pub(super) fn node_only(run: &RunRecord, before: &NodeBefore, mut node: NodeRecord, cx: Cx<'_>) -> ChangeSet {
+    run_hold::set_aside_if_held(run, &mut node, cx.now);
     before.may_become(&node);
     ChangeSet { nodes: vec![node], ..empty(run.id(), cx) }.owing_all()
 }
@@ -44,6 +51,14 @@ pub(super) fn head_only(
     before.may_become(&head);
     let empty = empty(&head.run_id, cx);
     ChangeSet { heads: vec![head], attempts, ..empty }.owing_all()
+}
+
+/// Changes the head of one node, as a caller has asked for.
+pub(super) fn head_asked(before: &HeadBefore, head: NodeHead, audited: Audited, cx: Cx<'_>) -> ChangeSet {
+    before.may_become(&head);
+    let run = head.run_id.clone();
+    let audit = audited.record(&run, &[], cx).into_iter().collect();
+    ChangeSet { heads: vec![head], audit, ..ChangeSet::new(run, cx.now) }.owing_all()
 }
 
 /// Adds to the attempt log.

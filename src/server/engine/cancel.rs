@@ -9,30 +9,49 @@
 //! These decisions read and change heads only, so that the size of nodes, or
 //! damage to them, does not matter.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     attempt::Attempt,
     audit::Audited,
     bookkeeping::head_only,
     command::{Cx, Decision, NodeView},
     draft::{Draft, Place},
+    extensions::{CANCELED, Writer},
     failing::Failing,
     guard::HeadBefore,
     overdue::{self, WaitsFor},
 };
 use crate::{
-    record::{AttemptOutcome, Job, NodeHead, NodeRecord, RunRecord, Wake},
+    record::{Actor, AttemptOutcome, Job, NodeHead, NodeRecord, RunRecord, Wake},
     time::Timestamp,
     types::{Error, NodeRunState, Run, RunState},
 };
 
+/// Who has canceled a run, and why, as the Run shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canceled {
+    pub by: Actor,
+    pub reason: String,
+    pub at: Timestamp,
+}
+
 /// Cancels a run with all its live nodes (deepest first). A run that has ended
-/// stays as it is.
-pub fn run_cancel(run: RunRecord, live: Vec<NodeHead>, cx: Cx<'_>) -> Decision<Run> {
+/// stays as it is. A reason is noted on the Run.
+pub fn run_cancel(run: RunRecord, live: Vec<NodeHead>, reason: Option<&str>, cx: Cx<'_>) -> Decision<Run> {
     if run.is_terminal() {
         return Decision::unchanged(run.run);
     }
     let mut draft = Draft::new(run, cx);
-    draft.audited = Audited::run(format!("live node runs: {}", live.len()));
+    draft.audited = Audited::run(match reason {
+        Some(reason) => format!("live node runs: {}: {reason}", live.len()),
+        None => format!("live node runs: {}", live.len()),
+    });
+    if let Some(reason) = reason {
+        let canceled = Canceled { by: cx.cause.actor().clone(), reason: reason.to_owned(), at: cx.now };
+        let extensions = Writer::update(cx.rules, draft.run.run.extensions.take());
+        draft.run.run.extensions = extensions.exactly(CANCELED, &canceled).done();
+    }
     draft.cancel_all(live);
     draft.end_run(RunState::Canceled, None, None);
     let answer = draft.run.run.clone();
@@ -98,14 +117,15 @@ pub fn node_expire(view: NodeView, waits_for: WaitsFor, cx: Cx<'_>) -> Decision<
 }
 
 /// The result of notifying an executor that one of its nodes has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CancelNotification {
     /// The executor has acknowledged it.
     Acknowledged,
     /// The executor is to be notified again at this time.
     RetryAt(Timestamp),
-    /// The executor is not notified again: a late answer is fenced off.
-    Abandoned,
+    /// The executor is not notified again: a late answer is fenced off. With the
+    /// reason.
+    Abandoned(String),
 }
 
 /// Records what came of notifying the executor of a node that has ended.
@@ -120,9 +140,10 @@ pub fn cancel_notified(mut node: NodeHead, result: CancelNotification, cx: Cx<'_
         CancelNotification::RetryAt(at) => {
             Some(Wake { job: Job::CancelExecutor, at, claimed_by: None, tries: tries.saturating_add(1) })
         }
-        CancelNotification::Abandoned => {
+        CancelNotification::Abandoned(why) => {
             let attempt = Attempt::of_head(&node, cx.now);
-            attempts.push(attempt.record(&node.node_run_id, &node.run_id, AttemptOutcome::Fenced, cx.now));
+            let record = attempt.record(&node.node_run_id, &node.run_id, AttemptOutcome::Fenced, cx.now);
+            attempts.push(record.because(&why));
             None
         }
     };

@@ -7,18 +7,18 @@ use serde_json::{Map, Value};
 use super::{
     attempt::Attempt,
     audit::{self, Audited},
+    bookkeeping::wake,
     command::{Claim, Cx, PolicyDecided},
     extensions,
     failing::Failing,
     guard::{self, NodeBefore, RunBefore},
-    ledger,
+    ledger, run_hold,
 };
 use crate::{
     record::{
         AttemptOutcome, AttemptRecord, AuditRecord, ChangeSet, EventRecord, Job, NodeHead, NodePath,
-        NodeRecord, RunRecord, Wake,
+        NodeRecord, RunRecord,
     },
-    time::Timestamp,
     types::{
         Error, Extensions, JsonObject, NodeKind, NodeRun, NodeRunId, NodeRunState, ResourceRef, RunEvent,
         RunEventType, RunState, json::canonical,
@@ -46,6 +46,8 @@ pub(super) struct Draft<'c> {
     signed: Option<(u32, Extensions)>,
     /// The run's record has changed without an event.
     run_changed: bool,
+    /// Whether the run is held from now on, if that changes.
+    pub(super) held: Option<bool>,
 }
 
 /// What is known about a node before the decision.
@@ -110,6 +112,7 @@ impl<'c> Draft<'c> {
             refusals: Vec::new(),
             signed: None,
             run_changed: false,
+            held: None,
         }
     }
 
@@ -196,8 +199,10 @@ impl<'c> Draft<'c> {
         self.event(RunEventType::PolicyDecided, Some(node), data);
     }
 
-    /// Stores a node, new or changed; each node at most once per decision.
-    pub(super) fn put(&mut self, node: NodeRecord) {
+    /// Stores a node, new or changed; each node at most once per decision. Of a held
+    /// run, it is not dispatched.
+    pub(super) fn put(&mut self, mut node: NodeRecord) {
+        run_hold::set_aside_if_held(&self.run, &mut node, self.cx.now);
         let name = node.id().as_str().escape_debug();
         match self.nodes_before.insert(node.id().clone(), Before::Put) {
             Some(Before::Stored(before)) => before.may_become(&node),
@@ -284,6 +289,11 @@ impl<'c> Draft<'c> {
     pub(super) fn end_head(&mut self, mut head: NodeHead, state: NodeRunState) {
         let notify_executor = state_is_at_executor(head.state);
         self.end_of(&mut head, (state, None), notify_executor, self.cx.claim);
+        self.put_head(head);
+    }
+
+    /// Stores a head, each at most once per decision.
+    pub(super) fn put_head(&mut self, head: NodeHead) {
         let before = self.nodes_before.insert(head.node_run_id.clone(), Before::Put);
         let name = head.node_run_id.as_str().escape_debug();
         assert!(before.is_none(), "node run {name}: one decision would store it twice");
@@ -342,6 +352,9 @@ impl<'c> Draft<'c> {
         self.run.run.ended_at = Some(self.cx.now);
         self.run.deadline = None;
         self.run.subject_token = None;
+        if self.run.hold.is_some() {
+            run_hold::mark(self, None);
+        }
         ledger::close(&mut self.run, self.cx.rules);
         if let Some(failing) = failing {
             let extensions = extensions::Writer::update(self.cx.rules, self.run.run.extensions.take());
@@ -357,6 +370,7 @@ impl<'c> Draft<'c> {
         let empty = ChangeSet::new(self.run.id().clone(), self.cx.now);
         ChangeSet {
             run: run_changed.then_some(self.run),
+            held: self.held,
             nodes: self.nodes,
             heads: self.heads,
             events: self.events,
@@ -366,11 +380,6 @@ impl<'c> Draft<'c> {
         }
         .owing_all()
     }
-}
-
-/// Makes a wake-up for a job that was not tried yet.
-pub(super) fn wake(job: Job, at: Timestamp, claim: Claim<'_>) -> Wake {
-    Wake { job, at, claimed_by: claim.cloned(), tries: 0 }
 }
 
 /// Whether an executor may be working on the node.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::command::Rules;
 use crate::{
-    record::{Account, Actor, Identity, METADATA},
+    record::{Account, Actor, Hold, Identity, METADATA, REASON_BYTES},
     types::{Extensions, JsonObject, Metadata, json::canonical},
 };
 
@@ -59,6 +59,12 @@ pub(super) const USAGE: &str = "jarvis.usage";
 
 /// The newest approval that a NodeRun had to wait for. The same.
 pub(super) const APPROVAL: &str = "jarvis.approval";
+
+/// That a run is held, on the Run. The same.
+pub(super) const HELD: &str = "jarvis.held";
+
+/// Who has canceled a run, and why, on the Run. The same.
+pub const CANCELED: &str = "jarvis.canceled";
 
 /// What a run has failed with, on the Run and on the events of the failure. The same.
 pub(super) const ERROR: &str = "jarvis.error";
@@ -136,6 +142,14 @@ impl<'r> Writer<'r> {
         self
     }
 
+    /// Sets a key that is written under this name only, or removes it.
+    pub(super) fn exactly_or_not(mut self, key: &'static str, value: Option<&impl Serialize>) -> Self {
+        if value.is_none() {
+            self.dropped.insert(key.into());
+        }
+        self.noted(key, value)
+    }
+
     /// Sets a key that is written under this name only, if there is a value.
     pub(super) fn noted(self, key: &'static str, value: Option<&impl Serialize>) -> Self {
         match value {
@@ -177,6 +191,12 @@ pub(super) fn stored_owner(extensions: Option<&Extensions>) -> Option<Identity> 
     extensions?.raw(OWNER).and_then(|text| serde_json::from_str(text).ok())
 }
 
+/// The hold of a run that was stored elsewhere, if it is one that can be kept.
+pub(super) fn stored_hold(extensions: Option<&Extensions>) -> Option<Hold> {
+    let hold: Hold = serde_json::from_str(extensions?.raw(HELD)?).ok()?;
+    (hold.reason.len() <= REASON_BYTES).then_some(hold)
+}
+
 /// Whether a caller's key is dropped because it is ours, under either spelling.
 pub fn is_own_key(key: &str) -> bool {
     let bare = key.strip_prefix(DOTTED).unwrap_or(key);
@@ -191,6 +211,8 @@ pub fn is_own_key(key: &str) -> bool {
         BUDGET,
         USAGE,
         APPROVAL,
+        HELD,
+        CANCELED,
         ERROR,
     ];
     OWN_KEYS.contains(&bare) || exactly.contains(&key)

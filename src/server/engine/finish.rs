@@ -12,9 +12,9 @@
 
 use super::{
     attempt::{Applied, Attempt, AttemptResult, Work},
-    bookkeeping::{attempt_only, awaits, node_only},
+    bookkeeping::{attempt_only, awaits, node_only, wake},
     command::{Cx, Decision, NodeView, Rules},
-    draft::{Draft, End, wake},
+    draft::{Draft, End},
     extensions::{OUTPUT_VIOLATIONS, Writer},
     guard::NodeBefore,
     history, ledger, retry, silence,

@@ -22,6 +22,8 @@
 //! | `retry` | whether and when a failed attempt is repeated |
 //! | `silence` | decide about composites whose executor is silent |
 //! | `hold` | hold nodes while the PDP is unavailable |
+//! | `run_hold` | hold and release runs |
+//! | `wake_now` | try now what waits for a time |
 //! | `complete` | complete a node |
 //! | `evaluate` | record an evaluation; carry out a reported abort |
 //! | `cancel` | cancel a run; end what has passed its deadline; notify executors |
@@ -83,10 +85,12 @@ mod recovery;
 mod refuse;
 mod rejection;
 mod retry;
+mod run_hold;
 mod silence;
 mod start;
 #[cfg(test)]
 mod tests;
+mod wake_now;
 
 pub use crate::record::RetryRule;
 pub use adopt::{StoredNode, StoredRun, run_adopt};
@@ -97,10 +101,10 @@ pub use approval::{
 pub use attempt::{Applied, Attempt, AttemptResult, FailedCall, Work};
 pub use begin::{
     BeginAttempt, BeginOutcome, attempt_begin, attempt_claim, attempt_defer, attempt_is_irreversible,
-    attempt_postpone, attempt_refusal,
+    attempt_postpone, attempt_refusal, attempt_set_aside,
 };
 pub use bounds::BoundedStart;
-pub use cancel::{CancelNotification, cancel_notified, node_expire, run_cancel, run_expire};
+pub use cancel::{CancelNotification, Canceled, cancel_notified, node_expire, run_cancel, run_expire};
 pub use candidates::{BadCandidateSet, CANDIDATE_SET, CANDIDATE_SET_BYTES, CandidateSet};
 pub use command::{
     Approvals, Bounds, Cause, Claim, Cx, Decision, Gates, InputsNote, NodeTypeFacts, NodeView, PolicyDecided,
@@ -110,7 +114,7 @@ pub use complete::node_complete;
 pub use constraints::effective_constraints;
 pub use decompose::{ChildSpec, CreateChildren, children_create, parent_check};
 pub use evaluate::{Abort, abort_target, node_evaluate};
-pub use extensions::is_own_key;
+pub use extensions::{CANCELED, is_own_key};
 pub use finish::{attempt_finish, attempt_lost};
 pub use hold::attempt_hold;
 pub use ledger::{Usage, with_allowance};
@@ -119,5 +123,7 @@ pub use overdue::WaitsFor;
 pub use placement::{Placement, hosts, placement};
 pub use rejection::{Disagreement, Limit, Rejection};
 pub use retry::retry_pause;
+pub use run_hold::{HeldRun, HoldRun, hold_elapsed, run_hold, run_release};
 pub use silence::{Contact, DueReason, SilenceOutcome, due_reason, silence_check};
 pub use start::{PreparedStart, StartRun, run_repeated, run_start};
+pub use wake_now::node_wake;

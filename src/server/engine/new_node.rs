@@ -1,8 +1,8 @@
 //! Records of NodeRuns that are about to be stored for the first time.
 
 use super::{
+    bookkeeping::wake,
     command::{Cx, NodeTypeFacts},
-    draft::wake,
 };
 use crate::{
     record::{Job, NodeBudget, NodePath, NodeRecord, ResultRetries},

@@ -32,6 +32,8 @@ pub enum WaitsFor {
     Slot,
     /// A circuit breaker to close.
     Breaker,
+    /// An operator, who holds its run or has paused its dispatch.
+    Release,
 }
 
 impl WaitsFor {
@@ -40,6 +42,7 @@ impl WaitsFor {
             Self::Turn => "turn",
             Self::Slot => "slot",
             Self::Breaker => "breaker",
+            Self::Release => "release",
         }
     }
 
@@ -53,6 +56,7 @@ impl WaitsFor {
             Self::Turn => "its dispatch".to_owned(),
             Self::Slot => format!("a free slot of {executor}"),
             Self::Breaker => format!("{executor}, whose circuit breaker was open"),
+            Self::Release => "an operator to release its run or to resume dispatch".to_owned(),
         }
     }
 }
@@ -86,13 +90,15 @@ enum Place {
 
 impl Place {
     fn of(node: &NodeRecord, waits_for: WaitsFor) -> Self {
-        if let Some(held) = hold::details(node) {
+        let is_aside = awaits(node, Job::SetAside);
+        let waits_for = if is_aside { WaitsFor::Release } else { waits_for };
+        if let Some(held) = hold::details(node).filter(|_| !is_aside) {
             Self::Held(held)
         } else if let Some(waits) = approval::details(node) {
             Self::Approval(waits)
         } else if node.attempt == 0 {
             Self::Queue(waits_for)
-        } else if awaits(node, Job::Dispatch) {
+        } else if is_aside || awaits(node, Job::Dispatch) {
             Self::Retry(waits_for)
         } else {
             Self::Executor

@@ -32,10 +32,10 @@ use serde_json::json;
 
 use super::{
     attempt::{Attempt, FailedCall, Work},
-    bookkeeping::awaits,
+    bookkeeping::{awaits, wake},
     command::{Cx, NodeTypeFacts},
     constraints::{self, effective_constraints},
-    draft::{Draft, End, wake},
+    draft::{Draft, End},
     recovery,
 };
 use crate::{

@@ -27,9 +27,9 @@ use serde_json::json;
 
 use super::{
     attempt::Attempt,
-    bookkeeping::{awaits, node_only},
+    bookkeeping::{awaits, node_only, wake},
     command::{Cx, Decision, NodeView},
-    draft::{Draft, End, wake},
+    draft::{Draft, End},
     guard::NodeBefore,
     recovery, retry,
 };

@@ -155,6 +155,7 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
         deadline: Some(deadline),
         ceilings: prepared.ceilings.clone(),
         account: prepared.account,
+        hold: None,
         attempts: 0,
         trace: trace.clone(),
     };

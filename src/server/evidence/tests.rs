@@ -75,6 +75,7 @@ fn exported(run: &str, nodes: &[Node]) -> (String, String) {
         deadline: None,
         ceilings: None,
         account: None,
+        hold: None,
         attempts: 0,
         trace: None,
     };

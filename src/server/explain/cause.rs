@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     time::Timestamp,
-    types::{NodeRunId, NodeRunState},
+    types::{NodeRunId, NodeRunState, RunId},
 };
 
 /// One reason why a NodeRun is where it is.
@@ -84,6 +84,18 @@ pub enum Cause {
     PolicyUnavailable,
     /// An approval must be given first.
     WaitingForApproval { approval_id: String },
+    /// Its run is held: it starts no work.
+    Held { run_id: RunId, by: String, reason: String },
+    /// Its dispatch is paused, with that of others.
+    DispatchPaused {
+        /// `all`, `executor`, `node_type` or `tenant`.
+        scope: String,
+        /// Of what is paused; absent if everything is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        by: String,
+        reason: String,
+    },
     /// Dispatch is switched off.
     DispatchOff,
     /// Deciding about it has failed repeatedly.
@@ -105,6 +117,8 @@ impl Cause {
             Self::AtExecutor { .. } => "at_executor",
             Self::WaitingForChildren { .. } => "waiting_for_children",
             Self::DispatchDue => "dispatch_due",
+            Self::Held { .. } => "held",
+            Self::DispatchPaused { .. } => "dispatch_paused",
             Self::AskingPolicy => "asking_policy",
             Self::WaitingForSlot { .. } => "waiting_for_slot",
             Self::QueueFull { .. } => "queue_full",
@@ -139,6 +153,8 @@ impl Cause {
             | Self::LostByWorker => Acts::Coordinator,
             Self::PolicyUnavailable
             | Self::WaitingForApproval { .. }
+            | Self::Held { .. }
+            | Self::DispatchPaused { .. }
             | Self::DispatchOff
             | Self::Parked { .. }
             | Self::NoWakeUp => Acts::Operator,
@@ -161,6 +177,14 @@ impl Cause {
         match self {
             Self::WaitingForApproval { approval_id } => {
                 Some(format!("jarvis-run-coordinator approvals approve {approval_id} --reason TEXT"))
+            }
+            Self::Held { run_id, .. } => {
+                Some(format!("jarvis-run-coordinator runs release {run_id} --reason TEXT"))
+            }
+            Self::DispatchPaused { scope, name, .. } => {
+                let option = scope.replace('_', "-");
+                let name = name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+                Some(format!("jarvis-run-coordinator dispatch resume --{option}{name} --reason TEXT"))
             }
             Self::Parked { .. } | Self::NoWakeUp => Some("jarvis-run-coordinator journal check".into()),
             Self::Over { .. }
@@ -238,6 +262,13 @@ impl fmt::Display for Cause {
             }
             Self::WaitingForApproval { approval_id } => {
                 write!(f, "The node waits for the approval {approval_id}")
+            }
+            Self::Held { run_id: _, by, reason } => write!(f, "The run is held by {by}: {reason}"),
+            Self::DispatchPaused { scope, name: None, by, reason } => {
+                write!(f, "Dispatch is paused for {scope} by {by}: {reason}")
+            }
+            Self::DispatchPaused { scope, name: Some(name), by, reason } => {
+                write!(f, "Dispatch is paused for {scope} {name} by {by}: {reason}")
             }
             Self::DispatchOff => f.write_str("Dispatch is switched off (AUTO_DISPATCH)"),
             Self::Parked { job, error } => {

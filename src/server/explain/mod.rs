@@ -24,6 +24,6 @@ mod tests;
 pub(crate) use self::cause::suggested_commands;
 pub use self::{
     cause::{Acts, Cause, Reason},
-    node::{Below, ExecutorFacts, Facts, ParkedFacts, node_reasons},
+    node::{Below, ExecutorFacts, Facts, ParkedFacts, hold_reason, node_reasons},
     run::{below, by_state, stuck_first},
 };

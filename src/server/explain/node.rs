@@ -7,13 +7,15 @@
 //!   Dispatch, due ─────▶ dispatch off │ queue full │ due │ asking policy │ waiting for a slot │ …
 //!   Deadline ──────────▶ waiting for children, at executor
 //!   Approval ──────────▶ waiting for an approval
+//!   SetAside ──────────▶ held, dispatch paused
+//!   … of a held run ───▶ and held
 //! ```
 
 use super::cause::{Cause, Reason};
 use crate::{
-    record::{AttemptOutcome, AttemptRecord, Job, NodeRecord, Wake},
+    record::{AttemptOutcome, AttemptRecord, Hold, Job, NodeRecord, Pause, Wake},
     time::Timestamp,
-    types::{Error, NodeKind, NodeRunId, NodeRunState, WorkerId},
+    types::{Error, NodeKind, NodeRunId, NodeRunState, RunId, WorkerId},
 };
 
 /// What is known about a NodeRun beside its record.
@@ -30,6 +32,10 @@ pub struct Facts<'f> {
     /// The executor of its kind.
     pub executor: ExecutorFacts,
     pub auto_dispatch: bool,
+    /// The hold of its run.
+    pub hold: Option<&'f Hold>,
+    /// A pause that covers its dispatch.
+    pub pause: Option<&'f Pause>,
 }
 
 /// The live nodes below a composite.
@@ -65,20 +71,49 @@ pub fn node_reasons(node: &NodeRecord, facts: &Facts<'_>) -> Vec<Reason> {
     if node.is_terminal() {
         return ended(node);
     }
+    let held = facts.hold.map(|hold| hold_reason(&node.node.run_id, hold, node.deadline));
     if let Some(ParkedFacts { job, error, since, until }) = facts.parked.clone() {
-        return vec![Cause::Parked { job, error }.reason(Some(since), Some(until))];
+        let parked = Cause::Parked { job, error }.reason(Some(since), Some(until));
+        return [parked].into_iter().chain(held).collect();
     }
     let Some(wake) = &node.wake else {
         return vec![Cause::NoWakeUp.reason(node.node.created_at, node.deadline)];
     };
+    let paused = facts.pause.map(paused);
     match wake.job {
-        Job::Dispatch if wake.at > facts.now => vec![dispatched_later(node, wake, facts)],
-        Job::Dispatch => vec![dispatched_now(node, wake, facts)],
-        Job::Deadline => at_executor(node, facts),
-        Job::Approval => vec![approval(node)],
+        Job::Dispatch if wake.at > facts.now => {
+            [dispatched_later(node, wake, facts)].into_iter().chain(paused).collect()
+        }
+        Job::Dispatch => vec![paused.unwrap_or_else(|| dispatched_now(node, wake, facts))],
+        Job::SetAside => set_aside(node, held, paused),
+        Job::Deadline => at_executor(node, facts).into_iter().chain(held).collect(),
+        Job::Approval => [approval(node)].into_iter().chain(held).collect(),
         // Only ended nodes have such a wake-up.
         Job::CancelExecutor => vec![notifying(node, wake)],
     }
+}
+
+/// That a run is held, at the latest until `deadline`.
+pub fn hold_reason(run: &RunId, hold: &Hold, deadline: Option<Timestamp>) -> Reason {
+    let Hold { since, by, reason, until } = hold;
+    let (run_id, by) = (run.clone(), by.name().to_owned());
+    Cause::Held { run_id, by, reason: reason.clone() }.reason(Some(*since), until.or(deadline))
+}
+
+fn paused(pause: &Pause) -> Reason {
+    let Pause { scope, since, by, reason } = pause;
+    let (name, scope) = (scope.name().map(str::to_owned), scope.kind().to_owned());
+    let cause = Cause::DispatchPaused { scope, name, by: by.name().to_owned(), reason: reason.clone() };
+    cause.reason(Some(*since), None)
+}
+
+/// Without a hold and a pause, it was resumed a moment ago.
+fn set_aside(node: &NodeRecord, held: Option<Reason>, paused: Option<Reason>) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> = held.into_iter().chain(paused).collect();
+    if reasons.is_empty() {
+        reasons.push(Cause::DispatchDue.reason(None, node.deadline));
+    }
+    reasons
 }
 
 fn ended(node: &NodeRecord) -> Vec<Reason> {

@@ -30,8 +30,8 @@ pub fn below(live: &[NodeHead], more: bool) -> Below {
 }
 
 /// The live nodes that hold a run up, at most `limit`: those with no live node
-/// below them, and of these first what waits for a person, then what waits for its
-/// dispatch, then what is at its executor and due first.
+/// below them, and of these first what waits for a person, then what is set aside,
+/// then what waits for its dispatch, then what is at its executor and due first.
 pub fn stuck_first(live: &[NodeHead], limit: usize) -> Vec<&NodeHead> {
     let mut by_path: Vec<&NodeHead> = live.iter().filter(|head| !head.is_terminal()).collect();
     by_path.sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
@@ -44,8 +44,9 @@ pub fn stuck_first(live: &[NodeHead], limit: usize) -> Vec<&NodeHead> {
     let mut leaves: Vec<&NodeHead> = leaves.map(|(head, _)| *head).collect();
     let rank = |head: &NodeHead| match head.job() {
         Some(Job::Approval) => 0,
-        Some(Job::Dispatch) => 1,
-        Some(Job::Deadline | Job::CancelExecutor) | None => 2,
+        Some(Job::SetAside) => 1,
+        Some(Job::Dispatch) => 2,
+        Some(Job::Deadline | Job::CancelExecutor) | None => 3,
     };
     leaves.sort_by_key(|head| (rank(head), head.wake.as_ref().map(|wake| wake.at), head.started_at));
     leaves.truncate(limit);

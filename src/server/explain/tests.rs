@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Acts, Below, Cause, ExecutorFacts, Facts, ParkedFacts, by_state, node_reasons, stuck_first};
 use crate::{
-    record::{Job, NodePath, NodeRecord, Wake},
+    record::{Actor, Hold, Identity, Job, NodePath, NodeRecord, Pause, PauseScope, Wake},
     time::Timestamp,
     types::{NodeKind, NodeRun, NodeRunState, WorkerId},
 };
@@ -36,6 +36,8 @@ fn facts(worker: &WorkerId) -> Facts<'_> {
         last_attempt: None,
         executor: ExecutorFacts { name: Some("executor-1".into()), ..ExecutorFacts::default() },
         auto_dispatch: true,
+        hold: None,
+        pause: None,
     }
 }
 
@@ -106,6 +108,40 @@ fn later_dispatch_is_explained_by_what_it_waits_for() {
         assert_eq!(codes(node, facts).0, [code]);
         assert_eq!(node_reasons(node, facts)[0].until, Some(at), "{code}");
     }
+}
+
+#[test]
+fn held_and_paused_nodes_say_who_why_and_how_to_end_it() {
+    let us = WorkerId::new("us");
+    let aside = node(NodePath::root(), NodeRunState::Queued, Some(Job::SetAside));
+    let due = node(NodePath::root(), NodeRunState::Queued, Some(Job::Dispatch));
+    let running = node(NodePath::root(), NodeRunState::Running, Some(Job::Deadline));
+    let by = Actor::Caller(Identity::bare("alice"));
+    let until = Some(NOW + Duration::from_secs(60));
+    let hold = Hold { since: NOW, by: by.clone(), reason: "look".into(), until };
+    let held = Facts { hold: Some(&hold), ..facts(&us) };
+    let pause = |scope| Pause { scope, since: NOW, by: by.clone(), reason: "incident".into() };
+    let all = pause(PauseScope::All);
+    let paused = Facts { pause: Some(&all), ..facts(&us) };
+    let both = Facts { hold: Some(&hold), ..paused.clone() };
+    for (node, facts, expected) in [
+        (&aside, &held, &["held"][..]),
+        (&aside, &paused, &["dispatch_paused"]),
+        (&aside, &both, &["held", "dispatch_paused"]),
+        (&aside, &facts(&us), &["dispatch_due"]),
+        (&due, &paused, &["dispatch_paused"]),
+        (&running, &both, &["at_executor", "held"]),
+    ] {
+        assert_eq!(codes(node, facts).0, expected);
+    }
+    let reason = &node_reasons(&aside, &held)[0];
+    assert_eq!((reason.since, reason.until, reason.acts), (Some(NOW), until, Acts::Operator));
+    assert_eq!(reason.sentence, "The run is held by alice: look");
+    let of_type = pause(PauseScope::NodeType { node_type_id: "t".into() });
+    let reason = &node_reasons(&due, &Facts { pause: Some(&of_type), ..facts(&us) })[0];
+    assert_eq!(reason.sentence, "Dispatch is paused for node_type t by alice: incident");
+    let command = "jarvis-run-coordinator dispatch resume --node-type t --reason TEXT";
+    assert_eq!(reason.command.as_deref(), Some(command));
 }
 
 #[test]

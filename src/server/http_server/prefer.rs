@@ -81,6 +81,36 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
+    /// How long the caller waits at most.
+    pub(crate) fn seconds(&self) -> u64 {
+        self.seconds
+    }
+
+    /// Notes on an answer what was applied.
+    pub(crate) fn applied(headers: &mut HeaderMap, seconds: u64) {
+        if let Ok(applied) = HeaderValue::from_str(&format!("wait={seconds}")) {
+            headers.insert(PREFERENCE_APPLIED, applied);
+        }
+    }
+
+    /// Waits for something that ends in time by itself. `None`: the server begins to
+    /// stop.
+    pub(crate) async fn until<T, E>(
+        self,
+        rq: &RequestContext<ServerContext>,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<Option<T>, ApiError>
+    where
+        ApiError: From<E>,
+    {
+        request_scope::release_place();
+        tokio::select! {
+            biased;
+            done = work => Ok(Some(done?)),
+            () = rq.context().stopping.cancelled() => Ok(None),
+        }
+    }
+
     /// Returns when the run has ended, or the time is up, or the server begins to stop.
     /// The seconds say what was applied.
     pub(crate) async fn for_end(

@@ -102,6 +102,8 @@ impl Treatment {
             | Operation::ListAttempts
             | Operation::ExplainRun
             | Operation::ExplainNodeRun
+            | Operation::ListDispatchPauses
+            | Operation::GetCancelReport
             | Operation::ShowRun
             | Operation::ShowNodeRun
             | Operation::WhoAmI
@@ -115,7 +117,13 @@ impl Treatment {
             Operation::ReportNodeRunEvaluation
             | Operation::CompleteNodeRun
             | Operation::ApproveNodeRun
-            | Operation::DenyNodeRun => (Class::End, true),
+            | Operation::DenyNodeRun
+            | Operation::HoldRun
+            | Operation::ReleaseRun
+            | Operation::PauseDispatch
+            | Operation::ResumeDispatch
+            | Operation::WakeNodeRun
+            | Operation::CancelRunWithReport => (Class::End, true),
         };
         Self { class, reads_body }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Findings, Scene};
 use crate::{
-    record::{AttemptOutcome, Job, NodeRecord},
+    record::{AttemptOutcome, Hold, Job, NodeRecord},
     types::{ConstraintEnvelope, Extensions, NodeKind, NodeRunState, SideEffectClass, StructuralConstraints},
 };
 
@@ -19,6 +19,7 @@ pub(super) fn check(scene: &Scene<'_>, findings: &mut Findings) {
     }
     let endless = run.deadline.is_none();
     findings.same("exactly live runs have a deadline", &run.id(), &endless, &run.is_terminal());
+    hold(scene, findings);
     let mut places = BTreeSet::new();
     for node in scene.nodes.values() {
         findings.same("a node names its run", &node.id(), &&node.node.run_id, &run.id());
@@ -40,6 +41,19 @@ pub(super) fn check(scene: &Scene<'_>, findings: &mut Findings) {
     }
 }
 
+/// A hold is shown as it is, and only a live run has one: its deadline is the wake-up
+/// that ends a hold without an end.
+fn hold(scene: &Scene<'_>, findings: &mut Findings) {
+    let (run, hold) = (scene.run, scene.run.hold.as_ref());
+    let shown = run.run.extensions.as_ref().and_then(|extensions| extensions.raw("jarvis.held"));
+    let shown: Option<Hold> = shown.and_then(|text| serde_json::from_str(text).ok());
+    if !scene.adopted {
+        findings.same("a hold is shown", &run.id(), &shown.as_ref(), &hold);
+    }
+    let over = hold.is_some() && (run.is_terminal() || run.due_at().is_none());
+    findings.rule("a held run is live and has a wake-up", !over, || run.id().to_string());
+}
+
 /// Every live node has a wake-up, and every terminal node has none but its cancel
 /// notification.
 fn wake_ups(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
@@ -54,8 +68,10 @@ fn wake_ups(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
         findings.rule("a terminal node only waits to notify its executor", idle, what);
         return;
     }
-    let awaited = matches!(job, Some(Job::Dispatch | Job::Deadline | Job::Approval));
+    let awaited = matches!(job, Some(Job::Dispatch | Job::Deadline | Job::Approval | Job::SetAside));
     findings.rule("a live node has a wake-up", awaited, what);
+    let starts_work = scene.run.hold.is_some() && job == Some(Job::Dispatch);
+    findings.rule("a held run starts no work", !starts_work, what);
     findings.rule("a live node has a deadline", node.deadline.is_some(), what);
     findings.rule("a terminal run has no live nodes", !scene.run.is_terminal(), what);
     let is_root = *node.id() == scene.run.run.root_node_run_id;

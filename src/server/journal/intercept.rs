@@ -16,12 +16,16 @@ mod webhooks;
 use async_trait::async_trait;
 
 use super::{
-    AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts, EventPage,
-    Journal, JournalError, OutboxId, OutboxPage, PageLimit, Parked, Pieces, Recipient, Room, RunCounts,
-    RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, Work, inspect::Inspect,
+    AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, CanceledNode, ClaimFilter, ClaimedWake,
+    Counts, EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit, Parked, Pieces, Recipient,
+    Room, RunCounts, RunPlace, RunsFilter, RunsPage, Steering, TreePage, WaitingPage, WaitingPlace, Work,
+    inspect::Inspect,
 };
 use crate::{
-    record::{AttemptRecord, AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
+    record::{
+        AttemptRecord, AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, Pause, PauseScope,
+        RunRecord,
+    },
     time::Timestamp,
     types::{NodeRunId, RunId, WorkerId},
 };
@@ -295,6 +299,29 @@ impl<I: Interceptor> Journal for Intercepted<I> {
 
     async fn audit_prune(&self, before: Timestamp, limit: u32) -> Answer<u64> {
         self.0.write("audit_prune", || self.0.journal().audit_prune(before, limit)).await
+    }
+}
+
+#[async_trait]
+impl<I: Interceptor> Steering for Intercepted<I> {
+    async fn pauses(&self) -> Answer<Vec<Pause>> {
+        self.0.read("pauses", self.0.journal().pauses()).await
+    }
+
+    async fn pause_put(&self, pause: &Pause, audit: &AuditRecord) -> Answer<()> {
+        self.0.write("pause_put", || self.0.journal().pause_put(pause, audit)).await
+    }
+
+    async fn pause_remove(&self, scope: &PauseScope, audit: &AuditRecord) -> Answer<bool> {
+        self.0.write("pause_remove", || self.0.journal().pause_remove(scope, audit)).await
+    }
+
+    async fn set_aside_resume(&self, now: Timestamp, limit: u32) -> Answer<u64> {
+        self.0.write("set_aside_resume", || self.0.journal().set_aside_resume(now, limit)).await
+    }
+
+    async fn nodes_canceled(&self, run: &RunId, at: Timestamp, limit: u32) -> Answer<Vec<CanceledNode>> {
+        self.0.read("nodes_canceled", self.0.journal().nodes_canceled(run, at, limit)).await
     }
 }
 

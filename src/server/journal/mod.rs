@@ -13,6 +13,7 @@
 //! - `values`: what callers ask with and what they get; `runs`: the same for lists of
 //!   runs, nodes and attempts; `work`: for the work of all runs; `webhooks`: notices,
 //!   subscriptions and deliveries.
+//! - `steering`: the part of the trait that operators steer with.
 //! - `error`: why something was refused, or the journal could not be opened.
 //! - `retention`: deletes runs that finished long ago, and old audit records.
 //! - `inspect`: what tests read beyond the trait.
@@ -33,6 +34,7 @@ pub mod intercept;
 pub mod retention;
 mod runs;
 pub mod sqlite;
+mod steering;
 mod values;
 mod webhooks;
 mod work;
@@ -49,6 +51,7 @@ pub use self::{
         ATTENTION_MAX, AttemptsPage, Attention, NodeSummary, OwnerRule, RunCounts, RunPlace, RunSelect,
         RunSummary, RunsFilter, RunsPage, TreePage, Visible,
     },
+    steering::{CanceledNode, Steering},
     values::{
         AuditEntry, AuditFilter, AuditId, AuditPage, AuditRule, AuditSelect, ClaimFilter, ClaimedWake,
         Counts, EventPage, Load, OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room, Waiting,
@@ -79,7 +82,7 @@ pub const SPANS_MARK: &str = "spans";
 
 /// Durable home of runs. Every implementation must pass `conformance`.
 #[async_trait]
-pub trait Journal: WebhookJournal {
+pub trait Journal: Steering + WebhookJournal {
     /// Applies all of `change` or none of it, and returns once it is durable.
     /// Stored rows get the next version. Returns the id of the last outbox entry
     /// that it added, if it added any.

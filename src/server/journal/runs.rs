@@ -24,6 +24,8 @@ pub struct RunPlace {
 pub struct RunSummary {
     pub place: RunPlace,
     pub state: RunState,
+    /// It is kept from starting work.
+    pub held: bool,
     pub ended_at: Option<Timestamp>,
     /// The type of its root. `None`: unknown, in a run that was adopted.
     pub node_type: Option<(String, String)>,
@@ -80,6 +82,8 @@ pub struct RunSelect {
     /// Before this time.
     pub started_before: Option<Timestamp>,
     pub id_prefix: Option<String>,
+    /// Whether it is held.
+    pub held: Option<bool>,
     /// All of these.
     pub labels: BTreeMap<String, String>,
     /// Only live runs that need attention, at most [`ATTENTION_MAX`] of them.
@@ -162,10 +166,12 @@ impl RunSelect {
             started_after,
             started_before,
             id_prefix,
+            held,
             labels,
             attention,
         } = self;
         node_type.is_none()
+            && held.is_none()
             && error_code.is_none()
             && started_after.is_none()
             && started_before.is_none()
@@ -181,6 +187,7 @@ impl RunSelect {
         let owner = run.owner.as_ref();
         let prefix = self.id_prefix.as_deref().unwrap_or_default();
         self.state.is_none_or(|state| state == run.state)
+            && self.held.is_none_or(|held| held == run.held)
             && run.place.run_id.as_str().starts_with(prefix)
             && is(&self.node_type, run.node_type.as_ref().map(|(id, _)| id.as_str()))
             && is(&self.tenant, owner.and_then(|owner| owner.tenant.as_deref()))

@@ -126,6 +126,11 @@ pub struct Counts {
     pub parked: u64,
     /// NodeRuns that wait for an approval.
     pub approvals: u64,
+    /// Runs that are held.
+    pub held: u64,
+    /// NodeRuns whose dispatch is set aside, because their run is held or their
+    /// dispatch is paused.
+    pub set_aside: u64,
     /// Live Runs and NodeRuns without a wake-up: always 0.
     pub without_wake_up: u64,
     pub load: Load,

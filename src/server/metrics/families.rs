@@ -60,7 +60,8 @@ families! {
     RUNS_COMPLETED = Counter "arp_runs_completed_total" ["state", "error_code"]
         "Runs that ended; error_code is one of the contract's, other, or empty";
     RUN_DURATION = Histogram "arp_run_duration_seconds" ["state"] "Time from the start of a run to its end";
-    RUNS_LIVE = Gauge "arp_runs_live" [] "Runs that have not ended";
+    RUNS_LIVE = Gauge "arp_runs_live" ["state"]
+        "Runs that have not ended: held by an operator, or running";
     NODE_RUNS_CREATED = Counter "arp_node_runs_created_total" ["kind"] "Node runs that were created, roots included";
     NODE_RUNS_COMPLETED = Counter "arp_node_runs_completed_total" ["kind", "state", "error_code"]
         "Node runs that ended; error_code is one of the contract's, other, or empty";

@@ -4,7 +4,9 @@
 use dropshot::{ApiDescription, Body, HttpResponseOk, RequestContext, endpoint};
 use http::{Response, header::CONTENT_TYPE};
 
-use super::{approvals, audit, evidence, explain, records, runs, system, ui, webhooks, work};
+use super::{
+    approvals, audit, dispatch, evidence, explain, holds, records, runs, steering, system, ui, webhooks, work,
+};
 use crate::{
     http_server::{ApiError, Caller, Probe, ServerContext, live, ready},
     metrics,
@@ -19,6 +21,9 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
         api.register(metrics_scrape)?;
         approvals::register(&mut api)?;
         runs::register(&mut api)?;
+        holds::register(&mut api)?;
+        dispatch::register(&mut api)?;
+        steering::register(&mut api)?;
         explain::register(&mut api)?;
         records::register(&mut api)?;
         system::register(&mut api)?;

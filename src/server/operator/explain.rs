@@ -24,7 +24,7 @@ pub(super) fn register(api: &mut ApiDescription<ServerContext>) -> Result<(), Ap
 
 /// Why a node run is where it is
 #[derive(Serialize, JsonSchema)]
-struct NodeExplanation {
+pub(super) struct NodeExplanation {
     run_id: RunId,
     node_run_id: NodeRunId,
     state: NodeRunState,
@@ -41,6 +41,9 @@ struct RunExplanation {
     live: BTreeMap<String, u64>,
     /// There may be more than those
     more: bool,
+    /// That it is held: it starts no work
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<Reason>,
     /// The node runs that hold it up, at most 20; of a run that has ended, its root
     nodes: Vec<NodeExplanation>,
 }
@@ -77,8 +80,9 @@ impl From<coordinator::NodeExplanation> for NodeExplanation {
 
 impl From<coordinator::RunExplanation> for RunExplanation {
     fn from(explanation: coordinator::RunExplanation) -> Self {
-        let coordinator::RunExplanation { run_id, state, live, more, nodes } = explanation;
+        let coordinator::RunExplanation { run_id, state, live, more, held, nodes } = explanation;
         let live = live.into_iter().map(|(state, count)| (state.to_string(), count)).collect();
-        Self { run_id, state, live, more, nodes: nodes.into_iter().map(NodeExplanation::from).collect() }
+        let nodes = nodes.into_iter().map(NodeExplanation::from).collect();
+        Self { run_id, state, live, more, held, nodes }
     }
 }

@@ -4,8 +4,8 @@
 //! ```text
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
-//!                     └─ approvals, audit, evidence, explain, records, runs, system,
-//!                        webhooks, work, with model and paging
+//!                     └─ approvals, audit, dispatch, evidence, explain, holds, records,
+//!                        runs, steering, system, webhooks, work, with model and paging
 //!   ui                the web page, which is their caller
 //!   openapi           the document, from which the client of the commands is made
 //! ```
@@ -17,14 +17,17 @@
 
 mod approvals;
 mod audit;
+mod dispatch;
 mod endpoints;
 mod evidence;
 mod explain;
+mod holds;
 mod model;
 pub mod openapi;
 mod paging;
 mod records;
 mod runs;
+mod steering;
 mod system;
 pub mod ui;
 mod webhooks;

@@ -37,6 +37,8 @@ pub(super) fn register(api: &mut ApiDescription<ServerContext>) -> Result<(), Ap
 struct RunEntry {
     run_id: RunId,
     state: RunState,
+    /// It starts no work until it is released
+    held: bool,
     started_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<Timestamp>,
@@ -146,6 +148,8 @@ struct RunsQuery {
     started_before: Option<Timestamp>,
     /// The beginning of the id
     id_prefix: Option<String>,
+    /// Whether it is held
+    held: Option<bool>,
     /// Only runs that need attention, and why; at most 1,000
     attention: Option<bool>,
 }
@@ -279,6 +283,7 @@ fn select(query: RunsQuery, LabelParams(labels): LabelParams) -> RunSelect {
         started_after,
         started_before,
         id_prefix,
+        held,
         attention,
     } = query;
     RunSelect {
@@ -290,6 +295,7 @@ fn select(query: RunsQuery, LabelParams(labels): LabelParams) -> RunSelect {
         started_after,
         started_before,
         id_prefix,
+        held,
         labels,
         attention: attention.unwrap_or(false),
     }
@@ -322,12 +328,14 @@ impl From<RunPlace> for AfterRun {
 
 impl From<RunSummary> for RunEntry {
     fn from(run: RunSummary) -> Self {
-        let RunSummary { place, state, ended_at, node_type, owner, error_code, labels, attention } = run;
+        let RunSummary { place, state, held, ended_at, node_type, owner, error_code, labels, attention } =
+            run;
         let node_type_ref =
             node_type.map(|(node_type_id, version)| NodeTypeRef { extensions: None, node_type_id, version });
         Self {
             run_id: place.run_id,
             state,
+            held,
             started_at: place.started_at,
             ended_at,
             node_type_ref,
@@ -366,6 +374,7 @@ impl From<record::AttemptRecord> for Attempt {
             started_at,
             ended_at,
             outcome,
+            because,
             note: _,
         } = attempt;
         let (outcome, error, retry_at) = match outcome {
@@ -380,6 +389,7 @@ impl From<record::AttemptRecord> for Attempt {
             record::AttemptOutcome::Fenced => (AttemptOutcome::Fenced, None, None),
         };
         let (error_code, error_message) = error.map(|error| (error.code, error.message)).unzip();
+        let error_message = error_message.or(because);
         Self { attempt: number, started_at, ended_at, outcome, error_code, error_message, retry_at }
     }
 }

@@ -26,6 +26,8 @@ pub struct ChangeSet {
     pub at: Timestamp,
     /// The Run, if it changed. (Each event changes it, because it counts them.)
     pub run: Option<RunRecord>,
+    /// Whether the run is held from now on, if that changes.
+    pub held: Option<bool>,
     /// The NodeRuns that are new (version 0) or changed.
     pub nodes: Vec<NodeRecord>,
     /// The NodeRuns of which only `state`, `ended_at` and `wake` changed: their
@@ -51,6 +53,7 @@ impl ChangeSet {
             run_id,
             at,
             run: None,
+            held: None,
             nodes: Vec::new(),
             heads: Vec::new(),
             events: Vec::new(),
@@ -68,7 +71,9 @@ impl ChangeSet {
         let run = self.run.as_ref().map(|run| OutboxItem::Run { new: run.version == 0 });
         let node = |id: &NodeRunId, new| OutboxItem::NodeRun { node_run_id: id.clone(), new };
         let nodes = self.nodes.iter().map(|record| node(record.id(), record.version == 0));
-        let heads = self.heads.iter().map(|head| node(&head.node_run_id, false));
+        // Of a live node only the wake-up has changed, which the stores do not have.
+        let heads = self.heads.iter().filter(|head| head.is_terminal());
+        let heads = heads.map(|head| node(&head.node_run_id, false));
         let seqs = || self.events.iter().map(|record| record.event.seq);
         let events = seqs().min().zip(seqs().max()).map(|(first, last)| OutboxItem::Events { first, last });
         let outbox = run.into_iter().chain(nodes).chain(heads).chain(events).collect();
@@ -105,6 +110,21 @@ pub struct AttemptRecord {
     /// For its span, in a run whose trace is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Box<AttemptNote>>,
+    /// Of an executor that was given up: why, in at most 500 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}
+
+/// The maximum length of the reason why an executor was given up.
+const BECAUSE_BYTES: usize = 500;
+
+impl AttemptRecord {
+    /// The same with the reason, cut to what may be kept of it.
+    #[must_use]
+    pub fn because(self, why: &str) -> Self {
+        let end = (0..=BECAUSE_BYTES.min(why.len())).rev().find(|end| why.is_char_boundary(*end));
+        Self { because: why.get(..end.unwrap_or_default()).map(str::to_owned), ..self }
+    }
 }
 
 /// The outcome of an attempt that did not end its node.

@@ -16,8 +16,10 @@
 //! - `node`: the NodeRun's record and its head.
 //! - `wake`: wake-ups, which are the work queue.
 //! - `budget`: accounts of budgets.
+//! - `hold`: that a run is kept from starting work.
 //! - `hosts`: the members of a pool at which earlier attempts may still run.
 //! - `labels`: by which runs are found.
+//! - `pause`: that dispatch is kept from nodes of all runs.
 //! - `path`: a node's place in its run's tree.
 //! - `change_set`: the result of a decision, with events and attempts.
 //! - `trace`: where a run belongs in a distributed trace.
@@ -34,6 +36,7 @@ mod audit;
 mod bindings;
 mod budget;
 mod change_set;
+mod hold;
 mod hosts;
 mod labels;
 mod node;
@@ -41,6 +44,7 @@ mod notice;
 mod operation;
 mod outbox;
 mod path;
+mod pause;
 mod retry;
 mod run;
 mod sealed;
@@ -55,6 +59,7 @@ pub use self::{
     bindings::Bindings,
     budget::{Account, Amounts, Estimate, Kind, Limits, NodeBudget, millionths, money},
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
+    hold::Hold,
     hosts::Hosts,
     labels::{Labels, METADATA},
     node::{NodeHead, NodeRecord, Unread, Waits},
@@ -62,6 +67,7 @@ pub use self::{
     operation::{Interface, Operation},
     outbox::{OutboxItem, Recipient},
     path::NodePath,
+    pause::{PAUSE_NAME_BYTES, Pause, PauseScope, PauseSubject, executor_name},
     retry::{ResultRetries, RetryRule},
     run::{Origin, RunRecord},
     sealed::SealedToken,

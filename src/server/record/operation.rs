@@ -28,6 +28,14 @@ pub enum Operation {
     ListAttempts,
     ExplainRun,
     ExplainNodeRun,
+    HoldRun,
+    ReleaseRun,
+    PauseDispatch,
+    ResumeDispatch,
+    ListDispatchPauses,
+    WakeNodeRun,
+    CancelRunWithReport,
+    GetCancelReport,
     ShowRun,
     ShowNodeRun,
     ShowRunEvents,
@@ -55,7 +63,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 42] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -75,6 +83,14 @@ impl Operation {
         Self::ListAttempts,
         Self::ExplainRun,
         Self::ExplainNodeRun,
+        Self::HoldRun,
+        Self::ReleaseRun,
+        Self::PauseDispatch,
+        Self::ResumeDispatch,
+        Self::ListDispatchPauses,
+        Self::WakeNodeRun,
+        Self::CancelRunWithReport,
+        Self::GetCancelReport,
         Self::ShowRun,
         Self::ShowNodeRun,
         Self::ShowRunEvents,
@@ -119,6 +135,14 @@ impl Operation {
             | Self::ListAttempts
             | Self::ExplainRun
             | Self::ExplainNodeRun
+            | Self::HoldRun
+            | Self::ReleaseRun
+            | Self::PauseDispatch
+            | Self::ResumeDispatch
+            | Self::ListDispatchPauses
+            | Self::WakeNodeRun
+            | Self::CancelRunWithReport
+            | Self::GetCancelReport
             | Self::ShowRun
             | Self::ShowNodeRun
             | Self::ShowRunEvents
@@ -164,6 +188,14 @@ impl Operation {
             Self::ListAttempts => "list_attempts",
             Self::ExplainRun => "explain_run",
             Self::ExplainNodeRun => "explain_node_run",
+            Self::HoldRun => "hold_run",
+            Self::ReleaseRun => "release_run",
+            Self::PauseDispatch => "pause_dispatch",
+            Self::ResumeDispatch => "resume_dispatch",
+            Self::ListDispatchPauses => "list_dispatch_pauses",
+            Self::WakeNodeRun => "wake_node_run",
+            Self::CancelRunWithReport => "cancel_run_with_report",
+            Self::GetCancelReport => "get_cancel_report",
             Self::ShowRun => "show_run",
             Self::ShowNodeRun => "show_node_run",
             Self::ShowRunEvents => "show_run_events",

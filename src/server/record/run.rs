@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Account, Identity, RunTrace, SealedToken};
+use super::{Account, Hold, Identity, RunTrace, SealedToken};
 
 use crate::{
     time::Timestamp,
@@ -41,6 +41,9 @@ pub struct RunRecord {
     /// Its budgets, if it has limits on what is counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
+    /// It is kept from starting work. `None` once it is terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
     /// Attempts of its nodes that this coordinator began. In runs of journals of
     /// earlier programs, those since then.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -62,6 +65,13 @@ impl RunRecord {
 
     pub fn is_terminal(&self) -> bool {
         self.run.state.is_terminal()
+    }
+
+    /// When something is to be decided about the run as a whole: its deadline, or
+    /// the end of its hold.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        let until = self.hold.as_ref().and_then(|hold| hold.until);
+        self.deadline.map(|deadline| until.map_or(deadline, |until| until.min(deadline)))
     }
 
     /// The code of the error with which it failed, as callers see it in its

@@ -14,6 +14,8 @@
 //!    │ │ └─────────────┘                         CancelExecutor, until acknowledged
 //!    │ ▼ needs an approval
 //!   Approval, until it is decided or expires
+//!
+//!   Dispatch ◀──▶ SetAside, while the run is held or the dispatch is paused
 //! ```
 
 use crate::{time::Timestamp, types::WorkerId};
@@ -46,10 +48,15 @@ pub enum Job {
     /// ([`Waits::approval`](super::Waits::approval)). At `at` the policy point is
     /// asked again, or the approval expires.
     Approval,
+    /// The node waits for its dispatch, but its run is held or its dispatch is
+    /// paused. The release or the resumption makes it a dispatch again. At `at` the
+    /// node's deadline has passed.
+    SetAside,
 }
 
 impl Job {
-    pub const ALL: [Self; 4] = [Self::Dispatch, Self::Deadline, Self::CancelExecutor, Self::Approval];
+    pub const ALL: [Self; 5] =
+        [Self::Dispatch, Self::Deadline, Self::CancelExecutor, Self::Approval, Self::SetAside];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,6 +64,7 @@ impl Job {
             Self::Deadline => "deadline",
             Self::CancelExecutor => "cancel_executor",
             Self::Approval => "approval",
+            Self::SetAside => "set_aside",
         }
     }
 }

@@ -121,6 +121,7 @@ fn each_attempt_is_a_span_when_it_is_over() {
             retry_at: at(20),
             may_have_begun: false,
         },
+        because: None,
         note: waiting.note.clone(),
     }];
     failed.nodes = vec![waiting.clone()];
@@ -157,6 +158,7 @@ fn attempt_that_is_lost_with_its_node_is_one_span() {
         started_at: at(10),
         ended_at: at(40),
         outcome: AttemptOutcome::Lost,
+        because: None,
         note: None,
     }];
     changes.nodes = vec![node];

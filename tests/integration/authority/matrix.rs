@@ -109,6 +109,14 @@ impl Scene {
                 | Operation::ListAttempts
                 | Operation::ExplainRun
                 | Operation::ExplainNodeRun
+                | Operation::HoldRun
+                | Operation::ReleaseRun
+                | Operation::PauseDispatch
+                | Operation::ResumeDispatch
+                | Operation::ListDispatchPauses
+                | Operation::WakeNodeRun
+                | Operation::CancelRunWithReport
+                | Operation::GetCancelReport
                 | Operation::ShowRun
                 | Operation::ShowNodeRun
                 | Operation::ShowRunEvents

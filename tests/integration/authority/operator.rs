@@ -109,6 +109,33 @@ async fn ask(
         }
         Operation::WhoAmI => caller.operate("GET", "/x/me", &Value::Null).await,
         Operation::GetSystem => caller.operate("GET", "/x/system", &Value::Null).await,
+        Operation::HoldRun => caller.operate("POST", &format!("/x/runs/{}:hold", scene.run), &reason).await,
+        Operation::ReleaseRun => {
+            caller.operate("POST", &format!("/x/runs/{}:release", scene.run), &reason).await
+        }
+        Operation::PauseDispatch => {
+            let scope = json!({"scope": {"kind": "tenant", "tenant": "acme"}, "reason": "because"});
+            let paused = caller.operate("POST", "/x/dispatch:pause", &scope).await;
+            if paused.status == 200 {
+                // Others in this test need it.
+                caller.operate("POST", "/x/dispatch:resume", &scope).await.ok();
+            }
+            paused
+        }
+        Operation::ResumeDispatch => {
+            let scope = json!({"scope": {"kind": "all"}, "reason": "because"});
+            caller.operate("POST", "/x/dispatch:resume", &scope).await
+        }
+        Operation::ListDispatchPauses => caller.operate("GET", "/x/dispatch", &Value::Null).await,
+        Operation::WakeNodeRun => {
+            caller.operate("POST", &format!("/x/node-runs/{}:wake", scene.node), &reason).await
+        }
+        Operation::CancelRunWithReport => {
+            caller.operate("POST", &format!("/x/runs/{}:cancel", scene.run), &reason).await
+        }
+        Operation::GetCancelReport => {
+            caller.operate("GET", &format!("/x/runs/{}/cancel-report", scene.run), &Value::Null).await
+        }
         Operation::GetWork => caller.operate("GET", "/x/work", &Value::Null).await,
         Operation::ListAudit => {
             caller.operate("GET", &format!("/x/audit?run_id={}", scene.run), &Value::Null).await
@@ -165,6 +192,11 @@ fn shown(answer: &Answer) -> String {
                     .contains(&code)
             );
             return "404".into();
+        }
+        409 => {
+            let code = answer.body()["error"]["code"].clone();
+            assert!(["node_run_not_waiting", "run_not_canceled"].map(Value::from).contains(&code));
+            return "409".into();
         }
         status => panic!("{status}: {}", answer.text),
     };

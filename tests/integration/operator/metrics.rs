@@ -48,7 +48,7 @@ async fn metrics_tell_what_runs_have_done() {
     let hangs = t.run_start("atomic.hang", json!({})).await;
     t.executors.called(":execute", 5).await;
     reads(&t, "arp_executor_slots_in_use{executor=\"atomic_executor\",member=\"\"}", 1.0).await;
-    reads(&t, "arp_runs_live", 1.0).await;
+    reads(&t, "arp_runs_live{state=\"running\"}", 1.0).await;
     t.cancel(&hangs.run_id).await;
     t.at_rest().await;
     let read = reads(&t, "arp_cancel_notifications_total{outcome=\"acknowledged\"}", 1.0).await;

@@ -2,6 +2,9 @@
 //!
 //! - `listener`: where it listens, and to whom it answers.
 //! - `approvals`: the list, its pages, decisions.
+//! - `holds`: runs that start no work.
+//! - `pauses`: dispatch that is paused.
+//! - `cancels`: cancels with a report, and what is tried now.
 //! - `runs`: lists and counts of runs, the tree of one.
 //! - `commands`, `run_commands`: the commands that use it.
 //! - `terminal`: the same on a terminal.
@@ -11,10 +14,13 @@
 //! - `page`: the files of the web page, and what it asks for.
 
 mod approvals;
+mod cancels;
 mod commands;
+mod holds;
 mod listener;
 mod metrics;
 mod page;
+mod pauses;
 mod records;
 mod run_commands;
 mod runs;

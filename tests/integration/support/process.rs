@@ -311,6 +311,17 @@ impl Process {
         .await
     }
 
+    /// Sends a request to its operator API; a body makes it a `POST`.
+    pub async fn operate(&self, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let line = self.logged("listening for operators", 1).await;
+        let url = format!("http://{}{path}", line["address"].as_str().expect("an address"));
+        let request = match body {
+            Some(body) => self.http.post(url).json(body),
+            None => self.http.get(url),
+        };
+        self.try_request(request).await.expect("an answer")
+    }
+
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use scripted_executor::{Behaviour, Chance};
 
 use super::{
-    ATOMIC, Action, ActionKind, COMPOSITE, CompositeOptions, DEMANDED, Execution, GATED, Plan, STATES,
-    Scenario, ServiceFault, WriteFault,
+    ATOMIC, Action, ActionKind, COMPOSITE, CompositeOptions, DEMANDED, Execution, GATED, Paused, Plan,
+    STATES, Scenario, ServiceFault, WriteFault,
 };
 
 impl Scenario {
@@ -36,6 +36,7 @@ impl Scenario {
         let pdp_holds = chance.one_in(2);
         draw.pdp(&mut actions);
         let approvals_wait = draw.approvals(&mut actions);
+        draw.steering(&mut actions, runs);
         actions.sort_by_key(|action| action.at);
         Self {
             seed,
@@ -138,6 +139,24 @@ impl Draw {
         }
         let waits = Duration::from_secs(if self.chance.one_in(2) { 10 } else { 70 });
         (!self.chance.one_in(6)).then_some(waits)
+    }
+
+    /// Operators steer. (Drawn last: the rest of a scenario does not depend on it.)
+    fn steering(&mut self, actions: &mut Vec<Action>, runs: u32) {
+        let most = if self.chance.one_in(2) { 6 } else { 0 };
+        for _ in 0..self.chance.below(most) {
+            let (at, time) = (self.chance.millis(0, 20_000), self.chance.millis(100, 12_000));
+            let run = self.chance.below(u64::from(runs)) as u32;
+            let what = match self.chance.below(10) {
+                0..=2 => ActionKind::Hold { run, time, by_itself: self.chance.one_in(2) },
+                3 | 4 => {
+                    let paused = [Paused::All, Paused::Executor, Paused::Atomic, Paused::Composite];
+                    ActionKind::Pause { paused: *self.chance.pick(&paused), time }
+                }
+                _ => ActionKind::Wake { run, node: self.chance.below(6) as u32 },
+            };
+            actions.push(Action { at, what });
+        }
     }
 
     /// A new plan, for a node at that depth.

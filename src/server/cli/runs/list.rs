@@ -75,6 +75,7 @@ async fn found(
         let call = client.call(client.list_runs(
             attention,
             error_code.as_deref(),
+            None,
             id_prefix.as_deref(),
             &labels,
             Some(wanted),
@@ -114,6 +115,7 @@ pub(super) async fn count(
             attention,
             CountBy::State,
             error_code.as_deref(),
+            None,
             id_prefix.as_deref(),
             &labels,
             None,

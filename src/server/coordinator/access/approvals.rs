@@ -1,4 +1,5 @@
-//! Who may see approvals and decide about them (contract §19).
+//! Who may see approvals and decide about them, and who may pause dispatch (contract
+//! §19).
 //!
 //! ```text
 //!   list ────▶ a caller at all? ──▶ each entry: may the caller read its run?
@@ -35,6 +36,23 @@ impl Coordinator {
                 Err(self.refused(caller, operation, object, refused).await.error(not_found))
             }
             Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
+    /// Authorizes a change of the pauses of a tenant; of `None`, of all.
+    pub(in crate::server::coordinator) async fn pause_authorize(
+        &self,
+        caller: &Principal,
+        operation: Operation,
+        tenant: Option<&str>,
+    ) -> Result<(), CoordinatorError> {
+        self.list_authorize(caller, operation).await?;
+        match self.authority.judge_pause(caller, tenant) {
+            Ok(()) => Ok(()),
+            Err(refused) => {
+                let not_found = || CoordinatorError::Unauthenticated;
+                Err(self.refused(caller, operation, AuditObject::default(), refused).await.error(not_found))
+            }
         }
     }
 

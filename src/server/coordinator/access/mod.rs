@@ -174,7 +174,7 @@ impl Coordinator {
             return Err(self.refused(caller, operation, object, refused).await.error(&not_found));
         }
         let to = match reach {
-            Reach::Start | Reach::Read | Reach::Server => Use::Read,
+            Reach::Start | Reach::Read | Reach::Server | Reach::Steer => Use::Read,
             Reach::Operate | Reach::Approve => Use::Report,
         };
         self.committer.liveness.node_used(caller, &record, to, self.committer.clock.now());

@@ -3,6 +3,7 @@
 //! ```text
 //!   assignment token ──▶ the operation's reach below its NodeRun ──────────────▶ yes │ outside
 //!   about an approval ─▶ as below, but always with the role, and never the starter
+//!   to steer ──────────▶ as below, but always with the role
 //!   setting `open` ────────────────────────────────────────────────────────────▶ yes
 //!   no token ──────────────────────────────────────────────────────────────────▶ no token
 //!   arp.admin, trusted client, the run's owner ────────────────────────────────▶ yes
@@ -40,6 +41,8 @@ pub(crate) enum Reach {
     Operate,
     /// It decides about an approval of it.
     Approve,
+    /// It steers it, as operators do.
+    Steer,
     /// It reads what belongs to no run: the server's work as a whole.
     Server,
 }
@@ -74,6 +77,8 @@ pub(crate) fn rule(operation: Operation) -> Rule {
         | Operation::ListAttempts
         | Operation::ExplainRun
         | Operation::ExplainNodeRun
+        | Operation::ListDispatchPauses
+        | Operation::GetCancelReport
         | Operation::ShowRun
         | Operation::ShowNodeRun
         | Operation::ShowRunEvents
@@ -82,6 +87,12 @@ pub(crate) fn rule(operation: Operation) -> Rule {
         | Operation::ListAudit
         | Operation::ExportRun => (Reach::Read, ExecutorReach::Nothing),
         Operation::GetWork => (Reach::Server, ExecutorReach::Nothing),
+        Operation::HoldRun
+        | Operation::ReleaseRun
+        | Operation::WakeNodeRun
+        | Operation::CancelRunWithReport
+        | Operation::PauseDispatch
+        | Operation::ResumeDispatch => (Reach::Steer, ExecutorReach::Nothing),
         Operation::ApproveNodeRun | Operation::DenyNodeRun => (Reach::Approve, ExecutorReach::Nothing),
         // They are about no run: see `judge_webhooks`.
         Operation::CreateWebhook
@@ -217,8 +228,10 @@ impl Authority {
         reach: Reach,
         owner: Option<&Identity>,
     ) -> Result<(), Refused> {
-        if reach == Reach::Approve {
-            return self.judge_approval(caller, owner);
+        match reach {
+            Reach::Approve => return self.judge_approval(caller, owner),
+            Reach::Steer => return self.judge_steering(caller, owner),
+            Reach::Start | Reach::Read | Reach::Operate | Reach::Server => {}
         }
         if self.is_open() {
             return Ok(());
@@ -240,7 +253,7 @@ impl Authority {
         let Roles { read, operate, admin: _ } = caller.roles();
         let (has, lacks) = match reach {
             Reach::Start | Reach::Read | Reach::Server => (read || operate, Roles::READ),
-            Reach::Operate | Reach::Approve => (operate, Roles::OPERATE),
+            Reach::Operate | Reach::Approve | Reach::Steer => (operate, Roles::OPERATE),
         };
         if has {
             return Ok(());
@@ -262,12 +275,40 @@ impl Authority {
         identified(caller)?;
         // First: a foreign run does not exist for the caller.
         self.judge(caller, Reach::Operate, owner)?;
-        let Roles { read: _, operate, admin } = caller.roles();
-        if !operate && !admin {
-            return Err(Refused::LacksRole(Roles::OPERATE));
-        }
+        has_role(caller)?;
         let is_starter = owner.is_some_and(|owner| started(owner, caller.identity()));
         if is_starter && !self.0.approval_by_starter { Err(Refused::Starter) } else { Ok(()) }
+    }
+
+    /// Whether a caller may steer a run of `owner`: its own run, too, only with the
+    /// role, so that a key of a service that starts runs is none of an operator.
+    fn judge_steering(&self, caller: &Principal, owner: Option<&Identity>) -> Result<(), Refused> {
+        if !self.0.by_token {
+            return Ok(());
+        }
+        identified(caller)?;
+        // First: a foreign run does not exist for the caller.
+        self.judge(caller, Reach::Operate, owner)?;
+        has_role(caller)
+    }
+
+    /// Whether a caller may pause and resume the dispatch of a tenant; of `None`, that
+    /// of all.
+    pub(super) fn judge_pause(&self, caller: &Principal, tenant: Option<&str>) -> Result<(), Refused> {
+        if !self.0.by_token {
+            return Ok(());
+        }
+        identified(caller)?;
+        has_role(caller)?;
+        let is_own = tenant.is_some() && caller.identity().tenant.as_deref() == tenant;
+        if is_own || self.is_unlimited(caller) { Ok(()) } else { Err(Refused::LacksRole(Roles::ADMIN)) }
+    }
+
+    /// Whether a caller may see a pause of the dispatch of a tenant; of `None`, that
+    /// of all.
+    pub(crate) fn may_see_pause(&self, caller: &Principal, tenant: Option<&str>) -> bool {
+        let is_own = tenant.is_none() || caller.identity().tenant.as_deref() == tenant;
+        is_own || self.is_unlimited(caller)
     }
 
     /// Which webhooks a caller may manage, and so whose runs they may report.
@@ -305,6 +346,12 @@ impl Authority {
     pub(crate) fn tenant<'t>(&self, owner: Option<&'t Identity>, named: Option<&'t str>) -> Option<&'t str> {
         owner.and_then(|owner| owner.tenant.as_deref()).or_else(|| named.filter(|_| self.is_open()))
     }
+}
+
+/// Refuses a caller without the role of an operator.
+fn has_role(caller: &Principal) -> Result<(), Refused> {
+    let Roles { read: _, operate, admin } = caller.roles();
+    if operate || admin { Ok(()) } else { Err(Refused::LacksRole(Roles::OPERATE)) }
 }
 
 /// Whether a run of `owner` is the caller's own. Journals of earlier programs have

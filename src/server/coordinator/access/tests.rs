@@ -208,3 +208,38 @@ fn decisions_about_approvals_need_the_role_and_another_caller() {
     let alice = caller("alice", beta, &[Roles::OPERATE]);
     assert_eq!(authority.judge(&alice, Reach::Approve, Some(&stored)), STARTER);
 }
+
+/// Whether each caller may hold alice's run, of tenant acme, and pause dispatch of her
+/// tenant and of all.
+#[test]
+fn steering_needs_the_role_and_all_of_it_authority_over_all() {
+    const YES: Result<(), Refused> = Ok(());
+    const FOREIGN: Result<(), Refused> = Err(Refused::Foreign);
+    const LACKS: Result<(), Refused> = Err(Refused::LacksRole(Roles::OPERATE));
+    const ADMIN: Result<(), Refused> = Err(Refused::LacksRole(Roles::ADMIN));
+    let (acme, beta) = (Some("acme"), Some("beta"));
+    for (caller, run, tenant, all) in [
+        (caller("alice", acme, &[]), LACKS, LACKS, LACKS),
+        (caller("alice", acme, &[Roles::OPERATE]), YES, YES, ADMIN),
+        (caller("bob", acme, &[Roles::READ]), LACKS, LACKS, LACKS),
+        (caller("bob", acme, &[Roles::OPERATE]), YES, YES, ADMIN),
+        (caller("carol", beta, &[Roles::OPERATE]), FOREIGN, ADMIN, ADMIN),
+        (caller("dave", None, &[Roles::OPERATE]), FOREIGN, ADMIN, ADMIN),
+        (caller("root", None, &[Roles::ADMIN]), YES, YES, YES),
+        (caller("gateway", beta, &[]), LACKS, LACKS, LACKS),
+        (caller("gateway", beta, &[Roles::OPERATE]), YES, YES, YES),
+    ] {
+        let authority = authority(Belongs::Tenant);
+        let alice = identity("alice", acme);
+        assert_eq!(authority.judge(&caller, Reach::Steer, Some(&alice)), run, "{caller:?}");
+        assert_eq!(authority.judge_pause(&caller, acme), tenant, "{caller:?}");
+        assert_eq!(authority.judge_pause(&caller, None), all, "{caller:?}");
+        let sees = [acme, None].map(|of| authority.may_see_pause(&caller, of));
+        let is_of_acme = caller.identity().tenant.as_deref() == acme || authority.is_unlimited(&caller);
+        assert_eq!(sees, [is_of_acme, true], "{caller:?}");
+    }
+    // Where all callers are equal, the role is what is left.
+    let bob = caller("bob", beta, &[Roles::OPERATE]);
+    assert_eq!(authority(Belongs::Open).judge_pause(&bob, None), YES);
+    assert_eq!(authority(Belongs::Open).judge_pause(&caller("alice", acme, &[]), acme), LACKS);
+}

@@ -14,7 +14,7 @@ use slog::{debug, info, warn};
 use super::{Attempts, waits_for};
 use crate::{
     clients::Subject,
-    coordinator::{error::CoordinatorError, queue::ClaimedJob},
+    coordinator::{committer::Committer, error::CoordinatorError, queue::ClaimedJob},
     engine::{
         self, Attempt, BeginAttempt, BeginOutcome, Cx, Decision, NodeTypeFacts, NodeView, Placement,
         PolicyDecided, WaitsFor,
@@ -68,6 +68,8 @@ pub(crate) enum DeferReason {
 pub(crate) struct Choice {
     pub(crate) resolved: Resolved,
     pub(crate) binding: Result<ExecutorBinding, Error>,
+    /// The name of that member of a pool, as health reports it.
+    pub(crate) member: Option<String>,
 }
 
 impl Attempts {
@@ -126,6 +128,8 @@ impl Attempts {
             Some(verdict)
         };
         let (committer, verdict) = (&*self.committer, &verdict);
+        let member = choice.member.as_deref();
+        let _no_pause_meanwhile = committer.pauses.begins().await;
         committer
             .command(&job.run, |cx| async move {
                 // The node may have ended while this waited for the run's lock.
@@ -135,6 +139,9 @@ impl Attempts {
                 }
                 let view = committer.with_payers(committer.node_view(&job.node).await?).await?;
                 match readiness(&view.node, cx.now) {
+                    Readiness::Ready if committer.is_paused(&view, choice.resolved.kind, member) => {
+                        Ok(engine::attempt_set_aside(&view.run, view.node, cx).answering(None))
+                    }
                     Readiness::Ready => self.hand_over(view, choice, verdict.clone(), cx).await,
                     Readiness::Expired => Ok(engine::node_expire(view, WaitsFor::Turn, cx).answering(None)),
                     Readiness::Superseded => Ok(Decision::unchanged(None)),
@@ -167,7 +174,7 @@ impl Attempts {
         verdict: Option<Result<PolicyDecided, Error>>,
         cx: Cx<'_>,
     ) -> Result<Decision<Option<Assignment>>, CoordinatorError> {
-        let Choice { resolved: Resolved { facts, .. }, binding } = choice;
+        let Choice { resolved: Resolved { facts, .. }, binding, member: _ } = choice;
         let verdict = match verdict {
             Some(verdict) => verdict,
             // A local policy takes no time: it is asked under the run's lock.
@@ -264,6 +271,37 @@ impl Attempts {
             .await
     }
 
+    /// Sets a node aside whose dispatch is paused, or (`everywhere`) the executors that
+    /// it may go to. Returns whether it is.
+    pub(crate) async fn set_aside_if_paused(
+        &self,
+        job: &ClaimedJob,
+        kind: Option<NodeKind>,
+        everywhere: bool,
+    ) -> Result<bool, CoordinatorError> {
+        let committer = &*self.committer;
+        if committer.pauses.is_empty() {
+            return Ok(false);
+        }
+        let _no_change_meanwhile = committer.pauses.begins().await;
+        let set_aside = committer
+            .command(&job.run, |cx| async move {
+                let view = committer.bare_view(&job.node).await?;
+                let is_paused = committer.is_paused(&view, kind, None)
+                    || (everywhere && committer.pauses.of_an_executor().is_some());
+                if !is_paused {
+                    return Ok(Decision::unchanged(false));
+                }
+                Ok(engine::attempt_set_aside(&view.run, view.node, cx).answering(true))
+            })
+            .await?;
+        if set_aside {
+            debug!(committer.log, "dispatch set aside: it is paused"; "run_id" => %job.run,
+                "node_run_id" => %job.node);
+        }
+        Ok(set_aside)
+    }
+
     /// Which members of a pool of executors a node may go to.
     pub(crate) async fn placement(&self, node: &NodeRunId) -> Result<Placement, CoordinatorError> {
         // Without a record there is nothing to begin, which `begin` notices.
@@ -311,6 +349,14 @@ impl Attempts {
                 }
             })
             .await
+    }
+}
+
+impl Committer {
+    /// Whether the dispatch of a node is paused. `member`: the executor instance that
+    /// it goes to.
+    fn is_paused(&self, view: &NodeView, kind: Option<NodeKind>, member: Option<&str>) -> bool {
+        self.pauses.covering(&view.run, &view.node, kind, member).is_some()
     }
 }
 

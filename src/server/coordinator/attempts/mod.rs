@@ -7,6 +7,7 @@
 //!        │             ├─ hold (no PDP)         └─ late: attempt log only
 //!        │             └─ expire, defer         deadline_due: expired, lost or silent
 //!        └─ postpone (no registry)              approval_due: expired, or asked again
+//!                                               set_aside_due: expired
 //!                                               cancel_target ──▶ cancel_notified
 //! ```
 //!
@@ -24,8 +25,8 @@ use slog::{debug, error, info, warn};
 
 pub(crate) use self::begin::{Assignment, Choice, DeferReason, Deferral};
 use super::{
-    admission::Admission, committer::Committer, error::CoordinatorError, offload::Outputs, queue::ClaimedJob,
-    schemas::OutputsJudged,
+    admission::Admission, committer::Committer, error::CoordinatorError, offload::Outputs, pauses::Pauses,
+    queue::ClaimedJob, schemas::OutputsJudged,
 };
 use crate::{
     engine::{
@@ -53,6 +54,11 @@ impl Attempts {
     /// For the sweep: what it does about the journal itself.
     pub(crate) fn committer(&self) -> &Committer {
         &self.committer
+    }
+
+    /// The pauses of dispatch.
+    pub(crate) fn pauses(&self) -> &Pauses {
+        &self.committer.pauses
     }
 
     /// A result as its outputs deserve: see [`Admission::outputs_judge`].
@@ -197,22 +203,31 @@ impl Attempts {
         result: CancelNotification,
     ) -> Result<(), CoordinatorError> {
         let committer = &*self.committer;
+        let result = &match result {
+            CancelNotification::Abandoned(why) => {
+                CancelNotification::Abandoned(committer.redactor.message(&why).into_owned())
+            }
+            other @ (CancelNotification::Acknowledged | CancelNotification::RetryAt(_)) => other,
+        };
         committer
             .command(&job.run, |cx| async move {
-                Ok(engine::cancel_notified(committer.head_fetch(&job.node).await?, result, cx))
+                Ok(engine::cancel_notified(committer.head_fetch(&job.node).await?, result.clone(), cx))
             })
             .await
     }
 
-    /// Ends a run whose deadline has passed.
-    pub(crate) async fn run_expire(&self, run: &RunId) -> Result<(), CoordinatorError> {
+    /// Ends a run whose deadline has passed, or releases one whose hold ends.
+    pub(crate) async fn run_due(&self, run: &RunId) -> Result<(), CoordinatorError> {
         let committer = &*self.committer;
         let journal = &committer.journal;
-        warn!(committer.log, "run exceeded its deadline"; "run_id" => %run);
-        committer
+        let released = committer
             .command(run, |cx| async move {
                 let record = committer.run_fetch(run).await?;
                 let live = journal.nodes_live(run, None).await?;
+                if record.deadline.is_some_and(|deadline| deadline > cx.now) {
+                    return Ok(engine::hold_elapsed(record, live, cx));
+                }
+                warn!(committer.log, "run exceeded its deadline"; "run_id" => %run);
                 // A damaged record must not keep the run alive.
                 let root = match journal.node_fetch_bare(&record.run.root_node_run_id).await {
                     Err(JournalError::Damaged(damage)) => {
@@ -222,7 +237,26 @@ impl Attempts {
                     }
                     found => found?,
                 };
-                Ok(engine::run_expire(record, root, live, cx))
+                Ok(engine::run_expire(record, root, live, cx).answering(false))
+            })
+            .await?;
+        if released {
+            info!(committer.log, "run released: its hold has ended"; "run_id" => %run);
+        }
+        Ok(())
+    }
+
+    /// Ends a node that is set aside and whose deadline has passed.
+    pub(crate) async fn set_aside_due(&self, job: &ClaimedJob) -> Result<(), CoordinatorError> {
+        let committer = &*self.committer;
+        committer
+            .command(&job.run, |cx| async move {
+                let view = committer.bare_view(&job.node).await?;
+                if waits_for(&view.node, Job::SetAside) {
+                    Ok(engine::node_expire(view, WaitsFor::Release, cx))
+                } else {
+                    Ok(Decision::unchanged(()))
+                }
             })
             .await
     }

@@ -18,7 +18,7 @@ impl Attempts {
             Job::Deadline | Job::CancelExecutor if node.attempt > 0 => {
                 traces.of_attempt(&run, node.id(), node.attempt)
             }
-            Job::Dispatch | Job::Approval | Job::Deadline | Job::CancelExecutor => {
+            Job::Dispatch | Job::Approval | Job::SetAside | Job::Deadline | Job::CancelExecutor => {
                 traces.of_node(&run, &node)
             }
         }

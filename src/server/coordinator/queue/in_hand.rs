@@ -31,6 +31,8 @@ pub(super) struct Held {
     pub(super) lane: Lane,
     /// Cancelled when the node of a dispatch has ended.
     pub(super) ended: CancellationToken,
+    /// Cancelled when a dispatch that has not begun is to be looked at again.
+    pub(super) withdrawn: CancellationToken,
     /// When the attempt of a dispatch started.
     pub(super) started_at: Arc<OnceLock<Timestamp>>,
 }

@@ -10,6 +10,8 @@ pub enum Lane {
     /// Approvals that have expired, or about which policy is asked again. They wait
     /// for no slot, but for policy.
     Approvals,
+    /// Nodes that are set aside and whose deadline has passed.
+    SetAside,
     /// Notifications of one executor that its nodes have ended.
     Cancels(NodeKind),
     /// Dispatches to one executor.
@@ -18,9 +20,10 @@ pub enum Lane {
 
 impl Lane {
     /// All lanes, the most urgent first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Deadlines,
         Self::Approvals,
+        Self::SetAside,
         Self::Cancels(NodeKind::Composite),
         Self::Cancels(NodeKind::Atomic),
         Self::Dispatches(NodeKind::Composite),
@@ -34,6 +37,7 @@ impl Lane {
         match job {
             Job::Deadline => Self::Deadlines,
             Job::Approval => Self::Approvals,
+            Job::SetAside => Self::SetAside,
             Job::CancelExecutor => Self::Cancels(kind),
             Job::Dispatch => Self::Dispatches(kind),
         }
@@ -43,6 +47,7 @@ impl Lane {
         match self {
             Self::Deadlines => Job::Deadline,
             Self::Approvals => Job::Approval,
+            Self::SetAside => Job::SetAside,
             Self::Cancels(_) => Job::CancelExecutor,
             Self::Dispatches(_) => Job::Dispatch,
         }
@@ -51,7 +56,7 @@ impl Lane {
     /// The kind of its nodes; `None`: both.
     pub fn kind(self) -> Option<NodeKind> {
         match self {
-            Self::Deadlines | Self::Approvals => None,
+            Self::Deadlines | Self::Approvals | Self::SetAside => None,
             Self::Cancels(kind) | Self::Dispatches(kind) => Some(kind),
         }
     }
@@ -64,6 +69,7 @@ impl Lane {
             Self::Dispatches(NodeKind::Composite) => 3,
             Self::Dispatches(NodeKind::Atomic) => 4,
             Self::Approvals => 5,
+            Self::SetAside => 6,
         }
     }
 }

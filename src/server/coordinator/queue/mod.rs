@@ -76,6 +76,7 @@ pub struct ClaimedJob {
     pub kind: Option<NodeKind>,
     pub deadline: Option<Timestamp>,
     ended: CancellationToken,
+    withdrawn: CancellationToken,
     started_at: Arc<OnceLock<Timestamp>>,
     /// A cancel that may overtake the call that it is about.
     pub may_overtake: bool,
@@ -86,6 +87,12 @@ impl ClaimedJob {
     /// ended it gets the answer. What was not sent by then must not be sent.
     pub fn ended(&self) -> &CancellationToken {
         &self.ended
+    }
+
+    /// Of a dispatch that waits for a slot: cancelled when its node has been set
+    /// aside. What has begun by then goes on.
+    pub fn withdrawn(&self) -> &CancellationToken {
+        &self.withdrawn
     }
 
     /// Of a dispatch: notes that its attempt has started.
@@ -135,7 +142,8 @@ impl WorkQueue {
         }
         let in_hand = self.in_hand();
         let room = Lane::ALL.into_iter().all(|lane| match (lane, jobs[lane.index()]) {
-            (Lane::Deadlines | Lane::Approvals | Lane::Cancels(_), _) | (Lane::Dispatches(_), 0) => true,
+            (Lane::Deadlines | Lane::Approvals | Lane::SetAside | Lane::Cancels(_), _)
+            | (Lane::Dispatches(_), 0) => true,
             (Lane::Dispatches(kind), jobs) => {
                 in_hand.in_lane(lane) + jobs <= self.capacity
                     && in_hand.of_run(kind, run) + jobs <= self.per_run
@@ -193,12 +201,20 @@ impl WorkQueue {
         self.in_hand().dispatches(run).for_each(|held| held.ended.cancel());
     }
 
+    /// Takes a dispatch that has not begun off the list of those that wait for a slot.
+    pub fn node_set_aside(&self, node: &NodeRunId) {
+        if let Some(held) = self.in_hand().get(node, Job::Dispatch) {
+            held.withdrawn.cancel();
+        }
+    }
+
     /// Begins the job of a node's wake-up, which this worker has claimed, unless
     /// it is in hand.
     pub fn push(self: &Arc<Self>, node: &NodeHead, now: Timestamp) {
         let Some(job) = node.job() else { return };
         let (id, run) = (node.node_run_id.clone(), node.run_id.clone());
-        let (ended, started_at) = (CancellationToken::new(), Arc::<OnceLock<Timestamp>>::default());
+        let (ended, withdrawn) = (CancellationToken::new(), CancellationToken::new());
+        let started_at = Arc::<OnceLock<Timestamp>>::default();
         let mut in_hand = self.in_hand();
         if in_hand.has(&id, job) {
             return;
@@ -210,6 +226,7 @@ impl WorkQueue {
             run: run.clone(),
             lane: Lane::of(job, node.kind),
             ended: ended.clone(),
+            withdrawn: withdrawn.clone(),
             started_at: Arc::clone(&started_at),
         };
         in_hand.insert(id.clone(), job, held);
@@ -224,6 +241,7 @@ impl WorkQueue {
             kind: node.kind,
             deadline: node.deadline,
             ended,
+            withdrawn,
             started_at,
             may_overtake,
         });

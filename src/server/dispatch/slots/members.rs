@@ -46,7 +46,11 @@ pub(in crate::server::dispatch) struct Grant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Grant(MemberNumber),
-    Refuse { until: Timestamp },
+    Refuse {
+        until: Timestamp,
+    },
+    /// Each member that it may go to is paused.
+    Suspended,
 }
 
 pub(super) struct Members {
@@ -61,12 +65,14 @@ struct Member {
     in_flight: usize,
     held: HashMap<RunId, usize>,
     breaker: Breaker,
+    /// It is paused: no calls, whatever its breaker says.
+    suspended: bool,
     last_error: Option<(Timestamp, String)>,
 }
 
 impl Member {
     fn admits(&self, now: Timestamp) -> bool {
-        self.breaker.open_until().is_none_or(|until| until <= now)
+        !self.suspended && self.breaker.open_until().is_none_or(|until| until <= now)
     }
 }
 
@@ -80,6 +86,9 @@ impl Members {
     /// admits calls, those to be avoided last, and the next in rotation of equally
     /// loaded ones. `None`: it has to wait.
     pub(super) fn judge(&self, run: &RunId, wish: Wish, now: Timestamp) -> Option<Verdict> {
+        if self.are_suspended(wish) {
+            return Some(Verdict::Suspended);
+        }
         let count = self.members.len();
         let wished = || self.numbered().filter(|(number, _)| wish.only.is_none_or(|only| only == *number));
         let has_room = |member: &Member| self.has_room(member, run);
@@ -96,8 +105,27 @@ impl Members {
         if waits_for_a_healthy_member || !wished().any(|(_, member)| has_room(member)) {
             return None;
         }
-        let reopens = wished().filter_map(|(_, member)| member.breaker.open_until()).min();
+        let reopens = wished()
+            .filter(|(_, member)| !member.suspended)
+            .filter_map(|(_, member)| member.breaker.open_until())
+            .min();
         reopens.map(|until| Verdict::Refuse { until })
+    }
+
+    /// Whether each member that it may go to is paused.
+    pub(super) fn are_suspended(&self, wish: Wish) -> bool {
+        let mut wished = self.numbered().filter(|(number, _)| wish.only.is_none_or(|only| only == *number));
+        wished.all(|(_, member)| member.suspended)
+    }
+
+    /// Pauses the members for which this is true. Returns whether that changes anything.
+    pub(super) fn suspend(&mut self, suspended: impl Iterator<Item = bool>) -> bool {
+        let mut has_changed = false;
+        for (member, suspended) in self.members.iter_mut().zip(suspended) {
+            has_changed |= member.suspended != suspended;
+            member.suspended = suspended;
+        }
+        has_changed
     }
 
     /// Whether any waiter might get a turn: spares a look at each.

@@ -324,3 +324,28 @@ async fn too_many_nodes_for_one_member_are_put_back() {
     drop(granted(next.now_or_never()));
     assert_eq!(pool.left(), (2, 0));
 }
+
+#[tokio::test]
+async fn paused_member_gets_nothing_and_refuses_those_that_need_it() {
+    let pool = Pool::new(2, 1);
+    let busy = pool.take("a").await;
+    let mut needs = pool.wait("b", only(busy.member().0));
+    assert!(poll!(&mut needs).is_pending());
+    let other = 1 - busy.member().0;
+    // It is paused while a job waits for it, which hears of it at once.
+    let paused = |paused: [bool; 2]| pool.slots.suspend(paused.into_iter());
+    let mut of_busy = [false, false];
+    of_busy[busy.member().0] = true;
+    paused(of_busy);
+    drop(busy);
+    assert_eq!(refused(needs.now_or_never()), Refusal::Suspended);
+    let elsewhere = pool.take("c").await;
+    assert_eq!(elsewhere.member(), MemberNumber(other));
+    paused([true, true]);
+    assert_eq!(refused(pool.wait("d", Wish::default()).now_or_never()), Refusal::Suspended);
+    // What is under way goes on, and the pause ends.
+    assert_eq!(pool.in_flight().iter().sum::<usize>(), 1);
+    drop(elsewhere);
+    paused([false, false]);
+    assert_eq!(granted(pool.wait("e", only(other)).now_or_never()).member(), MemberNumber(other));
+}

@@ -35,9 +35,10 @@ use serde_json::{Value, json};
 
 use self::tree::Tree;
 use super::{
+    bookkeeping::wake,
     command::{Cx, Decision, NodeTypeFacts, Rules},
     constraints::{self, effective_constraints},
-    draft::{Draft, Place, wake},
+    draft::{Draft, Place},
     extensions::{self, CONSTRAINTS, DECOMPOSITION_ROUNDS, Writer, own},
     failing::Failing,
     ledger, silence,
@@ -228,6 +229,7 @@ fn run_record(
     let time = constraints::wall_time(constraints.as_ref(), rules.run_timeout);
     let deadline = (!run.state.is_terminal()).then(|| began(run.started_at, now) + time);
     let owner = extensions::stored_owner(run.extensions.as_ref());
+    let hold = extensions::stored_hold(run.extensions.as_ref()).filter(|_| deadline.is_some());
     RunRecord {
         run,
         version: 0,
@@ -239,6 +241,7 @@ fn run_record(
         deadline,
         ceilings,
         account: None,
+        hold,
         attempts: 0,
         trace: None,
     }

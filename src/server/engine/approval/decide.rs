@@ -17,9 +17,9 @@ use super::{NODE_RUN_APPROVAL, ask_pause, deny, note, referring};
 use crate::{
     engine::{
         audit::Audited,
-        bookkeeping::{awaits, head_only},
+        bookkeeping::{awaits, head_only, wake},
         command::{Cx, Decision, NodeView, PolicyDecided, PolicyOutcome},
-        draft::{Draft, wake},
+        draft::Draft,
         guard::HeadBefore,
         refuse,
         rejection::Rejection,

@@ -34,9 +34,10 @@ pub use self::decide::{
 };
 use super::{
     audit::Audited,
+    bookkeeping::wake,
     command::{Approvals, PolicyDecided, PolicyOutcome},
     constraints,
-    draft::{Draft, wake},
+    draft::Draft,
     extensions::{APPROVAL, Writer},
     recovery,
 };

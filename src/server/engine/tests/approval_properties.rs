@@ -115,7 +115,7 @@ impl Tree {
                         self.world.due(&id);
                         self.world.ask_again(&id, None);
                     }
-                    Some(Job::Dispatch | Job::CancelExecutor) | None => {}
+                    Some(Job::Dispatch | Job::CancelExecutor | Job::SetAside) | None => {}
                 }
             }
             Step::Complete(at) => _ = self.world.complete(&id(at), json!({"state": "succeeded"})),

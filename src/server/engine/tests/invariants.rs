@@ -46,6 +46,8 @@ fn explained(world: &World) {
             last_attempt: None,
             executor: ExecutorFacts::default(),
             auto_dispatch: true,
+            hold: world.runs[&node.node.run_id].hold.as_ref(),
+            pause: None,
         };
         let reasons = explain::node_reasons(node, &facts);
         assert!(!reasons.is_empty(), "unexplained: {node:?}");
@@ -70,10 +72,15 @@ fn explained(world: &World) {
                 Cause::DispatchDue
                 | Cause::AskingPolicy
                 | Cause::WaitingForSlot { .. }
-                | Cause::AtWorker { .. } => !state.is_terminal() && at <= Some(world.now),
+                | Cause::AtWorker { .. } => {
+                    let is_aside = world.job(node.id().as_str()) == Some(Job::SetAside);
+                    !state.is_terminal() && (at <= Some(world.now) || is_aside)
+                }
+                Cause::Held { .. } => world.runs[&node.node.run_id].hold.is_some(),
                 Cause::QueueFull { .. }
                 | Cause::BreakerOpen { .. }
                 | Cause::DispatchOff
+                | Cause::DispatchPaused { .. }
                 | Cause::Parked { .. }
                 | Cause::LostByWorker
                 | Cause::NoWakeUp => false,
@@ -121,6 +128,8 @@ fn transitions(before: &World, world: &World) {
         if old.is_terminal() {
             assert_eq!((from.state, from.ended_at), (to.state, to.ended_at), "{id} has ended");
         }
+        let was_held = before.runs[&from.run_id].hold.is_some();
+        assert!(!was_held || node.attempt == old.attempt, "{id}: an attempt began while its run was held");
         assert!(node.attempt >= old.attempt && node.children >= old.children && node.rounds >= old.rounds);
         assert_eq!((&old.path, &from.parent_node_run_id), (&node.path, &to.parent_node_run_id));
     }

@@ -226,7 +226,7 @@ fn executor_is_notified_until_it_acknowledges() {
 fn abandoned_notification_is_in_the_attempt_log() {
     let mut world = started(read_only());
     world.cancel(RUN);
-    world.notified("a", CancelNotification::Abandoned);
+    world.notified("a", CancelNotification::Abandoned("no answer".into()));
     assert_eq!((world.job("a"), world.state("a")), (None, NodeRunState::Canceled));
     let entry = world.attempts.last().expect("an entry");
     assert_eq!((entry.attempt, &entry.outcome), (1, &AttemptOutcome::Fenced));

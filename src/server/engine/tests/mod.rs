@@ -31,6 +31,8 @@ mod placement;
 mod properties;
 mod result_retries;
 mod retries;
+mod run_holds;
 mod silence;
 mod start;
 mod support;
+mod wake_now;

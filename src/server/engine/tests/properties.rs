@@ -101,6 +101,8 @@ impl Pair {
             Step::Evaluate(at, report) => Step::Evaluate(at % count, report),
             Step::Notify(at, again) => Step::Notify(at % count, again),
             Step::ExpireNode(at) => Step::ExpireNode(at % count),
+            Step::SetAside(at) => Step::SetAside(at % count),
+            plain @ (Step::HoldRun | Step::ReleaseRun | Step::Resume) => plain,
             Step::Cancel => Step::Cancel,
             Step::ExpireRun => Step::ExpireRun,
             Step::Wait(seconds) => Step::Wait(seconds),
@@ -190,6 +192,10 @@ impl Pair {
                 world.evaluate(&node(at), report);
             }
             Step::Notify(at, again) => world.notify(&node(at), again.then_some(Duration::from_secs(1))),
+            Step::HoldRun => _ = world.hold_run(None).map_err(|rejection| rejection.code())?,
+            Step::ReleaseRun => _ = world.release_run().map_err(|rejection| rejection.code())?,
+            Step::SetAside(at) => world.set_aside(&node(at)),
+            Step::Resume => world.resume(),
             Step::Cancel => _ = world.cancel(RUN),
             Step::ExpireRun => world.expire_run(RUN),
             Step::ExpireNode(at) => world.expire_node(&node(at)),
@@ -208,6 +214,7 @@ impl Pair {
         invariants::check(before, &self.world);
         let (world, model) = (&self.world, &self.model);
         assert_eq!((world.run().run.state, world.run().run.ended_at), (model.run, model.ended_at));
+        assert_eq!(world.run().hold.is_some(), model.held);
         assert_eq!((world.nodes.len(), world.attempts.len()), (model.nodes.len(), model.logged));
         for (at, (id, expected)) in self.ids.iter().zip(&model.nodes).enumerate() {
             let node = world.node(id);
@@ -327,6 +334,10 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => at().prop_map(Step::Lost),
         3 => (low(), 0..1200_u64).prop_map(|(at, ago)| Step::Check(at, ago)),
         1 => at().prop_map(Step::Hold),
+        2 => Just(Step::HoldRun),
+        4 => Just(Step::ReleaseRun),
+        2 => at().prop_map(Step::SetAside),
+        1 => Just(Step::Resume),
         3 => (low(), ends()).prop_map(|(at, state)| Step::Complete(at, state)),
         4 => (low(), reports()).prop_map(|(at, report)| Step::Evaluate(at, report)),
         2 => (at(), any::<bool>()).prop_map(|(at, again)| Step::Notify(at, again)),

@@ -15,6 +15,7 @@
 //! - `wakes`: wake-ups, claims, workers and counts.
 //! - `audit`: the audit trail.
 //! - `approvals`: the list of approvals; `run_lists`: those of runs, nodes, attempts.
+//! - `steering`: pauses, held runs, nodes that are set aside or canceled.
 //! - `work`: the work of all runs, and evidence of one.
 //! - `secrets`: secrets by name.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
@@ -36,6 +37,7 @@ mod pruning;
 mod run_lists;
 mod samples;
 mod secrets;
+mod steering;
 mod wakes;
 mod webhooks;
 mod work;
@@ -46,7 +48,7 @@ use futures::future::BoxFuture;
 
 pub use self::{
     approvals::*, audit::*, commits::*, events::*, heads::*, marks::*, outbox::*, parking::*, payloads::*,
-    pruning::*, run_lists::*, samples::*, secrets::*, wakes::*, webhooks::*, work::*,
+    pruning::*, run_lists::*, samples::*, secrets::*, steering::*, wakes::*, webhooks::*, work::*,
 };
 use super::inspect::Inspect;
 
@@ -145,6 +147,10 @@ macro_rules! for_each_journal_property {
             approvals_are_listed_oldest_first_in_pages
             approvals_are_listed_while_their_nodes_wait
             wake_of_an_approval_is_claimed_like_any_other
+            pauses_are_kept_by_scope_with_an_audit_record
+            set_aside_wakes_are_claimed_at_their_time_or_resumed
+            held_runs_are_listed_and_wake_up_at_the_end_of_their_hold
+            canceled_nodes_are_listed_with_their_last_attempt
             work_is_counted_by_lane_worker_and_store
             exported_run_is_a_whole_bundle
             webhooks_are_bounded_listed_and_deleted_with_deliveries

@@ -18,6 +18,7 @@ fn finished(id: &str, micros: i64) -> ChangeSet {
         started_at: at(1),
         ended_at: at(2),
         outcome: AttemptOutcome::Lost,
+        because: None,
         note: None,
     };
     ChangeSet {

@@ -45,6 +45,7 @@ pub fn run(id: &str) -> RunRecord {
         deadline: Some(at(1_000_000)),
         ceilings: Some(StructuralConstraints { max_depth: Some(32), ..StructuralConstraints::default() }),
         account: None,
+        hold: None,
         attempts: 0,
         trace: None,
     }
@@ -108,7 +109,7 @@ pub fn event(run: &str, seq: u64, path: Option<&str>) -> EventRecord {
 }
 
 /// An attempt of a node of run `a`.
-pub(super) fn attempt(node: &str, number: u32, outcome: AttemptOutcome) -> AttemptRecord {
+pub fn attempt(node: &str, number: u32, outcome: AttemptOutcome) -> AttemptRecord {
     AttemptRecord {
         node_run_id: node.into(),
         run_id: "a".into(),
@@ -116,6 +117,7 @@ pub(super) fn attempt(node: &str, number: u32, outcome: AttemptOutcome) -> Attem
         started_at: at(1),
         ended_at: at(2),
         outcome,
+        because: None,
         note: None,
     }
 }

@@ -275,6 +275,8 @@ pub async fn counts_follow_the_stored_records(subject: JournalUnderTest) {
             outbox_oldest: Some(at(1)),
             parked: 0,
             approvals: 0,
+            held: 0,
+            set_aside: 0,
             without_wake_up: 0,
             load: load(3, &["a/1", "b/1", "a/1.2"], 1, None),
         }
@@ -297,6 +299,8 @@ pub async fn counts_follow_the_stored_records(subject: JournalUnderTest) {
             outbox_oldest: Some(at(1)),
             parked: 0,
             approvals: 0,
+            held: 0,
+            set_aside: 0,
             without_wake_up: 0,
             // One of them is claimed.
             load: load(2, &["a/1", "a/1.2"], 1, None),

@@ -3,7 +3,7 @@
 //! ```text
 //!   empty ─1─▶ runs, nodes, events ─2─▶ secrets ─3─▶ outbox ─4─▶ parking, pruning ─5─▶ heads, payloads
 //!         ─6─▶ audit trail ─7─▶ approvals ─8─▶ list of runs ─9─▶ webhooks ─10─▶ labels, counts
-//!         ─11─▶ marks
+//!         ─11─▶ marks ─12─▶ holds, pauses
 //! ```
 //!
 //! A wake-up's claim is in the column `wake_owner`, the registered workers in the
@@ -18,8 +18,10 @@ pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
 /// The migrations in order; the first creates the schema. One that was released is
 /// never changed: append another.
-const MIGRATIONS: [&str; 11] =
-    [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, WEBHOOKS, LABELS, MARKS];
+const MIGRATIONS: [&str; 12] = [
+    SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, WEBHOOKS, LABELS, MARKS,
+    STEERING,
+];
 
 /// The schema version of this program.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
@@ -394,6 +396,16 @@ const MARKS: &str = "
     CREATE TABLE marks (
         name        TEXT PRIMARY KEY NOT NULL,
         at          INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Holds of runs, and pauses of dispatch. Held runs are few: their index has no others.
+const STEERING: &str = "
+    ALTER TABLE run_list ADD COLUMN held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1));
+    CREATE INDEX run_list_held ON run_list (run_id) WHERE held = 1;
+    CREATE TABLE pauses (
+        scope       TEXT PRIMARY KEY NOT NULL,
+        body        TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
 ";
 

@@ -28,6 +28,7 @@
 //! | `notices`, `webhooks`, `deliveries` | what webhooks report, to whom, and what waits |
 //! | `prune` | deletion of finished runs |
 //! | `secrets` | secrets by name |
+//! | `steering` | pauses of dispatch, nodes that are set aside, what a cancel has ended |
 //! | `space` | the size limit of the file and its reserve |
 //! | `figures` | what the threads have done, for metrics |
 //! | `checkpoint` | keeps the write-ahead log short, off the commit path |
@@ -84,6 +85,7 @@ mod run_list;
 mod schema;
 mod secrets;
 mod space;
+mod steering;
 #[cfg(test)]
 pub(super) mod tests;
 mod threads;

@@ -205,21 +205,28 @@ pub(super) fn runs_overdue(
 pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, JournalError> {
     let wakes_due: Option<i64> =
         connection.prepare_cached(WAKES_DUE)?.query_one([now.as_micros()], |row| row.get(0))?;
-    let ([runs_live, nodes_live, outbox, parked, without_wake_up, approvals], oldest) = connection
-        .prepare_cached(
-            "SELECT (SELECT count(*) FROM runs WHERE terminal = 0),
+    let ([runs_live, nodes_live, outbox, parked, without_wake_up, approvals, held, set_aside], oldest) =
+        connection
+            .prepare_cached(
+                "SELECT (SELECT count(*) FROM runs WHERE terminal = 0),
                     (SELECT count(*) FROM node_runs WHERE terminal = 0),
                     (SELECT count(*) FROM outbox),
                     (SELECT count(*) FROM parked),
                     (SELECT count(*) FROM node_runs WHERE terminal = 0 AND wake_at IS NULL)
                     + (SELECT count(*) FROM runs WHERE terminal = 0 AND deadline IS NULL),
                     (SELECT count(*) FROM node_runs WHERE wake_job = 'approval'),
+                    (SELECT count(*) FROM run_list WHERE held = 1),
+                    (SELECT count(*) FROM node_runs
+                     WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_job = 'set_aside'),
                     (SELECT decided_at FROM outbox ORDER BY id LIMIT 1)",
-        )?
-        .query_one([], |row| {
-            let counted = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
-            Ok((counted, row.get::<_, Option<i64>>(6)?))
-        })?;
+            )?
+            .query_one([], |row| {
+                let mut counted = [0; 8];
+                for (column, count) in counted.iter_mut().enumerate() {
+                    *count = row.get(column)?;
+                }
+                Ok((counted, row.get::<_, Option<i64>>(8)?))
+            })?;
     Ok(Counts {
         runs_live: natural(runs_live)?,
         nodes_live: natural(nodes_live)?,
@@ -228,6 +235,8 @@ pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, 
         outbox_oldest: oldest.map(Timestamp::from_micros),
         parked: natural(parked)?,
         approvals: natural(approvals)?,
+        held: natural(held)?,
+        set_aside: natural(set_aside)?,
         without_wake_up: natural(without_wake_up)?,
         load: load(connection)?,
     })

@@ -3,6 +3,7 @@
 //! ```text
 //!   a run starts ──▶ a row                         a page ──▶ rows behind a place, newest first
 //!   it ends ───────▶ its state, end, error code              └▶ at most SCAN_MAX, filtered here
+//!   it is held, released ▶ held
 //!   it is pruned ──▶ no row
 //!        │ triggers
 //!        ├─▶ run_labels: the runs of a label, in the same order
@@ -49,7 +50,7 @@ pub(super) const UNLIST: &str = concat!(
 /// The columns of a summary.
 macro_rules! columns {
     () => {
-        "run_list.started_at, run_list.run_id, state, ended_at, node_type, node_version, owner, error_code, labels"
+        "run_list.started_at, run_list.run_id, state, ended_at, node_type, node_version, owner, error_code, labels, held"
     };
 }
 pub(super) use columns;
@@ -75,6 +76,7 @@ pub(super) const LABELED: &str = concat!(
 /// What a change says about the list.
 pub(super) enum ListRow {
     Starts { started_at: i64, now: Now, first: First },
+    Holds { started_at: i64, held: bool },
     Ends { started_at: i64, now: Now },
 }
 
@@ -83,6 +85,7 @@ pub(super) struct First {
     node_type: Option<(String, String)>,
     owner: Option<String>,
     labels: Option<String>,
+    held: bool,
 }
 
 /// What may change of a run.
@@ -111,10 +114,14 @@ impl ListRow {
             let labels = Labels::of(record.run.extensions.as_ref());
             let labels = Some(labels).filter(|labels| !labels.is_empty());
             let labels = labels.as_ref().map(to_json).transpose()?;
-            let first = First { node_type, owner, labels };
+            let first = First { node_type, owner, labels, held: record.hold.is_some() };
             return Ok(Some(Self::Starts { started_at: start_of(record), now, first }));
         }
-        Ok(record.is_terminal().then(|| Self::Ends { started_at: start_of(record), now }))
+        let started_at = start_of(record);
+        if record.is_terminal() {
+            return Ok(Some(Self::Ends { started_at, now }));
+        }
+        Ok(change.held.map(|held| Self::Holds { started_at, held }))
     }
 }
 
@@ -126,13 +133,13 @@ fn start_of(record: &RunRecord) -> i64 {
 pub(super) fn put(connection: &Connection, run: &RunId, row: &ListRow) -> Result<(), JournalError> {
     match row {
         ListRow::Starts { started_at, now: Now { state, ended_at, error_code }, first } => {
-            let First { node_type, owner, labels } = first;
+            let First { node_type, owner, labels, held } = first;
             let (id, version) = node_type.as_ref().map(|(id, version)| (id, version)).unzip();
             connection
                 .prepare_cached(
                     "INSERT INTO run_list (started_at, run_id, state, ended_at, node_type, node_version, owner,
-                                           error_code, labels)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                           error_code, labels, held)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 )?
                 .execute(params![
                     started_at,
@@ -143,13 +150,19 @@ pub(super) fn put(connection: &Connection, run: &RunId, row: &ListRow) -> Result
                     version,
                     owner,
                     error_code,
-                    labels
+                    labels,
+                    held
                 ])?;
+        }
+        ListRow::Holds { started_at, held } => {
+            connection
+                .prepare_cached("UPDATE run_list SET held = ?3 WHERE started_at = ?1 AND run_id = ?2")?
+                .execute(params![started_at, run.as_str(), held])?;
         }
         ListRow::Ends { started_at, now: Now { state, ended_at, error_code } } => {
             connection
                 .prepare_cached(
-                    "UPDATE run_list SET state = ?3, ended_at = ?4, error_code = ?5
+                    "UPDATE run_list SET state = ?3, ended_at = ?4, error_code = ?5, held = 0
                      WHERE started_at = ?1 AND run_id = ?2 AND ended_at IS NULL",
                 )?
                 .execute(params![started_at, run.as_str(), state, ended_at, error_code])?;
@@ -253,6 +266,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<RunSummary, JournalError> {
         error_code: row.get(7)?,
         labels: labels.unwrap_or_default(),
         attention: None,
+        held: row.get(9)?,
         place: RunPlace { started_at: Timestamp::from_micros(row.get(0)?), run_id },
     })
 }

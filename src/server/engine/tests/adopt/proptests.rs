@@ -101,7 +101,7 @@ proptest! {
             match world.job(id) {
                 Some(Job::Dispatch) => _ = world.dispatch(id),
                 Some(Job::Deadline) => world.lost(id),
-                Some(Job::CancelExecutor | Job::Approval) | None => {}
+                Some(Job::CancelExecutor | Job::Approval | Job::SetAside) | None => {}
             }
         }
         for id in live {

@@ -41,6 +41,7 @@ pub(super) struct Model {
     pub(super) limits: Limits,
     pub(super) run: RunState,
     pub(super) ended_at: Option<Timestamp>,
+    pub(super) held: bool,
     pub(super) nodes: Vec<Node>,
     /// Entries of the attempt log.
     pub(super) logged: usize,
@@ -67,6 +68,7 @@ impl Model {
             limits,
             run: RunState::Running,
             ended_at: None,
+            held: false,
             nodes: Vec::new(),
             logged: 0,
             max_retries: 0,
@@ -91,6 +93,19 @@ impl Model {
         now: Timestamp,
         wait: impl Fn(usize, u32) -> Duration,
     ) -> Answer {
+        let answer = self.take(step, now, wait);
+        if self.held {
+            self.rename(Job::Dispatch, Job::SetAside);
+        }
+        answer
+    }
+
+    /// Turns the jobs of nodes into others.
+    fn rename(&mut self, from: Job, to: Job) {
+        self.nodes.iter_mut().filter(|node| node.job == Some(from)).for_each(|node| node.job = Some(to));
+    }
+
+    fn take(&mut self, step: &Step, now: Timestamp, wait: impl Fn(usize, u32) -> Duration) -> Answer {
         match *step {
             Step::Create { parent, ref specs } => return self.create(parent, specs, now),
             Step::Claim(at) => {
@@ -137,6 +152,19 @@ impl Model {
                 }
             }
             Step::StartAgain { same } => return if same { Ok(()) } else { Err("run_already_exists") },
+            Step::HoldRun | Step::ReleaseRun if !self.is_live() => return Err("run_terminal"),
+            Step::HoldRun => self.held = true,
+            Step::ReleaseRun => {
+                if std::mem::take(&mut self.held) {
+                    self.rename(Job::SetAside, Job::Dispatch);
+                }
+            }
+            Step::SetAside(at) => {
+                if self.nodes[at].job == Some(Job::Dispatch) {
+                    self.nodes[at].job = Some(Job::SetAside);
+                }
+            }
+            Step::Resume => self.rename(Job::SetAside, Job::Dispatch),
             // These change times and events only.
             Step::Retry(_) | Step::Hold(_) | Step::Wait(_) => {}
             Step::Evaluate(at, report) => {
@@ -323,6 +351,7 @@ impl Model {
     fn end_run(&mut self, state: RunState, now: Timestamp) {
         self.run = state;
         self.ended_at = Some(now);
+        self.held = false;
     }
 
     fn is_live(&self) -> bool {

@@ -67,6 +67,13 @@ pub(crate) enum Step {
     Lost(usize),
     /// The last contact with its executor was that many seconds ago.
     Check(usize, u64),
+    /// An operator holds the run, or releases it.
+    HoldRun,
+    ReleaseRun,
+    /// Its dispatch is paused.
+    SetAside(usize),
+    /// Dispatch is resumed.
+    Resume,
     /// The PDP is unavailable.
     Hold(usize),
     Complete(usize, NodeRunState),

@@ -33,8 +33,19 @@ impl World {
 
     /// Writes an adopted run, which brings events with numbers of their own.
     pub(crate) fn import(&mut self, changes: ChangeSet) {
-        let ChangeSet { run_id, at: _, run, nodes, heads, events, attempts, audit, outbox: _, notices: _ } =
-            changes;
+        let ChangeSet {
+            run_id,
+            at: _,
+            run,
+            held: _,
+            nodes,
+            heads,
+            events,
+            attempts,
+            audit,
+            outbox: _,
+            notices: _,
+        } = changes;
         assert!(attempts.is_empty() && heads.is_empty() && audit.is_empty());
         let run = run.expect("a whole run");
         self.runs.insert(run_id, RunRecord { version: 1, ..run });
@@ -50,6 +61,7 @@ impl World {
             run_id,
             at: _,
             run,
+            held,
             mut nodes,
             heads,
             events,
@@ -91,6 +103,9 @@ impl World {
                 assert!(lifecycle::run_may(stored.run.state, run.run.state), "{stored:?} -> {run:?}");
                 assert!(!stored.is_terminal() || stored.run == run.run, "an ended run never changes");
             }
+            let was_held = stored.is_some_and(|stored| stored.hold.is_some());
+            let changes = run.version > 0 && run.hold.is_some() != was_held;
+            assert_eq!(held, changes.then_some(run.hold.is_some()), "lists of runs know of a hold");
             run.version += 1;
             self.runs.insert(run_id.clone(), run);
         }

@@ -1,13 +1,14 @@
 //! A world in memory: it loads views, calls the engine, and commits what that
 //! decides, as a journal does. Time passes by a millisecond a command.
 //!
-//! - here: the commands; `approvals`: those about approvals; `queries`: what there is
+//! - here: the commands; `approvals`, `steering`: those of operators; `queries`: what there is
 //!   now; `commit`: the journal.
 //! - `values`: children, answers and errors for tests.
 
 mod approvals;
 mod commit;
 mod queries;
+mod steering;
 mod values;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -333,7 +334,7 @@ impl World {
         let run = self.runs[&RunId::new(run)].clone();
         self.tick();
         let live = self.live(run.id(), None);
-        self.apply(engine::run_cancel(run, live, self.cx_of_caller(Operation::CancelRun)))
+        self.apply(engine::run_cancel(run, live, None, self.cx_of_caller(Operation::CancelRun)))
     }
 
     pub(super) fn expire_run(&mut self, run: &str) {

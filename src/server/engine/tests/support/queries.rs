@@ -61,7 +61,7 @@ impl World {
     }
 
     /// Live nodes, deepest first, as the store lists them.
-    pub(super) fn live(&self, run: &RunId, under: Option<&NodePath>) -> Vec<NodeHead> {
+    pub(crate) fn live(&self, run: &RunId, under: Option<&NodePath>) -> Vec<NodeHead> {
         let below =
             |node: &NodeRecord| under.is_none_or(|path| path != &node.path && path.contains(&node.path));
         let of_run = self.nodes.values().filter(|node| node.node.run_id == *run);

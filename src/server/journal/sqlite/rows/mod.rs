@@ -96,7 +96,7 @@ impl RunRow {
         Ok(Self {
             version: integer(record.version)?,
             terminal: record.is_terminal(),
-            deadline: record.deadline.map(Timestamp::as_micros),
+            deadline: record.due_at().map(Timestamp::as_micros),
             body: Body::of(record)?,
             run_id: record.run.run_id.clone(),
         })

@@ -75,6 +75,8 @@ async fn frequent_statements_use_an_index() {
         ),
         ("DELETE FROM node_payloads WHERE node_run_id = ? AND NOT (member = ?)", "(node_run_id=?)"),
         (run_list::BEHIND, "PRIMARY KEY"),
+        ("SELECT count(*) FROM run_list WHERE held = 1", "run_list_held"),
+        (steering::SET_ASIDE, "wakes_free (wake_job=?)"),
         (
             run_list::LABELED,
             "run_labels USING PRIMARY KEY (name=? AND value=? AND started_at>? AND (started_at,run_id)<(?,?))",
