@@ -179,12 +179,14 @@ impl Startup<'_> {
             journal: settings.journal.path.clone(),
         }
         .give_to(&metrics);
+        let bulk = Arc::clone(&coordinator);
         let shared = Shared { coordinator, authenticator, health, stopping };
         let listeners = Listeners::listen(settings, &certificates, (fronts, shared), tasks, log).await?;
         certificates.watch(listeners.running(), &clock, tasks, &self.component("certificates"));
         // Not earlier: a process that cannot listen must not have called an
         // executor, and executors may call back at once.
         dispatcher.begin(jobs);
+        bulk.bulk_begin(tasks);
         Retention {
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),

@@ -12,6 +12,8 @@
 //!
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
+//! - `reruns`: runs that repeat others; `twins`: what of those stands for their nodes.
+//! - `bulk`: jobs that do the same to many runs.
 //! - `run_lists`: runs, nodes and attempts by pages.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
@@ -38,6 +40,7 @@ mod approvals;
 mod assignment;
 mod attempts;
 mod audit_trail;
+mod bulk;
 mod commit_failures;
 mod committer;
 mod error;
@@ -48,9 +51,11 @@ mod nodes;
 mod offload;
 mod queue;
 mod reads;
+mod reruns;
 mod run_lists;
 mod runs;
 mod schemas;
+mod twins;
 
 use std::sync::Arc;
 
@@ -62,12 +67,14 @@ pub use approvals::{
 pub use attempts::Attempts;
 pub(crate) use attempts::{Assignment, Choice, DeferReason, Deferral};
 pub use audit_trail::AuditTrail;
+pub use bulk::{BULK_PAGE_MAX, BulkDryRun, BulkRequest, BulkSelection};
 pub(crate) use commit_failures::ALIVE_FOREVER;
 pub(crate) use committer::CLAIM_WITHIN;
 pub use error::{CoordinatorError, ErrorFacts, FieldError, Step};
 pub use explanations::{DispatchFacts, NodeExplanation, RunExplanation};
 pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
+pub use reruns::RerunRequest;
 pub use run_lists::LIST_PAGE_MAX;
 pub use schemas::Schemas;
 
@@ -135,6 +142,8 @@ pub struct Coordinator {
     /// One adoption of a run at a time. Never locked by a holder of the run's own
     /// lock.
     adoptions: KeyedLocks<RunId>,
+    siblings: twins::SiblingsCache,
+    bulk: bulk::BulkTask,
 }
 
 impl Coordinator {
@@ -186,7 +195,20 @@ impl Coordinator {
             (Arc::clone(&committer), Arc::clone(&admission), Arc::clone(&outputs));
         let attempts = Arc::new(Attempts::new(committers, asks, reports));
         let adoptions = KeyedLocks::default();
-        Self { dispatch, authority, committer, admission, outputs, attempts, stores, ids, adoptions }
+        let (siblings, bulk) = (twins::SiblingsCache::default(), bulk::BulkTask::default());
+        Self {
+            dispatch,
+            authority,
+            committer,
+            admission,
+            outputs,
+            attempts,
+            stores,
+            ids,
+            adoptions,
+            siblings,
+            bulk,
+        }
     }
 
     /// For dispatch: the attempts to execute this coordinator's nodes.

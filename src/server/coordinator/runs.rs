@@ -15,14 +15,25 @@ use super::{
 use crate::{
     auth::Principal,
     engine::{self, BoundedStart, Cause, Decision, PreparedStart, StartRun},
-    record::Operation,
+    record::{Identity, Operation, RerunOf},
     runtime::heap,
     time::within,
-    types::{Extensions, Run, RunId, RunStartRequest},
+    types::{Extensions, NodeRunId, Run, RunId, RunStartRequest},
 };
 
 /// Size of extensions and constraints, in bytes, that no usual request exceeds.
 const LARGE: usize = 1 << 20;
+
+/// A run that is to be started.
+pub(super) struct NewRun {
+    pub(super) request: RunStartRequest,
+    pub(super) owner: Identity,
+    pub(super) run_id: RunId,
+    /// Digest of what was asked for.
+    pub(super) digest: String,
+    /// The run that it repeats, and that one's root.
+    pub(super) rerun: Option<(RerunOf, NodeRunId)>,
+}
 
 impl Coordinator {
     /// Starts a run: its Run, root NodeRun, events and policy decision are
@@ -43,9 +54,21 @@ impl Coordinator {
             // A repetition does not ask registry and policy again.
             return self.start_repeated(caller, existing, &digest).await;
         }
+        let run_id = chosen.unwrap_or_else(|| self.ids.run_id());
+        let cause = Cause::asked(caller.actor(), Operation::StartRun);
+        self.start_new(caller, cause, NewRun { request, owner, run_id, digest, rerun: None }).await
+    }
+
+    /// Starts a run that does not exist yet.
+    pub(super) async fn start_new<'c>(
+        &'c self,
+        caller: &'c Principal,
+        cause: Cause<'c>,
+        new: NewRun,
+    ) -> Result<Run, CoordinatorError> {
+        let NewRun { request, owner, run_id, digest, rerun } = new;
         let committer = &*self.committer;
         committer.room_for_new_work()?;
-        let run_id = chosen.unwrap_or_else(|| self.ids.run_id());
         let root_id = self.ids.node_run_id();
         let place = ["body".into(), "root_node_type_ref".into()];
         let facts = self.admission.facts_at(&request.root_node_type_ref, &place).await?;
@@ -61,13 +84,21 @@ impl Coordinator {
         }
         let subject_token = self.admission.sealed(&run_id, caller);
         let (run, request) = (run_id.clone(), digest);
-        let command =
-            &StartRun { prepared, run_id: run, root_id, digest: request, facts, decided, subject_token };
+        let command = &StartRun {
+            prepared,
+            run_id: run,
+            root_id,
+            digest: request,
+            facts,
+            decided,
+            subject_token,
+            rerun,
+        };
         // The run did not exist a moment ago, or its id is fresh: only after a
         // conflict it has to be read (again).
         let is_absent = &AtomicBool::new(true);
         let run = committer
-            .request(Cause::asked(caller.actor(), Operation::StartRun), &run_id, |cx| async move {
+            .request(cause, &run_id, |cx| async move {
                 let existing = if is_absent.swap(false, Ordering::Relaxed) {
                     None
                 } else {
@@ -107,9 +138,18 @@ impl Coordinator {
     /// it is.
     pub async fn run_cancel(&self, caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> {
         self.run_authorize(caller, Operation::CancelRun, run).await?;
+        self.run_cancel_for(Cause::asked(caller.actor(), Operation::CancelRun), run).await
+    }
+
+    /// The same for a cause that is authorized.
+    pub(super) async fn run_cancel_for(
+        &self,
+        cause: Cause<'_>,
+        run: &RunId,
+    ) -> Result<Run, CoordinatorError> {
         let committer = &*self.committer;
         let canceled = committer
-            .request(Cause::asked(caller.actor(), Operation::CancelRun), run, |cx| async move {
+            .request(cause, run, |cx| async move {
                 let record = committer.run_fetch(run).await?;
                 let live = if record.is_terminal() {
                     Vec::new()

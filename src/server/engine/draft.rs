@@ -8,7 +8,7 @@ use super::{
     attempt::Attempt,
     audit::{self, Audited},
     command::{Claim, Cx, PolicyDecided},
-    extensions,
+    extensions::{self, OUTPUT_VIOLATIONS, REUSED_FROM},
     guard::{self, NodeBefore, RunBefore},
     ledger,
 };
@@ -19,8 +19,8 @@ use crate::{
     },
     time::Timestamp,
     types::{
-        Error, Extensions, JsonObject, NodeKind, NodeRun, NodeRunId, NodeRunState, ResourceRef, RunEvent,
-        RunEventType, RunState, json::canonical,
+        Error, EvaluationResult, Extensions, JsonObject, NodeKind, NodeRun, NodeRunId, NodeRunState,
+        ResourceRef, RunEvent, RunEventType, RunState, json::canonical,
     },
 };
 
@@ -228,6 +228,39 @@ impl<'c> Draft<'c> {
     pub(super) fn refuse(&mut self, node: NodeRecord, error: Error) -> NodeRun {
         self.refusals.extend(audit::refused_child(self.run.id(), node.id(), &error, self.cx));
         let node = self.end_one(node, End::failed(error), self.cx.claim);
+        let answer = node.node.clone();
+        self.put(node);
+        answer
+    }
+
+    /// Ends a new node with the outputs of a node of another run, and returns it as it is
+    /// then. Its events name that one.
+    pub(super) fn reuse(
+        &mut self,
+        mut node: NodeRecord,
+        old: NodeRun,
+        evaluation: EvaluationResult,
+        violations: Option<&Value>,
+    ) -> NodeRun {
+        let first = self.events.len();
+        self.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&evaluation));
+        node.node.evaluation_result = Some(evaluation);
+        node.node.extensions = extensions::Writer::update(self.cx.rules, node.node.extensions.take())
+            .exactly(REUSED_FROM, &old.node_run_id)
+            .noted(OUTPUT_VIOLATIONS, violations)
+            .done();
+        let end = End {
+            state: NodeRunState::Succeeded,
+            outputs: old.outputs,
+            output_artifacts: old.output_artifacts,
+            error: None,
+            notify_executor: false,
+        };
+        let node = self.end_one(node, end, self.cx.claim);
+        for event in self.events.iter_mut().skip(first) {
+            let extensions = event.event.extensions.get_or_insert_default();
+            *extensions = extensions.with(REUSED_FROM, &old.node_run_id);
+        }
         let answer = node.node.clone();
         self.put(node);
         answer

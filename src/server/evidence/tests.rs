@@ -75,6 +75,7 @@ fn exported(run: &str, nodes: &[Node]) -> (String, String) {
         deadline: None,
         ceilings: None,
         account: None,
+        rerun: None,
     };
     let mut file = Vec::new();
     let mut bundle = BundleWriter::begin(&mut file, record, START).expect("written");

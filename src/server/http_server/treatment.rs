@@ -72,7 +72,9 @@ impl Treatment {
 
     fn of(operation: Operation) -> Self {
         let (class, reads_body) = match operation {
-            Operation::StartRun | Operation::CreateNodeRuns => (Class::Work, true),
+            Operation::StartRun | Operation::CreateNodeRuns | Operation::RerunRun | Operation::StartBulk => {
+                (Class::Work, true)
+            }
             Operation::StreamRunEvents | Operation::StreamNodeRunEvents => (Class::Work, false),
             Operation::GetRun
             | Operation::GetNodeRun
@@ -83,12 +85,16 @@ impl Treatment {
             | Operation::GetRunTree
             | Operation::ListAttempts
             | Operation::ExplainRun
-            | Operation::ExplainNodeRun => (Class::Read, false),
+            | Operation::ExplainNodeRun
+            | Operation::ListBulk
+            | Operation::GetBulk
+            | Operation::ListBulkResults => (Class::Read, false),
             Operation::CancelRun => (Class::End, false),
             Operation::ReportNodeRunEvaluation
             | Operation::CompleteNodeRun
             | Operation::ApproveNodeRun
-            | Operation::DenyNodeRun => (Class::End, true),
+            | Operation::DenyNodeRun
+            | Operation::AbortBulk => (Class::End, true),
         };
         Self { class, reads_body }
     }

@@ -14,14 +14,17 @@
 use async_trait::async_trait;
 
 use super::{
-    AttemptsPage, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal,
-    JournalError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, RunCounts, RunPlace, RunsFilter,
-    RunsPage, TreePage, WaitingPage, WaitingPlace, inspect::Inspect,
+    AttemptsPage, AuditFilter, AuditId, AuditPage, BulkJournal, BulkPlace, ClaimFilter, ClaimedWake, Counts,
+    EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, RunCounts,
+    RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, inspect::Inspect,
 };
 use crate::{
-    record::{AttemptRecord, AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
+    record::{
+        AttemptRecord, AuditRecord, BulkChange, BulkJob, BulkOutcome, BulkResult, ChangeSet, Job, NodeHead,
+        NodePath, NodeRecord, RunRecord,
+    },
     time::Timestamp,
-    types::{NodeRunId, RunId, WorkerId},
+    types::{BulkId, NodeRunId, RunId, WorkerId},
 };
 
 /// The result of a call.
@@ -264,6 +267,39 @@ impl<I: Interceptor> Journal for Intercepted<I> {
 
     async fn audit_prune(&self, before: Timestamp, limit: u32) -> Answer<u64> {
         self.0.write("audit_prune", || self.0.journal().audit_prune(before, limit)).await
+    }
+}
+
+#[async_trait]
+impl<I: Interceptor> BulkJournal for Intercepted<I> {
+    async fn bulk_commit(&self, change: BulkChange) -> Answer<()> {
+        self.0.write("bulk_commit", || self.0.journal().bulk_commit(change.clone())).await
+    }
+
+    async fn bulk_fetch(&self, bulk: &BulkId) -> Answer<Option<BulkJob>> {
+        self.0.read("bulk_fetch", self.0.journal().bulk_fetch(bulk)).await
+    }
+
+    async fn bulk_live(&self, limit: u32) -> Answer<Vec<BulkJob>> {
+        self.0.read("bulk_live", self.0.journal().bulk_live(limit)).await
+    }
+
+    async fn bulk_page(&self, after: Option<&BulkPlace>, limit: u32) -> Answer<Vec<BulkJob>> {
+        self.0.read("bulk_page", self.0.journal().bulk_page(after, limit)).await
+    }
+
+    async fn bulk_results(
+        &self,
+        bulk: &BulkId,
+        after: u64,
+        outcome: Option<BulkOutcome>,
+        limit: u32,
+    ) -> Answer<Vec<BulkResult>> {
+        self.0.read("bulk_results", self.0.journal().bulk_results(bulk, after, outcome, limit)).await
+    }
+
+    async fn bulk_prune(&self, ended_before: Timestamp, limit: u32) -> Answer<u64> {
+        self.0.write("bulk_prune", || self.0.journal().bulk_prune(ended_before, limit)).await
     }
 }
 

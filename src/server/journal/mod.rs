@@ -12,6 +12,7 @@
 //!
 //! - `values`: what callers ask with and what they get; `runs`: the same for lists of
 //!   runs, nodes and attempts.
+//! - `bulk`: bulk jobs, a part of the trait.
 //! - `error`: why something was refused, or the journal could not be opened.
 //! - `retention`: deletes runs that finished long ago, and old audit records.
 //! - `inspect`: what tests read beyond the trait.
@@ -20,6 +21,7 @@
 //! durably, before its caller is answered and before anything is done about it.
 //! The journal writes what a [`ChangeSet`] says and derives nothing.
 
+mod bulk;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 mod error;
@@ -37,6 +39,7 @@ mod values;
 use async_trait::async_trait;
 
 pub use self::{
+    bulk::{BulkJournal, BulkPlace},
     error::{JournalError, OpenError},
     runs::{
         AttemptsPage, NodeSummary, OwnerRule, RunCounts, RunPlace, RunSelect, RunSummary, RunsFilter,
@@ -59,7 +62,7 @@ pub const ASSIGNMENT_KEYS: &str = "assignment_token_key";
 
 /// Durable home of runs. Every implementation must pass `conformance`.
 #[async_trait]
-pub trait Journal: Send + Sync + 'static {
+pub trait Journal: BulkJournal + 'static {
     /// Applies all of `change` or none of it, and returns once it is durable.
     /// Stored rows get the next version. Returns the id of the last outbox entry
     /// that it added, if it added any.

@@ -6,10 +6,12 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     record::{AttemptRecord, Identity, NodeHead, NodePath},
     time::Timestamp,
-    types::{NodeTypeRef, RunId, RunState},
+    types::{NodeRunId, NodeTypeRef, RunId, RunState},
 };
 
 /// Orders runs by when they started, and those of one moment by their ids.
@@ -30,6 +32,8 @@ pub struct RunSummary {
     pub owner: Option<Identity>,
     /// The code of its root's error, if it ended with one.
     pub error_code: Option<String>,
+    /// The run that it repeats.
+    pub rerun_of: Option<RunId>,
 }
 
 /// Says of an owner whether its runs are listed.
@@ -47,7 +51,8 @@ pub struct RunsFilter {
 }
 
 /// Selects runs; what is `None` selects all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RunSelect {
     pub state: Option<RunState>,
     /// The id of the root's type.
@@ -88,6 +93,8 @@ pub struct NodeSummary {
     pub node_type: NodeTypeRef,
     /// The number of its children.
     pub children: u64,
+    /// The NodeRun of another Run whose outputs it has.
+    pub reused_from: Option<NodeRunId>,
 }
 
 /// A page of a tree, in the order of the paths as text: each node before its

@@ -4,7 +4,7 @@
 use dropshot::{ApiDescription, Body, HttpResponseOk, RequestContext, endpoint};
 use http::{Response, header::CONTENT_TYPE};
 
-use super::{approvals, explain, runs};
+use super::{approvals, bulk, explain, reruns, runs};
 use crate::{
     http_server::{ApiError, Caller, Probe, ServerContext, live, ready},
     metrics,
@@ -19,6 +19,8 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
         api.register(metrics_scrape)?;
         approvals::register(&mut api)?;
         runs::register(&mut api)?;
+        reruns::register(&mut api)?;
+        bulk::register(&mut api)?;
         explain::register(&mut api)
     };
     register().expect("the endpoints do not contradict each other");

@@ -14,11 +14,13 @@
 //! **Invariant:** what a caller may not do through the API, it may not do here.
 
 mod approvals;
+mod bulk;
 mod endpoints;
 mod explain;
 mod model;
 pub mod openapi;
 mod paging;
+mod reruns;
 mod runs;
 
 pub(crate) use self::endpoints::endpoints;

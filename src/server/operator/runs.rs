@@ -49,6 +49,9 @@ struct RunEntry {
     /// The code of its root's error, if it ended with one
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<String>,
+    /// The run that it repeats
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerun_of: Option<RunId>,
 }
 
 /// The number of runs in each state
@@ -81,6 +84,9 @@ struct NodeEntry {
     attempt: u32,
     /// The number of its children
     children: u64,
+    /// The node run whose outputs it has: it was not executed
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reused_from: Option<NodeRunId>,
 }
 
 /// An attempt that did not end its node run
@@ -279,7 +285,7 @@ impl From<RunPlace> for AfterRun {
 
 impl From<RunSummary> for RunEntry {
     fn from(run: RunSummary) -> Self {
-        let RunSummary { place, state, ended_at, node_type, owner, error_code } = run;
+        let RunSummary { place, state, ended_at, node_type, owner, error_code, rerun_of } = run;
         let node_type_ref =
             node_type.map(|(node_type_id, version)| NodeTypeRef { extensions: None, node_type_id, version });
         Self {
@@ -290,13 +296,14 @@ impl From<RunSummary> for RunEntry {
             node_type_ref,
             owner: owner.map(Principal::from),
             error_code,
+            rerun_of,
         }
     }
 }
 
 impl From<NodeSummary> for NodeEntry {
     fn from(node: NodeSummary) -> Self {
-        let NodeSummary { head, node_type, children } = node;
+        let NodeSummary { head, node_type, children, reused_from } = node;
         Self {
             node_run_id: head.node_run_id,
             path: head.path.as_str().to_owned(),
@@ -308,6 +315,7 @@ impl From<NodeSummary> for NodeEntry {
             deadline: head.deadline,
             attempt: head.attempt,
             children,
+            reused_from,
         }
     }
 }

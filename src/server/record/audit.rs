@@ -121,6 +121,8 @@ pub enum OtherOperation {
     DispatchNodeRun,
     /// The command `journal rotate-key`.
     RotateKey,
+    /// The end of a bulk job.
+    FinishBulk,
 }
 
 impl AuditedOperation {
@@ -129,6 +131,7 @@ impl AuditedOperation {
             Self::Request(operation) => operation.as_str(),
             Self::Other(OtherOperation::DispatchNodeRun) => "dispatch_node_run",
             Self::Other(OtherOperation::RotateKey) => "rotate_key",
+            Self::Other(OtherOperation::FinishBulk) => "finish_bulk",
         }
     }
 }
@@ -241,7 +244,7 @@ mod tests {
 
     #[test]
     fn audited_operations_are_stored_by_their_names() {
-        let others = [OtherOperation::DispatchNodeRun, OtherOperation::RotateKey];
+        let others = [OtherOperation::DispatchNodeRun, OtherOperation::RotateKey, OtherOperation::FinishBulk];
         let all = Operation::ALL.map(AuditedOperation::Request).into_iter();
         for operation in all.chain(others.map(AuditedOperation::Other)) {
             assert_eq!(serde_json::to_value(operation).expect("JSON"), json!(operation.as_str()));

@@ -18,6 +18,8 @@
 //! - `budget`: accounts of budgets.
 //! - `hosts`: the members of a pool at which earlier attempts may still run.
 //! - `path`: a node's place in its run's tree.
+//! - `rerun`: a Run that repeats another one.
+//! - `bulk`: jobs that do the same to many Runs.
 //! - `change_set`: the result of a decision, with events and attempts.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
 //!
@@ -30,12 +32,14 @@ mod approval;
 mod audit;
 mod bindings;
 mod budget;
+mod bulk;
 mod change_set;
 mod hosts;
 mod node;
 mod operation;
 mod outbox;
 mod path;
+mod rerun;
 mod retry;
 mod run;
 mod sealed;
@@ -47,12 +51,17 @@ pub use self::{
     audit::{AuditObject, AuditOutcome, AuditRecord, AuditedOperation, DETAIL_BYTES, OtherOperation},
     bindings::Bindings,
     budget::{Account, Amounts, Estimate, Kind, Limits, NodeBudget, millionths, money},
+    bulk::{
+        BulkAborted, BulkAction, BulkCaller, BulkChange, BulkCounts, BulkJob, BulkOutcome, BulkResult,
+        BulkState,
+    },
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     hosts::Hosts,
     node::{NodeHead, NodeRecord, Unread, Waits},
     operation::{Interface, Operation},
     outbox::{OutboxItem, Recipient},
     path::NodePath,
+    rerun::{Repetition, RerunFrom, RerunOf, SIBLINGS_MAX, Taken, Twin},
     retry::{ResultRetries, RetryRule},
     run::{Origin, RunRecord},
     sealed::SealedToken,

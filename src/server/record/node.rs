@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, Bindings, Hosts, Job, NodeBudget, NodePath, ResultRetries, Wake};
+use super::{Approval, Bindings, Hosts, Job, NodeBudget, NodePath, Repetition, ResultRetries, Wake};
 use crate::{
     time::Timestamp,
     types::{
@@ -60,6 +60,9 @@ pub struct NodeRecord {
     /// What its children's types were chosen from, where that is limited.
     #[serde(default, skip_serializing_if = "Bindings::is_empty")]
     pub bindings: Bindings,
+    /// What it has to do with the Run that its Run repeats.
+    #[serde(default, skip_serializing_if = "Repetition::is_nothing")]
+    pub repetition: Repetition,
     /// The coordinator's next action; `Some` in every state that is not
     /// terminal. The journal keeps it in columns, like the `state` and
     /// `ended_at` of the NodeRun: see [`NodeHead`].
@@ -149,6 +152,7 @@ impl NodeRecord {
             result_retries: ResultRetries::default(),
             inputs_unjudged: false,
             bindings: Bindings::default(),
+            repetition: Repetition::default(),
             wake: None,
             unread: Unread::default(),
         }

@@ -28,6 +28,12 @@ pub enum Operation {
     ListAttempts,
     ExplainRun,
     ExplainNodeRun,
+    RerunRun,
+    StartBulk,
+    ListBulk,
+    GetBulk,
+    ListBulkResults,
+    AbortBulk,
 }
 
 /// The document that has an operation.
@@ -40,7 +46,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -60,6 +66,12 @@ impl Operation {
         Self::ListAttempts,
         Self::ExplainRun,
         Self::ExplainNodeRun,
+        Self::RerunRun,
+        Self::StartBulk,
+        Self::ListBulk,
+        Self::GetBulk,
+        Self::ListBulkResults,
+        Self::AbortBulk,
     ];
 
     /// The operations of one document.
@@ -88,7 +100,13 @@ impl Operation {
             | Self::GetRunTree
             | Self::ListAttempts
             | Self::ExplainRun
-            | Self::ExplainNodeRun => Interface::Operator,
+            | Self::ExplainNodeRun
+            | Self::RerunRun
+            | Self::StartBulk
+            | Self::ListBulk
+            | Self::GetBulk
+            | Self::ListBulkResults
+            | Self::AbortBulk => Interface::Operator,
         }
     }
 
@@ -119,6 +137,12 @@ impl Operation {
             Self::ListAttempts => "list_attempts",
             Self::ExplainRun => "explain_run",
             Self::ExplainNodeRun => "explain_node_run",
+            Self::RerunRun => "rerun_run",
+            Self::StartBulk => "start_bulk",
+            Self::ListBulk => "list_bulk",
+            Self::GetBulk => "get_bulk",
+            Self::ListBulkResults => "list_bulk_results",
+            Self::AbortBulk => "abort_bulk",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Account, Identity, SealedToken};
+use super::{Account, Identity, RerunOf, SealedToken};
 
 use crate::{
     time::Timestamp,
@@ -41,6 +41,9 @@ pub struct RunRecord {
     /// Its budgets, if it has limits on what is counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
+    /// The Run that it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<RerunOf>,
 }
 
 impl RunRecord {

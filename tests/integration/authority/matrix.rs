@@ -108,7 +108,13 @@ impl Scene {
                 | Operation::GetRunTree
                 | Operation::ListAttempts
                 | Operation::ExplainRun
-                | Operation::ExplainNodeRun => {
+                | Operation::ExplainNodeRun
+                | Operation::RerunRun
+                | Operation::StartBulk
+                | Operation::ListBulk
+                | Operation::GetBulk
+                | Operation::ListBulkResults
+                | Operation::AbortBulk => {
                     unreachable!("{operation} is no operation of the ARP API")
                 }
             },

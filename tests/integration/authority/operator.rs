@@ -66,6 +66,15 @@ async fn ask(scene: &Scene, approval: &str, caller: &Caller<'_>, operation: Oper
         Operation::ExplainNodeRun => {
             caller.operate("GET", &format!("/x/node-runs/{}/explain", scene.node), &Value::Null).await
         }
+        Operation::RerunRun => caller.operate("POST", &format!("/x/runs/{}:rerun", scene.run), &reason).await,
+        Operation::StartBulk => {
+            let body = json!({"action": "cancel", "reason": "because", "ids": ["nowhere"]});
+            caller.operate("POST", "/x/bulk", &body).await
+        }
+        Operation::ListBulk => caller.operate("GET", "/x/bulk", &Value::Null).await,
+        Operation::GetBulk => caller.operate("GET", "/x/bulk/nowhere", &Value::Null).await,
+        Operation::ListBulkResults => caller.operate("GET", "/x/bulk/nowhere/results", &Value::Null).await,
+        Operation::AbortBulk => caller.operate("POST", "/x/bulk/nowhere:abort", &reason).await,
         Operation::StartRun
         | Operation::GetRun
         | Operation::CancelRun
@@ -92,12 +101,14 @@ fn shown(answer: &Answer) -> String {
         404 => {
             let code = answer.body()["error"]["code"].clone();
             assert!(
-                ["approval_not_found", "run_not_found", "node_run_not_found"]
+                ["approval_not_found", "bulk_not_found", "run_not_found", "node_run_not_found"]
                     .map(Value::from)
                     .contains(&code)
             );
             return "404".into();
         }
+        // Who may repeat it learns that it is live.
+        409 => "run_not_terminal",
         status => panic!("{status}: {}", answer.text),
     };
     let code = &answer.body()["error"]["code"];

@@ -3,13 +3,16 @@
 //! - `listener`: where it listens, and to whom it answers.
 //! - `approvals`: the list, its pages, decisions.
 //! - `runs`: lists and counts of runs, the tree of one.
+//! - `reruns`: runs that repeat others; `bulk`: the same done to many runs.
 //! - `commands`: the commands that use it.
 //! - `metrics`: what Prometheus scrapes.
 
 mod approvals;
+mod bulk;
 mod commands;
 mod listener;
 mod metrics;
+mod reruns;
 mod runs;
 
 use serde_json::{Value, json};

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   assignment token ──▶ the operation's reach below its NodeRun ──────────────▶ yes │ outside
+//!   steering ──────────▶ as below, but always with the role
 //!   about an approval ─▶ as below, but always with the role, and never the starter
 //!   setting `open` ────────────────────────────────────────────────────────────▶ yes
 //!   no token ──────────────────────────────────────────────────────────────────▶ no token
@@ -37,6 +38,8 @@ pub(crate) enum Reach {
     Read,
     /// It changes it.
     Operate,
+    /// It changes it as operators do, for which a role is needed under every setting.
+    Steer,
     /// It decides about an approval of it.
     Approve,
 }
@@ -71,6 +74,12 @@ pub(crate) fn rule(operation: Operation) -> Rule {
         | Operation::ListAttempts
         | Operation::ExplainRun
         | Operation::ExplainNodeRun => (Reach::Read, ExecutorReach::Nothing),
+        Operation::ListBulk | Operation::GetBulk | Operation::ListBulkResults => {
+            (Reach::Read, ExecutorReach::Nothing)
+        }
+        Operation::RerunRun | Operation::StartBulk | Operation::AbortBulk => {
+            (Reach::Steer, ExecutorReach::Nothing)
+        }
         Operation::ApproveNodeRun | Operation::DenyNodeRun => (Reach::Approve, ExecutorReach::Nothing),
     };
     Rule { reach, executor }
@@ -159,8 +168,10 @@ impl Authority {
         reach: Reach,
         owner: Option<&Identity>,
     ) -> Result<(), Refused> {
-        if reach == Reach::Approve {
-            return self.judge_approval(caller, owner);
+        match reach {
+            Reach::Approve => return self.judge_approval(caller, owner),
+            Reach::Steer => return self.judge_steering(caller, owner),
+            Reach::Start | Reach::Read | Reach::Operate => {}
         }
         if self.is_open() {
             return Ok(());
@@ -179,7 +190,7 @@ impl Authority {
         let Roles { read, operate, admin: _ } = caller.roles();
         let (has, lacks) = match reach {
             Reach::Start | Reach::Read => (read || operate, Roles::READ),
-            Reach::Operate | Reach::Approve => (operate, Roles::OPERATE),
+            Reach::Operate | Reach::Steer | Reach::Approve => (operate, Roles::OPERATE),
         };
         if has {
             return Ok(());
@@ -192,9 +203,8 @@ impl Authority {
         }
     }
 
-    /// Whether a caller may decide about the approvals of a run of `owner`. Who may
-    /// operate a run may not decide by that alone: an approval is a second opinion.
-    fn judge_approval(&self, caller: &Principal, owner: Option<&Identity>) -> Result<(), Refused> {
+    /// Whether a caller may steer a run of `owner`: also its owner needs the role.
+    fn judge_steering(&self, caller: &Principal, owner: Option<&Identity>) -> Result<(), Refused> {
         if !self.0.by_token {
             return Ok(());
         }
@@ -202,9 +212,16 @@ impl Authority {
         // First: a foreign run does not exist for the caller.
         self.judge(caller, Reach::Operate, owner)?;
         let Roles { read: _, operate, admin } = caller.roles();
-        if !operate && !admin {
-            return Err(Refused::LacksRole(Roles::OPERATE));
+        if operate || admin { Ok(()) } else { Err(Refused::LacksRole(Roles::OPERATE)) }
+    }
+
+    /// Whether a caller may decide about the approvals of a run of `owner`. Who may
+    /// operate a run may not decide by that alone: an approval is a second opinion.
+    fn judge_approval(&self, caller: &Principal, owner: Option<&Identity>) -> Result<(), Refused> {
+        if !self.0.by_token {
+            return Ok(());
         }
+        self.judge_steering(caller, owner)?;
         let is_starter = owner.is_some_and(|owner| started(owner, caller.identity()));
         if is_starter && !self.0.approval_by_starter { Err(Refused::Starter) } else { Ok(()) }
     }

@@ -236,6 +236,7 @@ fn run_record(
         deadline,
         ceilings,
         account: None,
+        rerun: None,
     }
 }
 

@@ -15,7 +15,7 @@
 //! - `wakes`: wake-ups, claims, workers and counts.
 //! - `audit`: the audit trail.
 //! - `approvals`: the list of approvals; `run_lists`: those of runs, nodes, attempts.
-//! - `secrets`: secrets by name.
+//! - `secrets`: secrets by name; `bulk`: bulk jobs.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
 //! - `samples`: records to commit, and the `Probe` that the properties use.
 //!
@@ -23,6 +23,7 @@
 
 mod approvals;
 mod audit;
+mod bulk;
 mod commits;
 mod events;
 mod heads;
@@ -40,8 +41,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 pub use self::{
-    approvals::*, audit::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*, pruning::*,
-    run_lists::*, samples::*, secrets::*, wakes::*,
+    approvals::*, audit::*, bulk::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*,
+    pruning::*, run_lists::*, samples::*, secrets::*, wakes::*,
 };
 use super::inspect::Inspect;
 
@@ -131,6 +132,10 @@ macro_rules! for_each_journal_property {
             list_follows_the_end_and_the_deletion_of_a_run
             tree_has_each_node_before_its_descendants
             attempts_are_read_in_pages
+            run_that_is_repeated_is_not_pruned
+            bulk_job_is_read_as_it_was_written
+            bulk_jobs_are_listed_and_those_that_are_live
+            old_bulk_jobs_are_pruned_with_their_results
             approvals_are_listed_oldest_first_in_pages
             approvals_are_listed_while_their_nodes_wait
             wake_of_an_approval_is_claimed_like_any_other

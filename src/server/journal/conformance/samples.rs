@@ -45,6 +45,7 @@ pub fn run(id: &str) -> RunRecord {
         deadline: Some(at(1_000_000)),
         ceilings: Some(StructuralConstraints { max_depth: Some(32), ..StructuralConstraints::default() }),
         account: None,
+        rerun: None,
     }
 }
 

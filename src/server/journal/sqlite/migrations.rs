@@ -17,8 +17,8 @@ pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
 /// The migrations in order; the first creates the schema. One that was released is
 /// never changed: append another.
-const MIGRATIONS: [&str; 8] =
-    [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8];
+const MIGRATIONS: [&str; 10] =
+    [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9, SCHEMA_10];
 
 /// The schema version of this program.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
@@ -276,6 +276,38 @@ const SCHEMA_8: &str = "
           AND runs.body ->> '$.run.state' IS NOT NULL;
     DROP INDEX node_runs_of_run;
     CREATE INDEX node_runs_of_run ON node_runs (run_id, path);
+";
+
+/// Runs that repeat others. What is being repeated is not deleted, so it is found by
+/// what repeats it.
+const SCHEMA_9: &str = "
+    ALTER TABLE run_list ADD COLUMN rerun_of TEXT;
+    CREATE INDEX run_list_reruns ON run_list (rerun_of) WHERE rerun_of IS NOT NULL AND ended_at IS NULL;
+";
+
+/// Bulk jobs. One that is live has a time at which it goes on.
+const SCHEMA_10: &str = "
+    CREATE TABLE bulk_jobs (
+        bulk_id    TEXT PRIMARY KEY NOT NULL,
+        version    INTEGER NOT NULL CHECK (version > 0),
+        created_at INTEGER NOT NULL,
+        ended_at   INTEGER,
+        wake_at    INTEGER,
+        body       TEXT NOT NULL,
+        CONSTRAINT live_jobs_go_on CHECK ((ended_at IS NULL) = (wake_at IS NOT NULL))
+    ) STRICT;
+    CREATE INDEX bulk_jobs_by_age ON bulk_jobs (created_at, bulk_id);
+    CREATE INDEX bulk_jobs_live ON bulk_jobs (wake_at) WHERE wake_at IS NOT NULL;
+    CREATE INDEX bulk_jobs_ended ON bulk_jobs (ended_at) WHERE ended_at IS NOT NULL;
+    CREATE TABLE bulk_results (
+        bulk_id TEXT NOT NULL,
+        number  INTEGER NOT NULL,
+        run_id  TEXT NOT NULL,
+        outcome TEXT NOT NULL CHECK (outcome IN ('pending', 'done', 'skipped', 'failed')),
+        detail  TEXT,
+        PRIMARY KEY (bulk_id, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX bulk_results_by_outcome ON bulk_results (bulk_id, outcome, number);
 ";
 
 /// A migration that failed. The file is unchanged by it.

@@ -41,6 +41,7 @@ mod approvals;
 mod audit;
 mod backup;
 mod body;
+mod bulk;
 #[cfg(any(test, feature = "test-util"))]
 mod callers_writer;
 mod check;

@@ -35,14 +35,23 @@ pub(super) const UNLIST: &str = "DELETE FROM run_list WHERE run_id = ?1 AND star
 
 /// Behind a place, newest first.
 pub(super) const BEHIND: &str =
-    "SELECT started_at, run_id, state, ended_at, node_type, node_version, owner, error_code
+    "SELECT started_at, run_id, state, ended_at, node_type, node_version, owner, error_code, rerun_of
     FROM run_list WHERE (started_at, run_id) < (?1, ?2) AND started_at >= ?3
     ORDER BY started_at DESC, run_id DESC LIMIT ?4";
 
 /// What a change says about the list.
 pub(super) enum ListRow {
-    Starts { started_at: i64, now: Now, node_type: Option<(String, String)>, owner: Option<String> },
-    Ends { started_at: i64, now: Now },
+    Starts {
+        started_at: i64,
+        now: Now,
+        node_type: Option<(String, String)>,
+        owner: Option<String>,
+        rerun_of: Option<String>,
+    },
+    Ends {
+        started_at: i64,
+        now: Now,
+    },
 }
 
 /// What may change of a run.
@@ -68,7 +77,14 @@ impl ListRow {
                 (node_type.node_type_id.clone(), node_type.version.clone())
             });
             let owner = record.owner.as_ref().map(to_json).transpose()?;
-            return Ok(Some(Self::Starts { started_at: started_at(record), now, node_type, owner }));
+            let rerun_of = record.rerun.as_ref().map(|rerun| rerun.run_id.to_string());
+            return Ok(Some(Self::Starts {
+                started_at: started_at(record),
+                now,
+                node_type,
+                owner,
+                rerun_of,
+            }));
         }
         Ok(record.is_terminal().then(|| Self::Ends { started_at: started_at(record), now }))
     }
@@ -81,15 +97,26 @@ fn started_at(record: &RunRecord) -> i64 {
 /// Writes what a change says.
 pub(super) fn put(connection: &Connection, run: &RunId, row: &ListRow) -> Result<(), JournalError> {
     match row {
-        ListRow::Starts { started_at, now: Now { state, ended_at, error_code }, node_type, owner } => {
+        ListRow::Starts { started_at, now, node_type, owner, rerun_of } => {
+            let Now { state, ended_at, error_code } = now;
             let (id, version) = node_type.as_ref().map(|(id, version)| (id, version)).unzip();
             connection
                 .prepare_cached(
                     "INSERT INTO run_list (started_at, run_id, state, ended_at, node_type, node_version, owner,
-                                           error_code)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                                           error_code, rerun_of)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 )?
-                .execute(params![started_at, run.as_str(), state, ended_at, id, version, owner, error_code])?;
+                .execute(params![
+                    started_at,
+                    run.as_str(),
+                    state,
+                    ended_at,
+                    id,
+                    version,
+                    owner,
+                    error_code,
+                    rerun_of
+                ])?;
         }
         ListRow::Ends { started_at, now: Now { state, ended_at, error_code } } => {
             connection
@@ -185,6 +212,7 @@ fn read(row: &Row<'_>) -> Result<RunSummary, JournalError> {
         node_type: node_type.zip(version),
         owner,
         error_code: row.get(7)?,
+        rerun_of: row.get::<_, Option<String>>(8)?.map(RunId::new),
         place: RunPlace { started_at: Timestamp::from_micros(row.get(0)?), run_id },
     })
 }

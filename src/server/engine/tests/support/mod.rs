@@ -8,6 +8,7 @@
 mod approvals;
 mod commit;
 mod queries;
+mod reruns;
 mod values;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -23,7 +24,8 @@ use crate::{
         SilenceOutcome, StartRun,
     },
     record::{
-        Actor, AttemptRecord, AuditRecord, Estimate, EventRecord, Identity, NodeRecord, Operation, RunRecord,
+        Actor, AttemptRecord, AuditRecord, Estimate, EventRecord, Identity, NodeRecord, Operation, RerunOf,
+        RunRecord,
     },
     time::Timestamp,
     types::{
@@ -49,6 +51,8 @@ pub(super) struct World {
     pub(super) events: Vec<EventRecord>,
     pub(super) attempts: Vec<AttemptRecord>,
     pub(super) audit: Vec<AuditRecord>,
+    /// The run that the next start repeats.
+    pub(super) repeats: Option<(RerunOf, NodeRunId)>,
 }
 
 impl World {
@@ -73,6 +77,7 @@ impl World {
             events: Vec::new(),
             attempts: Vec::new(),
             audit: Vec::new(),
+            repeats: None,
         }
     }
 
@@ -114,6 +119,14 @@ impl World {
         self.start_as(RUN, ROOT, members, PolicyOutcome::Allow)
     }
 
+    /// Starts a run that repeats `run-1`, with the same request.
+    pub(super) fn rerun(&mut self, run: &str, root: &str, reuses: bool, members: Value) -> Run {
+        self.repeats = Some((RerunOf { run_id: RUN.into(), reuses }, ROOT.into()));
+        let started = self.start_as(run, root, members, PolicyOutcome::Allow);
+        self.repeats = None;
+        started.expect("a start")
+    }
+
     pub(super) fn start_as(
         &mut self,
         run: &str,
@@ -138,6 +151,7 @@ impl World {
             ),
             facts,
             subject_token: None,
+            rerun: self.repeats.clone(),
         };
         self.tick();
         let decision = match existing {
@@ -181,6 +195,7 @@ impl World {
             facts: self.facts(&child.spec.node_type_ref.node_type_id),
             inputs: InputsNote::default(),
             candidates: CandidateSet::of(child.spec.extensions.as_ref()).expect("a candidate set"),
+            twin: self.twin(&child.spec, run, parent),
         }
     }
 
