@@ -29,3 +29,4 @@ pub mod resilience;
 pub mod runtime;
 pub mod services;
 pub mod transport;
+pub mod webhooks;

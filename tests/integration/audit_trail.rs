@@ -82,7 +82,8 @@ async fn audit_command_prints_the_trail_beside_a_server() {
         &["--since", "2999-01-01T00:00:00Z"],
         &["--outcome", "unknown"],
     ] {
-        let ended = program.command(&[&["journal", "audit"], words].concat()).await;
+        let form: &[&str] = if words.contains(&"-o") { &[] } else { &["-o", "table"] };
+        let ended = program.command(&[&["journal", "audit"], words, form].concat()).await;
         writeln!(printed, "$ jarvis-run-coordinator journal audit {}: {:?}", words.join(" "), ended.code)
             .expect("text");
         for line in ended.stdout.lines().chain(ended.stderr.lines()) {
@@ -99,7 +100,7 @@ async fn audit_command_prints_the_trail_beside_a_server() {
     }
     expectorate::assert_contents("tests/output/journal-audit.txt", &printed);
     // As many lines of the log.
-    let trail = program.command(&["journal", "audit"]).await.stdout.lines().count() - 1;
+    let trail = program.command(&["journal", "audit", "-o", "table"]).await.stdout.lines().count() - 1;
     process.logged("audit", trail).await;
     let log = process.terminate().await.stdout;
     assert_eq!(log.lines().filter(|line| line.contains("\"msg\":\"audit\"")).count(), trail);
@@ -114,7 +115,7 @@ async fn damaged_audit_record_does_not_hide_the_others() {
     }
     process.terminate().await;
     edit_journal(&program, "UPDATE audit_trail SET body = '{' WHERE run_id = 'b'");
-    let ended = program.command(&["journal", "audit"]).await;
+    let ended = program.command(&["journal", "audit", "-o", "table"]).await;
     assert_eq!((ended.code, ended.stdout.lines().count()), (Some(3), 4), "{ended:?}");
     assert!(ended.stdout.ends_with("problem: record 2 cannot be read\n"), "{ended:?}");
     let ended = program.command(&["journal", "audit", "-o", "json"]).await;
@@ -127,7 +128,7 @@ async fn damaged_audit_record_does_not_hide_the_others() {
 async fn journal_without_an_audit_trail_is_not_read() {
     let program = Program::server();
     edit_journal(&program, include_str!("../journals/schema-5.sql"));
-    let ended = program.command(&["journal", "audit"]).await;
+    let ended = program.command(&["journal", "audit", "-o", "table"]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(3), ""), "{ended:?}");
     assert!(ended.stderr.contains("the journal has schema 5, and there is an audit trail from schema 6 on"));
 }
@@ -139,13 +140,13 @@ async fn audit_records_expire_by_a_time_of_their_own() {
     let process = program.start().await;
     process.run_start("old", "atomic.echo").await;
     process.logged("finished runs deleted", 1).await;
-    let trail = program.command(&["journal", "audit", "--run", "old"]).await.stdout;
+    let trail = program.command(&["journal", "audit", "--run", "old", "-o", "table"]).await.stdout;
     assert!(trail.contains("start_run"), "the run is gone and its record is not: {trail}");
     process.terminate().await;
     let program = program.var("JARVIS_RUN_COORDINATOR_AUDIT_RETENTION", "1s");
     let process = program.start().await;
     process.logged("old audit records deleted", 1).await;
-    assert_eq!(program.command(&["journal", "audit"]).await.stdout.lines().count(), 1);
+    assert_eq!(program.command(&["journal", "audit", "-o", "table"]).await.stdout.lines().count(), 1);
     process.terminate().await;
 }
 

@@ -48,9 +48,10 @@ fn container_commands_start_the_server_and_check_health() {
     let started = words(&the("CMD"));
     assert_eq!(started[0], "arp-jarvis-run-coordinator", "as in the Python image");
     let server = Cli::try_parse_from(&started).expect("understood");
-    assert_eq!(server.chosen(), Command::Serve);
-    assert_eq!(server.flags.host.as_deref(), Some("0.0.0.0"));
-    let port = server.flags.port.expect("a port");
+    assert!(matches!(server.chosen(), Command::Serve { .. }), "{started:?}");
+    let flags = server.flags();
+    assert_eq!(flags.host.as_deref(), Some("0.0.0.0"));
+    let port = flags.port.expect("a port");
     assert_eq!(the("EXPOSE"), port.to_string());
 
     let check = the("HEALTHCHECK");
@@ -58,7 +59,7 @@ fn container_commands_start_the_server_and_check_health() {
     let asker = Cli::try_parse_from(words(check)).expect("understood");
     let Command::Health { target } = asker.chosen() else { panic!("{check}") };
     assert_eq!(
-        target.url(&std::collections::BTreeMap::new(), &asker.flags),
+        target.url(&std::collections::BTreeMap::new(), &asker.flags()),
         format!("http://127.0.0.1:{port}")
     );
 

@@ -167,6 +167,7 @@ impl Process {
             delegation: None,
             metrics: Metrics::new(),
             dispatch: DispatchFacts { status: Arc::default(), is_on: true },
+            webhooks: None,
             schemas: None,
             log: log.clone(),
         }));

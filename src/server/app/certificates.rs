@@ -8,7 +8,7 @@ use super::StartError;
 use crate::{
     clients,
     config::{InboundTls, OutboundTls, Settings},
-    delegation::Delegation,
+    delegation::{Delegation, Seal},
     health::{Source, certificate_check},
     http_server::Running,
     runtime::tasks::TaskSet,
@@ -46,13 +46,25 @@ pub(super) fn check_secrets(settings: &Settings) -> Result<(), StartError> {
     if let Some(outbound) = &settings.outbound {
         outbound.client_secret.read()?;
     }
+    webhook_seal(settings)?;
     delegation(settings).map(drop)
 }
+
+/// What seals the secrets of webhooks, if there is a key.
+pub(super) fn webhook_seal(settings: &Settings) -> Result<Option<Seal>, StartError> {
+    let key = settings.webhooks.as_ref().and_then(|webhooks| webhooks.secrets_key.as_ref());
+    let Some(source) = key else { return Ok(None) };
+    let seal = Seal::new(source.read()?.expose());
+    seal.map(Some).map_err(|error| StartError::Setup(format!("{} {error}", source.name(SECRETS_KEY))))
+}
+
+/// The variable of the key.
+const SECRETS_KEY: &str = "JARVIS_RUN_COORDINATOR_SECRETS_KEY";
 
 /// What seals the tokens of callers, if they are exchanged.
 pub(super) fn delegation(settings: &Settings) -> Result<Option<Delegation>, StartError> {
     let Some(source) = &settings.exchange_key else { return Ok(None) };
-    let name = source.name("JARVIS_RUN_COORDINATOR_SECRETS_KEY");
+    let name = source.name(SECRETS_KEY);
     let delegation = Delegation::new(source.read()?.expose());
     delegation.map(Some).map_err(|error| StartError::Setup(format!("{name} {error}")))
 }
@@ -90,6 +102,11 @@ impl Certificates {
             Some(calls) => clients::http_client_with_tls(connect_timeout, calls.outbound.client_config()?),
         };
         client.map_err(StartError::Setup)
+    }
+
+    /// The trust of our calls, without our own certificate. `None`: the default.
+    pub(super) fn nameless(&self) -> Result<Option<rustls::ClientConfig>, TlsError> {
+        self.calls.as_ref().map(|calls| calls.outbound.nameless_config()).transpose()
     }
 
     /// What health says about them.

@@ -10,6 +10,7 @@ use crate::{
     runtime::tasks::Panics,
     time::SteadyClock,
     types::HealthCheck,
+    webhooks::Webhooks,
 };
 
 /// The parts of a server that report on themselves.
@@ -18,6 +19,7 @@ pub(super) struct Reporters {
     pub(super) dispatch: Arc<DispatchStatus>,
     pub(super) panics: Panics,
     pub(super) outbox: Option<Arc<Outbox>>,
+    pub(super) webhooks: Option<Arc<Webhooks>>,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) clock: Arc<SteadyClock>,
     pub(super) certificates: Vec<Source>,
@@ -26,8 +28,17 @@ pub(super) struct Reporters {
 
 impl Reporters {
     pub(super) fn report(self) -> HealthReport {
-        let Self { coordinator, dispatch, panics, outbox, authenticator, clock, certificates, admission } =
-            self;
+        let Self {
+            coordinator,
+            dispatch,
+            panics,
+            outbox,
+            webhooks,
+            authenticator,
+            clock,
+            certificates,
+            admission,
+        } = self;
         let report_clock = Arc::clone(&clock);
         let (policy, offload) = (Arc::clone(&coordinator), Arc::clone(&coordinator));
         let counted = Arc::clone(&dispatch);
@@ -40,6 +51,9 @@ impl Reporters {
         if let Some(outbox) = outbox {
             sources.push(Box::new(move |_| outbox.checks(counted.counts().as_ref())));
             sources.push(Box::new(move |_| offload.offload_check().into_iter().collect()));
+        }
+        if let Some(webhooks) = webhooks {
+            sources.push(Box::new(move |now| vec![webhooks.check(now)]));
         }
         sources.push(Box::new(move |_| signing_keys_check(&authenticator.status()).into_iter().collect()));
         sources.extend(certificates);

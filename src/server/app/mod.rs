@@ -15,6 +15,7 @@
 //! | `certificates` | loads certificates, and keeps them up to date |
 //! | `peers` | wiring of the clients of other services |
 //! | `health` | wiring of the health report |
+//! | `hooks` | wiring of the webhooks |
 //! | `clock` | the server's clock, from the journal's newest time on |
 //! | `assignment_key` | the signing key of assignment tokens |
 
@@ -22,6 +23,7 @@ mod assignment_key;
 mod certificates;
 mod clock;
 mod health;
+mod hooks;
 mod listeners;
 mod peers;
 mod readings;

@@ -10,10 +10,12 @@ use crate::{
     metrics::{Metrics, Reading, families as f, process_readings},
     time::SteadyClock,
     types::HealthStatus,
+    webhooks::Webhooks,
 };
 
 /// The parts of a server that know numbers.
 pub(super) struct Readings {
+    pub(super) webhooks: Option<Arc<Webhooks>>,
     pub(super) dispatch: Arc<DispatchStatus>,
     /// Weak: its sources lead to parts that have the metrics, and those have this.
     pub(super) health: Weak<HealthReport>,
@@ -31,6 +33,7 @@ impl Readings {
         let mut readings = self.work();
         readings.extend(self.executors());
         readings.extend(self.journal_files());
+        readings.extend(self.webhooks.iter().flat_map(|webhooks| webhooks.readings()));
         let health = self.health.upgrade().map(|health| health.now());
         let checks = health.and_then(|health| health.checks).unwrap_or_default();
         readings.extend(checks.iter().map(|check| {

@@ -11,6 +11,7 @@ use super::{
     certificates::{Certificates, check_secrets, delegation},
     clock::steady_clock,
     health::Reporters,
+    hooks::Hooks,
     listeners::{Fronts, Listeners, Shared},
     peers::Peers,
     readings::Readings,
@@ -74,6 +75,9 @@ impl Startup<'_> {
         let certificates = Certificates::load(settings)?;
         let Surroundings { clock: machine, ids, before_journal, in_hand } = surroundings;
         let (journal, owing) = self.open_journal().await?;
+        if settings.webhooks.is_none() {
+            journal.without_webhooks();
+        }
         let journal_fatal = journal.fatal().clone();
         let journal = before_journal(journal);
         let floor = journal.latest_commit_time().await?;
@@ -91,7 +95,7 @@ impl Startup<'_> {
             keeps_tokens: settings.exchange_key.is_some(),
             assignments: assignment_tokens.clone(),
             http,
-            clocks: Clocks { steady: Arc::clone(&clock), wall: machine },
+            clocks: Clocks { steady: Arc::clone(&clock), wall: Arc::clone(&machine) as _ },
             tasks: tasks.clone(),
             log: auth_log.clone(),
         }));
@@ -112,6 +116,17 @@ impl Startup<'_> {
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
         let worker = queue.worker().clone();
         let dispatch_status = Arc::new(DispatchStatus::default());
+        let webhooks = Hooks {
+            settings,
+            certificates: &certificates,
+            journal: &journal,
+            clock: &clock,
+            wall: machine,
+            dispatch: &dispatch_status,
+            metrics: &metrics,
+            tasks,
+        }
+        .begin(self.component("webhooks"))?;
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             journal: Arc::clone(&journal),
             stores,
@@ -138,6 +153,7 @@ impl Startup<'_> {
             delegation: delegation(settings)?,
             metrics: metrics.clone(),
             dispatch: DispatchFacts { status: Arc::clone(&dispatch_status), is_on: settings.auto_dispatch },
+            webhooks: webhooks.clone(),
             schemas,
             log: self.component("coordinator"),
         }));
@@ -166,6 +182,7 @@ impl Startup<'_> {
             dispatch: Arc::clone(&dispatch_status),
             panics: tasks.panics().clone(),
             outbox,
+            webhooks: webhooks.clone(),
             authenticator: Arc::clone(&authenticator),
             clock: Arc::clone(&steady),
             certificates: certificates.checks(),
@@ -173,6 +190,7 @@ impl Startup<'_> {
         };
         let health = Arc::new(reporters.report());
         Readings {
+            webhooks,
             dispatch: dispatch_status,
             health: Arc::downgrade(&health),
             clock: steady,

@@ -1,88 +1,94 @@
 //! `approvals`: lists what waits for an approval, and decides about it.
 
 use super::{
-    args::{ApprovalsCommand, Decision, Listed, Output},
-    listing::{json_lines, pages, with_hint},
+    args::{ApprovalsCommand, Decision},
+    each::{Deed, each},
+    exit::{Exit, Failure},
+    listing::{self, Identified, Row, pages},
+    output::Printer,
     remote::{OperatorClient, Remote, RemoteError},
-    table::table,
+    show::type_of,
 };
-use crate::clients::operator::types::{Approval, DecisionRequest, Outcome};
+use crate::clients::operator::types::{Actor, Approval, DecisionRequest, Outcome};
 
-/// Runs the command, and returns what it prints.
-pub async fn approvals(
+/// Runs the subcommand.
+pub(super) async fn approvals(
     remote: &Remote<OperatorClient>,
+    printer: Printer,
     command: &ApprovalsCommand,
-) -> Result<String, RemoteError> {
+) -> Result<Exit, Failure> {
     match command {
-        ApprovalsCommand::List { run, page: Listed { limit, output } } => {
-            let (approvals, is_all) = list(remote, run.as_ref().map(|run| run.as_str()), *limit).await?;
-            Ok(match output {
-                Output::Table => with_hint(shown(&approvals), is_all),
-                Output::Json => json_lines(&approvals),
+        ApprovalsCommand::List { run, page } => {
+            let client = remote.client();
+            let found = pages(page.at_most.limit, async |wanted, token| {
+                let run = run.as_ref().map(|run| run.as_str());
+                let page = client.call(client.list_approvals(Some(wanted), token, run));
+                let page = remote.answer("GET /x/approvals", page).await?;
+                Ok((page.items, page.next_page))
             })
+            .await?;
+            listing::print(printer, &found, page.printed)?;
+            Ok(Exit::Ok)
         }
-        ApprovalsCommand::Approve(decision) => decide(remote, decision, true).await,
-        ApprovalsCommand::Deny(decision) => decide(remote, decision, false).await,
+        ApprovalsCommand::Approve(decision) => decide(remote, printer, decision, true).await,
+        ApprovalsCommand::Deny(decision) => decide(remote, printer, decision, false).await,
     }
-}
-
-/// At most `limit` approvals, and whether there are no more.
-async fn list(
-    remote: &Remote<OperatorClient>,
-    run: Option<&str>,
-    limit: u32,
-) -> Result<(Vec<Approval>, bool), RemoteError> {
-    let client = remote.client();
-    pages(limit, async |wanted, token| {
-        let page = client.call(client.list_approvals(Some(wanted), token, run));
-        let page = remote.answer("GET /x/approvals", page).await?;
-        Ok((page.items, page.next_page))
-    })
-    .await
 }
 
 async fn decide(
     remote: &Remote<OperatorClient>,
+    printer: Printer,
     decision: &Decision,
     is_granted: bool,
-) -> Result<String, RemoteError> {
-    let Decision { approval: id, reason, output } = decision;
-    let (client, body) = (remote.client(), DecisionRequest { reason: reason.clone() });
+) -> Result<Exit, Failure> {
+    let Decision { approvals, change } = decision;
+    let (client, body) = (remote.client(), DecisionRequest { reason: change.reason.clone() });
     let verb = if is_granted { "approve" } else { "deny" };
-    let asked = format!("POST /x/approvals/{id}:{verb}");
-    let approval = if is_granted {
-        remote.answer(&asked, client.call(client.approve_node_run(id, &body))).await?
-    } else {
-        remote.answer(&asked, client.call(client.deny_node_run(id, &body))).await?
+    let act = async |id: &str| {
+        let asked = format!("POST /x/approvals/{id}:{verb}");
+        if is_granted {
+            remote.answer(&asked, client.call(client.approve_node_run(id, &body))).await
+        } else {
+            remote.answer(&asked, client.call(client.deny_node_run(id, &body))).await
+        }
     };
-    Ok(match output {
-        Output::Table => shown(std::slice::from_ref(&approval)),
-        Output::Json => json_lines(std::slice::from_ref(&approval)),
-    })
+    let deed = Deed { verb, thing: "approval", ids: approvals, care: change.care, printed: change.printed };
+    each(printer, deed, async |id| get(remote, id).await, act).await
 }
 
-fn shown(approvals: &[Approval]) -> String {
-    let heads = ["APPROVAL", "RUN", "NODE TYPE", "DEMANDED BY", "WHY", "REQUESTED", "EXPIRES", "STATE", "BY"];
-    let row = |approval: &Approval| {
-        let node_type = &approval.node_type_ref;
-        let (state, by) = match &approval.decision {
-            None => ("waits".to_owned(), String::new()),
-            Some(decision) => (word(decision.outcome).to_owned(), actor(&decision.by)),
+async fn get(remote: &Remote<OperatorClient>, id: &str) -> Result<Approval, RemoteError> {
+    let client = remote.client();
+    remote.answer(&format!("GET /x/approvals/{id}"), client.call(client.get_approval(id))).await
+}
+
+impl Row for Approval {
+    const HEADS: &'static [&'static str] =
+        &["APPROVAL", "RUN", "NODE TYPE", "DEMANDED BY", "WHY", "REQUESTED", "EXPIRES", "STATE", "BY"];
+
+    fn row(&self) -> Vec<String> {
+        let (state, by) = match &self.decision {
+            None => ("waits", String::new()),
+            Some(decision) => (word(decision.outcome), actor(&decision.by)),
         };
-        let why = approval.message.as_ref().or(approval.reason_code.as_ref());
-        [
-            approval.approval_id.clone(),
-            approval.run_id.clone(),
-            format!("{}@{}", node_type.node_type_id, node_type.version),
-            approval.demanded_by.to_string(),
+        let why = self.message.as_ref().or(self.reason_code.as_ref());
+        vec![
+            self.approval_id.clone(),
+            self.run_id.clone(),
+            type_of(&self.node_type_ref),
+            self.demanded_by.to_string(),
             why.cloned().unwrap_or_default(),
-            approval.requested_at.to_string(),
-            approval.expires_at.to_string(),
-            state,
+            self.requested_at.to_string(),
+            self.expires_at.to_string(),
+            state.to_owned(),
             by,
         ]
-    };
-    table(heads, &approvals.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+impl Identified for Approval {
+    fn id(&self) -> &str {
+        &self.approval_id
+    }
 }
 
 fn word(outcome: Outcome) -> &'static str {
@@ -94,7 +100,7 @@ fn word(outcome: Outcome) -> &'static str {
     }
 }
 
-fn actor(actor: &crate::clients::operator::types::Actor) -> String {
+fn actor(actor: &Actor) -> String {
     match (&actor.principal, &actor.node_run_id) {
         (Some(principal), _) => principal.subject.clone(),
         (None, Some(node)) => node.clone(),

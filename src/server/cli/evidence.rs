@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{args::EvidenceCommand, exit::Exit};
+use super::exit::Exit;
 use crate::evidence::{self, Bundle, Fault, Footer, Summary};
 
 /// Why a command failed.
@@ -21,21 +21,18 @@ pub(super) enum EvidenceError {
     Report(#[from] io::Error),
 }
 
-/// Runs the subcommand.
-pub(super) fn run(command: &EvidenceCommand, out: &mut dyn Write) -> Result<Exit, EvidenceError> {
-    match command {
-        EvidenceCommand::Verify { file, hash } => verify(file, hash.as_deref(), out),
-        EvidenceCommand::Diff { first, second } => diff(first, second, out),
-    }
-}
-
 fn read(file: &Path) -> Result<Bundle, EvidenceError> {
     let failed = |source: Fault| EvidenceError::File { file: file.to_owned(), source };
     let opened = File::open(file).map_err(|error| failed(error.into()))?;
     evidence::read(BufReader::new(opened)).map_err(failed)
 }
 
-fn verify(file: &Path, expected: Option<&str>, out: &mut dyn Write) -> Result<Exit, EvidenceError> {
+/// Checks that a bundle is whole and unchanged.
+pub(super) fn verify(
+    file: &Path,
+    expected: Option<&str>,
+    out: &mut dyn Write,
+) -> Result<Exit, EvidenceError> {
     let bundle = read(file)?;
     let Summary { run_id, state, counts, hash } = bundle.summary();
     if let Some(expected) = expected.filter(|expected| !expected.eq_ignore_ascii_case(&hash)) {
@@ -56,7 +53,8 @@ fn verify(file: &Path, expected: Option<&str>, out: &mut dyn Write) -> Result<Ex
     Ok(Exit::Ok)
 }
 
-fn diff(first: &Path, second: &Path, out: &mut dyn Write) -> Result<Exit, EvidenceError> {
+/// Shows where two runs parted.
+pub(super) fn diff(first: &Path, second: &Path, out: &mut dyn Write) -> Result<Exit, EvidenceError> {
     let (a, b) = (read(first)?, read(second)?);
     let differences = evidence::diff(&a, &b);
     let Some(parted) = differences.first() else {

@@ -1,10 +1,14 @@
 //! Exit codes and their meaning.
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, io, process::ExitCode};
+
+use super::remote::RemoteError;
 
 /// The failure of a command: its exit code, and the message for stderr.
+#[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
+    /// Empty if there is nothing to say.
     pub(super) message: String,
 }
 
@@ -16,6 +20,28 @@ impl Failure {
     /// Makes a failure of the configuration, or of the machine.
     pub(super) fn config(error: impl fmt::Display) -> Self {
         Self::new(Exit::Config, error)
+    }
+
+    /// A failure about which everything has been said.
+    pub(super) fn said(exit: Exit) -> Self {
+        Self { exit, message: String::new() }
+    }
+}
+
+/// Of stdout. A reader that has read enough is no failure.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::said(Exit::Ok);
+        }
+        Self::config(format!("cannot write to stdout: {error}"))
+    }
+}
+
+/// Of a server, by class.
+impl From<RemoteError> for Failure {
+    fn from(error: RemoteError) -> Self {
+        Self::new(Exit::of(&error), error)
     }
 }
 
@@ -31,7 +57,7 @@ pub enum Exit {
     Differs,
     /// The server refused the request, is down, or did not answer.
     Remote,
-    /// A command of the operator API: it did not answer.
+    /// A command that calls a server: it did not answer.
     NoAnswer,
     /// The same: the caller may not do this, or is not known.
     NotAllowed,
@@ -45,17 +71,20 @@ pub enum Exit {
     Journal,
     /// An essential part of the server failed permanently.
     Broken,
+    /// The question whether to go on was answered with no.
+    Declined,
 }
 
 impl Exit {
     /// All exit codes, with their meaning for the help text.
-    pub const MEANINGS: [(Self, &str); 12] = [
+    pub const MEANINGS: [(Self, &str); 13] = [
         (Self::Ok, "success"),
         (Self::Config, "configuration error"),
         (Self::Demo, "the demo did not succeed"),
         (Self::Differs, "the runs differ"),
-        (Self::Remote, "the server refused a request, is down, or did not answer"),
-        (Self::Usage, "invalid command line"),
+        (Self::Declined, "the question whether to go on was answered with no"),
+        (Self::Remote, "send-request, health: the server refused a request, is down, or did not answer"),
+        (Self::Usage, "invalid command line, or a change of several that needs --yes"),
         (
             Self::Journal,
             "the journal cannot be opened, copied, compacted, exported or given a new key; it or a bundle is damaged",
@@ -64,16 +93,27 @@ impl Exit {
             Self::Broken,
             "an essential part of the server failed permanently (panic); a restart resumes all work",
         ),
-        (Self::NoAnswer, "operator API: no answer, or the server cannot now"),
-        (Self::NotAllowed, "operator API: the caller may not do this"),
-        (Self::Refused, "operator API: the request contradicts what is stored, or is not valid"),
-        (Self::NotFound, "operator API: there is no such thing"),
+        (Self::NoAnswer, "commands that call a server: no answer, or the server cannot now"),
+        (Self::NotAllowed, "the same: the caller may not do this"),
+        (Self::Refused, "the same: the request contradicts what is stored, or is not valid"),
+        (Self::NotFound, "the same: there is no such thing"),
     ];
+
+    /// The class of a failure of a server.
+    pub(super) fn of(error: &RemoteError) -> Self {
+        match error.status() {
+            Some(401 | 403) => Self::NotAllowed,
+            Some(404) => Self::NotFound,
+            Some(408 | 429) => Self::NoAnswer,
+            Some(400..=499) => Self::Refused,
+            Some(_) | None => Self::NoAnswer,
+        }
+    }
 
     pub const fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
-            Self::Config | Self::Demo | Self::Differs | Self::Remote => 1,
+            Self::Config | Self::Demo | Self::Differs | Self::Declined | Self::Remote => 1,
             Self::Usage => 2,
             Self::Journal => 3,
             Self::Broken => 4,

@@ -21,7 +21,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::args::JournalCommand;
+use super::{
+    args::JournalCommand,
+    exit::{Exit, Failure},
+    output::Printer,
+};
 use crate::{
     auth::{KeyringError, OldKeys},
     journal::{AuditFilter, OpenError, Parked, sqlite},
@@ -48,6 +52,19 @@ pub enum MaintenanceError {
     Report(#[from] io::Error),
 }
 
+impl From<MaintenanceError> for Failure {
+    fn from(error: MaintenanceError) -> Self {
+        match error {
+            MaintenanceError::Report(error) => error.into(),
+            MaintenanceError::Journal(_)
+            | MaintenanceError::Keys(_)
+            | MaintenanceError::NoKey
+            | MaintenanceError::Export(_)
+            | MaintenanceError::File { .. } => Self::new(Exit::Journal, error),
+        }
+    }
+}
+
 /// Runs the subcommand, and returns whether the journal is sound.
 pub fn run(
     command: &JournalCommand,
@@ -58,11 +75,11 @@ pub fn run(
     match command {
         JournalCommand::Backup { file } => backup(journal, file, out),
         JournalCommand::Check { file } => check(file.as_deref().unwrap_or(journal), out),
-        JournalCommand::Audit { run, since, actor, outcome, output } => {
+        JournalCommand::Audit { run, since, actor, outcome, shown } => {
             let (run_id, actor) = (run.clone(), actor.clone());
             let filter =
                 AuditFilter { run_id, since: since.map(|since| since.from(now)), actor, outcome: *outcome };
-            audit::print(journal, &filter, *output, out)
+            audit::print(journal, &filter, Printer::stdout().form(shown.output), out)
         }
         JournalCommand::Export { run, file } => export::export(journal, run, file, now, out),
         JournalCommand::RotateKey { revoke_old } => {

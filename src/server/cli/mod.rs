@@ -4,10 +4,13 @@
 //!   main ──▶ run ──┬─▶ serve ──────────────────▶ app           until a signal (reload: or a changed file)
 //!                  ├─▶ check_config ───────────▶ config
 //!                  ├─▶ demo ───────────────────▶ app, clients
-//!                  ├─▶ send_request, health ───▶ remote        call a running server
-//!                  ├─▶ approvals, runs ────────▶ remote        call its operator API (listing)
+//!                  ├─▶ send_request, health ───▶ connect ─▶ remote   call a running server
+//!                  ├─▶ approvals, runs, nodes ─▶ connect ─▶ remote   call it, and its operator API
+//!                  │      listing, each, confirm, ids, explain       what these share
+//!                  │      output, table, show, live                  how they print
 //!                  ├─▶ journal ────────────────▶ journal       open the file: back up, check, audit, …
-//!                  └─▶ evidence ───────────────▶ evidence      read exported runs: verify, compare
+//!                  ├─▶ runs: evidence ─────────▶ evidence      read exported runs: verify, compare
+//!                  └─▶ documents ──────────────▶ clap          completions, manual pages
 //! ```
 //!
 //! A command writes its result to stdout. A failure goes to stderr as one
@@ -16,40 +19,46 @@
 mod approvals;
 pub mod args;
 mod check_config;
+mod confirm;
+mod connect;
 #[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
 mod demo;
+mod documents;
+mod each;
 mod evidence;
 mod exit;
 mod explain;
 mod health;
+mod ids;
 pub mod journal;
 mod listing;
+mod live;
+mod nodes;
+mod output;
 pub mod reload;
 mod remote;
 mod runs;
 mod send_request;
 mod serve;
+mod show;
 mod signals;
 mod table;
 
-use std::{
-    io::{self, Write},
-    path::Path,
-    process::ExitCode,
-};
+use std::{io, path::Path, process::ExitCode};
 
 pub use self::{
-    approvals::approvals,
-    args::{
-        ApprovalsCommand, Cli, Command, JournalCommand, NodesCommand, OperatorTarget, RunLists, RunsCommand,
-        Target,
-    },
+    args::{Cli, Command, JournalCommand},
     exit::Exit,
     health::health,
     remote::{OperatorClient, Remote, RemoteError},
     send_request::send_request,
 };
-use self::{check_config::check_config, exit::Failure};
+use self::{
+    check_config::check_config,
+    connect::{Certificate, call, with_operator},
+    exit::Failure,
+    output::Printer,
+};
 use crate::{
     api::openapi,
     app,
@@ -63,12 +72,12 @@ use crate::{
 /// Runs the command and reports its failure.
 pub fn run(cli: &Cli) -> ExitCode {
     heap::return_large_blocks();
-    let flags = &cli.flags;
+    let flags = &cli.flags();
     let ended = match cli.chosen() {
-        Command::Serve => serve::serve(flags),
+        Command::Serve { .. } => serve::serve(flags),
         Command::Openapi { operator } => print_openapi(operator),
-        Command::CheckConfig => print_config(flags),
-        Command::Demo { keep } => demo::command(keep, flags),
+        Command::CheckConfig { .. } => print_config(flags),
+        Command::Demo { keep, .. } => demo::command(keep, flags),
         Command::SendRequest { request, target } => {
             let send = async |remote: &Remote| Ok((send_request(remote, &request).await?, Exit::Ok));
             call(&target, flags, Certificate::Verified, send)
@@ -80,20 +89,21 @@ pub fn run(cli: &Cli) -> ExitCode {
             };
             call(&target, flags, Certificate::AnyOnLoopback, query)
         }
-        Command::Approvals { command, target } => {
-            call_operator(&target, async |remote| approvals(remote, &command).await)
-        }
-        Command::Journal { command } => maintain_journal(&command, flags),
-        Command::Runs { command } => runs_command(&command),
-        Command::Nodes { command, target } => call_operator(&target, async |remote| match &command {
-            NodesCommand::Attempts { node_run, page } => runs::attempts(remote, node_run, page).await,
-            NodesCommand::Explain { node_run, shown } => explain::node(remote, node_run, shown.output).await,
+        Command::Approvals { command, target } => with_operator(&target, async |remote, printer| {
+            approvals::approvals(remote, printer, &command).await
         }),
+        Command::Journal { command, .. } => maintain_journal(&command, flags),
+        Command::Runs { command } => runs::runs(&command, flags),
+        Command::Nodes { command, servers } => nodes::nodes(&command, &servers, flags),
+        Command::Completions { shell } => documents::completions(shell, &mut io::stdout()),
+        Command::Man { directory } => documents::man(directory.as_deref(), &mut io::stdout()),
     };
     match ended {
         Ok(exit) => exit.into(),
         Err(Failure { exit, message }) => {
-            eprintln!("{message}");
+            if !message.is_empty() {
+                eprintln!("{message}");
+            }
             exit.into()
         }
     }
@@ -101,7 +111,7 @@ pub fn run(cli: &Cli) -> ExitCode {
 
 fn print_openapi(operator: bool) -> Result<Exit, Failure> {
     let document = if operator { operator_openapi::document() } else { openapi::document() };
-    writeln!(io::stdout(), "{document:#}").map_err(Failure::config)?;
+    Printer::stdout().line(&format!("{document:#}"))?;
     Ok(Exit::Ok)
 }
 
@@ -111,98 +121,12 @@ fn print_config(flags: &Flags) -> Result<Exit, Failure> {
         app::check_files(settings).map_err(Failure::config)?;
         folder_exists(&settings.journal.path).map_err(|error| Failure::new(Exit::Journal, error))
     };
-    check_config(&vars, flags, &files, &mut io::stdout()).map_err(Failure::config)
+    Ok(check_config(&vars, flags, &files, &mut io::stdout())?)
 }
 
 fn maintain_journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Failure> {
     let vars = LayeredVars::load(Path::new(".")).map_err(Failure::config)?;
     let path = JournalSettings::path(&vars, flags).map_err(Failure::config)?;
-    let sound = journal::run(command, &path, SystemClock.now(), &mut io::stdout())
-        .map_err(|error| Failure::new(Exit::Journal, error))?;
+    let sound = journal::run(command, &path, SystemClock.now(), &mut io::stdout())?;
     Ok(if sound { Exit::Ok } else { Exit::Journal })
-}
-
-fn runs_command(command: &RunsCommand) -> Result<Exit, Failure> {
-    let now = SystemClock.now();
-    match command {
-        RunsCommand::Lists(RunLists::List { select, page, target }) => {
-            call_operator(target, async |remote| runs::list(remote, select, page, now).await)
-        }
-        RunsCommand::Lists(RunLists::Count { select, target }) => {
-            call_operator(target, async |remote| runs::count(remote, select, now).await)
-        }
-        RunsCommand::Lists(RunLists::Tree { run, under, page, target }) => {
-            call_operator(target, async |remote| runs::tree(remote, run, under.as_ref(), page).await)
-        }
-        RunsCommand::Lists(RunLists::Explain { run, shown, target }) => {
-            call_operator(target, async |remote| explain::run(remote, run, shown.output).await)
-        }
-        RunsCommand::Evidence(command) => {
-            evidence::run(command, &mut io::stdout()).map_err(|error| Failure::new(Exit::Journal, error))
-        }
-    }
-}
-
-/// Which certificate of the server a command accepts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Certificate {
-    Verified,
-    /// Any, of the server of this machine: what is sent is not secret.
-    AnyOnLoopback,
-}
-
-/// Sends a request to a running server, and prints the answer.
-fn call(
-    target: &Target,
-    flags: &Flags,
-    certificate: Certificate,
-    request: impl AsyncFnOnce(&Remote) -> Result<(String, Exit), RemoteError>,
-) -> Result<Exit, Failure> {
-    let vars = LayeredVars::load(Path::new(".")).map_err(Failure::config)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::config)?;
-    let failed = |error: RemoteError| Failure::new(Exit::Remote, error);
-    let tls = target.tls(&vars).map_err(Failure::config)?;
-    let url = target.url(&vars, flags);
-    let remote = if certificate == Certificate::AnyOnLoopback && target.is_own(&vars, flags) {
-        Remote::own(&tls, &url)
-    } else {
-        let token = target.token(&vars).map_err(Failure::config)?;
-        let token = token.map(|token| token.read()).transpose().map_err(Failure::config)?;
-        Remote::over(&tls, &url, token.as_ref())
-    };
-    let remote = remote.map_err(failed)?;
-    let (answer, exit) = runtime.block_on(request(&remote)).map_err(failed)?;
-    writeln!(io::stdout(), "{answer}").map_err(Failure::config)?;
-    Ok(exit)
-}
-
-/// Sends a request to an operator API, and prints the answer.
-fn call_operator(
-    target: &OperatorTarget,
-    request: impl AsyncFnOnce(&Remote<OperatorClient>) -> Result<String, RemoteError>,
-) -> Result<Exit, Failure> {
-    let vars = LayeredVars::load(Path::new(".")).map_err(Failure::config)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::config)?;
-    let url = target.url(&vars).map_err(Failure::config)?;
-    let tls = target.tls(&vars).map_err(Failure::config)?;
-    let token = target.token(&vars).map_err(Failure::config)?;
-    let token = token.map(|token| token.read()).transpose().map_err(Failure::config)?;
-    let failed = |error: RemoteError| Failure::new(exit_of(&error), error);
-    let remote = Remote::operator(&tls, &url, token.as_ref()).map_err(failed)?;
-    let answer = runtime.block_on(request(&remote)).map_err(failed)?;
-    writeln!(io::stdout(), "{answer}").map_err(Failure::config)?;
-    Ok(Exit::Ok)
-}
-
-/// The class of a failure of the operator API.
-fn exit_of(error: &RemoteError) -> Exit {
-    match error.status() {
-        Some(401 | 403) => Exit::NotAllowed,
-        Some(404) => Exit::NotFound,
-        Some(408 | 429) => Exit::NoAnswer,
-        Some(400..=499) => Exit::Refused,
-        Some(_) | None => Exit::NoAnswer,
-    }
 }

@@ -110,11 +110,15 @@ impl<C> Remote<C> {
         asked: &str,
         answer: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, RemoteError> {
-        let (asked, url, given_by) = (asked.to_owned(), self.url.clone(), self.given_by);
         match tokio::time::timeout(ANSWER_WITHIN, answer).await {
-            Ok(answer) => answer.map_err(|error| RemoteError::Call { asked, url, given_by, error }),
-            Err(_) => Err(RemoteError::Late { asked, url }),
+            Ok(answer) => answer.map_err(|error| self.failed(asked, error)),
+            Err(_) => Err(RemoteError::Late { asked: asked.to_owned(), url: self.url.clone() }),
         }
+    }
+
+    /// The failure of a request.
+    pub(super) fn failed(&self, asked: &str, error: CallError) -> RemoteError {
+        RemoteError::Call { asked: asked.to_owned(), url: self.url.clone(), given_by: self.given_by, error }
     }
 }
 

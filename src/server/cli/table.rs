@@ -5,23 +5,29 @@
 
 use std::borrow::Cow;
 
+use unicode_width::UnicodeWidthStr;
+
 /// An empty entry.
 const NONE: &str = "-";
 
 /// Formats rows under their heads, without a line break at the end.
-pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
-    let shown: Vec<[Cow<'_, str>; N]> =
-        rows.iter().map(|row| row.each_ref().map(|entry| entry_of(entry))).collect();
-    let widths: [usize; N] = std::array::from_fn(|column| {
-        let of = |entry: &str| entry.chars().count();
-        shown.iter().map(|row| of(&row[column])).max().unwrap_or(0).max(of(heads[column]))
-    });
-    let line = |entries: [&str; N]| {
-        let padded = entries.iter().zip(widths).map(|(entry, width)| format!("{entry:width$}"));
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
+    let shown: Vec<Vec<Cow<'_, str>>> =
+        rows.iter().map(|row| row.iter().map(|entry| entry_of(entry)).collect()).collect();
+    let mut widths: Vec<usize> = heads.iter().map(|head| head.width()).collect();
+    for (column, width) in widths.iter_mut().enumerate() {
+        let of = |row: &Vec<Cow<'_, str>>| row.get(column).map_or(0, |entry| entry.width());
+        *width = shown.iter().map(of).max().unwrap_or(0).max(*width);
+    }
+    let line = |entries: &mut dyn Iterator<Item = &str>| {
+        let padded = |(entry, width): (&str, &usize)| {
+            format!("{entry}{}", " ".repeat(width.saturating_sub(entry.width())))
+        };
+        entries.zip(&widths).map(padded).collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    let rows = shown.iter().map(|row| line(row.each_ref().map(|entry| &**entry)));
-    std::iter::once(line(heads)).chain(rows).collect::<Vec<_>>().join("\n")
+    let head = line(&mut heads.iter().copied());
+    let rows = shown.iter().map(|row| line(&mut row.iter().map(|entry| &**entry)));
+    std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n")
 }
 
 fn entry_of(text: &str) -> Cow<'_, str> {
@@ -49,9 +55,9 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_entries() {
-        let rows = [["a".to_owned(), "long entry".to_owned()], [String::new(), "ü".to_owned()]];
-        assert_eq!(table(["ONE", "TWO"], &rows), "ONE  TWO\na    long entry\n-    ü");
-        assert_eq!(table(["ONE", "TWO"], &[]), "ONE  TWO");
+        let rows = [["a", "long entry"], ["", "ü"], ["東京", "x"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(table(&["ONE", "TWO"], &rows), "ONE   TWO\na     long entry\n-     ü\n東京  x");
+        assert_eq!(table(&["ONE", "TWO"], &[]), "ONE  TWO");
     }
 
     #[test]
@@ -59,6 +65,6 @@ mod tests {
         let evil = "\x1b[2J\nanother line\t\u{202e}txt\u{200b}";
         let shown = printable(evil);
         assert_eq!(shown, "\\u{1b}[2J\\nanother line\\t\\u{202e}txt\\u{200b}");
-        assert_eq!(table(["X"], &[[evil.to_owned()]]).lines().count(), 2);
+        assert_eq!(table(&["X"], &[vec![evil.to_owned()]]).lines().count(), 2);
     }
 }

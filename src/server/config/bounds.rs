@@ -34,7 +34,8 @@ impl Bounds {
             | Kind::Switch
             | Kind::Choice(_)
             | Kind::Constraints
-            | Kind::Usage => None,
+            | Kind::Usage
+            | Kind::Targets => None,
         };
         amount.is_none_or(|amount| (self.min..=self.max).contains(&amount))
     }

@@ -32,6 +32,8 @@ pub enum Kind {
     Constraints,
     /// The use of an execution as JSON.
     Usage,
+    /// Hosts, addresses and ranges of addresses that webhooks may call.
+    Targets,
 }
 
 impl Kind {
@@ -56,6 +58,11 @@ impl Kind {
             Self::Choice(values) => format!("one of {}", values.join(", ")).into(),
             Self::Constraints => "a ConstraintEnvelope as JSON, or @ and the path of a file with one".into(),
             Self::Usage => r#"JSON as {"external_calls":1,"cost":0}"#.into(),
+            Self::Targets => {
+                "a list of hosts (name, *.name, name:port), addresses or ranges (10.0.0.0/8), each with \
+                              http:// before it if http is permitted"
+                    .into()
+            }
         }
     }
 
@@ -77,7 +84,8 @@ impl Kind {
             | Self::Switch
             | Self::Choice(_)
             | Self::Constraints
-            | Self::Usage => self.expected(),
+            | Self::Usage
+            | Self::Targets => self.expected(),
         }
     }
 
@@ -98,6 +106,7 @@ impl Kind {
             Self::Choice(values) => values.join("/").into(),
             Self::Constraints => "JSON or @file".into(),
             Self::Usage => "JSON".into(),
+            Self::Targets => "host,…".into(),
         }
     }
 }

@@ -42,7 +42,7 @@ pub use settings::{
     OutboundTls, PerPrincipal, PolicyPosture, Rate, RunBounds, Settings, Stores,
 };
 pub use value::{
-    ExecutorUrls, HttpUrl, LogFormat, MemberUrl, OnApproval, PdpOutage, RegistryOutage, SchemaMode, Secret,
-    SecretError, SecretSource, WithoutStores,
+    ExecutorUrls, HttpUrl, LogFormat, MemberUrl, NoTarget, OnApproval, PdpOutage, RegistryOutage, SchemaMode,
+    Secret, SecretError, SecretSource, TARGET_BYTES, WebhookTargets, WithoutStores, masked_url,
 };
 pub use vars::Vars;

@@ -146,7 +146,8 @@ fn about(variable: &Variable) -> String {
         | Kind::Age
         | Kind::Switch
         | Kind::Constraints
-        | Kind::Usage => String::new(),
+        | Kind::Usage
+        | Kind::Targets => String::new(),
         Kind::Bytes | Kind::Seconds | Kind::SecondsOrNone => format!(" In {}.", variable.unit()),
         Kind::Count | Kind::Number => match variable.bounds {
             Some(bounds) => format!(" A number {}.", bounds.describe(variable.kind)),

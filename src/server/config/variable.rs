@@ -194,7 +194,8 @@ impl Variable {
             | Kind::Number
             | Kind::Choice(_)
             | Kind::Constraints
-            | Kind::Usage => one_line(text),
+            | Kind::Usage
+            | Kind::Targets => one_line(text),
         }
     }
 }

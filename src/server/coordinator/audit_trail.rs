@@ -124,6 +124,7 @@ fn reason(error: &CoordinatorError) -> Option<&'static str> {
         CoordinatorError::AssignmentEnded => Some("assignment_ended"),
         CoordinatorError::LacksRole(_)
         | CoordinatorError::TenantMismatch
+        | CoordinatorError::WebhookTenant
         | CoordinatorError::Unauthenticated
         | CoordinatorError::Invalid(_)
         | CoordinatorError::InputSchema(_)
@@ -134,6 +135,10 @@ fn reason(error: &CoordinatorError) -> Option<&'static str> {
         | CoordinatorError::ParentNotFound(_)
         | CoordinatorError::ApprovalNotFound(_)
         | CoordinatorError::StarterMayNotDecide
+        | CoordinatorError::WebhookNotFound(_)
+        | CoordinatorError::DeliveryNotFound(_)
+        | CoordinatorError::WebhooksOff
+        | CoordinatorError::TooManyWebhooks(_)
         | CoordinatorError::NodeRegistryUnavailable { .. }
         | CoordinatorError::NodeRegistryForbidden { .. }
         | CoordinatorError::PdpUnavailable { .. }

@@ -36,6 +36,7 @@ use crate::{
     redact::Redactor,
     time::{Clock, Timestamp},
     types::{NodeRunId, RunId},
+    webhooks::Webhooks,
 };
 
 /// Maximum number of times that a command is decided again because another
@@ -63,6 +64,8 @@ pub(crate) struct Committer {
     /// For what executors say, before it becomes a record.
     pub(super) redactor: Redactor,
     pub(super) metrics: Metrics,
+    /// `None`: they are off.
+    pub(super) webhooks: Option<Arc<Webhooks>>,
     pub(super) log: Logger,
 }
 
@@ -132,7 +135,10 @@ impl Committer {
             let now = self.clock.now();
             let cx = Cx { rules: &self.rules, cause, claim: self.queue.claim_unbounded(), now };
             let Decision { changes, answer } = decide(cx).await?;
-            let Some(changes) = changes else { return Ok((answer, None)) };
+            let Some(mut changes) = changes else { return Ok((answer, None)) };
+            if self.journal.wants_notices() {
+                changes.notices = changes.to_report();
+            }
             let announcement = self.announcement(&changes, now);
             let (tally, began) = (Tally::of(&changes), Instant::now());
             let committed = self.journal.commit(changes).await;
@@ -173,12 +179,17 @@ impl Committer {
             ended: changes.ended().cloned().collect(),
             audit: changes.audit.clone(),
             waiting: changes.nodes.iter().filter_map(|node| waits_since(node, now)).cloned().collect(),
+            is_reported: !changes.notices.is_empty(),
         }
     }
 
     fn announce(&self, run: &RunId, announcement: &Announcement, now: Timestamp) {
-        let Announcement { newest, claimed, unclaimed, topmost, ended, audit, waiting } = announcement;
+        let Announcement { newest, claimed, unclaimed, topmost, ended, audit, waiting, is_reported } =
+            announcement;
         self.health.written();
+        if let Some(webhooks) = self.webhooks.as_ref().filter(|_| *is_reported) {
+            webhooks.notices_added();
+        }
         for approval in waiting {
             info!(self.log, "node waits for an approval"; "run_id" => %run,
                 "node_run_id" => %approval.approval_id.node, "approval_id" => %approval.approval_id,
@@ -237,6 +248,8 @@ struct Announcement {
     /// For the log.
     audit: Vec<AuditRecord>,
     waiting: Vec<Approval>,
+    /// Whether webhooks report any of it.
+    is_reported: bool,
 }
 
 /// The approval that a node waits for since now.

@@ -7,7 +7,7 @@ use crate::{
     auth::AuthError,
     engine::Rejection,
     journal::JournalError,
-    record::ApprovalId,
+    record::{ApprovalId, WebhookId},
     types::{BulkId, NodeRunId, RunId},
 };
 
@@ -80,6 +80,9 @@ pub enum CoordinatorError {
     /// The run context names a tenant for which the caller does not speak.
     #[error("run_context.tenant_id is not the tenant of the caller's token")]
     TenantMismatch,
+    /// A caller of one tenant asks for a webhook of another.
+    #[error("tenant is not that of the caller's token")]
+    WebhookTenant,
     /// The operation needs an identity, and the caller sent no token.
     #[error("Missing Authorization header")]
     Unauthenticated,
@@ -90,6 +93,16 @@ pub enum CoordinatorError {
     /// The caller has started the run, and may not decide about its approvals.
     #[error("The starter of a run may not decide about its approvals")]
     StarterMayNotDecide,
+    #[error("Webhook '{0}' not found")]
+    WebhookNotFound(WebhookId),
+    #[error("Delivery '{0}' not found")]
+    DeliveryNotFound(u64),
+    /// The server has no targets for webhooks.
+    #[error("Webhooks are off: set JARVIS_RUN_COORDINATOR_WEBHOOK_TARGETS")]
+    WebhooksOff,
+    /// There are as many webhooks as there may be.
+    #[error("There are {0} webhooks, which is the maximum")]
+    TooManyWebhooks(u32),
     #[error("{}", .0.message())]
     Rejected(Rejection),
     /// The decision needs the Node Registry, which is unavailable (D-16).
@@ -147,7 +160,7 @@ impl CoordinatorError {
             Self::OutsideAssignment(_) | Self::LacksRole(_) | Self::StarterMayNotDecide => {
                 facts(403, "forbidden", false)
             }
-            Self::TenantMismatch => facts(403, "tenant_mismatch", false),
+            Self::TenantMismatch | Self::WebhookTenant => facts(403, "tenant_mismatch", false),
             Self::AssignmentEnded | Self::Unauthenticated => {
                 ErrorFacts { status: 401, code: "unauthorized", retryable: None }
             }
@@ -157,6 +170,10 @@ impl CoordinatorError {
             Self::BulkNotFound(_) => facts(404, "bulk_not_found", false),
             Self::ApprovalNotFound(_) => facts(404, "approval_not_found", false),
             Self::Rejected(Rejection::TooManyBulkJobs) => facts(409, "too_many_bulk_jobs", true),
+            Self::WebhookNotFound(_) => facts(404, "webhook_not_found", false),
+            Self::DeliveryNotFound(_) => facts(404, "webhook_delivery_not_found", false),
+            Self::WebhooksOff => facts(409, "webhooks_off", false),
+            Self::TooManyWebhooks(_) => facts(409, "webhook_limit_exceeded", false),
             Self::Rejected(rejection) => facts(409, rejection.code(), false),
             Self::NodeRegistryUnavailable { .. } => facts(503, "node_registry_unavailable", true),
             Self::NodeRegistryForbidden { .. } => facts(503, "node_registry_unavailable", false),
@@ -188,9 +205,14 @@ impl CoordinatorError {
             | Self::OutsideAssignment(_)
             | Self::LacksRole(_)
             | Self::TenantMismatch
+            | Self::WebhookTenant
             | Self::Unauthenticated
             | Self::ApprovalNotFound(_)
             | Self::StarterMayNotDecide
+            | Self::WebhookNotFound(_)
+            | Self::DeliveryNotFound(_)
+            | Self::WebhooksOff
+            | Self::TooManyWebhooks(_)
             | Self::Rejected(_)
             | Self::ShuttingDown => None,
         }

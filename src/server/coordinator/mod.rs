@@ -15,6 +15,7 @@
 //! - `reruns`: runs that repeat others; `twins`: what of those stands for their nodes.
 //! - `bulk`: jobs that do the same to many runs.
 //! - `run_lists`: runs, nodes and attempts by pages.
+//! - `webhooks`: subscriptions to what happens.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
 //! - `explanations`: why a run or a node does not move.
@@ -56,6 +57,7 @@ mod run_lists;
 mod runs;
 mod schemas;
 mod twins;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -77,6 +79,7 @@ pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use reruns::RerunRequest;
 pub use run_lists::LIST_PAGE_MAX;
 pub use schemas::Schemas;
+pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
@@ -97,6 +100,7 @@ use crate::{
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
     types::{HealthCheck, IdSource, NodeRunId, RunId},
+    webhooks::Webhooks,
 };
 
 /// The parts of a coordinator.
@@ -123,6 +127,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// What dispatch says of itself, to explain what waits for it.
     pub dispatch: DispatchFacts,
+    /// `None`: they are off.
+    pub webhooks: Option<Arc<Webhooks>>,
     /// `None`: no value is judged by the schema of its node type.
     pub schemas: Option<Schemas>,
     pub log: Logger,
@@ -159,6 +165,7 @@ impl Coordinator {
             delegation,
             metrics,
             dispatch,
+            webhooks,
             schemas,
             log,
             ..
@@ -178,6 +185,7 @@ impl Coordinator {
             rules,
             redactor: redactor.clone(),
             metrics,
+            webhooks,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {

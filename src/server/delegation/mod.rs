@@ -12,6 +12,8 @@
 //! authenticated with it: a sealed token that is moved to another run cannot be
 //! opened.
 //!
+//! Secrets of webhooks are sealed in the same way, with the id of the webhook.
+//!
 //! **Invariant:** no journal, no backup, no log has the token itself.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -31,12 +33,12 @@ const KEY_BYTES: usize = 32;
 #[error("must be {KEY_BYTES} random bytes in base64 (openssl rand -base64 {KEY_BYTES})")]
 pub struct KeyError;
 
-/// Seals and opens tokens of callers.
-pub struct Delegation {
+/// Seals and opens small secrets. What a secret belongs to is authenticated with it.
+pub struct Seal {
     key: RandomizedNonceKey,
 }
 
-impl Delegation {
+impl Seal {
     /// From a key in base64.
     pub fn new(key: &str) -> Result<Self, KeyError> {
         let bytes = BASE64_STANDARD.decode(key.trim()).map_err(|_| KeyError)?;
@@ -47,12 +49,36 @@ impl Delegation {
         Ok(Self { key })
     }
 
+    /// The sealed secret; `None` if it cannot be sealed, which does not happen.
+    pub fn seal(&self, owner: &str, secret: &str) -> Option<String> {
+        let mut sealed = secret.as_bytes().to_vec();
+        let nonce = self.key.seal_in_place_append_tag(Aad::from(owner), &mut sealed).ok()?;
+        Some(BASE64_STANDARD.encode([&nonce.as_ref()[..], &sealed].concat()))
+    }
+
+    /// The secret; `None`: it was sealed with another key, or for another owner.
+    pub fn open(&self, owner: &str, sealed: &str) -> Option<String> {
+        let bytes = BASE64_STANDARD.decode(sealed).ok()?;
+        let (nonce, text) = bytes.split_at_checked(NONCE_LEN)?;
+        let mut text = text.to_vec();
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let secret = self.key.open_in_place(nonce, Aad::from(owner), &mut text).ok()?;
+        std::str::from_utf8(secret).ok().map(str::to_owned)
+    }
+}
+
+/// Seals and opens tokens of callers.
+pub struct Delegation(Seal);
+
+impl Delegation {
+    /// From a key in base64.
+    pub fn new(key: &str) -> Result<Self, KeyError> {
+        Seal::new(key).map(Self)
+    }
+
     /// The sealed token; `None` if it cannot be sealed, which does not happen.
     pub fn seal(&self, run: &RunId, token: &SubjectToken) -> Option<SealedToken> {
-        let mut sealed = token.expose().as_bytes().to_vec();
-        let nonce = self.key.seal_in_place_append_tag(Aad::from(run.as_str()), &mut sealed).ok()?;
-        let text = BASE64_STANDARD.encode([&nonce.as_ref()[..], &sealed].concat());
-        Some(SealedToken::new(text))
+        self.0.seal(run.as_str(), token.expose()).map(SealedToken::new)
     }
 
     /// On whose behalf calls for a run are made.
@@ -64,12 +90,7 @@ impl Delegation {
     }
 
     fn open(&self, run: &RunId, sealed: &SealedToken) -> Option<SubjectToken> {
-        let bytes = BASE64_STANDARD.decode(sealed.as_str()).ok()?;
-        let (nonce, text) = bytes.split_at_checked(NONCE_LEN)?;
-        let mut text = text.to_vec();
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let token = self.key.open_in_place(nonce, Aad::from(run.as_str()), &mut text).ok()?;
-        std::str::from_utf8(token).ok().map(SubjectToken::new)
+        self.0.open(run.as_str(), sealed.as_str()).map(|token| SubjectToken::new(&token))
     }
 }
 

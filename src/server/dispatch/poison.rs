@@ -137,10 +137,15 @@ pub(super) fn is_poison(error: &CoordinatorError) -> bool {
         | CoordinatorError::ParentNotFound(_)
         | CoordinatorError::ApprovalNotFound(_)
         | CoordinatorError::StarterMayNotDecide
+        | CoordinatorError::WebhookNotFound(_)
+        | CoordinatorError::DeliveryNotFound(_)
+        | CoordinatorError::WebhooksOff
+        | CoordinatorError::TooManyWebhooks(_)
         | CoordinatorError::AssignmentEnded
         | CoordinatorError::OutsideAssignment(_)
         | CoordinatorError::LacksRole(_)
         | CoordinatorError::TenantMismatch
+        | CoordinatorError::WebhookTenant
         | CoordinatorError::Unauthenticated
         | CoordinatorError::Rejected(_) => true,
     }

@@ -72,10 +72,15 @@ impl Treatment {
 
     fn of(operation: Operation) -> Self {
         let (class, reads_body) = match operation {
-            Operation::StartRun | Operation::CreateNodeRuns | Operation::RerunRun | Operation::StartBulk => {
-                (Class::Work, true)
-            }
-            Operation::StreamRunEvents | Operation::StreamNodeRunEvents => (Class::Work, false),
+            Operation::StartRun
+            | Operation::CreateNodeRuns
+            | Operation::RerunRun
+            | Operation::StartBulk
+            | Operation::CreateWebhook => (Class::Work, true),
+            Operation::StreamRunEvents
+            | Operation::StreamNodeRunEvents
+            | Operation::TestWebhook
+            | Operation::RedeliverWebhook => (Class::Work, false),
             Operation::GetRun
             | Operation::GetNodeRun
             | Operation::ListApprovals
@@ -88,8 +93,11 @@ impl Treatment {
             | Operation::ExplainNodeRun
             | Operation::ListBulk
             | Operation::GetBulk
-            | Operation::ListBulkResults => (Class::Read, false),
-            Operation::CancelRun => (Class::End, false),
+            | Operation::ListBulkResults
+            | Operation::ListWebhooks
+            | Operation::GetWebhook
+            | Operation::ListWebhookDeliveries => (Class::Read, false),
+            Operation::CancelRun | Operation::DeleteWebhook => (Class::End, false),
             Operation::ReportNodeRunEvaluation
             | Operation::CompleteNodeRun
             | Operation::ApproveNodeRun

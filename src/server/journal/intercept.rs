@@ -11,6 +11,8 @@
 //! The forwarding of the whole trait is written here once; an interceptor has
 //! only what it does. `faulty` is one, the simulator's journal is another.
 
+mod webhooks;
+
 use async_trait::async_trait;
 
 use super::{

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! - `values`: what callers ask with and what they get; `runs`: the same for lists of
-//!   runs, nodes and attempts.
+//!   runs, nodes and attempts; `webhooks`: notices, subscriptions and deliveries.
 //! - `bulk`: bulk jobs, a part of the trait.
 //! - `error`: why something was refused, or the journal could not be opened.
 //! - `retention`: deletes runs that finished long ago, and old audit records.
@@ -35,6 +35,7 @@ pub mod retention;
 mod runs;
 pub mod sqlite;
 mod values;
+mod webhooks;
 
 use async_trait::async_trait;
 
@@ -49,6 +50,10 @@ pub use self::{
         AuditEntry, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage,
         OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room, Waiting, WaitingPage, WaitingPlace,
     },
+    webhooks::{
+        Delivery, DeliveryId, DeliveryOutcome, DeliveryUpkeep, DueDeliveries, ExecutorReport, FanOut,
+        NewDelivery, NoticeId, Settled, StoredNotice, StoredWebhook, WebhookJournal, WebhookStatus,
+    },
 };
 pub use crate::record::{OutboxItem, Recipient};
 use crate::{
@@ -62,7 +67,7 @@ pub const ASSIGNMENT_KEYS: &str = "assignment_token_key";
 
 /// Durable home of runs. Every implementation must pass `conformance`.
 #[async_trait]
-pub trait Journal: BulkJournal + 'static {
+pub trait Journal: BulkJournal + WebhookJournal {
     /// Applies all of `change` or none of it, and returns once it is durable.
     /// Stored rows get the next version. Returns the id of the last outbox entry
     /// that it added, if it added any.
@@ -181,7 +186,8 @@ pub trait Journal: BulkJournal + 'static {
     /// failed.
     ///
     /// A commit that writes the NodeRun (or the Run) removes it from the list,
-    /// unless it leaves the wake-up of the NodeRun as it is.
+    /// unless it leaves the wake-up of the NodeRun as it is. An item that was not on
+    /// it is reported, if notices are wanted.
     async fn park(&self, item: Parked) -> Result<(), JournalError>;
 
     /// The latest decision time of all stored commits that wrote a Run: the

@@ -96,6 +96,11 @@ families! {
     OUTBOX_ENTRIES = Gauge "arp_outbox_entries" [] "Changes that the JARVIS stores have yet to accept";
     OUTBOX_OLDEST = Gauge "arp_outbox_oldest_timestamp_seconds" [] "When the oldest of them was decided";
 
+    WEBHOOK_DELIVERIES = Counter "arp_webhook_deliveries_total" ["result"]
+        "Reports that were sent to webhooks: accepted, refused, or given_up after a day";
+    WEBHOOK_BACKLOG = Gauge "arp_webhook_backlog" [] "Reports that targets of webhooks have yet to accept";
+    WEBHOOK_OLDEST = Gauge "arp_webhook_oldest_timestamp_seconds" [] "When the oldest of them was made";
+
     HEALTH = Gauge "arp_health_status" ["check"] "Health checks: 0 ok, 1 degraded, 2 down";
     CLOCK_AHEAD = Gauge "arp_clock_ahead_seconds" [] "How far the server's clock is ahead of the machine's";
     BUILD_INFO = Gauge "arp_build_info" ["version"] "1; the version of the program";

@@ -82,6 +82,7 @@ struct Inner {
     cancels: Labelled<OutcomeLabels, Counter>,
     commit_duration: Histogram,
     commits: Labelled<ResultLabels, Counter>,
+    webhook_deliveries: Labelled<ResultLabels, Counter>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -155,6 +156,7 @@ impl Metrics {
             cancels: add(r, &f::CANCELS, Labelled::default()),
             commit_duration: add(r, &f::COMMIT_DURATION, Histogram::new(COMMIT)),
             commits: add(r, &f::COMMITS, Labelled::default()),
+            webhook_deliveries: add(r, &f::WEBHOOK_DELIVERIES, Labelled::default()),
             registry: Mutex::default(),
         };
         *inner.registry.lock() = registry;
@@ -212,6 +214,11 @@ impl Metrics {
     pub(crate) fn commit(&self, result: &'static str, time: Duration) {
         self.0.commit_duration.observe(time.as_secs_f64());
         self.0.commits.get_or_create(&ResultLabels { result }).inc();
+    }
+
+    /// Reports were sent to webhooks, with this result.
+    pub(crate) fn webhook_deliveries(&self, result: &'static str, number: u64) {
+        self.0.webhook_deliveries.get_or_create(&ResultLabels { result }).inc_by(number);
     }
 
     /// What a commit changed is durable.

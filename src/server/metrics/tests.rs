@@ -19,6 +19,7 @@ fn sampled() -> Metrics {
     metrics.call_answered("pdp", Some(503), second);
     metrics.attempt(NodeKind::Atomic, "succeeded");
     metrics.cancel_sent("again");
+    metrics.webhook_deliveries("accepted", 1);
     metrics.commit("ok", second);
     metrics.committed(&Tally::of_everything());
     let counted: BTreeSet<String> = types(&metrics.encode().expect("text")).into_keys().collect();

@@ -4,7 +4,7 @@
 use dropshot::{ApiDescription, Body, HttpResponseOk, RequestContext, endpoint};
 use http::{Response, header::CONTENT_TYPE};
 
-use super::{approvals, bulk, explain, reruns, runs};
+use super::{approvals, bulk, explain, reruns, runs, webhooks};
 use crate::{
     http_server::{ApiError, Caller, Probe, ServerContext, live, ready},
     metrics,
@@ -21,7 +21,8 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
         runs::register(&mut api)?;
         reruns::register(&mut api)?;
         bulk::register(&mut api)?;
-        explain::register(&mut api)
+        explain::register(&mut api)?;
+        webhooks::register(&mut api)
     };
     register().expect("the endpoints do not contradict each other");
     api

@@ -4,7 +4,7 @@
 //! ```text
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
-//!                     └─ approvals, explain, runs, with model and paging
+//!                     └─ approvals, explain, runs, webhooks, with model and paging
 //!   openapi           the document, from which the client of the commands is made
 //! ```
 //!
@@ -22,5 +22,6 @@ pub mod openapi;
 mod paging;
 mod reruns;
 mod runs;
+mod webhooks;
 
 pub(crate) use self::endpoints::endpoints;

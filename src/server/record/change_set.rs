@@ -6,12 +6,13 @@
 //!                            ├─ run, nodes, heads   records, over the versions that were read
 //!                            ├─ events, attempts    appended
 //!                            ├─ audit               who asked for it, or why it was refused
-//!                            └─ outbox              what the JARVIS stores have yet to receive
+//!                            ├─ outbox              what the JARVIS stores have yet to receive
+//!                            └─ notices             what webhooks report, if there are any
 //! ```
 
 use serde::{Deserialize, Serialize};
 
-use super::{AuditRecord, NodeHead, NodePath, NodeRecord, OutboxItem, RunRecord};
+use super::{AuditRecord, NodeHead, NodePath, NodeRecord, Notice, OutboxItem, RunRecord};
 use crate::{
     time::Timestamp,
     types::{Error, NodeRunId, NodeRunState, RunEvent, RunId},
@@ -39,6 +40,8 @@ pub struct ChangeSet {
     /// What the JARVIS stores have yet to receive of it. A journal that keeps no
     /// outbox drops these entries.
     pub outbox: Vec<OutboxItem>,
+    /// What webhooks report of it.
+    pub notices: Vec<Notice>,
 }
 
 impl ChangeSet {
@@ -54,6 +57,7 @@ impl ChangeSet {
             attempts: Vec::new(),
             audit: Vec::new(),
             outbox: Vec::new(),
+            notices: Vec::new(),
         }
     }
 

@@ -22,6 +22,7 @@
 //! - `bulk`: jobs that do the same to many Runs.
 //! - `change_set`: the result of a decision, with events and attempts.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
+//! - `notice`, `webhook`: what webhooks report, and who subscribes to it.
 //!
 //! **Architecture invariants.** Only `engine` makes a [`ChangeSet`], and only
 //! `journal` applies one. A record that is not terminal has a [`Wake`], which is
@@ -36,6 +37,7 @@ mod bulk;
 mod change_set;
 mod hosts;
 mod node;
+mod notice;
 mod operation;
 mod outbox;
 mod path;
@@ -44,6 +46,7 @@ mod retry;
 mod run;
 mod sealed;
 mod wake;
+mod webhook;
 
 pub use self::{
     actor::{Actor, Identity},
@@ -58,6 +61,7 @@ pub use self::{
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     hosts::Hosts,
     node::{NodeHead, NodeRecord, Unread, Waits},
+    notice::{ExecutorName, NoNoticeKind, Notice, NoticeKind},
     operation::{Interface, Operation},
     outbox::{OutboxItem, Recipient},
     path::NodePath,
@@ -66,4 +70,5 @@ pub use self::{
     run::{Origin, RunRecord},
     sealed::SealedToken,
     wake::{Job, Wake},
+    webhook::{KeptSecret, Reported, Webhook, WebhookId},
 };

@@ -34,6 +34,13 @@ pub enum Operation {
     GetBulk,
     ListBulkResults,
     AbortBulk,
+    CreateWebhook,
+    ListWebhooks,
+    GetWebhook,
+    DeleteWebhook,
+    TestWebhook,
+    ListWebhookDeliveries,
+    RedeliverWebhook,
 }
 
 /// The document that has an operation.
@@ -46,7 +53,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 32] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -72,6 +79,13 @@ impl Operation {
         Self::GetBulk,
         Self::ListBulkResults,
         Self::AbortBulk,
+        Self::CreateWebhook,
+        Self::ListWebhooks,
+        Self::GetWebhook,
+        Self::DeleteWebhook,
+        Self::TestWebhook,
+        Self::ListWebhookDeliveries,
+        Self::RedeliverWebhook,
     ];
 
     /// The operations of one document.
@@ -106,7 +120,14 @@ impl Operation {
             | Self::ListBulk
             | Self::GetBulk
             | Self::ListBulkResults
-            | Self::AbortBulk => Interface::Operator,
+            | Self::AbortBulk
+            | Self::CreateWebhook
+            | Self::ListWebhooks
+            | Self::GetWebhook
+            | Self::DeleteWebhook
+            | Self::TestWebhook
+            | Self::ListWebhookDeliveries
+            | Self::RedeliverWebhook => Interface::Operator,
         }
     }
 
@@ -143,6 +164,13 @@ impl Operation {
             Self::GetBulk => "get_bulk",
             Self::ListBulkResults => "list_bulk_results",
             Self::AbortBulk => "abort_bulk",
+            Self::CreateWebhook => "create_webhook",
+            Self::ListWebhooks => "list_webhooks",
+            Self::GetWebhook => "get_webhook",
+            Self::DeleteWebhook => "delete_webhook",
+            Self::TestWebhook => "test_webhook",
+            Self::ListWebhookDeliveries => "list_webhook_deliveries",
+            Self::RedeliverWebhook => "redeliver_webhook",
         }
     }
 }

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, SignatureScheme,
     client::{
-        ResolvesClientCert, Resumption,
+        ResolvesClientCert, Resumption, WantsClientCert,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
@@ -92,6 +92,12 @@ impl Outbound {
         self.configure(Arc::clone(&self.trust) as _)
     }
 
+    /// As [`Outbound::client_config`], without our certificate: for targets that are
+    /// no services of ours.
+    pub fn nameless_config(&self) -> Result<ClientConfig, TlsError> {
+        Ok(self.trusting(Arc::clone(&self.trust) as _)?.with_no_client_auth())
+    }
+
     /// As [`Outbound::client_config`], without verification of the server: see
     /// [`unverified`].
     fn unverified_config(&self) -> Result<ClientConfig, TlsError> {
@@ -99,19 +105,23 @@ impl Outbound {
     }
 
     fn configure(&self, verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, TlsError> {
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider));
-        let builder = builder
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError::SystemRoots(error.to_string()))?;
-        let mut config = builder
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_client_cert_resolver(Arc::clone(&self.identity) as _);
+        let mut config = self.trusting(verifier)?.with_client_cert_resolver(Arc::clone(&self.identity) as _);
         if self.files.identity.is_some() {
             // A resumed session would go on with the certificate before the last.
             config.resumption = Resumption::disabled();
         }
         Ok(config)
+    }
+
+    fn trusting(
+        &self,
+        verifier: Arc<dyn ServerCertVerifier>,
+    ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider));
+        let builder = builder
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::SystemRoots(error.to_string()))?;
+        Ok(builder.dangerous().with_custom_certificate_verifier(verifier))
     }
 }
 

@@ -114,7 +114,14 @@ impl Scene {
                 | Operation::ListBulk
                 | Operation::GetBulk
                 | Operation::ListBulkResults
-                | Operation::AbortBulk => {
+                | Operation::AbortBulk
+                | Operation::CreateWebhook
+                | Operation::ListWebhooks
+                | Operation::GetWebhook
+                | Operation::DeleteWebhook
+                | Operation::TestWebhook
+                | Operation::ListWebhookDeliveries
+                | Operation::RedeliverWebhook => {
                     unreachable!("{operation} is no operation of the ARP API")
                 }
             },

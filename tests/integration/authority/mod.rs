@@ -1,7 +1,7 @@
 //! Authorization (contract §19, D-19): who may do what with which run.
 //!
 //! - `matrix`: every operation by every kind of caller, as a golden file.
-//! - `operator`: the same for the operator API.
+//! - `operator`: the same for the operator API; `webhooks`: of which tenant they report.
 //! - `audited`: what of it is in the audit trail.
 //! - `bulk`: bulk jobs, reruns.
 //! - `attacks`: what a caller of another tenant tries.
@@ -11,6 +11,7 @@ mod audited;
 mod bulk;
 mod matrix;
 mod operator;
+mod webhooks;
 
 use serde_json::{Value, json};
 

@@ -35,7 +35,41 @@ async fn waiting(alice: &Caller<'_>, scene: &Scene) -> String {
     .await
 }
 
-async fn ask(scene: &Scene, approval: &str, caller: &Caller<'_>, operation: Operation) -> Answer {
+/// Where nothing listens.
+const NOWHERE: &str = "http://127.0.0.1:9";
+
+/// A webhook that reports the runs of acme; returns its path.
+async fn webhook(admin: &Caller<'_>) -> String {
+    let request = json!({"url": NOWHERE, "events": ["run.completed"], "filter": {"tenant": "acme"}});
+    let created = admin.operate("POST", "/x/webhooks", &request).await;
+    assert_eq!(created.status, 201, "{}", created.text);
+    format!("/x/webhooks/{}", created.body()["webhook_id"].as_str().expect("an id"))
+}
+
+async fn ask_webhook(admin: &Caller<'_>, caller: &Caller<'_>, operation: Operation) -> Answer {
+    let hook = webhook(admin).await;
+    let (method, path) = match operation {
+        Operation::ListWebhooks => ("GET", "/x/webhooks".to_owned()),
+        Operation::GetWebhook => ("GET", hook.clone()),
+        Operation::DeleteWebhook => ("DELETE", hook.clone()),
+        Operation::TestWebhook => ("POST", format!("{hook}:test")),
+        Operation::ListWebhookDeliveries => ("GET", format!("{hook}/deliveries")),
+        Operation::RedeliverWebhook => ("POST", format!("{hook}/deliveries/1:redeliver")),
+        other => unreachable!("{other} is not about a webhook"),
+    };
+    let answer = caller.operate(method, &path, &Value::Null).await;
+    // It must not count for the next.
+    admin.operate("DELETE", &hook, &Value::Null).await;
+    answer
+}
+
+async fn ask(
+    scene: &Scene,
+    approval: &str,
+    callers: (&Caller<'_>, &Caller<'_>),
+    operation: Operation,
+) -> Answer {
+    let (caller, admin) = callers;
     let path = format!("/x/approvals/{approval}");
     let reason = json!({"reason": "because"});
     match operation {
@@ -75,6 +109,20 @@ async fn ask(scene: &Scene, approval: &str, caller: &Caller<'_>, operation: Oper
         Operation::GetBulk => caller.operate("GET", "/x/bulk/nowhere", &Value::Null).await,
         Operation::ListBulkResults => caller.operate("GET", "/x/bulk/nowhere/results", &Value::Null).await,
         Operation::AbortBulk => caller.operate("POST", "/x/bulk/nowhere:abort", &reason).await,
+        Operation::CreateWebhook => {
+            let request = json!({"url": NOWHERE, "events": ["run.completed"]});
+            let answer = caller.operate("POST", "/x/webhooks", &request).await;
+            if let Some(id) = answer.body()["webhook_id"].as_str() {
+                admin.operate("DELETE", &format!("/x/webhooks/{id}"), &Value::Null).await.no_content();
+            }
+            answer
+        }
+        Operation::ListWebhooks
+        | Operation::GetWebhook
+        | Operation::DeleteWebhook
+        | Operation::TestWebhook
+        | Operation::ListWebhookDeliveries
+        | Operation::RedeliverWebhook => ask_webhook(admin, caller, operation).await,
         Operation::StartRun
         | Operation::GetRun
         | Operation::CancelRun
@@ -90,6 +138,9 @@ async fn ask(scene: &Scene, approval: &str, caller: &Caller<'_>, operation: Oper
 /// The status of an answer; `none` for a list that does not have the approval.
 fn shown(answer: &Answer) -> String {
     let expected = match answer.status {
+        201 | 204 => return answer.status.to_string(),
+        // The webhook exists, and has no such delivery.
+        404 if answer.body()["error"]["code"] == "webhook_delivery_not_found" => return "202".into(),
         200 => {
             let body = answer.body();
             let is_empty = body["items"].as_array().is_some_and(Vec::is_empty)
@@ -101,9 +152,15 @@ fn shown(answer: &Answer) -> String {
         404 => {
             let code = answer.body()["error"]["code"].clone();
             assert!(
-                ["approval_not_found", "bulk_not_found", "run_not_found", "node_run_not_found"]
-                    .map(Value::from)
-                    .contains(&code)
+                [
+                    "approval_not_found",
+                    "bulk_not_found",
+                    "run_not_found",
+                    "node_run_not_found",
+                    "webhook_not_found"
+                ]
+                .map(Value::from)
+                .contains(&code)
             );
             return "404".into();
         }
@@ -135,10 +192,12 @@ async fn operator_matrix_of_callers_and_operations_is_the_golden_file() {
                 ("JARVIS_RUN_COORDINATOR_TRUSTED_CLIENTS", "other, gateway"),
                 ("JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN", "127.0.0.1:0"),
                 ("JARVIS_RUN_COORDINATOR_APPROVALS", "park"),
+                ("JARVIS_RUN_COORDINATOR_WEBHOOK_TARGETS", NOWHERE),
             ],
         )
         .await;
         let alice = Caller::new(&t, "alice", json!({"tenant_id": "acme"}));
+        let admin = Caller::new(&t, "root", json!({"roles": ["arp.admin"]}));
         write!(text, "\nJARVIS_RUN_COORDINATOR_AUTHORIZATION={setting}\n\n{:27}", "operation").expect("text");
         CALLERS.iter().for_each(|(name, _)| write!(text, " {name:>9}").expect("text"));
         text.push('\n');
@@ -148,7 +207,7 @@ async fn operator_matrix_of_callers_and_operations_is_the_golden_file() {
                 let scene = Scene::set(&alice, &format!("run-{operation}-{column}-of-many")).await;
                 let approval = waiting(&alice, &scene).await;
                 let caller = caller(&t, &alice, &scene, name).await;
-                let answer = ask(&scene, &approval, &caller, operation).await;
+                let answer = ask(&scene, &approval, (&caller, &admin), operation).await;
                 write!(text, " {:>9}", shown(&answer)).expect("text");
             }
             text.push('\n');

@@ -10,7 +10,9 @@ use crate::support::{Program, Signer, Sts, TestServer, UNREACHABLE, process::End
 
 /// Runs the command against this operator API.
 async fn approvals(url: &str, arguments: &[&str]) -> Ended {
-    let words = [&["approvals"], arguments, &["--operator-url", url]].concat();
+    let is_given = arguments.iter().any(|word| ["-o", "--output", "--help"].contains(word));
+    let form: &[&str] = if is_given { &[] } else { &["-o", "table"] };
+    let words = [&["approvals"], arguments, form, &["--operator-url", url]].concat();
     Program::bare(&words).run().await
 }
 
@@ -87,7 +89,10 @@ async fn runs_are_listed_counted_and_shown_on_the_command_line() {
     }
     t.run_ended(&"first".into()).await;
     let url = t.operator_url();
-    let ask = async |words: &[&str]| Program::bare(&[words, &["--operator-url", &url]].concat()).run().await;
+    let ask = async |words: &[&str]| {
+        let form: &[&str] = if words.contains(&"-o") { &[] } else { &["-o", "table"] };
+        Program::bare(&[words, form, &["--operator-url", &url]].concat()).run().await
+    };
     let columns = |text: &str| -> Vec<Vec<String>> {
         text.lines().map(|line| line.split_whitespace().take(3).map(str::to_owned).collect()).collect()
     };
@@ -160,7 +165,7 @@ async fn failures_of_approval_commands_have_exit_codes_by_class() {
         ("JARVIS_RUN_COORDINATOR_OPERATOR_URL", url.as_str()),
         ("JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN", address),
     ] {
-        let program = Program::bare(&["approvals", "list"]).var(name, value);
+        let program = Program::bare(&["approvals", "list", "-o", "table"]).var(name, value);
         let ended = program.var("JARVIS_RUN_COORDINATOR_TOKEN", &token).run().await;
         assert!(printed(&ended).starts_with("APPROVAL "), "{}", ended.stdout);
     }

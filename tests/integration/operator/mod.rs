@@ -4,7 +4,8 @@
 //! - `approvals`: the list, its pages, decisions.
 //! - `runs`: lists and counts of runs, the tree of one.
 //! - `reruns`: runs that repeat others; `bulk`: the same done to many runs.
-//! - `commands`: the commands that use it.
+//! - `commands`, `steering`: the commands that use it.
+//! - `terminal`: the same on a terminal.
 //! - `metrics`: what Prometheus scrapes.
 
 mod approvals;
@@ -14,6 +15,8 @@ mod listener;
 mod metrics;
 mod reruns;
 mod runs;
+mod steering;
+mod terminal;
 
 use serde_json::{Value, json};
 

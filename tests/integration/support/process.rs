@@ -188,6 +188,23 @@ impl Program {
         Ended { code: output.status.code(), stdout: text(output.stdout), stderr }
     }
 
+    /// [`Program::command`] with this on stdin.
+    #[allow(dead_code, reason = "only some test binaries write to commands")]
+    pub async fn command_reading(&self, arguments: &[&str], input: &str) -> Ended {
+        self.write("stdin.txt", input);
+        let mut command = process::Command::new(BINARY);
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .envs(&self.vars)
+            .stdin(File::open(self.path("stdin.txt")).expect("a file"));
+        let output = soon("the end of the command", command.output()).await.expect("the program starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        let stderr = without_folder(&text(output.stderr), self.folder.path());
+        Ended { code: output.status.code(), stdout: text(output.stdout), stderr }
+    }
+
     /// Runs the program to its end.
     pub async fn run(&self) -> Ended {
         self.spawn().ended().await

@@ -11,7 +11,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::story::{self, Plan, Subtask};
+use super::{
+    super::live::completion_error,
+    story::{self, Plan, Subtask},
+};
 use crate::{
     clients::{
         CallError, Failure, NotSent, Service, composite_executor::types::CompositeBeginRequest,
@@ -203,7 +206,7 @@ impl Composite<'_> {
             NodeRunState::Failed if attempt < ATTEMPTS => Verdict::Recover {
                 choice: Choice { attempt: attempt + 1, ..choice },
                 evaluation: {
-                    let error = story::completion_error(node);
+                    let error = completion_error(node);
                     let code = error.as_ref().map_or("no_result", |error| error.code.as_str());
                     evaluation(
                         EvaluationStatus::Fail,

@@ -15,7 +15,6 @@
 mod composite;
 mod error;
 mod executors;
-mod screen;
 mod story;
 mod text;
 mod watch;
@@ -37,6 +36,7 @@ use slog::{Discard, Logger, o};
 use self::{error::DemoError, executors::Executors};
 use super::{
     exit::{Exit, Failure},
+    live::OutputStyle,
     signals::Signals,
 };
 use crate::{
@@ -134,7 +134,7 @@ async fn show(client: &Client, run: RunId, clock: &Arc<dyn Clock>, intro: &str) 
     print(intro)?;
     let request = start_request(run.clone());
     client.call(client.start_run(&request)).await?;
-    let picture = watch::watch(client, run, clock, watch::output_style()).await?;
+    let picture = watch::watch(client, run, clock, OutputStyle::of_stdout()).await?;
     print(&format!("\n{}\n", picture.summary()))?;
     match picture.end() {
         Some(RunState::Succeeded) => Ok(()),

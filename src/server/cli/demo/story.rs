@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::types::{Error, JsonObject, NodeRun, NodeTypeRef};
+use crate::types::{Error, JsonObject, NodeTypeRef};
 
 /// The node type of the run that the demo starts.
 pub(super) const WEEKEND: &str = "composite.weekend";
@@ -136,12 +136,6 @@ pub(super) fn complaint(inputs: &JsonObject, outputs: Option<&JsonObject>) -> Op
     let price = outputs?.get("price")?.as_u64()?;
     (price > budget)
         .then(|| Complaint { reason_code: "over_budget", message: format!("{price} of {budget} CHF") })
-}
-
-/// The error with which a node was completed (contract §12).
-pub(super) fn completion_error(node: &NodeRun) -> Option<Error> {
-    let error = node.extensions.as_ref()?.get("completion_error")?;
-    serde_json::from_value(error).ok()
 }
 
 #[cfg(test)]

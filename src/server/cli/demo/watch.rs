@@ -2,19 +2,17 @@
 //! per event.
 
 use std::{
-    env,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     pin::pin,
     sync::Arc,
     time::Duration,
 };
 
-use anstream::{AutoStream, ColorChoice};
 use futures::TryStreamExt;
 
 use super::{
+    super::live::{OutputStyle, RunPicture, Screen},
     error::DemoError,
-    screen::{OutputStyle, RunPicture},
 };
 use crate::{
     clients::{RunEvents, run_coordinator::Client},
@@ -25,30 +23,17 @@ use crate::{
 /// The maximum time between two frames.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The capabilities of standard output. Colours follow `NO_COLOR`, `CLICOLOR` and
-/// `CLICOLOR_FORCE`.
-pub(super) fn output_style() -> OutputStyle {
-    let stdout = io::stdout();
-    let term = env::var_os("TERM").unwrap_or_default();
-    let live = stdout.is_terminal() && !term.is_empty() && term != "dumb";
-    let colour = match AutoStream::choice(&stdout) {
-        ColorChoice::Never => false,
-        ColorChoice::Auto | ColorChoice::Always | ColorChoice::AlwaysAnsi => true,
-    };
-    OutputStyle { live, colour }
-}
-
 /// Shows a run until it ends, and returns its final picture.
 pub(super) async fn watch(
     client: &Client,
     run: RunId,
     clock: &Arc<dyn Clock>,
-    output: OutputStyle,
+    mut output: OutputStyle,
 ) -> Result<RunPicture, DemoError> {
     let mut picture = RunPicture::new(run.clone());
     let events = RunEvents::follow(client.clone(), run, Arc::clone(clock)).into_stream();
     let mut events = pin!(events);
-    let mut terminal = if output.live { Some(Terminal::open()?) } else { None };
+    let mut screen = if output.live { Some(Screen::start()?) } else { None };
     loop {
         let event = tokio::select! {
             event = events.try_next() => Some(event?),
@@ -78,14 +63,15 @@ pub(super) async fn watch(
                 refresh(client, &mut picture, live).await?;
             }
         }
-        if let Some(terminal) = &mut terminal {
-            terminal.draw(&picture.frame(clock.now(), output))?;
+        if let Some(screen) = &mut screen {
+            output = output.resized();
+            screen.draw(&picture.frame(clock.now(), output))?;
         }
     }
     let all: Vec<_> = picture.nodes().iter().map(|node| node.node_run_id.clone()).collect();
     refresh(client, &mut picture, all).await?;
-    match &mut terminal {
-        Some(terminal) => terminal.draw(&picture.frame(clock.now(), output))?,
+    match &mut screen {
+        Some(screen) => screen.draw(&picture.frame(clock.now(), output))?,
         None => {
             let tree = picture.tree(clock.now(), output).join("\n");
             writeln!(io::stdout(), "\n{tree}")?;
@@ -103,49 +89,4 @@ async fn refresh(
         picture.put_node(client.call(client.get_node_run(&node)).await?);
     }
     Ok(())
-}
-
-const HIDE_CURSOR_AND_TRUNCATE_LINES: &str = "\x1b[?25l\x1b[?7l";
-const WRAP_LINES_AND_SHOW_CURSOR: &str = "\x1b[?7h\x1b[?25h";
-const CLEAR_TO_LINE_END: &str = "\x1b[K";
-const CLEAR_BELOW: &str = "\x1b[J";
-/// Synchronized output: terminals that support it show a frame at once.
-const BEGIN_FRAME: &str = "\x1b[?2026h";
-const END_FRAME: &str = "\x1b[?2026l";
-
-/// A terminal whose last lines are redrawn. Dropping it restores the terminal.
-struct Terminal {
-    /// The number of lines of the last frame.
-    lines: usize,
-}
-
-impl Terminal {
-    fn open() -> io::Result<Self> {
-        io::stdout().write_all(HIDE_CURSOR_AND_TRUNCATE_LINES.as_bytes())?;
-        Ok(Self { lines: 0 })
-    }
-
-    fn draw(&mut self, frame: &[String]) -> io::Result<()> {
-        let mut text = String::from(BEGIN_FRAME);
-        if self.lines > 0 {
-            text.push_str(&format!("\x1b[{}A", self.lines));
-        }
-        text.push('\r');
-        for line in frame {
-            text.extend([line.as_str(), CLEAR_TO_LINE_END, "\n"]);
-        }
-        text.extend([CLEAR_BELOW, END_FRAME]);
-        self.lines = frame.len();
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.flush()
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let mut out = io::stdout().lock();
-        // Fails if the terminal is gone, and then there is nothing to restore.
-        let _written = out.write_all(WRAP_LINES_AND_SHOW_CURSOR.as_bytes()).and_then(|()| out.flush());
-    }
 }

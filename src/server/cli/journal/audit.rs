@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::MaintenanceError;
 use crate::{
-    cli::{args::Output, table::printable},
+    cli::{args::Form, table::printable},
     journal::{AuditEntry, AuditFilter, AuditId, AuditPage, sqlite::AuditReader},
     record::AuditRecord,
 };
@@ -18,31 +18,31 @@ const PAGE: u32 = 512;
 pub(super) fn print(
     journal: &Path,
     filter: &AuditFilter,
-    output: Output,
+    form: Form,
     out: &mut dyn Write,
 ) -> Result<bool, MaintenanceError> {
     let reader = AuditReader::open(journal)?;
     let (mut after, mut is_whole) = (AuditId::default(), true);
-    match output {
-        Output::Table => row(
+    match form {
+        Form::Table => row(
             out,
             ["TIME", "OUTCOME", "OPERATION", "ACTOR", "TENANT", "RUN", "NODE RUN", "REASON", "DETAIL"],
         )?,
-        Output::Json => {}
+        Form::Json => {}
     }
     loop {
         let AuditPage { entries, damaged, scanned_to, at_end } = reader.page(after, filter, PAGE)?;
         for entry in &entries {
-            match output {
-                Output::Table => table_row(out, &entry.record)?,
-                Output::Json => json_line(out, entry)?,
+            match form {
+                Form::Table => table_row(out, &entry.record)?,
+                Form::Json => json_line(out, entry)?,
             }
         }
         for id in damaged {
             is_whole = false;
-            match output {
-                Output::Table => writeln!(out, "problem: record {} cannot be read", id.0)?,
-                Output::Json => writeln!(out, "{}", serde_json::json!({"id": id.0, "damaged": true}))?,
+            match form {
+                Form::Table => writeln!(out, "problem: record {} cannot be read", id.0)?,
+                Form::Json => writeln!(out, "{}", serde_json::json!({"id": id.0, "damaged": true}))?,
             }
         }
         if at_end {

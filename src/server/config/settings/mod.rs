@@ -26,7 +26,7 @@ use super::{
     AuthSettings,
     value::{
         AudienceField, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SchemaMode,
-        SecretSource, WithoutStores,
+        SecretSource, WebhookTargets, WithoutStores,
     },
 };
 
@@ -43,6 +43,8 @@ pub struct Settings {
     pub listen: Listen,
     /// `None`: there is no operator API.
     pub operator: Option<Operator>,
+    /// `None`: there are no webhooks.
+    pub webhooks: Option<Webhooks>,
     /// `None`: the listener speaks plain HTTP.
     pub tls: Option<InboundTls>,
     /// The trust and identity of our own calls.
@@ -108,6 +110,14 @@ pub struct Operator {
     pub listen: Listen,
     /// Names under which it may be asked for, besides its own.
     pub hosts: Vec<String>,
+}
+
+/// Webhooks (contract §26).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhooks {
+    pub targets: WebhookTargets,
+    /// The key that seals their secrets. `None`: they are kept as they are.
+    pub secrets_key: Option<SecretSource>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{
     ApprovalSettings, CallLimits, DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT, Deadlines, Endpoint,
     Executors, Gates, InboundTls, JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture,
-    RunBounds, Settings, Stores,
+    RunBounds, Settings, Stores, Webhooks,
     outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
@@ -15,7 +15,7 @@ use crate::config::{
     flags::Flags,
     value::{
         self, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SchemaMode,
-        SecretSource, WithoutStores, switch,
+        SecretSource, WebhookTargets, WithoutStores, switch,
     },
     variable::Variable,
     variables as v,
@@ -39,6 +39,7 @@ impl Settings {
                 port: flags.port.unwrap_or(DEFAULT_PORT),
             },
             operator: operator(vars)?,
+            webhooks: webhooks(vars)?,
             tls: InboundTls::from_vars(vars)?,
             outbound_tls: OutboundTls::from_vars(vars)?,
             tls_reload: v::TLS_RELOAD_SECS.read_required(vars, value::seconds)?,
@@ -147,6 +148,13 @@ fn operator(vars: &dyn Vars) -> Result<Option<Operator>, ConfigError> {
     let hosts = v::OPERATOR_HOSTS.text(vars).unwrap_or_default();
     let hosts = value::items(&hosts).map(str::to_owned).collect();
     Ok(Some(Operator { listen: Listen { host, port }, hosts }))
+}
+
+fn webhooks(vars: &dyn Vars) -> Result<Option<Webhooks>, ConfigError> {
+    let secrets_key = secret_source(vars, &v::SECRETS_KEY, &v::SECRETS_KEY_FILE)?;
+    let targets = v::WEBHOOK_TARGETS.read_explained(vars, WebhookTargets::parse)?;
+    let targets = targets.filter(|targets| *targets != WebhookTargets::default());
+    Ok(targets.map(|targets| Webhooks { targets, secrets_key }))
 }
 
 /// Start-up failure 1: some of the stores, but not all. Without any, the

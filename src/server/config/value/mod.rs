@@ -8,6 +8,7 @@ mod http_url;
 mod list;
 mod number;
 mod secret;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -22,3 +23,4 @@ pub use http_url::{HttpUrl, is_loopback_url, loopback_url};
 pub use list::items;
 pub use number::{TEN_YEARS, age, bytes, count, number, seconds, seconds_or_none, size};
 pub use secret::{MASK, Secret, SecretError, SecretSource, masked_url, one_line};
+pub use targets::{NoTarget, TARGET_BYTES, WebhookTargets};

@@ -72,6 +72,14 @@ variables! {
              addresses and the address that it listens on, separated by commas. Pages of these hosts may call it.")
             .unset("none").example("operator.example.com").contract("§25");
     }
+    "Webhooks: reports to systems of yours" {
+        WEBHOOK_TARGETS = own("JARVIS_RUN_COORDINATOR_WEBHOOK_TARGETS", Kind::Targets,
+            "Hosts that webhooks may call, separated by commas: a name, *.name for all names below it, with a port \
+             if that is not the scheme's own, an address, or a range of addresses. Only https, unless http:// is \
+             before the entry. A name that resolves to an address that is not public is called only if the list has \
+             that address, too. With JARVIS_RUN_COORDINATOR_SECRETS_KEY their secrets are encrypted in the journal.")
+            .unset("webhooks are off").example("hooks.example.com,*.alerts.example.com:8443").contract("§26");
+    }
     "Commands that call a server: send-request, health, approvals" {
         OPERATOR_URL = own("JARVIS_RUN_COORDINATOR_OPERATOR_URL", Kind::BaseUrl,
             "Base URL of the operator API, for commands that use it. --operator-url overrides this.")

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! - `rules`: the rules, as pure functions; `approvals`: who may see and decide
-//!   about approvals; `bulk`: who may make bulk jobs.
+//!   about approvals; `bulk`: who may make bulk jobs; `webhooks`: who may manage which.
 //!
 //! An assignment token whose NodeRun has ended, or that is not the one in the
 //! journal, allows nothing: `assignment`.
@@ -22,7 +22,9 @@ mod bulk;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
+pub(in crate::server::coordinator) use rules::WebhookReach;
 pub(crate) use rules::{Authority, Reach, rule};
 
 use self::rules::{Object, Refused, executor_may};

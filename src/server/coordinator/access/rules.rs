@@ -81,8 +81,24 @@ pub(crate) fn rule(operation: Operation) -> Rule {
             (Reach::Steer, ExecutorReach::Nothing)
         }
         Operation::ApproveNodeRun | Operation::DenyNodeRun => (Reach::Approve, ExecutorReach::Nothing),
+        // They are about no run: see `judge_webhooks`.
+        Operation::CreateWebhook
+        | Operation::ListWebhooks
+        | Operation::GetWebhook
+        | Operation::DeleteWebhook
+        | Operation::TestWebhook
+        | Operation::ListWebhookDeliveries
+        | Operation::RedeliverWebhook => (Reach::Operate, ExecutorReach::Nothing),
     };
     Rule { reach, executor }
+}
+
+/// The webhooks that a caller may manage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::server::coordinator) enum WebhookReach {
+    All,
+    /// Those that report runs of this tenant only.
+    Tenant(String),
 }
 
 /// Why a rule refuses a caller.
@@ -224,6 +240,23 @@ impl Authority {
         self.judge_steering(caller, owner)?;
         let is_starter = owner.is_some_and(|owner| started(owner, caller.identity()));
         if is_starter && !self.0.approval_by_starter { Err(Refused::Starter) } else { Ok(()) }
+    }
+
+    /// Which webhooks a caller may manage, and so whose runs they may report.
+    pub(super) fn judge_webhooks(&self, caller: &Principal) -> Result<WebhookReach, Refused> {
+        if !self.0.by_token {
+            return Ok(WebhookReach::All);
+        }
+        identified(caller)?;
+        let Roles { read: _, operate, admin } = caller.roles();
+        if admin || (operate && self.is_unlimited(caller)) {
+            return Ok(WebhookReach::All);
+        }
+        if !operate {
+            return Err(Refused::LacksRole(Roles::OPERATE));
+        }
+        let tenant = caller.identity().tenant.clone();
+        tenant.map(WebhookReach::Tenant).ok_or(Refused::LacksRole(Roles::ADMIN))
     }
 
     /// The owner of a run that the caller starts with this tenant in its run

@@ -17,6 +17,7 @@
 //! - `approvals`: the list of approvals; `run_lists`: those of runs, nodes, attempts.
 //! - `secrets`: secrets by name; `bulk`: bulk jobs.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
+//! - `webhooks`: notices, subscriptions, deliveries.
 //! - `samples`: records to commit, and the `Probe` that the properties use.
 //!
 //! The journal under test must keep an outbox.
@@ -35,6 +36,7 @@ mod run_lists;
 mod samples;
 mod secrets;
 mod wakes;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -42,7 +44,7 @@ use futures::future::BoxFuture;
 
 pub use self::{
     approvals::*, audit::*, bulk::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*,
-    pruning::*, run_lists::*, samples::*, secrets::*, wakes::*,
+    pruning::*, run_lists::*, samples::*, secrets::*, wakes::*, webhooks::*,
 };
 use super::inspect::Inspect;
 
@@ -139,6 +141,13 @@ macro_rules! for_each_journal_property {
             approvals_are_listed_oldest_first_in_pages
             approvals_are_listed_while_their_nodes_wait
             wake_of_an_approval_is_claimed_like_any_other
+            webhooks_are_bounded_listed_and_deleted_with_deliveries
+            notices_are_part_of_their_commit
+            newly_parked_item_is_reported_if_wanted
+            reports_of_executors_are_kept_with_their_notices
+            deliveries_wait_in_order_until_accepted
+            given_up_deliveries_are_listed_retried_and_pruned
+            webhook_whose_target_is_gone_is_disabled
         }
     };
 }

@@ -25,7 +25,7 @@ use crate::{
     journal::{
         AttemptsPage, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal,
         JournalError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, RunCounts, RunPlace,
-        RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace,
+        RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, WebhookJournal,
     },
     record::{AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
@@ -228,8 +228,8 @@ impl Journal for SqliteJournal {
     }
 
     async fn park(&self, item: Parked) -> Result<(), JournalError> {
-        let parked = item.clone();
-        let outcome = self.writes.run(move |connection| parking::park(connection, &parked)).await;
+        let (parked, reports) = (item.clone(), self.wants_notices());
+        let outcome = self.writes.run(move |connection| parking::park(connection, &parked, reports)).await;
         match &item.node_run_id {
             Some(node) => self.cache.drop_node(node),
             None => self.cache.drop_run(&item.run_id),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   empty ─1─▶ runs, nodes, events ─2─▶ secrets ─3─▶ outbox ─4─▶ parking, pruning ─5─▶ heads, payloads
-//!         ─6─▶ audit trail ─7─▶ approvals ─8─▶ list of runs
+//!         ─6─▶ audit trail ─7─▶ approvals ─8─▶ list of runs ─9─▶ webhooks
 //! ```
 //!
 //! A wake-up's claim is in the column `wake_owner`, the registered workers in the
@@ -17,8 +17,10 @@ pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
 /// The migrations in order; the first creates the schema. One that was released is
 /// never changed: append another.
-const MIGRATIONS: [&str; 10] =
-    [SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9, SCHEMA_10];
+const MIGRATIONS: [&str; 11] = [
+    SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, WEBHOOKS, RERUNS,
+    BULK_JOBS,
+];
 
 /// The schema version of this program.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
@@ -280,13 +282,13 @@ const SCHEMA_8: &str = "
 
 /// Runs that repeat others. What is being repeated is not deleted, so it is found by
 /// what repeats it.
-const SCHEMA_9: &str = "
+const RERUNS: &str = "
     ALTER TABLE run_list ADD COLUMN rerun_of TEXT;
     CREATE INDEX run_list_reruns ON run_list (rerun_of) WHERE rerun_of IS NOT NULL AND ended_at IS NULL;
 ";
 
 /// Bulk jobs. One that is live has a time at which it goes on.
-const SCHEMA_10: &str = "
+const BULK_JOBS: &str = "
     CREATE TABLE bulk_jobs (
         bulk_id    TEXT PRIMARY KEY NOT NULL,
         version    INTEGER NOT NULL CHECK (version > 0),
@@ -308,6 +310,51 @@ const SCHEMA_10: &str = "
         PRIMARY KEY (bulk_id, number)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX bulk_results_by_outcome ON bulk_results (bulk_id, outcome, number);
+";
+
+/// Webhooks: what is not looked at yet, the subscriptions, and what their targets have
+/// yet to accept.
+///
+/// - A delivery with a `next_at` waits, one without was given up.
+/// - Without subscriptions all of these tables stay empty, and no commit touches them.
+const WEBHOOKS: &str = "
+    CREATE TABLE notices (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        at          INTEGER NOT NULL,
+        body        TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE executors_reported (
+        executor    TEXT NOT NULL,
+        member      TEXT NOT NULL,
+        is_down     INTEGER NOT NULL CHECK (is_down IN (0, 1)),
+        at          INTEGER NOT NULL,
+        PRIMARY KEY (executor, member)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE webhooks (
+        id              INTEGER PRIMARY KEY AUTOINCREMENT,
+        webhook_id      TEXT NOT NULL UNIQUE,
+        body            TEXT NOT NULL,
+        last_success_at INTEGER,
+        failing_since   INTEGER,
+        failures        INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
+        last_error      TEXT,
+        paused_until    INTEGER,
+        disabled_at     INTEGER,
+        dropped         INTEGER NOT NULL DEFAULT 0 CHECK (dropped >= 0)
+    ) STRICT;
+    CREATE TABLE webhook_deliveries (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        webhook_id  TEXT NOT NULL,
+        event_id    TEXT NOT NULL,
+        kind        TEXT NOT NULL,
+        body        TEXT NOT NULL,
+        created_at  INTEGER NOT NULL,
+        tries       INTEGER NOT NULL CHECK (tries >= 0),
+        next_at     INTEGER,
+        last_error  TEXT
+    ) STRICT;
+    CREATE INDEX webhook_deliveries_of ON webhook_deliveries (webhook_id, id);
+    CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook_id, next_at) WHERE next_at IS NOT NULL;
 ";
 
 /// A migration that failed. The file is unchanged by it.

@@ -23,6 +23,7 @@
 //! | `claims` | the work queue, claims and workers |
 //! | `outbox`, `debts` | outbox entries; whether the JARVIS stores are owed them |
 //! | `parking` | items whose decision fails repeatedly |
+//! | `notices`, `webhooks`, `deliveries` | what webhooks report, to whom, and what waits |
 //! | `prune` | deletion of finished runs |
 //! | `secrets` | secrets by name |
 //! | `space` | the size limit of the file and its reserve |
@@ -50,6 +51,7 @@ mod claims;
 mod compact;
 mod contents;
 mod debts;
+mod deliveries;
 mod encoding;
 mod error;
 mod export;
@@ -58,6 +60,7 @@ mod keys;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 mod migrations;
+mod notices;
 mod outbox;
 mod parking;
 #[cfg(test)]
@@ -75,6 +78,7 @@ mod space;
 pub(super) mod tests;
 mod threads;
 mod tree;
+mod webhooks;
 mod write;
 mod writer;
 
@@ -90,6 +94,7 @@ use self::{
     schema::Lock,
     space::Space,
     threads::ThreadParts,
+    webhooks::Wanted,
     writer::Writer,
 };
 pub use self::{
@@ -136,6 +141,7 @@ pub struct SqliteJournal {
     outbox: bool,
     /// `None`: the size of the file is not limited.
     space: Option<Arc<Space>>,
+    wanted: Wanted,
     fatal: Fatal,
     /// For messages.
     path: PathBuf,
@@ -152,6 +158,7 @@ impl SqliteJournal {
         let (path, connection) = (opened.path.clone(), &opened.connection);
         let space =
             Space::of(connection, options.max_bytes, path, log.clone()).map_err(|e| failed(e.to_string()))?;
+        let wanted = Wanted::of(connection).map_err(|e| failed(e.to_string()))?;
         let fatal = Fatal::default();
         let parts = ThreadParts { space: space.clone(), fatal: fatal.clone(), log: log.clone() };
         let writer = Writer::start(opened.connection, checkpoints, &parts)
@@ -167,6 +174,7 @@ impl SqliteJournal {
             cache: ReadCache::new(),
             outbox: options.outbox,
             space,
+            wanted,
             fatal,
             path: options.path,
             log,

@@ -11,9 +11,13 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::rows::HeadRow;
+use super::{
+    notices::{self, NoticeRow},
+    rows::HeadRow,
+};
 use crate::{
     journal::{JournalError, Parked},
+    record::Notice,
     time::Timestamp,
     types::{NodeRunId, RunId},
 };
@@ -21,8 +25,9 @@ use crate::{
 /// The node run id in the row of a run as a whole.
 const WHOLE_RUN: &str = "";
 
-/// Runs in the writer thread.
-pub(super) fn park(connection: &Connection, item: &Parked) -> Result<(), JournalError> {
+/// Parks an item; `reports`: with a notice if it is not on the list yet. Runs in the
+/// writer thread.
+pub(super) fn park(connection: &Connection, item: &Parked, reports: bool) -> Result<(), JournalError> {
     let (run, until) = (item.run_id.as_str(), item.until.as_micros());
     let moved = match &item.node_run_id {
         Some(node) => connection
@@ -44,21 +49,30 @@ pub(super) fn park(connection: &Connection, item: &Parked) -> Result<(), Journal
     if moved == 0 {
         return Ok(());
     }
-    connection
+    let times: u32 = connection
         .prepare_cached(
             "INSERT INTO parked (run_id, node_run_id, job, error, since, until, times)
              VALUES (?, ?, ?, ?, ?, ?, 1)
              ON CONFLICT DO UPDATE SET job = excluded.job, error = excluded.error, until = excluded.until,
-                                       times = times + 1",
+                                       times = times + 1
+             RETURNING times",
         )?
-        .execute(params![
-            run,
-            item.node_run_id.as_ref().map_or(WHOLE_RUN, NodeRunId::as_str),
-            item.job,
-            item.error,
-            item.since.as_micros(),
-            until,
-        ])?;
+        .query_one(
+            params![
+                run,
+                item.node_run_id.as_ref().map_or(WHOLE_RUN, NodeRunId::as_str),
+                item.job,
+                item.error,
+                item.since.as_micros(),
+                until,
+            ],
+            |row| row.get(0),
+        )?;
+    if reports && times == 1 {
+        let Parked { run_id, node_run_id, job, since, .. } = item.clone();
+        let notice = NoticeRow::encode(&Notice::WorkParked { run_id, node_run_id, job })?;
+        notices::append(connection, since.as_micros(), &[notice])?;
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::{
-    audit, outbox, parking,
+    audit, notices, outbox, parking,
     rows::{AttemptRow, ChangeRows, EventRow, HeadRow, NodeRow, RunRow},
     run_list,
 };
@@ -31,6 +31,7 @@ pub(super) fn commit(connection: &Connection, change: &ChangeRows) -> Result<Opt
         attempt_put(connection, attempt)?;
     }
     audit::append(connection, &change.audit)?;
+    notices::append(connection, change.at, &change.notices)?;
     outbox::put(connection, change)
 }
 

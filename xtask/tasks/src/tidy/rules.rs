@@ -13,6 +13,7 @@
 //!             └─────┬──────┘
 //!                   ▼
 //!              coordinator ─▶ outbox ─▶ services ─▶ clients ─▶ resilience
+//!                   │      ├─▶ webhooks     │
 //!                   │      └─▶ events       └────▶ config ◀─ auth ─▲
 //!              ┌────┴─────┐      │
 //!              ▼          ▼      ▼
@@ -36,6 +37,9 @@ pub(super) struct Layer {
 
 /// In `may`: no limits.
 pub(super) const EVERYTHING: &str = "*";
+
+/// What the commands import that call a server.
+const CALLING_COMMAND: &[&str] = &["cli", "clients", "config::Flags", "time", "types"];
 
 pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "time", may: &[] },
@@ -126,6 +130,25 @@ pub(super) const LAYERS: &[Layer] = &[
             "types",
         ],
     },
+    // Of the configuration: where requests may go. Of the clients: the causes of an
+    // error, and ids in paths.
+    Layer {
+        module: "webhooks",
+        may: &[
+            "clients::path::encode_path",
+            "clients::with_causes",
+            "config::NoTarget",
+            "config::WebhookTargets",
+            "delegation::Seal",
+            "journal",
+            "metrics",
+            "record",
+            "redact",
+            "runtime::tasks",
+            "time",
+            "types",
+        ],
+    },
     Layer {
         module: "coordinator",
         may: &[
@@ -155,6 +178,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "services",
             "time",
             "types",
+            "webhooks",
         ],
     },
     Layer {
@@ -205,6 +229,7 @@ pub(super) const LAYERS: &[Layer] = &[
         module: "operator",
         // Of the journal: what its lists are asked with, and what they have.
         may: &[
+            "config::masked_url",
             "coordinator",
             "engine::ApprovalVerdict",
             "explain",
@@ -214,12 +239,23 @@ pub(super) const LAYERS: &[Layer] = &[
             "record",
             "time",
             "types",
+            "webhooks::TestOutcome",
         ],
     },
     Layer { module: "app", may: &[EVERYTHING] },
     Layer {
         module: "cli::demo",
-        may: &["app", "cli::exit", "cli::signals", "clients", "config", "runtime::tasks", "time", "types"],
+        may: &[
+            "app",
+            "cli::exit",
+            "cli::live",
+            "cli::signals",
+            "clients",
+            "config",
+            "runtime::tasks",
+            "time",
+            "types",
+        ],
     },
     // Of authentication: the keys that it keeps in the journal.
     Layer {
@@ -237,27 +273,36 @@ pub(super) const LAYERS: &[Layer] = &[
             "types",
         ],
     },
+    // A picture of a run: it is given what it shows.
     Layer {
-        module: "cli::approvals",
-        may: &["cli::args", "cli::listing", "cli::remote", "cli::table", "clients::operator"],
+        module: "cli::live",
+        may: &["cli::exit", "cli::output", "cli::signals", "cli::table", "time", "types"],
+    },
+    // What commands share knows nothing of what they are about.
+    Layer { module: "cli::confirm", may: &["cli::args", "cli::exit"] },
+    Layer { module: "cli::ids", may: &["cli::exit"] },
+    Layer { module: "cli::output", may: &["cli::args", "cli::exit"] },
+    Layer {
+        module: "cli::listing",
+        may: &["cli::args", "cli::exit", "cli::output", "cli::remote", "cli::table"],
     },
     Layer {
-        module: "cli::explain",
-        may: &["cli::args", "cli::listing", "cli::remote", "clients::operator", "types"],
-    },
-    Layer { module: "cli::listing", may: &["cli::remote"] },
-    Layer {
-        module: "cli::runs",
+        module: "cli::each",
         may: &[
             "cli::args",
+            "cli::confirm",
+            "cli::exit",
+            "cli::ids",
             "cli::listing",
+            "cli::output",
             "cli::remote",
-            "cli::table",
-            "clients::operator",
-            "time",
-            "types",
         ],
     },
+    // Commands: they know servers by their clients alone.
+    Layer { module: "cli::approvals", may: CALLING_COMMAND },
+    Layer { module: "cli::explain", may: CALLING_COMMAND },
+    Layer { module: "cli::nodes", may: CALLING_COMMAND },
+    Layer { module: "cli::runs", may: CALLING_COMMAND },
     Layer { module: "cli::remote", may: &["clients", "config", "transport"] },
     Layer { module: "cli::send_request", may: &["cli::remote", "clients"] },
     Layer { module: "cli::health", may: &["cli::remote", "clients", "types"] },
@@ -305,12 +350,12 @@ pub(super) const WORDS: [Word; 11] = [
     },
     Word {
         word: "reqwest",
-        place: Place::Only(&["clients", "auth", "app", "cli::demo", "cli::remote"]),
+        place: Place::Only(&["clients", "auth", "app", "cli::demo", "cli::remote", "webhooks"]),
         why: "other services are called through `clients`, which knows deadlines, tokens and envelopes",
     },
     Word {
         word: "rustls",
-        place: Place::Only(&["app", "clients", "http_server", "transport"]),
+        place: Place::Only(&["app", "clients", "http_server", "transport", "webhooks"]),
         why: "certificates are read and checked by `transport`",
     },
     Word {

@@ -33,7 +33,8 @@ impl World {
 
     /// Writes an adopted run, which brings events with numbers of their own.
     pub(crate) fn import(&mut self, changes: ChangeSet) {
-        let ChangeSet { run_id, at: _, run, nodes, heads, events, attempts, audit, outbox: _ } = changes;
+        let ChangeSet { run_id, at: _, run, nodes, heads, events, attempts, audit, outbox: _, notices: _ } =
+            changes;
         assert!(attempts.is_empty() && heads.is_empty() && audit.is_empty());
         let run = run.expect("a whole run");
         self.runs.insert(run_id, RunRecord { version: 1, ..run });
@@ -45,7 +46,18 @@ impl World {
     /// Writes all of a change set, after the checks that a store makes, and
     /// those of the lifecycle tables.
     pub(super) fn store(&mut self, changes: ChangeSet) {
-        let ChangeSet { run_id, at: _, run, mut nodes, heads, events, attempts, audit, outbox: _ } = changes;
+        let ChangeSet {
+            run_id,
+            at: _,
+            run,
+            mut nodes,
+            heads,
+            events,
+            attempts,
+            audit,
+            outbox: _,
+            notices: _,
+        } = changes;
         // Of a head counts what a cascade changes; the rest is as it was read.
         for head in heads {
             let mut node = self.nodes[&head.node_run_id].clone();

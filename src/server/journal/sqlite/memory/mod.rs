@@ -34,6 +34,7 @@ use super::{
     check,
     read_cache::ReadCache,
     schema::{self, At},
+    webhooks::Wanted,
 };
 use crate::{
     journal::{JournalError, OpenError},
@@ -75,13 +76,16 @@ impl MemoryJournal {
         fail_points: impl FailPoints,
         log: &Logger,
     ) -> Result<SqliteJournal, OpenError> {
-        self.shared.with(|connection| schema::take_over(connection, At(Path::new("memory"))))?;
+        let at = At(Path::new("memory"));
+        self.shared.with(|connection| schema::take_over(connection, at))?;
+        let wanted = self.shared.with(Wanted::of).map_err(|e| at.sqlite(&e))?;
         Ok(SqliteJournal {
             reads: Reads::Shared(self.shared.clone()),
             writes: Writes::Callers(CallersWriter::new(self.shared.clone(), fail_points, log.clone())),
             cache: ReadCache::new(),
             outbox,
             space: None,
+            wanted,
             fatal: Fatal::default(),
             path: "memory".into(),
             log: log.clone(),

@@ -136,7 +136,7 @@ impl ReadCache {
 
     /// Inserts what a commit wrote.
     pub(super) fn committed(&self, change: ChangeSet, rows: &ChangeRows) {
-        let ChangeSet { run_id, at: _, run, nodes, heads, events, attempts: _, audit: _, outbox: _ } = change;
+        let ChangeSet { run_id, run, nodes, heads, events, .. } = change;
         if let (Some(mut run), Some(row)) = (run, &rows.run) {
             run.version += 1;
             self.insert_run(run, row.body.bytes());

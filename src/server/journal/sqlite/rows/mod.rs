@@ -34,6 +34,7 @@ use super::{
     audit::AuditRow,
     body::Body,
     encoding::{from_json, integer, natural, to_json},
+    notices::NoticeRow,
     run_list::ListRow,
 };
 use crate::{
@@ -56,6 +57,7 @@ pub(super) struct ChangeRows {
     pub(super) attempts: Vec<AttemptRow>,
     pub(super) audit: Vec<AuditRow>,
     pub(super) outbox: Vec<OutboxItem>,
+    pub(super) notices: Vec<NoticeRow>,
 }
 
 impl ChangeRows {
@@ -73,6 +75,7 @@ impl ChangeRows {
             attempts: change.attempts.iter().map(AttemptRow::encode).collect::<Result<_, _>>()?,
             audit: change.audit.iter().map(AuditRow::encode).collect::<Result<_, _>>()?,
             outbox: std::mem::take(&mut change.outbox),
+            notices: change.notices.iter().map(NoticeRow::encode).collect::<Result<_, _>>()?,
         })
     }
 }

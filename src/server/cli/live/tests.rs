@@ -4,9 +4,13 @@ use serde_json::{Value, json};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{OutputStyle, RunPicture, line::TERMINAL_WIDTH};
-use crate::{time::Timestamp, types::NodeRun};
+use super::{LAST_EVENTS, OutputStyle, RunPicture};
+use crate::{
+    time::Timestamp,
+    types::{NodeRun, RunEvent},
+};
 
+const LIVE: OutputStyle = OutputStyle { colour: false, live: true, columns: 80, rows: 24 };
 const START: i64 = 1_800_000_000_000_000;
 
 fn at(millis: i64) -> Timestamp {
@@ -40,6 +44,10 @@ fn with(mut value: Value, more: &Value) -> Value {
 
 /// Two seconds into the run.
 fn picture() -> RunPicture {
+    picture_and_events().0
+}
+
+fn picture_and_events() -> (RunPicture, Vec<RunEvent>) {
     let mut picture = RunPicture::new("weekend-1".into());
     let nodes = [
         node("n1", "composite.weekend", None, "running", &times(6, None)),
@@ -142,25 +150,34 @@ fn picture() -> RunPicture {
             "message": "ten minutes from the station"}),
         ),
     ];
-    for (seq, (millis, type_, node, data)) in (1..).zip(events) {
-        add(&mut picture, seq, millis, type_, node, &data);
-    }
-    picture
+    let numbered = (1..).zip(events);
+    let events: Vec<RunEvent> = numbered
+        .map(|(seq, (millis, type_, node, data))| add(&mut picture, seq, millis, type_, node, &data))
+        .collect();
+    (picture, events)
 }
 
-fn add(picture: &mut RunPicture, seq: u64, millis: i64, type_: &str, node: Option<&str>, data: &Value) {
+fn add(
+    picture: &mut RunPicture,
+    seq: u64,
+    millis: i64,
+    type_: &str,
+    node: Option<&str>,
+    data: &Value,
+) -> RunEvent {
     let event = json!({"run_id": "weekend-1", "seq": seq, "type": type_, "time": at(millis),
         "node_run_id": node, "data": data});
-    picture.add_event(serde_json::from_value(event).unwrap());
+    let event: RunEvent = serde_json::from_value(event).unwrap();
+    picture.add_event(event.clone());
+    event
 }
 
 #[test]
 fn plain_output_matches_the_golden_file() {
-    let mut picture = picture();
-    let output = OutputStyle { colour: false, live: false };
-    add(&mut picture, 14, 2005, "run_completed", Some("n1"), &json!({"state": "failed"}));
-    let mut lines: Vec<String> =
-        picture.events.iter().map(|event| picture.event_line(event, output)).collect();
+    let (mut picture, mut events) = picture_and_events();
+    let output = OutputStyle { live: false, ..LIVE };
+    events.push(add(&mut picture, 14, 2005, "run_completed", Some("n1"), &json!({"state": "failed"})));
+    let mut lines: Vec<String> = events.iter().map(|event| picture.event_line(event, output)).collect();
     lines.push(String::new());
     lines.extend(picture.tree(at(2010), output));
     lines.extend([String::new(), picture.summary()]);
@@ -169,19 +186,18 @@ fn plain_output_matches_the_golden_file() {
 
 #[test]
 fn frame_fits_the_terminal() {
-    let output = OutputStyle { colour: false, live: true };
-    let frame = picture().frame(at(2000), output);
-    assert!(frame.len() < 24, "{} lines", frame.len());
+    let frame = picture().frame(at(2000), LIVE);
+    assert!(frame.len() < LIVE.rows, "{} lines", frame.len());
     for line in &frame {
-        assert!(line.width() <= TERMINAL_WIDTH, "{line}");
+        assert!(line.width() < LIVE.columns, "{line}");
     }
     expectorate::assert_contents("tests/output/demo-frame.txt", &(frame.join("\n") + "\n"));
 }
 
 #[test]
 fn colours_do_not_change_the_text() {
-    let coloured = picture().frame(at(2000), OutputStyle { colour: true, live: true }).join("\n");
-    let plain = picture().frame(at(2000), OutputStyle { colour: false, live: true }).join("\n");
+    let coloured = picture().frame(at(2000), OutputStyle { colour: true, ..LIVE }).join("\n");
+    let plain = picture().frame(at(2000), LIVE).join("\n");
     assert_ne!(coloured, plain);
     let mut stripped = String::new();
     for (at, part) in coloured.split("\x1b[").enumerate() {
@@ -189,4 +205,35 @@ fn colours_do_not_change_the_text() {
     }
     let stripped: Vec<&str> = stripped.lines().map(str::trim_end).collect();
     assert_eq!(stripped.join("\n"), plain);
+}
+
+#[test]
+fn large_tree_is_folded_around_what_is_live() {
+    let mut picture = RunPicture::new("large".into());
+    picture.put_node(node("root", "composite.all", None, "running", &times(0, None)));
+    for number in 0..40 {
+        let state = if number == 7 { "running" } else { "succeeded" };
+        picture.put_node(node(&format!("n{number}"), "atomic.part", Some("root"), state, &json!({})));
+    }
+    picture.cut(true);
+    let frame = picture.frame(at(1), LIVE);
+    assert!(frame.len() < LIVE.rows, "{} lines", frame.len());
+    let text = frame.join("\n");
+    assert!(text.contains("39 of 41 or more node runs over"), "{text}");
+    // Of 12 lines one is for the rest; the live node and the newest are shown.
+    for part in ["part 8 ", "part 40 ", "… 30 more"] {
+        assert!(text.contains(part), "{part} in:\n{text}");
+    }
+    assert!(!text.contains("part 9 "), "{text}");
+}
+
+#[test]
+fn picture_keeps_the_last_events_only() {
+    let mut picture = RunPicture::new("long".into());
+    for seq in 1..=1000 {
+        add(&mut picture, seq, i64::try_from(seq).unwrap(), "node_evaluated", None, &json!({}));
+    }
+    add(&mut picture, 1001, 2000, "run_completed", None, &json!({"state": "canceled"}));
+    assert_eq!(picture.events.len(), LAST_EVENTS);
+    assert_eq!(picture.summary(), "run long canceled: 0 node runs, 1001 events, 2.0 s");
 }

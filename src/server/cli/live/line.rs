@@ -2,9 +2,7 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Lines of a terminal are truncated to this width. Of 80 columns the last stays
-/// free: a full line would lose its end when the rest of it is cleared.
-pub(super) const TERMINAL_WIDTH: usize = 79;
+use super::super::table::printable;
 
 /// The capabilities of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +10,9 @@ pub(in super::super) struct OutputStyle {
     pub(in super::super) colour: bool,
     /// Whether frames are redrawn in place.
     pub(in super::super) live: bool,
+    /// The size of the terminal.
+    pub(in super::super) columns: usize,
+    pub(in super::super) rows: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,12 +50,16 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(output: OutputStyle) -> Self {
-        let room = if output.live { TERMINAL_WIDTH } else { usize::MAX };
+        // The last column stays free: a full line would lose its end when the rest of
+        // it is cleared.
+        let room = if output.live { output.columns.saturating_sub(1) } else { usize::MAX };
         Self { text: String::new(), room, colour: output.colour }
     }
 
-    /// Appends `text`, truncated to the columns that are left.
+    /// Appends `text`, truncated to the columns that are left, and without what
+    /// controls a terminal.
     pub(super) fn put(&mut self, paint: Paint, text: &str) -> &mut Self {
+        let text = &*printable(text);
         let width = text.width();
         let truncated: String;
         let text = if width <= self.room {
@@ -119,12 +124,20 @@ mod tests {
         }
     }
 
+    const LIVE: OutputStyle = OutputStyle { colour: false, live: true, columns: 80, rows: 24 };
+
     #[test]
     fn live_line_is_truncated_to_the_terminal() {
-        let mut line = Line::new(OutputStyle { colour: false, live: true });
+        let mut line = Line::new(LIVE);
         let line = line.put(Paint::Plain, &"東".repeat(100)).put(Paint::Bold, "more");
-        assert_eq!(line.text.width(), TERMINAL_WIDTH);
-        let mut line = Line::new(OutputStyle { colour: false, live: false });
+        assert_eq!(line.text.width(), 79);
+        let mut line = Line::new(OutputStyle { live: false, ..LIVE });
         assert_eq!(line.put(Paint::Plain, &"x".repeat(100)).text.len(), 100);
+    }
+
+    #[test]
+    fn texts_cannot_control_a_terminal() {
+        let mut line = Line::new(LIVE);
+        assert_eq!(line.put(Paint::Plain, "a\u{1b}[2J\nb").text, "a\\u{1b}[2J\\nb");
     }
 }

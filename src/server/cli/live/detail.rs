@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use super::{
-    super::story::completion_error,
-    line::{OutputStyle, Paint},
-};
+use super::line::{OutputStyle, Paint};
 use crate::types::{
-    EvaluationStatus, NodeRun, NodeRunId, NodeRunState, RecoveryActionType, RunEvent, RunEventType, RunState,
+    Error, EvaluationStatus, NodeRun, NodeRunId, NodeRunState, RecoveryActionType, RunEvent, RunEventType,
+    RunState,
 };
 
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const SPINNER_STEP: Duration = Duration::from_millis(100);
+
+/// What an event says beyond its type and its node, without colours.
+pub(in super::super) fn event_text(event: &RunEvent) -> String {
+    event_detail(event, |node| node.as_str().to_owned()).1
+}
 
 /// Describes an event beyond its type and its node.
 pub(super) fn event_detail(event: &RunEvent, name: impl Fn(&NodeRunId) -> String) -> (Paint, String) {
@@ -82,6 +85,13 @@ pub(super) fn node_note(node: &NodeRun) -> (Paint, String) {
         (None, Some(error)) => (Paint::Red, error.message),
         (None, None) => (Paint::Plain, String::new()),
     }
+}
+
+/// The error with which a node was completed (contract §12).
+pub(in super::super) fn completion_error(node: &NodeRun) -> Option<Error> {
+    let extensions = node.extensions.as_ref()?;
+    let error = extensions.get("completion_error").or_else(|| extensions.get("jarvis.completion_error"))?;
+    serde_json::from_value(error).ok()
 }
 
 /// The name without its kind: `weather` of `atomic.weather`.

@@ -1,0 +1,169 @@
+//! `runs list` and `runs count`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+
+use super::super::{
+    args::{Form, Listed, Select, Shown},
+    exit::{Exit, Failure},
+    listing::{self, Found, Identified, Row, lines, pages},
+    live::Screen,
+    output::Printer,
+    remote::{OperatorClient, Remote, RemoteError},
+    show::{text, type_of},
+    table::table,
+};
+use crate::{
+    clients::operator::types::{CountBy, RunEntry},
+    time::{Clock, SystemClock, Timestamp},
+};
+
+/// The time between two looks of `--watch`.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// Lists runs, the newest first.
+pub(super) async fn list(
+    remote: &Remote<OperatorClient>,
+    printer: Printer,
+    select: &Select,
+    page: Listed,
+    now: Timestamp,
+) -> Result<Exit, Failure> {
+    let found = found(remote, select, page.at_most.limit, now).await?;
+    listing::print(printer, &found, page.printed)?;
+    Ok(Exit::Ok)
+}
+
+/// Lists runs again and again, in place.
+pub(super) async fn watch(
+    remote: &Remote<OperatorClient>,
+    printer: Printer,
+    select: &Select,
+    page: Listed,
+) -> Result<Exit, Failure> {
+    let Some(mut screen) = Screen::open(printer)? else {
+        return Err(Failure::new(Exit::Usage, "--watch needs a terminal: `runs list` lists once"));
+    };
+    loop {
+        let now = SystemClock.now();
+        let found = tokio::select! {
+            found = found(remote, select, page.at_most.limit, now) => found?,
+            () = screen.ended() => return Ok(Exit::Ok),
+        };
+        let head = format!("runs at {now}, again in {} s, Ctrl-C ends it", WATCH_EVERY.as_secs());
+        let table = lines(&found);
+        let frame: Vec<String> = std::iter::once(head).chain(table.lines().map(str::to_owned)).collect();
+        screen.draw(&frame)?;
+        if screen.ended_within(WATCH_EVERY).await {
+            return Ok(Exit::Ok);
+        }
+    }
+}
+
+async fn found(
+    remote: &Remote<OperatorClient>,
+    select: &Select,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Found<RunEntry>, RemoteError> {
+    let client = remote.client();
+    let (since, before) = times(select, now);
+    let Select { state, node_type, tenant, owner, error_code, since: _, before: _, id_prefix } = select;
+    pages(limit, async |wanted, token| {
+        let call = client.call(client.list_runs(
+            error_code.as_deref(),
+            id_prefix.as_deref(),
+            Some(wanted),
+            node_type.as_deref(),
+            owner.as_deref(),
+            token,
+            since.as_ref(),
+            before.as_ref(),
+            state.as_ref(),
+            tenant.as_deref(),
+        ));
+        let page = remote.answer("GET /x/runs", call).await?;
+        Ok((page.items, page.next_page))
+    })
+    .await
+}
+
+/// Counts runs by state.
+pub(super) async fn count(
+    remote: &Remote<OperatorClient>,
+    printer: Printer,
+    select: &Select,
+    shown: Shown,
+    now: Timestamp,
+) -> Result<Exit, Failure> {
+    #[derive(Serialize)]
+    struct Count {
+        runs: BTreeMap<String, u64>,
+    }
+    let client = remote.client();
+    let (since, before) = times(select, now);
+    let Select { state, node_type, tenant, owner, error_code, since: _, before: _, id_prefix } = select;
+    let (mut runs, mut token) = (BTreeMap::<String, u64>::new(), None::<String>);
+    loop {
+        let call = client.call(client.count_runs(
+            CountBy::State,
+            error_code.as_deref(),
+            id_prefix.as_deref(),
+            None,
+            node_type.as_deref(),
+            owner.as_deref(),
+            token.as_deref(),
+            since.as_ref(),
+            before.as_ref(),
+            state.as_ref(),
+            tenant.as_deref(),
+        ));
+        let page = remote.answer("GET /x/runs:count", call).await?;
+        for (state, count) in page.runs {
+            *runs.entry(state).or_default() += count;
+        }
+        token = page.next_page;
+        if token.is_none() {
+            break;
+        }
+    }
+    match printer.form(shown.output) {
+        Form::Table => {
+            let rows: Vec<_> =
+                runs.into_iter().map(|(state, count)| vec![state, count.to_string()]).collect();
+            printer.line(&table(&["STATE", "RUNS"], &rows))?;
+        }
+        Form::Json => printer.json(&Count { runs })?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn times(select: &Select, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
+    (select.since.map(|since| since.from(now)), select.before.map(|before| before.from(now)))
+}
+
+impl Row for RunEntry {
+    const HEADS: &'static [&'static str] =
+        &["RUN", "STATE", "NODE TYPE", "STARTED", "ENDED", "TENANT", "OWNER", "ERROR"];
+
+    fn row(&self) -> Vec<String> {
+        let owner = self.owner.as_ref();
+        vec![
+            self.run_id.clone(),
+            self.state.to_string(),
+            self.node_type_ref.as_ref().map(type_of).unwrap_or_default(),
+            self.started_at.to_string(),
+            text(self.ended_at),
+            owner.and_then(|owner| owner.tenant.clone()).unwrap_or_default(),
+            owner.map(|owner| owner.subject.clone()).unwrap_or_default(),
+            self.error_code.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+impl Identified for RunEntry {
+    fn id(&self) -> &str {
+        &self.run_id
+    }
+}

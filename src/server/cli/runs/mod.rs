@@ -1,0 +1,84 @@
+//! `runs`: what the operator API and the API say about runs, and what is done to them.
+//!
+//! ```text
+//!   list, count, tree ─────▶ operator API          explain ─▶ cli::explain
+//!   get, tree -f ──────────▶ both                  verify, diff ─▶ cli::evidence
+//!   events, cancel ────────▶ API
+//! ```
+
+mod change;
+mod events;
+mod follow;
+mod get;
+mod list;
+mod tree;
+
+use std::io;
+
+pub(super) use self::{
+    events::{Narrow, print as print_events},
+    get::{node, node_run},
+};
+use super::{
+    args::RunsCommand,
+    connect::{with_both, with_operator},
+    evidence::{self, EvidenceError},
+    exit::{Exit, Failure},
+    explain,
+};
+use crate::{
+    config::Flags,
+    time::{Clock, SystemClock},
+};
+
+/// Runs the subcommand.
+pub(super) fn runs(command: &RunsCommand, flags: &Flags) -> Result<Exit, Failure> {
+    let now = || SystemClock.now();
+    match command {
+        RunsCommand::List { select, page, watch: false, target } => {
+            with_operator(target, async |remote, printer| {
+                list::list(remote, printer, select, *page, now()).await
+            })
+        }
+        RunsCommand::List { select, page, watch: true, target } => {
+            with_operator(target, async |remote, printer| list::watch(remote, printer, select, *page).await)
+        }
+        RunsCommand::Count { select, shown, target } => with_operator(target, async |remote, printer| {
+            list::count(remote, printer, select, *shown, now()).await
+        }),
+        RunsCommand::Get { run, shown, servers } => {
+            with_both(servers, flags, async |both, printer| get::run(both, printer, run, *shown).await)
+        }
+        RunsCommand::Tree { run, under, follow: false, page, servers } => {
+            with_operator(&servers.operator, async |remote, printer| {
+                tree::tree(remote, printer, run, under.as_ref(), *page).await
+            })
+        }
+        RunsCommand::Tree { run, follow: true, servers, .. } => {
+            with_both(servers, flags, async |both, printer| follow::follow(both, printer, run).await)
+        }
+        RunsCommand::Events { run, read, servers } => with_both(servers, flags, async |both, printer| {
+            print_events(both, printer, run, *read, Narrow::No).await
+        }),
+        RunsCommand::Explain { run, shown, target } => {
+            with_operator(target, async |remote, printer| explain::run(remote, printer, run, *shown).await)
+        }
+        RunsCommand::Cancel { runs, change, servers } => {
+            with_both(servers, flags, async |both, printer| change::cancel(both, printer, runs, change).await)
+        }
+        RunsCommand::Verify { file, hash } => {
+            evidence::verify(file, hash.as_deref(), &mut io::stdout()).map_err(failed)
+        }
+        RunsCommand::Diff { first, second } => {
+            evidence::diff(first, second, &mut io::stdout()).map_err(failed)
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err needs")]
+fn failed(error: EvidenceError) -> Failure {
+    match error {
+        EvidenceError::Report(error) => error.into(),
+        EvidenceError::File { .. } | EvidenceError::OtherHash { .. } => Failure::new(Exit::Journal, error),
+    }
+}
