@@ -85,7 +85,7 @@ impl Coordinator {
         if let Some(id) = &run_id
             && let Some(existing) = self.committer.run_find(id).await?
         {
-            // Whoever may repeat the original may read what repeats it: the owner is the
+            // A caller that may repeat the original may read what repeats it: the owner is the
             // same.
             let other = Rejection::Idempotency(Disagreement::Rerun);
             return engine::run_repeated(existing, &digest).map_err(|_| CoordinatorError::Rejected(other));
